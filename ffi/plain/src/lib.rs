@@ -1,0 +1,2 @@
+//! The runtime alone, for images and tests without Rust services of their own.
+pub use mirust::*;

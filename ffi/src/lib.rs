@@ -1,0 +1,1 @@
+//! Rust services inside a MirageOS-style unikernel.
