@@ -9,6 +9,8 @@
 
 extern crate alloc;
 
+pub mod boot;
+pub mod diag;
 pub mod mem;
 pub mod platform;
 pub mod time;
