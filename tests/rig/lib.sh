@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+# Shared by the scripts in this directory: where things are, and how to say what goes on.
+# shellcheck disable=SC2034 # the sourcing scripts use them
+
+rig=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+project=$(cd "$rig/../.." && pwd -P)
+
+# Everything heavy lives here, outside the source tree, and is shared by every checkout.
+cache=${MIRUST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mirust}
+
+# The private Debian root, used where the machine's own packages are too old.
+suite=trixie
+root=$cache/$suite
+
+# A file inside that root; its presence tells a script that it already runs there.
+in_root_mark=/etc/mirust-root
+
+say() { printf '==> %s\n' "$*" >&2; }
+warn() { printf 'warning: %s\n' "$*" >&2; }
+die() {
+    printf 'error: %s\n' "$1" >&2
+    shift
+    [ $# -eq 0 ] || printf '       %s\n' "$@" >&2
+    exit 1
+}
+
+# Prints the comment block at the head of script $1, which is its help text.
+usage() { awk 'NR == 1 { next } !/^#/ { exit } { sub(/^# ?/, ""); print }' "$1"; }
+
+# The packages of the named groups, one a line.
+packages() {
+    local group
+    for group; do sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$rig/packages/$group"; done
+}
+
+# version_at_least WANTED HAVE
+version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
+# Is this machine Debian 13 itself, whose packages are the ones we want?
+is_native_debian() {
+    [ -r /etc/os-release ] && (
+        # shellcheck source=/dev/null
+        . /etc/os-release
+        [ "${ID:-}" = debian ] && [ "${VERSION_CODENAME:-}" = "$suite" ]
+    )
+}
+
+# Where the toolchain or the rig (QEMU, dom0 tools) is, as `setup` decided: `native` or `root`.
+place_of() { # toolchain|rig
+    if [ -e "$in_root_mark" ]; then
+        echo native
+    elif [ -r "$cache/place-$1" ]; then
+        cat "$cache/place-$1"
+    elif is_native_debian; then
+        echo native
+    else
+        die "the $1 is not installed yet" "run: make setup"
+    fi
+}
+
+# Runs "$@" as root with mounts of its own: as root in a mount namespace, else also in a user
+# namespace. `ids=all` maps a whole range of user ids, as installing packages needs.
+with_own_mounts() { # [ids=all] COMMAND...
+    local flags=(--mount --propagation private)
+    if [ "$EUID" -ne 0 ]; then
+        flags+=(--map-root-user)
+        [ "$1" != ids=all ] || flags+=(--map-auto)
+    fi
+    [ "$1" != ids=all ] || shift
+    exec unshare "${flags[@]}" -- "$@"
+}
