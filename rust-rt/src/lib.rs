@@ -8,9 +8,13 @@
 #![no_std]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod boot;
 pub mod diag;
+#[cfg(feature = "libc")]
+pub mod libc;
 pub mod mem;
 pub mod platform;
 pub mod time;
