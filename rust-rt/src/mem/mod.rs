@@ -1,6 +1,9 @@
 //! Page frames, the heap that both languages share, and reservable address space.
 
+pub mod frames;
 pub mod paging;
+#[cfg(test)]
+mod testing;
 
 /// Bytes in a page, here and for Xen's interfaces.
 pub const PAGE_SIZE: usize = 4096;
