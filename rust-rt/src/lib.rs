@@ -17,4 +17,11 @@ pub mod diag;
 pub mod libc;
 pub mod mem;
 pub mod platform;
+pub mod ring;
+pub mod shared;
 pub mod time;
+pub mod wire;
+pub mod xen;
+
+#[cfg(test)]
+mod testing;

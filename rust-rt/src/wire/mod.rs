@@ -1,0 +1,12 @@
+//! Bytes that another domain, Xen or a daemon sees, as parsers and emitters over plain slices.
+//!
+//! This layer imports nothing and touches no shared memory: what lies in such memory is copied out
+//! by [`shared`](crate::shared) first. Nothing here panics on bytes that a peer chose.
+#![forbid(unsafe_code)]
+
+mod id;
+
+pub mod bytering;
+pub mod xenstore;
+
+pub use id::{DomId, Gfn, GrantRef, Port};

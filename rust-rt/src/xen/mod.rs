@@ -1,0 +1,3 @@
+//! Xen.
+
+pub(crate) mod abi;
