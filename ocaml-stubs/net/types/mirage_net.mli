@@ -1,0 +1,53 @@
+(** Network devices, as Mirage's functors take them. *)
+
+module Net : sig
+  type error = [ `Invalid_length | `Disconnected ]
+
+  val pp_error : error Fmt.t
+end
+
+(** Frames and bytes (Ethernet header included) since the start or the last reset. *)
+type stats = {
+  mutable rx_bytes : int64;
+  mutable rx_pkts : int32;
+  mutable tx_bytes : int64;
+  mutable tx_pkts : int32;
+}
+
+module type S = sig
+  type error = private [> Net.error ]
+
+  val pp_error : error Fmt.t
+
+  type t
+
+  (** Stops {!listen} and refuses further frames. *)
+  val disconnect : t -> unit Lwt.t
+
+  (** [write t ~size fill] sends one frame: [fill] is given a buffer of [size] bytes, Ethernet
+      header included, and returns how many it used. [`Invalid_length] when [size] is more than the
+      MTU and the Ethernet header, or [fill] claims more than [size]. *)
+  val write : t -> size:int -> (Cstruct.t -> int) -> (unit, error) result Lwt.t
+
+  (** Calls the function for each received frame, until {!disconnect}. An exception in it is logged
+      and goes no further. *)
+  val listen : t -> header_size:int -> (Cstruct.t -> unit Lwt.t) -> (unit, error) result Lwt.t
+
+  val mac : t -> Macaddr.t
+
+  (** Bytes, without the Ethernet header. *)
+  val mtu : t -> int
+
+  val get_stats_counters : t -> stats
+  val reset_stats_counters : t -> unit
+end
+
+module Stats : sig
+  val create : unit -> stats
+
+  (** One frame of so many bytes was received. *)
+  val rx : stats -> int64 -> unit
+
+  val tx : stats -> int64 -> unit
+  val reset : stats -> unit
+end

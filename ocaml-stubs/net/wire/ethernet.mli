@@ -1,0 +1,30 @@
+(** Ethernet II frames (RFC 894), without VLAN tags and without the frame check sequence. *)
+
+(** 14 bytes. *)
+val header_length : int
+
+type proto = [ `ARP | `IPv4 | `IPv6 ]
+type t = { source : Macaddr.t; destination : Macaddr.t; proto : proto }
+
+type error =
+  | Truncated  (** fewer than {!header_length} bytes *)
+  | Unknown_ethertype of int  (** neither ARP, IPv4 nor IPv6; below 0x600 an IEEE 802.3 length *)
+
+val pp_error : error Fmt.t
+val pp : t Fmt.t
+val parse : Cstruct.t -> (t, error) result
+
+(** What follows the header of a frame that {!parse} accepted. Short frames carry padding there. *)
+val payload : Cstruct.t -> Cstruct.t
+
+(** Writes the header to the first {!header_length} bytes. *)
+val emit : t -> Cstruct.t -> unit
+
+val ethertype : proto -> int
+
+(** {1 Without allocation} For a frame of at least {!header_length} bytes. *)
+
+val get_ethertype : Cstruct.t -> int
+
+(** Whether the destination is this address or a group address (broadcast included). *)
+val is_for : Macaddr.t -> Cstruct.t -> bool

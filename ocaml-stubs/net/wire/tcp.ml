@@ -1,0 +1,208 @@
+let min_header_length = 20
+let max_header_length = 60
+let checksum_offset = 16
+
+module Flags = struct
+  type t = int
+
+  let fin = 0x01
+  let syn = 0x02
+  let rst = 0x04
+  let psh = 0x08
+  let ack = 0x10
+  let urg = 0x20
+  let ece = 0x40
+  let cwr = 0x80
+  let has set bits = set land bits <> 0 [@@inline]
+
+  let pp ppf set =
+    let letter (bit, c) = if has set bit then Fmt.char ppf c in
+    List.iter letter
+      [
+        (syn, 'S');
+        (fin, 'F');
+        (rst, 'R');
+        (psh, 'P');
+        (ack, '.');
+        (urg, 'U');
+        (ece, 'E');
+        (cwr, 'W');
+      ]
+end
+
+type options = {
+  mss : int;
+  window_scale : int;
+  sack_permitted : bool;
+  sack : (int * int) list;
+  ts_value : int;
+  ts_echo : int;
+}
+
+let no_options =
+  { mss = -1; window_scale = -1; sack_permitted = false; sack = []; ts_value = -1; ts_echo = -1 }
+
+type t = {
+  src_port : int;
+  dst_port : int;
+  seq : int;
+  ack : int;
+  flags : Flags.t;
+  window : int;
+  urgent : int;
+  options : options;
+  header_length : int;
+}
+
+type error = Truncated | Bad_data_offset of int
+
+let pp_error ppf = function
+  | Truncated -> Fmt.string ppf "truncated TCP header"
+  | Bad_data_offset n -> Fmt.pf ppf "TCP data offset of %d bytes" n
+
+let pp_options ppf o =
+  if o.mss >= 0 then Fmt.pf ppf " mss %d" o.mss;
+  if o.window_scale >= 0 then Fmt.pf ppf " wscale %d" o.window_scale;
+  if o.sack_permitted then Fmt.string ppf " sackOK";
+  if o.ts_value >= 0 then Fmt.pf ppf " ts %d:%d" o.ts_value o.ts_echo;
+  List.iter (fun (l, r) -> Fmt.pf ppf " sack %d-%d" l r) o.sack
+
+let pp ppf t =
+  Fmt.pf ppf "TCP %d -> %d [%a] seq %d ack %d win %d%a" t.src_port t.dst_port Flags.pp t.flags t.seq
+    t.ack t.window pp_options t.options
+
+let get_src_port b = Field.u16 b 0
+let get_dst_port b = Field.u16 b 2
+let get_seq b = Field.u32 b 4
+let get_ack b = Field.u32 b 8
+let get_header_length b = (Field.u8 b 12 lsr 4) * 4
+let get_flags b = Field.u8 b 13
+let get_window b = Field.u16 b 14
+let set_checksum b v = Field.set_u16 b checksum_offset v
+
+(* Kinds of option (IANA TCP Option Kind Numbers). *)
+let eol = 0
+let nop = 1
+let mss = 2
+let window_scale = 3
+let sack_permitted = 4
+let sack = 5
+let timestamps = 8
+
+let rec sack_blocks b off stop =
+  if off + 8 > stop then []
+  else
+    let block = (Field.u32 b off, Field.u32 b (off + 4)) in
+    block :: sack_blocks b (off + 8) stop
+
+let rec parse_options b off stop o =
+  if off >= stop then o
+  else
+    let kind = Field.u8 b off in
+    if kind = eol then o
+    else if kind = nop then parse_options b (off + 1) stop o
+    else if off + 2 > stop then o
+    else
+      let len = Field.u8 b (off + 1) in
+      if len < 2 || off + len > stop then o
+      else
+        let o =
+          if kind = mss && len = 4 then { o with mss = Field.u16 b (off + 2) }
+          else if kind = window_scale && len = 3 then
+            { o with window_scale = min 14 (Field.u8 b (off + 2)) }
+          else if kind = sack_permitted && len = 2 then { o with sack_permitted = true }
+          else if kind = sack && len > 2 && len <= 34 && (len - 2) land 7 = 0 then
+            { o with sack = sack_blocks b (off + 2) (off + len) }
+          else if kind = timestamps && len = 10 then
+            { o with ts_value = Field.u32 b (off + 2); ts_echo = Field.u32 b (off + 6) }
+          else o
+        in
+        parse_options b (off + len) stop o
+
+(* Two NOPs and the timestamps: the layout of nearly every data segment. *)
+let aligned_timestamps = (nop lsl 24) lor (nop lsl 16) lor (timestamps lsl 8) lor 10
+
+let read_options b stop =
+  if stop = min_header_length then no_options
+  else if stop = min_header_length + 12 && Field.u32 b min_header_length = aligned_timestamps then
+    { no_options with ts_value = Field.u32 b 24; ts_echo = Field.u32 b 28 }
+  else parse_options b min_header_length stop no_options
+
+let parse b =
+  let length = Cstruct.length b in
+  if length < min_header_length then Error Truncated
+  else
+    let header_length = get_header_length b in
+    if header_length < min_header_length then Error (Bad_data_offset header_length)
+    else if header_length > length then Error Truncated
+    else
+      Ok
+        {
+          src_port = get_src_port b;
+          dst_port = get_dst_port b;
+          seq = get_seq b;
+          ack = get_ack b;
+          flags = get_flags b;
+          window = get_window b;
+          urgent = Field.u16 b 18;
+          options = read_options b header_length;
+          header_length;
+        }
+
+let payload t b = Cstruct.shift b t.header_length
+let verify ~pseudo b = Checksum.is_valid (Checksum.bytes pseudo b)
+
+(* Every option is preceded by enough NOPs to end on a multiple of four bytes. *)
+let fixed_length o =
+  (if o.mss >= 0 then 4 else 0)
+  + (if o.ts_value >= 0 then 12 else if o.sack_permitted then 4 else 0)
+  + if o.window_scale >= 0 then 4 else 0
+
+let sack_fitting o =
+  match o.sack with [] -> 0 | l -> min (List.length l) ((40 - fixed_length o - 4) / 8)
+
+let options_length o =
+  let n = sack_fitting o in
+  fixed_length o + if n = 0 then 0 else 4 + (8 * n)
+
+let word a b c d = (a lsl 24) lor (b lsl 16) lor (c lsl 8) lor d
+
+let emit_options o b =
+  let off = ref min_header_length in
+  let put v =
+    Field.set_u32 b !off v;
+    off := !off + 4
+  in
+  if o.mss >= 0 then put (word mss 4 (o.mss lsr 8) (o.mss land 0xff));
+  if o.ts_value >= 0 then (
+    (* SACK-permitted takes the place of the two NOPs. *)
+    put (if o.sack_permitted then word sack_permitted 2 timestamps 10 else aligned_timestamps);
+    put o.ts_value;
+    put o.ts_echo)
+  else if o.sack_permitted then put (word nop nop sack_permitted 2);
+  if o.window_scale >= 0 then put (word nop window_scale 3 o.window_scale);
+  let n = sack_fitting o in
+  if n > 0 then (
+    put (word nop nop sack (2 + (8 * n)));
+    List.iteri
+      (fun i (left, right) ->
+        if i < n then (
+          put left;
+          put right))
+      o.sack);
+  !off
+
+let emit t b =
+  let header_length =
+    if t.options == no_options then min_header_length else emit_options t.options b
+  in
+  Field.set_u16 b 0 t.src_port;
+  Field.set_u16 b 2 t.dst_port;
+  Field.set_u32 b 4 t.seq;
+  Field.set_u32 b 8 t.ack;
+  Field.set_u8 b 12 (header_length / 4 * 16);
+  Field.set_u8 b 13 t.flags;
+  Field.set_u16 b 14 t.window;
+  set_checksum b 0;
+  Field.set_u16 b 18 t.urgent;
+  header_length
