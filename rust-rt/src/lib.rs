@@ -13,13 +13,19 @@ extern crate std;
 
 pub mod boot;
 pub mod diag;
+pub mod domain;
+pub mod executor;
 #[cfg(feature = "libc")]
 pub mod libc;
 pub mod mem;
 pub mod platform;
+pub mod poll;
 pub mod ring;
 pub mod shared;
+pub mod shutdown;
 pub mod time;
+#[cfg(not(feature = "xen"))]
+pub mod unix;
 pub mod wire;
 pub mod xen;
 

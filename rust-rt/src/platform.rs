@@ -1,6 +1,7 @@
 //! What the poll and the executor need of the ground below them.
 
-use crate::time::Instant;
+use crate::executor::Notifier;
+use crate::time::{Duration, Instant};
 
 /// The ground of a domain: Xen, a Unix process, or a mock in the tests.
 ///
@@ -8,6 +9,9 @@ use crate::time::Instant;
 pub trait Platform {
     /// The monotonic clock.
     fn now(&self) -> Instant;
+
+    /// The wall clock: time since 1970-01-01T00:00:00Z. It may jump, in both directions.
+    fn wall(&self) -> Duration;
 
     /// Hands every event that is pending to whoever waits for it (usually by waking a
     /// [`Waker`](core::task::Waker)) and returns how many there were. Never blocks.
@@ -19,4 +23,33 @@ pub trait Platform {
     ///
     /// This is the only call of the whole image that blocks.
     fn wait(&self, deadline: Instant);
+
+    /// What makes a [`wait`](Self::wait) return that is going on or about to begin, if another
+    /// thread can wake a task here. Where there is only one thread of execution nothing can happen
+    /// during a wait but events, and `None` is the answer.
+    fn notifier(&self) -> Option<Notifier> {
+        None
+    }
+}
+
+impl<P: Platform + ?Sized> Platform for &P {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn wall(&self) -> Duration {
+        (**self).wall()
+    }
+
+    fn dispatch(&self) -> usize {
+        (**self).dispatch()
+    }
+
+    fn wait(&self, deadline: Instant) {
+        (**self).wait(deadline)
+    }
+
+    fn notifier(&self) -> Option<Notifier> {
+        (**self).notifier()
+    }
 }

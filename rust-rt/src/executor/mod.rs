@@ -1,0 +1,169 @@
+//! The executor: runs Rust tasks, one after the other, on the domain's only thread.
+//!
+//! A task is a future that the executor owns. It is polled when it is spawned and then only when
+//! it has been woken; ready tasks wait in one queue, first come, first served.
+//!
+//! ```text
+//!                     spawn
+//!                       │ (1)
+//!                       ▼          (2) its turn
+//!   ┌────────────► ┌────────┐ ───────────────────► ┌─────────┐
+//!   │  (4) woken   │ QUEUED │                      │ RUNNING │
+//!   │              └────────┘ ◄─────────────────── └─────────┘
+//!   │                   │      (3) pending, woken     │   │
+//!   │                   │          meanwhile          │   │ (6) ready
+//!   │   (7) its turn,   │                             │   │     or panicked
+//!   │       aborted     │      (5) pending            │   │
+//! ┌──────┐              │   ┌─────────────────────────┘   │
+//! │ IDLE │ ◄────────────┼───┘                             │
+//! └──────┘              ▼                                 │
+//!                   ┌──────┐                              │
+//!                   │ DONE │ ◄────────────────────────────┘
+//!                   └──────┘
+//! ```
+//!
+//! 1. `spawn` queues the task; it never polls inside the caller.
+//! 2. A turn takes tasks from the head of the queue, at most as many as were queued when the turn
+//!    began and at most the budget.
+//! 3. A task woken while it runs goes to the tail of the queue and runs in the *next* turn: it
+//!    cannot keep the turn alive, so timers, events and OCaml get theirs.
+//! 4. Any number of wakes queue a task once. A wake may come from another thread (on Unix).
+//! 5. A task that is pending and was not woken costs nothing until it is.
+//! 6. The result goes to the [`JoinHandle`]; the future is dropped first. A panic is caught by the
+//!    [`Guard`] and goes there too.
+//! 7. [`JoinHandle::abort`] marks and queues the task; when its turn comes the future is dropped
+//!    instead of polled. A task that is aborted while it runs goes through (3) or, if it ends in
+//!    that very poll, (6).
+//!
+//! After DONE the task's name is never used again, so a waker that is kept longer does nothing.
+//!
+//! No future is ever polled or dropped while the executor holds a borrow of its own tables: futures
+//! may spawn, abort, wake and set timers at any time, in their `Drop` as well.
+
+pub(crate) mod inbox;
+pub(crate) mod slab;
+pub(crate) mod task;
+pub(crate) mod timers;
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::cell::{Cell, RefCell};
+use core::future::{Future, poll_fn};
+use core::task::{Context, Poll};
+
+pub use inbox::Notifier;
+pub use task::{JoinError, JoinHandle};
+pub use timers::{Elapsed, Interval, Sleep};
+
+use inbox::Inbox;
+use slab::{Slab, TaskId};
+use task::{Task, Turn};
+
+/// Calls the closure and returns the payload of a panic that ended it, if one did.
+///
+/// A crate without `std` cannot catch a panic, so one that has it hands this in: the closure goes
+/// through `std::panic::catch_unwind`. See [`Domain::set_guard`](crate::poll::Domain::set_guard).
+pub type Guard = fn(&mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>>;
+
+/// The guard until another is set: catches nothing.
+fn no_guard(call: &mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>> {
+    call();
+    Ok(())
+}
+
+/// Owns the tasks of one domain.
+pub(crate) struct Executor {
+    tasks: RefCell<Slab<Task>>,
+    inbox: Arc<Inbox>,
+    guard: Cell<Guard>,
+}
+
+impl Executor {
+    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+        Executor { tasks: RefCell::new(Slab::new()), inbox, guard: Cell::new(no_guard) }
+    }
+
+    pub(crate) fn set_guard(&self, guard: Guard) {
+        self.guard.set(guard);
+    }
+
+    /// Tasks that have not ended.
+    pub(crate) fn len(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        let mut tasks = self.tasks.borrow_mut();
+        self.inbox.reserve_ready(tasks.len() + 1);
+        let mut handle = None;
+        tasks.insert(|id| {
+            let (task, h) = Task::new(id, Arc::clone(&self.inbox), future);
+            handle = Some(h);
+            task
+        });
+        handle.expect("insert calls its argument")
+    }
+
+    /// One turn: gives each task that is queued now, but at most `budget` of them, its turn.
+    /// Returns how many had one.
+    pub(crate) fn run_turn(&self, budget: usize) -> usize {
+        let mut had_turn = 0;
+        for _ in 0..self.inbox.ready_len().min(budget) {
+            let Some(id) = self.inbox.pop_ready() else { break };
+            had_turn += usize::from(self.step(id));
+        }
+        had_turn
+    }
+
+    /// Polls a task, or drops it if it was aborted. False if there is no such task any more.
+    fn step(&self, id: TaskId) -> bool {
+        // The task is out of the table while its code runs, and the borrow has ended.
+        let Some(mut task) = self.tasks.borrow_mut().take(id) else { return false };
+        let guard = self.guard.get();
+        let ended = match task.header.begin() {
+            Turn::Abort => true,
+            Turn::Poll => {
+                let mut polled = Poll::Pending;
+                let Task { future, waker, .. } = &mut task;
+                let caught = guard(&mut || {
+                    polled = future.as_mut().poll(&mut Context::from_waker(waker));
+                });
+                if let Err(payload) = caught {
+                    task.outcome.fail(JoinError::Panicked(payload));
+                    true
+                } else {
+                    polled.is_ready()
+                }
+            }
+        };
+        if ended {
+            self.tasks.borrow_mut().free(id);
+            // Dropping runs the future's destructors, which may panic as well.
+            let mut task = Some(task);
+            if let Err(payload) = guard(&mut || drop(task.take())) {
+                let error = JoinError::Panicked(payload);
+                log::error!("while a task was dropped: {error}");
+            }
+        } else {
+            self.tasks.borrow_mut().put_back(id, task);
+        }
+        true
+    }
+}
+
+/// Lets every other ready task, the timers, the events and OCaml go first, once.
+pub async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if core::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,195 @@
+//! What the process waits for: one epoll instance, and who is to be woken by which descriptor.
+
+use host_libc as libc;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::task::Waker;
+
+use crate::executor::Notifier;
+use crate::platform::Platform;
+use crate::shutdown::ShutdownReason;
+use crate::time::{Duration, Instant};
+use crate::unix::clock;
+use crate::unix::sys::{self, Descriptor, Errno, RawFd};
+
+/// Tokens of the two descriptors that the reactor itself reads.
+const NOTIFY: u64 = 0;
+const TERMINATION: u64 = 1;
+const FIRST_SOURCE: u64 = 2;
+
+/// Events taken from the kernel in one call. More stay pending; the next dispatch has them.
+const BATCH: usize = 32;
+
+/// The Unix platform.
+pub(crate) struct Reactor {
+    /// Watches everything. Waiting means to wait for this descriptor to become readable.
+    epoll: Descriptor,
+    notify: Arc<Descriptor>,
+    termination: Descriptor,
+    sources: RefCell<BTreeMap<u64, Source>>,
+    next_token: Cell<u64>,
+}
+
+/// A registered descriptor.
+struct Source {
+    fd: RawFd,
+    readers: Vec<Waker>,
+    writers: Vec<Waker>,
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+impl Reactor {
+    pub(crate) fn new() -> Result<Self, Errno> {
+        let reactor = Reactor {
+            epoll: sys::epoll_create()?,
+            notify: Arc::new(sys::eventfd()?),
+            termination: sys::termination_fd()?,
+            sources: RefCell::default(),
+            next_token: Cell::new(FIRST_SOURCE),
+        };
+        reactor.watch(reactor.notify.raw(), libc::EPOLLIN, NOTIFY)?;
+        reactor.watch(reactor.termination.raw(), libc::EPOLLIN, TERMINATION)?;
+        Ok(reactor)
+    }
+
+    fn watch(&self, fd: RawFd, events: i32, token: u64) -> Result<(), Errno> {
+        sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_ADD, fd, events, token)
+    }
+
+    /// Registers a descriptor, for nothing as yet.
+    pub(crate) fn register(&self, fd: RawFd) -> Result<u64, Errno> {
+        let token = self.next_token.get();
+        self.watch(fd, libc::EPOLLONESHOT, token)?;
+        self.next_token.set(token + 1);
+        let source = Source { fd, readers: Vec::new(), writers: Vec::new() };
+        self.sources.borrow_mut().insert(token, source);
+        Ok(token)
+    }
+
+    pub(crate) fn deregister(&self, token: u64) {
+        let source = self.sources.borrow_mut().remove(&token);
+        if let Some(source) = source {
+            // Fails only if the kernel knows the descriptor no more: what we want.
+            let _ = sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_DEL, source.fd, 0, token);
+        }
+    }
+
+    /// Wakes `waker` once the descriptor is ready. The interest is level-triggered and goes off
+    /// when it fires, so being ready already, or becoming so during this call, is enough.
+    pub(crate) fn wake_when_ready(
+        &self,
+        token: u64,
+        direction: Direction,
+        waker: &Waker,
+    ) -> Result<(), Errno> {
+        let mut sources = self.sources.borrow_mut();
+        let source = sources.get_mut(&token).expect("a registered descriptor");
+        let waiting = match direction {
+            Direction::Read => &mut source.readers,
+            Direction::Write => &mut source.writers,
+        };
+        if !waiting.iter().any(|w| w.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+        self.arm(token, source)
+    }
+
+    /// Tells the kernel what the tasks of `source` wait for.
+    fn arm(&self, token: u64, source: &Source) -> Result<(), Errno> {
+        let mut events = libc::EPOLLONESHOT;
+        if !source.readers.is_empty() {
+            events |= libc::EPOLLIN | libc::EPOLLRDHUP;
+        }
+        if !source.writers.is_empty() {
+            events |= libc::EPOLLOUT;
+        }
+        sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_MOD, source.fd, events, token)
+    }
+
+    fn source_ready(&self, token: u64, events: i32) {
+        let mut woken = Vec::new();
+        if let Some(source) = self.sources.borrow_mut().get_mut(&token) {
+            let both = libc::EPOLLERR | libc::EPOLLHUP;
+            if events & (both | libc::EPOLLIN | libc::EPOLLRDHUP) != 0 {
+                woken.append(&mut source.readers);
+            }
+            if events & (both | libc::EPOLLOUT) != 0 {
+                woken.append(&mut source.writers);
+            }
+            if !(source.readers.is_empty() && source.writers.is_empty()) {
+                if let Err(error) = self.arm(token, source) {
+                    log::error!("cannot wait for descriptor {}: {error}", source.fd);
+                }
+            }
+        }
+        for waker in woken {
+            waker.wake();
+        }
+    }
+
+    /// Somebody asked the process to end. The next request ends it at once, should it not obey.
+    fn termination_ready(&self) {
+        let mut info = [0; size_of::<libc::signalfd_siginfo>()];
+        if sys::read(self.termination.raw(), &mut info).is_ok() {
+            sys::restore_termination();
+            crate::domain::request_shutdown(ShutdownReason::Poweroff);
+        }
+    }
+}
+
+impl Platform for Reactor {
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn wall(&self) -> Duration {
+        clock::wall()
+    }
+
+    fn dispatch(&self) -> usize {
+        let mut buf = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
+        let pending = match sys::epoll_pending(&self.epoll, &mut buf) {
+            Ok(pending) => pending,
+            Err(Errno::INTR) => return 0,
+            Err(error) => panic!("epoll: {error}"),
+        };
+        for event in pending {
+            match event.u64 {
+                // A notification has done its work by ending the wait.
+                NOTIFY => {
+                    let _ = sys::read(self.notify.raw(), &mut [0; 8]);
+                }
+                TERMINATION => self.termination_ready(),
+                token => self.source_ready(token, event.events as i32),
+            }
+        }
+        pending.len()
+    }
+
+    fn wait(&self, deadline: Instant) {
+        let timeout = (deadline != Instant::NEVER).then(|| deadline.duration_since(self.now()));
+        // Every descriptor is watched level-triggered, so `epoll` is readable as long as an event
+        // is pending, no matter when it came.
+        match sys::ppoll(self.epoll.raw(), libc::POLLIN, timeout) {
+            Ok(_) | Err(Errno::INTR) => (),
+            Err(error) => panic!("ppoll: {error}"),
+        }
+    }
+
+    fn notifier(&self) -> Option<Notifier> {
+        let notify = Arc::clone(&self.notify);
+        // Fails only if 2^64-2 notifications are pending: the wait ends all the same.
+        Some(Arc::new(move || {
+            let _ = sys::write(notify.raw(), &1u64.to_ne_bytes());
+        }))
+    }
+}
