@@ -1,6 +1,7 @@
 //! What the tests of this module share.
 
 use alloc::alloc::{Layout, alloc, dealloc};
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use super::PAGE_SIZE;
@@ -63,4 +64,14 @@ impl Drop for Ram {
         // SAFETY: allocated with this layout; the tests drop the allocator first.
         unsafe { dealloc(self.start, self.layout) };
     }
+}
+
+/// Gives the image's own frames 16 MiB, once for all tests.
+pub fn init_global() {
+    static RAM: spin::Once<()> = spin::Once::new();
+    RAM.call_once(|| {
+        let ram = Box::leak(Box::new(Ram::new(4096)));
+        // SAFETY: the RAM lives for ever, and belongs to the frames alone.
+        unsafe { super::frames::init(&[ram.range()]).unwrap() };
+    });
 }

@@ -12,23 +12,22 @@ mod tree;
 use core::ops::Range;
 use core::ptr;
 
+use spin::Mutex;
+
 pub use allocator::{FrameAllocator, FrameStats};
 
 use super::paging::Frame;
-use super::{OutOfMemory, PAGE_SIZE};
+use super::{OutOfMemory, PAGE_SIZE, lock};
 
-/// A frame allocator behind a lock, before and after it got its memory.
-///
-/// The lock is only ever tried. One vCPU runs without interrupts, so the lock can be taken already
-/// only when an exception interrupted the allocator itself; what runs then is a crash report, and
-/// an error is better for it than waiting for ever.
+/// A frame allocator behind a lock, before and after it got its memory. A crash report that finds
+/// the lock taken gets errors instead of memory.
 #[derive(Debug)]
-pub struct Frames(spin::Mutex<Option<FrameAllocator>>);
+pub struct Frames(Mutex<Option<FrameAllocator>>);
 
 impl Frames {
     /// No memory yet: each allocation fails.
     pub const fn new() -> Self {
-        Frames(spin::Mutex::new(None))
+        Frames(Mutex::new(None))
     }
 
     /// Sets the memory; see [`FrameAllocator::new`].
@@ -37,7 +36,7 @@ impl Frames {
     ///
     /// As for [`FrameAllocator::new`], for ever.
     pub unsafe fn init(&self, ranges: &[Range<usize>]) -> Result<(), OutOfMemory> {
-        let mut frames = self.0.try_lock().ok_or(OutOfMemory)?;
+        let mut frames = lock(&self.0).ok_or(OutOfMemory)?;
         assert!(frames.is_none(), "frames initialised twice");
         // SAFETY: passed on to our caller.
         *frames = Some(unsafe { FrameAllocator::new(ranges)? });
@@ -46,7 +45,7 @@ impl Frames {
 
     /// Runs `f` on the allocator, if it has memory and is not in use already.
     pub fn with<R>(&self, f: impl FnOnce(&mut FrameAllocator) -> R) -> Option<R> {
-        self.0.try_lock()?.as_mut().map(f)
+        lock(&self.0)?.as_mut().map(f)
     }
 }
 
