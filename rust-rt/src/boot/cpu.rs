@@ -96,3 +96,89 @@ pub fn halt() -> ! {
         unsafe { asm!("cli", "hlt", options(nomem, nostack)) }
     }
 }
+
+/// A random number of the CPU, if it has any.
+pub fn random() -> Option<u64> {
+    let rdrand = cpuid(1, 0).ecx >> 30 & 1 != 0;
+    // Ten attempts, as Intel advises: a failure means that the generator is exhausted for now.
+    for _ in 0..if rdrand { 10 } else { 0 } {
+        let (value, ok): (u64, u8);
+        // SAFETY: CPUID says that the instruction exists.
+        unsafe {
+            asm!("rdrand {}", "setc {}", out(reg) value, out(reg_byte) ok, options(nomem, nostack));
+        }
+        if ok != 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// CR2: the address of the last page fault.
+pub fn fault_address() -> u64 {
+    let value;
+    // SAFETY: reading CR2 changes nothing.
+    unsafe { asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
+/// Enables what compiled code may find in CPUID: the register states of AVX and later, which need
+/// the operating system's consent, and page protection by the no-execute bit. False when the CPU
+/// has no such bit.
+pub fn enable_features() -> bool {
+    const EFER: u32 = 0xc000_0080;
+    if cpuid(0x8000_0001, 0).edx >> 20 & 1 == 0 {
+        return false;
+    }
+    // SAFETY: EFER.NXE (bit 11) exists, as CPUID has just said; no page table uses it yet.
+    unsafe { wrmsr(EFER, rdmsr(EFER) | 1 << 11) };
+    if cpuid(1, 0).ecx >> 26 & 1 != 0 {
+        // x87, SSE, AVX, and the three parts of AVX-512, which only work together.
+        let supported = cpuid(0xd, 0).eax;
+        let mut states = supported & 0b111;
+        if supported & 0xe0 == 0xe0 {
+            states |= 0xe0;
+        }
+        // SAFETY: CPUID says that XSAVE exists and which states do; no state is in use yet.
+        unsafe {
+            asm!(
+                "mov {t}, cr4", "or {t}, 0x40000", "mov cr4, {t}", "xsetbv",
+                t = out(reg) _, in("ecx") 0, in("eax") states, in("edx") 0,
+                options(nomem, nostack)
+            );
+        }
+    }
+    let default = 0x1f80u32;
+    // SAFETY: the reset value: every floating-point exception masked, as both languages expect.
+    unsafe { asm!("ldmxcsr [{}]", in(reg) &default, options(nostack, readonly)) };
+    true
+}
+
+/// Switches to the page tables at `root`.
+///
+/// # Safety
+///
+/// They must map the running code, its stack and its data.
+pub unsafe fn set_page_tables(root: u64) {
+    // SAFETY: passed on to our caller.
+    unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) }
+}
+
+/// Forgets the cached translation of the page at `address`.
+pub fn flush_page(address: usize) {
+    // SAFETY: the instruction only makes the CPU look at the page tables again.
+    unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) }
+}
+
+/// CPUID leaf of the hypervisor whose signature is `signature`, if the image runs under it.
+/// Xen's leaves move up by 0x100 when it imitates another hypervisor (xen/arch-x86/cpuid.h).
+pub fn hypervisor_leaf(signature: &[u8; 12]) -> Option<u32> {
+    if cpuid(1, 0).ecx >> 31 & 1 == 0 {
+        return None;
+    }
+    (0x4000_0000..0x4001_0000).step_by(0x100).find(|&leaf| {
+        let id = cpuid(leaf, 0);
+        let words = [id.ebx, id.ecx, id.edx].map(u32::to_le_bytes);
+        words.as_flattened() == signature
+    })
+}

@@ -14,6 +14,11 @@ pub fn set_sink(sink: Sink) {
     SINK.store(sink as *mut (), Ordering::Release);
 }
 
+/// Goes back to the output of the time before [`set_sink`].
+pub fn use_fallback() {
+    SINK.store(core::ptr::null_mut(), Ordering::Release);
+}
+
 /// Writes raw bytes to the console.
 pub fn write(bytes: &[u8]) {
     let sink = SINK.load(Ordering::Acquire);

@@ -1,5 +1,18 @@
 //! What an image says about itself: the console, the log, and the report of its own end.
 
 pub mod console;
+pub mod fault;
+pub mod log;
+pub mod symbols;
+
 #[cfg(feature = "xen")]
-pub mod unwind;
+pub mod backtrace;
+#[cfg(feature = "xen")]
+mod report;
+#[cfg(feature = "xen")]
+mod trap;
+#[cfg(feature = "xen")]
+mod unwind;
+
+#[cfg(feature = "xen")]
+pub use report::fatal;
