@@ -72,8 +72,7 @@ pub fn init() {
         let limit = size_of::<TaskState>() as u64 - 1;
         let gdt = GDT.0.get();
         // An available 64-bit TSS, whose base is spread over the descriptor.
-        (*gdt)[3] =
-            limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
+        (*gdt)[3] = limit | (base & 0xff_ffff) << 16 | 0x89 << 40 | (base >> 24 & 0xff) << 56;
         (*gdt)[4] = base >> 32;
 
         let idt = IDT.0.get();

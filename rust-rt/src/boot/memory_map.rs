@@ -250,12 +250,7 @@ mod tests {
         ];
         assert_eq!(
             pairs(&Ranges::ram(&map).unwrap()),
-            [
-                (NULL_END, 0x9f000),
-                (M, 4 * M),
-                (4 * M + 0x1000, 16 * M),
-                (LIMIT - M, LIMIT)
-            ]
+            [(NULL_END, 0x9f000), (M, 4 * M), (4 * M + 0x1000, 16 * M), (LIMIT - M, LIMIT)]
         );
     }
 

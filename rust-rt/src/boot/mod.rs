@@ -9,17 +9,33 @@ pub mod page_tables;
 pub mod start_info;
 
 #[cfg(feature = "xen")]
+mod clock;
+#[cfg(feature = "xen")]
 pub mod cpu;
 #[cfg(feature = "xen")]
+mod descriptors;
+#[cfg(feature = "xen")]
+mod end;
+#[cfg(feature = "xen")]
 mod entry;
+#[cfg(feature = "xen")]
+pub(crate) mod layout;
+#[cfg(feature = "xen")]
+pub mod paging;
 #[cfg(feature = "xen")]
 mod qemu;
 #[cfg(feature = "xen")]
 mod start;
+#[cfg(feature = "xen")]
+mod tls;
 
 pub use list::{Full, List};
 
 #[cfg(feature = "xen")]
-pub(crate) use qemu::serial_write as early_write;
+pub use clock::monotonic_ns;
 #[cfg(feature = "xen")]
-pub use start::exit;
+pub use end::{End, crash, exit, set_end};
+#[cfg(feature = "xen")]
+pub(crate) use start::early_write;
+#[cfg(feature = "xen")]
+pub use start::{command_line, modules, on_xen};

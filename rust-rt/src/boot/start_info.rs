@@ -78,7 +78,7 @@ pub struct StartInfo {
 
 impl StartInfo {
     /// Nothing said: no command line, no module, no memory map.
-    pub const EMPTY: StartInfo = StartInfo {
+    const EMPTY: StartInfo = StartInfo {
         text: List::new(0),
         modules: List::new(Module { range: Range::EMPTY }),
         memory_map: List::new(Entry { addr: 0, size: 0, kind: 0 }),
@@ -90,10 +90,9 @@ impl StartInfo {
         &self.text
     }
 
-    /// Reads the structure at `addr` into `self`, which is [`EMPTY`](Self::EMPTY).
-    ///
-    /// The whole is some KiB: it is filled in place instead of returned.
-    pub fn read(&mut self, memory: &impl PhysRead, addr: u64) -> Result<(), StartInfoError> {
+    /// Reads the structure at `addr`, and all that it points to.
+    pub fn read(memory: &impl PhysRead, addr: u64) -> Result<Self, StartInfoError> {
+        let mut info = StartInfo::EMPTY;
         let mut head = [0; 40];
         if !memory.read(addr, &mut head) {
             return Err(StartInfoError::Unreadable("start_info", addr));
@@ -102,18 +101,18 @@ impl StartInfo {
         if magic != MAGIC {
             return Err(StartInfoError::BadMagic(magic));
         }
-        self.rsdp = u64_at(&head, 32);
-        self.read_command_line(memory, u64_at(&head, 24))?;
-        self.read_modules(memory, u32_at(&head, 12), u64_at(&head, 16))?;
+        info.rsdp = u64_at(&head, 32);
+        info.read_command_line(memory, u64_at(&head, 24))?;
+        info.read_modules(memory, u32_at(&head, 12), u64_at(&head, 16))?;
         // Version 0 ends here; later versions only append.
         if version >= 1 {
             let mut tail = [0; 16];
             if !memory.read(addr.saturating_add(40), &mut tail) {
                 return Err(StartInfoError::Unreadable("start_info", addr));
             }
-            self.read_map(memory, u32_at(&tail, 8), u64_at(&tail, 0))?;
+            info.read_map(memory, u32_at(&tail, 8), u64_at(&tail, 0))?;
         }
-        Ok(())
+        Ok(info)
     }
 
     fn read_command_line(&mut self, m: &impl PhysRead, addr: u64) -> Result<(), StartInfoError> {
@@ -237,8 +236,7 @@ mod tests {
     }
 
     fn read(m: &Memory) -> Result<StartInfo, StartInfoError> {
-        let mut info = StartInfo::EMPTY;
-        info.read(m, BASE).map(|()| info)
+        StartInfo::read(m, BASE)
     }
 
     #[test]

@@ -43,9 +43,8 @@ pub fn print(from: u64) {
 extern "C" fn frame(context: *mut Context, walk: *mut c_void) -> c_int {
     let mut exact = 0;
     // SAFETY: called by the unwinder with a live context, and with the pointer that `print` passed.
-    let (walk, ip) = unsafe {
-        (&mut *walk.cast::<Walk>(), _Unwind_GetIPInfo(context, &raw mut exact))
-    };
+    let (walk, ip) =
+        unsafe { (&mut *walk.cast::<Walk>(), _Unwind_GetIPInfo(context, &raw mut exact)) };
     if walk.from != 0 && walk.from != ip {
         return CONTINUE;
     }
@@ -80,8 +79,7 @@ fn name(address: u64) -> Option<(&'static str, u64)> {
         return None;
     }
     // SAFETY: the link script's bounds of a read-only segment.
-    let bytes = unsafe {
-        core::slice::from_raw_parts(table.start as *const u8, table.size() as usize)
-    };
+    let bytes =
+        unsafe { core::slice::from_raw_parts(table.start as *const u8, table.size() as usize) };
     Symbols::new(bytes).lookup(address)
 }

@@ -3,10 +3,169 @@
 
 mod standins;
 
+use mirust_rt::boot;
 use mirust_rt::diag::console;
+use std::hint::black_box;
 
 #[unsafe(no_mangle)]
-extern "C" fn mirust_main() -> i32 {
-    console::print(format_args!("hello\n"));
-    3
+extern "C-unwind" fn mirust_main() -> i32 {
+    let line = String::from_utf8_lossy(boot::command_line()).into_owned();
+    match line.as_str() {
+        "" => {
+            console::print(format_args!("no command line\n"));
+            0
+        }
+        "exit 3" => 3,
+        "null write" => null_write(),
+        "null read" => null_read(),
+        "null call" => null_call(),
+        "write to text" => write_to_text(),
+        "write to rodata" => write_to_rodata(),
+        "execute data" => execute_data(),
+        "stack overflow" => overflow(1) as i32,
+        "divide error" => divide_error(),
+        "invalid opcode" => invalid_opcode(),
+        "general protection" => general_protection(),
+        "panic" => panic!("as asked"),
+        "double panic" => double_panic(),
+        "caught panic" => caught_panic(),
+        "tls" => tls(),
+        "avx" => avx(),
+        _ => {
+            console::print(format_args!("unknown case: {line}\n"));
+            2
+        }
+    }
+}
+
+#[inline(never)]
+fn null_write() -> i32 {
+    // SAFETY: none: the fault is the test.
+    unsafe { black_box(std::ptr::null_mut::<i32>()).write_volatile(1) };
+    0
+}
+
+#[inline(never)]
+fn null_read() -> i32 {
+    // SAFETY: none: the fault is the test.
+    unsafe { black_box(std::ptr::null::<i32>()).wrapping_add(6).read_volatile() }
+}
+
+#[inline(never)]
+fn null_call() -> i32 {
+    // SAFETY: none: the fault is the test.
+    let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(black_box(8usize)) };
+    f() + 1
+}
+
+#[inline(never)]
+fn write_to_text() -> i32 {
+    let code = black_box(write_to_text as *mut u8);
+    // SAFETY: none: the fault is the test.
+    unsafe { code.write_volatile(0xc3) };
+    0
+}
+
+#[inline(never)]
+fn write_to_rodata() -> i32 {
+    static CONSTANT: [u8; 64] = [7; 64];
+    // SAFETY: none: the fault is the test.
+    unsafe { black_box(CONSTANT.as_ptr().cast_mut()).write_volatile(1) };
+    0
+}
+
+#[inline(never)]
+fn execute_data() -> i32 {
+    let ret = Box::new([0xc3u8; 16]);
+    // SAFETY: none: the fault is the test.
+    let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(black_box(ret.as_ptr())) };
+    f() + 1
+}
+
+#[inline(never)]
+fn overflow(depth: u64) -> u64 {
+    let frame = black_box([depth; 32]);
+    frame[3] + if depth == 0 { 0 } else { overflow(depth + 1) }
+}
+
+#[inline(never)]
+fn divide_error() -> i32 {
+    let result: u32;
+    // SAFETY: none: the fault is the test.
+    unsafe {
+        std::arch::asm!("div {0:e}", in(reg) 0u32, inout("eax") 1u32 => result, out("edx") _);
+    }
+    result as i32
+}
+
+#[inline(never)]
+fn invalid_opcode() -> i32 {
+    // SAFETY: none: the fault is the test.
+    unsafe { std::arch::asm!("ud2") };
+    0
+}
+
+#[inline(never)]
+fn general_protection() -> i32 {
+    let address = black_box(0x8000_0000_0000_0000usize);
+    // SAFETY: none: the fault is the test.
+    unsafe { (address as *const i32).read_volatile() }
+}
+
+struct PanicsOnDrop;
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        panic!("second");
+    }
+}
+
+fn double_panic() -> i32 {
+    let _guard = PanicsOnDrop;
+    panic!("first");
+}
+
+/// Panics are caught, twice.
+fn caught_panic() -> i32 {
+    for i in 0..2 {
+        let result = std::panic::catch_unwind(|| black_box(&[1, 2][..])[black_box(2)]);
+        assert!(result.is_err());
+        console::print(format_args!("caught {i}\n"));
+    }
+    0
+}
+
+/// Thread-local variables, with and without initial values, and one that is widely aligned.
+fn tls() -> i32 {
+    use std::cell::Cell;
+    #[repr(align(64))]
+    struct Wide(Cell<u64>);
+    thread_local! {
+        static FIRST: Cell<u64> = const { Cell::new(0x1234_5678) };
+        static ZERO: Cell<u64> = const { Cell::new(0) };
+        static WIDE: Wide = const { Wide(Cell::new(7)) };
+    }
+    assert_eq!((FIRST.get(), ZERO.get()), (0x1234_5678, 0));
+    WIDE.with(|w| {
+        assert_eq!(w.0.get(), 7);
+        assert_eq!(std::ptr::from_ref(w).addr() % 64, 0);
+        w.0.set(8);
+    });
+    FIRST.set(1);
+    ZERO.set(2);
+    assert_eq!((FIRST.get(), ZERO.get(), WIDE.with(|w| w.0.get())), (1, 2, 8));
+    console::print(format_args!("thread-local variables work\n"));
+    0
+}
+
+/// AVX registers, if the CPU has them.
+fn avx() -> i32 {
+    if !std::is_x86_feature_detected!("avx") {
+        console::print(format_args!("no AVX\n"));
+        return 0;
+    }
+    // SAFETY: the CPU has AVX, as was just detected.
+    unsafe { std::arch::asm!("vxorps ymm0, ymm0, ymm0", out("ymm0") _) };
+    console::print(format_args!("AVX works\n"));
+    0
 }

@@ -11,7 +11,7 @@ minus_one!(fstat64 getcwd open64 readlink realpath stat64 close lseek64 mmap64 m
 macro_rules! zero {
     ($($name:ident)*) => { $( #[unsafe(no_mangle)] extern "C" fn $name() -> isize { 0 } )* };
 }
-zero!(pthread_cond_broadcast pthread_cond_wait pthread_mutex_lock pthread_mutex_unlock pthread_once
+zero!(pthread_cond_broadcast pthread_cond_wait pthread_mutex_lock pthread_mutex_unlock
       free getenv);
 
 #[unsafe(no_mangle)]
@@ -102,5 +102,14 @@ unsafe extern "C" fn write(_fd: i32, p: *const u8, n: usize) -> isize {
 }
 #[unsafe(no_mangle)]
 extern "C" fn abort() -> ! {
-    mirust_rt::boot::exit(134)
+    mirust_rt::diag::fatal(format_args!("abort called"))
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn pthread_once(once: *mut i32, f: extern "C" fn()) -> i32 {
+    if unsafe { *once } == 0 {
+        unsafe { *once = 1 };
+        f();
+    }
+    0
 }
