@@ -4,6 +4,7 @@ use core::fmt;
 
 /// A domain identifier (`domid_t` in Xen's `xen.h`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
 pub struct DomId(pub u16);
 
 impl DomId {
@@ -21,6 +22,7 @@ impl fmt::Display for DomId {
 
 /// A local event channel port (`evtchn_port_t` in Xen's `event_channel.h`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
 pub struct Port(pub u32);
 
 impl fmt::Display for Port {
@@ -31,6 +33,7 @@ impl fmt::Display for Port {
 
 /// An index into a domain's grant table (`grant_ref_t` in Xen's `grant_table.h`).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
 pub struct GrantRef(pub u32);
 
 impl fmt::Display for GrantRef {
@@ -41,6 +44,7 @@ impl fmt::Display for GrantRef {
 
 /// A guest frame number: a guest-physical address divided by 4096.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(transparent)]
 pub struct Gfn(pub u64);
 
 impl Gfn {

@@ -1,3 +1,15 @@
-//! Xen.
+//! Xen, from the hypercalls up to the drivers of what every domain has: event channels, time, grant
+//! tables, console and xenstore.
 
 pub(crate) mod abi;
+pub mod clock;
+pub mod events;
+#[cfg(feature = "xen")]
+pub mod hypercall;
+pub mod hypervisor;
+pub mod platform;
+pub mod sched;
+pub mod shared_info;
+
+#[cfg(test)]
+mod fake;

@@ -1,0 +1,271 @@
+//! Event channels: how domains, Xen and daemons tell each other that something has happened.
+//!
+//! # Why no wake-up is lost
+//!
+//! Xen sets a pending bit; [`Events::dispatch`] takes the bit and adds one to the port's counter;
+//! [`EventChannel::wait`] ends as soon as the counter differs from the value that its caller has
+//! seen. The caller reads the counter *before* it looks for work:
+//!
+//! 1. `seen = channel.count()`
+//! 2. look for work in the shared memory, and do it
+//! 3. `seen = channel.wait(seen).await`, then on with 2
+//!
+//! An event after 1 makes 3 return at once, whether the waker was registered by then or not. An
+//! event before 1 was about work that 2 finds.
+
+use super::{
+    hypervisor::{Errno, Hypervisor},
+    sched::MAX_PORTS,
+    shared_info::{PORTS, SharedInfo, WORDS},
+};
+use crate::wire::{DomId, Port};
+use alloc::vec::Vec;
+use core::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+use spin::Mutex;
+
+/// Why a port could not be bound.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BindError {
+    /// [`MAX_PORTS`] are bound already: `SCHEDOP_poll` could not wait for another one.
+    TooManyPorts,
+    /// Xen named a port that two-level event channels do not have, or that is bound already.
+    BadPort(Port),
+    /// Xen refused.
+    Xen(Errno),
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindError::TooManyPorts => {
+                write!(f, "{MAX_PORTS} event channels are in use, more than one poll can wait for")
+            }
+            BindError::BadPort(port) => write!(f, "Xen named an unusable event channel: {port}"),
+            BindError::Xen(errno) => write!(f, "Xen refused an event channel: {errno}"),
+        }
+    }
+}
+
+/// The event channels of this domain.
+pub struct Events {
+    hypervisor: &'static dyn Hypervisor,
+    info: &'static SharedInfo,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// Indexed by port; `None` is not bound.
+    ports: Vec<Option<Bound>>,
+    /// The bound ports, as `SCHEDOP_poll` wants them.
+    polled: Vec<Port>,
+    /// Wakers on their way out of `dispatch`: kept for its allocation only.
+    scratch: Vec<Waker>,
+    /// Events for ports that nobody had bound.
+    stray: u64,
+}
+
+#[derive(Default)]
+struct Bound {
+    count: u64,
+    wakers: Vec<Waker>,
+}
+
+impl Events {
+    /// Takes the event channels over, all of them masked.
+    pub fn new(hypervisor: &'static dyn Hypervisor, info: &'static SharedInfo) -> Self {
+        info.mask_all();
+        Events { hypervisor, info, inner: Mutex::default() }
+    }
+
+    /// Allocates a port for `remote` to bind to; its number is then told through xenstore.
+    pub fn alloc_unbound(&'static self, remote: DomId) -> Result<EventChannel, BindError> {
+        self.bind(|hypervisor| hypervisor.evtchn_alloc_unbound(remote))
+    }
+
+    /// Binds to the port that `remote` has allocated for this domain. The new channel starts with
+    /// one event: there may have been some before it existed.
+    pub fn bind_interdomain(
+        &'static self,
+        remote: DomId,
+        remote_port: Port,
+    ) -> Result<EventChannel, BindError> {
+        self.bind(|hypervisor| hypervisor.evtchn_bind_interdomain(remote, remote_port))
+    }
+
+    /// Binds to a virtual interrupt of vCPU 0 (`VIRQ_…` in Xen's `xen.h`).
+    pub fn bind_virq(&'static self, virq: u32) -> Result<EventChannel, BindError> {
+        self.bind(|hypervisor| hypervisor.evtchn_bind_virq(virq))
+    }
+
+    /// Takes over a port that exists already, as those of the console and of xenstore do.
+    pub fn adopt(&'static self, port: Port) -> Result<EventChannel, BindError> {
+        self.bind(|_| Ok(port))
+    }
+
+    fn bind(
+        &'static self,
+        make: impl FnOnce(&dyn Hypervisor) -> Result<Port, Errno>,
+    ) -> Result<EventChannel, BindError> {
+        let mut inner = self.inner.lock();
+        if inner.polled.len() >= MAX_PORTS {
+            return Err(BindError::TooManyPorts);
+        }
+        let port = make(self.hypervisor).map_err(BindError::Xen)?;
+        let index = port.0 as usize;
+        if index == 0 || index >= PORTS || inner.bound(port).is_some() {
+            return Err(BindError::BadPort(port));
+        }
+        if inner.ports.len() <= index {
+            inner.ports.resize_with(index + 1, || None);
+        }
+        inner.ports[index] = Some(Bound::default());
+        inner.polled.push(port);
+        self.info.unmask(port);
+        Ok(EventChannel { events: self, port })
+    }
+
+    /// Counts every pending event and wakes those who wait for it. Returns how many ports had one.
+    ///
+    /// The cost depends on the ports that have events, not on those that exist: the selector names
+    /// the words, each word the ports.
+    pub fn dispatch(&self) -> usize {
+        let mut events = 0;
+        let mut selector = self.info.take_selector();
+        if selector == 0 {
+            return 0;
+        }
+        let mut inner = self.inner.lock();
+        let mut wakers = core::mem::take(&mut inner.scratch);
+        while selector != 0 {
+            let word = selector.trailing_zeros() as usize % WORDS;
+            selector &= selector - 1;
+            let mut pending = self.info.take_pending(word);
+            while pending != 0 {
+                let port = Port((64 * word) as u32 + pending.trailing_zeros());
+                pending &= pending - 1;
+                events += 1;
+                match inner.bound(port) {
+                    Some(bound) => {
+                        bound.count += 1;
+                        wakers.append(&mut bound.wakers);
+                    }
+                    None => {
+                        self.info.mask(port);
+                        inner.stray += 1;
+                    }
+                }
+            }
+        }
+        // A waker may run anything, also something that binds a port.
+        drop(inner);
+        wakers.drain(..).for_each(Waker::wake);
+        self.inner.lock().scratch = wakers;
+        events
+    }
+
+    /// Calls `f` with the ports to wait for.
+    pub fn with_ports<T>(&self, f: impl FnOnce(&[Port]) -> T) -> T {
+        f(&self.inner.lock().polled)
+    }
+
+    /// Events so far on ports that were not bound.
+    pub fn stray(&self) -> u64 {
+        self.inner.lock().stray
+    }
+}
+
+impl Inner {
+    fn bound(&mut self, port: Port) -> Option<&mut Bound> {
+        self.ports.get_mut(port.0 as usize)?.as_mut()
+    }
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("polled", &self.inner.lock().polled).finish_non_exhaustive()
+    }
+}
+
+/// A bound port. Dropping it closes the port.
+#[derive(Debug)]
+pub struct EventChannel {
+    events: &'static Events,
+    port: Port,
+}
+
+impl EventChannel {
+    /// The local port, as the other end has to know it.
+    pub fn port(&self) -> Port {
+        self.port
+    }
+
+    /// Tells the other end that something has happened.
+    ///
+    /// Xen refuses only for a port that is not bound to anything (yet); there is nobody then who
+    /// could miss the notification, so this is no error.
+    pub fn notify(&self) {
+        if let Err(errno) = self.events.hypervisor.evtchn_send(self.port) {
+            log::debug!("event channel {}: cannot notify: {errno}", self.port);
+        }
+    }
+
+    /// Events so far.
+    pub fn count(&self) -> u64 {
+        self.events.inner.lock().bound(self.port).map_or(0, |bound| bound.count)
+    }
+
+    /// Waits until there have been other than `seen` events, and returns how many. See the head of
+    /// this module for how to use it. Any number of tasks may wait.
+    pub fn wait(&self, seen: u64) -> Wait<'_> {
+        Wait { channel: self, seen }
+    }
+}
+
+impl Drop for EventChannel {
+    fn drop(&mut self) {
+        self.events.info.mask(self.port);
+        let mut inner = self.events.inner.lock();
+        inner.polled.retain(|port| *port != self.port);
+        let bound = inner.ports.get_mut(self.port.0 as usize).and_then(Option::take);
+        drop(inner);
+        if let Err(errno) = self.events.hypervisor.evtchn_close(self.port) {
+            log::warn!("event channel {}: cannot close: {errno}", self.port);
+        }
+        // Nobody can wait any more: a `Wait` borrows the channel.
+        drop(bound);
+    }
+}
+
+/// Ends when another event has come; see [`EventChannel::wait`].
+#[derive(Debug)]
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Wait<'a> {
+    channel: &'a EventChannel,
+    seen: u64,
+}
+
+impl Future for Wait<'_> {
+    type Output = u64;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
+        let mut inner = self.channel.events.inner.lock();
+        let Some(bound) = inner.bound(self.channel.port) else { return Poll::Pending };
+        if bound.count != self.seen {
+            return Poll::Ready(bound.count);
+        }
+        if !bound.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            bound.wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;
