@@ -4,9 +4,12 @@
 pub(crate) mod abi;
 pub mod clock;
 pub mod events;
+pub mod gntmap;
+pub mod gnttab;
 #[cfg(feature = "xen")]
 pub mod hypercall;
 pub mod hypervisor;
+pub mod page;
 pub mod platform;
 pub mod sched;
 pub mod shared_info;

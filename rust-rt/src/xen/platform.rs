@@ -1,7 +1,10 @@
 //! Xen as the ground of the domain's poll.
 
 use super::{clock::Clock, events::Events, hypervisor::Hypervisor, sched};
-use crate::{platform::Platform, time::Instant};
+use crate::{
+    platform::Platform,
+    time::{Duration, Instant},
+};
 
 /// The domain's events and clock.
 pub struct XenPlatform {
@@ -24,6 +27,10 @@ impl XenPlatform {
 impl Platform for XenPlatform {
     fn now(&self) -> Instant {
         self.clock.now()
+    }
+
+    fn wall(&self) -> Duration {
+        self.clock.wall()
     }
 
     fn dispatch(&self) -> usize {
