@@ -1,12 +1,11 @@
 //! Page frames, the heap that both languages share, and reservable address space.
 
-#[cfg(feature = "libc")]
-mod exports;
 pub mod frames;
 pub mod heap;
 pub mod paging;
 #[cfg(test)]
 mod testing;
+pub mod vm;
 
 use spin::{Mutex, MutexGuard};
 

@@ -39,3 +39,18 @@ pub unsafe trait PageTables {
     /// Changes what the mapped `page` allows; false when it is not mapped.
     fn protect(&mut self, page: VirtPage, prot: Prot) -> bool;
 }
+
+// SAFETY: does what the tables behind the reference do.
+unsafe impl<T: PageTables + ?Sized> PageTables for &mut T {
+    fn map(&mut self, page: VirtPage, frame: Frame, prot: Prot) -> Result<(), OutOfMemory> {
+        (**self).map(page, frame, prot)
+    }
+
+    fn unmap(&mut self, page: VirtPage) -> Option<Frame> {
+        (**self).unmap(page)
+    }
+
+    fn protect(&mut self, page: VirtPage, prot: Prot) -> bool {
+        (**self).protect(page, prot)
+    }
+}

@@ -8,6 +8,8 @@
 //!
 //! All memory is identity-mapped: a block's address is its physical address.
 
+#[cfg(feature = "libc")]
+mod exports;
 mod segments;
 
 use core::alloc::{GlobalAlloc, Layout};

@@ -6,7 +6,7 @@
 use core::ffi::c_int;
 use core::ptr::{self, NonNull};
 
-use super::heap::{Heap, MIN_ALIGN};
+use super::{Heap, MIN_ALIGN};
 use crate::libc::errno;
 
 /// The block for C, or null and `ENOMEM`.
