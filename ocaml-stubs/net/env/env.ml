@@ -1,0 +1,16 @@
+type t = { now : unit -> int; sleep : int -> unit Lwt.t; random : int -> string }
+
+let missing _ = failwith "the network stack needs Env.install first"
+let current = ref { now = missing; sleep = missing; random = missing }
+let install t = current := t
+let now () = !current.now ()
+let sleep ns = !current.sleep ns
+let random n = !current.random n
+
+let random_int n =
+  if n <= 0 || n > 0x40000000 then invalid_arg "Env.random_int";
+  (* 63 bits of which n uses at most 30: the bias is below 2^-32. *)
+  Int64.to_int (String.get_int64_le (random 8) 0) land max_int mod n
+
+let ms n = n * 1_000_000
+let sec n = n * 1_000_000_000

@@ -1,0 +1,19 @@
+(** A clock that stands still until told otherwise, and reproducible random numbers. *)
+
+type t
+
+(** A fresh mock at time 0, installed as {!Env}. *)
+val install : ?seed:int -> unit -> t
+
+val now : t -> int
+
+(** Runs until the promise resolves, jumping from one timer to the next as soon as nothing else is
+    left to do. Fails if nothing is left to wait for, or when the clock would pass [limit] ns
+    (default: one day after the current time). *)
+val run : ?limit:int -> t -> 'a Lwt.t -> 'a
+
+(** Lets so many ns pass, running what becomes due. *)
+val advance : t -> int -> unit
+
+(** Runs everything that can run without time passing. *)
+val settle : t -> unit

@@ -1,0 +1,33 @@
+type t = {
+  fire : unit -> unit;
+  mutable deadline : int; (* max_int: none *)
+  mutable sleeping : int; (* the earliest wake-up under way; max_int: none *)
+  mutable stopped : bool;
+}
+
+let create fire = { fire; deadline = max_int; sleeping = max_int; stopped = false }
+
+(* A sleep is never cancelled. When the deadline moves later, the sleep under way wakes early and
+   sleeps again; when it moves earlier, another sleep starts and the later one finds nothing to do.
+   So moving a deadline to and fro costs nothing as long as it does not move before the sleep. *)
+let rec arm t =
+  if t.deadline < t.sleeping && not t.stopped then (
+    let at = t.deadline in
+    t.sleeping <- at;
+    Lwt.on_success (Env.sleep (max 0 (at - Env.now ()))) (fun () -> wake t at))
+
+and wake t at =
+  if t.sleeping = at then (
+    t.sleeping <- max_int;
+    if t.deadline <= Env.now () then (
+      t.deadline <- max_int;
+      if not t.stopped then t.fire ());
+    arm t)
+
+let set t deadline =
+  t.deadline <- (match deadline with None -> max_int | Some at -> at);
+  arm t
+
+let stop t =
+  t.stopped <- true;
+  t.deadline <- max_int

@@ -1,0 +1,30 @@
+type features = { checksum : bool; tso4 : bool; tso6 : bool; max_gso : int }
+
+let no_features = { checksum = false; tso4 = false; tso6 = false; max_gso = 0 }
+
+type frame = {
+  head : Cstruct.t;
+  payload : Cstruct.t list;
+  checksum_start : int;
+  checksum_offset : int;
+  gso_size : int;
+}
+
+let frame_length f = Cstruct.length f.head + Cstruct.lenv f.payload
+
+type outcome = [ `Sent | `Full | `Invalid_length | `Disconnected ]
+
+type t = {
+  name : string;
+  mac : Macaddr.t;
+  mtu : unit -> int;
+  features : unit -> features;
+  reserve : int -> Cstruct.t;
+  send : frame -> outcome;
+  flush : unit -> unit;
+  on_receive : (Mirust_wire.Packet.t list -> unit) -> unit;
+  on_room : (unit -> unit) -> unit;
+  on_disconnect : (unit -> unit) -> unit;
+  disconnect : unit -> unit;
+  stats : Mirust_mirage_types.Mirage_net.stats;
+}

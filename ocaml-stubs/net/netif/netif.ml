@@ -1,0 +1,127 @@
+open Mirust_wire
+module Mirage_net = Mirust_mirage_types.Mirage_net
+
+let src = Logs.Src.create "mirust.netif" ~doc:"Network interfaces"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+type error = Mirage_net.Net.error
+
+let pp_error = Mirage_net.Net.pp_error
+
+type t = {
+  device : Device.t;
+  gone : unit Lwt.t;
+  room_again : unit Lwt_condition.t;
+  mutable full : bool;
+  mutable disconnected : bool;
+  mutable waiters : (unit -> unit) list; (* called whenever there is room again *)
+}
+
+let connect (device : Device.t) =
+  let gone, resolver = Lwt.wait () in
+  let t =
+    {
+      device;
+      gone;
+      room_again = Lwt_condition.create ();
+      full = false;
+      disconnected = false;
+      waiters = [];
+    }
+  in
+  device.on_room (fun () ->
+      t.full <- false;
+      List.iter (fun f -> f ()) t.waiters;
+      Lwt_condition.broadcast t.room_again ());
+  device.on_disconnect (fun () ->
+      if not t.disconnected then (
+        t.disconnected <- true;
+        Lwt_condition.broadcast t.room_again ();
+        Lwt.wakeup_later resolver ()));
+  t
+
+let device t = t.device
+let mac t = t.device.mac
+let mtu t = t.device.mtu ()
+let get_stats_counters t = t.device.stats
+let reset_stats_counters t = Mirage_net.Stats.reset t.device.stats
+
+let disconnect t =
+  t.device.disconnect ();
+  Lwt.return_unit
+
+let on_room t f = t.waiters <- t.waiters @ [ f ]
+let disconnected t = t.gone
+
+let reserve t n =
+  let b = t.device.reserve n in
+  if Cstruct.length b < n then t.full <- true;
+  b
+
+let send t frame =
+  let outcome = t.device.send frame in
+  if outcome = `Full then t.full <- true;
+  outcome
+
+let room t =
+  if t.full && not t.disconnected then Lwt_condition.wait t.room_again else Lwt.return_unit
+
+let rec write t ~size fill =
+  if t.disconnected then Lwt.return_error `Disconnected
+  else if size > t.device.mtu () + Ethernet.header_length || size <= 0 then
+    Lwt.return_error `Invalid_length
+  else
+    let head = reserve t size in
+    if Cstruct.length head < size then
+      (* Nothing was filled in yet: wait and start again. *)
+      Lwt.bind (room t) (fun () -> write t ~size fill)
+    else (
+      (* Fillers count on a buffer of zeroes. *)
+      Cstruct.memset head 0;
+      let used = fill head in
+      if used > size || used < 0 then Lwt.return_error `Invalid_length
+      else send_head t (Cstruct.sub head 0 used))
+
+and send_head t head =
+  let frame =
+    { Device.head; payload = []; checksum_start = 0; checksum_offset = 0; gso_size = 0 }
+  in
+  match send t frame with
+  | `Sent ->
+      t.device.flush ();
+      Lwt.return_ok ()
+  | `Full ->
+      (* The reservation may not outlive the wait: keep a copy. *)
+      let copy = Cstruct.to_string head in
+      Lwt.bind (room t) (fun () ->
+          write t ~size:(String.length copy) (fun b ->
+              Cstruct.blit_from_string copy 0 b 0 (String.length copy);
+              String.length copy))
+  | `Invalid_length -> Lwt.return_error `Invalid_length
+  | `Disconnected -> Lwt.return_error `Disconnected
+
+let listen_packets t receiver = t.device.on_receive receiver
+
+(* What Mirage's receiver cannot be told is put right in the frame itself. *)
+let complete (p : Packet.t) =
+  match p.checksum with
+  | `Unknown | `Valid -> [ p.data ]
+  | `Blank ->
+      let data = Cstruct.of_string (Cstruct.to_string p.data) in
+      if p.gso_size > 0 then Gso.segment ~gso_size:p.gso_size data
+      else (
+        Gso.complete_received data;
+        [ data ])
+
+let listen t ~header_size f =
+  ignore header_size;
+  if t.disconnected then Lwt.return_error `Disconnected
+  else
+    let one data =
+      Lwt.dont_wait
+        (fun () -> f data)
+        (fun e -> Log.err (fun m -> m "%s: listener: %s" t.device.name (Printexc.to_string e)))
+    in
+    listen_packets t (List.iter (fun p -> List.iter one (complete p)));
+    Lwt.map (fun () -> Ok ()) t.gone

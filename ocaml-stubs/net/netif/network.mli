@@ -1,0 +1,46 @@
+(** An Ethernet in memory: any number of ports on one segment, and as bad a cable as a test needs.
+
+    Frames go to the port with their destination address, or to all others. Bad luck is decided by a
+    generator with a seed, and delays use {!Mirust_net_env.Env}: a run can be repeated exactly. *)
+
+(** What happens to frames on their way to a port. Probabilities are between 0 and 1. *)
+type conditions = {
+  drop : float;
+  duplicate : float;
+  corrupt : float;  (** one bit, anywhere after the Ethernet header *)
+  reorder : float;  (** held back so that later frames overtake it *)
+  reorder_by : int;  (** ns that such a frame is held back *)
+  delay : int;  (** ns *)
+  jitter : int;  (** up to so many ns more *)
+  rate : int;  (** bits per second; 0: no limit *)
+  queue : int;  (** bytes that may wait for the rate; what comes on top is dropped. 0: no limit *)
+}
+
+val perfect : conditions
+
+type t
+
+(** With [immediate] (default false) a frame without delay arrives while its sender is still inside
+    [send], which is the hardest case for a stack. Otherwise it arrives in the next turn of the Lwt
+    loop, in one batch with all others. *)
+val create : ?seed:int -> ?conditions:conditions -> ?immediate:bool -> unit -> t
+
+val set_conditions : t -> conditions -> unit
+
+(** A new port. With [features] the port accepts blank checksums and large segments, and hands them
+    over as they are to ports that take them; they are completed and cut for others. [ring] bounds
+    the frames that may be waiting to leave before [`Full] (default 1024). *)
+val attach :
+  ?name:string -> ?mtu:int -> ?features:Device.features -> ?ring:int -> t -> Macaddr.t -> Device.t
+
+type counters = {
+  mutable sent : int;
+  mutable delivered : int;
+  mutable dropped : int;
+  mutable duplicated : int;
+  mutable corrupted : int;
+  mutable reordered : int;
+  mutable overflowed : int;
+}
+
+val counters : t -> counters

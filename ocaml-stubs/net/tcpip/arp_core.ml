@@ -1,0 +1,148 @@
+open Mirust_net_engine
+open Mirust_net_env
+module W = Mirust_wire
+
+let src = Logs.Src.create "mirust.arp" ~doc:"ARP"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+type error = [ `Timeout ]
+
+let pp_error ppf `Timeout = Fmt.string ppf "no ARP reply"
+
+(* What waits for a neighbour is a resolver of a query. *)
+type waiter = (Macaddr.t, error) result Lwt.u
+
+type t = {
+  link : Link.t;
+  engine : waiter Arp_engine.t;
+  timer : Timer.t Lazy.t;
+  mutable probes : (Ipaddr.V4.t * (unit, [ `Conflict of Macaddr.t ]) result Lwt.u) list;
+  mutable conflict : (Ipaddr.V4.t -> Macaddr.t -> unit) list;
+}
+
+let transmit t destination packet =
+  let outcome =
+    t.link.send destination `ARP ~size:W.Arp.length (W.Arp.emit packet) [] ~checksum_start:0
+      ~checksum_offset:0 ~gso_size:0
+  in
+  t.link.flush ();
+  match outcome with
+  | `Sent -> ()
+  | `Full | `Too_long | `Disconnected ->
+      (* The engine asks again. *)
+      Log.debug (fun m -> m "not sent: %a" W.Arp.pp packet)
+
+let probe_done t ip result =
+  match List.find_opt (fun (a, _) -> Ipaddr.V4.compare a ip = 0) t.probes with
+  | None -> ()
+  | Some ((_, u) as probe) ->
+      t.probes <- List.filter (fun p -> p != probe) t.probes;
+      Lwt.wakeup_later u result
+
+let perform t (action : waiter Arp_engine.action) =
+  match action with
+  | Send { destination; packet } -> transmit t destination packet
+  | Transmit { packet; mac } -> Lwt.wakeup_later packet (Ok mac)
+  | Unreachable { target; packets } ->
+      Log.info (fun m -> m "no reply from %a" Ipaddr.V4.pp target);
+      List.iter (fun u -> Lwt.wakeup_later u (Error `Timeout)) packets
+  | Overflow u -> Lwt.wakeup_later u (Error `Timeout)
+  | Ready ip -> probe_done t ip (Ok ())
+  | Conflict { address; mac; lost } ->
+      Log.warn (fun m -> m "%a is also used by %a" Ipaddr.V4.pp address Macaddr.pp mac);
+      if lost then probe_done t address (Error (`Conflict mac));
+      List.iter (fun f -> f address mac) t.conflict
+
+(* The engine's state is settled before the first action is performed: a frame sent here may be answered,
+   and the answer come in, before the next one is. *)
+let perform_all t actions =
+  List.iter (perform t) actions;
+  Timer.set (Lazy.force t.timer) (Arp_engine.next t.engine)
+
+let create ?config (link : Link.t) =
+  let engine = Arp_engine.create ?config link.mac in
+  let rec t =
+    {
+      link;
+      engine;
+      timer =
+        lazy (Timer.create (fun () -> perform_all t (Arp_engine.tick engine ~now:(Env.now ()))));
+      probes = [];
+      conflict = [];
+    }
+  in
+  t
+
+let disconnect t =
+  Timer.stop (Lazy.force t.timer);
+  Lwt.return_unit
+
+let pp ppf t =
+  let entry ppf (ip, state, mac) =
+    Fmt.pf ppf "%a at %a (%a)" Ipaddr.V4.pp ip Macaddr.pp mac Neighbour.pp_state state
+  in
+  Fmt.(list ~sep:cut entry)
+    ppf
+    (Neighbour.entries (Arp_engine.neighbours t.engine) ~now:(Env.now ()))
+
+let get_ips t = Arp_engine.addresses t.engine
+
+let add_ip t ip =
+  perform_all t (Arp_engine.add t.engine ~now:(Env.now ()) ip);
+  Lwt.return_unit
+
+let remove_ip t ip =
+  Arp_engine.remove t.engine ip;
+  Lwt.return_unit
+
+let set_ips t ips =
+  List.iter (Arp_engine.remove t.engine) (get_ips t);
+  Lwt_list.iter_s (add_ip t) ips
+
+let add_ip_checked t ip =
+  let promise, resolver = Lwt.wait () in
+  t.probes <- (ip, resolver) :: t.probes;
+  let probe = Env.random_int (Env.ms 1000) in
+  perform_all t (Arp_engine.add t.engine ~now:(Env.now ()) ~probe ip);
+  promise
+
+let on_conflict t f = t.conflict <- t.conflict @ [ f ]
+
+let input_packet t b =
+  match W.Arp.parse b with
+  | Ok packet -> perform_all t (Arp_engine.input t.engine ~now:(Env.now ()) packet)
+  | Error e -> Log.debug (fun m -> m "dropped: %a" W.Arp.pp_error e)
+
+let input t b =
+  input_packet t b;
+  Lwt.return_unit
+
+let query t ip =
+  let now = Env.now () in
+  let entry = Neighbour.find (Arp_engine.neighbours t.engine) ip in
+  if Neighbour.fresh entry ~now then Lwt.return_ok (Neighbour.mac entry)
+  else
+    let promise, resolver = Lwt.wait () in
+    let actions = Arp_engine.send t.engine ~now ip resolver in
+    match actions with
+    | [ Transmit { mac; _ } ] ->
+        (* Known but stale: it may be used, and is verified in the background. *)
+        perform_all t [];
+        Lwt.return_ok mac
+    | actions ->
+        perform_all t actions;
+        promise
+
+let hop t ip =
+  let neighbours = Arp_engine.neighbours t.engine in
+  let entry = ref (Neighbour.find neighbours ip) in
+  fun () ->
+    if Neighbour.fresh !entry ~now:(Env.now ()) then Some (Neighbour.mac !entry)
+    else (
+      entry := Neighbour.find neighbours ip;
+      None)
+
+let confirm t ip =
+  let neighbours = Arp_engine.neighbours t.engine in
+  Neighbour.confirm (Neighbour.find neighbours ip) neighbours ~now:(Env.now ())

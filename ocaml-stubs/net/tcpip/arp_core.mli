@@ -1,0 +1,20 @@
+(** The effects of {!Mirust_net_engine.Arp_engine}: frames, timers, promises. *)
+
+include Mirust_mirage_types.Arp.S
+
+val create : ?config:Mirust_net_engine.Neighbour.config -> Link.t -> t
+
+(** Asks the link first whether the address is in use (RFC 5227), which takes about six seconds. *)
+val add_ip_checked : t -> Ipaddr.V4.t -> (unit, [ `Conflict of Macaddr.t ]) result Lwt.t
+
+(** Adds a function that is told when another station uses one of our addresses. *)
+val on_conflict : t -> (Ipaddr.V4.t -> Macaddr.t -> unit) -> unit
+
+(** {1 Without promises} *)
+
+(** [hop t ip] is a function that gives the neighbour's link address as long as it is known and
+    needs no question; keep it for as long as packets go there. *)
+val hop : t -> Ipaddr.V4.t -> unit -> Macaddr.t option
+
+val confirm : t -> Ipaddr.V4.t -> unit
+val input_packet : t -> Cstruct.t -> unit

@@ -1,0 +1,42 @@
+module W = Mirust_wire
+
+module type S = Mirust_mirage_types.Ethernet.S
+
+module Packet = struct
+  type proto = [ `ARP | `IPv4 | `IPv6 ]
+
+  let sizeof_ethernet = W.Ethernet.header_length
+end
+
+module Make (N : Mirust_mirage_types.Mirage_net.S) = struct
+  type error = [ `Exceeds_mtu | `Netif of N.error ]
+
+  let pp_error ppf = function
+    | `Exceeds_mtu -> Fmt.string ppf "frame exceeds the MTU"
+    | `Netif e -> N.pp_error ppf e
+
+  type t = { net : N.t; mac : Macaddr.t }
+
+  let connect net = Lwt.return { net; mac = N.mac net }
+  let disconnect _ = Lwt.return_unit
+  let mac t = t.mac
+  let mtu t = N.mtu t.net
+
+  let write t ?(src = t.mac) destination proto ?size fill =
+    let header = W.Ethernet.header_length in
+    let size = match size with Some n -> n | None -> mtu t in
+    if size > mtu t then Lwt.return_error `Exceeds_mtu
+    else
+      let fill b =
+        W.Ethernet.emit { source = src; destination; proto } b;
+        header + fill (Cstruct.shift b header)
+      in
+      Lwt.map (Result.map_error (fun e -> `Netif e)) (N.write t.net ~size:(header + size) fill)
+
+  let input ~arpv4 ~ipv4 ~ipv6 t frame =
+    match W.Ethernet.parse frame with
+    | Ok { proto; _ } when W.Ethernet.is_for t.mac frame -> (
+        let payload = W.Ethernet.payload frame in
+        match proto with `ARP -> arpv4 payload | `IPv4 -> ipv4 payload | `IPv6 -> ipv6 payload)
+    | Ok _ | Error _ -> Lwt.return_unit
+end
