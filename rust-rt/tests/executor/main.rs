@@ -1,4 +1,9 @@
 //! The executor, its timers and the domain poll, on a mock platform.
 
+mod abort;
 mod mock;
+mod model;
+mod panics;
+mod poll;
 mod tasks;
+mod timers;

@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mirust_rt::executor::Notifier;
 use mirust_rt::platform::Platform;
@@ -12,7 +14,7 @@ use mirust_rt::time::{Duration, Instant};
 /// What an event does when it is dispatched.
 pub type Handler = Box<dyn FnOnce()>;
 
-/// What the mock does on `wait`, besides moving the clock.
+/// Time passes in `wait` only, and where a test says so.
 #[derive(Default)]
 pub struct Mock {
     now: Cell<u64>,
@@ -23,8 +25,11 @@ pub struct Mock {
     /// Runs at the start of the next `wait`, once: the gap between dispatch and block.
     pub before_wait: RefCell<Option<Handler>>,
     /// Deadlines of all waits so far.
-    pub waits: RefCell<Vec<Instant>>,
-    pub notifier: Option<Notifier>,
+    waits: RefCell<Vec<Instant>>,
+    /// How many of the next waits return for no reason.
+    pub spurious: Cell<u32>,
+    /// Set by the notifier, from any thread; an event like any other.
+    pub notified: Arc<AtomicBool>,
 }
 
 impl Mock {
@@ -43,6 +48,11 @@ impl Mock {
         assert!(now >= self.now.get());
         self.now.set(now);
     }
+
+    /// The deadlines of all waits since the last call, in nanoseconds.
+    pub fn take_waits(&self) -> Vec<u64> {
+        self.waits.take().into_iter().map(Instant::as_nanos).collect()
+    }
 }
 
 impl Platform for Mock {
@@ -55,7 +65,7 @@ impl Platform for Mock {
     }
 
     fn dispatch(&self) -> usize {
-        let mut n = 0;
+        let mut n = usize::from(self.notified.swap(false, Ordering::SeqCst));
         loop {
             let handler = self.pending.borrow_mut().pop_front();
             let Some(handler) = handler else { return n };
@@ -70,7 +80,11 @@ impl Platform for Mock {
         if let Some(gap) = self.before_wait.take() {
             gap();
         }
-        if !self.pending.borrow().is_empty() {
+        if !self.pending.borrow().is_empty() || self.notified.load(Ordering::SeqCst) {
+            return;
+        }
+        if self.spurious.get() > 0 {
+            self.spurious.set(self.spurious.get() - 1);
             return;
         }
         let event_at = self.scheduled.borrow().front().map_or(u64::MAX, |e| e.0);
@@ -85,7 +99,8 @@ impl Platform for Mock {
     }
 
     fn notifier(&self) -> Option<Notifier> {
-        self.notifier.clone()
+        let notified = Arc::clone(&self.notified);
+        Some(Arc::new(move || notified.store(true, Ordering::SeqCst)))
     }
 }
 
@@ -125,12 +140,15 @@ impl Drop for OnDrop {
     }
 }
 
+/// A deadline that has always passed: look at everything once and do not block.
 pub const PAST: Instant = Instant::ZERO;
 
+/// A point in time.
 pub fn at(ns: u64) -> Instant {
     Instant::from_nanos(ns)
 }
 
+/// A span of time.
 pub fn ns(ns: u64) -> Duration {
     Duration::from_nanos(ns)
 }
