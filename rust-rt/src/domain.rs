@@ -5,6 +5,21 @@
 //! thread panics. Other threads reach the domain through wakers and through a [`Remote`].
 //!
 //! Everything here does what the [`Domain`] method of the same name does.
+//!
+#![cfg_attr(not(feature = "xen"), doc = "```standalone_crate")]
+#![cfg_attr(feature = "xen", doc = "```no_run")]
+//! use mirust_rt::domain;
+//! use mirust_rt::time::Duration;
+//!
+//! let answer = domain::block_on(async {
+//!     let worker = domain::spawn(async {
+//!         domain::sleep(Duration::from_millis(2)).await;
+//!         42
+//!     });
+//!     domain::timeout(Duration::from_secs(1), worker).await
+//! });
+//! assert!(matches!(answer, Ok(Ok(42))));
+//! ```
 
 use core::future::Future;
 

@@ -39,6 +39,43 @@
 //!
 //! No future is ever polled or dropped while the executor holds a borrow of its own tables: futures
 //! may spawn, abort, wake and set timers at any time, in their `Drop` as well.
+//!
+//! # What the compiler refuses
+//!
+//! A task outlives the function that spawns it, so it may not borrow from there:
+//!
+//! ```compile_fail,E0597
+//! let name = String::from("netif");
+//! let borrowed = &name;
+//! mirust_rt::domain::spawn(async move { borrowed.len() });
+//! ```
+//!
+//! Tasks need not be `Send`, so nothing that leads to them is:
+//!
+//! ```compile_fail,E0277
+//! let handle = mirust_rt::domain::spawn(async { 1 });
+//! std::thread::spawn(move || handle.abort());
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let sleep = mirust_rt::domain::sleep(mirust_rt::time::Duration::ZERO);
+//! std::thread::spawn(move || drop(sleep));
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let domain = mirust_rt::domain::get();
+//! std::thread::spawn(move || domain.stats());
+//! ```
+//!
+//! A handle is waited for once:
+//!
+//! ```compile_fail,E0382
+//! # async fn f() {
+//! let handle = mirust_rt::domain::spawn(async { 1 });
+//! let first = handle.await;
+//! let second = handle.await;
+//! # }
+//! ```
 
 pub(crate) mod inbox;
 pub(crate) mod slab;
