@@ -2,11 +2,16 @@
 
 pub mod frames;
 pub mod heap;
+#[cfg(test)]
+mod measure;
 pub mod paging;
 #[cfg(test)]
 mod testing;
 pub mod vm;
 
+use core::fmt;
+
+use heap::HeapStats;
 use spin::{Mutex, MutexGuard};
 
 /// Bytes in a page, here and for Xen's interfaces.
@@ -23,4 +28,68 @@ pub struct OutOfMemory;
 /// error than by waiting for ever. A process has threads, which wait.
 fn lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     if cfg!(feature = "xen") { mutex.try_lock() } else { Some(mutex.lock()) }
+}
+
+/// How all memory is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Page frames, which everything else is made of.
+    pub frames: frames::FrameStats,
+    /// The heap of C and Rust.
+    pub heap: heap::HeapStats,
+    /// Mapped and reserved ranges; OCaml's own heap is in here.
+    pub vm: vm::VmStats,
+}
+
+/// Counters of all memory. Never blocks and never allocates; what an exception interrupted in the
+/// middle of an operation counts as zero.
+pub fn stats() -> Stats {
+    Stats { frames: frames::stats(), heap: heap::Heap.stats().unwrap_or_default(), vm: vm::stats() }
+}
+
+/// One line, for logs and for the report of a crash.
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const KIB: usize = 1024;
+        const PAGE_KIB: usize = PAGE_SIZE / KIB;
+        let Stats { frames, heap, vm } = self;
+        write!(
+            f,
+            "{} KiB free of {} KiB (longest run {} KiB), heap {} KiB in {} blocks (peak {} KiB), \
+             mapped {} KiB",
+            frames.free * PAGE_KIB,
+            frames.total * PAGE_KIB,
+            frames.largest_run * PAGE_KIB,
+            heap.in_use / KIB,
+            heap.blocks,
+            heap.peak / KIB,
+            (vm.committed + vm.direct) * PAGE_KIB,
+        )?;
+        if heap.failures > 0 {
+            let HeapStats { failures, last_failure, .. } = heap;
+            write!(f, "; {failures} requests failed, the last for {last_failure} bytes")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn report_is_one_line_that_names_the_failure() {
+        let frames =
+            frames::FrameStats { total: 4096, free: 2, largest_run: 1, ..Default::default() };
+        let heap = HeapStats { in_use: 2048, blocks: 3, peak: 4096, ..Default::default() };
+        let vm = vm::VmStats { reserved: 99, committed: 3, direct: 4 };
+        let mut stats = Stats { frames, heap, vm };
+        let line = "8 KiB free of 16384 KiB (longest run 4 KiB), \
+                    heap 2 KiB in 3 blocks (peak 4 KiB), mapped 28 KiB";
+        assert_eq!(stats.to_string(), line);
+        (stats.heap.failures, stats.heap.last_failure) = (2, 70_000);
+        let failed = "; 2 requests failed, the last for 70000 bytes";
+        assert_eq!(stats.to_string(), [line, failed].concat());
+    }
 }

@@ -1,5 +1,7 @@
 //! Page tables, as the address-space manager sees them.
 
+use alloc::boxed::Box;
+
 use super::OutOfMemory;
 
 /// A page-aligned virtual address.
@@ -40,8 +42,8 @@ pub unsafe trait PageTables {
     fn protect(&mut self, page: VirtPage, prot: Prot) -> bool;
 }
 
-// SAFETY: does what the tables behind the reference do.
-unsafe impl<T: PageTables + ?Sized> PageTables for &mut T {
+// SAFETY: does what the tables in the box do.
+unsafe impl<T: PageTables + ?Sized> PageTables for Box<T> {
     fn map(&mut self, page: VirtPage, frame: Frame, prot: Prot) -> Result<(), OutOfMemory> {
         (**self).map(page, frame, prot)
     }

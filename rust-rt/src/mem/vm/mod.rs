@@ -9,6 +9,7 @@ mod exports;
 mod regions;
 mod space;
 
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use spin::Mutex;
@@ -25,7 +26,7 @@ use super::paging::PageTables;
 pub const WINDOW: Range<usize> = 0x4000_0000_0000..0x7000_0000_0000;
 
 /// The page tables of the image, whatever boot made them of.
-pub type Tables = &'static mut (dyn PageTables + Send);
+pub type Tables = Box<dyn PageTables + Send>;
 
 static SPACE: Mutex<Option<AddressSpace<Tables>>> = Mutex::new(None);
 
