@@ -1,0 +1,93 @@
+# shellcheck shell=bash
+# Boots Xen and its dom0 in QEMU; sourced by the scripts that run guests.
+#
+# The two sides share one directory over 9p, $share:
+#   job          what dom0 runs, with `rig/` beside it
+#   console/     guest-NAME.log and hypervisor.log, written live by xenconsoled
+#   status       the job's exit status, written last
+# shellcheck disable=SC2034,SC2154 # shared with lib.sh and the sourcing scripts
+
+share=
+qemu=
+deadline= # in terms of $SECONDS; none if empty
+
+# Re-runs the calling script where QEMU is, unless it is there already.
+enter_rig() {
+    [ -n "${MIRUST_RIG:-}" ] || MIRUST_RIG=1 exec "$rig/env" --rig "$0" "$@"
+}
+
+# Makes $1 the shared directory, with the dom0 side's scripts in it.
+make_share() {
+    share=$1
+    mkdir -p "$share/rig" "$share/console" "$share/images"
+    cp "$rig"/dom0/*.sh "$share/rig/"
+}
+
+# Starts QEMU in the background.
+#
+# One CPU and 1 GiB suffice: dom0 takes 256 MiB, so guests can have about 600 MiB; `rig_memory`
+# gives more. `rig_net` is 1 for the bridge, `rig_forward` lists forwards HOSTPORT:GUESTIP:PORT,
+# `rig_shell` is 1 for a shell on the terminal. SVM, which PVH guests need, is emulated; rdrand spares
+# dom0 the wait for entropy. A crash of Xen or dom0 is a reboot, and with -no-reboot QEMU's end.
+# What they print goes to $share/dom0.log.
+start_dom0() {
+    local parts forward net=user,id=net0 serial="file:$share/dom0.log"
+    local options="console=hvc0 panic=1 quiet mitigations=off init_on_alloc=0 random.trust_cpu=on rootfstype=ramfs"
+    parts=$("$rig/dom0/build")
+    for forward in ${rig_forward:-}; do
+        net+=,hostfwd=tcp:127.0.0.1:${forward%%:*}-${forward#*:}
+    done
+    [ "${rig_net:-0}" = 0 ] || options+=" rig.net"
+    if [ "${rig_shell:-0}" = 1 ]; then
+        options+=" rig.shell"
+        serial=stdio
+    fi
+    qemu-system-x86_64 -accel tcg,thread=multi -smp 1 -cpu qemu64,+svm,+npt,+rdrand \
+        -m "${rig_memory:-1024}" -display none -nodefaults -no-reboot -monitor none \
+        -serial "$serial" \
+        -fsdev "local,id=share,path=$share,security_model=none" \
+        -device virtio-9p-pci,fsdev=share,mount_tag=share \
+        -netdev "$net" -device virtio-net-pci,netdev=net0,romfile= \
+        -device isa-debug-exit,iobase=0xf4 \
+        -kernel "$parts/xen" \
+        -append "com1=115200,8n1 console=com1 bootscrub=0 dom0_mem=256M,max:256M loglvl=info guest_loglvl=all" \
+        -initrd "$parts/vmlinux $options,$parts/dom0.cpio" <&0 2>"$share/qemu.log" &
+    qemu=$!
+}
+
+# Stops QEMU if it still runs.
+stop_dom0() {
+    [ -z "$qemu" ] || { kill "$qemu" && wait "$qemu"; } 2>/dev/null || true
+    qemu=
+}
+
+job_runs() {
+    [ ! -e "$share/status" ] && kill -0 "$qemu" 2>/dev/null && [ "$SECONDS" -lt "${deadline:-$((SECONDS + 1))}" ]
+}
+
+# Prints a file as it grows, until the job ends.
+follow() { # FILE
+    until [ -e "$1" ]; do
+        job_runs || break
+        sleep 0.1
+    done
+    [ -e "$1" ] || return 0
+    exec 7<"$1"
+    while job_runs; do
+        cat <&7
+        sleep 0.1
+    done
+    cat <&7
+    exec 7<&-
+}
+
+# After the job: its status, or why there is none.
+job_status() {
+    if [ -r "$share/status" ]; then
+        cat "$share/status"
+    else
+        warn "dom0 ended before its job did; the last it printed:"
+        tail -n 15 "$share/dom0.log" "$share/qemu.log" >&2
+        echo 125
+    fi
+}
