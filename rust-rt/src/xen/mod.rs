@@ -13,6 +13,7 @@ pub mod page;
 pub mod platform;
 pub mod sched;
 pub mod shared_info;
+pub mod xenstore;
 
 #[cfg(test)]
 mod fake;

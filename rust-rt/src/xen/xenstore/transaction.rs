@@ -1,0 +1,48 @@
+//! Several requests that take effect together or not at all.
+
+use super::{Connection, Error, Xenstore};
+use crate::wire::xenstore::{self as wire, Kind};
+use alloc::sync::Arc;
+use core::ops::Deref;
+
+/// An open transaction; derefs to the view of xenstore inside it. Dropping it aborts it.
+#[derive(Debug)]
+pub struct Transaction {
+    store: Xenstore,
+    open: bool,
+}
+
+impl Transaction {
+    pub(super) async fn begin(connection: Arc<Connection>) -> Result<Transaction, Error> {
+        let payload: &[&[u8]] = &[b"\0"];
+        let reply = Connection::request(&connection, Kind::TransactionStart, 0, payload)?.await?;
+        let tx_id = wire::parse_transaction_id(&reply)?;
+        Ok(Transaction { store: Xenstore { connection, tx_id }, open: true })
+    }
+
+    /// Makes everything take effect. [`Error::Again`] when another client has changed what was read:
+    /// then nothing took effect.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.open = false;
+        let payload: &[&[u8]] = &[b"T\0"];
+        let Xenstore { connection, tx_id } = &self.store;
+        let reply = Connection::request(connection, Kind::TransactionEnd, *tx_id, payload)?.await?;
+        Ok(wire::parse_ok(&reply)?)
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Xenstore;
+
+    fn deref(&self) -> &Xenstore {
+        &self.store
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if self.open {
+            self.store.connection.send_abort(self.store.tx_id);
+        }
+    }
+}
