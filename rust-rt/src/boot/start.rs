@@ -4,7 +4,8 @@ use super::memory_map::{MapError, Range, Ranges};
 use super::start_info::{Module, PhysRead, StartInfo, StartInfoError};
 use super::{clock, cpu, descriptors, end, layout, paging, qemu, tls};
 use crate::diag;
-use crate::mem::{OutOfMemory, frames};
+use crate::mem::{OutOfMemory, frames, vm};
+use alloc::boxed::Box;
 use core::ffi::{c_char, c_int};
 use core::fmt;
 use spin::Once;
@@ -108,7 +109,10 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
     // loader put there (start_info, its tables, the command line) has been copied. The lowest
     // range is below 4 GiB and thereby mapped, and the next call maps all.
     unsafe { frames::init(&list[..free.len()]) }.map_err(|OutOfMemory| BootError::Memory)?;
-    paging::init(&ram).map_err(|OutOfMemory| BootError::Memory)
+    paging::init(&ram).map_err(|OutOfMemory| BootError::Memory)?;
+    // A box of nothing: this does not allocate.
+    vm::init(Box::new(paging::ActiveTables));
+    Ok(())
 }
 
 /// Constructors, as C runtimes call them: Rust's std keeps `argv` this way.

@@ -1,7 +1,7 @@
 //! The last words of an image that cannot go on.
 
 use super::{backtrace, console};
-use crate::boot;
+use crate::{boot, mem};
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,6 +27,7 @@ pub(super) fn end(cause: fmt::Arguments<'_>, details: impl FnOnce()) -> ! {
         0 => {
             console::print(format_args!("\n*** {cause}\n"));
             details();
+            console::print(format_args!("memory: {}\n", mem::stats()));
             console::print(format_args!("crashed: {cause}\n"));
         }
         1 => {

@@ -51,8 +51,8 @@ impl FrameAllocator {
     /// # Safety
     ///
     /// The ranges are RAM that nothing else uses for as long as the allocator lives. They are
-    /// identity-mapped and writable: the lowest of them now, each other before its frames are
-    /// written to.
+    /// identity-mapped and writable: the one that gets the tables now, each other before its
+    /// frames are written to.
     pub unsafe fn new(ranges: &[Range<usize>]) -> Result<Self, OutOfMemory> {
         let pages = |range: &Range<usize>| {
             let start = range.start.div_ceil(PAGE_SIZE).max(1);

@@ -63,8 +63,8 @@ pub static FRAMES: Frames = Frames::new();
 ///
 /// # Safety
 ///
-/// The ranges are RAM that nothing else uses. They are identity-mapped and writable: the lowest of
-/// them now, each other before its frames are written to.
+/// The ranges are RAM that nothing else uses. They are identity-mapped and writable: the one that
+/// gets the tables now, each other before its frames are written to.
 pub unsafe fn init(ranges: &[Range<usize>]) -> Result<(), OutOfMemory> {
     // SAFETY: passed on to our caller.
     unsafe { FRAMES.init(ranges) }
