@@ -1,0 +1,144 @@
+//! Bytes of OCaml values, borrowed where they are.
+
+use ocaml_sys::bigarray::{Bigarray, Kind};
+use ocaml_sys::{Value as Raw, caml_string_length, field, is_block, string_val, tag_val};
+
+use super::export::Scope;
+
+/// Tags of OCaml's block headers (`caml/mlvalues.h`).
+const STRING_TAG: u8 = 252;
+const CUSTOM_TAG: u8 = 255;
+
+/// A stretch of memory that a call borrows.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    start: usize,
+    length: usize,
+    exclusive: bool,
+}
+
+impl Span {
+    pub(super) const EMPTY: Span = Span { start: 0, length: 0, exclusive: false };
+
+    fn new((start, length): (*mut u8, usize), exclusive: bool) -> Self {
+        Span { start: start as usize, length, exclusive }
+    }
+
+    /// Whether both share a byte that one of them may write.
+    pub(super) fn conflicts(self, other: Span) -> bool {
+        let overlap =
+            self.start < other.start + other.length && other.start < self.start + self.length;
+        overlap && (self.exclusive || other.exclusive)
+    }
+}
+
+/// Where the bytes of a `string`, `bytes`, bigarray or `Cstruct.t` are. Panics if the value is
+/// none of these.
+///
+/// # Safety
+///
+/// `value` is a valid OCaml value.
+unsafe fn locate(value: Raw) -> (*mut u8, usize) {
+    assert!(is_block(value), "not a buffer");
+    // SAFETY: a block has a header with its tag.
+    match unsafe { tag_val(value) } {
+        // SAFETY: a string is where its value points, and has this length.
+        STRING_TAG => unsafe { (string_val(value), caml_string_length(value)) },
+        // SAFETY: the only custom blocks among the types that are allowed here.
+        CUSTOM_TAG => unsafe { bigarray(value) },
+        // Cstruct.t = { buffer; off; len }
+        0 => {
+            // SAFETY: the only record among the types that are allowed here; it has three fields.
+            let (v_buffer, v_off, v_len) =
+                unsafe { (*field(value, 0), *field(value, 1), *field(value, 2)) };
+            // SAFETY: Cstruct's buffer is a bigarray of char.
+            let (start, size) = unsafe { bigarray(v_buffer) };
+            let (off, len) = (v_off >> 1, v_len >> 1);
+            let inside = off >= 0 && len >= 0 && off.checked_add(len).is_some_and(|e| e as usize <= size);
+            assert!(inside, "a Cstruct reaches beyond its buffer");
+            // SAFETY: `off` is at most the size of the buffer.
+            (unsafe { start.add(off as usize) }, len as usize)
+        }
+        tag => panic!("not a buffer: tag {tag}"),
+    }
+}
+
+/// Where the bytes of a one-dimensional bigarray of bytes are.
+///
+/// # Safety
+///
+/// `value` is a bigarray.
+unsafe fn bigarray(value: Raw) -> (*mut u8, usize) {
+    // SAFETY: a bigarray's description follows the pointer to its custom operations.
+    let description = unsafe { &*(field(value, 1) as *const Bigarray) };
+    let kind = description.flags as i32 & Kind::KIND_MASK as i32;
+    let bytes = [Kind::CHAR as i32, Kind::UINT8 as i32, Kind::SINT8 as i32].contains(&kind);
+    assert!(bytes && description.num_dims == 1, "not a one-dimensional bigarray of bytes");
+    // SAFETY: one dimension follows the fixed part.
+    let size = unsafe { *description.dim.as_ptr() };
+    (description.data.cast(), size as usize)
+}
+
+/// Borrows the bytes of an argument for reading.
+///
+/// # Safety
+///
+/// `value` is a valid OCaml value, and no OCaml code runs as long as the scope lives.
+pub(super) unsafe fn shared(scope: &Scope, value: Raw) -> &[u8] {
+    // SAFETY: the caller's promise.
+    let (start, length) = unsafe { locate(value) };
+    scope.borrow(Span::new((start, length), false));
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: OCaml initialises its buffers. The argument is alive during the call (its caller has
+    // it), and the collector cannot move or free it: no OCaml code runs. The scope has no mutable
+    // borrow that overlaps.
+    unsafe { std::slice::from_raw_parts(start, length) }
+}
+
+/// Borrows the bytes of an argument for writing.
+///
+/// # Safety
+///
+/// As [`shared`].
+#[allow(clippy::mut_from_ref)]
+pub(super) unsafe fn exclusive(scope: &Scope, value: Raw) -> &mut [u8] {
+    // SAFETY: the caller's promise.
+    let (start, length) = unsafe { locate(value) };
+    scope.borrow(Span::new((start, length), true));
+    if length == 0 {
+        return &mut [];
+    }
+    // SAFETY: as in `shared`; the scope has no borrow at all that overlaps.
+    unsafe { std::slice::from_raw_parts_mut(start, length) }
+}
+
+/// Copies the bytes of an argument.
+///
+/// # Safety
+///
+/// `value` is a valid OCaml value.
+pub(super) unsafe fn copy(value: Raw) -> Vec<u8> {
+    // SAFETY: the caller's promise.
+    let (start, length) = unsafe { locate(value) };
+    if length == 0 {
+        return Vec::new();
+    }
+    // SAFETY: as in `shared`, for as long as the copy takes. Nothing writes meanwhile.
+    unsafe { std::slice::from_raw_parts(start, length) }.to_vec()
+}
+
+/// A new OCaml string (or `bytes`) with these contents.
+///
+/// # Safety
+///
+/// The caller may allocate on the OCaml heap.
+pub(super) unsafe fn allocate(bytes: &[u8]) -> Raw {
+    unsafe extern "C" {
+        fn caml_alloc_initialized_string(length: usize, bytes: *const u8) -> Raw;
+    }
+    // SAFETY: the bytes are not on the OCaml heap, or borrowed in a way that rules this out.
+    unsafe { caml_alloc_initialized_string(bytes.len(), bytes.as_ptr()) }
+}
+

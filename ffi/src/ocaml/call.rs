@@ -1,0 +1,177 @@
+//! Calling OCaml closures.
+
+use std::ffi::CStr;
+use std::fmt;
+
+use ocaml_interop::{BoxRoot, OCaml, OCamlBytes, OCamlRef, OCamlRuntime, ToOCaml};
+use ocaml_sys::{Value as Raw, extract_exception, is_exception_result};
+
+use super::runtime;
+
+/// An exception that OCaml code raised, and the text OCaml prints for it.
+///
+/// The text is made when the exception arrives, by the printers that OCaml has for it; the value
+/// itself is not kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Exception {
+    text: String,
+}
+
+impl fmt::Display for Exception {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Exception {}
+
+impl Exception {
+    /// # Safety
+    ///
+    /// `v_exn` is an exception value, and the caller may run OCaml code.
+    unsafe fn new(v_exn: Raw) -> Self {
+        unsafe extern "C" {
+            fn free(block: *mut std::ffi::c_void);
+        }
+        // SAFETY: `v_exn` is valid; the function roots what it needs and gives a C string from
+        // malloc, or null when there is no memory for one.
+        let text = unsafe { ocaml_sys::caml_format_exception(v_exn) };
+        if text.is_null() {
+            return Exception { text: "an exception, and no memory to print it".into() };
+        }
+        // SAFETY: not null, terminated, and ours to free.
+        let owned = unsafe { CStr::from_ptr(text.cast()) }.to_string_lossy().into_owned();
+        // SAFETY: it came from malloc.
+        unsafe { free(text as *mut _) };
+        Exception { text: owned }
+    }
+}
+
+/// Something that can be passed to an OCaml closure that takes a `T`.
+pub trait Pass<T> {
+    /// What keeps the value until the call.
+    type Kept<'a>
+    where
+        Self: 'a;
+
+    /// Converts the value. May allocate on the OCaml heap, so everything is kept before anything
+    /// is passed.
+    fn keep<'a>(&'a self, ocaml: &mut OCamlRuntime) -> Self::Kept<'a>;
+
+    /// The value now.
+    ///
+    /// # Safety
+    ///
+    /// Valid until OCaml runs or allocates.
+    unsafe fn raw(kept: &Self::Kept<'_>) -> Raw;
+}
+
+macro_rules! pass_immediate {
+    ($rust:ty, $ocaml:ty, |$value:ident| $raw:expr) => {
+        impl Pass<$ocaml> for $rust {
+            type Kept<'a> = $rust;
+            #[inline]
+            fn keep<'a>(&'a self, _: &mut OCamlRuntime) -> $rust {
+                *self
+            }
+            #[inline]
+            unsafe fn raw(kept: &$rust) -> Raw {
+                let $value = *kept;
+                $raw
+            }
+        }
+    };
+}
+
+// OCaml's int has 63 bits; the highest is lost.
+pass_immediate!(isize, isize, |n| n << 1 | 1);
+pass_immediate!(bool, bool, |b| (b as Raw) << 1 | 1);
+pass_immediate!((), (), |_unit| 1);
+
+impl<T> Pass<T> for BoxRoot<T> {
+    type Kept<'a> = OCamlRef<'a, T>;
+    #[inline]
+    fn keep<'a>(&'a self, _: &mut OCamlRuntime) -> OCamlRef<'a, T> {
+        self
+    }
+    #[inline]
+    unsafe fn raw(kept: &OCamlRef<'_, T>) -> Raw {
+        // SAFETY: read from the root when it is passed.
+        unsafe { kept.get_raw() }
+    }
+}
+
+macro_rules! pass_copied {
+    ($($rust:ty => $ocaml:ty),*) => {$(
+        impl Pass<$ocaml> for $rust {
+            type Kept<'a> = BoxRoot<$ocaml> where Self: 'a;
+            fn keep<'a>(&'a self, ocaml: &mut OCamlRuntime) -> BoxRoot<$ocaml> {
+                self.to_boxroot(ocaml)
+            }
+            unsafe fn raw(kept: &BoxRoot<$ocaml>) -> Raw {
+                // SAFETY: read from the root when it is passed.
+                unsafe { kept.get_raw() }
+            }
+        }
+    )*};
+}
+
+pass_copied!(&str => String, String => String, &[u8] => OCamlBytes, Vec<u8> => OCamlBytes);
+
+/// Calls of a rooted OCaml closure. An exception is an `Err`; nothing unwinds.
+pub trait Closure<Arguments, R> {
+    /// Calls the closure. The result borrows the runtime: root it, or convert it, before OCaml is
+    /// used again.
+    ///
+    /// # Errors
+    ///
+    /// The [`Exception`] that the closure raised.
+    fn call<'a>(
+        &self,
+        ocaml: &'a mut OCamlRuntime,
+        arguments: Arguments,
+    ) -> Result<OCaml<'a, R>, Exception>;
+}
+
+/// # Safety
+///
+/// `v_result` is what a callback returned just now.
+#[inline]
+unsafe fn result<R>(ocaml: &mut OCamlRuntime, v_result: Raw) -> Result<OCaml<'_, R>, Exception> {
+    if is_exception_result(v_result) {
+        // SAFETY: an encoded exception, and the caller has the runtime.
+        return Err(unsafe { Exception::new(extract_exception(v_result)) });
+    }
+    // SAFETY: a fresh result of the closure's type; the borrow keeps OCaml from moving it.
+    Ok(unsafe { OCaml::new(ocaml, v_result) })
+}
+
+macro_rules! closure {
+    ($callback:ident: $($name:ident $value:ident $ocaml:ident),+) => {
+        impl<$($name: Pass<$ocaml>, $ocaml: 'static,)+ R: 'static> Closure<($($name,)+), R>
+            for BoxRoot<fn($($ocaml),+) -> R>
+        {
+            #[inline]
+            fn call<'a>(
+                &self,
+                ocaml: &'a mut OCamlRuntime,
+                ($($value,)+): ($($name,)+),
+            ) -> Result<OCaml<'a, R>, Exception> {
+                $(let $value = $value.keep(ocaml);)+
+                let v_result = {
+                    // The borrow of `ocaml` that we hold is lent to the code that runs now.
+                    let _lent = runtime::lend();
+                    // SAFETY: the runtime is ours. All arguments are kept; they and the closure
+                    // are read here, and nothing allocates before OCaml has them.
+                    unsafe { ocaml_sys::$callback(self.get_raw(), $($name::raw(&$value)),+) }
+                };
+                // SAFETY: from the callback.
+                unsafe { result(ocaml, v_result) }
+            }
+        }
+    };
+}
+
+closure!(caml_callback_exn: A a OA);
+closure!(caml_callback2_exn: A a OA, B b OB);
+closure!(caml_callback3_exn: A a OA, B b OB, C c OC);

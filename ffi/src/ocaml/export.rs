@@ -1,0 +1,320 @@
+//! What `#[mirust::export]` is made of: how values come in, go out, and how a panic leaves.
+
+use std::any::Any;
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ocaml_interop::internal::{recover_runtime_handle, recover_runtime_handle_mut};
+use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime, RawOCaml};
+
+use super::bytes::{self, Span};
+use super::runtime;
+
+/// An OCaml value as the machine passes it.
+pub type Raw = RawOCaml;
+
+/// The exception that carries a panic, as `ocaml-stubs/mirust/panic.ml` registers it.
+const PANIC_EXCEPTION: &CStr = c"mirust_panic";
+
+/// Bytes that one call can borrow. More arguments than this are not borrowed but refused.
+const MAX_BORROWS: usize = 8;
+
+/// One call from OCaml: what its arguments borrow lives as long as this.
+#[doc(hidden)]
+pub struct Scope {
+    borrows: [Cell<Span>; MAX_BORROWS],
+    borrowed: Cell<usize>,
+    _this_thread: PhantomData<*const ()>,
+}
+
+impl Scope {
+    fn new() -> Self {
+        Scope {
+            borrows: [const { Cell::new(Span::EMPTY) }; MAX_BORROWS],
+            borrowed: Cell::new(0),
+            _this_thread: PhantomData,
+        }
+    }
+
+    /// Notes that the call borrows `span`, and panics where that would alias a mutable borrow: the
+    /// same OCaml buffer can be passed twice.
+    pub(super) fn borrow(&self, span: Span) {
+        let n = self.borrowed.get();
+        assert!(n < MAX_BORROWS, "more than {MAX_BORROWS} borrowed arguments");
+        let clash = self.borrows[..n].iter().any(|other| span.conflicts(other.get()));
+        assert!(!clash, "a buffer is borrowed twice, once for writing");
+        self.borrows[n].set(span);
+        self.borrowed.set(n + 1);
+    }
+
+    /// The runtime, for a function whose arguments are all rooted.
+    ///
+    /// # Safety
+    ///
+    /// To be called at most once for a scope, by code that OCaml called.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn runtime(&self) -> &mut OCamlRuntime {
+        // SAFETY: OCaml called us, so it runs in this thread; the caller asks once.
+        unsafe { recover_runtime_handle_mut() }
+    }
+}
+
+/// Runs the body of an exported function; a panic becomes OCaml's exception.
+///
+/// # Safety
+///
+/// To be called by a C function that OCaml calls, with nothing left to drop in its frame.
+#[doc(hidden)]
+#[inline]
+pub unsafe fn enter<R>(body: impl FnOnce(&Scope) -> R) -> R {
+    let result = {
+        let _taken = runtime::take();
+        catch_unwind(AssertUnwindSafe(|| body(&Scope::new())))
+    };
+    match result {
+        Ok(value) => value,
+        // SAFETY: OCaml called us, and no frame between it and this one has anything to drop.
+        Err(payload) => unsafe { raise(payload) },
+    }
+}
+
+/// Runs the body of an exported function that OCaml calls as `[@@noalloc]`. A panic ends the
+/// program: there is no way to raise out of such a call.
+///
+/// # Safety
+///
+/// As [`enter`].
+#[doc(hidden)]
+#[inline]
+pub unsafe fn enter_noalloc<R>(body: impl FnOnce(&Scope) -> R) -> R {
+    let _taken = runtime::take();
+    body(&Scope::new())
+}
+
+/// The message of a panic.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(s) = payload.downcast_ref::<&str>() {
+        s
+    } else if let Some(s) = payload.downcast_ref::<String>() {
+        s
+    } else {
+        "a panic without a message"
+    }
+}
+
+/// Raises the panic in OCaml.
+///
+/// ocaml-interop has its own way for this, which keeps the exception's constructor in a static that
+/// is no root: after the first compaction it dangles. Here the constructor is looked up each time
+/// (the table it stands in is a root), and the payload is dropped before the jump.
+///
+/// # Safety
+///
+/// OCaml called us, and no frame between it and this one has anything to drop.
+#[cold]
+unsafe fn raise(payload: Box<dyn Any + Send>) -> ! {
+    unsafe extern "C" {
+        fn caml_alloc_initialized_string(length: usize, bytes: *const u8) -> Raw;
+        fn caml_raise_with_arg(constructor: Raw, argument: Raw) -> !;
+        fn caml_failwith_value(message: Raw) -> !;
+    }
+    let text = message(&*payload);
+    // SAFETY: OCaml runs in this thread; the string is copied.
+    let v_text = unsafe { caml_alloc_initialized_string(text.len(), text.as_ptr()) };
+    // A payload may have a destructor of its own, and that may panic: then it is leaked.
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
+    }
+    // SAFETY: the name is a C string; the result is null or points to a root, which is read here,
+    // after the allocation above. Both functions root their arguments, and jump to OCaml's handler
+    // over frames that, the caller promises, have nothing to drop.
+    unsafe {
+        let constructor = ocaml_sys::caml_named_value(PANIC_EXCEPTION.as_ptr());
+        match constructor.as_ref() {
+            Some(v_constructor) => caml_raise_with_arg(*v_constructor, v_text),
+            None => caml_failwith_value(v_text),
+        }
+    }
+}
+
+/// A type that an exported function can take.
+///
+/// | Rust | OCaml's `external` |
+/// |---|---|
+/// | `isize` | `(int [@untagged])` |
+/// | `i64`, `i32`, `f64` | `(int64 [@unboxed])`, `(int32 [@unboxed])`, `(float [@unboxed])` |
+/// | `bool`, `()` | `bool`, `unit` |
+/// | `String`, `&str` | `string`; a panic if it is not UTF-8 |
+/// | `Vec<u8>`, `&[u8]` | `string`, `bytes`, a one-dimensional `char` bigarray, or `Cstruct.t` |
+/// | `&mut [u8]` | the same without `string` |
+/// | [`BoxRoot<T>`] | any value, rooted |
+/// | [`OCaml<T>`] | any value, not rooted |
+///
+/// # Safety
+///
+/// [`receive`](Self::receive) must give a value that stays valid while no OCaml code runs, and for
+/// no longer than `'a`.
+pub unsafe trait Argument {
+    /// What the C function takes.
+    type Abi;
+    /// What the Rust function is given, for a call that lasts `'a`.
+    type Value<'a>;
+
+    /// Converts it.
+    ///
+    /// # Safety
+    ///
+    /// `abi` comes from OCaml, has the OCaml type that belongs to this one, and no OCaml code has
+    /// run since.
+    unsafe fn receive<'a>(scope: &'a Scope, abi: Self::Abi) -> Self::Value<'a>;
+}
+
+/// An [`Argument`] that stays valid while OCaml code runs.
+///
+/// # Safety
+///
+/// The value must not refer to the OCaml heap but through a root.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` borrows from the OCaml heap, which moves when OCaml runs",
+    label = "a function that takes the runtime cannot borrow",
+    note = "take `BoxRoot<T>`, `String` or `Vec<u8>`, or leave out the `&mut OCamlRuntime`"
+)]
+pub unsafe trait Rooted: Argument {}
+
+#[doc(hidden)]
+pub const fn assert_rooted<T: Rooted>() {}
+
+macro_rules! plain_argument {
+    ($($ty:ty),*) => {$(
+        // SAFETY: a plain number.
+        unsafe impl Argument for $ty {
+            type Abi = $ty;
+            type Value<'a> = $ty;
+            #[inline]
+            unsafe fn receive<'a>(_: &'a Scope, abi: $ty) -> $ty {
+                abi
+            }
+        }
+        // SAFETY: a plain number.
+        unsafe impl Rooted for $ty {}
+        impl Return for $ty {
+            type Abi = $ty;
+            #[inline]
+            unsafe fn give(self) -> $ty {
+                self
+            }
+        }
+    )*};
+}
+
+plain_argument!(isize, i64, i32, f64);
+
+macro_rules! value_argument {
+    ($([$($generics:tt)*])? $ty:ty => $value:ty, |$scope:ident, $raw:ident| $receive:expr) => {
+        // SAFETY: see the expression.
+        unsafe impl $(<$($generics)*>)? Argument for $ty {
+            type Abi = Raw;
+            type Value<'a> = $value;
+            #[inline]
+            unsafe fn receive<'a>($scope: &'a Scope, $raw: Raw) -> $value {
+                $receive
+            }
+        }
+    };
+}
+
+value_argument!(bool => bool, |_scope, raw| raw >> 1 != 0);
+value_argument!(() => (), |_scope, _raw| ());
+// SAFETY (also below): `raw` is a value of the right type, by the contract of `receive`, and what
+// is read from it is copied, rooted, or borrowed for as long as the scope.
+value_argument!(&str => &'a str, |scope, raw| {
+    // SAFETY: as above.
+    let b = unsafe { bytes::shared(scope, raw) };
+    std::str::from_utf8(b).expect("a string argument is not UTF-8")
+});
+// SAFETY: as above.
+value_argument!(&[u8] => &'a [u8], |scope, raw| unsafe { bytes::shared(scope, raw) });
+// SAFETY: as above.
+value_argument!(&mut [u8] => &'a mut [u8], |scope, raw| unsafe { bytes::exclusive(scope, raw) });
+// SAFETY: as above.
+value_argument!(Vec<u8> => Vec<u8>, |_scope, raw| unsafe { bytes::copy(raw) });
+value_argument!(String => String, |_scope, raw| {
+    // SAFETY: as above.
+    String::from_utf8(unsafe { bytes::copy(raw) }).expect("a string argument is not UTF-8")
+});
+value_argument!([T] OCaml<'_, T> => OCaml<'a, T>, |_scope, raw| {
+    // SAFETY: as above. Nothing can allocate before the call is over: its scope took the runtime.
+    unsafe { OCaml::new(recover_runtime_handle(), raw) }
+});
+value_argument!([T: 'static] BoxRoot<T> => BoxRoot<T>, |_scope, raw| {
+    // SAFETY: as above. Making a root does not allocate on the OCaml heap.
+    BoxRoot::new(unsafe { OCaml::new(recover_runtime_handle(), raw) })
+});
+
+// SAFETY: none of these refers to the OCaml heap but through a root.
+unsafe impl Rooted for bool {}
+// SAFETY: as above.
+unsafe impl Rooted for () {}
+// SAFETY: as above.
+unsafe impl Rooted for String {}
+// SAFETY: as above.
+unsafe impl Rooted for Vec<u8> {}
+// SAFETY: as above.
+unsafe impl<T: 'static> Rooted for BoxRoot<T> {}
+
+/// A type that an exported function can return: those of [`Argument`] that own what they hold, and
+/// [`OCaml<T>`] for everything else.
+pub trait Return {
+    /// What the C function returns.
+    type Abi;
+
+    /// Converts it; may allocate on the OCaml heap.
+    ///
+    /// # Safety
+    ///
+    /// To be called last in a function that OCaml called.
+    unsafe fn give(self) -> Self::Abi;
+}
+
+impl<T> Return for OCaml<'_, T> {
+    type Abi = Raw;
+    #[inline]
+    unsafe fn give(self) -> Raw {
+        // SAFETY: nothing allocates between here and OCaml.
+        unsafe { self.raw() }
+    }
+}
+
+impl Return for bool {
+    type Abi = Raw;
+    #[inline]
+    unsafe fn give(self) -> Raw {
+        (self as Raw) << 1 | 1
+    }
+}
+
+impl Return for () {
+    type Abi = Raw;
+    #[inline]
+    unsafe fn give(self) -> Raw {
+        1
+    }
+}
+
+impl Return for Vec<u8> {
+    type Abi = Raw;
+    unsafe fn give(self) -> Raw {
+        // SAFETY: OCaml called us; the borrows of its arguments ended with the function.
+        unsafe { bytes::allocate(&self) }
+    }
+}
+
+impl Return for String {
+    type Abi = Raw;
+    unsafe fn give(self) -> Raw {
+        // SAFETY: as above.
+        unsafe { bytes::allocate(self.as_bytes()) }
+    }
+}

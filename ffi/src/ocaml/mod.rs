@@ -1,0 +1,38 @@
+//! The language boundary: the only room that touches OCaml values.
+//!
+//! Values, roots and conversions are [`ocaml_interop`]'s: an [`OCaml<'a, T>`](OCaml) is valid until
+//! OCaml runs, because it borrows the [`OCamlRuntime`] without which nothing can run; a
+//! [`BoxRoot<T>`](BoxRoot) is valid for as long as it is kept. This module adds what an image needs
+//! on top of it.
+//!
+//! **OCaml calls Rust**: [`#[mirust::export]`](crate::export) makes a C function of a Rust function;
+//! [`Argument`] and [`Return`] list the types. Bytes are borrowed in place. A panic becomes the OCaml
+//! exception `Mirust.Panic`.
+//!
+//! **Rust calls OCaml**: a closure that was passed as `BoxRoot<fn(A) -> R>` is a [`Closure`]; an OCaml
+//! exception is an `Err`. Tasks, which nobody in OCaml called, get the runtime by [`with_runtime`].
+//!
+//! **Rust answers later**: OCaml passes a [`Completion`] along and waits for its promise.
+//!
+//! One thing is not for use here: ocaml-interop's own `export` attribute with an OCaml exception
+//! registered as `rust_panic_exn`, which it keeps without a root.
+
+mod bytes;
+mod call;
+mod completion;
+pub mod export;
+mod runtime;
+mod start;
+
+pub use call::{Closure, Exception, Pass};
+pub use completion::Completion;
+pub use export::{Argument, Return, Rooted};
+pub use ocaml_interop::{
+    BoxRoot, DynBox, FromOCaml, OCaml, OCamlBytes, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64,
+    OCamlList, OCamlRef, OCamlRuntime, ToOCaml,
+};
+pub use runtime::{Unavailable, is_started, with_runtime};
+pub use start::{StartError, start};
+
+pub(crate) use export::message;
+pub(crate) use start::{init, lend_to_poll, run_toplevel, shutdown, step};

@@ -1,0 +1,110 @@
+//! Starting OCaml, and taking turns with its loop.
+
+use std::ffi::{CStr, CString, c_char};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::runtime;
+use crate::time::Instant;
+
+/// The callback that `ocaml-stubs/mirust/main.ml` registers.
+const STEP: &CStr = c"mirust_step";
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Why OCaml was not started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartError {
+    /// It was started before. An image has one OCaml program.
+    AlreadyStarted,
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OCaml was started before")
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Starts the OCaml program of a Rust-owned image: runs its toplevel, in which `Main.run` returns at
+/// once, and has the loop of [`main!`](crate::main) turn OCaml's from then on.
+///
+/// Call it once, from the main future and not from a task.
+///
+/// # Errors
+///
+/// [`StartError::AlreadyStarted`].
+pub fn start() -> Result<(), StartError> {
+    if STARTED.swap(true, Ordering::Relaxed) {
+        return Err(StartError::AlreadyStarted);
+    }
+    run_toplevel();
+    Ok(())
+}
+
+/// Runs the toplevel of the OCaml program. An exception that it does not catch is reported by OCaml
+/// and ends the program.
+pub(crate) fn run_toplevel() {
+    STARTED.store(true, Ordering::Relaxed);
+    let mut argv: Vec<*const c_char> = crate::args()
+        .into_iter()
+        // A parameter cannot contain a NUL: it came out of a C string.
+        .filter_map(|argument| CString::new(argument).ok())
+        // OCaml keeps these for Sys.argv, for ever.
+        .map(|argument| argument.into_raw().cast_const())
+        .collect();
+    argv.push(std::ptr::null());
+    // SAFETY: a null-terminated vector of C strings, none of which is ever freed; OCaml is started
+    // once, as STARTED says in `start` and by the entry point that calls this otherwise.
+    unsafe { ocaml_sys::caml_startup(argv.leak().as_ptr().cast()) }
+}
+
+/// What the OCaml library calls when it is initialised, that is: OCaml runs.
+pub(crate) fn init() {
+    // SAFETY: OCaml runs in this thread. Calling it again is harmless.
+    let ready = unsafe { ocaml_boxroot_sys::boxroot_setup() };
+    assert!(ready, "no memory for OCaml's roots");
+    runtime::started();
+}
+
+/// Ends OCaml: its `at_exit` functions run.
+pub(crate) fn shutdown() {
+    if STARTED.load(Ordering::Relaxed) {
+        let _lent = runtime::is_started().then(runtime::lend);
+        // SAFETY: OCaml was started in this thread and none of its code is on the stack.
+        unsafe { ocaml_sys::caml_shutdown() }
+    }
+}
+
+/// Runs `poll`, which OCaml called: the tasks in it may use the runtime.
+pub(crate) fn lend_to_poll<R>(poll: impl FnOnce() -> R) -> R {
+    if !runtime::is_started() {
+        return poll();
+    }
+    let _lent = runtime::lend();
+    poll()
+}
+
+/// One turn of OCaml's loop, told why the poll returned. Gives the time of the next one.
+pub(crate) fn step(ready: u32) -> Instant {
+    if !runtime::is_started() {
+        return Instant::NEVER;
+    }
+    // SAFETY: a C string; the result is null or a root.
+    let Some(v_step) = (unsafe { ocaml_sys::caml_named_value(STEP.as_ptr()).as_ref() }) else {
+        return Instant::NEVER;
+    };
+    let turn = runtime::with_runtime(|_| {
+        let _lent = runtime::lend();
+        // SAFETY: the runtime is ours; the closure takes an int and gives one.
+        unsafe { ocaml_sys::caml_callback_exn(*v_step, (ready as isize) << 1 | 1) }
+    });
+    match turn {
+        Ok(v_next) if ocaml_sys::is_exception_result(v_next) => {
+            panic!("an OCaml exception came out of Main.step")
+        }
+        Ok(v_next) => Instant::from_nanos((v_next >> 1) as u64),
+        Err(unavailable) => panic!("the loop turned inside a call from OCaml: {unavailable}"),
+    }
+}

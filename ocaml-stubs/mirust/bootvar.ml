@@ -1,0 +1,64 @@
+open Cmdliner
+
+let argv () = Sys.argv
+
+let cmdline () =
+  let length = Abi.cmdline Bytes.empty 0 in
+  let b = Bytes.create length in
+  ignore (Abi.cmdline b length : int);
+  Bytes.unsafe_to_string b
+
+let logs =
+  let levels =
+    [
+      ("quiet", None);
+      ("error", Some Logs.Error);
+      ("warning", Some Logs.Warning);
+      ("info", Some Logs.Info);
+      ("debug", Some Logs.Debug);
+    ]
+  in
+  let doc = Fmt.str "What is logged, in both languages: %s." (Arg.doc_alts_enum levels) in
+  Arg.(
+    value
+    & opt (enum levels) (Some Logs.Warning)
+    & info [ "l"; "logs" ] ~docv:"LEVEL" ~doc ~docs:Manpage.s_common_options)
+
+let eval ?doc ~argv term =
+  let name = if Array.length argv > 0 then Filename.basename argv.(0) else "mirust" in
+  let errors = Buffer.create 80 in
+  let err = Format.formatter_of_buffer errors in
+  let result = Cmd.eval_value ~err ~argv (Cmd.v (Cmd.info name ?doc) term) in
+  Format.pp_print_flush err ();
+  match result with
+  | Ok (`Ok v) -> Ok v
+  | Ok (`Help | `Version) -> Error `Help
+  | Error _ -> Error (`Error (Buffer.contents errors))
+
+type state = Open of unit Term.t | Closed
+
+let state = ref (Open (Term.(const Log.set_level $ logs)))
+
+let close () =
+  match !state with
+  | Closed -> ()
+  | Open terms -> (
+      state := Closed;
+      match eval ~argv:(argv ()) terms with
+      | Ok () -> ()
+      | Error `Help -> exit 0
+      | Error (`Error message) ->
+          prerr_string message;
+          exit 64)
+
+let register term =
+  let value = ref None in
+  let set v = value := Some v in
+  (match !state with
+  | Closed -> invalid_arg "Mirust.Bootvar.register: the parameters were already evaluated"
+  | Open terms ->
+      let both () () = () in
+      state := Open Term.(const both $ terms $ (const set $ term)));
+  fun () ->
+    close ();
+    Option.get !value

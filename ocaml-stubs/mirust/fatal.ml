@@ -1,0 +1,15 @@
+(* The end of a program that has no way to go on. *)
+
+let report ~what exn backtrace =
+  let message = Printf.sprintf "uncaught OCaml exception%s: %s" what (Printexc.to_string exn) in
+  flush stdout;
+  prerr_string (Printexc.raw_backtrace_to_string backtrace);
+  flush stderr;
+  ignore (Abi.crash message (String.length message) : int);
+  assert false
+
+let () =
+  Printexc.record_backtrace true;
+  Printexc.set_uncaught_exception_handler (report ~what:"");
+  Lwt.async_exception_hook :=
+    fun exn -> report ~what:" in Lwt.async" exn (Printexc.get_raw_backtrace ())

@@ -1,0 +1,35 @@
+(* The numbers of Rust's log::Level. *)
+let number = function
+  | Logs.App -> 3
+  | Logs.Error -> 1
+  | Logs.Warning -> 2
+  | Logs.Info -> 3
+  | Logs.Debug -> 4
+
+let reporter () =
+  let report src level ~over k msgf =
+    let finish _ =
+      let text = Format.flush_str_formatter () and src = Logs.Src.name src in
+      flush stdout;
+      let forced = if level = Logs.App then 16 else 0 in
+      ignore
+        (Abi.log
+           (number level lor forced)
+           src (String.length src) text (String.length text)
+          : int);
+      over ();
+      k ()
+    in
+    msgf (fun ?header ?tags fmt ->
+        let ppf = Format.str_formatter in
+        Option.iter (Fmt.pf ppf "[%s] ") header;
+        (match tags with
+        | Some tags when not (Logs.Tag.is_empty tags) -> Fmt.pf ppf "%a " Logs.Tag.pp_set tags
+        | _ -> ());
+        Format.kfprintf finish ppf fmt)
+  in
+  { Logs.report }
+
+let set_level level =
+  Logs.set_level ~all:true level;
+  ignore (Abi.log_set_level (match level with None -> 0 | Some l -> number l) : int)

@@ -1,0 +1,121 @@
+open Lwt.Infix
+
+type shutdown = [ `Poweroff | `Reboot | `Halt ]
+
+let pp_shutdown ppf s =
+  Fmt.string ppf (match s with `Poweroff -> "poweroff" | `Reboot -> "reboot" | `Halt -> "halt")
+
+(* Why the poll returned: the bits of mirust.h. *)
+let ready_shutdown = 4
+let ready_nested = 8
+let never = Int64.max_int
+let sleepers = Sleepers.create ()
+let exit_hooks = ref []
+let enter_hooks = ref []
+let leave_hooks = ref []
+let at_exit f = exit_hooks := f :: !exit_hooks
+let at_enter_iter f = enter_hooks := f :: !enter_hooks
+let at_leave_iter f = leave_hooks := f :: !leave_hooks
+let run_hooks hooks = List.iter (fun f -> f ()) (List.rev hooks)
+
+(* The shutdown request *)
+
+let shutdown_reason () =
+  match Abi.shutdown_reason () with
+  | 1 -> Some `Poweroff
+  | 2 -> Some `Reboot
+  | 3 -> Some `Halt
+  | _ -> None
+
+let shutdown_waiters = Lwt_condition.create ()
+
+let shutdown_requested () =
+  match shutdown_reason () with
+  | Some reason -> Lwt.return reason
+  | None -> Lwt_condition.wait shutdown_waiters
+
+let tell_shutdown () =
+  Option.iter (Lwt_condition.broadcast shutdown_waiters) (shutdown_reason ())
+
+(* A turn *)
+
+let rec drain_completions () =
+  let token = Abi.completion_next () in
+  if token >= 0 then (
+    Completion.complete token;
+    drain_completions ())
+
+let rec wake_due ~now =
+  match Sleepers.pop_due sleepers ~now with
+  | None -> ()
+  | Some { Time.thread; _ } ->
+      Lwt.wakeup_later thread ();
+      wake_due ~now
+
+let rec collect_sleepers () =
+  match Time.new_sleepers () with
+  | [] -> ()
+  | fresh ->
+      (* The list has the newest first, the heap keeps the order of equal times. *)
+      List.iter (Sleepers.add sleepers) (List.rev fresh);
+      collect_sleepers ()
+
+let step () =
+  run_hooks !enter_hooks;
+  drain_completions ();
+  Lwt.wakeup_paused ();
+  collect_sleepers ();
+  wake_due ~now:(Abi.time_monotonic_ns ());
+  run_hooks !leave_hooks;
+  (* Whatever ran above may have slept and paused again. *)
+  collect_sleepers ();
+  if Lwt.paused_count () > 0 then 0L else Option.value (Sleepers.next sleepers) ~default:never
+
+(* The loop *)
+
+let running = ref false
+
+let rec drive promise =
+  match Lwt.poll promise with
+  | Some v -> v
+  | None -> (
+      let deadline = step () in
+      match Lwt.poll promise with
+      | Some v -> v
+      | None ->
+          let ready = Abi.poll deadline in
+          if ready land ready_nested <> 0 then
+            invalid_arg "Mirust.Main.run: called from a Rust task";
+          if ready land ready_shutdown <> 0 then tell_shutdown ();
+          drive promise)
+
+let call_exit_hooks () =
+  let rec next () =
+    match !exit_hooks with
+    | [] -> Lwt.return_unit
+    | hook :: rest ->
+        exit_hooks := rest;
+        Lwt.catch hook (fun exn ->
+            Logs.err (fun m -> m "in an exit hook: %s" (Printexc.to_string exn));
+            Lwt.return_unit)
+        >>= next
+  in
+  next ()
+
+let with_exit_hooks main = Lwt.finalize (fun () -> main) call_exit_hooks
+
+let run main =
+  if !running then invalid_arg "Mirust.Main.run: the loop is already running";
+  Bootvar.close ();
+  let main = with_exit_hooks main in
+  if Abi.rust_main () = 1 then Lwt.async (fun () -> main)
+  else (
+    running := true;
+    Fun.protect ~finally:(fun () -> running := false) (fun () -> drive main))
+
+(* For Rust's loop, which passes what its poll reported. *)
+let () =
+  Callback.register "mirust_step" (fun ready ->
+      if ready land ready_shutdown <> 0 then tell_shutdown ();
+      let deadline = step () in
+      if Int64.compare deadline (Int64.of_int max_int) > 0 then max_int else Int64.to_int deadline)

@@ -1,0 +1,2 @@
+let elapsed_ns = Abi.time_monotonic_ns
+let period_ns () = None

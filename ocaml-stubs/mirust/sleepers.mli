@@ -1,0 +1,18 @@
+(** The sleepers of {!Time}, earliest first: a binary heap in which equal times keep their order. *)
+
+type t
+
+val create : unit -> t
+
+val add : t -> Time.t -> unit
+(** Takes logarithmic time. *)
+
+val next : t -> int64 option
+(** The time of the earliest sleeper that was not cancelled. *)
+
+val pop_due : t -> now:int64 -> Time.t option
+(** Removes and returns the earliest sleeper whose time is [now] or earlier, cancelled ones aside. *)
+
+val length : t -> int
+(** How many there are, including cancelled ones that were not yet swept. Cancelling cannot make the
+    heap grow without bound: more than half of it are live sleepers, or it is small. *)
