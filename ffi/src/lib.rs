@@ -1,1 +1,103 @@
 //! Rust services inside a MirageOS-style unikernel.
+//!
+//! A program is a `staticlib` crate that depends on this one, beside an OCaml program or alone. The
+//! image (or, for development, the Linux process) has one thread and one loop, which both languages
+//! share:
+//!
+//! - [`spawn`], [`time`] and [`shutdown_requested`] are the executor's: futures run while OCaml has
+//!   nothing to do, and OCaml's promises while no future is ready.
+//! - [`export`](macro@export) and [`ocaml`] are the language boundary.
+//! - [`main!`] makes Rust the owner of the program's main function; without it OCaml is.
+//! - [`log`] is the usual facade. Its lines look like those of OCaml's `Logs`, on the same console.
+//! - [`abi`] is what OCaml calls, `include/mirust.h` the same for a C compiler.
+//!
+//! A panic in a task ends that task: its [`JoinHandle`] gets the error, the console a line, and
+//! everything else goes on. A panic in a function that OCaml called is an exception there.
+//!
+//! ```
+//! # fn compiles() {
+//! mirust::spawn(async {
+//!     mirust::time::sleep(mirust::time::Duration::from_millis(10)).await;
+//!     mirust::log::info!("{} is ten milliseconds older", mirust::platform_name());
+//! });
+//! # }
+//! ```
+
+pub mod abi;
+pub mod args;
+pub mod entry;
+mod ground;
+mod logger;
+#[cfg(feature = "ocaml")]
+pub mod ocaml;
+mod panic;
+pub mod time;
+
+pub use log;
+
+/// What this platform is called: `xen` or `unix`.
+pub use ground::NAME as PLATFORM;
+
+pub use args::args;
+pub use mirust_rt::domain::{
+    self, block_on, shutdown_reason, shutdown_requested, spawn, stats, yield_now,
+};
+pub use mirust_rt::executor::{JoinError, JoinHandle};
+pub use mirust_rt::poll::PollStats;
+pub use mirust_rt::shutdown::ShutdownReason;
+
+/// What OCaml sees of a Rust function.
+///
+/// The function stays what it is; beside it there is a C function of the same name (or of the one
+/// given as `name = "…"`) for an OCaml `external`. Its argument and result types are those that
+/// implement [`ocaml::Argument`] and [`ocaml::Return`]. With a first argument `&mut OCamlRuntime` the
+/// function may allocate on the OCaml heap and call closures; all other arguments are then rooted or
+/// owned. Without it, arguments can be borrowed from the OCaml heap, which stands still during the call.
+///
+/// A panic becomes the exception `Mirust.Panic`.
+///
+/// ```
+/// use mirust::ocaml::{BoxRoot, Closure, OCamlRuntime};
+///
+/// /// `external sum : bytes -> (int [@untagged]) = "mirust_native_only" "sum"`
+/// #[mirust::export]
+/// fn sum(data: &[u8]) -> isize {
+///     data.iter().map(|&b| b as isize).sum()
+/// }
+///
+/// /// `external twice : (int -> int) -> (int [@untagged]) -> (int [@untagged]) = …`
+/// #[mirust::export]
+/// fn twice(ocaml: &mut OCamlRuntime, f: BoxRoot<fn(isize) -> isize>, n: isize) -> isize {
+///     match f.call(ocaml, (n,)) {
+///         Ok(doubled) => doubled.to_rust(),
+///         Err(exception) => panic!("{exception}"),
+///     }
+/// }
+/// ```
+///
+/// `#[export(noalloc)]` is for an external marked `[@@noalloc]`: numbers and borrowed bytes in,
+/// numbers out. It costs no more than a C call; but a panic in it ends the program, because OCaml is
+/// not prepared for an exception there.
+#[cfg(feature = "ocaml")]
+pub use mirust_macros::export;
+
+/// The name of the platform below: `xen` or `unix`.
+pub fn platform_name() -> &'static str {
+    PLATFORM
+}
+
+/// Both languages allocate from one heap.
+#[cfg(feature = "xen")]
+#[global_allocator]
+static HEAP: mirust_rt::mem::Heap = mirust_rt::mem::Heap;
+
+/// Sets up what the runtime leaves to a crate with `std`: the log, the panic hook, and the guard
+/// that keeps a panic inside its task. The first call counts.
+pub(crate) fn init() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        logger::init();
+        panic::init();
+        domain::set_guard(panic::guard);
+    });
+}

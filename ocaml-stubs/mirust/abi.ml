@@ -27,8 +27,7 @@ external mem_stats : bytes -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_mem_stats"
 [@@noalloc]
 
-external completion_next : unit -> (int[@untagged])
-  = "mirust_native_only" "mirust_completion_next"
+external completion_next : unit -> (int[@untagged]) = "mirust_native_only" "mirust_completion_next"
 [@@noalloc]
 
 external console_write : string -> (int[@untagged]) -> (int[@untagged])
@@ -36,12 +35,8 @@ external console_write : string -> (int[@untagged]) -> (int[@untagged])
 [@@noalloc]
 
 external log :
-  (int[@untagged]) ->
-  string ->
-  (int[@untagged]) ->
-  string ->
-  (int[@untagged]) ->
-  (int[@untagged]) = "mirust_native_only" "mirust_log"
+  (int[@untagged]) -> string -> (int[@untagged]) -> string -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_log"
 [@@noalloc]
 
 external log_set_level : (int[@untagged]) -> (int[@untagged])
@@ -56,12 +51,18 @@ external random : bytes -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_random"
 [@@noalloc]
 
-external shutdown_reason : unit -> (int[@untagged])
-  = "mirust_native_only" "mirust_shutdown_reason"
+external shutdown_reason : unit -> (int[@untagged]) = "mirust_native_only" "mirust_shutdown_reason"
 [@@noalloc]
 
 external rust_main : unit -> (int[@untagged]) = "mirust_native_only" "mirust_rust_main" [@@noalloc]
 
 external crash : string -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_crash"
+[@@noalloc]
+
+external platform_name : bytes -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_platform_name"
+[@@noalloc]
+
+external exit : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_exit"
 [@@noalloc]

@@ -37,7 +37,7 @@ let eval ?doc ~argv term =
 
 type state = Open of unit Term.t | Closed
 
-let state = ref (Open (Term.(const Log.set_level $ logs)))
+let state = ref (Open Term.(const Log.set_level $ logs))
 
 let close () =
   match !state with

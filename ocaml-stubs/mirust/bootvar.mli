@@ -11,29 +11,32 @@
       let () = Main.run (Lwt.map (fun () -> print_endline (greeting ())) (Time.ns 1_000L))
     ]} *)
 
-val argv : unit -> string array
 (** The program's name and the parameters. *)
+val argv : unit -> string array
 
-val cmdline : unit -> string
 (** The command line as the loader gave it, not split. Empty on Unix. *)
+val cmdline : unit -> string
 
-val register : 'a Cmdliner.Term.t -> unit -> 'a
-(** [register term] declares parameters, usually at the toplevel of a module; the function it returns
-    gives their value. All registered terms are evaluated together when the first value is asked for, or
-    when {!Main.run} begins: a wrong command line then ends the program with exit code 64 and a message on
-    the console, [--help] with a manual and exit code 0.
+(** [register term] declares parameters, usually at the toplevel of a module; the function it
+    returns gives their value. All registered terms are evaluated together when the first value is
+    asked for, or when {!Main.run} begins: a wrong command line then ends the program with exit code
+    64 and a message on the console, [--help] with a manual and exit code 0.
 
     @raise Invalid_argument if the parameters were already evaluated. *)
+val register : 'a Cmdliner.Term.t -> unit -> 'a
 
-val logs : Logs.level option Cmdliner.Term.t
 (** [-l LEVEL], [--logs=LEVEL] with [quiet], [error], [warning], [info] or [debug]. It is registered
     already, and sets the level of both languages. *)
+val logs : Logs.level option Cmdliner.Term.t
 
-val eval :
-  ?doc:string -> argv:string array -> 'a Cmdliner.Term.t -> ('a, [ `Help | `Error of string ]) result
 (** [eval ~argv term] evaluates one term on its own, without ending the program. Help is printed. *)
+val eval :
+  ?doc:string ->
+  argv:string array ->
+  'a Cmdliner.Term.t ->
+  ('a, [ `Help | `Error of string ]) result
 
 (**/**)
 
-val close : unit -> unit
 (** Evaluates what is registered. For {!Main.run}. *)
+val close : unit -> unit

@@ -2,6 +2,6 @@
 
     [print_string] and [Format] end up here too, when their buffers are flushed. *)
 
-val write : string -> unit
 (** Writes the bytes at once, after what is buffered in [stdout]. Never blocks for long: what a full
     console ring does not take within the platform's patience is dropped, and counted. *)
+val write : string -> unit

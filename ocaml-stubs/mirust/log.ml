@@ -13,10 +13,7 @@ let reporter () =
       flush stdout;
       let forced = if level = Logs.App then 16 else 0 in
       ignore
-        (Abi.log
-           (number level lor forced)
-           src (String.length src) text (String.length text)
-          : int);
+        (Abi.log (number level lor forced) src (String.length src) text (String.length text) : int);
       over ();
       k ()
     in

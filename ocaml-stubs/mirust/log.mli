@@ -2,13 +2,13 @@
 
     {v [    0.012345] WARN  source: message v}
 
-    with the seconds since boot, the level, and the source's name. {!Mirust} sets the reporter up when the
-    program starts; the level is [Warning] until {!set_level} or the boot parameter {!Bootvar.logs} says
-    otherwise. *)
+    with the seconds since boot, the level, and the source's name. {!Mirust} sets the reporter up
+    when the program starts; the level is [Warning] until {!set_level} or the boot parameter
+    {!Bootvar.logs} says otherwise. *)
 
-val reporter : unit -> Logs.reporter
 (** The reporter. A header and tags go in front of the message; [App] messages are shown as [INFO],
     whatever the level. *)
+val reporter : unit -> Logs.reporter
 
-val set_level : Logs.level option -> unit
 (** Sets the level of both languages; [None] silences them. *)
+val set_level : Logs.level option -> unit

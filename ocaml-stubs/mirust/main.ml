@@ -34,8 +34,7 @@ let shutdown_requested () =
   | Some reason -> Lwt.return reason
   | None -> Lwt_condition.wait shutdown_waiters
 
-let tell_shutdown () =
-  Option.iter (Lwt_condition.broadcast shutdown_waiters) (shutdown_reason ())
+let tell_shutdown () = Option.iter (Lwt_condition.broadcast shutdown_waiters) (shutdown_reason ())
 
 (* A turn *)
 

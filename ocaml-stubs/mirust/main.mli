@@ -1,9 +1,9 @@
 (** The loop that runs OCaml's promises and, through the domain poll, everything else.
 
-    One turn wakes paused promises and due sleepers, collects what Rust completed, and polls. The poll
-    handles events, runs Rust tasks, and blocks only when neither language has anything to do. *)
+    One turn wakes paused promises and due sleepers, collects what Rust completed, and polls. The
+    poll handles events, runs Rust tasks, and blocks only when neither language has anything to do.
+*)
 
-val run : unit Lwt.t -> unit
 (** [run main] turns the loop until [main] is resolved, then runs the {!at_exit} hooks, and returns.
     When the program's toplevel ends after that, the domain powers off.
 
@@ -12,24 +12,26 @@ val run : unit Lwt.t -> unit
     resolved.
 
     @raise Invalid_argument
-      if the loop is already running: a promise awaits, it does not call [run]. An exception of [main]
-      comes out of [run], after the hooks; nobody catching it, it ends the domain as crashed. *)
+      if the loop is already running: a promise awaits, it does not call [run]. An exception of
+      [main] comes out of [run], after the hooks; nobody catching it, it ends the domain as crashed.
+*)
+val run : unit Lwt.t -> unit
 
-val step : unit -> int64
 (** One turn without its poll: does what is due now in OCaml and returns when it wants to be called
-    again, in nanoseconds since boot: [0L] for at once, [Int64.max_int] for news only. Rust's loop calls
-    this one (the callback ["mirust_step"]). *)
+    again, in nanoseconds since boot: [0L] for at once, [Int64.max_int] for news only. Rust's loop
+    calls this one (the callback ["mirust_step"]). *)
+val step : unit -> int64
 
+(** [at_exit f] has [f ()] awaited after the main promise, the last one registered first. An
+    exception is logged and does not keep the others from running. *)
 val at_exit : (unit -> unit Lwt.t) -> unit
-(** [at_exit f] has [f ()] awaited after the main promise, the last one registered first. An exception
-    is logged and does not keep the others from running. *)
 
-val at_enter_iter : (unit -> unit) -> unit
 (** [at_enter_iter f] runs [f ()] at the start of each turn. *)
+val at_enter_iter : (unit -> unit) -> unit
 
+(** [at_leave_iter f] runs [f ()] at the end of each turn, before the poll that may block. What it
+    wakes is seen: the poll then does not block. *)
 val at_leave_iter : (unit -> unit) -> unit
-(** [at_leave_iter f] runs [f ()] at the end of each turn, before the poll that may block. What it wakes
-    is seen: the poll then does not block. *)
 
 (** {1 The end of the domain} *)
 
@@ -37,7 +39,7 @@ type shutdown = [ `Poweroff | `Reboot | `Halt ]
 
 val pp_shutdown : shutdown Fmt.t
 
+(** Resolved when the toolstack asks the domain to end ([xl shutdown], [xl reboot]; on Unix: SIGTERM
+    or SIGINT); at once if it has already asked. What follows is up to the program: returning from
+    its main promise powers off. *)
 val shutdown_requested : unit -> shutdown Lwt.t
-(** Resolved when the toolstack asks the domain to end ([xl shutdown], [xl reboot]; on Unix: SIGTERM or
-    SIGINT); at once if it has already asked. What follows is up to the program: returning from its main
-    promise powers off. *)

@@ -6,8 +6,7 @@
       open Lwt.Infix
       open Mirust
 
-      let () =
-        Main.run (Time.ns 1_000_000_000L >|= fun () -> print_endline "a second has passed")
+      let () = Main.run (Time.ns 1_000_000_000L >|= fun () -> print_endline "a second has passed")
     ]}
 
     {1 Running} *)
@@ -28,6 +27,6 @@ module Stats = Stats
 
 (** {1 Rust} *)
 
+(** A Rust function that OCaml called has panicked, with this message. What the function had begun
+    is undone or not as its own documentation says; the program may go on. *)
 exception Panic of string
-(** A Rust function that OCaml called has panicked, with this message. What the function had begun is
-    undone or not as its own documentation says; the program may go on. *)

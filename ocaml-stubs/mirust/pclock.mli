@@ -1,16 +1,16 @@
 (** The wall clock, with the interface of [Mirage_ptime]. *)
 
-val now : unit -> Ptime.t
 (** The time of day, UTC. *)
+val now : unit -> Ptime.t
 
-val now_d_ps : unit -> int * int64
 (** [(d, ps)]: days since the epoch 1970-01-01 00:00:00 UTC, and picoseconds of that day. *)
+val now_d_ps : unit -> int * int64
 
-val current_tz_offset_s : unit -> int option
 (** [Some 0]: a domain lives in UTC. *)
+val current_tz_offset_s : unit -> int option
 
-val period : unit -> Ptime.span option
 (** The clock's period, if known. *)
+val period : unit -> Ptime.span option
 
-val period_d_ps : unit -> (int * int64) option
 (** As {!period}, in days and picoseconds. *)
+val period_d_ps : unit -> (int * int64) option

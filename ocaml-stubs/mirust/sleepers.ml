@@ -8,10 +8,7 @@ type t = {
 }
 
 let smallest_sweep = 64
-
-let vacant =
-  { sleeper = { Time.time = 0L; canceled = true; thread = snd (Lwt.wait ()) }; seq = 0 }
-
+let vacant = { sleeper = { Time.time = 0L; canceled = true; thread = snd (Lwt.wait ()) }; seq = 0 }
 let create () = { heap = [||]; length = 0; seq = 0; sweep_at = smallest_sweep }
 let length t = t.length
 

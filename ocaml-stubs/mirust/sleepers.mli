@@ -4,15 +4,16 @@ type t
 
 val create : unit -> t
 
-val add : t -> Time.t -> unit
 (** Takes logarithmic time. *)
+val add : t -> Time.t -> unit
 
-val next : t -> int64 option
 (** The time of the earliest sleeper that was not cancelled. *)
+val next : t -> int64 option
 
+(** Removes and returns the earliest sleeper whose time is [now] or earlier, cancelled ones aside.
+*)
 val pop_due : t -> now:int64 -> Time.t option
-(** Removes and returns the earliest sleeper whose time is [now] or earlier, cancelled ones aside. *)
 
-val length : t -> int
 (** How many there are, including cancelled ones that were not yet swept. Cancelling cannot make the
     heap grow without bound: more than half of it are live sleepers, or it is small. *)
+val length : t -> int

@@ -28,7 +28,8 @@ module Poll = struct
     }
 
   let pp ppf t =
-    Fmt.pf ppf "%d polls, %d blocks (%d woken early), %d events, %d task turns, %d timers, %d completions"
+    Fmt.pf ppf
+      "%d polls, %d blocks (%d woken early), %d events, %d task turns, %d timers, %d completions"
       t.polls t.blocks t.wakeups t.events t.tasks_run t.timers_fired t.completions
 end
 

@@ -1,23 +1,24 @@
 (** Sleeping.
 
-    The interface is that of [Mirage_sleep], so that code written for Mirage finds it here; [sleep_ns]
-    is an alias by Mirage's older name. *)
+    The interface is that of [Mirage_sleep], so that code written for Mirage finds it here;
+    [sleep_ns] is an alias by Mirage's older name. *)
 
-type t = { time : int64; mutable canceled : bool; thread : unit Lwt.u }
 (** A sleeper: it wakes [thread] at [time] (nanoseconds since boot) unless it was [canceled]. *)
+type t = { time : int64; mutable canceled : bool; thread : unit Lwt.u }
 
-val ns : int64 -> unit Lwt.t
-(** [ns d] is resolved [d] nanoseconds from now, and not earlier; how much later depends on what else
-    the two languages have to do. A [d] of zero or less is resolved in the loop's next turn.
+(** [ns d] is resolved [d] nanoseconds from now, and not earlier; how much later depends on what
+    else the two languages have to do. A [d] of zero or less is resolved in the loop's next turn.
 
     [Lwt.cancel] on the promise removes the timer. *)
+val ns : int64 -> unit Lwt.t
 
-val sleep_ns : int64 -> unit Lwt.t
 (** [sleep_ns] is {!ns}. *)
+val sleep_ns : int64 -> unit Lwt.t
 
-val with_timeout : int64 -> (unit -> 'a Lwt.t) -> ('a, [> `Timeout ]) result Lwt.t
 (** [with_timeout d f] is the result of [f ()], or [Error `Timeout] if that takes longer than [d]
     nanoseconds; [f ()] is then cancelled. *)
+val with_timeout : int64 -> (unit -> 'a Lwt.t) -> ('a, [> `Timeout ]) result Lwt.t
 
+(** The sleepers that came into being since the last call, for the loop that wakes them ({!Main}).
+*)
 val new_sleepers : unit -> t list
-(** The sleepers that came into being since the last call, for the loop that wakes them ({!Main}). *)

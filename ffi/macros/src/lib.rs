@@ -41,7 +41,7 @@ fn expand(options: &Options, function: &ItemFn) -> syn::Result<Tokens> {
         return Err(syn::Error::new_spanned(asyncness, "spawn a task and return its completion"));
     }
     if !signature.generics.params.is_empty() {
-        let message = "OCaml calls one function, not a family of them";
+        let message = "an exported function has no parameters of its own; elide lifetimes";
         return Err(syn::Error::new_spanned(&signature.generics, message));
     }
     let mut types = Vec::new();

@@ -11,6 +11,7 @@ use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime, RawOCaml};
 
 use super::bytes::{self, Span};
 use super::runtime;
+use crate::panic::message;
 
 /// An OCaml value as the machine passes it.
 pub type Raw = RawOCaml;
@@ -91,17 +92,6 @@ pub unsafe fn enter<R>(body: impl FnOnce(&Scope) -> R) -> R {
 pub unsafe fn enter_noalloc<R>(body: impl FnOnce(&Scope) -> R) -> R {
     let _taken = runtime::take();
     body(&Scope::new())
-}
-
-/// The message of a panic.
-pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
-    if let Some(s) = payload.downcast_ref::<&str>() {
-        s
-    } else if let Some(s) = payload.downcast_ref::<String>() {
-        s
-    } else {
-        "a panic without a message"
-    }
 }
 
 /// Raises the panic in OCaml.
@@ -212,9 +202,9 @@ macro_rules! plain_argument {
 plain_argument!(isize, i64, i32, f64);
 
 macro_rules! value_argument {
-    ($([$($generics:tt)*])? $ty:ty => $value:ty, |$scope:ident, $raw:ident| $receive:expr) => {
+    (<$($generics:ident $(: $bound:lifetime)?),*> $ty:ty => $value:ty, |$scope:ident, $raw:ident| $receive:expr) => {
         // SAFETY: see the expression.
-        unsafe impl $(<$($generics)*>)? Argument for $ty {
+        unsafe impl<$($generics $(: $bound)?),*> Argument for $ty {
             type Abi = Raw;
             type Value<'a> = $value;
             #[inline]
@@ -225,30 +215,30 @@ macro_rules! value_argument {
     };
 }
 
-value_argument!(bool => bool, |_scope, raw| raw >> 1 != 0);
-value_argument!(() => (), |_scope, _raw| ());
+value_argument!(<> bool => bool, |_scope, raw| raw >> 1 != 0);
+value_argument!(<> () => (), |_scope, _raw| ());
 // SAFETY (also below): `raw` is a value of the right type, by the contract of `receive`, and what
 // is read from it is copied, rooted, or borrowed for as long as the scope.
-value_argument!(&str => &'a str, |scope, raw| {
+value_argument!(<> &str => &'a str, |scope, raw| {
     // SAFETY: as above.
     let b = unsafe { bytes::shared(scope, raw) };
     std::str::from_utf8(b).expect("a string argument is not UTF-8")
 });
 // SAFETY: as above.
-value_argument!(&[u8] => &'a [u8], |scope, raw| unsafe { bytes::shared(scope, raw) });
+value_argument!(<> &[u8] => &'a [u8], |scope, raw| unsafe { bytes::shared(scope, raw) });
 // SAFETY: as above.
-value_argument!(&mut [u8] => &'a mut [u8], |scope, raw| unsafe { bytes::exclusive(scope, raw) });
+value_argument!(<> &mut [u8] => &'a mut [u8], |scope, raw| unsafe { bytes::exclusive(scope, raw) });
 // SAFETY: as above.
-value_argument!(Vec<u8> => Vec<u8>, |_scope, raw| unsafe { bytes::copy(raw) });
-value_argument!(String => String, |_scope, raw| {
+value_argument!(<> Vec<u8> => Vec<u8>, |_scope, raw| unsafe { bytes::copy(raw) });
+value_argument!(<> String => String, |_scope, raw| {
     // SAFETY: as above.
     String::from_utf8(unsafe { bytes::copy(raw) }).expect("a string argument is not UTF-8")
 });
-value_argument!([T] OCaml<'_, T> => OCaml<'a, T>, |_scope, raw| {
+value_argument!(<T: 'static> OCaml<'_, T> => OCaml<'a, T>, |_scope, raw| {
     // SAFETY: as above. Nothing can allocate before the call is over: its scope took the runtime.
     unsafe { OCaml::new(recover_runtime_handle(), raw) }
 });
-value_argument!([T: 'static] BoxRoot<T> => BoxRoot<T>, |_scope, raw| {
+value_argument!(<T: 'static> BoxRoot<T> => BoxRoot<T>, |_scope, raw| {
     // SAFETY: as above. Making a root does not allocate on the OCaml heap.
     BoxRoot::new(unsafe { OCaml::new(recover_runtime_handle(), raw) })
 });

@@ -34,5 +34,4 @@ pub use ocaml_interop::{
 pub use runtime::{Unavailable, is_started, with_runtime};
 pub use start::{StartError, start};
 
-pub(crate) use export::message;
 pub(crate) use start::{init, lend_to_poll, run_toplevel, shutdown, step};

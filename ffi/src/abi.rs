@@ -1,0 +1,314 @@
+//! The C ABI that OCaml stands on. `include/mirust.h` is generated from this file.
+//!
+//! The functions are shaped so that an OCaml `external` can name them without a stub between:
+//! integers untagged (`intptr_t`), 64-bit numbers unboxed, a `bytes` or `string` as a pointer to its
+//! first byte with its length behind it. All of them return something, because an external has to.
+
+use core::slice;
+
+use mirust_rt::poll::PollStats;
+use mirust_rt::time::Instant;
+
+use crate::{domain, entry, ground, logger, panic};
+
+/// The version of this interface. It changes whenever a function or a struct in it does.
+pub const MIRUST_ABI_VERSION: isize = 1;
+
+/// `mirust_poll` returned because OCaml has work: completions to collect, or news.
+pub const MIRUST_READY_FOREIGN: isize = 1;
+/// `mirust_poll` returned because the deadline has passed.
+pub const MIRUST_READY_TIMER: isize = 2;
+/// `mirust_poll` returned because somebody asked for the domain's end.
+pub const MIRUST_READY_SHUTDOWN: isize = 4;
+/// `mirust_poll` did nothing: it was called out of itself, by a Rust task's callback.
+pub const MIRUST_READY_NESTED: isize = 8;
+
+/// Added to the level of `mirust_log`: the line is written whatever the level is set to.
+pub const MIRUST_LOG_ALWAYS: isize = 16;
+
+/// What the domain poll has counted since boot.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct MirustPollStats {
+    /// Calls of the poll, from either language.
+    pub polls: u64,
+    /// Times the domain gave up the processor.
+    pub blocks: u64,
+    /// Blocks that ended before their deadline, by an event.
+    pub wakeups: u64,
+    /// Events dispatched.
+    pub events: u64,
+    /// Turns of Rust tasks.
+    pub tasks_run: u64,
+    /// Timers of Rust tasks that fired.
+    pub timers_fired: u64,
+    /// Completions that OCaml collected.
+    pub completions: u64,
+}
+
+/// The memory that both languages share, in bytes. All zero where the kernel keeps it (Unix).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct MirustMemStats {
+    /// Memory that the runtime manages.
+    pub total: u64,
+    /// Of that, in page frames that nobody has.
+    pub free: u64,
+    /// Allocated by malloc and by Rust.
+    pub heap: u64,
+    /// Committed by mmap, which is where the OCaml heap lives.
+    pub mapped: u64,
+}
+
+const _: () = assert!(size_of::<MirustPollStats>() == size_of::<PollStats>());
+
+/// A slice of what OCaml passed.
+///
+/// # Safety
+///
+/// `data` is valid for reads of `length` bytes, for `'a`.
+unsafe fn bytes<'a>(data: *const u8, length: usize) -> &'a [u8] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { slice::from_raw_parts(data, length) }
+}
+
+/// Copies as much of `source` as fits into the buffer.
+///
+/// # Safety
+///
+/// `buffer` is valid for writes of `length` bytes.
+unsafe fn fill(buffer: *mut u8, length: usize, source: &[u8]) {
+    let n = length.min(source.len());
+    if n > 0 {
+        // SAFETY: both are valid for `n` bytes; `source` is not the caller's buffer.
+        unsafe { buffer.copy_from_nonoverlapping(source.as_ptr(), n) }
+    }
+}
+
+/// Copies a struct of plain integers into the buffer, whole or as much as fits; gives its size.
+///
+/// # Safety
+///
+/// As [`fill`]; `T` has no padding.
+unsafe fn fill_struct<T>(buffer: *mut u8, length: usize, value: &T) -> isize {
+    // SAFETY: `T` has no padding, so all of its bytes are initialised.
+    let source = unsafe { slice::from_raw_parts((&raw const *value).cast::<u8>(), size_of::<T>()) };
+    // SAFETY: the caller's promise.
+    unsafe { fill(buffer, length, source) };
+    size_of::<T>() as isize
+}
+
+/// Returns MIRUST_ABI_VERSION as the runtime was built with it.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_abi_version() -> isize {
+    MIRUST_ABI_VERSION
+}
+
+/// Connects OCaml to the runtime. Called by the OCaml library before anything else, in the thread
+/// that runs OCaml; calls after the first change nothing. Returns 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_init() -> isize {
+    crate::init();
+    #[cfg(feature = "ocaml")]
+    crate::ocaml::init();
+    0
+}
+
+/// Copies the platform's name (`xen` or `unix`) to the buffer, as much of it as fits. Returns its
+/// length in bytes.
+///
+/// # Safety
+///
+/// `buffer` must be valid for writes of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_platform_name(buffer: *mut u8, length: usize) -> isize {
+    // SAFETY: the caller's promise.
+    unsafe { fill(buffer, length, ground::NAME.as_bytes()) };
+    ground::NAME.len() as isize
+}
+
+/// Whether the program's main function is Rust's (1) or OCaml's (0).
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_rust_main() -> isize {
+    entry::rust_owns_main().into()
+}
+
+/// Nanoseconds since boot. Never goes back.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_time_monotonic_ns() -> u64 {
+    domain::now().as_nanos()
+}
+
+/// Nanoseconds since 1970-01-01T00:00:00Z. May jump, in both directions. Good until the year 2262.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_time_wall_ns() -> i64 {
+    i64::try_from(domain::wall().as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Handles events, fires timers and runs Rust tasks until OCaml has something to do or
+/// `deadline_ns` (nanoseconds since boot) has passed; blocks only while nobody has. With a deadline
+/// in the past it never blocks. Returns MIRUST_READY bits.
+///
+/// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_poll(deadline_ns: u64) -> isize {
+    let poll = || domain::poll(Instant::from_nanos(deadline_ns)).bits() as isize;
+    #[cfg(feature = "ocaml")]
+    return crate::ocaml::lend_to_poll(poll);
+    #[cfg(not(feature = "ocaml"))]
+    poll()
+}
+
+/// Copies the poll's counters, a MirustPollStats, to the buffer, as much of it as fits. Returns the
+/// struct's size in bytes.
+///
+/// # Safety
+///
+/// `buffer` must be valid for writes of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_poll_stats(buffer: *mut u8, length: usize) -> isize {
+    let s = domain::stats();
+    let stats = MirustPollStats {
+        polls: s.polls,
+        blocks: s.blocks,
+        wakeups: s.wakeups,
+        events: s.events,
+        tasks_run: s.tasks_run,
+        timers_fired: s.timers_fired,
+        completions: s.completions,
+    };
+    // SAFETY: the caller's promise; the struct is all u64.
+    unsafe { fill_struct(buffer, length, &stats) }
+}
+
+/// Copies the memory statistics, a MirustMemStats, to the buffer, as much of it as fits. Returns
+/// the struct's size in bytes.
+///
+/// # Safety
+///
+/// `buffer` must be valid for writes of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_mem_stats(buffer: *mut u8, length: usize) -> isize {
+    let stats = ground::mem_stats();
+    // SAFETY: the caller's promise; the struct is all u64.
+    unsafe { fill_struct(buffer, length, &stats) }
+}
+
+/// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved.
+/// Returns -1 when there is none.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_completion_next() -> isize {
+    domain::next_completion().map_or(-1, |token| token as isize)
+}
+
+/// Writes all bytes to the console, as they are. Returns 0.
+///
+/// # Safety
+///
+/// `data` must be valid for reads of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_console_write(data: *const u8, length: usize) -> isize {
+    // SAFETY: the caller's promise.
+    ground::console_write(unsafe { bytes(data, length) });
+    0
+}
+
+/// Writes one log line: `level` from 1 (error) to 5 (trace), perhaps with MIRUST_LOG_ALWAYS; the
+/// source's name and the message in UTF-8, without a line end. A level above the one that is set
+/// writes nothing. Returns 0, or -1 for a level that does not exist.
+///
+/// # Safety
+///
+/// Each pointer must be valid for reads of the length behind it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_log(
+    level: isize,
+    source: *const u8,
+    source_length: usize,
+    message: *const u8,
+    message_length: usize,
+) -> isize {
+    let always = level & MIRUST_LOG_ALWAYS != 0;
+    let Some(level) = logger::level(level & !MIRUST_LOG_ALWAYS) else { return -1 };
+    if always || level <= log::max_level() {
+        // SAFETY: the caller's promise.
+        let (source, message) =
+            unsafe { (bytes(source, source_length), bytes(message, message_length)) };
+        logger::write(level, &String::from_utf8_lossy(source), String::from_utf8_lossy(message));
+    }
+    0
+}
+
+/// Sets the level up to which both languages log: 0 (nothing) to 5 (trace). Returns 0, or -1 for a
+/// level that does not exist.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_log_set_level(level: isize) -> isize {
+    let filter = match logger::level(level) {
+        Some(level) => level.to_level_filter(),
+        None if level == 0 => log::LevelFilter::Off,
+        None => return -1,
+    };
+    log::set_max_level(filter);
+    0
+}
+
+/// Copies the command line, not split, to the buffer, as much of it as fits. Returns its length in
+/// bytes.
+///
+/// # Safety
+///
+/// `buffer` must be valid for writes of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_cmdline(buffer: *mut u8, length: usize) -> isize {
+    let line = ground::command_line();
+    // SAFETY: the caller's promise.
+    unsafe { fill(buffer, length, line.as_bytes()) };
+    line.len() as isize
+}
+
+/// Fills the buffer with random bytes fit for keys, from the processor's generator (Unix: the
+/// kernel's). Returns 0, or -1 when there is none or it failed; the buffer is then not to be used.
+///
+/// # Safety
+///
+/// `buffer` must be valid for writes of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_random(buffer: *mut u8, length: usize) -> isize {
+    if length == 0 {
+        return 0;
+    }
+    // SAFETY: the caller's promise; zeroing first makes a slice of it valid.
+    let buffer = unsafe {
+        buffer.write_bytes(0, length);
+        slice::from_raw_parts_mut(buffer, length)
+    };
+    if ground::random(buffer) { 0 } else { -1 }
+}
+
+/// Who asked for the domain's end last: 0 nobody, 1 poweroff, 2 reboot, 3 halt.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_shutdown_reason() -> isize {
+    domain::shutdown_reason().map_or(0, |reason| reason as isize)
+}
+
+/// Ends the program: a clean poweroff for code 0, a crash that says the code otherwise. OCaml's
+/// `at_exit` functions do not run. Does not return.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_exit(code: isize) -> isize {
+    std::process::exit(code as i32)
+}
+
+/// Ends the program as crashed, with a last message in UTF-8 and a backtrace of both languages on
+/// the console. Does not return.
+///
+/// # Safety
+///
+/// `message` must be valid for reads of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_crash(message: *const u8, length: usize) -> isize {
+    // SAFETY: the caller's promise.
+    panic::die(&String::from_utf8_lossy(unsafe { bytes(message, length) }))
+}

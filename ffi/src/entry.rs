@@ -1,0 +1,117 @@
+//! Where a program begins and ends.
+//!
+//! The platform calls `mirust_main`, and ends with what it returns. The link takes
+//! [`mirust_ocaml_main`] for that, unless the program has [`main!`](crate::main).
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{domain, panic};
+
+static RUST_OWNS_MAIN: AtomicBool = AtomicBool::new(false);
+
+/// Whether the program's main function is Rust's.
+pub(crate) fn rust_owns_main() -> bool {
+    RUST_OWNS_MAIN.load(Ordering::Relaxed)
+}
+
+/// Makes an async function the program's main function.
+///
+/// The loop runs the future, all tasks, and OCaml once [`ocaml::start`](crate::ocaml::start) has
+/// started it. When the future is ready the program ends, with the exit code that its
+/// [`Outcome`] says.
+///
+/// ```
+/// async fn run() -> Result<(), std::num::ParseIntError> {
+///     let ms = "10".parse()?;
+///     mirust::time::sleep(mirust::time::Duration::from_millis(ms)).await;
+///     Ok(())
+/// }
+///
+/// mirust::main!(run);
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($main:path) => {
+        #[doc(hidden)]
+        #[unsafe(no_mangle)]
+        pub extern "C" fn mirust_main() -> i32 {
+            $crate::entry::run($main)
+        }
+    };
+}
+
+/// What a main function may return.
+pub trait Outcome {
+    /// The exit code: zero powers the domain off, anything else is a crash that says so.
+    fn code(self) -> i32;
+}
+
+impl Outcome for () {
+    fn code(self) -> i32 {
+        0
+    }
+}
+
+impl Outcome for i32 {
+    fn code(self) -> i32 {
+        self
+    }
+}
+
+impl<E: std::fmt::Display> Outcome for Result<(), E> {
+    fn code(self) -> i32 {
+        match self {
+            Ok(()) => 0,
+            Err(error) => {
+                log::error!("{error}");
+                1
+            }
+        }
+    }
+}
+
+/// Runs a Rust main function; see [`main!`](crate::main).
+#[doc(hidden)]
+pub fn run<F>(main: impl FnOnce() -> F) -> i32
+where
+    F: Future<Output: Outcome>,
+{
+    RUST_OWNS_MAIN.store(true, Ordering::Relaxed);
+    crate::init();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "ocaml")]
+        let outcome = domain::block_on_with(main(), |ready| crate::ocaml::step(ready.bits()));
+        #[cfg(not(feature = "ocaml"))]
+        let outcome = domain::block_on(main());
+        let code = outcome.code();
+        #[cfg(feature = "ocaml")]
+        crate::ocaml::shutdown();
+        code
+    }));
+    // The hook has printed the panic; what is left is to end as crashed.
+    outcome.unwrap_or_else(|_| panic::die("the main function panicked"))
+}
+
+/// The main function of a program that OCaml owns: its toplevel, which ends with `Main.run`, and
+/// then its `at_exit` functions.
+#[cfg(feature = "ocaml")]
+#[unsafe(no_mangle)]
+extern "C" fn mirust_ocaml_main() -> i32 {
+    crate::init();
+    crate::ocaml::run_toplevel();
+    crate::ocaml::shutdown();
+    0
+}
+
+/// Where a Linux process begins: `link/unix.ld` calls this `main`.
+#[cfg(not(feature = "xen"))]
+#[unsafe(no_mangle)]
+extern "C" fn mirust_unix_main() -> i32 {
+    unsafe extern "C" {
+        fn mirust_main() -> i32;
+    }
+    // SAFETY: the link provides exactly one function of this name and type.
+    unsafe { mirust_main() }
+}

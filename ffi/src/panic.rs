@@ -1,0 +1,44 @@
+//! What happens to panics.
+
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+
+use crate::{ground, logger};
+
+/// Replaces std's hook, which prints to a standard error of its own making.
+pub(crate) fn init() {
+    std::panic::set_hook(Box::new(report));
+}
+
+/// One line on the console for every panic, whatever becomes of it.
+fn report(info: &PanicHookInfo<'_>) {
+    let message = message(info.payload());
+    match info.location() {
+        Some(at) => logger::write(log::Level::Error, "panic", format_args!("{message} ({at})")),
+        None => logger::write(log::Level::Error, "panic", message),
+    }
+}
+
+/// The message of a panic.
+pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(s) = payload.downcast_ref::<&str>() {
+        s
+    } else if let Some(s) = payload.downcast_ref::<String>() {
+        s
+    } else {
+        "a panic without a message"
+    }
+}
+
+/// The executor's guard: a panic ends its task, not the domain.
+pub(crate) fn guard(call: &mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>> {
+    catch_unwind(AssertUnwindSafe(call))
+}
+
+/// Ends the program as crashed, with a last message and a backtrace.
+pub(crate) fn die(message: &str) -> ! {
+    let text = format!("{message}\n{}", Backtrace::force_capture());
+    ground::error_write(text.as_bytes());
+    ground::abort(message)
+}

@@ -1,0 +1,13 @@
+//! Sleeping, time limits and the clocks.
+
+use mirust_rt::domain;
+
+pub use mirust_rt::domain::{interval, now, sleep, sleep_until, timeout};
+pub use mirust_rt::executor::{Elapsed, Interval, Sleep};
+pub use mirust_rt::time::{Duration, Instant};
+
+/// The wall clock: time since 1970-01-01T00:00:00Z. It may jump, in both directions; measure with
+/// [`now`].
+pub fn wall() -> Duration {
+    domain::wall()
+}

@@ -1,0 +1,7 @@
+//! The Rust side of the tests in `tests/ocaml`, and of the crossing benchmark.
+
+mod bench;
+mod bytes;
+mod failures;
+mod tasks;
+mod values;

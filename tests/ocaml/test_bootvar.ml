@@ -1,0 +1,37 @@
+open Mirust
+
+external split : string -> string = "test_split"
+
+let words line expected () = Alcotest.(check string) line (String.concat "|" expected) (split line)
+let eval args term = Bootvar.eval ~argv:(Array.of_list ("test" :: args)) term
+let greeting = Cmdliner.Arg.(value & opt string "hello" & info [ "greeting" ])
+
+let terms () =
+  Alcotest.(check bool) "default" true (eval [] greeting = Ok "hello");
+  Alcotest.(check bool) "given" true (eval [ "--greeting=hi there" ] greeting = Ok "hi there");
+  (match eval [ "--greting=x"; "more" ] greeting with
+  | Error (`Error message) -> Alcotest.(check bool) "says why" true (String.length message > 10)
+  | _ -> Alcotest.fail "accepted");
+  match eval [ "-l"; "debug" ] Bootvar.logs with
+  | Ok (Some Logs.Debug) -> ()
+  | _ -> Alcotest.fail "no level"
+
+(* The loop's tests have run: the parameters are closed. *)
+let closed () =
+  match Bootvar.register greeting with
+  | (_ : unit -> string) -> Alcotest.fail "registered"
+  | exception Invalid_argument _ -> ()
+
+let case name f = Alcotest.test_case name `Quick f
+
+let tests =
+  [
+    case "spaces" (words "  --a=1  -v b" [ "--a=1"; "-v"; "b" ]);
+    case "double_quotes" (words {|--name="two words" x|} [ "--name=two words"; "x" ]);
+    case "single_quotes" (words {|'it is \ "so"'|} [ {|it is \ "so"|} ]);
+    case "escapes" (words {|a\ b "\"" \\|} [ "a b"; "\""; "\\" ]);
+    case "terms" terms;
+    case "argv_begins_with_a_name" (fun () ->
+        Alcotest.(check bool) "name" true (Array.length (Bootvar.argv ()) >= 1));
+    case "late_registration_is_refused" closed;
+  ]

@@ -1,0 +1,61 @@
+(* Rust borrows bytes where they are. *)
+
+type bigstring = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
+
+external sum_string : string -> (int[@untagged]) = "mirust_native_only" "test_sum"
+external sum_big : bigstring -> (int[@untagged]) = "mirust_native_only" "test_sum"
+external sum_cstruct : Cstruct.t -> (int[@untagged]) = "mirust_native_only" "test_sum"
+external sum_int : int -> (int[@untagged]) = "mirust_native_only" "test_sum"
+
+external sum_floats :
+  (float, Bigarray.float64_elt, Bigarray.c_layout) Bigarray.Array1.t -> (int[@untagged])
+  = "mirust_native_only" "test_sum"
+
+external fill_bytes : bytes -> (int[@untagged]) -> unit = "mirust_native_only" "test_fill"
+external fill_cstruct : Cstruct.t -> (int[@untagged]) -> unit = "mirust_native_only" "test_fill"
+external copy : Cstruct.t -> Cstruct.t -> (int[@untagged]) = "mirust_native_only" "test_copy"
+external same : Cstruct.t -> Cstruct.t -> bool = "test_equal"
+
+let refused f =
+  match Test_failures.silently f with
+  | _ -> Alcotest.fail "no exception"
+  | exception Mirust.Panic _ -> ()
+
+let case name f = Alcotest.test_case name `Quick (fun () -> Test_abi.around f)
+
+let tests =
+  Alcotest.
+    [
+      case "string" (fun () ->
+          check int "sum" 294 (sum_string "abc");
+          check int "empty" 0 (sum_string ""));
+      case "bigarray" (fun () ->
+          let b = Bigarray.(Array1.create char c_layout 1000) in
+          Bigarray.Array1.fill b '\002';
+          check int "sum" 2000 (sum_big b);
+          check int "part" 20 (sum_big (Bigarray.Array1.sub b 3 10)));
+      case "cstruct" (fun () ->
+          let c = Cstruct.of_string "xxabcxx" in
+          check int "view" 294 (sum_cstruct (Cstruct.sub c 2 3));
+          check int "empty" 0 (sum_cstruct (Cstruct.shift c 7)));
+      case "written_in_place" (fun () ->
+          let b = Bytes.make 10 'x' in
+          fill_bytes b (Char.code 'y');
+          check string "bytes" "yyyyyyyyyy" (Bytes.to_string b);
+          let c = Cstruct.of_string "abcdef" in
+          fill_cstruct (Cstruct.sub c 1 3) (Char.code '-');
+          check string "within the view" "a---ef" (Cstruct.to_string c));
+      case "two_views_of_one_buffer" (fun () ->
+          let c = Cstruct.of_string "abcdef" in
+          let left, right = Cstruct.split c 3 in
+          check int "apart" 3 (copy left right);
+          check string "copied" "abcabc" (Cstruct.to_string c);
+          check bool "read twice" true (same c c));
+      case "a_buffer_cannot_be_written_and_read_at_once" (fun () ->
+          let c = Cstruct.of_string "abcdef" in
+          refused (fun () -> copy c c);
+          refused (fun () -> copy (Cstruct.sub c 0 4) (Cstruct.sub c 3 3)));
+      case "what_is_no_buffer_is_refused" (fun () ->
+          refused (fun () -> sum_int 3);
+          refused (fun () -> sum_floats Bigarray.(Array1.create float64 c_layout 3)));
+    ]

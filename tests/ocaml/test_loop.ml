@@ -1,0 +1,165 @@
+(* The loop: OCaml's promises, Rust's tasks, and who wakes whom. *)
+
+open Lwt.Infix
+open Mirust
+
+external complete_after : (int[@untagged]) -> (int64[@unboxed]) -> unit
+  = "mirust_native_only" "test_complete_after"
+
+external call_from_task : (int -> unit) -> unit = "test_call_from_task"
+external panic_in_task : (int[@untagged]) -> unit = "mirust_native_only" "test_panic_in_task"
+
+external ticks : (int[@untagged]) -> (int64[@unboxed]) -> (int[@untagged]) -> unit
+  = "mirust_native_only" "test_ticks"
+
+let ms n = Int64.mul (Int64.of_int n) 1_000_000L
+
+let sleeps () =
+  let start = Mclock.elapsed_ns () in
+  Main.run (Time.ns (ms 5));
+  Alcotest.(check bool) "not early" true (Int64.sub (Mclock.elapsed_ns ()) start >= ms 5)
+
+let order () =
+  let trace = ref [] in
+  let at d name = Time.ns (ms d) >|= fun () -> trace := name :: !trace in
+  let late = at 60 "d" in
+  let middle = at 30 "b" in
+  let early = at 10 "a" in
+  let c = at 45 "c" in
+  Main.run (Lwt.join [ late; middle; early; c ]);
+  Alcotest.(check (list string)) "order" [ "a"; "b"; "c"; "d" ] (List.rev !trace)
+
+let timeouts () =
+  let run d work =
+    let result = ref (Ok ()) in
+    Main.run (Time.with_timeout (ms d) (fun () -> Time.ns (ms work)) >|= ( := ) result);
+    !result
+  in
+  Alcotest.(check bool) "in time" true (run 100 1 = Ok ());
+  Alcotest.(check bool) "too late" true (run 1 100 = Error `Timeout)
+
+let cancel () =
+  let p = Time.ns (ms 60_000) in
+  Lwt.async (fun () -> Lwt.pause () >|= fun () -> Lwt.cancel p);
+  match Main.run p with () -> Alcotest.fail "it slept" | exception Lwt.Canceled -> ()
+
+let pauses () =
+  let rec spin n = if n = 0 then Lwt.return_unit else Lwt.pause () >>= fun () -> spin (n - 1) in
+  let before = Stats.Poll.get () in
+  Main.run (spin 100);
+  let after = Stats.Poll.get () in
+  Alcotest.(check bool) "polls each turn" true (after.polls - before.polls >= 90);
+  Alcotest.(check int) "never blocks" before.blocks after.blocks
+
+let completions () =
+  let token, promise = Completion.create () in
+  complete_after token (ms 3);
+  Main.run promise
+
+let both () =
+  (* Rust ticks while OCaml sleeps, and the other way round, on one poll. *)
+  let token, rust_done = Completion.create () in
+  ticks 10 (ms 1) token;
+  let rec ocaml n = if n = 0 then Lwt.return_unit else Time.ns (ms 1) >>= fun () -> ocaml (n - 1) in
+  let before = Stats.Poll.get () in
+  Main.run (Lwt.join [ rust_done; ocaml 10 ]);
+  let after = Stats.Poll.get () in
+  Alcotest.(check bool) "Rust's timers" true (after.timers_fired - before.timers_fired >= 10);
+  Alcotest.(check bool) "slept in between" true (after.blocks > before.blocks);
+  Alcotest.(check int) "one completion" 1 (after.completions - before.completions)
+
+let closure_from_task () =
+  let codes = ref [] in
+  call_from_task (fun code ->
+      codes := code :: !codes;
+      Gc.compact ());
+  Main.run (Time.ns (ms 1));
+  Alcotest.(check (list int)) "called" [ 1 ] !codes;
+  let codes = ref [] in
+  call_from_task (fun code ->
+      codes := code :: !codes;
+      if code = 1 then failwith "no");
+  Main.run (Time.ns (ms 1));
+  Alcotest.(check (list int)) "raised" [ 2; 1 ] !codes
+
+let task_panics () =
+  let token, promise = Completion.create () in
+  Test_failures.silently (fun () ->
+      panic_in_task token;
+      Main.run promise)
+
+let hooks () =
+  let enter = ref 0 and leave = ref 0 in
+  Main.at_enter_iter (fun () -> incr enter);
+  Main.at_leave_iter (fun () -> incr leave);
+  Main.run (Lwt.pause ());
+  Alcotest.(check bool) "each turn" true (!enter > 0 && !enter = !leave)
+
+let woken_in_leave_hook () =
+  let promise, resolver = Lwt.wait () in
+  let first = ref true in
+  Main.at_leave_iter (fun () ->
+      if !first then (
+        first := false;
+        Lwt.async (fun () -> Lwt.pause () >|= Lwt.wakeup_later resolver)));
+  Main.run promise
+
+let exits () =
+  let trace = ref [] in
+  let hook name () = Time.ns 1L >|= fun () -> trace := name :: !trace in
+  Main.at_exit (hook "first");
+  Main.at_exit (fun () -> Lwt.fail_with "a hook that fails, as the test wants");
+  Main.at_exit (hook "last");
+  Test_failures.silently (fun () -> Main.run Lwt.return_unit);
+  Alcotest.(check (list string)) "order" [ "first"; "last" ] !trace;
+  Main.run Lwt.return_unit;
+  Alcotest.(check int) "once" 2 (List.length !trace)
+
+let nested () =
+  let attempt () =
+    match Main.run Lwt.return_unit with () -> false | exception Invalid_argument _ -> true
+  in
+  let refused = ref false in
+  Main.run (Lwt.pause () >|= fun () -> refused := attempt ());
+  Alcotest.(check bool) "refused" true !refused
+
+let nested_in_task () =
+  let refused = ref false in
+  call_from_task (fun _ ->
+      match Main.run (Lwt.pause ()) with
+      | () -> ()
+      | exception Invalid_argument _ -> refused := true);
+  let rec wait () = if !refused then Lwt.return_unit else Time.ns (ms 1) >>= wait in
+  Main.run (wait ())
+
+let raises () =
+  let ran = ref false in
+  Main.at_exit (fun () ->
+      ran := true;
+      Lwt.return_unit);
+  (match Main.run (Lwt.pause () >>= fun () -> Lwt.fail Exit) with
+  | () -> Alcotest.fail "no exception"
+  | exception Exit -> ());
+  Alcotest.(check bool) "hooks ran" true !ran;
+  Main.run (Time.ns 1L)
+
+let case name f = Alcotest.test_case name `Quick f
+
+let tests =
+  [
+    case "sleeps_at_least_as_long_as_told" sleeps;
+    case "sleepers_wake_in_order" order;
+    case "timeouts" timeouts;
+    case "a_sleep_can_be_cancelled" cancel;
+    case "paused_promises_keep_it_from_blocking" pauses;
+    case "a_task_completes_a_promise" completions;
+    case "timers_of_both_languages_on_one_poll" both;
+    case "a_task_calls_a_closure" closure_from_task;
+    case "a_task_that_panics_ends_alone" task_panics;
+    case "hooks_run_each_turn" hooks;
+    case "a_promise_woken_by_a_leave_hook_is_not_missed" woken_in_leave_hook;
+    case "exit_hooks_run_once_last_first" exits;
+    case "run_inside_run_is_refused" nested;
+    case "run_inside_a_task_is_refused" nested_in_task;
+    case "an_exception_comes_out_after_the_hooks" raises;
+  ]

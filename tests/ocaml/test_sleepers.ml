@@ -1,0 +1,48 @@
+(* The heap of sleepers, against a sorted list. *)
+
+module Sleepers = Mirust__Sleepers
+module Time = Mirust.Time
+
+let sleeper time = { Time.time; canceled = false; thread = snd (Lwt.wait ()) }
+
+let rec drain t ~now acc =
+  match Sleepers.pop_due t ~now with None -> List.rev acc | Some s -> drain t ~now (s :: acc)
+
+let in_order () =
+  let t = Sleepers.create () in
+  let all = List.init 1000 (fun i -> sleeper (Int64.of_int (i * 7919 mod 101))) in
+  List.iter (Sleepers.add t) all;
+  let expected = List.stable_sort (fun a b -> Int64.compare a.Time.time b.Time.time) all in
+  let due, later = List.partition (fun s -> s.Time.time <= 50L) expected in
+  Alcotest.(check bool) "due ones" true (List.for_all2 ( == ) due (drain t ~now:50L []));
+  Alcotest.(check (option int64)) "next" (Some 51L) (Sleepers.next t);
+  Alcotest.(check bool) "the rest" true (List.for_all2 ( == ) later (drain t ~now:1000L []));
+  Alcotest.(check (option int64)) "empty" None (Sleepers.next t)
+
+let cancelled () =
+  let t = Sleepers.create () in
+  let a = sleeper 1L and b = sleeper 2L and c = sleeper 3L in
+  List.iter (Sleepers.add t) [ c; a; b ];
+  a.canceled <- true;
+  b.canceled <- true;
+  Alcotest.(check (option int64)) "skips" (Some 3L) (Sleepers.next t);
+  c.canceled <- true;
+  Alcotest.(check (option int64)) "none" None (Sleepers.next t)
+
+let bounded () =
+  let t = Sleepers.create () in
+  for i = 1 to 100_000 do
+    let s = sleeper (Int64.of_int i) in
+    Sleepers.add t s;
+    s.canceled <- true
+  done;
+  Alcotest.(check bool) "swept" true (Sleepers.length t <= 128)
+
+let case name f = Alcotest.test_case name `Quick f
+
+let tests =
+  [
+    case "pops_in_order_of_time_and_then_of_arrival" in_order;
+    case "skips_cancelled_ones" cancelled;
+    case "cancelled_ones_do_not_pile_up" bounded;
+  ]

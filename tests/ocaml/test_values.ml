@@ -1,0 +1,69 @@
+(* Every type that can cross, in both directions. *)
+
+external isize : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_isize"
+external i64 : (int64[@unboxed]) -> (int64[@unboxed]) = "mirust_native_only" "test_i64"
+external i32 : (int32[@unboxed]) -> (int32[@unboxed]) = "mirust_native_only" "test_i32"
+external f64 : (float[@unboxed]) -> (float[@unboxed]) = "mirust_native_only" "test_f64"
+external not_ : bool -> bool = "test_bool"
+external unit_ : unit -> unit = "test_unit"
+
+external noalloc : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_noalloc"
+[@@noalloc]
+
+external renamed :
+  (int[@untagged]) ->
+  (int[@untagged]) ->
+  (int[@untagged]) ->
+  (int[@untagged]) ->
+  (int[@untagged]) ->
+  (int[@untagged]) ->
+  (int[@untagged]) = "mirust_native_only" "test_renamed"
+
+external length : string -> (int[@untagged]) = "mirust_native_only" "test_str"
+external upper : string -> string = "test_string"
+external vec : bytes -> bytes = "test_vec"
+external list_sum : int list -> (int[@untagged]) = "mirust_native_only" "test_list_sum"
+external rooted : (unit -> unit) -> string -> string = "test_rooted"
+external call : (string -> int -> bool -> string) -> string -> string = "test_call"
+
+let case name f = Alcotest.test_case name `Quick (fun () -> Test_abi.around f)
+
+let tests =
+  Alcotest.
+    [
+      case "isize" (fun () ->
+          check int "successor" 42 (isize 41);
+          (* Rust's has a bit more than OCaml's. *)
+          check int "wraps" min_int (isize max_int));
+      case "i64" (fun () -> check int64 "negated" (-5L) (i64 5L));
+      case "i32" (fun () -> check int32 "doubled" (-10l) (i32 (-5l)));
+      case "f64" (fun () -> check (float 0.) "halved" 0.25 (f64 0.5));
+      case "bool" (fun () ->
+          check bool "not" false (not_ true);
+          check bool "not" true (not_ false));
+      case "unit" (fun () -> check unit "unit" () (unit_ ()));
+      case "noalloc" (fun () -> check int "successor" (-41) (noalloc (-42)));
+      case "six_arguments_under_another_name" (fun () ->
+          check int "weighted" 91 (renamed 1 2 3 4 5 6));
+      case "borrowed_string" (fun () -> check int "characters" 4 (length "aße!"));
+      case "owned_string" (fun () -> check string "upper" "HELLO" (upper "hello"));
+      case "a_string_that_is_not_utf8" (fun () ->
+          match upper "\xff" with
+          | _ -> fail "no exception"
+          | exception Mirust.Panic m ->
+              check bool "says so" true (String.starts_with ~prefix:"a string argument" m));
+      case "owned_bytes" (fun () ->
+          check bytes "reversed" (Bytes.of_string "cba") (vec (Bytes.of_string "abc")));
+      case "list" (fun () -> check int "sum" 5050 (list_sum (List.init 101 Fun.id)));
+      case "a_root_survives_compaction" (fun () ->
+          let s = String.concat "" [ "he"; "re" ] in
+          check string "same" "here, still" (rooted Gc.compact s));
+      case "closure_of_three" (fun () ->
+          let f s n b =
+            Gc.compact ();
+            Printf.sprintf "%s %d %b" s n b
+          in
+          check string "result" "x 42 true" (call f "x"));
+      case "closure_that_raises" (fun () ->
+          check string "text" "exception: Not_found" (call (fun _ _ _ -> raise Not_found) "x"));
+    ]
