@@ -9,7 +9,7 @@ use core::slice;
 use mirust_rt::poll::PollStats;
 use mirust_rt::time::Instant;
 
-use crate::{domain, entry, ground, logger, panic};
+use crate::{domain, entry, ground, logger};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
 pub const MIRUST_ABI_VERSION: isize = 1;
@@ -237,7 +237,8 @@ pub unsafe extern "C" fn mirust_log(
         // SAFETY: the caller's promise.
         let (source, message) =
             unsafe { (bytes(source, source_length), bytes(message, message_length)) };
-        logger::write(level, &String::from_utf8_lossy(source), String::from_utf8_lossy(message));
+        let (source, message) = (String::from_utf8_lossy(source), String::from_utf8_lossy(message));
+        logger::write(level, &source, format_args!("{message}"));
     }
     0
 }
@@ -310,5 +311,5 @@ pub extern "C" fn mirust_exit(code: isize) -> isize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_crash(message: *const u8, length: usize) -> isize {
     // SAFETY: the caller's promise.
-    panic::die(&String::from_utf8_lossy(unsafe { bytes(message, length) }))
+    ground::die(&String::from_utf8_lossy(unsafe { bytes(message, length) }))
 }

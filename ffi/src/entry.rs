@@ -1,13 +1,14 @@
 //! Where a program begins and ends.
 //!
 //! The platform calls `mirust_main`, and ends with what it returns. The link takes
-//! [`mirust_ocaml_main`] for that, unless the program has [`main!`](crate::main).
+//! [`mirust_ocaml_main`] for that, unless the program has [`main!`](crate::main). A panic that leaves
+//! it finds no frame that would catch it, and ends the program where it began: the backtrace of the
+//! crash shows that place.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{domain, panic};
+use crate::domain;
 
 static RUST_OWNS_MAIN: AtomicBool = AtomicBool::new(false);
 
@@ -36,7 +37,7 @@ macro_rules! main {
     ($main:path) => {
         #[doc(hidden)]
         #[unsafe(no_mangle)]
-        pub extern "C" fn mirust_main() -> i32 {
+        pub extern "C-unwind" fn mirust_main() -> i32 {
             $crate::entry::run($main)
         }
     };
@@ -80,18 +81,14 @@ where
 {
     RUST_OWNS_MAIN.store(true, Ordering::Relaxed);
     crate::init();
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        #[cfg(feature = "ocaml")]
-        let outcome = domain::block_on_with(main(), |ready| crate::ocaml::step(ready.bits()));
-        #[cfg(not(feature = "ocaml"))]
-        let outcome = domain::block_on(main());
-        let code = outcome.code();
-        #[cfg(feature = "ocaml")]
-        crate::ocaml::shutdown();
-        code
-    }));
-    // The hook has printed the panic; what is left is to end as crashed.
-    outcome.unwrap_or_else(|_| panic::die("the main function panicked"))
+    #[cfg(feature = "ocaml")]
+    let outcome = domain::block_on_with(main(), |ready| crate::ocaml::step(ready.bits()));
+    #[cfg(not(feature = "ocaml"))]
+    let outcome = domain::block_on(main());
+    let code = outcome.code();
+    #[cfg(feature = "ocaml")]
+    crate::ocaml::shutdown();
+    code
 }
 
 /// The main function of a program that OCaml owns: its toplevel, which ends with `Main.run`, and
@@ -108,8 +105,8 @@ extern "C" fn mirust_ocaml_main() -> i32 {
 /// Where a Linux process begins: `link/unix.ld` calls this `main`.
 #[cfg(not(feature = "xen"))]
 #[unsafe(no_mangle)]
-extern "C" fn mirust_unix_main() -> i32 {
-    unsafe extern "C" {
+extern "C-unwind" fn mirust_unix_main() -> i32 {
+    unsafe extern "C-unwind" {
         fn mirust_main() -> i32;
     }
     // SAFETY: the link provides exactly one function of this name and type.

@@ -2,6 +2,8 @@
 
 #[cfg(not(feature = "xen"))]
 mod platform {
+    use std::backtrace::Backtrace;
+
     use mirust_rt::unix;
 
     use crate::abi::MirustMemStats;
@@ -19,25 +21,35 @@ mod platform {
         MirustMemStats { total: 0, free: 0, heap: 0, mapped: 0 }
     }
 
-    /// Ends the process with SIGABRT.
-    pub fn abort(_reason: &str) -> ! {
+    /// Ends the process with SIGABRT, after a last message and a backtrace.
+    pub fn die(cause: &str) -> ! {
+        let trace = Backtrace::force_capture();
+        let report = format!("\n*** {cause}\nbacktrace:\n{trace}crashed: {cause}\n");
+        error_write(report.as_bytes());
         std::process::abort()
     }
 }
 
 #[cfg(feature = "xen")]
 mod platform {
+    use mirust_rt::mem::{PAGE_SIZE, frames, heap::Heap, vm};
+    use mirust_rt::{boot, diag};
+
     use crate::abi::MirustMemStats;
 
-    pub use mirust_rt::diag::console::write as console_write;
-    pub use mirust_rt::diag::console::write as error_write;
+    pub use diag::console::write as console_write;
 
     /// The platform's name.
     pub const NAME: &str = "xen";
 
+    /// Everything goes to the one console.
+    pub fn error_write(bytes: &[u8]) {
+        console_write(bytes)
+    }
+
     /// The kernel's command line.
     pub fn command_line() -> String {
-        String::new()
+        String::from_utf8_lossy(boot::command_line()).into_owned()
     }
 
     /// Fills the buffer; false without a source of randomness.
@@ -51,12 +63,19 @@ mod platform {
 
     /// The memory of the domain.
     pub fn mem_stats() -> MirustMemStats {
-        MirustMemStats { total: 0, free: 0, heap: 0, mapped: 0 }
+        let (frames, heap, vm) = (frames::stats(), Heap.stats().unwrap_or_default(), vm::stats());
+        let bytes = |pages: usize| (pages * PAGE_SIZE) as u64;
+        MirustMemStats {
+            total: bytes(frames.total),
+            free: bytes(frames.free),
+            heap: heap.in_use as u64,
+            mapped: bytes(vm.committed + vm.direct),
+        }
     }
 
-    /// Ends the domain as crashed.
-    pub fn abort(_reason: &str) -> ! {
-        std::process::abort()
+    /// Ends the domain as crashed, after a last message and a backtrace.
+    pub fn die(cause: &str) -> ! {
+        diag::fatal(format_args!("{cause}"))
     }
 }
 

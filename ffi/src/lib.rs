@@ -89,7 +89,7 @@ pub fn platform_name() -> &'static str {
 /// Both languages allocate from one heap.
 #[cfg(feature = "xen")]
 #[global_allocator]
-static HEAP: mirust_rt::mem::Heap = mirust_rt::mem::Heap;
+static HEAP: mirust_rt::mem::heap::Heap = mirust_rt::mem::heap::Heap;
 
 /// Sets up what the runtime leaves to a crate with `std`: the log, the panic hook, and the guard
 /// that keeps a panic inside its task. The first call counts.

@@ -1,10 +1,9 @@
 //! What happens to panics.
 
 use std::any::Any;
-use std::backtrace::Backtrace;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-use crate::{ground, logger};
+use crate::logger;
 
 /// Replaces std's hook, which prints to a standard error of its own making.
 pub(crate) fn init() {
@@ -16,7 +15,7 @@ fn report(info: &PanicHookInfo<'_>) {
     let message = message(info.payload());
     match info.location() {
         Some(at) => logger::write(log::Level::Error, "panic", format_args!("{message} ({at})")),
-        None => logger::write(log::Level::Error, "panic", message),
+        None => logger::write(log::Level::Error, "panic", format_args!("{message}")),
     }
 }
 
@@ -34,11 +33,4 @@ pub(crate) fn message(payload: &(dyn Any + Send)) -> &str {
 /// The executor's guard: a panic ends its task, not the domain.
 pub(crate) fn guard(call: &mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>> {
     catch_unwind(AssertUnwindSafe(call))
-}
-
-/// Ends the program as crashed, with a last message and a backtrace.
-pub(crate) fn die(message: &str) -> ! {
-    let text = format!("{message}\n{}", Backtrace::force_capture());
-    ground::error_write(text.as_bytes());
-    ground::abort(message)
 }

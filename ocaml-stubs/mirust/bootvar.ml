@@ -21,7 +21,7 @@ let logs =
   let doc = Fmt.str "What is logged, in both languages: %s." (Arg.doc_alts_enum levels) in
   Arg.(
     value
-    & opt (enum levels) (Some Logs.Warning)
+    & opt (enum levels) (Some Logs.Info)
     & info [ "l"; "logs" ] ~docv:"LEVEL" ~doc ~docs:Manpage.s_common_options)
 
 let eval ?doc ~argv term =

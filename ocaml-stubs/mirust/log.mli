@@ -3,7 +3,7 @@
     {v [    0.012345] WARN  source: message v}
 
     with the seconds since boot, the level, and the source's name. {!Mirust} sets the reporter up
-    when the program starts; the level is [Warning] until {!set_level} or the boot parameter
+    when the program starts; the level is [Info] until {!set_level} or the boot parameter
     {!Bootvar.logs} says otherwise. *)
 
 (** The reporter. A header and tags go in front of the message; [App] messages are shown as [INFO],

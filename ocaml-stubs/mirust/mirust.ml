@@ -21,4 +21,4 @@ let () =
          (Abi.version ()));
   ignore (Abi.init () : int);
   Logs.set_reporter (Log.reporter ());
-  Log.set_level (Some Logs.Warning)
+  Log.set_level (Some Logs.Info)

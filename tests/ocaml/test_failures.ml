@@ -19,7 +19,7 @@ exception Custom of { code : int }
 let silently f =
   (* A panic prints a line; ten thousand are too many. *)
   Mirust.Log.set_level None;
-  Fun.protect f ~finally:(fun () -> Mirust.Log.set_level (Some Logs.Warning))
+  Fun.protect f ~finally:(fun () -> Mirust.Log.set_level (Some Logs.Info))
 
 let panics () =
   silently @@ fun () ->

@@ -54,7 +54,8 @@ unsafe fn locate(value: Raw) -> (*mut u8, usize) {
             // SAFETY: Cstruct's buffer is a bigarray of char.
             let (start, size) = unsafe { bigarray(v_buffer) };
             let (off, len) = (v_off >> 1, v_len >> 1);
-            let inside = off >= 0 && len >= 0 && off.checked_add(len).is_some_and(|e| e as usize <= size);
+            let inside =
+                off >= 0 && len >= 0 && off.checked_add(len).is_some_and(|e| e as usize <= size);
             assert!(inside, "a Cstruct reaches beyond its buffer");
             // SAFETY: `off` is at most the size of the buffer.
             (unsafe { start.add(off as usize) }, len as usize)
@@ -141,4 +142,3 @@ pub(super) unsafe fn allocate(bytes: &[u8]) -> Raw {
     // SAFETY: the bytes are not on the OCaml heap, or borrowed in a way that rules this out.
     unsafe { caml_alloc_initialized_string(bytes.len(), bytes.as_ptr()) }
 }
-

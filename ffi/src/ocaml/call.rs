@@ -71,7 +71,7 @@ macro_rules! pass_immediate {
         impl Pass<$ocaml> for $rust {
             type Kept<'a> = $rust;
             #[inline]
-            fn keep<'a>(&'a self, _: &mut OCamlRuntime) -> $rust {
+            fn keep(&self, _: &mut OCamlRuntime) -> $rust {
                 *self
             }
             #[inline]
@@ -105,7 +105,7 @@ macro_rules! pass_copied {
     ($($rust:ty => $ocaml:ty),*) => {$(
         impl Pass<$ocaml> for $rust {
             type Kept<'a> = BoxRoot<$ocaml> where Self: 'a;
-            fn keep<'a>(&'a self, ocaml: &mut OCamlRuntime) -> BoxRoot<$ocaml> {
+            fn keep(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<$ocaml> {
                 self.to_boxroot(ocaml)
             }
             unsafe fn raw(kept: &BoxRoot<$ocaml>) -> Raw {

@@ -183,7 +183,7 @@ macro_rules! plain_argument {
             type Abi = $ty;
             type Value<'a> = $ty;
             #[inline]
-            unsafe fn receive<'a>(_: &'a Scope, abi: $ty) -> $ty {
+            unsafe fn receive(_: &Scope, abi: $ty) -> $ty {
                 abi
             }
         }
@@ -208,6 +208,7 @@ macro_rules! value_argument {
             type Abi = Raw;
             type Value<'a> = $value;
             #[inline]
+            #[allow(clippy::needless_lifetimes)]
             unsafe fn receive<'a>($scope: &'a Scope, $raw: Raw) -> $value {
                 $receive
             }
@@ -224,12 +225,18 @@ value_argument!(<> &str => &'a str, |scope, raw| {
     let b = unsafe { bytes::shared(scope, raw) };
     std::str::from_utf8(b).expect("a string argument is not UTF-8")
 });
-// SAFETY: as above.
-value_argument!(<> &[u8] => &'a [u8], |scope, raw| unsafe { bytes::shared(scope, raw) });
-// SAFETY: as above.
-value_argument!(<> &mut [u8] => &'a mut [u8], |scope, raw| unsafe { bytes::exclusive(scope, raw) });
-// SAFETY: as above.
-value_argument!(<> Vec<u8> => Vec<u8>, |_scope, raw| unsafe { bytes::copy(raw) });
+value_argument!(<> &[u8] => &'a [u8], |scope, raw| {
+    // SAFETY: as above.
+    unsafe { bytes::shared(scope, raw) }
+});
+value_argument!(<> &mut [u8] => &'a mut [u8], |scope, raw| {
+    // SAFETY: as above.
+    unsafe { bytes::exclusive(scope, raw) }
+});
+value_argument!(<> Vec<u8> => Vec<u8>, |_scope, raw| {
+    // SAFETY: as above.
+    unsafe { bytes::copy(raw) }
+});
 value_argument!(<> String => String, |_scope, raw| {
     // SAFETY: as above.
     String::from_utf8(unsafe { bytes::copy(raw) }).expect("a string argument is not UTF-8")

@@ -1,8 +1,9 @@
 //! The log: one console line a record, with its level and monotonic time.
 
 use super::console;
+use core::fmt;
 use core::sync::atomic::{AtomicPtr, Ordering};
-use log::{LevelFilter, Log, Metadata, Record};
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 /// Nanoseconds since boot.
 pub type Clock = fn() -> u64;
@@ -33,13 +34,17 @@ impl Log for ConsoleLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let us = now_ns() / 1000;
-        let (level, target, text) = (record.level(), record.target(), record.args());
-        let (s, us) = (us / 1_000_000, us % 1_000_000);
-        console::print(format_args!("[{s:5}.{us:06}] {level:5} {target}: {text}\n"));
+        write(record.level(), record.target(), *record.args());
     }
 
     fn flush(&self) {}
+}
+
+/// Writes one line, whatever the level is set to.
+pub fn write(level: Level, target: &str, text: fmt::Arguments<'_>) {
+    let us = now_ns() / 1000;
+    let (s, us) = (us / 1_000_000, us % 1_000_000);
+    console::print(format_args!("[{s:5}.{us:06}] {level:5} {target}: {text}\n"));
 }
 
 fn now_ns() -> u64 {
