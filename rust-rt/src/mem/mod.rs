@@ -1,4 +1,15 @@
 //! Page frames, the heap that both languages share, and reservable address space.
+//!
+//! [`frames`] owns all RAM. Above it, [`heap`] is `malloc` and Rust's allocator, and [`vm`] is
+//! `mmap`, from which OCaml takes its own heap; boot takes page tables, and drivers take pages to
+//! grant. RAM is identity-mapped, so that memory from any of them but [`vm`]'s window has its
+//! physical address.
+//!
+//! Exhaustion is an answer: null and `ENOMEM` in C, which OCaml turns into `Out_of_memory`, and
+//! an error of `try_reserve` in Rust. Where Rust's collections cannot fail, std prints how much was
+//! asked and aborts, and the report of that crash shows [`stats`]. A small reserve becomes free at
+//! the first failure, so that those who handle it can allocate. Crash reports themselves allocate
+//! nothing.
 
 pub mod frames;
 pub mod heap;

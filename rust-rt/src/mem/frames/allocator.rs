@@ -9,7 +9,7 @@ use super::tree::{RunTree, Runs};
 use crate::mem::paging::Frame;
 use crate::mem::{OutOfMemory, PAGE_SIZE};
 
-/// Pages that only those who report exhaustion get.
+/// Adjacent pages that only those who report exhaustion get: a segment of the heap.
 const RESERVE: usize = 16;
 
 /// How many page frames there are and how they are used, in pages of [`PAGE_SIZE`] bytes.
@@ -17,7 +17,7 @@ const RESERVE: usize = 16;
 pub struct FrameStats {
     /// Pages that can be allocated at all.
     pub total: usize,
-    /// Pages that are free now.
+    /// Pages that are free now. A few of them are kept for those who report exhaustion.
     pub free: usize,
     /// Pages of the longest free run: the largest allocation that could succeed.
     pub largest_run: usize,
@@ -28,9 +28,9 @@ pub struct FrameStats {
 /// Allocates runs of page frames, the lowest address first.
 ///
 /// Allocating and freeing takes a time that is logarithmic in the memory's size, plus a step for
-/// each 64 pages of the run. The last few pages are a reserve: the first request that would need
-/// them fails, and from then on they are open to the (usually small) requests of whoever reports
-/// that failure. The reserve closes again as soon as memory has been freed.
+/// each 64 pages of the run. A few pages are kept in reserve: they become free when a request has
+/// failed, for the (usually small) requests of whoever reports that failure, and are set aside again
+/// as soon as there is free memory.
 #[derive(Debug)]
 pub struct FrameAllocator {
     /// Number of the page that bit 0 stands for.
@@ -40,7 +40,8 @@ pub struct FrameAllocator {
     total: usize,
     free: usize,
     peak_used: usize,
-    reserve_open: bool,
+    /// Index of the pages that are set aside; none while they are free to use.
+    reserve: Option<usize>,
 }
 
 impl FrameAllocator {
@@ -90,7 +91,7 @@ impl FrameAllocator {
             total: 0,
             free: 0,
             peak_used: 0,
-            reserve_open: false,
+            reserve: None,
         };
         for mut range in used() {
             if range.start == table {
@@ -102,6 +103,7 @@ impl FrameAllocator {
             frames.total += n;
             frames.free += n;
         }
+        frames.close_reserve();
         Ok(frames)
     }
 
@@ -111,13 +113,22 @@ impl FrameAllocator {
         (frame.0 / PAGE_SIZE).checked_sub(self.base)
     }
 
-    /// Whether `n` pages may be allocated now; opens the reserve if it is what is missing.
-    fn admit(&mut self, n: usize) -> bool {
-        if self.reserve_open || self.free >= RESERVE + n {
-            return true;
+    /// Makes the reserve free for use.
+    fn open_reserve(&mut self) {
+        if let Some(index) = self.reserve.take() {
+            self.tree.give(index, RESERVE);
         }
-        self.reserve_open = true;
-        false
+    }
+
+    /// Sets the reserve aside, if there is twice as much: a program at the limit should not have it
+    /// opened and closed all the time.
+    fn close_reserve(&mut self) {
+        if self.reserve.is_none() && self.free >= 2 * RESERVE {
+            self.reserve = self.tree.find(RESERVE);
+            if let Some(index) = self.reserve {
+                self.tree.take(index, RESERVE);
+            }
+        }
     }
 
     /// Accounts for `n` pages that were found free, and takes them.
@@ -140,13 +151,13 @@ impl FrameAllocator {
             None => None,
         };
         match found {
-            Some(index) if self.admit(n) => {
+            Some(index) => {
                 let page = (self.base + index).next_multiple_of(align);
                 self.take(page - self.base, n);
                 Ok(Frame(page * PAGE_SIZE))
             }
-            _ => {
-                self.reserve_open = true;
+            None => {
+                self.open_reserve();
                 Err(OutOfMemory)
             }
         }
@@ -162,8 +173,7 @@ impl FrameAllocator {
         assert!(self.tree.all_used(index, n), "frame freed twice");
         self.tree.give(index, n);
         self.free += n;
-        // Twice the reserve, so that a program at the limit does not flutter around it.
-        self.reserve_open &= self.free < 2 * RESERVE;
+        self.close_reserve();
     }
 
     /// Allocates a block: pages that [`block_len`](Self::block_len) knows by their address.
@@ -188,7 +198,7 @@ impl FrameAllocator {
         let index = self.index(frame).expect("block is not RAM");
         let old = self.blocks.len(index).expect("resized block is none");
         if new > old {
-            if !self.tree.all_free(index + old, new - old) || !self.admit(new - old) {
+            if !self.tree.all_free(index + old, new - old) {
                 return false;
             }
             self.take(index + old, new - old);

@@ -1,4 +1,7 @@
 //! The heap as a value, over RAM that belongs to the test.
+//!
+//! Miri needs `MIRIFLAGS=-Zmiri-disable-stacked-borrows` for these: `dlmalloc` points into itself,
+//! which Stacked Borrows does not allow.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
