@@ -16,11 +16,11 @@ enter_rig() {
     [ -n "${MIRUST_RIG:-}" ] || MIRUST_RIG=1 exec "$rig/env" --rig "$0" "$@"
 }
 
-# Makes $1 the shared directory, with the dom0 side's scripts in it.
+# Makes $1 the shared directory, with this directory in it as `rig`.
 make_share() {
     share=$1
     mkdir -p "$share/rig" "$share/console" "$share/images"
-    cp "$rig"/dom0/*.sh "$share/rig/"
+    cp -r "$rig/." "$share/rig"
 }
 
 # Starts QEMU in the background.

@@ -2,7 +2,7 @@
 # The job of `xen-run`: one guest, until it dies. /share/arguments has xl.cfg settings, one a
 # line, that override those of /share/guest.cfg. Leaves the guest's shutdown code in /share/code.
 # shellcheck source=tests/rig/dom0/guest.sh
-. /share/rig/guest.sh
+. /share/rig/dom0/guest.sh
 
 set --
 while read -r setting; do set -- "$@" "$setting"; done </share/arguments

@@ -3,7 +3,7 @@
 # /share/report how each ended. A test is a POSIX shell script run with `guest.sh` loaded; its
 # head may say `# limit: SECONDS`. Its output and its guests' consoles end up in /share/logs/NAME.
 # shellcheck source=tests/rig/dom0/guest.sh
-. /share/rig/guest.sh
+. /share/rig/dom0/guest.sh
 
 run_test() { # NAME
     test=/share/tests/$1.sh
@@ -14,7 +14,7 @@ run_test() { # NAME
     start=$(now)
     status=0
     # shellcheck disable=SC2016 # the inner shell expands it
-    timeout -k 2 "$limit" sh -eu -c '. /share/rig/guest.sh; . "$1"' "$1" "$test" >"$log/output" 2>&1 || status=$?
+    timeout -k 2 "$limit" sh -eu -c '. /share/rig/dom0/guest.sh; . "$1"' "$1" "$test" >"$log/output" 2>&1 || status=$?
     seconds=$(awk "BEGIN { printf \"%.1f\", ($(now) - $start) / 100 }")
     case $status in
         0) echo "ok $1 ($seconds s)" ;;
