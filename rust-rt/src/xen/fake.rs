@@ -52,7 +52,6 @@ struct State {
     sent: Vec<Port>,
     refuse_bind: bool,
     frames: BTreeMap<u64, u64>,
-    ended: Option<EndReason>,
     log: Vec<u8>,
     max_frames: u32,
     /// Table frames that were placed, by index.
@@ -129,11 +128,6 @@ impl FakeXen {
     /// Refuses to bind ports from now on.
     pub fn refuse_bind(&self) {
         self.state.lock().unwrap().refuse_bind = true;
-    }
-
-    /// Why the domain ended, if it has.
-    pub fn ended(&self) -> Option<EndReason> {
-        self.state.lock().unwrap().ended
     }
 
     /// What went to Xen's log.
@@ -226,14 +220,13 @@ impl Hypervisor for FakeXen {
         if !ports.iter().any(|port| self.is_pending(*port)) {
             assert_ne!(deadline, 0, "the domain would sleep for ever");
             // System time is the counter plus the constant of `world`.
-            TSC.set(TSC.get().max(deadline - 1_000_000));
+            TSC.set(TSC.get().max(deadline.saturating_sub(1_000_000)));
         }
         Ok(())
     }
 
     fn shutdown(&self, reason: EndReason) -> Errno {
-        self.state.lock().unwrap().ended = Some(reason);
-        panic!("the domain has ended");
+        panic!("the domain has ended: {reason:?}");
     }
 
     fn log(&self, bytes: &[u8]) {

@@ -35,3 +35,30 @@ pub fn end(hypervisor: &dyn Hypervisor, reason: EndReason) -> ! {
         block(hypervisor, &[], u64::MAX);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xen::fake::{tsc, world};
+
+    #[test]
+    #[should_panic(expected = "the domain has ended: Crash")]
+    fn end_asks_xen_with_the_reason() {
+        end(world().xen, EndReason::Crash);
+    }
+
+    #[test]
+    fn deadline_in_the_past_returns_at_once() {
+        let before = tsc();
+        block(world().xen, &[], 0);
+        block(world().xen, &[], 5);
+        assert_eq!(tsc(), before);
+    }
+
+    /// The pretended Xen refuses to sleep without a deadline and without a pending port.
+    #[test]
+    #[should_panic(expected = "sleep for ever")]
+    fn late_deadline_is_none_at_all() {
+        block(world().xen, &[], i64::MAX as u64 + 1);
+    }
+}

@@ -69,6 +69,13 @@ impl SharedInfo {
         self.page.fetch_and_u64(PENDING + word, !bit) & bit != 0
     }
 
+    /// Makes an event of the port pending, as Xen would.
+    pub fn raise(&self, port: Port) {
+        let (word, bit) = Self::bit(port);
+        self.page.fetch_or_u64(PENDING + word, bit);
+        self.page.fetch_or_u64(SELECTOR, 1 << (word / 8));
+    }
+
     /// Stops events of the port from being reported; they stay pending.
     pub fn mask(&self, port: Port) {
         let (word, bit) = Self::bit(port);

@@ -1,18 +1,25 @@
 //! A xenstored in ordinary memory: honest by default, and able to lie.
 
+use super::Xenstore;
 use crate::{
     shared::SharedPage,
+    testing::{poll_once, run, shared_page},
     wire::{
+        DomId,
         bytering::*,
         xenstore::{HEADER_LEN, Header, Kind, path_is_valid},
     },
+    xen::fake::{World, world},
 };
 use alloc::{
+    boxed::Box,
     collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
 };
+
+use core::{cell::RefCell, pin::Pin};
 
 /// What happens to a reply on its way out.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -31,8 +38,6 @@ pub enum Lie {
     Garbage,
     /// The reply comes twice.
     Twice,
-    /// No reply.
-    Silent,
 }
 
 pub struct Daemon {
@@ -171,7 +176,6 @@ impl Daemon {
         let mut reply = reply;
         match self.lie {
             None | Some(Lie::Twice) => {}
-            Some(Lie::Silent) => return,
             Some(Lie::Short) => {
                 reply.pop();
                 header.len = reply.len() as u32;
@@ -267,5 +271,47 @@ impl Daemon {
             }
             _ => Err("ENOSYS"),
         }
+    }
+}
+
+/// A client, its daemon and the events between them.
+pub struct Rig {
+    pub store: Xenstore,
+    pub daemon: RefCell<Daemon>,
+    pub peer: SharedPage,
+    world: World,
+    port: crate::wire::Port,
+    driver: RefCell<Pin<Box<dyn Future<Output = core::convert::Infallible>>>>,
+}
+
+impl Rig {
+    pub fn new() -> Rig {
+        let world = world();
+        let (page, peer) = shared_page();
+        // SAFETY: the leaked page of `shared_page`, seen once more.
+        let view = unsafe {
+            SharedPage::new(core::ptr::NonNull::new(peer.addr() as *mut u8).unwrap(), peer.len())
+        };
+        let channel = world.events.alloc_unbound(DomId::DOM0).unwrap();
+        let port = channel.port();
+        let store = Xenstore::new(page, channel);
+        let driver = RefCell::new(Box::pin(store.run()) as _);
+        Rig { store, daemon: RefCell::new(Daemon::new(view)), peer, world, port, driver }
+    }
+
+    /// The rest of the world: the daemon, an event, the client's driver.
+    pub fn step(&self) {
+        self.daemon.borrow_mut().step();
+        self.world.xen.raise(self.port);
+        self.world.events.dispatch();
+        let _ = poll_once(&mut *self.driver.borrow_mut());
+    }
+
+    pub fn run<F: Future>(&self, future: F) -> F::Output {
+        run(future, || self.step())
+    }
+
+    pub fn steps(&self, n: usize) {
+        (0..n).for_each(|_| self.step());
     }
 }

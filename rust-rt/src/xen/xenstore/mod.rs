@@ -246,6 +246,6 @@ impl Xenstore {
 }
 
 #[cfg(test)]
-mod daemon;
+pub(super) mod daemon;
 #[cfg(test)]
 mod tests;

@@ -1,61 +1,18 @@
 //! The client against a daemon that answers late, in pieces, in another order, or falsely.
 
 use super::{
-    daemon::{Daemon, Lie},
+    daemon::{Lie, Rig},
     *,
 };
 use crate::{
-    testing::{Random, poll_once, run, shared_page},
+    testing::{Random, poll_once},
     wire::{
         bytering::{FEATURE_RECONNECTION, XENSTORE_FEATURES, XENSTORE_REQ, XENSTORE_RSP},
         xenstore::{Access, Header},
     },
-    xen::fake::{World, world},
 };
 use alloc::{boxed::Box, vec};
 use core::{cell::RefCell, pin::Pin};
-
-/// A client, its daemon and the events between them.
-struct Rig {
-    store: Xenstore,
-    daemon: RefCell<Daemon>,
-    peer: SharedPage,
-    world: World,
-    port: crate::wire::Port,
-    driver: RefCell<Pin<Box<dyn Future<Output = core::convert::Infallible>>>>,
-}
-
-impl Rig {
-    fn new() -> Rig {
-        let world = world();
-        let (page, peer) = shared_page();
-        // SAFETY: the leaked page of `shared_page`, seen once more.
-        let view = unsafe {
-            SharedPage::new(core::ptr::NonNull::new(peer.addr() as *mut u8).unwrap(), peer.len())
-        };
-        let channel = world.events.alloc_unbound(DomId::DOM0).unwrap();
-        let port = channel.port();
-        let store = Xenstore::new(page, channel);
-        let driver = RefCell::new(Box::pin(store.run()) as _);
-        Rig { store, daemon: RefCell::new(Daemon::new(view)), peer, world, port, driver }
-    }
-
-    /// The rest of the world: the daemon, an event, the client's driver.
-    fn step(&self) {
-        self.daemon.borrow_mut().step();
-        self.world.xen.raise(self.port);
-        self.world.events.dispatch();
-        let _ = poll_once(&mut *self.driver.borrow_mut());
-    }
-
-    fn run<F: Future>(&self, future: F) -> F::Output {
-        run(future, || self.step())
-    }
-
-    fn steps(&self, n: usize) {
-        (0..n).for_each(|_| self.step());
-    }
-}
 
 #[test]
 fn write_is_read_back() {
