@@ -13,7 +13,9 @@ type outcome =
 (** What a router or the peer's host said about a packet that was sent. It may be forged: a
     transport checks that the quoted header is one of its own before it acts. *)
 type problem =
-  | Too_big  (** the path's MTU has shrunk: ask for it again *)
+  | Too_big of int
+      (** a packet did not fit: the MTU reported, bytes, IP header included. Nothing has been done
+          about a report on a TCP packet: see {!S.lower_mtu} *)
   | Unreachable of [ `Network | `Host | `Protocol | `Port | `Prohibited ]
   | Expired  (** in transit or in reassembly *)
 
@@ -35,6 +37,9 @@ module type S = sig
 
   (** The largest transport packet, header included, that [output] takes with a [gso_size]; 0 if the
       device cuts none. *)
+  val lower_mtu : path -> int -> bool
+  (** Acts on a [Too_big] that the transport found credible. False if it says nothing new. *)
+
   val max_segment : path -> int
 
   (** [output p ~proto ~checksum_offset ~size fill payload] sends a packet of the transport header

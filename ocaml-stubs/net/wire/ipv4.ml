@@ -111,3 +111,14 @@ let emit t b =
   Field.set_v4 b 16 t.dst;
   if options > 0 then Cstruct.blit t.options 0 b min_header_length options;
   set_checksum b ~header_length
+
+let emit_plain ~src ~dst ~proto ~ttl ~tos ~id ~dont_fragment ~total b =
+  let first = 0x4500 lor tos and flags = if dont_fragment then 0x4000 else 0 in
+  let ttl_proto = (ttl lsl 8) lor proto in
+  Field.set_u32 b 0 ((first lsl 16) lor total);
+  Field.set_u32 b 4 ((id lsl 16) lor flags);
+  Field.set_u16 b 8 ttl_proto;
+  Field.set_u32 b 12 src;
+  Field.set_u32 b 16 dst;
+  let sum = Checksum.word Checksum.zero (first + total + (id land 0xffff) + flags + ttl_proto) in
+  Field.set_u16 b 10 (Checksum.finish (Checksum.word (Checksum.word sum src) dst))

@@ -45,6 +45,20 @@ val emit : t -> Cstruct.t -> unit
 
 (** The header quoted in an ICMP error: neither checksum nor presence of the whole payload is
     required. *)
+val emit_plain :
+  src:int ->
+  dst:int ->
+  proto:int ->
+  ttl:int ->
+  tos:int ->
+  id:int ->
+  dont_fragment:bool ->
+  total:int ->
+  Cstruct.t ->
+  unit
+(** The header of an unfragmented packet without options, of [total] bytes with its header, without
+    allocation. Addresses as {!Field.int_of_v4} gives them. *)
+
 val header_of_packet : Cstruct.t -> (t, error) result
 
 (** {1 Fields in place} For a view of at least {!min_header_length} bytes. *)

@@ -1,0 +1,114 @@
+open Mirust_net_env
+module W = Mirust_wire
+
+module type S = Mirust_mirage_types.Icmpv4.S
+
+let src = Logs.Src.create "mirust.icmpv4" ~doc:"ICMP"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) = struct
+  type ipaddr = Ipaddr.V4.t
+  type error = I.error
+
+  let pp_error = I.pp_error
+
+  type t = {
+    ip : I.t;
+    id : int;
+    mutable seq : int;
+    waiting : (int, int * int Lwt.u) Hashtbl.t; (* by sequence number: when sent, whom to tell *)
+    errors : Bucket.t;
+  }
+
+  let connect ip =
+    Lwt.return
+      {
+        ip;
+        id = Env.random_int 0x10000;
+        seq = 0;
+        waiting = Hashtbl.create 4;
+        errors = Bucket.create ~rate:50 ~burst:50;
+      }
+
+  let disconnect _ = Lwt.return_unit
+  let write t ?src ~dst ?ttl message = I.write t.ip ?ttl ?src dst `ICMP (fun _ -> 0) [ message ]
+
+  let send t ?src ~dst message =
+    let b = Cstruct.create (W.Icmpv4.length message) in
+    W.Icmpv4.emit message b;
+    write t ?src ~dst b
+
+  let in_background promise =
+    Lwt.dont_wait
+      (fun () ->
+        Lwt.map
+          (function Ok () -> () | Error e -> Log.debug (fun m -> m "not sent: %a" I.pp_error e))
+          (promise ()))
+      (fun e -> Log.err (fun m -> m "%s" (Printexc.to_string e)))
+
+  (* The source address for an own address is that address. *)
+  let is_ours t dst = Ipaddr.V4.compare (I.src t.ip ~dst) dst = 0
+
+  let input t ~src ~dst b =
+    match W.Icmpv4.parse b with
+    | Ok (Echo_request { id; seq; data }) ->
+        (* Not to a broadcast: the answers of a whole network have been used to flood third parties. *)
+        if is_ours t dst then
+          in_background (fun () -> send t ~src:dst ~dst:src (Echo_reply { id; seq; data }));
+        Lwt.return_unit
+    | Ok (Echo_reply { id; seq; _ }) ->
+        (match Hashtbl.find_opt t.waiting seq with
+        | Some (sent, resolver) when id = t.id ->
+            Hashtbl.remove t.waiting seq;
+            Lwt.wakeup_later resolver (Env.now () - sent)
+        | Some _ | None -> ());
+        Lwt.return_unit
+    | Ok ((Unreachable _ | Time_exceeded _ | Parameter_problem _ | Redirect _) as m) ->
+        Log.debug (fun f -> f "from %a: %a" Ipaddr.V4.pp src W.Icmpv4.pp m);
+        Lwt.return_unit
+    | Error e ->
+        Log.debug (fun m -> m "dropped: %a" W.Icmpv4.pp_error e);
+        Lwt.return_unit
+
+  let ping t ?(timeout = Env.sec 1) ?(payload = Cstruct.empty) dst =
+    t.seq <- (t.seq + 1) land 0xffff;
+    let seq = t.seq in
+    let answer, resolver = Lwt.wait () in
+    Hashtbl.replace t.waiting seq (Env.now (), resolver);
+    let open Lwt.Infix in
+    Lwt.choose
+      [
+        ( send t ~dst (Echo_request { id = t.id; seq; data = payload }) >>= function
+          | Ok () -> Lwt.map Result.ok answer
+          | Error _ -> Lwt.return_error `No_route );
+        (Env.sleep timeout >|= fun () -> Error `Timeout);
+      ]
+    >|= fun result ->
+    Hashtbl.remove t.waiting seq;
+    result
+
+  let reject t ~src ~dst ~proto reason transport =
+    if is_ours t dst && Bucket.take t.errors ~now:(Env.now ()) then (
+      (* The header that came is not kept; the fields that matter to the sender are known. *)
+      let quoted = min (Cstruct.length transport) 8 in
+      let header : W.Ipv4.t =
+        {
+          src;
+          dst;
+          proto;
+          ttl = 64;
+          tos = 0;
+          id = 0;
+          dont_fragment = true;
+          more_fragments = false;
+          fragment_offset = 0;
+          options = Cstruct.empty;
+          payload_length = min (Cstruct.length transport) (0xffff - W.Ipv4.min_header_length);
+        }
+      in
+      let b = Cstruct.create (W.Ipv4.min_header_length + quoted) in
+      W.Ipv4.emit header b;
+      Cstruct.blit transport 0 b W.Ipv4.min_header_length quoted;
+      in_background (fun () -> send t ~src:dst ~dst:src (Unreachable { reason; quoted = b })))
+end

@@ -1,0 +1,46 @@
+(** IPv4 for a host: one interface, any number of addresses, routes, fragments both ways, path MTU.
+*)
+
+open Mirust_net_engine
+
+include
+  Mirust_mirage_types.Ip_ext.S with type ipaddr = Ipaddr.V4.t and type prefix = Ipaddr.V4.Prefix.t
+
+(** How link addresses are found. *)
+type resolver = {
+  query : Ipaddr.V4.t -> (Macaddr.t, unit) result Lwt.t;
+  hop : Ipaddr.V4.t -> unit -> Macaddr.t option;  (** as {!Arp_core.hop} *)
+  confirm_hop : Ipaddr.V4.t -> unit;
+}
+
+val resolver_of_arp : Arp_core.t -> resolver
+
+(** Without an address: only the limited broadcast can be reached, and everything received is taken,
+    as a DHCP client needs. [ttl]: of packets sent, default 64. *)
+val create : ?reassembly:Reassembly.config -> ?ttl:int -> Link.t -> resolver -> t
+
+(** {1 Configuration} Takes effect on existing paths at once. *)
+
+val routes : t -> Routes.t
+
+(** The caller sees to ARP for the addresses. *)
+val set_routes : t -> Routes.t -> unit
+
+(** Where packets to our own addresses are delivered, as they would be to [input_packet]; a turn of
+    the Lwt loop later. Without it there is no route to them. *)
+val set_loopback : t -> (Mirust_wire.Packet.t -> unit) -> unit
+
+(** {1 Counters} *)
+
+type counters = {
+  mutable received : int;
+  mutable malformed : int;
+  mutable not_for_us : int;
+  mutable fragments : int;
+  mutable reassembled : int;
+  mutable reassembly_failed : int;
+  mutable sent : int;
+  mutable unresolved : int;  (** dropped for want of a link address *)
+}
+
+val counters : t -> counters

@@ -1,0 +1,111 @@
+open Mirust_net_env
+module W = Mirust_wire
+
+module type S = Mirust_mirage_types.Tcpip.Udp.S
+
+let src = Logs.Src.create "mirust.udp" ~doc:"UDP"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+(* RFC 6335's dynamic ports. *)
+let first_ephemeral = 49152
+
+module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
+  type ipaddr = I.ipaddr
+  type error = I.error
+
+  let pp_error = I.pp_error
+
+  type callback = src:ipaddr -> dst:ipaddr -> src_port:int -> Cstruct.t -> unit Lwt.t
+
+  type counters = {
+    mutable received : int;
+    mutable malformed : int;
+    mutable bad_checksum : int;
+    mutable unlistened : int;
+    mutable sent : int;
+  }
+
+  type t = {
+    ip : I.t;
+    listeners : (int, callback) Hashtbl.t;
+    mutable unlistened : src:ipaddr -> dst:ipaddr -> Cstruct.t -> unit;
+    counters : counters;
+  }
+
+  let connect ip =
+    Lwt.return
+      {
+        ip;
+        listeners = Hashtbl.create 8;
+        unlistened = (fun ~src:_ ~dst:_ _ -> ());
+        counters = { received = 0; malformed = 0; bad_checksum = 0; unlistened = 0; sent = 0 };
+      }
+
+  let counters t = t.counters
+  let on_unlistened t f = t.unlistened <- f
+
+  let disconnect t =
+    Hashtbl.reset t.listeners;
+    Lwt.return_unit
+
+  let listen t ~port f =
+    if port < 1 || port > 0xffff then invalid_arg "Udp.listen: port";
+    Hashtbl.replace t.listeners port f
+
+  let unlisten t ~port = Hashtbl.remove t.listeners port
+
+  let pseudo t ~src ~dst len =
+    W.Checksum.bytes W.Checksum.zero (I.pseudoheader t.ip ~src dst `UDP len)
+
+  (* The pseudo-header of IPv6 is 40 bytes; over IPv6 there must be a checksum (RFC 8200 section 8.1). *)
+  let may_omit_checksum t ~src ~dst = Cstruct.length (I.pseudoheader t.ip ~src dst `UDP 0) < 40
+
+  let verified t ~src ~dst (h : W.Udp.t) (p : W.Packet.t) =
+    match p.checksum with
+    | `Valid | `Blank -> true
+    | `Unknown ->
+        if h.checksum = 0 then may_omit_checksum t ~src ~dst
+        else W.Udp.verify ~pseudo:(pseudo t ~src ~dst h.length) h p.data
+
+  let receive t ~src ~dst (p : W.Packet.t) =
+    let c = t.counters in
+    c.received <- c.received + 1;
+    match W.Udp.parse p.data with
+    | Error e ->
+        c.malformed <- c.malformed + 1;
+        Log.debug (fun m -> m "dropped: %a" W.Udp.pp_error e);
+        Lwt.return_unit
+    | Ok h when not (verified t ~src ~dst h p) ->
+        c.bad_checksum <- c.bad_checksum + 1;
+        Lwt.return_unit
+    | Ok h -> (
+        match Hashtbl.find_opt t.listeners h.dst_port with
+        | Some f -> f ~src ~dst ~src_port:h.src_port (W.Udp.payload h p.data)
+        | None ->
+            c.unlistened <- c.unlistened + 1;
+            t.unlistened ~src ~dst p.data;
+            Lwt.return_unit)
+
+  let input t ~src ~dst b = receive t ~src ~dst (W.Packet.v b)
+
+  let input_packet t ~src ~dst ~tos:_ p =
+    Lwt.dont_wait
+      (fun () -> receive t ~src ~dst p)
+      (fun e -> Log.err (fun m -> m "listener: %s" (Printexc.to_string e)))
+
+  let rec ephemeral t =
+    let port = first_ephemeral + Env.random_int (0x10000 - first_ephemeral) in
+    if Hashtbl.mem t.listeners port then ephemeral t else port
+
+  let write ?src ?src_port ?ttl ~dst ~dst_port t payload =
+    let src_port = match src_port with Some p -> p | None -> ephemeral t in
+    let src = match src with Some a -> a | None -> I.src t.ip ~dst in
+    let fill b =
+      let len = W.Udp.header_length + Cstruct.length payload in
+      W.Udp.emit ~src_port ~dst_port ~pseudo:(pseudo t ~src ~dst len) ~payload:[ payload ] b;
+      W.Udp.header_length
+    in
+    t.counters.sent <- t.counters.sent + 1;
+    I.write t.ip ?ttl ~src dst `UDP ~size:W.Udp.header_length fill [ payload ]
+end

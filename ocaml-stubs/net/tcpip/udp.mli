@@ -1,0 +1,28 @@
+(** UDP over any IP layer. *)
+
+module type S = Mirust_mirage_types.Tcpip.Udp.S
+
+module Make (I : Mirust_mirage_types.Tcpip.Ip.S) : sig
+  include S with type ipaddr = I.ipaddr
+
+  val connect : I.t -> t Lwt.t
+
+  (** {1 Beyond Mirage's interface} *)
+
+  (** As [input], of a packet whose checksum the device may have dealt with. *)
+  val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> Mirust_wire.Packet.t -> unit
+
+  (** Sets the function that gets datagrams, from their header on, to ports that nobody listens on.
+  *)
+  val on_unlistened : t -> (src:ipaddr -> dst:ipaddr -> Cstruct.t -> unit) -> unit
+
+  type counters = {
+    mutable received : int;
+    mutable malformed : int;
+    mutable bad_checksum : int;
+    mutable unlistened : int;
+    mutable sent : int;
+  }
+
+  val counters : t -> counters
+end

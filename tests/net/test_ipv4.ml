@@ -1,0 +1,313 @@
+(* Two hosts on an Ethernet in memory, put together with the functors as a Mirage application does. *)
+
+open Mirust_net
+open Mirust_netif
+open Mirust_net_env
+open Lwt.Infix
+
+let case name f = Alcotest.test_case name `Quick f
+let check_bool = Alcotest.(check bool)
+let check_int = Alcotest.(check int)
+let v4 = Ipaddr.V4.of_string_exn
+
+module E = Ethernet.Make (Netif)
+module A = Arp.Make (E)
+module I = Static_ipv4.Make (E) (A)
+module Icmp = Icmpv4.Make (I)
+module U = Udp.Make (I)
+
+type host = { netif : Netif.t; arp : A.t; ip : I.t; icmp : Icmp.t; udp : U.t }
+
+let host ?(mtu = 1500) ?gateway network cidr =
+  let cidr = Ipaddr.V4.Prefix.of_string_exn cidr in
+  let last = String.get (Ipaddr.V4.to_octets (Ipaddr.V4.Prefix.address cidr)) 3 in
+  let mac = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" last) in
+  let netif = Netif.connect (Network.attach ~mtu network mac) in
+  E.connect netif >>= fun eth ->
+  A.connect eth >>= fun arp ->
+  I.connect ~cidr ?gateway eth arp >>= fun ip ->
+  Icmp.connect ip >>= fun icmp ->
+  U.connect ip >>= fun udp ->
+  let default ~proto ~src ~dst b =
+    if proto = 1 then Icmp.input icmp ~src ~dst b else Lwt.return_unit
+  in
+  let ipv4 = I.input ip ~tcp:(fun ~src:_ ~dst:_ _ -> Lwt.return_unit) ~udp:(U.input udp) ~default in
+  let frame = E.input eth ~arpv4:(A.input arp) ~ipv4 ~ipv6:(fun _ -> Lwt.return_unit) in
+  Lwt.async (fun () -> Netif.listen netif ~header_size:14 frame >|= ignore);
+  Lwt.return { netif; arp; ip; icmp; udp }
+
+let pair ?conditions ?immediate ?mtu () =
+  let network = Network.create ?conditions ?immediate () in
+  host ?mtu network "10.0.0.1/24" >>= fun a ->
+  host ?mtu network "10.0.0.2/24" >|= fun b -> (network, a, b)
+
+let run f () =
+  let mock = Mock.install () in
+  Mock.run mock (f ())
+
+let pattern n = Cstruct.of_string (String.init n (fun i -> Char.chr (i * 31 land 0xff)))
+
+let expect_datagram host ~port =
+  let promise, resolver = Lwt.wait () in
+  U.listen host.udp ~port (fun ~src ~dst:_ ~src_port b ->
+      if Lwt.is_sleeping promise then
+        Lwt.wakeup_later resolver (src, src_port, Cstruct.of_string (Cstruct.to_string b));
+      Lwt.return_unit);
+  promise
+
+let ping ~immediate () =
+  pair ~immediate () >>= fun (_, a, _) ->
+  Icmp.ping a.icmp ~payload:(pattern 56) (v4 "10.0.0.2") >|= fun r ->
+  check_bool "answered" true (Result.is_ok r)
+
+let ping_times_out () =
+  pair () >>= fun (network, a, _) ->
+  Icmp.ping a.icmp (v4 "10.0.0.2") >>= fun _ ->
+  Network.set_conditions network { Network.perfect with drop = 1. };
+  Icmp.ping a.icmp (v4 "10.0.0.2") >|= fun r -> check_bool "timeout" true (r = Error `Timeout)
+
+let nobody_there () =
+  pair () >>= fun (_, a, _) ->
+  let t0 = Env.now () in
+  U.write ~dst:(v4 "10.0.0.9") ~dst_port:7 a.udp (pattern 10) >|= fun r ->
+  (match r with Error _ -> () | Ok () -> Alcotest.fail "expected an error");
+  check_int "three questions, a second apart" (Env.sec 3) (Env.now () - t0)
+
+let no_gateway () =
+  pair () >>= fun (_, a, _) ->
+  U.write ~dst:(v4 "192.0.2.1") ~dst_port:7 a.udp (pattern 10) >|= function
+  | Error _ -> ()
+  | Ok () -> Alcotest.fail "expected an error"
+
+let udp ~immediate ~mtu ~size () =
+  pair ~immediate ~mtu () >>= fun (_, a, b) ->
+  let received = expect_datagram b ~port:7 in
+  let data = pattern size in
+  U.write ~src_port:1234 ~dst:(v4 "10.0.0.2") ~dst_port:7 a.udp data >>= fun r ->
+  check_bool "sent" true (r = Ok ());
+  received >|= fun (src, src_port, b) ->
+  check_bool "source" true (Ipaddr.V4.compare src (v4 "10.0.0.1") = 0);
+  check_int "source port" 1234 src_port;
+  check_bool "content" true (Cstruct.equal data b)
+
+(* 20 fragments per datagram, reordered and duplicated: all arrive or none does. *)
+let fragments_in_any_order () =
+  let conditions =
+    {
+      Network.perfect with
+      reorder = 0.5;
+      reorder_by = Env.ms 3;
+      duplicate = 0.2;
+      delay = Env.ms 1;
+      jitter = Env.ms 2;
+    }
+  in
+  pair ~conditions ~mtu:576 () >>= fun (_, a, b) ->
+  let data = pattern 10_000 in
+  let good = ref 0 in
+  U.listen b.udp ~port:7 (fun ~src:_ ~dst:_ ~src_port:_ d ->
+      check_bool "content" true (Cstruct.equal data d);
+      incr good;
+      Lwt.return_unit);
+  let rec send n =
+    if n = 0 then Lwt.return_unit
+    else
+      U.write ~dst:(v4 "10.0.0.2") ~dst_port:7 a.udp data >>= fun _ ->
+      Env.sleep (Env.ms 20) >>= fun () -> send (n - 1)
+  in
+  send 50 >|= fun () -> check_bool "most arrive" true (!good >= 50)
+
+let would_fragment () =
+  pair () >>= fun (_, a, _) ->
+  I.write a.ip ~fragment:false (v4 "10.0.0.2") `UDP (fun _ -> 0) [ pattern 1481 ] >>= fun r ->
+  check_bool "refused" true (match r with Error `Would_fragment -> true | _ -> false);
+  I.write a.ip ~fragment:false (v4 "10.0.0.2") `UDP (fun _ -> 0) [ pattern 1480 ] >|= fun r ->
+  check_bool "fits" true (r = Ok ())
+
+let corruption_never_reaches_the_application () =
+  let conditions = { Network.perfect with corrupt = 0.5 } in
+  pair ~conditions () >>= fun (network, a, b) ->
+  let data = pattern 1000 in
+  let good = ref 0 in
+  U.listen b.udp ~port:7 (fun ~src:_ ~dst:_ ~src_port:_ d ->
+      check_bool "content" true (Cstruct.equal data d);
+      incr good;
+      Lwt.return_unit);
+  let rec send n =
+    if n = 0 then Lwt.return_unit
+    else
+      U.write ~dst:(v4 "10.0.0.2") ~dst_port:7 a.udp data >>= fun _ ->
+      Env.sleep (Env.ms 1) >>= fun () -> send (n - 1)
+  in
+  send 200 >|= fun () ->
+  check_bool "some arrive" true (!good > 50);
+  check_bool "some were damaged" true ((Network.counters network).corrupted > 50)
+
+let echo_to_broadcast_is_ignored () =
+  pair () >>= fun (_, a, _) ->
+  Icmp.ping a.icmp (v4 "10.0.0.255") >|= fun r -> check_bool "silence" true (r = Error `Timeout)
+
+let need_fragmentation_lowers_the_path_mtu () =
+  pair () >>= fun (_, a, _) ->
+  let p = Result.get_ok (I.path a.ip (v4 "10.0.0.2")) in
+  check_int "before" 1480 (I.path_mtu p);
+  check_bool "news" true (I.lower_mtu p 1400);
+  check_int "after" 1380 (I.path_mtu p);
+  check_bool "no news" false (I.lower_mtu p 1450);
+  check_bool "floor" true (I.lower_mtu p 68);
+  check_int "floor" 532 (I.path_mtu p);
+  Env.sleep (Env.sec 601) >|= fun () -> check_int "forgotten" 1480 (I.path_mtu p)
+
+let icmp_errors_reach_the_transport () =
+  pair () >>= fun (_, a, b) ->
+  let seen, resolver = Lwt.wait () in
+  I.on_problem a.ip (fun ~proto ~src:_ ~dst problem quoted ->
+      Lwt.wakeup_later resolver (proto, dst, problem, Cstruct.to_hex_string quoted));
+  U.on_unlistened b.udp (fun ~src ~dst d -> Icmp.reject b.icmp ~src ~dst ~proto:17 Port d);
+  U.write ~src_port:0x1111 ~dst:(v4 "10.0.0.2") ~dst_port:0x2222 a.udp (pattern 4) >>= fun _ ->
+  seen >|= fun (proto, dst, problem, quoted) ->
+  check_int "proto" 17 proto;
+  check_bool "dst" true (Ipaddr.V4.compare dst (v4 "10.0.0.2") = 0);
+  check_bool "port" true (problem = Mirust_mirage_types.Ip_ext.Unreachable `Port);
+  Alcotest.(check string) "ports" "11112222" (String.sub quoted 0 8)
+
+let address_conflict ~taken () =
+  pair () >>= fun (_, a, _) ->
+  let ip = v4 (if taken then "10.0.0.2" else "10.0.0.3") in
+  Arp_core.add_ip_checked a.arp ip >|= fun r ->
+  check_bool "result" taken (Result.is_error r);
+  check_bool "answered for" (not taken) (List.mem ip (A.get_ips a.arp))
+
+let gratuitous_arp_updates_neighbours () =
+  let network = Network.create () in
+  host network "10.0.0.1/24" >>= fun a ->
+  host network "10.0.0.2/24" >>= fun b ->
+  Icmp.ping a.icmp (v4 "10.0.0.2") >>= fun _ ->
+  Netif.disconnect b.netif >>= fun () ->
+  (* Another station takes the address over and says so. *)
+  let mac = Macaddr.of_string_exn "02:00:00:00:00:77" in
+  let netif = Netif.connect (Network.attach network mac) in
+  E.connect netif >>= fun eth ->
+  A.connect eth >>= fun arp ->
+  A.set_ips arp [ v4 "10.0.0.2" ] >>= fun () ->
+  Env.sleep (Env.ms 1) >>= fun () ->
+  A.query a.arp (v4 "10.0.0.2") >|= fun r -> check_bool "new station" true (r = Ok mac)
+
+let output ~features ~size ~gso_size () =
+  let network = Network.create () in
+  let station n = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n)) in
+  let fast n cidr =
+    let netif = Netif.connect (Network.attach ~features network (station n)) in
+    let link = Link.of_netif netif in
+    let arp = Arp_core.create link in
+    let ip = Ipv4_core.create link (Ipv4_core.resolver_of_arp arp) in
+    let cidr = Ipaddr.V4.Prefix.of_string_exn cidr in
+    Ipv4_core.set_routes ip Mirust_net_engine.Routes.(add_address cidr empty);
+    Lwt.async (fun () -> Arp_core.add_ip arp (Ipaddr.V4.Prefix.address cidr));
+    let received = ref [] in
+    Netif.listen_packets netif
+      (List.iter (fun (p : Mirust_wire.Packet.t) ->
+           let payload = { p with data = Mirust_wire.Ethernet.payload p.data } in
+           match Mirust_wire.Ethernet.get_ethertype p.data with
+           | 0x0806 -> Arp_core.input_packet arp payload.data
+           | _ ->
+               Ipv4_core.input_packet ip payload
+                 ~tcp:(fun ~src ~dst ~tos p -> received := (src, dst, tos, p) :: !received)
+                 ~udp:(fun ~src:_ ~dst:_ ~tos:_ _ -> ())
+                 ~default:(fun ~proto:_ ~src:_ ~dst:_ ~tos:_ _ -> ())));
+    (ip, received)
+  in
+  let a, _ = fast 1 "10.0.0.1/24" in
+  let _, received = fast 2 "10.0.0.2/24" in
+  let p = Result.get_ok (Ipv4_core.path a (v4 "10.0.0.2")) in
+  let data = pattern size in
+  let half = size / 3 in
+  let fill b =
+    ignore
+      (Mirust_wire.Tcp.emit
+         {
+           src_port = 1;
+           dst_port = 2;
+           seq = 1000;
+           ack = 0;
+           flags = Mirust_wire.Tcp.Flags.(ack lor psh);
+           window = 7;
+           urgent = 0;
+           options = Mirust_wire.Tcp.no_options;
+           header_length = 20;
+         }
+         b)
+  in
+  let send () =
+    Ipv4_core.output p ~tos:2 ~gso_size ~proto:`TCP ~checksum_offset:Mirust_wire.Tcp.checksum_offset
+      ~size:20 fill
+      [ Cstruct.sub data 0 half; Cstruct.shift data half ]
+  in
+  (* The first has to wait for the link address, the second does not. *)
+  check_bool "queued" true (send () = `Sent);
+  Env.sleep (Env.ms 1) >>= fun () ->
+  check_bool "sent" true (send () = `Sent);
+  Env.sleep (Env.ms 1) >|= fun () ->
+  let received = List.rev !received in
+  let bytes = ref 0 in
+  List.iter
+    (fun (src, dst, tos, (p : Mirust_wire.Packet.t)) ->
+      let open Mirust_wire in
+      check_int "tos" 2 tos;
+      let h = Result.get_ok (Tcp.parse p.data) in
+      let payload = Tcp.payload h p.data in
+      let pseudo = Checksum.pseudo_v4 ~src ~dst ~proto:6 ~len:(Cstruct.length p.data) in
+      (match p.checksum with
+      | `Unknown -> check_bool "checksum" true (Tcp.verify ~pseudo p.data)
+      | `Blank -> check_int "blank" (Checksum.fold pseudo) (Field.u16 p.data 16)
+      | `Valid -> Alcotest.fail "valid");
+      let at = (h.seq - 1000) mod size in
+      check_bool "content" true
+        (Cstruct.equal payload (Cstruct.sub data at (Cstruct.length payload)));
+      bytes := !bytes + Cstruct.length payload)
+    received;
+  check_int "all twice" (2 * size) !bytes;
+  if features.Device.tso4 && gso_size > 0 then check_int "in one piece" 2 (List.length received)
+
+let offloads = { Device.checksum = true; tso4 = true; tso6 = true; max_gso = 65535 }
+
+let () =
+  Alcotest.run "ipv4"
+    [
+      ( "icmp",
+        [
+          case "ping" (run (ping ~immediate:false));
+          case "ping_reentrant" (run (ping ~immediate:true));
+          case "ping_times_out" (run ping_times_out);
+          case "echo_to_broadcast_is_ignored" (run echo_to_broadcast_is_ignored);
+          case "icmp_errors_reach_the_transport" (run icmp_errors_reach_the_transport);
+        ] );
+      ( "arp",
+        [
+          case "nobody_there" (run nobody_there);
+          case "address_conflict" (run (address_conflict ~taken:true));
+          case "no_conflict" (run (address_conflict ~taken:false));
+          case "gratuitous_arp_updates_neighbours" (run gratuitous_arp_updates_neighbours);
+        ] );
+      ( "udp",
+        [
+          case "small" (run (udp ~immediate:false ~mtu:1500 ~size:1));
+          case "empty" (run (udp ~immediate:false ~mtu:1500 ~size:0));
+          case "fragments" (run (udp ~immediate:false ~mtu:1500 ~size:40_000));
+          case "fragments_reentrant" (run (udp ~immediate:true ~mtu:576 ~size:20_000));
+          case "largest" (run (udp ~immediate:false ~mtu:1500 ~size:65_507));
+          case "no_gateway" (run no_gateway);
+          case "fragments_in_any_order" (run fragments_in_any_order);
+          case "would_fragment" (run would_fragment);
+          case "corruption_never_reaches_the_application"
+            (run corruption_never_reaches_the_application);
+        ] );
+      ( "paths",
+        [
+          case "lower_mtu" (run need_fragmentation_lowers_the_path_mtu);
+          case "output" (run (output ~features:Device.no_features ~size:1460 ~gso_size:0));
+          case "output_checksum_offload"
+            (run (output ~features:{ offloads with tso4 = false } ~size:1001 ~gso_size:0));
+          case "output_tso" (run (output ~features:offloads ~size:60_000 ~gso_size:1460));
+        ] );
+    ]
