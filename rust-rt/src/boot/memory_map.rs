@@ -10,8 +10,9 @@ pub const RAM: u32 = 1;
 /// RAM below this stays unused and unmapped, so that a null pointer with a small offset faults.
 pub const NULL_END: u64 = 64 << 10;
 
-/// RAM from here on is left alone.
-pub const LIMIT: u64 = 64 << 30;
+/// RAM from here on is left alone: the identity map takes one entry of the root page table, and
+/// addresses above are free for other mappings.
+pub const LIMIT: u64 = 512 << 30;
 
 /// Bytes from `start` up to `end`, which is not less.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

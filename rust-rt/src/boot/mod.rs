@@ -9,6 +9,8 @@ pub mod page_tables;
 pub mod start_info;
 
 #[cfg(feature = "xen")]
+mod bare;
+#[cfg(feature = "xen")]
 mod clock;
 #[cfg(feature = "xen")]
 pub mod cpu;
@@ -18,6 +20,8 @@ mod descriptors;
 mod end;
 #[cfg(feature = "xen")]
 mod entry;
+#[cfg(feature = "xen")]
+mod ground;
 #[cfg(feature = "xen")]
 pub(crate) mod layout;
 #[cfg(feature = "xen")]
@@ -31,8 +35,6 @@ mod tls;
 
 pub use list::{Full, List};
 
-#[cfg(feature = "xen")]
-pub use clock::monotonic_ns;
 #[cfg(feature = "xen")]
 pub use end::{End, crash, exit, set_end};
 #[cfg(feature = "xen")]

@@ -2,7 +2,7 @@
 
 use super::memory_map::{MapError, Range, Ranges};
 use super::start_info::{Module, PhysRead, StartInfo, StartInfoError};
-use super::{clock, cpu, descriptors, end, layout, paging, qemu, tls};
+use super::{clock, cpu, descriptors, end, ground, layout, paging, qemu, tls};
 use crate::diag;
 use crate::mem::{OutOfMemory, frames, vm};
 use alloc::boxed::Box;
@@ -71,11 +71,7 @@ extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
     if let Err(e) = init_memory(start_info) {
         diag::fatal(format_args!("cannot boot: {e}"));
     }
-    if !on_xen() {
-        clock::calibrate();
-    }
-    diag::log::set_clock(clock::monotonic_ns);
-    diag::log::init(log::LevelFilter::Info);
+    ground::init();
     run_init_array();
     // SAFETY: the link provides exactly one mirust_main of this type.
     end::exit(unsafe { mirust_main() })

@@ -6,4 +6,4 @@ pub mod errno;
 pub mod host;
 mod mem;
 mod process;
-mod random;
+pub(crate) mod random;

@@ -5,6 +5,7 @@ mod standins;
 
 use mirust_rt::boot;
 use mirust_rt::diag::console;
+use mirust_rt::mem::{PAGE_SIZE, frames};
 use std::hint::black_box;
 
 #[unsafe(no_mangle)]
@@ -26,13 +27,18 @@ extern "C-unwind" fn mirust_main() -> i32 {
         "divide error" => divide_error(),
         "invalid opcode" => invalid_opcode(),
         "general protection" => general_protection(),
-        "panic" => panic!("as asked"),
+        "panic" => as_asked(),
         "double panic" => double_panic(),
         "caught panic" => caught_panic(),
         "tls" => tls(),
         "avx" => avx(),
+        "module" => module(),
+        "memory" => memory(),
+        "clock" => clock(),
+        "fault in report" => fault_in_report(),
+        "heap exhaustion" => heap_exhaustion(),
         _ => {
-            console::print(format_args!("unknown case: {line}\n"));
+            console::print(format_args!("unknown case: {} bytes\n", line.len()));
             2
         }
     }
@@ -112,6 +118,11 @@ fn general_protection() -> i32 {
     unsafe { (address as *const i32).read_volatile() }
 }
 
+#[inline(never)]
+fn as_asked() -> i32 {
+    panic!("as asked")
+}
+
 struct PanicsOnDrop;
 
 impl Drop for PanicsOnDrop {
@@ -168,4 +179,68 @@ fn avx() -> i32 {
     unsafe { std::arch::asm!("vxorps ymm0, ymm0, ymm0", out("ymm0") _) };
     console::print(format_args!("AVX works\n"));
     0
+}
+
+/// Prints the first module.
+fn module() -> i32 {
+    for (i, module) in boot::modules().enumerate() {
+        let text = String::from_utf8_lossy(module);
+        console::print(format_args!("module {i}: {text}\n"));
+    }
+    0
+}
+
+/// Writes and reads every page that the allocator has.
+fn memory() -> i32 {
+    let stats = frames::stats();
+    let mib = stats.total >> 8;
+    console::print(format_args!("MiB of memory: {mib}\n"));
+    // All of a small memory, the ends and samples of a large one.
+    let run = (stats.free / 64).clamp(1, 1 << 12);
+    let mut count = 0;
+    let mut last = 0;
+    while let Ok(frame) = frames::alloc_pages(run) {
+        for address in [frame.0, frame.0 + run * PAGE_SIZE - 8] {
+            let p = address as *mut usize;
+            // SAFETY: the frames are identity-mapped and this function's.
+            unsafe {
+                p.write_volatile(address);
+                assert_eq!(p.read_volatile(), address);
+            }
+        }
+        assert!(frame.0 > last || count == 0);
+        last = frame.0;
+        count += 1;
+    }
+    assert!(count >= 32, "{count} runs of {run} pages");
+    console::print(format_args!("memory works\n"));
+    0
+}
+
+/// Time passes, and a sleep takes about as long as it should.
+fn clock() -> i32 {
+    use mirust_rt::{domain, time::Duration};
+    let start = domain::now();
+    domain::block_on(domain::sleep(Duration::from_millis(50)));
+    let slept = domain::now().duration_since(start).as_millis();
+    assert!((50..500).contains(&slept), "slept {slept} ms");
+    log::info!("slept {slept} ms");
+    console::print(format_args!("clock works\n"));
+    0
+}
+
+/// The console itself fails.
+fn fault_in_report() -> i32 {
+    console::set_sink(|_| {
+        null_write();
+    });
+    null_write()
+}
+
+fn heap_exhaustion() -> i32 {
+    let mut all = Vec::new();
+    loop {
+        all.push(vec![1u8; 100_000]);
+        black_box(&all);
+    }
 }

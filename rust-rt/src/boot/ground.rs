@@ -1,0 +1,54 @@
+//! Connects the runtime to what the image stands on: Xen, or QEMU's bare machine.
+
+use super::bare::BareMachine;
+use super::{clock, end};
+use crate::platform::Platform;
+use crate::xen::hypercall::Xen;
+use crate::xen::hypervisor::EndReason;
+use crate::{diag, domain};
+
+/// Clocks, poll, log, and how the domain ends. There is a heap already.
+pub(super) fn init() {
+    let platform: &'static dyn Platform = match Xen::detect() {
+        Some(_) => {
+            end::set_end(end_on_xen);
+            &BareMachine
+        }
+        None => {
+            clock::calibrate();
+            &BareMachine
+        }
+    };
+    domain::init(platform);
+    diag::log::set_clock(monotonic_ns);
+    diag::log::init(log::LevelFilter::Info);
+    #[cfg(feature = "libc")]
+    crate::libc::host::set(&HOST);
+}
+
+fn monotonic_ns() -> u64 {
+    domain::now().as_nanos()
+}
+
+fn end_on_xen(how: end::End) -> ! {
+    let reason = match how {
+        end::End::PowerOff => EndReason::Poweroff,
+        end::End::Reboot => EndReason::Reboot,
+        end::End::Crash => EndReason::Crash,
+    };
+    match Xen::detect() {
+        Some(xen) => crate::xen::sched::end(xen, reason),
+        None => super::cpu::halt(),
+    }
+}
+
+/// What the C symbols need.
+#[cfg(feature = "libc")]
+static HOST: crate::libc::host::Host = crate::libc::host::Host {
+    console_write: diag::console::write,
+    exit: end::exit,
+    abort: |reason| diag::fatal(format_args!("{reason}")),
+    monotonic_ns,
+    wall_ns: || domain::wall().as_nanos() as u64,
+    random: crate::libc::random::fill_from_cpu,
+};
