@@ -25,3 +25,7 @@ run: xen ## Boots build/xen/EXAMPLE.elf as a domU of a real Xen (EXAMPLE=name or
 .PHONY: test-xen
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
+
+.PHONY: test-boot
+test-boot: ## Boots small images on QEMU alone, and compares their last words
+	@$(ENV) tests/boot/run
