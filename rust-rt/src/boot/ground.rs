@@ -1,15 +1,13 @@
 //! Connects the runtime to what the image stands on: Xen, or QEMU's bare machine.
 
 use super::bare::BareMachine;
-use super::paging::ActiveTables;
 use super::{clock, end};
 use crate::platform::Platform;
 use crate::xen::hypercall::Xen;
 use crate::xen::hypervisor::EndReason;
-use crate::{diag, domain, mem};
-use alloc::boxed::Box;
+use crate::{diag, domain};
 
-/// Address space, clocks, poll, log, and how the domain ends. There is a heap already.
+/// Clocks, poll, log, and how the domain ends. There is a heap already.
 pub(super) fn init() {
     let platform: &'static dyn Platform = match Xen::detect() {
         Some(_) => {
@@ -21,7 +19,6 @@ pub(super) fn init() {
             &BareMachine
         }
     };
-    mem::vm::init(Box::new(ActiveTables));
     domain::init(platform);
     diag::log::set_clock(monotonic_ns);
     diag::log::init(log::LevelFilter::Info);
