@@ -163,6 +163,23 @@ impl FrameAllocator {
         }
     }
 
+    /// Allocates `n` (> 0) adjacent pages, or as many as there are in the longest free run.
+    pub fn alloc_at_most(&mut self, n: usize) -> Result<(Frame, usize), OutOfMemory> {
+        let n = n.min(self.tree.longest().max(1));
+        Ok((self.alloc(n, 1)?, n))
+    }
+
+    /// Fails like the allocation of `n` pages, but only if there are not so many at all, adjacent
+    /// or not.
+    pub fn check(&mut self, n: usize) -> Result<(), OutOfMemory> {
+        let reserved = if self.reserve.is_some() { RESERVE } else { 0 };
+        if n <= self.free - reserved {
+            return Ok(());
+        }
+        self.open_reserve();
+        Err(OutOfMemory)
+    }
+
     /// Frees `n` pages, which may be part of what one call allocated.
     ///
     /// # Safety

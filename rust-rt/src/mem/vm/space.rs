@@ -226,12 +226,21 @@ impl<P: PageTables> AddressSpace<P> {
     /// Backs those parts of `range` that are not backed, or none of them. The regions are for the
     /// caller to change.
     fn commit(&mut self, range: &Range<usize>, prot: Prot) -> Result<(), MapError> {
+        // A hopeless request should not leave page tables behind.
         let mut at = range.start;
+        let mut needed = 0;
         while let Some(part) = self.unbacked(at..range.end) {
             at = part.end;
-            for page in part.step_by(PAGE_SIZE) {
-                if let Err(error) = self.back(page, prot) {
-                    self.release(range.start..page);
+            needed += part.len() / PAGE_SIZE;
+        }
+        self.frames.with(|frames| frames.check(needed)).ok_or(MapError::NoMemory)??;
+
+        let mut at = range.start;
+        while let Some(part) = self.unbacked(at..range.end) {
+            match self.back(&part, prot) {
+                Ok(len) => at = part.start + len,
+                Err(error) => {
+                    self.release(range.start..part.start);
                     return Err(error);
                 }
             }
@@ -244,7 +253,7 @@ impl<P: PageTables> AddressSpace<P> {
         let mut at = range.start;
         while let Some(part) = self.unbacked(at..range.end) {
             at = part.end;
-            part.step_by(PAGE_SIZE).for_each(|page| self.unback(page));
+            self.unback(part);
         }
     }
 
@@ -254,29 +263,40 @@ impl<P: PageTables> AddressSpace<P> {
         while let Some(region) = self.regions.first_in(&(at..range.end)) {
             at = region.end;
             if region.state != State::Reserved {
-                (region.start..region.end).step_by(PAGE_SIZE).for_each(|page| self.unback(page));
+                self.unback(region.start..region.end);
                 self.regions.set(region.start..region.end, Some(State::Reserved));
             }
         }
     }
 
-    /// Maps a page to a frame of zeroes.
-    fn back(&mut self, page: usize, prot: Prot) -> Result<(), MapError> {
-        let frame = self.frames.with(|frames| frames.alloc(1, 1)).ok_or(MapError::NoMemory)??;
-        // SAFETY: the frame was just allocated, so it is nobody else's.
-        unsafe { zero(frame, 1) };
-        self.tables.map(VirtPage(page), frame, prot).map_err(|error| {
-            // SAFETY: it was not mapped after all.
-            self.frames.with(|frames| unsafe { frames.free(frame, 1) });
-            error.into()
-        })
+    /// Maps the start of `part` to one run of zeroed frames, as long as can be had, and returns its
+    /// length in bytes. Runs keep data together: the page tables that are made along with the
+    /// mappings stay for ever, and would cut free memory to pieces.
+    fn back(&mut self, part: &Range<usize>, prot: Prot) -> Result<usize, MapError> {
+        let most = part.len() / PAGE_SIZE;
+        let run = self.frames.with(|frames| frames.alloc_at_most(most));
+        let (frame, pages) = run.ok_or(MapError::NoMemory)??;
+        // SAFETY: the frames were just allocated, so they are nobody else's.
+        unsafe { zero(frame, pages) };
+        for offset in (0..pages * PAGE_SIZE).step_by(PAGE_SIZE) {
+            let (page, rest) = (part.start + offset, Frame(frame.0 + offset));
+            if let Err(error) = self.tables.map(VirtPage(page), rest, prot) {
+                self.unback(part.start..page);
+                // SAFETY: these were not mapped after all.
+                self.frames.with(|frames| unsafe { frames.free(rest, pages - offset / PAGE_SIZE) });
+                return Err(error.into());
+            }
+        }
+        Ok(pages * PAGE_SIZE)
     }
 
-    /// Unmaps a page and frees its frame.
-    fn unback(&mut self, page: usize) {
-        let frame = self.tables.unmap(VirtPage(page)).expect("committed page is not mapped");
-        // SAFETY: the frame was this page's alone, and those who ask give up its contents.
-        self.frames.with(|frames| unsafe { frames.free(frame, 1) });
+    /// Unmaps pages and frees their frames.
+    fn unback(&mut self, range: Range<usize>) {
+        for page in range.step_by(PAGE_SIZE) {
+            let frame = self.tables.unmap(VirtPage(page)).expect("committed page is not mapped");
+            // SAFETY: the frame was this page's alone, and those who ask give up its contents.
+            self.frames.with(|frames| unsafe { frames.free(frame, 1) });
+        }
     }
 }
 
