@@ -1,0 +1,49 @@
+(** Congestion control: how many octets may be in flight.
+
+    The algorithm grows {!cwnd} when octets are acknowledged and says what a loss makes of it; when
+    losses are found, and when a loss turns out not to be one, is the business of {!Recovery}. *)
+
+type algorithm = Cubic  (** RFC 9438 *) | New_reno  (** RFC 5681, 6582 *)
+type t
+
+(** Starts with the initial window of RFC 6928. *)
+val create : algorithm -> mss:int -> t
+
+val algorithm : t -> algorithm
+
+(** The congestion window, in octets. *)
+val cwnd : t -> int
+
+(** For recovery, which drives the window itself (RFC 6937). At least one segment. *)
+val set_cwnd : t -> int -> unit
+
+(** The slow-start threshold, in octets; [max_int] before the first loss. *)
+val ssthresh : t -> int
+
+val in_slow_start : t -> bool
+
+(** After a change of the path MTU. *)
+val set_mss : t -> int -> unit
+
+(** [octets] were newly acknowledged outside of recovery while the sender was limited by the window.
+    [rtt]: the last sample in ns, 0 if there is none. [in_flight]: before the acknowledgement. *)
+val acked : t -> now:int -> rtt:int -> octets:int -> in_flight:int -> unit
+
+(** A loss or an ECN echo: at most once per round trip. Sets {!ssthresh}; recovery brings {!cwnd}
+    down to it. *)
+val congestion : t -> now:int -> in_flight:int -> unit
+
+(** A retransmission timeout: {!cwnd} is one segment. *)
+val timeout : t -> now:int -> in_flight:int -> unit
+
+(** Nothing was sent for a whole retransmission timeout: restart from the initial window (RFC 5681
+    section 4.1). *)
+val idle : t -> unit
+
+(** The state before a reduction. *)
+type saved
+
+val save : t -> saved
+
+(** The reduction since [saved] was a mistake: cwnd and ssthresh are at least what they were. *)
+val undo : t -> saved -> unit

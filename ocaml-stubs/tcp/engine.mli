@@ -1,0 +1,196 @@
+(** TCP for one host, without a network, a clock or a scheduler of its own.
+
+    Segments, calls of the user and the time go in; segments go out through [transmit], and each
+    connection reports what happened to it through {!on_event}. Nothing blocks and nothing raises,
+    whatever the peer sends.
+
+    A {e turn}: the driver hands in what has arrived with {!input}, lets {!advance} run what is due,
+    lets the users of the connections run, and then calls {!flush}. Acknowledgements and data are
+    sent there, so that one segment answers a batch of them and carries the user's reply as well. *)
+
+type t
+type connection
+
+type config = Tcb.config = {
+  algorithm : Cc.algorithm;
+  timestamps : bool;  (** RFC 7323 *)
+  sack : bool;  (** RFC 2018 *)
+  ecn : bool;  (** RFC 3168 *)
+  receive_buffer : int;  (** octets that wait for the reader, to start with *)
+  receive_buffer_max : int;  (** up to where it follows the reader's rate *)
+  send_buffer : int;  (** octets written and not yet acknowledged, to start with *)
+  send_buffer_max : int;
+  memory_max : int;  (** octets that all connections hold together *)
+  max_ranges : int;  (** separate ranges ahead of a gap, for one connection *)
+  rto_initial : int;  (** ns, as all times here *)
+  rto_min : int;  (** least variance term of the retransmission timeout *)
+  rto_max : int;
+  user_timeout : int;  (** without progress the connection is given up (RFC 5482) *)
+  connect_timeout : int;
+  delayed_ack : int;
+  time_wait : int;  (** twice the maximum segment lifetime *)
+  time_wait_max : int;  (** connections in TIME-WAIT; the oldest goes first *)
+  backlog : int;  (** half-open connections of a listener before it answers with SYN cookies *)
+  gso_max : int;  (** octets of payload handed to [transmit] at once *)
+}
+
+val default_config : config
+
+(** [transmit ~src ~dst ~ect header payload ~length ~segment_size] sends a segment: [length] octets
+    in the views of [payload]. [ect]: mark the IP header ECN-capable. If [segment_size] is not 0 it
+    is to be cut into segments of so many octets, by the device or before it. The views must not be
+    changed, and are not by the engine. *)
+type transmit = Tcb.transmit
+
+(** [random n]: [n] random octets, for the secrets. [mss ~dst]: the octets of payload that one
+    packet to [dst] can carry without TCP options. [can_send ()]: whether the device takes another
+    segment; when it says no, {!resume} is due later. [now], here and below: ns on a clock that does
+    not go back. *)
+val create :
+  ?config:config ->
+  now:int ->
+  random:(int -> string) ->
+  mss:(dst:Ipaddr.t -> int) ->
+  can_send:(unit -> bool) ->
+  transmit ->
+  t
+
+(** {1 The driver's side} *)
+
+(** A segment has arrived, with a checksum that was right. The payload is kept as it is. *)
+val input :
+  t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> ce:bool -> Mirust_wire.Tcp.t -> Cstruct.t -> unit
+
+(** Runs the timers that are due. *)
+val advance : t -> now:int -> unit
+
+(** Sends what is to be sent: the end of a turn. *)
+val flush : t -> now:int -> unit
+
+(** When {!advance} is due next; [max_int] if never. *)
+val next : t -> int
+
+(** The device takes segments again. *)
+val resume : t -> unit
+
+(** ICMP said that a segment of ours, from [src] to [dst], did not fit into [mtu] octets (RFC 1191,
+    8201). It is believed if [seq] is in flight (RFC 5927). *)
+val packet_too_big :
+  t ->
+  now:int ->
+  src:Ipaddr.t ->
+  dst:Ipaddr.t ->
+  src_port:int ->
+  dst_port:int ->
+  seq:int ->
+  mtu:int ->
+  unit
+
+(** {1 The user's side} *)
+
+type reason = [ `Closed | `Refused | `Reset | `Timeout | `Aborted ]
+
+val pp_reason : reason Fmt.t
+
+type event = Tcb.event =
+  | Connected
+  | Readable  (** something to read, or the end *)
+  | Writable  (** after {!write_space} was found too small *)
+  | Ended of reason
+      (** the connection is gone: [`Closed] after both sides closed; what was received before can
+          still be read *)
+
+(** Who hears of the connection's events: called in the middle of the engine's work, and so it must
+    not call the engine back, but schedule that. *)
+val on_event : connection -> (event -> unit) -> unit
+
+(** Accepts connections to [port], on every address; [f] gets each one once it is established, and
+    sets {!on_event} then. *)
+val listen : t -> port:int -> ?backlog:int -> (connection -> unit) -> (unit, [ `In_use ]) result
+
+(** New connections are refused; half-open ones are reset. Established ones go on. *)
+val unlisten : t -> port:int -> unit
+
+(** Starts the handshake; [Connected] or [Ended] follows. Source ports are random (RFC 6056). *)
+val connect :
+  t ->
+  now:int ->
+  ?src_port:int ->
+  ?keepalive:Tcb.keepalive ->
+  src:Ipaddr.t ->
+  dst:Ipaddr.t ->
+  dst_port:int ->
+  (event -> unit) ->
+  (connection, [ `No_port | `No_memory ]) result
+
+(** Octets that {!write} should be given at most. At 0, [Writable] comes when there is room again.
+*)
+val write_space : t -> connection -> int
+
+(** Takes the view over until the peer has acknowledged it. More than {!write_space} is taken too.
+*)
+val write : t -> connection -> Cstruct.t -> (unit, [ `Closed ]) result
+
+(** The next octets that came in order, if there are any. *)
+val read : t -> connection -> Cstruct.t option
+
+(** The peer has closed its direction and all was read, or the connection is gone. *)
+val at_eof : connection -> bool
+
+val ended : connection -> bool
+
+(** Nothing more will be written: a FIN follows what is unsent. *)
+val shutdown : t -> now:int -> connection -> unit
+
+(** Nothing more will be written or read. The connection closes in good order, in the background; it
+    is reset if octets are unread or still arrive (RFC 9293 section 3.6.1). *)
+val close : t -> now:int -> connection -> unit
+
+(** Resets the connection. *)
+val abort : t -> connection -> unit
+
+(** Send small segments at once, even when an earlier one is not acknowledged. *)
+val set_nodelay : t -> connection -> bool -> unit
+
+val set_keepalive : t -> now:int -> connection -> Tcb.keepalive option -> unit
+val set_user_timeout : connection -> int -> unit
+val state : connection -> Tcb.state
+val local : connection -> Ipaddr.t * int
+val remote : connection -> Ipaddr.t * int
+
+(** {1 Figures} *)
+
+val stats : t -> Tcb.stats
+
+(** Octets held by all connections. *)
+val memory : t -> int
+
+(** In whatever state, TIME-WAIT included. *)
+val connections : t -> int
+
+val timers : t -> int
+
+(** What [ss -i] shows: octets and ns. *)
+type info = {
+  rtt : int;
+  rtt_var : int;
+  min_rtt : int;
+  rto : int;
+  cwnd : int;
+  ssthresh : int;
+  mss : int;
+  in_flight : int;
+  unsent : int;
+  send_window : int;
+  receive_window : int;
+  send_buffer : int;
+  receive_buffer : int;
+  retransmits : int;
+  octets_acked : int;
+  octets_received : int;
+}
+
+val info : connection -> info
+
+(** The whole state, for tests. *)
+val tcb : connection -> Tcb.t

@@ -1,0 +1,366 @@
+open Tcb
+module Wire = Mirust_wire.Tcp
+module Flags = Wire.Flags
+
+(* ---- Handshake ---- *)
+
+let adopt_options env c (o : Wire.options) =
+  c.peer_mss <- (if o.mss > 0 then o.mss else 536);
+  if o.window_scale >= 0 then c.snd_shift <- o.window_scale
+  else (
+    c.snd_shift <- 0;
+    c.rcv_shift <- -1);
+  c.sack_ok <- env.config.sack && o.sack_permitted;
+  c.ts_ok <- env.config.timestamps && o.ts_value >= 0;
+  if c.ts_ok then (
+    c.ts_recent <- o.ts_value;
+    c.ts_recent_at <- env.now);
+  Recovery.set_mss c
+
+let established env c (h : Wire.t) =
+  c.state <- Established;
+  c.rcv_shift <- max 0 c.rcv_shift;
+  c.wait_at <- max_int;
+  (* The window of the segment that completes a passive open is scaled, a SYN's is not. *)
+  let syn = Flags.has h.flags Flags.syn in
+  c.snd_wnd <- (if syn then h.window else h.window lsl c.snd_shift);
+  c.snd_wnd_max <- c.snd_wnd;
+  c.snd_wl1 <- h.seq;
+  c.snd_wl2 <- h.ack;
+  c.heard <- env.now;
+  c.progress <- env.now;
+  c.quick_acks <- 8;
+  c.small_end <- c.snd_una;
+  c.sacked_end <- c.snd_una;
+  (match c.keepalive with Some k -> c.keep_at <- env.now + k.after | None -> ());
+  arm env c;
+  c.notify Connected;
+  touch env c
+
+(* Our SYN has been acknowledged. *)
+let syn_acked env c ack =
+  let rtt = ref 0 in
+  ignore (Flight.acknowledge c.flight ack (fun p -> if p.sends = 1 then rtt := env.now - p.sent_at));
+  if !rtt > 0 then Rtt.sample c.rtt !rtt;
+  Rtt.reset_back_off c.rtt;
+  c.snd_una <- ack;
+  c.rexmit <- Idle;
+  c.rexmit_at <- max_int
+
+let challenge env c =
+  (* RFC 5961 section 10: limited for all connections together, or a blind attacker could count
+     them (CVE-2016-5696); which is why the limit is not a round number that he knows. *)
+  if env.now - env.challenge_window >= second then (
+    env.challenge_window <- env.now;
+    env.challenges_left <- 500 + (c.ts_offset land 511));
+  if env.challenges_left > 0 then (
+    env.challenges_left <- env.challenges_left - 1;
+    env.stats.challenge_acks <- env.stats.challenge_acks + 1;
+    Output.ack env c)
+
+let syn_sent env c (h : Wire.t) =
+  let acks = Flags.has h.flags Flags.ack in
+  if acks && (Seq.leq h.ack c.iss || Seq.gt h.ack c.snd_nxt) then (
+    if
+      (* A stranger's acknowledgement: reset him, not us. *)
+      not (Flags.has h.flags Flags.rst)
+    then (
+      env.stats.resets_out <- env.stats.resets_out + 1;
+      let header =
+        {
+          Wire.src_port = c.local_port;
+          dst_port = c.remote_port;
+          seq = h.ack;
+          ack = 0;
+          flags = Flags.rst;
+          window = 0;
+          urgent = 0;
+          options = Wire.no_options;
+          header_length = 20;
+        }
+      in
+      env.transmit ~src:c.local ~dst:c.remote ~ect:false header [] ~length:0 ~segment_size:0))
+  else if Flags.has h.flags Flags.rst then (
+    if acks then (
+      env.stats.resets_in <- env.stats.resets_in + 1;
+      finish env c `Refused))
+  else if Flags.has h.flags Flags.syn then (
+    c.irs <- h.seq;
+    c.rcv_nxt <- Seq.add h.seq 1;
+    c.rcv_adv <- Seq.max c.rcv_nxt (Seq.add c.rcv_nxt (min 0xffff c.receive_buffer));
+    c.last_ack_sent <- c.rcv_nxt;
+    adopt_options env c h.options;
+    if acks then (
+      c.ecn <- env.config.ecn && Flags.has h.flags Flags.ece && not (Flags.has h.flags Flags.cwr);
+      syn_acked env c h.ack;
+      established env c h;
+      c.ack_now <- true)
+    else (
+      (* Simultaneous open. *)
+      c.ecn <- false;
+      c.state <- Syn_received;
+      Output.syn env c))
+
+(* ---- Acceptability ---- *)
+
+(* RFC 7323 section 5.3: true for a segment that an earlier incarnation or a long delay left behind.
+   A timestamp that was not renewed for 24 days says nothing any more. *)
+let old_timestamp env c (h : Wire.t) =
+  c.ts_ok && h.options.ts_value >= 0
+  && Seq.lt h.options.ts_value c.ts_recent
+  && env.now - c.ts_recent_at < 24 * 86_400 * second
+
+let acceptable c ~seq ~length =
+  let window = Output.advertised c in
+  let edge = Seq.add c.rcv_nxt window in
+  if length = 0 then
+    if window = 0 then seq = c.rcv_nxt
+    else Seq.between seq ~low:c.rcv_nxt ~high:edge || seq = c.rcv_nxt
+  else Seq.lt seq edge && Seq.gt (Seq.add seq length) c.rcv_nxt
+
+(* An unacceptable segment is answered by an acknowledgement. Those that carry data answer a
+   retransmission that was needless, or probe a closed window, and so each counts; a pure
+   acknowledgement answered by another could go on for ever, and is answered twice a second. *)
+let unacceptable env c ~seq ~length =
+  env.stats.out_of_window <- env.stats.out_of_window + 1;
+  if length > 0 && Seq.leq (Seq.add seq length) c.rcv_nxt && c.sack_ok then
+    c.dsack <- Some (seq, Seq.add seq length);
+  if length > 0 || seq = Seq.add c.rcv_nxt (-1) || env.now - c.dup_ack_at >= second / 2 then (
+    c.dup_ack_at <- env.now;
+    Output.ack env c)
+
+(* ---- Data ---- *)
+
+let deliver c view =
+  Queue.push view c.received;
+  c.received_octets <- c.received_octets + Cstruct.length view
+
+(* What the reader took during a round trip is what the buffer must hold twice (dynamic right-sizing),
+   so that the window is never what limits the sender. *)
+let tune_receive_buffer env c octets =
+  c.tune_octets <- c.tune_octets + octets;
+  let rtt = max ms (Rtt.srtt c.rtt) in
+  if env.now - c.tune_at >= rtt then (
+    if env.now - c.tune_at < 4 * rtt && 2 * c.tune_octets > c.receive_buffer then
+      if env.memory < env.config.memory_max / 2 then
+        c.receive_buffer <-
+          min env.config.receive_buffer_max (max (2 * c.tune_octets) c.receive_buffer);
+    c.tune_at <- env.now;
+    c.tune_octets <- 0)
+
+let payload env c (h : Wire.t) view =
+  let seq = h.seq in
+  (* Trimmed to the window on both sides. *)
+  let skip = max 0 (Seq.diff c.rcv_nxt seq) in
+  let length = Cstruct.length view in
+  if skip > 0 && skip < length && c.sack_ok then c.dsack <- Some (seq, c.rcv_nxt);
+  let room = Seq.diff (Seq.add c.rcv_nxt (Output.advertised c)) seq in
+  let stop = min length room in
+  if stop > skip then (
+    let view = if skip = 0 && stop = length then view else Cstruct.sub view skip (stop - skip) in
+    let seq = Seq.add seq skip in
+    let n = Cstruct.length view in
+    if c.read_shut then (
+      (* Nobody will read it: the peer must not believe otherwise (RFC 9293 section 3.6.1). *)
+      Output.reset env c;
+      finish env c `Aborted)
+    else if seq = c.rcv_nxt then (
+      let cost = received_cost c + ahead_cost c in
+      deliver c view;
+      c.rcv_nxt <- Seq.add c.rcv_nxt n;
+      let filled = not (Reassembly.is_empty c.ahead) in
+      if filled then (
+        c.rcv_nxt <- Reassembly.pop c.ahead c.rcv_nxt (deliver c);
+        (* A gap was filled, in whole or in part: at once (RFC 5681 section 4.2). *)
+        c.ack_now <- true);
+      hold env (received_cost c + ahead_cost c - cost);
+      c.octets_received <- c.octets_received + n;
+      env.stats.octets_in <- env.stats.octets_in + n;
+      tune_receive_buffer env c n;
+      if n >= c.rcv_mss then c.rcv_mss <- min n (max c.mss 536);
+      if Flags.has h.flags Flags.psh then c.pushed <- true;
+      c.notify Readable)
+    else
+      let cost = ahead_cost c in
+      let held = Reassembly.insert c.ahead ~seq view ~max_ranges:env.config.max_ranges in
+      hold env (ahead_cost c - cost);
+      if held = 0 then
+        if c.sack_ok && Reassembly.range_at c.ahead seq <> None then
+          c.dsack <- Some (seq, Seq.add seq n)
+        else env.stats.memory_drops <- env.stats.memory_drops + 1;
+      c.ahead_last <- seq;
+      (* Each segment ahead of a gap is acknowledged by itself: the sender counts (RFC 5681 section
+         3.2). *)
+      Output.ack env c)
+
+(* The peer's FIN has been reached: everything before it was delivered. *)
+let peer_closed env c =
+  c.rcv_nxt <- Seq.add c.rcv_nxt 1;
+  c.ack_now <- true;
+  c.fin_known <- false;
+  (match c.state with
+  | Syn_received | Established -> c.state <- Close_wait
+  | Fin_wait_1 -> c.state <- Closing
+  | Fin_wait_2 ->
+      c.state <- Time_wait;
+      c.wait_at <- env.now + env.config.time_wait;
+      c.keep_at <- max_int;
+      arm env c
+  | Close_wait | Closing | Last_ack | Time_wait | Syn_sent | Closed -> ());
+  c.notify Readable
+
+let check_fin env c (h : Wire.t) length =
+  (if Flags.has h.flags Flags.fin then
+     match c.state with
+     | Syn_received | Established | Fin_wait_1 | Fin_wait_2 ->
+         let at = Seq.add h.seq length in
+         if not c.fin_known then (
+           c.fin_known <- true;
+           c.fin_at <- at)
+     | Close_wait | Closing | Last_ack | Time_wait | Syn_sent | Closed -> ());
+  if c.fin_known && c.fin_at = c.rcv_nxt then peer_closed env c
+
+(* ---- Acknowledgement ---- *)
+
+(* Our FIN has been acknowledged. *)
+let fin_acked env c =
+  match c.state with
+  | Fin_wait_1 ->
+      c.state <- Fin_wait_2;
+      (* Nobody reads any more: do not wait for ever for a FIN that may never come. *)
+      if c.read_shut then (
+        c.wait_at <- env.now + env.config.time_wait;
+        arm env c)
+  | Closing ->
+      c.state <- Time_wait;
+      c.keep_at <- max_int;
+      c.wait_at <- env.now + env.config.time_wait;
+      arm env c
+  | Last_ack -> finish env c `Closed
+  | Syn_sent | Syn_received | Established | Fin_wait_2 | Close_wait | Time_wait | Closed -> ()
+
+let acknowledgement env c (h : Wire.t) ~length =
+  if Seq.gt h.ack c.snd_nxt then (
+    (* Of something not sent yet. *)
+    challenge env c;
+    false)
+  else if Seq.lt h.ack (Seq.add c.snd_una (-max c.snd_wnd_max 0xffff)) then (
+    (* RFC 5961 section 5.2: too old to be true. *)
+    challenge env c;
+    false)
+  else (
+    if Seq.geq h.ack c.snd_una then (
+      if c.ecn && Flags.has h.flags Flags.ece then Recovery.congestion_echo env c;
+      Recovery.acked env c h ~payload:length;
+      if c.fin_sent && c.snd_una = c.snd_nxt then fin_acked env c);
+    true)
+
+let reset_arrived env c (h : Wire.t) =
+  env.stats.resets_in <- env.stats.resets_in + 1;
+  match c.state with
+  | Syn_received when not c.passive -> finish env c `Refused
+  | Syn_received -> finish env c `Reset
+  | Established | Fin_wait_1 | Fin_wait_2 | Close_wait -> finish env c `Reset
+  | Closing | Last_ack -> finish env c `Closed
+  | Time_wait ->
+      (* RFC 1337: a stray reset must not end TIME-WAIT early. *)
+      ()
+  | Syn_sent | Closed -> ignore h
+
+let in_order env c (h : Wire.t) view ~ce =
+  let length = Cstruct.length view in
+  (* ECN: congestion seen is echoed until the peer says that it has reacted. *)
+  if c.ecn then (
+    if Flags.has h.flags Flags.cwr then c.ecn_echo <- false;
+    if ce then (
+      env.stats.ecn_marks_in <- env.stats.ecn_marks_in + 1;
+      if not c.ecn_echo then c.ack_now <- true;
+      c.ecn_echo <- true));
+  (* RFC 7323 section 4.3: the timestamp to echo is that of the segment that we acknowledge next. *)
+  if
+    c.ts_ok && h.options.ts_value >= 0 && Seq.leq h.seq c.last_ack_sent
+    && Seq.geq h.options.ts_value c.ts_recent
+  then (
+    c.ts_recent <- h.options.ts_value;
+    c.ts_recent_at <- env.now);
+  c.heard <- env.now;
+  c.keep_probes <- 0;
+  if not (Flags.has h.flags Flags.ack) then ()
+  else (
+    if c.state = Syn_received then
+      if Seq.gt h.ack c.snd_una && Seq.leq h.ack c.snd_nxt then (
+        syn_acked env c h.ack;
+        established env c h)
+      else (
+        env.stats.resets_out <- env.stats.resets_out + 1;
+        env.transmit ~src:c.local ~dst:c.remote ~ect:false
+          {
+            Wire.src_port = c.local_port;
+            dst_port = c.remote_port;
+            seq = h.ack;
+            ack = 0;
+            flags = Flags.rst;
+            window = 0;
+            urgent = 0;
+            options = Wire.no_options;
+            header_length = 20;
+          }
+          [] ~length:0 ~segment_size:0);
+    if c.state <> Syn_received && acknowledgement env c h ~length then (
+      (* Urgent data is ordinary data here: the pointer is not looked at (RFC 6093 section 6). *)
+      (if length > 0 then
+         match c.state with
+         | Established | Fin_wait_1 | Fin_wait_2 -> payload env c h view
+         | Close_wait | Closing | Last_ack | Time_wait ->
+             (* After the peer's FIN there is nothing new. *)
+             ()
+         | Syn_sent | Syn_received | Closed -> ());
+      if c.state <> Closed then (
+        check_fin env c h length;
+        touch env c)))
+
+let segment env c (h : Wire.t) view ~ce =
+  match c.state with
+  | Closed -> ()
+  | Syn_sent -> syn_sent env c h
+  | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack
+  | Time_wait ->
+      let length = Cstruct.length view in
+      let syn = Flags.has h.flags Flags.syn and fin = Flags.has h.flags Flags.fin in
+      let seq_length = length + Bool.to_int syn + Bool.to_int fin in
+      let rst = Flags.has h.flags Flags.rst in
+      if (not rst) && old_timestamp env c h then (
+        env.stats.paws_drops <- env.stats.paws_drops + 1;
+        unacceptable env c ~seq:h.seq ~length:seq_length)
+      else if rst then (
+        if
+          (* RFC 5961 section 3.2: exactly the next octet, or a challenge. *)
+          h.seq = c.rcv_nxt
+        then reset_arrived env c h
+        else if acceptable c ~seq:h.seq ~length:0 then challenge env c)
+      else if syn && c.state = Syn_received && h.seq = c.irs then
+        (* Our SYN-ACK was lost: again. *)
+        if Flags.has h.flags Flags.ack then (
+          if h.ack = c.snd_nxt then (
+            (* The other half of a simultaneous open. *)
+            syn_acked env c h.ack;
+            established env c h;
+            c.ack_now <- true))
+        else Output.syn env c
+      else if not (acceptable c ~seq:h.seq ~length:seq_length) then (
+        (* The acknowledgement of a segment whose data is old, or beyond a closed window, still
+           counts (RFC 9293 section 3.10.7.4). *)
+        if
+          c.state <> Syn_received && Flags.has h.flags Flags.ack && (not syn)
+          && Seq.geq h.ack c.snd_una && Seq.leq h.ack c.snd_nxt
+          && Output.advertised c = 0
+          && h.seq = c.rcv_nxt
+        then (
+          c.heard <- env.now;
+          ignore (acknowledgement env c h ~length : bool));
+        if c.state = Time_wait && fin then c.wait_at <- env.now + env.config.time_wait;
+        if c.state <> Closed then unacceptable env c ~seq:h.seq ~length:seq_length)
+      else if syn then
+        (* RFC 5961 section 4.2: whatever the sequence number. *)
+        challenge env c
+      else in_order env c h view ~ce

@@ -1,0 +1,339 @@
+open Tcb
+module Wire = Mirust_wire.Tcp
+module Flags = Wire.Flags
+
+(* ---- The receive window ---- *)
+
+(* Room for what the peer may send: what the reader has not taken counts, with its overhead, and so
+   does what all connections hold together. *)
+let room env c =
+  let free = max 0 (c.receive_buffer - received_cost c) in
+  if env.memory < env.config.memory_max then free
+  else if c.received_octets = 0 && Reassembly.is_empty c.ahead then min free (2 * c.mss)
+  else 0
+
+let advertised c = max 0 (Seq.diff c.rcv_adv c.rcv_nxt)
+
+(* The window field, and the right edge that goes with it. The edge never moves left (RFC 9293,
+   MUST-34 is the peer's to cope with, SHLD-14 ours to keep), and right only by a worthwhile step. *)
+let window env c =
+  let old = advertised c in
+  let free = room env c in
+  let gain = free - old in
+  let step = min (c.receive_buffer / 2) c.rcv_mss in
+  let octets = if gain >= step && gain > 0 then free else old in
+  let unit = 1 lsl c.rcv_shift in
+  (* Rounded down where the edge moves, up where it must stay. *)
+  let field =
+    if octets > old then max ((old + unit - 1) lsr c.rcv_shift) (octets lsr c.rcv_shift)
+    else (old + unit - 1) lsr c.rcv_shift
+  in
+  let field = min 0xffff field in
+  c.rcv_adv <- Seq.max c.rcv_adv (Seq.add c.rcv_nxt (field lsl c.rcv_shift));
+  field
+
+let window_update_due c =
+  let free = max 0 (c.receive_buffer - received_cost c) in
+  free - advertised c >= min (c.receive_buffer / 2) (4 * c.rcv_mss)
+
+(* ---- One segment ---- *)
+
+(* The blocks in the order of RFC 2018 section 4: the range that changed last, then the others, the
+   highest first; a duplicate (RFC 2883) before all. *)
+let sack_blocks c ~most =
+  if not c.sack_ok then []
+  else
+    let ahead =
+      if Reassembly.is_empty c.ahead then []
+      else
+        match Reassembly.range_at c.ahead c.ahead_last with
+        | None -> List.rev (Reassembly.ranges c.ahead)
+        | Some ((left, _) as recent) ->
+            recent :: List.filter (fun (l, _) -> l <> left) (List.rev (Reassembly.ranges c.ahead))
+    in
+    let all = match c.dsack with None -> ahead | Some block -> block :: ahead in
+    List.filteri (fun i _ -> i < most) all
+
+let send env c ~seq ~flags ~options payload ~length =
+  let syn = Flags.has flags Flags.syn in
+  let window =
+    (* The window of a SYN is never scaled (RFC 7323 section 2.2). *)
+    if syn then (
+      let w = min 0xffff (max 0 (c.receive_buffer - received_cost c)) in
+      c.rcv_adv <- Seq.max c.rcv_adv (Seq.add c.rcv_nxt w);
+      w)
+    else window env c
+  in
+  let acks = Flags.has flags Flags.ack in
+  let flags = if acks && c.ecn_echo && not syn then flags lor Flags.ece else flags in
+  let header =
+    {
+      Wire.src_port = c.local_port;
+      dst_port = c.remote_port;
+      seq;
+      ack = (if acks then c.rcv_nxt else 0);
+      flags;
+      window;
+      urgent = 0;
+      options;
+      header_length = 20 + Wire.options_length options;
+    }
+  in
+  if acks then (
+    c.last_ack_sent <- c.rcv_nxt;
+    c.ack_now <- false;
+    c.pushed <- false;
+    c.ack_at <- max_int;
+    c.dsack <- None;
+    if c.quick_acks > 0 then c.quick_acks <- c.quick_acks - 1);
+  let stats = env.stats in
+  let packets = if length <= c.mss then 1 else (length + c.mss - 1) / c.mss in
+  stats.segments_out <- stats.segments_out + packets;
+  stats.octets_out <- stats.octets_out + length;
+  c.last_sent <- env.now;
+  (* RFC 3168 sections 6.1.1 and 6.1.5: neither SYNs nor retransmissions nor pure acknowledgements are
+     ECN-capable. *)
+  let ect = c.ecn && length > 0 && (not syn) && seq = c.snd_nxt in
+  env.transmit ~src:c.local ~dst:c.remote ~ect header payload ~length
+    ~segment_size:(if length > c.mss then c.mss else 0)
+
+let plain_options env c =
+  if c.ts_ok then { Wire.no_options with ts_value = timestamp env c; ts_echo = c.ts_recent }
+  else Wire.no_options
+
+let ack_options env c =
+  let options = plain_options env c in
+  if c.dsack = None && Reassembly.is_empty c.ahead then options
+  else { options with sack = sack_blocks c ~most:(if c.ts_ok then 3 else 4) }
+
+let ack env c = send env c ~seq:c.snd_nxt ~flags:Flags.ack ~options:(ack_options env c) [] ~length:0
+
+let window_probe env c =
+  send env c ~seq:(Seq.add c.snd_una (-1)) ~flags:Flags.ack ~options:(ack_options env c) []
+    ~length:0
+
+let reset env c =
+  env.stats.resets_out <- env.stats.resets_out + 1;
+  let flags = if synchronized c || c.state = Syn_received then Flags.(rst lor ack) else Flags.rst in
+  send env c ~seq:c.snd_nxt ~flags ~options:Wire.no_options [] ~length:0
+
+(* ---- The retransmission timer ---- *)
+
+(* RFC 8985 section 7.2. The probe comes when an answer is overdue by a round trip, and allows for
+   the peer's delayed acknowledgement where there is only one segment to acknowledge. *)
+let probe_delay env c =
+  let srtt = Rtt.srtt c.rtt in
+  if srtt = 0 then max_int
+  else
+    let delay = (2 * srtt) + (2 * ms) in
+    if Flight.octets_at_most c.flight c.mss then delay + env.config.delayed_ack else delay
+
+let arm_rexmit env c =
+  if Flight.is_empty c.flight then (
+    c.rexmit <- Idle;
+    c.rexmit_at <- max_int)
+  else
+    let rto = Rtt.timeout c.rtt in
+    let delay = probe_delay env c in
+    if c.sack_ok && (not c.probe) && c.phase <> Loss && synchronized c && delay < rto then (
+      c.rexmit <- Probe;
+      c.rexmit_at <- env.now + delay)
+    else (
+      c.rexmit <- Rto;
+      c.rexmit_at <- env.now + rto);
+    arm env c
+
+(* ---- Data ---- *)
+
+let emit_piece env c (p : Flight.piece) =
+  let flags = Flags.ack in
+  let flags = if p.fin then flags lor Flags.fin else flags in
+  let flags =
+    if p.len > 0 && (p.fin || Sendq.octets c.unsent = 0) then flags lor Flags.psh else flags
+  in
+  let flags =
+    if c.ecn_cwr && p.sends = 1 && p.len > 0 then (
+      c.ecn_cwr <- false;
+      flags lor Flags.cwr)
+    else flags
+  in
+  let options =
+    if p.len + 20 <= c.mss && p.len < c.mss then ack_options env c else plain_options env c
+  in
+  (* SACK blocks need up to 36 octets more than [mss] allows for. *)
+  let options =
+    if p.len + (4 + (8 * List.length options.sack)) > c.mss then { options with sack = [] }
+    else options
+  in
+  send env c ~seq:p.seq ~flags ~options p.payload ~length:p.len
+
+let syn env c =
+  let passive = c.state = Syn_received in
+  let flags = if passive then Flags.(syn lor ack) else Flags.syn in
+  let flags =
+    if passive then if c.ecn then flags lor Flags.ece else flags
+    else if env.config.ecn && c.rexmit <> Rto then flags lor Flags.(ece lor cwr)
+    else flags
+  in
+  let config = env.config in
+  let ts = if passive then c.ts_ok else config.timestamps in
+  let options =
+    {
+      Wire.mss = c.path_mss;
+      window_scale = c.rcv_shift;
+      sack_permitted = (if passive then c.sack_ok else config.sack);
+      sack = [];
+      ts_value = (if ts then timestamp env c else -1);
+      ts_echo = (if passive then c.ts_recent else 0);
+    }
+  in
+  (* A peer that did not offer scaling is not answered with it. *)
+  let options = if c.rcv_shift < 0 then { options with window_scale = -1 } else options in
+  if Flight.is_empty c.flight then (
+    Flight.push c.flight
+      {
+        seq = c.iss;
+        len = 0;
+        syn = true;
+        fin = false;
+        payload = [];
+        sent_at = env.now;
+        sends = 1;
+        sacked = false;
+        lost = false;
+      };
+    c.snd_nxt <- Seq.add c.iss 1)
+  else Flight.mark_sent c.flight (Flight.get c.flight 0) ~now:env.now;
+  let shift = c.rcv_shift in
+  c.rcv_shift <- max 0 shift;
+  send env c ~seq:c.iss ~flags ~options [] ~length:0;
+  c.rcv_shift <- shift;
+  arm_rexmit env c
+
+let resend env c i =
+  let p = Flight.get c.flight i in
+  if p.syn then syn env c
+  else (
+    if p.len > c.mss then Flight.split c.flight i c.mss;
+    let p = Flight.get c.flight i in
+    Flight.mark_sent c.flight p ~now:env.now;
+    c.retransmits <- c.retransmits + 1;
+    env.stats.retransmits <- env.stats.retransmits + 1;
+    if c.undo_stamp < 0 then c.undo_stamp <- timestamp env c;
+    if c.undo_left >= 0 then c.undo_left <- c.undo_left + 1;
+    if c.phase = Fast then c.prr_out <- c.prr_out + p.len;
+    emit_piece env c p)
+
+(* Sends the next [n] octets as one piece, with the FIN if it is next. *)
+let send_piece env c n =
+  let payload = Sendq.take c.unsent n in
+  let fin = c.closing && (not c.fin_sent) && Sendq.octets c.unsent = 0 in
+  let seq = c.snd_nxt in
+  let p =
+    {
+      Flight.seq;
+      len = n;
+      syn = false;
+      fin;
+      payload;
+      sent_at = env.now;
+      sends = 1;
+      sacked = false;
+      lost = false;
+    }
+  in
+  if Flight.is_empty c.flight then c.progress <- env.now;
+  Flight.push c.flight p;
+  if fin then c.fin_sent <- true;
+  if n mod c.mss <> 0 then c.small_end <- Seq.add seq n;
+  if c.phase = Fast then c.prr_out <- c.prr_out + n;
+  emit_piece env c p;
+  c.snd_nxt <- Flight.seq_end p;
+  c.persist_at <- max_int
+
+let rec resend_lost env c i =
+  if Flight.lost c.flight > 0 && i < Flight.count c.flight && env.can_send () then
+    let p = Flight.get c.flight i in
+    if p.lost then (
+      if in_flight c + min p.len c.mss <= Cc.cwnd c.cc || in_flight c = 0 then (
+        resend env c i;
+        resend_lost env c (i + 1)))
+    else resend_lost env c (i + 1)
+
+let peer_window c = Seq.diff (Seq.add c.snd_una c.snd_wnd) c.snd_nxt
+
+(* Nagle's rule in Minshall's form: a segment that is not full waits only for one that was not full
+   either. A writer of small pieces still sends one per round trip, and a request in two writes is
+   not held up by the peer's delayed acknowledgement of full segments. *)
+let may_send_small c =
+  c.nodelay || c.closing || Seq.leq c.small_end c.snd_una || Flight.is_empty c.flight
+
+let rec send_new env c =
+  let unsent = Sendq.octets c.unsent in
+  if unsent > 0 then (
+    let window = peer_window c in
+    let allowed = min window (Cc.cwnd c.cc - in_flight c) in
+    let n = min unsent allowed in
+    if n >= c.mss then
+      if env.can_send () then (
+        let most = max c.mss (env.config.gso_max / c.mss * c.mss) in
+        let n = min most (n / c.mss * c.mss) in
+        (* A last segment that is not full rides along if it may go at all. *)
+        let n = if unsent <= most && unsent <= allowed && may_send_small c then unsent else n in
+        send_piece env c n;
+        send_new env c)
+      else Queue.push c env.blocked
+    else if n = unsent && n > 0 then (
+      if may_send_small c then
+        if env.can_send () then send_piece env c n else Queue.push c env.blocked)
+    else if n > 0 && n = window && 2 * n >= c.snd_wnd_max then (
+      if
+        (* The sender's side of silly window avoidance (RFC 9293 section 3.8.6.2.1). *)
+        env.can_send ()
+      then send_piece env c n)
+    else if allowed < window then c.cwnd_limited <- true)
+  else if c.closing && not c.fin_sent then send_piece env c 0
+
+let force env c =
+  let window = peer_window c in
+  let n = min c.mss (min (Sendq.octets c.unsent) window) in
+  if n > 0 then (
+    send_piece env c n;
+    true)
+  else false
+
+(* Window closed and nothing under way whose acknowledgement could open it: ask (RFC 9293 section
+   3.8.6.1). *)
+let arm_persist env c =
+  if Sendq.octets c.unsent > 0 && Flight.is_empty c.flight && c.persist_at = max_int then (
+    c.persist_at <- env.now + min env.config.rto_max (Rtt.timeout c.rtt lsl min 20 c.persist_shift);
+    arm env c)
+
+let data env c =
+  let before = c.snd_nxt and resent = c.retransmits in
+  if Flight.is_empty c.flight && env.now - c.last_sent > Rtt.timeout c.rtt then Cc.idle c.cc;
+  if Flight.lost c.flight > 0 then resend_lost env c 0;
+  if Flight.lost c.flight = 0 then send_new env c;
+  if c.snd_nxt <> before || c.retransmits <> resent then (
+    if c.rexmit <> Reorder then arm_rexmit env c)
+  else arm_persist env c
+
+(* Whether to acknowledge what has arrived, at the end of a turn in which the reader has had the
+   chance to answer. Two segments' worth are acknowledged at once (RFC 9293, SHLD-19). So is data that
+   the peer pushed: it has nothing more to send, and may well wait. What is left to delay is the odd
+   segment of a bulk transfer. *)
+let ack_due env c =
+  let waiting = Seq.diff c.rcv_nxt c.last_ack_sent in
+  if waiting <= 0 then ()
+  else if waiting >= 2 * c.rcv_mss || c.quick_acks > 0 || c.pushed then ack env c
+  else if c.ack_at = max_int then (
+    c.ack_at <- env.now + env.config.delayed_ack;
+    arm env c)
+
+let run env c =
+  match c.state with
+  | Closed | Syn_sent | Syn_received -> ()
+  | Time_wait | Fin_wait_2 -> if c.ack_now then ack env c else ack_due env c
+  | Established | Close_wait | Fin_wait_1 | Closing | Last_ack ->
+      data env c;
+      if c.ack_now then ack env c else ack_due env c

@@ -1,0 +1,37 @@
+(** What a connection sends, and when.
+
+    [run] is the only place that decides to send data; it looks at the state as it finds it, so it
+    may be called at any time. *)
+
+(** Sends what the windows allow: first what was lost, then new data, then an acknowledgement if one
+    is due and did not ride on data. *)
+val run : Tcb.env -> Tcb.t -> unit
+
+(** An acknowledgement without data, now. *)
+val ack : Tcb.env -> Tcb.t -> unit
+
+(** The first SYN, or SYN-ACK in SYN-RECEIVED. *)
+val syn : Tcb.env -> Tcb.t -> unit
+
+(** A RST that the peer accepts. *)
+val reset : Tcb.env -> Tcb.t -> unit
+
+(** Sends the piece of this index again, at most one segment of it. *)
+val resend : Tcb.env -> Tcb.t -> int -> unit
+
+(** Sends one segment of new data although the congestion window or Nagle's rule would hold it back,
+    if the peer's window has room: for probes. False if there is nothing to send. *)
+val force : Tcb.env -> Tcb.t -> bool
+
+(** A segment that the peer must answer although it has no room (RFC 9293 section 3.8.6.1): its
+    sequence number is the last that was acknowledged. Also the keepalive probe. *)
+val window_probe : Tcb.env -> Tcb.t -> unit
+
+(** Octets that the peer may still send by our last word. *)
+val advertised : Tcb.t -> int
+
+(** Reading made so much room that the peer should hear of it (RFC 9293 section 3.8.6.2.2). *)
+val window_update_due : Tcb.t -> bool
+
+(** Sets the retransmission timer anew: to a tail loss probe, or to the timeout. *)
+val arm_rexmit : Tcb.env -> Tcb.t -> unit

@@ -1,0 +1,74 @@
+(* Views wait in [front] and [rest]. Small ones are copied to [gather] first, and its filled part
+   becomes a view of its own when something else is queued or the octets are wanted. *)
+type t = {
+  mutable front : Cstruct.t;
+  rest : Cstruct.t Queue.t;
+  mutable queued : int; (* octets in [front] and [rest] *)
+  mutable gather : Cstruct.t;
+  mutable gathered : int;
+}
+
+let create () =
+  {
+    front = Cstruct.empty;
+    rest = Queue.create ();
+    queued = 0;
+    gather = Cstruct.empty;
+    gathered = 0;
+  }
+
+let small = 256
+let gather_size = 2048
+let octets t = t.queued + t.gathered
+
+let enqueue t view =
+  if t.queued = 0 then t.front <- view else Queue.push view t.rest;
+  t.queued <- t.queued + Cstruct.length view
+
+let flush t =
+  if t.gathered > 0 then (
+    enqueue t (Cstruct.sub t.gather 0 t.gathered);
+    t.gather <- Cstruct.shift t.gather t.gathered;
+    t.gathered <- 0)
+
+let push t view =
+  let n = Cstruct.length view in
+  if n > 0 then
+    (* The first view is never copied: a single small write goes out as it is. *)
+    if n < small && octets t > 0 then (
+      if Cstruct.length t.gather - t.gathered < n then (
+        flush t;
+        t.gather <- Cstruct.create_unsafe gather_size);
+      Cstruct.blit view 0 t.gather t.gathered n;
+      t.gathered <- t.gathered + n)
+    else (
+      flush t;
+      enqueue t view)
+
+let next t = t.front <- (if Queue.is_empty t.rest then Cstruct.empty else Queue.pop t.rest)
+
+let rec take_queued t n =
+  if n = 0 then []
+  else
+    let length = Cstruct.length t.front in
+    if length > n then (
+      let view = Cstruct.sub t.front 0 n in
+      t.front <- Cstruct.shift t.front n;
+      t.queued <- t.queued - n;
+      [ view ])
+    else
+      let view = t.front in
+      t.queued <- t.queued - length;
+      next t;
+      view :: take_queued t (n - length)
+
+let take t n =
+  if n > t.queued then flush t;
+  take_queued t n
+
+let clear t =
+  t.front <- Cstruct.empty;
+  Queue.clear t.rest;
+  t.queued <- 0;
+  t.gather <- Cstruct.empty;
+  t.gathered <- 0

@@ -1,0 +1,383 @@
+(* Transmission control blocks: the state of a connection, and what all connections share. The
+   modules [Output], [Recovery], [Timers] and [Input] change it; nothing else does. *)
+
+type state =
+  | Syn_sent
+  | Syn_received
+  | Established
+  | Fin_wait_1
+  | Fin_wait_2
+  | Close_wait
+  | Closing
+  | Last_ack
+  | Time_wait
+  | Closed
+
+let pp_state ppf s =
+  Fmt.string ppf
+    (match s with
+    | Syn_sent -> "SYN-SENT"
+    | Syn_received -> "SYN-RECEIVED"
+    | Established -> "ESTABLISHED"
+    | Fin_wait_1 -> "FIN-WAIT-1"
+    | Fin_wait_2 -> "FIN-WAIT-2"
+    | Close_wait -> "CLOSE-WAIT"
+    | Closing -> "CLOSING"
+    | Last_ack -> "LAST-ACK"
+    | Time_wait -> "TIME-WAIT"
+    | Closed -> "CLOSED")
+
+type reason = [ `Closed | `Refused | `Reset | `Timeout | `Aborted ]
+
+let pp_reason ppf (r : reason) =
+  Fmt.string ppf
+    (match r with
+    | `Closed -> "closed"
+    | `Refused -> "connection refused"
+    | `Reset -> "connection reset by peer"
+    | `Timeout -> "connection timed out"
+    | `Aborted -> "connection aborted")
+
+type event = Connected | Readable | Writable | Ended of reason
+
+type config = {
+  algorithm : Cc.algorithm;
+  timestamps : bool;
+  sack : bool;
+  ecn : bool;
+  receive_buffer : int;
+  receive_buffer_max : int;
+  send_buffer : int;
+  send_buffer_max : int;
+  memory_max : int;
+  max_ranges : int;
+  rto_initial : int;
+  rto_min : int;
+  rto_max : int;
+  user_timeout : int;
+  connect_timeout : int;
+  delayed_ack : int;
+  time_wait : int;
+  time_wait_max : int;
+  backlog : int;
+  gso_max : int;
+}
+
+let ms = 1_000_000
+let second = 1_000_000_000
+
+let default_config =
+  {
+    algorithm = Cubic;
+    timestamps = true;
+    sack = true;
+    ecn = true;
+    receive_buffer = 128 * 1024;
+    receive_buffer_max = 4 * 1024 * 1024;
+    send_buffer = 128 * 1024;
+    send_buffer_max = 4 * 1024 * 1024;
+    memory_max = 64 * 1024 * 1024;
+    max_ranges = 256;
+    rto_initial = second;
+    rto_min = 200 * ms;
+    rto_max = 60 * second;
+    user_timeout = 120 * second;
+    connect_timeout = 75 * second;
+    delayed_ack = 40 * ms;
+    time_wait = 60 * second;
+    time_wait_max = 16384;
+    backlog = 1024;
+    gso_max = 65000;
+  }
+
+type stats = {
+  mutable segments_in : int;
+  mutable segments_out : int;
+  mutable octets_in : int;
+  mutable octets_out : int;
+  mutable active_opens : int;
+  mutable passive_opens : int;
+  mutable failed_attempts : int;
+  mutable resets_in : int;
+  mutable resets_out : int;
+  mutable retransmits : int;
+  mutable timeouts : int;
+  mutable tail_probes : int;
+  mutable recoveries : int;
+  mutable undos : int;
+  mutable dsacks_in : int;
+  mutable challenge_acks : int;
+  mutable paws_drops : int;
+  mutable out_of_window : int;
+  mutable malformed : int;
+  mutable bad_checksum : int;
+  mutable no_connection : int;
+  mutable listen_overflows : int;
+  mutable cookies_sent : int;
+  mutable cookies_ok : int;
+  mutable cookies_bad : int;
+  mutable memory_drops : int;
+  mutable time_wait_dropped : int;
+  mutable keepalive_drops : int;
+  mutable ecn_marks_in : int;
+}
+
+let stats () =
+  {
+    segments_in = 0;
+    segments_out = 0;
+    octets_in = 0;
+    octets_out = 0;
+    active_opens = 0;
+    passive_opens = 0;
+    failed_attempts = 0;
+    resets_in = 0;
+    resets_out = 0;
+    retransmits = 0;
+    timeouts = 0;
+    tail_probes = 0;
+    recoveries = 0;
+    undos = 0;
+    dsacks_in = 0;
+    challenge_acks = 0;
+    paws_drops = 0;
+    out_of_window = 0;
+    malformed = 0;
+    bad_checksum = 0;
+    no_connection = 0;
+    listen_overflows = 0;
+    cookies_sent = 0;
+    cookies_ok = 0;
+    cookies_bad = 0;
+    memory_drops = 0;
+    time_wait_dropped = 0;
+    keepalive_drops = 0;
+    ecn_marks_in = 0;
+  }
+
+type keepalive = { after : int; interval : int; probes : int }
+
+(* Where the sender is with respect to loss: RFC 5681's and RFC 6582's phases. *)
+type phase =
+  | Open
+  | Fast (* fast recovery, until [recover] is acknowledged *)
+  | Loss (* after a retransmission timeout, until [recover] is acknowledged *)
+
+(* What the retransmission timer will do. *)
+type rexmit =
+  | Idle
+  | Rto
+  | Probe
+  (* RFC 8985's TLP *)
+  | Reorder (* RACK's reordering window *)
+
+type t = {
+  local : Ipaddr.t;
+  local_port : int;
+  remote : Ipaddr.t;
+  remote_port : int;
+  hash : int;
+  mutable state : state;
+  mutable notify : event -> unit;
+  mutable timer : t Wheel.timer option;
+  mutable dirty : bool; (* is queued for [Engine.flush] *)
+  mutable passive : bool; (* came from a listener, which has not accepted it yet *)
+  (* Sending *)
+  iss : Seq.t;
+  mutable snd_una : Seq.t;
+  mutable snd_nxt : Seq.t;
+  mutable snd_wnd : int; (* octets *)
+  mutable snd_wl1 : Seq.t;
+  mutable snd_wl2 : Seq.t;
+  mutable snd_shift : int;
+  mutable snd_wnd_max : int;
+  mutable mss : int; (* octets of payload in one packet, options taken off *)
+  mutable peer_mss : int; (* what the peer's option said *)
+  mutable path_mss : int; (* what the path carries: MTU less the fixed headers *)
+  unsent : Sendq.t;
+  mutable small_end : Seq.t; (* end of the last segment that was not full *)
+  mutable nodelay : bool;
+  mutable closing : bool; (* a FIN follows what is unsent *)
+  mutable fin_sent : bool;
+  mutable send_buffer : int;
+  mutable blocked_writer : bool; (* wants [Writable] *)
+  flight : Flight.t;
+  (* Loss recovery *)
+  mutable rtt : Rtt.t;
+  mutable cc : Cc.t;
+  mutable phase : phase;
+  mutable recover : Seq.t;
+  mutable dupacks : int;
+  mutable prr_delivered : int;
+  mutable prr_out : int;
+  mutable prr_flight : int;
+  mutable rack_sent : int;
+  mutable rack_end : Seq.t;
+  mutable rack_rtt : int;
+  mutable sacked_end : Seq.t; (* highest octet that was selectively acknowledged *)
+  mutable reordering : bool;
+  mutable reo_mult : int;
+  mutable reo_until : int;
+  mutable undo : Cc.saved option;
+  mutable undo_stamp : int; (* our timestamp at the first retransmission; -1: none yet *)
+  mutable undo_left : int; (* retransmissions not yet shown needless; -1: no undo that way *)
+  mutable probe_end : Seq.t;
+  mutable probe : bool; (* a tail loss probe is unanswered *)
+  mutable probe_retransmit : bool;
+  mutable cwnd_limited : bool;
+  mutable last_sent : int;
+  mutable progress : int; (* when something was last acknowledged *)
+  mutable ecn : bool;
+  mutable ecn_echo : bool; (* we send ECE until the peer's CWR *)
+  mutable ecn_cwr : bool; (* the next new data carries CWR *)
+  mutable ecn_recover : Seq.t;
+  mutable black_hole : int; (* timeouts in a row of full-sized segments (RFC 8899) *)
+  (* Receiving *)
+  mutable irs : Seq.t;
+  mutable rcv_nxt : Seq.t;
+  mutable rcv_adv : Seq.t; (* the right edge that we advertised: it never moves left *)
+  mutable rcv_shift : int;
+  mutable rcv_mss : int; (* the size of the peer's full segments, by observation *)
+  received : Cstruct.t Queue.t;
+  mutable received_octets : int;
+  ahead : Reassembly.t;
+  mutable ahead_last : Seq.t; (* in the range that was added to last *)
+  mutable dsack : (Seq.t * Seq.t) option;
+  mutable fin_at : Seq.t; (* the peer's FIN, when [fin_known] *)
+  mutable fin_known : bool;
+  mutable receive_buffer : int;
+  mutable tune_at : int;
+  mutable tune_octets : int;
+  mutable read_shut : bool; (* nobody will read: data is answered by a reset *)
+  (* Acknowledging *)
+  mutable ack_now : bool;
+  mutable last_ack_sent : Seq.t;
+  mutable quick_acks : int;
+  mutable pushed : bool; (* the peer pushed since our last acknowledgement *)
+  mutable dup_ack_at : int; (* when an unacceptable segment was last answered *)
+  (* Options *)
+  mutable ts_ok : bool;
+  ts_offset : int;
+  mutable ts_recent : int;
+  mutable ts_recent_at : int;
+  mutable sack_ok : bool;
+  (* Timers: ns, [max_int] when off *)
+  mutable rexmit : rexmit;
+  mutable rexmit_at : int;
+  mutable ack_at : int;
+  mutable persist_at : int;
+  mutable persist_shift : int;
+  mutable keep_at : int;
+  mutable wait_at : int; (* TIME-WAIT, orphaned FIN-WAIT-2, or giving up on a handshake *)
+  mutable keepalive : keepalive option;
+  mutable keep_probes : int;
+  mutable user_timeout : int;
+  mutable heard : int; (* when a segment last came *)
+  (* Counters *)
+  mutable retransmits : int;
+  mutable octets_acked : int;
+  mutable octets_received : int;
+}
+
+type transmit =
+  src:Ipaddr.t ->
+  dst:Ipaddr.t ->
+  ect:bool ->
+  Mirust_wire.Tcp.t ->
+  Cstruct.t list ->
+  length:int ->
+  segment_size:int ->
+  unit
+
+type env = {
+  config : config;
+  wheel : t Wheel.t;
+  transmit : transmit;
+  can_send : unit -> bool;
+  stats : stats;
+  mutable now : int;
+  mutable memory : int; (* octets held by all connections *)
+  mutable challenge_window : int;
+  mutable challenges_left : int;
+  dirty : t Queue.t;
+  blocked : t Queue.t; (* could not send because the device was full *)
+  mutable forget : t -> unit; (* takes a closed connection out of the table *)
+}
+
+(* What a received view costs beyond its octets: many small segments hold more than they carry. *)
+let view_overhead = 128
+let hold env n = env.memory <- env.memory + n
+
+let touch env (c : t) =
+  if not c.dirty then (
+    c.dirty <- true;
+    Queue.push c env.dirty)
+
+(* Octets believed to be in the network. Without SACK each duplicate acknowledgement stands for a
+   segment that left it (RFC 6582). *)
+let in_flight c =
+  let n = Flight.in_network c.flight in
+  if c.sack_ok then n else max 0 (n - (c.dupacks * c.mss))
+
+let timestamp env c = ((env.now / ms) + c.ts_offset) land 0xffff_ffff
+
+let synchronized c =
+  match c.state with
+  | Syn_sent | Syn_received | Closed -> false
+  | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait -> true
+
+let earliest c = min (min c.rexmit_at c.ack_at) (min (min c.persist_at c.keep_at) c.wait_at)
+
+(* The wheel's timer may be early, never late: deadlines that only move away cost nothing here, and
+   [Timers.fire] puts it right. *)
+let arm env c =
+  match c.timer with
+  | None -> ()
+  | Some timer ->
+      let due = earliest c in
+      if due < max_int && not (Wheel.pending timer && Wheel.due timer <= due) then
+        Wheel.add env.wheel timer due
+
+let stop_timers env c =
+  c.rexmit <- Idle;
+  c.rexmit_at <- max_int;
+  c.ack_at <- max_int;
+  c.persist_at <- max_int;
+  c.keep_at <- max_int;
+  c.wait_at <- max_int;
+  Option.iter (Wheel.remove env.wheel) c.timer
+
+(* Releases what the connection holds for sending. *)
+let drop_sending env c =
+  hold env (-Flight.octets c.flight);
+  Flight.drop_all c.flight;
+  hold env (-Sendq.octets c.unsent);
+  Sendq.clear c.unsent
+
+let received_cost c = c.received_octets + (view_overhead * Queue.length c.received)
+let ahead_cost c = Reassembly.octets c.ahead + (view_overhead * Reassembly.views c.ahead)
+
+let drop_receiving env c =
+  hold env (-(received_cost c + ahead_cost c));
+  Queue.clear c.received;
+  c.received_octets <- 0;
+  Reassembly.clear c.ahead
+
+(* The end of a connection. What was received in order and not yet read stays readable, unless the
+   connection was torn down. *)
+let finish env c (reason : reason) =
+  match c.state with
+  | Closed -> ()
+  | Syn_sent | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing
+  | Last_ack | Time_wait ->
+      (match c.state with
+      | Syn_sent | Syn_received -> env.stats.failed_attempts <- env.stats.failed_attempts + 1
+      | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait | Closed
+        ->
+          ());
+      c.state <- Closed;
+      stop_timers env c;
+      drop_sending env c;
+      if reason <> `Closed || c.read_shut then drop_receiving env c;
+      env.forget c;
+      c.notify (Ended reason)

@@ -1,0 +1,71 @@
+open Tcb
+
+(* A time without any progress, not a number of tries, decides when to give up (RFC 9293 section
+   3.8.3): what a try is worth depends on the back-off. *)
+let out_of_patience env c =
+  match c.state with
+  | Syn_sent | Syn_received -> false (* [wait_at] *)
+  | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait | Closed ->
+      env.now - c.progress >= c.user_timeout
+
+let retransmission env c =
+  match c.rexmit with
+  | Idle -> c.rexmit_at <- max_int
+  | Probe -> Recovery.probe env c
+  | Reorder -> Recovery.reorder_timeout env c
+  | Rto ->
+      if out_of_patience env c then (
+        Output.reset env c;
+        finish env c `Timeout)
+      else Recovery.timeout env c
+
+(* The window is closed. As long as the peer answers, it may stay closed; one that has gone silent is
+   given up like any other. *)
+let persist env c =
+  c.persist_at <- max_int;
+  if env.now - c.heard >= c.user_timeout then (
+    Output.reset env c;
+    finish env c `Timeout)
+  else (
+    c.persist_shift <- min 20 (c.persist_shift + 1);
+    (* A window smaller than a segment has been open for long enough. *)
+    if not (Output.force env c) then Output.window_probe env c else Output.arm_rexmit env c;
+    touch env c)
+
+let keepalive env c =
+  c.keep_at <- max_int;
+  match c.keepalive with
+  | None -> ()
+  | Some k ->
+      let idle = env.now - c.heard in
+      if idle < k.after && c.keep_probes = 0 then c.keep_at <- c.heard + k.after
+      else if c.keep_probes >= k.probes then (
+        env.stats.keepalive_drops <- env.stats.keepalive_drops + 1;
+        Output.reset env c;
+        finish env c `Timeout)
+      else (
+        c.keep_probes <- c.keep_probes + 1;
+        Output.window_probe env c;
+        c.keep_at <- env.now + k.interval)
+
+let waited env c =
+  c.wait_at <- max_int;
+  match c.state with
+  | Syn_sent | Syn_received -> finish env c `Timeout
+  | Time_wait -> finish env c `Closed
+  | Fin_wait_2 ->
+      (* An orphan: the peer never closed its half. *)
+      finish env c `Closed
+  | Established | Fin_wait_1 | Close_wait | Closing | Last_ack | Closed -> ()
+
+let fire env c =
+  let now = env.now in
+  if c.rexmit_at <= now then retransmission env c;
+  if c.persist_at <= now then persist env c;
+  if c.keep_at <= now then keepalive env c;
+  if c.wait_at <= now then waited env c;
+  if c.ack_at <= now then (
+    c.ack_at <- max_int;
+    c.ack_now <- true;
+    touch env c);
+  arm env c

@@ -1,0 +1,152 @@
+let tick_bits = 20
+let slot_bits = 5
+let slots = 1 lsl slot_bits
+let levels = 5
+let horizon = (1 lsl (slot_bits * levels)) - 1
+
+(* Timers of a slot form a ring through a sentinel, which carries no value: so that links need no
+   option, a timer's value is the only thing that is wrapped. *)
+type 'a timer = {
+  value : 'a option;
+  mutable due : int;
+  mutable tick : int;
+  mutable where : int; (* index of its slot in [heads]; -1: not pending *)
+  mutable prev : 'a timer;
+  mutable next : 'a timer;
+}
+
+type 'a t = {
+  mutable now_tick : int; (* the last tick whose timers have fired *)
+  heads : 'a timer array; (* [levels * slots] sentinels *)
+  occupied : int array; (* of a level; bit [s] is set when its slot [s] holds a timer *)
+  mutable length : int;
+}
+
+let make value =
+  let rec timer = { value; due = 0; tick = 0; where = -1; prev = timer; next = timer } in
+  timer
+
+let timer v = make (Some v)
+
+let create ~now =
+  {
+    now_tick = now asr tick_bits;
+    heads = Array.init (levels * slots) (fun _ -> make None);
+    occupied = Array.make levels 0;
+    length = 0;
+  }
+
+let pending timer = timer.where >= 0
+let due timer = timer.due
+let length t = t.length
+
+let unlink t timer =
+  timer.prev.next <- timer.next;
+  timer.next.prev <- timer.prev;
+  timer.prev <- timer;
+  timer.next <- timer;
+  let where = timer.where in
+  timer.where <- -1;
+  let head = t.heads.(where) in
+  if head.next == head then
+    let level = where / slots in
+    t.occupied.(level) <- t.occupied.(level) land lnot (1 lsl (where mod slots))
+
+let rec level_of delta level =
+  if delta < 1 lsl (slot_bits * (level + 1)) then level else level_of delta (level + 1)
+
+let link t timer =
+  (* Distances on a level run from 1 to [slots]. *)
+  let level = level_of (timer.tick - t.now_tick - 1) 0 in
+  let slot = (timer.tick lsr (slot_bits * level)) land (slots - 1) in
+  let where = (level * slots) + slot in
+  let head = t.heads.(where) in
+  timer.where <- where;
+  timer.prev <- head.prev;
+  timer.next <- head;
+  head.prev.next <- timer;
+  head.prev <- timer;
+  t.occupied.(level) <- t.occupied.(level) lor (1 lsl slot)
+
+let remove t timer =
+  if pending timer then (
+    unlink t timer;
+    t.length <- t.length - 1)
+
+let add t timer due =
+  if pending timer then unlink t timer else t.length <- t.length + 1;
+  timer.due <- due;
+  (* Rounded up, so that it does not fire early. *)
+  let tick = ((due - 1) asr tick_bits) + 1 in
+  timer.tick <- max (t.now_tick + 1) (min tick (t.now_tick + horizon));
+  link t timer
+
+(* The index of the lowest bit set in a 32-bit word, by a de Bruijn multiplication. *)
+let lowest_bit =
+  let hash word = (word * 0x077cb531 land 0xffffffff) lsr 27 in
+  let table = Bytes.create 32 in
+  for i = 0 to 31 do
+    Bytes.set_uint8 table (hash (1 lsl i)) i
+  done;
+  fun word -> Bytes.get_uint8 table (hash (word land -word))
+
+(* The tick at which the next occupied slot of [level] begins. The slot of [now_tick] itself is
+   empty on every level, so what is found at its index is a full turn ahead. *)
+let next_tick t level =
+  let word = t.occupied.(level) in
+  if word = 0 then max_int
+  else
+    let shift = slot_bits * level in
+    let first = (t.now_tick lsr shift) + 1 in
+    let turn = first land (slots - 1) in
+    let rotated = (word lsr turn) lor (word lsl (slots - turn)) land 0xffffffff in
+    (first + lowest_bit rotated) lsl shift
+
+(* The level whose next slot begins first; of several the highest, whose timers may be due in the
+   same tick and must come down before that tick fires. *)
+let first_level t =
+  let best = ref 0 and best_tick = ref max_int in
+  for level = 0 to levels - 1 do
+    let tick = next_tick t level in
+    if tick <= !best_tick then (
+      best := level;
+      best_tick := tick)
+  done;
+  (!best, !best_tick)
+
+let next t =
+  if t.length = 0 then max_int
+  else
+    let _, tick = first_level t in
+    tick lsl tick_bits
+
+let rec cascade t head =
+  let timer = head.next in
+  if timer != head then (
+    unlink t timer;
+    link t timer;
+    cascade t head)
+
+let rec fire t head f =
+  let timer = head.next in
+  if timer != head then (
+    unlink t timer;
+    t.length <- t.length - 1;
+    Option.iter f timer.value;
+    fire t head f)
+
+let rec advance_to t target f =
+  let level, tick = if t.length = 0 then (0, max_int) else first_level t in
+  if tick <= target then (
+    let head = t.heads.((level * slots) + ((tick lsr (slot_bits * level)) land (slots - 1))) in
+    if level > 0 then (
+      t.now_tick <- tick - 1;
+      cascade t head)
+    else (
+      (* What [f] adds goes to a later tick, and so not to this slot: the loop ends. *)
+      t.now_tick <- tick;
+      fire t head f);
+    advance_to t target f)
+  else t.now_tick <- max t.now_tick target
+
+let advance t ~now f = advance_to t (now asr tick_bits) f

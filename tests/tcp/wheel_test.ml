@@ -1,0 +1,64 @@
+(* The wheel against a sorted list, with random timers over all its levels. *)
+
+open Mirust_tcp
+
+let tick = 1 lsl 20
+
+let random_against_model seed () =
+  let rng = Random.State.make [| seed |] in
+  let now = ref (Random.State.full_int rng (1 lsl 50)) in
+  let wheel = Wheel.create ~now:!now in
+  let timers = Array.init 200 (fun i -> Wheel.timer i) in
+  let model = Hashtbl.create 200 in
+  for _ = 1 to 5000 do
+    (match Random.State.int rng 4 with
+    | 0 | 1 ->
+        let i = Random.State.int rng 200 in
+        let due = !now + Random.State.full_int rng (1 lsl (10 + Random.State.int rng 34)) in
+        Wheel.add wheel timers.(i) due;
+        Hashtbl.replace model i due
+    | 2 ->
+        let i = Random.State.int rng 200 in
+        Wheel.remove wheel timers.(i);
+        Hashtbl.remove model i
+    | _ ->
+        now := !now + Random.State.full_int rng (1 lsl (10 + Random.State.int rng 32));
+        let earliest = Hashtbl.fold (fun _ due acc -> min due acc) model max_int in
+        if earliest < max_int && Wheel.next wheel > ((earliest / tick) + 2) * tick then
+          Alcotest.failf "next %d is after the first timer %d" (Wheel.next wheel) earliest;
+        Wheel.advance wheel ~now:!now (fun i ->
+            match Hashtbl.find_opt model i with
+            | None -> Alcotest.failf "timer %d fired, but was not pending" i
+            | Some due ->
+                if due > !now then Alcotest.failf "timer %d fired %d ns early" i (due - !now);
+                Hashtbl.remove model i);
+        Hashtbl.iter
+          (fun i due ->
+            if due + (2 * tick) <= !now then Alcotest.failf "timer %d is %d ns late" i (!now - due))
+          model);
+    Alcotest.(check int) "pending" (Hashtbl.length model) (Wheel.length wheel)
+  done
+
+let added_while_firing () =
+  let wheel = Wheel.create ~now:0 in
+  let fired = ref 0 in
+  let rec timer = lazy (Wheel.timer ())
+  and f () =
+    incr fired;
+    Wheel.add wheel (Lazy.force timer) 0
+  in
+  Wheel.add wheel (Lazy.force timer) 0;
+  Wheel.advance wheel ~now:(5 * tick) f;
+  (* Re-armed for the past: once a tick, not for ever. *)
+  Alcotest.(check int) "fired" 5 !fired
+
+let () =
+  Alcotest.run "wheel"
+    [
+      ( "wheel",
+        Alcotest.test_case "timer added while firing waits a tick" `Quick added_while_firing
+        :: List.init 20 (fun seed ->
+               Alcotest.test_case
+                 (Printf.sprintf "model, seed %d" seed)
+                 `Quick (random_against_model seed)) );
+    ]
