@@ -1,7 +1,7 @@
 //! The heap as a value, over RAM that belongs to the test.
 //!
-//! Miri needs `MIRIFLAGS=-Zmiri-disable-stacked-borrows` for these: `dlmalloc` points into itself,
-//! which Stacked Borrows does not allow.
+//! Miri needs `MIRIFLAGS="-Zmiri-disable-stacked-borrows -Zmiri-ignore-leaks"` for these: `dlmalloc`
+//! points into itself, which Stacked Borrows does not allow, and the RAM is never given back.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;

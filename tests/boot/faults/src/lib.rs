@@ -1,6 +1,7 @@
 //! An image that fails in the way its command line asks for.
 #![cfg(feature = "xen")]
 
+mod memory;
 mod standins;
 
 use mirust_rt::boot;
@@ -34,6 +35,10 @@ extern "C-unwind" fn mirust_main() -> i32 {
         "avx" => avx(),
         "module" => module(),
         "memory" => memory(),
+        "address space" => memory::address_space(),
+        "reserved page" => memory::reserved_page(),
+        "read-only page" => memory::read_only_page(),
+        "decommitted page" => memory::decommitted_page(),
         "clock" => clock(),
         "fault in report" => fault_in_report(),
         "heap exhaustion" => heap_exhaustion(),
