@@ -1,18 +1,22 @@
 //! Connects the runtime to what the image stands on: Xen, or QEMU's bare machine.
 
 use super::bare::BareMachine;
+use super::paging::ActiveTables;
 use super::{clock, end};
 use crate::platform::Platform;
 use crate::xen::hypercall::Xen;
 use crate::xen::hypervisor::EndReason;
-use crate::{diag, domain};
+use crate::{diag, domain, xen};
 
-/// Clocks, poll, log, and how the domain ends. There is a heap already.
+/// Clocks, poll, console, log, and how the domain ends. There is a heap already.
 pub(super) fn init() {
     let platform: &'static dyn Platform = match Xen::detect() {
-        Some(_) => {
+        Some(hypervisor) => {
             end::set_end(end_on_xen);
-            &BareMachine
+            match xen::init(hypervisor, &mut ActiveTables) {
+                Ok(platform) => platform,
+                Err(error) => diag::fatal(format_args!("cannot boot: {error}")),
+            }
         }
         None => {
             clock::calibrate();
@@ -24,6 +28,7 @@ pub(super) fn init() {
     diag::log::init(log::LevelFilter::Info);
     #[cfg(feature = "libc")]
     crate::libc::host::set(&HOST);
+    xen::spawn_drivers();
 }
 
 fn monotonic_ns() -> u64 {
@@ -36,8 +41,11 @@ fn end_on_xen(how: end::End) -> ! {
         end::End::Reboot => EndReason::Reboot,
         end::End::Crash => EndReason::Crash,
     };
+    if xen::present() {
+        xen::end(reason)
+    }
     match Xen::detect() {
-        Some(xen) => crate::xen::sched::end(xen, reason),
+        Some(hypervisor) => xen::sched::end(hypervisor, reason),
         None => super::cpu::halt(),
     }
 }
