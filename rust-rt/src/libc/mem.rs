@@ -252,10 +252,25 @@ unsafe extern "C" {
     fn memset(dst: *mut c_void, byte: c_int, n: usize) -> *mut c_void;
 }
 
-/// Compares 16 bytes per turn; the sign is that of the first different byte, taken as unsigned.
 #[cfg_attr(feature = "xen", unsafe(no_mangle))]
-pub(super) unsafe extern "C" fn memcmp(a: *const c_void, b: *const c_void, n: usize) -> c_int {
-    let (a, b) = (a.cast::<u8>(), b.cast::<u8>());
+unsafe extern "C" fn memcmp(a: *const c_void, b: *const c_void, n: usize) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { compare(a.cast(), b.cast(), n) }
+}
+
+/// Zero when the bytes are equal.
+#[cfg_attr(feature = "xen", unsafe(no_mangle))]
+unsafe extern "C" fn bcmp(a: *const c_void, b: *const c_void, n: usize) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { compare(a.cast(), b.cast(), n) }
+}
+
+/// Compares 16 bytes per turn; the sign is that of the first different byte, taken as unsigned.
+///
+/// # Safety
+///
+/// `n` bytes are readable at both.
+unsafe fn compare(a: *const u8, b: *const u8, n: usize) -> c_int {
     let mut i = 0;
     while i + 16 <= n {
         // SAFETY: the caller vouches for `n` bytes at both pointers and `i + 16 <= n`; the loads
@@ -280,13 +295,6 @@ pub(super) unsafe extern "C" fn memcmp(a: *const c_void, b: *const c_void, n: us
         i += 1;
     }
     0
-}
-
-/// Zero when the bytes are equal.
-#[cfg_attr(feature = "xen", unsafe(no_mangle))]
-unsafe extern "C" fn bcmp(a: *const c_void, b: *const c_void, n: usize) -> c_int {
-    // SAFETY: the contract is the same.
-    unsafe { memcmp(a, b, n) }
 }
 
 /// `memcpy` of a fortified caller, which knows how many bytes the destination has.

@@ -5,5 +5,8 @@ mod asm;
 pub mod errno;
 pub mod host;
 mod mem;
+mod printf;
 mod process;
 pub(crate) mod random;
+mod stdio;
+mod string;
