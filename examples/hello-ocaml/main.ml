@@ -1,0 +1,15 @@
+(* A unikernel in OCaml alone: the runtime below it is Rust, but no Rust of its own. *)
+
+open Lwt.Infix
+open Mirust
+
+let name =
+  let doc = "Whom to greet." in
+  Bootvar.register Cmdliner.Arg.(value & opt string "world" & info [ "name" ] ~doc)
+
+let hello () =
+  Printf.printf "Hello %s\n%!" (name ());
+  Time.ns 20_000_000L >|= fun () ->
+  Printf.printf "%Ld ms after boot\n%!" (Int64.div (Mclock.elapsed_ns ()) 1_000_000L)
+
+let () = Main.run (hello ())
