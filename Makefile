@@ -29,3 +29,40 @@ test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 .PHONY: test-boot
 test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/boot/run
+
+# Applications: an example of this repository, or a directory anywhere.
+EXAMPLE ?= hello
+APP ?= examples/$(EXAMPLE)
+
+.PHONY: xen unix
+xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
+	@$(ENV) ffi/link/build xen $(APP)
+unix: ## Builds build/unix/NAME, the same program as a Linux process
+	@$(ENV) ffi/link/build unix $(APP)
+
+# The crates whose tests need no OCaml runtime; `dune test` has the others.
+RUST_TESTS := -p mirust-rt -p mirust --no-default-features --features mirust-rt/libc
+
+.PHONY: test-unit bench
+test-unit: ## Tests that need neither Xen nor QEMU, of both languages
+	@$(ENV) cargo test --quiet $(RUST_TESTS)
+	@$(ENV) cargo test --quiet -p mirust-header
+	@$(ENV) dune test
+bench: ## What a call from one language to the other costs
+	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe
+	@$(ENV) ./_build/default/tests/ocaml/bench.exe
+
+.PHONY: header fmt lint doc clean
+header: ## Regenerates ffi/include/mirust.h
+	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-header
+fmt: ## Formats all sources
+	@$(ENV) cargo fmt --all
+	@$(ENV) dune fmt 2>/dev/null || true
+lint: ## Clippy, and whether everything is formatted
+	@$(ENV) cargo fmt --all --check
+	@$(ENV) cargo clippy --quiet --workspace --exclude mirust-boot-faults --all-targets -- -D warnings
+	@$(ENV) dune build @fmt
+doc: ## The Rust documentation, in target/doc
+	@$(ENV) cargo doc --quiet --no-deps -p mirust -p mirust-rt
+clean: ## Removes everything that was built
+	@rm -rf build _build target

@@ -1,0 +1,1 @@
+//! Holds the C header, the Rust functions and the OCaml externals together. See `tests/`.
