@@ -529,8 +529,9 @@ let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =
   match find t ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
   | Some c when Seq.geq seq c.snd_una && Seq.lt seq c.snd_nxt ->
       let headers = match dst with Ipaddr.V4 _ -> 40 | Ipaddr.V6 _ -> 60 in
-      Recovery.path_mss t.env c (mtu - headers)
-  | Some _ | None -> ()
+      Recovery.path_mss t.env c (mtu - headers);
+      true
+  | Some _ | None -> false
 
 (* ---- Calls ---- *)
 
@@ -655,6 +656,10 @@ let abort t (c : connection) =
   | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack ->
       Output.reset t.env c;
       finish t.env c `Aborted
+
+let abort_all t =
+  iter t (abort t);
+  Hashtbl.reset t.listeners
 
 let close t ~now (c : connection) =
   tick t now;

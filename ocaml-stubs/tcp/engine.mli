@@ -74,7 +74,7 @@ val next : t -> int
 val resume : t -> unit
 
 (** ICMP said that a segment of ours, from [src] to [dst], did not fit into [mtu] octets (RFC 1191,
-    8201). It is believed if [seq] is in flight (RFC 5927). *)
+    8201). It is believed if [seq] is in flight (RFC 5927), and true is the result. *)
 val packet_too_big :
   t ->
   now:int ->
@@ -84,7 +84,7 @@ val packet_too_big :
   dst_port:int ->
   seq:int ->
   mtu:int ->
-  unit
+  bool
 
 (** {1 The user's side} *)
 
@@ -150,8 +150,10 @@ val close : t -> now:int -> connection -> unit
 val abort : t -> connection -> unit
 
 (** Send small segments at once, even when an earlier one is not acknowledged. *)
-val set_nodelay : t -> connection -> bool -> unit
+val abort_all : t -> unit
+(** {!abort} for every connection, and no listener any more. *)
 
+val set_nodelay : t -> connection -> bool -> unit
 val set_keepalive : t -> now:int -> connection -> Tcb.keepalive option -> unit
 val set_user_timeout : connection -> int -> unit
 val state : connection -> Tcb.state

@@ -1,0 +1,603 @@
+open Mirust_mirage_types
+open Mirust_net_env
+module W = Mirust_wire
+module Engine = Mirust_tcp.Engine
+
+let log_src = Logs.Src.create "mirust.tcp" ~doc:"TCP"
+
+module Log = (val Logs.src_log log_src : Logs.LOG)
+
+module type S = sig
+  type error = [ Tcpip.Tcp.error | `Reset | `Aborted | `No_resources ]
+  type write_error = [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources ]
+
+  include
+    Tcpip.Tcp.S
+      with type ipaddr = Ipaddr.t
+       and type error := error
+       and type write_error := write_error
+
+  val try_listen :
+    t ->
+    port:int ->
+    ?backlog:int ->
+    ?keepalive:Tcpip.Tcp.Keepalive.t ->
+    (flow -> unit Lwt.t) ->
+    (unit, [ `In_use ]) result
+
+  val set_nodelay : flow -> bool -> unit
+  val set_keepalive : flow -> Tcpip.Tcp.Keepalive.t option -> unit
+  val set_user_timeout : flow -> int -> unit
+  val abort : flow -> unit
+  val info : flow -> Engine.info
+  val engine : t -> Engine.t
+  val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
+end
+
+(* What the adapter needs of IP: the part of {!Ip_ext.S} that any layer can be made to offer. *)
+module type Output = sig
+  type t
+  type path
+
+  val path : t -> src:Ipaddr.t -> Ipaddr.t -> path option
+  val source : t -> Ipaddr.t -> (Ipaddr.t, unit) result
+  val mtu : t -> Ipaddr.t -> int
+  val lower_mtu : path -> int -> unit
+  val max_segment : path -> int
+
+  val output :
+    path ->
+    tos:int ->
+    gso_size:int ->
+    size:int ->
+    (Cstruct.t -> unit) ->
+    Cstruct.t list ->
+    [ `Sent | `Full | `Lost ]
+
+  val on_room : t -> (unit -> unit) -> unit
+  val flush : t -> unit
+  val on_too_big : t -> (src:Ipaddr.t -> dst:Ipaddr.t -> mtu:int -> Cstruct.t -> unit) -> unit
+end
+
+let checksum_offset = 16
+
+module Over (O : Output) = struct
+  type ipaddr = Ipaddr.t
+  type error = [ Tcpip.Tcp.error | `Reset | `Aborted | `No_resources ]
+  type write_error = [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources ]
+
+  let pp_error ppf : error -> unit = function
+    | #Tcpip.Tcp.error as e -> Tcpip.Tcp.pp_error ppf e
+    | `Reset -> Fmt.string ppf "connection reset by peer"
+    | `Aborted -> Fmt.string ppf "connection aborted"
+    | `No_resources -> Fmt.string ppf "out of memory or of local ports"
+
+  let pp_write_error ppf : write_error -> unit = function
+    | `Closed -> Mirage_flow.pp_write_error ppf `Closed
+    | #error as e -> pp_error ppf e
+
+  (* A segment that the device had no room for. *)
+  type pending = {
+    src : Ipaddr.t;
+    dst : Ipaddr.t;
+    ect : bool;
+    header : W.Tcp.t;
+    payload : Cstruct.t list;
+    gso_size : int;
+  }
+
+  type t = {
+    ip : O.t;
+    mutable engine : Engine.t option;
+    mutable path : O.path option; (* of the last segment, from [path_src] to [path_dst] *)
+    mutable path_src : Ipaddr.t;
+    mutable path_dst : Ipaddr.t;
+    paths : (Ipaddr.t * Ipaddr.t, O.path) Hashtbl.t;
+    pending : pending Queue.t;
+    mutable full : bool;
+    mutable timer : Timer.t option;
+    mutable scheduled : bool;
+    ready : (unit -> unit) Queue.t; (* what events have to wake, outside of the engine *)
+    mutable gone : bool;
+  }
+
+  type flow = {
+    t : t;
+    c : Engine.connection;
+    mutable reader : unit Lwt.u option;
+    mutable readable : unit Lwt.t;
+    mutable writer : unit Lwt.u option;
+    mutable writable : unit Lwt.t;
+    mutable ended : Engine.reason option;
+    mutable closed : bool; (* [close] was called *)
+  }
+
+  let engine t = match t.engine with Some e -> e | None -> assert false
+
+  (* ---- Segments out ---- *)
+
+  let max_paths = 1024
+
+  let path t ~src ~dst =
+    match t.path with
+    | Some _ when Ipaddr.compare t.path_dst dst = 0 && Ipaddr.compare t.path_src src = 0 -> t.path
+    | Some _ | None ->
+        let found =
+          match Hashtbl.find_opt t.paths (src, dst) with
+          | Some _ as found -> found
+          | None ->
+              let found = O.path t.ip ~src dst in
+              Option.iter
+                (fun p ->
+                  if Hashtbl.length t.paths >= max_paths then Hashtbl.reset t.paths;
+                  Hashtbl.replace t.paths (src, dst) p)
+                found;
+              found
+        in
+        t.path <- found;
+        t.path_src <- src;
+        t.path_dst <- dst;
+        found
+
+  (* ECT(0) in the low bits of the traffic class (RFC 3168 section 5). *)
+  let tos ect = if ect then 0x02 else 0
+
+  let send_one p ~ect (header : W.Tcp.t) ~gso_size payload =
+    O.output p ~tos:(tos ect) ~gso_size ~size:header.header_length
+      (fun b -> ignore (W.Tcp.emit header b : int))
+      payload
+
+  (* Cuts what the path's device does not cut itself. PSH and FIN belong to the last piece. *)
+  let rec send_cut p ~ect (h : W.Tcp.t) ~gso_size payload ~length ~most emit =
+    if length <= most then
+      emit p ~ect h ~gso_size:(if length > gso_size then gso_size else 0) payload
+    else
+      let first, rest = Mirust_tcp.Flight.take payload most in
+      let flags = h.flags land lnot W.Tcp.Flags.(psh lor fin) in
+      emit p ~ect { h with flags } ~gso_size:(if most > gso_size then gso_size else 0) first;
+      let h = { h with seq = Mirust_tcp.Seq.add h.seq most } in
+      send_cut p ~ect h ~gso_size rest ~length:(length - most) ~most emit
+
+  let emit_or_keep t p ~ect (header : W.Tcp.t) ~gso_size payload =
+    let keep () =
+      t.full <- true;
+      (* Only what was cut before the device said that it was full comes here. *)
+      if Queue.length t.pending < 256 then
+        Queue.push { src = t.path_src; dst = t.path_dst; ect; header; payload; gso_size } t.pending
+    in
+    if t.full then keep ()
+    else
+      match send_one p ~ect header ~gso_size payload with `Sent | `Lost -> () | `Full -> keep ()
+
+  let transmit t ~src ~dst ~ect (header : W.Tcp.t) payload ~length ~segment_size =
+    match path t ~src ~dst with
+    | None -> ()
+    | Some p ->
+        if segment_size = 0 then emit_or_keep t p ~ect header ~gso_size:0 payload
+        else
+          let most = (O.max_segment p - header.header_length) / segment_size * segment_size in
+          let most = max segment_size most in
+          send_cut p ~ect header ~gso_size:segment_size payload ~length ~most (emit_or_keep t)
+
+  (* ---- Turns ---- *)
+
+  let rec wake t =
+    match Queue.take_opt t.ready with
+    | None -> ()
+    | Some f ->
+        f ();
+        wake t
+
+  let set_timer t =
+    match t.timer with
+    | None -> ()
+    | Some timer ->
+        let next = Engine.next (engine t) in
+        Timer.set timer (if next = max_int then None else Some next)
+
+  let turn t =
+    t.scheduled <- false;
+    if not t.gone then (
+      wake t;
+      Engine.flush (engine t) ~now:(Env.now ());
+      O.flush t.ip;
+      wake t;
+      set_timer t)
+
+  let schedule t =
+    if not t.scheduled then (
+      t.scheduled <- true;
+      Lwt.on_success (Lwt.pause ()) (fun () -> turn t))
+
+  let rec send_pending t =
+    match Queue.peek_opt t.pending with
+    | None -> Engine.resume (engine t)
+    | Some { src; dst; ect; header; payload; gso_size } -> (
+        match path t ~src ~dst with
+        | None ->
+            ignore (Queue.pop t.pending);
+            send_pending t
+        | Some p -> (
+            match send_one p ~ect header ~gso_size payload with
+            | `Full -> t.full <- true
+            | `Sent | `Lost ->
+                ignore (Queue.pop t.pending);
+                send_pending t))
+
+  let room t () =
+    t.full <- false;
+    send_pending t;
+    schedule t
+
+  let timer_fired t () =
+    Engine.advance (engine t) ~now:(Env.now ());
+    schedule t
+
+  (* ---- Segments in ---- *)
+
+  let pseudo ~src ~dst len =
+    match (src, dst) with
+    | Ipaddr.V4 src, Ipaddr.V4 dst -> W.Checksum.pseudo_v4 ~src ~dst ~proto:6 ~len
+    | Ipaddr.V6 src, Ipaddr.V6 dst -> W.Checksum.pseudo_v6 ~src ~dst ~proto:6 ~len
+    | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> W.Checksum.zero
+
+  let input_packet t ~src ~dst ~tos (p : W.Packet.t) =
+    let stats = Engine.stats (engine t) in
+    match W.Tcp.parse p.data with
+    | Error _ -> stats.malformed <- stats.malformed + 1
+    | Ok header ->
+        let right =
+          match p.checksum with
+          | `Valid | `Blank -> true
+          | `Unknown -> W.Tcp.verify ~pseudo:(pseudo ~src ~dst (Cstruct.length p.data)) p.data
+        in
+        if right then (
+          let ce = tos land 3 = 3 in
+          Engine.input (engine t) ~now:(Env.now ()) ~src ~dst ~ce header
+            (W.Tcp.payload header p.data);
+          schedule t)
+        else stats.bad_checksum <- stats.bad_checksum + 1
+
+  let input t ~src ~dst b =
+    input_packet t ~src ~dst ~tos:0 (W.Packet.v b);
+    Lwt.return_unit
+
+  let too_big t ~src ~dst ~mtu quoted =
+    if Cstruct.length quoted >= 8 then
+      let u16 = Cstruct.BE.get_uint16 quoted in
+      let seq = (u16 4 lsl 16) lor u16 6 in
+      let believed =
+        Engine.packet_too_big (engine t) ~now:(Env.now ()) ~src ~dst ~src_port:(u16 0)
+          ~dst_port:(u16 2) ~seq ~mtu
+      in
+      if believed then (
+        Option.iter (fun p -> O.lower_mtu p mtu) (path t ~src ~dst);
+        schedule t)
+
+  (* ---- Flows ---- *)
+
+  let wake_reader flow =
+    match flow.reader with
+    | None -> ()
+    | Some u ->
+        flow.reader <- None;
+        Queue.push (fun () -> Lwt.wakeup u ()) flow.t.ready
+
+  let wake_writer flow =
+    match flow.writer with
+    | None -> ()
+    | Some u ->
+        flow.writer <- None;
+        Queue.push (fun () -> Lwt.wakeup u ()) flow.t.ready
+
+  let event flow : Engine.event -> unit = function
+    | Connected -> ()
+    | Readable -> wake_reader flow
+    | Writable -> wake_writer flow
+    | Ended reason ->
+        flow.ended <- Some reason;
+        wake_reader flow;
+        wake_writer flow
+
+  let make_flow t c =
+    let flow =
+      {
+        t;
+        c;
+        reader = None;
+        readable = Lwt.return_unit;
+        writer = None;
+        writable = Lwt.return_unit;
+        ended = None;
+        closed = false;
+      }
+    in
+    Engine.on_event c (event flow);
+    flow
+
+  let reader flow =
+    if flow.reader = None then (
+      let p, u = Lwt.wait () in
+      flow.readable <- p;
+      flow.reader <- Some u);
+    flow.readable
+
+  let writer flow =
+    if flow.writer = None then (
+      let p, u = Lwt.wait () in
+      flow.writable <- p;
+      flow.writer <- Some u);
+    flow.writable
+
+  let error_of_reason : Engine.reason -> error option = function
+    | `Closed -> None
+    | `Refused -> Some `Refused
+    | `Timeout -> Some `Timeout
+    | `Reset -> Some `Reset
+    | `Aborted -> Some `Aborted
+
+  let rec read flow =
+    match Engine.read (engine flow.t) flow.c with
+    | Some view ->
+        (* The window may have opened. *)
+        schedule flow.t;
+        Lwt.return_ok (`Data view)
+    | None -> (
+        match Option.bind flow.ended error_of_reason with
+        | Some _ when flow.closed -> Lwt.return_ok `Eof
+        | Some e -> Lwt.return_error e
+        | None ->
+            if flow.closed || Engine.at_eof flow.c then Lwt.return_ok `Eof
+            else Lwt.bind (reader flow) (fun () -> read flow))
+
+  let write_error flow : write_error =
+    match Option.bind flow.ended error_of_reason with
+    | Some e -> (e :> write_error)
+    | None -> `Closed
+
+  let rec writev flow views =
+    if flow.ended <> None || flow.closed then Lwt.return_error (write_error flow)
+    else if Engine.write_space (engine flow.t) flow.c <= 0 then
+      Lwt.bind (writer flow) (fun () -> writev flow views)
+    else
+      let rec push = function
+        | [] -> Lwt.return_ok ()
+        | view :: rest -> (
+            match Engine.write (engine flow.t) flow.c view with
+            | Error `Closed -> Lwt.return_error (write_error flow)
+            | Ok () ->
+                schedule flow.t;
+                if rest <> [] && Engine.write_space (engine flow.t) flow.c <= 0 then
+                  writev flow rest
+                else push rest)
+      in
+      push views
+
+  let write flow view = writev flow [ view ]
+
+  let set_nodelay flow nodelay =
+    Engine.set_nodelay (engine flow.t) flow.c nodelay;
+    schedule flow.t
+
+  let writev_nodelay flow views =
+    set_nodelay flow true;
+    writev flow views
+
+  let write_nodelay flow view = writev_nodelay flow [ view ]
+
+  let shutdown flow what =
+    (match what with
+    | `read -> ()
+    | `write | `read_write -> Engine.shutdown (engine flow.t) ~now:(Env.now ()) flow.c);
+    (* A reader that shut its side sees the end, whatever still comes. *)
+    (match what with
+    | `write -> ()
+    | `read | `read_write ->
+        flow.closed <- flow.closed || what = `read_write;
+        wake_reader flow);
+    schedule flow.t;
+    Lwt.return_unit
+
+  let close flow =
+    if not flow.closed then (
+      flow.closed <- true;
+      Engine.close (engine flow.t) ~now:(Env.now ()) flow.c;
+      wake_reader flow;
+      wake_writer flow;
+      schedule flow.t);
+    Lwt.return_unit
+
+  let abort flow =
+    flow.closed <- true;
+    Engine.abort (engine flow.t) flow.c;
+    schedule flow.t
+
+  let dst flow = Engine.remote flow.c
+  let src flow = Engine.local flow.c
+  let info flow = Engine.info flow.c
+  let set_user_timeout flow ns = Engine.set_user_timeout flow.c ns
+
+  let engine_keepalive (k : Tcpip.Tcp.Keepalive.t) =
+    {
+      Mirust_tcp.Tcb.after = Int64.to_int k.after;
+      interval = Int64.to_int k.interval;
+      probes = k.probes;
+    }
+
+  let set_keepalive flow k =
+    Engine.set_keepalive (engine flow.t) ~now:(Env.now ()) flow.c (Option.map engine_keepalive k);
+    schedule flow.t
+
+  (* ---- Connections ---- *)
+
+  let serve f flow =
+    Lwt.dont_wait
+      (fun () -> f flow)
+      (fun e ->
+        let addr, port = dst flow in
+        Log.err (fun m -> m "server of %a:%d: %s" Ipaddr.pp addr port (Printexc.to_string e));
+        abort flow)
+
+  let try_listen t ~port ?backlog ?keepalive f =
+    Engine.listen (engine t) ~port ?backlog (fun c ->
+        let flow = make_flow t c in
+        Queue.push
+          (fun () ->
+            Option.iter (fun k -> set_keepalive flow (Some k)) keepalive;
+            serve f flow)
+          t.ready)
+
+  let unlisten t ~port =
+    Engine.unlisten (engine t) ~port;
+    schedule t
+
+  let listen t ~port ?keepalive f =
+    if port < 1 || port > 0xffff then invalid_arg "Tcp.listen: port";
+    match try_listen t ~port ?keepalive f with
+    | Ok () -> ()
+    | Error `In_use ->
+        Engine.unlisten (engine t) ~port;
+        ignore (try_listen t ~port ?keepalive f : (unit, [ `In_use ]) result)
+
+  let create_connection ?keepalive t (dst, dst_port) =
+    match O.source t.ip dst with
+    | Error () -> Lwt.return_error `Timeout
+    | Ok src -> (
+        let result, resolver = Lwt.wait () in
+        let pending = ref true in
+        let flow = ref None in
+        let settle r =
+          if !pending then (
+            pending := false;
+            Queue.push (fun () -> Lwt.wakeup resolver r) t.ready)
+        in
+        let notify : Engine.event -> unit = function
+          | Connected -> Option.iter (fun f -> settle (Ok f)) !flow
+          | Readable | Writable -> ()
+          | Ended reason -> settle (Error (Option.value (error_of_reason reason) ~default:`Aborted))
+        in
+        let keepalive = Option.map engine_keepalive keepalive in
+        match Engine.connect (engine t) ~now:(Env.now ()) ?keepalive ~src ~dst ~dst_port notify with
+        | Error (`No_port | `No_memory) -> Lwt.return_error `No_resources
+        | Ok c ->
+            let f = make_flow t c in
+            Engine.on_event c (fun e ->
+                notify e;
+                event f e);
+            flow := Some f;
+            schedule t;
+            result)
+
+  (* ---- Life ---- *)
+
+  let connect ?config ip =
+    let unspecified = Ipaddr.V4 Ipaddr.V4.unspecified in
+    let t =
+      {
+        ip;
+        engine = None;
+        path = None;
+        path_src = unspecified;
+        path_dst = unspecified;
+        paths = Hashtbl.create 16;
+        pending = Queue.create ();
+        full = false;
+        timer = None;
+        scheduled = false;
+        ready = Queue.create ();
+        gone = false;
+      }
+    in
+    let mss ~dst = O.mtu ip dst - W.Tcp.min_header_length in
+    t.engine <-
+      Some
+        (Engine.create ?config ~now:(Env.now ()) ~random:Env.random ~mss
+           ~can_send:(fun () -> not t.full)
+           (transmit t));
+    t.timer <- Some (Timer.create (timer_fired t));
+    O.on_room ip (room t);
+    O.on_too_big ip (too_big t);
+    Lwt.return t
+
+  let disconnect t =
+    if not t.gone then (
+      Engine.abort_all (engine t);
+      wake t;
+      O.flush t.ip;
+      Option.iter Timer.stop t.timer;
+      t.gone <- true);
+    Lwt.return_unit
+end
+
+module Flow = struct
+  module Make (I : Ip_ext.S with type ipaddr = Ipaddr.t) = struct
+    module O = struct
+      type t = I.t
+      type path = I.path
+
+      let path t ~src dst = Result.to_option (I.path t ~src dst)
+      let source t dst = Result.map_error ignore (Result.map I.source (I.path t dst))
+      let mtu t dst = I.mtu t ~dst
+      let lower_mtu p mtu = ignore (I.lower_mtu p mtu : bool)
+      let max_segment = I.max_segment
+
+      let output p ~tos ~gso_size ~size fill payload =
+        match I.output p ~tos ~gso_size ~proto:`TCP ~checksum_offset ~size fill payload with
+        | `Sent -> `Sent
+        | `Full -> `Full
+        | `Too_long | `No_route -> `Lost
+
+      let on_room = I.on_room
+      let flush = I.flush
+
+      let on_too_big t f =
+        I.on_problem t (fun ~proto ~src ~dst problem quoted ->
+            match problem with
+            | Too_big mtu when proto = 6 -> f ~src ~dst ~mtu quoted
+            | Too_big _ | Unreachable _ | Expired -> ())
+    end
+
+    include Over (O)
+  end
+
+  module Make_plain (I : Tcpip.Ip.S with type ipaddr = Ipaddr.t) = struct
+    module O = struct
+      type t = I.t
+      type path = { ip : I.t; src : Ipaddr.t; dst : Ipaddr.t }
+
+      let path ip ~src dst = Some { ip; src; dst }
+      let source ip dst = Ok (I.src ip ~dst)
+      let mtu ip dst = I.mtu ip ~dst
+      let lower_mtu _ _ = ()
+      let max_segment _ = 0
+
+      (* Mirage's IP waits where ours says that it is full; what waits is bounded by the windows of
+         the connections. *)
+      let output p ~tos:_ ~gso_size:_ ~size fill payload =
+        let length = size + Cstruct.lenv payload in
+        let pseudo =
+          W.Checksum.bytes W.Checksum.zero (I.pseudoheader p.ip ~src:p.src p.dst `TCP length)
+        in
+        let fill b =
+          fill b;
+          let sum = W.Checksum.bytes pseudo (Cstruct.sub b 0 size) in
+          let sum = if size land 1 = 0 then W.Checksum.fragments sum payload else sum in
+          Cstruct.BE.set_uint16 b checksum_offset (W.Checksum.finish sum);
+          size
+        in
+        Lwt.dont_wait
+          (fun () ->
+            Lwt.map
+              (function Ok () -> () | Error e -> Log.debug (fun m -> m "write: %a" I.pp_error e))
+              (I.write p.ip ~fragment:false ~src:p.src p.dst `TCP ~size fill payload))
+          (fun e -> Log.err (fun m -> m "write: %s" (Printexc.to_string e)));
+        `Sent
+
+      let on_room _ _ = ()
+      let flush _ = ()
+      let on_too_big _ _ = ()
+    end
+
+    include Over (O)
+  end
+end

@@ -1,0 +1,67 @@
+(** TCP as a Mirage flow: {!Mirust_tcp.Engine} driven by an IP layer, a clock and Lwt.
+
+    One turn of the Lwt loop takes in all segments that have arrived, wakes those who wait for them,
+    and only then sends: replies carry acknowledgements, and one acknowledgement answers a batch. *)
+
+open Mirust_mirage_types
+
+module type S = sig
+  type error =
+    [ Tcpip.Tcp.error | `Reset  (** by the peer *) | `Aborted  (** by us *) | `No_resources ]
+
+  type write_error = [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources ]
+
+  include
+    Tcpip.Tcp.S
+      with type ipaddr = Ipaddr.t
+       and type error := error
+       and type write_error := write_error
+
+  (** {1 Beyond Mirage's interface} *)
+
+  (** As [listen], but an error is a value: [`In_use] if the port has a listener already. [listen]
+      replaces it. [backlog]: half-open connections before the listener answers with SYN cookies. *)
+  val try_listen :
+    t ->
+    port:int ->
+    ?backlog:int ->
+    ?keepalive:Tcpip.Tcp.Keepalive.t ->
+    (flow -> unit Lwt.t) ->
+    (unit, [ `In_use ]) result
+
+  val set_nodelay : flow -> bool -> unit
+
+  (** [None] switches keepalive probes off. *)
+  val set_keepalive : flow -> Tcpip.Tcp.Keepalive.t option -> unit
+
+  (** How long written data may stay unacknowledged before the connection is given up, in ns. *)
+  val set_user_timeout : flow -> int -> unit
+
+  (** Resets the connection: what was written may be lost. *)
+  val abort : flow -> unit
+
+  (** What is known of the connection, as [ss -i] shows it. *)
+  val info : flow -> Mirust_tcp.Engine.info
+
+  val engine : t -> Mirust_tcp.Engine.t
+
+  (** As [input], with what the device and the IP header say about the packet. *)
+  val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> Mirust_wire.Packet.t -> unit
+end
+
+module Flow : sig
+  (** Over one of our IP layers: checksums and segmentation by the device, back-pressure, ECN, path
+      MTU discovery. *)
+  module Make (I : Ip_ext.S with type ipaddr = Ipaddr.t) : sig
+    include S
+
+    val connect : ?config:Mirust_tcp.Engine.config -> I.t -> t Lwt.t
+  end
+
+  (** Over any Mirage IP layer. *)
+  module Make_plain (I : Tcpip.Ip.S with type ipaddr = Ipaddr.t) : sig
+    include S
+
+    val connect : ?config:Mirust_tcp.Engine.config -> I.t -> t Lwt.t
+  end
+end
