@@ -30,9 +30,6 @@ test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/boot/run
 
-# Applications: an example of this repository, or a directory anywhere.
-EXAMPLE ?= hello
-APP ?= examples/$(EXAMPLE)
 
 .PHONY: xen unix
 xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
