@@ -1,0 +1,96 @@
+(** IPv6 neighbour discovery for a host with one interface: own addresses and their duplicate
+    detection, routers, prefixes and autoconfiguration, neighbours (RFC 4861, RFC 4862), and the
+    listener reports that let switches pass our groups (RFC 3810).
+
+    Redirects are counted and otherwise ignored: a host may (RFC 4861 section 8.3), and they are the
+    easiest way to divert traffic. Times are in ns. *)
+
+open Mirust_wire
+
+type 'packet t
+
+type config = {
+  handle_ra : bool;  (** use router advertisements, and ask for them *)
+  dad_transmits : int;  (** solicitations before an address is used; 0: none, used at once *)
+  link_mtu : int;
+  neighbours : Neighbour.config;
+}
+
+(** With [handle_ra], one solicitation, an MTU of 1500. *)
+val default : config
+
+type 'packet action =
+  | Send of {
+      src : Ipaddr.V6.t;
+      dst : Ipaddr.V6.t;
+      mac : Macaddr.t option;  (** [None]: to be found like that of any packet *)
+      message : Icmpv6.t;
+    }  (** with a hop limit of 255; a listener report with 1 and the router alert option *)
+  | Transmit of { packet : 'packet; mac : Macaddr.t }
+  | Unreachable of { target : Ipaddr.V6.t; packets : 'packet list }
+  | Overflow of 'packet
+  | Ready of Ipaddr.V6.t  (** the address can be used *)
+  | Duplicate of Ipaddr.V6.t  (** another station has it: it has been given up *)
+  | Expired of Ipaddr.V6.t
+
+val create : config -> Macaddr.t -> 'packet t
+
+(** Takes the link-local address, and asks for routers. *)
+val start : 'packet t -> now:int -> 'packet action list
+
+(** {1 Configuration by hand} *)
+
+(** An address and the prefix that is on the link. *)
+val add_address : 'packet t -> now:int -> Ipaddr.V6.Prefix.t -> 'packet action list
+
+val remove_address : 'packet t -> Ipaddr.V6.t -> unit
+
+(** A default router, without a limit of time. *)
+val add_router : 'packet t -> Ipaddr.V6.t -> unit
+
+(** {1 Output} *)
+
+(** Usable ones: neither tentative nor given up. *)
+val addresses : 'packet t -> Ipaddr.V6.Prefix.t list
+
+(** Changes whenever an earlier answer of {!next_hop} or {!source} may have become wrong. *)
+val generation : 'packet t -> int
+
+(** The source address for a destination: RFC 6724 section 5, rules 1, 2, 3 and 8. *)
+val source : 'packet t -> now:int -> Ipaddr.V6.t -> Ipaddr.V6.t option
+
+type next_hop = Link of Ipaddr.V6.t | Multicast of Macaddr.t | Local | No_route
+
+val next_hop : 'packet t -> now:int -> Ipaddr.V6.t -> next_hop
+val is_local : 'packet t -> Ipaddr.V6.t -> bool
+
+(** An own address (tentative ones included, for duplicate detection alone: see {!is_local}) or a
+    group we are in. *)
+val is_for_us : 'packet t -> Ipaddr.V6.t -> bool
+
+(** Of the link, as advertised. *)
+val mtu : 'packet t -> int
+
+val hop_limit : 'packet t -> int
+val dns : 'packet t -> now:int -> Ipaddr.V6.t list
+val neighbours : 'packet t -> (Ipaddr.V6.t, 'packet) Neighbour.t
+val send : 'packet t -> now:int -> Ipaddr.V6.t -> 'packet -> 'packet action list
+
+(** {1 Input and time} *)
+
+(** Neighbour discovery messages; others do nothing, and so do those that did not come from the
+    link. *)
+val input :
+  'packet t ->
+  now:int ->
+  src:Ipaddr.V6.t ->
+  dst:Ipaddr.V6.t ->
+  hop_limit:int ->
+  Icmpv6.t ->
+  'packet action list
+
+val next : 'packet t -> int option
+val tick : 'packet t -> now:int -> 'packet action list
+val redirects_ignored : 'packet t -> int
+val solicited_node : Ipaddr.V6.t -> Ipaddr.V6.t
+val link_local : Macaddr.t -> Ipaddr.V6.t

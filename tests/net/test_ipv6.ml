@@ -1,0 +1,415 @@
+(* IPv6 hosts, and a router and a troublemaker played by hand, on an Ethernet in memory. *)
+
+open Mirust_net
+open Mirust_netif
+open Mirust_net_env
+open Lwt.Infix
+module W = Mirust_wire
+module I = Ipv6_core
+module U = Udp.Make (I)
+
+let case name f = Alcotest.test_case name `Quick f
+let check_bool = Alcotest.(check bool)
+let check_int = Alcotest.(check int)
+let v6 = Ipaddr.V6.of_string_exn
+let cidr = Ipaddr.V6.Prefix.of_string_exn
+let mac n = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n))
+let link_local n = Mirust_net_engine.Ndp_engine.link_local (mac n)
+
+type host = { ip : I.t; udp : U.t }
+
+let host ?(mtu = 1500) ?(start = true) network n =
+  let netif = Netif.connect (Network.attach ~mtu network (mac n)) in
+  let ip = I.create (Link.of_netif netif) in
+  U.connect ip >|= fun udp ->
+  Netif.listen_packets netif
+    (List.iter (fun (p : W.Packet.t) ->
+         if W.Ethernet.get_ethertype p.data = 0x86dd then
+           I.input_packet ip
+             ~tcp:(fun ~src:_ ~dst:_ ~tos:_ _ -> ())
+             ~udp:(U.input_packet udp)
+             ~default:(fun ~proto:_ ~src:_ ~dst:_ ~tos:_ _ -> ())
+             { p with data = W.Ethernet.payload p.data }));
+  if start then I.start ip;
+  { ip; udp }
+
+(* A station that sends what it is told and remembers every ICMPv6 message it sees. *)
+module Station = struct
+  type t = {
+    device : Device.t;
+    mutable seen : (Ipaddr.V6.t * Ipaddr.V6.t * int * W.Icmpv6.t) list; (* newest first *)
+  }
+
+  let create network n =
+    let t = { device = Network.attach network (mac n); seen = [] } in
+    t.device.on_receive
+      (List.iter (fun (p : W.Packet.t) ->
+           let b = W.Ethernet.payload p.data in
+           match W.Ipv6.parse b with
+           | Ok h -> (
+               match W.Icmpv6.parse ~src:h.src ~dst:h.dst (W.Ipv6.payload h b) with
+               | Ok m -> t.seen <- (h.src, h.dst, h.hop_limit, m) :: t.seen
+               | Error _ -> ())
+           | Error _ -> ()));
+    t
+
+  let send_packet t ?(to_ = Macaddr.broadcast) ~src ~dst ~next_header ~hop_limit payload =
+    let len = Cstruct.length payload in
+    let head = t.device.reserve (54 + len) in
+    W.Ethernet.emit { source = t.device.mac; destination = to_; proto = `IPv6 } head;
+    W.Ipv6.emit
+      { src; dst; traffic_class = 0; flow_label = 0; next_header; hop_limit; payload_length = len }
+      (Cstruct.shift head 14);
+    Cstruct.blit payload 0 head 54 len;
+    ignore
+      (t.device.send { head; payload = []; checksum_start = 0; checksum_offset = 0; gso_size = 0 })
+
+  let send t ?(hop_limit = 255) ~src ~dst message =
+    let b = Cstruct.create (W.Icmpv6.length message) in
+    W.Icmpv6.emit ~src ~dst message b;
+    send_packet t ~src ~dst ~next_header:58 ~hop_limit b
+
+  let saw t f = List.exists (fun (_, _, _, m) -> f m) t.seen
+end
+
+let run f () =
+  let mock = Mock.install () in
+  Mock.run mock (f ())
+
+let dad_time = Env.ms 1100
+let pattern n = Cstruct.of_string (String.init n (fun i -> Char.chr (i * 31 land 0xff)))
+
+let ping_link_local ~immediate () =
+  let network = Network.create ~immediate () in
+  host network 1 >>= fun a ->
+  host network 2 >>= fun _ ->
+  Env.sleep dad_time >>= fun () ->
+  I.ping a.ip ~payload:(pattern 1000) (link_local 2) >|= fun r ->
+  check_bool "answered" true (Result.is_ok r)
+
+let no_address_before_dad_is_over () =
+  let network = Network.create () in
+  host network 1 >>= fun a ->
+  I.ping a.ip (link_local 2) >>= fun r ->
+  check_bool "too early" true (r = Error `No_route);
+  I.ready a.ip (link_local 2) >|= fun () -> check_int "after a second" (Env.sec 1) (Env.now ())
+
+let static_addresses () =
+  let network = Network.create () in
+  host network 1 >>= fun a ->
+  host network 2 >>= fun b ->
+  I.add_address a.ip (cidr "2001:db8::1/64");
+  I.add_address b.ip (cidr "2001:db8::2/64");
+  Env.sleep dad_time >>= fun () ->
+  check_bool "source" true
+    (Ipaddr.V6.compare (I.src a.ip ~dst:(v6 "2001:db8::2")) (v6 "2001:db8::1") = 0);
+  check_bool "source for a link-local" true
+    (Ipaddr.V6.compare (I.src a.ip ~dst:(link_local 2)) (link_local 1) = 0);
+  I.ping a.ip (v6 "2001:db8::2") >>= fun r ->
+  check_bool "answered" true (Result.is_ok r);
+  I.ping a.ip ~timeout:(Env.sec 10) (v6 "2001:db8::9") >>= fun r ->
+  check_bool "nobody there" true (r = Error `No_route);
+  I.ping a.ip (v6 "2001:db8:1::1") >|= fun r -> check_bool "no router" true (r = Error `No_route)
+
+let duplicate_address ~order () =
+  let network = Network.create () in
+  host network 1 >>= fun a ->
+  host network 2 >>= fun b ->
+  let lost = ref [] in
+  let note n = function `Duplicate _ -> lost := n :: !lost | `Ready _ | `Expired _ -> () in
+  I.on_address a.ip (note 1);
+  I.on_address b.ip (note 2);
+  Env.sleep dad_time >>= fun () ->
+  I.add_address a.ip (cidr "2001:db8::7/64");
+  (match order with `Later -> Env.sleep dad_time | `Together -> Lwt.return_unit) >>= fun () ->
+  I.add_address b.ip (cidr "2001:db8::7/64");
+  Env.sleep dad_time >|= fun () ->
+  let expected = match order with `Later -> [ 2 ] | `Together -> [ 1; 2 ] in
+  Alcotest.(check (list int)) "who gave up" expected (List.sort compare !lost)
+
+let advertisement ?(lifetime = 1800) ?(valid = 7200) ?(preferred = 3600) ?mtu
+    ?(prefix = "2001:db8:5::/64") () =
+  W.Icmpv6.Router_advertisement
+    {
+      hop_limit = 31;
+      managed = false;
+      other = false;
+      lifetime;
+      reachable = 0;
+      retransmit = 0;
+      options =
+        {
+          W.Icmpv6.no_options with
+          source_link = Some (mac 9);
+          mtu;
+          prefixes =
+            [ { prefix = cidr prefix; on_link = true; autonomous = true; valid; preferred } ];
+          dns = [ (600, [ v6 "2001:db8::53" ]) ];
+        };
+    }
+
+let with_router f () =
+  let network = Network.create () in
+  let router = Station.create network 9 in
+  host network 1 >>= fun a ->
+  Env.sleep dad_time >>= fun () -> f router a
+
+let advertise router m = Station.send router ~src:(link_local 9) ~dst:(v6 "ff02::1") m
+
+let slaac =
+  with_router (fun router a ->
+      check_bool "asked for routers" true
+        (Station.saw router (function Router_solicitation _ -> true | _ -> false));
+      advertise router (advertisement ~mtu:1400 ());
+      Env.sleep dad_time >>= fun () ->
+      let ips = List.map Ipaddr.V6.Prefix.to_string (I.configured_ips a.ip) in
+      Alcotest.(check (list string))
+        "addresses"
+        [ "fe80::ff:fe00:1/64"; "2001:db8:5::ff:fe00:1/64" ]
+        ips;
+      check_int "mtu" 1360 (I.mtu a.ip ~dst:(v6 "2001:db8:77::1"));
+      check_bool "dns" true (List.length (I.dns a.ip) = 1);
+      (* Off-link packets go by way of the router, whose link address came with the advertisement. *)
+      I.write a.ip (v6 "2001:db8:77::1") `ICMP (fun _ -> 0) [ pattern 8 ] >>= fun r ->
+      check_bool "sent" true (r = Ok ());
+      (* The address and the router expire. *)
+      Env.sleep (Env.sec 7300) >|= fun () ->
+      check_int "one address left" 1 (List.length (I.configured_ips a.ip));
+      check_bool "no route" true (Result.is_error (I.path a.ip (v6 "2001:db8:77::1"))))
+
+let a_forged_advertisement_leaves_two_hours =
+  with_router (fun router a ->
+      advertise router (advertisement ~valid:86400 ~preferred:86400 ());
+      Env.sleep dad_time >>= fun () ->
+      advertise router (advertisement ~valid:1 ~preferred:1 ());
+      Env.sleep (Env.sec 7100) >>= fun () ->
+      check_int "still there" 2 (List.length (I.configured_ips a.ip));
+      Env.sleep (Env.sec 200) >|= fun () -> check_int "gone" 1 (List.length (I.configured_ips a.ip)))
+
+let advertisements_from_afar_are_ignored =
+  with_router (fun router a ->
+      let m = advertisement () in
+      Station.send router ~hop_limit:254 ~src:(link_local 9) ~dst:(v6 "ff02::1") m;
+      Station.send router ~src:(v6 "2001:db8::9") ~dst:(v6 "ff02::1") m;
+      Env.sleep dad_time >|= fun () -> check_int "addresses" 1 (List.length (I.configured_ips a.ip)))
+
+let a_flood_of_advertisements_is_bounded =
+  with_router (fun router a ->
+      for i = 0 to 499 do
+        advertise router (advertisement ~prefix:(Printf.sprintf "2001:db8:%x::/64" i) ())
+      done;
+      Env.sleep dad_time >|= fun () ->
+      check_int "addresses" 17 (List.length (I.configured_ips a.ip)))
+
+let redirects_are_ignored =
+  with_router (fun router a ->
+      advertise router (advertisement ());
+      Env.sleep dad_time >>= fun () ->
+      Station.send router ~src:(link_local 9) ~dst:(link_local 1)
+        (Redirect
+           {
+             target = link_local 66;
+             destination = v6 "2001:db8:77::1";
+             options = { W.Icmpv6.no_options with target_link = Some (mac 66) };
+           });
+      Env.sleep (Env.ms 1) >|= fun () ->
+      check_bool "path" true (Result.is_ok (I.path a.ip (v6 "2001:db8:77::1"))))
+
+let answers_and_joins =
+  with_router (fun router a ->
+      let target = link_local 1 in
+      Station.send router ~src:(link_local 9)
+        ~dst:(Mirust_net_engine.Ndp_engine.solicited_node target)
+        (Neighbour_solicitation
+           { target; options = { W.Icmpv6.no_options with source_link = Some (mac 9) } });
+      Env.sleep (Env.ms 1) >|= fun () ->
+      ignore a;
+      check_bool "advertised" true
+        (List.exists
+           (function
+             | ( _,
+                 dst,
+                 255,
+                 W.Icmpv6.Neighbour_advertisement { solicited = true; override = true; options; _ }
+               ) ->
+                 Ipaddr.V6.compare dst (link_local 9) = 0 && options.target_link = Some (mac 1)
+             | _ -> false)
+           router.seen))
+
+let unreachable_router_is_replaced () =
+  let network = Network.create () in
+  let station = Station.create network 9 in
+  host network 1 >>= fun a ->
+  I.add_router a.ip (link_local 8);
+  I.add_router a.ip (link_local 9);
+  Env.sleep dad_time >>= fun () ->
+  let dst = v6 "2001:db8:77::1" in
+  I.add_address a.ip (cidr "2001:db8::1/64");
+  Env.sleep dad_time >>= fun () ->
+  (* The first router never answers: three questions later the second is asked. *)
+  I.write a.ip dst `ICMP (fun _ -> 0) [ pattern 8 ] >>= fun r ->
+  check_bool "first" true (Result.is_error r);
+  let second = I.write a.ip dst `ICMP (fun _ -> 0) [ pattern 8 ] in
+  Env.sleep (Env.ms 1) >>= fun () ->
+  Station.send station ~src:(link_local 9) ~dst:(link_local 1)
+    (Neighbour_advertisement
+       {
+         router = true;
+         solicited = true;
+         override = true;
+         target = link_local 9;
+         options = { W.Icmpv6.no_options with target_link = Some (mac 9) };
+       });
+  second >|= fun r -> check_bool "second" true (r = Ok ())
+
+let udp ~size ~conditions () =
+  let network = Network.create ~conditions () in
+  host network 1 >>= fun a ->
+  host network 2 >>= fun b ->
+  Env.sleep dad_time >>= fun () ->
+  let received, resolver = Lwt.wait () in
+  let data = pattern size in
+  U.listen b.udp ~port:7 (fun ~src:_ ~dst:_ ~src_port:_ d ->
+      if Lwt.is_sleeping received then Lwt.wakeup_later resolver (Cstruct.equal d data);
+      Lwt.return_unit);
+  U.write ~dst:(link_local 2) ~dst_port:7 a.udp data >>= fun r ->
+  check_bool "sent" true (r = Ok ());
+  received >|= fun same -> check_bool "content" true same
+
+let port_unreachable () =
+  let network = Network.create () in
+  host network 1 >>= fun a ->
+  host network 2 >>= fun b ->
+  Env.sleep dad_time >>= fun () ->
+  let seen, resolver = Lwt.wait () in
+  I.on_problem a.ip (fun ~proto ~src:_ ~dst:_ problem _ ->
+      Lwt.wakeup_later resolver (proto, problem));
+  U.on_unlistened b.udp (fun ~src ~dst d -> I.reject b.ip ~src ~dst ~proto:17 Port d);
+  U.write ~dst:(link_local 2) ~dst_port:7 a.udp (pattern 4) >>= fun _ ->
+  seen >|= fun r ->
+  check_bool "port unreachable" true (r = (17, Mirust_mirage_types.Ip_ext.Unreachable `Port))
+
+let packet_too_big =
+  with_router (fun router a ->
+      advertise router (advertisement ());
+      Env.sleep dad_time >>= fun () ->
+      let dst = v6 "2001:db8:77::1" in
+      let p = Result.get_ok (I.path a.ip dst) in
+      check_int "before" 1460 (I.path_mtu p);
+      let quoted src =
+        let b = Cstruct.create 60 in
+        W.Ipv6.emit
+          {
+            src;
+            dst;
+            traffic_class = 0;
+            flow_label = 0;
+            next_header = 17;
+            hop_limit = 3;
+            payload_length = 20;
+          }
+          b;
+        b
+      in
+      let report src mtu =
+        Station.send router ~hop_limit:60 ~src:(v6 "2001:db8:66::1") ~dst:(I.source p)
+          (Packet_too_big { mtu; quoted = quoted src })
+      in
+      report (v6 "2001:db8::dead") 1300;
+      Env.sleep (Env.ms 1) >>= fun () ->
+      check_int "of a packet that is not ours" 1460 (I.path_mtu p);
+      report (I.source p) 1300;
+      Env.sleep (Env.ms 1) >>= fun () ->
+      check_int "after" 1260 (I.path_mtu p);
+      report (I.source p) 100;
+      Env.sleep (Env.ms 1) >|= fun () -> check_int "floor" 1240 (I.path_mtu p))
+
+let unknown_options_are_reported =
+  with_router (fun router _ ->
+      let send option =
+        let b = Cstruct.of_hex ("3b00" ^ option ^ "0400000000") in
+        Station.send_packet router ~src:(link_local 9) ~dst:(link_local 1) ~next_header:60
+          ~hop_limit:64 b
+      in
+      send "81";
+      Env.sleep (Env.sec 1) >>= fun () ->
+      (* The answer needs our link address. *)
+      Station.send router ~src:(link_local 9) ~dst:(link_local 1)
+        (Neighbour_advertisement
+           {
+             router = true;
+             solicited = true;
+             override = true;
+             target = link_local 9;
+             options = { W.Icmpv6.no_options with target_link = Some (mac 9) };
+           });
+      Env.sleep (Env.ms 1) >|= fun () ->
+      check_bool "reported" true
+        (Station.saw router (function
+          | Parameter_problem { code = 2; pointer = 42; _ } -> true
+          | _ -> false)))
+
+let survives_random_packets =
+  with_router (fun router a ->
+      let rng = Random.State.make [| 7 |] in
+      let int n = Random.State.int rng n in
+      let kinds = [| 0; 6; 17; 43; 44; 58; 58; 58; 59; 60 |] in
+      let next_header () = kinds.(int 10) in
+      for _ = 1 to 5_000 do
+        let b = Cstruct.of_string (String.init (8 * int 12) (fun _ -> Char.chr (int 256))) in
+        let kind = next_header () in
+        let src = link_local 9 and dst = link_local 1 in
+        if kind = 58 && Cstruct.length b > 0 then (
+          Cstruct.set_uint8 b 0 (if int 2 = 0 then 133 + int 5 else int 256);
+          Cstruct.set_uint8 b 1 0;
+          W.Field.set_u16 b 2 0;
+          W.Field.set_u16 b 2
+            (W.Checksum.finish
+               (W.Checksum.bytes
+                  (W.Checksum.pseudo_v6 ~src ~dst ~proto:58 ~len:(Cstruct.length b))
+                  b)))
+        else if Cstruct.length b > 0 then (
+          Cstruct.set_uint8 b 0 (next_header ());
+          Cstruct.set_uint8 b 1 (int 3));
+        Station.send_packet router ~src ~dst ~next_header:kind ~hop_limit:255 b
+      done;
+      Env.sleep (Env.sec 60) >|= fun () ->
+      check_int "all seen" 5_000 (min 5_000 (I.counters a.ip).received))
+
+let () =
+  let bad =
+    { Network.perfect with reorder = 0.3; reorder_by = Env.ms 2; duplicate = 0.1; delay = Env.ms 1 }
+  in
+  Alcotest.run "ipv6"
+    [
+      ( "addresses",
+        [
+          case "ping_link_local" (run (ping_link_local ~immediate:false));
+          case "ping_reentrant" (run (ping_link_local ~immediate:true));
+          case "no_address_before_dad_is_over" (run no_address_before_dad_is_over);
+          case "static_addresses" (run static_addresses);
+          case "duplicate_of_an_address_in_use" (run (duplicate_address ~order:`Later));
+          case "two_tentative_duplicates" (run (duplicate_address ~order:`Together));
+        ] );
+      ( "routers",
+        [
+          case "slaac" (run slaac);
+          case "a_forged_advertisement_leaves_two_hours"
+            (run a_forged_advertisement_leaves_two_hours);
+          case "advertisements_from_afar_are_ignored" (run advertisements_from_afar_are_ignored);
+          case "a_flood_of_advertisements_is_bounded" (run a_flood_of_advertisements_is_bounded);
+          case "redirects_are_ignored" (run redirects_are_ignored);
+          case "answers_solicitations" (run answers_and_joins);
+          case "unreachable_router_is_replaced" (run unreachable_router_is_replaced);
+        ] );
+      ( "packets",
+        [
+          case "udp" (run (udp ~size:1000 ~conditions:Network.perfect));
+          case "udp_fragments" (run (udp ~size:30_000 ~conditions:Network.perfect));
+          case "udp_fragments_in_any_order" (run (udp ~size:30_000 ~conditions:bad));
+          case "port_unreachable" (run port_unreachable);
+          case "packet_too_big" (run packet_too_big);
+          case "unknown_options_are_reported" (run unknown_options_are_reported);
+          case "survives_random_packets" (run survives_random_packets);
+        ] );
+    ]
