@@ -1,10 +1,11 @@
 //! The order in which an image comes up.
 
 use super::memory_map::{MapError, Range, Ranges};
-use super::start_info::{Module, PhysRead, StartInfo, StartInfoError};
+use super::start_info::{MAX_MAP, Module, PhysRead, StartInfo, StartInfoError};
 use super::{clock, cpu, descriptors, end, ground, layout, paging, qemu, tls};
 use crate::diag;
 use crate::mem::{OutOfMemory, frames, vm};
+use crate::xen::hypercall::Xen;
 use alloc::boxed::Box;
 use core::ffi::{c_char, c_int};
 use core::fmt;
@@ -23,7 +24,7 @@ static ON_XEN: Once<bool> = Once::new();
 enum BootError {
     StartInfo(StartInfoError),
     Map(MapError),
-    /// The loader gave no memory map.
+    /// Neither the loader nor Xen gave a memory map.
     NoMap,
     /// This module is not in RAM, or in the image's.
     Module(Range),
@@ -38,7 +39,7 @@ impl fmt::Display for BootError {
         match self {
             BootError::StartInfo(e) => e.fmt(f),
             BootError::Map(e) => e.fmt(f),
-            BootError::NoMap => write!(f, "the loader gave no memory map"),
+            BootError::NoMap => write!(f, "there is no memory map"),
             BootError::Module(r) => write!(f, "module at {r} is not in free RAM"),
             BootError::Memory => write!(f, "too little memory"),
             BootError::NoExecuteMissing => write!(f, "this CPU has no no-execute bit"),
@@ -82,11 +83,14 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
     if !cpu::enable_features() {
         return Err(BootError::NoExecuteMissing);
     }
-    let info = StartInfo::read(&EarlyMemory, u64::from(start_info))?;
-    let info = START_INFO.call_once(|| info);
+    let mut info = StartInfo::read(&EarlyMemory, u64::from(start_info))?;
     if info.memory_map.is_empty() {
-        return Err(BootError::NoMap);
+        let mut entries = [[0; 20]; MAX_MAP];
+        let hypervisor = Xen::detect().ok_or(BootError::NoMap)?;
+        let n = hypervisor.memory_map(&mut entries).map_err(|_| BootError::NoMap)?;
+        info.set_memory_map(&entries[..n]);
     }
+    let info = START_INFO.call_once(|| info);
     let ram = Ranges::ram(&info.memory_map)?;
     let mut free = ram;
     free.remove(layout::image())?;

@@ -14,6 +14,8 @@ pub const MAX_MODULES: usize = 16;
 /// Most entries of a memory map.
 pub const MAX_MAP: usize = 128;
 
+const NO_ENTRY: Entry = Entry { addr: 0, size: 0, kind: 0 };
+
 const MAGIC: u32 = 0x336e_c578;
 
 /// Physical memory, for reading.
@@ -81,7 +83,7 @@ impl StartInfo {
     const EMPTY: StartInfo = StartInfo {
         text: List::new(0),
         modules: List::new(Module { range: Range::EMPTY }),
-        memory_map: List::new(Entry { addr: 0, size: 0, kind: 0 }),
+        memory_map: List::new(NO_ENTRY),
         rsdp: 0,
     };
 
@@ -113,6 +115,15 @@ impl StartInfo {
             info.read_map(memory, u32_at(&tail, 8), u64_at(&tail, 0))?;
         }
         Ok(info)
+    }
+
+    /// Takes the memory map from `entries` of an E820 map (`XENMEM_memory_map` in xen/memory.h).
+    pub fn set_memory_map(&mut self, entries: &[[u8; 20]]) {
+        self.memory_map = List::new(NO_ENTRY);
+        for e in entries.iter().take(MAX_MAP) {
+            let (addr, size, kind) = (u64_at(e, 0), u64_at(e, 8), u32_at(e, 16));
+            let _ = self.memory_map.push(Entry { addr, size, kind });
+        }
     }
 
     fn read_command_line(&mut self, m: &impl PhysRead, addr: u64) -> Result<(), StartInfoError> {
@@ -255,6 +266,18 @@ mod tests {
         assert!(info.memory_map.is_empty());
         assert!(info.modules.is_empty());
         assert!(info.command_line().is_empty());
+    }
+
+    #[test]
+    fn xen_s_own_map_takes_the_place_of_a_missing_one() {
+        let mut info = read(&example(0, 0, 0, b"\0")).unwrap();
+        let mut entry = [0; 20];
+        entry[2] = 0x10;
+        entry[11] = 0x20;
+        entry[16] = 1;
+        info.set_memory_map(&[entry; MAX_MAP + 1]);
+        assert_eq!(info.memory_map.len(), MAX_MAP);
+        assert_eq!(info.memory_map[0], Entry { addr: 0x10_0000, size: 0x2000_0000, kind: 1 });
     }
 
     #[test]

@@ -52,6 +52,17 @@ impl Xen {
         }
         Some(&Xen(()))
     }
+
+    /// The domain's memory map, for boot where `start_info` has none: as many entries of an E820
+    /// map (address, size and type, little-endian, without padding) as Xen has or `entries` holds.
+    pub fn memory_map(&self, entries: &mut [[u8; 20]]) -> Result<usize, Errno> {
+        let mut arg =
+            abi::xen_memory_map { nr_entries: entries.len() as u32, ..Default::default() };
+        arg.buffer.p = entries.as_mut_ptr().cast();
+        // SAFETY: the structure of this command; it points to the entries, and says how many.
+        unsafe { operation(abi::__HYPERVISOR_memory_op, abi::XENMEM_memory_map, &mut arg)? };
+        Ok((arg.nr_entries as usize).min(entries.len()))
+    }
 }
 
 /// The first of Xen's CPUID leaves. They move up when another hypervisor's interface is shown too.
