@@ -93,7 +93,7 @@ global_asm!(
     // One stub a vector: a zero where the CPU pushes no error code, then the vector.
     ".altmacro",
     ".macro mirust_trap_stub vector",
-    "mirust_trap_\\vector:",
+    ".Lmirust_trap_\\vector:",
     ".if ((1 << \\vector) & 0x60227d00) == 0",
     "push 0",
     ".endif",
@@ -101,7 +101,7 @@ global_asm!(
     "jmp mirust_trap_common",
     ".endm",
     ".macro mirust_trap_entry vector",
-    ".quad mirust_trap_\\vector",
+    ".quad .Lmirust_trap_\\vector",
     ".endm",
     ".set vector, 0",
     ".rept 32",

@@ -2,8 +2,6 @@
 #![cfg(feature = "xen")]
 
 mod memory;
-mod standins;
-
 use mirust_rt::boot;
 use mirust_rt::diag::console;
 use mirust_rt::mem::{PAGE_SIZE, frames};
