@@ -135,14 +135,6 @@ unsafe extern "C" fn getcwd(buf: *mut c_char, size: usize) -> *mut c_char {
     buf
 }
 
-/// Logged once, because a program that opens a file needs another way to its data.
-#[cfg_attr(feature = "xen", unsafe(no_mangle))]
-extern "C" fn open64(_path: *const c_char, _flags: c_int, _mode: c_int) -> c_int {
-    static LOGGED: AtomicBool = AtomicBool::new(false);
-    unsupported(&LOGGED, "open", "an image has no file system", ENOENT);
-    -1
-}
-
 /// `struct pollfd`.
 #[repr(C)]
 struct PollFd {
@@ -203,6 +195,7 @@ nothing! {
 }
 
 stubs! {
+    ENOENT open64(*const c_char, c_int, c_int) -> c_int = -1, "an image has no file system";
     EROFS mkdir(*const c_char, c_int) -> c_int = -1, "an image has no file system";
     EBADF ftruncate64(c_int, i64) -> c_int = -1, "an image has no file system";
     EBADF closedir(*mut c_void) -> c_int = -1, "an image has no file system";

@@ -175,10 +175,17 @@ extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
     0
 }
 
-/// The image is process 1.
+/// The number of the process and of its thread.
+pub(super) const THREAD: c_int = 1;
+
 #[cfg_attr(feature = "xen", unsafe(no_mangle))]
 extern "C" fn getpid() -> c_int {
-    1
+    THREAD
+}
+
+#[cfg_attr(feature = "xen", unsafe(no_mangle))]
+extern "C" fn gettid() -> c_int {
+    THREAD
 }
 
 /// No parent: 0, as for process 1 of a container.

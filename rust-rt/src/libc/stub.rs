@@ -2,6 +2,7 @@
 
 use super::errno;
 use core::ffi::c_int;
+use core::fmt::Display;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Defines C functions that fail: `ERRNO name(types) -> result; "why"`, which the log shows once.
@@ -20,11 +21,11 @@ macro_rules! stubs {
 pub(super) use stubs;
 
 /// Sets `errno`, and logs the call unless `logged` says that this was done.
-pub(super) fn unsupported(logged: &AtomicBool, name: &str, why: &str, errno: c_int) {
+pub(super) fn unsupported(logged: &AtomicBool, name: impl Display, why: &str, errno: c_int) {
     // A call before the logger is there does not count as logged.
     if log::log_enabled!(log::Level::Warn) && !logged.swap(true, Ordering::Relaxed) {
         let text = errno::text(errno).to_str().unwrap_or("");
-        log::warn!("{name}: {text}: {why}");
+        log::warn!(target: "libc", "{name}: {text}: {why}");
     }
     errno::set(errno);
 }

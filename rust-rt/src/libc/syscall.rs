@@ -1,4 +1,4 @@
-//! `syscall`, for what Rust's std asks of Linux this way: random bytes and futexes.
+//! `syscall`, for what Rust's std asks of Linux this way: random bytes, futexes, its thread's id.
 
 use super::errno::{self, EAGAIN, ENOSYS};
 use super::stub::unsupported;
@@ -6,10 +6,11 @@ use super::{process, random};
 use core::ffi::{c_int, c_long, c_uint, c_void};
 use core::sync::atomic::AtomicBool;
 
+const SYS_GETTID: c_long = 186;
 const SYS_FUTEX: c_long = 202;
 const SYS_GETRANDOM: c_long = 318;
 
-/// `getrandom` and `futex`; ENOSYS for all else. Integers and pointers of a variadic call are where
+/// `getrandom`, `futex` and `gettid`; ENOSYS for all else. Integers and pointers of a variadic call are where
 /// those of any other call are, so an ordinary function serves.
 #[cfg_attr(feature = "xen", unsafe(no_mangle))]
 unsafe extern "C" fn syscall(
@@ -25,8 +26,10 @@ unsafe extern "C" fn syscall(
         SYS_GETRANDOM => unsafe { random::getrandom(a as *mut c_void, b, c as c_uint) as c_long },
         // SAFETY: the caller's word is at `a`.
         SYS_FUTEX => unsafe { futex(a as *const c_uint, b as c_int, c as c_uint, timeout != 0) },
+        SYS_GETTID => process::THREAD.into(),
         _ => {
-            unsupported(&LOGGED, "syscall", "an image has no Linux below it", ENOSYS);
+            let name = format_args!("system call {number}");
+            unsupported(&LOGGED, name, "an image has no Linux below it", ENOSYS);
             -1
         }
     }

@@ -1,0 +1,130 @@
+//! `docs/libc.md` lists the C symbols as the sources define them.
+//!
+//! `UPDATE=1 cargo test -p mirust-rt --test libc_symbols` writes the lists anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+#[derive(Default)]
+struct Symbols {
+    /// Symbols by source file.
+    supplied: BTreeMap<String, Vec<String>>,
+    /// What finds nothing, because there is nothing.
+    empty: Vec<String>,
+    /// Symbol, error, reason.
+    stubs: Vec<[String; 3]>,
+}
+
+/// The word at the start of `text`.
+fn word(text: &str) -> &str {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("")
+}
+
+/// The first string literal of `text`.
+fn literal(text: &str) -> Option<&str> {
+    text.split('"').nth(1)
+}
+
+impl Symbols {
+    fn read(&mut self, name: &str, source: &str) {
+        let file = self.supplied.entry(name.to_owned()).or_default();
+        let source = source.split("#[cfg(test)]\nmod tests").next().unwrap_or("");
+        let mut exported = false;
+        let mut list = "";
+        for line in source.lines() {
+            let item = line.trim_start();
+            if let Some(name) = item.strip_prefix("asm_fn!(").and_then(literal) {
+                file.push(name.to_owned());
+            } else if let Some(name) = item.strip_prefix("variadic!(").and_then(literal) {
+                file.push(name.to_owned());
+            } else if let Some((_, alias)) = item.split_once(".globl \", symbol!(") {
+                file.extend(literal(alias).map(str::to_owned));
+            } else if item.starts_with("#[") && item.contains("unsafe(no_mangle)") {
+                exported = true;
+            } else if exported && (item.contains("fn ") || item.contains("static ")) {
+                let keyword = if item.contains("fn ") { "fn " } else { "static " };
+                let name = word(item.split(keyword).nth(1).unwrap_or(""));
+                // In a macro the name is a variable.
+                file.extend((!name.is_empty()).then(|| name.to_owned()));
+                exported = false;
+            } else if line.ends_with("! {")
+                && !line.starts_with(' ')
+                && !line.contains("macro_rules")
+            {
+                list = word(line);
+            } else if line == "}" {
+                list = "";
+            } else if list == "stubs" {
+                let mut words = item.splitn(2, ' ');
+                let (errno, rest) = (words.next().unwrap(), words.next().unwrap_or(""));
+                if errno.starts_with('E') {
+                    self.stubs.push([word(rest).to_owned(), errno.to_owned(), String::new()]);
+                }
+                if let (Some(why), Some(stub)) = (literal(item), self.stubs.last_mut()) {
+                    stub[2] = why.to_owned();
+                }
+            } else if matches!(list, "functions" | "strtol_family" | "nothing") && !item.is_empty()
+            {
+                let to = if list == "nothing" { &mut self.empty } else { &mut *file };
+                to.push(word(item).to_owned());
+            }
+        }
+    }
+
+    fn render(mut self) -> String {
+        let mut text = String::new();
+        let code = |names: &[String]| format!("`{}`", names.join("` `"));
+        text.push_str("## Supplied\n\n| source | symbols |\n|---|---|\n");
+        self.supplied.retain(|_, names| !names.is_empty());
+        for (file, names) in &mut self.supplied {
+            names.sort();
+            writeln!(text, "| `{file}` | {} |", code(names)).unwrap();
+        }
+        self.empty.sort();
+        writeln!(text, "\n## Look-ups in the empty file system (ENOENT, not logged)\n").unwrap();
+        writeln!(text, "{}", code(&self.empty)).unwrap();
+        self.stubs.sort();
+        text.push_str("\n## Stubs (logged once)\n\n| symbol | error | why |\n|---|---|---|\n");
+        for [name, errno, why] in &self.stubs {
+            writeln!(text, "| `{name}` | {errno} | {why} |").unwrap();
+        }
+        text
+    }
+}
+
+#[test]
+fn the_documented_symbols_are_those_of_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut symbols = Symbols::default();
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(root.join("src")).unwrap().to_string_lossy().into_owned();
+            // The other exports are the image's own entry points.
+            let libc = name.starts_with("libc/")
+                || name.ends_with("exports.rs")
+                || name == "diag/unwind.rs";
+            if libc && !name.ends_with("libc/asm.rs") {
+                symbols.read(&name, &fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let document = root.join("../docs/libc.md");
+    let text = fs::read_to_string(&document).unwrap();
+    let start = text.find("## Supplied").expect("docs/libc.md has the list of symbols");
+    let lists = symbols.render();
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&document, format!("{}{lists}", &text[..start])).unwrap();
+    } else {
+        assert!(text[start..] == lists, "docs/libc.md is stale: run this test with UPDATE=1");
+    }
+}
