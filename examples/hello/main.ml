@@ -5,7 +5,6 @@ open Mirust
 
 external greeting : string -> string = "hello_greeting"
 external ask : (int -> string) -> unit = "hello_ask"
-
 external tick : (int[@untagged]) -> (int[@untagged]) -> unit = "mirust_native_only" "hello_tick"
 
 let rec tock i n =

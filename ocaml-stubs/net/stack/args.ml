@@ -1,0 +1,53 @@
+open Cmdliner
+
+let parser of_string s =
+  match of_string s with Ok v -> Ok v | Error (`Msg m) -> Error (`Msg (s ^ ": " ^ m))
+
+let ipv4 = Arg.conv ~docv:"IP" (parser Ipaddr.V4.of_string, Ipaddr.V4.pp)
+let ipv6 = Arg.conv ~docv:"IP" (parser Ipaddr.V6.of_string, Ipaddr.V6.pp)
+let cidr4 = Arg.conv ~docv:"CIDR" (parser Ipaddr.V4.Prefix.of_string, Ipaddr.V4.Prefix.pp)
+let cidr6 = Arg.conv ~docv:"CIDR" (parser Ipaddr.V6.Prefix.of_string, Ipaddr.V6.Prefix.pp)
+
+let config ?group () =
+  let named name ~doc =
+    let name = match group with None -> name | Some g -> g ^ "-" ^ name in
+    Arg.info [ name ] ~doc ~docs:"NETWORK"
+  in
+  let flag name ~doc = Arg.(value & opt ~vopt:true bool false & named name ~doc) in
+  let cidr =
+    Arg.(value & opt (some cidr4) None & named "ipv4" ~doc:"Our IPv4 address and prefix.")
+  in
+  let gateway =
+    Arg.(value & opt (some ipv4) None & named "ipv4-gateway" ~doc:"The IPv4 default router.")
+  in
+  let cidrs =
+    Arg.(value & opt_all cidr6 [] & named "ipv6" ~doc:"An IPv6 address of ours and its prefix.")
+  in
+  let gateway6 =
+    Arg.(value & opt (some ipv6) None & named "ipv6-gateway" ~doc:"The IPv6 default router.")
+  in
+  let ra =
+    Arg.(
+      value & opt ~vopt:true bool true
+      & named "accept-router-advertisements"
+          ~doc:"Take IPv6 addresses and routers from router advertisements.")
+  in
+  let only4 = flag "ipv4-only" ~doc:"No IPv6." in
+  let only6 = flag "ipv6-only" ~doc:"No IPv4." in
+  let make cidr gateway ipv6_addresses ipv6_gateway accept_router_advertisements only4 only6 =
+    match (cidr, only4, only6) with
+    | _, true, true -> Error (`Msg "ipv4-only and ipv6-only exclude each other")
+    | Some _, _, true -> Error (`Msg "ipv4 given, but also ipv6-only")
+    | None, _, _ when gateway <> None -> Error (`Msg "ipv4-gateway needs ipv4")
+    | _, _, _ ->
+        let ipv4 = match cidr with None -> `Off | Some cidr -> `Static { Stack.cidr; gateway } in
+        Ok
+          {
+            Stack.ipv4;
+            ipv6 = (if only4 then `Off else `On);
+            ipv6_addresses;
+            ipv6_gateway;
+            accept_router_advertisements;
+          }
+  in
+  Term.term_result Term.(const make $ cidr $ gateway $ cidrs $ gateway6 $ ra $ only4 $ only6)

@@ -1,0 +1,149 @@
+open Mirust_net
+open Mirust_net_engine
+open Mirust_netif
+open Lwt.Infix
+module W = Mirust_wire
+
+let src = Logs.Src.create "mirust.stack" ~doc:"TCP/IP stack"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+type ipv4 = { cidr : Ipaddr.V4.Prefix.t; gateway : Ipaddr.V4.t option }
+
+type config = {
+  ipv4 : [ `Off | `Static of ipv4 ];
+  ipv6 : [ `Off | `On ];
+  ipv6_addresses : Ipaddr.V6.Prefix.t list;
+  ipv6_gateway : Ipaddr.V6.t option;
+  accept_router_advertisements : bool;
+}
+
+let default =
+  {
+    ipv4 = `Off;
+    ipv6 = `On;
+    ipv6_addresses = [];
+    ipv6_gateway = None;
+    accept_router_advertisements = true;
+  }
+
+module IP = Tcpip_stack_direct.Dual (Ipv4_core) (Ipv6_core)
+module UDP = Udp.Make (IP)
+module TCP = Mirust_tcp_flow.Tcp.Flow.Make (IP)
+module ICMP = Icmpv4.Make (Ipv4_core)
+
+type t = {
+  netif : Netif.t;
+  arp : Arp_core.t;
+  v4 : Ipv4_core.t;
+  v6 : Ipv6_core.t;
+  ip : IP.t;
+  icmp : ICMP.t;
+  udp : UDP.t;
+  tcp : TCP.t;
+}
+
+let netif t = t.netif
+let arp t = t.arp
+let ipv4 t = t.v4
+let ipv6 t = t.v6
+let icmp t = t.icmp
+let udp t = t.udp
+let tcp t = t.tcp
+let ip t = t.ip
+
+let set_ipv4 t { cidr; gateway } =
+  let routes = Routes.add_address cidr Routes.empty in
+  let everywhere = Ipaddr.V4.Prefix.global in
+  let routes =
+    match gateway with
+    | None -> routes
+    | Some gateway -> Routes.add_route everywhere ~gateway routes
+  in
+  Ipv4_core.set_routes t.v4 routes;
+  Log.info (fun m ->
+      m "%a%a" Ipaddr.V4.Prefix.pp cidr Fmt.(option (any ", gateway " ++ Ipaddr.V4.pp)) gateway);
+  Arp_core.set_ips t.arp [ Ipaddr.V4.Prefix.address cidr ]
+
+let clear_ipv4 t =
+  Ipv4_core.set_routes t.v4 Routes.empty;
+  Arp_core.set_ips t.arp []
+
+(* {1 Receiving} *)
+
+let other t ~proto ~src ~dst ~tos:_ (p : W.Packet.t) =
+  match (proto, src, dst) with
+  | 1, Ipaddr.V4 src, Ipaddr.V4 dst -> Lwt.async (fun () -> ICMP.input t.icmp ~src ~dst p.data)
+  | _, Ipaddr.V4 src, Ipaddr.V4 dst -> ICMP.reject t.icmp ~src ~dst ~proto Protocol p.data
+  | _, (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
+
+let packet t p =
+  IP.input_packet t.ip ~tcp:(TCP.input_packet t.tcp) ~udp:(UDP.input_packet t.udp)
+    ~default:(fun ~proto -> other t ~proto)
+    p
+
+let frame t (p : W.Packet.t) =
+  if
+    Cstruct.length p.data >= W.Ethernet.header_length
+    && W.Ethernet.is_for (Netif.mac t.netif) p.data
+  then
+    match W.Ethernet.get_ethertype p.data with
+    | 0x0800 | 0x86dd -> packet t { p with data = W.Ethernet.payload p.data }
+    | 0x0806 -> Arp_core.input_packet t.arp (W.Ethernet.payload p.data)
+    | _ -> ()
+
+let unlistened t ~src ~dst datagram =
+  match (src, dst) with
+  | Ipaddr.V4 src, Ipaddr.V4 dst -> ICMP.reject t.icmp ~src ~dst ~proto:17 Port datagram
+  | Ipaddr.V6 src, Ipaddr.V6 dst -> Ipv6_core.reject t.v6 ~src ~dst ~proto:17 Port datagram
+  | (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
+
+let connect config device =
+  let netif = Netif.connect device in
+  let link = Link.of_netif netif in
+  let arp = Arp_core.create link in
+  let v4 = Ipv4_core.create link (Ipv4_core.resolver_of_arp arp) in
+  let v6 =
+    let handle_ra = config.accept_router_advertisements in
+    Ipv6_core.create ~config:{ Ndp_engine.default with handle_ra } link
+  in
+  (* A family that is off has no address: it need not be known here. *)
+  IP.connect ~ipv4_only:(config.ipv6 = `Off) ~ipv6_only:false v4 v6 >>= fun ip ->
+  ICMP.connect v4 >>= fun icmp ->
+  UDP.connect ip >>= fun udp ->
+  TCP.connect ip >>= fun tcp ->
+  let t = { netif; arp; v4; v6; ip; icmp; udp; tcp } in
+  Ipv4_core.set_loopback v4 (packet t);
+  Ipv6_core.set_loopback v6 (packet t);
+  UDP.on_unlistened udp (unlistened t);
+  Netif.listen_packets netif (List.iter (frame t));
+  if config.ipv6 = `On then (
+    Ipv6_core.start v6;
+    List.iter (Ipv6_core.add_address v6) config.ipv6_addresses;
+    Option.iter (Ipv6_core.add_router v6) config.ipv6_gateway);
+  (match config.ipv4 with `Off -> Lwt.return_unit | `Static ipv4 -> set_ipv4 t ipv4) >|= fun () -> t
+
+let listen t = Netif.disconnected t.netif
+
+let disconnect t =
+  TCP.disconnect t.tcp >>= fun () ->
+  UDP.disconnect t.udp >>= fun () ->
+  ICMP.disconnect t.icmp >>= fun () ->
+  Ipv4_core.disconnect t.v4 >>= fun () ->
+  Ipv6_core.disconnect t.v6 >>= fun () ->
+  Arp_core.disconnect t.arp >>= fun () -> Netif.disconnect t.netif
+
+module V4V6 = struct
+  type nonrec t = t
+
+  let disconnect = disconnect
+
+  module UDP = UDP
+  module TCP = TCP
+  module IP = IP
+
+  let udp = udp
+  let tcp = tcp
+  let ip = ip
+  let listen = listen
+end

@@ -1,0 +1,69 @@
+(** A ready-made stack: Ethernet, ARP, IPv4, IPv6, ICMP, UDP and TCP on one device.
+
+    {[
+      let serve flow = ...
+
+      let start config device =
+        Stack.connect config device >>= fun stack ->
+        Stack.TCP.listen (Stack.tcp stack) ~port:80 serve;
+        Stack.listen stack
+    ]}
+
+    It is a [Tcpip.Stack.V4V6], so that code written for Mirage's stacks runs on it. *)
+
+open Mirust_mirage_types
+open Mirust_net
+
+type ipv4 = {
+  cidr : Ipaddr.V4.Prefix.t;  (** our address and the prefix on the link *)
+  gateway : Ipaddr.V4.t option;
+}
+
+type config = {
+  ipv4 : [ `Off | `Static of ipv4 ];
+  ipv6 : [ `Off | `On ];  (** [`On]: at least a link-local address *)
+  ipv6_addresses : Ipaddr.V6.Prefix.t list;
+  ipv6_gateway : Ipaddr.V6.t option;
+  accept_router_advertisements : bool;
+}
+
+(** No IPv4; IPv6 by router advertisements. *)
+val default : config
+
+module IP : module type of Tcpip_stack_direct.Dual (Ipv4_core) (Ipv6_core)
+module UDP : module type of Udp.Make (IP)
+module TCP : module type of Mirust_tcp_flow.Tcp.Flow.Make (IP)
+module ICMP : module type of Icmpv4.Make (Ipv4_core)
+
+type t
+
+(** Takes the device over and starts to receive. Resolves when a static configuration is in place;
+    IPv6 addresses follow a second later (see {!Ipv6_core.ready}). *)
+val connect : config -> Mirust_netif.Device.t -> t Lwt.t
+
+(** Aborts all connections and gives the device up. *)
+val disconnect : t -> unit Lwt.t
+
+(** Resolves when the device is gone. *)
+val listen : t -> unit Lwt.t
+
+val udp : t -> UDP.t
+val tcp : t -> TCP.t
+val ip : t -> IP.t
+
+(** {1 Its parts} *)
+
+val netif : t -> Mirust_netif.Netif.t
+val arp : t -> Arp_core.t
+val ipv4 : t -> Ipv4_core.t
+val ipv6 : t -> Ipv6_core.t
+val icmp : t -> ICMP.t
+
+(** Replaces the IPv4 address and the default route, and announces the address. *)
+val set_ipv4 : t -> ipv4 -> unit Lwt.t
+
+val clear_ipv4 : t -> unit Lwt.t
+
+(** As Mirage's functors take it. *)
+module V4V6 :
+  Tcpip.Stack.V4V6 with type t = t and module UDP = UDP and module TCP = TCP and module IP = IP
