@@ -466,13 +466,15 @@ module Over (O : Output) = struct
         let result, resolver = Lwt.wait () in
         let pending = ref true in
         let flow = ref None in
+        (* On a link without delay the answer may come while the engine is still sending the SYN. *)
+        let early = ref false in
         let settle r =
           if !pending then (
             pending := false;
             Queue.push (fun () -> Lwt.wakeup resolver r) t.ready)
         in
         let notify : Engine.event -> unit = function
-          | Connected -> Option.iter (fun f -> settle (Ok f)) !flow
+          | Connected -> ( match !flow with Some f -> settle (Ok f) | None -> early := true)
           | Readable | Writable -> ()
           | Ended reason -> settle (Error (Option.value (error_of_reason reason) ~default:`Aborted))
         in
@@ -485,6 +487,7 @@ module Over (O : Output) = struct
                 notify e;
                 event f e);
             flow := Some f;
+            if !early then settle (Ok f);
             schedule t;
             result)
 
