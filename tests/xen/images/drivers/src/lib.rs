@@ -1,6 +1,5 @@
 //! An image that tries each part of Xen that every domain has. Its first argument names the case;
 //! without one all of them run. Each prints `ok NAME` or ends the domain with a panic.
-#![cfg(feature = "xen")]
 
 mod events;
 mod grants;
@@ -12,14 +11,12 @@ use mirust_rt::{domain, xen};
 mirust::main!(run);
 
 async fn run() -> i32 {
-    let arguments = String::from_utf8_lossy(mirust_rt::boot::command_line()).into_owned();
-    let words: Vec<&str> = arguments.split_whitespace().collect();
-    match words[..] {
-        [] => all().await,
-        ["wait"] => wait().await,
-        ["flood"] => flood(),
-        ["echo"] => echo().await,
-        _ => panic!("no such case: {arguments}"),
+    match mirust::args().get(1).map(String::as_str) {
+        None => all().await,
+        Some("wait") => wait().await,
+        Some("flood") => flood(),
+        Some("echo") => echo().await,
+        Some(other) => panic!("no such case: {other}"),
     }
     0
 }
