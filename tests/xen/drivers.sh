@@ -12,3 +12,18 @@ create flood drivers 'cmdline="flood"'
 assert_shutdown flood poweroff 60
 assert_equal 3000 "$(console flood | grep -c '^line .* at once')" 'lines of the flood'
 destroy flood
+
+# One guest lends a page to another, which maps it.
+create lender drivers 'cmdline="lend"'
+create borrower drivers 'cmdline="borrow"'
+xenstore-write "$(path lender)/data/peer" "$(domid borrower)"
+xenstore-write "$(path borrower)/data/peer" "$(domid lender)"
+within 20 xenstore-exists "$(path lender)/data/port" || fail 'the lender lends nothing'
+sleep 1
+xenstore-write "$(path borrower)/data/go" 1
+assert_shutdown lender poweroff
+assert_shutdown borrower poweroff
+assert_console lender '^lent and given back'
+assert_console borrower '^borrowed and returned'
+destroy lender
+destroy borrower

@@ -32,8 +32,9 @@ use spin::Mutex;
 const BACKLOG: usize = 16 * 1024;
 /// Bytes of input that wait for a reader; more stay in the ring.
 const INPUT: usize = 4096;
-/// How long a daemon may make no room before it counts as gone.
-const PATIENCE_NS: u64 = 500_000_000;
+/// How long a daemon may make no room before it counts as gone. A domain can be faster to print than
+/// xenconsoled is to notice that there is a new domain.
+const PATIENCE_NS: u64 = 3_000_000_000;
 
 /// The domain's console.
 pub struct Console {
@@ -105,6 +106,7 @@ impl Console {
             let Ok(()) = self.flush(&mut inner) else { return };
             let Ok(unread) = inner.producer.unread(&self.page) else { return };
             let left = inner.backlog.len() + unread;
+            // There is no later chance: wait even for a daemon that seemed to have gone.
             if left == 0 || !self.wait_for_room(&mut inner) {
                 return;
             }
@@ -154,7 +156,8 @@ impl Console {
             bytes = later;
             if !bytes.is_empty() {
                 self.flush(inner)?;
-                if inner.backlog.len() == BACKLOG && !self.wait_for_room(inner) {
+                let full = inner.backlog.len() == BACKLOG;
+                if full && (inner.stalled || !self.wait_for_room(inner)) {
                     // The oldest quarter goes, so that this is not done for every byte.
                     inner.backlog.drain(..BACKLOG / 4);
                     inner.lost += BACKLOG / 4;
@@ -208,9 +211,6 @@ impl Console {
 
     /// Waits until the daemon has read something. False when it does not.
     fn wait_for_room(&self, inner: &mut Inner) -> bool {
-        if inner.stalled {
-            return false;
-        }
         let Ok(before) = inner.producer.unread(&self.page) else { return false };
         let deadline = self.clock.system_time().saturating_add(PATIENCE_NS);
         let port = self.channel.port();

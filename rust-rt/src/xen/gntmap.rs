@@ -24,7 +24,8 @@ pub struct Mapped {
 }
 
 impl GrantTable {
-    /// Maps a page that `domid` has granted to this domain.
+    /// Maps a page that `domid`, another domain, has granted to this one. (A domain that maps a page
+    /// of its own this way moves the page: its old place becomes a hole.)
     pub fn map(
         &'static self,
         domid: DomId,

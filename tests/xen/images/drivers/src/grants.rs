@@ -1,8 +1,11 @@
 //! Grants from this domain to itself.
 
 use mirust_rt::{
-    wire::DomId,
-    xen::{self, gnttab::Granted, hypervisor::GrantAccess},
+    wire::{
+        DomId, GrantRef, Port,
+        xenstore::{Access, Perm},
+    },
+    xen::{self, gnttab::Granted, hypervisor::GrantAccess, xenstore::Xenstore},
 };
 
 /// This domain by its number: a grant names whom it is for, and `DOMID_SELF` is nobody there.
@@ -37,22 +40,96 @@ pub fn copy() {
     table.copy_from(me(), gref, 0, &mut out).expect_err("an ended grant");
 }
 
-/// A mapped page is the same memory, and its grant cannot be ended meanwhile.
-pub fn map() {
-    let table = xen::grants().expect("there is a Xen");
-    for _ in 0..3 {
-        let granted = share(GrantAccess::ReadWrite);
-        let mapped = table.map(me(), granted.gref(), GrantAccess::ReadWrite).expect("a mapping");
-        granted.store_u32(8, 0x1234_5678);
-        assert_eq!(mapped.load_u32(8), 0x1234_5678);
-        mapped.store_u32(8, 5);
-        let granted = granted.end().expect_err("it is mapped");
-        drop(mapped);
-        let page = granted.end().expect("it is not mapped any more");
-        assert_eq!(page[8], 5);
+/// The domain that the toolstack has named in `data/peer`.
+async fn peer(store: &Xenstore) -> DomId {
+    let mut watch = store.watch("data/peer").await.expect("a watch");
+    loop {
+        if let Ok(domid) = store.read_parsed("data/peer").await {
+            return DomId(domid);
+        }
+        watch.next().await.expect("an event");
     }
-    table.map(me(), mirust_rt::wire::GrantRef(500), GrantAccess::ReadOnly).expect_err("no grant");
+}
+
+/// Lends a page to the peer, and takes it back when the peer has done with it.
+pub async fn lend() {
+    let store = xen::store().expect("there is a xenstore");
+    let peer = peer(&store).await;
+    let table = xen::grants().expect("there is a Xen");
+    let granted = table.share(peer, GrantAccess::ReadWrite).expect("a grant");
+    let events = xen::events().expect("there is a Xen");
+    let channel = events.alloc_unbound(peer).expect("a port");
+    granted.write(0, b"lent");
+    let mut seen = channel.count();
+    for (node, value) in [("gref", granted.gref().0), ("port", channel.port().0)] {
+        let node = format!("data/{node}");
+        store.write(&node, value.to_string()).await.expect("a write");
+        let perms = [
+            Perm { domid: me(), access: Access::None },
+            Perm { domid: peer, access: Access::Read },
+        ];
+        store.set_perms(&node, &perms).await.expect("our own node");
+    }
+    // The peer tells when it has mapped the page and written to it, and when it has let go.
+    let mut answer = [0; 8];
+    while &answer != b"borrowed" {
+        seen = channel.wait(seen).await;
+        granted.read(0, &mut answer);
+    }
+    let granted = granted.end().expect_err("the peer has it mapped");
+    granted.store_u8(101, 1);
+    channel.notify();
+    while granted.load_u8(100) == 0 {
+        seen = channel.wait(seen).await;
+    }
+    // The byte was written before the page was unmapped, and the event comes after it.
+    let mut granted = Some(granted);
+    while let Some(still) = granted {
+        granted = still.end().err();
+        if granted.is_some() {
+            seen = channel.wait(seen).await;
+        }
+    }
     assert_eq!(table.stats().leaked, 0);
+    println!("lent and given back");
+}
+
+/// Maps the page that the peer lends.
+pub async fn borrow() {
+    let store = xen::store().expect("there is a xenstore");
+    let peer = peer(&store).await;
+    let path = store.domain_path(peer).await.expect("a path");
+    let mut watch = store.watch("data/go").await.expect("a watch");
+    let (gref, port) = loop {
+        watch.next().await.expect("an event");
+        let gref = store.read_parsed(&format!("{path}/data/gref")).await;
+        let port = store.read_parsed(&format!("{path}/data/port")).await;
+        if let (Ok(gref), Ok(port)) = (gref, port) {
+            break (GrantRef(gref), Port(port));
+        }
+    };
+    let events = xen::events().expect("there is a Xen");
+    let channel = events.bind_interdomain(peer, port).expect("the peer's port");
+    let table = xen::grants().expect("there is a Xen");
+    table.map(peer, GrantRef(gref.0 + 1), GrantAccess::ReadOnly).expect_err("nothing is granted");
+    // Holes are used again.
+    for _ in 0..3 {
+        let mapped = table.map(peer, gref, GrantAccess::ReadOnly).expect("a mapping");
+        let mut text = [0; 4];
+        mapped.read(0, &mut text);
+        assert_eq!(&text, b"lent");
+    }
+    let mapped = table.map(peer, gref, GrantAccess::ReadWrite).expect("a mapping");
+    mapped.write(0, b"borrowed");
+    let mut seen = channel.count();
+    channel.notify();
+    while mapped.load_u8(101) == 0 {
+        seen = channel.wait(seen).await;
+    }
+    mapped.store_u8(100, 1);
+    drop(mapped);
+    channel.notify();
+    println!("borrowed and returned");
 }
 
 /// The table grows by frames, and every entry works.

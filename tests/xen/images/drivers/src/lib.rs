@@ -15,6 +15,8 @@ async fn run() -> i32 {
         None => all().await,
         Some("wait") => wait().await,
         Some("flood") => flood(),
+        Some("lend") => grants::lend().await,
+        Some("borrow") => grants::borrow().await,
         Some("echo") => echo().await,
         Some(other) => panic!("no such case: {other}"),
     }
@@ -31,8 +33,6 @@ async fn all() {
     println!("ok limit");
     grants::copy();
     println!("ok copy");
-    grants::map();
-    println!("ok map");
     grants::growth();
     println!("ok growth");
     store::values().await;
