@@ -28,8 +28,8 @@ unsafe extern "C" fn syscall(
         SYS_FUTEX => unsafe { futex(a as *const c_uint, b as c_int, c as c_uint, timeout != 0) },
         SYS_GETTID => process::THREAD.into(),
         _ => {
-            let name = format_args!("system call {number}");
-            unsupported(&LOGGED, name, "an image has no Linux below it", ENOSYS);
+            let why = "an image has no Linux below it";
+            unsupported(&LOGGED, format_args!("system call {number}"), why, ENOSYS);
             -1
         }
     }
