@@ -29,6 +29,7 @@ test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 .PHONY: test-boot
 test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/boot/run
+	@$(ENV) tests/boot/libc/run
 
 
 .PHONY: xen unix
