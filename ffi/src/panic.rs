@@ -14,9 +14,14 @@ pub(crate) fn init() {
 fn report(info: &PanicHookInfo<'_>) {
     let message = message(info.payload());
     match info.location() {
-        Some(at) => logger::write(log::Level::Error, "panic", format_args!("{message} ({at})")),
-        None => logger::write(log::Level::Error, "panic", format_args!("{message}")),
+        Some(at) => line(format_args!("{message} ({at})")),
+        None => line(format_args!("{message}")),
     }
+}
+
+fn line(message: std::fmt::Arguments<'_>) {
+    mirust_rt::diag::note_panic(message);
+    logger::write(log::Level::Error, "panic", message);
 }
 
 /// The message of a panic.

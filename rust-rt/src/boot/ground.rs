@@ -3,6 +3,8 @@
 use super::bare::BareMachine;
 use super::paging::ActiveTables;
 use super::{clock, end};
+#[cfg(feature = "libc")]
+use crate::mem;
 use crate::platform::Platform;
 use crate::xen::hypercall::Xen;
 use crate::xen::hypervisor::EndReason;
@@ -50,12 +52,27 @@ fn end_on_xen(how: end::End) -> ! {
     }
 }
 
+/// Rust aborts after a panic that cannot be caught, and when memory is exhausted: the report should
+/// name that.
+#[cfg(feature = "libc")]
+fn abort(reason: &str) -> ! {
+    if let Some(panic) = diag::last_panic() {
+        diag::fatal(format_args!("{reason}; the last panic was: {panic}"));
+    }
+    let heap = mem::stats().heap;
+    if heap.failures > 0 {
+        let size = heap.last_failure;
+        diag::fatal(format_args!("{reason}; an allocation of {size} bytes had failed"));
+    }
+    diag::fatal(format_args!("{reason}"))
+}
+
 /// What the C symbols need.
 #[cfg(feature = "libc")]
 static HOST: crate::libc::host::Host = crate::libc::host::Host {
     console_write: diag::console::write,
     exit: end::exit,
-    abort: |reason| diag::fatal(format_args!("{reason}")),
+    abort,
     monotonic_ns,
     wall_ns: || domain::wall().as_nanos() as u64,
     random: crate::libc::random::fill_from_cpu,

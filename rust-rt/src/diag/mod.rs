@@ -3,6 +3,7 @@
 pub mod console;
 pub mod fault;
 pub mod log;
+mod panic;
 pub mod symbols;
 
 #[cfg(feature = "xen")]
@@ -14,5 +15,8 @@ mod trap;
 #[cfg(feature = "xen")]
 mod unwind;
 
+#[cfg(feature = "xen")]
+pub(crate) use panic::last_panic;
+pub use panic::note_panic;
 #[cfg(feature = "xen")]
 pub use report::fatal;

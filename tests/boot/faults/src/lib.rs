@@ -3,12 +3,16 @@
 
 mod memory;
 use mirust_rt::boot;
-use mirust_rt::diag::console;
+use mirust_rt::diag::{self, console};
 use mirust_rt::mem::{PAGE_SIZE, frames};
 use std::hint::black_box;
 
 #[unsafe(no_mangle)]
 extern "C-unwind" fn mirust_main() -> i32 {
+    std::panic::set_hook(Box::new(|info| {
+        diag::note_panic(format_args!("{info}"));
+        console::print(format_args!("{info}\n"));
+    }));
     let line = String::from_utf8_lossy(boot::command_line()).into_owned();
     match line.as_str() {
         "" => {
