@@ -7,8 +7,7 @@
 
    Functions with nothing to say return 0 all the same: an OCaml external has to return a value. *)
 
-external version : unit -> (int[@untagged]) = "mirust_native_only" "mirust_abi_version" [@@noalloc]
-external init : unit -> (int[@untagged]) = "mirust_native_only" "mirust_init" [@@noalloc]
+let () = ignore Setup.at_start
 
 external time_monotonic_ns : unit -> (int64[@unboxed])
   = "mirust_native_only" "mirust_time_monotonic_ns"

@@ -18,7 +18,7 @@ let logs =
       ("debug", Some Logs.Debug);
     ]
   in
-  let doc = Fmt.str "What is logged, in both languages: %s." (Arg.doc_alts_enum levels) in
+  let doc = Printf.sprintf "What is logged, in both languages: %s." (Arg.doc_alts_enum levels) in
   Arg.(
     value
     & opt (enum levels) (Some Logs.Info)
@@ -50,6 +50,8 @@ let close () =
       | Error (`Error message) ->
           prerr_string message;
           exit 64)
+
+let () = Setup.at_start := close :: !Setup.at_start
 
 let register term =
   let value = ref None in

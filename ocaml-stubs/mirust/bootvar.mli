@@ -4,6 +4,8 @@
     double quotes, and outside of quotes, a backslash makes the next character stand for itself. An
     unfinished quote ends with the line. [Sys.argv] is the result, with the program's name first.
 
+    A program that does not use this module ignores its command line.
+
     {[
       let greeting =
         Bootvar.register Cmdliner.Arg.(value & opt string "hello" & info [ "greeting" ])
@@ -35,8 +37,3 @@ val eval :
   argv:string array ->
   'a Cmdliner.Term.t ->
   ('a, [ `Help | `Error of string ]) result
-
-(**/**)
-
-(** Evaluates what is registered. For {!Main.run}. *)
-val close : unit -> unit

@@ -8,7 +8,7 @@ let report ~what exn backtrace =
   ignore (Abi.crash message (String.length message) : int);
   assert false
 
-let () =
+let install () =
   Printexc.record_backtrace true;
   Printexc.set_uncaught_exception_handler (report ~what:"");
   Lwt.async_exception_hook :=

@@ -19,9 +19,9 @@ let reporter () =
     in
     msgf (fun ?header ?tags fmt ->
         let ppf = Format.str_formatter in
-        Option.iter (Fmt.pf ppf "[%s] ") header;
+        Option.iter (Format.fprintf ppf "[%s] ") header;
         (match tags with
-        | Some tags when not (Logs.Tag.is_empty tags) -> Fmt.pf ppf "%a " Logs.Tag.pp_set tags
+        | Some tags when not (Logs.Tag.is_empty tags) -> Format.fprintf ppf "%a " Logs.Tag.pp_set tags
         | _ -> ());
         Format.kfprintf finish ppf fmt)
   in
@@ -30,3 +30,7 @@ let reporter () =
 let set_level level =
   Logs.set_level ~all:true level;
   ignore (Abi.log_set_level (match level with None -> 0 | Some l -> number l) : int)
+
+let install () =
+  Logs.set_reporter (reporter ());
+  set_level (Some Logs.Info)

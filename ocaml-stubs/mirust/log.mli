@@ -12,3 +12,7 @@ val reporter : unit -> Logs.reporter
 
 (** Sets the level of both languages; [None] silences them. *)
 val set_level : Logs.level option -> unit
+
+(**/**)
+
+val install : unit -> unit

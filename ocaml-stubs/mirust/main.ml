@@ -1,9 +1,14 @@
 open Lwt.Infix
 
+(* Everybody who runs the loop gets the reporters of errors. *)
+let () =
+  Fatal.install ();
+  Log.install ()
+
 type shutdown = [ `Poweroff | `Reboot | `Halt ]
 
 let pp_shutdown ppf s =
-  Fmt.string ppf (match s with `Poweroff -> "poweroff" | `Reboot -> "reboot" | `Halt -> "halt")
+  Format.pp_print_string ppf (match s with `Poweroff -> "poweroff" | `Reboot -> "reboot" | `Halt -> "halt")
 
 (* Why the poll returned: the bits of mirust.h. *)
 let ready_shutdown = 4
@@ -105,7 +110,7 @@ let with_exit_hooks main = Lwt.finalize (fun () -> main) call_exit_hooks
 
 let run main =
   if !running then invalid_arg "Mirust.Main.run: the loop is already running";
-  Bootvar.close ();
+  List.iter (fun f -> f ()) !Setup.at_start;
   let main = with_exit_hooks main in
   if Abi.rust_main () = 1 then Lwt.async (fun () -> main)
   else (

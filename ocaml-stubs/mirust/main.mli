@@ -37,7 +37,7 @@ val at_leave_iter : (unit -> unit) -> unit
 
 type shutdown = [ `Poweroff | `Reboot | `Halt ]
 
-val pp_shutdown : shutdown Fmt.t
+val pp_shutdown : Format.formatter -> shutdown -> unit
 
 (** Resolved when the toolstack asks the domain to end ([xl shutdown], [xl reboot]; on Unix: SIGTERM
     or SIGINT); at once if it has already asked. What follows is up to the program: returning from

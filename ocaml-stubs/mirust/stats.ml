@@ -28,7 +28,7 @@ module Poll = struct
     }
 
   let pp ppf t =
-    Fmt.pf ppf
+    Format.fprintf ppf
       "%d polls, %d blocks (%d woken early), %d events, %d task turns, %d timers, %d completions"
       t.polls t.blocks t.wakeups t.events t.tasks_run t.timers_fired t.completions
 end
@@ -41,6 +41,6 @@ module Memory = struct
     { total = field 0; free = field 1; heap = field 2; mapped = field 3 }
 
   let pp ppf t =
-    Fmt.pf ppf "%d KiB, %d KiB free, heap %d KiB, mapped %d KiB" (t.total / 1024) (t.free / 1024)
+    Format.fprintf ppf "%d KiB, %d KiB free, heap %d KiB, mapped %d KiB" (t.total / 1024) (t.free / 1024)
       (t.heap / 1024) (t.mapped / 1024)
 end

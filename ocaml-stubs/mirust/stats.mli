@@ -13,7 +13,7 @@ module Poll : sig
   }
 
   val get : unit -> t
-  val pp : t Fmt.t
+  val pp : Format.formatter -> t -> unit
 end
 
 (** The memory that both languages share, in bytes. *)
@@ -26,5 +26,5 @@ module Memory : sig
   }
 
   val get : unit -> t
-  val pp : t Fmt.t
+  val pp : Format.formatter -> t -> unit
 end

@@ -1,0 +1,22 @@
+(* What has to be so before anything of this library is used. {!Abi} is below every module that calls the
+   runtime, and depends on this one; modules that nobody uses are not linked. *)
+
+let abi_version = 1
+
+external version : unit -> (int[@untagged]) = "mirust_native_only" "mirust_abi_version" [@@noalloc]
+external init : unit -> (int[@untagged]) = "mirust_native_only" "mirust_init" [@@noalloc]
+
+exception Panic of string
+
+let () =
+  if version () <> abi_version then
+    failwith
+      (Printf.sprintf "the OCaml libraries speak version %d of the ABI, the runtime %d" abi_version
+         (version ()));
+  ignore (init () : int);
+  (* Rust looks it up when it raises. *)
+  Callback.register_exception "mirust_panic" (Panic "");
+  Printexc.register_printer (function Panic m -> Some ("Rust panic: " ^ m) | _ -> None)
+
+(* What is to be done when {!Main.run} begins. *)
+let at_start : (unit -> unit) list ref = ref []
