@@ -3,14 +3,12 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 
-use crate::logger;
-
 /// Replaces std's hook, which prints to a standard error of its own making.
 pub(crate) fn init() {
     std::panic::set_hook(Box::new(report));
 }
 
-/// One line on the console for every panic, whatever becomes of it.
+/// One error in the log for every panic, whatever becomes of it.
 fn report(info: &PanicHookInfo<'_>) {
     let message = message(info.payload());
     match info.location() {
@@ -21,7 +19,7 @@ fn report(info: &PanicHookInfo<'_>) {
 
 fn line(message: std::fmt::Arguments<'_>) {
     mirust_rt::diag::note_panic(message);
-    logger::write(log::Level::Error, "panic", message);
+    log::error!(target: "panic", "{message}");
 }
 
 /// The message of a panic.

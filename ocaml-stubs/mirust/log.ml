@@ -21,7 +21,8 @@ let reporter () =
         let ppf = Format.str_formatter in
         Option.iter (Format.fprintf ppf "[%s] ") header;
         (match tags with
-        | Some tags when not (Logs.Tag.is_empty tags) -> Format.fprintf ppf "%a " Logs.Tag.pp_set tags
+        | Some tags when not (Logs.Tag.is_empty tags) ->
+            Format.fprintf ppf "%a " Logs.Tag.pp_set tags
         | _ -> ());
         Format.kfprintf finish ppf fmt)
   in

@@ -8,7 +8,8 @@ let () =
 type shutdown = [ `Poweroff | `Reboot | `Halt ]
 
 let pp_shutdown ppf s =
-  Format.pp_print_string ppf (match s with `Poweroff -> "poweroff" | `Reboot -> "reboot" | `Halt -> "halt")
+  Format.pp_print_string ppf
+    (match s with `Poweroff -> "poweroff" | `Reboot -> "reboot" | `Halt -> "halt")
 
 (* Why the poll returned: the bits of mirust.h. *)
 let ready_shutdown = 4

@@ -41,6 +41,6 @@ module Memory = struct
     { total = field 0; free = field 1; heap = field 2; mapped = field 3 }
 
   let pp ppf t =
-    Format.fprintf ppf "%d KiB, %d KiB free, heap %d KiB, mapped %d KiB" (t.total / 1024) (t.free / 1024)
-      (t.heap / 1024) (t.mapped / 1024)
+    Format.fprintf ppf "%d KiB, %d KiB free, heap %d KiB, mapped %d KiB" (t.total / 1024)
+      (t.free / 1024) (t.heap / 1024) (t.mapped / 1024)
 end

@@ -1,1 +1,97 @@
-let () = ()
+(* What a crossing costs, in nanoseconds and as a ratio to an OCaml call measured in the same run. Each figure
+   is the least of many rounds, so that what else the machine does counts as little as possible. *)
+
+external noalloc : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_noalloc"
+[@@noalloc]
+
+external export_noalloc : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "bench_export_noalloc"
+[@@noalloc]
+
+external export : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_export"
+external export_rooted : string -> (int[@untagged]) = "mirust_native_only" "bench_export_rooted"
+external export_bytes : string -> (int[@untagged]) = "mirust_native_only" "bench_export_bytes"
+external string : string -> string = "bench_string"
+external panic : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_panic"
+
+external callback : (int -> int) -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "bench_callback"
+
+external root : string -> (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_root"
+
+external clock : unit -> (int64[@unboxed]) = "mirust_native_only" "mirust_time_monotonic_ns"
+[@@noalloc]
+
+external poll : (int64[@unboxed]) -> (int[@untagged]) = "mirust_native_only" "mirust_poll"
+
+let[@inline never] ocaml_call n = Sys.opaque_identity n + 1
+
+(* Nanoseconds for one of [n] steps of [f n]: the least of many rounds. *)
+let least ?(rounds = 40) n f =
+  let best = ref infinity in
+  for _ = 1 to rounds do
+    let start = clock () in
+    f n;
+    let ns = Int64.to_float (Int64.sub (clock ()) start) /. float n in
+    if ns < !best then best := ns
+  done;
+  !best
+
+let baseline = ref 1.
+
+let row ?goal name ns =
+  let verdict =
+    match goal with
+    | None -> ""
+    | Some goal -> Printf.sprintf "%8.0f  %s" goal (if ns <= goal then "met" else "MISSED")
+  in
+  Printf.printf "%-44s %9.1f %8.1f %s\n%!" name ns (ns /. !baseline) verdict
+
+let quietly f =
+  Mirust.Log.set_level None;
+  f ();
+  Mirust.Log.set_level (Some Logs.Info)
+
+let () =
+  let n = 1_000_000 in
+  let[@inline] steps f n =
+    for i = 1 to n do
+      ignore (Sys.opaque_identity (f i))
+    done
+  in
+  Printf.printf "%-44s %9s %8s %8s\n" "" "ns" "ratio" "goal, ns";
+  baseline :=
+    least n (fun n ->
+        for i = 1 to n do
+          ignore (Sys.opaque_identity (ocaml_call i))
+        done);
+  row "OCaml -> OCaml" !baseline;
+  row ~goal:5. "OCaml -> Rust, noalloc"
+    (least n (fun n ->
+         for i = 1 to n do
+           ignore (Sys.opaque_identity (noalloc i))
+         done));
+  row ~goal:5. "OCaml -> Rust, #[export(noalloc)]"
+    (least n (fun n ->
+         for i = 1 to n do
+           ignore (Sys.opaque_identity (export_noalloc i))
+         done));
+  row ~goal:10. "OCaml -> Rust, #[export], panic-safe"
+    (least n (fun n ->
+         for i = 1 to n do
+           ignore (Sys.opaque_identity (export i))
+         done));
+  let s = String.make 32 'x' in
+  row "... with borrowed bytes" (least n (steps (fun _ -> export_bytes s)));
+  row "... with a rooted argument" (least n (steps (fun _ -> export_rooted s)));
+  row "... String to Rust and back, 32 bytes" (least n (steps (fun _ -> string s)));
+  row ~goal:20. "Rust -> OCaml closure, exception-safe"
+    (least n (fun n -> ignore (callback ocaml_call n)));
+  row "root, made and dropped" (least n (fun n -> ignore (root s n)));
+  row "the poll, with nothing to do" (least 10_000 (steps (fun _ -> poll 0L)));
+  quietly (fun () ->
+      row "panic in Rust -> exception in OCaml"
+        (least ~rounds:10 1000 (steps (fun i -> try panic i with Mirust.Panic _ -> 0))));
+  quietly (fun () ->
+      row "exception in OCaml -> Err in Rust"
+        (least ~rounds:10 10_000 (fun n -> ignore (callback (fun _ -> raise Exit) n))))

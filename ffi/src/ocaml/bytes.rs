@@ -18,13 +18,13 @@ pub(super) struct Span {
 }
 
 impl Span {
-    pub(super) const EMPTY: Span = Span { start: 0, length: 0, exclusive: false };
-
+    #[inline]
     fn new((start, length): (*mut u8, usize), exclusive: bool) -> Self {
         Span { start: start as usize, length, exclusive }
     }
 
     /// Whether both share a byte that one of them may write.
+    #[inline]
     pub(super) fn conflicts(self, other: Span) -> bool {
         let overlap =
             self.start < other.start + other.length && other.start < self.start + self.length;
@@ -38,6 +38,7 @@ impl Span {
 /// # Safety
 ///
 /// `value` is a valid OCaml value.
+#[inline]
 unsafe fn locate(value: Raw) -> (*mut u8, usize) {
     assert!(is_block(value), "not a buffer");
     // SAFETY: a block has a header with its tag.
@@ -69,6 +70,7 @@ unsafe fn locate(value: Raw) -> (*mut u8, usize) {
 /// # Safety
 ///
 /// `value` is a bigarray.
+#[inline]
 unsafe fn bigarray(value: Raw) -> (*mut u8, usize) {
     // SAFETY: a bigarray's description follows the pointer to its custom operations.
     let description = unsafe { &*(field(value, 1) as *const Bigarray) };
@@ -85,6 +87,7 @@ unsafe fn bigarray(value: Raw) -> (*mut u8, usize) {
 /// # Safety
 ///
 /// `value` is a valid OCaml value, and no OCaml code runs as long as the scope lives.
+#[inline]
 pub(super) unsafe fn shared(scope: &Scope, value: Raw) -> &[u8] {
     // SAFETY: the caller's promise.
     let (start, length) = unsafe { locate(value) };
@@ -103,6 +106,7 @@ pub(super) unsafe fn shared(scope: &Scope, value: Raw) -> &[u8] {
 /// # Safety
 ///
 /// As [`shared`].
+#[inline]
 #[allow(clippy::mut_from_ref)]
 pub(super) unsafe fn exclusive(scope: &Scope, value: Raw) -> &mut [u8] {
     // SAFETY: the caller's promise.
@@ -120,6 +124,7 @@ pub(super) unsafe fn exclusive(scope: &Scope, value: Raw) -> &mut [u8] {
 /// # Safety
 ///
 /// `value` is a valid OCaml value.
+#[inline]
 pub(super) unsafe fn copy(value: Raw) -> Vec<u8> {
     // SAFETY: the caller's promise.
     let (start, length) = unsafe { locate(value) };
@@ -135,6 +140,7 @@ pub(super) unsafe fn copy(value: Raw) -> Vec<u8> {
 /// # Safety
 ///
 /// The caller may allocate on the OCaml heap.
+#[inline]
 pub(super) unsafe fn allocate(bytes: &[u8]) -> Raw {
     unsafe extern "C" {
         fn caml_alloc_initialized_string(length: usize, bytes: *const u8) -> Raw;

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ocaml_interop::internal::{recover_runtime_handle, recover_runtime_handle_mut};
@@ -25,15 +26,17 @@ const MAX_BORROWS: usize = 8;
 /// One call from OCaml: what its arguments borrow lives as long as this.
 #[doc(hidden)]
 pub struct Scope {
-    borrows: [Cell<Span>; MAX_BORROWS],
+    /// The first `borrowed` are initialised. Most calls borrow nothing, and pay for nothing here.
+    borrows: [Cell<MaybeUninit<Span>>; MAX_BORROWS],
     borrowed: Cell<usize>,
     _this_thread: PhantomData<*const ()>,
 }
 
 impl Scope {
+    #[inline]
     fn new() -> Self {
         Scope {
-            borrows: [const { Cell::new(Span::EMPTY) }; MAX_BORROWS],
+            borrows: [const { Cell::new(MaybeUninit::uninit()) }; MAX_BORROWS],
             borrowed: Cell::new(0),
             _this_thread: PhantomData,
         }
@@ -41,12 +44,16 @@ impl Scope {
 
     /// Notes that the call borrows `span`, and panics where that would alias a mutable borrow: the
     /// same OCaml buffer can be passed twice.
+    #[inline]
     pub(super) fn borrow(&self, span: Span) {
         let n = self.borrowed.get();
         assert!(n < MAX_BORROWS, "more than {MAX_BORROWS} borrowed arguments");
-        let clash = self.borrows[..n].iter().any(|other| span.conflicts(other.get()));
+        let clash = self.borrows[..n].iter().any(|other| {
+            // SAFETY: one of the first `borrowed`.
+            span.conflicts(unsafe { other.get().assume_init() })
+        });
         assert!(!clash, "a buffer is borrowed twice, once for writing");
-        self.borrows[n].set(span);
+        self.borrows[n].set(MaybeUninit::new(span));
         self.borrowed.set(n + 1);
     }
 
@@ -55,6 +62,7 @@ impl Scope {
     /// # Safety
     ///
     /// To be called at most once for a scope, by code that OCaml called.
+    #[inline]
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn runtime(&self) -> &mut OCamlRuntime {
         // SAFETY: OCaml called us, so it runs in this thread; the caller asks once.

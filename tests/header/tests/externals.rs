@@ -105,10 +105,11 @@ fn externals() -> Vec<External> {
         for piece in text.split("external ").skip(1) {
             let Some((head, tail)) = piece.split_once(" = \"") else { continue };
             let Some((_, types)) = head.split_once(" : ") else { continue };
-            let (names, attributes) = tail.rsplit_once('"').expect("a closing quote");
-            // What follows the last quote up to the next item.
-            let attributes = attributes.split(" let ").next().expect("a piece");
-            let symbol = names.rsplit('"').next().expect("a name").to_owned();
+            // One name, or the bytecode's and the native code's; then attributes.
+            let (mut symbol, mut rest) = tail.split_once('"').expect("a closing quote");
+            if let Some(second) = rest.trim_start().strip_prefix('"') {
+                (symbol, rest) = second.split_once('"').expect("a closing quote");
+            }
             if !symbol.starts_with("mirust_") {
                 continue;
             }
@@ -118,13 +119,13 @@ fn externals() -> Vec<External> {
             let parameters = if unit_argument { &[][..] } else { &types[..] };
             found.push(External {
                 file: file.clone(),
-                symbol,
+                symbol: symbol.to_owned(),
                 signature: Signature {
                     parameters: parameters.iter().map(|t| class_of_ocaml(t)).collect(),
                     result,
                 },
                 unit_argument,
-                noalloc: attributes.contains("[@@noalloc]"),
+                noalloc: rest.trim_start().starts_with("[@@noalloc]"),
             });
         }
     }
