@@ -8,15 +8,38 @@ use crate::ground;
 /// Spaces separate parameters. Between single quotes everything stands for itself; between double
 /// quotes, and outside of quotes, a backslash makes the next character stand for itself. An
 /// unfinished quote ends with the line.
+///
+/// On Xen, leading words of the form `NAME=value` are not parameters but environment variables, as
+/// before a command in a shell: `RUST_BACKTRACE=1 OCAMLRUNPARAM=b,d=1 --greeting=hello`. Such a name
+/// consists of capital letters, digits and underscores.
 pub fn args() -> Vec<String> {
     let name = if cfg!(feature = "xen") { None } else { std::env::args().next() };
     let mut args = vec![name.unwrap_or_else(|| "mirust".into())];
     if cfg!(feature = "xen") {
-        args.extend(split(&ground::command_line()));
+        let words = split(&ground::command_line());
+        args.extend(words.into_iter().skip_while(|word| assignment(word).is_some()));
     } else {
         args.extend(std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()));
     }
     args
+}
+
+/// Sets the environment variables of the command line. Called once, before the program begins.
+pub(crate) fn set_environment() {
+    if cfg!(feature = "xen") {
+        for (name, value) in split(&ground::command_line()).iter().map_while(|w| assignment(w)) {
+            // SAFETY: the image has one thread.
+            unsafe { std::env::set_var(name, value) };
+        }
+    }
+}
+
+/// The name and the value of `NAME=value`.
+fn assignment(word: &str) -> Option<(&str, &str)> {
+    let (name, value) = word.split_once('=')?;
+    let letter = |c: char| c.is_ascii_uppercase() || c == '_';
+    let named = name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit());
+    named.then_some((name, value))
 }
 
 /// Splits a command line, by the rules of [`args`].
@@ -44,7 +67,7 @@ pub fn split(line: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::split;
+    use super::{assignment, split};
 
     #[test]
     fn spaces_separate_and_repeat() {
@@ -70,6 +93,15 @@ mod tests {
         assert_eq!(split(r"a\ b \\ \'"), ["a b", r"\", "'"]);
         assert_eq!(split(r#""a\"b\\""#), [r#"a"b\"#]);
         assert_eq!(split(r"'a\b'"), [r"a\b"]);
+    }
+
+    #[test]
+    fn an_assignment_has_a_name_in_capitals() {
+        assert_eq!(assignment("RUST_LOG=a=b"), Some(("RUST_LOG", "a=b")));
+        assert_eq!(assignment("_X1="), Some(("_X1", "")));
+        for word in ["--greeting=hello", "a=b", "1A=b", "=b", "A", "A-B=c"] {
+            assert_eq!(assignment(word), None, "{word}");
+        }
     }
 
     #[test]

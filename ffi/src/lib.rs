@@ -91,11 +91,12 @@ pub fn platform_name() -> &'static str {
 #[global_allocator]
 static HEAP: mirust_rt::mem::heap::Heap = mirust_rt::mem::heap::Heap;
 
-/// Sets up what the runtime leaves to a crate with `std`: the log, the panic hook, and the guard
-/// that keeps a panic inside its task. The first call counts.
+/// Sets up what the runtime leaves to a crate with `std`: the environment, the log, the panic hook,
+/// and the guard that keeps a panic inside its task. The first call counts.
 pub(crate) fn init() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
+        args::set_environment();
         logger::init();
         panic::init();
         domain::set_guard(panic::guard);

@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "xen"), allow(dead_code))]
 
 mod asm;
+mod calendar;
 pub mod env;
 pub mod errno;
 mod fs;

@@ -54,6 +54,8 @@ let () =
   attempt "remove" (fun () -> Sys.remove "/nowhere/file");
   attempt "standard input" (fun () -> ignore (input_char stdin));
   attempt "variable" (fun () -> ignore (Sys.getenv "NOWHERE"));
+  attempt "variable that is set" (fun () -> print_string (Sys.getenv "MIRUST_TEST" ^ " "));
+  attempt "arguments" (fun () -> Printf.printf "%s " Sys.argv.(1));
   attempt "size" (fun () -> ignore (Bigarray.Array1.create Char C_layout (1 lsl 45)));
   attempt "mutex locked twice" (fun () ->
       let m = Mutex.create () in
