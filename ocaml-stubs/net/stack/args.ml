@@ -20,6 +20,7 @@ let config ?group () =
   let gateway =
     Arg.(value & opt (some ipv4) None & named "ipv4-gateway" ~doc:"The IPv4 default router.")
   in
+  let dhcp = flag "dhcp" ~doc:"Take the IPv4 address from a DHCP server." in
   let cidrs =
     Arg.(value & opt_all cidr6 [] & named "ipv6" ~doc:"An IPv6 address of ours and its prefix.")
   in
@@ -34,20 +35,26 @@ let config ?group () =
   in
   let only4 = flag "ipv4-only" ~doc:"No IPv6." in
   let only6 = flag "ipv6-only" ~doc:"No IPv4." in
-  let make cidr gateway ipv6_addresses ipv6_gateway accept_router_advertisements only4 only6 =
-    match (cidr, only4, only6) with
-    | _, true, true -> Error (`Msg "ipv4-only and ipv6-only exclude each other")
-    | Some _, _, true -> Error (`Msg "ipv4 given, but also ipv6-only")
-    | None, _, _ when gateway <> None -> Error (`Msg "ipv4-gateway needs ipv4")
-    | _, _, _ ->
-        let ipv4 = match cidr with None -> `Off | Some cidr -> `Static { Stack.cidr; gateway } in
-        Ok
-          {
-            Stack.ipv4;
-            ipv6 = (if only4 then `Off else `On);
-            ipv6_addresses;
-            ipv6_gateway;
-            accept_router_advertisements;
-          }
+  let make cidr gateway dhcp ipv6_addresses ipv6_gateway accept_router_advertisements only4 only6 =
+    if only4 && only6 then Error (`Msg "ipv4-only and ipv6-only exclude each other")
+    else if only6 && (cidr <> None || dhcp) then Error (`Msg "an IPv4 address, but also ipv6-only")
+    else
+      match (cidr, dhcp) with
+      | Some _, true -> Error (`Msg "ipv4 and dhcp exclude each other")
+      | None, _ when gateway <> None -> Error (`Msg "ipv4-gateway needs ipv4")
+      | _, _ ->
+          let ipv4 =
+            match cidr with
+            | Some cidr -> `Static { Stack.cidr; gateway }
+            | None -> if dhcp then `Dhcp else `Off
+          in
+          Ok
+            {
+              Stack.ipv4;
+              ipv6 = (if only4 then `Off else `On);
+              ipv6_addresses;
+              ipv6_gateway;
+              accept_router_advertisements;
+            }
   in
-  Term.term_result Term.(const make $ cidr $ gateway $ cidrs $ gateway6 $ ra $ only4 $ only6)
+  Term.term_result Term.(const make $ cidr $ gateway $ dhcp $ cidrs $ gateway6 $ ra $ only4 $ only6)

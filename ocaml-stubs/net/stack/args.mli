@@ -5,7 +5,7 @@
 (** [group] is a prefix of all names, for a second interface: with ["service"],
     [--service-ipv4=...].
 
-    - [--ipv4=CIDR], [--ipv4-gateway=IP];
+    - [--ipv4=CIDR], [--ipv4-gateway=IP], or [--dhcp];
     - [--ipv6=CIDR], [--ipv6-gateway=IP], [--accept-router-advertisements=BOOL] (default true);
     - [--ipv4-only], [--ipv6-only]. *)
 val config : ?group:string -> unit -> Stack.config Cmdliner.Term.t

@@ -11,7 +11,7 @@ module Log = (val Logs.src_log src : Logs.LOG)
 type ipv4 = { cidr : Ipaddr.V4.Prefix.t; gateway : Ipaddr.V4.t option }
 
 type config = {
-  ipv4 : [ `Off | `Static of ipv4 ];
+  ipv4 : [ `Off | `Static of ipv4 | `Dhcp ];
   ipv6 : [ `Off | `On ];
   ipv6_addresses : Ipaddr.V6.Prefix.t list;
   ipv6_gateway : Ipaddr.V6.t option;
@@ -41,6 +41,8 @@ type t = {
   icmp : ICMP.t;
   udp : UDP.t;
   tcp : TCP.t;
+  dhcp : Dhcp_client.t option;
+  with_v6 : bool;
 }
 
 let netif t = t.netif
@@ -51,8 +53,9 @@ let icmp t = t.icmp
 let udp t = t.udp
 let tcp t = t.tcp
 let ip t = t.ip
+let dhcp t = t.dhcp
 
-let set_ipv4 t { cidr; gateway } =
+let configure_ipv4 v4 arp { cidr; gateway } =
   let routes = Routes.add_address cidr Routes.empty in
   let everywhere = Ipaddr.V4.Prefix.global in
   let routes =
@@ -60,14 +63,61 @@ let set_ipv4 t { cidr; gateway } =
     | None -> routes
     | Some gateway -> Routes.add_route everywhere ~gateway routes
   in
-  Ipv4_core.set_routes t.v4 routes;
+  Ipv4_core.set_routes v4 routes;
   Log.info (fun m ->
       m "%a%a" Ipaddr.V4.Prefix.pp cidr Fmt.(option (any ", gateway " ++ Ipaddr.V4.pp)) gateway);
-  Arp_core.set_ips t.arp [ Ipaddr.V4.Prefix.address cidr ]
+  let address = Ipaddr.V4.Prefix.address cidr in
+  (* A renewed lease is not announced again. *)
+  if Arp_core.get_ips arp = [ address ] then Lwt.return_unit else Arp_core.set_ips arp [ address ]
 
-let clear_ipv4 t =
-  Ipv4_core.set_routes t.v4 Routes.empty;
-  Arp_core.set_ips t.arp []
+let set_ipv4 t = configure_ipv4 t.v4 t.arp
+
+let unconfigure_ipv4 v4 arp =
+  Ipv4_core.set_routes v4 Routes.empty;
+  Arp_core.set_ips arp []
+
+let clear_ipv4 t = unconfigure_ipv4 t.v4 t.arp
+
+(* {1 DHCP} *)
+
+let dhcp_client netif v4 udp ~set ~clear =
+  let send ~src ~dst datagram =
+    Lwt.dont_wait
+      (fun () ->
+        UDP.write ~src:(Ipaddr.V4 src) ~dst:(Ipaddr.V4 dst) ~src_port:W.Dhcpv4.client_port
+          ~dst_port:W.Dhcpv4.server_port udp datagram
+        >|= function
+        | Ok () -> ()
+        | Error e -> Log.debug (fun m -> m "dhcp: %a" UDP.pp_error e))
+      (fun e -> Log.err (fun m -> m "dhcp: %s" (Printexc.to_string e)))
+  in
+  let mac = Netif.mac netif in
+  let configure = function
+    | None -> clear ()
+    | Some (lease : Dhcp_engine.lease) ->
+        Ipv4_core.set_mtu v4 lease.mtu;
+        set { cidr = lease.address; gateway = List.nth_opt lease.routers 0 }
+  in
+  let client = Dhcp_client.create ~mac ~send configure in
+  UDP.listen udp ~port:W.Dhcpv4.client_port (fun ~src:_ ~dst:_ ~src_port:_ datagram ->
+      Dhcp_client.input client datagram;
+      Lwt.return_unit);
+  client
+
+let dns t =
+  let v4 =
+    match Option.bind t.dhcp Dhcp_client.lease with
+    | Some lease -> List.map (fun a -> Ipaddr.V4 a) lease.dns
+    | None -> []
+  in
+  v4 @ List.map (fun a -> Ipaddr.V6 a) (Ipv6_core.dns t.v6)
+
+let ready t =
+  let v4 =
+    match t.dhcp with Some client -> Dhcp_client.bound client >|= ignore | None -> Lwt.return_unit
+  in
+  let v6 = if t.with_v6 then Ipv6_core.ready t.v6 Ipaddr.V6.link_nodes else Lwt.return_unit in
+  Lwt.join [ v4; v6 ]
 
 (* {1 Receiving} *)
 
@@ -107,25 +157,38 @@ let connect config device =
     let handle_ra = config.accept_router_advertisements in
     Ipv6_core.create ~config:{ Ndp_engine.default with handle_ra } link
   in
-  (* A family that is off has no address: it need not be known here. *)
-  IP.connect ~ipv4_only:(config.ipv6 = `Off) ~ipv6_only:false v4 v6 >>= fun ip ->
+  let with_v4 = config.ipv4 <> `Off and with_v6 = config.ipv6 = `On in
+  if not (with_v4 || with_v6) then invalid_arg "Stack.connect: both families are off";
+  IP.connect ~ipv4_only:(not with_v6) ~ipv6_only:(not with_v4) v4 v6 >>= fun ip ->
   ICMP.connect v4 >>= fun icmp ->
   UDP.connect ip >>= fun udp ->
   TCP.connect ip >>= fun tcp ->
-  let t = { netif; arp; v4; v6; ip; icmp; udp; tcp } in
+  let dhcp =
+    match config.ipv4 with
+    | `Off | `Static _ -> None
+    | `Dhcp ->
+        (* ARP's and the routing table's changes are immediate. *)
+        let set ipv4 = Lwt.async (fun () -> configure_ipv4 v4 arp ipv4) in
+        let clear () = Lwt.async (fun () -> unconfigure_ipv4 v4 arp) in
+        Some (dhcp_client netif v4 udp ~set ~clear)
+  in
+  let t = { netif; arp; v4; v6; ip; icmp; udp; tcp; dhcp; with_v6 } in
   Ipv4_core.set_loopback v4 (packet t);
   Ipv6_core.set_loopback v6 (packet t);
   UDP.on_unlistened udp (unlistened t);
   Netif.listen_packets netif (List.iter (frame t));
-  if config.ipv6 = `On then (
+  if with_v6 then (
     Ipv6_core.start v6;
     List.iter (Ipv6_core.add_address v6) config.ipv6_addresses;
     Option.iter (Ipv6_core.add_router v6) config.ipv6_gateway);
-  (match config.ipv4 with `Off -> Lwt.return_unit | `Static ipv4 -> set_ipv4 t ipv4) >|= fun () -> t
+  Option.iter Dhcp_client.start dhcp;
+  (match config.ipv4 with `Off | `Dhcp -> Lwt.return_unit | `Static ipv4 -> set_ipv4 t ipv4)
+  >|= fun () -> t
 
 let listen t = Netif.disconnected t.netif
 
 let disconnect t =
+  Option.iter Dhcp_client.stop t.dhcp;
   TCP.disconnect t.tcp >>= fun () ->
   UDP.disconnect t.udp >>= fun () ->
   ICMP.disconnect t.icmp >>= fun () ->

@@ -20,7 +20,7 @@ type ipv4 = {
 }
 
 type config = {
-  ipv4 : [ `Off | `Static of ipv4 ];
+  ipv4 : [ `Off | `Static of ipv4 | `Dhcp ];
   ipv6 : [ `Off | `On ];  (** [`On]: at least a link-local address *)
   ipv6_addresses : Ipaddr.V6.Prefix.t list;
   ipv6_gateway : Ipaddr.V6.t option;
@@ -37,9 +37,17 @@ module ICMP : module type of Icmpv4.Make (Ipv4_core)
 
 type t
 
-(** Takes the device over and starts to receive. Resolves when a static configuration is in place;
-    IPv6 addresses follow a second later (see {!Ipv6_core.ready}). *)
+(** Takes the device over and starts to receive. A static IPv4 address can be used at once. IPv6
+    addresses follow a second later, and an address by DHCP when a server has given one: see
+    {!ready}. *)
 val connect : config -> Mirust_netif.Device.t -> t Lwt.t
+
+(** Resolves when every family that is not off has an address to send from (IPv6: its link-local
+    one). *)
+val ready : t -> unit Lwt.t
+
+(** Name servers, from DHCP and from router advertisements. *)
+val dns : t -> Ipaddr.t list
 
 (** Aborts all connections and gives the device up. *)
 val disconnect : t -> unit Lwt.t
@@ -58,6 +66,7 @@ val arp : t -> Arp_core.t
 val ipv4 : t -> Ipv4_core.t
 val ipv6 : t -> Ipv6_core.t
 val icmp : t -> ICMP.t
+val dhcp : t -> Dhcp_client.t option
 
 (** Replaces the IPv4 address and the default route, and announces the address. *)
 val set_ipv4 : t -> ipv4 -> unit Lwt.t

@@ -65,6 +65,7 @@ type t = {
   mutable problems :
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
   mutable loopback : (W.Packet.t -> unit) option;
+  mutable mtu_limit : int; (* max_int: the link's *)
   counters : counters;
 }
 
@@ -98,6 +99,7 @@ let create ?(reassembly = Reassembly.default) ?(ttl = 64) link resolver =
     id = Env.random_int 0x10000;
     problems = [];
     loopback = None;
+    mtu_limit = max_int;
     counters =
       {
         received = 0;
@@ -132,7 +134,9 @@ let no_route e = `No_route (Fmt.to_to_string Routes.pp_error e)
 let src t ~dst =
   match Routes.lookup t.routes dst with Ok (src, _) -> src | Error _ -> Ipaddr.V4.any
 
-let mtu_to t dst = Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(t.link.mtu ())
+let link_mtu t = min t.mtu_limit (t.link.mtu ())
+let set_mtu t mtu = t.mtu_limit <- (match mtu with Some n -> max minimum_mtu n | None -> max_int)
+let mtu_to t dst = Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(link_mtu t)
 let mtu t ~dst = mtu_to t dst - header
 let protocol = function `TCP -> 6 | `UDP -> 17 | `ICMP -> 1
 
@@ -181,7 +185,7 @@ let path t ?src dst =
 let source p = p.from
 let destination p = p.dst
 let path_mtu p = mtu p.ip ~dst:p.dst
-let lower_mtu p n = Pmtu.lower p.ip.pmtu ~now:(Env.now ()) p.dst n ~link:(p.ip.link.mtu ())
+let lower_mtu p n = Pmtu.lower p.ip.pmtu ~now:(Env.now ()) p.dst n ~link:(link_mtu p.ip)
 let confirm p = match p.hop with Mac _ -> p.ip.resolver.confirm_hop p.via | Own -> ()
 
 let max_segment p =

@@ -30,6 +30,10 @@ val set_routes : t -> Routes.t -> unit
     the Lwt loop later. Without it there is no route to them. *)
 val set_loopback : t -> (Mirust_wire.Packet.t -> unit) -> unit
 
+(** Sends no packets above so many bytes, header included, even if the link could (DHCP option 26).
+*)
+val set_mtu : t -> int option -> unit
+
 (** {1 Counters} *)
 
 type counters = {

@@ -1,0 +1,304 @@
+open Mirust_wire
+
+type lease = {
+  address : Ipaddr.V4.Prefix.t;
+  routers : Ipaddr.V4.t list;
+  dns : Ipaddr.V4.t list;
+  domain : string option;
+  mtu : int option;
+  server : Ipaddr.V4.t;
+  until : int;
+}
+
+let pp_lease ppf l =
+  Fmt.pf ppf "%a from %a, routers %a, dns %a" Ipaddr.V4.Prefix.pp l.address Ipaddr.V4.pp l.server
+    Fmt.(list ~sep:sp Ipaddr.V4.pp)
+    l.routers
+    Fmt.(list ~sep:sp Ipaddr.V4.pp)
+    l.dns
+
+type action =
+  | Broadcast of Dhcpv4.t
+  | Unicast of { server : Ipaddr.V4.t; message : Dhcpv4.t }
+  | Configure of lease
+  | Deconfigure
+
+type state = Init | Selecting | Requesting | Bound | Renewing | Rebinding | Stopped
+
+let pp_state ppf s =
+  Fmt.string ppf
+    (match s with
+    | Init -> "init"
+    | Selecting -> "selecting"
+    | Requesting -> "requesting"
+    | Bound -> "bound"
+    | Renewing -> "renewing"
+    | Rebinding -> "rebinding"
+    | Stopped -> "stopped")
+
+type t = {
+  mac : Macaddr.t;
+  host_name : string option;
+  random : int -> int;
+  mutable state : state;
+  mutable xid : int;
+  mutable began : int; (* the first message of this attempt, for the secs field *)
+  mutable at : int; (* the next retransmission or change of state; max_int: none *)
+  mutable tries : int;
+  mutable failures : int; (* attempts in a row that came to nothing *)
+  mutable offer : Dhcpv4.t option; (* being requested *)
+  mutable lease : lease option;
+  mutable renew : int; (* T1 of the lease *)
+  mutable rebind : int; (* T2 *)
+}
+
+let second = 1_000_000_000
+
+let create ?host_name ~random mac =
+  {
+    mac;
+    host_name;
+    random;
+    state = Stopped;
+    xid = 0;
+    began = 0;
+    at = max_int;
+    tries = 0;
+    failures = 0;
+    offer = None;
+    lease = None;
+    renew = max_int;
+    rebind = max_int;
+  }
+
+let state t = t.state
+let lease t = t.lease
+
+(* Two seconds, doubled each time up to 64, give or take half a second (section 4.1, which starts at
+   four: a unikernel that boots faster than that should not wait so long for one lost packet). *)
+let backoff t =
+  let base = min 64 (1 lsl min 6 (1 + t.tries)) * second in
+  base - (second / 2) + (t.random 1000 * 1_000_000)
+
+(* Subnet mask, routers, DNS, host name, domain name, MTU, broadcast, lease and its times. *)
+let wanted = [ 1; 3; 6; 15; 26; 28; 51; 58; 59 ]
+
+let message t ~now kind =
+  let m = Dhcpv4.empty kind ~reply:false ~xid:t.xid t.mac in
+  let id = "\001" ^ Macaddr.to_octets t.mac in
+  {
+    m with
+    secs = max 0 ((now - t.began) / second);
+    wanted;
+    host_name = t.host_name;
+    client_id = Some id;
+  }
+
+let fresh_xid t = t.xid <- (t.random 0x10000 lsl 16) lor t.random 0x10000
+let discover t ~now = Broadcast (message t ~now Discover)
+
+let request t ~now (offer : Dhcpv4.t) =
+  Broadcast { (message t ~now Request) with requested = Some offer.your; server = offer.server }
+
+(* In renewal the address is in use: it goes into ciaddr, and neither server nor requested address
+   are named (table 5). *)
+let renewal t ~now lease =
+  { (message t ~now Request) with client = Ipaddr.V4.Prefix.address lease.address }
+
+let select t ~now =
+  t.state <- Selecting;
+  t.offer <- None;
+  t.tries <- 0;
+  t.began <- now;
+  fresh_xid t;
+  t.at <- now + backoff t;
+  [ discover t ~now ]
+
+let start t ~now =
+  match t.state with
+  | Stopped -> select t ~now
+  | Init | Selecting | Requesting | Bound | Renewing | Rebinding -> []
+
+let wait t ~now ns =
+  t.state <- Init;
+  t.offer <- None;
+  t.at <- now + ns
+
+(* {1 Leases} *)
+
+let classful a =
+  let n = Field.int_of_v4 a lsr 24 in
+  if n < 128 then 8 else if n < 192 then 16 else 24
+
+let usable a = Ipaddr.V4.(compare a any <> 0 && compare a broadcast <> 0 && not (is_multicast a))
+
+let lease_of t ~now ~server (m : Dhcpv4.t) =
+  match m.lease_time with
+  | None -> None
+  | Some seconds ->
+      let bits =
+        match m.subnet_mask with
+        | None -> Some (classful m.your)
+        | Some netmask -> (
+            match Ipaddr.V4.Prefix.of_netmask ~netmask ~address:m.your with
+            | Ok p -> Some (Ipaddr.V4.Prefix.bits p)
+            | Error _ -> None)
+      in
+      Option.map
+        (fun bits ->
+          let for_ever = seconds = 0xffffffff in
+          (* A lease of a few seconds would have us do little else than renew it. *)
+          let seconds = max 60 seconds in
+          let part default = function
+            | Some s when s > 0 && s < seconds -> s
+            | Some _ | None -> default
+          in
+          let t2 = part (seconds * 7 / 8) m.rebinding_time in
+          let t1 = part (seconds / 2) m.renewal_time in
+          let t1 = if t1 < t2 then t1 else t2 / 2 in
+          let at s = if for_ever then max_int else now + (s * second) in
+          t.renew <- at t1;
+          t.rebind <- at t2;
+          {
+            address = Ipaddr.V4.Prefix.make bits m.your;
+            routers = List.filter usable m.routers;
+            dns = List.filter usable m.dns;
+            domain = m.domain_name;
+            mtu = (match m.mtu with Some n when n >= 576 -> Some n | Some _ | None -> None);
+            server;
+            until = at seconds;
+          })
+        bits
+
+let bind t ~now ~server m =
+  match lease_of t ~now ~server m with
+  | None -> []
+  | Some lease ->
+      t.state <- Bound;
+      t.failures <- 0;
+      t.offer <- None;
+      t.lease <- Some lease;
+      t.at <- t.renew;
+      [ Configure lease ]
+
+(* Nothing was gained: pause, longer each time, so that a server that refuses for ever is not asked
+   without end. *)
+let give_up t ~now =
+  let had = t.lease <> None in
+  t.lease <- None;
+  t.failures <- t.failures + 1;
+  wait t ~now (min 64 (1 lsl min 6 (t.failures - 1)) * second);
+  if had then [ Deconfigure ] else []
+
+let same a b = Ipaddr.V4.compare a b = 0
+
+let input t ~now (m : Dhcpv4.t) =
+  if (not m.reply) || m.xid <> t.xid || Macaddr.compare m.mac t.mac <> 0 then []
+  else
+    match (t.state, m.kind, m.server) with
+    | Selecting, Offer, Some _ when usable m.your && m.lease_time <> None ->
+        t.state <- Requesting;
+        t.offer <- Some m;
+        t.tries <- 0;
+        t.at <- now + backoff t;
+        [ request t ~now m ]
+    | Requesting, Ack, server -> (
+        match t.offer with
+        | Some offer when same offer.your m.your && (server = None || server = offer.server) ->
+            bind t ~now ~server:(Option.get offer.server) m
+        | Some _ | None -> [])
+    | Requesting, Nak, server -> (
+        match t.offer with
+        | Some offer when server = offer.server -> give_up t ~now
+        | Some _ | None -> [])
+    | (Renewing | Rebinding), Ack, server -> (
+        match t.lease with
+        | Some lease when same (Ipaddr.V4.Prefix.address lease.address) m.your ->
+            bind t ~now ~server:(Option.value server ~default:lease.server) m
+        | Some _ | None -> [])
+    | (Renewing | Rebinding), Nak, _ -> give_up t ~now
+    | (Init | Bound | Stopped), _, _ -> []
+    | Selecting, (Discover | Offer | Request | Decline | Ack | Nak | Release | Inform), _ -> []
+    | Requesting, (Discover | Offer | Request | Decline | Release | Inform), _ -> []
+    | (Renewing | Rebinding), (Discover | Offer | Request | Decline | Release | Inform), _ -> []
+
+let declined t ~now =
+  match t.lease with
+  | None -> []
+  | Some lease ->
+      let decline =
+        {
+          (message t ~now Decline) with
+          requested = Some (Ipaddr.V4.Prefix.address lease.address);
+          server = Some lease.server;
+          wanted = [];
+        }
+      in
+      t.lease <- None;
+      (* Section 3.1, point 5: at least ten seconds. *)
+      wait t ~now (10 * second);
+      [ Deconfigure; Broadcast decline ]
+
+let stop t ~now =
+  let actions =
+    match t.lease with
+    | None -> []
+    | Some lease ->
+        let release =
+          { (renewal t ~now lease) with kind = Release; server = Some lease.server; wanted = [] }
+        in
+        [ Unicast { server = lease.server; message = release }; Deconfigure ]
+  in
+  t.state <- Stopped;
+  t.lease <- None;
+  t.at <- max_int;
+  actions
+
+let next t = if t.at = max_int then None else Some t.at
+
+(* Half of what is left, but not more often than once a minute (section 4.4.5). *)
+let retry_before t ~now limit = t.at <- min limit (now + max (60 * second) ((limit - now) / 2))
+
+let start_renewal t ~now lease =
+  t.state <- Renewing;
+  t.began <- now;
+  fresh_xid t;
+  retry_before t ~now t.rebind;
+  [ Unicast { server = lease.server; message = renewal t ~now lease } ]
+
+let max_requests = 4
+
+let tick t ~now =
+  if t.at > now then []
+  else
+    match (t.state, t.lease) with
+    | Stopped, _ ->
+        t.at <- max_int;
+        []
+    | Init, _ -> select t ~now
+    | Selecting, _ ->
+        t.tries <- t.tries + 1;
+        t.at <- now + backoff t;
+        [ discover t ~now ]
+    | Requesting, _ -> (
+        match t.offer with
+        | Some offer when t.tries < max_requests ->
+            t.tries <- t.tries + 1;
+            t.at <- now + backoff t;
+            [ request t ~now offer ]
+        | Some _ | None -> select t ~now)
+    | (Bound | Renewing | Rebinding), None -> select t ~now
+    | (Bound | Renewing | Rebinding), Some lease when now >= lease.until ->
+        t.lease <- None;
+        Deconfigure :: select t ~now
+    | Bound, Some lease -> start_renewal t ~now lease
+    | Renewing, Some lease when now >= t.rebind ->
+        t.state <- Rebinding;
+        retry_before t ~now lease.until;
+        [ Broadcast (renewal t ~now lease) ]
+    | Renewing, Some lease ->
+        retry_before t ~now t.rebind;
+        [ Unicast { server = lease.server; message = renewal t ~now lease } ]
+    | Rebinding, Some lease ->
+        retry_before t ~now lease.until;
+        [ Broadcast (renewal t ~now lease) ]

@@ -1,0 +1,52 @@
+(** The DHCP client's state machine (RFC 2131 section 4.4). Times are in ns. *)
+
+open Mirust_wire
+
+type t
+
+type lease = {
+  address : Ipaddr.V4.Prefix.t;  (** with the prefix on the link *)
+  routers : Ipaddr.V4.t list;
+  dns : Ipaddr.V4.t list;
+  domain : string option;
+  mtu : int option;
+  server : Ipaddr.V4.t;
+  until : int;  (** [max_int]: for ever *)
+}
+
+val pp_lease : lease Fmt.t
+
+type action =
+  | Broadcast of Dhcpv4.t
+      (** from the client port to the server port; from [0.0.0.0] without a lease *)
+  | Unicast of { server : Ipaddr.V4.t; message : Dhcpv4.t }
+  | Configure of lease  (** a new lease, or a renewed one whose values may have changed *)
+  | Deconfigure  (** the address may no longer be used *)
+
+type state =
+  | Init  (** waiting before the next attempt *)
+  | Selecting
+  | Requesting
+  | Bound
+  | Renewing
+  | Rebinding
+  | Stopped
+
+val pp_state : state Fmt.t
+
+(** [random n] is between 0 and [n - 1]. *)
+val create : ?host_name:string -> random:(int -> int) -> Macaddr.t -> t
+
+val start : t -> now:int -> action list
+val input : t -> now:int -> Dhcpv4.t -> action list
+
+(** The address turned out to be in use by another station. *)
+val declined : t -> now:int -> action list
+
+(** Gives the lease back. *)
+val stop : t -> now:int -> action list
+
+val next : t -> int option
+val tick : t -> now:int -> action list
+val state : t -> state
+val lease : t -> lease option

@@ -1,0 +1,30 @@
+(** The effects of {!Mirust_net_engine.Dhcp_engine}: datagrams and timers. *)
+
+open Mirust_net_engine
+
+type t
+
+(** [send] sends a datagram from port 68 to port 67. The last argument is told of every new or
+    renewed lease, and of its end. *)
+val create :
+  ?host_name:string ->
+  mac:Macaddr.t ->
+  send:(src:Ipaddr.V4.t -> dst:Ipaddr.V4.t -> Cstruct.t -> unit) ->
+  (Dhcp_engine.lease option -> unit) ->
+  t
+
+val start : t -> unit
+
+(** A datagram received on port 68. *)
+val input : t -> Cstruct.t -> unit
+
+(** Another station uses the address. *)
+val declined : t -> unit
+
+val lease : t -> Dhcp_engine.lease option
+
+(** Resolves as soon as there is a lease. *)
+val bound : t -> Dhcp_engine.lease Lwt.t
+
+(** Gives the lease back. *)
+val stop : t -> unit

@@ -1,0 +1,384 @@
+(* The DHCP client: its messages, its engine against scripts, and a whole stack against a server played
+   by hand. *)
+
+open Mirust_net_engine
+open Mirust_net_env
+open Mirust_netif
+open Lwt.Infix
+module W = Mirust_wire
+module D = W.Dhcpv4
+module E = Dhcp_engine
+
+let case name f = Alcotest.test_case name `Quick f
+let check_bool = Alcotest.(check bool)
+let check_int = Alcotest.(check int)
+let v4 = Ipaddr.V4.of_string_exn
+let mac = Macaddr.of_string_exn "02:00:00:00:00:01"
+let second = 1_000_000_000
+
+(* {1 Messages} *)
+
+let ack ?(kind = D.Ack) ?(lease = 3600) ?(your = "10.0.0.50") ?(server = "10.0.0.1") xid =
+  {
+    (D.empty kind ~reply:true ~xid mac) with
+    your = v4 your;
+    server = Some (v4 server);
+    lease_time = Some lease;
+    subnet_mask = Some (v4 "255.255.255.0");
+    routers = [ v4 "10.0.0.1" ];
+    dns = [ v4 "10.0.0.53"; v4 "10.0.0.54" ];
+    domain_name = Some "example.net";
+    mtu = Some 1400;
+  }
+
+let both_ways () =
+  let m =
+    {
+      (ack 0x12345678) with
+      renewal_time = Some 100;
+      rebinding_time = Some 200;
+      message = Some "hi";
+    }
+  in
+  check_bool "reply" true (D.parse (D.emit m) = Ok m);
+  let m =
+    {
+      (D.empty Discover ~reply:false ~xid:7 mac) with
+      wanted = [ 1; 3; 6 ];
+      host_name = Some "guest";
+      requested = Some (v4 "10.0.0.9");
+      client_id = Some "\001\002\003";
+      broadcast = true;
+      secs = 9;
+    }
+  in
+  check_bool "request" true (D.parse (D.emit m) = Ok m)
+
+let golden () =
+  let b = D.emit (D.empty Discover ~reply:false ~xid:0x3903f326 mac) in
+  check_int "length" 300 (Cstruct.length b);
+  Alcotest.(check string)
+    "head" "010106003903f32600000000"
+    (Cstruct.to_hex_string (Cstruct.sub b 0 12));
+  Alcotest.(check string)
+    "hardware address" "02000000000100000000000000000000"
+    (Cstruct.to_hex_string (Cstruct.sub b 28 16));
+  Alcotest.(check string) "options" "63825363350101ff" (Cstruct.to_hex_string (Cstruct.sub b 236 8))
+
+let damaged () =
+  let good = D.emit (ack 1) in
+  for n = 0 to 239 do
+    check_bool "short" true (D.parse (Cstruct.sub good 0 n) = Error Truncated)
+  done;
+  let with_options s =
+    let b = Cstruct.append (Cstruct.sub good 0 240) (Cstruct.of_hex s) in
+    D.parse b
+  in
+  check_bool "no type" true (with_options "ff" = Error Not_dhcp);
+  check_bool "beyond" true (with_options "350105 3304 00" = Error (Bad_option 51));
+  check_bool "no length" true (with_options "350105 33" = Error (Bad_option 51));
+  check_bool "wrong length" true (with_options "350105 3303 000000 ff" = Error (Bad_option 51));
+  check_bool "addresses" true (with_options "350105 0305 0a000001 00 ff" = Error (Bad_option 3));
+  check_bool "type" true (with_options "350163ff" = Error (Bad_option 53));
+  check_bool "no end mark" true (Result.is_ok (with_options "350105"));
+  (match with_options "350105 0304 0a000001 0304 0a000002 ff" with
+  | Ok { routers = [ _; _ ]; _ } -> ()
+  | _ -> Alcotest.fail "option in two parts");
+  let overloaded = Cstruct.append (Cstruct.sub good 0 240) (Cstruct.of_hex "350105 340101 ff") in
+  Cstruct.blit (Cstruct.of_hex "330400000e10ff") 0 overloaded 108 7;
+  match D.parse overloaded with
+  | Ok { lease_time = Some 3600; _ } -> ()
+  | _ -> Alcotest.fail "overload"
+
+let fuzz () =
+  let rng = Random.State.make [| 11 |] in
+  let int n = Random.State.int rng n in
+  let good = D.emit { (ack 1) with wanted = [ 1; 2; 3 ] } in
+  for _ = 1 to 20_000 do
+    let b = Cstruct.of_string (Cstruct.to_string good) in
+    for _ = 0 to int 8 do
+      Cstruct.set_uint8 b (if int 2 = 0 then 240 + int 60 else int 300) (int 256)
+    done;
+    let b = Cstruct.sub b 0 (if int 3 = 0 then int 301 else 300) in
+    match D.parse b with
+    | Error _ -> ()
+    | Ok m -> check_bool "again" true (D.parse (D.emit m) = Ok m)
+  done
+
+(* {1 The engine} *)
+
+let engine () = E.create ~random:(fun n -> n / 2) mac
+let state = Alcotest.testable E.pp_state ( = )
+let check_state = Alcotest.check state
+
+let describe : E.action -> string = function
+  | Broadcast m -> Fmt.str "broadcast %a" D.pp_kind m.kind
+  | Unicast { message; _ } -> Fmt.str "unicast %a" D.pp_kind message.kind
+  | Configure l -> "configure " ^ Ipaddr.V4.Prefix.to_string l.address
+  | Deconfigure -> "deconfigure"
+
+let check_actions name expected actions =
+  Alcotest.(check (list string)) name expected (List.map describe actions)
+
+let xid : E.action list -> int = function
+  | Broadcast m :: _ | Unicast { message = m; _ } :: _ -> m.xid
+  | _ -> Alcotest.fail "no message"
+
+(* Up to a lease of an hour, at time 0. *)
+let bound () =
+  let t = engine () in
+  let xid = xid (E.start t ~now:0) in
+  check_actions "request" [ "broadcast request" ] (E.input t ~now:0 (ack ~kind:Offer xid));
+  check_actions "bound" [ "configure 10.0.0.50/24" ] (E.input t ~now:0 (ack xid));
+  check_state "state" Bound (E.state t);
+  t
+
+(* The time and the actions of the next tick. *)
+let step t =
+  match E.next t with None -> Alcotest.fail "nothing to come" | Some at -> (at, E.tick t ~now:at)
+
+let life_of_a_lease () =
+  let t = bound () in
+  let at, actions = step t in
+  check_int "T1" (1800 * second) at;
+  check_actions "renewal" [ "unicast request" ] actions;
+  (match actions with
+  | [ Unicast { server; message } ] ->
+      check_bool "server" true (server = v4 "10.0.0.1");
+      check_bool "ciaddr" true (message.client = v4 "10.0.0.50");
+      check_bool "names neither" true (message.requested = None && message.server = None)
+  | _ -> ());
+  (* Unanswered until T2: several times, then to everyone; then the end. *)
+  let rec until_rebinding n =
+    let at, actions = step t in
+    match actions with
+    | [ Unicast _ ] -> until_rebinding (n + 1)
+    | [ Broadcast m ] ->
+        check_int "T2" (3150 * second) at;
+        check_bool "retries" true (n >= 3 && n < 12);
+        check_bool "ciaddr" true (m.client = v4 "10.0.0.50")
+    | _ -> Alcotest.fail "renewing"
+  in
+  until_rebinding 0;
+  check_state "state" Rebinding (E.state t);
+  let rec until_end () =
+    let at, actions = step t in
+    match actions with
+    | [ Broadcast _ ] -> until_end ()
+    | actions ->
+        check_int "end" (3600 * second) at;
+        check_actions "end" [ "deconfigure"; "broadcast discover" ] actions
+  in
+  until_end ()
+
+let renewal_moves_the_end () =
+  let t = bound () in
+  let at, actions = step t in
+  let renewed = E.input t ~now:at (ack ~lease:7200 (xid actions)) in
+  check_actions "renewed" [ "configure 10.0.0.50/24" ] renewed;
+  check_bool "next" true (E.next t = Some (at + (3600 * second)))
+
+let infinite_lease () =
+  let t = engine () in
+  let xid = xid (E.start t ~now:0) in
+  ignore (E.input t ~now:0 (ack ~kind:Offer xid));
+  ignore (E.input t ~now:0 (ack ~lease:0xffffffff xid));
+  check_bool "no timer" true (E.next t = None)
+
+let discover_is_repeated_with_backoff () =
+  let t = engine () in
+  ignore (E.start t ~now:0);
+  let rec intervals n last =
+    if n = 0 then []
+    else
+      let at, actions = step t in
+      check_actions "discover" [ "broadcast discover" ] actions;
+      ((at - last) / second) :: intervals (n - 1) at
+  in
+  Alcotest.(check (list int)) "seconds" [ 2; 4; 8; 16; 32; 64; 64 ] (intervals 7 0)
+
+let silent_after_the_offer () =
+  let t = engine () in
+  let first = xid (E.start t ~now:0) in
+  ignore (E.input t ~now:0 (ack ~kind:Offer first));
+  for _ = 1 to 4 do
+    check_actions "again" [ "broadcast request" ] (snd (step t))
+  done;
+  let _, actions = step t in
+  check_actions "from the start" [ "broadcast discover" ] actions
+
+let naks () =
+  let t = engine () in
+  let x = xid (E.start t ~now:0) in
+  ignore (E.input t ~now:0 (ack ~kind:Offer x));
+  check_actions "another server's" [] (E.input t ~now:0 (ack ~kind:Nak ~server:"10.0.0.66" x));
+  check_actions "the server's" [] (E.input t ~now:0 (ack ~kind:Nak x));
+  check_state "waits" Init (E.state t);
+  let at, actions = step t in
+  check_bool "a second at least" true (at >= second);
+  check_actions "again" [ "broadcast discover" ] actions;
+  let t = bound () in
+  let at, actions = step t in
+  check_actions "in renewal" [ "deconfigure" ] (E.input t ~now:at (ack ~kind:Nak (xid actions)))
+
+let strangers_are_ignored () =
+  let t = engine () in
+  let x = xid (E.start t ~now:0) in
+  let ignored name m = check_actions name [] (E.input t ~now:0 m) in
+  ignored "xid" (ack ~kind:Offer (x + 1));
+  ignored "hardware address" { (ack ~kind:Offer x) with mac = Macaddr.broadcast };
+  ignored "a request" { (ack ~kind:Offer x) with reply = false };
+  ignored "no server" { (ack ~kind:Offer x) with server = None };
+  ignored "no lease time" { (ack ~kind:Offer x) with lease_time = None };
+  ignored "no address" (ack ~kind:Offer ~your:"0.0.0.0" x);
+  ignored "a group" (ack ~kind:Offer ~your:"224.0.0.1" x);
+  ignored "ack without request" (ack x);
+  ignore (E.input t ~now:0 (ack ~kind:Offer x));
+  ignored "another address" (ack ~your:"10.0.0.51" x);
+  ignored "another server" (ack ~server:"10.0.0.66" x);
+  ignored "a late offer" (ack ~kind:Offer ~server:"10.0.0.66" x);
+  ignored "impossible mask" { (ack x) with subnet_mask = Some (v4 "255.0.255.0") };
+  check_actions "at last" [ "configure 10.0.0.50/24" ] (E.input t ~now:0 (ack x));
+  ignored "when bound" (ack ~lease:60 x)
+
+let impossible_times () =
+  let t = engine () in
+  let x = xid (E.start t ~now:0) in
+  ignore (E.input t ~now:0 (ack ~kind:Offer x));
+  ignore (E.input t ~now:0 { (ack x) with renewal_time = Some 9999; rebinding_time = Some 9999 });
+  check_bool "T1 by default" true (E.next t = Some (1800 * second));
+  let t = engine () in
+  let x = xid (E.start t ~now:0) in
+  ignore (E.input t ~now:0 (ack ~kind:Offer x));
+  ignore (E.input t ~now:0 (ack ~lease:0 x));
+  check_bool "a lease of nothing" true (E.next t = Some (30 * second))
+
+let declined_and_stopped () =
+  let t = bound () in
+  check_actions "declined" [ "deconfigure"; "broadcast decline" ] (E.declined t ~now:0);
+  check_bool "pause" true (E.next t = Some (10 * second));
+  let t = bound () in
+  check_actions "released" [ "unicast release"; "deconfigure" ] (E.stop t ~now:0);
+  check_bool "no timer" true (E.next t = None)
+
+(* {1 A stack} *)
+
+(* A server on the wire: answers by the function, and remembers what it was sent. *)
+let server network answer =
+  let mac = Macaddr.of_string_exn "02:00:00:00:00:99" in
+  let netif = Netif.connect (Network.attach network mac) in
+  let link = Mirust_net.Link.of_netif netif in
+  let arp = Mirust_net.Arp_core.create link in
+  let ip = Mirust_net.Ipv4_core.(create link (resolver_of_arp arp)) in
+  let module U = Mirust_net.Udp.Make (Mirust_net.Ipv4_core) in
+  Mirust_net.Ipv4_core.set_routes ip
+    Routes.(add_address (Ipaddr.V4.Prefix.of_string_exn "10.0.0.1/24") empty);
+  Lwt.async (fun () -> Mirust_net.Arp_core.add_ip arp (v4 "10.0.0.1"));
+  U.connect ip >|= fun udp ->
+  let log = ref [] in
+  U.listen udp ~port:67 (fun ~src ~dst:_ ~src_port:_ b ->
+      match D.parse b with
+      | Error _ -> Lwt.return_unit
+      | Ok m -> (
+          log := Fmt.str "%a" D.pp_kind m.kind :: !log;
+          match answer m with
+          | None -> Lwt.return_unit
+          | Some reply ->
+              let dst =
+                if Ipaddr.V4.compare src Ipaddr.V4.any = 0 then Ipaddr.V4.broadcast else src
+              in
+              U.write ~src_port:67 ~dst ~dst_port:68 udp (D.emit reply) >|= ignore));
+  Netif.listen_packets netif
+    (List.iter (fun (p : W.Packet.t) ->
+         let payload = { p with data = W.Ethernet.payload p.data } in
+         match W.Ethernet.get_ethertype p.data with
+         | 0x0806 -> Mirust_net.Arp_core.input_packet arp payload.data
+         | 0x0800 ->
+             Mirust_net.Ipv4_core.input_packet ip payload
+               ~tcp:(fun ~src:_ ~dst:_ ~tos:_ _ -> ())
+               ~udp:(U.input_packet udp)
+               ~default:(fun ~proto:_ ~src:_ ~dst:_ ~tos:_ _ -> ())
+         | _ -> ()));
+  log
+
+let honest (m : D.t) =
+  match m.kind with
+  | Discover -> Some (ack ~kind:Offer m.xid)
+  | Request -> Some (ack m.xid)
+  | Offer | Decline | Ack | Nak | Release | Inform -> None
+
+let with_stack ?conditions answer f () =
+  let mock = Mock.install () in
+  let network = Network.create ?conditions () in
+  Mock.run mock
+    ( server network answer >>= fun log ->
+      let open Mirust_stack in
+      Stack.connect { Stack.default with ipv4 = `Dhcp; ipv6 = `Off } (Network.attach network mac)
+      >>= fun stack -> f stack log )
+
+let addresses stack =
+  List.map Ipaddr.Prefix.to_string
+    (Mirust_stack.Stack.IP.configured_ips (Mirust_stack.Stack.ip stack))
+
+let a_stack_gets_an_address =
+  with_stack honest (fun stack log ->
+      let open Mirust_stack in
+      Stack.ready stack >>= fun () ->
+      Alcotest.(check (list string)) "address" [ "10.0.0.50/24" ] (addresses stack);
+      check_int "name servers" 2 (List.length (Stack.dns stack));
+      check_int "mtu" 1380 (Stack.IP.mtu (Stack.ip stack) ~dst:(Ipaddr.V4 (v4 "10.0.0.7")));
+      check_bool "answered for" true
+        (Mirust_net.Arp_core.get_ips (Stack.arp stack) = [ v4 "10.0.0.50" ]);
+      check_bool "default route" true
+        (Result.is_ok (Stack.IP.path (Stack.ip stack) (Ipaddr.V4 (v4 "192.0.2.1"))));
+      Env.sleep (Env.sec 10_000) >>= fun () ->
+      Alcotest.(check (list string)) "still" [ "10.0.0.50/24" ] (addresses stack);
+      check_bool "renewed" true (List.length !log >= 6);
+      Stack.disconnect stack >>= fun () ->
+      Env.sleep (Env.ms 1) >|= fun () -> Alcotest.(check string) "released" "release" (List.hd !log))
+
+let losses_are_survived =
+  with_stack ~conditions:{ Network.perfect with drop = 0.4 } honest (fun stack _ ->
+      Mirust_stack.Stack.ready stack >|= fun () ->
+      Alcotest.(check (list string)) "address" [ "10.0.0.50/24" ] (addresses stack))
+
+let a_server_that_dies =
+  let alive = ref true in
+  with_stack
+    (fun m -> if !alive then honest m else None)
+    (fun stack _ ->
+      Mirust_stack.Stack.ready stack >>= fun () ->
+      alive := false;
+      Env.sleep (Env.sec 3500) >>= fun () ->
+      check_int "kept" 1 (List.length (addresses stack));
+      Env.sleep (Env.sec 200) >>= fun () ->
+      check_int "lost" 0 (List.length (addresses stack));
+      alive := true;
+      Env.sleep (Env.sec 100) >|= fun () -> check_int "back" 1 (List.length (addresses stack)))
+
+let () =
+  Alcotest.run "dhcp"
+    [
+      ( "messages",
+        [
+          case "both_ways" both_ways; case "golden" golden; case "damaged" damaged; case "fuzz" fuzz;
+        ] );
+      ( "engine",
+        [
+          case "life_of_a_lease" life_of_a_lease;
+          case "renewal_moves_the_end" renewal_moves_the_end;
+          case "infinite_lease" infinite_lease;
+          case "discover_is_repeated_with_backoff" discover_is_repeated_with_backoff;
+          case "silent_after_the_offer" silent_after_the_offer;
+          case "naks" naks;
+          case "strangers_are_ignored" strangers_are_ignored;
+          case "impossible_times" impossible_times;
+          case "declined_and_stopped" declined_and_stopped;
+        ] );
+      ( "stack",
+        [
+          case "a_stack_gets_an_address" a_stack_gets_an_address;
+          case "losses_are_survived" losses_are_survived;
+          case "a_server_that_dies" a_server_that_dies;
+        ] );
+    ]
