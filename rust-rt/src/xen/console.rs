@@ -225,7 +225,7 @@ impl Console {
             sched::block(self.hypervisor, &[port], deadline);
         };
         // The events that were taken here may have been about input: `run` has to look.
-        self.info.raise(port);
+        self.channel.raise();
         inner.stalled = !room;
         room
     }

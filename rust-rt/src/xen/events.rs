@@ -14,6 +14,7 @@
 //! event before 1 was about work that 2 finds.
 
 use super::{
+    abi,
     hypervisor::{Errno, Hypervisor},
     sched::MAX_PORTS,
     shared_info::{PORTS, SharedInfo, WORDS},
@@ -49,6 +50,16 @@ impl fmt::Display for BindError {
             BindError::Xen(errno) => write!(f, "Xen refused an event channel: {errno}"),
         }
     }
+}
+
+/// A virtual interrupt that an unprivileged domain may bind (`VIRQ_…` in Xen's `xen.h`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Virq {
+    /// The vCPU's timers. The domain's poll has its own deadline and does not need it.
+    Timer = abi::VIRQ_TIMER,
+    /// `xl debug-keys q` and the like: somebody wants the domain to dump its state.
+    Debug = abi::VIRQ_DEBUG,
 }
 
 /// The event channels of this domain.
@@ -98,9 +109,9 @@ impl Events {
         self.bind(|hypervisor| hypervisor.evtchn_bind_interdomain(remote, remote_port))
     }
 
-    /// Binds to a virtual interrupt of vCPU 0 (`VIRQ_…` in Xen's `xen.h`).
-    pub fn bind_virq(&'static self, virq: u32) -> Result<EventChannel, BindError> {
-        self.bind(|hypervisor| hypervisor.evtchn_bind_virq(virq))
+    /// Binds to a virtual interrupt of vCPU 0.
+    pub fn bind_virq(&'static self, virq: Virq) -> Result<EventChannel, BindError> {
+        self.bind(|hypervisor| hypervisor.evtchn_bind_virq(virq as u32))
     }
 
     /// Takes over a port that exists already, as those of the console and of xenstore do.
@@ -213,6 +224,11 @@ impl EventChannel {
         if let Err(errno) = self.events.hypervisor.evtchn_send(self.port) {
             log::debug!("event channel {}: cannot notify: {errno}", self.port);
         }
+    }
+
+    /// Makes an event pending at this end, as if the other had notified.
+    pub fn raise(&self) {
+        self.events.info.raise(self.port);
     }
 
     /// Events so far.

@@ -116,7 +116,7 @@ fn refusals_are_values() {
     assert_eq!(events.adopt(Port(0)).unwrap_err(), BindError::BadPort(Port(0)));
     assert_eq!(events.adopt(Port(4096)).unwrap_err(), BindError::BadPort(Port(4096)));
     xen.refuse_bind();
-    assert_eq!(events.bind_virq(0).unwrap_err(), BindError::Xen(Errno::ENOSPC));
+    assert_eq!(events.bind_virq(Virq::Debug).unwrap_err(), BindError::Xen(Errno::ENOSPC));
 }
 
 /// A waker that binds a port, which takes the lock that `dispatch` has used.

@@ -8,12 +8,12 @@ use super::{
     abi,
     hypervisor::{CopyEnd, EndReason, Errno, GrantAccess, GrantStatus, Hypervisor, MapHandle},
 };
-use crate::wire::{DomId, Gfn, GrantRef, Port};
+use crate::{
+    boot::cpu::{cpuid, hypervisor_leaf},
+    wire::{DomId, Gfn, GrantRef, Port},
+};
 use core::{
-    arch::{
-        asm, global_asm,
-        x86_64::{__cpuid, CpuidResult},
-    },
+    arch::{asm, global_asm},
     sync::atomic::{AtomicU32, Ordering},
 };
 
@@ -43,9 +43,9 @@ pub struct Xen(());
 impl Xen {
     /// Finds Xen by CPUID and has it fill the hypercall page. `None` on another ground.
     pub fn detect() -> Option<&'static Xen> {
-        let leaf = cpuid_leaf()?;
+        let leaf = hypervisor_leaf(b"XenVMMXenVMM")?;
         if LEAF.swap(leaf, Ordering::Relaxed) == 0 {
-            let msr = cpuid(leaf + 2).ebx;
+            let msr = cpuid(leaf + 2, 0).ebx;
             let page = &raw const mirust_hypercall_page as u64;
             // SAFETY: the MSR is the one that Xen names for this purpose, and the page is reserved
             // for it; the image is mapped one to one.
@@ -66,26 +66,6 @@ impl Xen {
         unsafe { operation(abi::__HYPERVISOR_memory_op, abi::XENMEM_memory_map, &mut arg)? };
         Ok((arg.nr_entries as usize).min(entries.len()))
     }
-}
-
-fn cpuid(leaf: u32) -> CpuidResult {
-    // SAFETY: every x86-64 CPU has the instruction. (Compilers newer than 1.85 declare it safe.)
-    #[allow(unused_unsafe)]
-    unsafe {
-        __cpuid(leaf)
-    }
-}
-
-/// The first of Xen's CPUID leaves. They move up when another hypervisor's interface is shown too.
-fn cpuid_leaf() -> Option<u32> {
-    if cpuid(1).ecx >> 31 == 0 {
-        return None; // no hypervisor at all
-    }
-    (0x4000_0000..0x4001_0000).step_by(0x100).find(|&leaf| {
-        let id = cpuid(leaf);
-        // "XenVMMXenVMM"
-        (id.ebx, id.ecx, id.edx) == (0x566e_6558, 0x6558_4d4d, 0x4d4d_566e) && id.eax >= leaf + 2
-    })
 }
 
 /// # Safety

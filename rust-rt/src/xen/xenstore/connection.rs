@@ -164,6 +164,23 @@ impl Connection {
         self.state.lock().oddities
     }
 
+    /// Treats the ring as broken; [`run`](Self::run) resets it.
+    pub(super) fn reset(&self) -> Result<(), Error> {
+        if !self.can_reset() {
+            return Err(Error::Unavailable);
+        }
+        let mut wakers = Vec::new();
+        self.state.lock().fail(&mut wakers);
+        // The driver looks at its state when there is an event.
+        self.channel.raise();
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    fn can_reset(&self) -> bool {
+        self.page.load_u32(XENSTORE_FEATURES) & FEATURE_RECONNECTION != 0
+    }
+
     /// Serves the ring for ever.
     pub(super) async fn run(&self) -> Infallible {
         loop {
@@ -198,7 +215,7 @@ impl Connection {
     /// Resets a broken ring, if the daemon knows how to, and registers the watches again. Never ends
     /// otherwise: every call then fails with [`Error::Broken`].
     async fn reconnect(&self) {
-        if self.page.load_u32(XENSTORE_FEATURES) & FEATURE_RECONNECTION == 0 {
+        if !self.can_reset() {
             log::error!("xenstore: the connection is broken and cannot be reset");
             return core::future::pending().await;
         }

@@ -226,6 +226,15 @@ impl Xenstore {
         Err(Error::Again)
     }
 
+    /// Gives the connection up and has the daemon reset the ring, as after an error of the ring: calls
+    /// under way fail with [`Error::Broken`], transactions are gone, watches come back.
+    ///
+    /// [`Error::Unavailable`], and nothing happens, if the daemon cannot do that: oxenstored can, the
+    /// xenstored written in C cannot.
+    pub fn reset(&self) -> Result<(), Error> {
+        self.connection.reset()
+    }
+
     /// Messages from the daemon that answered nothing or made no sense.
     pub fn oddities(&self) -> u64 {
         self.connection.oddities()

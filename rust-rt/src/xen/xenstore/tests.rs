@@ -300,6 +300,26 @@ fn broken_ring_is_reset_and_watches_come_back() {
 }
 
 #[test]
+fn reset_fails_calls_under_way_and_nothing_after() {
+    let rig = Rig::new();
+    rig.peer.store_u32(XENSTORE_FEATURES, FEATURE_RECONNECTION);
+    let mut read = Box::pin(rig.store.read("a"));
+    assert!(poll_once(&mut read).is_pending());
+    assert_eq!(rig.store.reset(), Ok(()));
+    assert_eq!(rig.run(read), Err(Error::Broken));
+    rig.steps(4);
+    assert_eq!(rig.run(rig.store.write("a", "1")), Ok(()));
+    assert_eq!(rig.run(rig.store.read("a")).unwrap(), b"1");
+}
+
+#[test]
+fn reset_that_the_daemon_does_not_offer_changes_nothing() {
+    let rig = Rig::new();
+    assert_eq!(rig.store.reset(), Err(Error::Unavailable));
+    assert_eq!(rig.run(rig.store.write("a", "1")), Ok(()));
+}
+
+#[test]
 fn path_is_checked_before_anything_is_sent() {
     let rig = Rig::new();
     for path in ["", "a/", "a//b", "a b", "a\0b"] {

@@ -45,6 +45,8 @@ async fn all() {
     println!("ok watches");
     store::many().await;
     println!("ok many");
+    store::reset().await;
+    println!("ok reset");
     println!("all drivers work");
 }
 

@@ -128,3 +128,23 @@ pub async fn many() {
     println!("a xenstore read takes {:?}", now().duration_since(start) / 100);
     assert_eq!(store.oddities(), 0);
 }
+
+/// The daemon resets the ring when it is asked to, and the watches come back; unless it cannot.
+pub async fn reset() {
+    let store = store();
+    let mut watch = store.watch("data/r").await.expect("a watch");
+    assert_eq!(watch.next().await.as_deref(), Ok("data/r"));
+    if let Err(error) = store.reset() {
+        assert_eq!(error, Error::Unavailable);
+        println!("this xenstored cannot reset a ring");
+        store.read("domid").await.expect("the connection is as it was");
+        return;
+    }
+    assert_eq!(watch.next().await, Err(Error::Broken));
+    // Registered again by the client: the first event comes again.
+    assert_eq!(watch.next().await.as_deref(), Ok("data/r"));
+    store.write("data/r", "1").await.expect("a write");
+    assert_eq!(watch.next().await.as_deref(), Ok("data/r"));
+    assert_eq!(store.read_text("data/r").await.as_deref(), Ok("1"));
+    store.rm("data/r").await.expect("a removal");
+}
