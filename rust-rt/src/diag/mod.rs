@@ -15,7 +15,7 @@ mod trap;
 #[cfg(feature = "xen")]
 mod unwind;
 
-#[cfg(feature = "xen")]
+#[cfg(all(feature = "xen", feature = "libc"))]
 pub(crate) use panic::last_panic;
 pub use panic::note_panic;
 #[cfg(feature = "xen")]

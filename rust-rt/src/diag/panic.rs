@@ -45,7 +45,7 @@ pub fn note_panic(message: fmt::Arguments<'_>) {
 }
 
 /// The last panic's message and place.
-#[cfg(any(feature = "xen", test))]
+#[cfg(any(all(feature = "xen", feature = "libc"), test))]
 pub(crate) fn last_panic() -> Option<impl fmt::Display> {
     LAST.try_lock().map(|last| *last).filter(|message| message.len > 0)
 }
