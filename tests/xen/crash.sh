@@ -1,0 +1,36 @@
+# Each way to die is seen by xl as a crash, and its cause is the console's last line.
+# images: probe
+# limit: 120
+
+crashes() { # CASE LAST-LINE
+    create "$1" probe "cmdline=\"--case=$1\""
+    assert_shutdown "$1" crash
+    case $(state "$1") in *c*) ;; *) fail "$1: the state letters are '$(state "$1")'" ;; esac
+    sleep 0.2 # xenconsoled may still be writing
+    last=$(console "$1" | tr -d '\r' | tail -n 1)
+    echo "$last" | grep -q -e "$2" || fail "$1: the last line is '$last'"
+    destroy "$1"
+}
+
+crashes exception '^crashed: uncaught OCaml exception: Failure("an exception on purpose")'
+crashes panic '^crashed: uncaught OCaml exception: Rust panic: a panic on purpose'
+crashes null '^crashed: page fault: write to 0x0'
+crashes exit '^exit status 7'
+
+# What a program can survive, it survives.
+create survive probe 'cmdline="--case=survive"'
+assert_shutdown survive poweroff 40
+assert_console survive 'caught a panic on purpose'
+assert_console survive 'caught a stack overflow'
+assert_console survive 'caught out of memory'
+assert_console survive '^survived'
+destroy survive
+
+# xl itself acts on a crash: it destroys the domain, or starts another.
+create_supervised gone probe 'cmdline="--case=null"' 'on_crash="destroy"'
+wait_gone gone
+
+create_supervised again probe 'cmdline="--case=null"' 'on_crash="restart"'
+first=$(domid again)
+restarted() { now=$(domid again 2>/dev/null) && [ "$now" != "$first" ]; }
+within 30 restarted || fail 'xl started no other domain'
