@@ -23,8 +23,11 @@ pub struct VcpuTime {
 impl VcpuTime {
     /// System time when the counter has the value `tsc`. A counter behind the timestamp counts as
     /// being at it.
+    ///
+    /// A domain's counter starts at zero with the domain, but Xen's last calibration, which the
+    /// timestamp is of, can be up to a second older: it then has a negative number in 64 bits.
     pub fn at(&self, tsc: u64) -> u64 {
-        let ticks = u128::from(tsc.saturating_sub(self.tsc_timestamp));
+        let ticks = (tsc.wrapping_sub(self.tsc_timestamp) as i64).max(0) as u128;
         // 64 bits of ticks shifted up to 31 to the left and multiplied by 32 bits need 127 bits.
         let shifted = match self.shift.clamp(-64, 31) {
             left @ 0.. => ticks << left,
@@ -147,9 +150,16 @@ mod tests {
     }
 
     #[test]
+    fn timestamp_from_before_the_counters_zero() {
+        let time = VcpuTime { tsc_timestamp: 0u64.wrapping_sub(1000), ..AT };
+        assert_eq!(time.at(0), 5_500);
+        assert_eq!(time.at(1000), 6_000);
+    }
+
+    #[test]
     fn absurd_scales_saturate() {
         let time = VcpuTime { tsc_timestamp: 0, system_time: 1, mul: u32::MAX, shift: 127 };
-        assert_eq!(time.at(u64::MAX), u64::MAX);
+        assert_eq!(time.at(1 << 62), u64::MAX);
         assert_eq!(VcpuTime { shift: -128, ..time }.at(u64::MAX), 1);
     }
 }
