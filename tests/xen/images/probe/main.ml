@@ -3,8 +3,7 @@
 open Lwt.Infix
 open Mirust
 
-external tick :
-  (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> unit
+external tick : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> unit
   = "mirust_native_only" "probe_tick"
 
 external panic : unit -> unit = "probe_panic"
@@ -36,13 +35,13 @@ let timers () =
   in
   Lwt.join [ rust; tock 1 ] >|= fun () ->
   let after = Stats.Poll.get () in
-  Printf.printf "polls %d\nblocks %d\nwakeups %d\ntimers %d\n" (after.polls - before.polls)
-    (after.blocks - before.blocks)
-    (after.wakeups - before.wakeups)
-    (after.timers_fired - before.timers_fired)
+  let count name field = Printf.printf "%s %d\n" name (field after - field before) in
+  count "blocks" (fun s -> s.Stats.Poll.blocks);
+  count "wakeups" (fun s -> s.Stats.Poll.wakeups);
+  count "events" (fun s -> s.Stats.Poll.events);
+  count "timers" (fun s -> s.Stats.Poll.timers_fired)
 
 let rec recurse n = 1 + recurse (n + 1)
-
 let rec hoard kept = hoard (Bytes.create 1_000_000 :: kept)
 
 let run () =
