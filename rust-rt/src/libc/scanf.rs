@@ -4,8 +4,7 @@
 //! not match does.
 
 use super::asm::{VaList, variadic};
-use super::number;
-use super::string;
+use super::{double, integer, string};
 use core::ffi::{c_char, c_int};
 
 variadic!("sscanf", 2 => vsscanf);
@@ -31,8 +30,8 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
     let mut format = format.iter().copied().peekable();
     while let Some(c) = format.next() {
         let rest = &input[at..];
-        if number::spaces(&[c]) == 1 {
-            at += number::spaces(rest);
+        if integer::spaces(&[c]) == 1 {
+            at += integer::spaces(rest);
             continue;
         }
         if c != b'%' {
@@ -59,7 +58,7 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
             }
             continue;
         }
-        let skip = if conversion == b'c' { 0 } else { number::spaces(rest) };
+        let skip = if conversion == b'c' { 0 } else { integer::spaces(rest) };
         let rest = &rest[skip..];
         if rest.is_empty() {
             return result(assigned, true);
@@ -78,17 +77,17 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
                     _ => 16,
                 };
                 let length = if conversion == b'p' { 8 } else { length };
-                let integer = number::integer(field, base, false);
-                if integer.length > 0 && store {
-                    let magnitude = integer.magnitude.unwrap_or(u64::MAX);
-                    let value = if integer.negative { magnitude.wrapping_neg() } else { magnitude };
+                let number = integer::parse(field, base, false);
+                if number.length > 0 && store {
+                    let magnitude = number.magnitude.unwrap_or(u64::MAX);
+                    let value = if number.negative { magnitude.wrapping_neg() } else { magnitude };
                     // SAFETY: the argument points to an integer of this length.
                     unsafe { store_integer(args.integer(), length, value) };
                 }
-                integer.length
+                number.length
             }
             b'e' | b'E' | b'f' | b'F' | b'g' | b'G' | b'a' | b'A' => {
-                let (value, taken) = number::double(field);
+                let (value, taken) = double::parse(field);
                 if taken > 0 && store {
                     // SAFETY: the argument points to a float, or a double with the modifier l.
                     unsafe {
@@ -103,7 +102,7 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
             b'c' | b's' => {
                 let n = match conversion {
                     b'c' => width.max(1).min(rest.len()),
-                    _ => field.iter().take_while(|&&c| number::spaces(&[c]) == 0).count(),
+                    _ => field.iter().take_while(|&&c| integer::spaces(&[c]) == 0).count(),
                 };
                 if n > 0 && store {
                     // SAFETY: the argument has room for the field, and a word for its NUL.
