@@ -1,7 +1,7 @@
 //! Walking the stack with libgcc's unwinder, through the frames of both languages.
 
 use super::console;
-use super::symbols::Symbols;
+use super::symbols::{Name, Symbols};
 use crate::boot::layout;
 use core::ffi::{c_int, c_void};
 
@@ -99,7 +99,7 @@ impl Walk {
 
 /// The function that contains `address`, and the distance to its start. None outside of the text,
 /// and in an image without symbol table.
-fn name(address: u64) -> Option<(&'static str, u64)> {
+fn name(address: u64) -> Option<(Name, u64)> {
     let (text, table) = (layout::text(), layout::symbols());
     if !(text.start..text.end).contains(&address) {
         return None;

@@ -1,14 +1,40 @@
 //! The table that gives addresses their function names.
 //!
-//! `link/image` puts it into the last segment of an image: a count, that many pairs of a function's
-//! address and the offset of its name, ascending by address, all as 32-bit little-endian numbers,
-//! then the names, each with a NUL behind it.
+//! `link/symbols` writes it, for the last segment of an image. Functions are in the order of their
+//! addresses, in blocks of 16. All numbers are little-endian:
+//!
+//! - the number of blocks (32 bits);
+//! - for each block the address of its first function, and the offset of its entries from the end
+//!   of this list (32 bits each);
+//! - for each function the distance of its address to that of the function before it in the block
+//!   (LEB128; 0 for the first), how many bytes at the start of its name are the same as of that one
+//!   (8 bits), and the rest of its name, with a NUL behind it.
+
+use core::fmt;
+
+/// Functions in a block.
+const BLOCK: usize = 16;
+/// Longest name, in bytes; `link/symbols` cuts longer ones.
+const MAX_NAME: usize = 80;
 
 /// A symbol table, or what claims to be one.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbols<'a> {
-    pairs: &'a [u8],
-    names: &'a [u8],
+    blocks: &'a [u8],
+    entries: &'a [u8],
+}
+
+/// The name of a function.
+#[derive(Clone, Copy)]
+pub struct Name {
+    bytes: [u8; MAX_NAME],
+    len: usize,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes[..self.len].utf8_chunks().try_for_each(|chunk| f.write_str(chunk.valid()))
+    }
 }
 
 impl<'a> Symbols<'a> {
@@ -17,15 +43,15 @@ impl<'a> Symbols<'a> {
         let table = bytes.split_at_checked(4).and_then(|(count, rest)| {
             rest.split_at_checked((word(count, 0)? as usize).checked_mul(8)?)
         });
-        let (pairs, names) = table.unwrap_or_default();
-        Symbols { pairs, names }
+        let (blocks, entries) = table.unwrap_or_default();
+        Symbols { blocks, entries }
     }
 
     /// The function that contains `address`, and the distance to its start: the last one that
     /// does not start behind it. The caller makes sure that the address is in the text.
-    pub fn lookup(&self, address: u64) -> Option<(&'a str, u64)> {
-        let start_of = |i: usize| word(self.pairs, 2 * i).map(u64::from);
-        let (mut low, mut high) = (0, self.pairs.len() / 8);
+    pub fn lookup(&self, address: u64) -> Option<(Name, u64)> {
+        let start_of = |block: usize| word(self.blocks, 2 * block).map(u64::from);
+        let (mut low, mut high) = (0, self.blocks.len() / 8);
         while low < high {
             let middle = (low + high) / 2;
             if start_of(middle)? <= address {
@@ -34,10 +60,35 @@ impl<'a> Symbols<'a> {
                 high = middle;
             }
         }
-        let found = low.checked_sub(1)?;
-        let name = self.names.get(word(self.pairs, 2 * found + 1)? as usize..)?;
-        let end = name.iter().position(|&b| b == 0)?;
-        Some((core::str::from_utf8(&name[..end]).ok()?, address - start_of(found)?))
+        let block = low.checked_sub(1)?;
+        let mut entries = self.entries.get(word(self.blocks, 2 * block + 1)? as usize..)?;
+        let mut start = start_of(block)?;
+        let mut found = None;
+        let mut name = Name { bytes: [0; MAX_NAME], len: 0 };
+        for _ in 0..BLOCK {
+            // The table may end in the middle of the last block.
+            let Some(distance) = leb128(&mut entries) else { break };
+            start = start.checked_add(distance)?;
+            if start > address {
+                break;
+            }
+            name.next(&mut entries)?;
+            found = Some((name, address - start));
+        }
+        found
+    }
+}
+
+impl Name {
+    /// Changes into the name of the next entry.
+    fn next(&mut self, entries: &mut &[u8]) -> Option<()> {
+        let (&shared, rest) = entries.split_first()?;
+        let len = rest.iter().position(|&b| b == 0)?;
+        let shared = usize::from(shared);
+        self.bytes.get_mut(shared..shared + len)?.copy_from_slice(&rest[..len]);
+        self.len = shared + len;
+        *entries = &rest[len + 1..];
+        Some(())
     }
 }
 
@@ -47,39 +98,79 @@ fn word(bytes: &[u8], i: usize) -> Option<u32> {
     Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
 
+/// Takes a number of seven bits a byte.
+fn leb128(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::{String, ToString};
     use alloc::vec::Vec;
 
+    /// `alpha` at 0x1000, `alphabet` at 0x1010; in a second block `beta` at 0x2000.
     fn table() -> Vec<u8> {
         let mut bytes = Vec::new();
-        for n in [3u32, 0x1000, 0, 0x1010, 6, 0x2000, 0] {
+        for n in [2u32, 0x1000, 0, 0x2000, 14] {
             bytes.extend(n.to_le_bytes());
         }
-        bytes.extend(b"first\0second\0");
+        bytes.extend(b"\0\0alpha\0\x10\x05bet\0");
+        bytes.extend(b"\0\0beta\0");
         bytes
+    }
+
+    fn lookup(bytes: &[u8], address: u64) -> Option<(String, u64)> {
+        Symbols::new(bytes).lookup(address).map(|(name, offset)| (name.to_string(), offset))
     }
 
     #[test]
     fn lookup_finds_the_function_around_an_address() {
         let bytes = table();
-        let s = Symbols::new(&bytes);
-        assert_eq!(s.lookup(0xfff), None);
-        assert_eq!(s.lookup(0x1000), Some(("first", 0)));
-        assert_eq!(s.lookup(0x100f), Some(("first", 15)));
-        assert_eq!(s.lookup(0x1010), Some(("second", 0)));
-        assert_eq!(s.lookup(0x9000), Some(("first", 0x7000)));
+        // The first block has two functions only: the test's table is not full.
+        let found = |address| lookup(&bytes, address);
+        assert_eq!(found(0xfff), None);
+        assert_eq!(found(0x1000), Some(("alpha".into(), 0)));
+        assert_eq!(found(0x100f), Some(("alpha".into(), 15)));
+        assert_eq!(found(0x2000), Some(("beta".into(), 0)));
+        assert_eq!(found(0x9000), Some(("beta".into(), 0x7000)));
     }
 
     #[test]
-    fn short_tables_have_no_names() {
+    fn names_share_the_start_of_the_one_before() {
+        let bytes = table();
+        assert_eq!(lookup(&bytes[..34], 0x1010), Some(("alphabet".into(), 0)));
+        assert_eq!(lookup(&bytes[..34], 0x1fff), Some(("alphabet".into(), 0xfef)));
+    }
+
+    #[test]
+    fn long_distances_take_several_bytes() {
+        assert_eq!(leb128(&mut &[0xe5, 0x8e, 0x26][..]), Some(624_485));
+        assert_eq!(leb128(&mut &[0x80, 0x80][..]), None);
+        assert_eq!(leb128(&mut &[0xff; 9][..]), None);
+    }
+
+    #[test]
+    fn damaged_tables_give_no_names() {
         let bytes = table();
         for n in 0..bytes.len() {
-            let _ = Symbols::new(&bytes[..n]).lookup(0x1010);
+            for address in [0x1000, 0x1010, 0x2000] {
+                let _ = lookup(&bytes[..n], address);
+            }
         }
-        assert_eq!(Symbols::new(&[]).lookup(0x1000), None);
-        assert_eq!(Symbols::new(&[0xff; 40]).lookup(0x1000), None);
-        assert_eq!(Symbols::new(&bytes[..bytes.len() - 1]).lookup(0x1010), None);
+        assert_eq!(lookup(&[], 0x1000), None);
+        assert_eq!(lookup(&[0xff; 40], 0x1000), None);
+        let mut bytes = table();
+        bytes[29] = 200; // shares more bytes than a name has
+        assert_eq!(lookup(&bytes, 0x1010), None);
     }
 }
