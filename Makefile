@@ -46,6 +46,7 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet $(RUST_TESTS)
 	@$(ENV) cargo test --quiet -p mirust-header
 	@$(ENV) dune test
+	@$(ENV) tests/apps/run
 bench: ## What a call from one language to the other costs
 	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe
