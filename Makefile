@@ -22,7 +22,8 @@ setup: ## Brings the toolchain and the test rig (safe to repeat)
 run: xen ## Boots build/xen/EXAMPLE.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
 	@tests/rig/xen-run $(ARGS) build/xen/$(NAME).elf
 
-.PHONY: test-xen
+.PHONY: test test-xen
+test: test-unit test-boot test-xen ## Runs all tests
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
 
@@ -30,7 +31,6 @@ test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/boot/run
 	@$(ENV) tests/boot/libc/run
-
 
 .PHONY: xen unix
 xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
@@ -51,16 +51,20 @@ bench: ## What a call from one language to the other costs
 	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe
 
+SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
+
 .PHONY: header fmt lint doc clean
 header: ## Regenerates ffi/include/mirust.h
 	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-header
 fmt: ## Formats all sources
 	@$(ENV) cargo fmt --all
 	@$(ENV) dune fmt 2>/dev/null || true
-lint: ## Clippy, and whether everything is formatted
+lint: ## Clippy, shellcheck, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check
 	@$(ENV) cargo clippy --quiet --workspace --exclude mirust-boot-faults --all-targets -- -D warnings
 	@$(ENV) dune build @fmt
+	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
+	@$(ENV) shellcheck -x -S warning -s dash tests/xen/*.sh
 doc: ## The Rust documentation, in target/doc
 	@$(ENV) cargo doc --quiet --no-deps -p mirust -p mirust-rt
 clean: ## Removes everything that was built
