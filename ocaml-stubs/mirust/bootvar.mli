@@ -3,7 +3,8 @@
     The command line is split at spaces. Between single quotes everything stands for itself; between
     double quotes, and outside of quotes, a backslash makes the next character stand for itself. An
     unfinished quote ends with the line. [Sys.argv] is the result, with the program's name first. On
-    Xen, leading words [NAME=value] are environment variables instead, as before a command in a shell.
+    Xen, leading words [NAME=value] are environment variables instead, as before a command in a
+    shell.
 
     A program that does not use this module ignores its command line.
 

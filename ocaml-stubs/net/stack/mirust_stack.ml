@@ -7,6 +7,9 @@
 module Stack = Stack
 module Args = Args
 
+(** Names to addresses, over any stack. *)
+module Dns_client = Mirust_net.Dns_client
+
 (** {1 Mirage's names} *)
 
 module Mirage_net = Mirust_mirage_types.Mirage_net

@@ -11,8 +11,7 @@ let double i =
   | 1 -> Random.State.float random 1000.
   | _ -> Random.State.float random 1e-3
 
-let read_back s f =
-  if Float.compare (float_of_string s) f <> 0 then failwith ("read back: " ^ s)
+let read_back s f = if Float.compare (float_of_string s) f <> 0 then failwith ("read back: " ^ s)
 
 let doubles () =
   for i = 0 to 5_000 do
@@ -24,16 +23,27 @@ let doubles () =
     List.iter (add "%h ")
       Float.
         [
-          floor f; ceil f; round f; trunc f; rem f 3.7; sqrt f; fma f 2.3 1e-3; fst (frexp f);
-          fst (modf f); ldexp f 3; succ f; pred f; copy_sign f (-1.);
+          floor f;
+          ceil f;
+          round f;
+          trunc f;
+          rem f 3.7;
+          sqrt f;
+          fma f 2.3 1e-3;
+          fst (frexp f);
+          fst (modf f);
+          ldexp f 3;
+          succ f;
+          pred f;
+          copy_sign f (-1.);
         ]
   done
 
 let integers () =
   for i = 0 to 1_000 do
     let n = Random.State.bits random - (i * 1_000_000) in
-    add "%d %x %X %o %08d %-12d| %+d %Ld %lu %nx\n" n n n n n n n (Int64.of_int n)
-      (Int32.of_int n) (Nativeint.of_int n)
+    add "%d %x %X %o %08d %-12d| %+d %Ld %lu %nx\n" n n n n n n n (Int64.of_int n) (Int32.of_int n)
+      (Nativeint.of_int n)
   done;
   Scanf.sscanf "1 2.5 abc 0x1F 3.25e3" "%d %f %s %i %g" (add "%d %f %s %d %g\n")
 

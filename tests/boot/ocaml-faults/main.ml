@@ -2,9 +2,7 @@
 
 open Mirust
 
-let case =
-  Bootvar.register
-    Cmdliner.Arg.(value & pos 0 string "none" & info [] ~docv:"CASE")
+let case = Bootvar.register Cmdliner.Arg.(value & pos 0 string "none" & info [] ~docv:"CASE")
 
 (* Uses up OCaml's stack, which grows on the heap up to a limit of its own. *)
 let rec deep n = if n = 0 then 0 else 1 + deep (n - 1)

@@ -1,0 +1,118 @@
+open Mirust_net_engine
+open Mirust_net_env
+open Lwt.Infix
+module W = Mirust_wire
+
+let src = Logs.Src.create "mirust.dns" ~doc:"DNS client"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+let port = 53
+
+module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) = struct
+  type waiter = (Ipaddr.t list, Dns_engine.failure) result Lwt.u
+
+  type t = {
+    stack : S.t;
+    nameservers : unit -> Ipaddr.t list;
+    engine : waiter Dns_engine.t;
+    timer : Timer.t Lazy.t;
+  }
+
+  let in_background f = Lwt.dont_wait f (fun e -> Log.err (fun m -> m "%s" (Printexc.to_string e)))
+
+  let rec perform_all t actions =
+    List.iter (perform t) actions;
+    Timer.set (Lazy.force t.timer) (Dns_engine.next t.engine)
+
+  and perform t (action : waiter Dns_engine.action) =
+    match action with
+    | Ask { server; port = src_port; message } ->
+        S.UDP.listen (S.udp t.stack) ~port:src_port (fun ~src ~dst:_ ~src_port:from b ->
+            if from = port then
+              perform_all t
+                (Dns_engine.input t.engine ~now:(Env.now ()) ~server:src ~port:src_port b);
+            Lwt.return_unit);
+        in_background (fun () ->
+            S.UDP.write ~src_port ~dst:server ~dst_port:port (S.udp t.stack) message >|= function
+            | Ok () -> ()
+            | Error e -> Log.debug (fun m -> m "%a: %a" Ipaddr.pp server S.UDP.pp_error e))
+    | Release port -> S.UDP.unlisten (S.udp t.stack) ~port
+    | Ask_tcp { server; port; message } -> in_background (fun () -> ask_tcp t ~server ~port message)
+    | Answer { waiters; result } -> List.iter (fun u -> Lwt.wakeup_later u result) waiters
+
+  (* Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
+  and ask_tcp t ~server ~port:local message =
+    S.TCP.create_connection (S.tcp t.stack) (server, port) >>= function
+    | Error _ -> failed t local
+    | Ok flow -> (
+        let length = Cstruct.create 2 in
+        W.Field.set_u16 length 0 (Cstruct.length message);
+        let rec read sofar =
+          let have = Cstruct.length sofar in
+          let wanted = if have < 2 then max_int else 2 + W.Field.u16 sofar 0 in
+          if have >= wanted then Lwt.return_some (Cstruct.sub sofar 2 (wanted - 2))
+          else
+            S.TCP.read flow >>= function
+            | Ok (`Data b) -> read (Cstruct.append sofar b)
+            | Ok `Eof | Error _ -> Lwt.return_none
+        in
+        Lwt.choose
+          [
+            ( S.TCP.writev flow [ length; message ] >>= function
+              | Error _ -> Lwt.return_none
+              | Ok () -> read Cstruct.empty );
+            (* The engine has given up by then; closing the flow ends the reader. *)
+            (Env.sleep (Env.sec 10) >|= fun () -> None);
+          ]
+        >>= fun answer ->
+        S.TCP.close flow >>= fun () ->
+        match answer with
+        | None -> failed t local
+        | Some b ->
+            perform_all t (Dns_engine.input t.engine ~now:(Env.now ()) ~server ~port:local b);
+            Lwt.return_unit)
+
+  and failed t local =
+    perform_all t (Dns_engine.failed t.engine ~now:(Env.now ()) ~port:local);
+    Lwt.return_unit
+
+  let create ?config ~nameservers stack =
+    let engine = Dns_engine.create ?config ~random:Env.random_int () in
+    let rec t =
+      {
+        stack;
+        nameservers;
+        engine;
+        timer =
+          lazy (Timer.create (fun () -> perform_all t (Dns_engine.tick engine ~now:(Env.now ()))));
+      }
+    in
+    t
+
+  type error = [ Dns_engine.failure | `Msg of string ]
+
+  let pp_error ppf : error -> unit = function
+    | #Dns_engine.failure as f -> Dns_engine.pp_failure ppf f
+    | `Msg s -> Fmt.string ppf s
+
+  let resolve t name kind =
+    let promise, resolver = Lwt.wait () in
+    perform_all t
+      (Dns_engine.resolve t.engine ~now:(Env.now ()) ~servers:(t.nameservers ()) name kind resolver);
+    promise
+
+  let first t name kind of_ip =
+    resolve t name kind >|= function
+    | Error f -> Error (`Msg (Fmt.str "%a: %a" Domain_name.pp name Dns_engine.pp_failure f))
+    | Ok addresses -> (
+        match List.find_map of_ip addresses with
+        | Some a -> Ok a
+        | None -> Error (`Msg "no address"))
+
+  let gethostbyname t name =
+    first t name W.Dns.A (function Ipaddr.V4 a -> Some a | Ipaddr.V6 _ -> None)
+
+  let gethostbyname6 t name =
+    first t name W.Dns.Aaaa (function Ipaddr.V6 a -> Some a | Ipaddr.V4 _ -> None)
+end
