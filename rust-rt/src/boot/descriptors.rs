@@ -16,9 +16,9 @@ const PAGE_FAULT: usize = 14;
 
 /// What boot writes once, before anything else looks at it, and the CPU reads from then on.
 #[repr(transparent)]
-struct Once<T>(UnsafeCell<T>);
+struct Table<T>(UnsafeCell<T>);
 // SAFETY: one thread of execution; written only by `init`, which is called once.
-unsafe impl<T> Sync for Once<T> {}
+unsafe impl<T> Sync for Table<T> {}
 
 #[repr(C, align(16))]
 struct Stack(UnsafeCell<[u8; STACK_SIZE]>);
@@ -43,16 +43,16 @@ struct Pointer {
 }
 
 static STACKS: [Stack; 3] = [const { Stack(UnsafeCell::new([0; STACK_SIZE])) }; 3];
-static TASK: Once<TaskState> = Once(UnsafeCell::new(TaskState {
+static TASK: Table<TaskState> = Table(UnsafeCell::new(TaskState {
     reserved0: 0,
     rsp: [0; 3],
     reserved1: 0,
     ist: [0; 7],
     reserved2: [0; 3],
 }));
-static GDT: Once<[u64; 5]> =
-    Once(UnsafeCell::new([0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0]));
-static IDT: Once<[[u64; 2]; 32]> = Once(UnsafeCell::new([[0; 2]; 32]));
+static GDT: Table<[u64; 5]> =
+    Table(UnsafeCell::new([0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0]));
+static IDT: Table<[[u64; 2]; 32]> = Table(UnsafeCell::new([[0; 2]; 32]));
 
 unsafe extern "C" {
     /// Addresses of the entry points, in the order of the vectors (diag/trap.rs).

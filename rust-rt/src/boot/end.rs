@@ -20,7 +20,8 @@ pub type Ender = fn(End) -> !;
 
 static ENDER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Sets how the domain ends. Until then, and without Xen, it is by [`qemu::exit`].
+/// Sets how the domain ends on Xen. Until then, and without Xen, it ends as QEMU does: by the
+/// isa-debug-exit device, or by a triple fault, which Xen takes for a crash.
 pub fn set_end(ender: Ender) {
     ENDER.store(ender as *mut (), Ordering::Release);
 }

@@ -1,7 +1,8 @@
 //! From the loader to `mirust_main`, and the end of the domain.
 //!
-//! [`entry`](self) reaches 64-bit mode; `start` then brings the image up in order: descriptor tables,
-//! [`start_info`], the [`memory_map`], the final [`page_tables`], the heap, thread-local storage.
+//! `entry` reaches 64-bit mode; `start` then brings the image up in order: exception handlers,
+//! thread-local storage, [`start_info`], the [`memory_map`] and the page frames, the final
+//! [`page_tables`], and in `ground` what the image stands on: Xen, or QEMU's bare machine.
 
 mod list;
 pub mod memory_map;
