@@ -18,6 +18,7 @@ pub mod executor;
 #[cfg(feature = "libc")]
 pub mod libc;
 pub mod mem;
+pub mod net;
 pub mod platform;
 pub mod poll;
 pub mod ring;

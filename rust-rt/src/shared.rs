@@ -6,6 +6,7 @@
 //! allegation until the caller has checked its copy.
 
 use core::{
+    mem::MaybeUninit,
     ptr::NonNull,
     sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering},
 };
@@ -117,6 +118,13 @@ impl SharedPage {
         let from = self.at(offset, out.len());
         // SAFETY: `at` has checked the source, `out` is exclusive, so they cannot overlap.
         unsafe { copy(from.as_ptr(), out.as_mut_ptr(), out.len()) }
+    }
+
+    /// Like [`read`](Self::read), into memory that need not be initialised before.
+    pub fn read_uninit(&self, offset: usize, out: &mut [MaybeUninit<u8>]) {
+        let from = self.at(offset, out.len());
+        // SAFETY: `at` has checked the source, `out` is exclusive, so they cannot overlap.
+        unsafe { copy(from.as_ptr(), out.as_mut_ptr().cast(), out.len()) }
     }
 
     /// Copies `bytes` to the memory from `offset` on.

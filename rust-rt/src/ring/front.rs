@@ -104,6 +104,11 @@ impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
         self.produced
     }
 
+    /// The index of the next response, counted like those of requests.
+    pub fn next_response(&self) -> u32 {
+        self.consumed
+    }
+
     /// Writes a request into the next slot. The backend sees it after [`publish`](Self::publish).
     pub fn push(&mut self, request: &P::Request) -> Result<(), Full> {
         if self.free() == 0 {
@@ -147,17 +152,25 @@ impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
     /// Asks for a notification when the next response comes. True if there is one already: then the
     /// caller MUST take it instead of waiting.
     pub fn arm(&mut self) -> Result<bool, Corrupt> {
+        self.arm_after(1)
+    }
+
+    /// Like [`arm`](Self::arm), but the notification may wait for the `count`-th response from now:
+    /// for a caller whom fewer do not help.
+    pub fn arm_after(&mut self, count: u32) -> Result<bool, Corrupt> {
         if self.unread()? > 0 {
             return Ok(true);
         }
-        self.page.store_u32(RSP_EVENT, self.consumed.wrapping_add(1));
+        self.page.store_u32(RSP_EVENT, self.consumed.wrapping_add(count.max(1)));
         // The mirror image of the race in `publish`, seen from the side that wants to sleep:
         //   1. we found no response;
         //   2. the backend stores a response and `rsp_prod`, loads the old `rsp_event`, and does
         //      not notify;
         //   3. we store `rsp_event` and go to sleep: nobody would wake us.
         // So look again after the store. Either this load sees the response of step 2, or the
-        // backend's load of `rsp_event` comes after our store and it notifies.
+        // backend's load of `rsp_event` comes after our store and it notifies. With a later event,
+        // responses before it may come without a notification, as was asked for; the one at the
+        // event itself is subject to the same race, hence the same check.
         fence(Ordering::SeqCst);
         Ok(self.unread()? > 0)
     }

@@ -57,6 +57,14 @@ impl<T> Shadow<T> {
         }
     }
 
+    /// The record of a request in flight, to be changed.
+    pub fn get_mut(&mut self, id: u16) -> Option<&mut T> {
+        match self.slots.get_mut(id as usize) {
+            Some(Slot::Used(record)) => Some(record),
+            Some(Slot::Free(_)) | None => None,
+        }
+    }
+
     /// Ends the request `id`: `None` if it is not in flight.
     pub fn take(&mut self, id: u16) -> Option<T> {
         let slot = self.slots.get_mut(id as usize)?;

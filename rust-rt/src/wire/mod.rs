@@ -7,6 +7,7 @@
 mod id;
 
 pub mod bytering;
+pub mod netif;
 pub mod xenstore;
 
 pub use id::{DomId, Gfn, GrantRef, Port};

@@ -20,7 +20,7 @@ macro_rules! assert_queue {
     };
 }
 
-use crate::wire::{bytering, xenstore};
+use crate::wire::{bytering, netif, xenstore};
 
 assert_queue!(bytering::CONSOLE_IN, xencons_interface, in_, in_cons, in_prod);
 assert_queue!(bytering::CONSOLE_OUT, xencons_interface, out, out_cons, out_prod);
@@ -46,4 +46,25 @@ const _: () = {
     assert!(xenstore::Kind::SetPerms as u32 == XS_SET_PERMS);
     assert!(xenstore::Kind::ResetWatches as u32 == XS_RESET_WATCHES);
     assert!(xenstore::Kind::DirectoryPart as u32 == XS_DIRECTORY_PART);
+};
+
+const _: () = {
+    use core::mem::offset_of;
+    // The slots as `RING_SIZE` sees them: the larger of request and response.
+    assert!(netif::TX_SLOT == size_of::<netif_tx_request>());
+    assert!(netif::TX_SLOT >= size_of::<netif_tx_response>());
+    assert!(netif::RX_SLOT == size_of::<netif_rx_request>());
+    assert!(netif::RX_SLOT == size_of::<netif_rx_response>());
+    assert!(netif::RX_SLOT == size_of::<netif_extra_info>());
+    assert!(offset_of!(netif_tx_request, gref) == 0 && offset_of!(netif_tx_request, offset) == 4);
+    assert!(offset_of!(netif_tx_request, flags) == 6 && offset_of!(netif_tx_request, id) == 8);
+    assert!(offset_of!(netif_tx_request, size) == 10);
+    assert!(offset_of!(netif_tx_response, id) == 0 && offset_of!(netif_tx_response, status) == 2);
+    assert!(offset_of!(netif_rx_request, id) == 0 && offset_of!(netif_rx_request, gref) == 4);
+    assert!(offset_of!(netif_rx_response, id) == 0 && offset_of!(netif_rx_response, offset) == 2);
+    assert!(offset_of!(netif_rx_response, flags) == 4);
+    assert!(offset_of!(netif_rx_response, status) == 6);
+    assert!(netif::status::DROPPED as i32 == NETIF_RSP_DROPPED);
+    assert!(netif::status::ERROR as i32 == NETIF_RSP_ERROR);
+    assert!(netif::status::OKAY as u32 == NETIF_RSP_OKAY);
 };

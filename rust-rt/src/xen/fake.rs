@@ -52,6 +52,8 @@ struct State {
     sent: Vec<Port>,
     refuse_bind: bool,
     frames: BTreeMap<u64, u64>,
+    /// The same the other way round.
+    gfns: BTreeMap<u64, u64>,
     log: Vec<u8>,
     max_frames: u32,
     /// Table frames that were placed, by index.
@@ -267,11 +269,12 @@ impl Hypervisor for FakeXen {
     /// Small numbers, as a real domain has them, in place of the host's addresses.
     fn gfn_of(&self, addr: usize) -> Gfn {
         let mut state = self.state.lock().unwrap();
-        if let Some((gfn, _)) = state.frames.iter().find(|(_, known)| **known == addr as u64) {
+        if let Some(gfn) = state.gfns.get(&(addr as u64)) {
             return Gfn(*gfn);
         }
         let gfn = 0x1000 + state.frames.len() as u64;
         state.frames.insert(gfn, addr as u64);
+        state.gfns.insert(addr as u64, gfn);
         Gfn(gfn)
     }
 }

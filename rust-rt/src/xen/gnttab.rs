@@ -163,6 +163,21 @@ impl GrantTable {
         Ok(GrantRef(gref))
     }
 
+    /// [`grant`](Self::grant) of the frame that holds the page at `addr`.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn grant_addr(
+        &self,
+        addr: usize,
+        domid: DomId,
+        access: GrantAccess,
+    ) -> Result<GrantRef, GrantError> {
+        // SAFETY: as the caller promised.
+        unsafe { self.grant(self.hypervisor.gfn_of(addr), domid, access) }
+    }
+
     /// Ends the peer's access. With [`Busy`] the grant stays as it was.
     ///
     /// # Panics

@@ -23,6 +23,6 @@ pub mod shutdown;
 pub mod xenstore;
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 
 pub use ground::{InitError, console, end, events, grants, init, present, spawn_drivers, store};
