@@ -55,7 +55,7 @@ SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 
 .PHONY: header fmt lint doc clean
 header: ## Regenerates ffi/include/mirust.h
-	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-header
+	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-header --test header
 fmt: ## Formats all sources
 	@$(ENV) cargo fmt --all
 	@$(ENV) dune fmt 2>/dev/null || true

@@ -135,6 +135,9 @@ intptr_t mirust_random(uint8_t *buffer, uintptr_t length);
 // Who asked for the domain's end last: 0 nobody, 1 poweroff, 2 reboot, 3 halt.
 intptr_t mirust_shutdown_reason(void);
 
+// Whether Rust code waits for such a request (1) or has never asked to be told (0).
+intptr_t mirust_shutdown_awaited(void);
+
 // Ends the program: a clean poweroff for code 0, a crash that says the code otherwise. OCaml's
 // `at_exit` functions do not run. Does not return.
 intptr_t mirust_exit(intptr_t code);

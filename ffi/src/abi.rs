@@ -9,7 +9,7 @@ use core::slice;
 use mirust_rt::poll::PollStats;
 use mirust_rt::time::Instant;
 
-use crate::{domain, entry, ground, logger};
+use crate::{domain, entry, ground, logger, shutdown};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
 pub const MIRUST_ABI_VERSION: isize = 1;
@@ -293,6 +293,12 @@ pub unsafe extern "C" fn mirust_random(buffer: *mut u8, length: usize) -> isize 
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_shutdown_reason() -> isize {
     domain::shutdown_reason().map_or(0, |reason| reason as isize)
+}
+
+/// Whether Rust code waits for such a request (1) or has never asked to be told (0).
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_shutdown_awaited() -> isize {
+    shutdown::awaited().into()
 }
 
 /// Ends the program: a clean poweroff for code 0, a crash that says the code otherwise. OCaml's

@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::domain;
+use crate::{domain, shutdown};
 
 static RUST_OWNS_MAIN: AtomicBool = AtomicBool::new(false);
 
@@ -81,11 +81,12 @@ where
 {
     RUST_OWNS_MAIN.store(true, Ordering::Relaxed);
     crate::init();
+    let main = shutdown::unless_requested(main());
     #[cfg(feature = "ocaml")]
-    let outcome = domain::block_on_with(main(), |ready| crate::ocaml::step(ready.bits()));
+    let outcome = domain::block_on_with(main, |ready| crate::ocaml::step(ready.bits()));
     #[cfg(not(feature = "ocaml"))]
-    let outcome = domain::block_on(main());
-    let code = outcome.code();
+    let outcome = domain::block_on(main);
+    let code = outcome.map_or(0, Outcome::code);
     #[cfg(feature = "ocaml")]
     crate::ocaml::shutdown();
     code

@@ -31,20 +31,26 @@ mod logger;
 #[cfg(feature = "ocaml")]
 pub mod ocaml;
 mod panic;
+mod shutdown;
 pub mod time;
+
+/// Xenstore, the tree in which domains and their toolstack find each other.
+///
+/// [`store`](xenstore::store) gives the client; where there is no Xen (on Unix) it says so by an
+/// error.
+pub mod xenstore {
+    pub use mirust_rt::xen::store;
+    pub use mirust_rt::xen::xenstore::{Error, Transaction, Watch, Xenstore};
+}
 
 pub use log;
 
-/// What this platform is called: `xen` or `unix`.
-pub use ground::NAME as PLATFORM;
-
 pub use args::args;
-pub use mirust_rt::domain::{
-    self, block_on, shutdown_reason, shutdown_requested, spawn, stats, yield_now,
-};
+pub use mirust_rt::domain::{self, block_on, shutdown_reason, spawn, stats, yield_now};
 pub use mirust_rt::executor::{JoinError, JoinHandle};
 pub use mirust_rt::poll::PollStats;
 pub use mirust_rt::shutdown::ShutdownReason;
+pub use shutdown::{on_shutdown, shutdown_requested};
 
 /// What OCaml sees of a Rust function.
 ///
@@ -83,7 +89,7 @@ pub use mirust_macros::export;
 
 /// The name of the platform below: `xen` or `unix`.
 pub fn platform_name() -> &'static str {
-    PLATFORM
+    ground::NAME
 }
 
 /// Both languages allocate from one heap.

@@ -53,6 +53,10 @@ external random : bytes -> (int[@untagged]) -> (int[@untagged])
 external shutdown_reason : unit -> (int[@untagged]) = "mirust_native_only" "mirust_shutdown_reason"
 [@@noalloc]
 
+external shutdown_awaited : unit -> (int[@untagged])
+  = "mirust_native_only" "mirust_shutdown_awaited"
+[@@noalloc]
+
 external rust_main : unit -> (int[@untagged]) = "mirust_native_only" "mirust_rust_main" [@@noalloc]
 
 external crash : string -> (int[@untagged]) -> (int[@untagged])

@@ -33,14 +33,22 @@ let shutdown_reason () =
   | 3 -> Some `Halt
   | _ -> None
 
+let awaited = ref false
 let shutdown_waiters = Lwt_condition.create ()
 
 let shutdown_requested () =
+  awaited := true;
   match shutdown_reason () with
   | Some reason -> Lwt.return reason
   | None -> Lwt_condition.wait shutdown_waiters
 
-let tell_shutdown () = Option.iter (Lwt_condition.broadcast shutdown_waiters) (shutdown_reason ())
+(* Ends the main promise that runs, if nobody else takes care of the request. *)
+let stop = ref ignore
+
+let tell_shutdown () =
+  if !awaited || Abi.shutdown_awaited () = 1 then
+    Option.iter (Lwt_condition.broadcast shutdown_waiters) (shutdown_reason ())
+  else !stop ()
 
 (* A turn *)
 
@@ -112,11 +120,13 @@ let with_exit_hooks main = Lwt.finalize (fun () -> main) call_exit_hooks
 let run main =
   if !running then invalid_arg "Mirust.Main.run: the loop is already running";
   List.iter (fun f -> f ()) !Setup.at_start;
-  let main = with_exit_hooks main in
-  if Abi.rust_main () = 1 then Lwt.async (fun () -> main)
-  else (
+  if Abi.rust_main () = 1 then Lwt.async (fun () -> with_exit_hooks main)
+  else
+    let stopped, stopper = Lwt.task () in
+    (stop := fun () -> if Lwt.is_sleeping stopped then Lwt.wakeup_later stopper ());
+    let main = with_exit_hooks (Lwt.pick [ main; stopped ]) in
     running := true;
-    Fun.protect ~finally:(fun () -> running := false) (fun () -> drive main))
+    Fun.protect ~finally:(fun () -> running := false) (fun () -> drive main)
 
 (* For Rust's loop, which passes what its poll reported. *)
 let () =

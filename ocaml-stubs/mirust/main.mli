@@ -40,6 +40,9 @@ type shutdown = [ `Poweroff | `Reboot | `Halt ]
 val pp_shutdown : Format.formatter -> shutdown -> unit
 
 (** Resolved when the toolstack asks the domain to end ([xl shutdown], [xl reboot]; on Unix: SIGTERM
-    or SIGINT); at once if it has already asked. What follows is up to the program: returning from
-    its main promise powers off. *)
+    or SIGINT); at once if it has already asked. What follows is up to the program; when its main
+    promise is resolved the domain powers off, or starts again if that was asked for.
+
+    If nobody in either language has called this (or its like in Rust), the request itself ends the
+    program: {!run} cancels its promise, runs the hooks and returns. *)
 val shutdown_requested : unit -> shutdown Lwt.t

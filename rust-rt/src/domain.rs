@@ -47,6 +47,11 @@ pub fn init(platform: &'static dyn Platform) {
     assert!(platform.is_none(), "the domain was set up twice");
 }
 
+/// Whether [`init`] has run, or a first use that does the same.
+pub fn is_set_up() -> bool {
+    DOMAIN.is_made()
+}
+
 /// The domain itself.
 ///
 /// # Panics
@@ -191,6 +196,13 @@ pub(crate) mod owned {
             let inner = self.0.call_once(|| Inner { owner: here, value: make() });
             assert!(inner.owner == here, "the domain belongs to another thread");
             &inner.value
+        }
+    }
+
+    impl<T> Owned<T> {
+        /// Whether the value was made.
+        pub(crate) fn is_made(&self) -> bool {
+            self.0.is_completed()
         }
     }
 

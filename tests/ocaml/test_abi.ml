@@ -63,5 +63,6 @@ let tests =
         check_bool "differs" true (a <> b);
         check_int "nothing" 0 (Abi.random Bytes.empty 0));
     case "nobody_asked_for_the_end" (fun () -> check_int "none" 0 (Abi.shutdown_reason ()));
+    case "nobody_in_rust_waits_for_it" (fun () -> check_int "no" 0 (Abi.shutdown_awaited ()));
     case "ocaml_owns_main" (fun () -> check_int "main" 0 (Abi.rust_main ()));
   ]

@@ -2,6 +2,8 @@
 
 use super::{on_xen, qemu};
 use crate::diag::console;
+use crate::domain;
+use crate::shutdown::ShutdownReason;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// The ways to end.
@@ -26,11 +28,14 @@ pub fn set_end(ender: Ender) {
     ENDER.store(ender as *mut (), Ordering::Release);
 }
 
-/// Ends the domain with the status of its `main`: powered off when that is 0, else as crashed,
+/// Ends the domain with the status of its `main`. When that is 0 the domain does what it was asked
+/// for last: it starts again if that was a reboot, else it is powered off. Another status is a crash,
 /// after the console line `exit status N`.
 pub fn exit(status: i32) -> ! {
     if status == 0 {
-        end(End::PowerOff, 0);
+        let reboot =
+            domain::is_set_up() && domain::shutdown_reason() == Some(ShutdownReason::Reboot);
+        end(if reboot { End::Reboot } else { End::PowerOff }, 0);
     }
     console::print(format_args!("exit status {status}\n"));
     end(End::Crash, status)

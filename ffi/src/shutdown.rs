@@ -1,0 +1,52 @@
+//! Requests from outside to end the program.
+
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use mirust_rt::domain;
+use mirust_rt::shutdown::{ShutdownReason, ShutdownRequested};
+
+thread_local! {
+    static AWAITED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether anybody has asked to be told.
+pub(crate) fn awaited() -> bool {
+    AWAITED.get()
+}
+
+/// Ends, with the reason, when somebody asks for the domain's end (`xl shutdown`, `xl reboot`; on
+/// Unix SIGTERM and SIGINT), at once if that was already the case.
+///
+/// Who calls this takes the end upon himself. If nobody has, in either language, the request ends
+/// the program: the main function is dropped, and OCaml's exit hooks run.
+pub fn shutdown_requested() -> ShutdownRequested {
+    AWAITED.set(true);
+    domain::shutdown_requested()
+}
+
+/// Runs `f` at the first such request. See [`shutdown_requested`]: the end is then up to the main
+/// function. A clean end after a reboot request is a reboot.
+pub fn on_shutdown(f: impl FnOnce(ShutdownReason) + 'static) {
+    let requested = shutdown_requested();
+    domain::spawn(async { f(requested.await) });
+}
+
+/// Runs `main`, but not longer than until a request that nobody awaits.
+pub(crate) async fn unless_requested<F: Future>(main: F) -> Option<F::Output> {
+    let mut main = pin!(main);
+    let mut requested = pin!(domain::shutdown_requested());
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = main.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        if domain::shutdown_reason().is_some() {
+            return if awaited() { Poll::Pending } else { Poll::Ready(None) };
+        }
+        let _ = requested.as_mut().poll(cx);
+        Poll::Pending
+    })
+    .await
+}
