@@ -161,18 +161,33 @@ impl SharedPage {
 /// Copies `len` bytes of which either side may be changing.
 ///
 /// `core::ptr::copy` would let the compiler assume that nobody else writes. Inline assembly is
-/// opaque to it, and `rep movsb` is what the CPU's microcode makes fast.
+/// opaque to it, and the string instructions are what the CPU's microcode makes fast. Messages of a
+/// ring are too short for those to pay off.
 ///
 /// # Safety
 ///
 /// `from` must be readable and `to` writable for `len` bytes, and they must not overlap.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
+    const SHORT: usize = 32;
+    if len <= SHORT && len % 4 == 0 {
+        for i in 0..len / 4 {
+            // SAFETY: the caller vouches for both ranges; each word is read and written once.
+            unsafe {
+                let word = from.cast::<[u8; 4]>().add(i).read_volatile();
+                to.cast::<[u8; 4]>().add(i).write_volatile(word);
+            }
+        }
+        return;
+    }
     // SAFETY: the caller vouches for both ranges; the direction flag is clear by the ABI.
     unsafe {
         core::arch::asm!(
+            "rep movsq",
+            "mov ecx, {tail:e}",
             "rep movsb",
-            inout("rcx") len => _,
+            tail = in(reg) len % 8,
+            inout("rcx") len / 8 => _,
             inout("rsi") from => _,
             inout("rdi") to => _,
             options(nostack, preserves_flags),
@@ -213,6 +228,22 @@ mod tests {
         assert_eq!(page.compare_exchange_u16(8, 6, 1), Ok(()));
         page.clear();
         assert_eq!(peer.load_u64(8), 0);
+    }
+
+    #[test]
+    fn copies_of_every_length_and_offset_are_whole() {
+        let (page, peer) = shared_page();
+        let bytes: [u8; 100] = core::array::from_fn(|i| i as u8 + 1);
+        for len in 0..=100 {
+            for offset in 0..9 {
+                peer.clear();
+                page.write(64 + offset, &bytes[..len]);
+                let mut out = [0xff; 120];
+                peer.read(64, &mut out);
+                assert!(out[..offset].iter().chain(&out[offset + len..]).all(|b| *b == 0));
+                assert_eq!(out[offset..offset + len], bytes[..len]);
+            }
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! [`hypervisor`] is the seam: above it nothing but safe calls and shared pages, so that every driver
 //! runs in tests against a Xen that is only pretended. Boot calls [`init`] and [`spawn_drivers`];
-//! drivers of devices start from [`store`], [`events`] and [`grants`].
+//! drivers of devices start from [`store()`], [`events()`] and [`grants()`].
 
 pub(crate) mod abi;
 pub mod clock;
