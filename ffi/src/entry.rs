@@ -1,7 +1,7 @@
 //! Where a program begins and ends.
 //!
 //! The platform calls `mirust_main`, and ends with what it returns. The link takes
-//! [`mirust_ocaml_main`] for that, unless the program has [`main!`](crate::main). A panic that leaves
+//! `mirust_ocaml_main` for that, unless the program has [`main!`](crate::main). A panic that leaves
 //! it finds no frame that would catch it, and ends the program where it began: the backtrace of the
 //! crash shows that place.
 
