@@ -115,6 +115,12 @@ impl SharedPage {
     /// Copies the bytes from `offset` on into `out`. The copy may mix old and new bytes when the
     /// peer writes meanwhile; an index that was read before tells what the peer has finished.
     pub fn read(&self, offset: usize, out: &mut [u8]) {
+        if Self::is_short(offset, out.len()) {
+            for (i, word) in out.chunks_exact_mut(4).enumerate() {
+                word.copy_from_slice(&self.load_u32(offset + 4 * i).to_ne_bytes());
+            }
+            return;
+        }
         let from = self.at(offset, out.len());
         // SAFETY: `at` has checked the source, `out` is exclusive, so they cannot overlap.
         unsafe { copy(from.as_ptr(), out.as_mut_ptr(), out.len()) }
@@ -129,6 +135,13 @@ impl SharedPage {
 
     /// Copies `bytes` to the memory from `offset` on.
     pub fn write(&self, offset: usize, bytes: &[u8]) {
+        if Self::is_short(offset, bytes.len()) {
+            for (i, word) in bytes.chunks_exact(4).enumerate() {
+                let word = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+                self.store_u32(offset + 4 * i, word);
+            }
+            return;
+        }
         let to = self.at(offset, bytes.len());
         // SAFETY: `at` has checked the destination; no Rust reference covers it, so `bytes` does not
         // overlap it.
@@ -140,6 +153,12 @@ impl SharedPage {
         for offset in (0..self.len / 8).map(|i| 8 * i) {
             self.store_u64(offset, 0);
         }
+    }
+
+    /// Whether a copy is of a few aligned words, like the messages of a ring: starting a string
+    /// instruction would take longer.
+    fn is_short(offset: usize, len: usize) -> bool {
+        len <= 32 && (offset | len) % 4 == 0
     }
 
     fn at(&self, offset: usize, len: usize) -> NonNull<u8> {
@@ -161,25 +180,13 @@ impl SharedPage {
 /// Copies `len` bytes of which either side may be changing.
 ///
 /// `core::ptr::copy` would let the compiler assume that nobody else writes. Inline assembly is
-/// opaque to it, and the string instructions are what the CPU's microcode makes fast. Messages of a
-/// ring are too short for those to pay off.
+/// opaque to it, and the string instructions are what the CPU's microcode makes fast.
 ///
 /// # Safety
 ///
 /// `from` must be readable and `to` writable for `len` bytes, and they must not overlap.
 #[cfg(all(target_arch = "x86_64", not(miri)))]
 unsafe fn copy(from: *const u8, to: *mut u8, len: usize) {
-    const SHORT: usize = 32;
-    if len <= SHORT && len % 4 == 0 {
-        for i in 0..len / 4 {
-            // SAFETY: the caller vouches for both ranges; each word is read and written once.
-            unsafe {
-                let word = from.cast::<[u8; 4]>().add(i).read_volatile();
-                to.cast::<[u8; 4]>().add(i).write_volatile(word);
-            }
-        }
-        return;
-    }
     // SAFETY: the caller vouches for both ranges; the direction flag is clear by the ABI.
     unsafe {
         core::arch::asm!(
