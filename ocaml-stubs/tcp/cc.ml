@@ -84,7 +84,8 @@ let hystart t ~rtt ~octets =
   if t.round_left <= 0 then hystart_round t
 
 let slow_start t ~rtt ~octets =
-  hystart t ~rtt ~octets;
+  (* Only the first slow start has no threshold to go by (RFC 9406 section 4.3). *)
+  if t.ssthresh = max_int then hystart t ~rtt ~octets;
   let octets = if t.css_rounds > 0 then octets / 4 else octets in
   let grown = t.cwnd + octets in
   if grown <= t.ssthresh then (
@@ -131,14 +132,14 @@ let cubic_ack t ~now ~rtt ~octets =
   if target > cwnd then
     grow t ~octets ~per_segment:(max 1 (int_of_float (float_of_int t.cwnd /. (target -. cwnd))))
 
-let acked t ~now ~rtt ~octets ~in_flight:_ =
+let acked t ~now ~rtt ~octets =
   let octets = if in_slow_start t then slow_start t ~rtt ~octets else octets in
   if octets > 0 && not (in_slow_start t) then
     match t.algorithm with
     | New_reno -> grow t ~octets ~per_segment:t.cwnd
     | Cubic -> cubic_ack t ~now ~rtt ~octets
 
-let reduce t ~in_flight =
+let congestion t ~in_flight =
   t.css_rounds <- 0;
   t.last_min_rtt <- max_int;
   t.round_min_rtt <- max_int;
@@ -159,11 +160,11 @@ let reduce t ~in_flight =
   in
   t.ssthresh <- max (2 * t.mss) kept
 
-let congestion t ~now:_ ~in_flight = reduce t ~in_flight
-
-let timeout t ~now:_ ~in_flight =
-  reduce t ~in_flight;
+let timeout t ~in_flight =
+  congestion t ~in_flight;
   t.cwnd <- t.mss
+
+let handshake_loss t = t.cwnd <- t.mss
 
 let idle t =
   t.cwnd <- min t.cwnd (initial_window t.mss);

@@ -26,15 +26,18 @@ val in_slow_start : t -> bool
 val set_mss : t -> int -> unit
 
 (** [octets] were newly acknowledged outside of recovery while the sender was limited by the window.
-    [rtt]: the last sample in ns, 0 if there is none. [in_flight]: before the acknowledgement. *)
-val acked : t -> now:int -> rtt:int -> octets:int -> in_flight:int -> unit
+    [rtt]: the sample that came with it, in ns; 0 if there is none. *)
+val acked : t -> now:int -> rtt:int -> octets:int -> unit
 
 (** A loss or an ECN echo: at most once per round trip. Sets {!ssthresh}; recovery brings {!cwnd}
     down to it. *)
-val congestion : t -> now:int -> in_flight:int -> unit
+val congestion : t -> in_flight:int -> unit
 
 (** A retransmission timeout: {!cwnd} is one segment. *)
-val timeout : t -> now:int -> in_flight:int -> unit
+val timeout : t -> in_flight:int -> unit
+
+(** Our SYN or its answer was lost: the initial window is one segment (RFC 5681 section 3.1). *)
+val handshake_loss : t -> unit
 
 (** Nothing was sent for a whole retransmission timeout: restart from the initial window (RFC 5681
     section 4.1). *)

@@ -23,6 +23,7 @@ type config = Tcb.config = {
   delayed_ack : int;
   time_wait : int;
   time_wait_max : int;
+  connections_max : int;
   backlog : int;
   gso_max : int;
 }
@@ -35,7 +36,12 @@ type reason = Tcb.reason
 let pp_reason = Tcb.pp_reason
 
 type event = Tcb.event = Connected | Readable | Writable | Ended of reason
-type listener = { backlog : int; accept : connection -> unit; mutable half_open : int }
+type listener = {
+  backlog : int;
+  accept : connection -> unit;
+  mutable half_open : int;
+  mutable overflow_at : int; (* ns; when a cookie was last sent *)
+}
 
 type t = {
   env : env;
@@ -45,10 +51,7 @@ type t = {
   listeners : (int, listener) Hashtbl.t;
   mutable table : connection list array; (* the size is a power of two *)
   mutable count : int;
-  waiting : connection Queue.t; (* in TIME-WAIT, oldest first; some may have gone since *)
   mutable last : connection option; (* most segments come for the same one as the last *)
-  mutable resets_at : int;
-  mutable resets_left : int;
   mutable port_step : int;
 }
 
@@ -111,7 +114,12 @@ let forget t (c : connection) =
 
 (* ---- Making one ---- *)
 
+let number random =
+  let s = random 8 in
+  Int64.to_int (String.get_int64_le s 0) land max_int
+
 let create ?(config = default_config) ~now ~random ~mss ~can_send transmit =
+  let below n = number random mod n in
   let env =
     {
       config;
@@ -121,10 +129,12 @@ let create ?(config = default_config) ~now ~random ~mss ~can_send transmit =
       stats = Tcb.stats ();
       now;
       memory = 0;
-      challenge_window = now;
-      challenges_left = 500;
+      challenges = Limit.create ~least:500 below;
+      resets = Limit.create ~least:500 below;
       dirty = Queue.create ();
       blocked = Queue.create ();
+      starved = Queue.create ();
+      waiting = Queue.create ();
       forget = ignore;
     }
   in
@@ -133,15 +143,12 @@ let create ?(config = default_config) ~now ~random ~mss ~can_send transmit =
       env;
       mss;
       key = Siphash.key (random 16);
-      seed = String.get_uint16_le (random 2) 0;
+      seed = number random;
       listeners = Hashtbl.create 8;
       table = Array.make 64 [];
       count = 0;
-      waiting = Queue.create ();
       last = None;
-      resets_at = now;
-      resets_left = 1000;
-      port_step = String.get_uint16_le (random 2) 0;
+      port_step = below 65536;
     }
   in
   env.forget <- forget t;
@@ -154,7 +161,12 @@ let tuple ~local ~local_port ~remote ~remote_port =
     remote_port
 
 (* RFC 6528: a clock of 4 us, and a hash of the connection's name that no outsider can compute. *)
-let initial_seq t name = ((t.env.now / 4000) + Siphash.hash t.key name) land 0xffff_ffff
+let initial_seq t name ~after =
+  let isn = ((t.env.now / 4000) + Siphash.hash t.key name) land 0xffff_ffff in
+  (* A new incarnation begins behind what the old one has sent (RFC 9293 section 3.6.1). *)
+  match after with
+  | Some old when Seq.lt isn (Seq.add old 65536) -> Seq.add old 65536
+  | Some _ | None -> isn
 
 (* RFC 7323 section 5.4: a random offset, so that the uptime does not show. *)
 let initial_ts t name = Siphash.hash t.key ("ts" ^ name) land 0xffff_ffff
@@ -178,6 +190,8 @@ let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
       notify = ignore;
       timer = None;
       dirty = false;
+      blocked = false;
+      starved = false;
       passive = false;
       iss;
       snd_una = iss;
@@ -212,10 +226,12 @@ let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
       sacked_end = iss;
       reordering = false;
       reo_mult = 1;
-      reo_until = 0;
+      reo_persist = 0;
+      dsack_round = -1;
       undo = None;
       undo_stamp = -1;
-      undo_left = -1;
+      undo_left = 0;
+      timeout_at = 0;
       probe_end = iss;
       probe = false;
       probe_retransmit = false;
@@ -231,6 +247,7 @@ let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
       rcv_nxt = 0;
       rcv_adv = 0;
       rcv_shift = wscale_for config.receive_buffer_max;
+      scaling = true;
       rcv_mss = 536;
       received = Queue.create ();
       received_octets = 0;
@@ -277,7 +294,7 @@ let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
 (* The sequence number of a cookie: 5 bits of a slow clock, 3 for the MSS, 24 of a hash over both and
    the connection's name. The other options travel in the low 6 bits of our timestamp, which the peer
    echoes: 4 for its window scale (15: none), 1 for SACK. Without timestamps they are not used. *)
-let cookie_mss = [| 536; 1220; 1300; 1360; 1400; 1440; 1460; 8960 |]
+let cookie_mss = [| 256; 536; 1220; 1360; 1400; 1440; 1460; 8960 |]
 let cookie_clock t = t.env.now / (64 * second) land 31
 
 let cookie_hash t ~name ~peer_seq ~clock ~index =
@@ -299,28 +316,21 @@ let check_cookie t ~name ~peer_seq cookie =
 let cookie_options (o : Wire.options) =
   (if o.window_scale >= 0 then o.window_scale else 15) lor if o.sack_permitted then 16 else 0
 
-let header ~(to_ : Wire.t) ~seq ~ack ~flags ~window ~options =
-  {
-    Wire.src_port = to_.dst_port;
-    dst_port = to_.src_port;
-    seq;
-    ack;
-    flags;
-    window;
-    urgent = 0;
-    options;
-    header_length = 20 + Wire.options_length options;
-  }
-
-let send_cookie t ~local ~remote (h : Wire.t) =
+let send_cookie t l ~local ~remote (h : Wire.t) =
   let env = t.env in
   env.stats.cookies_sent <- env.stats.cookies_sent + 1;
+  l.overflow_at <- env.now;
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
   let o = h.options in
   let seq = cookie t ~name ~peer_seq:h.seq ~mss:(if o.mss > 0 then o.mss else 536) in
   let config = env.config in
   let ts = config.timestamps && o.ts_value >= 0 in
-  let now_ts = ((env.now / ms) + initial_ts t name) land 0xffff_ffff in
+  (* Never in the future: the peer would take what follows for old (PAWS). *)
+  let stamp =
+    let now = ((env.now / ms) + initial_ts t name) land 0xffff_ffff in
+    let marked = now land lnot 31 lor cookie_options o in
+    if marked > now then Seq.add marked (-32) else marked
+  in
   let options =
     {
       Wire.mss = t.mss ~dst:remote;
@@ -328,41 +338,28 @@ let send_cookie t ~local ~remote (h : Wire.t) =
         (if ts && o.window_scale >= 0 then wscale_for config.receive_buffer_max else -1);
       sack_permitted = ts && config.sack && o.sack_permitted;
       sack = [];
-      ts_value = (if ts then now_ts land lnot 31 lor cookie_options o else -1);
+      ts_value = (if ts then stamp else -1);
       ts_echo = (if ts then o.ts_value else 0);
     }
   in
-  let window = min 0xffff config.receive_buffer in
   let syn_ack =
-    header ~to_:h ~seq ~ack:(Seq.add h.seq 1) ~flags:Flags.(syn lor ack) ~window ~options
+    {
+      Wire.src_port = h.dst_port;
+      dst_port = h.src_port;
+      seq;
+      ack = Seq.add h.seq 1;
+      flags = Flags.(syn lor ack);
+      window = min 0xffff config.receive_buffer;
+      urgent = 0;
+      options;
+      header_length = Wire.min_header_length + Wire.options_length options;
+    }
   in
   env.transmit ~src:local ~dst:remote ~ect:false syn_ack [] ~length:0 ~segment_size:0
 
-(* ---- Segments for nobody ---- *)
-
-(* RFC 9293 section 3.10.7.1, with a limit: a flood must not make us send as much again. *)
-let refuse t ~local ~remote (h : Wire.t) ~length =
-  let env = t.env in
-  env.stats.no_connection <- env.stats.no_connection + 1;
-  if not (Flags.has h.flags Flags.rst) then (
-    if env.now - t.resets_at >= second then (
-      t.resets_at <- env.now;
-      t.resets_left <- 1000);
-    if t.resets_left > 0 then (
-      t.resets_left <- t.resets_left - 1;
-      env.stats.resets_out <- env.stats.resets_out + 1;
-      let reply =
-        if Flags.has h.flags Flags.ack then
-          header ~to_:h ~seq:h.ack ~ack:0 ~flags:Flags.rst ~window:0 ~options:Wire.no_options
-        else
-          let syn = Bool.to_int (Flags.has h.flags Flags.syn)
-          and fin = Bool.to_int (Flags.has h.flags Flags.fin) in
-          header ~to_:h ~seq:0
-            ~ack:(Seq.add h.seq (length + syn + fin))
-            ~flags:Flags.(rst lor ack)
-            ~window:0 ~options:Wire.no_options
-      in
-      env.transmit ~src:local ~dst:remote ~ect:false reply [] ~length:0 ~segment_size:0))
+let refuse t ~local ~remote h ~length =
+  t.env.stats.no_connection <- t.env.stats.no_connection + 1;
+  Output.refuse t.env ~local ~remote h ~length
 
 (* ---- Listening ---- *)
 
@@ -379,7 +376,7 @@ let listen t ~port ?backlog accept =
   if Hashtbl.mem t.listeners port then Error `In_use
   else
     let backlog = Option.value backlog ~default:t.env.config.backlog in
-    Hashtbl.replace t.listeners port { backlog; accept; half_open = 0 };
+    Hashtbl.replace t.listeners port { backlog; accept; half_open = 0; overflow_at = min_int };
     Ok ()
 
 let iter t f = Array.iter (List.iter f) (Array.copy t.table)
@@ -392,11 +389,11 @@ let unlisten t ~port =
           finish t.env c `Aborted));
     Hashtbl.remove t.listeners port)
 
-let new_passive t l ~local ~remote (h : Wire.t) =
+let new_passive t l ~local ~remote ~after (h : Wire.t) =
   let env = t.env in
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
   let c =
-    make t ~state:Syn_received ~iss:(initial_seq t name) ~name ~local ~local_port:h.dst_port ~remote
+    make t ~state:Syn_received ~iss:(initial_seq t name ~after) ~name ~local ~local_port:h.dst_port ~remote
       ~remote_port:h.src_port
   in
   c.passive <- true;
@@ -415,15 +412,18 @@ let new_passive t l ~local ~remote (h : Wire.t) =
 let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
   let env = t.env in
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
-  match check_cookie t ~name ~peer_seq:(Seq.add h.seq (-1)) (Seq.add h.ack (-1)) with
+  (* Only a listener that has sent cookies lately believes in them: otherwise any acknowledgement
+     would be a chance to guess one. *)
+  let recently = env.now - l.overflow_at < 128 * second in
+  let peer_seq = Seq.add h.seq (-1) and number = Seq.add h.ack (-1) in
+  match if recently then check_cookie t ~name ~peer_seq number else None with
   | None ->
-      env.stats.cookies_bad <- env.stats.cookies_bad + 1;
+      if recently then env.stats.cookies_bad <- env.stats.cookies_bad + 1;
       refuse t ~local ~remote h ~length:(Cstruct.length payload)
   | Some mss ->
       env.stats.cookies_ok <- env.stats.cookies_ok + 1;
-      let iss = Seq.add h.ack (-1) in
       let c =
-        make t ~state:Syn_received ~iss ~name ~local ~local_port:h.dst_port ~remote
+        make t ~state:Syn_received ~iss:number ~name ~local ~local_port:h.dst_port ~remote
           ~remote_port:h.src_port
       in
       let ts = h.options.ts_value >= 0 in
@@ -447,81 +447,88 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
       accepted t l c;
       Input.segment env c h payload ~ce
 
-let for_listener t l ~local ~remote (h : Wire.t) payload ~ce =
+let for_listener t l ~local ~remote ~after (h : Wire.t) payload ~ce =
   let has = Flags.has h.flags in
   if has Flags.rst then ()
   else if has Flags.ack then
     if has Flags.syn then refuse t ~local ~remote h ~length:(Cstruct.length payload)
+    else if t.count >= t.env.config.connections_max then ()
     else from_cookie t l ~local ~remote h payload ~ce
   else if has Flags.syn then
-    if l.half_open >= l.backlog || t.env.memory >= t.env.config.memory_max then (
+    if
+      l.half_open >= l.backlog || under_pressure t.env
+      || t.count >= t.env.config.connections_max
+    then (
       t.env.stats.listen_overflows <- t.env.stats.listen_overflows + 1;
-      send_cookie t ~local ~remote h)
-    else new_passive t l ~local ~remote h
+      send_cookie t l ~local ~remote h)
+    else new_passive t l ~local ~remote ~after h
 
 (* ---- Segments ---- *)
 
-(* RFC 9293 section 3.6.1 and RFC 6191: a new SYN may end a TIME-WAIT if it is certainly newer. *)
+(* Whether a SYN may end a TIME-WAIT: it is certainly newer than all of the old connection (RFC 6191
+   section 2). *)
 let newer_incarnation (c : connection) (h : Wire.t) =
+  let later_seq = Seq.gt h.seq c.rcv_nxt in
   Flags.has h.flags Flags.syn
-  && (not (Flags.has h.flags Flags.ack))
-  && (not (Flags.has h.flags Flags.rst))
-  && (Seq.gt h.seq c.rcv_nxt
-     || (c.ts_ok && h.options.ts_value >= 0 && Seq.gt h.options.ts_value c.ts_recent))
+  && (not (Flags.has h.flags Flags.(ack lor rst)))
+  &&
+  if c.ts_ok && h.options.ts_value >= 0 then
+    Seq.gt h.options.ts_value c.ts_recent || (h.options.ts_value = c.ts_recent && later_seq)
+  else later_seq
 
-let count_waiting t (c : connection) before =
-  if c.state = Time_wait && before <> Time_wait then (
-    Queue.push c t.waiting;
-    let rec drop () =
-      match Queue.peek_opt t.waiting with
-      | Some oldest
-        when oldest.state = Closed || Queue.length t.waiting > t.env.config.time_wait_max ->
-          ignore (Queue.pop t.waiting);
-          if oldest.state = Time_wait then (
-            t.env.stats.time_wait_dropped <- t.env.stats.time_wait_dropped + 1;
-            finish t.env oldest `Closed);
-          drop ()
-      | Some _ | None -> ()
-    in
-    drop ())
-
-let rec input t ~now ~src ~dst ~ce (h : Wire.t) payload =
+let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
   tick t now;
   let env = t.env in
   env.stats.segments_in <- env.stats.segments_in + 1;
+  let to_listener ~after =
+    match Hashtbl.find_opt t.listeners h.dst_port with
+    | Some l -> for_listener t l ~local:dst ~remote:src ~after h payload ~ce
+    | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload)
+  in
   match find t ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port with
   | Some c when c.state = Time_wait && newer_incarnation c h && Hashtbl.mem t.listeners h.dst_port
     ->
       finish env c `Closed;
-      input t ~now ~src ~dst ~ce h payload
-  | Some c ->
-      let before = c.state in
-      Input.segment env c h payload ~ce;
-      count_waiting t c before
-  | None -> (
-      match Hashtbl.find_opt t.listeners h.dst_port with
-      | Some l -> for_listener t l ~local:dst ~remote:src h payload ~ce
-      | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload))
+      to_listener ~after:(Some c.snd_nxt)
+  | Some c -> Input.segment env c h payload ~ce
+  | None -> to_listener ~after:None
 
 let advance t ~now =
   tick t now;
   Wheel.advance t.env.wheel ~now (Timers.fire t.env)
 
-let rec flush t ~now =
+(* Memory is free again: those who could not write for want of it may. *)
+let feed t =
+  if not (Queue.is_empty t.env.starved || under_pressure t.env) then (
+    let hungry = Queue.copy t.env.starved in
+    Queue.clear t.env.starved;
+    Queue.iter
+      (fun (c : connection) ->
+        c.starved <- false;
+        if c.state <> Closed then Recovery.wake_writer t.env c)
+      hungry)
+
+let flush t ~now =
   tick t now;
-  match Queue.take_opt t.env.dirty with
-  | None -> ()
-  | Some c ->
-      c.dirty <- false;
-      let before = c.state in
-      Output.run t.env c;
-      count_waiting t c before;
-      flush t ~now
+  feed t;
+  let rec run () =
+    match Queue.take_opt t.env.dirty with
+    | None -> ()
+    | Some c ->
+        c.dirty <- false;
+        Output.run t.env c;
+        run ()
+  in
+  run ()
 
 let next t = if Queue.is_empty t.env.dirty then Wheel.next t.env.wheel else t.env.now
 
 let resume t =
-  Queue.iter (touch t.env) t.env.blocked;
+  Queue.iter
+    (fun (c : connection) ->
+      c.blocked <- false;
+      touch t.env c)
+    t.env.blocked;
   Queue.clear t.env.blocked
 
 let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =
@@ -577,14 +584,14 @@ let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
         | Some _ -> None)
     | None -> free_port t ~local:src ~remote:dst ~remote_port:dst_port
   in
-  if env.memory >= env.config.memory_max then Error `No_memory
+  if under_pressure env || t.count >= env.config.connections_max then Error `No_memory
   else
     match port with
     | None -> Error `No_port
     | Some local_port ->
         let name = tuple ~local:src ~local_port ~remote:dst ~remote_port:dst_port in
         let c =
-          make t ~state:Syn_sent ~iss:(initial_seq t name) ~name ~local:src ~local_port ~remote:dst
+          make t ~state:Syn_sent ~iss:(initial_seq t name ~after:None) ~name ~local:src ~local_port ~remote:dst
             ~remote_port:dst_port
         in
         c.notify <- notify;
@@ -597,7 +604,9 @@ let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
 
 let write_space t (c : connection) =
   let space = Recovery.send_space t.env c in
-  if space <= 0 then c.blocked_writer <- true;
+  if space <= 0 then (
+    c.blocked_writer <- true;
+    Recovery.wake_writer t.env c);
   space
 
 let write t (c : connection) view =
@@ -658,8 +667,8 @@ let abort t (c : connection) =
       finish t.env c `Aborted
 
 let abort_all t =
-  iter t (abort t);
-  Hashtbl.reset t.listeners
+  Hashtbl.reset t.listeners;
+  iter t (abort t)
 
 let close t ~now (c : connection) =
   tick t now;

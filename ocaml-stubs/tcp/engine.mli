@@ -30,6 +30,7 @@ type config = Tcb.config = {
   delayed_ack : int;
   time_wait : int;  (** twice the maximum segment lifetime *)
   time_wait_max : int;  (** connections in TIME-WAIT; the oldest goes first *)
+  connections_max : int;  (** in whatever state *)
   backlog : int;  (** half-open connections of a listener before it answers with SYN cookies *)
   gso_max : int;  (** octets of payload handed to [transmit] at once *)
 }
@@ -149,10 +150,10 @@ val close : t -> now:int -> connection -> unit
 (** Resets the connection. *)
 val abort : t -> connection -> unit
 
-(** Send small segments at once, even when an earlier one is not acknowledged. *)
-val abort_all : t -> unit
 (** {!abort} for every connection, and no listener any more. *)
+val abort_all : t -> unit
 
+(** Send small segments at once, even when an earlier one is not acknowledged. *)
 val set_nodelay : t -> connection -> bool -> unit
 val set_keepalive : t -> now:int -> connection -> Tcb.keepalive option -> unit
 val set_user_timeout : connection -> int -> unit

@@ -8,8 +8,9 @@ let adopt_options env c (o : Wire.options) =
   c.peer_mss <- (if o.mss > 0 then o.mss else 536);
   if o.window_scale >= 0 then c.snd_shift <- o.window_scale
   else (
+    c.scaling <- false;
     c.snd_shift <- 0;
-    c.rcv_shift <- -1);
+    c.rcv_shift <- 0);
   c.sack_ok <- env.config.sack && o.sack_permitted;
   c.ts_ok <- env.config.timestamps && o.ts_value >= 0;
   if c.ts_ok then (
@@ -18,8 +19,8 @@ let adopt_options env c (o : Wire.options) =
   Recovery.set_mss c
 
 let established env c (h : Wire.t) =
-  c.state <- Established;
-  c.rcv_shift <- max 0 c.rcv_shift;
+  (* The user may have closed before. *)
+  c.state <- (if c.closing then Fin_wait_1 else Established);
   c.wait_at <- max_int;
   (* The window of the segment that completes a passive open is scaled, a SYN's is not. *)
   let syn = Flags.has h.flags Flags.syn in
@@ -38,48 +39,35 @@ let established env c (h : Wire.t) =
   touch env c
 
 (* Our SYN has been acknowledged. *)
-let syn_acked env c ack =
-  let rtt = ref 0 in
-  ignore (Flight.acknowledge c.flight ack (fun p -> if p.sends = 1 then rtt := env.now - p.sent_at));
-  if !rtt > 0 then Rtt.sample c.rtt !rtt;
-  Rtt.reset_back_off c.rtt;
-  c.snd_una <- ack;
+let syn_acked env c (h : Wire.t) =
+  let sent_at = ref 0 and sends = ref 0 in
+  let syn (p : Flight.piece) =
+    sent_at := p.sent_at;
+    sends := p.sends
+  in
+  ignore (Flight.acknowledge c.flight h.ack syn : int);
+  if !sends = 1 then Rtt.sample c.rtt (env.now - !sent_at)
+  else if !sends > 1 then (
+    (* RFC 6298 rule 5.7, RFC 5681 section 3.1. *)
+    Rtt.restart c.rtt ~initial:(3 * second);
+    Cc.handshake_loss c.cc);
+  c.snd_una <- h.ack;
   c.rexmit <- Idle;
   c.rexmit_at <- max_int
 
+(* RFC 5961: what would end or spoil the connection, if it were true, is asked about. *)
 let challenge env c =
-  (* RFC 5961 section 10: limited for all connections together, or a blind attacker could count
-     them (CVE-2016-5696); which is why the limit is not a round number that he knows. *)
-  if env.now - env.challenge_window >= second then (
-    env.challenge_window <- env.now;
-    env.challenges_left <- 500 + (c.ts_offset land 511));
-  if env.challenges_left > 0 then (
-    env.challenges_left <- env.challenges_left - 1;
+  if Limit.allows env.challenges ~now:env.now then (
     env.stats.challenge_acks <- env.stats.challenge_acks + 1;
     Output.ack env c)
 
+let refuse env c h ~length = Output.refuse env ~local:c.local ~remote:c.remote h ~length
+
 let syn_sent env c (h : Wire.t) =
   let acks = Flags.has h.flags Flags.ack in
-  if acks && (Seq.leq h.ack c.iss || Seq.gt h.ack c.snd_nxt) then (
-    if
-      (* A stranger's acknowledgement: reset him, not us. *)
-      not (Flags.has h.flags Flags.rst)
-    then (
-      env.stats.resets_out <- env.stats.resets_out + 1;
-      let header =
-        {
-          Wire.src_port = c.local_port;
-          dst_port = c.remote_port;
-          seq = h.ack;
-          ack = 0;
-          flags = Flags.rst;
-          window = 0;
-          urgent = 0;
-          options = Wire.no_options;
-          header_length = 20;
-        }
-      in
-      env.transmit ~src:c.local ~dst:c.remote ~ect:false header [] ~length:0 ~segment_size:0))
+  if acks && (Seq.leq h.ack c.iss || Seq.gt h.ack c.snd_nxt) then
+    (* A stranger's acknowledgement: reset him, not us. *)
+    refuse env c h ~length:0
   else if Flags.has h.flags Flags.rst then (
     if acks then (
       env.stats.resets_in <- env.stats.resets_in + 1;
@@ -92,7 +80,7 @@ let syn_sent env c (h : Wire.t) =
     adopt_options env c h.options;
     if acks then (
       c.ecn <- env.config.ecn && Flags.has h.flags Flags.ece && not (Flags.has h.flags Flags.cwr);
-      syn_acked env c h.ack;
+      syn_acked env c h;
       established env c h;
       c.ack_now <- true)
     else (
@@ -110,12 +98,10 @@ let old_timestamp env c (h : Wire.t) =
   && Seq.lt h.options.ts_value c.ts_recent
   && env.now - c.ts_recent_at < 24 * 86_400 * second
 
+(* RFC 9293 section 3.4, table 6. *)
 let acceptable c ~seq ~length =
-  let window = Output.advertised c in
-  let edge = Seq.add c.rcv_nxt window in
-  if length = 0 then
-    if window = 0 then seq = c.rcv_nxt
-    else Seq.between seq ~low:c.rcv_nxt ~high:edge || seq = c.rcv_nxt
+  let edge = Seq.add c.rcv_nxt (Output.advertised c) in
+  if length = 0 then seq = c.rcv_nxt || Seq.between seq ~low:c.rcv_nxt ~high:edge
   else Seq.lt seq edge && Seq.gt (Seq.add seq length) c.rcv_nxt
 
 (* An unacceptable segment is answered by an acknowledgement. Those that carry data answer a
@@ -148,77 +134,96 @@ let tune_receive_buffer env c octets =
     c.tune_at <- env.now;
     c.tune_octets <- 0)
 
+(* The next octets in order. *)
+let receive env c (h : Wire.t) view =
+  let n = Cstruct.length view in
+  let cost = received_cost c + ahead_cost c and next = c.rcv_nxt in
+  deliver c view;
+  c.rcv_nxt <- Seq.add c.rcv_nxt n;
+  if not (Reassembly.is_empty c.ahead) then (
+    c.rcv_nxt <- Reassembly.pop c.ahead c.rcv_nxt (deliver c);
+    (* A gap was filled, in whole or in part: at once (RFC 5681 section 4.2). *)
+    c.ack_now <- true);
+  hold env (received_cost c + ahead_cost c - cost);
+  let n = Seq.diff c.rcv_nxt next in
+  c.octets_received <- c.octets_received + n;
+  env.stats.octets_in <- env.stats.octets_in + n;
+  tune_receive_buffer env c n;
+  if Cstruct.length view >= c.rcv_mss then c.rcv_mss <- min (Cstruct.length view) (max c.mss 536);
+  if Flags.has h.flags Flags.psh then c.pushed <- true;
+  c.notify Readable
+
+(* Octets behind a gap. Each such segment is acknowledged by itself: the sender counts (RFC 5681
+   section 4.2). *)
+let keep_ahead env c ~seq view =
+  let n = Cstruct.length view in
+  let cost = ahead_cost c in
+  let held =
+    if under_pressure env then 0
+    else Reassembly.insert c.ahead ~seq view ~max_ranges:env.config.max_ranges
+  in
+  hold env (ahead_cost c - cost);
+  if held > 0 then c.ahead_last <- seq
+  else if c.sack_ok && Reassembly.covers c.ahead seq (Seq.add seq n) then
+    c.dsack <- Some (seq, Seq.add seq n)
+  else env.stats.memory_drops <- env.stats.memory_drops + 1;
+  Output.ack env c
+
+(* All connections together hold too much: what is ahead of a gap goes first (RFC 2018 section 8
+   allows that), and then new octets are for a reader that has taken the others. *)
+let refused_for_memory env c =
+  under_pressure env
+  && (
+  hold env (-ahead_cost c);
+  Reassembly.clear c.ahead;
+  c.received_octets > 0)
+
 let payload env c (h : Wire.t) view =
-  let seq = h.seq in
-  (* Trimmed to the window on both sides. *)
+  let seq = h.seq and length = Cstruct.length view in
+  (* What is old is cut off, and what lies beyond the window or the peer's own FIN. *)
   let skip = max 0 (Seq.diff c.rcv_nxt seq) in
-  let length = Cstruct.length view in
   if skip > 0 && skip < length && c.sack_ok then c.dsack <- Some (seq, c.rcv_nxt);
-  let room = Seq.diff (Seq.add c.rcv_nxt (Output.advertised c)) seq in
-  let stop = min length room in
-  if stop > skip then (
-    let view = if skip = 0 && stop = length then view else Cstruct.sub view skip (stop - skip) in
-    let seq = Seq.add seq skip in
-    let n = Cstruct.length view in
+  let edge = Seq.add c.rcv_nxt (Output.advertised c) in
+  let edge = if c.fin_known && Seq.lt c.fin_at edge then c.fin_at else edge in
+  let stop = min length (Seq.diff edge seq) in
+  if stop > skip then
     if c.read_shut then (
       (* Nobody will read it: the peer must not believe otherwise (RFC 9293 section 3.6.1). *)
       Output.reset env c;
       finish env c `Aborted)
-    else if seq = c.rcv_nxt then (
-      let cost = received_cost c + ahead_cost c in
-      deliver c view;
-      c.rcv_nxt <- Seq.add c.rcv_nxt n;
-      let filled = not (Reassembly.is_empty c.ahead) in
-      if filled then (
-        c.rcv_nxt <- Reassembly.pop c.ahead c.rcv_nxt (deliver c);
-        (* A gap was filled, in whole or in part: at once (RFC 5681 section 4.2). *)
-        c.ack_now <- true);
-      hold env (received_cost c + ahead_cost c - cost);
-      c.octets_received <- c.octets_received + n;
-      env.stats.octets_in <- env.stats.octets_in + n;
-      tune_receive_buffer env c n;
-      if n >= c.rcv_mss then c.rcv_mss <- min n (max c.mss 536);
-      if Flags.has h.flags Flags.psh then c.pushed <- true;
-      c.notify Readable)
     else
-      let cost = ahead_cost c in
-      let held = Reassembly.insert c.ahead ~seq view ~max_ranges:env.config.max_ranges in
-      hold env (ahead_cost c - cost);
-      if held = 0 then
-        if c.sack_ok && Reassembly.range_at c.ahead seq <> None then
-          c.dsack <- Some (seq, Seq.add seq n)
-        else env.stats.memory_drops <- env.stats.memory_drops + 1;
-      c.ahead_last <- seq;
-      (* Each segment ahead of a gap is acknowledged by itself: the sender counts (RFC 5681 section
-         3.2). *)
-      Output.ack env c)
+      let view = if skip = 0 && stop = length then view else Cstruct.sub view skip (stop - skip) in
+      let seq = Seq.add seq skip in
+      if seq <> c.rcv_nxt then keep_ahead env c ~seq view
+      else if refused_for_memory env c then
+        env.stats.memory_drops <- env.stats.memory_drops + 1
+      else receive env c h view
 
 (* The peer's FIN has been reached: everything before it was delivered. *)
 let peer_closed env c =
   c.rcv_nxt <- Seq.add c.rcv_nxt 1;
+  c.rcv_adv <- Seq.max c.rcv_adv c.rcv_nxt;
   c.ack_now <- true;
   c.fin_known <- false;
   (match c.state with
   | Syn_received | Established -> c.state <- Close_wait
   | Fin_wait_1 -> c.state <- Closing
-  | Fin_wait_2 ->
-      c.state <- Time_wait;
-      c.wait_at <- env.now + env.config.time_wait;
-      c.keep_at <- max_int;
-      arm env c
+  | Fin_wait_2 -> enter_time_wait env c
   | Close_wait | Closing | Last_ack | Time_wait | Syn_sent | Closed -> ());
   c.notify Readable
 
+(* A FIN may come before what it follows, but not from beyond the window. *)
 let check_fin env c (h : Wire.t) length =
-  (if Flags.has h.flags Flags.fin then
-     match c.state with
-     | Syn_received | Established | Fin_wait_1 | Fin_wait_2 ->
-         let at = Seq.add h.seq length in
-         if not c.fin_known then (
+  match c.state with
+  | Established | Fin_wait_1 | Fin_wait_2 ->
+      let at = Seq.add h.seq length in
+      (if Flags.has h.flags Flags.fin && (not c.fin_known) && Seq.geq at c.rcv_nxt then
+         let edge = Seq.add c.rcv_nxt (Output.advertised c) in
+         if Seq.leq at edge then (
            c.fin_known <- true;
-           c.fin_at <- at)
-     | Close_wait | Closing | Last_ack | Time_wait | Syn_sent | Closed -> ());
-  if c.fin_known && c.fin_at = c.rcv_nxt then peer_closed env c
+           c.fin_at <- at));
+      if c.fin_known && c.fin_at = c.rcv_nxt then peer_closed env c
+  | Syn_sent | Syn_received | Close_wait | Closing | Last_ack | Time_wait | Closed -> ()
 
 (* ---- Acknowledgement ---- *)
 
@@ -231,11 +236,7 @@ let fin_acked env c =
       if c.read_shut then (
         c.wait_at <- env.now + env.config.time_wait;
         arm env c)
-  | Closing ->
-      c.state <- Time_wait;
-      c.keep_at <- max_int;
-      c.wait_at <- env.now + env.config.time_wait;
-      arm env c
+  | Closing -> enter_time_wait env c
   | Last_ack -> finish env c `Closed
   | Syn_sent | Syn_received | Established | Fin_wait_2 | Close_wait | Time_wait | Closed -> ()
 
@@ -250,22 +251,21 @@ let acknowledgement env c (h : Wire.t) ~length =
     false)
   else (
     if Seq.geq h.ack c.snd_una then (
-      if c.ecn && Flags.has h.flags Flags.ece then Recovery.congestion_echo env c;
+      if c.ecn && Flags.has h.flags Flags.ece then Recovery.congestion_echo c;
       Recovery.acked env c h ~payload:length;
       if c.fin_sent && c.snd_una = c.snd_nxt then fin_acked env c);
     true)
 
-let reset_arrived env c (h : Wire.t) =
+let reset_arrived env c =
   env.stats.resets_in <- env.stats.resets_in + 1;
   match c.state with
-  | Syn_received when not c.passive -> finish env c `Refused
-  | Syn_received -> finish env c `Reset
+  | Syn_received -> finish env c (if c.passive then `Reset else `Refused)
   | Established | Fin_wait_1 | Fin_wait_2 | Close_wait -> finish env c `Reset
   | Closing | Last_ack -> finish env c `Closed
   | Time_wait ->
       (* RFC 1337: a stray reset must not end TIME-WAIT early. *)
       ()
-  | Syn_sent | Closed -> ignore h
+  | Syn_sent | Closed -> ()
 
 let in_order env c (h : Wire.t) view ~ce =
   let length = Cstruct.length view in
@@ -289,23 +289,9 @@ let in_order env c (h : Wire.t) view ~ce =
   else (
     if c.state = Syn_received then
       if Seq.gt h.ack c.snd_una && Seq.leq h.ack c.snd_nxt then (
-        syn_acked env c h.ack;
+        syn_acked env c h;
         established env c h)
-      else (
-        env.stats.resets_out <- env.stats.resets_out + 1;
-        env.transmit ~src:c.local ~dst:c.remote ~ect:false
-          {
-            Wire.src_port = c.local_port;
-            dst_port = c.remote_port;
-            seq = h.ack;
-            ack = 0;
-            flags = Flags.rst;
-            window = 0;
-            urgent = 0;
-            options = Wire.no_options;
-            header_length = 20;
-          }
-          [] ~length:0 ~segment_size:0);
+      else refuse env c h ~length;
     if c.state <> Syn_received && acknowledgement env c h ~length then (
       (* Urgent data is ordinary data here: the pointer is not looked at (RFC 6093 section 6). *)
       (if length > 0 then
@@ -336,18 +322,21 @@ let segment env c (h : Wire.t) view ~ce =
         if
           (* RFC 5961 section 3.2: exactly the next octet, or a challenge. *)
           h.seq = c.rcv_nxt
-        then reset_arrived env c h
+        then reset_arrived env c
         else if acceptable c ~seq:h.seq ~length:0 then challenge env c)
       else if syn && c.state = Syn_received && h.seq = c.irs then
         (* Our SYN-ACK was lost: again. *)
         if Flags.has h.flags Flags.ack then (
           if h.ack = c.snd_nxt then (
             (* The other half of a simultaneous open. *)
-            syn_acked env c h.ack;
+            syn_acked env c h;
             established env c h;
             c.ack_now <- true))
         else Output.syn env c
-      else if not (acceptable c ~seq:h.seq ~length:seq_length) then (
+      else if
+        (* A FIN needs no room: it is accepted in a closed window as well. *)
+        not (acceptable c ~seq:h.seq ~length:seq_length || (fin && Seq.add h.seq length = c.rcv_nxt))
+      then (
         (* The acknowledgement of a segment whose data is old, or beyond a closed window, still
            counts (RFC 9293 section 3.10.7.4). *)
         if

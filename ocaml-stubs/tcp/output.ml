@@ -5,30 +5,26 @@ module Flags = Wire.Flags
 (* ---- The receive window ---- *)
 
 (* Room for what the peer may send: what the reader has not taken counts, with its overhead, and so
-   does what all connections hold together. *)
+   does what all connections hold together. Even then a connection that holds nothing may receive a
+   little: a reader can always make progress. *)
 let room env c =
   let free = max 0 (c.receive_buffer - received_cost c) in
-  if env.memory < env.config.memory_max then free
+  if not (under_pressure env) then free
   else if c.received_octets = 0 && Reassembly.is_empty c.ahead then min free (2 * c.mss)
   else 0
 
 let advertised c = max 0 (Seq.diff c.rcv_adv c.rcv_nxt)
 
-(* The window field, and the right edge that goes with it. The edge never moves left (RFC 9293,
-   MUST-34 is the peer's to cope with, SHLD-14 ours to keep), and right only by a worthwhile step. *)
+(* The window field. The right edge moves right only by a worthwhile step (RFC 9293 section
+   3.8.6.2.2), and never left (section 3.8.6) but for rounding: what the field cannot express is
+   left out, as rounding up would move the edge a little with every segment, and without end. What
+   was once promised is accepted (RFC 7323 section 2.4). *)
 let window env c =
   let old = advertised c in
   let free = room env c in
   let gain = free - old in
-  let step = min (c.receive_buffer / 2) c.rcv_mss in
-  let octets = if gain >= step && gain > 0 then free else old in
-  let unit = 1 lsl c.rcv_shift in
-  (* Rounded down where the edge moves, up where it must stay. *)
-  let field =
-    if octets > old then max ((old + unit - 1) lsr c.rcv_shift) (octets lsr c.rcv_shift)
-    else (old + unit - 1) lsr c.rcv_shift
-  in
-  let field = min 0xffff field in
+  let octets = if gain > 0 && gain >= min (c.receive_buffer / 2) c.rcv_mss then free else old in
+  let field = min 0xffff (octets lsr c.rcv_shift) in
   c.rcv_adv <- Seq.max c.rcv_adv (Seq.add c.rcv_nxt (field lsl c.rcv_shift));
   field
 
@@ -90,7 +86,7 @@ let send env c ~seq ~flags ~options payload ~length =
   let packets = if length <= c.mss then 1 else (length + c.mss - 1) / c.mss in
   stats.segments_out <- stats.segments_out + packets;
   stats.octets_out <- stats.octets_out + length;
-  c.last_sent <- env.now;
+  if length > 0 then c.last_sent <- env.now;
   (* RFC 3168 sections 6.1.1 and 6.1.5: neither SYNs nor retransmissions nor pure acknowledgements are
      ECN-capable. *)
   let ect = c.ecn && length > 0 && (not syn) && seq = c.snd_nxt in
@@ -112,6 +108,33 @@ let window_probe env c =
   send env c ~seq:(Seq.add c.snd_una (-1)) ~flags:Flags.ack ~options:(ack_options env c) []
     ~length:0
 
+(* The reset that answers a segment which belongs to no connection, or lies about one (RFC 9293
+   section 3.10.7.1). Limited: a flood must not make us send as much again. *)
+let refuse env ~local ~remote (h : Wire.t) ~length =
+  let has = Flags.has h.flags in
+  if (not (has Flags.rst)) && Limit.allows env.resets ~now:env.now then (
+    env.stats.resets_out <- env.stats.resets_out + 1;
+    let seq, ack, flags =
+      if has Flags.ack then (h.ack, 0, Flags.rst)
+      else
+        let seq_length = length + Bool.to_int (has Flags.syn) + Bool.to_int (has Flags.fin) in
+        (0, Seq.add h.seq seq_length, Flags.(rst lor ack))
+    in
+    let header =
+      {
+        Wire.src_port = h.dst_port;
+        dst_port = h.src_port;
+        seq;
+        ack;
+        flags;
+        window = 0;
+        urgent = 0;
+        options = Wire.no_options;
+        header_length = Wire.min_header_length;
+      }
+    in
+    env.transmit ~src:local ~dst:remote ~ect:false header [] ~length:0 ~segment_size:0)
+
 let reset env c =
   env.stats.resets_out <- env.stats.resets_out + 1;
   let flags = if synchronized c || c.state = Syn_received then Flags.(rst lor ack) else Flags.rst in
@@ -128,19 +151,27 @@ let probe_delay env c =
     let delay = (2 * srtt) + (2 * ms) in
     if Flight.octets_at_most c.flight c.mss then delay + env.config.delayed_ack else delay
 
+(* A probe is for a tail of which nothing is known: without SACK, in recovery, or when the scoreboard
+   shows a gap, the other mechanisms are at work (RFC 8985 section 7.2). *)
+let wants_probe c =
+  c.sack_ok && (not c.probe) && c.phase = Open && synchronized c && Flight.sacked c.flight = 0
+
 let arm_rexmit env c =
   if Flight.is_empty c.flight then (
     c.rexmit <- Idle;
     c.rexmit_at <- max_int)
   else
     let rto = Rtt.timeout c.rtt in
-    let delay = probe_delay env c in
-    if c.sack_ok && (not c.probe) && c.phase <> Loss && synchronized c && delay < rto then (
+    let delay = if wants_probe c then probe_delay env c else max_int in
+    if delay < rto then (
       c.rexmit <- Probe;
       c.rexmit_at <- env.now + delay)
     else (
       c.rexmit <- Rto;
-      c.rexmit_at <- env.now + rto);
+      (* Not later than the user wants to know of it. *)
+      let patience = c.progress + c.user_timeout in
+      let at = env.now + rto in
+      c.rexmit_at <- (if patience > env.now then min at patience else at));
     arm env c
 
 (* ---- Data ---- *)
@@ -172,7 +203,9 @@ let syn env c =
   let flags = if passive then Flags.(syn lor ack) else Flags.syn in
   let flags =
     if passive then if c.ecn then flags lor Flags.ece else flags
-    else if env.config.ecn && c.rexmit <> Rto then flags lor Flags.(ece lor cwr)
+    else if env.config.ecn && Flight.is_empty c.flight then
+      (* Only the first: somebody on the way may drop what it does not know (RFC 3168 6.1.1.1). *)
+      flags lor Flags.(ece lor cwr)
     else flags
   in
   let config = env.config in
@@ -180,15 +213,13 @@ let syn env c =
   let options =
     {
       Wire.mss = c.path_mss;
-      window_scale = c.rcv_shift;
+      window_scale = (if c.scaling then c.rcv_shift else -1);
       sack_permitted = (if passive then c.sack_ok else config.sack);
       sack = [];
       ts_value = (if ts then timestamp env c else -1);
       ts_echo = (if passive then c.ts_recent else 0);
     }
   in
-  (* A peer that did not offer scaling is not answered with it. *)
-  let options = if c.rcv_shift < 0 then { options with window_scale = -1 } else options in
   if Flight.is_empty c.flight then (
     Flight.push c.flight
       {
@@ -204,10 +235,7 @@ let syn env c =
       };
     c.snd_nxt <- Seq.add c.iss 1)
   else Flight.mark_sent c.flight (Flight.get c.flight 0) ~now:env.now;
-  let shift = c.rcv_shift in
-  c.rcv_shift <- max 0 shift;
   send env c ~seq:c.iss ~flags ~options [] ~length:0;
-  c.rcv_shift <- shift;
   arm_rexmit env c
 
 let resend env c i =
@@ -220,7 +248,7 @@ let resend env c i =
     c.retransmits <- c.retransmits + 1;
     env.stats.retransmits <- env.stats.retransmits + 1;
     if c.undo_stamp < 0 then c.undo_stamp <- timestamp env c;
-    if c.undo_left >= 0 then c.undo_left <- c.undo_left + 1;
+    c.undo_left <- c.undo_left + 1;
     if c.phase = Fast then c.prr_out <- c.prr_out + p.len;
     emit_piece env c p)
 
@@ -252,13 +280,14 @@ let send_piece env c n =
   c.persist_at <- max_int
 
 let rec resend_lost env c i =
-  if Flight.lost c.flight > 0 && i < Flight.count c.flight && env.can_send () then
+  if Flight.lost c.flight > 0 && i < Flight.count c.flight then
     let p = Flight.get c.flight i in
-    if p.lost then (
-      if in_flight c + min p.len c.mss <= Cc.cwnd c.cc || in_flight c = 0 then (
+    if not p.lost then resend_lost env c (i + 1)
+    else if in_flight c = 0 || in_flight c + min p.len c.mss <= Cc.cwnd c.cc then
+      if env.can_send () then (
         resend env c i;
-        resend_lost env c (i + 1)))
-    else resend_lost env c (i + 1)
+        resend_lost env c (i + 1))
+      else block env c
 
 let peer_window c = Seq.diff (Seq.add c.snd_una c.snd_wnd) c.snd_nxt
 
@@ -268,30 +297,31 @@ let peer_window c = Seq.diff (Seq.add c.snd_una c.snd_wnd) c.snd_nxt
 let may_send_small c =
   c.nodelay || c.closing || Seq.leq c.small_end c.snd_una || Flight.is_empty c.flight
 
+(* How many octets of new data may go now, as one piece; 0 if none. *)
+let sendable env c ~unsent =
+  let window = peer_window c in
+  let allowed = min window (Cc.cwnd c.cc - in_flight c) in
+  if allowed < unsent && allowed < window then c.cwnd_limited <- true;
+  let n = min unsent allowed in
+  if n >= c.mss then
+    let most = max c.mss (env.config.gso_max / c.mss * c.mss) in
+    (* A last segment that is not full rides along if it may go at all. *)
+    if n = unsent && n <= most && may_send_small c then n else min most (n / c.mss * c.mss)
+  else if n = unsent && n > 0 then if may_send_small c then n else 0
+  else if n > 0 && n = window && 2 * n >= c.snd_wnd_max then
+    (* The sender's side of silly window avoidance (RFC 9293 section 3.8.6.2.1). *)
+    n
+  else 0
+
 let rec send_new env c =
   let unsent = Sendq.octets c.unsent in
   if unsent > 0 then (
-    let window = peer_window c in
-    let allowed = min window (Cc.cwnd c.cc - in_flight c) in
-    let n = min unsent allowed in
-    if n >= c.mss then
+    let n = sendable env c ~unsent in
+    if n > 0 then
       if env.can_send () then (
-        let most = max c.mss (env.config.gso_max / c.mss * c.mss) in
-        let n = min most (n / c.mss * c.mss) in
-        (* A last segment that is not full rides along if it may go at all. *)
-        let n = if unsent <= most && unsent <= allowed && may_send_small c then unsent else n in
         send_piece env c n;
         send_new env c)
-      else Queue.push c env.blocked
-    else if n = unsent && n > 0 then (
-      if may_send_small c then
-        if env.can_send () then send_piece env c n else Queue.push c env.blocked)
-    else if n > 0 && n = window && 2 * n >= c.snd_wnd_max then (
-      if
-        (* The sender's side of silly window avoidance (RFC 9293 section 3.8.6.2.1). *)
-        env.can_send ()
-      then send_piece env c n)
-    else if allowed < window then c.cwnd_limited <- true)
+      else block env c)
   else if c.closing && not c.fin_sent then send_piece env c 0
 
 let force env c =

@@ -16,6 +16,16 @@ val syn : Tcb.env -> Tcb.t -> unit
 (** A RST that the peer accepts. *)
 val reset : Tcb.env -> Tcb.t -> unit
 
+(** [refuse env ~local ~remote header ~length] answers a segment of [length] octets of payload that
+    belongs to no connection by a RST, unless it is one, and within a limit. *)
+val refuse :
+  Tcb.env ->
+  local:Ipaddr.t ->
+  remote:Ipaddr.t ->
+  Mirust_wire.Tcp.t ->
+  length:int ->
+  unit
+
 (** Sends the piece of this index again, at most one segment of it. *)
 val resend : Tcb.env -> Tcb.t -> int -> unit
 

@@ -90,6 +90,9 @@ let rec pop t next f =
 
 let ranges t = List.map (fun r -> (r.left, r.right)) t.list
 
+let covers t left right =
+  List.exists (fun r -> Seq.leq r.left left && Seq.leq right r.right) t.list
+
 let range_at t seq =
   List.find_map
     (fun r -> if Seq.leq r.left seq && Seq.lt seq r.right then Some (r.left, r.right) else None)

@@ -10,18 +10,36 @@ let set_mss c =
   c.rcv_mss <- max c.rcv_mss (min c.mss 536);
   Cc.set_mss c.cc c.mss
 
+(* What one acknowledgement has told. *)
+type news = {
+  mutable sample : int; (* ns, of the latest segment that was sent once; 0: none *)
+  mutable octets : int; (* newly acknowledged or selectively so *)
+  mutable ambiguous : bool; (* something retransmitted was acknowledged *)
+  mutable original : bool; (* something sent before the last timeout, and not again, has arrived *)
+}
+
 (* ---- RACK ---- *)
 
-(* RFC 8985 section 6.2, step 2: of all that was delivered, the piece sent last. *)
-let delivered env c (p : Flight.piece) =
-  let rtt = env.now - p.sent_at in
-  (* An answer faster than any before is to the first transmission, not to the second. *)
-  if p.sends = 1 || rtt >= Rtt.min_rtt c.rtt then (
+(* Something has arrived: RFC 8985 section 6.2, steps 2 and 3. *)
+let delivered env c (p : Flight.piece) (h : Wire.t) news =
+  let rtt = env.now - p.sent_at and stop = Flight.seq_end p in
+  let once = p.sends = 1 in
+  if once then (
+    news.sample <- rtt;
+    if p.sent_at < c.timeout_at then news.original <- true;
+    if Seq.lt stop c.sacked_end then c.reordering <- true)
+  else news.ambiguous <- true;
+  (* Is the answer to the second transmission, or still to the first? *)
+  let stale =
+    (c.ts_ok && h.options.ts_value >= 0
+    && Seq.lt h.options.ts_echo (timestamp_at c p.sent_at))
+    || rtt < Rtt.min_rtt c.rtt
+  in
+  if once || not stale then (
     c.rack_rtt <- rtt;
-    if p.sent_at > c.rack_sent || (p.sent_at = c.rack_sent && Seq.gt (Flight.seq_end p) c.rack_end)
-    then (
+    if p.sent_at > c.rack_sent || (p.sent_at = c.rack_sent && Seq.gt stop c.rack_end) then (
       c.rack_sent <- p.sent_at;
-      c.rack_end <- Flight.seq_end p))
+      c.rack_end <- stop))
 
 (* Step 4: how long a later delivery is put down to reordering. *)
 let reordering_window c =
@@ -54,14 +72,14 @@ let find_losses env c =
 
 (* ---- The scoreboard ---- *)
 
-let sack_piece env c (p : Flight.piece) =
+let sack_piece env c h news (p : Flight.piece) =
   if not p.sacked then (
-    if p.sends = 1 && Seq.lt (Flight.seq_end p) c.sacked_end then c.reordering <- true;
+    delivered env c p h news;
+    news.octets <- news.octets + p.len;
     c.sacked_end <- Seq.max c.sacked_end (Flight.seq_end p);
-    delivered env c p;
     Flight.mark_sacked c.flight p)
 
-let sack_block env c (left, right) =
+let sack_block env c h news (left, right) =
   (* A block that says nothing sensible is passed over: blocks come from the peer. *)
   if Seq.lt left right && Seq.geq left c.snd_una && Seq.leq right c.snd_nxt then
     let rec mark i =
@@ -70,16 +88,16 @@ let sack_block env c (left, right) =
         if Seq.lt p.seq left then (
           let n = Seq.diff left p.seq in
           if n < p.len then (
-            Flight.split c.flight i n;
+            if not p.sacked then Flight.split c.flight i n;
             mark (i + 1)))
         else if Seq.lt p.seq right then
           let n = Seq.diff right p.seq in
           if Flight.seq_length p <= n then (
-            sack_piece env c p;
+            sack_piece env c h news p;
             mark (i + 1))
           else if n < p.len && not p.sacked then (
             Flight.split c.flight i n;
-            sack_piece env c (Flight.get c.flight i))
+            sack_piece env c h news (Flight.get c.flight i))
     in
     mark (Flight.find c.flight left)
 
@@ -98,37 +116,52 @@ let save_undo c =
   c.undo_stamp <- -1;
   c.undo_left <- 0
 
+let outstanding c = Seq.diff c.snd_nxt c.snd_una
+
 let enter_fast env c =
   env.stats.recoveries <- env.stats.recoveries + 1;
   save_undo c;
-  let flight = Seq.diff c.snd_nxt c.snd_una in
-  Cc.congestion c.cc ~now:env.now ~in_flight:flight;
+  Cc.congestion c.cc ~in_flight:(outstanding c);
   c.phase <- Fast;
   c.recover <- c.snd_nxt;
   c.prr_delivered <- 0;
   c.prr_out <- 0;
-  c.prr_flight <- max 1 flight;
+  c.prr_flight <- max 1 (outstanding c);
   c.ecn_cwr <- c.ecn;
   c.ecn_recover <- c.snd_nxt
 
+(* [undo] stays: duplicates that arrive later may still show that the recovery was needless. *)
 let leave c =
   if c.phase = Fast then Cc.set_cwnd c.cc (Cc.ssthresh c.cc);
   c.phase <- Open;
   c.dupacks <- 0;
-  c.undo <- None;
-  c.undo_left <- -1
+  if c.reo_persist > 0 then (
+    c.reo_persist <- c.reo_persist - 1;
+    if c.reo_persist = 0 then c.reo_mult <- 1)
 
-let undo env c =
+let undo env c saved =
+  env.stats.undos <- env.stats.undos + 1;
+  Cc.undo c.cc saved;
+  Flight.forget_losses c.flight;
+  c.phase <- Open;
+  c.dupacks <- 0;
+  c.undo <- None
+
+(* Was the last reduction a mistake? By the echo of a timestamp from before the first retransmission
+   (Eifel, RFC 3522); by the peer's word that all retransmissions were duplicates (RFC 3708); after
+   a timeout also by the arrival of what was not sent again (F-RTO, RFC 5682), unless everything has
+   arrived by now: then nobody knows. *)
+let check_undo env c (h : Wire.t) news ~advanced ~dsack =
   match c.undo with
   | None -> ()
   | Some saved ->
-      env.stats.undos <- env.stats.undos + 1;
-      Cc.undo c.cc saved;
-      Flight.forget_losses c.flight;
-      c.phase <- Open;
-      c.dupacks <- 0;
-      c.undo <- None;
-      c.undo_left <- -1
+      let retransmitted = c.undo_stamp >= 0 in
+      let by_timestamp =
+        c.phase <> Open && advanced && retransmitted && c.ts_ok && h.options.ts_value >= 0
+        && Seq.lt h.options.ts_echo c.undo_stamp
+      and by_dsack = dsack && retransmitted && c.undo_left <= 0
+      and by_original = c.phase = Loss && c.sack_ok && news.original && Seq.lt h.ack c.recover in
+      if by_timestamp || by_dsack || by_original then undo env c saved
 
 (* RFC 6937: during fast recovery [ssthresh/flight] of what is delivered may be sent. *)
 let prr c ~delivered ~advanced ~lost =
@@ -139,9 +172,9 @@ let prr c ~delivered ~advanced ~lost =
       (((c.prr_delivered * ssthresh) + c.prr_flight - 1) / c.prr_flight) - c.prr_out
     else
       let owed = c.prr_delivered - c.prr_out in
-      let limit = if advanced && not lost then max owed delivered + c.mss else max owed c.mss in
-      min (ssthresh - pipe) limit
+      min (ssthresh - pipe) (if advanced && not lost then max owed delivered + c.mss else owed)
   in
+  (* The first retransmission goes at once. *)
   let send = max send (if c.prr_out = 0 then c.mss else 0) in
   Cc.set_cwnd c.cc (pipe + max 0 send)
 
@@ -173,112 +206,160 @@ let tune_send_buffer env c =
   if wanted > c.send_buffer && env.memory < env.config.memory_max / 2 then c.send_buffer <- wanted
 
 let send_space env c =
-  if env.memory >= env.config.memory_max then 0
-  else max 0 (c.send_buffer - Sendq.octets c.unsent - Seq.diff c.snd_nxt c.snd_una)
+  let held = Sendq.octets c.unsent + outstanding c in
+  (* Under pressure a connection that has nothing under way may still send a segment: whoever holds
+     the memory may be waiting for it. *)
+  let limit = if under_pressure env then min c.mss c.send_buffer else c.send_buffer in
+  max 0 (limit - held)
 
-let dupack_loss env c =
-  (* Without SACK: three duplicates (RFC 5681), and each partial acknowledgement (RFC 6582). *)
-  if (c.phase = Open && c.dupacks >= 3) || c.phase = Fast then
-    if not (Flight.is_empty c.flight) then
-      let p = Flight.get c.flight 0 in
-      if c.phase = Open || (p.sends = 1 && c.dupacks = 0) then Flight.mark_lost c.flight p
-      else if c.phase = Fast && p.sends > 1 && env.now - p.sent_at > Rtt.timeout c.rtt then
-        Flight.mark_lost c.flight p
+let wake_writer env c =
+  if c.blocked_writer then
+    let space = send_space env c in
+    if under_pressure env && space = 0 then (
+      if not c.starved then (
+        c.starved <- true;
+        Queue.push c env.starved))
+    else if space > 0 && (space >= c.send_buffer / 3 || under_pressure env) then (
+      c.blocked_writer <- false;
+      c.notify Writable)
 
-let finish_probe env c ~ack ~dsack =
-  if c.probe && Seq.geq ack c.probe_end then (
-    c.probe <- false;
-    (* The probe repaired a loss that nobody else has noticed (RFC 8985 section 7.4). *)
-    if c.probe_retransmit && (not dsack) && c.phase = Open && Seq.gt ack c.probe_end then (
-      Cc.congestion c.cc ~now:env.now ~in_flight:(Seq.diff c.snd_nxt c.snd_una);
-      Cc.set_cwnd c.cc (min (Cc.cwnd c.cc) (Cc.ssthresh c.cc))))
-
-let acked env c (h : Wire.t) ~payload =
-  let ack = h.ack in
-  let old_una = c.snd_una in
-  let advanced = Seq.gt ack old_una in
-  let before_flight = in_flight c in
-  let had_flight = not (Flight.is_empty c.flight) in
-  let window_changed = update_window c h in
-  Rtt.aged c.rtt ~now:env.now;
-  let rtt = ref 0 in
-  let delivered_octets = ref 0 in
-  if advanced then (
-    let octets =
-      Flight.acknowledge c.flight ack (fun p ->
-          if p.sacked then delivered_octets := !delivered_octets - p.len
-          else (
-            delivered env c p;
-            if p.sends = 1 then rtt := env.now - p.sent_at))
+(* Without SACK: three duplicates (RFC 5681), unless they answer what was sent again in the recovery
+   before (RFC 6582 section 4.1); then each partial acknowledgement. *)
+let dupack_losses env c ~advanced =
+  if Flight.is_empty c.flight then false
+  else
+    let first = Flight.get c.flight 0 in
+    let is_lost =
+      match c.phase with
+      | Open -> c.dupacks >= 3 && Seq.gt c.snd_una c.recover
+      | Fast -> (advanced && first.sends = 1) || env.now - first.sent_at > Rtt.timeout c.rtt
+      | Loss -> false
     in
-    delivered_octets := !delivered_octets + octets;
-    c.snd_una <- ack;
-    c.octets_acked <- c.octets_acked + octets;
-    hold env (-octets);
-    c.progress <- env.now;
-    c.black_hole <- 0;
-    Rtt.reset_back_off c.rtt;
-    if Seq.lt c.sacked_end ack then c.sacked_end <- ack;
-    if Seq.lt c.small_end ack then c.small_end <- ack);
-  let before_sacked = Flight.sacked c.flight in
-  let dsack = h.options.sack <> [] && is_dsack ~una:ack h.options.sack in
-  (if c.sack_ok then
-     let blocks = if dsack then List.tl h.options.sack else h.options.sack in
-     List.iter (sack_block env c) blocks);
-  let newly_sacked = Flight.sacked c.flight - before_sacked in
-  delivered_octets := !delivered_octets + newly_sacked;
-  if !rtt > 0 then Rtt.sample c.rtt !rtt;
-  (* Needless retransmissions: by the peer's word, or because it answers the first transmission. *)
+    if is_lost then (
+      if first.len > c.mss then Flight.split c.flight 0 c.mss;
+      Flight.mark_lost c.flight (Flight.get c.flight 0));
+    is_lost
+
+(* Duplicate acknowledgements are counted as the segments that caused them. One that advances stands
+   for the segment that filled the gap and for those behind it. *)
+let count_dupacks c (h : Wire.t) news ~advanced ~had_flight ~payload ~window_changed =
+  if advanced then (
+    let segments = news.octets / c.mss in
+    let counted = c.dupacks in
+    c.dupacks <- (if c.phase = Fast then max 0 (counted - segments + 1) else 0);
+    news.octets <- max 0 (news.octets - (counted * c.mss)))
+  else if
+    had_flight && payload = 0 && (not window_changed)
+    && h.ack = c.snd_una
+    && not (Flags.has h.flags Flags.fin)
+  then (
+    c.dupacks <- c.dupacks + 1;
+    if c.phase = Fast then news.octets <- c.mss)
+
+(* RFC 8985 section 7.4. The answer to a probe that repeated the last segment ends it if that was
+   needless; if it repaired a loss, nobody else has noticed. *)
+let finish_probe c ~ack ~advanced ~dsack ~payload =
+  if c.probe && Seq.geq ack c.probe_end then
+    if (not c.probe_retransmit) || dsack then c.probe <- false
+    else if Seq.gt ack c.probe_end then (
+      c.probe <- false;
+      if c.phase = Open then (
+        Cc.congestion c.cc ~in_flight:(outstanding c);
+        Cc.set_cwnd c.cc (min (Cc.cwnd c.cc) (Cc.ssthresh c.cc));
+        c.ecn_cwr <- c.ecn))
+    else if (not advanced) && payload = 0 then c.probe <- false
+
+(* RFC 8985 section 6.2, step 4: a duplicate means that the reordering window was too small; once a
+   round. *)
+let widen_reordering env c ~dsack =
   if dsack then (
     env.stats.dsacks_in <- env.stats.dsacks_in + 1;
-    if c.undo_left > 0 then c.undo_left <- c.undo_left - 1;
-    if c.reordering then (
-      c.reo_mult <- min 16 (c.reo_mult + 1);
-      c.reo_until <- env.now + (16 * max ms (Rtt.srtt c.rtt))))
-  else if c.reo_mult > 1 && env.now > c.reo_until then c.reo_mult <- 1;
-  (if c.undo <> None && c.phase <> Open then
-     let by_timestamp =
-       advanced && c.ts_ok && h.options.ts_value >= 0 && c.undo_stamp >= 0
-       && Seq.lt h.options.ts_echo c.undo_stamp
-     and by_dsack = dsack && c.undo_left = 0 && c.undo_stamp >= 0 in
-     if by_timestamp || by_dsack then undo env c);
-  finish_probe env c ~ack ~dsack;
-  (* Losses. *)
-  let wait =
-    if c.sack_ok then if Flight.sacked c.flight > 0 || c.phase <> Open then find_losses env c else 0
-    else (
-      if advanced then c.dupacks <- 0
-      else if had_flight && payload = 0 && (not window_changed) && ack = old_una then
-        c.dupacks <- c.dupacks + 1;
-      dupack_loss env c;
-      0)
+    c.undo_left <- c.undo_left - 1);
+  if c.dsack_round >= 0 && Seq.geq c.snd_una c.dsack_round then c.dsack_round <- -1;
+  if dsack && c.dsack_round < 0 then (
+    c.dsack_round <- c.snd_nxt;
+    c.reo_mult <- min 16 (c.reo_mult + 1);
+    c.reo_persist <- 16)
+
+(* Takes what is acknowledged out of flight. *)
+let advance env c (h : Wire.t) news =
+  let ack = h.ack in
+  let octets =
+    Flight.acknowledge c.flight ack (fun p ->
+        if p.sacked then news.octets <- news.octets - p.len else delivered env c p h news)
   in
-  let lost = Flight.lost c.flight > 0 in
+  news.octets <- news.octets + octets;
+  c.snd_una <- ack;
+  c.octets_acked <- c.octets_acked + octets;
+  hold env (-octets);
+  c.progress <- env.now;
+  c.black_hole <- 0;
+  (* Marks that stay behind would come to lie ahead after 2 GiB. *)
+  let follow mark = if Seq.lt mark ack then Seq.add ack (-1) else mark in
+  c.recover <- follow c.recover;
+  c.ecn_recover <- follow c.ecn_recover;
+  c.sacked_end <- Seq.max c.sacked_end ack;
+  c.small_end <- follow c.small_end
+
+(* A round-trip time is that of a segment that was sent once, or what the echoed timestamp says. *)
+let sample_rtt env c (h : Wire.t) news ~advanced =
+  Rtt.aged c.rtt ~now:env.now;
+  if news.sample > 0 && not news.ambiguous then Rtt.sample c.rtt news.sample
+  else (
+    news.sample <- 0;
+    if advanced && c.ts_ok && h.options.ts_value >= 0 then
+      let age = Seq.diff (timestamp env c) h.options.ts_echo in
+      if age >= 0 && age < 60_000 then Rtt.sample c.rtt (age * ms))
+
+let wait_for_reordering env c wait =
+  c.rexmit <- Reorder;
+  c.rexmit_at <- env.now + wait;
+  arm env c
+
+let acked env c (h : Wire.t) ~payload =
+  let news = { sample = 0; octets = 0; ambiguous = false; original = false } in
+  let advanced = Seq.gt h.ack c.snd_una in
+  let before_flight = in_flight c and before_lost = Flight.lost c.flight in
+  let had_flight = not (Flight.is_empty c.flight) in
+  let window_changed = update_window c h in
+  if advanced then advance env c h news;
+  let blocks = if c.sack_ok then h.options.sack else [] in
+  let dsack = is_dsack ~una:h.ack blocks in
+  let before_sacked = Flight.sacked c.flight in
+  List.iter (sack_block env c h news) (if dsack then List.tl blocks else blocks);
+  let newly_sacked = Flight.sacked c.flight <> before_sacked in
+  sample_rtt env c h news ~advanced;
+  widen_reordering env c ~dsack;
+  check_undo env c h news ~advanced ~dsack;
+  finish_probe c ~ack:h.ack ~advanced ~dsack ~payload;
+  if c.phase <> Open && Seq.geq h.ack c.recover then leave c;
+  let wait =
+    if not c.sack_ok then (
+      count_dupacks c h news ~advanced ~had_flight ~payload ~window_changed;
+      ignore (dupack_losses env c ~advanced : bool);
+      0)
+    else if Flight.sacked c.flight > 0 || c.phase <> Open then find_losses env c
+    else 0
+  in
+  let newly_lost = Flight.lost c.flight > before_lost in
+  if newly_lost && c.phase = Open then enter_fast env c;
   (match c.phase with
-  | Open -> if lost then enter_fast env c
-  | Fast | Loss -> if Seq.geq ack c.recover then leave c);
-  (match c.phase with
-  | Fast -> prr c ~delivered:(max 0 !delivered_octets) ~advanced ~lost
+  | Fast -> prr c ~delivered:(max 0 news.octets) ~advanced ~lost:newly_lost
   | Open | Loss ->
       if advanced && (c.cwnd_limited || 2 * before_flight >= Cc.cwnd c.cc) then
-        Cc.acked c.cc ~now:env.now ~rtt:!rtt ~octets:(max 0 !delivered_octets)
-          ~in_flight:before_flight);
+        Cc.acked c.cc ~now:env.now ~rtt:news.sample ~octets:(max 0 news.octets));
   c.cwnd_limited <- false;
-  if wait > 0 then (
-    c.rexmit <- Reorder;
-    c.rexmit_at <- env.now + wait;
-    arm env c)
-  else if advanced || newly_sacked > 0 || c.rexmit = Reorder then Output.arm_rexmit env c;
+  if wait > 0 then wait_for_reordering env c wait
+  else if advanced || c.rexmit = Reorder || (newly_sacked && c.rexmit = Probe) then
+    Output.arm_rexmit env c;
   if advanced then (
     tune_send_buffer env c;
-    if c.blocked_writer && send_space env c >= c.send_buffer / 3 then (
-      c.blocked_writer <- false;
-      c.notify Writable));
+    wake_writer env c);
   touch env c
 
-let congestion_echo env c =
-  if c.phase = Open && Seq.geq c.snd_una c.ecn_recover then (
-    Cc.congestion c.cc ~now:env.now ~in_flight:(in_flight c);
+let congestion_echo c =
+  if c.phase = Open && Seq.gt c.snd_una c.ecn_recover then (
+    Cc.congestion c.cc ~in_flight:(in_flight c);
     Cc.set_cwnd c.cc (Cc.ssthresh c.cc);
     c.ecn_recover <- c.snd_nxt;
     c.ecn_cwr <- true)
@@ -311,28 +392,26 @@ let timeout env c =
   else (
     env.stats.timeouts <- env.stats.timeouts + 1;
     let first = Flight.get c.flight 0 in
-    suspect_black_hole env c first;
+    (* A closed window is the peer's wish, not a loss. *)
+    if c.snd_wnd > 0 then suspect_black_hole env c first;
     (* The peer acknowledged the first piece selectively and did not move on: it has dropped what it
        held (RFC 2018 section 8). *)
     if first.sacked then Flight.forget_sacks c.flight;
-    (match c.state with
-    | Syn_sent | Syn_received -> ()
-    | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait | Closed
-      ->
-        if c.phase <> Loss then (
-          save_undo c;
-          Cc.timeout c.cc ~now:env.now ~in_flight:(Seq.diff c.snd_nxt c.snd_una);
-          c.ecn_cwr <- c.ecn)
-        else Cc.set_cwnd c.cc c.mss;
-        c.phase <- Loss;
-        c.recover <- c.snd_nxt;
-        c.dupacks <- 0;
-        c.probe <- false);
+    if synchronized c then (
+      if c.phase = Loss then Cc.set_cwnd c.cc c.mss
+      else (
+        save_undo c;
+        Cc.timeout c.cc ~in_flight:(outstanding c);
+        c.ecn_cwr <- c.ecn;
+        c.timeout_at <- env.now);
+      c.phase <- Loss;
+      c.recover <- c.snd_nxt;
+      c.dupacks <- 0;
+      c.probe <- false);
     for i = 0 to Flight.count c.flight - 1 do
       Flight.mark_lost c.flight (Flight.get c.flight i)
     done;
     Rtt.back_off c.rtt;
-    c.rexmit <- Rto;
     Output.resend env c 0;
     Output.arm_rexmit env c)
 
@@ -355,15 +434,10 @@ let probe env c =
   Output.arm_rexmit env c
 
 let reorder_timeout env c =
+  let before_lost = Flight.lost c.flight in
   let wait = find_losses env c in
-  if Flight.lost c.flight > 0 && c.phase = Open then (
+  if Flight.lost c.flight > before_lost && c.phase = Open then (
     enter_fast env c;
     prr c ~delivered:0 ~advanced:false ~lost:true);
-  if wait > 0 then (
-    c.rexmit <- Reorder;
-    c.rexmit_at <- env.now + wait;
-    arm env c)
-  else (
-    c.rexmit <- Idle;
-    Output.arm_rexmit env c);
+  if wait > 0 then wait_for_reordering env c wait else Output.arm_rexmit env c;
   touch env c

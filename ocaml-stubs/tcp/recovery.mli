@@ -2,7 +2,7 @@
 
     SACK scoreboard (RFC 2018, 6675), RACK and tail loss probes (RFC 8985), proportional rate
     reduction (RFC 6937), NewReno for peers without SACK (RFC 6582), undo of needless reductions
-    (Eifel, RFC 3522 and 4015, and by DSACK, RFC 3708). *)
+    (Eifel, RFC 3522 and 4015; by DSACK, RFC 3708; F-RTO, RFC 5682). *)
 
 (** An acceptable acknowledgement: [snd_una <= ack <= snd_nxt]. Frees what it covers, updates the
     peer's window, the round-trip time and the congestion window, and finds losses. [payload]:
@@ -19,7 +19,7 @@ val probe : Tcb.env -> Tcb.t -> unit
 val reorder_timeout : Tcb.env -> Tcb.t -> unit
 
 (** The peer echoed a congestion mark (RFC 3168 section 6.1.2). *)
-val congestion_echo : Tcb.env -> Tcb.t -> unit
+val congestion_echo : Tcb.t -> unit
 
 (** The path carries fewer octets than we thought: segments are cut smaller, and those that were too
     big are sent again at once. *)
@@ -31,3 +31,6 @@ val set_mss : Tcb.t -> unit
 (** Octets that the user may write now: what is left of the send buffer, none when all connections
     together hold too much. *)
 val send_space : Tcb.env -> Tcb.t -> int
+
+(** Tells a writer that waits for room when there is some. *)
+val wake_writer : Tcb.env -> Tcb.t -> unit

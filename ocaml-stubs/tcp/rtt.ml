@@ -1,5 +1,5 @@
 type t = {
-  initial : int;
+  mutable initial : int;
   floor : int;
   ceiling : int;
   mutable srtt : int;
@@ -52,4 +52,7 @@ let sample t rtt =
 let base t = if t.srtt = 0 then t.initial else t.srtt + max t.floor (4 * t.var)
 let timeout t = min t.ceiling (base t lsl t.shift)
 let back_off t = if timeout t < t.ceiling then t.shift <- t.shift + 1
-let reset_back_off t = t.shift <- 0
+
+let restart t ~initial =
+  t.shift <- 0;
+  t.initial <- max t.initial initial

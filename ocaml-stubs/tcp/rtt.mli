@@ -5,8 +5,8 @@ type t
 (** [initial]: the timeout before the first sample. *)
 val create : initial:int -> min:int -> max:int -> t
 
-(** A measured round trip, of a segment that was sent once (Karn's rule is the caller's). Ends the
-    back-off. *)
+(** A measured round trip, of a segment that was sent once or by its timestamp. Nothing else ends
+    the back-off (Karn's algorithm). *)
 val sample : t -> int -> unit
 
 (** Smoothed round-trip time; 0 before the first sample. *)
@@ -27,5 +27,6 @@ val timeout : t -> int
 (** Doubles the timeout (rule 5.5), up to the maximum. *)
 val back_off : t -> unit
 
-(** Undoes the doubling, when new data is acknowledged. *)
-val reset_back_off : t -> unit
+(** After a handshake whose SYN was lost: no back-off, and until the first sample at least this
+    timeout (rule 5.7). *)
+val restart : t -> initial:int -> unit

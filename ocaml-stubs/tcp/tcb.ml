@@ -59,6 +59,7 @@ type config = {
   delayed_ack : int;
   time_wait : int;
   time_wait_max : int;
+  connections_max : int;
   backlog : int;
   gso_max : int;
 }
@@ -86,6 +87,7 @@ let default_config =
     delayed_ack = 40 * ms;
     time_wait = 60 * second;
     time_wait_max = 16384;
+    connections_max = 262144;
     backlog = 1024;
     gso_max = 65000;
   }
@@ -167,8 +169,7 @@ type phase =
 type rexmit =
   | Idle
   | Rto
-  | Probe
-  (* RFC 8985's TLP *)
+  | Probe (* RFC 8985's TLP *)
   | Reorder (* RACK's reordering window *)
 
 type t = {
@@ -181,6 +182,8 @@ type t = {
   mutable notify : event -> unit;
   mutable timer : t Wheel.timer option;
   mutable dirty : bool; (* is queued for [Engine.flush] *)
+  mutable blocked : bool; (* is queued until the device has room *)
+  mutable starved : bool; (* is queued until others hold less memory *)
   mutable passive : bool; (* came from a listener, which has not accepted it yet *)
   (* Sending *)
   iss : Seq.t;
@@ -217,15 +220,17 @@ type t = {
   mutable sacked_end : Seq.t; (* highest octet that was selectively acknowledged *)
   mutable reordering : bool;
   mutable reo_mult : int;
-  mutable reo_until : int;
+  mutable reo_persist : int; (* recoveries until [reo_mult] is 1 again *)
+  mutable dsack_round : Seq.t; (* [reo_mult] grows once until this is acknowledged; -1: it may *)
   mutable undo : Cc.saved option;
   mutable undo_stamp : int; (* our timestamp at the first retransmission; -1: none yet *)
-  mutable undo_left : int; (* retransmissions not yet shown needless; -1: no undo that way *)
+  mutable undo_left : int; (* retransmissions not yet shown needless *)
+  mutable timeout_at : int; (* when the last retransmission timeout was *)
   mutable probe_end : Seq.t;
   mutable probe : bool; (* a tail loss probe is unanswered *)
   mutable probe_retransmit : bool;
   mutable cwnd_limited : bool;
-  mutable last_sent : int;
+  mutable last_sent : int; (* ns; data *)
   mutable progress : int; (* when something was last acknowledged *)
   mutable ecn : bool;
   mutable ecn_echo : bool; (* we send ECE until the peer's CWR *)
@@ -237,6 +242,7 @@ type t = {
   mutable rcv_nxt : Seq.t;
   mutable rcv_adv : Seq.t; (* the right edge that we advertised: it never moves left *)
   mutable rcv_shift : int;
+  mutable scaling : bool; (* both sides scale windows; before the peer's SYN: we offer it *)
   mutable rcv_mss : int; (* the size of the peer's full segments, by observation *)
   received : Cstruct.t Queue.t;
   mutable received_octets : int;
@@ -297,10 +303,12 @@ type env = {
   stats : stats;
   mutable now : int;
   mutable memory : int; (* octets held by all connections *)
-  mutable challenge_window : int;
-  mutable challenges_left : int;
+  challenges : Limit.t;
+  resets : Limit.t;
   dirty : t Queue.t;
   blocked : t Queue.t; (* could not send because the device was full *)
+  starved : t Queue.t; (* may not write because all together hold too much *)
+  waiting : t Queue.t; (* in TIME-WAIT, oldest first; some may have gone since *)
   mutable forget : t -> unit; (* takes a closed connection out of the table *)
 }
 
@@ -313,13 +321,22 @@ let touch env (c : t) =
     c.dirty <- true;
     Queue.push c env.dirty)
 
+(* The device had no room: the connection has its turn when there is. *)
+let block env (c : t) =
+  if not c.blocked then (
+    c.blocked <- true;
+    Queue.push c env.blocked)
+
+let under_pressure env = env.memory >= env.config.memory_max
+
 (* Octets believed to be in the network. Without SACK each duplicate acknowledgement stands for a
    segment that left it (RFC 6582). *)
 let in_flight c =
   let n = Flight.in_network c.flight in
   if c.sack_ok then n else max 0 (n - (c.dupacks * c.mss))
 
-let timestamp env c = ((env.now / ms) + c.ts_offset) land 0xffff_ffff
+let timestamp_at c time = ((time / ms) + c.ts_offset) land 0xffff_ffff
+let timestamp env c = timestamp_at c env.now
 
 let synchronized c =
   match c.state with
@@ -365,19 +382,39 @@ let drop_receiving env c =
 
 (* The end of a connection. What was received in order and not yet read stays readable, unless the
    connection was torn down. *)
-let finish env c (reason : reason) =
-  match c.state with
-  | Closed -> ()
-  | Syn_sent | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing
-  | Last_ack | Time_wait ->
-      (match c.state with
-      | Syn_sent | Syn_received -> env.stats.failed_attempts <- env.stats.failed_attempts + 1
-      | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait | Closed
-        ->
-          ());
-      c.state <- Closed;
-      stop_timers env c;
-      drop_sending env c;
-      if reason <> `Closed || c.read_shut then drop_receiving env c;
-      env.forget c;
-      c.notify (Ended reason)
+let rec finish env c (reason : reason) =
+  let before = c.state in
+  if before <> Closed then (
+    (match before with
+    | Syn_sent | Syn_received -> env.stats.failed_attempts <- env.stats.failed_attempts + 1
+    | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait | Closed
+      ->
+        ());
+    c.state <- Closed;
+    stop_timers env c;
+    drop_sending env c;
+    if reason <> `Closed || c.read_shut then drop_receiving env c;
+    env.forget c;
+    if before = Time_wait then trim_waiting env;
+    c.notify (Ended reason))
+
+(* Keeps no closed connection at the head, and no more than the bound. *)
+and trim_waiting env =
+  match Queue.peek_opt env.waiting with
+  | Some c when c.state = Closed ->
+      ignore (Queue.pop env.waiting : t);
+      trim_waiting env
+  | Some c when Queue.length env.waiting > env.config.time_wait_max ->
+      ignore (Queue.pop env.waiting : t);
+      env.stats.time_wait_dropped <- env.stats.time_wait_dropped + 1;
+      finish env c `Closed;
+      trim_waiting env
+  | Some _ | None -> ()
+
+let enter_time_wait env c =
+  c.state <- Time_wait;
+  c.keep_at <- max_int;
+  c.wait_at <- env.now + env.config.time_wait;
+  arm env c;
+  Queue.push c env.waiting;
+  trim_waiting env

@@ -1,12 +1,19 @@
 open Tcb
 
 (* A time without any progress, not a number of tries, decides when to give up (RFC 9293 section
-   3.8.3): what a try is worth depends on the back-off. *)
+   3.8.3): what a try is worth depends on the back-off. A peer whose window is closed may take as
+   long as it likes, as long as it answers (section 3.8.6.1), unless our user has gone: then nobody
+   could ever end it. *)
 let out_of_patience env c =
   match c.state with
   | Syn_sent | Syn_received -> false (* [wait_at] *)
   | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait | Closed ->
-      env.now - c.progress >= c.user_timeout
+      let since = if c.snd_wnd = 0 && not c.read_shut then c.heard else c.progress in
+      env.now - since >= c.user_timeout
+
+let give_up env c =
+  Output.reset env c;
+  finish env c `Timeout
 
 let retransmission env c =
   match c.rexmit with
@@ -14,22 +21,17 @@ let retransmission env c =
   | Probe -> Recovery.probe env c
   | Reorder -> Recovery.reorder_timeout env c
   | Rto ->
-      if out_of_patience env c then (
-        Output.reset env c;
-        finish env c `Timeout)
-      else Recovery.timeout env c
+      if out_of_patience env c then give_up env c else Recovery.timeout env c
 
-(* The window is closed. As long as the peer answers, it may stay closed; one that has gone silent is
-   given up like any other. *)
+(* Data waits, and nothing is under way whose acknowledgement would let it go. *)
 let persist env c =
   c.persist_at <- max_int;
-  if env.now - c.heard >= c.user_timeout then (
-    Output.reset env c;
-    finish env c `Timeout)
+  if out_of_patience env c then give_up env c
   else (
     c.persist_shift <- min 20 (c.persist_shift + 1);
-    (* A window smaller than a segment has been open for long enough. *)
-    if not (Output.force env c) then Output.window_probe env c else Output.arm_rexmit env c;
+    (* A window smaller than a segment has been open for long enough (the override of RFC 9293
+       section 3.8.6.2.1). *)
+    if Output.force env c then Output.arm_rexmit env c else Output.window_probe env c;
     touch env c)
 
 let keepalive env c =
@@ -38,11 +40,13 @@ let keepalive env c =
   | None -> ()
   | Some k ->
       let idle = env.now - c.heard in
-      if idle < k.after && c.keep_probes = 0 then c.keep_at <- c.heard + k.after
+      if not (Flight.is_empty c.flight && Sendq.octets c.unsent = 0) then
+        (* Not idle: retransmissions find out whether the peer is there. *)
+        c.keep_at <- env.now + k.after
+      else if idle < k.after && c.keep_probes = 0 then c.keep_at <- c.heard + k.after
       else if c.keep_probes >= k.probes then (
         env.stats.keepalive_drops <- env.stats.keepalive_drops + 1;
-        Output.reset env c;
-        finish env c `Timeout)
+        give_up env c)
       else (
         c.keep_probes <- c.keep_probes + 1;
         Output.window_probe env c;

@@ -1,0 +1,13 @@
+(** So many events a second, for answers that a stranger can provoke.
+
+    The number is drawn anew every second: one that is known could be counted out by somebody who
+    shares it, and tell him what other connections do (RFC 5961 section 10, CVE-2016-5696). *)
+
+type t
+
+(** [create ~least random]: between [least] and twice [least] events a second. [random n] is a
+    number below [n]. *)
+val create : least:int -> (int -> int) -> t
+
+(** Whether one more event is allowed at the time [now] (ns), which is then counted. *)
+val allows : t -> now:int -> bool
