@@ -36,6 +36,7 @@ type reason = Tcb.reason
 let pp_reason = Tcb.pp_reason
 
 type event = Tcb.event = Connected | Readable | Writable | Ended of reason
+
 type listener = {
   backlog : int;
   accept : connection -> unit;
@@ -272,6 +273,7 @@ let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
       sack_ok = false;
       rexmit = Idle;
       rexmit_at = max_int;
+      rto_at = max_int;
       ack_at = max_int;
       persist_at = max_int;
       persist_shift = 0;
@@ -295,6 +297,7 @@ let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
    the connection's name. The other options travel in the low 6 bits of our timestamp, which the peer
    echoes: 4 for its window scale (15: none), 1 for SACK. Without timestamps they are not used. *)
 let cookie_mss = [| 256; 536; 1220; 1360; 1400; 1440; 1460; 8960 |]
+let cookie_life = 128 * second
 let cookie_clock t = t.env.now / (64 * second) land 31
 
 let cookie_hash t ~name ~peer_seq ~clock ~index =
@@ -376,7 +379,7 @@ let listen t ~port ?backlog accept =
   if Hashtbl.mem t.listeners port then Error `In_use
   else
     let backlog = Option.value backlog ~default:t.env.config.backlog in
-    Hashtbl.replace t.listeners port { backlog; accept; half_open = 0; overflow_at = min_int };
+    Hashtbl.replace t.listeners port { backlog; accept; half_open = 0; overflow_at = -cookie_life };
     Ok ()
 
 let iter t f = Array.iter (List.iter f) (Array.copy t.table)
@@ -393,8 +396,8 @@ let new_passive t l ~local ~remote ~after (h : Wire.t) =
   let env = t.env in
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
   let c =
-    make t ~state:Syn_received ~iss:(initial_seq t name ~after) ~name ~local ~local_port:h.dst_port ~remote
-      ~remote_port:h.src_port
+    make t ~state:Syn_received ~iss:(initial_seq t name ~after) ~name ~local ~local_port:h.dst_port
+      ~remote ~remote_port:h.src_port
   in
   c.passive <- true;
   c.irs <- h.seq;
@@ -414,7 +417,7 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
   (* Only a listener that has sent cookies lately believes in them: otherwise any acknowledgement
      would be a chance to guess one. *)
-  let recently = env.now - l.overflow_at < 128 * second in
+  let recently = env.now - l.overflow_at < cookie_life in
   let peer_seq = Seq.add h.seq (-1) and number = Seq.add h.ack (-1) in
   match if recently then check_cookie t ~name ~peer_seq number else None with
   | None ->
@@ -455,9 +458,7 @@ let for_listener t l ~local ~remote ~after (h : Wire.t) payload ~ce =
     else if t.count >= t.env.config.connections_max then ()
     else from_cookie t l ~local ~remote h payload ~ce
   else if has Flags.syn then
-    if
-      l.half_open >= l.backlog || under_pressure t.env
-      || t.count >= t.env.config.connections_max
+    if l.half_open >= l.backlog || under_pressure t.env || t.count >= t.env.config.connections_max
     then (
       t.env.stats.listen_overflows <- t.env.stats.listen_overflows + 1;
       send_cookie t l ~local ~remote h)
@@ -591,8 +592,8 @@ let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
     | Some local_port ->
         let name = tuple ~local:src ~local_port ~remote:dst ~remote_port:dst_port in
         let c =
-          make t ~state:Syn_sent ~iss:(initial_seq t name ~after:None) ~name ~local:src ~local_port ~remote:dst
-            ~remote_port:dst_port
+          make t ~state:Syn_sent ~iss:(initial_seq t name ~after:None) ~name ~local:src ~local_port
+            ~remote:dst ~remote_port:dst_port
         in
         c.notify <- notify;
         c.keepalive <- keepalive;

@@ -155,6 +155,7 @@ val abort_all : t -> unit
 
 (** Send small segments at once, even when an earlier one is not acknowledged. *)
 val set_nodelay : t -> connection -> bool -> unit
+
 val set_keepalive : t -> now:int -> connection -> Tcb.keepalive option -> unit
 val set_user_timeout : connection -> int -> unit
 val state : connection -> Tcb.state

@@ -16,7 +16,8 @@ let adopt_options env c (o : Wire.options) =
   if c.ts_ok then (
     c.ts_recent <- o.ts_value;
     c.ts_recent_at <- env.now);
-  Recovery.set_mss c
+  Recovery.set_mss c;
+  c.cc <- Cc.create env.config.algorithm ~mss:c.mss
 
 let established env c (h : Wire.t) =
   (* The user may have closed before. *)
@@ -30,6 +31,7 @@ let established env c (h : Wire.t) =
   c.snd_wl2 <- h.ack;
   c.heard <- env.now;
   c.progress <- env.now;
+  c.tune_at <- env.now;
   c.quick_acks <- 8;
   c.small_end <- c.snd_una;
   c.sacked_end <- c.snd_una;
@@ -92,11 +94,20 @@ let syn_sent env c (h : Wire.t) =
 (* ---- Acceptability ---- *)
 
 (* RFC 7323 section 5.3: true for a segment that an earlier incarnation or a long delay left behind.
-   A timestamp that was not renewed for 24 days says nothing any more. *)
+   A timestamp that was not renewed for 24 days says nothing any more (section 5.5). *)
 let old_timestamp env c (h : Wire.t) =
   c.ts_ok && h.options.ts_value >= 0
   && Seq.lt h.options.ts_value c.ts_recent
   && env.now - c.ts_recent_at < 24 * 86_400 * second
+
+(* Section 4.3: the timestamp to echo is that of the segment which we acknowledge next. *)
+let keep_timestamp env c (h : Wire.t) =
+  if
+    c.ts_ok && h.options.ts_value >= 0 && Seq.leq h.seq c.last_ack_sent
+    && not (old_timestamp env c h)
+  then (
+    c.ts_recent <- h.options.ts_value;
+    c.ts_recent_at <- env.now)
 
 (* RFC 9293 section 3.4, table 6. *)
 let acceptable c ~seq ~length =
@@ -173,10 +184,10 @@ let keep_ahead env c ~seq view =
    allows that), and then new octets are for a reader that has taken the others. *)
 let refused_for_memory env c =
   under_pressure env
-  && (
-  hold env (-ahead_cost c);
-  Reassembly.clear c.ahead;
-  c.received_octets > 0)
+  &&
+  (hold env (-ahead_cost c);
+   Reassembly.clear c.ahead;
+   c.received_octets > 0)
 
 let payload env c (h : Wire.t) view =
   let seq = h.seq and length = Cstruct.length view in
@@ -195,8 +206,9 @@ let payload env c (h : Wire.t) view =
       let view = if skip = 0 && stop = length then view else Cstruct.sub view skip (stop - skip) in
       let seq = Seq.add seq skip in
       if seq <> c.rcv_nxt then keep_ahead env c ~seq view
-      else if refused_for_memory env c then
-        env.stats.memory_drops <- env.stats.memory_drops + 1
+      else if refused_for_memory env c then (
+        env.stats.memory_drops <- env.stats.memory_drops + 1;
+        c.ack_now <- true)
       else receive env c h view
 
 (* The peer's FIN has been reached: everything before it was delivered. *)
@@ -276,13 +288,7 @@ let in_order env c (h : Wire.t) view ~ce =
       env.stats.ecn_marks_in <- env.stats.ecn_marks_in + 1;
       if not c.ecn_echo then c.ack_now <- true;
       c.ecn_echo <- true));
-  (* RFC 7323 section 4.3: the timestamp to echo is that of the segment that we acknowledge next. *)
-  if
-    c.ts_ok && h.options.ts_value >= 0 && Seq.leq h.seq c.last_ack_sent
-    && Seq.geq h.options.ts_value c.ts_recent
-  then (
-    c.ts_recent <- h.options.ts_value;
-    c.ts_recent_at <- env.now);
+  keep_timestamp env c h;
   c.heard <- env.now;
   c.keep_probes <- 0;
   if not (Flags.has h.flags Flags.ack) then ()

@@ -13,6 +13,6 @@ let allows t ~now =
     t.second <- second;
     t.left <- t.least + t.random t.least);
   t.left > 0
-  && (
-  t.left <- t.left - 1;
-  true)
+  &&
+  (t.left <- t.left - 1;
+   true)

@@ -151,6 +151,12 @@ let probe_delay env c =
     let delay = (2 * srtt) + (2 * ms) in
     if Flight.octets_at_most c.flight c.mss then delay + env.config.delayed_ack else delay
 
+let arm_timeout env c at =
+  c.rexmit <- Rto;
+  c.rto_at <- at;
+  c.rexmit_at <- max env.now (min at (gives_up_at c));
+  arm env c
+
 (* A probe is for a tail of which nothing is known: without SACK, in recovery, or when the scoreboard
    shows a gap, the other mechanisms are at work (RFC 8985 section 7.2). *)
 let wants_probe c =
@@ -165,14 +171,9 @@ let arm_rexmit env c =
     let delay = if wants_probe c then probe_delay env c else max_int in
     if delay < rto then (
       c.rexmit <- Probe;
-      c.rexmit_at <- env.now + delay)
-    else (
-      c.rexmit <- Rto;
-      (* Not later than the user wants to know of it. *)
-      let patience = c.progress + c.user_timeout in
-      let at = env.now + rto in
-      c.rexmit_at <- (if patience > env.now then min at patience else at));
-    arm env c
+      c.rexmit_at <- env.now + delay;
+      arm env c)
+    else arm_timeout env c (env.now + rto)
 
 (* ---- Data ---- *)
 
@@ -180,7 +181,10 @@ let emit_piece env c (p : Flight.piece) =
   let flags = Flags.ack in
   let flags = if p.fin then flags lor Flags.fin else flags in
   let flags =
-    if p.len > 0 && (p.fin || Sendq.octets c.unsent = 0) then flags lor Flags.psh else flags
+    (* The end of what the user has written. *)
+    if p.len > 0 && Sendq.octets c.unsent = 0 && Seq.geq (Flight.seq_end p) c.snd_nxt then
+      flags lor Flags.psh
+    else flags
   in
   let flags =
     if c.ecn_cwr && p.sends = 1 && p.len > 0 then (

@@ -18,13 +18,7 @@ val reset : Tcb.env -> Tcb.t -> unit
 
 (** [refuse env ~local ~remote header ~length] answers a segment of [length] octets of payload that
     belongs to no connection by a RST, unless it is one, and within a limit. *)
-val refuse :
-  Tcb.env ->
-  local:Ipaddr.t ->
-  remote:Ipaddr.t ->
-  Mirust_wire.Tcp.t ->
-  length:int ->
-  unit
+val refuse : Tcb.env -> local:Ipaddr.t -> remote:Ipaddr.t -> Mirust_wire.Tcp.t -> length:int -> unit
 
 (** Sends the piece of this index again, at most one segment of it. *)
 val resend : Tcb.env -> Tcb.t -> int -> unit
@@ -42,6 +36,9 @@ val advertised : Tcb.t -> int
 
 (** Reading made so much room that the peer should hear of it (RFC 9293 section 3.8.6.2.2). *)
 val window_update_due : Tcb.t -> bool
+
+(** Sets the retransmission timer to a timeout at this time. *)
+val arm_timeout : Tcb.env -> Tcb.t -> int -> unit
 
 (** Sets the retransmission timer anew: to a tail loss probe, or to the timeout. *)
 val arm_rexmit : Tcb.env -> Tcb.t -> unit

@@ -89,9 +89,7 @@ let rec pop t next f =
   | _ -> next
 
 let ranges t = List.map (fun r -> (r.left, r.right)) t.list
-
-let covers t left right =
-  List.exists (fun r -> Seq.leq r.left left && Seq.leq right r.right) t.list
+let covers t left right = List.exists (fun r -> Seq.leq r.left left && Seq.leq right r.right) t.list
 
 let range_at t seq =
   List.find_map

@@ -31,8 +31,7 @@ let delivered env c (p : Flight.piece) (h : Wire.t) news =
   else news.ambiguous <- true;
   (* Is the answer to the second transmission, or still to the first? *)
   let stale =
-    (c.ts_ok && h.options.ts_value >= 0
-    && Seq.lt h.options.ts_echo (timestamp_at c p.sent_at))
+    (c.ts_ok && h.options.ts_value >= 0 && Seq.lt h.options.ts_echo (timestamp_at c p.sent_at))
     || rtt < Rtt.min_rtt c.rtt
   in
   if once || not stale then (
@@ -174,8 +173,9 @@ let prr c ~delivered ~advanced ~lost =
       let owed = c.prr_delivered - c.prr_out in
       min (ssthresh - pipe) (if advanced && not lost then max owed delivered + c.mss else owed)
   in
-  (* The first retransmission goes at once. *)
-  let send = max send (if c.prr_out = 0 then c.mss else 0) in
+  (* The first retransmission goes at once, and without SACK that of every partial acknowledgement
+     (RFC 6582 section 3.2). *)
+  let send = if c.prr_out = 0 || (advanced && not c.sack_ok) then max send c.mss else send in
   Cc.set_cwnd c.cc (pipe + max 0 send)
 
 (* ---- Acknowledgements ---- *)
@@ -249,8 +249,7 @@ let count_dupacks c (h : Wire.t) news ~advanced ~had_flight ~payload ~window_cha
     c.dupacks <- (if c.phase = Fast then max 0 (counted - segments + 1) else 0);
     news.octets <- max 0 (news.octets - (counted * c.mss)))
   else if
-    had_flight && payload = 0 && (not window_changed)
-    && h.ack = c.snd_una
+    had_flight && payload = 0 && (not window_changed) && h.ack = c.snd_una
     && not (Flags.has h.flags Flags.fin)
   then (
     c.dupacks <- c.dupacks + 1;
@@ -332,7 +331,8 @@ let acked env c (h : Wire.t) ~payload =
   widen_reordering env c ~dsack;
   check_undo env c h news ~advanced ~dsack;
   finish_probe c ~ack:h.ack ~advanced ~dsack ~payload;
-  if c.phase <> Open && Seq.geq h.ack c.recover then leave c;
+  let before = c.phase in
+  if before <> Open && Seq.geq h.ack c.recover then leave c;
   let wait =
     if not c.sack_ok then (
       count_dupacks c h news ~advanced ~had_flight ~payload ~window_changed;
@@ -346,7 +346,11 @@ let acked env c (h : Wire.t) ~payload =
   (match c.phase with
   | Fast -> prr c ~delivered:(max 0 news.octets) ~advanced ~lost:newly_lost
   | Open | Loss ->
-      if advanced && (c.cwnd_limited || 2 * before_flight >= Cc.cwnd c.cc) then
+      (* Not by what ends a reduction or asks for one (RFC 3168 section 6.1.2), nor a window that was
+         not used (RFC 7661). *)
+      let echo = c.ecn && Flags.has h.flags Flags.ece in
+      let limited = c.cwnd_limited || 2 * before_flight >= Cc.cwnd c.cc in
+      if advanced && limited && before <> Fast && not echo then
         Cc.acked c.cc ~now:env.now ~rtt:news.sample ~octets:(max 0 news.octets));
   c.cwnd_limited <- false;
   if wait > 0 then wait_for_reordering env c wait
@@ -418,18 +422,14 @@ let timeout env c =
 let probe env c =
   env.stats.tail_probes <- env.stats.tail_probes + 1;
   c.probe <- true;
-  c.probe_retransmit <- false;
-  (if not (c.phase = Open && Output.force env c) then
-     let n = Flight.count c.flight in
-     if n > 0 then (
-       c.probe_retransmit <- true;
-       (* In recovery what is missing is known to be in front. *)
-       let i = if c.phase = Open then n - 1 else 0 in
-       let p = Flight.get c.flight i in
-       if i > 0 && p.len > c.mss then (
-         Flight.split c.flight i (p.len - (((p.len - 1) mod c.mss) + 1));
-         Output.resend env c (i + 1))
-       else Output.resend env c i));
+  c.probe_retransmit <- not (Output.force env c);
+  (if c.probe_retransmit then
+     let last = Flight.count c.flight - 1 in
+     let p = Flight.get c.flight last in
+     if p.len > c.mss then (
+       Flight.split c.flight last ((p.len - 1) / c.mss * c.mss);
+       Output.resend env c (last + 1))
+     else Output.resend env c last);
   c.probe_end <- c.snd_nxt;
   Output.arm_rexmit env c
 

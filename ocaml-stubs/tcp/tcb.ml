@@ -169,7 +169,8 @@ type phase =
 type rexmit =
   | Idle
   | Rto
-  | Probe (* RFC 8985's TLP *)
+  | Probe
+  (* RFC 8985's TLP *)
   | Reorder (* RACK's reordering window *)
 
 type t = {
@@ -270,6 +271,7 @@ type t = {
   (* Timers: ns, [max_int] when off *)
   mutable rexmit : rexmit;
   mutable rexmit_at : int;
+  mutable rto_at : int; (* [rexmit_at] may be earlier, to see whether to give up *)
   mutable ack_at : int;
   mutable persist_at : int;
   mutable persist_shift : int;
@@ -354,6 +356,14 @@ let arm env c =
       let due = earliest c in
       if due < max_int && not (Wheel.pending timer && Wheel.due timer <= due) then
         Wheel.add env.wheel timer due
+
+(* A time without any progress, not a number of tries, decides when to give up (RFC 9293 section
+   3.8.3): what a try is worth depends on the back-off. A peer whose window is closed may take as
+   long as it likes, as long as it answers (section 3.8.6.1), unless our user has gone: then nobody
+   could ever end it. A handshake has [wait_at]. *)
+let gives_up_at c =
+  if not (synchronized c) then max_int
+  else c.user_timeout + if c.snd_wnd = 0 && not c.read_shut then c.heard else c.progress
 
 let stop_timers env c =
   c.rexmit <- Idle;

@@ -1,16 +1,5 @@
 open Tcb
 
-(* A time without any progress, not a number of tries, decides when to give up (RFC 9293 section
-   3.8.3): what a try is worth depends on the back-off. A peer whose window is closed may take as
-   long as it likes, as long as it answers (section 3.8.6.1), unless our user has gone: then nobody
-   could ever end it. *)
-let out_of_patience env c =
-  match c.state with
-  | Syn_sent | Syn_received -> false (* [wait_at] *)
-  | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait | Closed ->
-      let since = if c.snd_wnd = 0 && not c.read_shut then c.heard else c.progress in
-      env.now - since >= c.user_timeout
-
 let give_up env c =
   Output.reset env c;
   finish env c `Timeout
@@ -21,12 +10,14 @@ let retransmission env c =
   | Probe -> Recovery.probe env c
   | Reorder -> Recovery.reorder_timeout env c
   | Rto ->
-      if out_of_patience env c then give_up env c else Recovery.timeout env c
+      if env.now >= gives_up_at c then give_up env c
+      else if env.now < c.rto_at then Output.arm_timeout env c c.rto_at
+      else Recovery.timeout env c
 
 (* Data waits, and nothing is under way whose acknowledgement would let it go. *)
 let persist env c =
   c.persist_at <- max_int;
-  if out_of_patience env c then give_up env c
+  if env.now >= gives_up_at c then give_up env c
   else (
     c.persist_shift <- min 20 (c.persist_shift + 1);
     (* A window smaller than a segment has been open for long enough (the override of RFC 9293

@@ -11,9 +11,7 @@ let failf fmt = Printf.ksprintf failwith fmt
 (* ---- Reading ---- *)
 
 let words s = List.filter (fun w -> w <> "") (String.split_on_char ' ' s)
-
-let without_comment s =
-  match String.index_opt s '#' with Some i -> String.sub s 0 i | None -> s
+let without_comment s = match String.index_opt s '#' with Some i -> String.sub s 0 i | None -> s
 
 let step line text =
   match words (without_comment text) with
@@ -92,7 +90,8 @@ let transmit w ~src:_ ~dst:_ ~ect (h : Wire.t) payload ~length ~segment_size =
       emit
         { h with flags = h.flags land lnot Flags.(psh lor fin) }
         (Cstruct.sub payload 0 segment_size);
-      cut { h with seq = Seq.add h.seq segment_size } (Cstruct.shift payload segment_size))
+      let flags = h.flags land lnot Flags.cwr in
+      cut { h with seq = Seq.add h.seq segment_size; flags } (Cstruct.shift payload segment_size))
   in
   let all = Cstruct.concat payload in
   if Cstruct.length all <> length then failf "length %d of %d octets" length (Cstruct.length all);
@@ -124,7 +123,7 @@ let time_for w wanted =
   | Ok _ -> ()
   | Error _ -> failwith "connect");
   let iss = Hashtbl.find probe.numbers default_port in
-  w.now + (((wanted - iss) land 0xffff_ffff) * 4000)
+  w.now + ((wanted - iss) land 0xffff_ffff * 4000)
 
 let engine w =
   match w.engine with
@@ -259,12 +258,18 @@ let input w s =
 let signed n = if n >= 0x8000_0000 then n - 0x1_0000_0000 else n
 let relative w (s : sent) = signed ((s.header.seq - iss w s.header.dst_port) land 0xffff_ffff)
 let relative_ack w (s : sent) = signed ((s.header.ack - w.isn) land 0xffff_ffff)
-let relative_ts w (s : sent) = (s.header.options.ts_value - stamp w s.header.dst_port) land 0xffff_ffff
+
+let relative_ts w (s : sent) =
+  (s.header.options.ts_value - stamp w s.header.dst_port) land 0xffff_ffff
 
 let show_flags f =
   let letters = "FSRPAUEC" in
-  let shown = String.concat "" (List.filter_map (fun i ->
-      if f land (1 lsl i) <> 0 then Some (String.make 1 letters.[i]) else None) [ 1; 0; 2; 3; 4; 5; 6; 7 ]) in
+  let shown =
+    String.concat ""
+      (List.filter_map
+         (fun i -> if f land (1 lsl i) <> 0 then Some (String.make 1 letters.[i]) else None)
+         [ 1; 0; 2; 3; 4; 5; 6; 7 ])
+  in
   if shown = "" then "-" else shown
 
 let show w (s : sent) =
@@ -281,8 +286,10 @@ let show w (s : sent) =
   if o.ts_value >= 0 then add " ts %d %d" (relative_ts w s) o.ts_echo;
   if o.window_scale >= 0 then add " wscale %d" o.window_scale;
   if o.sack <> [] then add " sack";
-  List.iter (fun (l, r) -> add " %d:%d" (signed ((l - w.isn) land 0xffff_ffff))
-                             (signed ((r - w.isn) land 0xffff_ffff))) o.sack;
+  List.iter
+    (fun (l, r) ->
+      add " %d:%d" (signed ((l - w.isn) land 0xffff_ffff)) (signed ((r - w.isn) land 0xffff_ffff)))
+    o.sack;
   if s.ect then add " ect";
   if h.dst_port <> default_port then add " port %d" h.dst_port;
   Buffer.contents b
@@ -296,14 +303,14 @@ let nothing_waits w =
 let rec run_until w target =
   let e = engine w in
   Engine.flush e ~now:w.now;
-  if Queue.is_empty w.sent then (
+  if Queue.is_empty w.sent then
     let next = max w.now (Engine.next e) in
     if next <= target then (
       (* The wheel may wake us early, and then names the next time. *)
       w.now <- (if next = w.now then w.now + 1 else next);
       Engine.advance e ~now:w.now;
       run_until w target)
-    else w.now <- max w.now target)
+    else w.now <- max w.now target
 
 let options_match w s (o : sent) =
   match s.options with
@@ -327,8 +334,7 @@ let matches w s (o : sent) ~first ~last ~flags =
   && o.header.dst_port = s.port
   && (match s.ack with None -> true | Some n -> n = relative_ack w o)
   && (match s.win with None -> true | Some n -> n = o.header.window)
-  && s.ip_mark = o.ect
-  && options_match w s o
+  && s.ip_mark = o.ect && options_match w s o
 
 (* Timers of the wheel have a grain of a millisecond, and one may cascade. *)
 let tolerance = 3 * ms
@@ -355,10 +361,7 @@ let rec expect w s ~deadline =
 
 (* ---- Steps ---- *)
 
-let algorithm = function
-  | "cubic" -> Cc.Cubic
-  | "reno" -> Cc.New_reno
-  | s -> failf "algorithm %s" s
+let algorithm = function "cubic" -> Cc.Cubic | "reno" -> Cc.New_reno | s -> failf "algorithm %s" s
 
 let configure (c : Engine.config) word : Engine.config =
   let name, value =
@@ -389,6 +392,7 @@ let configure (c : Engine.config) word : Engine.config =
   | "delayed_ack" -> { c with delayed_ack = time () }
   | "time_wait" -> { c with time_wait = time () }
   | "time_wait_max" -> { c with time_wait_max = int () }
+  | "connections_max" -> { c with connections_max = int () }
   | "backlog" -> { c with backlog = int () }
   | name -> failf "config %s" name
 
@@ -442,6 +446,7 @@ let established w args =
   else (
     connect w;
     ignore (take w ~deadline:w.now : sent);
+    run_until w (w.now + of_ms (float_of_string (value "rtt" "0" args)));
     send (Printf.sprintf "%s 0:0 ack 1 win %s %s" (if has "ecn" then "SAE" else "SA") win options);
     ignore (take w ~deadline:w.now : sent));
   Engine.flush (engine w) ~now:w.now;

@@ -23,13 +23,13 @@
     v}
 
     FLAGS are of [S F R P A U E C]; [-] is none. Options: [mss N], [wscale N], [sackok],
-    [ts VALUE ECHO] ([*]: not compared; values are relative to the engine's first), [sack L:R ..]. If
-    one is named in an expected segment, the options must be exactly those named; [noopts] means
+    [ts VALUE ECHO] ([*]: not compared; values are relative to the engine's first), [sack L:R ..].
+    If one is named in an expected segment, the options must be exactly those named; [noopts] means
     none; otherwise they are not compared, and nor are [win] and [ack] when missing. A range longer
     than a segment stands for several full ones.
 
     [established] is a handshake: active if not [passive]; with [mss] (default 1000), [win] (default
-    65535), [wscale], [nosack], [ts], [ecn]. *)
+    65535), [wscale], [rtt] (ms; default 0), [nosack], [ts], [ecn]. *)
 
 type case
 
