@@ -27,3 +27,11 @@ assert_console lender '^lent and given back'
 assert_console borrower '^borrowed and returned'
 destroy lender
 destroy borrower
+
+# What is typed on the console is heard.
+create echo drivers 'cmdline="echo"'
+wait_console echo '^ready'
+printf 'hello there\r' >"$(xenstore-read "$(path echo)/console/tty")"
+assert_shutdown echo poweroff
+assert_console echo '^heard hello there'
+destroy echo
