@@ -127,9 +127,11 @@ let rec cascade t head =
     link t timer;
     cascade t head)
 
+(* What [f] adds goes to a later tick. If that is a full turn later, it goes to the end of this very
+   slot, and has to stay there. *)
 let rec fire t head f =
   let timer = head.next in
-  if timer != head then (
+  if timer != head && timer.tick <= t.now_tick then (
     unlink t timer;
     t.length <- t.length - 1;
     Option.iter f timer.value;
@@ -143,7 +145,6 @@ let rec advance_to t target f =
       t.now_tick <- tick - 1;
       cascade t head)
     else (
-      (* What [f] adds goes to a later tick, and so not to this slot: the loop ends. *)
       t.now_tick <- tick;
       fire t head f);
     advance_to t target f)

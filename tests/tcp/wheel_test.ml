@@ -52,11 +52,30 @@ let added_while_firing () =
   (* Re-armed for the past: once a tick, not for ever. *)
   Alcotest.(check int) "fired" 5 !fired
 
+(* A full turn of the lowest level later is the slot that is being fired. *)
+let added_a_turn_later () =
+  let wheel = Wheel.create ~now:0 in
+  let fired = ref 0 in
+  let timer = Wheel.timer () in
+  let due = ref tick in
+  let f () =
+    incr fired;
+    due := !due + (32 * tick);
+    Wheel.add wheel timer !due
+  in
+  Wheel.add wheel timer !due;
+  Wheel.advance wheel ~now:(32 * tick) f;
+  Alcotest.(check int) "fired" 1 !fired;
+  Alcotest.(check bool) "next" true (Wheel.next wheel <= 33 * tick);
+  Wheel.advance wheel ~now:(33 * tick) f;
+  Alcotest.(check int) "fired" 2 !fired
+
 let () =
   Alcotest.run "wheel"
     [
       ( "wheel",
         Alcotest.test_case "timer added while firing waits a tick" `Quick added_while_firing
+        :: Alcotest.test_case "timer added a turn later waits for it" `Quick added_a_turn_later
         :: List.init 20 (fun seed ->
                Alcotest.test_case
                  (Printf.sprintf "model, seed %d" seed)
