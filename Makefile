@@ -38,12 +38,9 @@ xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
 unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix $(APP)
 
-# The crates whose tests need no OCaml runtime; `dune test` has the others.
-RUST_TESTS := -p mirust-rt -p mirust --no-default-features --features mirust-rt/libc
-
 .PHONY: test-unit bench
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
-	@$(ENV) cargo test --quiet $(RUST_TESTS)
+	@$(ENV) cargo test --quiet -p mirust-rt -p mirust
 	@$(ENV) cargo test --quiet -p mirust-header
 	@$(ENV) dune test
 	@$(ENV) tests/apps/run

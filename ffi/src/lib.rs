@@ -75,7 +75,7 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 /// #[mirust::export]
 /// fn twice(ocaml: &mut OCamlRuntime, f: BoxRoot<fn(isize) -> isize>, n: isize) -> isize {
 ///     match f.call(ocaml, (n,)) {
-///         Ok(doubled) => doubled.to_rust(),
+///         Ok(doubled) => doubled.to_i64() as isize,
 ///         Err(exception) => panic!("{exception}"),
 ///     }
 /// }

@@ -24,6 +24,9 @@ pub mod export;
 mod runtime;
 mod start;
 
+#[cfg(doctest)]
+mod misuse;
+
 pub use call::{Closure, Exception, Pass};
 pub use completion::Completion;
 pub use export::{Argument, Return, Rooted};
