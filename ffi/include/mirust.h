@@ -21,6 +21,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* An OCaml value, as in caml/mlvalues.h. */
+typedef intptr_t value;
+
 // The version of this interface. It changes whenever a function or a struct in it does.
 #define MIRUST_ABI_VERSION 1
 
@@ -38,6 +41,45 @@
 
 // Added to the level of `mirust_log`: the line is written whatever the level is set to.
 #define MIRUST_LOG_ALWAYS 16
+
+// In `features` of a MirustNetInfo: the device completes TCP and UDP checksums of frames sent.
+#define MIRUST_NET_CHECKSUM 1
+
+// In `features`: the device cuts large TCP segments over IPv4.
+#define MIRUST_NET_TSO4 2
+
+// In `features`: the device cuts large TCP segments over IPv6.
+#define MIRUST_NET_TSO6 4
+
+// In the result of `mirust_net_news`: there may be frames to receive.
+#define MIRUST_NET_FRAMES 1
+
+// There is room again, after a frame or a reservation was turned away.
+#define MIRUST_NET_ROOM 2
+
+// Payload has been sent: `mirust_net_completed` has its number.
+#define MIRUST_NET_COMPLETED 4
+
+// The link has changed: `mirust_net_info` tells how.
+#define MIRUST_NET_LINK 8
+
+// Many pages are lent: let go of views that nobody uses.
+#define MIRUST_NET_PRESSURE 16
+
+// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM tells when there is.
+#define MIRUST_NET_FULL -1
+
+// Result of `mirust_net_send`: the frame is empty, or longer than the device can send.
+#define MIRUST_NET_INVALID_LENGTH -2
+
+// Result of `mirust_net_send`: the device is closed.
+#define MIRUST_NET_DISCONNECTED -3
+
+// In the array of `mirust_net_receive`: where the first frame's description begins.
+#define MIRUST_NET_FRAMES_HEADER 2
+
+// In the array of `mirust_net_receive`: the numbers that describe one frame.
+#define MIRUST_NET_FRAME_FIELDS 4
 
 // What the domain poll has counted since boot.
 typedef struct MirustPollStats {
@@ -68,6 +110,58 @@ typedef struct MirustMemStats {
     // Committed by mmap, which is where the OCaml heap lives.
     uint64_t mapped;
 } MirustMemStats;
+
+// The state of a device. All numbers are of 64 bits.
+typedef struct MirustNetInfo {
+    // 0: down, nothing can be sent; 1: up; 2: closed for good.
+    uint64_t link;
+    // The address of this end, its first byte in bits 40 to 47. Zero before the first connection.
+    uint64_t mac;
+    // Bytes of the largest frame without the Ethernet header.
+    uint64_t mtu;
+    // MIRUST_NET_CHECKSUM and the like.
+    uint64_t features;
+} MirustNetInfo;
+
+// What a device has counted since it was opened. A large segment is one frame.
+typedef struct MirustNetStats {
+    // Frames received.
+    uint64_t rx_frames;
+    // Bytes received.
+    uint64_t rx_bytes;
+    // Of the frames, large segments.
+    uint64_t rx_gso;
+    // Bytes received that were copied.
+    uint64_t rx_copied;
+    // Received frames that were lost.
+    uint64_t rx_dropped;
+    // Frames sent.
+    uint64_t tx_frames;
+    // Bytes sent.
+    uint64_t tx_bytes;
+    // Of the frames, large segments.
+    uint64_t tx_gso;
+    // Bytes of payload that were copied to be sent.
+    uint64_t tx_copied;
+    // Frames that the other end did not send.
+    uint64_t tx_dropped;
+    // Times a sender was turned away.
+    uint64_t tx_full;
+    // Notifications sent: one hypercall each.
+    uint64_t notifications;
+    // Notifications received.
+    uint64_t events;
+    // System calls (Unix).
+    uint64_t syscalls;
+    // Pages that the other end was granted access to.
+    uint64_t grants;
+    // Times that such access was ended.
+    uint64_t grant_ends;
+    // Things that the other end said and that cannot be true.
+    uint64_t lies;
+    // Times that the link came up.
+    uint64_t links;
+} MirustNetStats;
 
 // Returns MIRUST_ABI_VERSION as the runtime was built with it.
 intptr_t mirust_abi_version(void);
@@ -145,5 +239,89 @@ intptr_t mirust_exit(intptr_t code);
 // Ends the program as crashed, with a last message in UTF-8 and a backtrace of both languages on
 // the console. Does not return.
 intptr_t mirust_crash(const uint8_t *message, uintptr_t length);
+
+// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), on Unix that
+// of a TAP interface, perhaps with `@` and an address. `receive_pages` and `send_pages` limit the
+// memory that the device takes on Xen; 0 leaves it to the device.
+//
+// Returns the device's number, or -1; the log then says why. The link may come up later.
+intptr_t mirust_net_open(const uint8_t *name,
+                         uintptr_t length,
+                         intptr_t receive_pages,
+                         intptr_t send_pages);
+
+// Copies the device's state, a MirustNetInfo, to the buffer, as much of it as fits. Returns the
+// struct's size in bytes.
+intptr_t mirust_net_info(intptr_t handle, uint8_t *buffer, uintptr_t length);
+
+// Copies the device's counters, a MirustNetStats, to the buffer, as much of it as fits. Returns
+// the struct's size in bytes.
+intptr_t mirust_net_stats(intptr_t handle, uint8_t *buffer, uintptr_t length);
+
+// Returns what has happened since the last call: MIRUST_NET bits. When something happens,
+// `mirust_poll` reports MIRUST_READY_FOREIGN.
+intptr_t mirust_net_news(intptr_t handle);
+
+// A bigarray of the memory that heads of frames are reserved from. It stays valid for ever.
+// Allocates on the OCaml heap.
+value mirust_net_heads(intptr_t handle);
+
+// Reserves memory for the head of a frame, `length` bytes. Returns its offset in the bigarray of
+// `mirust_net_heads`, or -1 if there is no room. The next call takes back what was not sent.
+intptr_t mirust_net_reserve(intptr_t handle, uintptr_t length);
+
+// Sends a frame: `head_length` bytes at `head`, which was reserved, and then `payload`, a
+// `Cstruct.t list`. It goes out with `mirust_net_flush` at the latest.
+//
+// `checksum_start` is 0, or the byte of the frame from which on a checksum is to be completed,
+// whose field is `checksum_offset` bytes further on. `gso_size` is 0, or the payload bytes of each
+// TCP segment that the frame is to be cut into.
+//
+// Returns 0; or a positive number by which `mirust_net_completed` returns the payload, which until
+// then MUST stay unchanged and referenced; or MIRUST_NET_FULL and the like.
+intptr_t mirust_net_send(intptr_t handle,
+                         uintptr_t head,
+                         uintptr_t head_length,
+                         value payload,
+                         uintptr_t checksum_start,
+                         uintptr_t checksum_offset,
+                         uintptr_t gso_size);
+
+// Returns a number from `mirust_net_send` whose payload is no longer needed, or 0.
+intptr_t mirust_net_completed(intptr_t handle);
+
+// Sends what was handed over, and makes room for more frames to come. To be called once at the end
+// of each turn. Returns 0.
+intptr_t mirust_net_flush(intptr_t handle);
+
+// Describes frames that have arrived. `slab` is a bigarray of bytes that frames may be copied to,
+// from `offset` (a multiple of 8) on; `frames` a bigarray of `int`.
+//
+// `frames` gets: the offset of the slab's part that is still unused; 0 if these are all frames, 1
+// if there may be more, 2 if the slab has no room for the next one; and from
+// MIRUST_NET_FRAMES_HEADER on four numbers for each frame: where it is, its length in bytes, the
+// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes
+// of each packet that it stands for. A frame is at that offset in the slab, or, if the number is
+// negative, to be had by `mirust_net_view` before the next call of this function.
+//
+// Returns how many frames there are.
+intptr_t mirust_net_receive(intptr_t handle, value slab, uintptr_t offset, value frames);
+
+// A bigarray of the `length` bytes of a frame that the last `mirust_net_receive` described with
+// this (negative) place. The frame's memory goes back to the device when neither the bigarray nor
+// a part of it is referenced any more. To be called once for each. Allocates on the OCaml heap.
+value mirust_net_view(intptr_t handle, intptr_t place, uintptr_t length);
+
+// Lets frames to the group `mac` (as in MirustNetInfo) through, or with `join` 0 no longer, where
+// the device filters them. Returns 0.
+intptr_t mirust_net_multicast(intptr_t handle, intptr_t mac, intptr_t join);
+
+// Closes the device. Returns 0.
+intptr_t mirust_net_close(intptr_t handle);
+
+// The one's complement sum (RFC 1071) of the 16-bit words of a bigarray of bytes, `length` bytes
+// from `offset` on, folded to 16 bits and not complemented, with the words in network order. An
+// odd last byte counts as a word with a zero byte behind it.
+intptr_t mirust_checksum(value buffer, uintptr_t offset, uintptr_t length);
 
 #endif  /* MIRUST_H */

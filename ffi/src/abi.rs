@@ -67,7 +67,7 @@ const _: () = assert!(size_of::<MirustPollStats>() == size_of::<PollStats>());
 /// # Safety
 ///
 /// `data` is valid for reads of `length` bytes, for `'a`.
-unsafe fn bytes<'a>(data: *const u8, length: usize) -> &'a [u8] {
+pub(crate) unsafe fn bytes<'a>(data: *const u8, length: usize) -> &'a [u8] {
     if length == 0 {
         return &[];
     }
@@ -93,7 +93,7 @@ unsafe fn fill(buffer: *mut u8, length: usize, source: &[u8]) {
 /// # Safety
 ///
 /// As [`fill`]; `T` has no padding.
-unsafe fn fill_struct<T>(buffer: *mut u8, length: usize, value: &T) -> isize {
+pub(crate) unsafe fn fill_struct<T>(buffer: *mut u8, length: usize, value: &T) -> isize {
     // SAFETY: `T` has no padding, so all of its bytes are initialised.
     let source = unsafe { slice::from_raw_parts((&raw const *value).cast::<u8>(), size_of::<T>()) };
     // SAFETY: the caller's promise.

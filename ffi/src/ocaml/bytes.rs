@@ -39,7 +39,7 @@ impl Span {
 ///
 /// `value` is a valid OCaml value.
 #[inline]
-unsafe fn locate(value: Raw) -> (*mut u8, usize) {
+pub(super) unsafe fn locate(value: Raw) -> (*mut u8, usize) {
     assert!(is_block(value), "not a buffer");
     // SAFETY: a block has a header with its tag.
     match unsafe { tag_val(value) } {

@@ -21,6 +21,7 @@ mod bytes;
 mod call;
 mod completion;
 pub mod export;
+pub(crate) mod net;
 mod runtime;
 mod start;
 

@@ -13,6 +13,7 @@ fn generate() -> String {
     let bindings = cbindgen::Builder::new()
         .with_config(config)
         .with_src(root().join("ffi/src/abi.rs"))
+        .with_src(root().join("ffi/src/net.rs"))
         .generate()
         .expect("a header");
     let mut text = Vec::new();
@@ -74,6 +75,10 @@ _Static_assert(offsetof(struct MirustMemStats, total) == 0, "offset");
 _Static_assert(offsetof(struct MirustMemStats, free) == 8, "offset");
 _Static_assert(offsetof(struct MirustMemStats, heap) == 16, "offset");
 _Static_assert(offsetof(struct MirustMemStats, mapped) == 24, "offset");
+_Static_assert(sizeof(struct MirustNetInfo) == 32, "size");
+_Static_assert(offsetof(struct MirustNetInfo, features) == 24, "offset");
+_Static_assert(sizeof(struct MirustNetStats) == 144, "size");
+_Static_assert(offsetof(struct MirustNetStats, links) == 136, "offset");
 _Static_assert(MIRUST_ABI_VERSION == 1, "a new version wants new assertions");
 
 int main(void) { return 0; }

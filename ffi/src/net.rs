@@ -1,0 +1,440 @@
+//! The C ABI of network devices. Part of `include/mirust.h`, like [`abi`](crate::abi).
+//!
+//! A device is a number that `mirust_net_open` gave out. Frames cross the boundary in batches: one
+//! call fills an array with the descriptions of all frames that have arrived. To send a frame takes
+//! one call.
+
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+use std::slice;
+
+use mirust_rt::net::pool::Lease;
+use mirust_rt::net::{
+    self, Device, Fragment, Info, Mac, Place, Received, RxChecksum, SendError, Slab, TxChecksum,
+    TxFrame, checksum,
+};
+
+use crate::abi::fill_struct;
+use crate::ocaml::net as values;
+use crate::ocaml::net::Value;
+
+/// In `features` of a MirustNetInfo: the device completes TCP and UDP checksums of frames sent.
+pub const MIRUST_NET_CHECKSUM: u64 = 1;
+/// In `features`: the device cuts large TCP segments over IPv4.
+pub const MIRUST_NET_TSO4: u64 = 2;
+/// In `features`: the device cuts large TCP segments over IPv6.
+pub const MIRUST_NET_TSO6: u64 = 4;
+
+/// In the result of `mirust_net_news`: there may be frames to receive.
+pub const MIRUST_NET_FRAMES: isize = 1;
+/// There is room again, after a frame or a reservation was turned away.
+pub const MIRUST_NET_ROOM: isize = 2;
+/// Payload has been sent: `mirust_net_completed` has its number.
+pub const MIRUST_NET_COMPLETED: isize = 4;
+/// The link has changed: `mirust_net_info` tells how.
+pub const MIRUST_NET_LINK: isize = 8;
+/// Many pages are lent: let go of views that nobody uses.
+pub const MIRUST_NET_PRESSURE: isize = 16;
+
+/// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM tells when there is.
+pub const MIRUST_NET_FULL: isize = -1;
+/// Result of `mirust_net_send`: the frame is empty, or longer than the device can send.
+pub const MIRUST_NET_INVALID_LENGTH: isize = -2;
+/// Result of `mirust_net_send`: the device is closed.
+pub const MIRUST_NET_DISCONNECTED: isize = -3;
+
+/// In the array of `mirust_net_receive`: where the first frame's description begins.
+pub const MIRUST_NET_FRAMES_HEADER: isize = 2;
+/// In the array of `mirust_net_receive`: the numbers that describe one frame.
+pub const MIRUST_NET_FRAME_FIELDS: isize = 4;
+
+/// The state of a device. All numbers are of 64 bits.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct MirustNetInfo {
+    /// 0: down, nothing can be sent; 1: up; 2: closed for good.
+    pub link: u64,
+    /// The address of this end, its first byte in bits 40 to 47. Zero before the first connection.
+    pub mac: u64,
+    /// Bytes of the largest frame without the Ethernet header.
+    pub mtu: u64,
+    /// MIRUST_NET_CHECKSUM and the like.
+    pub features: u64,
+}
+
+/// What a device has counted since it was opened. A large segment is one frame.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct MirustNetStats {
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Of the frames, large segments.
+    pub rx_gso: u64,
+    /// Bytes received that were copied.
+    pub rx_copied: u64,
+    /// Received frames that were lost.
+    pub rx_dropped: u64,
+    /// Frames sent.
+    pub tx_frames: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Of the frames, large segments.
+    pub tx_gso: u64,
+    /// Bytes of payload that were copied to be sent.
+    pub tx_copied: u64,
+    /// Frames that the other end did not send.
+    pub tx_dropped: u64,
+    /// Times a sender was turned away.
+    pub tx_full: u64,
+    /// Notifications sent: one hypercall each.
+    pub notifications: u64,
+    /// Notifications received.
+    pub events: u64,
+    /// System calls (Unix).
+    pub syscalls: u64,
+    /// Pages that the other end was granted access to.
+    pub grants: u64,
+    /// Times that such access was ended.
+    pub grant_ends: u64,
+    /// Things that the other end said and that cannot be true.
+    pub lies: u64,
+    /// Times that the link came up.
+    pub links: u64,
+}
+
+const _: () = assert!(size_of::<MirustNetStats>() == size_of::<net::Counters>());
+const _: () = assert!(net::Counters::NAMES.len() == 18);
+
+/// An open device, and what its calls keep between them.
+struct Port {
+    device: Rc<dyn Device>,
+    /// Frames that were described and not yet viewed, by their number.
+    lent: RefCell<Vec<Option<Lease>>>,
+    /// The payload of the frame at hand; kept for its allocation.
+    payload: RefCell<Vec<Fragment>>,
+}
+
+thread_local! {
+    static PORTS: RefCell<Vec<Rc<Port>>> = const { RefCell::new(Vec::new()) };
+}
+
+fn port(handle: isize) -> Rc<Port> {
+    PORTS.with_borrow(|ports| {
+        let port = usize::try_from(handle).ok().and_then(|handle| ports.get(handle));
+        Rc::clone(port.expect("a network device that was opened"))
+    })
+}
+
+#[cfg(feature = "xen")]
+fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, String> {
+    let id = name.parse().map_err(|_| format!("{name:?} is not the number of a vif"))?;
+    Ok(net::netfront::open(id, limits)?)
+}
+
+#[cfg(not(feature = "xen"))]
+fn open(name: &str, _: net::netfront::Limits) -> Result<Rc<dyn Device>, String> {
+    let (name, mac) = match name.split_once('@') {
+        None => (name, None),
+        Some((name, mac)) => {
+            let mac = Mac::parse(mac).ok_or_else(|| format!("{mac:?} is not an address"))?;
+            (name, Some(mac))
+        }
+    };
+    Ok(net::tap::open(name, mac).map_err(|error| error.to_string())?)
+}
+
+/// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), on Unix that
+/// of a TAP interface, perhaps with `@` and an address. `receive_pages` and `send_pages` limit the
+/// memory that the device takes on Xen; 0 leaves it to the device.
+///
+/// Returns the device's number, or -1; the log then says why. The link may come up later.
+///
+/// # Safety
+///
+/// `name` must be valid for reads of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_net_open(
+    name: *const u8,
+    length: usize,
+    receive_pages: isize,
+    send_pages: isize,
+) -> isize {
+    crate::init();
+    // SAFETY: the caller's promise.
+    let name = String::from_utf8_lossy(unsafe { crate::abi::bytes(name, length) });
+    let mut limits = net::netfront::Limits::default();
+    if let Some(pages) = usize::try_from(receive_pages).ok().filter(|pages| *pages > 0) {
+        limits.receive_pages = pages;
+    }
+    if let Some(pages) = usize::try_from(send_pages).ok().filter(|pages| *pages > 0) {
+        limits.send_pages = pages;
+    }
+    match open(&name, limits) {
+        Ok(device) => PORTS.with_borrow_mut(|ports| {
+            let (lent, payload) = Default::default();
+            ports.push(Rc::new(Port { device, lent, payload }));
+            ports.len() as isize - 1
+        }),
+        Err(error) => {
+            log::error!("network device {name}: {error}");
+            -1
+        }
+    }
+}
+
+/// Copies the device's state, a MirustNetInfo, to the buffer, as much of it as fits. Returns the
+/// struct's size in bytes.
+///
+/// # Safety
+///
+/// `buffer` must be valid for writes of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_net_info(handle: isize, buffer: *mut u8, length: usize) -> isize {
+    let Info { link, mac: Mac(mac), mtu, features } = port(handle).device.info();
+    let flag = |set, bit| if set { bit } else { 0 };
+    let info = MirustNetInfo {
+        link: match link {
+            net::Link::Down => 0,
+            net::Link::Up => 1,
+            net::Link::Closed => 2,
+        },
+        mac: mac.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet)),
+        mtu: mtu as u64,
+        features: flag(features.checksum, MIRUST_NET_CHECKSUM)
+            | flag(features.tso4, MIRUST_NET_TSO4)
+            | flag(features.tso6, MIRUST_NET_TSO6),
+    };
+    // SAFETY: the caller's promise; the struct is all u64.
+    unsafe { fill_struct(buffer, length, &info) }
+}
+
+/// Copies the device's counters, a MirustNetStats, to the buffer, as much of it as fits. Returns
+/// the struct's size in bytes.
+///
+/// # Safety
+///
+/// `buffer` must be valid for writes of `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_net_stats(handle: isize, buffer: *mut u8, length: usize) -> isize {
+    let counters = port(handle).device.counters();
+    // SAFETY: the caller's promise; the struct is all u64, the fields those of MirustNetStats.
+    unsafe { fill_struct(buffer, length, &counters) }
+}
+
+/// Returns what has happened since the last call: MIRUST_NET bits. When something happens,
+/// `mirust_poll` reports MIRUST_READY_FOREIGN.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_news(handle: isize) -> isize {
+    port(handle).device.news().bits() as isize
+}
+
+/// A bigarray of the memory that heads of frames are reserved from. It stays valid for ever.
+/// Allocates on the OCaml heap.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_heads(handle: isize) -> Value {
+    let (base, len) = port(handle).device.heads();
+    // SAFETY: valid for ever, as `heads` promises.
+    unsafe { values::external_bigarray(base, len) }
+}
+
+/// Reserves memory for the head of a frame, `length` bytes. Returns its offset in the bigarray of
+/// `mirust_net_heads`, or -1 if there is no room. The next call takes back what was not sent.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_reserve(handle: isize, length: usize) -> isize {
+    port(handle).device.reserve(length).map_or(-1, |head| head as isize)
+}
+
+/// Sends a frame: `head_length` bytes at `head`, which was reserved, and then `payload`, a
+/// `Cstruct.t list`. It goes out with `mirust_net_flush` at the latest.
+///
+/// `checksum_start` is 0, or the byte of the frame from which on a checksum is to be completed,
+/// whose field is `checksum_offset` bytes further on. `gso_size` is 0, or the payload bytes of each
+/// TCP segment that the frame is to be cut into.
+///
+/// Returns 0; or a positive number by which `mirust_net_completed` returns the payload, which until
+/// then MUST stay unchanged and referenced; or MIRUST_NET_FULL and the like.
+///
+/// # Safety
+///
+/// `payload` must be a value of that type.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_net_send(
+    handle: isize,
+    head: usize,
+    head_length: usize,
+    payload: Value,
+    checksum_start: usize,
+    checksum_offset: usize,
+    gso_size: usize,
+) -> isize {
+    let port = port(handle);
+    let mut fragments = port.payload.borrow_mut();
+    fragments.clear();
+    // SAFETY: the caller's promise.
+    unsafe { values::fragments(payload, &mut fragments) };
+    let checksum = (checksum_start > 0)
+        .then_some(TxChecksum { start: checksum_start, offset: checksum_offset });
+    let Ok(gso_size) = u16::try_from(gso_size) else { return MIRUST_NET_INVALID_LENGTH };
+    let frame = TxFrame { head, head_len: head_length, payload: &fragments, checksum, gso_size };
+    // SAFETY: bigarrays do not move, and the caller keeps these until their number comes back.
+    match unsafe { port.device.send(&frame) } {
+        Ok(None) => 0,
+        Ok(Some(number)) => number as isize + 1,
+        Err(SendError::Full) => MIRUST_NET_FULL,
+        Err(SendError::Length) => MIRUST_NET_INVALID_LENGTH,
+        Err(SendError::Closed) => MIRUST_NET_DISCONNECTED,
+    }
+}
+
+/// Returns a number from `mirust_net_send` whose payload is no longer needed, or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_completed(handle: isize) -> isize {
+    port(handle).device.completed().map_or(0, |number| number as isize + 1)
+}
+
+/// Sends what was handed over, and makes room for more frames to come. To be called once at the end
+/// of each turn. Returns 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_flush(handle: isize) -> isize {
+    port(handle).device.flush();
+    0
+}
+
+/// Describes frames that have arrived. `slab` is a bigarray of bytes that frames may be copied to,
+/// from `offset` (a multiple of 8) on; `frames` a bigarray of `int`.
+///
+/// `frames` gets: the offset of the slab's part that is still unused; 0 if these are all frames, 1
+/// if there may be more, 2 if the slab has no room for the next one; and from
+/// MIRUST_NET_FRAMES_HEADER on four numbers for each frame: where it is, its length in bytes, the
+/// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes
+/// of each packet that it stands for. A frame is at that offset in the slab, or, if the number is
+/// negative, to be had by `mirust_net_view` before the next call of this function.
+///
+/// Returns how many frames there are.
+///
+/// # Safety
+///
+/// Both must be bigarrays of these types. Nobody uses the slab from `offset` on.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_net_receive(
+    handle: isize,
+    slab: Value,
+    offset: usize,
+    frames: Value,
+) -> isize {
+    let port = port(handle);
+    // SAFETY: the caller's promise.
+    let (memory, numbers) = unsafe { (values::bytes_of(slab), values::numbers_of(frames)) };
+    let rest = memory.1.checked_sub(offset).expect("an offset in the slab");
+    // SAFETY: within the bigarray; nobody else uses this part, so that it may be borrowed as
+    // uninitialised.
+    let memory = unsafe {
+        let base = memory.0.add(offset).cast::<MaybeUninit<u8>>();
+        slice::from_raw_parts_mut(base.as_ptr(), rest)
+    };
+    let (header, fields) = (MIRUST_NET_FRAMES_HEADER as usize, MIRUST_NET_FRAME_FIELDS as usize);
+    // SAFETY: the bigarray has so many numbers, which are OCaml's untagged ones, and nobody else
+    // uses it during this call.
+    let numbers = unsafe { slice::from_raw_parts_mut(numbers.0.as_ptr(), numbers.1) };
+    let (head, descriptions) = numbers.split_at_mut(header);
+    let mut lent = port.lent.borrow_mut();
+    lent.clear();
+    let mut slab = Slab::new(memory);
+    let mut count = 0;
+    let max = descriptions.len() / fields;
+    let received = port.device.receive(max, &mut slab, &mut |frame| {
+        let at = match frame.place {
+            Place::Slab(at) => (offset + at) as isize,
+            Place::Lent(lease) => {
+                lent.push(Some(lease));
+                -(lent.len() as isize)
+            }
+        };
+        let checksum = match frame.checksum {
+            RxChecksum::Unknown => 0,
+            RxChecksum::Valid => 1,
+            RxChecksum::Blank => 2,
+        };
+        let description = [at, frame.len as isize, checksum, frame.gso_size as isize];
+        descriptions[count * fields..][..fields].copy_from_slice(&description);
+        count += 1;
+    });
+    head[0] = (offset + slab.used()) as isize;
+    head[1] = match received {
+        Received::All => 0,
+        Received::More => 1,
+        Received::SlabFull => 2,
+    };
+    count as isize
+}
+
+/// A bigarray of the `length` bytes of a frame that the last `mirust_net_receive` described with
+/// this (negative) place. The frame's memory goes back to the device when neither the bigarray nor
+/// a part of it is referenced any more. To be called once for each. Allocates on the OCaml heap.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) -> Value {
+    let lease = {
+        let port = port(handle);
+        let mut lent = port.lent.borrow_mut();
+        let at = usize::try_from(-1 - place).expect("a place that is negative");
+        lent.get_mut(at).and_then(Option::take).expect("a frame that was not viewed yet")
+    };
+    // SAFETY: the lease covers the frame's bytes.
+    unsafe { values::shared_bigarray(lease, length) }
+}
+
+/// Lets frames to the group `mac` (as in MirustNetInfo) through, or with `join` 0 no longer, where
+/// the device filters them. Returns 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_multicast(handle: isize, mac: isize, join: isize) -> isize {
+    let octets = (mac as u64).to_be_bytes();
+    let group = Mac([octets[2], octets[3], octets[4], octets[5], octets[6], octets[7]]);
+    port(handle).device.multicast(group, join != 0);
+    0
+}
+
+/// Closes the device. Returns 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_close(handle: isize) -> isize {
+    port(handle).device.close();
+    0
+}
+
+/// The one's complement sum (RFC 1071) of the 16-bit words of a bigarray of bytes, `length` bytes
+/// from `offset` on, folded to 16 bits and not complemented, with the words in network order. An
+/// odd last byte counts as a word with a zero byte behind it.
+///
+/// # Safety
+///
+/// `buffer` must be such a bigarray, and the bytes lie within it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_checksum(buffer: Value, offset: usize, length: usize) -> isize {
+    // SAFETY: the caller's promise.
+    let (base, size) = unsafe { values::bytes_of(buffer) };
+    assert!(offset <= size && length <= size - offset, "bytes outside of the buffer");
+    // SAFETY: within the bigarray, and nobody writes it during this call.
+    let bytes = unsafe { slice::from_raw_parts(base.as_ptr().add(offset), length) };
+    checksum::native_sum(bytes).swap_bytes() as isize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The struct in the header has the fields of the runtime's, in the same order.
+    #[test]
+    fn stats_are_the_counters() {
+        let text = include_str!("net.rs");
+        let (_, rest) = text.split_once("pub struct MirustNetStats {").unwrap();
+        let (body, _) = rest.split_once("\n}").unwrap();
+        let fields: Vec<&str> = body
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("pub "))
+            .filter_map(|line| line.strip_suffix(": u64,"))
+            .collect();
+        assert_eq!(fields, net::Counters::NAMES);
+    }
+}

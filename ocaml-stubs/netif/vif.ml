@@ -1,0 +1,301 @@
+open Lwt.Infix
+open Mirust_wire
+open Mirust_netif
+module Mirage_net = Mirust_mirage_types.Mirage_net
+
+let src = Logs.Src.create "mirust.vif" ~doc:"Network devices"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+(* The constants of mirust.h *)
+
+let news_frames = 1
+let news_room = 2
+let news_completed = 4
+let news_link = 8
+let news_pressure = 16
+let info_size = 32
+let feature_checksum = 1
+let feature_tso4 = 2
+let feature_tso6 = 4
+let frames_header = 2
+let frame_fields = 4
+let batch = 256
+let slab_size = 1 lsl 18
+let max_gso = 65535 - 14
+
+type limits = { receive_pages : int; send_pages : int }
+
+let default_limits = { receive_pages = 0; send_pages = 0 }
+
+type link = Down | Up | Closed
+
+type t = {
+  handle : int;
+  name : string;
+  heads : Cstruct.buffer;
+  frames : Abi.frames;
+  mutable slab : Cstruct.buffer;
+  mutable slab_used : int;
+  in_flight : Cstruct.t list array; (* payload that the device reads, by its number *)
+  mutable link : link;
+  mutable mac : Macaddr.t;
+  mutable mtu : int;
+  mutable features : Device.features;
+  mutable receiver : (Packet.t list -> unit) option;
+  mutable room : unit -> unit;
+  mutable gone : unit -> unit;
+  link_changes : unit Lwt_condition.t;
+  mutable again : bool; (* frames are left for the next turn *)
+  stats : Mirage_net.stats;
+}
+
+let devices : (Device.t * t) list ref = ref []
+let polled : t list ref = ref []
+
+(* The state of the link *)
+
+let macaddr n =
+  Macaddr.of_octets_exn (String.init 6 (fun i -> Char.chr ((n lsr (40 - (8 * i))) land 0xff)))
+
+let refresh t =
+  let b = Bytes.make info_size '\000' in
+  ignore (Abi.info t.handle b info_size : int);
+  let field i = Int64.to_int (Bytes.get_int64_ne b (8 * i)) in
+  t.link <- (match field 0 with 0 -> Down | 1 -> Up | _ -> Closed);
+  t.mac <- macaddr (field 1);
+  t.mtu <- field 2;
+  let has bit = field 3 land bit <> 0 in
+  t.features <-
+    {
+      checksum = has feature_checksum;
+      tso4 = has feature_tso4;
+      tso6 = has feature_tso6;
+      max_gso = (if has (feature_tso4 lor feature_tso6) then max_gso else 0);
+    }
+
+let link_changed t =
+  let before = t.link in
+  refresh t;
+  Lwt_condition.broadcast t.link_changes ();
+  if t.link = Closed && before <> Closed then t.gone ()
+
+(* Receiving *)
+
+let checksum_states = [| `Unknown; `Valid; `Blank |]
+
+let packet t i : Packet.t =
+  let at = frames_header + (frame_fields * i) in
+  let place = t.frames.{at} and len = t.frames.{at + 1} in
+  let data =
+    if place >= 0 then Cstruct.of_bigarray t.slab ~off:place ~len
+    else Cstruct.of_bigarray (Abi.view t.handle place len)
+  in
+  Mirage_net.Stats.rx t.stats (Int64.of_int len);
+  { data; checksum = checksum_states.(t.frames.{at + 2}); gso_size = t.frames.{at + 3} }
+
+let rec packets t i rest = if i < 0 then rest else packets t (i - 1) (packet t i :: rest)
+
+let new_slab t =
+  (* The old one lives on in the frames that lie in it. *)
+  t.slab <- Bigarray.(Array1.create char c_layout slab_size);
+  t.slab_used <- 0
+
+let rec receive t =
+  let count = Abi.receive t.handle t.slab t.slab_used t.frames in
+  t.slab_used <- t.frames.{0};
+  let state = t.frames.{1} in
+  (match t.receiver with
+  | Some receiver when count > 0 -> receiver (packets t (count - 1) [])
+  | Some _ | None -> ());
+  match state with
+  | 2 ->
+      new_slab t;
+      receive t
+  | 1 ->
+      (* Everybody else gets a turn first. *)
+      t.again <- true;
+      ignore (Lwt.pause () : unit Lwt.t)
+  | _ -> ()
+
+(* Sending *)
+
+let rec collect t =
+  let number = Abi.completed t.handle in
+  if number > 0 then (
+    t.in_flight.(number) <- [];
+    collect t)
+
+let reserve t n =
+  let off = Abi.reserve t.handle n in
+  if off < 0 then Cstruct.empty else Cstruct.of_bigarray t.heads ~off ~len:n
+
+let send t (f : Device.frame) : Device.outcome =
+  let result =
+    Abi.send t.handle f.head.off f.head.len f.payload f.checksum_start f.checksum_offset f.gso_size
+  in
+  if result >= 0 then (
+    if result > 0 then t.in_flight.(result) <- f.payload;
+    Mirage_net.Stats.tx t.stats (Int64.of_int (Device.frame_length f));
+    `Sent)
+  else match result with -1 -> `Full | -2 -> `Invalid_length | _ -> `Disconnected
+
+(* Turns *)
+
+let start_of_turn t =
+  let news = Abi.news t.handle in
+  (* Most frames die young: this is all it takes to give their pages back. *)
+  if news land news_pressure <> 0 then Gc.minor ();
+  if news land news_link <> 0 then link_changed t;
+  if news land news_completed <> 0 then collect t;
+  if news land news_frames <> 0 || t.again then (
+    t.again <- false;
+    receive t);
+  if news land news_room <> 0 then t.room ()
+
+let end_of_turn t = if t.link = Up then ignore (Abi.flush t.handle : int)
+
+let () =
+  Mirust.Main.at_enter_iter (fun () -> List.iter start_of_turn !polled);
+  Mirust.Main.at_leave_iter (fun () -> List.iter end_of_turn !polled)
+
+(* Devices *)
+
+let disconnect t =
+  if t.link <> Closed then (
+    ignore (Abi.close t.handle : int);
+    link_changed t)
+
+let device t =
+  let device =
+    {
+      Device.name = t.name;
+      mac = t.mac;
+      mtu = (fun () -> t.mtu);
+      features = (fun () -> t.features);
+      reserve = reserve t;
+      send = send t;
+      flush = (fun () -> end_of_turn t);
+      on_receive = (fun f -> t.receiver <- Some f);
+      on_room = (fun f -> t.room <- f);
+      on_disconnect = (fun f -> t.gone <- f);
+      disconnect = (fun () -> disconnect t);
+      stats = t.stats;
+    }
+  in
+  devices := (device, t) :: !devices;
+  device
+
+let rec wait_until_up t =
+  match t.link with
+  | Up -> Lwt.return_ok (device t)
+  | Closed -> Lwt.return_error (`Msg (t.name ^ ": closed"))
+  | Down -> Lwt_condition.wait t.link_changes >>= fun () -> wait_until_up t
+
+let connect ?(limits = default_limits) ?timeout name =
+  let handle = Abi.open_ name (String.length name) limits.receive_pages limits.send_pages in
+  if handle < 0 then Lwt.return_error (`Msg (name ^ ": cannot open the network device"))
+  else
+    let t =
+      {
+        handle;
+        name;
+        heads = Abi.heads handle;
+        frames = Bigarray.(Array1.create int c_layout (frames_header + (frame_fields * batch)));
+        slab = Bigarray.(Array1.create char c_layout slab_size);
+        slab_used = 0;
+        in_flight = Array.make 257 [];
+        link = Down;
+        mac = Macaddr.broadcast;
+        mtu = 0;
+        features = Device.no_features;
+        receiver = None;
+        room = ignore;
+        gone = ignore;
+        link_changes = Lwt_condition.create ();
+        again = false;
+        stats = Mirage_net.Stats.create ();
+      }
+    in
+    refresh t;
+    polled := t :: !polled;
+    let up = wait_until_up t in
+    match timeout with
+    | None -> up
+    | Some ns ->
+        let late = Mirust.Time.ns ns >|= fun () -> Error (`Msg (name ^ ": the link is down")) in
+        Lwt.pick [ up; late ] >|= fun result ->
+        if Result.is_error result then disconnect t;
+        result
+
+(* Statistics *)
+
+type stats = {
+  rx_frames : int;
+  rx_bytes : int;
+  rx_gso : int;
+  rx_copied : int;
+  rx_dropped : int;
+  tx_frames : int;
+  tx_bytes : int;
+  tx_gso : int;
+  tx_copied : int;
+  tx_dropped : int;
+  tx_full : int;
+  notifications : int;
+  events : int;
+  syscalls : int;
+  grants : int;
+  grant_ends : int;
+  lies : int;
+  links : int;
+}
+
+let find device = List.assq_opt device !devices
+
+let stats device =
+  Option.map
+    (fun t ->
+      let b = Bytes.make (8 * 18) '\000' in
+      ignore (Abi.stats t.handle b (Bytes.length b) : int);
+      let field i = Int64.to_int (Bytes.get_int64_ne b (8 * i)) in
+      {
+        rx_frames = field 0;
+        rx_bytes = field 1;
+        rx_gso = field 2;
+        rx_copied = field 3;
+        rx_dropped = field 4;
+        tx_frames = field 5;
+        tx_bytes = field 6;
+        tx_gso = field 7;
+        tx_copied = field 8;
+        tx_dropped = field 9;
+        tx_full = field 10;
+        notifications = field 11;
+        events = field 12;
+        syscalls = field 13;
+        grants = field 14;
+        grant_ends = field 15;
+        lies = field 16;
+        links = field 17;
+      })
+    (find device)
+
+let pp_stats ppf s =
+  Fmt.pf ppf
+    "rx %d frames (%d large) %d bytes (%d copied) %d dropped; tx %d frames (%d large) %d bytes (%d \
+     copied) %d dropped, %d times full; %d notifications, %d events, %d syscalls, %d grants, %d \
+     ended, %d lies, %d links"
+    s.rx_frames s.rx_gso s.rx_bytes s.rx_copied s.rx_dropped s.tx_frames s.tx_gso s.tx_bytes
+    s.tx_copied s.tx_dropped s.tx_full s.notifications s.events s.syscalls s.grants s.grant_ends
+    s.lies s.links
+
+(* Multicast *)
+
+let multicast device group join =
+  let mac = String.fold_left (fun n c -> (n lsl 8) lor Char.code c) 0 (Macaddr.to_octets group) in
+  Option.iter (fun t -> ignore (Abi.multicast t.handle mac join : int)) (find device)
+
+let join device group = multicast device group 1
+let leave device group = multicast device group 0
+let checksum (b : Cstruct.t) = Abi.checksum b.buffer b.off b.len
