@@ -42,6 +42,7 @@ start_dom0() {
         options+=" rig.shell"
         serial=stdio
     fi
+    : >"$share/dom0.log"
     qemu-system-x86_64 -accel tcg,thread=multi -smp 1 -cpu qemu64,+svm,+npt,+rdrand \
         -m "${rig_memory:-1024}" -display none -nodefaults -no-reboot -monitor none \
         -serial "$serial" \
@@ -65,13 +66,24 @@ job_runs() {
     [ ! -e "$share/status" ] && kill -0 "$qemu" 2>/dev/null && [ "$SECONDS" -lt "${deadline:-$((SECONDS + 1))}" ]
 }
 
+# Waits for dom0, which takes about 10 s; a machine that is busy with much else may be 20 times slower.
+wait_for_dom0() {
+    local limit=$((SECONDS + 200))
+    until grep -q 'rig: dom0 is up' "$share/dom0.log" 2>/dev/null || ! job_runs || [ "$SECONDS" -ge "$limit" ]; do
+        sleep 0.2
+    done
+    if job_runs && [ "$SECONDS" -ge "$limit" ]; then
+        warn "dom0 did not come up in 200 s"
+        stop_dom0
+    fi
+}
+
 # Prints a file as it grows, until the job ends.
 follow() { # FILE
     until [ -e "$1" ]; do
-        job_runs || break
+        job_runs || return 0
         sleep 0.1
     done
-    [ -e "$1" ] || return 0
     exec 7<"$1"
     while job_runs; do
         cat <&7
@@ -87,7 +99,8 @@ job_status() {
         cat "$share/status"
     else
         warn "dom0 ended before its job did; the last it printed:"
-        tail -n 15 "$share/dom0.log" "$share/qemu.log" >&2
+        cat "$share/qemu.log" >&2
+        tail -n 15 "$share/dom0.log" >&2
         echo 125
     fi
 }

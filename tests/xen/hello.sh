@@ -26,3 +26,9 @@ assert_shutdown rust poweroff
 assert_console rust 'Hello from Rust on xen'
 assert_console rust 'tick 3'
 destroy rust
+
+# The least memory that is promised. xl's default pool of page tables is too small for so small a guest.
+create small hello 'memory=16' 'shadow_memory=8'
+assert_shutdown small poweroff
+assert_console small 'rust:  tick 3'
+destroy small
