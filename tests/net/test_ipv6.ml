@@ -236,6 +236,33 @@ let answers_and_joins =
              | _ -> false)
            router.seen))
 
+let listener_queries_are_answered =
+  with_router (fun router _ ->
+      let group = Mirust_net_engine.Ndp_engine.solicited_node (link_local 1) in
+      let seen = ref 0 in
+      router.device.on_receive
+        (List.iter (fun (p : W.Packet.t) ->
+             let b = W.Ethernet.payload p.data in
+             (* Hop-by-hop options with a router alert, then a version 2 report with one record. *)
+             if Cstruct.to_hex_string (Cstruct.sub b 40 10) = "3a000502000001008f00" then (
+               check_int "hop limit" 1 (W.Field.u8 b 7);
+               check_bool "group" true (Ipaddr.V6.compare (W.Field.v6 b 60) group = 0);
+               incr seen)));
+      let query ?(hop_limit = 1) group =
+        Station.send router ~hop_limit ~src:(link_local 9) ~dst:(v6 "ff02::1")
+          (Listener_query { group })
+      in
+      query Ipaddr.V6.unspecified;
+      query Ipaddr.V6.unspecified;
+      Env.sleep (Env.sec 2) >>= fun () ->
+      check_int "once a second" 1 !seen;
+      query group;
+      Env.sleep (Env.sec 2) >>= fun () ->
+      check_int "for the group" 2 !seen;
+      query (v6 "ff02::99");
+      query ~hop_limit:2 group;
+      Env.sleep (Env.sec 2) >|= fun () -> check_int "not for others, nor from afar" 2 !seen)
+
 let unreachable_router_is_replaced () =
   let network = Network.create () in
   let station = Station.create network 9 in
@@ -400,6 +427,7 @@ let () =
           case "a_flood_of_advertisements_is_bounded" (run a_flood_of_advertisements_is_bounded);
           case "redirects_are_ignored" (run redirects_are_ignored);
           case "answers_solicitations" (run answers_and_joins);
+          case "listener_queries_are_answered" (run listener_queries_are_answered);
           case "unreachable_router_is_replaced" (run unreachable_router_is_replaced);
         ] );
       ( "packets",

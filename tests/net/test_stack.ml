@@ -56,9 +56,9 @@ end
 
 module Ready = Echo (Mirust_stack.Stack.V4V6)
 
-let stack ?(features = Device.no_features) ?pcap network n =
+let stack ?(features = Device.no_features) ?ring ?pcap network n =
   let open Mirust_stack in
-  let device = Network.attach ~features network (mac n) in
+  let device = Network.attach ~features ?ring network (mac n) in
   let device = match pcap with None -> device | Some p -> Pcap.tap p device in
   Stack.connect { Stack.default with ipv4 = `Static { cidr = cidr n; gateway = None } } device
 
@@ -66,10 +66,10 @@ let run f () =
   let mock = Mock.install () in
   Mock.run mock (f ())
 
-let echo ?features ?(conditions = Network.perfect) ?immediate ~size () =
+let echo ?features ?ring ?(conditions = Network.perfect) ?immediate ~size () =
   let network = Network.create ~conditions ?immediate () in
-  stack ?features network 1 >>= fun a ->
-  stack network 2 >>= fun b ->
+  stack ?features ?ring network 1 >>= fun a ->
+  stack ?ring network 2 >>= fun b ->
   Ready.start b;
   let data = pattern size in
   Ready.client a (ip 2) data >|= fun r -> check_bool "echo" true (r = Ok data)
@@ -229,6 +229,8 @@ let () =
                   ~conditions:
                     { Network.perfect with rate = 10_000_000; queue = 100_000; delay = Env.ms 10 }
                   ~size:300_000));
+          case "echo_through_a_tiny_ring"
+            (run (echo ~ring:2 ~conditions:{ Network.perfect with delay = Env.ms 1 } ~size:300_000));
           case "echo_v6" (run (echo_v6 ~features:Device.no_features));
           case "echo_v6_with_offloads" (run (echo_v6 ~features:offloads));
           case "to_itself" (run to_itself);

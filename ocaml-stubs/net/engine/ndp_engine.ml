@@ -55,6 +55,7 @@ type 'packet t = {
   mutable solicitations : int; (* router solicitations still to send *)
   mutable solicit_at : int;
   mutable redirects : int;
+  mutable reported : int; (* when a listener query was answered last *)
   neighbours : (Ipaddr.V6.t, 'packet) Neighbour.t;
 }
 
@@ -72,6 +73,7 @@ let create (config : config) mac =
     solicitations = 0;
     solicit_at = forever;
     redirects = 0;
+    reported = min_int;
     neighbours = Neighbour.create config.neighbours;
   }
 
@@ -409,10 +411,21 @@ let router_advertised t ~now ~src (r : Icmpv6.router_advertisement) =
   let learnt = heard t ~now src r.options.source_link in
   learnt @ List.concat_map (prefix_advertised t ~now) r.options.prefixes
 
+(* Switches that watch listener reports forget a group that is not reported again when they ask. The
+   answer comes at once rather than after a random time: a host like this has two or three groups. *)
+let queried t ~now ~src group =
+  if (not (is_link_local src)) || t.reported > now - second then []
+  else (
+    t.reported <- now;
+    let groups = List.map (fun a -> solicited_node (address a)) t.addresses in
+    let wanted g = same group unspecified || same group g in
+    List.map (report t ~join:true) (List.filter wanted (List.sort_uniq Ipaddr.V6.compare groups)))
+
 let input t ~now ~src ~dst ~hop_limit (message : Icmpv6.t) =
-  if hop_limit <> 255 then []
+  if hop_limit <> if Icmpv6.is_ndp message then 255 else 1 then []
   else
     match message with
+    | Listener_query { group } -> queried t ~now ~src group
     | Neighbour_solicitation { target; options } ->
         (* A solicitation from nowhere is duplicate detection, and goes to the target's group. *)
         if same src unspecified && not (same dst (solicited_node target)) then []

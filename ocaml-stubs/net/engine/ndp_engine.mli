@@ -78,8 +78,8 @@ val send : 'packet t -> now:int -> Ipaddr.V6.t -> 'packet -> 'packet action list
 
 (** {1 Input and time} *)
 
-(** Neighbour discovery messages; others do nothing, and so do those that did not come from the
-    link. *)
+(** Neighbour discovery messages and listener queries; others do nothing, and so do those that did
+    not come from the link. *)
 val input :
   'packet t ->
   now:int ->

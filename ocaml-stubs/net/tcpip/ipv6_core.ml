@@ -512,7 +512,9 @@ let report_problem t (problem : Ip_ext.problem) quoted =
 let icmp t ~src ~dst ~hop_limit data =
   match W.Icmpv6.parse ~src ~dst data with
   | Error e -> Log.debug (fun m -> m "from %a: dropped: %a" Ipaddr.V6.pp src W.Icmpv6.pp_error e)
-  | Ok m when W.Icmpv6.is_ndp m ->
+  | Ok
+      (( Router_solicitation _ | Router_advertisement _ | Neighbour_solicitation _
+       | Neighbour_advertisement _ | Redirect _ | Listener_query _ ) as m) ->
       let before = Ndp_engine.generation t.ndp in
       perform_all t (Ndp_engine.input t.ndp ~now:(Env.now ()) ~src ~dst ~hop_limit m);
       if Ndp_engine.generation t.ndp <> before then Lwt_condition.broadcast t.changed ()
@@ -538,10 +540,7 @@ let icmp t ~src ~dst ~hop_limit data =
         | Port -> `Port
       in
       report_problem t (Unreachable reason) quoted
-  | Ok
-      ( Parameter_problem _ | Router_solicitation _ | Router_advertisement _
-      | Neighbour_solicitation _ | Neighbour_advertisement _ | Redirect _ | Listener_report _ ) ->
-      ()
+  | Ok (Parameter_problem _ | Listener_report _) -> ()
 
 let ping t ?(timeout = Env.sec 1) ?(payload = Cstruct.empty) dst =
   match find_source t dst with

@@ -48,6 +48,7 @@ type t =
       options : options;
     }
   | Redirect of { target : Ipaddr.V6.t; destination : Ipaddr.V6.t; options : options }
+  | Listener_query of { group : Ipaddr.V6.t }
   | Listener_report of { join : bool; group : Ipaddr.V6.t }
 
 type error =
@@ -83,6 +84,7 @@ let pp ppf = function
       Fmt.pf ppf "neighbour advertisement of %a" Ipaddr.V6.pp target
   | Redirect { target; destination; _ } ->
       Fmt.pf ppf "redirect of %a to %a" Ipaddr.V6.pp destination Ipaddr.V6.pp target
+  | Listener_query { group } -> Fmt.pf ppf "query for %a" Ipaddr.V6.pp group
   | Listener_report { join; group } ->
       Fmt.pf ppf "%s %a" (if join then "join" else "leave") Ipaddr.V6.pp group
 
@@ -91,7 +93,7 @@ let is_ndp = function
   | Neighbour_advertisement _ | Redirect _ ->
       true
   | Unreachable _ | Packet_too_big _ | Time_exceeded _ | Parameter_problem _ | Echo_request _
-  | Echo_reply _ | Listener_report _ ->
+  | Echo_reply _ | Listener_query _ | Listener_report _ ->
       false
 
 let first old now = match old with None -> Some now | Some _ -> old
@@ -163,6 +165,9 @@ let read b =
   | 4, code -> Ok (Parameter_problem { code; pointer = Field.u32 b 4; quoted })
   | 128, 0 -> Ok (Echo_request { id = Field.u16 b 4; seq = Field.u16 b 6; data = quoted })
   | 129, 0 -> Ok (Echo_reply { id = Field.u16 b 4; seq = Field.u16 b 6; data = quoted })
+  | 130, _ ->
+      if Cstruct.length b < 24 then Error Truncated
+      else Ok (Listener_query { group = Field.v6 b 8 })
   | 133, _ -> ndp b ~min:8 (fun options -> Ok (Router_solicitation options))
   | 134, _ ->
       ndp b ~min:16 (fun options ->
@@ -228,6 +233,7 @@ let length = function
   | Neighbour_solicitation { options; _ } | Neighbour_advertisement { options; _ } ->
       24 + options_length options
   | Redirect { options; _ } -> 40 + options_length options
+  | Listener_query _ -> 24
   | Listener_report _ -> 28
 
 let emit_options o b =
@@ -331,6 +337,10 @@ let emit ~src ~dst t b =
       Field.set_v6 b 8 target;
       Field.set_v6 b 24 destination;
       options 40 o
+  | Listener_query { group } ->
+      (* As MLDv1 has it, with ten seconds to answer. *)
+      header 130 0 (10_000 lsl 16);
+      Field.set_v6 b 8 group
   | Listener_report { join; group } ->
       header 143 0 1;
       Field.set_u8 b 8 (if join then 4 else 3);

@@ -55,6 +55,8 @@ type t =
       options : options;
     }
   | Redirect of { target : Ipaddr.V6.t; destination : Ipaddr.V6.t; options : options }
+  | Listener_query of { group : Ipaddr.V6.t }
+      (** MLDv1 or v2; the unspecified address asks for all groups *)
   | Listener_report of { join : bool; group : Ipaddr.V6.t }
       (** MLDv2 with one record: join (exclude nothing) or leave (include nothing) *)
 
