@@ -31,6 +31,7 @@ test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/boot/run
 	@$(ENV) tests/boot/libc/run
+	@$(ENV) tests/apps/run --image
 
 .PHONY: xen unix
 xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
