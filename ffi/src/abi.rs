@@ -155,11 +155,7 @@ pub extern "C" fn mirust_time_wall_ns() -> i64 {
 /// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_poll(deadline_ns: u64) -> isize {
-    let poll = || domain::poll(Instant::from_nanos(deadline_ns)).bits() as isize;
-    #[cfg(feature = "ocaml")]
-    return crate::ocaml::lend_to_poll(poll);
-    #[cfg(not(feature = "ocaml"))]
-    poll()
+    domain::poll(Instant::from_nanos(deadline_ns)).bits() as isize
 }
 
 /// Copies the poll's counters, a MirustPollStats, to the buffer, as much of it as fits. Returns the

@@ -32,10 +32,10 @@ pub use call::{Closure, Exception, Pass};
 pub use completion::Completion;
 pub use export::{Argument, Return, Rooted};
 pub use ocaml_interop::{
-    BoxRoot, DynBox, FromOCaml, OCaml, OCamlBytes, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64,
-    OCamlList, OCamlRef, OCamlRuntime, ToOCaml,
+    BoxRoot, FromOCaml, OCaml, OCamlBytes, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64, OCamlList,
+    OCamlRef, OCamlRuntime, ToOCaml,
 };
 pub use runtime::{Unavailable, is_started, with_runtime};
 pub use start::{StartError, start};
 
-pub(crate) use start::{init, lend_to_poll, run_toplevel, shutdown, step};
+pub(crate) use start::{init, run_toplevel, shutdown, step};

@@ -50,34 +50,41 @@ impl std::fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// Puts the state back when dropped.
-pub(super) struct Restore(u8);
+/// Rust code that OCaml called runs, or code inside [`with_runtime`]: the state is `TAKEN` until this
+/// is dropped, and `FREE` then, which it was before.
+///
+/// That it is not merely put back matters when OCaml raises through Rust frames, as it does when an
+/// allocation on its heap fails: nothing is dropped then, and the next call sets the state right.
+pub(super) struct Taken(());
 
-impl Drop for Restore {
+#[inline]
+pub(super) fn take() -> Taken {
+    STATE.store(TAKEN, Ordering::Relaxed);
+    Taken(())
+}
+
+impl Drop for Taken {
     #[inline]
     fn drop(&mut self) {
-        STATE.store(self.0, Ordering::Relaxed);
+        STATE.store(FREE, Ordering::Relaxed);
     }
 }
 
-/// A load and a store: nobody else writes.
+/// OCaml code runs that Rust called, which had taken the runtime and lends it out until this is
+/// dropped.
+pub(super) struct Lent(());
+
 #[inline]
-fn change(to: u8) -> Restore {
-    let before = STATE.load(Ordering::Relaxed);
-    STATE.store(to, Ordering::Relaxed);
-    Restore(before)
+pub(super) fn lend() -> Lent {
+    STATE.store(FREE, Ordering::Relaxed);
+    Lent(())
 }
 
-/// OCaml code is about to run, or has begun to.
-#[inline]
-pub(super) fn lend() -> Restore {
-    change(FREE)
-}
-
-/// Rust code that OCaml called is about to run.
-#[inline]
-pub(super) fn take() -> Restore {
-    change(TAKEN)
+impl Drop for Lent {
+    #[inline]
+    fn drop(&mut self) {
+        STATE.store(TAKEN, Ordering::Relaxed);
+    }
 }
 
 /// OCaml runs in this thread from now on.

@@ -71,19 +71,9 @@ pub(crate) fn init() {
 /// Ends OCaml: its `at_exit` functions run.
 pub(crate) fn shutdown() {
     if STARTED.load(Ordering::Relaxed) {
-        let _lent = runtime::is_started().then(runtime::lend);
         // SAFETY: OCaml was started in this thread and none of its code is on the stack.
         unsafe { ocaml_sys::caml_shutdown() }
     }
-}
-
-/// Runs `poll`, which OCaml called: the tasks in it may use the runtime.
-pub(crate) fn lend_to_poll<R>(poll: impl FnOnce() -> R) -> R {
-    if !runtime::is_started() {
-        return poll();
-    }
-    let _lent = runtime::lend();
-    poll()
 }
 
 /// One turn of OCaml's loop, told why the poll returned. Gives the time of the next one.
