@@ -12,6 +12,9 @@ fail() {
     exit 1
 }
 
+# A figure worth showing; the report has it below the test's line.
+note() { echo "NOTE: $*"; }
+
 # create NAME IMAGE [KEY=VALUE...]: a PVH guest that stays visible when it dies. The values are
 # xl.cfg's, with their quotes: 'memory=64' 'cmdline="a b"'.
 create() {

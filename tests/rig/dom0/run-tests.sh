@@ -21,6 +21,7 @@ run_test() { # NAME
         124 | 137 | 143) report_failure "$1" "took longer than $limit s" ;;
         *) report_failure "$1" "$(sed -n 's/^FAIL: //p' "$log/output" | tail -n 1)" ;;
     esac
+    sed -n 's/^NOTE: /    /p' "$log/output"
     clean_up
     mv "$consoles"/guest-*.log "$log/" 2>/dev/null
 }
