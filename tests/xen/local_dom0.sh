@@ -2,7 +2,6 @@
 # images: rig-poweroff rig-crash
 
 printf 'name = "local"\ntype = "pvh"\nmemory = 32\n' >/tmp/local.cfg
-# shellcheck disable=SC2154 # images is of guest.sh
 run_locally() { bash /share/rig/xen-run --cfg /tmp/local.cfg "$images/$1.elf" >/tmp/printed; }
 
 run_locally rig-poweroff || fail "a clean poweroff gives status $?"
