@@ -18,7 +18,7 @@
 (** The program's name and the parameters. *)
 val argv : unit -> string array
 
-(** The command line as the loader gave it, not split. Empty on Unix. *)
+(** The command line as the loader gave it, not split; on Unix, the arguments joined and quoted. *)
 val cmdline : unit -> string
 
 (** [register term] declares parameters, usually at the toplevel of a module; the function it

@@ -9,4 +9,5 @@ let () =
       ("completion", Test_completion.tests);
       ("loop", Test_loop.tests);
       ("bootvar", Test_bootvar.tests);
+      ("signatures", Test_signatures.tests);
     ]
