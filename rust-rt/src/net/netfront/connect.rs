@@ -314,8 +314,8 @@ impl Task {
         let mtu = mtu.unwrap_or(1500).clamp(68, most);
         self.device.up(mac, mtu, offload.features());
         log::info!(
-            "vif {}: up, {mac}, MTU {mtu}{}{}",
-            self.front,
+            "{}: link up, {mac}, MTU {mtu}{}{}",
+            self.device.inner.borrow().shared.name,
             if offload.tso4 { ", TSO4" } else { "" },
             if offload.tso6 { ", TSO6" } else { "" },
         );

@@ -416,6 +416,7 @@ impl Inner {
         }
         self.shared.heads.release();
         if self.info.link == Link::Up {
+            log::info!("{}: link down", self.shared.name);
             self.info.link = Link::Down;
             self.news |= News::LINK;
         }

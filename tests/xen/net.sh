@@ -1,0 +1,39 @@
+# A vif on a bridge with dom0: ping, transfers both ways, statistics; then the vif is unplugged and
+# plugged in again, and everything works as before.
+# images: net
+# limit: 150
+
+ip=10.0.2.20
+
+create net net memory=64 'vif=["mac=00:16:3e:00:00:20,script=vif-rig,bridge=xenbr0"]' \
+    "cmdline=\"--ipv4=$ip/24\""
+wait_console net 'link up: 00:16:3e:00:00:20, MTU 1500' 10
+wait_console net '^ready' 10
+
+get() { timeout "${2:-20}" /bin/curl -s -S "http://$ip/$1"; }
+
+services() {
+    within 10 /bin/ping -c 1 -W 1 $ip >/dev/null || fail "no answer to ping"
+    /bin/ping -c 5 -i 0.2 $ip || fail "pings are lost"
+    get '' | grep -q 'It works' || fail 'no page'
+    size=$(get 1000000 40 | wc -c)
+    assert_equal 1000000 "$size" 'bytes of a large page'
+}
+
+services
+start=$(now)
+size=$(get 8000000 60 | wc -c)
+assert_equal 8000000 "$size" 'bytes of a larger page'
+echo "out: 8 MB in $(($(now) - start)) hundredths of a second"
+get stats
+
+xl network-detach net 0 || fail "network-detach"
+# No ping here: QEMU's network would answer in the guest's place.
+wait_console net 'vif0: link down' 10
+xl network-attach net mac=00:16:3e:00:00:20 script=vif-rig bridge=xenbr0 || fail "network-attach"
+services
+get stats
+
+xl shutdown net
+assert_shutdown net poweroff
+console net | tail -5
