@@ -744,3 +744,4 @@ let info (c : connection) =
   }
 
 let tcb c = c
+let env t = t.env

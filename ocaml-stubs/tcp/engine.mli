@@ -196,5 +196,12 @@ type info = {
 
 val info : connection -> info
 
-(** The whole state, for tests. *)
+(** {1 For tests} *)
+
+(** Every connection, in no order. *)
+val iter : t -> (connection -> unit) -> unit
+
+(** The whole state. *)
 val tcb : connection -> Tcb.t
+
+val env : t -> Tcb.env

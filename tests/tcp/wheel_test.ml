@@ -70,12 +70,30 @@ let added_a_turn_later () =
   Wheel.advance wheel ~now:(33 * tick) f;
   Alcotest.(check int) "fired" 2 !fired
 
+(* Each distance once: at a full turn of a level the timer comes to lie in the slot that fires. *)
+let added_at_every_distance () =
+  for ticks = 1 to 3000 do
+    let wheel = Wheel.create ~now:0 in
+    let fired = ref 0 in
+    let timer = Wheel.timer () in
+    let f () =
+      incr fired;
+      if !fired > 10 then Alcotest.failf "%d ticks: fires for ever" ticks;
+      Wheel.add wheel timer ((5 + (!fired * ticks)) * tick)
+    in
+    Wheel.add wheel timer (5 * tick);
+    Wheel.advance wheel ~now:((5 + (2 * ticks)) * tick) f;
+    Alcotest.(check int) (Printf.sprintf "fired, %d ticks apart" ticks) 3 !fired
+  done
+
 let () =
   Alcotest.run "wheel"
     [
       ( "wheel",
         Alcotest.test_case "timer added while firing waits a tick" `Quick added_while_firing
         :: Alcotest.test_case "timer added a turn later waits for it" `Quick added_a_turn_later
+
+        :: Alcotest.test_case "timer added at every distance" `Quick added_at_every_distance
         :: List.init 20 (fun seed ->
                Alcotest.test_case
                  (Printf.sprintf "model, seed %d" seed)

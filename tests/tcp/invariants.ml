@@ -1,0 +1,88 @@
+(* What must be true of an engine between two calls. *)
+
+open Mirust_tcp
+open Tcb
+
+let failf fmt = Printf.ksprintf failwith fmt
+
+let flight c =
+  let f = c.flight in
+  let network = ref 0 and sacked = ref 0 and lost = ref 0 in
+  let next = ref c.snd_una in
+  for i = 0 to Flight.count f - 1 do
+    let p = Flight.get f i in
+    if p.seq <> !next then failf "flight: piece %d at %d instead of %d" i p.seq !next;
+    if Cstruct.lenv p.payload <> p.len then failf "flight: payload of piece %d" i;
+    if Flight.seq_length p = 0 then failf "flight: empty piece %d" i;
+    let total = if p.sacked then sacked else if p.lost then lost else network in
+    total := !total + Flight.seq_length p;
+    next := Flight.seq_end p
+  done;
+  if !next <> c.snd_nxt then failf "flight ends at %d instead of %d" !next c.snd_nxt;
+  if (!network, !sacked, !lost) <> (Flight.in_network f, Flight.sacked f, Flight.lost f) then
+    failf "flight: totals %d %d %d" (Flight.in_network f) (Flight.sacked f) (Flight.lost f)
+
+let ahead c =
+  let rec go next = function
+    | [] -> ()
+    | (left, right) :: rest ->
+        if Seq.leq left next then failf "reassembly: range at %d not behind %d" left next;
+        if Seq.geq left right then failf "reassembly: empty range";
+        go right rest
+  in
+  go c.rcv_nxt (Reassembly.ranges c.ahead);
+  let sum = List.fold_left (fun n (l, r) -> n + Seq.diff r l) 0 (Reassembly.ranges c.ahead) in
+  if sum <> Reassembly.octets c.ahead then failf "reassembly: %d of %d" sum (Reassembly.octets c.ahead)
+
+let timers c =
+  (match c.timer with
+  | Some t when earliest c < max_int ->
+      if not (Wheel.pending t) then failf "a deadline, but no timer";
+      if Wheel.due t > earliest c then failf "the timer is late"
+  | Some _ | None -> ());
+  if (not (Flight.is_empty c.flight)) && c.rexmit_at = max_int then
+    failf "in flight without a timer";
+  if (not (Flight.is_empty c.flight)) && c.rexmit = Idle then failf "in flight, and idle"
+
+(* Only at the end of a turn: what could be sent has been. *)
+let not_stuck env c =
+  match c.state with
+  | Established | Close_wait | Fin_wait_1 | Closing | Last_ack ->
+      if
+        Sendq.octets c.unsent > 0 && Flight.is_empty c.flight && c.persist_at = max_int
+        && (not c.blocked) && env.can_send ()
+      then failf "unsent, and nothing will send it";
+      if c.closing && (not c.fin_sent) && Sendq.octets c.unsent = 0 && Flight.lost c.flight = 0 then
+        failf "the FIN was not sent"
+  | Syn_sent | Syn_received | Fin_wait_2 | Time_wait | Closed -> ()
+
+let held c =
+  Flight.octets c.flight + Sendq.octets c.unsent + received_cost c + ahead_cost c
+
+let connection env c =
+  if c.state <> Closed then (
+    flight c;
+    ahead c;
+    timers c;
+    if Seq.lt c.rcv_adv c.rcv_nxt && c.state <> Syn_sent then failf "the window ends before rcv_nxt";
+    if Cc.cwnd c.cc <= 0 then failf "cwnd %d" (Cc.cwnd c.cc);
+    let queued = Queue.fold (fun n v -> n + Cstruct.length v) 0 c.received in
+    if queued <> c.received_octets then failf "received %d of %d" queued c.received_octets);
+  if held c < 0 then failf "holds less than nothing";
+  ignore env
+
+(* [edges] remembers the right edge of each connection's window. *)
+let engine engine edges =
+  let sum = ref 0 in
+  Engine.iter engine (fun c ->
+      let env = Engine.env engine and c = Engine.tcb c in
+      connection env c;
+      sum := !sum + held c;
+      (match Hashtbl.find_opt edges (c.remote_port, c.iss) with
+      | Some old when c.irs = fst old && Seq.lt c.rcv_adv (snd old) ->
+          failf "the window's edge moved left by %d" (Seq.diff (snd old) c.rcv_adv)
+      | Some _ | None -> ());
+      if c.state <> Syn_sent then Hashtbl.replace edges (c.remote_port, c.iss) (c.irs, c.rcv_adv));
+  !sum
+
+let end_of_turn e = Engine.iter e (fun c -> not_stuck (Engine.env e) (Engine.tcb c))
