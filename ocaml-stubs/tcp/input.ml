@@ -217,6 +217,9 @@ let peer_closed env c =
   c.rcv_adv <- Seq.max c.rcv_adv c.rcv_nxt;
   c.ack_now <- true;
   c.fin_known <- false;
+  (* A peer that contradicts itself may have sent more. *)
+  hold env (-ahead_cost c);
+  Reassembly.clear c.ahead;
   (match c.state with
   | Syn_received | Established -> c.state <- Close_wait
   | Fin_wait_1 -> c.state <- Closing

@@ -32,7 +32,8 @@ let ahead c =
   in
   go c.rcv_nxt (Reassembly.ranges c.ahead);
   let sum = List.fold_left (fun n (l, r) -> n + Seq.diff r l) 0 (Reassembly.ranges c.ahead) in
-  if sum <> Reassembly.octets c.ahead then failf "reassembly: %d of %d" sum (Reassembly.octets c.ahead)
+  if sum <> Reassembly.octets c.ahead then
+    failf "reassembly: %d of %d" sum (Reassembly.octets c.ahead)
 
 let timers c =
   (match c.timer with
@@ -49,15 +50,14 @@ let not_stuck env c =
   match c.state with
   | Established | Close_wait | Fin_wait_1 | Closing | Last_ack ->
       if
-        Sendq.octets c.unsent > 0 && Flight.is_empty c.flight && c.persist_at = max_int
-        && (not c.blocked) && env.can_send ()
+        Sendq.octets c.unsent > 0
+        && Flight.is_empty c.flight && c.persist_at = max_int && (not c.blocked) && env.can_send ()
       then failf "unsent, and nothing will send it";
       if c.closing && (not c.fin_sent) && Sendq.octets c.unsent = 0 && Flight.lost c.flight = 0 then
         failf "the FIN was not sent"
   | Syn_sent | Syn_received | Fin_wait_2 | Time_wait | Closed -> ()
 
-let held c =
-  Flight.octets c.flight + Sendq.octets c.unsent + received_cost c + ahead_cost c
+let held c = Flight.octets c.flight + Sendq.octets c.unsent + received_cost c + ahead_cost c
 
 let connection env c =
   if c.state <> Closed then (
@@ -74,11 +74,13 @@ let connection env c =
 (* [edges] remembers the right edge of each connection's window. *)
 let engine engine edges =
   let sum = ref 0 in
+  let before = Hashtbl.copy edges in
+  Hashtbl.reset edges;
   Engine.iter engine (fun c ->
       let env = Engine.env engine and c = Engine.tcb c in
       connection env c;
       sum := !sum + held c;
-      (match Hashtbl.find_opt edges (c.remote_port, c.iss) with
+      (match Hashtbl.find_opt before (c.remote_port, c.iss) with
       | Some old when c.irs = fst old && Seq.lt c.rcv_adv (snd old) ->
           failf "the window's edge moved left by %d" (Seq.diff (snd old) c.rcv_adv)
       | Some _ | None -> ());

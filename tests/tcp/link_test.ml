@@ -185,7 +185,7 @@ let config rng : Engine.config =
     sack = Random.State.int rng 4 > 0;
     ecn = bool ();
     receive_buffer;
-    receive_buffer_max = receive_buffer * if bool () then 1 else 10;
+    receive_buffer_max = (receive_buffer * if bool () then 1 else 10);
     send_buffer = buffer ();
     gso_max = (if bool () then 65_000 else 1460);
     max_ranges = 1 + Random.State.int rng 50;
@@ -270,7 +270,8 @@ let run seed =
     | Some c ->
         let i = Engine.info c and t = Engine.tcb c in
         Fmt.str
-          "%s: %a unsent %d flight %d cwnd %d window %d rto %d rtx %d una %d nxt %d rcv %d adv %d next %d"
+          "%s: %a unsent %d flight %d cwnd %d window %d rto %d rtx %d una %d nxt %d rcv %d adv %d \
+           next %d"
           host.name Tcb.pp_state (Engine.state c) i.unsent i.in_flight i.cwnd i.send_window
           (i.rto / ms) i.retransmits t.snd_una t.snd_nxt t.rcv_nxt t.rcv_adv
           (Engine.next host.engine - w.now)
@@ -283,7 +284,9 @@ let run seed =
     turn client ~peer:server;
     turn server ~peer:client;
     let next =
-      let event = match Events.min_binding_opt w.events with Some ((t, _), _) -> t | None -> max_int in
+      let event =
+        match Events.min_binding_opt w.events with Some ((t, _), _) -> t | None -> max_int
+      in
       min event (min (Engine.next client.engine) (Engine.next server.engine))
     in
     if next < max_int then (
@@ -297,9 +300,11 @@ let run seed =
     | None -> failf "%s: no connection" host.name
     | Some c ->
         act w host ~peer:(if host == client then server else client);
-        if not (Engine.ended c) then failf "%s: in %s" host.name (Fmt.str "%a" Tcb.pp_state (Engine.state c)));
+        if not (Engine.ended c) then
+          failf "%s: in %s" host.name (Fmt.str "%a" Tcb.pp_state (Engine.state c)));
     if host.received <> expected then failf "%s: got %d of %d" host.name host.received expected;
-    if Engine.memory host.engine <> 0 then failf "%s: memory %d" host.name (Engine.memory host.engine);
+    if Engine.memory host.engine <> 0 then
+      failf "%s: memory %d" host.name (Engine.memory host.engine);
     if Engine.timers host.engine <> 0 then failf "%s: timers" host.name;
     if Engine.connections host.engine <> 0 then failf "%s: connections" host.name
   in
@@ -313,7 +318,8 @@ let range first last =
     try octets := !octets + run seed
     with e ->
       incr failed;
-      Printf.printf "seed %d: %s\n%!" seed (match e with Failure m -> m | e -> Printexc.to_string e)
+      Printf.printf "seed %d: %s\n%!" seed
+        (match e with Failure m -> m | e -> Printexc.to_string e)
   done;
   Printf.printf "%d seeds, %d octets, %d failed\n" (last - first + 1) !octets !failed;
   if !failed > 0 then exit 1
