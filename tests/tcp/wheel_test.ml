@@ -92,7 +92,6 @@ let () =
       ( "wheel",
         Alcotest.test_case "timer added while firing waits a tick" `Quick added_while_firing
         :: Alcotest.test_case "timer added a turn later waits for it" `Quick added_a_turn_later
-
         :: Alcotest.test_case "timer added at every distance" `Quick added_at_every_distance
         :: List.init 20 (fun seed ->
                Alcotest.test_case
