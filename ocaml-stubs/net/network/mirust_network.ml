@@ -1,4 +1,5 @@
 open Mirust_stack
+open Lwt.Infix
 
 let environment =
   {
@@ -8,8 +9,31 @@ let environment =
   }
 
 let init () = Mirust_net_env.Env.install environment
-let config ?group () = Mirust.Bootvar.register (Args.config ?group ())
 
-let stack config device =
+let connect config device =
   init ();
   Stack.connect config device
+
+(* Does not allocate: the runtime copies the name into the buffer. *)
+external platform_name : bytes -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_platform_name"
+[@@noalloc]
+
+let on_xen () =
+  let b = Bytes.create 3 in
+  platform_name b 3 = 3 && Bytes.to_string b = "xen"
+
+let interface group =
+  let default = if on_xen () then "0" else "tap0" in
+  let name = match group with None -> "interface" | Some g -> g ^ "-interface" in
+  Cmdliner.Arg.(
+    value & opt string default
+    & info [ name ] ~docv:"NAME" ~docs:Args.section ~doc:"The network interface.")
+
+let register ?group () =
+  let config = Mirust.Bootvar.register (Args.config ?group ()) in
+  let interface = Mirust.Bootvar.register (interface group) in
+  fun () ->
+    Mirust_vif.Vif.connect (interface ()) >>= function
+    | Ok device -> connect (config ()) device
+    | Error (`Msg m) -> Lwt.fail_with m

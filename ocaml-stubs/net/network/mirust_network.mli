@@ -1,12 +1,10 @@
-(** The TCP/IP stack in an image.
-
-    A whole server, where [Device.connect] stands for the driver of the image's network device:
+(** The TCP/IP stack in an image. A whole server:
 
     {[
       open Lwt.Infix
       open Mirust_stack
 
-      let config = Mirust_network.config ()
+      let network = Mirust_network.register ()
 
       let rec echo flow =
         Stack.TCP.read flow >>= function
@@ -14,20 +12,29 @@
         | Ok `Eof | Error _ -> Stack.TCP.close flow
 
       let start () =
-        Device.connect () >>= Mirust_network.stack (config ()) >>= fun stack ->
+        network () >>= fun stack ->
         Stack.TCP.listen (Stack.tcp stack) ~port:7 echo;
         Stack.listen stack
 
       let () = Mirust.Main.run (start ())
     ]} *)
 
-(** Declares the boot parameters of {!Mirust_stack.Args}; to be called at the toplevel of a module.
-    The function gives their values. *)
-val config : ?group:string -> unit -> unit -> Mirust_stack.Stack.config
+open Mirust_stack
 
-(** A stack on the device, by the image's clock and random numbers. *)
-val stack : Mirust_stack.Stack.config -> Mirust_netif.Device.t -> Mirust_stack.Stack.t Lwt.t
+(** Declares boot parameters; to be called at the toplevel of a module. They are those of {!Args},
+    and [--interface=NAME] for the device as {!Mirust_vif.Vif.connect} takes it (default: ["0"] on
+    Xen, the TAP interface ["tap0"] on Linux). [group] is a prefix for all of them, for a second
+    interface.
+
+    The function it returns connects the device, waiting until its link is up, and gives a stack on
+    it.
+
+    @raise Failure if there is no such device. *)
+val register : ?group:string -> unit -> unit -> Stack.t Lwt.t
+
+(** A stack on a device, by the image's clock and random numbers. *)
+val connect : Stack.config -> Mirust_netif.Device.t -> Stack.t Lwt.t
 
 (** Installs the image's clock and random numbers as {!Mirust_net_env.Env}, for stacks that are put
-    together by hand. {!stack} has done it already. *)
+    together by hand. {!connect} has done it already. *)
 val init : unit -> unit

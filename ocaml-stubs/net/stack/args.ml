@@ -7,11 +7,12 @@ let ipv4 = Arg.conv ~docv:"IP" (parser Ipaddr.V4.of_string, Ipaddr.V4.pp)
 let ipv6 = Arg.conv ~docv:"IP" (parser Ipaddr.V6.of_string, Ipaddr.V6.pp)
 let cidr4 = Arg.conv ~docv:"CIDR" (parser Ipaddr.V4.Prefix.of_string, Ipaddr.V4.Prefix.pp)
 let cidr6 = Arg.conv ~docv:"CIDR" (parser Ipaddr.V6.Prefix.of_string, Ipaddr.V6.Prefix.pp)
+let section = "NETWORK"
 
 let config ?group () =
   let named name ~doc =
     let name = match group with None -> name | Some g -> g ^ "-" ^ name in
-    Arg.info [ name ] ~doc ~docs:"NETWORK"
+    Arg.info [ name ] ~doc ~docs:section
   in
   let flag name ~doc = Arg.(value & opt ~vopt:true bool false & named name ~doc) in
   let cidr =

@@ -9,3 +9,6 @@
     - [--ipv6=CIDR], [--ipv6-gateway=IP], [--accept-router-advertisements=BOOL] (default true);
     - [--ipv4-only], [--ipv6-only]. *)
 val config : ?group:string -> unit -> Stack.config Cmdliner.Term.t
+
+(** The section of the manual that they are in. *)
+val section : string

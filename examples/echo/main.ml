@@ -1,0 +1,34 @@
+(* TCP and UDP echo (RFC 862), on port 7.
+
+   On Xen: make run EXAMPLE=echo. On Linux, with an interface that belongs to you:
+
+     ip tuntap add tap0 mode tap user $USER; ip addr add 10.0.0.1/24 dev tap0; ip link set tap0 up
+     make unix EXAMPLE=echo && build/unix/echo --ipv4=10.0.0.2/24 *)
+
+open Lwt.Infix
+open Mirust_stack
+
+let network = Mirust_network.register ()
+
+let rec echo flow =
+  Stack.TCP.read flow >>= function
+  | Ok `Eof | Error _ -> Stack.TCP.close flow
+  | Ok (`Data b) -> (
+      Stack.TCP.write flow b >>= function Ok () -> echo flow | Error _ -> Stack.TCP.close flow)
+
+let answer udp ~src ~dst:_ ~src_port b =
+  Stack.UDP.write ~src_port:7 ~dst:src ~dst_port:src_port udp b >|= ignore
+
+let start () =
+  network () >>= fun stack ->
+  Stack.TCP.listen (Stack.tcp stack) ~port:7 echo;
+  Stack.UDP.listen (Stack.udp stack) ~port:7 (answer (Stack.udp stack));
+  Stack.ready stack >>= fun () ->
+  Logs.app (fun m ->
+      m "echo on port 7 of %a"
+        Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)
+        (Stack.IP.configured_ips (Stack.ip stack)));
+  Lwt.pick [ Stack.listen stack; Mirust.Main.shutdown_requested () >|= ignore ] >>= fun () ->
+  Stack.disconnect stack
+
+let () = Mirust.Main.run (start ())
