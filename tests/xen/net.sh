@@ -27,6 +27,16 @@ assert_equal 8000000 "$size" 'bytes of a larger page'
 echo "out: 8 MB in $(($(now) - start)) hundredths of a second"
 get stats
 
+head -c 8000000 /dev/urandom >/tmp/bytes
+start=$(now)
+timeout 60 nc -w 30 $ip 9 </tmp/bytes || fail 'discard'
+echo "in: 8 MB in $(($(now) - start)) hundredths of a second"
+get stats
+(cat /tmp/bytes; sleep 5) | timeout 60 nc $ip 7 | head -c 8000000 | cmp - /tmp/bytes || fail 'the echo differs'
+echo "echo: 8 MB"
+get stats
+rm /tmp/bytes
+
 xl network-detach net 0 || fail "network-detach"
 # No ping here: QEMU's network would answer in the guest's place.
 wait_console net 'vif0: link down' 10

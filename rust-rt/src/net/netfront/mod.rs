@@ -23,6 +23,7 @@
 mod connect;
 mod heads;
 mod held;
+mod layout;
 mod rx;
 mod tx;
 pub mod xenbus;

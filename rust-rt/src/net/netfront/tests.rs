@@ -640,7 +640,7 @@ fn drive(steps: usize, choose: &mut dyn FnMut(usize) -> usize) {
 
 #[test]
 fn no_lie_costs_more_than_the_device() {
-    let runs = if cfg!(miri) { 2 } else { 1000 };
+    let runs = if cfg!(miri) { 2 } else { 500 };
     for seed in 1..=runs {
         let mut random = Random::new(seed);
         drive(60, &mut |limit| random.below(limit));

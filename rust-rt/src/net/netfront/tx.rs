@@ -3,9 +3,13 @@
 //! A frame takes a slot for each page it touches: first the head, in a page that is always granted,
 //! then the payload. Little payload is copied behind the head. More of it is granted where it lies,
 //! page by page, until the backend has answered: two writes to the grant table and no hypercall,
-//! which is less than a copy from about a page on. Payload in too many pieces is copied as well.
+//! which is less than a copy from about a page on. See [`layout`](super::layout).
 
-use super::{Fault, Offload, Shared, held::Owner};
+use super::{
+    Fault, Offload, Shared,
+    held::Owner,
+    layout::{Copying, Cost, Stretch, plan},
+};
 use crate::{
     mem::PAGE_SIZE,
     net::{
@@ -47,7 +51,7 @@ impl Protocol for Tx {
     }
 }
 
-/// Payload up to this size, in bytes, is copied if it fits behind the head.
+/// Parts of pages up to this size, in bytes, are copied if there is a page for them.
 const COPY_MAX: usize = 2048;
 
 /// What a request in flight has to give back.
@@ -81,6 +85,7 @@ pub(super) struct TxQueue {
     /// Requests in flight that are extra info.
     extras: u32,
     /// The frame at hand; kept for their allocations.
+    plan: Vec<Stretch>,
     pieces: Vec<Piece>,
     granted: Vec<Granting>,
     unpublished: bool,
@@ -101,6 +106,7 @@ impl TxQueue {
             ring,
             slots,
             extras: 0,
+            plan: Vec::with_capacity(2 * SLOTS_MAX),
             pieces: Vec::with_capacity(SLOTS_MAX),
             granted: Vec::with_capacity(SLOTS_MAX),
             unpublished: false,
@@ -137,7 +143,6 @@ impl TxQueue {
         let Some((first, _)) = shared.heads.reserved(frame.head, frame.head_len) else {
             return Err(SendError::Length);
         };
-        let payload = len - frame.head_len;
         let gso = gso_kind(shared, first, frame);
         let extra = gso.map(|kind| Extra::Gso { kind, size: frame.gso_size });
         let room = (self.ring.free() as usize).saturating_sub(usize::from(extra.is_some()));
@@ -147,13 +152,14 @@ impl TxQueue {
         }
         let copy = self.offload.untrusted || !self.offload.sg;
         // SAFETY: as the caller promised.
-        unsafe { self.lay_out(shared, frame, first, payload, room, copy)? };
+        unsafe { self.lay_out(shared, frame, first, room, copy)? };
         // Every piece is granted before any is written to the ring: from there is no way back.
         let mut granted = self.grant(shared);
         if granted.is_err() && self.pieces.iter().any(|p| matches!(p, Piece::Payload { .. })) {
             // Payload that cannot be granted can still be copied.
+            self.drop_copies(shared, first);
             // SAFETY: as the caller promised.
-            unsafe { self.lay_out(shared, frame, first, payload, room, true)? };
+            unsafe { self.lay_out(shared, frame, first, room, true)? };
             granted = self.grant(shared);
         }
         let Ok(kept) = granted else {
@@ -196,7 +202,7 @@ impl TxQueue {
         Ok(kept)
     }
 
-    /// Splits the frame into pieces, and copies what has to be copied; everything, with `copy`.
+    /// Splits the frame into pieces, and copies what has to be copied.
     ///
     /// # Safety
     ///
@@ -206,21 +212,28 @@ impl TxQueue {
         shared: &mut Shared,
         frame: &TxFrame<'_>,
         first: usize,
-        payload: usize,
         room: usize,
         copy: bool,
     ) -> Result<(), SendError> {
         let head_pages = frame.head_len.div_ceil(PAGE_SIZE);
         let tail = head_pages * PAGE_SIZE - frame.head_len;
-        let behind = payload <= tail && (payload <= COPY_MAX || copy);
-        let spans = if behind { 0 } else { frame.payload.iter().map(span).sum() };
-        let linear = !behind && (head_pages + spans > SLOTS_MAX || copy);
-        // Pages behind the head's last one that a copy needs.
-        let pages = if linear { (payload.saturating_sub(tail)).div_ceil(PAGE_SIZE) } else { 0 };
-        let slots = if linear { head_pages + pages } else { head_pages + spans };
-        if slots > room || slots > SLOTS_MAX || pages > shared.heads.free() {
-            shared.counters.tx_full += u64::from(slots <= SLOTS_MAX);
-            return Err(if slots > SLOTS_MAX { SendError::Length } else { SendError::Full });
+        // A frame of many fragments takes too many slots unless more of it is copied.
+        let ways = [Copying::UpTo(COPY_MAX), Copying::UpTo(PAGE_SIZE - 1), Copying::All];
+        let ways = if copy { &ways[2..] } else { &ways[..] };
+        let mut cost = Cost::default();
+        for way in ways {
+            cost = plan(frame.payload, tail, *way, &mut self.plan);
+            if head_pages + cost.slots <= SLOTS_MAX {
+                break;
+            }
+        }
+        let slots = head_pages + cost.slots;
+        if slots > SLOTS_MAX {
+            return Err(SendError::Length);
+        }
+        if slots > room || cost.pages > shared.heads.free() {
+            shared.counters.tx_full += 1;
+            return Err(SendError::Full);
         }
 
         self.pieces.clear();
@@ -228,43 +241,32 @@ impl TxQueue {
             let len = (frame.head_len - n * PAGE_SIZE).min(PAGE_SIZE);
             self.pieces.push(Piece::Head { page: first + n, len });
         }
-        if !behind && !linear {
-            for part in frame.payload {
-                let (mut addr, mut left) = (part.addr.as_ptr() as usize, part.len);
-                while left > 0 {
-                    let len = left.min(PAGE_SIZE - addr % PAGE_SIZE);
+        for stretch in &self.plan {
+            let (addr, len) = match *stretch {
+                Stretch::Grant { addr, len } => {
                     self.pieces.push(Piece::Payload { addr, len });
-                    (addr, left) = (addr + len, left - len);
+                    continue;
                 }
-            }
-            return Ok(());
-        }
-        shared.counters.tx_copied += payload as u64;
-        for part in frame.payload {
-            // SAFETY: valid, by the caller's promise, and nobody writes it during this call.
-            let mut bytes = unsafe { core::slice::from_raw_parts(part.addr.as_ptr(), part.len) };
-            while !bytes.is_empty() {
-                let (mut page, mut used) = self.last_head();
-                if used == PAGE_SIZE {
-                    (page, used) = (shared.heads.take().expect("the count was checked"), 0);
+                Stretch::Copy { addr, len } => (addr, len),
+                Stretch::CopyNew { addr, len } => {
+                    let page = shared.heads.take().expect("the count was checked");
                     self.pieces.push(Piece::Head { page, len: 0 });
+                    (addr, len)
                 }
-                let (now, later) = bytes.split_at(bytes.len().min(PAGE_SIZE - used));
-                shared.heads.page(page).write(used, now);
-                if let Some(Piece::Head { len, .. }) = self.pieces.last_mut() {
-                    *len += now.len();
-                }
-                bytes = later;
-            }
+            };
+            let Some(Piece::Head { page, len: used }) = self.pieces.last_mut() else {
+                unreachable!("copies go behind copies");
+            };
+            // SAFETY: within the payload, which is valid by the caller's promise, and nobody
+            // writes it during this call.
+            let bytes = unsafe {
+                core::slice::from_raw_parts(core::ptr::with_exposed_provenance(addr), len)
+            };
+            shared.heads.page(*page).write(*used, bytes);
+            *used += len;
         }
+        shared.counters.tx_copied += cost.copied as u64;
         Ok(())
-    }
-
-    fn last_head(&self) -> (usize, usize) {
-        match self.pieces.last() {
-            Some(Piece::Head { page, len }) => (*page, *len),
-            Some(Piece::Payload { .. }) | None => unreachable!("copies go behind the head"),
-        }
     }
 
     /// Gives back pages that were taken for copies: those that the reservation does not have.
@@ -420,12 +422,6 @@ impl TxQueue {
             shared.counters.tx_dropped += u64::from(last);
         }
     }
-}
-
-/// Pages that a stretch of payload touches.
-fn span(part: &crate::net::Fragment) -> usize {
-    let offset = part.addr.as_ptr() as usize % PAGE_SIZE;
-    if part.len == 0 { 0 } else { (offset + part.len).div_ceil(PAGE_SIZE) }
 }
 
 fn ether_type(shared: &Shared, page: usize) -> u16 {
