@@ -692,7 +692,10 @@ let set_nodelay t (c : connection) nodelay =
   c.nodelay <- nodelay;
   if nodelay then touch t.env c
 
-let set_user_timeout (c : connection) ns = c.user_timeout <- ns
+let set_user_timeout t (c : connection) ns =
+  c.user_timeout <- ns;
+  if c.rexmit = Rto then Output.arm_timeout t.env c c.rto_at
+
 let state (c : connection) = c.state
 let local (c : connection) = (c.local, c.local_port)
 let remote (c : connection) = (c.remote, c.remote_port)

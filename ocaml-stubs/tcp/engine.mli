@@ -157,7 +157,10 @@ val abort_all : t -> unit
 val set_nodelay : t -> connection -> bool -> unit
 
 val set_keepalive : t -> now:int -> connection -> Tcb.keepalive option -> unit
-val set_user_timeout : connection -> int -> unit
+
+(** In ns: see {!type-config}. *)
+val set_user_timeout : t -> connection -> int -> unit
+
 val state : connection -> Tcb.state
 val local : connection -> Ipaddr.t * int
 val remote : connection -> Ipaddr.t * int

@@ -540,7 +540,7 @@ let act w words =
   | [ "close" ] -> Engine.close (engine w) ~now (conn w)
   | [ "abort" ] -> Engine.abort (engine w) (conn w)
   | [ "nodelay" ] -> Engine.set_nodelay (engine w) (conn w) true
-  | [ "user_timeout"; n ] -> Engine.set_user_timeout (conn w) (of_ms (float_of_string n))
+  | [ "user_timeout"; n ] -> Engine.set_user_timeout (engine w) (conn w) (of_ms (float_of_string n))
   | [ "keepalive"; after; interval; probes ] ->
       let time s = of_ms (float_of_string s) in
       Engine.set_keepalive (engine w) ~now (conn w)

@@ -95,6 +95,10 @@ module Over (O : Output) = struct
     paths : (Ipaddr.t * Ipaddr.t, O.path) Hashtbl.t;
     pending : pending Queue.t;
     mutable full : bool;
+    (* A network in memory may answer before it has taken the whole of a segment. The engine is not
+       to be called from inside itself: what arrives meanwhile waits here for the turn. *)
+    mutable sending : bool;
+    inbox : (unit -> unit) Queue.t;
     mutable timer : Timer.t option;
     mutable scheduled : bool;
     ready : (unit -> unit) Queue.t; (* what events have to wake, outside of the engine *)
@@ -109,7 +113,9 @@ module Over (O : Output) = struct
     mutable writer : unit Lwt.u option;
     mutable writable : unit Lwt.t;
     mutable ended : Engine.reason option;
+    mutable deaf : bool; (* nobody will read; what arrives is thrown away *)
     mutable closed : bool; (* [close] was called *)
+    writing : Lwt_mutex.t; (* so that what one writer writes stays together *)
   }
 
   let engine t = match t.engine with Some e -> e | None -> assert false
@@ -155,7 +161,9 @@ module Over (O : Output) = struct
       let first, rest = Mirust_tcp.Flight.take payload most in
       let flags = h.flags land lnot W.Tcp.Flags.(psh lor fin) in
       emit p ~ect { h with flags } ~gso_size:(if most > gso_size then gso_size else 0) first;
-      let h = { h with seq = Mirust_tcp.Seq.add h.seq most } in
+      (* CWR belongs to the first piece (RFC 3168 section 6.1.2). *)
+      let flags = h.flags land lnot W.Tcp.Flags.cwr in
+      let h = { h with flags; seq = Mirust_tcp.Seq.add h.seq most } in
       send_cut p ~ect h ~gso_size rest ~length:(length - most) ~most emit
 
   let emit_or_keep t p ~ect (header : W.Tcp.t) ~gso_size payload =
@@ -173,20 +181,24 @@ module Over (O : Output) = struct
     match path t ~src ~dst with
     | None -> ()
     | Some p ->
+        t.sending <- true;
         if segment_size = 0 then emit_or_keep t p ~ect header ~gso_size:0 payload
         else
           let most = (O.max_segment p - header.header_length) / segment_size * segment_size in
           let most = max segment_size most in
-          send_cut p ~ect header ~gso_size:segment_size payload ~length ~most (emit_or_keep t)
+          send_cut p ~ect header ~gso_size:segment_size payload ~length ~most (emit_or_keep t);
+          t.sending <- false
 
   (* ---- Turns ---- *)
 
-  let rec wake t =
-    match Queue.take_opt t.ready with
+  let rec run_all queue =
+    match Queue.take_opt queue with
     | None -> ()
     | Some f ->
         f ();
-        wake t
+        run_all queue
+
+  let wake t = run_all t.ready
 
   let set_timer t =
     match t.timer with
@@ -198,6 +210,7 @@ module Over (O : Output) = struct
   let turn t =
     t.scheduled <- false;
     if not t.gone then (
+      run_all t.inbox;
       wake t;
       Engine.flush (engine t) ~now:(Env.now ());
       O.flush t.ip;
@@ -253,8 +266,11 @@ module Over (O : Output) = struct
         in
         if right then (
           let ce = tos land 3 = 3 in
-          Engine.input (engine t) ~now:(Env.now ()) ~src ~dst ~ce header
-            (W.Tcp.payload header p.data);
+          let arrive () =
+            Engine.input (engine t) ~now:(Env.now ()) ~src ~dst ~ce header
+              (W.Tcp.payload header p.data)
+          in
+          if t.sending then Queue.push arrive t.inbox else arrive ();
           schedule t)
         else stats.bad_checksum <- stats.bad_checksum + 1
 
@@ -290,9 +306,14 @@ module Over (O : Output) = struct
         flow.writer <- None;
         Queue.push (fun () -> Lwt.wakeup u ()) flow.t.ready
 
+  (* In the turn: the engine is at work now. *)
+  let discard flow =
+    let rec go () = if Engine.read (engine flow.t) flow.c <> None then go () in
+    Queue.push go flow.t.ready
+
   let event flow : Engine.event -> unit = function
     | Connected -> ()
-    | Readable -> wake_reader flow
+    | Readable -> if flow.deaf then discard flow else wake_reader flow
     | Writable -> wake_writer flow
     | Ended reason ->
         flow.ended <- Some reason;
@@ -309,7 +330,9 @@ module Over (O : Output) = struct
         writer = None;
         writable = Lwt.return_unit;
         ended = None;
+        deaf = false;
         closed = false;
+        writing = Lwt_mutex.create ();
       }
     in
     Engine.on_event c (event flow);
@@ -337,41 +360,59 @@ module Over (O : Output) = struct
     | `Aborted -> Some `Aborted
 
   let rec read flow =
-    match Engine.read (engine flow.t) flow.c with
-    | Some view ->
-        (* The window may have opened. *)
-        schedule flow.t;
-        Lwt.return_ok (`Data view)
-    | None -> (
-        match Option.bind flow.ended error_of_reason with
-        | Some _ when flow.closed -> Lwt.return_ok `Eof
-        | Some e -> Lwt.return_error e
-        | None ->
-            if flow.closed || Engine.at_eof flow.c then Lwt.return_ok `Eof
-            else Lwt.bind (reader flow) (fun () -> read flow))
+    if flow.deaf then Lwt.return_ok `Eof
+    else
+      match Engine.read (engine flow.t) flow.c with
+      | Some view ->
+          (* The window may have opened. *)
+          schedule flow.t;
+          Lwt.return_ok (`Data view)
+      | None -> (
+          match Option.bind flow.ended error_of_reason with
+          | Some e -> Lwt.return_error e
+          | None ->
+              if Engine.at_eof flow.c then Lwt.return_ok `Eof
+              else Lwt.bind (reader flow) (fun () -> read flow))
 
   let write_error flow : write_error =
     match Option.bind flow.ended error_of_reason with
     | Some e -> (e :> write_error)
     | None -> `Closed
 
-  let rec writev flow views =
-    if flow.ended <> None || flow.closed then Lwt.return_error (write_error flow)
-    else if Engine.write_space (engine flow.t) flow.c <= 0 then
-      Lwt.bind (writer flow) (fun () -> writev flow views)
-    else
-      let rec push = function
-        | [] -> Lwt.return_ok ()
-        | view :: rest -> (
-            match Engine.write (engine flow.t) flow.c view with
+  (* Hands the views to the engine as the send buffer has room for them. *)
+  let rec push flow views =
+    match views with
+    | [] -> Lwt.return_ok ()
+    | view :: rest -> (
+        let engine = engine flow.t in
+        if flow.ended <> None || flow.closed then Lwt.return_error (write_error flow)
+        else
+          let length = Cstruct.length view and space = Engine.write_space engine flow.c in
+          if length > 0 && space <= 0 then Lwt.bind (writer flow) (fun () -> push flow views)
+          else
+            let now, later =
+              if length <= space then (view, rest)
+              else
+                let now, later = Cstruct.split view space in
+                (now, later :: rest)
+            in
+            match Engine.write engine flow.c now with
             | Error `Closed -> Lwt.return_error (write_error flow)
             | Ok () ->
                 schedule flow.t;
-                if rest <> [] && Engine.write_space (engine flow.t) flow.c <= 0 then
-                  writev flow rest
-                else push rest)
-      in
-      push views
+                push flow later)
+
+  let writev flow views =
+    if Lwt_mutex.is_locked flow.writing then
+      Lwt_mutex.with_lock flow.writing (fun () -> push flow views)
+    else
+      let pushed = push flow views in
+      if Lwt.is_sleeping pushed then
+        Lwt.bind (Lwt_mutex.lock flow.writing) (fun () ->
+            Lwt.bind pushed (fun r ->
+                Lwt_mutex.unlock flow.writing;
+                Lwt.return r))
+      else pushed
 
   let write flow view = writev flow [ view ]
 
@@ -385,16 +426,21 @@ module Over (O : Output) = struct
 
   let write_nodelay flow view = writev_nodelay flow [ view ]
 
+  (* Nobody reads any more: whoever waits to sees the end. *)
+  let deafen flow =
+    if not flow.deaf then (
+      flow.deaf <- true;
+      wake_reader flow)
+
   let shutdown flow what =
-    (match what with
-    | `read -> ()
-    | `write | `read_write -> Engine.shutdown (engine flow.t) ~now:(Env.now ()) flow.c);
-    (* A reader that shut its side sees the end, whatever still comes. *)
     (match what with
     | `write -> ()
     | `read | `read_write ->
-        flow.closed <- flow.closed || what = `read_write;
-        wake_reader flow);
+        deafen flow;
+        discard flow);
+    (match what with
+    | `read -> ()
+    | `write | `read_write -> Engine.shutdown (engine flow.t) ~now:(Env.now ()) flow.c);
     schedule flow.t;
     Lwt.return_unit
 
@@ -402,7 +448,7 @@ module Over (O : Output) = struct
     if not flow.closed then (
       flow.closed <- true;
       Engine.close (engine flow.t) ~now:(Env.now ()) flow.c;
-      wake_reader flow;
+      deafen flow;
       wake_writer flow;
       schedule flow.t);
     Lwt.return_unit
@@ -410,12 +456,16 @@ module Over (O : Output) = struct
   let abort flow =
     flow.closed <- true;
     Engine.abort (engine flow.t) flow.c;
+    deafen flow;
     schedule flow.t
 
   let dst flow = Engine.remote flow.c
   let src flow = Engine.local flow.c
   let info flow = Engine.info flow.c
-  let set_user_timeout flow ns = Engine.set_user_timeout flow.c ns
+
+  let set_user_timeout flow ns =
+    Engine.set_user_timeout (engine flow.t) flow.c ns;
+    schedule flow.t
 
   let engine_keepalive (k : Tcpip.Tcp.Keepalive.t) =
     {
@@ -462,19 +512,18 @@ module Over (O : Output) = struct
   let create_connection ?keepalive t (dst, dst_port) =
     match O.source t.ip dst with
     | Error () -> Lwt.return_error `Timeout
+    | Ok _ when t.gone -> Lwt.return_error `Aborted
     | Ok src -> (
         let result, resolver = Lwt.wait () in
         let pending = ref true in
         let flow = ref None in
-        (* On a link without delay the answer may come while the engine is still sending the SYN. *)
-        let early = ref false in
         let settle r =
           if !pending then (
             pending := false;
             Queue.push (fun () -> Lwt.wakeup resolver r) t.ready)
         in
         let notify : Engine.event -> unit = function
-          | Connected -> ( match !flow with Some f -> settle (Ok f) | None -> early := true)
+          | Connected -> Option.iter (fun f -> settle (Ok f)) !flow
           | Readable | Writable -> ()
           | Ended reason -> settle (Error (Option.value (error_of_reason reason) ~default:`Aborted))
         in
@@ -487,7 +536,6 @@ module Over (O : Output) = struct
                 notify e;
                 event f e);
             flow := Some f;
-            if !early then settle (Ok f);
             schedule t;
             result)
 
@@ -505,6 +553,8 @@ module Over (O : Output) = struct
         paths = Hashtbl.create 16;
         pending = Queue.create ();
         full = false;
+        sending = false;
+        inbox = Queue.create ();
         timer = None;
         scheduled = false;
         ready = Queue.create ();

@@ -1,0 +1,395 @@
+(* TCP as a Mirage flow: two whole stacks on an Ethernet in memory, with a clock that jumps. *)
+
+open Mirust_net_env
+open Mirust_netif
+open Mirust_stack
+open Lwt.Infix
+module TCP = Stack.TCP
+module Engine = Mirust_tcp.Engine
+
+let mac n = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n))
+let ip n = Ipaddr.V4 (Ipaddr.V4.make 10 0 0 n)
+let cidr n = Ipaddr.V4.Prefix.make 24 (Ipaddr.V4.make 10 0 0 n)
+let port = 7
+let check_int = Alcotest.(check int)
+let check_string = Alcotest.(check string)
+let check_bool = Alcotest.(check bool)
+let fail fmt = Fmt.kstr (fun s -> Alcotest.fail s) fmt
+let ok pp = function Ok v -> v | Error e -> fail "%a" pp e
+let pattern n = String.init n (fun i -> Char.chr (((i * 31) + (i lsr 8)) land 0xff))
+
+let stack ?ring network n =
+  Stack.connect
+    { Stack.default with ipv4 = `Static { cidr = cidr n; gateway = None } }
+    (Network.attach ?ring network (mac n))
+
+type pair = { a : TCP.t; b : TCP.t; network : Network.t; stack_a : Stack.t }
+
+(* Two stacks; at the end of the test, when all that waits has timed out, nothing is left of them. *)
+let with_pair ?ring ?conditions ?immediate ?seed f () =
+  let mock = Mock.install ?seed () in
+  let network = Network.create ?seed ?conditions ?immediate () in
+  let both () =
+    stack ?ring network 1 >>= fun a ->
+    stack ?ring network 2 >|= fun b -> { a = Stack.tcp a; b = Stack.tcp b; network; stack_a = a }
+  in
+  let pair = Mock.run mock (both ()) in
+  Mock.run mock (f pair);
+  Network.set_conditions network Network.perfect;
+  Mock.advance mock (Env.sec 1000);
+  let nothing name t =
+    let e = TCP.engine t in
+    check_int (name ^ ": connections") 0 (Engine.connections e);
+    check_int (name ^ ": memory") 0 (Engine.memory e);
+    check_int (name ^ ": timers") 0 (Engine.timers e)
+  in
+  nothing "a" pair.a;
+  nothing "b" pair.b
+
+let connect p = TCP.create_connection p.a (ip 2, port) >|= ok TCP.pp_error
+let write flow s = TCP.write flow (Cstruct.of_string s)
+
+let rec write_all flow ?(off = 0) s =
+  if off >= String.length s then Lwt.return_unit
+  else
+    let len = min 10_000 (String.length s - off) in
+    TCP.write flow (Cstruct.of_string ~off ~len s) >>= fun r ->
+    ok TCP.pp_write_error r;
+    write_all flow ~off:(off + len) s
+
+let read_all flow =
+  let b = Buffer.create 1000 in
+  let rec go () =
+    TCP.read flow >>= function
+    | Ok (`Data v) ->
+        Buffer.add_string b (Cstruct.to_string v);
+        go ()
+    | Ok `Eof -> Lwt.return (Buffer.contents b)
+    | Error e -> fail "read: %a" TCP.pp_error e
+  in
+  go ()
+
+let read_some flow =
+  TCP.read flow >|= function
+  | Ok (`Data v) -> Cstruct.to_string v
+  | Ok `Eof -> fail "end of file"
+  | Error e -> fail "read: %a" TCP.pp_error e
+
+(* The server's first connection. *)
+let accept p =
+  let accepted, resolver = Lwt.wait () in
+  TCP.listen p.b ~port (fun flow ->
+      Lwt.wakeup_later resolver flow;
+      Lwt.return_unit);
+  connect p >>= fun client ->
+  accepted >|= fun server -> (client, server)
+
+let close_both a b = TCP.close a >>= fun () -> TCP.close b
+
+(* ---- Cases ---- *)
+
+let both_ways size p =
+  accept p >>= fun (client, server) ->
+  let there = pattern size and back = String.map Char.uppercase_ascii (pattern size) in
+  let send flow s = write_all flow s >>= fun () -> TCP.shutdown flow `write in
+  Lwt.both
+    (Lwt.join [ send client there; send server back ])
+    (Lwt.both (read_all server) (read_all client))
+  >>= fun ((), (got_there, got_back)) ->
+  check_bool "there" true (got_there = there);
+  check_bool "back" true (got_back = back);
+  close_both client server
+
+let half_close p =
+  accept p >>= fun (client, server) ->
+  write_all client "question" >>= fun () ->
+  TCP.shutdown client `write >>= fun () ->
+  read_all server >>= fun question ->
+  check_string "question" "question" question;
+  write_all server "answer" >>= fun () ->
+  TCP.close server >>= fun () ->
+  read_all client >>= fun answer ->
+  check_string "answer" "answer" answer;
+  write client "more" >>= fun r ->
+  check_bool "cannot write" true (Result.is_error r);
+  TCP.close client
+
+let echo flow =
+  let rec go () =
+    TCP.read flow >>= function
+    | Ok (`Data v) -> ( TCP.write flow v >>= function Ok () -> go () | Error _ -> TCP.close flow)
+    | Ok `Eof | Error _ -> TCP.close flow
+  in
+  go ()
+
+let many_connections p =
+  TCP.listen p.b ~port echo;
+  let one i =
+    connect p >>= fun flow ->
+    let data = pattern (1000 + (i * 10)) in
+    Lwt.both (write_all flow data >>= fun () -> TCP.shutdown flow `write) (read_all flow)
+    >>= fun ((), got) ->
+    check_bool "echo" true (got = data);
+    TCP.close flow
+  in
+  Lwt.join (List.init 200 one)
+
+let refused p =
+  TCP.create_connection p.a (ip 2, 99) >|= function
+  | Error `Refused -> ()
+  | Ok _ -> fail "connected"
+  | Error e -> fail "%a" TCP.pp_error e
+
+let connect_timeout p =
+  Network.set_conditions p.network { Network.perfect with drop = 1. };
+  TCP.create_connection p.a (ip 2, port) >|= function
+  | Error `Timeout -> ()
+  | Ok _ -> fail "connected"
+  | Error e -> fail "%a" TCP.pp_error e
+
+let keepalive_finds_a_dead_peer p =
+  accept p >>= fun (client, server) ->
+  TCP.set_keepalive client (Some { after = 10_000_000_000L; interval = 1_000_000_000L; probes = 3 });
+  Network.set_conditions p.network { Network.perfect with drop = 1. };
+  TCP.read client >>= fun r ->
+  (match r with Error `Timeout -> () | Ok _ -> fail "read" | Error e -> fail "%a" TCP.pp_error e);
+  check_bool "after 13 s" true (Env.now () < Env.sec 15);
+  TCP.abort server;
+  TCP.close client
+
+let user_timeout p =
+  accept p >>= fun (client, server) ->
+  TCP.set_user_timeout client (Env.sec 5);
+  Network.set_conditions p.network { Network.perfect with drop = 1. };
+  let start = Env.now () in
+  write_all client "x" >>= fun () ->
+  TCP.read client >>= fun r ->
+  check_bool "timeout" true (r = Error `Timeout);
+  check_bool "5 s" true (Env.now () - start < Env.ms 5010);
+  TCP.abort server;
+  TCP.close client
+
+(* A writer gets as far as the two buffers, and on as soon as the reader reads. *)
+let back_pressure p =
+  accept p >>= fun (client, server) ->
+  let written = ref 0 in
+  let chunk = String.make 10_000 'x' in
+  let rec fill () =
+    TCP.write client (Cstruct.of_string chunk) >>= function
+    | Ok () ->
+        written := !written + 10_000;
+        if !written < 20_000_000 then fill () else TCP.shutdown client `write
+    | Error e -> fail "%a" TCP.pp_write_error e
+  in
+  let filling = fill () in
+  Env.sleep (Env.sec 10) >>= fun () ->
+  let stalled = !written in
+  check_bool "stalls" true (stalled < 10_000_000);
+  Env.sleep (Env.sec 60) >>= fun () ->
+  check_int "stays so" stalled !written;
+  check_bool "bounded" true (Engine.memory (TCP.engine p.a) < 10_000_000);
+  Lwt.both filling (read_all server) >>= fun ((), got) ->
+  check_int "all of it" 20_000_000 (String.length got);
+  close_both client server
+
+let many_writers p =
+  accept p >>= fun (client, server) ->
+  let block i = String.make 300_000 (Char.chr (Char.code 'a' + i)) in
+  let writers = List.init 20 (fun i -> TCP.write client (Cstruct.of_string (block i))) in
+  Lwt.both
+    ( Lwt.all writers >>= fun results ->
+      List.iter (ok TCP.pp_write_error) results;
+      TCP.shutdown client `write )
+    (read_all server)
+  >>= fun ((), got) ->
+  check_bool "in order, each in one piece" true (got = String.concat "" (List.init 20 block));
+  close_both client server
+
+let writer_woken_by_close p =
+  accept p >>= fun (client, server) ->
+  let writing = TCP.write client (Cstruct.create 20_000_000) in
+  let second = write client "second" in
+  Env.sleep (Env.sec 1) >>= fun () ->
+  check_bool "waits" true (Lwt.is_sleeping writing);
+  TCP.close client >>= fun () ->
+  Lwt.both writing second >>= fun (r, s) ->
+  check_bool "closed" true (r = Error `Closed && s = Error `Closed);
+  TCP.abort server;
+  Lwt.return_unit
+
+let reader_woken_by_close p =
+  accept p >>= fun (client, server) ->
+  let reading = TCP.read client in
+  let second = TCP.read client in
+  TCP.close client >>= fun () ->
+  Lwt.both reading second >>= fun (r, s) ->
+  check_bool "end" true (r = Ok `Eof && s = Ok `Eof);
+  TCP.close server
+
+let reset_by_peer p =
+  accept p >>= fun (client, server) ->
+  let reading = TCP.read client in
+  TCP.abort server;
+  reading >>= fun r ->
+  check_bool "reset" true (r = Error `Reset);
+  TCP.read client >>= fun r ->
+  check_bool "again" true (r = Error `Reset);
+  write client "x" >>= fun r ->
+  check_bool "writing" true (r = Error `Reset);
+  TCP.close client
+
+let close_with_unread_data p =
+  accept p >>= fun (client, server) ->
+  write_all client "unread" >>= fun () ->
+  Env.sleep (Env.ms 10) >>= fun () ->
+  TCP.close server >>= fun () ->
+  TCP.read client >>= fun r ->
+  check_bool "reset" true (r = Error `Reset);
+  TCP.close client
+
+let shut_reader_does_not_stop_the_peer p =
+  accept p >>= fun (client, server) ->
+  TCP.shutdown server `read >>= fun () ->
+  TCP.read server >>= fun r ->
+  check_bool "end" true (r = Ok `Eof);
+  write_all client (pattern 5_000_000) >>= fun () ->
+  TCP.shutdown client `write >>= fun () ->
+  write_all server "thanks" >>= fun () ->
+  TCP.close server >>= fun () ->
+  read_all client >>= fun got ->
+  check_string "answer" "thanks" got;
+  TCP.close client
+
+let server_that_raises p =
+  TCP.listen p.b ~port (fun _ -> failwith "expected by the test");
+  connect p >>= fun client ->
+  TCP.read client >>= fun r ->
+  check_bool "reset" true (r = Error `Reset);
+  TCP.close client
+
+(* No wake-up is lost when a reader comes between the event and its turn. *)
+let readers_share p =
+  accept p >>= fun (client, server) ->
+  let got = ref 0 in
+  let rec reader () =
+    TCP.read server >>= function
+    | Ok (`Data v) ->
+        got := !got + Cstruct.length v;
+        Lwt.pause () >>= reader
+    | Ok `Eof | Error _ -> Lwt.return_unit
+  in
+  let readers = Lwt.join (List.init 5 (fun _ -> reader ())) in
+  write_all client (pattern 1_000_000) >>= fun () ->
+  TCP.close client >>= fun () ->
+  readers >>= fun () ->
+  check_int "all" 1_000_000 !got;
+  TCP.close server
+
+let latency p =
+  (* A request in two writes, answered after a pause: nothing waits for a timer. *)
+  accept p >>= fun (client, server) ->
+  let start = Env.now () in
+  let rec serve n =
+    if n = 0 then Lwt.return_unit
+    else
+      let rec request got =
+        if got = 200 then Lwt.return_unit
+        else read_some server >>= fun s -> request (got + String.length s)
+      in
+      request 0 >>= fun () ->
+      Lwt.pause () >>= fun () ->
+      write_all server (String.make 50 'r') >>= fun () -> serve (n - 1)
+  in
+  let rec ask n =
+    if n = 0 then Lwt.return_unit
+    else
+      write_all client (String.make 100 'a') >>= fun () ->
+      Lwt.pause () >>= fun () ->
+      write_all client (String.make 100 'b') >>= fun () ->
+      read_some client >>= fun _ -> ask (n - 1)
+  in
+  Lwt.join [ serve 20; ask 20 ] >>= fun () ->
+  check_bool "no stalls" true (Env.now () - start < Env.ms 5);
+  close_both client server
+
+let disconnected p =
+  accept p >>= fun (client, _) ->
+  let reading = TCP.read client in
+  Stack.disconnect p.stack_a >>= fun () ->
+  reading >>= fun r ->
+  check_bool "aborted" true (r = Error `Aborted);
+  TCP.create_connection p.a (ip 2, port) >|= fun r -> check_bool "no more" true (Result.is_error r)
+
+let listeners p =
+  let busy = TCP.try_listen p.b ~port (fun _ -> Lwt.return_unit) in
+  check_bool "first" true (busy = Ok ());
+  check_bool "second" true (TCP.try_listen p.b ~port (fun _ -> Lwt.return_unit) = Error `In_use);
+  TCP.unlisten p.b ~port;
+  TCP.create_connection p.a (ip 2, port) >|= fun r ->
+  check_bool "refused" true (match r with Error `Refused -> true | _ -> false)
+
+(* ---- Bad links ---- *)
+
+let conditions =
+  let p = Network.perfect in
+  [
+    ("drop", { p with drop = 0.1 });
+    ("duplicate", { p with duplicate = 0.3 });
+    ("reorder", { p with reorder = 0.3; reorder_by = 5_000_000 });
+    ("corrupt", { p with corrupt = 0.1 });
+    ("delay", { p with delay = 50_000_000; jitter = 20_000_000 });
+    ("rate", { p with rate = 20_000_000; queue = 30_000; delay = 1_000_000 });
+    ( "all",
+      {
+        p with
+        drop = 0.05;
+        duplicate = 0.05;
+        reorder = 0.1;
+        reorder_by = 10_000_000;
+        corrupt = 0.05;
+        delay = 10_000_000;
+      } );
+  ]
+
+let case name ?ring ?conditions ?immediate ?seed f =
+  Alcotest.test_case name `Quick (with_pair ?ring ?conditions ?immediate ?seed f)
+
+let () =
+  Alcotest.run "flow"
+    [
+      ( "data",
+        [
+          case "both ways" (both_ways 1_000_000);
+          case "both ways, frames arrive inside of send" ~immediate:true (both_ways 1_000_000);
+          case "both ways through a tiny ring" ~ring:4 (both_ways 1_000_000);
+          case "half close" half_close;
+          case "200 connections" many_connections;
+          case "200 connections, frames arrive inside of send" ~immediate:true many_connections;
+          case "200 connections through a tiny ring" ~ring:4 many_connections;
+          case "back-pressure" back_pressure;
+          case "many writers" many_writers;
+          case "readers share" readers_share;
+          case "latency" latency;
+          case "a shut reader does not stop the peer" shut_reader_does_not_stop_the_peer;
+        ] );
+      ( "ends",
+        [
+          case "refused" refused;
+          case "connect times out" connect_timeout;
+          case "keepalive finds a dead peer" keepalive_finds_a_dead_peer;
+          case "user timeout" user_timeout;
+          case "close wakes writers" writer_woken_by_close;
+          case "close wakes readers" reader_woken_by_close;
+          case "reset by peer" reset_by_peer;
+          case "close with unread data" close_with_unread_data;
+          case "server that raises" server_that_raises;
+          case "listeners" listeners;
+          case "disconnect" disconnected;
+        ] );
+      ( "bad links",
+        List.concat_map
+          (fun (name, conditions) ->
+            List.init 5 (fun seed ->
+                case (Printf.sprintf "%s, seed %d" name seed) ~seed ~conditions (both_ways 200_000)))
+          conditions );
+    ]
