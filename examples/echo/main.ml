@@ -1,9 +1,4 @@
-(* TCP and UDP echo (RFC 862), on port 7.
-
-   On Xen: make run EXAMPLE=echo. On Linux, with an interface that belongs to you:
-
-     ip tuntap add tap0 mode tap user $USER; ip addr add 10.0.0.1/24 dev tap0; ip link set tap0 up
-     make unix EXAMPLE=echo && build/unix/echo --ipv4=10.0.0.2/24 *)
+(* TCP and UDP echo (RFC 862), on port 7. *)
 
 open Lwt.Infix
 open Mirust_stack

@@ -31,7 +31,7 @@ make_share() {
 # dom0 the wait for entropy. A crash of Xen or dom0 is a reboot, and with -no-reboot QEMU's end.
 # What they print goes to $share/dom0.log.
 start_dom0() {
-    local parts forward net=user,id=net0 serial="file:$share/dom0.log"
+    local parts forward net=user,id=net0,dhcpstart=10.0.2.20 serial="file:$share/dom0.log"
     local options="console=hvc0 panic=1 quiet mitigations=off init_on_alloc=0 random.trust_cpu=on rootfstype=ramfs"
     parts=$("$rig/dom0/build")
     for forward in ${rig_forward:-}; do

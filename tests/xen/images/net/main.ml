@@ -12,10 +12,9 @@ let interface =
 
 let pages =
   Mirust.Bootvar.register
-    Cmdliner.Arg.(
-      value & opt int 0 & info [ "receive-pages" ] ~doc:"Pages to receive frames into.")
+    Cmdliner.Arg.(value & opt int 0 & info [ "receive-pages" ] ~doc:"Pages to receive frames into.")
 
-let config = Mirust_network.config ()
+let config = Mirust.Bootvar.register (Args.config ())
 
 let rec echo flow =
   Stack.TCP.read flow >>= function
@@ -66,11 +65,9 @@ let http device flow =
           | Ok () -> generate flow bytes
           | Error _ -> Stack.TCP.close flow)
       | None ->
-          let body =
-            if path = "/stats" then statistics device else "It works.\n"
-          in
-          Stack.TCP.writev flow [ header (String.length body); Cstruct.of_string body ]
-          >>= fun _ -> Stack.TCP.close flow)
+          let body = if path = "/stats" then statistics device else "It works.\n" in
+          Stack.TCP.writev flow [ header (String.length body); Cstruct.of_string body ] >>= fun _ ->
+          Stack.TCP.close flow)
 
 let start () =
   let limits = { Vif.default_limits with receive_pages = pages () } in
@@ -78,7 +75,7 @@ let start () =
   | Error (`Msg message) -> Lwt.fail_with message
   | Ok device ->
       Fmt.pr "link up: %a, MTU %d@." Macaddr.pp device.mac (device.mtu ());
-      Mirust_network.stack (config ()) device >>= fun stack ->
+      Mirust_network.connect (config ()) device >>= fun stack ->
       let listen port = Stack.TCP.listen (Stack.tcp stack) ~port in
       listen 7 echo;
       listen 9 discard;

@@ -1,0 +1,21 @@
+(** As much of HTTP/1.1 (RFC 9112) as a static page needs. Pure: a driver feeds it what it receives.
+*)
+
+type request = {
+  meth : string;
+  target : string;  (** without a query *)
+  keep_alive : bool;  (** the client wants to use the connection again *)
+}
+
+(** The most bytes that a request may have. *)
+val max_head : int
+
+(** Reads the first request in the text: [`Request (r, n)] if it takes the first [n] bytes, [`More]
+    if it is not complete, [`Bad] if it is not HTTP, is too long, or has a body. *)
+val parse : string -> [ `Request of request * int | `More | `Bad ]
+
+(** The answer to a request, given the pages: paths with their media types and contents. *)
+val respond : (string * (string * string)) list -> request -> string
+
+(** The answer to [`Bad]; the connection is then closed. *)
+val bad_request : string
