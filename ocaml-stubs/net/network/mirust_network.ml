@@ -8,12 +8,6 @@ let environment =
     random = Mirust.Random.generate;
   }
 
-let init () = Mirust_net_env.Env.install environment
-
-let connect config device =
-  init ();
-  Stack.connect config device
-
 (* Does not allocate: the runtime copies the name into the buffer. *)
 external platform_name : bytes -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_platform_name"
@@ -22,6 +16,19 @@ external platform_name : bytes -> (int[@untagged]) -> (int[@untagged])
 let on_xen () =
   let b = Bytes.create 3 in
   platform_name b 3 = 3 && Bytes.to_string b = "xen"
+
+(* The device on Linux copies frames to buffers of the collector's own. At the default setting a few
+   hundred of them a second, beside a heap as small as ours, mean a whole collection for each second
+   one: half of the processor's time in bulk reception. On Xen frames are views of the device's pages. *)
+let buffers_may_wait () = Gc.set { (Gc.get ()) with custom_major_ratio = 1000 }
+
+let init () =
+  if not (on_xen ()) then buffers_may_wait ();
+  Mirust_net_env.Env.install environment
+
+let connect config device =
+  init ();
+  Stack.connect config device
 
 let interface group =
   let default = if on_xen () then "0" else "tap0" in
