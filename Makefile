@@ -39,12 +39,14 @@ xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
 unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix $(APP)
 
-.PHONY: test-unit bench
+.PHONY: test-unit test-debug bench
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-rt -p mirust
 	@$(ENV) cargo test --quiet -p mirust-header
 	@$(ENV) dune test
 	@$(ENV) tests/apps/run
+test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
+	@$(ENV) dune build @tests/ocaml/debug
 bench: ## What a call from one language to the other costs
 	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe

@@ -1,0 +1,13 @@
+let run () =
+  Alcotest.run "mirust"
+    [
+      ("abi", Test_abi.tests);
+      ("values", Test_values.tests);
+      ("failures", Test_failures.tests);
+      ("bytes", Test_bytes.tests);
+      ("sleepers", Test_sleepers.tests);
+      ("completion", Test_completion.tests);
+      ("loop", Test_loop.tests);
+      ("bootvar", Test_bootvar.tests);
+      ("signatures", Test_signatures.tests);
+    ]
