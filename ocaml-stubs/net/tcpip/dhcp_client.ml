@@ -32,7 +32,7 @@ let perform t (action : Dhcp_engine.action) =
       t.configure (Some lease);
       Lwt_condition.broadcast t.changed ()
   | Deconfigure ->
-      Log.warn (fun m -> m "the lease has ended");
+      Log.info (fun m -> m "the lease has ended");
       t.configure None
 
 let perform_all t actions =
