@@ -66,6 +66,9 @@ typedef intptr_t value;
 // Many pages are lent: let go of views that nobody uses.
 #define MIRUST_NET_PRESSURE 16
 
+// Frames are copied because so many pages are lent.
+#define MIRUST_NET_SHORTAGE 32
+
 // Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM tells when there is.
 #define MIRUST_NET_FULL -1
 
@@ -241,7 +244,8 @@ intptr_t mirust_exit(intptr_t code);
 intptr_t mirust_crash(const uint8_t *message, uintptr_t length);
 
 // Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), on Unix that
-// of a TAP interface, perhaps with `@` and an address. `receive_pages` and `send_pages` limit the
+// of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
+// what it sends, and lends frames of more than SIZE bytes. `receive_pages` and `send_pages` limit the
 // memory that the device takes on Xen; 0 leaves it to the device.
 //
 // Returns the device's number, or -1; the log then says why. The link may come up later.

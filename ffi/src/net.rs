@@ -36,6 +36,8 @@ pub const MIRUST_NET_COMPLETED: isize = 4;
 pub const MIRUST_NET_LINK: isize = 8;
 /// Many pages are lent: let go of views that nobody uses.
 pub const MIRUST_NET_PRESSURE: isize = 16;
+/// Frames are copied because so many pages are lent.
+pub const MIRUST_NET_SHORTAGE: isize = 32;
 
 /// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM tells when there is.
 pub const MIRUST_NET_FULL: isize = -1;
@@ -135,7 +137,11 @@ fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, Str
 }
 
 #[cfg(not(feature = "xen"))]
-fn open(name: &str, _: net::netfront::Limits) -> Result<Rc<dyn Device>, String> {
+fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, String> {
+    if let Some(copy_max) = name.strip_prefix("loopback:") {
+        let copy_max = copy_max.parse().map_err(|_| format!("{copy_max:?} is not a size"))?;
+        return Ok(net::loopback::open(copy_max, limits.receive_pages));
+    }
     let (name, mac) = match name.split_once('@') {
         None => (name, None),
         Some((name, mac)) => {
@@ -147,7 +153,8 @@ fn open(name: &str, _: net::netfront::Limits) -> Result<Rc<dyn Device>, String> 
 }
 
 /// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), on Unix that
-/// of a TAP interface, perhaps with `@` and an address. `receive_pages` and `send_pages` limit the
+/// of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
+/// what it sends, and lends frames of more than SIZE bytes. `receive_pages` and `send_pages` limit the
 /// memory that the device takes on Xen; 0 leaves it to the device.
 ///
 /// Returns the device's number, or -1; the log then says why. The link may come up later.

@@ -14,6 +14,7 @@ let news_room = 2
 let news_completed = 4
 let news_link = 8
 let news_pressure = 16
+let news_shortage = 32
 let info_size = 32
 let feature_checksum = 1
 let feature_tso4 = 2
@@ -142,10 +143,23 @@ let send t (f : Device.frame) : Device.outcome =
 
 (* Turns *)
 
+let collector_rests_until = ref 0
+
+(* Frames that were held for a while have to be found by a major collection. The rest after it keeps
+   its share of the time small, whether it helps or not. *)
+let collect_major () =
+  let start = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
+  if start >= !collector_rests_until then (
+    Gc.full_major ();
+    let stop = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
+    collector_rests_until := stop + (30 * (stop - start)))
+
 let start_of_turn t =
   let news = Abi.news t.handle in
-  (* Most frames die young: this is all it takes to give their pages back. *)
-  if news land news_pressure <> 0 then Gc.minor ();
+  if news land news_shortage <> 0 then collect_major ()
+  else if news land news_pressure <> 0 then
+    (* Most frames die young: this is all it takes to give their pages back. *)
+    Gc.minor ();
   if news land news_link <> 0 then link_changed t;
   if news land news_completed <> 0 then collect t;
   if news land news_frames <> 0 || t.again then (

@@ -4,6 +4,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicUsize;
 
+use mirust_rt::mem::PAGE_SIZE;
 use mirust_rt::net::Fragment;
 use mirust_rt::net::pool::{Lease, Share};
 use ocaml_sys::bigarray::{Bigarray, BigarrayProxy, Kind, Layout, Managed};
@@ -22,6 +23,8 @@ const _: () = assert!(size_of::<AtomicUsize>() == size_of::<usize>());
 const BYTES: c_int = Kind::CHAR as c_int | Layout::C_LAYOUT as c_int;
 
 unsafe extern "C" {
+    static caml_ba_ops: c_void;
+    fn caml_alloc_custom_mem(ops: *const c_void, size: usize, memory: usize) -> Value;
     fn caml_ba_alloc(flags: c_int, dims: c_int, data: *mut c_void, dim: *const isize) -> Value;
 }
 
@@ -48,14 +51,24 @@ pub(crate) unsafe fn external_bigarray(base: NonNull<u8>, len: usize) -> Value {
 /// So many bytes were lent, and the caller may allocate on the OCaml heap.
 pub(crate) unsafe fn shared_bigarray(lease: Lease, len: usize) -> Value {
     let (base, share) = lease.into_raw();
-    let flags = BYTES | Managed::MANAGED as c_int;
-    // SAFETY: as above.
-    let v_bytes = unsafe { caml_ba_alloc(flags, 1, base.as_ptr().cast(), &(len as isize)) };
-    // SAFETY: a fresh bigarray, whose description follows the pointer to its custom operations, and
-    // nothing was allocated since. The count has the reference of the lease for it.
+    let pages = len.div_ceil(PAGE_SIZE) * PAGE_SIZE;
+    let size = size_of::<Bigarray>() + size_of::<isize>();
+    // `caml_ba_alloc` would not count memory that it did not allocate, and the collector would not
+    // hurry.
+    // SAFETY: the operations of bigarrays, and the size of one with one dimension.
+    let v_bytes = unsafe { caml_alloc_custom_mem(&raw const caml_ba_ops, size, pages) };
+    // SAFETY: a fresh block of this size, whose contents follow the pointer to its operations. The
+    // count has the reference of the lease for it.
     unsafe {
         let description = field(v_bytes, 1).cast::<Bigarray>();
-        (*description).proxy = (&raw const *share).cast::<BigarrayProxy>();
+        description.write(Bigarray {
+            data: base.as_ptr().cast(),
+            num_dims: 1,
+            flags: (BYTES | Managed::MANAGED as c_int) as isize,
+            proxy: (&raw const *share).cast::<BigarrayProxy>(),
+            dim: [],
+        });
+        description.add(1).cast::<isize>().write(len as isize);
     }
     v_bytes
 }

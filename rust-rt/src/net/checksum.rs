@@ -7,26 +7,33 @@
 /// would give in network order, with its bytes swapped.
 pub fn native_sum(bytes: &[u8]) -> u16 {
     // Words of 64 bits are summed as two halves of 32, in 64 bits each: no carry can be lost below
-    // 2³² words. Four lanes let the compiler use vector registers.
-    let mut lanes = [0u64; 4];
-    let mut blocks = bytes.chunks_exact(32);
-    for block in &mut blocks {
-        for (lane, word) in lanes.iter_mut().zip(block.chunks_exact(8)) {
-            let word = u64::from_le_bytes([
-                word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7],
-            ]);
-            *lane += (word & 0xffff_ffff) + (word >> 32);
+    // 2³² words. Several sums at once let the compiler use vector registers.
+    let (blocks, rest) = bytes.split_at(bytes.len() - bytes.len() % 32);
+    let (mut low, mut high) = ([0u64; 4], [0u64; 4]);
+    for block in blocks.chunks_exact(32) {
+        for (n, word) in block.chunks_exact(8).enumerate() {
+            let word = u64_of(word);
+            low[n] += word & 0xffff_ffff;
+            high[n] += word >> 32;
         }
     }
-    let mut sum: u64 = lanes.iter().sum();
-    let mut words = blocks.remainder().chunks_exact(2);
-    for word in &mut words {
-        sum += u64::from(u16::from_le_bytes([word[0], word[1]]));
+    let mut sum: u64 = low.iter().sum::<u64>() + high.iter().sum::<u64>();
+    let words = rest.chunks_exact(8);
+    let tail = words.remainder();
+    for word in words.map(u64_of) {
+        sum += (word & 0xffff_ffff) + (word >> 32);
     }
-    if let [last] = words.remainder() {
-        sum += u64::from(*last);
-    }
-    fold(sum)
+    // The last bytes as a word of their own, with zeros behind them.
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    let word = u64::from_le_bytes(last);
+    fold(sum + (word & 0xffff_ffff) + (word >> 32))
+}
+
+/// Eight bytes as a number.
+#[inline(always)]
+fn u64_of(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes.try_into().expect("chunks of eight"))
 }
 
 /// Adds the carries back in until 16 bits remain.

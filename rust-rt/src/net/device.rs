@@ -227,9 +227,11 @@ impl News {
     pub const COMPLETED: News = News(4);
     /// The link has changed, and with it perhaps the MTU and the features.
     pub const LINK: News = News(8);
-    /// Lent frames are all that keeps the device from lending more: whoever holds some without
-    /// need (a collector that has not run) should let go.
+    /// Much of what can be lent is lent: whoever holds frames without need (a collector that has not
+    /// run) should let go.
     pub const PRESSURE: News = News(16);
+    /// Frames are copied because so much is lent.
+    pub const SHORTAGE: News = News(32);
 
     /// The bits as they cross the C ABI.
     pub const fn bits(self) -> u32 {

@@ -16,6 +16,8 @@
 
 pub mod checksum;
 pub mod device;
+#[cfg(not(feature = "xen"))]
+pub mod loopback;
 pub mod netfront;
 pub mod pool;
 #[cfg(not(feature = "xen"))]

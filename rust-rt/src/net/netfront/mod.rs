@@ -174,7 +174,10 @@ struct Shared {
     reclaimed_at: usize,
     lent_total: usize,
     pressed_at: usize,
-    pressure: bool,
+    /// Frames that were copied because so much was lent, since that was last reported.
+    refused: usize,
+    /// What the stack is to be told about it.
+    pressure: News,
 }
 
 impl Shared {
@@ -192,7 +195,8 @@ impl Shared {
             reclaimed_at: 0,
             lent_total: 0,
             pressed_at: 0,
-            pressure: false,
+            refused: 0,
+            pressure: News::default(),
         })
     }
 
@@ -217,9 +221,17 @@ impl Shared {
         // would not help if they are really needed.
         if self.pool.lent() > self.lend_max / 2 && self.lent_total - self.pressed_at >= step {
             self.pressed_at = self.lent_total;
-            self.pressure = true;
+            self.pressure |= News::PRESSURE;
         }
-        self.pool.lent() + rx::CHAIN_MAX <= self.lend_max
+        if self.pool.lent() + rx::CHAIN_MAX <= self.lend_max {
+            return true;
+        }
+        if self.refused % 64 == 0 {
+            self.pool.reclaim();
+            self.pressure |= News::SHORTAGE;
+        }
+        self.refused += 1;
+        false
     }
 }
 
@@ -552,12 +564,12 @@ impl Device for Netfront {
 
     fn receive(&self, max: usize, slab: &mut Slab<'_>, out: &mut dyn FnMut(RxFrame)) -> Received {
         let mut inner = self.inner.borrow_mut();
-        let Inner { shared, queue: Some(queue), .. } = &mut *inner else { return Received::All };
+        let Inner { shared, queue: Some(queue), news, .. } = &mut *inner else {
+            return Received::All;
+        };
         match queue.rx.receive(shared, max, slab, out) {
             Ok(received) => {
-                if core::mem::take(&mut shared.pressure) {
-                    inner.news |= News::PRESSURE;
-                }
+                *news |= core::mem::take(&mut shared.pressure);
                 received
             }
             Err(fault) => {

@@ -46,8 +46,9 @@ impl Protocol for Rx {
 
 type Ring = FrontRing<Rx, Granted>;
 
-/// Frames up to this size, in bytes, are copied.
-const COPY_MAX: usize = 256;
+/// Frames up to this size, in bytes, are copied: from about here on a copy takes longer than making a
+/// view does, and a page is much memory for so little (`tests/vif/bench.ml`).
+const COPY_MAX: usize = 512;
 /// Data slots of the longest chain: 64 KiB in whole pages, one more for an odd start, and one to
 /// spare.
 pub(super) const CHAIN_MAX: usize = FRAME_MAX.div_ceil(PAGE_SIZE) + 2;

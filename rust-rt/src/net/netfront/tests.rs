@@ -288,7 +288,7 @@ fn last_payload_comes_back_although_nothing_follows() {
 #[test]
 fn frames_are_received_in_every_shape() {
     let mut rig = Rig::honest();
-    let sizes = [14, 60, 256, 257, 1514, 4096, 4097, 9014, 65_535];
+    let sizes = [14, 60, 512, 513, 1514, 4096, 4097, 9014, 65_535];
     for (n, size) in sizes.into_iter().enumerate() {
         let frame = pattern(size, n as u8);
         let (flags, gso) = match n % 3 {
@@ -304,13 +304,13 @@ fn frames_are_received_in_every_shape() {
         assert_eq!(frames[0].checksum, expected);
         assert_eq!(frames[0].gso_size, gso.map_or(0, |gso| gso.1));
         let lent = matches!(frames[0].place, Place::Lent(_));
-        assert_eq!(lent, size > 256, "{size} bytes");
+        assert_eq!(lent, size > 512, "{size} bytes");
         rig.device.flush();
     }
     let counters = rig.counters();
     assert_eq!((counters.rx_frames, counters.lies), (9, 0));
     // Small frames, and the first page of large segments of more than one.
-    assert_eq!(counters.rx_copied, 14 + 60 + 256 + 4096);
+    assert_eq!(counters.rx_copied, 14 + 60 + 512 + 4096);
 }
 
 #[test]

@@ -1,0 +1,216 @@
+(* The C ABI of network devices against a device that receives what it sends, with collections in
+   between. *)
+
+open Lwt.Infix
+open Mirust_netif
+open Mirust_vif
+open Mirust_wire
+
+let get = function Ok v -> v | Error (`Msg message) -> Alcotest.fail message
+
+type rig = { device : Device.t; mutable received : Packet.t list (* newest first *) }
+
+let opened ?(copy = 256) ?(pages = 64) () =
+  let limits = { Vif.default_limits with receive_pages = pages } in
+  Vif.connect ~limits (Fmt.str "loopback:%d" copy) >|= fun device ->
+  let t = { device = get device; received = [] } in
+  t.device.on_receive (fun l -> t.received <- List.rev_append l t.received);
+  t
+
+let byte seed i = Char.chr (((i * 7) + (i / 256) + seed) land 0xff)
+
+let fragment seed len =
+  let b = Cstruct.create len in
+  for i = 0 to len - 1 do
+    Cstruct.set_char b i (byte seed i)
+  done;
+  b
+
+(* A frame whose head is 54 bytes. *)
+let send ?(gso_size = 0) t payload =
+  let head = t.device.reserve 54 in
+  if Cstruct.length head = 0 then `Full
+  else (
+    Cstruct.blit (fragment 0 54) 0 head 0 54;
+    let checksum_start = if gso_size > 0 then 34 else 0 in
+    t.device.send { head; payload; checksum_start; checksum_offset = 16; gso_size })
+
+let frame payload = Cstruct.concat (fragment 0 54 :: payload)
+let outcome = Alcotest.testable (fun ppf _ -> Fmt.string ppf "outcome") ( = )
+let turn () = Lwt.pause () >>= Lwt.pause >>= Lwt.pause
+let run f () = Mirust.Main.run (f ())
+
+let check_bytes what expected (p : Packet.t) =
+  Alcotest.(check bool) what true (Cstruct.equal expected p.data)
+
+let comes_back_as_it_was_sent copy () =
+  opened ~copy () >>= fun t ->
+  Lwt_list.iter_s
+    (fun sizes ->
+      let payload = List.mapi fragment sizes in
+      let total = List.fold_left ( + ) 0 sizes in
+      let gso_size = if total > 1446 then 1400 else 0 in
+      Alcotest.check outcome "sent" `Sent (send ~gso_size t payload);
+      Gc.full_major ();
+      turn () >>= fun () ->
+      Gc.compact ();
+      match t.received with
+      | [ p ] ->
+          check_bytes "bytes" (frame payload) p;
+          Alcotest.(check int) "gso" gso_size p.gso_size;
+          Alcotest.(check bool) "checksum" (gso_size > 0) (p.checksum = `Blank);
+          t.received <- [];
+          Lwt.return_unit
+      | l -> Alcotest.failf "%d frames" (List.length l))
+    [ []; [ 1 ]; [ 202 ]; [ 203 ]; [ 600; 0; 800 ]; [ 5000 ]; [ 30_000; 1; 30_000 ]; [ 65_400 ] ]
+
+(* A part of a view keeps the memory, when nothing else does and others want it. *)
+let parts_of_a_view_are_enough () =
+  opened ~pages:16 () >>= fun t ->
+  let kept = ref [] in
+  let rec go n =
+    if n = 0 then Lwt.return_unit
+    else (
+      ignore (send ~gso_size:1400 t [ fragment n 5000 ]);
+      turn () >>= fun () ->
+      List.iter
+        (fun (p : Packet.t) ->
+          if n mod 10 = 0 then
+            kept := (n, Bigarray.Array1.sub (Cstruct.to_bigarray p.data) 1054 100) :: !kept)
+        t.received;
+      t.received <- [];
+      Gc.full_major ();
+      go (n - 1))
+  in
+  go 40 >|= fun () ->
+  Alcotest.(check int) "kept" 4 (List.length !kept);
+  List.iter
+    (fun (seed, part) ->
+      for i = 0 to 99 do
+        if part.{i} <> byte seed (1000 + i) then Alcotest.failf "frame %d has changed" seed
+      done)
+    !kept
+
+let lent_pages_are_used_again () =
+  opened ~pages:768 () >>= fun t ->
+  let rec go n =
+    if n = 0 then Lwt.return_unit
+    else (
+      for i = 1 to 8 do
+        ignore (send t [ fragment i 1000 ])
+      done;
+      turn () >>= fun () ->
+      if List.length t.received <> 8 then Alcotest.fail "frames are lost";
+      t.received <- [];
+      go (n - 1))
+  in
+  go 2000 >|= fun () ->
+  let stats = Option.get (Vif.stats t.device) in
+  Alcotest.(check int) "frames" 16_000 stats.rx_frames;
+  (* Held over several turns each, so that major collections have to find them; but most are lent. *)
+  if stats.rx_copied > stats.rx_bytes / 2 then
+    Alcotest.failf "%d of %d bytes were copied" stats.rx_copied stats.rx_bytes
+
+let frames_held_for_long_cost_copies () =
+  opened ~pages:64 () >>= fun t ->
+  let rec go n =
+    if n = 0 then Lwt.return_unit
+    else (
+      ignore (send t [ fragment n 1000 ]);
+      turn () >>= fun () -> go (n - 1))
+  in
+  go 300 >|= fun () ->
+  List.iteri (fun i p -> check_bytes "bytes" (frame [ fragment (i + 1) 1000 ]) p) t.received;
+  Alcotest.(check int) "all" 300 (List.length t.received);
+  let stats = Option.get (Vif.stats t.device) in
+  Alcotest.(check bool) "copies" true (stats.rx_copied >= 200 * 1054)
+
+(* Nobody else refers to the payload while it is on its way, and nobody at all afterwards. *)
+let payload_is_kept_while_it_is_sent () =
+  opened () >>= fun t ->
+  let dead = ref 0 in
+  let payload () =
+    let b = fragment 3 2000 in
+    Gc.finalise (fun _ -> incr dead) b.buffer;
+    [ b ]
+  in
+  Alcotest.check outcome "sent" `Sent (send ~gso_size:1400 t (payload ()));
+  Gc.full_major ();
+  Gc.full_major ();
+  Alcotest.(check int) "kept" 0 !dead;
+  turn () >>= fun () ->
+  Gc.full_major ();
+  Gc.full_major ();
+  Alcotest.(check int) "let go" 1 !dead;
+  check_bytes "bytes" (frame [ fragment 3 2000 ]) (List.hd t.received);
+  Lwt.return_unit
+
+let full_device_says_when_there_is_room () =
+  opened () >>= fun t ->
+  let room = ref 0 in
+  t.device.on_room (fun () -> incr room);
+  let rec fill n = match send t [] with `Sent -> fill (n + 1) | o -> (n, o) in
+  let n, last = fill 0 in
+  Alcotest.(check int) "ring" 256 n;
+  Alcotest.check outcome "full" `Full last;
+  turn () >>= turn >|= fun () ->
+  Alcotest.(check int) "frames" 256 (List.length t.received);
+  Alcotest.(check int) "room" 1 !room;
+  Alcotest.check outcome "sent" `Sent (send t [])
+
+let refuses_what_it_cannot_send () =
+  opened () >|= fun t ->
+  Alcotest.(check int) "reserve" 0 (Cstruct.length (t.device.reserve 1515));
+  Alcotest.check outcome "too long" `Invalid_length (send t [ Cstruct.create 1461 ]);
+  Alcotest.check outcome "too long" `Invalid_length
+    (send ~gso_size:1400 t [ Cstruct.create 66_000 ]);
+  Alcotest.check outcome "gso" `Invalid_length (send ~gso_size:70_000 t [ Cstruct.create 10 ])
+
+let closed_device_is_gone () =
+  opened () >>= fun t ->
+  let gone = ref 0 in
+  t.device.on_disconnect (fun () -> incr gone);
+  t.device.disconnect ();
+  t.device.disconnect ();
+  turn () >|= fun () ->
+  Alcotest.(check int) "gone" 1 !gone;
+  let head = Cstruct.create 54 in
+  let frame =
+    { Device.head; payload = []; checksum_start = 0; checksum_offset = 0; gso_size = 0 }
+  in
+  Alcotest.check outcome "gone" `Disconnected (t.device.send frame)
+
+let unknown_interface_is_an_error () =
+  Vif.connect "no such interface, it is too long" >|= function
+  | Ok _ -> Alcotest.fail "opened"
+  | Error (`Msg _) -> ()
+
+let checksum_is_ocaml's () =
+  let b = fragment 11 3000 in
+  for _ = 1 to 2000 do
+    let off = Random.int 1500 in
+    let part = Cstruct.sub b off (Random.int (3000 - off)) in
+    let ours = Checksum.fold (Checksum.bytes Checksum.zero part) in
+    Alcotest.(check int) "sum" (ours mod 0xffff) (Vif.checksum part mod 0xffff)
+  done;
+  Lwt.return_unit
+
+let () =
+  let case name f = Alcotest.test_case name `Quick (run f) in
+  Alcotest.run "vif"
+    [
+      ( "device",
+        [
+          case "comes back as it was sent, lent" (comes_back_as_it_was_sent 0);
+          case "comes back as it was sent, copied" (comes_back_as_it_was_sent 100_000);
+          case "parts of a view are enough" parts_of_a_view_are_enough;
+          case "lent pages are used again" lent_pages_are_used_again;
+          case "frames held for long cost copies" frames_held_for_long_cost_copies;
+          case "payload is kept while it is sent" payload_is_kept_while_it_is_sent;
+          case "full device says when there is room" full_device_says_when_there_is_room;
+          case "refuses what it cannot send" refuses_what_it_cannot_send;
+          case "closed device is gone" closed_device_is_gone;
+          case "unknown interface is an error" unknown_interface_is_an_error;
+          case "checksum is OCaml's" checksum_is_ocaml's;
+        ] );
+    ]
