@@ -23,6 +23,9 @@
 //! # }
 //! ```
 
+// What the macros of this crate expand to is the same inside it.
+extern crate self as mirust;
+
 pub mod abi;
 pub mod args;
 pub mod entry;
@@ -64,6 +67,10 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 ///
 /// A panic becomes the exception `Mirust.Panic`.
 ///
+/// An `async fn` gives OCaml an `'a Lwt.t`. The future is a task from then on: it first runs when the
+/// loop turns, not inside the call; cancelling the promise (`Lwt.cancel`) drops it; a panic rejects
+/// the promise. Its arguments are owned or rooted.
+///
 /// ```
 /// use mirust::ocaml::{BoxRoot, Closure, OCamlRuntime};
 ///
@@ -80,6 +87,13 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 ///         Ok(doubled) => doubled.to_i64() as isize,
 ///         Err(exception) => panic!("{exception}"),
 ///     }
+/// }
+///
+/// /// `external parse_later : string -> (int, string) result Lwt.t = "parse_later"`
+/// #[mirust::export]
+/// async fn parse_later(number: String) -> Result<isize, String> {
+///     mirust::time::sleep(mirust::time::Duration::from_millis(10)).await;
+///     number.parse().map_err(|error| format!("{number:?}: {error}"))
 /// }
 /// ```
 ///

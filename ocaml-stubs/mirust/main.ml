@@ -1,9 +1,10 @@
 open Lwt.Infix
 
-(* Everybody who runs the loop gets the reporters of errors. *)
+(* Everybody who runs the loop gets the reporters of errors, and can await what Rust does. *)
 let () =
   Fatal.install ();
-  Log.install ()
+  Log.install ();
+  Future.install ()
 
 type shutdown = [ `Poweroff | `Reboot | `Halt ]
 

@@ -8,6 +8,7 @@ let run () =
       ("sleepers", Test_sleepers.tests);
       ("completion", Test_completion.tests);
       ("loop", Test_loop.tests);
+      ("promise", Test_promise.tests);
       ("bootvar", Test_bootvar.tests);
       ("signatures", Test_signatures.tests);
     ]

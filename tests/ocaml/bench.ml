@@ -18,6 +18,10 @@ external callback : (int -> int) -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "bench_callback"
 
 external root : string -> (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_root"
+external future : (int[@untagged]) -> int Lwt.t = "mirust_native_only" "bench_future"
+
+external await : (int -> int Lwt.t) -> (int[@untagged]) -> unit Lwt.t
+  = "mirust_native_only" "bench_await"
 
 external clock : unit -> (int64[@unboxed]) = "mirust_native_only" "mirust_time_monotonic_ns"
 [@@noalloc]
@@ -89,6 +93,18 @@ let () =
     (least n (fun n -> ignore (callback ocaml_call n)));
   row "root, made and dropped" (least n (fun n -> ignore (root s n)));
   row "the poll, with nothing to do" (least 10_000 (steps (fun _ -> poll 0L)));
+  let many = 10_000 in
+  row ~goal:200. "OCaml awaits a Rust future, many at a time"
+    (least many (fun n ->
+         Mirust.Main.run (Lwt.join (List.init n (fun i -> Lwt.map ignore (future i))))));
+  let rec in_turn i =
+    if i = 0 then Lwt.return_unit else Lwt.bind (future i) (fun _ -> in_turn (i - 1))
+  in
+  row "... one after the other, a poll each" (least many (fun n -> Mirust.Main.run (in_turn n)));
+  row ~goal:200. "Rust awaits an OCaml promise, resolved"
+    (least many (fun n -> Mirust.Main.run (await Lwt.return n)));
+  row "... pending, a turn of both loops each"
+    (least many (fun n -> Mirust.Main.run (await (fun i -> Lwt.map (fun () -> i) (Lwt.pause ())) n)));
   quietly (fun () ->
       row "panic in Rust -> exception in OCaml"
         (least ~rounds:10 1000 (steps (fun i -> try panic i with Mirust.Panic _ -> 0))));

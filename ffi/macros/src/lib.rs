@@ -37,9 +37,7 @@ struct Options {
 
 fn expand(options: &Options, function: &ItemFn) -> syn::Result<Tokens> {
     let signature = &function.sig;
-    if let Some(asyncness) = &signature.asyncness {
-        return Err(syn::Error::new_spanned(asyncness, "spawn a task and return its completion"));
-    }
+    let is_async = signature.asyncness.is_some();
     if !signature.generics.params.is_empty() {
         let message = "an exported function has no parameters of its own; elide lifetimes";
         return Err(syn::Error::new_spanned(&signature.generics, message));
@@ -60,6 +58,14 @@ fn expand(options: &Options, function: &ItemFn) -> syn::Result<Tokens> {
             let message = "a noalloc function cannot have the OCaml runtime";
             return Err(syn::Error::new_spanned(&signature.inputs[0], message));
         }
+        if is_async {
+            let message = "an async function gets the OCaml runtime by `with_runtime`";
+            return Err(syn::Error::new_spanned(&signature.inputs[0], message));
+        }
+    }
+    if is_async && options.noalloc {
+        let message = "a promise is allocated";
+        return Err(syn::Error::new_spanned(signature.asyncness, message));
     }
 
     let ocaml = quote!(::mirust::ocaml::export);
@@ -67,13 +73,21 @@ fn expand(options: &Options, function: &ItemFn) -> syn::Result<Tokens> {
     let symbol =
         options.name.clone().unwrap_or_else(|| LitStr::new(&name.to_string(), name.span()));
     let arguments: Vec<Ident> = (0..types.len()).map(|i| format_ident!("a{i}")).collect();
-    let rooted = with_runtime.then(|| quote! { #(#ocaml::assert_rooted::<#types>();)* });
+    let rooted =
+        (with_runtime || is_async).then(|| quote! { #(#ocaml::assert_rooted::<#types>();)* });
     let runtime = with_runtime.then(|| quote! { scope.runtime(), });
     let abi = match &signature.output {
+        _ if is_async => quote!(#ocaml::Raw),
         ReturnType::Default => quote!(<() as #ocaml::Return>::Abi),
         // Its lifetime has no place in the C function's signature, nor has the type without it.
         ReturnType::Type(_, ty) if is_ocaml_value(ty) => quote!(#ocaml::Raw),
         ReturnType::Type(_, ty) => quote!(<#ty as #ocaml::Return>::Abi),
+    };
+    let call = quote! { #name(#runtime #(#arguments),*) };
+    let call = if is_async {
+        quote! { #ocaml::launch(scope.runtime(), #call) }
+    } else {
+        quote! { #ocaml::Return::give(#call) }
     };
     let boundary =
         if options.noalloc { quote!(#ocaml::enter_noalloc) } else { quote!(#ocaml::enter) };
@@ -90,7 +104,7 @@ fn expand(options: &Options, function: &ItemFn) -> syn::Result<Tokens> {
                 unsafe {
                     #boundary(|scope| {
                         #(let #arguments = <#types as #ocaml::Argument>::receive(scope, #arguments);)*
-                        #ocaml::Return::give(#name(#runtime #(#arguments),*))
+                        #call
                     })
                 }
             }

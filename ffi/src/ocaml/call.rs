@@ -29,7 +29,7 @@ impl Exception {
     /// # Safety
     ///
     /// `v_exn` is an exception value, and the caller may run OCaml code.
-    unsafe fn new(v_exn: Raw) -> Self {
+    pub(super) unsafe fn new(v_exn: Raw) -> Self {
         unsafe extern "C" {
             fn free(block: *mut std::ffi::c_void);
         }

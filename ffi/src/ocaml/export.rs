@@ -148,6 +148,7 @@ unsafe fn raise(payload: Box<dyn Any + Send>) -> ! {
 /// | `Vec<u8>`, `&[u8]` | `string`, `bytes`, a one-dimensional `char` bigarray, or `Cstruct.t` |
 /// | `&mut [u8]` | the same without `string` |
 /// | [`BoxRoot<T>`] | any value, rooted |
+/// | [`Promise<T>`](super::Promise) | `'a Lwt.t` |
 /// | [`OCaml<T>`] | any value, not rooted |
 ///
 /// # Safety
@@ -176,16 +177,19 @@ pub unsafe trait Argument {
 /// The value must not refer to the OCaml heap but through a root.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` borrows from the OCaml heap, which moves when OCaml runs",
-    label = "a function that takes the runtime cannot borrow",
-    note = "take `BoxRoot<T>`, `String` or `Vec<u8>`, or leave out the `&mut OCamlRuntime`"
+    label = "a function that takes the runtime, or is async, cannot borrow",
+    note = "take `BoxRoot<T>`, `String` or `Vec<u8>`, or leave out the `&mut OCamlRuntime` or `async`"
 )]
 pub unsafe trait Rooted: Argument {}
+
+#[doc(hidden)]
+pub use super::future::launch;
 
 #[doc(hidden)]
 pub const fn assert_rooted<T: Rooted>() {}
 
 macro_rules! plain_argument {
-    ($($ty:ty),*) => {$(
+    ($($ty:ty, |$value:ident| $boxed:expr);*) => {$(
         // SAFETY: a plain number.
         unsafe impl Argument for $ty {
             type Abi = $ty;
@@ -203,11 +207,21 @@ macro_rules! plain_argument {
             unsafe fn give(self) -> $ty {
                 self
             }
+            unsafe fn give_value(self) -> Raw {
+                let $value = self;
+                $boxed
+            }
         }
     )*};
 }
 
-plain_argument!(isize, i64, i32, f64);
+// SAFETY (of all three): the caller of `give_value` may allocate.
+plain_argument!(
+    isize, |n| n << 1 | 1;
+    i64, |n| unsafe { ocaml_sys::caml_copy_int64(n) };
+    i32, |n| unsafe { ocaml_sys::caml_copy_int32(n) };
+    f64, |x| unsafe { ocaml_sys::caml_copy_double(x) }
+);
 
 macro_rules! value_argument {
     (<$($generics:ident $(: $bound:lifetime)?),*> $ty:ty => $value:ty, |$scope:ident, $raw:ident| $receive:expr) => {
@@ -269,8 +283,11 @@ unsafe impl Rooted for Vec<u8> {}
 // SAFETY: as above.
 unsafe impl<T: 'static> Rooted for BoxRoot<T> {}
 
-/// A type that an exported function can return: those of [`Argument`] that own what they hold, and
-/// [`OCaml<T>`] for everything else.
+/// A type that an exported function can return: those of [`Argument`] that own what they hold,
+/// `Option` (`option`) and `Result` (`result`) of such, and [`OCaml<T>`] for everything else.
+///
+/// What an exported `async fn` returns becomes the value of an `'a Lwt.t`, in which an OCaml `int`
+/// stands for `isize`, and `int64`, `int32` and `float` for the other numbers.
 pub trait Return {
     /// What the C function returns.
     type Abi;
@@ -281,45 +298,69 @@ pub trait Return {
     ///
     /// To be called last in a function that OCaml called.
     unsafe fn give(self) -> Self::Abi;
+
+    /// Converts it to a value, where the C function has no say in how it is passed: as the result
+    /// of an async function, and inside of another value.
+    ///
+    /// # Safety
+    ///
+    /// The caller may allocate on the OCaml heap, and roots the result before the next allocation.
+    unsafe fn give_value(self) -> Raw;
 }
 
-impl<T> Return for OCaml<'_, T> {
-    type Abi = Raw;
-    #[inline]
-    unsafe fn give(self) -> Raw {
-        // SAFETY: nothing allocates between here and OCaml.
-        unsafe { self.raw() }
-    }
+/// `give` for the types whose ABI is a value.
+macro_rules! value_return {
+    (<$($generics:ident $(: $bound:path)?),*> $ty:ty, |$value:ident| $give:expr) => {
+        impl<$($generics $(: $bound)?),*> Return for $ty {
+            type Abi = Raw;
+            #[inline]
+            unsafe fn give(self) -> Raw {
+                // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
+                unsafe { self.give_value() }
+            }
+            #[inline]
+            unsafe fn give_value(self) -> Raw {
+                let $value = self;
+                $give
+            }
+        }
+    };
 }
 
-impl Return for bool {
-    type Abi = Raw;
-    #[inline]
-    unsafe fn give(self) -> Raw {
-        (self as Raw) << 1 | 1
-    }
-}
+// SAFETY (of all): the caller of `give_value` may allocate; nothing does between reading a value and
+// returning it.
+value_return!(<T> OCaml<'_, T>, |value| unsafe { value.raw() });
+value_return!(<T> BoxRoot<T>, |root| unsafe { root.get_raw() });
+value_return!(<> bool, |b| (b as Raw) << 1 | 1);
+value_return!(<> (), |_unit| 1);
+value_return!(<> Vec<u8>, |v| unsafe { bytes::allocate(&v) });
+value_return!(<> String, |s| unsafe { bytes::allocate(s.as_bytes()) });
+value_return!(<T: Return> Option<T>, |option| match option {
+    None => 1,
+    Some(value) => unsafe { wrap(SOME_TAG, value) },
+});
+value_return!(<T: Return, E: Return> Result<T, E>, |result| match result {
+    Ok(value) => unsafe { wrap(OK_TAG, value) },
+    Err(error) => unsafe { wrap(ERROR_TAG, error) },
+});
 
-impl Return for () {
-    type Abi = Raw;
-    #[inline]
-    unsafe fn give(self) -> Raw {
-        1
-    }
-}
+/// Tags of OCaml's constructors with an argument.
+const SOME_TAG: u8 = 0;
+const OK_TAG: u8 = 0;
+const ERROR_TAG: u8 = 1;
 
-impl Return for Vec<u8> {
-    type Abi = Raw;
-    unsafe fn give(self) -> Raw {
-        // SAFETY: OCaml called us; the borrows of its arguments ended with the function.
-        unsafe { bytes::allocate(&self) }
-    }
-}
-
-impl Return for String {
-    type Abi = Raw;
-    unsafe fn give(self) -> Raw {
-        // SAFETY: as above.
-        unsafe { bytes::allocate(self.as_bytes()) }
+/// A block with one field.
+///
+/// # Safety
+///
+/// As [`Return::give_value`].
+unsafe fn wrap(tag: u8, value: impl Return) -> Raw {
+    // SAFETY: the caller's promise. The field is rooted while its block is allocated; a block from
+    // `caml_alloc` is initialised, and may be of either generation, which `caml_modify` minds.
+    unsafe {
+        let field: BoxRoot<()> = runtime::root(value.give_value());
+        let block = ocaml_sys::caml_alloc(1, tag);
+        ocaml_sys::caml_modify(ocaml_sys::field(block, 0), field.get_raw());
+        block
     }
 }

@@ -12,7 +12,9 @@
 //! **Rust calls OCaml**: a closure that was passed as `BoxRoot<fn(A) -> R>` is a [`Closure`]; an OCaml
 //! exception is an `Err`. Tasks, which nobody in OCaml called, get the runtime by [`with_runtime`].
 //!
-//! **Rust answers later**: OCaml passes a [`Completion`] along and waits for its promise.
+//! **Futures and promises are one**: an exported `async fn` is an `'a Lwt.t` in OCaml, and an OCaml
+//! promise is a [`Promise`] in Rust. Cancelling or dropping the one ends the other. Below that there
+//! is a [`Completion`]: a token that OCaml passes along, and that wakes its promise.
 //!
 //! One thing is not for use here: ocaml-interop's own `export` attribute with an OCaml exception
 //! registered as `rust_panic_exn`, which it keeps without a root.
@@ -21,8 +23,12 @@ mod bytes;
 mod call;
 mod completion;
 pub mod export;
+mod future;
+mod named;
 pub(crate) mod net;
+mod promise;
 mod runtime;
+mod slots;
 mod start;
 
 #[cfg(doctest)]
@@ -31,10 +37,12 @@ mod misuse;
 pub use call::{Closure, Exception, Pass};
 pub use completion::Completion;
 pub use export::{Argument, Return, Rooted};
+pub use future::futures_awaited;
 pub use ocaml_interop::{
     BoxRoot, FromOCaml, OCaml, OCamlBytes, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64, OCamlList,
     OCamlRef, OCamlRuntime, ToOCaml,
 };
+pub use promise::{AsyncClosure, OCamlPromise, Promise, PromiseError, promises_awaited};
 pub use runtime::{Unavailable, is_started, with_runtime};
 pub use start::{StartError, start};
 

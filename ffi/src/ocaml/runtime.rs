@@ -1,11 +1,14 @@
 //! Who may touch the OCaml heap, and when.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread::{self, ThreadId};
 
-use ocaml_interop::OCamlRuntime;
-use ocaml_interop::internal::recover_runtime_handle_mut;
+use ocaml_interop::internal::{recover_runtime_handle, recover_runtime_handle_mut};
+use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
+use ocaml_sys::Value as Raw;
+
+use crate::domain;
 
 /// OCaml was not started.
 const ABSENT: u8 = 0;
@@ -25,6 +28,9 @@ const TAKEN: u8 = 2;
 /// Only OCaml's thread changes it. A thread-local would cost each call from OCaml twice as much as
 /// this does, so that other threads are told apart in [`with_runtime`] alone.
 static STATE: AtomicU8 = AtomicU8::new(ABSENT);
+
+/// Whether OCaml code has run since [`with_runtime`] began.
+static RAN: AtomicBool = AtomicBool::new(false);
 
 /// OCaml's thread.
 static THREAD: OnceLock<ThreadId> = OnceLock::new();
@@ -76,6 +82,7 @@ pub(super) struct Lent(());
 
 #[inline]
 pub(super) fn lend() -> Lent {
+    RAN.store(true, Ordering::Relaxed);
     STATE.store(FREE, Ordering::Relaxed);
     Lent(())
 }
@@ -113,8 +120,37 @@ pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unav
     if STATE.load(Ordering::Relaxed) == TAKEN {
         return Err(Unavailable::InUse);
     }
+    RAN.store(false, Ordering::Relaxed);
     let _taken = take();
     // SAFETY: OCaml was started in this thread. The state was FREE, so nobody else has the runtime,
     // and it is TAKEN until `f` has returned.
-    Ok(f(unsafe { recover_runtime_handle_mut() }))
+    let result = f(unsafe { recover_runtime_handle_mut() });
+    if RAN.load(Ordering::Relaxed) {
+        // We are inside a poll, which knows what OCaml had to do when it began. What OCaml has to do
+        // now, a promise that was paused or a new sleeper, it must go and see.
+        domain::signal_foreign();
+    }
+    Ok(result)
+}
+
+/// Roots a value. Does not allocate on the OCaml heap.
+///
+/// # Safety
+///
+/// `value` is valid now and has the type that `T` stands for; the caller is in OCaml's thread.
+#[inline]
+pub(super) unsafe fn root<T: 'static>(value: Raw) -> BoxRoot<T> {
+    // SAFETY: the caller's promise.
+    BoxRoot::new(unsafe { OCaml::new(recover_runtime_handle(), value) })
+}
+
+/// The same root under another type.
+///
+/// # Safety
+///
+/// The value has the type that `T` stands for.
+#[inline]
+pub(super) unsafe fn retype<A: 'static, T: 'static>(root: BoxRoot<A>) -> BoxRoot<T> {
+    // SAFETY: both are the same pointer; the type exists for the compiler only.
+    unsafe { std::mem::transmute(root) }
 }

@@ -3,5 +3,6 @@
 mod bench;
 mod bytes;
 mod failures;
+mod promises;
 mod tasks;
 mod values;

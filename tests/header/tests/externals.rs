@@ -110,7 +110,8 @@ fn externals() -> Vec<External> {
             if let Some(second) = rest.trim_start().strip_prefix('"') {
                 (symbol, rest) = second.split_once('"').expect("a closing quote");
             }
-            if !symbol.starts_with("mirust_") {
+            // What `#[mirust::export]` makes is not part of the C ABI.
+            if !symbol.starts_with("mirust_") || symbol.starts_with("mirust_ocaml_") {
                 continue;
             }
             let mut types: Vec<&str> = types.split(" -> ").map(str::trim).collect();

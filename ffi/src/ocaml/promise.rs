@@ -1,0 +1,316 @@
+//! Awaiting an OCaml promise in Rust.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use ocaml_interop::{BoxRoot, FromOCaml, OCaml};
+use ocaml_sys::{extract_exception, field, is_exception_result, is_long, tag_val};
+
+use super::call::{Closure, Exception};
+use super::export::{Argument, Raw, Rooted, Scope};
+use super::named::Named;
+use super::runtime::{self, Unavailable, with_runtime};
+use super::slots::Slots;
+use crate::domain;
+
+/// OCaml's type `'a Lwt.t`, in types such as `BoxRoot<fn(String) -> OCamlPromise<isize>>`.
+pub struct OCamlPromise<T>(PhantomData<T>);
+
+/// An OCaml promise (`'a Lwt.t`) as a future.
+///
+/// Exported functions take it as an argument, [`AsyncClosure::call_async`] returns it, and
+/// [`Promise::new`] makes one of any value of that type. OCaml hears of the future when it is first
+/// polled. Whatever resolves the promise wakes the task; its turn comes in the loop, never inside
+/// the OCaml code that resolved it.
+///
+/// Dropping the future before it is ready cancels the promise (`Lwt.cancel`), also from the loop;
+/// [`detach`](Self::detach) lets it go on alone.
+///
+/// To be polled by tasks and by a Rust main, that is, not while the OCaml runtime is in use further
+/// up the stack.
+///
+/// ```
+/// # fn compiles() {
+/// use mirust::ocaml::Promise;
+///
+/// /// `external report : string Lwt.t -> unit = "report"`
+/// #[mirust::export]
+/// fn report(answer: Promise<String>) {
+///     mirust::spawn(async move {
+///         match answer.to_rust::<String>().await {
+///             Ok(answer) => mirust::log::info!("{answer}"),
+///             Err(error) => mirust::log::error!("{error}"),
+///         }
+///     });
+/// }
+/// # }
+/// ```
+#[must_use = "dropping it cancels the promise"]
+pub struct Promise<T: 'static> {
+    state: State<T>,
+}
+
+enum State<T: 'static> {
+    /// OCaml does not know yet that anybody waits.
+    New(BoxRoot<OCamlPromise<T>>),
+    /// The token names an entry of `WAITING`.
+    Waiting(BoxRoot<OCamlPromise<T>>, isize),
+    /// There never was a promise.
+    Failed(PromiseError),
+    /// The result was given, or nobody is interested.
+    Done,
+}
+
+/// Why there is no result.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PromiseError {
+    /// The promise was rejected with this exception.
+    Raised(Exception),
+    /// The promise was cancelled.
+    Cancelled,
+    /// The OCaml runtime could not be used when the future was first polled.
+    Unavailable(Unavailable),
+}
+
+impl fmt::Display for PromiseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PromiseError::Raised(exception) => exception.fmt(f),
+            PromiseError::Cancelled => f.write_str("the promise was cancelled"),
+            PromiseError::Unavailable(unavailable) => unavailable.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PromiseError {}
+
+/// Stands for any OCaml type.
+type Any = ();
+
+/// What OCaml knows by a token: somebody who waits, or what they have not fetched yet.
+enum Wait {
+    Pending(Waker),
+    Settled(Result<BoxRoot<Any>, PromiseError>),
+}
+
+thread_local! {
+    /// Everybody who waits. Never dropped: roots must not outlive OCaml.
+    static WAITING: RefCell<ManuallyDrop<Slots<Wait>>> =
+        const { RefCell::new(ManuallyDrop::new(Slots::new())) };
+}
+
+fn waiting<R>(f: impl FnOnce(&mut Slots<Wait>) -> R) -> R {
+    WAITING.with_borrow_mut(|slots| f(slots))
+}
+
+static WATCH: Named = Named::new(c"mirust_promise_watch");
+static CANCEL: Named = Named::new(c"mirust_promise_cancel");
+
+/// The values of `Future.outcome` in `ocaml-stubs/mirust/future.ml`.
+const PENDING: Raw = 1;
+const CANCELLED: Raw = 3;
+const RETURNED_TAG: u8 = 0;
+
+/// Reads a `Future.outcome`; nothing if it is pending.
+///
+/// # Safety
+///
+/// `outcome` is a valid value of that type, and OCaml has not run since it was made.
+unsafe fn read_outcome(outcome: Raw) -> Option<Result<BoxRoot<Any>, PromiseError>> {
+    if is_long(outcome) {
+        debug_assert!(outcome == PENDING || outcome == CANCELLED);
+        return (outcome == CANCELLED).then_some(Err(PromiseError::Cancelled));
+    }
+    // SAFETY: a block with one field, by the type.
+    let (tag, value) = unsafe { (tag_val(outcome), *field(outcome, 0)) };
+    if tag == RETURNED_TAG {
+        // SAFETY: OCaml runs in this thread and has not moved the value.
+        return Some(Ok(unsafe { runtime::root(value) }));
+    }
+    // SAFETY: the other block holds an exception.
+    Some(Err(PromiseError::Raised(unsafe { Exception::new(value) })))
+}
+
+/// OCaml: the promise that `token` waits for is settled. Nothing runs here but the waker, which
+/// queues a task.
+#[crate::export(name = "mirust_ocaml_promise_settled")]
+fn settled(token: isize, outcome: OCaml<'_, Any>) {
+    // SAFETY: OCaml passed a `Future.outcome` just now.
+    let Some(result) = (unsafe { read_outcome(outcome.raw()) }) else { return };
+    let entry =
+        waiting(|w| w.get_mut(token).map(|entry| std::mem::replace(entry, Wait::Settled(result))));
+    // Nobody is there if the future was dropped in the meantime.
+    if let Some(Wait::Pending(waker)) = entry {
+        waker.wake();
+    }
+}
+
+impl<T> Promise<T> {
+    /// The future of a promise.
+    pub fn new(promise: OCaml<'_, OCamlPromise<T>>) -> Self {
+        Promise { state: State::New(BoxRoot::new(promise)) }
+    }
+
+    fn failed(error: PromiseError) -> Self {
+        Promise { state: State::Failed(error) }
+    }
+
+    /// Leaves the promise alone: nobody waits for it any more, and it is not cancelled.
+    pub fn detach(mut self) {
+        if let State::Waiting(_, token) = std::mem::replace(&mut self.state, State::Done) {
+            waiting(|w| w.remove(token));
+        }
+    }
+
+    /// Waits for the result and converts it.
+    ///
+    /// # Errors
+    ///
+    /// [`PromiseError`], as of the future itself.
+    pub async fn to_rust<R: FromOCaml<T>>(self) -> Result<R, PromiseError> {
+        let root = self.await?;
+        with_runtime(|ocaml| root.get(ocaml).to_rust()).map_err(PromiseError::Unavailable)
+    }
+
+    /// Tells OCaml that `token` waits. The result, if it is there already.
+    fn watch(
+        promise: &BoxRoot<OCamlPromise<T>>,
+        token: isize,
+    ) -> Option<Result<BoxRoot<Any>, PromiseError>> {
+        let watched = with_runtime(|ocaml| {
+            // SAFETY: the function takes a promise, read from its root here, and an int.
+            let v = unsafe { WATCH.call2(ocaml, || (promise.get_raw(), token << 1 | 1)) };
+            if is_exception_result(v) {
+                // SAFETY: an encoded exception that arrived just now.
+                let exception = unsafe { Exception::new(extract_exception(v)) };
+                return Some(Err(PromiseError::Raised(exception)));
+            }
+            // SAFETY: an outcome that arrived just now.
+            unsafe { read_outcome(v) }
+        });
+        watched.unwrap_or_else(|error| Some(Err(PromiseError::Unavailable(error))))
+    }
+}
+
+impl<T> Future for Promise<T> {
+    type Output = Result<BoxRoot<T>, PromiseError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = match std::mem::replace(&mut self.state, State::Done) {
+            State::New(promise) => {
+                let token = waiting(|w| w.insert(Wait::Pending(cx.waker().clone())));
+                match Self::watch(&promise, token) {
+                    Some(result) => {
+                        waiting(|w| w.remove(token));
+                        result
+                    }
+                    None => {
+                        self.state = State::Waiting(promise, token);
+                        return Poll::Pending;
+                    }
+                }
+            }
+            State::Waiting(promise, token) => {
+                let settled = waiting(|w| match w.get_mut(token) {
+                    Some(Wait::Pending(waker)) => {
+                        waker.clone_from(cx.waker());
+                        None
+                    }
+                    _ => w.remove(token),
+                });
+                match settled {
+                    Some(Wait::Settled(result)) => result,
+                    _ => {
+                        self.state = State::Waiting(promise, token);
+                        return Poll::Pending;
+                    }
+                }
+            }
+            State::Failed(error) => Err(error),
+            State::Done => panic!("a promise was polled after it gave its result"),
+        };
+        // SAFETY: only the type in the root's name changes: the value came from an 'a Lwt.t whose
+        // 'a is T.
+        Poll::Ready(result.map(|root| unsafe { runtime::retype(root) }))
+    }
+}
+
+/// A `Promise` holds no reference into itself.
+impl<T> Unpin for Promise<T> {}
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::New(promise) => cancel(promise),
+            State::Waiting(promise, token) => {
+                if let Some(Wait::Pending(_)) = waiting(|w| w.remove(token)) {
+                    cancel(promise);
+                }
+            }
+            State::Failed(_) | State::Done => {}
+        }
+    }
+}
+
+/// Has the loop cancel the promise: whoever drops a future does not expect OCaml code to run.
+fn cancel<T>(promise: BoxRoot<OCamlPromise<T>>) {
+    domain::spawn(async move {
+        loop {
+            let cancelled = with_runtime(|ocaml| {
+                // SAFETY: the function takes a promise, which is read from its root here. It does
+                // not raise.
+                unsafe { CANCEL.call(ocaml, || promise.get_raw()) }
+            });
+            match cancelled {
+                // A `block_on` below a function that OCaml called: its turn will end.
+                Err(Unavailable::InUse) => domain::yield_now().await,
+                Ok(_) | Err(Unavailable::NotStarted) => return,
+            }
+        }
+    });
+}
+
+/// How many futures wait for OCaml promises, or have not fetched the result yet.
+pub fn promises_awaited() -> usize {
+    waiting(|w| w.len())
+}
+
+// SAFETY: the promise is rooted.
+unsafe impl<T: 'static> Argument for Promise<T> {
+    type Abi = Raw;
+    type Value<'a> = Promise<T>;
+    unsafe fn receive(_: &Scope, raw: Raw) -> Promise<T> {
+        // SAFETY: a valid promise, by the contract of `receive`.
+        Promise { state: State::New(unsafe { runtime::root(raw) }) }
+    }
+}
+
+// SAFETY: as above.
+unsafe impl<T: 'static> Rooted for Promise<T> {}
+
+/// Calls of OCaml closures that return promises, for Rust code that awaits the result.
+pub trait AsyncClosure<Arguments, R: 'static> {
+    /// Calls the closure now. An exception that it raises instead of returning a promise is the
+    /// promise's error.
+    ///
+    /// To be called by tasks and by a Rust main; anybody else gets
+    /// [`PromiseError::Unavailable`].
+    fn call_async(&self, arguments: Arguments) -> Promise<R>;
+}
+
+impl<Arguments, R: 'static, C: Closure<Arguments, OCamlPromise<R>>> AsyncClosure<Arguments, R>
+    for C
+{
+    fn call_async(&self, arguments: Arguments) -> Promise<R> {
+        let called = with_runtime(|ocaml| match self.call(ocaml, arguments) {
+            Ok(promise) => Promise::new(promise),
+            Err(exception) => Promise::failed(PromiseError::Raised(exception)),
+        });
+        called.unwrap_or_else(|error| Promise::failed(PromiseError::Unavailable(error)))
+    }
+}
