@@ -28,11 +28,11 @@ extern crate self as mirust;
 
 pub mod abi;
 pub mod args;
+#[cfg(feature = "ocaml")]
+pub mod devices;
 pub mod entry;
 mod ground;
 mod logger;
-#[cfg(feature = "ocaml")]
-pub mod net;
 #[cfg(feature = "ocaml")]
 pub mod ocaml;
 mod panic;

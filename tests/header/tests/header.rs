@@ -13,7 +13,7 @@ fn generate() -> String {
     let bindings = cbindgen::Builder::new()
         .with_config(config)
         .with_src(root().join("ffi/src/abi.rs"))
-        .with_src(root().join("ffi/src/net.rs"))
+        .with_src(root().join("ffi/src/devices.rs"))
         .generate()
         .expect("a header");
     let mut text = Vec::new();
