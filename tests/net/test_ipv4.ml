@@ -171,6 +171,30 @@ let icmp_errors_reach_the_transport () =
   check_bool "port" true (problem = Mirust_mirage_types.Ip_ext.Unreachable `Port);
   Alcotest.(check string) "ports" "11112222" (String.sub quoted 0 8)
 
+(* A packet with our own address as its source and destination, from the wire. *)
+let packets_from_ourselves_are_dropped () =
+  pair () >>= fun (network, a, _) ->
+  let open Mirust_wire in
+  let forger = Network.attach network (Macaddr.of_string_exn "02:00:00:00:00:66") in
+  let received = ref 0 in
+  U.listen a.udp ~port:7 (fun ~src:_ ~dst:_ ~src_port:_ _ ->
+      incr received;
+      Lwt.return_unit);
+  let send src =
+    let head = forger.reserve 42 in
+    Ethernet.emit { source = forger.mac; destination = Netif.mac a.netif; proto = `IPv4 } head;
+    let ip = Cstruct.shift head 14 in
+    Ipv4.emit_plain
+      ~src:(Field.int_of_v4 (v4 src))
+      ~dst:(Field.int_of_v4 (v4 "10.0.0.1"))
+      ~proto:17 ~ttl:64 ~tos:0 ~id:0 ~dont_fragment:true ~total:28 ip;
+    Udp.emit ~src_port:7 ~dst_port:7 ~payload:[] (Cstruct.shift ip 20);
+    ignore
+      (forger.send { head; payload = []; checksum_start = 0; checksum_offset = 0; gso_size = 0 })
+  in
+  List.iter send [ "10.0.0.1"; "255.255.255.255"; "224.0.0.1"; "10.0.0.9" ];
+  Env.sleep (Env.ms 1) >|= fun () -> check_int "the last alone" 1 !received
+
 let address_conflict ~taken () =
   pair () >>= fun (_, a, _) ->
   let ip = v4 (if taken then "10.0.0.2" else "10.0.0.3") in
@@ -299,6 +323,7 @@ let () =
           case "no_gateway" (run no_gateway);
           case "fragments_in_any_order" (run fragments_in_any_order);
           case "would_fragment" (run would_fragment);
+          case "packets_from_ourselves_are_dropped" (run packets_from_ourselves_are_dropped);
           case "corruption_never_reaches_the_application"
             (run corruption_never_reaches_the_application);
         ] );

@@ -66,6 +66,7 @@ type t = {
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
   mutable loopback : (W.Packet.t -> unit) option;
   mutable mtu_limit : int; (* max_int: the link's *)
+  mutable looped : bool; (* what comes in now was sent by ourselves *)
   counters : counters;
 }
 
@@ -100,6 +101,7 @@ let create ?(reassembly = Reassembly.default) ?(ttl = 64) link resolver =
     problems = [];
     loopback = None;
     mtu_limit = max_int;
+    looped = false;
     counters =
       {
         received = 0;
@@ -229,7 +231,9 @@ let to_own t packet =
   match t.loopback with
   | None -> `No_route
   | Some deliver ->
-      Lwt.on_success (Lwt.pause ()) (fun () -> deliver packet);
+      Lwt.on_success (Lwt.pause ()) (fun () ->
+          t.looped <- true;
+          Fun.protect ~finally:(fun () -> t.looped <- false) (fun () -> deliver packet));
       `Sent
 
 let outcome (o : Link.outcome) : Ip_ext.outcome =
@@ -425,7 +429,14 @@ let deliver t ~tcp ~udp ~default (h : W.Ipv4.t) packet =
       default ~proto:1 ~src ~dst ~tos packet
   | proto -> default ~proto ~src ~dst ~tos packet
 
-let impossible_source a = Ipaddr.V4.(compare a broadcast = 0 || is_multicast a)
+(* No host has such an address, or it is ours, and then the packet did not come from elsewhere. *)
+let impossible_source t a =
+  Ipaddr.V4.(compare a broadcast = 0 || is_multicast a)
+  || (Routes.is_local t.routes a && not t.looped)
+
+(* Without an address we are a DHCP client, and nothing else is for us. *)
+let is_for_us t (h : W.Ipv4.t) =
+  Routes.is_for_us t.routes h.dst && (h.proto = 17 || Routes.addresses t.routes <> [])
 
 let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
   let c = t.counters in
@@ -434,8 +445,7 @@ let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
   | Error e ->
       c.malformed <- c.malformed + 1;
       Log.debug (fun m -> m "dropped: %a" W.Ipv4.pp_error e)
-  | Ok h when impossible_source h.src || not (Routes.is_for_us t.routes h.dst) ->
-      c.not_for_us <- c.not_for_us + 1
+  | Ok h when impossible_source t h.src || not (is_for_us t h) -> c.not_for_us <- c.not_for_us + 1
   | Ok h when not (W.Ipv4.is_fragment h) ->
       deliver t ~tcp ~udp ~default h { p with data = W.Ipv4.payload h p.data }
   | Ok h -> (

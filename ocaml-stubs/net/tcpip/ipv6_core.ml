@@ -54,6 +54,7 @@ type t = {
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
   mutable address : (address_event -> unit) list;
   mutable loopback : (W.Packet.t -> unit) option;
+  mutable looped : bool; (* what comes in now was sent by ourselves *)
   mutable ping_seq : int;
   ping_id : int;
   pings : (int, int * int Lwt.u) Hashtbl.t;
@@ -167,6 +168,7 @@ let create ?(reassembly = Reassembly.default) ?(config = Ndp_engine.default) (li
       problems = [];
       address = [];
       loopback = None;
+      looped = false;
       ping_seq = 0;
       ping_id = Env.random_int 0x10000;
       pings = Hashtbl.create 4;
@@ -304,7 +306,9 @@ let to_own t packet =
   match t.loopback with
   | None -> `No_route
   | Some deliver ->
-      Lwt.on_success (Lwt.pause ()) (fun () -> deliver packet);
+      Lwt.on_success (Lwt.pause ()) (fun () ->
+          t.looped <- true;
+          Fun.protect ~finally:(fun () -> t.looped <- false) (fun () -> deliver packet));
       `Sent
 
 let outcome (o : Link.outcome) : Ip_ext.outcome =
@@ -615,7 +619,10 @@ let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
   | Error e ->
       c.malformed <- c.malformed + 1;
       Log.debug (fun m -> m "dropped: %a" W.Ipv6.pp_error e)
-  | Ok h when is_multicast h.src || not (Ndp_engine.is_for_us t.ndp h.dst) ->
+  | Ok h
+    when is_multicast h.src
+         || (Ndp_engine.is_local t.ndp h.src && not t.looped)
+         || not (Ndp_engine.is_for_us t.ndp h.dst) ->
       c.not_for_us <- c.not_for_us + 1
   | Ok h ->
       follow h ~next_header:h.next_header ~again:false { p with data = W.Ipv6.payload h p.data }
