@@ -547,7 +547,7 @@ let on_event (c : connection) f = c.notify <- f
 
 (* RFC 6056, algorithm 3 with a random start: ports of one destination run through the range in an order
    that a stranger does not know. *)
-let first_port = 49152
+let first_port = 32768 (* the dynamic range proper, from 49152, is soon full of TIME-WAIT *)
 
 let free_port t ~local ~remote ~remote_port =
   let range = 65536 - first_port in
@@ -747,4 +747,8 @@ let info (c : connection) =
   }
 
 let tcb c = c
+
+let lookup t ~local:(local, local_port) ~remote:(remote, remote_port) =
+  find t ~local ~local_port ~remote ~remote_port
+
 let env t = t.env

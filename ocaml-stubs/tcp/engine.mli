@@ -207,4 +207,7 @@ val iter : t -> (connection -> unit) -> unit
 (** The whole state. *)
 val tcb : connection -> Tcb.t
 
+(** The connection between these two addresses and ports. *)
+val lookup : t -> local:Ipaddr.t * int -> remote:Ipaddr.t * int -> connection option
+
 val env : t -> Tcb.env
