@@ -174,6 +174,8 @@ let keep_ahead env c ~seq view =
     else Reassembly.insert c.ahead ~seq view ~max_ranges:env.config.max_ranges
   in
   hold env (ahead_cost c - cost);
+  (* The peer has lost something and sends little: let it hear of everything for a while. *)
+  c.quick_acks <- max c.quick_acks 8;
   if held > 0 then c.ahead_last <- seq
   else if c.sack_ok && Reassembly.covers c.ahead seq (Seq.add seq n) then
     c.dsack <- Some (seq, Seq.add seq n)

@@ -146,10 +146,12 @@ let reset env c =
    the peer's delayed acknowledgement where there is only one segment to acknowledge. *)
 let probe_delay env c =
   let srtt = Rtt.srtt c.rtt in
-  if srtt = 0 then max_int
+  if srtt = 0 then max_int / 16
   else
     let delay = (2 * srtt) + (2 * ms) in
-    if Flight.octets_at_most c.flight c.mss then delay + env.config.delayed_ack else delay
+    if c.phase = Open && Flight.octets_at_most c.flight c.mss then
+      delay + env.config.delayed_ack
+    else delay
 
 let arm_timeout env c at =
   c.rexmit <- Rto;
@@ -157,10 +159,20 @@ let arm_timeout env c at =
   c.rexmit_at <- max env.now (min at (gives_up_at c));
   arm env c
 
-(* A probe is for a tail of which nothing is known: without SACK, in recovery, or when the scoreboard
-   shows a gap, the other mechanisms are at work (RFC 8985 section 7.2). *)
+(* The RFC sends one probe, and then it is the timeout's turn. A few more, each after twice the time
+   as in QUIC (RFC 9002 section 6.2), cost little where the timeout is far away. *)
+let max_probes = 3
+
+(* A probe is for a tail of which nothing is known (RFC 8985 section 7.2): when the scoreboard shows a
+   gap, RACK is at work. In fast recovery, where the RFC leaves it to the timeout, it is for a
+   retransmission that was lost: on a short path the least timeout is hundreds of round trips. *)
 let wants_probe c =
-  c.sack_ok && (not c.probe) && c.phase = Open && synchronized c && Flight.sacked c.flight = 0
+  c.sack_ok && c.probes < max_probes && synchronized c
+  &&
+  match c.phase with
+  | Open -> Flight.sacked c.flight = 0
+  | Fast -> true
+  | Loss -> false
 
 let arm_rexmit env c =
   if Flight.is_empty c.flight then (
@@ -168,7 +180,7 @@ let arm_rexmit env c =
     c.rexmit_at <- max_int)
   else
     let rto = Rtt.timeout c.rtt in
-    let delay = if wants_probe c then probe_delay env c else max_int in
+    let delay = if wants_probe c then probe_delay env c lsl c.probes else max_int in
     if delay < rto then (
       c.rexmit <- Probe;
       c.rexmit_at <- env.now + delay;
@@ -181,10 +193,9 @@ let emit_piece env c (p : Flight.piece) =
   let flags = Flags.ack in
   let flags = if p.fin then flags lor Flags.fin else flags in
   let flags =
-    (* The end of what the user has written. *)
-    if p.len > 0 && Sendq.octets c.unsent = 0 && Seq.geq (Flight.seq_end p) c.snd_nxt then
-      flags lor Flags.psh
-    else flags
+    (* The end of what the user has written, or something that wants an answer. *)
+    let last = Sendq.octets c.unsent = 0 && Seq.geq (Flight.seq_end p) c.snd_nxt in
+    if p.len > 0 && (last || c.probes > 0) then flags lor Flags.psh else flags
   in
   let flags =
     if c.ecn_cwr && p.sends = 1 && p.len > 0 then (

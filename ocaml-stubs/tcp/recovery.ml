@@ -45,7 +45,9 @@ let reordering_window c =
   if (not c.reordering) && (c.phase <> Open || Flight.sacked c.flight >= 3 * c.mss) then 0
   else
     let rtt = Rtt.min_rtt c.rtt in
-    if rtt = max_int then 0 else min (c.reo_mult * rtt / 4) (Rtt.srtt c.rtt)
+    let window = if rtt = max_int then 0 else min (c.reo_mult * rtt / 4) (Rtt.srtt c.rtt) in
+    (* Shorter than our timers can wait, on a path that has not reordered yet: not at all. *)
+    if window < ms && not c.reordering then 0 else window
 
 (* Step 5. Returns the time until the next piece is to be taken for lost; 0: there is none. Pieces
    sent for the first time are in order of time: the scan ends at the first one sent after the
@@ -258,15 +260,16 @@ let count_dupacks c (h : Wire.t) news ~advanced ~had_flight ~payload ~window_cha
 (* RFC 8985 section 7.4. The answer to a probe that repeated the last segment ends it if that was
    needless; if it repaired a loss, nobody else has noticed. *)
 let finish_probe c ~ack ~advanced ~dsack ~payload =
-  if c.probe && Seq.geq ack c.probe_end then
-    if (not c.probe_retransmit) || dsack then c.probe <- false
+  if c.probes > 0 then
+    if not c.probe_retransmit then (
+      if advanced then c.probes <- 0)
     else if Seq.gt ack c.probe_end then (
-      c.probe <- false;
-      if c.phase = Open then (
+      c.probes <- 0;
+      if c.phase = Open && not dsack then (
         Cc.congestion c.cc ~in_flight:(outstanding c);
         Cc.set_cwnd c.cc (min (Cc.cwnd c.cc) (Cc.ssthresh c.cc));
         c.ecn_cwr <- c.ecn))
-    else if (not advanced) && payload = 0 then c.probe <- false
+    else if ack = c.probe_end && (dsack || ((not advanced) && payload = 0)) then c.probes <- 0
 
 (* RFC 8985 section 6.2, step 4: a duplicate means that the reordering window was too small; once a
    round. *)
@@ -411,7 +414,7 @@ let timeout env c =
       c.phase <- Loss;
       c.recover <- c.snd_nxt;
       c.dupacks <- 0;
-      c.probe <- false);
+      c.probes <- 0);
     for i = 0 to Flight.count c.flight - 1 do
       Flight.mark_lost c.flight (Flight.get c.flight i)
     done;
@@ -421,15 +424,20 @@ let timeout env c =
 
 let probe env c =
   env.stats.tail_probes <- env.stats.tail_probes + 1;
-  c.probe <- true;
-  c.probe_retransmit <- not (Output.force env c);
-  (if c.probe_retransmit then
-     let last = Flight.count c.flight - 1 in
-     let p = Flight.get c.flight last in
-     if p.len > c.mss then (
-       Flight.split c.flight last ((p.len - 1) / c.mss * c.mss);
-       Output.resend env c (last + 1))
-     else Output.resend env c last);
+  c.probes <- c.probes + 1;
+  if c.phase = Fast then (
+    (* What the peer waits for was sent again, and that was lost too. *)
+    c.probe_retransmit <- false;
+    Output.resend env c 0)
+  else (
+    c.probe_retransmit <- not (Output.force env c);
+    if c.probe_retransmit then
+      let last = Flight.count c.flight - 1 in
+      let p = Flight.get c.flight last in
+      if p.len > c.mss then (
+        Flight.split c.flight last ((p.len - 1) / c.mss * c.mss);
+        Output.resend env c (last + 1))
+      else Output.resend env c last);
   c.probe_end <- c.snd_nxt;
   Output.arm_rexmit env c
 

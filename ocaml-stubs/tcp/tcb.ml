@@ -228,7 +228,7 @@ type t = {
   mutable undo_left : int; (* retransmissions not yet shown needless *)
   mutable timeout_at : int; (* when the last retransmission timeout was *)
   mutable probe_end : Seq.t;
-  mutable probe : bool; (* a tail loss probe is unanswered *)
+  mutable probes : int; (* tail loss probes that are unanswered *)
   mutable probe_retransmit : bool;
   mutable cwnd_limited : bool;
   mutable last_sent : int; (* ns; data *)
