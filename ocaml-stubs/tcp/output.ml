@@ -149,8 +149,7 @@ let probe_delay env c =
   if srtt = 0 then max_int / 16
   else
     let delay = (2 * srtt) + (2 * ms) in
-    if c.phase = Open && Flight.octets_at_most c.flight c.mss then
-      delay + env.config.delayed_ack
+    if c.phase = Open && Flight.octets_at_most c.flight c.mss then delay + env.config.delayed_ack
     else delay
 
 let arm_timeout env c at =
@@ -168,11 +167,7 @@ let max_probes = 3
    retransmission that was lost: on a short path the least timeout is hundreds of round trips. *)
 let wants_probe c =
   c.sack_ok && c.probes < max_probes && synchronized c
-  &&
-  match c.phase with
-  | Open -> Flight.sacked c.flight = 0
-  | Fast -> true
-  | Loss -> false
+  && match c.phase with Open -> Flight.sacked c.flight = 0 | Fast -> true | Loss -> false
 
 let arm_rexmit env c =
   if Flight.is_empty c.flight then (

@@ -124,6 +124,7 @@ let enter_fast env c =
   save_undo c;
   Cc.congestion c.cc ~in_flight:(outstanding c);
   c.phase <- Fast;
+  c.probes <- 0;
   c.recover <- c.snd_nxt;
   c.prr_delivered <- 0;
   c.prr_out <- 0;
@@ -261,8 +262,7 @@ let count_dupacks c (h : Wire.t) news ~advanced ~had_flight ~payload ~window_cha
    needless; if it repaired a loss, nobody else has noticed. *)
 let finish_probe c ~ack ~advanced ~dsack ~payload =
   if c.probes > 0 then
-    if not c.probe_retransmit then (
-      if advanced then c.probes <- 0)
+    if not c.probe_retransmit then (if advanced then c.probes <- 0)
     else if Seq.gt ack c.probe_end then (
       c.probes <- 0;
       if c.phase = Open && not dsack then (
@@ -422,24 +422,26 @@ let timeout env c =
     Output.resend env c 0;
     Output.arm_rexmit env c)
 
+(* The last segment once more; it shows what is missing in front of it. *)
+let resend_last env c =
+  let last = Flight.count c.flight - 1 in
+  let p = Flight.get c.flight last in
+  if p.len > c.mss then (
+    Flight.split c.flight last ((p.len - 1) / c.mss * c.mss);
+    Output.resend env c (last + 1))
+  else Output.resend env c last
+
 let probe env c =
-  env.stats.tail_probes <- env.stats.tail_probes + 1;
-  c.probes <- c.probes + 1;
-  if c.phase = Fast then (
-    (* What the peer waits for was sent again, and that was lost too. *)
-    c.probe_retransmit <- false;
-    Output.resend env c 0)
+  let fast = c.phase = Fast in
+  if fast && (Flight.get c.flight 0).sacked then (* Dropped by the peer after all. *) timeout env c
   else (
-    c.probe_retransmit <- not (Output.force env c);
-    if c.probe_retransmit then
-      let last = Flight.count c.flight - 1 in
-      let p = Flight.get c.flight last in
-      if p.len > c.mss then (
-        Flight.split c.flight last ((p.len - 1) / c.mss * c.mss);
-        Output.resend env c (last + 1))
-      else Output.resend env c last);
-  c.probe_end <- c.snd_nxt;
-  Output.arm_rexmit env c
+    env.stats.tail_probes <- env.stats.tail_probes + 1;
+    c.probes <- c.probes + 1;
+    c.probe_retransmit <- (not fast) && not (Output.force env c);
+    if fast then (* What the peer waits for was sent again, and lost again. *) Output.resend env c 0
+    else if c.probe_retransmit then resend_last env c;
+    c.probe_end <- c.snd_nxt;
+    Output.arm_rexmit env c)
 
 let reorder_timeout env c =
   let before_lost = Flight.lost c.flight in

@@ -299,6 +299,7 @@ let show_losses t =
   let s = Engine.stats (TCP.engine t) in
   Printf.printf "  of %d segments %d again, %d recoveries, %d timeouts, %d tail probes, %d undone\n"
     s.segments_out s.retransmits s.recoveries s.timeouts s.tail_probes s.undos
+
 let both a b = segments (TCP.engine a) + segments (TCP.engine b)
 
 let rec discard count flow =
