@@ -105,5 +105,7 @@ assert_shutdown() { # NAME poweroff|reboot|crash [SECONDS]
 host_step() { # NAME [SECONDS]
     : >"/share/host/$1.request"
     within "${2:-30}" test -e "/share/host/$1.status" || fail "the host's step $1 did not end within ${2:-30} s"
+    cat "/share/host/$1.log"
     assert_equal 0 "$(cat "/share/host/$1.status")" "status of the host's step $1"
+    rm "/share/host/$1.status"
 }
