@@ -23,9 +23,14 @@ run: xen ## Boots build/xen/EXAMPLE.elf as a domU of a real Xen (EXAMPLE=name or
 	@tests/rig/xen-run $(ARGS) build/xen/$(NAME).elf
 
 .PHONY: test test-xen
-test: test-unit test-boot test-xen ## Runs all tests
+test: test-unit test-boot test-net test-xen ## Runs all tests
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
+
+.PHONY: test-net
+test-net: ## Tests the network stack against the Linux kernel, over a TAP interface
+	@$(ENV) tests/linux/build
+	@$(ENV) --rig tests/linux/run
 
 .PHONY: test-boot
 test-boot: ## Boots small images on QEMU alone, and compares their last words

@@ -44,6 +44,7 @@ end)
 
 type port = {
   mac : Macaddr.t;
+  promiscuous : bool;
   mtu : int;
   features : Device.features;
   ring : int;
@@ -228,7 +229,7 @@ let send t sender (f : Device.frame) : Device.outcome =
     let b = Gso.linear ~alloc:(Slab.alloc sender.slab) f in
     let group = Field.u8 b 0 land 1 = 1 in
     let to_port port =
-      if port != sender && port.up && (group || Ethernet.is_for port.mac b) then
+      if port != sender && port.up && (group || port.promiscuous || Ethernet.is_for port.mac b) then
         List.iter (cross t sender port) (adapt f b ~port)
     in
     List.iter to_port t.ports;
@@ -256,10 +257,12 @@ let create ?(seed = 1) ?(conditions = perfect) ?(immediate = false) () =
       };
   }
 
-let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 1024) t mac =
+let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 1024)
+    ?(promiscuous = false) t mac =
   let port =
     {
       mac;
+      promiscuous;
       mtu;
       features;
       ring;

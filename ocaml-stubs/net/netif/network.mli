@@ -29,9 +29,17 @@ val set_conditions : t -> conditions -> unit
 
 (** A new port. With [features] the port accepts blank checksums and large segments, and hands them
     over as they are to ports that take them; they are completed and cut for others. [ring] bounds
-    the frames that may be waiting to leave before [`Full] (default 1024). *)
+    the frames that may be waiting to leave before [`Full] (default 1024). A [promiscuous] port gets
+    all frames, as that of a bridge does. *)
 val attach :
-  ?name:string -> ?mtu:int -> ?features:Device.features -> ?ring:int -> t -> Macaddr.t -> Device.t
+  ?name:string ->
+  ?mtu:int ->
+  ?features:Device.features ->
+  ?ring:int ->
+  ?promiscuous:bool ->
+  t ->
+  Macaddr.t ->
+  Device.t
 
 type counters = {
   mutable sent : int;

@@ -1,0 +1,119 @@
+(* The Linux kernel's end of the tests: an echo client that checks what comes back, and an echo server.
+
+     client echo ADDRESS PORT BYTES CONNECTIONS
+     client serve ADDRESS PORT
+
+   All connections are open at the same time, each sends BYTES, and then closes its direction. *)
+
+let chunk = 65536
+
+type connection = {
+  stream : int;
+  socket : Unix.file_descr;
+  mutable sent : int;
+  mutable closed : bool; (* our direction *)
+  mutable received : int;
+}
+
+let fail fmt =
+  Printf.ksprintf
+    (fun s ->
+      prerr_endline s;
+      exit 1)
+    fmt
+
+let address name port =
+  let address = Unix.inet_addr_of_string name in
+  (Unix.domain_of_sockaddr (ADDR_INET (address, port)), Unix.ADDR_INET (address, port))
+
+let connect (domain, address) stream =
+  let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
+  Unix.set_nonblock socket;
+  (match Unix.connect socket address with
+  | () -> ()
+  | exception Unix.Unix_error (EINPROGRESS, _, _) -> ());
+  { stream; socket; sent = 0; closed = false; received = 0 }
+
+let again f = try f () with Unix.Unix_error ((EAGAIN | EWOULDBLOCK), _, _) -> ()
+
+let send total buffer c =
+  let length = min chunk (total - c.sent) in
+  for i = 0 to length - 1 do
+    Bytes.unsafe_set buffer i (Pattern.byte ~stream:c.stream (c.sent + i))
+  done;
+  again (fun () ->
+      c.sent <- c.sent + Unix.write c.socket buffer 0 length;
+      if c.sent = total then (
+        Unix.shutdown c.socket SHUTDOWN_SEND;
+        c.closed <- true))
+
+(* True at the end. *)
+let receive total buffer c =
+  match Unix.read c.socket buffer 0 chunk with
+  | 0 when c.received = total -> true
+  | 0 -> fail "connection %d ends after %d of %d bytes" c.stream c.received total
+  | length ->
+      for i = 0 to length - 1 do
+        if Bytes.get buffer i <> Pattern.byte ~stream:c.stream (c.received + i) then
+          fail "connection %d: byte %d differs" c.stream (c.received + i)
+      done;
+      c.received <- c.received + length;
+      if c.received > c.sent then fail "connection %d: more than was sent" c.stream;
+      false
+  | exception Unix.Unix_error ((EAGAIN | EWOULDBLOCK), _, _) -> false
+
+let echo address total count =
+  let start = Unix.gettimeofday () in
+  let buffer = Bytes.create chunk in
+  let rec go connections =
+    if connections <> [] then (
+      let sockets = List.map (fun c -> c.socket) connections in
+      let sending = List.filter (fun c -> not c.closed) connections in
+      let readable, writable, _ =
+        Unix.select sockets (List.map (fun c -> c.socket) sending) [] 60.
+      in
+      if readable = [] && writable = [] then fail "nothing moves";
+      List.iter (fun c -> if List.mem c.socket writable then send total buffer c) sending;
+      go
+        (List.filter
+           (fun c ->
+             let over = List.mem c.socket readable && receive total buffer c in
+             if over then Unix.close c.socket;
+             not over)
+           connections))
+  in
+  go (List.init count (connect address));
+  Printf.printf "%d bytes on each of %d connections came back intact in %.2f s\n" total count
+    (Unix.gettimeofday () -. start)
+
+(* One process for each client. *)
+let serve (domain, address) =
+  let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
+  Unix.setsockopt socket SO_REUSEADDR true;
+  Unix.bind socket address;
+  Unix.listen socket 256;
+  Sys.set_signal Sys.sigchld Signal_ignore;
+  while true do
+    let client, _ = Unix.accept socket in
+    (if Unix.fork () = 0 then
+       let buffer = Bytes.create chunk in
+       let rec go () =
+         match Unix.read client buffer 0 chunk with
+         | 0 -> exit 0
+         | length ->
+             ignore (Unix.write client buffer 0 length : int);
+             go ()
+       in
+       go ());
+    Unix.close client
+  done
+
+let () =
+  Sys.set_signal Sys.sigpipe Signal_ignore;
+  try
+    match Sys.argv with
+    | [| _; "echo"; name; port; bytes; count |] ->
+        echo (address name (int_of_string port)) (int_of_string bytes) (int_of_string count)
+    | [| _; "serve"; name; port |] -> serve (address name (int_of_string port))
+    | _ -> fail "usage: client echo ADDRESS PORT BYTES CONNECTIONS | serve ADDRESS PORT"
+  with Unix.Unix_error (error, call, _) -> fail "%s: %s" call (Unix.error_message error)

@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# A network of its own for the scripts of this directory: they run in a fresh network namespace, with a
+# TAP interface, on the other side of which is the stack.
+#
+#   Linux  10.0.0.1  fd00::1  -- tap0 --  stack  10.0.0.2  fd00::2 (and what fe80:: its address gives)
+#
+# shellcheck disable=SC2034 # the sourcing scripts use them
+
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+bin=$project/build/unix
+stack=10.0.0.2
+stack6=fd00::2
+mac=02:00:00:00:00:02
+addresses="--ipv4=$stack/24 --ipv6=$stack6/64"
+work=
+log=/dev/null
+
+# Runs the calling script again in a network namespace, as root there. Says why if that cannot be.
+enter_namespace() {
+    [ -z "${MIRUST_NETNS:-}" ] || return 0
+    local flags=(--net)
+    [ "$EUID" -eq 0 ] || flags+=(--user --map-root-user)
+    if ! why=$(unshare "${flags[@]}" true 2>&1); then
+        cannot "make a network namespace ($why)" \
+            "as root, or with unprivileged user namespaces allowed, this works"
+    fi
+    [ -c /dev/net/tun ] || cannot "use TAP interfaces: there is no /dev/net/tun" \
+        "as root: modprobe tun; in a container: --device /dev/net/tun"
+    MIRUST_NETNS=1 exec unshare "${flags[@]}" "$0" "$@"
+}
+
+# make_tap [NAME]: the interface, without address.
+make_tap() {
+    ip tuntap add dev "${1:-tap0}" mode tap
+    # Duplicate address detection would only delay the tests.
+    echo 0 >"/proc/sys/net/ipv6/conf/${1:-tap0}/accept_dad" 2>/dev/null || true
+    ip link set "${1:-tap0}" up
+}
+
+make_network() {
+    ip link set lo up
+    make_tap tap0
+    ip addr add 10.0.0.1/24 dev tap0
+    ip addr add fd00::1/64 dev tap0 nodad
+}
+
+# start NAME ARGUMENT...: a Unix build in the background, its output in $log
+start() {
+    local name=$1
+    shift
+    log=$work/$name.log
+    "$bin/$name" --interface="tap0@$mac" "$@" >"$log" 2>&1 &
+    running=$!
+}
+
+# The exit status of what was started, when it ends by itself.
+ended() {
+    local status=0
+    wait "$running" || status=$?
+    running=
+    return $status
+}
+
+runs() { jobs -pr | grep -qx "$running"; }
+
+# Asks it to end, as `xl shutdown` would, and kills what does not in time.
+stop() {
+    local status=0 i
+    [ -n "${running:-}" ] || return 0
+    kill "$running" 2>/dev/null
+    for i in $(seq 50); do
+        runs || break
+        sleep 0.1
+    done
+    ! runs || kill -9 "$running"
+    ended || status=$?
+    [ $status -eq 0 ] || echo "it did not end in good order when asked to: status $status"
+    return $status
+}
+
+# within SECONDS COMMAND...: runs the command until it succeeds.
+within() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.1
+    done
+}
+
+# Until the stack answers.
+reachable() { within 10 ping -c 1 -W 1 "${1:-$stack}"; }

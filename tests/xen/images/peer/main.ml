@@ -1,0 +1,111 @@
+(* Our end of the tests against other stacks: an echo server (port 7), an iperf3 server, counters as
+   text (port 17), and, where asked, an echo client that checks what comes back and then ends. *)
+
+open Lwt.Infix
+open Mirust_netif
+open Mirust_stack
+open Mirust_vif
+module TCP = Stack.TCP
+
+let parameter default kind name doc =
+  Mirust.Bootvar.register Cmdliner.Arg.(value & opt kind default & info [ name ] ~doc)
+
+let config = Mirust.Bootvar.register (Args.config ())
+let interface = parameter "0" Cmdliner.Arg.string "interface" "The network interface."
+let server = parameter "" Cmdliner.Arg.string "connect" "Be a client of this ADDRESS."
+let port = parameter 7 Cmdliner.Arg.int "port" "The port of that server."
+let bytes = parameter 1000 Cmdliner.Arg.int "bytes" "Bytes that the client sends on a connection."
+let connections = parameter 1 Cmdliner.Arg.int "connections" "Connections of the client."
+
+(* {1 The cable} *)
+
+let chance name = parameter 0. Cmdliner.Arg.float name (name ^ " frames with this probability")
+let drop = chance "drop"
+let duplicate = chance "duplicate"
+let corrupt = chance "corrupt"
+let reorder = chance "reorder"
+let delay = parameter 0 Cmdliner.Arg.int "delay" "Milliseconds that each frame takes."
+
+let cable device =
+  let ms n = n * 1_000_000 in
+  let conditions =
+    {
+      Network.perfect with
+      drop = drop ();
+      duplicate = duplicate ();
+      corrupt = corrupt ();
+      reorder = reorder ();
+      reorder_by = ms 3;
+      delay = ms (delay ());
+    }
+  in
+  if conditions = { Network.perfect with reorder_by = ms 3 } then device
+  else Cable.plug conditions device
+
+(* {1 Servers} *)
+
+let rec echo flow =
+  TCP.read flow >>= function
+  | Ok `Eof | Error _ -> TCP.close flow
+  | Ok (`Data b) -> (
+      TCP.write flow b >>= function Ok () -> echo flow | Error _ -> TCP.close flow)
+
+let counters device flow =
+  let text =
+    Fmt.str "%a@\npoll: %a@\n"
+      Fmt.(option Vif.pp_stats)
+      (Vif.stats device) Mirust.Stats.Poll.pp (Mirust.Stats.Poll.get ())
+  in
+  TCP.write flow (Cstruct.of_string text) >>= fun _ -> TCP.close flow
+
+(* {1 The client} *)
+
+let or_fail pp = function Ok v -> Lwt.return v | Error e -> Fmt.failwith "%a" pp e
+let chunk = 65536
+
+let rec send flow stream place =
+  let length = min chunk (bytes () - place) in
+  if length = 0 then TCP.shutdown flow `write
+  else
+    let b = Cstruct.of_string (String.init length (fun i -> Pattern.byte ~stream (place + i))) in
+    TCP.write flow b >>= or_fail TCP.pp_write_error >>= fun () -> send flow stream (place + length)
+
+let rec check flow stream place =
+  TCP.read flow >>= or_fail TCP.pp_error >>= function
+  | `Eof when place = bytes () -> Lwt.return_unit
+  | `Eof -> Fmt.failwith "connection %d ends after %d bytes" stream place
+  | `Data b ->
+      for i = 0 to Cstruct.length b - 1 do
+        if Cstruct.get_char b i <> Pattern.byte ~stream (place + i) then
+          Fmt.failwith "connection %d: byte %d differs" stream (place + i)
+      done;
+      check flow stream (place + Cstruct.length b)
+
+let connection stack address stream =
+  TCP.create_connection (Stack.tcp stack) (address, port ()) >>= or_fail TCP.pp_error
+  >>= fun flow ->
+  Lwt.join [ send flow stream 0; check flow stream 0 ] >>= fun () -> TCP.close flow
+
+let client stack address =
+  let start = Mirust.Mclock.elapsed_ns () in
+  Lwt.join (List.init (connections ()) (connection stack address)) >|= fun () ->
+  Fmt.pr "%d bytes on each of %d connections came back intact in %.2f s@." (bytes ())
+    (connections ())
+    (Int64.to_float (Int64.sub (Mirust.Mclock.elapsed_ns ()) start) /. 1e9)
+
+let start () =
+  Vif.connect (interface ()) >>= function
+  | Error (`Msg message) -> Lwt.fail_with message
+  | Ok device ->
+      Mirust_network.connect (config ()) (cable device) >>= fun stack ->
+      TCP.listen (Stack.tcp stack) ~port:7 echo;
+      TCP.listen (Stack.tcp stack) ~port:17 (counters device);
+      Server.listen stack;
+      Stack.ready stack >>= fun () ->
+      Fmt.pr "ready: %a@."
+        Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)
+        (Stack.IP.configured_ips (Stack.ip stack));
+      if server () = "" then Mirust.Main.shutdown_requested () >>= fun _ -> Stack.disconnect stack
+      else client stack (Ipaddr.of_string_exn (server ()))
+
+let () = Mirust.Main.run (start ())
