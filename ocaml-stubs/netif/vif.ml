@@ -313,3 +313,4 @@ let multicast device group join =
 let join device group = multicast device group 1
 let leave device group = multicast device group 0
 let checksum (b : Cstruct.t) = Abi.checksum b.buffer b.off b.len
+let () = Checksum.use_for_large checksum

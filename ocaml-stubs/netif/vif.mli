@@ -68,5 +68,6 @@ val leave : Mirust_netif.Device.t -> Macaddr.t -> unit
 (** {1 Checksums} *)
 
 (** The one's complement sum of the 16-bit words of [b] (RFC 1071), folded to 16 bits and not
-    complemented; an odd last byte counts as a word with a zero byte behind it. *)
+    complemented; an odd last byte counts as a word with a zero byte behind it. Once this library is
+    linked, {!Mirust_wire.Checksum} uses it for all buffers that are not small. *)
 val checksum : Cstruct.t -> int

@@ -42,7 +42,14 @@ let native (b : Cstruct.t) =
      s1 := !s1 + if Sys.big_endian then last lsl 8 else last);
   !s0 + !s1
 
-let bytes s b = s + network (fold (native b))
+let folded b = network (fold (native b))
+
+(* From about this size on a call is worth it. *)
+let large = 128
+let large_sum = ref folded
+let use_for_large f = large_sum := f
+let part (b : Cstruct.t) = if b.len < large then folded b else !large_sum b [@@inline]
+let bytes s b = s + part b
 
 let fragments s l =
   (* A fragment that starts at an odd offset has every word split across two: swapping the bytes of
@@ -50,7 +57,7 @@ let fragments s l =
   let rec go s odd = function
     | [] -> s
     | b :: rest ->
-        let part = network (fold (native b)) in
+        let part = part b in
         let part = if odd then swap16 part else part in
         go (s + part) (odd <> (Cstruct.length b land 1 = 1)) rest
   in

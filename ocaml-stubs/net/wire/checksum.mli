@@ -13,6 +13,10 @@ val zero : sum
     have had an even length. The last byte of an odd [b] is padded with a zero byte. *)
 val bytes : sum -> Cstruct.t -> sum
 
+(** Has buffers that are not small summed by a faster function (one that uses the processor's vector
+    registers, say): its result is {!fold} of {!bytes} of the buffer. *)
+val use_for_large : (Cstruct.t -> int) -> unit
+
 (** [fragments s l] adds the concatenation of [l]; each fragment may have any length. *)
 val fragments : sum -> Cstruct.t list -> sum
 

@@ -12,7 +12,7 @@ use crate::{
         xenstore::{self, Watch, Xenstore},
     },
 };
-use alloc::{format, rc::Rc, string::String};
+use alloc::{boxed::Box, format, rc::Rc, string::String};
 use core::{
     fmt,
     future::poll_fn,
@@ -84,7 +84,9 @@ pub fn open(id: u32, limits: Limits) -> Result<Rc<Netfront>, &'static str> {
     let device = Netfront::new(format!("vif{id}"), limits, grants, domain::signal_foreign)
         .map_err(|_| "no memory for the buffers of a network device")?;
     let device = Rc::new(device);
-    let task = Task { device: device.clone(), front: format!("device/vif/{id}"), store, events };
+    let front = format!("device/vif/{id}");
+    let sleep = |duration| Box::pin(domain::sleep(duration)) as _;
+    let task = Task { device: device.clone(), front, store, events, sleep };
     domain::spawn(task.run());
     Ok(device)
 }
@@ -95,6 +97,7 @@ pub(super) struct Task {
     pub front: String,
     pub store: Xenstore,
     pub events: &'static Events,
+    pub sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>,
 }
 
 /// Where the other end is.
@@ -123,7 +126,7 @@ impl Task {
                     let message = format_args!("{error}; trying again in {} s", pause.as_secs());
                     self.device.inner.borrow_mut().shared.complain(message);
                     self.give_up().await;
-                    domain::sleep(pause).await;
+                    (self.sleep)(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
                 }
             }
@@ -155,7 +158,7 @@ impl Task {
                 self.device.end();
                 self.publish(State::Closed).await?;
                 if broken && !self.closed() {
-                    domain::sleep(PAUSE).await;
+                    (self.sleep)(PAUSE).await;
                 }
                 return Ok(());
             }
@@ -341,7 +344,12 @@ impl Task {
                 }
             }
         };
-        if domain::timeout(PATIENCE, wait).await.is_err() {
+        let (mut wait, mut limit) = (pin!(wait), (self.sleep)(PATIENCE));
+        let in_time = poll_fn(|cx| match wait.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => limit.as_mut().poll(cx).map(|()| false),
+        });
+        if !in_time.await {
             let message = format_args!("the backend does not let go");
             self.device.inner.borrow_mut().shared.complain(message);
         }
@@ -411,3 +419,7 @@ impl Task {
         .await
     }
 }
+
+#[cfg(test)]
+#[path = "connect_tests.rs"]
+mod tests;

@@ -144,6 +144,17 @@ impl Daemon {
         self.fire(path);
     }
 
+    /// Another domain removes a node and everything below it.
+    pub fn remove(&mut self, path: &str) {
+        let below = format!("{path}/");
+        let gone = |node: &String| *node == path || node.starts_with(&below);
+        let nodes: Vec<String> = self.tree.keys().filter(|node| gone(node)).cloned().collect();
+        for node in nodes {
+            self.tree.remove(&node);
+            self.fire(&node);
+        }
+    }
+
     /// A watch event with any contents.
     pub fn send_event(&mut self, payload: &[u8]) {
         let header = Header {

@@ -255,6 +255,6 @@ impl Xenstore {
 }
 
 #[cfg(test)]
-pub(super) mod daemon;
+pub(crate) mod daemon;
 #[cfg(test)]
 mod tests;
