@@ -434,7 +434,7 @@ mod tests {
     /// The struct in the header has the fields of the runtime's, in the same order.
     #[test]
     fn stats_are_the_counters() {
-        let text = include_str!("net.rs");
+        let text = include_str!("devices.rs");
         let (_, rest) = text.split_once("pub struct MirustNetStats {").unwrap();
         let (body, _) = rest.split_once("\n}").unwrap();
         let fields: Vec<&str> = body
