@@ -335,51 +335,72 @@ let packets p ~ttl ~proto ~mtu content =
   in
   cut 0
 
+(* The neighbour's address, by asking for it if need be. *)
+let with_mac p hop f =
+  let mac = match hop () with Some mac -> Lwt.return_ok mac | None -> p.ip.resolver.query p.via in
+  Lwt.bind mac (function
+    | Ok mac -> f mac
+    | Error () ->
+        p.ip.counters.unresolved <- p.ip.counters.unresolved + 1;
+        Lwt.return_error (`No_route (Fmt.str "no answer from %a" Ipaddr.V4.pp p.via)))
+
+let write_link p mac ~size fill =
+  p.ip.counters.sent <- p.ip.counters.sent + 1;
+  Lwt.map (Result.map_error (fun s -> `Link s)) (p.ip.link.write mac `IPv4 ~size fill)
+
+let rec write_pieces p mac = function
+  | [] -> Lwt.return_ok ()
+  | (size, emit) :: rest ->
+      let fill b =
+        emit b;
+        size
+      in
+      Lwt.bind (write_link p mac ~size fill) (function
+        | Ok () -> write_pieces p mac rest
+        | Error _ as e -> Lwt.return e)
+
+(* What fits for certain is written straight into the device's buffer. *)
+let write_whole p mac ~ttl ~proto ~size fill payload =
+  let length = Cstruct.lenv payload in
+  write_link p mac
+    ~size:(header + size + length)
+    (fun b ->
+      let used = fill (Cstruct.sub b header size) in
+      let total = header + used + length in
+      ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b (header + used)));
+      W.Ipv4.emit_plain ~src:(W.Field.int_of_v4 p.from) ~dst:(W.Field.int_of_v4 p.dst) ~proto ~ttl
+        ~tos:0 ~id:(next_id p.ip) ~dont_fragment:false ~total b;
+      total)
+
+let write_content p ~fragment ~ttl ~proto ~mtu content =
+  let length = header + Cstruct.length content in
+  if length > 0xffff || (length > mtu && not fragment) then Lwt.return_error `Would_fragment
+  else
+    let packets = packets p ~ttl ~proto ~mtu content in
+    match p.hop with
+    | Mac hop -> with_mac p hop (fun mac -> write_pieces p mac packets)
+    | Own ->
+        let deliver (size, emit) =
+          let b = Cstruct.create size in
+          emit b;
+          to_own p.ip (W.Packet.v ~checksum:`Valid b) = `Sent
+        in
+        let ok = List.for_all deliver packets in
+        Lwt.return (if ok then Ok () else Error (`No_route "no loopback"))
+
 let write t ?(fragment = true) ?(ttl = t.ttl) ?src dst proto ?(size = 0) fill payload =
   match path t ?src dst with
   | Error e -> Lwt.return_error (e :> error)
   | Ok p -> (
-      let head = Cstruct.create size in
-      let used = fill head in
-      let content =
-        match payload with
-        | [] -> Cstruct.sub head 0 used
-        | payload -> Cstruct.concat (Cstruct.sub head 0 used :: payload)
-      in
-      let mtu = mtu_to t dst in
-      let too_long = header + Cstruct.length content > mtu in
-      if too_long && not fragment then Lwt.return_error `Would_fragment
-      else if header + Cstruct.length content > 0xffff then Lwt.return_error `Would_fragment
-      else
-        let packets = packets p ~ttl ~proto:(protocol proto) ~mtu content in
-        match p.hop with
-        | Own ->
-            let deliver (size, emit) =
-              let b = Cstruct.create size in
-              emit b;
-              to_own t (W.Packet.v ~checksum:`Valid b)
-            in
-            let ok = List.for_all (fun packet -> deliver packet = `Sent) packets in
-            Lwt.return (if ok then Ok () else Error (`No_route "no loopback"))
-        | Mac hop -> (
-            let open Lwt.Infix in
-            let mac =
-              match hop () with Some mac -> Lwt.return_ok mac | None -> t.resolver.query p.via
-            in
-            mac >>= function
-            | Error () ->
-                t.counters.unresolved <- t.counters.unresolved + 1;
-                Lwt.return_error (`No_route (Fmt.str "no answer from %a" Ipaddr.V4.pp p.via))
-            | Ok mac ->
-                let rec send = function
-                  | [] -> Lwt.return_ok ()
-                  | (size, emit) :: rest -> (
-                      t.counters.sent <- t.counters.sent + 1;
-                      t.link.write mac `IPv4 ~size emit >>= function
-                      | Ok () -> send rest
-                      | Error s -> Lwt.return_error (`Link s))
-                in
-                send packets))
+      let proto = protocol proto and mtu = mtu_to t dst in
+      match p.hop with
+      | Mac hop when header + size + Cstruct.lenv payload <= mtu ->
+          with_mac p hop (fun mac -> write_whole p mac ~ttl ~proto ~size fill payload)
+      | Mac _ | Own ->
+          let head = Cstruct.create size in
+          let used = fill head in
+          let content = Cstruct.concat (Cstruct.sub head 0 used :: payload) in
+          write_content p ~fragment ~ttl ~proto ~mtu content)
 
 (* {1 Input} *)
 

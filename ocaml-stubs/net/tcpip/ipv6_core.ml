@@ -406,50 +406,77 @@ let packets p ~hop_limit ~proto ~mtu content =
     in
     cut 0)
 
-let link_address t p =
-  match p.hop with
-  | Mac mac -> Lwt.return_ok mac
-  | Neighbour _ -> query t p.via
-  | Own | Nowhere -> Lwt.return_error ()
+(* The neighbour's address, by asking for it if need be. *)
+let with_mac p f =
+  let mac =
+    match p.hop with
+    | Mac mac -> Lwt.return_ok mac
+    | Neighbour _ -> query p.ip p.via
+    | Own | Nowhere -> Lwt.return_error ()
+  in
+  Lwt.bind mac (function
+    | Ok mac -> f mac
+    | Error () ->
+        p.ip.counters.unresolved <- p.ip.counters.unresolved + 1;
+        Lwt.return_error (`No_route (Fmt.str "no answer from %a" Ipaddr.V6.pp p.via)))
+
+let write_link p mac ~size fill =
+  p.ip.counters.sent <- p.ip.counters.sent + 1;
+  Lwt.map (Result.map_error (fun s -> `Link s)) (p.ip.link.write mac `IPv6 ~size fill)
+
+let rec write_pieces p mac = function
+  | [] -> Lwt.return_ok ()
+  | (size, emit) :: rest ->
+      let fill b =
+        emit b;
+        size
+      in
+      Lwt.bind (write_link p mac ~size fill) (function
+        | Ok () -> write_pieces p mac rest
+        | Error _ as e -> Lwt.return e)
+
+(* What fits for certain is written straight into the device's buffer. *)
+let write_whole p mac ~hop_limit ~proto ~size fill payload =
+  let rest = Cstruct.lenv payload in
+  write_link p mac
+    ~size:(header + size + rest)
+    (fun b ->
+      let used = fill (Cstruct.sub b header size) in
+      let length = used + rest in
+      ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b (header + used)));
+      emit_header ~src:p.from ~dst:p.dst ~traffic_class:0 ~next_header:proto ~hop_limit ~length b;
+      header + length)
+
+let write_content p ~fragment ~hop_limit ~proto ~mtu content =
+  let length = header + Cstruct.length content in
+  if length > 0xffff || (length > mtu && not fragment) then Lwt.return_error `Would_fragment
+  else
+    let packets = packets p ~hop_limit ~proto ~mtu content in
+    match p.hop with
+    | Mac _ | Neighbour _ | Nowhere -> with_mac p (fun mac -> write_pieces p mac packets)
+    | Own ->
+        let deliver (size, emit) =
+          let b = Cstruct.create size in
+          emit b;
+          to_own p.ip (W.Packet.v ~checksum:`Valid b) = `Sent
+        in
+        let ok = List.for_all deliver packets in
+        Lwt.return (if ok then Ok () else Error (`No_route "no loopback"))
 
 let write t ?(fragment = true) ?ttl ?src dst proto ?(size = 0) fill payload =
   match path t ?src dst with
   | Error e -> Lwt.return_error (e :> error)
   | Ok p -> (
-      let head = Cstruct.create size in
-      let used = fill head in
-      let content = Cstruct.concat (Cstruct.sub head 0 used :: payload) in
-      let mtu = mtu_to t dst in
-      let length = header + Cstruct.length content in
-      if length > 0xffff || (length > mtu && not fragment) then Lwt.return_error `Would_fragment
-      else
-        let hop_limit = match ttl with Some n -> n | None -> Ndp_engine.hop_limit t.ndp in
-        let packets = packets p ~hop_limit ~proto:(protocol proto) ~mtu content in
-        match p.hop with
-        | Own ->
-            let deliver (size, emit) =
-              let b = Cstruct.create size in
-              emit b;
-              to_own t (W.Packet.v ~checksum:`Valid b) = `Sent
-            in
-            Lwt.return
-              (if List.for_all deliver packets then Ok () else Error (`No_route "no loopback"))
-        | Mac _ | Neighbour _ | Nowhere -> (
-            let open Lwt.Infix in
-            link_address t p >>= function
-            | Error () ->
-                t.counters.unresolved <- t.counters.unresolved + 1;
-                Lwt.return_error (`No_route (Fmt.str "no answer from %a" Ipaddr.V6.pp p.via))
-            | Ok mac ->
-                let rec send = function
-                  | [] -> Lwt.return_ok ()
-                  | (size, emit) :: rest -> (
-                      t.counters.sent <- t.counters.sent + 1;
-                      t.link.write mac `IPv6 ~size emit >>= function
-                      | Ok () -> send rest
-                      | Error s -> Lwt.return_error (`Link s))
-                in
-                send packets))
+      let proto = protocol proto and mtu = mtu_to t dst in
+      let hop_limit = match ttl with Some n -> n | None -> Ndp_engine.hop_limit t.ndp in
+      match p.hop with
+      | (Mac _ | Neighbour _) when header + size + Cstruct.lenv payload <= mtu ->
+          with_mac p (fun mac -> write_whole p mac ~hop_limit ~proto ~size fill payload)
+      | Mac _ | Neighbour _ | Own | Nowhere ->
+          let head = Cstruct.create size in
+          let used = fill head in
+          let content = Cstruct.concat (Cstruct.sub head 0 used :: payload) in
+          write_content p ~fragment ~hop_limit ~proto ~mtu content)
 
 (* {1 ICMPv6} *)
 

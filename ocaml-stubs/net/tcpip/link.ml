@@ -18,7 +18,7 @@ type t = {
     gso_size:int ->
     outcome;
   write :
-    Macaddr.t -> W.Ethernet.proto -> size:int -> (Cstruct.t -> unit) -> (unit, string) result Lwt.t;
+    Macaddr.t -> W.Ethernet.proto -> size:int -> (Cstruct.t -> int) -> (unit, string) result Lwt.t;
   on_room : (unit -> unit) -> unit;
   flush : unit -> unit;
 }
@@ -45,8 +45,7 @@ let of_netif netif =
   let write destination proto ~size fill =
     let fill b =
       W.Ethernet.emit { source = mac; destination; proto } b;
-      fill (Cstruct.shift b eth);
-      eth + size
+      eth + fill (Cstruct.shift b eth)
     in
     Lwt.map
       (Result.map_error (Fmt.to_to_string Netif.pp_error))
@@ -64,11 +63,7 @@ let of_netif netif =
 
 let of_ethernet (type e) (module E : Mirust_mirage_types.Ethernet.S with type t = e) (e : e) =
   let write dst proto ~size fill =
-    Lwt.map
-      (Result.map_error (Fmt.to_to_string E.pp_error))
-      (E.write e dst proto ~size (fun b ->
-           fill b;
-           size))
+    Lwt.map (Result.map_error (Fmt.to_to_string E.pp_error)) (E.write e dst proto ~size fill)
   in
   let send dst proto ~size fill payload ~checksum_start:_ ~checksum_offset:_ ~gso_size:_ =
     let size = size + Cstruct.lenv payload in
@@ -77,7 +72,8 @@ let of_ethernet (type e) (module E : Mirust_mirage_types.Ethernet.S with type t 
       let head = size - Cstruct.lenv payload in
       let fill b =
         fill (Cstruct.sub b 0 head);
-        ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b head))
+        ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b head));
+        size
       in
       Lwt.dont_wait (fun () -> Lwt.map ignore (write dst proto ~size fill)) ignore;
       `Sent

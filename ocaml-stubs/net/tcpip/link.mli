@@ -23,9 +23,9 @@ type t = {
           the payload. [checksum_start] counts from the first of these bytes; 0: the checksum is in
           place *)
   write :
-    Macaddr.t -> W.Ethernet.proto -> size:int -> (Cstruct.t -> unit) -> (unit, string) result Lwt.t;
-      (** The same without offloads, waiting while the device is full. The function is called at
-          most once, perhaps later. *)
+    Macaddr.t -> W.Ethernet.proto -> size:int -> (Cstruct.t -> int) -> (unit, string) result Lwt.t;
+      (** The same without offloads, waiting while the device is full. The function gets a buffer of
+          zeroes and returns how much of it it used; it is called at most once, perhaps later *)
   on_room : (unit -> unit) -> unit;
   flush : unit -> unit;
 }
