@@ -1,3 +1,7 @@
+(* Of integers, and so without a call. *)
+let min = Int.min
+let max = Int.max
+
 type algorithm = Cubic | New_reno
 
 (* All floats, so that they are stored unboxed. *)

@@ -85,7 +85,7 @@ let find t ~local ~local_port ~remote ~remote_port =
   | Some _ | None ->
       let h = hash t ~local ~local_port ~remote ~remote_port in
       let found = find_in t.table.(slot t h) ~local ~local_port ~remote ~remote_port in
-      if found <> None then t.last <- found;
+      (match found with Some _ -> t.last <- found | None -> ());
       found
 
 let add t (c : connection) =

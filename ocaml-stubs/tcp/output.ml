@@ -99,7 +99,7 @@ let plain_options env c =
 
 let ack_options env c =
   let options = plain_options env c in
-  if c.dsack = None && Reassembly.is_empty c.ahead then options
+  if Option.is_none c.dsack && Reassembly.is_empty c.ahead then options
   else { options with sack = sack_blocks c ~most:(if c.ts_ok then 3 else 4) }
 
 let ack env c = send env c ~seq:c.snd_nxt ~flags:Flags.ack ~options:(ack_options env c) [] ~length:0

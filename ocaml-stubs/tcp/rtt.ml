@@ -1,3 +1,7 @@
+(* Of integers, and so without a call. *)
+let min = Int.min
+let max = Int.max
+
 type t = {
   mutable initial : int;
   floor : int;

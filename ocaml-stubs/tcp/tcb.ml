@@ -1,6 +1,10 @@
 (* Transmission control blocks: the state of a connection, and what all connections share. The
    modules [Output], [Recovery], [Timers] and [Input] change it; nothing else does. *)
 
+(* Of integers, and so without a call. *)
+let min = Int.min
+let max = Int.max
+
 type state =
   | Syn_sent
   | Syn_received

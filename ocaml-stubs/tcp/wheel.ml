@@ -1,3 +1,6 @@
+(* Of integers, and so without a call. *)
+let min = Int.min
+let max = Int.max
 let tick_bits = 20
 let slot_bits = 5
 let slots = 1 lsl slot_bits

@@ -308,7 +308,7 @@ module Over (O : Output) = struct
 
   (* In the turn: the engine is at work now. *)
   let discard flow =
-    let rec go () = if Engine.read (engine flow.t) flow.c <> None then go () in
+    let rec go () = if Option.is_some (Engine.read (engine flow.t) flow.c) then go () in
     Queue.push go flow.t.ready
 
   let event flow : Engine.event -> unit = function
@@ -339,14 +339,14 @@ module Over (O : Output) = struct
     flow
 
   let reader flow =
-    if flow.reader = None then (
+    if Option.is_none flow.reader then (
       let p, u = Lwt.wait () in
       flow.readable <- p;
       flow.reader <- Some u);
     flow.readable
 
   let writer flow =
-    if flow.writer = None then (
+    if Option.is_none flow.writer then (
       let p, u = Lwt.wait () in
       flow.writable <- p;
       flow.writer <- Some u);
@@ -385,7 +385,7 @@ module Over (O : Output) = struct
     | [] -> Lwt.return_ok ()
     | view :: rest -> (
         let engine = engine flow.t in
-        if flow.ended <> None || flow.closed then Lwt.return_error (write_error flow)
+        if Option.is_some flow.ended || flow.closed then Lwt.return_error (write_error flow)
         else
           let length = Cstruct.length view and space = Engine.write_space engine flow.c in
           if length > 0 && space <= 0 then Lwt.bind (writer flow) (fun () -> push flow views)
