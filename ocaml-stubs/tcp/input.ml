@@ -316,51 +316,53 @@ let in_order env c (h : Wire.t) view ~ce =
         check_fin env c h length;
         touch env c)))
 
+(* What a segment that is not acceptable still says. Its acknowledgement counts if the window is closed
+   and the segment would have been next (RFC 9293 section 3.10.7.4). *)
+let out_of_window env c (h : Wire.t) ~length ~seq_length =
+  let has = Flags.has h.flags in
+  if
+    c.state <> Syn_received && has Flags.ack
+    && (not (has Flags.syn))
+    && h.seq = c.rcv_nxt
+    && Output.advertised c = 0
+  then (
+    c.heard <- env.now;
+    ignore (acknowledgement env c h ~length : bool));
+  if c.state = Time_wait && has Flags.fin then c.wait_at <- env.now + env.config.time_wait;
+  if c.state <> Closed then unacceptable env c ~seq:h.seq ~length:seq_length
+
+(* In the order of RFC 9293 section 3.10.7.4, with the changes of RFC 5961. *)
+let synchronizing env c (h : Wire.t) view ~ce =
+  let has = Flags.has h.flags and length = Cstruct.length view in
+  let syn = has Flags.syn and fin = has Flags.fin in
+  let seq_length = length + Bool.to_int syn + Bool.to_int fin in
+  let syn_again = syn && c.state = Syn_received && h.seq = c.irs in
+  if has Flags.rst then (
+    if
+      (* Exactly the next number, or a challenge (RFC 5961 section 3.2). *)
+      h.seq = c.rcv_nxt
+    then reset_arrived env c
+    else if acceptable c ~seq:h.seq ~length:0 then challenge env c)
+  else if old_timestamp env c h then (
+    env.stats.paws_drops <- env.stats.paws_drops + 1;
+    unacceptable env c ~seq:h.seq ~length:seq_length)
+  else if syn_again && not (has Flags.ack) then (* Our SYN-ACK was lost. *) Output.syn env c
+  else if syn_again && (not c.passive) && h.ack = c.snd_nxt then (
+    (* The other half of a simultaneous open. *)
+    syn_acked env c h;
+    established env c h;
+    c.ack_now <- true)
+  else if
+    (* A FIN needs no room: it is accepted in a closed window as well. *)
+    not (acceptable c ~seq:h.seq ~length:seq_length || (fin && Seq.add h.seq length = c.rcv_nxt))
+  then out_of_window env c h ~length ~seq_length
+  else if syn then (* Whatever its number (RFC 5961 section 4.2). *) challenge env c
+  else in_order env c h view ~ce
+
 let segment env c (h : Wire.t) view ~ce =
   match c.state with
   | Closed -> ()
   | Syn_sent -> syn_sent env c h
   | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack
   | Time_wait ->
-      let length = Cstruct.length view in
-      let syn = Flags.has h.flags Flags.syn and fin = Flags.has h.flags Flags.fin in
-      let seq_length = length + Bool.to_int syn + Bool.to_int fin in
-      let rst = Flags.has h.flags Flags.rst in
-      if (not rst) && old_timestamp env c h then (
-        env.stats.paws_drops <- env.stats.paws_drops + 1;
-        unacceptable env c ~seq:h.seq ~length:seq_length)
-      else if rst then (
-        if
-          (* RFC 5961 section 3.2: exactly the next octet, or a challenge. *)
-          h.seq = c.rcv_nxt
-        then reset_arrived env c
-        else if acceptable c ~seq:h.seq ~length:0 then challenge env c)
-      else if syn && c.state = Syn_received && h.seq = c.irs then
-        (* Our SYN-ACK was lost: again. *)
-        if Flags.has h.flags Flags.ack then (
-          if h.ack = c.snd_nxt then (
-            (* The other half of a simultaneous open. *)
-            syn_acked env c h;
-            established env c h;
-            c.ack_now <- true))
-        else Output.syn env c
-      else if
-        (* A FIN needs no room: it is accepted in a closed window as well. *)
-        not (acceptable c ~seq:h.seq ~length:seq_length || (fin && Seq.add h.seq length = c.rcv_nxt))
-      then (
-        (* The acknowledgement of a segment whose data is old, or beyond a closed window, still
-           counts (RFC 9293 section 3.10.7.4). *)
-        if
-          c.state <> Syn_received && Flags.has h.flags Flags.ack && (not syn)
-          && Seq.geq h.ack c.snd_una && Seq.leq h.ack c.snd_nxt
-          && Output.advertised c = 0
-          && h.seq = c.rcv_nxt
-        then (
-          c.heard <- env.now;
-          ignore (acknowledgement env c h ~length : bool));
-        if c.state = Time_wait && fin then c.wait_at <- env.now + env.config.time_wait;
-        if c.state <> Closed then unacceptable env c ~seq:h.seq ~length:seq_length)
-      else if syn then
-        (* RFC 5961 section 4.2: whatever the sequence number. *)
-        challenge env c
-      else in_order env c h view ~ce
+      synchronizing env c h view ~ce

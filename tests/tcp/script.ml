@@ -570,6 +570,17 @@ let act w words =
       check_int "connections" 0 (Engine.connections (engine w));
       check_int "timers" 0 (Engine.timers (engine w));
       check_int "memory" 0 (Engine.memory (engine w))
+  | [ "silence"; n ] ->
+      let target = w.now + of_ms (float_of_string n) in
+      let rec pass () =
+        Engine.flush (engine w) ~now:w.now;
+        let next = max (w.now + 1) (Engine.next (engine w)) in
+        if next <= target then (
+          w.now <- next;
+          Engine.advance (engine w) ~now:w.now;
+          pass ())
+      in
+      pass ()
   | words -> failf "unknown step %s" (String.concat " " words)
 
 (* Figures are of the end of a turn. *)
@@ -589,24 +600,25 @@ let do_step w s =
         if not (looks words) then nothing_waits w);
       if words <> [ "none" ] then act w words
 
+let world () =
+  {
+    config = initial_config;
+    now = 1_000_000_000_000;
+    isn = 1_000_000;
+    iss = None;
+    engine = None;
+    conn = None;
+    written = 1;
+    taken = 1;
+    sent = Queue.create ();
+    events = [];
+    device_full = false;
+    numbers = Hashtbl.create 4;
+    stamps = Hashtbl.create 4;
+  }
+
 let run case =
-  let w =
-    {
-      config = initial_config;
-      now = 1_000_000_000_000;
-      isn = 1_000_000;
-      iss = None;
-      engine = None;
-      conn = None;
-      written = 1;
-      taken = 1;
-      sent = Queue.create ();
-      events = [];
-      device_full = false;
-      numbers = Hashtbl.create 4;
-      stamps = Hashtbl.create 4;
-    }
-  in
+  let w = world () in
   List.iter
     (fun s ->
       try do_step w s
@@ -618,3 +630,36 @@ let run case =
     run_until w w.now;
     nothing_waits w
   with Failure m -> failf "%s: at the end of %s: %s" case.file case.name m
+
+type view = { next : int; una : int; nxt : int; peer_closed : bool }
+
+let play steps last =
+  let w = world () in
+  let step text = Option.iter (do_step w) (step 0 text) in
+  List.iter step steps;
+  let found () =
+    Engine.lookup (engine w) ~local:(local, local_port) ~remote:(remote, default_port)
+  in
+  let view =
+    match found () with
+    | None -> { next = 1; una = 0; nxt = 0; peer_closed = false }
+    | Some c ->
+        w.conn <- Some c;
+        let t = Engine.tcb c and iss = iss w default_port in
+        {
+          next = signed ((t.rcv_nxt - w.isn) land 0xffff_ffff);
+          una = t.snd_una - iss;
+          nxt = t.snd_nxt - iss;
+          peer_closed =
+            (match t.state with
+            | Close_wait | Closing | Last_ack | Time_wait -> true
+            | Syn_sent | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Closed -> false);
+        }
+  in
+  List.iter step (last view);
+  Engine.flush (engine w) ~now:w.now;
+  let sent =
+    Queue.fold (fun flags s -> show_flags s.header.flags :: flags) [] w.sent
+    |> List.sort_uniq compare
+  in
+  (Option.map Engine.state (found ()), sent)

@@ -17,6 +17,7 @@
     connect | listen [backlog N] | unlisten | established [passive] [mss N] [win N] ..
     write N | read N | eof | shutdown | close | abort | nodelay | user_timeout MS
     keepalive AFTER INTERVAL PROBES | no_keepalive | device full | device room | icmp SEQ MTU
+    silence MS                                       time passes, whatever is sent
     state STATE | events EVENT.. | stat NAME N | info NAME N | memory N | space N | gone
     config NAME[=VALUE]..                            before anything else
     isn N | iss N                                    the peer's, and the engine's first number
@@ -40,3 +41,11 @@ val parse : file:string -> case list
 
 (** Raises [Failure] with the line, what was expected and what happened. *)
 val run : case -> unit
+
+(** The numbers of a connection, relative: the peer's next, our oldest unacknowledged, our next; and
+    whether the peer's FIN has come. *)
+type view = { next : int; una : int; nxt : int; peer_closed : bool }
+
+(** [play steps last] runs [steps], then those that [last] makes of the numbers reached, and returns
+    the connection's state (none: there is no connection) and the flags of what was sent since. *)
+val play : string list -> (view -> string list) -> Mirust_tcp.Tcb.state option * string list
