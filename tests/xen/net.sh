@@ -1,11 +1,14 @@
 # A vif on a bridge with dom0: ping, transfers both ways, statistics; then the vif is unplugged and
 # plugged in again, and everything works as before.
 # images: net
-# limit: 150
+# limit: 300
 
-ip=10.0.2.20
+# A bridge of its own: on the rig's, QEMU's network answers for a guest whose interface is gone, and
+# resets its connections.
+brctl addbr netbr0 && ip addr add 10.9.0.1/24 dev netbr0 && ip link set netbr0 up || fail "no bridge"
+ip=10.9.0.2
 
-create net net memory=64 'vif=["mac=00:16:3e:00:00:20,script=vif-rig,bridge=xenbr0"]' \
+create net net memory=64 'vif=["mac=00:16:3e:00:00:20,script=vif-rig,bridge=netbr0"]' \
     "cmdline=\"--ipv4=$ip/24\""
 wait_console net 'link up: 00:16:3e:00:00:20, MTU 1500' 10
 wait_console net '^ready' 10
@@ -35,15 +38,33 @@ get stats
 (cat /tmp/bytes; sleep 5) | timeout 60 nc $ip 7 | head -c 8000000 | cmp - /tmp/bytes || fail 'the echo differs'
 echo "echo: 8 MB"
 get stats
-rm /tmp/bytes
 
 xl network-detach net 0 || fail "network-detach"
-# No ping here: QEMU's network would answer in the guest's place.
 wait_console net 'vif0: link down' 10
-xl network-attach net mac=00:16:3e:00:00:20 script=vif-rig bridge=xenbr0 || fail "network-attach"
+if /bin/ping -c 1 -W 1 $ip >/dev/null; then fail "answers without an interface"; fi
+xl network-attach net mac=00:16:3e:00:00:20 script=vif-rig bridge=netbr0 || fail "network-attach"
 services
+get stats
+
+# Unplugged in the middle of transfers, both ways: the connections are still there afterwards.
+get 30000000 90 | wc -c >/tmp/out &
+out=$!
+(cat /tmp/bytes; sleep 20) | timeout 90 nc $ip 7 | head -c 8000000 | cmp - /tmp/bytes &
+echo=$!
+sleep 1
+kill -0 $out && kill -0 $echo || fail 'the transfers were over too soon'
+xl network-detach net 0 || fail "network-detach"
+sleep 1
+xl network-attach net mac=00:16:3e:00:00:20 script=vif-rig bridge=netbr0 || fail "network-attach"
+wait $out || fail 'the transfer out ended with an error'
+assert_equal 30000000 "$(cat /tmp/out)" 'bytes of a page during which the interface was unplugged'
+wait $echo || fail 'the echo differs, or ended'
+rm /tmp/bytes
 get stats
 
 xl shutdown net
 assert_shutdown net poweroff
 console net | tail -5
+
+ip link set netbr0 down
+brctl delbr netbr0
