@@ -1,0 +1,158 @@
+(* What an IPv4 layer knows, and its configuration. *)
+
+open Mirust_net_engine
+open Mirust_net_env
+open Mirust_mirage_types
+module W = Mirust_wire
+module P = Ipaddr.V4.Prefix
+
+let src = Logs.Src.create "mirust.ipv4" ~doc:"IPv4"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+type error = [ Tcpip.Ip.error | `Link of string ]
+
+let pp_error ppf = function
+  | #Tcpip.Ip.error as e -> Tcpip.Ip.pp_error ppf e
+  | `Link s -> Fmt.pf ppf "link: %s" s
+
+type ipaddr = Ipaddr.V4.t
+
+let pp_ipaddr = Ipaddr.V4.pp
+
+type prefix = P.t
+
+let pp_prefix = P.pp
+
+type callback = src:ipaddr -> dst:ipaddr -> Cstruct.t -> unit Lwt.t
+type receiver = src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
+
+type resolver = {
+  query : ipaddr -> (Macaddr.t, unit) result Lwt.t;
+  hop : ipaddr -> unit -> Macaddr.t option;
+  confirm_hop : ipaddr -> unit;
+}
+
+let resolver_of_arp arp =
+  {
+    query = (fun ip -> Lwt.map (Result.map_error ignore) (Arp_core.query arp ip));
+    hop = Arp_core.hop arp;
+    confirm_hop = Arp_core.confirm arp;
+  }
+
+type counters = {
+  mutable received : int;
+  mutable malformed : int;
+  mutable not_for_us : int;
+  mutable fragments : int;
+  mutable reassembled : int;
+  mutable reassembly_failed : int;
+  mutable sent : int;
+  mutable unresolved : int;
+}
+
+(* Source, destination, protocol, identification: what tells packets in pieces apart. *)
+type key = int * int * int
+
+type t = {
+  link : Link.t;
+  resolver : resolver;
+  ttl : int;
+  mutable routes : Routes.t;
+  mutable generation : int; (* of [routes]: paths compare it *)
+  reassembly : key Reassembly.t;
+  timer : Timer.t Lazy.t;
+  pmtu : ipaddr Pmtu.t;
+  mutable id : int;
+  mutable problems :
+    (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
+  mutable loopback : (W.Packet.t -> unit) option;
+  mutable mtu_limit : int; (* max_int: the link's *)
+  mutable looped : bool; (* what comes in now was sent by ourselves *)
+  counters : counters;
+}
+
+let counters t = t.counters
+let header = W.Ipv4.min_header_length
+
+(* Hosts use 552 as the smallest MTU they believe in (as large systems do), well above the 68 of RFC
+   791 that would let a forged report turn a bulk transfer into a flood of headers. *)
+let minimum_mtu = 552
+
+let create ?(reassembly = Reassembly.default) ?(ttl = 64) link resolver =
+  let reassembly = Reassembly.create reassembly in
+  let timer =
+    let rec timer =
+      lazy
+        (Timer.create (fun () ->
+             ignore (Reassembly.tick reassembly ~now:(Env.now ()));
+             Timer.set (Lazy.force timer) (Reassembly.next reassembly)))
+    in
+    timer
+  in
+  {
+    link;
+    resolver;
+    ttl;
+    routes = Routes.empty;
+    generation = 0;
+    reassembly;
+    timer;
+    pmtu = Pmtu.create ~minimum:minimum_mtu ();
+    id = Env.random_int 0x10000;
+    problems = [];
+    loopback = None;
+    mtu_limit = max_int;
+    looped = false;
+    counters =
+      {
+        received = 0;
+        malformed = 0;
+        not_for_us = 0;
+        fragments = 0;
+        reassembled = 0;
+        reassembly_failed = 0;
+        sent = 0;
+        unresolved = 0;
+      };
+  }
+
+let disconnect t =
+  Timer.stop (Lazy.force t.timer);
+  Lwt.return_unit
+
+let routes t = t.routes
+
+let set_routes t routes =
+  t.routes <- routes;
+  t.generation <- t.generation + 1
+
+let set_loopback t f = t.loopback <- Some f
+let configured_ips t = Routes.addresses t.routes
+let get_ip t = List.map P.address (configured_ips t)
+let on_room t f = t.link.on_room f
+let flush t = t.link.flush ()
+let on_problem t f = t.problems <- t.problems @ [ f ]
+let no_route e = `No_route (Fmt.to_to_string Routes.pp_error e)
+
+let src t ~dst =
+  match Routes.lookup t.routes dst with Ok (src, _) -> src | Error _ -> Ipaddr.V4.any
+
+let link_mtu t = min t.mtu_limit (t.link.mtu ())
+let set_mtu t mtu = t.mtu_limit <- (match mtu with Some n -> max minimum_mtu n | None -> max_int)
+let mtu_to t dst = Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(link_mtu t)
+let mtu t ~dst = mtu_to t dst - header
+let protocol = function `TCP -> 6 | `UDP -> 17 | `ICMP -> 1
+
+let pseudoheader t ?src:from dst proto len =
+  let from = match from with Some a -> a | None -> src t ~dst in
+  let b = Cstruct.create 12 in
+  W.Field.set_v4 b 0 from;
+  W.Field.set_v4 b 4 dst;
+  W.Field.set_u8 b 9 (protocol proto);
+  W.Field.set_u16 b 10 len;
+  b
+
+let next_id t =
+  t.id <- (t.id + 1) land 0xffff;
+  t.id
