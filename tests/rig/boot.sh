@@ -49,7 +49,6 @@ start_dom0() {
         -fsdev "local,id=share,path=$share,security_model=none" \
         -device virtio-9p-pci,fsdev=share,mount_tag=share \
         -netdev "$net" -device virtio-net-pci,netdev=net0,romfile= \
-        -device isa-debug-exit,iobase=0xf4 \
         -kernel "$parts/xen" \
         -append "com1=115200,8n1 console=com1 bootscrub=0 dom0_mem=256M,max:256M loglvl=info guest_loglvl=all" \
         -initrd "$parts/vmlinux $options,$parts/dom0.cpio" <&0 2>"$share/qemu.log" &
