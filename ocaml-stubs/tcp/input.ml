@@ -132,16 +132,18 @@ let deliver c view =
   Queue.push view c.received;
   c.received_octets <- c.received_octets + Cstruct.length view
 
-(* What the reader took during a round trip is what the buffer must hold twice (dynamic right-sizing),
-   so that the window is never what limits the sender. *)
+(* What came during a round trip is what the buffer must hold (dynamic right-sizing): four times, as in
+   slow start the next round brings twice as much, and our rounds are not the sender's. *)
 let tune_receive_buffer env c octets =
   c.tune_octets <- c.tune_octets + octets;
   let rtt = max ms (Rtt.srtt c.rtt) in
   if env.now - c.tune_at >= rtt then (
-    if env.now - c.tune_at < 4 * rtt && 2 * c.tune_octets > c.receive_buffer then
-      if env.memory < env.config.memory_max / 2 then
-        c.receive_buffer <-
-          min env.config.receive_buffer_max (max (2 * c.tune_octets) c.receive_buffer);
+    let wanted = min env.config.receive_buffer_max (4 * c.tune_octets) in
+    if
+      wanted > c.receive_buffer
+      && env.now - c.tune_at < 4 * rtt
+      && env.memory < env.config.memory_max / 2
+    then c.receive_buffer <- wanted;
     c.tune_at <- env.now;
     c.tune_octets <- 0)
 
