@@ -205,7 +205,7 @@ let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
       mss = min 536 path_mss;
       peer_mss = 536;
       path_mss;
-      unsent = Sendq.create ();
+      unsent = Octets.create ~small:256;
       small_end = iss;
       nodelay = false;
       closing = false;
@@ -250,8 +250,7 @@ let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
       rcv_shift = wscale_for config.receive_buffer_max;
       scaling = true;
       rcv_mss = 536;
-      received = Queue.create ();
-      received_octets = 0;
+      received = Octets.create ~small:small_view;
       ahead = Reassembly.create ();
       ahead_last = 0;
       dsack = None;
@@ -614,7 +613,7 @@ let write t (c : connection) view =
   match c.state with
   | (Established | Close_wait | Syn_sent | Syn_received) when not c.closing ->
       hold t.env (Cstruct.length view);
-      Sendq.push c.unsent view;
+      Octets.push c.unsent view;
       touch t.env c;
       Ok ()
   | Established | Close_wait | Syn_sent | Syn_received | Fin_wait_1 | Fin_wait_2 | Closing
@@ -622,22 +621,21 @@ let write t (c : connection) view =
       Error `Closed
 
 let read t (c : connection) =
-  match Queue.take_opt c.received with
+  let cost = received_cost c in
+  match Octets.pop c.received with
   | None -> None
-  | Some view ->
-      let n = Cstruct.length view in
-      c.received_octets <- c.received_octets - n;
-      hold t.env (-(n + view_overhead));
+  | Some _ as view ->
+      hold t.env (received_cost c - cost);
       (match c.state with
       | Established | Fin_wait_1 | Fin_wait_2 ->
           if Output.window_update_due c then (
             c.ack_now <- true;
             touch t.env c)
       | Syn_sent | Syn_received | Close_wait | Closing | Last_ack | Time_wait | Closed -> ());
-      Some view
+      view
 
 let at_eof (c : connection) =
-  Queue.is_empty c.received
+  Octets.is_empty c.received
   &&
   match c.state with
   | Close_wait | Closing | Last_ack | Time_wait | Closed -> true
@@ -673,7 +671,7 @@ let abort_all t =
 
 let close t ~now (c : connection) =
   tick t now;
-  let unread = not (Queue.is_empty c.received && Reassembly.is_empty c.ahead) in
+  let unread = not (Octets.is_empty c.received && Reassembly.is_empty c.ahead) in
   match c.state with
   | Closed -> drop_receiving t.env c
   | (Established | Fin_wait_1 | Fin_wait_2 | Close_wait) when unread ->
@@ -736,7 +734,7 @@ let info (c : connection) =
     ssthresh = Cc.ssthresh c.cc;
     mss = c.mss;
     in_flight = in_flight c;
-    unsent = Sendq.octets c.unsent;
+    unsent = Octets.octets c.unsent;
     send_window = c.snd_wnd;
     receive_window = Output.advertised c;
     send_buffer = c.send_buffer;

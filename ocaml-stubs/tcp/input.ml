@@ -128,9 +128,7 @@ let unacceptable env c ~seq ~length =
 
 (* ---- Data ---- *)
 
-let deliver c view =
-  Queue.push view c.received;
-  c.received_octets <- c.received_octets + Cstruct.length view
+let deliver c view = Octets.push c.received view
 
 (* What came during a round trip is what the buffer must hold (dynamic right-sizing): four times, as in
    slow start the next round brings twice as much, and our rounds are not the sender's. *)
@@ -171,6 +169,8 @@ let receive env c (h : Wire.t) view =
 let keep_ahead env c ~seq view =
   let n = Cstruct.length view in
   let cost = ahead_cost c in
+  (* A small view must not keep a large buffer. *)
+  let view = if n < small_view then Cstruct.append view Cstruct.empty else view in
   let held =
     if under_pressure env then 0
     else Reassembly.insert c.ahead ~seq view ~max_ranges:env.config.max_ranges
@@ -191,7 +191,7 @@ let refused_for_memory env c =
   &&
   (hold env (-ahead_cost c);
    Reassembly.clear c.ahead;
-   c.received_octets > 0)
+   not (Octets.is_empty c.received))
 
 let payload env c (h : Wire.t) view =
   let seq = h.seq and length = Cstruct.length view in

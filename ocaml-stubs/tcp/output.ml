@@ -10,7 +10,7 @@ module Flags = Wire.Flags
 let room env c =
   let free = max 0 (c.receive_buffer - received_cost c) in
   if not (under_pressure env) then free
-  else if c.received_octets = 0 && Reassembly.is_empty c.ahead then min free (2 * c.mss)
+  else if Octets.is_empty c.received && Reassembly.is_empty c.ahead then min free (2 * c.mss)
   else 0
 
 let advertised c = max 0 (Seq.diff c.rcv_adv c.rcv_nxt)
@@ -189,7 +189,7 @@ let emit_piece env c (p : Flight.piece) =
   let flags = if p.fin then flags lor Flags.fin else flags in
   let flags =
     (* The end of what the user has written, or something that wants an answer. *)
-    let last = Sendq.octets c.unsent = 0 && Seq.geq (Flight.seq_end p) c.snd_nxt in
+    let last = Octets.octets c.unsent = 0 && Seq.geq (Flight.seq_end p) c.snd_nxt in
     if p.len > 0 && (last || c.probes > 0) then flags lor Flags.psh else flags
   in
   let flags =
@@ -264,8 +264,8 @@ let resend env c i =
 
 (* Sends the next [n] octets as one piece, with the FIN if it is next. *)
 let send_piece env c n =
-  let payload = Sendq.take c.unsent n in
-  let fin = c.closing && (not c.fin_sent) && Sendq.octets c.unsent = 0 in
+  let payload = Octets.take c.unsent n in
+  let fin = c.closing && (not c.fin_sent) && Octets.octets c.unsent = 0 in
   let seq = c.snd_nxt in
   let p =
     {
@@ -324,7 +324,7 @@ let sendable env c ~unsent =
   else 0
 
 let rec send_new env c =
-  let unsent = Sendq.octets c.unsent in
+  let unsent = Octets.octets c.unsent in
   if unsent > 0 then (
     let n = sendable env c ~unsent in
     if n > 0 then
@@ -336,7 +336,7 @@ let rec send_new env c =
 
 let force env c =
   let window = peer_window c in
-  let n = min c.mss (min (Sendq.octets c.unsent) window) in
+  let n = min c.mss (min (Octets.octets c.unsent) window) in
   if n > 0 then (
     send_piece env c n;
     true)
@@ -345,7 +345,7 @@ let force env c =
 (* Window closed and nothing under way whose acknowledgement could open it: ask (RFC 9293 section
    3.8.6.1). *)
 let arm_persist env c =
-  if Sendq.octets c.unsent > 0 && Flight.is_empty c.flight && c.persist_at = max_int then (
+  if Octets.octets c.unsent > 0 && Flight.is_empty c.flight && c.persist_at = max_int then (
     c.persist_at <- env.now + min env.config.rto_max (Rtt.timeout c.rtt lsl min 20 c.persist_shift);
     arm env c)
 

@@ -209,7 +209,7 @@ let tune_send_buffer env c =
   if wanted > c.send_buffer && env.memory < env.config.memory_max / 2 then c.send_buffer <- wanted
 
 let send_space env c =
-  let held = Sendq.octets c.unsent + outstanding c in
+  let held = Octets.octets c.unsent + outstanding c in
   (* Under pressure a connection that has nothing under way may still send a segment: whoever holds
      the memory may be waiting for it. *)
   let limit = if under_pressure env then min c.mss c.send_buffer else c.send_buffer in

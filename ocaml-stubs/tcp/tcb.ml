@@ -202,7 +202,7 @@ type t = {
   mutable mss : int; (* octets of payload in one packet, options taken off *)
   mutable peer_mss : int; (* what the peer's option said *)
   mutable path_mss : int; (* what the path carries: MTU less the fixed headers *)
-  unsent : Sendq.t;
+  unsent : Octets.t;
   mutable small_end : Seq.t; (* end of the last segment that was not full *)
   mutable nodelay : bool;
   mutable closing : bool; (* a FIN follows what is unsent *)
@@ -249,8 +249,7 @@ type t = {
   mutable rcv_shift : int;
   mutable scaling : bool; (* both sides scale windows; before the peer's SYN: we offer it *)
   mutable rcv_mss : int; (* the size of the peer's full segments, by observation *)
-  received : Cstruct.t Queue.t;
-  mutable received_octets : int;
+  received : Octets.t;
   ahead : Reassembly.t;
   mutable ahead_last : Seq.t; (* in the range that was added to last *)
   mutable dsack : (Seq.t * Seq.t) option;
@@ -318,8 +317,11 @@ type env = {
   mutable forget : t -> unit; (* takes a closed connection out of the table *)
 }
 
-(* What a received view costs beyond its octets: many small segments hold more than they carry. *)
+(* What a received view costs beyond its octets. *)
 let view_overhead = 128
+
+(* Received views below this length are copied rather than held for long. *)
+let small_view = 1024
 let hold env n = env.memory <- env.memory + n
 
 let touch env (c : t) =
@@ -382,16 +384,15 @@ let stop_timers env c =
 let drop_sending env c =
   hold env (-Flight.octets c.flight);
   Flight.drop_all c.flight;
-  hold env (-Sendq.octets c.unsent);
-  Sendq.clear c.unsent
+  hold env (-Octets.octets c.unsent);
+  Octets.clear c.unsent
 
-let received_cost c = c.received_octets + (view_overhead * Queue.length c.received)
+let received_cost c = Octets.octets c.received + (view_overhead * Octets.views c.received)
 let ahead_cost c = Reassembly.octets c.ahead + (view_overhead * Reassembly.views c.ahead)
 
 let drop_receiving env c =
   hold env (-(received_cost c + ahead_cost c));
-  Queue.clear c.received;
-  c.received_octets <- 0;
+  Octets.clear c.received;
   Reassembly.clear c.ahead
 
 (* The end of a connection. What was received in order and not yet read stays readable, unless the

@@ -31,7 +31,7 @@ let keepalive env c =
   | None -> ()
   | Some k ->
       let idle = env.now - c.heard in
-      if not (Flight.is_empty c.flight && Sendq.octets c.unsent = 0) then
+      if not (Flight.is_empty c.flight && Octets.octets c.unsent = 0) then
         (* Not idle: retransmissions find out whether the peer is there. *)
         c.keep_at <- env.now + k.after
       else if idle < k.after && c.keep_probes = 0 then c.keep_at <- c.heard + k.after

@@ -6,20 +6,25 @@ type t = {
   mutable queued : int; (* octets in [front] and [rest] *)
   mutable gather : Cstruct.t;
   mutable gathered : int;
+  small : int;
 }
 
-let create () =
+let create ~small =
   {
     front = Cstruct.empty;
     rest = Queue.create ();
     queued = 0;
     gather = Cstruct.empty;
     gathered = 0;
+    small;
   }
 
-let small = 256
 let gather_size = 2048
 let octets t = t.queued + t.gathered
+let is_empty t = octets t = 0
+
+let views t =
+  (if t.queued > 0 then 1 + Queue.length t.rest else 0) + if t.gathered > 0 then 1 else 0
 
 let enqueue t view =
   if t.queued = 0 then t.front <- view else Queue.push view t.rest;
@@ -35,7 +40,7 @@ let push t view =
   let n = Cstruct.length view in
   if n > 0 then
     (* The first view is never copied: a single small write goes out as it is. *)
-    if n < small && octets t > 0 then (
+    if n < t.small && octets t > 0 then (
       if Cstruct.length t.gather - t.gathered < n then (
         flush t;
         t.gather <- Cstruct.create_unsafe gather_size);
@@ -46,6 +51,15 @@ let push t view =
       enqueue t view)
 
 let next t = t.front <- (if Queue.is_empty t.rest then Cstruct.empty else Queue.pop t.rest)
+
+let pop t =
+  if t.queued = 0 then flush t;
+  if t.queued = 0 then None
+  else
+    let view = t.front in
+    t.queued <- t.queued - Cstruct.length view;
+    next t;
+    Some view
 
 let rec take_queued t n =
   if n = 0 then []

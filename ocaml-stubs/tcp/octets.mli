@@ -1,0 +1,30 @@
+(** A queue of octets, as views: what the user has written and was not sent yet, and what has
+    arrived in order and was not read yet.
+
+    Views are kept as they are, but small ones that have to wait behind others are copied together:
+    a view keeps the whole buffer alive that it is a part of, and what is held shall stay in
+    proportion to what is counted. *)
+
+type t
+
+(** [create ~small]: views below so many octets, at most 2048, are copied if they are not the first.
+*)
+val create : small:int -> t
+
+val octets : t -> int
+
+(** How many separate views hold them, at most. *)
+val views : t -> int
+
+val is_empty : t -> bool
+
+(** Takes the view over; its octets must not change from now on. *)
+val push : t -> Cstruct.t -> unit
+
+(** The first view, as a whole. *)
+val pop : t -> Cstruct.t option
+
+(** The next [n] octets, [n <= octets t], as views. *)
+val take : t -> int -> Cstruct.t list
+
+val clear : t -> unit
