@@ -41,7 +41,7 @@ module Station = struct
   }
 
   let create network n =
-    let t = { device = Network.attach network (mac n); seen = [] } in
+    let t = { device = Network.attach ~ring:10_000 network (mac n); seen = [] } in
     t.device.on_receive
       (List.iter (fun (p : W.Packet.t) ->
            let b = W.Ethernet.payload p.data in

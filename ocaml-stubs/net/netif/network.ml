@@ -56,7 +56,7 @@ type port = {
   mutable waiting : int; (* frames sent by this port and still under way *)
   mutable full : bool;
   mutable busy_until : int; (* when the cable towards this port is free again *)
-  mutable inbox : Packet.t list; (* newest first *)
+  mutable inbox : (port * Packet.t) list; (* newest first *)
   stats : Mirust_mirage_types.Mirage_net.stats;
 }
 
@@ -89,19 +89,22 @@ let leave sender =
     sender.full <- false;
     sender.room ())
 
+(* Frames leave their senders' rings when they are taken in, so that a sender cannot fill memory within one
+   turn. *)
 let deliver_inboxes t =
   t.turn <- false;
-  let batches =
-    List.filter_map
-      (fun port ->
-        match port.inbox with
-        | [] -> None
-        | l ->
-            port.inbox <- [];
-            Some (port, List.rev l))
-      t.ports
+  let take port =
+    match port.inbox with
+    | [] -> None
+    | frames ->
+        port.inbox <- [];
+        Some (port, frames)
   in
-  List.iter (fun (port, packets) -> receive port packets) batches
+  let deliver (port, frames) =
+    List.iter (fun (sender, _) -> leave sender) frames;
+    receive port (List.rev_map snd frames)
+  in
+  List.iter deliver (List.filter_map take t.ports)
 
 let arrive t sender port packet =
   t.counters.delivered <- t.counters.delivered + 1;
@@ -109,10 +112,7 @@ let arrive t sender port packet =
     leave sender;
     receive port [ packet ])
   else (
-    (* The sender's ring is free again once the frame is taken from the inbox, which is one turn
-       away: close enough to count it as gone now. *)
-    leave sender;
-    port.inbox <- packet :: port.inbox;
+    port.inbox <- (sender, packet) :: port.inbox;
     if not t.turn then (
       t.turn <- true;
       Lwt.on_success (Lwt.pause ()) (fun () -> deliver_inboxes t)))
@@ -257,8 +257,8 @@ let create ?(seed = 1) ?(conditions = perfect) ?(immediate = false) () =
       };
   }
 
-let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 1024)
-    ?(promiscuous = false) t mac =
+let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(promiscuous = false)
+    t mac =
   let port =
     {
       mac;

@@ -29,8 +29,8 @@ val set_conditions : t -> conditions -> unit
 
 (** A new port. With [features] the port accepts blank checksums and large segments, and hands them
     over as they are to ports that take them; they are completed and cut for others. [ring] bounds
-    the frames that may be waiting to leave before [`Full] (default 1024). A [promiscuous] port gets
-    all frames, as that of a bridge does. *)
+    the frames that may be waiting to leave before [`Full] (default 256, as in a ring of Xen). A
+    [promiscuous] port gets all frames, as that of a bridge does. *)
 val attach :
   ?name:string ->
   ?mtu:int ->
