@@ -84,15 +84,10 @@ mod a_runtime_that_stays {}
 /// ```
 mod a_root_in_another_thread {}
 
-/// What OCaml calls is one function, which returns when it is called.
-///
-/// ```compile_fail
-/// #[mirust::export]
-/// async fn f(n: isize) -> isize { n }
-/// ```
+/// What OCaml calls is one function, not one for each type.
 ///
 /// ```compile_fail
 /// #[mirust::export]
 /// fn f<T>(n: isize) -> isize { n }
 /// ```
-mod no_plain_function {}
+mod no_single_function {}
