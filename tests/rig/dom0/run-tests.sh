@@ -36,8 +36,10 @@ report_failure() { # NAME REASON
     done
 }
 
-# No test sees the guests of another.
+# No test sees the guests of another. The daemons of `create_supervised` go first, or they might
+# restart what is destroyed.
 clean_up() {
+    killall -q xl
     for guest in $(xl list | awk 'NR > 1 && $2 > 0 { print $2 }'); do
         xl destroy "$guest" >/dev/null 2>&1
     done
