@@ -34,6 +34,8 @@ pub mod entry;
 mod ground;
 mod logger;
 #[cfg(feature = "ocaml")]
+pub mod net;
+#[cfg(feature = "ocaml")]
 pub mod ocaml;
 mod panic;
 mod shutdown;

@@ -101,6 +101,22 @@ impl<T> Pass<T> for BoxRoot<T> {
     }
 }
 
+impl<T> Pass<T> for &BoxRoot<T> {
+    type Kept<'a>
+        = OCamlRef<'a, T>
+    where
+        Self: 'a;
+    #[inline]
+    fn keep<'a>(&'a self, _: &mut OCamlRuntime) -> OCamlRef<'a, T> {
+        self
+    }
+    #[inline]
+    unsafe fn raw(kept: &OCamlRef<'_, T>) -> Raw {
+        // SAFETY: read from the root when it is passed.
+        unsafe { kept.get_raw() }
+    }
+}
+
 macro_rules! pass_copied {
     ($($rust:ty => $ocaml:ty),*) => {$(
         impl Pass<$ocaml> for $rust {
@@ -117,6 +133,7 @@ macro_rules! pass_copied {
 }
 
 pass_copied!(&str => String, String => String, &[u8] => OCamlBytes, Vec<u8> => OCamlBytes);
+pass_copied!(&[u8] => super::buffer::OCamlBigarray);
 
 /// Calls of a rooted OCaml closure. An exception is an `Err`; nothing unwinds.
 pub trait Closure<Arguments, R> {

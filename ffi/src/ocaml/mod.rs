@@ -19,6 +19,7 @@
 //! One thing is not for use here: ocaml-interop's own `export` attribute with an OCaml exception
 //! registered as `rust_panic_exn`, which it keeps without a root.
 
+mod buffer;
 mod bytes;
 mod call;
 mod completion;
@@ -34,6 +35,7 @@ mod start;
 #[cfg(doctest)]
 mod misuse;
 
+pub use buffer::{Buffer, OCamlBigarray, OCamlCstruct};
 pub use call::{Closure, Exception, Pass};
 pub use completion::Completion;
 pub use export::{Argument, Return, Rooted};

@@ -1,0 +1,57 @@
+//! Bodies of responses.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+
+/// As much as one write to the network takes.
+static ZEROS: [u8; 65536] = [0; 65536];
+
+/// Some bytes, and then zeros.
+pub struct Body {
+    first: Bytes,
+    zeros: u64,
+}
+
+impl Body {
+    /// These bytes.
+    pub fn whole(bytes: Bytes) -> Self {
+        Body { first: bytes, zeros: 0 }
+    }
+
+    /// So many zeros, made as they are sent.
+    pub fn zeros(count: u64) -> Self {
+        Body { first: Bytes::new(), zeros: count }
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let first = std::mem::take(&mut self.first);
+        let data = if first.is_empty() {
+            let n = self.zeros.min(ZEROS.len() as u64);
+            self.zeros -= n;
+            Bytes::from_static(&ZEROS[..n as usize])
+        } else {
+            first
+        };
+        Poll::Ready((!data.is_empty()).then(|| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_empty() && self.zeros == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.first.len() as u64 + self.zeros)
+    }
+}

@@ -1,0 +1,59 @@
+//! What the server has counted, as Prometheus reads it.
+
+use std::cell::Cell;
+use std::fmt;
+
+/// Counters and gauges.
+#[derive(Default)]
+pub struct Metrics {
+    connections: Cell<usize>,
+    accepted: Cell<u64>,
+    requests: Cell<u64>,
+}
+
+/// Counts a connection as open until it is dropped.
+pub struct Open<'a>(&'a Metrics);
+
+impl Metrics {
+    /// A connection is open from now on.
+    pub fn open(&self) -> Open<'_> {
+        self.connections.set(self.connections.get() + 1);
+        self.accepted.set(self.accepted.get() + 1);
+        Open(self)
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
+    /// There was a request.
+    pub fn request(&self) {
+        self.requests.set(self.requests.get() + 1);
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+    }
+}
+
+impl fmt::Display for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let poll = mirust::stats();
+        let rows = [
+            ("http_connections", "gauge", "open connections", self.connections.get() as u64),
+            ("http_connections_total", "counter", "accepted connections", self.accepted.get()),
+            ("http_requests_total", "counter", "requests", self.requests.get()),
+            ("net_copied_bytes_total", "counter", "bytes copied by Rust", mirust::net::copied()),
+            ("poll_turns_total", "counter", "turns of the domain poll", poll.polls),
+            ("poll_blocks_total", "counter", "times the domain slept", poll.blocks),
+            ("task_turns_total", "counter", "turns of Rust tasks", poll.tasks_run),
+        ];
+        for (name, kind, help, value) in rows {
+            writeln!(f, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! What can go wrong with a connection.
+
+use std::{fmt, io};
+
+use crate::ocaml::PromiseError;
+
+/// Why a network operation failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The port has a listener or a socket already.
+    InUse,
+    /// The peer refused the connection.
+    Refused,
+    /// No answer in time: to the attempt to connect, or to data that was sent.
+    TimedOut,
+    /// The peer reset the connection.
+    Reset,
+    /// We did.
+    Aborted,
+    /// The connection, or this direction of it, was closed before.
+    Closed,
+    /// Out of ports or of memory for connections.
+    NoResources,
+    /// No route to the destination.
+    NoRoute,
+    /// The datagram is longer than a datagram can be.
+    TooLong,
+    /// The name has no address, or nobody answered.
+    NotFound,
+    /// There is no stack, or OCaml cannot be used here; see [`net`](crate::net).
+    Unavailable,
+    /// The stack raised an exception, with this text.
+    Stack(String),
+}
+
+/// The numbers of `error` in `ocaml-stubs/rust/mirust_rust.ml`.
+const CODES: [Error; 10] = [
+    Error::InUse,
+    Error::Refused,
+    Error::TimedOut,
+    Error::Reset,
+    Error::Aborted,
+    Error::Closed,
+    Error::NoResources,
+    Error::NoRoute,
+    Error::TooLong,
+    Error::NotFound,
+];
+
+impl Error {
+    /// The error that OCaml has by this number.
+    pub(super) fn from_code(code: i64) -> Self {
+        let known = usize::try_from(code).ok().and_then(|code| CODES.get(code));
+        known.cloned().unwrap_or_else(|| Error::Stack(format!("an unknown error, {code}")))
+    }
+
+    /// What `std::io` calls it.
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Error::InUse => io::ErrorKind::AddrInUse,
+            Error::Refused => io::ErrorKind::ConnectionRefused,
+            Error::TimedOut => io::ErrorKind::TimedOut,
+            Error::Reset => io::ErrorKind::ConnectionReset,
+            Error::Aborted => io::ErrorKind::ConnectionAborted,
+            Error::Closed => io::ErrorKind::BrokenPipe,
+            Error::NoResources => io::ErrorKind::OutOfMemory,
+            Error::NoRoute => io::ErrorKind::HostUnreachable,
+            Error::TooLong => io::ErrorKind::InvalidInput,
+            Error::NotFound => io::ErrorKind::NotFound,
+            Error::Unavailable => io::ErrorKind::NetworkDown,
+            Error::Stack(_) => io::ErrorKind::Other,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::InUse => "the port is in use",
+            Error::Refused => "connection refused",
+            Error::TimedOut => "timed out",
+            Error::Reset => "connection reset by peer",
+            Error::Aborted => "connection aborted",
+            Error::Closed => "the connection is closed",
+            Error::NoResources => "out of ports or of memory for connections",
+            Error::NoRoute => "no route to the destination",
+            Error::TooLong => "the datagram is too long",
+            Error::NotFound => "no address of that name",
+            Error::Unavailable => "there is no network here and now",
+            Error::Stack(exception) => exception,
+        })
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::new(error.kind(), error)
+    }
+}
+
+impl From<PromiseError> for Error {
+    fn from(error: PromiseError) -> Self {
+        match error {
+            PromiseError::Raised(exception) => Error::Stack(exception.to_string()),
+            PromiseError::Cancelled => Error::Aborted,
+            PromiseError::Unavailable(_) => Error::Unavailable,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CODES, Error};
+
+    #[test]
+    fn codes_are_those_of_ocaml() {
+        let source = include_str!("../../../ocaml-stubs/rust/mirust_rust.ml");
+        let (_, declaration) = source.split_once("type error =").expect("the type");
+        let (constructors, _) = declaration.split_once("\n\n").expect("its end");
+        let names: Vec<String> = constructors
+            .split('|')
+            .map(|name| name.trim().replace('_', "").to_lowercase())
+            .filter(|name| !name.is_empty())
+            .collect();
+        let ours: Vec<String> = CODES.iter().map(|e| format!("{e:?}").to_lowercase()).collect();
+        assert_eq!(names, ours);
+        assert!(matches!(Error::from_code(10), Error::Stack(_)));
+        assert!(matches!(Error::from_code(-1), Error::Stack(_)));
+    }
+}

@@ -1,0 +1,110 @@
+//! What hyper asks of a runtime: [`TcpStream`] reads and writes, [`Executor`] runs its tasks, and
+//! [`Timer`] keeps its time limits.
+
+use std::future::Future;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use hyper::rt::{Read, ReadBufCursor, Sleep, Write};
+
+use super::{Shutdown, TcpStream, serve};
+
+impl Read for TcpStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let received = ready!(self.poll_peek(cx))?;
+        let n = received.len().min(buf.remaining());
+        buf.put_slice(&received[..n]);
+        self.consume(n);
+        serve::count_copy(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for TcpStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        TcpStream::poll_write(&mut self, cx, buf).map_err(io::Error::from)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        TcpStream::poll_flush(&mut self, cx).map_err(io::Error::from)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(TcpStream::poll_flush(&mut self, cx))?;
+        Poll::Ready(self.shutdown(Shutdown::Write).map_err(io::Error::from))
+    }
+}
+
+/// Runs hyper's futures as tasks.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Executor;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Executor {
+    fn execute(&self, future: F) {
+        crate::spawn(future);
+    }
+}
+
+/// Sleeps on the domain's poll.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Timer;
+
+impl hyper::rt::Timer for Timer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        Box::pin(Here::new(crate::time::sleep(duration)))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.sleep(deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// hyper wants sleeps that may go to other threads; ours belong to one. This one panics elsewhere.
+struct Here {
+    thread: ThreadId,
+    sleep: ManuallyDrop<crate::time::Sleep>,
+}
+
+impl Here {
+    fn new(sleep: crate::time::Sleep) -> Self {
+        Here { thread: thread::current().id(), sleep: ManuallyDrop::new(sleep) }
+    }
+}
+
+// SAFETY: the sleep is touched in the thread that made it only, which `poll` and `drop` check.
+unsafe impl Send for Here {}
+// SAFETY: as above; there is no method by shared reference.
+unsafe impl Sync for Here {}
+
+impl Future for Here {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        assert!(self.thread == thread::current().id(), "a sleep belongs to the domain's thread");
+        Pin::new(&mut *self.sleep).poll(cx)
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        // In another thread it is leaked.
+        if self.thread == thread::current().id() {
+            // SAFETY: dropped once, here.
+            unsafe { ManuallyDrop::drop(&mut self.sleep) }
+        }
+    }
+}
+
+impl Sleep for Here {}
