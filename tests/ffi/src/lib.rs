@@ -3,6 +3,7 @@
 mod bench;
 mod bytes;
 mod failures;
+mod net;
 mod promises;
 mod tasks;
 mod values;

@@ -1,0 +1,158 @@
+//! `mirust::net`, on a stack that talks to itself.
+
+use std::net::SocketAddr;
+
+use mirust::net::{Error, Shutdown, TcpListener, TcpStream, UdpSocket, lookup_host};
+use mirust::time::{Duration, timeout};
+
+/// What goes over the wire: no two neighbouring blocks alike.
+fn pattern(n: usize) -> Vec<u8> {
+    (0..n).map(|i| (i * 31 + (i >> 8)) as u8).collect()
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text}: no address"))
+}
+
+fn expect(holds: bool, what: &str) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(what.into()) }
+}
+
+fn text(error: Error) -> String {
+    error.to_string()
+}
+
+/// A listener on `on`, a connection to it, and the accepted side.
+async fn pair(on: &str) -> Result<(TcpListener, TcpStream, TcpStream), String> {
+    let listener = TcpListener::bind(address(on)?).map_err(text)?;
+    let at = listener.local_addr().map_err(text)?;
+    let connecting = mirust::spawn(TcpStream::connect(at));
+    let (accepted, peer) = listener.accept().await.map_err(text)?;
+    let connected = connecting.await.map_err(|e| e.to_string())?.map_err(text)?;
+    expect(connected.local_addr() == Ok(peer), "the peer's address")?;
+    expect(connected.peer_addr() == Ok(at), "the address connected to")?;
+    expect(accepted.local_addr() == Ok(at), "the address accepted at")?;
+    Ok((listener, connected, accepted))
+}
+
+/// Sends both ways at a time, and ends both directions.
+#[mirust::export]
+async fn test_net_echo(on: String, size: isize) -> Result<isize, String> {
+    let (_listener, client, mut server) = pair(&on).await?;
+    let echo = mirust::spawn(async move {
+        loop {
+            let data = server.read_chunk().await?;
+            if data.is_empty() {
+                return server.flush().await;
+            }
+            server.write_all(&data).await?;
+        }
+    });
+    let sent = pattern(size as usize);
+    let (mut reader, mut writer) = client.into_split();
+    let bytes = sent.clone();
+    // Dropping the half at its end ends the direction.
+    mirust::spawn(async move { writer.write_all(&bytes).await });
+    let mut received = Vec::new();
+    let mut buf = [0; 1000];
+    loop {
+        match reader.read(&mut buf).await.map_err(text)? {
+            0 => break,
+            n => received.extend_from_slice(&buf[..n]),
+        }
+    }
+    expect(received == sent, "other bytes")?;
+    echo.await.map_err(|e| e.to_string())?.map_err(text)?;
+    Ok(received.len() as isize)
+}
+
+#[mirust::export]
+async fn test_net_peek(on: String) -> Result<(), String> {
+    let (_listener, mut client, mut server) = pair(&on).await?;
+    client.write_all(b"hello").await.map_err(text)?;
+    let peeked = server.peek().await.map_err(text)?;
+    let read = server.read_chunk().await.map_err(text)?;
+    expect(&peeked[..] == b"hello" && peeked.as_ptr() == read.as_ptr(), "the same bytes in place")?;
+    // A slice lives on when the whole is gone.
+    let tail = read.slice(1..5);
+    drop((peeked, read));
+    client.shutdown(Shutdown::Write).map_err(text)?;
+    expect(server.read_chunk().await.map_err(text)?.is_empty(), "the end")?;
+    expect(&tail[..] == b"ello", "a slice")?;
+    let late = client.write_all(b"more").await;
+    expect(late == Err(Error::Closed), "a write after the end")
+}
+
+/// A read that is given up loses nothing.
+#[mirust::export]
+async fn test_net_read_given_up(on: String) -> Result<(), String> {
+    let (_listener, mut client, mut server) = pair(&on).await?;
+    let limit = Duration::from_millis(2);
+    expect(timeout(limit, server.read_chunk()).await.is_err(), "nothing to read")?;
+    client.write_all(b"late").await.map_err(text)?;
+    expect(&server.read_chunk().await.map_err(text)?[..] == b"late", "the bytes")
+}
+
+#[mirust::export]
+async fn test_net_listeners(on: String) -> Result<(), String> {
+    let (listener, client, server) = pair(&on).await?;
+    let at = listener.local_addr().map_err(text)?;
+    expect(TcpListener::bind(at).err() == Some(Error::InUse), "the port is in use")?;
+    drop(listener);
+    mirust::time::sleep(Duration::from_millis(1)).await;
+    expect(TcpStream::connect(at).await.err() == Some(Error::Refused), "refused")?;
+    expect(TcpListener::bind(at).is_ok(), "the port is free")?;
+    // Neither end notices.
+    drop(server);
+    let (mut reader, _writer) = client.into_split();
+    expect(reader.read_chunk().await.map_err(text)?.is_empty(), "the end")
+}
+
+#[mirust::export]
+async fn test_net_reset(on: String) -> Result<(), String> {
+    let (_listener, client, mut server) = pair(&on).await?;
+    client.abort();
+    let error = server.read_chunk().await.err();
+    expect(error == Some(Error::Reset), &format!("{error:?}"))?;
+    let kind = std::io::Error::from(Error::Reset).kind();
+    expect(kind == std::io::ErrorKind::ConnectionReset, "its kind")
+}
+
+/// Connections one after the other.
+#[mirust::export]
+async fn test_net_many(on: String, n: isize) -> Result<(), String> {
+    for _ in 0..n {
+        let (_listener, mut client, mut server) = pair(&on).await?;
+        client.write_all(b"x").await.map_err(text)?;
+        server.read_chunk().await.map_err(text)?;
+    }
+    Ok(())
+}
+
+#[mirust::export]
+async fn test_net_udp(on: String) -> Result<(), String> {
+    let a = UdpSocket::bind(address(&on)?).map_err(text)?;
+    let b = UdpSocket::bind(address(&on)?).map_err(text)?;
+    let (at_a, at_b) = (a.local_addr().map_err(text)?, b.local_addr().map_err(text)?);
+    expect(UdpSocket::bind(at_a).err() == Some(Error::InUse), "the port is in use")?;
+    a.send_to(b"hello", at_b).await.map_err(text)?;
+    let mut buf = [0; 3];
+    expect(b.recv_from(&mut buf).await == Ok((3, at_a)) && &buf == b"hel", "a datagram")?;
+    let error = a.send_to(&[0; 70_000], at_b).await.err();
+    expect(error == Some(Error::TooLong), &format!("{error:?}"))
+}
+
+#[mirust::export]
+async fn test_net_names(_: ()) -> Result<(), String> {
+    let found = lookup_host("fe80::1", 80).await.map_err(text)?;
+    expect(found == [address("[fe80::1]:80")?], "an address is itself")?;
+    let error = lookup_host("not a name", 80).await.err();
+    expect(error == Some(Error::NotFound), &format!("{error:?}"))
+}
+
+/// Inside of a function that OCaml called there is no network.
+#[mirust::export]
+fn test_net_unavailable(on: String) -> bool {
+    let address = on.parse().expect("an address");
+    TcpListener::bind(address).err() == Some(Error::Unavailable)
+}
