@@ -48,72 +48,18 @@ type t = {
   env : env;
   mss : dst:Ipaddr.t -> int;
   key : Siphash.key;
-  seed : int; (* of the table's hash *)
   listeners : (int, listener) Hashtbl.t;
-  mutable table : connection list array; (* the size is a power of two *)
-  mutable count : int;
-  mutable last : connection option; (* most segments come for the same one as the last *)
+  table : Table.t;
   mutable port_step : int;
 }
 
-(* ---- The table ---- *)
-
-let hash t ~local ~local_port ~remote ~remote_port =
-  let h = Hashtbl.seeded_hash t.seed (remote : Ipaddr.t) in
-  let h = (h * 31) + Hashtbl.seeded_hash t.seed (local : Ipaddr.t) in
-  let h = h lxor ((remote_port lsl 16) lor local_port) in
-  let h = h * 0x2545f4914f6cdd1d in
-  h lxor (h lsr 29)
-
-let slot t hash = hash land (Array.length t.table - 1)
-
-let is (c : connection) ~local ~local_port ~remote ~remote_port =
-  c.remote_port = remote_port && c.local_port = local_port
-  && Ipaddr.compare c.remote remote = 0
-  && Ipaddr.compare c.local local = 0
-
-let rec find_in list ~local ~local_port ~remote ~remote_port =
-  match list with
-  | [] -> None
-  | c :: rest ->
-      if is c ~local ~local_port ~remote ~remote_port then Some c
-      else find_in rest ~local ~local_port ~remote ~remote_port
-
-let find t ~local ~local_port ~remote ~remote_port =
-  match t.last with
-  | Some c when is c ~local ~local_port ~remote ~remote_port -> t.last
-  | Some _ | None ->
-      let h = hash t ~local ~local_port ~remote ~remote_port in
-      let found = find_in t.table.(slot t h) ~local ~local_port ~remote ~remote_port in
-      (match found with Some _ -> t.last <- found | None -> ());
-      found
-
-let add t (c : connection) =
-  if t.count >= 2 * Array.length t.table then (
-    let old = t.table in
-    t.table <- Array.make (4 * Array.length old) [];
-    Array.iter
-      (List.iter (fun (c : connection) ->
-           let i = slot t c.hash in
-           t.table.(i) <- c :: t.table.(i)))
-      old);
-  let i = slot t c.hash in
-  t.table.(i) <- c :: t.table.(i);
-  t.count <- t.count + 1
+(* ---- Making one ---- *)
 
 let forget t (c : connection) =
-  let i = slot t c.hash in
-  let rest = List.filter (fun other -> other != c) t.table.(i) in
-  if List.compare_lengths rest t.table.(i) <> 0 then (
-    t.table.(i) <- rest;
-    t.count <- t.count - 1;
-    (match t.last with Some last when last == c -> t.last <- None | Some _ | None -> ());
-    if c.passive then
-      match Hashtbl.find_opt t.listeners c.local_port with
-      | Some l -> l.half_open <- l.half_open - 1
-      | None -> ())
-
-(* ---- Making one ---- *)
+  if Table.remove t.table c && c.passive then
+    match Hashtbl.find_opt t.listeners c.local_port with
+    | Some l -> l.half_open <- l.half_open - 1
+    | None -> ()
 
 let number random =
   let s = random 8 in
@@ -144,11 +90,8 @@ let create ?(config = default_config) ~now ~random ~mss ~can_send transmit =
       env;
       mss;
       key = Siphash.key (random 16);
-      seed = number random;
       listeners = Hashtbl.create 8;
-      table = Array.make 64 [];
-      count = 0;
-      last = None;
+      table = Table.create ~random;
       port_step = below 65536;
     }
   in
@@ -172,175 +115,31 @@ let initial_seq t name ~after =
 (* RFC 7323 section 5.4: a random offset, so that the uptime does not show. *)
 let initial_ts t name = Siphash.hash t.key ("ts" ^ name) land 0xffff_ffff
 
-let wscale_for max_buffer =
-  let rec shift n = if n < 14 && max_buffer lsr n > 0xffff then shift (n + 1) else n in
-  shift 0
-
 let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
-  let env = t.env in
-  let config = env.config in
-  let path_mss = t.mss ~dst:remote in
-  let c =
-    {
-      local;
-      local_port;
-      remote;
-      remote_port;
-      hash = hash t ~local ~local_port ~remote ~remote_port;
-      state;
-      notify = ignore;
-      timer = None;
-      dirty = false;
-      blocked = false;
-      starved = false;
-      passive = false;
-      iss;
-      snd_una = iss;
-      snd_nxt = iss;
-      snd_wnd = 0;
-      snd_wl1 = 0;
-      snd_wl2 = 0;
-      snd_shift = 0;
-      snd_wnd_max = 0;
-      mss = min 536 path_mss;
-      peer_mss = 536;
-      path_mss;
-      unsent = Octets.create ~small:256;
-      small_end = iss;
-      nodelay = false;
-      closing = false;
-      fin_sent = false;
-      send_buffer = config.send_buffer;
-      blocked_writer = false;
-      flight = Flight.create ();
-      rtt = Rtt.create ~initial:config.rto_initial ~min:config.rto_min ~max:config.rto_max;
-      cc = Cc.create config.algorithm ~mss:path_mss;
-      phase = Open;
-      recover = iss;
-      dupacks = 0;
-      prr_delivered = 0;
-      prr_out = 0;
-      prr_flight = 1;
-      rack_sent = 0;
-      rack_end = iss;
-      rack_rtt = 0;
-      sacked_end = iss;
-      reordering = false;
-      reo_mult = 1;
-      reo_persist = 0;
-      dsack_round = -1;
-      undo = None;
-      undo_stamp = -1;
-      undo_left = 0;
-      timeout_at = 0;
-      probe_end = iss;
-      probes = 0;
-      probe_retransmit = false;
-      cwnd_limited = false;
-      last_sent = env.now;
-      progress = env.now;
-      ecn = false;
-      ecn_echo = false;
-      ecn_cwr = false;
-      ecn_recover = iss;
-      black_hole = 0;
-      irs = 0;
-      rcv_nxt = 0;
-      rcv_adv = 0;
-      rcv_shift = wscale_for config.receive_buffer_max;
-      scaling = true;
-      rcv_mss = 536;
-      received = Octets.create ~small:small_view;
-      ahead = Reassembly.create ();
-      ahead_last = 0;
-      dsack = None;
-      fin_at = 0;
-      fin_known = false;
-      receive_buffer = config.receive_buffer;
-      tune_at = env.now;
-      tune_octets = 0;
-      read_shut = false;
-      ack_now = false;
-      last_ack_sent = 0;
-      quick_acks = 0;
-      pushed = false;
-      dup_ack_at = env.now - second;
-      ts_ok = false;
-      ts_offset = initial_ts t name;
-      ts_recent = 0;
-      ts_recent_at = 0;
-      sack_ok = false;
-      rexmit = Idle;
-      rexmit_at = max_int;
-      rto_at = max_int;
-      ack_at = max_int;
-      persist_at = max_int;
-      persist_shift = 0;
-      keep_at = max_int;
-      wait_at = max_int;
-      keepalive = None;
-      keep_probes = 0;
-      user_timeout = config.user_timeout;
-      heard = env.now;
-      retransmits = 0;
-      octets_acked = 0;
-      octets_received = 0;
-    }
-  in
-  c.timer <- Some (Wheel.timer c);
-  c
+  let hash = Table.hash t.table { local; local_port; remote; remote_port } in
+  Tcb.make t.env ~state ~iss ~ts_offset:(initial_ts t name) ~path_mss:(t.mss ~dst:remote) ~hash
+    ~local ~local_port ~remote ~remote_port
 
-(* ---- SYN cookies (RFC 4987 section 3.6) ---- *)
-
-(* The sequence number of a cookie: 5 bits of a slow clock, 3 for the MSS, 24 of a hash over both and
-   the connection's name. The other options travel in the low 6 bits of our timestamp, which the peer
-   echoes: 4 for its window scale (15: none), 1 for SACK. Without timestamps they are not used. *)
-let cookie_mss = [| 256; 536; 1220; 1360; 1400; 1440; 1460; 8960 |]
-let cookie_life = 128 * second
-let cookie_clock t = t.env.now / (64 * second) land 31
-
-let cookie_hash t ~name ~peer_seq ~clock ~index =
-  Siphash.hash t.key (Printf.sprintf "cookie%s%x.%x.%x" name peer_seq clock index) land 0xff_ffff
-
-let cookie t ~name ~peer_seq ~mss =
-  let index = ref 0 in
-  Array.iteri (fun i m -> if m <= mss then index := i) cookie_mss;
-  let clock = cookie_clock t in
-  (clock lsl 27) lor (!index lsl 24) lor cookie_hash t ~name ~peer_seq ~clock ~index:!index
-
-let check_cookie t ~name ~peer_seq cookie =
-  let clock = cookie lsr 27 and index = (cookie lsr 24) land 7 in
-  let age = (cookie_clock t - clock) land 31 in
-  if age <= 1 && cookie land 0xff_ffff = cookie_hash t ~name ~peer_seq ~clock ~index then
-    Some cookie_mss.(index)
-  else None
-
-let cookie_options (o : Wire.options) =
-  (if o.window_scale >= 0 then o.window_scale else 15) lor if o.sack_permitted then 16 else 0
+(* ---- SYN cookies ---- *)
 
 let send_cookie t l ~local ~remote (h : Wire.t) =
   let env = t.env in
   env.stats.cookies_sent <- env.stats.cookies_sent + 1;
   l.overflow_at <- env.now;
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
-  let o = h.options in
-  let seq = cookie t ~name ~peer_seq:h.seq ~mss:(if o.mss > 0 then o.mss else 536) in
-  let config = env.config in
+  let o = h.options and config = env.config in
+  let mss = if o.mss > 0 then o.mss else 536 in
   let ts = config.timestamps && o.ts_value >= 0 in
-  (* Never in the future: the peer would take what follows for old (PAWS). *)
-  let stamp =
-    let now = ((env.now / ms) + initial_ts t name) land 0xffff_ffff in
-    let marked = now land lnot 31 lor cookie_options o in
-    if marked > now then Seq.add marked (-32) else marked
-  in
+  let timestamp = ((env.now / ms) + initial_ts t name) land 0xffff_ffff in
+  (* Without timestamps there is no place for the other options. *)
+  let scale = ts && o.window_scale >= 0 in
   let options =
     {
       Wire.mss = t.mss ~dst:remote;
-      window_scale =
-        (if ts && o.window_scale >= 0 then wscale_for config.receive_buffer_max else -1);
+      window_scale = (if scale then wscale_for config.receive_buffer_max else -1);
       sack_permitted = ts && config.sack && o.sack_permitted;
       sack = [];
-      ts_value = (if ts then stamp else -1);
+      ts_value = (if ts then Cookie.stamp o ~timestamp else -1);
       ts_echo = (if ts then o.ts_value else 0);
     }
   in
@@ -348,7 +147,7 @@ let send_cookie t l ~local ~remote (h : Wire.t) =
     {
       Wire.src_port = h.dst_port;
       dst_port = h.src_port;
-      seq;
+      seq = Cookie.make t.key ~now:env.now ~name ~peer_seq:h.seq ~mss;
       ack = Seq.add h.seq 1;
       flags = Flags.(syn lor ack);
       window = min 0xffff config.receive_buffer;
@@ -378,10 +177,10 @@ let listen t ~port ?backlog accept =
   if Hashtbl.mem t.listeners port then Error `In_use
   else
     let backlog = Option.value backlog ~default:t.env.config.backlog in
-    Hashtbl.replace t.listeners port { backlog; accept; half_open = 0; overflow_at = -cookie_life };
+    Hashtbl.replace t.listeners port { backlog; accept; half_open = 0; overflow_at = -Cookie.life };
     Ok ()
 
-let iter t f = Array.iter (List.iter f) (Array.copy t.table)
+let iter t f = Table.iter t.table f
 
 let unlisten t ~port =
   if Hashtbl.mem t.listeners port then (
@@ -406,7 +205,7 @@ let new_passive t l ~local ~remote ~after (h : Wire.t) =
   Input.adopt_options env c h.options;
   c.ecn <- (env.config.ecn && Flags.(has h.flags ece && has h.flags cwr));
   l.half_open <- l.half_open + 1;
-  add t c;
+  Table.add t.table c;
   c.notify <- (function Connected -> accepted t l c | Readable | Writable | Ended _ -> ());
   c.wait_at <- env.now + env.config.connect_timeout;
   Output.syn env c
@@ -416,9 +215,9 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
   (* Only a listener that has sent cookies lately believes in them: otherwise any acknowledgement
      would be a chance to guess one. *)
-  let recently = env.now - l.overflow_at < cookie_life in
+  let recently = env.now - l.overflow_at < Cookie.life in
   let peer_seq = Seq.add h.seq (-1) and number = Seq.add h.ack (-1) in
-  match if recently then check_cookie t ~name ~peer_seq number else None with
+  match if recently then Cookie.check t.key ~now:env.now ~name ~peer_seq number else None with
   | None ->
       if recently then env.stats.cookies_bad <- env.stats.cookies_bad + 1;
       refuse t ~local ~remote h ~length:(Cstruct.length payload)
@@ -428,23 +227,17 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
         make t ~state:Syn_received ~iss:number ~name ~local ~local_port:h.dst_port ~remote
           ~remote_port:h.src_port
       in
-      let ts = h.options.ts_value >= 0 in
-      let bits = if ts then h.options.ts_echo land 31 else 15 in
-      Input.adopt_options env c
-        {
-          h.options with
-          mss;
-          window_scale = (if bits land 15 = 15 then -1 else bits land 15);
-          sack_permitted = bits land 16 <> 0;
-          sack = [];
-        };
+      let window_scale, sack_permitted =
+        if h.options.ts_value >= 0 then Cookie.unstamp h.options.ts_echo else (-1, false)
+      in
+      Input.adopt_options env c { h.options with mss; window_scale; sack_permitted; sack = [] };
       c.irs <- Seq.add h.seq (-1);
       c.rcv_nxt <- h.seq;
       c.rcv_adv <- Seq.add h.seq (min 0xffff env.config.receive_buffer);
       c.last_ack_sent <- h.seq;
       c.snd_una <- h.ack;
       c.snd_nxt <- h.ack;
-      add t c;
+      Table.add t.table c;
       Input.established env c h;
       accepted t l c;
       Input.segment env c h payload ~ce
@@ -454,10 +247,12 @@ let for_listener t l ~local ~remote ~after (h : Wire.t) payload ~ce =
   if has Flags.rst then ()
   else if has Flags.ack then
     if has Flags.syn then refuse t ~local ~remote h ~length:(Cstruct.length payload)
-    else if t.count >= t.env.config.connections_max then ()
+    else if Table.length t.table >= t.env.config.connections_max then ()
     else from_cookie t l ~local ~remote h payload ~ce
   else if has Flags.syn then
-    if l.half_open >= l.backlog || under_pressure t.env || t.count >= t.env.config.connections_max
+    if
+      l.half_open >= l.backlog || under_pressure t.env
+      || Table.length t.table >= t.env.config.connections_max
     then (
       t.env.stats.listen_overflows <- t.env.stats.listen_overflows + 1;
       send_cookie t l ~local ~remote h)
@@ -485,7 +280,9 @@ let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
     | Some l -> for_listener t l ~local:dst ~remote:src ~after h payload ~ce
     | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload)
   in
-  match find t ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port with
+  match
+    Table.find t.table ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port
+  with
   | Some c when c.state = Time_wait && newer_incarnation c h && Hashtbl.mem t.listeners h.dst_port
     ->
       finish env c `Closed;
@@ -533,10 +330,18 @@ let resume t =
 
 let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =
   tick t now;
-  match find t ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
+  match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
   | Some c when Seq.geq seq c.snd_una && Seq.lt seq c.snd_nxt ->
       let headers = match dst with Ipaddr.V4 _ -> 40 | Ipaddr.V6 _ -> 60 in
       Recovery.path_mss t.env c (mtu - headers);
+      true
+  | Some _ | None -> false
+
+let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq =
+  tick t now;
+  match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
+  | Some c when c.state = Syn_sent && seq = c.iss ->
+      finish t.env c `Refused;
       true
   | Some _ | None -> false
 
@@ -557,7 +362,7 @@ let free_port t ~local ~remote ~remote_port =
     else (
       t.port_step <- t.port_step + 1;
       let port = first_port + ((offset + t.port_step) land (range - 1)) in
-      match find t ~local ~local_port:port ~remote ~remote_port with
+      match Table.find t.table ~local ~local_port:port ~remote ~remote_port with
       | None -> Some port
       | Some _ -> search (tries + 1))
   in
@@ -579,12 +384,12 @@ let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
   let port =
     match src_port with
     | Some port -> (
-        match find t ~local:src ~local_port:port ~remote:dst ~remote_port:dst_port with
+        match Table.find t.table ~local:src ~local_port:port ~remote:dst ~remote_port:dst_port with
         | None -> Some port
         | Some _ -> None)
     | None -> free_port t ~local:src ~remote:dst ~remote_port:dst_port
   in
-  if under_pressure env || t.count >= env.config.connections_max then Error `No_memory
+  if under_pressure env || Table.length t.table >= env.config.connections_max then Error `No_memory
   else
     match port with
     | None -> Error `No_port
@@ -597,7 +402,7 @@ let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
         c.notify <- notify;
         c.keepalive <- keepalive;
         env.stats.active_opens <- env.stats.active_opens + 1;
-        add t c;
+        Table.add t.table c;
         c.wait_at <- env.now + env.config.connect_timeout;
         Output.syn env c;
         Ok c
@@ -702,7 +507,7 @@ let remote (c : connection) = (c.remote, c.remote_port)
 
 let stats t = t.env.stats
 let memory t = t.env.memory
-let connections t = t.count
+let connections t = Table.length t.table
 let timers t = Wheel.length t.env.wheel
 
 type info = {
@@ -747,6 +552,6 @@ let info (c : connection) =
 let tcb c = c
 
 let lookup t ~local:(local, local_port) ~remote:(remote, remote_port) =
-  find t ~local ~local_port ~remote ~remote_port
+  Table.find t.table ~local ~local_port ~remote ~remote_port
 
 let env t = t.env

@@ -87,6 +87,12 @@ val packet_too_big :
   mtu:int ->
   bool
 
+(** ICMP said that a segment of ours could not be delivered. That ends a handshake which we have
+    begun, and nothing else: an established connection waits for the path to come back (RFC 9293
+    section 3.9.2.2, RFC 5927 section 5). True if it did. *)
+val unreachable :
+  t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> src_port:int -> dst_port:int -> seq:int -> bool
+
 (** {1 The user's side} *)
 
 type reason = [ `Closed | `Refused | `Reset | `Timeout | `Aborted ]

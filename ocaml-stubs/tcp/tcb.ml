@@ -324,6 +324,123 @@ let view_overhead = 128
 let small_view = 1024
 let hold env n = env.memory <- env.memory + n
 
+(* The shift with which a window of this size can be told (RFC 7323 section 2.3). *)
+let wscale_for max_buffer =
+  let rec shift n = if n < 14 && max_buffer lsr n > 0xffff then shift (n + 1) else n in
+  shift 0
+
+let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~remote_port =
+  let config = env.config in
+  let c =
+    {
+      local;
+      local_port;
+      remote;
+      remote_port;
+      hash;
+      state;
+      notify = ignore;
+      timer = None;
+      dirty = false;
+      blocked = false;
+      starved = false;
+      passive = false;
+      iss;
+      snd_una = iss;
+      snd_nxt = iss;
+      snd_wnd = 0;
+      snd_wl1 = 0;
+      snd_wl2 = 0;
+      snd_shift = 0;
+      snd_wnd_max = 0;
+      mss = min 536 path_mss;
+      peer_mss = 536;
+      path_mss;
+      unsent = Octets.create ~small:256;
+      small_end = iss;
+      nodelay = false;
+      closing = false;
+      fin_sent = false;
+      send_buffer = config.send_buffer;
+      blocked_writer = false;
+      flight = Flight.create ();
+      rtt = Rtt.create ~initial:config.rto_initial ~min:config.rto_min ~max:config.rto_max;
+      cc = Cc.create config.algorithm ~mss:path_mss;
+      phase = Open;
+      recover = iss;
+      dupacks = 0;
+      prr_delivered = 0;
+      prr_out = 0;
+      prr_flight = 1;
+      rack_sent = 0;
+      rack_end = iss;
+      rack_rtt = 0;
+      sacked_end = iss;
+      reordering = false;
+      reo_mult = 1;
+      reo_persist = 0;
+      dsack_round = -1;
+      undo = None;
+      undo_stamp = -1;
+      undo_left = 0;
+      timeout_at = 0;
+      probe_end = iss;
+      probes = 0;
+      probe_retransmit = false;
+      cwnd_limited = false;
+      last_sent = env.now;
+      progress = env.now;
+      ecn = false;
+      ecn_echo = false;
+      ecn_cwr = false;
+      ecn_recover = iss;
+      black_hole = 0;
+      irs = 0;
+      rcv_nxt = 0;
+      rcv_adv = 0;
+      rcv_shift = wscale_for config.receive_buffer_max;
+      scaling = true;
+      rcv_mss = 536;
+      received = Octets.create ~small:small_view;
+      ahead = Reassembly.create ();
+      ahead_last = 0;
+      dsack = None;
+      fin_at = 0;
+      fin_known = false;
+      receive_buffer = config.receive_buffer;
+      tune_at = env.now;
+      tune_octets = 0;
+      read_shut = false;
+      ack_now = false;
+      last_ack_sent = 0;
+      quick_acks = 0;
+      pushed = false;
+      dup_ack_at = env.now - second;
+      ts_ok = false;
+      ts_offset;
+      ts_recent = 0;
+      ts_recent_at = 0;
+      sack_ok = false;
+      rexmit = Idle;
+      rexmit_at = max_int;
+      rto_at = max_int;
+      ack_at = max_int;
+      persist_at = max_int;
+      persist_shift = 0;
+      keep_at = max_int;
+      wait_at = max_int;
+      keepalive = None;
+      keep_probes = 0;
+      user_timeout = config.user_timeout;
+      heard = env.now;
+      retransmits = 0;
+      octets_acked = 0;
+      octets_received = 0;
+    }
+  in
+  c.timer <- Some (Wheel.timer c);
+  c
+
 let touch env (c : t) =
   if not c.dirty then (
     c.dirty <- true;

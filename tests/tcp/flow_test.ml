@@ -7,6 +7,9 @@ open Lwt.Infix
 module TCP = Stack.TCP
 module Engine = Mirust_tcp.Engine
 
+(* Any Mirage IP layer will do. *)
+module _ = Mirust_tcp_flow.Tcp.Flow.Make_plain (Stack.IP)
+
 let mac n = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n))
 let ip n = Ipaddr.V4 (Ipaddr.V4.make 10 0 0 n)
 let cidr n = Ipaddr.V4.Prefix.make 24 (Ipaddr.V4.make 10 0 0 n)
@@ -320,6 +323,12 @@ let disconnected p =
   check_bool "aborted" true (r = Error `Aborted);
   TCP.create_connection p.a (ip 2, port) >|= fun r -> check_bool "no more" true (Result.is_error r)
 
+let no_route p =
+  let start = Env.now () in
+  TCP.create_connection p.a (Ipaddr.V4 (Ipaddr.V4.make 192 0 2 1), port) >|= fun r ->
+  check_bool "no route" true (Result.is_error r);
+  check_bool "at once" true (Env.now () - start < Env.sec 1)
+
 let listeners p =
   let busy = TCP.try_listen p.b ~port (fun _ -> Lwt.return_unit) in
   check_bool "first" true (busy = Ok ());
@@ -384,6 +393,7 @@ let () =
           case "close with unread data" close_with_unread_data;
           case "server that raises" server_that_raises;
           case "listeners" listeners;
+          case "no route" no_route;
           case "disconnect" disconnected;
         ] );
       ( "bad links",

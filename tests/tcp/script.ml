@@ -557,6 +557,12 @@ let act w words =
           ~dst_port:default_port ~seq ~mtu:(int_of_string mtu)
       in
       w.events <- (if believed then "believed" else "disbelieved") :: w.events
+  | [ "unreachable"; seq ] ->
+      let seq = (int_of_string seq + iss w default_port) land 0xffff_ffff in
+      ignore
+        (Engine.unreachable (engine w) ~now ~src:local ~dst:remote ~src_port:local_port
+           ~dst_port:default_port ~seq
+          : bool)
   | [ "state"; s ] -> if state_name w <> s then failf "state is %s" (state_name w)
   | "events" :: expected ->
       let got = List.rev w.events in

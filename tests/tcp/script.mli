@@ -17,6 +17,7 @@
     connect | listen [backlog N] | unlisten | established [passive] [mss N] [win N] ..
     write N | read N | eof | shutdown | close | abort | nodelay | user_timeout MS
     keepalive AFTER INTERVAL PROBES | no_keepalive | device full | device room | icmp SEQ MTU
+    unreachable SEQ
     silence MS                                       time passes, whatever is sent
     state STATE | events EVENT.. | stat NAME N | info NAME N | memory N | space N | gone
     config NAME[=VALUE]..                            before anything else

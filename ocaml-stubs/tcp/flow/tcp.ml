@@ -56,7 +56,11 @@ module type Output = sig
 
   val on_room : t -> (unit -> unit) -> unit
   val flush : t -> unit
-  val on_too_big : t -> (src:Ipaddr.t -> dst:Ipaddr.t -> mtu:int -> Cstruct.t -> unit) -> unit
+
+  val on_problem :
+    t ->
+    (src:Ipaddr.t -> dst:Ipaddr.t -> [ `Too_big of int | `Unreachable ] -> Cstruct.t -> unit) ->
+    unit
 end
 
 let checksum_offset = 16
@@ -278,17 +282,23 @@ module Over (O : Output) = struct
     input_packet t ~src ~dst ~tos:0 (W.Packet.v b);
     Lwt.return_unit
 
-  let too_big t ~src ~dst ~mtu quoted =
+  (* [quoted]: the beginning of the TCP header of a packet of ours. *)
+  let problem t ~src ~dst what quoted =
     if Cstruct.length quoted >= 8 then
       let u16 = Cstruct.BE.get_uint16 quoted in
-      let seq = (u16 4 lsl 16) lor u16 6 in
+      let src_port = u16 0 and dst_port = u16 2 and seq = (u16 4 lsl 16) lor u16 6 in
+      let engine = engine t and now = Env.now () in
       let believed =
-        Engine.packet_too_big (engine t) ~now:(Env.now ()) ~src ~dst ~src_port:(u16 0)
-          ~dst_port:(u16 2) ~seq ~mtu
+        match what with
+        | `Too_big mtu ->
+            let believed =
+              Engine.packet_too_big engine ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu
+            in
+            if believed then Option.iter (fun p -> O.lower_mtu p mtu) (path t ~src ~dst);
+            believed
+        | `Unreachable -> Engine.unreachable engine ~now ~src ~dst ~src_port ~dst_port ~seq
       in
-      if believed then (
-        Option.iter (fun p -> O.lower_mtu p mtu) (path t ~src ~dst);
-        schedule t)
+      if believed then schedule t
 
   (* ---- Flows ---- *)
 
@@ -569,7 +579,7 @@ module Over (O : Output) = struct
            (transmit t));
     t.timer <- Some (Timer.create (timer_fired t));
     O.on_room ip (room t);
-    O.on_too_big ip (too_big t);
+    O.on_problem ip (problem t);
     Lwt.return t
 
   let disconnect t =
@@ -603,10 +613,11 @@ module Flow = struct
       let on_room = I.on_room
       let flush = I.flush
 
-      let on_too_big t f =
+      let on_problem t f =
         I.on_problem t (fun ~proto ~src ~dst problem quoted ->
             match problem with
-            | Too_big mtu when proto = 6 -> f ~src ~dst ~mtu quoted
+            | Too_big mtu when proto = 6 -> f ~src ~dst (`Too_big mtu) quoted
+            | Unreachable _ when proto = 6 -> f ~src ~dst `Unreachable quoted
             | Too_big _ | Unreachable _ | Expired -> ())
     end
 
@@ -648,7 +659,7 @@ module Flow = struct
 
       let on_room _ _ = ()
       let flush _ = ()
-      let on_too_big _ _ = ()
+      let on_problem _ _ = ()
     end
 
     include Over (O)

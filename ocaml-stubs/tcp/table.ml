@@ -1,0 +1,89 @@
+type key = { local : Ipaddr.t; local_port : int; remote : Ipaddr.t; remote_port : int }
+
+type t = {
+  secret : int array; (* a factor for each 32-bit word of a key *)
+  mutable bits : int; (* the array has 2^bits places *)
+  mutable places : Tcb.t list array;
+  mutable length : int;
+  mutable last : Tcb.t option; (* most segments are for the same connection as the one before *)
+}
+
+let words = 9
+
+let create ~random =
+  let octets = random (8 * words) in
+  {
+    secret = Array.init words (fun i -> Int64.to_int (String.get_int64_le octets (8 * i)) lor 1);
+    bits = 6;
+    places = Array.make 64 [];
+    length = 0;
+    last = None;
+  }
+
+(* A sum of products with secret factors, of which the highest bits count: two keys that differ fall
+   together by chance alone (multiply-shift, Dietzfelbinger 1996). *)
+let hash_address t address first =
+  match (address : Ipaddr.t) with
+  | V4 a -> t.secret.(first) * (Int32.to_int (Ipaddr.V4.to_int32 a) land 0xffff_ffff)
+  | V6 a ->
+      let octets = Ipaddr.V6.to_octets a in
+      let word i = Int32.to_int (String.get_int32_le octets (4 * i)) land 0xffff_ffff in
+      (t.secret.(first) * word 0)
+      + (t.secret.(first + 1) * word 1)
+      + (t.secret.(first + 2) * word 2)
+      + (t.secret.(first + 3) * word 3)
+
+let hash_of t ~local ~local_port ~remote ~remote_port =
+  hash_address t local 0 + hash_address t remote 4
+  + (t.secret.(8) * ((remote_port lsl 16) lor local_port))
+
+let hash t k =
+  hash_of t ~local:k.local ~local_port:k.local_port ~remote:k.remote ~remote_port:k.remote_port
+
+let place t hash = hash lsr (Sys.int_size - t.bits)
+
+let is (c : Tcb.t) ~local ~local_port ~remote ~remote_port =
+  c.remote_port = remote_port && c.local_port = local_port
+  && Ipaddr.compare c.remote remote = 0
+  && Ipaddr.compare c.local local = 0
+
+let rec find_in list ~local ~local_port ~remote ~remote_port =
+  match list with
+  | [] -> None
+  | c :: rest ->
+      if is c ~local ~local_port ~remote ~remote_port then Some c
+      else find_in rest ~local ~local_port ~remote ~remote_port
+
+let find t ~local ~local_port ~remote ~remote_port =
+  match t.last with
+  | Some c when is c ~local ~local_port ~remote ~remote_port -> t.last
+  | Some _ | None ->
+      let hash = hash_of t ~local ~local_port ~remote ~remote_port in
+      let found = find_in t.places.(place t hash) ~local ~local_port ~remote ~remote_port in
+      (match found with Some _ -> t.last <- found | None -> ());
+      found
+
+let insert t (c : Tcb.t) =
+  let i = place t c.hash in
+  t.places.(i) <- c :: t.places.(i)
+
+let add t c =
+  if t.length >= 2 * Array.length t.places then (
+    let old = t.places in
+    t.bits <- t.bits + 2;
+    t.places <- Array.make (1 lsl t.bits) [];
+    Array.iter (List.iter (insert t)) old);
+  insert t c;
+  t.length <- t.length + 1
+
+let remove t (c : Tcb.t) =
+  let i = place t c.hash in
+  let found = List.memq c t.places.(i) in
+  if found then (
+    t.places.(i) <- List.filter (fun other -> other != c) t.places.(i);
+    t.length <- t.length - 1;
+    match t.last with Some last when last == c -> t.last <- None | Some _ | None -> ());
+  found
+
+let length t = t.length
+let iter t f = Array.iter (List.iter f) (Array.copy t.places)

@@ -1,0 +1,27 @@
+(** All connections by their addresses and ports: a hash table with a secret, so that nobody can
+    choose ports and addresses that fall together. *)
+
+type t
+
+(** Addresses and ports of a connection, from our side. *)
+type key = { local : Ipaddr.t; local_port : int; remote : Ipaddr.t; remote_port : int }
+
+(** [random n]: so many random octets, for the secret. *)
+val create : random:(int -> string) -> t
+
+(** What a connection's [hash] must be. *)
+val hash : t -> key -> int
+
+val find :
+  t -> local:Ipaddr.t -> local_port:int -> remote:Ipaddr.t -> remote_port:int -> Tcb.t option
+
+(** Its key must not be in the table yet. *)
+val add : t -> Tcb.t -> unit
+
+(** False if it was not in the table. *)
+val remove : t -> Tcb.t -> bool
+
+val length : t -> int
+
+(** The function may add and remove connections. *)
+val iter : t -> (Tcb.t -> unit) -> unit
