@@ -44,7 +44,7 @@ xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
 unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix $(APP)
 
-.PHONY: test-unit test-debug bench
+.PHONY: test-unit test-debug bench bench-xen
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-rt -p mirust
 	@$(ENV) cargo test --quiet -p mirust-header
@@ -52,9 +52,13 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) tests/apps/run
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
 	@$(ENV) dune build @tests/ocaml/debug
-bench: ## What a call from one language to the other costs
+bench: ## Calls from one language to the other; the network stack against the kernel's
 	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe
+	@$(ENV) tests/linux/build iperf
+	@$(ENV) --rig tests/linux/bench
+bench-xen: ## The network on a real Xen in QEMU, beside a Linux guest in the same run
+	@tests/rig/xen-test bench_net
 
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 

@@ -1,9 +1,11 @@
 (* The Linux kernel's end of the tests: an echo client that checks what comes back, and an echo server.
 
      client echo ADDRESS PORT BYTES CONNECTIONS
+     client requests ADDRESS PORT COUNT
      client serve ADDRESS PORT
 
-   All connections are open at the same time, each sends BYTES, and then closes its direction. *)
+   [echo]: all connections are open at the same time, each sends BYTES, and then closes its direction.
+   [requests]: one byte goes there and back again, COUNT times. *)
 
 let chunk = 65536
 
@@ -86,6 +88,21 @@ let echo address total count =
   Printf.printf "%d bytes on each of %d connections came back intact in %.2f s\n" total count
     (Unix.gettimeofday () -. start)
 
+let requests (domain, address) count =
+  let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
+  Unix.connect socket address;
+  Unix.setsockopt socket TCP_NODELAY true;
+  let byte = Bytes.create 1 in
+  let request () =
+    if Unix.write socket byte 0 1 <> 1 || Unix.read socket byte 0 1 <> 1 then fail "no answer"
+  in
+  request ();
+  let start = Unix.gettimeofday () in
+  for _ = 1 to count do
+    request ()
+  done;
+  Printf.printf "%.0f requests per second\n" (float count /. (Unix.gettimeofday () -. start))
+
 (* One process for each client. *)
 let serve (domain, address) =
   let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
@@ -114,6 +131,8 @@ let () =
     match Sys.argv with
     | [| _; "echo"; name; port; bytes; count |] ->
         echo (address name (int_of_string port)) (int_of_string bytes) (int_of_string count)
+    | [| _; "requests"; name; port; count |] ->
+        requests (address name (int_of_string port)) (int_of_string count)
     | [| _; "serve"; name; port |] -> serve (address name (int_of_string port))
-    | _ -> fail "usage: client echo ADDRESS PORT BYTES CONNECTIONS | serve ADDRESS PORT"
+    | _ -> fail "usage: see the head of tests/linux/client.ml"
   with Unix.Unix_error (error, call, _) -> fail "%s: %s" call (Unix.error_message error)

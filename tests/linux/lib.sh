@@ -11,6 +11,7 @@ bin=$project/build/unix
 stack=10.0.0.2
 stack6=fd00::2
 mac=02:00:00:00:00:02
+tap=tap0
 addresses="--ipv4=$stack/24 --ipv6=$stack6/64"
 work=
 log=/dev/null
@@ -49,7 +50,7 @@ start() {
     local name=$1
     shift
     log=$work/$name.log
-    "$bin/$name" --interface="tap0@$mac" "$@" >"$log" 2>&1 &
+    "$bin/$name" --interface="$tap@$mac" "$@" >"$log" 2>&1 &
     running=$!
 }
 
