@@ -172,7 +172,7 @@ let keep_ahead env c ~seq view =
   (* A small view must not keep a large buffer. *)
   let view = if n < small_view then Cstruct.append view Cstruct.empty else view in
   let held =
-    if under_pressure env then 0
+    if under_pressure env || received_cost c + ahead_cost c > 2 * c.receive_buffer then 0
     else Reassembly.insert c.ahead ~seq view ~max_ranges:env.config.max_ranges
   in
   hold env (ahead_cost c - cost);

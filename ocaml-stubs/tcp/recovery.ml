@@ -80,6 +80,8 @@ let sack_piece env c h news (p : Flight.piece) =
     c.sacked_end <- Seq.max c.sacked_end (Flight.seq_end p);
     Flight.mark_sacked c.flight p)
 
+(* Pieces are split where segments were cut, and nowhere else: a peer that acknowledges odd octets does
+   not make a fine powder of the scoreboard (CVE-2019-11478). *)
 let sack_block env c h news (left, right) =
   (* A block that says nothing sensible is passed over: blocks come from the peer. *)
   if Seq.lt left right && Seq.geq left c.snd_una && Seq.leq right c.snd_nxt then
@@ -87,16 +89,15 @@ let sack_block env c h news (left, right) =
       if i < Flight.count c.flight then
         let p = Flight.get c.flight i in
         if Seq.lt p.seq left then (
-          let n = Seq.diff left p.seq in
-          if n < p.len then (
-            if not p.sacked then Flight.split c.flight i n;
-            mark (i + 1)))
-        else if Seq.lt p.seq right then
-          let n = Seq.diff right p.seq in
-          if Flight.seq_length p <= n then (
-            sack_piece env c h news p;
-            mark (i + 1))
-          else if n < p.len && not p.sacked then (
+          let n = (Seq.diff left p.seq + c.mss - 1) / c.mss * c.mss in
+          if n < p.len && not p.sacked then Flight.split c.flight i n;
+          mark (i + 1))
+        else if Seq.leq (Flight.seq_end p) right then (
+          sack_piece env c h news p;
+          mark (i + 1))
+        else
+          let n = Seq.diff right p.seq / c.mss * c.mss in
+          if n > 0 && n < p.len && not p.sacked then (
             Flight.split c.flight i n;
             sack_piece env c h news (Flight.get c.flight i))
     in
