@@ -180,6 +180,10 @@ let disconnect t =
     ignore (Abi.close t.handle : int);
     link_changed t)
 
+let multicast t group join =
+  let mac = String.fold_left (fun n c -> (n lsl 8) lor Char.code c) 0 (Macaddr.to_octets group) in
+  ignore (Abi.multicast t.handle mac join : int)
+
 let device t =
   let device =
     {
@@ -193,6 +197,8 @@ let device t =
       on_receive = (fun f -> t.receiver <- Some f);
       on_room = (fun f -> t.room <- f);
       on_disconnect = (fun f -> t.gone <- f);
+      join = (fun group -> multicast t group 1);
+      leave = (fun group -> multicast t group 0);
       disconnect = (fun () -> disconnect t);
       stats = t.stats;
     }
@@ -304,13 +310,5 @@ let pp_stats ppf s =
     s.tx_copied s.tx_dropped s.tx_full s.notifications s.events s.syscalls s.grants s.grant_ends
     s.lies s.links
 
-(* Multicast *)
-
-let multicast device group join =
-  let mac = String.fold_left (fun n c -> (n lsl 8) lor Char.code c) 0 (Macaddr.to_octets group) in
-  Option.iter (fun t -> ignore (Abi.multicast t.handle mac join : int)) (find device)
-
-let join device group = multicast device group 1
-let leave device group = multicast device group 0
 let checksum (b : Cstruct.t) = Abi.checksum b.buffer b.off b.len
 let () = Checksum.use_for_large checksum

@@ -58,13 +58,6 @@ val stats : Mirust_netif.Device.t -> stats option
 
 val pp_stats : stats Fmt.t
 
-(** {1 Multicast} *)
-
-(** Asks the other end to let a group's frames through, where it can filter them. *)
-val join : Mirust_netif.Device.t -> Macaddr.t -> unit
-
-val leave : Mirust_netif.Device.t -> Macaddr.t -> unit
-
 (** {1 Checksums} *)
 
 (** The one's complement sum of the 16-bit words of [b] (RFC 1071), folded to 16 bits and not

@@ -18,12 +18,16 @@ get() { timeout "${2:-20}" /bin/curl -s -S "http://$ip/$1"; }
 services() {
     within 10 /bin/ping -c 1 -W 1 $ip >/dev/null || fail "no answer to ping"
     /bin/ping -c 5 -i 0.2 $ip || fail "pings are lost"
+    # Its neighbour solicitations are multicast, which netback was asked to filter.
+    within 15 /bin/ping -6 -c 1 -W 1 -I netbr0 fe80::216:3eff:fe00:20 >/dev/null ||
+        fail "no answer to an IPv6 ping"
     get '' | grep -q 'It works' || fail 'no page'
     size=$(get 1000000 40 | wc -c)
     assert_equal 1000000 "$size" 'bytes of a large page'
 }
 
 services
+assert_equal 1 "$(xenstore-read "$(path net)/device/vif/0/request-multicast-control")" 'multicast filter'
 start=$(now)
 size=$(get 8000000 60 | wc -c)
 assert_equal 8000000 "$size" 'bytes of a larger page'

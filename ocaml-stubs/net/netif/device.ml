@@ -25,6 +25,8 @@ type t = {
   on_receive : (Mirust_wire.Packet.t list -> unit) -> unit;
   on_room : (unit -> unit) -> unit;
   on_disconnect : (unit -> unit) -> unit;
+  join : Macaddr.t -> unit;
+  leave : Macaddr.t -> unit;
   disconnect : unit -> unit;
   stats : Mirust_mirage_types.Mirage_net.stats;
 }

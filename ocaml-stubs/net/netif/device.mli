@@ -61,6 +61,10 @@ type t = {
       (** sets the function called, once per transition, when a full device has room again *)
   on_disconnect : (unit -> unit) -> unit;
       (** sets the function called when the device is gone for good *)
+  join : Macaddr.t -> unit;
+      (** lets frames to a multicast group through. From the first call on, a device that can filter
+          lets others not through: whoever uses groups joins them *)
+  leave : Macaddr.t -> unit;
   disconnect : unit -> unit;  (** no frame is received or sent after it; twice is once *)
   stats : Mirust_mirage_types.Mirage_net.stats;
 }

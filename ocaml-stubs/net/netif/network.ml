@@ -297,6 +297,8 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
     on_receive = (fun f -> port.receiver <- f);
     on_room = (fun f -> port.room <- f);
     on_disconnect = (fun f -> port.gone <- f);
+    join = ignore;
+    leave = ignore;
     disconnect;
     stats = port.stats;
   }

@@ -37,10 +37,25 @@ let interface group =
     value & opt string default
     & info [ name ] ~docv:"NAME" ~docs:Args.section ~doc:"The network interface.")
 
+let limits group =
+  let pages name ~doc =
+    let name = match group with None -> name | Some g -> g ^ "-" ^ name in
+    Cmdliner.Arg.(value & opt int 0 & info [ name ] ~docv:"PAGES" ~docs:Args.section ~doc)
+  in
+  let receive =
+    pages "receive-pages" ~doc:"Memory to receive frames into, in pages of 4 KiB (default: 768)."
+  and send =
+    pages "send-pages" ~doc:"Memory for the heads of frames sent, in pages (default: 192)."
+  in
+  Cmdliner.Term.(
+    const (fun receive_pages send_pages -> { Mirust_vif.Vif.receive_pages; send_pages })
+    $ receive $ send)
+
 let register ?group () =
   let config = Mirust.Bootvar.register (Args.config ?group ()) in
   let interface = Mirust.Bootvar.register (interface group) in
+  let limits = Mirust.Bootvar.register (limits group) in
   fun () ->
-    Mirust_vif.Vif.connect (interface ()) >>= function
+    Mirust_vif.Vif.connect ~limits:(limits ()) (interface ()) >>= function
     | Ok device -> connect (config ()) device
     | Error (`Msg m) -> Lwt.fail_with m

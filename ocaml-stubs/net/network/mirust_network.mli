@@ -23,8 +23,8 @@ open Mirust_stack
 
 (** Declares boot parameters; to be called at the toplevel of a module. They are those of {!Args},
     and [--interface=NAME] for the device as {!Mirust_vif.Vif.connect} takes it (default: ["0"] on
-    Xen, the TAP interface ["tap0"] on Linux). [group] is a prefix for all of them, for a second
-    interface.
+    Xen, the TAP interface ["tap0"] on Linux), with [--receive-pages=N] and [--send-pages=N] for the
+    memory it may take on Xen. [group] is a prefix for all of them, for a second interface.
 
     The function it returns connects the device, waiting until its link is up, and gives a stack on
     it.

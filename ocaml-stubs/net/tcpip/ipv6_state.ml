@@ -114,6 +114,7 @@ let rec perform_all t actions =
 and perform t (action : waiter Ndp_engine.action) =
   match action with
   | Send { src; dst; mac = Some mac; message } ->
+      (match message with Listener_report { join; group } -> membership t group join | _ -> ());
       raw_send t mac ~size:(ndp_size message) (fill_ndp ~src ~dst message)
   | Send { src; dst; mac = None; message } ->
       Lwt.on_success (query t dst) (function
@@ -129,6 +130,14 @@ and perform t (action : waiter Ndp_engine.action) =
       Log.warn (fun m -> m "%a is used by another station" Ipaddr.V6.pp a);
       tell t (`Duplicate a)
   | Expired a -> tell t (`Expired a)
+
+(* A device that filters has to know the groups as well as routers do. Two addresses may share one. *)
+and membership t group join =
+  let mac = Ipaddr.V6.multicast_to_mac group in
+  if join then (
+    t.link.join (Ipaddr.V6.multicast_to_mac Ipaddr.V6.link_nodes);
+    t.link.join mac)
+  else if not (Ndp_engine.is_for_us t.ndp group) then t.link.leave mac
 
 and tell t event =
   List.iter (fun f -> f event) t.address;

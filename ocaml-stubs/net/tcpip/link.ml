@@ -20,6 +20,8 @@ type t = {
   write :
     Macaddr.t -> W.Ethernet.proto -> size:int -> (Cstruct.t -> int) -> (unit, string) result Lwt.t;
   on_room : (unit -> unit) -> unit;
+  join : Macaddr.t -> unit;
+  leave : Macaddr.t -> unit;
   flush : unit -> unit;
 }
 
@@ -58,6 +60,8 @@ let of_netif netif =
     send;
     write;
     on_room = Netif.on_room netif;
+    join = device.join;
+    leave = device.leave;
     flush = device.flush;
   }
 
@@ -85,5 +89,7 @@ let of_ethernet (type e) (module E : Mirust_mirage_types.Ethernet.S with type t 
     send;
     write;
     on_room = ignore;
+    join = ignore;
+    leave = ignore;
     flush = ignore;
   }

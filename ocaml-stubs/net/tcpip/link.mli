@@ -27,6 +27,8 @@ type t = {
       (** The same without offloads, waiting while the device is full. The function gets a buffer of
           zeroes and returns how much of it it used; it is called at most once, perhaps later *)
   on_room : (unit -> unit) -> unit;
+  join : Macaddr.t -> unit;  (** a multicast group; see {!Device.t} *)
+  leave : Macaddr.t -> unit;
   flush : unit -> unit;
 }
 

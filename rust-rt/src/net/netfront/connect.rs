@@ -111,7 +111,7 @@ struct Backend {
 enum Happened {
     /// Something in xenstore.
     Store,
-    /// The backend has broken the protocol, or the device is closed.
+    /// The backend has broken the protocol, or the stack wants something that takes xenstore.
     Device,
 }
 
@@ -169,6 +169,9 @@ impl Task {
                 self.device.stop();
                 self.device.end();
                 return Ok(());
+            }
+            if core::mem::take(&mut self.device.inner.borrow_mut().filter) && front == Front::Up {
+                self.request_filter(&backend).await?;
             }
             let (state, online) = self.backend_state(&backend).await?;
             match step(front, state, online) {
@@ -325,6 +328,16 @@ impl Task {
         Ok(())
     }
 
+    /// Asks a backend that can begin to filter at any time to do so. Others learn of it when they are
+    /// connected again.
+    async fn request_filter(&self, backend: &Backend) -> Result<(), ConnectError> {
+        if self.flag(&backend.path, "feature-dynamic-multicast-control", false).await? {
+            let node = format!("{}/request-multicast-control", self.front);
+            self.store.write(&node, "1").await?;
+        }
+        Ok(())
+    }
+
     /// Stops the queue, and tells the backend.
     async fn stop(&self, state: State) -> Result<(), ConnectError> {
         self.device.stop();
@@ -383,6 +396,9 @@ impl Task {
             {
                 let mut inner = self.device.inner.borrow_mut();
                 if inner.fault.is_some() || (inner.close && inner.info.link == Link::Closed) {
+                    return Poll::Ready(Happened::Device);
+                }
+                if inner.filter && inner.info.link == Link::Up {
                     return Poll::Ready(Happened::Device);
                 }
                 inner.waker = Some(cx.waker().clone());

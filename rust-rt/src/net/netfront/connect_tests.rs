@@ -204,6 +204,34 @@ fn connects_and_publishes_what_it_can() {
 }
 
 #[test]
+fn backend_is_asked_to_filter_once_a_group_is_joined() {
+    let mut rig = Rig::new();
+    rig.attach(1);
+    rig.set(&rig.back_node("feature-multicast-control"), "1");
+    rig.set(&rig.back_node("feature-dynamic-multicast-control"), "1");
+    rig.steps(100);
+    let request = |rig: &Rig| rig.front("request-multicast-control").unwrap();
+    assert_eq!(request(&rig), "0");
+    let group = Mac([0x33, 0x33, 0, 0, 0, 1]);
+    rig.device.multicast(group, true);
+    rig.device.multicast(group, true);
+    rig.device.flush();
+    rig.steps(50);
+    assert_eq!(request(&rig), "1");
+    let sent = rig.back.rings.as_mut().unwrap().take_all();
+    assert_eq!(sent.iter().map(|sent| sent.group).collect::<Vec<_>>(), [Some((2, group.0))]);
+    rig.works();
+    // The next backend hears of it before it is connected.
+    rig.detach();
+    rig.attach(2);
+    rig.set(&rig.back_node("feature-multicast-control"), "1");
+    rig.steps(100);
+    assert_eq!(request(&rig), "1");
+    assert_eq!(rig.back.rings.as_mut().unwrap().take_all().len(), 1);
+    rig.works();
+}
+
+#[test]
 fn single_event_channel_and_no_offload() {
     let mut rig = Rig::new();
     rig.attach(1);

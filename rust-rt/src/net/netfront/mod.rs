@@ -305,6 +305,8 @@ struct Inner {
     news: News,
     /// Groups that have been joined.
     groups: BTreeSet<Mac>,
+    /// The backend is to be asked to let only these through.
+    filter: bool,
     /// The device's task, if it waits.
     waker: Option<Waker>,
 }
@@ -328,6 +330,7 @@ impl Netfront {
             full: false,
             news: News::default(),
             groups: BTreeSet::new(),
+            filter: false,
             waker: None,
         };
         Ok(Netfront { inner: RefCell::new(inner), grants, signal })
@@ -591,6 +594,13 @@ impl Device for Netfront {
     fn multicast(&self, group: Mac, join: bool) {
         let mut inner = self.inner.borrow_mut();
         let changed = if join { inner.groups.insert(group) } else { inner.groups.remove(&group) };
+        if changed && inner.groups.len() == 1 {
+            // The first one: the task asks the backend to filter.
+            inner.filter = true;
+            if let Some(waker) = inner.waker.take() {
+                waker.wake();
+            }
+        }
         let Inner { shared, queue: Some(queue), .. } = &mut *inner else { return };
         if changed && !queue.tx.multicast(shared, group, join) {
             shared.complain(format_args!("no room to change multicast groups"));
