@@ -1,7 +1,7 @@
 //! TCP, UDP and names, over the OCaml TCP/IP stack.
 //!
-//! OCaml gives its stack to Rust by `Mirust_rust.serve`; [`ready`] waits for that. From then on this
-//! is the network as other async runtimes have it, with the types of [`core::net`]:
+//! OCaml gives its stack to Rust by `Mirust_rust.serve`; [`ready`] waits for that. A program without
+//! OCaml of its own has the crate's feature `net`, and calls [`up`] instead. From then on this is the network as other async runtimes have it, with the types of [`core::net`]:
 //!
 //! ```
 //! # fn compiles() {
@@ -52,7 +52,7 @@ mod udp;
 
 pub use error::Error;
 pub use names::lookup_host;
-pub use serve::{copied, ready};
+pub use serve::{copied, ready, up};
 pub use std::net::Shutdown;
 pub use tcp::{Incoming, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
 pub use udp::UdpSocket;

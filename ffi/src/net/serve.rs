@@ -107,6 +107,19 @@ pub async fn ready() {
     .await;
 }
 
+/// Starts the OCaml program, and waits until it has given its stack to Rust. For a Rust main, which
+/// calls it once. With the crate's feature `net` the OCaml program can be left out: the build then
+/// links one that brings the network up, by the boot parameters `--ipv4=`, `--dhcp`, and so on.
+///
+/// # Errors
+///
+/// [`Error::Unavailable`] if OCaml was started before.
+pub async fn up() -> Result<(), Error> {
+    crate::ocaml::start().map_err(|_| Error::Unavailable)?;
+    ready().await;
+    Ok(())
+}
+
 /// Bytes that were copied on their way between Rust and the stack, since boot.
 pub fn copied() -> u64 {
     COPIED.get()
