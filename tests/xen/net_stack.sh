@@ -76,7 +76,7 @@ host_step net_stack
 destroy web
 
 echo '-- DHCP'
-dnsmasq --port=0 --interface=xenbr1 --bind-interfaces --dhcp-authoritative --dhcp-range=10.1.0.50,10.1.0.50,2m \
+dnsmasq --port=0 --interface=xenbr1 --bind-interfaces --dhcp-authoritative --no-ping --dhcp-range=10.1.0.50,10.1.0.50,2m \
     --dhcp-leasefile=/tmp/leases --user=root --group=root --pid-file=/tmp/dnsmasq.pid --conf-file=/dev/null
 create echo echo "$(vif 23 xenbr1)" 'cmdline="--dhcp"'
 wait_console echo 'echo on port 7 of 10.1.0.50/24' 20
