@@ -52,9 +52,10 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) tests/apps/run
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
 	@$(ENV) dune build @tests/ocaml/debug
-bench: ## Calls from one language to the other; the network stack against the kernel's
-	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe
+bench: ## Calls from one language to the other; TCP in one process; the network stack against the kernel's
+	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe ./tests/tcp/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe
+	@$(ENV) ./_build/default/tests/tcp/bench.exe
 	@$(ENV) tests/linux/build iperf
 	@$(ENV) --rig tests/linux/bench
 bench-xen: ## The network on a real Xen in QEMU, beside a Linux guest in the same run

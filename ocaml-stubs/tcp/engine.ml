@@ -98,6 +98,12 @@ let create ?(config = default_config) ~now ~random ~mss ~can_send transmit =
   env.forget <- forget t;
   t
 
+(* One connection more; those in TIME-WAIT give way. *)
+let has_room t =
+  let full () = Table.length t.table >= t.env.config.connections_max in
+  if full () then drop_waiting t.env;
+  not (full ())
+
 let tick t now = if now > t.env.now then t.env.now <- now
 
 let tuple ~local ~local_port ~remote ~remote_port =
@@ -247,13 +253,10 @@ let for_listener t l ~local ~remote ~after (h : Wire.t) payload ~ce =
   if has Flags.rst then ()
   else if has Flags.ack then
     if has Flags.syn then refuse t ~local ~remote h ~length:(Cstruct.length payload)
-    else if Table.length t.table >= t.env.config.connections_max then ()
+    else if not (has_room t) then ()
     else from_cookie t l ~local ~remote h payload ~ce
   else if has Flags.syn then
-    if
-      l.half_open >= l.backlog || under_pressure t.env
-      || Table.length t.table >= t.env.config.connections_max
-    then (
+    if l.half_open >= l.backlog || under_pressure t.env || not (has_room t) then (
       t.env.stats.listen_overflows <- t.env.stats.listen_overflows + 1;
       send_cookie t l ~local ~remote h)
     else new_passive t l ~local ~remote ~after h
@@ -389,7 +392,7 @@ let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
         | Some _ -> None)
     | None -> free_port t ~local:src ~remote:dst ~remote_port:dst_port
   in
-  if under_pressure env || Table.length t.table >= env.config.connections_max then Error `No_memory
+  if under_pressure env || not (has_room t) then Error `No_memory
   else
     match port with
     | None -> Error `No_port

@@ -30,7 +30,8 @@ type config = Tcb.config = {
   delayed_ack : int;
   time_wait : int;  (** twice the maximum segment lifetime *)
   time_wait_max : int;  (** connections in TIME-WAIT; the oldest goes first *)
-  connections_max : int;  (** in whatever state *)
+  connections_max : int;
+      (** in whatever state; each is about 2 KiB. TIME-WAIT gives way to others *)
   backlog : int;  (** half-open connections of a listener before it answers with SYN cookies *)
   gso_max : int;  (** octets of payload handed to [transmit] at once *)
 }

@@ -90,8 +90,8 @@ let default_config =
     connect_timeout = 75 * second;
     delayed_ack = 40 * ms;
     time_wait = 60 * second;
-    time_wait_max = 16384;
-    connections_max = 262144;
+    time_wait_max = 8192;
+    connections_max = 32768;
     backlog = 1024;
     gso_max = 65000;
   }
@@ -536,12 +536,19 @@ and trim_waiting env =
   | Some c when c.state = Closed ->
       ignore (Queue.pop env.waiting : t);
       trim_waiting env
-  | Some c when Queue.length env.waiting > env.config.time_wait_max ->
-      ignore (Queue.pop env.waiting : t);
-      env.stats.time_wait_dropped <- env.stats.time_wait_dropped + 1;
-      finish env c `Closed;
+  | Some _ when Queue.length env.waiting > env.config.time_wait_max ->
+      drop_waiting env;
       trim_waiting env
   | Some _ | None -> ()
+
+(* The oldest TIME-WAIT makes room, if there is one. *)
+and drop_waiting env =
+  match Queue.take_opt env.waiting with
+  | None -> ()
+  | Some c when c.state = Closed -> drop_waiting env
+  | Some c ->
+      env.stats.time_wait_dropped <- env.stats.time_wait_dropped + 1;
+      finish env c `Closed
 
 let enter_time_wait env c =
   c.state <- Time_wait;
