@@ -14,7 +14,7 @@ run_test() { # NAME
     start=$(now)
     status=0
     # shellcheck disable=SC2016 # the inner shell expands it
-    timeout -k 2 "$limit" sh -eu -c '. /share/rig/dom0/guest.sh; . "$1"' "$1" "$test" >"$log/output" 2>&1 || status=$?
+    timeout -k 2 "$limit" sh -eu -c '. /share/rig/dom0/guest.sh; . "$1"' "$1" "$test" >"$log/output" 2>&1 </dev/null || status=$?
     seconds=$(awk "BEGIN { printf \"%.1f\", ($(now) - $start) / 100 }")
     case $status in
         0) echo "ok $1 ($seconds s)" ;;
