@@ -1,0 +1,113 @@
+(* The OCaml side of kv: the network and the protocol. The store is Rust's. *)
+
+open Lwt.Infix
+open Mirust_stack
+module TCP = Stack.TCP
+
+external get : string -> string option = "kv_get"
+external set : string -> string -> unit = "kv_set"
+external delete : string -> bool = "kv_delete"
+
+external increment : string -> (int64[@unboxed]) -> (int64, string) result
+  = "mirust_native_only" "kv_increment"
+
+external length : unit -> (int[@untagged]) = "mirust_native_only" "kv_length"
+external clear : unit -> unit = "kv_clear"
+
+let network = Mirust_network.register ()
+let port = 6379
+
+(* {1 Replies} *)
+
+let simple b s = Printf.bprintf b "+%s\r\n" s
+let error b s = Printf.bprintf b "-ERR %s\r\n" s
+let integer b n = Printf.bprintf b ":%d\r\n" n
+
+let bulk b = function
+  | None -> Buffer.add_string b "$-1\r\n"
+  | Some s ->
+      Printf.bprintf b "$%d\r\n" (String.length s);
+      Buffer.add_string b s;
+      Buffer.add_string b "\r\n"
+
+let count f keys = List.length (List.filter f keys)
+
+let add b key by =
+  match increment key by with Ok n -> Printf.bprintf b ":%Ld\r\n" n | Error e -> error b e
+
+let execute b command arguments =
+  match (String.uppercase_ascii command, arguments) with
+  | "GET", [ key ] -> bulk b (get key)
+  | "SET", [ key; value ] ->
+      set key value;
+      simple b "OK"
+  | "MGET", (_ :: _ as keys) ->
+      Printf.bprintf b "*%d\r\n" (List.length keys);
+      List.iter (fun key -> bulk b (get key)) keys
+  | "DEL", (_ :: _ as keys) -> integer b (count delete keys)
+  | "EXISTS", (_ :: _ as keys) -> integer b (count (fun key -> get key <> None) keys)
+  | "INCR", [ key ] -> add b key 1L
+  | "DECR", [ key ] -> add b key (-1L)
+  | "INCRBY", [ key; by ] -> (
+      match Int64.of_string_opt by with
+      | Some by -> add b key by
+      | None -> error b "value is not an integer or out of range")
+  | "DBSIZE", [] -> integer b (length ())
+  | ("FLUSHALL" | "FLUSHDB"), [] ->
+      clear ();
+      simple b "OK"
+  | "PING", [] -> simple b "PONG"
+  | ("PING" | "ECHO"), [ s ] -> bulk b (Some s)
+  (* What redis-cli and redis-benchmark ask for at their start. *)
+  | ("CONFIG" | "COMMAND"), _ -> Buffer.add_string b "*0\r\n"
+  | ("SELECT" | "CLIENT"), _ -> simple b "OK"
+  | ("GET" | "SET" | "MGET" | "DEL" | "EXISTS" | "INCR" | "DECR" | "INCRBY" | "DBSIZE"), _ ->
+      error b "wrong number of arguments"
+  | _ -> error b "unknown command"
+
+(* {1 Connections} *)
+
+(* Answers all requests that have arrived; whether the connection goes on. *)
+let rec answer b requests =
+  match Resp.next requests with
+  | `More -> true
+  | `Malformed m ->
+      error b ("Protocol error: " ^ m);
+      false
+  | `Request [] -> answer b requests
+  | `Request (command :: _) when String.uppercase_ascii command = "QUIT" ->
+      simple b "OK";
+      false
+  | `Request (command :: arguments) ->
+      execute b command arguments;
+      answer b requests
+
+let serve flow =
+  TCP.set_nodelay flow true;
+  let requests = Resp.create () and replies = Buffer.create 4096 in
+  let rec go () =
+    TCP.read flow >>= function
+    | Ok `Eof | Error _ -> TCP.close flow
+    | Ok (`Data data) -> (
+        Resp.feed requests data;
+        Buffer.clear replies;
+        let on = answer replies requests in
+        let reply = Cstruct.of_string (Buffer.contents replies) in
+        (if Cstruct.length reply = 0 then Lwt.return_ok () else TCP.write flow reply) >>= function
+        | Ok () when on -> go ()
+        | Ok () | Error _ -> TCP.close flow)
+  in
+  go ()
+
+let start () =
+  network () >>= fun stack ->
+  TCP.listen (Stack.tcp stack) ~port serve;
+  Stack.ready stack >>= fun () ->
+  Logs.app (fun m ->
+      m "kv on port %d of %a" port
+        Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)
+        (Stack.IP.configured_ips (Stack.ip stack)));
+  Lwt.pick [ Stack.listen stack; Mirust.Main.shutdown_requested () >|= ignore ] >>= fun () ->
+  Stack.disconnect stack
+
+let () = Mirust.Main.run (start ())

@@ -1,0 +1,16 @@
+(** Requests of the Redis protocol (RESP 2): arrays of bulk strings, and inline commands. *)
+
+(** Requests on their way: bytes that have arrived, in any pieces. *)
+type t
+
+val create : unit -> t
+
+(** The most bytes that one string of a request may have. *)
+val max_string : int
+
+(** Takes bytes in. *)
+val feed : t -> Cstruct.t -> unit
+
+(** The next whole request: its words, of which there may be none. [`More] asks for more bytes, and
+    after [`Malformed] there is nothing to be had from this peer. *)
+val next : t -> [ `Request of string list | `More | `Malformed of string ]

@@ -1,0 +1,74 @@
+(* The protocol of examples/kv. *)
+
+let case name f = Alcotest.test_case name `Quick f
+
+let pp ppf = function
+  | `Request words -> Fmt.pf ppf "request %a" Fmt.(Dump.list Dump.string) words
+  | `More -> Fmt.string ppf "more"
+  | `Malformed m -> Fmt.pf ppf "malformed: %s" m
+
+let check = Alcotest.(check (testable pp ( = )))
+
+(* What a parser fed with these pieces says last. *)
+let after pieces =
+  let t = Resp.create () in
+  List.fold_left
+    (fun _ piece ->
+      Resp.feed t (Cstruct.of_string piece);
+      Resp.next t)
+    `More pieces
+
+let set = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\nb\n\r\n"
+
+let whole () =
+  check "binary strings" (`Request [ "SET"; "k"; "a\r\nb\n" ]) (after [ set ]);
+  check "no words" (`Request []) (after [ "*0\r\n" ]);
+  check "an empty string" (`Request [ "" ]) (after [ "*1\r\n$0\r\n\r\n" ]);
+  check "inline" (`Request [ "GET"; "k" ]) (after [ "GET  k\r\n" ]);
+  check "an empty line" (`Request []) (after [ "\r\n" ])
+
+let pieces () =
+  let bytes = List.init (String.length set) (fun i -> String.sub set i 1) in
+  check "byte by byte" (after [ set ]) (after bytes);
+  for i = 0 to String.length set - 1 do
+    check "a beginning" `More (after [ String.sub set 0 i ])
+  done
+
+let pipeline () =
+  let t = Resp.create () in
+  for _ = 1 to 1000 do
+    Resp.feed t (Cstruct.of_string set)
+  done;
+  for _ = 1 to 1000 do
+    check "each" (`Request [ "SET"; "k"; "a\r\nb\n" ]) (Resp.next t)
+  done;
+  check "no more" `More (Resp.next t)
+
+let malformed () =
+  let refused s =
+    match after [ s ] with `Malformed _ -> () | r -> Alcotest.failf "%S: %a" s pp r
+  in
+  List.iter refused
+    [
+      "*-1\r\n";
+      "*x\r\n";
+      "*1025\r\n";
+      "*1\r\nx\r\n";
+      "*1\r\n$-1\r\n";
+      "*1\r\n$\r\n";
+      "*1\r\n$1048577\r\n";
+      "*99999999999999999999\r\n";
+      String.make 70000 'x';
+    ]
+
+let () =
+  Alcotest.run "kv"
+    [
+      ( "resp",
+        [
+          case "whole_requests" whole;
+          case "requests_in_pieces" pieces;
+          case "requests_in_one_piece" pipeline;
+          case "nonsense_is_refused" malformed;
+        ] );
+    ]
