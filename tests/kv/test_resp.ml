@@ -2,12 +2,12 @@
 
 let case name f = Alcotest.test_case name `Quick f
 
-let pp ppf = function
+let pp_result ppf = function
   | `Request words -> Fmt.pf ppf "request %a" Fmt.(Dump.list Dump.string) words
   | `More -> Fmt.string ppf "more"
   | `Malformed m -> Fmt.pf ppf "malformed: %s" m
 
-let check = Alcotest.(check (testable pp ( = )))
+let check = Alcotest.(check (testable pp_result ( = )))
 
 (* What a parser fed with these pieces says last. *)
 let after pieces =
@@ -46,7 +46,7 @@ let pipeline () =
 
 let malformed () =
   let refused s =
-    match after [ s ] with `Malformed _ -> () | r -> Alcotest.failf "%S: %a" s pp r
+    match after [ s ] with `Malformed _ -> () | r -> Alcotest.failf "%S: %a" s pp_result r
   in
   List.iter refused
     [
