@@ -1,0 +1,284 @@
+(* The small modules, each against a model or numbers from elsewhere. *)
+
+open Mirust_tcp
+
+let case name f = Alcotest.test_case name `Quick f
+let check_int = Alcotest.(check int)
+let check_bool = Alcotest.(check bool)
+let octet n = Char.unsafe_chr (n * 7 land 0xff)
+
+(* ---- Seq ---- *)
+
+let sequence_numbers_wrap () =
+  let last = 0xffff_ffff in
+  check_int "add" 4 (Seq.add last 5);
+  check_int "back" last (Seq.add 4 (-5));
+  check_int "diff" 5 (Seq.diff 4 last);
+  check_int "diff" (-5) (Seq.diff last 4);
+  check_bool "lt" true (Seq.lt last 0);
+  check_bool "half" true (Seq.lt 0 0x7fff_ffff);
+  check_bool "between" true (Seq.between 1 ~low:last ~high:2);
+  check_bool "not between" false (Seq.between 2 ~low:last ~high:2)
+
+(* ---- Siphash: the test vectors of its authors ---- *)
+
+let siphash_vectors () =
+  let key = Siphash.key (String.init 16 Char.chr) in
+  let vector n expected =
+    let hash = Siphash.hash key (String.init n Char.chr) in
+    check_int (string_of_int n) (Int64.to_int expected land max_int) hash
+  in
+  vector 0 0x726fdb47dd0e0e31L;
+  vector 1 0x74f839c593dc67fdL;
+  vector 8 0x93f5f5799a932462L;
+  vector 15 0xa129ca6149be45e5L
+
+(* ---- Reassembly: against an array of octets ---- *)
+
+let reassembly seed () =
+  let rng = Random.State.make [| seed |] in
+  let start = Seq.add 0 (-300) in
+  let size = 2000 in
+  let held = Array.make size false in
+  let next = ref 0 in
+  let t = Reassembly.create () in
+  for _ = 1 to 300 do
+    (if Random.State.int rng 5 > 0 then (
+       let first = !next + 1 + Random.State.int rng 400 in
+       let length = min (Random.State.int rng 60) (size - first) in
+       if length > 0 then (
+         let view = Cstruct.of_string (String.init length (fun i -> octet (first + i))) in
+         let fresh = ref 0 in
+         for i = first to first + length - 1 do
+           if not held.(i) then (
+             incr fresh;
+             held.(i) <- true)
+         done;
+         let seq = Seq.add start first in
+         check_int "new octets" !fresh (Reassembly.insert t ~seq view ~max_ranges:1000);
+         check_bool "covers" true (Reassembly.covers t seq (Seq.add seq length))))
+     else
+       (* Octets in order arrive, up to somewhere. *)
+       let upto = min (size - 1) (!next + Random.State.int rng 200) in
+       let expected = ref upto in
+       while !expected < size && held.(!expected) do
+         incr expected
+       done;
+       let at = ref (Seq.add start upto) in
+       let reached =
+         Reassembly.pop t (Seq.add start upto) (fun view ->
+             for i = 0 to Cstruct.length view - 1 do
+               let n = Seq.diff !at start + i in
+               if Cstruct.get_char view i <> octet n then Alcotest.failf "octet %d" n
+             done;
+             at := Seq.add !at (Cstruct.length view))
+       in
+       check_int "popped" !expected (Seq.diff reached start);
+       check_int "handed over" !expected (Seq.diff !at start);
+       next := !expected;
+       Array.fill held 0 !next false);
+    let total = Array.fold_left (fun n h -> if h then n + 1 else n) 0 held in
+    check_int "octets" total (Reassembly.octets t)
+  done
+
+let reassembly_is_bounded () =
+  let t = Reassembly.create () in
+  let insert seq = Reassembly.insert t ~seq (Cstruct.create 1) ~max_ranges:3 in
+  check_int "1" 1 (insert 10);
+  check_int "2" 1 (insert 20);
+  check_int "3" 1 (insert 30);
+  check_int "behind" 0 (insert 40);
+  check_int "between" 0 (insert 15);
+  check_int "in front" 0 (insert 5);
+  check_int "joins" 1 (insert 11)
+
+(* ---- Octets: against a string ---- *)
+
+let queue_of_octets seed () =
+  let rng = Random.State.make [| seed |] in
+  let t = Octets.create ~small:(1 + Random.State.int rng 2048) in
+  let pushed = ref 0 and taken = ref 0 in
+  let check views =
+    List.iter
+      (fun view ->
+        for i = 0 to Cstruct.length view - 1 do
+          if Cstruct.get_char view i <> octet (!taken + i) then
+            Alcotest.failf "octet %d" (!taken + i)
+        done;
+        taken := !taken + Cstruct.length view)
+      views
+  in
+  for _ = 1 to 500 do
+    (match Random.State.int rng 4 with
+    | 0 | 1 ->
+        let n = Random.State.int rng (if Random.State.bool rng then 20 else 3000) in
+        Octets.push t (Cstruct.of_string (String.init n (fun i -> octet (!pushed + i))));
+        pushed := !pushed + n
+    | 2 ->
+        let n = Random.State.int rng (1 + Octets.octets t) in
+        let views = Octets.take t n in
+        check_int "taken" n (Cstruct.lenv views);
+        check views
+    | _ -> check (Option.to_list (Octets.pop t)));
+    check_int "octets" (!pushed - !taken) (Octets.octets t);
+    check_bool "views" true (Octets.views t > 0 = (Octets.octets t > 0))
+  done
+
+(* ---- Cookie ---- *)
+
+let second = 1_000_000_000
+
+let cookies () =
+  let key = Siphash.key (String.make 16 'k') in
+  let now = 5000 * second and name = "name" and peer_seq = 77 in
+  let cookie mss = Cookie.make key ~now ~name ~peer_seq ~mss in
+  let check ?(now = now) ?(name = name) ?(peer_seq = peer_seq) c =
+    Cookie.check key ~now ~name ~peer_seq c
+  in
+  let is = Alcotest.(check (option int)) in
+  is "rounded down" (Some 1440) (check (cookie 1459));
+  is "exact" (Some 1460) (check (cookie 1460));
+  is "tiny" (Some 256) (check (cookie 88));
+  is "a minute later" (Some 1460) (check ~now:(now + (60 * second)) (cookie 1460));
+  is "too old" None (check ~now:(now + Cookie.life) (cookie 1460));
+  is "other name" None (check ~name:"other" (cookie 1460));
+  is "other number" None (check ~peer_seq:78 (cookie 1460));
+  is "forged" None (check (Seq.add (cookie 1460) 1))
+
+let cookie_stamps () =
+  for timestamp = 0 to 200 do
+    List.iter
+      (fun (window_scale, sack_permitted) ->
+        let o = { Mirust_wire.Tcp.no_options with window_scale; sack_permitted } in
+        let stamp = Cookie.stamp o ~timestamp in
+        check_bool "not later" true (Seq.leq stamp timestamp && Seq.diff timestamp stamp < 32);
+        check_bool "comes back" true (Cookie.unstamp stamp = (window_scale, sack_permitted)))
+      [ (-1, false); (-1, true); (0, false); (14, true); (7, true) ]
+  done
+
+(* ---- Limit ---- *)
+
+let limit () =
+  let t = Limit.create ~least:10 (fun n -> n / 2) in
+  let count now = List.length (List.filter (fun _ -> Limit.allows t ~now) (List.init 100 Fun.id)) in
+  check_int "first second" 15 (count 0);
+  check_int "no more" 0 (count (second - 1));
+  check_int "next second" 15 (count second)
+
+(* ---- Congestion control ---- *)
+
+let mss = 1000
+let rtt = 100_000_000
+
+(* A round trip in which everything is acknowledged, segment by segment. *)
+let round ?(rtt = rtt) cc ~now =
+  for _ = 1 to Cc.cwnd cc / mss do
+    Cc.acked cc ~now ~rtt ~octets:mss
+  done
+
+let slow_start_doubles () =
+  let cc = Cc.create Cubic ~mss in
+  check_int "initial" 10_000 (Cc.cwnd cc);
+  round cc ~now:0;
+  check_int "doubled" 20_000 (Cc.cwnd cc)
+
+let slow_start_ends_when_the_round_trip_rises () =
+  let cc = Cc.create Cubic ~mss in
+  let now = ref 0 in
+  let step rtt =
+    now := !now + rtt;
+    round cc ~rtt ~now:!now
+  in
+  step rtt;
+  step rtt;
+  let before = Cc.cwnd cc in
+  (* RFC 9406: gentler for five rounds, and then no slow start any more. *)
+  for _ = 1 to 8 do
+    step (rtt + 30_000_000)
+  done;
+  check_bool "ended" false (Cc.in_slow_start cc);
+  check_bool "did not double on" true (Cc.cwnd cc < before * 8)
+
+let reno_adds_a_segment_a_round () =
+  let cc = Cc.create New_reno ~mss in
+  Cc.congestion cc ~in_flight:10_000;
+  Cc.set_cwnd cc (Cc.ssthresh cc);
+  check_int "halved" 5_000 (Cc.cwnd cc);
+  for i = 1 to 5 do
+    round cc ~now:(i * rtt);
+    check_int "one more" (5_000 + (i * 1_000)) (Cc.cwnd cc)
+  done
+
+(* RFC 9438 figure 1: back at the old window after K seconds, slowly there, and faster beyond. *)
+let cubic_curve () =
+  let cc = Cc.create Cubic ~mss in
+  Cc.set_cwnd cc 1_000_000;
+  Cc.congestion cc ~in_flight:1_000_000;
+  Cc.set_cwnd cc (Cc.ssthresh cc);
+  check_int "seven tenths" 700_000 (Cc.cwnd cc);
+  let k = Float.cbrt (300. /. 0.4) in
+  let rounds = int_of_float (k *. 1e9) / rtt in
+  for i = 1 to rounds / 2 do
+    round cc ~now:(i * rtt)
+  done;
+  let half = Cc.cwnd cc in
+  for i = (rounds / 2) + 1 to rounds do
+    round cc ~now:(i * rtt)
+  done;
+  let full = Cc.cwnd cc in
+  check_bool "most of the way in half of the time" true (half > 930_000);
+  check_bool "there after K" true (abs (full - 1_000_000) < 20_000);
+  for i = rounds + 1 to 2 * rounds do
+    round cc ~now:(i * rtt)
+  done;
+  check_bool "beyond" true (Cc.cwnd cc > 1_200_000)
+
+let cubic_gives_room_to_newcomers () =
+  let cc = Cc.create Cubic ~mss in
+  Cc.set_cwnd cc 1_000_000;
+  Cc.congestion cc ~in_flight:1_000_000;
+  Cc.set_cwnd cc (Cc.ssthresh cc);
+  Cc.congestion cc ~in_flight:700_000;
+  Cc.set_cwnd cc (Cc.ssthresh cc);
+  check_int "window" 490_000 (Cc.cwnd cc);
+  (* The second loss came below the old maximum: the curve's plateau is now at 0.85 of 700 000, and
+     K is 6.4 s. *)
+  for i = 1 to 64 do
+    round cc ~now:(i * rtt)
+  done;
+  check_bool "plateau" true (abs (Cc.cwnd cc - 595_000) < 15_000)
+
+let reductions_are_undone () =
+  let cc = Cc.create Cubic ~mss in
+  Cc.set_cwnd cc 50_000;
+  let saved = Cc.save cc in
+  Cc.timeout cc ~in_flight:50_000;
+  check_int "timeout" 1_000 (Cc.cwnd cc);
+  Cc.undo cc saved;
+  check_int "cwnd" 50_000 (Cc.cwnd cc);
+  check_int "ssthresh" max_int (Cc.ssthresh cc)
+
+let () =
+  Alcotest.run "units"
+    [
+      ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);
+      ("siphash", [ case "vectors" siphash_vectors ]);
+      ( "reassembly",
+        case "bounded" reassembly_is_bounded
+        :: List.init 20 (fun seed -> case (Printf.sprintf "model, seed %d" seed) (reassembly seed))
+      );
+      ( "octets",
+        List.init 20 (fun seed ->
+            case (Printf.sprintf "model, seed %d" seed) (queue_of_octets seed)) );
+      ("cookie", [ case "check" cookies; case "stamps" cookie_stamps ]);
+      ("limit", [ case "a second" limit ]);
+      ( "congestion control",
+        [
+          case "slow start doubles" slow_start_doubles;
+          case "slow start ends when the round trip rises" slow_start_ends_when_the_round_trip_rises;
+          case "New Reno adds a segment a round" reno_adds_a_segment_a_round;
+          case "CUBIC's curve" cubic_curve;
+          case "CUBIC gives room to newcomers" cubic_gives_room_to_newcomers;
+          case "reductions are undone" reductions_are_undone;
+        ] );
+    ]
