@@ -240,7 +240,7 @@ let cubic_gives_room_to_newcomers () =
   Cc.set_cwnd cc (Cc.ssthresh cc);
   Cc.congestion cc ~in_flight:700_000;
   Cc.set_cwnd cc (Cc.ssthresh cc);
-  check_int "window" 490_000 (Cc.cwnd cc);
+  check_bool "window" true (abs (Cc.cwnd cc - 490_000) <= 1);
   (* The second loss came below the old maximum: the curve's plateau is now at 0.85 of 700 000, and
      K is 6.4 s. *)
   for i = 1 to 64 do
