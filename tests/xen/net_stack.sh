@@ -84,3 +84,6 @@ client echo 10.1.0.50 7 10000 1 || fail 'echo after DHCP'
 xl shutdown echo
 assert_shutdown echo poweroff
 kill "$(cat /tmp/dnsmasq.pid)"
+destroy echo
+ip link set xenbr1 down
+brctl delbr xenbr1
