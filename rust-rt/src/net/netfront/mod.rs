@@ -25,215 +25,34 @@ mod heads;
 mod held;
 mod layout;
 mod rx;
+mod shared;
 mod tx;
 pub mod xenbus;
 
 use super::{
     Counters, Device, Features, Info, Link, Mac, News, Received, RxFrame, SendError, Slab, TxFrame,
-    device::ETHERNET_HEADER, pool::Pool,
+    device::ETHERNET_HEADER,
 };
 use crate::{
     mem::OutOfMemory,
-    wire::{
-        DomId,
-        netif::{ExtraError, FRAME_MAX, GsoKind},
-    },
+    wire::{DomId, netif::FRAME_MAX},
     xen::{
         events::EventChannel,
         gnttab::{GrantError, GrantTable},
     },
 };
 use alloc::{collections::BTreeSet, rc::Rc, string::String, vec::Vec};
-use core::{cell::RefCell, fmt, ptr::NonNull, task::Waker};
-use heads::Heads;
-use held::Held;
+use core::{cell::RefCell, ptr::NonNull, task::Waker};
 use rx::RxQueue;
+use shared::{Fault, Malformed, Offload, Shared};
 use tx::TxQueue;
 
 pub use connect::open;
+pub use shared::Limits;
 
-/// What a device may use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// Pages to receive into, of which up to 256 are with the backend: 64 to 65535.
-    pub receive_pages: usize,
-    /// Pages for heads and copied payload: 16 or more.
-    pub send_pages: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { receive_pages: 768, send_pages: 192 }
-    }
-}
-
-impl Limits {
-    /// The nearest values that a device can work with.
-    fn clamped(self) -> Limits {
-        Limits {
-            receive_pages: self.receive_pages.clamp(64, u16::MAX as usize),
-            send_pages: self.send_pages.clamp(16, 1 << 16),
-        }
-    }
-}
-
-/// Something in a ring that makes the ring useless.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Fault {
-    /// The producer index of the transmit ring.
-    TxIndex,
-    /// A response to a request that is not in flight.
-    TxId(u16),
-    /// More responses to extra info than there was extra info.
-    TxNull,
-    /// The producer index of the receive ring.
-    RxIndex,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::TxIndex => f.write_str("impossible index in the transmit ring"),
-            Fault::TxId(id) => write!(f, "response to request {id}, which is not in flight"),
-            Fault::TxNull => f.write_str("response to extra info that was not sent"),
-            Fault::RxIndex => f.write_str("impossible index in the receive ring"),
-        }
-    }
-}
-
-/// Why a received frame was dropped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Malformed {
-    /// The backend says that it failed.
-    Status(i16),
-    /// Not the identifier that was posted in this slot.
-    Id(u16),
-    /// Bytes outside of the page: offset and length.
-    Range(u16, i16),
-    /// Shorter than an Ethernet header, or too long.
-    Length,
-    /// Extra info that makes no sense.
-    Extra(ExtraError),
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Malformed::Status(status) => write!(f, "status {status}"),
-            Malformed::Id(id) => write!(f, "identifier {id} in the wrong slot"),
-            Malformed::Range(offset, len) => write!(f, "{len} bytes at {offset} of a page"),
-            Malformed::Length => f.write_str("impossible length"),
-            Malformed::Extra(error) => write!(f, "extra info {error:?}"),
-        }
-    }
-}
-
-/// What the backend can do, as negotiated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Offload {
-    checksum4: bool,
-    checksum6: bool,
-    tso4: bool,
-    tso6: bool,
-    /// A frame may take more than one slot.
-    sg: bool,
-    /// The toolstack says that the backend should see nothing but frames: payload shares its pages
-    /// with other data, so it is copied.
-    untrusted: bool,
-}
-
-impl Offload {
-    fn checksum_of(&self, ether_type: u16) -> bool {
-        if ether_type == 0x86dd { self.checksum6 } else { self.checksum4 }
-    }
-
-    fn cuts(&self, kind: GsoKind) -> bool {
-        match kind {
-            GsoKind::TcpV4 => self.tso4,
-            GsoKind::TcpV6 => self.tso6,
-        }
-    }
-
-    fn features(&self) -> Features {
-        // Checksums that the backend does not complete are completed here.
-        Features { checksum: true, tso4: self.tso4, tso6: self.tso6 }
-    }
-}
-
-/// What the queues share, and what outlives a connection.
-struct Shared {
-    name: String,
-    heads: Heads,
-    pool: Pool,
-    held: Held,
-    counters: Counters,
-    complaints: u64,
-    /// Pages that may be lent at the same time.
-    lend_max: usize,
-    /// Pages lent when the pool was last looked through, and when pressure was last reported.
-    reclaimed_at: usize,
-    lent_total: usize,
-    pressed_at: usize,
-    /// Frames that were copied because so much was lent, since that was last reported.
-    refused: usize,
-    /// What the stack is to be told about it.
-    pressure: News,
-}
-
-impl Shared {
-    fn new(name: String, limits: Limits) -> Result<Shared, OutOfMemory> {
-        let limits = limits.clamped();
-        Ok(Shared {
-            name,
-            heads: Heads::new(limits.send_pages)?,
-            pool: Pool::new(limits.receive_pages)?,
-            held: Held::new(256),
-            counters: Counters::default(),
-            complaints: 0,
-            // The ring always has at least a quarter of the pool to itself.
-            lend_max: limits.receive_pages - limits.receive_pages / 4,
-            reclaimed_at: 0,
-            lent_total: 0,
-            pressed_at: 0,
-            refused: 0,
-            pressure: News::default(),
-        })
-    }
-
-    /// Logs something that the backend can provoke at will: the first few times, and then each time
-    /// that the number of such messages has doubled.
-    fn complain(&mut self, message: fmt::Arguments<'_>) {
-        self.complaints += 1;
-        let n = self.complaints;
-        if n <= 8 || n.is_power_of_two() {
-            log::warn!("{}: {message} (complaint {n})", self.name);
-        }
-    }
-
-    /// Whether a frame may be lent now.
-    fn may_lend(&mut self) -> bool {
-        let step = self.lend_max / 4;
-        if self.pool.lent() > self.lend_max / 2 && self.lent_total - self.reclaimed_at >= step / 4 {
-            self.pool.reclaim();
-            self.reclaimed_at = self.lent_total;
-        }
-        // Whoever holds frames hears of it each time that another quarter has been lent: more often
-        // would not help if they are really needed.
-        if self.pool.lent() > self.lend_max / 2 && self.lent_total - self.pressed_at >= step {
-            self.pressed_at = self.lent_total;
-            self.pressure |= News::PRESSURE;
-        }
-        if self.pool.lent() + rx::CHAIN_MAX <= self.lend_max {
-            return true;
-        }
-        if self.refused % 64 == 0 {
-            self.pool.reclaim();
-            self.pressure |= News::SHORTAGE;
-        }
-        self.refused += 1;
-        false
-    }
-}
+/// A notification may be about nothing, because the stack has looked before it came; but not so many,
+/// one after another. Each takes time from the domain.
+const STORM: u32 = 10_000;
 
 /// How the two ends notify each other.
 enum Channels {
@@ -302,6 +121,8 @@ struct Inner {
     close: bool,
     /// A sender was turned away.
     full: bool,
+    /// Notifications since something was last found in a ring.
+    useless: u32,
     news: News,
     /// Groups that have been joined.
     groups: BTreeSet<Mac>,
@@ -328,6 +149,7 @@ impl Netfront {
             fault: None,
             close: false,
             full: false,
+            useless: 0,
             news: News::default(),
             groups: BTreeSet::new(),
             filter: false,
@@ -352,6 +174,7 @@ impl Netfront {
         // Posted now, so that the backend finds pages as soon as it is connected.
         rx.refill(shared);
         *queue = Some(Queue { tx, rx, channels });
+        inner.useless = 0;
         Ok(())
     }
 
@@ -412,6 +235,10 @@ impl Netfront {
     fn on_event(&self, tx: bool, rx: bool) {
         let mut inner = self.inner.borrow_mut();
         inner.shared.counters.events += 1;
+        inner.useless += 1;
+        if inner.useless > STORM {
+            return inner.fail(Fault::Storm);
+        }
         if rx {
             inner.news |= News::FRAMES;
         }
@@ -452,8 +279,10 @@ impl Inner {
     /// Takes answers to what was sent.
     fn reap(&mut self) {
         let Inner { shared, queue: Some(queue), .. } = self else { return };
-        if let Err(fault) = queue.tx.reap(shared) {
-            return self.fail(fault);
+        match queue.tx.reap(shared) {
+            Ok(false) => {}
+            Ok(true) => self.useless = 0,
+            Err(fault) => return self.fail(fault),
         }
         let room = self.full && queue.tx.has_room(&self.shared);
         if room {
@@ -567,10 +396,14 @@ impl Device for Netfront {
 
     fn receive(&self, max: usize, slab: &mut Slab<'_>, out: &mut dyn FnMut(RxFrame)) -> Received {
         let mut inner = self.inner.borrow_mut();
-        let Inner { shared, queue: Some(queue), news, .. } = &mut *inner else {
+        let Inner { shared, queue: Some(queue), news, useless, .. } = &mut *inner else {
             return Received::All;
         };
-        match queue.rx.receive(shared, max, slab, out) {
+        let mut out = |frame| {
+            *useless = 0;
+            out(frame);
+        };
+        match queue.rx.receive(shared, max, slab, &mut out) {
             Ok(received) => {
                 *news |= core::mem::take(&mut shared.pressure);
                 received

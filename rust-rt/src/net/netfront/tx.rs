@@ -32,7 +32,7 @@ use crate::{
         hypervisor::GrantAccess,
     },
 };
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 /// The messages of the transmit ring.
 pub(super) enum Tx {}
@@ -450,23 +450,26 @@ unsafe fn complete(
     start: usize,
     offset: usize,
 ) {
-    if start + offset + 2 > frame.head_len.min(PAGE_SIZE) || frame.head_len > PAGE_SIZE {
+    let field = start.saturating_add(offset);
+    if field.saturating_add(2) > frame.head_len {
         return;
     }
-    let page = shared.heads.page(first);
-    let mut head = [0; PAGE_SIZE];
-    let head = &mut head[..frame.head_len];
-    page.read(0, head);
+    let mut head = vec![0; frame.head_len];
+    for (n, part) in head.chunks_mut(PAGE_SIZE).enumerate() {
+        shared.heads.page(first + n).read(0, part);
+    }
     let mut sum = Sum::default();
     sum.add(&head[start..]);
     for part in frame.payload {
         // SAFETY: valid, by the caller's promise, and nobody writes it during this call.
         sum.add(unsafe { core::slice::from_raw_parts(part.addr.as_ptr(), part.len) });
     }
-    let mut field = sum.finish();
+    let mut value = sum.finish();
     // UDP: zero would say that there is no checksum (RFC 768).
-    if field == [0, 0] && offset == 6 {
-        field = [0xff, 0xff];
+    if value == [0, 0] && offset == 6 {
+        value = [0xff, 0xff];
     }
-    page.write(start + offset, &field);
+    for (at, byte) in (field..).zip(value) {
+        shared.heads.page(first + at / PAGE_SIZE).write(at % PAGE_SIZE, &[byte]);
+    }
 }
