@@ -41,6 +41,19 @@ mod panic;
 mod shutdown;
 pub mod time;
 
+// What touches no OCaml value is tested where there is no OCaml, too.
+#[cfg(all(test, not(feature = "ocaml")))]
+#[allow(dead_code)]
+#[path = "."]
+mod without_ocaml {
+    #[path = "net/address.rs"]
+    mod address;
+    #[path = "net/error.rs"]
+    mod error;
+    #[path = "ocaml/slots.rs"]
+    mod slots;
+}
+
 /// Xenstore, the tree in which domains and their toolstack find each other.
 ///
 /// [`store`](xenstore::store) gives the client; where there is no Xen (on Unix) it says so by an

@@ -2,8 +2,6 @@
 
 use std::{fmt, io};
 
-use crate::ocaml::PromiseError;
-
 /// Why a network operation failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Error {
@@ -27,7 +25,7 @@ pub enum Error {
     TooLong,
     /// The name has no address, or nobody answered.
     NotFound,
-    /// There is no stack, or OCaml cannot be used here; see [`net`](crate::net).
+    /// There is no stack, or OCaml cannot be used here; see the module.
     Unavailable,
     /// The stack raised an exception, with this text.
     Stack(String),
@@ -97,16 +95,6 @@ impl std::error::Error for Error {}
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         io::Error::new(error.kind(), error)
-    }
-}
-
-impl From<PromiseError> for Error {
-    fn from(error: PromiseError) -> Self {
-        match error {
-            PromiseError::Raised(exception) => Error::Stack(exception.to_string()),
-            PromiseError::Cancelled => Error::Aborted,
-            PromiseError::Unavailable(_) => Error::Unavailable,
-        }
     }
 }
 

@@ -10,11 +10,14 @@ use std::task::{Poll, Waker};
 use super::{Error, address};
 use crate::ocaml::{
     AsyncClosure, BoxRoot, Closure, OCaml, OCamlBigarray, OCamlCstruct, OCamlList, OCamlPromise,
-    OCamlRuntime, Promise, Unavailable, with_runtime,
+    OCamlRuntime, Promise, PromiseError, Unavailable, with_runtime,
 };
 
 /// OCaml's `('a, error) result`.
 pub(super) type Reply<T> = Result<T, isize>;
+
+/// OCaml's `('a, error) result Lwt.t`.
+type Later<T> = OCamlPromise<Reply<T>>;
 
 /// OCaml's `TCP.flow`.
 pub(super) struct Flow(());
@@ -31,31 +34,33 @@ pub(super) struct Tcp {
     pub(super) accept: BoxRoot<fn(Listener) -> OCamlPromise<Flow>>,
     pub(super) listening: BoxRoot<fn(Listener) -> String>,
     pub(super) unlisten: BoxRoot<fn(Listener) -> ()>,
-    pub(super) connect: BoxRoot<fn(String) -> OCamlPromise<Reply<Flow>>>,
+    pub(super) connect: BoxRoot<fn(String) -> Later<Flow>>,
 }
 
 /// What is done with a connection.
 pub(super) struct Flows {
     pub(super) peer: BoxRoot<fn(Flow) -> String>,
     pub(super) local: BoxRoot<fn(Flow) -> String>,
-    pub(super) read: BoxRoot<fn(Flow) -> OCamlPromise<Reply<OCamlCstruct>>>,
-    pub(super) write: BoxRoot<fn(Flow, OCamlBigarray) -> OCamlPromise<Reply<()>>>,
+    pub(super) read: BoxRoot<fn(Flow) -> Later<OCamlCstruct>>,
+    pub(super) write: BoxRoot<fn(Flow, OCamlBigarray) -> Later<()>>,
     pub(super) shutdown: BoxRoot<fn(Flow, isize) -> ()>,
     pub(super) close: BoxRoot<fn(Flow, bool) -> ()>,
     pub(super) set: BoxRoot<fn(Flow, isize, isize) -> ()>,
 }
+
+type Send = BoxRoot<fn(Socket, String, OCamlBigarray) -> Later<()>>;
 
 /// What is done with UDP.
 pub(super) struct Udp {
     pub(super) bind: BoxRoot<fn(String) -> Reply<Socket>>,
     pub(super) local: BoxRoot<fn(Socket) -> String>,
     pub(super) receive: BoxRoot<fn(Socket) -> OCamlPromise<Datagram>>,
-    pub(super) send: BoxRoot<fn(Socket, String, OCamlBigarray) -> OCamlPromise<Reply<()>>>,
+    pub(super) send: Send,
     pub(super) close: BoxRoot<fn(Socket) -> ()>,
 }
 
 /// The addresses of a name.
-pub(super) type Resolve = BoxRoot<fn(String) -> OCamlPromise<Reply<OCamlList<String>>>>;
+pub(super) type Resolve = BoxRoot<fn(String) -> Later<OCamlList<String>>>;
 
 /// Everything that OCaml has passed so far; none of it before it has passed it.
 #[derive(Default)]
@@ -135,7 +140,7 @@ fn serve_tcp(
     accept: BoxRoot<fn(Listener) -> OCamlPromise<Flow>>,
     listening: BoxRoot<fn(Listener) -> String>,
     unlisten: BoxRoot<fn(Listener) -> ()>,
-    connect: BoxRoot<fn(String) -> OCamlPromise<Reply<Flow>>>,
+    connect: BoxRoot<fn(String) -> Later<Flow>>,
 ) {
     let tcp = Tcp { listen, accept, listening, unlisten, connect };
     // It is the last part that OCaml passes.
@@ -150,8 +155,8 @@ fn serve_tcp(
 fn serve_flow(
     peer: BoxRoot<fn(Flow) -> String>,
     local: BoxRoot<fn(Flow) -> String>,
-    read: BoxRoot<fn(Flow) -> OCamlPromise<Reply<OCamlCstruct>>>,
-    write: BoxRoot<fn(Flow, OCamlBigarray) -> OCamlPromise<Reply<()>>>,
+    read: BoxRoot<fn(Flow) -> Later<OCamlCstruct>>,
+    write: BoxRoot<fn(Flow, OCamlBigarray) -> Later<()>>,
     shutdown: BoxRoot<fn(Flow, isize) -> ()>,
     close: BoxRoot<fn(Flow, bool) -> ()>,
     set: BoxRoot<fn(Flow, isize, isize) -> ()>,
@@ -165,7 +170,7 @@ fn serve_udp(
     bind: BoxRoot<fn(String) -> Reply<Socket>>,
     local: BoxRoot<fn(Socket) -> String>,
     receive: BoxRoot<fn(Socket) -> OCamlPromise<Datagram>>,
-    send: BoxRoot<fn(Socket, String, OCamlBigarray) -> OCamlPromise<Reply<()>>>,
+    send: Send,
     close: BoxRoot<fn(Socket) -> ()>,
 ) {
     served(|s| s.udp = Some(Rc::new(Udp { bind, local, receive, send, close })));
@@ -174,6 +179,16 @@ fn serve_udp(
 #[crate::export(name = "mirust_ocaml_net_serve_names")]
 fn serve_names(resolve: Resolve) {
     served(|s| s.resolve = Some(Rc::new(resolve)));
+}
+
+impl From<PromiseError> for Error {
+    fn from(error: PromiseError) -> Self {
+        match error {
+            PromiseError::Raised(exception) => Error::Stack(exception.to_string()),
+            PromiseError::Cancelled => Error::Aborted,
+            PromiseError::Unavailable(_) => Error::Unavailable,
+        }
+    }
 }
 
 impl From<Unavailable> for Error {
@@ -206,7 +221,7 @@ pub(super) fn start<A, T: 'static>(closure: &impl AsyncClosure<A, T>, arguments:
 
 /// Makes something of a settled promise of a reply.
 pub(super) fn reply<T: 'static, R>(
-    settled: Result<BoxRoot<Reply<T>>, crate::ocaml::PromiseError>,
+    settled: Result<BoxRoot<Reply<T>>, PromiseError>,
     convert: impl FnOnce(&OCamlRuntime, OCaml<'_, T>) -> R,
 ) -> Result<R, Error> {
     let root = settled?;

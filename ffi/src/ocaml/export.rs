@@ -215,11 +215,13 @@ macro_rules! plain_argument {
     )*};
 }
 
-// SAFETY (of all three): the caller of `give_value` may allocate.
 plain_argument!(
     isize, |n| n << 1 | 1;
+    // SAFETY: the caller of `give_value` may allocate.
     i64, |n| unsafe { ocaml_sys::caml_copy_int64(n) };
+    // SAFETY: as above.
     i32, |n| unsafe { ocaml_sys::caml_copy_int32(n) };
+    // SAFETY: as above.
     f64, |x| unsafe { ocaml_sys::caml_copy_double(x) }
 );
 
@@ -327,20 +329,33 @@ macro_rules! value_return {
     };
 }
 
-// SAFETY (of all): the caller of `give_value` may allocate; nothing does between reading a value and
-// returning it.
-value_return!(<T> OCaml<'_, T>, |value| unsafe { value.raw() });
-value_return!(<T> BoxRoot<T>, |root| unsafe { root.get_raw() });
+value_return!(<T> OCaml<'_, T>, |value| {
+    // SAFETY: nothing allocates between reading the value and returning it.
+    unsafe { value.raw() }
+});
+value_return!(<T> BoxRoot<T>, |root| {
+    // SAFETY: as above.
+    unsafe { root.get_raw() }
+});
 value_return!(<> bool, |b| (b as Raw) << 1 | 1);
 value_return!(<> (), |_unit| 1);
-value_return!(<> Vec<u8>, |v| unsafe { bytes::allocate(&v) });
-value_return!(<> String, |s| unsafe { bytes::allocate(s.as_bytes()) });
+value_return!(<> Vec<u8>, |v| {
+    // SAFETY: the caller of `give_value` may allocate.
+    unsafe { bytes::allocate(&v) }
+});
+value_return!(<> String, |s| {
+    // SAFETY: as above.
+    unsafe { bytes::allocate(s.as_bytes()) }
+});
 value_return!(<T: Return> Option<T>, |option| match option {
     None => 1,
+    // SAFETY: as above.
     Some(value) => unsafe { wrap(SOME_TAG, value) },
 });
 value_return!(<T: Return, E: Return> Result<T, E>, |result| match result {
+    // SAFETY: as above.
     Ok(value) => unsafe { wrap(OK_TAG, value) },
+    // SAFETY: as above.
     Err(error) => unsafe { wrap(ERROR_TAG, error) },
 });
 
