@@ -11,6 +11,7 @@ external echo : string -> (int[@untagged]) -> (int, string) result Lwt.t
 external peek : string -> outcome = "test_net_peek"
 external read_given_up : string -> outcome = "test_net_read_given_up"
 external listeners : string -> outcome = "test_net_listeners"
+external accept_given_up : string -> outcome = "test_net_accept_given_up"
 external reset : string -> outcome = "test_net_reset"
 external many : string -> (int[@untagged]) -> outcome = "mirust_native_only" "test_net_many"
 external udp : string -> outcome = "test_net_udp"
@@ -55,6 +56,7 @@ let tests =
     case "received_bytes_are_where_the_stack_has_them" (ok (fun () -> peek on));
     case "a_read_that_is_given_up_loses_nothing" (ok (fun () -> read_given_up on));
     case "a_dropped_listener_refuses" (ok (fun () -> listeners on));
+    case "a_dropped_listener_resets" (ok (fun () -> accept_given_up on));
     case "a_reset_is_an_error" (ok (fun () -> reset on));
     case "many_connections" (ok (fun () -> many on 300));
     case "datagrams" (ok (fun () -> udp on));

@@ -87,7 +87,18 @@ impl TcpListener {
 impl Drop for TcpListener {
     fn drop(&mut self) {
         let (stack, listener) = (Rc::clone(&self.stack), Rc::clone(&self.listener));
-        serve::later(move || serve::call(&stack.unlisten, (&*listener,), |_| ()));
+        let accepting = self.accepting.take();
+        crate::spawn(async move {
+            // It can only fail when OCaml has ended, and the listener with it.
+            let _ = serve::call(&stack.unlisten, (&*listener,), |_| ());
+            // A connection on its way to an `accept` that was given up is reset like the others.
+            if let Some(mut accepting) = accepting {
+                let now = poll_fn(|cx| Poll::Ready(Pin::new(&mut accepting).poll(cx))).await;
+                if let Poll::Ready(Ok(flow)) = now {
+                    let _ = TcpStream::new(flow).map(TcpStream::abort);
+                }
+            }
+        });
     }
 }
 

@@ -118,6 +118,25 @@ async fn test_net_reset(on: String) -> Result<(), String> {
     expect(kind == std::io::ErrorKind::ConnectionReset, "its kind")
 }
 
+/// A listener that is dropped has its connections reset: the one that an `accept`, since given up, would
+/// have had next, and those behind it.
+#[mirust::export]
+async fn test_net_accept_given_up(on: String) -> Result<(), String> {
+    let listener = TcpListener::bind(address(&on)?).map_err(text)?;
+    let at = listener.local_addr().map_err(text)?;
+    let limit = Duration::from_millis(2);
+    expect(timeout(limit, listener.accept()).await.is_err(), "nobody connects")?;
+    let mut first = TcpStream::connect(at).await.map_err(text)?;
+    let mut second = TcpStream::connect(at).await.map_err(text)?;
+    mirust::time::sleep(limit).await;
+    drop(listener);
+    for stream in [&mut first, &mut second] {
+        let error = stream.read_chunk().await.err();
+        expect(error == Some(Error::Reset), &format!("{error:?}"))?;
+    }
+    Ok(())
+}
+
 /// Connections one after the other.
 #[mirust::export]
 async fn test_net_many(on: String, n: isize) -> Result<(), String> {
