@@ -169,18 +169,20 @@ let wants_probe c =
   c.sack_ok && c.probes < max_probes && synchronized c
   && match c.phase with Open -> Flight.sacked c.flight = 0 | Fast -> true | Loss -> false
 
-let arm_rexmit env c =
+let arm_rexmit env c ~restart =
   if Flight.is_empty c.flight then (
     c.rexmit <- Idle;
-    c.rexmit_at <- max_int)
+    c.rexmit_at <- max_int;
+    c.rto_at <- max_int)
   else
     let rto = Rtt.timeout c.rtt in
+    if restart then c.rto_at <- env.now + rto;
     let delay = if wants_probe c then probe_delay env c lsl c.probes else max_int in
-    if delay < rto then (
+    if delay < rto && env.now + delay < c.rto_at then (
       c.rexmit <- Probe;
       c.rexmit_at <- env.now + delay;
       arm env c)
-    else arm_timeout env c (env.now + rto)
+    else arm_timeout env c c.rto_at
 
 (* ---- Data ---- *)
 
@@ -246,7 +248,7 @@ let syn env c =
     c.snd_nxt <- Seq.add c.iss 1)
   else Flight.mark_sent c.flight (Flight.get c.flight 0) ~now:env.now;
   send env c ~seq:c.iss ~flags ~options [] ~length:0;
-  arm_rexmit env c
+  arm_rexmit env c ~restart:true
 
 let resend env c i =
   let p = Flight.get c.flight i in
@@ -350,12 +352,12 @@ let arm_persist env c =
     arm env c)
 
 let data env c =
-  let before = c.snd_nxt and resent = c.retransmits in
-  if Flight.is_empty c.flight && env.now - c.last_sent > Rtt.timeout c.rtt then Cc.idle c.cc;
+  let before = c.snd_nxt and resent = c.retransmits and idle = Flight.is_empty c.flight in
+  if idle && env.now - c.last_sent > Rtt.timeout c.rtt then Cc.idle c.cc;
   if Flight.lost c.flight > 0 then resend_lost env c 0;
   if Flight.lost c.flight = 0 then send_new env c;
   if c.snd_nxt <> before || c.retransmits <> resent then (
-    if c.rexmit <> Reorder then arm_rexmit env c)
+    if c.rexmit <> Reorder then arm_rexmit env c ~restart:idle)
   else arm_persist env c
 
 (* Whether to acknowledge what has arrived, at the end of a turn in which the reader has had the

@@ -40,5 +40,7 @@ val window_update_due : Tcb.t -> bool
 (** Sets the retransmission timer to a timeout at this time. *)
 val arm_timeout : Tcb.env -> Tcb.t -> int -> unit
 
-(** Sets the retransmission timer anew: to a tail loss probe, or to the timeout. *)
-val arm_rexmit : Tcb.env -> Tcb.t -> unit
+(** Sets the retransmission timer to a tail loss probe, or to the timeout. The timeout begins anew
+    only with [restart], for the first segment in flight and for what makes progress: what is merely
+    sent after it must not put it off (RFC 6298 section 5.1). *)
+val arm_rexmit : Tcb.env -> Tcb.t -> restart:bool -> unit

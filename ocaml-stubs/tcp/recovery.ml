@@ -322,7 +322,7 @@ let wait_for_reordering env c wait =
 let acked env c (h : Wire.t) ~payload =
   let news = { sample = 0; octets = 0; ambiguous = false; original = false } in
   let advanced = Seq.gt h.ack c.snd_una in
-  let before_flight = in_flight c and before_lost = Flight.lost c.flight in
+  let before_flight = in_flight c in
   let had_flight = not (Flight.is_empty c.flight) in
   let window_changed = update_window c h in
   if advanced then advance env c h news;
@@ -337,6 +337,7 @@ let acked env c (h : Wire.t) ~payload =
   finish_probe c ~ack:h.ack ~advanced ~dsack ~payload;
   let before = c.phase in
   if before <> Open && Seq.geq h.ack c.recover then leave c;
+  let before_lost = Flight.lost c.flight in
   let wait =
     if not c.sack_ok then (
       count_dupacks c h news ~advanced ~had_flight ~payload ~window_changed;
@@ -359,7 +360,7 @@ let acked env c (h : Wire.t) ~payload =
   c.cwnd_limited <- false;
   if wait > 0 then wait_for_reordering env c wait
   else if advanced || c.rexmit = Reorder || (newly_sacked && c.rexmit = Probe) then
-    Output.arm_rexmit env c;
+    Output.arm_rexmit env c ~restart:advanced;
   if advanced then (
     tune_send_buffer env c;
     wake_writer env c);
@@ -421,7 +422,7 @@ let timeout env c =
     done;
     Rtt.back_off c.rtt;
     Output.resend env c 0;
-    Output.arm_rexmit env c)
+    Output.arm_rexmit env c ~restart:true)
 
 (* The last segment once more; it shows what is missing in front of it. *)
 let resend_last env c =
@@ -442,7 +443,7 @@ let probe env c =
     if fast then (* What the peer waits for was sent again, and lost again. *) Output.resend env c 0
     else if c.probe_retransmit then resend_last env c;
     c.probe_end <- c.snd_nxt;
-    Output.arm_rexmit env c)
+    Output.arm_rexmit env c ~restart:true)
 
 let reorder_timeout env c =
   let before_lost = Flight.lost c.flight in
@@ -450,5 +451,5 @@ let reorder_timeout env c =
   if Flight.lost c.flight > before_lost && c.phase = Open then (
     enter_fast env c;
     prr c ~delivered:0 ~advanced:false ~lost:true);
-  if wait > 0 then wait_for_reordering env c wait else Output.arm_rexmit env c;
+  if wait > 0 then wait_for_reordering env c wait else Output.arm_rexmit env c ~restart:false;
   touch env c

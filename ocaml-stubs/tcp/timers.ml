@@ -22,7 +22,7 @@ let persist env c =
     c.persist_shift <- min 20 (c.persist_shift + 1);
     (* A window smaller than a segment has been open for long enough (the override of RFC 9293
        section 3.8.6.2.1). *)
-    if Output.force env c then Output.arm_rexmit env c else Output.window_probe env c;
+    if Output.force env c then Output.arm_rexmit env c ~restart:true else Output.window_probe env c;
     touch env c)
 
 let keepalive env c =
