@@ -13,6 +13,7 @@ fn main() {
 
 #[cfg(not(feature = "xen"))]
 mod cases {
+    use std::cell::Cell;
     use std::io::{Read, Write};
     use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixStream;
@@ -122,12 +123,17 @@ mod cases {
             let n = reading.read(&mut buf).await.unwrap();
             buf[..n].to_vec()
         });
+        let full = Rc::new(Cell::new(false));
+        let filled = Rc::clone(&full);
         let writer = domain::spawn(async move {
             // Fills the socket, so that both directions are waited for.
             while domain::timeout(MS, fd.write(&[1; 65536])).await.is_ok() {}
+            filled.set(true);
             fd.writable().await
         });
-        domain::block_on(domain::sleep(10 * MS));
+        while !full.get() {
+            domain::block_on(domain::sleep(MS));
+        }
         peer.write_all(b"hello").unwrap();
         assert_eq!(domain::block_on(reader).unwrap(), b"hello");
         assert!(!writer.is_finished());
