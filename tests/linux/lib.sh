@@ -50,6 +50,8 @@ start() {
     local name=$1
     shift
     log=$work/$name.log
+    # Emptied here, not only by the child: what an earlier one wrote must not pass for its words.
+    : >"$log"
     "$bin/$name" --interface="$tap@$mac" "$@" >"$log" 2>&1 &
     running=$!
 }
