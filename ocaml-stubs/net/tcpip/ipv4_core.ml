@@ -53,14 +53,14 @@ let deliver t ~tcp ~udp ~default (h : W.Ipv4.t) packet =
 (* No host has such an address, or it is ours, and then the packet did not come from elsewhere. *)
 let impossible_source t a =
   Ipaddr.V4.(compare a broadcast = 0 || is_multicast a)
-  || (Routes.is_local t.routes a && not t.looped)
+  || (Routes.is_local t.routes a && not t.out.looped)
 
 (* Without an address we are a DHCP client, and nothing else is for us. *)
 let is_for_us t (h : W.Ipv4.t) =
   Routes.is_for_us t.routes h.dst && (h.proto = 17 || Routes.addresses t.routes <> [])
 
 let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
-  let c = t.counters in
+  let c = counters t in
   c.received <- c.received + 1;
   match W.Ipv4.parse p.data with
   | Error e ->

@@ -34,17 +34,4 @@ val set_loopback : t -> (Mirust_wire.Packet.t -> unit) -> unit
 *)
 val set_mtu : t -> int option -> unit
 
-(** {1 Counters} *)
-
-type counters = {
-  mutable received : int;
-  mutable malformed : int;
-  mutable not_for_us : int;
-  mutable fragments : int;
-  mutable reassembled : int;
-  mutable reassembly_failed : int;
-  mutable sent : int;
-  mutable unresolved : int;  (** dropped for want of a link address *)
-}
-
-val counters : t -> counters
+val counters : t -> Outgoing.counters

@@ -40,22 +40,11 @@ let resolver_of_arp arp =
     confirm_hop = Arp_core.confirm arp;
   }
 
-type counters = {
-  mutable received : int;
-  mutable malformed : int;
-  mutable not_for_us : int;
-  mutable fragments : int;
-  mutable reassembled : int;
-  mutable reassembly_failed : int;
-  mutable sent : int;
-  mutable unresolved : int;
-}
-
 (* Source, destination, protocol, identification: what tells packets in pieces apart. *)
 type key = int * int * int
 
 type t = {
-  link : Link.t;
+  out : Outgoing.t;
   resolver : resolver;
   ttl : int;
   mutable routes : Routes.t;
@@ -66,13 +55,10 @@ type t = {
   mutable id : int;
   mutable problems :
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
-  mutable loopback : (W.Packet.t -> unit) option;
   mutable mtu_limit : int; (* max_int: the link's *)
-  mutable looped : bool; (* what comes in now was sent by ourselves *)
-  counters : counters;
 }
 
-let counters t = t.counters
+let counters t = t.out.counters
 let header = W.Ipv4.min_header_length
 
 (* Hosts use 552 as the smallest MTU they believe in (as large systems do), well above the 68 of RFC
@@ -91,7 +77,7 @@ let create ?(reassembly = Reassembly.default) ?(ttl = 64) link resolver =
     timer
   in
   {
-    link;
+    out = Outgoing.create link `IPv4 ~header;
     resolver;
     ttl;
     routes = Routes.empty;
@@ -101,20 +87,7 @@ let create ?(reassembly = Reassembly.default) ?(ttl = 64) link resolver =
     pmtu = Pmtu.create ~minimum:minimum_mtu ();
     id = Env.random_int 0x10000;
     problems = [];
-    loopback = None;
     mtu_limit = max_int;
-    looped = false;
-    counters =
-      {
-        received = 0;
-        malformed = 0;
-        not_for_us = 0;
-        fragments = 0;
-        reassembled = 0;
-        reassembly_failed = 0;
-        sent = 0;
-        unresolved = 0;
-      };
   }
 
 let disconnect t =
@@ -127,18 +100,18 @@ let set_routes t routes =
   t.routes <- routes;
   t.generation <- t.generation + 1
 
-let set_loopback t f = t.loopback <- Some f
+let set_loopback t f = t.out.loopback <- Some f
 let configured_ips t = Routes.addresses t.routes
 let get_ip t = List.map P.address (configured_ips t)
-let on_room t f = t.link.on_room f
-let flush t = t.link.flush ()
+let on_room t f = t.out.link.on_room f
+let flush t = t.out.link.flush ()
 let on_problem t f = t.problems <- t.problems @ [ f ]
 let no_route e = `No_route (Fmt.to_to_string Routes.pp_error e)
 
 let src t ~dst =
   match Routes.lookup t.routes dst with Ok (src, _) -> src | Error _ -> Ipaddr.V4.any
 
-let link_mtu t = min t.mtu_limit (t.link.mtu ())
+let link_mtu t = min t.mtu_limit (t.out.link.mtu ())
 let set_mtu t mtu = t.mtu_limit <- (match mtu with Some n -> max minimum_mtu n | None -> max_int)
 let mtu_to t dst = Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(link_mtu t)
 let mtu t ~dst = mtu_to t dst - header

@@ -5,7 +5,7 @@ include Ipv6_output
 include Ipv6_icmp
 
 let reassemble t (h : W.Ipv6.t) (f : W.Ipv6.fragment) proto data =
-  let c = t.counters in
+  let c = counters t in
   c.fragments <- c.fragments + 1;
   let outcome =
     Reassembly.add t.reassembly ~now:(Env.now ()) (h.src, h.dst, f.id, proto) ~offset:f.offset
@@ -22,7 +22,7 @@ let reassemble t (h : W.Ipv6.t) (f : W.Ipv6.fragment) proto data =
       Some data
 
 let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
-  let c = t.counters in
+  let c = counters t in
   let deliver (h : W.Ipv6.t) proto packet =
     let { W.Ipv6.src; dst; traffic_class = tos; _ } = h in
     (* An address under duplicate detection receives neighbour discovery only. *)
@@ -54,7 +54,7 @@ let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
       Log.debug (fun m -> m "dropped: %a" W.Ipv6.pp_error e)
   | Ok h
     when is_multicast h.src
-         || (Ndp_engine.is_local t.ndp h.src && not t.looped)
+         || (Ndp_engine.is_local t.ndp h.src && not t.out.looped)
          || not (Ndp_engine.is_for_us t.ndp h.dst) ->
       c.not_for_us <- c.not_for_us + 1
   | Ok h ->

@@ -51,15 +51,4 @@ val reject :
   Cstruct.t ->
   unit
 
-type counters = {
-  mutable received : int;
-  mutable malformed : int;
-  mutable not_for_us : int;
-  mutable fragments : int;
-  mutable reassembled : int;
-  mutable reassembly_failed : int;
-  mutable sent : int;
-  mutable unresolved : int;
-}
-
-val counters : t -> counters
+val counters : t -> Outgoing.counters

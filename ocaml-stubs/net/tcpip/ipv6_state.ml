@@ -26,18 +26,6 @@ let pp_prefix = P.pp
 
 type callback = src:ipaddr -> dst:ipaddr -> Cstruct.t -> unit Lwt.t
 type receiver = src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
-
-type counters = {
-  mutable received : int;
-  mutable malformed : int;
-  mutable not_for_us : int;
-  mutable fragments : int;
-  mutable reassembled : int;
-  mutable reassembly_failed : int;
-  mutable sent : int;
-  mutable unresolved : int;
-}
-
 type waiter = (Macaddr.t, unit) result Lwt.u
 
 (* Source, destination, identification, and the header that the content starts with. *)
@@ -45,7 +33,7 @@ type key = ipaddr * ipaddr * int * int
 type address_event = [ `Ready of ipaddr | `Duplicate of ipaddr | `Expired of ipaddr ]
 
 type t = {
-  link : Link.t;
+  out : Outgoing.t;
   ndp : waiter Ndp_engine.t;
   ndp_timer : Timer.t Lazy.t;
   reassembly : key Reassembly.t;
@@ -55,18 +43,15 @@ type t = {
   mutable problems :
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
   mutable address : (address_event -> unit) list;
-  mutable loopback : (W.Packet.t -> unit) option;
-  mutable looped : bool; (* what comes in now was sent by ourselves *)
   mutable ping_seq : int;
   ping_id : int;
   pings : (int, int * int Lwt.u) Hashtbl.t;
   errors : Bucket.t;
   changed : unit Lwt_condition.t;
-  counters : counters;
 }
 
 let header = W.Ipv6.header_length
-let counters t = t.counters
+let counters t = t.out.counters
 let is_multicast = Ipaddr.V6.is_multicast
 
 (* {1 Neighbour discovery} *)
@@ -77,14 +62,13 @@ let emit_header ~src ~dst ~traffic_class ~next_header ~hop_limit ~length b =
     b
 
 let raw_send t mac ~size fill =
-  t.counters.sent <- t.counters.sent + 1;
   let outcome =
-    t.link.send mac `IPv6 ~size fill [] ~checksum_start:0 ~checksum_offset:0 ~gso_size:0
+    Outgoing.send t.out mac ~size fill [] ~offload:false ~checksum_offset:0 ~gso_size:0
   in
-  t.link.flush ();
+  t.out.link.flush ();
   match outcome with
   | `Sent -> ()
-  | `Full | `Too_long | `Disconnected -> Log.debug (fun m -> m "not sent")
+  | `Full | `Too_long | `No_route -> Log.debug (fun m -> m "not sent")
 
 (* RFC 2711 and RFC 3810 section 5: routers look at listener reports only with this option. *)
 let router_alert b =
@@ -135,9 +119,9 @@ and perform t (action : waiter Ndp_engine.action) =
 and membership t group join =
   let mac = Ipaddr.V6.multicast_to_mac group in
   if join then (
-    t.link.join (Ipaddr.V6.multicast_to_mac Ipaddr.V6.link_nodes);
-    t.link.join mac)
-  else if not (Ndp_engine.is_for_us t.ndp group) then t.link.leave mac
+    t.out.link.join (Ipaddr.V6.multicast_to_mac Ipaddr.V6.link_nodes);
+    t.out.link.join mac)
+  else if not (Ndp_engine.is_for_us t.ndp group) then t.out.link.leave mac
 
 and tell t event =
   List.iter (fun f -> f event) t.address;
@@ -168,7 +152,7 @@ let create ?(reassembly = Reassembly.default) ?(config = Ndp_engine.default) (li
   in
   let rec t =
     {
-      link;
+      out = Outgoing.create link `IPv6 ~header;
       ndp;
       ndp_timer =
         lazy (Timer.create (fun () -> perform_all t (Ndp_engine.tick ndp ~now:(Env.now ()))));
@@ -178,24 +162,11 @@ let create ?(reassembly = Reassembly.default) ?(config = Ndp_engine.default) (li
       id = Env.random_int 0x40000000;
       problems = [];
       address = [];
-      loopback = None;
-      looped = false;
       ping_seq = 0;
       ping_id = Env.random_int 0x10000;
       pings = Hashtbl.create 4;
       errors = Bucket.create ~rate:50 ~burst:50;
       changed = Lwt_condition.create ();
-      counters =
-        {
-          received = 0;
-          malformed = 0;
-          not_for_us = 0;
-          fragments = 0;
-          reassembled = 0;
-          reassembly_failed = 0;
-          sent = 0;
-          unresolved = 0;
-        };
     }
   in
   t
@@ -209,9 +180,9 @@ let add_router t router =
 
 let on_address t f = t.address <- t.address @ [ f ]
 let dns t = Ndp_engine.dns t.ndp ~now:(Env.now ())
-let set_loopback t f = t.loopback <- Some f
-let on_room t f = t.link.on_room f
-let flush t = t.link.flush ()
+let set_loopback t f = t.out.loopback <- Some f
+let on_room t f = t.out.link.on_room f
+let flush t = t.out.link.flush ()
 let on_problem t f = t.problems <- t.problems @ [ f ]
 
 let disconnect t =
@@ -223,7 +194,7 @@ let configured_ips t = Ndp_engine.addresses t.ndp
 let get_ip t = List.map P.address (configured_ips t)
 let find_source t dst = Ndp_engine.source t.ndp ~now:(Env.now ()) dst
 let src t ~dst = Option.value (find_source t dst) ~default:Ipaddr.V6.unspecified
-let link_mtu t = min (t.link.mtu ()) (Ndp_engine.mtu t.ndp)
+let link_mtu t = min (t.out.link.mtu ()) (Ndp_engine.mtu t.ndp)
 let mtu_to t dst = Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(link_mtu t)
 let mtu t ~dst = mtu_to t dst - header
 let protocol = function `TCP -> 6 | `UDP -> 17 | `ICMP -> W.Icmpv6.proto

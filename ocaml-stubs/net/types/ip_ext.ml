@@ -35,11 +35,11 @@ module type S = sig
   (** Bytes after the IP header that fit in one packet, by what is known now. *)
   val path_mtu : path -> int
 
+  (** Acts on a [Too_big] that the transport found credible. False if it says nothing new. *)
+  val lower_mtu : path -> int -> bool
+
   (** The largest transport packet, header included, that [output] takes with a [gso_size]; 0 if the
       device cuts none. *)
-  val lower_mtu : path -> int -> bool
-  (** Acts on a [Too_big] that the transport found credible. False if it says nothing new. *)
-
   val max_segment : path -> int
 
   (** [output p ~proto ~checksum_offset ~size fill payload] sends a packet of the transport header

@@ -1,0 +1,131 @@
+open Mirust_mirage_types
+module W = Mirust_wire
+
+type counters = {
+  mutable received : int;
+  mutable malformed : int;
+  mutable not_for_us : int;
+  mutable fragments : int;
+  mutable reassembled : int;
+  mutable reassembly_failed : int;
+  mutable sent : int;
+  mutable unresolved : int;
+}
+
+type t = {
+  link : Link.t;
+  ethertype : W.Ethernet.proto;
+  header : int;
+  counters : counters;
+  mutable loopback : (W.Packet.t -> unit) option;
+  mutable looped : bool;
+}
+
+let create link ethertype ~header =
+  let counters =
+    {
+      received = 0;
+      malformed = 0;
+      not_for_us = 0;
+      fragments = 0;
+      reassembled = 0;
+      reassembly_failed = 0;
+      sent = 0;
+      unresolved = 0;
+    }
+  in
+  { link; ethertype; header; counters; loopback = None; looped = false }
+
+let emit_transport ~pseudo ~checksum_offset ~offload fill payload transport =
+  fill transport;
+  if offload then W.Field.set_u16 transport checksum_offset (W.Checksum.fold pseudo)
+  else (
+    W.Field.set_u16 transport checksum_offset 0;
+    let sum = W.Checksum.fragments (W.Checksum.bytes pseudo transport) payload in
+    let v = W.Checksum.finish sum in
+    (* A UDP checksum of zero would mean that there is none (RFC 768). *)
+    W.Field.set_u16 transport checksum_offset (if v = 0 then 0xffff else v))
+
+let to_own t packet =
+  match t.loopback with
+  | None -> `No_route
+  | Some deliver ->
+      Lwt.on_success (Lwt.pause ()) (fun () ->
+          t.looped <- true;
+          Fun.protect ~finally:(fun () -> t.looped <- false) (fun () -> deliver packet));
+      `Sent
+
+let send_to_own t ~size emit payload =
+  let b = Cstruct.create (size + Cstruct.lenv payload) in
+  emit b;
+  ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b size));
+  to_own t (W.Packet.v ~checksum:`Valid b)
+
+let send t mac ~size emit payload ~offload ~checksum_offset ~gso_size : Ip_ext.outcome =
+  t.counters.sent <- t.counters.sent + 1;
+  match
+    t.link.send mac t.ethertype ~size emit payload
+      ~checksum_start:(if offload then t.header else 0)
+      ~checksum_offset ~gso_size
+  with
+  | `Sent -> `Sent
+  | `Full -> `Full
+  | `Too_long -> `Too_long
+  | `Disconnected -> `No_route
+
+let send_after t query ~size emit payload ~offload ~checksum_offset ~gso_size =
+  let head = Cstruct.create size in
+  emit head;
+  let send mac =
+    let copy b = Cstruct.blit head 0 b 0 size in
+    send t mac ~size copy payload ~offload ~checksum_offset ~gso_size
+  in
+  match Lwt.state query with
+  | Lwt.Return (Ok mac) -> send mac
+  | Lwt.Return (Error ()) | Lwt.Fail _ -> `No_route
+  | Lwt.Sleep ->
+      Lwt.on_any query
+        (function
+          | Ok mac ->
+              ignore (send mac : Ip_ext.outcome);
+              t.link.flush ()
+          | Error () -> t.counters.unresolved <- t.counters.unresolved + 1)
+        ignore;
+      `Sent
+
+type piece = { size : int; emit : Cstruct.t -> unit }
+
+let with_mac t query ~pp via f =
+  Lwt.bind query (function
+    | Ok mac -> f mac
+    | Error () ->
+        t.counters.unresolved <- t.counters.unresolved + 1;
+        Lwt.return_error (`No_route (Fmt.str "no answer from %a" pp via)))
+
+let write t mac ~size fill =
+  t.counters.sent <- t.counters.sent + 1;
+  Lwt.map (Result.map_error (fun s -> `Link s)) (t.link.write mac t.ethertype ~size fill)
+
+let rec write_pieces t mac = function
+  | [] -> Lwt.return_ok ()
+  | { size; emit } :: rest ->
+      let fill b =
+        emit b;
+        size
+      in
+      Lwt.bind (write t mac ~size fill) (function
+        | Ok () -> write_pieces t mac rest
+        | Error _ as e -> Lwt.return e)
+
+let pieces_to_own t pieces =
+  let deliver { size; emit } = send_to_own t ~size emit [] = `Sent in
+  Lwt.return (if List.for_all deliver pieces then Ok () else Error (`No_route "no loopback"))
+
+let cut ~length ~room piece =
+  let rec from off =
+    if length - off <= room then [ piece ~off ~len:(length - off) ~more:false ]
+    else
+      let len = room land lnot 7 in
+      piece ~off ~len ~more:true :: from (off + len)
+  in
+  from 0

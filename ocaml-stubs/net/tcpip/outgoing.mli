@@ -1,0 +1,98 @@
+(** What IPv4 and IPv6 do alike with packets on their way out, once their header and next hop are
+    known; and what they count. *)
+
+open Mirust_mirage_types
+
+type counters = {
+  mutable received : int;
+  mutable malformed : int;
+  mutable not_for_us : int;
+  mutable fragments : int;
+  mutable reassembled : int;
+  mutable reassembly_failed : int;
+  mutable sent : int;
+  mutable unresolved : int;  (** dropped for want of a link address *)
+}
+
+type t = {
+  link : Link.t;
+  ethertype : Mirust_wire.Ethernet.proto;
+  header : int;  (** octets of an IP header without options *)
+  counters : counters;
+  mutable loopback : (Mirust_wire.Packet.t -> unit) option;
+      (** where packets to ourselves are delivered; without it there is no route to them *)
+  mutable looped : bool;  (** what is being delivered was sent by ourselves *)
+}
+
+val create : Link.t -> Mirust_wire.Ethernet.proto -> header:int -> t
+
+(** {1 A transport's packets}
+
+    [emit] writes IP and transport header into a buffer of [size] bytes; [payload] follows it. The
+    other arguments are those of {!Ip_ext.S.output}; [offload]: the device completes the checksum.
+*)
+
+(** Writes a transport header with [fill], and completes its checksum or prepares it for the device.
+*)
+val emit_transport :
+  pseudo:Mirust_wire.Checksum.sum ->
+  checksum_offset:int ->
+  offload:bool ->
+  (Cstruct.t -> unit) ->
+  Cstruct.t list ->
+  Cstruct.t ->
+  unit
+
+(** Delivers to ourselves, a turn of the Lwt loop later. *)
+val send_to_own : t -> size:int -> (Cstruct.t -> unit) -> Cstruct.t list -> [> `Sent | `No_route ]
+
+val send :
+  t ->
+  Macaddr.t ->
+  size:int ->
+  (Cstruct.t -> unit) ->
+  Cstruct.t list ->
+  offload:bool ->
+  checksum_offset:int ->
+  gso_size:int ->
+  Ip_ext.outcome
+
+(** The same when the next hop's link address has to be asked for: what is to be sent waits with the
+    question. *)
+val send_after :
+  t ->
+  (Macaddr.t, unit) result Lwt.t ->
+  size:int ->
+  (Cstruct.t -> unit) ->
+  Cstruct.t list ->
+  offload:bool ->
+  checksum_offset:int ->
+  gso_size:int ->
+  Ip_ext.outcome
+
+(** {1 Mirage's output} *)
+
+(** A packet to be written: [emit] fills exactly [size] bytes. *)
+type piece = { size : int; emit : Cstruct.t -> unit }
+
+(** [with_mac t query ~pp via f] is [f] of the answer; without one, an error that names [via]. *)
+val with_mac :
+  t ->
+  (Macaddr.t, unit) result Lwt.t ->
+  pp:'a Fmt.t ->
+  'a ->
+  (Macaddr.t -> ('b, ([> `No_route of string ] as 'e)) result Lwt.t) ->
+  ('b, 'e) result Lwt.t
+
+(** [write t mac ~size fill]: [fill] says how many of [size] bytes it used. *)
+val write :
+  t -> Macaddr.t -> size:int -> (Cstruct.t -> int) -> (unit, [> `Link of string ]) result Lwt.t
+
+(** One after the other, up to the first error. *)
+val write_pieces : t -> Macaddr.t -> piece list -> (unit, [> `Link of string ]) result Lwt.t
+
+val pieces_to_own : t -> piece list -> (unit, [> `No_route of string ]) result Lwt.t
+
+(** Cuts [length] bytes into pieces of at most [room], all but the last of a multiple of eight (RFC
+    791, RFC 8200 section 4.5). *)
+val cut : length:int -> room:int -> (off:int -> len:int -> more:bool -> piece) -> piece list
