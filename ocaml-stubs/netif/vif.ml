@@ -45,6 +45,7 @@ type t = {
   mutable features : Device.features;
   mutable receiver : (Packet.t list -> unit) option;
   mutable room : unit -> unit;
+  mutable back : unit -> unit;
   mutable gone : unit -> unit;
   link_changes : unit Lwt_condition.t;
   mutable again : bool; (* frames are left for the next turn *)
@@ -79,7 +80,11 @@ let link_changed t =
   let before = t.link in
   refresh t;
   Lwt_condition.broadcast t.link_changes ();
-  if t.link = Closed && before <> Closed then t.gone ()
+  match (before, t.link) with
+  (* It may have gone and come back since the last turn. *)
+  | (Down | Up), Up -> t.back ()
+  | (Down | Up), Closed -> t.gone ()
+  | (Down | Up), Down | Closed, (Down | Up | Closed) -> ()
 
 (* Receiving *)
 
@@ -196,6 +201,7 @@ let device t =
       flush = (fun () -> end_of_turn t);
       on_receive = (fun f -> t.receiver <- Some f);
       on_room = (fun f -> t.room <- f);
+      on_link = (fun f -> t.back <- f);
       on_disconnect = (fun f -> t.gone <- f);
       join = (fun group -> multicast t group 1);
       leave = (fun group -> multicast t group 0);
@@ -231,6 +237,7 @@ let connect ?(limits = default_limits) ?timeout name =
         features = Device.no_features;
         receiver = None;
         room = ignore;
+        back = ignore;
         gone = ignore;
         link_changes = Lwt_condition.create ();
         again = false;

@@ -173,6 +173,13 @@ module Arp_tests = struct
     check "again" [ announce ] (A.tick t ~now:(2 * second));
     check_bool "twice" true (A.next t = None)
 
+  let announces_again () =
+    let t = ours () in
+    ignore (A.tick t ~now:(2 * second));
+    ignore (A.add t ~now:(3 * second) ~probe:second (v4 "10.0.0.5"));
+    check "those in use" [ announce ] (A.announce_again t ~now:(10 * second));
+    check_bool "twice" true (List.mem announce (List.map show (A.tick t ~now:(12 * second))))
+
   let answers () =
     let t = ours () in
     check "request"
@@ -224,6 +231,7 @@ module Arp_tests = struct
   let tests =
     [
       case "announces" announces;
+      case "announces_again" announces_again;
       case "answers" answers;
       case "unasked_replies_make_no_entries" unasked_replies_make_no_entries;
       case "probing" probing;

@@ -115,6 +115,38 @@ let disconnected () =
   check_bool "listening" true (Lwt.is_sleeping listening);
   Mirust_stack.Stack.disconnect a >>= fun () -> listening
 
+(* What others have to learn after a cable was moved: where the addresses are now. *)
+let announced_when_the_link_is_back () =
+  let network = Network.create () in
+  let heard = ref [] in
+  let monitor = Network.attach ~promiscuous:true network (mac 9) in
+  monitor.on_receive (List.iter (fun (p : Mirust_wire.Packet.t) -> heard := p.data :: !heard));
+  stack network 1 >>= fun a ->
+  Mirust_net.Ipv6_core.ready (Mirust_stack.Stack.ipv6 a) Ipaddr.V6.link_nodes >>= fun () ->
+  heard := [];
+  Network.replug network (mac 1);
+  Env.sleep (Env.ms 10) >|= fun () ->
+  let open Mirust_wire in
+  let arp b =
+    match Arp.parse (Ethernet.payload b) with
+    | Ok p -> p.operation = Request && Ipaddr.V4 p.sender_ip = ip 1 && p.sender_ip = p.target_ip
+    | Error _ -> false
+  in
+  let advertisement b =
+    match Ipv6.parse (Ethernet.payload b) with
+    | Ok h -> (
+        match Icmpv6.parse ~src:h.src ~dst:h.dst (Ipv6.payload h (Ethernet.payload b)) with
+        | Ok (Neighbour_advertisement { target; override; _ }) ->
+            override && target = Mirust_net_engine.Ndp_engine.link_local (mac 1)
+        | Ok _ | Error _ -> false)
+    | Error _ -> false
+  in
+  let count kind f =
+    List.length (List.filter (fun b -> Ethernet.get_ethertype b = kind && f b) !heard)
+  in
+  check_int "ARP announcements" 1 (count 0x0806 arp);
+  check_int "neighbour advertisements" 1 (count 0x86dd advertisement)
+
 let recorded () =
   let file = Buffer.create 4096 in
   let network = Network.create () in
@@ -237,6 +269,7 @@ let () =
           case "refused" (run refused);
           case "closed_udp_port" (run closed_udp_port);
           case "disconnected" (run disconnected);
+          case "announced_when_the_link_is_back" (run announced_when_the_link_is_back);
           case "recorded" (run recorded);
         ] );
       ( "functors",

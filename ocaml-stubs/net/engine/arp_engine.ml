@@ -71,6 +71,9 @@ let add t ~now ?probe address =
       o.at <- now + wait;
       []
 
+let announce_again t ~now =
+  List.filter_map (fun o -> if o.probing then None else Some (start_announcing t o ~now)) t.own
+
 (* Questions about neighbours are asked in the name of the first address; before there is one they
    look like a probe, which is answered as well. *)
 let of_neighbour t (a : _ Neighbour.action) =

@@ -26,6 +26,10 @@ val add : 'packet t -> now:int -> ?probe:int -> Ipaddr.V4.t -> 'packet action li
 
 val remove : 'packet t -> Ipaddr.V4.t -> unit
 
+(** Announces all of them: the link has come back, perhaps at another port of the switch, which has
+    to learn where we are (RFC 5227 section 3). *)
+val announce_again : 'packet t -> now:int -> 'packet action list
+
 (** {1 Neighbours} *)
 
 val neighbours : 'packet t -> (Ipaddr.V4.t, 'packet) Neighbour.t

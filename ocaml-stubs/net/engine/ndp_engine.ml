@@ -207,6 +207,11 @@ let add_prefix t prefix until =
       if List.length t.prefixes < max_prefixes then
         t.prefixes <- t.prefixes @ [ { prefix; prefix_until = until } ]
 
+let solicit_routers t ~now =
+  t.solicitations <- 2;
+  t.solicit_at <- now + (4 * second);
+  router_solicitation t
+
 let become_ready t a ~now =
   let was_first = same (my_link_local t) unspecified in
   a.tentative <- false;
@@ -220,10 +225,8 @@ let become_ready t a ~now =
     else []
   in
   let routers =
-    if is_link_local (address a) && t.config.handle_ra && t.routers = [] then (
-      t.solicitations <- 2;
-      t.solicit_at <- now + (4 * second);
-      [ router_solicitation t ])
+    if is_link_local (address a) && t.config.handle_ra && t.routers = [] then
+      [ solicit_routers t ~now ]
     else []
   in
   (Ready (address a) :: reports) @ routers
@@ -311,6 +314,17 @@ let advertisement t ~solicited target =
       target;
       options = { Icmpv6.no_options with target_link = Some t.mac };
     }
+
+let announce_again t ~now =
+  let announce a =
+    let ip = address a in
+    [
+      report t ~join:true (solicited_node ip);
+      multicast ~src:ip ~dst:all_nodes (advertisement t ~solicited:false ip);
+    ]
+  in
+  let routers = if t.config.handle_ra && usable t <> [] then [ solicit_routers t ~now ] else [] in
+  List.concat_map announce (usable t) @ routers
 
 let duplicate t a =
   drop t a;

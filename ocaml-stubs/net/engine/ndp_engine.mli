@@ -45,6 +45,10 @@ val add_address : 'packet t -> now:int -> Ipaddr.V6.Prefix.t -> 'packet action l
 
 val remove_address : 'packet t -> Ipaddr.V6.t -> unit
 
+(** Advertises all of our addresses, reports their groups and asks for routers: the link has come
+    back, perhaps somewhere else (RFC 4861 section 7.2.6). *)
+val announce_again : 'packet t -> now:int -> 'packet action list
+
 (** A default router, without a limit of time. *)
 val add_router : 'packet t -> Ipaddr.V6.t -> unit
 

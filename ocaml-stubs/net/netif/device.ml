@@ -24,6 +24,7 @@ type t = {
   flush : unit -> unit;
   on_receive : (Mirust_wire.Packet.t list -> unit) -> unit;
   on_room : (unit -> unit) -> unit;
+  on_link : (unit -> unit) -> unit;
   on_disconnect : (unit -> unit) -> unit;
   join : Macaddr.t -> unit;
   leave : Macaddr.t -> unit;

@@ -59,6 +59,8 @@ type t = {
           receiver's for as long as it is referenced *)
   on_room : (unit -> unit) -> unit;
       (** sets the function called, once per transition, when a full device has room again *)
+  on_link : (unit -> unit) -> unit;
+      (** sets the function called when the link is up again after it was down *)
   on_disconnect : (unit -> unit) -> unit;
       (** sets the function called when the device is gone for good *)
   join : Macaddr.t -> unit;

@@ -52,6 +52,7 @@ let disconnect t =
   Lwt.return_unit
 
 let on_room t f = t.waiters <- t.waiters @ [ f ]
+let on_link t f = t.device.on_link f
 let disconnected t = t.gone
 
 let reserve t n =

@@ -24,5 +24,8 @@ val on_room : t -> (unit -> unit) -> unit
 (** Resolves when the device is not full; at once if it is not. *)
 val room : t -> unit Lwt.t
 
+(** Sets the function called when the link is up again after it was down. *)
+val on_link : t -> (unit -> unit) -> unit
+
 (** Resolves when the device is gone. *)
 val disconnected : t -> unit Lwt.t

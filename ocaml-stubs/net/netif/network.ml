@@ -51,6 +51,7 @@ type port = {
   slab : Slab.t;
   mutable receiver : Packet.t list -> unit;
   mutable room : unit -> unit;
+  mutable link : unit -> unit;
   mutable gone : unit -> unit;
   mutable up : bool;
   mutable waiting : int; (* frames sent by this port and still under way *)
@@ -257,6 +258,9 @@ let create ?(seed = 1) ?(conditions = perfect) ?(immediate = false) () =
       };
   }
 
+let replug t mac =
+  List.iter (fun port -> if Macaddr.compare port.mac mac = 0 then port.link ()) t.ports
+
 let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(promiscuous = false)
     t mac =
   let port =
@@ -269,6 +273,7 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
       slab = Slab.create 65536;
       receiver = ignore;
       room = ignore;
+      link = ignore;
       gone = ignore;
       up = true;
       waiting = 0;
@@ -296,6 +301,7 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
     flush = ignore;
     on_receive = (fun f -> port.receiver <- f);
     on_room = (fun f -> port.room <- f);
+    on_link = (fun f -> port.link <- f);
     on_disconnect = (fun f -> port.gone <- f);
     join = ignore;
     leave = ignore;

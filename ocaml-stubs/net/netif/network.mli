@@ -41,6 +41,9 @@ val attach :
   Macaddr.t ->
   Device.t
 
+(** The cable of the port with this address was pulled and is in again. *)
+val replug : t -> Macaddr.t -> unit
+
 type counters = {
   mutable sent : int;
   mutable delivered : int;

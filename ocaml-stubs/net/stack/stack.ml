@@ -176,6 +176,9 @@ let connect config device =
   Ipv4_core.set_loopback v4 (packet t);
   Ipv6_core.set_loopback v6 (packet t);
   UDP.on_unlistened udp (unlistened t);
+  Netif.on_link netif (fun () ->
+      Arp_core.announce_again arp;
+      if with_v6 then Ipv6_core.announce_again v6);
   Netif.listen_packets netif (List.iter (frame t));
   if with_v6 then (
     Ipv6_core.start v6;

@@ -107,6 +107,7 @@ let add_ip_checked t ip =
   perform_all t (Arp_engine.add t.engine ~now:(Env.now ()) ~probe ip);
   promise
 
+let announce_again t = perform_all t (Arp_engine.announce_again t.engine ~now:(Env.now ()))
 let on_conflict t f = t.conflict <- t.conflict @ [ f ]
 
 let input_packet t b =

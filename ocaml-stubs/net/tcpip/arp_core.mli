@@ -12,6 +12,9 @@ val on_conflict : t -> (Ipaddr.V4.t -> Macaddr.t -> unit) -> unit
 
 (** {1 Without promises} *)
 
+(** Announces our addresses once more, after the link was down. *)
+val announce_again : t -> unit
+
 (** [hop t ip] is a function that gives the neighbour's link address as long as it is known and
     needs no question; keep it for as long as packets go there. *)
 val hop : t -> Ipaddr.V4.t -> unit -> Macaddr.t option

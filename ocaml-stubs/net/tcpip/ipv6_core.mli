@@ -12,6 +12,9 @@ val create : ?reassembly:Reassembly.config -> ?config:Ndp_engine.config -> Link.
 (** Takes the link-local address, and asks for routers if router advertisements are to be used. *)
 val start : t -> unit
 
+(** As {!Arp_core.announce_again}. *)
+val announce_again : t -> unit
+
 (** Usable after duplicate detection, which takes a second. *)
 val add_address : t -> Ipaddr.V6.Prefix.t -> unit
 

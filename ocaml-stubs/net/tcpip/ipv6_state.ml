@@ -172,6 +172,7 @@ let create ?(reassembly = Reassembly.default) ?(config = Ndp_engine.default) (li
   t
 
 let start t = perform_all t (Ndp_engine.start t.ndp ~now:(Env.now ()))
+let announce_again t = perform_all t (Ndp_engine.announce_again t.ndp ~now:(Env.now ()))
 let add_address t cidr = perform_all t (Ndp_engine.add_address t.ndp ~now:(Env.now ()) cidr)
 
 let add_router t router =
