@@ -1,97 +1,117 @@
-//! `#[mirust::export]`: the C function that OCaml sees of a Rust function.
+//! `#[mirust::export]`: the C functions that OCaml sees of Rust functions.
 //!
 //! Use it through the `mirust` crate, where it is documented.
 
+use mirust_notation::{
+    Function, Options, Table, export_attribute, impl_name, is_ocaml_attribute, result_is_value,
+};
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::{format_ident, quote};
-use syn::{FnArg, Ident, ItemFn, LitStr, PathArguments, ReturnType, Type, parse_macro_input};
+use syn::{FnArg, Ident, ImplItem, Item, ItemFn, ItemImpl, Signature, parse_macro_input};
 
-/// Exports a function to OCaml; see `mirust::export`.
+/// Exports a function, or the methods of a type, to OCaml; see `mirust::export`.
 #[proc_macro_attribute]
 pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
-    let mut options = Options::default();
-    let parser = syn::meta::parser(|meta| {
-        if meta.path.is_ident("noalloc") {
-            options.noalloc = true;
-            Ok(())
-        } else if meta.path.is_ident("name") {
-            options.name = Some(meta.value()?.parse()?);
-            Ok(())
-        } else {
-            Err(meta.error("expected `noalloc` or `name = \"symbol\"`"))
+    let exported = match parse_macro_input!(item as Item) {
+        Item::Fn(function) => export_function(attribute.into(), function),
+        Item::Impl(block) => export_type(attribute.into(), block),
+        other => {
+            Err(syn::Error::new_spanned(other, "only functions and `impl` blocks are exported"))
         }
-    });
-    parse_macro_input!(attribute with parser);
-    let function = parse_macro_input!(item as ItemFn);
-    let wrapper = expand(&options, &function).unwrap_or_else(syn::Error::into_compile_error);
+    };
+    exported.unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Any name may be a type of OCaml's: the file around it is not to be seen here, and the tool, which
+/// sees it, is stricter.
+const TABLE: Table<'static> = Table { is_opaque: &|_| true };
+
+fn export_function(attribute: Tokens, mut function: ItemFn) -> syn::Result<Tokens> {
+    let read = Options::of_function(attribute)
+        .and_then(|options| Function::read(&options, &function.sig, &function.attrs, None, &TABLE));
+    strip(&mut function.sig);
+    let wrapper = match read {
+        Ok(read) => wrapper(&read, None),
+        Err(error) => error.into_compile_error(),
+    };
     // The function stays what it is, for other Rust code and for its tests.
-    quote! { #function #wrapper }.into()
+    Ok(quote! { #function #wrapper })
 }
 
-#[derive(Default)]
-struct Options {
-    noalloc: bool,
-    name: Option<LitStr>,
-}
-
-fn expand(options: &Options, function: &ItemFn) -> syn::Result<Tokens> {
-    let signature = &function.sig;
-    let is_async = signature.asyncness.is_some();
-    if !signature.generics.params.is_empty() {
-        let message = "an exported function has no parameters of its own; elide lifetimes";
-        return Err(syn::Error::new_spanned(&signature.generics, message));
+fn export_type(attribute: Tokens, mut block: ItemImpl) -> syn::Result<Tokens> {
+    let options = Options::of_type(attribute)?;
+    let of = impl_name(&block)?;
+    let mut wrappers = Vec::new();
+    for item in &mut block.items {
+        let ImplItem::Fn(method) = item else { continue };
+        let read = export_attribute(&method.attrs).and_then(|attribute| {
+            let options = Options::of_function(attribute.map(|(_, t)| t).unwrap_or_default())?;
+            Function::read(&options, &method.sig, &method.attrs, Some(&of), &TABLE)
+        });
+        wrappers.push(match read {
+            Ok(read) => wrapper(&read, Some(&of)),
+            Err(error) => error.into_compile_error(),
+        });
+        method.attrs.retain(|a| !matches!(export_attribute(std::slice::from_ref(a)), Ok(Some(_))));
+        strip(&mut method.sig);
     }
-    let mut types = Vec::new();
-    for input in &signature.inputs {
-        match input {
-            FnArg::Typed(argument) => types.push(&*argument.ty),
-            FnArg::Receiver(receiver) => {
-                return Err(syn::Error::new_spanned(receiver, "a method cannot be exported"));
+    let size = options.size.map(|size| {
+        quote! {
+            fn size(&self) -> usize {
+                #size(self)
             }
         }
-    }
-    let with_runtime = types.first().is_some_and(|ty| is_runtime(ty));
-    if with_runtime {
-        types.remove(0);
-        if options.noalloc {
-            let message = "a noalloc function cannot have the OCaml runtime";
-            return Err(syn::Error::new_spanned(&signature.inputs[0], message));
-        }
-        if is_async {
-            let message = "an async function gets the OCaml runtime by `with_runtime`";
-            return Err(syn::Error::new_spanned(&signature.inputs[0], message));
-        }
-    }
-    if is_async && options.noalloc {
-        let message = "a promise is allocated";
-        return Err(syn::Error::new_spanned(signature.asyncness, message));
-    }
+    });
+    Ok(quote! {
+        #block
+        impl ::mirust::ocaml::Opaque for #of { #size }
+        #(#wrappers)*
+    })
+}
 
+/// Takes away what the compiler does not know.
+fn strip(signature: &mut Signature) {
+    for input in &mut signature.inputs {
+        let attributes = match input {
+            FnArg::Typed(argument) => &mut argument.attrs,
+            FnArg::Receiver(receiver) => &mut receiver.attrs,
+        };
+        attributes.retain(|attribute| !is_ocaml_attribute(attribute));
+    }
+}
+
+/// The C function.
+fn wrapper(function: &Function, of: Option<&Ident>) -> Tokens {
     let ocaml = quote!(::mirust::ocaml::export);
-    let name = &signature.ident;
-    let symbol =
-        options.name.clone().unwrap_or_else(|| LitStr::new(&name.to_string(), name.span()));
+    let (name, symbol) = (&function.name, &function.symbol);
+    let types: Vec<_> = function.arguments.iter().map(|argument| &argument.ty).collect();
     let arguments: Vec<Ident> = (0..types.len()).map(|i| format_ident!("a{i}")).collect();
-    let rooted =
-        (with_runtime || is_async).then(|| quote! { #(#ocaml::assert_rooted::<#types>();)* });
-    let runtime = with_runtime.then(|| quote! { scope.runtime(), });
-    let abi = match &signature.output {
-        _ if is_async => quote!(#ocaml::Raw),
-        ReturnType::Default => quote!(<() as #ocaml::Return>::Abi),
+    let rooted = (function.with_runtime || function.is_async)
+        .then(|| quote! { #(#ocaml::assert_rooted::<#types>();)* });
+    let abi = match &function.output {
+        _ if function.is_async => quote!(#ocaml::Raw),
+        None => quote!(<() as #ocaml::Return>::Abi),
         // Its lifetime has no place in the C function's signature, nor has the type without it.
-        ReturnType::Type(_, ty) if is_ocaml_value(ty) => quote!(#ocaml::Raw),
-        ReturnType::Type(_, ty) => quote!(<#ty as #ocaml::Return>::Abi),
+        Some(ty) if result_is_value(ty) => quote!(#ocaml::Raw),
+        Some(ty) => quote!(<#ty as #ocaml::Return>::Abi),
     };
-    let call = quote! { #name(#runtime #(#arguments),*) };
-    let call = if is_async {
+    let (this, others) = arguments.split_at(usize::from(function.receiver.is_some()));
+    let runtime = function.with_runtime.then(|| quote! { scope.runtime(), });
+    let path = match of {
+        Some(of) => quote!(#of::#name),
+        None => quote!(#name),
+    };
+    let call = quote! { #path(#(#this,)* #runtime #(#others),*) };
+    let call = if function.is_async {
         quote! { #ocaml::launch(scope.runtime(), #call) }
     } else {
         quote! { #ocaml::Return::give(#call) }
     };
     let boundary =
-        if options.noalloc { quote!(#ocaml::enter_noalloc) } else { quote!(#ocaml::enter) };
-    Ok(quote! {
+        if function.noalloc { quote!(#ocaml::enter_noalloc) } else { quote!(#ocaml::enter) };
+    let asserted = assertions(function);
+    quote! {
         const _: () = {
             #[unsafe(export_name = #symbol)]
             #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
@@ -99,6 +119,7 @@ fn expand(options: &Options, function: &ItemFn) -> syn::Result<Tokens> {
                 #(#arguments: <#types as #ocaml::Argument>::Abi),*
             ) -> #abi {
                 #rooted
+                #asserted
                 // SAFETY: OCaml calls this function, with arguments of the types that its
                 // `external` declares; they are received once, before anything can run in OCaml.
                 unsafe {
@@ -109,21 +130,37 @@ fn expand(options: &Options, function: &ItemFn) -> syn::Result<Tokens> {
                 }
             }
         };
-    })
+    }
 }
 
-/// Whether the type is `&mut OCamlRuntime`, by whatever path.
-fn is_runtime(ty: &Type) -> bool {
-    matches!(ty, Type::Reference(r) if r.mutability.is_some() && last_is(&r.elem, "OCamlRuntime"))
-}
-
-/// Whether the type is `OCaml<T>`.
-fn is_ocaml_value(ty: &Type) -> bool {
-    last_is(ty, "OCaml")
-        && matches!(ty, Type::Path(p) if p.path.segments.last().is_some_and(
-            |s| matches!(s.arguments, PathArguments::AngleBracketed(_))))
-}
-
-fn last_is(ty: &Type, name: &str) -> bool {
-    matches!(ty, Type::Path(p) if p.path.segments.last().is_some_and(|s| s.ident == name))
+/// That the types are what the OCaml side is told. A type that the table does not know needs none:
+/// the tool refuses to write the OCaml side of it.
+fn assertions(function: &Function) -> Tokens {
+    let ocaml = quote!(::mirust::ocaml::export);
+    let mut asserted = Tokens::new();
+    for argument in &function.arguments {
+        let ty = &argument.ty;
+        asserted.extend(match &argument.known {
+            Ok(_) if argument.given => quote! { #ocaml::assert_argument_is_value::<#ty>(); },
+            Ok(known) => {
+                let rust = &known.rust;
+                quote! { #ocaml::assert_same::<#ty, #rust>(); }
+            }
+            Err(_) => Tokens::new(),
+        });
+    }
+    if let Some(ty) = &function.output {
+        asserted.extend(match &function.result {
+            Ok(_) if function.result_given && function.is_async => Tokens::new(),
+            Ok(_) if function.result_given => {
+                quote! { #ocaml::assert_result_is_value::<#ty>(); }
+            }
+            Ok(known) => {
+                let rust = &known.rust;
+                quote! { #ocaml::assert_same::<#ty, #rust>(); }
+            }
+            Err(_) => Tokens::new(),
+        });
+    }
+    asserted
 }

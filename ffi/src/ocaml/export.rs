@@ -147,6 +147,8 @@ unsafe fn raise(payload: Box<dyn Any + Send>) -> ! {
 /// | `String`, `&str` | `string`; a panic if it is not UTF-8 |
 /// | `Vec<u8>`, `&[u8]` | `string`, `bytes`, a one-dimensional `char` bigarray, or `Cstruct.t` |
 /// | `&mut [u8]` | the same without `string` |
+/// | `&T`, `Rc<T>` | the type of an [`Opaque`](super::Opaque) `T`, borrowed or shared |
+/// | `Option<T>`, `Vec<T>`, tuples of 2 to 4 | `option`, `list`, tuples of most of these |
 /// | [`BoxRoot<T>`] | any value, rooted |
 /// | [`Promise<T>`](super::Promise) | `'a Lwt.t` |
 /// | [`OCaml<T>`] | any value, not rooted |
@@ -160,6 +162,8 @@ pub unsafe trait Argument {
     type Abi;
     /// What the Rust function is given, for a call that lasts `'a`.
     type Value<'a>;
+    /// Whether OCaml passes it as a machine number, and not as a value.
+    const NUMBER: bool = false;
 
     /// Converts it.
     ///
@@ -178,7 +182,8 @@ pub unsafe trait Argument {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` borrows from the OCaml heap, which moves when OCaml runs",
     label = "a function that takes the runtime, or is async, cannot borrow",
-    note = "take `BoxRoot<T>`, `String` or `Vec<u8>`, or leave out the `&mut OCamlRuntime` or `async`"
+    note = "take `BoxRoot<T>`, `String`, `Vec<u8>` or the `Rc<T>` of an opaque type, or leave out the \
+            `&mut OCamlRuntime` or `async`"
 )]
 pub unsafe trait Rooted: Argument {}
 
@@ -188,12 +193,37 @@ pub use super::future::launch;
 #[doc(hidden)]
 pub const fn assert_rooted<T: Rooted>() {}
 
+/// Being the type that OCaml is told of.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not `{T}`, though it is written so",
+    label = "OCaml would be told of another type",
+    note = "call it something else, or give its OCaml type: `#[ocaml(type = \"…\")]` for an argument, \
+            `returns = \"…\"` for a result"
+)]
+pub trait Same<T: ?Sized> {}
+impl<T: ?Sized> Same<T> for T {}
+
+#[doc(hidden)]
+pub const fn assert_same<T: ?Sized + Same<U>, U: ?Sized>() {}
+
+#[doc(hidden)]
+pub const fn assert_argument_is_value<T: Argument>() {
+    const { assert!(!T::NUMBER, "a number's OCaml type is the table's") }
+}
+
+#[doc(hidden)]
+pub const fn assert_result_is_value<T: Return>() {
+    const { assert!(!T::NUMBER, "a number's OCaml type is the table's") }
+}
+
 macro_rules! plain_argument {
     ($($ty:ty, |$value:ident| $boxed:expr);*) => {$(
         // SAFETY: a plain number.
         unsafe impl Argument for $ty {
             type Abi = $ty;
             type Value<'a> = $ty;
+            const NUMBER: bool = true;
             #[inline]
             unsafe fn receive(_: &Scope, abi: $ty) -> $ty {
                 abi
@@ -203,6 +233,7 @@ macro_rules! plain_argument {
         unsafe impl Rooted for $ty {}
         impl Return for $ty {
             type Abi = $ty;
+            const NUMBER: bool = true;
             #[inline]
             unsafe fn give(self) -> $ty {
                 self
@@ -285,14 +316,17 @@ unsafe impl Rooted for Vec<u8> {}
 // SAFETY: as above.
 unsafe impl<T: 'static> Rooted for BoxRoot<T> {}
 
-/// A type that an exported function can return: those of [`Argument`] that own what they hold,
-/// `Option` (`option`) and `Result` (`result`) of such, and [`OCaml<T>`] for everything else.
+/// A type that an exported function can return: those of [`Argument`] that own what they hold, an
+/// [`Opaque`](super::Opaque) type, `Option` (`option`), `Result` (`result`), `Vec` (`list`) and tuples of
+/// such, and [`OCaml<T>`] for everything else.
 ///
 /// What an exported `async fn` returns becomes the value of an `'a Lwt.t`, in which an OCaml `int`
 /// stands for `isize`, and `int64`, `int32` and `float` for the other numbers.
 pub trait Return {
     /// What the C function returns.
     type Abi;
+    /// Whether OCaml takes it as a machine number, and not as a value.
+    const NUMBER: bool = false;
 
     /// Converts it; may allocate on the OCaml heap.
     ///
@@ -347,35 +381,3 @@ value_return!(<> String, |s| {
     // SAFETY: as above.
     unsafe { bytes::allocate(s.as_bytes()) }
 });
-value_return!(<T: Return> Option<T>, |option| match option {
-    None => 1,
-    // SAFETY: as above.
-    Some(value) => unsafe { wrap(SOME_TAG, value) },
-});
-value_return!(<T: Return, E: Return> Result<T, E>, |result| match result {
-    // SAFETY: as above.
-    Ok(value) => unsafe { wrap(OK_TAG, value) },
-    // SAFETY: as above.
-    Err(error) => unsafe { wrap(ERROR_TAG, error) },
-});
-
-/// Tags of OCaml's constructors with an argument.
-const SOME_TAG: u8 = 0;
-const OK_TAG: u8 = 0;
-const ERROR_TAG: u8 = 1;
-
-/// A block with one field.
-///
-/// # Safety
-///
-/// As [`Return::give_value`].
-unsafe fn wrap(tag: u8, value: impl Return) -> Raw {
-    // SAFETY: the caller's promise. The field is rooted while its block is allocated; a block from
-    // `caml_alloc` is initialised, and may be of either generation, which `caml_modify` minds.
-    unsafe {
-        let field: BoxRoot<()> = runtime::root(value.give_value());
-        let block = ocaml_sys::caml_alloc(1, tag);
-        ocaml_sys::caml_modify(ocaml_sys::field(block, 0), field.get_raw());
-        block
-    }
-}

@@ -23,10 +23,12 @@ mod buffer;
 mod bytes;
 mod call;
 mod completion;
+mod compound;
 pub mod export;
 mod future;
 mod named;
 pub(crate) mod net;
+mod opaque;
 mod promise;
 mod runtime;
 mod slots;
@@ -38,12 +40,14 @@ mod misuse;
 pub use buffer::{Buffer, OCamlBigarray, OCamlCstruct};
 pub use call::{Closure, Exception, Pass};
 pub use completion::Completion;
+pub use compound::Part;
 pub use export::{Argument, Return, Rooted};
 pub use future::futures_awaited;
 pub use ocaml_interop::{
     BoxRoot, FromOCaml, OCaml, OCamlBytes, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64, OCamlList,
     OCamlRef, OCamlRuntime, ToOCaml,
 };
+pub use opaque::{Opaque, opaque_values};
 pub use promise::{AsyncClosure, OCamlPromise, Promise, PromiseError, promises_awaited};
 pub use runtime::{Unavailable, is_started, with_runtime};
 pub use start::{StartError, start};

@@ -1,0 +1,341 @@
+//! Rust values that OCaml owns.
+//!
+//! OCaml has a custom block that holds an `Rc<dyn Any>`. What becomes of it:
+//!
+//! 1. An exported function returns the value. The block is made, the collector is told the value's
+//!    size, and a place in the queue of the dead is reserved.
+//! 2. A function gets the block back. The type inside is compared with the one that is asked for: OCaml's
+//!    types say that they agree, but a hand-written `external`, or `Obj.magic`, can say anything.
+//! 3. The collector finds the block dead. Its finaliser moves the `Rc` to the queue and wakes a task. It
+//!    neither allocates nor runs anybody's code: a destructor may call OCaml, panic, or take its time, and
+//!    the collector could bear none of these.
+//! 4. The task drops it, from the loop.
+//!
+//! OCaml code that never lets the loop turn cannot pile up the dead: where many of them wait, whoever
+//! makes another value drops some first.
+
+use std::any::{Any, type_name};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use ocaml_interop::{BoxRoot, OCamlRef, OCamlRuntime};
+use ocaml_sys::{custom_operations, field, is_block, tag_val};
+
+use super::call::Pass;
+use super::compound::Part;
+use super::export::{Argument, Raw, Return, Rooted, Scope};
+use super::runtime;
+use crate::domain;
+
+/// A Rust type whose values OCaml can own.
+///
+/// `#[mirust::export]` on an `impl` block implements it. Returned by an exported function, a value moves to
+/// OCaml, whose collector decides when it has died; an `Rc<T>` is shared, and dies with its last owner
+/// of either language. As an argument it comes back borrowed (`&T`), or shared (`Rc<T>`) where OCaml can
+/// run before the function is done. Rust sees it through a shared reference only: use `Cell` or
+/// `RefCell` for what changes.
+///
+/// The destructor runs in the loop, some time after the last reference is gone; where OCaml makes many values
+/// without a turn of the loop, inside of a call that makes another. At the end of the program it may
+/// not run at all. A panic in it is logged, and that is all. A value that holds a
+/// [`BoxRoot`] of something that refers to the value keeps itself alive for ever.
+///
+/// To OCaml the values are abstract: comparing two of them, marshalling one, raise what they raise for
+/// any abstract type, and `Hashtbl.hash` is the same for all. A value passed where one of another type
+/// is wanted is refused with `Mirust.Panic`.
+///
+/// ```
+/// # fn compiles() {
+/// use std::cell::Cell;
+///
+/// /// Counts.
+/// struct Counter(Cell<isize>);
+///
+/// #[mirust::export]
+/// impl Counter {
+///     /// A counter that begins at `n`.
+///     fn new(n: isize) -> Self {
+///         Counter(Cell::new(n))
+///     }
+///
+///     /// The next number.
+///     fn next(&self) -> isize {
+///         self.0.replace(self.0.get() + 1)
+///     }
+/// }
+/// # }
+/// ```
+pub trait Opaque: Sized + 'static {
+    /// The bytes that dropping the value would free, for the collector, which works the harder the more
+    /// memory it hears of. Asked once, when OCaml gets the value. `#[mirust::export(size = …)]` names a function
+    /// for it; else it is what the value itself takes, and nothing that it points to.
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+/// The dead that wait, at most, for as long as values are made and the loop does not turn.
+const MANY: usize = 1024;
+/// How many of them go in one turn of the task.
+const BUDGET: usize = 256;
+
+/// What OCaml has, and what it has given up.
+struct Graveyard {
+    /// Values that OCaml has, and those in `dead`.
+    count: usize,
+    /// There is room for all `count`.
+    dead: VecDeque<Rc<dyn Any>>,
+    /// Whether the task is there that buries them.
+    tended: bool,
+    /// What wakes it, if it waits.
+    waker: Option<Waker>,
+}
+
+thread_local! {
+    /// Never dropped: OCaml may collect until the end.
+    static GRAVEYARD: RefCell<ManuallyDrop<Graveyard>> = const {
+        RefCell::new(ManuallyDrop::new(Graveyard {
+            count: 0,
+            dead: VecDeque::new(),
+            tended: false,
+            waker: None,
+        }))
+    };
+}
+
+fn graveyard<R>(f: impl FnOnce(&mut Graveyard) -> R) -> R {
+    GRAVEYARD.with_borrow_mut(|g| f(g))
+}
+
+/// How many Rust values OCaml owns, or has given up and the loop has not dropped yet.
+pub fn opaque_values() -> usize {
+    graveyard(|g| g.count)
+}
+
+/// Makes room for another one.
+fn expect_one() {
+    let (tended, many) = graveyard(|g| {
+        g.count += 1;
+        // The finaliser, which runs inside of the collector, finds room.
+        g.dead.reserve(g.count - g.dead.len());
+        (std::mem::replace(&mut g.tended, true), g.dead.len() > MANY)
+    });
+    if !tended {
+        domain::spawn(poll_fn(tend));
+    }
+    if many {
+        // Two for one, so that there are fewer of them in the end.
+        bury(2);
+    }
+}
+
+/// Drops some of the dead. Their destructors may do anything, such as to make another.
+fn bury(n: usize) {
+    for _ in 0..n {
+        let Some(value) = graveyard(|g| g.dead.pop_front()) else { return };
+        // The panic has been logged by then; its payload's destructor may panic once more.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(second);
+            }
+        }
+        graveyard(|g| g.count -= 1);
+    }
+}
+
+/// One turn of the task.
+fn tend(cx: &mut Context<'_>) -> Poll<()> {
+    bury(BUDGET);
+    graveyard(|g| {
+        if g.count == 0 {
+            g.tended = false;
+            g.waker = None;
+            return Poll::Ready(());
+        }
+        if !g.dead.is_empty() {
+            cx.waker().wake_by_ref();
+        }
+        g.waker = Some(cx.waker().clone());
+        Poll::Pending
+    })
+}
+
+/// The collector: this block is dead.
+unsafe extern "C" fn finalise(block: Raw) {
+    // SAFETY: a block of ours, which the collector finalises once.
+    let value = unsafe { Rc::from_raw(*content(block)) };
+    graveyard(|g| {
+        g.dead.push_back(value);
+        if let Some(waker) = &g.waker {
+            waker.wake_by_ref();
+        }
+    });
+}
+
+struct Operations(custom_operations);
+
+// SAFETY: nobody writes to it.
+unsafe impl Sync for Operations {}
+
+/// The operations of all blocks. Without functions for them, comparing and marshalling raise.
+static OPERATIONS: Operations = Operations(custom_operations {
+    identifier: c"mirust".as_ptr().cast_mut().cast(),
+    finalize: Some(finalise),
+    compare: None,
+    hash: None,
+    serialize: None,
+    deserialize: None,
+    compare_ext: None,
+    fixed_length: std::ptr::null(),
+});
+
+/// What a block holds, behind its operations.
+type Content = *const dyn Any;
+
+/// Where a block holds it.
+///
+/// # Safety
+///
+/// The block is one of ours.
+unsafe fn content(block: Raw) -> *mut Content {
+    // SAFETY: the fields behind the operations are in the same block.
+    unsafe { field(block, 1) }.cast()
+}
+
+/// Gives the value to OCaml.
+///
+/// # Safety
+///
+/// As [`Return::give_value`].
+unsafe fn give<T: Opaque>(value: Rc<T>) -> Raw {
+    // What Rust keeps would not be freed by collecting the block.
+    let size = if Rc::strong_count(&value) == 1 { value.size() } else { 0 };
+    expect_one();
+    let operations = (&raw const OPERATIONS.0).cast_mut();
+    // SAFETY: the caller may allocate; OCaml does not write to the operations. The block is small, so
+    // that it is young and nothing has happened to it when it comes back: it is filled before anything
+    // can be collected.
+    unsafe {
+        let block = ocaml_sys::caml_alloc_custom_mem(operations, size_of::<Content>(), size);
+        content(block).write(Rc::into_raw(value as Rc<dyn Any>));
+        block
+    }
+}
+
+/// What a block holds. Panics if it is no `T`.
+///
+/// # Safety
+///
+/// `raw` is a valid OCaml value; the pointer is good for as long as that is alive.
+#[inline]
+unsafe fn find<T: Opaque>(raw: Raw) -> Content {
+    /// The tag of a custom block (`caml/mlvalues.h`).
+    const CUSTOM_TAG: u8 = 255;
+    // SAFETY: a block has a header; a custom block begins with its operations, which are ours in a block
+    // of ours alone.
+    unsafe {
+        if is_block(raw)
+            && tag_val(raw) == CUSTOM_TAG
+            && *field(raw, 0) == &raw const OPERATIONS.0 as Raw
+        {
+            let found = *content(raw);
+            if (*found).is::<T>() {
+                return found;
+            }
+        }
+    }
+    wrong::<T>()
+}
+
+#[cold]
+fn wrong<T>() -> ! {
+    panic!("the value is no {}", type_name::<T>())
+}
+
+// SAFETY: OCaml's caller has the block during the call, no OCaml code runs, and so nothing is collected.
+unsafe impl<T: Opaque> Argument for &T {
+    type Abi = Raw;
+    type Value<'a> = &'a T;
+    #[inline]
+    unsafe fn receive<'a>(_: &'a Scope, raw: Raw) -> &'a T {
+        // SAFETY: a valid value; what it holds is a T, and alive as above.
+        unsafe { &*find::<T>(raw).cast() }
+    }
+}
+
+// SAFETY: an owner of its own.
+unsafe impl<T: Opaque> Argument for Rc<T> {
+    type Abi = Raw;
+    type Value<'a> = Rc<T>;
+    #[inline]
+    unsafe fn receive<'a>(_: &'a Scope, raw: Raw) -> Rc<T> {
+        // SAFETY: a valid value. The pointer came out of an `Rc<T>`, one of whose owners is the block.
+        unsafe {
+            let found: *const T = find::<T>(raw).cast();
+            Rc::increment_strong_count(found);
+            Rc::from_raw(found)
+        }
+    }
+}
+
+// SAFETY: it does not refer to the OCaml heap.
+unsafe impl<T: Opaque> Rooted for Rc<T> {}
+
+// SAFETY: passed as a value wherever it is.
+unsafe impl<T: Opaque> Part for &T {
+    unsafe fn receive_part<'a>(scope: &'a Scope, raw: Raw) -> &'a T {
+        // SAFETY: the caller's promise.
+        unsafe { <&T as Argument>::receive(scope, raw) }
+    }
+}
+
+// SAFETY: as above.
+unsafe impl<T: Opaque> Part for Rc<T> {
+    unsafe fn receive_part<'a>(scope: &'a Scope, raw: Raw) -> Rc<T> {
+        // SAFETY: the caller's promise.
+        unsafe { <Rc<T> as Argument>::receive(scope, raw) }
+    }
+}
+
+impl<T: Opaque> Return for T {
+    type Abi = Raw;
+    unsafe fn give(self) -> Raw {
+        // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
+        unsafe { self.give_value() }
+    }
+    unsafe fn give_value(self) -> Raw {
+        // SAFETY: the caller's promise.
+        unsafe { give(Rc::new(self)) }
+    }
+}
+
+impl<T: Opaque> Return for Rc<T> {
+    type Abi = Raw;
+    unsafe fn give(self) -> Raw {
+        // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
+        unsafe { self.give_value() }
+    }
+    unsafe fn give_value(self) -> Raw {
+        // SAFETY: the caller's promise.
+        unsafe { give(self) }
+    }
+}
+
+/// To a closure that takes the type: `BoxRoot<fn(Counter) -> isize>`.
+impl<T: Opaque> Pass<T> for Rc<T> {
+    type Kept<'a> = BoxRoot<T>;
+    fn keep<'a>(&'a self, _: &mut OCamlRuntime) -> BoxRoot<T> {
+        // SAFETY: we have the runtime, so we may allocate; the block has the type that `T` stands for.
+        unsafe { runtime::root(give(Rc::clone(self))) }
+    }
+    unsafe fn raw(kept: &BoxRoot<T>) -> Raw {
+        let kept: OCamlRef<'_, T> = kept;
+        // SAFETY: read from the root when it is passed.
+        unsafe { kept.get_raw() }
+    }
+}
