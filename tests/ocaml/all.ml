@@ -1,6 +1,9 @@
 let run () =
   Alcotest.run "mirust"
     [
+      (* First, as it watches how hard the collector works: after thousands of collections by request, as
+         there are below, it rests. *)
+      ("service", Test_service.tests);
       ("abi", Test_abi.tests);
       ("values", Test_values.tests);
       ("failures", Test_failures.tests);

@@ -114,13 +114,15 @@ fn external(out: &mut String, function: &Function, scope: &Scope<'_>, interface:
     let noalloc = if function.noalloc { " [@@noalloc]" } else { "" };
     let (name, symbol) = (&function.ocaml_name, &function.symbol);
     let tail = format!("= {stub}\"{symbol}\"{noalloc}");
-    let line = format!("{indent}external {name} : {} {tail}", types.join(" -> "));
-    if line.len() <= WIDTH {
-        let _ = writeln!(out, "{line}");
+    let head = format!("{indent}external {name} :");
+    let line = types.join(" -> ");
+    if head.len() + line.len() + tail.len() + 2 <= WIDTH {
+        let _ = writeln!(out, "{head} {line} {tail}");
+    } else if head.len() + line.len() < WIDTH {
+        let _ = writeln!(out, "{head} {line}\n{indent}  {tail}");
     } else {
-        let separator = format!(" ->\n{indent}  ");
-        let types = types.join(&separator);
-        let _ = writeln!(out, "{indent}external {name} :\n{indent}  {types}\n{indent}  {tail}");
+        let types = types.join(&format!(" ->\n{indent}  "));
+        let _ = writeln!(out, "{head}\n{indent}  {types}\n{indent}  {tail}");
     }
 }
 

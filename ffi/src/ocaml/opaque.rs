@@ -11,8 +11,8 @@
 //!    the collector could bear none of these.
 //! 4. The task drops it, from the loop.
 //!
-//! OCaml code that never lets the loop turn cannot pile up the dead: where many of them wait, whoever
-//! makes another value drops some first.
+//! OCaml code that never lets the loop turn cannot pile up the dead: where many of them wait, or large ones,
+//! whoever makes another value drops some first.
 
 use std::any::{Any, type_name};
 use std::cell::RefCell;
@@ -79,8 +79,9 @@ pub trait Opaque: Sized + 'static {
     }
 }
 
-/// The dead that wait, at most, for as long as values are made and the loop does not turn.
+/// The dead that wait, and their bytes: where there are more, making a value drops some.
 const MANY: usize = 1024;
+const MANY_BYTES: usize = 1 << 20;
 /// How many of them go in one turn of the task.
 const BUDGET: usize = 256;
 
@@ -89,7 +90,9 @@ struct Graveyard {
     /// Values that OCaml has, and those in `dead`.
     count: usize,
     /// There is room for all `count`.
-    dead: VecDeque<Rc<dyn Any>>,
+    dead: VecDeque<Content>,
+    /// What the collector was told of those in `dead`.
+    dead_bytes: usize,
     /// Whether the task is there that buries them.
     tended: bool,
     /// What wakes it, if it waits.
@@ -102,6 +105,7 @@ thread_local! {
         RefCell::new(ManuallyDrop::new(Graveyard {
             count: 0,
             dead: VecDeque::new(),
+            dead_bytes: 0,
             tended: false,
             waker: None,
         }))
@@ -123,7 +127,8 @@ fn expect_one() {
         g.count += 1;
         // The finaliser, which runs inside of the collector, finds room.
         g.dead.reserve(g.count - g.dead.len());
-        (std::mem::replace(&mut g.tended, true), g.dead.len() > MANY)
+        let many = g.dead.len() > MANY || g.dead_bytes > MANY_BYTES;
+        (std::mem::replace(&mut g.tended, true), many)
     });
     if !tended {
         domain::spawn(poll_fn(tend));
@@ -137,7 +142,12 @@ fn expect_one() {
 /// Drops some of the dead. Their destructors may do anything, such as to make another.
 fn bury(n: usize) {
     for _ in 0..n {
-        let Some(value) = graveyard(|g| g.dead.pop_front()) else { return };
+        let dead = graveyard(|g| {
+            let dead = g.dead.pop_front();
+            g.dead_bytes -= dead.as_ref().map_or(0, |dead| dead.size);
+            dead
+        });
+        let Some(Content { value, .. }) = dead else { return };
         // The panic has been logged by then; its payload's destructor may panic once more.
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
             if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
@@ -168,9 +178,10 @@ fn tend(cx: &mut Context<'_>) -> Poll<()> {
 /// The collector: this block is dead.
 unsafe extern "C" fn finalise(block: Raw) {
     // SAFETY: a block of ours, which the collector finalises once.
-    let value = unsafe { Rc::from_raw(*content(block)) };
+    let dead = unsafe { content(block).read() };
     graveyard(|g| {
-        g.dead.push_back(value);
+        g.dead_bytes += dead.size;
+        g.dead.push_back(dead);
         if let Some(waker) = &g.waker {
             waker.wake_by_ref();
         }
@@ -195,7 +206,11 @@ static OPERATIONS: Operations = Operations(custom_operations {
 });
 
 /// What a block holds, behind its operations.
-type Content = *const dyn Any;
+struct Content {
+    value: Rc<dyn Any>,
+    /// What the collector was told.
+    size: usize,
+}
 
 /// Where a block holds it.
 ///
@@ -217,12 +232,12 @@ unsafe fn give<T: Opaque>(value: Rc<T>) -> Raw {
     let size = if Rc::strong_count(&value) == 1 { value.size() } else { 0 };
     expect_one();
     let operations = (&raw const OPERATIONS.0).cast_mut();
-    // SAFETY: the caller may allocate; OCaml does not write to the operations. The block is small, so
-    // that it is young and nothing has happened to it when it comes back: it is filled before anything
-    // can be collected.
+    // SAFETY: the caller may allocate; OCaml does not write to the operations. The block comes back alive
+    // and is filled here, before anything else is allocated; until it is dead, the collector does not
+    // look at what it holds.
     unsafe {
         let block = ocaml_sys::caml_alloc_custom_mem(operations, size_of::<Content>(), size);
-        content(block).write(Rc::into_raw(value as Rc<dyn Any>));
+        content(block).write(Content { value, size });
         block
     }
 }
@@ -233,7 +248,7 @@ unsafe fn give<T: Opaque>(value: Rc<T>) -> Raw {
 ///
 /// `raw` is a valid OCaml value; the pointer is good for as long as that is alive.
 #[inline]
-unsafe fn find<T: Opaque>(raw: Raw) -> Content {
+unsafe fn find<T: Opaque>(raw: Raw) -> *const T {
     /// The tag of a custom block (`caml/mlvalues.h`).
     const CUSTOM_TAG: u8 = 255;
     // SAFETY: a block has a header; a custom block begins with its operations, which are ours in a block
@@ -243,9 +258,9 @@ unsafe fn find<T: Opaque>(raw: Raw) -> Content {
             && tag_val(raw) == CUSTOM_TAG
             && *field(raw, 0) == &raw const OPERATIONS.0 as Raw
         {
-            let found = *content(raw);
+            let found = Rc::as_ptr(&(*content(raw)).value);
             if (*found).is::<T>() {
-                return found;
+                return found.cast();
             }
         }
     }
@@ -264,7 +279,7 @@ unsafe impl<T: Opaque> Argument for &T {
     #[inline]
     unsafe fn receive<'a>(_: &'a Scope, raw: Raw) -> &'a T {
         // SAFETY: a valid value; what it holds is a T, and alive as above.
-        unsafe { &*find::<T>(raw).cast() }
+        unsafe { &*find::<T>(raw) }
     }
 }
 
@@ -276,7 +291,7 @@ unsafe impl<T: Opaque> Argument for Rc<T> {
     unsafe fn receive<'a>(_: &'a Scope, raw: Raw) -> Rc<T> {
         // SAFETY: a valid value. The pointer came out of an `Rc<T>`, one of whose owners is the block.
         unsafe {
-            let found: *const T = find::<T>(raw).cast();
+            let found = find::<T>(raw);
             Rc::increment_strong_count(found);
             Rc::from_raw(found)
         }

@@ -5,5 +5,6 @@ mod bytes;
 mod failures;
 mod net;
 mod promises;
+mod service;
 mod tasks;
 mod values;
