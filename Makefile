@@ -47,7 +47,7 @@ unix: ## Builds build/unix/NAME, the same program as a Linux process
 .PHONY: test-unit test-debug bench bench-xen
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-rt -p mirust
-	@$(ENV) cargo test --quiet -p mirust-header
+	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen
 	@$(ENV) dune test
 	@$(ENV) tests/apps/run
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)

@@ -1,11 +1,7 @@
-(* The OCaml side of hello. *)
+(* The OCaml side of hello. [Rust] is generated from src/lib.rs. *)
 
 open Lwt.Infix
 open Mirust
-
-external greeting : string -> string = "hello_greeting"
-external ask : (int -> string) -> unit = "hello_ask"
-external tick : (int[@untagged]) -> (int[@untagged]) -> unit = "mirust_native_only" "hello_tick"
 
 let rec tock i n =
   if i > n then Lwt.return_unit
@@ -15,10 +11,8 @@ let rec tock i n =
     tock (i + 1) n
 
 let () =
-  print_endline ("ocaml: Rust says " ^ greeting "OCaml");
-  ask (fun n -> Printf.sprintf "%d, in OCaml %s" n Sys.ocaml_version);
-  ask (fun _ -> raise Not_found);
-  let ticked, rust = Completion.create () in
-  tick 3 ticked;
-  Main.run (Lwt.join [ rust; tock 1 2 ]);
+  print_endline ("ocaml: Rust says " ^ Rust.greeting "OCaml");
+  Rust.ask (fun n -> Printf.sprintf "%d, in OCaml %s" n Sys.ocaml_version);
+  Rust.ask (fun _ -> raise Not_found);
+  Main.run (Lwt.join [ Rust.tick 3; tock 1 2 ]);
   Format.printf "ocaml: %a@." Stats.Poll.pp (Stats.Poll.get ())

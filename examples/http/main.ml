@@ -1,10 +1,7 @@
-(* The OCaml side of http: the network, and the answer to /ocaml. *)
+(* The OCaml side of http: the network, and the answer to /ocaml. [Rust] is generated from src/lib.rs. *)
 
 open Lwt.Infix
 open Mirust_stack
-
-(* The server: a Rust future. It calls [answer] for each request of /ocaml/NAME. *)
-external serve : (string -> string Lwt.t) -> (unit, string) result Lwt.t = "http_serve"
 
 let network = Mirust_network.register ()
 
@@ -20,7 +17,7 @@ let start () =
       m "http on port 80 of %a"
         Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)
         (Stack.IP.configured_ips (Stack.ip stack)));
-  let server = serve answer >|= function Ok () -> () | Error e -> failwith e in
+  let server = Rust.serve answer >|= function Ok () -> () | Error e -> failwith e in
   Lwt.pick [ server; Stack.listen stack; Mirust.Main.shutdown_requested () >|= ignore ]
   >>= fun () -> Stack.disconnect stack
 

@@ -1,21 +1,14 @@
-(* The OCaml side of kv: the network and the protocol. The store is Rust's. *)
+(* The OCaml side of kv: the network and the protocol. The store is Rust's; [Rust] is generated from
+   src/lib.rs. *)
 
 open Lwt.Infix
 open Mirust_stack
 module TCP = Stack.TCP
-
-external get : string -> string option = "kv_get"
-external set : string -> string -> unit = "kv_set"
-external delete : string -> bool = "kv_delete"
-
-external increment : string -> (int64[@unboxed]) -> (int64, string) result
-  = "mirust_native_only" "kv_increment"
-
-external length : unit -> (int[@untagged]) = "mirust_native_only" "kv_length"
-external clear : unit -> unit = "kv_clear"
+module Store = Rust.Store
 
 let network = Mirust_network.register ()
 let port = 6379
+let store = Store.create ()
 
 (* {1 Replies} *)
 
@@ -33,28 +26,30 @@ let bulk b = function
 let count f keys = List.length (List.filter f keys)
 
 let add b key by =
-  match increment key by with Ok n -> Printf.bprintf b ":%Ld\r\n" n | Error e -> error b e
+  match Store.increment store key by with
+  | Ok n -> Printf.bprintf b ":%Ld\r\n" n
+  | Error e -> error b e
 
 let execute b command arguments =
   match (String.uppercase_ascii command, arguments) with
-  | "GET", [ key ] -> bulk b (get key)
+  | "GET", [ key ] -> bulk b (Store.get store key)
   | "SET", [ key; value ] ->
-      set key value;
+      Store.set store key value;
       simple b "OK"
   | "MGET", (_ :: _ as keys) ->
       Printf.bprintf b "*%d\r\n" (List.length keys);
-      List.iter (fun key -> bulk b (get key)) keys
-  | "DEL", (_ :: _ as keys) -> integer b (count delete keys)
-  | "EXISTS", (_ :: _ as keys) -> integer b (count (fun key -> get key <> None) keys)
+      List.iter (fun key -> bulk b (Store.get store key)) keys
+  | "DEL", (_ :: _ as keys) -> integer b (count (Store.delete store) keys)
+  | "EXISTS", (_ :: _ as keys) -> integer b (count (fun key -> Store.get store key <> None) keys)
   | "INCR", [ key ] -> add b key 1L
   | "DECR", [ key ] -> add b key (-1L)
   | "INCRBY", [ key; by ] -> (
       match Int64.of_string_opt by with
       | Some by -> add b key by
       | None -> error b "value is not an integer or out of range")
-  | "DBSIZE", [] -> integer b (length ())
+  | "DBSIZE", [] -> integer b (Store.length store)
   | ("FLUSHALL" | "FLUSHDB"), [] ->
-      clear ();
+      Store.clear store;
       simple b "OK"
   | "PING", [] -> simple b "PONG"
   | ("PING" | "ECHO"), [ s ] -> bulk b (Some s)

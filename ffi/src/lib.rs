@@ -72,13 +72,28 @@ pub use mirust_rt::poll::PollStats;
 pub use mirust_rt::shutdown::ShutdownReason;
 pub use shutdown::{on_shutdown, shutdown_requested};
 
-/// What OCaml sees of a Rust function.
+/// What OCaml sees of a Rust function, or of the methods of a type.
 ///
 /// The function stays what it is; beside it there is a C function of the same name (or of the one
-/// given as `name = "…"`) for an OCaml `external`. Its argument and result types are those that
-/// implement [`ocaml::Argument`] and [`ocaml::Return`]. With a first argument `&mut OCamlRuntime` the
-/// function may allocate on the OCaml heap and call closures; all other arguments are then rooted or
-/// owned. Without it, arguments can be borrowed from the OCaml heap, which stands still during the call.
+/// given as `name = "…"`) for an OCaml `external`. The tool `mirust-bindgen` reads the source file, and
+/// writes an OCaml module with the externals and the documentation of all that is exported in it; a
+/// dune file has it do so:
+///
+/// ```lisp
+/// (rule
+///  (targets greeter.ml greeter.mli)
+///  (deps src/greeter.rs)
+///  (action
+///   (run mirust-bindgen src/greeter.rs)))
+/// ```
+///
+/// A function has its Rust name in OCaml, except that `new` is `create`, and that another keyword
+/// of OCaml's has an underscore behind it.
+///
+/// Argument and result types are those that implement [`ocaml::Argument`] and [`ocaml::Return`]. With a
+/// first argument `&mut OCamlRuntime` the function may allocate on the OCaml heap and call closures; all
+/// other arguments are then rooted or owned. Without it, arguments can be borrowed from the OCaml
+/// heap, which stands still during the call.
 ///
 /// A panic becomes the exception `Mirust.Panic`.
 ///
@@ -91,7 +106,7 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 ///
 /// /// `external sum : bytes -> (int [@untagged]) = "mirust_native_only" "sum"`
 /// #[mirust::export]
-/// fn sum(data: &[u8]) -> isize {
+/// fn sum(#[ocaml(bytes)] data: &[u8]) -> isize {
 ///     data.iter().map(|&b| b as isize).sum()
 /// }
 ///
@@ -112,8 +127,26 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 /// }
 /// ```
 ///
-/// `#[export(noalloc)]` is for an external marked `[@@noalloc]`: numbers and borrowed bytes in,
-/// numbers out. It costs no more than a C call; but a panic in it ends the program, because OCaml is
+/// # Types
+///
+/// On an `impl` block the attribute exports all its functions, and makes the type
+/// [`Opaque`](ocaml::Opaque): OCaml owns its values. The OCaml module has a submodule of the type's name, with an
+/// abstract `t`. A method takes `&self`, or `self: Rc<Self>` if it is async or takes the runtime. Its C name begins
+/// with that of the type (`tcp_stream_read`). `#[mirust::export(size = path)]` tells the collector how large a
+/// value is. What OCaml shall not see goes into another block.
+///
+/// # Other OCaml types
+///
+/// Bytes are a `string` to OCaml, and `bytes` where they are written to: `#[ocaml(bytes)]`, `#[ocaml(cstruct)]` and
+/// `#[ocaml(bigarray)]` before an argument make it another buffer. Any other argument that is passed as a
+/// value can be given an OCaml type as `#[ocaml(type = "…")]`, and a result by `#[mirust::export(returns = "…")]`; that
+/// it is true, nobody checks. Everything else is checked: what is written `String` has to be Rust's
+/// `String`, and so on.
+///
+/// # Calls that cost nothing
+///
+/// `#[export(noalloc)]` is for an external marked `[@@noalloc]`: numbers and borrowed bytes in, a number,
+/// `bool` or nothing out. It costs no more than a C call; but a panic in it ends the program, because OCaml is
 /// not prepared for an exception there.
 #[cfg(feature = "ocaml")]
 pub use mirust_macros::export;

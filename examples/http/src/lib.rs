@@ -24,19 +24,16 @@ const BIG: u64 = 100_000_000;
 /// Connections that are served at a time. More wait to be accepted.
 const MAX_CONNECTIONS: usize = 1024;
 
-type Answer = BoxRoot<fn(String) -> OCamlPromise<String>>;
-
 /// What all connections share.
 struct Server {
     /// OCaml's answer to a name.
-    answer: Answer,
+    answer: BoxRoot<fn(String) -> OCamlPromise<String>>,
     metrics: Metrics,
 }
 
-/// Serves until its promise is cancelled. OCaml: `(string -> string Lwt.t) -> (unit, string) result
-/// Lwt.t`.
-#[mirust::export]
-async fn http_serve(answer: Answer) -> Result<(), String> {
+/// Serves until its promise is cancelled, and calls `answer` for each request of `/ocaml/NAME`.
+#[mirust::export(name = "http_serve")]
+async fn serve(answer: BoxRoot<fn(String) -> OCamlPromise<String>>) -> Result<(), String> {
     let server = Rc::new(Server { answer, metrics: Metrics::default() });
     accept(server).await.map_err(|error| error.to_string())
 }

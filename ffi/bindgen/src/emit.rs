@@ -28,7 +28,9 @@ fn write(module: &Module, file: &str, interface: bool) -> String {
         let _ = write!(out, "\n{}", docs::comment(&module.docs, None, ""));
     }
     for name in &module.forward {
-        let _ = write!(out, "\ntype {}\n", forward_name(name));
+        let doc =
+            if interface { format!("(** The type of {{!{name}}}. *)\n") } else { String::new() };
+        let _ = write!(out, "\n{doc}type {}\n", forward_name(name));
     }
     let mut defined = BTreeSet::new();
     for item in &module.items {

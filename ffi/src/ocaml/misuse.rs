@@ -91,3 +91,128 @@ mod a_root_in_another_thread {}
 /// fn f<T>(n: isize) -> isize { n }
 /// ```
 mod no_single_function {}
+
+/// A name that OCaml would take for another type.
+///
+/// ```compile_fail,E0277
+/// type String = mirust::ocaml::BoxRoot<isize>;
+///
+/// #[mirust::export]
+/// fn f(s: String) {}
+/// ```
+///
+/// ```compile_fail,E0277
+/// #[allow(non_camel_case_types)]
+/// type f64 = i64;
+///
+/// #[mirust::export]
+/// fn f() -> f64 { 1 }
+/// ```
+///
+/// ```
+/// #[mirust::export]
+/// fn f(s: String) {}
+/// ```
+mod a_type_that_is_called_like_another {}
+
+/// A number passed as a number cannot have an OCaml type that is a value; neither is a buffer what is
+/// none.
+///
+/// ```compile_fail
+/// #[mirust::export]
+/// fn f(#[ocaml(type = "float")] n: isize) {}
+///
+/// fn main() { f(1) }
+/// ```
+///
+/// ```compile_fail
+/// #[mirust::export(returns = "string")]
+/// fn f() -> isize { 1 }
+///
+/// fn main() { f(); }
+/// ```
+///
+/// ```compile_fail
+/// #[mirust::export]
+/// fn f(#[ocaml(cstruct)] s: &str) {}
+/// ```
+///
+/// ```
+/// #[mirust::export(returns = "'a")]
+/// fn f(#[ocaml(type = "'a")] v: mirust::ocaml::BoxRoot<()>, #[ocaml(cstruct)] b: &[u8]) -> mirust::ocaml::BoxRoot<()> {
+///     v
+/// }
+/// ```
+mod an_ocaml_type_that_does_not_fit {}
+
+/// What OCaml owns is shared, and not borrowed where OCaml can run.
+///
+/// ```compile_fail
+/// struct Counter(isize);
+///
+/// #[mirust::export]
+/// impl Counter {
+///     fn add(&mut self, n: isize) { self.0 += n }
+/// }
+/// ```
+///
+/// ```compile_fail
+/// struct Counter(isize);
+///
+/// #[mirust::export]
+/// impl Counter {
+///     async fn later(&self) -> isize { self.0 }
+/// }
+/// ```
+///
+/// ```compile_fail,E0277
+/// struct Counter(isize);
+///
+/// #[mirust::export]
+/// impl Counter {}
+///
+/// #[mirust::export]
+/// async fn later(counter: &Counter) -> isize { counter.0 }
+/// ```
+///
+/// ```
+/// use std::cell::Cell;
+/// use std::rc::Rc;
+///
+/// struct Counter(Cell<isize>);
+///
+/// #[mirust::export]
+/// impl Counter {
+///     fn add(&self, n: isize) { self.0.set(self.0.get() + n) }
+///     async fn later(self: Rc<Self>) -> isize { self.0.get() }
+/// }
+/// ```
+mod a_borrow_of_what_ocaml_owns {}
+
+/// Only an exported type goes to OCaml, and a `noalloc` function gives it nothing that is allocated.
+///
+/// ```compile_fail,E0277
+/// struct Counter(isize);
+///
+/// #[mirust::export]
+/// fn f() -> Counter { Counter(1) }
+/// ```
+///
+/// ```compile_fail
+/// #[mirust::export(noalloc)]
+/// fn f() -> Option<isize> { None }
+/// ```
+///
+/// ```
+/// struct Counter(isize);
+///
+/// #[mirust::export]
+/// impl Counter {}
+///
+/// #[mirust::export]
+/// fn f() -> Counter { Counter(1) }
+///
+/// #[mirust::export(noalloc)]
+/// fn g() -> isize { 1 }
+/// ```
+mod a_result_that_ocaml_cannot_have {}

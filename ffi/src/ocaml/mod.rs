@@ -5,9 +5,12 @@
 //! [`BoxRoot<T>`](BoxRoot) is valid for as long as it is kept. This module adds what an image needs
 //! on top of it.
 //!
-//! **OCaml calls Rust**: [`#[mirust::export]`](crate::export) makes a C function of a Rust function;
-//! [`Argument`] and [`Return`] list the types. Bytes are borrowed in place. A panic becomes the OCaml
-//! exception `Mirust.Panic`.
+//! **OCaml calls Rust**: [`#[mirust::export]`](macro@crate::export) makes C functions of Rust functions, and
+//! `mirust-bindgen` the OCaml module that declares them; [`Argument`] and [`Return`] list the types. Bytes
+//! are borrowed in place. A panic becomes the OCaml exception `Mirust.Panic`.
+//!
+//! **OCaml owns Rust values**: an [`Opaque`] type's values live and die by OCaml's collector, and by the
+//! `Rc`s of either language.
 //!
 //! **Rust calls OCaml**: a closure that was passed as `BoxRoot<fn(A) -> R>` is a [`Closure`]; an OCaml
 //! exception is an `Err`. Tasks, which nobody in OCaml called, get the runtime by [`with_runtime`].
