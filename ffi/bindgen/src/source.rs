@@ -19,7 +19,7 @@ pub struct Module {
 }
 
 pub enum Export {
-    Function(Function),
+    Function(Box<Function>),
     Type(ExportedType),
 }
 
@@ -94,7 +94,8 @@ impl Reader {
             match item {
                 Item::Fn(item) => {
                     items.extend(
-                        self.function(&item.attrs, &item.sig, None, &table).map(Export::Function),
+                        self.function(&item.attrs, &item.sig, None, &table)
+                            .map(|f| Export::Function(Box::new(f))),
                     );
                 }
                 Item::Impl(block) => {
@@ -265,7 +266,7 @@ fn forward(items: &[Export]) -> BTreeSet<String> {
     let mut forward = BTreeSet::new();
     for item in items {
         let functions = match item {
-            Export::Function(function) => std::slice::from_ref(function),
+            Export::Function(function) => std::slice::from_ref(&**function),
             Export::Type(exported) => {
                 defined.insert(exported.name.to_string());
                 &exported.functions[..]

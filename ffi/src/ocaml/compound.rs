@@ -75,7 +75,7 @@ value_part!(
 // SAFETY: as its `Argument`.
 unsafe impl<T: 'static> Part for BoxRoot<T> {
     #[inline]
-    unsafe fn receive_part<'a>(scope: &'a Scope, raw: Raw) -> BoxRoot<T> {
+    unsafe fn receive_part(scope: &Scope, raw: Raw) -> BoxRoot<T> {
         // SAFETY: the caller's promise.
         unsafe { <BoxRoot<T> as Argument>::receive(scope, raw) }
     }

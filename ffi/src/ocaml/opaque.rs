@@ -277,7 +277,7 @@ unsafe impl<T: Opaque> Argument for &T {
     type Abi = Raw;
     type Value<'a> = &'a T;
     #[inline]
-    unsafe fn receive<'a>(_: &'a Scope, raw: Raw) -> &'a T {
+    unsafe fn receive(_: &Scope, raw: Raw) -> &T {
         // SAFETY: a valid value; what it holds is a T, and alive as above.
         unsafe { &*find::<T>(raw) }
     }
@@ -288,7 +288,7 @@ unsafe impl<T: Opaque> Argument for Rc<T> {
     type Abi = Raw;
     type Value<'a> = Rc<T>;
     #[inline]
-    unsafe fn receive<'a>(_: &'a Scope, raw: Raw) -> Rc<T> {
+    unsafe fn receive(_: &Scope, raw: Raw) -> Rc<T> {
         // SAFETY: a valid value. The pointer came out of an `Rc<T>`, one of whose owners is the block.
         unsafe {
             let found = find::<T>(raw);
@@ -303,7 +303,7 @@ unsafe impl<T: Opaque> Rooted for Rc<T> {}
 
 // SAFETY: passed as a value wherever it is.
 unsafe impl<T: Opaque> Part for &T {
-    unsafe fn receive_part<'a>(scope: &'a Scope, raw: Raw) -> &'a T {
+    unsafe fn receive_part(scope: &Scope, raw: Raw) -> &T {
         // SAFETY: the caller's promise.
         unsafe { <&T as Argument>::receive(scope, raw) }
     }
@@ -311,7 +311,7 @@ unsafe impl<T: Opaque> Part for &T {
 
 // SAFETY: as above.
 unsafe impl<T: Opaque> Part for Rc<T> {
-    unsafe fn receive_part<'a>(scope: &'a Scope, raw: Raw) -> Rc<T> {
+    unsafe fn receive_part(scope: &Scope, raw: Raw) -> Rc<T> {
         // SAFETY: the caller's promise.
         unsafe { <Rc<T> as Argument>::receive(scope, raw) }
     }
@@ -344,7 +344,7 @@ impl<T: Opaque> Return for Rc<T> {
 /// To a closure that takes the type: `BoxRoot<fn(Counter) -> isize>`.
 impl<T: Opaque> Pass<T> for Rc<T> {
     type Kept<'a> = BoxRoot<T>;
-    fn keep<'a>(&'a self, _: &mut OCamlRuntime) -> BoxRoot<T> {
+    fn keep(&self, _: &mut OCamlRuntime) -> BoxRoot<T> {
         // SAFETY: we have the runtime, so we may allocate; the block has the type that `T` stands for.
         unsafe { runtime::root(give(Rc::clone(self))) }
     }
