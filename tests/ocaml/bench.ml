@@ -11,6 +11,8 @@ external export_noalloc : (int[@untagged]) -> (int[@untagged])
 external export : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_export"
 external export_rooted : string -> (int[@untagged]) = "mirust_native_only" "bench_export_rooted"
 external export_bytes : string -> (int[@untagged]) = "mirust_native_only" "bench_export_bytes"
+external counter : (int[@untagged]) -> Obj.t = "mirust_native_only" "counter_new"
+external counter_next : Obj.t -> (int[@untagged]) = "mirust_native_only" "counter_next"
 external string : string -> string = "bench_string"
 external panic : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_panic"
 
@@ -88,6 +90,9 @@ let () =
   let s = String.make 32 'x' in
   row "... with borrowed bytes" (least n (steps (fun _ -> export_bytes s)));
   row "... with a rooted argument" (least n (steps (fun _ -> export_rooted s)));
+  let c = counter 0 in
+  row "... a method of a value that OCaml owns" (least n (steps (fun _ -> counter_next c)));
+  row "... such a value, made and dropped" (least ~rounds:10 n (steps counter));
   row "... String to Rust and back, 32 bytes" (least n (steps (fun _ -> string s)));
   row ~goal:20. "Rust -> OCaml closure, exception-safe"
     (least n (fun n -> ignore (callback ocaml_call n)));

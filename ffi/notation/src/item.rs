@@ -170,13 +170,21 @@ impl Function {
                 return Err(syn::Error::new_spanned(&signature.output, message));
             }
         }
+        let symbol = match &options.name {
+            Some(name) => name.value(),
+            None => symbol(of, &signature.ident),
+        };
+        if C_NAMES.contains(&&*symbol) || symbol.starts_with("caml_") {
+            let message = format!(
+                "`{symbol}` is a function of C or OCaml, which this would replace; give another symbol: \
+                 name = \"…\""
+            );
+            return Err(syn::Error::new_spanned(&signature.ident, message));
+        }
         Ok(Function {
             name: signature.ident.clone(),
             ocaml_name: lower_name(&signature.ident),
-            symbol: match &options.name {
-                Some(name) => name.value(),
-                None => symbol(of, &signature.ident),
-            },
+            symbol,
             docs: docs(attributes),
             noalloc: options.noalloc,
             is_async,
@@ -229,6 +237,20 @@ fn given_type(text: String) -> Known {
 fn is_runtime(ty: &Type) -> bool {
     matches!(ty, Type::Reference(r) if r.mutability.is_some() && is_ident(&r.elem, "OCamlRuntime"))
 }
+
+/// Names of the C library that somebody might give a function of theirs. The linker would take ours for all
+/// that call it.
+#[rustfmt::skip]
+const C_NAMES: &[&str] = &[
+    "abort", "abs", "accept", "access", "atexit", "bind", "calloc", "chdir", "clock", "close", "connect",
+    "copysign", "cos", "dup", "environ", "exit", "exp", "fork", "free", "fsync", "getenv", "getpid", "index",
+    "ioctl", "kill", "link", "listen", "log", "lseek", "main", "malloc", "memchr", "memcmp", "memcpy",
+    "memmove", "memset", "mkdir", "mmap", "munmap", "open", "pause", "pipe", "poll", "pow", "printf", "putenv",
+    "puts", "qsort", "raise", "rand", "random", "read", "readdir", "realloc", "recv", "remove", "rename",
+    "round", "select", "send", "setenv", "shutdown", "signal", "sin", "sleep", "socket", "sqrt", "stat",
+    "strcmp", "strcpy", "strlen", "sync", "system", "tan", "time", "times", "truncate", "umask", "unlink",
+    "wait", "write",
+];
 
 /// The C name of a function, or of the method of a type: `tcp_stream_read`.
 fn symbol(of: Option<&Ident>, name: &Ident) -> String {
@@ -334,6 +356,8 @@ mod tests {
             ("name = \"a b\"", "fn f() {}", "C symbol"),
             ("returns = \"int = 3\"", "fn f() {}", "not an OCaml type"),
             ("size = f", "fn f() {}", "expected `noalloc`"),
+            ("name = \"write\"", "fn f() {}", "which this would replace"),
+            ("name = \"caml_alloc\"", "fn f() {}", "which this would replace"),
             ("", "fn f(#[ocaml(cstruct)] s: &str) {}", "only `&[u8]`"),
             ("", "fn f(#[ocaml(bytes, cstruct)] s: &[u8]) {}", "one OCaml type"),
             ("", "fn f(#[ocaml(lwt)] s: &[u8]) {}", "expected `string`"),
