@@ -43,29 +43,32 @@ let decode s =
   let length = String.length s - 2 in
   (Ipaddr.of_octets_exn (String.sub s 0 length), String.get_uint16_be s length)
 
-(* What one side puts in and the other waits for. *)
-module Mailbox = struct
-  type 'a t = { queue : 'a Queue.t; mutable waiter : 'a Lwt.u option; mutable closed : bool }
+(* Nothing here waits. What cannot be had yet is asked for again, and Rust, which knows by a token who
+   asked, is told when: ffi/src/net/wait.rs. *)
 
-  let create () = { queue = Queue.create (); waiter = None; closed = false }
+external wake : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_net_wake"
+[@@noalloc]
+
+let wake token = ignore (wake token : int)
+let wake_after promise token = Lwt.on_termination promise (fun () -> wake token)
+
+(* What one side puts in and the other asks for. *)
+module Mailbox = struct
+  type 'a t = { queue : 'a Queue.t; token : int; mutable asked : bool; mutable closed : bool }
+
+  let create token = { queue = Queue.create (); token; asked = false; closed = false }
   let length t = Queue.length t.queue
 
   let put t v =
-    match t.waiter with
-    | Some u ->
-        t.waiter <- None;
-        Lwt.wakeup_later u v
-    | None -> Queue.push v t.queue
+    Queue.push v t.queue;
+    if t.asked then (
+      t.asked <- false;
+      wake t.token)
 
-  (* Rust has one promise at a time, and keeps it until it is resolved. *)
   let take t =
-    match Queue.take_opt t.queue with
-    | Some v -> Lwt.return v
-    | None ->
-        let p, u = Lwt.task () in
-        t.waiter <- Some u;
-        Lwt.on_cancel p (fun () -> t.waiter <- None);
-        p
+    let v = Queue.take_opt t.queue in
+    if Option.is_none v then t.asked <- true;
+    v
 end
 
 (* A wildcard address takes what is for us by its own family, that of IPv6 by both. *)
@@ -104,10 +107,10 @@ let offer listener flow =
   else Mailbox.put listener.accepted flow;
   Lwt.return_unit
 
-let listen stack address backlog =
+let listen stack address backlog token =
   let bound, port = decode address in
   let tcp = Stack.tcp stack in
-  let accepted = Mailbox.create () in
+  let accepted = Mailbox.create token in
   let self = ref None in
   let try_port port =
     let take flow =
@@ -134,25 +137,55 @@ let unlisten listener =
 let connect stack address =
   TCP.create_connection (Stack.tcp stack) (decode address) >|= Result.map_error tcp_error
 
-let peer flow = encode (TCP.dst flow)
-let local flow = encode (TCP.src flow)
+(* A connection, and the tokens of who reads and who writes. *)
+type stream = { flow : TCP.flow; reader : int; writer : int }
 
-(* The end of file is a buffer of no bytes. *)
-let read flow =
-  TCP.read flow >|= function
-  | Ok (`Data b) -> Ok b
-  | Ok `Eof -> Ok Cstruct.empty
-  | Error e -> Error (tcp_error e)
+let stream flow reader writer = { flow; reader; writer }
+let peer s = encode (TCP.dst s.flow)
+let local s = encode (TCP.src s.flow)
+let info s = TCP.info s.flow
 
-let write flow b = TCP.write flow (Cstruct.of_bigarray b) >|= Result.map_error write_error
+(* Rust reads the values of this type: ffi/src/ocaml/view.rs. *)
+type reading = Wait | End | Data of Cstruct.t | Failed of error
 
-let shutdown flow how =
-  ignore (TCP.shutdown flow (match how with 0 -> `read | 1 -> `write | _ -> `read_write))
+let read s =
+  match TCP.try_read s.flow with
+  | `Data b -> Data b
+  | `Eof -> End
+  | `Error e -> Failed (tcp_error e)
+  | `Wait ->
+      wake_after (TCP.readable s.flow) s.reader;
+      Wait
 
-let close flow abort = if abort then TCP.abort flow else ignore (TCP.close flow)
+(* Room for so many octets; at 0 Rust is told when there is some. Or, below 0: *)
+let not_taken = -1
+
+external number : error -> int = "%identity"
+
+let failed e = -2 - number (write_error e)
+
+let room s =
+  match TCP.write_room s.flow with
+  | Error e -> failed e
+  | Ok room when room > 0 -> room
+  | Ok _ ->
+      wake_after (TCP.writable s.flow) s.writer;
+      0
+
+(* Takes the whole or nothing, and gives the room behind it. *)
+let write s view =
+  match TCP.write_room s.flow with
+  | Error e -> failed e
+  | Ok room when room < Cstruct.length view -> not_taken
+  | Ok _ -> ( match TCP.put s.flow view with Error e -> failed e | Ok () -> room s)
+
+let shutdown s how =
+  ignore (TCP.shutdown s.flow (match how with 0 -> `read | 1 -> `write | _ -> `read_write))
+
+let close s abort = if abort then TCP.abort s.flow else ignore (TCP.close s.flow)
 
 (* Options by number: 0 nodelay, 1 keepalive (ns of silence; 0 is off), 2 user timeout (ns). *)
-let set flow option value =
+let set { flow; _ } option value =
   match option with
   | 0 -> TCP.set_nodelay flow (value <> 0)
   | 1 ->
@@ -171,38 +204,43 @@ type socket = {
   udp_port : int;
   udp_bound : Ipaddr.t;
   received : (Cstruct.t * string) Mailbox.t;
+  mutable ttl : int; (* 0: what the stack takes *)
 }
 
 (* Mirage's UDP says nothing of a port that is taken: it replaces the listener. *)
 let sockets : (int, unit) Hashtbl.t = Hashtbl.create 8
+let datagrams_dropped = ref 0
 
-let udp_bind stack address =
+let udp_bind stack address token =
   let bound, port = decode address in
   let try_port port = not (Hashtbl.mem sockets port) in
   Result.map
     (fun port ->
       let udp = Stack.udp stack in
-      let received = Mailbox.create () in
+      let received = Mailbox.create token in
       Hashtbl.replace sockets port ();
       UDP.listen udp ~port (fun ~src ~dst ~src_port b ->
-          if is_for bound dst && Mailbox.length received < datagram_queue then
-            Mailbox.put received (b, encode (src, src_port));
+          if is_for bound dst then
+            if Mailbox.length received < datagram_queue then
+              Mailbox.put received (b, encode (src, src_port))
+            else incr datagrams_dropped;
           Lwt.return_unit);
-      { udp; udp_port = port; udp_bound = bound; received })
+      { udp; udp_port = port; udp_bound = bound; received; ttl = 0 })
     (bind_port port try_port)
 
 let udp_local socket = encode (socket.udp_bound, socket.udp_port)
 let udp_receive socket = Mailbox.take socket.received
+let udp_ttl socket ttl = socket.ttl <- ttl
 
 (* RFC 768: sixteen bits of length, the header's eight bytes among them; IPv4's header has twenty. *)
 let max_datagram = 0xffff - 8 - 20
 
-let udp_send socket address b =
+let udp_send socket address view =
   let dst, dst_port = decode address in
-  if Bigarray.Array1.dim b > max_datagram then Lwt.return_error Too_long
+  if Cstruct.length view > max_datagram then Lwt.return_error Too_long
   else
-    UDP.write ~src_port:socket.udp_port ~dst ~dst_port socket.udp (Cstruct.of_bigarray b)
-    >|= function
+    let ttl = if socket.ttl = 0 then None else Some socket.ttl in
+    UDP.write ?ttl ~src_port:socket.udp_port ~dst ~dst_port socket.udp view >|= function
     | Ok () -> Ok ()
     | Error _ -> Error No_route
 
@@ -222,40 +260,75 @@ let resolve dns name =
       let found = Result.value six ~default:[] @ Result.value four ~default:[] in
       if found = [] then Error Not_found else Ok (List.map (fun ip -> encode (ip, 0)) found)
 
+(* {1 Figures} *)
+
+(* Rust reads the values of these types, which are integers in this order: ffi/src/net/stats.rs. *)
+
+type gauges = { connections : int; memory : int; datagrams_dropped : int }
+[@@warning "-unused-field"]
+
+let gauges stack =
+  let engine = TCP.engine (Stack.tcp stack) in
+  let module Engine = Mirust_tcp.Engine in
+  {
+    connections = Engine.connections engine;
+    memory = Engine.memory engine;
+    datagrams_dropped = !datagrams_dropped;
+  }
+
+let tcp_stats stack = Mirust_tcp.Engine.stats (TCP.engine (Stack.tcp stack))
+let udp_stats stack = UDP.counters (Stack.udp stack)
+
 (* {1 Serving} *)
 
 external serve_tcp :
-  (string -> int -> (listener, error) result) ->
-  (listener -> TCP.flow Lwt.t) ->
+  (string -> int -> int -> (listener, error) result) ->
+  (listener -> TCP.flow option) ->
   (listener -> string) ->
   (listener -> unit) ->
   (string -> (TCP.flow, error) result Lwt.t) ->
   unit = "mirust_native_only" "mirust_ocaml_net_serve_tcp"
 
-external serve_flow :
-  (TCP.flow -> string) ->
-  (TCP.flow -> string) ->
-  (TCP.flow -> (Cstruct.t, error) result Lwt.t) ->
-  (TCP.flow -> Cstruct.buffer -> (unit, error) result Lwt.t) ->
-  (TCP.flow -> int -> unit) ->
-  (TCP.flow -> bool -> unit) ->
-  (TCP.flow -> int -> int -> unit) ->
-  unit = "mirust_native_only" "mirust_ocaml_net_serve_flow"
+external serve_stream :
+  (TCP.flow -> int -> int -> stream) ->
+  (stream -> reading) ->
+  (stream -> int) ->
+  (stream -> Cstruct.t -> int) ->
+  (stream -> int -> unit) ->
+  (stream -> bool -> unit) ->
+  unit = "mirust_native_only" "mirust_ocaml_net_serve_stream"
+
+external serve_options :
+  (stream -> string) ->
+  (stream -> string) ->
+  (stream -> int -> int -> unit) ->
+  (stream -> Mirust_tcp.Engine.info) ->
+  unit = "mirust_native_only" "mirust_ocaml_net_serve_options"
 
 external serve_udp :
-  (string -> (socket, error) result) ->
+  (string -> int -> (socket, error) result) ->
   (socket -> string) ->
-  (socket -> (Cstruct.t * string) Lwt.t) ->
-  (socket -> string -> Cstruct.buffer -> (unit, error) result Lwt.t) ->
+  (socket -> (Cstruct.t * string) option) ->
+  (socket -> string -> Cstruct.t -> (unit, error) result Lwt.t) ->
+  (socket -> int -> unit) ->
   (socket -> unit) ->
   unit = "mirust_native_only" "mirust_ocaml_net_serve_udp"
 
 external serve_names : (string -> (string list, error) result Lwt.t) -> unit
   = "mirust_native_only" "mirust_ocaml_net_serve_names"
 
+external serve_figures :
+  (unit -> Mirust_tcp.Tcb.stats) -> (unit -> UDP.counters) -> (unit -> gauges) -> unit
+  = "mirust_native_only" "mirust_ocaml_net_serve_figures"
+
+external served : unit -> unit = "mirust_ocaml_net_served"
+
 let serve stack =
   let dns = lazy (Dns.create ~nameservers:(fun () -> Stack.dns stack) stack) in
   serve_names (fun name -> resolve (Lazy.force dns) name);
-  serve_udp (udp_bind stack) udp_local udp_receive udp_send udp_close;
-  serve_flow peer local read write shutdown close set;
-  serve_tcp (listen stack) accept listening unlisten (connect stack)
+  serve_figures (fun () -> tcp_stats stack) (fun () -> udp_stats stack) (fun () -> gauges stack);
+  serve_udp (udp_bind stack) udp_local udp_receive udp_send udp_ttl udp_close;
+  serve_options peer local set info;
+  serve_stream stream read room write shutdown close;
+  serve_tcp (listen stack) accept listening unlisten (connect stack);
+  served ()

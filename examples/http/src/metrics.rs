@@ -39,20 +39,34 @@ impl Drop for Open<'_> {
     }
 }
 
+/// One figure in Prometheus' text format.
+fn row(f: &mut fmt::Formatter<'_>, name: &str, kind: &str, help: &str, value: u64) -> fmt::Result {
+    writeln!(f, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
+}
+
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let poll = mirust::stats();
+        let copied = mirust::net::copied();
         let rows = [
             ("http_connections", "gauge", "open connections", self.connections.get() as u64),
             ("http_connections_total", "counter", "accepted connections", self.accepted.get()),
             ("http_requests_total", "counter", "requests", self.requests.get()),
-            ("net_copied_bytes_total", "counter", "bytes copied by Rust", mirust::net::copied()),
+            ("net_received_copied_bytes_total", "counter", "copied by Rust", copied.received),
+            ("net_sent_copied_bytes_total", "counter", "copied by Rust", copied.sent),
             ("poll_turns_total", "counter", "turns of the domain poll", poll.polls),
             ("poll_blocks_total", "counter", "times the domain slept", poll.blocks),
             ("task_turns_total", "counter", "turns of Rust tasks", poll.tasks_run),
         ];
         for (name, kind, help, value) in rows {
-            writeln!(f, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")?;
+            row(f, name, kind, help, value)?;
+        }
+        let Ok(stack) = mirust::net::stats() else { return Ok(()) };
+        row(f, "tcp_connections", "gauge", "of OCaml and of Rust", stack.now.connections)?;
+        row(f, "tcp_memory_bytes", "gauge", "held by all connections", stack.now.memory)?;
+        for (name, value) in stack.tcp.iter() {
+            let help = name.replace('_', " ");
+            row(f, &format!("tcp_{name}_total"), "counter", &help, value)?;
         }
         Ok(())
     }

@@ -25,6 +25,8 @@ pub enum Error {
     TooLong,
     /// The name has no address, or nobody answered.
     NotFound,
+    /// The socket has no peer.
+    NotConnected,
     /// There is no stack, or OCaml cannot be used here; see the module.
     Unavailable,
     /// The stack raised an exception, with this text.
@@ -65,6 +67,7 @@ impl Error {
             Error::NoRoute => io::ErrorKind::HostUnreachable,
             Error::TooLong => io::ErrorKind::InvalidInput,
             Error::NotFound => io::ErrorKind::NotFound,
+            Error::NotConnected => io::ErrorKind::NotConnected,
             Error::Unavailable => io::ErrorKind::NetworkDown,
             Error::Stack(_) => io::ErrorKind::Other,
         }
@@ -84,6 +87,7 @@ impl fmt::Display for Error {
             Error::NoRoute => "no route to the destination",
             Error::TooLong => "the datagram is too long",
             Error::NotFound => "no address of that name",
+            Error::NotConnected => "the socket has no peer",
             Error::Unavailable => "there is no network here and now",
             Error::Stack(exception) => exception,
         })

@@ -2,16 +2,16 @@
 //! [`Timer`] keeps its time limits.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBufCursor, Sleep, Write};
 
-use super::{Shutdown, TcpStream, serve};
+use super::TcpStream;
 
 impl Read for TcpStream {
     fn poll_read(
@@ -19,12 +19,12 @@ impl Read for TcpStream {
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let received = ready!(self.poll_peek(cx))?;
-        let n = received.len().min(buf.remaining());
-        buf.put_slice(&received[..n]);
-        self.consume(n);
-        serve::count_copy(n);
-        Poll::Ready(Ok(()))
+        let copied = self.poll_copy(cx, |bytes| {
+            let n = bytes.len().min(buf.remaining());
+            buf.put_slice(&bytes[..n]);
+            n
+        });
+        copied.map_ok(|_| ()).map_err(io::Error::from)
     }
 }
 
@@ -37,13 +37,25 @@ impl Write for TcpStream {
         TcpStream::poll_write(&mut self, cx, buf).map_err(io::Error::from)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        TcpStream::poll_flush(&mut self, cx).map_err(io::Error::from)
+    // Head and body leave in one write, and hyper need not copy them together before.
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(TcpStream::poll_flush(&mut self, cx))?;
-        Poll::Ready(self.shutdown(Shutdown::Write).map_err(io::Error::from))
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        TcpStream::poll_write_vectored(&mut self, cx, parts).map_err(io::Error::from)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.finish().map_err(io::Error::from))
     }
 }
 

@@ -27,32 +27,65 @@
 //! ```
 //!
 //! **Copies.** Received bytes are borrowed where the stack has them: [`TcpStream::read_chunk`] gives a
-//! [`Buffer`](crate::ocaml::Buffer) without a copy; `read` copies once, into the caller's slice.
-//! Written bytes are copied once, to memory that the stack keeps until they are acknowledged.
+//! [`Buffer`](crate::ocaml::Buffer) without a copy, and [`TcpStream::write_chunk`] sends one on as it is,
+//! which is a whole proxy. [`TcpStream::write_owned`] sends what Rust owns as it is. `read` copies once,
+//! into the caller's slice, and `write` once, to memory that the stack keeps until it is acknowledged.
 //! [`copied`] counts both.
+//!
+//! **Memory.** What waits to be sent is bounded for each connection and for all together, and so is what
+//! was received and not read: a slow or hostile peer makes tasks wait. Bytes that were written without a
+//! copy count until they are acknowledged. After that, OCaml's collector has to find that nobody holds
+//! them: a device may still read them, and a peer inside the same image receives these very bytes. It
+//! is told how much memory there is to win.
 //!
 //! **Dropping** a stream closes it: what was written is sent, then the end of file. Dropping a
 //! listener resets connections that nobody accepted, and refuses new ones. Both happen in the loop.
+//!
+//! **Others' traits**, each behind a feature of the crate:
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `embedded-io-async` | `Read`, `Write`, `BufRead`, `ReadReady` |
+//! | `embedded-nal-async` | `TcpConnect`, `UdpStack` and `Dns`, of [`embedded_nal::Network`] |
+//! | `futures-core` | `Stream` of incoming connections |
+//! | `futures-io` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead` |
+//! | `hyper` | `Read` and `Write`; in [`hyper`](mod@hyper) its executor and timer |
+//! | `tokio` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead` |
+//!
+//! **Figures**: [`stats`] of the stack, [`TcpStream::info`] of a connection.
 //!
 //! All of this belongs to tasks and to a Rust main. Inside of a function that OCaml called there is
 //! no network, and operations give [`Error::Unavailable`].
 
 mod address;
 #[cfg(feature = "embedded-io-async")]
-mod embedded;
+mod embedded_io;
+#[cfg(feature = "embedded-nal-async")]
+pub mod embedded_nal;
 mod error;
 #[cfg(feature = "futures-io")]
 mod futures_io;
+mod halves;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+mod listener;
 mod names;
+mod octets;
 mod serve;
-mod tcp;
+mod shared;
+mod stats;
+mod stream;
+#[cfg(feature = "tokio")]
+mod tokio;
 mod udp;
+mod wait;
 
 pub use error::Error;
+pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use listener::{Incoming, TcpListener};
 pub use names::lookup_host;
-pub use serve::{copied, ready, up};
+pub use serve::{ready, up};
+pub use stats::{Copied, Gauges, Stats, TcpInfo, TcpState, TcpStats, UdpStats, copied, stats};
 pub use std::net::Shutdown;
-pub use tcp::{Incoming, OwnedReadHalf, OwnedWriteHalf, TcpListener, TcpStream};
+pub use stream::TcpStream;
 pub use udp::UdpSocket;

@@ -14,8 +14,8 @@ pub async fn lookup_host(name: &str, port: u16) -> Result<Vec<SocketAddr>, Error
     if let Ok(ip) = name.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let resolve = serve::resolver()?;
-    let promise = serve::start(&*resolve, (name,));
+    let names = serve::names()?;
+    let promise = serve::start(&names.resolve, (name,));
     let found: Vec<Vec<u8>> = serve::reply(promise.await, |_, list| list.to_rust())?;
     let addresses = found.iter().filter_map(|bytes| address::decode(bytes));
     Ok(addresses.map(|found| SocketAddr::new(found.ip(), port)).collect())

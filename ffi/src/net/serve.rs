@@ -1,6 +1,6 @@
 //! The stack that OCaml serves: its functions, as OCaml passed them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::{Error, address};
+use crate::ocaml::view::OCamlReading;
 use crate::ocaml::{
-    AsyncClosure, BoxRoot, Closure, OCaml, OCamlBigarray, OCamlCstruct, OCamlList, OCamlPromise,
+    AsyncClosure, BoxRoot, Closure, OCaml, OCamlCstruct, OCamlInt, OCamlList, OCamlPromise,
     OCamlRuntime, Promise, PromiseError, Unavailable, with_runtime,
 };
 
@@ -21,88 +22,134 @@ type Later<T> = OCamlPromise<Reply<T>>;
 
 /// OCaml's `TCP.flow`.
 pub(super) struct Flow(());
+/// OCaml's `stream`.
+pub(super) struct Stream(());
 /// OCaml's `listener`.
 pub(super) struct Listener(());
 /// OCaml's `socket`.
 pub(super) struct Socket(());
+/// A record of numbers.
+pub(super) struct Record(());
 /// OCaml's `Cstruct.t * string`: a datagram and its source.
 pub(super) type Datagram = (OCamlCstruct, String);
 
-/// What is done with listeners, and to get a connection.
-pub(super) struct Tcp {
-    pub(super) listen: BoxRoot<fn(String, isize) -> Reply<Listener>>,
-    pub(super) accept: BoxRoot<fn(Listener) -> OCamlPromise<Flow>>,
-    pub(super) listening: BoxRoot<fn(Listener) -> String>,
-    pub(super) unlisten: BoxRoot<fn(Listener) -> ()>,
-    pub(super) connect: BoxRoot<fn(String) -> Later<Flow>>,
+/// Defines what OCaml serves at a time: a structure of its functions, and what OCaml calls to pass them.
+macro_rules! served {
+    ($(#[$doc:meta])* $name:ident in $slot:ident by $symbol:literal, $export:ident {
+        $($field:ident: fn($($argument:ty),*) -> $result:ty,)*
+    }) => {
+        $(#[$doc])*
+        pub(super) struct $name { $(pub(super) $field: BoxRoot<fn($($argument),*) -> $result>,)* }
+
+        #[crate::export(name = $symbol)]
+        fn $export($($field: BoxRoot<fn($($argument),*) -> $result>),*) {
+            served(|s| s.$slot = Some(Rc::new($name { $($field),* })));
+        }
+
+        pub(super) fn $slot() -> Result<Rc<$name>, Error> {
+            served(|s| s.$slot.clone()).ok_or(Error::Unavailable)
+        }
+    };
 }
 
-/// What is done with a connection.
-pub(super) struct Flows {
-    pub(super) peer: BoxRoot<fn(Flow) -> String>,
-    pub(super) local: BoxRoot<fn(Flow) -> String>,
-    pub(super) read: BoxRoot<fn(Flow) -> Later<OCamlCstruct>>,
-    pub(super) write: BoxRoot<fn(Flow, OCamlBigarray) -> Later<()>>,
-    pub(super) shutdown: BoxRoot<fn(Flow, isize) -> ()>,
-    pub(super) close: BoxRoot<fn(Flow, bool) -> ()>,
-    pub(super) set: BoxRoot<fn(Flow, isize, isize) -> ()>,
+served! {
+    /// What is done with listeners, and to get a connection.
+    Tcp in tcp by "mirust_ocaml_net_serve_tcp", serve_tcp {
+        listen: fn(String, isize, isize) -> Reply<Listener>,
+        accept: fn(Listener) -> Option<Flow>,
+        listening: fn(Listener) -> String,
+        unlisten: fn(Listener) -> (),
+        connect: fn(String) -> Later<Flow>,
+    }
 }
 
-type Send = BoxRoot<fn(Socket, String, OCamlBigarray) -> Later<()>>;
-
-/// What is done with UDP.
-pub(super) struct Udp {
-    pub(super) bind: BoxRoot<fn(String) -> Reply<Socket>>,
-    pub(super) local: BoxRoot<fn(Socket) -> String>,
-    pub(super) receive: BoxRoot<fn(Socket) -> OCamlPromise<Datagram>>,
-    pub(super) send: Send,
-    pub(super) close: BoxRoot<fn(Socket) -> ()>,
+served! {
+    /// What is done with a connection all the time.
+    Streams in streams by "mirust_ocaml_net_serve_stream", serve_stream {
+        attach: fn(Flow, isize, isize) -> Stream,
+        read: fn(Stream) -> OCamlReading,
+        room: fn(Stream) -> OCamlInt,
+        write: fn(Stream, OCamlCstruct) -> OCamlInt,
+        shutdown: fn(Stream, isize) -> (),
+        close: fn(Stream, bool) -> (),
+    }
 }
 
-/// The addresses of a name.
-pub(super) type Resolve = BoxRoot<fn(String) -> Later<OCamlList<String>>>;
+served! {
+    /// What is done with a connection now and then.
+    Options in options by "mirust_ocaml_net_serve_options", serve_options {
+        peer: fn(Stream) -> String,
+        local: fn(Stream) -> String,
+        set: fn(Stream, isize, isize) -> (),
+        info: fn(Stream) -> Record,
+    }
+}
+
+served! {
+    /// What is done with UDP.
+    Udp in udp by "mirust_ocaml_net_serve_udp", serve_udp {
+        bind: fn(String, isize) -> Reply<Socket>,
+        local: fn(Socket) -> String,
+        receive: fn(Socket) -> Option<Datagram>,
+        send: fn(Socket, String, OCamlCstruct) -> Later<()>,
+        set_ttl: fn(Socket, isize) -> (),
+        close: fn(Socket) -> (),
+    }
+}
+
+served! {
+    /// Names.
+    Names in names by "mirust_ocaml_net_serve_names", serve_names {
+        resolve: fn(String) -> Later<OCamlList<String>>,
+    }
+}
+
+served! {
+    /// Counters.
+    Figures in figures by "mirust_ocaml_net_serve_figures", serve_figures {
+        tcp: fn(()) -> Record,
+        udp: fn(()) -> Record,
+        gauges: fn(()) -> Record,
+    }
+}
 
 /// Everything that OCaml has passed so far; none of it before it has passed it.
 #[derive(Default)]
 struct Served {
     tcp: Option<Rc<Tcp>>,
-    flows: Option<Rc<Flows>>,
+    streams: Option<Rc<Streams>>,
+    options: Option<Rc<Options>>,
     udp: Option<Rc<Udp>>,
-    resolve: Option<Rc<Resolve>>,
+    names: Option<Rc<Names>>,
+    figures: Option<Rc<Figures>>,
+    ready: bool,
     waiting: Vec<Waker>,
 }
 
 thread_local! {
     /// Never dropped: roots must not outlive OCaml.
     static SERVED: RefCell<ManuallyDrop<Served>> = RefCell::default();
-    static COPIED: Cell<u64> = const { Cell::new(0) };
 }
 
 fn served<R>(f: impl FnOnce(&mut Served) -> R) -> R {
     SERVED.with_borrow_mut(|served| f(served))
 }
 
-pub(super) fn tcp() -> Result<Rc<Tcp>, Error> {
-    served(|s| s.tcp.clone()).ok_or(Error::Unavailable)
-}
-
-pub(super) fn flows() -> Result<Rc<Flows>, Error> {
-    served(|s| s.flows.clone()).ok_or(Error::Unavailable)
-}
-
-pub(super) fn udp() -> Result<Rc<Udp>, Error> {
-    served(|s| s.udp.clone()).ok_or(Error::Unavailable)
-}
-
-pub(super) fn resolver() -> Result<Rc<Resolve>, Error> {
-    served(|s| s.resolve.clone()).ok_or(Error::Unavailable)
+/// OCaml has passed everything.
+#[crate::export(name = "mirust_ocaml_net_served")]
+fn all_served(_: ()) {
+    let waiting = served(|s| {
+        s.ready = true;
+        std::mem::take(&mut s.waiting)
+    });
+    waiting.into_iter().for_each(Waker::wake);
 }
 
 /// Waits until OCaml has given its stack to Rust; at once if it has.
 pub async fn ready() {
     poll_fn(|cx| {
         served(|s| {
-            if s.tcp.is_some() {
+            if s.ready {
                 return Poll::Ready(());
             }
             s.waiting.push(cx.waker().clone());
@@ -123,62 +170,6 @@ pub async fn up() -> Result<(), Error> {
     crate::ocaml::start().map_err(|_| Error::Unavailable)?;
     ready().await;
     Ok(())
-}
-
-/// Bytes that were copied on their way between Rust and the stack, since boot.
-pub fn copied() -> u64 {
-    COPIED.get()
-}
-
-pub(super) fn count_copy(bytes: usize) {
-    COPIED.set(COPIED.get() + bytes as u64);
-}
-
-#[crate::export(name = "mirust_ocaml_net_serve_tcp")]
-fn serve_tcp(
-    listen: BoxRoot<fn(String, isize) -> Reply<Listener>>,
-    accept: BoxRoot<fn(Listener) -> OCamlPromise<Flow>>,
-    listening: BoxRoot<fn(Listener) -> String>,
-    unlisten: BoxRoot<fn(Listener) -> ()>,
-    connect: BoxRoot<fn(String) -> Later<Flow>>,
-) {
-    let tcp = Tcp { listen, accept, listening, unlisten, connect };
-    // It is the last part that OCaml passes.
-    let waiting = served(|s| {
-        s.tcp = Some(Rc::new(tcp));
-        std::mem::take(&mut s.waiting)
-    });
-    waiting.into_iter().for_each(Waker::wake);
-}
-
-#[crate::export(name = "mirust_ocaml_net_serve_flow")]
-fn serve_flow(
-    peer: BoxRoot<fn(Flow) -> String>,
-    local: BoxRoot<fn(Flow) -> String>,
-    read: BoxRoot<fn(Flow) -> Later<OCamlCstruct>>,
-    write: BoxRoot<fn(Flow, OCamlBigarray) -> Later<()>>,
-    shutdown: BoxRoot<fn(Flow, isize) -> ()>,
-    close: BoxRoot<fn(Flow, bool) -> ()>,
-    set: BoxRoot<fn(Flow, isize, isize) -> ()>,
-) {
-    let flows = Flows { peer, local, read, write, shutdown, close, set };
-    served(|s| s.flows = Some(Rc::new(flows)));
-}
-
-#[crate::export(name = "mirust_ocaml_net_serve_udp")]
-fn serve_udp(
-    bind: BoxRoot<fn(String) -> Reply<Socket>>,
-    local: BoxRoot<fn(Socket) -> String>,
-    receive: BoxRoot<fn(Socket) -> OCamlPromise<Datagram>>,
-    send: Send,
-    close: BoxRoot<fn(Socket) -> ()>,
-) {
-    served(|s| s.udp = Some(Rc::new(Udp { bind, local, receive, send, close })));
-}
-
-#[crate::export(name = "mirust_ocaml_net_serve_names")]
-fn serve_names(resolve: Resolve) {
-    served(|s| s.resolve = Some(Rc::new(resolve)));
 }
 
 impl From<PromiseError> for Error {

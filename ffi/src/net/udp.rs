@@ -1,36 +1,50 @@
 //! Datagrams.
 
-use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::IoSlice;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::octets::Octets;
 use super::serve::{self, Datagram, Socket, Udp};
-use super::tcp::Octets;
+use super::shared::buffer;
+use super::stats;
+use super::wait::Wait;
 use super::{Error, address};
-use crate::ocaml::{BoxRoot, Buffer, Promise, with_runtime};
+use crate::ocaml::view;
+use crate::ocaml::{BoxRoot, Buffer, OCaml, OCamlCstruct, Pass, with_runtime};
+
+/// Bytes of the longest datagram. OCaml knows it as well, and says so of longer ones; they need not
+/// be copied for that.
+const MAX_DATAGRAM: usize = 0xffff - 8 - 20;
 
 /// A UDP port. Dropping it frees the port.
 pub struct UdpSocket {
     stack: Rc<Udp>,
     socket: Rc<BoxRoot<Socket>>,
-    /// Kept from call to call, so that dropping the future of `recv_from` loses nothing.
-    receiving: RefCell<Option<Promise<Datagram>>>,
+    receives: Wait,
+    /// The only peer, if there is one.
+    peer: Cell<Option<SocketAddr>>,
+    /// Was received, and looked at only.
+    peeked: RefCell<Option<(Buffer, SocketAddr)>>,
 }
 
 impl UdpSocket {
-    /// Takes the port of `address`; 0 is any free one.
+    /// Takes the port of `address`; 0 is any free one. An unspecified address takes datagrams to each of
+    /// our addresses: `0.0.0.0` those of IPv4, `::` all.
     ///
     /// # Errors
     ///
     /// [`Error::InUse`], [`Error::NoResources`], [`Error::Unavailable`].
     pub fn bind(address: SocketAddr) -> Result<Self, Error> {
         let stack = serve::udp()?;
+        let receives = Wait::new();
         let address = Octets::new(address::encode(address));
-        let socket = serve::call(&stack.bind, (address,), serve::root)??;
-        Ok(UdpSocket { stack, socket: Rc::new(socket), receiving: RefCell::default() })
+        let socket = serve::call(&stack.bind, (address, receives.token()), serve::root)??;
+        let (peer, peeked) = (Cell::default(), RefCell::default());
+        Ok(UdpSocket { stack, socket: Rc::new(socket), receives, peer, peeked })
     }
 
     /// The address it was bound to, with the port that was found.
@@ -42,7 +56,28 @@ impl UdpSocket {
         serve::call(&self.stack.local, (&*self.socket,), serve::socket_address)?
     }
 
-    /// The next datagram, where the stack has it, and its source.
+    /// From now on datagrams of all others are dropped, and [`send`](Self::send) sends to this peer. No
+    /// packet tells the peer. What arrived before from others is dropped as well.
+    pub fn connect(&self, peer: SocketAddr) {
+        self.peer.set(Some(peer));
+    }
+
+    /// The peer that [`connect`](Self::connect) set.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.peer.get()
+    }
+
+    /// The time to live (IPv6: the hop limit) of what is sent from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub fn set_ttl(&self, ttl: u8) -> Result<(), Error> {
+        serve::call(&self.stack.set_ttl, (&*self.socket, isize::from(ttl)), |_| ())
+    }
+
+    /// The next datagram, where the stack has it, and its source. Dropping the future loses nothing; of
+    /// several tasks that wait, one gets it.
     ///
     /// # Errors
     ///
@@ -58,39 +93,127 @@ impl UdpSocket {
     /// [`Error::Unavailable`].
     pub async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
         let (datagram, source) = self.recv_chunk().await?;
-        let n = datagram.len().min(buf.len());
-        buf[..n].copy_from_slice(&datagram[..n]);
-        serve::count_copy(n);
-        Ok((n, source))
+        Ok((copy(&datagram, buf), source))
+    }
+
+    /// The next datagram of the peer, as much of it as fits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotConnected`] without a [`connect`](Self::connect) before; [`Error::Unavailable`].
+    pub async fn recv(&self, buf: &mut [u8]) -> Result<usize, Error> {
+        self.peer.get().ok_or(Error::NotConnected)?;
+        self.recv_from(buf).await.map(|(n, _)| n)
+    }
+
+    /// What the next call will receive, and its source, without taking it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn peek(&self) -> Result<(Buffer, SocketAddr), Error> {
+        let found = self.recv_chunk().await?;
+        *self.peeked.borrow_mut() = Some(found.clone());
+        Ok(found)
     }
 
     /// [`recv_chunk`](Self::recv_chunk) for futures written by hand.
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<(Buffer, SocketAddr), Error>> {
-        let mut receiving = self.receiving.borrow_mut();
-        let promise =
-            receiving.get_or_insert_with(|| serve::start(&self.stack.receive, (&*self.socket,)));
-        let settled = ready!(Pin::new(promise).poll(cx));
-        *receiving = None;
-        let root = settled?;
-        let datagram = with_runtime(|ocaml| {
-            let (payload, source) = root.get(ocaml).to_tuple();
-            // SAFETY: the stack gives received frames away, and writes to them no more.
-            let payload = unsafe { Buffer::new(payload) };
-            serve::socket_address(source).map(|source| (payload, source))
-        });
-        Poll::Ready(datagram?)
+        loop {
+            let peeked = self.peeked.borrow_mut().take();
+            let (datagram, source) = match peeked {
+                Some(peeked) => peeked,
+                None => ready!(self.receives.poll(cx, || self.next()))?,
+            };
+            if self.peer.get().is_none_or(|peer| peer == source) {
+                return Poll::Ready(Ok((datagram, source)));
+            }
+        }
+    }
+
+    fn next(&self) -> Poll<Result<(Buffer, SocketAddr), Error>> {
+        let next = |datagram: OCaml<'_, Option<Datagram>>| {
+            datagram.to_option().map(|datagram| {
+                let (payload, source) = datagram.to_tuple();
+                Ok((buffer(payload), serve::socket_address(source)?))
+            })
+        };
+        match serve::call(&self.stack.receive, (&*self.socket,), next) {
+            Ok(None) => Poll::Pending,
+            Ok(Some(datagram)) => Poll::Ready(datagram),
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 
     /// Sends a datagram.
     ///
     /// # Errors
     ///
-    /// [`Error::NoRoute`], [`Error::TooLong`], [`Error::Unavailable`].
+    /// [`Error::NoRoute`], [`Error::TooLong`], [`Error::NoResources`], [`Error::Unavailable`].
     pub async fn send_to(&self, bytes: &[u8], address: SocketAddr) -> Result<(), Error> {
+        let n = bytes.len();
+        if n > MAX_DATAGRAM {
+            return Err(Error::TooLong);
+        }
+        let view = with_runtime(|ocaml| view::copied(ocaml, n, &[IoSlice::new(bytes)]));
+        stats::count_sent(n);
+        self.send_view(view?.ok_or(Error::NoResources)?, address).await
+    }
+
+    /// Sends a datagram of the bytes of `owner` as they are, without a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to).
+    pub async fn send_owned_to(
+        &self,
+        owner: impl AsRef<[u8]> + 'static,
+        address: SocketAddr,
+    ) -> Result<(), Error> {
+        self.send_chunk_to(&Buffer::own(owner)?, address).await
+    }
+
+    /// Sends a buffer as it is, without a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to).
+    pub async fn send_chunk_to(&self, bytes: &Buffer, address: SocketAddr) -> Result<(), Error> {
+        self.send_view(bytes, address).await
+    }
+
+    /// Sends a datagram to the peer.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to); [`Error::NotConnected`] without a [`connect`](Self::connect)
+    /// before.
+    pub async fn send(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.send_to(bytes, self.peer.get().ok_or(Error::NotConnected)?).await
+    }
+
+    async fn send_view(
+        &self,
+        view: impl Pass<OCamlCstruct>,
+        address: SocketAddr,
+    ) -> Result<(), Error> {
         let address = Octets::new(address::encode(address));
-        serve::count_copy(bytes.len());
-        let promise = serve::start(&self.stack.send, (&*self.socket, address, bytes));
+        let promise = serve::start(&self.stack.send, (&*self.socket, address, view));
         serve::reply(promise.await, |_, _| ())
+    }
+}
+
+/// Copies as much as fits.
+pub(super) fn copy(datagram: &[u8], buf: &mut [u8]) -> usize {
+    let n = datagram.len().min(buf.len());
+    buf[..n].copy_from_slice(&datagram[..n]);
+    stats::count_received(n);
+    n
+}
+
+impl std::fmt::Debug for UdpSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UdpSocket").field("local", &self.local_addr().ok()).finish()
     }
 }
 

@@ -5,10 +5,12 @@ use std::ops::{Deref, Range};
 use std::rc::Rc;
 
 use ocaml_interop::bigarray::Array1;
-use ocaml_interop::{BoxRoot, OCaml};
+use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
 
-use super::bytes;
-use super::runtime;
+use super::call::Pass;
+use super::export::{Raw, Return};
+use super::runtime::{self, Unavailable, with_runtime};
+use super::{bytes, owned, view};
 
 /// OCaml's type `Cstruct.t`.
 pub struct OCamlCstruct(());
@@ -16,14 +18,16 @@ pub struct OCamlCstruct(());
 /// OCaml's type `Cstruct.buffer`: a one-dimensional bigarray of bytes.
 pub type OCamlBigarray = Array1<u8>;
 
-/// Bytes of a `Cstruct.t`, in place: cheap to clone, to slice and to keep.
+/// Bytes that Rust and OCaml can both hold, in place: cheap to clone, to slice and to keep.
 ///
-/// The memory is outside of the OCaml heap, where nothing moves; the root inside keeps it from being
-/// freed. OCaml frees it after the last clone is dropped.
+/// They are those of a `Cstruct.t` that came from OCaml, or of a Rust value that was given to
+/// [`own`](Self::own), and OCaml functions take them as a `Cstruct.t`. The memory is outside of the OCaml
+/// heap, where nothing moves; the root inside keeps it. It is freed, or the value dropped, when the last
+/// clone is gone and OCaml's collector has found that nobody there holds it either.
 #[derive(Clone)]
 pub struct Buffer {
-    /// Only kept, for the memory. None for no bytes.
-    _root: Option<Rc<BoxRoot<OCamlCstruct>>>,
+    /// The whole bigarray. None for no bytes.
+    root: Option<Rc<BoxRoot<OCamlBigarray>>>,
     bytes: *const u8,
     length: usize,
 }
@@ -31,7 +35,38 @@ pub struct Buffer {
 impl Buffer {
     /// No bytes.
     pub const fn empty() -> Self {
-        Buffer { _root: None, bytes: std::ptr::dangling(), length: 0 }
+        Buffer { root: None, bytes: std::ptr::dangling(), length: 0 }
+    }
+
+    /// The bytes of `owner`, where they are: a `Vec<u8>`, `Bytes`, `String`, `&'static [u8]` and so on.
+    ///
+    /// OCaml's collector is told how many there are. The owner is dropped when neither language can
+    /// reach them any more, by a task of the loop and not inside of the collector: see
+    /// [`bytes_lent`](super::bytes_lent).
+    ///
+    /// ```
+    /// # fn compiles() -> Result<(), mirust::ocaml::Unavailable> {
+    /// use mirust::ocaml::Buffer;
+    ///
+    /// let buffer = Buffer::own(vec![0; 4096])?;
+    /// let head = buffer.slice(0..16);
+    /// # drop(head);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`with_runtime`]; the owner is dropped then.
+    pub fn own(owner: impl AsRef<[u8]> + 'static) -> Result<Buffer, Unavailable> {
+        with_runtime(|_| {
+            // SAFETY: we have the runtime, and root the value at once.
+            let (root, bytes, length) = unsafe {
+                let (v_bytes, bytes, length) = owned::lend(owner);
+                (runtime::root(v_bytes), bytes, length)
+            };
+            Buffer { root: Some(Rc::new(root)), bytes: bytes.as_ptr(), length }
+        })
     }
 
     /// The bytes of `cstruct`. Panics if the value is something else.
@@ -46,9 +81,9 @@ impl Buffer {
         if length == 0 {
             return Buffer::empty();
         }
-        // SAFETY: the value is valid, and has this type.
-        let root = unsafe { runtime::root(cstruct.raw()) };
-        Buffer { _root: Some(Rc::new(root)), bytes, length }
+        // SAFETY: the value is valid, and has such a field.
+        let root = unsafe { runtime::root(view::buffer_of(cstruct.raw())) };
+        Buffer { root: Some(Rc::new(root)), bytes, length }
     }
 
     /// A part of it, which shares the memory.
@@ -108,5 +143,42 @@ impl AsRef<[u8]> for Buffer {
 impl fmt::Debug for Buffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Buffer({} bytes)", self.length)
+    }
+}
+
+impl Buffer {
+    /// A `Cstruct.t` of these bytes.
+    fn cstruct(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
+        match &self.root {
+            Some(root) => view::cstruct(ocaml, root, self.bytes, self.length),
+            None => view::empty(ocaml),
+        }
+    }
+}
+
+impl Pass<OCamlCstruct> for &Buffer {
+    type Kept<'a>
+        = BoxRoot<OCamlCstruct>
+    where
+        Self: 'a;
+    fn keep<'a>(&'a self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
+        self.cstruct(ocaml)
+    }
+    unsafe fn raw(kept: &BoxRoot<OCamlCstruct>) -> Raw {
+        // SAFETY: read from the root when it is passed.
+        unsafe { kept.get_raw() }
+    }
+}
+
+impl Return for Buffer {
+    type Abi = Raw;
+    unsafe fn give(self) -> Raw {
+        // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
+        unsafe { self.give_value() }
+    }
+    unsafe fn give_value(self) -> Raw {
+        // SAFETY: the caller may allocate on the OCaml heap. Nothing does between reading the value
+        // and returning it.
+        unsafe { self.cstruct(ocaml_interop::internal::recover_runtime_handle_mut()).get_raw() }
     }
 }

@@ -32,10 +32,12 @@ mod future;
 mod named;
 pub(crate) mod net;
 mod opaque;
+mod owned;
 mod promise;
 mod runtime;
 mod slots;
 mod start;
+pub(crate) mod view;
 
 #[cfg(doctest)]
 mod misuse;
@@ -51,8 +53,10 @@ pub use ocaml_interop::{
     OCamlRef, OCamlRuntime, ToOCaml,
 };
 pub use opaque::{Opaque, opaque_values};
+pub use owned::bytes_lent;
 pub use promise::{AsyncClosure, OCamlPromise, Promise, PromiseError, promises_awaited};
 pub use runtime::{Unavailable, is_started, with_runtime};
 pub use start::{StartError, start};
 
+pub(crate) use slots::Slots;
 pub(crate) use start::{init, run_toplevel, shutdown, step};

@@ -11,6 +11,7 @@ use ocaml_sys::bigarray::{Bigarray, BigarrayProxy, Kind, Layout, Managed};
 use ocaml_sys::{field, is_block};
 
 use super::bytes::locate;
+use super::owned::{Operations, caml_ba_ops};
 
 /// An OCaml value.
 pub type Value = ocaml_sys::Value;
@@ -23,8 +24,7 @@ const _: () = assert!(size_of::<AtomicUsize>() == size_of::<usize>());
 const BYTES: c_int = Kind::CHAR as c_int | Layout::C_LAYOUT as c_int;
 
 unsafe extern "C" {
-    static caml_ba_ops: c_void;
-    fn caml_alloc_custom_mem(ops: *const c_void, size: usize, memory: usize) -> Value;
+    fn caml_alloc_custom_mem(ops: *const Operations, size: usize, memory: usize) -> Value;
     fn caml_ba_alloc(flags: c_int, dims: c_int, data: *mut c_void, dim: *const isize) -> Value;
 }
 
@@ -37,6 +37,39 @@ pub(crate) unsafe fn external_bigarray(base: NonNull<u8>, len: usize) -> Value {
     let flags = BYTES | Managed::EXTERNAL as c_int;
     // SAFETY: one dimension, as said; data that is given is not allocated.
     unsafe { caml_ba_alloc(flags, 1, base.as_ptr().cast(), &(len as isize)) }
+}
+
+/// A bigarray of `len` bytes at `base` that knows what becomes of them when it is dead: by its
+/// operations, and by a proxy if it is not null. `memory` bytes are gained then, which makes the
+/// collector hurry; `caml_ba_alloc` would not count what it did not allocate.
+///
+/// # Safety
+///
+/// The bytes stay until then, a reference of the proxy's count is for this bigarray, and the caller may
+/// allocate on the OCaml heap.
+pub(super) unsafe fn bigarray(
+    operations: &'static Operations,
+    base: NonNull<u8>,
+    len: usize,
+    proxy: *const Share,
+    memory: usize,
+) -> Value {
+    let size = size_of::<Bigarray>() + size_of::<isize>();
+    // SAFETY: the operations of bigarrays, and the size of one with one dimension.
+    let v_bytes = unsafe { caml_alloc_custom_mem(operations, size, memory) };
+    // SAFETY: a fresh block of this size, whose contents follow the pointer to its operations.
+    unsafe {
+        let description = field(v_bytes, 1).cast::<Bigarray>();
+        description.write(Bigarray {
+            data: base.as_ptr().cast(),
+            num_dims: 1,
+            flags: (BYTES | Managed::MANAGED as c_int) as isize,
+            proxy: proxy.cast::<BigarrayProxy>(),
+            dim: [],
+        });
+        description.add(1).cast::<isize>().write(len as isize);
+    }
+    v_bytes
 }
 
 /// A bigarray of the first `len` bytes that were lent. It holds the lease.
@@ -52,25 +85,8 @@ pub(crate) unsafe fn external_bigarray(base: NonNull<u8>, len: usize) -> Value {
 pub(crate) unsafe fn shared_bigarray(lease: Lease, len: usize) -> Value {
     let (base, share) = lease.into_raw();
     let pages = len.div_ceil(PAGE_SIZE) * PAGE_SIZE;
-    let size = size_of::<Bigarray>() + size_of::<isize>();
-    // `caml_ba_alloc` would not count memory that it did not allocate, and the collector would not
-    // hurry.
-    // SAFETY: the operations of bigarrays, and the size of one with one dimension.
-    let v_bytes = unsafe { caml_alloc_custom_mem(&raw const caml_ba_ops, size, pages) };
-    // SAFETY: a fresh block of this size, whose contents follow the pointer to its operations. The
-    // count has the reference of the lease for it.
-    unsafe {
-        let description = field(v_bytes, 1).cast::<Bigarray>();
-        description.write(Bigarray {
-            data: base.as_ptr().cast(),
-            num_dims: 1,
-            flags: (BYTES | Managed::MANAGED as c_int) as isize,
-            proxy: (&raw const *share).cast::<BigarrayProxy>(),
-            dim: [],
-        });
-        description.add(1).cast::<isize>().write(len as isize);
-    }
-    v_bytes
+    // SAFETY: the count has the reference of the lease for it.
+    unsafe { bigarray(&caml_ba_ops, base, len, share, pages) }
 }
 
 /// Where the bytes of a bigarray are, and how many.

@@ -8,7 +8,7 @@ const GENERATION_MASK: isize = (1 << (62 - INDEX_BITS)) - 1;
 
 /// Entries by token. A token is the slot's index and how often the slot was used before, so that one
 /// that comes back late finds nothing, instead of what has the slot by then.
-pub(super) struct Slots<T> {
+pub(crate) struct Slots<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
@@ -19,12 +19,12 @@ struct Slot<T> {
 }
 
 impl<T> Slots<T> {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Slots { slots: Vec::new(), free: Vec::new() }
     }
 
     /// Takes the entry in, and gives its token.
-    pub(super) fn insert(&mut self, entry: T) -> isize {
+    pub(crate) fn insert(&mut self, entry: T) -> isize {
         let index = self.free.pop().unwrap_or_else(|| {
             assert!(self.slots.len() <= INDEX_MASK as usize, "too many requests in flight");
             self.slots.push(Slot { generation: 0, entry: None });
@@ -41,12 +41,12 @@ impl<T> Slots<T> {
     }
 
     /// The entry, if the token still names one.
-    pub(super) fn get_mut(&mut self, token: isize) -> Option<&mut T> {
+    pub(crate) fn get_mut(&mut self, token: isize) -> Option<&mut T> {
         self.slot(token)?.entry.as_mut()
     }
 
     /// Takes the entry out. The token names nothing from now on.
-    pub(super) fn remove(&mut self, token: isize) -> Option<T> {
+    pub(crate) fn remove(&mut self, token: isize) -> Option<T> {
         let slot = self.slot(token)?;
         let entry = slot.entry.take()?;
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
@@ -55,7 +55,7 @@ impl<T> Slots<T> {
     }
 
     /// How many entries there are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 }

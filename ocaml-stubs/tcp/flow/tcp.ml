@@ -28,6 +28,11 @@ module type S = sig
   val set_nodelay : flow -> bool -> unit
   val set_keepalive : flow -> Tcpip.Tcp.Keepalive.t option -> unit
   val set_user_timeout : flow -> int -> unit
+  val try_read : flow -> [ `Data of Cstruct.t | `Eof | `Wait | `Error of error ]
+  val readable : flow -> unit Lwt.t
+  val write_room : flow -> (int, write_error) result
+  val put : flow -> Cstruct.t -> (unit, write_error) result
+  val writable : flow -> unit Lwt.t
   val abort : flow -> unit
   val info : flow -> Engine.info
   val engine : t -> Engine.t
@@ -369,48 +374,62 @@ module Over (O : Output) = struct
     | `Reset -> Some `Reset
     | `Aborted -> Some `Aborted
 
-  let rec read flow =
-    if flow.deaf then Lwt.return_ok `Eof
+  let readable = reader
+  let writable = writer
+
+  let try_read flow =
+    if flow.deaf then `Eof
     else
       match Engine.read (engine flow.t) flow.c with
       | Some view ->
           (* The window may have opened. *)
           schedule flow.t;
-          Lwt.return_ok (`Data view)
+          `Data view
       | None -> (
           match Option.bind flow.ended error_of_reason with
-          | Some e -> Lwt.return_error e
-          | None ->
-              if Engine.at_eof flow.c then Lwt.return_ok `Eof
-              else Lwt.bind (reader flow) (fun () -> read flow))
+          | Some e -> `Error e
+          | None -> if Engine.at_eof flow.c then `Eof else `Wait)
+
+  let rec read flow =
+    match try_read flow with
+    | (`Data _ | `Eof) as r -> Lwt.return_ok r
+    | `Error e -> Lwt.return_error e
+    | `Wait -> Lwt.bind (reader flow) (fun () -> read flow)
 
   let write_error flow : write_error =
     match Option.bind flow.ended error_of_reason with
     | Some e -> (e :> write_error)
     | None -> `Closed
 
+  let write_room flow =
+    if Option.is_some flow.ended || flow.closed then Error (write_error flow)
+    else Ok (Engine.write_space (engine flow.t) flow.c)
+
+  let put flow view =
+    match Engine.write (engine flow.t) flow.c view with
+    | Ok () ->
+        schedule flow.t;
+        Ok ()
+    | Error `Closed -> Error (write_error flow)
+
   (* Hands the views to the engine as the send buffer has room for them. *)
   let rec push flow views =
     match views with
     | [] -> Lwt.return_ok ()
     | view :: rest -> (
-        let engine = engine flow.t in
-        if Option.is_some flow.ended || flow.closed then Lwt.return_error (write_error flow)
-        else
-          let length = Cstruct.length view and space = Engine.write_space engine flow.c in
-          if length > 0 && space <= 0 then Lwt.bind (writer flow) (fun () -> push flow views)
-          else
-            let now, later =
-              if length <= space then (view, rest)
-              else
-                let now, later = Cstruct.split view space in
-                (now, later :: rest)
-            in
-            match Engine.write engine flow.c now with
-            | Error `Closed -> Lwt.return_error (write_error flow)
-            | Ok () ->
-                schedule flow.t;
-                push flow later)
+        match write_room flow with
+        | Error _ as e -> Lwt.return e
+        | Ok space -> (
+            let length = Cstruct.length view in
+            if length > 0 && space <= 0 then Lwt.bind (writer flow) (fun () -> push flow views)
+            else
+              let now, later =
+                if length <= space then (view, rest)
+                else
+                  let now, later = Cstruct.split view space in
+                  (now, later :: rest)
+              in
+              match put flow now with Error _ as e -> Lwt.return e | Ok () -> push flow later))
 
   let writev flow views =
     if Lwt_mutex.is_locked flow.writing then

@@ -37,6 +37,27 @@ module type S = sig
   (** How long written data may stay unacknowledged before the connection is given up, in ns. *)
   val set_user_timeout : flow -> int -> unit
 
+  (** {2 Without promises}
+
+      For those who have a scheduler of their own: an answer at once, and a promise of a better one.
+  *)
+
+  (** As [read], but [`Wait] where that would wait. *)
+  val try_read : flow -> [ `Data of Cstruct.t | `Eof | `Wait | `Error of error ]
+
+  (** After [`Wait]: resolved when it is worth another try. *)
+  val readable : flow -> unit Lwt.t
+
+  (** The octets that {!put} should be given at most; 0 or less if there is no room for any. *)
+  val write_room : flow -> (int, write_error) result
+
+  (** Takes the view over, behind all that was written before; more than {!write_room} is taken too.
+  *)
+  val put : flow -> Cstruct.t -> (unit, write_error) result
+
+  (** After a {!write_room} of 0 or less: resolved when there is some, or an error. *)
+  val writable : flow -> unit Lwt.t
+
   (** Resets the connection: what was written may be lost. *)
   val abort : flow -> unit
 

@@ -1,0 +1,314 @@
+//! Halves of a connection, and what they have in common with the whole.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use super::shared::{Reading, Shared};
+use super::{Error, TcpStream};
+use crate::ocaml::Buffer;
+
+/// Reads from a connection; see [`TcpStream::split`].
+pub struct ReadHalf<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) reading: &'a mut Reading,
+}
+
+/// Writes to a connection; see [`TcpStream::split`].
+pub struct WriteHalf<'a> {
+    pub(super) shared: &'a Shared,
+}
+
+/// Reads from a connection; see [`TcpStream::into_split`].
+pub struct OwnedReadHalf {
+    pub(super) shared: Rc<Shared>,
+    pub(super) reading: Reading,
+}
+
+/// Writes to a connection, and ends that direction when it is dropped; see [`TcpStream::into_split`].
+pub struct OwnedWriteHalf {
+    shared: Rc<Shared>,
+    /// It was not put together with the other half again.
+    alone: bool,
+}
+
+/// Halves of two connections.
+#[derive(Debug)]
+pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+impl OwnedReadHalf {
+    /// The connection that the halves are of.
+    ///
+    /// # Errors
+    ///
+    /// [`ReuniteError`] with both, if they are of two.
+    pub fn reunite(self, mut writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+        if !Rc::ptr_eq(&self.shared, &writer.shared) {
+            return Err(ReuniteError(self, writer));
+        }
+        writer.alone = false;
+        Ok(TcpStream { shared: self.shared, reading: self.reading })
+    }
+}
+
+impl OwnedWriteHalf {
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        OwnedWriteHalf { shared, alone: true }
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if self.alone {
+            self.shared.finish_later();
+        }
+    }
+}
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("halves of two connections")
+    }
+}
+
+impl std::error::Error for ReuniteError {}
+
+macro_rules! connection {
+    ($($type:ty),*) => {$(
+        impl $type {
+            /// The peer's address.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::Unavailable`].
+            pub fn peer_addr(&self) -> Result<SocketAddr, Error> {
+                self.shared.peer_addr()
+            }
+
+            /// Our address.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::Unavailable`].
+            pub fn local_addr(&self) -> Result<SocketAddr, Error> {
+                self.shared.local_addr()
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($type)).field("peer", &self.peer_addr().ok()).finish()
+            }
+        }
+    )*};
+}
+
+macro_rules! reading {
+    ($($type:ty),*) => {$(
+        impl $type {
+            /// Reads what has arrived, at least one byte, and no more than fits; 0 is the end.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::Reset`], [`Error::TimedOut`], [`Error::Aborted`].
+            pub async fn read(&mut self, buf: &mut [u8]) -> Result<usize, Error> {
+                poll_fn(|cx| self.poll_read(cx, buf)).await
+            }
+
+            /// Takes what has arrived, as the stack has it, without a copy; no bytes are the end.
+            ///
+            /// # Errors
+            ///
+            /// As [`read`](Self::read).
+            pub async fn read_chunk(&mut self) -> Result<Buffer, Error> {
+                poll_fn(|cx| self.poll_chunk(cx)).await
+            }
+
+            /// What the next read will find, without taking it. It shares the stack's memory.
+            ///
+            /// # Errors
+            ///
+            /// As [`read`](Self::read).
+            pub async fn peek(&mut self) -> Result<Buffer, Error> {
+                poll_fn(|cx| self.poll_peek(cx)).await
+            }
+
+            /// [`read`](Self::read) for futures written by hand.
+            pub fn poll_read(
+                &mut self,
+                cx: &mut Context<'_>,
+                buf: &mut [u8],
+            ) -> Poll<Result<usize, Error>> {
+                if buf.is_empty() {
+                    return Poll::Ready(Ok(0));
+                }
+                self.poll_copy(cx, |bytes| {
+                    let n = bytes.len().min(buf.len());
+                    buf[..n].copy_from_slice(&bytes[..n]);
+                    n
+                })
+            }
+
+            /// [`read_chunk`](Self::read_chunk) for futures written by hand.
+            pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Buffer, Error>> {
+                self.shared.poll_chunk(&mut self.reading, cx)
+            }
+
+            /// [`peek`](Self::peek) for futures written by hand.
+            pub fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Result<Buffer, Error>> {
+                ready!(self.shared.poll_fill(&mut self.reading, cx))?;
+                Poll::Ready(Ok(self.reading.rest().clone()))
+            }
+
+            /// Takes `n` bytes that [`peek`](Self::peek) found.
+            ///
+            /// # Panics
+            ///
+            /// If it found fewer.
+            pub fn consume(&mut self, n: usize) {
+                self.reading.consume(n);
+            }
+
+            /// Waits until [`rest`](Self::rest) has something, or it is the end.
+            #[allow(dead_code)] // for the traits
+            pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+                self.shared.poll_fill(&mut self.reading, cx)
+            }
+
+            /// What has arrived and was looked at, but not taken.
+            #[allow(dead_code)] // for the traits
+            pub(super) fn rest(&self) -> &[u8] {
+                self.reading.rest()
+            }
+
+            /// Has `copy` copy from what has arrived, and say how much it took. 0 is the end, for which
+            /// it is not called.
+            pub(super) fn poll_copy(
+                &mut self,
+                cx: &mut Context<'_>,
+                copy: impl FnOnce(&[u8]) -> usize,
+            ) -> Poll<Result<usize, Error>> {
+                self.shared.poll_copy(&mut self.reading, cx, copy)
+            }
+        }
+    )*};
+}
+
+macro_rules! writing {
+    ($($type:ty),*) => {$(
+        impl $type {
+            /// Writes some bytes, at least one, and says how many: when the stack has room for them.
+            /// They are copied, and the peer has them later.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::Closed`], [`Error::Reset`], [`Error::TimedOut`], [`Error::Aborted`];
+            /// [`Error::NoResources`] if there is no memory for the copy.
+            pub async fn write(&mut self, bytes: &[u8]) -> Result<usize, Error> {
+                poll_fn(|cx| self.poll_write(cx, bytes)).await
+            }
+
+            /// Writes all bytes.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write).
+            pub async fn write_all(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
+                while !bytes.is_empty() {
+                    let n = self.write(bytes).await?;
+                    bytes = &bytes[n..];
+                }
+                Ok(())
+            }
+
+            /// Writes some of the bytes of all these slices as if they were one: they leave together.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write).
+            pub async fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<usize, Error> {
+                poll_fn(|cx| self.poll_write_vectored(cx, parts)).await
+            }
+
+            /// Writes all of a buffer as it is, without a copy: what was received from elsewhere, say.
+            /// The stack holds it until it is acknowledged, but never more of it at a time than it has
+            /// room for.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write).
+            pub async fn write_chunk(&mut self, mut bytes: Buffer) -> Result<(), Error> {
+                poll_fn(|cx| self.poll_write_chunk(cx, &mut bytes)).await
+            }
+
+            /// Writes all bytes that `owner` owns as they are, without a copy: those of a `Vec<u8>`,
+            /// `Bytes`, `&'static [u8]` and so on. The owner is dropped some time after all of it has been
+            /// acknowledged, as [`Buffer::own`] says. For a few hundred bytes
+            /// [`write_all`](Self::write_all) costs no more.
+            ///
+            /// # Errors
+            ///
+            /// As [`write`](Self::write).
+            pub async fn write_owned(
+                &mut self,
+                owner: impl AsRef<[u8]> + 'static,
+            ) -> Result<(), Error> {
+                let bytes = Buffer::own(owner)?;
+                self.write_chunk(bytes).await
+            }
+
+            /// Waits until the stack has taken over all that was written: not at all, as each write does.
+            ///
+            /// # Errors
+            ///
+            /// None.
+            pub async fn flush(&mut self) -> Result<(), Error> {
+                Ok(())
+            }
+
+            /// Ends this direction: the peer reads the end of what was written.
+            ///
+            /// # Errors
+            ///
+            /// [`Error::Unavailable`].
+            pub fn finish(&self) -> Result<(), Error> {
+                self.shared.shutdown(Shutdown::Write)
+            }
+
+            /// [`write`](Self::write) for futures written by hand.
+            pub fn poll_write(
+                &mut self,
+                cx: &mut Context<'_>,
+                bytes: &[u8],
+            ) -> Poll<Result<usize, Error>> {
+                self.shared.poll_write(cx, &[IoSlice::new(bytes)])
+            }
+
+            /// [`write_vectored`](Self::write_vectored) for futures written by hand.
+            pub fn poll_write_vectored(
+                &mut self,
+                cx: &mut Context<'_>,
+                parts: &[IoSlice<'_>],
+            ) -> Poll<Result<usize, Error>> {
+                self.shared.poll_write(cx, parts)
+            }
+
+            /// [`write_chunk`](Self::write_chunk) for futures written by hand. What was written is taken
+            /// off the buffer, which is empty at the end.
+            pub fn poll_write_chunk(
+                &mut self,
+                cx: &mut Context<'_>,
+                bytes: &mut Buffer,
+            ) -> Poll<Result<(), Error>> {
+                self.shared.poll_give(cx, bytes)
+            }
+        }
+    )*};
+}
+
+connection!(TcpStream, ReadHalf<'_>, WriteHalf<'_>, OwnedReadHalf, OwnedWriteHalf);
+reading!(TcpStream, ReadHalf<'_>, OwnedReadHalf);
+writing!(TcpStream, WriteHalf<'_>, OwnedWriteHalf);

@@ -1,0 +1,24 @@
+//! OCaml's strings are bytes; the boundary's type for them is `String` or `Vec<u8>`.
+
+use crate::ocaml::export::Raw;
+use crate::ocaml::{BoxRoot, OCamlRuntime, Pass, ToOCaml};
+
+/// Bytes for an OCaml function that takes a `string`.
+pub(super) struct Octets(Vec<u8>);
+
+impl Octets {
+    pub(super) fn new(bytes: Vec<u8>) -> Self {
+        Octets(bytes)
+    }
+}
+
+impl Pass<String> for Octets {
+    type Kept<'a> = BoxRoot<String>;
+    fn keep(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<String> {
+        ToOCaml::<String>::to_boxroot(&self.0, ocaml)
+    }
+    unsafe fn raw(kept: &BoxRoot<String>) -> Raw {
+        // SAFETY: read from the root when it is passed.
+        unsafe { kept.get_raw() }
+    }
+}

@@ -1,0 +1,291 @@
+//! A connection as its stream and the halves of a stream have it.
+
+use std::cell::Cell;
+use std::io::IoSlice;
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use super::Error;
+use super::serve::{self, Flow, Stream, Streams};
+use super::stats::{self, TcpInfo};
+use super::wait::Wait;
+use crate::ocaml::view::{self, Reading as Answer};
+use crate::ocaml::{BoxRoot, Buffer, OCaml, OCamlCstruct, OCamlRuntime, Pass, with_runtime};
+use crate::time::Duration;
+
+/// Bytes that one call copies at most.
+const COPY_LIMIT: usize = 64 * 1024;
+
+/// Closes the connection when it is dropped.
+pub(super) struct Shared {
+    streams: Rc<Streams>,
+    stream: Rc<BoxRoot<Stream>>,
+    reads: Wait,
+    writes: Wait,
+    /// Bytes that the stack had room for after the last write. It has more, if there were
+    /// acknowledgements since, or less, if memory became short.
+    room: Cell<usize>,
+}
+
+/// What the reader has of it.
+#[derive(Default)]
+pub(super) struct Reading {
+    /// Received and not read.
+    rest: Buffer,
+    end: bool,
+}
+
+/// What became of bytes that were offered to the stack.
+enum Offer {
+    Taken,
+    /// There is less room than was thought.
+    NoRoom,
+}
+
+/// The meanings of negative numbers from `room` and `write` in `mirust_rust.ml`.
+const NOT_TAKEN: i64 = -1;
+const FIRST_ERROR: i64 = -2;
+
+fn error(number: i64) -> Error {
+    Error::from_code(FIRST_ERROR - number)
+}
+
+/// A received buffer.
+pub(super) fn buffer(cstruct: OCaml<'_, OCamlCstruct>) -> Buffer {
+    // SAFETY: the stack gives received frames away, and writes to them no more.
+    unsafe { Buffer::new(cstruct) }
+}
+
+impl Reading {
+    /// What is there to be read without asking OCaml.
+    pub(super) fn rest(&self) -> &Buffer {
+        &self.rest
+    }
+
+    pub(super) fn consume(&mut self, n: usize) {
+        self.rest.advance(n);
+    }
+}
+
+impl Shared {
+    pub(super) fn new(flow: &BoxRoot<Flow>) -> Result<Self, Error> {
+        let streams = serve::streams()?;
+        let (reads, writes) = (Wait::new(), Wait::new());
+        let tokens = (reads.token(), writes.token());
+        let stream = serve::call(&streams.attach, (flow, tokens.0, tokens.1), |v| v.root())?;
+        Ok(Shared { streams, stream: Rc::new(stream), reads, writes, room: Cell::new(0) })
+    }
+
+    /// Asks OCaml for what there is to read, if the last answer was not to wait. No bytes are the end.
+    fn poll_next<R>(
+        &self,
+        cx: &mut Context<'_>,
+        end: R,
+        take: impl FnOnce(OCaml<'_, OCamlCstruct>) -> R,
+    ) -> Poll<Result<R, Error>> {
+        self.reads.poll(cx, || {
+            let answer =
+                serve::call(&self.streams.read, (&*self.stream,), |v| match view::reading(v) {
+                    Answer::Wait => Poll::Pending,
+                    Answer::End => Poll::Ready(Ok(end)),
+                    Answer::Data(data) => Poll::Ready(Ok(take(data))),
+                    Answer::Failed(number) => Poll::Ready(Err(Error::from_code(number))),
+                });
+            answer.unwrap_or_else(|error| Poll::Ready(Err(error)))
+        })
+    }
+
+    /// Waits until something is in `reading`, or its end.
+    pub(super) fn poll_fill(
+        &self,
+        reading: &mut Reading,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        if reading.rest.is_empty() && !reading.end {
+            reading.rest = ready!(self.poll_next(cx, Buffer::empty(), buffer))?;
+            reading.end = reading.rest.is_empty();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes what there is, as it is.
+    pub(super) fn poll_chunk(
+        &self,
+        reading: &mut Reading,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Buffer, Error>> {
+        ready!(self.poll_fill(reading, cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut reading.rest)))
+    }
+
+    /// Has `copy` copy from what there is, and say how much it took. It is not called at the end,
+    /// which is 0. What arrived a moment ago needs no root if it is taken as a whole.
+    pub(super) fn poll_copy(
+        &self,
+        reading: &mut Reading,
+        cx: &mut Context<'_>,
+        copy: impl FnOnce(&[u8]) -> usize,
+    ) -> Poll<Result<usize, Error>> {
+        let n = if !reading.rest.is_empty() {
+            let n = copy(&reading.rest);
+            reading.rest.advance(n);
+            n
+        } else if reading.end {
+            0
+        } else {
+            let Reading { rest, end } = reading;
+            let taken = self.poll_next(cx, None, |data| {
+                let (n, whole) = view::inspect(&data, |bytes| {
+                    let n = copy(bytes);
+                    (n, n == bytes.len())
+                });
+                if !whole {
+                    *rest = buffer(data);
+                    rest.advance(n);
+                }
+                Some(n)
+            });
+            let taken = ready!(taken)?;
+            *end = taken.is_none();
+            taken.unwrap_or(0)
+        };
+        stats::count_received(n);
+        Poll::Ready(Ok(n))
+    }
+
+    /// Room for `wanted` bytes, or for as many as the stack takes: at least one.
+    fn poll_room(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Result<usize, Error>> {
+        if self.room.get() >= wanted {
+            return Poll::Ready(Ok(wanted));
+        }
+        self.writes.poll(cx, || {
+            let room = serve::call(&self.streams.room, (&*self.stream,), |n| n.to_i64());
+            Poll::Ready(match room {
+                Ok(0) => return Poll::Pending,
+                Ok(room @ 1..) => {
+                    self.room.set(room as usize);
+                    Ok(wanted.min(room as usize))
+                }
+                Ok(number) => Err(error(number)),
+                Err(error) => Err(error),
+            })
+        })
+    }
+
+    /// Offers bytes, for which there was room.
+    fn offer(
+        &self,
+        ocaml: &mut OCamlRuntime,
+        view: impl Pass<OCamlCstruct>,
+    ) -> Result<Offer, Error> {
+        use crate::ocaml::Closure;
+        self.writes.set_asked(true);
+        let answer = self.streams.write.call(ocaml, (&*self.stream, view));
+        let room = answer.map(|n| n.to_i64()).map_err(|e| Error::Stack(e.to_string()));
+        // At 0 it will call.
+        if room != Ok(0) {
+            self.writes.set_asked(false);
+        }
+        match room? {
+            room @ 0.. => {
+                self.room.set(room as usize);
+                Ok(Offer::Taken)
+            }
+            NOT_TAKEN => {
+                self.room.set(0);
+                Ok(Offer::NoRoom)
+            }
+            number => Err(error(number)),
+        }
+    }
+
+    /// Copies some of the bytes to memory of the stack, at least one.
+    pub(super) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<Result<usize, Error>> {
+        let wanted = parts.iter().map(|part| part.len()).sum::<usize>().min(COPY_LIMIT);
+        if wanted == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        loop {
+            let n = ready!(self.poll_room(cx, wanted))?;
+            let offer = with_runtime(|ocaml| {
+                let view = view::copied(ocaml, n, parts).ok_or(Error::NoResources)?;
+                self.offer(ocaml, view)
+            })?;
+            stats::count_sent(n);
+            if let Offer::Taken = offer? {
+                return Poll::Ready(Ok(n));
+            }
+        }
+    }
+
+    /// Gives the bytes to the stack as they are. Those that it has taken are taken off.
+    pub(super) fn poll_give(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &mut Buffer,
+    ) -> Poll<Result<(), Error>> {
+        while !bytes.is_empty() {
+            let n = ready!(self.poll_room(cx, bytes.len()))?;
+            let part = bytes.slice(0..n);
+            if let Offer::Taken = with_runtime(|ocaml| self.offer(ocaml, &part))?? {
+                bytes.advance(n);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn shutdown(&self, how: Shutdown) -> Result<(), Error> {
+        let how: isize = match how {
+            Shutdown::Read => 0,
+            Shutdown::Write => 1,
+            Shutdown::Both => 2,
+        };
+        serve::call(&self.streams.shutdown, (&*self.stream, how), |_| ())
+    }
+
+    /// Ends our direction, in the loop.
+    pub(super) fn finish_later(&self) {
+        let (streams, stream) = (Rc::clone(&self.streams), Rc::clone(&self.stream));
+        serve::later(move || serve::call(&streams.shutdown, (&*stream, 1_isize), |_| ()));
+    }
+
+    /// Closes or resets the connection, in the loop.
+    pub(super) fn close(&self, abort: bool) {
+        let (streams, stream) = (Rc::clone(&self.streams), Rc::clone(&self.stream));
+        serve::later(move || serve::call(&streams.close, (&*stream, abort), |_| ()));
+    }
+
+    pub(super) fn peer_addr(&self) -> Result<SocketAddr, Error> {
+        serve::call(&serve::options()?.peer, (&*self.stream,), serve::socket_address)?
+    }
+
+    pub(super) fn local_addr(&self) -> Result<SocketAddr, Error> {
+        serve::call(&serve::options()?.local, (&*self.stream,), serve::socket_address)?
+    }
+
+    /// Options by number, as in `mirust_rust.ml`.
+    pub(super) fn set(&self, option: isize, value: isize) -> Result<(), Error> {
+        serve::call(&serve::options()?.set, (&*self.stream, option, value), |_| ())
+    }
+
+    pub(super) fn info(&self) -> Result<TcpInfo, Error> {
+        let numbers = serve::call(&serve::options()?.info, (&*self.stream,), view::numbers)?;
+        Ok(TcpInfo::from_numbers(numbers))
+    }
+}
+
+/// As OCaml has times; 146 years are for ever.
+pub(super) fn nanoseconds(duration: Duration) -> isize {
+    isize::try_from(duration.as_nanos()).unwrap_or(isize::MAX >> 1)
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.close(false);
+    }
+}

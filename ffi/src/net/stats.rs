@@ -1,0 +1,357 @@
+//! Figures: of one connection, of the stack, and of what was copied on the way.
+
+use std::cell::Cell;
+
+use super::{Error, serve};
+use crate::ocaml::view;
+use crate::time::Duration;
+
+/// A field that OCaml has as an integer.
+trait Figure {
+    fn from_number(n: i64) -> Self;
+}
+
+/// OCaml's `max_int`, which stands for "not known" and "without a limit".
+const NONE: i64 = i64::MAX >> 1;
+
+impl Figure for u64 {
+    fn from_number(n: i64) -> u64 {
+        n.max(0) as u64
+    }
+}
+
+impl Figure for Option<u64> {
+    fn from_number(n: i64) -> Option<u64> {
+        (n < NONE).then(|| u64::from_number(n))
+    }
+}
+
+impl Figure for bool {
+    fn from_number(n: i64) -> bool {
+        n != 0
+    }
+}
+
+impl Figure for Duration {
+    fn from_number(n: i64) -> Duration {
+        Duration::from_nanos(u64::from_number(n))
+    }
+}
+
+impl Figure for Option<Duration> {
+    fn from_number(n: i64) -> Option<Duration> {
+        (n < NONE).then(|| Duration::from_number(n))
+    }
+}
+
+impl Figure for TcpState {
+    fn from_number(n: i64) -> TcpState {
+        let known = usize::try_from(n).ok().and_then(|n| STATES.get(n));
+        known.copied().unwrap_or(TcpState::Closed)
+    }
+}
+
+/// A structure whose fields are those of an OCaml record, in its order.
+macro_rules! figures {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$outer])*
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        #[non_exhaustive]
+        pub struct $name { $($(#[$doc])* pub $field: $type,)* }
+
+        impl $name {
+            const FIELDS: &'static [&'static str] = &[$(stringify!($field)),*];
+
+            /// Of the fields of the record.
+            pub(super) fn from_numbers(numbers: [i64; Self::FIELDS.len()]) -> Self {
+                let mut numbers = numbers.into_iter();
+                // As many as there are fields.
+                let mut next = || numbers.next().unwrap_or_default();
+                $name { $($field: Figure::from_number(next()),)* }
+            }
+        }
+    };
+}
+
+/// The same for a record of counters, which can be listed.
+macro_rules! counters {
+    ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
+        figures! { $(#[$outer])* $name { $($(#[$doc])* $field: u64,)* } }
+
+        impl $name {
+            /// The figures, by their names.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($field), self.$field)),*].into_iter()
+            }
+        }
+    };
+}
+
+/// The states of RFC 9293 section 3.3.2 but LISTEN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub enum TcpState {
+    SynSent,
+    SynReceived,
+    Established,
+    FinWait1,
+    FinWait2,
+    CloseWait,
+    Closing,
+    LastAck,
+    TimeWait,
+    Closed,
+}
+
+/// By their numbers in `ocaml-stubs/tcp/tcb.ml`.
+const STATES: [TcpState; 10] = [
+    TcpState::SynSent,
+    TcpState::SynReceived,
+    TcpState::Established,
+    TcpState::FinWait1,
+    TcpState::FinWait2,
+    TcpState::CloseWait,
+    TcpState::Closing,
+    TcpState::LastAck,
+    TcpState::TimeWait,
+    TcpState::Closed,
+];
+
+figures! {
+    /// What is known of a connection, as `ss -i` shows it; see [`TcpStream::info`](super::TcpStream::info).
+    TcpInfo {
+        /// Smoothed round-trip time (RFC 6298); zero before the first measurement.
+        rtt: Duration,
+        /// Its variation.
+        rtt_var: Duration,
+        /// The shortest that was seen lately.
+        min_rtt: Option<Duration>,
+        /// Retransmission timeout, back-off included.
+        rto: Duration,
+        /// Congestion window, in bytes.
+        cwnd: u64,
+        /// Slow start threshold, in bytes; none before the first loss.
+        ssthresh: Option<u64>,
+        /// Bytes of payload in one packet that is sent, without TCP options.
+        mss: u64,
+        /// Bytes believed to be in the network.
+        in_flight: u64,
+        /// Bytes written and not yet sent.
+        unsent: u64,
+        /// Bytes that the peer has room for.
+        send_window: u64,
+        /// Bytes that the peer may send.
+        receive_window: u64,
+        /// Bytes that may be written and not yet acknowledged.
+        send_buffer: u64,
+        /// Bytes that may be received and not yet read.
+        receive_buffer: u64,
+        /// Segments sent again.
+        retransmits: u64,
+        /// Bytes that the peer has acknowledged.
+        octets_acked: u64,
+        /// Bytes received in order.
+        octets_received: u64,
+    }
+}
+
+counters! {
+    /// What all connections have counted since the stack began, as `netstat -s` shows it.
+    TcpStats {
+        /// Segments that arrived with a right checksum.
+        segments_in,
+        /// Segments sent, of the size that the network sees.
+        segments_out,
+        /// Bytes of payload that arrived in order.
+        octets_in,
+        /// Bytes of payload sent, again ones included.
+        octets_out,
+        /// Connections that we began.
+        active_opens,
+        /// Connections that were accepted.
+        passive_opens,
+        /// Handshakes that failed.
+        failed_attempts,
+        /// Resets that ended a connection.
+        resets_in,
+        /// Resets sent.
+        resets_out,
+        /// Segments sent again.
+        retransmits,
+        /// Retransmission timeouts.
+        timeouts,
+        /// Tail loss probes (RFC 8985).
+        tail_probes,
+        /// Times that a loss was recovered from without a timeout.
+        recoveries,
+        /// Recoveries that turned out needless, and were undone.
+        undos,
+        /// Reports that something was received twice (RFC 2883).
+        dsacks_in,
+        /// Challenge acknowledgements sent (RFC 5961).
+        challenge_acks,
+        /// Segments dropped for an old timestamp (RFC 7323).
+        paws_drops,
+        /// Segments dropped because they were outside of the window.
+        out_of_window,
+        /// Segments dropped because they could not be parsed.
+        malformed,
+        /// Segments dropped for their checksum.
+        bad_checksum,
+        /// Segments that belonged to no connection and no listener.
+        no_connection,
+        /// Connection requests that found the backlog full.
+        listen_overflows,
+        /// SYN cookies sent.
+        cookies_sent,
+        /// SYN cookies that came back right.
+        cookies_ok,
+        /// Acknowledgements that were no cookie.
+        cookies_bad,
+        /// Segments dropped for want of memory.
+        memory_drops,
+        /// Connections that left TIME-WAIT before its end, for others.
+        time_wait_dropped,
+        /// Connections given up because keepalive probes had no answer.
+        keepalive_drops,
+        /// Packets that said that the network is congested (RFC 3168).
+        ecn_marks_in,
+    }
+}
+
+counters! {
+    /// What UDP has counted since the stack began.
+    UdpStats {
+        /// Datagrams for a port that somebody listens on.
+        received,
+        /// Datagrams dropped because they could not be parsed.
+        malformed,
+        /// Datagrams dropped for their checksum.
+        bad_checksum,
+        /// Datagrams for a port that nobody listens on.
+        unlistened,
+        /// Datagrams sent.
+        sent,
+    }
+}
+
+counters! {
+    /// What is there now, and what is Rust's.
+    Gauges {
+        /// Connections in whatever state, TIME-WAIT included.
+        connections,
+        /// Bytes that all connections hold.
+        memory,
+        /// Datagrams dropped because a [`UdpSocket`](super::UdpSocket) had too many that were not
+        /// received.
+        datagrams_dropped,
+    }
+}
+
+/// What the stack has counted; see [`stats`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// All connections, those of OCaml too.
+    pub tcp: TcpStats,
+    /// All datagrams.
+    pub udp: UdpStats,
+    /// What is there now.
+    pub now: Gauges,
+}
+
+/// What the stack has counted since it began. For one connection there is
+/// [`TcpStream::info`](super::TcpStream::info).
+///
+/// # Errors
+///
+/// [`Error::Unavailable`].
+pub fn stats() -> Result<Stats, Error> {
+    let figures = serve::figures()?;
+    Ok(Stats {
+        tcp: TcpStats::from_numbers(serve::call(&figures.tcp, ((),), view::numbers)?),
+        udp: UdpStats::from_numbers(serve::call(&figures.udp, ((),), view::numbers)?),
+        now: Gauges::from_numbers(serve::call(&figures.gauges, ((),), view::numbers)?),
+    })
+}
+
+/// Bytes that were copied on their way between Rust and the stack, since boot; see [`copied`].
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Copied {
+    /// Out of received buffers, into the caller's: `read`, `recv_from`, and what stands on them.
+    pub received: u64,
+    /// Out of the caller's slices, into memory that the stack keeps: `write`, `send_to`, and what
+    /// stands on them.
+    pub sent: u64,
+}
+
+thread_local! {
+    static RECEIVED: Cell<u64> = const { Cell::new(0) };
+    static SENT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Bytes that were copied on their way between Rust and the stack, since boot.
+pub fn copied() -> Copied {
+    Copied { received: RECEIVED.get(), sent: SENT.get() }
+}
+
+pub(super) fn count_received(bytes: usize) {
+    RECEIVED.set(RECEIVED.get() + bytes as u64);
+}
+
+pub(super) fn count_sent(bytes: usize) {
+    SENT.set(SENT.get() + bytes as u64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in an OCaml record type, or those of a variant's constructors.
+    fn names(source: &str, from: &str, to: &str, separator: char) -> Vec<String> {
+        let (_, rest) = source.split_once(from).expect("the type");
+        let (fields, _) = rest.split_once(to).expect("its end");
+        fields
+            .split(separator)
+            .map(|field| {
+                let field = field.rsplit("*)").next().unwrap_or(field);
+                let name = field.split(':').next().unwrap_or(field).trim();
+                name.trim_start_matches("mutable ").to_owned()
+            })
+            .filter(|name| !name.is_empty())
+            .collect()
+    }
+
+    #[test]
+    fn fields_are_those_of_ocaml() {
+        let engine = include_str!("../../../ocaml-stubs/tcp/engine.ml");
+        let tcb = include_str!("../../../ocaml-stubs/tcp/tcb.ml");
+        let udp = include_str!("../../../ocaml-stubs/net/tcpip/udp.ml");
+        let rust = include_str!("../../../ocaml-stubs/rust/mirust_rust.ml");
+        assert_eq!(names(engine, "type info = {", "}", ';'), TcpInfo::FIELDS);
+        assert_eq!(names(tcb, "type stats = {", "}", ';'), TcpStats::FIELDS);
+        assert_eq!(names(udp, "type counters = {", "}", ';'), UdpStats::FIELDS);
+        assert_eq!(names(rust, "type gauges = {", "}", ';'), Gauges::FIELDS);
+    }
+
+    #[test]
+    fn states_are_those_of_ocaml() {
+        let tcb = include_str!("../../../ocaml-stubs/tcp/tcb.ml");
+        let theirs = names(tcb, "type state =", "type ", '|');
+        let theirs: Vec<String> =
+            theirs.iter().map(|name| name.replace('_', "").to_lowercase()).collect();
+        let ours: Vec<String> = STATES.iter().map(|s| format!("{s:?}").to_lowercase()).collect();
+        assert_eq!(theirs, ours);
+    }
+
+    #[test]
+    fn numbers_become_figures() {
+        let mut numbers = [0; TcpInfo::FIELDS.len()];
+        numbers[0] = 1_500;
+        numbers[2] = NONE;
+        numbers[4] = 42;
+        let info = TcpInfo::from_numbers(numbers);
+        assert_eq!(info.rtt, Duration::from_nanos(1_500));
+        assert_eq!((info.min_rtt, info.cwnd, info.ssthresh), (None, 42, Some(0)));
+    }
+}

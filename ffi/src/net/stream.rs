@@ -1,0 +1,142 @@
+//! Connections.
+
+use std::future::poll_fn;
+use std::net::{Shutdown, SocketAddr};
+use std::rc::Rc;
+
+use super::halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use super::octets::Octets;
+use super::serve::{self, Flow};
+use super::shared::{Reading, Shared, nanoseconds};
+use super::stats::TcpInfo;
+use super::{Error, address};
+use crate::ocaml::{BoxRoot, OCaml};
+use crate::time::Duration;
+
+/// A connection. Dropping it, or both halves of it, closes it: what was written is sent, and then the end
+/// of file.
+///
+/// Reading and writing are described at the methods that it shares with its halves. Futures of all but
+/// [`write_all`](Self::write_all), [`write_chunk`](Self::write_chunk) and
+/// [`write_owned`](Self::write_owned), which may have written a part, can be dropped without loss;
+/// so a time limit is [`time::timeout`](crate::time::timeout) around any of them:
+///
+/// ```
+/// # async fn compiles(stream: &mut mirust::net::TcpStream) -> Result<(), mirust::net::Error> {
+/// use mirust::time::{Duration, timeout};
+///
+/// match timeout(Duration::from_secs(30), stream.read_chunk()).await {
+///     Ok(chunk) => mirust::log::info!("{} bytes", chunk?.len()),
+///     Err(_) => mirust::log::info!("nothing for half a minute"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct TcpStream {
+    pub(super) shared: Rc<Shared>,
+    pub(super) reading: Reading,
+}
+
+impl TcpStream {
+    pub(super) fn new(flow: &BoxRoot<Flow>) -> Result<Self, Error> {
+        Ok(TcpStream { shared: Rc::new(Shared::new(flow)?), reading: Reading::default() })
+    }
+
+    /// Connects to a peer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`], [`Error::TimedOut`], [`Error::NoResources`], [`Error::Unavailable`].
+    pub async fn connect(address: SocketAddr) -> Result<Self, Error> {
+        let stack = serve::tcp()?;
+        let promise = serve::start(&stack.connect, (Octets::new(address::encode(address)),));
+        let flow = serve::reply(promise.await, |_, flow| OCaml::root(flow))?;
+        TcpStream::new(&flow)
+    }
+
+    /// [`connect`](Self::connect) with a time limit.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_timeout(address: SocketAddr, limit: Duration) -> Result<Self, Error> {
+        let connect = Self::connect(address);
+        crate::time::timeout(limit, connect).await.unwrap_or(Err(Error::TimedOut))
+    }
+
+    /// Whether small writes are sent at once instead of being collected (Nagle, RFC 1122 section
+    /// 4.2.3.4).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub fn set_nodelay(&self, nodelay: bool) -> Result<(), Error> {
+        self.shared.set(0, nodelay.into())
+    }
+
+    /// Probes the peer after so much silence, every second, nine times; None does not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub fn set_keepalive(&self, after: Option<Duration>) -> Result<(), Error> {
+        self.shared.set(1, after.map_or(0, nanoseconds))
+    }
+
+    /// How long written data may stay unacknowledged before the connection is given up (RFC 5482).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub fn set_user_timeout(&self, limit: Duration) -> Result<(), Error> {
+        self.shared.set(2, nanoseconds(limit))
+    }
+
+    /// Round-trip time, windows, retransmissions, as of now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub fn info(&self) -> Result<TcpInfo, Error> {
+        self.shared.info()
+    }
+
+    /// Ends one direction: after `Write` the peer reads the end of what was written; after `Read`
+    /// what comes is thrown away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub fn shutdown(&self, how: Shutdown) -> Result<(), Error> {
+        self.shared.shutdown(how)
+    }
+
+    /// Resets the connection; what was written may be lost.
+    pub fn abort(self) {
+        self.shared.close(true);
+    }
+
+    /// A half to read and a half to write, for the two branches of one task.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        let TcpStream { shared, reading } = self;
+        (ReadHalf { shared, reading }, WriteHalf { shared })
+    }
+
+    /// A half to read and a half to write, for two tasks. The write half ends its direction when it
+    /// is dropped.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let TcpStream { shared, reading } = self;
+        let writer = OwnedWriteHalf::new(Rc::clone(&shared));
+        (OwnedReadHalf { shared, reading }, writer)
+    }
+
+    /// Waits for at least a byte and says whether there is one; false is the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn readable(&mut self) -> Result<bool, Error> {
+        poll_fn(|cx| self.shared.poll_fill(&mut self.reading, cx)).await?;
+        Ok(!self.reading.rest().is_empty())
+    }
+}

@@ -1,0 +1,111 @@
+//! Waiting for OCaml to say that something is worth another try.
+//!
+//! OCaml's functions of the network never wait: they answer, or they answer that there is nothing yet,
+//! and call [`wake`] later with the token of who asked. So nothing that was received is ever inside of
+//! a promise that somebody might drop, and what is there already costs one call.
+
+use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::task::{Context, Poll, Waker};
+
+use crate::ocaml::Slots;
+
+/// One thing that tasks wait for, such as something to read from a connection.
+pub(super) struct Wait {
+    token: isize,
+}
+
+#[derive(Default)]
+struct Entry {
+    /// OCaml was asked, and will call.
+    asked: bool,
+    wakers: Vec<Waker>,
+}
+
+thread_local! {
+    /// What tokens name. Never dropped: OCaml may call to the end.
+    static ENTRIES: RefCell<ManuallyDrop<Slots<Entry>>> =
+        const { RefCell::new(ManuallyDrop::new(Slots::new())) };
+}
+
+fn entries<R>(f: impl FnOnce(&mut Slots<Entry>) -> R) -> R {
+    ENTRIES.with_borrow_mut(|slots| f(slots))
+}
+
+impl Wait {
+    pub(super) fn new() -> Self {
+        Wait { token: entries(|e| e.insert(Entry::default())) }
+    }
+
+    /// What OCaml is to call with.
+    pub(super) fn token(&self) -> isize {
+        self.token
+    }
+
+    /// To be set before OCaml is asked, as it may call at once, and taken back if it had an answer.
+    pub(super) fn set_asked(&self, asked: bool) {
+        entries(|e| {
+            if let Some(entry) = e.get_mut(self.token) {
+                entry.asked = asked;
+            }
+        });
+    }
+
+    /// Whether OCaml has still to call; the task is woken when it has.
+    pub(super) fn is_asked(&self, cx: &mut Context<'_>) -> bool {
+        entries(|e| match e.get_mut(self.token) {
+            Some(entry) if entry.asked => {
+                if !entry.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    entry.wakers.push(cx.waker().clone());
+                }
+                true
+            }
+            _ => false,
+        })
+    }
+
+    /// Asks, unless OCaml was asked and has not called. `ask` is pending if OCaml will call.
+    pub(super) fn poll<R>(&self, cx: &mut Context<'_>, ask: impl FnOnce() -> Poll<R>) -> Poll<R> {
+        if self.is_asked(cx) {
+            return Poll::Pending;
+        }
+        self.set_asked(true);
+        let answer = ask();
+        if answer.is_ready() {
+            self.set_asked(false);
+        } else if !self.is_asked(cx) {
+            // It has called already.
+            cx.waker().wake_by_ref();
+        }
+        answer
+    }
+}
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let entry = entries(|e| e.remove(self.token));
+        // A waker is somebody's code: not inside of the borrow.
+        drop(entry);
+    }
+}
+
+/// OCaml: it is worth another try.
+#[crate::export(noalloc, name = "mirust_ocaml_net_wake")]
+fn wake(token: isize) -> isize {
+    let mut wakers = entries(|e| {
+        let entry = e.get_mut(token)?;
+        entry.asked = false;
+        Some(std::mem::take(&mut entry.wakers))
+    })
+    .unwrap_or_default();
+    wakers.drain(..).for_each(Waker::wake);
+    // Its memory serves again.
+    entries(|e| {
+        if let Some(entry) = e.get_mut(token) {
+            if entry.wakers.is_empty() {
+                std::mem::swap(&mut entry.wakers, &mut wakers);
+            }
+        }
+    });
+    0
+}

@@ -1,0 +1,163 @@
+//! What crosses between `mirust::net` and `ocaml-stubs/rust/mirust_rust.ml`: views of bytes, and
+//! records of numbers.
+
+use std::ffi::c_void;
+use std::io::IoSlice;
+use std::ptr::{self, NonNull};
+
+use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
+use ocaml_sys::bigarray::Bigarray;
+use ocaml_sys::{Value as Raw, field, is_block, is_long, tag_val, wosize_val};
+
+use super::buffer::{OCamlBigarray, OCamlCstruct};
+use super::net::bigarray;
+use super::owned::caml_ba_ops;
+use super::{bytes, runtime};
+
+unsafe extern "C" {
+    fn malloc(size: usize) -> *mut c_void;
+}
+
+/// Fields of `Cstruct.t = { buffer; off; len }`.
+const BUFFER: usize = 0;
+const OFF: usize = 1;
+const LEN: usize = 2;
+
+/// The bigarray of a `Cstruct.t`.
+///
+/// # Safety
+///
+/// `v_cstruct` is a valid value of that type.
+pub(super) unsafe fn buffer_of(v_cstruct: Raw) -> Raw {
+    // SAFETY: the caller's promise.
+    unsafe { *field(v_cstruct, BUFFER) }
+}
+
+/// Replaces a root of a bigarray by one of a `Cstruct.t` on it.
+///
+/// # Safety
+///
+/// The bigarray has `off + len` bytes.
+unsafe fn view(
+    _ocaml: &mut OCamlRuntime,
+    root: BoxRoot<OCamlBigarray>,
+    off: usize,
+    len: usize,
+) -> BoxRoot<OCamlCstruct> {
+    // SAFETY: we have the runtime. The block is young, so its fields are written as they are; the
+    // bigarray is read from its root after the allocation, and the new root made before the next one.
+    unsafe {
+        let v_view = ocaml_sys::caml_alloc(3, 0);
+        field(v_view, BUFFER).write(root.get_raw());
+        field(v_view, OFF).write((off << 1 | 1) as Raw);
+        field(v_view, LEN).write((len << 1 | 1) as Raw);
+        runtime::root(v_view)
+    }
+}
+
+/// A `Cstruct.t` of the `len` bytes at `start`, which lie in the bigarray.
+pub(super) fn cstruct(
+    ocaml: &mut OCamlRuntime,
+    root: &BoxRoot<OCamlBigarray>,
+    start: *const u8,
+    len: usize,
+) -> BoxRoot<OCamlCstruct> {
+    // SAFETY: a bigarray, whose description follows the pointer to its custom operations.
+    let base = unsafe { (*field(root.get_raw(), 1).cast::<Bigarray>()).data };
+    let off = start as usize - base as usize;
+    // SAFETY: the root is of a bigarray; it is not kept but for the call.
+    let copy = unsafe { runtime::root(root.get_raw()) };
+    // SAFETY: the bytes lie in it.
+    unsafe { view(ocaml, copy, off, len) }
+}
+
+/// A `Cstruct.t` of no bytes.
+pub(super) fn empty(ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
+    copied(ocaml, 0, &[]).expect("no bytes need no memory")
+}
+
+/// A `Cstruct.t` with the first `len` bytes of `parts`, of which there are so many, in memory that OCaml
+/// frees. Nothing if there is no such memory; OCaml's own allocation would raise then.
+pub(crate) fn copied(
+    ocaml: &mut OCamlRuntime,
+    len: usize,
+    parts: &[IoSlice<'_>],
+) -> Option<BoxRoot<OCamlCstruct>> {
+    // SAFETY: no more than a call of malloc, which may give null for no bytes.
+    let base = NonNull::new(unsafe { malloc(len.max(1)) }.cast::<u8>())?;
+    let mut at = 0;
+    for part in parts {
+        let n = part.len().min(len - at);
+        // SAFETY: fresh memory of `len` bytes, of which `at` are used.
+        unsafe { ptr::copy_nonoverlapping(part.as_ptr(), base.as_ptr().add(at), n) };
+        at += n;
+    }
+    assert_eq!(at, len, "fewer bytes than were said");
+    // SAFETY: we have the runtime. The memory is from malloc and belongs to the bigarray, whose
+    // operations are those that give it to free; it is rooted at once.
+    let root = unsafe { runtime::root(bigarray(&caml_ba_ops, base, len, ptr::null(), len)) };
+    // SAFETY: all of it.
+    Some(unsafe { view(ocaml, root, 0, len) })
+}
+
+/// Looks at the bytes of a `Cstruct.t` for as long as `f` takes.
+pub(crate) fn inspect<R>(cstruct: &OCaml<'_, OCamlCstruct>, f: impl FnOnce(&[u8]) -> R) -> R {
+    // SAFETY: a valid value.
+    let (start, length) = unsafe { bytes::locate(cstruct.raw()) };
+    if length == 0 {
+        return f(&[]);
+    }
+    // SAFETY: the borrow of the runtime that the value holds keeps OCaml from running, so nobody
+    // writes to the bytes and no collection frees them.
+    f(unsafe { std::slice::from_raw_parts(start, length) })
+}
+
+/// OCaml's type `reading`.
+pub(crate) struct OCamlReading(());
+
+/// What a stream has to read.
+pub(crate) enum Reading<'a> {
+    /// Nothing yet; a waker will be called.
+    Wait,
+    /// The peer's end.
+    End,
+    /// These bytes.
+    Data(OCaml<'a, OCamlCstruct>),
+    /// An error, by its number.
+    Failed(i64),
+}
+
+/// Reads a `reading`.
+pub(crate) fn reading(value: OCaml<'_, OCamlReading>) -> Reading<'_> {
+    const END: Raw = 3;
+    const DATA_TAG: u8 = 0;
+    // SAFETY: a valid value, and nothing allocates as long as it is borrowed.
+    let v_reading = unsafe { value.raw() };
+    if is_long(v_reading) {
+        return if v_reading == END { Reading::End } else { Reading::Wait };
+    }
+    // SAFETY: the other constructors have one field.
+    let (tag, v_field) = unsafe { (tag_val(v_reading), *field(v_reading, 0)) };
+    if tag == DATA_TAG {
+        // SAFETY: a `Cstruct.t` by the type, valid for as long as the reading is.
+        return Reading::Data(unsafe {
+            OCaml::new(ocaml_interop::internal::recover_runtime_handle(), v_field)
+        });
+    }
+    Reading::Failed((v_field >> 1) as i64)
+}
+
+/// The fields of a record of `N` integers.
+pub(crate) fn numbers<T, const N: usize>(record: OCaml<'_, T>) -> [i64; N] {
+    // SAFETY: a valid value, and nothing allocates as long as it is borrowed.
+    let v_record = unsafe { record.raw() };
+    // SAFETY: a block has a header with its size.
+    let fits = is_block(v_record) && unsafe { wosize_val(v_record) } == N;
+    assert!(fits, "not a record of {N} fields");
+    std::array::from_fn(|i| {
+        // SAFETY: one of the record's fields.
+        let v_field = unsafe { *field(v_record, i) };
+        assert!(is_long(v_field), "not a record of integers");
+        (v_field >> 1) as i64
+    })
+}
