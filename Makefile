@@ -44,9 +44,12 @@ xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
 unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix $(APP)
 
+# Other crates' traits on mirust::net, for all of which there are examples in the documentation.
+TRAITS := mirust/embedded-nal-async,mirust/futures-core,mirust/futures-io,mirust/hyper,mirust/tokio
+
 .PHONY: test-unit test-debug bench bench-xen
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
-	@$(ENV) cargo test --quiet -p mirust-rt -p mirust
+	@$(ENV) cargo test --quiet -p mirust-rt -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen
 	@$(ENV) dune test
 	@$(ENV) tests/apps/run
@@ -71,7 +74,7 @@ fmt: ## Formats all sources
 	@$(ENV) dune fmt 2>/dev/null || true
 lint: ## Clippy, shellcheck, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check
-	@$(ENV) cargo clippy --quiet --workspace --exclude mirust-boot-faults --all-targets -- -D warnings
+	@$(ENV) cargo clippy --quiet --workspace --exclude mirust-boot-faults --features $(TRAITS) --all-targets -- -D warnings
 	@$(ENV) dune build @fmt
 	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
 	@$(ENV) shellcheck -e SC2154 -S warning -s dash $(filter-out %.host.sh,$(wildcard tests/xen/*.sh))

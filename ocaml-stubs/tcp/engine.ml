@@ -204,6 +204,7 @@ let new_passive t l ~local ~remote ~after (h : Wire.t) =
       ~remote ~remote_port:h.src_port
   in
   c.passive <- true;
+  c.segments_in <- 1;
   c.irs <- h.seq;
   c.rcv_nxt <- Seq.add h.seq 1;
   c.rcv_adv <- c.rcv_nxt;
@@ -530,6 +531,21 @@ type info = {
   retransmits : int;
   octets_acked : int;
   octets_received : int;
+  segments_in : int;
+  segments_out : int;
+  octets_sent : int;
+  octets_retransmitted : int;
+  lost : int;
+  sacked : int;
+  unread : int;
+  out_of_order : int;
+  path_mss : int;
+  receive_mss : int;
+  timestamps : bool;
+  selective_acks : bool;
+  ecn : bool;
+  recovering : bool;
+  state : Tcb.state;
 }
 
 let info (c : connection) =
@@ -550,6 +566,21 @@ let info (c : connection) =
     retransmits = c.retransmits;
     octets_acked = c.octets_acked;
     octets_received = c.octets_received;
+    segments_in = c.segments_in;
+    segments_out = c.segments_out;
+    octets_sent = c.octets_sent;
+    octets_retransmitted = c.octets_retransmitted;
+    lost = Flight.lost c.flight;
+    sacked = Flight.sacked c.flight;
+    unread = Octets.octets c.received;
+    out_of_order = Reassembly.octets c.ahead;
+    path_mss = c.path_mss;
+    receive_mss = c.rcv_mss;
+    timestamps = c.ts_ok;
+    selective_acks = c.sack_ok;
+    ecn = c.ecn;
+    recovering = c.phase <> Open;
+    state = c.state;
   }
 
 let tcb c = c

@@ -202,6 +202,21 @@ type info = {
   retransmits : int;
   octets_acked : int;
   octets_received : int;
+  segments_in : int;
+  segments_out : int;  (** of the size that the network sees *)
+  octets_sent : int;  (** again ones included *)
+  octets_retransmitted : int;
+  lost : int;  (** believed lost, and not yet sent again *)
+  sacked : int;  (** in flight, and received by the peer behind a gap *)
+  unread : int;
+  out_of_order : int;  (** received behind a gap *)
+  path_mss : int;  (** what a packet on the path carries, TCP options included *)
+  receive_mss : int;  (** of the peer's full segments, as observed *)
+  timestamps : bool;
+  selective_acks : bool;
+  ecn : bool;
+  recovering : bool;  (** from a loss *)
+  state : Tcb.state;
 }
 
 val info : connection -> info

@@ -120,8 +120,9 @@ let acceptable c ~seq ~length =
    acknowledgement answered by another could go on for ever, and is answered twice a second. *)
 let unacceptable env c ~seq ~length =
   env.stats.out_of_window <- env.stats.out_of_window + 1;
-  if length > 0 && Seq.leq (Seq.add seq length) c.rcv_nxt && c.sack_ok then
-    c.dsack <- Some (seq, Seq.add seq length);
+  if length > 0 && Seq.leq (Seq.add seq length) c.rcv_nxt then (
+    env.stats.duplicates_in <- env.stats.duplicates_in + 1;
+    if c.sack_ok then c.dsack <- Some (seq, Seq.add seq length));
   if length > 0 || seq = Seq.add c.rcv_nxt (-1) || env.now - c.dup_ack_at >= second / 2 then (
     c.dup_ack_at <- env.now;
     Output.ack env c)
@@ -169,6 +170,7 @@ let receive env c (h : Wire.t) view =
 let keep_ahead env c ~seq view =
   let n = Cstruct.length view in
   let cost = ahead_cost c in
+  env.stats.out_of_order_in <- env.stats.out_of_order_in + 1;
   (* A small view must not keep a large buffer. *)
   let view = if n < small_view then Cstruct.append view Cstruct.empty else view in
   let held =
@@ -362,6 +364,7 @@ let synchronizing env c (h : Wire.t) view ~ce =
   else in_order env c h view ~ce
 
 let segment env c (h : Wire.t) view ~ce =
+  c.segments_in <- c.segments_in + 1;
   match c.state with
   | Closed -> ()
   | Syn_sent -> syn_sent env c h

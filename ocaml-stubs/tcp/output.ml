@@ -86,6 +86,8 @@ let send env c ~seq ~flags ~options payload ~length =
   let packets = if length <= c.mss then 1 else (length + c.mss - 1) / c.mss in
   stats.segments_out <- stats.segments_out + packets;
   stats.octets_out <- stats.octets_out + length;
+  c.segments_out <- c.segments_out + packets;
+  c.octets_sent <- c.octets_sent + length;
   if length > 0 then c.last_sent <- env.now;
   (* RFC 3168 sections 6.1.1 and 6.1.5: neither SYNs nor retransmissions nor pure acknowledgements are
      ECN-capable. *)
@@ -259,6 +261,8 @@ let resend env c i =
     Flight.mark_sent c.flight p ~now:env.now;
     c.retransmits <- c.retransmits + 1;
     env.stats.retransmits <- env.stats.retransmits + 1;
+    c.octets_retransmitted <- c.octets_retransmitted + p.len;
+    env.stats.octets_retransmitted <- env.stats.octets_retransmitted + p.len;
     if c.undo_stamp < 0 then c.undo_stamp <- timestamp env c;
     c.undo_left <- c.undo_left + 1;
     if c.phase = Fast then c.prr_out <- c.prr_out + p.len;

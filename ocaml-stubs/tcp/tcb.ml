@@ -126,6 +126,14 @@ type stats = {
   mutable time_wait_dropped : int;
   mutable keepalive_drops : int;
   mutable ecn_marks_in : int;
+  mutable octets_retransmitted : int;
+  mutable established_resets : int;
+  mutable given_up : int;
+  mutable window_probes : int;
+  mutable keepalives_sent : int;
+  mutable delayed_acks : int;
+  mutable duplicates_in : int;
+  mutable out_of_order_in : int;
 }
 
 let stats () =
@@ -159,6 +167,14 @@ let stats () =
     time_wait_dropped = 0;
     keepalive_drops = 0;
     ecn_marks_in = 0;
+    octets_retransmitted = 0;
+    established_resets = 0;
+    given_up = 0;
+    window_probes = 0;
+    keepalives_sent = 0;
+    delayed_acks = 0;
+    duplicates_in = 0;
+    out_of_order_in = 0;
   }
 
 type keepalive = { after : int; interval : int; probes : int }
@@ -288,6 +304,10 @@ type t = {
   mutable retransmits : int;
   mutable octets_acked : int;
   mutable octets_received : int;
+  mutable segments_in : int;
+  mutable segments_out : int;
+  mutable octets_sent : int;
+  mutable octets_retransmitted : int;
 }
 
 type transmit =
@@ -436,6 +456,10 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       retransmits = 0;
       octets_acked = 0;
       octets_received = 0;
+      segments_in = 0;
+      segments_out = 0;
+      octets_sent = 0;
+      octets_retransmitted = 0;
     }
   in
   c.timer <- Some (Wheel.timer c);
@@ -519,9 +543,11 @@ let rec finish env c (reason : reason) =
   if before <> Closed then (
     (match before with
     | Syn_sent | Syn_received -> env.stats.failed_attempts <- env.stats.failed_attempts + 1
-    | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait | Closed
-      ->
-        ());
+    | Established | Close_wait -> (
+        match reason with
+        | `Reset | `Aborted -> env.stats.established_resets <- env.stats.established_resets + 1
+        | `Closed | `Refused | `Timeout -> ())
+    | Fin_wait_1 | Fin_wait_2 | Closing | Last_ack | Time_wait | Closed -> ());
     c.state <- Closed;
     stop_timers env c;
     drop_sending env c;

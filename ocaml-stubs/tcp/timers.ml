@@ -1,6 +1,7 @@
 open Tcb
 
 let give_up env c =
+  env.stats.given_up <- env.stats.given_up + 1;
   Output.reset env c;
   finish env c `Timeout
 
@@ -22,7 +23,10 @@ let persist env c =
     c.persist_shift <- min 20 (c.persist_shift + 1);
     (* A window smaller than a segment has been open for long enough (the override of RFC 9293
        section 3.8.6.2.1). *)
-    if Output.force env c then Output.arm_rexmit env c ~restart:true else Output.window_probe env c;
+    if Output.force env c then Output.arm_rexmit env c ~restart:true
+    else (
+      env.stats.window_probes <- env.stats.window_probes + 1;
+      Output.window_probe env c);
     touch env c)
 
 let keepalive env c =
@@ -40,6 +44,7 @@ let keepalive env c =
         give_up env c)
       else (
         c.keep_probes <- c.keep_probes + 1;
+        env.stats.keepalives_sent <- env.stats.keepalives_sent + 1;
         Output.window_probe env c;
         c.keep_at <- env.now + k.interval)
 
@@ -62,5 +67,6 @@ let fire env c =
   if c.ack_at <= now then (
     c.ack_at <- max_int;
     c.ack_now <- true;
+    env.stats.delayed_acks <- env.stats.delayed_acks + 1;
     touch env c);
   arm env c

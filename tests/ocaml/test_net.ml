@@ -17,17 +17,47 @@ external many : string -> (int[@untagged]) -> outcome = "mirust_native_only" "te
 external udp : string -> outcome = "test_net_udp"
 external names : unit -> outcome = "test_net_names"
 external unavailable : string -> bool = "test_net_unavailable"
+external halves : string -> outcome = "test_net_halves"
+external vectored : string -> outcome = "test_net_vectored"
+external two_accept : string -> outcome = "test_net_two_accept"
+external figures : string -> outcome = "test_net_figures"
+external udp_connected : string -> outcome = "test_net_udp_connected"
+external embedded_io : string -> outcome = "test_net_embedded_io"
+external embedded_nal : string -> outcome = "test_net_embedded_nal"
+external futures_io : string -> outcome = "test_net_futures_io"
+external tokio : string -> outcome = "test_net_tokio"
+external owned_acknowledged : string -> outcome = "test_net_owned_acknowledged"
+external owned_reset : string -> outcome = "test_net_owned_reset"
+external owned_aborted : string -> outcome = "test_net_owned_aborted"
+external owned_unsent : string -> outcome = "test_net_owned_unsent"
+external owned_given_up : string -> outcome = "test_net_owned_given_up"
+external owned_disconnected : string -> outcome = "test_net_owned_disconnected"
+external owned_panics : string -> outcome = "test_net_owned_panics"
+external slow_reader : string -> bool -> outcome = "test_net_slow_reader"
+external out_of_memory : string -> outcome = "test_net_out_of_memory"
+
+external crossings : string -> (int[@untagged]) -> outcome
+  = "mirust_native_only" "test_net_crossings"
+
+external nothing_lent : unit -> outcome = "test_net_nothing_lent"
+external lend : (int[@untagged]) -> Cstruct.t = "mirust_native_only" "test_lend"
+external lent_drops : unit -> (int[@untagged]) = "mirust_native_only" "test_lent_drops"
+external bytes_lent : unit -> (int[@untagged]) = "mirust_native_only" "test_bytes_lent"
 
 let on = "10.0.0.1:0"
 
+let new_stack () =
+  let device = Mirust_netif.(Network.attach (Network.create ())) Macaddr.broadcast in
+  let cidr = Ipaddr.V4.Prefix.of_string_exn "10.0.0.1/24" in
+  let open Mirust_stack in
+  let ipv4 = `Static { Stack.cidr; gateway = None } in
+  Mirust_network.connect { Stack.default with ipv4; ipv6 = `Off } device
+
 let stack =
   lazy
-    (let device = Mirust_netif.(Network.attach (Network.create ())) Macaddr.broadcast in
-     let cidr = Ipaddr.V4.Prefix.of_string_exn "10.0.0.1/24" in
-     let open Mirust_stack in
-     let ipv4 = `Static { Stack.cidr; gateway = None } in
-     Mirust_network.connect { Stack.default with ipv4; ipv6 = `Off } device >|= fun stack ->
-     Mirust_rust.serve stack)
+    ( new_stack () >|= fun stack ->
+      Mirust_rust.serve stack;
+      stack )
 
 (* Collects as often as the loop turns. *)
 let rec collect () =
@@ -35,15 +65,90 @@ let rec collect () =
   Gc.full_major ();
   collect ()
 
-let run f =
+let run_among others f =
   let result = ref None in
-  let test = Lazy.force stack >>= f >|= fun r -> result := Some r in
+  let test =
+    Lazy.force stack >>= fun _ ->
+    f () >|= fun r -> result := Some r
+  in
   let late = Time.ns 30_000_000_000L >>= fun () -> Lwt.fail_with "it hangs" in
-  Main.run (Lwt.pick [ test; collect (); late ]);
+  Main.run (Lwt.pick (test :: late :: others));
   Option.get !result
 
+let run f = run_among [ collect () ] f
 let ok f () = Alcotest.(check (result unit string)) "ok" (Ok ()) (run f)
 let case = Test_promise.case
+
+(* A second stack, which goes away in the middle of it. *)
+let disconnected () =
+  let test () =
+    Lazy.force stack >>= fun first ->
+    new_stack () >>= fun second ->
+    Mirust_rust.serve second;
+    let leave = Time.ns 20_000_000L >>= fun () -> Mirust_stack.Stack.disconnect second in
+    Lwt.both (owned_disconnected on) leave >|= fun (result, ()) ->
+    Mirust_rust.serve first;
+    result
+  in
+  Alcotest.(check (result unit string)) "ok" (Ok ()) (run test)
+
+let turn () = Main.run (Time.ns 1_000_000L)
+
+(* What OCaml can do with bytes of Rust's, and when it has done with them. *)
+let lent () =
+  let check_int what = Alcotest.(check int) what in
+  let before = bytes_lent () in
+  let whole = ref (Some (lend 5000)) in
+  check_int "lent" 5000 (bytes_lent () - before);
+  let contents = Cstruct.to_string (Option.get !whole) in
+  let part = ref (Some (Bigarray.Array1.sub (Option.get !whole).Cstruct.buffer 1000 10)) in
+  let copy : Cstruct.buffer =
+    Marshal.from_string (Marshal.to_string (Option.get !whole).Cstruct.buffer []) 0
+  in
+  whole := None;
+  Gc.compact ();
+  turn ();
+  check_int "a part is left" 0 (lent_drops ());
+  Alcotest.(check string)
+    "the part" (String.sub contents 1000 10)
+    (Cstruct.to_string (Cstruct.of_bigarray (Option.get !part)));
+  let of_copy = Bigarray.Array1.sub copy 1000 10 in
+  Alcotest.(check bool) "equal" true (Option.get !part = of_copy);
+  check_int "hash" (Hashtbl.hash of_copy) (Hashtbl.hash (Option.get !part));
+  part := None;
+  Gc.full_major ();
+  check_int "not inside of the collector" 0 (lent_drops ());
+  turn ();
+  check_int "dropped once" 1 (lent_drops ());
+  check_int "nothing is lent" before (bytes_lent ());
+  Alcotest.(check string) "the copy" contents (Cstruct.to_string (Cstruct.of_bigarray copy))
+
+(* A million times into OCaml and back, and both heaps are as before. *)
+let leaks () =
+  let crossings n =
+    let result = run_among [] (fun () -> crossings on n) in
+    Alcotest.(check (result unit string)) "ok" (Ok ()) result;
+    ok nothing_lent ()
+  in
+  let live () =
+    Gc.compact ();
+    turn ();
+    ((Gc.stat ()).live_words, (Stats.Memory.get ()).heap)
+  in
+  crossings 10_000;
+  let words, heap = live () in
+  for _ = 1 to 4 do
+    crossings 250_000
+  done;
+  let words', heap' = live () in
+  Alcotest.(check bool)
+    (Printf.sprintf "OCaml's heap: %d" (words' - words))
+    true
+    (words' - words < 20_000);
+  Alcotest.(check bool)
+    (Printf.sprintf "Rust's heap: %d" (heap' - heap))
+    true
+    (heap' - heap < 100_000)
 
 let tests =
   [
@@ -60,5 +165,26 @@ let tests =
     case "a_reset_is_an_error" (ok (fun () -> reset on));
     case "many_connections" (ok (fun () -> many on 300));
     case "datagrams" (ok (fun () -> udp on));
+    case "a_connected_socket_hears_its_peer_alone" (ok (fun () -> udp_connected on));
     case "names" (ok (fun () -> names ()));
+    case "halves_and_the_whole" (ok (fun () -> halves on));
+    case "slices_leave_together" (ok (fun () -> vectored on));
+    case "two_tasks_accept" (ok (fun () -> two_accept on));
+    case "figures" (ok (fun () -> figures on));
+    case "by_embedded_io" (ok (fun () -> embedded_io on));
+    case "by_embedded_nal" (ok (fun () -> embedded_nal on));
+    case "by_futures_io" (ok (fun () -> futures_io on));
+    case "by_tokio" (ok (fun () -> tokio on));
+    case "lent_bytes_live_as_long_as_a_part_of_them" lent;
+    case "an_owner_is_dropped_when_all_is_acknowledged" (ok (fun () -> owned_acknowledged on));
+    case "an_owner_is_dropped_after_a_reset" (ok (fun () -> owned_reset on));
+    case "an_owner_is_dropped_after_an_abort" (ok (fun () -> owned_aborted on));
+    case "an_owner_outlives_its_stream" (ok (fun () -> owned_unsent on));
+    case "an_owner_whose_write_was_given_up" (ok (fun () -> owned_given_up on));
+    case "an_owner_outlives_the_stack" disconnected;
+    case "an_owner_that_panics" (Test_promise.quiet (ok (fun () -> owned_panics on)));
+    case "a_slow_reader_of_copies_holds_little" (ok (fun () -> slow_reader on false));
+    case "a_slow_reader_of_owned_bytes_holds_little" (ok (fun () -> slow_reader on true));
+    case "out_of_memory_is_an_error" (ok (fun () -> out_of_memory on));
+    case "a_million_crossings_leave_nothing" leaks;
   ]

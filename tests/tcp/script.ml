@@ -494,6 +494,14 @@ let stat w name =
   | "time_wait_dropped" -> s.time_wait_dropped
   | "keepalive_drops" -> s.keepalive_drops
   | "ecn_marks_in" -> s.ecn_marks_in
+  | "octets_retransmitted" -> s.octets_retransmitted
+  | "established_resets" -> s.established_resets
+  | "given_up" -> s.given_up
+  | "window_probes" -> s.window_probes
+  | "keepalives_sent" -> s.keepalives_sent
+  | "delayed_acks" -> s.delayed_acks
+  | "duplicates_in" -> s.duplicates_in
+  | "out_of_order_in" -> s.out_of_order_in
   | "passive_opens" -> s.passive_opens
   | "failed_attempts" -> s.failed_attempts
   | name -> failf "stat %s" name
@@ -511,6 +519,13 @@ let info w name =
   | "send_window" -> i.send_window
   | "receive_window" -> i.receive_window
   | "retransmits" -> i.retransmits
+  | "octets_sent" -> i.octets_sent
+  | "octets_retransmitted" -> i.octets_retransmitted
+  | "segments_in" -> i.segments_in
+  | "segments_out" -> i.segments_out
+  | "sacked" -> i.sacked
+  | "unread" -> i.unread
+  | "out_of_order" -> i.out_of_order
   | name -> failf "info %s" name
 
 let state_name w = Fmt.str "%a" Tcb.pp_state (Engine.state (conn w))

@@ -35,8 +35,7 @@
 //! **Memory.** What waits to be sent is bounded for each connection and for all together, and so is what
 //! was received and not read: a slow or hostile peer makes tasks wait. Bytes that were written without a
 //! copy count until they are acknowledged. After that, OCaml's collector has to find that nobody holds
-//! them: a device may still read them, and a peer inside the same image receives these very bytes. It
-//! is told how much memory there is to win.
+//! them, as a device may still read what was sent twice. It is told how much memory there is to win.
 //!
 //! **Dropping** a stream closes it: what was written is sent, then the end of file. Dropping a
 //! listener resets connections that nobody accepted, and refuses new ones. Both happen in the loop.

@@ -152,6 +152,36 @@ figures! {
         octets_acked: u64,
         /// Bytes received in order.
         octets_received: u64,
+        /// Segments that arrived.
+        segments_in: u64,
+        /// Segments sent, of the size that the network sees.
+        segments_out: u64,
+        /// Bytes of payload sent, again ones included.
+        octets_sent: u64,
+        /// Those among them that were sent again.
+        octets_retransmitted: u64,
+        /// Bytes believed lost, and not yet sent again.
+        lost: u64,
+        /// Bytes that the peer has behind a gap (RFC 2018).
+        sacked: u64,
+        /// Bytes received in order and not yet taken by the reader.
+        unread: u64,
+        /// Bytes received behind a gap.
+        out_of_order: u64,
+        /// Bytes that a packet on the path carries, TCP options included.
+        path_mss: u64,
+        /// Bytes in a full segment of the peer's, as observed.
+        receive_mss: u64,
+        /// Timestamps are in use (RFC 7323).
+        timestamps: bool,
+        /// Selective acknowledgements are in use (RFC 2018).
+        selective_acks: bool,
+        /// Explicit congestion notification is in use (RFC 3168).
+        ecn: bool,
+        /// A loss is being recovered from.
+        recovering: bool,
+        /// The state.
+        state: TcpState,
     }
 }
 
@@ -216,6 +246,22 @@ counters! {
         keepalive_drops,
         /// Packets that said that the network is congested (RFC 3168).
         ecn_marks_in,
+        /// Bytes of payload sent again.
+        octets_retransmitted,
+        /// Established connections that a reset ended, from either side.
+        established_resets,
+        /// Connections given up for want of an answer.
+        given_up,
+        /// Questions whether a closed window has opened.
+        window_probes,
+        /// Questions whether an idle peer is there.
+        keepalives_sent,
+        /// Acknowledgements that nothing else carried, and that were sent late.
+        delayed_acks,
+        /// Segments of which all was received before.
+        duplicates_in,
+        /// Segments that arrived ahead of a gap.
+        out_of_order_in,
     }
 }
 
@@ -337,7 +383,7 @@ mod tests {
     #[test]
     fn states_are_those_of_ocaml() {
         let tcb = include_str!("../../../ocaml-stubs/tcp/tcb.ml");
-        let theirs = names(tcb, "type state =", "type ", '|');
+        let theirs = names(tcb, "type state =", "let ", '|');
         let theirs: Vec<String> =
             theirs.iter().map(|name| name.replace('_', "").to_lowercase()).collect();
         let ours: Vec<String> = STATES.iter().map(|s| format!("{s:?}").to_lowercase()).collect();

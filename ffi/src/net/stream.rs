@@ -1,6 +1,5 @@
 //! Connections.
 
-use std::future::poll_fn;
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
@@ -128,15 +127,5 @@ impl TcpStream {
         let TcpStream { shared, reading } = self;
         let writer = OwnedWriteHalf::new(Rc::clone(&shared));
         (OwnedReadHalf { shared, reading }, writer)
-    }
-
-    /// Waits for at least a byte and says whether there is one; false is the end.
-    ///
-    /// # Errors
-    ///
-    /// As [`read`](Self::read).
-    pub async fn readable(&mut self) -> Result<bool, Error> {
-        poll_fn(|cx| self.shared.poll_fill(&mut self.reading, cx)).await?;
-        Ok(!self.reading.rest().is_empty())
     }
 }

@@ -59,14 +59,17 @@ impl Buffer {
     ///
     /// As of [`with_runtime`]; the owner is dropped then.
     pub fn own(owner: impl AsRef<[u8]> + 'static) -> Result<Buffer, Unavailable> {
-        with_runtime(|_| {
-            // SAFETY: we have the runtime, and root the value at once.
-            let (root, bytes, length) = unsafe {
-                let (v_bytes, bytes, length) = owned::lend(owner);
-                (runtime::root(v_bytes), bytes, length)
-            };
-            Buffer { root: Some(Rc::new(root)), bytes: bytes.as_ptr(), length }
-        })
+        with_runtime(|ocaml| Buffer::own_in(ocaml, owner))
+    }
+
+    /// [`own`](Self::own) for those who have the runtime, such as a function that OCaml called.
+    pub fn own_in(_: &mut OCamlRuntime, owner: impl AsRef<[u8]> + 'static) -> Buffer {
+        // SAFETY: we have the runtime, and root the value at once.
+        let (root, bytes, length) = unsafe {
+            let (v_bytes, bytes, length) = owned::lend(owner);
+            (runtime::root(v_bytes), bytes, length)
+        };
+        Buffer { root: Some(Rc::new(root)), bytes: bytes.as_ptr(), length }
     }
 
     /// The bytes of `cstruct`. Panics if the value is something else.
@@ -161,7 +164,7 @@ impl Pass<OCamlCstruct> for &Buffer {
         = BoxRoot<OCamlCstruct>
     where
         Self: 'a;
-    fn keep<'a>(&'a self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
+    fn keep(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
         self.cstruct(ocaml)
     }
     unsafe fn raw(kept: &BoxRoot<OCamlCstruct>) -> Raw {

@@ -1,5 +1,10 @@
 //! `mirust::net`, on a stack that talks to itself.
 
+mod limits;
+mod owned;
+mod parts;
+mod traits;
+
 use std::net::SocketAddr;
 
 use mirust::net::{Error, Shutdown, TcpListener, TcpStream, UdpSocket, lookup_host};
@@ -16,6 +21,17 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 fn expect(holds: bool, what: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(what.into()) }
+}
+
+/// Waits for what comes in the end.
+async fn until(what: &str, done: impl Fn() -> bool) -> Result<(), String> {
+    for _ in 0..10_000 {
+        if done() {
+            return Ok(());
+        }
+        mirust::time::sleep(Duration::from_millis(1)).await;
+    }
+    Err(format!("{what} did not come"))
 }
 
 fn text(error: Error) -> String {

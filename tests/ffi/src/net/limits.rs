@@ -1,0 +1,106 @@
+//! What is bounded, and what happens there.
+
+use mirust::net::{Error, TcpListener, TcpStream, stats};
+use mirust::time::{Duration, sleep, timeout};
+
+use super::{address, expect, pair, text, until};
+
+/// Written again and again.
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+/// A reader that does not read holds little, however much there is to write.
+#[mirust::export]
+async fn test_net_slow_reader(on: String, owned: bool) -> Result<(), String> {
+    let (_listener, mut client, mut server) = pair(&on).await?;
+    let before = stats().map_err(text)?.now.memory;
+    let writing = mirust::spawn(async move {
+        let mut written = 0;
+        for _ in 0..64 {
+            if owned {
+                client.write_owned(&ZEROS[..]).await?;
+            } else {
+                client.write_all(&ZEROS).await?;
+            }
+            written += ZEROS.len();
+        }
+        Ok::<_, Error>(written)
+    });
+    sleep(Duration::from_millis(50)).await;
+    let held = stats().map_err(text)?.now.memory - before;
+    expect(!writing.is_finished(), "64 MiB are taken")?;
+    expect(held > 0 && held <= 16 << 20, &format!("{held} bytes are held"))?;
+    let mut read = 0;
+    while read < 64 * ZEROS.len() {
+        read += server.read_chunk().await.map_err(text)?.len();
+    }
+    expect(writing.await.map_err(|e| e.to_string())? == Ok(read), "as much as was read")?;
+    drop(server);
+    until("memory to be given back", || stats().is_ok_and(|s| s.now.memory <= before)).await
+}
+
+/// All connections together hold as much as they may: another one is an error, and those that are
+/// there go on.
+#[mirust::export]
+async fn test_net_out_of_memory(on: String) -> Result<(), String> {
+    let listener = TcpListener::bind(address(&on)?).map_err(text)?;
+    let at = listener.local_addr().map_err(text)?;
+    let mut pairs = Vec::new();
+    let refused = loop {
+        let mut client = match TcpStream::connect(at).await {
+            Ok(client) => client,
+            Err(error) => break error,
+        };
+        let (server, _) = listener.accept().await.map_err(text)?;
+        let full = async {
+            loop {
+                client.write_owned(&ZEROS[..]).await?;
+            }
+            #[allow(unreachable_code)]
+            Ok::<(), Error>(())
+        };
+        expect(timeout(Duration::from_millis(2), full).await.is_err(), "a write fails")?;
+        pairs.push((client, server));
+        expect(pairs.len() < 1000, "a thousand connections that hold memory")?;
+    };
+    expect(refused == Error::NoResources, &format!("{refused:?}"))?;
+    let kind = std::io::Error::from(refused).kind();
+    expect(kind == std::io::ErrorKind::OutOfMemory, "its kind")?;
+    let mut readers = Vec::new();
+    for (client, mut server) in pairs {
+        drop(client);
+        readers.push(mirust::spawn(async move {
+            while !server.read_chunk().await?.is_empty() {}
+            Ok::<(), Error>(())
+        }));
+    }
+    for reader in readers {
+        reader.await.map_err(|e| e.to_string())?.map_err(text)?;
+    }
+    expect(TcpStream::connect(at).await.is_ok(), "there is memory again")
+}
+
+/// `n` crossings in either direction, by copies and as they are.
+#[mirust::export]
+async fn test_net_crossings(on: String, n: isize) -> Result<(), String> {
+    let (_listener, mut client, mut server) = pair(&on).await?;
+    let mut buf = [0; 64];
+    let mut left = n;
+    while left > 0 {
+        client.write_all(b"ping").await.map_err(text)?;
+        let ping = server.read_chunk().await.map_err(text)?;
+        server.write_chunk(ping).await.map_err(text)?;
+        let read = client.read(&mut buf).await.map_err(text)?;
+        expect(&buf[..read] == b"ping", "other bytes")?;
+        client.write_owned(b"pong".to_vec()).await.map_err(text)?;
+        let read = server.read(&mut buf).await.map_err(text)?;
+        expect(&buf[..read] == b"pong", "other bytes")?;
+        left -= 6;
+    }
+    Ok(())
+}
+
+/// OCaml takes no more of Rust's values than it has to.
+#[mirust::export]
+async fn test_net_nothing_lent(_: ()) -> Result<(), String> {
+    until("owners to be dropped", || mirust::ocaml::bytes_lent() == (0, 0)).await
+}
