@@ -22,6 +22,6 @@ async fn echo(mut stream: TcpStream) -> Result<(), Error> {
         if data.is_empty() {
             return Ok(());
         }
-        stream.write_all(&data).await?;
+        stream.write_chunk(data).await?;
     }
 }

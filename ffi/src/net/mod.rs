@@ -14,7 +14,7 @@
 //!         let (mut stream, _) = listener.accept().await?;
 //!         mirust::spawn(async move {
 //!             while let Ok(data) = stream.read_chunk().await {
-//!                 if data.is_empty() || stream.write_all(&data).await.is_err() {
+//!                 if data.is_empty() || stream.write_chunk(data).await.is_err() {
 //!                     break;
 //!                 }
 //!             }
