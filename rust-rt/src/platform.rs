@@ -14,11 +14,13 @@ pub trait Platform {
     fn wall(&self) -> Duration;
 
     /// Hands every event that is pending to whoever waits for it (usually by waking a
-    /// [`Waker`](core::task::Waker)) and returns how many there were. Never blocks.
+    /// [`Waker`](core::task::Waker)) and returns how many there were. Never blocks. Where looking is
+    /// dear it may leave out what came within the last microseconds, but not after a
+    /// [`wait`](Self::wait).
     fn dispatch(&self) -> usize;
 
     /// Blocks until an event is pending or `deadline` has passed, whichever comes first. May
-    /// return early. An event that became pending after the last [`dispatch`](Self::dispatch)
+    /// return early. An event that the last [`dispatch`](Self::dispatch) did not hand out
     /// MUST make this return at once: that is what makes a lost wake-up impossible.
     ///
     /// This is the only call of the whole image that blocks.

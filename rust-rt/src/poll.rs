@@ -9,6 +9,7 @@
 //! one finished operation and is kept until OCaml collects it, or by the `FOREIGN` signal, which
 //! only says "look again".
 
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::sync::Arc;
 use alloc::task::Wake;
@@ -118,28 +119,51 @@ pub struct PollStats {
 /// One domain: its platform, its Rust tasks and their timers, and what waits for OCaml.
 ///
 /// Belongs to one thread. The image has one, behind the functions of [`domain`](crate::domain);
-/// tests make their own on a mock platform.
+/// tests make their own on a mock platform. The inbox is never freed: wakers and other threads may
+/// outlive the rest.
 pub struct Domain<P: Platform> {
     platform: P,
-    inbox: Arc<Inbox>,
+    inbox: &'static Inbox,
     executor: Executor,
     timers: Rc<Timers>,
     shutdown: Rc<Shutdown>,
-    stats: Cell<PollStats>,
+    stats: Counters,
     polling: Cell<bool>,
+}
+
+/// [`PollStats`] while they count.
+#[derive(Default)]
+struct Counters {
+    polls: Counter,
+    blocks: Counter,
+    wakeups: Counter,
+    events: Counter,
+    tasks_run: Counter,
+    timers_fired: Counter,
+    completions: Counter,
+}
+
+#[derive(Default)]
+struct Counter(Cell<u64>);
+
+impl Counter {
+    #[inline]
+    fn add(&self, n: usize) {
+        self.0.set(self.0.get() + n as u64);
+    }
 }
 
 impl<P: Platform> Domain<P> {
     /// A domain without tasks.
     pub fn new(platform: P) -> Self {
-        let inbox = Arc::new(Inbox::new(platform.notifier()));
+        let inbox = Box::leak(Box::new(Inbox::new(platform.notifier())));
         Domain {
-            executor: Executor::new(Arc::clone(&inbox)),
+            executor: Executor::new(inbox),
             inbox,
             platform,
             timers: Rc::new(Timers::new()),
             shutdown: Rc::default(),
-            stats: Cell::default(),
+            stats: Counters::default(),
             polling: Cell::new(false),
         }
     }
@@ -156,13 +180,16 @@ impl<P: Platform> Domain<P> {
 
     /// The counters.
     pub fn stats(&self) -> PollStats {
-        self.stats.get()
-    }
-
-    fn count(&self, change: impl FnOnce(&mut PollStats)) {
-        let mut stats = self.stats.get();
-        change(&mut stats);
-        self.stats.set(stats);
+        let now = &self.stats;
+        PollStats {
+            polls: now.polls.0.get(),
+            blocks: now.blocks.0.get(),
+            wakeups: now.wakeups.0.get(),
+            events: now.events.0.get(),
+            tasks_run: now.tasks_run.0.get(),
+            timers_fired: now.timers_fired.0.get(),
+            completions: now.completions.0.get(),
+        }
     }
 
     /// Sets what catches the panics of tasks. Without a guard a panic goes through the poll into
@@ -216,7 +243,7 @@ impl<P: Platform> Domain<P> {
 
     /// What may reach the domain from other threads.
     pub fn remote(&self) -> Remote {
-        Remote(Arc::clone(&self.inbox))
+        Remote(self.inbox)
     }
 
     /// See [`Remote::complete`].
@@ -228,7 +255,7 @@ impl<P: Platform> Domain<P> {
     /// [`Ready::FOREIGN`] and does not block.
     pub fn next_completion(&self) -> Option<u64> {
         let token = self.inbox.pop_completion();
-        self.count(|s| s.completions += u64::from(token.is_some()));
+        self.stats.completions.add(token.is_some().into());
         token
     }
 
@@ -267,25 +294,23 @@ impl<P: Platform> Domain<P> {
     /// `poll` for a caller that only wants to hear of `interest`. Other signals stay up.
     fn poll_for(&self, deadline: Instant, interest: Ready) -> Ready {
         let Some(_polling) = Polling::enter(&self.polling) else { return Ready::NESTED };
-        self.count(|s| s.polls += 1);
+        self.stats.polls.add(1);
         loop {
             // 1. Events first: they make tasks ready and raise signals.
             let events = self.platform.dispatch();
-            // 2. Then whatever the clock makes ready.
-            let now = self.platform.now();
-            let fired = self.timers.fire(now);
+            // 2. Then whatever the clock makes ready. Nobody looks at it who has nothing to learn.
+            let now = self.time_for(deadline);
+            let fired = now.map_or(0, |now| self.timers.fire(now));
             // 3. One turn of the tasks. It ends even if they wake each other for ever.
             let run = self.executor.run_turn(TURN_BUDGET);
-            self.count(|s| {
-                s.events += events as u64;
-                s.timers_fired += fired as u64;
-                s.tasks_run += run as u64;
-            });
+            self.stats.events.add(events);
+            self.stats.timers_fired.add(fired);
+            self.stats.tasks_run.add(run);
 
             // 4. News for the caller go to the caller, ready tasks or not: this is what keeps the
             //    executor fair to OCaml.
             let mut ready = self.inbox.take_signals(interest);
-            if now >= deadline {
+            if now.unwrap_or(Instant::ZERO) >= deadline {
                 ready |= Ready::TIMER;
             }
             if !ready.is_empty() {
@@ -316,10 +341,14 @@ impl<P: Platform> Domain<P> {
     fn block(&self, deadline: Instant) {
         self.platform.wait(deadline);
         let early = self.platform.now() < deadline;
-        self.count(|s| {
-            s.blocks += 1;
-            s.wakeups += u64::from(early);
-        });
+        self.stats.blocks.add(1);
+        self.stats.wakeups.add(early.into());
+    }
+
+    /// The clock, unless no timer is set and the deadline is one that is told without it.
+    fn time_for(&self, deadline: Instant) -> Option<Instant> {
+        let told = deadline == Instant::ZERO || deadline == Instant::NEVER;
+        (!told || self.timers.any()).then(|| self.platform.now())
     }
 
     /// Runs `future` to its end, and with it everything else in the domain but OCaml, whose
@@ -359,8 +388,7 @@ impl<P: Platform> Domain<P> {
             "block_on was called from a task or an event handler: await instead"
         );
         let mut future = pin!(future);
-        let flag =
-            Arc::new(MainWaker { woken: AtomicBool::new(true), inbox: Arc::clone(&self.inbox) });
+        let flag = Arc::new(MainWaker { woken: AtomicBool::new(true), inbox: self.inbox });
         let waker = Waker::from(Arc::clone(&flag));
         let mut cx = Context::from_waker(&waker);
         let mut ready = Ready::empty();
@@ -383,7 +411,7 @@ impl<P: Platform> Domain<P> {
 
 /// Reaches OCaml from everywhere, other threads included.
 #[derive(Clone)]
-pub struct Remote(Arc<Inbox>);
+pub struct Remote(&'static Inbox);
 
 impl Remote {
     /// Tells OCaml that the operation which it knows by `token` is finished. What tokens mean is
@@ -401,7 +429,7 @@ impl Remote {
 /// Wakes the future of a `block_on`.
 struct MainWaker {
     woken: AtomicBool,
-    inbox: Arc<Inbox>,
+    inbox: &'static Inbox,
 }
 
 impl Wake for MainWaker {

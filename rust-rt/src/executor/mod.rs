@@ -83,11 +83,10 @@ pub(crate) mod task;
 pub(crate) mod timers;
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::any::Any;
 use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
-use core::task::{Context, Poll};
+use core::task::Poll;
 
 pub use inbox::Notifier;
 pub use task::{JoinError, JoinHandle};
@@ -95,7 +94,7 @@ pub use timers::{Elapsed, Interval, Sleep};
 
 use inbox::Inbox;
 use slab::{Slab, TaskId};
-use task::{Task, Turn};
+use task::Task;
 
 /// Calls the closure and returns the payload of a panic that ended it, if one did.
 ///
@@ -112,12 +111,12 @@ fn no_guard(call: &mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>> {
 /// Owns the tasks of one domain.
 pub(crate) struct Executor {
     tasks: RefCell<Slab<Task>>,
-    inbox: Arc<Inbox>,
+    inbox: &'static Inbox,
     guard: Cell<Guard>,
 }
 
 impl Executor {
-    pub(crate) fn new(inbox: Arc<Inbox>) -> Self {
+    pub(crate) fn new(inbox: &'static Inbox) -> Self {
         Executor { tasks: RefCell::new(Slab::new()), inbox, guard: Cell::new(no_guard) }
     }
 
@@ -138,7 +137,7 @@ impl Executor {
         self.inbox.reserve_ready(tasks.len() + 1);
         let mut handle = None;
         tasks.insert(|id| {
-            let (task, h) = Task::new(id, Arc::clone(&self.inbox), future);
+            let (task, h) = Task::new(id, self.inbox, future);
             handle = Some(h);
             task
         });
@@ -159,34 +158,24 @@ impl Executor {
     /// Polls a task, or drops it if it was aborted. False if there is no such task any more.
     fn step(&self, id: TaskId) -> bool {
         // The task is out of the table while its code runs, and the borrow has ended.
-        let Some(mut task) = self.tasks.borrow_mut().take(id) else { return false };
+        let Some(task) = self.tasks.borrow_mut().take(id) else { return false };
         let guard = self.guard.get();
-        let ended = match task.header.begin() {
-            Turn::Abort => true,
-            Turn::Poll => {
-                let mut polled = Poll::Pending;
-                let Task { future, waker, .. } = &mut task;
-                let caught = guard(&mut || {
-                    polled = future.as_mut().poll(&mut Context::from_waker(waker));
-                });
-                if let Err(payload) = caught {
-                    task.outcome.fail(JoinError::Panicked(payload));
-                    true
-                } else {
-                    polled.is_ready()
-                }
-            }
-        };
-        if ended {
-            self.tasks.borrow_mut().free(id);
-            // Dropping runs the future's destructors, which may panic as well.
-            let mut task = Some(task);
-            if let Err(payload) = guard(&mut || drop(task.take())) {
+        let mut ended = true;
+        let mut caught = guard(&mut || ended = task.turn());
+        // Destructors may panic as well, that of a future that has just panicked not excepted.
+        while let Err(payload) = caught {
+            let mut payload = Some(payload);
+            caught = guard(&mut || payload = payload.take().and_then(|p| task.failed(p)));
+            if let Some(payload) = payload {
                 let error = JoinError::Panicked(payload);
                 log::error!("while a task was dropped: {error}");
             }
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        if ended {
+            tasks.free(id)
         } else {
-            self.tasks.borrow_mut().put_back(id, task);
+            tasks.put_back(id, task)
         }
         true
     }

@@ -54,6 +54,11 @@ impl Timers {
         self.pending.borrow().first_key_value().map_or(Instant::NEVER, |(key, _)| key.0)
     }
 
+    /// Whether any is set.
+    pub(crate) fn any(&self) -> bool {
+        !self.pending.borrow().is_empty()
+    }
+
     fn insert(&self, deadline: Instant, waker: Waker) -> Key {
         let number = self.next_number.get();
         self.next_number.set(number + 1);
