@@ -149,13 +149,20 @@ pub extern "C" fn mirust_time_wall_ns() -> i64 {
 }
 
 /// Handles events, fires timers and runs Rust tasks until OCaml has something to do or
-/// `deadline_ns` (nanoseconds since boot) has passed; blocks only while nobody has. With a deadline
-/// in the past it never blocks. Returns MIRUST_READY bits.
+/// `deadline_ns` (nanoseconds since boot; from 2^62-1 on it never comes) has passed; blocks only
+/// while nobody has. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
 ///
 /// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_poll(deadline_ns: u64) -> isize {
-    domain::poll(Instant::from_nanos(deadline_ns)).bits() as isize
+    domain::poll(deadline(deadline_ns)).bits() as isize
+}
+
+/// A time that OCaml names. Its greatest integers stand for no time at all, which is told without a
+/// look at the clock.
+pub(crate) fn deadline(ns: u64) -> Instant {
+    const NEVER: u64 = (1 << 62) - 1;
+    if ns < NEVER { Instant::from_nanos(ns) } else { Instant::NEVER }
 }
 
 /// Copies the poll's counters, a MirustPollStats, to the buffer, as much of it as fits. Returns the
@@ -193,7 +200,8 @@ pub unsafe extern "C" fn mirust_mem_stats(buffer: *mut u8, length: usize) -> isi
     unsafe { fill_struct(buffer, length, &stats) }
 }
 
-/// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved.
+/// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved. A
+/// number below -1 stands for a future that OCaml awaits and that has ended: -2 less its token.
 /// Returns -1 when there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_completion_next() -> isize {

@@ -5,44 +5,70 @@
 (* A Rust future that OCaml awaits *)
 
 external take : (int[@untagged]) -> 'a = "mirust_native_only" "mirust_ocaml_future_take"
-
-external bind : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
-  = "mirust_native_only" "mirust_ocaml_future_bind"
-[@@noalloc]
-
 external cancel : (int[@untagged]) -> unit = "mirust_native_only" "mirust_ocaml_future_cancel"
 
-let create future =
-  let promise, resolver = Lwt.task () in
-  let fetch () =
-    match take future with
-    | v -> Lwt.wakeup_later resolver v
-    | exception e -> Lwt.wakeup_later_exn resolver e
+(* Futures that OCaml awaits, at the index that their tokens have in Rust's table (slots.rs). A future
+   that was cancelled may have been completed before, and its index be somebody else's by then: the
+   token tells. *)
+let index token = token land ((1 lsl 24) - 1)
+let vacant = -1
+let tokens = ref [||]
+
+(* A resolver: 'a Lwt.u, where 'a is the future's. *)
+let resolvers = ref [||]
+let nobody = Obj.repr 0
+
+let grow i =
+  let larger a filler =
+    let size = Array.length a in
+    Array.append a (Array.make (max 16 (max size (i + 1 - size))) filler)
   in
-  let token = Completion.register fetch in
-  ignore (bind future token : int);
+  tokens := larger !tokens vacant;
+  resolvers := larger !resolvers nobody
+
+let forget i =
+  !tokens.(i) <- vacant;
+  !resolvers.(i) <- nobody
+
+let create token =
+  let promise, resolver = Lwt.task () in
+  let i = index token in
+  if i >= Array.length !tokens then grow i;
+  !tokens.(i) <- token;
+  !resolvers.(i) <- Obj.repr resolver;
   Lwt.on_cancel promise (fun () ->
-      Completion.forget token;
-      cancel future);
+      if !tokens.(i) = token then (
+        forget i;
+        cancel token));
   promise
+
+let complete token =
+  let i = index token in
+  if !tokens.(i) = token then (
+    let resolver = Obj.obj !resolvers.(i) in
+    forget i;
+    match take token with
+    | v -> Lwt.wakeup_later resolver v
+    | exception e -> Lwt.wakeup_later_exn resolver e)
 
 (* An OCaml promise that a Rust future awaits. Rust reads the values of this type. *)
 
 type 'a outcome = Pending | Cancelled | Returned of 'a | Raised of exn [@@warning "-37"]
 
-external settled : (int[@untagged]) -> 'a outcome -> unit
-  = "mirust_native_only" "mirust_ocaml_promise_settled"
+external returned : (int[@untagged]) -> 'a -> unit
+  = "mirust_native_only" "mirust_ocaml_promise_returned"
 
-let rejected = function Lwt.Canceled -> Cancelled | e -> Raised e
+external rejected : (int[@untagged]) -> 'a outcome -> unit
+  = "mirust_native_only" "mirust_ocaml_promise_rejected"
+
+let rejection = function Lwt.Canceled -> Cancelled | e -> Raised e
 
 let watch promise waiter =
   match Lwt.state promise with
   | Return v -> Returned v
-  | Fail e -> rejected e
+  | Fail e -> rejection e
   | Sleep ->
-      Lwt.on_any promise
-        (fun v -> settled waiter (Returned v))
-        (fun e -> settled waiter (rejected e));
+      Lwt.on_any promise (fun v -> returned waiter v) (fun e -> rejected waiter (rejection e));
       Pending
 
 let cancel_promise promise = try Lwt.cancel promise with e -> !Lwt.async_exception_hook e

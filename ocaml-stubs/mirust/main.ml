@@ -23,7 +23,7 @@ let leave_hooks = ref []
 let at_exit f = exit_hooks := f :: !exit_hooks
 let at_enter_iter f = enter_hooks := f :: !enter_hooks
 let at_leave_iter f = leave_hooks := f :: !leave_hooks
-let run_hooks hooks = List.iter (fun f -> f ()) (List.rev hooks)
+let run_hooks = function [] -> () | hooks -> List.iter (fun f -> f ()) (List.rev hooks)
 
 (* The shutdown request *)
 
@@ -55,8 +55,8 @@ let tell_shutdown () =
 
 let rec drain_completions () =
   let token = Abi.completion_next () in
-  if token >= 0 then (
-    Completion.complete token;
+  if token <> -1 then (
+    if token >= 0 then Completion.complete token else Future.complete (-2 - token);
     drain_completions ())
 
 let rec wake_due ~now =
@@ -79,7 +79,7 @@ let step () =
   drain_completions ();
   Lwt.wakeup_paused ();
   collect_sleepers ();
-  wake_due ~now:(Abi.time_monotonic_ns ());
+  if Sleepers.length sleepers > 0 then wake_due ~now:(Abi.time_monotonic_ns ());
   run_hooks !leave_hooks;
   (* Whatever ran above may have slept and paused again. *)
   collect_sleepers ();
@@ -89,19 +89,17 @@ let step () =
 
 let running = ref false
 
-let rec drive promise =
+let rec turn_until promise =
+  let deadline = step () in
   match Lwt.poll promise with
   | Some v -> v
-  | None -> (
-      let deadline = step () in
-      match Lwt.poll promise with
-      | Some v -> v
-      | None ->
-          let ready = Abi.poll deadline in
-          if ready land ready_nested <> 0 then
-            invalid_arg "Mirust.Main.run: called from a Rust task";
-          if ready land ready_shutdown <> 0 then tell_shutdown ();
-          drive promise)
+  | None ->
+      let ready = Abi.poll deadline in
+      if ready land ready_nested <> 0 then invalid_arg "Mirust.Main.run: called from a Rust task";
+      if ready land ready_shutdown <> 0 then tell_shutdown ();
+      turn_until promise
+
+let drive promise = match Lwt.poll promise with Some v -> v | None -> turn_until promise
 
 let call_exit_hooks () =
   let rec next () =

@@ -11,11 +11,10 @@
 //! So no OCaml value waits anywhere, and nobody's code runs inside somebody else's call. If OCaml
 //! cancels the promise between 1 and 3, the task is aborted and its future dropped in the loop.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -24,19 +23,15 @@ use ocaml_sys::is_exception_result;
 
 use super::export::{Raw, Return};
 use super::named::Named;
+use super::parcel::{Outcome, Parcel};
 use super::slots::Slots;
 use crate::JoinHandle;
 use crate::domain;
 
 /// A future that OCaml awaits.
 enum Awaited {
-    Running {
-        /// The task; none while it is being spawned.
-        task: Option<JoinHandle<()>>,
-        /// What tells OCaml (`Completion.token`); none before OCaml has made its promise.
-        completion: Option<isize>,
-    },
-    Finished(Box<dyn Answer>),
+    Running(JoinHandle<()>),
+    Finished(Parcel),
 }
 
 thread_local! {
@@ -49,40 +44,27 @@ fn awaited<R>(f: impl FnOnce(&mut Slots<Awaited>) -> R) -> R {
     AWAITED.with_borrow_mut(|slots| f(slots))
 }
 
-/// The result of a future, or its panic.
-trait Answer {
-    /// Converts it; panics with the future's panic.
-    ///
-    /// # Safety
-    ///
-    /// The caller may allocate on the OCaml heap.
-    unsafe fn give(self: Box<Self>) -> Raw;
+/// A future that OCaml awaits under a token, as a task: its panics are results as well.
+struct Launched<F> {
+    token: isize,
+    future: F,
 }
 
-impl<R: Return> Answer for Result<R, Box<dyn Any + Send>> {
-    unsafe fn give(self: Box<Self>) -> Raw {
-        match *self {
-            // SAFETY: the caller's promise.
-            Ok(value) => unsafe { value.give_value() },
-            Err(payload) => resume_unwind(payload),
-        }
-    }
-}
+impl<F: Future<Output: Return>> Future for Launched<F> {
+    type Output = ();
 
-/// Catches the panics of a future.
-struct Caught<F>(F);
-
-impl<F: Future> Future for Caught<F> {
-    type Output = Result<F::Output, Box<dyn Any + Send>>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let token = self.token;
         // SAFETY: the field is pinned as the whole is; nothing moves it.
-        let future = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(poll) => poll.map(Ok),
+        let future = unsafe { self.map_unchecked_mut(|this| &mut this.future) };
+        let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(value)) => Ok(value),
             // Not polled again: its task ends with this.
-            Err(payload) => Poll::Ready(Err(payload)),
-        }
+            Err(payload) => Err(payload),
+        };
+        finish(token, outcome);
+        Poll::Ready(())
     }
 }
 
@@ -94,12 +76,8 @@ pub fn launch<F>(ocaml: &mut OCamlRuntime, future: F) -> Raw
 where
     F: Future<Output: Return> + 'static,
 {
-    let token = awaited(|a| a.insert(Awaited::Running { task: None, completion: None }));
-    let handle = domain::spawn(async move { finish(token, Caught(future).await) });
-    awaited(|a| {
-        if let Some(Awaited::Running { task, .. }) = a.get_mut(token) {
-            *task = Some(handle);
-        }
+    let token = awaited(|a| {
+        a.insert_with(|token| Awaited::Running(domain::spawn(Launched { token, future })))
     });
     // SAFETY: the function takes an int.
     let promise = unsafe { CREATE.call(ocaml, || token << 1 | 1) };
@@ -107,48 +85,47 @@ where
     promise
 }
 
-/// The task has a result.
-fn finish<R: Return + 'static>(token: isize, result: Result<R, Box<dyn Any + Send>>) {
-    let answer = Box::new(result);
-    let before = awaited(|a| {
-        a.get_mut(token).map(|entry| std::mem::replace(entry, Awaited::Finished(answer)))
-    });
-    if let Some(Awaited::Running { completion: Some(completion), .. }) = before {
-        domain::complete(completion as u64);
-    }
+/// What the completion queue says of a future: OCaml tells these from the tokens of its own, which
+/// are not negative, and from -1, which is nothing.
+const fn completion(token: isize) -> u64 {
+    (-2 - token) as u64
 }
 
-/// OCaml: this completion tells of that future.
-#[crate::export(noalloc, name = "mirust_ocaml_future_bind")]
-fn bind(token: isize, told_by: isize) -> isize {
-    awaited(|a| {
-        if let Some(Awaited::Running { completion, .. }) = a.get_mut(token) {
-            *completion = Some(told_by);
-        }
+/// The task has a result.
+#[inline(always)]
+fn finish<R: Return>(token: isize, outcome: Outcome<R>) {
+    // It stays here, to be dropped here, if OCaml cancelled it in the very poll in which it ended.
+    let mut outcome = Some(outcome);
+    let running = awaited(|a| {
+        let entry = a.get_mut(token)?;
+        let finished = Awaited::Finished(Parcel::new(outcome.take()?));
+        Some(std::mem::replace(entry, finished))
     });
-    0
+    if running.is_some() {
+        domain::complete(completion(token));
+    }
 }
 
 /// OCaml: the result, once. A panic of the future is raised here.
 #[crate::export(name = "mirust_ocaml_future_take")]
 fn take(ocaml: &mut OCamlRuntime, token: isize) -> OCaml<'_, ()> {
-    let Some(Awaited::Finished(answer)) = awaited(|a| a.remove(token)) else {
-        panic!("OCaml took the result of a future that has none");
-    };
-    // SAFETY: we have the runtime. The value is of a type that the external says.
-    unsafe { OCaml::new(ocaml, answer.give()) }
+    match awaited(|a| a.remove(token)) {
+        // SAFETY: we have the runtime. The value is of a type that the external says.
+        Some(Awaited::Finished(answer)) => unsafe { OCaml::new(ocaml, answer.give()) },
+        _ => panic!("OCaml took the result of a future that has none"),
+    }
 }
 
 /// OCaml: nobody awaits it any more. The future is dropped in the loop, not inside this call.
 #[crate::export(name = "mirust_ocaml_future_cancel")]
 fn cancel(token: isize) {
     match awaited(|a| a.remove(token)) {
-        Some(Awaited::Running { task: Some(task), .. }) => task.abort(),
+        Some(Awaited::Running(task)) => task.abort(),
         Some(Awaited::Finished(answer)) => {
             // Its destructor is somebody's code as well.
             domain::spawn(async move { drop(answer) });
         }
-        Some(Awaited::Running { task: None, .. }) | None => {}
+        None => {}
     }
 }
 

@@ -33,6 +33,7 @@ mod named;
 pub(crate) mod net;
 mod opaque;
 mod owned;
+mod parcel;
 mod promise;
 mod runtime;
 mod slots;

@@ -52,19 +52,16 @@ pub struct OCamlPromise<T>(PhantomData<T>);
 /// ```
 #[must_use = "dropping it cancels the promise"]
 pub struct Promise<T: 'static> {
-    state: State<T>,
+    /// None when the result was given, and if there never was a promise.
+    promise: Option<BoxRoot<OCamlPromise<T>>>,
+    /// Our entry of `WAITING`; `NOBODY` as long as OCaml does not know that anybody waits.
+    token: isize,
+    /// Why there never was a promise.
+    failed: Option<Box<PromiseError>>,
 }
 
-enum State<T: 'static> {
-    /// OCaml does not know yet that anybody waits.
-    New(BoxRoot<OCamlPromise<T>>),
-    /// The token names an entry of `WAITING`.
-    Waiting(BoxRoot<OCamlPromise<T>>, isize),
-    /// There never was a promise.
-    Failed(PromiseError),
-    /// The result was given, or nobody is interested.
-    Done,
-}
+/// No token.
+const NOBODY: isize = -1;
 
 /// Why there is no result.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,8 +92,11 @@ type Any = ();
 /// What OCaml knows by a token: somebody who waits, or what they have not fetched yet.
 enum Wait {
     Pending(Waker),
-    Settled(Result<BoxRoot<Any>, PromiseError>),
+    Settled(Settled),
 }
+
+/// An error is boxed, so that the common case is moved about quickly.
+type Settled = Result<BoxRoot<Any>, Box<PromiseError>>;
 
 thread_local! {
     /// Everybody who waits. Never dropped: roots must not outlive OCaml.
@@ -121,10 +121,10 @@ const RETURNED_TAG: u8 = 0;
 /// # Safety
 ///
 /// `outcome` is a valid value of that type, and OCaml has not run since it was made.
-unsafe fn read_outcome(outcome: Raw) -> Option<Result<BoxRoot<Any>, PromiseError>> {
+unsafe fn read_outcome(outcome: Raw) -> Option<Settled> {
     if is_long(outcome) {
         debug_assert!(outcome == PENDING || outcome == CANCELLED);
-        return (outcome == CANCELLED).then_some(Err(PromiseError::Cancelled));
+        return (outcome == CANCELLED).then(|| Err(Box::new(PromiseError::Cancelled)));
     }
     // SAFETY: a block with one field, by the type.
     let (tag, value) = unsafe { (tag_val(outcome), *field(outcome, 0)) };
@@ -133,17 +133,30 @@ unsafe fn read_outcome(outcome: Raw) -> Option<Result<BoxRoot<Any>, PromiseError
         return Some(Ok(unsafe { runtime::root(value) }));
     }
     // SAFETY: the other block holds an exception.
-    Some(Err(PromiseError::Raised(unsafe { Exception::new(value) })))
+    Some(Err(Box::new(PromiseError::Raised(unsafe { Exception::new(value) }))))
 }
 
-/// OCaml: the promise that `token` waits for is settled. Nothing runs here but the waker, which
-/// queues a task.
-#[crate::export(name = "mirust_ocaml_promise_settled")]
-fn settled(token: isize, outcome: OCaml<'_, Any>) {
+/// OCaml: the promise that `token` waits for has this value.
+#[crate::export(name = "mirust_ocaml_promise_returned")]
+fn returned(token: isize, value: OCaml<'_, Any>) {
+    // SAFETY: a valid value, and nothing has run or allocated since OCaml passed it.
+    settle(token, || Ok(unsafe { runtime::root(value.raw()) }));
+}
+
+/// OCaml: the promise that `token` waits for has no value, but this `Future.outcome`.
+#[crate::export(name = "mirust_ocaml_promise_rejected")]
+fn rejected(token: isize, outcome: OCaml<'_, Any>) {
     // SAFETY: OCaml passed a `Future.outcome` just now.
-    let Some(result) = (unsafe { read_outcome(outcome.raw()) }) else { return };
-    let entry =
-        waiting(|w| w.get_mut(token).map(|entry| std::mem::replace(entry, Wait::Settled(result))));
+    if let Some(result) = unsafe { read_outcome(outcome.raw()) } {
+        settle(token, || result);
+    }
+}
+
+/// Nothing runs here but the waker, which queues a task.
+fn settle(token: isize, result: impl FnOnce() -> Settled) {
+    let entry = waiting(|w| {
+        w.get_mut(token).map(|entry| std::mem::replace(entry, Wait::Settled(result())))
+    });
     // Nobody is there if the future was dropped in the meantime.
     if let Some(Wait::Pending(waker)) = entry {
         waker.wake();
@@ -153,17 +166,22 @@ fn settled(token: isize, outcome: OCaml<'_, Any>) {
 impl<T> Promise<T> {
     /// The future of a promise.
     pub fn new(promise: OCaml<'_, OCamlPromise<T>>) -> Self {
-        Promise { state: State::New(BoxRoot::new(promise)) }
+        Promise::of(BoxRoot::new(promise))
+    }
+
+    fn of(promise: BoxRoot<OCamlPromise<T>>) -> Self {
+        Promise { promise: Some(promise), token: NOBODY, failed: None }
     }
 
     fn failed(error: PromiseError) -> Self {
-        Promise { state: State::Failed(error) }
+        Promise { promise: None, token: NOBODY, failed: Some(Box::new(error)) }
     }
 
     /// Leaves the promise alone: nobody waits for it any more, and it is not cancelled.
     pub fn detach(mut self) {
-        if let State::Waiting(_, token) = std::mem::replace(&mut self.state, State::Done) {
-            waiting(|w| w.remove(token));
+        self.promise = None;
+        if self.token != NOBODY {
+            waiting(|w| w.remove(self.token));
         }
     }
 
@@ -178,22 +196,19 @@ impl<T> Promise<T> {
     }
 
     /// Tells OCaml that `token` waits. The result, if it is there already.
-    fn watch(
-        promise: &BoxRoot<OCamlPromise<T>>,
-        token: isize,
-    ) -> Option<Result<BoxRoot<Any>, PromiseError>> {
+    fn watch(promise: &BoxRoot<OCamlPromise<T>>, token: isize) -> Option<Settled> {
         let watched = with_runtime(|ocaml| {
             // SAFETY: the function takes a promise, read from its root here, and an int.
             let v = unsafe { WATCH.call2(ocaml, || (promise.get_raw(), token << 1 | 1)) };
             if is_exception_result(v) {
                 // SAFETY: an encoded exception that arrived just now.
                 let exception = unsafe { Exception::new(extract_exception(v)) };
-                return Some(Err(PromiseError::Raised(exception)));
+                return Some(Err(Box::new(PromiseError::Raised(exception))));
             }
             // SAFETY: an outcome that arrived just now.
             unsafe { read_outcome(v) }
         });
-        watched.unwrap_or_else(|error| Some(Err(PromiseError::Unavailable(error))))
+        watched.unwrap_or_else(|error| Some(Err(Box::new(PromiseError::Unavailable(error)))))
     }
 }
 
@@ -201,42 +216,41 @@ impl<T> Future for Promise<T> {
     type Output = Result<BoxRoot<T>, PromiseError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match std::mem::replace(&mut self.state, State::Done) {
-            State::New(promise) => {
-                let token = waiting(|w| w.insert(Wait::Pending(cx.waker().clone())));
-                match Self::watch(&promise, token) {
-                    Some(result) => {
-                        waiting(|w| w.remove(token));
-                        result
-                    }
-                    None => {
-                        self.state = State::Waiting(promise, token);
-                        return Poll::Pending;
-                    }
-                }
-            }
-            State::Waiting(promise, token) => {
-                let settled = waiting(|w| match w.get_mut(token) {
-                    Some(Wait::Pending(waker)) => {
-                        waker.clone_from(cx.waker());
-                        None
-                    }
-                    _ => w.remove(token),
-                });
-                match settled {
-                    Some(Wait::Settled(result)) => result,
-                    _ => {
-                        self.state = State::Waiting(promise, token);
-                        return Poll::Pending;
-                    }
-                }
-            }
-            State::Failed(error) => Err(error),
-            State::Done => panic!("a promise was polled after it gave its result"),
+        let Some(promise) = &self.promise else {
+            let error = self.failed.take();
+            return Poll::Ready(
+                Err(*error.expect("a promise was polled after it gave its result")),
+            );
         };
-        // SAFETY: only the type in the root's name changes: the value came from an 'a Lwt.t whose
-        // 'a is T.
-        Poll::Ready(result.map(|root| unsafe { runtime::retype(root) }))
+        let settled = if self.token == NOBODY {
+            let token = waiting(|w| w.insert(Wait::Pending(cx.waker().clone())));
+            let settled = Self::watch(promise, token);
+            match settled {
+                Some(_) => drop(waiting(|w| w.remove(token))),
+                None => self.token = token,
+            }
+            settled
+        } else {
+            waiting(|w| match w.get_mut(self.token) {
+                Some(Wait::Pending(waker)) => {
+                    waker.clone_from(cx.waker());
+                    None
+                }
+                _ => match w.remove(self.token) {
+                    Some(Wait::Settled(settled)) => Some(settled),
+                    _ => None,
+                },
+            })
+        };
+        let Some(settled) = settled else { return Poll::Pending };
+        self.promise = None;
+        self.token = NOBODY;
+        match settled {
+            // SAFETY: only the type in the root's name changes: the value came from an 'a Lwt.t whose
+            // 'a is T.
+            Ok(root) => Poll::Ready(Ok(unsafe { runtime::retype(root) })),
+            Err(error) => Poll::Ready(Err(*error)),
+        }
     }
 }
 
@@ -245,14 +259,11 @@ impl<T> Unpin for Promise<T> {}
 
 impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::New(promise) => cancel(promise),
-            State::Waiting(promise, token) => {
-                if let Some(Wait::Pending(_)) = waiting(|w| w.remove(token)) {
-                    cancel(promise);
-                }
-            }
-            State::Failed(_) | State::Done => {}
+        let Some(promise) = self.promise.take() else { return };
+        let unsettled = self.token == NOBODY
+            || matches!(waiting(|w| w.remove(self.token)), Some(Wait::Pending(_)));
+        if unsettled {
+            cancel(promise);
         }
     }
 }
@@ -286,7 +297,7 @@ unsafe impl<T: 'static> Argument for Promise<T> {
     type Value<'a> = Promise<T>;
     unsafe fn receive(_: &Scope, raw: Raw) -> Promise<T> {
         // SAFETY: a valid promise, by the contract of `receive`.
-        Promise { state: State::New(unsafe { runtime::root(raw) }) }
+        Promise::of(unsafe { runtime::root(raw) })
     }
 }
 

@@ -1,8 +1,7 @@
 //! Who may touch the OCaml heap, and when.
 
-use std::sync::OnceLock;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::thread::{self, ThreadId};
 
 use ocaml_interop::internal::{recover_runtime_handle, recover_runtime_handle_mut};
 use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
@@ -32,8 +31,10 @@ static STATE: AtomicU8 = AtomicU8::new(ABSENT);
 /// Whether OCaml code has run since [`with_runtime`] began.
 static RAN: AtomicBool = AtomicBool::new(false);
 
-/// OCaml's thread.
-static THREAD: OnceLock<ThreadId> = OnceLock::new();
+thread_local! {
+    /// Whether this is OCaml's thread.
+    static HERE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// OCaml cannot be used here and now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,15 +97,14 @@ impl Drop for Lent {
 
 /// OCaml runs in this thread from now on.
 pub(super) fn started() {
-    THREAD.get_or_init(|| {
+    if !HERE.replace(true) {
         STATE.store(FREE, Ordering::Relaxed);
-        thread::current().id()
-    });
+    }
 }
 
 /// Whether OCaml runs in this thread.
 pub fn is_started() -> bool {
-    STATE.load(Ordering::Relaxed) != ABSENT && THREAD.get() == Some(&thread::current().id())
+    HERE.get()
 }
 
 /// Runs `f` with the OCaml runtime. For Rust code that was not called by OCaml but by the executor:

@@ -24,28 +24,39 @@ impl<T> Slots<T> {
     }
 
     /// Takes the entry in, and gives its token.
+    #[inline]
     pub(crate) fn insert(&mut self, entry: T) -> isize {
+        self.insert_with(|_| entry)
+    }
+
+    /// Takes in the entry that `make` makes for its token, and gives the token.
+    #[inline]
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(isize) -> T) -> isize {
         let index = self.free.pop().unwrap_or_else(|| {
             assert!(self.slots.len() <= INDEX_MASK as usize, "too many requests in flight");
             self.slots.push(Slot { generation: 0, entry: None });
             self.slots.len() as u32 - 1
         });
         let slot = &mut self.slots[index as usize];
-        slot.entry = Some(entry);
-        slot.generation << INDEX_BITS | index as isize
+        let token = slot.generation << INDEX_BITS | index as isize;
+        slot.entry = Some(make(token));
+        token
     }
 
+    #[inline]
     fn slot(&mut self, token: isize) -> Option<&mut Slot<T>> {
         let slot = self.slots.get_mut((token & INDEX_MASK) as usize)?;
         (token >= 0 && slot.generation == token >> INDEX_BITS).then_some(slot)
     }
 
     /// The entry, if the token still names one.
+    #[inline]
     pub(crate) fn get_mut(&mut self, token: isize) -> Option<&mut T> {
         self.slot(token)?.entry.as_mut()
     }
 
     /// Takes the entry out. The token names nothing from now on.
+    #[inline]
     pub(crate) fn remove(&mut self, token: isize) -> Option<T> {
         let slot = self.slot(token)?;
         let entry = slot.entry.take()?;
