@@ -58,9 +58,72 @@ let quietly f =
   f ();
   Mirust.Log.set_level (Some Logs.Info)
 
+let steps = 10_000
+
+(* [n] steps, so many at a time. *)
+let in_batches size one n =
+  let rec go left =
+    if left = 0 then Lwt.return_unit
+    else
+      Lwt.bind
+        (Lwt.join (List.init size (fun i -> Lwt.map ignore (one i))))
+        (fun () -> go (left - 1))
+  in
+  Mirust.Main.run (go (n / size))
+
+let one_by_one one n =
+  let rec go i = if i = 0 then Lwt.return_unit else Lwt.bind (one i) (fun _ -> go (i - 1)) in
+  Mirust.Main.run (go n)
+
+(* Promises as those of futures, of which Rust knows nothing. *)
+let lwt_alone =
+  let waiting = Queue.create () in
+  Mirust.Main.at_enter_iter (fun () ->
+      while not (Queue.is_empty waiting) do
+        Lwt.wakeup_later (Queue.pop waiting) 1
+      done);
+  fun _ ->
+    let promise, resolver = Lwt.task () in
+    Lwt.on_cancel promise ignore;
+    (* The loop does not wait. *)
+    if Queue.is_empty waiting then Lwt.async Lwt.pause;
+    Queue.push resolver waiting;
+    promise
+
+let futures () =
+  row ~goal:200. "OCaml awaits a Rust future, a poll each" (least steps (one_by_one future));
+  row ~goal:200. "... 100 at a time" (least steps (in_batches 100 future));
+  row "... the same without Rust, Lwt alone" (least steps (in_batches 100 lwt_alone));
+  (* What waits for so long is moved to the major heap. *)
+  row "... 10,000 at a time" (least steps (in_batches steps future));
+  row "... the same without Rust, Lwt alone" (least steps (in_batches steps lwt_alone))
+
+let promises () =
+  row ~goal:200. "Rust awaits an OCaml promise, resolved"
+    (least steps (fun n -> Mirust.Main.run (await Lwt.return n)));
+  let waiting = ref None in
+  Mirust.Main.at_enter_iter (fun () ->
+      match !waiting with
+      | None -> ()
+      | Some resolver ->
+          waiting := None;
+          Lwt.wakeup_later resolver 1);
+  let next_turn _ =
+    let promise, resolver = Lwt.wait () in
+    waiting := Some resolver;
+    promise
+  in
+  row ~goal:200. "... pending, a turn of both loops each"
+    (least steps (fun n -> Mirust.Main.run (await next_turn n)));
+  row "... pending by Lwt.pause"
+    (least steps (fun n ->
+         Mirust.Main.run (await (fun i -> Lwt.map (fun () -> i) (Lwt.pause ())) n)));
+  row "... the same without Rust, Lwt alone"
+    (least steps (one_by_one (fun i -> Lwt.map (fun () -> i) (Lwt.pause ()))))
+
 let () =
   let n = 1_000_000 in
-  let[@inline] steps f n =
+  let[@inline] times f n =
     for i = 1 to n do
       ignore (Sys.opaque_identity (f i))
     done
@@ -88,31 +151,21 @@ let () =
            ignore (Sys.opaque_identity (export i))
          done));
   let s = String.make 32 'x' in
-  row "... with borrowed bytes" (least n (steps (fun _ -> export_bytes s)));
-  row "... with a rooted argument" (least n (steps (fun _ -> export_rooted s)));
+  row "... with borrowed bytes" (least n (times (fun _ -> export_bytes s)));
+  row "... with a rooted argument" (least n (times (fun _ -> export_rooted s)));
   let c = counter 0 in
-  row "... a method of a value that OCaml owns" (least n (steps (fun _ -> counter_next c)));
-  row "... such a value, made and dropped" (least ~rounds:10 n (steps counter));
-  row "... String to Rust and back, 32 bytes" (least n (steps (fun _ -> string s)));
+  row "... a method of a value that OCaml owns" (least n (times (fun _ -> counter_next c)));
+  row "... such a value, made and dropped" (least ~rounds:10 n (times counter));
+  row "... String to Rust and back, 32 bytes" (least n (times (fun _ -> string s)));
   row ~goal:20. "Rust -> OCaml closure, exception-safe"
     (least n (fun n -> ignore (callback ocaml_call n)));
   row "root, made and dropped" (least n (fun n -> ignore (root s n)));
-  row "the poll, with nothing to do" (least 10_000 (steps (fun _ -> poll 0L)));
-  let many = 10_000 in
-  row ~goal:200. "OCaml awaits a Rust future, many at a time"
-    (least many (fun n ->
-         Mirust.Main.run (Lwt.join (List.init n (fun i -> Lwt.map ignore (future i))))));
-  let rec in_turn i =
-    if i = 0 then Lwt.return_unit else Lwt.bind (future i) (fun _ -> in_turn (i - 1))
-  in
-  row "... one after the other, a poll each" (least many (fun n -> Mirust.Main.run (in_turn n)));
-  row ~goal:200. "Rust awaits an OCaml promise, resolved"
-    (least many (fun n -> Mirust.Main.run (await Lwt.return n)));
-  row "... pending, a turn of both loops each"
-    (least many (fun n -> Mirust.Main.run (await (fun i -> Lwt.map (fun () -> i) (Lwt.pause ())) n)));
+  row "the poll, with nothing to do" (least 10_000 (times (fun _ -> poll 0L)));
+  futures ();
+  promises ();
   quietly (fun () ->
       row "panic in Rust -> exception in OCaml"
-        (least ~rounds:10 1000 (steps (fun i -> try panic i with Mirust.Panic _ -> 0))));
+        (least ~rounds:10 1000 (times (fun i -> try panic i with Mirust.Panic _ -> 0))));
   quietly (fun () ->
       row "exception in OCaml -> Err in Rust"
         (least ~rounds:10 10_000 (fun n -> ignore (callback (fun _ -> raise Exit) n))))
