@@ -45,7 +45,7 @@ unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix $(APP)
 
 # Other crates' traits on mirust::net, for all of which there are examples in the documentation.
-TRAITS := mirust/embedded-nal-async,mirust/futures-core,mirust/futures-io,mirust/hyper,mirust/tokio
+TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
 
 .PHONY: test-unit test-debug bench bench-xen
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages

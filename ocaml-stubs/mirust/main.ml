@@ -4,7 +4,8 @@ open Lwt.Infix
 let () =
   Fatal.install ();
   Log.install ();
-  Future.install ()
+  Future.install ();
+  Streams.install ()
 
 type shutdown = [ `Poweroff | `Reboot | `Halt ]
 

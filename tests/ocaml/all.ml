@@ -12,6 +12,7 @@ let run () =
       ("completion", Test_completion.tests);
       ("loop", Test_loop.tests);
       ("promise", Test_promise.tests);
+      ("stream", Test_stream.tests);
       ("net", Test_net.tests);
       ("bootvar", Test_bootvar.tests);
       ("signatures", Test_signatures.tests);

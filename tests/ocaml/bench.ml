@@ -25,6 +25,9 @@ external future : (int[@untagged]) -> int Lwt.t = "mirust_native_only" "bench_fu
 external await : (int -> int Lwt.t) -> (int[@untagged]) -> unit Lwt.t
   = "mirust_native_only" "bench_await"
 
+external feed : (int[@untagged]) -> int Lwt_stream.t = "mirust_native_only" "test_feed"
+external read : int Lwt_stream.t -> int Lwt.t = "bench_read"
+
 external clock : unit -> (int64[@unboxed]) = "mirust_native_only" "mirust_time_monotonic_ns"
 [@@noalloc]
 
@@ -121,6 +124,18 @@ let promises () =
   row "... the same without Rust, Lwt alone"
     (least steps (one_by_one (fun i -> Lwt.map (fun () -> i) (Lwt.pause ()))))
 
+let streams () =
+  row "OCaml reads a Rust stream, an element"
+    (least steps (fun n -> Mirust.Main.run (Lwt_stream.iter ignore (feed n))));
+  let count n =
+    let next = ref 0 in
+    Lwt_stream.from_direct (fun () ->
+        incr next;
+        if !next > n then None else Some !next)
+  in
+  row "Rust reads an OCaml stream, an element"
+    (least steps (fun n -> Mirust.Main.run (Lwt.map ignore (read (count n)))))
+
 let () =
   let n = 1_000_000 in
   let[@inline] times f n =
@@ -163,6 +178,7 @@ let () =
   row "the poll, with nothing to do" (least 10_000 (times (fun _ -> poll 0L)));
   futures ();
   promises ();
+  streams ();
   quietly (fun () ->
       row "panic in Rust -> exception in OCaml"
         (least ~rounds:10 1000 (times (fun i -> try panic i with Mirust.Panic _ -> 0))));

@@ -199,15 +199,15 @@ let closures () =
 
 let unavailable () = Alcotest.(check bool) "in use" true (promise_blocked (Lwt.return "x"))
 
+let live () =
+  Gc.compact ();
+  ((Gc.stat ()).live_words, (Stats.Memory.get ()).heap)
+
 (* Both directions at a time, with a heap that must not grow. *)
 let leaks () =
   let round_trips n =
     let rec go n = if n = 0 then Lwt.return_unit else future_isize n >>= fun _ -> go (n - 1) in
     Main.run (Lwt.join [ go n; test_await (fun i -> Lwt.pause () >|= fun () -> i) n ])
-  in
-  let live () =
-    Gc.compact ();
-    ((Gc.stat ()).live_words, (Stats.Memory.get ()).heap)
   in
   round_trips 1000;
   let words, heap = live () in

@@ -98,8 +98,8 @@ impl Drop for TcpListener {
     }
 }
 
-/// The connections of a listener; see [`TcpListener::incoming`]. With the feature `futures-core` it is
-/// a `Stream`, too.
+/// The connections of a listener, as a [`Stream`](futures_core::Stream) as well; see
+/// [`TcpListener::incoming`].
 pub struct Incoming<'a>(&'a TcpListener);
 
 impl Incoming<'_> {
@@ -113,7 +113,6 @@ impl Incoming<'_> {
     }
 }
 
-#[cfg(feature = "futures-core")]
 impl futures_core::Stream for Incoming<'_> {
     type Item = Result<TcpStream, Error>;
 

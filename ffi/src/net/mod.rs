@@ -46,7 +46,6 @@
 //! |---|---|
 //! | `embedded-io-async` | `Read`, `Write`, `BufRead`, `ReadReady` |
 //! | `embedded-nal-async` | `TcpConnect`, `UdpStack` and `Dns`, of [`embedded_nal::Network`] |
-//! | `futures-core` | `Stream` of incoming connections |
 //! | `futures-io` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead` |
 //! | `hyper` | `Read` and `Write`; in [`hyper`](mod@hyper) its executor and timer |
 //! | `tokio` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead` |

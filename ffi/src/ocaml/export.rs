@@ -151,6 +151,7 @@ unsafe fn raise(payload: Box<dyn Any + Send>) -> ! {
 /// | `Option<T>`, `Vec<T>`, tuples of 2 to 4 | `option`, `list`, tuples of most of these |
 /// | [`BoxRoot<T>`] | any value, rooted |
 /// | [`Promise<T>`](super::Promise) | `'a Lwt.t` |
+/// | [`LwtStream<T>`](super::LwtStream) | `'a Lwt_stream.t` |
 /// | [`OCaml<T>`] | any value, not rooted |
 ///
 /// # Safety
@@ -318,7 +319,7 @@ unsafe impl<T: 'static> Rooted for BoxRoot<T> {}
 
 /// A type that an exported function can return: those of [`Argument`] that own what they hold, an
 /// [`Opaque`](super::Opaque) type, `Option` (`option`), `Result` (`result`), `Vec` (`list`) and tuples of
-/// such, and [`OCaml<T>`] for everything else.
+/// such, [`Feed<T>`](super::Feed) for an `'a Lwt_stream.t`, and [`OCaml<T>`] for everything else.
 ///
 /// What an exported `async fn` returns becomes the value of an `'a Lwt.t`, in which an OCaml `int`
 /// stands for `isize`, and `int64`, `int32` and `float` for the other numbers.

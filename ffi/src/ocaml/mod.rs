@@ -19,6 +19,9 @@
 //! promise is a [`Promise`] in Rust. Cancelling or dropping the one ends the other. Below that there
 //! is a [`Completion`]: a token that OCaml passes along, and that wakes its promise.
 //!
+//! **Streams** cross in both directions, an element at a time and at the reader's pace: [`Feed`] makes
+//! an `'a Lwt_stream.t` of a [`Stream`](futures_core::Stream), [`LwtStream`] the other way round.
+//!
 //! One thing is not for use here: ocaml-interop's own `export` attribute with an OCaml exception
 //! registered as `rust_panic_exn`, which it keeps without a root.
 
@@ -28,6 +31,7 @@ mod call;
 mod completion;
 mod compound;
 pub mod export;
+mod feed;
 mod future;
 mod named;
 pub(crate) mod net;
@@ -39,6 +43,7 @@ mod runtime;
 mod slots;
 mod start;
 pub(crate) mod view;
+mod stream;
 
 #[cfg(doctest)]
 mod misuse;
@@ -48,6 +53,7 @@ pub use call::{Closure, Exception, Pass};
 pub use completion::Completion;
 pub use compound::Part;
 pub use export::{Argument, Return, Rooted};
+pub use feed::{Feed, streams_fed};
 pub use future::futures_awaited;
 pub use ocaml_interop::{
     BoxRoot, FromOCaml, OCaml, OCamlBytes, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64, OCamlList,
@@ -58,6 +64,7 @@ pub use owned::bytes_lent;
 pub use promise::{AsyncClosure, OCamlPromise, Promise, PromiseError, promises_awaited};
 pub use runtime::{Unavailable, is_started, with_runtime};
 pub use start::{StartError, start};
+pub use stream::{LwtStream, OCamlStream};
 
 pub(crate) use slots::Slots;
 pub(crate) use start::{init, run_toplevel, shutdown, step};

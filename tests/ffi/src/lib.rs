@@ -6,5 +6,6 @@ mod failures;
 mod net;
 mod promises;
 mod service;
+mod streams;
 mod tasks;
 mod values;

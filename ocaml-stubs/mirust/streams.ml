@@ -1,0 +1,23 @@
+(* Streams, as ffi/src/ocaml/feed.rs and stream.rs see them. *)
+
+(* A Rust stream that OCaml reads. *)
+
+external pull : (int[@untagged]) -> 'a option Lwt.t
+  = "mirust_native_only" "mirust_ocaml_stream_pull"
+
+external gone : (int[@untagged]) -> unit = "mirust_native_only" "mirust_ocaml_stream_drop"
+
+let create token =
+  (* Reached from the stream alone, so that it dies with it. *)
+  let handle = ref token in
+  Gc.finalise (fun handle -> gone !handle) handle;
+  Lwt_stream.from (fun () -> pull !handle)
+
+(* An OCaml stream that Rust reads *)
+
+let get stream = try Lwt_stream.get stream with e -> Lwt.fail e
+
+(* {!Main} calls it. *)
+let install () =
+  Callback.register "mirust_stream_create" create;
+  Callback.register "mirust_stream_get" get
