@@ -50,7 +50,7 @@ TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
 .PHONY: test-unit test-debug bench bench-xen
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-rt -p mirust --features $(TRAITS)
-	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen
+	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
 	@$(ENV) dune test
 	@$(ENV) tests/apps/run
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
@@ -77,6 +77,7 @@ lint: ## Clippy, shellcheck, and whether everything is formatted
 	@$(ENV) cargo clippy --quiet --workspace --exclude mirust-boot-faults --features $(TRAITS) --all-targets -- -D warnings
 	@$(ENV) dune build @fmt
 	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
+	@$(ENV) shellcheck -e SC2034,SC2154 -S warning $(wildcard tests/linux/cases/*.sh)
 	@$(ENV) shellcheck -e SC2154 -S warning -s dash $(filter-out %.host.sh,$(wildcard tests/xen/*.sh))
 doc: ## The Rust documentation, in target/doc
 	@$(ENV) cargo doc --quiet --no-deps -p mirust -p mirust-rt

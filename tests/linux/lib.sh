@@ -6,13 +6,15 @@
 #
 # shellcheck disable=SC2034 # the sourcing scripts use them
 
-project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+project=$(cd "$here/../.." && pwd -P)
 bin=$project/build/unix
 stack=10.0.0.2
 stack6=fd00::2
 mac=02:00:00:00:00:02
 tap=tap0
 addresses="--ipv4=$stack/24 --ipv6=$stack6/64"
+megabytes=$((16 << 20))
 work=
 log=/dev/null
 

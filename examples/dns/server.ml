@@ -1,0 +1,51 @@
+type t = {
+  lookup : string -> int -> string;
+  cache : (string * int, Reply.body) Hashtbl.t; (* by the name in small letters, and the type *)
+}
+
+let cache_size = 4096
+let create ~lookup = { lookup; cache = Hashtbl.create 256 }
+let class_internet = 1
+let class_any = 255
+
+(* IXFR and AXFR. *)
+let is_transfer kind = kind = 251 || kind = 252
+
+let ask t (q : Query.question) =
+  let name = String.lowercase_ascii q.name in
+  match Hashtbl.find_opt t.cache (name, q.kind) with
+  | Some body -> body
+  | None -> (
+      match Reply.body ~name (t.lookup name q.kind) with
+      | body ->
+          (* Names that are made up come and go; those that are asked often are soon back. *)
+          if Hashtbl.length t.cache >= cache_size then Hashtbl.reset t.cache;
+          Hashtbl.replace t.cache (name, q.kind) body;
+          body
+      | exception e ->
+          Logs.err (fun m -> m "a lookup failed: %s" (Printexc.to_string e));
+          Reply.empty ~rcode:Reply.server_failure)
+
+let body t (q : Query.question) (edns : Query.edns option) =
+  match edns with
+  | Some { version; _ } when version > 0 -> Reply.empty ~rcode:Reply.bad_version
+  | Some _ | None ->
+      if (q.class_ <> class_internet && q.class_ <> class_any) || is_transfer q.kind then
+        Reply.empty ~rcode:Reply.refused
+      else ask t q
+
+(* RFC 6891 section 6.2.5: at least the 512 bytes of old. *)
+let limit transport (edns : Query.edns option) =
+  match (transport, edns) with
+  | `Tcp, _ -> 0xffff
+  | `Udp, None -> 512
+  | `Udp, Some { size; _ } -> min Reply.max_datagram (max 512 size)
+
+let answer t transport b =
+  match Query.parse b with
+  | Nothing -> None
+  | Malformed header -> Some (Reply.failure header ~rcode:Reply.format_error)
+  | Other header -> Some (Reply.failure header ~rcode:Reply.not_implemented)
+  | Question (header, question, edns) ->
+      let limit = limit transport edns in
+      Some (Reply.message ~limit header question edns (body t question edns))

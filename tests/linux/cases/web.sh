@@ -1,0 +1,15 @@
+# shellcheck shell=bash
+# The stack as server: a web server in OCaml.
+
+web() {
+    curl -sS "http://$stack/" | grep 'It works' || return 1
+    curl -sS -g "http://[$stack6]/" | grep 'It works' || return 1
+    [ "$(curl -sS -o /dev/null -w '%{http_code}' "http://$stack/nothing")" = 404 ] || return 1
+    [ "$(curl -sS -X POST -o /dev/null -w '%{http_code}' "http://$stack/")" = 405 ] || return 1
+    curl -sS -I "http://$stack/" | grep 'Content-Length' || return 1
+    # The second page comes over the first one's connection.
+    curl -sS -v "http://$stack/" "http://$stack/style.css" 2>&1 | grep -i 're-us'
+}
+web_many() { wrk -t 1 -c 100 -d 1 "http://$stack/" | tee /dev/stderr | grep 'requests in'; }
+
+group web web web_many
