@@ -82,7 +82,7 @@ pub use error::Error;
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use listener::{Incoming, TcpListener};
 pub use names::lookup_host;
-pub use serve::{ready, up};
+pub use serve::{Flow as OCamlFlow, ready, up};
 pub use stats::{Copied, Gauges, Stats, TcpInfo, TcpState, TcpStats, UdpStats, copied, stats};
 pub use std::net::Shutdown;
 pub use stream::TcpStream;

@@ -20,8 +20,8 @@ pub(super) type Reply<T> = Result<T, isize>;
 /// OCaml's `('a, error) result Lwt.t`.
 type Later<T> = OCamlPromise<Reply<T>>;
 
-/// OCaml's `TCP.flow`.
-pub(super) struct Flow(());
+/// OCaml's type `Mirust_stack.Stack.TCP.flow`; see [`TcpStream::from_ocaml`](super::TcpStream::from_ocaml).
+pub struct Flow(());
 /// OCaml's `stream`.
 pub(super) struct Stream(());
 /// OCaml's `listener`.

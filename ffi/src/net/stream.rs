@@ -41,6 +41,30 @@ impl TcpStream {
         Ok(TcpStream { shared: Rc::new(Shared::new(flow)?), reading: Reading::default() })
     }
 
+    /// The connection of a flow that OCaml has accepted or opened. OCaml gives it away: it reads, writes
+    /// and closes it no more.
+    ///
+    /// ```
+    /// # fn compiles() {
+    /// use mirust::net::{OCamlFlow, TcpStream};
+    /// use mirust::ocaml::BoxRoot;
+    ///
+    /// /// `external greet : TCP.flow -> (unit, string) result Lwt.t = "greet"`
+    /// #[mirust::export]
+    /// async fn greet(flow: BoxRoot<OCamlFlow>) -> Result<(), String> {
+    ///     let mut stream = TcpStream::from_ocaml(&flow).map_err(|error| error.to_string())?;
+    ///     stream.write_all(b"hello").await.map_err(|error| error.to_string())
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`]: also if OCaml has not given its stack to Rust (`Mirust_rust.serve`).
+    pub fn from_ocaml(flow: &BoxRoot<Flow>) -> Result<Self, Error> {
+        TcpStream::new(flow)
+    }
+
     /// Connects to a peer.
     ///
     /// # Errors
