@@ -2,10 +2,16 @@
 
      client echo ADDRESS PORT BYTES CONNECTIONS
      client requests ADDRESS PORT COUNT
+     client hold ADDRESS PORT CONNECTIONS
      client serve ADDRESS PORT
+     client pour ADDRESS PORT
+     client reset ADDRESS PORT
 
    [echo]: all connections are open at the same time, each sends BYTES, and then closes its direction.
-   [requests]: one byte goes there and back again, COUNT times. *)
+   [requests]: one byte goes there and back again, COUNT times. [hold]: opens connections, says how many
+   were not refused or reset within a second, and keeps them until its standard input ends. [serve]: an
+   echo server. [pour]: a server that sends for ever, and says every tenth of a second how much that was.
+   [reset]: a server that resets what it accepts. *)
 
 let chunk = 65536
 
@@ -103,8 +109,28 @@ let requests (domain, address) count =
   done;
   Printf.printf "%.0f requests per second\n" (float count /. (Unix.gettimeofday () -. start))
 
+let hold (domain, address) count =
+  let open_one _ =
+    let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
+    match Unix.connect socket address with () -> Some socket | exception Unix.Unix_error _ -> None
+  in
+  let sockets = List.filter_map open_one (List.init count Fun.id) in
+  Unix.sleepf 1.;
+  let byte = Bytes.create 1 in
+  let is_open socket =
+    Unix.set_nonblock socket;
+    match Unix.read socket byte 0 1 with
+    | length -> length > 0
+    | exception Unix.Unix_error ((EAGAIN | EWOULDBLOCK), _, _) -> true
+    | exception Unix.Unix_error _ -> false
+  in
+  Printf.printf "%d of %d connections are open\n%!"
+    (List.length (List.filter is_open sockets))
+    count;
+  try ignore (input_line stdin : string) with End_of_file -> ()
+
 (* One process for each client. *)
-let serve (domain, address) =
+let serve_by handle (domain, address) =
   let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
   Unix.setsockopt socket SO_REUSEADDR true;
   Unix.bind socket address;
@@ -112,18 +138,44 @@ let serve (domain, address) =
   Sys.set_signal Sys.sigchld Signal_ignore;
   while true do
     let client, _ = Unix.accept socket in
-    (if Unix.fork () = 0 then
-       let buffer = Bytes.create chunk in
-       let rec go () =
-         match Unix.read client buffer 0 chunk with
-         | 0 -> exit 0
-         | length ->
-             ignore (Unix.write client buffer 0 length : int);
-             go ()
-       in
-       go ());
+    if Unix.fork () = 0 then (
+      (* Or the port would be taken for as long as the client is there. *)
+      Unix.close socket;
+      handle client;
+      exit 0);
     Unix.close client
   done
+
+let serve_echo client =
+  let buffer = Bytes.create chunk in
+  let rec go () =
+    match Unix.read client buffer 0 chunk with
+    | 0 -> ()
+    | length ->
+        ignore (Unix.write client buffer 0 length : int);
+        go ()
+  in
+  go ()
+
+let serve_pour client =
+  let buffer = Bytes.make chunk 'x' in
+  Unix.set_nonblock client;
+  let rec go sent =
+    match Unix.write client buffer 0 chunk with
+    | length -> go (sent + length)
+    | exception Unix.Unix_error ((EAGAIN | EWOULDBLOCK), _, _) ->
+        Printf.printf "%d bytes\n%!" sent;
+        Unix.sleepf 0.1;
+        go sent
+    | exception Unix.Unix_error _ -> ()
+  in
+  go 0
+
+(* Closing with bytes that nobody has read, and without lingering, is a reset. *)
+let serve_reset client =
+  ignore (Unix.read client (Bytes.create 1) 0 1 : int);
+  Unix.setsockopt_optint client SO_LINGER (Some 0);
+  Unix.close client
 
 let () =
   Sys.set_signal Sys.sigpipe Signal_ignore;
@@ -133,6 +185,10 @@ let () =
         echo (address name (int_of_string port)) (int_of_string bytes) (int_of_string count)
     | [| _; "requests"; name; port; count |] ->
         requests (address name (int_of_string port)) (int_of_string count)
-    | [| _; "serve"; name; port |] -> serve (address name (int_of_string port))
+    | [| _; "hold"; name; port; count |] ->
+        hold (address name (int_of_string port)) (int_of_string count)
+    | [| _; "serve"; name; port |] -> serve_by serve_echo (address name (int_of_string port))
+    | [| _; "pour"; name; port |] -> serve_by serve_pour (address name (int_of_string port))
+    | [| _; "reset"; name; port |] -> serve_by serve_reset (address name (int_of_string port))
     | _ -> fail "usage: see the head of tests/linux/client.ml"
   with Unix.Unix_error (error, call, _) -> fail "%s: %s" call (Unix.error_message error)

@@ -1,0 +1,94 @@
+(* The OCaml side of proxy: the network, the boot parameters, and who is let in. An accepted flow is
+   handed to Rust, which connects to the target and passes the bytes on. *)
+
+open Lwt.Infix
+open Cmdliner
+open Mirust_stack
+module TCP = Stack.TCP
+
+external relay :
+  TCP.flow -> string -> (int[@untagged]) -> (int[@untagged]) -> (unit, string) result Lwt.t
+  = "mirust_native_only" "proxy_relay"
+
+external copied : unit -> (int[@untagged]) = "mirust_native_only" "proxy_copied"
+
+let network = Mirust_network.register ()
+
+(* HOST:PORT; the host is a name, an IPv4 address, or an IPv6 address in brackets. *)
+let target =
+  let parse s =
+    match String.rindex_opt s ':' with
+    | None -> Error (`Msg "expected HOST:PORT")
+    | Some colon -> (
+        let host = String.sub s 0 colon in
+        let bracketed = String.length host > 2 && host.[0] = '[' in
+        let host = if bracketed then String.sub host 1 (colon - 2) else host in
+        let port = String.sub s (colon + 1) (String.length s - colon - 1) in
+        match int_of_string_opt port with
+        | Some port when port > 0 && port < 0x10000 && host <> "" -> Ok (host, port)
+        | Some _ | None -> Error (`Msg "expected HOST:PORT"))
+  in
+  let print ppf (host, port) = Fmt.pf ppf "%s:%d" host port in
+  let doc = "Where connections are passed on to." in
+  let arg =
+    Arg.(opt (some (conv (parse, print))) None & info [ "target" ] ~docv:"HOST:PORT" ~doc)
+  in
+  Mirust.Bootvar.register (Arg.required arg)
+
+let number name default ~doc =
+  Mirust.Bootvar.register Arg.(value & opt int default & info [ name ] ~docv:"N" ~doc)
+
+let port = number "port" 80 ~doc:"The port that is listened on."
+let limit = number "limit" 1024 ~doc:"Connections at a time; more are reset."
+let idle = number "idle" 300 ~doc:"Seconds without a byte after which a connection is reset."
+
+(* {1 Connections} *)
+
+let connections = ref 0
+let none_left = Lwt_condition.create ()
+
+let pass_on flow =
+  let host, port = target () in
+  Lwt.catch
+    (fun () -> relay flow host port (idle ()))
+    (fun e ->
+      TCP.abort flow;
+      Lwt.return_error (Printexc.to_string e))
+  >|= function
+  | Ok () -> ()
+  | Error e ->
+      let ip, port = TCP.dst flow in
+      Logs.warn (fun m -> m "%a:%d: %s" Ipaddr.pp ip port e)
+
+let accept flow =
+  if !connections >= limit () then Lwt.return (TCP.abort flow)
+  else (
+    incr connections;
+    pass_on flow >|= fun () ->
+    decr connections;
+    if !connections = 0 then Lwt_condition.broadcast none_left ())
+
+(* {1 The end} *)
+
+(* How long connections have to end by themselves. *)
+let grace = Duration.of_sec 3
+
+let drain stack =
+  TCP.unlisten (Stack.tcp stack) ~port:(port ());
+  let ended = if !connections = 0 then Lwt.return_unit else Lwt_condition.wait none_left in
+  Lwt.pick [ ended; Mirust.Time.ns grace ] >|= fun () ->
+  Logs.app (fun m -> m "%d connections cut, %d bytes were copied" !connections (copied ()))
+
+let start () =
+  network () >>= fun stack ->
+  Mirust_rust.serve stack;
+  TCP.listen (Stack.tcp stack) ~port:(port ()) accept;
+  Stack.ready stack >>= fun () ->
+  Logs.app (fun m ->
+      m "proxy on port %d of %a" (port ())
+        Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)
+        (Stack.IP.configured_ips (Stack.ip stack)));
+  Lwt.pick [ Stack.listen stack; (Mirust.Main.shutdown_requested () >>= fun _ -> drain stack) ]
+  >>= fun () -> Stack.disconnect stack
+
+let () = Mirust.Main.run (start ())

@@ -1,0 +1,54 @@
+//! The Rust side of proxy: the connection to the target, and the bytes on their way.
+
+mod relay;
+
+use mirust::net::{Error, OCamlFlow, TcpStream, lookup_host};
+use mirust::ocaml::BoxRoot;
+use mirust::time::Duration;
+
+/// How long an address of the target may take to answer.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// `external relay : TCP.flow -> string -> (int [@untagged]) -> (int [@untagged]) -> (unit, string)
+/// result Lwt.t = …`: connects to a port of a host, and passes bytes on between both connections until
+/// both directions have ended, or there were none for so many seconds. It takes the flow over: whatever
+/// happens, it is closed or reset.
+#[mirust::export]
+async fn proxy_relay(
+    flow: BoxRoot<OCamlFlow>,
+    host: String,
+    port: isize,
+    idle: isize,
+) -> Result<(), String> {
+    let client = TcpStream::from_ocaml(&flow).map_err(|error| error.to_string())?;
+    let target = match connect(&host, port as u16).await {
+        Ok(target) => target,
+        Err(error) => {
+            // There is no answer, not an empty one.
+            client.abort();
+            return Err(format!("{host}:{port}: {error}"));
+        }
+    };
+    let idle = Duration::from_secs(idle.max(1) as u64);
+    relay::relay(client, target, idle).await.map_err(|error| error.to_string())
+}
+
+/// A connection to the first address of the host that answers.
+async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
+    let mut last = Error::NotFound;
+    for address in lookup_host(host, port).await? {
+        match TcpStream::connect_timeout(address, CONNECT_LIMIT).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// `external copied : unit -> (int [@untagged]) = "mirust_native_only" "proxy_copied"`: bytes that were
+/// copied on their way.
+#[mirust::export]
+fn proxy_copied(_: ()) -> isize {
+    let copied = mirust::net::copied();
+    (copied.received + copied.sent) as isize
+}
