@@ -62,37 +62,45 @@ let execute b command arguments =
 
 (* {1 Connections} *)
 
-(* Answers all requests that have arrived; whether the connection goes on. *)
+(* Bytes of replies that are sent before the next is made. *)
+let enough = 65536
+
+(* Answers requests that have arrived, in order: [`Done] if that were all, [`Enough] if it is time to send
+   the replies first, [`Last] if the connection ends with them. *)
 let rec answer b requests =
-  match Resp.next requests with
-  | `More -> true
-  | `Malformed m ->
-      error b ("Protocol error: " ^ m);
-      false
-  | `Request [] -> answer b requests
-  | `Request (command :: _) when String.uppercase_ascii command = "QUIT" ->
-      simple b "OK";
-      false
-  | `Request (command :: arguments) ->
-      execute b command arguments;
-      answer b requests
+  if Buffer.length b >= enough then `Enough
+  else
+    match Resp.next requests with
+    | `More -> `Done
+    | `Malformed m ->
+        error b ("Protocol error: " ^ m);
+        `Last
+    | `Request [] -> answer b requests
+    | `Request (command :: _) when String.uppercase_ascii command = "QUIT" ->
+        simple b "OK";
+        `Last
+    | `Request (command :: arguments) ->
+        execute b command arguments;
+        answer b requests
 
 let serve flow =
   TCP.set_nodelay flow true;
   let requests = Resp.create () and replies = Buffer.create 4096 in
-  let rec go () =
+  let rec read () =
     TCP.read flow >>= function
     | Ok `Eof | Error _ -> TCP.close flow
-    | Ok (`Data data) -> (
+    | Ok (`Data data) ->
         Resp.feed requests data;
-        Buffer.clear replies;
-        let on = answer replies requests in
-        let reply = Cstruct.of_string (Buffer.contents replies) in
-        (if Cstruct.length reply = 0 then Lwt.return_ok () else TCP.write flow reply) >>= function
-        | Ok () when on -> go ()
-        | Ok () | Error _ -> TCP.close flow)
+        reply ()
+  and reply () =
+    Buffer.clear replies;
+    let next = answer replies requests in
+    let bytes = Cstruct.of_string (Buffer.contents replies) in
+    (if Cstruct.is_empty bytes then Lwt.return_ok () else TCP.write flow bytes) >>= function
+    | Error _ -> TCP.close flow
+    | Ok () -> ( match next with `Done -> read () | `Enough -> reply () | `Last -> TCP.close flow)
   in
-  go ()
+  read ()
 
 let start () =
   network () >>= fun stack ->

@@ -2,6 +2,7 @@ type t = { mutable bytes : Bytes.t; mutable start : int; mutable stop : int }
 
 let max_string = 1 lsl 20
 let max_words = 1024
+let max_request = 1 lsl 22
 let max_line = 65536
 let create () = { bytes = Bytes.create 4096; start = 0; stop = 0 }
 
@@ -65,5 +66,6 @@ let next t =
   | words, at ->
       t.start <- at;
       `Request words
-  | exception More -> `More
+  | exception More ->
+      if t.stop - t.start > max_request then `Malformed "too large a request" else `More
   | exception Malformed m -> `Malformed m

@@ -8,6 +8,9 @@ val create : unit -> t
 (** The most bytes that one string of a request may have. *)
 val max_string : int
 
+(** The most bytes that a request may have, about. *)
+val max_request : int
+
 (** Takes bytes in. *)
 val feed : t -> Cstruct.t -> unit
 

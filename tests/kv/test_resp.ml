@@ -44,6 +44,13 @@ let pipeline () =
   done;
   check "no more" `More (Resp.next t)
 
+let too_large () =
+  let key = String.make Resp.max_string 'k' in
+  let bulk = Printf.sprintf "$%d\r\n%s\r\n" Resp.max_string key in
+  let request n = Printf.sprintf "*%d\r\n" (n + 1) :: List.init n (fun _ -> bulk) in
+  check "within the bound" `More (after (request 3));
+  check "above it" (`Malformed "too large a request") (after (request 5))
+
 let malformed () =
   let refused s =
     match after [ s ] with `Malformed _ -> () | r -> Alcotest.failf "%S: %a" s pp_result r
@@ -69,6 +76,7 @@ let () =
           case "whole_requests" whole;
           case "requests_in_pieces" pieces;
           case "requests_in_one_piece" pipeline;
+          case "a_request_has_a_bound" too_large;
           case "nonsense_is_refused" malformed;
         ] );
     ]

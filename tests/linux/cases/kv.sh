@@ -1,0 +1,72 @@
+# shellcheck shell=bash
+# examples/kv, with redis's own programs.
+
+redis() { timeout 20 redis-cli -h $stack "$@"; }
+says() { # EXPECTED COMMAND...
+    local expected=$1 found
+    shift
+    found=$(redis "$@" 2>&1)
+    [ "$found" = "$expected" ] || { echo "$*: expected '$expected', found '$found'" && return 1; }
+}
+
+kv_commands() {
+    says PONG ping && says hello echo hello && says OK flushall || return
+    says OK set greeting 'two words' && says 'two words' get greeting && says '' get nothing || return
+    says OK set '' '' && says '' get '' || return
+    says 1 incr counter && says 11 incrby counter 10 && says 10 decr counter || return
+    says 2 exists greeting counter nothing || return
+    says $'two words\n\n10' mget greeting nothing counter || return
+    says 3 dbsize && says 2 del greeting counter nothing && says 1 dbsize
+}
+kv_wrong_commands() {
+    says 'ERR unknown command' frobnicate || return
+    says 'ERR wrong number of arguments' get && says 'ERR wrong number of arguments' set key || return
+    says OK set word hello && says 'ERR value is not an integer or out of range' incr word || return
+    says OK set number 9223372036854775807 && says 'ERR value is not an integer or out of range' incr number
+}
+kv_binary_keys_and_values() {
+    printf 'a\0b\r\nc' | redis -x set $'key\r\nwith lines' || return
+    redis --raw get $'key\r\nwith lines' | cmp - <(printf 'a\0b\r\nc\n')
+}
+kv_large_values() {
+    local file=$work/value
+    head -c $((1 << 20)) /dev/urandom >"$file"
+    redis -x set large <"$file" && redis --raw get large | head -c $((1 << 20)) | cmp - "$file" || return
+    # One byte above the bound loses its connection, and nothing else.
+    echo >>"$file"
+    ! redis -x set larger <"$file" | grep OK || return
+    says '' get larger && redis --raw get large | head -c $((1 << 20)) | cmp - <(head -c $((1 << 20)) "$file")
+}
+# Many large answers are asked for at once, and are not read: they are made as they are sent.
+kv_answers_that_nobody_reads() {
+    local i
+    head -c $((1 << 20)) /dev/zero | redis -x set large || return
+    exec 3<>"/dev/tcp/$stack/6379"
+    for i in $(seq 1000); do printf '*2\r\n$3\r\nGET\r\n$5\r\nlarge\r\n'; done >&3
+    sleep 0.5
+    says PONG ping && [ "$(resident)" -lt 200000 ]
+    local status=$?
+    head -c $((3 << 20)) <&3 | wc -c
+    exec 3>&-
+    return $status
+}
+kv_nonsense() {
+    head -c 100000 /dev/urandom >"/dev/tcp/$stack/6379"
+    printf '*1000000\r\n' >"/dev/tcp/$stack/6379"
+    says PONG ping
+}
+kv_load() { # ARGUMENT...
+    timeout 60 redis-benchmark -h $stack -n 50000 -c 50 --csv "$@" >"$work/benchmark" 2>&1
+    cat "$work/benchmark"
+    [ "$(grep -cE '^"(SET|GET|INCR)' "$work/benchmark")" = 3 ] || return
+    sed -nE 's/^"(SET|GET|INCR)","([0-9.]*)".*/NOTE: \1 \2 requests\/s/p' "$work/benchmark"
+}
+kv_benchmark() { kv_load -t set,get,incr; }
+kv_benchmark_pipelined() { kv_load -t set,get,incr -P 16; }
+kv_benchmark_random_keys() {
+    redis flushall || return
+    kv_load -t set,get,incr -r 1000 -d 1000 -P 16 && [ "$(redis dbsize)" -gt 900 ]
+}
+
+group kv kv_commands kv_wrong_commands kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
+    kv_nonsense kv_benchmark kv_benchmark_pipelined kv_benchmark_random_keys
