@@ -7,6 +7,7 @@ let network = Mirust_network.register ()
 
 let answer name =
   Mirust.Time.ns 1_000_000L >|= fun () ->
+  if name = "raise" then failwith "as it was asked to";
   Printf.sprintf "Hello %s, this is OCaml %s\n" name Sys.ocaml_version
 
 let start () =

@@ -83,6 +83,9 @@ stop() {
     return $status
 }
 
+# Memory of what was started, in KiB.
+resident() { awk '/^VmRSS/ { print $2 }' "/proc/$running/status"; }
+
 # within SECONDS COMMAND...: runs the command until it succeeds.
 within() {
     local deadline=$((SECONDS + $1))

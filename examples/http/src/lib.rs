@@ -76,6 +76,8 @@ async fn respond(
     let response = match (request.method(), path.as_str()) {
         (&Method::GET, "/") => text(StatusCode::OK, "Hello from Rust\n"),
         (&Method::GET, "/big") => Response::new(Body::zeros(BIG)),
+        // What a mistake does to the others: nothing.
+        (&Method::GET, "/panic") => panic!("as it was asked to"),
         (&Method::GET, "/metrics") => text(StatusCode::OK, server.metrics.to_string()),
         (&Method::PUT | &Method::POST, "/upload") => hash(request.into_body()).await?,
         (&Method::GET, path) if path.starts_with("/ocaml/") => {
