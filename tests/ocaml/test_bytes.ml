@@ -15,6 +15,11 @@ external fill_bytes : bytes -> (int[@untagged]) -> unit = "mirust_native_only" "
 external fill_cstruct : Cstruct.t -> (int[@untagged]) -> unit = "mirust_native_only" "test_fill"
 external copy : Cstruct.t -> Cstruct.t -> (int[@untagged]) = "mirust_native_only" "test_copy"
 external same : Cstruct.t -> Cstruct.t -> bool = "test_equal"
+external inside : Cstruct.t -> Cstruct.t = "test_buffer_inside"
+external inside_string : string -> Cstruct.t = "test_buffer_inside"
+external inside_bigarray : bigstring -> Cstruct.t = "test_buffer_inside"
+external inside_int : int -> Cstruct.t = "test_buffer_inside"
+external later : Cstruct.t -> (Cstruct.t, string) result Lwt.t = "test_buffer_later"
 
 let refused f =
   match Test_failures.silently f with
@@ -55,6 +60,25 @@ let tests =
           let c = Cstruct.of_string "abcdef" in
           refused (fun () -> copy c c);
           refused (fun () -> copy (Cstruct.sub c 0 4) (Cstruct.sub c 3 3)));
+      case "buffers_cross_as_they_are" (fun () ->
+          let c = Cstruct.of_string "xabcdefx" in
+          let middle = inside (inside c) in
+          check string "a part" "bcde" (Cstruct.to_string middle);
+          check bool "of the same memory" true (middle.buffer == c.buffer);
+          check int "nothing" 0 (Cstruct.length (inside (Cstruct.of_string "xx")));
+          refused (fun () -> inside Cstruct.empty);
+          refused (fun () -> inside_string "a string would move");
+          refused (fun () -> inside_bigarray Bigarray.(Array1.create char c_layout 3));
+          refused (fun () -> inside_int 3));
+      case "buffers_outlive_the_call" (fun () ->
+          let promise = later (Cstruct.of_string (String.make 100_000 'a')) in
+          Gc.compact ();
+          let result = ref (Error "none") in
+          Mirust.Main.run (Lwt.map (fun r -> result := r) promise);
+          Gc.compact ();
+          match !result with
+          | Ok b -> check string "intact" (String.make 99_998 'a') (Cstruct.to_string b)
+          | Error e -> fail e);
       case "what_is_no_buffer_is_refused" (fun () ->
           refused (fun () -> sum_int 3);
           refused (fun () -> sum_floats Bigarray.(Array1.create float64 c_layout 3)));

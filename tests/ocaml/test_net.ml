@@ -39,6 +39,7 @@ external out_of_memory : string -> outcome = "test_net_out_of_memory"
 external crossings : string -> (int[@untagged]) -> outcome
   = "mirust_native_only" "test_net_crossings"
 
+external flow : Mirust_stack.Stack.TCP.flow -> outcome = "test_net_flow"
 external nothing_lent : unit -> outcome = "test_net_nothing_lent"
 external lend : (int[@untagged]) -> Cstruct.t = "mirust_native_only" "test_lend"
 external lent_drops : unit -> (int[@untagged]) = "mirust_native_only" "test_lent_drops"
@@ -89,6 +90,33 @@ let disconnected () =
     Lwt.both (owned_disconnected on) leave >|= fun (result, ()) ->
     Mirust_rust.serve first;
     result
+  in
+  Alcotest.(check (result unit string)) "ok" (Ok ()) (run test)
+
+(* OCaml connects to itself, and has Rust answer. *)
+let flow_of_ocaml () =
+  let module TCP = Mirust_stack.Stack.TCP in
+  let text = String.init 200_000 (fun i -> Char.chr (i * 31 land 0xff)) in
+  let port = 4000 and answered = ref (Error "nobody answered") in
+  let rec read_all flow received =
+    TCP.read flow >>= function
+    | Ok (`Data b) -> read_all flow (received ^ Cstruct.to_string b)
+    | Ok `Eof -> Lwt.return received
+    | Error e -> Lwt.fail_with (Format.asprintf "%a" TCP.pp_error e)
+  in
+  let test () =
+    Lazy.force stack >>= fun stack ->
+    let tcp = Mirust_stack.Stack.tcp stack in
+    TCP.listen tcp ~port (fun accepted -> flow accepted >|= fun r -> answered := r);
+    TCP.create_connection tcp (Ipaddr.of_string_exn "10.0.0.1", port) >>= function
+    | Error e -> Lwt.fail_with (Format.asprintf "%a" TCP.pp_error e)
+    | Ok client ->
+        let write =
+          TCP.write client (Cstruct.of_string text) >>= fun _ -> TCP.shutdown client `write
+        in
+        Lwt.both (read_all client "") write >|= fun (received, ()) ->
+        TCP.unlisten tcp ~port;
+        if received = text then !answered else Error "other bytes"
   in
   Alcotest.(check (result unit string)) "ok" (Ok ()) (run test)
 
@@ -163,6 +191,7 @@ let tests =
     case "a_dropped_listener_refuses" (ok (fun () -> listeners on));
     case "a_dropped_listener_resets" (ok (fun () -> accept_given_up on));
     case "a_reset_is_an_error" (ok (fun () -> reset on));
+    case "a_flow_of_ocaml_becomes_a_stream" flow_of_ocaml;
     case "many_connections" (ok (fun () -> many on 300));
     case "datagrams" (ok (fun () -> udp on));
     case "a_connected_socket_hears_its_peer_alone" (ok (fun () -> udp_connected on));

@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use ocaml_interop::bigarray::Array1;
 use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
+use ocaml_sys::{is_block, tag_val};
 
 use super::call::Pass;
-use super::export::{Raw, Return};
+use super::export::{Argument, Raw, Return, Rooted, Scope};
 use super::runtime::{self, Unavailable, with_runtime};
 use super::{bytes, owned, view};
 
@@ -79,6 +80,10 @@ impl Buffer {
     /// OCaml does not write to these bytes as long as the buffer or a clone of it is there. So it is
     /// with what a network stack has received and given away.
     pub unsafe fn new(cstruct: OCaml<'_, OCamlCstruct>) -> Self {
+        // The others that have bytes are no records, and those of a string would move.
+        // SAFETY: a block has a header with its tag.
+        let record = is_block(unsafe { cstruct.raw() }) && unsafe { tag_val(cstruct.raw()) } == 0;
+        assert!(record, "not a Cstruct");
         // SAFETY: a valid value.
         let (bytes, length) = unsafe { bytes::locate(cstruct.raw()) };
         if length == 0 {
@@ -185,3 +190,17 @@ impl Return for Buffer {
         unsafe { self.cstruct(ocaml_interop::internal::recover_runtime_handle_mut()).get_raw() }
     }
 }
+
+// SAFETY: the bytes stay where they are for as long as the root.
+unsafe impl Argument for Buffer {
+    type Abi = Raw;
+    type Value<'a> = Buffer;
+    unsafe fn receive(_: &Scope, abi: Raw) -> Buffer {
+        // SAFETY: a valid value, of which `new` finds out whether it is a Cstruct. That OCaml writes to
+        // its bytes no more is what the type of the argument says.
+        unsafe { Buffer::new(OCaml::new(ocaml_interop::internal::recover_runtime_handle(), abi)) }
+    }
+}
+
+// SAFETY: it refers to the OCaml heap through a root only.
+unsafe impl Rooted for Buffer {}

@@ -149,6 +149,7 @@ unsafe fn raise(payload: Box<dyn Any + Send>) -> ! {
 /// | `&mut [u8]` | the same without `string` |
 /// | `&T`, `Rc<T>` | the type of an [`Opaque`](super::Opaque) `T`, borrowed or shared |
 /// | `Option<T>`, `Vec<T>`, tuples of 2 to 4 | `option`, `list`, tuples of most of these |
+/// | [`Buffer`](super::Buffer) | `Cstruct.t`, kept without a copy: OCaml writes to its bytes no more |
 /// | [`BoxRoot<T>`] | any value, rooted |
 /// | [`Promise<T>`](super::Promise) | `'a Lwt.t` |
 /// | [`LwtStream<T>`](super::LwtStream) | `'a Lwt_stream.t` |

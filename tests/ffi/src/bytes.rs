@@ -1,5 +1,7 @@
 //! Bytes in place.
 
+use mirust::ocaml::Buffer;
+
 #[mirust::export]
 fn test_sum(data: &[u8]) -> isize {
     data.iter().map(|&b| b as isize).sum()
@@ -20,6 +22,19 @@ fn test_copy(from: &[u8], to: &mut [u8]) -> isize {
 #[mirust::export]
 fn test_equal(a: &[u8], b: &[u8]) -> bool {
     a == b
+}
+
+/// All but the first and the last byte, where they are.
+#[mirust::export]
+fn test_buffer_inside(buffer: Buffer) -> Buffer {
+    buffer.slice(1..buffer.len() - 1)
+}
+
+/// The same, when collections have passed over it.
+#[mirust::export]
+async fn test_buffer_later(buffer: Buffer) -> Result<Buffer, String> {
+    mirust::time::sleep(mirust::time::Duration::from_millis(2)).await;
+    Ok(buffer.slice(1..buffer.len() - 1))
 }
 
 #[mirust::export]

@@ -1,5 +1,6 @@
 //! `mirust::net`, on a stack that talks to itself.
 
+mod flow;
 mod limits;
 mod owned;
 mod parts;
