@@ -28,7 +28,7 @@ test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
 
 .PHONY: test-net
-test-net: ## Tests the network stack against the Linux kernel, over a TAP interface
+test-net: ## Tests the network stack and the examples over a TAP interface, with real clients
 	@$(ENV) tests/linux/build
 	@$(ENV) --rig tests/linux/run
 
