@@ -26,24 +26,29 @@ make_share() {
 # Starts QEMU in the background.
 #
 # One CPU and 1 GiB suffice: dom0 takes 256 MiB, so guests can have about 600 MiB; `rig_memory`
-# gives more. `rig_net` is 1 for the bridge, `rig_forward` lists forwards HOSTPORT:GUESTIP:PORT,
+# gives more. `rig_net` is 1 for the bridge, `rig_forward` lists forwards [PROTOCOL:]HOSTPORT:GUESTIP:PORT,
 # `rig_shell` is 1 for a shell on the terminal. SVM, which PVH guests need, is emulated; rdrand spares
 # dom0 the wait for entropy. A crash of Xen or dom0 is a reboot, and with -no-reboot QEMU's end.
 # What they print goes to $share/dom0.log.
 start_dom0() {
-    local parts forward net=user,id=net0,dhcpstart=10.0.2.20 serial="file:$share/dom0.log"
+    local parts forward session=(setsid) net=user,id=net0,dhcpstart=10.0.2.20 serial="file:$share/dom0.log"
     local options="console=hvc0 panic=1 quiet mitigations=off init_on_alloc=0 random.trust_cpu=on rootfstype=ramfs"
     parts=$("$rig/dom0/build")
     for forward in ${rig_forward:-}; do
-        net+=,hostfwd=tcp:127.0.0.1:${forward%%:*}-${forward#*:}
+        case $forward in tcp:* | udp:*) ;; *) forward=tcp:$forward ;; esac
+        net+=,hostfwd=${forward%%:*}:127.0.0.1:
+        forward=${forward#*:}
+        net+=${forward%%:*}-${forward#*:}
     done
     [ "${rig_net:-0}" = 0 ] || options+=" rig.net"
     if [ "${rig_shell:-0}" = 1 ]; then
         options+=" rig.shell"
         serial=stdio
+        session=()
     fi
     : >"$share/dom0.log"
-    qemu-system-x86_64 -accel tcg,thread=multi -smp 1 -cpu qemu64,+svm,+npt,+rdrand \
+    # In a session of its own QEMU does not get the terminal's Ctrl-C, which is for the script.
+    "${session[@]}" qemu-system-x86_64 -accel tcg,thread=multi -smp 1 -cpu qemu64,+svm,+npt,+rdrand \
         -m "${rig_memory:-1024}" -display none -nodefaults -no-reboot -monitor none \
         -serial "$serial" \
         -fsdev "local,id=share,path=$share,security_model=none" \
@@ -69,7 +74,7 @@ job_runs() {
 wait_for_dom0() {
     local limit=$((SECONDS + 200))
     until grep -q 'rig: dom0 is up' "$share/dom0.log" 2>/dev/null || ! job_runs || [ "$SECONDS" -ge "$limit" ]; do
-        sleep 0.2
+        sleep 0.2 || true
     done
     if job_runs && [ "$SECONDS" -ge "$limit" ]; then
         warn "dom0 did not come up in 200 s"
@@ -77,18 +82,20 @@ wait_for_dom0() {
     fi
 }
 
-# Prints a file as it grows, until the job ends.
-follow() { # FILE
+# Prints a file as it grows, until the job ends. A command is run now and then meanwhile. Ctrl-C, which
+# a script can have a trap for, ends the programs called here but not this.
+follow() { # FILE [COMMAND]
     until [ -e "$1" ]; do
         job_runs || return 0
-        sleep 0.1
+        sleep 0.1 || true
     done
     exec 7<"$1"
     while job_runs; do
-        cat <&7
-        sleep 0.1
+        cat <&7 || true
+        ${2:-}
+        sleep 0.1 || true
     done
-    cat <&7
+    cat <&7 || true
     exec 7<&-
 }
 
