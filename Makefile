@@ -19,7 +19,7 @@ setup: ## Brings the toolchain and the test rig (safe to repeat)
 	@tests/rig/setup
 
 .PHONY: run
-run: xen ## Boots build/xen/EXAMPLE.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
+run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
 	@tests/rig/xen-run $(ARGS) build/xen/$(NAME).elf
 
 .PHONY: test test-xen
@@ -43,6 +43,11 @@ xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
 	@$(ENV) ffi/link/build xen $(APP)
 unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix $(APP)
+
+.PHONY: new
+KIND ?= ocaml
+new: ## Writes an application to begin with: APP=../my-app KIND=ocaml or rust
+	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
 # Other crates' traits on mirust::net, for all of which there are examples in the documentation.
 TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
