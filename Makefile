@@ -60,14 +60,15 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) tests/apps/run
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
 	@$(ENV) dune build @tests/ocaml/debug
-bench: ## Calls from one language to the other; TCP in one process; the network stack against the kernel's
+bench: ## Calls from one language to the other; TCP in one process; the network and services beside the kernel's
 	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe ./tests/tcp/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe
 	@$(ENV) ./_build/default/tests/tcp/bench.exe
-	@$(ENV) tests/linux/build iperf
+	@$(ENV) tests/linux/build iperf http web kv tokio-http $(notdir $(wildcard examples/dns))
 	@$(ENV) --rig tests/linux/bench
+	@$(ENV) --rig tests/linux/bench-services
 bench-xen: ## The network on a real Xen in QEMU, beside a Linux guest in the same run
-	@tests/rig/xen-test bench_net
+	@tests/rig/xen-test bench_net bench_http
 
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 
