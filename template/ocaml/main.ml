@@ -1,8 +1,6 @@
-(* OCaml owns the program; what it calls is in src/lib.rs. *)
+(* OCaml owns the program. [Rust] is what src/lib.rs exports. *)
 
 open Lwt.Infix
-
-external greeting : string -> string = "greeting"
 
 let rec count n =
   if n > 3 then Lwt.return_unit
@@ -11,5 +9,5 @@ let rec count n =
     Mirust.Time.ns 100_000_000L >>= fun () -> count (n + 1))
 
 let () =
-  print_endline (greeting "OCaml");
+  print_endline (Rust.greeting "OCaml");
   Mirust.Main.run (count 1)

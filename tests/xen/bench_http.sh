@@ -37,7 +37,8 @@ sleep 3
 
 # Requests per second. busybox's httpd closes after each, so what is compared does the same.
 requests() { # ADDRESS CONNECTIONS [HEADER]
-    /bin/wrk -t 1 -c "$2" -d "$seconds" ${3:+-H "$3"} "http://$1/" >/tmp/wrk 2>&1
+    /bin/wrk -t 1 -c "$2" -d "$seconds" ${3:+-H "$3"} "http://$1/" >/tmp/wrk 2>&1 ||
+        fail "wrk at $1: $(cat /tmp/wrk)"
     awk '/^Requests\/sec/ { print int($2) }' /tmp/wrk | grep . || fail "wrk at $1: $(cat /tmp/wrk)"
 }
 for _ in $(seq $runs); do

@@ -1,6 +1,6 @@
-//! What main.ml calls.
+//! What main.ml calls, as the module `Rust`.
 
-/// OCaml: `external greeting : string -> string = "greeting"`.
+/// A greeting for `name`.
 #[mirust::export]
 fn greeting(name: &str) -> String {
     format!("Hello {name}, this is Rust on {}", mirust::platform_name())
