@@ -12,7 +12,7 @@ NAME := $(notdir $(abspath $(APP)))
 
 .PHONY: help
 help: ## Lists these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Brings the toolchain and the test rig (safe to repeat)
@@ -22,10 +22,12 @@ setup: ## Brings the toolchain and the test rig (safe to repeat)
 run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
 	@tests/rig/xen-run $(ARGS) build/xen/$(NAME).elf
 
-.PHONY: test test-xen
-test: test-unit test-boot test-net test-xen ## Runs all tests
+.PHONY: test test-xen test-tutorial
+test: test-unit test-boot test-net test-xen test-tutorial ## Runs all tests
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
+test-tutorial: ## Follows docs/tutorial.md, on Xen too (SKIP_XEN=1: only builds those parts)
+	@tests/apps/tutorial $(if $(SKIP_XEN),,--xen)
 
 .PHONY: test-net
 test-net: ## Tests the network stack and the examples over a TAP interface, with real clients
@@ -58,6 +60,7 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
 	@$(ENV) dune test
 	@$(ENV) tests/apps/run
+	@tests/apps/lines
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
 	@$(ENV) dune build @tests/ocaml/debug
 bench: ## Calls from one language to the other; TCP in one process; the network and services beside the kernel's
@@ -67,6 +70,7 @@ bench: ## Calls from one language to the other; TCP in one process; the network 
 	@$(ENV) tests/linux/build iperf http web kv tokio-http $(notdir $(wildcard examples/dns))
 	@$(ENV) --rig tests/linux/bench
 	@$(ENV) --rig tests/linux/bench-services
+	@tests/apps/lines
 bench-xen: ## The network on a real Xen in QEMU, beside a Linux guest in the same run
 	@tests/rig/xen-test bench_net bench_http
 
