@@ -337,6 +337,87 @@ let listeners p =
   TCP.create_connection p.a (ip 2, port) >|= fun r ->
   check_bool "refused" true (match r with Error `Refused -> true | _ -> false)
 
+(* ---- Segments of a stranger's, by hand ---- *)
+
+module W = Mirust_wire
+
+let stranger = ip 9
+
+let segment ?(flags = W.Tcp.Flags.ack) ?(seq = 1000) ?(ack = 0) ?(src_port = 5000) () =
+  let header =
+    {
+      W.Tcp.src_port;
+      dst_port = port;
+      seq;
+      ack;
+      flags;
+      window = 1000;
+      urgent = 0;
+      options = W.Tcp.no_options;
+      header_length = W.Tcp.min_header_length;
+    }
+  in
+  let b = Cstruct.create header.header_length in
+  ignore (W.Tcp.emit header b : int);
+  W.Packet.v ~checksum:`Valid b
+
+(* Only what arrives in the middle of sending waits for the turn. *)
+let arrivals_do_not_wait p =
+  TCP.listen p.b ~port echo;
+  let stats = Engine.stats (TCP.engine p.b) in
+  let before = stats.segments_in and sent = stats.segments_out in
+  let arrive packet = TCP.input_packet p.b ~src:stranger ~dst:(ip 2) ~tos:0 packet in
+  for i = 1 to 3 do
+    arrive (segment ~flags:W.Tcp.Flags.syn ~src_port:(5000 + i) ());
+    check_int "has arrived" (before + i) stats.segments_in;
+    check_int "is answered" (sent + i) stats.segments_out
+  done;
+  TCP.unlisten p.b ~port;
+  Lwt.return_unit
+
+(* An IP layer that shows what is sent, and raises when told to. *)
+module Fragile = struct
+  include Stack.IP
+
+  let broken = ref false
+  let sent : W.Tcp.t list ref = ref []
+
+  let pseudoheader t ?src dst proto length =
+    if !broken then failwith "expected by the test" else pseudoheader t ?src dst proto length
+
+  let write _ ?fragment:_ ?ttl:_ ?src:_ _ _ ?(size = 0) fill _ =
+    let b = Cstruct.create size in
+    ignore (fill b : int);
+    sent := Result.get_ok (W.Tcp.parse b) :: !sent;
+    Lwt.return_ok ()
+end
+
+module Over_fragile = Mirust_tcp_flow.Tcp.Flow.Make_plain (Fragile)
+
+let ip_that_raises_loses_a_segment p =
+  Over_fragile.connect (Stack.ip p.stack_a) >>= fun t ->
+  let engine = Over_fragile.engine t and served = ref false in
+  Over_fragile.listen t ~port (fun flow ->
+      served := true;
+      Over_fragile.close flow);
+  let arrive packet = Over_fragile.input_packet t ~src:stranger ~dst:(ip 1) ~tos:0 packet in
+  Fragile.broken := true;
+  Fragile.sent := [];
+  arrive (segment ~flags:W.Tcp.Flags.syn ());
+  check_int "nothing sent" 0 (List.length !Fragile.sent);
+  check_int "it has its connection" 1 (Engine.connections engine);
+  Fragile.broken := false;
+  Env.sleep (Env.sec 2) >>= fun () ->
+  (match !Fragile.sent with
+  | [ syn_ack ] ->
+      let before = (Engine.stats engine).segments_in in
+      arrive (segment ~seq:1001 ~ack:(Mirust_tcp.Seq.add syn_ack.seq 1) ());
+      check_int "arrives at once" (before + 1) (Engine.stats engine).segments_in
+  | sent -> fail "%d segments instead of the SYN ACK, once more" (List.length sent));
+  Env.sleep (Env.ms 1) >>= fun () ->
+  check_bool "served" true !served;
+  Over_fragile.disconnect t
+
 (* ---- Bad links ---- *)
 
 let conditions =
@@ -379,6 +460,7 @@ let () =
           case "many writers" many_writers;
           case "readers share" readers_share;
           case "latency" latency;
+          case "arrivals do not wait after a segment was sent" arrivals_do_not_wait;
           case "a shut reader does not stop the peer" shut_reader_does_not_stop_the_peer;
         ] );
       ( "ends",
@@ -395,6 +477,7 @@ let () =
           case "listeners" listeners;
           case "no route" no_route;
           case "disconnect" disconnected;
+          case "an IP that raises loses a segment, and no more" ip_that_raises_loses_a_segment;
         ] );
       ( "bad links",
         List.concat_map

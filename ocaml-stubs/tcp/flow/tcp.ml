@@ -186,17 +186,24 @@ module Over (O : Output) = struct
     else
       match send_one p ~ect header ~gso_size payload with `Sent | `Lost -> () | `Full -> keep ()
 
-  let transmit t ~src ~dst ~ect (header : W.Tcp.t) payload ~length ~segment_size =
+  let send_whole t ~src ~dst ~ect (header : W.Tcp.t) payload ~length ~segment_size =
     match path t ~src ~dst with
     | None -> ()
+    | Some p when segment_size = 0 -> emit_or_keep t p ~ect header ~gso_size:0 payload
     | Some p ->
-        t.sending <- true;
-        if segment_size = 0 then emit_or_keep t p ~ect header ~gso_size:0 payload
-        else
-          let most = (O.max_segment p - header.header_length) / segment_size * segment_size in
-          let most = max segment_size most in
-          send_cut p ~ect header ~gso_size:segment_size payload ~length ~most (emit_or_keep t);
-          t.sending <- false
+        let most = (O.max_segment p - header.header_length) / segment_size * segment_size in
+        let most = max segment_size most in
+        send_cut p ~ect header ~gso_size:segment_size payload ~length ~most (emit_or_keep t)
+
+  (* An exception of the layers below must not go through the engine, which is in the middle of its
+     work: the segment is lost, as it may be on the wire. *)
+  let transmit t ~src ~dst ~ect header payload ~length ~segment_size =
+    t.sending <- true;
+    match send_whole t ~src ~dst ~ect header payload ~length ~segment_size with
+    | () -> t.sending <- false
+    | exception e ->
+        t.sending <- false;
+        Log.err (fun m -> m "a segment to %a is lost: %s" Ipaddr.pp dst (Printexc.to_string e))
 
   (* ---- Turns ---- *)
 
@@ -257,6 +264,11 @@ module Over (O : Output) = struct
 
   (* ---- Segments in ---- *)
 
+  (* Calls the engine, now if it is not at work; what came earlier goes first. *)
+  let take_in t arrive =
+    if t.sending || not (Queue.is_empty t.inbox) then Queue.push arrive t.inbox else arrive ();
+    schedule t
+
   let pseudo ~src ~dst len =
     match (src, dst) with
     | Ipaddr.V4 src, Ipaddr.V4 dst -> W.Checksum.pseudo_v4 ~src ~dst ~proto:6 ~len
@@ -273,14 +285,13 @@ module Over (O : Output) = struct
           | `Valid | `Blank -> true
           | `Unknown -> W.Tcp.verify ~pseudo:(pseudo ~src ~dst (Cstruct.length p.data)) p.data
         in
-        if right then (
+        if right then
           let ce = tos land 3 = 3 in
           let arrive () =
             Engine.input (engine t) ~now:(Env.now ()) ~src ~dst ~ce header
               (W.Tcp.payload header p.data)
           in
-          if t.sending then Queue.push arrive t.inbox else arrive ();
-          schedule t)
+          take_in t arrive
         else stats.bad_checksum <- stats.bad_checksum + 1
 
   let input t ~src ~dst b =
@@ -292,18 +303,15 @@ module Over (O : Output) = struct
     if Cstruct.length quoted >= 8 then
       let u16 = Cstruct.BE.get_uint16 quoted in
       let src_port = u16 0 and dst_port = u16 2 and seq = (u16 4 lsl 16) lor u16 6 in
-      let engine = engine t and now = Env.now () in
-      let believed =
-        match what with
-        | `Too_big mtu ->
-            let believed =
-              Engine.packet_too_big engine ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu
-            in
-            if believed then Option.iter (fun p -> O.lower_mtu p mtu) (path t ~src ~dst);
-            believed
-        | `Unreachable -> Engine.unreachable engine ~now ~src ~dst ~src_port ~dst_port ~seq
-      in
-      if believed then schedule t
+      let engine = engine t in
+      take_in t (fun () ->
+          let now = Env.now () in
+          match what with
+          | `Too_big mtu ->
+              if Engine.packet_too_big engine ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu then
+                Option.iter (fun p -> O.lower_mtu p mtu) (path t ~src ~dst)
+          | `Unreachable ->
+              ignore (Engine.unreachable engine ~now ~src ~dst ~src_port ~dst_port ~seq : bool))
 
   (* ---- Flows ---- *)
 
@@ -436,12 +444,7 @@ module Over (O : Output) = struct
       Lwt_mutex.with_lock flow.writing (fun () -> push flow views)
     else
       let pushed = push flow views in
-      if Lwt.is_sleeping pushed then
-        Lwt.bind (Lwt_mutex.lock flow.writing) (fun () ->
-            Lwt.bind pushed (fun r ->
-                Lwt_mutex.unlock flow.writing;
-                Lwt.return r))
-      else pushed
+      if Lwt.is_sleeping pushed then Lwt_mutex.with_lock flow.writing (fun () -> pushed) else pushed
 
   let write flow view = writev flow [ view ]
 
