@@ -54,7 +54,7 @@ new: ## Writes an application to begin with: APP=../my-app KIND=ocaml or rust
 # Other crates' traits on mirust::net, for all of which there are examples in the documentation.
 TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
 
-.PHONY: test-unit test-debug bench bench-xen
+.PHONY: test-unit test-debug bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-rt -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
@@ -73,6 +73,9 @@ bench: ## Calls from one language to the other; TCP in one process; the network 
 	@tests/apps/lines
 bench-xen: ## The network on a real Xen in QEMU, beside a Linux guest in the same run
 	@tests/rig/xen-test bench_net bench_http
+bench-netem: ## TCP over bad links, beside the kernel's, on the rig's Linux in QEMU (ARGS= for tests/linux/bench-netem)
+	@$(ENV) tests/linux/build iperf
+	@tests/linux/bench-netem $(ARGS)
 
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 

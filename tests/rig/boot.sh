@@ -27,12 +27,13 @@ make_share() {
 #
 # One CPU and 1 GiB suffice: dom0 takes 256 MiB, so guests can have about 600 MiB; `rig_memory`
 # gives more. `rig_net` is 1 for the bridge, `rig_forward` lists forwards [PROTOCOL:]HOSTPORT:GUESTIP:PORT,
-# `rig_shell` is 1 for a shell on the terminal. SVM, which PVH guests need, is emulated; rdrand spares
-# dom0 the wait for entropy. A crash of Xen or dom0 is a reboot, and with -no-reboot QEMU's end.
-# What they print goes to $share/dom0.log.
+# `rig_shell` is 1 for a shell on the terminal, `rig_plain` is 1 for dom0's Linux alone, without Xen. SVM, which PVH
+# guests need, is emulated; rdrand spares dom0 the wait for entropy. A crash of Xen or dom0 is a reboot, and with
+# -no-reboot QEMU's end. What they print goes to $share/dom0.log.
 start_dom0() {
-    local parts forward session=(setsid) net=user,id=net0,dhcpstart=10.0.2.20 serial="file:$share/dom0.log"
-    local options="console=hvc0 panic=1 quiet mitigations=off init_on_alloc=0 random.trust_cpu=on rootfstype=ramfs"
+    local parts forward session=(setsid) boot=()
+    local net=user,id=net0,dhcpstart=10.0.2.20 serial="file:$share/dom0.log"
+    local options="panic=1 quiet mitigations=off init_on_alloc=0 random.trust_cpu=on rootfstype=ramfs"
     parts=$("$rig/dom0/build")
     for forward in ${rig_forward:-}; do
         case $forward in tcp:* | udp:*) ;; *) forward=tcp:$forward ;; esac
@@ -46,6 +47,13 @@ start_dom0() {
         serial=stdio
         session=()
     fi
+    if [ "${rig_plain:-0}" = 1 ]; then
+        boot=(-kernel "$parts/vmlinux" -initrd "$parts/dom0.cpio" -append "console=ttyS0 rig.plain $options")
+    else
+        boot=(-kernel "$parts/xen"
+            -append "com1=115200,8n1 console=com1 bootscrub=0 dom0_mem=256M,max:256M loglvl=info guest_loglvl=all"
+            -initrd "$parts/vmlinux console=hvc0 $options,$parts/dom0.cpio")
+    fi
     : >"$share/dom0.log"
     # In a session of its own QEMU does not get the terminal's Ctrl-C, which is for the script.
     "${session[@]}" qemu-system-x86_64 -accel tcg,thread=multi -smp 1 -cpu qemu64,+svm,+npt,+rdrand \
@@ -54,9 +62,7 @@ start_dom0() {
         -fsdev "local,id=share,path=$share,security_model=none" \
         -device virtio-9p-pci,fsdev=share,mount_tag=share \
         -netdev "$net" -device virtio-net-pci,netdev=net0,romfile= \
-        -kernel "$parts/xen" \
-        -append "com1=115200,8n1 console=com1 bootscrub=0 dom0_mem=256M,max:256M loglvl=info guest_loglvl=all" \
-        -initrd "$parts/vmlinux $options,$parts/dom0.cpio" <&0 2>"$share/qemu.log" &
+        "${boot[@]}" <&0 2>"$share/qemu.log" &
     qemu=$!
 }
 
