@@ -20,6 +20,19 @@ type news = {
 
 (* ---- RACK ---- *)
 
+let max_reo_mult = 255
+
+(* The RFC's window grows by a quarter of a round trip for each round with a duplicate, up to SRTT. A
+   segment that arrives late after all, sent once, says at once how much would have been enough. *)
+let learn_reordering env c (p : Flight.piece) =
+  c.reordering <- true;
+  let quarter = max 1 (Rtt.min_rtt c.rtt / 4) in
+  let late = env.now - p.sent_at - c.rack_rtt in
+  let enough = min max_reo_mult ((late / quarter) + 1) in
+  if enough > c.reo_mult then (
+    c.reo_mult <- enough;
+    c.reo_persist <- 16)
+
 (* Something has arrived: RFC 8985 section 6.2, steps 2 and 3. *)
 let delivered env c (p : Flight.piece) (h : Wire.t) news =
   let rtt = env.now - p.sent_at and stop = Flight.seq_end p in
@@ -27,7 +40,7 @@ let delivered env c (p : Flight.piece) (h : Wire.t) news =
   if once then (
     news.sample <- rtt;
     if p.sent_at < c.timeout_at then news.original <- true;
-    if Seq.lt stop c.sacked_end then c.reordering <- true)
+    if Seq.lt stop c.sacked_end then learn_reordering env c p)
   else news.ambiguous <- true;
   (* Is the answer to the second transmission, or still to the first? *)
   let stale =
@@ -146,6 +159,9 @@ let undo env c saved =
   env.stats.undos <- env.stats.undos + 1;
   Cc.undo c.cc saved;
   Flight.forget_losses c.flight;
+  (* What was delivered ahead of its turn is no evidence any more: the same pieces would be taken for
+     lost again. *)
+  c.rack_sent <- 0;
   c.phase <- Open;
   c.dupacks <- 0;
   c.undo <- None
@@ -281,7 +297,7 @@ let widen_reordering env c ~dsack =
   if c.dsack_round >= 0 && Seq.geq c.snd_una c.dsack_round then c.dsack_round <- -1;
   if dsack && c.dsack_round < 0 then (
     c.dsack_round <- c.snd_nxt;
-    c.reo_mult <- min 16 (c.reo_mult + 1);
+    c.reo_mult <- min max_reo_mult (c.reo_mult + 1);
     c.reo_persist <- 16)
 
 (* Takes what is acknowledged out of flight. *)
