@@ -11,6 +11,9 @@ val create : algorithm -> mss:int -> t
 
 val algorithm : t -> algorithm
 
+(** Of RFC 6928: ten segments, in octets, for this segment size. *)
+val initial_window : int -> int
+
 (** The congestion window, in octets. *)
 val cwnd : t -> int
 

@@ -26,6 +26,7 @@ type config = Tcb.config = {
   connections_max : int;
   backlog : int;
   gso_max : int;
+  pacing : bool;
 }
 
 let default_config = Tcb.default_config

@@ -34,6 +34,7 @@ type config = Tcb.config = {
       (** in whatever state; each is about 2 KiB. TIME-WAIT gives way to others *)
   backlog : int;  (** half-open connections of a listener before it answers with SYN cookies *)
   gso_max : int;  (** octets of payload handed to [transmit] at once *)
+  pacing : bool;  (** new data is spread over round trips of more than a few milliseconds *)
 }
 
 val default_config : config

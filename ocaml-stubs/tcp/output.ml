@@ -180,9 +180,10 @@ let arm_rexmit env c ~restart =
     let rto = Rtt.timeout c.rtt in
     if restart then c.rto_at <- env.now + rto;
     let delay = if wants_probe c then probe_delay env c lsl c.probes else max_int in
-    if delay < rto && env.now + delay < c.rto_at then (
+    if delay < rto && (c.probes = 0 || env.now + delay < c.rto_at) then (
+      (* What was sent late in a paced round is probed no later than the timeout would come. *)
       c.rexmit <- Probe;
-      c.rexmit_at <- env.now + delay;
+      c.rexmit_at <- min (env.now + delay) c.rto_at;
       arm env c)
     else arm_timeout env c c.rto_at
 
@@ -333,8 +334,10 @@ let rec send_new env c =
   let unsent = Octets.octets c.unsent in
   if unsent > 0 then (
     let n = sendable env c ~unsent in
+    let n = if n > 0 then Pace.allows env c n else 0 in
     if n > 0 then
       if env.can_send () then (
+        Pace.sent env c n;
         send_piece env c n;
         send_new env c)
       else block env c)

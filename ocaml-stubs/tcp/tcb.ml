@@ -66,6 +66,7 @@ type config = {
   connections_max : int;
   backlog : int;
   gso_max : int;
+  pacing : bool;
 }
 
 let ms = 1_000_000
@@ -94,6 +95,7 @@ let default_config =
     connections_max = 32768;
     backlog = 1024;
     gso_max = 65000;
+    pacing = true;
   }
 
 type stats = {
@@ -252,6 +254,7 @@ type t = {
   mutable probe_retransmit : bool;
   mutable cwnd_limited : bool;
   mutable last_sent : int; (* ns; data *)
+  mutable pace_next : int; (* ns; when new data may go again *)
   mutable progress : int; (* when something was last acknowledged *)
   mutable ecn : bool;
   mutable ecn_echo : bool; (* we send ECE until the peer's CWR *)
@@ -294,6 +297,7 @@ type t = {
   mutable ack_at : int;
   mutable persist_at : int;
   mutable persist_shift : int;
+  mutable pace_at : int; (* new data waits for [pace_next] *)
   mutable keep_at : int;
   mutable wait_at : int; (* TIME-WAIT, orphaned FIN-WAIT-2, or giving up on a handshake *)
   mutable keepalive : keepalive option;
@@ -409,6 +413,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       probe_retransmit = false;
       cwnd_limited = false;
       last_sent = env.now;
+      pace_next = 0;
       progress = env.now;
       ecn = false;
       ecn_echo = false;
@@ -447,6 +452,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       ack_at = max_int;
       persist_at = max_int;
       persist_shift = 0;
+      pace_at = max_int;
       keep_at = max_int;
       wait_at = max_int;
       keepalive = None;
@@ -492,7 +498,8 @@ let synchronized c =
   | Syn_sent | Syn_received | Closed -> false
   | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack | Time_wait -> true
 
-let earliest c = min (min c.rexmit_at c.ack_at) (min (min c.persist_at c.keep_at) c.wait_at)
+let earliest c =
+  min (min (min c.rexmit_at c.ack_at) c.pace_at) (min (min c.persist_at c.keep_at) c.wait_at)
 
 (* The wheel's timer may be early, never late: deadlines that only move away cost nothing here, and
    [Timers.fire] puts it right. *)
@@ -517,6 +524,7 @@ let stop_timers env c =
   c.rexmit_at <- max_int;
   c.ack_at <- max_int;
   c.persist_at <- max_int;
+  c.pace_at <- max_int;
   c.keep_at <- max_int;
   c.wait_at <- max_int;
   Option.iter (Wheel.remove env.wheel) c.timer

@@ -64,6 +64,9 @@ let fire env c =
   if c.persist_at <= now then persist env c;
   if c.keep_at <= now then keepalive env c;
   if c.wait_at <= now then waited env c;
+  if c.pace_at <= now then (
+    c.pace_at <- max_int;
+    touch env c);
   if c.ack_at <= now then (
     c.ack_at <- max_int;
     c.ack_now <- true;

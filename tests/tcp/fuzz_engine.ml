@@ -237,6 +237,7 @@ let config rng : Engine.config =
     timestamps = bool ();
     sack = bool ();
     ecn = bool ();
+    pacing = bool ();
     receive_buffer = 1000 + int 100_000;
     receive_buffer_max = 200_000;
     send_buffer = 1000 + int 100_000;

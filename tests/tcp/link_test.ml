@@ -184,6 +184,7 @@ let config rng : Engine.config =
     timestamps = bool ();
     sack = Random.State.int rng 4 > 0;
     ecn = bool ();
+    pacing = bool ();
     receive_buffer;
     receive_buffer_max = (receive_buffer * if bool () then 1 else 10);
     send_buffer = buffer ();

@@ -69,6 +69,7 @@ let initial_config =
     Engine.default_config with
     timestamps = false;
     ecn = false;
+    pacing = false;
     receive_buffer = 65535;
     receive_buffer_max = 65535;
   }
@@ -375,6 +376,7 @@ let configure (c : Engine.config) word : Engine.config =
   match name with
   | "ts" -> { c with timestamps = true }
   | "ecn" -> { c with ecn = true }
+  | "pacing" -> { c with pacing = true }
   | "nosack" -> { c with sack = false }
   | "algorithm" -> { c with algorithm = algorithm value }
   | "receive_buffer" ->
