@@ -20,7 +20,8 @@ pub unsafe trait TableFrames {
     fn alloc(&mut self) -> Result<Frame, OutOfMemory>;
     /// The table in `frame`, which came from [`alloc`](Self::alloc).
     fn table(&mut self, frame: Frame) -> &mut Table;
-    /// Called after the mapping of the page at `address` has changed.
+    /// Called after the mapping of the page at `address` has changed. Not when there was none before:
+    /// a CPU remembers only what is present (Intel SDM, volume 3, 4.10.2.3).
     fn flush(&mut self, address: usize);
 }
 
@@ -76,8 +77,7 @@ impl<F: TableFrames> Mapper<F> {
             let huge = at % HUGE_SIZE == 0 && range.end - at >= HUGE_SIZE;
             let (level, more, size) =
                 if huge { (HUGE_LEVEL, HUGE, HUGE_SIZE) } else { (0, 0, PAGE_SIZE as u64) };
-            *self.entry(at, level)? = at | bits(prot) | more;
-            self.frames.flush(at as usize);
+            self.set(at, level, at | bits(prot) | more)?;
             at += size;
         }
         Ok(())
@@ -113,11 +113,22 @@ impl<F: TableFrames> Mapper<F> {
                 // The protection is decided by the last level alone.
                 self.frames.table(frame)[index(address, l)] =
                     next.0 as u64 | PRESENT | WRITE | ACCESSED;
-                self.frames.flush(address as usize);
+                if old & PRESENT != 0 {
+                    self.frames.flush(address as usize);
+                }
             }
             frame = next;
         }
         Ok(&mut self.frames.table(frame)[index(address, level)])
+    }
+
+    /// Writes the entry of `level` for `address`, and returns the old one.
+    fn set(&mut self, address: u64, level: u32, to: u64) -> Result<u64, OutOfMemory> {
+        let old = core::mem::replace(self.entry(address, level)?, to);
+        if old & PRESENT != 0 {
+            self.frames.flush(address as usize);
+        }
+        Ok(old)
     }
 
     /// A table of 4 KiB pages that maps the same as the 2 MiB entry `old`.
@@ -150,11 +161,8 @@ impl<F: TableFrames> Mapper<F> {
     /// mapped, or if it is a part of a huge page and no frame is left to split that.
     fn change(&mut self, page: VirtPage, to: impl FnOnce(u64) -> u64) -> Option<u64> {
         self.find(page.0 as u64)?;
-        let entry = self.entry(page.0 as u64, 0).ok()?;
-        let old = *entry;
-        *entry = to(old);
-        self.frames.flush(page.0);
-        Some(old)
+        let old = *self.entry(page.0 as u64, 0).ok()?;
+        self.set(page.0 as u64, 0, to(old)).ok()
     }
 }
 
@@ -162,8 +170,7 @@ impl<F: TableFrames> Mapper<F> {
 // CPU is told. Tables are never shared: `TableFrames` returns unused frames.
 unsafe impl<F: TableFrames> PageTables for Mapper<F> {
     fn map(&mut self, page: VirtPage, frame: Frame, prot: Prot) -> Result<(), OutOfMemory> {
-        *self.entry(page.0 as u64, 0)? = frame.0 as u64 | bits(prot);
-        self.frames.flush(page.0);
+        self.set(page.0 as u64, 0, frame.0 as u64 | bits(prot))?;
         Ok(())
     }
 
@@ -186,6 +193,7 @@ mod tests {
     struct Fake {
         tables: Vec<Box<Table>>,
         left: usize,
+        flushed: Vec<usize>,
     }
 
     // SAFETY: each frame is a Box of its own.
@@ -198,11 +206,13 @@ mod tests {
         fn table(&mut self, frame: Frame) -> &mut Table {
             &mut self.tables[(frame.0 >> 12) - 1]
         }
-        fn flush(&mut self, _address: usize) {}
+        fn flush(&mut self, address: usize) {
+            self.flushed.push(address);
+        }
     }
 
     fn mapper(left: usize) -> Mapper<Fake> {
-        Mapper::new(Fake { tables: Vec::new(), left }).unwrap()
+        Mapper::new(Fake { tables: Vec::new(), left, flushed: Vec::new() }).unwrap()
     }
 
     fn map(m: &mut Mapper<Fake>, start: u64, end: u64) {
@@ -254,6 +264,20 @@ mod tests {
         assert_eq!(m.unmap(page), None);
         assert!(!m.protect(page, Prot::Read));
         assert_eq!(m.lookup(page.0), None);
+    }
+
+    #[test]
+    fn only_what_was_present_is_flushed() {
+        let mut m = mapper(100);
+        map(&mut m, 0, 4 * M);
+        m.map(VirtPage(0x7000_0000_0000), Frame(0x9000), Prot::None).unwrap();
+        assert!(m.protect(VirtPage(0x7000_0000_0000), Prot::Read));
+        assert_eq!(m.frames.flushed, []);
+        assert!(m.protect(VirtPage(0x7000_0000_0000), Prot::ReadWrite));
+        assert_eq!(m.frames.flushed, [0x7000_0000_0000]);
+        // A huge page that is split, and then a part of it.
+        m.unmap(VirtPage(0x3000));
+        assert_eq!(m.frames.flushed[1..], [0x3000, 0x3000]);
     }
 
     #[test]

@@ -74,10 +74,10 @@ impl FrameAllocator {
 
         // SAFETY: the pages from `table` on lie in a range that is ours, mapped and unused; the
         // four slices lie one behind the other in the `bytes` that were counted above, aligned
-        // since the words come first. They are zeroed here, and zeroes are valid for both types.
+        // since the words come first. RAM holds some bytes or other, all of which are valid for
+        // both types; `RunTree` and `Blocks` begin by filling theirs.
         let (bits, first, last, nodes) = unsafe {
             let start = ptr::with_exposed_provenance_mut::<u8>(table * PAGE_SIZE);
-            start.write_bytes(0, bytes);
             let part = |i: usize| {
                 core::slice::from_raw_parts_mut(start.cast::<u64>().add(i * words), words)
             };
