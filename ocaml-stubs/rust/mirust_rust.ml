@@ -134,8 +134,13 @@ let unlisten listener =
   Queue.iter TCP.abort listener.accepted.queue;
   Queue.clear listener.accepted.queue
 
+(* Our own IPv6 addresses may still be looked for on the link, which takes a second. *)
 let connect stack address =
-  TCP.create_connection (Stack.tcp stack) (decode address) >|= Result.map_error tcp_error
+  let address = decode address in
+  (match address with
+  | Ipaddr.V4 _, _ -> Lwt.return_unit
+  | Ipaddr.V6 _, _ -> Lwt.pick [ Stack.settled stack; Mirust.Time.ns 2_000_000_000L ])
+  >>= fun () -> TCP.create_connection (Stack.tcp stack) address >|= Result.map_error tcp_error
 
 (* A connection, and the tokens of who reads and who writes. *)
 type stream = { flow : TCP.flow; reader : int; writer : int }

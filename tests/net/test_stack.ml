@@ -84,6 +84,14 @@ let echo_v6 ~features () =
   let data = pattern 100_000 in
   Ready.client a (Ipaddr.V6 dst) data >|= fun r -> check_bool "echo" true (r = Ok data)
 
+let duplicate_detection_does_not_delay_ipv4 () =
+  stack (Network.create ()) 1 >>= fun a ->
+  let open Mirust_stack in
+  let start = Env.now () in
+  Stack.ready a >>= fun () ->
+  check_int "IPv4 at once" 0 (Env.now () - start);
+  Stack.settled a >|= fun () -> check_int "IPv6 later" (Env.sec 1) (Env.now () - start)
+
 let to_itself () =
   stack (Network.create ()) 1 >>= fun a ->
   Ready.start a;
@@ -265,6 +273,8 @@ let () =
             (run (echo ~ring:2 ~conditions:{ Network.perfect with delay = Env.ms 1 } ~size:300_000));
           case "echo_v6" (run (echo_v6 ~features:Device.no_features));
           case "echo_v6_with_offloads" (run (echo_v6 ~features:offloads));
+          case "duplicate_detection_does_not_delay_ipv4"
+            (run duplicate_detection_does_not_delay_ipv4);
           case "to_itself" (run to_itself);
           case "refused" (run refused);
           case "closed_udp_port" (run closed_udp_port);

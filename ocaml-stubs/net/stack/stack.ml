@@ -42,6 +42,7 @@ type t = {
   udp : UDP.t;
   tcp : TCP.t;
   dhcp : Dhcp_client.t option;
+  with_v4 : bool;
   with_v6 : bool;
 }
 
@@ -112,12 +113,12 @@ let dns t =
   in
   v4 @ List.map (fun a -> Ipaddr.V6 a) (Ipv6_core.dns t.v6)
 
-let ready t =
-  let v4 =
-    match t.dhcp with Some client -> Dhcp_client.bound client >|= ignore | None -> Lwt.return_unit
-  in
-  let v6 = if t.with_v6 then Ipv6_core.ready t.v6 Ipaddr.V6.link_nodes else Lwt.return_unit in
-  Lwt.join [ v4; v6 ]
+let ready_v4 t =
+  match t.dhcp with Some client -> Dhcp_client.bound client >|= ignore | None -> Lwt.return_unit
+
+let ready_v6 t = Ipv6_core.ready t.v6 Ipaddr.V6.link_nodes
+let ready t = if t.with_v4 then ready_v4 t else ready_v6 t
+let settled t = Lwt.join [ ready_v4 t; (if t.with_v6 then ready_v6 t else Lwt.return_unit) ]
 
 (* {1 Receiving} *)
 
@@ -172,7 +173,7 @@ let connect config device =
         let clear () = Lwt.async (fun () -> unconfigure_ipv4 v4 arp) in
         Some (dhcp_client netif v4 udp ~set ~clear)
   in
-  let t = { netif; arp; v4; v6; ip; icmp; udp; tcp; dhcp; with_v6 } in
+  let t = { netif; arp; v4; v6; ip; icmp; udp; tcp; dhcp; with_v4; with_v6 } in
   Ipv4_core.set_loopback v4 (packet t);
   Ipv6_core.set_loopback v6 (packet t);
   UDP.on_unlistened udp (unlistened t);

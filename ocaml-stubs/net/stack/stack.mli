@@ -39,12 +39,16 @@ type t
 
 (** Takes the device over and starts to receive. A static IPv4 address can be used at once. IPv6
     addresses follow a second later, and an address by DHCP when a server has given one: see
-    {!ready}. *)
+    {!ready} and {!settled}. *)
 val connect : config -> Mirust_netif.Device.t -> t Lwt.t
 
-(** Resolves when every family that is not off has an address to send from (IPv6: its link-local
-    one). *)
+(** Resolves when there is an address to send from: with IPv4 its own, which no other family delays,
+    without IPv4 the link-local one. *)
 val ready : t -> unit Lwt.t
+
+(** Resolves when every family that is not off has an address to send from (IPv6: its link-local
+    one, a second after {!connect}). *)
+val settled : t -> unit Lwt.t
 
 (** Name servers, from DHCP and from router advertisements. *)
 val dns : t -> Ipaddr.t list

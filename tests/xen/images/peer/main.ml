@@ -101,7 +101,7 @@ let start () =
       TCP.listen (Stack.tcp stack) ~port:7 echo;
       TCP.listen (Stack.tcp stack) ~port:17 (counters device);
       Server.listen stack;
-      Stack.ready stack >>= fun () ->
+      Stack.settled stack >>= fun () ->
       Fmt.pr "ready: %a@."
         Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)
         (Stack.IP.configured_ips (Stack.ip stack));
