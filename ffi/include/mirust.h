@@ -187,8 +187,8 @@ uint64_t mirust_time_monotonic_ns(void);
 int64_t mirust_time_wall_ns(void);
 
 // Handles events, fires timers and runs Rust tasks until OCaml has something to do or
-// `deadline_ns` (nanoseconds since boot) has passed; blocks only while nobody has. With a deadline
-// in the past it never blocks. Returns MIRUST_READY bits.
+// `deadline_ns` (nanoseconds since boot; from 2^62-1 on it never comes) has passed; blocks only
+// while nobody has. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
 //
 // Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 intptr_t mirust_poll(uint64_t deadline_ns);
@@ -201,7 +201,8 @@ intptr_t mirust_poll_stats(uint8_t *buffer, uintptr_t length);
 // the struct's size in bytes.
 intptr_t mirust_mem_stats(uint8_t *buffer, uintptr_t length);
 
-// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved.
+// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved. A
+// number below -1 stands for a future that OCaml awaits and that has ended: -2 less its token.
 // Returns -1 when there is none.
 intptr_t mirust_completion_next(void);
 
