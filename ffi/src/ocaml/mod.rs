@@ -42,8 +42,8 @@ mod promise;
 mod runtime;
 mod slots;
 mod start;
-pub(crate) mod view;
 mod stream;
+pub(crate) mod view;
 
 #[cfg(doctest)]
 mod misuse;
