@@ -191,7 +191,7 @@ pub fn module_name(ident: &Ident) -> syn::Result<String> {
     if !name.starts_with(|c: char| c.is_ascii_uppercase()) || !name.is_ascii() {
         return Err(syn::Error::new_spanned(ident, "an OCaml module begins with a capital letter"));
     }
-    if ["Bigarray", "Cstruct", "Lwt", "Stdlib"].contains(&&*name) {
+    if ["Bigarray", "Cstruct", "Lwt", "Lwt_stream", "Stdlib"].contains(&&*name) {
         let message = format!("a module `{name}` would hide the one that signatures refer to");
         return Err(syn::Error::new_spanned(ident, message));
     }

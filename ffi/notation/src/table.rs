@@ -48,6 +48,9 @@ enum Place {
 /// `(char, …) Bigarray.Array1.t`
 const BIGARRAY: &str = "(char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t";
 
+/// What Lwt calls a stream.
+const STREAM: &str = "Lwt_stream.t";
+
 impl Buffer {
     fn ocaml(self) -> Ocaml {
         Ocaml::Plain(match self {
@@ -229,6 +232,21 @@ impl Table<'_> {
                 let rust = quote!(::mirust::ocaml::Promise<#inner>);
                 Ok(value(Ocaml::Apply(vec![known.ocaml], "Lwt.t"), rust))
             }
+            ("LwtStream", [of]) if place == Place::Argument => {
+                let known = self.describe(of, Place::Marker)?;
+                let inner = &known.rust;
+                let rust = quote!(::mirust::ocaml::LwtStream<#inner>);
+                Ok(value(Ocaml::Apply(vec![known.ocaml], STREAM), rust))
+            }
+            ("Feed", [of]) if place == Place::Result => {
+                self.apply(&[of], STREAM, place, quote!(::mirust::ocaml::Feed))
+            }
+            ("Buffer", []) if !marker => {
+                Ok(value(Ocaml::Plain("Cstruct.t"), quote!(::mirust::ocaml::Buffer)))
+            }
+            ("OCamlStream", [of]) if marker => {
+                self.apply(&[of], STREAM, place, quote!(::mirust::ocaml::OCamlStream))
+            }
             ("OCamlPromise", [of]) if marker => {
                 self.apply(&[of], "Lwt.t", place, quote!(::mirust::ocaml::OCamlPromise))
             }
@@ -333,6 +351,8 @@ fn hint(name: &str, marker: bool) -> &'static str {
         "char" => "use `isize` or `String`",
         "Vec" => "an OCaml list is `OCamlList<T>` here, and bytes are `OCamlBytes`",
         "Promise" => "a promise is an argument; to return one, make the function `async`",
+        "LwtStream" => "a stream is an argument; to return one, return `Feed<T>`",
+        "Feed" => "it is returned; OCaml passes a `LwtStream<T>`",
         _ => HINT,
     }
 }
@@ -391,6 +411,8 @@ mod tests {
             ("BoxRoot<fn(Counter)>", "Counter.t -> unit"),
             ("BoxRoot<Result<OCamlInt64, OCamlBytes>>", "(int64, bytes) result"),
             ("Promise<Option<String>>", "string option Lwt.t"),
+            ("LwtStream<OCamlBytes>", "bytes Lwt_stream.t"),
+            ("Buffer", "Cstruct.t"),
         ] {
             assert_eq!(argument(rust), ocaml, "{rust}");
         }
@@ -408,6 +430,8 @@ mod tests {
                 "(Counter.t, int * bool * float * int32) result",
             ),
             ("Rc<Counter>", "Counter.t"),
+            ("Feed<Vec<u8>>", "string Lwt_stream.t"),
+            ("Option<Buffer>", "Cstruct.t option"),
         ] {
             assert_eq!(result(rust), ocaml, "{rust}");
         }
