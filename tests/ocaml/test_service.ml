@@ -42,6 +42,21 @@ let numbers () =
     [ (0, ("0", 0.)); (1, ("1", 0.5)); (2, ("2", 1.)) ]
     (List.map (fun (i, s, x) -> (i, (s, x))) (Service.numbers 3))
 
+(* More than a call keeps track of without allocating. *)
+let many_buffers () =
+  let c = Cstruct.of_string (String.concat "" (List.init 100 (Printf.sprintf "%03d"))) in
+  let pieces = List.init 100 (fun i -> Cstruct.sub c (3 * i) 3) in
+  let to_ = Bytes.create 300 in
+  Alcotest.(check int) "all" 300 (gather pieces to_);
+  Alcotest.(check string) "in order" (Cstruct.to_string c) (Bytes.to_string to_);
+  (* The first, one in the middle, and the last. *)
+  List.iter
+    (fun at -> refused (fun () -> gather pieces (Obj.magic (Cstruct.sub c at 1) : bytes)))
+    [ 0; 150; 299 ];
+  Alcotest.(check string) "untouched" "000" (Cstruct.to_string ~len:3 c);
+  let many = List.init 100_000 string_of_int in
+  Alcotest.(check (option string)) "the last of the longest" (Some "99999") (longest many None)
+
 let buffers () =
   let open Alcotest in
   let big = Bigarray.(Array1.create char c_layout 3) in
@@ -144,6 +159,20 @@ let visits () =
   Alcotest.(check int) "visited" 13 (Counter.visit c f);
   Alcotest.(check (option int)) "still there" (Some 2) (Option.map Counter.get !seen);
   Alcotest.(check int) "raises" (-1 + 2) (Counter.visit c (fun _ -> raise Exit));
+  1
+
+let made_by () =
+  (match
+     Counter.made_by (fun () ->
+         let c = Counter.create 6 in
+         Gc.compact ();
+         c)
+   with
+  | Ok c -> Alcotest.(check int) "one further" 7 (Counter.get c)
+  | Error e -> Alcotest.fail e);
+  let raises () = raise Exit in
+  Alcotest.(check bool) "raises" true (Counter.made_by raises = Error "Stdlib.Exit");
+  refused (fun () -> Counter.made_by (fun () -> Obj.magic "no counter"));
   1
 
 (* OCaml loses its own, and Rust's is still there. *)
@@ -280,6 +309,7 @@ let tests =
     opaque "large_ones_do_not_pile_up_without_the_loop" (large ignore);
     case "plain_arguments_lists_and_tuples" numbers;
     case "each_kind_of_buffer" buffers;
+    case "a_hundred_borrowed_buffers" many_buffers;
     case "parts_of_every_type" parts;
     case "a_list_longer_than_the_minor_heap" long;
     case "values_that_are_not_converted" anything;
@@ -288,6 +318,7 @@ let tests =
     case "a_panic_is_an_exception" panics;
     opaque "values_that_ocaml_owns" counts;
     opaque "a_closure_is_given_one" visits;
+    opaque "a_closure_makes_one" made_by;
     opaque "rust_keeps_one_besides" held;
     opaque "a_future_keeps_its_own" later;
     opaque "a_cancelled_future_lets_go" cancelled;

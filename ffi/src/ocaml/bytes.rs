@@ -30,6 +30,11 @@ impl Span {
             self.start < other.start + other.length && other.start < self.start + self.length;
         overlap && (self.exclusive || other.exclusive)
     }
+
+    /// Whether somebody may write there.
+    pub(super) fn is_written(self) -> bool {
+        self.exclusive
+    }
 }
 
 /// Where the bytes of a `string`, `bytes`, bigarray or `Cstruct.t` are. Panics if the value is

@@ -1,7 +1,7 @@
 //! What `#[mirust::export]` is made of: how values come in, go out, and how a panic leaves.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -20,8 +20,10 @@ pub type Raw = RawOCaml;
 /// The exception that carries a panic, as `ocaml-stubs/mirust/panic.ml` registers it.
 const PANIC_EXCEPTION: &CStr = c"mirust_panic";
 
-/// Bytes that one call can borrow. More arguments than this are not borrowed but refused.
+/// Borrows that a call keeps track of without allocating.
 const MAX_BORROWS: usize = 8;
+
+const BORROWED_TWICE: &str = "a buffer is borrowed twice, once for writing";
 
 /// One call from OCaml: what its arguments borrow lives as long as this.
 #[doc(hidden)]
@@ -29,7 +31,27 @@ pub struct Scope {
     /// The first `borrowed` are initialised. Most calls borrow nothing, and pay for nothing here.
     borrows: [Cell<MaybeUninit<Span>>; MAX_BORROWS],
     borrowed: Cell<usize>,
+    /// Those for which there is no place: of a list, most likely.
+    more: RefCell<More>,
     _this_thread: PhantomData<*const ()>,
+}
+
+/// Borrows beyond the first. What is read need not be compared with what else is read, and there can be
+/// very many of these.
+struct More {
+    read: Vec<Span>,
+    written: Vec<Span>,
+}
+
+impl More {
+    #[cold]
+    fn borrow(&mut self, span: Span) {
+        let clash = |other: &Span| span.conflicts(*other);
+        let clash =
+            self.written.iter().any(clash) || span.is_written() && self.read.iter().any(clash);
+        assert!(!clash, "{BORROWED_TWICE}");
+        if span.is_written() { &mut self.written } else { &mut self.read }.push(span);
+    }
 }
 
 impl Scope {
@@ -38,6 +60,7 @@ impl Scope {
         Scope {
             borrows: [const { Cell::new(MaybeUninit::uninit()) }; MAX_BORROWS],
             borrowed: Cell::new(0),
+            more: RefCell::new(More { read: Vec::new(), written: Vec::new() }),
             _this_thread: PhantomData,
         }
     }
@@ -47,12 +70,14 @@ impl Scope {
     #[inline]
     pub(super) fn borrow(&self, span: Span) {
         let n = self.borrowed.get();
-        assert!(n < MAX_BORROWS, "more than {MAX_BORROWS} borrowed arguments");
         let clash = self.borrows[..n].iter().any(|other| {
             // SAFETY: one of the first `borrowed`.
             span.conflicts(unsafe { other.get().assume_init() })
         });
-        assert!(!clash, "a buffer is borrowed twice, once for writing");
+        assert!(!clash, "{BORROWED_TWICE}");
+        if n == MAX_BORROWS {
+            return self.more.borrow_mut().borrow(span);
+        }
         self.borrows[n].set(MaybeUninit::new(span));
         self.borrowed.set(n + 1);
     }

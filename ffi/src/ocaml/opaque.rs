@@ -23,7 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use ocaml_interop::{BoxRoot, OCamlRef, OCamlRuntime};
+use ocaml_interop::{BoxRoot, OCaml, OCamlRef, OCamlRuntime};
 use ocaml_sys::{custom_operations, field, is_block, tag_val};
 
 use super::call::Pass;
@@ -76,6 +76,16 @@ pub trait Opaque: Sized + 'static {
     /// for it; else it is what the value itself takes, and nothing that it points to.
     fn size(&self) -> usize {
         size_of_val(self)
+    }
+
+    /// The value in an OCaml value: what an OCaml closure has returned, say.
+    ///
+    /// # Panics
+    ///
+    /// If it is none of this type.
+    fn shared(value: OCaml<'_, Self>) -> Rc<Self> {
+        // SAFETY: a valid value; what is found in it is alive, and gets an owner here.
+        unsafe { share(find::<Self>(value.raw())) }
     }
 }
 
@@ -267,6 +277,20 @@ unsafe fn find<T: Opaque>(raw: Raw) -> *const T {
     wrong::<T>()
 }
 
+/// Another owner of what was found.
+///
+/// # Safety
+///
+/// [`find`] found it, and its block is still alive.
+#[inline]
+unsafe fn share<T>(found: *const T) -> Rc<T> {
+    // SAFETY: the pointer came out of an `Rc<T>`, one of whose owners is the block.
+    unsafe {
+        Rc::increment_strong_count(found);
+        Rc::from_raw(found)
+    }
+}
+
 #[cold]
 fn wrong<T>() -> ! {
     panic!("the value is no {}", type_name::<T>())
@@ -289,12 +313,8 @@ unsafe impl<T: Opaque> Argument for Rc<T> {
     type Value<'a> = Rc<T>;
     #[inline]
     unsafe fn receive(_: &Scope, raw: Raw) -> Rc<T> {
-        // SAFETY: a valid value. The pointer came out of an `Rc<T>`, one of whose owners is the block.
-        unsafe {
-            let found = find::<T>(raw);
-            Rc::increment_strong_count(found);
-            Rc::from_raw(found)
-        }
+        // SAFETY: a valid value, and alive during the call.
+        unsafe { share(find::<T>(raw)) }
     }
 }
 

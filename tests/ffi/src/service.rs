@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use mirust::ocaml::{
     AsyncClosure, BoxRoot, Closure, OCaml, OCamlBytes, OCamlInt64, OCamlList, OCamlPromise,
-    OCamlRuntime, Promise, opaque_values,
+    OCamlRuntime, Opaque, Promise, opaque_values,
 };
 use mirust::time::{Duration, sleep};
 
@@ -106,6 +106,17 @@ fn parts(
 fn longest(strings: Vec<&str>, other: Option<&[u8]>) -> Option<String> {
     let other = other.map(|bytes| std::str::from_utf8(bytes).expect("UTF-8"));
     strings.into_iter().chain(other).max_by_key(|s| s.len()).map(String::from)
+}
+
+/// Copies the pieces to `to`, one after the other; says how much.
+#[mirust::export(name = "service_gather")]
+fn gather(#[ocaml(type = "Cstruct.t list")] pieces: Vec<&[u8]>, to: &mut [u8]) -> isize {
+    let mut n = 0;
+    for piece in pieces {
+        to[n..n + piece.len()].copy_from_slice(piece);
+        n += piece.len();
+    }
+    n as isize
 }
 
 /// A value that Rust does not convert.
@@ -265,6 +276,16 @@ impl Counter {
     fn visit(self: Rc<Self>, ocaml: &mut OCamlRuntime, f: BoxRoot<fn(Counter) -> isize>) -> isize {
         let visited = f.call(ocaml, (Rc::clone(&self),)).map(|n| n.to_i64() as isize);
         visited.unwrap_or(-1) + self.n.get()
+    }
+
+    /// The one that a closure makes, one further.
+    fn made_by(
+        ocaml: &mut OCamlRuntime,
+        f: BoxRoot<fn(()) -> Counter>,
+    ) -> Result<Rc<Self>, String> {
+        let counter = f.call(ocaml, ((),)).map(Counter::shared).map_err(|e| e.to_string())?;
+        counter.next();
+        Ok(counter)
     }
 
     /// Rust keeps it, besides.
