@@ -1,7 +1,7 @@
 //! What `#[mirust::export]` is made of: how values come in, go out, and how a panic leaves.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -32,19 +32,19 @@ pub struct Scope {
     borrows: [Cell<MaybeUninit<Span>>; MAX_BORROWS],
     borrowed: Cell<usize>,
     /// Those for which there is no place: of a list, most likely.
-    more: RefCell<More>,
+    more: Cell<Option<Box<More>>>,
     _this_thread: PhantomData<*const ()>,
 }
 
 /// Borrows beyond the first. What is read need not be compared with what else is read, and there can be
 /// very many of these.
+#[derive(Default)]
 struct More {
     read: Vec<Span>,
     written: Vec<Span>,
 }
 
 impl More {
-    #[cold]
     fn borrow(&mut self, span: Span) {
         let clash = |other: &Span| span.conflicts(*other);
         let clash =
@@ -60,7 +60,7 @@ impl Scope {
         Scope {
             borrows: [const { Cell::new(MaybeUninit::uninit()) }; MAX_BORROWS],
             borrowed: Cell::new(0),
-            more: RefCell::new(More { read: Vec::new(), written: Vec::new() }),
+            more: Cell::new(None),
             _this_thread: PhantomData,
         }
     }
@@ -76,10 +76,17 @@ impl Scope {
         });
         assert!(!clash, "{BORROWED_TWICE}");
         if n == MAX_BORROWS {
-            return self.more.borrow_mut().borrow(span);
+            return self.borrow_more(span);
         }
         self.borrows[n].set(MaybeUninit::new(span));
         self.borrowed.set(n + 1);
+    }
+
+    #[cold]
+    fn borrow_more(&self, span: Span) {
+        let mut more = self.more.take().unwrap_or_default();
+        more.borrow(span);
+        self.more.set(Some(more));
     }
 
     /// The runtime, for a function whose arguments are all rooted.
