@@ -23,6 +23,7 @@ module Pclock = Pclock
 module Console = Console
 module Log = Log
 module Random = Random
+module Collect = Collect
 module Stats = Stats
 
 (** {1 Rust} *)

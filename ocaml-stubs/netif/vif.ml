@@ -155,7 +155,7 @@ let collector_rests_until = ref 0
 let collect_major () =
   let start = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
   if start >= !collector_rests_until then (
-    Gc.full_major ();
+    Mirust.Collect.full_major ();
     let stop = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
     collector_rests_until := stop + (30 * (stop - start)))
 

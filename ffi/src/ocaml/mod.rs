@@ -28,6 +28,7 @@
 mod buffer;
 mod bytes;
 mod call;
+mod collect;
 mod completion;
 mod compound;
 pub mod export;

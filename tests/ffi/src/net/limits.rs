@@ -38,6 +38,25 @@ async fn test_net_slow_reader(on: String, owned: bool) -> Result<(), String> {
     until("memory to be given back", || stats().is_ok_and(|s| s.now.memory <= before)).await
 }
 
+/// Owners come and go, and only OCaml's own collections find out: how many bytes they had together at a
+/// time, at most.
+#[mirust::export]
+async fn test_net_owned_stream(on: String, count: isize) -> Result<isize, String> {
+    let (_listener, mut client, mut server) = pair(&on).await?;
+    let reading = mirust::spawn(async move {
+        while !server.read_chunk().await?.is_empty() {}
+        Ok::<(), Error>(())
+    });
+    let mut most = 0;
+    for _ in 0..count {
+        client.write_owned(vec![7; 64 * 1024]).await.map_err(text)?;
+        most = most.max(mirust::ocaml::bytes_lent().1);
+    }
+    drop(client);
+    reading.await.map_err(|e| e.to_string())?.map_err(text)?;
+    Ok(most as isize)
+}
+
 /// All connections together hold as much as they may: another one is an error, and those that are
 /// there go on.
 #[mirust::export]
