@@ -75,6 +75,7 @@ let cancel_promise promise = try Lwt.cancel promise with e -> !Lwt.async_excepti
 
 (* {!Main} calls it, so that every program with a loop has these. *)
 let install () =
+  Callback.register "mirust_collect" Collect.full_major;
   Callback.register "mirust_future_create" create;
   Callback.register "mirust_promise_watch" watch;
   Callback.register "mirust_promise_cancel" cancel_promise

@@ -44,11 +44,11 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `embedded-io-async` | `Read`, `Write`, `BufRead`, `ReadReady` |
+//! | `embedded-io-async` | `Read`, `Write`, `BufRead`, `ReadReady`: [`embedded_io`] |
 //! | `embedded-nal-async` | `TcpConnect`, `UdpStack` and `Dns`, of [`embedded_nal::Network`] |
-//! | `futures-io` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead` |
+//! | `futures-io` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead`: [`futures_io`](mod@futures_io) |
 //! | `hyper` | `Read` and `Write`; in [`hyper`](mod@hyper) its executor and timer |
-//! | `tokio` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead` |
+//! | `tokio` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead`: [`tokio`](mod@tokio) |
 //!
 //! **Figures**: [`stats`] of the stack, [`TcpStream::info`] of a connection.
 //!
@@ -57,12 +57,12 @@
 
 mod address;
 #[cfg(feature = "embedded-io-async")]
-mod embedded_io;
+pub mod embedded_io;
 #[cfg(feature = "embedded-nal-async")]
 pub mod embedded_nal;
 mod error;
 #[cfg(feature = "futures-io")]
-mod futures_io;
+pub mod futures_io;
 mod halves;
 #[cfg(feature = "hyper")]
 pub mod hyper;
@@ -74,7 +74,7 @@ mod shared;
 mod stats;
 mod stream;
 #[cfg(feature = "tokio")]
-mod tokio;
+pub mod tokio;
 mod udp;
 mod wait;
 

@@ -41,7 +41,7 @@ impl Buffer {
 
     /// The bytes of `owner`, where they are: a `Vec<u8>`, `Bytes`, `String`, `&'static [u8]` and so on.
     ///
-    /// OCaml's collector is told how many there are. The owner is dropped when neither language can
+    /// OCaml's collector is told how many there are, and made to run if it is too slow. The owner is dropped when neither language can
     /// reach them any more, by a task of the loop and not inside of the collector: see
     /// [`bytes_lent`](super::bytes_lent).
     ///
@@ -64,7 +64,8 @@ impl Buffer {
     }
 
     /// [`own`](Self::own) for those who have the runtime, such as a function that OCaml called.
-    pub fn own_in(_: &mut OCamlRuntime, owner: impl AsRef<[u8]> + 'static) -> Buffer {
+    pub fn own_in(ocaml: &mut OCamlRuntime, owner: impl AsRef<[u8]> + 'static) -> Buffer {
+        owned::bound(ocaml);
         // SAFETY: we have the runtime, and root the value at once.
         let (root, bytes, length) = unsafe {
             let (v_bytes, bytes, length) = owned::lend(owner);

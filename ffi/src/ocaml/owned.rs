@@ -20,11 +20,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use mirust_rt::net::pool::Share;
+use ocaml_interop::OCamlRuntime;
 use ocaml_sys::bigarray::Bigarray;
 use ocaml_sys::field;
 
+use super::named::Named;
 use super::net::{Value, bigarray};
 use crate::domain;
+
+/// OCaml's `()`.
+const UNIT: Value = 1;
 
 /// `struct custom_operations` of `caml/custom.h`.
 #[derive(Clone, Copy)]
@@ -76,11 +81,20 @@ const _: () = assert!(std::mem::offset_of!(Owner<u8>, head) == 0);
 /// What OCaml holds.
 static LENT: (AtomicUsize, AtomicUsize) = (AtomicUsize::new(0), AtomicUsize::new(0));
 
+/// Lent bytes at which OCaml is asked to collect, at least.
+const MUCH: usize = 32 << 20;
+
+/// Lent bytes at which it is asked next.
+static TOO_MUCH: AtomicUsize = AtomicUsize::new(MUCH);
+
+static COLLECT: Named = Named::new(c"mirust_collect");
+
 /// Values whose bytes nobody can reach, linked by `next`.
 static DEAD: AtomicPtr<Head> = AtomicPtr::new(ptr::null_mut());
 
 /// A bigarray over the bytes of `value`, which is dropped some time after OCaml has lost the bigarray
-/// and all parts of it. Also where the bytes are, and how many.
+/// and all parts of it. Also where the bytes are, and how many. A value that panics when it is asked for its
+/// bytes is leaked.
 ///
 /// # Safety
 ///
@@ -104,6 +118,19 @@ pub(super) unsafe fn lend<T: AsRef<[u8]> + 'static>(value: T) -> (Value, NonNull
     // them as it does of its own.
     let v_bytes = unsafe { bigarray(operations(), base, len, proxy, len) };
     (v_bytes, base, len)
+}
+
+/// Has OCaml collect if much is lent. Its own pace usually sees to that, but OCaml 5 holds it back after
+/// collections that somebody forced.
+pub(super) fn bound(ocaml: &mut OCamlRuntime) {
+    if LENT.1.load(Ordering::Relaxed) < TOO_MUCH.load(Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: the function takes unit. What it may raise came from somebody's finaliser.
+    unsafe { COLLECT.call(ocaml, || UNIT) };
+    // What is left is in use. It may double before the next try.
+    let left = LENT.1.load(Ordering::Relaxed);
+    TOO_MUCH.store(MUCH.max(2 * left), Ordering::Relaxed);
 }
 
 /// # Safety

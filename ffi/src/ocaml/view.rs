@@ -23,13 +23,17 @@ const BUFFER: usize = 0;
 const OFF: usize = 1;
 const LEN: usize = 2;
 
-/// The bigarray of a `Cstruct.t`.
+/// The bigarray of a `Cstruct.t`. Panics if the value is something else.
 ///
 /// # Safety
 ///
-/// `v_cstruct` is a valid value of that type.
+/// `v_cstruct` is a valid value.
 pub(super) unsafe fn buffer_of(v_cstruct: Raw) -> Raw {
-    // SAFETY: the caller's promise.
+    // SAFETY: a block has a header with its tag and size.
+    let fits =
+        is_block(v_cstruct) && unsafe { tag_val(v_cstruct) == 0 && wosize_val(v_cstruct) == 3 };
+    assert!(fits, "not a Cstruct");
+    // SAFETY: it has three fields.
     unsafe { *field(v_cstruct, BUFFER) }
 }
 
