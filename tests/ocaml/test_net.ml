@@ -25,6 +25,7 @@ external udp_connected : string -> outcome = "test_net_udp_connected"
 external embedded_io : string -> outcome = "test_net_embedded_io"
 external embedded_nal : string -> outcome = "test_net_embedded_nal"
 external futures_io : string -> outcome = "test_net_futures_io"
+external hyper : string -> outcome = "test_net_hyper"
 external tokio : string -> outcome = "test_net_tokio"
 external owned_acknowledged : string -> outcome = "test_net_owned_acknowledged"
 external owned_reset : string -> outcome = "test_net_owned_reset"
@@ -215,6 +216,7 @@ let tests =
     case "by_embedded_io" (ok (fun () -> embedded_io on));
     case "by_embedded_nal" (ok (fun () -> embedded_nal on));
     case "by_futures_io" (ok (fun () -> futures_io on));
+    case "by_hyper" (ok (fun () -> hyper on));
     case "by_tokio" (ok (fun () -> tokio on));
     case "lent_bytes_live_as_long_as_a_part_of_them" lent;
     case "an_owner_is_dropped_when_all_is_acknowledged" (ok (fun () -> owned_acknowledged on));

@@ -142,3 +142,44 @@ async fn test_net_tokio(on: String) -> Result<(), String> {
     let carried = proxy.await.map_err(|e| e.to_string())?.map_err(io)?;
     expect(carried == (there, there), &format!("{carried:?}"))
 }
+
+/// A request and its answer, keep-alive, by hyper on both sides; and what was copied for it.
+#[mirust::export]
+async fn test_net_hyper(on: String) -> Result<(), String> {
+    use bytes::Bytes;
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::Incoming;
+    use hyper::service::service_fn;
+    use hyper::{Request, Response};
+
+    async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
+        let path = request.uri().path().to_owned();
+        let body = request.into_body().collect().await?.to_bytes();
+        Ok(Response::new(Full::new(format!("{path} {}", body.len()).into())))
+    }
+
+    let http = |e: hyper::Error| e.to_string();
+    let (_listener, client, server) = pair(&on).await?;
+    let (copied, counted) = (mirust::net::copied(), mirust::net::stats().map_err(text)?.tcp);
+    mirust::spawn(async move {
+        hyper::server::conn::http1::Builder::new()
+            .timer(mirust::net::hyper::Timer)
+            .serve_connection(server, service_fn(answer))
+            .await
+    });
+    let (mut requests, connection) =
+        hyper::client::conn::http1::handshake(client).await.map_err(http)?;
+    mirust::spawn(connection);
+    for size in [0, 3, 100_000] {
+        let body = Full::new(Bytes::from(pattern(size)));
+        let request = Request::put("/path").body(body).map_err(|e| e.to_string())?;
+        let response = requests.send_request(request).await.map_err(http)?;
+        let body = response.into_body().collect().await.map_err(http)?.to_bytes();
+        expect(body == format!("/path {size}"), &format!("{body:?}"))?;
+    }
+    let (copies, counts) = (mirust::net::copied(), mirust::net::stats().map_err(text)?.tcp);
+    let sent = counts.octets_out - counted.octets_out;
+    expect(copies.sent - copied.sent <= sent, "more copied than sent")?;
+    let received = counts.octets_in - counted.octets_in;
+    expect(copies.received - copied.received <= received, "more copied than received")
+}
