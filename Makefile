@@ -54,7 +54,7 @@ new: ## Writes an application to begin with: APP=../my-app KIND=ocaml or rust
 # Other crates' traits on mirust::net, for all of which there are examples in the documentation.
 TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
 
-.PHONY: test-unit test-debug bench bench-xen bench-netem
+.PHONY: test-unit test-debug test-asan test-leaks bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-rt -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
@@ -63,6 +63,13 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@tests/apps/lines
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
 	@$(ENV) dune build @tests/ocaml/debug
+test-asan: export ASAN_OPTIONS := detect_leaks=0
+test-asan: ## The executor's and the boundary's tests with the address sanitizer in Rust (slow)
+	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(ENV) cargo test --quiet -p mirust-rt --lib --test executor \
+	    --target x86_64-unknown-linux-gnu --target-dir build/asan
+	@$(ENV) dune build @tests/ocaml/asan
+test-leaks: ## Ten million round trips each way, and a million of every crossing, leave nothing (slow)
+	@$(ENV) dune build --profile release @tests/ocaml/leaks
 bench: ## Calls from one language to the other; TCP in one process; the network and services beside the kernel's
 	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe ./tests/tcp/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe

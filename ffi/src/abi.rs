@@ -46,7 +46,8 @@ pub struct MirustPollStats {
     pub completions: u64,
 }
 
-/// The memory that both languages share, in bytes. All zero where the kernel keeps it (Unix).
+/// The memory that both languages share, in bytes. Where the kernel keeps it (Unix), all is zero but
+/// `heap`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct MirustMemStats {

@@ -22,7 +22,7 @@ module Memory : sig
     total : int;  (** memory that the runtime manages; on Unix 0: the kernel does *)
     free : int;  (** of that, in page frames that nobody has *)
     heap : int;  (** allocated by [malloc] and Rust *)
-    mapped : int;  (** committed by [mmap], which is where the OCaml heap lives *)
+    mapped : int;  (** committed by [mmap], which is where the OCaml heap lives; on Unix 0 *)
   }
 
   val get : unit -> t

@@ -13,6 +13,7 @@ let run () =
       ("loop", Test_loop.tests);
       ("promise", Test_promise.tests);
       ("stream", Test_stream.tests);
+      ("leaks", Test_leaks.tests);
       ("net", Test_net.tests);
       ("bootvar", Test_bootvar.tests);
       ("signatures", Test_signatures.tests);

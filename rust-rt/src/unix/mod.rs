@@ -10,7 +10,7 @@ mod reactor;
 mod sys;
 
 pub use fd::Fd;
-pub use process::{command_line, console_write, error_write, exit, random};
+pub use process::{allocated, command_line, console_write, error_write, exit, random};
 pub use sys::{Errno, RawFd};
 
 use crate::domain::owned::Owned;

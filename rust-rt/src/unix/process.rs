@@ -32,6 +32,11 @@ fn write_all(fd: RawFd, mut bytes: &[u8]) {
     }
 }
 
+/// Bytes that `malloc` has given out, which is where Rust's come from as well.
+pub fn allocated() -> usize {
+    sys::allocated()
+}
+
 /// Fills `buf` from the kernel's generator, which is fit for keys.
 ///
 /// # Panics

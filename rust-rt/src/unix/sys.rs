@@ -194,3 +194,10 @@ pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: the one thread that may call this is not inside an exit function already.
     unsafe { libc::exit(code) }
 }
+
+/// Bytes that `malloc` has given out, to whatever language.
+pub(crate) fn allocated() -> usize {
+    // SAFETY: no pointer is passed; the call takes the locks that it needs.
+    let info = unsafe { libc::mallinfo2() };
+    info.uordblks + info.hblkhd
+}

@@ -41,3 +41,13 @@ async fn test_buffer_later(buffer: Buffer) -> Result<Buffer, String> {
 fn test_split(line: &str) -> String {
     mirust::args::split(line).join("|")
 }
+
+/// Reads one byte too many: what the address sanitizer is shown, to see whether it is there. Nobody
+/// else calls it.
+#[mirust::export]
+fn test_overrun(length: isize) -> isize {
+    let bytes = std::hint::black_box(vec![1u8; length as usize]);
+    // SAFETY: there is no such byte. The sanitizer ends the program before it is read.
+    let beyond = unsafe { bytes.as_ptr().add(length as usize).read() };
+    beyond.into()
+}
