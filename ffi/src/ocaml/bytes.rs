@@ -1,5 +1,7 @@
 //! Bytes of OCaml values, borrowed where they are.
 
+use std::panic::resume_unwind;
+
 use ocaml_sys::bigarray::{Bigarray, Kind};
 use ocaml_sys::{Value as Raw, caml_string_length, field, is_block, string_val, tag_val};
 
@@ -140,16 +142,68 @@ pub(super) unsafe fn copy(value: Raw) -> Vec<u8> {
     unsafe { std::slice::from_raw_parts(start, length) }.to_vec()
 }
 
-/// A new OCaml string (or `bytes`) with these contents.
+/// Longer strings are not made on OCaml's minor heap (`Max_young_wosize`).
+const MINOR_WORDS: usize = 256;
+
+/// A new OCaml string (or `bytes`) with these contents; none if there is no memory for it.
+///
+/// OCaml's own functions would raise instead, over the heads of Rust frames that have something to
+/// drop. So they are used for what fits the minor heap only, where there always is room.
 ///
 /// # Safety
 ///
 /// The caller may allocate on the OCaml heap.
 #[inline]
-pub(super) unsafe fn allocate(bytes: &[u8]) -> Raw {
+pub(super) unsafe fn allocate(bytes: &[u8]) -> Option<Raw> {
     unsafe extern "C" {
         fn caml_alloc_initialized_string(length: usize, bytes: *const u8) -> Raw;
     }
-    // SAFETY: the bytes are not on the OCaml heap, or borrowed in a way that rules this out.
-    unsafe { caml_alloc_initialized_string(bytes.len(), bytes.as_ptr()) }
+    if bytes.len() / size_of::<Raw>() < MINOR_WORDS {
+        // SAFETY: the bytes are not on the OCaml heap, or borrowed in a way that rules this out.
+        return Some(unsafe { caml_alloc_initialized_string(bytes.len(), bytes.as_ptr()) });
+    }
+    // SAFETY: the caller's promise.
+    unsafe { allocate_major(bytes) }
+}
+
+/// # Safety
+///
+/// As [`allocate`].
+unsafe fn allocate_major(bytes: &[u8]) -> Option<Raw> {
+    unsafe extern "C" {
+        fn caml_alloc_shr_noexc(words: usize, tag: i32) -> Raw;
+        fn caml_check_urgent_gc(value: Raw) -> Raw;
+    }
+    const WORD: usize = size_of::<Raw>();
+    let words = bytes.len() / WORD + 1;
+    // SAFETY: the caller may allocate. Zero is no value, but the answer that there is no memory.
+    let value = unsafe { caml_alloc_shr_noexc(words, STRING_TAG.into()) };
+    if value == 0 {
+        return None;
+    }
+    // SAFETY: a fresh block of so many words, which are all initialised here, the way a string is: its
+    // last byte says how many of the last word are not the string's, and the others of these are zero.
+    // Then the collector, which the size may have made due, may run: it roots the value.
+    unsafe {
+        let start = string_val(value);
+        start.add((words - 1) * WORD).cast::<usize>().write(0);
+        start.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        start.add(words * WORD - 1).write((words * WORD - 1 - bytes.len()) as u8);
+        Some(caml_check_urgent_gc(value))
+    }
+}
+
+/// The payload of the panic that becomes OCaml's `Out_of_memory`.
+pub(super) struct OutOfMemory;
+
+/// As [`allocate`], for a function that OCaml called: without memory, what its frames hold is dropped,
+/// and OCaml gets `Out_of_memory`.
+///
+/// # Safety
+///
+/// As [`allocate`].
+#[inline]
+pub(super) unsafe fn allocate_or_raise(bytes: &[u8]) -> Raw {
+    // SAFETY: the caller's promise.
+    unsafe { allocate(bytes) }.unwrap_or_else(|| resume_unwind(Box::new(OutOfMemory)))
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use ocaml_interop::{BoxRoot, OCaml, OCamlBytes, OCamlRef, OCamlRuntime, ToOCaml};
 use ocaml_sys::{Value as Raw, extract_exception, is_exception_result};
 
-use super::runtime;
+use super::{bytes, runtime};
 
 /// An exception that OCaml code raised, and the text OCaml prints for it.
 ///
@@ -118,11 +118,12 @@ impl<T> Pass<T> for &BoxRoot<T> {
 }
 
 macro_rules! pass_copied {
-    ($($rust:ty => $ocaml:ty),*) => {$(
+    ($($rust:ty => $ocaml:ty, |$value:ident, $runtime:ident| $copy:expr;)*) => {$(
         impl Pass<$ocaml> for $rust {
             type Kept<'a> = BoxRoot<$ocaml> where Self: 'a;
-            fn keep(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<$ocaml> {
-                self.to_boxroot(ocaml)
+            fn keep(&self, $runtime: &mut OCamlRuntime) -> BoxRoot<$ocaml> {
+                let $value = self;
+                $copy
             }
             unsafe fn raw(kept: &BoxRoot<$ocaml>) -> Raw {
                 // SAFETY: read from the root when it is passed.
@@ -132,8 +133,24 @@ macro_rules! pass_copied {
     )*};
 }
 
-pass_copied!(&str => String, String => String, &[u8] => OCamlBytes, Vec<u8> => OCamlBytes);
-pass_copied!(&[u8] => super::buffer::OCamlBigarray);
+pass_copied! {
+    &str => String, |s, ocaml| copy(ocaml, s.as_bytes());
+    String => String, |s, ocaml| copy(ocaml, s.as_bytes());
+    &[u8] => OCamlBytes, |b, ocaml| copy(ocaml, b);
+    Vec<u8> => OCamlBytes, |v, ocaml| copy(ocaml, v);
+    &[u8] => super::buffer::OCamlBigarray, |b, ocaml| b.to_boxroot(ocaml);
+}
+
+/// A string or `bytes` of OCaml's. Panics if there is no memory for it, so that a task that passes it
+/// ends alone.
+fn copy<T: 'static>(_: &mut OCamlRuntime, data: &[u8]) -> BoxRoot<T> {
+    // SAFETY: the caller has the runtime.
+    let Some(value) = (unsafe { bytes::allocate(data) }) else {
+        panic!("no memory for {} bytes on the OCaml heap", data.len());
+    };
+    // SAFETY: made just now. Both types that this is called for are such blocks.
+    unsafe { runtime::root(value) }
+}
 
 /// Calls of a rooted OCaml closure. An exception is an `Err`; nothing unwinds.
 pub trait Closure<Arguments, R> {

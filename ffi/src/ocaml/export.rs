@@ -149,6 +149,12 @@ unsafe fn raise(payload: Box<dyn Any + Send>) -> ! {
         fn caml_alloc_initialized_string(length: usize, bytes: *const u8) -> Raw;
         fn caml_raise_with_arg(constructor: Raw, argument: Raw) -> !;
         fn caml_failwith_value(message: Raw) -> !;
+        fn caml_raise_out_of_memory() -> !;
+    }
+    if payload.is::<bytes::OutOfMemory>() {
+        drop(payload);
+        // SAFETY: OCaml called us. The jump is over frames that have nothing to drop.
+        unsafe { caml_raise_out_of_memory() }
     }
     let text = message(&*payload);
     // SAFETY: OCaml runs in this thread; the string is copied.
@@ -409,9 +415,9 @@ value_return!(<> bool, |b| (b as Raw) << 1 | 1);
 value_return!(<> (), |_unit| 1);
 value_return!(<> Vec<u8>, |v| {
     // SAFETY: the caller of `give_value` may allocate.
-    unsafe { bytes::allocate(&v) }
+    unsafe { bytes::allocate_or_raise(&v) }
 });
 value_return!(<> String, |s| {
     // SAFETY: as above.
-    unsafe { bytes::allocate(s.as_bytes()) }
+    unsafe { bytes::allocate_or_raise(s.as_bytes()) }
 });
