@@ -8,9 +8,19 @@ pub(crate) fn init() {
     std::panic::set_hook(Box::new(report));
 }
 
-/// One error in the log for every panic, whatever becomes of it.
+/// What std's panics say that come of another panic, and that nothing can catch.
+#[cfg(not(feature = "xen"))]
+const LAST: [&str; 2] =
+    ["panic in a function that cannot unwind", "panic in a destructor during cleanup"];
+
+/// One error in the log for every panic, whatever becomes of it. A process ends here after a panic that
+/// nothing can catch, with a backtrace; an image does so in its `abort`.
 fn report(info: &PanicHookInfo<'_>) {
     let message = message(info.payload());
+    #[cfg(not(feature = "xen"))]
+    if LAST.contains(&message) {
+        crate::ground::die(message);
+    }
     match info.location() {
         Some(at) => line(format_args!("{message} ({at})")),
         None => line(format_args!("{message}")),
