@@ -11,6 +11,10 @@
 //! - [`log`] is the usual facade. Its lines look like those of OCaml's `Logs`, on the same console.
 //! - [`abi`] is what OCaml calls, `include/mirust.h` the same for a C compiler.
 //!
+//! The executor needs nothing of a future but that it wakes its waker, so channels, streams and
+//! combinators of other crates work as they are: `futures` (`select!`, `mpsc`, `StreamExt`) and
+//! `async-channel` are in the tests.
+//!
 //! A panic in a task ends that task: its [`JoinHandle`] gets the error, the console a line, and
 //! everything else goes on. A panic in a function that OCaml called is an exception there.
 //!
