@@ -1,5 +1,5 @@
 (* Each kind of crossing, very often, with collections all the time: both heaps are as large afterwards as they
-   were before. The suite does it some thousand times, [make test-leaks] a million times and more. *)
+   were before. The suite does it ten thousand times, [make test-leaks] a million times and more. *)
 
 open Lwt.Infix
 open Mirust
@@ -28,8 +28,9 @@ let leaves_nothing name crossings times =
     if after - before > allowed then
       Alcotest.failf "%s, %d times: %s grew from %d to %d" name times what before after
   in
-  check "OCaml's heap (words)" words words' 2000;
-  check "Rust's heap (bytes)" heap heap' 32768
+  (* The runtimes' own tables come and go; a block for every crossing would be far more. *)
+  check "OCaml's heap (words)" words words' 5000;
+  check "Rust's heap (bytes)" heap heap' 65536
 
 let collect i =
   if i land 15 = 0 then Gc.minor ();
@@ -136,4 +137,4 @@ let suite ~times =
         (Test_promise.quiet (fun () -> leaves_nothing name crossings times)))
     kinds
 
-let tests = suite ~times:3000
+let tests = suite ~times:10_000

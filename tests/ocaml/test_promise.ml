@@ -218,7 +218,7 @@ let leaks () =
   done;
   let words', heap' = live () in
   Alcotest.(check bool) "OCaml's heap" true (words' - words < 1000);
-  Alcotest.(check bool) "Rust's heap" true (heap' - heap < 8192)
+  Alcotest.(check bool) "Rust's heap" true (heap' - heap < 65536)
 
 let tests =
   [
