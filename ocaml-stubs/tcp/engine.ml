@@ -66,7 +66,8 @@ let number random =
   let s = random 8 in
   Int64.to_int (String.get_int64_le s 0) land max_int
 
-let create ?(config = default_config) ~now ~random ~mss ~can_send transmit =
+let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~now ~random ~mss
+    ~can_send transmit =
   let below n = number random mod n in
   let env =
     {
@@ -74,6 +75,7 @@ let create ?(config = default_config) ~now ~random ~mss ~can_send transmit =
       wheel = Wheel.create ~now;
       transmit;
       can_send;
+      path_works;
       stats = Tcb.stats ();
       now;
       memory = 0;

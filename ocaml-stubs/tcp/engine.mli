@@ -47,10 +47,12 @@ type transmit = Tcb.transmit
 
 (** [random n]: [n] random octets, for the secrets. [mss ~dst]: the octets of payload that one
     packet to [dst] can carry without TCP options. [can_send ()]: whether the device takes another
-    segment; when it says no, {!resume} is due later. [now], here and below: ns on a clock that does
-    not go back. *)
+    segment; when it says no, {!resume} is due later. [path_works ~src ~dst] is called, at most once
+    a second for each connection, when its peer has made progress. [now], here and below: ns on a
+    clock that does not go back. *)
 val create :
   ?config:config ->
+  ?path_works:(src:Ipaddr.t -> dst:Ipaddr.t -> unit) ->
   now:int ->
   random:(int -> string) ->
   mss:(dst:Ipaddr.t -> int) ->

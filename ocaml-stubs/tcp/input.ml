@@ -160,6 +160,7 @@ let receive env c (h : Wire.t) view =
   let n = Seq.diff c.rcv_nxt next in
   c.octets_received <- c.octets_received + n;
   env.stats.octets_in <- env.stats.octets_in + n;
+  path_works env c;
   tune_receive_buffer env c n;
   if Cstruct.length view >= c.rcv_mss then c.rcv_mss <- min (Cstruct.length view) (max c.mss 536);
   if Flags.has h.flags Flags.psh then c.pushed <- true;

@@ -312,6 +312,7 @@ let advance env c (h : Wire.t) news =
   c.octets_acked <- c.octets_acked + octets;
   hold env (-octets);
   c.progress <- env.now;
+  path_works env c;
   c.black_hole <- 0;
   (* Marks that stay behind would come to lie ahead after 2 GiB. *)
   let follow mark = if Seq.lt mark ack then Seq.add ack (-1) else mark in

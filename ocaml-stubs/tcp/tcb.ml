@@ -304,6 +304,7 @@ type t = {
   mutable keep_probes : int;
   mutable user_timeout : int;
   mutable heard : int; (* when a segment last came *)
+  mutable confirmed : int; (* when we last said that the path works *)
   (* Counters *)
   mutable retransmits : int;
   mutable octets_acked : int;
@@ -329,6 +330,7 @@ type env = {
   wheel : t Wheel.t;
   transmit : transmit;
   can_send : unit -> bool;
+  path_works : src:Ipaddr.t -> dst:Ipaddr.t -> unit;
   stats : stats;
   mutable now : int;
   mutable memory : int; (* octets held by all connections *)
@@ -459,6 +461,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       keep_probes = 0;
       user_timeout = config.user_timeout;
       heard = env.now;
+      confirmed = env.now - second;
       retransmits = 0;
       octets_acked = 0;
       octets_received = 0;
@@ -481,6 +484,12 @@ let block env (c : t) =
   if not c.blocked then (
     c.blocked <- true;
     Queue.push c env.blocked)
+
+(* Both ways: what we sent has made the peer acknowledge, or go on. *)
+let path_works env c =
+  if env.now - c.confirmed >= second then (
+    c.confirmed <- env.now;
+    env.path_works ~src:c.local ~dst:c.remote)
 
 let under_pressure env = env.memory >= env.config.memory_max
 

@@ -418,6 +418,43 @@ let ip_that_raises_loses_a_segment p =
   check_bool "served" true !served;
   Over_fragile.disconnect t
 
+(* An IP layer that hears which of its paths work. *)
+module Confirmed = struct
+  include Stack.IP
+
+  let count = ref 0
+  let confirm _ = incr count
+end
+
+module Over_confirmed = Mirust_tcp_flow.Tcp.Flow.Make (Confirmed)
+
+(* RFC 4861 section 7.3.1: without this, a neighbour whose answers are lost in the traffic would be
+   given up in the middle of a transfer. *)
+let progress_confirms_the_path p =
+  Over_confirmed.connect (Stack.ip p.stack_a) >>= fun t ->
+  let engine = Over_confirmed.engine t in
+  Confirmed.count := 0;
+  Over_confirmed.listen t ~port (fun _ -> Lwt.return_unit);
+  let arrive packet = Over_confirmed.input_packet t ~src:stranger ~dst:(ip 1) ~tos:0 packet in
+  arrive (segment ~flags:W.Tcp.Flags.syn ());
+  let c = Option.get (Engine.lookup engine ~local:(ip 1, port) ~remote:(stranger, 5000)) in
+  let ack = Mirust_tcp.Seq.add (Engine.tcb c).iss 1 in
+  let data seq =
+    let { W.Packet.data; _ } = segment ~seq ~ack () in
+    arrive (W.Packet.v ~checksum:`Valid (Cstruct.append data (Cstruct.of_string "x")))
+  in
+  check_int "not by a SYN, which anybody sends" 0 !Confirmed.count;
+  data 1001;
+  check_int "by data" 1 !Confirmed.count;
+  data 1002;
+  check_int "once a second" 1 !Confirmed.count;
+  Env.sleep (Env.sec 1) >>= fun () ->
+  data 500;
+  check_int "not by old data" 1 !Confirmed.count;
+  data 1003;
+  check_int "by data, again" 2 !Confirmed.count;
+  Over_confirmed.disconnect t
+
 (* ---- Bad links ---- *)
 
 let conditions =
@@ -477,6 +514,7 @@ let () =
           case "listeners" listeners;
           case "no route" no_route;
           case "disconnect" disconnected;
+          case "progress confirms the path" progress_confirms_the_path;
           case "an IP that raises loses a segment, and no more" ip_that_raises_loses_a_segment;
         ] );
       ( "bad links",

@@ -48,6 +48,7 @@ module type Output = sig
   val source : t -> Ipaddr.t -> (Ipaddr.t, unit) result
   val mtu : t -> Ipaddr.t -> int
   val lower_mtu : path -> int -> unit
+  val confirm : path -> unit
   val max_segment : path -> int
 
   val output :
@@ -194,6 +195,9 @@ module Over (O : Output) = struct
         let most = (O.max_segment p - header.header_length) / segment_size * segment_size in
         let most = max segment_size most in
         send_cut p ~ect header ~gso_size:segment_size payload ~length ~most (emit_or_keep t)
+
+  (* The neighbour need not be asked whether it is there (RFC 4861 section 7.3.1). *)
+  let path_works t ~src ~dst = Option.iter O.confirm (path t ~src ~dst)
 
   (* An exception of the layers below must not go through the engine, which is in the middle of its
      work: the segment is lost, as it may be on the wire. *)
@@ -596,7 +600,7 @@ module Over (O : Output) = struct
     let mss ~dst = O.mtu ip dst - W.Tcp.min_header_length in
     t.engine <-
       Some
-        (Engine.create ?config ~now:(Env.now ()) ~random:Env.random ~mss
+        (Engine.create ?config ~path_works:(path_works t) ~now:(Env.now ()) ~random:Env.random ~mss
            ~can_send:(fun () -> not t.full)
            (transmit t));
     t.timer <- Some (Timer.create (timer_fired t));
@@ -624,6 +628,7 @@ module Flow = struct
       let source t dst = Result.map_error ignore (Result.map I.source (I.path t dst))
       let mtu t dst = I.mtu t ~dst
       let lower_mtu p mtu = ignore (I.lower_mtu p mtu : bool)
+      let confirm = I.confirm
       let max_segment = I.max_segment
 
       let output p ~tos ~gso_size ~size fill payload =
@@ -655,6 +660,7 @@ module Flow = struct
       let source ip dst = Ok (I.src ip ~dst)
       let mtu ip dst = I.mtu ip ~dst
       let lower_mtu _ _ = ()
+      let confirm _ = ()
       let max_segment _ = 0
 
       (* Mirage's IP waits where ours says that it is full; what waits is bounded by the windows of
