@@ -30,16 +30,27 @@ queue() { # PORT NETEM...
     local port=$1
     shift
     tc qdisc replace dev "$port" root handle 1: tbf rate 10gbit burst 2000 limit 1000000 &&
-        tc qdisc replace dev "$port" parent 1: handle 2: netem limit 200 rate "${rate}mbit" "$@" || exit 1
+        tc qdisc replace dev "$port" parent 1: handle 2: netem rate "${rate}mbit" "$@" || exit 1
 }
 
-# Half of the delay each way; the loss, and whatever else, both ways.
-link() { # RTT:LOSS[:MORE]
-    local rtt loss more port seed=1
+# Half of the delay each way; the loss, and whatever else, both ways. With `queue N` the data meets a queue of so many
+# packets and the acknowledgements all of the delay, since netem counts what it delays as in its queue.
+link() { # RTT:LOSS[:MORE] WAY
+    local rtt loss more port data='s0 tap0' seed=1
     IFS=: read -r rtt loss more <<<"$1"
+    [ "$2" = in ] || data=c0
     for port in c0 s0 tap0; do
-        # shellcheck disable=SC2086 # words of netem
-        queue $port delay "$((rtt * 500))us" loss "$loss%" $more seed $seed
+        case "$more" in
+            queue*)
+                if [[ " $data " = *" $port "* ]]; then
+                    queue $port limit "${more#queue }" loss "$loss%" seed $seed
+                else
+                    queue $port limit 1000 delay "${rtt}ms"
+                fi
+                ;;
+            # shellcheck disable=SC2086 # words of netem
+            *) queue $port limit 200 delay "$((rtt * 500))us" loss "$loss%" $more seed $seed ;;
+        esac
     done
 }
 
@@ -62,7 +73,7 @@ for namespace in c s; do ip netns exec $namespace sh -c 'echo 1 >/proc/sys/net/i
 ip netns exec s iperf3 -s -D
 /share/iperf --interface=tap0@02:00:00:00:00:02 --ipv4=10.0.0.2/24 --accept-router-advertisements=false \
     >$results/ours.log 2>&1 &
-link 0:0
+link 0:0 in
 for address in 10.0.0.2 10.0.0.3; do
     until ip netns exec c ping -c 1 -W 1 $address >/dev/null; do sleep 0.2; done
 done
@@ -77,9 +88,9 @@ while read -r spec; do
             option=()
             [ $way = in ] || option=(-R)
             # The same fate for both: the generators start anew.
-            link "$spec"
+            link "$spec" $way
             measure "$results/$number-$way-ours-$run" 10.0.0.2 "${option[@]}" >>"$results/$number-$way-ours"
-            link "$spec"
+            link "$spec" $way
             measure "$results/$number-$way-kernel-$run" 10.0.0.3 "${option[@]}" >>"$results/$number-$way-kernel"
         done
     done

@@ -3,7 +3,8 @@
 
    Times are the processor's.
 
-   bench.exe [SECONDS] [NAME..]   SECONDS for each figure (default 1); NAME: part of a figure's name *)
+   bench.exe [SECONDS] [NAME..]   SECONDS for each figure (default 1); NAME: part of a figure's name
+   bench.exe ROUNDSx [NAME..]     a fixed amount of work, for counting instructions: see `instructions` *)
 
 open Mirust_tcp
 open Mirust_net_env
@@ -14,6 +15,7 @@ module TCP = Stack.TCP
 module Wire = Mirust_wire.Tcp
 
 let seconds = try float_of_string Sys.argv.(1) with _ -> 1.
+let rounds = try Scanf.sscanf Sys.argv.(1) "%dx%!" Fun.id with _ -> 0
 let names = match Array.to_list Sys.argv with _ :: _ :: names -> names | _ -> []
 
 let chosen name =
@@ -29,15 +31,21 @@ let figure ?(clock = Sys.time) name unit f =
   if chosen name then (
     Gc.compact ();
     let words = Gc.minor_words () and promoted = (Gc.quick_stat ()).promoted_words in
-    let start = Sys.time () in
-    let done_, segments = f (fun () -> clock () < start +. seconds) in
+    let start = Sys.time () and round = ref 0 in
+    let until () =
+      incr round;
+      if rounds > 0 then !round <= rounds else clock () < start +. seconds
+    in
+    let done_, segments = f until in
     let time = Sys.time () -. start in
     let per x = x /. float (max 1 segments) in
-    Printf.printf "%-34s %10.1f %-6s %6.2f us/segment %7.1f words/segment %6.2f promoted\n%!" name
-      (done_ /. time) unit
-      (per (time *. 1e6))
-      (per (Gc.minor_words () -. words))
-      (per ((Gc.quick_stat ()).promoted_words -. promoted)))
+    if rounds > 0 then Printf.printf "%.0f %s\n%!" (done_ *. if unit = "MB/s" then 1e6 else 1.) unit
+    else
+      Printf.printf "%-34s %10.1f %-6s %6.2f us/segment %7.1f words/segment %6.2f promoted\n%!" name
+        (done_ /. time) unit
+        (per (time *. 1e6))
+        (per (Gc.minor_words () -. words))
+        (per ((Gc.quick_stat ()).promoted_words -. promoted)))
 
 (* ---- The engine alone ---- *)
 
@@ -376,7 +384,7 @@ let () =
   figure "engine: 1-byte echo" "/s" engine_echo;
   figure "engine: connect and close" "/s" engine_connect;
   let figure = figure ~clock:(fun () -> !time) in
-  figure "stack: bulk" "MB/s" (bulk ());
+  figure "stack: bulk, no loss" "MB/s" (bulk ());
   figure "stack: 1-byte echo" "/s" requests;
   figure "stack: connect and close" "/s" connections;
   turns_per_reading := 1;
