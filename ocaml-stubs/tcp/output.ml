@@ -332,16 +332,18 @@ let sendable env c ~unsent =
 
 let rec send_new env c =
   let unsent = Octets.octets c.unsent in
-  if unsent > 0 then (
-    let n = sendable env c ~unsent in
-    let n = if n > 0 then Pace.allows env c n else 0 in
+  let n = if unsent > 0 then sendable env c ~unsent else 0 in
+  if n > 0 then (
+    let n = Pace.allows env c n in
     if n > 0 then
       if env.can_send () then (
         Pace.sent env c n;
         send_piece env c n;
         send_new env c)
       else block env c)
-  else if c.closing && not c.fin_sent then send_piece env c 0
+  else (
+    Pace.nothing_to_send c;
+    if unsent = 0 && c.closing && not c.fin_sent then send_piece env c 0)
 
 let force env c =
   let window = peer_window c in

@@ -22,14 +22,18 @@ let allows env c n =
   else if Flight.is_empty c.flight then min n (Cc.initial_window c.mss)
   else if env.now >= c.pace_next then min n (quantum c)
   else (
+    c.pace_waits <- true;
     c.pace_at <- c.pace_next;
     arm env c;
     0)
 
-(* Time in which we did not come to run is made up for, as far as that makes no train again. *)
+(* Time in which data waited and we did not come to run is made up for: where the processor is
+   short, a train is the lesser evil. Time in which there was nothing to send is not. *)
 let sent env c n =
   if on env c then (
     let srtt = Rtt.srtt c.rtt in
-    let behind = env.now - max (2 * tick) (srtt / 32) in
+    let behind = env.now - if c.pace_waits then srtt / 2 else 2 * tick in
     c.pace_next <- max c.pace_next behind + (n * srtt / rate c);
     c.pace_at <- max_int)
+
+let nothing_to_send c = c.pace_waits <- false

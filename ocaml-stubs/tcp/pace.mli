@@ -13,3 +13,6 @@ val allows : env -> Tcb.t -> int -> int
 
 (** So many octets of new data go. *)
 val sent : env -> Tcb.t -> int -> unit
+
+(** The user or the windows have no more. *)
+val nothing_to_send : Tcb.t -> unit

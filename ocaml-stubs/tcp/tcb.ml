@@ -255,6 +255,7 @@ type t = {
   mutable cwnd_limited : bool;
   mutable last_sent : int; (* ns; data *)
   mutable pace_next : int; (* ns; when new data may go again *)
+  mutable pace_waits : bool; (* there is some, and only the pace holds it back *)
   mutable progress : int; (* when something was last acknowledged *)
   mutable ecn : bool;
   mutable ecn_echo : bool; (* we send ECE until the peer's CWR *)
@@ -416,6 +417,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       cwnd_limited = false;
       last_sent = env.now;
       pace_next = 0;
+      pace_waits = false;
       progress = env.now;
       ecn = false;
       ecn_echo = false;
