@@ -48,8 +48,10 @@ link() { # RTT:LOSS[:MORE] WAY
                     queue $port limit 1000 delay "${rtt}ms"
                 fi
                 ;;
-            # shellcheck disable=SC2086 # words of netem
-            *) queue $port limit 200 delay "$((rtt * 500))us" loss "$loss%" $more seed $seed ;;
+            *)
+                # shellcheck disable=SC2086 # words of netem
+                queue $port limit 200 delay "$((rtt * 500))us" loss "$loss%" $more seed $seed
+                ;;
         esac
     done
 }

@@ -258,9 +258,73 @@ let reductions_are_undone () =
   check_int "cwnd" 50_000 (Cc.cwnd cc);
   check_int "ssthresh" max_int (Cc.ssthresh cc)
 
+(* ---- Numbers and ports of new connections ---- *)
+
+let host n = Ipaddr.V4 (Ipaddr.V4.make 10 0 0 n)
+
+let engine ?(config = Engine.default_config) ?(secret = 'a') () =
+  Engine.create ~config ~now:0
+    ~random:(fun n -> String.make n secret)
+    ~mss:(fun ~dst:_ -> 1460)
+    ~can_send:(fun () -> true)
+    (fun ~src:_ ~dst:_ ~ect:_ _ _ ~length:_ ~segment_size:_ -> ())
+
+let connect ?(now = 0) ?src_port ?(to_ = 2) e =
+  Engine.connect e ~now ?src_port ~src:(host 1) ~dst:(host to_) ~dst_port:80 ignore
+
+let opened = function Ok c -> c | Error _ -> Alcotest.fail "no connection"
+let iss c = (Engine.tcb (opened c)).iss
+let port c = snd (Engine.local (opened c))
+
+(* RFC 6528: for one name the numbers follow a clock of 4 us; for others they say nothing. *)
+let initial_numbers () =
+  let e = engine () in
+  let first = connect ~src_port:1000 e in
+  Engine.abort e (opened first);
+  let again = connect ~src_port:1000 ~now:1_000_000_000 e in
+  check_int "a second later" 250_000 (Seq.diff (iss again) (iss first));
+  let far a b = abs (Seq.diff (iss a) (iss b)) > 1_000_000 in
+  check_bool "another port" true (far first (connect ~src_port:1001 e));
+  check_bool "another host" true (far first (connect ~src_port:1000 ~to_:3 e));
+  check_bool "another secret" true (far first (connect ~src_port:1000 (engine ~secret:'b' ())))
+
+(* RFC 6056 section 3.3.3: one destination's ports say nothing of another's. *)
+let ports_are_hard_to_guess () =
+  let e = engine () in
+  let ports to_ = List.init 10 (fun _ -> port (connect ~to_ e)) in
+  let a = ports 2 and b = ports 3 in
+  let all = List.sort_uniq compare a in
+  check_int "not used twice" 10 (List.length all);
+  check_bool "dynamic" true (List.for_all (fun p -> p >= 32768 && p <= 65535) (a @ b));
+  check_bool "elsewhere" true (List.for_all (fun p -> List.for_all (fun q -> abs (p - q) > 20) b) a);
+  let other = port (connect (engine ~secret:'b' ())) in
+  check_bool "not known without the secret" true (abs (other - List.hd a) > 20)
+
+let out_of_ports () =
+  let e = engine ~config:{ Engine.default_config with connections_max = 100_000 } () in
+  for _ = 1 to 32768 do
+    ignore (opened (connect e) : Engine.connection)
+  done;
+  check_bool "an error" true (connect e = Error `No_port);
+  check_bool "elsewhere there are some" true (Result.is_ok (connect ~to_:3 e))
+
+let out_of_connections () =
+  let e = engine ~config:{ Engine.default_config with connections_max = 1 } () in
+  let only = opened (connect e) in
+  check_bool "an error" true (connect e = Error `No_memory);
+  Engine.abort e only;
+  check_bool "room again" true (Result.is_ok (connect e))
+
 let () =
   Alcotest.run "units"
     [
+      ( "new connections",
+        [
+          case "initial numbers" initial_numbers;
+          case "ports are hard to guess" ports_are_hard_to_guess;
+          case "out of ports" out_of_ports;
+          case "out of connections" out_of_connections;
+        ] );
       ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);
       ("siphash", [ case "vectors" siphash_vectors ]);
       ( "reassembly",
