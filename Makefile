@@ -46,6 +46,10 @@ xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
 unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix $(APP)
 
+.PHONY: size
+size: xen ## Says what build/xen/NAME.elf is made of, in bytes
+	@$(ENV) rust-rt/link/sizes build/xen/$(NAME).elf.dbg
+
 .PHONY: new
 KIND ?= ocaml
 new: ## Writes an application to begin with: APP=../my-app KIND=ocaml or rust
