@@ -10,7 +10,7 @@ use crate::ground;
 /// unfinished quote ends with the line.
 ///
 /// On Xen, leading words of the form `NAME=value` are not parameters but environment variables, as
-/// before a command in a shell: `RUST_BACKTRACE=1 OCAMLRUNPARAM=b,d=1 --greeting=hello`. Such a name
+/// before a command in a shell: `OCAMLRUNPARAM=b,d=1 --greeting=hello`. Such a name
 /// consists of capital letters, digits and underscores.
 pub fn args() -> Vec<String> {
     let name = if cfg!(feature = "xen") { None } else { std::env::args().next() };
