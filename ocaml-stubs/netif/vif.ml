@@ -118,10 +118,7 @@ let rec receive t =
   | 2 ->
       new_slab t;
       receive t
-  | 1 ->
-      (* Everybody else gets a turn first. *)
-      t.again <- true;
-      ignore (Lwt.pause () : unit Lwt.t)
+  | 1 -> (* Everybody else gets a turn first. *) t.again <- true
   | _ -> ()
 
 (* Sending *)
@@ -172,7 +169,13 @@ let start_of_turn t =
     receive t);
   if news land news_room <> 0 then t.room ()
 
-let end_of_turn t = if t.link = Up then ignore (Abi.flush t.handle : int)
+let flush t = if t.link = Up then ignore (Abi.flush t.handle : int)
+
+let end_of_turn t =
+  flush t;
+  (* The device says nothing more of frames that are left, so the loop may not sleep. A pause of the
+     beginning of the turn would be over by now. *)
+  if t.again then ignore (Lwt.pause () : unit Lwt.t)
 
 let () =
   Mirust.Main.at_enter_iter (fun () -> List.iter start_of_turn !polled);
@@ -198,7 +201,7 @@ let device t =
       features = (fun () -> t.features);
       reserve = reserve t;
       send = send t;
-      flush = (fun () -> end_of_turn t);
+      flush = (fun () -> flush t);
       on_receive = (fun f -> t.receiver <- Some f);
       on_room = (fun f -> t.room <- f);
       on_link = (fun f -> t.back <- f);

@@ -7,10 +7,25 @@ echo_16_MiB() { client echo $stack 7 $megabytes 1; }
 echo_16_MiB_v6() { client echo $stack6 7 $megabytes 1; }
 connections_200() { client echo $stack 7 20000 200; }
 
+# More frames than are taken in a turn, all at once, and nothing after them that would wake the stack, not even
+# the timers of its first seconds.
+burst_while_it_rests() {
+    local status
+    start echo --ipv4=$stack/24
+    reachable && sleep 14
+    kill -STOP "$running"
+    for _ in $(seq 40); do ping -c 10 -i 0.001 -W 0.01 $stack; done
+    kill -CONT "$running"
+    sleep 0.5
+    within 3 ping -c 1 -W 1 $stack
+    status=$?
+    stop
+    return $status
+}
 ends_in_good_order() {
     start echo $addresses
     within 10 grep 'echo on port 7' "$log" && stop
 }
 
 group echo echo_small echo_nothing echo_16_MiB echo_16_MiB_v6 connections_200
-alone ends_in_good_order
+alone burst_while_it_rests ends_in_good_order
