@@ -102,7 +102,8 @@ typedef struct MirustPollStats {
     uint64_t completions;
 } MirustPollStats;
 
-// The memory that both languages share, in bytes. All zero where the kernel keeps it (Unix).
+// The memory that both languages share, in bytes. Where the kernel keeps it (Unix), all is zero but
+// `heap`.
 typedef struct MirustMemStats {
     // Memory that the runtime manages.
     uint64_t total;

@@ -41,6 +41,7 @@ external crossings : string -> (int[@untagged]) -> outcome
   = "mirust_native_only" "test_net_crossings"
 
 external flow : Mirust_stack.Stack.TCP.flow -> outcome = "test_net_flow"
+
 external owned_stream : string -> (int[@untagged]) -> (int, string) result Lwt.t
   = "mirust_native_only" "test_net_owned_stream"
 
