@@ -7,7 +7,7 @@ use std::rc::Rc;
 use mirust::net::{Error, TcpListener, TcpState, TcpStream, UdpSocket, stats};
 use mirust::time::{Duration, sleep, timeout};
 
-use super::{address, expect, pair, text};
+use super::{address, expect, pair, text, until};
 
 #[mirust::export]
 async fn test_net_halves(on: String) -> Result<(), String> {
@@ -88,7 +88,7 @@ async fn test_net_figures(on: String) -> Result<(), String> {
     while read < 5000 {
         read += server.read(&mut buf).await.map_err(text)?;
     }
-    sleep(Duration::from_millis(1)).await;
+    until("the acknowledgement", || client.info().is_ok_and(|i| i.octets_acked == 5000)).await?;
     let (client, server) = (client.info().map_err(text)?, server.info().map_err(text)?);
     expect(client.state == TcpState::Established, &format!("{client:?}"))?;
     let sent = (client.octets_sent, client.octets_acked, client.unsent, client.retransmits);
