@@ -22,6 +22,10 @@ setup: ## Brings the toolchain and the test rig (safe to repeat)
 run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
 	@tests/rig/xen-run $(ARGS) build/xen/$(NAME).elf
 
+.PHONY: size
+size: xen ## Says what build/xen/NAME.elf is made of, in bytes
+	@$(ENV) rust-rt/link/sizes build/xen/$(NAME).elf.dbg
+
 .PHONY: test test-xen test-tutorial
 test: test-unit test-boot test-net test-xen test-tutorial ## Runs all tests
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
@@ -45,10 +49,6 @@ xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
 	@$(ENV) ffi/link/build xen $(APP)
 unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix $(APP)
-
-.PHONY: size
-size: xen ## Says what build/xen/NAME.elf is made of, in bytes
-	@$(ENV) rust-rt/link/sizes build/xen/$(NAME).elf.dbg
 
 .PHONY: new
 KIND ?= ocaml
