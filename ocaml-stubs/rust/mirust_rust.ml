@@ -50,7 +50,12 @@ external wake : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mir
 [@@noalloc]
 
 let wake token = ignore (wake token : int)
-let wake_after promise token = Lwt.on_termination promise (fun () -> wake token)
+
+(* Rust's tasks run when OCaml's turn of the loop is over. *)
+let wake_after promise flow token =
+  Lwt.on_termination promise (fun () ->
+      TCP.defer_flush flow;
+      wake token)
 
 (* What one side puts in and the other asks for. *)
 module Mailbox = struct
@@ -104,7 +109,9 @@ let offer listener flow =
     || Mailbox.length listener.accepted >= accept_queue
     || not (is_for listener.bound dst)
   then TCP.abort flow
-  else Mailbox.put listener.accepted flow;
+  else (
+    TCP.defer_flush flow;
+    Mailbox.put listener.accepted flow);
   Lwt.return_unit
 
 let listen stack address backlog token =
@@ -159,7 +166,7 @@ let read s =
   | `Eof -> End
   | `Error e -> Failed (tcp_error e)
   | `Wait ->
-      wake_after (TCP.readable s.flow) s.reader;
+      wake_after (TCP.readable s.flow) s.flow s.reader;
       Wait
 
 (* Room for so many octets; at 0 Rust is told when there is some. Or, below 0: *)
@@ -174,7 +181,7 @@ let room s =
   | Error e -> failed e
   | Ok room when room > 0 -> room
   | Ok _ ->
-      wake_after (TCP.writable s.flow) s.writer;
+      wake_after (TCP.writable s.flow) s.flow s.writer;
       0
 
 (* Takes the whole or nothing, and gives the room behind it. *)

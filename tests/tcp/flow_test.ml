@@ -103,6 +103,37 @@ let both_ways size p =
   check_bool "back" true (got_back = back);
   close_both client server
 
+(* As Rust's tasks do: who is told that there is something to read acts when the loop has turned. *)
+let reply_of_the_next_turn p =
+  accept p >>= fun (client, server) ->
+  let rounds = 50 in
+  let rec serve n =
+    if n = 0 then Lwt.return_unit
+    else
+      match TCP.try_read server with
+      | `Data v ->
+          TCP.write server v >>= fun r ->
+          ok TCP.pp_write_error r;
+          serve (n - 1)
+      | `Wait ->
+          TCP.readable server >>= fun () ->
+          TCP.defer_flush server;
+          Lwt.pause () >>= fun () -> serve n
+      | `Eof | `Error _ -> fail "the end"
+  in
+  let rec ask n =
+    if n = 0 then Lwt.return_unit
+    else
+      write_all client "x" >>= fun () ->
+      read_some client >>= fun _ -> ask (n - 1)
+  in
+  Env.sleep (Env.sec 1) >>= fun () ->
+  let before = (Network.counters p.network).sent in
+  Lwt.join [ serve rounds; ask rounds ] >>= fun () ->
+  let frames = (Network.counters p.network).sent - before in
+  check_bool (Printf.sprintf "%d frames" frames) true (frames <= (2 * rounds) + 2);
+  close_both client server
+
 let half_close p =
   accept p >>= fun (client, server) ->
   write_all client "question" >>= fun () ->
@@ -490,6 +521,7 @@ let () =
           case "both ways, frames arrive inside of send" ~immediate:true (both_ways 1_000_000);
           case "both ways through a tiny ring" ~ring:4 (both_ways 1_000_000);
           case "half close" half_close;
+          case "a reply of the next turn carries the acknowledgement" reply_of_the_next_turn;
           case "200 connections" many_connections;
           case "200 connections, frames arrive inside of send" ~immediate:true many_connections;
           case "200 connections through a tiny ring" ~ring:4 many_connections;

@@ -33,6 +33,7 @@ module type S = sig
   val write_room : flow -> (int, write_error) result
   val put : flow -> Cstruct.t -> (unit, write_error) result
   val writable : flow -> unit Lwt.t
+  val defer_flush : flow -> unit
   val abort : flow -> unit
   val info : flow -> Engine.info
   val engine : t -> Engine.t
@@ -111,6 +112,8 @@ module Over (O : Output) = struct
     inbox : (unit -> unit) Queue.t;
     mutable timer : Timer.t option;
     mutable scheduled : bool;
+    mutable deferred : bool; (* somebody has still to act before what there is to send is sent *)
+    mutable waited : bool; (* the last turn was put off for that *)
     ready : (unit -> unit) Queue.t; (* what events have to wake, outside of the engine *)
     mutable gone : bool;
   }
@@ -227,17 +230,22 @@ module Over (O : Output) = struct
         let next = Engine.next (engine t) in
         Timer.set timer (if next = max_int then None else Some next)
 
-  let turn t =
+  let rec turn t =
     t.scheduled <- false;
+    t.deferred <- false;
     if not t.gone then (
       run_all t.inbox;
       wake t;
-      Engine.flush (engine t) ~now:(Env.now ());
-      O.flush t.ip;
-      wake t;
-      set_timer t)
+      (* Never twice in a row: who acts without end must not keep the rest from being sent. *)
+      t.waited <- t.deferred && not t.waited;
+      if t.waited then schedule t
+      else (
+        Engine.flush (engine t) ~now:(Env.now ());
+        O.flush t.ip;
+        wake t;
+        set_timer t))
 
-  let schedule t =
+  and schedule t =
     if not t.scheduled then (
       t.scheduled <- true;
       Lwt.on_success (Lwt.pause ()) (fun () -> turn t))
@@ -489,6 +497,8 @@ module Over (O : Output) = struct
       schedule flow.t);
     Lwt.return_unit
 
+  let defer_flush flow = flow.t.deferred <- true
+
   let abort flow =
     flow.closed <- true;
     Engine.abort (engine flow.t) flow.c;
@@ -593,6 +603,8 @@ module Over (O : Output) = struct
         inbox = Queue.create ();
         timer = None;
         scheduled = false;
+        deferred = false;
+        waited = false;
         ready = Queue.create ();
         gone = false;
       }

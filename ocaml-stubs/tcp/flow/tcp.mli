@@ -58,6 +58,11 @@ module type S = sig
   (** After a {!write_room} of 0 or less: resolved when there is some, or an error. *)
   val writable : flow -> unit Lwt.t
 
+  (** For callbacks of {!readable} and {!writable} that tell somebody who acts only when the loop
+      turns: what the stack has to send waits for that turn, so that a reply still carries the
+      acknowledgement of its request. *)
+  val defer_flush : flow -> unit
+
   (** Resets the connection: what was written may be lost. *)
   val abort : flow -> unit
 
