@@ -5,9 +5,6 @@ open Mirust_stack
 module UDP = Stack.UDP
 module TCP = Stack.TCP
 
-external load : unit -> (string, string) result = "dns_load"
-external lookup : string -> (int[@untagged]) -> string = "mirust_native_only" "dns_lookup"
-
 let network = Mirust_network.register ()
 let port = 53
 
@@ -78,8 +75,8 @@ let accept server flow =
         Lwt.return_unit))
 
 let start () =
-  let zones = match load () with Ok zones -> zones | Error e -> failwith e in
-  let server = Server.create ~lookup in
+  let zones = match Rust.load () with Ok zones -> zones | Error e -> failwith e in
+  let server = Server.create ~lookup:Rust.lookup in
   network () >>= fun stack ->
   UDP.listen (Stack.udp stack) ~port (datagram server stack);
   TCP.listen (Stack.tcp stack) ~port (accept server);

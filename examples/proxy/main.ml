@@ -6,12 +6,6 @@ open Cmdliner
 open Mirust_stack
 module TCP = Stack.TCP
 
-external relay :
-  TCP.flow -> string -> (int[@untagged]) -> (int[@untagged]) -> (unit, string) result Lwt.t
-  = "mirust_native_only" "proxy_relay"
-
-external copied : unit -> (int[@untagged]) = "mirust_native_only" "proxy_copied"
-
 let network = Mirust_network.register ()
 
 (* HOST:PORT; the host is a name, an IPv4 address, or an IPv6 address in brackets. *)
@@ -50,7 +44,7 @@ let none_left = Lwt_condition.create ()
 let pass_on flow =
   let host, port = target () in
   Lwt.catch
-    (fun () -> relay flow host port (idle ()))
+    (fun () -> Rust.relay flow host port (idle ()))
     (fun e ->
       TCP.abort flow;
       Lwt.return_error (Printexc.to_string e))
@@ -77,7 +71,7 @@ let drain stack =
   TCP.unlisten (Stack.tcp stack) ~port:(port ());
   let ended = if !connections = 0 then Lwt.return_unit else Lwt_condition.wait none_left in
   Lwt.pick [ ended; Mirust.Time.ns grace ] >|= fun () ->
-  Logs.app (fun m -> m "%d connections cut, %d bytes were copied" !connections (copied ()))
+  Logs.app (fun m -> m "%d connections cut, %d bytes were copied" !connections (Rust.copied ()))
 
 let start () =
   network () >>= fun stack ->

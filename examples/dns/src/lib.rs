@@ -20,10 +20,9 @@ thread_local! {
     static ZONES: RefCell<Zones> = RefCell::default();
 }
 
-/// `external load : unit -> (string, string) result = "dns_load"`: reads the zones, and says what they
-/// are, or which line of which makes no sense.
-#[mirust::export]
-fn dns_load(_: ()) -> Result<String, String> {
+/// Reads the zones, and says what they are, or which line of which makes no sense.
+#[mirust::export(name = "dns_load")]
+fn load() -> Result<String, String> {
     let mut loaded = Vec::new();
     for (origin, text) in FILES {
         let zone = Zone::new(origin, text).map_err(|error| format!("{origin}: {error}"))?;
@@ -33,10 +32,9 @@ fn dns_load(_: ()) -> Result<String, String> {
     Ok(loaded.join(", "))
 }
 
-/// `external lookup : string -> (int [@untagged]) -> string = "mirust_native_only" "dns_lookup"`: the
-/// answer for a name, as it stands in a message, and a type. See [`answer::Answer::encode`].
-#[mirust::export]
-fn dns_lookup(name: &[u8], kind: isize) -> Vec<u8> {
+/// The answer for a name, as it stands in a message, and a type. See [`answer::Answer::encode`].
+#[mirust::export(name = "dns_lookup")]
+fn lookup(name: &[u8], kind: isize) -> Vec<u8> {
     // A type that is no 16-bit number is no type of any record.
     let kind = u16::try_from(kind).unwrap_or(0);
     ZONES.with_borrow(|zones| zones.answer(name, kind)).encode()

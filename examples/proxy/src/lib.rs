@@ -1,6 +1,6 @@
 //! The Rust side of proxy: the connection to the target, and the bytes on their way.
 
-mod relay;
+mod passing;
 
 use mirust::net::{Error, OCamlFlow, TcpStream, lookup_host};
 use mirust::ocaml::BoxRoot;
@@ -9,13 +9,12 @@ use mirust::time::Duration;
 /// How long an address of the target may take to answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// `external relay : TCP.flow -> string -> (int [@untagged]) -> (int [@untagged]) -> (unit, string)
-/// result Lwt.t = …`: connects to a port of a host, and passes bytes on between both connections until
-/// both directions have ended, or there were none for so many seconds. It takes the flow over: whatever
-/// happens, it is closed or reset.
-#[mirust::export]
-async fn proxy_relay(
-    flow: BoxRoot<OCamlFlow>,
+/// Connects to a port of a host, and passes bytes on between both connections until both directions
+/// have ended, or there were none for `idle` seconds. It takes the flow over: whatever happens, it is
+/// closed or reset.
+#[mirust::export(name = "proxy_relay")]
+async fn relay(
+    #[ocaml(type = "Mirust_stack.Stack.TCP.flow")] flow: BoxRoot<OCamlFlow>,
     host: String,
     port: isize,
     idle: isize,
@@ -30,7 +29,7 @@ async fn proxy_relay(
         }
     };
     let idle = Duration::from_secs(idle.max(1) as u64);
-    relay::relay(client, target, idle).await.map_err(|error| error.to_string())
+    passing::pass(client, target, idle).await.map_err(|error| error.to_string())
 }
 
 /// A connection to the first address of the host that answers.
@@ -45,10 +44,9 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
     Err(last)
 }
 
-/// `external copied : unit -> (int [@untagged]) = "mirust_native_only" "proxy_copied"`: bytes that were
-/// copied on their way.
-#[mirust::export]
-fn proxy_copied(_: ()) -> isize {
+/// Bytes that were copied on their way.
+#[mirust::export(name = "proxy_copied")]
+fn copied() -> isize {
     let copied = mirust::net::copied();
     (copied.received + copied.sent) as isize
 }

@@ -47,7 +47,7 @@ impl Direction {
 /// # Errors
 ///
 /// That of either connection; [`Error::TimedOut`] also for the silence.
-pub async fn relay(
+pub async fn pass(
     mut client: TcpStream,
     mut target: TcpStream,
     idle: Duration,
