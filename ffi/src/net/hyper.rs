@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
@@ -79,8 +80,23 @@ impl hyper::rt::Timer for Timer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.sleep(deadline.saturating_duration_since(Instant::now()))
+        Box::pin(Here::new(crate::time::sleep_until(in_the_domain(deadline))))
     }
+
+    /// A server does so with each request: nothing is allocated for it.
+    fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, new_deadline: Instant) {
+        match sleep.as_mut().downcast_mut_pin::<Here>() {
+            Some(here) => here.get_mut().sleep().reset(in_the_domain(new_deadline)),
+            None => *sleep = self.sleep_until(new_deadline),
+        }
+    }
+}
+
+/// The same moment on the domain's clock. Both count on alike from when they were first compared.
+fn in_the_domain(moment: Instant) -> crate::time::Instant {
+    static COMPARED: OnceLock<(Instant, crate::time::Instant)> = OnceLock::new();
+    let (of_std, of_domain) = COMPARED.get_or_init(|| (Instant::now(), crate::time::now()));
+    of_domain.saturating_add(moment.saturating_duration_since(*of_std))
 }
 
 /// hyper wants sleeps that may go to other threads; ours belong to one. This one panics elsewhere.
@@ -93,9 +109,17 @@ impl Here {
     fn new(sleep: crate::time::Sleep) -> Self {
         Here { thread: thread::current().id(), sleep: ManuallyDrop::new(sleep) }
     }
+
+    /// # Panics
+    ///
+    /// In another thread.
+    fn sleep(&mut self) -> &mut crate::time::Sleep {
+        assert!(self.thread == thread::current().id(), "a sleep belongs to the domain's thread");
+        &mut self.sleep
+    }
 }
 
-// SAFETY: the sleep is touched in the thread that made it only, which `poll` and `drop` check.
+// SAFETY: the sleep is touched in the thread that made it only, which `sleep` and `drop` check.
 unsafe impl Send for Here {}
 // SAFETY: as above; there is no method by shared reference.
 unsafe impl Sync for Here {}
@@ -104,8 +128,7 @@ impl Future for Here {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        assert!(self.thread == thread::current().id(), "a sleep belongs to the domain's thread");
-        Pin::new(&mut *self.sleep).poll(cx)
+        Pin::new(self.sleep()).poll(cx)
     }
 }
 

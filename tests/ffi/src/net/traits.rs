@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use mirust::net::embedded_nal::Network;
 use mirust::net::{OwnedReadHalf, OwnedWriteHalf, TcpStream};
+use mirust::time::{Duration, timeout};
 
 use super::{address, expect, pair, pattern, text};
 
@@ -143,7 +144,8 @@ async fn test_net_tokio(on: String) -> Result<(), String> {
     expect(carried == (there, there), &format!("{carried:?}"))
 }
 
-/// A request and its answer, keep-alive, by hyper on both sides; and what was copied for it.
+/// Requests and their answers, keep-alive, by hyper on both sides; what was copied for them; and the
+/// server's patience with a client that asks no more.
 #[mirust::export]
 async fn test_net_hyper(on: String) -> Result<(), String> {
     use bytes::Bytes;
@@ -161,9 +163,10 @@ async fn test_net_hyper(on: String) -> Result<(), String> {
     let http = |e: hyper::Error| e.to_string();
     let (_listener, client, server) = pair(&on).await?;
     let (copied, counted) = (mirust::net::copied(), mirust::net::stats().map_err(text)?.tcp);
-    mirust::spawn(async move {
+    let served = mirust::spawn(async move {
         hyper::server::conn::http1::Builder::new()
             .timer(mirust::net::hyper::Timer)
+            .header_read_timeout(Duration::from_secs(1))
             .serve_connection(server, service_fn(answer))
             .await
     });
@@ -181,5 +184,9 @@ async fn test_net_hyper(on: String) -> Result<(), String> {
     let sent = counts.octets_out - counted.octets_out;
     expect(copies.sent - copied.sent <= sent, "more copied than sent")?;
     let received = counts.octets_in - counted.octets_in;
-    expect(copies.received - copied.received <= received, "more copied than received")
+    expect(copies.received - copied.received <= received, "more copied than received")?;
+    match timeout(Duration::from_secs(60), served).await {
+        Ok(Ok(Err(error))) => expect(error.is_timeout(), &error.to_string()),
+        ended => Err(format!("the server waits, or is content: {ended:?}")),
+    }
 }
