@@ -123,8 +123,12 @@ impl Task {
             match self.live().await {
                 Ok(()) => pause = PAUSE,
                 Err(error) => {
-                    let message = format_args!("{error}; trying again in {} s", pause.as_secs());
-                    self.device.inner.borrow_mut().shared.complain(message);
+                    let seconds = pause.as_secs();
+                    self.device
+                        .inner
+                        .borrow_mut()
+                        .shared
+                        .complain(format_args!("{error}; trying again in {seconds} s"));
                     self.give_up().await;
                     (self.sleep)(pause).await;
                     pause = (pause * 2).min(PAUSE_MAX);
