@@ -40,8 +40,13 @@ make_tap() {
     ip link set "${1:-tap0}" up
 }
 
+# The kernel's senders in this namespace use the congestion control that ours do, where the kernel has it: its
+# default may be another, with other bursts.
+use_cubic() { echo cubic 2>/dev/null >/proc/sys/net/ipv4/tcp_congestion_control || true; }
+
 make_network() {
     ip link set lo up
+    use_cubic
     make_tap tap0
     ip addr add 10.0.0.1/24 dev tap0
     ip addr add fd00::1/64 dev tap0 nodad
