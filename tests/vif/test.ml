@@ -92,7 +92,8 @@ let parts_of_a_view_are_enough () =
     !kept
 
 let lent_pages_are_used_again () =
-  opened ~pages:768 () >>= fun t ->
+  let pages = 768 in
+  opened ~pages () >>= fun t ->
   let rec go n =
     if n = 0 then Lwt.return_unit
     else (
@@ -107,9 +108,10 @@ let lent_pages_are_used_again () =
   go 2000 >|= fun () ->
   let stats = Option.get (Vif.stats t.device) in
   Alcotest.(check int) "frames" 16_000 stats.rx_frames;
-  (* Held over several turns each, so that major collections have to find them; but most are lent. *)
-  if stats.rx_copied > stats.rx_bytes / 2 then
-    Alcotest.failf "%d of %d bytes were copied" stats.rx_copied stats.rx_bytes
+  (* Held over several turns each, so that major collections have to find them, and those rest for a while after
+     each. How long depends on the machine; but each page comes back more than once. *)
+  let lent = (stats.rx_bytes - stats.rx_copied) / (stats.rx_bytes / stats.rx_frames) in
+  if lent < 3 * pages then Alcotest.failf "%d of %d frames were lent" lent stats.rx_frames
 
 let frames_held_for_long_cost_copies () =
   opened ~pages:64 () >>= fun t ->
