@@ -7,6 +7,7 @@
 
 open Mirust_net_env
 open Mirust_netif
+open Mirust_net_mock
 open Mirust_stack
 open Lwt.Infix
 module TCP = Stack.TCP

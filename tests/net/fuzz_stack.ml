@@ -5,6 +5,7 @@
 
 open Mirust_net_env
 open Mirust_netif
+open Mirust_net_mock
 open Mirust_stack
 open Lwt.Infix
 module W = Mirust_wire
@@ -55,7 +56,7 @@ let traffic () =
   talk (Ipaddr.V4 (v4 2)) >>= fun () ->
   talk (Ipaddr.V6 (link_local 2)) >>= fun () ->
   Stack.ICMP.ping (Stack.icmp a) (v4 2) >>= fun _ ->
-  Mirust_net.Ipv6_core.ping (Stack.ipv6 a) (link_local 2) >>= fun _ -> Env.sleep (Env.sec 5)
+  Mirust_tcpip.Ipv6_core.ping (Stack.ipv6 a) (link_local 2) >>= fun _ -> Env.sleep (Env.sec 5)
 
 (* {1 The rain} *)
 

@@ -4,6 +4,7 @@
 open Mirust_net_engine
 open Mirust_net_env
 open Mirust_netif
+open Mirust_net_mock
 open Lwt.Infix
 module W = Mirust_wire
 module D = W.Dhcpv4
@@ -267,13 +268,13 @@ let declined_and_stopped () =
 let server network answer =
   let mac = Macaddr.of_string_exn "02:00:00:00:00:99" in
   let netif = Netif.connect (Network.attach network mac) in
-  let link = Mirust_net.Link.of_netif netif in
-  let arp = Mirust_net.Arp_core.create link in
-  let ip = Mirust_net.Ipv4_core.(create link (resolver_of_arp arp)) in
-  let module U = Mirust_net.Udp.Make (Mirust_net.Ipv4_core) in
-  Mirust_net.Ipv4_core.set_routes ip
+  let link = Mirust_tcpip.Link.of_netif netif in
+  let arp = Mirust_tcpip.Arp_core.create link in
+  let ip = Mirust_tcpip.Ipv4_core.(create link (resolver_of_arp arp)) in
+  let module U = Mirust_tcpip.Udp.Make (Mirust_tcpip.Ipv4_core) in
+  Mirust_tcpip.Ipv4_core.set_routes ip
     Routes.(add_address (Ipaddr.V4.Prefix.of_string_exn "10.0.0.1/24") empty);
-  Lwt.async (fun () -> Mirust_net.Arp_core.add_ip arp (v4 "10.0.0.1"));
+  Lwt.async (fun () -> Mirust_tcpip.Arp_core.add_ip arp (v4 "10.0.0.1"));
   U.connect ip >|= fun udp ->
   let log = ref [] in
   U.listen udp ~port:67 (fun ~src ~dst:_ ~src_port:_ b ->
@@ -292,9 +293,9 @@ let server network answer =
     (List.iter (fun (p : W.Packet.t) ->
          let payload = { p with data = W.Ethernet.payload p.data } in
          match W.Ethernet.get_ethertype p.data with
-         | 0x0806 -> Mirust_net.Arp_core.input_packet arp payload.data
+         | 0x0806 -> Mirust_tcpip.Arp_core.input_packet arp payload.data
          | 0x0800 ->
-             Mirust_net.Ipv4_core.input_packet ip payload
+             Mirust_tcpip.Ipv4_core.input_packet ip payload
                ~tcp:(fun ~src:_ ~dst:_ ~tos:_ _ -> ())
                ~udp:(U.input_packet udp)
                ~default:(fun ~proto:_ ~src:_ ~dst:_ ~tos:_ _ -> ())
@@ -328,7 +329,7 @@ let a_stack_gets_an_address =
       check_int "name servers" 2 (List.length (Stack.dns stack));
       check_int "mtu" 1380 (Stack.IP.mtu (Stack.ip stack) ~dst:(Ipaddr.V4 (v4 "10.0.0.7")));
       check_bool "answered for" true
-        (Mirust_net.Arp_core.get_ips (Stack.arp stack) = [ v4 "10.0.0.50" ]);
+        (Mirust_tcpip.Arp_core.get_ips (Stack.arp stack) = [ v4 "10.0.0.50" ]);
       check_bool "default route" true
         (Result.is_ok (Stack.IP.path (Stack.ip stack) (Ipaddr.V4 (v4 "192.0.2.1"))));
       Env.sleep (Env.sec 10_000) >>= fun () ->

@@ -1,8 +1,7 @@
 (* The DNS client: messages, its engine against scripts, and two stacks. *)
 
 open Mirust_net_engine
-open Mirust_net_env
-open Mirust_netif
+open Mirust_net_mock
 open Lwt.Infix
 module W = Mirust_wire
 module D = W.Dns
@@ -295,7 +294,7 @@ let bounds () =
 (* {1 Stacks} *)
 
 module Stack = Mirust_stack.Stack
-module Client = Mirust_net.Dns_client.Make (Stack.V4V6)
+module Client = Mirust_tcpip.Dns_client.Make (Stack.V4V6)
 
 let stack network n =
   let cidr = Ipaddr.V4.Prefix.make 24 (Ipaddr.V4.make 10 0 0 n) in

@@ -1,7 +1,8 @@
 (* Two hosts on an Ethernet in memory, put together with the functors as a Mirage application does. *)
 
-open Mirust_net
+open Mirust_tcpip
 open Mirust_netif
+open Mirust_net_mock
 open Mirust_net_env
 open Lwt.Infix
 

@@ -1,7 +1,8 @@
 (* IPv6 hosts, and a router and a troublemaker played by hand, on an Ethernet in memory. *)
 
-open Mirust_net
+open Mirust_tcpip
 open Mirust_netif
+open Mirust_net_mock
 open Mirust_net_env
 open Lwt.Infix
 module W = Mirust_wire

@@ -2,6 +2,7 @@
 
 open Mirust_net_env
 open Mirust_netif
+open Mirust_net_mock
 open Lwt.Infix
 module W = Mirust_wire
 

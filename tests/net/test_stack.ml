@@ -3,6 +3,7 @@
 
 open Mirust_net_env
 open Mirust_netif
+open Mirust_net_mock
 open Lwt.Infix
 
 let case name f = Alcotest.test_case name `Quick f
@@ -80,7 +81,7 @@ let echo_v6 ~features () =
   stack ~features network 2 >>= fun b ->
   Ready.start b;
   let dst = Mirust_net_engine.Ndp_engine.link_local (mac 2) in
-  Mirust_net.Ipv6_core.ready (Mirust_stack.Stack.ipv6 a) dst >>= fun () ->
+  Mirust_tcpip.Ipv6_core.ready (Mirust_stack.Stack.ipv6 a) dst >>= fun () ->
   let data = pattern 100_000 in
   Ready.client a (Ipaddr.V6 dst) data >|= fun r -> check_bool "echo" true (r = Ok data)
 
@@ -130,7 +131,7 @@ let announced_when_the_link_is_back () =
   let monitor = Network.attach ~promiscuous:true network (mac 9) in
   monitor.on_receive (List.iter (fun (p : Mirust_wire.Packet.t) -> heard := p.data :: !heard));
   stack network 1 >>= fun a ->
-  Mirust_net.Ipv6_core.ready (Mirust_stack.Stack.ipv6 a) Ipaddr.V6.link_nodes >>= fun () ->
+  Mirust_tcpip.Ipv6_core.ready (Mirust_stack.Stack.ipv6 a) Ipaddr.V6.link_nodes >>= fun () ->
   heard := [];
   Network.replug network (mac 1);
   Env.sleep (Env.ms 10) >|= fun () ->

@@ -53,7 +53,7 @@ external bytes_lent : unit -> (int[@untagged]) = "mirust_native_only" "test_byte
 let on = "10.0.0.1:0"
 
 let new_stack () =
-  let device = Mirust_netif.(Network.attach (Network.create ())) Macaddr.broadcast in
+  let device = Mirust_net_mock.(Network.attach (Network.create ())) Macaddr.broadcast in
   let cidr = Ipaddr.V4.Prefix.of_string_exn "10.0.0.1/24" in
   let open Mirust_stack in
   let ipv4 = `Static { Stack.cidr; gateway = None } in

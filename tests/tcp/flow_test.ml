@@ -1,7 +1,7 @@
 (* TCP as a Mirage flow: two whole stacks on an Ethernet in memory, with a clock that jumps. *)
 
 open Mirust_net_env
-open Mirust_netif
+open Mirust_net_mock
 open Mirust_stack
 open Lwt.Infix
 module TCP = Stack.TCP

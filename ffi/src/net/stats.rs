@@ -103,7 +103,7 @@ pub enum TcpState {
     Closed,
 }
 
-/// By their numbers in `ocaml-stubs/tcp/tcb.ml`.
+/// By their numbers in `ocaml-stubs/net/tcp/tcb.ml`.
 const STATES: [TcpState; 10] = [
     TcpState::SynSent,
     TcpState::SynReceived,
@@ -370,8 +370,8 @@ mod tests {
 
     #[test]
     fn fields_are_those_of_ocaml() {
-        let engine = include_str!("../../../ocaml-stubs/tcp/engine.ml");
-        let tcb = include_str!("../../../ocaml-stubs/tcp/tcb.ml");
+        let engine = include_str!("../../../ocaml-stubs/net/tcp/engine.ml");
+        let tcb = include_str!("../../../ocaml-stubs/net/tcp/tcb.ml");
         let udp = include_str!("../../../ocaml-stubs/net/tcpip/udp.ml");
         let rust = include_str!("../../../ocaml-stubs/rust/mirust_rust.ml");
         assert_eq!(names(engine, "type info = {", "}", ';'), TcpInfo::FIELDS);
@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn states_are_those_of_ocaml() {
-        let tcb = include_str!("../../../ocaml-stubs/tcp/tcb.ml");
+        let tcb = include_str!("../../../ocaml-stubs/net/tcp/tcb.ml");
         let theirs = names(tcb, "type state =", "let ", '|');
         let theirs: Vec<String> =
             theirs.iter().map(|name| name.replace('_', "").to_lowercase()).collect();

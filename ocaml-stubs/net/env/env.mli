@@ -2,7 +2,7 @@
 
     Engines are given the time with every call. The layers that keep timers, and those that choose
     ports and identifiers, ask here. The run loop installs the real sources at start-up; tests
-    install a {!Mock}. *)
+    install [Mirust_net_mock.Mock]. *)
 
 type t = {
   now : unit -> int;  (** ns since boot, never going back *)

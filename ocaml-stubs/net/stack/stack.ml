@@ -1,4 +1,4 @@
-open Mirust_net
+open Mirust_tcpip
 open Mirust_net_engine
 open Mirust_netif
 open Lwt.Infix

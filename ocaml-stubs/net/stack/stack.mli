@@ -12,7 +12,7 @@
     It is a [Tcpip.Stack.V4V6], so that code written for Mirage's stacks runs on it. *)
 
 open Mirust_mirage_types
-open Mirust_net
+open Mirust_tcpip
 
 type ipv4 = {
   cidr : Ipaddr.V4.Prefix.t;  (** our address and the prefix on the link *)

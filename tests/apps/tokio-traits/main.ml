@@ -11,7 +11,7 @@ external exchange : string -> (string, string) result Lwt.t = "exchange"
 let start () =
   ignore (name () : string);
   Mirust.Log.set_level (Some Logs.Error);
-  let device = Mirust_netif.(Network.attach (Network.create ())) Macaddr.broadcast in
+  let device = Mirust_net_mock.(Network.attach (Network.create ())) Macaddr.broadcast in
   let cidr = Ipaddr.V4.Prefix.of_string_exn "10.0.0.1/24" in
   let ipv4 = `Static { Stack.cidr; gateway = None } in
   Mirust_network.connect { Stack.default with ipv4; ipv6 = `Off } device >>= fun stack ->

@@ -1,4 +1,5 @@
 open Mirust_netif
+open Mirust_net_mock
 open Mirust_wire
 
 let send (port : Device.t) frame =

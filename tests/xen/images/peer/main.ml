@@ -2,7 +2,7 @@
    text (port 17), and, where asked, an echo client that checks what comes back and then ends. *)
 
 open Lwt.Infix
-open Mirust_netif
+open Mirust_net_mock
 open Mirust_stack
 open Mirust_vif
 module TCP = Stack.TCP

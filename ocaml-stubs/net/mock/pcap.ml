@@ -1,3 +1,5 @@
+open Mirust_netif
+
 type t = { write : string -> unit; snaplen : int }
 
 let le32 b off v = Bytes.set_int32_le b off (Int32.of_int v)

@@ -1,5 +1,6 @@
 (** Recording frames in the classic libpcap format, with times in nanoseconds (magic number
     0xa1b23c4d), as tcpdump and Wireshark read it. *)
+open Mirust_netif
 
 type t
 

@@ -1,5 +1,6 @@
 open Mirust_wire
 open Mirust_net_env
+open Mirust_netif
 
 type conditions = {
   drop : float;

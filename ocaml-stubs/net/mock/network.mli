@@ -2,6 +2,7 @@
 
     Frames go to the port with their destination address, or to all others. Bad luck is decided by a
     generator with a seed, and delays use {!Mirust_net_env.Env}: a run can be repeated exactly. *)
+open Mirust_netif
 
 (** What happens to frames on their way to a port. Probabilities are between 0 and 1. *)
 type conditions = {

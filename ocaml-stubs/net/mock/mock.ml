@@ -1,3 +1,5 @@
+open Mirust_net_env
+
 module Timers = Map.Make (struct
   type t = int * int
 

@@ -2,7 +2,7 @@
 
 type t
 
-(** A fresh mock at time 0, installed as {!Env}. *)
+(** A fresh mock at time 0, installed as {!Mirust_net_env.Env}. *)
 val install : ?seed:int -> unit -> t
 
 val now : t -> int
