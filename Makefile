@@ -4,11 +4,13 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 ENV := tests/rig/env
+# dune takes no second command on the same build directory: the later one waits, and says so.
+DUNE := $(ENV) tests/rig/alone build/dune.lock dune
 
 # The application: one of examples/, or any directory by APP=path.
 EXAMPLE ?= hello
 APP ?= examples/$(EXAMPLE)
-NAME := $(notdir $(abspath $(APP)))
+NAME = $(shell basename -- "$(APP)")
 
 .PHONY: help
 help: ## Lists these targets
@@ -20,11 +22,11 @@ setup: ## Brings the toolchain and the test rig (safe to repeat)
 
 .PHONY: run
 run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
-	@tests/rig/xen-run $(ARGS) build/xen/$(NAME).elf
+	@tests/rig/xen-run $(ARGS) "build/xen/$(NAME).elf"
 
 .PHONY: size
 size: xen ## Says what build/xen/NAME.elf is made of, in bytes
-	@$(ENV) rust-rt/link/sizes build/xen/$(NAME).elf.dbg
+	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
 
 .PHONY: test test-xen test-tutorial
 test: test-unit test-boot test-net test-xen test-tutorial ## Runs all tests
@@ -46,9 +48,9 @@ test-boot: ## Boots small images on QEMU alone, and compares their last words
 
 .PHONY: xen unix
 xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
-	@$(ENV) ffi/link/build xen $(APP)
+	@$(ENV) ffi/link/build xen "$(APP)"
 unix: ## Builds build/unix/NAME, the same program as a Linux process
-	@$(ENV) ffi/link/build unix $(APP)
+	@$(ENV) ffi/link/build unix "$(APP)"
 
 .PHONY: new
 KIND ?= ocaml
@@ -62,20 +64,20 @@ TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-rt -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
-	@$(ENV) dune test
+	@$(DUNE) test
 	@$(ENV) tests/apps/run
 	@tests/apps/lines
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
-	@$(ENV) dune build @tests/ocaml/debug
+	@$(DUNE) build @tests/ocaml/debug
 test-asan: export ASAN_OPTIONS := detect_leaks=0
 test-asan: ## The executor's and the boundary's tests with the address sanitizer in Rust (slow)
 	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(ENV) cargo test --quiet -p mirust-rt --lib --test executor \
 	    --target x86_64-unknown-linux-gnu --target-dir build/asan
-	@$(ENV) dune build @tests/ocaml/asan
+	@$(DUNE) build @tests/ocaml/asan
 test-leaks: ## Ten million round trips each way, and a million of every crossing, leave nothing (slow)
-	@$(ENV) dune build --profile release @tests/ocaml/leaks
+	@$(DUNE) build --profile release @tests/ocaml/leaks
 bench: ## Calls from one language to the other; TCP in one process; the network and services beside the kernel's
-	@$(ENV) dune build --profile release ./tests/ocaml/bench.exe ./tests/tcp/bench.exe
+	@$(DUNE) build --profile release ./tests/ocaml/bench.exe ./tests/tcp/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe
 	@$(ENV) ./_build/default/tests/tcp/bench.exe
 	@$(ENV) tests/linux/build iperf http web kv tokio-http dns
@@ -95,11 +97,11 @@ header: ## Regenerates ffi/include/mirust.h
 	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-header --test header
 fmt: ## Formats all sources
 	@$(ENV) cargo fmt --all
-	@$(ENV) dune fmt 2>/dev/null || true
+	@$(DUNE) fmt 2>/dev/null || true
 lint: ## Clippy, shellcheck, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check
 	@$(ENV) cargo clippy --quiet --workspace --exclude mirust-boot-faults --features $(TRAITS) --all-targets -- -D warnings
-	@$(ENV) dune build @fmt
+	@$(DUNE) build @fmt
 	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
 	@$(ENV) shellcheck -e SC2034,SC2154 -S warning $(wildcard tests/linux/cases/*.sh)
 	@$(ENV) shellcheck -e SC2154 -S warning -s dash $(filter-out %.host.sh,$(wildcard tests/xen/*.sh))

@@ -21,7 +21,7 @@ die() {
     printf 'error: %s\n' "$1" >&2
     shift
     [ $# -eq 0 ] || printf '       %s\n' "$@" >&2
-    exit 1
+    exit "${die_status:-1}"
 }
 
 # Prints the comment block at the head of script $1, which is its help text.
