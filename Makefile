@@ -66,6 +66,7 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
 	@$(DUNE) test
 	@$(ENV) tests/apps/run
+	@tests/apps/door
 	@tests/apps/lines
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
 	@$(DUNE) build @tests/ocaml/debug
