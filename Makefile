@@ -7,6 +7,9 @@ ENV := tests/rig/env
 # dune takes no second command on the same build directory: the later one waits, and says so.
 DUNE := $(ENV) tests/rig/alone build/dune.lock dune
 
+# Other crates' traits on mirust::net, for all of which there are examples in the documentation.
+TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
+
 # The application: one of examples/, or any directory by APP=path.
 EXAMPLE ?= hello
 APP ?= examples/$(EXAMPLE)
@@ -57,9 +60,6 @@ KIND ?= ocaml
 new: ## Writes an application to begin with: APP=../my-app KIND=ocaml or rust
 	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
-# Other crates' traits on mirust::net, for all of which there are examples in the documentation.
-TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
-
 .PHONY: test-unit test-debug test-asan test-leaks bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-rt -p mirust --features $(TRAITS)
@@ -104,9 +104,10 @@ lint: ## Clippy, shellcheck, and whether everything is formatted
 	@$(ENV) cargo clippy --quiet --workspace --exclude mirust-boot-faults --features $(TRAITS) --all-targets -- -D warnings
 	@$(DUNE) build @fmt
 	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
+	@tests/docs/links
 	@$(ENV) shellcheck -e SC2034,SC2154 -S warning $(wildcard tests/linux/cases/*.sh)
 	@$(ENV) shellcheck -e SC2154 -S warning -s dash $(filter-out %.host.sh,$(wildcard tests/xen/*.sh))
-doc: ## The Rust documentation, in target/doc
-	@$(ENV) cargo doc --quiet --no-deps -p mirust -p mirust-rt
+doc: ## The pages of docs/ as a book, with both languages' interface pages: build/book/index.html
+	@TRAITS=$(TRAITS) $(ENV) docs/build
 clean: ## Removes everything that was built
 	@rm -rf build _build target
