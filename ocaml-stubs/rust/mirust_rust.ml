@@ -26,10 +26,11 @@ let tcp_error : TCP.error -> error = function
   | `Reset -> Reset
   | `Aborted -> Aborted
   | `No_resources -> No_resources
+  | `No_route _ -> No_route
 
 let write_error : TCP.write_error -> error = function
   | `Closed -> Closed
-  | (`Timeout | `Refused | `Reset | `Aborted | `No_resources) as e -> tcp_error e
+  | (`Timeout | `Refused | `Reset | `Aborted | `No_resources | `No_route _) as e -> tcp_error e
 
 (* Addresses cross as the bytes of the address and of the port, in network order. *)
 
@@ -141,13 +142,8 @@ let unlisten listener =
   Queue.iter TCP.abort listener.accepted.queue;
   Queue.clear listener.accepted.queue
 
-(* Our own IPv6 addresses may still be looked for on the link, which takes a second. *)
 let connect stack address =
-  let address = decode address in
-  (match address with
-  | Ipaddr.V4 _, _ -> Lwt.return_unit
-  | Ipaddr.V6 _, _ -> Lwt.pick [ Stack.settled stack; Mirust.Time.ns 2_000_000_000L ])
-  >>= fun () -> TCP.create_connection (Stack.tcp stack) address >|= Result.map_error tcp_error
+  TCP.create_connection (Stack.tcp stack) (decode address) >|= Result.map_error tcp_error
 
 (* A connection, and the tokens of who reads and who writes. *)
 type stream = { flow : TCP.flow; reader : int; writer : int }

@@ -174,12 +174,40 @@ let refused p =
   | Ok _ -> fail "connected"
   | Error e -> fail "%a" TCP.pp_error e
 
+(* A station that answers for its address, and to nothing else. *)
+let silent_station network n =
+  let open Mirust_tcpip in
+  let netif = Netif.connect (Network.attach network (mac n)) in
+  let arp = Arp_core.create (Link.of_netif netif) in
+  let frame (p : Mirust_wire.Packet.t) =
+    if Mirust_wire.Ethernet.get_ethertype p.data = 0x0806 then
+      Arp_core.input_packet arp (Mirust_wire.Ethernet.payload p.data)
+  in
+  Netif.listen_packets netif (List.iter frame);
+  Arp_core.add_ip arp (Ipaddr.V4.make 10 0 0 n)
+
 let connect_timeout p =
-  Network.set_conditions p.network { Network.perfect with drop = 1. };
-  TCP.create_connection p.a (ip 2, port) >|= function
+  silent_station p.network 3 >>= fun () ->
+  TCP.create_connection p.a (ip 3, port) >|= function
   | Error `Timeout -> ()
   | Ok _ -> fail "connected"
   | Error e -> fail "%a" TCP.pp_error e
+
+let dead_neighbour p =
+  let start = Env.now () in
+  TCP.create_connection p.a (ip 9, port) >|= function
+  | Error (`No_route _) -> check_int "three questions" (Env.sec 3) (Env.now () - start)
+  | Ok _ -> fail "connected"
+  | Error e -> fail "%a" TCP.pp_error e
+
+let no_such_port p =
+  Lwt_list.iter_s
+    (fun port ->
+      TCP.create_connection p.a (ip 2, port) >|= function
+      | Error (`No_route _) -> ()
+      | Ok _ -> fail "connected to port %d" port
+      | Error e -> fail "%a" TCP.pp_error e)
+    [ 0; -1; 0x10000; 0x10007; max_int ]
 
 let keepalive_finds_a_dead_peer p =
   accept p >>= fun (client, server) ->
@@ -536,6 +564,8 @@ let () =
         [
           case "refused" refused;
           case "connect times out" connect_timeout;
+          case "a dead neighbour" dead_neighbour;
+          case "no such port" no_such_port;
           case "keepalive finds a dead peer" keepalive_finds_a_dead_peer;
           case "user timeout" user_timeout;
           case "close wakes writers" writer_woken_by_close;

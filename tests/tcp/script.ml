@@ -146,6 +146,7 @@ let event_name : Engine.event -> string = function
   | Ended `Reset -> "reset"
   | Ended `Timeout -> "timeout"
   | Ended `Aborted -> "aborted"
+  | Ended `No_route -> "no route"
 
 let event w e = w.events <- event_name e :: w.events
 

@@ -1,15 +1,24 @@
 open Mirust_wire
 module P = Ipaddr.V6.Prefix
 
+type identifiers = Modified_eui64 | Stable of string
+
 type config = {
   handle_ra : bool;
   dad_transmits : int;
   link_mtu : int;
   neighbours : Neighbour.config;
+  identifiers : identifiers;
 }
 
 let default =
-  { handle_ra = true; dad_transmits = 1; link_mtu = 1500; neighbours = Neighbour.default }
+  {
+    handle_ra = true;
+    dad_transmits = 1;
+    link_mtu = 1500;
+    neighbours = Neighbour.default;
+    identifiers = Modified_eui64;
+  }
 
 type 'packet action =
   | Send of { src : Ipaddr.V6.t; dst : Ipaddr.V6.t; mac : Macaddr.t option; message : Icmpv6.t }
@@ -29,9 +38,22 @@ let max_prefixes = 16
 let max_auto = 16
 let max_dns = 8
 
+(* RFC 7217 section 7: other identifiers to try for a prefix, and ns until the next one is. *)
+let max_again = 3
+let again_delay = second
+
+(* An address that another station has is tried again so much later: that one may have gone. *)
+let retry_delay = 60 * second
+
+(* Below this an advertisement does not bring the hop limit: a host whose packets do not reach their
+   destination any more is what whoever forges it wants (CVE-2015-2922). It is also the value that is
+   recommended for all (RFC 1700, and RFC 4861 section 6.3.2 by reference). *)
+let least_hop_limit = 64
+
 type address = {
   cidr : P.t;
   auto : bool;
+  made : int; (* the identifier's counter (RFC 7217); -1 for an address that was given *)
   mutable tentative : bool;
   mutable probes : int; (* solicitations still to send *)
   mutable at : int; (* of the next step of duplicate detection *)
@@ -39,6 +61,8 @@ type address = {
   mutable valid : int;
 }
 
+(* An address that turned out to be another's, and when it is tried again. *)
+type lost = { was : address; retry_at : int }
 type router = { router : Ipaddr.V6.t; mutable until : int }
 type on_link = { prefix : P.t; mutable prefix_until : int }
 
@@ -46,6 +70,7 @@ type 'packet t = {
   config : config;
   mac : Macaddr.t;
   mutable addresses : address list;
+  mutable lost : lost list;
   mutable routers : router list; (* the first is used *)
   mutable prefixes : on_link list;
   mutable servers : (Ipaddr.V6.t * int) list;
@@ -64,6 +89,7 @@ let create (config : config) mac =
     config;
     mac;
     addresses = [];
+    lost = [];
     routers = [];
     prefixes = [];
     servers = [];
@@ -95,12 +121,34 @@ let interface_id mac =
   let first = Char.chr (Char.code m.[0] lxor 2) in
   String.concat "" [ String.make 1 first; String.sub m 1 2; "\xff\xfe"; String.sub m 3 3 ]
 
-let with_interface_id prefix mac =
+let with_interface_id prefix id =
   let octets = Ipaddr.V6.to_octets prefix in
-  Ipaddr.V6.of_octets_exn (String.sub octets 0 8 ^ interface_id mac)
+  Ipaddr.V6.of_octets_exn (String.sub octets 0 8 ^ id)
 
 let link_local_prefix = P.of_string_exn "fe80::/64"
-let link_local mac = with_interface_id (P.network link_local_prefix) mac
+let link_local mac = with_interface_id (P.network link_local_prefix) (interface_id mac)
+
+(* RFC 5453: anycast to the routers of a prefix, and to its mobile home agents and such. *)
+let is_reserved id =
+  String.equal id (String.make 8 '\000')
+  || (String.equal (String.sub id 0 7) "\xfd\xff\xff\xff\xff\xff\xff" && id.[7] >= '\x80')
+  || String.equal (String.sub id 0 5) "\x02\x00\x5e\xff\xfe"
+
+(* An identifier that says nothing about the station, is the same whenever the station is on the same
+   network, and another on each network (RFC 7217 section 5). *)
+let rec stable ~secret ~prefix ~mac counter =
+  let network = String.sub (Ipaddr.V6.to_octets prefix) 0 8 in
+  let input =
+    String.concat "" [ network; Macaddr.to_octets mac; String.make 1 (Char.chr (counter land 255)) ]
+  in
+  let id = String.sub (Digest.BLAKE256.string (Digest.BLAKE256.string secret ^ input)) 0 8 in
+  if is_reserved id then stable ~secret ~prefix ~mac (counter + 16) else id
+
+let make_address t prefix ~counter =
+  match t.config.identifiers with
+  | Modified_eui64 -> with_interface_id prefix (interface_id t.mac)
+  | Stable secret -> with_interface_id prefix (stable ~secret ~prefix ~mac:t.mac counter)
+
 let is_link_local a = P.mem a P.link
 
 let solicited_node a =
@@ -111,7 +159,15 @@ let address a = P.address a.cidr
 let find t a = List.find_opt (fun o -> same (address o) a) t.addresses
 let usable t = List.filter (fun a -> not a.tentative) t.addresses
 let addresses t = List.map (fun a -> a.cidr) (usable t)
-let is_local t a = List.exists (fun o -> (not o.tentative) && same (address o) a) t.addresses
+let localhost = Ipaddr.V6.localhost
+let is_own t a = List.exists (fun o -> (not o.tentative) && same (address o) a) t.addresses
+let is_local t a = same a localhost || is_own t a
+
+(* IPv4 addresses in IPv6's notation are for programs, and never on a wire (RFC 4291 section 2.5.5.2,
+   RFC 4942 section 2.2). *)
+let mapped = P.of_string_exn "::ffff:0:0/96"
+let is_nowhere a = same a unspecified || P.mem a mapped
+let is_martian t a = Ipaddr.V6.is_multicast a || P.mem a mapped || is_local t a
 
 let is_for_us t a =
   if Ipaddr.V6.is_multicast a then
@@ -163,7 +219,10 @@ let common_bits a b =
   in
   bit 0
 
-let source t ~now dst =
+let on_link t ~now dst =
+  is_link_local dst || List.exists (fun p -> p.prefix_until > now && P.mem dst p.prefix) t.prefixes
+
+let best_source t ~now dst =
   let wanted = scope dst in
   (* Whether [a] is to be preferred to [b]. *)
   let better a b =
@@ -181,13 +240,18 @@ let source t ~now dst =
   let pick best a = match best with Some b when not (better a b) -> best | _ -> Some a in
   Option.map address (List.fold_left pick None (usable t))
 
+(* No router passes on what comes from a link-local address (RFC 4291 section 2.5.6). *)
+let source t ~now dst =
+  if same dst localhost then Some localhost
+  else
+    match best_source t ~now dst with
+    | Some a when scope a >= scope dst || Ipaddr.V6.is_multicast dst || on_link t ~now dst -> Some a
+    | Some _ | None -> None
+
 type next_hop = Link of Ipaddr.V6.t | Multicast of Macaddr.t | Local | No_route
 
-let on_link t ~now dst =
-  is_link_local dst || List.exists (fun p -> p.prefix_until > now && P.mem dst p.prefix) t.prefixes
-
 let next_hop t ~now dst =
-  if same dst unspecified then No_route
+  if is_nowhere dst then No_route
   else if Ipaddr.V6.is_multicast dst then Multicast (Ipaddr.V6.multicast_to_mac dst)
   else if is_local t dst then Local
   else if on_link t ~now dst then Link dst
@@ -238,11 +302,12 @@ let probe_next t a ~now =
     [ probe a ])
   else become_ready t a ~now
 
-let new_address t ~now ~auto ~preferred ~valid cidr =
+let new_address t ~now ?(delay = 0) ~auto ~made ~preferred ~valid cidr =
   let a =
     {
       cidr;
       auto;
+      made;
       tentative = true;
       probes = t.config.dad_transmits;
       at = forever;
@@ -251,13 +316,19 @@ let new_address t ~now ~auto ~preferred ~valid cidr =
     }
   in
   t.addresses <- t.addresses @ [ a ];
-  report t ~join:true (solicited_node (address a)) :: probe_next t a ~now
+  let join = report t ~join:true (solicited_node (address a)) in
+  if delay = 0 then join :: probe_next t a ~now
+  else (
+    a.at <- now + delay;
+    [ join ])
 
 let drop t a =
   t.addresses <- List.filter (fun o -> o != a) t.addresses;
   changed t
 
-let remove_address t ip = Option.iter (drop t) (find t ip)
+let remove_address t ip =
+  t.lost <- List.filter (fun l -> not (same (address l.was) ip)) t.lost;
+  Option.iter (drop t) (find t ip)
 
 let add_address t ~now cidr =
   let ip = P.address cidr in
@@ -266,13 +337,26 @@ let add_address t ~now cidr =
   | None ->
       if P.bits cidr < 128 then add_prefix t (P.prefix cidr) forever;
       changed t;
-      new_address t ~now ~auto:false ~preferred:forever ~valid:forever cidr
+      new_address t ~now ~auto:false ~made:(-1) ~preferred:forever ~valid:forever cidr
 
 let add_router t router =
   t.routers <- t.routers @ [ { router; until = forever } ];
   changed t
 
-let start t ~now = add_address t ~now (P.make 64 (link_local t.mac))
+let start t ~now =
+  let ip = make_address t (P.network link_local_prefix) ~counter:0 in
+  match find t ip with
+  | Some _ -> []
+  | None ->
+      add_prefix t link_local_prefix forever;
+      changed t;
+      new_address t ~now ~auto:false ~made:0 ~preferred:forever ~valid:forever (P.make 64 ip)
+
+(* Whether what is missing now may be there in a moment. *)
+let acquiring t dst =
+  (not (is_nowhere dst))
+  && (List.exists (fun a -> a.tentative) t.addresses
+     || (t.solicit_at <> forever && (not (is_link_local dst)) && not (Ipaddr.V6.is_multicast dst)))
 
 (* {1 Neighbours} *)
 
@@ -291,8 +375,9 @@ let of_neighbour t (a : _ Neighbour.action) =
       (* Another router, if there is one, may do better. *)
       (match List.partition (fun r -> same r.router target) t.routers with
       | [], _ -> ()
-      | dead, others -> t.routers <- others @ dead);
-      changed t;
+      | dead, others ->
+          t.routers <- others @ dead;
+          changed t);
       Unreachable { target; packets }
 
 let of_neighbours t = List.map (of_neighbour t)
@@ -326,9 +411,28 @@ let announce_again t ~now =
   let routers = if t.config.handle_ra && usable t <> [] then [ solicit_routers t ~now ] else [] in
   List.concat_map announce (usable t) @ routers
 
-let duplicate t a =
+(* The next identifier for the prefix, if there is one to try. Else the same address again after a
+   while, and so again and again: an address that was given can work only as it is, and who has used up
+   all identifiers has a hostile neighbour, who may go. *)
+let duplicate t ~now a =
   drop t a;
-  [ report t ~join:false (solicited_node (address a)); Duplicate (address a) ]
+  let again =
+    match t.config.identifiers with
+    | Stable _ when a.made >= 0 && a.made < max_again ->
+        let made = a.made + 1 in
+        let ip = make_address t (P.network (P.prefix a.cidr)) ~counter:made in
+        new_address t ~now ~delay:again_delay ~auto:a.auto ~made ~preferred:a.preferred
+          ~valid:a.valid
+          (P.make (P.bits a.cidr) ip)
+    | Stable _ | Modified_eui64 ->
+        t.lost <- { was = a; retry_at = now + retry_delay } :: t.lost;
+        []
+  in
+  report t ~join:false (solicited_node (address a)) :: Duplicate (address a) :: again
+
+let try_again t ~now { was = a; _ } =
+  if a.valid <= now || find t (address a) <> None then []
+  else new_address t ~now ~auto:a.auto ~made:a.made ~preferred:a.preferred ~valid:a.valid a.cidr
 
 let solicited t ~now ~src target (options : Icmpv6.options) =
   match find t target with
@@ -336,7 +440,7 @@ let solicited t ~now ~src target (options : Icmpv6.options) =
   | Some ({ tentative = true; _ } as a) ->
       (* From the unspecified address: another station is asking the same as we are. From any other,
          it is a question that we must not answer yet. *)
-      if same src unspecified then duplicate t a else []
+      if same src unspecified then duplicate t ~now a else []
   | Some _ when same src unspecified ->
       [ multicast ~src:target ~dst:all_nodes (advertisement t ~solicited:false target) ]
   | Some _ ->
@@ -354,7 +458,7 @@ let solicited t ~now ~src target (options : Icmpv6.options) =
 
 let advertised t ~now target ~solicited ~override (options : Icmpv6.options) =
   match find t target with
-  | Some ({ tentative = true; _ } as a) -> duplicate t a
+  | Some ({ tentative = true; _ } as a) -> duplicate t ~now a
   | Some _ ->
       (* Someone else claims an address in use: it is kept (RFC 4862 section 5.4 is over for it). *)
       []
@@ -366,9 +470,10 @@ let until ~now seconds = if seconds = 0xffffffff then forever else now + (second
 
 (* RFC 4862 section 5.5.3. *)
 let autoconfigure t ~now (p : Icmpv6.prefix) =
-  let ip = with_interface_id (P.network p.prefix) t.mac in
-  match find t ip with
-  | Some a when a.auto ->
+  let network = P.network p.prefix in
+  let made_of_it a = a.auto && same (P.network (P.prefix a.cidr)) network in
+  match List.find_opt made_of_it t.addresses with
+  | Some a ->
       a.preferred <- until ~now p.preferred;
       let two_hours = now + (7200 * second) in
       let valid = until ~now p.valid in
@@ -377,12 +482,13 @@ let autoconfigure t ~now (p : Icmpv6.prefix) =
       if valid > two_hours || valid > a.valid then a.valid <- valid
       else if a.valid > two_hours then a.valid <- two_hours;
       []
-  | Some _ -> []
+  | None when List.exists (fun l -> made_of_it l.was) t.lost -> []
   | None ->
+      let ip = make_address t network ~counter:0 in
       let auto = List.filter (fun a -> a.auto) t.addresses in
-      if p.valid = 0 || List.length auto >= max_auto then []
+      if p.valid = 0 || List.length auto >= max_auto || find t ip <> None then []
       else
-        new_address t ~now ~auto:true ~preferred:(until ~now p.preferred)
+        new_address t ~now ~auto:true ~made:0 ~preferred:(until ~now p.preferred)
           ~valid:(until ~now p.valid) (P.make 64 ip)
 
 let prefix_advertised t ~now (p : Icmpv6.prefix) =
@@ -395,13 +501,14 @@ let prefix_advertised t ~now (p : Icmpv6.prefix) =
 let router_advertised t ~now ~src (r : Icmpv6.router_advertisement) =
   t.solicitations <- 0;
   t.solicit_at <- forever;
-  if r.hop_limit > 0 then t.hop_limit <- r.hop_limit;
+  if r.hop_limit > 0 then t.hop_limit <- max least_hop_limit r.hop_limit;
   let config = Neighbour.config t.neighbours in
   let ms n default = if n = 0 || n > 3_600_000 then default else n * 1_000_000 in
   Neighbour.set_config t.neighbours
     {
       config with
-      reachable = ms r.reachable config.reachable;
+      (* Shorter ones would have us ask our neighbours all the time. *)
+      reachable = max second (ms r.reachable config.reachable);
       retransmit = max 100_000_000 (ms r.retransmit config.retransmit);
     };
   (match List.find_opt (fun o -> same o.router src) t.routers with
@@ -463,6 +570,7 @@ let next t =
   let at = List.fold_left (fun at a -> min at (min a.at a.valid)) at t.addresses in
   let at = List.fold_left (fun at r -> min at r.until) at t.routers in
   let at = List.fold_left (fun at p -> min at p.prefix_until) at t.prefixes in
+  let at = List.fold_left (fun at l -> min at l.retry_at) at t.lost in
   let at = match Neighbour.next t.neighbours with Some n -> min n at | None -> at in
   if at = forever then None else Some at
 
@@ -483,9 +591,16 @@ let tick t ~now =
   let dad = List.concat_map (fun a -> probe_next t a ~now) due in
   let solicit =
     if t.solicit_at > now then []
+    else if t.solicitations = 0 then (
+      (* The last question had as much time to be answered as the others. *)
+      t.solicit_at <- forever;
+      [])
     else (
       t.solicitations <- t.solicitations - 1;
-      t.solicit_at <- (if t.solicitations > 0 then now + (4 * second) else forever);
+      t.solicit_at <- now + (4 * second);
       [ router_solicitation t ])
   in
-  gone @ dad @ solicit @ of_neighbours t (Neighbour.tick t.neighbours ~now)
+  let due, later = List.partition (fun l -> l.retry_at <= now) t.lost in
+  t.lost <- later;
+  let again = List.concat_map (try_again t ~now) due in
+  gone @ dad @ again @ solicit @ of_neighbours t (Neighbour.tick t.neighbours ~now)

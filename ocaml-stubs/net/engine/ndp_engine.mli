@@ -9,14 +9,24 @@ open Mirust_wire
 
 type 'packet t
 
+(** What the last 64 bits of addresses are made of that are not given: the link-local one, and those
+    by autoconfiguration. *)
+type identifiers =
+  | Modified_eui64  (** the station's MAC, for all the world to see (RFC 4291) *)
+  | Stable of string
+      (** a hash of this secret, the network and the MAC (RFC 7217): the same on the same network as
+          long as the secret is, and of no meaning to others. One that another station has is
+          replaced by the next *)
+
 type config = {
   handle_ra : bool;  (** use router advertisements, and ask for them *)
   dad_transmits : int;  (** solicitations before an address is used; 0: none, used at once *)
   link_mtu : int;
   neighbours : Neighbour.config;
+  identifiers : identifiers;
 }
 
-(** With [handle_ra], one solicitation, an MTU of 1500. *)
+(** With [handle_ra], one solicitation, an MTU of 1500, [Modified_eui64]. *)
 val default : config
 
 type 'packet action =
@@ -30,7 +40,9 @@ type 'packet action =
   | Unreachable of { target : Ipaddr.V6.t; packets : 'packet list }
   | Overflow of 'packet
   | Ready of Ipaddr.V6.t  (** the address can be used *)
-  | Duplicate of Ipaddr.V6.t  (** another station has it: it has been given up *)
+  | Duplicate of Ipaddr.V6.t
+      (** another station has it. Another identifier follows in a second if one is to be tried; else
+          the same address again in a minute *)
   | Expired of Ipaddr.V6.t
 
 val create : config -> Macaddr.t -> 'packet t
@@ -66,16 +78,28 @@ val source : 'packet t -> now:int -> Ipaddr.V6.t -> Ipaddr.V6.t option
 type next_hop = Link of Ipaddr.V6.t | Multicast of Macaddr.t | Local | No_route
 
 val next_hop : 'packet t -> now:int -> Ipaddr.V6.t -> next_hop
+
+(** An own address that can be used, or ::1. *)
 val is_local : 'packet t -> Ipaddr.V6.t -> bool
+
+(** Whether no packet from the link can truly have this source: groups, ::1, our own addresses, and
+    IPv4 addresses in IPv6's notation. *)
+val is_martian : 'packet t -> Ipaddr.V6.t -> bool
 
 (** An own address (tentative ones included, for duplicate detection alone: see {!is_local}) or a
     group we are in. *)
 val is_for_us : 'packet t -> Ipaddr.V6.t -> bool
 
+(** Whether the address or the router that is missing for a packet there may be found in a moment.
+*)
+val acquiring : 'packet t -> Ipaddr.V6.t -> bool
+
 (** Of the link, as advertised. *)
 val mtu : 'packet t -> int
 
+(** As advertised, but at least 64. *)
 val hop_limit : 'packet t -> int
+
 val dns : 'packet t -> now:int -> Ipaddr.V6.t list
 val neighbours : 'packet t -> (Ipaddr.V6.t, 'packet) Neighbour.t
 val send : 'packet t -> now:int -> Ipaddr.V6.t -> 'packet -> 'packet action list
@@ -97,4 +121,6 @@ val next : 'packet t -> int option
 val tick : 'packet t -> now:int -> 'packet action list
 val redirects_ignored : 'packet t -> int
 val solicited_node : Ipaddr.V6.t -> Ipaddr.V6.t
+
+(** By the modified EUI-64. *)
 val link_local : Macaddr.t -> Ipaddr.V6.t

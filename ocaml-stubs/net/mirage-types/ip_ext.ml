@@ -18,6 +18,9 @@ type problem =
           about a report on a TCP packet: see {!S.lower_mtu} *)
   | Unreachable of [ `Network | `Host | `Protocol | `Port | `Prohibited ]
   | Expired  (** in transit or in reassembly *)
+  | No_neighbour
+      (** nobody answered for the next hop: found out by ourselves, and so not forged. The packet is
+          lost *)
 
 module type S = sig
   include Tcpip.Ip.S
@@ -29,8 +32,16 @@ module type S = sig
   type path
 
   val path : t -> ?src:ipaddr -> ipaddr -> (path, error) result
+
+  (** As {!path}, but while addresses are still being asked for (DHCP, router advertisements) or
+      looked for on the link it waits. An error is the last word. *)
+  val route : t -> ?src:ipaddr -> ipaddr -> (path, error) result Lwt.t
+
   val source : path -> ipaddr
   val destination : path -> ipaddr
+
+  (** Not a broadcast or multicast address. *)
+  val is_unicast : path -> bool
 
   (** Bytes after the IP header that fit in one packet, by what is known now. *)
   val path_mtu : path -> int

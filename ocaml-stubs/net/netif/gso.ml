@@ -20,9 +20,11 @@ let complete (f : Device.frame) b =
     (* Zero would mean "no checksum" in UDP, and is as good as its complement in TCP. *)
     Field.set_u16 b field (if v = 0 then 0xffff else v)
 
+let start b = Cstruct.length b - Cstruct.length (Ethernet.payload b)
+
 (* Where the TCP header starts, and the sum of the pseudo-header without the length. *)
 let locate b =
-  let eth = Ethernet.header_length in
+  let eth = if Cstruct.length b < Ethernet.header_length then 0 else start b in
   match Ethernet.parse b with
   | Ok { proto = `IPv4; _ } -> (
       match Ipv4.parse (Cstruct.shift b eth) with
@@ -43,12 +45,12 @@ let one b ~version ~tcp ~header ~pseudo ~index ~off ~len ~last =
   let s = Cstruct.create_unsafe (header + len) in
   Cstruct.blit b 0 s 0 header;
   Cstruct.blit b (header + off) s header len;
-  let ip = Cstruct.shift s Ethernet.header_length in
+  let ip = Ethernet.payload s in
   (match version with
   | `V4 ->
       Ipv4.set_total_length ip (Cstruct.length ip);
       Ipv4.set_id ip (Field.u16 ip 4 + index);
-      Ipv4.set_checksum ip ~header_length:(tcp - Ethernet.header_length)
+      Ipv4.set_checksum ip ~header_length:(tcp - start s)
   | `V6 -> Field.set_u16 ip 4 (Cstruct.length ip - Ipv6.header_length));
   let t = Cstruct.shift s tcp in
   Field.set_u32 t 4 (Tcp.get_seq t + off);
@@ -79,7 +81,7 @@ let segment ~gso_size b =
                 one b ~version ~tcp ~header ~pseudo ~index ~off ~len ~last:(off + len = total)))
 
 let complete_received b =
-  let at = Ethernet.header_length in
+  let at = if Cstruct.length b < Ethernet.header_length then 0 else start b in
   let transport proto off len pseudo =
     let field = match proto with 6 -> Tcp.checksum_offset | 17 -> 6 | _ -> -1 in
     if field >= 0 && len >= field + 2 then (

@@ -133,15 +133,25 @@ let packet t p =
     ~default:(fun ~proto -> other t ~proto)
     p
 
+(* A packet for one host in a frame for many is not taken (RFC 1122 section 3.3.6): it is how filters
+   at a wireless station are gone round. *)
+let fits_its_frame t frame packet =
+  (not (W.Ethernet.is_group frame))
+  ||
+  match Tcpip_stack_direct.destination packet with
+  | Some (Ipaddr.V4 a) ->
+      Routes.is_group (Ipv4_core.routes t.v4) a || Ipv4_core.configured_ips t.v4 = []
+  | Some (Ipaddr.V6 a) -> Ipaddr.V6.is_multicast a
+  | None -> false
+
 let frame t (p : W.Packet.t) =
-  if
-    Cstruct.length p.data >= W.Ethernet.header_length
-    && W.Ethernet.is_for (Netif.mac t.netif) p.data
-  then
-    match W.Ethernet.get_ethertype p.data with
-    | 0x0800 | 0x86dd -> packet t { p with data = W.Ethernet.payload p.data }
-    | 0x0806 -> Arp_core.input_packet t.arp (W.Ethernet.payload p.data)
-    | _ -> ()
+  match W.Ethernet.proto p.data with
+  | Some proto when W.Ethernet.is_for (Netif.mac t.netif) p.data -> (
+      let data = W.Ethernet.payload p.data in
+      match proto with
+      | `IPv4 | `IPv6 -> if fits_its_frame t p.data data then packet t { p with data }
+      | `ARP -> Arp_core.input_packet t.arp data)
+  | Some _ | None -> ()
 
 let unlistened t ~src ~dst datagram =
   match (src, dst) with

@@ -8,8 +8,10 @@ let log_src = Logs.Src.create "mirust.tcp" ~doc:"TCP"
 module Log = (val Logs.src_log log_src : Logs.LOG)
 
 module type S = sig
-  type error = [ Tcpip.Tcp.error | `Reset | `Aborted | `No_resources ]
-  type write_error = [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources ]
+  type error = [ Tcpip.Tcp.error | `Reset | `Aborted | `No_resources | `No_route of string ]
+
+  type write_error =
+    [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources | `No_route of string ]
 
   include
     Tcpip.Tcp.S
@@ -46,7 +48,9 @@ module type Output = sig
   type path
 
   val path : t -> src:Ipaddr.t -> Ipaddr.t -> path option
-  val source : t -> Ipaddr.t -> (Ipaddr.t, unit) result
+
+  (* The address to connect from, as soon as there is one, or why there will be none. *)
+  val source : t -> Ipaddr.t -> (Ipaddr.t, string) result Lwt.t
   val mtu : t -> Ipaddr.t -> int
   val lower_mtu : path -> int -> unit
   val confirm : path -> unit
@@ -66,7 +70,11 @@ module type Output = sig
 
   val on_problem :
     t ->
-    (src:Ipaddr.t -> dst:Ipaddr.t -> [ `Too_big of int | `Unreachable ] -> Cstruct.t -> unit) ->
+    (src:Ipaddr.t ->
+    dst:Ipaddr.t ->
+    [ `Too_big of int | `Unreachable | `No_neighbour ] ->
+    Cstruct.t ->
+    unit) ->
     unit
 end
 
@@ -74,14 +82,17 @@ let checksum_offset = 16
 
 module Over (O : Output) = struct
   type ipaddr = Ipaddr.t
-  type error = [ Tcpip.Tcp.error | `Reset | `Aborted | `No_resources ]
-  type write_error = [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources ]
+  type error = [ Tcpip.Tcp.error | `Reset | `Aborted | `No_resources | `No_route of string ]
+
+  type write_error =
+    [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources | `No_route of string ]
 
   let pp_error ppf : error -> unit = function
     | #Tcpip.Tcp.error as e -> Tcpip.Tcp.pp_error ppf e
     | `Reset -> Fmt.string ppf "connection reset by peer"
     | `Aborted -> Fmt.string ppf "connection aborted"
     | `No_resources -> Fmt.string ppf "out of memory or of local ports"
+    | `No_route why -> Fmt.pf ppf "no route: %s" why
 
   let pp_write_error ppf : write_error -> unit = function
     | `Closed -> Mirage_flow.pp_write_error ppf `Closed
@@ -323,7 +334,9 @@ module Over (O : Output) = struct
               if Engine.packet_too_big engine ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu then
                 Option.iter (fun p -> O.lower_mtu p mtu) (path t ~src ~dst)
           | `Unreachable ->
-              ignore (Engine.unreachable engine ~now ~src ~dst ~src_port ~dst_port ~seq : bool))
+              ignore (Engine.unreachable engine ~now ~src ~dst ~src_port ~dst_port ~seq : bool)
+          | `No_neighbour ->
+              ignore (Engine.no_neighbour engine ~now ~src ~dst ~src_port ~dst_port : bool))
 
   (* ---- Flows ---- *)
 
@@ -393,6 +406,7 @@ module Over (O : Output) = struct
     | `Timeout -> Some `Timeout
     | `Reset -> Some `Reset
     | `Aborted -> Some `Aborted
+    | `No_route -> Some (`No_route "no neighbour has the address")
 
   let readable = reader
   let writable = writer
@@ -555,9 +569,20 @@ module Over (O : Output) = struct
         Engine.unlisten (engine t) ~port;
         ignore (try_listen t ~port ?keepalive f : (unit, [ `In_use ]) result)
 
-  let create_connection ?keepalive t (dst, dst_port) =
-    match O.source t.ip dst with
-    | Error () -> Lwt.return_error `Timeout
+  let rec create_connection ?keepalive t (dst, dst_port) =
+    let timeout = (Engine.env (engine t)).config.connect_timeout in
+    if dst_port < 1 || dst_port > 0xffff then
+      Lwt.return_error (`No_route (Printf.sprintf "there is no port %d" dst_port))
+    else
+      (* Our own address may still be asked for, or be looked for on the link. *)
+      let source = Lwt.map (Result.map_error (fun why -> `No_route why)) (O.source t.ip dst) in
+      if Lwt.is_sleeping source then
+        let late = Lwt.map (fun () -> Error (`No_route "no address of ours")) (Env.sleep timeout) in
+        Lwt.bind (Lwt.pick [ source; late ]) (connect_from ?keepalive t dst dst_port)
+      else Lwt.bind source (connect_from ?keepalive t dst dst_port)
+
+  and connect_from ?keepalive t dst dst_port = function
+    | Error e -> Lwt.return_error e
     | Ok _ when t.gone -> Lwt.return_error `Aborted
     | Ok src -> (
         let result, resolver = Lwt.wait () in
@@ -637,7 +662,15 @@ module Flow = struct
       type path = I.path
 
       let path t ~src dst = Result.to_option (I.path t ~src dst)
-      let source t dst = Result.map_error ignore (Result.map I.source (I.path t dst))
+
+      let source t dst =
+        Lwt.map
+          (function
+            | Ok p when I.is_unicast p -> Ok (I.source p)
+            | Ok _ -> Error "not an address of one host"
+            | Error e -> Error (Fmt.to_to_string I.pp_error e))
+          (I.route t dst)
+
       let mtu t dst = I.mtu t ~dst
       let lower_mtu p mtu = ignore (I.lower_mtu p mtu : bool)
       let confirm = I.confirm
@@ -656,8 +689,9 @@ module Flow = struct
         I.on_problem t (fun ~proto ~src ~dst problem quoted ->
             match problem with
             | Too_big mtu when proto = 6 -> f ~src ~dst (`Too_big mtu) quoted
+            | No_neighbour when proto = 6 -> f ~src ~dst `No_neighbour quoted
             | Unreachable _ when proto = 6 -> f ~src ~dst `Unreachable quoted
-            | Too_big _ | Unreachable _ | Expired -> ())
+            | Too_big _ | Unreachable _ | Expired | No_neighbour -> ())
     end
 
     include Over (O)
@@ -669,7 +703,7 @@ module Flow = struct
       type path = { ip : I.t; src : Ipaddr.t; dst : Ipaddr.t }
 
       let path ip ~src dst = Some { ip; src; dst }
-      let source ip dst = Ok (I.src ip ~dst)
+      let source ip dst = Lwt.return_ok (I.src ip ~dst)
       let mtu ip dst = I.mtu ip ~dst
       let lower_mtu _ _ = ()
       let confirm _ = ()

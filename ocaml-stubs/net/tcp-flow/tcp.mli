@@ -7,9 +7,16 @@ open Mirust_mirage_types
 
 module type S = sig
   type error =
-    [ Tcpip.Tcp.error | `Reset  (** by the peer *) | `Aborted  (** by us *) | `No_resources ]
+    [ Tcpip.Tcp.error
+    | `Reset  (** by the peer *)
+    | `Aborted  (** by us *)
+    | `No_resources
+    | `No_route of string
+      (** of a connection that is to be made: the address is none that can be reached, or nobody on
+          the link has it; and why *) ]
 
-  type write_error = [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources ]
+  type write_error =
+    [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources | `No_route of string ]
 
   include
     Tcpip.Tcp.S

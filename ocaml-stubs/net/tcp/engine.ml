@@ -352,6 +352,14 @@ let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq =
       true
   | Some _ | None -> false
 
+let no_neighbour t ~now ~src ~dst ~src_port ~dst_port =
+  tick t now;
+  match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
+  | Some c when c.state = Syn_sent ->
+      finish t.env c `No_route;
+      true
+  | Some _ | None -> false
+
 (* ---- Calls ---- *)
 
 let on_event (c : connection) f = c.notify <- f

@@ -97,9 +97,15 @@ val packet_too_big :
 val unreachable :
   t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> src_port:int -> dst_port:int -> seq:int -> bool
 
+(** The layer below has found by itself that a segment of ours cannot be delivered: nobody has the
+    address of the next hop. That, too, ends a handshake which we have begun, and nothing else. True
+    if it did. *)
+val no_neighbour :
+  t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> src_port:int -> dst_port:int -> bool
+
 (** {1 The user's side} *)
 
-type reason = [ `Closed | `Refused | `Reset | `Timeout | `Aborted ]
+type reason = [ `Closed | `Refused | `Reset | `Timeout | `Aborted | `No_route ]
 
 val pp_reason : reason Fmt.t
 

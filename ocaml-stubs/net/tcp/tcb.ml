@@ -31,7 +31,7 @@ let pp_state ppf s =
     | Time_wait -> "TIME-WAIT"
     | Closed -> "CLOSED")
 
-type reason = [ `Closed | `Refused | `Reset | `Timeout | `Aborted ]
+type reason = [ `Closed | `Refused | `Reset | `Timeout | `Aborted | `No_route ]
 
 let pp_reason ppf (r : reason) =
   Fmt.string ppf
@@ -40,7 +40,8 @@ let pp_reason ppf (r : reason) =
     | `Refused -> "connection refused"
     | `Reset -> "connection reset by peer"
     | `Timeout -> "connection timed out"
-    | `Aborted -> "connection aborted")
+    | `Aborted -> "connection aborted"
+    | `No_route -> "no route to the host")
 
 type event = Connected | Readable | Writable | Ended of reason
 
@@ -565,7 +566,7 @@ let rec finish env c (reason : reason) =
     | Established | Close_wait -> (
         match reason with
         | `Reset | `Aborted -> env.stats.established_resets <- env.stats.established_resets + 1
-        | `Closed | `Refused | `Timeout -> ())
+        | `Closed | `Refused | `Timeout | `No_route -> ())
     | Fin_wait_1 | Fin_wait_2 | Closing | Last_ack | Time_wait | Closed -> ());
     c.state <- Closed;
     stop_timers env c;

@@ -11,7 +11,7 @@ type error = [ `Timeout ]
 let pp_error ppf `Timeout = Fmt.string ppf "no ARP reply"
 
 (* What waits for a neighbour is a resolver of a query. *)
-type waiter = (Macaddr.t, error) result Lwt.u
+type waiter = (Macaddr.t, [ `Timeout | `Overflow ]) result Lwt.u
 
 type t = {
   link : Link.t;
@@ -19,6 +19,7 @@ type t = {
   timer : Timer.t Lazy.t;
   mutable probes : (Ipaddr.V4.t * (unit, [ `Conflict of Macaddr.t ]) result Lwt.u) list;
   mutable conflict : (Ipaddr.V4.t -> Macaddr.t -> unit) list;
+  complaints : Thin.t;
 }
 
 let transmit t destination packet =
@@ -45,12 +46,14 @@ let perform t (action : waiter Arp_engine.action) =
   | Send { destination; packet } -> transmit t destination packet
   | Transmit { packet; mac } -> Lwt.wakeup_later packet (Ok mac)
   | Unreachable { target; packets } ->
-      Log.info (fun m -> m "no reply from %a" Ipaddr.V4.pp target);
+      Log.debug (fun m -> m "no reply from %a" Ipaddr.V4.pp target);
       List.iter (fun u -> Lwt.wakeup_later u (Error `Timeout)) packets
-  | Overflow u -> Lwt.wakeup_later u (Error `Timeout)
+  | Overflow u -> Lwt.wakeup_later u (Error `Overflow)
   | Ready ip -> probe_done t ip (Ok ())
   | Conflict { address; mac; lost } ->
-      Log.warn (fun m -> m "%a is also used by %a" Ipaddr.V4.pp address Macaddr.pp mac);
+      Thin.warn t.complaints
+        (module Log)
+        (fun () -> Fmt.str "%a is also used by %a" Ipaddr.V4.pp address Macaddr.pp mac);
       if lost then probe_done t address (Error (`Conflict mac));
       List.iter (fun f -> f address mac) t.conflict
 
@@ -70,6 +73,7 @@ let create ?config (link : Link.t) =
         lazy (Timer.create (fun () -> perform_all t (Arp_engine.tick engine ~now:(Env.now ()))));
       probes = [];
       conflict = [];
+      complaints = Thin.create ();
     }
   in
   t
@@ -119,7 +123,7 @@ let input t b =
   input_packet t b;
   Lwt.return_unit
 
-let query t ip =
+let resolve t ip =
   let now = Env.now () in
   let entry = Neighbour.find (Arp_engine.neighbours t.engine) ip in
   if Neighbour.fresh entry ~now then Lwt.return_ok (Neighbour.mac entry)
@@ -134,6 +138,8 @@ let query t ip =
     | actions ->
         perform_all t actions;
         promise
+
+let query t ip = Lwt.map (Result.map_error (fun _ -> `Timeout)) (resolve t ip)
 
 let hop t ip =
   let neighbours = Arp_engine.neighbours t.engine in

@@ -15,6 +15,9 @@ val on_conflict : t -> (Ipaddr.V4.t -> Macaddr.t -> unit) -> unit
 (** Announces our addresses once more, after the link was down. *)
 val announce_again : t -> unit
 
+(** As [query], and tells apart that nobody answered and that too many wait for the answer. *)
+val resolve : t -> Ipaddr.V4.t -> (Macaddr.t, [ `Timeout | `Overflow ]) result Lwt.t
+
 (** [hop t ip] is a function that gives the neighbour's link address as long as it is known and
     needs no question; keep it for as long as packets go there. *)
 val hop : t -> Ipaddr.V4.t -> unit -> Macaddr.t option

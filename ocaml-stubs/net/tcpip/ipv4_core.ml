@@ -4,6 +4,10 @@ open Mirust_mirage_types
 include Ipv4_state
 include Ipv4_output
 
+let refuse t =
+  let c = counters t in
+  c.not_for_us <- c.not_for_us + 1
+
 (* What a router too old to name an MTU must have meant (RFC 1191 section 7.1). *)
 let plateau length =
   let plateaus = [ 32000; 17914; 8166; 4352; 2002; 1492; 1006; 576 ] in
@@ -21,7 +25,7 @@ let problem t data =
           | p -> p
         in
         let transport = Cstruct.shift quoted (W.Ipv4.header_length h) in
-        List.iter (fun f -> f ~proto:h.proto ~src:h.src ~dst:h.dst problem transport) t.problems
+        tell_problem t ~proto:h.proto ~src:h.src ~dst:h.dst problem transport
     | Ok _ | Error _ -> ()
   in
   match W.Icmpv4.parse data with
@@ -43,6 +47,8 @@ let problem t data =
 let deliver t ~tcp ~udp ~default (h : W.Ipv4.t) packet =
   let { W.Ipv4.src; dst; tos; _ } = h in
   match h.proto with
+  (* TCP has no business with groups (RFC 1122 section 4.2.3.10). *)
+  | 6 when not (Routes.is_local t.routes dst) -> refuse t
   | 6 -> tcp ~src ~dst ~tos packet
   | 17 -> udp ~src ~dst ~tos packet
   | 1 ->
@@ -50,23 +56,29 @@ let deliver t ~tcp ~udp ~default (h : W.Ipv4.t) packet =
       default ~proto:1 ~src ~dst ~tos packet
   | proto -> default ~proto ~src ~dst ~tos packet
 
-(* No host has such an address, or it is ours, and then the packet did not come from elsewhere. *)
-let impossible_source t a =
-  Ipaddr.V4.(compare a broadcast = 0 || is_multicast a)
-  || (Routes.is_local t.routes a && not t.out.looped)
+(* A host without an address asks from 0.0.0.0 for one (RFC 2131 section 4.1): a server wants to hear
+   that, and nobody else. *)
+let asks_for_an_address (h : W.Ipv4.t) =
+  h.proto = 17
+  && Ipaddr.V4.compare h.src Ipaddr.V4.any = 0
+  && Ipaddr.V4.compare h.dst Ipaddr.V4.broadcast = 0
 
 (* Without an address we are a DHCP client, and nothing else is for us. *)
-let is_for_us t (h : W.Ipv4.t) =
-  Routes.is_for_us t.routes h.dst && (h.proto = 17 || Routes.addresses t.routes <> [])
+let is_for_us t ~looped (h : W.Ipv4.t) =
+  if looped then Routes.is_local t.routes h.dst
+  else
+    Routes.is_for_us t.routes h.dst
+    && (h.proto = 17 || Routes.addresses t.routes <> [])
+    && ((not (Routes.is_martian t.routes h.src)) || asks_for_an_address h)
 
 let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
-  let c = counters t in
+  let c = counters t and looped = Outgoing.looped t.out in
   c.received <- c.received + 1;
   match W.Ipv4.parse p.data with
   | Error e ->
       c.malformed <- c.malformed + 1;
       Log.debug (fun m -> m "dropped: %a" W.Ipv4.pp_error e)
-  | Ok h when impossible_source t h.src || not (is_for_us t h) -> c.not_for_us <- c.not_for_us + 1
+  | Ok h when not (is_for_us t ~looped h) -> refuse t
   | Ok h when not (W.Ipv4.is_fragment h) ->
       deliver t ~tcp ~udp ~default h { p with data = W.Ipv4.payload h p.data }
   | Ok h -> (

@@ -8,7 +8,7 @@ include
 
 (** How link addresses are found. *)
 type resolver = {
-  query : Ipaddr.V4.t -> (Macaddr.t, unit) result Lwt.t;
+  query : Ipaddr.V4.t -> (Macaddr.t, Outgoing.unresolved) result Lwt.t;
   hop : Ipaddr.V4.t -> unit -> Macaddr.t option;  (** as {!Arp_core.hop} *)
   confirm_hop : Ipaddr.V4.t -> unit;
 }
@@ -25,6 +25,9 @@ val routes : t -> Routes.t
 
 (** The caller sees to ARP for the addresses. *)
 val set_routes : t -> Routes.t -> unit
+
+(** Whether an address is being asked for elsewhere, so that it is worth to wait for a route. *)
+val set_acquiring : t -> bool -> unit
 
 (** Where packets to our own addresses are delivered, as they would be to [input_packet]; a turn of
     the Lwt loop later. Without it there is no route to them. *)

@@ -31,9 +31,17 @@ let path t ?src dst =
       let via, hop = hop_of t dst next in
       Ok { ip = t; from; dst; via; hop; known = t.generation }
 
+(* There may be a route once there is an address. *)
+let rec route t ?src dst =
+  match Routes.lookup ?src t.routes dst with
+  | Error (No_address | No_gateway | No_such_source) when t.acquiring ->
+      Lwt.bind (Lwt_condition.wait t.changed) (fun () -> route t ?src dst)
+  | Error Not_a_destination | Error _ | Ok _ -> Lwt.return (path t ?src dst)
+
 let source p = p.from
 let destination p = p.dst
 let path_mtu p = mtu p.ip ~dst:p.dst
+let is_unicast p = not (Routes.is_group p.ip.routes p.dst)
 let lower_mtu p n = Pmtu.lower p.ip.pmtu ~now:(Env.now ()) p.dst n ~link:(link_mtu p.ip)
 let confirm p = match p.hop with Mac _ -> p.ip.resolver.confirm_hop p.via | Own -> ()
 
@@ -49,13 +57,11 @@ let refresh p =
   match Routes.lookup ~src:p.from p.ip.routes p.dst with
   | Error _ -> false
   | Ok (_, next) ->
-      let usable = Ipaddr.V4.(compare p.from any) = 0 || Routes.is_local p.ip.routes p.from in
-      if usable then (
-        let via, hop = hop_of p.ip p.dst next in
-        p.via <- via;
-        p.hop <- hop;
-        p.known <- p.ip.generation);
-      usable
+      let via, hop = hop_of p.ip p.dst next in
+      p.via <- via;
+      p.hop <- hop;
+      p.known <- p.ip.generation;
+      true
 
 let emit_header p ~tos ~proto ~total ~dont_fragment b =
   W.Ipv4.emit_plain ~src:(W.Field.int_of_v4 p.from) ~dst:(W.Field.int_of_v4 p.dst) ~proto
@@ -77,15 +83,16 @@ let output p ?(tos = 0) ?(gso_size = 0) ~proto ~checksum_offset ~size fill paylo
     in
     let size = header + size and offload = (out.link.features ()).checksum in
     match p.hop with
-    | Own -> Outgoing.send_to_own out ~size (emit ~offload:false) payload
+    | Own -> Outgoing.send_to_own out ~checksum:`Blank ~size (emit ~offload:true) payload
     | Mac hop -> (
         match hop () with
         | Some mac ->
             Outgoing.send out mac ~size (emit ~offload) payload ~offload ~checksum_offset ~gso_size
         | None ->
             let query = p.ip.resolver.query p.via in
-            Outgoing.send_after out query ~size (emit ~offload) payload ~offload ~checksum_offset
-              ~gso_size)
+            let lost quoted = tell_problem p.ip ~proto ~src:p.from ~dst:p.dst No_neighbour quoted in
+            Outgoing.send_after out query ~lost ~size (emit ~offload) payload ~offload
+              ~checksum_offset ~gso_size)
 
 (* {1 Mirage's output} *)
 

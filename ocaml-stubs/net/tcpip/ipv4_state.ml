@@ -28,17 +28,13 @@ type callback = src:ipaddr -> dst:ipaddr -> Cstruct.t -> unit Lwt.t
 type receiver = src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
 
 type resolver = {
-  query : ipaddr -> (Macaddr.t, unit) result Lwt.t;
+  query : ipaddr -> (Macaddr.t, Outgoing.unresolved) result Lwt.t;
   hop : ipaddr -> unit -> Macaddr.t option;
   confirm_hop : ipaddr -> unit;
 }
 
 let resolver_of_arp arp =
-  {
-    query = (fun ip -> Lwt.map (Result.map_error ignore) (Arp_core.query arp ip));
-    hop = Arp_core.hop arp;
-    confirm_hop = Arp_core.confirm arp;
-  }
+  { query = Arp_core.resolve arp; hop = Arp_core.hop arp; confirm_hop = Arp_core.confirm arp }
 
 (* Source, destination, protocol, identification: what tells packets in pieces apart. *)
 type key = int * int * int
@@ -56,6 +52,8 @@ type t = {
   mutable problems :
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
   mutable mtu_limit : int; (* max_int: the link's *)
+  mutable acquiring : bool; (* an address has been asked for *)
+  changed : unit Lwt_condition.t; (* of routes, or of [acquiring] *)
 }
 
 let counters t = t.out.counters
@@ -88,6 +86,8 @@ let create ?(reassembly = Reassembly.default) ?(ttl = 64) link resolver =
     id = Env.random_int 0x10000;
     problems = [];
     mtu_limit = max_int;
+    acquiring = false;
+    changed = Lwt_condition.create ();
   }
 
 let disconnect t =
@@ -98,7 +98,12 @@ let routes t = t.routes
 
 let set_routes t routes =
   t.routes <- routes;
-  t.generation <- t.generation + 1
+  t.generation <- t.generation + 1;
+  Lwt_condition.broadcast t.changed ()
+
+let set_acquiring t acquiring =
+  t.acquiring <- acquiring;
+  Lwt_condition.broadcast t.changed ()
 
 let set_loopback t f = t.out.loopback <- Some f
 let configured_ips t = Routes.addresses t.routes
@@ -106,6 +111,10 @@ let get_ip t = List.map P.address (configured_ips t)
 let on_room t f = t.out.link.on_room f
 let flush t = t.out.link.flush ()
 let on_problem t f = t.problems <- t.problems @ [ f ]
+
+let tell_problem t ~proto ~src ~dst problem quoted =
+  List.iter (fun f -> f ~proto ~src ~dst problem quoted) t.problems
+
 let no_route e = `No_route (Fmt.to_to_string Routes.pp_error e)
 
 let src t ~dst =
@@ -113,7 +122,11 @@ let src t ~dst =
 
 let link_mtu t = min t.mtu_limit (t.out.link.mtu ())
 let set_mtu t mtu = t.mtu_limit <- (match mtu with Some n -> max minimum_mtu n | None -> max_int)
-let mtu_to t dst = Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(link_mtu t)
+
+let mtu_to t dst =
+  if Routes.is_local t.routes dst then W.Ipv4.max_length
+  else Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(link_mtu t)
+
 let mtu t ~dst = mtu_to t dst - header
 let protocol = function `TCP -> 6 | `UDP -> 17 | `ICMP -> 1
 

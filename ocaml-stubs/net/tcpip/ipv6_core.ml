@@ -21,14 +21,22 @@ let reassemble t (h : W.Ipv6.t) (f : W.Ipv6.fragment) proto data =
       c.reassembled <- c.reassembled + 1;
       Some data
 
+(* Only duplicate detection and router solicitations come from nowhere (RFC 4291 section 2.5.2). *)
+let has_source (h : W.Ipv6.t) = Ipaddr.V6.(compare h.src unspecified) <> 0
+
+let is_for_us t ~looped (h : W.Ipv6.t) =
+  if looped then Ndp_engine.is_local t.ndp h.dst
+  else Ndp_engine.is_for_us t.ndp h.dst && not (Ndp_engine.is_martian t.ndp h.src)
+
 let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
-  let c = counters t in
+  let c = counters t and looped = Outgoing.looped t.out in
   let deliver (h : W.Ipv6.t) proto packet =
     let { W.Ipv6.src; dst; traffic_class = tos; _ } = h in
     (* An address under duplicate detection receives neighbour discovery only. *)
     if proto = W.Icmpv6.proto then icmp t ~src ~dst ~hop_limit:h.hop_limit packet.W.Packet.data
-    else if is_multicast dst || Ndp_engine.is_local t.ndp dst then
+    else if has_source h && (is_multicast dst || Ndp_engine.is_local t.ndp dst) then
       match proto with
+      | 6 when is_multicast dst -> c.not_for_us <- c.not_for_us + 1
       | 6 -> tcp ~src ~dst ~tos packet
       | 17 -> udp ~src ~dst ~tos packet
       | 59 -> ()
@@ -52,11 +60,7 @@ let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
   | Error e ->
       c.malformed <- c.malformed + 1;
       Log.debug (fun m -> m "dropped: %a" W.Ipv6.pp_error e)
-  | Ok h
-    when is_multicast h.src
-         || (Ndp_engine.is_local t.ndp h.src && not t.out.looped)
-         || not (Ndp_engine.is_for_us t.ndp h.dst) ->
-      c.not_for_us <- c.not_for_us + 1
+  | Ok h when not (is_for_us t ~looped h) -> c.not_for_us <- c.not_for_us + 1
   | Ok h ->
       follow h ~next_header:h.next_header ~again:false { p with data = W.Ipv6.payload h p.data }
 

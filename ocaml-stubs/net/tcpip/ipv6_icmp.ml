@@ -61,9 +61,9 @@ let report_problem t (problem : Ip_ext.problem) quoted =
           (match problem with
           | Too_big n when proto <> 6 ->
               ignore (Pmtu.lower t.pmtu ~now:(Env.now ()) h.dst n ~link:(link_mtu t))
-          | Too_big _ | Unreachable _ | Expired -> ());
+          | Too_big _ | Unreachable _ | Expired | No_neighbour -> ());
           if first && Cstruct.length data >= 8 then
-            List.iter (fun f -> f ~proto ~src:h.src ~dst:h.dst problem data) t.problems
+            tell_problem t ~proto ~src:h.src ~dst:h.dst problem data
       | Error _ -> ())
 
 let icmp t ~src ~dst ~hop_limit data =

@@ -27,8 +27,12 @@ let set_hop p (next : Ndp_engine.next_hop) =
 let refresh p =
   let generation = Ndp_engine.generation p.ip.ndp in
   if p.known <> generation then (
-    let usable = Ndp_engine.is_local p.ip.ndp p.from in
-    set_hop p (if usable then Ndp_engine.next_hop p.ip.ndp ~now:(Env.now ()) p.dst else No_route);
+    let next = Ndp_engine.next_hop p.ip.ndp ~now:(Env.now ()) p.dst in
+    let usable =
+      Ndp_engine.is_local p.ip.ndp p.from
+      && (next = Local || Ipaddr.V6.(compare p.from localhost) <> 0)
+    in
+    set_hop p (if usable then next else No_route);
     p.known <- generation)
 
 let path t ?src dst =
@@ -50,9 +54,16 @@ let ready t dst =
   in
   wait ()
 
+let rec route t ?src dst =
+  match path t ?src dst with
+  | Error _ when Ndp_engine.acquiring t.ndp dst ->
+      Lwt.bind (Lwt_condition.wait t.changed) (fun () -> route t ?src dst)
+  | (Error _ | Ok _) as r -> Lwt.return r
+
 let source p = p.from
 let destination p = p.dst
 let path_mtu p = mtu p.ip ~dst:p.dst
+let is_unicast p = not (is_multicast p.dst)
 let lower_mtu p n = Pmtu.lower p.ip.pmtu ~now:(Env.now ()) p.dst n ~link:(link_mtu p.ip)
 
 let max_segment p =
@@ -86,12 +97,13 @@ let output p ?(tos = 0) ?(gso_size = 0) ~proto ~checksum_offset ~size fill paylo
   match p.hop with
   | Nowhere -> `No_route
   | (Own | Mac _ | Neighbour _) when length > limit -> `Too_long
-  | Own -> Outgoing.send_to_own out ~size (emit ~offload:false) payload
+  | Own -> Outgoing.send_to_own out ~checksum:`Blank ~size (emit ~offload:true) payload
   | Mac mac -> send mac
   | Neighbour e when Neighbour.fresh e ~now:(Env.now ()) -> send (Neighbour.mac e)
   | Neighbour _ ->
       p.hop <- Neighbour (Neighbour.find (Ndp_engine.neighbours p.ip.ndp) p.via);
-      Outgoing.send_after out (query p.ip p.via) ~size (emit ~offload) payload ~offload
+      let lost quoted = tell_problem p.ip ~proto ~src:p.from ~dst:p.dst No_neighbour quoted in
+      Outgoing.send_after out (query p.ip p.via) ~lost ~size (emit ~offload) payload ~offload
         ~checksum_offset ~gso_size
 
 (* {1 Mirage's output} *)
@@ -125,7 +137,7 @@ let with_mac p f =
     match p.hop with
     | Mac mac -> Lwt.return_ok mac
     | Neighbour _ -> query p.ip p.via
-    | Own | Nowhere -> Lwt.return_error ()
+    | Own | Nowhere -> Lwt.return_error `Timeout
   in
   Outgoing.with_mac p.ip.out query ~pp:Ipaddr.V6.pp p.via f
 

@@ -26,7 +26,7 @@ let pp_prefix = P.pp
 
 type callback = src:ipaddr -> dst:ipaddr -> Cstruct.t -> unit Lwt.t
 type receiver = src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
-type waiter = (Macaddr.t, unit) result Lwt.u
+type waiter = (Macaddr.t, Outgoing.unresolved) result Lwt.u
 
 (* Source, destination, identification, and the header that the content starts with. *)
 type key = ipaddr * ipaddr * int * int
@@ -47,6 +47,7 @@ type t = {
   ping_id : int;
   pings : (int, int * int Lwt.u) Hashtbl.t;
   errors : Bucket.t;
+  complaints : Thin.t;
   changed : unit Lwt_condition.t;
 }
 
@@ -103,15 +104,19 @@ and perform t (action : waiter Ndp_engine.action) =
   | Send { src; dst; mac = None; message } ->
       Lwt.on_success (query t dst) (function
         | Ok mac -> raw_send t mac ~size:(ndp_size message) (fill_ndp ~src ~dst message)
-        | Error () -> ())
+        | Error (`Timeout | `Overflow) -> ())
   | Transmit { packet; mac } -> Lwt.wakeup_later packet (Ok mac)
   | Unreachable { target; packets } ->
-      Log.info (fun m -> m "no answer from %a" Ipaddr.V6.pp target);
-      List.iter (fun u -> Lwt.wakeup_later u (Error ())) packets
-  | Overflow u -> Lwt.wakeup_later u (Error ())
-  | Ready a -> tell t (`Ready a)
+      Log.debug (fun m -> m "no answer from %a" Ipaddr.V6.pp target);
+      List.iter (fun u -> Lwt.wakeup_later u (Error `Timeout)) packets
+  | Overflow u -> Lwt.wakeup_later u (Error `Overflow)
+  | Ready a ->
+      Log.info (fun m -> m "%a" Ipaddr.V6.pp a);
+      tell t (`Ready a)
   | Duplicate a ->
-      Log.warn (fun m -> m "%a is used by another station" Ipaddr.V6.pp a);
+      Thin.warn t.complaints
+        (module Log)
+        (fun () -> Fmt.str "%a is used by another station" Ipaddr.V6.pp a);
       tell t (`Duplicate a)
   | Expired a -> tell t (`Expired a)
 
@@ -155,7 +160,11 @@ let create ?(reassembly = Reassembly.default) ?(config = Ndp_engine.default) (li
       out = Outgoing.create link `IPv6 ~header;
       ndp;
       ndp_timer =
-        lazy (Timer.create (fun () -> perform_all t (Ndp_engine.tick ndp ~now:(Env.now ()))));
+        lazy
+          (Timer.create (fun () ->
+               perform_all t (Ndp_engine.tick ndp ~now:(Env.now ()));
+               (* Also that something will not come any more. *)
+               Lwt_condition.broadcast t.changed ()));
       reassembly;
       reassembly_timer;
       pmtu = Pmtu.create ~minimum:1280 ();
@@ -166,6 +175,7 @@ let create ?(reassembly = Reassembly.default) ?(config = Ndp_engine.default) (li
       ping_id = Env.random_int 0x10000;
       pings = Hashtbl.create 4;
       errors = Bucket.create ~rate:50 ~burst:50;
+      complaints = Thin.create ();
       changed = Lwt_condition.create ();
     }
   in
@@ -186,6 +196,9 @@ let on_room t f = t.out.link.on_room f
 let flush t = t.out.link.flush ()
 let on_problem t f = t.problems <- t.problems @ [ f ]
 
+let tell_problem t ~proto ~src ~dst problem quoted =
+  List.iter (fun f -> f ~proto ~src ~dst problem quoted) t.problems
+
 let disconnect t =
   Timer.stop (Lazy.force t.ndp_timer);
   Timer.stop (Lazy.force t.reassembly_timer);
@@ -196,7 +209,11 @@ let get_ip t = List.map P.address (configured_ips t)
 let find_source t dst = Ndp_engine.source t.ndp ~now:(Env.now ()) dst
 let src t ~dst = Option.value (find_source t dst) ~default:Ipaddr.V6.unspecified
 let link_mtu t = min (t.out.link.mtu ()) (Ndp_engine.mtu t.ndp)
-let mtu_to t dst = Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(link_mtu t)
+
+let mtu_to t dst =
+  if Ndp_engine.is_local t.ndp dst then 0xffff
+  else Pmtu.get t.pmtu ~now:(Env.now ()) dst ~link:(link_mtu t)
+
 let mtu t ~dst = mtu_to t dst - header
 let protocol = function `TCP -> 6 | `UDP -> 17 | `ICMP -> W.Icmpv6.proto
 

@@ -10,6 +10,7 @@ type counters = {
   mutable reassembly_failed : int;
   mutable sent : int;
   mutable unresolved : int;
+  mutable own_dropped : int;
 }
 
 type t = {
@@ -18,8 +19,12 @@ type t = {
   header : int;
   counters : counters;
   mutable loopback : (W.Packet.t -> unit) option;
+  own : W.Packet.t Queue.t;
+  mutable own_octets : int;
   mutable looped : bool;
 }
+
+let max_own = 4 lsl 20
 
 let create link ethertype ~header =
   let counters =
@@ -32,9 +37,21 @@ let create link ethertype ~header =
       reassembly_failed = 0;
       sent = 0;
       unresolved = 0;
+      own_dropped = 0;
     }
   in
-  { link; ethertype; header; counters; loopback = None; looped = false }
+  {
+    link;
+    ethertype;
+    header;
+    counters;
+    loopback = None;
+    own = Queue.create ();
+    own_octets = 0;
+    looped = false;
+  }
+
+type unresolved = [ `Timeout | `Overflow ]
 
 let emit_transport ~pseudo ~checksum_offset ~offload fill payload transport =
   fill transport;
@@ -46,20 +63,42 @@ let emit_transport ~pseudo ~checksum_offset ~offload fill payload transport =
     (* A UDP checksum of zero would mean that there is none (RFC 768). *)
     W.Field.set_u16 transport checksum_offset (if v = 0 then 0xffff else v))
 
-let to_own t packet =
+let looped t =
+  let looped = t.looped in
+  t.looped <- false;
+  looped
+
+(* What is sent while these are delivered waits for the next turn: two services that answer each other
+   without end leave room for others. *)
+let deliver_own t deliver =
+  let batch = Queue.create () in
+  Queue.transfer t.own batch;
+  t.own_octets <- 0;
+  Queue.iter
+    (fun packet ->
+      t.looped <- true;
+      deliver packet;
+      t.looped <- false)
+    batch
+
+let to_own t (packet : W.Packet.t) =
   match t.loopback with
   | None -> `No_route
+  | Some _ when t.own_octets > max_own ->
+      (* Lost, as from a queue that is full. *)
+      t.counters.own_dropped <- t.counters.own_dropped + 1;
+      `Sent
   | Some deliver ->
-      Lwt.on_success (Lwt.pause ()) (fun () ->
-          t.looped <- true;
-          Fun.protect ~finally:(fun () -> t.looped <- false) (fun () -> deliver packet));
+      if Queue.is_empty t.own then Lwt.on_success (Lwt.pause ()) (fun () -> deliver_own t deliver);
+      t.own_octets <- t.own_octets + Cstruct.length packet.data;
+      Queue.push packet t.own;
       `Sent
 
-let send_to_own t ~size emit payload =
+let send_to_own t ?(checksum = `Valid) ~size emit payload =
   let b = Cstruct.create (size + Cstruct.lenv payload) in
   emit b;
   ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b size));
-  to_own t (W.Packet.v ~checksum:`Valid b)
+  to_own t (W.Packet.v ~checksum b)
 
 let send t mac ~size emit payload ~offload ~checksum_offset ~gso_size : Ip_ext.outcome =
   t.counters.sent <- t.counters.sent + 1;
@@ -73,7 +112,7 @@ let send t mac ~size emit payload ~offload ~checksum_offset ~gso_size : Ip_ext.o
   | `Too_long -> `Too_long
   | `Disconnected -> `No_route
 
-let send_after t query ~size emit payload ~offload ~checksum_offset ~gso_size =
+let send_after t query ~lost ~size emit payload ~offload ~checksum_offset ~gso_size =
   let head = Cstruct.create size in
   emit head;
   let send mac =
@@ -82,14 +121,16 @@ let send_after t query ~size emit payload ~offload ~checksum_offset ~gso_size =
   in
   match Lwt.state query with
   | Lwt.Return (Ok mac) -> send mac
-  | Lwt.Return (Error ()) | Lwt.Fail _ -> `No_route
+  | Lwt.Return (Error (`Timeout | `Overflow)) | Lwt.Fail _ -> `No_route
   | Lwt.Sleep ->
       Lwt.on_any query
         (function
           | Ok mac ->
               ignore (send mac : Ip_ext.outcome);
               t.link.flush ()
-          | Error () -> t.counters.unresolved <- t.counters.unresolved + 1)
+          | Error why ->
+              t.counters.unresolved <- t.counters.unresolved + 1;
+              if why = `Timeout then lost (Cstruct.shift head t.header))
         ignore;
       `Sent
 
@@ -98,9 +139,13 @@ type piece = { size : int; emit : Cstruct.t -> unit }
 let with_mac t query ~pp via f =
   Lwt.bind query (function
     | Ok mac -> f mac
-    | Error () ->
+    | Error why ->
         t.counters.unresolved <- t.counters.unresolved + 1;
-        Lwt.return_error (`No_route (Fmt.str "no answer from %a" pp via)))
+        Lwt.return_error
+          (`No_route
+             (match why with
+             | `Timeout -> Fmt.str "no answer from %a" pp via
+             | `Overflow -> Fmt.str "too much waits for an answer from %a" pp via)))
 
 let write t mac ~size fill =
   t.counters.sent <- t.counters.sent + 1;

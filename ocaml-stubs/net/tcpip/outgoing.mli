@@ -12,6 +12,7 @@ type counters = {
   mutable reassembly_failed : int;
   mutable sent : int;
   mutable unresolved : int;  (** dropped for want of a link address *)
+  mutable own_dropped : int;  (** to ourselves, when too much of that was waiting *)
 }
 
 type t = {
@@ -21,8 +22,21 @@ type t = {
   counters : counters;
   mutable loopback : (Mirust_wire.Packet.t -> unit) option;
       (** where packets to ourselves are delivered; without it there is no route to them *)
-  mutable looped : bool;  (** what is being delivered was sent by ourselves *)
+  own : Mirust_wire.Packet.t Queue.t;  (** to ourselves, for the next turn *)
+  mutable own_octets : int;  (** in [own] *)
+  mutable looped : bool;  (** the packet that comes in next was sent by ourselves *)
 }
+
+(** Octets that may wait for delivery to ourselves. *)
+val max_own : int
+
+(** Whether the packet that has just come in was sent by ourselves: asked once for each packet,
+    before anything is called that may send. *)
+val looped : t -> bool
+
+(** Why a link address is not known: nobody has answered for it, or too much was waiting for the
+    answer already. *)
+type unresolved = [ `Timeout | `Overflow ]
 
 val create : Link.t -> Mirust_wire.Ethernet.proto -> header:int -> t
 
@@ -43,8 +57,15 @@ val emit_transport :
   Cstruct.t ->
   unit
 
-(** Delivers to ourselves, a turn of the Lwt loop later. *)
-val send_to_own : t -> size:int -> (Cstruct.t -> unit) -> Cstruct.t list -> [> `Sent | `No_route ]
+(** Delivers to ourselves, a turn of the Lwt loop later, so that nobody is called from inside of
+    what it sends. [checksum] is [`Valid] by default. *)
+val send_to_own :
+  t ->
+  ?checksum:Mirust_wire.Packet.checksum ->
+  size:int ->
+  (Cstruct.t -> unit) ->
+  Cstruct.t list ->
+  [> `Sent | `No_route ]
 
 val send :
   t ->
@@ -58,10 +79,11 @@ val send :
   Ip_ext.outcome
 
 (** The same when the next hop's link address has to be asked for: what is to be sent waits with the
-    question. *)
+    question. If that is not answered, [lost] gets the transport header. *)
 val send_after :
   t ->
-  (Macaddr.t, unit) result Lwt.t ->
+  (Macaddr.t, unresolved) result Lwt.t ->
+  lost:(Cstruct.t -> unit) ->
   size:int ->
   (Cstruct.t -> unit) ->
   Cstruct.t list ->
@@ -78,7 +100,7 @@ type piece = { size : int; emit : Cstruct.t -> unit }
 (** [with_mac t query ~pp via f] is [f] of the answer; without one, an error that names [via]. *)
 val with_mac :
   t ->
-  (Macaddr.t, unit) result Lwt.t ->
+  (Macaddr.t, unresolved) result Lwt.t ->
   pp:'a Fmt.t ->
   'a ->
   (Macaddr.t -> ('b, ([> `No_route of string ] as 'e)) result Lwt.t) ->

@@ -6,7 +6,7 @@ module Make (E : Mirust_mirage_types.Ethernet.S) (A : Mirust_mirage_types.Arp.S)
   let connect ?(no_init = false) ~cidr ?gateway ?fragment_cache_size e a =
     let resolver =
       {
-        query = (fun ip -> Lwt.map (Result.map_error ignore) (A.query a ip));
+        query = (fun ip -> Lwt.map (Result.map_error (fun _ -> `Timeout)) (A.query a ip));
         (* What the layer below remembers can only be had by asking it. *)
         hop = (fun _ () -> None);
         confirm_hop = ignore;

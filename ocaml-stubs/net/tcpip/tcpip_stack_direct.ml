@@ -7,6 +7,20 @@ module Log = (val Logs.src_log src : Logs.LOG)
 
 let version b = if Cstruct.length b = 0 then 0 else W.Field.u8 b 0 lsr 4
 
+(* The loopback network is there whichever families are on. A packet to it that has come from outside
+   is thrown away by the layer that gets it. *)
+let is_loopback = function
+  | Ipaddr.V4 a -> Mirust_net_engine.Routes.is_loopback a
+  | Ipaddr.V6 a -> Ipaddr.V6.(compare a localhost) = 0
+
+let destination b =
+  match version b with
+  | 4 when Cstruct.length b >= W.Ipv4.min_header_length -> Some (Ipaddr.V4 (W.Field.v4 b 16))
+  | 6 when Cstruct.length b >= W.Ipv6.header_length -> Some (Ipaddr.V6 (W.Field.v6 b 24))
+  | _ -> None
+
+let to_loopback b = match destination b with Some a -> is_loopback a | None -> false
+
 module Base
     (Ipv4 : Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t and type prefix = Ipaddr.V4.Prefix.t)
     (Ipv6 : Tcpip.Ip.S with type ipaddr = Ipaddr.V6.t and type prefix = Ipaddr.V6.Prefix.t) =
@@ -51,12 +65,12 @@ struct
   let error4 r = Result.map_error (fun e -> `Ipv4 e) r
   let error6 r = Result.map_error (fun e -> `Ipv6 e) r
 
-  let write t ?fragment ?ttl ?src dst proto ?size fill payload =
-    match (dst, src) with
-    | Ipaddr.V4 dst, (None | Some (Ipaddr.V4 _)) when t.has4 ->
+  let write t ?fragment ?ttl ?src to_ proto ?size fill payload =
+    match (to_, src) with
+    | Ipaddr.V4 dst, (None | Some (Ipaddr.V4 _)) when t.has4 || is_loopback to_ ->
         let src = Option.bind src Ipaddr.to_v4 in
         Lwt.map error4 (Ipv4.write t.v4 ?fragment ?ttl ?src dst proto ?size fill payload)
-    | Ipaddr.V6 dst, (None | Some (Ipaddr.V6 _)) when t.has6 ->
+    | Ipaddr.V6 dst, (None | Some (Ipaddr.V6 _)) when t.has6 || is_loopback to_ ->
         let src =
           match src with Some (Ipaddr.V6 a) -> Some a | Some (Ipaddr.V4 _) | None -> None
         in
@@ -103,18 +117,36 @@ struct
   type path = P4 of Ipv4.path | P6 of Ipv6.path
   type receiver = src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
 
-  let path t ?src dst =
-    match (dst, src) with
-    | Ipaddr.V4 dst, (None | Some (Ipaddr.V4 _)) when t.has4 ->
+  let path t ?src to_ =
+    match (to_, src) with
+    | Ipaddr.V4 dst, (None | Some (Ipaddr.V4 _)) when t.has4 || is_loopback to_ ->
         let src = Option.bind src Ipaddr.to_v4 in
         error4 (Result.map (fun p -> P4 p) (Ipv4.path t.v4 ?src dst))
-    | Ipaddr.V6 dst, (None | Some (Ipaddr.V6 _)) when t.has6 ->
+    | Ipaddr.V6 dst, (None | Some (Ipaddr.V6 _)) when t.has6 || is_loopback to_ ->
         let src =
           match src with Some (Ipaddr.V6 a) -> Some a | Some (Ipaddr.V4 _) | None -> None
         in
         error6 (Result.map (fun p -> P6 p) (Ipv6.path t.v6 ?src dst))
     | Ipaddr.V4 _, Some (Ipaddr.V6 _) | Ipaddr.V6 _, Some (Ipaddr.V4 _) -> Error mixed
     | (Ipaddr.V4 _ | Ipaddr.V6 _), _ -> Error disabled
+
+  let route t ?src to_ =
+    let v6 = function Ipaddr.V6 a -> Some a | Ipaddr.V4 _ -> None in
+    match path t ?src to_ with
+    | Ok _ as found -> Lwt.return found
+    | Error (`Ipv4 _) -> (
+        match Ipaddr.to_v4 to_ with
+        | Some dst ->
+            Ipv4.route t.v4 ?src:(Option.bind src Ipaddr.to_v4) dst
+            |> Lwt.map (fun r -> error4 (Result.map (fun p -> P4 p) r))
+        | None -> Lwt.return (path t ?src to_))
+    | Error (`Ipv6 _) -> (
+        match v6 to_ with
+        | Some dst ->
+            Ipv6.route t.v6 ?src:(Option.bind src v6) dst
+            |> Lwt.map (fun r -> error6 (Result.map (fun p -> P6 p) r))
+        | None -> Lwt.return (path t ?src to_))
+    | Error (`No_route _ | `Would_fragment) as e -> Lwt.return e
 
   let source = function P4 p -> Ipaddr.V4 (Ipv4.source p) | P6 p -> Ipaddr.V6 (Ipv6.source p)
 
@@ -132,6 +164,8 @@ struct
     | P4 p -> Ipv4.output p ?tos ?gso_size ~proto ~checksum_offset ~size fill payload
     | P6 p -> Ipv6.output p ?tos ?gso_size ~proto ~checksum_offset ~size fill payload
 
+  let is_unicast = function P4 p -> Ipv4.is_unicast p | P6 p -> Ipv6.is_unicast p
+
   (* Both are on the same device. *)
   let on_room t f = if t.has4 then Ipv4.on_room t.v4 f else Ipv6.on_room t.v6 f
   let flush t = if t.has4 then Ipv4.flush t.v4 else Ipv6.flush t.v6
@@ -140,11 +174,11 @@ struct
 
   let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
     match version p.data with
-    | 4 when t.has4 ->
+    | 4 when t.has4 || to_loopback p.data ->
         Ipv4.input_packet t.v4 ~tcp:(receive4 tcp) ~udp:(receive4 udp)
           ~default:(fun ~proto -> receive4 (default ~proto))
           p
-    | 6 when t.has6 ->
+    | 6 when t.has6 || to_loopback p.data ->
         Ipv6.input_packet t.v6 ~tcp:(receive6 tcp) ~udp:(receive6 udp)
           ~default:(fun ~proto -> receive6 (default ~proto))
           p

@@ -2,6 +2,12 @@
 
 open Mirust_mirage_types
 
+(** What the header of an IP packet has as its destination, before anything of it is checked. *)
+val destination : Cstruct.t -> Ipaddr.t option
+
+(** 127.0.0.0/8 and ::1. *)
+val is_loopback : Ipaddr.t -> bool
+
 module IPV4V6
     (Ipv4 : Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t and type prefix = Ipaddr.V4.Prefix.t)
     (Ipv6 : Tcpip.Ip.S with type ipaddr = Ipaddr.V6.t and type prefix = Ipaddr.V6.Prefix.t) : sig

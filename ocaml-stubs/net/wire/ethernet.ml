@@ -16,27 +16,46 @@ let pp_proto ppf p =
 let pp ppf t =
   Fmt.pf ppf "%a -> %a: %a" Macaddr.pp t.source Macaddr.pp t.destination pp_proto t.proto
 
-let get_ethertype b = Field.u16 b 12
+(* IEEE 802.1Q: a tag is two bytes of ethertype, three bits of priority, one of drop eligibility and
+   twelve of the network's number; number 0 is no network of its own, but a frame with a priority. *)
+let tag_length = 4
+let tag = 0x8100
+
+let is_priority_tagged b =
+  Field.u16 b 12 = tag
+  && Cstruct.length b >= header_length + tag_length
+  && Field.u16 b 14 land 0xfff = 0
+
+let get_ethertype b = if is_priority_tagged b then Field.u16 b 16 else Field.u16 b 12
+
+let proto b =
+  if Cstruct.length b < header_length then None
+  else
+    match get_ethertype b with
+    | 0x0800 -> Some `IPv4
+    | 0x86dd -> Some `IPv6
+    | 0x0806 -> Some `ARP
+    | _ -> None
 
 let parse b =
   if Cstruct.length b < header_length then Error Truncated
   else
-    let ok proto = Ok { destination = Field.mac b 0; source = Field.mac b 6; proto } in
-    match get_ethertype b with
-    | 0x0800 -> ok `IPv4
-    | 0x86dd -> ok `IPv6
-    | 0x0806 -> ok `ARP
-    | n -> Error (Unknown_ethertype n)
+    match proto b with
+    | Some proto -> Ok { destination = Field.mac b 0; source = Field.mac b 6; proto }
+    | None -> Error (Unknown_ethertype (get_ethertype b))
 
-let payload b = Cstruct.shift b header_length
+let payload b =
+  Cstruct.shift b (if is_priority_tagged b then header_length + tag_length else header_length)
 
 let emit t b =
   Field.set_mac b 0 t.destination;
   Field.set_mac b 6 t.source;
   Field.set_u16 b 12 (ethertype t.proto)
 
+let is_group b = Field.u8 b 0 land 1 = 1
+
 let is_for mac b =
-  Field.u8 b 0 land 1 = 1
+  is_group b
   ||
   let m = Macaddr.to_octets mac in
   Field.u32 b 0 = Int32.to_int (String.get_int32_be m 0) land 0xffffffff

@@ -1,4 +1,6 @@
-(** Ethernet II frames (RFC 894), without VLAN tags and without the frame check sequence. *)
+(** Ethernet II frames (RFC 894), without the frame check sequence. A tag of IEEE 802.1Q is passed
+    over if it gives a priority only (network 0); frames of a network with a number are of an
+    unknown ethertype. *)
 
 (** 14 bytes. *)
 val header_length : int
@@ -25,6 +27,12 @@ val ethertype : proto -> int
 (** {1 Without allocation} For a frame of at least {!header_length} bytes. *)
 
 val get_ethertype : Cstruct.t -> int
+
+(** [None] also of a frame that is too short. *)
+val proto : Cstruct.t -> proto option
+
+(** Whether the destination is a group address (broadcast included). *)
+val is_group : Cstruct.t -> bool
 
 (** Whether the destination is this address or a group address (broadcast included). *)
 val is_for : Macaddr.t -> Cstruct.t -> bool

@@ -1,4 +1,5 @@
 let min_header_length = 20
+let max_length = 0xffff
 
 type t = {
   src : Ipaddr.V4.t;

@@ -3,6 +3,9 @@
 (** 20 bytes. *)
 val min_header_length : int
 
+(** Bytes of the longest packet, header included: 65535. *)
+val max_length : int
+
 type t = {
   src : Ipaddr.V4.t;
   dst : Ipaddr.V4.t;

@@ -1,0 +1,9 @@
+type t = { mutable count : int }
+
+let create () = { count = 0 }
+let count t = t.count
+
+let warn t (module Log : Logs.LOG) text =
+  t.count <- t.count + 1;
+  let n = t.count in
+  if n <= 8 || n land (n - 1) = 0 then Log.warn (fun m -> m "%s (complaint %d)" (text ()) n)

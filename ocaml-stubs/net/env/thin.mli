@@ -1,0 +1,12 @@
+(** Warnings that a stranger can provoke at will: the first eight are logged, and then each one at
+    which their number has doubled, so that nobody can fill a console. *)
+
+type t
+
+val create : unit -> t
+
+(** [warn t (module Log) text] logs [text ()] with its number, or nothing. *)
+val warn : t -> (module Logs.LOG) -> (unit -> string) -> unit
+
+(** How many there were, logged or not. *)
+val count : t -> int

@@ -1,0 +1,434 @@
+(* What others may send, and what must not come of it: sources and destinations that cannot be, floods
+   of questions, answers that have a limit; and the loopback network, which no other can reach. *)
+
+open Mirust_net_env
+open Mirust_netif
+open Mirust_net_mock
+open Mirust_stack
+open Lwt.Infix
+module W = Mirust_wire
+module Ndp_engine = Mirust_net_engine.Ndp_engine
+
+let case name f = Alcotest.test_case name `Quick f
+let check_bool = Alcotest.(check bool)
+let check_int = Alcotest.(check int)
+let mac n = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n))
+let v4 = Ipaddr.V4.of_string_exn
+let v6 = Ipaddr.V6.of_string_exn
+let ip = Ipaddr.of_string_exn
+
+let run f () =
+  let mock = Mock.install () in
+  Mock.run mock (f ())
+
+(* {1 A stranger: a port that sees everything and sends anything} *)
+
+type stranger = { port : Device.t; mutable seen : Cstruct.t list (* newest first *) }
+
+let stranger ?(n = 9) network =
+  let port = Network.attach ~promiscuous:true network (mac n) in
+  let t = { port; seen = [] } in
+  port.on_receive (List.iter (fun (p : W.Packet.t) -> t.seen <- p.data :: t.seen));
+  t
+
+let inject t b =
+  let head = t.port.reserve (Cstruct.length b) in
+  Cstruct.blit b 0 head 0 (Cstruct.length b);
+  let frame =
+    { Device.head; payload = []; checksum_start = 0; checksum_offset = 0; gso_size = 0 }
+  in
+  check_bool "sent" true (t.port.send frame = `Sent);
+  t.port.flush ()
+
+(* So that everybody has answered what there is to answer. *)
+let settle () = Env.sleep (Env.ms 10)
+
+let ethernet ?(destination = mac 1) proto packet =
+  let b = Cstruct.create (W.Ethernet.header_length + Cstruct.length packet) in
+  W.Ethernet.emit { source = mac 9; destination; proto } b;
+  Cstruct.blit packet 0 b W.Ethernet.header_length (Cstruct.length packet);
+  b
+
+let ipv4 ~src ~dst ~proto payload =
+  let b = Cstruct.create (20 + Cstruct.length payload) in
+  W.Ipv4.emit
+    {
+      src;
+      dst;
+      proto;
+      ttl = 64;
+      tos = 0;
+      id = 1;
+      dont_fragment = false;
+      more_fragments = false;
+      fragment_offset = 0;
+      options = Cstruct.empty;
+      payload_length = Cstruct.length payload;
+    }
+    b;
+  Cstruct.blit payload 0 b 20 (Cstruct.length payload);
+  b
+
+let ipv6 ?(hop_limit = 64) ~src ~dst ~proto payload =
+  let b = Cstruct.create (40 + Cstruct.length payload) in
+  W.Ipv6.emit
+    {
+      src;
+      dst;
+      traffic_class = 0;
+      flow_label = 0;
+      next_header = proto;
+      hop_limit;
+      payload_length = Cstruct.length payload;
+    }
+    b;
+  Cstruct.blit payload 0 b 40 (Cstruct.length payload);
+  b
+
+let pseudo ~src ~dst ~proto ~len =
+  match (src, dst) with
+  | Ipaddr.V4 src, Ipaddr.V4 dst -> W.Checksum.pseudo_v4 ~src ~dst ~proto ~len
+  | Ipaddr.V6 src, Ipaddr.V6 dst -> W.Checksum.pseudo_v6 ~src ~dst ~proto ~len
+  | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> assert false
+
+let packet ?destination ~src ~dst ~proto payload =
+  match (src, dst) with
+  | Ipaddr.V4 src, Ipaddr.V4 dst -> ethernet ?destination `IPv4 (ipv4 ~src ~dst ~proto payload)
+  | Ipaddr.V6 src, Ipaddr.V6 dst -> ethernet ?destination `IPv6 (ipv6 ~src ~dst ~proto payload)
+  | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> assert false
+
+let datagram ?destination ?(src_port = 1000) ~src ~dst ~dst_port text =
+  let payload = [ Cstruct.of_string text ] in
+  let len = 8 + String.length text in
+  let b = Cstruct.create len in
+  W.Udp.emit ~src_port ~dst_port ~pseudo:(pseudo ~src ~dst ~proto:17 ~len) ~payload b;
+  Cstruct.blit_from_string text 0 b 8 (String.length text);
+  packet ?destination ~src ~dst ~proto:17 b
+
+let syn ?destination ~src ~dst ~dst_port () =
+  let b = Cstruct.create 20 in
+  Cstruct.BE.set_uint16 b 0 1000;
+  Cstruct.BE.set_uint16 b 2 dst_port;
+  Cstruct.set_uint8 b 12 0x50;
+  Cstruct.set_uint8 b 13 0x02;
+  Cstruct.BE.set_uint16 b 14 1024;
+  let sum = W.Checksum.bytes (pseudo ~src ~dst ~proto:6 ~len:20) b in
+  Cstruct.BE.set_uint16 b 16 (W.Checksum.finish sum);
+  packet ?destination ~src ~dst ~proto:6 b
+
+let echo_request ~src ~dst () =
+  match (src, dst) with
+  | Ipaddr.V4 _, Ipaddr.V4 _ ->
+      let m = W.Icmpv4.Echo_request { id = 1; seq = 1; data = Cstruct.of_string "x" } in
+      let b = Cstruct.create (W.Icmpv4.length m) in
+      W.Icmpv4.emit m b;
+      packet ~src ~dst ~proto:1 b
+  | Ipaddr.V6 s, Ipaddr.V6 d ->
+      let m = W.Icmpv6.Echo_request { id = 1; seq = 1; data = Cstruct.of_string "x" } in
+      let b = Cstruct.create (W.Icmpv6.length m) in
+      W.Icmpv6.emit ~src:s ~dst:d m b;
+      packet ~src ~dst ~proto:W.Icmpv6.proto b
+  | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> assert false
+
+(* IP packets that the stack sent, but for neighbour discovery. *)
+let answers t =
+  List.filter
+    (fun b ->
+      match W.Ethernet.parse b with
+      | Ok { proto = `IPv4; source; _ } -> Macaddr.compare source (mac 1) = 0
+      | Ok { proto = `IPv6; source; _ } -> (
+          Macaddr.compare source (mac 1) = 0
+          &&
+          match W.Ipv6.parse (W.Ethernet.payload b) with
+          | Ok h when h.next_header = W.Icmpv6.proto -> (
+              match
+                W.Icmpv6.parse ~src:h.src ~dst:h.dst (W.Ipv6.payload h (W.Ethernet.payload b))
+              with
+              | Ok m -> not (W.Icmpv6.is_ndp m)
+              | Error _ -> true)
+          | Ok h -> h.next_header <> 0
+          | Error _ -> true)
+      | Ok { proto = `ARP; _ } | Error _ -> false)
+    t.seen
+
+(* {1 A stack at 10.0.0.1 and fd00::1} *)
+
+let config =
+  {
+    Stack.default with
+    ipv4 = `Static { cidr = Ipaddr.V4.Prefix.of_string_exn "10.0.0.1/24"; gateway = None };
+    ipv6_addresses = [ Ipaddr.V6.Prefix.of_string_exn "fd00::1/64" ];
+  }
+
+let stack ?(config = config) network = Stack.connect config (Network.attach network (mac 1))
+
+let target ?config () =
+  let network = Network.create () in
+  let stranger = stranger network in
+  stack ?config network >>= fun s ->
+  Env.sleep (Env.sec 3) >|= fun () ->
+  stranger.seen <- [];
+  (stranger, s)
+
+let listen_udp s ~port =
+  let received = ref [] in
+  Stack.UDP.listen (Stack.udp s) ~port (fun ~src ~dst:_ ~src_port:_ b ->
+      received := (src, Cstruct.to_string b) :: !received;
+      Lwt.return_unit);
+  received
+
+let martians4 =
+  [ "0.0.0.0"; "0.1.2.3"; "127.0.0.1"; "127.9.9.9"; "10.0.0.1"; "10.0.0.255"; "224.0.0.1" ]
+  @ [ "239.1.2.3"; "240.0.0.1"; "250.1.2.3"; "255.255.255.255" ]
+
+let martians6 = [ "::"; "::1"; "fd00::1"; "ff02::1"; "ff0e::1"; "::ffff:10.0.0.9" ]
+
+let sources_that_cannot_be () =
+  target () >>= fun (x, s) ->
+  let received = listen_udp s ~port:7 in
+  Stack.TCP.listen (Stack.tcp s) ~port:7 Stack.TCP.close;
+  let try_all dst src =
+    inject x (datagram ~src:(ip src) ~dst:(ip dst) ~dst_port:7 src);
+    (* A closed port, too, would be answered. *)
+    inject x (datagram ~src:(ip src) ~dst:(ip dst) ~dst_port:9 src);
+    inject x (syn ~src:(ip src) ~dst:(ip dst) ~dst_port:7 ());
+    inject x (syn ~src:(ip src) ~dst:(ip dst) ~dst_port:9 ());
+    inject x (echo_request ~src:(ip src) ~dst:(ip dst) ())
+  in
+  List.iter (try_all "10.0.0.1") martians4;
+  List.iter (try_all "fd00::1") martians6;
+  settle () >>= fun () ->
+  check_int "received" 0 (List.length !received);
+  check_int "answers" 0 (List.length (answers x));
+  check_int "connections" 0 (Mirust_tcp.Engine.connections (Stack.TCP.engine (Stack.tcp s)));
+  (* The same of somebody who can be. *)
+  try_all "10.0.0.1" "10.0.0.9";
+  try_all "fd00::1" "fd00::9";
+  settle () >|= fun () -> check_int "received" 2 (List.length !received)
+
+let tcp_has_no_business_with_groups () =
+  target () >>= fun (x, s) ->
+  Stack.TCP.listen (Stack.tcp s) ~port:7 Stack.TCP.close;
+  let try_one ?destination ~src dst =
+    inject x (syn ?destination ~src:(ip src) ~dst:(ip dst) ~dst_port:7 ());
+    inject x (syn ?destination ~src:(ip src) ~dst:(ip dst) ~dst_port:9 ())
+  in
+  List.iter (try_one ~src:"10.0.0.9") [ "10.0.0.255"; "255.255.255.255"; "224.0.0.1" ];
+  try_one ~src:"fd00::9" "ff02::1";
+  (* Nor does a host's address belong into a frame for everybody (RFC 1122 section 3.3.6). *)
+  try_one ~destination:Macaddr.broadcast ~src:"10.0.0.9" "10.0.0.1";
+  try_one ~destination:(mac 1) ~src:"fd00::9" "ff02::1";
+  settle () >>= fun () ->
+  check_int "answers" 0 (List.length (answers x));
+  check_int "connections" 0 (Mirust_tcp.Engine.connections (Stack.TCP.engine (Stack.tcp s)));
+  List.iter
+    (fun dst ->
+      check_bool dst true
+        (match Lwt.state (Stack.TCP.create_connection (Stack.tcp s) (ip dst, 7)) with
+        | Lwt.Return (Error _) -> true
+        | Lwt.Return (Ok _) | Lwt.Fail _ | Lwt.Sleep -> false))
+    [ "10.0.0.255"; "255.255.255.255"; "224.0.0.1"; "ff02::1"; "0.0.0.0"; "::"; "240.0.0.1" ];
+  Lwt.return_unit
+
+let groups_hear_datagrams () =
+  target () >>= fun (x, s) ->
+  let received = listen_udp s ~port:7 in
+  let send destination src dst =
+    inject x (datagram ~destination ~src:(ip src) ~dst:(ip dst) ~dst_port:7 dst)
+  in
+  send Macaddr.broadcast "10.0.0.9" "10.0.0.255";
+  send Macaddr.broadcast "10.0.0.9" "255.255.255.255";
+  send (mac 1) "fd00::9" "ff02::1";
+  (* As a host asks a DHCP server. *)
+  send Macaddr.broadcast "0.0.0.0" "255.255.255.255";
+  send Macaddr.broadcast "10.0.0.9" "10.0.0.1";
+  settle () >|= fun () ->
+  Alcotest.(check (list string))
+    "received"
+    [ "10.0.0.255"; "255.255.255.255"; "ff02::1"; "255.255.255.255" ]
+    (List.rev_map snd !received)
+
+(* {1 Loopback} *)
+
+let echo flow =
+  let rec go () =
+    Stack.TCP.read flow >>= function
+    | Ok (`Data b) -> (
+        Stack.TCP.write flow b >>= function Ok () -> go () | Error _ -> Stack.TCP.close flow)
+    | Ok `Eof | Error _ -> Stack.TCP.close flow
+  in
+  go ()
+
+let tcp_to s dst =
+  let data = String.init 200_000 (fun i -> Char.chr (i * 7 land 0xff)) in
+  Stack.TCP.create_connection (Stack.tcp s) (ip dst, 7) >>= function
+  | Error e -> Alcotest.failf "%s: %a" dst Stack.TCP.pp_error e
+  | Ok flow ->
+      check_bool (dst ^ ": from itself") true
+        (Ipaddr.compare (fst (Stack.TCP.src flow)) (ip dst) = 0);
+      let received = Buffer.create 1000 in
+      let rec collect () =
+        Stack.TCP.read flow >>= function
+        | Ok (`Data b) ->
+            Buffer.add_string received (Cstruct.to_string b);
+            collect ()
+        | Ok `Eof | Error _ -> Lwt.return_unit
+      in
+      let send =
+        Stack.TCP.write flow (Cstruct.of_string data) >>= fun _ -> Stack.TCP.shutdown flow `write
+      in
+      Lwt.join [ send; collect () ] >>= fun () ->
+      Stack.TCP.close flow >|= fun () ->
+      check_bool (dst ^ ": echo") true (Buffer.contents received = data)
+
+let udp_to s dst =
+  let received = listen_udp s ~port:8 in
+  Stack.UDP.write ~dst:(ip dst) ~dst_port:8 (Stack.udp s) (Cstruct.of_string dst) >>= fun r ->
+  check_bool dst true (r = Ok ());
+  (* In pieces, if the address has an MTU at all. *)
+  let long = String.make 40_000 'l' in
+  Stack.UDP.write ~dst:(ip dst) ~dst_port:8 (Stack.udp s) (Cstruct.of_string long) >>= fun r ->
+  check_bool dst true (r = Ok ());
+  settle () >|= fun () ->
+  check_bool (dst ^ ": datagrams") true (List.rev !received = [ (ip dst, dst); (ip dst, long) ])
+
+let is_between_hosts b =
+  match W.Ethernet.parse b with
+  | Ok { proto = `IPv4; _ } -> true
+  | Ok { proto = `IPv6; _ } -> (
+      match W.Ipv6.parse (W.Ethernet.payload b) with
+      | Ok h -> not (Ipaddr.V6.is_multicast h.dst)
+      | Error _ -> true)
+  | Ok { proto = `ARP; _ } | Error _ -> false
+
+let loopback () =
+  target () >>= fun (x, s) ->
+  Stack.TCP.listen (Stack.tcp s) ~port:7 echo;
+  let all = [ "127.0.0.1"; "127.1.2.3"; "::1"; "10.0.0.1"; "fd00::1" ] in
+  Lwt_list.iter_s (tcp_to s) all >>= fun () ->
+  Lwt_list.iter_s (udp_to s) all >>= fun () ->
+  Stack.ICMP.ping (Stack.icmp s) (v4 "127.0.0.1") >>= fun r ->
+  check_bool "ping" true (Result.is_ok r);
+  Mirust_tcpip.Ipv6_core.ping (Stack.ipv6 s) (v6 "::1") >|= fun r ->
+  check_bool "ping" true (Result.is_ok r);
+  check_int "frames on the wire" 0 (List.length (List.filter is_between_hosts x.seen))
+
+(* The loopback network needs no address, no router and no family that is switched on. *)
+let loopback_without_addresses config () =
+  let network = Network.create () in
+  let x = stranger network in
+  stack ~config network >>= fun s ->
+  Stack.TCP.listen (Stack.tcp s) ~port:7 echo;
+  Lwt_list.iter_s (tcp_to s) [ "127.0.0.1"; "::1" ] >>= fun () ->
+  Lwt_list.iter_s (udp_to s) [ "127.0.0.1"; "::1" ] >|= fun () ->
+  check_int "frames on the wire" 0 (List.length (List.filter is_between_hosts x.seen))
+
+let loopback_only_from_inside () =
+  target () >>= fun (x, s) ->
+  let received = listen_udp s ~port:7 in
+  Stack.TCP.listen (Stack.tcp s) ~port:7 Stack.TCP.close;
+  let knock src dst =
+    inject x (datagram ~src:(ip src) ~dst:(ip dst) ~dst_port:7 dst);
+    inject x (syn ~src:(ip src) ~dst:(ip dst) ~dst_port:7 ());
+    inject x (echo_request ~src:(ip src) ~dst:(ip dst) ())
+  in
+  knock "10.0.0.9" "127.0.0.1";
+  knock "127.0.0.1" "127.0.0.1";
+  knock "fd00::9" "::1";
+  knock "::1" "::1";
+  settle () >>= fun () ->
+  check_int "received" 0 (List.length !received);
+  check_int "answers" 0 (List.length (answers x));
+  (* And an address of the loopback network is no source for elsewhere. *)
+  let refused src dst =
+    Stack.UDP.write ~src:(ip src) ~dst:(ip dst) ~dst_port:7 (Stack.udp s) Cstruct.empty >|= fun r ->
+    check_bool (src ^ " to " ^ dst) true (Result.is_error r)
+  in
+  refused "127.0.0.1" "10.0.0.9" >>= fun () ->
+  refused "10.0.0.7" "10.0.0.9" >>= fun () ->
+  refused "0.0.0.0" "10.0.0.9" >>= fun () ->
+  refused "::1" "fd00::9" >>= fun () ->
+  refused "fd00::7" "fd00::9" >>= fun () ->
+  refused "::1" "::ffff:10.0.0.9" >>= fun () ->
+  settle () >|= fun () -> check_int "sent" 0 (List.length (answers x))
+
+(* Two services of ours that answer each other without end leave the rest of the program alone. *)
+let echoes_leave_room_for_others () =
+  target () >>= fun (_, s) ->
+  let udp = Stack.udp s and turns = ref 0 in
+  Stack.UDP.listen udp ~port:7 (fun ~src ~dst:_ ~src_port b ->
+      incr turns;
+      if !turns > 1000 then Lwt.return_unit
+      else Stack.UDP.write ~src_port:7 ~dst:src ~dst_port:src_port udp b >|= ignore);
+  Stack.UDP.write ~src_port:7 ~dst:(ip "127.0.0.1") ~dst_port:7 udp (Cstruct.of_string "x")
+  >>= fun _ ->
+  Lwt.pause () >>= Lwt.pause >|= fun () -> check_bool "one a turn" true (!turns <= 3)
+
+(* {1 Frames with a priority} *)
+
+let tagged ~network b =
+  let tag = Cstruct.create 4 in
+  Cstruct.BE.set_uint16 tag 0 0x8100;
+  Cstruct.BE.set_uint16 tag 2 (0xa000 lor network);
+  Cstruct.concat [ Cstruct.sub b 0 12; tag; Cstruct.shift b 12 ]
+
+let priority_tags () =
+  target () >>= fun (x, s) ->
+  let received = listen_udp s ~port:7 in
+  let frame text = datagram ~src:(ip "10.0.0.9") ~dst:(ip "10.0.0.1") ~dst_port:7 text in
+  inject x (tagged ~network:0 (frame "priority"));
+  inject x (tagged ~network:5 (frame "another network"));
+  inject x (Cstruct.sub (tagged ~network:0 (frame "short")) 0 16);
+  inject x (tagged ~network:0 (echo_request ~src:(ip "fd00::9") ~dst:(ip "fd00::1") ()));
+  settle () >|= fun () ->
+  Alcotest.(check (list string)) "received" [ "priority" ] (List.map snd !received)
+
+(* {1 Connecting before there is an address} *)
+
+let early_connect () =
+  let network = Network.create () in
+  let start n =
+    Stack.connect
+      {
+        config with
+        ipv6_addresses = [ Ipaddr.V6.Prefix.make 64 (v6 (Printf.sprintf "fd00::%d" n)) ];
+      }
+      (Network.attach network (mac n))
+  in
+  start 2 >>= fun b ->
+  Stack.TCP.listen (Stack.tcp b) ~port:7 echo;
+  Stack.settled b >>= fun () ->
+  start 1 >>= fun a ->
+  let began = Env.now () in
+  let connect dst = Stack.TCP.create_connection (Stack.tcp a) (ip dst, 7) in
+  connect "fd00::2" >>= fun r ->
+  check_bool "connected" true (Result.is_ok r);
+  check_int "after duplicate detection" (Env.sec 1) (Env.now () - began);
+  (* No router has answered by now; when it is clear that none will, there is no route. *)
+  connect "2001:db8::1" >|= fun r ->
+  check_bool "no route" true (match r with Error (`No_route _) -> true | Ok _ | Error _ -> false);
+  check_bool "but not for ever" true (Env.now () - began < Env.sec 20)
+
+let off = { Stack.default with ipv6 = `On; accept_router_advertisements = false }
+let only4 = { config with ipv6 = `Off; ipv6_addresses = [] }
+
+let () =
+  Alcotest.run "strangers"
+    [
+      ( "addresses",
+        [
+          case "sources_that_cannot_be" (run sources_that_cannot_be);
+          case "tcp_has_no_business_with_groups" (run tcp_has_no_business_with_groups);
+          case "groups_hear_datagrams" (run groups_hear_datagrams);
+        ] );
+      ("frames", [ case "priority_tags" (run priority_tags) ]);
+      ("addresses of ours", [ case "early_connect" (run early_connect) ]);
+      ( "loopback",
+        [
+          case "loopback" (run loopback);
+          case "loopback_before_there_are_addresses" (run (loopback_without_addresses off));
+          case "loopback_in_a_family_that_is_off" (run (loopback_without_addresses only4));
+          case "loopback_only_from_inside" (run loopback_only_from_inside);
+          case "echoes_leave_room_for_others" (run echoes_leave_room_for_others);
+        ] );
+    ]
