@@ -198,6 +198,17 @@ impl<P: Platform> Domain<P> {
         self.executor.set_guard(guard);
     }
 
+    /// What catches the panics of tasks.
+    pub fn guard(&self) -> Guard {
+        self.executor.guard()
+    }
+
+    /// Whether a poll is going on, so that the caller is a task or an event handler, and must not
+    /// wait.
+    pub fn is_polling(&self) -> bool {
+        self.polling.get()
+    }
+
     /// Hands a future to the executor, which runs it from the next poll on. Never runs it inside
     /// this call.
     pub fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {

@@ -124,6 +124,10 @@ impl Executor {
         self.guard.set(guard);
     }
 
+    pub(crate) fn guard(&self) -> Guard {
+        self.guard.get()
+    }
+
     /// Tasks that have not ended.
     pub(crate) fn len(&self) -> usize {
         self.tasks.borrow().len()

@@ -1,0 +1,39 @@
+//! What threads need of the image below them.
+
+/// Memory for stacks, and thread-local storage. Supplied once, by whoever wires the image together;
+/// every function is called on the one thread of execution, none may block.
+pub struct Ground {
+    /// Maps `bytes` (whole pages) for a stack and leaves [`GUARD`] bytes below them without any
+    /// mapping, so that an overflow is an exception. Gives the lowest usable address, or nothing if
+    /// memory or addresses are exhausted.
+    pub map: fn(bytes: usize) -> Option<usize>,
+    /// Gives a stack back that `map` has made.
+    ///
+    /// The caller does not use it any more.
+    pub unmap: unsafe fn(low: usize, bytes: usize),
+    /// Bytes of memory in all, by which the size of an ordinary stack is chosen.
+    pub memory: fn() -> usize,
+    /// Bytes of thread-local storage below the thread pointer (ABI for x86-64, variant II).
+    pub tls_below: usize,
+    /// Bytes of the control block, from the thread pointer up.
+    pub tls_above: usize,
+    /// Initialises a block whose thread pointer is the argument, a multiple of 64: the variables' first
+    /// values, and a control block with the canary that all threads have.
+    ///
+    /// The block is writable, and nobody's.
+    pub tls_init: unsafe fn(pointer: usize),
+    /// Makes the block at this thread pointer the current one. 0 is the main stack's.
+    ///
+    /// The block was initialised.
+    pub tls_use: unsafe fn(pointer: usize),
+    /// C's `errno`, of which every thread has its own value.
+    pub errno: *mut i32,
+}
+
+// SAFETY: the pointer names a variable that lives for ever, and that only the one thread of execution
+// accesses.
+unsafe impl Sync for Ground {}
+
+/// Bytes without mapping below each stack. As much as below the boot stack: Rust touches every page of
+/// a large frame in turn, but C does not.
+pub const GUARD: usize = 16 << 10;

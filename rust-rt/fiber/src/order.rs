@@ -1,0 +1,42 @@
+//! Another order of the ready threads at each run, for tests.
+//!
+//! Ready threads run first come, first served. A program that is right with that order alone is not
+//! right. With a seed, a thread whose turn it is lets others go first at random, and gives up its turn
+//! at some of the places where others become ready. The same seed makes the same choices.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// The generator's state; 0 while nothing is random.
+static STATE: AtomicU64 = AtomicU64::new(0);
+
+/// Makes the order of threads depend on `seed`; 0 is the ordinary order.
+pub fn set_seed(seed: u64) {
+    STATE.store(seed, Ordering::Relaxed);
+}
+
+/// True once in `n` times on average; never in the ordinary order.
+fn chance(n: u64) -> bool {
+    let mut x = STATE.load(Ordering::Relaxed);
+    if x == 0 {
+        return false;
+    }
+    // Marsaglia's xorshift: never 0 unless it was.
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    STATE.store(x, Ordering::Relaxed);
+    (x >> 32) % n == 0
+}
+
+/// Whether the thread whose turn it is shall go to the end of the queue instead.
+pub(crate) fn postpone() -> bool {
+    chance(2)
+}
+
+/// Called where another thread was made ready: perhaps that one goes first.
+pub(crate) fn perhaps_yield() {
+    if chance(4) && crate::current().is_some() {
+        // On a thread this always works.
+        let _ = crate::yield_now();
+    }
+}
