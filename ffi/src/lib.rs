@@ -67,6 +67,16 @@ pub mod xenstore {
     pub use mirust_rt::xen::xenstore::{Error, Transaction, Watch, Xenstore};
 }
 
+/// Calls that block, on the main stack and on threads.
+///
+/// In a Linux process only the main thread can make them, and [`Threads`](std::thread) are the system's.
+pub mod fiber {
+    pub use mirust_fiber::{
+        CannotBlock, Stats, block_on, block_on_until, on_main, set_limit, set_seed, stats, wait,
+        yield_now,
+    };
+}
+
 pub use log;
 
 pub use args::args;
@@ -174,5 +184,10 @@ pub(crate) fn init() {
         logger::init();
         panic::init();
         domain::set_guard(panic::guard);
+        #[cfg(all(feature = "ocaml", not(feature = "xen")))]
+        mirust_fiber::set_foreign(&mirust_fiber::Foreign {
+            ready: || ocaml::mirust_foreign_ready(),
+            turn: |ready| ocaml::mirust_foreign_turn(ready),
+        });
     });
 }

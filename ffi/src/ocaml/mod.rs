@@ -69,3 +69,5 @@ pub use stream::{LwtStream, OCamlStream};
 
 pub(crate) use slots::Slots;
 pub(crate) use start::{init, run_toplevel, shutdown, step};
+#[cfg(not(feature = "xen"))]
+pub(crate) use start::{mirust_foreign_ready, mirust_foreign_turn};

@@ -16,6 +16,9 @@ const ABSENT: u8 = 0;
 const FREE: u8 = 1;
 /// Somebody does.
 const TAKEN: u8 = 2;
+/// Nobody does, but there are frames of OCaml's on the stack that we were called from: it has lent the
+/// runtime out, or is where it runs from. To most this is the same as `FREE`.
+const LENT: u8 = 3;
 
 /// The state of the OCaml runtime.
 ///
@@ -57,8 +60,8 @@ impl std::fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// Rust code that OCaml called runs, or code inside [`with_runtime`]: the state is `TAKEN` until this
-/// is dropped, and `FREE` then, which it was before.
+/// Rust code that OCaml called runs: the state is `TAKEN` until this is dropped, and `LENT` then, which
+/// it was before.
 ///
 /// That it is not merely put back matters when OCaml raises through Rust frames, as it does when an
 /// allocation on its heap fails: nothing is dropped then, and the next call sets the state right.
@@ -73,6 +76,16 @@ pub(super) fn take() -> Taken {
 impl Drop for Taken {
     #[inline]
     fn drop(&mut self) {
+        STATE.store(LENT, Ordering::Relaxed);
+    }
+}
+
+/// Code inside of [`with_runtime`] runs: as [`Taken`], but the state is `FREE` afterwards.
+struct Held(());
+
+impl Drop for Held {
+    #[inline]
+    fn drop(&mut self) {
         STATE.store(FREE, Ordering::Relaxed);
     }
 }
@@ -84,7 +97,7 @@ pub(super) struct Lent(());
 #[inline]
 pub(super) fn lend() -> Lent {
     RAN.store(true, Ordering::Relaxed);
-    STATE.store(FREE, Ordering::Relaxed);
+    STATE.store(LENT, Ordering::Relaxed);
     Lent(())
 }
 
@@ -98,7 +111,21 @@ impl Drop for Lent {
 /// OCaml runs in this thread from now on.
 pub(super) fn started() {
     if !HERE.replace(true) {
-        STATE.store(FREE, Ordering::Relaxed);
+        STATE.store(LENT, Ordering::Relaxed);
+    }
+}
+
+/// The toplevel of a Rust-owned program has returned: no frame of OCaml's is left.
+pub(super) fn returned() {
+    STATE.store(FREE, Ordering::Relaxed);
+}
+
+/// Whether OCaml could be entered from here without being on the stack already. If OCaml does not run,
+/// or its loop is that of the program, this is about the future: it may be started, and it never returns.
+pub(super) fn is_clear() -> bool {
+    match STATE.load(Ordering::Relaxed) {
+        FREE => crate::entry::rust_owns_main(),
+        state => state == ABSENT,
     }
 }
 
@@ -121,8 +148,9 @@ pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unav
         return Err(Unavailable::InUse);
     }
     RAN.store(false, Ordering::Relaxed);
-    let _taken = take();
-    // SAFETY: OCaml was started in this thread. The state was FREE, so nobody else has the runtime,
+    STATE.store(TAKEN, Ordering::Relaxed);
+    let _held = Held(());
+    // SAFETY: OCaml was started in this thread. The state was not TAKEN, so nobody else has the runtime,
     // and it is TAKEN until `f` has returned.
     let result = f(unsafe { recover_runtime_handle_mut() });
     if RAN.load(Ordering::Relaxed) {

@@ -4,6 +4,8 @@ use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mirust_rt::poll::Ready;
+
 use super::runtime;
 use crate::time::Instant;
 
@@ -40,6 +42,7 @@ pub fn start() -> Result<(), StartError> {
         return Err(StartError::AlreadyStarted);
     }
     run_toplevel();
+    runtime::returned();
     Ok(())
 }
 
@@ -97,4 +100,22 @@ pub(crate) fn step(ready: u32) -> Instant {
         Ok(v_next) => crate::abi::deadline((v_next >> 1) as u64),
         Err(unavailable) => panic!("the loop turned inside a call from OCaml: {unavailable}"),
     }
+}
+
+/// Whether OCaml's loop can be given turns while the main stack blocks in a call: not, if that call came out
+/// of OCaml, or out of Rust that uses its heap. For `mirust-fiber`, which finds it by the link.
+#[cfg_attr(feature = "xen", unsafe(no_mangle))]
+pub(crate) extern "C" fn mirust_foreign_ready() -> bool {
+    runtime::is_clear()
+}
+
+/// One such turn; as [`step`], in ns since boot. A program that is asked to end, and has nobody who
+/// awaits that, ends here: its main function cannot be told.
+#[cfg_attr(feature = "xen", unsafe(no_mangle))]
+pub(crate) extern "C" fn mirust_foreign_turn(ready: u32) -> u64 {
+    let asked = Ready::SHUTDOWN.bits() & ready != 0;
+    if asked && !crate::shutdown::awaited() {
+        std::process::exit(0);
+    }
+    step(ready).as_nanos()
 }
