@@ -30,7 +30,10 @@ let ahead c =
         if Seq.geq left right then failf "reassembly: empty range";
         go right rest
   in
-  go c.rcv_nxt (Reassembly.ranges c.ahead);
+  (* What came with a SYN is next, and waits for the handshake. *)
+  go
+    (if c.state = Syn_received then Seq.add c.rcv_nxt (-1) else c.rcv_nxt)
+    (Reassembly.ranges c.ahead);
   let sum = List.fold_left (fun n (l, r) -> n + Seq.diff r l) 0 (Reassembly.ranges c.ahead) in
   if sum <> Reassembly.octets c.ahead then
     failf "reassembly: %d of %d" sum (Reassembly.octets c.ahead)

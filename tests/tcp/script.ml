@@ -148,6 +148,7 @@ let event_name : Engine.event -> string = function
   | Ended `Aborted -> "aborted"
   | Ended `No_route -> "no route"
 
+let check_int what expected got = if expected <> got then failf "%s is %d" what got
 let event w e = w.events <- event_name e :: w.events
 
 (* ---- Segments ---- *)
@@ -253,7 +254,8 @@ let input w s =
     }
   in
   Engine.input (engine w) ~now:w.now ~src:remote ~dst:local ~ce:s.ip_mark header
-    (pattern ~from:s.first (s.last - s.first))
+    (* The first octet comes after the SYN. *)
+    (pattern ~from:(s.first + Bool.to_int (Flags.has s.flags Flags.syn)) (s.last - s.first))
 
 (* ---- What came out ---- *)
 
@@ -313,6 +315,16 @@ let rec run_until w target =
       Engine.advance e ~now:w.now;
       run_until w target)
     else w.now <- max w.now target
+
+(* Lets time pass until [target], whatever is sent. *)
+let rec pass w target =
+  Engine.flush (engine w) ~now:w.now;
+  let next = max (w.now + 1) (Engine.next (engine w)) in
+  if next <= target then (
+    w.now <- next;
+    Engine.advance (engine w) ~now:w.now;
+    pass w target)
+  else w.now <- target
 
 let options_match w s (o : sent) =
   match s.options with
@@ -457,8 +469,6 @@ let established w args =
   if Engine.state (conn w) <> Tcb.Established then failwith "is not established";
   w.events <- []
 
-let check_int what expected got = if expected <> got then failf "%s is %d" what got
-
 let read w n =
   let rec go octets =
     match Engine.read (engine w) (conn w) with
@@ -542,6 +552,16 @@ let act w words =
   | [ "isn"; n ] -> w.isn <- int_of_string n
   | [ "iss"; n ] -> w.iss <- Some (int_of_string n)
   | "<" :: rest -> input w (segment rest)
+  | "flood" :: n :: "every" :: time :: "<" :: rest ->
+      let s = segment rest and apart = of_ms (float_of_string time) in
+      for _ = 1 to int_of_string n do
+        input w s;
+        Engine.flush (engine w) ~now:w.now;
+        pass w (w.now + apart)
+      done
+  | [ "answers"; n ] ->
+      check_int "answers" (int_of_string n) (Queue.length w.sent);
+      Queue.clear w.sent
   | [ "connect" ] -> connect w
   | [ "listen" ] -> listen w None
   | [ "listen"; "backlog"; n ] -> listen w (Some (int_of_string n))
@@ -594,22 +614,12 @@ let act w words =
       check_int "connections" 0 (Engine.connections (engine w));
       check_int "timers" 0 (Engine.timers (engine w));
       check_int "memory" 0 (Engine.memory (engine w))
-  | [ "silence"; n ] ->
-      let target = w.now + of_ms (float_of_string n) in
-      let rec pass () =
-        Engine.flush (engine w) ~now:w.now;
-        let next = max (w.now + 1) (Engine.next (engine w)) in
-        if next <= target then (
-          w.now <- next;
-          Engine.advance (engine w) ~now:w.now;
-          pass ())
-      in
-      pass ()
+  | [ "silence"; n ] -> pass w (w.now + of_ms (float_of_string n))
   | words -> failf "unknown step %s" (String.concat " " words)
 
 (* Figures are of the end of a turn. *)
 let looks = function
-  | ("state" | "events" | "stat" | "info" | "memory" | "gone") :: _ -> true
+  | ("answers" | "state" | "events" | "stat" | "info" | "memory" | "gone") :: _ -> true
   | _ -> false
 
 let do_step w s =

@@ -14,6 +14,8 @@
     < FLAGS SEQ:END [ack N] [win N] [option..] [ce] [port N]     a segment arrives
     > FLAGS SEQ:END [ack N] [win N] [option..] [ect] [port N]    one must have been sent
     none                                             nothing was sent
+    flood N every MS < ..                            the segment arrives N times; time passes
+    answers N                                        so many segments have been sent, whatever they are
     connect | listen [backlog N] | unlisten | established [passive] [mss N] [win N] ..
     write N | read N | eof | shutdown | close | abort | nodelay | user_timeout MS
     keepalive AFTER INTERVAL PROBES | no_keepalive | device full | device room | icmp SEQ MTU

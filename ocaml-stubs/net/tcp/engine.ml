@@ -169,7 +169,7 @@ let send_cookie t l ~local ~remote (h : Wire.t) =
 
 let refuse t ~local ~remote h ~length =
   t.env.stats.no_connection <- t.env.stats.no_connection + 1;
-  Output.refuse t.env ~local ~remote h ~length
+  Output.refuse t.env ~local ~remote h ~length ()
 
 (* ---- Listening ---- *)
 
@@ -199,7 +199,7 @@ let unlisten t ~port =
           finish t.env c `Aborted));
     Hashtbl.remove t.listeners port)
 
-let new_passive t l ~local ~remote ~after (h : Wire.t) =
+let new_passive t l ~local ~remote ~after (h : Wire.t) payload =
   let env = t.env in
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
   let c =
@@ -218,6 +218,7 @@ let new_passive t l ~local ~remote ~after (h : Wire.t) =
   Table.add t.table c;
   c.notify <- (function Connected -> accepted t l c | Readable | Writable | Ended _ -> ());
   c.wait_at <- env.now + env.config.connect_timeout;
+  Input.early env c ~seq:c.rcv_nxt payload;
   Output.syn env c
 
 let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
@@ -263,7 +264,7 @@ let for_listener t l ~local ~remote ~after (h : Wire.t) payload ~ce =
     if l.half_open >= l.backlog || under_pressure t.env || not (has_room t) then (
       t.env.stats.listen_overflows <- t.env.stats.listen_overflows + 1;
       send_cookie t l ~local ~remote h)
-    else new_passive t l ~local ~remote ~after h
+    else new_passive t l ~local ~remote ~after h payload
 
 (* ---- Segments ---- *)
 

@@ -19,27 +19,6 @@ let adopt_options env c (o : Wire.options) =
   Recovery.set_mss c;
   c.cc <- Cc.create env.config.algorithm ~mss:c.mss
 
-let established env c (h : Wire.t) =
-  (* The user may have closed before. *)
-  c.state <- (if c.closing then Fin_wait_1 else Established);
-  c.wait_at <- max_int;
-  (* The window of the segment that completes a passive open is scaled, a SYN's is not. *)
-  let syn = Flags.has h.flags Flags.syn in
-  c.snd_wnd <- (if syn then h.window else h.window lsl c.snd_shift);
-  c.snd_wnd_max <- c.snd_wnd;
-  c.snd_wl1 <- h.seq;
-  c.snd_wl2 <- h.ack;
-  c.heard <- env.now;
-  c.progress <- env.now;
-  c.tune_at <- env.now;
-  c.quick_acks <- 8;
-  c.small_end <- c.snd_una;
-  c.sacked_end <- c.snd_una;
-  (match c.keepalive with Some k -> c.keep_at <- env.now + k.after | None -> ());
-  arm env c;
-  c.notify Connected;
-  touch env c
-
 (* Our SYN has been acknowledged. *)
 let syn_acked env c (h : Wire.t) =
   let sent_at = ref 0 and sends = ref 0 in
@@ -57,39 +36,9 @@ let syn_acked env c (h : Wire.t) =
   c.rexmit <- Idle;
   c.rexmit_at <- max_int
 
-(* RFC 5961: what would end or spoil the connection, if it were true, is asked about. *)
-let challenge env c =
-  if Limit.allows env.challenges ~now:env.now then (
-    env.stats.challenge_acks <- env.stats.challenge_acks + 1;
-    Output.ack env c)
-
-let refuse env c h ~length = Output.refuse env ~local:c.local ~remote:c.remote h ~length
-
-let syn_sent env c (h : Wire.t) =
-  let acks = Flags.has h.flags Flags.ack in
-  if acks && (Seq.leq h.ack c.iss || Seq.gt h.ack c.snd_nxt) then
-    (* A stranger's acknowledgement: reset him, not us. *)
-    refuse env c h ~length:0
-  else if Flags.has h.flags Flags.rst then (
-    if acks then (
-      env.stats.resets_in <- env.stats.resets_in + 1;
-      finish env c `Refused))
-  else if Flags.has h.flags Flags.syn then (
-    c.irs <- h.seq;
-    c.rcv_nxt <- Seq.add h.seq 1;
-    c.rcv_adv <- Seq.max c.rcv_nxt (Seq.add c.rcv_nxt (min 0xffff c.receive_buffer));
-    c.last_ack_sent <- c.rcv_nxt;
-    adopt_options env c h.options;
-    if acks then (
-      c.ecn <- env.config.ecn && Flags.has h.flags Flags.ece && not (Flags.has h.flags Flags.cwr);
-      syn_acked env c h;
-      established env c h;
-      c.ack_now <- true)
-    else (
-      (* Simultaneous open. *)
-      c.ecn <- false;
-      c.state <- Syn_received;
-      Output.syn env c))
+let refuse env c h ~length =
+  let options = Output.plain_options env c in
+  Output.refuse env ~options ~local:c.local ~remote:c.remote h ~length ()
 
 (* ---- Acceptability ---- *)
 
@@ -102,10 +51,7 @@ let old_timestamp env c (h : Wire.t) =
 
 (* Section 4.3: the timestamp to echo is that of the segment which we acknowledge next. *)
 let keep_timestamp env c (h : Wire.t) =
-  if
-    c.ts_ok && h.options.ts_value >= 0 && Seq.leq h.seq c.last_ack_sent
-    && not (old_timestamp env c h)
-  then (
+  if c.ts_ok && h.options.ts_value >= 0 && Seq.leq h.seq c.last_ack_sent then (
     c.ts_recent <- h.options.ts_value;
     c.ts_recent_at <- env.now)
 
@@ -115,17 +61,27 @@ let acceptable c ~seq ~length =
   if length = 0 then seq = c.rcv_nxt || Seq.between seq ~low:c.rcv_nxt ~high:edge
   else Seq.lt seq edge && Seq.gt (Seq.add seq length) c.rcv_nxt
 
-(* An unacceptable segment is answered by an acknowledgement. Those that carry data answer a
-   retransmission that was needless, or probe a closed window, and so each counts; a pure
-   acknowledgement answered by another could go on for ever, and is answered twice a second. *)
-let unacceptable env c ~seq ~length =
+(* RFC 5961 section 5.2: neither of something not sent yet, nor too old to be true. *)
+let credible_ack c (h : Wire.t) =
+  Flags.has h.flags Flags.ack && Seq.leq h.ack c.snd_nxt
+  && Seq.geq h.ack (Seq.add c.snd_una (-c.snd_wnd_max))
+
+(* A part of [left] to [right] was here before: the next acknowledgement says so (RFC 2883), by no
+   more than one block, which is for the segment that came last. *)
+let report_duplicate env c left right =
+  if c.sack_ok then (
+    if Option.is_some c.dsack then Output.ack env c;
+    c.dsack <- Some (left, right))
+
+(* An unacceptable segment is answered by an acknowledgement. What carries something answers a loss of
+   our acknowledgements, or probes: a closed window, or by an old number whether we are there. *)
+let unacceptable env c (h : Wire.t) ~length =
   env.stats.out_of_window <- env.stats.out_of_window + 1;
-  if length > 0 && Seq.leq (Seq.add seq length) c.rcv_nxt then (
+  if length > 0 && Seq.leq (Seq.add h.seq length) c.rcv_nxt then (
     env.stats.duplicates_in <- env.stats.duplicates_in + 1;
-    if c.sack_ok then c.dsack <- Some (seq, Seq.add seq length));
-  if length > 0 || seq = Seq.add c.rcv_nxt (-1) || env.now - c.dup_ack_at >= second / 2 then (
-    c.dup_ack_at <- env.now;
-    Output.ack env c)
+    report_duplicate env c h.seq (Seq.add h.seq length));
+  let carries = length > 0 || Flags.has h.flags Flags.fin || h.seq = Seq.add c.rcv_nxt (-1) in
+  if carries && credible_ack c h then Answer.repeat env c else Answer.odd env c
 
 (* ---- Data ---- *)
 
@@ -146,10 +102,24 @@ let tune_receive_buffer env c octets =
     c.tune_at <- env.now;
     c.tune_octets <- 0)
 
+(* So many octets more wait for the reader. *)
+let received env c n =
+  if n > 0 then (
+    c.octets_received <- c.octets_received + n;
+    env.stats.octets_in <- env.stats.octets_in + n;
+    path_works env c;
+    tune_receive_buffer env c n;
+    Answer.progress c;
+    c.notify Readable)
+
 (* The next octets in order. *)
-let receive env c (h : Wire.t) view =
+let receive env c view =
   let n = Cstruct.length view in
   let cost = received_cost c + ahead_cost c and next = c.rcv_nxt in
+  if not (Reassembly.is_empty c.ahead) then
+    Option.iter
+      (fun (left, right) -> report_duplicate env c left right)
+      (Reassembly.overlap c.ahead next (Seq.add next n));
   deliver c view;
   c.rcv_nxt <- Seq.add c.rcv_nxt n;
   if not (Reassembly.is_empty c.ahead) then (
@@ -157,35 +127,47 @@ let receive env c (h : Wire.t) view =
     (* A gap was filled, in whole or in part: at once (RFC 5681 section 4.2). *)
     c.ack_now <- true);
   hold env (received_cost c + ahead_cost c - cost);
-  let n = Seq.diff c.rcv_nxt next in
-  c.octets_received <- c.octets_received + n;
-  env.stats.octets_in <- env.stats.octets_in + n;
-  path_works env c;
-  tune_receive_buffer env c n;
-  if Cstruct.length view >= c.rcv_mss then c.rcv_mss <- min (Cstruct.length view) (max c.mss 536);
-  if Flags.has h.flags Flags.psh then c.pushed <- true;
-  c.notify Readable
+  if n >= c.rcv_mss then c.rcv_mss <- min n (max c.mss 536);
+  received env c (Seq.diff c.rcv_nxt next)
+
+(* A small view must not keep a large buffer. *)
+let compact view =
+  if Cstruct.length view < small_view then Cstruct.append view Cstruct.empty else view
 
 (* Octets behind a gap. Each such segment is acknowledged by itself: the sender counts (RFC 5681
    section 4.2). *)
 let keep_ahead env c ~seq view =
-  let n = Cstruct.length view in
-  let cost = ahead_cost c in
+  let stop = Seq.add seq (Cstruct.length view) in
+  let cost = ahead_cost c and known = Reassembly.overlap c.ahead seq stop in
   env.stats.out_of_order_in <- env.stats.out_of_order_in + 1;
-  (* A small view must not keep a large buffer. *)
-  let view = if n < small_view then Cstruct.append view Cstruct.empty else view in
   let held =
     if under_pressure env || received_cost c + ahead_cost c > 2 * c.receive_buffer then 0
-    else Reassembly.insert c.ahead ~seq view ~max_ranges:env.config.max_ranges
+    else Reassembly.insert c.ahead ~seq (compact view) ~max_ranges:env.config.max_ranges
   in
   hold env (ahead_cost c - cost);
   (* The peer has lost something and sends little: let it hear of everything for a while. *)
   c.quick_acks <- max c.quick_acks 8;
-  if held > 0 then c.ahead_last <- seq
-  else if c.sack_ok && Reassembly.covers c.ahead seq (Seq.add seq n) then
-    c.dsack <- Some (seq, Seq.add seq n)
-  else env.stats.memory_drops <- env.stats.memory_drops + 1;
-  Output.ack env c
+  (* Second comes the range that the duplicate lies in (RFC 2883 section 4). *)
+  if held > 0 || Option.is_some known then c.ahead_last <- seq;
+  match known with
+  | Some (left, right) when held > 0 || (left = seq && right = stop) ->
+      report_duplicate env c left right;
+      if held > 0 then Output.ack env c else Answer.repeat env c
+  | Some _ | None ->
+      if held > 0 then Output.ack env c
+      else (
+        env.stats.memory_drops <- env.stats.memory_drops + 1;
+        Answer.repeat env c)
+
+(* Octets that came with a SYN wait for the handshake (RFC 9293 section 3.10.7.2): the peer need not
+   send them again. They are copied, as anybody can send such segments. *)
+let early env c ~seq view =
+  if Cstruct.length view > 0 && not (under_pressure env) then (
+    let view = Cstruct.append view Cstruct.empty in
+    let view = Cstruct.sub view 0 (min (Cstruct.length view) (Output.room env c)) in
+    let cost = ahead_cost c in
+    ignore (Reassembly.insert c.ahead ~seq view ~max_ranges:1 : int);
+    hold env (ahead_cost c - cost))
 
 (* All connections together hold too much: what is ahead of a gap goes first (RFC 2018 section 8
    allows that), and then new octets are for a reader that has taken the others. *)
@@ -196,15 +178,15 @@ let refused_for_memory env c =
    Reassembly.clear c.ahead;
    not (Octets.is_empty c.received))
 
-let payload env c (h : Wire.t) view =
-  let seq = h.seq and length = Cstruct.length view in
+let payload env c (h : Wire.t) ~seq view =
+  let length = Cstruct.length view in
   (* What is old is cut off, and what lies beyond the window or the peer's own FIN. *)
   let skip = max 0 (Seq.diff c.rcv_nxt seq) in
-  if skip > 0 && skip < length && c.sack_ok then c.dsack <- Some (seq, c.rcv_nxt);
+  if skip > 0 then report_duplicate env c seq (Seq.min c.rcv_nxt (Seq.add seq length));
   let edge = Seq.add c.rcv_nxt (Output.advertised c) in
   let edge = if c.fin_known && Seq.lt c.fin_at edge then c.fin_at else edge in
   let stop = min length (Seq.diff edge seq) in
-  if stop > skip then
+  if stop > skip then (
     if c.read_shut then (
       (* Nobody will read it: the peer must not believe otherwise (RFC 9293 section 3.6.1). *)
       Output.reset env c;
@@ -212,11 +194,12 @@ let payload env c (h : Wire.t) view =
     else
       let view = if skip = 0 && stop = length then view else Cstruct.sub view skip (stop - skip) in
       let seq = Seq.add seq skip in
+      if Flags.has h.flags Flags.psh then c.pushed <- true;
       if seq <> c.rcv_nxt then keep_ahead env c ~seq view
       else if refused_for_memory env c then (
         env.stats.memory_drops <- env.stats.memory_drops + 1;
         c.ack_now <- true)
-      else receive env c h view
+      else receive env c view)
 
 (* The peer's FIN has been reached: everything before it was delivered. *)
 let peer_closed env c =
@@ -235,17 +218,41 @@ let peer_closed env c =
   c.notify Readable
 
 (* A FIN may come before what it follows, but not from beyond the window. *)
-let check_fin env c (h : Wire.t) length =
+let note_fin c at =
+  if (not c.fin_known) && Seq.geq at c.rcv_nxt then
+    let edge = Seq.add c.rcv_nxt (Output.advertised c) in
+    if Seq.leq at edge then (
+      c.fin_known <- true;
+      c.fin_at <- at)
+
+(* [seq]: of the first octet of payload. A FIN alone ahead of a gap is acknowledged as data there would
+   be (RFC 5681 section 4.2); one that comes after the peer's FIN, too, whatever its number. *)
+let check_fin env c (h : Wire.t) ~seq ~length =
+  let fin = Flags.has h.flags Flags.fin in
   match c.state with
   | Established | Fin_wait_1 | Fin_wait_2 ->
-      let at = Seq.add h.seq length in
-      (if Flags.has h.flags Flags.fin && (not c.fin_known) && Seq.geq at c.rcv_nxt then
-         let edge = Seq.add c.rcv_nxt (Output.advertised c) in
-         if Seq.leq at edge then (
-           c.fin_known <- true;
-           c.fin_at <- at));
+      if fin then note_fin c (Seq.add seq length);
       if c.fin_known && c.fin_at = c.rcv_nxt then peer_closed env c
-  | Syn_sent | Syn_received | Close_wait | Closing | Last_ack | Time_wait | Closed -> ()
+      else if fin && length = 0 then Answer.repeat env c
+  | Close_wait | Closing | Last_ack | Time_wait ->
+      if fin then Answer.repeat env c;
+      if fin && c.state = Time_wait then c.wait_at <- env.now + env.config.time_wait
+  | Syn_sent | Syn_received | Closed -> ()
+
+(* Payload and FIN of an acceptable segment. Urgent data is ordinary data here: the pointer is not
+   looked at (RFC 6093 section 6). *)
+let text env c h ~seq view =
+  let length = Cstruct.length view in
+  (if length > 0 then
+     match c.state with
+     | Established | Fin_wait_1 | Fin_wait_2 -> payload env c h ~seq view
+     | Close_wait | Closing | Last_ack | Time_wait ->
+         (* After the peer's FIN there is nothing new. *)
+         ()
+     | Syn_sent | Syn_received | Closed -> ());
+  if c.state <> Closed then (
+    check_fin env c h ~seq ~length;
+    touch env c)
 
 (* ---- Acknowledgement ---- *)
 
@@ -263,35 +270,94 @@ let fin_acked env c =
   | Syn_sent | Syn_received | Established | Fin_wait_2 | Close_wait | Time_wait | Closed -> ()
 
 let acknowledgement env c (h : Wire.t) ~length =
-  if Seq.gt h.ack c.snd_nxt then (
-    (* Of something not sent yet. *)
-    challenge env c;
-    false)
-  else if Seq.lt h.ack (Seq.add c.snd_una (-max c.snd_wnd_max 0xffff)) then (
-    (* RFC 5961 section 5.2: too old to be true. *)
-    challenge env c;
-    false)
+  let credible = credible_ack c h in
+  if not credible then Answer.challenge env c
+  else if Seq.lt h.ack c.snd_una then (
+    if c.sack_ok && h.options.sack <> [] then Recovery.acked env c h ~payload:length)
   else (
-    if Seq.geq h.ack c.snd_una then (
-      if c.ecn && Flags.has h.flags Flags.ece then Recovery.congestion_echo c;
-      Recovery.acked env c h ~payload:length;
-      if c.fin_sent && c.snd_una = c.snd_nxt then fin_acked env c);
-    true)
+    if c.ecn && Flags.has h.flags Flags.ece then Recovery.congestion_echo c;
+    Recovery.acked env c h ~payload:length;
+    if c.fin_sent && c.snd_una = c.snd_nxt then fin_acked env c);
+  credible
+
+(* ---- Establishing ---- *)
+
+let established env c (h : Wire.t) =
+  (* The user may have closed before. *)
+  c.state <- (if c.closing then Fin_wait_1 else Established);
+  c.wait_at <- max_int;
+  (* The window of the segment that completes a passive open is scaled, a SYN's is not. *)
+  let syn = Flags.has h.flags Flags.syn in
+  c.snd_wnd <- (if syn then h.window else h.window lsl c.snd_shift);
+  c.snd_wnd_max <- c.snd_wnd;
+  c.snd_wl1 <- h.seq;
+  c.snd_wl2 <- h.ack;
+  c.heard <- env.now;
+  c.progress <- env.now;
+  c.tune_at <- env.now;
+  c.quick_acks <- 8;
+  c.small_end <- c.snd_una;
+  c.sacked_end <- c.snd_una;
+  (match c.keepalive with Some k -> c.keep_at <- env.now + k.after | None -> ());
+  arm env c;
+  c.notify Connected;
+  touch env c;
+  (* What came with the SYN. *)
+  if c.state <> Closed then (
+    let cost = received_cost c + ahead_cost c and next = c.rcv_nxt in
+    c.rcv_nxt <- Reassembly.pop c.ahead next (deliver c);
+    hold env (received_cost c + ahead_cost c - cost);
+    received env c (Seq.diff c.rcv_nxt next))
+
+let syn_sent env c (h : Wire.t) view =
+  let acks = Flags.has h.flags Flags.ack in
+  if acks && (Seq.leq h.ack c.iss || Seq.gt h.ack c.snd_nxt) then
+    (* A stranger's acknowledgement: reset him, not us. *)
+    refuse env c h ~length:0
+  else if Flags.has h.flags Flags.rst then (
+    if acks then (
+      env.stats.resets_in <- env.stats.resets_in + 1;
+      finish env c `Refused))
+  else if Flags.has h.flags Flags.syn then (
+    c.irs <- h.seq;
+    c.rcv_nxt <- Seq.add h.seq 1;
+    c.rcv_adv <- Seq.max c.rcv_nxt (Seq.add c.rcv_nxt (min 0xffff c.receive_buffer));
+    c.last_ack_sent <- c.rcv_nxt;
+    adopt_options env c h.options;
+    if acks then (
+      c.ecn <- env.config.ecn && Flags.has h.flags Flags.ece && not (Flags.has h.flags Flags.cwr);
+      syn_acked env c h;
+      established env c h;
+      c.ack_now <- true;
+      text env c h ~seq:c.rcv_nxt view)
+    else (
+      (* Simultaneous open. *)
+      c.ecn <- false;
+      c.state <- Syn_received;
+      early env c ~seq:c.rcv_nxt view;
+      Output.syn env c))
+
+(* ---- Resets ---- *)
 
 let reset_arrived env c =
   env.stats.resets_in <- env.stats.resets_in + 1;
   match c.state with
   | Syn_received -> finish env c (if c.passive then `Reset else `Refused)
   | Established | Fin_wait_1 | Fin_wait_2 | Close_wait -> finish env c `Reset
-  | Closing | Last_ack -> finish env c `Closed
+  | Closing | Last_ack ->
+      (* Both sides have closed: all is well if only our FIN has not been acknowledged. *)
+      let unacknowledged = Octets.octets c.unsent + Flight.octets c.flight in
+      finish env c (if unacknowledged > 0 then `Reset else `Closed)
   | Time_wait ->
       (* RFC 1337: a stray reset must not end TIME-WAIT early. *)
       ()
   | Syn_sent | Closed -> ()
 
-let in_order env c (h : Wire.t) view ~ce =
-  let length = Cstruct.length view in
-  (* ECN: congestion seen is echoed until the peer says that it has reacted. *)
+(* ---- A segment ---- *)
+
+(* A segment whose numbers are both credible. ECN: congestion seen is echoed until the peer says that
+   it has reacted. *)
+let believed env c (h : Wire.t) ~ce =
   if c.ecn then (
     if Flags.has h.flags Flags.cwr then c.ecn_echo <- false;
     if ce then (
@@ -300,75 +366,73 @@ let in_order env c (h : Wire.t) view ~ce =
       c.ecn_echo <- true));
   keep_timestamp env c h;
   c.heard <- env.now;
-  c.keep_probes <- 0;
-  if not (Flags.has h.flags Flags.ack) then ()
-  else (
+  c.keep_probes <- 0
+
+(* Nothing of the segment is taken before its acknowledgement was found credible. RFC 7323 (R3 in section
+   5.3) would keep its timestamp earlier, when only its sequence number is known to be right: then one
+   forged segment near RCV.NXT, which is a guess among few, would put TS.Recent ahead and have PAWS
+   discard all that the peer sends. With RFC 5961's check first the forger has to guess both numbers,
+   and who can do that can insert data as well. *)
+let in_order env c (h : Wire.t) view ~ce =
+  if Flags.has h.flags Flags.ack then (
+    let length = Cstruct.length view in
     if c.state = Syn_received then
       if Seq.gt h.ack c.snd_una && Seq.leq h.ack c.snd_nxt then (
         syn_acked env c h;
         established env c h)
       else refuse env c h ~length;
     if c.state <> Syn_received && acknowledgement env c h ~length then (
-      (* Urgent data is ordinary data here: the pointer is not looked at (RFC 6093 section 6). *)
-      (if length > 0 then
-         match c.state with
-         | Established | Fin_wait_1 | Fin_wait_2 -> payload env c h view
-         | Close_wait | Closing | Last_ack | Time_wait ->
-             (* After the peer's FIN there is nothing new. *)
-             ()
-         | Syn_sent | Syn_received | Closed -> ());
-      if c.state <> Closed then (
-        check_fin env c h length;
-        touch env c)))
+      believed env c h ~ce;
+      text env c h ~seq:h.seq view))
 
 (* What a segment that is not acceptable still says. Its acknowledgement counts if the window is closed
    and the segment would have been next (RFC 9293 section 3.10.7.4). *)
-let out_of_window env c (h : Wire.t) ~length ~seq_length =
+let out_of_window env c (h : Wire.t) ~length =
   let has = Flags.has h.flags in
   if
-    c.state <> Syn_received && has Flags.ack
-    && (not (has Flags.syn))
-    && h.seq = c.rcv_nxt
+    c.state <> Syn_received && h.seq = c.rcv_nxt
     && Output.advertised c = 0
-  then (
-    c.heard <- env.now;
-    ignore (acknowledgement env c h ~length : bool));
+    && credible_ack c h && acknowledgement env c h ~length
+  then c.heard <- env.now;
   if c.state = Time_wait && has Flags.fin then c.wait_at <- env.now + env.config.time_wait;
-  if c.state <> Closed then unacceptable env c ~seq:h.seq ~length:seq_length
+  if c.state <> Closed then unacceptable env c h ~length
 
 (* In the order of RFC 9293 section 3.10.7.4, with the changes of RFC 5961. *)
 let synchronizing env c (h : Wire.t) view ~ce =
   let has = Flags.has h.flags and length = Cstruct.length view in
   let syn = has Flags.syn and fin = has Flags.fin in
-  let seq_length = length + Bool.to_int syn + Bool.to_int fin in
   let syn_again = syn && c.state = Syn_received && h.seq = c.irs in
   if has Flags.rst then (
     if
       (* Exactly the next number, or a challenge (RFC 5961 section 3.2). *)
       h.seq = c.rcv_nxt
     then reset_arrived env c
-    else if acceptable c ~seq:h.seq ~length:0 then challenge env c)
+    else if acceptable c ~seq:h.seq ~length:0 then Answer.challenge env c)
   else if old_timestamp env c h then (
     env.stats.paws_drops <- env.stats.paws_drops + 1;
-    unacceptable env c ~seq:h.seq ~length:seq_length)
-  else if syn_again && not (has Flags.ack) then (* Our SYN-ACK was lost. *) Output.syn env c
+    if syn then Answer.challenge env c else unacceptable env c h ~length)
+  else if syn_again && not (has Flags.ack) then
+    (* Our SYN-ACK was lost. *)
+    Answer.syn_again env c
   else if syn_again && (not c.passive) && h.ack = c.snd_nxt then (
     (* The other half of a simultaneous open. *)
     syn_acked env c h;
     established env c h;
-    c.ack_now <- true)
+    c.ack_now <- true;
+    text env c h ~seq:(Seq.add h.seq 1) view)
+  else if syn then (* Whatever its number (RFC 5961 section 4.2). *) Answer.challenge env c
   else if
     (* A FIN needs no room: it is accepted in a closed window as well. *)
-    not (acceptable c ~seq:h.seq ~length:seq_length || (fin && Seq.add h.seq length = c.rcv_nxt))
-  then out_of_window env c h ~length ~seq_length
-  else if syn then (* Whatever its number (RFC 5961 section 4.2). *) challenge env c
-  else in_order env c h view ~ce
+    acceptable c ~seq:h.seq ~length:(length + Bool.to_int fin)
+    || (fin && Seq.add h.seq length = c.rcv_nxt)
+  then in_order env c h view ~ce
+  else out_of_window env c h ~length
 
 let segment env c (h : Wire.t) view ~ce =
   c.segments_in <- c.segments_in + 1;
   match c.state with
   | Closed -> ()
-  | Syn_sent -> syn_sent env c h
+  | Syn_sent -> syn_sent env c h view
   | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack
   | Time_wait ->
       synchronizing env c h view ~ce

@@ -7,5 +7,9 @@ val segment : Tcb.env -> Tcb.t -> Mirust_wire.Tcp.t -> Cstruct.t -> ce:bool -> u
 (** The handshake is complete; [header] is the segment that completed it. *)
 val established : Tcb.env -> Tcb.t -> Mirust_wire.Tcp.t -> unit
 
+(** [early env c ~seq payload]: what came with the SYN, to be delivered when the handshake is
+    complete. *)
+val early : Tcb.env -> Tcb.t -> seq:Seq.t -> Cstruct.t -> unit
+
 (** Takes over what the peer's SYN offers and our configuration allows. *)
 val adopt_options : Tcb.env -> Tcb.t -> Mirust_wire.Tcp.options -> unit

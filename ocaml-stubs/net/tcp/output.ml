@@ -37,7 +37,8 @@ let window_update_due c =
 (* The blocks in the order of RFC 2018 section 4: the range that changed last, then the others, the
    highest first; a duplicate (RFC 2883) before all. *)
 let sack_blocks c ~most =
-  if not c.sack_ok then []
+  (* What came with a SYN is not acknowledged before the handshake is. *)
+  if (not c.sack_ok) || c.state = Syn_received then []
   else
     let ahead =
       if Reassembly.is_empty c.ahead then []
@@ -112,7 +113,7 @@ let window_probe env c =
 
 (* The reset that answers a segment which belongs to no connection, or lies about one (RFC 9293
    section 3.10.7.1). Limited: a flood must not make us send as much again. *)
-let refuse env ~local ~remote (h : Wire.t) ~length =
+let refuse env ?(options = Wire.no_options) ~local ~remote (h : Wire.t) ~length () =
   let has = Flags.has h.flags in
   if (not (has Flags.rst)) && Limit.allows env.resets ~now:env.now then (
     env.stats.resets_out <- env.stats.resets_out + 1;
@@ -131,8 +132,8 @@ let refuse env ~local ~remote (h : Wire.t) ~length =
         flags;
         window = 0;
         urgent = 0;
-        options = Wire.no_options;
-        header_length = Wire.min_header_length;
+        options;
+        header_length = Wire.min_header_length + Wire.options_length options;
       }
     in
     env.transmit ~src:local ~dst:remote ~ect:false header [] ~length:0 ~segment_size:0)
@@ -140,7 +141,8 @@ let refuse env ~local ~remote (h : Wire.t) ~length =
 let reset env c =
   env.stats.resets_out <- env.stats.resets_out + 1;
   let flags = if synchronized c || c.state = Syn_received then Flags.(rst lor ack) else Flags.rst in
-  send env c ~seq:c.snd_nxt ~flags ~options:Wire.no_options [] ~length:0
+  (* With timestamps, as all segments of the connection (RFC 7323 section 3.2). *)
+  send env c ~seq:c.snd_nxt ~flags ~options:(plain_options env c) [] ~length:0
 
 (* ---- The retransmission timer ---- *)
 

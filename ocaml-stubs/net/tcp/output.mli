@@ -16,9 +16,21 @@ val syn : Tcb.env -> Tcb.t -> unit
 (** A RST that the peer accepts. *)
 val reset : Tcb.env -> Tcb.t -> unit
 
-(** [refuse env ~local ~remote header ~length] answers a segment of [length] octets of payload that
-    belongs to no connection by a RST, unless it is one, and within a limit. *)
-val refuse : Tcb.env -> local:Ipaddr.t -> remote:Ipaddr.t -> Mirust_wire.Tcp.t -> length:int -> unit
+(** [refuse env ~local ~remote header ~length ()] answers a segment of [length] octets of payload
+    that belongs to no connection by a RST, unless it is one, and within a limit. [options]: those
+    of the connection that the segment lies about. *)
+val refuse :
+  Tcb.env ->
+  ?options:Mirust_wire.Tcp.options ->
+  local:Ipaddr.t ->
+  remote:Ipaddr.t ->
+  Mirust_wire.Tcp.t ->
+  length:int ->
+  unit ->
+  unit
+
+(** The options of every segment of the connection: timestamps, where they were negotiated. *)
+val plain_options : Tcb.env -> Tcb.t -> Mirust_wire.Tcp.options
 
 (** Sends the piece of this index again, at most one segment of it. *)
 val resend : Tcb.env -> Tcb.t -> int -> unit
@@ -30,6 +42,9 @@ val force : Tcb.env -> Tcb.t -> bool
 (** A segment that the peer must answer although it has no room (RFC 9293 section 3.8.6.1): its
     sequence number is the last that was acknowledged. Also the keepalive probe. *)
 val window_probe : Tcb.env -> Tcb.t -> unit
+
+(** Octets that may be received, whatever was advertised. *)
+val room : Tcb.env -> Tcb.t -> int
 
 (** Octets that the peer may still send by our last word. *)
 val advertised : Tcb.t -> int

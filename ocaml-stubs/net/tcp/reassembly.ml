@@ -89,7 +89,11 @@ let rec pop t next f =
   | _ -> next
 
 let ranges t = List.map (fun r -> (r.left, r.right)) t.list
-let covers t left right = List.exists (fun r -> Seq.leq r.left left && Seq.leq right r.right) t.list
+
+let overlap t left right =
+  match List.find_opt (fun r -> Seq.gt r.right left) t.list with
+  | Some r when Seq.lt r.left right -> Some (Seq.max left r.left, Seq.min right r.right)
+  | Some _ | None -> None
 
 let range_at t seq =
   List.find_map

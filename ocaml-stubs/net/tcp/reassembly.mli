@@ -26,8 +26,8 @@ val pop : t -> Seq.t -> (Cstruct.t -> unit) -> Seq.t
 (** The ranges held, left and right edge, ascending. *)
 val ranges : t -> (Seq.t * Seq.t) list
 
-(** [covers t left right]: all from [left] up to [right] is held. *)
-val covers : t -> Seq.t -> Seq.t -> bool
+(** [overlap t left right]: the first run of octets between [left] and [right] that is held. *)
+val overlap : t -> Seq.t -> Seq.t -> (Seq.t * Seq.t) option
 
 (** The range that this number is in. *)
 val range_at : t -> Seq.t -> (Seq.t * Seq.t) option

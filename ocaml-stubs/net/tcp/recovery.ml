@@ -96,8 +96,10 @@ let sack_piece env c h news (p : Flight.piece) =
 (* Pieces are split where segments were cut, and nowhere else: a peer that acknowledges odd octets does
    not make a fine powder of the scoreboard (CVE-2019-11478). *)
 let sack_block env c h news (left, right) =
-  (* A block that says nothing sensible is passed over: blocks come from the peer. *)
-  if Seq.lt left right && Seq.geq left c.snd_una && Seq.leq right c.snd_nxt then
+  (* A block that says nothing sensible is passed over: blocks come from the peer. That of an old
+     acknowledgement may have been acknowledged since, in part. *)
+  let left = if Seq.lt left right then Seq.max left c.snd_una else left in
+  if Seq.lt left right && Seq.leq right c.snd_nxt then
     let rec mark i =
       if i < Flight.count c.flight then
         let p = Flight.get c.flight i in
@@ -312,6 +314,7 @@ let advance env c (h : Wire.t) news =
   c.octets_acked <- c.octets_acked + octets;
   hold env (-octets);
   c.progress <- env.now;
+  c.odd_wait <- odd_wait_min;
   path_works env c;
   c.black_hole <- 0;
   (* Marks that stay behind would come to lie ahead after 2 GiB. *)
@@ -341,7 +344,7 @@ let acked env c (h : Wire.t) ~payload =
   let advanced = Seq.gt h.ack c.snd_una in
   let before_flight = in_flight c in
   let had_flight = not (Flight.is_empty c.flight) in
-  let window_changed = update_window c h in
+  let window_changed = Seq.geq h.ack c.snd_una && update_window c h in
   if advanced then advance env c h news;
   let blocks = if c.sack_ok then h.options.sack else [] in
   let dsack = is_dsack ~una:h.ack blocks in

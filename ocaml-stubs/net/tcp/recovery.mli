@@ -4,9 +4,9 @@
     reduction (RFC 6937), NewReno for peers without SACK (RFC 6582), undo of needless reductions
     (Eifel, RFC 3522 and 4015; by DSACK, RFC 3708; F-RTO, RFC 5682). *)
 
-(** An acceptable acknowledgement: [snd_una <= ack <= snd_nxt]. Frees what it covers, updates the
-    peer's window, the round-trip time and the congestion window, and finds losses. [payload]:
-    octets of data in the segment. *)
+(** An acceptable acknowledgement. Frees what it covers, updates the peer's window, the round-trip
+    time and the congestion window, and finds losses. One that is older than [snd_una] says
+    something by its blocks only (RFC 6675 section 5). [payload]: octets of data in the segment. *)
 val acked : Tcb.env -> Tcb.t -> Mirust_wire.Tcp.t -> payload:int -> unit
 
 (** The retransmission timer ran out (RFC 6298 section 5.4 to 5.7). *)

@@ -9,5 +9,6 @@ let lt a b = diff a b < 0
 let leq a b = diff a b <= 0
 let gt a b = diff a b > 0
 let geq a b = diff a b >= 0
+let min a b = if lt a b then a else b
 let max a b = if gt a b then a else b
 let between s ~low ~high = leq low s && lt s high

@@ -16,6 +16,9 @@ val leq : t -> t -> bool
 val gt : t -> t -> bool
 val geq : t -> t -> bool
 
+(** The earlier of the two. *)
+val min : t -> t -> t
+
 (** The later of the two. *)
 val max : t -> t -> t
 

@@ -285,7 +285,10 @@ type t = {
   mutable last_ack_sent : Seq.t;
   mutable quick_acks : int;
   mutable pushed : bool; (* the peer pushed since our last acknowledgement *)
-  mutable dup_ack_at : int; (* when an unacceptable segment was last answered *)
+  (* What segments that change nothing may provoke: [Answer] *)
+  mutable repeats_paid : int; (* ns; up to when the answers to repetitions are used up *)
+  mutable odd_at : int; (* ns; nothing odd is answered before *)
+  mutable odd_wait : int; (* ns; from the next such answer to the one after *)
   (* Options *)
   mutable ts_ok : bool;
   ts_offset : int;
@@ -347,6 +350,9 @@ type env = {
 
 (* What a received view costs beyond its octets. *)
 let view_overhead = 128
+
+(* The least time between two answers to what no honest peer sends. *)
+let odd_wait_min = second / 2
 
 (* Received views below this length are copied rather than held for long. *)
 let small_view = 1024
@@ -445,7 +451,9 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       last_ack_sent = 0;
       quick_acks = 0;
       pushed = false;
-      dup_ack_at = env.now - second;
+      repeats_paid = env.now;
+      odd_at = env.now;
+      odd_wait = odd_wait_min;
       ts_ok = false;
       ts_offset;
       ts_recent = 0;
