@@ -91,7 +91,9 @@ let connect_direct d =
   | Error _ -> failwith "connect"
 
 let listen_direct d f =
-  match Engine.listen d.server ~port:80 f with Ok () -> () | Error `In_use -> assert false
+  match Engine.listen d.server ~port:80 f with
+  | Ok () -> ()
+  | Error (`In_use | `Invalid) -> assert false
 
 let segments e = (Engine.stats e).segments_out
 

@@ -108,7 +108,7 @@ let run flood () =
   let served = ref [] in
   (match Engine.listen w.server ~port (fun c -> served := c :: !served) with
   | Ok () -> ()
-  | Error `In_use -> assert false);
+  | Error (`In_use | `Invalid) -> assert false);
   let per_turn = 200 and turns = ref 0 in
   let most_memory = ref 0 and most_connections = ref 0 in
   let turn () =
@@ -191,7 +191,9 @@ let run flood () =
    such answers ends that. *)
 let storm victims () =
   let w = create 2 in
-  (match Engine.listen w.server ~port ignore with Ok () -> () | Error `In_use -> assert false);
+  (match Engine.listen w.server ~port ignore with
+  | Ok () -> ()
+  | Error (`In_use | `Invalid) -> assert false);
   let sent () = (Engine.stats w.server).segments_out + (Engine.stats w.client).segments_out in
   let turn () =
     w.now <- w.now + (ms / 10);

@@ -209,12 +209,48 @@ let no_such_port p =
       | Error e -> fail "%a" TCP.pp_error e)
     [ 0; -1; 0x10000; 0x10007; max_int ]
 
+let not_reachable p =
+  let start = Env.now () in
+  Lwt_list.iter_s
+    (fun a ->
+      TCP.create_connection p.a (Ipaddr.of_string_exn a, port) >|= function
+      | Error (`No_route _) -> ()
+      | Ok _ -> fail "connected to %s" a
+      | Error e -> fail "%a" TCP.pp_error e)
+    [ "198.51.100.1"; "224.0.0.1"; "255.255.255.255"; "10.0.0.255" ]
+  >|= fun () -> check_int "at once" start (Env.now ())
+
+let not_a_port_to_listen_on p =
+  List.iter
+    (fun port ->
+      let serve _ = Lwt.return_unit in
+      check_bool "try_listen" true (TCP.try_listen p.a ~port serve = Error `Invalid);
+      match TCP.listen p.a ~port serve with
+      | () -> fail "listen"
+      | exception Invalid_argument _ -> ())
+    [ 0; -1; 65536; max_int ];
+  Lwt.return_unit
+
+(* Times that no integer can hold are long ones. *)
+let long_keepalive p =
+  accept p >>= fun (client, server) ->
+  TCP.set_keepalive client (Some { after = Int64.max_int; interval = Int64.max_int; probes = 1 });
+  TCP.set_user_timeout client max_int;
+  write_all client "x" >>= fun () ->
+  Env.sleep (Env.sec 10_000) >>= fun () ->
+  check_int "no probes" 0 (Engine.stats (TCP.engine p.a)).keepalives_sent;
+  check_bool "is up" true (TCP.failure client = None);
+  close_both client server
+
 let keepalive_finds_a_dead_peer p =
   accept p >>= fun (client, server) ->
   TCP.set_keepalive client (Some { after = 10_000_000_000L; interval = 1_000_000_000L; probes = 3 });
   Network.set_conditions p.network { Network.perfect with drop = 1. };
   TCP.read client >>= fun r ->
-  (match r with Error `Timeout -> () | Ok _ -> fail "read" | Error e -> fail "%a" TCP.pp_error e);
+  check_bool "end" true (r = Ok `Eof);
+  check_bool "why" true ((TCP.info client).ended = Timed_out && TCP.failure client = Some `Timeout);
+  write client "x" >>= fun r ->
+  check_bool "writing" true (r = Error `Timeout);
   check_bool "after 13 s" true (Env.now () < Env.sec 15);
   TCP.abort server;
   TCP.close client
@@ -226,7 +262,8 @@ let user_timeout p =
   let start = Env.now () in
   write_all client "x" >>= fun () ->
   TCP.read client >>= fun r ->
-  check_bool "timeout" true (r = Error `Timeout);
+  check_bool "end" true (r = Ok `Eof);
+  check_bool "timeout" true (TCP.failure client = Some `Timeout);
   check_bool "5 s" true (Env.now () - start < Env.ms 5010);
   TCP.abort server;
   TCP.close client
@@ -293,9 +330,11 @@ let reset_by_peer p =
   let reading = TCP.read client in
   TCP.abort server;
   reading >>= fun r ->
-  check_bool "reset" true (r = Error `Reset);
+  check_bool "end" true (r = Ok `Eof);
+  check_bool "reset" true ((TCP.info client).ended = Reset && TCP.failure client = Some `Reset);
   TCP.read client >>= fun r ->
-  check_bool "again" true (r = Error `Reset);
+  check_bool "again" true (r = Ok `Eof);
+  check_bool "without promises" true (TCP.try_read client = `Error `Reset);
   write client "x" >>= fun r ->
   check_bool "writing" true (r = Error `Reset);
   TCP.close client
@@ -306,7 +345,8 @@ let close_with_unread_data p =
   Env.sleep (Env.ms 10) >>= fun () ->
   TCP.close server >>= fun () ->
   TCP.read client >>= fun r ->
-  check_bool "reset" true (r = Error `Reset);
+  check_bool "end" true (r = Ok `Eof);
+  check_bool "reset" true (TCP.failure client = Some `Reset);
   TCP.close client
 
 let shut_reader_does_not_stop_the_peer p =
@@ -326,7 +366,8 @@ let server_that_raises p =
   TCP.listen p.b ~port (fun _ -> failwith "expected by the test");
   connect p >>= fun client ->
   TCP.read client >>= fun r ->
-  check_bool "reset" true (r = Error `Reset);
+  check_bool "end" true (r = Ok `Eof);
+  check_bool "reset" true (TCP.failure client = Some `Reset);
   TCP.close client
 
 (* No wake-up is lost when a reader comes between the event and its turn. *)
@@ -379,14 +420,9 @@ let disconnected p =
   let reading = TCP.read client in
   Stack.disconnect p.stack_a >>= fun () ->
   reading >>= fun r ->
-  check_bool "aborted" true (r = Error `Aborted);
+  check_bool "end" true (r = Ok `Eof);
+  check_bool "aborted" true (TCP.failure client = Some `Aborted);
   TCP.create_connection p.a (ip 2, port) >|= fun r -> check_bool "no more" true (Result.is_error r)
-
-let no_route p =
-  let start = Env.now () in
-  TCP.create_connection p.a (Ipaddr.V4 (Ipaddr.V4.make 192 0 2 1), port) >|= fun r ->
-  check_bool "no route" true (Result.is_error r);
-  check_bool "at once" true (Env.now () - start < Env.sec 1)
 
 let listeners p =
   let busy = TCP.try_listen p.b ~port (fun _ -> Lwt.return_unit) in
@@ -431,6 +467,33 @@ let arrivals_do_not_wait p =
     check_int "has arrived" (before + i) stats.segments_in;
     check_int "is answered" (sent + i) stats.segments_out
   done;
+  TCP.unlisten p.b ~port;
+  Lwt.return_unit
+
+(* RFC 1122 section 4.2.3.10: from and to one host, or not at all, also where IP lets it through (ours
+   does not). Neither a listener nor a closed port
+   answers, and neither does what would be a reset. *)
+let not_for_one_host p =
+  TCP.listen p.b ~port echo;
+  let stats = Engine.stats (TCP.engine p.b) in
+  let before = stats.segments_out in
+  let one ~src ~dst =
+    let src = Ipaddr.of_string_exn src and dst = Ipaddr.of_string_exn dst in
+    List.iter
+      (fun flags -> TCP.input_packet p.b ~src ~dst ~tos:0 (segment ~flags ()))
+      W.Tcp.Flags.[ syn; ack; syn lor ack; fin lor ack; 0 ]
+  in
+  List.iter
+    (fun dst -> one ~src:"10.0.0.9" ~dst)
+    [ "255.255.255.255"; "224.0.0.1"; "239.1.2.3"; "0.0.0.0" ];
+  List.iter (fun src -> one ~src ~dst:"10.0.0.2") [ "255.255.255.255"; "224.0.0.1"; "0.0.0.0" ];
+  one ~src:"fe80::1" ~dst:"ff02::1";
+  one ~src:"ff02::1" ~dst:"fe80::2";
+  one ~src:"::" ~dst:"fe80::2";
+  check_int "answers" before stats.segments_out;
+  check_int "connections" 0 (Engine.connections (TCP.engine p.b));
+  one ~src:"10.0.0.254" ~dst:"10.0.0.2";
+  check_bool "of one host" true (stats.segments_out > before);
   TCP.unlisten p.b ~port;
   Lwt.return_unit
 
@@ -558,6 +621,7 @@ let () =
           case "readers share" readers_share;
           case "latency" latency;
           case "arrivals do not wait after a segment was sent" arrivals_do_not_wait;
+          case "from or to many hosts" not_for_one_host;
           case "a shut reader does not stop the peer" shut_reader_does_not_stop_the_peer;
         ] );
       ( "ends",
@@ -566,6 +630,9 @@ let () =
           case "connect times out" connect_timeout;
           case "a dead neighbour" dead_neighbour;
           case "no such port" no_such_port;
+          case "addresses that cannot be reached" not_reachable;
+          case "ports that nobody can listen on" not_a_port_to_listen_on;
+          case "endless keepalive" long_keepalive;
           case "keepalive finds a dead peer" keepalive_finds_a_dead_peer;
           case "user timeout" user_timeout;
           case "close wakes writers" writer_woken_by_close;
@@ -574,7 +641,6 @@ let () =
           case "close with unread data" close_with_unread_data;
           case "server that raises" server_that_raises;
           case "listeners" listeners;
-          case "no route" no_route;
           case "disconnect" disconnected;
           case "progress confirms the path" progress_confirms_the_path;
           case "an IP that raises loses a segment, and no more" ip_that_raises_loses_a_segment;

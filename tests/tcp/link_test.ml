@@ -242,7 +242,7 @@ let run seed =
   | _ -> ());
   (match Engine.listen server.engine ~port:80 (fun c -> server.conn <- Some c) with
   | Ok () -> ()
-  | Error `In_use -> assert false);
+  | Error (`In_use | `Invalid) -> assert false);
   (match
      Engine.connect client.engine ~now:w.now ~src:(V4 a_ip) ~dst:(V4 b_ip) ~dst_port:80 ignore
    with

@@ -145,8 +145,8 @@ let event_name : Engine.event -> string = function
   | Ended `Refused -> "refused"
   | Ended `Reset -> "reset"
   | Ended `Timeout -> "timeout"
+  | Ended `No_route -> "no_route"
   | Ended `Aborted -> "aborted"
-  | Ended `No_route -> "no route"
 
 let check_int what expected got = if expected <> got then failf "%s is %d" what got
 let event w e = w.events <- event_name e :: w.events
@@ -421,6 +421,7 @@ let connect w =
       w.written <- 1
   | Error `No_port -> w.events <- "no_port" :: w.events
   | Error `No_memory -> w.events <- "no_memory" :: w.events
+  | Error `Invalid -> w.events <- "invalid" :: w.events
 
 let listen w backlog =
   let accept c =
@@ -433,6 +434,7 @@ let listen w backlog =
   match Engine.listen (engine w) ~port:local_port ?backlog accept with
   | Ok () -> ()
   | Error `In_use -> w.events <- "in_use" :: w.events
+  | Error `Invalid -> w.events <- "invalid" :: w.events
 
 (* The handshake that most cases begin with. *)
 let established w args =
@@ -541,6 +543,14 @@ let info w name =
   | "out_of_order" -> i.out_of_order
   | name -> failf "info %s" name
 
+let unreachable = function
+  | "port" -> `Port
+  | "protocol" -> `Protocol
+  | "network" -> `Network
+  | "host" -> `Host
+  | "prohibited" -> `Prohibited
+  | s -> failf "unreachable %s" s
+
 let state_name w = Fmt.str "%a" Tcb.pp_state (Engine.state (conn w))
 
 let act w words =
@@ -595,11 +605,16 @@ let act w words =
           ~dst_port:default_port ~seq ~mtu:(int_of_string mtu)
       in
       w.events <- (if believed then "believed" else "disbelieved") :: w.events
-  | [ "unreachable"; seq ] ->
+  | [ "no_neighbour" ] ->
+      ignore
+        (Engine.no_neighbour (engine w) ~now ~src:local ~dst:remote ~src_port:local_port
+           ~dst_port:default_port
+          : bool)
+  | [ "unreachable"; seq; problem ] ->
       let seq = (int_of_string seq + iss w default_port) land 0xffff_ffff in
       ignore
         (Engine.unreachable (engine w) ~now ~src:local ~dst:remote ~src_port:local_port
-           ~dst_port:default_port ~seq
+           ~dst_port:default_port ~seq (unreachable problem)
           : bool)
   | [ "state"; s ] -> if state_name w <> s then failf "state is %s" (state_name w)
   | "events" :: expected ->

@@ -19,7 +19,8 @@
     connect | listen [backlog N] | unlisten | established [passive] [mss N] [win N] ..
     write N | read N | eof | shutdown | close | abort | nodelay | user_timeout MS
     keepalive AFTER INTERVAL PROBES | no_keepalive | device full | device room | icmp SEQ MTU
-    unreachable SEQ
+    unreachable SEQ port | protocol | network | host | prohibited
+    no_neighbour
     silence MS                                       time passes, whatever is sent
     state STATE | events EVENT.. | stat NAME N | info NAME N | memory N | space N | gone
     config NAME[=VALUE]..                            before anything else

@@ -51,6 +51,17 @@ impl Figure for TcpState {
     }
 }
 
+/// By their numbers in `ocaml-stubs/net/tcp/tcb.ml`; none while there is a connection.
+const ENDINGS: [Error; 6] =
+    [Error::Closed, Error::Refused, Error::Reset, Error::TimedOut, Error::NoRoute, Error::Aborted];
+
+impl Figure for Option<Error> {
+    fn from_number(n: i64) -> Option<Error> {
+        let ending = usize::try_from(n).ok()?.checked_sub(1)?;
+        ENDINGS.get(ending).cloned()
+    }
+}
+
 /// A structure whose fields are those of an OCaml record, in its order.
 macro_rules! figures {
     ($(#[$outer:meta])* $name:ident { $($(#[$doc:meta])* $field:ident: $type:ty,)* }) => {
@@ -182,6 +193,8 @@ figures! {
         recovering: bool,
         /// The state.
         state: TcpState,
+        /// Why there is no connection any more: [`Error::Closed`] after an end in good order.
+        ended: Option<Error>,
     }
 }
 
@@ -388,6 +401,26 @@ mod tests {
             theirs.iter().map(|name| name.replace('_', "").to_lowercase()).collect();
         let ours: Vec<String> = STATES.iter().map(|s| format!("{s:?}").to_lowercase()).collect();
         assert_eq!(theirs, ours);
+    }
+
+    #[test]
+    fn endings_are_those_of_ocaml() {
+        let tcb = include_str!("../../../ocaml-stubs/net/tcp/tcb.ml");
+        let theirs = names(tcb, "type ending =", "\n\n", '|');
+        let ours = [
+            "Not_ended",
+            "Closed_in_order",
+            "Refused",
+            "Reset",
+            "Timed_out",
+            "Aborted",
+            "No_route",
+        ];
+        assert_eq!(theirs, ours);
+        let ended: Vec<Option<Error>> = (0..8).map(Figure::from_number).collect();
+        assert_eq!(ended[0], None);
+        assert_eq!(ended[1..7], ENDINGS.map(Some));
+        assert_eq!(ended[7], None);
     }
 
     #[test]

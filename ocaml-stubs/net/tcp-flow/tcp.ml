@@ -25,7 +25,7 @@ module type S = sig
     ?backlog:int ->
     ?keepalive:Tcpip.Tcp.Keepalive.t ->
     (flow -> unit Lwt.t) ->
-    (unit, [ `In_use ]) result
+    (unit, [ `In_use | `Invalid ]) result
 
   val set_nodelay : flow -> bool -> unit
   val set_keepalive : flow -> Tcpip.Tcp.Keepalive.t option -> unit
@@ -38,6 +38,7 @@ module type S = sig
   val defer_flush : flow -> unit
   val abort : flow -> unit
   val info : flow -> Engine.info
+  val failure : flow -> error option
   val engine : t -> Engine.t
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
 end
@@ -72,7 +73,9 @@ module type Output = sig
     t ->
     (src:Ipaddr.t ->
     dst:Ipaddr.t ->
-    [ `Too_big of int | `Unreachable | `No_neighbour ] ->
+    [ `Too_big of int
+    | `Unreachable of [ `Network | `Host | `Protocol | `Port | `Prohibited ]
+    | `No_neighbour ] ->
     Cstruct.t ->
     unit) ->
     unit
@@ -333,8 +336,8 @@ module Over (O : Output) = struct
           | `Too_big mtu ->
               if Engine.packet_too_big engine ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu then
                 Option.iter (fun p -> O.lower_mtu p mtu) (path t ~src ~dst)
-          | `Unreachable ->
-              ignore (Engine.unreachable engine ~now ~src ~dst ~src_port ~dst_port ~seq : bool)
+          | `Unreachable why ->
+              ignore (Engine.unreachable engine ~now ~src ~dst ~src_port ~dst_port ~seq why : bool)
           | `No_neighbour ->
               ignore (Engine.no_neighbour engine ~now ~src ~dst ~src_port ~dst_port : bool))
 
@@ -406,8 +409,9 @@ module Over (O : Output) = struct
     | `Timeout -> Some `Timeout
     | `Reset -> Some `Reset
     | `Aborted -> Some `Aborted
-    | `No_route -> Some (`No_route "no neighbour has the address")
+    | `No_route -> Some (`No_route "nobody could be reached")
 
+  let failure flow = Option.bind flow.ended error_of_reason
   let readable = reader
   let writable = writer
 
@@ -420,20 +424,18 @@ module Over (O : Output) = struct
           schedule flow.t;
           `Data view
       | None -> (
-          match Option.bind flow.ended error_of_reason with
+          match failure flow with
           | Some e -> `Error e
           | None -> if Engine.at_eof flow.c then `Eof else `Wait)
 
   let rec read flow =
     match try_read flow with
     | (`Data _ | `Eof) as r -> Lwt.return_ok r
-    | `Error e -> Lwt.return_error e
+    | `Error _ -> Lwt.return_ok `Eof
     | `Wait -> Lwt.bind (reader flow) (fun () -> read flow)
 
   let write_error flow : write_error =
-    match Option.bind flow.ended error_of_reason with
-    | Some e -> (e :> write_error)
-    | None -> `Closed
+    match failure flow with Some e -> (e :> write_error) | None -> `Closed
 
   let write_room flow =
     if Option.is_some flow.ended || flow.closed then Error (write_error flow)
@@ -527,12 +529,14 @@ module Over (O : Output) = struct
     Engine.set_user_timeout (engine flow.t) flow.c ns;
     schedule flow.t
 
+  (* What does not fit into an integer is more than the engine's longest time. *)
+  let of_ns ns =
+    if Int64.compare ns (Int64.of_int max_int) >= 0 then max_int
+    else if Int64.compare ns (Int64.of_int min_int) <= 0 then min_int
+    else Int64.to_int ns
+
   let engine_keepalive (k : Tcpip.Tcp.Keepalive.t) =
-    {
-      Mirust_tcp.Tcb.after = Int64.to_int k.after;
-      interval = Int64.to_int k.interval;
-      probes = k.probes;
-    }
+    { Mirust_tcp.Tcb.after = of_ns k.after; interval = of_ns k.interval; probes = k.probes }
 
   let set_keepalive flow k =
     Engine.set_keepalive (engine flow.t) ~now:(Env.now ()) flow.c (Option.map engine_keepalive k);
@@ -565,9 +569,9 @@ module Over (O : Output) = struct
     if port < 1 || port > 0xffff then invalid_arg "Tcp.listen: port";
     match try_listen t ~port ?keepalive f with
     | Ok () -> ()
-    | Error `In_use ->
+    | Error (`In_use | `Invalid) ->
         Engine.unlisten (engine t) ~port;
-        ignore (try_listen t ~port ?keepalive f : (unit, [ `In_use ]) result)
+        ignore (try_listen t ~port ?keepalive f : (unit, [ `In_use | `Invalid ]) result)
 
   let rec create_connection ?keepalive t (dst, dst_port) =
     let timeout = (Engine.env (engine t)).config.connect_timeout in
@@ -601,6 +605,7 @@ module Over (O : Output) = struct
         let keepalive = Option.map engine_keepalive keepalive in
         match Engine.connect (engine t) ~now:(Env.now ()) ?keepalive ~src ~dst ~dst_port notify with
         | Error (`No_port | `No_memory) -> Lwt.return_error `No_resources
+        | Error `Invalid -> Lwt.return_error (`No_route "not an address of one host")
         | Ok c ->
             let f = make_flow t c in
             Engine.on_event c (fun e ->
@@ -689,8 +694,8 @@ module Flow = struct
         I.on_problem t (fun ~proto ~src ~dst problem quoted ->
             match problem with
             | Too_big mtu when proto = 6 -> f ~src ~dst (`Too_big mtu) quoted
+            | Unreachable why when proto = 6 -> f ~src ~dst (`Unreachable why) quoted
             | No_neighbour when proto = 6 -> f ~src ~dst `No_neighbour quoted
-            | Unreachable _ when proto = 6 -> f ~src ~dst `Unreachable quoted
             | Too_big _ | Unreachable _ | Expired | No_neighbour -> ())
     end
 

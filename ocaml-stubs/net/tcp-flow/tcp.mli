@@ -12,8 +12,8 @@ module type S = sig
     | `Aborted  (** by us *)
     | `No_resources
     | `No_route of string
-      (** of a connection that is to be made: the address is none that can be reached, or nobody on
-          the link has it; and why *) ]
+      (** of a connection that is to be made: the address is none that can be reached, or nobody is
+          there; and why *) ]
 
   type write_error =
     [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources | `No_route of string ]
@@ -23,6 +23,9 @@ module type S = sig
       with type ipaddr = Ipaddr.t
        and type error := error
        and type write_error := write_error
+
+  (** As Mirage has it, [read] gives [`Eof] however the connection ended, and never an error;
+      writing does. {!failure} tells a reset from an end in good order. *)
 
   (** {1 Beyond Mirage's interface} *)
 
@@ -34,7 +37,7 @@ module type S = sig
     ?backlog:int ->
     ?keepalive:Tcpip.Tcp.Keepalive.t ->
     (flow -> unit Lwt.t) ->
-    (unit, [ `In_use ]) result
+    (unit, [ `In_use | `Invalid ]) result
 
   val set_nodelay : flow -> bool -> unit
 
@@ -49,7 +52,8 @@ module type S = sig
       For those who have a scheduler of their own: an answer at once, and a promise of a better one.
   *)
 
-  (** As [read], but [`Wait] where that would wait. *)
+  (** As [read], but [`Wait] where that would wait, and [`Error] instead of [`Eof] after {!failure}.
+  *)
   val try_read : flow -> [ `Data of Cstruct.t | `Eof | `Wait | `Error of error ]
 
   (** After [`Wait]: resolved when it is worth another try. *)
@@ -73,8 +77,11 @@ module type S = sig
   (** Resets the connection: what was written may be lost. *)
   val abort : flow -> unit
 
-  (** What is known of the connection, as [ss -i] shows it. *)
+  (** What is known of the connection, as [ss -i] shows it, and why it ended. *)
   val info : flow -> Mirust_tcp.Engine.info
+
+  (** Why the connection ended other than in good order, if it did. *)
+  val failure : flow -> error option
 
   val engine : t -> Mirust_tcp.Engine.t
 

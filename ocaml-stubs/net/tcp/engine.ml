@@ -66,6 +66,14 @@ let number random =
   let s = random 8 in
   Int64.to_int (String.get_int64_le s 0) land max_int
 
+(* Of one host, and not the network of RFC 1122's "this host". *)
+let names_a_host = function
+  | Ipaddr.V4 a ->
+      Ipaddr.V4.compare a Ipaddr.V4.any <> 0
+      && Ipaddr.V4.compare a Ipaddr.V4.broadcast <> 0
+      && not (Ipaddr.V4.is_multicast a)
+  | Ipaddr.V6 a -> Ipaddr.V6.compare a Ipaddr.V6.unspecified <> 0 && not (Ipaddr.V6.is_multicast a)
+
 let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~now ~random ~mss
     ~can_send transmit =
   let below n = number random mod n in
@@ -182,8 +190,11 @@ let accepted t l (c : connection) =
   c.notify <- ignore;
   l.accept c
 
+let is_port n = n >= 1 && n <= 0xffff
+
 let listen t ~port ?backlog accept =
-  if Hashtbl.mem t.listeners port then Error `In_use
+  if not (is_port port) then Error `Invalid
+  else if Hashtbl.mem t.listeners port then Error `In_use
   else
     let backlog = Option.value backlog ~default:t.env.config.backlog in
     Hashtbl.replace t.listeners port { backlog; accept; half_open = 0; overflow_at = -Cookie.life };
@@ -284,9 +295,12 @@ let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
   let env = t.env in
   env.stats.segments_in <- env.stats.segments_in + 1;
   let to_listener ~after =
-    match Hashtbl.find_opt t.listeners h.dst_port with
-    | Some l -> for_listener t l ~local:dst ~remote:src ~after h payload ~ce
-    | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload)
+    if not (names_a_host src && names_a_host dst) then
+      env.stats.malformed <- env.stats.malformed + 1
+    else
+      match Hashtbl.find_opt t.listeners h.dst_port with
+      | Some l -> for_listener t l ~local:dst ~remote:src ~after h payload ~ce
+      | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload)
   in
   match
     Table.find t.table ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port
@@ -340,17 +354,24 @@ let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =
   tick t now;
   match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
   | Some c when Seq.geq seq c.snd_una && Seq.lt seq c.snd_nxt ->
-      let headers = match dst with Ipaddr.V4 _ -> 40 | Ipaddr.V6 _ -> 60 in
-      Recovery.path_mss t.env c (mtu - headers);
+      (* No path carries less (RFC 8200 section 5), or none that is in use: a forged report must not make
+         a flood of headers of a transfer. *)
+      let least, headers = match dst with Ipaddr.V4 _ -> (552, 40) | Ipaddr.V6 _ -> (1280, 60) in
+      Recovery.path_mss t.env c (max least mtu - headers);
       true
   | Some _ | None -> false
 
-let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq =
+let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq problem =
   tick t now;
   match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
-  | Some c when c.state = Syn_sent && seq = c.iss ->
-      finish t.env c `Refused;
-      true
+  | Some c when c.state = Syn_sent && seq = c.iss -> (
+      match problem with
+      | `Port | `Protocol ->
+          finish t.env c `Refused;
+          true
+      | `Network | `Host | `Prohibited ->
+          c.unreachable <- true;
+          false)
   | Some _ | None -> false
 
 let no_neighbour t ~now ~src ~dst ~src_port ~dst_port =
@@ -384,8 +405,16 @@ let free_port t ~local ~remote ~remote_port =
   in
   search 0
 
+(* Deadlines stay far from where integers end. *)
+let year = 366 * 86_400 * second
+let time ns = min year (max 1 ns)
+
+let sane_keepalive (k : keepalive) =
+  { after = time k.after; interval = time k.interval; probes = max 0 k.probes }
+
 let set_keepalive t ~now (c : connection) keepalive =
   tick t now;
+  let keepalive = Option.map sane_keepalive keepalive in
   c.keepalive <- keepalive;
   c.keep_probes <- 0;
   c.keep_at <-
@@ -394,8 +423,12 @@ let set_keepalive t ~now (c : connection) keepalive =
     | Some _ | None -> max_int);
   arm t.env c
 
-let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
-  tick t now;
+let same_family a b =
+  match (a, b) with
+  | Ipaddr.V4 _, Ipaddr.V4 _ | Ipaddr.V6 _, Ipaddr.V6 _ -> true
+  | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> false
+
+let open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify =
   let env = t.env in
   let port =
     match src_port with
@@ -416,12 +449,21 @@ let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
             ~remote:dst ~remote_port:dst_port
         in
         c.notify <- notify;
-        c.keepalive <- keepalive;
+        c.keepalive <- Option.map sane_keepalive keepalive;
         env.stats.active_opens <- env.stats.active_opens + 1;
         Table.add t.table c;
         c.wait_at <- env.now + env.config.connect_timeout;
         Output.syn env c;
         Ok c
+
+let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
+  tick t now;
+  if
+    is_port dst_port
+    && Option.fold ~none:true ~some:is_port src_port
+    && same_family src dst && names_a_host src && names_a_host dst
+  then open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify
+  else Error `Invalid
 
 let write_space t (c : connection) =
   let space = Recovery.send_space t.env c in
@@ -512,7 +554,7 @@ let set_nodelay t (c : connection) nodelay =
   if nodelay then touch t.env c
 
 let set_user_timeout t (c : connection) ns =
-  c.user_timeout <- ns;
+  c.user_timeout <- time ns;
   if c.rexmit = Rto then Output.arm_timeout t.env c c.rto_at
 
 let state (c : connection) = c.state
@@ -558,6 +600,7 @@ type info = {
   ecn : bool;
   recovering : bool;
   state : Tcb.state;
+  ended : Tcb.ending;
 }
 
 let info (c : connection) =
@@ -593,6 +636,7 @@ let info (c : connection) =
     ecn = c.ecn;
     recovering = c.phase <> Open;
     state = c.state;
+    ended = c.ended;
   }
 
 let tcb c = c

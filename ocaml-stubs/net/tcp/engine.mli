@@ -48,8 +48,10 @@ type transmit = Tcb.transmit
 (** [random n]: [n] random octets, for the secrets. [mss ~dst]: the octets of payload that one
     packet to [dst] can carry without TCP options. [can_send ()]: whether the device takes another
     segment; when it says no, {!resume} is due later. [path_works ~src ~dst] is called, at most once
-    a second for each connection, when its peer has made progress. [now], here and below: ns on a
-    clock that does not go back. *)
+    a second for each connection, when its peer has made progress. [unicast]: false for the
+    broadcast addresses that only IP knows; the engine knows the others, and those of groups.
+    Nothing that comes from or is for one of them is answered (RFC 1122 section 4.2.3.10). [now],
+    here and below: ns on a clock that does not go back. *)
 val create :
   ?config:config ->
   ?path_works:(src:Ipaddr.t -> dst:Ipaddr.t -> unit) ->
@@ -62,7 +64,9 @@ val create :
 
 (** {1 The driver's side} *)
 
-(** A segment has arrived, with a checksum that was right. The payload is kept as it is. *)
+(** A segment has arrived, with a checksum that was right. The payload is kept as it is. Nothing
+    that comes from or is for many hosts is answered (RFC 1122 section 4.2.3.10); of broadcast
+    addresses only IP knows those of networks, and has to keep them away. *)
 val input :
   t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> ce:bool -> Mirust_wire.Tcp.t -> Cstruct.t -> unit
 
@@ -91,11 +95,26 @@ val packet_too_big :
   mtu:int ->
   bool
 
-(** ICMP said that a segment of ours could not be delivered. That ends a handshake which we have
-    begun, and nothing else: an established connection waits for the path to come back (RFC 9293
-    section 3.9.2.2, RFC 5927 section 5). True if it did. *)
+(** ICMP said that a segment of ours could not be delivered, or the link's neighbour cache did. That
+    ends a handshake which we have begun, and nothing else: an established connection waits for the
+    path to come back (RFC 9293 section 3.9.2.2, RFC 5927 section 5). A handshake goes on, too,
+    after what may pass (MUST-56), and ends as [`Unreachable] instead of [`Timeout] if it does not:
+
+    - [`Port], [`Protocol]: the peer's word, and hard: [`Refused];
+    - [`Neighbour]: our own knowledge, after all tries: [`Unreachable] at once;
+    - [`Network], [`Host], [`Prohibited]: noted.
+
+    True if a handshake ended. *)
 val unreachable :
-  t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> src_port:int -> dst_port:int -> seq:int -> bool
+  t ->
+  now:int ->
+  src:Ipaddr.t ->
+  dst:Ipaddr.t ->
+  src_port:int ->
+  dst_port:int ->
+  seq:int ->
+  [ `Network | `Host | `Protocol | `Port | `Prohibited ] ->
+  bool
 
 (** The layer below has found by itself that a segment of ours cannot be delivered: nobody has the
     address of the next hop. That, too, ends a handshake which we have begun, and nothing else. True
@@ -122,13 +141,15 @@ type event = Tcb.event =
 val on_event : connection -> (event -> unit) -> unit
 
 (** Accepts connections to [port], on every address; [f] gets each one once it is established, and
-    sets {!on_event} then. *)
-val listen : t -> port:int -> ?backlog:int -> (connection -> unit) -> (unit, [ `In_use ]) result
+    sets {!on_event} then. [`Invalid]: ports are from 1 to 65535. *)
+val listen :
+  t -> port:int -> ?backlog:int -> (connection -> unit) -> (unit, [ `In_use | `Invalid ]) result
 
 (** New connections are refused; half-open ones are reset. Established ones go on. *)
 val unlisten : t -> port:int -> unit
 
-(** Starts the handshake; [Connected] or [Ended] follows. Source ports are random (RFC 6056). *)
+(** Starts the handshake; [Connected] or [Ended] follows. Source ports are random (RFC 6056).
+    [`Invalid]: a port that is none, addresses of two families, or one that is not of one host. *)
 val connect :
   t ->
   now:int ->
@@ -138,7 +159,7 @@ val connect :
   dst:Ipaddr.t ->
   dst_port:int ->
   (event -> unit) ->
-  (connection, [ `No_port | `No_memory ]) result
+  (connection, [ `No_port | `No_memory | `Invalid ]) result
 
 (** Octets that {!write} should be given at most. At 0, [Writable] comes when there is room again.
 *)
@@ -172,6 +193,7 @@ val abort_all : t -> unit
 (** Send small segments at once, even when an earlier one is not acknowledged. *)
 val set_nodelay : t -> connection -> bool -> unit
 
+(** Times outside of 1 ns to a year are taken as the nearer end of that, here and below. *)
 val set_keepalive : t -> now:int -> connection -> Tcb.keepalive option -> unit
 
 (** In ns: see {!type-config}. *)
@@ -226,6 +248,7 @@ type info = {
   ecn : bool;
   recovering : bool;  (** from a loss *)
   state : Tcb.state;
+  ended : Tcb.ending;  (** why there is no connection any more *)
 }
 
 val info : connection -> info

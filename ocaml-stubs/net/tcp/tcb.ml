@@ -43,6 +43,17 @@ let pp_reason ppf (r : reason) =
     | `Aborted -> "connection aborted"
     | `No_route -> "no route to the host")
 
+(* How a connection ended, as a number for Rust. *)
+type ending = Not_ended | Closed_in_order | Refused | Reset | Timed_out | Aborted | No_route
+
+let ending : reason -> ending = function
+  | `Closed -> Closed_in_order
+  | `Refused -> Refused
+  | `Reset -> Reset
+  | `Timeout -> Timed_out
+  | `Aborted -> Aborted
+  | `No_route -> No_route
+
 type event = Connected | Readable | Writable | Ended of reason
 
 type config = {
@@ -203,6 +214,7 @@ type t = {
   remote_port : int;
   hash : int;
   mutable state : state;
+  mutable ended : ending;
   mutable notify : event -> unit;
   mutable timer : t Wheel.timer option;
   mutable dirty : bool; (* is queued for [Engine.flush] *)
@@ -310,6 +322,7 @@ type t = {
   mutable user_timeout : int;
   mutable heard : int; (* when a segment last came *)
   mutable confirmed : int; (* when we last said that the path works *)
+  mutable unreachable : bool; (* a router said so, and the handshake goes on *)
   (* Counters *)
   mutable retransmits : int;
   mutable octets_acked : int;
@@ -373,6 +386,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       remote_port;
       hash;
       state;
+      ended = Not_ended;
       notify = ignore;
       timer = None;
       dirty = false;
@@ -473,6 +487,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       user_timeout = config.user_timeout;
       heard = env.now;
       confirmed = env.now - second;
+      unreachable = false;
       retransmits = 0;
       octets_acked = 0;
       octets_received = 0;
@@ -577,6 +592,7 @@ let rec finish env c (reason : reason) =
         | `Closed | `Refused | `Timeout | `No_route -> ())
     | Fin_wait_1 | Fin_wait_2 | Closing | Last_ack | Time_wait | Closed -> ());
     c.state <- Closed;
+    c.ended <- ending reason;
     stop_timers env c;
     drop_sending env c;
     if reason <> `Closed || c.read_shut then drop_receiving env c;

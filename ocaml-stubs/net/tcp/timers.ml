@@ -51,7 +51,7 @@ let keepalive env c =
 let waited env c =
   c.wait_at <- max_int;
   match c.state with
-  | Syn_sent | Syn_received -> finish env c `Timeout
+  | Syn_sent | Syn_received -> finish env c (if c.unreachable then `No_route else `Timeout)
   | Time_wait -> finish env c `Closed
   | Fin_wait_2 ->
       (* An orphan: the peer never closed its half. *)
