@@ -171,7 +171,8 @@ typedef struct MirustNetStats {
 intptr_t mirust_abi_version(void);
 
 // Connects OCaml to the runtime. Called by the OCaml library before anything else, in the thread
-// that runs OCaml; calls after the first change nothing. Returns 0.
+// that runs OCaml; calls after the first change nothing. Returns 1 if OCaml was started by its own
+// `main`, and could therefore spawn domains, and 0 otherwise.
 intptr_t mirust_init(void);
 
 // Copies the platform's name (`xen` or `unix`) to the buffer, as much of it as fits. Returns its

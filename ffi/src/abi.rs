@@ -109,12 +109,15 @@ pub extern "C" fn mirust_abi_version() -> isize {
 }
 
 /// Connects OCaml to the runtime. Called by the OCaml library before anything else, in the thread
-/// that runs OCaml; calls after the first change nothing. Returns 0.
+/// that runs OCaml; calls after the first change nothing. Returns 1 if OCaml was started by its own
+/// `main`, and could therefore spawn domains, and 0 otherwise.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_init() -> isize {
     crate::init();
     #[cfg(feature = "ocaml")]
-    crate::ocaml::init();
+    if !crate::ocaml::init() {
+        return 1;
+    }
     0
 }
 

@@ -40,6 +40,17 @@ pub(crate) fn set_environment() {
             unsafe { std::env::set_var(name, value) };
         }
     }
+    one_domain();
+}
+
+/// Has `Domain.spawn` fail, whatever the user's `OCAMLRUNPARAM` says: a second OCaml domain would enter Rust functions
+/// that a first one is in.
+fn one_domain() {
+    let mut parameters = std::env::var_os("OCAMLRUNPARAM").unwrap_or_default();
+    // The last one counts.
+    parameters.push(if parameters.is_empty() { "d=1" } else { ",d=1" });
+    // SAFETY: the program has one thread yet.
+    unsafe { std::env::set_var("OCAMLRUNPARAM", parameters) };
 }
 
 /// The name and the value of `NAME=value`.

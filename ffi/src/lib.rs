@@ -88,8 +88,8 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 
 /// What OCaml sees of a Rust function, or of the methods of a type.
 ///
-/// The function stays what it is; beside it there is a C function of the same name (or of the one
-/// given as `name = "…"`) for an OCaml `external`. The tool `mirust-bindgen` reads the source file, and
+/// The function stays what it is; beside it there is a C function `mirust_export_NAME` for an OCaml
+/// `external`, where `NAME` is the function's or the one given as `name = "…"`. The tool `mirust-bindgen` reads the source file, and
 /// writes an OCaml module with the externals and the documentation of all that is exported in it; a
 /// dune file has it do so:
 ///
@@ -118,7 +118,7 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 /// ```
 /// use mirust::ocaml::{BoxRoot, Closure, OCamlRuntime};
 ///
-/// /// `external sum : bytes -> (int [@untagged]) = "mirust_native_only" "sum"`
+/// /// `external sum : bytes -> (int [@untagged]) = "mirust_native_only" "mirust_export_sum"`
 /// #[mirust::export]
 /// fn sum(#[ocaml(bytes)] data: &[u8]) -> isize {
 ///     data.iter().map(|&b| b as isize).sum()
@@ -133,7 +133,7 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 ///     }
 /// }
 ///
-/// /// `external parse_later : string -> (int, string) result Lwt.t = "parse_later"`
+/// /// `external parse_later : string -> (int, string) result Lwt.t = "mirust_export_parse_later"`
 /// #[mirust::export]
 /// async fn parse_later(number: String) -> Result<isize, String> {
 ///     mirust::time::sleep(mirust::time::Duration::from_millis(10)).await;
@@ -145,7 +145,7 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 ///
 /// On an `impl` block the attribute exports all its functions, and makes the type
 /// [`Opaque`](ocaml::Opaque): OCaml owns its values. The OCaml module has a submodule of the type's name, with an
-/// abstract `t`. A method takes `&self`, or `self: Rc<Self>` if it is async or takes the runtime. Its C name begins
+/// abstract `t`. A method takes `&self`, or `self: Rc<Self>` if it is async or takes the runtime. Its `NAME` begins
 /// with that of the type (`tcp_stream_read`). `#[mirust::export(size = path)]` tells the collector how large a
 /// value is. What OCaml shall not see goes into another block.
 ///

@@ -13,7 +13,13 @@ let () =
     failwith
       (Printf.sprintf "the OCaml libraries speak version %d of the ABI, the runtime %d" abi_version
          (version ()));
-  ignore (init () : int);
+  (* Elsewhere the limit on domains has Domain.spawn fail. Here it would succeed, and Rust code be entered by
+     two at once. *)
+  if init () = 1 then
+    Domain.before_first_spawn (fun () ->
+        prerr_endline
+          "Domain.spawn: a Mirust program has one OCaml domain; run more programs instead";
+        exit 2);
   (* Rust looks it up when it raises. *)
   Callback.register_exception "mirust_panic" (Panic "");
   Printexc.register_printer (function Panic m -> Some ("Rust panic: " ^ m) | _ -> None)

@@ -1,32 +1,45 @@
 (* What a crossing costs, in nanoseconds and as a ratio to an OCaml call measured in the same run. Each figure
    is the least of many rounds, so that what else the machine does counts as little as possible. *)
 
-external noalloc : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_noalloc"
+external noalloc : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_bench_noalloc"
 [@@noalloc]
 
 external export_noalloc : (int[@untagged]) -> (int[@untagged])
-  = "mirust_native_only" "bench_export_noalloc"
+  = "mirust_native_only" "mirust_export_bench_export_noalloc"
 [@@noalloc]
 
-external export : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_export"
-external export_rooted : string -> (int[@untagged]) = "mirust_native_only" "bench_export_rooted"
-external export_bytes : string -> (int[@untagged]) = "mirust_native_only" "bench_export_bytes"
+external export : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_bench_export"
+
+external export_rooted : string -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_bench_export_rooted"
+
+external export_bytes : string -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_bench_export_bytes"
+
 external counter : (int[@untagged]) -> Obj.t = "mirust_native_only" "counter_new"
 external counter_next : Obj.t -> (int[@untagged]) = "mirust_native_only" "counter_next"
-external string : string -> string = "bench_string"
-external panic : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_panic"
+external string : string -> string = "mirust_export_bench_string"
+
+external panic : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_bench_panic"
 
 external callback : (int -> int) -> (int[@untagged]) -> (int[@untagged])
-  = "mirust_native_only" "bench_callback"
+  = "mirust_native_only" "mirust_export_bench_callback"
 
-external root : string -> (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_root"
-external future : (int[@untagged]) -> int Lwt.t = "mirust_native_only" "bench_future"
+external root : string -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_bench_root"
+
+external future : (int[@untagged]) -> int Lwt.t = "mirust_native_only" "mirust_export_bench_future"
 
 external await : (int -> int Lwt.t) -> (int[@untagged]) -> unit Lwt.t
-  = "mirust_native_only" "bench_await"
+  = "mirust_native_only" "mirust_export_bench_await"
 
-external feed : (int[@untagged]) -> int Lwt_stream.t = "mirust_native_only" "test_feed"
-external read : int Lwt_stream.t -> int Lwt.t = "bench_read"
+external feed : (int[@untagged]) -> int Lwt_stream.t
+  = "mirust_native_only" "mirust_export_test_feed"
+
+external read : int Lwt_stream.t -> int Lwt.t = "mirust_export_bench_read"
 
 external clock : unit -> (int64[@unboxed]) = "mirust_native_only" "mirust_time_monotonic_ns"
 [@@noalloc]

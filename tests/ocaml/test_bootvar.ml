@@ -1,6 +1,6 @@
 open Mirust
 
-external split : string -> string = "test_split"
+external split : string -> string = "mirust_export_test_split"
 
 let words line expected () = Alcotest.(check string) line (String.concat "|" expected) (split line)
 let eval args term = Bootvar.eval ~argv:(Array.of_list ("test" :: args)) term

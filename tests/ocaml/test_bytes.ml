@@ -2,24 +2,37 @@
 
 type bigstring = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
 
-external sum_string : string -> (int[@untagged]) = "mirust_native_only" "test_sum"
-external sum_big : bigstring -> (int[@untagged]) = "mirust_native_only" "test_sum"
-external sum_cstruct : Cstruct.t -> (int[@untagged]) = "mirust_native_only" "test_sum"
-external sum_int : int -> (int[@untagged]) = "mirust_native_only" "test_sum"
+external sum_string : string -> (int[@untagged]) = "mirust_native_only" "mirust_export_test_sum"
+external sum_big : bigstring -> (int[@untagged]) = "mirust_native_only" "mirust_export_test_sum"
+external sum_cstruct : Cstruct.t -> (int[@untagged]) = "mirust_native_only" "mirust_export_test_sum"
+external sum_int : int -> (int[@untagged]) = "mirust_native_only" "mirust_export_test_sum"
 
 external sum_floats :
   (float, Bigarray.float64_elt, Bigarray.c_layout) Bigarray.Array1.t -> (int[@untagged])
-  = "mirust_native_only" "test_sum"
+  = "mirust_native_only" "mirust_export_test_sum"
 
-external fill_bytes : bytes -> (int[@untagged]) -> unit = "mirust_native_only" "test_fill"
-external fill_cstruct : Cstruct.t -> (int[@untagged]) -> unit = "mirust_native_only" "test_fill"
-external copy : Cstruct.t -> Cstruct.t -> (int[@untagged]) = "mirust_native_only" "test_copy"
-external same : Cstruct.t -> Cstruct.t -> bool = "test_equal"
-external inside : Cstruct.t -> Cstruct.t = "test_buffer_inside"
-external inside_string : string -> Cstruct.t = "test_buffer_inside"
-external inside_bigarray : bigstring -> Cstruct.t = "test_buffer_inside"
-external inside_int : int -> Cstruct.t = "test_buffer_inside"
-external later : Cstruct.t -> (Cstruct.t, string) result Lwt.t = "test_buffer_later"
+external fill_bytes : bytes -> (int[@untagged]) -> unit
+  = "mirust_native_only" "mirust_export_test_fill"
+
+external fill_cstruct : Cstruct.t -> (int[@untagged]) -> unit
+  = "mirust_native_only" "mirust_export_test_fill"
+
+external copy : Cstruct.t -> Cstruct.t -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_copy"
+
+external same : Cstruct.t -> Cstruct.t -> bool = "mirust_export_test_equal"
+external inside : Cstruct.t -> Cstruct.t = "mirust_export_test_buffer_inside"
+external inside_string : string -> Cstruct.t = "mirust_export_test_buffer_inside"
+external inside_bigarray : bigstring -> Cstruct.t = "mirust_export_test_buffer_inside"
+external inside_int : int -> Cstruct.t = "mirust_export_test_buffer_inside"
+external give : (int[@untagged]) -> Cstruct.t = "mirust_native_only" "mirust_export_test_give"
+external literal : unit -> Cstruct.t = "mirust_export_test_literal"
+external keep : Cstruct.t -> Cstruct.t = "mirust_export_test_keep"
+
+external overwrite : Cstruct.t -> (int[@untagged]) -> bool
+  = "mirust_native_only" "mirust_export_test_overwrite"
+
+external later : Cstruct.t -> (Cstruct.t, string) result Lwt.t = "mirust_export_test_buffer_later"
 
 let refused f =
   match Test_failures.silently f with
@@ -60,16 +73,33 @@ let tests =
           let c = Cstruct.of_string "abcdef" in
           refused (fun () -> copy c c);
           refused (fun () -> copy (Cstruct.sub c 0 4) (Cstruct.sub c 3 3)));
-      case "buffers_cross_as_they_are" (fun () ->
+      case "buffers_are_copies_of_what_OCaml_can_write_to" (fun () ->
           let c = Cstruct.of_string "xabcdefx" in
           let middle = inside (inside c) in
           check string "a part" "bcde" (Cstruct.to_string middle);
-          check bool "of the same memory" true (middle.buffer == c.buffer);
+          Cstruct.set_char c 2 '-';
+          check string "of its own" "bcde" (Cstruct.to_string middle);
           check int "nothing" 0 (Cstruct.length (inside (Cstruct.of_string "xx")));
           refused (fun () -> inside Cstruct.empty);
           refused (fun () -> inside_string "a string would move");
           refused (fun () -> inside_bigarray Bigarray.(Array1.create char c_layout 3));
           refused (fun () -> inside_int 3));
+      case "what_OCaml_gets_is_its_own_to_write" (fun () ->
+          let c = Cstruct.of_string "kept" in
+          let given = keep c in
+          check bool "Rust's bytes do not change" false (overwrite given (Char.code '-'));
+          ignore (keep c);
+          check bool "nor by the argument" false (overwrite c (Char.code '-'));
+          let c = literal () in
+          Cstruct.set_char c 0 'A';
+          check string "a copy of a literal" "A literal" (Cstruct.to_string c);
+          check string "which stays" "a literal" (Cstruct.to_string (literal ())));
+      case "a_vector_is_given_where_it_is" (fun () ->
+          let c = give 10_000 in
+          Cstruct.set_char c 9_999 'w';
+          Gc.compact ();
+          check char "written" 'w' (Cstruct.get_char c 9_999);
+          check char "untouched" 'v' (Cstruct.get_char c 0));
       case "buffers_outlive_the_call" (fun () ->
           let promise = later (Cstruct.of_string (String.make 100_000 'a')) in
           Gc.compact ();

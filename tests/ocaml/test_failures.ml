@@ -1,16 +1,16 @@
 (* Failures cross in both directions, and the ten thousandth works like the first. *)
 
-external panic : string -> (int[@untagged]) = "mirust_native_only" "test_panic"
-external panic_any : unit -> unit = "test_panic_any"
+external panic : string -> (int[@untagged]) = "mirust_native_only" "mirust_export_test_panic"
+external panic_any : unit -> unit = "mirust_export_test_panic_any"
 
 external catch : (int -> int) -> (int[@untagged]) -> (int[@untagged])
-  = "mirust_native_only" "test_catch"
+  = "mirust_native_only" "mirust_export_test_catch"
 
-external exception_text : (unit -> unit) -> string = "test_exception"
-external runtime_is_exclusive : unit -> bool = "test_runtime_is_exclusive"
+external exception_text : (unit -> unit) -> string = "mirust_export_test_exception"
+external runtime_is_exclusive : unit -> bool = "mirust_export_test_runtime_is_exclusive"
 
 external constructor_address : string -> (int[@untagged])
-  = "mirust_native_only" "test_constructor_address"
+  = "mirust_native_only" "mirust_export_test_constructor_address"
 
 let times = 10_000
 

@@ -4,10 +4,10 @@
 open Lwt.Infix
 open Mirust
 
-external failing : string -> (int[@untagged]) = "mirust_native_only" "test_panic"
+external failing : string -> (int[@untagged]) = "mirust_native_only" "mirust_export_test_panic"
 
 external complete_after : (int[@untagged]) -> (int64[@unboxed]) -> unit
-  = "mirust_native_only" "test_complete_after"
+  = "mirust_native_only" "mirust_export_test_complete_after"
 
 let live () =
   (* What is found dead is dropped in the loop, and may leave something for the next collection. *)

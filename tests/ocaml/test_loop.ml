@@ -4,13 +4,15 @@ open Lwt.Infix
 open Mirust
 
 external complete_after : (int[@untagged]) -> (int64[@unboxed]) -> unit
-  = "mirust_native_only" "test_complete_after"
+  = "mirust_native_only" "mirust_export_test_complete_after"
 
-external call_from_task : (int -> unit) -> unit = "test_call_from_task"
-external panic_in_task : (int[@untagged]) -> unit = "mirust_native_only" "test_panic_in_task"
+external call_from_task : (int -> unit) -> unit = "mirust_export_test_call_from_task"
+
+external panic_in_task : (int[@untagged]) -> unit
+  = "mirust_native_only" "mirust_export_test_panic_in_task"
 
 external ticks : (int[@untagged]) -> (int64[@unboxed]) -> (int[@untagged]) -> unit
-  = "mirust_native_only" "test_ticks"
+  = "mirust_native_only" "mirust_export_test_ticks"
 
 let ms n = Int64.mul (Int64.of_int n) 1_000_000L
 

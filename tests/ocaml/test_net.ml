@@ -6,49 +6,56 @@ open Mirust
 type outcome = (unit, string) result Lwt.t
 
 external echo : string -> (int[@untagged]) -> (int, string) result Lwt.t
-  = "mirust_native_only" "test_net_echo"
+  = "mirust_native_only" "mirust_export_test_net_echo"
 
-external peek : string -> outcome = "test_net_peek"
-external read_given_up : string -> outcome = "test_net_read_given_up"
-external listeners : string -> outcome = "test_net_listeners"
-external accept_given_up : string -> outcome = "test_net_accept_given_up"
-external reset : string -> outcome = "test_net_reset"
-external many : string -> (int[@untagged]) -> outcome = "mirust_native_only" "test_net_many"
-external udp : string -> outcome = "test_net_udp"
-external names : unit -> outcome = "test_net_names"
-external unavailable : string -> bool = "test_net_unavailable"
-external halves : string -> outcome = "test_net_halves"
-external vectored : string -> outcome = "test_net_vectored"
-external two_accept : string -> outcome = "test_net_two_accept"
-external figures : string -> outcome = "test_net_figures"
-external udp_connected : string -> outcome = "test_net_udp_connected"
-external embedded_io : string -> outcome = "test_net_embedded_io"
-external embedded_nal : string -> outcome = "test_net_embedded_nal"
-external futures_io : string -> outcome = "test_net_futures_io"
-external hyper : string -> outcome = "test_net_hyper"
-external tokio : string -> outcome = "test_net_tokio"
-external owned_acknowledged : string -> outcome = "test_net_owned_acknowledged"
-external owned_reset : string -> outcome = "test_net_owned_reset"
-external owned_aborted : string -> outcome = "test_net_owned_aborted"
-external owned_unsent : string -> outcome = "test_net_owned_unsent"
-external owned_given_up : string -> outcome = "test_net_owned_given_up"
-external owned_disconnected : string -> outcome = "test_net_owned_disconnected"
-external owned_panics : string -> outcome = "test_net_owned_panics"
-external slow_reader : string -> bool -> outcome = "test_net_slow_reader"
-external out_of_memory : string -> outcome = "test_net_out_of_memory"
+external peek : string -> outcome = "mirust_export_test_net_peek"
+external read_given_up : string -> outcome = "mirust_export_test_net_read_given_up"
+external listeners : string -> outcome = "mirust_export_test_net_listeners"
+external accept_given_up : string -> outcome = "mirust_export_test_net_accept_given_up"
+external reset : string -> outcome = "mirust_export_test_net_reset"
+
+external many : string -> (int[@untagged]) -> outcome
+  = "mirust_native_only" "mirust_export_test_net_many"
+
+external udp : string -> outcome = "mirust_export_test_net_udp"
+external names : unit -> outcome = "mirust_export_test_net_names"
+external unavailable : string -> bool = "mirust_export_test_net_unavailable"
+external halves : string -> outcome = "mirust_export_test_net_halves"
+external vectored : string -> outcome = "mirust_export_test_net_vectored"
+external two_accept : string -> outcome = "mirust_export_test_net_two_accept"
+external figures : string -> outcome = "mirust_export_test_net_figures"
+external udp_connected : string -> outcome = "mirust_export_test_net_udp_connected"
+external embedded_io : string -> outcome = "mirust_export_test_net_embedded_io"
+external embedded_nal : string -> outcome = "mirust_export_test_net_embedded_nal"
+external futures_io : string -> outcome = "mirust_export_test_net_futures_io"
+external hyper : string -> outcome = "mirust_export_test_net_hyper"
+external tokio : string -> outcome = "mirust_export_test_net_tokio"
+external owned_acknowledged : string -> outcome = "mirust_export_test_net_owned_acknowledged"
+external owned_reset : string -> outcome = "mirust_export_test_net_owned_reset"
+external owned_aborted : string -> outcome = "mirust_export_test_net_owned_aborted"
+external owned_unsent : string -> outcome = "mirust_export_test_net_owned_unsent"
+external owned_given_up : string -> outcome = "mirust_export_test_net_owned_given_up"
+external owned_disconnected : string -> outcome = "mirust_export_test_net_owned_disconnected"
+external owned_panics : string -> outcome = "mirust_export_test_net_owned_panics"
+external slow_reader : string -> bool -> outcome = "mirust_export_test_net_slow_reader"
+external out_of_memory : string -> outcome = "mirust_export_test_net_out_of_memory"
 
 external crossings : string -> (int[@untagged]) -> outcome
-  = "mirust_native_only" "test_net_crossings"
+  = "mirust_native_only" "mirust_export_test_net_crossings"
 
-external flow : Mirust_stack.Stack.TCP.flow -> outcome = "test_net_flow"
+external flow : Mirust_stack.Stack.TCP.flow -> outcome = "mirust_export_test_net_flow"
 
 external owned_stream : string -> (int[@untagged]) -> (int, string) result Lwt.t
-  = "mirust_native_only" "test_net_owned_stream"
+  = "mirust_native_only" "mirust_export_test_net_owned_stream"
 
-external nothing_lent : unit -> outcome = "test_net_nothing_lent"
-external lend : (int[@untagged]) -> Cstruct.t = "mirust_native_only" "test_lend"
-external lent_drops : unit -> (int[@untagged]) = "mirust_native_only" "test_lent_drops"
-external bytes_lent : unit -> (int[@untagged]) = "mirust_native_only" "test_bytes_lent"
+external nothing_lent : unit -> outcome = "mirust_export_test_net_nothing_lent"
+external lend : (int[@untagged]) -> Cstruct.t = "mirust_native_only" "mirust_export_test_lend"
+
+external lent_drops : unit -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_lent_drops"
+
+external bytes_lent : unit -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_bytes_lent"
 
 let on = "10.0.0.1:0"
 

@@ -4,45 +4,56 @@
 open Lwt.Infix
 open Mirust
 
-external future_isize : (int[@untagged]) -> int Lwt.t = "mirust_native_only" "test_future_isize"
-external future_i64 : (int64[@unboxed]) -> int64 Lwt.t = "mirust_native_only" "test_future_i64"
-external future_f64 : (float[@unboxed]) -> float Lwt.t = "mirust_native_only" "test_future_f64"
+external future_isize : (int[@untagged]) -> int Lwt.t
+  = "mirust_native_only" "mirust_export_test_future_isize"
+
+external future_i64 : (int64[@unboxed]) -> int64 Lwt.t
+  = "mirust_native_only" "mirust_export_test_future_i64"
+
+external future_f64 : (float[@unboxed]) -> float Lwt.t
+  = "mirust_native_only" "mirust_export_test_future_f64"
 
 external future_string : string -> (int64[@unboxed]) -> string Lwt.t
-  = "mirust_native_only" "test_future_string"
+  = "mirust_native_only" "mirust_export_test_future_string"
 
-external future_result : string -> (int, string) result Lwt.t = "test_future_result"
+external future_result : string -> (int, string) result Lwt.t = "mirust_export_test_future_result"
 
 external future_option : (int[@untagged]) -> string option option Lwt.t
-  = "mirust_native_only" "test_future_option"
+  = "mirust_native_only" "mirust_export_test_future_option"
 
 external future_root : string -> (int64[@unboxed]) -> string Lwt.t
-  = "mirust_native_only" "test_future_root"
+  = "mirust_native_only" "mirust_export_test_future_root"
 
-external future_panic : string -> int Lwt.t = "test_future_panic"
-external future_for_ever : unit -> int Lwt.t = "test_future_for_ever"
-external future_made_in_task : string -> (string, string) result Lwt.t = "test_future_made_in_task"
-external result : (int[@untagged]) -> (string, int) result = "mirust_native_only" "test_result"
+external future_panic : string -> int Lwt.t = "mirust_export_test_future_panic"
+external future_for_ever : unit -> int Lwt.t = "mirust_export_test_future_for_ever"
 
-external dropped : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_dropped"
+external future_made_in_task : string -> (string, string) result Lwt.t
+  = "mirust_export_test_future_made_in_task"
+
+external result : (int[@untagged]) -> (string, int) result
+  = "mirust_native_only" "mirust_export_test_result"
+
+external dropped : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_dropped"
 [@@noalloc]
 
-external awaited : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_awaited"
+external awaited : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_awaited"
 [@@noalloc]
 
-external promise : string Lwt.t -> string Lwt.t = "test_promise"
+external promise : string Lwt.t -> string Lwt.t = "mirust_export_test_promise"
 
 external promise_timeout : string Lwt.t -> (int64[@unboxed]) -> string option Lwt.t
-  = "mirust_native_only" "test_promise_timeout"
+  = "mirust_native_only" "mirust_export_test_promise_timeout"
 
-external promise_detach : string Lwt.t -> unit Lwt.t = "test_promise_detach"
-external promise_blocked : string Lwt.t -> bool = "test_promise_blocked"
+external promise_detach : string Lwt.t -> unit Lwt.t = "mirust_export_test_promise_detach"
+external promise_blocked : string Lwt.t -> bool = "mirust_export_test_promise_blocked"
 
 external call_async : (string -> string Lwt.t) -> (int[@untagged]) -> string Lwt.t
-  = "mirust_native_only" "test_call_async"
+  = "mirust_native_only" "mirust_export_test_call_async"
 
 external test_await : (int -> int Lwt.t) -> (int[@untagged]) -> unit Lwt.t
-  = "mirust_native_only" "bench_await"
+  = "mirust_native_only" "mirust_export_bench_await"
 
 let ms n = Int64.mul (Int64.of_int n) 1_000_000L
 

@@ -4,42 +4,46 @@
 open Lwt.Infix
 open Mirust
 
-external polled : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_stream_polled"
+external polled : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_stream_polled"
 [@@noalloc]
 
-external dropped : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_stream_dropped"
+external dropped : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_stream_dropped"
 [@@noalloc]
 
-external fed : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_streams_fed"
+external fed : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_streams_fed"
 [@@noalloc]
 
-external feed : (int[@untagged]) -> int Lwt_stream.t = "mirust_native_only" "test_feed"
+external feed : (int[@untagged]) -> int Lwt_stream.t
+  = "mirust_native_only" "mirust_export_test_feed"
 
 external feed_panics : (int[@untagged]) -> int Lwt_stream.t
-  = "mirust_native_only" "test_feed_panics"
+  = "mirust_native_only" "mirust_export_test_feed_panics"
 
 external feed_slowly : (int[@untagged]) -> (int64[@unboxed]) -> string Lwt_stream.t
-  = "mirust_native_only" "test_feed_slowly"
+  = "mirust_native_only" "mirust_export_test_feed_slowly"
 
 external feed_later : (int[@untagged]) -> (int Lwt_stream.t, string) result Lwt.t
-  = "mirust_native_only" "test_feed_later"
+  = "mirust_native_only" "mirust_export_test_feed_later"
 
 external feed_of_channel : (int[@untagged]) -> int Lwt_stream.t
-  = "mirust_native_only" "test_feed_of_channel"
+  = "mirust_native_only" "mirust_export_test_feed_of_channel"
 
 external feed_of_async_channel : (int[@untagged]) -> int Lwt_stream.t
-  = "mirust_native_only" "test_feed_of_async_channel"
+  = "mirust_native_only" "mirust_export_test_feed_of_async_channel"
 
 external read : string Lwt_stream.t -> (int[@untagged]) -> string Lwt.t
-  = "mirust_native_only" "test_read"
+  = "mirust_native_only" "mirust_export_test_read"
 
 external read_timeout : string Lwt_stream.t -> (int64[@unboxed]) -> bool Lwt.t
-  = "mirust_native_only" "test_read_timeout"
+  = "mirust_native_only" "mirust_export_test_read_timeout"
 
 external read_of_closure : (unit -> int Lwt_stream.t) -> int Lwt_stream.t Lwt.t
-  = "test_read_of_closure"
+  = "mirust_export_test_read_of_closure"
 
-external bench_read : int Lwt_stream.t -> int Lwt.t = "bench_read"
+external bench_read : int Lwt_stream.t -> int Lwt.t = "mirust_export_bench_read"
 
 let await = Test_promise.await
 let turn = Test_promise.turn

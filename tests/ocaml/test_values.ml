@@ -1,13 +1,22 @@
 (* Every type that can cross, in both directions. *)
 
-external isize : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_isize"
-external i64 : (int64[@unboxed]) -> (int64[@unboxed]) = "mirust_native_only" "test_i64"
-external i32 : (int32[@unboxed]) -> (int32[@unboxed]) = "mirust_native_only" "test_i32"
-external f64 : (float[@unboxed]) -> (float[@unboxed]) = "mirust_native_only" "test_f64"
-external not_ : bool -> bool = "test_bool"
-external unit_ : unit -> unit = "test_unit"
+external isize : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_isize"
 
-external noalloc : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "test_noalloc"
+external i64 : (int64[@unboxed]) -> (int64[@unboxed])
+  = "mirust_native_only" "mirust_export_test_i64"
+
+external i32 : (int32[@unboxed]) -> (int32[@unboxed])
+  = "mirust_native_only" "mirust_export_test_i32"
+
+external f64 : (float[@unboxed]) -> (float[@unboxed])
+  = "mirust_native_only" "mirust_export_test_f64"
+
+external not_ : bool -> bool = "mirust_export_test_bool"
+external unit_ : unit -> unit = "mirust_export_test_unit"
+
+external noalloc : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_noalloc"
 [@@noalloc]
 
 external renamed :
@@ -17,14 +26,24 @@ external renamed :
   (int[@untagged]) ->
   (int[@untagged]) ->
   (int[@untagged]) ->
-  (int[@untagged]) = "mirust_native_only" "test_renamed"
+  (int[@untagged]) = "mirust_native_only" "mirust_export_test_renamed"
 
-external length : string -> (int[@untagged]) = "mirust_native_only" "test_str"
-external upper : string -> string = "test_string"
-external vec : bytes -> bytes = "test_vec"
-external list_sum : int list -> (int[@untagged]) = "mirust_native_only" "test_list_sum"
-external rooted : (unit -> unit) -> string -> string = "test_rooted"
-external call : (string -> int -> bool -> string) -> string -> string = "test_call"
+external length : string -> (int[@untagged]) = "mirust_native_only" "mirust_export_test_str"
+external upper : string -> string = "mirust_export_test_string"
+external vec : bytes -> bytes = "mirust_export_test_vec"
+
+external list_sum : int list -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_test_list_sum"
+
+external rooted : (unit -> unit) -> string -> string = "mirust_export_test_rooted"
+
+external beside : string -> (int[@untagged]) -> string * string
+  = "mirust_native_only" "mirust_export_test_beside"
+
+external many : string -> (int[@untagged]) -> (string * string option) list
+  = "mirust_native_only" "mirust_export_test_many"
+
+external call : (string -> int -> bool -> string) -> string -> string = "mirust_export_test_call"
 
 let case name f = Alcotest.test_case name `Quick (fun () -> Test_abi.around f)
 
@@ -66,4 +85,16 @@ let tests =
           check string "result" "x 42 true" (call f "x"));
       case "closure_that_raises" (fun () ->
           check string "text" "exception: Not_found" (call (fun _ _ _ -> raise Not_found) "x"));
+      case "what_is_not_rooted_beside_what_is_allocated" (fun () ->
+          for i = 1 to 20_000 do
+            (* Young, so that a minor collection moves it. *)
+            let value = String.make 24 (Char.chr (65 + (i mod 26))) in
+            let bytes, same = beside value 1_900 in
+            if same <> value || String.length bytes <> 1_900 then failf "round %d: %S" i same
+          done;
+          for i = 1 to 500 do
+            let value = String.make 24 (Char.chr (65 + (i mod 26))) in
+            let all = many value 1_000 in
+            if not (List.for_all (fun (same, _) -> same = value) all) then failf "list %d" i
+          done);
     ]

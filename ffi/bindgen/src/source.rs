@@ -328,7 +328,6 @@ mod tests {
             ("mod a {\n#[mirust::export]\nfn f() {}\n}", &["2 mod"]),
             ("impl A {\n#[mirust::export]\nfn f(&self) {}\n}", &["3 on its `impl` block"]),
             ("#[mirust::export]\nfn f() -> BoxRoot<fn(isize)> {}", &["2 one more argument"]),
-            ("#[mirust::export]\nfn time() {}", &["2 name = "]),
             ("#[mirust::export(fast)]\nfn f() {}", &["1 expected `noalloc`"]),
         ] {
             let found = read(text).err().unwrap_or_default();

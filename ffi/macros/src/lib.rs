@@ -114,7 +114,7 @@ fn wrapper(function: &Function, of: Option<&Ident>) -> Tokens {
     quote! {
         const _: () = {
             #[unsafe(export_name = #symbol)]
-            #[allow(unsafe_code, clippy::undocumented_unsafe_blocks)]
+            #[allow(clippy::undocumented_unsafe_blocks)]
             extern "C" fn exported(
                 #(#arguments: <#types as #ocaml::Argument>::Abi),*
             ) -> #abi {

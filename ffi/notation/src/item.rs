@@ -170,17 +170,11 @@ impl Function {
                 return Err(syn::Error::new_spanned(&signature.output, message));
             }
         }
-        let symbol = match &options.name {
-            Some(name) => name.value(),
-            None => symbol(of, &signature.ident),
+        let symbol = match (&options.unsafe_symbol, &options.name) {
+            (Some(symbol), _) => symbol.value(),
+            (None, Some(name)) => format!("{PREFIX}{}", name.value()),
+            (None, None) => format!("{PREFIX}{}", symbol(of, &signature.ident)),
         };
-        if C_NAMES.contains(&&*symbol) || symbol.starts_with("caml_") {
-            let message = format!(
-                "`{symbol}` is a function of C or OCaml, which this would replace; give another symbol: \
-                 name = \"…\""
-            );
-            return Err(syn::Error::new_spanned(&signature.ident, message));
-        }
         Ok(Function {
             name: signature.ident.clone(),
             ocaml_name: lower_name(&signature.ident),
@@ -238,21 +232,11 @@ fn is_runtime(ty: &Type) -> bool {
     matches!(ty, Type::Reference(r) if r.mutability.is_some() && is_ident(&r.elem, "OCamlRuntime"))
 }
 
-/// Names of the C library that somebody might give a function of theirs. The linker would take ours for all
-/// that call it.
-#[rustfmt::skip]
-const C_NAMES: &[&str] = &[
-    "abort", "abs", "accept", "access", "atexit", "bind", "calloc", "chdir", "clock", "close", "connect",
-    "copysign", "cos", "dup", "environ", "exit", "exp", "fork", "free", "fsync", "getenv", "getpid", "index",
-    "ioctl", "kill", "link", "listen", "log", "lseek", "main", "malloc", "memchr", "memcmp", "memcpy",
-    "memmove", "memset", "mkdir", "mmap", "munmap", "open", "pause", "pipe", "poll", "pow", "printf", "putenv",
-    "puts", "qsort", "raise", "rand", "random", "read", "readdir", "realloc", "recv", "remove", "rename",
-    "round", "select", "send", "setenv", "shutdown", "signal", "sin", "sleep", "socket", "sqrt", "stat",
-    "strcmp", "strcpy", "strlen", "sync", "system", "tan", "time", "times", "truncate", "umask", "unlink",
-    "wait", "write",
-];
+/// What every exported C name begins with. Nothing of the runtime, of the C library or of OCaml does, so that an
+/// export can be called `malloc` and takes nobody's place.
+const PREFIX: &str = "mirust_export_";
 
-/// The C name of a function, or of the method of a type: `tcp_stream_read`.
+/// The C name of a function, or of the method of a type, without the prefix: `tcp_stream_read`.
 fn symbol(of: Option<&Ident>, name: &Ident) -> String {
     let mut out = String::new();
     if let Some(of) = of {
@@ -337,7 +321,7 @@ mod tests {
             .collect();
         assert_eq!(types, ["Counter.t", "int"]);
         assert_eq!(f.result.expect("known").ocaml.to_string(), "Counter.t");
-        assert_eq!(f.symbol, "counter_add");
+        assert_eq!(f.symbol, "mirust_export_counter_add");
     }
 
     #[test]
@@ -356,14 +340,21 @@ mod tests {
             ("name = \"a b\"", "fn f() {}", "C symbol"),
             ("returns = \"int = 3\"", "fn f() {}", "not an OCaml type"),
             ("size = f", "fn f() {}", "expected `noalloc`"),
-            ("name = \"write\"", "fn f() {}", "which this would replace"),
-            ("name = \"caml_alloc\"", "fn f() {}", "which this would replace"),
             ("", "fn f(#[ocaml(cstruct)] s: &str) {}", "only `&[u8]`"),
             ("", "fn f(#[ocaml(bytes, cstruct)] s: &[u8]) {}", "one OCaml type"),
             ("", "fn f(#[ocaml(lwt)] s: &[u8]) {}", "expected `string`"),
         ] {
             let error = read(options, function).err().map_or("none".into(), |e| e.to_string());
             assert!(error.contains(why), "{function}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_export_takes_no_other_functions_place() {
+        for (options, function) in [("", "fn malloc() {}"), ("name = \"caml_alloc\"", "fn f() {}")]
+        {
+            let symbol = read(options, function).expect("a function").symbol;
+            assert!(symbol.starts_with("mirust_export_"), "{symbol}");
         }
     }
 

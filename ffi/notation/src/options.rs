@@ -10,8 +10,11 @@ use syn::{Attribute, LitStr, Meta, Path};
 pub struct Options {
     /// `noalloc`: OCaml calls it as `[@@noalloc]`.
     pub noalloc: bool,
-    /// `name = "…"`: the C symbol.
+    /// `name = "…"`: the C symbol, without the prefix that all exports have.
     pub name: Option<LitStr>,
+    /// `unsafe_symbol = "…"`: the whole C symbol, for the runtime's own. Unsafe, since it can take the place of anybody
+    /// else's function.
+    pub unsafe_symbol: Option<LitStr>,
     /// `returns = "…"`: the OCaml type of the result, where it is not the table's.
     pub returns: Option<LitStr>,
     /// `size = path`: how large a value of the exported type is, by a `fn(&Type) -> usize`.
@@ -32,6 +35,9 @@ impl Options {
                 Ok(())
             } else if meta.path.is_ident("name") {
                 options.name = Some(symbol(&meta)?);
+                Ok(())
+            } else if meta.path.is_ident("unsafe_symbol") {
+                options.unsafe_symbol = Some(symbol(&meta)?);
                 Ok(())
             } else if meta.path.is_ident("returns") {
                 options.returns = Some(ocaml_type(&meta)?);

@@ -256,7 +256,7 @@ macro_rules! writing {
                 &mut self,
                 owner: impl AsRef<[u8]> + 'static,
             ) -> Result<(), Error> {
-                let bytes = Buffer::own(owner)?;
+                let bytes = Buffer::lent(owner)?;
                 self.write_chunk(bytes).await
             }
 

@@ -12,7 +12,8 @@ impl Octets {
     }
 }
 
-impl Pass<String> for Octets {
+// SAFETY: a string, rooted.
+unsafe impl Pass<String> for Octets {
     type Kept<'a> = BoxRoot<String>;
     fn keep(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<String> {
         ToOCaml::<String>::to_boxroot(&self.0, ocaml)

@@ -41,7 +41,7 @@ macro_rules! served {
         $(#[$doc])*
         pub(super) struct $name { $(pub(super) $field: BoxRoot<fn($($argument),*) -> $result>,)* }
 
-        #[crate::export(name = $symbol)]
+        #[crate::export(unsafe_symbol = $symbol)]
         fn $export($($field: BoxRoot<fn($($argument),*) -> $result>),*) {
             served(|s| s.$slot = Some(Rc::new($name { $($field),* })));
         }
@@ -136,7 +136,7 @@ fn served<R>(f: impl FnOnce(&mut Served) -> R) -> R {
 }
 
 /// OCaml has passed everything.
-#[crate::export(name = "mirust_ocaml_net_served")]
+#[crate::export(unsafe_symbol = "mirust_ocaml_net_served")]
 fn all_served(_: ()) {
     let waiting = served(|s| {
         s.ready = true;

@@ -232,7 +232,11 @@ impl Shared {
         while !bytes.is_empty() {
             let n = ready!(self.poll_room(cx, bytes.len()))?;
             let part = bytes.slice(0..n);
-            if let Offer::Taken = with_runtime(|ocaml| self.offer(ocaml, &part))?? {
+            if let Offer::Taken = with_runtime(|ocaml| {
+                // SAFETY: the stack writes to nothing that it sends.
+                let view = unsafe { part.share(ocaml) };
+                self.offer(ocaml, view)
+            })?? {
                 bytes.advance(n);
             }
         }

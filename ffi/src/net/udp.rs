@@ -170,7 +170,7 @@ impl UdpSocket {
         owner: impl AsRef<[u8]> + 'static,
         address: SocketAddr,
     ) -> Result<(), Error> {
-        self.send_chunk_to(&Buffer::own(owner)?, address).await
+        self.send_chunk_to(&Buffer::lent(owner)?, address).await
     }
 
     /// Sends a buffer as it is, without a copy.
@@ -179,7 +179,9 @@ impl UdpSocket {
     ///
     /// As [`send_to`](Self::send_to).
     pub async fn send_chunk_to(&self, bytes: &Buffer, address: SocketAddr) -> Result<(), Error> {
-        self.send_view(bytes, address).await
+        // SAFETY: the stack writes to nothing that it sends.
+        let view = with_runtime(|ocaml| unsafe { bytes.share(ocaml) })?;
+        self.send_view(view, address).await
     }
 
     /// Sends a datagram to the peer.

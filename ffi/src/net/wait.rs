@@ -90,7 +90,7 @@ impl Drop for Wait {
 }
 
 /// OCaml: it is worth another try.
-#[crate::export(noalloc, name = "mirust_ocaml_net_wake")]
+#[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_net_wake")]
 fn wake(token: isize) -> isize {
     let mut wakers = entries(|e| {
         let entry = e.get_mut(token)?;

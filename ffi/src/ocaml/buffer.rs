@@ -1,7 +1,11 @@
-//! Bytes outside of the OCaml heap, which both languages hold at a time.
+//! Bytes that do not change, outside of the OCaml heap.
 
+use std::any::Any;
+use std::cell::OnceCell;
 use std::fmt;
+use std::io::IoSlice;
 use std::ops::{Deref, Range};
+use std::panic::resume_unwind;
 use std::rc::Rc;
 
 use ocaml_interop::bigarray::Array1;
@@ -9,6 +13,7 @@ use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
 use ocaml_sys::{is_block, tag_val};
 
 use super::call::Pass;
+use super::compound::{ReturnPart, held_as_it_is};
 use super::export::{Argument, Raw, Return, Rooted, Scope};
 use super::runtime::{self, Unavailable, with_runtime};
 use super::{bytes, owned, view};
@@ -19,24 +24,46 @@ pub struct OCamlCstruct(());
 /// OCaml's type `Cstruct.buffer`: a one-dimensional bigarray of bytes.
 pub type OCamlBigarray = Array1<u8>;
 
-/// Bytes that Rust and OCaml can both hold, in place: cheap to clone, to slice and to keep.
+/// Bytes that do not change, in place: cheap to clone, to slice and to keep.
 ///
-/// They are those of a `Cstruct.t` that came from OCaml, or of a Rust value that was given to
-/// [`own`](Self::own), and OCaml functions take them as a `Cstruct.t`. The memory is outside of the OCaml
-/// heap, where nothing moves; the root inside keeps it. It is freed, or the value dropped, when the last
-/// clone is gone and OCaml's collector has found that nobody there holds it either.
+/// They are those that the network stack has received, of a Rust value that was given to [`own`](Self::own), or a
+/// copy of a `Cstruct.t` that came from OCaml. The stack sends them from where they are.
+///
+/// Nobody can write to them as long as a buffer is there, and a `Cstruct.t` is writable. So an OCaml function that a
+/// buffer is passed to, or returned to, gets a copy, but for one case: a `Vec<u8>` that nobody else holds becomes
+/// OCaml's where it is. [`share`](Self::share) copies nothing, and leaves the rest to you.
+///
+/// Memory that OCaml has seen is freed, or the value dropped, when the last clone is gone and OCaml's collector has
+/// found that nobody there holds it either.
 #[derive(Clone)]
 pub struct Buffer {
-    /// The whole bigarray. None for no bytes.
-    root: Option<Rc<BoxRoot<OCamlBigarray>>>,
+    /// What keeps the bytes. None for no bytes.
+    memory: Option<Rc<Memory>>,
     bytes: *const u8,
     length: usize,
+}
+
+/// Whose the bytes are.
+enum Memory {
+    /// OCaml's, or a Rust value's that was lent to OCaml: the whole bigarray.
+    OCaml(BoxRoot<OCamlBigarray>),
+    /// Rust's, and the bigarray over all of them if OCaml has come to see them.
+    Rust(Rc<Vec<u8>>, OnceCell<BoxRoot<OCamlBigarray>>),
+}
+
+/// The owner of bytes that OCaml comes to see while Rust goes on to hold them.
+struct Shared(Rc<Vec<u8>>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl Buffer {
     /// No bytes.
     pub const fn empty() -> Self {
-        Buffer { root: None, bytes: std::ptr::dangling(), length: 0 }
+        Buffer { memory: None, bytes: std::ptr::dangling(), length: 0 }
     }
 
     /// The bytes of `owner`, where they are: a `Vec<u8>`, `Bytes`, `String`, `&'static [u8]` and so on.
@@ -63,15 +90,30 @@ impl Buffer {
         with_runtime(|ocaml| Buffer::own_in(ocaml, owner))
     }
 
+    /// [`own`](Self::own) for what only the stack gets to see.
+    pub(crate) fn lent(owner: impl AsRef<[u8]> + 'static) -> Result<Buffer, Unavailable> {
+        with_runtime(|ocaml| {
+            let (root, bytes, length) = lend(ocaml, owner);
+            Buffer { memory: Some(Rc::new(Memory::OCaml(root))), bytes, length }
+        })
+    }
+
     /// [`own`](Self::own) for those who have the runtime, such as a function that OCaml called.
     pub fn own_in(ocaml: &mut OCamlRuntime, owner: impl AsRef<[u8]> + 'static) -> Buffer {
-        owned::bound(ocaml);
-        // SAFETY: we have the runtime, and root the value at once.
-        let (root, bytes, length) = unsafe {
-            let (v_bytes, bytes, length) = owned::lend(owner);
-            (runtime::root(v_bytes), bytes, length)
-        };
-        Buffer { root: Some(Rc::new(root)), bytes: bytes.as_ptr(), length }
+        // A vector is given to OCaml when OCaml is to have it.
+        let mut owner = Some(owner);
+        if let Some(bytes) = (&mut owner as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
+            return bytes.take().map_or_else(Buffer::empty, Buffer::of_vec);
+        }
+        let (root, bytes, length) = lend(ocaml, owner.expect("not a vector"));
+        Buffer { memory: Some(Rc::new(Memory::OCaml(root))), bytes, length }
+    }
+
+    /// These bytes, of which OCaml knows nothing yet.
+    fn of_vec(bytes: Vec<u8>) -> Buffer {
+        let (start, length) = (bytes.as_ptr(), bytes.len());
+        let memory = Memory::Rust(Rc::new(bytes), OnceCell::new());
+        Buffer { memory: Some(Rc::new(memory)), bytes: start, length }
     }
 
     /// The bytes of `cstruct`. Panics if the value is something else.
@@ -81,18 +123,14 @@ impl Buffer {
     /// OCaml does not write to these bytes as long as the buffer or a clone of it is there. So it is
     /// with what a network stack has received and given away.
     pub unsafe fn new(cstruct: OCaml<'_, OCamlCstruct>) -> Self {
-        // The others that have bytes are no records, and those of a string would move.
-        // SAFETY: a block has a header with its tag.
-        let record = is_block(unsafe { cstruct.raw() }) && unsafe { tag_val(cstruct.raw()) } == 0;
-        assert!(record, "not a Cstruct");
         // SAFETY: a valid value.
-        let (bytes, length) = unsafe { bytes::locate(cstruct.raw()) };
+        let (bytes, length) = unsafe { located(cstruct.raw()) };
         if length == 0 {
             return Buffer::empty();
         }
         // SAFETY: the value is valid, and has such a field.
         let root = unsafe { runtime::root(view::buffer_of(cstruct.raw())) };
-        Buffer { root: Some(Rc::new(root)), bytes, length }
+        Buffer { memory: Some(Rc::new(Memory::OCaml(root))), bytes, length }
     }
 
     /// A part of it, which shares the memory.
@@ -131,8 +169,8 @@ impl Deref for Buffer {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: `bytes` and `length` describe a part of the memory that the root keeps alive and in
-        // place; nobody writes to it, as `new` was promised. Without a root the length is zero.
+        // SAFETY: `bytes` and `length` describe a part of what `memory` keeps alive and in place; nobody
+        // writes to it, as `new` and `share` were promised. Without memory the length is zero.
         unsafe { std::slice::from_raw_parts(self.bytes, self.length) }
     }
 }
@@ -155,23 +193,88 @@ impl fmt::Debug for Buffer {
     }
 }
 
-impl Buffer {
-    /// A `Cstruct.t` of these bytes.
-    fn cstruct(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
-        match &self.root {
-            Some(root) => view::cstruct(ocaml, root, self.bytes, self.length),
-            None => view::empty(ocaml),
-        }
+/// Gives OCaml the bytes of a value: the bigarray, and where they are.
+fn lend(
+    ocaml: &mut OCamlRuntime,
+    owner: impl AsRef<[u8]> + 'static,
+) -> (BoxRoot<OCamlBigarray>, *const u8, usize) {
+    owned::bound(ocaml);
+    // SAFETY: we have the runtime, and root the value at once.
+    unsafe {
+        let (v_bytes, bytes, length) = owned::lend(owner);
+        (runtime::root(v_bytes), bytes.as_ptr(), length)
     }
 }
 
-impl Pass<OCamlCstruct> for &Buffer {
+/// Where the bytes of a `Cstruct.t` are. Panics if the value is something else.
+///
+/// # Safety
+///
+/// A valid value.
+unsafe fn located(v_cstruct: Raw) -> (*const u8, usize) {
+    // The others that have bytes are no records, and those of a string would move.
+    // SAFETY: a block has a header with its tag.
+    let record = is_block(v_cstruct) && unsafe { tag_val(v_cstruct) } == 0;
+    assert!(record, "not a Cstruct");
+    // SAFETY: the caller's promise.
+    let (bytes, length) = unsafe { bytes::locate(v_cstruct) };
+    (bytes, length)
+}
+
+impl Buffer {
+    /// A `Cstruct.t` of these bytes, where they are.
+    ///
+    /// # Safety
+    ///
+    /// OCaml does not write to them: never if they are a constant's, and otherwise not as long as Rust holds them,
+    /// by this buffer, a clone of it or the owner that it was made of.
+    pub unsafe fn share(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
+        let root = match self.memory.as_deref() {
+            None => return view::empty(ocaml),
+            Some(Memory::OCaml(root)) => root,
+            Some(Memory::Rust(bytes, root)) => {
+                root.get_or_init(|| lend(ocaml, Shared(Rc::clone(bytes))).0)
+            }
+        };
+        view::cstruct(ocaml, root, self.bytes, self.length)
+    }
+
+    /// A `Cstruct.t` of a copy. Panics if there is no memory for it, so that a task that passes it ends alone.
+    fn copied(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
+        view::copied(ocaml, self.length, &[IoSlice::new(self)])
+            .unwrap_or_else(|| panic!("no memory for {} bytes that OCaml gets", self.length))
+    }
+
+    /// A `Cstruct.t` that OCaml may write to, and Rust does not see again.
+    fn give_away(mut self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
+        match self.take_vec() {
+            Some(whole) => {
+                let (root, _, _) = lend(ocaml, whole);
+                view::cstruct(ocaml, &root, self.bytes, self.length)
+            }
+            None => view::copied(ocaml, self.length, &[IoSlice::new(&self)])
+                .unwrap_or_else(|| resume_unwind(Box::new(bytes::OutOfMemory))),
+        }
+    }
+
+    /// The vector that the bytes are in, if nobody else has it or has come to see it. They stay where they are.
+    fn take_vec(&mut self) -> Option<Vec<u8>> {
+        let alone = match Rc::get_mut(self.memory.as_mut()?)? {
+            Memory::Rust(bytes, root) if root.get().is_none() => Rc::get_mut(bytes)?,
+            _ => return None,
+        };
+        Some(std::mem::take(alone))
+    }
+}
+
+// SAFETY: a `Cstruct.t`, rooted.
+unsafe impl Pass<OCamlCstruct> for &Buffer {
     type Kept<'a>
         = BoxRoot<OCamlCstruct>
     where
         Self: 'a;
     fn keep(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
-        self.cstruct(ocaml)
+        self.copied(ocaml)
     }
     unsafe fn raw(kept: &BoxRoot<OCamlCstruct>) -> Raw {
         // SAFETY: read from the root when it is passed.
@@ -179,7 +282,8 @@ impl Pass<OCamlCstruct> for &Buffer {
     }
 }
 
-impl Return for Buffer {
+// SAFETY: a `Cstruct.t`.
+unsafe impl Return for Buffer {
     type Abi = Raw;
     unsafe fn give(self) -> Raw {
         // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
@@ -188,20 +292,30 @@ impl Return for Buffer {
     unsafe fn give_value(self) -> Raw {
         // SAFETY: the caller may allocate on the OCaml heap. Nothing does between reading the value
         // and returning it.
-        unsafe { self.cstruct(ocaml_interop::internal::recover_runtime_handle_mut()).get_raw() }
+        unsafe { self.give_away(ocaml_interop::internal::recover_runtime_handle_mut()).get_raw() }
     }
 }
 
-// SAFETY: the bytes stay where they are for as long as the root.
+// SAFETY: a copy in Rust's memory.
 unsafe impl Argument for Buffer {
     type Abi = Raw;
     type Value<'a> = Buffer;
     unsafe fn receive(_: &Scope, abi: Raw) -> Buffer {
-        // SAFETY: a valid value, of which `new` finds out whether it is a Cstruct. That OCaml writes to
-        // its bytes no more is what the type of the argument says.
-        unsafe { Buffer::new(OCaml::new(ocaml_interop::internal::recover_runtime_handle(), abi)) }
+        // SAFETY: a valid value, of which this finds out whether it is a Cstruct.
+        let (start, length) = unsafe { located(abi) };
+        if length == 0 {
+            return Buffer::empty();
+        }
+        let mut copy = Vec::new();
+        if copy.try_reserve_exact(length).is_err() {
+            resume_unwind(Box::new(bytes::OutOfMemory));
+        }
+        // SAFETY: OCaml initialises its buffers, and no OCaml code runs meanwhile.
+        copy.extend_from_slice(unsafe { std::slice::from_raw_parts(start, length) });
+        Buffer::of_vec(copy)
     }
 }
 
 // SAFETY: it refers to the OCaml heap through a root only.
 unsafe impl Rooted for Buffer {}
+held_as_it_is!(<> Buffer);

@@ -48,7 +48,11 @@ impl Exception {
 }
 
 /// Something that can be passed to an OCaml closure that takes a `T`.
-pub trait Pass<T> {
+///
+/// # Safety
+///
+/// [`raw`](Self::raw) gives a value of the OCaml type that `T` stands for.
+pub unsafe trait Pass<T> {
     /// What keeps the value until the call.
     type Kept<'a>
     where
@@ -68,7 +72,8 @@ pub trait Pass<T> {
 
 macro_rules! pass_immediate {
     ($rust:ty, $ocaml:ty, |$value:ident| $raw:expr) => {
-        impl Pass<$ocaml> for $rust {
+        // SAFETY: an immediate of that type.
+        unsafe impl Pass<$ocaml> for $rust {
             type Kept<'a> = $rust;
             #[inline]
             fn keep(&self, _: &mut OCamlRuntime) -> $rust {
@@ -88,7 +93,8 @@ pass_immediate!(isize, isize, |n| n << 1 | 1);
 pass_immediate!(bool, bool, |b| (b as Raw) << 1 | 1);
 pass_immediate!((), (), |_unit| 1);
 
-impl<T> Pass<T> for BoxRoot<T> {
+// SAFETY: the root's type says so.
+unsafe impl<T> Pass<T> for BoxRoot<T> {
     type Kept<'a> = OCamlRef<'a, T>;
     #[inline]
     fn keep<'a>(&'a self, _: &mut OCamlRuntime) -> OCamlRef<'a, T> {
@@ -101,7 +107,8 @@ impl<T> Pass<T> for BoxRoot<T> {
     }
 }
 
-impl<T> Pass<T> for &BoxRoot<T> {
+// SAFETY: as above.
+unsafe impl<T> Pass<T> for &BoxRoot<T> {
     type Kept<'a>
         = OCamlRef<'a, T>
     where
@@ -119,7 +126,8 @@ impl<T> Pass<T> for &BoxRoot<T> {
 
 macro_rules! pass_copied {
     ($($rust:ty => $ocaml:ty, |$value:ident, $runtime:ident| $copy:expr;)*) => {$(
-        impl Pass<$ocaml> for $rust {
+        // SAFETY: a copy of that type, rooted.
+        unsafe impl Pass<$ocaml> for $rust {
             type Kept<'a> = BoxRoot<$ocaml> where Self: 'a;
             fn keep(&self, $runtime: &mut OCamlRuntime) -> BoxRoot<$ocaml> {
                 let $value = self;

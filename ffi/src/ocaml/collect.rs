@@ -1,7 +1,7 @@
 //! The pace of OCaml's collector: see `ocaml-stubs/mirust/collect.mli`.
 
 /// OCaml: the next slice of the collector is to call for the work of a whole cycle.
-#[crate::export(noalloc, name = "mirust_ocaml_gc_hurry")]
+#[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_gc_hurry")]
 fn hurry(_: ()) -> isize {
     unsafe extern "C" {
         fn caml_adjust_gc_speed(resources: usize, max: usize);

@@ -1,6 +1,6 @@
 //! Options, results, lists and tuples, whose parts are converted one by one.
 
-use ocaml_interop::BoxRoot;
+use ocaml_interop::{BoxRoot, OCaml};
 use ocaml_sys::{field, is_block};
 
 use super::export::{Argument, Raw, Return, Rooted, Scope};
@@ -128,16 +128,25 @@ macro_rules! tuple {
         }
         // SAFETY: as above, and each part is rooted.
         unsafe impl<$($name: Part + Rooted),+> Rooted for ($($name,)+) {}
-        impl<$($name: Return),+> Return for ($($name,)+) {
+        // SAFETY: a block of its parts, which are of their types.
+        unsafe impl<$($name: ReturnPart),+> Return for ($($name,)+) {
             type Abi = Raw;
             unsafe fn give(self) -> Raw {
                 // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
                 unsafe { self.give_value() }
             }
             unsafe fn give_value(self) -> Raw {
-                let ($($value,)+) = self;
-                // SAFETY: the caller's promise.
+                let ($($value,)+) = self.hold();
+                // SAFETY: the caller's promise; the parts are held.
                 unsafe { block(0, [$(root($value)),+]) }
+            }
+        }
+        // SAFETY: all parts are held.
+        unsafe impl<$($name: ReturnPart),+> ReturnPart for ($($name,)+) {
+            type Held = ($($name::Held,)+);
+            fn hold(self) -> Self::Held {
+                let ($($value,)+) = self;
+                ($($value.hold(),)+)
             }
         }
     };
@@ -147,13 +156,96 @@ tuple!(A a 0, B b 1);
 tuple!(A a 0, B b 1, C c 2);
 tuple!(A a 0, B b 1, C c 2, D d 3);
 
+/// A [`Return`] that can be a part of another one: all but promises.
+///
+/// The whole is a block, for which OCaml allocates, and so are most parts; each allocation may move what is not
+/// rooted. So first of all the parts are [held](Self::hold), and then converted.
+///
+/// # Safety
+///
+/// What [`hold`](Self::hold) gives refers to the OCaml heap through roots only, and is of the same OCaml type.
+pub unsafe trait ReturnPart: Return {
+    /// The same, for as long as it is kept.
+    type Held: ReturnPart;
+
+    /// Roots what is not rooted. Allocates nothing on the OCaml heap.
+    fn hold(self) -> Self::Held;
+}
+
+/// What is a number or in Rust's memory, and needs no root.
+macro_rules! held_as_it_is {
+    ($(<$($generics:ident $(: $bound:path)?),*> $ty:ty);* $(;)?) => {$(
+        // SAFETY: it does not refer to the OCaml heap, or through a root.
+        unsafe impl<$($generics $(: $bound)?),*> ReturnPart for $ty {
+            type Held = Self;
+            #[inline]
+            fn hold(self) -> Self {
+                self
+            }
+        }
+    )*};
+}
+pub(super) use held_as_it_is;
+
+held_as_it_is!(
+    <> isize;
+    <> i64;
+    <> i32;
+    <> f64;
+    <> bool;
+    <> ();
+    <> Vec<u8>;
+    <> String;
+);
+
+// SAFETY: rooted.
+unsafe impl<T: 'static> ReturnPart for BoxRoot<T> {
+    type Held = Self;
+    fn hold(self) -> Self {
+        self
+    }
+}
+
+// SAFETY: rooted.
+unsafe impl<T: 'static> ReturnPart for OCaml<'_, T> {
+    type Held = BoxRoot<T>;
+    fn hold(self) -> BoxRoot<T> {
+        self.root()
+    }
+}
+
+// SAFETY: the part is held.
+unsafe impl<T: ReturnPart> ReturnPart for Option<T> {
+    type Held = Option<T::Held>;
+    fn hold(self) -> Self::Held {
+        self.map(T::hold)
+    }
+}
+
+// SAFETY: as above.
+unsafe impl<T: ReturnPart, E: ReturnPart> ReturnPart for Result<T, E> {
+    type Held = Result<T::Held, E::Held>;
+    fn hold(self) -> Self::Held {
+        self.map(T::hold).map_err(E::hold)
+    }
+}
+
+// SAFETY: all parts are held.
+unsafe impl<T: ReturnPart> ReturnPart for Vec<T> {
+    type Held = Vec<T::Held>;
+    fn hold(self) -> Self::Held {
+        self.into_iter().map(T::hold).collect()
+    }
+}
+
 /// Tags of OCaml's constructors with an argument.
 const SOME_TAG: u8 = 0;
 const CONS_TAG: u8 = 0;
 const OK_TAG: u8 = 0;
 const ERROR_TAG: u8 = 1;
 
-impl<T: Return> Return for Option<T> {
+// SAFETY: as of a tuple.
+unsafe impl<T: ReturnPart> Return for Option<T> {
     type Abi = Raw;
     unsafe fn give(self) -> Raw {
         // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
@@ -168,7 +260,8 @@ impl<T: Return> Return for Option<T> {
     }
 }
 
-impl<T: Return, E: Return> Return for Result<T, E> {
+// SAFETY: as of a tuple.
+unsafe impl<T: ReturnPart, E: ReturnPart> Return for Result<T, E> {
     type Abi = Raw;
     unsafe fn give(self) -> Raw {
         // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
@@ -184,7 +277,8 @@ impl<T: Return, E: Return> Return for Result<T, E> {
     }
 }
 
-impl<T: Return> Return for Vec<T> {
+// SAFETY: a list's blocks have a part and a list each.
+unsafe impl<T: ReturnPart> Return for Vec<T> {
     type Abi = Raw;
     unsafe fn give(self) -> Raw {
         // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
@@ -193,8 +287,8 @@ impl<T: Return> Return for Vec<T> {
     /// From its end, so that each tail is there before its head.
     unsafe fn give_value(self) -> Raw {
         let mut list = ocaml_sys::EMPTY_LIST;
-        for part in self.into_iter().rev() {
-            // SAFETY: the caller's promise; the list is rooted before anything is allocated.
+        for part in self.hold().into_iter().rev() {
+            // SAFETY: the caller's promise; the parts are held, and the list is rooted before anything is allocated.
             unsafe {
                 let tail: BoxRoot<()> = runtime::root(list);
                 list = block(CONS_TAG, [root(part), tail]);

@@ -187,7 +187,7 @@ unsafe fn raise(payload: Box<dyn Any + Send>) -> ! {
 /// | `&mut [u8]` | the same without `string` |
 /// | `&T`, `Rc<T>` | the type of an [`Opaque`](super::Opaque) `T`, borrowed or shared |
 /// | `Option<T>`, `Vec<T>`, tuples of 2 to 4 | `option`, `list`, tuples of most of these |
-/// | [`Buffer`](super::Buffer) | `Cstruct.t`, kept without a copy: OCaml writes to its bytes no more |
+/// | [`Buffer`](super::Buffer) | `Cstruct.t`, copied: OCaml may write to its own |
 /// | [`BoxRoot<T>`] | any value, rooted |
 /// | [`Promise<T>`](super::Promise) | `'a Lwt.t` |
 /// | [`LwtStream<T>`](super::LwtStream) | `'a Lwt_stream.t` |
@@ -271,7 +271,8 @@ macro_rules! plain_argument {
         }
         // SAFETY: a plain number.
         unsafe impl Rooted for $ty {}
-        impl Return for $ty {
+        // SAFETY: a plain number, or one in its box.
+        unsafe impl Return for $ty {
             type Abi = $ty;
             const NUMBER: bool = true;
             #[inline]
@@ -362,7 +363,11 @@ unsafe impl<T: 'static> Rooted for BoxRoot<T> {}
 ///
 /// What an exported `async fn` returns becomes the value of an `'a Lwt.t`, in which an OCaml `int`
 /// stands for `isize`, and `int64`, `int32` and `float` for the other numbers.
-pub trait Return {
+///
+/// # Safety
+///
+/// [`give`](Self::give) and [`give_value`](Self::give_value) give values of the OCaml type that is declared for this one.
+pub unsafe trait Return {
     /// What the C function returns.
     type Abi;
     /// Whether OCaml takes it as a machine number, and not as a value.
@@ -387,7 +392,8 @@ pub trait Return {
 /// `give` for the types whose ABI is a value.
 macro_rules! value_return {
     (<$($generics:ident $(: $bound:path)?),*> $ty:ty, |$value:ident| $give:expr) => {
-        impl<$($generics $(: $bound)?),*> Return for $ty {
+        // SAFETY: see the expression.
+        unsafe impl<$($generics $(: $bound)?),*> Return for $ty {
             type Abi = Raw;
             #[inline]
             unsafe fn give(self) -> Raw {

@@ -16,6 +16,7 @@ use ocaml_interop::internal::recover_runtime_handle_mut;
 use ocaml_interop::{OCaml, OCamlRuntime};
 use ocaml_sys::is_exception_result;
 
+use super::compound::ReturnPart;
 use super::export::{Raw, Return, launch};
 use super::named::Named;
 use super::promise::OCamlPromise;
@@ -56,7 +57,7 @@ pub struct Feed<T> {
     stream: Pin<Box<dyn Stream<Item = T>>>,
 }
 
-impl<T: Return> Feed<T> {
+impl<T: ReturnPart> Feed<T> {
     /// A stream for OCaml, with the elements of this one.
     pub fn new(stream: impl Stream<Item = T> + 'static) -> Self {
         Feed { stream: Box::pin(stream) }
@@ -76,7 +77,7 @@ trait Source {
     fn pull(self: Rc<Self>, ocaml: &mut OCamlRuntime) -> Raw;
 }
 
-impl<T: Return + 'static> Source for Fed<T> {
+impl<T: ReturnPart + 'static> Source for Fed<T> {
     fn pull(self: Rc<Self>, ocaml: &mut OCamlRuntime) -> Raw {
         launch(ocaml, Next(self))
     }
@@ -95,7 +96,7 @@ fn fed<R>(f: impl FnOnce(&mut Slots<Rc<dyn Source>>) -> R) -> R {
 /// The next element.
 struct Next<T>(Rc<Fed<T>>);
 
-impl<T: Return + 'static> Future for Next<T> {
+impl<T: ReturnPart + 'static> Future for Next<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
@@ -127,7 +128,16 @@ impl<T: Return + 'static> Future for Next<T> {
 
 static CREATE: Named = Named::new(c"mirust_stream_create");
 
-impl<T: Return + 'static> Return for Feed<T> {
+// SAFETY: a feed is in Rust's memory.
+unsafe impl<T: ReturnPart + 'static> ReturnPart for Feed<T> {
+    type Held = Self;
+    fn hold(self) -> Self {
+        self
+    }
+}
+
+// SAFETY: an `'a Lwt_stream.t`, as OCaml makes it.
+unsafe impl<T: ReturnPart + 'static> Return for Feed<T> {
     type Abi = Raw;
 
     unsafe fn give(self) -> Raw {
@@ -149,7 +159,7 @@ impl<T: Return + 'static> Return for Feed<T> {
 }
 
 /// OCaml: the next element, as an option.
-#[crate::export(name = "mirust_ocaml_stream_pull")]
+#[crate::export(unsafe_symbol = "mirust_ocaml_stream_pull")]
 fn pull(ocaml: &mut OCamlRuntime, token: isize) -> OCaml<'_, OCamlPromise<()>> {
     let next = match fed(|f| f.get_mut(token).cloned()) {
         Some(source) => source.pull(ocaml),
@@ -160,7 +170,7 @@ fn pull(ocaml: &mut OCamlRuntime, token: isize) -> OCaml<'_, OCamlPromise<()>> {
 }
 
 /// OCaml: its stream is gone. Rust's is dropped in the loop, not inside this call.
-#[crate::export(name = "mirust_ocaml_stream_drop")]
+#[crate::export(unsafe_symbol = "mirust_ocaml_stream_drop")]
 fn gone(token: isize) {
     if let Some(source) = fed(|f| f.remove(token)) {
         domain::spawn(async move { drop(source) });

@@ -107,7 +107,7 @@ fn finish<R: Return>(token: isize, outcome: Outcome<R>) {
 }
 
 /// OCaml: the result, once. A panic of the future is raised here.
-#[crate::export(name = "mirust_ocaml_future_take")]
+#[crate::export(unsafe_symbol = "mirust_ocaml_future_take")]
 fn take(ocaml: &mut OCamlRuntime, token: isize) -> OCaml<'_, ()> {
     match awaited(|a| a.remove(token)) {
         // SAFETY: we have the runtime. The value is of a type that the external says.
@@ -117,7 +117,7 @@ fn take(ocaml: &mut OCamlRuntime, token: isize) -> OCaml<'_, ()> {
 }
 
 /// OCaml: nobody awaits it any more. The future is dropped in the loop, not inside this call.
-#[crate::export(name = "mirust_ocaml_future_cancel")]
+#[crate::export(unsafe_symbol = "mirust_ocaml_future_cancel")]
 fn cancel(token: isize) {
     match awaited(|a| a.remove(token)) {
         Some(Awaited::Running(task)) => task.abort(),

@@ -36,6 +36,33 @@ mod a_borrow_beside_the_runtime {}
 /// ```
 mod a_borrow_that_stays {}
 
+/// Safe code cannot say what a value of its own is to OCaml.
+///
+/// ```compile_fail,E0200
+/// struct Wild;
+/// impl mirust::ocaml::Return for Wild {
+///     type Abi = isize;
+///     unsafe fn give(self) -> isize {
+///         42
+///     }
+///     unsafe fn give_value(self) -> isize {
+///         42
+///     }
+/// }
+/// ```
+mod a_value_made_up {}
+
+/// Exports need no unsafe code in their crate.
+///
+/// ```
+/// #![forbid(unsafe_code)]
+/// #[mirust::export]
+/// fn f(s: &str) -> isize {
+///     s.len() as isize
+/// }
+/// ```
+mod no_unsafe_code {}
+
 /// A value that is not rooted cannot be used after OCaml has run.
 ///
 /// ```compile_fail,E0499

@@ -52,7 +52,7 @@ mod misuse;
 pub use buffer::{Buffer, OCamlBigarray, OCamlCstruct};
 pub use call::{Closure, Exception, Pass};
 pub use completion::Completion;
-pub use compound::Part;
+pub use compound::{Part, ReturnPart};
 pub use export::{Argument, Return, Rooted};
 pub use feed::{Feed, streams_fed};
 pub use future::futures_awaited;

@@ -27,7 +27,7 @@ use ocaml_interop::{BoxRoot, OCaml, OCamlRef, OCamlRuntime};
 use ocaml_sys::{custom_operations, field, is_block, tag_val};
 
 use super::call::Pass;
-use super::compound::Part;
+use super::compound::{Part, ReturnPart, held_as_it_is};
 use super::export::{Argument, Raw, Return, Rooted, Scope};
 use super::runtime;
 use crate::domain;
@@ -337,7 +337,13 @@ unsafe impl<T: Opaque> Part for Rc<T> {
     }
 }
 
-impl<T: Opaque> Return for T {
+held_as_it_is!(
+    <T: Opaque> T;
+    <T: Opaque> Rc<T>;
+);
+
+// SAFETY: a custom block of the type's own.
+unsafe impl<T: Opaque> Return for T {
     type Abi = Raw;
     unsafe fn give(self) -> Raw {
         // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
@@ -349,7 +355,8 @@ impl<T: Opaque> Return for T {
     }
 }
 
-impl<T: Opaque> Return for Rc<T> {
+// SAFETY: as above.
+unsafe impl<T: Opaque> Return for Rc<T> {
     type Abi = Raw;
     unsafe fn give(self) -> Raw {
         // SAFETY: OCaml called us, so we may allocate, and nothing else follows.
@@ -362,7 +369,8 @@ impl<T: Opaque> Return for Rc<T> {
 }
 
 /// To a closure that takes the type: `BoxRoot<fn(Counter) -> isize>`.
-impl<T: Opaque> Pass<T> for Rc<T> {
+// SAFETY: as above, rooted.
+unsafe impl<T: Opaque> Pass<T> for Rc<T> {
     type Kept<'a> = BoxRoot<T>;
     fn keep(&self, _: &mut OCamlRuntime) -> BoxRoot<T> {
         // SAFETY: we have the runtime, so we may allocate; the block has the type that `T` stands for.

@@ -13,6 +13,7 @@
 //! The operations are OCaml's own for bigarrays but for the finaliser. A lent bigarray is compared, hashed
 //! and marshalled like any other; what is unmarshalled is a copy.
 
+use std::any::Any;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
@@ -106,8 +107,14 @@ pub(super) unsafe fn lend<T: AsRef<[u8]> + 'static>(value: T) -> (Value, NonNull
     // SAFETY: just made, and used through this pointer alone. The bytes are asked for once, when the
     // value has its final place; they stay where they are as long as nobody changes or drops it.
     let (base, len) = unsafe {
-        let bytes = (*owner).value.as_ref();
-        (NonNull::from(bytes).cast::<u8>(), bytes.len())
+        // OCaml may come to own a vector, and write to it.
+        match (&mut (*owner).value as &mut dyn Any).downcast_mut::<Vec<u8>>() {
+            Some(bytes) => (NonNull::from(&mut bytes[..]).cast::<u8>(), bytes.len()),
+            None => {
+                let bytes = (*owner).value.as_ref();
+                (NonNull::from(bytes).cast::<u8>(), bytes.len())
+            }
+        }
     };
     // SAFETY: as above.
     unsafe { (*owner).head.len = len };

@@ -137,14 +137,14 @@ unsafe fn read_outcome(outcome: Raw) -> Option<Settled> {
 }
 
 /// OCaml: the promise that `token` waits for has this value.
-#[crate::export(name = "mirust_ocaml_promise_returned")]
+#[crate::export(unsafe_symbol = "mirust_ocaml_promise_returned")]
 fn returned(token: isize, value: OCaml<'_, Any>) {
     // SAFETY: a valid value, and nothing has run or allocated since OCaml passed it.
     settle(token, || Ok(unsafe { runtime::root(value.raw()) }));
 }
 
 /// OCaml: the promise that `token` waits for has no value, but this `Future.outcome`.
-#[crate::export(name = "mirust_ocaml_promise_rejected")]
+#[crate::export(unsafe_symbol = "mirust_ocaml_promise_rejected")]
 fn rejected(token: isize, outcome: OCaml<'_, Any>) {
     // SAFETY: OCaml passed a `Future.outcome` just now.
     if let Some(result) = unsafe { read_outcome(outcome.raw()) } {

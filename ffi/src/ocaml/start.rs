@@ -63,12 +63,14 @@ pub(crate) fn run_toplevel() {
     unsafe { ocaml_sys::caml_startup(argv.leak().as_ptr().cast()) }
 }
 
-/// What the OCaml library calls when it is initialised, that is: OCaml runs.
-pub(crate) fn init() {
+/// What the OCaml library calls when it is initialised, that is: OCaml runs. Whether it was started here, and so
+/// with one domain.
+pub(crate) fn init() -> bool {
     // SAFETY: OCaml runs in this thread. Calling it again is harmless.
     let ready = unsafe { ocaml_boxroot_sys::boxroot_setup() };
     assert!(ready, "no memory for OCaml's roots");
     runtime::started();
+    STARTED.load(Ordering::Relaxed)
 }
 
 /// Ends OCaml: its `at_exit` functions run.

@@ -87,3 +87,15 @@ fn test_call(
         Err(exception) => format!("exception: {exception}"),
     }
 }
+
+/// What came in, beside bytes that OCaml allocates for.
+#[mirust::export]
+fn test_beside(value: OCaml<'_, String>, n: isize) -> (Vec<u8>, OCaml<'_, String>) {
+    (vec![b'x'; n as usize], value)
+}
+
+/// A list of what came in, for each of whose blocks OCaml allocates.
+#[mirust::export]
+fn test_many(value: OCaml<'_, String>, n: isize) -> Vec<(OCaml<'_, String>, Option<String>)> {
+    (0..n).map(|i| (value, (i % 2 == 0).then(|| i.to_string()))).collect()
+}

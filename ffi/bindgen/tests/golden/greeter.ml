@@ -2,26 +2,27 @@
 
 type dog_t
 
-external greeting : string -> string = "greeting"
+external greeting : string -> string = "mirust_export_greeting"
 
-external greetings : string list -> int option -> (string * int) list = "greetings"
+external greetings : string list -> int option -> (string * int) list = "mirust_export_greetings"
 
 external count : Cstruct.t -> unit -> (int[@untagged])
-  = "mirust_native_only" "greeter_count" [@@noalloc]
+  = "mirust_native_only" "mirust_export_greeter_count" [@@noalloc]
 
 module Person = struct
   type t
 
-  external create : string -> (t, string) result = "person_new"
+  external create : string -> (t, string) result = "mirust_export_person_new"
 
   external greet : t -> (int64[@unboxed]) -> string Lwt.t
-    = "mirust_native_only" "person_greet_later"
+    = "mirust_native_only" "mirust_export_person_greet_later"
 
-  external meet : t -> t list -> dog_t option -> (t -> int -> unit) -> unit = "person_meet"
+  external meet : t -> t list -> dog_t option -> (t -> int -> unit) -> unit
+    = "mirust_export_person_meet"
 end
 
 module Dog = struct
   type t = dog_t
 
-  external owner : t -> ([ `Loud | `Quiet ]) -> (Person.t * float array) = "dog_owner"
+  external owner : t -> ([ `Loud | `Quiet ]) -> (Person.t * float array) = "mirust_export_dog_owner"
 end

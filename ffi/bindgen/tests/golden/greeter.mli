@@ -12,7 +12,7 @@ type dog_t
 (** [greeting name]
 
     A greeting for [name]. *)
-external greeting : string -> string = "greeting"
+external greeting : string -> string = "mirust_export_greeting"
 
 (** [greetings names words]
 
@@ -21,10 +21,10 @@ external greeting : string -> string = "greeting"
     {@rust[
     assert_eq!(greetings(vec!["a".into()], Some(1)).len(), 1);
     ]} *)
-external greetings : string list -> int option -> (string * int) list = "greetings"
+external greetings : string list -> int option -> (string * int) list = "mirust_export_greetings"
 
 external count : Cstruct.t -> unit -> (int[@untagged])
-  = "mirust_native_only" "greeter_count" [@@noalloc]
+  = "mirust_native_only" "mirust_export_greeter_count" [@@noalloc]
 
 (** Whom one greets. *)
 module Person : sig
@@ -33,7 +33,7 @@ module Person : sig
   (** [create name]
 
       Somebody of this name. *)
-  external create : string -> (t, string) result = "person_new"
+  external create : string -> (t, string) result = "mirust_export_person_new"
 
   (** [greet t ns]
 
@@ -42,12 +42,13 @@ module Person : sig
       - never before
       - but perhaps later: a [}] and a '' do no harm *)
   external greet : t -> (int64[@unboxed]) -> string Lwt.t
-    = "mirust_native_only" "person_greet_later"
+    = "mirust_native_only" "mirust_export_person_greet_later"
 
   (** [meet t others else type]
 
       Meets many others, and somebody [else] of another type. *)
-  external meet : t -> t list -> dog_t option -> (t -> int -> unit) -> unit = "person_meet"
+  external meet : t -> t list -> dog_t option -> (t -> int -> unit) -> unit
+    = "mirust_export_person_meet"
 end
 
 (** Another type. *)
@@ -57,5 +58,5 @@ module Dog : sig
   (** [owner t how]
 
       Its owner, by way of a type that only the source knows. *)
-  external owner : t -> ([ `Loud | `Quiet ]) -> (Person.t * float array) = "dog_owner"
+  external owner : t -> ([ `Loud | `Quiet ]) -> (Person.t * float array) = "mirust_export_dog_owner"
 end

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use mirust::net::{Error, TcpStream};
-use mirust::ocaml::{Buffer, OCamlRuntime, bytes_lent};
+use mirust::ocaml::{BoxRoot, Buffer, OCamlCstruct, OCamlRuntime, bytes_lent};
 use mirust::time::{Duration, sleep, timeout};
 
 use super::{expect, pair, pattern, text, until};
@@ -168,10 +168,44 @@ thread_local! {
 
 /// OCaml: `int -> Cstruct.t`.
 #[mirust::export]
-fn test_lend(ocaml: &mut OCamlRuntime, size: isize) -> Buffer {
+fn test_lend(ocaml: &mut OCamlRuntime, size: isize) -> BoxRoot<OCamlCstruct> {
     let (owner, drops) = Owner::new(size as usize);
     LENT.set(Some(drops));
-    Buffer::own_in(ocaml, owner)
+    // SAFETY: the test only reads.
+    unsafe { Buffer::own_in(ocaml, owner).share(ocaml) }
+}
+
+/// OCaml: `int -> Cstruct.t`. A vector, which is OCaml's from now on.
+#[mirust::export]
+fn test_give(ocaml: &mut OCamlRuntime, size: isize) -> Buffer {
+    Buffer::own_in(ocaml, vec![b'v'; size as usize])
+}
+
+/// OCaml: `unit -> Cstruct.t`. What nobody can write to.
+#[mirust::export]
+fn test_literal(ocaml: &mut OCamlRuntime) -> Buffer {
+    Buffer::own_in(ocaml, "a literal")
+}
+
+thread_local! {
+    static KEPT: Cell<Option<Buffer>> = const { Cell::new(None) };
+}
+
+/// Keeps a buffer, and gives it back.
+#[mirust::export]
+fn test_keep(buffer: Buffer) -> Buffer {
+    KEPT.set(Some(buffer.clone()));
+    buffer
+}
+
+/// Writes to the first byte, and says whether what was kept has changed.
+#[mirust::export]
+fn test_overwrite(bytes: &mut [u8], with: isize) -> bool {
+    let kept = KEPT.take().expect("a kept buffer");
+    let seen: &[u8] = &kept;
+    let before = std::hint::black_box(seen)[0];
+    bytes[0] = with as u8;
+    before != std::hint::black_box(seen)[0]
 }
 
 /// How often what was lent last was dropped.
