@@ -109,6 +109,16 @@ pub fn poll(deadline: Instant) -> Ready {
     get().poll(deadline)
 }
 
+/// See [`Domain::has_work`].
+pub fn has_work() -> bool {
+    get().has_work()
+}
+
+/// See [`Domain::rest`].
+pub fn rest(deadline: Instant, wanted: impl FnOnce() -> bool) {
+    get().rest(deadline, wanted)
+}
+
 /// See [`Domain::stats`].
 pub fn stats() -> PollStats {
     get().stats()

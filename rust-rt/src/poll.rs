@@ -348,6 +348,35 @@ impl<P: Platform> Domain<P> {
         }
     }
 
+    /// Whether [`poll`](Self::poll) with a deadline in the past would find something to do, or to
+    /// report. Dispatches events, and runs nothing else.
+    ///
+    /// For a loop that is not ours, and that must not be called back while it asks.
+    pub fn has_work(&self) -> bool {
+        if self.polling.get() {
+            return false;
+        }
+        self.stats.events.add(self.platform.dispatch());
+        self.inbox.has_work(Ready::FOREIGN | Ready::SHUTDOWN)
+            || self.timers.any() && self.timers.next() <= self.now()
+    }
+
+    /// Blocks until [`has_work`](Self::has_work) is true, or until `deadline`; runs nothing. `wanted`
+    /// is asked once, after events were dispatched and before the block, whether there is a reason
+    /// of the caller's own not to block.
+    ///
+    /// May return early. Does nothing if it is called out of a poll.
+    pub fn rest(&self, deadline: Instant, wanted: impl FnOnce() -> bool) {
+        if self.has_work() || wanted() || self.polling.get() {
+            return;
+        }
+        // As in `poll`: events that come from here on stay pending, and `wait` returns at once.
+        if self.inbox.park(Ready::FOREIGN | Ready::SHUTDOWN) {
+            self.block(deadline.min(self.timers.next()));
+            self.inbox.unpark();
+        }
+    }
+
     /// Gives up the processor. The only place that does.
     fn block(&self, deadline: Instant) {
         self.platform.wait(deadline);

@@ -42,3 +42,9 @@ pub use end::{End, crash, exit, set_end};
 pub(crate) use start::early_write;
 #[cfg(feature = "xen")]
 pub use start::{command_line, modules, on_xen};
+
+/// Where the boot stack begins, on which all code but OCaml's runs; it grows downwards from there.
+#[cfg(feature = "xen")]
+pub fn stack_top() -> usize {
+    layout::stack().end as usize
+}

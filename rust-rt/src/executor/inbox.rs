@@ -174,6 +174,11 @@ impl Inbox {
         })
     }
 
+    /// Whether a task is ready, or there is something of `interest`.
+    pub(crate) fn has_work(&self, interest: Ready) -> bool {
+        self.collected(|s| !s.ready.is_empty() || !s.pending(interest).is_empty())
+    }
+
     /// If there is nothing to do for `interest` and no task is ready, announces that the domain is
     /// about to block and returns true. Otherwise announces nothing and returns false.
     ///

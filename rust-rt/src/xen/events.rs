@@ -60,6 +60,8 @@ pub enum Virq {
     Timer = abi::VIRQ_TIMER,
     /// `xl debug-keys q` and the like: somebody wants the domain to dump its state.
     Debug = abi::VIRQ_DEBUG,
+    /// Another domain has died. For the domain alone that Xen has told so: others are refused.
+    DomExc = abi::VIRQ_DOM_EXC,
 }
 
 /// The event channels of this domain.
@@ -111,7 +113,12 @@ impl Events {
 
     /// Binds to a virtual interrupt of vCPU 0.
     pub fn bind_virq(&'static self, virq: Virq) -> Result<EventChannel, BindError> {
-        self.bind(|hypervisor| hypervisor.evtchn_bind_virq(virq as u32))
+        self.bind_virq_number(virq as u32)
+    }
+
+    /// Binds to a virtual interrupt of vCPU 0 that somebody names by its number (`VIRQ_…`).
+    pub fn bind_virq_number(&'static self, virq: u32) -> Result<EventChannel, BindError> {
+        self.bind(|hypervisor| hypervisor.evtchn_bind_virq(virq))
     }
 
     /// Takes over a port that exists already, as those of the console and of xenstore do.

@@ -58,6 +58,11 @@ struct State {
     max_frames: u32,
     /// Table frames that were placed, by index.
     pub table: Vec<Gfn>,
+    /// Grants of other domains that can be mapped.
+    foreign: Vec<(DomId, GrantRef)>,
+    /// Mappings by handle.
+    mapped: BTreeMap<u32, Gfn>,
+    next_handle: u32,
 }
 
 /// All that a test of a driver needs.
@@ -150,6 +155,16 @@ impl FakeXen {
     /// Frames of the grant table, in order.
     pub fn table(&self) -> Vec<Gfn> {
         self.state.lock().unwrap().table.clone()
+    }
+
+    /// Another domain grants this one something.
+    pub fn offer(&self, domid: DomId, gref: GrantRef) {
+        self.state.lock().unwrap().foreign.push((domid, gref));
+    }
+
+    /// Frames that foreign pages are mapped over, in the order of their mapping.
+    pub fn mapped(&self) -> Vec<Gfn> {
+        self.state.lock().unwrap().mapped.values().copied().collect()
     }
 
     fn bind(&self) -> Result<Port, Errno> {
@@ -245,16 +260,27 @@ impl Hypervisor for FakeXen {
 
     unsafe fn grant_map(
         &self,
-        _domid: DomId,
-        _gref: GrantRef,
+        domid: DomId,
+        gref: GrantRef,
         _access: GrantAccess,
-        _gfn: Gfn,
+        gfn: Gfn,
     ) -> Result<MapHandle, GrantStatus> {
-        Err(GrantStatus(abi::GNTST_bad_gntref as i16))
+        let mut state = self.state.lock().unwrap();
+        if !state.foreign.contains(&(domid, gref)) {
+            return Err(GrantStatus(abi::GNTST_bad_gntref as i16));
+        }
+        assert!(state.mapped.values().all(|other| *other != gfn), "mapped over a mapping");
+        let handle = state.next_handle;
+        state.next_handle += 1;
+        state.mapped.insert(handle, gfn);
+        Ok(MapHandle(handle))
     }
 
-    unsafe fn grant_unmap(&self, _handle: MapHandle, _gfn: Gfn) -> Result<(), GrantStatus> {
-        Err(GrantStatus(abi::GNTST_bad_handle as i16))
+    unsafe fn grant_unmap(&self, handle: MapHandle, gfn: Gfn) -> Result<(), GrantStatus> {
+        match self.state.lock().unwrap().mapped.remove(&handle.0) {
+            Some(mapped) if mapped == gfn => Ok(()),
+            _ => Err(GrantStatus(abi::GNTST_bad_handle as i16)),
+        }
     }
 
     unsafe fn grant_copy(

@@ -19,7 +19,11 @@ use crate::{
     wire::{DomId, Gfn, GrantRef},
 };
 use alloc::{vec, vec::Vec};
-use core::{fmt, mem::offset_of, ops::Deref};
+use core::{
+    fmt,
+    mem::offset_of,
+    ops::{Deref, Range},
+};
 use spin::Mutex;
 
 const ENTRY: usize = size_of::<grant_entry_v1>();
@@ -39,6 +43,8 @@ pub enum GrantError {
     OutOfMemory,
     /// The frame number does not fit into an entry of version 1: it is above 16 TiB.
     FrameTooHigh(Gfn),
+    /// The number is not one that was lent, or it grants something already.
+    NotLent(GrantRef),
     /// Xen refused.
     Xen(GrantStatus),
 }
@@ -49,6 +55,7 @@ impl fmt::Display for GrantError {
             GrantError::TableFull => f.write_str("the grant table is full"),
             GrantError::OutOfMemory => f.write_str("no memory for a grant"),
             GrantError::FrameTooHigh(gfn) => write!(f, "frame {:#x} is too high to grant", gfn.0),
+            GrantError::NotLent(gref) => write!(f, "grant {gref} is not free to use"),
             GrantError::Xen(status) => write!(f, "Xen refused a grant operation: {status}"),
         }
     }
@@ -94,6 +101,8 @@ struct Inner {
     used: Vec<bool>,
     in_use: usize,
     leaked: usize,
+    /// Entries that somebody else gives out.
+    lent: Vec<Range<u32>>,
 }
 
 impl GrantTable {
@@ -142,10 +151,6 @@ impl GrantTable {
         access: GrantAccess,
     ) -> Result<GrantRef, GrantError> {
         let frame = u32::try_from(gfn.0).map_err(|_| GrantError::FrameTooHigh(gfn))?;
-        let flags = match access {
-            GrantAccess::ReadOnly => abi::GTF_permit_access | abi::GTF_readonly,
-            GrantAccess::ReadWrite => abi::GTF_permit_access,
-        };
         let mut inner = self.inner.lock();
         let Some(gref) = inner.free.pop() else {
             self.grow(&mut inner)?;
@@ -153,13 +158,7 @@ impl GrantTable {
             // SAFETY: as the caller promised.
             return unsafe { self.grant(gfn, domid, access) };
         };
-        inner.used[gref as usize] = true;
-        inner.in_use += 1;
-        let (table, entry) = inner.entry(gref);
-        table.store_u16(entry + offset_of!(grant_entry_v1, domid), domid.0);
-        table.store_u32(entry + offset_of!(grant_entry_v1, frame), frame);
-        // Last, with release ordering: from here on the entry is valid to Xen.
-        table.store_u16(entry + offset_of!(grant_entry_v1, flags), flags as u16);
+        inner.set(GrantRef(gref), frame, domid, access);
         Ok(GrantRef(gref))
     }
 
@@ -178,6 +177,67 @@ impl GrantTable {
         unsafe { self.grant(self.hypervisor.gfn_of(addr), domid, access) }
     }
 
+    /// Lends a run of entries to somebody who gives them out himself, by number: at most `most`, fewer
+    /// where the table may not grow so far. They are never handed out here again.
+    ///
+    /// # Errors
+    ///
+    /// As [`grant`](Self::grant), if there is not a single frame for it.
+    pub fn lend(&self, most: usize) -> Result<Range<u32>, GrantError> {
+        let mut inner = self.inner.lock();
+        // Whole frames, none of whose entries anybody has had.
+        let first = (inner.frames.len() * ENTRIES).max(RESERVED);
+        let result = (0..most.div_ceil(ENTRIES)).try_for_each(|_| self.grow(&mut inner));
+        let end = inner.frames.len() * ENTRIES;
+        if end <= first {
+            result?;
+        }
+        let lent = first as u32..end.min(first + most) as u32;
+        inner.free.retain(|gref| !lent.contains(gref));
+        inner.lent.push(lent.clone());
+        Ok(lent)
+    }
+
+    /// Grants `domid` access to the page at `addr`, under a number that was [lent](Self::lend). Access
+    /// that it granted before must have been ended.
+    ///
+    /// # Errors
+    ///
+    /// [`GrantError::NotLent`] if the number was not lent, or grants something.
+    ///
+    /// # Safety
+    ///
+    /// As for [`grant`](Self::grant).
+    pub unsafe fn grant_lent(
+        &self,
+        gref: GrantRef,
+        addr: usize,
+        domid: DomId,
+        access: GrantAccess,
+    ) -> Result<(), GrantError> {
+        let gfn = self.hypervisor.gfn_of(addr);
+        let frame = u32::try_from(gfn.0).map_err(|_| GrantError::FrameTooHigh(gfn))?;
+        let mut inner = self.inner.lock();
+        if !inner.is_lent(gref) || inner.used[gref.0 as usize] {
+            return Err(GrantError::NotLent(gref));
+        }
+        inner.set(gref, frame, domid, access);
+        Ok(())
+    }
+
+    /// Ends access that was granted under a number that was lent. There being none is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] as [`end`](Self::end), and for a number that was not lent.
+    pub fn end_lent(&self, gref: GrantRef) -> Result<(), Busy> {
+        let mut inner = self.inner.lock();
+        if !inner.is_lent(gref) {
+            return Err(Busy);
+        }
+        if inner.used[gref.0 as usize] { inner.end(gref) } else { Ok(()) }
+    }
+
     /// Ends the peer's access. With [`Busy`] the grant stays as it was.
     ///
     /// # Panics
@@ -187,22 +247,7 @@ impl GrantTable {
         let mut inner = self.inner.lock();
         let used = inner.used.get(gref.0 as usize).copied().unwrap_or(false);
         assert!(used, "grant {gref} ended twice");
-        let (table, entry) = inner.entry(gref.0);
-        let flags = entry + offset_of!(grant_entry_v1, flags);
-        let mut current = table.load_u16(flags);
-        loop {
-            if current & IN_USE != 0 {
-                return Err(Busy);
-            }
-            // Xen sets the bits of use in the same word with a compare-and-exchange of its own:
-            // either it finds the entry invalid, or we find it in use.
-            match table.compare_exchange_u16(flags, current, abi::GTF_invalid as u16) {
-                Ok(()) => break,
-                Err(now) => current = now,
-            }
-        }
-        inner.used[gref.0 as usize] = false;
-        inner.in_use -= 1;
+        inner.end(gref)?;
         inner.free.push(gref.0);
         Ok(())
     }
@@ -249,6 +294,46 @@ impl Inner {
     fn entry(&self, gref: u32) -> (&SharedPage, usize) {
         let gref = gref as usize;
         (&self.frames[gref / ENTRIES], gref % ENTRIES * ENTRY)
+    }
+
+    fn is_lent(&self, gref: GrantRef) -> bool {
+        self.lent.iter().any(|lent| lent.contains(&gref.0))
+    }
+
+    /// Makes an entry valid that grants nothing.
+    fn set(&mut self, gref: GrantRef, frame: u32, domid: DomId, access: GrantAccess) {
+        let flags = match access {
+            GrantAccess::ReadOnly => abi::GTF_permit_access | abi::GTF_readonly,
+            GrantAccess::ReadWrite => abi::GTF_permit_access,
+        };
+        self.used[gref.0 as usize] = true;
+        self.in_use += 1;
+        let (table, entry) = self.entry(gref.0);
+        table.store_u16(entry + offset_of!(grant_entry_v1, domid), domid.0);
+        table.store_u32(entry + offset_of!(grant_entry_v1, frame), frame);
+        // Last, with release ordering: from here on the entry is valid to Xen.
+        table.store_u16(entry + offset_of!(grant_entry_v1, flags), flags as u16);
+    }
+
+    /// Makes an entry invalid that grants something, unless the peer uses it.
+    fn end(&mut self, gref: GrantRef) -> Result<(), Busy> {
+        let (table, entry) = self.entry(gref.0);
+        let flags = entry + offset_of!(grant_entry_v1, flags);
+        let mut current = table.load_u16(flags);
+        loop {
+            if current & IN_USE != 0 {
+                return Err(Busy);
+            }
+            // Xen sets the bits of use in the same word with a compare-and-exchange of its own:
+            // either it finds the entry invalid, or we find it in use.
+            match table.compare_exchange_u16(flags, current, abi::GTF_invalid as u16) {
+                Ok(()) => break,
+                Err(now) => current = now,
+            }
+        }
+        self.used[gref.0 as usize] = false;
+        self.in_use -= 1;
+        Ok(())
     }
 }
 

@@ -166,3 +166,76 @@ fn random_grants_and_ends_stay_consistent() {
     }
     assert_eq!(table.stats().leaked, 0);
 }
+
+#[test]
+fn lent_entries_are_given_out_by_whom_they_were_lent_to() {
+    let (xen, table) = table();
+    let ours = table.share(DomId(1), GrantAccess::ReadWrite).unwrap();
+    let lent = table.lend(600).unwrap();
+    assert_eq!(lent, 512..1112, "whole new frames, as far as asked for");
+    let page = Box::leak(Box::new(Page::new().unwrap()));
+    let grant = |gref: u32, access| {
+        // SAFETY: a leaked page that nobody refers to.
+        unsafe { table.grant_lent(GrantRef(gref), page.addr(), DomId(3), access) }
+    };
+    for not_lent in [0, ours.gref().0, 511, 1112, 1535, 70_000] {
+        let refused = Err(GrantError::NotLent(GrantRef(not_lent)));
+        assert_eq!(grant(not_lent, GrantAccess::ReadOnly), refused);
+        assert_eq!(table.end_lent(GrantRef(not_lent)), Err(Busy));
+    }
+    grant(600, GrantAccess::ReadOnly).unwrap();
+    assert_eq!(grant(600, GrantAccess::ReadOnly), Err(GrantError::NotLent(GrantRef(600))));
+    let (entry, at) = entry(xen, GrantRef(600));
+    assert_eq!(entry.load_u32(at + 4), xen.gfn_of(page.addr()).0 as u32);
+    set_flags(xen, GrantRef(600), (abi::GTF_permit_access | abi::GTF_reading) as u16);
+    assert_eq!(table.end_lent(GrantRef(600)), Err(Busy));
+    set_flags(xen, GrantRef(600), abi::GTF_permit_access as u16);
+    assert_eq!(table.end_lent(GrantRef(600)), Ok(()));
+    assert_eq!(table.end_lent(GrantRef(600)), Ok(()), "there is nothing to end");
+    grant(600, GrantAccess::ReadWrite).unwrap();
+
+    // What is left is ours, and nothing that was lent: four frames less the reserved eight.
+    let held: Vec<GrantRef> = core::iter::from_fn(|| {
+        // SAFETY: as above.
+        unsafe { table.grant_addr(page.addr(), DomId(1), GrantAccess::ReadOnly) }.ok()
+    })
+    .collect();
+    assert_eq!(held.len(), 4 * 512 - 8 - 600 - 1);
+    assert!(held.iter().all(|gref| !lent.contains(&gref.0)));
+}
+
+#[test]
+fn a_table_that_cannot_grow_lends_what_there_is_or_nothing() {
+    let (_, table) = table();
+    let _ours = table.share(DomId(1), GrantAccess::ReadWrite).unwrap();
+    assert_eq!(table.lend(9000), Ok(512..2048));
+    assert_eq!(table.lend(1), Err(GrantError::TableFull));
+}
+
+#[test]
+fn foreign_pages_are_mapped_one_behind_the_other_or_not_at_all() {
+    let (xen, table) = table();
+    for gref in 20..23 {
+        xen.offer(DomId(4), GrantRef(gref));
+    }
+    let grants = |grefs: &[u32]| -> Vec<(DomId, GrantRef)> {
+        grefs.iter().map(|gref| (DomId(4), GrantRef(*gref))).collect()
+    };
+    let run = table.map_run(&grants(&[22, 20, 21]), GrantAccess::ReadOnly).unwrap();
+    assert_eq!(run.len(), 3 * PAGE_SIZE);
+    let frames: Vec<Gfn> = (0..3).map(|page| xen.gfn_of(run.addr() + page * PAGE_SIZE)).collect();
+    assert_eq!(xen.mapped(), frames);
+    let addr = run.addr();
+    drop(run);
+    assert_eq!(xen.mapped(), []);
+    let failed = table.map_run(&grants(&[20, 21, 99]), GrantAccess::ReadOnly);
+    assert!(matches!(failed, Err(GrantError::Xen(_))));
+    assert_eq!(xen.mapped(), []);
+    // The holes are used again, and not for a single page.
+    let single = table.map(DomId(4), GrantRef(20), GrantAccess::ReadWrite).unwrap();
+    assert_ne!(single.addr(), addr);
+    let again = table.map_run(&grants(&[20, 21, 22]), GrantAccess::ReadWrite).unwrap();
+    assert_eq!(again.addr(), addr);
+    let one = table.map_run(&grants(&[21]), GrantAccess::ReadWrite).unwrap();
+    assert_eq!(one.len(), PAGE_SIZE);
+}

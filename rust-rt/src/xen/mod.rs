@@ -18,6 +18,7 @@ pub mod hypervisor;
 pub mod page;
 pub mod platform;
 pub mod sched;
+pub mod second_console;
 pub mod shared_info;
 pub mod shutdown;
 pub mod xenstore;

@@ -30,6 +30,10 @@ pub async fn serve(store: Xenstore, request: impl Fn(ShutdownReason)) -> Error {
         if watch.next().await.is_err() {
             continue;
         }
+        // Who else in this domain watches the node acknowledges and follows the request himself.
+        if store.relay_watches(NODE) {
+            continue;
+        }
         // In a transaction, or a request that comes between the read and the write would be lost.
         let asked = store.transaction(async |tx| {
             let word = match tx.read_text(NODE).await {

@@ -273,3 +273,68 @@ fn block_on_inside_the_future_of_a_block_on_takes_no_wake_up_from_it() {
 fn counters_start_at_zero() {
     assert_eq!(domain().stats(), mirust_rt::poll::PollStats::default());
 }
+
+#[test]
+fn a_loop_of_others_rests_until_there_is_work_and_runs_it_by_itself() {
+    let (d, t) = (domain(), Trace::default());
+    let t2 = t.clone();
+    let sleep = d.sleep_until(at(30));
+    d.spawn(async move {
+        t2.log("spawned");
+        sleep.await;
+        t2.log("woken");
+    });
+    assert!(d.has_work());
+    d.rest(at(50), || unreachable!("there is work"));
+    t.expect(&[]);
+    assert_eq!(d.poll(PAST), Ready::TIMER);
+    t.expect(&["spawned"]);
+    assert!(!d.has_work());
+    // Until the task's timer, which is the earlier of both.
+    d.rest(at(50), || false);
+    assert!(d.has_work(), "a timer is due");
+    assert_eq!(d.poll(PAST), Ready::TIMER);
+    t.expect(&["woken"]);
+    // Until the caller's deadline.
+    d.rest(at(50), || false);
+    assert!(!d.has_work());
+    assert_eq!(d.platform().take_waits(), [30, 50]);
+}
+
+#[test]
+fn who_rests_is_woken_by_events_and_completions_and_stays_awake_for_reasons_of_its_own() {
+    let d = domain();
+    let d2 = Rc::clone(&d);
+    d.platform().schedule(40, move || d2.complete(7));
+    d.rest(Instant::NEVER, || false);
+    assert!(d.has_work());
+    assert_eq!(d.now(), at(40));
+    assert_eq!(d.next_completion(), Some(7));
+    // An event that means something to the caller alone: it is dispatched before the caller is asked.
+    let seen = Rc::new(Cell::new(false));
+    let seen2 = Rc::clone(&seen);
+    d.platform().raise(move || seen2.set(true));
+    d.rest(Instant::NEVER, || seen.get());
+    assert_eq!(d.platform().take_waits().len(), 1);
+    // One that comes in the gap before the block ends it.
+    let d2 = Rc::clone(&d);
+    *d.platform().before_wait.borrow_mut() = Some(Box::new(move || {
+        let d3 = Rc::clone(&d2);
+        d2.platform().raise(move || d3.signal_foreign());
+    }));
+    d.rest(Instant::NEVER, || false);
+    assert!(d.has_work());
+    assert_eq!(d.poll(PAST), Ready::FOREIGN | Ready::TIMER);
+}
+
+#[test]
+fn inside_a_poll_nobody_rests() {
+    let d = domain();
+    let d2 = Rc::clone(&d);
+    d.spawn(async move {
+        assert!(!d2.has_work());
+        d2.rest(Instant::NEVER, || false);
+    });
+    assert_eq!(d.poll(PAST), Ready::TIMER);
+    assert_eq!(d.platform().take_waits(), []);
+}

@@ -1,7 +1,11 @@
 //! The state of one ring: what goes out, what comes in, and who waits for which reply.
 
-use super::Error;
+use super::{
+    Error,
+    relay::{Bell, Relay, Relayed},
+};
 use crate::{
+    mem::OutOfMemory,
     ring::{
         Corrupt,
         bytes::{Consumer, Producer},
@@ -14,7 +18,7 @@ use crate::{
         },
         xenstore::{self as wire, HEADER_LEN, Header, Kind, PAYLOAD_MAX},
     },
-    xen::events::EventChannel,
+    xen::{events::EventChannel, page::Page},
 };
 use alloc::{
     collections::{BTreeMap, VecDeque},
@@ -28,6 +32,7 @@ use core::{
     fmt,
     future::poll_fn,
     pin::Pin,
+    ptr::NonNull,
     task::{Context, Poll, Waker},
 };
 use spin::Mutex;
@@ -44,7 +49,7 @@ pub(super) struct Connection {
     state: Mutex<State>,
 }
 
-struct State {
+pub(super) struct State {
     producer: Producer,
     consumer: Consumer,
     /// Requests that did not fit into the ring yet.
@@ -52,22 +57,40 @@ struct State {
     /// The message that is coming in.
     incoming: Vec<u8>,
     /// By request number.
-    requests: BTreeMap<u32, Request>,
+    pub(super) requests: BTreeMap<u32, Request>,
     /// By token.
     watches: BTreeMap<u32, WatchState>,
     next_request: u32,
     next_token: u32,
     oddities: u64,
     broken: bool,
+    pub(super) relay: Option<Relay>,
 }
 
 /// The life of a request: `Waiting` until the reply comes, then `Done` until its future takes it. If
 /// the future is dropped before the reply comes, the number stays taken by `Abandoned`: given to
-/// another request, it would get the wrong reply.
-enum Request {
+/// another request, it would get the wrong reply. A request of the second client's is `Relayed`.
+pub(super) enum Request {
     Waiting(Kind, Option<Waker>),
     Done(Kind, Result<Vec<u8>, Error>),
     Abandoned(Kind),
+    Relayed(Relayed),
+}
+
+impl Request {
+    fn kind(&self) -> Kind {
+        match self {
+            Request::Waiting(kind, _) | Request::Done(kind, _) | Request::Abandoned(kind) => *kind,
+            Request::Relayed(relayed) => relayed.kind(),
+        }
+    }
+
+    fn into_relayed(self) -> Option<Relayed> {
+        match self {
+            Request::Relayed(relayed) => Some(relayed),
+            Request::Waiting(..) | Request::Done(..) | Request::Abandoned(_) => None,
+        }
+    }
 }
 
 struct WatchState {
@@ -98,6 +121,7 @@ impl Connection {
             next_token: 1,
             oddities: 0,
             broken: false,
+            relay: None,
         };
         Connection { page, channel, state: Mutex::new(state) }
     }
@@ -203,13 +227,43 @@ impl Connection {
         let mut wakers = Vec::new();
         let mut state = self.state.lock();
         let result = f(&mut state);
-        let turn = state.turn(&self.page, &mut wakers);
+        let mut turn = state.turn(&self.page, &mut wakers);
+        let bell = state.serve_relay(&self.page, &mut turn, &mut wakers);
         drop(state);
         if turn.moved {
             self.channel.notify();
         }
         wakers.into_iter().for_each(Waker::wake);
+        if let Some(bell) = bell {
+            bell();
+        }
         (result, turn.more)
+    }
+
+    /// Begins to serve a second client, or begins anew; the address of its page, which is valid for
+    /// ever.
+    pub(super) fn relay(&self, bell: Bell) -> Result<NonNull<u8>, OutOfMemory> {
+        let attach = |state: &mut State| {
+            state.relay_leave();
+            let page = match state.relay.take() {
+                Some(relay) => relay.into_page(),
+                None => Page::new()?.into_shared(),
+            };
+            page.clear();
+            let addr = NonNull::new(core::ptr::with_exposed_provenance_mut(page.addr()));
+            state.relay = Some(Relay::new(page, bell));
+            Ok(addr.expect("a mapped page is not at address zero"))
+        };
+        self.change(attach).0
+    }
+
+    /// The second client has notified.
+    pub(super) fn relay_notified(&self) {
+        self.change(|_| ());
+    }
+
+    pub(super) fn relay_watches(&self, path: &str) -> bool {
+        self.state.lock().relay.as_ref().is_some_and(|relay| relay.watches(path))
     }
 
     /// Resets a broken ring, if the daemon knows how to, and registers the watches again. Never ends
@@ -237,6 +291,7 @@ impl Connection {
                 let payload = [path.as_bytes(), b"\0", token.as_bytes()];
                 let _ = state.send(Request::Abandoned(Kind::Watch), 0, &payload);
             }
+            state.relay_reconnect();
         });
     }
 }
@@ -250,7 +305,12 @@ struct Turn {
 
 impl State {
     /// Queues a message and its request; the number of the request.
-    fn send(&mut self, request: Request, tx_id: u32, payload: &[&[u8]]) -> Result<u32, Error> {
+    pub(super) fn send(
+        &mut self,
+        request: Request,
+        tx_id: u32,
+        payload: &[&[u8]],
+    ) -> Result<u32, Error> {
         let len: usize = payload.iter().map(|piece| piece.len()).sum();
         if len > PAYLOAD_MAX {
             return Err(Error::TooBig);
@@ -258,8 +318,7 @@ impl State {
         if self.broken {
             return Err(Error::Broken);
         }
-        let (Request::Waiting(kind, _) | Request::Done(kind, _) | Request::Abandoned(kind)) =
-            request;
+        let kind = request.kind();
         // Zero is what watch events carry.
         while self.next_request == 0 || self.requests.contains_key(&self.next_request) {
             self.next_request = self.next_request.wrapping_add(1);
@@ -290,6 +349,26 @@ impl State {
             }
         }
         Turn { moved, more: false }
+    }
+
+    /// Takes the second client's requests, and gives it what has come for it, until there is neither;
+    /// whom to call if anything was moved.
+    fn serve_relay(
+        &mut self,
+        page: &SharedPage,
+        turn: &mut Turn,
+        wakers: &mut Vec<Waker>,
+    ) -> Option<Bell> {
+        let mut moved = false;
+        while self.relay_take() {
+            moved = true;
+            let next = self.turn(page, wakers);
+            turn.moved |= next.moved;
+            turn.more |= next.more;
+        }
+        let relay = self.relay.as_mut()?;
+        moved |= relay.give();
+        moved.then(|| relay.bell())
     }
 
     fn transfer(
@@ -333,7 +412,19 @@ impl State {
     fn receive(&mut self, header: Header, payload: &[u8], wakers: &mut Vec<Waker>) {
         let kind = Kind::from_raw(header.kind);
         if kind == Some(Kind::WatchEvent) {
-            return self.receive_event(payload, wakers);
+            if !self.relay_event(payload) {
+                self.receive_event(payload, wakers);
+            }
+            return;
+        }
+        if let Some(Request::Relayed(_)) = self.requests.get(&header.req_id) {
+            let Some(Request::Relayed(request)) = self.requests.remove(&header.req_id) else {
+                unreachable!("just looked at")
+            };
+            if !self.relay_reply(request, kind, header.tx_id, payload) {
+                self.odd("a reply of the wrong kind");
+            }
+            return;
         }
         let Some(request) = self.requests.get_mut(&header.req_id) else {
             return self.odd("a reply to no request");
@@ -358,6 +449,7 @@ impl State {
                 self.requests.remove(&header.req_id);
                 self.discard(asked, result);
             }
+            Request::Relayed(_) => unreachable!("handled above"),
         }
     }
 
@@ -396,6 +488,12 @@ impl State {
         self.outgoing.clear();
         self.incoming.clear();
         self.requests.retain(|_, request| !matches!(request, Request::Abandoned(_)));
+        let relayed = core::mem::take(&mut self.requests);
+        let (relayed, ours) = relayed
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(_, request)| matches!(request, Request::Relayed(_)));
+        self.requests = ours;
+        self.relay_fail(relayed.into_values().filter_map(Request::into_relayed).collect());
         for request in self.requests.values_mut() {
             if let Request::Waiting(kind, waker) = request {
                 wakers.extend(waker.take());
@@ -436,7 +534,7 @@ impl Future for Reply {
         self.taken = true;
         match state.requests.remove(&self.id) {
             Some(Request::Done(_, result)) => Poll::Ready(result),
-            Some(Request::Waiting(..) | Request::Abandoned(_)) | None => {
+            Some(Request::Waiting(..) | Request::Abandoned(_) | Request::Relayed(_)) | None => {
                 unreachable!("the request belongs to its reply")
             }
         }
@@ -453,7 +551,7 @@ impl Drop for Reply {
                 state.requests.insert(self.id, Request::Abandoned(kind));
             }
             Some(Request::Done(kind, result)) => state.discard(kind, result),
-            Some(Request::Abandoned(_)) | None => {}
+            Some(Request::Abandoned(_) | Request::Relayed(_)) | None => {}
         });
     }
 }

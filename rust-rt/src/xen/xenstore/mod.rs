@@ -15,11 +15,13 @@
 //! Source: Xen's `docs/misc/xenstore.txt` and `docs/misc/xenstore-ring.txt`.
 
 mod connection;
+mod relay;
 mod transaction;
 mod watch;
 
 use super::events::EventChannel;
 use crate::{
+    mem::OutOfMemory,
     shared::SharedPage,
     wire::{
         DomId,
@@ -28,7 +30,7 @@ use crate::{
 };
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use connection::Connection;
-use core::{fmt, str::FromStr};
+use core::{fmt, ptr::NonNull, str::FromStr};
 
 pub use transaction::Transaction;
 pub use watch::Watch;
@@ -238,6 +240,34 @@ impl Xenstore {
     /// Messages from the daemon that answered nothing or made no sense.
     pub fn oddities(&self) -> u64 {
         self.connection.oddities()
+    }
+
+    /// Serves a second client: code in this domain that speaks the protocol itself, on a page of its own
+    /// with the layout of the daemon's. Both ends of that page are used by the thread that calls this.
+    ///
+    /// Returns the page's address; the page is valid for ever, and all zeros now. The client tells of
+    /// each change it has made by [`relay_notified`](Self::relay_notified), and is told by `bell`, which
+    /// may be called from within that, and must call nothing here. A second call begins anew, on the
+    /// same page, with a client that has no watches.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`] for the page.
+    pub fn relay(
+        &self,
+        bell: impl Fn() + Send + Sync + 'static,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
+        self.connection.relay(Arc::new(bell))
+    }
+
+    /// Looks at the second client's ring. Allocates, and runs no task.
+    pub fn relay_notified(&self) {
+        self.connection.relay_notified();
+    }
+
+    /// Whether the second client watches the node, named relative to the domain's directory.
+    pub fn relay_watches(&self, path: &str) -> bool {
+        self.connection.relay_watches(path)
     }
 
     /// A request whose payload is a path and its NUL, and whatever follows.

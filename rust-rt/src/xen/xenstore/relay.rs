@@ -1,0 +1,417 @@
+//! A second client on the one ring: somebody in this domain who speaks the protocol himself.
+//!
+//! He gets a page that looks like the daemon's, and is served from its other end:
+//!
+//! ```text
+//!   second client ── page of his own ── relay ┐
+//!                                             ├── Connection ── the domain's page ── xenstored
+//!   this domain's drivers ────────────────────┘
+//! ```
+//!
+//! The daemon knows one connection, so three things of his are kept apart from ours. His *requests*
+//! get numbers of ours on their way out, and their replies get his back. The *tokens* of his watches
+//! have a letter before them, which none of ours has: events go to whom they belong. A *transaction*
+//! is his if he has started it: a number that is not his is answered as the daemon would, with
+//! `ENOENT`.
+//!
+//! He is not trusted more than the daemon is. A ring of his that makes no sense, or a message longer
+//! than the protocol allows, ends the relay, and what he had at the daemon is given up; we go on. What
+//! he makes us keep is bounded: requests under way, and bytes of replies that he has not taken, stop
+//! us from taking more of his; events that pile up become one for each watch.
+
+use super::connection::{Request, State};
+use crate::{
+    ring::{
+        Corrupt,
+        bytes::{Consumer, Producer},
+    },
+    shared::SharedPage,
+    wire::{
+        bytering::{XENSTORE_REQ, XENSTORE_RSP},
+        xenstore::{self as wire, HEADER_LEN, Header, Kind, PAYLOAD_MAX},
+    },
+};
+use alloc::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    vec::Vec,
+};
+use core::fmt;
+
+/// His requests that wait for replies at most.
+const REQUESTS_MAX: usize = 32;
+/// Bytes for him that have no room in his ring, beyond which nothing more is taken from it.
+const BACKLOG_MAX: usize = 4 * PAYLOAD_MAX;
+/// Events that wait, beyond which they become one for each watch.
+const EVENTS_MAX: usize = 256;
+/// Before his tokens. Ours are numbers.
+const MARK: u8 = b'r';
+
+/// Called when something was moved in his ring.
+pub(super) type Bell = Arc<dyn Fn() + Send + Sync>;
+
+/// A watch of his: path and token as he says them, without NULs.
+type Watched = (Vec<u8>, Vec<u8>);
+
+/// The state of the second client.
+pub(super) struct Relay {
+    page: SharedPage,
+    requests: Consumer,
+    replies: Producer,
+    /// The request that is coming in.
+    incoming: Vec<u8>,
+    /// Messages for him that did not fit into his ring yet.
+    outgoing: VecDeque<u8>,
+    /// Payloads of events for him, each different.
+    events: VecDeque<Vec<u8>>,
+    /// Requests that the daemon has not answered.
+    in_flight: usize,
+    watches: BTreeSet<Watched>,
+    transactions: BTreeSet<u32>,
+    /// He made no sense; nothing is taken or given any more.
+    broken: bool,
+    bell: Bell,
+}
+
+/// A request of his on its way.
+pub(super) struct Relayed {
+    kind: Kind,
+    /// His number.
+    req_id: u32,
+    /// What he watches, or no longer, if the daemon agrees.
+    watch: Option<Watched>,
+}
+
+impl Relayed {
+    /// What he asks for.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+impl Relay {
+    /// A client that has done nothing yet, on a page of zeros.
+    pub(super) fn new(page: SharedPage, bell: Bell) -> Relay {
+        Relay {
+            requests: Consumer::attach(&page, XENSTORE_REQ),
+            replies: Producer::attach(&page, XENSTORE_RSP),
+            page,
+            incoming: Vec::new(),
+            outgoing: VecDeque::new(),
+            events: VecDeque::new(),
+            in_flight: 0,
+            watches: BTreeSet::new(),
+            transactions: BTreeSet::new(),
+            broken: false,
+            bell,
+        }
+    }
+
+    /// What to call when his ring has changed.
+    pub(super) fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
+    /// Gives the page back.
+    pub(super) fn into_page(self) -> SharedPage {
+        self.page
+    }
+
+    /// Whether he watches `path`.
+    pub(super) fn watches(&self, path: &str) -> bool {
+        let whole = |watched: &[u8]| {
+            watched == path.as_bytes()
+                || watched.strip_suffix(path.as_bytes()).is_some_and(|head| head.ends_with(b"/"))
+        };
+        self.watches.iter().any(|(watched, _)| whole(watched))
+    }
+
+    /// Takes bytes of requests; `None` when there are none, or he has enough to read.
+    fn pull(&mut self, bytes: &mut [u8]) -> Option<Result<usize, Corrupt>> {
+        if self.broken || self.in_flight >= REQUESTS_MAX || self.outgoing.len() > BACKLOG_MAX {
+            return None;
+        }
+        match self.requests.pull(&self.page, bytes) {
+            Ok(0) => None,
+            other => Some(other),
+        }
+    }
+
+    /// Takes the next whole request out of what has come in.
+    fn next_request(&mut self) -> Result<Option<(Header, Vec<u8>)>, Corrupt> {
+        let Some(header) = self.incoming.first_chunk::<HEADER_LEN>().map(Header::parse) else {
+            return Ok(None);
+        };
+        let len = header.len as usize;
+        if len > PAYLOAD_MAX {
+            return Err(Corrupt);
+        }
+        if self.incoming.len() < HEADER_LEN + len {
+            return Ok(None);
+        }
+        let message: Vec<u8> = self.incoming.drain(..HEADER_LEN + len).collect();
+        Ok(Some((header, message[HEADER_LEN..].to_vec())))
+    }
+
+    fn reply(&mut self, kind: Kind, req_id: u32, tx_id: u32, payload: &[u8]) {
+        let header = Header { kind: kind as u32, req_id, tx_id, len: payload.len() as u32 };
+        self.outgoing.extend(header.emit());
+        self.outgoing.extend(payload);
+    }
+
+    fn refuse(&mut self, req_id: u32, name: &[u8]) {
+        self.reply(Kind::Error, req_id, 0, name);
+    }
+
+    /// Keeps an event for him.
+    fn event(&mut self, payload: Vec<u8>) {
+        if self.broken || self.events.contains(&payload) {
+            return;
+        }
+        if self.events.len() >= EVENTS_MAX {
+            self.events = self.watches.iter().map(|(path, token)| strings(path, token)).collect();
+        } else {
+            self.events.push_back(payload);
+        }
+    }
+
+    /// Moves what there is for him into his ring; whether anything was.
+    pub(super) fn give(&mut self) -> bool {
+        let mut moved = false;
+        while !self.broken {
+            while self.outgoing.len() < PAYLOAD_MAX {
+                let Some(payload) = self.events.pop_front() else { break };
+                self.reply(Kind::WatchEvent, 0, 0, &payload);
+            }
+            match self.replies.push(&self.page, self.outgoing.as_slices().0) {
+                Ok(0) => break,
+                Ok(sent) => {
+                    self.outgoing.drain(..sent);
+                    moved = true;
+                }
+                Err(Corrupt) => self.give_up(),
+            }
+        }
+        moved
+    }
+
+    fn give_up(&mut self) {
+        log::warn!("xenstore: the second client's ring makes no sense; it is served no more");
+        self.broken = true;
+        self.incoming.clear();
+        self.outgoing.clear();
+        self.events.clear();
+    }
+}
+
+/// Two strings with their NULs.
+fn strings(first: &[u8], second: &[u8]) -> Vec<u8> {
+    [first, b"\0", second, b"\0"].concat()
+}
+
+/// The two strings that a payload consists of.
+fn two_strings(payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut parts = payload.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+    match (parts.next()?, parts.next()?, parts.next()) {
+        (first, second, None) if !first.is_empty() => Some((first, second)),
+        _ => None,
+    }
+}
+
+/// A token of his as the daemon knows it.
+fn marked(token: &[u8]) -> Vec<u8> {
+    [&[MARK], token].concat()
+}
+
+impl State {
+    /// Takes requests out of the second client's ring; whether there were bytes.
+    pub(super) fn relay_take(&mut self) -> bool {
+        let mut bytes = [0; 1024];
+        let Some(pulled) = self.relay.as_mut().and_then(|relay| relay.pull(&mut bytes)) else {
+            return false;
+        };
+        let taken = pulled.and_then(|n| self.relay_feed(&bytes[..n]));
+        if taken.is_err() {
+            self.relay_abandon();
+        }
+        true
+    }
+
+    fn relay_feed(&mut self, bytes: &[u8]) -> Result<(), Corrupt> {
+        if let Some(relay) = &mut self.relay {
+            relay.incoming.extend_from_slice(bytes);
+        }
+        while let Some(relay) = &mut self.relay {
+            let Some((header, payload)) = relay.next_request()? else { break };
+            if let Err(name) = self.relay_request(header, &payload) {
+                if let Some(relay) = &mut self.relay {
+                    relay.refuse(header.req_id, name);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a request of his on, or says which error he gets.
+    fn relay_request(&mut self, header: Header, payload: &[u8]) -> Result<(), &'static [u8]> {
+        let Some(relay) = &mut self.relay else { return Ok(()) };
+        let (Header { req_id, tx_id, .. }, kind) = (header, Kind::from_raw(header.kind));
+        if tx_id != 0 && !relay.transactions.contains(&tx_id) {
+            return Err(b"ENOENT\0");
+        }
+        match kind {
+            None | Some(Kind::WatchEvent | Kind::Error) => Err(b"ENOSYS\0"),
+            Some(Kind::ResetWatches) => {
+                // For the daemon this would be about our watches as well.
+                self.relay_forget();
+                if let Some(relay) = &mut self.relay {
+                    relay.reply(Kind::ResetWatches, req_id, 0, b"OK\0");
+                }
+                Ok(())
+            }
+            Some(kind @ (Kind::Watch | Kind::Unwatch)) => {
+                let (path, token) = two_strings(payload).ok_or(&b"EINVAL\0"[..])?;
+                let watch = Some((path.to_vec(), token.to_vec()));
+                let payload = strings(path, &marked(token));
+                self.relay_send(Relayed { kind, req_id, watch }, tx_id, &payload)
+            }
+            Some(kind) => {
+                let ends = kind == Kind::TransactionEnd && matches!(payload, b"T\0" | b"F\0");
+                self.relay_send(Relayed { kind, req_id, watch: None }, tx_id, payload)?;
+                if let (true, Some(relay)) = (ends, &mut self.relay) {
+                    relay.transactions.remove(&tx_id);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn relay_send(
+        &mut self,
+        relayed: Relayed,
+        tx_id: u32,
+        payload: &[u8],
+    ) -> Result<(), &'static [u8]> {
+        match self.send(Request::Relayed(relayed), tx_id, &[payload]) {
+            Ok(_) => {
+                if let Some(relay) = &mut self.relay {
+                    relay.in_flight += 1;
+                }
+                Ok(())
+            }
+            Err(super::Error::TooBig) => Err(b"E2BIG\0"),
+            Err(_) => Err(b"EIO\0"),
+        }
+    }
+
+    /// The daemon's answer to a request of his; whether it was one.
+    pub(super) fn relay_reply(
+        &mut self,
+        relayed: Relayed,
+        kind: Option<Kind>,
+        tx_id: u32,
+        payload: &[u8],
+    ) -> bool {
+        let Some(relay) = &mut self.relay else { return true };
+        relay.in_flight -= 1;
+        match kind {
+            Some(Kind::Error) => relay.reply(Kind::Error, relayed.req_id, tx_id, payload),
+            Some(kind) if kind == relayed.kind => {
+                match (kind, relayed.watch) {
+                    (Kind::Watch, Some(watch)) => drop(relay.watches.insert(watch)),
+                    (Kind::Unwatch, Some(watch)) => drop(relay.watches.remove(&watch)),
+                    (Kind::TransactionStart, _) => {
+                        let Ok(id) = wire::parse_transaction_id(payload) else {
+                            relay.refuse(relayed.req_id, b"EIO\0");
+                            return false;
+                        };
+                        relay.transactions.insert(id);
+                    }
+                    _ => {}
+                }
+                relay.reply(kind, relayed.req_id, tx_id, payload);
+            }
+            Some(_) | None => {
+                relay.refuse(relayed.req_id, b"EIO\0");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The connection has failed: the request will not be answered, and the transactions are gone.
+    pub(super) fn relay_fail(&mut self, failed: Vec<Relayed>) {
+        let Some(relay) = &mut self.relay else { return };
+        for request in failed {
+            relay.in_flight -= 1;
+            relay.refuse(request.req_id, b"EIO\0");
+        }
+        relay.transactions.clear();
+    }
+
+    /// A watch event, if it is his: keeps it for him, and says so.
+    pub(super) fn relay_event(&mut self, payload: &[u8]) -> bool {
+        let Some((path, [MARK, token @ ..])) = two_strings(payload) else { return false };
+        if let Some(relay) = &mut self.relay {
+            relay.event(strings(path, token));
+        }
+        true
+    }
+
+    /// Registers his watches again, with a daemon that has forgotten them.
+    pub(super) fn relay_reconnect(&mut self) {
+        let watches: Vec<Watched> =
+            self.relay.iter().flat_map(|relay| relay.watches.iter().cloned()).collect();
+        for (path, token) in watches {
+            let payload = strings(&path, &marked(&token));
+            let _ = self.send(Request::Abandoned(Kind::Watch), 0, &[&payload]);
+        }
+    }
+
+    /// Ends his watches and transactions at the daemon.
+    pub(super) fn relay_forget(&mut self) {
+        let Some(relay) = &mut self.relay else { return };
+        relay.events.clear();
+        let watches = core::mem::take(&mut relay.watches);
+        let transactions = core::mem::take(&mut relay.transactions);
+        for (path, token) in watches {
+            let payload = strings(&path, &marked(&token));
+            let _ = self.send(Request::Abandoned(Kind::Unwatch), 0, &[&payload]);
+        }
+        for tx_id in transactions {
+            let end = Request::Abandoned(Kind::TransactionEnd);
+            let _ = self.send(end, tx_id, &[b"F\0"]);
+        }
+    }
+
+    /// His ring makes no sense.
+    fn relay_abandon(&mut self) {
+        if let Some(relay) = &mut self.relay {
+            relay.give_up();
+        }
+        self.relay_leave();
+    }
+
+    /// Gives up all that he has at the daemon; replies that come yet are for nobody.
+    pub(super) fn relay_leave(&mut self) {
+        self.relay_forget();
+        for request in self.requests.values_mut() {
+            if let Request::Relayed(Relayed { kind, .. }) = request {
+                *request = Request::Abandoned(*kind);
+            }
+        }
+        if let Some(relay) = &mut self.relay {
+            relay.in_flight = 0;
+        }
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("watches", &self.watches.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "relay_tests.rs"]
+mod tests;
