@@ -13,6 +13,12 @@ TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
 # The application: one of examples/, or any directory by APP=path.
 EXAMPLE ?= hello
 APP ?= examples/$(EXAMPLE)
+# Or a MirageOS unikernel, in which `mirage configure -t xen` was run, by MIRAGE=path; LOOP=mirust for our loop
+# and network below it instead of Mirage's own.
+LOOP ?= mirage
+ifdef MIRAGE
+APP := $(MIRAGE)
+endif
 NAME = $(shell basename -- "$(APP)")
 
 .PHONY: help
@@ -50,10 +56,10 @@ test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/apps/run --image
 
 .PHONY: xen unix
-xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name or APP=dir)
-	@$(ENV) ffi/link/build xen "$(APP)"
+xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name, APP=dir or MIRAGE=dir)
+	@$(ENV) ffi/link/build xen "$(APP)" $(if $(MIRAGE),$(LOOP))
 unix: ## Builds build/unix/NAME, the same program as a Linux process
-	@$(ENV) ffi/link/build unix "$(APP)"
+	@$(ENV) ffi/link/build unix "$(APP)" $(if $(MIRAGE),$(LOOP))
 
 .PHONY: new
 KIND ?= ocaml

@@ -21,6 +21,11 @@ mod platform {
         MirustMemStats { total: 0, free: 0, heap: unix::allocated() as u64, mapped: 0 }
     }
 
+    /// Bytes of the stack in use, with its end at `here`: the kernel does not say.
+    pub fn stack_used(_here: usize) -> usize {
+        0
+    }
+
     /// Ends the process with SIGABRT, after a last message and a backtrace.
     pub fn die(cause: &str) -> ! {
         let trace = Backtrace::force_capture();
@@ -71,6 +76,11 @@ mod platform {
             heap: heap.in_use as u64,
             mapped: bytes(vm.committed + vm.direct),
         }
+    }
+
+    /// Bytes of the boot stack in use, with its end at `here`.
+    pub fn stack_used(here: usize) -> usize {
+        boot::stack_top().saturating_sub(here)
     }
 
     /// Ends the domain as crashed, after a last message and a backtrace.

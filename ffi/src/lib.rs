@@ -38,6 +38,8 @@ pub mod entry;
 mod ground;
 mod logger;
 #[cfg(feature = "ocaml")]
+mod mirage;
+#[cfg(feature = "ocaml")]
 pub mod net;
 #[cfg(feature = "ocaml")]
 pub mod ocaml;

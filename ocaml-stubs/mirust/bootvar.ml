@@ -35,16 +35,19 @@ let eval ?doc ~argv term =
   | Ok (`Help | `Version) -> Error `Help
   | Error _ -> Error (`Error (Buffer.contents errors))
 
-type state = Open of unit Term.t | Closed
+(* [Open] has the terms that were registered, beside {!logs}. *)
+type state = Open of unit Term.t list | Closed | Delegated of (unit Term.t -> unit)
 
-let state = ref (Open Term.(const Log.set_level $ logs))
+let state = ref (Open [])
 
 let close () =
   match !state with
-  | Closed -> ()
+  | Closed | Delegated _ -> ()
   | Open terms -> (
       state := Closed;
-      match eval ~argv:(argv ()) terms with
+      let both term rest = Term.(const (fun () () -> ()) $ rest $ term) in
+      let logs = Term.(const Log.set_level $ logs) in
+      match eval ~argv:(argv ()) (List.fold_right both terms logs) with
       | Ok () -> ()
       | Error `Help -> exit 0
       | Error (`Error message) ->
@@ -53,14 +56,23 @@ let close () =
 
 let () = Setup.at_start := close :: !Setup.at_start
 
+let delegate parser =
+  match !state with
+  | Closed -> invalid_arg "Mirust.Bootvar.delegate: the parameters were already evaluated"
+  | Delegated _ -> invalid_arg "Mirust.Bootvar.delegate: somebody else evaluates them already"
+  | Open terms ->
+      state := Delegated parser;
+      List.iter parser (List.rev terms)
+
 let register term =
   let value = ref None in
-  let set v = value := Some v in
+  let term = Term.(const (fun v -> value := Some v) $ term) in
   (match !state with
   | Closed -> invalid_arg "Mirust.Bootvar.register: the parameters were already evaluated"
-  | Open terms ->
-      let both () () = () in
-      state := Open Term.(const both $ terms $ (const set $ term)));
+  | Open terms -> state := Open (term :: terms)
+  | Delegated parser -> parser term);
   fun () ->
     close ();
-    Option.get !value
+    match !value with
+    | Some v -> v
+    | None -> invalid_arg "Mirust.Bootvar: the parameters are not evaluated yet"

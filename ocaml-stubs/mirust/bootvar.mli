@@ -33,6 +33,13 @@ val register : 'a Cmdliner.Term.t -> unit -> 'a
     already, and sets the level of both languages. *)
 val logs : Logs.level option Cmdliner.Term.t
 
+(** [delegate parser] leaves the evaluation to somebody else who reads the whole command line, such
+    as Mirage_runtime: [parser] gets every term that was or will be registered, except {!logs}, and
+    has it evaluated before its value is asked for. {!Main.run} then evaluates nothing.
+
+    @raise Invalid_argument if the parameters were already evaluated, or delegated. *)
+val delegate : (unit Cmdliner.Term.t -> unit) -> unit
+
 (** [eval ~argv term] evaluates one term on its own, without ending the program. Help is printed. *)
 val eval :
   ?doc:string ->

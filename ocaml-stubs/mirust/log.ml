@@ -28,9 +28,19 @@ let reporter () =
   in
   { Logs.report }
 
+let told = ref None
+
+let tell level =
+  told := Some level;
+  ignore (Abi.log_set_level (match level with None -> 0 | Some l -> number l) : int)
+
 let set_level level =
   Logs.set_level ~all:true level;
-  ignore (Abi.log_set_level (match level with None -> 0 | Some l -> number l) : int)
+  tell level
+
+let follow () =
+  let level = Logs.level () in
+  if !told <> Some level then tell level
 
 let install () =
   Logs.set_reporter (reporter ());

@@ -16,3 +16,7 @@ val set_level : Logs.level option -> unit
 (**/**)
 
 val install : unit -> unit
+
+(** Sets Rust's level to the one that [Logs] has now, if it is another than before: for programs in
+    which somebody else sets that. *)
+val follow : unit -> unit

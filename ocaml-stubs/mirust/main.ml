@@ -128,6 +128,20 @@ let run main =
     running := true;
     Fun.protect ~finally:(fun () -> running := false) (fun () -> drive main)
 
+(* For a loop of OCaml's that is not this one. *)
+module Guest = struct
+  let turn ~stop:f =
+    running := true;
+    stop := f;
+    let ready = Abi.poll 0L in
+    if ready land ready_nested <> 0 then
+      invalid_arg "Mirust.Main.Guest.turn: called from a Rust task";
+    if ready land ready_shutdown <> 0 then tell_shutdown ();
+    step ()
+
+  let exit_hooks = call_exit_hooks
+end
+
 (* For Rust's loop, which passes what its poll reported. *)
 let () =
   Callback.register "mirust_step" (fun ready ->

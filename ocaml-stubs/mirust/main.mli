@@ -46,3 +46,19 @@ val pp_shutdown : Format.formatter -> shutdown -> unit
     If nobody in either language has called this (or its like in Rust), the request itself ends the
     program: {!run} cancels its promise, runs the hooks and returns. *)
 val shutdown_requested : unit -> shutdown Lwt.t
+
+(** {1 Under another loop}
+
+    A program has one loop. Where that is somebody else's, such as [Xen_os.Main.run] of mirage-xen,
+    it calls this instead of {!run}. *)
+module Guest : sig
+  (** Polls without blocking, so that Rust tasks run, and does then what is due here. When it wants
+      to be called again at the latest: as {!step}. [stop] is called for a shutdown request that
+      nobody awaits.
+
+      @raise Invalid_argument from a Rust task. *)
+  val turn : stop:(unit -> unit) -> int64
+
+  (** Runs what {!at_exit} was given. *)
+  val exit_hooks : unit -> unit Lwt.t
+end

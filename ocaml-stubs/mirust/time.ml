@@ -13,13 +13,16 @@ let after d =
   let time = Int64.add now (Int64.max 0L d) in
   if Int64.compare time now < 0 then Int64.max_int else time
 
-let ns d =
+let own d =
   let promise, thread = Lwt.task () in
   let sleeper = { time = after d; canceled = false; thread } in
   fresh := sleeper :: !fresh;
   Lwt.on_cancel promise (fun () -> sleeper.canceled <- true);
   promise
 
+let implementation = ref own
+let delegate f = implementation := f
+let ns d = !implementation d
 let sleep_ns = ns
 
 let with_timeout d f =

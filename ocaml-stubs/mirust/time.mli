@@ -22,3 +22,7 @@ val with_timeout : int64 -> (unit -> 'a Lwt.t) -> ('a, [> `Timeout ]) result Lwt
 (** The sleepers that came into being since the last call, for the loop that wakes them ({!Main}).
 *)
 val new_sleepers : unit -> t list
+
+(** [delegate sleep] has {!ns} call [sleep], for a program whose loop is not {!Main}'s and would not
+    wake our sleepers. *)
+val delegate : (int64 -> unit Lwt.t) -> unit

@@ -67,6 +67,7 @@ pub use runtime::{Unavailable, is_started, with_runtime};
 pub use start::{StartError, start};
 pub use stream::{LwtStream, OCamlStream};
 
+pub(crate) use runtime::taken;
 pub(crate) use slots::Slots;
 pub(crate) use start::{init, run_toplevel, shutdown, step};
 #[cfg(not(feature = "xen"))]

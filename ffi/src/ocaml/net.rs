@@ -39,6 +39,23 @@ pub(crate) unsafe fn external_bigarray(base: NonNull<u8>, len: usize) -> Value {
     unsafe { caml_ba_alloc(flags, 1, base.as_ptr().cast(), &(len as isize)) }
 }
 
+/// A pair of a number and a value.
+///
+/// # Safety
+///
+/// The value is valid, and the caller may allocate on the OCaml heap.
+pub(crate) unsafe fn pair(number: isize, v: Value) -> Value {
+    // SAFETY: the value is rooted while the pair is allocated, and a fresh block is initialised before
+    // anything else is allocated.
+    unsafe {
+        let second = super::runtime::root::<()>(v);
+        let v_pair = ocaml_sys::caml_alloc_tuple(2);
+        ocaml_sys::caml_initialize(field(v_pair, 0), number << 1 | 1);
+        ocaml_sys::caml_initialize(field(v_pair, 1), second.get_raw());
+        v_pair
+    }
+}
+
 /// A bigarray of `len` bytes at `base` that knows what becomes of them when it is dead: by its
 /// operations, and by a proxy if it is not null. `memory` bytes are gained then, which makes the
 /// collector hurry; `caml_ba_alloc` would not count what it did not allocate.

@@ -73,6 +73,13 @@ pub(super) fn take() -> Taken {
     Taken(())
 }
 
+/// Runs `f` with the runtime taken: for code that OCaml called.
+#[inline]
+pub(crate) fn taken<R>(f: impl FnOnce() -> R) -> R {
+    let _taken = take();
+    f()
+}
+
 impl Drop for Taken {
     #[inline]
     fn drop(&mut self) {

@@ -6,7 +6,7 @@ module Net = struct
     | `Disconnected -> Fmt.string ppf "disconnected"
 end
 
-type stats = {
+type stats = Mirust_records.Net_stats.t = {
   mutable rx_bytes : int64;
   mutable rx_pkts : int32;
   mutable tx_bytes : int64;

@@ -7,7 +7,7 @@ module Net : sig
 end
 
 (** Frames and bytes (Ethernet header included) since the start or the last reset. *)
-type stats = {
+type stats = Mirust_records.Net_stats.t = {
   mutable rx_bytes : int64;
   mutable rx_pkts : int32;
   mutable tx_bytes : int64;

@@ -116,7 +116,7 @@ module Tcp = struct
     | #error as e -> pp_error ppf e
 
   module Keepalive = struct
-    type t = {
+    type t = Mirust_records.Keepalive.t = {
       after : Duration.t;  (** silence before the first probe *)
       interval : Duration.t;  (** between probes *)
       probes : int;  (** unanswered ones before the connection is given up *)

@@ -1,0 +1,1 @@
+let cmd_line = Mirust.Bootvar.cmdline

@@ -1,0 +1,2 @@
+let elapsed_ns = Mirust.Mclock.elapsed_ns
+let period_ns = Mirust.Mclock.period_ns

@@ -1,0 +1,90 @@
+open Mirust_net_engine
+open Lwt.Infix
+module Arp_core = Mirust_tcpip.Arp_core
+module Dhcp_client = Mirust_tcpip.Dhcp_client
+module Ipv4_core = Mirust_tcpip.Ipv4_core
+module W = Mirust_wire
+
+let src = Logs.Src.create "mirust.dhcp" ~doc:"IPv4 by DHCP, in Mirage's words"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+module U = Udp.Make (Ipv4_core)
+
+type device = { net : Netif.t; ip : Ipv4_core.t }
+
+(* Whose datagrams from port 67 the stack hands on, once that has taken the device over. *)
+let clients : (Netif.t * (Cstruct.t -> unit)) list ref = ref []
+let client netif = List.assq_opt netif !clients
+
+(* The client has UDP of its own, so that there can be a lease before there is a stack. *)
+let by_dhcp net ip arp =
+  U.connect ip >>= fun udp ->
+  let send ~src ~dst datagram =
+    Lwt.dont_wait
+      (fun () ->
+        U.write ~src ~dst ~src_port:W.Dhcpv4.client_port ~dst_port:W.Dhcpv4.server_port udp datagram
+        >|= function
+        | Ok () -> ()
+        | Error e -> Log.debug (fun m -> m "%a" U.pp_error e))
+      (fun e -> Log.err (fun m -> m "%s" (Printexc.to_string e)))
+  in
+  let configure = function
+    | None ->
+        Ipv4_core.set_routes ip Routes.empty;
+        Lwt.async (fun () -> Arp_core.set_ips arp [])
+    | Some (lease : Dhcp_engine.lease) ->
+        Log.info (fun m -> m "%a" Ipaddr.V4.Prefix.pp lease.address);
+        Ipv4_core.set_mtu ip lease.mtu;
+        Lwt.async
+          (Static_ipv4.configure ip arp ~cidr:lease.address ?gateway:(List.nth_opt lease.routers 0))
+  in
+  let client =
+    Dhcp_client.create ~host_name:(Mirage_runtime.name ()) ~mac:(Netif.mac net) ~send configure
+  in
+  clients := (net, Dhcp_client.input client) :: !clients;
+  U.listen udp ~port:W.Dhcpv4.client_port (fun ~src:_ ~dst:_ ~src_port:_ datagram ->
+      Dhcp_client.input client datagram;
+      Lwt.return_unit);
+  let nobody ~src:_ ~dst:_ ~tos:_ _ = () in
+  let frame (p : W.Packet.t) =
+    if Cstruct.length p.data >= W.Ethernet.header_length && W.Ethernet.is_for (Netif.mac net) p.data
+    then
+      match W.Ethernet.get_ethertype p.data with
+      | 0x0800 ->
+          Ipv4_core.input_packet ip ~tcp:nobody ~udp:(U.input_packet udp)
+            ~default:(fun ~proto:_ -> nobody)
+            { p with data = W.Ethernet.payload p.data }
+      | 0x0806 -> Arp_core.input_packet arp (W.Ethernet.payload p.data)
+      | _ -> ()
+  in
+  Mirust_netif.Netif.listen_packets net (List.iter frame);
+  Dhcp_client.start client;
+  Dhcp_client.bound client >|= ignore
+
+module type S = sig
+  type t = device
+end
+
+module Make (N : Netif.S) (E : Ethernet.S) (A : Arp.S) = struct
+  type t = device
+
+  let connect ?(no_init = false) ?cidr ?gateway ?options:_ ?requests:_ net ethernet arp =
+    let ip = Ipv4_core.create (E.link ethernet) (Ipv4_core.resolver_of_arp arp) in
+    (match cidr with
+    | _ when no_init -> Lwt.return_unit
+    | Some cidr -> Static_ipv4.configure ip arp ~cidr ?gateway ()
+    | None -> by_dhcp net ip arp)
+    >|= fun () -> { net; ip }
+end
+
+module Proj_net (D : S) = struct
+  include Netif
+
+  let connect (t : D.t) = Lwt.return t.net
+end
+
+module Proj_ipv4 (D : S) = struct
+  include Ipv4_core
+
+  let connect (t : D.t) = Lwt.return t.ip
+end

@@ -1,0 +1,1 @@
+include Mirust_tcpip.Icmpv4

@@ -1,0 +1,3 @@
+include Mirust_vif.Netif
+
+module type S = Mirust_mirage_types.Mirage_net.S with type t = t

@@ -1,0 +1,33 @@
+open Mirust_net_engine
+module Arp_core = Mirust_tcpip.Arp_core
+module Ipv4_core = Mirust_tcpip.Ipv4_core
+
+module type S =
+  Mirust_mirage_types.Ip_ext.S
+    with type ipaddr = Ipaddr.V4.t
+     and type prefix = Ipaddr.V4.Prefix.t
+     and type t = Ipv4_core.t
+
+let configure ip arp ~cidr ?gateway () =
+  let routes = Routes.add_address cidr Routes.empty in
+  let default = Ipaddr.V4.Prefix.global in
+  let routes =
+    match gateway with None -> routes | Some gateway -> Routes.add_route default ~gateway routes
+  in
+  Ipv4_core.set_routes ip routes;
+  let address = Ipaddr.V4.Prefix.address cidr in
+  (* A renewed lease is not announced again. *)
+  if Arp_core.get_ips arp = [ address ] then Lwt.return_unit else Arp_core.set_ips arp [ address ]
+
+module Make (E : Ethernet.S) (A : Arp.S) = struct
+  include Ipv4_core
+
+  let connect ?(no_init = false) ~cidr ?gateway ?fragment_cache_size ethernet arp =
+    let reassembly =
+      match fragment_cache_size with
+      | None -> Reassembly.default
+      | Some memory -> { Reassembly.default with memory }
+    in
+    let t = create ~reassembly (E.link ethernet) (resolver_of_arp arp) in
+    if no_init then Lwt.return t else Lwt.map (fun () -> t) (configure t arp ~cidr ?gateway ())
+end

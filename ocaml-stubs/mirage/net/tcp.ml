@@ -1,0 +1,1 @@
+include Mirust_tcp_flow.Tcp

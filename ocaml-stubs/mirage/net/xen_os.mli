@@ -1,0 +1,26 @@
+(** What unikernels use of mirage-xen's module of this name, on {!Mirust.Main}. Grants, event
+    channels and xenstore are not here: drivers that use them run on mirage-xen itself. *)
+
+module Main : sig
+  (** {!Mirust.Main.run}; the hooks of [Mirage_runtime] run in its turns and at its end. *)
+  val run : unit Lwt.t -> unit
+end
+
+module Lifecycle : sig
+  (** The next request of the toolstack to end the domain. Requests that cannot be followed are
+      waited out. *)
+  val await_shutdown_request :
+    ?can_poweroff:bool -> ?can_reboot:bool -> unit -> [ `Poweroff | `Reboot ] Lwt.t
+end
+
+module Memory : sig
+  (** In words. [heap_words] is all memory of the domain, [live_words] what both languages have
+      allocated; [stack_words] is not known. *)
+  type stat = { heap_words : int; live_words : int; stack_words : int; free_words : int }
+
+  val stat : unit -> stat
+  val quick_stat : unit -> stat
+
+  (** Does nothing: memory that is freed is there for everyone at once. *)
+  val trim : unit -> unit
+end

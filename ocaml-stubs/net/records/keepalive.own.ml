@@ -1,0 +1,1 @@
+type t = { after : Duration.t; interval : Duration.t; probes : int }
