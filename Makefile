@@ -9,6 +9,8 @@ DUNE := $(ENV) tests/rig/alone build/dune.lock dune
 
 # Other crates' traits on mirust::net, for all of which there are examples in the documentation.
 TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
+# The crates of the runtime.
+RT := $(addprefix -p mirust-,rt $(patsubst rust-rt/%/Cargo.toml,%,$(wildcard rust-rt/*/Cargo.toml)))
 
 # The application: one of examples/, or any directory by APP=path.
 EXAMPLE ?= hello
@@ -68,7 +70,7 @@ new: ## Writes an application to begin with: APP=../my-app KIND=ocaml or rust
 
 .PHONY: test-unit test-debug test-asan test-leaks bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
-	@$(ENV) cargo test --quiet -p mirust-rt -p mirust --features $(TRAITS)
+	@$(ENV) cargo test --quiet $(RT) -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
 	@$(DUNE) test
 	@$(ENV) tests/apps/run
@@ -78,7 +80,7 @@ test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow
 	@$(DUNE) build @tests/ocaml/debug
 test-asan: export ASAN_OPTIONS := detect_leaks=0
 test-asan: ## The executor's and the boundary's tests with the address sanitizer in Rust (slow)
-	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(ENV) cargo test --quiet -p mirust-rt --lib --test executor \
+	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(ENV) cargo test --quiet $(RT) --lib --test executor \
 	    --target x86_64-unknown-linux-gnu --target-dir build/asan
 	@$(DUNE) build @tests/ocaml/asan
 test-leaks: ## Ten million round trips each way, and a million of every crossing, leave nothing (slow)
@@ -114,6 +116,6 @@ lint: ## Clippy, shellcheck, and whether everything is formatted
 	@$(ENV) shellcheck -e SC2034,SC2154 -S warning $(wildcard tests/linux/cases/*.sh)
 	@$(ENV) shellcheck -e SC2154 -S warning -s dash $(filter-out %.host.sh,$(wildcard tests/xen/*.sh))
 doc: ## The pages of docs/ as a book, with both languages' interface pages: build/book/index.html
-	@TRAITS=$(TRAITS) $(ENV) docs/build
+	@TRAITS=$(TRAITS) RT="$(RT)" $(ENV) docs/build
 clean: ## Removes everything that was built
 	@rm -rf build _build target

@@ -1,34 +1,34 @@
-//! The `no_std` runtime below both languages of a Mirust image.
+//! The `no_std` runtime below both languages of a Mirust image: its crates under one roof.
 //!
-//! From the bottom up: [`wire`] describes bytes that a peer sees and imports nothing; [`shared`] is
-//! the one room that touches memory a peer can write; [`ring`] moves requests through such memory;
-//! [`mem`] owns the page frames, the heap and address space; [`executor`] and [`poll`] run Rust
-//! tasks and the domain's single blocking call against a [`platform::Platform`]; `xen` and `unix`
-//! implement that trait; `boot` wires everything together.
+//! | crate | here | holds |
+//! |---|---|---|
+//! | `mirust-executor` | [`executor`], [`poll`], [`domain`], [`platform`], [`shutdown`], [`time`] | tasks, timers, and the only call that blocks |
+//! | `mirust-mem` | [`mem`] | page frames, the heap, reservable address space |
+//! | `mirust-xen` | [`wire`], [`shared`], [`ring`], [`xen`] | what a domain has from Xen, from hypercalls to xenstore |
+//! | `mirust-libc` | `libc` | the C symbols that a program refers to |
+//! | `mirust-net` | [`net`] | network devices: netfront, and what all have in common |
+//! | `mirust-boot` | [`boot`], [`diag`] | from the entry point to `mirust_main`; what is printed when things go wrong |
+//! | `mirust-unix` | `unix`, `net::tap` | the same services of a Linux process |
+//!
+//! Arrows between them point up this table, never down: cargo sees to it. The feature `xen` makes
+//! an image of all this; without it, it is the runtime of a Linux process.
 #![no_std]
 
-extern crate alloc;
-#[cfg(test)]
-extern crate std;
-
-pub mod boot;
-pub mod diag;
-pub mod domain;
-pub mod executor;
+pub use mirust_boot as boot;
+pub use mirust_boot::diag;
+pub use mirust_executor as executor;
+pub use mirust_executor::{domain, platform, poll, shutdown, time};
 #[cfg(feature = "libc")]
-pub mod libc;
-pub mod mem;
-pub mod net;
-pub mod platform;
-pub mod poll;
-pub mod ring;
-pub mod shared;
-pub mod shutdown;
-pub mod time;
+pub use mirust_libc as libc;
+pub use mirust_mem as mem;
 #[cfg(not(feature = "xen"))]
-pub mod unix;
-pub mod wire;
-pub mod xen;
+pub use mirust_unix as unix;
+pub use mirust_xen as xen;
+pub use mirust_xen::{ring, shared, wire};
 
-#[cfg(test)]
-mod testing;
+/// Network devices.
+pub mod net {
+    pub use mirust_net::*;
+    #[cfg(not(feature = "xen"))]
+    pub use mirust_unix::tap;
+}

@@ -98,24 +98,18 @@ impl Symbols {
 fn the_documented_symbols_are_those_of_the_sources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut symbols = Symbols::default();
-    let mut folders = vec![root.join("src")];
+    let mut sources = vec![root.join("boot/src/diag/unwind.rs")];
+    let mut folders = vec![root.join("libc/src")];
     while let Some(folder) = folders.pop() {
-        let mut entries: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-        entries.sort();
-        for path in entries {
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(root.join("src")).unwrap().to_string_lossy().into_owned();
-            // The other exports are the image's own entry points.
-            let libc = name.starts_with("libc/")
-                || name.ends_with("exports.rs")
-                || name == "diag/unwind.rs";
-            if libc && !name.ends_with("libc/asm.rs") {
-                symbols.read(&name, &fs::read_to_string(&path).unwrap());
-            }
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { sources.push(path) }
+        }
+    }
+    for path in sources {
+        let name = path.strip_prefix(root).unwrap().to_string_lossy().replace("/src/", "/");
+        if name != "libc/asm.rs" {
+            symbols.read(&name, &fs::read_to_string(&path).unwrap());
         }
     }
     let document = root.join("../docs/libc.md");

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-/// Lines of code (no comments, no tests) below `src` that contain `needle`, as `file: line`.
+/// Lines of code (no comments, no tests) of all crates here that contain `needle`, as `file: line`.
 fn uses(needle: &str) -> Vec<String> {
     fn visit(dir: &Path, needle: &str, found: &mut Vec<String>) {
         for entry in fs::read_dir(dir).expect("the sources") {
@@ -20,7 +20,12 @@ fn uses(needle: &str) -> Vec<String> {
         }
     }
     let mut found = Vec::new();
-    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), needle, &mut found);
+    for entry in fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the crates") {
+        let sources = entry.expect("the crates").path().join("src");
+        if sources.is_dir() {
+            visit(&sources, needle, &mut found);
+        }
+    }
     found.sort();
     found
 }

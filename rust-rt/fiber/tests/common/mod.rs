@@ -96,9 +96,10 @@ unsafe fn unmap(low: usize, bytes: usize) {
     MAPPED.set(MAPPED.get() - 1);
 }
 
+mirust_executor::platform!(&Jumping);
+
 /// Called once.
 pub fn init() {
-    domain::init(&Jumping);
     domain::set_guard(|call| std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)));
     fiber::set_ground(&GROUND);
 }

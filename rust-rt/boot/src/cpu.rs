@@ -1,0 +1,146 @@
+//! The instructions that Rust has no other word for.
+
+use core::arch::asm;
+
+pub use mirust_xen::cpuid::cpuid;
+
+/// Writes `value` to I/O port `port`.
+///
+/// # Safety
+///
+/// The device behind the port must not change memory or the CPU state that Rust relies on.
+pub unsafe fn outb(port: u16, value: u8) {
+    // SAFETY: the caller answers for what the device does.
+    unsafe {
+        asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags))
+    }
+}
+
+/// Reads a byte from I/O port `port`.
+///
+/// # Safety
+///
+/// As for [`outb`].
+pub unsafe fn inb(port: u16) -> u8 {
+    let value;
+    // SAFETY: the caller answers for what the device does.
+    unsafe {
+        asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack, preserves_flags))
+    }
+    value
+}
+
+/// Writes a model-specific register.
+///
+/// # Safety
+///
+/// The register must exist, and `value` must keep what the running code relies on.
+pub unsafe fn wrmsr(register: u32, value: u64) {
+    // SAFETY: the caller vouches for register and value.
+    unsafe {
+        asm!("wrmsr", in("ecx") register, in("eax") value as u32, in("edx") (value >> 32) as u32,
+             options(nostack, preserves_flags))
+    }
+}
+
+/// Reads a model-specific register.
+///
+/// # Safety
+///
+/// The register must exist.
+pub unsafe fn rdmsr(register: u32) -> u64 {
+    let (lo, hi): (u32, u32);
+    // SAFETY: the caller vouches that the register exists.
+    unsafe {
+        asm!("rdmsr", in("ecx") register, out("eax") lo, out("edx") hi,
+             options(nostack, preserves_flags))
+    }
+    u64::from(hi) << 32 | u64::from(lo)
+}
+
+/// The time stamp counter.
+pub fn rdtsc() -> u64 {
+    // SAFETY: RDTSC is always permitted in ring 0 and touches no memory.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Stops for ever: with interrupts off nothing ends a HLT.
+pub fn halt() -> ! {
+    loop {
+        // SAFETY: nothing runs afterwards.
+        unsafe { asm!("cli", "hlt", options(nomem, nostack)) }
+    }
+}
+
+/// A random number of the CPU, if it has any.
+pub fn random() -> Option<u64> {
+    let rdrand = cpuid(1, 0).ecx >> 30 & 1 != 0;
+    // Ten attempts, as Intel advises: a failure means that the generator is exhausted for now.
+    for _ in 0..if rdrand { 10 } else { 0 } {
+        let (value, ok): (u64, u8);
+        // SAFETY: CPUID says that the instruction exists.
+        unsafe {
+            asm!("rdrand {}", "setc {}", out(reg) value, out(reg_byte) ok, options(nomem, nostack));
+        }
+        if ok != 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// CR2: the address of the last page fault.
+pub fn fault_address() -> u64 {
+    let value;
+    // SAFETY: reading CR2 changes nothing.
+    unsafe { asm!("mov {}, cr2", out(reg) value, options(nomem, nostack, preserves_flags)) }
+    value
+}
+
+/// Enables what compiled code may find in CPUID: the register states of AVX and later, which need
+/// the operating system's consent, and page protection by the no-execute bit. False when the CPU
+/// has no such bit.
+pub fn enable_features() -> bool {
+    const EFER: u32 = 0xc000_0080;
+    if cpuid(0x8000_0001, 0).edx >> 20 & 1 == 0 {
+        return false;
+    }
+    // SAFETY: EFER.NXE (bit 11) exists, as CPUID has just said; no page table uses it yet.
+    unsafe { wrmsr(EFER, rdmsr(EFER) | 1 << 11) };
+    if cpuid(1, 0).ecx >> 26 & 1 != 0 {
+        // x87, SSE, AVX, and the three parts of AVX-512, which only work together.
+        let supported = cpuid(0xd, 0).eax;
+        let mut states = supported & 0b111;
+        if supported & 0xe0 == 0xe0 {
+            states |= 0xe0;
+        }
+        // SAFETY: CPUID says that XSAVE exists and which states do; no state is in use yet.
+        unsafe {
+            asm!(
+                "mov {t}, cr4", "or {t}, 0x40000", "mov cr4, {t}", "xsetbv",
+                t = out(reg) _, in("ecx") 0, in("eax") states, in("edx") 0,
+                options(nomem, nostack)
+            );
+        }
+    }
+    let default = 0x1f80u32;
+    // SAFETY: the reset value: every floating-point exception masked, as both languages expect.
+    unsafe { asm!("ldmxcsr [{}]", in(reg) &default, options(nostack, readonly)) };
+    true
+}
+
+/// Switches to the page tables at `root`.
+///
+/// # Safety
+///
+/// They must map the running code, its stack and its data.
+pub unsafe fn set_page_tables(root: u64) {
+    // SAFETY: passed on to our caller.
+    unsafe { asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags)) }
+}
+
+/// Forgets the cached translation of the page at `address`.
+pub fn flush_page(address: usize) {
+    // SAFETY: the instruction only makes the CPU look at the page tables again.
+    unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) }
+}

@@ -1,0 +1,91 @@
+//! Connects the runtime to what the image stands on: Xen, or QEMU's bare machine.
+
+use super::bare::BareMachine;
+use super::paging::ActiveTables;
+use super::{clock, console, cpu, diag, end, log};
+use mirust_executor::domain;
+use mirust_executor::owned::Owned;
+use mirust_executor::platform::Platform;
+use mirust_xen as xen;
+use mirust_xen::hypercall::Xen;
+use mirust_xen::hypervisor::EndReason;
+
+/// What the domain's poll stands on, once [`init`] has found out.
+static PLATFORM: Owned<&'static dyn Platform> = Owned::new();
+
+mirust_executor::platform!(
+    *PLATFORM.get_or_init(|| panic!("the domain was used before boot code set it up"))
+);
+
+/// Clocks, poll, console, log, and how the domain ends. There is a heap already.
+pub(super) fn init() {
+    let platform: &'static dyn Platform = match Xen::detect() {
+        Some(hypervisor) => {
+            end::set_end(end_on_xen);
+            match xen::init(hypervisor, &mut ActiveTables) {
+                Ok(platform) => {
+                    if xen::console().is_some() {
+                        console::set_sink(xen::write_console);
+                    }
+                    platform
+                }
+                Err(error) => diag::fatal(format_args!("cannot boot: {error}")),
+            }
+        }
+        None => {
+            clock::calibrate();
+            &BareMachine
+        }
+    };
+    PLATFORM.get_or_init(|| platform);
+    log::set_clock(monotonic_ns);
+    log::init(::log::LevelFilter::Info);
+    #[cfg(feature = "libc")]
+    mirust_libc::host::set(&HOST);
+    xen::spawn_drivers();
+}
+
+fn monotonic_ns() -> u64 {
+    domain::now().as_nanos()
+}
+
+fn end_on_xen(how: end::End) -> ! {
+    let reason = match how {
+        end::End::PowerOff => EndReason::Poweroff,
+        end::End::Reboot => EndReason::Reboot,
+        end::End::Crash => EndReason::Crash,
+    };
+    if xen::present() {
+        xen::end(reason)
+    }
+    match Xen::detect() {
+        Some(hypervisor) => xen::sched::end(hypervisor, reason),
+        None => cpu::halt(),
+    }
+}
+
+/// Rust aborts after a panic that cannot be caught, and when memory is exhausted: the report should
+/// name that.
+#[cfg(feature = "libc")]
+fn abort(reason: &str) -> ! {
+    if let Some(panic) = diag::last_panic() {
+        diag::fatal(format_args!("{reason}; the last panic was: {panic}"));
+    }
+    let heap = mirust_mem::stats().heap;
+    if heap.failures > 0 {
+        let size = heap.last_failure;
+        diag::fatal(format_args!("{reason}; an allocation of {size} bytes had failed"));
+    }
+    diag::fatal(format_args!("{reason}"))
+}
+
+/// What the C symbols need.
+#[cfg(feature = "libc")]
+static HOST: mirust_libc::host::Host = mirust_libc::host::Host {
+    console_write: console::write,
+    exit: end::exit,
+    abort,
+    monotonic_ns,
+    wall_ns: || domain::wall().as_nanos() as u64,
+    random: mirust_libc::rdrand::fill_from_cpu,
+};

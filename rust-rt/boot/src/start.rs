@@ -1,0 +1,158 @@
+//! The order in which an image comes up.
+
+use super::memory_map::{MapError, Range, Ranges};
+use super::start_info::{MAX_MAP, Module, PhysRead, StartInfo, StartInfoError};
+use super::{clock, cpu, descriptors, early, end, ground, layout, paging, tls};
+use crate::diag;
+use alloc::boxed::Box;
+use core::ffi::{c_char, c_int};
+use core::fmt;
+use mirust_mem::{OutOfMemory, frames, vm};
+use mirust_xen::hypercall::Xen;
+use spin::Once;
+
+unsafe extern "C-unwind" {
+    /// The program. May unwind: with no handler above, the unwinder stops where the panic began,
+    /// and the backtrace shows that place.
+    fn mirust_main() -> c_int;
+}
+
+static START_INFO: Once<StartInfo> = Once::new();
+
+/// Why an image cannot come up.
+enum BootError {
+    StartInfo(StartInfoError),
+    Map(MapError),
+    /// Neither the loader nor Xen gave a memory map.
+    NoMap,
+    /// This module is not in RAM, or in the image's.
+    Module(Range),
+    /// The tables of the memory itself do not fit.
+    Memory,
+    /// The CPU cannot keep data from being executed.
+    NoExecuteMissing,
+}
+
+impl fmt::Display for BootError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BootError::StartInfo(e) => e.fmt(f),
+            BootError::Map(e) => e.fmt(f),
+            BootError::NoMap => write!(f, "there is no memory map"),
+            BootError::Module(r) => write!(f, "module at {r} is not in free RAM"),
+            BootError::Memory => write!(f, "too little memory"),
+            BootError::NoExecuteMissing => write!(f, "this CPU has no no-execute bit"),
+        }
+    }
+}
+
+impl From<StartInfoError> for BootError {
+    fn from(e: StartInfoError) -> Self {
+        BootError::StartInfo(e)
+    }
+}
+
+impl<E: Into<MapError>> From<E> for BootError {
+    fn from(e: E) -> Self {
+        BootError::Map(e.into())
+    }
+}
+
+/// Called once by the entry code, on the boot stack, with interrupts off.
+#[unsafe(no_mangle)]
+extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
+    clock::init();
+    early::init();
+    descriptors::init();
+    tls::init();
+    if let Err(e) = init_memory(start_info) {
+        diag::fatal(format_args!("cannot boot: {e}"));
+    }
+    ground::init();
+    run_init_array();
+    // SAFETY: the link provides exactly one mirust_main of this type.
+    end::exit(unsafe { mirust_main() })
+}
+
+/// From `start_info` to final page tables and a working heap.
+fn init_memory(start_info: u32) -> Result<(), BootError> {
+    if !cpu::enable_features() {
+        return Err(BootError::NoExecuteMissing);
+    }
+    let mut info = StartInfo::read(&EarlyMemory, u64::from(start_info))?;
+    if info.memory_map.is_empty() {
+        let mut entries = [[0; 20]; MAX_MAP];
+        let hypervisor = Xen::detect().ok_or(BootError::NoMap)?;
+        let n = hypervisor.memory_map(&mut entries).map_err(|_| BootError::NoMap)?;
+        info.set_memory_map(&entries[..n]);
+    }
+    let info = START_INFO.call_once(|| info);
+    let ram = Ranges::ram(&info.memory_map)?;
+    let mut free = ram;
+    free.remove(layout::image())?;
+    for module in info.modules.iter() {
+        let pages = module.range.grow_to_pages();
+        if !ram.contains(pages) || pages.overlaps(layout::image()) {
+            return Err(BootError::Module(module.range));
+        }
+        free.remove(pages)?;
+    }
+    let mut list = [const { 0..0 }; 64];
+    for (to, from) in list.iter_mut().zip(free.iter()) {
+        *to = from.start as usize..from.end as usize;
+    }
+    // SAFETY: RAM according to the loader, outside of the image and the modules; what else the
+    // loader put there (start_info, its tables, the command line) has been copied. The lowest
+    // range is below 4 GiB and thereby mapped, and the next call maps all.
+    unsafe { frames::init(&list[..free.len()]) }.map_err(|OutOfMemory| BootError::Memory)?;
+    paging::init(&ram).map_err(|OutOfMemory| BootError::Memory)?;
+    // A box of nothing: this does not allocate.
+    vm::init(Box::new(paging::ActiveTables));
+    Ok(())
+}
+
+/// Constructors, as C runtimes call them: Rust's std keeps `argv` this way.
+fn run_init_array() {
+    type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+    let array = layout::init_array();
+    let count = array.size() as usize / size_of::<Constructor>();
+    // SAFETY: the linker fills the array with the addresses of functions of this type.
+    let constructors =
+        unsafe { core::slice::from_raw_parts(array.start as *const Constructor, count) };
+    let empty = core::ptr::null();
+    for constructor in constructors {
+        constructor(0, &raw const empty, &raw const empty);
+    }
+}
+
+/// The memory that the entry code mapped: all physical addresses below 4 GiB.
+struct EarlyMemory;
+
+impl PhysRead for EarlyMemory {
+    fn read(&self, addr: u64, buf: &mut [u8]) -> bool {
+        let inside = Range::new(addr, buf.len() as u64).is_some_and(|r| r.end <= 1 << 32);
+        // Nothing of the loader's is at 0, and Rust has no pointer to there.
+        if !inside || addr == 0 {
+            return false;
+        }
+        // SAFETY: mapped, and nobody writes there. Where there is no memory, reads give all ones.
+        unsafe {
+            core::ptr::copy_nonoverlapping(addr as *const u8, buf.as_mut_ptr(), buf.len());
+        }
+        true
+    }
+}
+
+/// The kernel command line, as the loader gave it: any bytes but NUL.
+pub fn command_line() -> &'static [u8] {
+    START_INFO.get().map_or(&[], |info| info.command_line())
+}
+
+/// The files that the loader brought along (`ramdisk=` of xl).
+pub fn modules() -> impl ExactSizeIterator<Item = &'static [u8]> {
+    let modules: &'static [Module] = START_INFO.get().map_or(&[], |info| &info.modules);
+    modules.iter().map(|m| {
+        // SAFETY: boot checked that the range is in RAM, and keeps everybody else out of it.
+        unsafe { core::slice::from_raw_parts(m.range.start as *const u8, m.range.size() as usize) }
+    })
+}

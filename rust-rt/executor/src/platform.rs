@@ -1,0 +1,57 @@
+//! What the poll and the executor need of the ground below them.
+
+use crate::inbox::Notifier;
+use crate::time::{Duration, Instant};
+
+/// The ground of a domain: Xen, a Unix process, or a mock in the tests.
+///
+/// One thread of execution calls these methods; none of them is re-entered.
+pub trait Platform {
+    /// The monotonic clock.
+    fn now(&self) -> Instant;
+
+    /// The wall clock: time since 1970-01-01T00:00:00Z. It may jump, in both directions.
+    fn wall(&self) -> Duration;
+
+    /// Hands every event that is pending to whoever waits for it (usually by waking a
+    /// [`Waker`](core::task::Waker)) and returns how many there were. Never blocks. Where looking is
+    /// dear it may leave out what came within the last microseconds, but not after a
+    /// [`wait`](Self::wait).
+    fn dispatch(&self) -> usize;
+
+    /// Blocks until an event is pending or `deadline` has passed, whichever comes first. May
+    /// return early. An event that the last [`dispatch`](Self::dispatch) did not hand out
+    /// MUST make this return at once: that is what makes a lost wake-up impossible.
+    ///
+    /// This is the only call of the whole image that blocks.
+    fn wait(&self, deadline: Instant);
+
+    /// What makes a [`wait`](Self::wait) return that is going on or about to begin, if another
+    /// thread can wake a task here. Where there is only one thread of execution nothing can happen
+    /// during a wait but events, and `None` is the answer.
+    fn notifier(&self) -> Option<Notifier> {
+        None
+    }
+}
+
+impl<P: Platform + ?Sized> Platform for &P {
+    fn now(&self) -> Instant {
+        (**self).now()
+    }
+
+    fn wall(&self) -> Duration {
+        (**self).wall()
+    }
+
+    fn dispatch(&self) -> usize {
+        (**self).dispatch()
+    }
+
+    fn wait(&self, deadline: Instant) {
+        (**self).wait(deadline)
+    }
+
+    fn notifier(&self) -> Option<Notifier> {
+        (**self).notifier()
+    }
+}

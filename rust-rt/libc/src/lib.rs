@@ -1,0 +1,42 @@
+//! Bits of libc: the C symbols that OCaml's runtime, Rust's std and the unwinder refer to.
+//!
+//! `docs/libc.md` lists them, and says what is exact, what is refused and what is missing. The
+//! layer is the cargo feature `libc` of `mirust-rt`. It takes memory from `mirust-mem`, and reaches
+//! the domain through [`host`] alone.
+//!
+//! Every exported function has the contract of its namesake in ISO C or POSIX, and is called by
+//! object code on the one thread of execution, never from an exception handler. Comments say where
+//! the meaning here is narrower. In an image (feature `symbols`) the functions carry their C names; on
+//! the host they do not, and the tests compare them with the host's C library.
+#![no_std]
+#![cfg_attr(not(feature = "symbols"), allow(dead_code))]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod asm;
+mod calendar;
+mod double;
+pub mod env;
+pub mod errno;
+mod fs;
+pub mod host;
+mod integer;
+mod locale;
+mod malloc;
+mod math;
+mod mem;
+mod mmap;
+mod printf;
+mod process;
+mod pthread;
+mod random;
+pub mod rdrand;
+mod scanf;
+mod signal;
+mod stdio;
+mod string;
+mod stub;
+mod syscall;
+mod time;

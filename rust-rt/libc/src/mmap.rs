@@ -1,0 +1,201 @@
+//! C's view of the address space: `mmap` and its kin, by the rules of mmap(2) and mprotect(2).
+
+use core::ffi::c_int;
+use core::ptr;
+
+use mirust_mem::paging::Prot;
+use mirust_mem::vm::{self, MapError};
+
+use super::errno;
+
+const PROT_READ: c_int = 1;
+const PROT_WRITE: c_int = 2;
+const PROT_EXEC: c_int = 4;
+
+const MAP_SHARED: c_int = 0x01;
+const MAP_PRIVATE: c_int = 0x02;
+const MAP_FIXED: c_int = 0x10;
+const MAP_ANONYMOUS: c_int = 0x20;
+const MAP_32BIT: c_int = 0x40;
+const MAP_GROWSDOWN: c_int = 0x100;
+const MAP_HUGETLB: c_int = 0x4_0000;
+const MAP_FIXED_NOREPLACE: c_int = 0x10_0000;
+
+const MADV_DONTNEED: c_int = 4;
+const MADV_REMOVE: c_int = 9;
+
+const MAP_FAILED: *mut u8 = ptr::without_provenance_mut(usize::MAX);
+
+/// The `errno` for an error.
+fn code(error: MapError) -> c_int {
+    match error {
+        MapError::NoMemory => errno::ENOMEM,
+        MapError::Invalid => errno::EINVAL,
+        MapError::Exists => errno::EEXIST,
+        MapError::Access => errno::EACCES,
+    }
+}
+
+/// 0, or -1 and `errno`.
+fn status(result: Result<(), c_int>) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(code) => {
+            errno::set(code);
+            -1
+        }
+    }
+}
+
+/// What a `PROT_` mask asks for. Writing and executing at once is refused with `EACCES`.
+fn access(prot: c_int) -> Result<Prot, c_int> {
+    if prot & !(PROT_READ | PROT_WRITE | PROT_EXEC) != 0 {
+        return Err(errno::EINVAL);
+    }
+    match (prot & PROT_WRITE != 0, prot & PROT_EXEC != 0) {
+        (true, true) => Err(errno::EACCES),
+        (true, false) => Ok(Prot::ReadWrite),
+        (false, true) => Ok(Prot::ReadExecute),
+        (false, false) if prot == PROT_READ => Ok(Prot::Read),
+        (false, false) => Ok(Prot::None),
+    }
+}
+
+/// Maps anonymous memory, full of zeroes and committed at once; with `PROT_NONE` it reserves
+/// addresses only. An address that is a mere hint is ignored. Files answer `ENODEV`.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn mmap(
+    addr: *mut u8,
+    len: usize,
+    prot: c_int,
+    flags: c_int,
+    _fd: c_int,
+    _offset: i64,
+) -> *mut u8 {
+    // SAFETY: the caller gives up what a fixed mapping replaces.
+    match unsafe { try_mmap(addr.addr(), len, prot, flags) } {
+        Ok(addr) => ptr::with_exposed_provenance_mut(addr),
+        Err(code) => {
+            errno::set(code);
+            MAP_FAILED
+        }
+    }
+}
+
+unsafe fn try_mmap(addr: usize, len: usize, prot: c_int, flags: c_int) -> Result<usize, c_int> {
+    // In one process alone, shared and private are the same.
+    if flags & (MAP_SHARED | MAP_PRIVATE) == 0 || flags & (MAP_GROWSDOWN | MAP_32BIT) != 0 {
+        return Err(errno::EINVAL);
+    }
+    if flags & MAP_ANONYMOUS == 0 {
+        return Err(errno::ENODEV);
+    }
+    if flags & MAP_HUGETLB != 0 {
+        return Err(errno::ENOMEM);
+    }
+    let prot = access(prot)?;
+    vm::with(|space| match (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE), prot) {
+        (0, Prot::None) => space.reserve(len),
+        (0, prot) => space.map(len, prot),
+        (fixed, prot) => {
+            let replace = fixed & MAP_FIXED_NOREPLACE == 0;
+            let prot = (prot != Prot::None).then_some(prot);
+            // SAFETY: passed on to our caller.
+            unsafe { space.map_fixed(addr, len, prot, replace) }.map(|()| addr)
+        }
+    })
+    .map_err(code)
+}
+
+/// [`mmap`], whose offsets have 64 bits anyway.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn mmap64(
+    addr: *mut u8,
+    len: usize,
+    prot: c_int,
+    flags: c_int,
+    fd: c_int,
+    offset: i64,
+) -> *mut u8 {
+    // SAFETY: passed on to our caller.
+    unsafe { mmap(addr, len, prot, flags, fd, offset) }
+}
+
+/// Gives up a range, or parts of one.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn munmap(addr: *mut u8, len: usize) -> c_int {
+    // SAFETY: the caller gives up the range.
+    status(vm::with(|space| unsafe { space.unmap(addr.addr(), len) }).map_err(code))
+}
+
+/// Changes what a range allows, and commits what of it was reserved only.
+///
+/// Memory that [`mmap`] returned for reading and writing, without `MAP_FIXED`, may be RAM where it
+/// lies; any other access to it is refused with `EACCES`. Reserve with `PROT_NONE` to have a range
+/// whose access can change.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn mprotect(addr: *mut u8, len: usize, prot: c_int) -> c_int {
+    if len == 0 {
+        return 0;
+    }
+    status(access(prot).and_then(|prot| {
+        // SAFETY: the caller does without the access that it takes away.
+        vm::with(|space| unsafe { space.protect(addr.addr(), len, prot) }).map_err(code)
+    }))
+}
+
+/// Takes hints and does nothing about them. What would change contents is refused with `EINVAL`.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn madvise(_addr: *mut u8, _len: usize, advice: c_int) -> c_int {
+    match advice {
+        MADV_DONTNEED | MADV_REMOVE => status(Err(errno::EINVAL)),
+        _ => 0,
+    }
+}
+
+/// Not supported: `ENOSYS`. Allocate, copy and unmap instead.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn mremap(_addr: *mut u8, _old: usize, _new: usize, _flags: c_int) -> *mut u8 {
+    errno::set(errno::ENOSYS);
+    MAP_FAILED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANON: c_int = MAP_PRIVATE | MAP_ANONYMOUS;
+    const RW: c_int = PROT_READ | PROT_WRITE;
+
+    fn mmap_errno(len: usize, prot: c_int, flags: c_int) -> c_int {
+        errno::set(0);
+        // SAFETY: nothing is replaced, since there is no address space in a test.
+        let addr = unsafe { mmap(ptr::null_mut(), len, prot, flags, -1, 0) };
+        assert_eq!(addr, MAP_FAILED);
+        errno::get()
+    }
+
+    #[test]
+    fn writable_and_executable_memory_is_refused() {
+        assert_eq!(mmap_errno(4096, RW | PROT_EXEC, ANON), errno::EACCES);
+        // SAFETY: refused before anything happens.
+        assert_eq!(unsafe { mprotect(ptr::null_mut(), 4096, RW | PROT_EXEC) }, -1);
+        assert_eq!(errno::get(), errno::EACCES);
+    }
+
+    #[test]
+    fn unsupported_mappings_have_honest_errors() {
+        assert_eq!(mmap_errno(4096, RW, MAP_PRIVATE), errno::ENODEV);
+        assert_eq!(mmap_errno(4096, RW, MAP_ANONYMOUS), errno::EINVAL);
+        assert_eq!(mmap_errno(4096, 64, ANON), errno::EINVAL);
+        assert_eq!(mremap(ptr::null_mut(), 4096, 8192, 1), MAP_FAILED);
+        assert_eq!(errno::get(), errno::ENOSYS);
+        assert_eq!(madvise(ptr::null_mut(), 4096, MADV_DONTNEED), -1);
+        assert_eq!(errno::get(), errno::EINVAL);
+    }
+
+    #[test]
+    fn there_is_no_memory_before_boot_hands_it_over() {
+        assert_eq!(mmap_errno(4096, RW, ANON), errno::ENOMEM);
+    }
+}

@@ -1,0 +1,286 @@
+//! The process that an image looks like: its end, its limits and its identity.
+
+use super::errno::{self, EINVAL, ENOENT, ENOMEM};
+use super::stub::stubs;
+use super::{host, stdio, string};
+use alloc::vec::Vec;
+use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
+use core::fmt::Write;
+use spin::Mutex;
+
+/// Ends the domain as crashed, with the formatted reason.
+pub(super) fn die(reason: core::fmt::Arguments) -> ! {
+    struct Reason([u8; 200], usize);
+    impl Write for Reason {
+        fn write_str(&mut self, s: &str) -> core::fmt::Result {
+            // What does not fit is cut off, between two characters.
+            for c in s.chars() {
+                let room = &mut self.0[self.1..];
+                if room.len() < c.len_utf8() {
+                    return Err(core::fmt::Error);
+                }
+                self.1 += c.encode_utf8(room).len();
+            }
+            Ok(())
+        }
+    }
+    let mut text = Reason([0; 200], 0);
+    let _ = text.write_fmt(reason);
+    stdio::flush_all();
+    (host::get().abort)(core::str::from_utf8(&text.0[..text.1]).unwrap_or("abort"))
+}
+
+/// Ends the domain: the only thread waits for something that only another thread could do.
+pub(super) fn deadlock(function: &str) -> ! {
+    die(format_args!("{function}: deadlock: the image has one thread, and it would wait forever"))
+}
+
+/// Ends the domain when a fortified function would write `n` bytes into `room`.
+pub(super) fn check_room(function: &str, n: usize, room: usize) {
+    if n > room {
+        die(format_args!("{function}: buffer overflow: {n} bytes for {room}"));
+    }
+}
+
+/// What runs at exit, the last one registered first.
+static AT_EXIT: Mutex<Vec<Handler>> = Mutex::new(Vec::new());
+
+struct Handler {
+    function: unsafe extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+}
+
+// SAFETY: the image has one thread; the pointer is only handed back to its function.
+unsafe impl Send for Handler {}
+
+/// Runs the exit handlers and ends the domain: a clean poweroff for code 0. The handlers may
+/// register others, and may call `exit` again.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+pub(super) extern "C" fn exit(code: c_int) -> ! {
+    loop {
+        // The lock is not held while the handler runs.
+        let handler = AT_EXIT.lock().pop();
+        let Some(Handler { function, argument }) = handler else { break };
+        // SAFETY: whoever registered the function promised that it can be called now, with this.
+        unsafe { function(argument) };
+    }
+    end(code)
+}
+
+/// Ends the domain without running exit handlers.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn _exit(code: c_int) -> ! {
+    end(code)
+}
+
+fn end(code: c_int) -> ! {
+    stdio::flush_all();
+    (host::get().exit)(code)
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn abort() -> ! {
+    die(format_args!("abort() was called"))
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn atexit(function: unsafe extern "C" fn()) -> c_int {
+    // SAFETY: the System V ABI lets a function be called with an argument that it ignores.
+    let function = unsafe {
+        core::mem::transmute::<unsafe extern "C" fn(), unsafe extern "C" fn(*mut c_void)>(function)
+    };
+    register(function, core::ptr::null_mut())
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn __cxa_atexit(
+    function: unsafe extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+    _dso: *mut c_void,
+) -> c_int {
+    register(function, argument)
+}
+
+/// Destructors of thread-local variables: the only thread ends with the domain.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn __cxa_thread_atexit_impl(
+    function: unsafe extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+    _dso: *mut c_void,
+) -> c_int {
+    register(function, argument)
+}
+
+fn register(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void) -> c_int {
+    let mut handlers = AT_EXIT.lock();
+    if handlers.try_reserve(1).is_err() {
+        return errno::fail(ENOMEM);
+    }
+    handlers.push(Handler { function, argument });
+    0
+}
+
+/// The handle of the image among shared objects, of which there are no others.
+#[allow(non_upper_case_globals)]
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+static __dso_handle: u8 = 0;
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn __assert_fail(
+    assertion: *const c_char,
+    file: *const c_char,
+    line: c_uint,
+    function: *const c_char,
+) -> ! {
+    let text = |s: *const c_char| match s.is_null() {
+        true => "?",
+        // SAFETY: the compiler passes C strings, or NULL for the function.
+        false => core::str::from_utf8(unsafe { string::bytes(s) }).unwrap_or("?"),
+    };
+    let (assertion, file, function) = (text(assertion), text(file), text(function));
+    die(format_args!("{file}:{line}: {function}: assertion failed: {assertion}"))
+}
+
+/// Called when a function finds its canary overwritten.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn __stack_chk_fail() -> ! {
+    die(format_args!("stack smashing detected"))
+}
+
+const PAGE_SIZE: c_int = 4096;
+
+/// The page size, one processor, and 100 ticks a second; EINVAL for all else.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn sysconf(name: c_int) -> c_long {
+    match name {
+        2 => 100,               // _SC_CLK_TCK
+        30 => PAGE_SIZE.into(), // _SC_PAGESIZE
+        83 | 84 => 1,           // _SC_NPROCESSORS_CONF, _SC_NPROCESSORS_ONLN
+        _ => errno::fail(EINVAL).into(),
+    }
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn getpagesize() -> c_int {
+    PAGE_SIZE
+}
+
+/// The page size (AT_PAGESZ); ENOENT for all else.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
+    if kind == 6 {
+        return PAGE_SIZE as c_ulong;
+    }
+    errno::set(ENOENT);
+    0
+}
+
+/// The number of the process and of its thread.
+pub(super) const THREAD: c_int = 1;
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn getpid() -> c_int {
+    THREAD
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn gettid() -> c_int {
+    THREAD
+}
+
+/// No parent: 0, as for process 1 of a container.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn getppid() -> c_int {
+    0
+}
+
+/// Nothing else runs that could be yielded to.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn sched_yield() -> c_int {
+    0
+}
+
+/// Processor 0.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn sched_getcpu() -> c_int {
+    0
+}
+
+/// The number of processors in the set of `size` bytes.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn __sched_cpucount(size: usize, set: *const c_void) -> c_int {
+    // SAFETY: the caller's set has that many bytes.
+    let set = unsafe { core::slice::from_raw_parts(set.cast::<u8>(), size) };
+    set.iter().map(|byte| byte.count_ones() as c_int).sum()
+}
+
+/// One processor, in a set of `size` bytes.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sched_getaffinity(_pid: c_int, size: usize, set: *mut c_void) -> c_int {
+    // SAFETY: the contract is the same.
+    match unsafe { only_processor(size, set) } {
+        0 => 0,
+        error => errno::fail(error),
+    }
+}
+
+/// # Safety
+///
+/// `set` has `size` bytes.
+pub(super) unsafe fn only_processor(size: usize, set: *mut c_void) -> c_int {
+    if size == 0 {
+        return EINVAL;
+    }
+    // SAFETY: as the caller says.
+    unsafe {
+        set.write_bytes(0, size);
+        set.cast::<u8>().write(1);
+    }
+    0
+}
+
+stubs! {
+    ENOSYS system(*const c_char) -> c_int = -1, "an image has no other programs";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_handlers_run_last_first_and_may_register_others() {
+        static TRACE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+        unsafe extern "C" fn note(argument: *mut c_void) {
+            TRACE.lock().push(argument.addr());
+            if argument.addr() == 2 {
+                __cxa_atexit(note, core::ptr::without_provenance_mut(9), core::ptr::null_mut());
+            }
+        }
+        unsafe extern "C" fn plain() {
+            TRACE.lock().push(100);
+        }
+        __cxa_atexit(note, core::ptr::without_provenance_mut(1), core::ptr::null_mut());
+        __cxa_thread_atexit_impl(note, core::ptr::without_provenance_mut(2), core::ptr::null_mut());
+        // SAFETY: `plain` can be called at any time.
+        unsafe { atexit(plain) };
+        while let Some(handler) = { AT_EXIT.lock().pop() } {
+            // SAFETY: both functions can be called at any time.
+            unsafe { (handler.function)(handler.argument) };
+        }
+        assert_eq!(*TRACE.lock(), [100, 2, 9, 1]);
+    }
+
+    #[test]
+    fn there_is_one_processor() {
+        let mut set = [0xffu8; 128];
+        // SAFETY: the set has 128 bytes.
+        unsafe {
+            assert_eq!(sched_getaffinity(0, 128, set.as_mut_ptr().cast()), 0);
+            assert_eq!(__sched_cpucount(128, set.as_ptr().cast()), 1);
+        }
+        assert_eq!(sysconf(host_libc::_SC_NPROCESSORS_ONLN), 1);
+        assert_eq!(sysconf(host_libc::_SC_NPROCESSORS_CONF), 1);
+        assert_eq!(sysconf(host_libc::_SC_PAGESIZE), 4096);
+        assert_eq!(sysconf(host_libc::_SC_OPEN_MAX), -1);
+    }
+}

@@ -1,0 +1,189 @@
+//! `sscanf`: integers, floating-point numbers, characters, words and `%n`.
+//!
+//! A conversion that is not implemented (`%[`, wide characters) ends the scan, as input that does
+//! not match does.
+
+use super::asm::{VaList, variadic};
+use super::{double, integer, string};
+use core::ffi::{c_char, c_int};
+
+variadic!("sscanf", 2 => vsscanf);
+variadic!("__isoc99_sscanf", 2 => vsscanf);
+variadic!("__isoc23_sscanf", 2 => vsscanf);
+
+/// The number of arguments assigned, or EOF when the input ends before the first assignment.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn vsscanf(
+    input: *const c_char,
+    format: *const c_char,
+    args: *mut VaList,
+) -> c_int {
+    // SAFETY: both are C strings that nobody writes to meanwhile, and the list is started.
+    unsafe { scan(string::bytes(input), string::bytes(format), &mut *args) }
+}
+
+/// # Safety
+///
+/// `args` has the pointers that the format names.
+unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
+    let (mut at, mut assigned) = (0, 0);
+    let mut format = format.iter().copied().peekable();
+    while let Some(c) = format.next() {
+        let rest = &input[at..];
+        if integer::spaces(&[c]) == 1 {
+            at += integer::spaces(rest);
+            continue;
+        }
+        if c != b'%' {
+            match rest.first() {
+                Some(&first) if first == c => at += 1,
+                first => return result(assigned, first.is_none()),
+            }
+            continue;
+        }
+        let store = format.next_if_eq(&b'*').is_none();
+        let mut width = 0usize;
+        while let Some(digit) = format.next_if(u8::is_ascii_digit) {
+            width = width.saturating_mul(10).saturating_add(usize::from(digit - b'0'));
+        }
+        let mut length = 4usize;
+        while let Some(modifier) = format.next_if(|c| b"hljztqL".contains(c)) {
+            length = if modifier == b'h' { length / 2 } else { 8 };
+        }
+        let Some(conversion) = format.next() else { break };
+        if conversion == b'n' {
+            if store {
+                // SAFETY: the argument points to an integer of this length.
+                unsafe { store_integer(args.integer(), length, at as u64) };
+            }
+            continue;
+        }
+        let skip = if conversion == b'c' { 0 } else { integer::spaces(rest) };
+        let rest = &rest[skip..];
+        if rest.is_empty() {
+            return result(assigned, true);
+        }
+        let field = &rest[..if width == 0 { rest.len() } else { width.min(rest.len()) }];
+        let taken = match conversion {
+            b'%' if rest[0] == b'%' => {
+                at += skip + 1;
+                continue;
+            }
+            b'd' | b'i' | b'u' | b'x' | b'X' | b'o' | b'p' => {
+                let base = match conversion {
+                    b'i' => 0,
+                    b'o' => 8,
+                    b'd' | b'u' => 10,
+                    _ => 16,
+                };
+                let length = if conversion == b'p' { 8 } else { length };
+                let number = integer::parse(field, base, false);
+                if number.length > 0 && store {
+                    let magnitude = number.magnitude.unwrap_or(u64::MAX);
+                    let value = if number.negative { magnitude.wrapping_neg() } else { magnitude };
+                    // SAFETY: the argument points to an integer of this length.
+                    unsafe { store_integer(args.integer(), length, value) };
+                }
+                number.length
+            }
+            b'e' | b'E' | b'f' | b'F' | b'g' | b'G' | b'a' | b'A' => {
+                let (value, taken) = double::parse(field);
+                if taken > 0 && store {
+                    // SAFETY: the argument points to a float, or a double with the modifier l.
+                    unsafe {
+                        match (args.integer(), length) {
+                            (to, 8) => *(to as *mut f64) = value,
+                            (to, _) => *(to as *mut f32) = value as f32,
+                        }
+                    }
+                }
+                taken
+            }
+            b'c' | b's' => {
+                let n = match conversion {
+                    b'c' => width.max(1).min(rest.len()),
+                    _ => field.iter().take_while(|&&c| integer::spaces(&[c]) == 0).count(),
+                };
+                if n > 0 && store {
+                    // SAFETY: the argument has room for the field, and a word for its NUL.
+                    unsafe {
+                        let to = args.integer() as *mut u8;
+                        to.copy_from_nonoverlapping(field.as_ptr(), n);
+                        if conversion == b's' {
+                            *to.add(n) = 0;
+                        }
+                    }
+                }
+                n
+            }
+            _ => 0,
+        };
+        if taken == 0 {
+            return assigned;
+        }
+        at += skip + taken;
+        assigned += c_int::from(store);
+    }
+    assigned
+}
+
+/// EOF when the input has `ended` before anything was assigned.
+fn result(assigned: c_int, ended: bool) -> c_int {
+    if ended && assigned == 0 { -1 } else { assigned }
+}
+
+/// # Safety
+///
+/// `to` is the address of an integer of `length` bytes.
+unsafe fn store_integer(to: u64, length: usize, value: u64) {
+    // SAFETY: as the caller says.
+    unsafe {
+        match length {
+            1 => *(to as *mut u8) = value as u8,
+            2 => *(to as *mut u16) = value as u16,
+            4 => *(to as *mut u32) = value as u32,
+            _ => *(to as *mut u64) = value,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    unsafe extern "C" {
+        #[link_name = "mirust_host_sscanf"]
+        fn sscanf(input: *const i8, format: *const i8, ...) -> i32;
+    }
+
+    /// What a format assigns to memory, and what is returned.
+    macro_rules! same {
+        ($input:expr, $format:expr) => {{
+            let (mut ours, mut theirs) = ([[0x55u8; 32]; 3], [[0x55u8; 32]; 3]);
+            // SAFETY: three arguments of 32 bytes are room for every conversion below.
+            let (n, m) = unsafe {
+                let ([a, b, c], [x, y, z]) = (&mut ours, &mut theirs);
+                (
+                    sscanf($input.as_ptr(), $format.as_ptr(), a, b, c),
+                    host_libc::sscanf($input.as_ptr(), $format.as_ptr(), x, y, z),
+                )
+            };
+            assert_eq!((n, ours), (m, theirs), "{:?} {:?}", $input, $format);
+        }};
+    }
+
+    #[test]
+    fn results_are_those_of_the_host() {
+        for input in [
+            c"", c" ", c"42", c" -7 8", c"0x1f,9", c"017", c"abc def", c"=4096k", c"=0x10M", c"%5",
+            c"1.5e3x",
+        ] {
+            for format in [
+                c"%d", c"%i", c"%u", c"%x", c"%o", c"%d %d", c"%2d%d", c"%*d%d", c"%hd", c"%hhd",
+                c"%ld", c"%s", c"%3s%s", c"%c", c"%2c", c" %c%n", c"=%u%c", c"=0x%x%c", c"=%lu%c",
+                c"%d,%d", c"%i,%d", c"%%%d", c"%lf", c"%f%c", c"%3lf%s", c"%n", c"x", c"%s %d",
+                c"%d%n",
+            ] {
+                same!(input, format);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! `<signal.h>`: handlers and masks are remembered, and no signal ever comes but from `raise`.
+//!
+//! A CPU exception is reported by the image's own handlers and ends the domain.
+
+use super::errno::{self, EINVAL};
+use super::process;
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+
+/// One more than the highest signal.
+const SIGNALS: usize = 65;
+const SIG_DFL: usize = 0;
+const SIG_IGN: usize = 1;
+
+/// `sigset_t`: 1024 bits, of which Linux uses the first 64; bit 0 is signal 1.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Set {
+    bits: u64,
+    rest: [u64; 15],
+}
+
+impl Set {
+    fn new(bits: u64) -> Self {
+        Set { bits, rest: [0; 15] }
+    }
+}
+
+/// `struct sigaction`.
+#[repr(C)]
+struct Action {
+    handler: usize,
+    mask: Set,
+    flags: c_int,
+    restorer: usize,
+}
+
+const _: () = assert!(size_of::<Action>() == 152);
+
+static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(SIG_DFL) }; SIGNALS];
+static FLAGS: [AtomicI32; SIGNALS] = [const { AtomicI32::new(0) }; SIGNALS];
+static BLOCKED: AtomicU64 = AtomicU64::new(0);
+
+fn bit(signal: c_int) -> Option<u64> {
+    (1..SIGNALS as c_int).contains(&signal).then(|| 1 << (signal - 1))
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
+    if bit(signal).is_none() {
+        return errno::fail(EINVAL);
+    }
+    let (handler, flags) = (&HANDLERS[signal as usize], &FLAGS[signal as usize]);
+    let before = Action {
+        handler: handler.load(Ordering::Relaxed),
+        mask: Set::new(0),
+        flags: flags.load(Ordering::Relaxed),
+        restorer: 0,
+    };
+    // SAFETY: each is NULL or valid by contract; `new` is read before `old`, which may be the same,
+    // is written.
+    unsafe {
+        if !new.is_null() {
+            handler.store((*new).handler, Ordering::Relaxed);
+            flags.store((*new).flags, Ordering::Relaxed);
+        }
+        if !old.is_null() {
+            *old = before;
+        }
+    }
+    0
+}
+
+/// The handler of before, or SIG_ERR.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn signal(signal: c_int, handler: usize) -> usize {
+    if bit(signal).is_none() {
+        return errno::fail(EINVAL) as usize;
+    }
+    HANDLERS[signal as usize].swap(handler, Ordering::Relaxed)
+}
+
+/// Calls the handler. A signal without one ends the domain, but for those that are ignored.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn raise(signal: c_int) -> c_int {
+    const SIGCHLD: c_int = 17;
+    const SIGCONT: c_int = 18;
+    const SIGURG: c_int = 23;
+    const SIGWINCH: c_int = 28;
+    if bit(signal).is_none() {
+        return errno::fail(EINVAL);
+    }
+    match (HANDLERS[signal as usize].load(Ordering::Relaxed), signal) {
+        (SIG_IGN, _) | (SIG_DFL, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) => {}
+        (SIG_DFL, _) => process::die(format_args!("signal {signal} was raised")),
+        (handler, _) => {
+            type Handler = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void);
+            // SAFETY: the handler was installed as a function of one argument, or of three, which
+            // may be called with three by the System V ABI.
+            unsafe {
+                let handler = core::mem::transmute::<usize, Handler>(handler);
+                handler(signal, core::ptr::null_mut(), core::ptr::null_mut());
+            }
+        }
+    }
+    0
+}
+
+/// The stack is not needed: no handler ever interrupts anything.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigaltstack(_new: *const Stack, old: *mut Stack) -> c_int {
+    const SS_DISABLE: c_int = 2;
+    if !old.is_null() {
+        // SAFETY: `old` is NULL or writable by contract.
+        unsafe { *old = Stack { base: core::ptr::null_mut(), flags: SS_DISABLE, size: 0 } };
+    }
+    0
+}
+
+/// `stack_t`.
+#[repr(C)]
+struct Stack {
+    base: *mut c_void,
+    flags: c_int,
+    size: usize,
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigemptyset(set: *mut Set) -> c_int {
+    // SAFETY: `set` is writable by contract.
+    unsafe { *set = Set::new(0) };
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigfillset(set: *mut Set) -> c_int {
+    // SAFETY: `set` is writable by contract.
+    unsafe { *set = Set::new(u64::MAX) };
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigaddset(set: *mut Set, signal: c_int) -> c_int {
+    let Some(bit) = bit(signal) else { return errno::fail(EINVAL) };
+    // SAFETY: `set` is initialised by contract.
+    unsafe { (*set).bits |= bit };
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigdelset(set: *mut Set, signal: c_int) -> c_int {
+    let Some(bit) = bit(signal) else { return errno::fail(EINVAL) };
+    // SAFETY: `set` is initialised by contract.
+    unsafe { (*set).bits &= !bit };
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigismember(set: *const Set, signal: c_int) -> c_int {
+    let Some(bit) = bit(signal) else { return errno::fail(EINVAL) };
+    // SAFETY: `set` is initialised by contract.
+    c_int::from(unsafe { (*set).bits } & bit != 0)
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigprocmask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
+    // SAFETY: the contract is the same.
+    match unsafe { change_mask(how, new, old) } {
+        0 => 0,
+        error => errno::fail(error),
+    }
+}
+
+/// `sigprocmask` that returns the error.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_sigmask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { change_mask(how, new, old) }
+}
+
+/// # Safety
+///
+/// `new` is NULL or initialised, `old` is NULL or writable.
+unsafe fn change_mask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
+    let before = BLOCKED.load(Ordering::Relaxed);
+    // SAFETY: as the caller says; `new` is read before `old`, which may be the same, is written.
+    unsafe {
+        if !new.is_null() {
+            let bits = (*new).bits;
+            let after = match how {
+                0 => before | bits,  // SIG_BLOCK
+                1 => before & !bits, // SIG_UNBLOCK
+                2 => bits,           // SIG_SETMASK
+                _ => return EINVAL,
+            };
+            BLOCKED.store(after, Ordering::Relaxed);
+        }
+        if !old.is_null() {
+            *old = Set::new(before);
+        }
+    }
+    0
+}
+
+/// Ends the domain: no signal can come.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pause() -> c_int {
+    process::deadlock("pause")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_is_remembered_and_called_by_raise() {
+        static CAUGHT: AtomicI32 = AtomicI32::new(0);
+        extern "C" fn handler(signal: c_int) {
+            CAUGHT.store(signal, Ordering::Relaxed);
+        }
+        let address = handler as extern "C" fn(c_int) as usize;
+        let mut action = Action { handler: address, mask: Set::new(1), flags: 4, restorer: 0 };
+        // SAFETY: the actions are valid, and the handler takes the signal.
+        unsafe {
+            assert_eq!(sigaction(10, &raw const action, core::ptr::null_mut()), 0);
+            assert_eq!(raise(10), 0);
+            assert_eq!(sigaction(10, core::ptr::null(), &raw mut action), 0);
+        }
+        assert_eq!((action.handler, action.flags), (address, 4));
+        assert_eq!(CAUGHT.load(Ordering::Relaxed), 10);
+        assert_eq!((signal(10, SIG_IGN), signal(65, SIG_IGN)), (address, usize::MAX));
+    }
+
+    #[test]
+    fn masks_are_remembered() {
+        let (mut set, mut old) = (Set::new(99), Set::new(99));
+        // SAFETY: the sets are initialised.
+        unsafe {
+            sigemptyset(&raw mut set);
+            assert_eq!((sigaddset(&raw mut set, 64), sigaddset(&raw mut set, 0)), (0, -1));
+            assert_eq!(pthread_sigmask(0, &raw const set, core::ptr::null_mut()), 0);
+            assert_eq!(sigprocmask(2, &raw const set, &raw mut old), 0);
+            assert_eq!((sigismember(&raw const old, 64), sigismember(&raw const old, 1)), (1, 0));
+            assert_eq!(pthread_sigmask(7, &raw const set, core::ptr::null_mut()), EINVAL);
+        }
+    }
+
+    #[test]
+    fn layouts_are_those_of_the_host() {
+        assert_eq!(size_of::<Action>(), size_of::<host_libc::sigaction>());
+        assert_eq!(
+            core::mem::offset_of!(Action, flags),
+            core::mem::offset_of!(host_libc::sigaction, sa_flags)
+        );
+        assert_eq!(size_of::<Stack>(), size_of::<host_libc::stack_t>());
+        assert_eq!(size_of::<Set>(), size_of::<host_libc::sigset_t>());
+    }
+}

@@ -1,0 +1,88 @@
+//! `syscall`, for what Rust's std asks of Linux this way: random bytes, futexes, its thread's id.
+
+use super::errno::{self, EAGAIN, ENOSYS};
+use super::stub::unsupported;
+use super::{process, random};
+use core::ffi::{c_int, c_long, c_uint, c_void};
+use core::sync::atomic::AtomicBool;
+
+const SYS_GETTID: c_long = 186;
+const SYS_FUTEX: c_long = 202;
+const SYS_GETRANDOM: c_long = 318;
+
+/// `getrandom`, `futex` and `gettid`; ENOSYS for all else. Integers and pointers of a variadic call are where
+/// those of any other call are, so an ordinary function serves.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn syscall(
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    timeout: usize,
+) -> c_long {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    match number {
+        // SAFETY: the caller owns `b` bytes at `a`.
+        SYS_GETRANDOM => unsafe { random::getrandom(a as *mut c_void, b, c as c_uint) as c_long },
+        // SAFETY: the caller's word is at `a`.
+        SYS_FUTEX => unsafe { futex(a as *const c_uint, b as c_int, c as c_uint, timeout != 0) },
+        SYS_GETTID => process::THREAD.into(),
+        _ => {
+            let why = "an image has no Linux below it";
+            unsupported(&LOGGED, format_args!("system call {number}"), why, ENOSYS);
+            -1
+        }
+    }
+}
+
+/// A wake-up finds nobody waiting. A wait with a time limit is refused, which std takes for an
+/// early wake-up; one without would never end, and ends the domain.
+///
+/// # Safety
+///
+/// `word` is readable when `operation` is a wait.
+unsafe fn futex(word: *const c_uint, operation: c_int, value: c_uint, timed: bool) -> c_long {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    const PRIVATE: c_int = 128;
+    const CLOCK_REALTIME: c_int = 256;
+    const WAKE: c_int = 1;
+    const WAIT: c_int = 0;
+    const WAIT_BITSET: c_int = 9;
+    const WAKE_BITSET: c_int = 10;
+    match operation & !(PRIVATE | CLOCK_REALTIME) {
+        WAKE | WAKE_BITSET => 0,
+        // SAFETY: as the caller says.
+        WAIT | WAIT_BITSET if unsafe { word.read_volatile() } != value => {
+            errno::fail(EAGAIN).into()
+        }
+        WAIT | WAIT_BITSET if !timed => process::deadlock("a wait for another thread"),
+        _ => {
+            unsupported(&LOGGED, "futex", "a wait would stop both languages", ENOSYS);
+            -1
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_bytes_and_wake_ups_are_served() {
+        let mut bytes = [0u8; 32];
+        let word = 7u32;
+        let at = (&raw const word).expose_provenance();
+        // SAFETY: the buffer has 32 bytes, and the word is readable.
+        unsafe {
+            assert_eq!(
+                syscall(SYS_GETRANDOM, bytes.as_mut_ptr().expose_provenance(), 32, 0, 0),
+                32
+            );
+            assert_eq!(syscall(SYS_FUTEX, at, 1 | 128, 1, 0), 0);
+            assert_eq!((syscall(SYS_FUTEX, at, 9 | 128, 8, 0), errno::get()), (-1, EAGAIN));
+            assert_eq!((syscall(SYS_FUTEX, at, 9 | 128, 7, 1), errno::get()), (-1, ENOSYS));
+            assert_eq!((syscall(0, 0, 0, 0, 0), errno::get()), (-1, ENOSYS));
+        }
+        assert_ne!(bytes, [0; 32]);
+    }
+}

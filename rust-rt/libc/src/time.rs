@@ -1,0 +1,134 @@
+//! Clocks. Sleeping is not offered: the domain's poll is the one place that blocks.
+
+use super::errno::{self, EINVAL};
+use super::host;
+use super::stub::stubs;
+use core::ffi::{c_int, c_long, c_uint, c_void};
+
+const NS_PER_S: u64 = 1_000_000_000;
+
+/// `struct timespec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Timespec {
+    seconds: i64,
+    nanoseconds: c_long,
+}
+
+/// `struct timeval`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Timeval {
+    seconds: i64,
+    microseconds: c_long,
+}
+
+impl Timespec {
+    fn from_ns(ns: u64) -> Self {
+        Timespec { seconds: (ns / NS_PER_S) as i64, nanoseconds: (ns % NS_PER_S) as c_long }
+    }
+}
+
+impl Timeval {
+    fn from_ns(ns: u64) -> Self {
+        Timeval { seconds: (ns / NS_PER_S) as i64, microseconds: (ns % NS_PER_S / 1000) as c_long }
+    }
+}
+
+/// Wall clock and monotonic clock. The CPU time of the process and of the thread is the time since
+/// boot, sleeping included.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int {
+    let ns = match clock {
+        0 | 5 => (host::get().wall_ns)(), // CLOCK_REALTIME, _COARSE
+        // _MONOTONIC, _PROCESS_CPUTIME_ID, _THREAD_CPUTIME_ID, _MONOTONIC_RAW, _COARSE, _BOOTTIME
+        1..=4 | 6 | 7 => (host::get().monotonic_ns)(),
+        _ => return errno::fail(EINVAL),
+    };
+    // SAFETY: `time` is writable by contract.
+    unsafe { *time = Timespec::from_ns(ns) };
+    0
+}
+
+/// Nanoseconds; the clocks of Xen and of Linux count in these.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn clock_getres(clock: c_int, resolution: *mut Timespec) -> c_int {
+    if !(0..=7).contains(&clock) {
+        return errno::fail(EINVAL);
+    }
+    if !resolution.is_null() {
+        // SAFETY: `resolution` is writable by contract.
+        unsafe { *resolution = Timespec::from_ns(1) };
+    }
+    0
+}
+
+/// UTC; the obsolete time zone is left alone.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn gettimeofday(time: *mut Timeval, _zone: *mut c_void) -> c_int {
+    // SAFETY: `time` is writable by contract.
+    unsafe { *time = Timeval::from_ns((host::get().wall_ns)()) };
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn time(time: *mut i64) -> i64 {
+    let seconds = ((host::get().wall_ns)() / NS_PER_S) as i64;
+    if !time.is_null() {
+        // SAFETY: `time` is writable by contract.
+        unsafe { *time = seconds };
+    }
+    seconds
+}
+
+/// `struct rusage`.
+#[repr(C)]
+struct Usage {
+    user: Timeval,
+    system: Timeval,
+    rest: [c_long; 14],
+}
+
+const _: () = assert!(size_of::<Usage>() == 144);
+
+/// User time is the time since boot; all else is 0.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn getrusage(_who: c_int, usage: *mut Usage) -> c_int {
+    let user = Timeval::from_ns((host::get().monotonic_ns)());
+    // SAFETY: `usage` is writable by contract.
+    unsafe { *usage = Usage { user, system: Timeval::from_ns(0), rest: [0; 14] } };
+    0
+}
+
+stubs! {
+    ENOSYS nanosleep(*const Timespec, *mut Timespec) -> c_int = -1,
+        "sleeping would stop both languages: use the timers of mirust, or Lwt";
+    ENOSYS clock_nanosleep(c_int, c_int, *const Timespec, *mut Timespec) -> c_int = errno::ENOSYS,
+        "sleeping would stop both languages: use the timers of mirust, or Lwt";
+    ENOSYS usleep(c_uint) -> c_int = -1,
+        "sleeping would stop both languages: use the timers of mirust, or Lwt";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_are_those_of_the_host() {
+        assert_eq!(size_of::<Usage>(), size_of::<host_libc::rusage>());
+        let spec = Timespec::from_ns(5_000_000_123);
+        assert_eq!((spec.seconds, spec.nanoseconds), (5, 123));
+        let val = Timeval::from_ns(5_000_123_999);
+        assert_eq!((val.seconds, val.microseconds), (5, 123));
+    }
+
+    #[test]
+    fn sleeping_is_refused() {
+        errno::set(0);
+        assert_eq!((usleep(1), errno::get()), (-1, errno::ENOSYS));
+        let mut time = Timespec::from_ns(0);
+        // SAFETY: `time` is writable.
+        assert_eq!(unsafe { clock_gettime(42, &raw mut time) }, -1);
+        assert_eq!(errno::get(), EINVAL);
+    }
+}

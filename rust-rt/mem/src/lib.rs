@@ -1,0 +1,111 @@
+//! Page frames, the heap that both languages share, and reservable address space.
+//!
+//! [`frames`] owns all RAM. Above it, [`heap`] is `malloc` and Rust's allocator, and [`vm`] is
+//! `mmap`, from which OCaml takes its own heap; boot takes page tables, and drivers take pages to
+//! grant. RAM is identity-mapped, so that memory from any of them but [`vm`]'s window has its
+//! physical address.
+//!
+//! Exhaustion is an answer: null and `ENOMEM` in C, which OCaml turns into `Out_of_memory`, and
+//! an error of `try_reserve` in Rust. Where Rust's collections cannot fail, std prints how much was
+//! asked and aborts, and the report of that crash shows [`stats`]. A small reserve becomes free at
+//! the first failure, so that those who handle it can allocate. Crash reports themselves allocate
+//! nothing.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+pub mod frames;
+pub mod heap;
+#[cfg(test)]
+mod measure;
+pub mod paging;
+pub mod vm;
+
+use core::fmt;
+
+use heap::HeapStats;
+use spin::{Mutex, MutexGuard};
+
+/// Bytes in a page, here and for Xen's interfaces.
+pub const PAGE_SIZE: usize = 4096;
+
+/// Memory is exhausted: the caller may free some and try again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OutOfMemory;
+
+/// The contents of `mutex`, unless they are in use by the very thread of execution that asks.
+///
+/// An image has one vCPU and no interrupts, so a lock is found taken only when an exception came
+/// in the middle of an operation. What runs then is a crash report: it is better served by an
+/// error than by waiting for ever. A process has threads, which wait.
+fn lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    if cfg!(feature = "single-thread") { mutex.try_lock() } else { Some(mutex.lock()) }
+}
+
+/// How all memory is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Page frames, which everything else is made of.
+    pub frames: frames::FrameStats,
+    /// The heap of C and Rust.
+    pub heap: heap::HeapStats,
+    /// Mapped and reserved ranges; OCaml's own heap is in here.
+    pub vm: vm::VmStats,
+}
+
+/// Counters of all memory. Never blocks and never allocates; what an exception interrupted in the
+/// middle of an operation counts as zero.
+pub fn stats() -> Stats {
+    Stats { frames: frames::stats(), heap: heap::Heap.stats().unwrap_or_default(), vm: vm::stats() }
+}
+
+/// One line, for logs and for the report of a crash.
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const KIB: usize = 1024;
+        const PAGE_KIB: usize = PAGE_SIZE / KIB;
+        let Stats { frames, heap, vm } = self;
+        write!(
+            f,
+            "{} KiB free of {} KiB (longest run {} KiB), heap {} KiB in {} blocks (peak {} KiB), \
+             mapped {} KiB",
+            frames.free * PAGE_KIB,
+            frames.total * PAGE_KIB,
+            frames.largest_run * PAGE_KIB,
+            heap.in_use / KIB,
+            heap.blocks,
+            heap.peak / KIB,
+            (vm.committed + vm.direct) * PAGE_KIB,
+        )?;
+        if heap.failures > 0 {
+            let HeapStats { failures, last_failure, .. } = heap;
+            write!(f, "; {failures} requests failed, the last for {last_failure} bytes")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn report_is_one_line_that_names_the_failure() {
+        let frames =
+            frames::FrameStats { total: 4096, free: 2, largest_run: 1, ..Default::default() };
+        let heap = HeapStats { in_use: 2048, blocks: 3, peak: 4096, ..Default::default() };
+        let vm = vm::VmStats { reserved: 99, committed: 3, direct: 4 };
+        let mut stats = Stats { frames, heap, vm };
+        let line = "8 KiB free of 16384 KiB (longest run 4 KiB), \
+                    heap 2 KiB in 3 blocks (peak 4 KiB), mapped 28 KiB";
+        assert_eq!(stats.to_string(), line);
+        (stats.heap.failures, stats.heap.last_failure) = (2, 70_000);
+        let failed = "; 2 requests failed, the last for 70000 bytes";
+        assert_eq!(stats.to_string(), [line, failed].concat());
+    }
+}

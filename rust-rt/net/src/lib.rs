@@ -1,0 +1,31 @@
+//! Network devices: what they all have in common ([`device`]), Xen's ([`netfront`]), one whose frames
+//! come back ([`loopback`]), and the [`checksum`] that they complete where nobody else does.
+//!
+//! A device belongs to the domain's thread and has one user, the network stack. Everything that the
+//! stack calls is synchronous and cheap; a task of the device's own waits for events and connects,
+//! and raises the poll's `FOREIGN` signal when the stack should look. Work is batched by the turn:
+//! frames are received in one go, and what was sent is announced once, by `flush`, at the turn's end.
+//!
+//! ```text
+//!              stack (OCaml)                           the other end
+//!   receive ◄──────────────── frames ◄───┐ rx ring ◄── fills pages of the pool
+//!   reserve, send ──────────► heads ─────┤
+//!                             payload ───┘ tx ring ──► reads heads, and payload where it lies
+//!   completed ◄─────────────  "payload is yours again"
+//! ```
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(test, feature = "fake"))]
+extern crate std;
+
+pub mod checksum;
+pub mod device;
+pub mod loopback;
+pub mod netfront;
+pub mod pool;
+
+pub use device::{
+    Counters, Device, Features, Fragment, Info, Link, Mac, News, Place, Received, RxChecksum,
+    RxFrame, SendError, Slab, TxChecksum, TxFrame,
+};

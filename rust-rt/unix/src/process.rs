@@ -1,0 +1,120 @@
+//! What else a domain has: console, command line, randomness, an end.
+
+use host_libc as libc;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::sys::{self, Errno, RawFd};
+
+/// Writes all of `bytes` to standard output, the console of a process. Blocks if need be. Bytes
+/// that nobody can take any more are dropped.
+pub fn console_write(bytes: &[u8]) {
+    write_all(libc::STDOUT_FILENO, bytes);
+}
+
+/// Writes all of `bytes` to standard error, like [`console_write`].
+pub fn error_write(bytes: &[u8]) {
+    write_all(libc::STDERR_FILENO, bytes);
+}
+
+fn write_all(fd: RawFd, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match sys::write(fd, bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(Errno::INTR) => (),
+            // Whoever started us left the descriptor non-blocking.
+            Err(Errno::AGAIN) => {
+                let _ = sys::ppoll(fd, libc::POLLOUT, None);
+            }
+            Err(_) => return,
+        }
+    }
+}
+
+/// Bytes that `malloc` has given out, which is where Rust's come from as well.
+pub fn allocated() -> usize {
+    sys::allocated()
+}
+
+/// Fills `buf` from the kernel's generator, which is fit for keys.
+///
+/// # Panics
+///
+/// If the kernel has none (before Linux 3.17).
+pub fn random(buf: &mut [u8]) {
+    let mut filled = 0;
+    while filled < buf.len() {
+        match sys::getrandom(&mut buf[filled..]) {
+            Ok(n) => filled += n,
+            Err(Errno::INTR) => (),
+            Err(error) => panic!("getrandom: {error}"),
+        }
+    }
+}
+
+/// The process's arguments without its name, joined by spaces: the form in which Xen gives a
+/// domain its command line. An argument with a space in it stands in double quotes, and `"` and `\`
+/// in it after a `\`. Empty without a `/proc` to ask.
+pub fn command_line() -> String {
+    let raw = read_file(c"/proc/self/cmdline").unwrap_or_default();
+    join_arguments(&raw)
+}
+
+/// Joins arguments, each of which ends in a zero byte, but the first.
+fn join_arguments(raw: &[u8]) -> String {
+    let mut line = String::new();
+    let raw = raw.strip_suffix(&[0]).unwrap_or(raw);
+    for arg in raw.split(|&byte| byte == 0).skip(1) {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        let arg = String::from_utf8_lossy(arg);
+        if !arg.is_empty() && !arg.contains([' ', '"', '\\']) {
+            line.push_str(&arg);
+            continue;
+        }
+        line.push('"');
+        for c in arg.chars() {
+            if matches!(c, '"' | '\\') {
+                line.push('\\');
+            }
+            line.push(c);
+        }
+        line.push('"');
+    }
+    line
+}
+
+fn read_file(path: &core::ffi::CStr) -> Result<Vec<u8>, Errno> {
+    let file = sys::open_read(path)?;
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 512];
+    loop {
+        match sys::read(file.raw(), &mut chunk) {
+            Ok(0) => return Ok(bytes),
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+            Err(Errno::INTR) => (),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Ends the process with a status; exit functions of the C library run first.
+pub fn exit(code: i32) -> ! {
+    sys::exit(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::join_arguments;
+
+    #[test]
+    fn arguments_are_joined_and_quoted_where_needed() {
+        assert_eq!(join_arguments(b"prog\0"), "");
+        assert_eq!(join_arguments(b""), "");
+        assert_eq!(join_arguments(b"prog\0--ip=10.0.0.2/24\0-v\0"), "--ip=10.0.0.2/24 -v");
+        assert_eq!(join_arguments(b"prog\0two words\0\0"), r#""two words" """#);
+        assert_eq!(join_arguments(b"prog\0say=\"hi\"\0a\\b\0"), r#""say=\"hi\"" "a\\b""#);
+    }
+}

@@ -1,0 +1,253 @@
+//! What the process waits for: one epoll instance, and who is to be woken by which descriptor.
+
+use host_libc as libc;
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::task::Waker;
+
+use crate::clock;
+use crate::sys::{self, Descriptor, Errno, RawFd};
+use mirust_executor::owned::Owned;
+use mirust_executor::platform::Platform;
+use mirust_executor::shutdown::ShutdownReason;
+use mirust_executor::time::{Duration, Instant};
+use mirust_executor::{Notifier, domain};
+
+/// Tokens of the two descriptors that the reactor itself reads.
+const NOTIFY: u64 = 0;
+const TERMINATION: u64 = 1;
+const FIRST_SOURCE: u64 = 2;
+
+/// Events taken from the kernel in one call. More stay pending; the next dispatch has them.
+const BATCH: usize = 32;
+
+/// How long the kernel is not asked again while the domain is busy, in ticks of the processor's time
+/// stamp counter: about 20 microseconds. Asking is a system call, which costs more than a whole turn.
+const PATIENCE: u64 = 50_000;
+
+/// Only one in so many calls looks at that counter.
+const CALLS: u8 = 4;
+
+static REACTOR: Owned<Reactor> = Owned::new();
+
+/// The one reactor of the process.
+pub(crate) fn reactor() -> &'static Reactor {
+    REACTOR.get_or_init(|| match Reactor::new(domain::request_shutdown) {
+        Ok(reactor) => reactor,
+        Err(error) => panic!("cannot set up the event loop: {error}"),
+    })
+}
+
+/// The platform of this process. Belongs to the thread that first asks.
+pub fn platform() -> &'static dyn Platform {
+    reactor()
+}
+
+/// The Unix platform.
+pub(crate) struct Reactor {
+    /// Watches everything. Waiting means to wait for this descriptor to become readable.
+    epoll: Descriptor,
+    notify: Arc<Descriptor>,
+    termination: Descriptor,
+    /// Called when somebody asks the process to end.
+    request_shutdown: fn(ShutdownReason),
+    sources: RefCell<BTreeMap<u64, Source>>,
+    next_token: Cell<u64>,
+    /// When the kernel was last asked for events and had none left; none if it is to be asked now.
+    asked: Cell<Option<u64>>,
+    /// How many calls of `dispatch` do not even look at the time.
+    unasked: Cell<u8>,
+}
+
+/// A registered descriptor.
+struct Source {
+    fd: RawFd,
+    readers: Vec<Waker>,
+    writers: Vec<Waker>,
+}
+
+/// What a task waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+impl Reactor {
+    fn new(request_shutdown: fn(ShutdownReason)) -> Result<Self, Errno> {
+        let reactor = Reactor {
+            epoll: sys::epoll_create()?,
+            notify: Arc::new(sys::eventfd()?),
+            termination: sys::termination_fd()?,
+            request_shutdown,
+            sources: RefCell::default(),
+            next_token: Cell::new(FIRST_SOURCE),
+            asked: Cell::new(None),
+            unasked: Cell::new(0),
+        };
+        reactor.watch(reactor.notify.raw(), libc::EPOLLIN, NOTIFY)?;
+        reactor.watch(reactor.termination.raw(), libc::EPOLLIN, TERMINATION)?;
+        Ok(reactor)
+    }
+
+    fn watch(&self, fd: RawFd, events: i32, token: u64) -> Result<(), Errno> {
+        sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_ADD, fd, events, token)
+    }
+
+    /// Registers a descriptor, for nothing as yet.
+    pub(crate) fn register(&self, fd: RawFd) -> Result<u64, Errno> {
+        let token = self.next_token.get();
+        self.watch(fd, libc::EPOLLONESHOT, token)?;
+        self.next_token.set(token + 1);
+        let source = Source { fd, readers: Vec::new(), writers: Vec::new() };
+        self.sources.borrow_mut().insert(token, source);
+        Ok(token)
+    }
+
+    pub(crate) fn deregister(&self, token: u64) {
+        let source = self.sources.borrow_mut().remove(&token);
+        if let Some(source) = source {
+            // Fails only if the kernel knows the descriptor no more: what we want.
+            let _ = sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_DEL, source.fd, 0, token);
+        }
+    }
+
+    /// Wakes `waker` once the descriptor is ready. The interest is level-triggered and goes off
+    /// when it fires, so being ready already, or becoming so during this call, is enough.
+    pub(crate) fn wake_when_ready(
+        &self,
+        token: u64,
+        direction: Direction,
+        waker: &Waker,
+    ) -> Result<(), Errno> {
+        let mut sources = self.sources.borrow_mut();
+        let source = sources.get_mut(&token).expect("a registered descriptor");
+        let waiting = match direction {
+            Direction::Read => &mut source.readers,
+            Direction::Write => &mut source.writers,
+        };
+        if !waiting.iter().any(|w| w.will_wake(waker)) {
+            waiting.push(waker.clone());
+        }
+        self.arm(token, source)
+    }
+
+    /// Tells the kernel what the tasks of `source` wait for.
+    fn arm(&self, token: u64, source: &Source) -> Result<(), Errno> {
+        let mut events = libc::EPOLLONESHOT;
+        if !source.readers.is_empty() {
+            events |= libc::EPOLLIN | libc::EPOLLRDHUP;
+        }
+        if !source.writers.is_empty() {
+            events |= libc::EPOLLOUT;
+        }
+        sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_MOD, source.fd, events, token)
+    }
+
+    fn source_ready(&self, token: u64, events: i32) {
+        let mut woken = Vec::new();
+        if let Some(source) = self.sources.borrow_mut().get_mut(&token) {
+            let both = libc::EPOLLERR | libc::EPOLLHUP;
+            if events & (both | libc::EPOLLIN | libc::EPOLLRDHUP) != 0 {
+                woken.append(&mut source.readers);
+            }
+            if events & (both | libc::EPOLLOUT) != 0 {
+                woken.append(&mut source.writers);
+            }
+            if !(source.readers.is_empty() && source.writers.is_empty()) {
+                if let Err(error) = self.arm(token, source) {
+                    log::error!("cannot wait for descriptor {}: {error}", source.fd);
+                }
+            }
+        }
+        for waker in woken {
+            waker.wake();
+        }
+    }
+
+    /// Somebody asked the process to end. The next request ends it at once, should it not obey.
+    fn termination_ready(&self) {
+        let mut info = [0; size_of::<libc::signalfd_siginfo>()];
+        if sys::read(self.termination.raw(), &mut info).is_ok() {
+            sys::restore_termination();
+            (self.request_shutdown)(ShutdownReason::Poweroff);
+        }
+    }
+}
+
+/// The time stamp counter.
+fn ticks() -> u64 {
+    // SAFETY: every x86-64 processor has the instruction, and Linux lets processes use it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+impl Platform for Reactor {
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn wall(&self) -> Duration {
+        clock::wall()
+    }
+
+    /// Asks the kernel after every wait, and otherwise now and then. Whoever blocks misses nothing by
+    /// that: the wait returns at once for what is pending.
+    fn dispatch(&self) -> usize {
+        let unasked = self.unasked.get();
+        if unasked > 0 {
+            self.unasked.set(unasked - 1);
+            return 0;
+        }
+        let now = ticks();
+        self.unasked.set(CALLS - 1);
+        if self.asked.get().is_some_and(|asked| now.wrapping_sub(asked) < PATIENCE) {
+            return 0;
+        }
+        let mut buf = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
+        let pending = match sys::epoll_pending(&self.epoll, &mut buf) {
+            Ok(pending) => pending,
+            Err(Errno::INTR) => return 0,
+            Err(error) => panic!("epoll: {error}"),
+        };
+        if pending.len() == BATCH {
+            self.unasked.set(0);
+            self.asked.set(None);
+        } else {
+            self.asked.set(Some(now));
+        }
+        for event in pending {
+            match event.u64 {
+                // A notification has done its work by ending the wait.
+                NOTIFY => {
+                    let _ = sys::read(self.notify.raw(), &mut [0; 8]);
+                }
+                TERMINATION => self.termination_ready(),
+                token => self.source_ready(token, event.events as i32),
+            }
+        }
+        pending.len()
+    }
+
+    fn wait(&self, deadline: Instant) {
+        self.asked.set(None);
+        self.unasked.set(0);
+        let timeout = (deadline != Instant::NEVER).then(|| deadline.duration_since(self.now()));
+        // Every descriptor is watched level-triggered, so `epoll` is readable as long as an event
+        // is pending, no matter when it came.
+        match sys::ppoll(self.epoll.raw(), libc::POLLIN, timeout) {
+            Ok(_) | Err(Errno::INTR) => (),
+            Err(error) => panic!("ppoll: {error}"),
+        }
+    }
+
+    fn notifier(&self) -> Option<Notifier> {
+        let notify = Arc::clone(&self.notify);
+        // Fails only if 2^64-2 notifications are pending: the wait ends all the same.
+        Some(Arc::new(move || {
+            let _ = sys::write(notify.raw(), &1u64.to_ne_bytes());
+        }))
+    }
+}

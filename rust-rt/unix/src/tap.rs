@@ -1,0 +1,467 @@
+//! A TAP interface of Linux (`linux/if_tun.h`), with offloads by a virtio-net header in front of
+//! each frame (Virtual I/O Device specification 1.2, section 5.1.6).
+//!
+//! Frames are read straight into the receiver's slab and written from where they lie: the kernel
+//! copies, once each way.
+
+use crate::fd::Fd;
+use crate::process;
+use crate::sys::{Errno, RawFd};
+use alloc::{
+    alloc::{Layout, alloc_zeroed},
+    rc::Rc,
+    string::String,
+    vec::Vec,
+};
+use core::{
+    cell::RefCell,
+    ffi::{CStr, c_int, c_ulong},
+    fmt,
+    future::poll_fn,
+    pin::pin,
+    ptr::NonNull,
+    task::{Poll, Waker},
+};
+use host_libc as libc;
+use mirust_executor::domain;
+use mirust_net::{
+    Counters, Device, Features, Info, Link, Mac, News, Place, Received, RxChecksum, RxFrame,
+    SendError, Slab, TxFrame,
+    device::{ETHERNET_HEADER, MAX_GSO},
+};
+
+/// Bytes of the virtio-net header.
+const VNET: usize = 10;
+/// Memory for the head of the frame at hand.
+const HEAD_MAX: usize = 1 << 16;
+/// Pieces that one system call takes (`UIO_MAXIOV`), without the headers.
+const PIECES_MAX: usize = 1000;
+
+const NEEDS_CSUM: u8 = 1;
+const DATA_VALID: u8 = 2;
+const GSO_NONE: u8 = 0;
+const GSO_TCPV4: u8 = 1;
+const GSO_TCPV6: u8 = 4;
+/// The segment's TCP uses explicit congestion notification.
+const GSO_ECN: u8 = 0x80;
+
+/// Why an interface could not be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OpenError {
+    /// Interfaces have 1 to 15 bytes for a name.
+    Name,
+    /// What was attempted, and the system call's error. Creating an interface takes the capability
+    /// `CAP_NET_ADMIN`; using one that belongs to the user (`ip tuntap add mode tap user NAME`)
+    /// does not.
+    System(&'static str, Errno),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::Name => f.write_str("not the name of a network interface"),
+            OpenError::System(what, errno) => write!(f, "{what}: {errno}"),
+        }
+    }
+}
+
+/// A TAP interface.
+pub struct Tap {
+    name: String,
+    head: NonNull<u8>,
+    inner: RefCell<Inner>,
+}
+
+struct Inner {
+    /// `None` once the device is closed.
+    fd: Option<Rc<Fd>>,
+    info: Info,
+    news: News,
+    counters: Counters,
+    full: bool,
+    /// The task, if it waits for the device to be closed or to be looked at.
+    waker: Option<Waker>,
+    /// All frames were taken: the task waits for the next.
+    drained: bool,
+    reserved: usize,
+}
+
+/// Opens the interface `name`; makes it if it does not exist. `mac` is the address of this end, which
+/// is not the interface's own (that is the kernel's end); without one it is made up at random.
+pub fn open(name: &str, mac: Option<Mac>) -> Result<Rc<Tap>, OpenError> {
+    if name.is_empty() || name.len() >= libc::IFNAMSIZ || name.contains('\0') {
+        return Err(OpenError::Name);
+    }
+    let fd = sys::open_tap(name)?;
+    let mac = mac.unwrap_or_else(|| {
+        let mut octets = [0; 6];
+        process::random(&mut octets);
+        // Locally administered, and not a group.
+        octets[0] = octets[0] & 0xfc | 2;
+        Mac(octets)
+    });
+    let features = Features { checksum: true, tso4: true, tso6: true };
+    let info = Info { link: Link::Up, mac, mtu: sys::mtu(name).unwrap_or(1500), features };
+    let layout = Layout::from_size_align(HEAD_MAX, 64).expect("a constant that is right");
+    // SAFETY: the layout is not empty.
+    let head = NonNull::new(unsafe { alloc_zeroed(layout) })
+        .ok_or(OpenError::System("memory", Errno(libc::ENOMEM)))?;
+    let fd = Rc::new(fd);
+    let inner = Inner {
+        fd: Some(fd.clone()),
+        info,
+        news: News::LINK,
+        counters: Counters { links: 1, ..Counters::default() },
+        full: false,
+        waker: None,
+        drained: true,
+        reserved: 0,
+    };
+    let tap = Rc::new(Tap { name: name.into(), head, inner: RefCell::new(inner) });
+    domain::spawn(wait(tap.clone(), fd));
+    domain::signal_foreign();
+    Ok(tap)
+}
+
+/// Tells the stack when there is something to read, or room to write. Ends with the device.
+async fn wait(tap: Rc<Tap>, fd: Rc<Fd>) {
+    let mut failed = false;
+    while !failed && tap.inner.borrow().fd.is_some() {
+        let mut readable = pin!(fd.readable());
+        let mut writable = pin!(fd.writable());
+        failed = poll_fn(|cx| {
+            let mut inner = tap.inner.borrow_mut();
+            inner.waker = Some(cx.waker().clone());
+            if inner.fd.is_none() {
+                return Poll::Ready(false);
+            }
+            let (drained, full) = (inner.drained, inner.full);
+            drop(inner);
+            if drained {
+                if let Poll::Ready(result) = readable.as_mut().poll(cx) {
+                    let mut inner = tap.inner.borrow_mut();
+                    inner.drained = false;
+                    inner.news |= News::FRAMES;
+                    inner.counters.events += 1;
+                    domain::signal_foreign();
+                    return Poll::Ready(result.is_err());
+                }
+            }
+            if full {
+                if let Poll::Ready(result) = writable.as_mut().poll(cx) {
+                    let mut inner = tap.inner.borrow_mut();
+                    inner.full = false;
+                    inner.news |= News::ROOM;
+                    domain::signal_foreign();
+                    return Poll::Ready(result.is_err());
+                }
+            }
+            Poll::Pending
+        })
+        .await;
+    }
+    if failed {
+        log::error!("{}: cannot wait for the interface", tap.name);
+        tap.close();
+    }
+}
+
+impl Inner {
+    /// Makes the task look at `drained` and `full` again.
+    fn poke(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Device for Tap {
+    fn info(&self) -> Info {
+        self.inner.borrow().info
+    }
+
+    fn heads(&self) -> (NonNull<u8>, usize) {
+        (self.head, HEAD_MAX)
+    }
+
+    fn reserve(&self, len: usize) -> Option<usize> {
+        let mut inner = self.inner.borrow_mut();
+        if len > inner.info.mtu + ETHERNET_HEADER || inner.fd.is_none() {
+            return None;
+        }
+        inner.reserved = len;
+        Some(0)
+    }
+
+    unsafe fn send(&self, frame: &TxFrame<'_>) -> Result<Option<u16>, SendError> {
+        let mut inner = self.inner.borrow_mut();
+        let Some(fd) = inner.fd.clone() else { return Err(SendError::Closed) };
+        let len = frame.len();
+        let limit = if frame.gso_size > 0 { MAX_GSO } else { inner.info.mtu };
+        let pieces = frame.payload.len();
+        if frame.head_len < ETHERNET_HEADER
+            || frame.head_len > inner.reserved
+            || len > limit + ETHERNET_HEADER
+            || pieces > PIECES_MAX
+        {
+            return Err(SendError::Length);
+        }
+        // SAFETY: `heads` is as large, was initialised, and nobody writes it during this call.
+        let head = unsafe { core::slice::from_raw_parts(self.head.as_ptr(), frame.head_len) };
+        let mut header = emit(frame, head);
+        let mut vectors = Vec::with_capacity(2 + pieces);
+        vectors.push(sys::vector(header.as_mut_ptr(), VNET));
+        vectors.push(sys::vector(self.head.as_ptr(), frame.head_len));
+        vectors.extend(frame.payload.iter().map(|part| sys::vector(part.addr.as_ptr(), part.len)));
+        inner.counters.syscalls += 1;
+        // SAFETY: the first two are valid, the rest by the caller's promise; the kernel only reads.
+        match unsafe { sys::writev(fd.as_raw_fd(), &vectors) } {
+            Ok(_) => {
+                inner.counters.tx_frames += 1;
+                inner.counters.tx_bytes += len as u64;
+                inner.counters.tx_gso += u64::from(frame.gso_size > 0);
+                Ok(None)
+            }
+            Err(Errno::AGAIN) => {
+                inner.full = true;
+                inner.counters.tx_full += 1;
+                inner.poke();
+                Err(SendError::Full)
+            }
+            // The interface is down, or the kernel is out of memory: as on a cable, it is lost.
+            Err(_) => {
+                inner.counters.tx_dropped += 1;
+                Ok(None)
+            }
+        }
+    }
+
+    fn completed(&self) -> Option<u16> {
+        None
+    }
+
+    fn flush(&self) {}
+
+    fn receive(&self, max: usize, slab: &mut Slab<'_>, out: &mut dyn FnMut(RxFrame)) -> Received {
+        let Some(fd) = self.inner.borrow().fd.clone() else { return Received::All };
+        for _ in 0..max {
+            if !slab.fits(Slab::ROOM) {
+                return Received::SlabFull;
+            }
+            let mut header = [0; VNET];
+            let rest = slab.rest();
+            let vectors = [
+                sys::vector(header.as_mut_ptr(), VNET),
+                sys::vector(rest.as_mut_ptr().cast(), rest.len()),
+            ];
+            let mut inner = self.inner.borrow_mut();
+            inner.counters.syscalls += 1;
+            // SAFETY: both are exclusive and as long as said.
+            let len = match unsafe { sys::readv(fd.as_raw_fd(), &vectors) } {
+                Ok(len) => len,
+                Err(Errno::INTR) => continue,
+                Err(error) => {
+                    if error != Errno::AGAIN {
+                        inner.counters.rx_dropped += 1;
+                    }
+                    inner.drained = true;
+                    inner.poke();
+                    return Received::All;
+                }
+            };
+            let Some(len) = len.checked_sub(VNET).filter(|len| *len >= ETHERNET_HEADER) else {
+                inner.counters.rx_dropped += 1;
+                continue;
+            };
+            let (checksum, gso_size) = parse(&header);
+            inner.counters.rx_frames += 1;
+            inner.counters.rx_bytes += len as u64;
+            inner.counters.rx_gso += u64::from(gso_size > 0);
+            drop(inner);
+            out(RxFrame { place: Place::Slab(slab.take(len)), len, checksum, gso_size });
+        }
+        Received::More
+    }
+
+    fn news(&self) -> News {
+        core::mem::take(&mut self.inner.borrow_mut().news)
+    }
+
+    fn counters(&self) -> Counters {
+        self.inner.borrow().counters
+    }
+
+    fn multicast(&self, _group: Mac, _join: bool) {}
+
+    fn close(&self) {
+        let mut inner = self.inner.borrow_mut();
+        if inner.fd.take().is_some() {
+            inner.info.link = Link::Closed;
+            inner.news |= News::LINK;
+            inner.poke();
+            domain::signal_foreign();
+        }
+    }
+}
+
+/// The virtio-net header of a frame to send.
+fn emit(frame: &TxFrame<'_>, head: &[u8]) -> [u8; VNET] {
+    let mut header = [0; VNET];
+    if let Some(checksum) = frame.checksum {
+        header[0] = NEEDS_CSUM;
+        header[6..8].copy_from_slice(&(checksum.start as u16).to_ne_bytes());
+        header[8..10].copy_from_slice(&(checksum.offset as u16).to_ne_bytes());
+    }
+    header[1] = match (frame.gso_size, &head[12..14]) {
+        (0, _) => GSO_NONE,
+        (_, [0x86, 0xdd]) => GSO_TCPV6,
+        (_, _) => GSO_TCPV4,
+    };
+    // The length of all headers is a hint; the head has them, and perhaps some payload.
+    header[2..4].copy_from_slice(&(frame.head_len as u16).to_ne_bytes());
+    header[4..6].copy_from_slice(&frame.gso_size.to_ne_bytes());
+    header
+}
+
+/// What the header of a received frame says. The kernel is not a stranger; what it cannot mean is
+/// still no reason to fail.
+fn parse(header: &[u8; VNET]) -> (RxChecksum, u16) {
+    let checksum = match header[0] {
+        flags if flags & NEEDS_CSUM != 0 => RxChecksum::Blank,
+        flags if flags & DATA_VALID != 0 => RxChecksum::Valid,
+        _ => RxChecksum::Unknown,
+    };
+    let size = u16::from_ne_bytes([header[4], header[5]]);
+    match header[1] & !GSO_ECN {
+        GSO_TCPV4 | GSO_TCPV6 => (checksum, size),
+        _ => (checksum, 0),
+    }
+}
+
+/// The system calls.
+mod sys {
+    use super::*;
+
+    fn check(result: isize) -> Result<usize, Errno> {
+        usize::try_from(result).map_err(|_| {
+            // SAFETY: the C library gives each thread its own errno.
+            Errno(unsafe { *libc::__errno_location() })
+        })
+    }
+
+    pub(super) fn vector(base: *mut u8, len: usize) -> libc::iovec {
+        libc::iovec { iov_base: base.cast(), iov_len: len }
+    }
+
+    /// # Safety
+    ///
+    /// The vectors must be valid for writes.
+    pub(super) unsafe fn readv(fd: RawFd, vectors: &[libc::iovec]) -> Result<usize, Errno> {
+        // SAFETY: as the caller promised.
+        check(unsafe { libc::readv(fd, vectors.as_ptr(), vectors.len() as c_int) })
+    }
+
+    /// # Safety
+    ///
+    /// The vectors must be valid for reads.
+    pub(super) unsafe fn writev(fd: RawFd, vectors: &[libc::iovec]) -> Result<usize, Errno> {
+        // SAFETY: as the caller promised.
+        check(unsafe { libc::writev(fd, vectors.as_ptr(), vectors.len() as c_int) })
+    }
+
+    fn request(name: &str) -> libc::ifreq {
+        // SAFETY: all zeros is a value of this structure of integers.
+        let mut request: libc::ifreq = unsafe { core::mem::zeroed() };
+        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
+            *to = from as libc::c_char;
+        }
+        request
+    }
+
+    /// # Safety
+    ///
+    /// `argument` must be what the request takes.
+    unsafe fn ioctl(
+        fd: RawFd,
+        what: &'static str,
+        code: c_ulong,
+        argument: *mut libc::c_void,
+    ) -> Result<(), OpenError> {
+        // SAFETY: as the caller promised.
+        let result = unsafe { libc::ioctl(fd, code, argument) };
+        check(result as isize).map(drop).map_err(|errno| OpenError::System(what, errno))
+    }
+
+    pub(super) fn open_tap(name: &str) -> Result<Fd, OpenError> {
+        const PATH: &CStr = c"/dev/net/tun";
+        // SAFETY: the path ends in a zero byte.
+        let raw = unsafe { libc::open(PATH.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        let raw = check(raw as isize).map_err(|e| OpenError::System("/dev/net/tun", e))? as RawFd;
+        let mut tap = request(name);
+        let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
+        tap.ifr_ifru.ifru_flags = flags as libc::c_short;
+        // SAFETY: TUNSETIFF takes an ifreq.
+        let set = unsafe { ioctl(raw, "TUNSETIFF", libc::TUNSETIFF, (&raw mut tap).cast()) };
+        let offload = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
+        let offload = core::ptr::without_provenance_mut(offload as usize);
+        // SAFETY: TUNSETOFFLOAD takes a number.
+        let set =
+            set.and_then(|()| unsafe { ioctl(raw, "TUNSETOFFLOAD", libc::TUNSETOFFLOAD, offload) });
+        // Only now: a descriptor that is no interface yet cannot be waited for.
+        // SAFETY: just opened, and known to nobody else.
+        let fd = unsafe { Fd::from_raw_fd(raw) };
+        set.and(fd.map_err(|errno| OpenError::System("epoll", errno)))
+    }
+
+    /// The MTU of an interface.
+    pub(super) fn mtu(name: &str) -> Option<usize> {
+        // SAFETY: takes three integers.
+        let socket =
+            unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+        let socket = check(socket as isize).ok()? as RawFd;
+        let mut request = request(name);
+        // SAFETY: SIOCGIFMTU takes an ifreq.
+        let result =
+            unsafe { ioctl(socket, "SIOCGIFMTU", libc::SIOCGIFMTU, (&raw mut request).cast()) };
+        // SAFETY: opened above, and not used any more.
+        unsafe { libc::close(socket) };
+        // SAFETY: SIOCGIFMTU has set this member.
+        result.ok().and_then(|()| usize::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirust_net::{Fragment, TxChecksum};
+
+    fn frame(gso_size: u16, checksum: Option<TxChecksum>) -> TxFrame<'static> {
+        TxFrame { head: 0, head_len: 54, payload: &[] as &[Fragment], checksum, gso_size }
+    }
+
+    #[test]
+    fn header_of_a_large_segment() {
+        let mut head = [0; 54];
+        head[12..14].copy_from_slice(&[8, 0]);
+        let checksum = Some(TxChecksum { start: 34, offset: 16 });
+        assert_eq!(emit(&frame(1448, checksum), &head), [1, 1, 54, 0, 0xa8, 5, 34, 0, 16, 0]);
+        head[12..14].copy_from_slice(&[0x86, 0xdd]);
+        assert_eq!(emit(&frame(1428, checksum), &head)[1], 4);
+        assert_eq!(emit(&frame(0, None), &head), [0, 0, 54, 0, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn header_of_a_received_frame() {
+        assert_eq!(parse(&[0; VNET]), (RxChecksum::Unknown, 0));
+        assert_eq!(parse(&[1, 1, 0, 0, 0xa8, 5, 34, 0, 16, 0]), (RxChecksum::Blank, 1448));
+        assert_eq!(parse(&[2, 0x84, 0, 0, 0x94, 5, 0, 0, 0, 0]), (RxChecksum::Valid, 1428));
+        assert_eq!(parse(&[0, 3, 0, 0, 1, 0, 0, 0, 0, 0]), (RxChecksum::Unknown, 0), "UDP");
+    }
+
+    #[test]
+    fn names_that_no_interface_can_have_are_refused() {
+        for name in ["", "sixteen-bytes-xx", "a\0b"] {
+            assert_eq!(open(name, None).err(), Some(OpenError::Name));
+        }
+    }
+}

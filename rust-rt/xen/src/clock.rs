@@ -1,0 +1,69 @@
+//! Xen's paravirtual clock: time from the time stamp counter, without an exit to Xen.
+
+use super::shared_info::{SharedInfo, WallClock};
+use core::sync::atomic::{AtomicU64, Ordering};
+use mirust_executor::time::{Duration, Instant};
+
+const NANOS_PER_SEC: u64 = 1_000_000_000;
+
+/// The domain's clock.
+#[derive(Debug)]
+pub struct Clock {
+    info: &'static SharedInfo,
+    tsc: fn() -> u64,
+    /// System time when the domain's clock started.
+    start: u64,
+    /// The latest system time that was handed out.
+    last: AtomicU64,
+}
+
+impl Clock {
+    /// A clock that starts now, over the time stamp counter `tsc`.
+    pub fn new(info: &'static SharedInfo, tsc: fn() -> u64) -> Self {
+        let start = info.time().at(tsc());
+        Clock { info, tsc, start, last: AtomicU64::new(start) }
+    }
+
+    /// ns since the host booted, the time that Xen's timers use. It never runs backwards, not even
+    /// by the rounding of a new scale.
+    pub fn system_time(&self) -> u64 {
+        let now = self.info.time().at((self.tsc)());
+        self.last.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    /// Time since the domain started.
+    pub fn now(&self) -> Instant {
+        Instant::from_nanos(self.system_time() - self.start)
+    }
+
+    /// Time since 1970-01-01T00:00:00Z. It follows the host's idea of it, and may jump.
+    pub fn wall(&self) -> Duration {
+        let WallClock { seconds, nanos } = self.info.wall_clock();
+        let system = Duration::from_nanos(self.system_time());
+        let zero = Duration::new(
+            seconds.min(u64::MAX / NANOS_PER_SEC),
+            nanos.min(NANOS_PER_SEC as u32 - 1),
+        );
+        zero + system
+    }
+
+    /// The system time of an instant of this clock; the end of time stays what it is.
+    pub fn deadline(&self, instant: Instant) -> u64 {
+        match instant {
+            Instant::NEVER => u64::MAX,
+            // One below, or a late instant would turn into the one that never comes.
+            other => self.start.saturating_add(other.as_nanos()).min(u64::MAX - 1),
+        }
+    }
+}
+
+/// The CPU's time stamp counter.
+#[cfg(target_arch = "x86_64")]
+pub fn rdtsc() -> u64 {
+    // SAFETY: every x86-64 CPU has both instructions. The fence keeps the counter from being read
+    // before the scale that it is used with.
+    unsafe {
+        core::arch::x86_64::_mm_lfence();
+        core::arch::x86_64::_rdtsc()
+    }
+}

@@ -1,0 +1,309 @@
+//! A Xen that is only pretended, for tests of drivers: event channels, grants and time in ordinary
+//! memory, with another end that the test plays. Misuse panics, so that a test fails.
+
+use super::{
+    abi,
+    clock::Clock,
+    events::Events,
+    hypervisor::*,
+    shared_info::{PORTS, SharedInfo},
+};
+use crate::{
+    shared::SharedPage,
+    testing::shared_page,
+    wire::{DomId, Gfn, GrantRef, Port},
+};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use core::{
+    mem::offset_of,
+    sync::atomic::{AtomicU64, Ordering},
+};
+use std::{cell::Cell, sync::Mutex};
+
+std::thread_local! {
+    /// The time stamp counter of the pretended CPU: one tick is one nanosecond.
+    static TSC: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Reads the pretended counter.
+pub fn tsc() -> u64 {
+    TSC.get()
+}
+
+/// Moves the pretended counter.
+pub fn advance(ns: u64) {
+    TSC.set(TSC.get() + ns);
+}
+
+/// What Xen and the other domains would know.
+pub struct FakeXen {
+    /// Xen's view of the shared_info page.
+    info: SharedPage,
+    state: Mutex<State>,
+    /// Calls of `poll`.
+    pub polls: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    next_port: u32,
+    open: Vec<Port>,
+    sent: Vec<Port>,
+    refuse_bind: bool,
+    frames: BTreeMap<u64, u64>,
+    /// The same the other way round.
+    gfns: BTreeMap<u64, u64>,
+    log: Vec<u8>,
+    max_frames: u32,
+    /// Table frames that were placed, by index.
+    table: Vec<Gfn>,
+    /// Grants of other domains that can be mapped.
+    foreign: Vec<(DomId, GrantRef)>,
+    /// Mappings by handle.
+    mapped: BTreeMap<u32, Gfn>,
+    next_handle: u32,
+}
+
+/// All that a test of a driver needs.
+#[derive(Clone, Copy)]
+pub struct World {
+    /// The hypervisor, and what a test may ask it to do.
+    pub xen: &'static FakeXen,
+    /// The domain's view of the shared_info page.
+    pub info: &'static SharedInfo,
+    /// The domain's event channels.
+    pub events: &'static Events,
+    /// The domain's clock, over [`tsc`].
+    pub clock: &'static Clock,
+}
+
+/// A new world. Its parts are leaked: the drivers want them for ever.
+pub fn world() -> World {
+    let (page, peer) = shared_page();
+    let time = offset_of!(abi::shared_info, vcpu_info) + offset_of!(abi::vcpu_info, time);
+    // One nanosecond per tick.
+    peer.store_u32(time + offset_of!(abi::vcpu_time_info, tsc_to_system_mul), 1 << 31);
+    peer.store_u8(time + offset_of!(abi::vcpu_time_info, tsc_shift), 1);
+    peer.store_u64(time + offset_of!(abi::vcpu_time_info, system_time), 1_000_000);
+    let state = State { next_port: 1, max_frames: 4, ..State::default() };
+    let xen: &'static FakeXen = Box::leak(Box::new(FakeXen {
+        info: peer,
+        state: Mutex::new(state),
+        polls: AtomicU64::new(0),
+    }));
+    let info = &*Box::leak(Box::new(SharedInfo::new(page)));
+    let events = &*Box::leak(Box::new(Events::new(xen, info)));
+    let clock = &*Box::leak(Box::new(Clock::new(info, tsc)));
+    World { xen, info, events, clock }
+}
+
+impl FakeXen {
+    /// An event for `port`, as Xen delivers it to a domain with two-level event channels.
+    pub fn raise(&self, port: Port) {
+        let (word, bit) = (8 * (port.0 as usize / 64), 1 << (port.0 % 64));
+        let pending = offset_of!(abi::shared_info, evtchn_pending);
+        let mask = offset_of!(abi::shared_info, evtchn_mask);
+        let vcpu = offset_of!(abi::shared_info, vcpu_info);
+        if self.info.fetch_or_u64(pending + word, bit) & bit != 0 {
+            return;
+        }
+        if self.info.load_u64(mask + word) & bit == 0 {
+            let selector = vcpu + offset_of!(abi::vcpu_info, evtchn_pending_sel);
+            self.info.fetch_or_u64(selector, 1 << (word / 8));
+            self.info.store_u8(vcpu + offset_of!(abi::vcpu_info, evtchn_upcall_pending), 1);
+        }
+    }
+
+    /// Whether the port's pending bit is set.
+    pub fn is_pending(&self, port: Port) -> bool {
+        let word = offset_of!(abi::shared_info, evtchn_pending) + 8 * (port.0 as usize / 64);
+        self.info.load_u64(word) >> (port.0 % 64) & 1 == 1
+    }
+
+    /// Notifications that the domain has sent since the last call.
+    pub fn take_sent(&self) -> Vec<Port> {
+        core::mem::take(&mut self.state.lock().unwrap().sent)
+    }
+
+    /// The ports that are open.
+    pub fn open_ports(&self) -> Vec<Port> {
+        self.state.lock().unwrap().open.clone()
+    }
+
+    /// The next ports have numbers from `port` on.
+    pub fn set_next_port(&self, port: u32) {
+        self.state.lock().unwrap().next_port = port;
+    }
+
+    /// Refuses to bind ports from now on.
+    pub fn refuse_bind(&self) {
+        self.state.lock().unwrap().refuse_bind = true;
+    }
+
+    /// What went to Xen's log.
+    pub fn take_log(&self) -> Vec<u8> {
+        core::mem::take(&mut self.state.lock().unwrap().log)
+    }
+
+    /// Lets the grant table grow to `frames`.
+    pub fn set_max_frames(&self, frames: u32) {
+        self.state.lock().unwrap().max_frames = frames;
+    }
+
+    /// The address behind a frame number that the domain has used.
+    pub fn addr_of(&self, gfn: Gfn) -> Option<usize> {
+        self.state.lock().unwrap().frames.get(&gfn.0).map(|addr| *addr as usize)
+    }
+
+    /// Frames of the grant table, in order.
+    pub fn table(&self) -> Vec<Gfn> {
+        self.state.lock().unwrap().table.clone()
+    }
+
+    /// Another domain grants this one something.
+    pub fn offer(&self, domid: DomId, gref: GrantRef) {
+        self.state.lock().unwrap().foreign.push((domid, gref));
+    }
+
+    /// Frames that foreign pages are mapped over, in the order of their mapping.
+    pub fn mapped(&self) -> Vec<Gfn> {
+        self.state.lock().unwrap().mapped.values().copied().collect()
+    }
+
+    fn bind(&self) -> Result<Port, Errno> {
+        let mut state = self.state.lock().unwrap();
+        if state.refuse_bind {
+            return Err(Errno::ENOSPC);
+        }
+        let port = Port(state.next_port);
+        state.next_port += 1;
+        state.open.push(port);
+        Ok(port)
+    }
+}
+
+impl Hypervisor for FakeXen {
+    fn version(&self) -> u32 {
+        4 << 16 | 20
+    }
+
+    fn features(&self) -> Result<u32, Errno> {
+        Ok(u32::MAX)
+    }
+
+    fn hvm_param(&self, _index: u32) -> Result<u64, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    unsafe fn add_to_physmap(&self, space: u32, index: u64, gfn: Gfn) -> Result<(), Errno> {
+        assert_eq!(space, abi::XENMAPSPACE_grant_table);
+        let mut state = self.state.lock().unwrap();
+        if index != state.table.len() as u64 || index >= u64::from(state.max_frames) {
+            return Err(Errno::EINVAL);
+        }
+        state.table.push(gfn);
+        Ok(())
+    }
+
+    unsafe fn release_frame(&self, _gfn: Gfn) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn evtchn_alloc_unbound(&self, _remote: DomId) -> Result<Port, Errno> {
+        self.bind()
+    }
+
+    fn evtchn_bind_interdomain(&self, _remote: DomId, _port: Port) -> Result<Port, Errno> {
+        let port = self.bind()?;
+        self.raise(port);
+        Ok(port)
+    }
+
+    fn evtchn_bind_virq(&self, _virq: u32) -> Result<Port, Errno> {
+        self.bind()
+    }
+
+    fn evtchn_close(&self, port: Port) -> Result<(), Errno> {
+        let mut state = self.state.lock().unwrap();
+        state.open.retain(|open| *open != port);
+        Ok(())
+    }
+
+    fn evtchn_send(&self, port: Port) -> Result<(), Errno> {
+        self.state.lock().unwrap().sent.push(port);
+        Ok(())
+    }
+
+    fn poll(&self, ports: &[Port], deadline: u64) -> Result<(), Errno> {
+        assert!(ports.len() <= 128 && ports.iter().all(|port| (port.0 as usize) < PORTS));
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        if !ports.iter().any(|port| self.is_pending(*port)) {
+            assert_ne!(deadline, 0, "the domain would sleep for ever");
+            // System time is the counter plus the constant of `world`.
+            TSC.set(TSC.get().max(deadline.saturating_sub(1_000_000)));
+        }
+        Ok(())
+    }
+
+    fn shutdown(&self, reason: EndReason) -> Errno {
+        panic!("the domain has ended: {reason:?}");
+    }
+
+    fn log(&self, bytes: &[u8]) {
+        self.state.lock().unwrap().log.extend_from_slice(bytes);
+    }
+
+    fn grant_set_version_1(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
+    fn grant_max_frames(&self) -> Result<u32, GrantStatus> {
+        Ok(self.state.lock().unwrap().max_frames)
+    }
+
+    unsafe fn grant_map(
+        &self,
+        domid: DomId,
+        gref: GrantRef,
+        _access: GrantAccess,
+        gfn: Gfn,
+    ) -> Result<MapHandle, GrantStatus> {
+        let mut state = self.state.lock().unwrap();
+        if !state.foreign.contains(&(domid, gref)) {
+            return Err(GrantStatus(abi::GNTST_bad_gntref as i16));
+        }
+        assert!(state.mapped.values().all(|other| *other != gfn), "mapped over a mapping");
+        let handle = state.next_handle;
+        state.next_handle += 1;
+        state.mapped.insert(handle, gfn);
+        Ok(MapHandle(handle))
+    }
+
+    unsafe fn grant_unmap(&self, handle: MapHandle, gfn: Gfn) -> Result<(), GrantStatus> {
+        match self.state.lock().unwrap().mapped.remove(&handle.0) {
+            Some(mapped) if mapped == gfn => Ok(()),
+            _ => Err(GrantStatus(abi::GNTST_bad_handle as i16)),
+        }
+    }
+
+    unsafe fn grant_copy(
+        &self,
+        _from: (CopyEnd, u16),
+        _to: (CopyEnd, u16),
+        _len: u16,
+    ) -> Result<(), GrantStatus> {
+        Err(GrantStatus(abi::GNTST_general_error as i16))
+    }
+
+    /// Small numbers, as a real domain has them, in place of the host's addresses.
+    fn gfn_of(&self, addr: usize) -> Gfn {
+        let mut state = self.state.lock().unwrap();
+        if let Some(gfn) = state.gfns.get(&(addr as u64)) {
+            return Gfn(*gfn);
+        }
+        let gfn = 0x1000 + state.frames.len() as u64;
+        state.frames.insert(gfn, addr as u64);
+        state.gfns.insert(addr as u64, gfn);
+        Gfn(gfn)
+    }
+}

@@ -1,0 +1,221 @@
+//! Everything that a domain has from Xen, brought up in order.
+
+use super::{
+    abi,
+    clock::{self, Clock},
+    console::Console,
+    events::{BindError, Events},
+    gnttab::GrantTable,
+    hypervisor::{EndReason, Errno, Hypervisor},
+    page::Page,
+    platform::XenPlatform,
+    shared_info::SharedInfo,
+    xenstore::{self, Xenstore},
+};
+use crate::{
+    shared::SharedPage,
+    wire::{Gfn, Port},
+};
+use alloc::boxed::Box;
+use core::{fmt, ptr::NonNull};
+use mirust_executor::platform::Platform;
+use mirust_mem::{
+    OutOfMemory, PAGE_SIZE,
+    paging::{Frame, PageTables, Prot, VirtPage},
+};
+use spin::Once;
+
+/// What the domain stands on. Each part may be missing, as far as a domain can do without.
+struct Ground {
+    hypervisor: &'static dyn Hypervisor,
+    events: &'static Events,
+    grants: Option<&'static GrantTable>,
+    console: Option<&'static Console>,
+    xenstore: Option<Xenstore>,
+    platform: XenPlatform,
+}
+
+static GROUND: Once<Ground> = Once::new();
+
+/// Why the image cannot run on this Xen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InitError {
+    /// Xen lacks a feature that the runtime cannot do without.
+    Missing(&'static str),
+    /// No memory for a page.
+    OutOfMemory,
+    /// Xen refused a hypercall.
+    Xen(&'static str, Errno),
+    /// An event channel could not be used.
+    Bind(BindError),
+}
+
+impl fmt::Display for InitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InitError::Missing(feature) => write!(f, "this Xen lacks {feature}"),
+            InitError::OutOfMemory => f.write_str("no memory for Xen's pages"),
+            InitError::Xen(what, errno) => write!(f, "Xen refused {what}: {errno}"),
+            InitError::Bind(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<OutOfMemory> for InitError {
+    fn from(_: OutOfMemory) -> Self {
+        InitError::OutOfMemory
+    }
+}
+
+/// Brings everything up, once there is a heap. From then on [`write_console`] reaches Xen's console,
+/// and the result is what the domain's poll stands on; [`spawn_drivers`] is to follow.
+///
+/// `tables` maps the pages of the console and of xenstore, which lie outside of RAM.
+pub fn init(
+    hypervisor: &'static dyn Hypervisor,
+    tables: &mut dyn PageTables,
+) -> Result<&'static dyn Platform, InitError> {
+    let features = hypervisor.features().map_err(|errno| InitError::Xen("its features", errno))?;
+    for (bit, name) in [
+        (abi::XENFEAT_auto_translated_physmap, "translated memory: the guest is not PVH or HVM"),
+        (abi::XENFEAT_hvm_safe_pvclock, "a paravirtual clock for PVH guests"),
+    ] {
+        if features >> bit & 1 == 0 {
+            return Err(InitError::Missing(name));
+        }
+    }
+    let info: &SharedInfo = Box::leak(Box::new(shared_info(hypervisor)?));
+    let events: &Events = Box::leak(Box::new(Events::new(hypervisor, info)));
+    let clock: &Clock = Box::leak(Box::new(Clock::new(info, clock::rdtsc)));
+
+    let mut ring = |pfn, port| ring(hypervisor, tables, pfn, port);
+    let console = ring(abi::HVM_PARAM_CONSOLE_PFN, abi::HVM_PARAM_CONSOLE_EVTCHN)?;
+    let store = ring(abi::HVM_PARAM_STORE_PFN, abi::HVM_PARAM_STORE_EVTCHN)?;
+    let console = match console {
+        None => None,
+        Some((page, port)) => {
+            let channel = events.adopt(port).map_err(InitError::Bind)?;
+            let console = Console::new(hypervisor, info, clock, page, channel);
+            Some(&*Box::leak(Box::new(console)))
+        }
+    };
+    let xenstore = match store {
+        None => None,
+        Some((page, port)) => {
+            Some(Xenstore::new(page, events.adopt(port).map_err(InitError::Bind)?))
+        }
+    };
+    let grants = match GrantTable::new(hypervisor) {
+        Ok(table) => Some(&*Box::leak(Box::new(table))),
+        Err(error) => {
+            log::error!("no grant table: {error}");
+            None
+        }
+    };
+    let platform = XenPlatform::new(hypervisor, events, clock);
+    let ground =
+        GROUND.call_once(|| Ground { hypervisor, events, grants, console, xenstore, platform });
+    Ok(&ground.platform)
+}
+
+/// Puts Xen's shared_info in the place of a page of ours.
+fn shared_info(hypervisor: &dyn Hypervisor) -> Result<SharedInfo, InitError> {
+    let page = Page::new()?;
+    let gfn = hypervisor.gfn_of(page.addr());
+    let shared = page.into_shared();
+    // SAFETY: the page was consumed, is never freed, and only shared accesses to it remain.
+    unsafe { hypervisor.add_to_physmap(abi::XENMAPSPACE_shared_info, 0, gfn) }
+        .map_err(|errno| InitError::Xen("the shared_info page", errno))?;
+    Ok(SharedInfo::new(shared))
+}
+
+/// A ring that the toolstack has made; `None` if it has not made this one.
+fn ring(
+    hypervisor: &dyn Hypervisor,
+    tables: &mut dyn PageTables,
+    pfn: u32,
+    port: u32,
+) -> Result<Option<(SharedPage, Port)>, InitError> {
+    let param = |index| hypervisor.hvm_param(index).unwrap_or(0);
+    let (Ok(addr), Ok(port)) =
+        (usize::try_from(Gfn(param(pfn)).addr()), u32::try_from(param(port)))
+    else {
+        return Ok(None);
+    };
+    let Some(base) = NonNull::new(core::ptr::with_exposed_provenance_mut(addr)) else {
+        return Ok(None);
+    };
+    if port == 0 {
+        return Ok(None);
+    }
+    tables.map(VirtPage(addr), Frame(addr), Prot::ReadWrite)?;
+    // SAFETY: just mapped, one to one, and never unmapped; Rust has no references to there, because
+    // the toolstack places these pages outside of the domain's RAM.
+    let page = unsafe { SharedPage::new(base, PAGE_SIZE) };
+    Ok(Some((page, Port(port))))
+}
+
+/// Spawns the tasks that serve the console, xenstore and requests to shut down. Once, after the
+/// domain's poll was made from what [`init`] returned.
+pub fn spawn_drivers() {
+    let Some(ground) = GROUND.get() else { return };
+    if let Some(console) = ground.console {
+        mirust_executor::domain::spawn(console.run());
+    }
+    if let Some(store) = &ground.xenstore {
+        mirust_executor::domain::spawn(store.run());
+        let serve =
+            super::shutdown::serve(store.clone(), mirust_executor::domain::request_shutdown);
+        mirust_executor::domain::spawn(async move {
+            let error = serve.await;
+            log::error!("requests to shut down are not heard: {error}");
+        });
+    }
+}
+
+/// Whether there is a Xen below, and [`init`] has succeeded.
+pub fn present() -> bool {
+    GROUND.is_completed()
+}
+
+/// The domain's event channels. `None` without Xen.
+pub fn events() -> Option<&'static Events> {
+    GROUND.get().map(|ground| ground.events)
+}
+
+/// The domain's grant table. `None` without Xen.
+pub fn grants() -> Option<&'static GrantTable> {
+    GROUND.get()?.grants
+}
+
+/// The domain's console. `None` without Xen, or if the domain has none.
+pub fn console() -> Option<&'static Console> {
+    GROUND.get()?.console
+}
+
+/// The domain's xenstore; [`Error::Unavailable`](xenstore::Error::Unavailable) without Xen, or if
+/// the domain has none.
+pub fn store() -> Result<Xenstore, xenstore::Error> {
+    let ground = GROUND.get().ok_or(xenstore::Error::Unavailable)?;
+    ground.xenstore.clone().ok_or(xenstore::Error::Unavailable)
+}
+
+/// Ends the domain, after the console's last bytes are out.
+///
+/// # Panics
+///
+/// Without Xen.
+pub fn end(reason: EndReason) -> ! {
+    let ground = GROUND.get().expect("there is no Xen to end the domain");
+    if let Some(console) = ground.console {
+        console.drain();
+    }
+    super::sched::end(ground.hypervisor, reason)
+}
+
+/// Writes to the domain's console. Without one, nothing.
+pub fn write_console(bytes: &[u8]) {
+    if let Some(console) = console() {
+        console.write(bytes);
+    }
+}

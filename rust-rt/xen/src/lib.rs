@@ -1,0 +1,47 @@
+//! Xen, from the hypercalls up to the drivers of what every domain has: event channels, time, grant
+//! tables, console and xenstore.
+//!
+//! [`hypervisor`] is the seam: above it nothing but safe calls and shared pages, so that every driver
+//! runs in tests against a Xen that is only pretended. Boot calls [`init`] and [`spawn_drivers`];
+//! drivers of devices start from [`store()`], [`events()`] and [`grants()`].
+//!
+//! Below the drivers, from the bottom up: [`wire`] describes bytes that a peer sees, imports nothing and
+//! forbids `unsafe`; [`shared`] is the one room that touches memory a peer can write; [`ring`] moves
+//! requests through such memory.
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(test, feature = "fake"))]
+extern crate std;
+
+mod abi;
+pub mod clock;
+pub mod console;
+pub mod cpuid;
+pub mod events;
+pub mod gntmap;
+pub mod gnttab;
+mod ground;
+#[cfg(feature = "hypercalls")]
+pub mod hypercall;
+pub mod hypervisor;
+pub mod page;
+pub mod platform;
+pub mod ring;
+pub mod sched;
+pub mod second_console;
+pub mod shared;
+pub mod shared_info;
+pub mod shutdown;
+pub mod wire;
+pub mod xenbus;
+pub mod xenstore;
+
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+#[cfg(any(test, feature = "fake"))]
+pub mod testing;
+
+pub use ground::{
+    InitError, console, end, events, grants, init, present, spawn_drivers, store, write_console,
+};

@@ -1,0 +1,578 @@
+//! The state of one ring: what goes out, what comes in, and who waits for which reply.
+
+use super::{
+    Error,
+    relay::{Bell, Relay, Relayed},
+};
+use crate::{
+    events::EventChannel,
+    page::Page,
+    ring::{
+        Corrupt,
+        bytes::{Consumer, Producer},
+    },
+    shared::SharedPage,
+    wire::{
+        bytering::{
+            CONNECTED, FEATURE_RECONNECTION, RECONNECT, XENSTORE_CONNECTION, XENSTORE_FEATURES,
+            XENSTORE_REQ, XENSTORE_RSP,
+        },
+        xenstore::{self as wire, HEADER_LEN, Header, Kind, PAYLOAD_MAX},
+    },
+};
+use alloc::{
+    collections::{BTreeMap, VecDeque},
+    format,
+    string::String,
+    sync::Arc,
+    vec::Vec,
+};
+use mirust_mem::OutOfMemory;
+use core::{
+    convert::Infallible,
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    ptr::NonNull,
+    task::{Context, Poll, Waker},
+};
+use spin::Mutex;
+
+/// Different paths that a watch remembers before it falls back on the watched one.
+const EVENTS_MAX: usize = 64;
+/// Bytes taken from the ring in one go, so that a daemon that never stops sending cannot keep the
+/// CPU for itself.
+const TURN_MAX: usize = 16 * 1024;
+
+pub(super) struct Connection {
+    page: SharedPage,
+    channel: EventChannel,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    producer: Producer,
+    consumer: Consumer,
+    /// Requests that did not fit into the ring yet.
+    outgoing: VecDeque<u8>,
+    /// The message that is coming in.
+    incoming: Vec<u8>,
+    /// By request number.
+    pub(super) requests: BTreeMap<u32, Request>,
+    /// By token.
+    watches: BTreeMap<u32, WatchState>,
+    next_request: u32,
+    next_token: u32,
+    oddities: u64,
+    broken: bool,
+    pub(super) relay: Option<Relay>,
+}
+
+/// The life of a request: `Waiting` until the reply comes, then `Done` until its future takes it. If
+/// the future is dropped before the reply comes, the number stays taken by `Abandoned`: given to
+/// another request, it would get the wrong reply. A request of the second client's is `Relayed`.
+pub(super) enum Request {
+    Waiting(Kind, Option<Waker>),
+    Done(Kind, Result<Vec<u8>, Error>),
+    Abandoned(Kind),
+    Relayed(Relayed),
+}
+
+impl Request {
+    fn kind(&self) -> Kind {
+        match self {
+            Request::Waiting(kind, _) | Request::Done(kind, _) | Request::Abandoned(kind) => *kind,
+            Request::Relayed(relayed) => relayed.kind(),
+        }
+    }
+
+    fn into_relayed(self) -> Option<Relayed> {
+        match self {
+            Request::Relayed(relayed) => Some(relayed),
+            Request::Waiting(..) | Request::Done(..) | Request::Abandoned(_) => None,
+        }
+    }
+}
+
+struct WatchState {
+    path: String,
+    events: VecDeque<String>,
+    /// The connection has failed since the last event was taken.
+    failed: bool,
+    waker: Option<Waker>,
+}
+
+/// The reply to a request.
+pub(super) struct Reply {
+    connection: Arc<Connection>,
+    id: u32,
+    taken: bool,
+}
+
+impl Connection {
+    pub(super) fn new(page: SharedPage, channel: EventChannel) -> Connection {
+        let state = State {
+            producer: Producer::attach(&page, XENSTORE_REQ),
+            consumer: Consumer::attach(&page, XENSTORE_RSP),
+            outgoing: VecDeque::new(),
+            incoming: Vec::new(),
+            requests: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            next_request: 1,
+            next_token: 1,
+            oddities: 0,
+            broken: false,
+            relay: None,
+        };
+        Connection { page, channel, state: Mutex::new(state) }
+    }
+
+    /// Sends a request of which `payload` has the pieces.
+    pub(super) fn request(
+        this: &Arc<Self>,
+        kind: Kind,
+        tx_id: u32,
+        payload: &[&[u8]],
+    ) -> Result<Reply, Error> {
+        let send = |state: &mut State| state.send(Request::Waiting(kind, None), tx_id, payload);
+        let id = this.change(send).0?;
+        Ok(Reply { connection: this.clone(), id, taken: false })
+    }
+
+    /// Ends a transaction of which nothing shall remain.
+    pub(super) fn send_abort(&self, tx_id: u32) {
+        self.send_and_forget(Kind::TransactionEnd, tx_id, &[b"F\0"]);
+    }
+
+    pub(super) fn send_unwatch(&self, path: &str, token: u32) {
+        let token = format!("{token}\0");
+        self.send_and_forget(Kind::Unwatch, 0, &[path.as_bytes(), b"\0", token.as_bytes()]);
+    }
+
+    fn send_and_forget(&self, kind: Kind, tx_id: u32, payload: &[&[u8]]) {
+        // A broken connection has forgotten transactions and watches anyway.
+        let _ = self.change(|state| state.send(Request::Abandoned(kind), tx_id, payload));
+    }
+
+    pub(super) fn add_watch(&self, path: &str) -> u32 {
+        let mut state = self.state.lock();
+        let token = state.next_token;
+        // 2³² watches take longer than any domain runs.
+        state.next_token += 1;
+        let (path, events) = (path.into(), VecDeque::new());
+        state.watches.insert(token, WatchState { path, events, failed: false, waker: None });
+        token
+    }
+
+    /// Forgets a watch; the path if there was one.
+    pub(super) fn remove_watch(&self, token: u32) -> Option<String> {
+        let removed = self.state.lock().watches.remove(&token);
+        removed.map(|watch| watch.path)
+    }
+
+    pub(super) fn take_event(&self, token: u32) -> Option<Result<String, Error>> {
+        let mut state = self.state.lock();
+        let watch = state.watches.get_mut(&token)?;
+        if core::mem::take(&mut watch.failed) {
+            return Some(Err(Error::Broken));
+        }
+        watch.events.pop_front().map(Ok)
+    }
+
+    pub(super) fn register_watcher(&self, token: u32, waker: &Waker) {
+        if let Some(watch) = self.state.lock().watches.get_mut(&token) {
+            watch.waker = Some(waker.clone());
+        }
+    }
+
+    pub(super) fn oddities(&self) -> u64 {
+        self.state.lock().oddities
+    }
+
+    /// Treats the ring as broken; [`run`](Self::run) resets it.
+    pub(super) fn reset(&self) -> Result<(), Error> {
+        if !self.can_reset() {
+            return Err(Error::Unavailable);
+        }
+        let mut wakers = Vec::new();
+        self.state.lock().fail(&mut wakers);
+        // The driver looks at its state when there is an event.
+        self.channel.raise();
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    fn can_reset(&self) -> bool {
+        self.page.load_u32(XENSTORE_FEATURES) & FEATURE_RECONNECTION != 0
+    }
+
+    /// Serves the ring for ever.
+    pub(super) async fn run(&self) -> Infallible {
+        loop {
+            // The order of `events`' first lines: count, then look, then wait.
+            let seen = self.channel.count();
+            let ((), more) = self.change(|_| ());
+            if self.state.lock().broken {
+                self.reconnect().await;
+            } else if more {
+                yield_once().await;
+            } else {
+                self.channel.wait(seen).await;
+            }
+        }
+    }
+
+    /// Applies `f` to the state, then moves bytes; notifies and wakes without holding the lock.
+    /// Returns what `f` returned, and whether there is more to move.
+    fn change<R>(&self, f: impl FnOnce(&mut State) -> R) -> (R, bool) {
+        let mut wakers = Vec::new();
+        let mut state = self.state.lock();
+        let result = f(&mut state);
+        let mut turn = state.turn(&self.page, &mut wakers);
+        let bell = state.serve_relay(&self.page, &mut turn, &mut wakers);
+        drop(state);
+        if turn.moved {
+            self.channel.notify();
+        }
+        wakers.into_iter().for_each(Waker::wake);
+        if let Some(bell) = bell {
+            bell();
+        }
+        (result, turn.more)
+    }
+
+    /// Begins to serve a second client, or begins anew; the address of its page, which is valid for
+    /// ever.
+    pub(super) fn relay(&self, bell: Bell) -> Result<NonNull<u8>, OutOfMemory> {
+        let attach = |state: &mut State| {
+            state.relay_leave();
+            let page = match state.relay.take() {
+                Some(relay) => relay.into_page(),
+                None => Page::new()?.into_shared(),
+            };
+            page.clear();
+            let addr = NonNull::new(core::ptr::with_exposed_provenance_mut(page.addr()));
+            state.relay = Some(Relay::new(page, bell));
+            Ok(addr.expect("a mapped page is not at address zero"))
+        };
+        self.change(attach).0
+    }
+
+    /// The second client has notified.
+    pub(super) fn relay_notified(&self) {
+        self.change(|_| ());
+    }
+
+    pub(super) fn relay_watches(&self, path: &str) -> bool {
+        self.state.lock().relay.as_ref().is_some_and(|relay| relay.watches(path))
+    }
+
+    /// Resets a broken ring, if the daemon knows how to, and registers the watches again. Never ends
+    /// otherwise: every call then fails with [`Error::Broken`].
+    async fn reconnect(&self) {
+        if !self.can_reset() {
+            log::error!("xenstore: the connection is broken and cannot be reset");
+            return core::future::pending().await;
+        }
+        log::warn!("xenstore: the connection is broken; resetting it");
+        let mut seen = self.channel.count();
+        self.page.store_u32(XENSTORE_CONNECTION, RECONNECT);
+        self.channel.notify();
+        while self.page.load_u32(XENSTORE_CONNECTION) != CONNECTED {
+            seen = self.channel.wait(seen).await;
+        }
+        self.change(|state| {
+            state.producer = Producer::attach(&self.page, XENSTORE_REQ);
+            state.consumer = Consumer::attach(&self.page, XENSTORE_RSP);
+            state.broken = false;
+            let watches: Vec<(u32, String)> =
+                state.watches.iter().map(|(token, watch)| (*token, watch.path.clone())).collect();
+            for (token, path) in watches {
+                let token = format!("{token}\0");
+                let payload = [path.as_bytes(), b"\0", token.as_bytes()];
+                let _ = state.send(Request::Abandoned(Kind::Watch), 0, &payload);
+            }
+            state.relay_reconnect();
+        });
+    }
+}
+
+struct Turn {
+    /// The peer has to be notified.
+    moved: bool,
+    /// The turn ended before the ring was empty.
+    more: bool,
+}
+
+impl State {
+    /// Queues a message and its request; the number of the request.
+    pub(super) fn send(
+        &mut self,
+        request: Request,
+        tx_id: u32,
+        payload: &[&[u8]],
+    ) -> Result<u32, Error> {
+        let len: usize = payload.iter().map(|piece| piece.len()).sum();
+        if len > PAYLOAD_MAX {
+            return Err(Error::TooBig);
+        }
+        if self.broken {
+            return Err(Error::Broken);
+        }
+        let kind = request.kind();
+        // Zero is what watch events carry.
+        while self.next_request == 0 || self.requests.contains_key(&self.next_request) {
+            self.next_request = self.next_request.wrapping_add(1);
+        }
+        let req_id = self.next_request;
+        self.next_request = req_id.wrapping_add(1);
+        self.requests.insert(req_id, request);
+        let header = Header { kind: kind as u32, req_id, tx_id, len: len as u32 };
+        self.outgoing.extend(header.emit());
+        payload.iter().for_each(|piece| self.outgoing.extend(*piece));
+        Ok(req_id)
+    }
+
+    /// Moves bytes both ways until neither can.
+    fn turn(&mut self, page: &SharedPage, wakers: &mut Vec<Waker>) -> Turn {
+        let (mut moved, mut taken) = (false, 0);
+        while !self.broken {
+            match self.transfer(page, wakers) {
+                Ok(Transferred { sent: 0, received: 0 }) => break,
+                Ok(Transferred { received, .. }) => {
+                    moved = true;
+                    taken += received;
+                    if taken > TURN_MAX {
+                        return Turn { moved, more: true };
+                    }
+                }
+                Err(Corrupt) => self.fail(wakers),
+            }
+        }
+        Turn { moved, more: false }
+    }
+
+    /// Takes the second client's requests, and gives it what has come for it, until there is neither;
+    /// whom to call if anything was moved.
+    fn serve_relay(
+        &mut self,
+        page: &SharedPage,
+        turn: &mut Turn,
+        wakers: &mut Vec<Waker>,
+    ) -> Option<Bell> {
+        let mut moved = false;
+        while self.relay_take() {
+            moved = true;
+            let next = self.turn(page, wakers);
+            turn.moved |= next.moved;
+            turn.more |= next.more;
+        }
+        let relay = self.relay.as_mut()?;
+        moved |= relay.give();
+        moved.then(|| relay.bell())
+    }
+
+    fn transfer(
+        &mut self,
+        page: &SharedPage,
+        wakers: &mut Vec<Waker>,
+    ) -> Result<Transferred, Corrupt> {
+        let sent = self.producer.push(page, self.outgoing.as_slices().0)?;
+        self.outgoing.drain(..sent);
+        let mut bytes = [0; 1024];
+        let received = self.consumer.pull(page, &mut bytes)?;
+        self.feed(&bytes[..received], wakers)?;
+        Ok(Transferred { sent, received })
+    }
+
+    /// Takes bytes of messages, cut anywhere.
+    fn feed(&mut self, mut bytes: &[u8], wakers: &mut Vec<Waker>) -> Result<(), Corrupt> {
+        while !bytes.is_empty() {
+            let want = match self.incoming.first_chunk::<HEADER_LEN>() {
+                None => HEADER_LEN,
+                Some(header) => HEADER_LEN + Header::parse(header).len as usize,
+            };
+            let (piece, rest) = bytes.split_at(bytes.len().min(want - self.incoming.len()));
+            self.incoming.extend_from_slice(piece);
+            bytes = rest;
+            let Some(header) = self.incoming.first_chunk::<HEADER_LEN>().map(Header::parse) else {
+                continue;
+            };
+            if header.len as usize > PAYLOAD_MAX {
+                // There is no telling where the next message begins.
+                return Err(Corrupt);
+            }
+            if self.incoming.len() == HEADER_LEN + header.len as usize {
+                let message = core::mem::take(&mut self.incoming);
+                self.receive(header, &message[HEADER_LEN..], wakers);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, header: Header, payload: &[u8], wakers: &mut Vec<Waker>) {
+        let kind = Kind::from_raw(header.kind);
+        if kind == Some(Kind::WatchEvent) {
+            if !self.relay_event(payload) {
+                self.receive_event(payload, wakers);
+            }
+            return;
+        }
+        if let Some(Request::Relayed(_)) = self.requests.get(&header.req_id) {
+            let Some(Request::Relayed(request)) = self.requests.remove(&header.req_id) else {
+                unreachable!("just looked at")
+            };
+            if !self.relay_reply(request, kind, header.tx_id, payload) {
+                self.odd("a reply of the wrong kind");
+            }
+            return;
+        }
+        let Some(request) = self.requests.get_mut(&header.req_id) else {
+            return self.odd("a reply to no request");
+        };
+        let result = |asked: Kind| match kind {
+            Some(Kind::Error) => Err(match wire::parse_string(payload) {
+                Ok(name) => Error::named(&name),
+                Err(malformed) => malformed.into(),
+            }),
+            Some(kind) if kind == asked => Ok(payload.to_vec()),
+            Some(_) | None => Err(Error::Malformed),
+        };
+        match request {
+            Request::Waiting(asked, waker) => {
+                wakers.extend(waker.take());
+                let asked = *asked;
+                *request = Request::Done(asked, result(asked));
+            }
+            Request::Done(..) => self.odd("a second reply to a request"),
+            Request::Abandoned(asked) => {
+                let (asked, result) = (*asked, result(*asked));
+                self.requests.remove(&header.req_id);
+                self.discard(asked, result);
+            }
+            Request::Relayed(_) => unreachable!("handled above"),
+        }
+    }
+
+    fn receive_event(&mut self, payload: &[u8], wakers: &mut Vec<Waker>) {
+        let Ok((path, token)) = wire::parse_watch_event(payload) else {
+            return self.odd("a malformed watch event");
+        };
+        // No such watch is no oddity: the event may have crossed the end of the watch.
+        let Some(watch) = token.parse().ok().and_then(|token: u32| self.watches.get_mut(&token))
+        else {
+            return;
+        };
+        if watch.events.len() >= EVENTS_MAX {
+            watch.events.clear();
+            watch.events.push_back(watch.path.clone());
+        } else if !watch.events.contains(&path) {
+            watch.events.push_back(path);
+        }
+        wakers.extend(watch.waker.take());
+    }
+
+    /// What to do about a reply that nobody waits for.
+    fn discard(&mut self, kind: Kind, result: Result<Vec<u8>, Error>) {
+        // A transaction that was started for nobody must be ended, or it stays open for ever.
+        if let (Kind::TransactionStart, Ok(payload)) = (kind, result) {
+            if let Ok(tx_id) = wire::parse_transaction_id(&payload) {
+                let end = Request::Abandoned(Kind::TransactionEnd);
+                let _ = self.send(end, tx_id, &[b"F\0"]);
+            }
+        }
+    }
+
+    /// The ring makes no sense any more: fails everything that waits.
+    fn fail(&mut self, wakers: &mut Vec<Waker>) {
+        self.broken = true;
+        self.outgoing.clear();
+        self.incoming.clear();
+        self.requests.retain(|_, request| !matches!(request, Request::Abandoned(_)));
+        let relayed = core::mem::take(&mut self.requests);
+        let (relayed, ours) = relayed
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(_, request)| matches!(request, Request::Relayed(_)));
+        self.requests = ours;
+        self.relay_fail(relayed.into_values().filter_map(Request::into_relayed).collect());
+        for request in self.requests.values_mut() {
+            if let Request::Waiting(kind, waker) = request {
+                wakers.extend(waker.take());
+                *request = Request::Done(*kind, Err(Error::Broken));
+            }
+        }
+        for watch in self.watches.values_mut() {
+            watch.failed = true;
+            wakers.extend(watch.waker.take());
+        }
+    }
+
+    fn odd(&mut self, what: &str) {
+        // Once in full, then only counted: the daemon must not be able to flood the console.
+        if self.oddities == 0 {
+            log::warn!("xenstore: {what}");
+        }
+        self.oddities += 1;
+    }
+}
+
+struct Transferred {
+    sent: usize,
+    received: usize,
+}
+
+impl Future for Reply {
+    type Output = Result<Vec<u8>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let connection = self.connection.clone();
+        let mut state = connection.state.lock();
+        assert!(!self.taken, "a reply was polled after it was taken");
+        if let Some(Request::Waiting(_, waker)) = state.requests.get_mut(&self.id) {
+            *waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        self.taken = true;
+        match state.requests.remove(&self.id) {
+            Some(Request::Done(_, result)) => Poll::Ready(result),
+            Some(Request::Waiting(..) | Request::Abandoned(_) | Request::Relayed(_)) | None => {
+                unreachable!("the request belongs to its reply")
+            }
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.taken {
+            return;
+        }
+        self.connection.change(|state| match state.requests.remove(&self.id) {
+            Some(Request::Waiting(kind, _)) => {
+                state.requests.insert(self.id, Request::Abandoned(kind));
+            }
+            Some(Request::Done(kind, result)) => state.discard(kind, result),
+            Some(Request::Abandoned(_) | Request::Relayed(_)) | None => {}
+        });
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("port", &self.channel.port()).finish_non_exhaustive()
+    }
+}
+
+/// Lets the other tasks run.
+async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if yielded {
+            return Poll::Ready(());
+        }
+        yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}

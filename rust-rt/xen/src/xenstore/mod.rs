@@ -1,0 +1,290 @@
+//! A client of xenstore, the tree in which domains and their toolstack find each other.
+//!
+//! All calls go through one ring to one daemon and may be made by any number of tasks at once: each
+//! request has a number, and the daemon may answer in any order. [`Xenstore::run`] moves the bytes
+//! and has to be spawned once.
+//!
+//! Nothing that the daemon sends is trusted: a reply that does not have the shape its request asks
+//! for is [`Error::Malformed`], and a ring that makes no sense any more is [`Error::Broken`] for
+//! everyone who waits. If the daemon knows how to reset the ring, the connection comes back and the
+//! watches with it.
+//!
+//! A call ends when the daemon answers, which a broken daemon may never do: a caller that cannot
+//! wait for ever sets a timeout. Every future here may be dropped at any time; nothing stays behind.
+//!
+//! Source: Xen's `docs/misc/xenstore.txt` and `docs/misc/xenstore-ring.txt`.
+
+mod connection;
+mod relay;
+mod transaction;
+mod watch;
+
+use super::events::EventChannel;
+use crate::{
+    shared::SharedPage,
+    wire::{
+        DomId,
+        xenstore::{self as wire, Kind, Malformed, Perm},
+    },
+};
+use alloc::{format, string::String, sync::Arc, vec::Vec};
+use connection::Connection;
+use core::{fmt, ptr::NonNull, str::FromStr};
+use mirust_mem::OutOfMemory;
+
+pub use transaction::Transaction;
+pub use watch::Watch;
+
+/// Why a xenstore call failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Error {
+    /// The node does not exist (`ENOENT`).
+    NotFound,
+    /// This domain may not do that to that node (`EACCES`, `EPERM`).
+    Denied,
+    /// Something else has changed what the transaction was about: start it again (`EAGAIN`).
+    Again,
+    /// It is there already (`EEXIST`).
+    Exists,
+    /// The daemon did not like the request (`EINVAL`).
+    Invalid,
+    /// A quota of this domain is used up (`ENOSPC`, `EDQUOT`).
+    Quota,
+    /// Too many bytes for the request, or for its reply (`E2BIG`).
+    TooBig,
+    /// Any other refusal, by its name.
+    Refused(String),
+    /// The path is not one that a node can have. Nothing was sent.
+    BadPath,
+    /// The value is not text, or not of the type that was asked for.
+    BadValue,
+    /// The reply does not make sense.
+    Malformed,
+    /// The connection has failed; what became of the request is unknown.
+    Broken,
+    /// There is no xenstore here.
+    Unavailable,
+}
+
+impl Error {
+    /// The error with the name that the daemon sends.
+    fn named(name: &str) -> Error {
+        match name {
+            "ENOENT" => Error::NotFound,
+            "EACCES" | "EPERM" => Error::Denied,
+            "EAGAIN" => Error::Again,
+            "EEXIST" => Error::Exists,
+            "EINVAL" => Error::Invalid,
+            "ENOSPC" | "EDQUOT" => Error::Quota,
+            "E2BIG" => Error::TooBig,
+            // The daemon's words, but not more of them than a name has.
+            other => Error::Refused(other.chars().take(32).collect()),
+        }
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(_: Malformed) -> Self {
+        Error::Malformed
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Error::NotFound => "no such node",
+            Error::Denied => "permission denied",
+            Error::Again => "the transaction has to be started again",
+            Error::Exists => "it exists already",
+            Error::Invalid => "xenstored calls the request invalid",
+            Error::Quota => "a xenstore quota is used up",
+            Error::TooBig => "too many bytes",
+            Error::Refused(name) => return write!(f, "xenstored refused: {name}"),
+            Error::BadPath => "not a xenstore path",
+            Error::BadValue => "not the value that was expected",
+            Error::Malformed => "xenstored's reply makes no sense",
+            Error::Broken => "the connection to xenstored is broken",
+            Error::Unavailable => "there is no xenstore",
+        })
+    }
+}
+
+impl core::error::Error for Error {}
+
+/// A handle on xenstore; cheap to clone.
+///
+/// Paths are absolute (`/local/domain/0/…`) or relative to the domain's own directory
+/// (`device/vif/0`), at most 3071 or 2047 bytes long. Values are any bytes, at most about 4000 of
+/// them; by convention they are text without a terminating NUL.
+#[derive(Clone, Debug)]
+pub struct Xenstore {
+    connection: Arc<Connection>,
+    /// The transaction that requests belong to, or zero.
+    tx_id: u32,
+}
+
+impl Xenstore {
+    /// A client on the ring in `page`, whose other end is reached by `channel`.
+    pub fn new(page: SharedPage, channel: EventChannel) -> Xenstore {
+        Xenstore { connection: Arc::new(Connection::new(page, channel)), tx_id: 0 }
+    }
+
+    /// Moves bytes between the ring and those who wait. Runs until it is dropped; nothing is
+    /// answered without it.
+    pub fn run(&self) -> impl Future<Output = core::convert::Infallible> + 'static {
+        let connection = self.connection.clone();
+        async move { connection.run().await }
+    }
+
+    /// The value of a node.
+    pub async fn read(&self, path: &str) -> Result<Vec<u8>, Error> {
+        self.ask(Kind::Read, path, &[]).await
+    }
+
+    /// The value of a node, as text.
+    pub async fn read_text(&self, path: &str) -> Result<String, Error> {
+        String::from_utf8(self.read(path).await?).map_err(|_| Error::BadValue)
+    }
+
+    /// The value of a node as a number, or whatever else `T` parses.
+    pub async fn read_parsed<T: FromStr>(&self, path: &str) -> Result<T, Error> {
+        self.read_text(path).await?.parse().map_err(|_| Error::BadValue)
+    }
+
+    /// Sets the value of a node, and makes the node and its parents if they do not exist.
+    pub async fn write(&self, path: &str, value: impl AsRef<[u8]>) -> Result<(), Error> {
+        let reply = self.ask(Kind::Write, path, &[value.as_ref()]).await?;
+        Ok(wire::parse_ok(&reply)?)
+    }
+
+    /// Makes an empty node, if it does not exist.
+    pub async fn mkdir(&self, path: &str) -> Result<(), Error> {
+        Ok(wire::parse_ok(&self.ask(Kind::Mkdir, path, &[]).await?)?)
+    }
+
+    /// Removes a node and everything below it.
+    pub async fn rm(&self, path: &str) -> Result<(), Error> {
+        Ok(wire::parse_ok(&self.ask(Kind::Rm, path, &[]).await?)?)
+    }
+
+    /// The names of a node's children, in no particular order. [`Error::TooBig`] if they take more
+    /// than 4096 bytes.
+    pub async fn directory(&self, path: &str) -> Result<Vec<String>, Error> {
+        Ok(wire::parse_strings(&self.ask(Kind::Directory, path, &[]).await?)?)
+    }
+
+    /// Who may do what with a node; the first entry names its owner.
+    pub async fn get_perms(&self, path: &str) -> Result<Vec<Perm>, Error> {
+        Ok(wire::parse_perms(&self.ask(Kind::GetPerms, path, &[]).await?)?)
+    }
+
+    /// Says who may do what with a node; the first entry names its owner.
+    pub async fn set_perms(&self, path: &str, perms: &[Perm]) -> Result<(), Error> {
+        let mut list = Vec::new();
+        perms.iter().for_each(|perm| perm.emit(&mut list));
+        Ok(wire::parse_ok(&self.ask(Kind::SetPerms, path, &[&list]).await?)?)
+    }
+
+    /// The path of a domain's directory, whether the domain exists or not.
+    pub async fn domain_path(&self, domid: DomId) -> Result<String, Error> {
+        let domid = format!("{domid}\0");
+        let reply = self.request(Kind::GetDomainPath, &[domid.as_bytes()]).await?;
+        Ok(wire::parse_string(&reply)?)
+    }
+
+    /// Watches a node and everything below it. The first event comes at once, for `path` itself.
+    pub async fn watch(&self, path: &str) -> Result<Watch, Error> {
+        if !wire::path_is_valid(path) {
+            return Err(Error::BadPath);
+        }
+        Watch::new(self.connection.clone(), path).await
+    }
+
+    /// Starts a transaction by hand; [`transaction`](Self::transaction) also repeats it.
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        Transaction::begin(self.connection.clone()).await
+    }
+
+    /// Runs `body` in a transaction and commits it; starts again as long as others get in between.
+    /// When `body` fails nothing of what it did remains.
+    ///
+    /// [`Error::Again`] after 32 attempts.
+    pub async fn transaction<T>(
+        &self,
+        mut body: impl AsyncFnMut(&Xenstore) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        for _ in 0..32 {
+            let transaction = self.begin().await?;
+            match body(&transaction).await {
+                Ok(value) => match transaction.commit().await {
+                    Ok(()) => return Ok(value),
+                    Err(Error::Again) => {}
+                    Err(error) => return Err(error),
+                },
+                Err(Error::Again) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Again)
+    }
+
+    /// Gives the connection up and has the daemon reset the ring, as after an error of the ring: calls
+    /// under way fail with [`Error::Broken`], transactions are gone, watches come back.
+    ///
+    /// [`Error::Unavailable`], and nothing happens, if the daemon cannot do that: oxenstored can, the
+    /// xenstored written in C cannot.
+    pub fn reset(&self) -> Result<(), Error> {
+        self.connection.reset()
+    }
+
+    /// Messages from the daemon that answered nothing or made no sense.
+    pub fn oddities(&self) -> u64 {
+        self.connection.oddities()
+    }
+
+    /// Serves a second client: code in this domain that speaks the protocol itself, on a page of its own
+    /// with the layout of the daemon's. Both ends of that page are used by the thread that calls this.
+    ///
+    /// Returns the page's address; the page is valid for ever, and all zeros now. The client tells of
+    /// each change it has made by [`relay_notified`](Self::relay_notified), and is told by `bell`, which
+    /// may be called from within that, and must call nothing here. A second call begins anew, on the
+    /// same page, with a client that has no watches.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfMemory`] for the page.
+    pub fn relay(
+        &self,
+        bell: impl Fn() + Send + Sync + 'static,
+    ) -> Result<NonNull<u8>, OutOfMemory> {
+        self.connection.relay(Arc::new(bell))
+    }
+
+    /// Looks at the second client's ring. Allocates, and runs no task.
+    pub fn relay_notified(&self) {
+        self.connection.relay_notified();
+    }
+
+    /// Whether the second client watches the node, named relative to the domain's directory.
+    pub fn relay_watches(&self, path: &str) -> bool {
+        self.connection.relay_watches(path)
+    }
+
+    /// A request whose payload is a path and its NUL, and whatever follows.
+    async fn ask(&self, kind: Kind, path: &str, rest: &[&[u8]]) -> Result<Vec<u8>, Error> {
+        if !wire::path_is_valid(path) {
+            return Err(Error::BadPath);
+        }
+        let payload = [&[path.as_bytes(), b"\0"], rest].concat();
+        self.request(kind, &payload).await
+    }
+
+    async fn request(&self, kind: Kind, payload: &[&[u8]]) -> Result<Vec<u8>, Error> {
+        Connection::request(&self.connection, kind, self.tx_id, payload)?.await
+    }
+}
+
+#[cfg(any(test, feature = "fake"))]
+pub mod daemon;
+#[cfg(test)]
+mod tests;
