@@ -1,5 +1,5 @@
 //! Fragmentation and speed, measured:
-//! `cargo test --release -p mirust-rt measure -- --ignored --nocapture`.
+//! `cargo test --release -p mirust-mem measure -- --ignored --nocapture`.
 
 use alloc::alloc::{GlobalAlloc, Layout};
 use alloc::boxed::Box;

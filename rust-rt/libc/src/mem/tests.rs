@@ -65,7 +65,7 @@ fn memcmp_has_the_sign_of_the_first_different_byte() {
 }
 
 /// Nanoseconds per call, ours and the host's:
-/// `cargo test --release -p mirust-rt bench_mem -- --ignored --nocapture`.
+/// `cargo test --release -p mirust-libc bench_mem -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
 fn bench_mem() {
