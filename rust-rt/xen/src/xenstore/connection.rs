@@ -27,7 +27,6 @@ use alloc::{
     sync::Arc,
     vec::Vec,
 };
-use mirust_mem::OutOfMemory;
 use core::{
     convert::Infallible,
     fmt,
@@ -36,6 +35,7 @@ use core::{
     ptr::NonNull,
     task::{Context, Poll, Waker},
 };
+use mirust_mem::OutOfMemory;
 use spin::Mutex;
 
 /// Different paths that a watch remembers before it falls back on the watched one.

@@ -14,8 +14,8 @@ use crate::{
     },
 };
 use alloc::{boxed::Box, collections::VecDeque, format, sync::Arc, vec::Vec};
-use mirust_mem::PAGE_SIZE;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use mirust_mem::PAGE_SIZE;
 
 /// A message as the second client gets it.
 type Message = (Kind, u32, Vec<u8>);
