@@ -9,15 +9,33 @@ let flight c =
   let f = c.flight in
   let network = ref 0 and sacked = ref 0 and lost = ref 0 in
   let next = ref c.snd_una in
-  for i = 0 to Flight.count f - 1 do
-    let p = Flight.get f i in
-    if p.seq <> !next then failf "flight: piece %d at %d instead of %d" i p.seq !next;
-    if Cstruct.lenv p.payload <> p.len then failf "flight: payload of piece %d" i;
-    if Flight.seq_length p = 0 then failf "flight: empty piece %d" i;
-    let total = if p.sacked then sacked else if p.lost then lost else network in
-    total := !total + Flight.seq_length p;
-    next := Flight.seq_end p
-  done;
+  let count = ref 0 and first_lost = ref Flight.none and original = ref Flight.none in
+  let resent = ref 0 and last = ref Flight.none in
+  Flight.iter f (fun p ->
+      let i = !count in
+      if p.seq <> !next then failf "flight: piece %d at %d instead of %d" i p.seq !next;
+      if Cstruct.lenv p.payload <> p.len then failf "flight: payload of piece %d" i;
+      if Flight.seq_length p = 0 then failf "flight: empty piece %d" i;
+      if p.lost && p.sacked then failf "flight: piece %d is lost and sacked" i;
+      let total = if p.sacked then sacked else if p.lost then lost else network in
+      total := !total + Flight.seq_length p;
+      if p.lost && !first_lost == Flight.none then first_lost := p;
+      if not (p.lost || p.sacked) then
+        if p.sends > 1 then incr resent else if !original == Flight.none then original := p;
+      if Flight.find f p.seq != p || Flight.find f (Seq.add (Flight.seq_end p) (-1)) != p then
+        failf "flight: piece %d is not found" i;
+      if p.sacked && Seq.lt (Flight.run_end f p.seq) (Flight.seq_end p) then
+        failf "flight: piece %d in no run" i;
+      if (not p.sacked) && Flight.run_end f p.seq <> p.seq then failf "flight: piece %d in a run" i;
+      incr count;
+      last := p;
+      next := Flight.seq_end p);
+  if !count <> Flight.count f then failf "flight: %d pieces, not %d" !count (Flight.count f);
+  if !last != Flight.last f then failf "flight: another last one";
+  if !first_lost != Flight.first_lost f then failf "flight: another first lost one";
+  if !original != Flight.oldest_original f then failf "flight: another original";
+  if !resent > 0 <> (Flight.oldest_resent f != Flight.none) then
+    failf "flight: %d sent again" !resent;
   if !next <> c.snd_nxt then failf "flight ends at %d instead of %d" !next c.snd_nxt;
   if (!network, !sacked, !lost) <> (Flight.in_network f, Flight.sacked f, Flight.lost f) then
     failf "flight: totals %d %d %d" (Flight.in_network f) (Flight.sacked f) (Flight.lost f)

@@ -2,19 +2,28 @@
     peer's selective acknowledgements (RFC 2018) say of it.
 
     A {!piece} is what was sent at one time: one segment, or several that the device cut (GSO). A
-    piece is split where an acknowledgement, a selective one or a retransmission needs it. *)
+    piece is split where an acknowledgement, a selective one or a retransmission needs it.
 
-type piece = {
+    A peer can have thousands of pieces marked, and acknowledge one at a time: no question that an
+    acknowledgement asks looks at all of them. Each costs a constant time, or the logarithm of what
+    has been lost or selectively acknowledged, or a walk over pieces that none later walks over
+    again. *)
+
+type piece = private {
   mutable seq : Seq.t;
   mutable len : int;  (** octets of payload *)
-  mutable syn : bool;
+  syn : bool;
   mutable fin : bool;
   mutable payload : Cstruct.t list;
   mutable sent_at : int;  (** ns; of the last transmission *)
-  mutable sends : int;  (** how often it was sent *)
+  mutable sends : int;  (** how often it was sent; 0 once it is out of flight *)
   mutable sacked : bool;
   mutable lost : bool;  (** taken to be lost, and not sent again since *)
+  mutable next : piece;  (** the one behind it; {!none} behind the last *)
 }
+
+(** Stands for no piece; compare with [==]. *)
+val none : piece
 
 type t
 
@@ -24,16 +33,21 @@ val is_empty : t -> bool
 (** Number of pieces. *)
 val count : t -> int
 
-(** The [i]th piece, from 0 for the oldest. *)
-val get : t -> int -> piece
+(** The oldest, and the latest; {!none} when empty. *)
+val first : t -> piece
+
+val last : t -> piece
+
+(** From the oldest to the latest. *)
+val iter : t -> (piece -> unit) -> unit
 
 (** Octets of sequence space: SYN and FIN count as one. *)
 val seq_length : piece -> int
 
 val seq_end : piece -> Seq.t
 
-(** Adds a piece that has just been sent; it follows the last one. *)
-val push : t -> piece -> unit
+(** Adds a piece that is being sent; it follows the last one. *)
+val add : t -> seq:Seq.t -> len:int -> syn:bool -> fin:bool -> Cstruct.t list -> now:int -> piece
 
 (** Octets that are believed to be under way ("pipe" of RFC 6675): neither acknowledged, nor lost.
 *)
@@ -45,11 +59,12 @@ val sacked : t -> int
 (** Octets that are taken to be lost and wait to be sent again. *)
 val lost : t -> int
 
-(** Index of the first piece that ends after this number; {!count} when there is none. *)
-val find : t -> Seq.t -> int
+(** The first piece that ends after this number, or {!none}. *)
+val find : t -> Seq.t -> piece
 
-(** [split t i n] cuts the [i]th piece after its first [n] octets of payload, [0 < n < len]. *)
-val split : t -> int -> int -> unit
+(** [split t p n] cuts [p] after its first [n] octets of payload, [0 < n < len], and gives what is
+    behind. *)
+val split : t -> piece -> int -> piece
 
 (** [acknowledge t ackno f] takes away all before [ackno], calls [f] for each piece as it goes, and
     returns the number of octets of payload among them. *)
@@ -60,6 +75,24 @@ val mark_lost : t -> piece -> unit
 
 (** The piece has been sent again. *)
 val mark_sent : t -> piece -> now:int -> unit
+
+(** The end of the run of selectively acknowledged octets that this number is in, or else the number
+    itself. *)
+val run_end : t -> Seq.t -> Seq.t
+
+(** The beginning of the next such run behind this number, if there is one before [limit]; else
+    [limit]. *)
+val run_after : t -> Seq.t -> limit:Seq.t -> Seq.t
+
+(** Of the pieces that are taken to be lost the first; {!none} if there are none. *)
+val first_lost : t -> piece
+
+(** Of the pieces under way that were sent once the first, which is the one that was sent first;
+    {!none} if there are none. *)
+val oldest_original : t -> piece
+
+(** Of the pieces under way that were sent again the one for which that was first. *)
+val oldest_resent : t -> piece
 
 (** The peer may have dropped what it acknowledged selectively (RFC 2018 section 8). *)
 val forget_sacks : t -> unit

@@ -237,30 +237,17 @@ let syn env c =
       ts_echo = (if passive then c.ts_recent else 0);
     }
   in
-  if Flight.is_empty c.flight then (
-    Flight.push c.flight
-      {
-        seq = c.iss;
-        len = 0;
-        syn = true;
-        fin = false;
-        payload = [];
-        sent_at = env.now;
-        sends = 1;
-        sacked = false;
-        lost = false;
-      };
-    c.snd_nxt <- Seq.add c.iss 1)
-  else Flight.mark_sent c.flight (Flight.get c.flight 0) ~now:env.now;
+  if Flight.is_empty c.flight then
+    let piece = Flight.add c.flight ~seq:c.iss ~len:0 ~syn:true ~fin:false [] ~now:env.now in
+    c.snd_nxt <- Flight.seq_end piece
+  else Flight.mark_sent c.flight (Flight.first c.flight) ~now:env.now;
   send env c ~seq:c.iss ~flags ~options [] ~length:0;
   arm_rexmit env c ~restart:true
 
-let resend env c i =
-  let p = Flight.get c.flight i in
+let resend env c (p : Flight.piece) =
   if p.syn then syn env c
   else (
-    if p.len > c.mss then Flight.split c.flight i c.mss;
-    let p = Flight.get c.flight i in
+    if p.len > c.mss then ignore (Flight.split c.flight p c.mss : Flight.piece);
     Flight.mark_sent c.flight p ~now:env.now;
     c.retransmits <- c.retransmits + 1;
     env.stats.retransmits <- env.stats.retransmits + 1;
@@ -276,21 +263,8 @@ let send_piece env c n =
   let payload = Octets.take c.unsent n in
   let fin = c.closing && (not c.fin_sent) && Octets.octets c.unsent = 0 in
   let seq = c.snd_nxt in
-  let p =
-    {
-      Flight.seq;
-      len = n;
-      syn = false;
-      fin;
-      payload;
-      sent_at = env.now;
-      sends = 1;
-      sacked = false;
-      lost = false;
-    }
-  in
   if Flight.is_empty c.flight then c.progress <- env.now;
-  Flight.push c.flight p;
+  let p = Flight.add c.flight ~seq ~len:n ~syn:false ~fin payload ~now:env.now in
   if fin then c.fin_sent <- true;
   if n mod c.mss <> 0 then c.small_end <- Seq.add seq n;
   if c.phase = Fast then c.prr_out <- c.prr_out + n;
@@ -298,14 +272,13 @@ let send_piece env c n =
   c.snd_nxt <- Flight.seq_end p;
   c.persist_at <- max_int
 
-let rec resend_lost env c i =
-  if Flight.lost c.flight > 0 && i < Flight.count c.flight then
-    let p = Flight.get c.flight i in
-    if not p.lost then resend_lost env c (i + 1)
-    else if in_flight c = 0 || in_flight c + min p.len c.mss <= Cc.cwnd c.cc then
+let rec resend_lost env c =
+  let p = Flight.first_lost c.flight in
+  if p != Flight.none then
+    if in_flight c = 0 || in_flight c + min p.len c.mss <= Cc.cwnd c.cc then
       if env.can_send () then (
-        resend env c i;
-        resend_lost env c (i + 1))
+        resend env c p;
+        resend_lost env c)
       else block env c
 
 let peer_window c = Seq.diff (Seq.add c.snd_una c.snd_wnd) c.snd_nxt
@@ -316,6 +289,9 @@ let peer_window c = Seq.diff (Seq.add c.snd_una c.snd_wnd) c.snd_nxt
 let may_send_small c =
   c.nodelay || c.closing || Seq.leq c.small_end c.snd_una || Flight.is_empty c.flight
 
+(* In one piece: looking for one of its parts has to be quick. *)
+let most_segments = 64
+
 (* How many octets of new data may go now, as one piece; 0 if none. *)
 let sendable env c ~unsent =
   let window = peer_window c in
@@ -323,7 +299,7 @@ let sendable env c ~unsent =
   if allowed < unsent && allowed < window then c.cwnd_limited <- true;
   let n = min unsent allowed in
   if n >= c.mss then
-    let most = max c.mss (env.config.gso_max / c.mss * c.mss) in
+    let most = max 1 (min most_segments (env.config.gso_max / c.mss)) * c.mss in
     (* A last segment that is not full rides along if it may go at all. *)
     if n = unsent && n <= most && may_send_small c then n else min most (n / c.mss * c.mss)
   else if n = unsent && n > 0 then if may_send_small c then n else 0
@@ -365,7 +341,7 @@ let arm_persist env c =
 let data env c =
   let before = c.snd_nxt and resent = c.retransmits and idle = Flight.is_empty c.flight in
   if idle && env.now - c.last_sent > Rtt.timeout c.rtt then Cc.idle c.cc;
-  if Flight.lost c.flight > 0 then resend_lost env c 0;
+  if Flight.lost c.flight > 0 then resend_lost env c;
   if Flight.lost c.flight = 0 then send_new env c;
   if c.snd_nxt <> before || c.retransmits <> resent then (
     if c.rexmit <> Reorder then arm_rexmit env c ~restart:idle)

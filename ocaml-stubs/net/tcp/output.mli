@@ -32,8 +32,8 @@ val refuse :
 (** The options of every segment of the connection: timestamps, where they were negotiated. *)
 val plain_options : Tcb.env -> Tcb.t -> Mirust_wire.Tcp.options
 
-(** Sends the piece of this index again, at most one segment of it. *)
-val resend : Tcb.env -> Tcb.t -> int -> unit
+(** Sends the piece again, at most one segment of it. *)
+val resend : Tcb.env -> Tcb.t -> Flight.piece -> unit
 
 (** Sends one segment of new data although the congestion window or Nagle's rule would hold it back,
     if the peer's window has room: for probes. False if there is nothing to send. *)

@@ -62,27 +62,29 @@ let reordering_window c =
     (* Shorter than our timers can wait, on a path that has not reordered yet: not at all. *)
     if window < ms && not c.reordering then 0 else window
 
-(* Step 5. Returns the time until the next piece is to be taken for lost; 0: there is none. Pieces
-   sent for the first time are in order of time: the scan ends at the first one sent after the
-   latest delivery. *)
+(* Step 5. Returns the time until the next piece is to be taken for lost; 0: there is none. Both those
+   that were sent once and those that were sent again are looked at in the order of their sending: the
+   first that is not lost, or was sent after the latest delivery, ends the search. *)
 let find_losses env c =
   let window = reordering_window c in
-  let rec scan i wait =
-    if i >= Flight.count c.flight then wait
+  let rec search (oldest : Flight.t -> Flight.piece) =
+    let p = oldest c.flight in
+    if
+      p == Flight.none || p.sent_at > c.rack_sent
+      || (p.sent_at = c.rack_sent && Seq.geq (Flight.seq_end p) c.rack_end)
+    then 0
     else
-      let p = Flight.get c.flight i in
-      if p.sacked || p.lost then scan (i + 1) wait
-      else if
-        p.sent_at > c.rack_sent || (p.sent_at = c.rack_sent && Seq.geq (Flight.seq_end p) c.rack_end)
-      then if p.sends = 1 then wait else scan (i + 1) wait
-      else
-        let left = p.sent_at + c.rack_rtt + window - env.now in
-        if left <= 0 then (
-          Flight.mark_lost c.flight p;
-          scan (i + 1) wait)
-        else scan (i + 1) (max wait left)
+      let left = p.sent_at + c.rack_rtt + window - env.now in
+      if left > 0 then left
+      else (
+        Flight.mark_lost c.flight p;
+        search oldest)
   in
-  if c.rack_sent = 0 then 0 else scan 0 0
+  if c.rack_sent = 0 then 0
+  else
+    let original = search Flight.oldest_original in
+    let resent = search Flight.oldest_resent in
+    if original = 0 then resent else if resent = 0 then original else min original resent
 
 (* ---- The scoreboard ---- *)
 
@@ -93,30 +95,38 @@ let sack_piece env c h news (p : Flight.piece) =
     c.sacked_end <- Seq.max c.sacked_end (Flight.seq_end p);
     Flight.mark_sacked c.flight p)
 
-(* Pieces are split where segments were cut, and nowhere else: a peer that acknowledges odd octets does
-   not make a fine powder of the scoreboard (CVE-2019-11478). *)
+(* What of the pieces from [p] on lies between [left] and [right], up to the first that is marked
+   already. They are split where segments were cut, and nowhere else: a peer that acknowledges odd octets
+   does not make a fine powder of the scoreboard (CVE-2019-11478). *)
+let rec sack_pieces env c h news (p : Flight.piece) left right =
+  if p != Flight.none && Seq.lt p.seq right && not p.sacked then
+    if Seq.lt p.seq left then
+      let n = (Seq.diff left p.seq + c.mss - 1) / c.mss * c.mss in
+      let behind = if n < p.len then Flight.split c.flight p n else p.next in
+      sack_pieces env c h news behind left right
+    else if Seq.leq (Flight.seq_end p) right then (
+      sack_piece env c h news p;
+      sack_pieces env c h news p.next left right)
+    else
+      let n = Seq.diff right p.seq / c.mss * c.mss in
+      if n > 0 && n < p.len then (
+        ignore (Flight.split c.flight p n : Flight.piece);
+        sack_piece env c h news p)
+
+(* Block by block, and in each from one gap between what is marked to the next: a block that has grown
+   by a segment costs no more than that segment. *)
 let sack_block env c h news (left, right) =
   (* A block that says nothing sensible is passed over: blocks come from the peer. That of an old
      acknowledgement may have been acknowledged since, in part. *)
   let left = if Seq.lt left right then Seq.max left c.snd_una else left in
-  if Seq.lt left right && Seq.leq right c.snd_nxt then
-    let rec mark i =
-      if i < Flight.count c.flight then
-        let p = Flight.get c.flight i in
-        if Seq.lt p.seq left then (
-          let n = (Seq.diff left p.seq + c.mss - 1) / c.mss * c.mss in
-          if n < p.len && not p.sacked then Flight.split c.flight i n;
-          mark (i + 1))
-        else if Seq.leq (Flight.seq_end p) right then (
-          sack_piece env c h news p;
-          mark (i + 1))
-        else
-          let n = Seq.diff right p.seq / c.mss * c.mss in
-          if n > 0 && n < p.len && not p.sacked then (
-            Flight.split c.flight i n;
-            sack_piece env c h news (Flight.get c.flight i))
-    in
-    mark (Flight.find c.flight left)
+  let rec gaps from =
+    let from = Flight.run_end c.flight from in
+    if Seq.lt from right then (
+      let stop = Flight.run_after c.flight from ~limit:right in
+      sack_pieces env c h news (Flight.find c.flight from) left right;
+      gaps stop)
+  in
+  if Seq.lt left right && Seq.leq right c.snd_nxt then gaps left
 
 (* RFC 2883 section 4: the first block repeats what was acknowledged, or lies in the second. *)
 let is_dsack ~una = function
@@ -157,6 +167,9 @@ let leave c =
     c.reo_persist <- c.reo_persist - 1;
     if c.reo_persist = 0 then c.reo_mult <- 1)
 
+(* Within a window: each undo makes all that was taken for lost worth another look. *)
+let max_undos = 8
+
 let undo env c saved =
   env.stats.undos <- env.stats.undos + 1;
   Cc.undo c.cc saved;
@@ -166,7 +179,9 @@ let undo env c saved =
   c.rack_sent <- 0;
   c.phase <- Open;
   c.dupacks <- 0;
-  c.undo <- None
+  c.undo <- None;
+  if c.undo_credit = max_undos then c.undo_mark <- c.snd_nxt;
+  c.undo_credit <- c.undo_credit - 1
 
 (* Was the last reduction a mistake? By the echo of a timestamp from before the first retransmission
    (Eifel, RFC 3522); by the peer's word that all retransmissions were duplicates (RFC 3708); after
@@ -182,7 +197,8 @@ let check_undo env c (h : Wire.t) news ~advanced ~dsack =
         && Seq.lt h.options.ts_echo c.undo_stamp
       and by_dsack = dsack && retransmitted && c.undo_left <= 0
       and by_original = c.phase = Loss && c.sack_ok && news.original && Seq.lt h.ack c.recover in
-      if by_timestamp || by_dsack || by_original then undo env c saved
+      if c.undo_credit < max_undos && Seq.geq c.snd_una c.undo_mark then c.undo_credit <- max_undos;
+      if (by_timestamp || by_dsack || by_original) && c.undo_credit > 0 then undo env c saved
 
 (* RFC 6937: during fast recovery [ssthresh/flight] of what is delivered may be sent. *)
 let prr c ~delivered ~advanced ~lost =
@@ -250,7 +266,7 @@ let wake_writer env c =
 let dupack_losses env c ~advanced =
   if Flight.is_empty c.flight then false
   else
-    let first = Flight.get c.flight 0 in
+    let first = Flight.first c.flight in
     let is_lost =
       match c.phase with
       | Open -> c.dupacks >= 3 && Seq.gt c.snd_una c.recover
@@ -258,8 +274,8 @@ let dupack_losses env c ~advanced =
       | Loss -> false
     in
     if is_lost then (
-      if first.len > c.mss then Flight.split c.flight 0 c.mss;
-      Flight.mark_lost c.flight (Flight.get c.flight 0));
+      if first.len > c.mss then ignore (Flight.split c.flight first c.mss : Flight.piece);
+      Flight.mark_lost c.flight first);
     is_lost
 
 (* Duplicate acknowledgements are counted as the segments that caused them. One that advances stands
@@ -398,10 +414,7 @@ let congestion_echo c =
 let smaller_path env c mss =
   c.path_mss <- mss;
   set_mss c;
-  for i = 0 to Flight.count c.flight - 1 do
-    let p = Flight.get c.flight i in
-    if p.len > c.mss then Flight.mark_lost c.flight p
-  done;
+  Flight.iter c.flight (fun p -> if p.len > c.mss then Flight.mark_lost c.flight p);
   touch env c
 
 let path_mss env c mss = if mss < c.path_mss then smaller_path env c (max min_mss mss)
@@ -420,7 +433,7 @@ let timeout env c =
     c.rexmit_at <- max_int)
   else (
     env.stats.timeouts <- env.stats.timeouts + 1;
-    let first = Flight.get c.flight 0 in
+    let first = Flight.first c.flight in
     (* A closed window is the peer's wish, not a loss. *)
     if c.snd_wnd > 0 then suspect_black_hole env c first;
     (* The peer acknowledged the first piece selectively and did not move on: it has dropped what it
@@ -437,30 +450,26 @@ let timeout env c =
       c.recover <- c.snd_nxt;
       c.dupacks <- 0;
       c.probes <- 0);
-    for i = 0 to Flight.count c.flight - 1 do
-      Flight.mark_lost c.flight (Flight.get c.flight i)
-    done;
+    Flight.iter c.flight (Flight.mark_lost c.flight);
     Rtt.back_off c.rtt;
-    Output.resend env c 0;
+    Output.resend env c first;
     Output.arm_rexmit env c ~restart:true)
 
 (* The last segment once more; it shows what is missing in front of it. *)
 let resend_last env c =
-  let last = Flight.count c.flight - 1 in
-  let p = Flight.get c.flight last in
-  if p.len > c.mss then (
-    Flight.split c.flight last ((p.len - 1) / c.mss * c.mss);
-    Output.resend env c (last + 1))
-  else Output.resend env c last
+  let p = Flight.last c.flight in
+  Output.resend env c
+    (if p.len > c.mss then Flight.split c.flight p ((p.len - 1) / c.mss * c.mss) else p)
 
 let probe env c =
   let fast = c.phase = Fast in
-  if fast && (Flight.get c.flight 0).sacked then (* Dropped by the peer after all. *) timeout env c
+  if fast && (Flight.first c.flight).sacked then (* Dropped by the peer after all. *) timeout env c
   else (
     env.stats.tail_probes <- env.stats.tail_probes + 1;
     c.probes <- c.probes + 1;
     c.probe_retransmit <- (not fast) && not (Output.force env c);
-    if fast then (* What the peer waits for was sent again, and lost again. *) Output.resend env c 0
+    if fast then (* What the peer waits for was sent again, and lost again. *)
+      Output.resend env c (Flight.first c.flight)
     else if c.probe_retransmit then resend_last env c;
     c.probe_end <- c.snd_nxt;
     Output.arm_rexmit env c ~restart:true)

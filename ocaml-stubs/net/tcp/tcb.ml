@@ -260,6 +260,8 @@ type t = {
   mutable dsack_round : Seq.t; (* [reo_mult] grows once until this is acknowledged; -1: it may *)
   mutable undo : Cc.saved option;
   mutable undo_stamp : int; (* our timestamp at the first retransmission; -1: none yet *)
+  mutable undo_credit : int; (* undos until [undo_mark] is acknowledged *)
+  mutable undo_mark : Seq.t;
   mutable undo_left : int; (* retransmissions not yet shown needless *)
   mutable timeout_at : int; (* when the last retransmission timeout was *)
   mutable probe_end : Seq.t;
@@ -430,6 +432,8 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       dsack_round = -1;
       undo = None;
       undo_stamp = -1;
+      undo_credit = 8;
+      undo_mark = iss;
       undo_left = 0;
       timeout_at = 0;
       probe_end = iss;

@@ -1,0 +1,115 @@
+(* What an acknowledgement costs does not grow with what is in flight: a peer with a small segment size
+   and a large window acknowledges every second segment selectively, the latest first, and so has us
+   mark thousands of pieces. *)
+
+open Mirust_tcp
+module Wire = Mirust_wire.Tcp
+
+let ms = 1_000_000
+let server_ip = Ipaddr.of_string_exn "192.0.2.1"
+let peer_ip = Ipaddr.of_string_exn "192.0.2.2"
+
+type world = {
+  mutable now : int;
+  mutable highest : int; (* behind what was sent *)
+  mutable una : int;
+  mutable conn : Engine.connection option;
+}
+
+let conn w = Option.get w.conn
+
+let make octets =
+  let w = { now = 1_000_000_000; highest = 0; una = 0; conn = None } in
+  let rng = Random.State.make [| 7 |] in
+  let config =
+    { Engine.default_config with pacing = false; send_buffer = octets; send_buffer_max = octets }
+  in
+  let engine =
+    Engine.create ~config ~now:w.now
+      ~random:(fun n -> String.init n (fun _ -> Char.chr (Random.State.int rng 256)))
+      ~mss:(fun ~dst:_ -> 1460)
+      ~can_send:(fun () -> true)
+      (fun ~src:_ ~dst:_ ~ect:_ h _ ~length ~segment_size:_ ->
+        if Wire.Flags.(has h.flags syn) then w.highest <- Seq.add h.seq 1
+        else w.highest <- Seq.max w.highest (Seq.add h.seq length))
+  in
+  let accept c = w.conn <- Some c in
+  (match Engine.listen engine ~port:80 accept with Ok () -> () | Error _ -> assert false);
+  (w, engine)
+
+let segment w engine ?(options = Wire.no_options) flags ~seq ~ack =
+  let header =
+    {
+      Wire.src_port = 5000;
+      dst_port = 80;
+      seq;
+      ack;
+      flags;
+      window = 65535;
+      urgent = 0;
+      options;
+      header_length = 20;
+    }
+  in
+  Engine.input engine ~now:w.now ~src:peer_ip ~dst:server_ip ~ce:false header Cstruct.empty
+
+let turn w engine =
+  w.now <- w.now + ms;
+  Engine.advance engine ~now:w.now;
+  Engine.flush engine ~now:w.now
+
+(* As much in flight as the buffer allows. *)
+let fill w engine =
+  let offer = { Wire.no_options with mss = 100; window_scale = 14; sack_permitted = true } in
+  segment w engine Wire.Flags.syn ~seq:0 ~ack:0 ~options:offer;
+  turn w engine;
+  segment w engine Wire.Flags.ack ~seq:1 ~ack:w.highest;
+  let chunk = Cstruct.create 65536 in
+  let write () =
+    while Engine.write_space engine (conn w) > 0 do
+      ignore (Engine.write engine (conn w) chunk : (unit, _) result)
+    done;
+    turn w engine
+  in
+  while Cc.cwnd (Engine.tcb (conn w)).cc < (Engine.info (conn w)).send_buffer do
+    write ();
+    w.una <- w.highest;
+    segment w engine Wire.Flags.ack ~seq:1 ~ack:w.una;
+    turn w engine
+  done;
+  write ()
+
+let block w n = (Seq.add w.una (n * 100), Seq.add w.una ((n + 1) * 100))
+
+(* Time for each acknowledgement, when about [segments] are in flight. *)
+let cost segments =
+  let w, engine = make (segments * 100) in
+  fill w engine;
+  let start = Sys.time () and acks = ref 0 in
+  let rec go n =
+    if n >= 8 then (
+      let sack = [ block w n; block w (n - 2); block w (n - 4); block w (n - 6) ] in
+      segment w engine Wire.Flags.ack ~seq:1 ~ack:w.una ~options:{ Wire.no_options with sack };
+      incr acks;
+      go (n - 8))
+  in
+  go ((Seq.diff w.highest w.una / 100) - 2);
+  let pieces = Flight.count (Engine.tcb (conn w)).flight in
+  if pieces < segments / 2 then Alcotest.failf "only %d pieces" pieces;
+  (* Now single ones, of all the others. *)
+  for i = 0 to 999 do
+    let sack = [ block w (1 + (2 * i * (segments / 2200))) ] in
+    segment w engine Wire.Flags.ack ~seq:1 ~ack:w.una ~options:{ Wire.no_options with sack }
+  done;
+  (Sys.time () -. start) /. float (!acks + 1000)
+
+(* The best of some runs, as other processes disturb. *)
+let best segments = List.fold_left min infinity (List.init 5 (fun _ -> cost segments))
+
+let sack () =
+  let few = best 2500 and many = best 40_000 in
+  if many > 4. *. few then
+    Alcotest.failf "%.1f us for each of 2500 segments, %.1f us for each of 40000" (few *. 1e6)
+      (many *. 1e6)
+
+let () = Alcotest.run "costs" [ ("sack", [ Alcotest.test_case "an acknowledgement" `Quick sack ]) ]
