@@ -7,8 +7,9 @@
 //! | `mirust-xen` | [`wire`], [`shared`], [`ring`], [`xen`] | what a domain has from Xen, from hypercalls to xenstore |
 //! | `mirust-libc` | `libc` | the C symbols that a program refers to |
 //! | `mirust-net` | [`net`] | network devices: netfront, and what all have in common |
+//! | `mirust-block` | [`block`] | disks: blkfront, and what all have in common |
 //! | `mirust-boot` | [`boot`], [`diag`] | from the entry point to `mirust_main`; what is printed when things go wrong |
-//! | `mirust-unix` | `unix`, `net::tap` | the same services of a Linux process |
+//! | `mirust-unix` | `unix`, `net::tap`, `block::file` | the same services of a Linux process |
 //!
 //! Arrows between them point up this table, never down: cargo sees to it. The feature `xen` makes
 //! an image of all this; without it, it is the runtime of a Linux process.
@@ -25,6 +26,13 @@ pub use mirust_mem as mem;
 pub use mirust_unix as unix;
 pub use mirust_xen as xen;
 pub use mirust_xen::{ring, shared, wire};
+
+/// Disks.
+pub mod block {
+    pub use mirust_block::*;
+    #[cfg(not(feature = "xen"))]
+    pub use mirust_unix::disk as file;
+}
 
 /// Network devices.
 pub mod net {

@@ -29,6 +29,8 @@ const VARS: &[&str] = &[
     "XENSTORE_.*",
     "XS_.*",
     "NETIF_RSP_(DROPPED|ERROR|OKAY)",
+    "BLKIF_(OP|RSP|MAX|DISCARD)_.*",
+    "VDISK_.*",
 ];
 
 /// Structures whose layout the runtime uses or checks.
@@ -51,6 +53,7 @@ const TYPES: &[&str] = &[
     "xencons_interface",
     "netif_(tx_request|tx_response|rx_request|rx_response|extra_info)",
     "netif_[tr]x_sring",
+    "blkif_(request|request_discard|request_indirect|request_segment|response|sring)",
 ];
 
 /// The headers, in an order in which they include cleanly.
@@ -68,6 +71,7 @@ const HEADERS: &[&str] = &[
     "io/console.h",
     "io/xs_wire.h",
     "io/netif.h",
+    "io/blkif.h",
 ];
 
 fn main() {

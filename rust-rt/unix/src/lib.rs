@@ -25,11 +25,13 @@ extern crate alloc;
 extern crate std;
 
 pub mod clock;
+pub mod disk;
 mod fd;
 mod process;
 mod reactor;
 mod sys;
 pub mod tap;
+mod uring;
 
 pub use fd::Fd;
 pub use process::{allocated, command_line, console_write, error_write, exit, random};

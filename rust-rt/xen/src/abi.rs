@@ -20,7 +20,7 @@ macro_rules! assert_queue {
     };
 }
 
-use crate::wire::{bytering, netif, xenstore};
+use crate::wire::{blkif, bytering, netif, xenstore};
 
 assert_queue!(bytering::CONSOLE_IN, xencons_interface, in_, in_cons, in_prod);
 assert_queue!(bytering::CONSOLE_OUT, xencons_interface, out, out_cons, out_prod);
@@ -67,4 +67,50 @@ const _: () = {
     assert!(netif::status::DROPPED as i32 == NETIF_RSP_DROPPED);
     assert!(netif::status::ERROR as i32 == NETIF_RSP_ERROR);
     assert!(netif::status::OKAY as u32 == NETIF_RSP_OKAY);
+};
+
+const _: () = {
+    use blkif::{Operation, at};
+    use core::mem::offset_of;
+    assert!(blkif::SLOT == size_of::<blkif_request>());
+    assert!(blkif::SLOT >= size_of::<blkif_request_discard>());
+    assert!(blkif::SLOT >= size_of::<blkif_request_indirect>());
+    assert!(blkif::SLOT >= size_of::<blkif_response>() && size_of::<blkif_response>() == 16);
+    assert!(blkif::SEGMENT == size_of::<blkif_request_segment>());
+    assert!(blkif::SEGMENTS_MAX == BLKIF_MAX_SEGMENTS_PER_REQUEST as usize);
+    assert!(blkif::INDIRECT_PAGES_MAX == BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST as usize);
+    assert!(offset_of!(blkif_request_segment, gref) == 0);
+    assert!(offset_of!(blkif_request_segment, first_sect) == 4);
+    assert!(offset_of!(blkif_request_segment, last_sect) == 5);
+    assert!(offset_of!(blkif_request, operation) == 0);
+    assert!(offset_of!(blkif_request, nr_segments) == at::NR_SEGMENTS);
+    assert!(offset_of!(blkif_request, handle) == at::HANDLE);
+    assert!(offset_of!(blkif_request, id) == at::ID);
+    assert!(offset_of!(blkif_request, sector_number) == at::SECTOR);
+    assert!(offset_of!(blkif_request, seg) == at::SEGMENTS);
+    assert!(offset_of!(blkif_request_discard, flag) == 1);
+    assert!(offset_of!(blkif_request_discard, handle) == at::HANDLE);
+    assert!(offset_of!(blkif_request_discard, id) == at::ID);
+    assert!(offset_of!(blkif_request_discard, sector_number) == at::SECTOR);
+    assert!(offset_of!(blkif_request_discard, nr_sectors) == at::DISCARD_SECTORS);
+    assert!(offset_of!(blkif_request_indirect, indirect_op) == 1);
+    assert!(offset_of!(blkif_request_indirect, nr_segments) == at::INDIRECT_SEGMENTS);
+    assert!(offset_of!(blkif_request_indirect, id) == at::ID);
+    assert!(offset_of!(blkif_request_indirect, sector_number) == at::SECTOR);
+    assert!(offset_of!(blkif_request_indirect, handle) == at::INDIRECT_HANDLE);
+    assert!(offset_of!(blkif_request_indirect, indirect_grefs) == at::INDIRECT_GREFS);
+    assert!(offset_of!(blkif_response, id) == 0);
+    assert!(offset_of!(blkif_response, operation) == at::RESPONSE_OPERATION);
+    assert!(offset_of!(blkif_response, status) == at::RESPONSE_STATUS);
+    assert!(Operation::Read as u32 == BLKIF_OP_READ && Operation::Write as u32 == BLKIF_OP_WRITE);
+    assert!(Operation::WriteBarrier as u32 == BLKIF_OP_WRITE_BARRIER);
+    assert!(Operation::FlushDiskcache as u32 == BLKIF_OP_FLUSH_DISKCACHE);
+    assert!(Operation::Discard as u32 == BLKIF_OP_DISCARD);
+    assert!(Operation::Indirect as u32 == BLKIF_OP_INDIRECT);
+    assert!(blkif::DISCARD_SECURE as u32 == BLKIF_DISCARD_SECURE);
+    assert!(blkif::status::NOT_SUPPORTED as i32 == BLKIF_RSP_EOPNOTSUPP);
+    assert!(blkif::status::ERROR as i32 == BLKIF_RSP_ERROR);
+    assert!(blkif::status::OKAY as u32 == BLKIF_RSP_OKAY);
+    assert!(blkif::info::CDROM == VDISK_CDROM && blkif::info::REMOVABLE == VDISK_REMOVABLE);
+    assert!(blkif::info::READONLY == VDISK_READONLY);
 };

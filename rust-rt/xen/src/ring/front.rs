@@ -1,7 +1,7 @@
 //! The frontend's half of a request/response ring (Xen's `io/ring.h`).
 //!
-//! A ring is one page: a header with four indices, then a power-of-two number of slots that requests
-//! and responses share. Each side advances its own producer index. `req_event` and `rsp_event` say
+//! A ring is a page, or several in a row where the protocol allows for that: a header with four indices,
+//! then a power-of-two number of slots that requests and responses share. Each side advances its own producer index. `req_event` and `rsp_event` say
 //! from which index on their writer wants to be notified, so that a busy ring costs no event at all.
 
 use super::Corrupt;
@@ -27,6 +27,8 @@ const SLOT_MAX: usize = 128;
 pub trait Protocol {
     /// Size of a slot in bytes: that of the larger message, rounded up to its alignment.
     const SLOT: usize;
+    /// Rings have one page, so that the number of slots is known when the code is compiled.
+    const ONE_PAGE: bool = true;
     /// What the frontend asks.
     type Request;
     /// What the backend answers.
@@ -52,6 +54,7 @@ pub struct Full;
 #[derive(Debug)]
 pub struct FrontRing<P, M> {
     page: M,
+    slots: u32,
     /// Requests written to slots so far.
     produced: u32,
     /// Requests that the backend may see.
@@ -65,22 +68,28 @@ pub struct FrontRing<P, M> {
 }
 
 impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
-    /// Slots in the ring.
-    pub const SLOTS: u32 = {
+    /// Slots in a ring of one page.
+    pub const SLOTS: u32 = Self::slots_in(PAGE_SIZE);
+
+    /// Slots in a ring of so many bytes.
+    pub const fn slots_in(bytes: usize) -> u32 {
         assert!(P::SLOT > 0 && P::SLOT <= SLOT_MAX && P::SLOT % 4 == 0);
         // The largest power of two that fits, as Xen's `__RING_SIZE` computes it.
-        1 << ((PAGE_SIZE - HEADER_LEN) / P::SLOT).ilog2()
-    };
+        1 << ((bytes - HEADER_LEN) / P::SLOT).ilog2()
+    }
 
-    /// Initialises the ring in a page that the backend does not use yet.
+    /// Initialises the ring in memory that the backend does not use yet: a whole number of pages.
     pub fn new(page: M) -> Self {
-        assert!(page.len() >= PAGE_SIZE);
+        assert!(page.len() >= PAGE_SIZE && page.len() % PAGE_SIZE == 0);
         page.clear();
+        assert!(!P::ONE_PAGE || page.len() == PAGE_SIZE);
+        let slots = Self::slots_in(page.len());
         // As SHARED_RING_INIT: either side wants to hear of the first message.
         page.store_u32(REQ_EVENT, 1);
         page.store_u32(RSP_EVENT, 1);
         FrontRing {
             page,
+            slots,
             produced: 0,
             published: 0,
             consumed: 0,
@@ -90,9 +99,14 @@ impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
         }
     }
 
+    /// Slots in the ring.
+    pub fn slots(&self) -> u32 {
+        if P::ONE_PAGE { Self::SLOTS } else { self.slots }
+    }
+
     /// Slots that can take a request now.
     pub fn free(&self) -> u32 {
-        Self::SLOTS - self.in_flight()
+        self.slots() - self.in_flight()
     }
 
     /// Requests written whose responses have not been taken.
@@ -100,7 +114,7 @@ impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
         self.produced.wrapping_sub(self.consumed)
     }
 
-    /// The index of the next request: modulo [`Self::SLOTS`] it is the number of its slot.
+    /// The index of the next request: modulo [`slots`](Self::slots) it is the number of its slot.
     pub fn next_index(&self) -> u32 {
         self.produced
     }
@@ -118,7 +132,7 @@ impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
         // The whole slot is written, so that no old byte of ours reaches the backend.
         let mut slot = [0; SLOT_MAX];
         P::emit(request, &mut slot[..P::SLOT]);
-        self.page.write(Self::offset(self.produced), &slot[..P::SLOT]);
+        self.page.write(Self::offset_in(self.slots(), self.produced), &slot[..P::SLOT]);
         self.produced = self.produced.wrapping_add(1);
         Ok(())
     }
@@ -145,7 +159,7 @@ impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
             return Ok(None);
         }
         let mut slot = [0; SLOT_MAX];
-        self.page.read(Self::offset(self.consumed), &mut slot[..P::SLOT]);
+        self.page.read(Self::offset_in(self.slots(), self.consumed), &mut slot[..P::SLOT]);
         self.consumed = self.consumed.wrapping_add(1);
         Ok(Some(P::parse(&slot[..P::SLOT])))
     }
@@ -203,8 +217,8 @@ impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
         Ok(self.answered.wrapping_sub(self.consumed))
     }
 
-    fn offset(index: u32) -> usize {
-        HEADER_LEN + (index % Self::SLOTS) as usize * P::SLOT
+    fn offset_in(slots: u32, index: u32) -> usize {
+        HEADER_LEN + (index & (slots - 1)) as usize * P::SLOT
     }
 }
 

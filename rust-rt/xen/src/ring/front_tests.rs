@@ -48,7 +48,7 @@ impl Backend {
             return None;
         }
         let mut slot = [0; 12];
-        self.page.read(Ring::offset(self.consumed), &mut slot);
+        self.page.read(Ring::offset_in(Ring::SLOTS, self.consumed), &mut slot);
         self.consumed = self.consumed.wrapping_add(1);
         Some(u16::from_le_bytes([slot[8], slot[9]]))
     }
@@ -64,7 +64,7 @@ impl Backend {
         let mut slot = [0; 4];
         slot[..2].copy_from_slice(&id.to_le_bytes());
         slot[2..].copy_from_slice(&status.to_le_bytes());
-        self.page.write(Ring::offset(self.produced), &slot);
+        self.page.write(Ring::offset_in(Ring::SLOTS, self.produced), &slot);
         let old = self.produced;
         self.produced = old.wrapping_add(1);
         self.page.store_u32(RSP_PROD, self.produced);

@@ -6,6 +6,7 @@
 
 mod id;
 
+pub mod blkif;
 pub mod bytering;
 pub mod netif;
 pub mod xenstore;

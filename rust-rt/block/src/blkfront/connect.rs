@@ -1,0 +1,558 @@
+//! The device's task: xenbus, events, and connecting again.
+
+use super::{
+    Blkfront, Options,
+    memory::Blkif,
+    requests::{Features, FlushBy},
+};
+use crate::{Discard, Info, SECTOR, State as DiskState};
+use alloc::{
+    boxed::Box,
+    format,
+    rc::Rc,
+    string::{String, ToString},
+};
+use core::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
+use mirust_executor::{domain, time::Duration};
+use mirust_mem::PAGE_SIZE;
+use mirust_xen::{
+    events::{BindError, EventChannel, Events},
+    gnttab::GrantError,
+    ring::front::FrontRing,
+    wire::{
+        DomId,
+        blkif::{self, Operation},
+    },
+    xenbus::{Front, State, Step, step},
+    xenstore::{self, Watch, Xenstore},
+};
+
+/// How long the backend has to answer what it has, before the connection is closed all the same.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The first and the longest pause before another attempt, after one that failed.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// The largest ring, as a power of two of pages.
+const RING_ORDER_MAX: u32 = 4;
+
+/// Why a connection could not be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum ConnectError {
+    Store(xenstore::Error),
+    Grant(GrantError),
+    Bind(BindError),
+    /// The node has no value that makes sense.
+    Value(&'static str),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Store(error) => write!(f, "xenstore: {error}"),
+            ConnectError::Grant(error) => error.fmt(f),
+            ConnectError::Bind(error) => error.fmt(f),
+            ConnectError::Value(node) => write!(f, "{node} makes no sense"),
+        }
+    }
+}
+
+impl From<xenstore::Error> for ConnectError {
+    fn from(error: xenstore::Error) -> Self {
+        ConnectError::Store(error)
+    }
+}
+
+impl From<GrantError> for ConnectError {
+    fn from(error: GrantError) -> Self {
+        ConnectError::Grant(error)
+    }
+}
+
+impl From<BindError> for ConnectError {
+    fn from(error: BindError) -> Self {
+        ConnectError::Bind(error)
+    }
+}
+
+/// The number of the virtual device that the toolstack calls `name` (Xen's `vbd-interface`): `xvda` to
+/// `xvdz`, perhaps with the number of a partition behind it; or the number itself.
+pub fn number_of(name: &str) -> Option<u32> {
+    if let Ok(number) = name.parse() {
+        return Some(number);
+    }
+    let rest = name.strip_prefix("xvd")?;
+    let letter = rest.bytes().next().filter(u8::is_ascii_lowercase)?;
+    let disk = u32::from(letter - b'a');
+    let partition = match &rest[1..] {
+        "" => 0,
+        digits => digits.parse().ok().filter(|part| (1..256).contains(part))?,
+    };
+    // The old form has room for 16 disks of 15 partitions, the new one for more.
+    Some(if disk < 16 && partition < 16 {
+        202 << 8 | disk << 4 | partition
+    } else {
+        1 << 28 | disk << 8 | partition
+    })
+}
+
+/// Opens the disk that the toolstack calls `name` (see [`number_of`]). It connects when it can, now or
+/// when the toolstack attaches it, as often as its backend comes back.
+///
+/// # Errors
+///
+/// Without Xen, or if there can be no disk of this name.
+pub fn open(name: &str, options: Options) -> Result<Rc<Blkfront>, &'static str> {
+    let (Some(grants), Some(events), Ok(store)) =
+        (mirust_xen::grants(), mirust_xen::events(), mirust_xen::store())
+    else {
+        return Err("there is no Xen here");
+    };
+    let number = number_of(name).ok_or("not the name of a disk, such as xvda")?;
+    let device = Rc::new(Blkfront::new(name.into(), options, grants));
+    let front = format!("device/vbd/{number}");
+    let sleep = |duration| Box::pin(domain::sleep(duration)) as _;
+    let handle = number as u16;
+    domain::spawn(Task { device: device.clone(), front, handle, store, events, sleep }.run());
+    Ok(device)
+}
+
+pub(super) struct Task {
+    pub device: Rc<Blkfront>,
+    /// The frontend's directory.
+    pub front: String,
+    pub handle: u16,
+    pub store: Xenstore,
+    pub events: &'static Events,
+    pub sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+/// Where the other end is.
+struct Backend {
+    path: String,
+    domid: DomId,
+}
+
+impl Task {
+    /// Runs for ever: once the device is closed, for those who still call it.
+    pub async fn run(self) {
+        let mut pause = PAUSE;
+        while !self.closed() {
+            match self.live().await {
+                Ok(()) => pause = PAUSE,
+                Err(error) => {
+                    let seconds = pause.as_secs();
+                    self.device
+                        .inner
+                        .borrow_mut()
+                        .engine
+                        .complain(format_args!("{error}; trying again in {seconds} s"));
+                    self.give_up().await;
+                    self.pause(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+        self.give_up().await;
+        loop {
+            self.pause(PAUSE_MAX).await;
+            self.device.inner.borrow_mut().work = false;
+            self.device.tell();
+        }
+    }
+
+    fn closed(&self) -> bool {
+        self.device.inner.borrow().close
+    }
+
+    /// The device's life with one backend.
+    async fn live(&self) -> Result<(), ConnectError> {
+        // Removing the frontend's directory fires a watch on a node in it as well.
+        let mut there = self.store.watch(&format!("{}/backend", self.front)).await?;
+        let Some(backend) = self.find().await? else {
+            self.wait(&mut there, None, None).await;
+            return Ok(());
+        };
+        // What an earlier backend still has mapped it could still use; and a backend that never lets go
+        // must not cost more memory each time.
+        while self.device.is_stuck() && !self.closed() {
+            self.pause(PAUSE).await;
+            self.device.retry();
+        }
+        let mut watch = self.store.watch(&format!("{}/state", backend.path)).await?;
+        let mut front = Front::Initialising;
+        self.publish(State::Initialising).await?;
+        let mut channel = None;
+        loop {
+            let broken = self.device.inner.borrow_mut().fault.take().is_some();
+            if (broken || self.closed()) && front != Front::Closed {
+                let drained = !broken && self.drain(channel.take()).await;
+                self.device.stop();
+                self.publish(State::Closed).await?;
+                self.let_go(&backend, &mut watch, &mut there).await;
+                self.device.end(drained);
+                if broken && !self.closed() {
+                    self.pause(PAUSE).await;
+                }
+                return Ok(());
+            }
+            if self.closed() {
+                return Ok(());
+            }
+            if !self.same(&backend).await? {
+                self.device.stop();
+                self.device.end(false);
+                return Ok(());
+            }
+            let (state, online) = self.backend_state(&backend).await?;
+            match step(front, state, online) {
+                Step::Wait => {
+                    if front == Front::Up {
+                        if let Some(sectors) = self.sectors(&backend).await? {
+                            self.device.resize(sectors);
+                        }
+                    }
+                    let channel = channel.clone();
+                    self.wait(&mut watch, Some(&mut there), channel).await;
+                }
+                Step::Connect => {
+                    channel = Some(self.connect(&backend).await?);
+                    front = Front::Connected;
+                }
+                Step::GoUp => {
+                    self.go_up(&backend).await?;
+                    front = Front::Up;
+                }
+                Step::Stop => {
+                    let with_a_word = matches!(state, State::Closing | State::Closed);
+                    let drained = with_a_word && self.drain(channel.take()).await;
+                    self.device.stop();
+                    self.publish(State::Closed).await?;
+                    self.let_go(&backend, &mut watch, &mut there).await;
+                    self.device.end(drained);
+                    front = Front::Closed;
+                }
+                Step::End => {
+                    self.device.end(false);
+                    front = Front::Closed;
+                }
+                // The loop of `run` begins again, with whatever backend there is by then.
+                Step::Restart => return Ok(()),
+                Step::Leave => self.wait(&mut there, Some(&mut watch), None).await,
+            }
+        }
+    }
+
+    /// The backend that the toolstack has named, if it has.
+    async fn find(&self) -> Result<Option<Backend>, ConnectError> {
+        let path = match self.store.read_text(&format!("{}/backend", self.front)).await {
+            Err(xenstore::Error::NotFound) => return Ok(None),
+            path => path?,
+        };
+        let domid = self.store.read_parsed(&format!("{}/backend-id", self.front)).await?;
+        Ok(Some(Backend { path, domid: DomId(domid) }))
+    }
+
+    /// Whether the backend is still the one that the toolstack names.
+    async fn same(&self, backend: &Backend) -> Result<bool, ConnectError> {
+        Ok(self.find().await?.is_some_and(|now| now.path == backend.path))
+    }
+
+    async fn backend_state(&self, backend: &Backend) -> Result<(State, bool), ConnectError> {
+        let state = self.optional(&format!("{}/state", backend.path)).await?;
+        let online = self.number(backend, "online", 1).await? != 0;
+        Ok((state.unwrap_or(State::Unknown), online))
+    }
+
+    /// A value that may be missing. One that makes no sense counts as missing.
+    async fn optional<T: core::str::FromStr>(&self, path: &str) -> Result<Option<T>, ConnectError> {
+        match self.store.read_parsed(path).await {
+            Ok(value) => Ok(Some(value)),
+            Err(xenstore::Error::NotFound | xenstore::Error::BadValue) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A number of the backend's.
+    async fn number(
+        &self,
+        backend: &Backend,
+        name: &str,
+        default: u32,
+    ) -> Result<u32, ConnectError> {
+        Ok(self.optional(&format!("{}/{name}", backend.path)).await?.unwrap_or(default))
+    }
+
+    async fn publish(&self, state: State) -> Result<(), ConnectError> {
+        let node = format!("{}/state", self.front);
+        Ok(self.store.write(&node, format!("{}", state as u8)).await?)
+    }
+
+    /// Sets ring and channel up, and publishes them together.
+    async fn connect(&self, backend: &Backend) -> Result<Rc<EventChannel>, ConnectError> {
+        let options = self.device.options;
+        let order = self.number(backend, "max-ring-page-order", 0).await?.min(RING_ORDER_MAX);
+        let slots = |order: u32| {
+            FrontRing::<Blkif, super::memory::RingPages>::slots_in(PAGE_SIZE << order) as usize
+        };
+        let order = (0..order).find(|order| slots(*order) >= options.depth).unwrap_or(order);
+        let channel = Rc::new(self.events.alloc_unbound(backend.domid)?);
+        let trusted: Option<u32> = self.optional(&format!("{}/trusted", self.front)).await?;
+        // Whether the backend keeps pages mapped is settled before it says so: it looks at what is
+        // published here.
+        let persistent = options.persistent;
+        let features = Features {
+            flush: FlushBy::Nothing,
+            segments: 1,
+            persistent,
+            untrusted: trusted == Some(0),
+            handle: self.handle,
+            depth: options.depth.min(slots(order)),
+        };
+        self.device.prepare(backend.domid, channel.clone(), 1 << order, features)?;
+        let refs = self.device.ring_refs();
+        let port = channel.port().0;
+        self.store
+            .transaction(async |store| {
+                let set = async |name: &str, value: &str| {
+                    store.write(&format!("{}/{name}", self.front), value).await
+                };
+                if let [gref] = refs[..] {
+                    set("ring-ref", &gref.to_string()).await?;
+                } else {
+                    // Two schemes, which say the same.
+                    set("ring-page-order", &order.to_string()).await?;
+                    set("num-ring-pages", &refs.len().to_string()).await?;
+                    for (n, gref) in refs.iter().enumerate() {
+                        set(&format!("ring-ref{n}"), &gref.to_string()).await?;
+                    }
+                }
+                set("event-channel", &port.to_string()).await?;
+                set("protocol", "x86_64-abi").await?;
+                set("feature-persistent", if persistent { "1" } else { "0" }).await
+            })
+            .await?;
+        self.publish(State::Initialised).await?;
+        Ok(channel)
+    }
+
+    /// The size in sectors of 512 bytes, if it makes sense.
+    async fn sectors(&self, backend: &Backend) -> Result<Option<u64>, ConnectError> {
+        let sectors: Option<u64> = self.optional(&format!("{}/sectors", backend.path)).await?;
+        Ok(sectors.filter(|sectors| *sectors <= i64::MAX as u64 / SECTOR))
+    }
+
+    async fn go_up(&self, backend: &Backend) -> Result<(), ConnectError> {
+        let number = async |name: &str, default| self.number(backend, name, default).await;
+        let sectors = self.sectors(backend).await?.ok_or(ConnectError::Value("sectors"))?;
+        let sector_size = number("sector-size", 512).await?;
+        if !sector_size.is_power_of_two() || !(512..=PAGE_SIZE as u32).contains(&sector_size) {
+            return Err(ConnectError::Value("sector-size"));
+        }
+        let physical = number("physical-sector-size", sector_size).await?;
+        let bits = number("info", 0).await?;
+        let flag = async |name: &str| Ok::<_, ConnectError>(number(name, 0).await? != 0);
+        let barrier = flag("feature-barrier").await?;
+        let flush = if flag("feature-flush-cache").await? {
+            FlushBy::Operation(Operation::FlushDiskcache, barrier)
+        } else if barrier {
+            FlushBy::Operation(Operation::WriteBarrier, false)
+        } else {
+            FlushBy::Nothing
+        };
+        let discard = if flag("feature-discard").await? {
+            Some(Discard {
+                granularity: number("discard-granularity", sector_size).await?.max(sector_size),
+                alignment: number("discard-alignment", 0).await?,
+                secure: flag("discard-secure").await?,
+            })
+        } else {
+            None
+        };
+        let indirect = number("feature-max-indirect-segments", 0).await? as usize;
+        let most = blkif::INDIRECT_PAGES_MAX * blkif::SEGMENTS_PER_PAGE;
+        let segments = indirect.clamp(blkif::SEGMENTS_MAX, most).min(self.device.options.segments);
+        // A page of segments is of no use if there is no page of data beside it.
+        let segments = segments.min(self.device.options.pages / 2);
+        let features = {
+            let inner = self.device.inner.borrow();
+            let connection = inner.connection.as_ref().ok_or(ConnectError::Value("state"))?;
+            Features { flush, segments, ..connection.features }
+        };
+        let info = Info {
+            state: DiskState::Up,
+            sectors,
+            sector_size,
+            physical_sector_size: if physical % sector_size == 0 {
+                physical.max(sector_size)
+            } else {
+                sector_size
+            },
+            read_only: bits & (blkif::info::READONLY | blkif::info::CDROM) != 0,
+            cdrom: bits & blkif::info::CDROM != 0,
+            flush: flush != FlushBy::Nothing,
+            discard,
+            transfer_max: segments * PAGE_SIZE,
+        };
+        self.publish(State::Connected).await?;
+        log::info!(
+            "{}: {} MiB, sectors of {sector_size} bytes, {} requests of {} KiB{}",
+            self.device.inner.borrow().engine.name,
+            (sectors * SECTOR) >> 20,
+            features.depth,
+            info.transfer_max >> 10,
+            if info.read_only { ", read-only" } else { "" },
+        );
+        self.device.up(info, features);
+        Ok(())
+    }
+
+    /// Lets the backend answer what it has. Whether it did.
+    async fn drain(&self, channel: Option<Rc<EventChannel>>) -> bool {
+        let Some(channel) = channel else { return true };
+        self.device.inner.borrow_mut().draining = true;
+        let answers = async {
+            loop {
+                let seen = channel.count();
+                self.device.turn();
+                if !self.device.is_busy() {
+                    return;
+                }
+                channel.wait(seen).await;
+            }
+        };
+        let in_time = self.in_time(answers).await;
+        self.device.inner.borrow_mut().draining = false;
+        if !in_time {
+            let message = format_args!("the backend closes with requests that it does not answer");
+            self.device.inner.borrow_mut().engine.complain(message);
+        }
+        in_time
+    }
+
+    /// Waits until the backend has let go of the ring. There is no limit: until then it could still
+    /// perform what it was asked for. If the disk is closed there is nothing that could be harmed, and
+    /// there is one.
+    async fn let_go(&self, backend: &Backend, watch: &mut Watch, there: &mut Watch) {
+        let mut told = false;
+        loop {
+            match self.backend_state(backend).await {
+                Ok((state, online)) if step(Front::Stopped, state, online) != Step::End => {}
+                Ok(_) | Err(_) => return,
+            }
+            let change = poll_fn(|cx| {
+                if pin!(watch.next()).poll(cx).is_ready() || pin!(there.next()).poll(cx).is_ready()
+                {
+                    return Poll::Ready(());
+                }
+                let mut inner = self.device.inner.borrow_mut();
+                inner.waker = Some(cx.waker().clone());
+                Poll::Pending
+            });
+            if !self.in_time(change).await && !core::mem::replace(&mut told, true) {
+                let message = format_args!("the backend does not let go");
+                self.device.inner.borrow_mut().engine.complain(message);
+            }
+            if told && self.closed() {
+                return;
+            }
+        }
+    }
+
+    /// Whether a future ends within [`PATIENCE`].
+    async fn in_time(&self, future: impl Future<Output = ()>) -> bool {
+        let (mut future, mut limit) = (pin!(future), (self.sleep)(PATIENCE));
+        poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending => limit.as_mut().poll(cx).map(|()| false),
+        })
+        .await
+    }
+
+    /// After an error, or at the end: leaves nothing connected.
+    async fn give_up(&self) {
+        self.device.stop();
+        // Without xenstore nobody can be told.
+        let _ = self.publish(State::Closed).await;
+        self.device.end(false);
+    }
+
+    /// Waits, but not if there is something to tell to callers, or the device is closed.
+    async fn pause(&self, duration: Duration) {
+        let mut sleep = (self.sleep)(duration);
+        poll_fn(|cx| {
+            {
+                let mut inner = self.device.inner.borrow_mut();
+                inner.waker = Some(cx.waker().clone());
+                if inner.close && inner.work {
+                    return Poll::Ready(());
+                }
+            }
+            self.device.tell();
+            sleep.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Waits for xenstore, the end of the device, or a fault; events and requests are handled.
+    async fn wait(
+        &self,
+        first: &mut Watch,
+        mut second: Option<&mut Watch>,
+        channel: Option<Rc<EventChannel>>,
+    ) {
+        let device = &self.device;
+        // As `events` has it: count, look, wait. The first round looks without an event.
+        let mut seen = channel.as_ref().map(|channel| channel.count());
+        device.turn();
+        let closed = device.inner.borrow().close;
+        let mut again: Option<Pin<Box<dyn Future<Output = ()>>>> = None;
+        poll_fn(|cx| {
+            loop {
+                let (over, work, stuck) = {
+                    let mut inner = device.inner.borrow_mut();
+                    inner.waker = Some(cx.waker().clone());
+                    let over = inner.fault.is_some() || inner.close != closed;
+                    (over, core::mem::take(&mut inner.work), inner.is_stuck())
+                };
+                if over
+                    || pin!(first.next()).poll(cx).is_ready()
+                    || second.as_deref_mut().is_some_and(|w| pin!(w.next()).poll(cx).is_ready())
+                {
+                    return Poll::Ready(());
+                }
+                if work {
+                    device.turn();
+                    continue;
+                }
+                if let (Some(channel), Some(seen)) = (channel.as_deref(), &mut seen) {
+                    if Pin::new(&mut channel.wait(*seen)).poll(cx).is_ready() {
+                        *seen = channel.count();
+                        device.on_event();
+                        continue;
+                    }
+                }
+                // Memory that the backend has not let go of: nobody tells when it does.
+                if !stuck {
+                    return Poll::Pending;
+                }
+                let sleep = again.get_or_insert_with(|| (self.sleep)(PAUSE));
+                if sleep.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                again = None;
+                device.retry();
+                device.turn();
+            }
+        })
+        .await;
+    }
+}
+
+#[cfg(test)]
+#[path = "connect_tests.rs"]
+mod tests;

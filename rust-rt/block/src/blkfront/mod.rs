@@ -1,0 +1,360 @@
+//! The frontend of Xen's block device protocol (`io/blkif.h`): one queue.
+//!
+//! `connect` goes through xenbus's states with a real xenstore; the engine that it shares with other
+//! disks knows the requests of the disk's users, `requests` what the backend sees of them, `memory` the
+//! pages that it sees.
+//!
+//! # Turns
+//!
+//! Requests are only noted when they are handed over, and the device's task is woken. When it runs,
+//! in the same turn of the poll, it issues all that have been noted: neighbours in one request, all
+//! requests with one notification, and that only if the backend asked for it.
+//!
+//! # Whose memory the backend sees
+//!
+//! Whole pages of a caller's memory are granted as they are, and so are parts of pages that hold
+//! nothing else. Everything else is copied through pages of the device's own. The grants of a request
+//! end before its caller hears of it: a backend that answers and does not let go makes the caller wait,
+//! because memory that somebody else can still write is of no use to it.
+//!
+//! # A backend that lies
+//!
+//! All that it writes is copied and then checked. Indices and identifiers that make no sense leave
+//! nothing to trust in the ring: it is given up, and another connection is attempted after a while.
+//! That the data are the disk's, nobody can check here.
+//!
+//! # A backend that goes and comes back
+//!
+//! Requests that it has not answered are issued again. Before that it has to let go of the ring, however
+//! long that takes: a write that an old connection still has under way could land on a newer one.
+
+mod connect;
+mod memory;
+mod requests;
+
+use super::{
+    Counters, Device, Info, Io, State,
+    engine::{Ended, Engine},
+};
+use alloc::{rc::Rc, string::String, vec::Vec};
+use core::{cell::RefCell, task::Waker};
+use memory::Pages;
+use mirust_xen::{
+    events::EventChannel,
+    gnttab::{GrantError, GrantTable},
+    wire::DomId,
+};
+use requests::{Connection, Fault, Features, Leftover};
+
+pub use connect::open;
+
+/// A notification may be about nothing, because the answer was found before it came; but not so many,
+/// one after another. Each takes time from the domain.
+const STORM: u32 = 10_000;
+
+/// What a disk may use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Requests that may be with the backend at the same time: 1 to 512. The ring has as many pages as
+    /// that takes, if the backend agrees.
+    pub depth: usize,
+    /// Pages that data may be copied through: 16 or more.
+    pub pages: usize,
+    /// Segments of a request, which are pages at most, if the backend takes so many: 1 to 4096.
+    pub segments: usize,
+    /// Let the backend keep pages mapped, and copy all data.
+    pub persistent: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { depth: 64, pages: 512, segments: 512, persistent: false }
+    }
+}
+
+impl Options {
+    /// The nearest values that a disk can work with.
+    fn clamped(self) -> Options {
+        Options {
+            depth: self.depth.clamp(1, 512),
+            pages: self.pages.clamp(16, 1 << 16),
+            segments: self.segments.clamp(1, 4096),
+            persistent: self.persistent,
+        }
+    }
+}
+
+/// A virtual block device of this domain.
+pub struct Blkfront {
+    inner: RefCell<Inner>,
+    grants: &'static GrantTable,
+    options: Options,
+}
+
+struct Inner {
+    engine: Engine,
+    connection: Option<Connection>,
+    /// The connection after a fault, or while it is being closed: nothing reads or writes its ring, but
+    /// the backend may still have it mapped.
+    stopped: Option<Connection>,
+    /// What former connections have left that their backends have not let go of.
+    left: Vec<Leftover>,
+    /// Answers are awaited, and nothing new is issued.
+    draining: bool,
+    fault: Option<Fault>,
+    close: bool,
+    /// There is something to issue, or to tell.
+    work: bool,
+    /// Notifications since an answer was last found.
+    useless: u32,
+    /// The device's task, if it waits.
+    waker: Option<Waker>,
+    /// Those who wait for a change.
+    watchers: Vec<Waker>,
+}
+
+impl Blkfront {
+    fn new(name: String, options: Options, grants: &'static GrantTable) -> Blkfront {
+        let inner = Inner {
+            engine: Engine::new(name),
+            connection: None,
+            stopped: None,
+            left: Vec::new(),
+            draining: false,
+            fault: None,
+            close: false,
+            work: false,
+            useless: 0,
+            waker: None,
+            watchers: Vec::new(),
+        };
+        Blkfront { inner: RefCell::new(inner), grants, options: options.clamped() }
+    }
+
+    /// Sets a ring of so many pages up for a backend. It is not used before [`up`](Self::up).
+    fn prepare(
+        &self,
+        peer: DomId,
+        channel: Rc<EventChannel>,
+        ring_pages: usize,
+        features: Features,
+    ) -> Result<(), GrantError> {
+        let mut inner = self.inner.borrow_mut();
+        let pages = Pages::new(self.grants, peer, features.persistent, self.options.pages);
+        let connection = Connection::new(self.grants, peer, channel, ring_pages, pages, features)?;
+        inner.connection = Some(connection);
+        inner.draining = false;
+        inner.useless = 0;
+        Ok(())
+    }
+
+    /// What the backend has to be told.
+    fn ring_refs(&self) -> Vec<u32> {
+        let inner = self.inner.borrow();
+        let connection = inner.connection.as_ref().expect("a ring was prepared");
+        connection.ring_refs().iter().map(|gref| gref.0).collect()
+    }
+
+    /// The backend is connected as well, and this is what it offers.
+    fn up(&self, info: Info, features: Features) {
+        let mut inner = self.inner.borrow_mut();
+        inner.engine.info = Info { state: State::Up, ..info };
+        inner.engine.counters.connections += 1;
+        inner.engine.recheck();
+        if let Some(connection) = &mut inner.connection {
+            connection.features = features;
+        }
+        inner.changed();
+        drop(inner);
+        self.turn();
+    }
+
+    /// The size has changed, and nothing else.
+    fn resize(&self, sectors: u64) {
+        let mut inner = self.inner.borrow_mut();
+        let engine = &mut inner.engine;
+        if sectors != engine.info.sectors {
+            log::info!("{}: {} sectors, now {sectors}", engine.name, engine.info.sectors);
+            engine.info.sectors = sectors;
+            engine.recheck();
+            inner.changed();
+        }
+        drop(inner);
+        self.tell();
+    }
+
+    /// Takes answers and issues requests.
+    fn turn(&self) {
+        self.inner.borrow_mut().turn();
+        self.tell();
+    }
+
+    /// After a notification.
+    fn on_event(&self) {
+        {
+            let mut inner = self.inner.borrow_mut();
+            inner.engine.counters.events += 1;
+            inner.useless += 1;
+            if inner.useless > STORM {
+                inner.fail(Fault::Storm);
+            }
+        }
+        self.turn();
+    }
+
+    /// Calls those whose requests have ended. They may hand over others at once.
+    fn tell(&self) {
+        loop {
+            let ended = self.inner.borrow_mut().engine.take_ended();
+            if ended.is_empty() {
+                return;
+            }
+            ended.into_iter().for_each(Ended::tell);
+        }
+    }
+
+    /// Stops using the ring.
+    fn stop(&self) {
+        self.inner.borrow_mut().stop();
+    }
+
+    /// The backend has let go: gives the memory back. What it has not answered waits for the next one.
+    fn end(&self, with_a_word: bool) {
+        let mut inner = self.inner.borrow_mut();
+        let Inner { engine, stopped, left, close, .. } = &mut *inner;
+        if let Some(connection) = stopped.take() {
+            if let Some(leftover) = connection.close(engine) {
+                engine.complain(format_args!("the backend still has memory of this domain mapped"));
+                left.push(leftover);
+            }
+            engine.disconnected(with_a_word);
+        }
+        if *close {
+            engine.close();
+        }
+        drop(inner);
+        self.tell();
+    }
+
+    /// Whether a backend has memory that it should have let go of.
+    fn is_stuck(&self) -> bool {
+        self.inner.borrow().is_stuck()
+    }
+
+    /// Tries again to get it back.
+    fn retry(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.engine.retry(self.grants);
+        inner.left.iter_mut().for_each(Leftover::retry);
+        inner.left.retain(Leftover::is_stuck);
+        drop(inner);
+        self.tell();
+    }
+
+    /// Whether the backend has requests.
+    fn is_busy(&self) -> bool {
+        self.inner.borrow().connection.as_ref().is_some_and(|c| c.in_flight() > 0)
+    }
+}
+
+impl Inner {
+    fn is_stuck(&self) -> bool {
+        self.engine.is_stuck() || !self.left.is_empty()
+    }
+
+    fn turn(&mut self) {
+        self.work = false;
+        let Inner { engine, connection: Some(connection), .. } = self else {
+            return;
+        };
+        // Each time round takes all answers there are, so twice is rare and more a backend's game.
+        for _ in 0..4 {
+            match connection.reap(engine) {
+                Ok(any) => {
+                    if any {
+                        self.useless = 0;
+                    }
+                }
+                Err(fault) => return self.fail(fault),
+            }
+            if engine.info.state == State::Up && !self.draining {
+                connection.pump(engine);
+            }
+            match connection.arm() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(fault) => return self.fail(fault),
+            }
+        }
+        // There is more; others come first.
+        self.wake();
+    }
+
+    fn wake(&mut self) {
+        self.work = true;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn changed(&mut self) {
+        self.watchers.drain(..).for_each(Waker::wake);
+    }
+
+    fn stop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.stopped = Some(connection);
+        }
+        if self.engine.info.state == State::Up {
+            log::info!("{}: disconnected", self.engine.name);
+            self.engine.info.state = State::Down;
+            self.changed();
+        }
+    }
+
+    /// The backend has broken the protocol.
+    fn fail(&mut self, fault: Fault) {
+        self.engine.counters.lies += 1;
+        self.engine.complain(format_args!("the backend is not to be trusted: {fault}"));
+        self.fault = Some(fault);
+        self.stop();
+        self.wake();
+    }
+}
+
+impl Device for Blkfront {
+    fn info(&self) -> Info {
+        self.inner.borrow().engine.info
+    }
+
+    unsafe fn submit(&self, io: Io) {
+        let mut inner = self.inner.borrow_mut();
+        inner.engine.submit(io);
+        inner.wake();
+    }
+
+    fn on_change(&self, waker: &Waker) {
+        let mut inner = self.inner.borrow_mut();
+        if !inner.watchers.iter().any(|known| known.will_wake(waker)) {
+            inner.watchers.push(waker.clone());
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        self.inner.borrow().engine.counters
+    }
+
+    fn close(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.close = true;
+        inner.stop();
+        inner.engine.close();
+        inner.changed();
+        inner.wake();
+    }
+}
+
+#[cfg(test)]
+mod backend;
+#[cfg(test)]
+mod tests;

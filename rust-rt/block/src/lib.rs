@@ -1,0 +1,29 @@
+//! Disks: what they all have in common ([`device`]), Xen's ([`blkfront`]), and futures over any of
+//! them ([`Disk`]).
+//!
+//! A device belongs to the domain's thread. Requests are handed over with their memory, are noted, and
+//! are served when the device's task runs, in the same turn of the poll; the end of each is told by a
+//! call. What a caller's memory is made of decides whether it is copied: a [`Buffer`] never is.
+//!
+//! ```text
+//!   Disk (Rust), mirust.block (OCaml)                    the other end
+//!     read, write, flush ──► engine ──► requests ──► ring ──► reads and writes pages where they lie
+//!     future, promise   ◄──  done   ◄── answers  ◄────┘
+//! ```
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod blkfront;
+mod buffer;
+pub mod device;
+mod disk;
+pub mod engine;
+
+pub use buffer::Buffer;
+pub use device::{
+    Counters, Device, Discard, Done, Error, Fragment, Info, Io, Op, SECTOR, Shared, State,
+};
+pub use disk::Disk;

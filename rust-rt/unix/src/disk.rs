@@ -1,0 +1,481 @@
+//! A file, or a device of the kernel's, as a disk of a Linux process.
+//!
+//! Requests go through io_uring, so that the loop goes on while the kernel works on
+//! them. The file is opened with `O_DIRECT` where that can be: what is written goes to the disk and not
+//! to the kernel's memory, and a flush is short. A flush is `fdatasync`.
+
+use crate::{
+    Errno, Fd, RawFd,
+    uring::{Op as UringOp, Request, Uring},
+};
+use alloc::{ffi::CString, rc::Rc, vec::Vec};
+use core::{
+    cell::RefCell,
+    fmt,
+    future::poll_fn,
+    pin::pin,
+    ptr::NonNull,
+    slice,
+    task::{Poll, Waker},
+};
+use host_libc as libc;
+use mirust_block::{
+    Buffer, Counters, Device, Discard, Error, Info, Io, Op, SECTOR, State,
+    engine::{Ended, Engine, Part, locate},
+};
+use mirust_executor::domain;
+use mirust_xen::ring::shadow::Shadow;
+
+/// Requests that the kernel may have at the same time.
+const DEPTH: u16 = 128;
+/// Bytes of a request to the kernel.
+const TRANSFER_MAX: usize = 1 << 20;
+/// Only data, and what is needed to find them (`IORING_FSYNC_DATASYNC`).
+const DATASYNC: u32 = 1;
+
+/// Why a file could not be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenError(&'static str, Errno);
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0, self.1)
+    }
+}
+
+/// A request that the kernel has.
+struct InFlight {
+    part: Part,
+    /// Other flushes that end with it.
+    more: Vec<Part>,
+    op: Op,
+    /// Read by the kernel until the request ends.
+    vectors: Vec<libc::iovec>,
+    /// Memory of ours that the caller's is copied through, because that is not aligned.
+    bounce: Option<Buffer>,
+    covers: u64,
+}
+
+/// A file as a disk.
+pub struct File {
+    inner: RefCell<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    fd: RawFd,
+    uring: Uring,
+    in_flight: Shadow<InFlight>,
+    /// What addresses of memory have to be multiples of.
+    align: usize,
+    /// Zeros to write.
+    zeros: Buffer,
+    work: bool,
+    waker: Option<Waker>,
+    watchers: Vec<Waker>,
+}
+
+/// Opens a file or a device as a disk. What cannot be written is read-only. Its size is that of now, in
+/// whole sectors.
+pub fn open(path: &str) -> Result<Rc<File>, OpenError> {
+    let sys::Opened { fd, read_only, bytes, sector_size, align, block } = sys::open(path)?;
+    let (uring, ring_fd) =
+        Uring::new(DEPTH.into()).map_err(|errno| OpenError("io_uring", errno))?;
+    // SAFETY: just opened, and closed by nobody else.
+    let ring_fd = unsafe { Fd::from_raw_fd(ring_fd) };
+    let ring_fd = ring_fd.map_err(|errno| OpenError("epoll", errno))?;
+    let mut engine = Engine::new(path.into());
+    let unit = u64::from(sector_size) / SECTOR;
+    engine.info = Info {
+        state: State::Up,
+        sectors: bytes / SECTOR / unit * unit,
+        sector_size,
+        physical_sector_size: if block { sector_size } else { 4096 },
+        read_only,
+        cdrom: false,
+        flush: true,
+        discard: Some(Discard { granularity: sector_size.max(4096), alignment: 0, secure: false }),
+        transfer_max: TRANSFER_MAX,
+    };
+    engine.counters.connections = 1;
+    let zeros = Buffer::new(TRANSFER_MAX).map_err(|_| OpenError("memory", Errno(libc::ENOMEM)))?;
+    let inner = Inner {
+        engine,
+        fd,
+        uring,
+        in_flight: Shadow::new(DEPTH),
+        align,
+        zeros,
+        work: false,
+        waker: None,
+        watchers: Vec::new(),
+    };
+    let file = Rc::new(File { inner: RefCell::new(inner) });
+    domain::spawn(run(file.clone(), ring_fd));
+    Ok(file)
+}
+
+/// The disk's task.
+async fn run(file: Rc<File>, ring: Fd) {
+    loop {
+        file.turn();
+        let mut readable = pin!(ring.readable());
+        poll_fn(|cx| {
+            let mut inner = file.inner.borrow_mut();
+            inner.waker = Some(cx.waker().clone());
+            if core::mem::take(&mut inner.work) {
+                return Poll::Ready(());
+            }
+            if inner.in_flight.is_empty() {
+                return Poll::Pending;
+            }
+            drop(inner);
+            // An error would come again, and the requests with it: nobody else can end them.
+            readable.as_mut().poll(cx).map(drop)
+        })
+        .await;
+    }
+}
+
+impl File {
+    fn turn(&self) {
+        self.inner.borrow_mut().turn();
+        loop {
+            let ended = self.inner.borrow_mut().engine.take_ended();
+            if ended.is_empty() {
+                return;
+            }
+            ended.into_iter().for_each(Ended::tell);
+        }
+    }
+}
+
+impl Inner {
+    fn turn(&mut self) {
+        while let Some((id, result)) = self.uring.pop() {
+            self.engine.counters.events += 1;
+            let request = self.in_flight.take(id as u16).expect("the kernel answers once");
+            self.finish(request, result);
+        }
+        self.pump();
+        if self.uring.unsubmitted > 0 {
+            self.engine.counters.notifications += 1;
+            if let Err(error) = self.uring.submit() {
+                // They stay in the ring; another turn tells the kernel.
+                self.engine.complain(format_args!("io_uring: {error}"));
+                self.wake();
+            }
+        }
+    }
+
+    fn pump(&mut self) {
+        while self.in_flight.len() < DEPTH as usize {
+            let mut flushes = self.engine.ready_flushes();
+            let Some(part) = flushes.pop() else { break };
+            let covers = self.engine.written();
+            let (vectors, bounce) = Default::default();
+            let record = InFlight { part, more: flushes, op: Op::Flush, vectors, bounce, covers };
+            self.push(record, UringOp::Sync, 0, None);
+        }
+        while self.in_flight.len() < DEPTH as usize {
+            let Some(front) = self.engine.queue.front_mut() else { break };
+            let mut part = *front;
+            let io = self.engine.io(part.io);
+            let discard = matches!(io.op, Op::Discard { .. });
+            if !discard {
+                part.sectors = part.sectors.min((TRANSFER_MAX / SECTOR as usize) as u64);
+            }
+            let (op, offset) = (io.op, (io.sector + part.at) * SECTOR);
+            let Ok((vectors, bounce)) = self.vectors(&part) else {
+                self.engine.queue.pop_front();
+                self.engine.answered(part, Err(Error::NoMemory));
+                continue;
+            };
+            let front = self.engine.queue.front_mut().expect("looked at above");
+            front.at += part.sectors;
+            front.sectors -= part.sectors;
+            if front.sectors == 0 {
+                self.engine.queue.pop_front();
+            }
+            let record = InFlight { part, more: Vec::new(), op, vectors, bounce, covers: 0 };
+            match op {
+                Op::Read => self.push(record, UringOp::ReadV, offset, None),
+                Op::Write | Op::Zero => self.push(record, UringOp::WriteV, offset, None),
+                Op::Discard { .. } => {
+                    let bytes = part.sectors * SECTOR;
+                    self.push(record, UringOp::Allocate, offset, Some(bytes));
+                }
+                Op::Flush => unreachable!("flushes have a queue of their own"),
+            }
+        }
+    }
+
+    /// The memory of a part, as the kernel wants it.
+    fn vectors(&mut self, part: &Part) -> Result<(Vec<libc::iovec>, Option<Buffer>), Error> {
+        let io = self.engine.io(part.io);
+        let len = (part.sectors * SECTOR) as usize;
+        let vector =
+            |base: NonNull<u8>, len| libc::iovec { iov_base: base.as_ptr().cast(), iov_len: len };
+        match io.op {
+            Op::Flush | Op::Discard { .. } => return Ok((Vec::new(), None)),
+            Op::Zero => return Ok((alloc::vec![vector(self.zeros.addr(), len)], None)),
+            Op::Read | Op::Write => {}
+        }
+        let (mut vectors, mut done) = (Vec::new(), 0);
+        let mut aligned = true;
+        while done < len {
+            let (addr, rest, _) = locate(&io.memory, (part.at * SECTOR) as usize + done);
+            let now = rest.min(len - done);
+            aligned &= addr.as_ptr() as usize % self.align == 0;
+            vectors.push(vector(addr, now));
+            done += now;
+        }
+        // As many as the kernel takes (`UIO_MAXIOV`).
+        if aligned && vectors.len() <= 1024 {
+            return Ok((vectors, None));
+        }
+        let mut bounce = Buffer::new(len).map_err(|_| Error::NoMemory)?;
+        if io.op == Op::Write {
+            copy(&vectors, &mut bounce, true);
+            self.engine.counters.copied += len as u64;
+        }
+        Ok((alloc::vec![vector(bounce.addr(), len)], Some(bounce)))
+    }
+
+    fn push(&mut self, record: InFlight, op: UringOp, offset: u64, bytes: Option<u64>) {
+        let Ok(id) = self.in_flight.insert(record) else {
+            unreachable!("the caller has looked for room")
+        };
+        let record = self.in_flight.get(id).expect("just inserted");
+        let (addr, len) = match bytes {
+            Some(bytes) => (bytes, sys::PUNCH_HOLE),
+            None => (record.vectors.as_ptr() as u64, record.vectors.len() as u32),
+        };
+        let (addr, len) = if op == UringOp::Sync { (0, 0) } else { (addr, len) };
+        let flags = if op == UringOp::Sync { DATASYNC } else { 0 };
+        let request = Request { op, fd: self.fd, offset, addr, len, flags, id: id.into() };
+        // SAFETY: the vectors, and the memory that they name, stay in the record or with the request's
+        // memory until the kernel has answered; the submitter has promised that nobody uses the latter.
+        let pushed = unsafe { self.uring.push(&request) };
+        assert!(pushed, "the ring has an entry for each record");
+        self.engine.counters.requests += 1;
+    }
+
+    fn finish(&mut self, request: InFlight, result: i32) {
+        let InFlight { part, more, op, bounce, covers, .. } = request;
+        if result == -libc::EAGAIN || result == -libc::EINTR {
+            self.engine.requeue(more.into_iter().chain([part]).collect());
+            return self.wake();
+        }
+        match op {
+            Op::Flush => {
+                let outcome = if result < 0 { Err(Error::Io) } else { Ok(()) };
+                if outcome.is_ok() {
+                    self.engine.flushed(covers);
+                }
+                more.into_iter().chain([part]).for_each(|part| self.engine.answered(part, outcome));
+            }
+            Op::Discard { .. } => {
+                let outcome = match -result {
+                    ..=0 => Ok(()),
+                    libc::EOPNOTSUPP => {
+                        self.engine.info.discard = None;
+                        Err(Error::Unsupported)
+                    }
+                    _ => Err(Error::Io),
+                };
+                self.engine.answered(part, outcome);
+            }
+            Op::Read | Op::Write | Op::Zero => {
+                // The kernel may do less than it was asked for; at the end of a file that has shrunk,
+                // nothing.
+                let unit = u64::from(self.engine.info.sector_size) / SECTOR;
+                let done = u64::try_from(result).unwrap_or(0) / SECTOR / unit * unit;
+                let done = done.min(part.sectors);
+                if let (Some(mut bounce), Op::Read, true) = (bounce, op, done > 0) {
+                    let io = self.engine.io(part.io);
+                    let (mut vectors, mut at) = (Vec::new(), 0);
+                    while at < (done * SECTOR) as usize {
+                        let (addr, rest, _) = locate(&io.memory, (part.at * SECTOR) as usize + at);
+                        let now = rest.min((done * SECTOR) as usize - at);
+                        vectors.push(libc::iovec { iov_base: addr.as_ptr().cast(), iov_len: now });
+                        at += now;
+                    }
+                    copy(&vectors, &mut bounce, false);
+                    self.engine.counters.copied += done * SECTOR;
+                }
+                if done > 0 {
+                    self.engine.answered(Part { sectors: done, ..part }, Ok(()));
+                }
+                if done < part.sectors {
+                    let rest = Part { at: part.at + done, sectors: part.sectors - done, ..part };
+                    if done > 0 {
+                        self.engine.requeue(alloc::vec![rest]);
+                    } else {
+                        self.engine.answered(rest, Err(Error::Io));
+                    }
+                }
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        self.work = true;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Copies between callers' memory and a buffer.
+fn copy(vectors: &[libc::iovec], buffer: &mut Buffer, to_buffer: bool) {
+    let mut at = 0;
+    for vector in vectors {
+        let here = &mut buffer[at..at + vector.iov_len];
+        at += vector.iov_len;
+        let base: *mut u8 = vector.iov_base.cast();
+        if to_buffer {
+            // SAFETY: memory of a request that has not ended: valid, and used by nobody else.
+            here.copy_from_slice(unsafe { slice::from_raw_parts(base, vector.iov_len) });
+        } else {
+            // SAFETY: as above.
+            unsafe { slice::from_raw_parts_mut(base, vector.iov_len) }.copy_from_slice(here);
+        }
+    }
+}
+
+impl Device for File {
+    fn info(&self) -> Info {
+        self.inner.borrow().engine.info
+    }
+
+    unsafe fn submit(&self, io: Io) {
+        let mut inner = self.inner.borrow_mut();
+        inner.engine.submit(io);
+        inner.wake();
+    }
+
+    fn on_change(&self, waker: &Waker) {
+        self.inner.borrow_mut().watchers.push(waker.clone());
+    }
+
+    fn counters(&self) -> Counters {
+        self.inner.borrow().engine.counters
+    }
+
+    fn close(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.engine.close();
+        inner.watchers.drain(..).for_each(Waker::wake);
+        inner.wake();
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        sys::close(self.inner.borrow().fd);
+    }
+}
+
+/// The system calls.
+mod sys {
+    use super::*;
+    use core::ffi::c_int;
+
+    /// Give back, and leave the size (`FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`).
+    pub const PUNCH_HOLE: u32 = 0x03;
+    /// Of a block device: its size in bytes (`BLKGETSIZE64`), its logical sectors (`BLKSSZGET`).
+    const BLKGETSIZE64: libc::c_ulong = 0x8008_1272;
+    const BLKSSZGET: libc::c_ulong = 0x1268;
+    /// `statx` tells what direct transfers have to be aligned to (`STATX_DIOALIGN`).
+    const STATX_DIOALIGN: u32 = 0x2000;
+
+    pub struct Opened {
+        pub fd: RawFd,
+        pub read_only: bool,
+        pub bytes: u64,
+        pub sector_size: u32,
+        pub align: usize,
+        pub block: bool,
+    }
+
+    fn last_error() -> Errno {
+        // SAFETY: the C library gives each thread its own errno.
+        Errno(unsafe { *libc::__errno_location() })
+    }
+
+    pub fn close(fd: RawFd) {
+        // SAFETY: ours, and not used any more.
+        unsafe { libc::close(fd) };
+    }
+
+    fn try_open(path: &CString, flags: c_int) -> Result<RawFd, Errno> {
+        // SAFETY: the path ends in a zero byte.
+        let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
+        if fd < 0 { Err(last_error()) } else { Ok(fd) }
+    }
+
+    pub fn open(path: &str) -> Result<Opened, OpenError> {
+        let path = CString::new(path).map_err(|_| OpenError("open", Errno(libc::EINVAL)))?;
+        let mut last = Errno(libc::EINVAL);
+        for (flags, read_only, direct) in [
+            (libc::O_RDWR | libc::O_DIRECT, false, true),
+            (libc::O_RDWR, false, false),
+            (libc::O_RDONLY | libc::O_DIRECT, true, true),
+            (libc::O_RDONLY, true, false),
+        ] {
+            match try_open(&path, flags) {
+                Ok(fd) => {
+                    return describe(fd, read_only, direct).inspect_err(|_| close(fd));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(OpenError("open", last))
+    }
+
+    fn describe(fd: RawFd, read_only: bool, direct: bool) -> Result<Opened, OpenError> {
+        // SAFETY: all zeros is a value of this structure of integers.
+        let mut stat: libc::statx = unsafe { core::mem::zeroed() };
+        let mask = libc::STATX_SIZE | libc::STATX_TYPE | STATX_DIOALIGN;
+        // SAFETY: an empty path means the descriptor; the structure is writable.
+        let result = unsafe { libc::statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &mut stat) };
+        if result < 0 {
+            return Err(OpenError("statx", last_error()));
+        }
+        let kind = u32::from(stat.stx_mode) & libc::S_IFMT;
+        let block = kind == libc::S_IFBLK;
+        if !block && kind != libc::S_IFREG {
+            return Err(OpenError("neither a file nor a block device", Errno(libc::EINVAL)));
+        }
+        let (mut bytes, mut sector_size) = (stat.stx_size, SECTOR as u32);
+        if block {
+            let mut size: c_int = 0;
+            // SAFETY: the requests write a 64-bit number and an int.
+            let failed = unsafe {
+                libc::ioctl(fd, BLKGETSIZE64, &raw mut bytes) < 0
+                    || libc::ioctl(fd, BLKSSZGET, &raw mut size) < 0
+            };
+            if failed {
+                return Err(OpenError("size of the device", last_error()));
+            }
+            sector_size = size as u32;
+        }
+        let mut align = 1;
+        if direct {
+            // Kernels before 6.1 do not say: a page is enough for all.
+            let told = stat.stx_mask & STATX_DIOALIGN != 0 && stat.stx_dio_offset_align > 0;
+            let (memory, offset) = if told {
+                (stat.stx_dio_mem_align, stat.stx_dio_offset_align)
+            } else {
+                (4096, if block { sector_size } else { 4096 })
+            };
+            align = memory.max(1) as usize;
+            sector_size = sector_size.max(offset);
+        }
+        if !sector_size.is_power_of_two() || sector_size > 4096 {
+            return Err(OpenError("sectors of more than 4096 bytes", Errno(libc::EINVAL)));
+        }
+        Ok(Opened { fd, read_only, bytes, sector_size, align, block })
+    }
+}

@@ -1,0 +1,237 @@
+//! A file as a disk of the Linux process. One thread owns the domain, so there is no harness.
+
+use mirust_block::{Buffer, Disk, Error, Fragment, Io, Op};
+use mirust_executor::domain;
+use mirust_unix::disk as file;
+use std::{cell::Cell, fs, path::Path, process::Command, ptr::NonNull, rc::Rc};
+
+const MIB: usize = 1 << 20;
+
+fn main() {
+    let dir = std::env::temp_dir().join(format!("mirust-disk-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    for (name, case) in CASES {
+        println!("disk: {name}");
+        let path = dir.join(name);
+        fs::write(&path, vec![0; 8 * MIB]).unwrap();
+        case(&path);
+    }
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+type Case = fn(&Path);
+
+const CASES: &[(&str, Case)] = &[
+    ("what_is_written_is_in_the_file", what_is_written_is_in_the_file),
+    ("memory_of_any_alignment", memory_of_any_alignment),
+    ("many_requests_at_once", many_requests_at_once),
+    ("loop_goes_on_while_the_disk_works", loop_goes_on_while_the_disk_works),
+    ("discard_and_zeros", discard_and_zeros),
+    ("read_only_file", read_only_file),
+    ("what_cannot_be_is_refused", what_cannot_be_is_refused),
+    ("dropped_futures", dropped_futures),
+    ("shrunk_file", shrunk_file),
+    ("closed", closed),
+];
+
+fn open(path: &Path) -> Disk {
+    Disk::new(file::open(path.to_str().unwrap()).expect("io_uring, and a file"))
+}
+
+fn pattern(len: usize, seed: u8) -> Vec<u8> {
+    (0..len).map(|n| (n / 7) as u8 ^ seed).collect()
+}
+
+fn what_is_written_is_in_the_file(path: &Path) {
+    let disk = open(path);
+    let data = pattern(3 * MIB + 4096, 1);
+    domain::block_on(async {
+        assert_eq!(disk.ready().await.unwrap().sectors, 8 * MIB as u64 / 512);
+        disk.write_at(4096, &data).await.unwrap();
+        disk.flush().await.unwrap();
+        let mut back = vec![0; 1000];
+        disk.read_at(5000, &mut back).await.unwrap();
+        assert_eq!(back, data[904..1904]);
+    });
+    assert!(fs::read(path).unwrap()[4096..4096 + data.len()] == data);
+    let counters = disk.counters();
+    assert_eq!((counters.writes, counters.flushes, counters.reads), (1, 1, 1));
+    assert_eq!(counters.copied, 0, "a buffer is aligned");
+}
+
+fn memory_of_any_alignment(path: &Path) {
+    let disk = open(path);
+    let unit = disk.info().sector_size as usize;
+    let mut memory = pattern(40 * 4096, 3);
+    let pieces = [(1, unit), (unit + 2, 4 * unit), (20_001, 2 * unit)];
+    let before = memory.clone();
+    for op in [Op::Write, Op::Read] {
+        let done = Rc::new(Cell::new(None));
+        let base = NonNull::from(&mut memory[..]).cast::<u8>();
+        let fragment = |(at, len)| Fragment {
+            // SAFETY: inside the vector.
+            addr: unsafe { base.add(at) },
+            len,
+            alone: false,
+        };
+        let told = done.clone();
+        let io = Io {
+            op,
+            sector: unit as u64 / 512,
+            sectors: 7 * unit as u64 / 512,
+            memory: pieces.into_iter().map(fragment).collect(),
+            buffer: None,
+            done: Box::new(move |result, _| told.set(Some(result))),
+        };
+        // SAFETY: the vector stays, and is not looked at before the end.
+        unsafe { disk.device().submit(io) };
+        domain::block_on(async {
+            while done.get().is_none() {
+                domain::yield_now().await;
+            }
+        });
+        assert_eq!(done.get(), Some(Ok(())));
+        assert!(memory == before);
+        for (at, len) in pieces {
+            if op == Op::Write {
+                memory[at..at + len].fill(0);
+            }
+        }
+    }
+    let bytes: Vec<u8> =
+        pieces.iter().flat_map(|(at, len)| before[*at..at + len].to_vec()).collect();
+    assert!(fs::read(path).unwrap()[unit..8 * unit] == bytes);
+}
+
+fn many_requests_at_once(path: &Path) {
+    let disk = open(path);
+    domain::block_on(async {
+        let writes: Vec<_> = (0..1000u64)
+            .map(|n| {
+                let disk = disk.clone();
+                domain::spawn(async move {
+                    disk.write_at(n * 4096, &pattern(4096, n as u8)).await.unwrap();
+                    let mut back = vec![0; 4096];
+                    disk.read_at(n * 4096, &mut back).await.unwrap();
+                    assert!(back == pattern(4096, n as u8));
+                })
+            })
+            .collect();
+        for write in writes {
+            write.await.unwrap();
+        }
+        disk.flush().await.unwrap();
+    });
+    let file = fs::read(path).unwrap();
+    for n in 0..1000 {
+        assert!(file[n * 4096..][..4096] == pattern(4096, n as u8));
+    }
+}
+
+fn loop_goes_on_while_the_disk_works(path: &Path) {
+    let disk = open(path);
+    domain::block_on(async {
+        let turns = Rc::new(Cell::new(0));
+        let (count, flag) = (turns.clone(), Rc::new(Cell::new(false)));
+        let over = flag.clone();
+        let ticker = domain::spawn(async move {
+            while !over.get() {
+                count.set(count.get() + 1);
+                domain::yield_now().await;
+            }
+        });
+        for _ in 0..20 {
+            disk.write_at(0, &pattern(MIB, 1)).await.unwrap();
+            disk.flush().await.unwrap();
+        }
+        flag.set(true);
+        ticker.await.unwrap();
+        assert!(turns.get() > 20, "{} turns", turns.get());
+    });
+}
+
+fn discard_and_zeros(path: &Path) {
+    fs::write(path, vec![7; 8 * MIB]).unwrap();
+    let disk = open(path);
+    domain::block_on(async {
+        disk.zero(4096, 5 * MIB as u64 / 2).await.unwrap();
+        match disk.discard(4 * MIB as u64, MIB as u64, false).await {
+            Ok(()) => {
+                let mut back = vec![1; MIB];
+                disk.read_at(4 * MIB as u64, &mut back).await.unwrap();
+                assert!(back.iter().all(|byte| *byte == 0), "holes are zeros");
+            }
+            // Not every filesystem has holes.
+            Err(Error::Unsupported) => assert!(disk.info().discard.is_none()),
+            Err(error) => panic!("{error}"),
+        }
+        assert_eq!(disk.discard(0, 4096, true).await, Err(Error::Unsupported));
+    });
+    let file = fs::read(path).unwrap();
+    assert!(file[4096..4096 + 5 * MIB / 2].iter().all(|byte| *byte == 0));
+    assert!(file[..4096].iter().chain(&file[5 * MIB..]).all(|byte| *byte == 7));
+}
+
+fn read_only_file(path: &Path) {
+    // Root may write everything that has a mode; nobody writes to what is mounted so.
+    let Ok(true) = Command::new("chattr").arg("+i").arg(path).status().map(|s| s.success()) else {
+        println!("  not run: chattr is not to be had here");
+        return;
+    };
+    let disk = open(path);
+    let info = disk.info();
+    let result = domain::block_on(disk.write_at(0, &[0; 4096]));
+    let read = domain::block_on(disk.read_at(0, &mut [0; 4096]));
+    assert!(Command::new("chattr").arg("-i").arg(path).status().unwrap().success());
+    assert!(info.read_only);
+    assert_eq!((result, read), (Err(Error::ReadOnly), Ok(())));
+}
+
+fn what_cannot_be_is_refused(path: &Path) {
+    let disk = open(path);
+    let end = 8 * MIB as u64;
+    domain::block_on(async {
+        assert_eq!(disk.write_at(1, &[0; 4096]).await, Err(Error::Misaligned));
+        assert_eq!(disk.write_at(0, &[0; 100]).await, Err(Error::Misaligned));
+        assert_eq!(disk.write_at(end, &[0; 4096]).await, Err(Error::OutOfRange));
+        assert_eq!(disk.read_at(end - 1, &mut [0; 2]).await, Err(Error::OutOfRange));
+        assert_eq!(disk.read_at(end - 1, &mut [0; 1]).await, Ok(()));
+    });
+    assert!(file::open("/nonexistent/disk").is_err());
+    assert!(file::open("/dev/null").is_err());
+    assert!(file::open("nul\0byte").is_err());
+}
+
+fn dropped_futures(path: &Path) {
+    let disk = open(path);
+    domain::block_on(async {
+        for n in 0..50 {
+            let buffer = Buffer::new(MIB).unwrap();
+            let limit = std::time::Duration::from_micros(n);
+            let _ = domain::timeout(limit, disk.read(0, buffer)).await;
+            let _ = domain::timeout(limit, disk.write_at(0, &pattern(MIB, 9))).await;
+        }
+        disk.flush().await.unwrap();
+        let mut back = vec![0; MIB];
+        disk.read_at(0, &mut back).await.unwrap();
+        assert!(back == pattern(MIB, 9), "the flush has waited for them");
+    });
+}
+
+fn shrunk_file(path: &Path) {
+    let disk = open(path);
+    fs::File::options().write(true).open(path).unwrap().set_len(MIB as u64).unwrap();
+    domain::block_on(async {
+        assert_eq!(disk.read_at(2 * MIB as u64, &mut [0; 4096]).await, Err(Error::Io));
+        assert_eq!(disk.read_at(0, &mut [0; 4096]).await, Ok(()));
+    });
+}
+
+fn closed(path: &Path) {
+    let disk = open(path);
+    disk.close();
+    domain::block_on(async {
+        assert_eq!(disk.read_at(0, &mut [0; 512]).await, Err(Error::Closed));
+        assert_eq!(disk.flush().await, Err(Error::Closed));
+    });
+}
