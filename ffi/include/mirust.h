@@ -84,6 +84,63 @@ typedef intptr_t value;
 // In the array of `mirust_net_receive`: the numbers that describe one frame.
 #define MIRUST_NET_FRAME_FIELDS 4
 
+// In `flags` of a MirustBlockInfo: nothing can be written.
+#define MIRUST_BLOCK_READ_ONLY 1
+
+// It is a CD.
+#define MIRUST_BLOCK_CDROM 2
+
+// The disk has a cache, which a flush empties.
+#define MIRUST_BLOCK_FLUSH 4
+
+// Sectors can be given back.
+#define MIRUST_BLOCK_DISCARD 8
+
+// They can be given back so that no copy remains.
+#define MIRUST_BLOCK_SECURE_DISCARD 16
+
+// What `mirust_block_submit` can ask for: fill the memory.
+#define MIRUST_BLOCK_OP_READ 0
+
+// Store the memory.
+#define MIRUST_BLOCK_OP_WRITE 1
+
+// Make stable what was written by the requests before this one.
+#define MIRUST_BLOCK_OP_FLUSH 2
+
+// Write zeros.
+#define MIRUST_BLOCK_OP_ZERO 3
+
+// Forget the sectors.
+#define MIRUST_BLOCK_OP_DISCARD 4
+
+// Forget the sectors, and leave no copy.
+#define MIRUST_BLOCK_OP_SECURE_DISCARD 5
+
+// Result of a request: sectors that the disk does not have.
+#define MIRUST_BLOCK_OUT_OF_RANGE -1
+
+// Not a whole number of the disk's sectors.
+#define MIRUST_BLOCK_MISALIGNED -2
+
+// The disk cannot be written.
+#define MIRUST_BLOCK_ERROR_READ_ONLY -3
+
+// The disk cannot do this.
+#define MIRUST_BLOCK_UNSUPPORTED -4
+
+// It did not work.
+#define MIRUST_BLOCK_IO -5
+
+// Of a flush: the other end has vanished with writes that were not flushed.
+#define MIRUST_BLOCK_LOST -6
+
+// No memory for the request.
+#define MIRUST_BLOCK_NO_MEMORY -7
+
+// The disk is closed.
+#define MIRUST_BLOCK_CLOSED -8
+
 // What the domain poll has counted since boot.
 typedef struct MirustPollStats {
     // Calls of the poll, from either language.
@@ -166,6 +223,60 @@ typedef struct MirustNetStats {
     // Times that the link came up.
     uint64_t links;
 } MirustNetStats;
+
+// What is known about a disk. All numbers are of 64 bits.
+typedef struct MirustBlockInfo {
+    // 0: down, requests wait; 1: up; 2: closed for good. Before it was up the rest means nothing.
+    uint64_t state;
+    // The size, in units of 512 bytes.
+    uint64_t sectors;
+    // Bytes of the disk's own sectors, 512 to 4096: what requests have to be aligned to.
+    uint64_t sector_size;
+    // Bytes that the medium itself writes at a time.
+    uint64_t physical_sector_size;
+    // MIRUST_BLOCK_READ_ONLY and the like.
+    uint64_t flags;
+    // Bytes that can be given back at a time.
+    uint64_t discard_granularity;
+    // Bytes from the disk's beginning to the first such unit.
+    uint64_t discard_alignment;
+    // Bytes of the largest request that the disk takes in one piece. Larger ones are cut.
+    uint64_t transfer_max;
+} MirustBlockInfo;
+
+// What a disk has counted since it was opened.
+typedef struct MirustBlockStats {
+    // Reads that have ended well.
+    uint64_t reads;
+    // Their bytes.
+    uint64_t read_bytes;
+    // Writes that have ended well, of zeros too.
+    uint64_t writes;
+    // Their bytes.
+    uint64_t written_bytes;
+    // Flushes that have ended well.
+    uint64_t flushes;
+    // Discards that have ended well.
+    uint64_t discards;
+    // Requests that ended in an error.
+    uint64_t errors;
+    // Requests as the other end saw them, after cutting and joining.
+    uint64_t requests;
+    // Bytes that were copied on their way.
+    uint64_t copied;
+    // Pages that the other end was granted access to.
+    uint64_t grants;
+    // Notifications sent: one hypercall each. On Unix, system calls.
+    uint64_t notifications;
+    // Notifications received.
+    uint64_t events;
+    // Things that the other end said and that cannot be true.
+    uint64_t lies;
+    // Times that the disk was connected.
+    uint64_t connections;
+    // Requests that were issued again on another connection.
+    uint64_t reissued;
+} MirustBlockStats;
 
 // Returns MIRUST_ABI_VERSION as the runtime was built with it.
 intptr_t mirust_abi_version(void);
@@ -330,5 +441,52 @@ intptr_t mirust_net_close(intptr_t handle);
 // from `offset` on, folded to 16 bits and not complemented, with the words in network order. An
 // odd last byte counts as a word with a zero byte behind it.
 intptr_t mirust_checksum(value buffer, uintptr_t offset, uintptr_t length);
+
+// Opens a disk. The name is one that a parameter `--disk=NAME:DEVICE` gives to a device, or a device:
+// on Xen what the toolstack calls it (`xvda`) or its number, on Unix the path of a file or a device.
+// `depth` is how many requests may be with the other end at the same time; 0 leaves it to the disk.
+// With `persistent` 1 the other end may keep pages mapped, and all data are copied.
+//
+// Returns the disk's number, or -1; the log then says why. It may be connected later.
+intptr_t mirust_block_open(const uint8_t *name,
+                           uintptr_t length,
+                           intptr_t depth,
+                           intptr_t persistent);
+
+// Copies what is known about the disk, a MirustBlockInfo, to the buffer, as much of it as fits. Returns
+// the struct's size in bytes.
+intptr_t mirust_block_info(intptr_t handle,
+                           uint8_t *buffer,
+                           uintptr_t length);
+
+// Copies the disk's counters, a MirustBlockStats, to the buffer, as much of it as fits. Returns the
+// struct's size in bytes.
+intptr_t mirust_block_stats(intptr_t handle, uint8_t *buffer, uintptr_t length);
+
+// Completes `token` when the state or the size of the disk changes: once. Returns 0.
+intptr_t mirust_block_on_change(intptr_t handle, intptr_t token);
+
+// Hands a request over: `operation` is MIRUST_BLOCK_OP_READ and the like, `sector` and `sectors` are in
+// units of 512 bytes, `memory` is a `Cstruct.t list` of so many sectors in all; of another request than
+// a read or a write it is empty. Returns 0.
+//
+// The end of the request completes `token`, which `mirust_block_result` MUST be asked about then. The
+// memory MUST stay referenced so long, and nobody may use it. Whole pages of it are not copied.
+intptr_t mirust_block_submit(intptr_t handle,
+                             intptr_t operation,
+                             intptr_t sector,
+                             intptr_t sectors,
+                             value memory,
+                             intptr_t token);
+
+// How the request with this token went: 0, or MIRUST_BLOCK_OUT_OF_RANGE and the like. To be called once,
+// when the token has come back.
+intptr_t mirust_block_result(intptr_t token);
+
+// How many bytes of a bigarray of bytes lie before its first whole page.
+intptr_t mirust_block_align(value buffer);
+
+// Closes the disk. Returns 0.
+intptr_t mirust_block_close(intptr_t handle);
 
 #endif  /* MIRUST_H */

@@ -32,8 +32,11 @@ extern crate self as mirust;
 
 pub mod abi;
 pub mod args;
+pub mod block;
 #[cfg(feature = "ocaml")]
 pub mod devices;
+#[cfg(feature = "ocaml")]
+pub mod disks;
 pub mod entry;
 mod ground;
 mod logger;

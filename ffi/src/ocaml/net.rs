@@ -1,4 +1,4 @@
-//! Bigarrays, as network devices pass them.
+//! Bigarrays, as devices pass them.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
@@ -138,7 +138,18 @@ pub(crate) unsafe fn numbers_of(v_numbers: Value) -> (NonNull<isize>, usize) {
 /// # Safety
 ///
 /// `v_list` is a value of that type.
-pub(crate) unsafe fn fragments(mut v_list: Value, out: &mut Vec<Fragment>) {
+pub(crate) unsafe fn fragments(v_list: Value, out: &mut Vec<Fragment>) {
+    // SAFETY: the caller's promise.
+    unsafe { pieces(v_list, &mut |addr, len| out.push(Fragment { addr, len })) }
+}
+
+/// Calls `each` with where the bytes of the parts of a `Cstruct.t list` are, and how many. Empty parts are
+/// left out.
+///
+/// # Safety
+///
+/// `v_list` is a value of that type.
+pub(crate) unsafe fn pieces(mut v_list: Value, each: &mut dyn FnMut(NonNull<u8>, usize)) {
     // SAFETY: `is_block` looks at the value itself; the cells of a list have two fields.
     while is_block(v_list) {
         // SAFETY: as above.
@@ -146,7 +157,7 @@ pub(crate) unsafe fn fragments(mut v_list: Value, out: &mut Vec<Fragment>) {
         // SAFETY: a Cstruct, whose bounds `locate` checks.
         let (base, len) = unsafe { locate(v_first) };
         if let (Some(addr), true) = (NonNull::new(base), len > 0) {
-            out.push(Fragment { addr, len });
+            each(addr, len);
         }
         v_list = v_rest;
     }

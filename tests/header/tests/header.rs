@@ -14,6 +14,7 @@ fn generate() -> String {
         .with_config(config)
         .with_src(root().join("ffi/src/abi.rs"))
         .with_src(root().join("ffi/src/devices.rs"))
+        .with_src(root().join("ffi/src/disks.rs"))
         .generate()
         .expect("a header");
     let mut text = Vec::new();
@@ -79,6 +80,12 @@ _Static_assert(sizeof(struct MirustNetInfo) == 32, "size");
 _Static_assert(offsetof(struct MirustNetInfo, features) == 24, "offset");
 _Static_assert(sizeof(struct MirustNetStats) == 144, "size");
 _Static_assert(offsetof(struct MirustNetStats, links) == 136, "offset");
+_Static_assert(sizeof(struct MirustBlockInfo) == 64, "size");
+_Static_assert(offsetof(struct MirustBlockInfo, sector_size) == 16, "offset");
+_Static_assert(offsetof(struct MirustBlockInfo, flags) == 32, "offset");
+_Static_assert(offsetof(struct MirustBlockInfo, transfer_max) == 56, "offset");
+_Static_assert(sizeof(struct MirustBlockStats) == 120, "size");
+_Static_assert(offsetof(struct MirustBlockStats, reissued) == 112, "offset");
 _Static_assert(MIRUST_ABI_VERSION == 1, "a new version wants new assertions");
 
 int main(void) { return 0; }

@@ -1,0 +1,106 @@
+//! Disks.
+//!
+//! [`open`] gives a [`Disk`] by its name: one that a parameter `--disk=NAME:DEVICE` gives to a device, or
+//! the device itself. A device is what the toolstack calls it on Xen (`xvda`), and the path of a file or
+//! a device on Linux. So the same program is started with `--disk=data:xvdb` there and with
+//! `--disk=data:/tmp/data.img` here.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let disk = mirust::block::open("data")?;
+//! disk.write_at(0, &[7; 4096]).await?;
+//! disk.flush().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Whatever [`Disk::write_at`] was awaited for is stable when a [`Disk::flush`] after it has ended well. A
+//! program that does not use this module has no disks linked to it.
+
+pub use mirust_rt::block::blkfront::Options;
+pub use mirust_rt::block::{Buffer, Counters, Device, Discard, Disk, Error, Info, SECTOR, State};
+
+use std::rc::Rc;
+
+/// Why a disk could not be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenError(String);
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// Opens a disk by its name. On Xen it may be connected later: calls wait for it, and so does
+/// [`Disk::ready`].
+///
+/// # Errors
+///
+/// On Xen, if there can be no disk of this name; on Linux, if the file cannot be opened.
+pub fn open(name: &str) -> Result<Disk, OpenError> {
+    open_with(name, Options::default())
+}
+
+/// Opens a disk with other options than the usual ones. They matter on Xen only.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_with(name: &str, options: Options) -> Result<Disk, OpenError> {
+    crate::init();
+    device(name, options).map(Disk::new).map_err(OpenError)
+}
+
+/// The device that a name stands for.
+pub(crate) fn device(name: &str, options: Options) -> Result<Rc<dyn Device>, String> {
+    let args = crate::args();
+    open_device(resolve(name, &args), options)
+}
+
+/// What the parameters call a disk.
+fn resolve<'a>(name: &'a str, args: &'a [String]) -> &'a str {
+    let mut args = args.iter();
+    let mut found = None;
+    while let Some(arg) = args.next() {
+        let value = match arg.strip_prefix("--disk") {
+            Some("") => args.next().map(String::as_str),
+            Some(rest) => rest.strip_prefix('='),
+            None => None,
+        };
+        // As for other parameters, the last one counts.
+        if let Some((_, device)) = value.and_then(|v| v.split_once(':')).filter(|v| v.0 == name) {
+            found = Some(device);
+        }
+    }
+    found.unwrap_or(name)
+}
+
+#[cfg(feature = "xen")]
+fn open_device(name: &str, options: Options) -> Result<Rc<dyn Device>, String> {
+    Ok(mirust_rt::block::blkfront::open(name, options)?)
+}
+
+#[cfg(not(feature = "xen"))]
+fn open_device(name: &str, _: Options) -> Result<Rc<dyn Device>, String> {
+    Ok(mirust_rt::block::file::open(name).map_err(|error| error.to_string())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resolve;
+
+    #[test]
+    fn names_are_given_by_parameters() {
+        let args = ["prog", "--disk=data:xvdb", "--disk", "log:/tmp/a:b", "--disk=data:xvdc", "-x"];
+        let args = args.map(String::from);
+        for (name, device) in
+            [("data", "xvdc"), ("log", "/tmp/a:b"), ("xvda", "xvda"), ("", ""), ("x", "x")]
+        {
+            assert_eq!(resolve(name, &args), device);
+        }
+        assert_eq!(resolve("d", &["--disk".into()]), "d");
+    }
+}

@@ -1,0 +1,229 @@
+open Lwt.Infix
+
+let src = Logs.Src.create "mirust.block" ~doc:"Disks"
+
+module Log = (val Logs.src_log src : Logs.LOG)
+
+(* The constants of mirust.h *)
+
+let info_size = 64
+let stats_size = 120
+let op_read = 0
+let op_write = 1
+let op_flush = 2
+let op_zero = 3
+let op_discard = 4
+let op_secure_discard = 5
+
+type failure =
+  [ `Out_of_range | `Misaligned | `Io | `Lost | `No_memory  (** as Mirage's own disks have it *) ]
+
+type error = [ Mirage_block.error | failure ]
+type write_error = [ Mirage_block.write_error | failure ]
+
+let pp_failure ppf : failure -> unit = function
+  | `Out_of_range -> Fmt.string ppf "outside of the disk"
+  | `Misaligned -> Fmt.string ppf "not a whole number of sectors"
+  | `Io -> Fmt.string ppf "input/output error"
+  | `Lost -> Fmt.string ppf "the disk's other end has vanished with writes that were not flushed"
+  | `No_memory -> Fmt.string ppf "no memory for the request"
+
+let pp_error ppf : error -> unit = function
+  | #failure as e -> pp_failure ppf e
+  | #Mirage_block.error as e -> Mirage_block.pp_error ppf e
+
+let pp_write_error ppf : write_error -> unit = function
+  | #failure as e -> pp_failure ppf e
+  | #Mirage_block.write_error as e -> Mirage_block.pp_write_error ppf e
+
+type t = { handle : int; name : string }
+type state = Down | Up | Closed
+type discard = { granularity : int; alignment : int; secure : bool }
+
+type details = {
+  state : state;
+  read_only : bool;
+  cdrom : bool;
+  sector_size : int;
+  physical_sector_size : int;
+  size : int64;
+  flush : bool;
+  discard : discard option;
+  transfer_max : int;
+}
+
+let details t =
+  let b = Bytes.make info_size '\000' in
+  ignore (Abi.info t.handle b info_size : int);
+  let field i = Int64.to_int (Bytes.get_int64_ne b (8 * i)) in
+  let has bit = field 4 land bit <> 0 in
+  {
+    state = (match field 0 with 0 -> Down | 1 -> Up | _ -> Closed);
+    size = Int64.of_int (field 1 * 512);
+    sector_size = field 2;
+    physical_sector_size = field 3;
+    read_only = has 1;
+    cdrom = has 2;
+    flush = has 4;
+    discard =
+      (if has 8 then Some { granularity = field 5; alignment = field 6; secure = has 16 } else None);
+    transfer_max = field 7;
+  }
+
+let change t =
+  let promise, resolver = Lwt.wait () in
+  let token = Mirust.Completion.register (fun () -> Lwt.wakeup_later resolver ()) in
+  ignore (Abi.on_change t.handle token : int);
+  promise
+
+let rec ready t =
+  match (details t).state with
+  | Up -> Lwt.return_true
+  | Closed -> Lwt.return_false
+  | Down -> change t >>= fun () -> ready t
+
+(* Disks by the name that they were connected by: a disk is opened once. *)
+let opened : (string, t) Hashtbl.t = Hashtbl.create 4
+
+let disks =
+  Mirust.Bootvar.register
+    Cmdliner.Arg.(
+      value
+      & opt_all (pair ~sep:':' string string) []
+      & info [ "disk" ] ~docv:"NAME:DEVICE"
+          ~doc:
+            "The disk that the program calls $(i,NAME). $(i,DEVICE) is xvda and the like on Xen, \
+             and a path on Linux. May be repeated.")
+
+let connect ?(depth = 0) ?(persistent = false) name =
+  ignore (disks () : (string * string) list);
+  let found =
+    match Hashtbl.find_opt opened name with
+    | Some t -> Some t
+    | None ->
+        let handle = Abi.open_ name (String.length name) depth (Bool.to_int persistent) in
+        if handle < 0 then None
+        else
+          let t = { handle; name } in
+          Hashtbl.add opened name t;
+          Some t
+  in
+  match found with
+  | None -> Lwt.fail_with (Printf.sprintf "there is no disk %S" name)
+  | Some t -> (
+      ready t >>= function
+      | true -> Lwt.return t
+      | false -> Lwt.fail_with (Printf.sprintf "the disk %S is closed" name))
+
+let disconnect t =
+  Hashtbl.remove opened t.name;
+  ignore (Abi.close t.handle : int);
+  Lwt.return_unit
+
+let get_info t =
+  let { read_only; sector_size; size; _ } = details t in
+  let size_sectors = Int64.div size (Int64.of_int (max 1 sector_size)) in
+  Lwt.return { Mirage_block.read_write = not read_only; sector_size; size_sectors }
+
+(* The buffers are referenced by the action of the token until the request has ended: a promise that
+   nobody waits for any more does not free what the other end still writes to. *)
+let submit t op ~sector ~sectors buffers =
+  let promise, resolver = Lwt.wait () in
+  let token = ref (-1) in
+  token :=
+    Mirust.Completion.register (fun () ->
+        ignore (Sys.opaque_identity buffers : Cstruct.t list);
+        Lwt.wakeup_later resolver (Abi.result !token));
+  ignore (Abi.submit t.handle op sector sectors buffers !token : int);
+  promise
+
+(* A number of 512-byte sectors that no disk has, where the right one does not fit. *)
+let beyond = max_int / 512
+
+let in_units t sector =
+  let per = (details t).sector_size / 512 in
+  if Int64.compare sector 0L < 0 || Int64.compare sector (Int64.of_int (beyond / max 1 per)) > 0
+  then beyond
+  else Int64.to_int sector * per
+
+let transfer t op sector buffers =
+  ready t >>= function
+  | false -> Lwt.return (-8)
+  | true ->
+      let bytes = List.fold_left (fun sum b -> sum + Cstruct.length b) 0 buffers in
+      if bytes mod 512 <> 0 then Lwt.return (-2)
+      else if bytes = 0 then Lwt.return 0
+      else submit t op ~sector:(in_units t sector) ~sectors:(bytes / 512) buffers
+
+let failure = function
+  | -1 -> `Out_of_range
+  | -2 -> `Misaligned
+  | -5 -> `Io
+  | -6 -> `Lost
+  | -7 -> `No_memory
+  | -8 -> `Disconnected
+  | -4 -> `Unimplemented
+  | code -> Printf.ksprintf failwith "a disk's result %d" code
+
+let read t sector buffers =
+  transfer t op_read sector buffers >|= function 0 -> Ok () | code -> Error (failure code)
+
+let written = function 0 -> Ok () | -3 -> Error `Is_read_only | code -> Error (failure code)
+let write t sector buffers = transfer t op_write sector buffers >|= written
+let flush t = submit t op_flush ~sector:0 ~sectors:0 [] >|= written
+
+let range t op ~sector ~count =
+  ready t >>= function
+  | false -> Lwt.return (Error `Disconnected)
+  | true ->
+      let sector = in_units t sector and sectors = in_units t count in
+      submit t op ~sector ~sectors [] >|= written
+
+let discard ?(secure = false) t sector count =
+  range t (if secure then op_secure_discard else op_discard) ~sector ~count
+
+let zero t sector count = range t op_zero ~sector ~count
+
+let alloc bytes =
+  let buffer = Bigarray.(Array1.create char c_layout (bytes + 4096)) in
+  Cstruct.of_bigarray buffer ~off:(Abi.align buffer) ~len:bytes
+
+type stats = {
+  reads : int;
+  read_bytes : int;
+  writes : int;
+  written_bytes : int;
+  flushes : int;
+  discards : int;
+  errors : int;
+  requests : int;
+  copied : int;
+  grants : int;
+  notifications : int;
+  events : int;
+  lies : int;
+  connections : int;
+  reissued : int;
+}
+
+let stats t =
+  let b = Bytes.make stats_size '\000' in
+  ignore (Abi.stats t.handle b stats_size : int);
+  let field i = Int64.to_int (Bytes.get_int64_ne b (8 * i)) in
+  {
+    reads = field 0;
+    read_bytes = field 1;
+    writes = field 2;
+    written_bytes = field 3;
+    flushes = field 4;
+    discards = field 5;
+    errors = field 6;
+    requests = field 7;
+    copied = field 8;
+    grants = field 9;
+    notifications = field 10;
+    events = field 11;
+    lies = field 12;
+    connections = field 13;
+    reissued = field 14;
+  }

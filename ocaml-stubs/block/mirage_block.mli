@@ -1,0 +1,37 @@
+(** What Mirage's libraries expect of a disk: its signature, for where Mirage's own package of this
+    name is not installed. Structurally the types are the same; only [info] is a record of its own.
+*)
+
+type error = [ `Unimplemented | `Disconnected ]
+
+val pp_error : error Fmt.t
+
+type write_error = [ error | `Is_read_only ]
+
+val pp_write_error : write_error Fmt.t
+
+(** [size_sectors] is in units of [sector_size] bytes. *)
+type info = { read_write : bool; sector_size : int; size_sectors : int64 }
+
+val pp_info : info Fmt.t
+
+module type S = sig
+  type nonrec error = private [> error ]
+
+  val pp_error : error Fmt.t
+
+  type nonrec write_error = private [> write_error ]
+
+  val pp_write_error : write_error Fmt.t
+
+  type t
+
+  val disconnect : t -> unit Lwt.t
+  val get_info : t -> info Lwt.t
+
+  (** [read t sector buffers] fills the buffers in turn, beginning with a sector of the disk. Each
+      has a whole number of sectors. *)
+  val read : t -> int64 -> Cstruct.t list -> (unit, error) result Lwt.t
+
+  val write : t -> int64 -> Cstruct.t list -> (unit, write_error) result Lwt.t
+end
