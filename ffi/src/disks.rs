@@ -188,11 +188,7 @@ pub unsafe extern "C" fn mirust_block_open(
 ///
 /// `buffer` must be valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mirust_block_info(
-    handle: isize,
-    buffer: *mut u8,
-    length: usize,
-) -> isize {
+pub unsafe extern "C" fn mirust_block_info(handle: isize, buffer: *mut u8, length: usize) -> isize {
     let Info { state, sectors, sector_size, physical_sector_size, discard, .. } =
         disk(handle).info();
     let Info { read_only, cdrom, flush, transfer_max, .. } = disk(handle).info();

@@ -198,7 +198,8 @@ impl Backend {
 
     /// Answers a request.
     pub fn answer(&mut self, asked: &Asked, status: i16) -> bool {
-        self.write(Response { id: asked.id, operation: asked.slot_operation, status });
+        // As blkback does, also for an indirect request.
+        self.write(Response { id: asked.id, operation: asked.operation, status });
         self.publish()
     }
 

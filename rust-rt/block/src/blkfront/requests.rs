@@ -86,7 +86,9 @@ struct Copied {
 struct InFlight {
     id: u64,
     op: Op,
-    operation: u8,
+    /// As the slot had it, and what was to be done with the segments: Linux's blkback answers an indirect
+    /// request by the latter.
+    operations: [u8; 2],
     parts: Vec<Part>,
     /// Grants of callers' memory, and whose.
     direct: Vec<(GrantRef, u64)>,
@@ -113,8 +115,6 @@ pub(super) struct Connection {
     /// if its slot is in use again.
     issued: u64,
     pages: Pages,
-    /// A page of zeros that the backend cannot write.
-    zeros: Option<Granted>,
     pub features: Features,
     pub channel: Rc<EventChannel>,
     grants: &'static GrantTable,
@@ -132,8 +132,7 @@ impl Connection {
     ) -> Result<Connection, GrantError> {
         let ring = FrontRing::new(RingPages::new(grants, peer, ring_pages)?);
         let in_flight = Shadow::new(ring.slots() as u16);
-        let (issued, zeros) = Default::default();
-        Ok(Connection { peer, ring, in_flight, issued, pages, zeros, features, channel, grants })
+        Ok(Connection { peer, ring, in_flight, issued: 0, pages, features, channel, grants })
     }
 
     /// What the backend has to be told.
@@ -199,7 +198,7 @@ impl Connection {
         let request = InFlight {
             id: 0,
             op: Op::Flush,
-            operation: operation as u8,
+            operations: [0; 2],
             parts,
             direct: Vec::new(),
             pages: Vec::new(),
@@ -224,7 +223,7 @@ impl Connection {
             request: InFlight {
                 id: 0,
                 op,
-                operation: 0,
+                operations: [0; 2],
                 parts: Vec::new(),
                 direct: Vec::new(),
                 pages: Vec::new(),
@@ -290,7 +289,6 @@ impl Connection {
                 tables.push(page.gref());
             }
         }
-        request.operation = operation as u8;
         self.push(engine, request, operation, sector, &segments, &tables, None);
         Ok(())
     }
@@ -376,21 +374,13 @@ impl Connection {
     fn zeros(&mut self, build: &mut Build, len: usize) -> Result<usize, NotNow> {
         self.room_for_segment(build)?;
         let len = len.min(PAGE_SIZE);
-        // A backend that keeps pages mapped knows each of them only once.
-        let gref = if self.features.persistent {
-            let page = self.pages.take(GrantAccess::ReadOnly);
-            let page = page.map_err(NotNow::Grant)?.ok_or(NotNow::Later)?;
-            page.clear();
-            let gref = page.gref();
-            build.request.pages.push(page);
-            gref
-        } else {
-            if self.zeros.is_none() {
-                let page = self.grants.share(self.peer, GrantAccess::ReadOnly);
-                self.zeros = Some(page.map_err(NotNow::Grant)?);
-            }
-            self.zeros.as_ref().expect("just made").gref()
-        };
+        // A page for each, although all of them are the same: Xen counts how often a page is mapped, and
+        // not far.
+        let page = self.pages.take(GrantAccess::ReadOnly);
+        let page = page.map_err(NotNow::Grant)?.ok_or(NotNow::Later)?;
+        page.clear();
+        let gref = page.gref();
+        build.request.pages.push(page);
         build.segment(gref, 0, len);
         build.room = 0;
         Ok(len)
@@ -436,7 +426,7 @@ impl Connection {
         });
         let handle = self.features.handle;
         let mut message = Request { operation, handle, id: 0, sector, body };
-        request.operation = message.operation_in_slot();
+        request.operations = [message.operation_in_slot(), operation as u8];
         let Ok(slot) = self.in_flight.insert(request) else {
             unreachable!("there are as many records as slots, and the caller has looked")
         };
@@ -463,7 +453,7 @@ impl Connection {
             let Some(request) = self.in_flight.get(slot).filter(|r| r.id == response.id) else {
                 return Err(Fault::Id(response.id));
             };
-            if request.operation != response.operation {
+            if !request.operations.contains(&response.operation) {
                 return Err(Fault::Operation(response.operation));
             }
             let request = self.in_flight.take(slot).expect("just looked at");
@@ -498,7 +488,7 @@ impl Connection {
                 }
                 // What was asked for by the other operation, before it was given up.
                 if self.features.flush == FlushBy::Operation(barrier, true)
-                    && request.operation != barrier as u8
+                    && !request.operations.contains(&(barrier as u8))
                 {
                     return engine.requeue(request.parts);
                 }
@@ -545,9 +535,6 @@ impl Connection {
             parts.append(&mut request.parts);
         }
         engine.requeue(parts);
-        if let Some(zeros) = self.zeros.take() {
-            self.pages.give_back(zeros);
-        }
         let mut left = Leftover { ring: self.ring.into_page(), pages: self.pages };
         left.retry();
         left.is_stuck().then_some(left)
