@@ -132,8 +132,12 @@ fn port(handle: isize) -> Rc<Port> {
 
 #[cfg(feature = "xen")]
 fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, String> {
-    let id = name.parse().map_err(|_| format!("{name:?} is not the number of a vif"))?;
-    Ok(net::netfront::open(id, limits)?)
+    let (number, trusting) = match name.strip_suffix(":trusted") {
+        Some(number) => (number, true),
+        None => (name, false),
+    };
+    let id = number.parse().map_err(|_| format!("{number:?} is not the number of a vif"))?;
+    Ok(net::netfront::open(id, net::netfront::Limits { trusting, ..limits })?)
 }
 
 #[cfg(not(feature = "xen"))]
@@ -152,7 +156,8 @@ fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, Str
     Ok(net::tap::open(name, mac).map_err(|error| error.to_string())?)
 }
 
-/// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), on Unix that
+/// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted`
+/// behind it if the backend may see whatever else is in the pages that payload lies in. On Unix it is that
 /// of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
 /// what it sends, and lends frames of more than SIZE bytes. `receive_pages` and `send_pages` limit the
 /// memory that the device takes on Xen; 0 leaves it to the device.

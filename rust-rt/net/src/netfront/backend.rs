@@ -144,6 +144,12 @@ impl Backend {
         Some(Ok(sent))
     }
 
+    /// Pages that the backend can read or write now.
+    pub fn granted(&self) -> Vec<SharedPage> {
+        let entries = 512 * self.xen.table().len() as u32;
+        (0..entries).filter_map(|gref| page(self.xen, GrantRef(gref))).collect()
+    }
+
     /// Takes all frames and answers them.
     pub fn take_all(&mut self) -> Vec<Sent> {
         let mut all = Vec::new();

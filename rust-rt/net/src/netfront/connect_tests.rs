@@ -46,7 +46,7 @@ impl Rig {
         let World { xen, events, .. } = world();
         xen.set_max_frames(8);
         let grants: &'static GrantTable = Box::leak(Box::new(GrantTable::new(xen).unwrap()));
-        let limits = Limits { receive_pages: 64, send_pages: 16 };
+        let limits = Limits { receive_pages: 64, send_pages: 16, trusting: false };
         let device = Rc::new(Netfront::new("vif0".into(), limits, grants, || {}).unwrap());
         let store = daemon::Rig::new();
         let task = Task {

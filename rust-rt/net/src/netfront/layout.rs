@@ -1,9 +1,12 @@
 //! Which part of a frame's payload is copied and which is granted, as a plan that touches nothing.
 //!
 //! A slot holds bytes of one page. Whole pages of payload are granted where they lie. At the edges of a
-//! fragment there are parts of pages; a slot for each of them costs the backend more than a short copy
-//! costs us, so they are copied if there is a page to copy them to: that of the head, or one that
-//! takes the end of a fragment and the beginning of the next.
+//! fragment there are parts of pages, which share them with other data of the program. A grant is of a whole
+//! page, so these parts are copied: behind the head, or to a page that takes the end of a fragment and the
+//! beginning of the next. (Xen's advisory XSA-403 is about frontends that do otherwise.)
+//!
+//! For a backend that may see everything, only short parts are copied, where a slot costs the backend more
+//! than the copy costs us.
 
 use crate::Fragment;
 use alloc::vec::Vec;
@@ -35,7 +38,9 @@ pub(super) struct Cost {
 /// How much is copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Copying {
-    /// Parts of pages up to so many bytes.
+    /// All parts of pages.
+    Parts,
+    /// Parts of pages up to so many bytes, if there is a page for them.
     UpTo(usize),
     /// Everything.
     All,
@@ -52,7 +57,12 @@ pub(super) fn plan(
     let mut cost = Cost::default();
     let mut pieces = payload.iter().flat_map(pieces).peekable();
     while let Some((mut addr, mut len)) = pieces.next() {
-        let Copying::UpTo(limit) = copying else {
+        let limit = match copying {
+            Copying::UpTo(limit) => limit,
+            Copying::Parts if len == PAGE_SIZE => 0,
+            Copying::Parts | Copying::All => PAGE_SIZE,
+        };
+        if !matches!(copying, Copying::UpTo(_)) && limit > 0 {
             while len > 0 {
                 let now = if room > 0 { len.min(room) } else { len.min(PAGE_SIZE) };
                 if room > 0 {
@@ -68,7 +78,7 @@ pub(super) fn plan(
                 (addr, len) = (addr + now, len - now);
             }
             continue;
-        };
+        }
         let with_next =
             pieces.peek().is_some_and(|next| next.1 <= limit && len + next.1 <= PAGE_SIZE);
         if len <= limit && len <= room {

@@ -225,7 +225,8 @@ impl RxQueue {
             if let Some(wrong) = wrong {
                 chain.malformed.get_or_insert(wrong);
             }
-            if chain.malformed.is_none() {
+            // No bytes are nowhere: such a slot adds nothing, and could only mislead about where the frame lies.
+            if chain.malformed.is_none() && len > 0 {
                 chain.parts.push(Part { page, offset, len });
                 chain.len += len;
             } else {

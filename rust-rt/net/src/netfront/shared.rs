@@ -14,11 +14,13 @@ pub struct Limits {
     pub receive_pages: usize,
     /// Pages for heads and copied payload: 16 or more.
     pub send_pages: usize,
+    /// The backend may see what else is in the pages that payload lies in: fewer bytes are copied then.
+    pub trusting: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { receive_pages: 768, send_pages: 192 }
+        Limits { receive_pages: 768, send_pages: 192, trusting: false }
     }
 }
 
@@ -28,6 +30,7 @@ impl Limits {
         Limits {
             receive_pages: self.receive_pages.clamp(64, u16::MAX as usize),
             send_pages: self.send_pages.clamp(16, 1 << 16),
+            ..self
         }
     }
 }
@@ -95,8 +98,8 @@ pub(super) struct Offload {
     pub tso6: bool,
     /// A frame may take more than one slot.
     pub sg: bool,
-    /// The toolstack says that the backend should see nothing but frames: payload shares its pages
-    /// with other data, so it is copied.
+    /// The toolstack says that the backend is not to be trusted: all payload is copied, so that it never reads
+    /// memory of the program at all.
     pub untrusted: bool,
 }
 
@@ -126,6 +129,8 @@ pub(super) struct Shared {
     pub held: Held,
     pub counters: Counters,
     pub complaints: u64,
+    /// As [`Limits::trusting`].
+    pub trusting: bool,
     /// Pages that may be lent at the same time.
     pub lend_max: usize,
     /// Pages lent when the pool was last looked through, and when pressure was last reported.
@@ -148,6 +153,7 @@ impl Shared {
             held: Held::new(256),
             counters: Counters::default(),
             complaints: 0,
+            trusting: limits.trusting,
             // The ring always has at least a quarter of the pool to itself.
             lend_max: limits.receive_pages - limits.receive_pages / 4,
             reclaimed_at: 0,

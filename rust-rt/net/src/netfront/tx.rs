@@ -1,9 +1,9 @@
 //! The transmit queue.
 //!
 //! A frame takes a slot for each page it touches: first the head, in a page that is always granted,
-//! then the payload. Little payload is copied behind the head. More of it is granted where it lies,
-//! page by page, until the backend has answered: two writes to the grant table and no hypercall,
-//! which is less than a copy from about a page on. See [`layout`](super::layout).
+//! then the payload. Whole pages of it are granted where they lie until the backend has answered: two writes
+//! to the grant table and no hypercall, which is less than a copy. The rest is copied, since its pages have
+//! other data of the program too. See [`layout`](super::layout).
 
 use super::{
     Fault, Offload, Shared,
@@ -49,7 +49,7 @@ impl Protocol for Tx {
     }
 }
 
-/// Parts of pages up to this size, in bytes, are copied if there is a page for them.
+/// Parts of pages up to this size, in bytes, are copied for a trusted backend if there is a page for them.
 const COPY_MAX: usize = 2048;
 
 /// What a request in flight has to give back.
@@ -216,8 +216,13 @@ impl TxQueue {
         let head_pages = frame.head_len.div_ceil(PAGE_SIZE);
         let tail = head_pages * PAGE_SIZE - frame.head_len;
         // A frame of many fragments takes too many slots unless more of it is copied.
-        let ways = [Copying::UpTo(COPY_MAX), Copying::UpTo(PAGE_SIZE - 1), Copying::All];
-        let ways = if copy { &ways[2..] } else { &ways[..] };
+        let ways: &[Copying] = if copy {
+            &[Copying::All]
+        } else if shared.trusting {
+            &[Copying::UpTo(COPY_MAX), Copying::UpTo(PAGE_SIZE - 1), Copying::All]
+        } else {
+            &[Copying::Parts, Copying::All]
+        };
         let mut cost = Cost::default();
         for way in ways {
             cost = plan(frame.payload, tail, *way, &mut self.plan);

@@ -64,7 +64,7 @@ fn pages_still_in_use_are_copied_and_not_lent() {
 
 #[test]
 fn ring_never_runs_dry_while_frames_are_held() {
-    let limits = Limits { receive_pages: 128, send_pages: 16 };
+    let limits = Limits { receive_pages: 128, send_pages: 16, trusting: false };
     let mut rig = Rig::new(ALL, limits);
     let mut held = Vec::new();
     let mut pressed = 0;
@@ -173,4 +173,34 @@ fn full_slab_keeps_the_frame_for_the_next_call() {
     assert!(rig.device.news().contains(News::FRAMES));
     let (_, frames) = rig.receive();
     assert!(rig.bytes(&frames[0]) == pattern(200, 2));
+}
+
+#[test]
+fn slots_without_bytes_add_nothing() {
+    let more = rx_flags::MORE_DATA;
+    let slot = |rig: &mut Rig, offset, flags, bytes: &[u8]| {
+        let (id, page) = rig.backend.take_page().unwrap();
+        page.unwrap().write(offset as usize % PAGE_SIZE, bytes);
+        rig.backend.write_rx(rx_response(id, offset, flags, bytes.len() as i16));
+    };
+    let frame = pattern(2000, 7);
+    // In front, in the middle, behind; at the page's beginning and at its end.
+    for empty in [0, 1, 4095, 4096] {
+        let mut rig = Rig::honest();
+        slot(&mut rig, empty, more, &[]);
+        slot(&mut rig, 96, more, &frame[..1000]);
+        slot(&mut rig, empty, more, &[]);
+        slot(&mut rig, 0, more, &frame[1000..]);
+        slot(&mut rig, empty, 0, &[]);
+        // Nothing but such slots is no frame.
+        slot(&mut rig, empty, more, &[]);
+        slot(&mut rig, empty, 0, &[]);
+        rig.backend.publish_rx();
+        let (_, frames) = rig.receive();
+        assert_eq!(frames.len(), 1);
+        assert!(rig.bytes(&frames[0]) == frame, "{empty}");
+        assert_eq!(rig.counters().lies, 1);
+        assert!(rig.backend.send(frame, 0, None), "and it goes on");
+        assert_eq!(rig.receive().1.len(), 1);
+    }
 }
