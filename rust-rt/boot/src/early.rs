@@ -1,19 +1,49 @@
-//! What is below, and a place for output before there is a console.
+//! What is below, and a place for output before there is a console driver.
 
-use super::{cpu, qemu};
-use crate::console;
-use mirust_xen::cpuid::hypervisor_leaf;
-use spin::Once;
+use super::{cpu, ground, paging::ActiveTables, qemu};
+use crate::{console, end};
+use mirust_mem::paging::{Frame, PageTables, Prot, VirtPage};
+use mirust_xen::{early::EarlyConsole, hypercall::Xen};
+use spin::{Mutex, Once};
 
 static ON_XEN: Once<bool> = Once::new();
 
-/// Looks what is below, and makes output possible. Called first of all.
+/// Xen's console, as it was found. Also the one of last resort, if the driver has failed.
+static CONSOLE: Mutex<Option<EarlyConsole>> = Mutex::new(None);
+
+/// Below this the entry code has mapped everything.
+const MAPPED: usize = 1 << 32;
+
+/// Looks what is below, and makes output and a proper end possible. Called first of all: whatever fails later can
+/// say so, and counts as a crash.
 pub fn init() {
-    ON_XEN.call_once(|| hypervisor_leaf(b"XenVMMXenVMM").is_some());
-    if !on_xen() {
-        qemu::init_serial();
-    }
+    let hypervisor = Xen::detect();
+    ON_XEN.call_once(|| hypervisor.is_some());
     console::set_early(write);
+    let Some(hypervisor) = hypervisor else { return qemu::init_serial() };
+    end::set_end(ground::end_on_xen);
+    if let Some(addr) = EarlyConsole::addr(hypervisor).filter(|addr| *addr < MAPPED) {
+        // SAFETY: mapped by the entry code, and by `keep_console` when its tables go. Rust has no references to
+        // there, because the toolstack places the page outside of the domain's RAM.
+        *CONSOLE.lock() = unsafe { EarlyConsole::new(hypervisor, addr) };
+    }
+}
+
+/// Maps the console's page in the final page tables, which are in use now.
+pub fn keep_console() {
+    let Some(hypervisor) = Xen::detect() else { return };
+    let mapped = EarlyConsole::addr(hypervisor)
+        .is_some_and(|addr| ActiveTables.map(VirtPage(addr), Frame(addr), Prot::ReadWrite).is_ok());
+    if !mapped {
+        *CONSOLE.lock() = None;
+    }
+}
+
+/// Waits until what was written here has been read. For the end of the domain.
+pub fn drain() {
+    if let Some(console) = CONSOLE.try_lock().as_deref().and_then(Option::as_ref) {
+        console.drain();
+    }
 }
 
 /// Whether a Xen is below. If not, it is QEMU alone.
@@ -21,11 +51,15 @@ pub fn on_xen() -> bool {
     ON_XEN.get().copied().unwrap_or(false)
 }
 
-/// Output before the console driver: to the serial port, or under Xen to the debug port, which a
-/// debugging hypervisor shows in its own log.
+/// Output without the console driver: to the serial port, or on Xen to the console's ring. If there is none, to the
+/// debug port, which a debugging hypervisor shows in its own log.
 fn write(bytes: &[u8]) {
     if !on_xen() {
         return qemu::serial_write(bytes);
+    }
+    // Taken only if a fault interrupted this very function.
+    if let Some(console) = CONSOLE.try_lock().as_deref().and_then(Option::as_ref) {
+        return console.write(bytes);
     }
     for &b in bytes {
         // SAFETY: Xen's debug port (XEN_HVM_DEBUGCONS_IOPORT), which only prints.

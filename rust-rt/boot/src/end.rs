@@ -23,8 +23,8 @@ pub type Ender = fn(End) -> !;
 
 static ENDER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
-/// Sets how the domain ends on Xen. Until then, and without Xen, it ends as QEMU does: by the
-/// isa-debug-exit device, or by a triple fault, which Xen takes for a crash.
+/// Sets how the domain ends on Xen: boot does so first of all. Without Xen it ends as QEMU does: by the
+/// isa-debug-exit device, or by a triple fault (which Xen would take for a request to start again).
 pub fn set_end(ender: Ender) {
     ENDER.store(ender as *mut (), Ordering::Release);
 }
@@ -57,6 +57,5 @@ fn end(how: End, status: i32) -> ! {
         let ender = unsafe { core::mem::transmute::<*mut (), Ender>(ender) };
         ender(how)
     }
-    // A triple fault is a crash for Xen too.
     qemu::exit(status)
 }

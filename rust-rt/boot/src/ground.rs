@@ -2,7 +2,7 @@
 
 use super::bare::BareMachine;
 use super::paging::ActiveTables;
-use super::{clock, console, cpu, diag, end, log};
+use super::{clock, console, cpu, diag, early, end, log};
 use mirust_executor::domain;
 use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
@@ -20,18 +20,15 @@ mirust_executor::platform!(
 /// Clocks, poll, console, log, and how the domain ends. There is a heap already.
 pub(super) fn init() {
     let platform: &'static dyn Platform = match Xen::detect() {
-        Some(hypervisor) => {
-            end::set_end(end_on_xen);
-            match xen::init(hypervisor, &mut ActiveTables) {
-                Ok(platform) => {
-                    if xen::console().is_some() {
-                        console::set_sink(xen::write_console);
-                    }
-                    platform
+        Some(hypervisor) => match xen::init(hypervisor, &mut ActiveTables) {
+            Ok(platform) => {
+                if xen::console().is_some() {
+                    console::set_sink(xen::write_console);
                 }
-                Err(error) => diag::fatal(format_args!("cannot boot: {error}")),
+                platform
             }
-        }
+            Err(error) => diag::fatal(format_args!("cannot boot: {error}")),
+        },
         None => {
             clock::calibrate();
             &BareMachine
@@ -49,7 +46,8 @@ fn monotonic_ns() -> u64 {
     domain::now().as_nanos()
 }
 
-fn end_on_xen(how: end::End) -> ! {
+/// Ends the domain, whether the drivers are there or not.
+pub(super) fn end_on_xen(how: end::End) -> ! {
     let reason = match how {
         end::End::PowerOff => EndReason::Poweroff,
         end::End::Reboot => EndReason::Reboot,
@@ -58,6 +56,7 @@ fn end_on_xen(how: end::End) -> ! {
     if xen::present() {
         xen::end(reason)
     }
+    early::drain();
     match Xen::detect() {
         Some(hypervisor) => xen::sched::end(hypervisor, reason),
         None => cpu::halt(),

@@ -58,11 +58,11 @@ impl<E: Into<MapError>> From<E> for BootError {
     }
 }
 
-/// Called once by the entry code, on the boot stack, with interrupts off.
+/// Called once by the entry code, on the boot stack, with interrupts off. Output and a proper end come first.
 #[unsafe(no_mangle)]
 extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
-    clock::init();
     early::init();
+    clock::init();
     descriptors::init();
     tls::init();
     if let Err(e) = init_memory(start_info) {
@@ -106,6 +106,7 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
     // range is below 4 GiB and thereby mapped, and the next call maps all.
     unsafe { frames::init(&list[..free.len()]) }.map_err(|OutOfMemory| BootError::Memory)?;
     paging::init(&ram).map_err(|OutOfMemory| BootError::Memory)?;
+    early::keep_console();
     // A box of nothing: this does not allocate.
     vm::init(Box::new(paging::ActiveTables));
     Ok(())

@@ -18,6 +18,7 @@ mod abi;
 pub mod clock;
 pub mod console;
 pub mod cpuid;
+pub mod early;
 pub mod events;
 pub mod gntmap;
 pub mod gnttab;

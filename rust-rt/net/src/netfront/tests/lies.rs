@@ -118,7 +118,11 @@ fn no_lie_costs_more_than_the_device() {
     for seed in (first..first + runs).step_by(BATCH as usize) {
         let program = std::env::current_exe().unwrap();
         let status = std::process::Command::new(program)
-            .args(["--exact", "netfront::tests::lies::no_lie_costs_more_than_the_device", "--quiet"])
+            .args([
+                "--exact",
+                "netfront::tests::lies::no_lie_costs_more_than_the_device",
+                "--quiet",
+            ])
             .env("SEED", seed.to_string())
             .env("RUNS", BATCH.min(first + runs - seed).to_string())
             .status();
