@@ -13,10 +13,9 @@ pub struct Ground {
     pub unmap: unsafe fn(low: usize, bytes: usize),
     /// Bytes of memory in all, by which the size of an ordinary stack is chosen.
     pub memory: fn() -> usize,
-    /// Bytes of thread-local storage below the thread pointer (ABI for x86-64, variant II).
-    pub tls_below: usize,
-    /// Bytes of the control block, from the thread pointer up.
-    pub tls_above: usize,
+    /// Bytes of thread-local storage below the thread pointer (ABI for x86-64, variant II), and of the
+    /// control block from there up.
+    pub tls_sizes: fn() -> (usize, usize),
     /// Initialises a block whose thread pointer is the argument, a multiple of 64: the variables' first
     /// values, and a control block with the canary that all threads have.
     ///
@@ -26,13 +25,10 @@ pub struct Ground {
     ///
     /// The block was initialised.
     pub tls_use: unsafe fn(pointer: usize),
-    /// C's `errno`, of which every thread has its own value.
-    pub errno: *mut i32,
+    /// Two words that belong to the thread that runs, such as C's `errno`: a switch keeps them, and puts
+    /// those of the other thread there.
+    pub own: fn() -> *mut [usize; 2],
 }
-
-// SAFETY: the pointer names a variable that lives for ever, and that only the one thread of execution
-// accesses.
-unsafe impl Sync for Ground {}
 
 /// Bytes without mapping below each stack. As much as below the boot stack: Rust touches every page of
 /// a large frame in turn, but C does not.

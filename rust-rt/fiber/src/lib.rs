@@ -34,8 +34,7 @@
 //! # What a thread has of its own
 //!
 //! The [`Ground`] gives it a stack with guard pages below, and a block of thread-local storage at its
-//! top. Besides that there is `errno`, which is saved at a switch, and a name. Whoever starts
-//! threads may keep more beside the pointer that [`current`] returns.
+//! top. Besides that there are two words, for `errno` and a pointer, which a switch keeps, and a name.
 //!
 //! Waiting for a word of memory to change is what mutexes, conditions and joining are made of: [`wait`].
 #![no_std]

@@ -37,9 +37,8 @@ pub struct Thread {
     top: usize,
     /// The thread pointer.
     tls: usize,
-    /// Its `errno` while it does not run.
-    errno: Cell<i32>,
-    data: *mut (),
+    /// Its own words while it does not run.
+    own: Cell<[usize; 2]>,
     /// Where it was left, while it does not run.
     context: Cell<switch::Context>,
     /// What it waits for, which lives on its stack.
@@ -56,8 +55,8 @@ pub struct Start<'a> {
     pub stack: usize,
     /// Its name.
     pub name: &'a str,
-    /// What [`Thread::data`] returns.
-    pub data: *mut (),
+    /// What its own words are at first; see [`Ground::own`].
+    pub own: [usize; 2],
 }
 
 /// There is no memory for another thread.
@@ -94,7 +93,7 @@ struct Threads {
     current: Cell<*const Thread>,
     /// Where the main stack was left, while a thread runs.
     main: Cell<switch::Context>,
-    main_errno: Cell<i32>,
+    main_own: Cell<[usize; 2]>,
     pool: RefCell<Pool>,
     /// For crash reports: see [`stack_owner`].
     alive: RefCell<Vec<*const Thread>>,
@@ -112,7 +111,7 @@ static THREADS: OneThread = OneThread(Threads {
     ground: Cell::new(None),
     current: Cell::new(ptr::null()),
     main: Cell::new(ptr::null_mut()),
-    main_errno: Cell::new(0),
+    main_own: Cell::new([0; 2]),
     pool: RefCell::new(Pool::new()),
     alive: RefCell::new(Vec::new()),
     started: Cell::new(0),
@@ -165,13 +164,25 @@ pub fn stats() -> Stats {
     }
 }
 
-/// Calls `f` with the name of the thread whose stack has overflown, if the exception at `address` is that.
-/// For a crash report: takes no lock, and allocates nothing.
-pub fn stack_owner<R>(address: usize, f: impl FnOnce(&str) -> R) -> Option<R> {
-    let alive = threads().alive.try_borrow().ok()?;
-    // SAFETY: threads are in the list as long as they live.
+/// The name of the thread whose stack has overflown, if an exception at `address` is that. Takes no lock,
+/// and allocates nothing.
+///
+/// # Safety
+///
+/// For a crash report, after which no thread runs: the name is the thread's own.
+pub unsafe fn stack_owner(address: usize) -> Option<&'static str> {
+    // Not by `threads`: whoever reports a crash may be in the middle of anything.
+    let alive = THREADS.0.alive.try_borrow().ok()?;
+    // SAFETY: threads are in the list as long as they live, which is for ever from now on.
     let thread = alive.iter().map(|&t| unsafe { &*t }).find(|t| t.stack.guards(address))?;
-    Some(thread.with_name(f))
+    // SAFETY: nobody sets it any more.
+    Some(text(unsafe { &*thread.name.as_ptr() }))
+}
+
+/// A name, as its bytes and zeroes behind them.
+fn text(name: &[u8; NAME]) -> &str {
+    let len = name.iter().position(|&b| b == 0).unwrap_or(NAME);
+    core::str::from_utf8(&name[..len]).unwrap_or("?")
 }
 
 /// Starts a thread that calls `run` and ends. It runs from the next poll on, never inside this call.
@@ -191,8 +202,9 @@ pub fn start(start: Start<'_>, run: impl FnOnce() + 'static) -> Result<(), NoMem
     let bytes = crate::stack::size(start.stack, (ground.memory)());
     // Above its frames, which it thereby cannot run over, there is its thread-local storage.
     let stack = threads.pool.borrow_mut().take(ground, bytes).ok_or(NoMemory)?;
-    let tls = (stack.top() - ground.tls_above) & !63;
-    let top = (tls - ground.tls_below) & !15;
+    let (below, above) = (ground.tls_sizes)();
+    let tls = (stack.top() - above) & !63;
+    let top = (tls - below) & !15;
     if top < stack.low + crate::stack::LEAST / 2 {
         threads.pool.borrow_mut().put(ground, stack);
         return Err(NoMemory);
@@ -206,8 +218,7 @@ pub fn start(start: Start<'_>, run: impl FnOnce() + 'static) -> Result<(), NoMem
         stack,
         top,
         tls,
-        errno: Cell::new(0),
-        data: start.data,
+        own: Cell::new(start.own),
         context: Cell::new(ptr::null_mut()),
         request: Cell::new(None),
         panicked: Cell::new(None),
@@ -240,11 +251,6 @@ impl Thread {
         self.number
     }
 
-    /// What its starter keeps with it.
-    pub fn data(&self) -> *mut () {
-        self.data
-    }
-
     /// Its stack's lowest address, and one beyond its highest.
     pub fn stack(&self) -> (usize, usize) {
         (self.stack.low, self.top)
@@ -252,9 +258,7 @@ impl Thread {
 
     /// Calls `f` with its name.
     pub fn with_name<R>(&self, f: impl FnOnce(&str) -> R) -> R {
-        let name = self.name.get();
-        let len = name.iter().position(|&b| b == 0).unwrap_or(NAME);
-        f(core::str::from_utf8(&name[..len]).unwrap_or("?"))
+        f(text(&self.name.get()))
     }
 
     /// Gives it another name, of which the first 32 bytes count.
@@ -301,18 +305,19 @@ impl Thread {
         let threads = threads();
         let ground = threads.ground.get().expect("it was there when the thread was started");
         threads.switches.set(threads.switches.get() + 1);
-        // SAFETY: `errno` lives for ever, and only this thread of execution accesses it. The block was
+        let own = (ground.own)();
+        // SAFETY: the words live for ever, and only this thread of execution accesses them. The block was
         // initialised in `start`. The thread was left in `leave`, or prepared, and is entered once: no other
         // thread runs, because we are in its task's turn and turns do not nest.
         unsafe {
-            threads.main_errno.set(ground.errno.replace(self.errno.get()));
+            threads.main_own.set(own.replace(self.own.get()));
             (ground.tls_use)(self.tls);
             threads.current.set(self);
             let watch = watch::begin();
             switch(threads.main.as_ptr(), self.context.get());
             threads.current.set(ptr::null());
             (ground.tls_use)(0);
-            self.errno.set(ground.errno.replace(threads.main_errno.get()));
+            self.own.set(own.replace(threads.main_own.get()));
             watch::end(watch, self);
         }
     }

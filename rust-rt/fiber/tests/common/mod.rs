@@ -34,11 +34,11 @@ pub static CLOCK: Only<u64> = Only(Cell::new(1_000));
 /// Stacks that are mapped now, and that may still be.
 pub static MAPPED: Only<usize> = Only(Cell::new(0));
 pub static LEFT: Only<usize> = Only(Cell::new(usize::MAX));
-static ERRNO: Only<i32> = Only(Cell::new(0));
+static OWN: Only<[usize; 2]> = Only(Cell::new([0; 2]));
 
-/// Sets our `errno`, and gives what it was.
-pub fn errno(value: i32) -> i32 {
-    ERRNO.0.replace(value)
+/// Sets the first word of our own, and gives what it was.
+pub fn errno(value: usize) -> usize {
+    OWN.0.replace([value, 0])[0]
 }
 
 struct Jumping;
@@ -66,11 +66,10 @@ static GROUND: Ground = Ground {
     map,
     unmap,
     memory: || 16 << 20,
-    tls_below: 0,
-    tls_above: 64,
+    tls_sizes: || (0, 64),
     tls_init: |_| (),
     tls_use: |_| (),
-    errno: ERRNO.0.as_ptr(),
+    own: || OWN.0.as_ptr(),
 };
 
 fn map(bytes: usize) -> Option<usize> {
@@ -106,7 +105,7 @@ pub fn init() {
 
 /// Starts a thread.
 pub fn go(name: &str, run: impl FnOnce() + 'static) {
-    let start = Start { stack: STACK, name, data: std::ptr::null_mut() };
+    let start = Start { stack: STACK, name, own: [0; 2] };
     fiber::start(start, run).expect("memory for a stack");
 }
 
