@@ -5,6 +5,7 @@
 //! | `mirust-executor` | [`executor`], [`poll`], [`domain`], [`platform`], [`shutdown`], [`time`] | tasks, timers, and the only call that blocks |
 //! | `mirust-mem` | [`mem`] | page frames, the heap, reservable address space |
 //! | `mirust-xen` | [`wire`], [`shared`], [`ring`], [`xen`] | what a domain has from Xen, from hypercalls to xenstore |
+//! | `mirust-fiber` | [`fiber`] | threads with stacks of their own, and calls that block |
 //! | `mirust-libc` | `libc` | the C symbols that a program refers to |
 //! | `mirust-net` | [`net`] | network devices: netfront, and what all have in common |
 //! | `mirust-block` | [`block`] | disks: blkfront, and what all have in common |
@@ -19,6 +20,7 @@ pub use mirust_boot as boot;
 pub use mirust_boot::diag;
 pub use mirust_executor as executor;
 pub use mirust_executor::{domain, platform, poll, shutdown, time};
+pub use mirust_fiber as fiber;
 #[cfg(feature = "libc")]
 pub use mirust_libc as libc;
 pub use mirust_mem as mem;

@@ -42,6 +42,8 @@ pub mod paging;
 mod qemu;
 #[cfg(feature = "image")]
 mod start;
+#[cfg(all(feature = "image", feature = "libc"))]
+mod threads;
 #[cfg(feature = "image")]
 mod tls;
 

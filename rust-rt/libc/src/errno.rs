@@ -2,13 +2,41 @@
 
 use core::ffi::{CStr, c_char, c_int};
 
-#[cfg(not(test))]
-static ERRNO: core::sync::atomic::AtomicI32 = core::sync::atomic::AtomicI32::new(0);
+/// What belongs to the thread that runs: two words, see [`own`](crate::threads::own).
+#[repr(C)]
+pub(super) struct Own {
+    errno: c_int,
+    /// The thread's number; 0 for the main stack.
+    pub(super) number: c_int,
+    /// What else it has; null for the main stack.
+    pub(super) block: *const crate::threads::Block,
+}
 
-// The test harness runs threads; an image has one.
+const _: () = assert!(size_of::<Own>() == size_of::<[usize; 2]>());
+
+const MAIN: Own = Own { errno: 0, number: 0, block: core::ptr::null() };
+
+#[cfg(not(test))]
+struct Only(core::cell::UnsafeCell<Own>);
+// SAFETY: an image has one thread of execution, and no reference to the words is ever made.
+#[cfg(not(test))]
+unsafe impl Sync for Only {}
+#[cfg(not(test))]
+static OWN: Only = Only(core::cell::UnsafeCell::new(MAIN));
+
+// The test harness runs threads; an image has one thread of execution.
 #[cfg(test)]
 std::thread_local! {
-    static ERRNO: core::cell::Cell<c_int> = const { core::cell::Cell::new(0) };
+    static OWN: core::cell::UnsafeCell<Own> = const { core::cell::UnsafeCell::new(MAIN) };
+}
+
+/// The words of the thread that runs.
+#[inline]
+pub(super) fn own() -> *mut Own {
+    #[cfg(not(test))]
+    return OWN.0.get();
+    #[cfg(test)]
+    OWN.with(|own| own.get())
 }
 
 /// Sets `errno`. Usable in every calling context.
@@ -33,10 +61,8 @@ pub(super) fn fail(errno: c_int) -> c_int {
 /// Where C's `errno` macro finds the variable.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(super) extern "C" fn __errno_location() -> *mut c_int {
-    #[cfg(not(test))]
-    return ERRNO.as_ptr();
-    #[cfg(test)]
-    ERRNO.with(|e| e.as_ptr())
+    // SAFETY: only the place of a field is computed.
+    unsafe { &raw mut (*own()).errno }
 }
 
 /// The text of `errno`, or of an unknown one.

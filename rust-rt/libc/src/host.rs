@@ -48,3 +48,18 @@ fn stop() -> ! {
     // SAFETY: an invalid opcode raises an exception and touches nothing else.
     unsafe { core::arch::asm!("ud2", options(noreturn, nomem, nostack)) }
 }
+
+/// The main stack: its lowest address, and one beyond its highest. Unknown on the host.
+pub(super) fn main_stack() -> (usize, usize) {
+    #[cfg(feature = "symbols")]
+    {
+        unsafe extern "C" {
+            // The link script's bounds.
+            static __stack_start: u8;
+            static __stack_top: u8;
+        }
+        ((&raw const __stack_start).addr(), (&raw const __stack_top).addr())
+    }
+    #[cfg(not(feature = "symbols"))]
+    (0, 0)
+}

@@ -17,6 +17,7 @@ extern crate std;
 
 mod asm;
 mod calendar;
+mod dl;
 mod double;
 pub mod env;
 pub mod errno;
@@ -39,4 +40,5 @@ mod stdio;
 mod string;
 mod stub;
 mod syscall;
+pub mod threads;
 mod time;

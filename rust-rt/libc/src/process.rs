@@ -2,7 +2,8 @@
 
 use super::errno::{self, EINVAL, ENOENT, ENOMEM};
 use super::stub::stubs;
-use super::{host, stdio, string};
+use super::threads::{self, Block};
+use super::{host, pthread, stdio, string};
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::fmt::Write;
@@ -32,7 +33,7 @@ pub(super) fn die(reason: core::fmt::Arguments) -> ! {
 
 /// Ends the domain: the only thread waits for something that only another thread could do.
 pub(super) fn deadlock(function: &str) -> ! {
-    die(format_args!("{function}: deadlock: the image has one thread, and it would wait forever"))
+    die(format_args!("{function}: deadlock: nobody is there to end this wait"))
 }
 
 /// Ends the domain when a fortified function would write `n` bytes into `room`.
@@ -45,9 +46,9 @@ pub(super) fn check_room(function: &str, n: usize, room: usize) {
 /// What runs at exit, the last one registered first.
 static AT_EXIT: Mutex<Vec<Handler>> = Mutex::new(Vec::new());
 
-struct Handler {
-    function: unsafe extern "C" fn(*mut c_void),
-    argument: *mut c_void,
+pub(super) struct Handler {
+    pub(super) function: unsafe extern "C" fn(*mut c_void),
+    pub(super) argument: *mut c_void,
 }
 
 // SAFETY: the image has one thread; the pointer is only handed back to its function.
@@ -56,7 +57,7 @@ unsafe impl Send for Handler {}
 /// Runs the exit handlers and ends the domain: a clean poweroff for code 0. The handlers may
 /// register others, and may call `exit` again.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-pub(super) extern "C" fn exit(code: c_int) -> ! {
+pub(crate) extern "C" fn exit(code: c_int) -> ! {
     loop {
         // The lock is not held while the handler runs.
         let handler = AT_EXIT.lock().pop();
@@ -101,18 +102,29 @@ extern "C" fn __cxa_atexit(
     register(function, argument)
 }
 
-/// Destructors of thread-local variables: the only thread ends with the domain.
+/// Destructors of thread-local variables: they run when their thread ends, the main stack's with the
+/// domain.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn __cxa_thread_atexit_impl(
     function: unsafe extern "C" fn(*mut c_void),
     argument: *mut c_void,
     _dso: *mut c_void,
 ) -> c_int {
-    register(function, argument)
+    match Block::current() {
+        Some(block) => push(&mut block.destructors.borrow_mut(), function, argument),
+        None => register(function, argument),
+    }
 }
 
 fn register(function: unsafe extern "C" fn(*mut c_void), argument: *mut c_void) -> c_int {
-    let mut handlers = AT_EXIT.lock();
+    push(&mut AT_EXIT.lock(), function, argument)
+}
+
+fn push(
+    handlers: &mut Vec<Handler>,
+    function: unsafe extern "C" fn(*mut c_void),
+    argument: *mut c_void,
+) -> c_int {
     if handlers.try_reserve(1).is_err() {
         return errno::fail(ENOMEM);
     }
@@ -175,17 +187,17 @@ extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
     0
 }
 
-/// The number of the process and of its thread.
-pub(super) const THREAD: c_int = 1;
+/// The number of the process and of its main stack.
+pub(super) const MAIN: c_int = 1;
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn getpid() -> c_int {
-    THREAD
+    MAIN
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn gettid() -> c_int {
-    THREAD
+    pthread::number()
 }
 
 /// No parent: 0, as for process 1 of a container.
@@ -194,9 +206,12 @@ extern "C" fn getppid() -> c_int {
     0
 }
 
-/// Nothing else runs that could be yielded to.
+/// Lets other threads go first. In a task of the executor, or without threads, it does nothing.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn sched_yield() -> c_int {
+    if let Some(fibers) = threads::fibers() {
+        (fibers.yield_now)();
+    }
     0
 }
 

@@ -1,23 +1,36 @@
-//! `<pthread.h>` for the one thread of an image.
+//! `<pthread.h>`, as far as a program with one thread has it too.
 //!
 //! Locks keep their state, so that a mutex locked twice is found out; what would wait for another
-//! thread ends the domain with a reason, since it would wait forever. The layouts start with what
-//! glibc's static initialisers set.
+//! thread where there are none ends the program with a reason, since it would wait forever. What
+//! threads add is in [`threads`]. The layouts start with what glibc's static initialisers set.
 
-use super::errno::{EAGAIN, EBUSY, EDEADLK, EINVAL, EPERM, ESRCH};
+use super::errno::{self, EAGAIN, EBUSY, EDEADLK, EINVAL, EPERM, ESRCH};
 use super::process;
-use super::stub::stubs;
+use super::stub::unsupported;
+use super::threads::{self, Block};
+use core::cell::Cell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use spin::Mutex as SpinMutex;
+
+/// The number of the thread that runs; the main stack's is 1.
+pub(super) fn number() -> c_int {
+    // SAFETY: the words live for ever, and no reference to them exists.
+    let number = unsafe { (*errno::own()).number };
+    if number == 0 { process::MAIN } else { number }
+}
 
 /// `pthread_mutex_t`: 40 bytes, all zero for a normal one.
 #[repr(C)]
-struct Mutex {
+pub(super) struct Mutex {
     /// How often it is locked.
     locked: c_int,
-    unused: [c_int; 3],
+    /// By whom.
+    owner: c_int,
+    /// How many wait for it.
+    waiting: c_int,
+    unused: c_int,
     /// One of the constants below.
     kind: c_int,
     rest: [c_int; 5],
@@ -55,7 +68,7 @@ unsafe extern "C" fn pthread_mutex_init(mutex: *mut Mutex, attributes: *const c_
     // SAFETY: the mutex is writable, and the attributes are NULL or initialised, by contract.
     unsafe {
         let kind = if attributes.is_null() { 0 } else { *attributes };
-        *mutex = Mutex { locked: 0, unused: [0; 3], kind, rest: [0; 5] };
+        *mutex = Mutex { locked: 0, owner: 0, waiting: 0, unused: 0, kind, rest: [0; 5] };
     }
     0
 }
@@ -66,18 +79,34 @@ unsafe extern "C" fn pthread_mutex_destroy(mutex: *mut Mutex) -> c_int {
     if unsafe { (*mutex).locked } != 0 { EBUSY } else { 0 }
 }
 
-/// EDEADLK for a locked mutex that checks errors; any other one than a recursive one ends the
-/// domain.
+/// EDEADLK for a mutex that checks errors and is the caller's already; any other one that he has than a
+/// recursive one ends the domain. Waits for other threads.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_mutex_lock(mutex: *mut Mutex) -> c_int {
-    // SAFETY: as above; nobody else accesses it meanwhile, there being one thread.
-    let mutex = unsafe { &mut *mutex };
-    match (mutex.locked, mutex.kind) {
-        (0, _) | (_, RECURSIVE) => mutex.locked += 1,
-        (_, ERRORCHECK) => return EDEADLK,
-        _ => process::deadlock("pthread_mutex_lock"),
+pub(super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut Mutex) -> c_int {
+    loop {
+        // SAFETY: as above; nobody else accesses it as long as we do not wait.
+        let m = unsafe { &mut *mutex };
+        let mine = m.owner == number();
+        match (m.locked, m.kind) {
+            (0, _) => {
+                (m.locked, m.owner) = (1, number());
+                return 0;
+            }
+            (_, RECURSIVE) if mine => {
+                m.locked += 1;
+                return 0;
+            }
+            (_, ERRORCHECK) if mine => return EDEADLK,
+            _ => {}
+        }
+        let others = threads::get().filter(|_| !mine);
+        let Some(threads) = others else { process::deadlock("pthread_mutex_lock") };
+        m.waiting += 1;
+        // SAFETY: as above.
+        unsafe { (threads.lock)(mutex) };
+        // SAFETY: as above: a mutex that somebody waits for is not destroyed.
+        unsafe { (*mutex).waiting -= 1 };
     }
-    0
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -85,7 +114,8 @@ unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut Mutex) -> c_int {
     // SAFETY: as above.
     let mutex = unsafe { &mut *mutex };
     match (mutex.locked, mutex.kind) {
-        (0, _) | (_, RECURSIVE) => mutex.locked += 1,
+        (0, _) => (mutex.locked, mutex.owner) = (1, number()),
+        (_, RECURSIVE) if mutex.owner == number() => mutex.locked += 1,
         _ => return EBUSY,
     }
     0
@@ -93,18 +123,45 @@ unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut Mutex) -> c_int {
 
 /// EPERM when the mutex is not locked.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut Mutex) -> c_int {
+pub(super) unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut Mutex) -> c_int {
     // SAFETY: as above.
-    let mutex = unsafe { &mut *mutex };
-    if mutex.locked == 0 {
+    let m = unsafe { &mut *mutex };
+    if m.locked == 0 {
         return EPERM;
     }
-    mutex.locked -= 1;
+    m.locked -= 1;
+    if m.locked == 0 && m.waiting > 0 {
+        wake(mutex.addr(), 1);
+    }
     0
 }
 
+/// Wakes those who wait at an address, where there are others.
+fn wake(address: usize, most: usize) {
+    if let Some(threads) = threads::get() {
+        (threads.given.wake)(address, u32::MAX, most);
+    }
+}
+
+/// `pthread_cond_t`: 48 bytes, all zero for one whose clock is the wall's.
+#[repr(C)]
+pub(super) struct Condition {
+    /// How many wait for it.
+    pub(super) waiting: c_uint,
+    /// Counts the signals.
+    pub(super) signals: c_uint,
+    /// Not 0 if its clock is the monotonic one.
+    pub(super) monotonic: c_int,
+    unused: [c_int; 9],
+}
+
+const _: () = assert!(size_of::<Condition>() == 48);
+
+/// `pthread_condattr_t` is an int: the clock.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pthread_condattr_init(_attributes: *mut c_int) -> c_int {
+unsafe extern "C" fn pthread_condattr_init(attributes: *mut c_int) -> c_int {
+    // SAFETY: writable by contract, here and below.
+    unsafe { *attributes = 0 };
     0
 }
 
@@ -113,89 +170,149 @@ extern "C" fn pthread_condattr_destroy(_attributes: *mut c_int) -> c_int {
     0
 }
 
-/// A timed wait does not exist, so the clock makes no difference.
+/// CLOCK_REALTIME (0) or CLOCK_MONOTONIC (1).
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pthread_condattr_setclock(_attributes: *mut c_int, _clock: c_int) -> c_int {
+unsafe extern "C" fn pthread_condattr_setclock(attributes: *mut c_int, clock: c_int) -> c_int {
+    if !(0..=1).contains(&clock) {
+        return EINVAL;
+    }
+    // SAFETY: as above.
+    unsafe { *attributes = clock };
     0
 }
 
-/// A condition has no state: nobody ever waits.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pthread_cond_init(_condition: *mut c_void, _attributes: *const c_int) -> c_int {
+unsafe extern "C" fn pthread_cond_init(
+    condition: *mut Condition,
+    attributes: *const c_int,
+) -> c_int {
+    // SAFETY: the condition is writable, the attributes null or initialised, by contract.
+    unsafe {
+        let monotonic = if attributes.is_null() { 0 } else { *attributes };
+        condition.write(Condition { waiting: 0, signals: 0, monotonic, unused: [0; 9] });
+    }
     0
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pthread_cond_destroy(_condition: *mut c_void) -> c_int {
+extern "C" fn pthread_cond_destroy(_condition: *mut Condition) -> c_int {
     0
 }
 
-/// Nobody waits.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pthread_cond_signal(_condition: *mut c_void) -> c_int {
+/// # Safety
+///
+/// The condition is initialised.
+unsafe fn signal(condition: *mut Condition, most: usize) -> c_int {
+    // SAFETY: the caller's promise; no reference is kept.
+    unsafe {
+        if (*condition).waiting > 0 {
+            (*condition).signals = (*condition).signals.wrapping_add(1);
+            wake(condition.addr(), most);
+        }
+    }
     0
 }
 
-/// Nobody waits.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pthread_cond_broadcast(_condition: *mut c_void) -> c_int {
-    0
+unsafe extern "C" fn pthread_cond_signal(condition: *mut Condition) -> c_int {
+    // SAFETY: initialised by contract, here and below.
+    unsafe { signal(condition, 1) }
 }
 
-/// Ends the domain: nobody is there to signal.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pthread_cond_wait(_condition: *mut c_void, _mutex: *mut Mutex) -> c_int {
-    process::deadlock("pthread_cond_wait")
+unsafe extern "C" fn pthread_cond_broadcast(condition: *mut Condition) -> c_int {
+    // SAFETY: as above.
+    unsafe { signal(condition, usize::MAX) }
 }
 
-/// Runs `function` the first time.
+/// Ends the domain if nobody is there to signal.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_cond_wait(condition: *mut c_void, mutex: *mut Mutex) -> c_int {
+    let Some(threads) = threads::get() else { process::deadlock("pthread_cond_wait") };
+    // SAFETY: both are initialised, and the mutex is the caller's, by contract.
+    unsafe { (threads.wait_for_signal)(condition, mutex, u64::MAX) }
+}
+
+/// Runs `function` the first time. Who comes while it runs waits, but for the one that it calls itself.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_once(control: *mut c_int, function: unsafe extern "C" fn()) -> c_int {
+    const DONE: c_int = -1;
     // SAFETY: the control is an int that only this function accesses; the function can be called
-    // by contract. It is marked as run first: one that calls back here must not run again.
+    // by contract.
     unsafe {
         if *control == 0 {
-            *control = 1;
+            *control = number();
             function();
+            *control = DONE;
+            wake(control.addr(), usize::MAX);
+        }
+        while *control != DONE && *control != number() {
+            // Somebody else is at it, so there are threads.
+            let Some(threads) = threads::get() else { break };
+            (threads.wait_at)("pthread_once", control.addr());
         }
     }
     0
 }
 
 /// As many as POSIX asks for.
-const KEYS: usize = 128;
+pub(super) const KEYS: usize = 128;
 
-#[derive(Clone, Copy, PartialEq)]
+type Destructor = unsafe extern "C" fn(*mut c_void);
+
+#[derive(Clone, Copy)]
 enum Key {
     Free,
-    Used,
+    Used(Option<Destructor>),
 }
 
 static USED: SpinMutex<[Key; KEYS]> = SpinMutex::new([Key::Free; KEYS]);
+/// The main stack's values. Threads have theirs in their block.
 static VALUES: [AtomicPtr<c_void>; KEYS] = [const { AtomicPtr::new(ptr::null_mut()) }; KEYS];
 
-/// The destructor would run when a thread ends; the only one ends with the domain, by `exit`, where
-/// C runs none.
+/// The destructor runs when a thread ends; the main stack's ends with the domain, by `exit`, where
+/// C runs none. A key that was used before has no values.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_key_create(
-    key: *mut c_uint,
-    _destructor: Option<unsafe extern "C" fn(*mut c_void)>,
-) -> c_int {
+unsafe extern "C" fn pthread_key_create(key: *mut c_uint, destructor: Option<Destructor>) -> c_int {
     let mut used = USED.lock();
-    let Some(free) = used.iter().position(|&k| k == Key::Free) else {
+    let Some(free) = used.iter().position(|k| matches!(k, Key::Free)) else {
         return EAGAIN;
     };
-    used[free] = Key::Used;
+    used[free] = Key::Used(destructor);
     VALUES[free].store(ptr::null_mut(), Ordering::Relaxed);
     // SAFETY: `key` is writable by contract.
     unsafe { *key = free as c_uint };
     0
 }
 
+/// Calls the destructors of a thread's values, again if they leave new ones, but not for ever.
+///
+/// # Safety
+///
+/// The values are of the thread that ends.
+pub(super) unsafe fn run_key_destructors(values: &[Cell<*mut c_void>; KEYS]) {
+    // PTHREAD_DESTRUCTOR_ITERATIONS
+    for _ in 0..4 {
+        let mut called = false;
+        for (key, value) in values.iter().enumerate() {
+            let destructor = match USED.lock()[key] {
+                Key::Used(Some(destructor)) if !value.get().is_null() => destructor,
+                _ => continue,
+            };
+            called = true;
+            // SAFETY: who created the key promised that it can be called with each value.
+            unsafe { destructor(value.replace(ptr::null_mut())) };
+        }
+        if !called {
+            break;
+        }
+    }
+}
+
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_key_delete(key: c_uint) -> c_int {
     match USED.lock().get_mut(key as usize) {
-        Some(used @ Key::Used) => *used = Key::Free,
+        Some(used @ Key::Used(_)) => *used = Key::Free,
         _ => return EINVAL,
     }
     0
@@ -204,19 +321,26 @@ extern "C" fn pthread_key_delete(key: c_uint) -> c_int {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_setspecific(key: c_uint, value: *mut c_void) -> c_int {
     let Some(slot) = VALUES.get(key as usize) else { return EINVAL };
-    slot.store(value, Ordering::Relaxed);
+    match Block::current() {
+        Some(block) => block.values[key as usize].set(value),
+        None => slot.store(value, Ordering::Relaxed),
+    }
     0
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_getspecific(key: c_uint) -> *mut c_void {
-    VALUES.get(key as usize).map_or(ptr::null_mut(), |slot| slot.load(Ordering::Relaxed))
+    let Some(slot) = VALUES.get(key as usize) else { return ptr::null_mut() };
+    match Block::current() {
+        Some(block) => block.values[key as usize].get(),
+        None => slot.load(Ordering::Relaxed),
+    }
 }
 
-/// Never 0, which some programs take for "no thread".
+/// Never 0, which some programs take for "no thread": the main stack is 1.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_self() -> usize {
-    1
+    Block::current().map_or(1, |block| ptr::from_ref(block).expose_provenance())
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -229,11 +353,38 @@ unsafe extern "C" fn pthread_getaffinity_np(
     unsafe { process::only_processor(size, set) }
 }
 
-stubs! {
-    EAGAIN pthread_create(*mut usize, *const c_void, *const c_void, *mut c_void) -> c_int
-        = EAGAIN, "an image has one thread: use Lwt, or tasks of mirust";
-    ESRCH pthread_join(usize, *mut c_void) -> c_int = ESRCH, "an image has one thread";
-    ESRCH pthread_detach(usize) -> c_int = ESRCH, "an image has one thread";
+/// EAGAIN where the program has no threads, or no memory for another.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_create(
+    thread: *mut usize,
+    attributes: *const c_void,
+    function: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    argument: *mut c_void,
+) -> c_int {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    let Some(threads) = threads::get() else {
+        unsupported(
+            &LOGGED,
+            "pthread_create",
+            "this image has one thread: docs/threads.md",
+            EAGAIN,
+        );
+        return EAGAIN;
+    };
+    // SAFETY: the contract is the same, here and below.
+    unsafe { (threads.create)(thread, attributes, function, argument) }
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_join(thread: usize, result: *mut *mut c_void) -> c_int {
+    // SAFETY: as above.
+    threads::get().map_or(ESRCH, |threads| unsafe { (threads.join)(thread, result) })
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_detach(thread: usize) -> c_int {
+    // SAFETY: as above.
+    threads::get().map_or(ESRCH, |threads| unsafe { (threads.detach)(thread) })
 }
 
 #[cfg(test)]
@@ -241,7 +392,7 @@ mod tests {
     use super::*;
 
     fn mutex(kind: c_int) -> Mutex {
-        let mut mutex = Mutex { locked: 3, unused: [1; 3], kind: 9, rest: [1; 5] };
+        let mut mutex = Mutex { locked: 3, owner: 1, waiting: 1, unused: 1, kind: 9, rest: [1; 5] };
         let mut attributes = 7;
         // SAFETY: both are writable.
         unsafe {

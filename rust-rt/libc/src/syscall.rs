@@ -2,7 +2,8 @@
 
 use super::errno::{self, EAGAIN, ENOSYS};
 use super::stub::unsupported;
-use super::{process, random};
+use super::threads::{self, FutexCall};
+use super::{process, pthread, random};
 use core::ffi::{c_int, c_long, c_uint, c_void};
 use core::sync::atomic::AtomicBool;
 
@@ -19,14 +20,28 @@ unsafe extern "C" fn syscall(
     b: usize,
     c: usize,
     timeout: usize,
+    _second_word: usize,
+    mask: usize,
 ) -> c_long {
     static LOGGED: AtomicBool = AtomicBool::new(false);
     match number {
         // SAFETY: the caller owns `b` bytes at `a`.
         SYS_GETRANDOM => unsafe { random::getrandom(a as *mut c_void, b, c as c_uint) as c_long },
         // SAFETY: the caller's word is at `a`.
-        SYS_FUTEX => unsafe { futex(a as *const c_uint, b as c_int, c as c_uint, timeout != 0) },
-        SYS_GETTID => process::THREAD.into(),
+        SYS_FUTEX => unsafe {
+            let call = FutexCall {
+                word: a as *const c_uint,
+                operation: b as c_int,
+                value: c as c_uint,
+                timeout: timeout as *const _,
+                mask: mask as u32,
+            };
+            match threads::get() {
+                Some(threads) => (threads.futex)(&call) as c_long,
+                None => futex(call.word, call.operation, call.value, timeout != 0),
+            }
+        },
+        SYS_GETTID => pthread::number().into(),
         _ => {
             let why = "an image has no Linux below it";
             unsupported(&LOGGED, format_args!("system call {number}"), why, ENOSYS);
@@ -35,7 +50,7 @@ unsafe extern "C" fn syscall(
     }
 }
 
-/// A wake-up finds nobody waiting. A wait with a time limit is refused, which std takes for an
+/// In a program without threads. A wake-up finds nobody waiting. A wait with a time limit is refused, which std takes for an
 /// early wake-up; one without would never end, and ends the domain.
 ///
 /// # Safety
@@ -75,13 +90,13 @@ mod tests {
         // SAFETY: the buffer has 32 bytes, and the word is readable.
         unsafe {
             assert_eq!(
-                syscall(SYS_GETRANDOM, bytes.as_mut_ptr().expose_provenance(), 32, 0, 0),
+                syscall(SYS_GETRANDOM, bytes.as_mut_ptr().expose_provenance(), 32, 0, 0, 0, 0),
                 32
             );
-            assert_eq!(syscall(SYS_FUTEX, at, 1 | 128, 1, 0), 0);
-            assert_eq!((syscall(SYS_FUTEX, at, 9 | 128, 8, 0), errno::get()), (-1, EAGAIN));
-            assert_eq!((syscall(SYS_FUTEX, at, 9 | 128, 7, 1), errno::get()), (-1, ENOSYS));
-            assert_eq!((syscall(0, 0, 0, 0, 0), errno::get()), (-1, ENOSYS));
+            assert_eq!(syscall(SYS_FUTEX, at, 1 | 128, 1, 0, 0, 0), 0);
+            assert_eq!((syscall(SYS_FUTEX, at, 9 | 128, 8, 0, 0, 0), errno::get()), (-1, EAGAIN));
+            assert_eq!((syscall(SYS_FUTEX, at, 9 | 128, 7, 1, 0, 0), errno::get()), (-1, ENOSYS));
+            assert_eq!((syscall(0, 0, 0, 0, 0, 0, 0), errno::get()), (-1, ENOSYS));
         }
         assert_ne!(bytes, [0; 32]);
     }

@@ -1,8 +1,8 @@
-//! Clocks. Sleeping is not offered: the domain's poll is the one place that blocks.
+//! Clocks. Sleeping is a matter of threads.
 
-use super::errno::{self, EINVAL};
+use super::errno::{self, EINVAL, ENOSYS};
 use super::host;
-use super::stub::stubs;
+use super::threads;
 use core::ffi::{c_int, c_long, c_uint, c_void};
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -24,7 +24,14 @@ struct Timeval {
 }
 
 impl Timespec {
-    fn from_ns(ns: u64) -> Self {
+    /// In nanoseconds; none if it is no time. What is before the clock's start is its start.
+    pub(super) fn ns(&self) -> Option<u64> {
+        let below = u64::try_from(self.nanoseconds).ok().filter(|&ns| ns < NS_PER_S)?;
+        let seconds = u64::try_from(self.seconds).unwrap_or(0);
+        Some(seconds.saturating_mul(NS_PER_S).saturating_add(below))
+    }
+
+    pub(super) fn from_ns(ns: u64) -> Self {
         Timespec { seconds: (ns / NS_PER_S) as i64, nanoseconds: (ns % NS_PER_S) as c_long }
     }
 }
@@ -100,13 +107,15 @@ unsafe extern "C" fn getrusage(_who: c_int, usage: *mut Usage) -> c_int {
     0
 }
 
-stubs! {
-    ENOSYS nanosleep(*const Timespec, *mut Timespec) -> c_int = -1,
-        "sleeping would stop both languages: use the timers of mirust, or Lwt";
-    ENOSYS clock_nanosleep(c_int, c_int, *const Timespec, *mut Timespec) -> c_int = errno::ENOSYS,
-        "sleeping would stop both languages: use the timers of mirust, or Lwt";
-    ENOSYS usleep(c_uint) -> c_int = -1,
-        "sleeping would stop both languages: use the timers of mirust, or Lwt";
+/// Sleeps; ENOSYS in a task of the executor, or without threads. (OCaml's runtime calls it, where
+/// domains wait for each other.)
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn usleep(us: c_uint) -> c_int {
+    let deadline = (host::get().monotonic_ns)().saturating_add(u64::from(us) * 1000);
+    match threads::get() {
+        Some(threads) if (threads.sleep)("usleep", deadline) => 0,
+        _ => errno::fail(ENOSYS),
+    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub struct Parts {
     pub data: Range,
     /// Unmapped pages below the boot stack.
     pub guard: Range,
+    /// The thread whose stack has such pages where the access was.
+    pub thread: Option<&'static str>,
 }
 
 /// A CPU exception. Displays as one line.
@@ -70,6 +72,13 @@ impl Fault {
         } else {
             "read from"
         };
+        if let Some(name) = self.parts.thread {
+            let address = self.address;
+            return write!(
+                f,
+                "stack overflow: {what} {address:#x} (guard page below the stack of {name})"
+            );
+        }
         let (kind, place) = if self.address < NULL_END {
             ("page fault", "null page")
         } else if inside(self.parts.guard) {
@@ -110,6 +119,7 @@ mod tests {
             rodata: Range { start: 0x140000, end: 0x150000 },
             data: Range { start: 0x150000, end: 0x250000 },
             guard: Range { start: 0x250000, end: 0x254000 },
+            thread: (address >> 40 == 0x44).then_some("thread 7"),
         };
         Fault { vector, error, address, parts }.to_string()
     }
@@ -120,6 +130,11 @@ mod tests {
             (2, 0, "page fault: write to 0x0 (null page)"),
             (0, 0x18, "page fault: read from 0x18 (null page)"),
             (16, 0, "page fault: jump to 0x0 (null page)"),
+            (
+                2,
+                0x4400_0000_0ff8,
+                "stack overflow: write to 0x440000000ff8 (guard page below the stack of thread 7)",
+            ),
             (2, 0x253ff8, "stack overflow: write to 0x253ff8 (guard page below the boot stack)"),
             (3, 0x100010, "page fault: write to 0x100010 (read-only text)"),
             (3, 0x140010, "page fault: write to 0x140010 (read-only data)"),

@@ -133,6 +133,7 @@ extern "C" fn mirust_trap(frame: &mut TrapFrame) -> ! {
             rodata: layout::rodata(),
             data: layout::data(),
             guard: layout::guard(),
+            thread: thread(frame.vector),
         },
     };
     report::report(format_args!("{fault}"), || {
@@ -150,6 +151,17 @@ extern "C" fn mirust_trap(frame: &mut TrapFrame) -> ! {
         }
         backtrace::print(frame.rip);
     })
+}
+
+/// Whose stack has overflown, if that is what the exception is.
+fn thread(vector: u64) -> Option<&'static str> {
+    #[cfg(feature = "libc")]
+    if let (PAGE_FAULT, Some(fibers)) = (vector, mirust_libc::threads::fibers()) {
+        // SAFETY: nothing runs after this report.
+        return unsafe { (fibers.stack_owner)(cpu::fault_address() as usize) };
+    }
+    let _ = vector;
+    None
 }
 
 fn print_registers(f: &TrapFrame) {

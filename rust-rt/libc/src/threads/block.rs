@@ -1,0 +1,75 @@
+//! What a thread has besides its stack: a `pthread_t` is the address of this.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::ffi::c_void;
+use core::ptr;
+
+use crate::errno;
+use crate::process::Handler;
+use crate::pthread::KEYS;
+
+pub(crate) struct Block {
+    /// What it was started with.
+    pub(super) function: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    pub(super) argument: *mut c_void,
+    /// What it returned.
+    pub(super) result: Cell<*mut c_void>,
+    pub(super) ended: Cell<bool>,
+    /// Nobody will join it: it takes its block with it.
+    pub(super) detached: Cell<bool>,
+    /// Somebody joins it already.
+    pub(super) joined: Cell<bool>,
+    /// Its name for whom it is made of, once it runs.
+    pub(super) fiber: Cell<*const ()>,
+    /// Its stack, once it runs.
+    pub(super) bounds: Cell<(usize, usize)>,
+    pub(super) name: Cell<[u8; 16]>,
+    /// Values of `pthread_getspecific`.
+    pub(crate) values: [Cell<*mut c_void>; KEYS],
+    /// Destructors of thread-local variables, the first registered first.
+    pub(crate) destructors: RefCell<Vec<Handler>>,
+}
+
+impl Block {
+    pub(super) fn new(
+        function: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+        argument: *mut c_void,
+        detached: bool,
+    ) -> Box<Self> {
+        Box::new(Block {
+            function,
+            argument,
+            result: Cell::new(ptr::null_mut()),
+            ended: Cell::new(false),
+            detached: Cell::new(detached),
+            joined: Cell::new(false),
+            fiber: Cell::new(ptr::null()),
+            bounds: Cell::new((0, 0)),
+            name: Cell::new([0; 16]),
+            values: [const { Cell::new(ptr::null_mut()) }; KEYS],
+            destructors: RefCell::default(),
+        })
+    }
+
+    /// That of the thread that runs; none on the main stack.
+    pub(crate) fn current() -> Option<&'static Block> {
+        // SAFETY: null, or the block of the thread that runs, which ends before it.
+        unsafe { (*errno::own()).block.as_ref() }
+    }
+
+    /// That of a thread that C code names.
+    ///
+    /// # Safety
+    ///
+    /// `thread` is a `pthread_t` that is neither joined nor, if detached, ended.
+    pub(super) unsafe fn of<'a>(thread: usize) -> Option<&'a Block> {
+        // The main stack's has no block.
+        if thread <= 1 {
+            return None;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { ptr::with_exposed_provenance::<Block>(thread).as_ref() }
+    }
+}
