@@ -119,7 +119,7 @@ struct Port {
     payload: RefCell<Vec<Fragment>>,
 }
 
-thread_local! {
+crate::local::domain_local! {
     static PORTS: RefCell<Vec<Rc<Port>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -39,6 +39,7 @@ pub mod devices;
 pub mod disks;
 pub mod entry;
 mod ground;
+mod local;
 mod logger;
 #[cfg(feature = "ocaml")]
 mod mirage;

@@ -8,7 +8,7 @@ use std::task::Poll;
 use mirust_rt::domain;
 use mirust_rt::shutdown::{ShutdownReason, ShutdownRequested};
 
-thread_local! {
+crate::local::domain_local! {
     static AWAITED: Cell<bool> = const { Cell::new(false) };
 }
 

@@ -114,7 +114,6 @@ served! {
 }
 
 /// Everything that OCaml has passed so far; none of it before it has passed it.
-#[derive(Default)]
 struct Served {
     tcp: Option<Rc<Tcp>>,
     streams: Option<Rc<Streams>>,
@@ -126,9 +125,20 @@ struct Served {
     waiting: Vec<Waker>,
 }
 
-thread_local! {
+crate::local::domain_local! {
     /// Never dropped: roots must not outlive OCaml.
-    static SERVED: RefCell<ManuallyDrop<Served>> = RefCell::default();
+    static SERVED: RefCell<ManuallyDrop<Served>> = const {
+        RefCell::new(ManuallyDrop::new(Served {
+            tcp: None,
+            streams: None,
+            options: None,
+            udp: None,
+            names: None,
+            figures: None,
+            ready: false,
+            waiting: Vec::new(),
+        }))
+    };
 }
 
 fn served<R>(f: impl FnOnce(&mut Served) -> R) -> R {

@@ -344,7 +344,7 @@ pub struct Copied {
     pub sent: u64,
 }
 
-thread_local! {
+crate::local::domain_local! {
     static RECEIVED: Cell<u64> = const { Cell::new(0) };
     static SENT: Cell<u64> = const { Cell::new(0) };
 }

@@ -22,7 +22,7 @@ struct Entry {
     wakers: Vec<Waker>,
 }
 
-thread_local! {
+crate::local::domain_local! {
     /// What tokens name. Never dropped: OCaml may call to the end.
     static ENTRIES: RefCell<ManuallyDrop<Slots<Entry>>> =
         const { RefCell::new(ManuallyDrop::new(Slots::new())) };

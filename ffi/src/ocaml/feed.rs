@@ -83,7 +83,7 @@ impl<T: ReturnPart + 'static> Source for Fed<T> {
     }
 }
 
-thread_local! {
+crate::local::domain_local! {
     /// What OCaml has. Never dropped, as there is nobody left to ask for anything then.
     static FED: RefCell<ManuallyDrop<Slots<Rc<dyn Source>>>> =
         const { RefCell::new(ManuallyDrop::new(Slots::new())) };

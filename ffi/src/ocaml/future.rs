@@ -34,7 +34,7 @@ enum Awaited {
     Finished(Parcel),
 }
 
-thread_local! {
+crate::local::domain_local! {
     /// What OCaml awaits. Never dropped, as there is nobody left to await anything then.
     static AWAITED: RefCell<ManuallyDrop<Slots<Awaited>>> =
         const { RefCell::new(ManuallyDrop::new(Slots::new())) };

@@ -63,7 +63,7 @@ pub use ocaml_interop::{
 pub use opaque::{Opaque, opaque_values};
 pub use owned::bytes_lent;
 pub use promise::{AsyncClosure, OCamlPromise, Promise, PromiseError, promises_awaited};
-pub use runtime::{Unavailable, is_started, with_runtime};
+pub use runtime::{Unavailable, from_thread, is_started, with_runtime};
 pub use start::{StartError, start};
 pub use stream::{LwtStream, OCamlStream};
 

@@ -109,7 +109,7 @@ struct Graveyard {
     waker: Option<Waker>,
 }
 
-thread_local! {
+crate::local::domain_local! {
     /// Never dropped: OCaml may collect until the end.
     static GRAVEYARD: RefCell<ManuallyDrop<Graveyard>> = const {
         RefCell::new(ManuallyDrop::new(Graveyard {

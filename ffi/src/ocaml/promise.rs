@@ -98,7 +98,7 @@ enum Wait {
 /// An error is boxed, so that the common case is moved about quickly.
 type Settled = Result<BoxRoot<Any>, Box<PromiseError>>;
 
-thread_local! {
+crate::local::domain_local! {
     /// Everybody who waits. Never dropped: roots must not outlive OCaml.
     static WAITING: RefCell<ManuallyDrop<Slots<Wait>>> =
         const { RefCell::new(ManuallyDrop::new(Slots::new())) };

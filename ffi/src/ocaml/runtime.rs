@@ -35,7 +35,8 @@ static STATE: AtomicU8 = AtomicU8::new(ABSENT);
 static RAN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Whether this is OCaml's thread.
+    /// Whether this is OCaml's thread. In an image that is the main stack, tasks included: the only stack on
+    /// which a frame of OCaml's ever is, so that no thread with one is switched away from.
     static HERE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -166,6 +167,25 @@ pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unav
         domain::signal_foreign();
     }
     Ok(result)
+}
+
+/// Runs `f` with the OCaml runtime, from any thread of an image: on the main stack, while this thread waits.
+/// As [`with_runtime`] where that is called from.
+///
+/// # Errors
+///
+/// [`Unavailable`].
+///
+/// # Panics
+///
+/// If `f` does, with its payload.
+pub fn from_thread<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unavailable> {
+    match mirust_fiber::on_main(|| with_runtime(f)) {
+        Ok(result) => result,
+        Err(mirust_fiber::CannotBlock::Panicked(payload)) => std::panic::resume_unwind(payload),
+        // An ordinary call needs not block.
+        Err(mirust_fiber::CannotBlock::InTask) => Err(Unavailable::InUse),
+    }
 }
 
 /// Roots a value. Does not allocate on the OCaml heap.

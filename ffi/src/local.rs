@@ -1,0 +1,71 @@
+//! State of which the domain has one.
+//!
+//! In an image every thread is the domain's: a table of what OCaml awaits must be the same one whoever
+//! looks. There is one thread of execution, so a plain static does, and no thread-local storage is
+//! involved. In a Linux process the domain belongs to one thread of many, and what another one finds
+//! is its own, and empty.
+
+/// Declares it, in the form of `thread_local!` with constant values.
+#[cfg(not(feature = "xen"))]
+macro_rules! domain_local {
+    ($($declaration:tt)*) => { ::std::thread_local! { $($declaration)* } };
+}
+
+/// Declares it, in the form of `thread_local!` with constant values.
+#[cfg(feature = "xen")]
+macro_rules! domain_local {
+    ($($(#[$doc:meta])* static $name:ident: $type:ty = const $value:block;)*) => {$(
+        $(#[$doc])*
+        static $name: $crate::local::Local<$type> = $crate::local::Local::new($value);
+    )*};
+}
+
+pub(crate) use domain_local;
+
+#[cfg(feature = "xen")]
+mod image {
+    use std::cell::Cell;
+    #[cfg(feature = "ocaml")]
+    use std::cell::RefCell;
+
+    /// As much of `std::thread::LocalKey` as is used here.
+    pub(crate) struct Local<T>(T);
+
+    // SAFETY: an image has one thread of execution, which is where its threads take turns; none of them
+    // is switched away from inside of the methods below, because nothing in there blocks.
+    unsafe impl<T> Sync for Local<T> {}
+
+    impl<T> Local<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Local(value)
+        }
+    }
+
+    impl<T: Copy> Local<Cell<T>> {
+        #[inline]
+        pub(crate) fn get(&self) -> T {
+            self.0.get()
+        }
+
+        #[inline]
+        pub(crate) fn set(&self, value: T) {
+            self.0.set(value)
+        }
+    }
+
+    #[cfg(feature = "ocaml")]
+    impl<T> Local<RefCell<T>> {
+        #[inline]
+        pub(crate) fn with_borrow_mut<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+            f(&mut self.0.borrow_mut())
+        }
+
+        #[inline]
+        pub(crate) fn with_borrow<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+            f(&self.0.borrow())
+        }
+    }
+}
+
+#[cfg(feature = "xen")]
+pub(crate) use image::Local;
