@@ -89,6 +89,7 @@ bench: ## Calls from one language to the other; TCP in one process; the network 
 	@$(DUNE) build --profile release ./tests/ocaml/bench.exe ./tests/tcp/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe
 	@$(ENV) ./_build/default/tests/tcp/bench.exe
+	@$(ENV) cargo bench --quiet -p mirust-fiber --bench switch
 	@$(ENV) tests/linux/build iperf http web kv tokio-http dns
 	@$(ENV) --rig tests/linux/bench
 	@$(ENV) --rig tests/linux/bench-services

@@ -1,0 +1,321 @@
+//! C's threads: what a program in C has of `<pthread.h>`.
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, c_int, c_void};
+use std::mem::MaybeUninit;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const MS: Duration = Duration::from_millis(1);
+
+pub fn run() {
+    crate::each(&[
+        ("start, join and detach in C", life),
+        ("a mutex that others wait for", mutex),
+        ("a condition with a time limit", condition),
+        ("C's read-write lock", rwlock),
+        ("C's barrier", barrier),
+        ("keys and their destructors", keys),
+        ("once, while others come", once),
+        ("attributes and names", attributes),
+    ]);
+}
+
+/// Something of C's that threads share.
+struct Shared<T>(UnsafeCell<MaybeUninit<T>>);
+
+// SAFETY: it is used by C functions only, which are made for that.
+unsafe impl<T> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    const fn new() -> Self {
+        Shared(UnsafeCell::new(MaybeUninit::zeroed()))
+    }
+
+    fn get(&self) -> *mut T {
+        self.0.get().cast()
+    }
+}
+
+fn ok(error: c_int) {
+    assert_eq!(error, 0);
+}
+
+type Function = extern "C" fn(*mut c_void) -> *mut c_void;
+
+fn start(function: Function, argument: usize) -> libc::pthread_t {
+    let mut thread = 0;
+    // SAFETY: the functions below take numbers for pointers. No attributes: it may be joined.
+    ok(unsafe {
+        libc::pthread_create(
+            &raw mut thread,
+            ptr::null(),
+            function,
+            ptr::without_provenance_mut(argument),
+        )
+    });
+    thread
+}
+
+fn join(thread: libc::pthread_t) -> usize {
+    let mut result = ptr::null_mut();
+    // SAFETY: each is joined once.
+    ok(unsafe { libc::pthread_join(thread, &raw mut result) });
+    result.addr()
+}
+
+fn join_all(threads: impl IntoIterator<Item = libc::pthread_t>) {
+    for thread in threads {
+        join(thread);
+    }
+}
+
+fn life() {
+    extern "C" fn double(n: *mut c_void) -> *mut c_void {
+        ptr::without_provenance_mut(n.addr() * 2)
+    }
+    extern "C" fn leave(n: *mut c_void) -> *mut c_void {
+        // SAFETY: nothing on this stack wants to be dropped.
+        unsafe { libc::pthread_exit(ptr::without_provenance_mut(n.addr() + 1)) }
+    }
+    extern "C" fn join_myself(_: *mut c_void) -> *mut c_void {
+        // SAFETY: refused.
+        let error = unsafe { libc::pthread_join(libc::pthread_self(), ptr::null_mut()) };
+        ptr::without_provenance_mut(error as usize)
+    }
+    assert_eq!((join(start(double, 21)), join(start(leave, 6))), (42, 7));
+    assert_eq!(join(start(join_myself, 0)), libc::EDEADLK as usize);
+    let detached = start(double, 1);
+    // SAFETY: it is not joined.
+    ok(unsafe { libc::pthread_detach(detached) });
+    thread::sleep(MS);
+}
+
+fn mutex() {
+    static LOCK: Shared<libc::pthread_mutex_t> = Shared::new();
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn add(_: *mut c_void) -> *mut c_void {
+        for _ in 0..20 {
+            // SAFETY: all zeroes are an initialised mutex, here and below.
+            ok(unsafe { libc::pthread_mutex_lock(LOCK.get()) });
+            let old = COUNT.load(Ordering::Relaxed);
+            thread::yield_now();
+            COUNT.store(old + 1, Ordering::Relaxed);
+            // SAFETY: as above.
+            ok(unsafe { libc::pthread_mutex_unlock(LOCK.get()) });
+        }
+        ptr::null_mut()
+    }
+    join_all([1, 2, 3].map(|_| start(add, 0)));
+    assert_eq!(COUNT.load(Ordering::Relaxed), 60);
+    // SAFETY: as above.
+    unsafe {
+        ok(libc::pthread_mutex_lock(LOCK.get()));
+        extern "C" fn try_lock(_: *mut c_void) -> *mut c_void {
+            // SAFETY: as above.
+            ptr::without_provenance_mut(unsafe { libc::pthread_mutex_trylock(LOCK.get()) } as usize)
+        }
+        assert_eq!(join(start(try_lock, 0)), libc::EBUSY as usize);
+        ok(libc::pthread_mutex_unlock(LOCK.get()));
+        ok(libc::pthread_mutex_destroy(LOCK.get()));
+    }
+}
+
+fn condition() {
+    static LOCK: Shared<libc::pthread_mutex_t> = Shared::new();
+    static CHANGED: Shared<libc::pthread_cond_t> = Shared::new();
+    static READY: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn wait(_: *mut c_void) -> *mut c_void {
+        // SAFETY: both are initialised below, and the mutex is ours.
+        unsafe {
+            ok(libc::pthread_mutex_lock(LOCK.get()));
+            while READY.load(Ordering::Relaxed) == 0 {
+                ok(libc::pthread_cond_wait(CHANGED.get(), LOCK.get()));
+            }
+            READY.fetch_add(1, Ordering::Relaxed);
+            ok(libc::pthread_mutex_unlock(LOCK.get()));
+        }
+        ptr::null_mut()
+    }
+    // SAFETY: both are initialised here, and the mutex is ours while we wait.
+    unsafe {
+        let mut attributes = MaybeUninit::uninit();
+        ok(libc::pthread_condattr_init(attributes.as_mut_ptr()));
+        ok(libc::pthread_condattr_setclock(attributes.as_mut_ptr(), libc::CLOCK_MONOTONIC));
+        ok(libc::pthread_cond_init(CHANGED.get(), attributes.as_ptr()));
+        let waiting = [1, 2, 3].map(|_| start(wait, 0));
+        thread::yield_now();
+        ok(libc::pthread_mutex_lock(LOCK.get()));
+        let mut time = MaybeUninit::<libc::timespec>::uninit();
+        libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
+        let mut time = time.assume_init();
+        let start = Instant::now();
+        time.tv_nsec += 5_000_000;
+        if time.tv_nsec >= 1_000_000_000 {
+            (time.tv_sec, time.tv_nsec) = (time.tv_sec + 1, time.tv_nsec - 1_000_000_000);
+        }
+        let error = libc::pthread_cond_timedwait(CHANGED.get(), LOCK.get(), &raw const time);
+        assert_eq!(error, libc::ETIMEDOUT);
+        assert!(start.elapsed() >= 4 * MS && start.elapsed() < 1000 * MS);
+        READY.store(1, Ordering::Relaxed);
+        ok(libc::pthread_cond_broadcast(CHANGED.get()));
+        ok(libc::pthread_mutex_unlock(LOCK.get()));
+        join_all(waiting);
+    }
+    assert_eq!(READY.load(Ordering::Relaxed), 4);
+}
+
+fn rwlock() {
+    static LOCK: Shared<libc::pthread_rwlock_t> = Shared::new();
+    static VALUE: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn write(_: *mut c_void) -> *mut c_void {
+        for _ in 0..10 {
+            // SAFETY: all zeroes are an initialised lock, here and below.
+            ok(unsafe { libc::pthread_rwlock_wrlock(LOCK.get()) });
+            let old = VALUE.load(Ordering::Relaxed);
+            thread::yield_now();
+            VALUE.store(old + 1, Ordering::Relaxed);
+            // SAFETY: as above.
+            ok(unsafe { libc::pthread_rwlock_unlock(LOCK.get()) });
+        }
+        ptr::null_mut()
+    }
+    extern "C" fn read(_: *mut c_void) -> *mut c_void {
+        for _ in 0..10 {
+            // SAFETY: as above.
+            ok(unsafe { libc::pthread_rwlock_rdlock(LOCK.get()) });
+            let before = VALUE.load(Ordering::Relaxed);
+            thread::yield_now();
+            assert_eq!(before, VALUE.load(Ordering::Relaxed));
+            // SAFETY: as above.
+            ok(unsafe { libc::pthread_rwlock_unlock(LOCK.get()) });
+        }
+        ptr::null_mut()
+    }
+    join_all([start(read, 0), start(write, 0), start(read, 0), start(write, 0)]);
+    assert_eq!(VALUE.load(Ordering::Relaxed), 20);
+    // SAFETY: as above.
+    unsafe {
+        ok(libc::pthread_rwlock_rdlock(LOCK.get()));
+        ok(libc::pthread_rwlock_tryrdlock(LOCK.get()));
+        assert_eq!(libc::pthread_rwlock_trywrlock(LOCK.get()), libc::EBUSY);
+        ok(libc::pthread_rwlock_unlock(LOCK.get()));
+        ok(libc::pthread_rwlock_unlock(LOCK.get()));
+        assert_eq!(libc::pthread_rwlock_unlock(LOCK.get()), libc::EPERM);
+        ok(libc::pthread_rwlock_wrlock(LOCK.get()));
+        assert_eq!(libc::pthread_rwlock_rdlock(LOCK.get()), libc::EDEADLK);
+        ok(libc::pthread_rwlock_unlock(LOCK.get()));
+    }
+}
+
+fn barrier() {
+    static BARRIER: Shared<libc::pthread_barrier_t> = Shared::new();
+    static HERE: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn come(_: *mut c_void) -> *mut c_void {
+        let mut last = 0;
+        for round in 1..=3 {
+            HERE.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: initialised below.
+            let result = unsafe { libc::pthread_barrier_wait(BARRIER.get()) };
+            last += usize::from(result == libc::PTHREAD_BARRIER_SERIAL_THREAD);
+            assert!(HERE.load(Ordering::Relaxed) >= round * 3);
+        }
+        ptr::without_provenance_mut(last)
+    }
+    // SAFETY: nobody uses it yet, or any more.
+    unsafe {
+        ok(libc::pthread_barrier_init(BARRIER.get(), ptr::null(), 3));
+        assert_eq!([1, 2, 3].map(|_| start(come, 0)).map(join).iter().sum::<usize>(), 3);
+        ok(libc::pthread_barrier_destroy(BARRIER.get()));
+    }
+}
+
+fn keys() {
+    static KEY: AtomicU32 = AtomicU32::new(0);
+    static SUM: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn destroy(value: *mut c_void) {
+        SUM.fetch_add(value.addr(), Ordering::Relaxed);
+        if value.addr() == 100 {
+            // A destructor that leaves a value is called for that one, too.
+            // SAFETY: a key.
+            ok(unsafe {
+                libc::pthread_setspecific(KEY.load(Ordering::Relaxed), ptr::without_provenance(5))
+            });
+        }
+    }
+    extern "C" fn set(value: *mut c_void) -> *mut c_void {
+        let key = KEY.load(Ordering::Relaxed);
+        // SAFETY: a key.
+        unsafe {
+            assert!(libc::pthread_getspecific(key).is_null());
+            ok(libc::pthread_setspecific(key, value));
+            thread::yield_now();
+            assert_eq!(libc::pthread_getspecific(key), value);
+        }
+        ptr::null_mut()
+    }
+    let mut key = 0;
+    // SAFETY: the destructor takes numbers.
+    ok(unsafe { libc::pthread_key_create(&raw mut key, Some(destroy)) });
+    KEY.store(key, Ordering::Relaxed);
+    join_all([start(set, 100), start(set, 20)]);
+    assert_eq!(SUM.load(Ordering::Relaxed), 125);
+    // SAFETY: nobody uses it any more.
+    ok(unsafe { libc::pthread_key_delete(key) });
+}
+
+unsafe extern "C" {
+    fn pthread_once(control: *mut c_int, function: extern "C" fn()) -> c_int;
+}
+
+fn once() {
+    static CONTROL: Shared<c_int> = Shared::new();
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn slow() {
+        thread::sleep(2 * MS);
+        COUNT.fetch_add(1, Ordering::Relaxed);
+    }
+    extern "C" fn come(_: *mut c_void) -> *mut c_void {
+        // SAFETY: zero is a control that nobody has used.
+        ok(unsafe { pthread_once(CONTROL.get(), slow) });
+        ptr::without_provenance_mut(COUNT.load(Ordering::Relaxed))
+    }
+    assert_eq!([1, 2, 3].map(|_| start(come, 0)).map(join), [1; 3]);
+}
+
+fn attributes() {
+    extern "C" fn look(main: *mut c_void) -> *mut c_void {
+        let here = (&raw const main).addr();
+        for thread in [main.addr() as libc::pthread_t, 0] {
+            // SAFETY: both are threads that run; the attributes are initialised by the first function.
+            unsafe {
+                let thread = if thread == 0 { libc::pthread_self() } else { thread };
+                let mut attributes = MaybeUninit::uninit();
+                let (mut low, mut bytes, mut guard) = (ptr::null_mut(), 0, 0);
+                ok(libc::pthread_getattr_np(thread, attributes.as_mut_ptr()));
+                ok(libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut low, &raw mut bytes));
+                ok(libc::pthread_attr_getguardsize(attributes.as_ptr(), &raw mut guard));
+                ok(libc::pthread_attr_destroy(attributes.as_mut_ptr()));
+                let mine = (low.addr()..low.addr() + bytes).contains(&here);
+                assert_eq!(mine, thread == libc::pthread_self());
+                assert!(bytes >= 60 << 10 && guard == 16 << 10);
+            }
+        }
+        let mut name = [0; 16];
+        // SAFETY: ourselves, a C string, and room for one.
+        unsafe {
+            ok(libc::pthread_setname_np(libc::pthread_self(), c"named in C".as_ptr()));
+            ok(libc::pthread_getname_np(libc::pthread_self(), name.as_mut_ptr(), name.len()));
+            assert_eq!(CStr::from_ptr(name.as_ptr()), c"named in C");
+            let long =
+                libc::pthread_setname_np(libc::pthread_self(), c"a name of sixteen".as_ptr());
+            assert_eq!(long, libc::ERANGE);
+        }
+        ptr::null_mut()
+    }
+    // SAFETY: asks who we are.
+    let main = unsafe { libc::pthread_self() };
+    join(start(look, main as usize));
+}
