@@ -363,12 +363,7 @@ unsafe extern "C" fn pthread_create(
 ) -> c_int {
     static LOGGED: AtomicBool = AtomicBool::new(false);
     let Some(threads) = threads::get() else {
-        unsupported(
-            &LOGGED,
-            "pthread_create",
-            "this image has one thread: docs/threads.md",
-            EAGAIN,
-        );
+        unsupported(&LOGGED, "pthread_create", "this image has one thread", EAGAIN);
         return EAGAIN;
     };
     // SAFETY: the contract is the same, here and below.

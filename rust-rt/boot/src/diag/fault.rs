@@ -72,14 +72,10 @@ impl Fault {
         } else {
             "read from"
         };
-        if let Some(name) = self.parts.thread {
-            let address = self.address;
-            return write!(
-                f,
-                "stack overflow: {what} {address:#x} (guard page below the stack of {name})"
-            );
-        }
-        let (kind, place) = if self.address < NULL_END {
+        let owner = self.parts.thread.unwrap_or("");
+        let (kind, place) = if !owner.is_empty() {
+            ("stack overflow", "guard page below the stack of ")
+        } else if self.address < NULL_END {
             ("page fault", "null page")
         } else if inside(self.parts.guard) {
             ("stack overflow", "guard page below the boot stack")
@@ -94,7 +90,7 @@ impl Fault {
         } else {
             ("page fault", "not mapped")
         };
-        write!(f, "{kind}: {what} {:#x} ({place})", self.address)
+        write!(f, "{kind}: {what} {:#x} ({place}{owner})", self.address)
     }
 }
 
