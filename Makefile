@@ -71,7 +71,7 @@ new: ## Writes an application to begin with: APP=../my-app KIND=ocaml or rust
 .PHONY: test-unit test-debug test-asan test-leaks bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet $(RT) -p mirust --features $(TRAITS)
-	@$(ENV) cargo test --quiet -p mirust-header -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
+	@$(ENV) cargo test --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
 	@$(DUNE) test
 	@$(ENV) tests/apps/run
 	@tests/apps/door
@@ -103,8 +103,9 @@ bench-netem: ## TCP over bad links, beside the kernel's, on the rig's Linux in Q
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 
 .PHONY: header fmt lint doc clean
-header: ## Regenerates ffi/include/mirust.h
+header: ## Regenerates ffi/include/mirust.h, and the bindings of Xen's headers
 	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-header --test header
+	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-xen-abi
 fmt: ## Formats all sources
 	@$(ENV) cargo fmt --all
 	@$(DUNE) fmt 2>/dev/null || true

@@ -1,9 +1,9 @@
-//! Xen's constants and structures, read from its headers by `build.rs`, and the proof that the
+//! Xen's constants and structures, generated from its headers (`bindings.rs`), and the proof that the
 //! layouts written by hand agree with them.
 #![allow(missing_docs, non_camel_case_types, non_upper_case_globals, non_snake_case, dead_code)]
 #![allow(clippy::all, clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
-include!(concat!(env!("OUT_DIR"), "/xen_abi.rs"));
+include!("bindings.rs");
 
 /// The hand-written offsets of a byte ring against the structure in the header.
 macro_rules! assert_queue {

@@ -1,9 +1,11 @@
-//! Reads Xen's public headers: constants and structure layouts for `xen::abi`.
+//! `rust-rt/xen/src/bindings.rs` is what bindgen makes of Xen's public headers.
 //!
-//! They are read at every build, also for the Unix platform, because the wire layouts that are
-//! written by hand are asserted against them at compile time.
+//! It is checked in, so that the crate builds where there are neither the headers nor a libclang.
+//! `make header` writes it anew. Headers of another version than Debian 13's (Xen 4.20) may have more
+//! constants; the layouts and the values that the runtime uses are Xen's stable interface.
 
-use std::{env, fs, path::PathBuf, process::exit};
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 /// What the runtime takes from the headers, as regular expressions on C names.
 const VARS: &[&str] = &[
@@ -74,18 +76,14 @@ const HEADERS: &[&str] = &[
     "io/blkif.h",
 ];
 
-fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-env-changed=MIRUST_XEN_INCLUDE");
-    println!("cargo::rerun-if-env-changed=LIBCLANG_PATH");
-
+/// The bindings as the headers give them.
+fn generate() -> String {
     let include = env::var("MIRUST_XEN_INCLUDE").unwrap_or_else(|_| "/usr/include".into());
-    if !PathBuf::from(&include).join("xen/xen.h").exists() {
-        fail(&format!(
-            "Xen's public headers are not in {include}/xen (Debian: libxen-dev; \
-             MIRUST_XEN_INCLUDE names another place)"
-        ));
-    }
+    assert!(
+        Path::new(&include).join("xen/xen.h").exists(),
+        "Xen's public headers are not in {include}/xen (Debian: libxen-dev; MIRUST_XEN_INCLUDE names \
+         another place); `make setup` installs what is missing"
+    );
     find_libclang();
 
     let mut text = String::from("#include <stdint.h>\n#include <stddef.h>\n");
@@ -102,19 +100,16 @@ fn main() {
         .derive_default(true)
         .layout_tests(true)
         .prepend_enum_name(false)
-        .formatter(bindgen::Formatter::None);
+        .disable_header_comment()
+        .raw_line("// Generated from Xen's public headers by tests/xen-abi: `make header` writes it anew.")
+        .formatter(bindgen::Formatter::Prettyplease);
     for var in VARS {
         builder = builder.allowlist_var(var);
     }
     for ty in TYPES {
         builder = builder.allowlist_type(ty);
     }
-    let bindings = match builder.generate() {
-        Ok(bindings) => bindings,
-        Err(error) => fail(&format!("bindgen could not read Xen's headers: {error}")),
-    };
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    bindings.write_to_file(out.join("xen_abi.rs")).expect("cannot write to OUT_DIR");
+    builder.generate().expect("bindgen reads Xen's headers").to_string()
 }
 
 /// Points bindgen at a libclang where Debian's `libclang1-NN` alone is installed: that package has
@@ -136,12 +131,18 @@ fn find_libclang() {
         .collect();
     found.sort();
     if let Some(newest) = found.pop() {
-        // SAFETY: a build script has one thread at this point.
+        // SAFETY: the only test of this program, and nothing else reads the environment meanwhile.
         unsafe { env::set_var("LIBCLANG_PATH", newest) };
     }
 }
 
-fn fail(message: &str) -> ! {
-    println!("cargo::error={message}; `make setup` installs what is missing");
-    exit(1);
+#[test]
+fn the_bindings_are_what_the_headers_give() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../rust-rt/xen/src/bindings.rs");
+    let fresh = generate();
+    if env::var_os("UPDATE").is_some() {
+        fs::write(&path, &fresh).expect("written");
+    }
+    let kept = fs::read_to_string(&path).unwrap_or_default();
+    assert!(kept == fresh, "rust-rt/xen/src/bindings.rs is stale: run `make header`");
 }
