@@ -326,7 +326,7 @@ external serve_names : (string -> (string list, error) result Lwt.t) -> unit
   = "mirust_native_only" "mirust_ocaml_net_serve_names"
 
 external serve_figures :
-  (unit -> Mirust_tcp.Tcb.stats) -> (unit -> UDP.counters) -> (unit -> gauges) -> unit
+  (unit -> Mirust_tcp.Stats.t) -> (unit -> UDP.counters) -> (unit -> gauges) -> unit
   = "mirust_native_only" "mirust_ocaml_net_serve_figures"
 
 external served : unit -> unit = "mirust_ocaml_net_served"

@@ -29,7 +29,8 @@ let struct_size f =
 let tests =
   [
     case "version" (fun () -> check_int "version" 1 (Setup.version ()));
-    case "init_again_is_harmless" (fun () -> check_int "OCaml has a main of its own here" 1 (Setup.init ()));
+    case "init_again_is_harmless" (fun () ->
+        check_int "OCaml has a main of its own here" 1 (Setup.init ()));
     case "platform_name" (fun () ->
         let b = Bytes.make 16 ' ' in
         let n = Abi.platform_name b 16 in

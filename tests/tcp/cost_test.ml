@@ -108,7 +108,8 @@ let best segments = List.fold_left min infinity (List.init 5 (fun _ -> cost segm
 
 let sack () =
   let few = best 2500 and many = best 40_000 in
-  if many > 4. *. few then
+  (* Caches and logarithms make some difference; a scan would make it sixteen times. *)
+  if many > 8. *. few then
     Alcotest.failf "%.1f us for each of 2500 segments, %.1f us for each of 40000" (few *. 1e6)
       (many *. 1e6)
 

@@ -51,7 +51,7 @@ impl Figure for TcpState {
     }
 }
 
-/// By their numbers in `ocaml-stubs/net/tcp/tcb.ml`; none while there is a connection.
+/// By their numbers in `ocaml-stubs/net/tcp/block.ml`; none while there is a connection.
 const ENDINGS: [Error; 6] =
     [Error::Closed, Error::Refused, Error::Reset, Error::TimedOut, Error::NoRoute, Error::Aborted];
 
@@ -114,7 +114,7 @@ pub enum TcpState {
     Closed,
 }
 
-/// By their numbers in `ocaml-stubs/net/tcp/tcb.ml`.
+/// By their numbers in `ocaml-stubs/net/tcp/block.ml`.
 const STATES: [TcpState; 10] = [
     TcpState::SynSent,
     TcpState::SynReceived,
@@ -383,20 +383,20 @@ mod tests {
 
     #[test]
     fn fields_are_those_of_ocaml() {
-        let engine = include_str!("../../../ocaml-stubs/net/tcp/engine.ml");
-        let tcb = include_str!("../../../ocaml-stubs/net/tcp/tcb.ml");
+        let info = include_str!("../../../ocaml-stubs/net/tcp/info.ml");
+        let tcp = include_str!("../../../ocaml-stubs/net/tcp/stats.ml");
         let udp = include_str!("../../../ocaml-stubs/net/tcpip/udp.ml");
         let rust = include_str!("../../../ocaml-stubs/rust/mirust_rust.ml");
-        assert_eq!(names(engine, "type info = {", "}", ';'), TcpInfo::FIELDS);
-        assert_eq!(names(tcb, "type stats = {", "}", ';'), TcpStats::FIELDS);
+        assert_eq!(names(info, "type t = {", "}", ';'), TcpInfo::FIELDS);
+        assert_eq!(names(tcp, "type t = {", "}", ';'), TcpStats::FIELDS);
         assert_eq!(names(udp, "type counters = {", "}", ';'), UdpStats::FIELDS);
         assert_eq!(names(rust, "type gauges = {", "}", ';'), Gauges::FIELDS);
     }
 
     #[test]
     fn states_are_those_of_ocaml() {
-        let tcb = include_str!("../../../ocaml-stubs/net/tcp/tcb.ml");
-        let theirs = names(tcb, "type state =", "let ", '|');
+        let block = include_str!("../../../ocaml-stubs/net/tcp/block.ml");
+        let theirs = names(block, "type state =", "\n\n", '|');
         let theirs: Vec<String> =
             theirs.iter().map(|name| name.replace('_', "").to_lowercase()).collect();
         let ours: Vec<String> = STATES.iter().map(|s| format!("{s:?}").to_lowercase()).collect();
@@ -405,8 +405,8 @@ mod tests {
 
     #[test]
     fn endings_are_those_of_ocaml() {
-        let tcb = include_str!("../../../ocaml-stubs/net/tcp/tcb.ml");
-        let theirs = names(tcb, "type ending =", "\n\n", '|');
+        let block = include_str!("../../../ocaml-stubs/net/tcp/block.ml");
+        let theirs = names(block, "type ending =", "\ntype", '|');
         let ours = [
             "Not_ended",
             "Closed_in_order",

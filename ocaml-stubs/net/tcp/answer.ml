@@ -6,28 +6,28 @@ let repeat_cost = 2 * ms
 let repeat_burst = second
 
 let repeat_allowed env c =
-  let paid = max env.now c.repeats_paid in
+  let paid = max env.now c.answers.repeats_paid in
   paid - env.now < repeat_burst
   &&
-  (c.repeats_paid <- paid + repeat_cost;
+  (c.answers.repeats_paid <- paid + repeat_cost;
    true)
 
 let repeat env c = if repeat_allowed env c then Output.ack env c else c.dsack <- None
 let odd_wait_max = 64 * second
 
 let odd_allowed env c =
-  env.now >= c.odd_at
+  env.now >= c.answers.odd_at
   &&
-  (c.odd_at <- env.now + c.odd_wait;
-   c.odd_wait <- min odd_wait_max (2 * c.odd_wait);
+  (c.answers.odd_at <- env.now + c.answers.odd_wait;
+   c.answers.odd_wait <- min odd_wait_max (2 * c.answers.odd_wait);
    true)
 
 let odd env c = if odd_allowed env c then Output.ack env c
 let syn_again env c = if odd_allowed env c then Output.syn env c
 
 let challenge env c =
-  if env.now >= c.odd_at && Limit.allows env.challenges ~now:env.now then (
+  if env.now >= c.answers.odd_at && Limit.allows env.challenges ~now:env.now then (
     env.stats.challenge_acks <- env.stats.challenge_acks + 1;
     odd env c)
 
-let progress c = c.odd_wait <- odd_wait_min
+let progress c = c.answers.odd_wait <- odd_wait_min

@@ -10,32 +10,7 @@
 
 type t
 type connection
-
-type config = Tcb.config = {
-  algorithm : Cc.algorithm;
-  timestamps : bool;  (** RFC 7323 *)
-  sack : bool;  (** RFC 2018 *)
-  ecn : bool;  (** RFC 3168 *)
-  receive_buffer : int;  (** octets that wait for the reader, to start with *)
-  receive_buffer_max : int;  (** up to where it follows the reader's rate *)
-  send_buffer : int;  (** octets written and not yet acknowledged, to start with *)
-  send_buffer_max : int;
-  memory_max : int;  (** octets that all connections hold together *)
-  max_ranges : int;  (** separate ranges ahead of a gap, for one connection *)
-  rto_initial : int;  (** ns, as all times here *)
-  rto_min : int;  (** least variance term of the retransmission timeout *)
-  rto_max : int;
-  user_timeout : int;  (** without progress the connection is given up (RFC 5482) *)
-  connect_timeout : int;
-  delayed_ack : int;
-  time_wait : int;  (** twice the maximum segment lifetime *)
-  time_wait_max : int;  (** connections in TIME-WAIT; the oldest goes first *)
-  connections_max : int;
-      (** in whatever state; each is about 2 KiB. TIME-WAIT gives way to others *)
-  backlog : int;  (** half-open connections of a listener before it answers with SYN cookies *)
-  gso_max : int;  (** octets of payload handed to [transmit] at once *)
-  pacing : bool;  (** new data is spread over round trips of more than a few milliseconds *)
-}
+type config = Config.t
 
 val default_config : config
 
@@ -196,7 +171,7 @@ val set_nodelay : t -> connection -> bool -> unit
 (** Times outside of 1 ns to a year are taken as the nearer end of that, here and below. *)
 val set_keepalive : t -> now:int -> connection -> Tcb.keepalive option -> unit
 
-(** In ns: see {!type-config}. *)
+(** In ns: see {!Config}. *)
 val set_user_timeout : t -> connection -> int -> unit
 
 val state : connection -> Tcb.state
@@ -205,7 +180,7 @@ val remote : connection -> Ipaddr.t * int
 
 (** {1 Figures} *)
 
-val stats : t -> Tcb.stats
+val stats : t -> Stats.t
 
 (** Octets held by all connections. *)
 val memory : t -> int
@@ -215,41 +190,8 @@ val connections : t -> int
 
 val timers : t -> int
 
-(** What [ss -i] shows: octets and ns. *)
-type info = {
-  rtt : int;
-  rtt_var : int;
-  min_rtt : int;
-  rto : int;
-  cwnd : int;
-  ssthresh : int;
-  mss : int;
-  in_flight : int;
-  unsent : int;
-  send_window : int;
-  receive_window : int;
-  send_buffer : int;
-  receive_buffer : int;
-  retransmits : int;
-  octets_acked : int;
-  octets_received : int;
-  segments_in : int;
-  segments_out : int;  (** of the size that the network sees *)
-  octets_sent : int;  (** again ones included *)
-  octets_retransmitted : int;
-  lost : int;  (** believed lost, and not yet sent again *)
-  sacked : int;  (** in flight, and received by the peer behind a gap *)
-  unread : int;
-  out_of_order : int;  (** received behind a gap *)
-  path_mss : int;  (** what a packet on the path carries, TCP options included *)
-  receive_mss : int;  (** of the peer's full segments, as observed *)
-  timestamps : bool;
-  selective_acks : bool;
-  ecn : bool;
-  recovering : bool;  (** from a loss *)
-  state : Tcb.state;
-  ended : Tcb.ending;  (** why there is no connection any more *)
-}
+(** As [ss -i] shows it. *)
+type info = Info.t
 
 val info : connection -> info
 

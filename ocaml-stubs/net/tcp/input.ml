@@ -359,11 +359,11 @@ let reset_arrived env c =
    it has reacted. *)
 let believed env c (h : Wire.t) ~ce =
   if c.ecn then (
-    if Flags.has h.flags Flags.cwr then c.ecn_echo <- false;
+    if Flags.has h.flags Flags.cwr then c.marks.echo <- false;
     if ce then (
       env.stats.ecn_marks_in <- env.stats.ecn_marks_in + 1;
-      if not c.ecn_echo then c.ack_now <- true;
-      c.ecn_echo <- true));
+      if not c.marks.echo then c.ack_now <- true;
+      c.marks.echo <- true));
   keep_timestamp env c h;
   c.heard <- env.now;
   c.keep_probes <- 0

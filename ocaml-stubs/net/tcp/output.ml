@@ -62,7 +62,7 @@ let send env c ~seq ~flags ~options payload ~length =
     else window env c
   in
   let acks = Flags.has flags Flags.ack in
-  let flags = if acks && c.ecn_echo && not syn then flags lor Flags.ece else flags in
+  let flags = if acks && c.marks.echo && not syn then flags lor Flags.ece else flags in
   let header =
     {
       Wire.src_port = c.local_port;
@@ -200,8 +200,8 @@ let emit_piece env c (p : Flight.piece) =
     if p.len > 0 && (last || c.probes > 0) then flags lor Flags.psh else flags
   in
   let flags =
-    if c.ecn_cwr && p.sends = 1 && p.len > 0 then (
-      c.ecn_cwr <- false;
+    if c.marks.cwr && p.sends = 1 && p.len > 0 then (
+      c.marks.cwr <- false;
       flags lor Flags.cwr)
     else flags
   in
@@ -253,9 +253,9 @@ let resend env c (p : Flight.piece) =
     env.stats.retransmits <- env.stats.retransmits + 1;
     c.octets_retransmitted <- c.octets_retransmitted + p.len;
     env.stats.octets_retransmitted <- env.stats.octets_retransmitted + p.len;
-    if c.undo_stamp < 0 then c.undo_stamp <- timestamp env c;
-    c.undo_left <- c.undo_left + 1;
-    if c.phase = Fast then c.prr_out <- c.prr_out + p.len;
+    if c.undo.stamp < 0 then c.undo.stamp <- timestamp env c;
+    c.undo.left <- c.undo.left + 1;
+    if c.phase = Fast then c.prr.out <- c.prr.out + p.len;
     emit_piece env c p)
 
 (* Sends the next [n] octets as one piece, with the FIN if it is next. *)
@@ -267,7 +267,7 @@ let send_piece env c n =
   let p = Flight.add c.flight ~seq ~len:n ~syn:false ~fin payload ~now:env.now in
   if fin then c.fin_sent <- true;
   if n mod c.mss <> 0 then c.small_end <- Seq.add seq n;
-  if c.phase = Fast then c.prr_out <- c.prr_out + n;
+  if c.phase = Fast then c.prr.out <- c.prr.out + n;
   emit_piece env c p;
   c.snd_nxt <- Flight.seq_end p;
   c.persist_at <- max_int

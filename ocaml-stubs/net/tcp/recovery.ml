@@ -10,14 +10,6 @@ let set_mss c =
   c.rcv_mss <- max c.rcv_mss (min c.mss 536);
   Cc.set_mss c.cc c.mss
 
-(* What one acknowledgement has told. *)
-type news = {
-  mutable sample : int; (* ns, of the latest segment that was sent once; 0: none *)
-  mutable octets : int; (* newly acknowledged or selectively so *)
-  mutable ambiguous : bool; (* something retransmitted was acknowledged *)
-  mutable original : bool; (* something sent before the last timeout, and not again, has arrived *)
-}
-
 (* ---- RACK ---- *)
 
 let max_reo_mult = 255
@@ -25,13 +17,13 @@ let max_reo_mult = 255
 (* The RFC's window grows by a quarter of a round trip for each round with a duplicate, up to SRTT. A
    segment that arrives late after all, sent once, says at once how much would have been enough. *)
 let learn_reordering env c (p : Flight.piece) =
-  c.reordering <- true;
+  c.rack.reordering <- true;
   let quarter = max 1 (Rtt.min_rtt c.rtt / 4) in
-  let late = env.now - p.sent_at - c.rack_rtt in
+  let late = env.now - p.sent_at - c.rack.sent_rtt in
   let enough = min max_reo_mult ((late / quarter) + 1) in
-  if enough > c.reo_mult then (
-    c.reo_mult <- enough;
-    c.reo_persist <- 16)
+  if enough > c.rack.mult then (
+    c.rack.mult <- enough;
+    c.rack.persist <- 16)
 
 (* Something has arrived: RFC 8985 section 6.2, steps 2 and 3. *)
 let delivered env c (p : Flight.piece) (h : Wire.t) news =
@@ -39,7 +31,7 @@ let delivered env c (p : Flight.piece) (h : Wire.t) news =
   let once = p.sends = 1 in
   if once then (
     news.sample <- rtt;
-    if p.sent_at < c.timeout_at then news.original <- true;
+    if p.sent_at < c.undo.timeout_at then news.original <- true;
     if Seq.lt stop c.sacked_end then learn_reordering env c p)
   else news.ambiguous <- true;
   (* Is the answer to the second transmission, or still to the first? *)
@@ -48,19 +40,19 @@ let delivered env c (p : Flight.piece) (h : Wire.t) news =
     || rtt < Rtt.min_rtt c.rtt
   in
   if once || not stale then (
-    c.rack_rtt <- rtt;
-    if p.sent_at > c.rack_sent || (p.sent_at = c.rack_sent && Seq.gt stop c.rack_end) then (
-      c.rack_sent <- p.sent_at;
-      c.rack_end <- stop))
+    c.rack.sent_rtt <- rtt;
+    if p.sent_at > c.rack.sent || (p.sent_at = c.rack.sent && Seq.gt stop c.rack.sent_end) then (
+      c.rack.sent <- p.sent_at;
+      c.rack.sent_end <- stop))
 
 (* Step 4: how long a later delivery is put down to reordering. *)
 let reordering_window c =
-  if (not c.reordering) && (c.phase <> Open || Flight.sacked c.flight >= 3 * c.mss) then 0
+  if (not c.rack.reordering) && (c.phase <> Open || Flight.sacked c.flight >= 3 * c.mss) then 0
   else
     let rtt = Rtt.min_rtt c.rtt in
-    let window = if rtt = max_int then 0 else min (c.reo_mult * rtt / 4) (Rtt.srtt c.rtt) in
+    let window = if rtt = max_int then 0 else min (c.rack.mult * rtt / 4) (Rtt.srtt c.rtt) in
     (* Shorter than our timers can wait, on a path that has not reordered yet: not at all. *)
-    if window < ms && not c.reordering then 0 else window
+    if window < ms && not c.rack.reordering then 0 else window
 
 (* Step 5. Returns the time until the next piece is to be taken for lost; 0: there is none. Both those
    that were sent once and those that were sent again are looked at in the order of their sending: the
@@ -70,17 +62,17 @@ let find_losses env c =
   let rec search (oldest : Flight.t -> Flight.piece) =
     let p = oldest c.flight in
     if
-      p == Flight.none || p.sent_at > c.rack_sent
-      || (p.sent_at = c.rack_sent && Seq.geq (Flight.seq_end p) c.rack_end)
+      p == Flight.none || p.sent_at > c.rack.sent
+      || (p.sent_at = c.rack.sent && Seq.geq (Flight.seq_end p) c.rack.sent_end)
     then 0
     else
-      let left = p.sent_at + c.rack_rtt + window - env.now in
+      let left = p.sent_at + c.rack.sent_rtt + window - env.now in
       if left > 0 then left
       else (
         Flight.mark_lost c.flight p;
         search oldest)
   in
-  if c.rack_sent = 0 then 0
+  if c.rack.sent = 0 then 0
   else
     let original = search Flight.oldest_original in
     let resent = search Flight.oldest_resent in
@@ -139,9 +131,9 @@ let is_dsack ~una = function
 (* ---- Phases ---- *)
 
 let save_undo c =
-  c.undo <- Some (Cc.save c.cc);
-  c.undo_stamp <- -1;
-  c.undo_left <- 0
+  c.undo.saved <- Some (Cc.save c.cc);
+  c.undo.stamp <- -1;
+  c.undo.left <- 0
 
 let outstanding c = Seq.diff c.snd_nxt c.snd_una
 
@@ -152,23 +144,20 @@ let enter_fast env c =
   c.phase <- Fast;
   c.probes <- 0;
   c.recover <- c.snd_nxt;
-  c.prr_delivered <- 0;
-  c.prr_out <- 0;
-  c.prr_flight <- max 1 (outstanding c);
-  c.ecn_cwr <- c.ecn;
-  c.ecn_recover <- c.snd_nxt
+  c.prr.delivered <- 0;
+  c.prr.out <- 0;
+  c.prr.in_flight_before <- max 1 (outstanding c);
+  c.marks.cwr <- c.ecn;
+  c.marks.reduced <- c.snd_nxt
 
 (* [undo] stays: duplicates that arrive later may still show that the recovery was needless. *)
 let leave c =
   if c.phase = Fast then Cc.set_cwnd c.cc (Cc.ssthresh c.cc);
   c.phase <- Open;
   c.dupacks <- 0;
-  if c.reo_persist > 0 then (
-    c.reo_persist <- c.reo_persist - 1;
-    if c.reo_persist = 0 then c.reo_mult <- 1)
-
-(* Within a window: each undo makes all that was taken for lost worth another look. *)
-let max_undos = 8
+  if c.rack.persist > 0 then (
+    c.rack.persist <- c.rack.persist - 1;
+    if c.rack.persist = 0 then c.rack.mult <- 1)
 
 let undo env c saved =
   env.stats.undos <- env.stats.undos + 1;
@@ -176,44 +165,45 @@ let undo env c saved =
   Flight.forget_losses c.flight;
   (* What was delivered ahead of its turn is no evidence any more: the same pieces would be taken for
      lost again. *)
-  c.rack_sent <- 0;
+  c.rack.sent <- 0;
   c.phase <- Open;
   c.dupacks <- 0;
-  c.undo <- None;
-  if c.undo_credit = max_undos then c.undo_mark <- c.snd_nxt;
-  c.undo_credit <- c.undo_credit - 1
+  c.undo.saved <- None;
+  if c.undo.credit = max_undos then c.undo.mark <- c.snd_nxt;
+  c.undo.credit <- c.undo.credit - 1
 
 (* Was the last reduction a mistake? By the echo of a timestamp from before the first retransmission
    (Eifel, RFC 3522); by the peer's word that all retransmissions were duplicates (RFC 3708); after
    a timeout also by the arrival of what was not sent again (F-RTO, RFC 5682), unless everything has
    arrived by now: then nobody knows. *)
 let check_undo env c (h : Wire.t) news ~advanced ~dsack =
-  match c.undo with
+  match c.undo.saved with
   | None -> ()
   | Some saved ->
-      let retransmitted = c.undo_stamp >= 0 in
+      let retransmitted = c.undo.stamp >= 0 in
       let by_timestamp =
         c.phase <> Open && advanced && retransmitted && c.ts_ok && h.options.ts_value >= 0
-        && Seq.lt h.options.ts_echo c.undo_stamp
-      and by_dsack = dsack && retransmitted && c.undo_left <= 0
+        && Seq.lt h.options.ts_echo c.undo.stamp
+      and by_dsack = dsack && retransmitted && c.undo.left <= 0
       and by_original = c.phase = Loss && c.sack_ok && news.original && Seq.lt h.ack c.recover in
-      if c.undo_credit < max_undos && Seq.geq c.snd_una c.undo_mark then c.undo_credit <- max_undos;
-      if (by_timestamp || by_dsack || by_original) && c.undo_credit > 0 then undo env c saved
+      if c.undo.credit < max_undos && Seq.geq c.snd_una c.undo.mark then c.undo.credit <- max_undos;
+      if (by_timestamp || by_dsack || by_original) && c.undo.credit > 0 then undo env c saved
 
 (* RFC 6937: during fast recovery [ssthresh/flight] of what is delivered may be sent. *)
 let prr c ~delivered ~advanced ~lost =
-  c.prr_delivered <- c.prr_delivered + delivered;
+  c.prr.delivered <- c.prr.delivered + delivered;
   let pipe = in_flight c and ssthresh = Cc.ssthresh c.cc in
   let send =
     if pipe > ssthresh then
-      (((c.prr_delivered * ssthresh) + c.prr_flight - 1) / c.prr_flight) - c.prr_out
+      (((c.prr.delivered * ssthresh) + c.prr.in_flight_before - 1) / c.prr.in_flight_before)
+      - c.prr.out
     else
-      let owed = c.prr_delivered - c.prr_out in
+      let owed = c.prr.delivered - c.prr.out in
       min (ssthresh - pipe) (if advanced && not lost then max owed delivered + c.mss else owed)
   in
   (* The first retransmission goes at once, and without SACK that of every partial acknowledgement
      (RFC 6582 section 3.2). *)
-  let send = if c.prr_out = 0 || (advanced && not c.sack_ok) then max send c.mss else send in
+  let send = if c.prr.out = 0 || (advanced && not c.sack_ok) then max send c.mss else send in
   Cc.set_cwnd c.cc (pipe + max 0 send)
 
 (* ---- Acknowledgements ---- *)
@@ -303,7 +293,7 @@ let finish_probe c ~ack ~advanced ~dsack ~payload =
       if c.phase = Open && not dsack then (
         Cc.congestion c.cc ~in_flight:(outstanding c);
         Cc.set_cwnd c.cc (min (Cc.cwnd c.cc) (Cc.ssthresh c.cc));
-        c.ecn_cwr <- c.ecn))
+        c.marks.cwr <- c.ecn))
     else if ack = c.probe_end && (dsack || ((not advanced) && payload = 0)) then c.probes <- 0
 
 (* RFC 8985 section 6.2, step 4: a duplicate means that the reordering window was too small; once a
@@ -311,12 +301,12 @@ let finish_probe c ~ack ~advanced ~dsack ~payload =
 let widen_reordering env c ~dsack =
   if dsack then (
     env.stats.dsacks_in <- env.stats.dsacks_in + 1;
-    c.undo_left <- c.undo_left - 1);
-  if c.dsack_round >= 0 && Seq.geq c.snd_una c.dsack_round then c.dsack_round <- -1;
-  if dsack && c.dsack_round < 0 then (
-    c.dsack_round <- c.snd_nxt;
-    c.reo_mult <- min max_reo_mult (c.reo_mult + 1);
-    c.reo_persist <- 16)
+    c.undo.left <- c.undo.left - 1);
+  if c.rack.dsack_round >= 0 && Seq.geq c.snd_una c.rack.dsack_round then c.rack.dsack_round <- -1;
+  if dsack && c.rack.dsack_round < 0 then (
+    c.rack.dsack_round <- c.snd_nxt;
+    c.rack.mult <- min max_reo_mult (c.rack.mult + 1);
+    c.rack.persist <- 16)
 
 (* Takes what is acknowledged out of flight. *)
 let advance env c (h : Wire.t) news =
@@ -330,13 +320,13 @@ let advance env c (h : Wire.t) news =
   c.octets_acked <- c.octets_acked + octets;
   hold env (-octets);
   c.progress <- env.now;
-  c.odd_wait <- odd_wait_min;
+  c.answers.odd_wait <- odd_wait_min;
   path_works env c;
   c.black_hole <- 0;
   (* Marks that stay behind would come to lie ahead after 2 GiB. *)
   let follow mark = if Seq.lt mark ack then Seq.add ack (-1) else mark in
   c.recover <- follow c.recover;
-  c.ecn_recover <- follow c.ecn_recover;
+  c.marks.reduced <- follow c.marks.reduced;
   c.sacked_end <- Seq.max c.sacked_end ack;
   c.small_end <- follow c.small_end
 
@@ -356,7 +346,11 @@ let wait_for_reordering env c wait =
   arm env c
 
 let acked env c (h : Wire.t) ~payload =
-  let news = { sample = 0; octets = 0; ambiguous = false; original = false } in
+  let news = env.news in
+  news.sample <- 0;
+  news.octets <- 0;
+  news.ambiguous <- false;
+  news.original <- false;
   let advanced = Seq.gt h.ack c.snd_una in
   let before_flight = in_flight c in
   let had_flight = not (Flight.is_empty c.flight) in
@@ -403,11 +397,11 @@ let acked env c (h : Wire.t) ~payload =
   touch env c
 
 let congestion_echo c =
-  if c.phase = Open && Seq.gt c.snd_una c.ecn_recover then (
+  if c.phase = Open && Seq.gt c.snd_una c.marks.reduced then (
     Cc.congestion c.cc ~in_flight:(in_flight c);
     Cc.set_cwnd c.cc (Cc.ssthresh c.cc);
-    c.ecn_recover <- c.snd_nxt;
-    c.ecn_cwr <- true)
+    c.marks.reduced <- c.snd_nxt;
+    c.marks.cwr <- true)
 
 (* ---- Timers ---- *)
 
@@ -444,8 +438,8 @@ let timeout env c =
       else (
         save_undo c;
         Cc.timeout c.cc ~in_flight:(outstanding c);
-        c.ecn_cwr <- c.ecn;
-        c.timeout_at <- env.now);
+        c.marks.cwr <- c.ecn;
+        c.undo.timeout_at <- env.now);
       c.phase <- Loss;
       c.recover <- c.snd_nxt;
       c.dupacks <- 0;

@@ -1,21 +1,10 @@
-(* Transmission control blocks: the state of a connection, and what all connections share. The
-   modules [Output], [Recovery], [Timers] and [Input] change it; nothing else does. *)
+include Block
 
 (* Of integers, and so without a call. *)
 let min = Int.min
 let max = Int.max
-
-type state =
-  | Syn_sent
-  | Syn_received
-  | Established
-  | Fin_wait_1
-  | Fin_wait_2
-  | Close_wait
-  | Closing
-  | Last_ack
-  | Time_wait
-  | Closed
+let ms = Config.ms
+let second = Config.second
 
 let pp_state ppf s =
   Fmt.string ppf
@@ -31,8 +20,6 @@ let pp_state ppf s =
     | Time_wait -> "TIME-WAIT"
     | Closed -> "CLOSED")
 
-type reason = [ `Closed | `Refused | `Reset | `Timeout | `Aborted | `No_route ]
-
 let pp_reason ppf (r : reason) =
   Fmt.string ppf
     (match r with
@@ -43,9 +30,6 @@ let pp_reason ppf (r : reason) =
     | `Aborted -> "connection aborted"
     | `No_route -> "no route to the host")
 
-(* How a connection ended, as a number for Rust. *)
-type ending = Not_ended | Closed_in_order | Refused | Reset | Timed_out | Aborted | No_route
-
 let ending : reason -> ending = function
   | `Closed -> Closed_in_order
   | `Refused -> Refused
@@ -54,317 +38,11 @@ let ending : reason -> ending = function
   | `Aborted -> Aborted
   | `No_route -> No_route
 
-type event = Connected | Readable | Writable | Ended of reason
-
-type config = {
-  algorithm : Cc.algorithm;
-  timestamps : bool;
-  sack : bool;
-  ecn : bool;
-  receive_buffer : int;
-  receive_buffer_max : int;
-  send_buffer : int;
-  send_buffer_max : int;
-  memory_max : int;
-  max_ranges : int;
-  rto_initial : int;
-  rto_min : int;
-  rto_max : int;
-  user_timeout : int;
-  connect_timeout : int;
-  delayed_ack : int;
-  time_wait : int;
-  time_wait_max : int;
-  connections_max : int;
-  backlog : int;
-  gso_max : int;
-  pacing : bool;
-}
-
-let ms = 1_000_000
-let second = 1_000_000_000
-
-let default_config =
-  {
-    algorithm = Cubic;
-    timestamps = true;
-    sack = true;
-    ecn = true;
-    receive_buffer = 128 * 1024;
-    receive_buffer_max = 4 * 1024 * 1024;
-    send_buffer = 128 * 1024;
-    send_buffer_max = 4 * 1024 * 1024;
-    memory_max = 64 * 1024 * 1024;
-    max_ranges = 256;
-    rto_initial = second;
-    rto_min = 200 * ms;
-    rto_max = 60 * second;
-    user_timeout = 120 * second;
-    connect_timeout = 75 * second;
-    delayed_ack = 40 * ms;
-    time_wait = 60 * second;
-    time_wait_max = 8192;
-    connections_max = 32768;
-    backlog = 1024;
-    gso_max = 65000;
-    pacing = true;
-  }
-
-type stats = {
-  mutable segments_in : int;
-  mutable segments_out : int;
-  mutable octets_in : int;
-  mutable octets_out : int;
-  mutable active_opens : int;
-  mutable passive_opens : int;
-  mutable failed_attempts : int;
-  mutable resets_in : int;
-  mutable resets_out : int;
-  mutable retransmits : int;
-  mutable timeouts : int;
-  mutable tail_probes : int;
-  mutable recoveries : int;
-  mutable undos : int;
-  mutable dsacks_in : int;
-  mutable challenge_acks : int;
-  mutable paws_drops : int;
-  mutable out_of_window : int;
-  mutable malformed : int;
-  mutable bad_checksum : int;
-  mutable no_connection : int;
-  mutable listen_overflows : int;
-  mutable cookies_sent : int;
-  mutable cookies_ok : int;
-  mutable cookies_bad : int;
-  mutable memory_drops : int;
-  mutable time_wait_dropped : int;
-  mutable keepalive_drops : int;
-  mutable ecn_marks_in : int;
-  mutable octets_retransmitted : int;
-  mutable established_resets : int;
-  mutable given_up : int;
-  mutable window_probes : int;
-  mutable keepalives_sent : int;
-  mutable delayed_acks : int;
-  mutable duplicates_in : int;
-  mutable out_of_order_in : int;
-}
-
-let stats () =
-  {
-    segments_in = 0;
-    segments_out = 0;
-    octets_in = 0;
-    octets_out = 0;
-    active_opens = 0;
-    passive_opens = 0;
-    failed_attempts = 0;
-    resets_in = 0;
-    resets_out = 0;
-    retransmits = 0;
-    timeouts = 0;
-    tail_probes = 0;
-    recoveries = 0;
-    undos = 0;
-    dsacks_in = 0;
-    challenge_acks = 0;
-    paws_drops = 0;
-    out_of_window = 0;
-    malformed = 0;
-    bad_checksum = 0;
-    no_connection = 0;
-    listen_overflows = 0;
-    cookies_sent = 0;
-    cookies_ok = 0;
-    cookies_bad = 0;
-    memory_drops = 0;
-    time_wait_dropped = 0;
-    keepalive_drops = 0;
-    ecn_marks_in = 0;
-    octets_retransmitted = 0;
-    established_resets = 0;
-    given_up = 0;
-    window_probes = 0;
-    keepalives_sent = 0;
-    delayed_acks = 0;
-    duplicates_in = 0;
-    out_of_order_in = 0;
-  }
-
-type keepalive = { after : int; interval : int; probes : int }
-
-(* Where the sender is with respect to loss: RFC 5681's and RFC 6582's phases. *)
-type phase =
-  | Open
-  | Fast (* fast recovery, until [recover] is acknowledged *)
-  | Loss (* after a retransmission timeout, until [recover] is acknowledged *)
-
-(* What the retransmission timer will do. *)
-type rexmit =
-  | Idle
-  | Rto
-  | Probe
-  (* RFC 8985's TLP *)
-  | Reorder (* RACK's reordering window *)
-
-type t = {
-  local : Ipaddr.t;
-  local_port : int;
-  remote : Ipaddr.t;
-  remote_port : int;
-  hash : int;
-  mutable state : state;
-  mutable ended : ending;
-  mutable notify : event -> unit;
-  mutable timer : t Wheel.timer option;
-  mutable dirty : bool; (* is queued for [Engine.flush] *)
-  mutable blocked : bool; (* is queued until the device has room *)
-  mutable starved : bool; (* is queued until others hold less memory *)
-  mutable passive : bool; (* came from a listener, which has not accepted it yet *)
-  (* Sending *)
-  iss : Seq.t;
-  mutable snd_una : Seq.t;
-  mutable snd_nxt : Seq.t;
-  mutable snd_wnd : int; (* octets *)
-  mutable snd_wl1 : Seq.t;
-  mutable snd_wl2 : Seq.t;
-  mutable snd_shift : int;
-  mutable snd_wnd_max : int;
-  mutable mss : int; (* octets of payload in one packet, options taken off *)
-  mutable peer_mss : int; (* what the peer's option said *)
-  mutable path_mss : int; (* what the path carries: MTU less the fixed headers *)
-  unsent : Octets.t;
-  mutable small_end : Seq.t; (* end of the last segment that was not full *)
-  mutable nodelay : bool;
-  mutable closing : bool; (* a FIN follows what is unsent *)
-  mutable fin_sent : bool;
-  mutable send_buffer : int;
-  mutable blocked_writer : bool; (* wants [Writable] *)
-  flight : Flight.t;
-  (* Loss recovery *)
-  mutable rtt : Rtt.t;
-  mutable cc : Cc.t;
-  mutable phase : phase;
-  mutable recover : Seq.t;
-  mutable dupacks : int;
-  mutable prr_delivered : int;
-  mutable prr_out : int;
-  mutable prr_flight : int;
-  mutable rack_sent : int;
-  mutable rack_end : Seq.t;
-  mutable rack_rtt : int;
-  mutable sacked_end : Seq.t; (* highest octet that was selectively acknowledged *)
-  mutable reordering : bool;
-  mutable reo_mult : int;
-  mutable reo_persist : int; (* recoveries until [reo_mult] is 1 again *)
-  mutable dsack_round : Seq.t; (* [reo_mult] grows once until this is acknowledged; -1: it may *)
-  mutable undo : Cc.saved option;
-  mutable undo_stamp : int; (* our timestamp at the first retransmission; -1: none yet *)
-  mutable undo_credit : int; (* undos until [undo_mark] is acknowledged *)
-  mutable undo_mark : Seq.t;
-  mutable undo_left : int; (* retransmissions not yet shown needless *)
-  mutable timeout_at : int; (* when the last retransmission timeout was *)
-  mutable probe_end : Seq.t;
-  mutable probes : int; (* tail loss probes that are unanswered *)
-  mutable probe_retransmit : bool;
-  mutable cwnd_limited : bool;
-  mutable last_sent : int; (* ns; data *)
-  mutable pace_next : int; (* ns; when new data may go again *)
-  mutable pace_waits : bool; (* there is some, and only the pace holds it back *)
-  mutable progress : int; (* when something was last acknowledged *)
-  mutable ecn : bool;
-  mutable ecn_echo : bool; (* we send ECE until the peer's CWR *)
-  mutable ecn_cwr : bool; (* the next new data carries CWR *)
-  mutable ecn_recover : Seq.t;
-  mutable black_hole : int; (* timeouts in a row of full-sized segments (RFC 8899) *)
-  (* Receiving *)
-  mutable irs : Seq.t;
-  mutable rcv_nxt : Seq.t;
-  mutable rcv_adv : Seq.t; (* the right edge that we advertised: it never moves left *)
-  mutable rcv_shift : int;
-  mutable scaling : bool; (* both sides scale windows; before the peer's SYN: we offer it *)
-  mutable rcv_mss : int; (* the size of the peer's full segments, by observation *)
-  received : Octets.t;
-  ahead : Reassembly.t;
-  mutable ahead_last : Seq.t; (* in the range that was added to last *)
-  mutable dsack : (Seq.t * Seq.t) option;
-  mutable fin_at : Seq.t; (* the peer's FIN, when [fin_known] *)
-  mutable fin_known : bool;
-  mutable receive_buffer : int;
-  mutable tune_at : int;
-  mutable tune_octets : int;
-  mutable read_shut : bool; (* nobody will read: data is answered by a reset *)
-  (* Acknowledging *)
-  mutable ack_now : bool;
-  mutable last_ack_sent : Seq.t;
-  mutable quick_acks : int;
-  mutable pushed : bool; (* the peer pushed since our last acknowledgement *)
-  (* What segments that change nothing may provoke: [Answer] *)
-  mutable repeats_paid : int; (* ns; up to when the answers to repetitions are used up *)
-  mutable odd_at : int; (* ns; nothing odd is answered before *)
-  mutable odd_wait : int; (* ns; from the next such answer to the one after *)
-  (* Options *)
-  mutable ts_ok : bool;
-  ts_offset : int;
-  mutable ts_recent : int;
-  mutable ts_recent_at : int;
-  mutable sack_ok : bool;
-  (* Timers: ns, [max_int] when off *)
-  mutable rexmit : rexmit;
-  mutable rexmit_at : int;
-  mutable rto_at : int; (* [rexmit_at] may be earlier, to see whether to give up *)
-  mutable ack_at : int;
-  mutable persist_at : int;
-  mutable persist_shift : int;
-  mutable pace_at : int; (* new data waits for [pace_next] *)
-  mutable keep_at : int;
-  mutable wait_at : int; (* TIME-WAIT, orphaned FIN-WAIT-2, or giving up on a handshake *)
-  mutable keepalive : keepalive option;
-  mutable keep_probes : int;
-  mutable user_timeout : int;
-  mutable heard : int; (* when a segment last came *)
-  mutable confirmed : int; (* when we last said that the path works *)
-  mutable unreachable : bool; (* a router said so, and the handshake goes on *)
-  (* Counters *)
-  mutable retransmits : int;
-  mutable octets_acked : int;
-  mutable octets_received : int;
-  mutable segments_in : int;
-  mutable segments_out : int;
-  mutable octets_sent : int;
-  mutable octets_retransmitted : int;
-}
-
-type transmit =
-  src:Ipaddr.t ->
-  dst:Ipaddr.t ->
-  ect:bool ->
-  Mirust_wire.Tcp.t ->
-  Cstruct.t list ->
-  length:int ->
-  segment_size:int ->
-  unit
-
-type env = {
-  config : config;
-  wheel : t Wheel.t;
-  transmit : transmit;
-  can_send : unit -> bool;
-  path_works : src:Ipaddr.t -> dst:Ipaddr.t -> unit;
-  stats : stats;
-  mutable now : int;
-  mutable memory : int; (* octets held by all connections *)
-  challenges : Limit.t;
-  resets : Limit.t;
-  dirty : t Queue.t;
-  blocked : t Queue.t; (* could not send because the device was full *)
-  starved : t Queue.t; (* may not write because all together hold too much *)
-  waiting : t Queue.t; (* in TIME-WAIT, oldest first; some may have gone since *)
-  mutable forget : t -> unit; (* takes a closed connection out of the table *)
-}
-
 (* What a received view costs beyond its octets. *)
 let view_overhead = 128
+
+(* Within a window: each undo makes all that was taken for lost worth another look. *)
+let max_undos = 8
 
 (* The least time between two answers to what no honest peer sends. *)
 let odd_wait_min = second / 2
@@ -419,23 +97,19 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       phase = Open;
       recover = iss;
       dupacks = 0;
-      prr_delivered = 0;
-      prr_out = 0;
-      prr_flight = 1;
-      rack_sent = 0;
-      rack_end = iss;
-      rack_rtt = 0;
       sacked_end = iss;
-      reordering = false;
-      reo_mult = 1;
-      reo_persist = 0;
-      dsack_round = -1;
-      undo = None;
-      undo_stamp = -1;
-      undo_credit = 8;
-      undo_mark = iss;
-      undo_left = 0;
-      timeout_at = 0;
+      prr = { delivered = 0; out = 0; in_flight_before = 1 };
+      rack =
+        {
+          sent = 0;
+          sent_end = iss;
+          sent_rtt = 0;
+          reordering = false;
+          mult = 1;
+          persist = 0;
+          dsack_round = -1;
+        };
+      undo = { saved = None; stamp = -1; left = 0; credit = max_undos; mark = iss; timeout_at = 0 };
       probe_end = iss;
       probes = 0;
       probe_retransmit = false;
@@ -445,9 +119,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       pace_waits = false;
       progress = env.now;
       ecn = false;
-      ecn_echo = false;
-      ecn_cwr = false;
-      ecn_recover = iss;
+      marks = { echo = false; cwr = false; reduced = iss };
       black_hole = 0;
       irs = 0;
       rcv_nxt = 0;
@@ -469,9 +141,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       last_ack_sent = 0;
       quick_acks = 0;
       pushed = false;
-      repeats_paid = env.now;
-      odd_at = env.now;
-      odd_wait = odd_wait_min;
+      answers = { repeats_paid = env.now; odd_at = env.now; odd_wait = odd_wait_min };
       ts_ok = false;
       ts_offset;
       ts_recent = 0;

@@ -1,0 +1,110 @@
+(** Transmission control blocks: what connections are made of ({!Block}), and what the modules that
+    change them have in common. *)
+
+include module type of struct
+  include Block
+end
+
+val pp_state : state Fmt.t
+val pp_reason : reason Fmt.t
+val ending : reason -> ending
+
+(** Of integers, and so without a call. *)
+val min : int -> int -> int
+
+val max : int -> int -> int
+
+(** In ns. *)
+val ms : int
+
+val second : int
+
+(** Undos of a rate reduction within a window. *)
+val max_undos : int
+
+(** The least time between two answers to what no honest peer sends. *)
+val odd_wait_min : int
+
+(** What a received view costs beyond its octets. *)
+val view_overhead : int
+
+(** Received views below this length are copied rather than held for long. *)
+val small_view : int
+
+(** The shift with which a window of this size can be told (RFC 7323 section 2.3). *)
+val wscale_for : int -> int
+
+(** A connection that has sent and received nothing. It is not in the table. *)
+val make :
+  env ->
+  state:state ->
+  iss:Seq.t ->
+  ts_offset:int ->
+  path_mss:int ->
+  hash:int ->
+  local:Ipaddr.t ->
+  local_port:int ->
+  remote:Ipaddr.t ->
+  remote_port:int ->
+  t
+
+(** {1 Memory} *)
+
+(** All connections together hold so many octets more. *)
+val hold : env -> int -> unit
+
+(** They hold too much. *)
+val under_pressure : env -> bool
+
+(** What is charged for what waits for the reader, and for what came ahead of a gap. *)
+val received_cost : t -> int
+
+val ahead_cost : t -> int
+
+(** Releases what the connection holds for receiving. *)
+val drop_receiving : env -> t -> unit
+
+(** {1 Turns and timers} *)
+
+(** Queues the connection for the end of the turn. *)
+val touch : env -> t -> unit
+
+(** The device had no room: the connection has its turn when there is. *)
+val block : env -> t -> unit
+
+(** The earliest of its deadlines. *)
+val earliest : t -> int
+
+(** To be called after a deadline was set. The wheel's timer may be early, never late: deadlines
+    that only move away cost nothing here, and [Timers.fire] puts it right. *)
+val arm : env -> t -> unit
+
+(** When it ends for want of progress: [max_int] during a handshake, which has [wait_at]. *)
+val gives_up_at : t -> int
+
+(** {1 Figures} *)
+
+(** Octets believed to be in the network. *)
+val in_flight : t -> int
+
+(** Our timestamp (RFC 7323) at this time, and now. *)
+val timestamp_at : t -> int -> int
+
+val timestamp : env -> t -> int
+
+(** The handshake is complete. *)
+val synchronized : t -> bool
+
+(** The peer made progress: its neighbour is told, at most once a second. *)
+val path_works : env -> t -> unit
+
+(** {1 The end} *)
+
+(** The connection is gone: what it holds is released, but for octets that came in order and have
+    still to be read, unless it was torn down; its user hears the reason. *)
+val finish : env -> t -> reason -> unit
+
+val enter_time_wait : env -> t -> unit
+
+(** The oldest TIME-WAIT makes room, if there is one. *)
+val drop_waiting : env -> unit
