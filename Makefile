@@ -68,7 +68,7 @@ KIND ?= ocaml
 new: ## Writes an application to begin with: APP=../my-app KIND=ocaml or rust
 	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
-.PHONY: test-unit test-debug test-asan test-leaks bench bench-xen bench-netem
+.PHONY: test-unit test-mutants test-debug test-asan test-leaks bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet $(RT) -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
@@ -76,6 +76,9 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) tests/apps/run
 	@tests/apps/door
 	@tests/apps/lines
+test-mutants: ## A hundred small changes to TCP, each of which its tests must notice (slow; N=.. SEED=..)
+	@$(DUNE) build ./tests/tcp/mutants/mutants.exe
+	@$(ENV) ./_build/default/tests/tcp/mutants/mutants.exe $(or $(N),100) $(or $(SEED),1)
 test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow)
 	@$(DUNE) build @tests/ocaml/debug
 test-asan: export ASAN_OPTIONS := detect_leaks=0

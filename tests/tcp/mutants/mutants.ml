@@ -1,0 +1,181 @@
+(* Mutation testing: small changes to the engine, one at a time, each of which has to make one of its
+   tests fail. What passes them all is printed: a test is missing, or the change makes no difference and
+   `equivalent.txt` says why.
+
+   mutants.exe [N] [SEED]   N mutants (default 100), chosen by SEED (default 1)
+   mutants.exe all          all of them (hours)
+   mutants.exe match TEXT   those whose name has TEXT in it
+   mutants.exe list         names only
+
+   Run from the root of the tree. *)
+
+let sources = "ocaml-stubs/net/tcp"
+let read f = In_channel.with_open_bin f In_channel.input_all
+let write f s = Out_channel.with_open_bin f (fun oc -> output_string oc s)
+let run fmt = Printf.ksprintf Sys.command fmt
+
+let must fmt =
+  Printf.ksprintf
+    (fun command -> if Sys.command command <> 0 then failwith ("failed: " ^ command))
+    fmt
+
+(* Hashing and times of the path are compared with models by tests of their own; the rest is what the
+   scripts are about. *)
+let files =
+  [
+    "answer.ml";
+    "input.ml";
+    "recovery.ml";
+    "output.ml";
+    "engine.ml";
+    "timers.ml";
+    "tcb.ml";
+    "flight.ml";
+    "reassembly.ml";
+    "pace.ml";
+    "limit.ml";
+    "cookie.ml";
+    "octets.ml";
+    "rtt.ml";
+    "cc.ml";
+    "table.ml";
+    "wheel.ml";
+    "seq.ml";
+  ]
+
+let contains part s =
+  let n = String.length part in
+  let rec at i = i + n <= String.length s && (String.sub s i n = part || at (i + 1)) in
+  at 0
+
+(* ---- A copy of the engine and of its tests ---- *)
+
+let dune =
+  {|(library (name mirust_tcp_script) (modules script) (wrapped false) (libraries mirust_tcp))
+(executables (names scripts_test states_test units_test wheel_test flood_test link_test fuzz_engine)
+ (modules invariants scripts_test states_test units_test wheel_test flood_test link_test fuzz_engine)
+ (libraries mirust_tcp_script mirust_tcp mirust_wire alcotest))
+|}
+
+let prepare work =
+  must "rm -rf %s && mkdir -p %s/net %s/tests %s/docs" work work work work;
+  write (work ^ "/dune-project") "(lang dune 3.17)\n(package (name mirust))\n";
+  must "cp -r ocaml-stubs/net/wire ocaml-stubs/net/tcp %s/net/" work;
+  must "cp docs/tcp.md %s/docs/" work;
+  must "cp -r tests/tcp/*.ml tests/tcp/*.mli tests/tcp/scripts %s/tests/" work;
+  must "cd %s/tests && rm -f bench.ml flow_test.ml cost_test.ml && mkdir -p x/y" work;
+  write (work ^ "/tests/dune") dune
+
+let build work =
+  run "cd %s && timeout 300 dune build --root . --display quiet ./tests 2>%s/log" work work = 0
+
+(* From the quickest; each with what it is given. *)
+let tests =
+  [
+    ("scripts_test", "");
+    ("states_test", "");
+    ("units_test", "");
+    ("wheel_test", "");
+    ("fuzz_engine", "1 300");
+    ("link_test", "1 60");
+    ("flood_test", "");
+    ("fuzz_engine", "301 3000");
+  ]
+
+(* A mutant that never ends runs out of processor time. Run where the copies of scripts and docs are: `states_test` looks for ../../docs. *)
+let passes work (name, args) =
+  let where = if name = "states_test" then "tests/x" else "tests" in
+  run "cd %s/%s && timeout 120 %s/_build/default/tests/%s.exe %s >/dev/null 2>&1" work where work
+    name args
+  = 0
+
+type outcome = Caught of string | Survived | Not_a_program
+
+let judge work site =
+  let path = Printf.sprintf "%s/net/tcp/%s" work site.Site.file in
+  let text = read path in
+  write path (Site.apply site text);
+  let outcome =
+    if not (build work) then Not_a_program
+    else
+      match List.find_opt (fun test -> not (passes work test)) tests with
+      | Some (name, _) -> Caught name
+      | None -> Survived
+  in
+  write path text;
+  outcome
+
+(* ---- Which ---- *)
+
+let sites () =
+  List.concat_map
+    (fun file ->
+      let path = Filename.concat sources file in
+      Site.all ~file (read path))
+    files
+
+let shuffle seed list =
+  let rng = Random.State.make [| seed |] in
+  List.map (fun s -> (Random.State.bits rng, s)) list |> List.sort compare |> List.map snd
+
+(* These are always among them. *)
+let always =
+  [
+    "input.ml:c.state <- Closing->enter_time_wait env c#1:";
+    "input.ml:c.state <- Fin_wait_2->enter_time_wait env c#1:";
+    "input.ml:enter_time_wait env c->finish env c `Closed#1:";
+  ]
+
+let is_always s = List.exists (fun a -> String.starts_with ~prefix:a (Site.name s)) always
+
+let choose n seed all =
+  let first, others = List.partition is_always all in
+  if List.length first < List.length always then failwith "a mutant that is always tried is gone";
+  first @ List.filteri (fun i _ -> i < n - List.length first) (shuffle seed others)
+
+let () =
+  let all = sites () in
+  let chosen =
+    match List.tl (Array.to_list Sys.argv) with
+    | [ "list" ] ->
+        List.iter (fun s -> print_endline (Site.name s)) all;
+        exit 0
+    | [ "all" ] -> all
+    | [ "match"; part ] -> List.filter (fun s -> contains part (Site.name s)) all
+    | [] -> choose 100 1 all
+    | [ n ] -> choose (int_of_string n) 1 all
+    | [ n; seed ] -> choose (int_of_string n) (int_of_string seed) all
+    | _ ->
+        prerr_endline "mutants.exe [N] [SEED] | all | match TEXT | list";
+        exit 64
+  in
+  let work = Filename.temp_dir "mirust-mutants" "" in
+  at_exit (fun () -> ignore (run "rm -rf %s" work : int));
+  prepare work;
+  if not (build work) then failwith ("the engine itself does not build: " ^ read (work ^ "/log"));
+  (match List.find_opt (fun t -> not (passes work t)) tests with
+  | Some (name, _) -> failwith (name ^ " fails without any change")
+  | None -> ());
+  let known = Equivalent.parse (read "tests/tcp/mutants/equivalent.txt") in
+  let caught = ref 0 and explained = ref 0 and none = ref 0 and survivors = ref [] in
+  List.iteri
+    (fun i s ->
+      let name = Site.name s in
+      let report what =
+        Printf.printf "%3d/%d %s:%d %s: %s\n%!" (i + 1) (List.length chosen) s.file s.line what name
+      in
+      if List.exists (fun (e : Equivalent.t) -> e.name = name) known then incr explained
+      else
+        match judge work s with
+        | Caught test ->
+            incr caught;
+            report ("caught by " ^ test)
+        | Not_a_program -> incr none
+        | Survived ->
+            survivors := s :: !survivors;
+            report "SURVIVED")
+    chosen;
+  Printf.printf "%d mutants: %d caught, %d explained, %d are no programs, %d survived\n"
+    (List.length chosen) !caught !explained !none (List.length !survivors);
+  List.iter (fun s -> Printf.printf "%s\n" (Site.name s)) (List.rev !survivors);
+  if !survivors <> [] then exit 1
