@@ -1,5 +1,6 @@
 module Bootvar = Bootvar
 module Completion = Completion
+module Budget = Budget
 module Collect = Collect
 module Console = Console
 module Log = Log

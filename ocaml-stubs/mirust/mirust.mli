@@ -23,6 +23,7 @@ module Pclock = Pclock
 module Console = Console
 module Log = Log
 module Random = Random
+module Budget = Budget
 module Collect = Collect
 module Stats = Stats
 

@@ -5,6 +5,8 @@ module UDP = Stack.UDP
 module Dns = Dns_client.Make (Stack.V4V6)
 
 let accept_queue = 1024
+
+(* For one socket. All sockets together have a share of the memory: {!Mirust.Budget}. *)
 let datagram_queue = 256
 
 (* Rust knows these by their numbers: ffi/src/net/error.rs. *)
@@ -218,6 +220,25 @@ type socket = {
 (* Mirage's UDP says nothing of a port that is taken: it replaces the listener. *)
 let sockets : (int, unit) Hashtbl.t = Hashtbl.create 8
 let datagrams_dropped = ref 0
+let datagram_octets = ref 0
+
+(* What it takes to hold one beside its octets. *)
+let datagram_overhead = 256
+let datagram_cost b = Cstruct.length b + datagram_overhead
+
+(* In memory of its own: a small datagram would else keep the large buffer that it came in. *)
+let keep_datagram received b from =
+  let cost = datagram_cost b in
+  if
+    Mailbox.length received >= datagram_queue
+    || !datagram_octets + cost > (Mirust.Budget.get ()).datagrams
+  then incr datagrams_dropped
+  else
+    match Cstruct.append b Cstruct.empty with
+    | copy ->
+        datagram_octets := !datagram_octets + cost;
+        Mailbox.put received (copy, from)
+    | exception Out_of_memory -> incr datagrams_dropped
 
 let udp_bind stack address token =
   let bound, port = decode address in
@@ -228,16 +249,19 @@ let udp_bind stack address token =
       let received = Mailbox.create token in
       Hashtbl.replace sockets port ();
       UDP.listen udp ~port (fun ~src ~dst ~src_port b ->
-          if is_for bound dst then
-            if Mailbox.length received < datagram_queue then
-              Mailbox.put received (b, encode (src, src_port))
-            else incr datagrams_dropped;
+          if is_for bound dst then keep_datagram received b (encode (src, src_port));
           Lwt.return_unit);
       { udp; udp_port = port; udp_bound = bound; received; ttl = 0 })
     (bind_port port try_port)
 
 let udp_local socket = encode (socket.udp_bound, socket.udp_port)
-let udp_receive socket = Mailbox.take socket.received
+let release_datagram (b, _) = datagram_octets := !datagram_octets - datagram_cost b
+
+let udp_receive socket =
+  let datagram = Mailbox.take socket.received in
+  Option.iter release_datagram datagram;
+  datagram
+
 let udp_ttl socket ttl = socket.ttl <- ttl
 
 (* RFC 768: sixteen bits of length, the header's eight bytes among them; IPv4's header has twenty. *)
@@ -253,6 +277,8 @@ let udp_send socket address view =
     | Error _ -> Error No_route
 
 let udp_close socket =
+  Queue.iter release_datagram socket.received.queue;
+  Queue.clear socket.received.queue;
   Hashtbl.remove sockets socket.udp_port;
   UDP.unlisten socket.udp ~port:socket.udp_port
 
@@ -332,7 +358,8 @@ external serve_figures :
 external served : unit -> unit = "mirust_ocaml_net_served"
 
 let serve stack =
-  let dns = lazy (Dns.create ~nameservers:(fun () -> Stack.dns stack) stack) in
+  let config = { Mirust_net_engine.Dns_engine.default with cache = (Mirust.Budget.get ()).names } in
+  let dns = lazy (Dns.create ~config ~nameservers:(fun () -> Stack.dns stack) stack) in
   serve_names (fun name -> resolve (Lazy.force dns) name);
   serve_figures (fun () -> tcp_stats stack) (fun () -> udp_stats stack) (fun () -> gauges stack);
   serve_udp (udp_bind stack) udp_local udp_receive udp_send udp_ttl udp_close;

@@ -22,12 +22,27 @@ let feature_tso6 = 4
 let frames_header = 2
 let frame_fields = 4
 let batch = 256
-let slab_size = 1 lsl 18
 let max_gso = 65535 - 14
 
-type limits = { receive_pages : int; send_pages : int }
+(* A slab takes the largest frame; not much is left of the last one in it. *)
+let smallest_slab = 96 * 1024
+let largest_slab = 256 * 1024
 
-let default_limits = { receive_pages = 0; send_pages = 0 }
+type limits = { receive_pages : int; send_pages : int; copied : int }
+
+let default_limits = { receive_pages = 0; send_pages = 0; copied = 32 lsl 20 }
+
+(* The memory that frames are copied to, in slabs: each lives on in the frames that lie in it. *)
+type slabs = {
+  size : int;
+  most : int; (* slabs that may be alive *)
+  mutable alive : int;
+  mutable dropped : int; (* frames that there was no slab for *)
+}
+
+let slabs octets =
+  let size = max smallest_slab (min largest_slab (octets / 16)) in
+  { size; most = max 2 (octets / size); alive = 0; dropped = 0 }
 
 type link = Down | Up | Closed
 
@@ -36,6 +51,8 @@ type t = {
   name : string;
   heads : Cstruct.buffer;
   frames : Abi.frames;
+  slabs : slabs;
+  spare : Cstruct.buffer; (* what comes while there is no slab is received into this, and dropped *)
   mutable slab : Cstruct.buffer;
   mutable slab_used : int;
   in_flight : Cstruct.t list array; (* payload that the device reads, by its number *)
@@ -46,6 +63,7 @@ type t = {
   mutable receiver : (Packet.t list -> unit) option;
   mutable room : unit -> unit;
   mutable back : unit -> unit;
+  mutable pressure : (Cstruct.buffer -> bool) -> unit;
   mutable gone : unit -> unit;
   link_changes : unit Lwt_condition.t;
   mutable again : bool; (* frames are left for the next turn *)
@@ -102,18 +120,65 @@ let packet t i : Packet.t =
 
 let rec packets t i rest = if i < 0 then rest else packets t (i - 1) (packet t i :: rest)
 
+(* Those that the device lends need no slab. *)
+let lent t (p : Packet.t) = p.data.buffer != t.spare
+
+(* {1 Slabs} *)
+
+let slabs_rest_until = ref 0
+
+(* By their size, which is nobody else's but by chance: then a copy too many is made. *)
+let is_slab t b = Bigarray.Array1.dim b = t.slabs.size
+
+(* Those who hold little of a frame copy it, and the collector finds what that has freed. It has its
+   share of the time, even if all that came of it is nothing. *)
+let relieve t =
+  let now () = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
+  let start = now () in
+  if start >= !slabs_rest_until then (
+    t.pressure (is_slab t);
+    Mirust.Collect.full_major ();
+    let stop = now () in
+    slabs_rest_until := stop + (3 * (stop - start)))
+
+(* Running out of memory here, in the loop's own hook, costs frames and not the program. *)
+let make_slab t =
+  let s = t.slabs in
+  (* Most die young, and then the small collection finds it. *)
+  if s.alive >= s.most then Gc.minor ();
+  if s.alive >= s.most then relieve t;
+  if s.alive >= s.most then None
+  else
+    match Bigarray.(Array1.create char c_layout s.size) with
+    | exception Out_of_memory -> None
+    | slab ->
+        s.alive <- s.alive + 1;
+        Gc.finalise_last (fun () -> s.alive <- s.alive - 1) slab;
+        Some slab
+
 let new_slab t =
-  (* The old one lives on in the frames that lie in it. *)
-  t.slab <- Bigarray.(Array1.create char c_layout slab_size);
+  t.slab <- Option.value (make_slab t) ~default:t.spare;
   t.slab_used <- 0
 
+let dropped t n =
+  let s = t.slabs in
+  let before = s.dropped in
+  s.dropped <- before + n;
+  (* Whenever the number has doubled. *)
+  if before lxor s.dropped > before then
+    Log.warn (fun m ->
+        m "%s: no memory to copy frames to: %d dropped so far (%d slabs of %d KiB are held)" t.name
+          s.dropped s.alive (s.size / 1024))
+
 let rec receive t =
+  if t.slab == t.spare then new_slab t;
   let count = Abi.receive t.handle t.slab t.slab_used t.frames in
   t.slab_used <- t.frames.{0};
   let state = t.frames.{1} in
-  (match t.receiver with
-  | Some receiver when count > 0 -> receiver (packets t (count - 1) [])
-  | Some _ | None -> ());
+  let arrived = if count > 0 then packets t (count - 1) [] else [] in
+  let taken = if t.slab == t.spare then List.filter (lent t) arrived else arrived in
+  if t.slab == t.spare then dropped t (List.length arrived - List.length taken);
+  (match t.receiver with Some receiver when taken <> [] -> receiver taken | Some _ | None -> ());
   match state with
   | 2 ->
       new_slab t;
@@ -149,16 +214,17 @@ let collector_rests_until = ref 0
 
 (* Frames that were held for a while have to be found by a major collection. The rest after it keeps
    its share of the time small, whether it helps or not. *)
-let collect_major () =
+let collect_major t =
   let start = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
   if start >= !collector_rests_until then (
+    t.pressure (is_slab t);
     Mirust.Collect.full_major ();
     let stop = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
     collector_rests_until := stop + (30 * (stop - start)))
 
 let start_of_turn t =
   let news = Abi.news t.handle in
-  if news land news_shortage <> 0 then collect_major ()
+  if news land news_shortage <> 0 then collect_major t
   else if news land news_pressure <> 0 then
     (* Most frames die young: this is all it takes to give their pages back. *)
     Gc.minor ();
@@ -205,6 +271,7 @@ let device t =
       on_receive = (fun f -> t.receiver <- Some f);
       on_room = (fun f -> t.room <- f);
       on_link = (fun f -> t.back <- f);
+      on_pressure = (fun f -> t.pressure <- f);
       on_disconnect = (fun f -> t.gone <- f);
       join = (fun group -> multicast t group 1);
       leave = (fun group -> multicast t group 0);
@@ -225,13 +292,16 @@ let connect ?(limits = default_limits) ?timeout name =
   let handle = Abi.open_ name (String.length name) limits.receive_pages limits.send_pages in
   if handle < 0 then Lwt.return_error (`Msg (name ^ ": cannot open the network device"))
   else
+    let slabs = slabs limits.copied in
     let t =
       {
         handle;
         name;
+        slabs;
+        spare = Bigarray.(Array1.create char c_layout slabs.size);
         heads = Abi.heads handle;
         frames = Bigarray.(Array1.create int c_layout (frames_header + (frame_fields * batch)));
-        slab = Bigarray.(Array1.create char c_layout slab_size);
+        slab = Bigarray.(Array1.create char c_layout 0);
         slab_used = 0;
         in_flight = Array.make 257 [];
         link = Down;
@@ -241,12 +311,14 @@ let connect ?(limits = default_limits) ?timeout name =
         receiver = None;
         room = ignore;
         back = ignore;
+        pressure = ignore;
         gone = ignore;
         link_changes = Lwt_condition.create ();
         again = false;
         stats = Mirage_net.Stats.create ();
       }
     in
+    new_slab t;
     refresh t;
     polled := t :: !polled;
     let up = wait_until_up t in
@@ -266,6 +338,7 @@ type stats = {
   rx_gso : int;
   rx_copied : int;
   rx_dropped : int;
+  rx_no_memory : int;
   tx_frames : int;
   tx_bytes : int;
   tx_gso : int;
@@ -295,6 +368,7 @@ let stats device =
         rx_gso = field 2;
         rx_copied = field 3;
         rx_dropped = field 4;
+        rx_no_memory = t.slabs.dropped;
         tx_frames = field 5;
         tx_bytes = field 6;
         tx_gso = field 7;
@@ -313,12 +387,12 @@ let stats device =
 
 let pp_stats ppf s =
   Fmt.pf ppf
-    "rx %d frames (%d large) %d bytes (%d copied) %d dropped; tx %d frames (%d large) %d bytes (%d \
-     copied) %d dropped, %d times full; %d notifications, %d events, %d syscalls, %d grants, %d \
-     ended, %d lies, %d links"
-    s.rx_frames s.rx_gso s.rx_bytes s.rx_copied s.rx_dropped s.tx_frames s.tx_gso s.tx_bytes
-    s.tx_copied s.tx_dropped s.tx_full s.notifications s.events s.syscalls s.grants s.grant_ends
-    s.lies s.links
+    "rx %d frames (%d large) %d bytes (%d copied) %d dropped, %d for want of memory; tx %d frames \
+     (%d large) %d bytes (%d copied) %d dropped, %d times full; %d notifications, %d events, %d \
+     syscalls, %d grants, %d ended, %d lies, %d links"
+    s.rx_frames s.rx_gso s.rx_bytes s.rx_copied s.rx_dropped s.rx_no_memory s.tx_frames s.tx_gso
+    s.tx_bytes s.tx_copied s.tx_dropped s.tx_full s.notifications s.events s.syscalls s.grants
+    s.grant_ends s.lies s.links
 
 let checksum (b : Cstruct.t) = Abi.checksum b.buffer b.off b.len
 let () = Checksum.use_for_large checksum

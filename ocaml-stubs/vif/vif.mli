@@ -12,9 +12,19 @@
     What is sent meanwhile is [`Full]; when the link is up again the function given to [on_room] is
     called, and MTU and features may have changed. *)
 
-(** How many pages of 4096 bytes a device takes on Xen; 0, the default, leaves it to the device. *)
-type limits = { receive_pages : int; send_pages : int }
+(** The memory that a device may take. *)
+type limits = {
+  receive_pages : int;
+      (** pages of 4096 bytes that the other end of a Xen device writes frames to; 0 leaves it to
+          the device *)
+  send_pages : int;  (** for the heads of frames that are sent, likewise *)
+  copied : int;
+      (** bytes that copied frames may hold, as long as anybody has a part of one. When they are
+          used up, and {!Mirust_netif.Device.t.on_pressure} and a collection have not helped, frames
+          are dropped *)
+}
 
+(** 0 pages, 32 MiB copied. *)
 val default_limits : limits
 
 (** [connect name] is the device once its link is up for the first time. The name is the number of
@@ -38,6 +48,7 @@ type stats = {
   rx_gso : int;  (** of the frames, large segments *)
   rx_copied : int;  (** bytes *)
   rx_dropped : int;  (** malformed, or failed at the other end *)
+  rx_no_memory : int;  (** dropped because copied frames held all the memory that they may *)
   tx_frames : int;
   tx_bytes : int;
   tx_gso : int;

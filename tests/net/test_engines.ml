@@ -123,6 +123,76 @@ module Neighbour_tests = struct
     check_int "entries" 8 (List.length (N.entries t ~now:0));
     Alcotest.(check string) "questions are kept" "incomplete" (state t 1)
 
+  (* Neighbours 1 to 32 work. What a stranger then makes of the cache: [f] for each of 100 000 others. *)
+  let flood f =
+    let t = N.create { N.default with capacity = 64 } in
+    for n = 1 to 32 do
+      ignore (N.send t ~now:0 n "p");
+      ignore (N.advertised t ~now:0 n ~mac:(Some (mac 1)) ~solicited:true ~override:true)
+    done;
+    let dropped = ref 0 in
+    for n = 1000 to 101_000 do
+      List.iter
+        (function
+          | N.Overflow _ -> incr dropped
+          | N.Unreachable { packets; _ } -> dropped := !dropped + List.length packets
+          | N.Solicit _ | N.Transmit _ -> ())
+        (f t n)
+    done;
+    check_bool "bounded" true (List.length (N.entries t ~now:0) <= 64);
+    (t, !dropped)
+
+  let working t = List.length (List.filter (fun n -> state t n = "reachable") (List.init 32 succ))
+
+  (* RFC 6583 section 7.1: unanswered questions do not push out what works. Each packet that waited is
+     accounted for. *)
+  let flood_of_questions () =
+    let t, dropped = flood (fun t n -> N.send t ~now:0 n "x") in
+    check_int "those that work" 32 (working t);
+    let waiting =
+      List.filter (fun (_, s, _) -> s = N.Incomplete) (N.entries t ~now:0) |> List.length
+    in
+    check_bool "questions" true (waiting <= 16);
+    check_int "packets" 100_001 (dropped + waiting)
+
+  let flood_of_forged_askers () =
+    let t, _ = flood (fun t n -> N.heard t ~now:0 n (mac 2)) in
+    check_int "those that work" 32 (working t)
+
+  (* Even forged askers that are answered, and so are sent to, do not push out what is in use: those who
+     use an entry only ask whether it is fresh. *)
+  let flood_of_peers () =
+    let entries = ref [] in
+    let t, _ =
+      flood (fun t n ->
+          if !entries = [] then entries := List.init 32 (fun n -> N.find t (n + 1));
+          List.iter (fun e -> ignore (N.fresh e ~now:0)) !entries;
+          let heard = N.heard t ~now:0 n (mac 2) in
+          heard @ N.send t ~now:0 n "x")
+    in
+    check_int "those that work" 32 (working t)
+
+  let waiting_packets () =
+    let t = N.create { N.default with capacity = 1024; queue = 16 } in
+    let sent = ref 0 and dropped = ref 0 in
+    for n = 1 to 200 do
+      for _ = 1 to 16 do
+        incr sent;
+        List.iter (function N.Overflow _ -> incr dropped | _ -> ()) (N.send t ~now:0 n "x")
+      done
+    done;
+    check_int "all together" (512 + !dropped) !sent;
+    (* And they are let go of. *)
+    let gone = ref 0 in
+    for s = 1 to 4 do
+      List.iter
+        (function N.Unreachable { packets; _ } -> gone := !gone + List.length packets | _ -> ())
+        (N.tick t ~now:(s * second))
+    done;
+    check_int "gone" 512 !gone;
+    check_int "entries" 0 (List.length (N.entries t ~now:0));
+    check_bool "no timer" true (N.next t = None)
+
   let tests =
     [
       case "advertisements" advertisements;
@@ -131,6 +201,10 @@ module Neighbour_tests = struct
       case "ageing" ageing;
       case "confirmation" confirmation;
       case "bounds" bounds;
+      case "flood_of_questions" flood_of_questions;
+      case "flood_of_forged_askers" flood_of_forged_askers;
+      case "flood_of_peers" flood_of_peers;
+      case "waiting_packets" waiting_packets;
     ]
 end
 

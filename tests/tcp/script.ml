@@ -517,6 +517,7 @@ let stat w name =
   | "delayed_acks" -> s.delayed_acks
   | "duplicates_in" -> s.duplicates_in
   | "out_of_order_in" -> s.out_of_order_in
+  | "evicted" -> s.evicted
   | "passive_opens" -> s.passive_opens
   | "failed_attempts" -> s.failed_attempts
   | name -> failf "stat %s" name

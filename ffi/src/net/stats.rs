@@ -275,6 +275,8 @@ counters! {
         duplicates_in,
         /// Segments that arrived ahead of a gap.
         out_of_order_in,
+        /// Idle connections that were reset to make room for others.
+        evicted,
     }
 }
 

@@ -32,6 +32,10 @@ let default =
     queue = 16;
   }
 
+(* Of the capacity, and of all that waits: for neighbours that have not answered yet. *)
+let asked_of capacity = max 4 (capacity / 4)
+let waiting_of config = config.queue * max 4 (config.capacity / 32)
+
 type ('addr, 'packet) entry = {
   addr : 'addr;
   mutable state : state;
@@ -40,8 +44,10 @@ type ('addr, 'packet) entry = {
       (* Reachable: when it becomes stale. Incomplete, Delay, Probe: when the timer fires. *)
   mutable tries : int;
   waiting : 'packet Queue.t;
-  mutable used : int; (* the value of the cache's clock when it was last looked up *)
+  mutable used : bool; (* since it was last considered for eviction *)
   mutable alive : bool;
+  mutable place : ('addr, 'packet) entry Chain.link option;
+  mutable serial : int; (* of its timer, among those of the same time *)
 }
 
 type ('addr, 'packet) action =
@@ -50,118 +56,232 @@ type ('addr, 'packet) action =
   | Unreachable of { target : 'addr; packets : 'packet list }
   | Overflow of 'packet
 
+module Timers = Map.Make (struct
+  type t = int * int (* when; serial *)
+
+  let compare (a, i) (b, j) = match Int.compare a b with 0 -> Int.compare i j | c -> c
+end)
+
+(* Each entry is in one of three chains, the oldest first. A flood of questions fills [asked], and of
+   forged ones about us [heard]; neither touches what works (RFC 6583 section 7.1). *)
 type ('addr, 'packet) t = {
   mutable config : config;
   table : ('addr, ('addr, 'packet) entry) Hashtbl.t;
-  mutable clock : int;
+  asked : ('addr, 'packet) entry Chain.t; (* Incomplete *)
+  heard : ('addr, 'packet) entry Chain.t; (* known by what they said, and never sent to *)
+  proven : ('addr, 'packet) entry Chain.t; (* sent to, or confirmed *)
+  mutable timers : ('addr, 'packet) entry Timers.t;
+  mutable serial : int;
+  mutable waiting : int; (* packets, of all entries *)
 }
 
-let create config = { config; table = Hashtbl.create 16; clock = 0 }
+let create config =
+  {
+    config;
+    table = Hashtbl.create 16;
+    asked = Chain.create ();
+    heard = Chain.create ();
+    proven = Chain.create ();
+    timers = Timers.empty;
+    serial = 0;
+    waiting = 0;
+  }
+
 let set_config t config = t.config <- config
 let config t = t.config
 let timed e = match e.state with Incomplete | Delay | Probe -> true | Reachable | Stale -> false
 
-(* An unanswered question is dropped only when there is nothing else. *)
-let evict t =
-  let older a b = a.used < b.used in
-  let better a b = if timed a = timed b then older a b else not (timed a) in
-  let pick _ e = function Some best when better best e -> Some best | Some _ | None -> Some e in
-  match Hashtbl.fold pick t.table None with
-  | None -> ()
-  | Some e ->
-      e.alive <- false;
-      Hashtbl.remove t.table e.addr
+(* {1 Timers} *)
 
-(* A new entry is Incomplete with no question asked: its deadline is never. *)
-let find t addr =
-  t.clock <- t.clock + 1;
-  match Hashtbl.find_opt t.table addr with
-  | Some e ->
-      e.used <- t.clock;
-      e
+let stop_timer t (e : _ entry) =
+  if e.serial >= 0 then (
+    t.timers <- Timers.remove (e.deadline, e.serial) t.timers;
+    e.serial <- -1)
+
+(* With the state set before. *)
+let set_deadline t (e : _ entry) deadline =
+  stop_timer t e;
+  e.deadline <- deadline;
+  if timed e && deadline < max_int then (
+    t.serial <- t.serial + 1;
+    e.serial <- t.serial;
+    t.timers <- Timers.add (deadline, e.serial) e t.timers)
+
+(* {1 Places} *)
+
+let link e =
+  match e.place with
+  | Some l -> l
   | None ->
-      if Hashtbl.length t.table >= t.config.capacity then evict t;
-      let e =
-        {
-          addr;
-          state = Incomplete;
-          mac = Macaddr.broadcast;
-          deadline = max_int;
-          tries = 0;
-          waiting = Queue.create ();
-          used = t.clock;
-          alive = true;
-        }
-      in
-      Hashtbl.replace t.table addr e;
-      e
+      let l = Chain.link e in
+      e.place <- Some l;
+      l
+
+let move e chain = Chain.append chain (link e)
+
+(* Takes the entry out, and gives what waited for it. *)
+let drop t (e : _ entry) =
+  e.alive <- false;
+  Hashtbl.remove t.table e.addr;
+  stop_timer t e;
+  Option.iter Chain.remove e.place;
+  t.waiting <- t.waiting - Queue.length e.waiting;
+  let packets = List.of_seq (Queue.to_seq e.waiting) in
+  Queue.clear e.waiting;
+  packets
+
+let overflow packets = List.map (fun p -> Overflow p) packets
+
+(* The second chance: what was used since it was looked at last goes to the end. Constant time each,
+   as an entry is only passed over if it was used in between. *)
+let rec evict_proven t tries =
+  match Chain.first t.proven with
+  | None -> []
+  | Some e when e.used && tries > 0 ->
+      e.used <- false;
+      move e t.proven;
+      evict_proven t (tries - 1)
+  | Some e -> overflow (drop t e)
+
+let evict_first t chain = match Chain.first chain with None -> [] | Some e -> overflow (drop t e)
+
+let make_room t =
+  if Hashtbl.length t.table < t.config.capacity then []
+  else if Chain.length t.heard > 0 then evict_first t t.heard
+  else if Chain.length t.proven > 0 then evict_proven t 64
+  else evict_first t t.asked
+
+(* {1 Entries} *)
+
+let fresh_entry addr =
+  {
+    addr;
+    state = Incomplete;
+    mac = Macaddr.broadcast;
+    deadline = max_int;
+    tries = 0;
+    waiting = Queue.create ();
+    used = false;
+    alive = false;
+    place = None;
+    serial = -1;
+  }
+
+let insert t addr =
+  let dropped = make_room t in
+  let e = fresh_entry addr in
+  e.alive <- true;
+  Hashtbl.replace t.table addr e;
+  (e, dropped)
+
+let find t addr = match Hashtbl.find_opt t.table addr with Some e -> e | None -> fresh_entry addr
 
 (* In Delay and Probe the timer does what is left to do, so a sender need not help. *)
 let fresh e ~now =
   e.alive
   &&
   match e.state with
-  | Reachable -> now < e.deadline
-  | Delay | Probe -> true
+  | Reachable ->
+      e.used <- true;
+      now < e.deadline
+  | Delay | Probe ->
+      e.used <- true;
+      true
   | Incomplete | Stale -> false
 
 let mac e = e.mac
 
-let enqueue t e packet =
-  let dropped =
-    if Queue.length e.waiting >= t.config.queue then
-      match Queue.take_opt e.waiting with Some p -> [ Overflow p ] | None -> []
-    else []
+let enqueue t (e : _ entry) packet =
+  let take () =
+    match Queue.take_opt e.waiting with
+    | None -> []
+    | Some p ->
+        t.waiting <- t.waiting - 1;
+        [ Overflow p ]
   in
-  Queue.add packet e.waiting;
-  dropped
+  let dropped = if Queue.length e.waiting >= t.config.queue then take () else [] in
+  let dropped = if t.waiting >= waiting_of t.config then dropped @ take () else dropped in
+  if t.waiting >= waiting_of t.config then dropped @ [ Overflow packet ]
+  else (
+    t.waiting <- t.waiting + 1;
+    Queue.add packet e.waiting;
+    dropped)
 
 let start_delay t e ~now =
   e.state <- Delay;
-  e.deadline <- now + t.config.delay
+  set_deadline t e (now + t.config.delay)
+
+let ask t ~now addr packet =
+  let dropped =
+    if Chain.length t.asked >= asked_of t.config.capacity then evict_first t t.asked else []
+  in
+  let e, evicted = insert t addr in
+  move e t.asked;
+  e.tries <- 1;
+  set_deadline t e (now + t.config.retransmit);
+  let overflowed = enqueue t e packet in
+  dropped @ evicted @ overflowed @ [ Solicit { target = addr; unicast = None } ]
+
+(* One use is none yet: those who are answered once do not push out those who are talked with. *)
+let use t e =
+  match e.place with
+  | Some l when Chain.is_in l t.proven -> e.used <- true
+  | Some _ | None -> move e t.proven
 
 let send t ~now addr packet =
-  let e = find t addr in
-  match e.state with
-  | Reachable when now < e.deadline -> [ Transmit { packet; mac = e.mac } ]
-  | Reachable | Stale ->
-      start_delay t e ~now;
-      [ Transmit { packet; mac = e.mac } ]
-  | Delay | Probe -> [ Transmit { packet; mac = e.mac } ]
-  | Incomplete ->
-      let dropped = enqueue t e packet in
-      if e.deadline = max_int then (
-        e.tries <- 1;
-        e.deadline <- now + t.config.retransmit;
-        dropped @ [ Solicit { target = addr; unicast = None } ])
-      else dropped
+  match Hashtbl.find_opt t.table addr with
+  | None -> ask t ~now addr packet
+  | Some e -> (
+      match e.state with
+      | Reachable when now < e.deadline ->
+          use t e;
+          [ Transmit { packet; mac = e.mac } ]
+      | Reachable | Stale ->
+          use t e;
+          start_delay t e ~now;
+          [ Transmit { packet; mac = e.mac } ]
+      | Delay | Probe ->
+          use t e;
+          [ Transmit { packet; mac = e.mac } ]
+      | Incomplete -> enqueue t e packet)
 
-let release e =
+let release t (e : _ entry) =
+  t.waiting <- t.waiting - Queue.length e.waiting;
   let packets = List.of_seq (Queue.to_seq e.waiting) in
   Queue.clear e.waiting;
   List.map (fun packet -> Transmit { packet; mac = e.mac }) packets
 
 let set_reachable t e ~now =
   e.state <- Reachable;
-  e.deadline <- now + t.config.reachable;
+  set_deadline t e (now + t.config.reachable);
+  e.tries <- 0;
+  use t e
+
+let set_stale t e =
+  e.state <- Stale;
+  set_deadline t e max_int;
   e.tries <- 0
 
-let set_stale e =
-  e.state <- Stale;
-  e.deadline <- max_int;
-  e.tries <- 0
+(* What was asked for has been answered, if only by a question. *)
+let answered t e = if e.state = Incomplete then move e t.proven
 
 let heard t ~now:_ addr mac =
-  let e = find t addr in
-  match e.state with
-  | Incomplete ->
+  match Hashtbl.find_opt t.table addr with
+  | None ->
+      let e, dropped = insert t addr in
       e.mac <- mac;
-      set_stale e;
-      release e
-  | Reachable | Stale | Delay | Probe ->
+      set_stale t e;
+      move e t.heard;
+      dropped
+  | Some ({ state = Incomplete; _ } as e) ->
+      e.mac <- mac;
+      answered t e;
+      set_stale t e;
+      release t e
+  | Some e ->
       if Macaddr.compare e.mac mac <> 0 then (
         e.mac <- mac;
-        set_stale e);
+        set_stale t e);
       []
 
 let advertised t ~now addr ~mac ~solicited ~override =
@@ -172,16 +292,17 @@ let advertised t ~now addr ~mac ~solicited ~override =
       | Incomplete, None -> []
       | Incomplete, Some mac ->
           e.mac <- mac;
-          if solicited then set_reachable t e ~now else set_stale e;
-          release e
+          answered t e;
+          if solicited then set_reachable t e ~now else set_stale t e;
+          release t e
       | (Reachable | Stale | Delay | Probe), _ ->
           let changed =
             match mac with Some mac -> Macaddr.compare mac e.mac <> 0 | None -> false
           in
-          if changed && not override then (if e.state = Reachable then set_stale e)
+          if changed && not override then (if e.state = Reachable then set_stale t e)
           else (
             Option.iter (fun mac -> e.mac <- mac) mac;
-            if solicited then set_reachable t e ~now else if changed then set_stale e);
+            if solicited then set_reachable t e ~now else if changed then set_stale t e);
           [])
 
 let confirm e t ~now =
@@ -189,22 +310,14 @@ let confirm e t ~now =
   | Incomplete -> ()
   | Reachable | Stale | Delay | Probe -> if e.alive then set_reachable t e ~now
 
-let drop t e =
-  e.alive <- false;
-  Hashtbl.remove t.table e.addr;
-  let packets = List.of_seq (Queue.to_seq e.waiting) in
-  Queue.clear e.waiting;
-  packets
-
 let forget t addr = match Hashtbl.find_opt t.table addr with None -> [] | Some e -> drop t e
 
 let next t =
-  let earliest _ e at = if timed e then min at e.deadline else at in
-  match Hashtbl.fold earliest t.table max_int with n when n = max_int -> None | n -> Some n
+  match Timers.min_binding_opt t.timers with None -> None | Some ((at, _), _) -> Some at
 
 let retry t e ~now =
   e.tries <- e.tries + 1;
-  e.deadline <- now + t.config.retransmit
+  set_deadline t e (now + t.config.retransmit)
 
 let expire t e ~now =
   match e.state with
@@ -225,11 +338,13 @@ let expire t e ~now =
         [ Solicit { target = e.addr; unicast = Some e.mac } ])
       else [ Unreachable { target = e.addr; packets = drop t e } ]
 
-let tick t ~now =
-  let due =
-    Hashtbl.fold (fun _ e l -> if timed e && e.deadline <= now then e :: l else l) t.table []
-  in
-  List.concat_map (fun e -> expire t e ~now) due
+(* What fires sets its next time behind [now]. *)
+let rec tick t ~now =
+  match Timers.min_binding_opt t.timers with
+  | Some ((at, _), e) when at <= now ->
+      let actions = expire t e ~now in
+      actions @ tick t ~now
+  | Some _ | None -> []
 
 let entries t ~now =
   Hashtbl.fold

@@ -12,8 +12,13 @@ type config = {
   delay : int;  (** ns of grace before a stale neighbour is probed *)
   multicast_tries : int;
   unicast_tries : int;
-  capacity : int;  (** entries; the least recently used goes first *)
-  queue : int;  (** packets waiting per neighbour; the oldest goes first *)
+  capacity : int;
+      (** entries. A quarter of them may be questions without an answer; the oldest of these goes
+          first. Then go those who were only heard of, and of those that packets were sent to one
+          that has not been used for long (RFC 6583) *)
+  queue : int;
+      (** packets waiting per neighbour; the oldest goes first. All together have no more waiting
+          than a 32nd of the capacity with full queues *)
 }
 
 (** 30 s, 1 s, 5 s, 3 and 3 tries as in RFC 4861 section 10; 1024 entries, 16 packets. *)
@@ -35,7 +40,7 @@ val config : ('addr, 'packet) t -> config
 (** Stays valid, if not alive, when the cache has dropped it. *)
 type ('addr, 'packet) entry
 
-(** The entry for the address, made if there is none; making it sends nothing. *)
+(** The entry for the address, or one that is in no cache, and never fresh. *)
 val find : ('addr, 'packet) t -> 'addr -> ('addr, 'packet) entry
 
 (** Whether {!mac} can be used as it is: the neighbour is reachable, or under verification that

@@ -303,6 +303,7 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
     on_receive = (fun f -> port.receiver <- f);
     on_room = (fun f -> port.room <- f);
     on_link = (fun f -> port.link <- f);
+    on_pressure = ignore;
     on_disconnect = (fun f -> port.gone <- f);
     join = ignore;
     leave = ignore;

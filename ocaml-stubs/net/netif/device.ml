@@ -25,6 +25,7 @@ type t = {
   on_receive : (Mirust_wire.Packet.t list -> unit) -> unit;
   on_room : (unit -> unit) -> unit;
   on_link : (unit -> unit) -> unit;
+  on_pressure : ((Cstruct.buffer -> bool) -> unit) -> unit;
   on_disconnect : (unit -> unit) -> unit;
   join : Macaddr.t -> unit;
   leave : Macaddr.t -> unit;

@@ -61,6 +61,10 @@ type t = {
       (** sets the function called, once per transition, when a full device has room again *)
   on_link : (unit -> unit) -> unit;
       (** sets the function called when the link is up again after it was down *)
+  on_pressure : ((Cstruct.buffer -> bool) -> unit) -> unit;
+      (** sets the function called when frames that are still referenced keep the device from
+          receiving more: whoever holds a part of one copies it, and lets go. It is given a test
+          whether a buffer is one that the device needs *)
   on_disconnect : (unit -> unit) -> unit;
       (** sets the function called when the device is gone for good *)
   join : Macaddr.t -> unit;

@@ -24,7 +24,8 @@ open Mirust_stack
 (** Declares boot parameters; to be called at the toplevel of a module. They are those of {!Args},
     and [--interface=NAME] for the device as {!Mirust_vif.Vif.connect} takes it (default: ["0"] on
     Xen, the TAP interface ["tap0"] on Linux), with [--receive-pages=N] and [--send-pages=N] for the
-    memory it may take on Xen. [group] is a prefix for all of them, for a second interface.
+    memory it may take on Xen. [group] is a prefix for all of them, for a second interface. One that
+    has no prefix is [--network-memory=SIZE]: see {!Mirust.Budget}.
 
     The function it returns connects the device, waiting until its link is up, and gives a stack on
     it.
@@ -32,7 +33,7 @@ open Mirust_stack
     @raise Failure if there is no such device. *)
 val register : ?group:string -> unit -> unit -> Stack.t Lwt.t
 
-(** A stack on a device, by the image's clock and random numbers. *)
+(** A stack on a device, by the image's clock, random numbers and memory. *)
 val connect : Stack.config -> Mirust_netif.Device.t -> Stack.t Lwt.t
 
 (** Installs the image's clock and random numbers as {!Mirust_net_env.Env}, for stacks that are put

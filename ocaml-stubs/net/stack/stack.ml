@@ -27,6 +27,21 @@ let default =
     accept_router_advertisements = true;
   }
 
+type limits = {
+  tcp : Mirust_tcp.Engine.config;
+  neighbours : Neighbour.config;
+  reassembly : Reassembly.config;
+  own : int;
+}
+
+let default_limits =
+  {
+    tcp = Mirust_tcp.Engine.default_config;
+    neighbours = Neighbour.default;
+    reassembly = Reassembly.default;
+    own = 4 lsl 20;
+  }
+
 module IP = Tcpip_stack_direct.Dual (Ipv4_core) (Ipv6_core)
 module UDP = Udp.Make (IP)
 module TCP = Mirust_tcp_flow.Tcp.Flow.Make (IP)
@@ -159,21 +174,23 @@ let unlistened t ~src ~dst datagram =
   | Ipaddr.V6 src, Ipaddr.V6 dst -> Ipv6_core.reject t.v6 ~src ~dst ~proto:17 Port datagram
   | (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
 
-let connect config device =
+let connect ?(limits = default_limits) config device =
   let netif = Netif.connect device in
   let link = Link.of_netif netif in
-  let arp = Arp_core.create link in
-  let v4 = Ipv4_core.create link (Ipv4_core.resolver_of_arp arp) in
+  let { tcp = tcp_config; neighbours; reassembly; own } = limits in
+  let arp = Arp_core.create ~config:neighbours link in
+  let v4 = Ipv4_core.create ~reassembly ~own link (Ipv4_core.resolver_of_arp arp) in
   let v6 =
     let handle_ra = config.accept_router_advertisements in
-    Ipv6_core.create ~config:{ Ndp_engine.default with handle_ra } link
+    let config = { Ndp_engine.default with handle_ra; neighbours } in
+    Ipv6_core.create ~reassembly ~own ~config link
   in
   let with_v4 = config.ipv4 <> `Off and with_v6 = config.ipv6 = `On in
   if not (with_v4 || with_v6) then invalid_arg "Stack.connect: both families are off";
   IP.connect ~ipv4_only:(not with_v6) ~ipv6_only:(not with_v4) v4 v6 >>= fun ip ->
   ICMP.connect v4 >>= fun icmp ->
   UDP.connect ip >>= fun udp ->
-  TCP.connect ip >>= fun tcp ->
+  TCP.connect ~config:tcp_config ip >>= fun tcp ->
   let dhcp =
     match config.ipv4 with
     | `Off | `Static _ -> None
@@ -190,6 +207,7 @@ let connect config device =
   Netif.on_link netif (fun () ->
       Arp_core.announce_again arp;
       if with_v6 then Ipv6_core.announce_again v6);
+  device.on_pressure (fun device -> TCP.compact ~device tcp);
   Netif.listen_packets netif (List.iter (frame t));
   if with_v6 then (
     Ipv6_core.start v6;

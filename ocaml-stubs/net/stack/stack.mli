@@ -30,6 +30,18 @@ type config = {
 (** No IPv4; IPv6 by router advertisements. *)
 val default : config
 
+(** What others may fill, and where it ends. In an image these are shares of its memory:
+    {!Mirust.Budget}. *)
+type limits = {
+  tcp : Mirust_tcp.Engine.config;
+  neighbours : Mirust_net_engine.Neighbour.config;  (** of each version of IP *)
+  reassembly : Mirust_net_engine.Reassembly.config;  (** of each version of IP *)
+  own : int;  (** octets on their way from the stack to itself, of each version of IP *)
+}
+
+(** For tests, where memory is no matter: those of the layers, and 4 MiB. *)
+val default_limits : limits
+
 module IP : module type of Tcpip_stack_direct.Dual (Ipv4_core) (Ipv6_core)
 module UDP : module type of Udp.Make (IP)
 module TCP : module type of Mirust_tcp_flow.Tcp.Flow.Make (IP)
@@ -40,7 +52,7 @@ type t
 (** Takes the device over and starts to receive. A static IPv4 address can be used at once. IPv6
     addresses follow a second later, and an address by DHCP when a server has given one: see
     {!ready} and {!settled}. *)
-val connect : config -> Mirust_netif.Device.t -> t Lwt.t
+val connect : ?limits:limits -> config -> Mirust_netif.Device.t -> t Lwt.t
 
 (** Resolves when there is an address to send from: with IPv4 its own, which no other family delays,
     without IPv4 the link-local one. *)

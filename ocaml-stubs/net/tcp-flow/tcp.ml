@@ -40,6 +40,7 @@ module type S = sig
   val info : flow -> Engine.info
   val failure : flow -> error option
   val engine : t -> Engine.t
+  val compact : device:(Cstruct.buffer -> bool) -> t -> unit
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
 end
 
@@ -129,8 +130,13 @@ module Over (O : Output) = struct
     mutable deferred : bool; (* somebody has still to act before what there is to send is sent *)
     mutable waited : bool; (* the last turn was put off for that *)
     ready : (unit -> unit) Queue.t; (* what events have to wake, outside of the engine *)
+    stalled : (int, stalled) Hashtbl.t; (* by a number of their own *)
+    mutable stalls : int;
     mutable gone : bool;
   }
+
+  (* What a writer that waits for room still has to write. *)
+  and stalled = { octets : int; mutable views : Cstruct.t list }
 
   type flow = {
     t : t;
@@ -146,6 +152,10 @@ module Over (O : Output) = struct
   }
 
   let engine t = match t.engine with Some e -> e | None -> assert false
+
+  let compact ~device t =
+    Engine.compact ~device (engine t);
+    Hashtbl.iter (fun _ s -> s.views <- Mirust_tcp.Pinned.compact ~device s.views) t.stalled
 
   (* ---- Segments out ---- *)
 
@@ -457,7 +467,7 @@ module Over (O : Output) = struct
         | Error _ as e -> Lwt.return e
         | Ok space -> (
             let length = Cstruct.length view in
-            if length > 0 && space <= 0 then Lwt.bind (writer flow) (fun () -> push flow views)
+            if length > 0 && space <= 0 then stall flow views
             else
               let now, later =
                 if length <= space then (view, rest)
@@ -466,6 +476,20 @@ module Over (O : Output) = struct
                   (now, later :: rest)
               in
               match put flow now with Error _ as e -> Lwt.return e | Ok () -> push flow later))
+
+  (* What waits is under the bound on all connections: a peer that does not read could else fill the
+     memory with what one reads from it, and writes to it. *)
+  and stall flow views =
+    let t = flow.t in
+    t.stalls <- t.stalls + 1;
+    let stalled = { octets = Cstruct.lenv views; views } in
+    Hashtbl.replace t.stalled t.stalls stalled;
+    let number = t.stalls in
+    Engine.charge (engine t) stalled.octets;
+    Lwt.bind (writer flow) (fun () ->
+        Hashtbl.remove t.stalled number;
+        Engine.charge (engine t) (-stalled.octets);
+        push flow stalled.views)
 
   let writev flow views =
     if Lwt_mutex.is_locked flow.writing then
@@ -636,6 +660,8 @@ module Over (O : Output) = struct
         deferred = false;
         waited = false;
         ready = Queue.create ();
+        stalled = Hashtbl.create 16;
+        stalls = 0;
         gone = false;
       }
     in

@@ -85,6 +85,10 @@ module type S = sig
 
   val engine : t -> Mirust_tcp.Engine.t
 
+  (** What connections hold of a device's receive buffers, and what waits to be written of them, is
+      copied: see {!Mirust_netif.Device.t.on_pressure}. *)
+  val compact : device:(Cstruct.buffer -> bool) -> t -> unit
+
   (** As [input], with what the device and the IP header say about the packet. *)
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> Mirust_wire.Packet.t -> unit
 end

@@ -20,7 +20,8 @@ type t = {
   time_wait : int;  (** twice the maximum segment lifetime *)
   time_wait_max : int;  (** connections in TIME-WAIT; the oldest goes first *)
   connections_max : int;
-      (** in whatever state; each is about 2 KiB. TIME-WAIT gives way to others *)
+      (** in whatever state; each is about 2 KiB. For a new one the oldest in TIME-WAIT makes room,
+          and then one that has tried its patience ([Engine.patience]) *)
   backlog : int;  (** half-open connections of a listener before it answers with SYN cookies *)
   gso_max : int;  (** octets of payload handed to [transmit] at once *)
   pacing : bool;  (** new data is spread over round trips of more than a few milliseconds *)

@@ -21,6 +21,9 @@ type listener = {
   mutable overflow_at : int; (* ns; when a cookie was last sent *)
 }
 
+(* A connection, what it had moved when it was last looked at, and since when it has not moved more. *)
+type place = { who : connection; mutable moved : int; mutable since : int }
+
 type t = {
   env : env;
   mss : dst:Ipaddr.t -> int;
@@ -28,6 +31,7 @@ type t = {
   listeners : (int, listener) Hashtbl.t;
   table : Table.t;
   mutable port_step : int;
+  places : place Queue.t; (* for {!evict}; some may have gone *)
 }
 
 (* ---- Making one ---- *)
@@ -81,16 +85,89 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       listeners = Hashtbl.create 8;
       table = Table.create ~random;
       port_step = below 65536;
+      places = Queue.create ();
     }
   in
   env.forget <- forget t;
   t
 
-(* One connection more; those in TIME-WAIT give way. *)
+let compact ~device t =
+  Table.iter t.table (fun c ->
+      let cost = received_cost c + ahead_cost c in
+      Octets.compact ~device c.received;
+      Reassembly.compact ~device c.ahead;
+      Octets.compact ~device c.unsent;
+      Flight.compact ~device c.flight;
+      hold t.env (received_cost c + ahead_cost c - cost))
+
+let charge t n = hold t.env n
+
+(* {1 Too many connections} *)
+
+let patience ~holds ~moved =
+  let rec doublings n = if n = 0 then 0 else 1 + doublings (n lsr 1) in
+  if holds then 3 * second else (1 + doublings moved) * second
+
+(* How many are looked at for each that wants to come in: so the work for one is bounded, and all are
+   looked at in turn. *)
+let looked_at = 32
+
+(* Whoever holds all the places without using them shall not keep others out: of some that are next in
+   the queue that connection goes which has tried its patience most. Those that have been looked at go to
+   the end, so that all have their turn. Octets count, and not segments: it costs nothing to answer a window
+   probe. A client between two requests holds nothing, and has moved something: it is not taken for one
+   that came to stay. *)
+let look t place =
+  let c = place.who in
+  let moved = c.octets_received + c.octets_acked in
+  if moved <> place.moved then (
+    place.moved <- moved;
+    place.since <- t.env.now);
+  Queue.push place t.places
+
+let holds (c : connection) =
+  not (Flight.is_empty c.flight && Octets.is_empty c.unsent && Octets.is_empty c.received)
+
+(* In thousandths of its patience. *)
+let tried t place =
+  let patience = patience ~holds:(holds place.who) ~moved:place.moved in
+  (t.env.now - place.since) / (patience / 1000)
+
+let evict t =
+  let worst = ref None and most = ref 999 in
+  for _ = 1 to min looked_at (Queue.length t.places) do
+    match Queue.take_opt t.places with
+    | None | Some { who = { state = Closed | Time_wait; _ }; _ } -> ()
+    | Some place ->
+        look t place;
+        let tried = tried t place in
+        if tried > !most then (
+          most := tried;
+          worst := Some place.who)
+  done;
+  Option.iter
+    (fun (c : connection) ->
+      t.env.stats.evicted <- t.env.stats.evicted + 1;
+      Output.reset t.env c;
+      finish t.env c `Aborted)
+    !worst
+
+(* One connection more. *)
 let has_room t =
   let full () = Table.length t.table >= t.env.config.connections_max in
   if full () then drop_waiting t.env;
+  if full () then evict t;
   not (full ())
+
+(* Closed ones leave the queue when it has grown to twice the connections there are. *)
+let add t c =
+  Table.add t.table c;
+  if Queue.length t.places > 64 + (2 * Table.length t.table) then (
+    let live = Queue.create () in
+    Queue.iter (fun place -> if place.who.state <> Closed then Queue.push place live) t.places;
+    Queue.clear t.places;
+    Queue.transfer live t.places);
+  Queue.push { who = c; moved = 0; since = t.env.now } t.places
 
 let tick t now = if now > t.env.now then t.env.now <- now
 
@@ -203,7 +280,7 @@ let new_passive t l ~local ~remote ~after (h : Wire.t) payload =
   Input.adopt_options env c h.options;
   c.ecn <- (env.config.ecn && Flags.(has h.flags ece && has h.flags cwr));
   l.half_open <- l.half_open + 1;
-  Table.add t.table c;
+  add t c;
   c.notify <- (function Connected -> accepted t l c | Readable | Writable | Ended _ -> ());
   c.wait_at <- env.now + env.config.connect_timeout;
   Input.early env c ~seq:c.rcv_nxt payload;
@@ -236,7 +313,7 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
       c.last_ack_sent <- h.seq;
       c.snd_una <- h.ack;
       c.snd_nxt <- h.ack;
-      Table.add t.table c;
+      add t c;
       Input.established env c h;
       accepted t l c;
       Input.segment env c h payload ~ce
@@ -428,7 +505,7 @@ let open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify =
         c.notify <- notify;
         c.keepalive <- Option.map sane_keepalive keepalive;
         env.stats.active_opens <- env.stats.active_opens + 1;
-        Table.add t.table c;
+        add t c;
         c.wait_at <- env.now + env.config.connect_timeout;
         Output.syn env c;
         Ok c

@@ -14,6 +14,12 @@ type config = Config.t
 
 val default_config : config
 
+(** When there are too many connections, and another wants to be, one goes that has neither received
+    nor had acknowledged an octet for longer than this, in ns: three seconds while octets of it are
+    held that it does not take; else one for nothing, and one more each time that what it has moved
+    in its life has doubled. *)
+val patience : holds:bool -> moved:int -> int
+
 (** [transmit ~src ~dst ~ect header payload ~length ~segment_size] sends a segment: [length] octets
     in the views of [payload]. [ect]: mark the IP header ECN-capable. If [segment_size] is not 0 it
     is to be cut into segments of so many octets, by the device or before it. The views must not be
@@ -96,6 +102,16 @@ val unreachable :
     if it did. *)
 val no_neighbour :
   t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> src_port:int -> dst_port:int -> bool
+
+(** {1 Memory} *)
+
+(** What connections hold of the [device]'s receive buffers, and what is small in other large ones,
+    is copied out of them: for a device whose buffers are used up. *)
+val compact : device:(Cstruct.buffer -> bool) -> t -> unit
+
+(** [charge t n] counts [n] octets more, or fewer, that the driver holds for connections, and that
+    are under the bound on all of them. *)
+val charge : t -> int -> unit
 
 (** {1 The user's side} *)
 

@@ -87,6 +87,8 @@ let iter t f =
   in
   go (first t)
 
+let compact ~device t = iter t (fun p -> p.payload <- Pinned.compact ~device p.payload)
+
 let grow t =
   let size = Array.length t.ring in
   if t.anchors = size then (

@@ -28,6 +28,10 @@ val none : piece
 type t
 
 val create : unit -> t
+
+(** As {!Octets.compact}. *)
+val compact : device:(Cstruct.buffer -> bool) -> t -> unit
+
 val is_empty : t -> bool
 
 (** Number of pieces. *)

@@ -80,6 +80,15 @@ let take t n =
   if n > t.queued then flush t;
   take_queued t n
 
+let compact ~device t =
+  flush t;
+  t.gather <- Cstruct.empty;
+  if t.queued > 0 then (
+    let views = Pinned.compact ~device (t.front :: List.of_seq (Queue.to_seq t.rest)) in
+    Queue.clear t.rest;
+    t.queued <- 0;
+    List.iter (enqueue t) views)
+
 let clear t =
   t.front <- Cstruct.empty;
   Queue.clear t.rest;

@@ -27,4 +27,7 @@ val pop : t -> Cstruct.t option
 (** The next [n] octets, [n <= octets t], as views. *)
 val take : t -> int -> Cstruct.t list
 
+(** Copies what {!Pinned.pins} to memory of its own, neighbours together. *)
+val compact : device:(Cstruct.buffer -> bool) -> t -> unit
+
 val clear : t -> unit

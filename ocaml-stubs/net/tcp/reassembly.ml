@@ -13,6 +13,10 @@ let is_empty t = t.list == []
 let octets t = t.octets
 let views t = t.views
 
+let compact ~device t =
+  let one view = match Pinned.compact ~device [ view ] with [ copy ] -> copy | _ -> view in
+  List.iter (fun r -> r.held <- List.map one r.held) t.list
+
 let hold t view =
   t.octets <- t.octets + Cstruct.length view;
   t.views <- t.views + 1;

@@ -7,6 +7,10 @@
 type t
 
 val create : unit -> t
+
+(** As {!Octets.compact}, view by view. *)
+val compact : device:(Cstruct.buffer -> bool) -> t -> unit
+
 val is_empty : t -> bool
 
 (** Payload that is held. *)

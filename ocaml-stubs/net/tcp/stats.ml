@@ -36,6 +36,7 @@ type t = {
   mutable delayed_acks : int;
   mutable duplicates_in : int;
   mutable out_of_order_in : int;
+  mutable evicted : int;
 }
 
 let create () =
@@ -77,4 +78,5 @@ let create () =
     delayed_acks = 0;
     duplicates_in = 0;
     out_of_order_in = 0;
+    evicted = 0;
   }

@@ -39,7 +39,7 @@ let ending : reason -> ending = function
   | `No_route -> No_route
 
 (* What a received view costs beyond its octets. *)
-let view_overhead = 128
+let view_overhead = 192
 
 (* Within a window: each undo makes all that was taken for lost worth another look. *)
 let max_undos = 8

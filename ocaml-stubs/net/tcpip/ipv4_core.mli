@@ -16,8 +16,8 @@ type resolver = {
 val resolver_of_arp : Arp_core.t -> resolver
 
 (** Without an address: only the limited broadcast can be reached, and everything received is taken,
-    as a DHCP client needs. [ttl]: of packets sent, default 64. *)
-val create : ?reassembly:Reassembly.config -> ?ttl:int -> Link.t -> resolver -> t
+    as a DHCP client needs. [ttl]: of packets sent, default 64. [own]: see {!Outgoing.create}. *)
+val create : ?reassembly:Reassembly.config -> ?own:int -> ?ttl:int -> Link.t -> resolver -> t
 
 (** {1 Configuration} Takes effect on existing paths at once. *)
 

@@ -63,7 +63,7 @@ let header = W.Ipv4.min_header_length
    791 that would let a forged report turn a bulk transfer into a flood of headers. *)
 let minimum_mtu = 552
 
-let create ?(reassembly = Reassembly.default) ?(ttl = 64) link resolver =
+let create ?(reassembly = Reassembly.default) ?own ?(ttl = 64) link resolver =
   let reassembly = Reassembly.create reassembly in
   let timer =
     let rec timer =
@@ -75,7 +75,7 @@ let create ?(reassembly = Reassembly.default) ?(ttl = 64) link resolver =
     timer
   in
   {
-    out = Outgoing.create link `IPv4 ~header;
+    out = Outgoing.create ?own link `IPv4 ~header;
     resolver;
     ttl;
     routes = Routes.empty;

@@ -7,7 +7,7 @@ include
   Mirust_mirage_types.Ip_ext.S with type ipaddr = Ipaddr.V6.t and type prefix = Ipaddr.V6.Prefix.t
 
 (** Silent until {!start}. The link's MTU replaces the one in [config]. *)
-val create : ?reassembly:Reassembly.config -> ?config:Ndp_engine.config -> Link.t -> t
+val create : ?reassembly:Reassembly.config -> ?own:int -> ?config:Ndp_engine.config -> Link.t -> t
 
 (** Takes the link-local address, and asks for routers if router advertisements are to be used. *)
 val start : t -> unit

@@ -146,7 +146,7 @@ and query t target =
         perform_all t actions;
         promise
 
-let create ?(reassembly = Reassembly.default) ?(config = Ndp_engine.default) (link : Link.t) =
+let create ?(reassembly = Reassembly.default) ?own ?(config = Ndp_engine.default) (link : Link.t) =
   let ndp = Ndp_engine.create { config with link_mtu = link.mtu () } link.mac in
   let reassembly = Reassembly.create reassembly in
   let rec reassembly_timer =
@@ -157,7 +157,7 @@ let create ?(reassembly = Reassembly.default) ?(config = Ndp_engine.default) (li
   in
   let rec t =
     {
-      out = Outgoing.create link `IPv6 ~header;
+      out = Outgoing.create ?own link `IPv6 ~header;
       ndp;
       ndp_timer =
         lazy

@@ -21,12 +21,11 @@ type t = {
   mutable loopback : (W.Packet.t -> unit) option;
   own : W.Packet.t Queue.t;
   mutable own_octets : int;
+  own_max : int;
   mutable looped : bool;
 }
 
-let max_own = 4 lsl 20
-
-let create link ethertype ~header =
+let create ?(own = 4 lsl 20) link ethertype ~header =
   let counters =
     {
       received = 0;
@@ -48,6 +47,7 @@ let create link ethertype ~header =
     loopback = None;
     own = Queue.create ();
     own_octets = 0;
+    own_max = own;
     looped = false;
   }
 
@@ -84,7 +84,7 @@ let deliver_own t deliver =
 let to_own t (packet : W.Packet.t) =
   match t.loopback with
   | None -> `No_route
-  | Some _ when t.own_octets > max_own ->
+  | Some _ when t.own_octets > t.own_max ->
       (* Lost, as from a queue that is full. *)
       t.counters.own_dropped <- t.counters.own_dropped + 1;
       `Sent

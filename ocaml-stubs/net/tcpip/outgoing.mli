@@ -24,11 +24,9 @@ type t = {
       (** where packets to ourselves are delivered; without it there is no route to them *)
   own : Mirust_wire.Packet.t Queue.t;  (** to ourselves, for the next turn *)
   mutable own_octets : int;  (** in [own] *)
+  own_max : int;
   mutable looped : bool;  (** the packet that comes in next was sent by ourselves *)
 }
-
-(** Octets that may wait for delivery to ourselves. *)
-val max_own : int
 
 (** Whether the packet that has just come in was sent by ourselves: asked once for each packet,
     before anything is called that may send. *)
@@ -38,7 +36,8 @@ val looped : t -> bool
     answer already. *)
 type unresolved = [ `Timeout | `Overflow ]
 
-val create : Link.t -> Mirust_wire.Ethernet.proto -> header:int -> t
+(** [own]: octets that may wait for delivery to ourselves, by default 4 MiB. *)
+val create : ?own:int -> Link.t -> Mirust_wire.Ethernet.proto -> header:int -> t
 
 (** {1 A transport's packets}
 

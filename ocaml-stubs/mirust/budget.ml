@@ -1,0 +1,152 @@
+type t = {
+  total : int;
+  connections : int;
+  time_wait : int;
+  tcp : int;
+  buffer : int;
+  receive : int;
+  send : int;
+  copied : int;
+  reassembly : int;
+  datagrams : int;
+  own : int;
+  neighbours : int;
+  names : int;
+}
+
+let kib = 1024
+let mib = 1024 * kib
+
+(* 4 KiB measured with a thousand idle connections to an echo service (docs/memory.md), and three
+   segments of an Ethernet. *)
+let connection_cost = 9 * kib
+
+(* {1 Dividing}
+
+   In thousandths. Together the shares are three quarters of what there is: the rest is for the
+   application, and for what has been let go of and waits for the collector. Least and most: what a table needs to be of use,
+   and what no program has been seen to fill. *)
+
+let divide total =
+  let share thousandths ~least ~most = max least (min most (total / 1000 * thousandths)) in
+  let count thousandths ~each ~least ~most =
+    max least (min most (total / 1000 * thousandths / each))
+  in
+  let connections = count 400 ~each:connection_cost ~least:64 ~most:32768 in
+  let tcp = share 120 ~least:(256 * kib) ~most:(64 * mib) in
+  {
+    total;
+    connections;
+    time_wait = connections / 4;
+    tcp;
+    (* One connection alone must be able to fill a long path, and two not all there is. *)
+    buffer = max (64 * kib) (min (4 * mib) (tcp / 2));
+    receive = share 75 ~least:(512 * kib) ~most:(3 * mib);
+    send = share 20 ~least:(128 * kib) ~most:(768 * kib);
+    copied = share 90 ~least:(384 * kib) ~most:(32 * mib);
+    reassembly = share 8 ~least:(128 * kib) ~most:mib;
+    datagrams = share 15 ~least:(128 * kib) ~most:(4 * mib);
+    own = share 20 ~least:(128 * kib) ~most:(4 * mib);
+    neighbours = count 5 ~each:512 ~least:64 ~most:1024;
+    names = count 3 ~each:512 ~least:32 ~most:1024;
+  }
+
+(* {1 What there is} *)
+
+let without_limit = 512 * mib
+
+let lines file =
+  match In_channel.with_open_bin file In_channel.input_all with
+  | text -> String.split_on_char '\n' text
+  | exception Sys_error _ -> []
+
+let number s = int_of_string_opt (String.trim s)
+
+(* "Max address space   LIMIT   LIMIT   bytes", and the first number of statm, in pages. *)
+let address_space () =
+  let name = "Max address space" in
+  let limit line =
+    if String.starts_with ~prefix:name line then
+      let after = String.length name in
+      String.sub line after (String.length line - after)
+      |> String.split_on_char ' '
+      |> List.find_opt (fun word -> word <> "")
+      |> Fun.flip Option.bind number
+    else None
+  in
+  match (List.find_map limit (lines "/proc/self/limits"), lines "/proc/self/statm") with
+  | Some limit, first :: _ ->
+      let pages = Option.bind (List.nth_opt (String.split_on_char ' ' first) 0) number in
+      Some (limit - (4096 * Option.value pages ~default:0))
+  | _, _ -> None
+
+(* Version 2 of control groups: "max" is no number. *)
+let control_group () =
+  let own line =
+    match String.split_on_char ':' line with
+    | "0" :: "" :: path -> Some ("/sys/fs/cgroup" ^ String.concat ":" path)
+    | _ -> None
+  in
+  let read file = Option.bind (List.nth_opt (lines file) 0) number in
+  match List.find_map own (lines "/proc/self/cgroup") with
+  | None -> None
+  | Some folder -> (
+      match (read (folder ^ "/memory.max"), read (folder ^ "/memory.current")) with
+      | Some most, Some now -> Some (most - now)
+      | _, _ -> None)
+
+let available () =
+  let { Stats.Memory.total; free; _ } = Stats.Memory.get () in
+  if total > 0 then free
+  else
+    let limits = List.filter_map (fun f -> f ()) [ address_space; control_group ] in
+    max 0 (List.fold_left min without_limit limits)
+
+let current = ref None
+
+let get () =
+  match !current with
+  | Some t -> t
+  | None ->
+      let t = divide (available ()) in
+      current := Some t;
+      t
+
+let set bytes = current := Some (divide bytes)
+
+(* {1 The parameter} *)
+
+let parse s =
+  let digits = String.length s - 1 in
+  let scaled unit = Option.map (( * ) unit) (int_of_string_opt (String.sub s 0 digits)) in
+  let bytes =
+    if s = "" then None
+    else
+      match s.[digits] with
+      | 'K' | 'k' -> scaled kib
+      | 'M' | 'm' -> scaled mib
+      | 'G' | 'g' -> scaled (1024 * mib)
+      | _ -> int_of_string_opt s
+  in
+  match bytes with
+  | Some n when n >= mib -> Ok n
+  | Some _ -> Error (`Msg "at least 1M")
+  | None -> Error (`Msg (Printf.sprintf "%S is no size: a number, and K, M or G behind it" s))
+
+let parameter =
+  let size = Cmdliner.Arg.conv ~docv:"SIZE" (parse, Format.pp_print_int) in
+  Cmdliner.Arg.(
+    value
+    & opt (some size) None
+    & info [ "network-memory" ] ~docv:"SIZE" ~docs:"NETWORK"
+        ~doc:
+          "Memory to divide among the network's tables and queues (K, M and G are understood). By \
+           default what the domain has free at the start: the bounds leave a third of it to the \
+           application.")
+
+let pp ppf t =
+  Format.fprintf ppf
+    "%d KiB: %d connections (%d in TIME-WAIT), TCP %d KiB, frames %d KiB received, %d KiB sent, %d \
+     KiB copied, %d neighbours, reassembly %d KiB, datagrams %d KiB"
+    (t.total / kib) t.connections t.time_wait (t.tcp / kib) (t.receive / kib) (t.send / kib)
+    (t.copied / kib) t.neighbours (t.reassembly / kib) (t.datagrams / kib)

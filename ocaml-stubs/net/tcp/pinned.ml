@@ -1,0 +1,24 @@
+let worth = 8192
+
+let pins ~device (view : Cstruct.t) =
+  let length = Cstruct.length view in
+  (length <= worth && 4 * length <= Bigarray.Array1.dim view.buffer) || device view.buffer
+
+(* Without memory for it the views stay as they are. *)
+let copy run =
+  match Cstruct.create_unsafe (Cstruct.lenv run) with
+  | exception Out_of_memory -> run
+  | b ->
+      ignore (Cstruct.fillv ~src:run ~dst:b);
+      [ b ]
+
+(* [run]: views to be copied together, in reverse; no more than [worth] octets of several, lest a part of
+   the copy pin the rest of it. *)
+let rec compact_run ~device run length = function
+  | view :: rest when pins ~device view && (run = [] || length + Cstruct.length view <= worth) ->
+      compact_run ~device (view :: run) (length + Cstruct.length view) rest
+  | rest when run <> [] -> copy (List.rev run) @ compact_run ~device [] 0 rest
+  | view :: rest -> view :: compact_run ~device [] 0 rest
+  | [] -> []
+
+let compact ~device views = compact_run ~device [] 0 views
