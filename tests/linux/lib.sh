@@ -13,7 +13,7 @@ stack=10.0.0.2
 stack6=fd00::2
 mac=02:00:00:00:00:02
 tap=tap0
-addresses="--ipv4=$stack/24 --ipv6=$stack6/64"
+addresses="--ipv4=$stack/24 --ipv6=$stack6/64 --ipv6-eui64"
 megabytes=$((16 << 20))
 work=
 log=/dev/null

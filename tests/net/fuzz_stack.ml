@@ -17,7 +17,7 @@ let int n = Random.State.int rng n
 let mac n = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n))
 let v4 n = Ipaddr.V4.make 10 0 0 n
 let link_local n = Mirust_net_engine.Ndp_engine.link_local (mac n)
-let stack device ipv4 = Stack.connect { Stack.default with ipv4 } device
+let stack device ipv4 = Stack.attach { Stack.default with ipv4 } device
 let static n = `Static { Stack.cidr = Ipaddr.V4.Prefix.make 24 (v4 n); gateway = Some (v4 9) }
 
 (* {1 Real traffic, recorded} *)

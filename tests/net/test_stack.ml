@@ -232,6 +232,14 @@ let boot_parameters () =
   | Some { ipv4 = `Off; accept_router_advertisements = false; _ } -> ()
   | _ -> Alcotest.fail "ipv6-only");
   List.iter
+    (fun line -> check_bool line true (args line <> None))
+    [
+      "--ipv4=10.0.0.2/31 --ipv4-gateway=10.0.0.3";
+      "--ipv4=10.0.0.2/32 --ipv4-gateway=10.0.0.1";
+      "--ipv6-secret=abc";
+      "--ipv6-eui64";
+    ];
+  List.iter
     (fun line -> check_bool line true (args line = None))
     [
       "--ipv4=10.0.0.2/33";
@@ -240,6 +248,26 @@ let boot_parameters () =
       "--ipv4-only --ipv6-only";
       "--ipv4=10.0.0.2/24 --ipv6-only";
       "--ipv6=10.0.0.1/24";
+      (* Addresses that cannot work. *)
+      "--ipv4=10.0.0.0/24";
+      "--ipv4=10.0.0.255/24";
+      "--ipv4=224.0.0.1/24";
+      "--ipv4=0.0.0.0/24";
+      "--ipv4=127.0.0.1/8";
+      "--ipv4=250.1.2.3/24";
+      "--ipv4=10.0.0.2/0";
+      "--ipv4=10.0.0.2/24 --ipv4-gateway=10.0.0.2";
+      "--ipv4=10.0.0.2/24 --ipv4-gateway=10.0.0.255";
+      "--ipv4=10.0.0.2/24 --ipv4-gateway=127.0.0.1";
+      "--ipv4=10.0.0.2/24 --ipv4-gateway=0.0.0.0";
+      "--ipv6=::1/128";
+      "--ipv6=::/64";
+      "--ipv6=2001:db8::/64";
+      "--ipv6=2001:db8::2/0";
+      "--ipv6=ff02::2/64";
+      "--ipv6=::ffff:10.0.0.1/128";
+      "--ipv6=2001:db8::2/64 --ipv6-gateway=2001:db8::2";
+      "--ipv6=2001:db8::2/64 --ipv6-gateway=ff02::2";
     ]
 
 let () =

@@ -532,6 +532,73 @@ let copies_hold_no_more_than_they_have () =
     (List.length (List.filter (fun v -> not (is_copy v)) after));
   check_bool "fewer views" true (List.length after < 50)
 
+(* {1 Identifiers of IPv6 addresses} *)
+
+let link_local_of s =
+  List.find_map
+    (function
+      | Ipaddr.V6 p when Ipaddr.V6.Prefix.(mem (address p) link) ->
+          Some (Ipaddr.V6.Prefix.address p)
+      | Ipaddr.V6 _ | Ipaddr.V4 _ -> None)
+    (Stack.IP.configured_ips (Stack.ip s))
+  |> Option.get
+
+let v6_only ipv6_identifiers = { Stack.default with ipv6_identifiers }
+
+let identifiers () =
+  let made n identifiers =
+    Stack.connect (v6_only identifiers) (Network.attach (Network.create ()) (mac n))
+    >|= link_local_of
+  in
+  let same = Alcotest.testable Ipaddr.V6.pp (fun a b -> Ipaddr.V6.compare a b = 0) in
+  made 1 `Modified_eui64 >>= fun eui64 ->
+  Alcotest.check same "of the MAC" (Ndp_engine.link_local (mac 1)) eui64;
+  made 1 (`Stable "one secret") >>= fun one ->
+  made 1 (`Stable "one secret") >>= fun again ->
+  made 1 (`Stable "another") >>= fun other ->
+  made 2 (`Stable "one secret") >>= fun station ->
+  made 1 `Private >|= fun private_ ->
+  Alcotest.check same "the same secret" one again;
+  let all = [ eui64; one; other; station; private_ ] in
+  check_int "all others differ" 5 (List.length (List.sort_uniq Ipaddr.V6.compare all))
+
+(* Whoever has our address: with identifiers to choose from the next is taken, and the stack is ready
+   a little later; an address of the MAC is tried again until the other station has gone. *)
+let duplicate_of_link_local () =
+  let network = Network.create () in
+  let secret = `Stable "a secret" in
+  let config = v6_only secret in
+  let probe network = Stack.connect config (Network.attach network (mac 1)) >|= link_local_of in
+  probe (Network.create ()) >>= fun wanted ->
+  let squatter = stranger network in
+  let answer target =
+    let dst = Ipaddr.V6.link_nodes in
+    let options = { W.Icmpv6.no_options with target_link = Some (mac 9) } in
+    let m =
+      W.Icmpv6.Neighbour_advertisement
+        { router = false; solicited = false; override = true; target; options }
+    in
+    let b = Cstruct.create (W.Icmpv6.length m) in
+    W.Icmpv6.emit ~src:target ~dst m b;
+    inject squatter
+      (ethernet ~destination:Macaddr.broadcast `IPv6
+         (ipv6 ~hop_limit:255 ~src:target ~dst ~proto:W.Icmpv6.proto b))
+  in
+  let began = Env.now () in
+  let connecting = Stack.connect config (Network.attach network (mac 1)) in
+  Env.sleep (Env.ms 100) >>= fun () ->
+  answer wanted;
+  connecting >>= fun s ->
+  check_bool "another address" true (Ipaddr.V6.compare (link_local_of s) wanted <> 0);
+  check_bool "soon" true (Env.now () - began < Env.sec 4);
+  let stubborn = Stack.connect (v6_only `Modified_eui64) (Network.attach network (mac 2)) in
+  Env.sleep (Env.ms 100) >>= fun () ->
+  answer (Ndp_engine.link_local (mac 2));
+  Env.sleep (Env.sec 30) >>= fun () ->
+  check_bool "still waiting" true (Lwt.is_sleeping stubborn);
+  stubborn >|= fun s ->
+  check_bool "at last" true (Ipaddr.V6.compare (link_local_of s) (Ndp_engine.link_local (mac 2)) = 0)
+
 let off = { Stack.default with ipv6 = `On; accept_router_advertisements = false }
 let only4 = { config with ipv6 = `Off; ipv6_addresses = [] }
 
@@ -545,7 +612,12 @@ let () =
           case "groups_hear_datagrams" (run groups_hear_datagrams);
         ] );
       ("frames", [ case "priority_tags" (run priority_tags) ]);
-      ("addresses of ours", [ case "early_connect" (run early_connect) ]);
+      ( "addresses of ours",
+        [
+          case "early_connect" (run early_connect);
+          case "identifiers" (run identifiers);
+          case "duplicate_of_link_local" (run duplicate_of_link_local);
+        ] );
       ( "memory",
         [
           case "idle_connections_make_room" (run idle_connections_make_room);

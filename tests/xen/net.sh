@@ -9,7 +9,7 @@ brctl addbr netbr0 && ip addr add 10.9.0.1/24 dev netbr0 && ip link set netbr0 u
 ip=10.9.0.2
 
 create net net memory=64 'vif=["mac=00:16:3e:00:00:20,script=vif-rig,bridge=netbr0"]' \
-    "cmdline=\"--ipv4=$ip/24\""
+    "cmdline=\"--ipv4=$ip/24 --ipv6-eui64\""
 wait_console net 'link up: 00:16:3e:00:00:20, MTU 1500' 10
 wait_console net '^ready' 10
 

@@ -22,8 +22,10 @@ type action =
   | Unicast of { server : Ipaddr.V4.t; message : Dhcpv4.t }
   | Configure of lease
   | Deconfigure
+  | Unusable of { server : Ipaddr.V4.t option; why : string }
+  | Silence of int
 
-type state = Init | Selecting | Requesting | Bound | Renewing | Rebinding | Stopped
+type state = Init | Selecting | Requesting | Rebooting | Bound | Renewing | Rebinding | Stopped
 
 let pp_state ppf s =
   Fmt.string ppf
@@ -31,6 +33,7 @@ let pp_state ppf s =
     | Init -> "init"
     | Selecting -> "selecting"
     | Requesting -> "requesting"
+    | Rebooting -> "rebooting"
     | Bound -> "bound"
     | Renewing -> "renewing"
     | Rebinding -> "rebinding"
@@ -46,6 +49,7 @@ type t = {
   mutable at : int; (* the next retransmission or change of state; max_int: none *)
   mutable tries : int;
   mutable failures : int; (* attempts in a row that came to nothing *)
+  mutable seeking : int; (* since when no server has answered *)
   mutable offer : Dhcpv4.t option; (* being requested *)
   mutable lease : lease option;
   mutable renew : int; (* T1 of the lease *)
@@ -65,6 +69,7 @@ let create ?host_name ~random mac =
     at = max_int;
     tries = 0;
     failures = 0;
+    seeking = 0;
     offer = None;
     lease = None;
     renew = max_int;
@@ -105,6 +110,10 @@ let request t ~now (offer : Dhcpv4.t) =
 let renewal t ~now lease =
   { (message t ~now Request) with client = Ipaddr.V4.Prefix.address lease.address }
 
+let reboot t ~now lease =
+  Broadcast
+    { (message t ~now Request) with requested = Some (Ipaddr.V4.Prefix.address lease.address) }
+
 let select t ~now =
   t.state <- Selecting;
   t.offer <- None;
@@ -116,8 +125,10 @@ let select t ~now =
 
 let start t ~now =
   match t.state with
-  | Stopped -> select t ~now
-  | Init | Selecting | Requesting | Bound | Renewing | Rebinding -> []
+  | Stopped ->
+      t.seeking <- now;
+      select t ~now
+  | Init | Selecting | Requesting | Rebooting | Bound | Renewing | Rebinding -> []
 
 let wait t ~now ns =
   t.state <- Init;
@@ -132,18 +143,17 @@ let classful a =
 
 let usable a = Ipaddr.V4.(compare a any <> 0 && compare a broadcast <> 0 && not (is_multicast a))
 
+let prefix_bits (m : Dhcpv4.t) =
+  match m.subnet_mask with
+  | None -> Some (classful m.your)
+  | Some netmask ->
+      Ipaddr.V4.Prefix.of_netmask ~netmask ~address:m.your
+      |> Result.to_option |> Option.map Ipaddr.V4.Prefix.bits
+
 let lease_of t ~now ~server (m : Dhcpv4.t) =
   match m.lease_time with
   | None -> None
   | Some seconds ->
-      let bits =
-        match m.subnet_mask with
-        | None -> Some (classful m.your)
-        | Some netmask -> (
-            match Ipaddr.V4.Prefix.of_netmask ~netmask ~address:m.your with
-            | Ok p -> Some (Ipaddr.V4.Prefix.bits p)
-            | Error _ -> None)
-      in
       Option.map
         (fun bits ->
           let for_ever = seconds = 0xffffffff in
@@ -168,12 +178,13 @@ let lease_of t ~now ~server (m : Dhcpv4.t) =
             server;
             until = at seconds;
           })
-        bits
+        (prefix_bits m)
 
 let bind t ~now ~server m =
   match lease_of t ~now ~server m with
   | None -> []
   | Some lease ->
+      t.seeking <- now;
       t.state <- Bound;
       t.failures <- 0;
       t.offer <- None;
@@ -192,11 +203,26 @@ let give_up t ~now =
 
 let same a b = Ipaddr.V4.compare a b = 0
 
+(* Why nothing can be made of an offer. *)
+let unusable (m : Dhcpv4.t) =
+  if m.lease_time = None then Some "it has no lease time (option 51)"
+  else if m.server = None then Some "it does not name the server (option 54)"
+  else
+    match prefix_bits m with
+    | None -> Some "its subnet mask has gaps (option 1)"
+    | Some bits -> (
+        match Routes.check_host (Ipaddr.V4.Prefix.make bits m.your) with
+        | Ok () -> None
+        | Error why -> Some why)
+
 let input t ~now (m : Dhcpv4.t) =
   if (not m.reply) || m.xid <> t.xid || Macaddr.compare m.mac t.mac <> 0 then []
   else
     match (t.state, m.kind, m.server) with
-    | Selecting, Offer, Some _ when usable m.your && m.lease_time <> None ->
+    | Selecting, Offer, server when unusable m <> None ->
+        [ Unusable { server; why = Option.get (unusable m) } ]
+    | Selecting, Offer, Some _ ->
+        t.seeking <- now;
         t.state <- Requesting;
         t.offer <- Some m;
         t.tries <- 0;
@@ -211,16 +237,40 @@ let input t ~now (m : Dhcpv4.t) =
         match t.offer with
         | Some offer when server = offer.server -> give_up t ~now
         | Some _ | None -> [])
-    | (Renewing | Rebinding), Ack, server -> (
+    | (Renewing | Rebinding | Rebooting), Ack, server -> (
         match t.lease with
         | Some lease when same (Ipaddr.V4.Prefix.address lease.address) m.your ->
             bind t ~now ~server:(Option.value server ~default:lease.server) m
         | Some _ | None -> [])
     | (Renewing | Rebinding), Nak, _ -> give_up t ~now
+    | Rebooting, Nak, _ ->
+        (* Another network, whose server is there: it is asked at once. *)
+        t.lease <- None;
+        Deconfigure :: select t ~now
     | (Init | Bound | Stopped), _, _ -> []
     | Selecting, (Discover | Offer | Request | Decline | Ack | Nak | Release | Inform), _ -> []
     | Requesting, (Discover | Offer | Request | Decline | Release | Inform), _ -> []
-    | (Renewing | Rebinding), (Discover | Offer | Request | Decline | Release | Inform), _ -> []
+    | ( (Renewing | Rebinding | Rebooting),
+        (Discover | Offer | Request | Decline | Release | Inform),
+        _ ) ->
+        []
+
+(* Perhaps on another network now: INIT-REBOOT (section 3.2). The address stays in use meanwhile, as most
+   links come back where they were, and connections live on. *)
+let link_changed t ~now =
+  match (t.state, t.lease) with
+  | (Bound | Renewing | Rebinding | Rebooting), Some lease ->
+      t.state <- Rebooting;
+      t.tries <- 0;
+      t.began <- now;
+      t.seeking <- now;
+      fresh_xid t;
+      t.at <- now + backoff t;
+      [ reboot t ~now lease ]
+  | Selecting, _ ->
+      t.at <- now;
+      []
+  | (Init | Requesting | Stopped | Bound | Renewing | Rebinding | Rebooting), _ -> []
 
 let declined t ~now =
   match t.lease with
@@ -268,6 +318,12 @@ let start_renewal t ~now lease =
 
 let max_requests = 4
 
+(* Requests for the old address before any is taken: a server that does not know it may keep silent. *)
+let max_reboots = 2
+
+(* From this repetition on, some ten seconds after the first question, silence is told. *)
+let silent_from = 3
+
 let tick t ~now =
   if t.at > now then []
   else
@@ -276,10 +332,21 @@ let tick t ~now =
         t.at <- max_int;
         []
     | Init, _ -> select t ~now
+    | Selecting, Some lease when now >= lease.until ->
+        t.lease <- None;
+        Deconfigure :: select t ~now
     | Selecting, _ ->
         t.tries <- t.tries + 1;
         t.at <- now + backoff t;
-        [ discover t ~now ]
+        let silence =
+          if t.tries >= silent_from then [ Silence ((now - t.seeking) / second) ] else []
+        in
+        discover t ~now :: silence
+    | Rebooting, Some lease when t.tries + 1 < max_reboots ->
+        t.tries <- t.tries + 1;
+        t.at <- now + backoff t;
+        [ reboot t ~now lease ]
+    | Rebooting, _ -> select t ~now
     | Requesting, _ -> (
         match t.offer with
         | Some offer when t.tries < max_requests ->

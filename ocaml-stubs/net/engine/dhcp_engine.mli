@@ -22,11 +22,14 @@ type action =
   | Unicast of { server : Ipaddr.V4.t; message : Dhcpv4.t }
   | Configure of lease  (** a new lease, or a renewed one whose values may have changed *)
   | Deconfigure  (** the address may no longer be used *)
+  | Unusable of { server : Ipaddr.V4.t option; why : string }  (** an offer that is no use *)
+  | Silence of int  (** for so many seconds no server has answered; it is asked on *)
 
 type state =
   | Init  (** waiting before the next attempt *)
   | Selecting
   | Requesting
+  | Rebooting  (** asking whether the address is still right after the link was away *)
   | Bound
   | Renewing
   | Rebinding
@@ -39,6 +42,11 @@ val create : ?host_name:string -> random:(int -> int) -> Macaddr.t -> t
 
 val start : t -> now:int -> action list
 val input : t -> now:int -> Dhcpv4.t -> action list
+
+(** The link has come back, perhaps somewhere else (INIT-REBOOT, RFC 2131 section 3.2). If no server
+    confirms the address or refuses it, any is asked for another, and the old one is kept until
+    then. *)
+val link_changed : t -> now:int -> action list
 
 (** The address turned out to be in use by another station. *)
 val declined : t -> now:int -> action list

@@ -175,6 +175,25 @@ let is_for_us t a =
     || List.exists (fun o -> same (solicited_node (address o)) a) t.addresses
   else find t a <> None
 
+let check_host c =
+  let a = P.address c in
+  let refuse why = Error (Fmt.str "%a cannot be a host's address: %s" P.pp c why) in
+  if P.bits c = 0 then refuse "the prefix is everything"
+  else if same a unspecified then refuse "it is nobody's"
+  else if same a localhost then refuse "it is of the loopback network"
+  else if Ipaddr.V6.is_multicast a then refuse "it is a multicast group"
+  else if P.mem a mapped then refuse "it stands for one of IPv4"
+  else if P.bits c < 127 && same a (P.network c) then refuse "it is that of the network's routers"
+  else Ok ()
+
+let check_router own a =
+  let refuse why = Error (Fmt.str "%a cannot be the gateway: %s" Ipaddr.V6.pp a why) in
+  if List.exists (fun c -> same (P.address c) a) own then refuse "it is our own address"
+  else
+    match check_host (P.make 128 a) with
+    | Ok () -> Ok ()
+    | Error why -> Error ("the gateway: " ^ why)
+
 (* {1 Messages} *)
 
 let multicast ~src ~dst message =

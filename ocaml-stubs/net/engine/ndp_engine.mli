@@ -45,6 +45,12 @@ type 'packet action =
           the same address again in a minute *)
   | Expired of Ipaddr.V6.t
 
+(** Whether a host can have this address, with this prefix on its link; or why not. *)
+val check_host : Ipaddr.V6.Prefix.t -> (unit, string) result
+
+(** Whether a host with these addresses can have this gateway; or why not. *)
+val check_router : Ipaddr.V6.Prefix.t list -> Ipaddr.V6.t -> (unit, string) result
+
 val create : config -> Macaddr.t -> 'packet t
 
 (** Takes the link-local address, and asks for routers. *)

@@ -57,6 +57,28 @@ let is_martian t a =
   let first = first_octet a in
   first >= 224 || first = 127 || first = 0 || is_own t a || is_broadcast t a
 
+let check_host c =
+  let a = P.address c in
+  let refuse why = Error (Fmt.str "%a cannot be a host's address: %s" P.pp c why) in
+  if P.bits c = 0 then refuse "the prefix is everything"
+  else if is_this_network a then refuse "0.0.0.0/8 is nobody's"
+  else if is_loopback a then refuse "it is of the loopback network"
+  else if Ipaddr.V4.is_multicast a then refuse "it is a multicast group"
+  else if is_reserved a then refuse "240.0.0.0/4 is reserved"
+  else if P.bits c < 31 && same a (P.network c) then refuse "it is the network's own"
+  else if P.bits c < 31 && same a (P.broadcast c) then
+    refuse "it is the network's broadcast address"
+  else Ok ()
+
+let check_gateway c gateway =
+  if same gateway (P.address c) then
+    Error (Fmt.str "%a cannot be the gateway: it is our own address" Ipaddr.V4.pp gateway)
+  else
+    (* Within the prefix it is a host like ourselves. *)
+    match check_host (if P.mem gateway c then P.make (P.bits c) gateway else P.make 32 gateway) with
+    | Ok () -> Ok ()
+    | Error why -> Error ("the gateway: " ^ why)
+
 let longest a cidrs =
   List.fold_left
     (fun best c ->

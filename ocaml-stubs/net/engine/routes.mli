@@ -13,6 +13,12 @@ val remove_address : Ipaddr.V4.t -> t -> t
 (** Replaces a route for the same prefix. [0.0.0.0/0] is the default route. *)
 val add_route : Ipaddr.V4.Prefix.t -> gateway:Ipaddr.V4.t -> t -> t
 
+(** Whether a host can have this address, with this prefix on its link; or why not. *)
+val check_host : Ipaddr.V4.Prefix.t -> (unit, string) result
+
+(** Whether a host with this address can have this gateway; or why not. *)
+val check_gateway : Ipaddr.V4.Prefix.t -> Ipaddr.V4.t -> (unit, string) result
+
 (** In the order they were added. *)
 val addresses : t -> Ipaddr.V4.Prefix.t list
 

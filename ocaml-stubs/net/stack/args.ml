@@ -36,7 +36,22 @@ let config ?group () =
   in
   let only4 = flag "ipv4-only" ~doc:"No IPv6." in
   let only6 = flag "ipv6-only" ~doc:"No IPv4." in
-  let make cidr gateway dhcp ipv6_addresses ipv6_gateway accept_router_advertisements only4 only6 =
+  let secret =
+    Arg.(
+      value
+      & opt (some string) None
+      & named "ipv6-secret"
+          ~doc:
+            "A text that nobody else knows, from which the last half of IPv6 addresses is made \
+             that are not given (RFC 7217): they stay the same as long as it does. Without one \
+             they are others after each boot.")
+  in
+  let eui64 =
+    flag "ipv6-eui64"
+      ~doc:"Make IPv6 addresses that are not given of the MAC, which then all the world can see."
+  in
+  let make cidr gateway dhcp ipv6_addresses ipv6_gateway accept_router_advertisements only4 only6
+      secret eui64 =
     if only4 && only6 then Error (`Msg "ipv4-only and ipv6-only exclude each other")
     else if only6 && (cidr <> None || dhcp) then Error (`Msg "an IPv4 address, but also ipv6-only")
     else
@@ -49,13 +64,24 @@ let config ?group () =
             | Some cidr -> `Static { Stack.cidr; gateway }
             | None -> if dhcp then `Dhcp else `Off
           in
-          Ok
+          let config =
             {
               Stack.ipv4;
               ipv6 = (if only4 then `Off else `On);
               ipv6_addresses;
               ipv6_gateway;
               accept_router_advertisements;
+              ipv6_identifiers =
+                (match secret with
+                | _ when eui64 -> `Modified_eui64
+                | Some text -> `Stable text
+                | None -> `Private);
             }
+          in
+          if config.ipv4 = `Off && only4 then Ok config
+          else
+            Result.map (fun () -> config) (Result.map_error (fun m -> `Msg m) (Stack.check config))
   in
-  Term.term_result Term.(const make $ cidr $ gateway $ dhcp $ cidrs $ gateway6 $ ra $ only4 $ only6)
+  Term.term_result
+    Term.(
+      const make $ cidr $ gateway $ dhcp $ cidrs $ gateway6 $ ra $ only4 $ only6 $ secret $ eui64)

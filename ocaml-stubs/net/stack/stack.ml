@@ -16,6 +16,7 @@ type config = {
   ipv6_addresses : Ipaddr.V6.Prefix.t list;
   ipv6_gateway : Ipaddr.V6.t option;
   accept_router_advertisements : bool;
+  ipv6_identifiers : [ `Modified_eui64 | `Stable of string | `Private ];
 }
 
 let default =
@@ -25,7 +26,26 @@ let default =
     ipv6_addresses = [];
     ipv6_gateway = None;
     accept_router_advertisements = true;
+    ipv6_identifiers = `Modified_eui64;
   }
+
+let check config =
+  let ( let* ) = Result.bind in
+  let each check list =
+    List.fold_left (fun sofar a -> Result.bind sofar (fun () -> check a)) (Ok ()) list
+  in
+  let* () =
+    match config.ipv4 with
+    | `Off | `Dhcp -> Ok ()
+    | `Static { cidr; gateway } ->
+        let* () = Routes.check_host cidr in
+        each (Routes.check_gateway cidr) (Option.to_list gateway)
+  in
+  let* () = each Ndp_engine.check_host config.ipv6_addresses in
+  let* () =
+    each (Ndp_engine.check_router config.ipv6_addresses) (Option.to_list config.ipv6_gateway)
+  in
+  if config.ipv4 = `Off && config.ipv6 = `Off then Error "both families are off" else Ok ()
 
 type limits = {
   tcp : Mirust_tcp.Engine.config;
@@ -133,7 +153,10 @@ let ready_v4 t =
 
 let ready_v6 t = Ipv6_core.ready t.v6 Ipaddr.V6.link_nodes
 let ready t = if t.with_v4 then ready_v4 t else ready_v6 t
-let settled t = Lwt.join [ ready_v4 t; (if t.with_v6 then ready_v6 t else Lwt.return_unit) ]
+
+(* Or when it is clear that there will be none for now. *)
+let settled_v6 t = Ipv6_core.route t.v6 Ipaddr.V6.link_nodes >|= ignore
+let settled t = Lwt.join [ ready_v4 t; (if t.with_v6 then settled_v6 t else Lwt.return_unit) ]
 
 (* {1 Receiving} *)
 
@@ -174,7 +197,8 @@ let unlistened t ~src ~dst datagram =
   | Ipaddr.V6 src, Ipaddr.V6 dst -> Ipv6_core.reject t.v6 ~src ~dst ~proto:17 Port datagram
   | (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
 
-let connect ?(limits = default_limits) config device =
+let attach ?(limits = default_limits) config device =
+  (match check config with Ok () -> () | Error why -> invalid_arg ("Stack: " ^ why));
   let netif = Netif.connect device in
   let link = Link.of_netif netif in
   let { tcp = tcp_config; neighbours; reassembly; own } = limits in
@@ -182,11 +206,16 @@ let connect ?(limits = default_limits) config device =
   let v4 = Ipv4_core.create ~reassembly ~own link (Ipv4_core.resolver_of_arp arp) in
   let v6 =
     let handle_ra = config.accept_router_advertisements in
-    let config = { Ndp_engine.default with handle_ra; neighbours } in
+    let identifiers =
+      match config.ipv6_identifiers with
+      | `Modified_eui64 -> Ndp_engine.Modified_eui64
+      | `Stable secret -> Stable secret
+      | `Private -> Stable (Mirust_net_env.Env.random 16)
+    in
+    let config = { Ndp_engine.default with handle_ra; neighbours; identifiers } in
     Ipv6_core.create ~reassembly ~own ~config link
   in
   let with_v4 = config.ipv4 <> `Off and with_v6 = config.ipv6 = `On in
-  if not (with_v4 || with_v6) then invalid_arg "Stack.connect: both families are off";
   IP.connect ~ipv4_only:(not with_v6) ~ipv6_only:(not with_v4) v4 v6 >>= fun ip ->
   ICMP.connect v4 >>= fun icmp ->
   UDP.connect ip >>= fun udp ->
@@ -196,8 +225,15 @@ let connect ?(limits = default_limits) config device =
     | `Off | `Static _ -> None
     | `Dhcp ->
         (* ARP's and the routing table's changes are immediate. *)
-        let set ipv4 = Lwt.async (fun () -> configure_ipv4 v4 arp ipv4) in
-        let clear () = Lwt.async (fun () -> unconfigure_ipv4 v4 arp) in
+        Ipv4_core.set_acquiring v4 true;
+        let set ipv4 =
+          Lwt.async (fun () -> configure_ipv4 v4 arp ipv4);
+          Ipv4_core.set_acquiring v4 false
+        in
+        let clear () =
+          Ipv4_core.set_acquiring v4 true;
+          Lwt.async (fun () -> unconfigure_ipv4 v4 arp)
+        in
         Some (dhcp_client netif v4 udp ~set ~clear)
   in
   let t = { netif; arp; v4; v6; ip; icmp; udp; tcp; dhcp; with_v4; with_v6 } in
@@ -206,6 +242,7 @@ let connect ?(limits = default_limits) config device =
   UDP.on_unlistened udp (unlistened t);
   Netif.on_link netif (fun () ->
       Arp_core.announce_again arp;
+      Option.iter Dhcp_client.link_changed dhcp;
       if with_v6 then Ipv6_core.announce_again v6);
   device.on_pressure (fun device -> TCP.compact ~device tcp);
   Netif.listen_packets netif (List.iter (frame t));
@@ -216,6 +253,18 @@ let connect ?(limits = default_limits) config device =
   Option.iter Dhcp_client.start dhcp;
   (match config.ipv4 with `Off | `Dhcp -> Lwt.return_unit | `Static ipv4 -> set_ipv4 t ipv4)
   >|= fun () -> t
+
+let connect ?limits config device =
+  attach ?limits config device >>= fun t ->
+  (* Whoever waits at the console shall know for what. *)
+  let word =
+    Mirust_net_env.Env.sleep (Mirust_net_env.Env.sec 10) >|= fun () ->
+    Log.warn (fun m -> m "still without an address, and waiting for one")
+  in
+  Lwt.on_failure word ignore;
+  ready t >|= fun () ->
+  Lwt.cancel word;
+  t
 
 let listen t = Netif.disconnected t.netif
 

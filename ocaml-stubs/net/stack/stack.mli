@@ -25,10 +25,19 @@ type config = {
   ipv6_addresses : Ipaddr.V6.Prefix.t list;
   ipv6_gateway : Ipaddr.V6.t option;
   accept_router_advertisements : bool;
+  ipv6_identifiers : [ `Modified_eui64 | `Stable of string | `Private ];
+      (** what the last half of IPv6 addresses is made of that are not given: see
+          {!Mirust_net_engine.Ndp_engine.identifiers}. [`Private]: of a secret that is made up now,
+          so that nothing tells one boot's addresses from those of another host *)
 }
 
-(** No IPv4; IPv6 by router advertisements. *)
+(** No IPv4; IPv6 by router advertisements, with identifiers of the MAC. (In an image they are
+    private ones: see {!Args}.) *)
 val default : config
+
+(** Whether a stack can work with these addresses, or why not: networks' and broadcast addresses,
+    groups, zero, loopback, a prefix of no bits, oneself as the gateway. *)
+val check : config -> (unit, string) result
 
 (** What others may fill, and where it ends. In an image these are shares of its memory:
     {!Mirust.Budget}. *)
@@ -49,17 +58,22 @@ module ICMP : module type of Icmpv4.Make (Ipv4_core)
 
 type t
 
-(** Takes the device over and starts to receive. A static IPv4 address can be used at once. IPv6
-    addresses follow a second later, and an address by DHCP when a server has given one: see
-    {!ready} and {!settled}. *)
+(** Takes the device over, starts to receive, and returns as soon as there is an address: a static
+    one of IPv4 at once, one by DHCP when a server has given it, without IPv4 the link-local one of
+    IPv6 after a second. That takes as long as it takes; a word is logged now and then.
+
+    @raise Invalid_argument if {!check} refuses the configuration. *)
 val connect : ?limits:limits -> config -> Mirust_netif.Device.t -> t Lwt.t
+
+(** As {!connect}, without waiting for an address: connections that are made earlier wait for it. *)
+val attach : ?limits:limits -> config -> Mirust_netif.Device.t -> t Lwt.t
 
 (** Resolves when there is an address to send from: with IPv4 its own, which no other family delays,
     without IPv4 the link-local one. *)
 val ready : t -> unit Lwt.t
 
 (** Resolves when every family that is not off has an address to send from (IPv6: its link-local
-    one, a second after {!connect}). *)
+    one, a second after {!connect}; or none, as other stations have all that were tried). *)
 val settled : t -> unit Lwt.t
 
 (** Name servers, from DHCP and from router advertisements. *)

@@ -12,18 +12,17 @@ type t = {
   configure : Dhcp_engine.lease option -> unit;
   timer : Timer.t Lazy.t;
   changed : unit Lwt_condition.t;
+  complaints : Thin.t;
 }
 
-let own t =
-  match Dhcp_engine.lease t.engine with
-  | Some lease -> Ipaddr.V4.Prefix.address lease.address
-  | None -> Ipaddr.V4.any
+let complain t text = Thin.warn t.complaints (module Log) text
 
 let perform t (action : Dhcp_engine.action) =
   match action with
   | Broadcast message ->
       Log.debug (fun m -> m "%a" W.Dhcpv4.pp message);
-      t.send ~src:(own t) ~dst:Ipaddr.V4.broadcast (W.Dhcpv4.emit message)
+      (* From 0.0.0.0, unless the message says that the address is in use. *)
+      t.send ~src:message.client ~dst:Ipaddr.V4.broadcast (W.Dhcpv4.emit message)
   | Unicast { server; message } ->
       Log.debug (fun m -> m "to %a: %a" Ipaddr.V4.pp server W.Dhcpv4.pp message);
       t.send ~src:message.client ~dst:server (W.Dhcpv4.emit message)
@@ -34,6 +33,11 @@ let perform t (action : Dhcp_engine.action) =
   | Deconfigure ->
       Log.info (fun m -> m "the lease has ended");
       t.configure None
+  | Unusable { server; why } ->
+      complain t (fun () ->
+          Fmt.str "an offer%a is of no use: %s" Fmt.(option (any " of " ++ Ipaddr.V4.pp)) server why)
+  | Silence seconds ->
+      complain t (fun () -> Fmt.str "no DHCP server has answered for %d s; asking on" seconds)
 
 let perform_all t actions =
   List.iter (perform t) actions;
@@ -49,6 +53,7 @@ let create ?host_name ~mac ~send configure =
       timer =
         lazy (Timer.create (fun () -> perform_all t (Dhcp_engine.tick engine ~now:(Env.now ()))));
       changed = Lwt_condition.create ();
+      complaints = Thin.create ();
     }
   in
   t
@@ -60,8 +65,11 @@ let input t b =
   | Ok message ->
       Log.debug (fun m -> m "received %a" W.Dhcpv4.pp message);
       perform_all t (Dhcp_engine.input t.engine ~now:(Env.now ()) message)
-  | Error e -> Log.debug (fun m -> m "dropped: %a" W.Dhcpv4.pp_error e)
+  | Error (Bad_option _ as e) ->
+      complain t (fun () -> Fmt.str "a message is of no use: %a" W.Dhcpv4.pp_error e)
+  | Error ((Truncated | Not_dhcp) as e) -> Log.debug (fun m -> m "dropped: %a" W.Dhcpv4.pp_error e)
 
+let link_changed t = perform_all t (Dhcp_engine.link_changed t.engine ~now:(Env.now ()))
 let declined t = perform_all t (Dhcp_engine.declined t.engine ~now:(Env.now ()))
 let lease t = Dhcp_engine.lease t.engine
 

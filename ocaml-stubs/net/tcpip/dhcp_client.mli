@@ -18,6 +18,9 @@ val start : t -> unit
 (** A datagram received on port 68. *)
 val input : t -> Cstruct.t -> unit
 
+(** The link has come back: see {!Mirust_net_engine.Dhcp_engine.link_changed}. *)
+val link_changed : t -> unit
+
 (** Another station uses the address. *)
 val declined : t -> unit
 

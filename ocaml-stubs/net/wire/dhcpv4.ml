@@ -108,6 +108,13 @@ exception Stop of error
 
 let overload = 52
 
+(* Without these a message says nothing: its type, the lease's time, the server. Any other that is wrong is
+   as good as absent. *)
+let is_mandatory n = n = 53 || n = 51 || n = 54
+
+(* An option that reaches beyond the field: what comes behind it cannot be found. *)
+let cut n options = if is_mandatory n then raise_notrace (Stop (Bad_option n)) else options
+
 (* The options in one field, joined to those seen before under the same number. *)
 let collect options b =
   let stop = Cstruct.length b in
@@ -118,12 +125,12 @@ let collect options b =
       | 0 -> go (off + 1) options
       | 255 -> options
       | n ->
-          if off + 2 > stop || off + 2 + Field.u8 b (off + 1) > stop then
-            raise_notrace (Stop (Bad_option n));
-          let len = Field.u8 b (off + 1) in
-          let value = Cstruct.to_string ~off:(off + 2) ~len b in
-          let before = Option.value (List.assoc_opt n options) ~default:"" in
-          go (off + 2 + len) ((n, before ^ value) :: List.remove_assoc n options)
+          if off + 2 > stop || off + 2 + Field.u8 b (off + 1) > stop then cut n options
+          else
+            let len = Field.u8 b (off + 1) in
+            let value = Cstruct.to_string ~off:(off + 2) ~len b in
+            let before = Option.value (List.assoc_opt n options) ~default:"" in
+            go (off + 2 + len) ((n, before ^ value) :: List.remove_assoc n options)
   in
   go 0 options
 
@@ -140,7 +147,9 @@ let find options n of_string =
   match List.assoc_opt n options with
   | None -> None
   | Some s -> (
-      match of_string s with Some v -> Some v | None -> raise_notrace (Stop (Bad_option n)))
+      match of_string s with
+      | Some _ as found -> found
+      | None -> if is_mandatory n then raise_notrace (Stop (Bad_option n)) else None)
 
 let address s = if String.length s = 4 then Some (Ipaddr.V4.of_octets_exn s) else None
 

@@ -38,7 +38,9 @@ val empty : kind -> reply:bool -> xid:int -> Macaddr.t -> t
 type error =
   | Truncated
   | Not_dhcp  (** plain BOOTP, other hardware than Ethernet, or no message type *)
-  | Bad_option of int  (** an option that reaches beyond its field, or of a wrong length *)
+  | Bad_option of int
+      (** the message type, the lease's time or the server is of a wrong length, or reaches beyond
+          its field. Other options like that are taken for absent *)
 
 val pp_error : error Fmt.t
 val pp_kind : kind Fmt.t
