@@ -1,7 +1,7 @@
 # Two thousand clients that send and never read, and ones that are idle, in 32 MiB; an honest one beside them.
 # images: echo
 # programs: crowd
-# limit: 200
+# limit: 320
 
 brctl addbr xenbr1
 ip addr add 10.1.0.1/24 dev xenbr1
