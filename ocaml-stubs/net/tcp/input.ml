@@ -112,11 +112,11 @@ let received env c n =
     Answer.progress c;
     c.notify Readable)
 
-(* The next octets in order. *)
-let receive env c view =
+(* The next octets in order. [repeated]: those in front of them in the segment have been reported. *)
+let receive env c view ~repeated =
   let n = Cstruct.length view in
   let cost = received_cost c + ahead_cost c and next = c.rcv_nxt in
-  if not (Reassembly.is_empty c.ahead) then
+  if not (repeated || Reassembly.is_empty c.ahead) then
     Option.iter
       (fun (left, right) -> report_duplicate env c left right)
       (Reassembly.overlap c.ahead next (Seq.add next n));
@@ -199,7 +199,7 @@ let payload env c (h : Wire.t) ~seq view =
       else if refused_for_memory env c then (
         env.stats.memory_drops <- env.stats.memory_drops + 1;
         c.ack_now <- true)
-      else receive env c view)
+      else receive env c view ~repeated:(skip > 0))
 
 (* The peer's FIN has been reached: everything before it was delivered. *)
 let peer_closed env c =
