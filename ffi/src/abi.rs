@@ -7,9 +7,8 @@
 use core::slice;
 
 use mirust_rt::poll::PollStats;
-use mirust_rt::time::Instant;
 
-use crate::{domain, entry, ground, logger, shutdown};
+use crate::{domain, ground, logger, owner, setup, shutdown, time};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
 pub const MIRUST_ABI_VERSION: isize = 1;
@@ -113,7 +112,7 @@ pub extern "C" fn mirust_abi_version() -> isize {
 /// `main`, and could therefore spawn domains, and 0 otherwise.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_init() -> isize {
-    crate::init();
+    setup::init();
     #[cfg(feature = "ocaml")]
     if !crate::ocaml::init() {
         return 1;
@@ -137,7 +136,7 @@ pub unsafe extern "C" fn mirust_platform_name(buffer: *mut u8, length: usize) ->
 /// Whether the program's main function is Rust's (1) or OCaml's (0).
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_rust_main() -> isize {
-    entry::rust_owns_main().into()
+    owner::is_rust().into()
 }
 
 /// Nanoseconds since boot. Never goes back.
@@ -159,14 +158,7 @@ pub extern "C" fn mirust_time_wall_ns() -> i64 {
 /// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_poll(deadline_ns: u64) -> isize {
-    domain::poll(deadline(deadline_ns)).bits() as isize
-}
-
-/// A time that OCaml names. Its greatest integers stand for no time at all, which is told without a
-/// look at the clock.
-pub(crate) fn deadline(ns: u64) -> Instant {
-    const NEVER: u64 = (1 << 62) - 1;
-    if ns < NEVER { Instant::from_nanos(ns) } else { Instant::NEVER }
+    domain::poll(time::deadline(deadline_ns)).bits() as isize
 }
 
 /// Copies the poll's counters, a MirustPollStats, to the buffer, as much of it as fits. Returns the
@@ -199,7 +191,8 @@ pub unsafe extern "C" fn mirust_poll_stats(buffer: *mut u8, length: usize) -> is
 /// `buffer` must be valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_mem_stats(buffer: *mut u8, length: usize) -> isize {
-    let stats = ground::mem_stats();
+    let ground::MemStats { total, free, heap, mapped } = ground::mem_stats();
+    let stats = MirustMemStats { total, free, heap, mapped };
     // SAFETY: the caller's promise; the struct is all u64.
     unsafe { fill_struct(buffer, length, &stats) }
 }

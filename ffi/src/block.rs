@@ -50,7 +50,7 @@ pub fn open(name: &str) -> Result<Disk, OpenError> {
 ///
 /// As [`open`].
 pub fn open_with(name: &str, options: Options) -> Result<Disk, OpenError> {
-    crate::init();
+    crate::setup::init();
     device(name, options).map(Disk::new).map_err(OpenError)
 }
 

@@ -174,7 +174,7 @@ pub unsafe extern "C" fn mirust_net_open(
     receive_pages: isize,
     send_pages: isize,
 ) -> isize {
-    crate::init();
+    crate::setup::init();
     // SAFETY: the caller's promise.
     let name = String::from_utf8_lossy(unsafe { crate::abi::bytes(name, length) });
     let mut limits = net::netfront::Limits::default();

@@ -162,7 +162,7 @@ pub unsafe extern "C" fn mirust_block_open(
     depth: isize,
     persistent: isize,
 ) -> isize {
-    crate::init();
+    crate::setup::init();
     // SAFETY: the caller's promise.
     let name = String::from_utf8_lossy(unsafe { crate::abi::bytes(name, length) });
     let mut options = Options { persistent: persistent != 0, ..Options::default() };

@@ -6,16 +6,8 @@
 //! crash shows that place.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{domain, shutdown};
-
-static RUST_OWNS_MAIN: AtomicBool = AtomicBool::new(false);
-
-/// Whether the program's main function is Rust's.
-pub(crate) fn rust_owns_main() -> bool {
-    RUST_OWNS_MAIN.load(Ordering::Relaxed)
-}
+use crate::{domain, owner, setup, shutdown};
 
 /// Makes an async function the program's main function.
 ///
@@ -79,8 +71,8 @@ pub fn run<F>(main: impl FnOnce() -> F) -> i32
 where
     F: Future<Output: Outcome>,
 {
-    RUST_OWNS_MAIN.store(true, Ordering::Relaxed);
-    crate::init();
+    owner::rust_owns_main();
+    setup::init();
     let main = shutdown::unless_requested(main());
     #[cfg(feature = "ocaml")]
     let outcome = domain::block_on_with(main, |ready| crate::ocaml::step(ready.bits()));
@@ -97,7 +89,7 @@ where
 #[cfg(feature = "ocaml")]
 #[unsafe(no_mangle)]
 extern "C" fn mirust_ocaml_main() -> i32 {
-    crate::init();
+    setup::init();
     crate::ocaml::run_toplevel();
     crate::ocaml::shutdown();
     0

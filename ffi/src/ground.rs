@@ -1,12 +1,20 @@
 //! What the platforms offer under different names, under one.
 
+/// Memory in bytes: see `MirustMemStats`.
+pub struct MemStats {
+    pub total: u64,
+    pub free: u64,
+    pub heap: u64,
+    pub mapped: u64,
+}
+
 #[cfg(not(feature = "xen"))]
 mod platform {
     use std::backtrace::Backtrace;
 
     use mirust_rt::unix;
 
-    use crate::abi::MirustMemStats;
+    use super::MemStats;
 
     pub use unix::{NAME, command_line, console_write, error_write};
 
@@ -17,11 +25,12 @@ mod platform {
     }
 
     /// The kernel keeps the memory of a process; what is known is what `malloc` gave out.
-    pub fn mem_stats() -> MirustMemStats {
-        MirustMemStats { total: 0, free: 0, heap: unix::allocated() as u64, mapped: 0 }
+    pub fn mem_stats() -> MemStats {
+        MemStats { total: 0, free: 0, heap: unix::allocated() as u64, mapped: 0 }
     }
 
     /// Bytes of the stack in use, with its end at `here`: the kernel does not say.
+    #[cfg(feature = "ocaml")]
     pub fn stack_used(_here: usize) -> usize {
         0
     }
@@ -40,7 +49,7 @@ mod platform {
     use mirust_rt::mem::{PAGE_SIZE, frames, heap::Heap, vm};
     use mirust_rt::{boot, diag};
 
-    use crate::abi::MirustMemStats;
+    use super::MemStats;
 
     pub use diag::console::write as console_write;
 
@@ -67,10 +76,10 @@ mod platform {
     }
 
     /// The memory of the domain.
-    pub fn mem_stats() -> MirustMemStats {
+    pub fn mem_stats() -> MemStats {
         let (frames, heap, vm) = (frames::stats(), Heap.stats().unwrap_or_default(), vm::stats());
         let bytes = |pages: usize| (pages * PAGE_SIZE) as u64;
-        MirustMemStats {
+        MemStats {
             total: bytes(frames.total),
             free: bytes(frames.free),
             heap: heap.in_use as u64,
@@ -79,6 +88,7 @@ mod platform {
     }
 
     /// Bytes of the boot stack in use, with its end at `here`.
+    #[cfg(feature = "ocaml")]
     pub fn stack_used(here: usize) -> usize {
         boot::stack_top().saturating_sub(here)
     }

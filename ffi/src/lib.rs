@@ -47,7 +47,9 @@ mod mirage;
 pub mod net;
 #[cfg(feature = "ocaml")]
 pub mod ocaml;
+mod owner;
 mod panic;
+mod setup;
 mod shutdown;
 pub mod time;
 
@@ -180,20 +182,3 @@ pub fn platform_name() -> &'static str {
 #[cfg(feature = "xen")]
 #[global_allocator]
 static HEAP: mirust_rt::mem::heap::Heap = mirust_rt::mem::heap::Heap;
-
-/// Sets up what the runtime leaves to a crate with `std`: the environment, the log, the panic hook,
-/// and the guard that keeps a panic inside its task. The first call counts.
-pub(crate) fn init() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        args::set_environment();
-        logger::init();
-        panic::init();
-        domain::set_guard(panic::guard);
-        #[cfg(all(feature = "ocaml", not(feature = "xen")))]
-        mirust_fiber::set_foreign(&mirust_fiber::Foreign {
-            ready: || ocaml::mirust_foreign_ready(),
-            turn: |ready| ocaml::mirust_foreign_turn(ready),
-        });
-    });
-}

@@ -26,6 +26,7 @@
 //! Where mirage-xen's own C raises `Failure` or `Out_of_memory`, so do these. Without a Xen below, event
 //! channels, grants and the rings fail; clocks and the loop work.
 
+mod bells;
 mod grants;
 mod machine;
 mod ports;

@@ -6,41 +6,15 @@
 //! rings that are not Xen's.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use mirust_rt::wire::{DomId, Port};
 use mirust_rt::xen;
 use mirust_rt::xen::events::{BindError, EventChannel, Events, Virq};
 
+use super::bells::{Bell, CONSOLE, PORTS, XENSTORE};
 use super::{Failed, NO_XEN, UNIT, Value, enter, int, number, of_int, rings};
 use crate::ocaml::taken;
-
-/// How many numbers there are. More than one poll can wait for, and then some.
-const PORTS: usize = 256;
-
-/// An event channel that has no Xen behind it.
-pub(super) struct Bell {
-    port: usize,
-    rung: AtomicBool,
-}
-
-/// The one of xenstore's ring.
-pub(super) static XENSTORE: Bell = Bell { port: PORTS - 1, rung: AtomicBool::new(false) };
-/// The one of the console's ring.
-pub(super) static CONSOLE: Bell = Bell { port: PORTS - 2, rung: AtomicBool::new(false) };
-
-impl Bell {
-    pub(super) fn port(&self) -> isize {
-        self.port as isize
-    }
-
-    /// Makes an event pending.
-    pub(super) fn ring(&self) {
-        if !self.rung.swap(true, Ordering::Relaxed) {
-            crate::domain::signal_foreign();
-        }
-    }
-}
 
 /// A channel that Mirage has bound.
 struct Bound {

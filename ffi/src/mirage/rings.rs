@@ -10,7 +10,7 @@ use mirust_rt::mem::PAGE_SIZE;
 use mirust_rt::xen;
 use mirust_rt::xen::second_console::SecondConsole;
 
-use super::ports::{CONSOLE, XENSTORE};
+use super::bells::{CONSOLE, XENSTORE};
 use super::{Failed, Value, enter, of_int};
 use crate::ground;
 use crate::ocaml::net::external_bigarray;

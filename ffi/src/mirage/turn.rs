@@ -38,7 +38,7 @@ fn block(deadline: i64) {
     taken(|| {
         let next = NEXT.load(Ordering::Relaxed);
         let deadline = (deadline.max(0) as u64).min(next);
-        domain::rest(crate::abi::deadline(deadline), ports::any_pending);
+        domain::rest(crate::time::deadline(deadline), ports::any_pending);
     });
 }
 

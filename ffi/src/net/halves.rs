@@ -7,8 +7,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::error::Error;
 use super::shared::{Reading, Shared};
-use super::{Error, TcpStream};
+use super::stream::TcpStream;
 use crate::ocaml::Buffer;
 
 /// Reads from a connection; see [`TcpStream::split`].
@@ -38,6 +39,22 @@ pub struct OwnedWriteHalf {
 /// Halves of two connections.
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+impl TcpStream {
+    /// A half to read and a half to write, for the two branches of one task.
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        let TcpStream { shared, reading } = self;
+        (ReadHalf { shared, reading }, WriteHalf { shared })
+    }
+
+    /// A half to read and a half to write, for two tasks. The write half ends its direction when it
+    /// is dropped.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        let TcpStream { shared, reading } = self;
+        let writer = OwnedWriteHalf::new(Rc::clone(&shared));
+        (OwnedReadHalf { shared, reading }, writer)
+    }
+}
 
 impl OwnedReadHalf {
     /// The connection that the halves are of.

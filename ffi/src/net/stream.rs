@@ -3,7 +3,6 @@
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
-use super::halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::octets::Octets;
 use super::serve::{self, Flow};
 use super::shared::{Reading, Shared, nanoseconds};
@@ -137,19 +136,5 @@ impl TcpStream {
     /// Resets the connection; what was written may be lost.
     pub fn abort(self) {
         self.shared.close(true);
-    }
-
-    /// A half to read and a half to write, for the two branches of one task.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let TcpStream { shared, reading } = self;
-        (ReadHalf { shared, reading }, WriteHalf { shared })
-    }
-
-    /// A half to read and a half to write, for two tasks. The write half ends its direction when it
-    /// is dropped.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let TcpStream { shared, reading } = self;
-        let writer = OwnedWriteHalf::new(Rc::clone(&shared));
-        (OwnedReadHalf { shared, reading }, writer)
     }
 }

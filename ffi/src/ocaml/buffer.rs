@@ -8,21 +8,15 @@ use std::ops::{Deref, Range};
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
-use ocaml_interop::bigarray::Array1;
 use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
 use ocaml_sys::{is_block, tag_val};
 
+use super::bigarray::{OCamlBigarray, OCamlCstruct};
 use super::call::Pass;
 use super::compound::{ReturnPart, held_as_it_is};
 use super::export::{Argument, Raw, Return, Rooted, Scope};
 use super::runtime::{self, Unavailable, with_runtime};
 use super::{bytes, owned, view};
-
-/// OCaml's type `Cstruct.t`.
-pub struct OCamlCstruct(());
-
-/// OCaml's type `Cstruct.buffer`: a one-dimensional bigarray of bytes.
-pub type OCamlBigarray = Array1<u8>;
 
 /// Bytes that do not change, in place: cheap to clone, to slice and to keep.
 ///

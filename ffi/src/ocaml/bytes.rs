@@ -5,39 +5,11 @@ use std::panic::resume_unwind;
 use ocaml_sys::bigarray::{Bigarray, Kind};
 use ocaml_sys::{Value as Raw, caml_string_length, field, is_block, string_val, tag_val};
 
-use super::export::Scope;
+use super::scope::{Scope, Span};
 
 /// Tags of OCaml's block headers (`caml/mlvalues.h`).
 const STRING_TAG: u8 = 252;
 const CUSTOM_TAG: u8 = 255;
-
-/// A stretch of memory that a call borrows.
-#[derive(Clone, Copy)]
-pub(super) struct Span {
-    start: usize,
-    length: usize,
-    exclusive: bool,
-}
-
-impl Span {
-    #[inline]
-    fn new((start, length): (*mut u8, usize), exclusive: bool) -> Self {
-        Span { start: start as usize, length, exclusive }
-    }
-
-    /// Whether both share a byte that one of them may write.
-    #[inline]
-    pub(super) fn conflicts(self, other: Span) -> bool {
-        let overlap =
-            self.start < other.start + other.length && other.start < self.start + self.length;
-        overlap && (self.exclusive || other.exclusive)
-    }
-
-    /// Whether somebody may write there.
-    pub(super) fn is_written(self) -> bool {
-        self.exclusive
-    }
-}
 
 /// Where the bytes of a `string`, `bytes`, bigarray or `Cstruct.t` are. Panics if the value is
 /// none of these.

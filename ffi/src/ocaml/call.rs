@@ -146,7 +146,7 @@ pass_copied! {
     String => String, |s, ocaml| copy(ocaml, s.as_bytes());
     &[u8] => OCamlBytes, |b, ocaml| copy(ocaml, b);
     Vec<u8> => OCamlBytes, |v, ocaml| copy(ocaml, v);
-    &[u8] => super::buffer::OCamlBigarray, |b, ocaml| b.to_boxroot(ocaml);
+    &[u8] => super::bigarray::OCamlBigarray, |b, ocaml| b.to_boxroot(ocaml);
 }
 
 /// A string or `bytes` of OCaml's. Panics if there is no memory for it, so that a task that passes it

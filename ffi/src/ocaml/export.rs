@@ -1,106 +1,22 @@
 //! What `#[mirust::export]` is made of: how values come in, go out, and how a panic leaves.
 
 use std::any::Any;
-use std::cell::Cell;
 use std::ffi::CStr;
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ocaml_interop::internal::{recover_runtime_handle, recover_runtime_handle_mut};
-use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime, RawOCaml};
+use ocaml_interop::internal::recover_runtime_handle;
+use ocaml_interop::{BoxRoot, OCaml, RawOCaml};
 
-use super::bytes::{self, Span};
-use super::runtime;
+use super::{bytes, runtime};
 use crate::panic::message;
+
+pub use super::scope::Scope;
 
 /// An OCaml value as the machine passes it.
 pub type Raw = RawOCaml;
 
 /// The exception that carries a panic, as `ocaml-stubs/mirust/panic.ml` registers it.
 const PANIC_EXCEPTION: &CStr = c"mirust_panic";
-
-/// Borrows that a call keeps track of without allocating.
-const MAX_BORROWS: usize = 8;
-
-const BORROWED_TWICE: &str = "a buffer is borrowed twice, once for writing";
-
-/// One call from OCaml: what its arguments borrow lives as long as this.
-#[doc(hidden)]
-pub struct Scope {
-    /// The first `borrowed` are initialised. Most calls borrow nothing, and pay for nothing here.
-    borrows: [Cell<MaybeUninit<Span>>; MAX_BORROWS],
-    borrowed: Cell<usize>,
-    /// Those for which there is no place: of a list, most likely.
-    more: Cell<Option<Box<More>>>,
-    _this_thread: PhantomData<*const ()>,
-}
-
-/// Borrows beyond the first. What is read need not be compared with what else is read, and there can be
-/// very many of these.
-#[derive(Default)]
-struct More {
-    read: Vec<Span>,
-    written: Vec<Span>,
-}
-
-impl More {
-    fn borrow(&mut self, span: Span) {
-        let clash = |other: &Span| span.conflicts(*other);
-        let clash =
-            self.written.iter().any(clash) || span.is_written() && self.read.iter().any(clash);
-        assert!(!clash, "{BORROWED_TWICE}");
-        if span.is_written() { &mut self.written } else { &mut self.read }.push(span);
-    }
-}
-
-impl Scope {
-    #[inline]
-    fn new() -> Self {
-        Scope {
-            borrows: [const { Cell::new(MaybeUninit::uninit()) }; MAX_BORROWS],
-            borrowed: Cell::new(0),
-            more: Cell::new(None),
-            _this_thread: PhantomData,
-        }
-    }
-
-    /// Notes that the call borrows `span`, and panics where that would alias a mutable borrow: the
-    /// same OCaml buffer can be passed twice.
-    #[inline]
-    pub(super) fn borrow(&self, span: Span) {
-        let n = self.borrowed.get();
-        let clash = self.borrows[..n].iter().any(|other| {
-            // SAFETY: one of the first `borrowed`.
-            span.conflicts(unsafe { other.get().assume_init() })
-        });
-        assert!(!clash, "{BORROWED_TWICE}");
-        if n == MAX_BORROWS {
-            return self.borrow_more(span);
-        }
-        self.borrows[n].set(MaybeUninit::new(span));
-        self.borrowed.set(n + 1);
-    }
-
-    #[cold]
-    fn borrow_more(&self, span: Span) {
-        let mut more = self.more.take().unwrap_or_default();
-        more.borrow(span);
-        self.more.set(Some(more));
-    }
-
-    /// The runtime, for a function whose arguments are all rooted.
-    ///
-    /// # Safety
-    ///
-    /// To be called at most once for a scope, by code that OCaml called.
-    #[inline]
-    #[allow(clippy::mut_from_ref)]
-    pub unsafe fn runtime(&self) -> &mut OCamlRuntime {
-        // SAFETY: OCaml called us, so it runs in this thread; the caller asks once.
-        unsafe { recover_runtime_handle_mut() }
-    }
-}
 
 /// Runs the body of an exported function; a panic becomes OCaml's exception.
 ///

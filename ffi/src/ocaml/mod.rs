@@ -25,6 +25,7 @@
 //! One thing is not for use here: ocaml-interop's own `export` attribute with an OCaml exception
 //! registered as `rust_panic_exn`, which it keeps without a root.
 
+mod bigarray;
 mod buffer;
 mod bytes;
 mod call;
@@ -41,6 +42,7 @@ mod owned;
 mod parcel;
 mod promise;
 mod runtime;
+mod scope;
 mod slots;
 mod start;
 mod stream;
@@ -49,7 +51,8 @@ pub(crate) mod view;
 #[cfg(doctest)]
 mod misuse;
 
-pub use buffer::{Buffer, OCamlBigarray, OCamlCstruct};
+pub use bigarray::{OCamlBigarray, OCamlCstruct};
+pub use buffer::Buffer;
 pub use call::{Closure, Exception, Pass};
 pub use completion::Completion;
 pub use compound::{Part, ReturnPart};

@@ -1,43 +1,20 @@
 //! Bigarrays, as devices pass them.
 
-use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicUsize;
 
 use mirust_rt::mem::PAGE_SIZE;
 use mirust_rt::net::Fragment;
-use mirust_rt::net::pool::{Lease, Share};
-use ocaml_sys::bigarray::{Bigarray, BigarrayProxy, Kind, Layout, Managed};
+use mirust_rt::net::pool::Lease;
+use ocaml_sys::bigarray::{Bigarray, Kind};
 use ocaml_sys::{field, is_block};
 
+use super::bigarray::{bigarray, caml_ba_ops};
 use super::bytes::locate;
-use super::owned::{Operations, caml_ba_ops};
+
+pub(crate) use super::bigarray::external_bigarray;
 
 /// An OCaml value.
 pub type Value = ocaml_sys::Value;
-
-// A share is OCaml's proxy, which has an atomic count in OCaml 5.
-const _: () = assert!(size_of::<Share>() == size_of::<BigarrayProxy>());
-const _: () = assert!(std::mem::offset_of!(Share, count) == 0);
-const _: () = assert!(size_of::<AtomicUsize>() == size_of::<usize>());
-
-const BYTES: c_int = Kind::CHAR as c_int | Layout::C_LAYOUT as c_int;
-
-unsafe extern "C" {
-    fn caml_alloc_custom_mem(ops: *const Operations, size: usize, memory: usize) -> Value;
-    fn caml_ba_alloc(flags: c_int, dims: c_int, data: *mut c_void, dim: *const isize) -> Value;
-}
-
-/// A bigarray over memory that is valid for ever.
-///
-/// # Safety
-///
-/// It is, and the caller may allocate on the OCaml heap.
-pub(crate) unsafe fn external_bigarray(base: NonNull<u8>, len: usize) -> Value {
-    let flags = BYTES | Managed::EXTERNAL as c_int;
-    // SAFETY: one dimension, as said; data that is given is not allocated.
-    unsafe { caml_ba_alloc(flags, 1, base.as_ptr().cast(), &(len as isize)) }
-}
 
 /// A pair of a number and a value.
 ///
@@ -54,39 +31,6 @@ pub(crate) unsafe fn pair(number: isize, v: Value) -> Value {
         ocaml_sys::caml_initialize(field(v_pair, 1), second.get_raw());
         v_pair
     }
-}
-
-/// A bigarray of `len` bytes at `base` that knows what becomes of them when it is dead: by its
-/// operations, and by a proxy if it is not null. `memory` bytes are gained then, which makes the
-/// collector hurry; `caml_ba_alloc` would not count what it did not allocate.
-///
-/// # Safety
-///
-/// The bytes stay until then, a reference of the proxy's count is for this bigarray, and the caller may
-/// allocate on the OCaml heap.
-pub(super) unsafe fn bigarray(
-    operations: &'static Operations,
-    base: NonNull<u8>,
-    len: usize,
-    proxy: *const Share,
-    memory: usize,
-) -> Value {
-    let size = size_of::<Bigarray>() + size_of::<isize>();
-    // SAFETY: the operations of bigarrays, and the size of one with one dimension.
-    let v_bytes = unsafe { caml_alloc_custom_mem(operations, size, memory) };
-    // SAFETY: a fresh block of this size, whose contents follow the pointer to its operations.
-    unsafe {
-        let description = field(v_bytes, 1).cast::<Bigarray>();
-        description.write(Bigarray {
-            data: base.as_ptr().cast(),
-            num_dims: 1,
-            flags: (BYTES | Managed::MANAGED as c_int) as isize,
-            proxy: proxy.cast::<BigarrayProxy>(),
-            dim: [],
-        });
-        description.add(1).cast::<isize>().write(len as isize);
-    }
-    v_bytes
 }
 
 /// A bigarray of the first `len` bytes that were lent. It holds the lease.

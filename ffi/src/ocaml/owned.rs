@@ -14,7 +14,6 @@
 //! and marshalled like any other; what is unmarshalled is a copy.
 
 use std::any::Any;
-use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
@@ -23,34 +22,14 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use mirust_rt::net::pool::Share;
 use ocaml_interop::OCamlRuntime;
 use ocaml_sys::bigarray::Bigarray;
-use ocaml_sys::field;
+use ocaml_sys::{Value, field};
 
+use super::bigarray::{Operations, bigarray, caml_ba_ops};
 use super::named::Named;
-use super::net::{Value, bigarray};
 use crate::domain;
 
 /// OCaml's `()`.
 const UNIT: Value = 1;
-
-/// `struct custom_operations` of `caml/custom.h`.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) struct Operations {
-    identifier: *const c_char,
-    finalize: Option<unsafe extern "C" fn(Value)>,
-    /// Comparison, hashing, marshalling.
-    others: [*const c_void; 6],
-}
-
-// SAFETY: names and functions, which nobody changes.
-unsafe impl Sync for Operations {}
-// SAFETY: as above.
-unsafe impl Send for Operations {}
-
-unsafe extern "C" {
-    /// Those of OCaml's own bigarrays.
-    pub(super) static caml_ba_ops: Operations;
-}
 
 fn operations() -> &'static Operations {
     static OURS: OnceLock<Operations> = OnceLock::new();

@@ -132,7 +132,7 @@ pub(super) fn returned() {
 /// or its loop is that of the program, this is about the future: it may be started, and it never returns.
 pub(super) fn is_clear() -> bool {
     match STATE.load(Ordering::Relaxed) {
-        FREE => crate::entry::rust_owns_main(),
+        FREE => crate::owner::is_rust(),
         state => state == ABSENT,
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn step(ready: u32) -> Instant {
         Ok(v_next) if ocaml_sys::is_exception_result(v_next) => {
             panic!("an OCaml exception came out of Main.step")
         }
-        Ok(v_next) => crate::abi::deadline((v_next >> 1) as u64),
+        Ok(v_next) => crate::time::deadline((v_next >> 1) as u64),
         Err(unavailable) => panic!("the loop turned inside a call from OCaml: {unavailable}"),
     }
 }

@@ -9,9 +9,7 @@ use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
 use ocaml_sys::bigarray::Bigarray;
 use ocaml_sys::{Value as Raw, field, is_block, is_long, tag_val, wosize_val};
 
-use super::buffer::{OCamlBigarray, OCamlCstruct};
-use super::net::bigarray;
-use super::owned::caml_ba_ops;
+use super::bigarray::{OCamlBigarray, OCamlCstruct, bigarray, caml_ba_ops};
 use super::{bytes, runtime};
 
 unsafe extern "C" {

@@ -1,6 +1,6 @@
 //! What is below, and a place for output before there is a console driver.
 
-use super::{cpu, ground, paging::ActiveTables, qemu};
+use super::{cpu, paging::ActiveTables, qemu};
 use crate::{console, end};
 use mirust_mem::paging::{Frame, PageTables, Prot, VirtPage};
 use mirust_xen::{early::EarlyConsole, hypercall::Xen};
@@ -15,13 +15,13 @@ static CONSOLE: Mutex<Option<EarlyConsole>> = Mutex::new(None);
 const MAPPED: usize = 1 << 32;
 
 /// Looks what is below, and makes output and a proper end possible. Called first of all: whatever fails later can
-/// say so, and counts as a crash.
-pub fn init() {
+/// say so, and counts as a crash. `ender` ends the domain if it is one of Xen's.
+pub fn init(ender: end::Ender) {
     let hypervisor = Xen::detect();
     ON_XEN.call_once(|| hypervisor.is_some());
     console::set_early(write);
     let Some(hypervisor) = hypervisor else { return qemu::init_serial() };
-    end::set_end(ground::end_on_xen);
+    end::set_end(ender);
     if let Some(addr) = EarlyConsole::addr(hypervisor).filter(|addr| *addr < MAPPED) {
         // SAFETY: mapped by the entry code, and by `keep_console` when its tables go. Rust has no references to
         // there, because the toolstack places the page outside of the domain's RAM.

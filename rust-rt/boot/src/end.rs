@@ -1,6 +1,5 @@
 //! How a domain ends.
 
-use super::early::on_xen;
 use super::qemu;
 use crate::console;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -52,7 +51,7 @@ pub fn crash() -> ! {
 
 fn end(how: End, status: i32) -> ! {
     let ender = ENDER.load(Ordering::Acquire);
-    if on_xen() && !ender.is_null() {
+    if !ender.is_null() {
         // SAFETY: the only non-null value ever stored is an `Ender`, by `set_end`.
         let ender = unsafe { core::mem::transmute::<*mut (), Ender>(ender) };
         ender(how)

@@ -61,7 +61,7 @@ impl<E: Into<MapError>> From<E> for BootError {
 /// Called once by the entry code, on the boot stack, with interrupts off. Output and a proper end come first.
 #[unsafe(no_mangle)]
 extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
-    early::init();
+    early::init(ground::end_on_xen);
     clock::init();
     descriptors::init();
     tls::init();

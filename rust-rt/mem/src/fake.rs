@@ -4,7 +4,7 @@ use alloc::alloc::{Layout, alloc, dealloc};
 use alloc::boxed::Box;
 use core::ops::Range;
 
-use super::PAGE_SIZE;
+use crate::page::PAGE_SIZE;
 
 /// A seeded generator (xorshift64*), so that a failing case can be repeated.
 pub struct Rng(u64);

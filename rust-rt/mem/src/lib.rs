@@ -20,31 +20,17 @@ extern crate std;
 pub mod fake;
 pub mod frames;
 pub mod heap;
+mod lock;
 #[cfg(test)]
 mod measure;
+mod page;
 pub mod paging;
 pub mod vm;
 
 use core::fmt;
 
 use heap::HeapStats;
-use spin::{Mutex, MutexGuard};
-
-/// Bytes in a page, here and for Xen's interfaces.
-pub const PAGE_SIZE: usize = 4096;
-
-/// Memory is exhausted: the caller may free some and try again.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct OutOfMemory;
-
-/// The contents of `mutex`, unless they are in use by the very thread of execution that asks.
-///
-/// An image has one vCPU and no interrupts, so a lock is found taken only when an exception came
-/// in the middle of an operation. What runs then is a crash report: it is better served by an
-/// error than by waiting for ever. A process has threads, which wait.
-fn lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    if cfg!(feature = "single-thread") { mutex.try_lock() } else { Some(mutex.lock()) }
-}
+pub use page::{OutOfMemory, PAGE_SIZE};
 
 /// How all memory is used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

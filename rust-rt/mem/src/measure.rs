@@ -9,11 +9,11 @@ use std::alloc::System;
 use std::println;
 use std::time::Instant;
 
-use super::PAGE_SIZE;
 use super::fake::{Ram, Rng};
 use super::frames::{FrameStats, Frames};
 use super::heap::{MIN_ALIGN, RawHeap};
 use super::paging::Frame;
+use crate::page::PAGE_SIZE;
 
 /// A pool of OCaml's major heap.
 const POOL: usize = 32 << 10;

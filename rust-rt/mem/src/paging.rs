@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::OutOfMemory;
+use crate::page::OutOfMemory;
 
 /// A page-aligned virtual address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -270,7 +270,7 @@ impl Connection {
             self.give_back(engine, &mut build.request);
             return Err(stopped.unwrap_or(NotNow::Later));
         }
-        let Build { mut request, segments, .. } = build;
+        let Build { request, segments, .. } = build;
         if op != Op::Read {
             for copied in &request.copied {
                 // SAFETY: the memory of a request is valid, and nobody writes it, until it ends.

@@ -6,8 +6,8 @@ use core::ptr;
 
 use super::blocks::Blocks;
 use super::tree::{RunTree, Runs};
+use crate::page::{OutOfMemory, PAGE_SIZE};
 use crate::paging::Frame;
-use crate::{OutOfMemory, PAGE_SIZE};
 
 /// Adjacent pages that only those who report exhaustion get: a segment of the heap.
 const RESERVE: usize = 16;

@@ -17,7 +17,8 @@ use spin::Mutex;
 pub use allocator::{FrameAllocator, FrameStats};
 
 use super::paging::Frame;
-use super::{OutOfMemory, PAGE_SIZE, lock};
+use crate::lock::lock;
+use crate::page::{OutOfMemory, PAGE_SIZE};
 
 /// A frame allocator behind a lock, before and after it got its memory. A crash report that finds
 /// the lock taken gets errors instead of memory.

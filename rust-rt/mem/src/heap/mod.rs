@@ -19,7 +19,8 @@ use spin::Mutex;
 
 use super::frames::{FRAMES, Frames};
 use super::paging::Frame;
-use super::{PAGE_SIZE, lock};
+use crate::lock::lock;
+use crate::page::PAGE_SIZE;
 
 /// From this size on, in bytes, a block is a run of pages of its own.
 pub const LARGE: usize = 128 << 10;

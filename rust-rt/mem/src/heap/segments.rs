@@ -3,8 +3,8 @@
 use core::cell::Cell;
 use core::ptr;
 
-use crate::PAGE_SIZE;
 use crate::frames::Frames;
+use crate::page::PAGE_SIZE;
 use crate::paging::Frame;
 
 /// Page frames as `dlmalloc`'s operating system. Neighbouring segments become one.

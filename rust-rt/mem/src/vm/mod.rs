@@ -16,8 +16,8 @@ pub use space::{AddressSpace, MapError, VmStats};
 
 use super::frames::FRAMES;
 use super::heap::Heap;
-use super::lock;
 use super::paging::PageTables;
+use crate::lock::lock;
 
 /// The addresses that are given out unless RAM is used where it lies: far above all RAM, and below
 /// the half of the address space whose addresses are negative.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::OutOfMemory;
+use crate::page::OutOfMemory;
 use crate::paging::Prot;
 
 /// How a region is used.

@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use super::regions::{Regions, State};
 use crate::frames::{Frames, zero};
+use crate::page::{OutOfMemory, PAGE_SIZE};
 use crate::paging::{Frame, PageTables, Prot, VirtPage};
-use crate::{OutOfMemory, PAGE_SIZE};
 
 /// Why a range of addresses could not be mapped, changed or unmapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,8 +1,7 @@
 //! What outlives a connection: payload that its sender must not touch yet, and grants that the
 //! backend has not let go of.
 
-use super::heads::Heads;
-use crate::pool::{PageNo, Pool};
+use crate::pool::PageNo;
 use alloc::{collections::VecDeque, vec::Vec};
 use mirust_xen::gnttab::GrantTable;
 use mirust_xen::ring::shadow::Shadow;
@@ -73,8 +72,8 @@ impl Held {
         !self.stuck.is_empty()
     }
 
-    /// Tries again to end what is stuck.
-    pub fn retry(&mut self, grants: &GrantTable, heads: &mut Heads, pool: &mut Pool) {
+    /// Tries again to end what is stuck. Pages go back through `give_back`.
+    pub fn retry(&mut self, grants: &GrantTable, mut give_back: impl FnMut(Owner)) {
         let stuck = core::mem::take(&mut self.stuck);
         for (gref, owner) in stuck {
             if grants.end(gref).is_err() {
@@ -83,8 +82,7 @@ impl Held {
             }
             match owner {
                 Owner::Payload(payload) => self.ended(payload),
-                Owner::Head(page) => heads.give_back(page),
-                Owner::Receive(page) => pool.give_back(page),
+                page => give_back(page),
             }
         }
     }

@@ -167,8 +167,7 @@ impl Netfront {
     ) -> Result<(), GrantError> {
         let mut inner = self.inner.borrow_mut();
         let Inner { shared, queue, .. } = &mut *inner;
-        let Shared { held, heads, pool, .. } = shared;
-        held.retry(self.grants, heads, pool);
+        shared.retry(self.grants);
         let tx = TxQueue::new(self.grants, peer, offload)?;
         let mut rx = RxQueue::new(self.grants, peer, shared.pool.pages())?;
         // Posted now, so that the backend finds pages as soon as it is connected.
@@ -310,8 +309,7 @@ impl Inner {
         if self.shared.held.is_stuck() {
             if let Some(queue) = self.queue.as_ref().or(self.stopped.as_ref()) {
                 let grants = queue.tx.grants();
-                let Shared { held, heads, pool, .. } = &mut self.shared;
-                held.retry(grants, heads, pool);
+                self.shared.retry(grants);
             }
         }
         self.reap();

@@ -10,7 +10,7 @@
 //! change a frame that has been looked at. As long as many pages are lent everything is copied, so
 //! that the ring never runs dry.
 
-use super::{Fault, Malformed, Shared, held::Owner};
+use super::{Fault, Malformed, Shared, held::Owner, shared::CHAIN_MAX};
 use crate::{Place, Received, RxChecksum, RxFrame, Slab, device::ETHERNET_HEADER, pool::PageNo};
 use alloc::{vec, vec::Vec};
 use mirust_mem::PAGE_SIZE;
@@ -47,9 +47,6 @@ type Ring = FrontRing<Rx, Granted>;
 /// Frames up to this size, in bytes, are copied: from about here on a copy takes longer than making a
 /// view does, and a page is much memory for so little (`tests/vif/bench.ml`).
 const COPY_MAX: usize = 512;
-/// Data slots of the longest chain: 64 KiB in whole pages, one more for an odd start, and one to
-/// spare.
-pub(super) const CHAIN_MAX: usize = FRAME_MAX.div_ceil(PAGE_SIZE) + 2;
 
 /// Bytes in a page of a chain.
 #[derive(Clone, Copy, Debug)]

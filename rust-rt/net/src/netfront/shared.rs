@@ -1,11 +1,15 @@
 //! What the two queues share, and what can be wrong with what the backend says.
 
-use super::{heads::Heads, held::Held, rx};
+use super::{
+    heads::Heads,
+    held::{Held, Owner},
+};
 use crate::{Counters, Features, News, pool::Pool};
 use alloc::string::String;
 use core::fmt;
-use mirust_mem::OutOfMemory;
-use mirust_xen::wire::netif::{ExtraError, GsoKind};
+use mirust_mem::{OutOfMemory, PAGE_SIZE};
+use mirust_xen::gnttab::GrantTable;
+use mirust_xen::wire::netif::{ExtraError, FRAME_MAX, GsoKind};
 
 /// What a device may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +125,10 @@ impl Offload {
     }
 }
 
+/// Data slots of the longest chain: 64 KiB in whole pages, one more for an odd start, and one to
+/// spare.
+pub(super) const CHAIN_MAX: usize = FRAME_MAX.div_ceil(PAGE_SIZE) + 2;
+
 /// What the queues share, and what outlives a connection.
 pub(super) struct Shared {
     pub name: String,
@@ -174,6 +182,16 @@ impl Shared {
         }
     }
 
+    /// Tries again to end the grants that are stuck, and takes their pages back.
+    pub fn retry(&mut self, grants: &GrantTable) {
+        let Shared { held, heads, pool, .. } = self;
+        held.retry(grants, |owner| match owner {
+            Owner::Head(page) => heads.give_back(page),
+            Owner::Receive(page) => pool.give_back(page),
+            Owner::Payload(_) => unreachable!("payload has no page of ours"),
+        });
+    }
+
     /// Whether a frame may be lent now.
     pub fn may_lend(&mut self) -> bool {
         let step = self.lend_max / 4;
@@ -187,7 +205,7 @@ impl Shared {
             self.pressed_at = self.lent_total;
             self.pressure |= News::PRESSURE;
         }
-        if self.pool.lent() + rx::CHAIN_MAX <= self.lend_max {
+        if self.pool.lent() + CHAIN_MAX <= self.lend_max {
             return true;
         }
         if self.refused % 64 == 0 {

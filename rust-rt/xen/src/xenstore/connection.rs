@@ -1,7 +1,7 @@
 //! The state of one ring: what goes out, what comes in, and who waits for which reply.
 
 use super::{
-    Error,
+    error::Error,
     relay::{Bell, Relay, Relayed},
 };
 use crate::{

@@ -15,6 +15,7 @@
 //! Source: Xen's `docs/misc/xenstore.txt` and `docs/misc/xenstore-ring.txt`.
 
 mod connection;
+mod error;
 mod relay;
 mod transaction;
 mod watch;
@@ -24,92 +25,17 @@ use crate::{
     shared::SharedPage,
     wire::{
         DomId,
-        xenstore::{self as wire, Kind, Malformed, Perm},
+        xenstore::{self as wire, Kind, Perm},
     },
 };
 use alloc::{format, string::String, sync::Arc, vec::Vec};
 use connection::Connection;
-use core::{fmt, ptr::NonNull, str::FromStr};
+use core::{ptr::NonNull, str::FromStr};
 use mirust_mem::OutOfMemory;
 
+pub use error::Error;
 pub use transaction::Transaction;
 pub use watch::Watch;
-
-/// Why a xenstore call failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Error {
-    /// The node does not exist (`ENOENT`).
-    NotFound,
-    /// This domain may not do that to that node (`EACCES`, `EPERM`).
-    Denied,
-    /// Something else has changed what the transaction was about: start it again (`EAGAIN`).
-    Again,
-    /// It is there already (`EEXIST`).
-    Exists,
-    /// The daemon did not like the request (`EINVAL`).
-    Invalid,
-    /// A quota of this domain is used up (`ENOSPC`, `EDQUOT`).
-    Quota,
-    /// Too many bytes for the request, or for its reply (`E2BIG`).
-    TooBig,
-    /// Any other refusal, by its name.
-    Refused(String),
-    /// The path is not one that a node can have. Nothing was sent.
-    BadPath,
-    /// The value is not text, or not of the type that was asked for.
-    BadValue,
-    /// The reply does not make sense.
-    Malformed,
-    /// The connection has failed; what became of the request is unknown.
-    Broken,
-    /// There is no xenstore here.
-    Unavailable,
-}
-
-impl Error {
-    /// The error with the name that the daemon sends.
-    fn named(name: &str) -> Error {
-        match name {
-            "ENOENT" => Error::NotFound,
-            "EACCES" | "EPERM" => Error::Denied,
-            "EAGAIN" => Error::Again,
-            "EEXIST" => Error::Exists,
-            "EINVAL" => Error::Invalid,
-            "ENOSPC" | "EDQUOT" => Error::Quota,
-            "E2BIG" => Error::TooBig,
-            // The daemon's words, but not more of them than a name has.
-            other => Error::Refused(other.chars().take(32).collect()),
-        }
-    }
-}
-
-impl From<Malformed> for Error {
-    fn from(_: Malformed) -> Self {
-        Error::Malformed
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Error::NotFound => "no such node",
-            Error::Denied => "permission denied",
-            Error::Again => "the transaction has to be started again",
-            Error::Exists => "it exists already",
-            Error::Invalid => "xenstored calls the request invalid",
-            Error::Quota => "a xenstore quota is used up",
-            Error::TooBig => "too many bytes",
-            Error::Refused(name) => return write!(f, "xenstored refused: {name}"),
-            Error::BadPath => "not a xenstore path",
-            Error::BadValue => "not the value that was expected",
-            Error::Malformed => "xenstored's reply makes no sense",
-            Error::Broken => "the connection to xenstored is broken",
-            Error::Unavailable => "there is no xenstore",
-        })
-    }
-}
-
-impl core::error::Error for Error {}
 
 /// A handle on xenstore; cheap to clone.
 ///
@@ -198,34 +124,6 @@ impl Xenstore {
             return Err(Error::BadPath);
         }
         Watch::new(self.connection.clone(), path).await
-    }
-
-    /// Starts a transaction by hand; [`transaction`](Self::transaction) also repeats it.
-    pub async fn begin(&self) -> Result<Transaction, Error> {
-        Transaction::begin(self.connection.clone()).await
-    }
-
-    /// Runs `body` in a transaction and commits it; starts again as long as others get in between.
-    /// When `body` fails nothing of what it did remains.
-    ///
-    /// [`Error::Again`] after 32 attempts.
-    pub async fn transaction<T>(
-        &self,
-        mut body: impl AsyncFnMut(&Xenstore) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        for _ in 0..32 {
-            let transaction = self.begin().await?;
-            match body(&transaction).await {
-                Ok(value) => match transaction.commit().await {
-                    Ok(()) => return Ok(value),
-                    Err(Error::Again) => {}
-                    Err(error) => return Err(error),
-                },
-                Err(Error::Again) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::Again)
     }
 
     /// Gives the connection up and has the daemon reset the ring, as after an error of the ring: calls

@@ -19,7 +19,6 @@
 //! he makes us keep is bounded: requests under way, and bytes of replies that he has not taken, stop
 //! us from taking more of his; events that pile up become one for each watch.
 
-use super::connection::{Request, State};
 use crate::{
     ring::{
         Corrupt,
@@ -28,7 +27,7 @@ use crate::{
     shared::SharedPage,
     wire::{
         bytering::{XENSTORE_REQ, XENSTORE_RSP},
-        xenstore::{self as wire, HEADER_LEN, Header, Kind, PAYLOAD_MAX},
+        xenstore::{HEADER_LEN, Header, Kind, PAYLOAD_MAX},
     },
 };
 use alloc::{
@@ -37,6 +36,8 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt;
+
+mod passing;
 
 /// His requests that wait for replies at most.
 const REQUESTS_MAX: usize = 32;
@@ -221,189 +222,6 @@ fn two_strings(payload: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A token of his as the daemon knows it.
 fn marked(token: &[u8]) -> Vec<u8> {
     [&[MARK], token].concat()
-}
-
-impl State {
-    /// Takes requests out of the second client's ring; whether there were bytes.
-    pub(super) fn relay_take(&mut self) -> bool {
-        let mut bytes = [0; 1024];
-        let Some(pulled) = self.relay.as_mut().and_then(|relay| relay.pull(&mut bytes)) else {
-            return false;
-        };
-        let taken = pulled.and_then(|n| self.relay_feed(&bytes[..n]));
-        if taken.is_err() {
-            self.relay_abandon();
-        }
-        true
-    }
-
-    fn relay_feed(&mut self, bytes: &[u8]) -> Result<(), Corrupt> {
-        if let Some(relay) = &mut self.relay {
-            relay.incoming.extend_from_slice(bytes);
-        }
-        while let Some(relay) = &mut self.relay {
-            let Some((header, payload)) = relay.next_request()? else { break };
-            if let Err(name) = self.relay_request(header, &payload) {
-                if let Some(relay) = &mut self.relay {
-                    relay.refuse(header.req_id, name);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends a request of his on, or says which error he gets.
-    fn relay_request(&mut self, header: Header, payload: &[u8]) -> Result<(), &'static [u8]> {
-        let Some(relay) = &mut self.relay else { return Ok(()) };
-        let (Header { req_id, tx_id, .. }, kind) = (header, Kind::from_raw(header.kind));
-        if tx_id != 0 && !relay.transactions.contains(&tx_id) {
-            return Err(b"ENOENT\0");
-        }
-        match kind {
-            None | Some(Kind::WatchEvent | Kind::Error) => Err(b"ENOSYS\0"),
-            Some(Kind::ResetWatches) => {
-                // For the daemon this would be about our watches as well.
-                self.relay_forget();
-                if let Some(relay) = &mut self.relay {
-                    relay.reply(Kind::ResetWatches, req_id, 0, b"OK\0");
-                }
-                Ok(())
-            }
-            Some(kind @ (Kind::Watch | Kind::Unwatch)) => {
-                let (path, token) = two_strings(payload).ok_or(&b"EINVAL\0"[..])?;
-                let watch = Some((path.to_vec(), token.to_vec()));
-                let payload = strings(path, &marked(token));
-                self.relay_send(Relayed { kind, req_id, watch }, tx_id, &payload)
-            }
-            Some(kind) => {
-                let ends = kind == Kind::TransactionEnd && matches!(payload, b"T\0" | b"F\0");
-                self.relay_send(Relayed { kind, req_id, watch: None }, tx_id, payload)?;
-                if let (true, Some(relay)) = (ends, &mut self.relay) {
-                    relay.transactions.remove(&tx_id);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn relay_send(
-        &mut self,
-        relayed: Relayed,
-        tx_id: u32,
-        payload: &[u8],
-    ) -> Result<(), &'static [u8]> {
-        match self.send(Request::Relayed(relayed), tx_id, &[payload]) {
-            Ok(_) => {
-                if let Some(relay) = &mut self.relay {
-                    relay.in_flight += 1;
-                }
-                Ok(())
-            }
-            Err(super::Error::TooBig) => Err(b"E2BIG\0"),
-            Err(_) => Err(b"EIO\0"),
-        }
-    }
-
-    /// The daemon's answer to a request of his; whether it was one.
-    pub(super) fn relay_reply(
-        &mut self,
-        relayed: Relayed,
-        kind: Option<Kind>,
-        tx_id: u32,
-        payload: &[u8],
-    ) -> bool {
-        let Some(relay) = &mut self.relay else { return true };
-        relay.in_flight -= 1;
-        match kind {
-            Some(Kind::Error) => relay.reply(Kind::Error, relayed.req_id, tx_id, payload),
-            Some(kind) if kind == relayed.kind => {
-                match (kind, relayed.watch) {
-                    (Kind::Watch, Some(watch)) => drop(relay.watches.insert(watch)),
-                    (Kind::Unwatch, Some(watch)) => drop(relay.watches.remove(&watch)),
-                    (Kind::TransactionStart, _) => {
-                        let Ok(id) = wire::parse_transaction_id(payload) else {
-                            relay.refuse(relayed.req_id, b"EIO\0");
-                            return false;
-                        };
-                        relay.transactions.insert(id);
-                    }
-                    _ => {}
-                }
-                relay.reply(kind, relayed.req_id, tx_id, payload);
-            }
-            Some(_) | None => {
-                relay.refuse(relayed.req_id, b"EIO\0");
-                return false;
-            }
-        }
-        true
-    }
-
-    /// The connection has failed: the request will not be answered, and the transactions are gone.
-    pub(super) fn relay_fail(&mut self, failed: Vec<Relayed>) {
-        let Some(relay) = &mut self.relay else { return };
-        for request in failed {
-            relay.in_flight -= 1;
-            relay.refuse(request.req_id, b"EIO\0");
-        }
-        relay.transactions.clear();
-    }
-
-    /// A watch event, if it is his: keeps it for him, and says so.
-    pub(super) fn relay_event(&mut self, payload: &[u8]) -> bool {
-        let Some((path, [MARK, token @ ..])) = two_strings(payload) else { return false };
-        if let Some(relay) = &mut self.relay {
-            relay.event(strings(path, token));
-        }
-        true
-    }
-
-    /// Registers his watches again, with a daemon that has forgotten them.
-    pub(super) fn relay_reconnect(&mut self) {
-        let watches: Vec<Watched> =
-            self.relay.iter().flat_map(|relay| relay.watches.iter().cloned()).collect();
-        for (path, token) in watches {
-            let payload = strings(&path, &marked(&token));
-            let _ = self.send(Request::Abandoned(Kind::Watch), 0, &[&payload]);
-        }
-    }
-
-    /// Ends his watches and transactions at the daemon.
-    pub(super) fn relay_forget(&mut self) {
-        let Some(relay) = &mut self.relay else { return };
-        relay.events.clear();
-        let watches = core::mem::take(&mut relay.watches);
-        let transactions = core::mem::take(&mut relay.transactions);
-        for (path, token) in watches {
-            let payload = strings(&path, &marked(&token));
-            let _ = self.send(Request::Abandoned(Kind::Unwatch), 0, &[&payload]);
-        }
-        for tx_id in transactions {
-            let end = Request::Abandoned(Kind::TransactionEnd);
-            let _ = self.send(end, tx_id, &[b"F\0"]);
-        }
-    }
-
-    /// His ring makes no sense.
-    fn relay_abandon(&mut self) {
-        if let Some(relay) = &mut self.relay {
-            relay.give_up();
-        }
-        self.relay_leave();
-    }
-
-    /// Gives up all that he has at the daemon; replies that come yet are for nobody.
-    pub(super) fn relay_leave(&mut self) {
-        self.relay_forget();
-        for request in self.requests.values_mut() {
-            if let Request::Relayed(Relayed { kind, .. }) = request {
-                *request = Request::Abandoned(*kind);
-            }
-        }
-        if let Some(relay) = &mut self.relay {
-            relay.in_flight = 0;
-        }
-    }
 }
 
 impl fmt::Debug for Relay {

@@ -1,6 +1,6 @@
 //! Several requests that take effect together or not at all.
 
-use super::{Connection, Error, Xenstore};
+use super::{Xenstore, connection::Connection, error::Error};
 use crate::wire::xenstore::{self as wire, Kind};
 use alloc::sync::Arc;
 use core::ops::Deref;
@@ -28,6 +28,36 @@ impl Transaction {
         let Xenstore { connection, tx_id } = &self.store;
         let reply = Connection::request(connection, Kind::TransactionEnd, *tx_id, payload)?.await?;
         Ok(wire::parse_ok(&reply)?)
+    }
+}
+
+impl Xenstore {
+    /// Starts a transaction by hand; [`transaction`](Self::transaction) also repeats it.
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        Transaction::begin(self.connection.clone()).await
+    }
+
+    /// Runs `body` in a transaction and commits it; starts again as long as others get in between.
+    /// When `body` fails nothing of what it did remains.
+    ///
+    /// [`Error::Again`] after 32 attempts.
+    pub async fn transaction<T>(
+        &self,
+        mut body: impl AsyncFnMut(&Xenstore) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        for _ in 0..32 {
+            let transaction = self.begin().await?;
+            match body(&transaction).await {
+                Ok(value) => match transaction.commit().await {
+                    Ok(()) => return Ok(value),
+                    Err(Error::Again) => {}
+                    Err(error) => return Err(error),
+                },
+                Err(Error::Again) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Again)
     }
 }
 

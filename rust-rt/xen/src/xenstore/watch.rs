@@ -1,6 +1,6 @@
 //! Being told of changes.
 
-use super::{Connection, Error};
+use super::{connection::Connection, error::Error};
 use crate::wire::xenstore::{self as wire, Kind};
 use alloc::{format, string::String, sync::Arc};
 use core::{future::poll_fn, task::Poll};
