@@ -2,7 +2,7 @@ open Mirust_stack
 open Lwt.Infix
 module TCP = Stack.TCP
 module UDP = Stack.UDP
-module Dns = Dns_client.Make (Stack.V4V6)
+module Dns = Stack.Dns
 
 let accept_queue = 1024
 

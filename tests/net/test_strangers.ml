@@ -26,7 +26,7 @@ let run f () =
 type stranger = { port : Device.t; mutable seen : Cstruct.t list (* newest first *) }
 
 let stranger ?(n = 9) network =
-  let port = Network.attach ~promiscuous:true network (mac n) in
+  let port = Network.attach ~promiscuous:true ~ring:10_000 network (mac n) in
   let t = { port; seen = [] } in
   port.on_receive (List.iter (fun (p : W.Packet.t) -> t.seen <- p.data :: t.seen));
   t
@@ -160,7 +160,11 @@ let config =
     ipv6_addresses = [ Ipaddr.V6.Prefix.of_string_exn "fd00::1/64" ];
   }
 
-let stack ?(config = config) network = Stack.connect config (Network.attach network (mac 1))
+let off = { Stack.default with ipv6 = `On; accept_router_advertisements = false }
+let only4 = { config with ipv6 = `Off; ipv6_addresses = [] }
+
+let stack ?(config = config) network =
+  Stack.connect config (Network.attach ~ring:10_000 network (mac 1))
 
 let target ?config () =
   let network = Network.create () in
@@ -599,8 +603,217 @@ let duplicate_of_link_local () =
   stubborn >|= fun s ->
   check_bool "at last" true (Ipaddr.V6.compare (link_local_of s) (Ndp_engine.link_local (mac 2)) = 0)
 
-let off = { Stack.default with ipv6 = `On; accept_router_advertisements = false }
-let only4 = { config with ipv6 = `Off; ipv6_addresses = [] }
+(* {1 Answers that strangers can provoke} *)
+
+let from n = Ipaddr.V4 (Ipaddr.V4.make 10 0 0 n)
+
+let is_icmp b =
+  match W.Ipv4.parse (W.Ethernet.payload b) with Ok h -> h.proto = 1 | Error _ -> false
+
+(* The stranger's neighbours have to be known, or questions about them are all there is to see. *)
+let introduce x n =
+  let packet =
+    {
+      W.Arp.operation = Request;
+      sender_mac = mac 9;
+      sender_ip = Ipaddr.V4.make 10 0 0 n;
+      target_mac = mac 0;
+      target_ip = v4 "10.0.0.1";
+    }
+  in
+  let b = Cstruct.create W.Arp.length in
+  W.Arp.emit packet b;
+  inject x (ethernet `ARP b)
+
+let errors_are_rationed () =
+  target ~config:only4 () >>= fun (x, _) ->
+  let introduce_all () = List.iter (introduce x) (List.init 200 (fun n -> n + 20)) in
+  introduce_all ();
+  settle () >>= fun () ->
+  let knock n = inject x (datagram ~src:(from n) ~dst:(ip "10.0.0.1") ~dst_port:9 "x") in
+  let count f =
+    x.seen <- [];
+    f ();
+    settle () >|= fun () -> List.length (List.filter is_icmp (answers x))
+  in
+  count (fun () ->
+      for _ = 1 to 500 do
+        knock 20
+      done)
+  >>= fun one ->
+  check_bool "to one" true (one > 0 && one <= 10);
+  (* However many ask, and however often that is tried, the number is not the same. *)
+  let rec try_often n counts =
+    if n = 0 then Lwt.return counts
+    else
+      Env.sleep (Env.sec 5) >>= fun () ->
+      introduce_all ();
+      settle () >>= fun () ->
+      count (fun () ->
+          for i = 0 to 999 do
+            knock (20 + (i mod 200))
+          done)
+      >>= fun all ->
+      check_bool "to all" true (all >= 20 && all <= 100);
+      try_often (n - 1) (all :: counts)
+  in
+  try_often 10 [] >|= fun counts ->
+  check_bool "nobody can count on it" true (List.length (List.sort_uniq compare counts) > 1)
+
+let echoes_are_rationed () =
+  target () >>= fun (x, _) ->
+  introduce x 20;
+  settle () >>= fun () ->
+  x.seen <- [];
+  for _ = 1 to 5000 do
+    inject x (echo_request ~src:(from 20) ~dst:(ip "10.0.0.1") ())
+  done;
+  settle () >|= fun () ->
+  let n = List.length (List.filter is_icmp (answers x)) in
+  check_bool "replies" true (n > 100 && n <= 1100)
+
+let questions_about_us_are_rationed () =
+  target () >>= fun (x, _) ->
+  let frames proto =
+    List.length
+      (List.filter
+         (fun b ->
+           match W.Ethernet.parse b with
+           | Ok h -> h.proto = proto && Macaddr.compare h.source (mac 1) = 0
+           | Error _ -> false)
+         x.seen)
+  in
+  for _ = 1 to 5000 do
+    introduce x 20
+  done;
+  settle () >>= fun () ->
+  check_bool "ARP" true (frames `ARP > 100 && frames `ARP <= 1100);
+  x.seen <- [];
+  let target_ = v6 "fd00::1" and src = v6 "fd00::9" in
+  let m =
+    W.Icmpv6.Neighbour_solicitation
+      { target = target_; options = { W.Icmpv6.no_options with source_link = Some (mac 9) } }
+  in
+  let dst = Ndp_engine.solicited_node target_ in
+  let b = Cstruct.create (W.Icmpv6.length m) in
+  W.Icmpv6.emit ~src ~dst m b;
+  let frame =
+    ethernet ~destination:Macaddr.broadcast `IPv6
+      (ipv6 ~hop_limit:255 ~src ~dst ~proto:W.Icmpv6.proto b)
+  in
+  for _ = 1 to 5000 do
+    inject x frame
+  done;
+  settle () >|= fun () ->
+  check_bool "neighbour discovery" true (frames `IPv6 > 100 && frames `IPv6 <= 1100)
+
+(* A port that is open to one peer looks to others as a closed one does. *)
+let a_port_for_one_peer () =
+  target ~config:only4 () >>= fun (x, s) ->
+  introduce x 20;
+  settle () >>= fun () ->
+  let received = ref 0 in
+  Stack.UDP.listen_to (Stack.udp s) ~port:7
+    ~peer:(from 20, 53)
+    (fun ~src:_ ~dst:_ ~src_port:_ _ ->
+      incr received;
+      Lwt.return_unit);
+  let try_one ~src_port =
+    x.seen <- [];
+    inject x (datagram ~src_port ~src:(from 20) ~dst:(ip "10.0.0.1") ~dst_port:7 "x");
+    settle () >|= fun () -> List.length (List.filter is_icmp (answers x))
+  in
+  try_one ~src_port:53 >>= fun n ->
+  check_int "not answered" 0 n;
+  check_int "received" 1 !received;
+  try_one ~src_port:54 >|= fun n ->
+  check_int "refused" 1 n;
+  check_int "not received" 1 !received
+
+(* {1 What we send} *)
+
+let identifications () =
+  target ~config:only4 () >>= fun (x, s) ->
+  let id_of b = W.Field.u16 (W.Ethernet.payload b) 4 in
+  let ids dst n =
+    x.seen <- [];
+    Lwt_list.iter_s
+      (fun _ ->
+        Stack.UDP.write ~dst:(ip dst) ~dst_port:7 (Stack.udp s) (Cstruct.of_string "x") >|= ignore)
+      (List.init n Fun.id)
+    >>= fun () ->
+    settle () >|= fun () -> List.rev_map id_of (answers x)
+  in
+  ids "10.0.0.255" 1000 >>= fun one ->
+  check_int "all different" 1000 (List.length (List.sort_uniq compare one));
+  ids "224.0.0.5" 1 >>= fun other ->
+  (* A counter for all would go on from where it was. *)
+  let last = List.nth one 999 and next = List.hd other in
+  check_bool "no counter for all" true ((next - last) land 0xffff > 16);
+  (* Packets that may not be cut need none. *)
+  introduce x 20;
+  settle () >>= fun () ->
+  x.seen <- [];
+  let connecting = Stack.TCP.create_connection (Stack.tcp s) (from 20, 7) in
+  settle () >|= fun () ->
+  Lwt.cancel connecting;
+  check_bool "a SYN" true (answers x <> []);
+  List.iter (fun b -> check_int "no identification" 0 (id_of b)) (answers x)
+
+let numbers_are_checked () =
+  target () >>= fun (x, s) ->
+  x.seen <- [];
+  let refused what r = check_bool what true (Result.is_error r) in
+  let write ?src_port ?ttl ?(dst = "10.0.0.255") ?(length = 1) dst_port =
+    Stack.UDP.write ?src_port ?ttl ~dst:(ip dst) ~dst_port (Stack.udp s) (Cstruct.create length)
+  in
+  write 0 >|= refused "port 0" >>= fun () ->
+  write 65536 >|= refused "port 65536" >>= fun () ->
+  write (-1) >|= refused "port -1" >>= fun () ->
+  write ~src_port:65543 7 >|= refused "source port" >>= fun () ->
+  write ~src_port:0 7 >|= refused "source port 0" >>= fun () ->
+  write ~ttl:256 7 >|= refused "ttl" >>= fun () ->
+  write ~ttl:0 7 >|= refused "no ttl" >>= fun () ->
+  write ~length:65508 7 >|= refused "length" >>= fun () ->
+  write ~length:70_000 7 >|= refused "length" >>= fun () ->
+  write ~dst:"fd00::9" ~length:70_000 7 >|= refused "length" >>= fun () ->
+  settle () >|= fun () -> check_int "sent" 0 (List.length (answers x))
+
+(* A forged advertisement would have our packets end on their way. *)
+let hop_limits () =
+  target () >>= fun (x, s) ->
+  let advertise hop_limit =
+    let m =
+      W.Icmpv6.Router_advertisement
+        {
+          hop_limit;
+          managed = false;
+          other = false;
+          lifetime = 1800;
+          reachable = 0;
+          retransmit = 0;
+          options = W.Icmpv6.no_options;
+        }
+    in
+    let src = v6 "fe80::9" and dst = Ipaddr.V6.link_nodes in
+    let b = Cstruct.create (W.Icmpv6.length m) in
+    W.Icmpv6.emit ~src ~dst m b;
+    inject x
+      (ethernet ~destination:Macaddr.broadcast `IPv6
+         (ipv6 ~hop_limit:255 ~src ~dst ~proto:W.Icmpv6.proto b));
+    settle ()
+  in
+  let sent () =
+    x.seen <- [];
+    Stack.UDP.write ~dst:(ip "ff02::5") ~dst_port:7 (Stack.udp s) (Cstruct.of_string "x")
+    >>= fun _ ->
+    settle () >|= fun () -> W.Field.u8 (W.Ethernet.payload (List.hd (answers x))) 7
+  in
+  advertise 1 >>= fun () ->
+  sent () >>= fun n ->
+  check_int "not lower" 64 n;
+  advertise 200 >>= fun () ->
+  sent () >|= fun n -> check_int "higher" 200 n
 
 let () =
   Alcotest.run "strangers"
@@ -617,6 +830,19 @@ let () =
           case "early_connect" (run early_connect);
           case "identifiers" (run identifiers);
           case "duplicate_of_link_local" (run duplicate_of_link_local);
+        ] );
+      ( "answers",
+        [
+          case "errors_are_rationed" (run errors_are_rationed);
+          case "echoes_are_rationed" (run echoes_are_rationed);
+          case "questions_about_us_are_rationed" (run questions_about_us_are_rationed);
+          case "a_port_for_one_peer" (run a_port_for_one_peer);
+        ] );
+      ( "what we send",
+        [
+          case "identifications" (run identifications);
+          case "numbers_are_checked" (run numbers_are_checked);
+          case "hop_limits" (run hop_limits);
         ] );
       ( "memory",
         [

@@ -49,6 +49,7 @@ type 'waiter question = {
   key : key;
   kind : Dns.kind;
   mutable name : Dns.name; (* the end of the alias chain so far *)
+  mutable spelled : Dns.name; (* the same, in the letters that it was asked with *)
   mutable aliases : int;
   mutable ttl : int; (* the least of the chain, in seconds *)
   servers : Ipaddr.t array;
@@ -115,12 +116,25 @@ let rec fresh_port t =
   let port = 49152 + t.random 16384 in
   if Hashtbl.mem t.ports port then fresh_port t else port
 
-let message q = Dns.emit ~payload_size:1232 (Dns.query ~id:q.id q.name q.kind)
+let message q = Dns.emit ~payload_size:1232 (Dns.query ~id:q.id q.spelled q.kind)
+
+(* Large and small letters by chance, which servers give back as they got them: a bit more for each letter
+   that a forger has to guess. *)
+let mix t name =
+  let letter c = if t.random 2 = 0 then Char.lowercase_ascii c else Char.uppercase_ascii c in
+  match Domain_name.of_strings (List.map (String.map letter) (Domain_name.to_strings name)) with
+  | Ok mixed -> mixed
+  | Error (`Msg _) -> name
+
+(* A server that spells names its own way gets a chance in the end. *)
+let is_mixed t q = q.tries < t.config.tries - 2
+let spelled_as q name = Domain_name.to_strings name = Domain_name.to_strings q.spelled
 
 (* Every question has a port and an identifier of its own. *)
 let ask t ~now q =
   q.id <- t.random 0x10000;
   q.port <- fresh_port t;
+  q.spelled <- (if is_mixed t q then mix t q.name else q.name);
   q.tcp <- false;
   q.at <- now + t.config.timeout;
   Hashtbl.replace t.ports q.port q;
@@ -160,6 +174,7 @@ let resolve t ~now ~servers name kind waiter =
           key;
           kind;
           name = Domain_name.raw name;
+          spelled = Domain_name.raw name;
           aliases = 0;
           ttl = max_int;
           servers = Array.of_list servers;
@@ -236,7 +251,9 @@ let rec follow t ~now q (m : Dns.t) =
             q.tries <- 0;
             [ released; ask t ~now q ])
 
-let same_question q (name, kind) = Domain_name.equal name q.name && kind = q.kind
+let same_question t q (name, kind) =
+  kind = q.kind
+  && if is_mixed t q && not q.tcp then spelled_as q name else Domain_name.equal name q.name
 
 let input t ~now ~server ~port b =
   match (Hashtbl.find_opt t.ports port, Dns.parse b) with
@@ -245,7 +262,7 @@ let input t ~now ~server ~port b =
       let expected = q.servers.(q.server) in
       if
         (not m.response) || m.id <> q.id
-        || (not (same_question q m.question))
+        || (not (same_question t q m.question))
         || Ipaddr.compare server expected <> 0
       then []
       else

@@ -291,3 +291,13 @@ module V4V6 = struct
   let ip = ip
   let listen = listen
 end
+
+module Dns =
+  Dns_client.Make_bound
+    (V4V6)
+    (struct
+      type udp = UDP.t
+      type callback = UDP.callback
+
+      let listen = UDP.listen_to
+    end)

@@ -106,3 +106,6 @@ val clear_ipv4 : t -> unit Lwt.t
 (** As Mirage's functors take it. *)
 module V4V6 :
   Tcpip.Stack.V4V6 with type t = t and module UDP = UDP and module TCP = TCP and module IP = IP
+
+(** Names to addresses, by sockets that are open to the server alone. *)
+module Dns : Dns_client.S with type stack = t

@@ -20,6 +20,7 @@ type t = {
   mutable probes : (Ipaddr.V4.t * (unit, [ `Conflict of Macaddr.t ]) result Lwt.u) list;
   mutable conflict : (Ipaddr.V4.t -> Macaddr.t -> unit) list;
   complaints : Thin.t;
+  frames : Bucket.t;
 }
 
 let transmit t destination packet =
@@ -43,7 +44,9 @@ let probe_done t ip result =
 
 let perform t (action : waiter Arp_engine.action) =
   match action with
-  | Send { destination; packet } -> transmit t destination packet
+  | Send { destination; packet } ->
+      (* Others provoke most of them. *)
+      if Bucket.take t.frames ~now:(Env.now ()) then transmit t destination packet
   | Transmit { packet; mac } -> Lwt.wakeup_later packet (Ok mac)
   | Unreachable { target; packets } ->
       Log.debug (fun m -> m "no reply from %a" Ipaddr.V4.pp target);
@@ -74,6 +77,7 @@ let create ?config (link : Link.t) =
       probes = [];
       conflict = [];
       complaints = Thin.create ();
+      frames = Bucket.create ~rate:1000 ~burst:1000;
     }
   in
   t

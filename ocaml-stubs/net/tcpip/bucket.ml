@@ -4,9 +4,10 @@ type t = { interval : int; burst : int; mutable empty_at : int }
    since. *)
 let create ~rate ~burst = { interval = 1_000_000_000 / rate; burst; empty_at = min_int / 2 }
 
-let take t ~now =
+let take ?(cost = 1) t ~now =
   let earliest = now - (t.burst * t.interval) in
   if t.empty_at < earliest then t.empty_at <- earliest;
-  let ok = t.empty_at + t.interval <= now in
-  if ok then t.empty_at <- t.empty_at + t.interval;
+  let price = cost * t.interval in
+  let ok = t.empty_at + price <= now in
+  if ok then t.empty_at <- t.empty_at + price;
   ok

@@ -5,4 +5,4 @@ type t
 (** [rate] per second. *)
 val create : rate:int -> burst:int -> t
 
-val take : t -> now:int -> bool
+val take : ?cost:int -> t -> now:int -> bool

@@ -9,7 +9,38 @@ module Log = (val Logs.src_log src : Logs.LOG)
 
 let port = 53
 
-module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) = struct
+module type S = sig
+  type stack
+  type t
+
+  val create : ?config:Dns_engine.config -> nameservers:(unit -> Ipaddr.t list) -> stack -> t
+
+  type error = [ Dns_engine.failure | `Msg of string ]
+
+  val pp_error : error Fmt.t
+
+  val resolve :
+    t -> [ `host ] Domain_name.t -> W.Dns.kind -> (Ipaddr.t list, Dns_engine.failure) result Lwt.t
+
+  val gethostbyname :
+    t -> [ `host ] Domain_name.t -> (Ipaddr.V4.t, [> `Msg of string ]) result Lwt.t
+
+  val gethostbyname6 :
+    t -> [ `host ] Domain_name.t -> (Ipaddr.V6.t, [> `Msg of string ]) result Lwt.t
+end
+
+module type Listen = sig
+  type udp
+  type callback
+
+  val listen : udp -> port:int -> peer:Ipaddr.t * int -> callback -> unit
+end
+
+module Make_bound
+    (S : Mirust_mirage_types.Tcpip.Stack.V4V6)
+    (L : Listen with type udp = S.UDP.t and type callback = S.UDP.callback) =
+struct
+  type stack = S.t
   type waiter = (Ipaddr.t list, Dns_engine.failure) result Lwt.u
 
   type t = {
@@ -28,7 +59,8 @@ module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) = struct
   and perform t (action : waiter Dns_engine.action) =
     match action with
     | Ask { server; port = src_port; message } ->
-        S.UDP.listen (S.udp t.stack) ~port:src_port (fun ~src ~dst:_ ~src_port:from b ->
+        L.listen (S.udp t.stack) ~port:src_port ~peer:(server, port)
+          (fun ~src ~dst:_ ~src_port:from b ->
             if from = port then
               perform_all t
                 (Dns_engine.input t.engine ~now:(Env.now ()) ~server:src ~port:src_port b);
@@ -116,3 +148,13 @@ module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) = struct
   let gethostbyname6 t name =
     first t name W.Dns.Aaaa (function Ipaddr.V6 a -> Some a | Ipaddr.V4 _ -> None)
 end
+
+module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) =
+  Make_bound
+    (S)
+    (struct
+      type udp = S.UDP.t
+      type callback = S.UDP.callback
+
+      let listen udp ~port ~peer:_ callback = S.UDP.listen udp ~port callback
+    end)

@@ -1,12 +1,13 @@
 (** Names to addresses, over any stack. *)
 
-module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) : sig
+module type S = sig
+  type stack
   type t
 
   (** [nameservers] is asked for each new name: what DHCP or router advertisements said may change.
   *)
   val create :
-    ?config:Mirust_net_engine.Dns_engine.config -> nameservers:(unit -> Ipaddr.t list) -> S.t -> t
+    ?config:Mirust_net_engine.Dns_engine.config -> nameservers:(unit -> Ipaddr.t list) -> stack -> t
 
   type error = [ Mirust_net_engine.Dns_engine.failure | `Msg of string ]
 
@@ -26,3 +27,20 @@ module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) : sig
   val gethostbyname6 :
     t -> [ `host ] Domain_name.t -> (Ipaddr.V6.t, [> `Msg of string ]) result Lwt.t
 end
+
+module Make (Stack : Mirust_mirage_types.Tcpip.Stack.V4V6) : S with type stack = Stack.t
+
+(** How a port is listened to for one peer alone: {!Udp.Make.listen_to}. *)
+module type Listen = sig
+  type udp
+  type callback
+
+  val listen : udp -> port:int -> peer:Ipaddr.t * int -> callback -> unit
+end
+
+(** The same, whose ports are open to the server that was asked, and closed to all others (RFC 5452
+    section 9.1; and nobody finds out by probing which they are). *)
+module Make_bound
+    (Stack : Mirust_mirage_types.Tcpip.Stack.V4V6)
+    (_ : Listen with type udp = Stack.UDP.t and type callback = Stack.UDP.callback) :
+  S with type stack = Stack.t

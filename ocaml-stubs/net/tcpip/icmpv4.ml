@@ -18,7 +18,8 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
     id : int;
     mutable seq : int;
     waiting : (int, int * int Lwt.u) Hashtbl.t; (* by sequence number: when sent, whom to tell *)
-    errors : Bucket.t;
+    errors : Errors.t;
+    echoes : Bucket.t;
   }
 
   let connect ip =
@@ -28,7 +29,8 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
         id = Env.random_int 0x10000;
         seq = 0;
         waiting = Hashtbl.create 4;
-        errors = Bucket.create ~rate:50 ~burst:50;
+        errors = Errors.create ();
+        echoes = Bucket.create ~rate:1000 ~burst:1000;
       }
 
   let disconnect _ = Lwt.return_unit
@@ -54,7 +56,7 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
     match W.Icmpv4.parse b with
     | Ok (Echo_request { id; seq; data }) ->
         (* Not to a broadcast: the answers of a whole network have been used to flood third parties. *)
-        if is_ours t dst then
+        if is_ours t dst && Bucket.take t.echoes ~now:(Env.now ()) then
           in_background (fun () -> send t ~src:dst ~dst:src (Echo_reply { id; seq; data }));
         Lwt.return_unit
     | Ok (Echo_reply { id; seq; _ }) ->
@@ -89,7 +91,7 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
     result
 
   let reject t ~src ~dst ~proto reason transport =
-    if is_ours t dst && Bucket.take t.errors ~now:(Env.now ()) then (
+    if is_ours t dst && Errors.take t.errors ~to_:(Ipaddr.V4.to_octets src) then (
       (* The header that came is not kept; the fields that matter to the sender are known. *)
       let quoted = min (Cstruct.length transport) 8 in
       let header : W.Ipv4.t =

@@ -18,7 +18,8 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
     (int, [ `Timeout | `No_route ]) result Lwt.t
 
   (** Tells the sender of a packet that it could not be delivered. The last argument starts with the
-      packet's transport header. At most 50 in a second, none to groups (RFC 1122 section 3.2.2). *)
+      packet's transport header. Rationed (see {!Errors}), and none to groups (RFC 1122 section
+      3.2.2). *)
   val reject :
     t ->
     src:Ipaddr.V4.t ->

@@ -63,9 +63,9 @@ let refresh p =
       p.known <- p.ip.generation;
       true
 
-let emit_header p ~tos ~proto ~total ~dont_fragment b =
+let emit_header p ~tos ~proto ~total b =
   W.Ipv4.emit_plain ~src:(W.Field.int_of_v4 p.from) ~dst:(W.Field.int_of_v4 p.dst) ~proto
-    ~ttl:p.ip.ttl ~tos ~id:(next_id p.ip) ~dont_fragment ~total b
+    ~ttl:p.ip.ttl ~tos ~id:0 ~dont_fragment:true ~total b
 
 let output p ?(tos = 0) ?(gso_size = 0) ~proto ~checksum_offset ~size fill payload =
   let out = p.ip.out in
@@ -76,7 +76,7 @@ let output p ?(tos = 0) ?(gso_size = 0) ~proto ~checksum_offset ~size fill paylo
   else
     let proto = protocol proto in
     let emit ~offload b =
-      emit_header p ~tos ~proto ~total:(header + length) ~dont_fragment:true b;
+      emit_header p ~tos ~proto ~total:(header + length) b;
       let pseudo = W.Checksum.pseudo_v4 ~src:p.from ~dst:p.dst ~proto ~len:length in
       Outgoing.emit_transport ~pseudo ~checksum_offset ~offload fill payload
         (Cstruct.sub b header size)
@@ -98,7 +98,7 @@ let output p ?(tos = 0) ?(gso_size = 0) ~proto ~checksum_offset ~size fill paylo
 
 (* The packets to send for one content: whole, or in pieces. *)
 let pieces p ~ttl ~proto ~mtu content : Outgoing.piece list =
-  let id = next_id p.ip in
+  let id = next_id p.ip ~src:p.from ~dst:p.dst in
   let piece ~off ~len ~more : Outgoing.piece =
     let repr : W.Ipv4.t =
       {
@@ -140,7 +140,9 @@ let write_whole p mac ~ttl ~proto ~size fill payload =
       let total = header + used + length in
       ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b (header + used)));
       W.Ipv4.emit_plain ~src:(W.Field.int_of_v4 p.from) ~dst:(W.Field.int_of_v4 p.dst) ~proto ~ttl
-        ~tos:0 ~id:(next_id p.ip) ~dont_fragment:false ~total b;
+        ~tos:0
+        ~id:(next_id p.ip ~src:p.from ~dst:p.dst)
+        ~dont_fragment:false ~total b;
       total)
 
 let write_content p ~fragment ~ttl ~proto ~mtu content =

@@ -48,7 +48,7 @@ type t = {
   reassembly : key Reassembly.t;
   timer : Timer.t Lazy.t;
   pmtu : ipaddr Pmtu.t;
-  mutable id : int;
+  ident : Ident.t;
   mutable problems :
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
   mutable mtu_limit : int; (* max_int: the link's *)
@@ -83,7 +83,7 @@ let create ?(reassembly = Reassembly.default) ?own ?(ttl = 64) link resolver =
     reassembly;
     timer;
     pmtu = Pmtu.create ~minimum:minimum_mtu ();
-    id = Env.random_int 0x10000;
+    ident = Ident.create ~random:Env.random;
     problems = [];
     mtu_limit = max_int;
     acquiring = false;
@@ -139,6 +139,6 @@ let pseudoheader t ?src:from dst proto len =
   W.Field.set_u16 b 10 len;
   b
 
-let next_id t =
-  t.id <- (t.id + 1) land 0xffff;
-  t.id
+(* Of packets that may be cut: for others it has no meaning, and is 0 (RFC 6864 section 4.1). *)
+let next_id t ~src ~dst =
+  Ident.next t.ident ~src:(Ipaddr.V4.to_octets src) ~dst:(Ipaddr.V4.to_octets dst) land 0xffff

@@ -17,7 +17,10 @@ let send_icmp t ~src ~dst message =
    2.4(e)); [group_too]: the two exceptions for groups. *)
 let send_error t ?(group_too = false) ~src ~dst message =
   let source_ok = not (is_multicast src || Ipaddr.V6.compare src Ipaddr.V6.unspecified = 0) in
-  if source_ok && ((not (is_multicast dst)) || group_too) && Bucket.take t.errors ~now:(Env.now ())
+  if
+    source_ok
+    && ((not (is_multicast dst)) || group_too)
+    && Errors.take t.errors ~to_:(Ipaddr.V6.to_octets src)
   then
     let from = if Ndp_engine.is_local t.ndp dst then Some dst else find_source t src in
     Option.iter (fun from -> send_icmp t ~src:from ~dst:src message) from
@@ -75,6 +78,7 @@ let icmp t ~src ~dst ~hop_limit data =
       let before = Ndp_engine.generation t.ndp in
       perform_all t (Ndp_engine.input t.ndp ~now:(Env.now ()) ~src ~dst ~hop_limit m);
       if Ndp_engine.generation t.ndp <> before then Lwt_condition.broadcast t.changed ()
+  | Ok (Echo_request _) when not (Bucket.take t.echoes ~now:(Env.now ())) -> ()
   | Ok (Echo_request { id; seq; data }) ->
       let from = if is_multicast dst then find_source t src else Some dst in
       Option.iter (fun from -> send_icmp t ~src:from ~dst:src (Echo_reply { id; seq; data })) from

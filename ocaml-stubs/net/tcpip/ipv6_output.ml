@@ -117,9 +117,10 @@ let pieces p ~hop_limit ~proto ~mtu content : Outgoing.piece list =
       Cstruct.blit content 0 b header length
     in
     [ { size = header + length; emit } ]
-  else (
-    p.ip.id <- p.ip.id + 1;
-    let id = p.ip.id land 0xffffffff in
+  else
+    let id =
+      Ident.next p.ip.ident ~src:(Ipaddr.V6.to_octets p.from) ~dst:(Ipaddr.V6.to_octets p.dst)
+    in
     let overhead = W.Ipv6.fragment_header_length in
     let piece ~off ~len ~more : Outgoing.piece =
       let emit b =
@@ -129,7 +130,7 @@ let pieces p ~hop_limit ~proto ~mtu content : Outgoing.piece list =
       in
       { size = header + overhead + len; emit }
     in
-    Outgoing.cut ~length ~room:(mtu - header - overhead) piece)
+    Outgoing.cut ~length ~room:(mtu - header - overhead) piece
 
 (* The neighbour's address, by asking for it if need be. *)
 let with_mac p f =

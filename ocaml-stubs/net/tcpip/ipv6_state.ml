@@ -39,14 +39,16 @@ type t = {
   reassembly : key Reassembly.t;
   reassembly_timer : Timer.t Lazy.t;
   pmtu : ipaddr Pmtu.t;
-  mutable id : int;
+  ident : Ident.t;
   mutable problems :
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
   mutable address : (address_event -> unit) list;
   mutable ping_seq : int;
   ping_id : int;
   pings : (int, int * int Lwt.u) Hashtbl.t;
-  errors : Bucket.t;
+  errors : Errors.t;
+  echoes : Bucket.t;
+  neighbourly : Bucket.t; (* messages of neighbour discovery: others provoke most of them *)
   complaints : Thin.t;
   changed : unit Lwt_condition.t;
 }
@@ -98,6 +100,7 @@ let rec perform_all t actions =
 
 and perform t (action : waiter Ndp_engine.action) =
   match action with
+  | Send _ when not (Bucket.take t.neighbourly ~now:(Env.now ())) -> ()
   | Send { src; dst; mac = Some mac; message } ->
       (match message with Listener_report { join; group } -> membership t group join | _ -> ());
       raw_send t mac ~size:(ndp_size message) (fill_ndp ~src ~dst message)
@@ -168,13 +171,15 @@ let create ?(reassembly = Reassembly.default) ?own ?(config = Ndp_engine.default
       reassembly;
       reassembly_timer;
       pmtu = Pmtu.create ~minimum:1280 ();
-      id = Env.random_int 0x40000000;
+      ident = Ident.create ~random:Env.random;
       problems = [];
       address = [];
       ping_seq = 0;
       ping_id = Env.random_int 0x10000;
       pings = Hashtbl.create 4;
-      errors = Bucket.create ~rate:50 ~burst:50;
+      errors = Errors.create ();
+      echoes = Bucket.create ~rate:1000 ~burst:1000;
+      neighbourly = Bucket.create ~rate:1000 ~burst:1000;
       complaints = Thin.create ();
       changed = Lwt_condition.create ();
     }

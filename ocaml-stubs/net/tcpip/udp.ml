@@ -12,9 +12,9 @@ let first_ephemeral = 49152
 
 module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
   type ipaddr = I.ipaddr
-  type error = I.error
+  type error = [ `Invalid of string | `Ip of I.error ]
 
-  let pp_error = I.pp_error
+  let pp_error ppf = function `Invalid what -> Fmt.string ppf what | `Ip e -> I.pp_error ppf e
 
   type callback = src:ipaddr -> dst:ipaddr -> src_port:int -> Cstruct.t -> unit Lwt.t
 
@@ -26,9 +26,11 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
     mutable sent : int;
   }
 
+  type listener = { peer : (ipaddr * int) option; callback : callback }
+
   type t = {
     ip : I.t;
-    listeners : (int, callback) Hashtbl.t;
+    listeners : (int, listener) Hashtbl.t;
     mutable unlistened : src:ipaddr -> dst:ipaddr -> Cstruct.t -> unit;
     counters : counters;
   }
@@ -49,9 +51,19 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
     Hashtbl.reset t.listeners;
     Lwt.return_unit
 
-  let listen t ~port f =
-    if port < 1 || port > 0xffff then invalid_arg "Udp.listen: port";
-    Hashtbl.replace t.listeners port f
+  let is_port n = n >= 1 && n <= 0xffff
+
+  let set_listener t ~port listener =
+    if not (is_port port) then invalid_arg "Udp.listen: port";
+    Hashtbl.replace t.listeners port listener
+
+  let listen t ~port callback = set_listener t ~port { peer = None; callback }
+  let listen_to t ~port ~peer callback = set_listener t ~port { peer = Some peer; callback }
+
+  let takes listener ~src ~src_port =
+    match listener.peer with
+    | None -> true
+    | Some (address, port) -> port = src_port && address = src
 
   let unlisten t ~port = Hashtbl.remove t.listeners port
 
@@ -81,8 +93,9 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
         Lwt.return_unit
     | Ok h -> (
         match Hashtbl.find_opt t.listeners h.dst_port with
-        | Some f -> f ~src ~dst ~src_port:h.src_port (W.Udp.payload h p.data)
-        | None ->
+        | Some l when takes l ~src ~src_port:h.src_port ->
+            l.callback ~src ~dst ~src_port:h.src_port (W.Udp.payload h p.data)
+        | Some _ | None ->
             c.unlistened <- c.unlistened + 1;
             t.unlistened ~src ~dst p.data;
             Lwt.return_unit)
@@ -98,7 +111,31 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
     let port = first_ephemeral + Env.random_int (0x10000 - first_ephemeral) in
     if Hashtbl.mem t.listeners port then ephemeral t else port
 
-  let write ?src ?src_port ?ttl ~dst ~dst_port t payload =
+  (* Nothing that does not fit its field is cut to it. *)
+  let invalid ~src_port ~ttl ~dst_port payload =
+    let port n = if is_port n then None else Some (Printf.sprintf "there is no port %d" n) in
+    let first = List.find_map Fun.id in
+    first
+      [
+        port dst_port;
+        Option.bind src_port port;
+        (match ttl with
+        | Some n when n < 1 || n > 255 -> Some (Printf.sprintf "a time to live of %d" n)
+        | Some _ | None -> None);
+        (if Cstruct.length payload > 0xffff - W.Udp.header_length then
+           Some "longer than a datagram can be"
+         else None);
+      ]
+
+  let rec write ?src ?src_port ?ttl ~dst ~dst_port t payload =
+    match invalid ~src_port ~ttl ~dst_port payload with
+    | Some what -> Lwt.return_error (`Invalid what)
+    | None ->
+        Lwt.map
+          (Result.map_error (fun e -> `Ip e))
+          (send ?src ?src_port ?ttl ~dst ~dst_port t payload)
+
+  and send ?src ?src_port ?ttl ~dst ~dst_port t payload =
     let src_port = match src_port with Some p -> p | None -> ephemeral t in
     let src = match src with Some a -> a | None -> I.src t.ip ~dst in
     let fill b =

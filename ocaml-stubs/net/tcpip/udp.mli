@@ -9,6 +9,10 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) : sig
 
   (** {1 Beyond Mirage's interface} *)
 
+  (** As [listen], to one peer alone: to others the port is as good as closed, down to what they are
+      answered. *)
+  val listen_to : t -> port:int -> peer:ipaddr * int -> callback -> unit
+
   (** As [input], of a packet whose checksum the device may have dealt with. *)
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> Mirust_wire.Packet.t -> unit
 
