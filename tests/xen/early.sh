@@ -11,3 +11,8 @@ wait_console long 'crashed: cannot boot: command line is longer than 4095 bytes'
 # The longest one there is room for.
 create fits hello "cmdline=\"--greeting=$(echo "$long" | cut -c -4000)\""
 assert_shutdown fits poweroff
+
+# Less memory than the map promises: Xen would end a domain that uses the rest.
+create pod hello memory=32 maxmem=128
+assert_shutdown pod poweroff
+assert_console pod 'maxmem is above memory'

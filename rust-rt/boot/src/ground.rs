@@ -2,7 +2,7 @@
 
 use super::bare::BareMachine;
 use super::paging::ActiveTables;
-use super::{clock, console, cpu, diag, early, end, log};
+use super::{clock, console, cpu, diag, early, end, log, start};
 use mirust_executor::domain;
 use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
@@ -37,6 +37,12 @@ pub(super) fn init() {
     PLATFORM.get_or_init(|| platform);
     log::set_clock(monotonic_ns);
     log::init(::log::LevelFilter::Info);
+    if start::spare() > 0 {
+        ::log::warn!(
+            "maxmem is above memory: {} MiB that the domain could be given stay unused",
+            start::spare() >> 20
+        );
+    }
     #[cfg(feature = "libc")]
     mirust_libc::host::set(&HOST);
     xen::spawn_drivers();

@@ -138,6 +138,18 @@ impl Ranges {
         if ram.is_empty() { Err(MapError::NoRam) } else { Ok(ram) }
     }
 
+    /// Where the lowest `bytes` of them end.
+    pub fn end_of_lowest(&self, bytes: u64) -> u64 {
+        let mut left = bytes;
+        for range in self.iter() {
+            if range.size() >= left {
+                return range.start + left;
+            }
+            left -= range.size();
+        }
+        LIMIT
+    }
+
     /// Adds the bytes of `range`.
     pub fn insert(&mut self, mut range: Range) -> Result<(), Full> {
         if range.size() == 0 {
@@ -215,6 +227,23 @@ mod tests {
 
     fn pairs(set: &Ranges) -> Vec<(u64, u64)> {
         set.iter().map(|r| (r.start, r.end)).collect()
+    }
+
+    #[test]
+    fn the_lowest_bytes_end_within_a_range_or_at_its_end() {
+        let entry = |addr, size| Entry { addr, size, kind: RAM };
+        let ram =
+            Ranges::ram(&[entry(0x10_0000, 0x20_0000), entry(0x1000_0000, 0x10_0000)]).unwrap();
+        assert_eq!(ram.size(), 0x30_0000);
+        for (bytes, end) in [
+            (0x1000, 0x10_1000),
+            (0x20_0000, 0x30_0000),
+            (0x20_1000, 0x1000_1000),
+            (0x30_0000, 0x1010_0000),
+            (0x30_1000, LIMIT),
+        ] {
+            assert_eq!(ram.end_of_lowest(bytes), end, "{bytes:#x}");
+        }
     }
 
     #[test]

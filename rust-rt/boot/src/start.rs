@@ -7,7 +7,7 @@ use crate::diag;
 use alloc::boxed::Box;
 use core::ffi::{c_char, c_int};
 use core::fmt;
-use mirust_mem::{OutOfMemory, frames, vm};
+use mirust_mem::{OutOfMemory, PAGE_SIZE, frames, vm};
 use mirust_xen::hypercall::Xen;
 use spin::Once;
 
@@ -97,6 +97,9 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
         }
         free.remove(pages)?;
     }
+    if let Some(end) = end_of_populated(&ram) {
+        free.remove(Range { start: end, end: super::memory_map::LIMIT })?;
+    }
     let mut list = [const { 0..0 }; 64];
     for (to, from) in list.iter_mut().zip(free.iter()) {
         *to = from.start as usize..from.end as usize;
@@ -111,6 +114,31 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
     vm::init(Box::new(paging::ActiveTables));
     Ok(())
 }
+
+/// Pages that the domain has for other things than RAM: rings, tables, what the loader left.
+const OTHER_PAGES: u64 = 64;
+
+/// Where the RAM ends that the domain may use, if that is less than there is said to be: `maxmem` is above `memory`, and
+/// Xen ends a domain that uses more than `memory`.
+fn end_of_populated(ram: &Ranges) -> Option<u64> {
+    let pages = Xen::detect()?.reservation().ok()?;
+    let populated = pages * PAGE_SIZE as u64;
+    if ram.size() <= populated {
+        return None;
+    }
+    SPARE.call_once(|| ram.size() - populated);
+    Some(
+        ram.end_of_lowest(populated.saturating_sub(OTHER_PAGES * PAGE_SIZE as u64))
+            & !(PAGE_SIZE as u64 - 1),
+    )
+}
+
+/// Bytes of RAM that the domain could be given and does not have; 0 if it has all.
+pub(super) fn spare() -> u64 {
+    SPARE.get().copied().unwrap_or(0)
+}
+
+static SPARE: Once<u64> = Once::new();
 
 /// Constructors, as C runtimes call them: Rust's std keeps `argv` this way.
 fn run_init_array() {
