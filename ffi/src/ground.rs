@@ -18,10 +18,9 @@ mod platform {
 
     pub use unix::{NAME, command_line, console_write, error_write};
 
-    /// Fills the buffer; false without a source of randomness.
-    pub fn random(buf: &mut [u8]) -> bool {
+    /// Fills the buffer.
+    pub fn random(buf: &mut [u8]) {
         unix::random(buf);
-        true
     }
 
     /// The kernel keeps the memory of a process; what is known is what `malloc` gave out.
@@ -66,13 +65,9 @@ mod platform {
         String::from_utf8_lossy(boot::command_line()).into_owned()
     }
 
-    /// Fills the buffer; false without a source of randomness.
-    pub fn random(buf: &mut [u8]) -> bool {
-        unsafe extern "C" {
-            fn getentropy(buf: *mut u8, len: usize) -> i32;
-        }
-        // SAFETY: each chunk is writable and as long as said; 256 is the most per call.
-        buf.chunks_mut(256).all(|c| unsafe { getentropy(c.as_mut_ptr(), c.len()) } == 0)
+    /// Fills the buffer.
+    pub fn random(buf: &mut [u8]) {
+        boot::entropy::fill(buf);
     }
 
     /// The memory of the domain.

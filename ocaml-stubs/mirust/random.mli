@@ -1,18 +1,11 @@
-(** Entropy from the processor's hardware generator (RDSEED, or RDRAND where that is all there is;
-    on Unix: the kernel's).
+(** Random bytes fit for keys.
 
-    It is meant for seeds: of a cryptographic generator, of hash tables, of sequence numbers. There
-    is no generator of our own between the hardware and the caller. *)
+    On Xen they come out of a generator (ChaCha20, whose key is replaced at each request) that is
+    made from the CPU's random numbers, RDSEED and RDRAND, and from what the domain alone knows; on
+    Unix they are the kernel's. They never run out. *)
 
-(** The machine has no hardware generator, or it failed repeatedly. *)
-exception No_entropy
-
-(** Overwrites all of the buffer with random bytes.
-
-    @raise No_entropy rather than leave the buffer with anything less. *)
+(** Overwrites all of the buffer with random bytes. *)
 val fill : bytes -> unit
 
-(** [generate n] is [n] random bytes.
-
-    @raise No_entropy as {!fill} does. *)
+(** [generate n] is [n] random bytes. *)
 val generate : int -> string

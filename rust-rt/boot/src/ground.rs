@@ -2,7 +2,7 @@
 
 use super::bare::BareMachine;
 use super::paging::ActiveTables;
-use super::{clock, console, cpu, diag, early, end, log, start};
+use super::{clock, console, cpu, diag, early, end, entropy, log, start};
 use mirust_executor::domain;
 use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
@@ -35,8 +35,19 @@ pub(super) fn init() {
         }
     };
     PLATFORM.get_or_init(|| platform);
+    // Two images that start at the same time differ in their command lines at least.
+    let mut known = [0; 16];
+    known[..8].copy_from_slice(&platform.now().as_nanos().to_le_bytes());
+    known[8..].copy_from_slice(&(platform.wall().as_nanos() as u64).to_le_bytes());
+    let generator = entropy::stir(&known);
+    entropy::stir(start::command_line());
     log::set_clock(monotonic_ns);
     log::init(::log::LevelFilter::Info);
+    if !generator {
+        ::log::warn!(
+            "this CPU has no generator of random numbers: do not make keys in this domain"
+        );
+    }
     if start::spare() > 0 {
         ::log::warn!(
             "maxmem is above memory: {} MiB that the domain could be given stay unused",
@@ -92,5 +103,5 @@ static HOST: mirust_libc::host::Host = mirust_libc::host::Host {
     abort,
     monotonic_ns,
     wall_ns: || domain::wall().as_nanos() as u64,
-    random: mirust_libc::rdrand::fill_from_cpu,
+    random: entropy::fill,
 };

@@ -12,6 +12,7 @@ extern crate std;
 
 pub mod console;
 pub mod diag;
+pub mod entropy;
 mod list;
 pub mod log;
 pub mod memory_map;
