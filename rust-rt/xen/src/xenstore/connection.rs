@@ -21,6 +21,7 @@ use crate::{
     },
 };
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, VecDeque},
     format,
     string::String,
@@ -31,6 +32,7 @@ use core::{
     convert::Infallible,
     fmt,
     future::poll_fn,
+    mem::ManuallyDrop,
     pin::Pin,
     ptr::NonNull,
     task::{Context, Poll, Waker},
@@ -65,7 +67,10 @@ pub(super) struct State {
     next_token: u32,
     oddities: u64,
     broken: bool,
-    pub(super) relay: Option<Relay>,
+    /// Never dropped, as the connection is there for ever: what drops it would be in every image.
+    pub(super) relay: ManuallyDrop<Option<Box<Relay>>>,
+    /// What serves the second client, once there is one.
+    hooks: Option<&'static Hooks>,
 }
 
 /// The life of a request: `Waiting` until the reply comes, then `Done` until its future takes it. If
@@ -85,13 +90,21 @@ impl Request {
             Request::Relayed(relayed) => relayed.kind(),
         }
     }
+}
 
-    fn into_relayed(self) -> Option<Relayed> {
-        match self {
-            Request::Relayed(relayed) => Some(relayed),
-            Request::Waiting(..) | Request::Done(..) | Request::Abandoned(_) => None,
-        }
-    }
+/// What the connection calls for its second client. Only the function that attaches one names these, so that the
+/// linker leaves all of it out of an image that has one client.
+pub(super) struct Hooks {
+    /// Moves what there is; whom to call if anything was moved.
+    pub serve: fn(&mut State, &SharedPage, &mut Turn, &mut Vec<Waker>) -> Option<Bell>,
+    /// A watch event: whether it was the second client's.
+    pub event: fn(&mut State, &[u8]) -> bool,
+    /// The daemon's answer to a request of the second client's; whether it was one.
+    pub reply: fn(&mut State, Relayed, Option<Kind>, u32, &[u8]) -> bool,
+    /// The connection has failed.
+    pub fail: fn(&mut State),
+    /// The daemon has forgotten the watches.
+    pub reconnect: fn(&mut State),
 }
 
 struct WatchState {
@@ -122,7 +135,8 @@ impl Connection {
             next_token: 1,
             oddities: 0,
             broken: false,
-            relay: None,
+            relay: ManuallyDrop::new(None),
+            hooks: None,
         };
         Connection { page, channel, state: Mutex::new(state) }
     }
@@ -229,7 +243,9 @@ impl Connection {
         let mut state = self.state.lock();
         let result = f(&mut state);
         let mut turn = state.turn(&self.page, &mut wakers);
-        let bell = state.serve_relay(&self.page, &mut turn, &mut wakers);
+        let hooks = state.hooks;
+        let bell =
+            hooks.and_then(|hooks| (hooks.serve)(&mut state, &self.page, &mut turn, &mut wakers));
         drop(state);
         if turn.moved {
             self.channel.notify();
@@ -252,7 +268,8 @@ impl Connection {
             };
             page.clear();
             let addr = NonNull::new(core::ptr::with_exposed_provenance_mut(page.addr()));
-            state.relay = Some(Relay::new(page, bell));
+            *state.relay = Some(Box::new(Relay::new(page, bell)));
+            state.hooks = Some(&State::RELAY_HOOKS);
             Ok(addr.expect("a mapped page is not at address zero"))
         };
         self.change(attach).0
@@ -292,16 +309,18 @@ impl Connection {
                 let payload = [path.as_bytes(), b"\0", token.as_bytes()];
                 let _ = state.send(Request::Abandoned(Kind::Watch), 0, &payload);
             }
-            state.relay_reconnect();
+            if let Some(hooks) = state.hooks {
+                (hooks.reconnect)(state);
+            }
         });
     }
 }
 
-struct Turn {
+pub(super) struct Turn {
     /// The peer has to be notified.
-    moved: bool,
+    pub(super) moved: bool,
     /// The turn ended before the ring was empty.
-    more: bool,
+    pub(super) more: bool,
 }
 
 impl State {
@@ -334,7 +353,7 @@ impl State {
     }
 
     /// Moves bytes both ways until neither can.
-    fn turn(&mut self, page: &SharedPage, wakers: &mut Vec<Waker>) -> Turn {
+    pub(super) fn turn(&mut self, page: &SharedPage, wakers: &mut Vec<Waker>) -> Turn {
         let (mut moved, mut taken) = (false, 0);
         while !self.broken {
             match self.transfer(page, wakers) {
@@ -350,26 +369,6 @@ impl State {
             }
         }
         Turn { moved, more: false }
-    }
-
-    /// Takes the second client's requests, and gives it what has come for it, until there is neither;
-    /// whom to call if anything was moved.
-    fn serve_relay(
-        &mut self,
-        page: &SharedPage,
-        turn: &mut Turn,
-        wakers: &mut Vec<Waker>,
-    ) -> Option<Bell> {
-        let mut moved = false;
-        while self.relay_take() {
-            moved = true;
-            let next = self.turn(page, wakers);
-            turn.moved |= next.moved;
-            turn.more |= next.more;
-        }
-        let relay = self.relay.as_mut()?;
-        moved |= relay.give();
-        moved.then(|| relay.bell())
     }
 
     fn transfer(
@@ -413,7 +412,7 @@ impl State {
     fn receive(&mut self, header: Header, payload: &[u8], wakers: &mut Vec<Waker>) {
         let kind = Kind::from_raw(header.kind);
         if kind == Some(Kind::WatchEvent) {
-            if !self.relay_event(payload) {
+            if !self.hooks.is_some_and(|hooks| (hooks.event)(self, payload)) {
                 self.receive_event(payload, wakers);
             }
             return;
@@ -422,7 +421,8 @@ impl State {
             let Some(Request::Relayed(request)) = self.requests.remove(&header.req_id) else {
                 unreachable!("just looked at")
             };
-            if !self.relay_reply(request, kind, header.tx_id, payload) {
+            let (tx_id, hooks) = (header.tx_id, self.hooks);
+            if !hooks.is_none_or(|hooks| (hooks.reply)(self, request, kind, tx_id, payload)) {
                 self.odd("a reply of the wrong kind");
             }
             return;
@@ -489,12 +489,9 @@ impl State {
         self.outgoing.clear();
         self.incoming.clear();
         self.requests.retain(|_, request| !matches!(request, Request::Abandoned(_)));
-        let relayed = core::mem::take(&mut self.requests);
-        let (relayed, ours) = relayed
-            .into_iter()
-            .partition::<BTreeMap<_, _>, _>(|(_, request)| matches!(request, Request::Relayed(_)));
-        self.requests = ours;
-        self.relay_fail(relayed.into_values().filter_map(Request::into_relayed).collect());
+        if let Some(hooks) = self.hooks {
+            (hooks.fail)(self);
+        }
         for request in self.requests.values_mut() {
             if let Request::Waiting(kind, waker) = request {
                 wakers.extend(waker.take());

@@ -1,15 +1,46 @@
 //! How requests, replies and events of the second client's pass through the connection.
 
-use super::super::connection::{Request, State};
+use super::super::connection::{Hooks, Request, State, Turn};
 use super::super::error::Error;
-use super::{MARK, Relayed, Watched, marked, strings, two_strings};
+use super::{Bell, MARK, Relayed, Watched, marked, strings, two_strings};
 use crate::ring::Corrupt;
+use crate::shared::SharedPage;
 use crate::wire::xenstore::{self as wire, Header, Kind};
-use alloc::vec::Vec;
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::task::Waker;
 
 impl State {
+    /// What the connection calls here.
+    pub(in super::super) const RELAY_HOOKS: Hooks = Hooks {
+        serve: State::serve_relay,
+        event: State::relay_event,
+        reply: State::relay_reply,
+        fail: State::relay_fail,
+        reconnect: State::relay_reconnect,
+    };
+
+    /// Takes the second client's requests, and gives it what has come for it, until there is neither;
+    /// whom to call if anything was moved.
+    fn serve_relay(
+        &mut self,
+        page: &SharedPage,
+        turn: &mut Turn,
+        wakers: &mut Vec<Waker>,
+    ) -> Option<Bell> {
+        let mut moved = false;
+        while self.relay_take() {
+            moved = true;
+            let next = self.turn(page, wakers);
+            turn.moved |= next.moved;
+            turn.more |= next.more;
+        }
+        let relay = self.relay.as_mut()?;
+        moved |= relay.give();
+        moved.then(|| relay.bell())
+    }
+
     /// Takes requests out of the second client's ring; whether there were bytes.
-    pub(in super::super) fn relay_take(&mut self) -> bool {
+    fn relay_take(&mut self) -> bool {
         let mut bytes = [0; 1024];
         let Some(pulled) = self.relay.as_mut().and_then(|relay| relay.pull(&mut bytes)) else {
             return false;
@@ -22,13 +53,13 @@ impl State {
     }
 
     fn relay_feed(&mut self, bytes: &[u8]) -> Result<(), Corrupt> {
-        if let Some(relay) = &mut self.relay {
+        if let Some(relay) = self.relay.as_mut() {
             relay.incoming.extend_from_slice(bytes);
         }
-        while let Some(relay) = &mut self.relay {
+        while let Some(relay) = self.relay.as_mut() {
             let Some((header, payload)) = relay.next_request()? else { break };
             if let Err(name) = self.relay_request(header, &payload) {
-                if let Some(relay) = &mut self.relay {
+                if let Some(relay) = self.relay.as_mut() {
                     relay.refuse(header.req_id, name);
                 }
             }
@@ -38,7 +69,7 @@ impl State {
 
     /// Sends a request of his on, or says which error he gets.
     fn relay_request(&mut self, header: Header, payload: &[u8]) -> Result<(), &'static [u8]> {
-        let Some(relay) = &mut self.relay else { return Ok(()) };
+        let Some(relay) = self.relay.as_mut() else { return Ok(()) };
         let (Header { req_id, tx_id, .. }, kind) = (header, Kind::from_raw(header.kind));
         if tx_id != 0 && !relay.transactions.contains(&tx_id) {
             return Err(b"ENOENT\0");
@@ -48,7 +79,7 @@ impl State {
             Some(Kind::ResetWatches) => {
                 // For the daemon this would be about our watches as well.
                 self.relay_forget();
-                if let Some(relay) = &mut self.relay {
+                if let Some(relay) = self.relay.as_mut() {
                     relay.reply(Kind::ResetWatches, req_id, 0, b"OK\0");
                 }
                 Ok(())
@@ -62,7 +93,7 @@ impl State {
             Some(kind) => {
                 let ends = kind == Kind::TransactionEnd && matches!(payload, b"T\0" | b"F\0");
                 self.relay_send(Relayed { kind, req_id, watch: None }, tx_id, payload)?;
-                if let (true, Some(relay)) = (ends, &mut self.relay) {
+                if let (true, Some(relay)) = (ends, self.relay.as_mut()) {
                     relay.transactions.remove(&tx_id);
                 }
                 Ok(())
@@ -78,7 +109,7 @@ impl State {
     ) -> Result<(), &'static [u8]> {
         match self.send(Request::Relayed(relayed), tx_id, &[payload]) {
             Ok(_) => {
-                if let Some(relay) = &mut self.relay {
+                if let Some(relay) = self.relay.as_mut() {
                     relay.in_flight += 1;
                 }
                 Ok(())
@@ -89,14 +120,14 @@ impl State {
     }
 
     /// The daemon's answer to a request of his; whether it was one.
-    pub(in super::super) fn relay_reply(
+    fn relay_reply(
         &mut self,
         relayed: Relayed,
         kind: Option<Kind>,
         tx_id: u32,
         payload: &[u8],
     ) -> bool {
-        let Some(relay) = &mut self.relay else { return true };
+        let Some(relay) = self.relay.as_mut() else { return true };
         relay.in_flight -= 1;
         match kind {
             Some(Kind::Error) => relay.reply(Kind::Error, relayed.req_id, tx_id, payload),
@@ -124,9 +155,14 @@ impl State {
     }
 
     /// The connection has failed: the request will not be answered, and the transactions are gone.
-    pub(in super::super) fn relay_fail(&mut self, failed: Vec<Relayed>) {
-        let Some(relay) = &mut self.relay else { return };
-        for request in failed {
+    fn relay_fail(&mut self) {
+        let (failed, ours) = core::mem::take(&mut self.requests)
+            .into_iter()
+            .partition::<BTreeMap<_, _>, _>(|(_, request)| matches!(request, Request::Relayed(_)));
+        self.requests = ours;
+        let Some(relay) = self.relay.as_mut() else { return };
+        for request in failed.into_values() {
+            let Request::Relayed(request) = request else { continue };
             relay.in_flight -= 1;
             relay.refuse(request.req_id, b"EIO\0");
         }
@@ -134,16 +170,16 @@ impl State {
     }
 
     /// A watch event, if it is his: keeps it for him, and says so.
-    pub(in super::super) fn relay_event(&mut self, payload: &[u8]) -> bool {
+    fn relay_event(&mut self, payload: &[u8]) -> bool {
         let Some((path, [MARK, token @ ..])) = two_strings(payload) else { return false };
-        if let Some(relay) = &mut self.relay {
+        if let Some(relay) = self.relay.as_mut() {
             relay.event(strings(path, token));
         }
         true
     }
 
     /// Registers his watches again, with a daemon that has forgotten them.
-    pub(in super::super) fn relay_reconnect(&mut self) {
+    fn relay_reconnect(&mut self) {
         let watches: Vec<Watched> =
             self.relay.iter().flat_map(|relay| relay.watches.iter().cloned()).collect();
         for (path, token) in watches {
@@ -153,8 +189,8 @@ impl State {
     }
 
     /// Ends his watches and transactions at the daemon.
-    pub(in super::super) fn relay_forget(&mut self) {
-        let Some(relay) = &mut self.relay else { return };
+    fn relay_forget(&mut self) {
+        let Some(relay) = self.relay.as_mut() else { return };
         relay.events.clear();
         let watches = core::mem::take(&mut relay.watches);
         let transactions = core::mem::take(&mut relay.transactions);
@@ -170,7 +206,7 @@ impl State {
 
     /// His ring makes no sense.
     fn relay_abandon(&mut self) {
-        if let Some(relay) = &mut self.relay {
+        if let Some(relay) = self.relay.as_mut() {
             relay.give_up();
         }
         self.relay_leave();
@@ -184,7 +220,7 @@ impl State {
                 *request = Request::Abandoned(*kind);
             }
         }
-        if let Some(relay) = &mut self.relay {
+        if let Some(relay) = self.relay.as_mut() {
             relay.in_flight = 0;
         }
     }
