@@ -62,3 +62,8 @@ pub use start::{command_line, modules};
 pub fn stack_top() -> usize {
     layout::stack().end as usize
 }
+
+/// The examples of the page that a registry shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

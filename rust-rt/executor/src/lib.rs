@@ -103,3 +103,8 @@ pub use executor::{Guard, yield_now};
 pub use inbox::Notifier;
 pub use task::{JoinError, JoinHandle};
 pub use timers::{Elapsed, Interval, Sleep};
+
+/// The examples of the page that a registry shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

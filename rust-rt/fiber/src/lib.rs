@@ -58,3 +58,8 @@ pub use ground::Ground;
 pub use order::set_seed;
 pub use thread::{NoMemory, Start, Stats, Thread, current, set_ground, stack_owner, start, stats};
 pub use watch::set_limit;
+
+/// The examples of the page that a registry shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

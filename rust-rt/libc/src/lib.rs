@@ -42,3 +42,8 @@ mod stub;
 mod syscall;
 pub mod threads;
 mod time;
+
+/// The examples of the page that a registry shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -95,3 +95,8 @@ mod tests {
         assert_eq!(stats.to_string(), [line, failed].concat());
     }
 }
+
+/// The examples of the page that a registry shows.
+#[cfg(all(doctest, feature = "fake"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

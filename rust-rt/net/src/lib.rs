@@ -29,3 +29,8 @@ pub use device::{
     Counters, Device, Features, Fragment, Info, Link, Mac, News, Place, Received, RxChecksum,
     RxFrame, SendError, Slab, TxChecksum, TxFrame,
 };
+
+/// The examples of the page that a registry shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -42,3 +42,8 @@ pub use sys::{Errno, RawFd};
 pub const NAME: &str = "unix";
 
 mirust_executor::platform!(reactor::platform());
+
+/// The examples of the page that a registry shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -46,3 +46,8 @@ pub mod testing;
 pub use ground::{
     InitError, console, end, events, grants, init, present, spawn_drivers, store, write_console,
 };
+
+/// The examples of the page that a registry shows.
+#[cfg(all(doctest, feature = "fake"))]
+#[doc = include_str!("../README.md")]
+struct Readme;
