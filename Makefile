@@ -105,7 +105,7 @@ bench-netem: ## TCP over bad links, beside the kernel's, on the rig's Linux in Q
 
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 
-.PHONY: header fmt lint doc clean
+.PHONY: header fmt lint doc package clean
 header: ## Regenerates ffi/include/mirust.h, and the bindings of Xen's headers
 	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-header --test header
 	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-xen-abi
@@ -122,5 +122,7 @@ lint: ## Clippy, shellcheck, and whether everything is formatted
 	@$(ENV) shellcheck -e SC2154 -S warning -s dash $(filter-out %.host.sh,$(wildcard tests/xen/*.sh))
 doc: ## The pages of docs/ as a book, with both languages' interface pages: build/book/index.html
 	@TRAITS=$(TRAITS) RT="$(RT)" $(ENV) docs/build
+package: ## Makes packages of the crates, as for a registry, and builds each from its package
+	@$(ENV) cargo package --quiet $(RT) -p mirust-notation -p mirust-macros -p mirust-bindgen -p mirust
 clean: ## Removes everything that was built
 	@rm -rf build _build target

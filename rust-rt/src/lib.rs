@@ -2,7 +2,7 @@
 //!
 //! | crate | here | holds |
 //! |---|---|---|
-//! | `mirust-executor` | [`executor`], [`poll`], [`domain`], [`platform`], [`shutdown`], [`time`] | tasks, timers, and the only call that blocks |
+//! | `mirust-executor` | [`executor`], [`poll`], [`domain`], [`platform`](mod@platform), [`shutdown`], [`time`] | tasks, timers, and the only call that blocks |
 //! | `mirust-mem` | [`mem`] | page frames, the heap, reservable address space |
 //! | `mirust-xen` | [`wire`], [`shared`], [`ring`], [`xen`] | what a domain has from Xen, from hypercalls to xenstore |
 //! | `mirust-fiber` | [`fiber`] | threads with stacks of their own, and calls that block |

@@ -12,7 +12,7 @@
 //!
 //! # A thread
 //!
-//! A thread is a task of the executor and a [stack](stack) of its own. The task's turn is the thread's: it
+//! A thread is a task of the executor and a [stack] of its own. The task's turn is the thread's: it
 //! switches to that stack, and the thread runs until it blocks or ends. Nothing preempts it.
 //!
 //! ```text

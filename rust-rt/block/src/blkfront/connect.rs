@@ -100,7 +100,7 @@ pub fn number_of(name: &str) -> Option<u32> {
     })
 }
 
-/// Opens the disk that the toolstack calls `name` (see [`number_of`]). It connects when it can, now or
+/// Opens the disk that the toolstack calls `name`: `xvda`, say, or the device's number. It connects when it can, now or
 /// when the toolstack attaches it, as often as its backend comes back.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
 //! Threads: what the C symbols do when there is more than the main stack.
 //!
-//! A program that starts no thread has nothing of this. The link decides: [`THREADS`] is in a section that
+//! A program that starts no thread has nothing of this. The link decides: `THREADS` is in a section that
 //! is dropped unless somebody refers to it, and only functions that such a program does not call do:
 //! those for a thread's attributes, and those that sleep. All other functions of this crate
-//! [look](get) whether it is there, and go on as the only thread otherwise.
+//! look whether it is there, and go on as the only thread otherwise.
 //!
 //! The threads themselves are [given](Fibers), by whoever wires the image together. Nothing preempts
 //! them, and they run one at a time: between two calls that may wait, a function here need fear nobody.
