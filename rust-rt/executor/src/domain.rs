@@ -1,6 +1,6 @@
 //! The one domain of this program: its executor, clock and poll as plain functions.
 //!
-//! The first use sets everything up, over the platform that the program's [`platform!`] names, and for
+//! The first use sets everything up, over the platform that the program's [`platform!`](crate::platform!) names, and for
 //! the thread that makes it: a call from another thread panics. Other threads reach the domain through
 //! wakers and through a [`Remote`].
 //!
@@ -62,7 +62,7 @@ pub type ImageDomain = Domain<&'static dyn Platform>;
 static DOMAIN: Owned<ImageDomain> = Owned::new();
 
 unsafe extern "Rust" {
-    /// The platform of this program, as [`platform!`] defines it.
+    /// The platform of this program, as [`platform!`](crate::platform!) defines it.
     safe fn __mirust_platform() -> &'static dyn Platform;
 }
 
