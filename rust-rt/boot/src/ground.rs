@@ -2,7 +2,7 @@
 
 use super::bare::BareMachine;
 use super::paging::ActiveTables;
-use super::{clock, console, cpu, diag, early, end, entropy, log, start};
+use super::{clock, console, cpu, diag, early, end, entropy, log};
 use mirust_executor::domain;
 use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
@@ -18,7 +18,9 @@ mirust_executor::platform!(
 );
 
 /// Clocks, poll, console, log, and how the domain ends. There is a heap already.
-pub(super) fn init() {
+///
+/// `spare` is how many bytes of RAM the domain could be given and does not have.
+pub(super) fn init(command_line: &[u8], spare: u64) {
     let platform: &'static dyn Platform = match Xen::detect() {
         Some(hypervisor) => match xen::init(hypervisor, &mut ActiveTables) {
             Ok(platform) => {
@@ -40,7 +42,7 @@ pub(super) fn init() {
     known[..8].copy_from_slice(&platform.now().as_nanos().to_le_bytes());
     known[8..].copy_from_slice(&(platform.wall().as_nanos() as u64).to_le_bytes());
     let generator = entropy::stir(&known);
-    entropy::stir(start::command_line());
+    entropy::stir(command_line);
     log::set_clock(monotonic_ns);
     log::init(::log::LevelFilter::Info);
     if !generator {
@@ -48,10 +50,10 @@ pub(super) fn init() {
             "this CPU has no generator of random numbers: do not make keys in this domain"
         );
     }
-    if start::spare() > 0 {
+    if spare > 0 {
         ::log::warn!(
             "maxmem is above memory: {} MiB that the domain could be given stay unused",
-            start::spare() >> 20
+            spare >> 20
         );
     }
     #[cfg(feature = "libc")]

@@ -68,7 +68,7 @@ extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
     if let Err(e) = init_memory(start_info) {
         diag::fatal(format_args!("cannot boot: {e}"));
     }
-    ground::init();
+    ground::init(command_line(), spare());
     run_init_array();
     // SAFETY: the link provides exactly one mirust_main of this type.
     end::exit(unsafe { mirust_main() })
@@ -134,7 +134,7 @@ fn end_of_populated(ram: &Ranges) -> Option<u64> {
 }
 
 /// Bytes of RAM that the domain could be given and does not have; 0 if it has all.
-pub(super) fn spare() -> u64 {
+fn spare() -> u64 {
     SPARE.get().copied().unwrap_or(0)
 }
 
