@@ -74,6 +74,7 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
 	@$(DUNE) test
 	@$(ENV) tests/apps/run
+	@$(ENV) tests/mirage/run
 	@tests/apps/door
 	@tests/apps/lines
 test-mutants: ## A hundred small changes to TCP, each of which its tests must notice (slow; N=.. SEED=..)

@@ -1,10 +1,11 @@
 (* What `mirage configure` has written, made over for this runtime: reads a dune file on standard input and
    writes it anew.
 
-     ocaml mirage.ml LOOP LIBRARY... <dune.build >dune.build
+     ocaml mirage.ml LOOP LIBDIR LIBRARY... <dune.build >dune.build
 
    The executable becomes an object file that has the libraries besides. LOOP says whose loop and network it
-   has: `mirage` or `mirust`. What was about Solo5, its manifest and its context, goes. *)
+   has: `mirage` or `mirust`. LIBDIR is where C libraries are: a partial link looks nowhere by itself, but
+   where OCaml looks for its own. What was about Solo5, its manifest and its context, goes. *)
 
 type sexp = Atom of string | List of sexp list
 
@@ -69,7 +70,7 @@ let replaced loop = function
       "mirage-mirust.bootvar"
   | other -> other
 
-let executable loop libraries fields =
+let executable loop libdir libraries fields =
   let field = function
     | List (Atom ("enabled_if" | "foreign_stubs" | "link_flags") :: _) -> None
     | List (Atom "modes" :: _) -> Some (List [ Atom "modes"; Atom "object" ])
@@ -81,11 +82,12 @@ let executable loop libraries fields =
         Some (List ((Atom "libraries" :: given) @ List.filter (fun l -> not (List.mem l given)) more))
     | other -> Some other
   in
-  List (Atom "executable" :: List.filter_map field fields)
+  let link_flags = List [ Atom "link_flags"; List [ Atom "-I"; Atom libdir ] ] in
+  List ((Atom "executable" :: List.filter_map field fields) @ [ link_flags ])
 
-let stanza loop libraries = function
+let stanza loop libdir libraries = function
   | List (Atom "executable" :: fields) when mentions "main" (List fields) ->
-      Some (executable loop libraries fields)
+      Some (executable loop libdir libraries fields)
   | List (Atom "rule" :: _) as rule
     when List.exists (fun word -> mentions word rule) [ "main.exe"; "solo5-elftool" ] ->
       None
@@ -95,10 +97,10 @@ let stanza loop libraries = function
 
 let () =
   match Array.to_list Sys.argv with
-  | _ :: loop :: libraries -> (
+  | _ :: loop :: libdir :: libraries -> (
       match parse (In_channel.input_all stdin) with
       | stanzas ->
-          let stanzas = List.filter_map (stanza loop libraries) stanzas in
+          let stanzas = List.filter_map (stanza loop libdir libraries) stanzas in
           if not (List.exists (mentions "executable") stanzas) then (
             prerr_endline "there is no executable in dune.build";
             exit 1);
@@ -107,5 +109,5 @@ let () =
           prerr_endline ("dune.build: " ^ what);
           exit 1)
   | _ ->
-      prerr_endline "usage: ocaml mirage.ml LOOP LIBRARY... <dune.build";
+      prerr_endline "usage: ocaml mirage.ml LOOP LIBDIR LIBRARY... <dune.build";
       exit 2

@@ -1,0 +1,1 @@
+val cmd_line : unit -> string

@@ -1,0 +1,1 @@
+external cmd_line : unit -> string = "mirage_xen_get_cmdline"

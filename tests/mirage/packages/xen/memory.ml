@@ -1,0 +1,5 @@
+external heap_words : unit -> int = "mirage_memory_get_heap_words" [@@noalloc]
+external live_words : unit -> int = "mirage_memory_get_live_words" [@@noalloc]
+external fast_live_words : unit -> int = "mirage_memory_get_fast_live_words" [@@noalloc]
+external stack_words : unit -> int = "mirage_memory_get_stack_words" [@@noalloc]
+external trim : unit -> unit = "mirage_trim_allocation" [@@noalloc]

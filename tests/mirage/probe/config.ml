@@ -1,0 +1,4 @@
+open Mirage
+
+let main = main "Unikernel" ~packages:[ package "mirage-xen" ] job
+let () = register "probe" [ main ]

@@ -1,0 +1,3 @@
+//! The Rust crate beside the unikernel.
+
+pub mod service;
