@@ -60,7 +60,7 @@ pub enum Virq {
     Timer = abi::VIRQ_TIMER,
     /// `xl debug-keys q` and the like: somebody wants the domain to dump its state.
     Debug = abi::VIRQ_DEBUG,
-    /// Another domain has died. For the domain alone that Xen has told so: others are refused.
+    /// Another domain has died. Xen tells one domain of it, which is dom0 unless that was changed.
     DomExc = abi::VIRQ_DOM_EXC,
 }
 

@@ -26,6 +26,7 @@ type t = {
   event : (string * string) option -> unit;
   sending : Lwt_mutex.t;
   mutable next : int;
+  mutable over : bool;
 }
 
 (* Offsets of indices: requests' consumer and producer, replies' consumer and producer. *)
@@ -49,7 +50,8 @@ let rec write t s ofs =
     else Eventchn.after t.port seen >>= fun _ -> write t s ofs
 
 let rec read t b ofs =
-  if ofs = Bytes.length b then Lwt.return_unit
+  if t.over then fst (Lwt.wait ())
+  else if ofs = Bytes.length b then Lwt.return_unit
   else
     let seen = Eventchn.counts.(t.port) in
     let cons = get32 t.page rsp_cons in
@@ -86,10 +88,14 @@ let connect () =
   let events, event = Lwt_stream.create () in
   let page = get_page () and port = evtchn () in
   let replies = Hashtbl.create 8 in
-  let t = { page; port; replies; events; event; sending = Lwt_mutex.create (); next = 1 } in
+  let sending = Lwt_mutex.create () in
+  let t = { page; port; replies; events; event; sending; next = 1; over = false } in
   Eventchn.unmask 0 port;
   Lwt.async (fun () -> receive t);
   t
+
+(* Nothing is read any more: the page is for somebody else. *)
+let leave t = t.over <- true
 
 exception Error of string
 

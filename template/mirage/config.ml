@@ -1,0 +1,4 @@
+open Mirage
+
+let main = main "Unikernel" job
+let () = register "@NAME@" [ main ]

@@ -1,0 +1,3 @@
+//! The Rust side of @NAME@.
+
+pub mod greeter;
