@@ -149,24 +149,29 @@ pub fn is_started() -> bool {
 ///
 /// [`Unavailable`] says why not; `f` was not run then.
 pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unavailable> {
-    if !is_started() {
-        return Err(Unavailable::NotStarted);
-    }
-    if STATE.load(Ordering::Relaxed) == TAKEN {
-        return Err(Unavailable::InUse);
-    }
     RAN.store(false, Ordering::Relaxed);
-    STATE.store(TAKEN, Ordering::Relaxed);
-    let _held = Held(());
-    // SAFETY: OCaml was started in this thread. The state was not TAKEN, so nobody else has the runtime,
-    // and it is TAKEN until `f` has returned.
-    let result = f(unsafe { recover_runtime_handle_mut() });
+    let result = hold(f)?;
     if RAN.load(Ordering::Relaxed) {
         // We are inside a poll, which knows what OCaml had to do when it began. What OCaml has to do
         // now, a promise that was paused or a new sleeper, it must go and see.
         domain::signal_foreign();
     }
     Ok(result)
+}
+
+/// As [`with_runtime`], for the loop itself: what OCaml has to do after its own turn it has said.
+pub(super) fn hold<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unavailable> {
+    if !is_started() {
+        return Err(Unavailable::NotStarted);
+    }
+    if STATE.load(Ordering::Relaxed) == TAKEN {
+        return Err(Unavailable::InUse);
+    }
+    STATE.store(TAKEN, Ordering::Relaxed);
+    let _held = Held(());
+    // SAFETY: OCaml was started in this thread. The state was not TAKEN, so nobody else has the runtime,
+    // and it is TAKEN until `f` has returned.
+    Ok(f(unsafe { recover_runtime_handle_mut() }))
 }
 
 /// Runs `f` with the OCaml runtime, from any thread of an image: on the main stack, while this thread waits.

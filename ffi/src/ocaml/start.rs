@@ -90,7 +90,7 @@ pub(crate) fn step(ready: u32) -> Instant {
     let Some(v_step) = (unsafe { ocaml_sys::caml_named_value(STEP.as_ptr()).as_ref() }) else {
         return Instant::NEVER;
     };
-    let turn = runtime::with_runtime(|_| {
+    let turn = runtime::hold(|_| {
         let _lent = runtime::lend();
         // SAFETY: the runtime is ours; the closure takes an int and gives one.
         unsafe { ocaml_sys::caml_callback_exn(*v_step, (ready as isize) << 1 | 1) }

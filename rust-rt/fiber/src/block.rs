@@ -62,7 +62,8 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, CannotBlock> {
             future.set(None);
             true
         })?;
-        return Ok(output.expect("a request that was not answered is an error"));
+        // It is there, since the request was answered.
+        return output.ok_or(CannotBlock::InTask);
     }
     let domain = domain::get();
     if domain.is_polling() {
@@ -123,7 +124,8 @@ pub fn on_main<R>(f: impl FnOnce() -> R) -> Result<R, CannotBlock> {
         result = f.take().map(|f| f());
         true
     })?;
-    Ok(result.expect("a request that was not answered is an error"))
+    // It is there, since the request was answered.
+    result.ok_or(CannotBlock::InTask)
 }
 
 /// Lets every other thread and task that is ready go first, once; timers and events too.

@@ -261,6 +261,15 @@ impl Thread {
         f(text(&self.name.get()))
     }
 
+    /// Says so in the log. Here, and its words as arguments: the linker does not drop what formats and
+    /// places in source files consist of, so that an image without threads would have them.
+    pub(crate) fn has_run_for(&self, ms: u64) {
+        let words = ["thread", "has run for", "ms: nothing else could meanwhile"];
+        self.with_name(|name| {
+            log::warn!(target: "threads", "{} {name} {} {ms} {}", words[0], words[1], words[2]);
+        });
+    }
+
     /// Gives it another name, of which the first 32 bytes count.
     pub fn set_name(&self, name: &str) {
         let mut bytes = [0; NAME];

@@ -66,13 +66,7 @@ fn long(passed: u64, thread: &Thread) {
     let last = Instant::from_nanos(LAST_LINE.load(Ordering::Relaxed));
     if last == Instant::ZERO || now.duration_since(last) >= Duration::from_secs(1) {
         LAST_LINE.store(now.as_nanos().max(1), Ordering::Relaxed);
-        thread.with_name(|name| {
-            log::warn!(
-                target: "threads",
-                "thread {name} has run for {} ms: nothing else could meanwhile",
-                ns / 1_000_000
-            );
-        });
+        thread.has_run_for(ns / 1_000_000);
     }
 }
 

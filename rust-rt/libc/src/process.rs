@@ -111,7 +111,12 @@ extern "C" fn __cxa_thread_atexit_impl(
     _dso: *mut c_void,
 ) -> c_int {
     match Block::current() {
-        Some(block) => push(&mut block.destructors.borrow_mut(), function, argument),
+        Some(block) => {
+            let mut handlers = block.destructors.take();
+            let result = push(&mut handlers, function, argument);
+            block.destructors.set(handlers);
+            result
+        }
         None => register(function, argument),
     }
 }

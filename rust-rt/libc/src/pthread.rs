@@ -274,15 +274,16 @@ static VALUES: [AtomicPtr<c_void>; KEYS] = [const { AtomicPtr::new(ptr::null_mut
 /// C runs none. A key that was used before has no values.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_key_create(key: *mut c_uint, destructor: Option<Destructor>) -> c_int {
-    let mut used = USED.lock();
-    let Some(free) = used.iter().position(|k| matches!(k, Key::Free)) else {
-        return EAGAIN;
-    };
-    used[free] = Key::Used(destructor);
-    VALUES[free].store(ptr::null_mut(), Ordering::Relaxed);
-    // SAFETY: `key` is writable by contract.
-    unsafe { *key = free as c_uint };
-    0
+    for (number, (used, value)) in USED.lock().iter_mut().zip(&VALUES).enumerate() {
+        if let Key::Free = used {
+            *used = Key::Used(destructor);
+            value.store(ptr::null_mut(), Ordering::Relaxed);
+            // SAFETY: `key` is writable by contract.
+            unsafe { *key = number as c_uint };
+            return 0;
+        }
+    }
+    EAGAIN
 }
 
 /// Calls the destructors of a thread's values, again if they leave new ones, but not for ever.
@@ -294,8 +295,9 @@ pub(super) unsafe fn run_key_destructors(values: &[Cell<*mut c_void>; KEYS]) {
     // PTHREAD_DESTRUCTOR_ITERATIONS
     for _ in 0..4 {
         let mut called = false;
-        for (key, value) in values.iter().enumerate() {
-            let destructor = match USED.lock()[key] {
+        // Destructors may make and delete keys: the list is not locked while one runs.
+        for (value, used) in values.iter().zip(*USED.lock()) {
+            let destructor = match used {
                 Key::Used(Some(destructor)) if !value.get().is_null() => destructor,
                 _ => continue,
             };
@@ -321,8 +323,8 @@ extern "C" fn pthread_key_delete(key: c_uint) -> c_int {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_setspecific(key: c_uint, value: *mut c_void) -> c_int {
     let Some(slot) = VALUES.get(key as usize) else { return EINVAL };
-    match Block::current() {
-        Some(block) => block.values[key as usize].set(value),
+    match Block::current().and_then(|block| block.values.get(key as usize)) {
+        Some(own) => own.set(value),
         None => slot.store(value, Ordering::Relaxed),
     }
     0
@@ -331,8 +333,8 @@ extern "C" fn pthread_setspecific(key: c_uint, value: *mut c_void) -> c_int {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_getspecific(key: c_uint) -> *mut c_void {
     let Some(slot) = VALUES.get(key as usize) else { return ptr::null_mut() };
-    match Block::current() {
-        Some(block) => block.values[key as usize].get(),
+    match Block::current().and_then(|block| block.values.get(key as usize)) {
+        Some(own) => own.get(),
         None => slot.load(Ordering::Relaxed),
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::Cell;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -29,7 +29,7 @@ pub(crate) struct Block {
     /// Values of `pthread_getspecific`.
     pub(crate) values: [Cell<*mut c_void>; KEYS],
     /// Destructors of thread-local variables, the first registered first.
-    pub(crate) destructors: RefCell<Vec<Handler>>,
+    pub(crate) destructors: Cell<Vec<Handler>>,
 }
 
 impl Block {
@@ -49,7 +49,7 @@ impl Block {
             bounds: Cell::new((0, 0)),
             name: Cell::new([0; 16]),
             values: [const { Cell::new(ptr::null_mut()) }; KEYS],
-            destructors: RefCell::default(),
+            destructors: Cell::default(),
         })
     }
 

@@ -66,12 +66,7 @@ pub(crate) unsafe fn call(call: &Call) -> isize {
             if waited == Waited::TimedOut { failed(ETIMEDOUT) } else { 0 }
         }
         _ => {
-            unsupported(
-                &LOGGED,
-                format_args!("futex operation {operation}"),
-                "nobody uses it",
-                ENOSYS,
-            );
+            unsupported(&LOGGED, "futex", "only waits and wake-ups are known", ENOSYS);
             -1
         }
     }

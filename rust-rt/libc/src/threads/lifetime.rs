@@ -36,7 +36,7 @@ pub(crate) unsafe fn create(
         choose_order();
     }
     let block = Box::into_raw(Block::new(function, argument, detached));
-    let mut name = *b"thread 0000000000";
+    let mut name = [0; 17];
     let name = decimal(&mut name, number);
     let started = (required().given.start)(&Start {
         stack,
@@ -55,18 +55,19 @@ pub(crate) unsafe fn create(
     0
 }
 
-/// `thread N`.
+/// `thread N`, at the end of the text.
 fn decimal(text: &mut [u8; 17], number: c_int) -> &str {
-    let mut digits = [0; 10];
-    let (mut n, mut len) = (number, 0);
-    while n > 0 {
-        digits[len] = b'0' + (n % 10) as u8;
-        (n, len) = (n / 10, len + 1);
+    let mut places = text.iter_mut().rev();
+    let mut rest = number;
+    while rest > 0 {
+        let Some(place) = places.next() else { break };
+        (*place, rest) = (b'0' + (rest % 10) as u8, rest / 10);
     }
-    for i in 0..len {
-        text[7 + i] = digits[len - 1 - i];
+    for (letter, place) in b"thread ".iter().rev().zip(&mut places) {
+        *place = *letter;
     }
-    core::str::from_utf8(&text[..7 + len]).unwrap_or("thread")
+    let start = places.len();
+    text.get(start..).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("thread")
 }
 
 /// Another order of ready threads for each `MIRUST_THREAD_ORDER` in the environment, so that a test can
@@ -74,7 +75,6 @@ fn decimal(text: &mut [u8; 17], number: c_int) -> &str {
 fn choose_order() {
     let seed = env::get(b"MIRUST_THREAD_ORDER").and_then(|text| text.to_str().ok()?.parse().ok());
     if let Some(seed) = seed {
-        log::info!(target: "threads", "ready threads run in the order {seed}");
         (required().given.set_order)(seed);
     }
 }
@@ -105,8 +105,10 @@ unsafe fn end(block: *mut Block) {
         let block = unsafe { &*block };
         // Variables first, as with the host's library: their destructors may use keys.
         loop {
-            // The borrow ends before the destructor runs, which may register others.
-            let handler = block.destructors.borrow_mut().pop();
+            // The list is there again before the destructor runs, which may register others.
+            let mut handlers = block.destructors.take();
+            let handler = handlers.pop();
+            block.destructors.set(handlers);
             let Some(handler) = handler else { break };
             // SAFETY: who registered it promised that it can be called when the thread ends.
             unsafe { (handler.function)(handler.argument) };
@@ -233,7 +235,7 @@ mod tests {
         for (number, expected) in
             [(2, "thread 2"), (1234, "thread 1234"), (c_int::MAX, "thread 2147483647")]
         {
-            let mut text = *b"thread 0000000000";
+            let mut text = [0; 17];
             assert_eq!(decimal(&mut text, number), expected);
         }
     }

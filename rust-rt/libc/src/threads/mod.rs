@@ -17,8 +17,10 @@ mod locks;
 mod sleep;
 
 use core::ffi::{c_int, c_void};
+use core::sync::atomic::AtomicBool;
 
 use super::errno;
+use super::stub::unsupported;
 pub(super) use block::Block;
 pub(super) use futex::Call as FutexCall;
 
@@ -182,20 +184,17 @@ use host::given;
 #[cfg(not(feature = "symbols"))]
 pub(super) use host::{get, required};
 
-/// The caller, a task of the executor, cannot do what `function` needs: says so in the log.
+const WHY: &str = "a task of mirust::spawn cannot block: await, or do this on a thread";
+
+/// The caller, a task of the executor, cannot do what `function` needs: says so in the log, each time.
 fn refused(function: &str) {
-    log::error!(
-        target: "libc",
-        "{function}: a task of mirust::spawn cannot block: await, or do this on a thread"
-    );
+    unsupported(&AtomicBool::new(false), function, WHY, errno::EDEADLK);
 }
 
 /// As [`refused`], where C has no way to answer with an error.
 fn must_wait(function: &str, waited: Waited) {
     if waited == Waited::Refused {
-        super::process::die(format_args!(
-            "{function}: a task of mirust::spawn cannot block: await, or do this on a thread"
-        ))
+        super::process::die(format_args!("{function}: {WHY}"))
     }
 }
 
