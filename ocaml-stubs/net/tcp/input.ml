@@ -160,11 +160,12 @@ let keep_ahead env c ~seq view =
         Answer.repeat env c)
 
 (* Octets that came with a SYN wait for the handshake (RFC 9293 section 3.10.7.2): the peer need not
-   send them again. They are copied, as anybody can send such segments. *)
+   send them again. They are copied, and no more than a segment of them is kept, and of all such octets
+   no more than memory is plenty for: anybody can send SYNs. *)
 let early env c ~seq view =
-  if Cstruct.length view > 0 && not (under_pressure env) then (
-    let view = Cstruct.append view Cstruct.empty in
-    let view = Cstruct.sub view 0 (min (Cstruct.length view) (Output.room env c)) in
+  let n = min (Cstruct.length view) (min c.path_mss (Output.room env c)) in
+  if n > 0 && env.memory < env.config.memory_max / 4 then (
+    let view = Cstruct.append (Cstruct.sub view 0 n) Cstruct.empty in
     let cost = ahead_cost c in
     ignore (Reassembly.insert c.ahead ~seq view ~max_ranges:1 : int);
     hold env (ahead_cost c - cost))
