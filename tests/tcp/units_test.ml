@@ -316,6 +316,67 @@ let out_of_connections () =
   Engine.abort e only;
   check_bool "room again" true (Result.is_ok (connect e))
 
+(* Neither to nor from what is not of one host, nor from one family to the other. *)
+let addresses () =
+  let hosts = [ "192.0.2.9"; "fe80::9" ] in
+  let others =
+    [ "0.0.0.0"; "255.255.255.255"; "224.0.0.1"; "239.255.255.255"; "::"; "ff02::1"; "ff0e::9" ]
+  in
+  let ip = Ipaddr.of_string_exn in
+  let is_v4 a = String.contains a '.' in
+  let e = engine () in
+  let syn ~src ~dst =
+    let header =
+      {
+        Mirust_wire.Tcp.src_port = 5000;
+        dst_port = 80;
+        seq = 7;
+        ack = 0;
+        flags = Mirust_wire.Tcp.Flags.syn;
+        window = 1000;
+        urgent = 0;
+        options = Mirust_wire.Tcp.no_options;
+        header_length = 20;
+      }
+    in
+    let before = (Engine.stats e).segments_out in
+    Engine.input e ~now:0 ~src:(ip src) ~dst:(ip dst) ~ce:false header Cstruct.empty;
+    (Engine.stats e).segments_out > before || (Engine.stats e).resets_out > 0
+  in
+  let connect ?src_port ?(dst_port = 80) src dst =
+    match Engine.connect e ~now:0 ?src_port ~src:(ip src) ~dst:(ip dst) ~dst_port ignore with
+    | Ok c ->
+        Engine.abort e c;
+        true
+    | Error `Invalid -> false
+    | Error (`No_port | `No_memory) -> Alcotest.fail "connect"
+  in
+  List.iter
+    (fun host ->
+      let same = List.filter (fun a -> is_v4 a = is_v4 host) others in
+      List.iter
+        (fun other ->
+          check_bool ("from " ^ other) false (connect other host);
+          check_bool ("to " ^ other) false (connect host other);
+          check_bool ("a SYN from " ^ other) false (syn ~src:other ~dst:host);
+          check_bool ("a SYN to " ^ other) false (syn ~src:host ~dst:other))
+        same;
+      check_bool "to a host" true (connect host host))
+    hosts;
+  check_bool "two families" false (connect "192.0.2.9" "fe80::9");
+  check_bool "two families" false (connect "fe80::9" "192.0.2.9");
+  List.iter
+    (fun port ->
+      check_bool "to no port" false (connect ~dst_port:port "192.0.2.9" "192.0.2.8");
+      check_bool "from no port" false (connect ~src_port:port "192.0.2.9" "192.0.2.8"))
+    [ min_int; -1; 0; 65536; max_int ];
+  List.iter
+    (fun port ->
+      check_bool "to the last one" true (connect ~dst_port:port "192.0.2.9" "192.0.2.8");
+      check_bool "from it" true (connect ~src_port:port "192.0.2.9" "192.0.2.8"))
+    [ 1; 65535 ];
+  check_bool "a SYN to a host" true (syn ~src:"fe80::9" ~dst:"fe80::8")
+
 let () =
   Alcotest.run "units"
     [
@@ -325,6 +386,7 @@ let () =
           case "ports are hard to guess" ports_are_hard_to_guess;
           case "out of ports" out_of_ports;
           case "out of connections" out_of_connections;
+          case "addresses and ports" addresses;
         ] );
       ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);
       ("siphash", [ case "vectors" siphash_vectors ]);
