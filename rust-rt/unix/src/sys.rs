@@ -1,4 +1,7 @@
 //! System calls, each behind a function that is safe to call. The only `unsafe` of the platform.
+//!
+//! Those on descriptors are made by number: the functions of C by their names may be those of
+//! `mirust-libc`, which has other descriptors (its feature `posix-on-unix`).
 
 use host_libc as libc;
 
@@ -62,7 +65,7 @@ impl Descriptor {
 impl Drop for Descriptor {
     fn drop(&mut self) {
         // SAFETY: we own the number and this is its last use. An error leaves nothing to repair.
-        unsafe { libc::close(self.0) };
+        unsafe { libc::syscall(libc::SYS_close, self.0) };
     }
 }
 
@@ -76,7 +79,8 @@ pub(crate) fn clock(id: libc::clockid_t) -> Duration {
 
 pub(crate) fn epoll_create() -> Result<Descriptor, Errno> {
     // SAFETY: no pointer is passed.
-    check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }).map(Descriptor)
+    check(unsafe { libc::syscall(libc::SYS_epoll_create1, libc::EPOLL_CLOEXEC) } as c_int)
+        .map(Descriptor)
 }
 
 /// Adds, changes or removes (`op`) what `epoll` watches `fd` for.
@@ -89,7 +93,8 @@ pub(crate) fn epoll_ctl(
 ) -> Result<(), Errno> {
     let mut event = libc::epoll_event { events: events as u32, u64: token };
     // SAFETY: `event` lives through the call; the kernel copies it.
-    check(unsafe { libc::epoll_ctl(epoll.0, op, fd, &mut event) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_epoll_ctl, epoll.0, op, fd, &mut event) } as c_int)
+        .map(drop)
 }
 
 /// Events that are pending now.
@@ -99,7 +104,9 @@ pub(crate) fn epoll_pending<'a>(
 ) -> Result<&'a [libc::epoll_event], Errno> {
     let len = c_int::try_from(buf.len()).unwrap_or(c_int::MAX);
     // SAFETY: the kernel writes at most `len` events, and the buffer has room for them.
-    let n = check(unsafe { libc::epoll_wait(epoll.0, buf.as_mut_ptr(), len, 0) })?;
+    let n =
+        check(unsafe { libc::syscall(libc::SYS_epoll_wait, epoll.0, buf.as_mut_ptr(), len, 0) }
+            as c_int)?;
     Ok(&buf[..n as usize])
 }
 
@@ -115,7 +122,8 @@ pub(crate) fn ppoll(fd: RawFd, events: i16, timeout: Option<Duration>) -> Result
     let ts = ts.as_ref().map_or(ptr::null(), |ts| ts as *const _);
     // SAFETY: one pollfd is passed and lives through the call; `ts` is null or points to a
     // timespec that does; a null signal mask leaves the mask alone.
-    check(unsafe { libc::ppoll(&mut pollfd, 1, ts, ptr::null()) })?;
+    check(unsafe { libc::syscall(libc::SYS_ppoll, &mut pollfd, 1, ts, ptr::null::<u8>(), 0) }
+        as c_int)?;
     Ok(pollfd.revents)
 }
 
@@ -130,8 +138,9 @@ pub(crate) fn ppoll_now(fd: RawFd, events: i16) -> Result<bool, Errno> {
 
 /// A counter that is readable when it is not zero.
 pub(crate) fn eventfd() -> Result<Descriptor, Errno> {
+    let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK;
     // SAFETY: no pointer is passed.
-    check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) }).map(Descriptor)
+    check(unsafe { libc::syscall(libc::SYS_eventfd2, 0, flags) } as c_int).map(Descriptor)
 }
 
 fn termination() -> libc::sigset_t {
@@ -164,24 +173,27 @@ pub(crate) fn restore_termination() {
 pub(crate) fn set_nonblocking(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: F_GETFL and F_SETFL take and return integers.
     unsafe {
-        let flags = check(libc::fcntl(fd, libc::F_GETFL))?;
-        check(libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK)).map(drop)
+        let flags = check(libc::syscall(libc::SYS_fcntl, fd, libc::F_GETFL) as c_int)?;
+        let flags = flags | libc::O_NONBLOCK;
+        check(libc::syscall(libc::SYS_fcntl, fd, libc::F_SETFL, flags) as c_int).map(drop)
     }
 }
 
 pub(crate) fn open_read(path: &core::ffi::CStr) -> Result<Descriptor, Errno> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     // SAFETY: the path ends in a zero byte.
-    check(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }).map(Descriptor)
+    check(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) } as c_int)
+        .map(Descriptor)
 }
 
 pub(crate) fn read(fd: RawFd, buf: &mut [u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel writes at most the buffer's length.
-    check_size(unsafe { libc::read(fd, buf.as_mut_ptr().cast(), buf.len()) })
+    check_size(unsafe { libc::syscall(libc::SYS_read, fd, buf.as_mut_ptr(), buf.len()) } as isize)
 }
 
 pub(crate) fn write(fd: RawFd, buf: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the kernel reads at most the buffer's length.
-    check_size(unsafe { libc::write(fd, buf.as_ptr().cast(), buf.len()) })
+    check_size(unsafe { libc::syscall(libc::SYS_write, fd, buf.as_ptr(), buf.len()) } as isize)
 }
 
 pub(crate) fn getrandom(buf: &mut [u8]) -> Result<usize, Errno> {

@@ -15,7 +15,7 @@ use alloc::{
 };
 use core::{
     cell::RefCell,
-    ffi::{CStr, c_int, c_ulong},
+    ffi::{CStr, c_ulong},
     fmt,
     future::poll_fn,
     pin::pin,
@@ -338,7 +338,7 @@ fn parse(header: &[u8; VNET]) -> (RxChecksum, u16) {
     }
 }
 
-/// The system calls.
+/// The system calls; by number, as in `sys.rs`.
 mod sys {
     use super::*;
 
@@ -357,16 +357,18 @@ mod sys {
     ///
     /// The vectors must be valid for writes.
     pub(super) unsafe fn readv(fd: RawFd, vectors: &[libc::iovec]) -> Result<usize, Errno> {
+        let (list, count) = (vectors.as_ptr(), vectors.len());
         // SAFETY: as the caller promised.
-        check(unsafe { libc::readv(fd, vectors.as_ptr(), vectors.len() as c_int) })
+        check(unsafe { libc::syscall(libc::SYS_readv, fd, list, count) } as isize)
     }
 
     /// # Safety
     ///
     /// The vectors must be valid for reads.
     pub(super) unsafe fn writev(fd: RawFd, vectors: &[libc::iovec]) -> Result<usize, Errno> {
+        let (list, count) = (vectors.as_ptr(), vectors.len());
         // SAFETY: as the caller promised.
-        check(unsafe { libc::writev(fd, vectors.as_ptr(), vectors.len() as c_int) })
+        check(unsafe { libc::syscall(libc::SYS_writev, fd, list, count) } as isize)
     }
 
     fn request(name: &str) -> libc::ifreq {
@@ -388,14 +390,15 @@ mod sys {
         argument: *mut libc::c_void,
     ) -> Result<(), OpenError> {
         // SAFETY: as the caller promised.
-        let result = unsafe { libc::ioctl(fd, code, argument) };
+        let result = unsafe { libc::syscall(libc::SYS_ioctl, fd, code, argument) };
         check(result as isize).map(drop).map_err(|errno| OpenError::System(what, errno))
     }
 
     pub(super) fn open_tap(name: &str) -> Result<Fd, OpenError> {
         const PATH: &CStr = c"/dev/net/tun";
+        let flags = libc::O_RDWR | libc::O_CLOEXEC;
         // SAFETY: the path ends in a zero byte.
-        let raw = unsafe { libc::open(PATH.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+        let raw = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, PATH.as_ptr(), flags) };
         let raw = check(raw as isize).map_err(|e| OpenError::System("/dev/net/tun", e))? as RawFd;
         let mut tap = request(name);
         let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
@@ -415,16 +418,16 @@ mod sys {
 
     /// The MTU of an interface.
     pub(super) fn mtu(name: &str) -> Option<usize> {
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
         // SAFETY: takes three integers.
-        let socket =
-            unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+        let socket = unsafe { libc::syscall(libc::SYS_socket, libc::AF_INET, kind, 0) };
         let socket = check(socket as isize).ok()? as RawFd;
         let mut request = request(name);
         // SAFETY: SIOCGIFMTU takes an ifreq.
         let result =
             unsafe { ioctl(socket, "SIOCGIFMTU", libc::SIOCGIFMTU, (&raw mut request).cast()) };
         // SAFETY: opened above, and not used any more.
-        unsafe { libc::close(socket) };
+        unsafe { libc::syscall(libc::SYS_close, socket) };
         // SAFETY: SIOCGIFMTU has set this member.
         result.ok().and_then(|()| usize::try_from(unsafe { request.ifr_ifru.ifru_mtu }).ok())
     }

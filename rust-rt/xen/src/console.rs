@@ -121,7 +121,9 @@ impl Console {
             // The Enter key is a carriage return on a raw terminal.
             let end = inner.input.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
             let Some(end) = end.or((inner.input.len() >= INPUT).then_some(INPUT - 1)) else {
-                inner.readers.push(cx.waker().clone());
+                if !inner.readers.iter().any(|reader| reader.will_wake(cx.waker())) {
+                    inner.readers.push(cx.waker().clone());
+                }
                 return Poll::Pending;
             };
             let mut line: Vec<u8> = inner.input.drain(..=end).collect();
