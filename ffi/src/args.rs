@@ -1,5 +1,9 @@
 //! Boot parameters: the command line, split.
 
+pub use mirust_rt::libc::env::split;
+
+use mirust_rt::libc::env::assignment;
+
 use crate::ground;
 
 /// The program's parameters, after its name: on Xen the kernel's command line, split as a shell
@@ -51,81 +55,4 @@ fn one_domain() {
     parameters.push(if parameters.is_empty() { "d=1" } else { ",d=1" });
     // SAFETY: the program has one thread yet.
     unsafe { std::env::set_var("OCAMLRUNPARAM", parameters) };
-}
-
-/// The name and the value of `NAME=value`.
-fn assignment(word: &str) -> Option<(&str, &str)> {
-    let (name, value) = word.split_once('=')?;
-    let letter = |c: char| c.is_ascii_uppercase() || c == '_';
-    let named = name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit());
-    named.then_some((name, value))
-}
-
-/// Splits a command line, by the rules of [`args`].
-pub fn split(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (None, ' ' | '\t' | '\n') => words.extend(word.take()),
-            (None, '"' | '\'') => {
-                quote = Some(c);
-                // Quotes make a word, an empty one as well.
-                word.get_or_insert_default();
-            }
-            (Some(q), c) if q == c => quote = None,
-            (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
-            (_, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    words
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{assignment, split};
-
-    #[test]
-    fn spaces_separate_and_repeat() {
-        assert_eq!(split(""), [""; 0]);
-        assert_eq!(split("   "), [""; 0]);
-        assert_eq!(split(" --a=1  -v\tb\n"), ["--a=1", "-v", "b"]);
-    }
-
-    #[test]
-    fn quotes_join_and_vanish() {
-        assert_eq!(split(r#"--name="two words" x"#), ["--name=two words", "x"]);
-        assert_eq!(split("--name='two words'x"), ["--name=two wordsx"]);
-        assert_eq!(split(r#"a "" '' b"#), ["a", "", "", "b"]);
-    }
-
-    #[test]
-    fn each_quote_is_plain_within_the_other() {
-        assert_eq!(split(r#""it's" 'say "hi"'"#), ["it's", r#"say "hi""#]);
-    }
-
-    #[test]
-    fn backslash_escapes_except_between_single_quotes() {
-        assert_eq!(split(r"a\ b \\ \'"), ["a b", r"\", "'"]);
-        assert_eq!(split(r#""a\"b\\""#), [r#"a"b\"#]);
-        assert_eq!(split(r"'a\b'"), [r"a\b"]);
-    }
-
-    #[test]
-    fn an_assignment_has_a_name_in_capitals() {
-        assert_eq!(assignment("RUST_LOG=a=b"), Some(("RUST_LOG", "a=b")));
-        assert_eq!(assignment("_X1="), Some(("_X1", "")));
-        for word in ["--greeting=hello", "a=b", "1A=b", "=b", "A", "A-B=c"] {
-            assert_eq!(assignment(word), None, "{word}");
-        }
-    }
-
-    #[test]
-    fn an_unfinished_quote_or_escape_ends_with_the_line() {
-        assert_eq!(split("a 'b c"), ["a", "b c"]);
-        assert_eq!(split(r"a b\"), ["a", "b"]);
-    }
 }

@@ -65,7 +65,10 @@ impl Symbols {
                 if let (Some(why), Some(stub)) = (literal(item), self.stubs.last_mut()) {
                     stub[2] = why.to_owned();
                 }
-            } else if matches!(list, "functions" | "strtol_family" | "nothing") && !item.is_empty()
+            } else if matches!(
+                list,
+                "functions" | "strtol_family" | "nothing" | "refused" | "root" | "stats"
+            ) && !item.is_empty()
             {
                 let to = if list == "nothing" { &mut self.empty } else { &mut *file };
                 to.push(word(item).to_owned());

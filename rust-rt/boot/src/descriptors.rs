@@ -7,7 +7,8 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
-const CODE: u16 = 0x08;
+/// The code segment's selector. That of the data is the next one.
+pub(super) const CODE: u16 = 0x08;
 const TSS: u16 = 0x18;
 const STACK_SIZE: usize = 16 << 10;
 

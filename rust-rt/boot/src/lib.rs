@@ -43,6 +43,8 @@ pub mod paging;
 mod qemu;
 #[cfg(feature = "image")]
 mod start;
+#[cfg(all(feature = "image", feature = "posix"))]
+mod system_call;
 #[cfg(all(feature = "image", feature = "libc"))]
 mod threads;
 #[cfg(feature = "image")]

@@ -69,6 +69,8 @@ extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
         diag::fatal(format_args!("cannot boot: {e}"));
     }
     ground::init(command_line(), spare());
+    #[cfg(feature = "posix")]
+    super::system_call::init();
     run_init_array();
     // SAFETY: the link provides exactly one mirust_main of this type.
     end::exit(unsafe { mirust_main() })
@@ -149,8 +151,12 @@ fn run_init_array() {
     let constructors =
         unsafe { core::slice::from_raw_parts(array.start as *const Constructor, count) };
     let empty = core::ptr::null();
+    #[cfg(feature = "posix")]
+    let (count, arguments) = mirust_libc::env::arguments(command_line());
+    #[cfg(not(feature = "posix"))]
+    let (count, arguments) = (0, &raw const empty);
     for constructor in constructors {
-        constructor(0, &raw const empty, &raw const empty);
+        constructor(count, arguments, &raw const empty);
     }
 }
 

@@ -1,7 +1,8 @@
-//! The environment: one built-in variable, and what boot adds.
+//! The environment: one built-in variable, and what boot adds; and the arguments.
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -67,6 +68,53 @@ pub fn set(name: &[u8], value: Option<&[u8]>) -> bool {
     true
 }
 
+/// The name and the value of `NAME=value`, if the name consists of capital letters, digits and underscores.
+pub fn assignment(word: &str) -> Option<(&str, &str)> {
+    let (name, value) = word.split_once('=')?;
+    let letter = |c: char| c.is_ascii_uppercase() || c == '_';
+    let named = name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit());
+    named.then_some((name, value))
+}
+
+/// Splits a command line, as a shell would: spaces separate. Between single quotes everything stands for itself;
+/// between double quotes, and outside of quotes, a backslash makes the next character stand for itself. An
+/// unfinished quote ends with the line.
+pub fn split(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (None, ' ' | '\t' | '\n') => words.extend(word.take()),
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                // Quotes make a word, an empty one as well.
+                word.get_or_insert_default();
+            }
+            (Some(q), c) if q == c => quote = None,
+            (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// The arguments of a program: its name, and the words of the command line behind the variables at its
+/// beginning. A count, and an array that ends in NULL; it is never freed.
+pub fn arguments(line: &[u8]) -> (c_int, *const *const c_char) {
+    let words = split(&String::from_utf8_lossy(line));
+    let words = words.into_iter().skip_while(|word| assignment(word).is_some());
+    // A word cannot contain a NUL: the line is a C string.
+    let words = words.filter_map(|word| CString::new(word).ok());
+    let all = core::iter::once(CString::from(c"mirust")).chain(words);
+    let mut list: Vec<_> = all.map(|word| word.into_raw().cast_const()).collect();
+    let count = list.len() as c_int;
+    list.push(core::ptr::null());
+    (count, list.leak().as_ptr())
+}
+
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn getenv(name: *const c_char) -> *const c_char {
     // SAFETY: `name` is a C string.
@@ -120,5 +168,57 @@ mod tests {
         }
         assert!(!set(b"", None) && !set(b"X", Some(b"a\0b")));
         assert_eq!(entries().count(), 2);
+    }
+
+    #[test]
+    fn arguments_begin_behind_the_variables() {
+        let (count, list) = arguments(b"A=1 B_2=x --flag 'two words' C=3");
+        // SAFETY: as many C strings, and then NULL.
+        let words: Vec<_> =
+            (0..count as usize).map(|i| unsafe { CStr::from_ptr(*list.add(i)) }).collect();
+        assert_eq!(words, [c"mirust", c"--flag", c"two words", c"C=3"]);
+        // SAFETY: as above.
+        assert!(unsafe { *list.add(4) }.is_null());
+    }
+
+    #[test]
+    fn spaces_separate_and_repeat() {
+        assert_eq!(split(""), [""; 0]);
+        assert_eq!(split("   "), [""; 0]);
+        assert_eq!(split(" --a=1  -v\tb\n"), ["--a=1", "-v", "b"]);
+    }
+
+    #[test]
+    fn quotes_join_and_vanish() {
+        assert_eq!(split(r#"--name="two words" x"#), ["--name=two words", "x"]);
+        assert_eq!(split("--name='two words'x"), ["--name=two wordsx"]);
+        assert_eq!(split(r#"a "" '' b"#), ["a", "", "", "b"]);
+    }
+
+    #[test]
+    fn each_quote_is_plain_within_the_other() {
+        assert_eq!(split(r#""it's" 'say "hi"'"#), ["it's", r#"say "hi""#]);
+    }
+
+    #[test]
+    fn backslash_escapes_except_between_single_quotes() {
+        assert_eq!(split(r"a\ b \\ \'"), ["a b", r"\", "'"]);
+        assert_eq!(split(r#""a\"b\\""#), [r#"a"b\"#]);
+        assert_eq!(split(r"'a\b'"), [r"a\b"]);
+    }
+
+    #[test]
+    fn an_assignment_has_a_name_in_capitals() {
+        assert_eq!(assignment("RUST_LOG=a=b"), Some(("RUST_LOG", "a=b")));
+        assert_eq!(assignment("_X1="), Some(("_X1", "")));
+        for word in ["--greeting=hello", "a=b", "1A=b", "=b", "A", "A-B=c"] {
+            assert_eq!(assignment(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_quote_or_escape_ends_with_the_line() {
+        assert_eq!(split("a 'b c"), ["a", "b c"]);
+        assert_eq!(split(r"a b\"), ["a", "b"]);
     }
 }

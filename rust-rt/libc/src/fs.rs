@@ -3,9 +3,10 @@
 //! Input is at its end. A look-up fails with ENOENT, a change with EROFS.
 
 use super::errno::{self, EBADF, EFAULT, ENOENT, ENOTTY, ERANGE, ESPIPE};
+use super::layout::{PollFd, Stat};
 use super::stub::{stubs, unsupported};
 use super::{host, stdio};
-use core::ffi::{c_char, c_int, c_long, c_short, c_ulong, c_void};
+use core::ffi::{c_char, c_int, c_short, c_ulong, c_void};
 use core::sync::atomic::AtomicBool;
 
 fn is_console(fd: c_int) -> bool {
@@ -82,44 +83,14 @@ extern "C" fn isatty(fd: c_int) -> c_int {
     0
 }
 
-/// `struct stat`.
-#[repr(C)]
-struct Stat {
-    device: u64,
-    inode: u64,
-    links: u64,
-    mode: u32,
-    owner: [u32; 3],
-    special: u64,
-    size: i64,
-    block_size: c_long,
-    blocks: i64,
-    rest: [c_long; 9],
-}
-
-const _: () = assert!(size_of::<Stat>() == 144);
-
 /// A FIFO that may be written.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn fstat64(fd: c_int, stat: *mut Stat) -> c_int {
-    const S_IFIFO: u32 = 0o010000;
     if !is_console(fd) {
         return errno::fail(EBADF);
     }
-    let console = Stat {
-        device: 0,
-        inode: 0,
-        links: 1,
-        mode: S_IFIFO | 0o600,
-        owner: [0; 3],
-        special: 0,
-        size: 0,
-        block_size: 4096,
-        blocks: 0,
-        rest: [0; 9],
-    };
     // SAFETY: `stat` is writable by contract.
-    unsafe { *stat = console };
+    unsafe { *stat = Stat::fifo() };
     0
 }
 
@@ -133,14 +104,6 @@ unsafe extern "C" fn getcwd(buf: *mut c_char, size: usize) -> *mut c_char {
     // SAFETY: the buffer has at least two bytes.
     unsafe { buf.copy_from_nonoverlapping(c"/".as_ptr(), 2) };
     buf
-}
-
-/// `struct pollfd`.
-#[repr(C)]
-struct PollFd {
-    fd: c_int,
-    events: c_short,
-    revents: c_short,
 }
 
 /// The state of the console, without waiting: output is always possible, input is at its end.
@@ -209,13 +172,7 @@ mod tests {
 
     #[test]
     fn layouts_are_those_of_the_host() {
-        use core::mem::offset_of;
-        assert_eq!(size_of::<Stat>(), size_of::<host_libc::stat64>());
-        assert_eq!(offset_of!(Stat, mode), offset_of!(host_libc::stat64, st_mode));
-        assert_eq!(offset_of!(Stat, size), offset_of!(host_libc::stat64, st_size));
-        assert_eq!(offset_of!(Stat, block_size), offset_of!(host_libc::stat64, st_blksize));
         assert_eq!(size_of::<Part>(), size_of::<host_libc::iovec>());
-        assert_eq!(size_of::<PollFd>(), size_of::<host_libc::pollfd>());
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! layer is the cargo feature `libc` of `mirust-rt`. It takes memory from `mirust-mem`, and reaches
 //! the domain through [`host`] alone.
 //!
+//! With the feature `posix` there are descriptors for all that they are for on Linux, see `posix`; without it
+//! the console alone, in `fs`.
+//!
 //! Every exported function has the contract of its namesake in ISO C or POSIX, and is called by
 //! object code on the one thread of execution, never from an exception handler. Comments say where
 //! the meaning here is narrower. In an image (feature `symbols`) the functions carry their C names; on
@@ -21,14 +24,21 @@ mod dl;
 mod double;
 pub mod env;
 pub mod errno;
+#[cfg(not(any(
+    all(feature = "posix", any(test, feature = "symbols")),
+    feature = "posix-on-unix"
+)))]
 mod fs;
 pub mod host;
 mod integer;
+pub mod layout;
 mod locale;
 mod malloc;
 mod math;
 mod mem;
 mod mmap;
+#[cfg(any(all(feature = "posix", any(test, feature = "symbols")), feature = "posix-on-unix"))]
+pub mod posix;
 mod printf;
 mod process;
 mod pthread;

@@ -14,7 +14,7 @@ const SYS_GETRANDOM: c_long = 318;
 /// `getrandom`, `futex` and `gettid`; ENOSYS for all else. Integers and pointers of a variadic call are where
 /// those of any other call are, so an ordinary function serves.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn syscall(
+pub(crate) unsafe extern "C" fn syscall(
     number: c_long,
     a: usize,
     b: usize,

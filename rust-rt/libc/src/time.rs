@@ -10,7 +10,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// `struct timespec`.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(super) struct Timespec {
+pub(crate) struct Timespec {
     seconds: i64,
     nanoseconds: c_long,
 }
@@ -45,7 +45,7 @@ impl Timeval {
 /// Wall clock and monotonic clock. The CPU time of the process and of the thread is the time since
 /// boot, sleeping included.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int {
+pub(crate) unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int {
     let ns = match clock {
         0 | 5 => (host::get().wall_ns)(), // CLOCK_REALTIME, _COARSE
         // _MONOTONIC, _PROCESS_CPUTIME_ID, _THREAD_CPUTIME_ID, _MONOTONIC_RAW, _COARSE, _BOOTTIME

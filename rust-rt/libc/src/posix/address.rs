@@ -1,0 +1,203 @@
+//! Socket addresses as C has them.
+
+use core::ffi::{c_uint, c_void};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use super::family::{AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Family};
+use super::parts::{Errno, Result};
+use crate::errno::{EAFNOSUPPORT, EFAULT, EINVAL};
+
+/// Whose address it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Address {
+    /// A socket of a pair, which has no name.
+    Unnamed,
+    /// An address of the network.
+    Inet(SocketAddr),
+}
+
+/// Bytes of the longest address, `struct sockaddr_in6`.
+pub(super) const LONGEST: usize = 28;
+/// Bytes of `struct sockaddr_in`.
+const INET: usize = 16;
+
+/// An address of a C caller; nothing for AF_UNSPEC.
+///
+/// # Safety
+///
+/// NULL, or `length` bytes are readable there.
+pub(super) unsafe fn read_any(
+    address: *const c_void,
+    length: c_uint,
+) -> Result<Option<SocketAddr>> {
+    if address.is_null() {
+        return Err(Errno(EFAULT));
+    }
+    let length = length as usize;
+    if length < 2 {
+        return Err(Errno(EINVAL));
+    }
+    // SAFETY: as the caller says.
+    let bytes = unsafe { core::slice::from_raw_parts(address.cast::<u8>(), length) };
+    decode(bytes)
+}
+
+/// An address of a C caller.
+///
+/// # Safety
+///
+/// As for [`read_any`].
+pub(super) unsafe fn read(address: *const c_void, length: c_uint) -> Result<SocketAddr> {
+    // SAFETY: the caller's promise.
+    unsafe { read_any(address, length) }?.ok_or(Errno(EAFNOSUPPORT))
+}
+
+fn decode(bytes: &[u8]) -> Result<Option<SocketAddr>> {
+    let short = Errno(EINVAL);
+    let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).ok_or(short);
+    let family = u16::from_ne_bytes([bytes[0], bytes[1]]);
+    let port = || match bytes.get(2..4) {
+        Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
+        _ => Err(short),
+    };
+    match i32::from(family) {
+        AF_UNSPEC => Ok(None),
+        AF_INET if bytes.len() < INET => Err(short),
+        AF_INET => {
+            let ip: [u8; 4] = word(4)?;
+            Ok(Some(SocketAddrV4::new(Ipv4Addr::from(ip), port()?).into()))
+        }
+        AF_INET6 if bytes.len() < LONGEST - 4 => Err(short),
+        AF_INET6 => {
+            let ip: [u8; 16] = bytes[8..24].try_into().map_err(|_| short)?;
+            let flow = u32::from_ne_bytes(word(4)?);
+            // Old programs leave the scope out.
+            let scope = word(24).map_or(0, u32::from_ne_bytes);
+            Ok(Some(SocketAddrV6::new(Ipv6Addr::from(ip), port()?, flow, scope).into()))
+        }
+        _ => Err(Errno(EAFNOSUPPORT)),
+    }
+}
+
+/// The address as a socket of this family takes it.
+///
+/// # Errors
+///
+/// EAFNOSUPPORT.
+pub(super) fn for_family(family: Family, address: SocketAddr) -> Result<SocketAddr> {
+    match (family, address) {
+        (Family::Inet4, SocketAddr::V4(_)) => Ok(address),
+        // An IPv4 address in IPv6's clothes (RFC 4291 section 2.5.5.2).
+        (Family::Inet6, SocketAddr::V6(v6)) => Ok(match v6.ip().to_ipv4_mapped() {
+            Some(v4) => SocketAddr::new(IpAddr::V4(v4), v6.port()),
+            None => address,
+        }),
+        _ => Err(Errno(EAFNOSUPPORT)),
+    }
+}
+
+/// The bytes of an address as a socket of this family shows it, and how many they are.
+pub(super) fn encode(address: Address, family: Family) -> ([u8; LONGEST], usize) {
+    let mut bytes = [0; LONGEST];
+    let address = match (address, family) {
+        (Address::Unnamed, _) => {
+            bytes[..2].copy_from_slice(&(AF_UNIX as u16).to_ne_bytes());
+            return (bytes, 2);
+        }
+        (Address::Inet(SocketAddr::V4(v4)), Family::Inet6) => {
+            // Unspecified as well: what is bound to it takes both.
+            let unspecified = v4.ip().is_unspecified();
+            let ip = if unspecified { Ipv6Addr::UNSPECIFIED } else { v4.ip().to_ipv6_mapped() };
+            SocketAddr::new(ip.into(), v4.port())
+        }
+        (Address::Inet(address), _) => address,
+    };
+    bytes[2..4].copy_from_slice(&address.port().to_be_bytes());
+    match address {
+        SocketAddr::V4(v4) => {
+            bytes[..2].copy_from_slice(&(AF_INET as u16).to_ne_bytes());
+            bytes[4..8].copy_from_slice(&v4.ip().octets());
+            (bytes, INET)
+        }
+        SocketAddr::V6(v6) => {
+            bytes[..2].copy_from_slice(&(AF_INET6 as u16).to_ne_bytes());
+            bytes[4..8].copy_from_slice(&v6.flowinfo().to_ne_bytes());
+            bytes[8..24].copy_from_slice(&v6.ip().octets());
+            bytes[24..28].copy_from_slice(&v6.scope_id().to_ne_bytes());
+            (bytes, LONGEST)
+        }
+    }
+}
+
+/// Gives a C caller an address, as much of it as fits, and its whole length.
+///
+/// # Safety
+///
+/// `address` is NULL, or `*length` bytes are writable there; `length` is writable then.
+pub(super) unsafe fn write(
+    address: Address,
+    family: Family,
+    to: *mut c_void,
+    length: *mut c_uint,
+) -> Result {
+    if to.is_null() {
+        return Ok(());
+    }
+    if length.is_null() {
+        return Err(Errno(EFAULT));
+    }
+    let (bytes, n) = encode(address, family);
+    // SAFETY: as the caller says.
+    unsafe {
+        let fits = n.min(*length as usize);
+        to.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), fits);
+        *length = n as c_uint;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literal_bytes() {
+        let v4: SocketAddr = "10.0.0.2:8080".parse().unwrap();
+        let mut bytes = [0; LONGEST];
+        bytes[..8].copy_from_slice(&[2, 0, 0x1f, 0x90, 10, 0, 0, 2]);
+        assert_eq!(encode(Address::Inet(v4), Family::Inet4), (bytes, 16));
+        assert_eq!(decode(&bytes[..16]), Ok(Some(v4)));
+        let v6 = SocketAddrV6::new("fe80::2".parse().unwrap(), 1, 7, 3).into();
+        let (bytes, n) = encode(Address::Inet(v6), Family::Inet6);
+        assert_eq!((n, &bytes[..4]), (28, &[10, 0, 0, 1][..]));
+        assert_eq!(decode(&bytes), Ok(Some(v6)));
+        assert_eq!(encode(Address::Unnamed, Family::Unix).1, 2);
+    }
+
+    #[test]
+    fn ipv4_dresses_as_ipv6_and_undresses() {
+        let v4: SocketAddr = "10.0.0.2:80".parse().unwrap();
+        let (bytes, n) = encode(Address::Inet(v4), Family::Inet6);
+        let mapped = decode(&bytes[..n]).unwrap().unwrap();
+        assert_eq!(mapped, "[::ffff:10.0.0.2]:80".parse().unwrap());
+        assert_eq!(for_family(Family::Inet6, mapped), Ok(v4));
+        assert_eq!(for_family(Family::Inet4, mapped), Err(Errno(EAFNOSUPPORT)));
+        assert_eq!(for_family(Family::Inet6, v4), Err(Errno(EAFNOSUPPORT)));
+        let any = Address::Inet("0.0.0.0:80".parse().unwrap());
+        let (bytes, n) = encode(any, Family::Inet6);
+        assert_eq!(decode(&bytes[..n]), Ok(Some("[::]:80".parse().unwrap())));
+    }
+
+    #[test]
+    fn short_and_foreign_ones_are_refused() {
+        let (bytes, _) = encode(Address::Inet("10.0.0.2:1".parse().unwrap()), Family::Inet4);
+        assert_eq!(decode(&bytes[..15]), Err(Errno(EINVAL)));
+        assert_eq!(decode(&[1, 0, 0]), Err(Errno(EAFNOSUPPORT)));
+        assert_eq!(decode(&[0, 0]), Ok(None));
+        // SAFETY: NULL is allowed, and two bytes are there.
+        unsafe {
+            assert_eq!(read(core::ptr::null(), 16), Err(Errno(EFAULT)));
+            assert_eq!(read([2u8, 0].as_ptr().cast(), 1), Err(Errno(EINVAL)));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Blocking: the calls that wait, and the turns that a program owes the rest of the domain.
+//!
+//! Nothing here waits by itself. The image gives a function that runs a future to its end ([`give`]): on
+//! the main stack by a poll inside of the program's, on a thread by switching away. A call that may not
+//! wait where it is, in a task of the executor, say, gets EDEADLK.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::cell::Cell;
+use core::future::{Future, poll_fn};
+use core::pin::{Pin, pin};
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Context, Poll};
+
+use super::events::Events;
+use super::local::local;
+use super::object::Object;
+use super::parts::{Errno, Part, Result, total};
+use super::table::Description;
+use crate::errno::{EAGAIN, EDEADLK};
+use crate::host;
+
+/// The caller is where nothing may wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CannotBlock;
+
+/// What blocking stands on.
+#[derive(Clone, Copy)]
+pub struct Blocking {
+    /// Runs the future to its end, and the rest of the domain meanwhile.
+    pub block_on: fn(Pin<&mut dyn Future<Output = ()>>) -> core::result::Result<(), CannotBlock>,
+    /// A future that ends at a time, in nanoseconds since boot.
+    pub sleep_until: fn(u64) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+local! {
+    static BLOCKING: Cell<Option<Blocking>> = Cell::new(None);
+}
+
+/// Gives the ground of blocking calls, before the program begins.
+pub fn give(blocking: Blocking) {
+    BLOCKING.with(|given| given.set(Some(blocking)));
+}
+
+/// A time that never comes.
+pub(super) const NEVER: u64 = u64::MAX;
+
+/// The monotonic clock, in nanoseconds.
+pub(super) fn now() -> u64 {
+    (host::get().monotonic_ns)()
+}
+
+/// The time `ns` from now.
+pub(super) fn after(ns: u64) -> u64 {
+    now().saturating_add(ns)
+}
+
+/// Ends at `deadline`; never without a ground.
+pub(super) fn sleep_until(deadline: u64) -> Pin<Box<dyn Future<Output = ()>>> {
+    match BLOCKING.with(Cell::get) {
+        Some(blocking) if deadline != NEVER => (blocking.sleep_until)(deadline),
+        _ => Box::pin(core::future::pending()),
+    }
+}
+
+/// Waits until `attempt` has a result, which it is asked for whenever the waker is called, or until
+/// `deadline`: nothing then.
+///
+/// # Errors
+///
+/// EDEADLK where nothing may wait.
+pub(super) fn until<T>(
+    deadline: u64,
+    mut attempt: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Result<Option<T>> {
+    let mut result = None;
+    let mut sleep = (deadline != NEVER).then(|| sleep_until(deadline));
+    let mut wait = pin!(poll_fn(|cx| {
+        if let Poll::Ready(found) = attempt(cx) {
+            result = Some(found);
+            return Poll::Ready(());
+        }
+        sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
+    }));
+    DEBT.with(|d| d.set(0));
+    match BLOCKING.with(Cell::get).map(|blocking| (blocking.block_on)(wait.as_mut())) {
+        Some(Ok(())) => {}
+        Some(Err(CannotBlock)) | None => return Err(cannot()),
+    }
+    Ok(result)
+}
+
+/// Says once why a call did not wait.
+fn cannot() -> Errno {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    if log::log_enabled!(log::Level::Warn) && !LOGGED.swap(true, Ordering::Relaxed) {
+        log::warn!(
+            target: "libc",
+            "a blocking call inside of a task or of a call from OCaml fails: make it on a thread, or on the main stack"
+        );
+    }
+    Errno(EDEADLK)
+}
+
+/// Makes an attempt, and others until one does not give EAGAIN, waiting in between for `interest`: if
+/// the description blocks.
+pub(super) fn attempt<T>(
+    description: &Rc<Description>,
+    once: bool,
+    interest: Events,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let object = &description.object;
+    let again = |result: &Result<T>| matches!(result, Err(Errno(EAGAIN)));
+    let first = attempt();
+    if !again(&first) {
+        return first;
+    }
+    if once || description.is_nonblocking() {
+        owe();
+        return first;
+    }
+    let deadline = object.time_limit(interest.intersects(Events::IN)).map_or(NEVER, after);
+    let mut ticket = None;
+    let found = until(deadline, |cx| {
+        // Before the attempt, which may give notice at once.
+        ticket = Some(object.watchers().wake_at(interest, cx.waker()));
+        let result = attempt();
+        if again(&result) { Poll::Pending } else { Poll::Ready(result) }
+    });
+    found?.unwrap_or(Err(Errno(EAGAIN)))
+}
+
+/// Writes all if the description blocks, and what there is room for if not.
+pub(super) fn write_all(description: &Rc<Description>, parts: &[Part]) -> Result<usize> {
+    let all = total(parts);
+    let write = |parts: &[Part]| {
+        attempt(description, false, Events::OUT, || description.object.write(parts))
+    };
+    let mut written = write(parts)?;
+    while written < all && !description.is_nonblocking() {
+        match write(&Part::behind(parts, written)) {
+            Ok(n) => written += n,
+            // What was written counts; the error will be there the next time.
+            Err(_) => break,
+        }
+    }
+    Ok(written)
+}
+
+/// Waits until one of the events is the case; which ones.
+pub(super) fn wait_for(object: &Rc<dyn Object>, interest: Events, deadline: u64) -> Result<Events> {
+    let mut ticket = None;
+    let found = until(deadline, |cx| {
+        ticket = Some(object.watchers().wake_at(interest, cx.waker()));
+        let found = object.poll(interest);
+        if found.is_empty() { Poll::Pending } else { Poll::Ready(found) }
+    });
+    Ok(found?.unwrap_or_default())
+}
+
+/// How many answers at once may cost the others nothing.
+const OWED: u32 = 32;
+
+local! {
+    /// Answers since the program last waited.
+    static DEBT: Cell<u32> = Cell::new(0);
+}
+
+/// A program that asks again and again without waiting would never let the network bring what it asks
+/// for: after so many answers the domain takes a turn.
+pub(super) fn owe() {
+    let debt = DEBT.with(Cell::get);
+    if debt < OWED { DEBT.with(|d| d.set(debt + 1)) } else { turn() }
+}
+
+/// Lets everything else in the domain have a turn, and comes back.
+pub(super) fn turn() {
+    DEBT.with(|d| d.set(0));
+    let mut turned = false;
+    let wait = pin!(poll_fn(|cx| {
+        if core::mem::replace(&mut turned, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    // Where nothing may wait, whoever runs there lets the others run when it returns.
+    if let Some(blocking) = BLOCKING.with(Cell::get) {
+        let _ = (blocking.block_on)(wait);
+    }
+}

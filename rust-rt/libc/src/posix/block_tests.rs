@@ -1,0 +1,61 @@
+//! Blocking for tests: calls wait by asking again and again.
+
+use super::block::{Blocking, CannotBlock, give, now};
+use crate::host;
+use crate::host::Host;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::Waker;
+use core::task::{Context, Poll};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+static HOST: Host = Host {
+    console_write: |_| {},
+    exit: |_| panic!("exit"),
+    abort: |reason| panic!("{reason}"),
+    monotonic_ns: || START.elapsed().as_nanos() as u64,
+    wall_ns: || 0,
+    random: crate::rdrand::fill_from_cpu,
+};
+
+std::thread_local! {
+    static MEANWHILE: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Blocking calls poll their futures again and again; there is a clock.
+pub(super) fn give_busy() {
+    host::set(&HOST);
+    give(Blocking { block_on, sleep_until });
+}
+
+/// Has `f` run while the next call blocks.
+pub(super) fn meanwhile(f: impl FnOnce() + 'static) {
+    MEANWHILE.with_borrow_mut(|list| list.insert(0, Box::new(f)));
+}
+
+fn block_on(
+    mut future: Pin<&mut dyn Future<Output = ()>>,
+) -> core::result::Result<(), CannotBlock> {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut rounds = 0;
+    while future.as_mut().poll(&mut cx).is_pending() {
+        rounds += 1;
+        // Not in a mere turn of the domain.
+        let next = if rounds > 1 { MEANWHILE.with_borrow_mut(Vec::pop) } else { None };
+        if let Some(f) = next {
+            f();
+        }
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    Ok(())
+}
+
+fn sleep_until(deadline: u64) -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(poll_fn(move |_| if now() >= deadline { Poll::Ready(()) } else { Poll::Pending }))
+}

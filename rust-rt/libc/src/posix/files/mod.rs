@@ -1,0 +1,142 @@
+//! Read-only files: what a ramdisk or the program itself brought, and a few that every program may
+//! look for. Changes fail with EROFS.
+
+#[cfg(test)]
+mod archive_tests;
+pub(super) mod calls;
+mod cpio;
+pub(super) mod directory;
+mod root;
+mod tree;
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::ffi::c_int;
+
+use super::events::Events;
+use super::object::Object;
+use super::parts::{Errno, Part, PartMut, Result, room, scatter, total};
+use super::watch::Watchers;
+use crate::errno::{EINVAL, EIO, EISDIR, ENXIO};
+use crate::host;
+use crate::layout::Stat;
+use tree::{Device, Kind, Node, Place};
+
+pub(super) use root::contents;
+pub use root::{add, mount};
+
+/// An open file, directory or device.
+pub(super) struct File {
+    node: Rc<Node>,
+    /// Where it is; for a directory that other paths start from.
+    place: Place,
+    /// What was made when it was opened.
+    made: Vec<u8>,
+    offset: Cell<u64>,
+    watchers: Watchers,
+}
+
+impl File {
+    fn new(node: Rc<Node>, place: Place) -> Rc<Self> {
+        let made = if let Kind::Made(make) = node.kind { make() } else { Vec::new() };
+        Rc::new(File { node, place, made, offset: Cell::new(0), watchers: Watchers::new() })
+    }
+
+    fn contents(&self) -> Result<&[u8]> {
+        match &self.node.kind {
+            Kind::File(data) | Kind::Link(data) => Ok(data),
+            Kind::Made(_) => Ok(&self.made),
+            Kind::Directory(_) => Err(Errno(EISDIR)),
+            Kind::Device(_) => Err(Errno(EINVAL)),
+        }
+    }
+
+    /// At most `n` bytes from an offset on.
+    pub(super) fn bytes_at(&self, offset: i64, n: usize) -> Result<&[u8]> {
+        let contents = self.contents()?;
+        let start = usize::try_from(offset).map_err(|_| Errno(EINVAL))?.min(contents.len());
+        Ok(&contents[start..][..n.min(contents.len() - start)])
+    }
+
+    /// `pread`.
+    pub(super) fn read_at(&self, parts: &mut [PartMut], offset: i64) -> Result<usize> {
+        if let Kind::Device(device) = self.node.kind {
+            return read_device(device, parts);
+        }
+        let bytes = self.bytes_at(offset, room(parts))?;
+        Ok(scatter(bytes, parts))
+    }
+
+    /// `lseek`.
+    pub(super) fn seek(&self, offset: i64, whence: c_int) -> Result<u64> {
+        let size = match self.node.kind {
+            Kind::Directory(_) => i64::MAX,
+            Kind::Device(_) => return Ok(0),
+            _ => self.contents()?.len() as i64,
+        };
+        let from = match whence {
+            0 => 0,
+            1 => self.offset.get() as i64,
+            2 => size,
+            // SEEK_DATA and SEEK_HOLE: all of a file is data, with a hole behind it.
+            3 | 4 if offset < 0 || offset >= size => return Err(Errno(ENXIO)),
+            3 => 0,
+            4 => size - offset,
+            _ => return Err(Errno(EINVAL)),
+        };
+        let at = from.checked_add(offset).and_then(|at| u64::try_from(at).ok());
+        self.offset.set(at.ok_or(Errno(EINVAL))?);
+        Ok(self.offset.get())
+    }
+}
+
+fn read_device(device: Device, parts: &mut [PartMut]) -> Result<usize> {
+    match device {
+        Device::Null => return Ok(0),
+        Device::Zero => parts.iter_mut().for_each(|part| part.fill(0)),
+        Device::Random => {
+            if !parts.iter_mut().all(|part| part.is_empty() || (host::get().random)(part)) {
+                return Err(Errno(EIO));
+            }
+        }
+    }
+    Ok(room(parts))
+}
+
+impl Object for File {
+    fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    fn poll(&self, interest: Events) -> Events {
+        (Events::IN | Events::OUT) & interest
+    }
+
+    fn can_wait(&self) -> bool {
+        matches!(self.node.kind, Kind::Device(Device::Random))
+    }
+
+    fn read(&self, parts: &mut [PartMut]) -> Result<usize> {
+        let n = self.read_at(parts, self.offset.get() as i64)?;
+        self.offset.set(self.offset.get() + n as u64);
+        Ok(n)
+    }
+
+    /// Only devices can be open for writing.
+    fn write(&self, parts: &[Part]) -> Result<usize> {
+        Ok(total(parts))
+    }
+
+    fn available(&self) -> Result<usize> {
+        let size = self.contents().map_err(|_| Errno(crate::errno::ENOTTY))?.len();
+        Ok(size.saturating_sub(self.offset.get() as usize))
+    }
+
+    fn stat(&self) -> Stat {
+        self.node.stat(match self.node.kind {
+            Kind::Made(_) => self.made.len(),
+            _ => self.node.size(),
+        })
+    }
+}

@@ -1,0 +1,73 @@
+//! The one tree of an image: what is there in any case, and what was brought.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{OnceCell, RefCell};
+
+use super::super::local::local;
+use super::super::network;
+use super::tree::{Device, Kind, Tree};
+
+/// Archives that are part of the tree when it is made.
+struct Source {
+    tree: OnceCell<Rc<Tree>>,
+    archives: RefCell<Vec<&'static [u8]>>,
+}
+
+local! {
+    static SOURCE: Source =
+        Source { tree: OnceCell::new(), archives: RefCell::new(Vec::new()) };
+}
+
+/// The tree, made at its first use.
+pub(super) fn get() -> Rc<Tree> {
+    SOURCE.with(|source| {
+        let tree = source.tree.get_or_init(|| {
+            let tree = Tree::new();
+            standard(&tree);
+            source.archives.take().into_iter().for_each(|archive| tree.unpack(archive));
+            Rc::new(tree)
+        });
+        Rc::clone(tree)
+    })
+}
+
+/// Adds the files of a cpio archive (newc), above what is there.
+pub fn mount(archive: &'static [u8]) {
+    SOURCE.with(|source| match source.tree.get() {
+        Some(tree) => tree.unpack(archive),
+        None => source.archives.borrow_mut().push(archive),
+    });
+}
+
+/// Adds one file.
+///
+/// # Errors
+///
+/// False if a part of the path is a file, or `..`.
+pub fn add(path: &str, data: &'static [u8]) -> bool {
+    get().put_file(path.as_bytes(), data).is_ok()
+}
+
+/// The contents of a file, if it is one with contents of its own.
+pub(in super::super) fn contents(path: &[u8]) -> Option<&'static [u8]> {
+    match get().find(&Vec::new(), path, true).ok()?.node?.kind {
+        Kind::File(data) => Some(data),
+        _ => None,
+    }
+}
+
+/// What is there in any case.
+fn standard(tree: &Tree) {
+    let put = [
+        tree.put_device(b"dev/null", Device::Null),
+        tree.put_device(b"dev/zero", Device::Zero),
+        tree.put_device(b"dev/random", Device::Random),
+        tree.put_device(b"dev/urandom", Device::Random),
+        tree.put_made(b"etc/resolv.conf", network::resolver_configuration),
+        tree.put_file(b"etc/hosts", network::HOSTS),
+        tree.put_link(b"proc/self/exe", b"/mirust"),
+        tree.put_directory(b"tmp", 0o1777),
+    ];
+    debug_assert!(put.iter().all(core::result::Result::is_ok));
+}

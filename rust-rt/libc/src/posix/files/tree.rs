@@ -1,0 +1,421 @@
+//! The tree of files: what ramdisks and the program brought, and what every program may look for.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use super::super::local::local;
+use super::super::parts::{Errno, Result};
+use super::cpio::{Entries, Entry};
+use crate::errno::{EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
+use crate::layout::{Stat, Timespec};
+
+const TYPE: u32 = 0o170_000;
+const DIRECTORY: u32 = 0o040_000;
+const REGULAR: u32 = 0o100_000;
+const LINK: u32 = 0o120_000;
+const DEVICE: u32 = 0o020_000;
+
+/// Symbolic links on the way to a file, at most.
+const MOST_LINKS: usize = 40;
+/// Bytes of a path, and of one of its names.
+const LONGEST: (usize, usize) = (4095, 255);
+
+/// A file, a directory, a link or a device.
+pub(super) struct Node {
+    pub(super) inode: u64,
+    mode: u32,
+    /// Seconds since 1970.
+    modified: u32,
+    pub(super) kind: Kind,
+}
+
+/// What a node holds.
+pub(super) enum Kind {
+    /// Its names, in order; and the directory above, unless this is the root.
+    Directory(RefCell<BTreeMap<Box<[u8]>, Rc<Node>>>),
+    /// A file's contents.
+    File(&'static [u8]),
+    /// A file whose contents are made when it is opened.
+    Made(fn() -> Vec<u8>),
+    /// A symbolic link's target.
+    Link(&'static [u8]),
+    /// A device.
+    Device(Device),
+}
+
+/// Devices.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Device {
+    /// `/dev/null`.
+    Null,
+    /// `/dev/zero`.
+    Zero,
+    /// `/dev/urandom` and `/dev/random`.
+    Random,
+}
+
+impl Node {
+    fn new(mode: u32, modified: u32, kind: Kind) -> Rc<Self> {
+        std_inode(|inode| Rc::new(Node { inode, mode, modified, kind }))
+    }
+
+    fn directory(mode: u32, modified: u32) -> Rc<Self> {
+        Node::new(DIRECTORY | mode & 0o7777, modified, Kind::Directory(RefCell::default()))
+    }
+
+    /// The type in the numbers of `d_type`: the four bits above the permissions.
+    pub(super) fn directory_type(&self) -> u8 {
+        (self.mode >> 12) as u8
+    }
+
+    /// Whether it is a directory.
+    pub(super) fn is_directory(&self) -> bool {
+        matches!(self.kind, Kind::Directory(_))
+    }
+
+    /// Whether it can be written.
+    pub(super) fn is_writable(&self) -> bool {
+        matches!(self.kind, Kind::Device(_))
+    }
+
+    pub(super) fn stat(&self, size: usize) -> Stat {
+        let time = Timespec::from_ns(u64::from(self.modified) * 1_000_000_000);
+        let links = if self.is_directory() { 2 } else { 1 };
+        let (size, blocks) = (size as i64, size.div_ceil(512) as i64);
+        let (inode, times) = (self.inode, [time; 3]);
+        Stat { device: 1, inode, links, size, blocks, times, ..Stat::new(self.mode) }
+    }
+
+    /// Bytes, as `stat` says.
+    pub(super) fn size(&self) -> usize {
+        match &self.kind {
+            Kind::File(data) | Kind::Link(data) => data.len(),
+            Kind::Made(make) => make().len(),
+            Kind::Directory(_) | Kind::Device(_) => 0,
+        }
+    }
+
+    fn child(&self, name: &[u8]) -> Option<Rc<Node>> {
+        match &self.kind {
+            Kind::Directory(names) => names.borrow().get(name).cloned(),
+            _ => None,
+        }
+    }
+}
+
+local! {
+    static LAST_INODE: Cell<u64> = Cell::new(0);
+}
+
+fn std_inode<R>(f: impl FnOnce(u64) -> R) -> R {
+    let inode = LAST_INODE.with(|last| {
+        last.set(last.get() + 1);
+        last.get()
+    });
+    f(inode)
+}
+
+/// The tree.
+pub(super) struct Tree {
+    root: Rc<Node>,
+}
+
+/// A directory and the ones above it, from the root on.
+pub(super) type Place = Vec<(Box<[u8]>, Rc<Node>)>;
+
+/// What a path leads to.
+pub(super) struct Found {
+    /// The directories on the way, without links, and the last name.
+    pub(super) place: Place,
+    /// Nothing if there is no such name in its directory.
+    pub(super) node: Option<Rc<Node>>,
+}
+
+impl Tree {
+    pub(super) fn new() -> Self {
+        Tree { root: Node::directory(0o755, 0) }
+    }
+
+    /// Puts a node at a path, with the directories that lead there. What was there before is replaced,
+    /// but a directory stays one.
+    pub(super) fn put(&self, path: &[u8], node: Rc<Node>) -> Result {
+        let mut names: Vec<&[u8]> =
+            path.split(|&c| c == b'/').filter(|n| !n.is_empty() && *n != b".").collect();
+        if names.contains(&&b".."[..]) {
+            return Err(Errno(EINVAL));
+        }
+        let Some(last) = names.pop() else { return Ok(()) };
+        let mut at = Rc::clone(&self.root);
+        for name in names {
+            let Kind::Directory(inside) = &at.kind else { return Err(Errno(ENOTDIR)) };
+            let next = Rc::clone(
+                inside.borrow_mut().entry(name.into()).or_insert_with(|| Node::directory(0o755, 0)),
+            );
+            at = next;
+        }
+        let Kind::Directory(inside) = &at.kind else { return Err(Errno(ENOTDIR)) };
+        let mut inside = inside.borrow_mut();
+        let keep = node.is_directory() && inside.get(last).is_some_and(|n| n.is_directory());
+        if !keep {
+            inside.insert(last.into(), node);
+        }
+        Ok(())
+    }
+
+    /// Puts in what an archive holds; what is malformed ends it, with a line in the log.
+    pub(super) fn unpack(&self, archive: &'static [u8]) {
+        let mut linked: BTreeMap<[u32; 3], &'static [u8]> = BTreeMap::new();
+        let entries = || Entries::new(archive).map_while(core::result::Result::ok);
+        // The contents are with one of the links to a file, the last one as a rule.
+        for entry in entries().filter(|e| e.links > 1 && !e.data.is_empty()) {
+            linked.insert(entry.identity, entry.data);
+        }
+        for entry in Entries::new(archive) {
+            let put = match entry {
+                Ok(entry) => self.put_entry(&entry, &linked),
+                Err(malformed) => {
+                    log::error!(target: "files", "ramdisk: {malformed}; the rest of it is not there");
+                    break;
+                }
+            };
+            if let (Err(_), Ok(entry)) = (put, entry) {
+                let name = alloc::string::String::from_utf8_lossy(entry.name);
+                log::error!(target: "files", "ramdisk: {name:?} cannot be where it wants to be");
+            }
+        }
+    }
+
+    fn put_entry(
+        &self,
+        entry: &Entry<'static>,
+        linked: &BTreeMap<[u32; 3], &'static [u8]>,
+    ) -> Result {
+        let Entry { name, mode, modified, data, .. } = *entry;
+        let node = match mode & TYPE {
+            DIRECTORY => Node::directory(mode, modified),
+            REGULAR => {
+                let shared = linked.get(&entry.identity).filter(|_| entry.links > 1);
+                let data = shared.copied().unwrap_or(data);
+                Node::new(mode, modified, Kind::File(data))
+            }
+            LINK => Node::new(mode, modified, Kind::Link(data)),
+            // Devices and the like: those that exist are there anyway.
+            _ => return Ok(()),
+        };
+        self.put(name, node)
+    }
+
+    pub(super) fn put_file(&self, path: &[u8], data: &'static [u8]) -> Result {
+        self.put(path, Node::new(REGULAR | 0o444, 0, Kind::File(data)))
+    }
+
+    pub(super) fn put_made(&self, path: &[u8], make: fn() -> Vec<u8>) -> Result {
+        self.put(path, Node::new(REGULAR | 0o444, 0, Kind::Made(make)))
+    }
+
+    pub(super) fn put_link(&self, path: &[u8], target: &'static [u8]) -> Result {
+        self.put(path, Node::new(LINK | 0o777, 0, Kind::Link(target)))
+    }
+
+    pub(super) fn put_device(&self, path: &[u8], device: Device) -> Result {
+        self.put(path, Node::new(DEVICE | 0o666, 0, Kind::Device(device)))
+    }
+
+    pub(super) fn put_directory(&self, path: &[u8], mode: u32) -> Result {
+        self.put(path, Node::directory(mode, 0))
+    }
+
+    /// Follows a path from `start` on. A link at its end is followed too if `follow`.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT for a directory that is missing (not for the last name), ENOTDIR, ELOOP, ENAMETOOLONG.
+    pub(super) fn find(&self, start: &Place, path: &[u8], follow: bool) -> Result<Found> {
+        if path.is_empty() {
+            return Err(Errno(ENOENT));
+        }
+        if path.len() > LONGEST.0 {
+            return Err(Errno(ENAMETOOLONG));
+        }
+        let mut place: Place = if path[0] == b'/' { Vec::new() } else { start.clone() };
+        // Names still to be followed, the next one last.
+        let mut names: Vec<Box<[u8]>> = split(path);
+        let must_be_directory = path.ends_with(b"/") || path.ends_with(b"/.");
+        let mut links = 0;
+        while let Some(name) = names.pop() {
+            let here = self.last(&place);
+            if !here.is_directory() {
+                return Err(Errno(ENOTDIR));
+            }
+            match &*name {
+                b"." => continue,
+                b".." => {
+                    place.pop();
+                    continue;
+                }
+                name if name.len() > LONGEST.1 => return Err(Errno(ENAMETOOLONG)),
+                _ => {}
+            }
+            let Some(node) = here.child(&name) else {
+                if names.is_empty() {
+                    place.push((name, here));
+                    return Ok(Found { place, node: None });
+                }
+                return Err(Errno(ENOENT));
+            };
+            match node.kind {
+                Kind::Link(target) if follow || !names.is_empty() || must_be_directory => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(Errno(ELOOP));
+                    }
+                    if target.starts_with(b"/") {
+                        place.clear();
+                    }
+                    names.extend(split(target));
+                }
+                _ => place.push((name, node)),
+            }
+        }
+        let node = self.last(&place);
+        if must_be_directory && !node.is_directory() {
+            return Err(Errno(ENOTDIR));
+        }
+        Ok(Found { place, node: Some(node) })
+    }
+
+    fn last(&self, place: &Place) -> Rc<Node> {
+        Rc::clone(place.last().map_or(&self.root, |(_, node)| node))
+    }
+}
+
+/// The names of a path, the first one last.
+fn split(path: &[u8]) -> Vec<Box<[u8]>> {
+    path.split(|&c| c == b'/').filter(|name| !name.is_empty()).rev().map(Into::into).collect()
+}
+
+/// A place as an absolute path.
+pub(super) fn path_of(place: &Place) -> Vec<u8> {
+    let mut path: Vec<u8> = place.iter().flat_map(|(name, _)| [b"/", &name[..]].concat()).collect();
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    path
+}
+
+/// A name, its inode, and its type as `d_type` has it.
+pub(super) type Name = (Box<[u8]>, u64, u8);
+
+/// The names in a directory; nothing of another node.
+pub(super) fn names(node: &Node) -> Vec<Name> {
+    let Kind::Directory(names) = &node.kind else { return Vec::new() };
+    let names = names.borrow();
+    names.iter().map(|(name, node)| (name.clone(), node.inode, node.directory_type())).collect()
+}
+
+/// EACCES if the mode does not let everybody do this; the bits of `access`.
+pub(super) fn check_access(node: &Node, wanted: u32) -> Result {
+    if node.mode & wanted == wanted || node.mode >> 6 & wanted == wanted {
+        return Ok(());
+    }
+    Err(Errno(EACCES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::archive_tests::put;
+    use super::*;
+    use alloc::vec;
+
+    fn tree() -> Tree {
+        let mut archive = Vec::new();
+        put(&mut archive, ".", 0o040_755, 1, b"");
+        put(&mut archive, "./etc", 0o040_755, 2, b"");
+        put(&mut archive, "etc/motd", 0o100_644, 3, b"welcome");
+        put(&mut archive, "/deep/er/file", 0o100_600, 4, b"x");
+        put(&mut archive, "link", 0o120_777, 5, b"etc/motd");
+        put(&mut archive, "up", 0o120_777, 6, b"/deep/../etc");
+        put(&mut archive, "loop", 0o120_777, 7, b"loop");
+        put(&mut archive, "one", 0o100_644, 101, b"");
+        put(&mut archive, "two", 0o100_644, 101, b"shared");
+        put(&mut archive, "../escape", 0o100_644, 8, b"no");
+        put(&mut archive, "etc/motd/x", 0o100_644, 9, b"no");
+        put(&mut archive, "TRAILER!!!", 0, 0, b"");
+        let tree = Tree::new();
+        tree.unpack(archive.leak());
+        tree
+    }
+
+    fn text(tree: &Tree, path: &str) -> core::result::Result<alloc::string::String, i32> {
+        let found = tree.find(&vec![], path.as_bytes(), true).map_err(|Errno(e)| e)?;
+        let node = found.node.ok_or(ENOENT)?;
+        let path = alloc::string::String::from_utf8(path_of(&found.place)).unwrap();
+        Ok(match node.kind {
+            Kind::File(data) => path + "=" + core::str::from_utf8(data).unwrap(),
+            _ => path,
+        })
+    }
+
+    #[test]
+    fn paths_are_followed_as_everywhere() {
+        let tree = tree();
+        for (path, expected) in [
+            ("/", Ok("/")),
+            ("/etc/motd", Ok("/etc/motd=welcome")),
+            ("etc//./motd", Ok("/etc/motd=welcome")),
+            ("../../etc/../deep/er/file", Ok("/deep/er/file=x")),
+            ("link", Ok("/etc/motd=welcome")),
+            ("up/motd", Ok("/etc/motd=welcome")),
+            ("up/", Ok("/etc")),
+            ("one", Ok("/one=shared")),
+            ("two", Ok("/two=shared")),
+            ("", Err(ENOENT)),
+            ("none", Err(ENOENT)),
+            ("none/motd", Err(ENOENT)),
+            ("escape", Err(ENOENT)),
+            ("etc/motd/x", Err(ENOTDIR)),
+            ("etc/motd/", Err(ENOTDIR)),
+            ("loop", Err(ELOOP)),
+            ("loop/x", Err(ELOOP)),
+        ] {
+            assert_eq!(text(&tree, path), expected.map(Into::into), "{path}");
+        }
+        assert_eq!(text(&tree, &"x".repeat(256)), Err(ENAMETOOLONG));
+        assert_eq!(text(&tree, &"x/".repeat(2048)), Err(ENAMETOOLONG));
+        let found = tree.find(&vec![], b"link", false).unwrap().node.unwrap();
+        assert!(matches!(found.kind, Kind::Link(b"etc/motd")));
+    }
+
+    #[test]
+    fn relative_paths_start_where_they_are_said_to() {
+        let tree = tree();
+        let start = tree.find(&vec![], b"deep", true).unwrap().place;
+        let found = tree.find(&start, b"er/../../etc", true).unwrap();
+        assert_eq!(path_of(&found.place), b"/etc");
+        let names: Vec<_> = names(&tree.root).into_iter().map(|(n, _, t)| (n, t)).collect();
+        let kinds: Vec<_> = names.iter().map(|(n, t)| (&n[..], *t)).collect();
+        let expected: [(&[u8], u8); 7] = [
+            (b"deep", 4),
+            (b"etc", 4),
+            (b"link", 10),
+            (b"loop", 10),
+            (b"one", 8),
+            (b"two", 8),
+            (b"up", 10),
+        ];
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn a_malformed_rest_leaves_what_came_before() {
+        let mut archive = Vec::new();
+        put(&mut archive, "a", 0o100_644, 1, b"A");
+        archive.extend(b"garbage");
+        let tree = Tree::new();
+        tree.unpack(archive.leak());
+        assert_eq!(text(&tree, "a"), Ok("/a=A".into()));
+    }
+}

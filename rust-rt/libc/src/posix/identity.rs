@@ -1,0 +1,173 @@
+//! Who a program is: its machine, its user and its limits.
+
+use core::ffi::{c_char, c_int, c_uint, c_void};
+
+use super::answer::status;
+use super::parts::Errno;
+use super::table;
+use crate::env;
+use crate::errno::{EFAULT, EINVAL, ENAMETOOLONG, ENOENT, EPERM};
+
+/// The name of the domain as its environment has it (`HOSTNAME`).
+fn host_name() -> &'static [u8] {
+    env::get(b"HOSTNAME").map_or(b"mirust", core::ffi::CStr::to_bytes)
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn gethostname(buf: *mut c_char, size: usize) -> c_int {
+    let name = host_name();
+    let answer = match (buf.is_null(), size <= name.len()) {
+        (true, _) => Err(Errno(EFAULT)),
+        (_, true) => Err(Errno(ENAMETOOLONG)),
+        _ => {
+            // SAFETY: the buffer has `size` bytes, which is more.
+            unsafe {
+                buf.cast::<u8>().copy_from_nonoverlapping(name.as_ptr(), name.len());
+                *buf.add(name.len()) = 0;
+            }
+            Ok(())
+        }
+    };
+    status(answer)
+}
+
+/// `struct utsname`: system, node, release, version, machine, domain.
+type Names = [[u8; 65]; 6];
+
+/// A system whose C ABI is Linux's; the release is the oldest one that has all that is here.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn uname(names: *mut Names) -> c_int {
+    if names.is_null() {
+        return status(Err(Errno(EFAULT)));
+    }
+    let texts: [&[u8]; 6] =
+        [b"Linux", host_name(), b"5.11.0-mirust", b"Mirust", b"x86_64", b"(none)"];
+    let mut all = [[0; 65]; 6];
+    for (name, text) in all.iter_mut().zip(texts) {
+        let n = text.len().min(64);
+        name[..n].copy_from_slice(&text[..n]);
+    }
+    // SAFETY: writable by contract.
+    unsafe { names.write(all) };
+    0
+}
+
+macro_rules! root {
+    ($($name:ident)*) => {$(
+        /// There is one user.
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub(super) extern "C" fn $name() -> c_uint {
+            0
+        }
+    )*};
+}
+
+root! {
+    getuid
+    geteuid
+    getgid
+    getegid
+}
+
+/// No user has an entry.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn getpwuid_r(
+    _user: c_uint,
+    _entry: *mut c_void,
+    _buf: *mut c_char,
+    _size: usize,
+    result: *mut *mut c_void,
+) -> c_int {
+    // SAFETY: writable by contract.
+    unsafe { *result = core::ptr::null_mut() };
+    ENOENT
+}
+
+/// `struct rlimit`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    soft: u64,
+    hard: u64,
+}
+
+const RLIMIT_STACK: c_int = 3;
+const RLIMIT_CORE: c_int = 4;
+const RLIMIT_NOFILE: c_int = 7;
+
+/// The descriptors have a limit; there are no core files; the rest has none, but the memory.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn getrlimit(resource: c_int, limits: *mut Limits) -> c_int {
+    let value = match resource {
+        RLIMIT_NOFILE => table::limit() as u64,
+        RLIMIT_CORE => 0,
+        RLIMIT_STACK => 1 << 20,
+        0..=15 => u64::MAX,
+        _ => return status(Err(Errno(EINVAL))),
+    };
+    if limits.is_null() {
+        return status(Err(Errno(EFAULT)));
+    }
+    // SAFETY: writable by contract.
+    unsafe { *limits = Limits { soft: value, hard: value } };
+    0
+}
+
+/// Limits are what they are: one can be set to what it is, or lower, which is ignored.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn setrlimit(resource: c_int, limits: *const Limits) -> c_int {
+    let mut now = Limits { soft: 0, hard: 0 };
+    // SAFETY: `now` is writable.
+    if unsafe { getrlimit(resource, &raw mut now) } != 0 {
+        return -1;
+    }
+    if limits.is_null() {
+        return status(Err(Errno(EFAULT)));
+    }
+    // SAFETY: readable by contract.
+    let wanted = unsafe { *limits };
+    status(if wanted.soft > now.hard { Err(Errno(EPERM)) } else { Ok(()) })
+}
+
+/// The oldest version of glibc whose functions std looks for.
+#[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
+pub(super) extern "C" fn gnu_get_libc_version() -> *const c_char {
+    c"2.36".as_ptr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::errno;
+
+    #[test]
+    fn names_are_cut_or_refused() {
+        let mut name = [1; 7];
+        // SAFETY: the buffer is as long as said.
+        unsafe {
+            assert_eq!(gethostname(name.as_mut_ptr(), 6), -1);
+            assert_eq!(errno::get(), ENAMETOOLONG);
+            assert_eq!(gethostname(name.as_mut_ptr(), 7), 0);
+        }
+        assert_eq!(name.map(|c| c as u8), *b"mirust\0");
+        let mut names = [[1; 65]; 6];
+        // SAFETY: writable.
+        assert_eq!(unsafe { uname(&raw mut names) }, 0);
+        assert_eq!((&names[0][..6], names[5][64]), (&b"Linux\0"[..], 0));
+        assert_eq!(size_of::<Names>(), size_of::<host_libc::utsname>());
+    }
+
+    #[test]
+    fn limits_can_be_asked_for_and_not_raised() {
+        let mut limits = Limits { soft: 0, hard: 0 };
+        // SAFETY: readable and writable, here and below.
+        unsafe {
+            assert_eq!(getrlimit(RLIMIT_NOFILE, &raw mut limits), 0);
+            assert_eq!(limits.soft as usize, table::limit());
+            assert_eq!(setrlimit(RLIMIT_NOFILE, &raw const limits), 0);
+            limits.soft += 1;
+            assert_eq!((setrlimit(RLIMIT_NOFILE, &raw const limits), errno::get()), (-1, EPERM));
+            assert_eq!((getrlimit(99, &raw mut limits), errno::get()), (-1, EINVAL));
+        }
+    }
+}

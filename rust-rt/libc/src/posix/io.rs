@@ -1,0 +1,358 @@
+//! Calls on every descriptor: `read`, `write` and their kin, `close`, `dup`, `fcntl`, `ioctl`, `fstat`.
+
+use core::ffi::{c_int, c_ulong, c_void};
+
+use super::answer::{number, size, status};
+use super::block;
+use super::events::Events;
+use super::files::File;
+use super::object::downcast;
+use super::parts::{Errno, Part, PartMut, Result};
+use super::table::{self, O_CLOEXEC, O_NONBLOCK};
+use crate::errno::{self, EBADF, EFAULT, EINVAL, ENOTTY, ESPIPE};
+use crate::layout::Stat;
+
+/// Parts of one call at most (`UIO_MAXIOV`).
+const MOST_PARTS: usize = 1024;
+
+pub(super) fn read_parts(fd: c_int, parts: &mut [PartMut]) -> Result<usize> {
+    let description = table::get(fd)?;
+    if !description.may_read() {
+        return Err(Errno(EBADF));
+    }
+    block::attempt(&description, false, Events::IN, || description.object.read(parts))
+}
+
+pub(super) fn write_parts(fd: c_int, parts: &[Part]) -> Result<usize> {
+    let description = table::get(fd)?;
+    if !description.may_write() {
+        return Err(Errno(EBADF));
+    }
+    block::write_all(&description, parts)
+}
+
+/// Reads into one slice.
+#[cfg(test)]
+pub(super) fn read_into(fd: c_int, buf: &mut [u8]) -> Result<usize> {
+    read_parts(fd, &mut [PartMut::new(buf)])
+}
+
+/// Writes one slice.
+#[cfg(test)]
+pub(super) fn write_from(fd: c_int, bytes: &[u8]) -> Result<usize> {
+    write_parts(fd, &[Part::new(bytes)])
+}
+
+/// The parts of a C caller.
+///
+/// # Safety
+///
+/// `count` parts are readable at `parts`.
+pub(super) unsafe fn parts<'a>(parts: *const Part, count: usize) -> Result<&'a [Part]> {
+    if count > MOST_PARTS {
+        return Err(Errno(EINVAL));
+    }
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if parts.is_null() {
+        return Err(Errno(EFAULT));
+    }
+    // SAFETY: as the caller says.
+    Ok(unsafe { core::slice::from_raw_parts(parts, count) })
+}
+
+/// The parts of a C caller, to be filled.
+///
+/// # Safety
+///
+/// `count` parts are readable at `parts`, and nobody else has references to them.
+pub(super) unsafe fn parts_mut<'a>(parts: *mut PartMut, count: usize) -> Result<&'a mut [PartMut]> {
+    if count > MOST_PARTS {
+        return Err(Errno(EINVAL));
+    }
+    if count == 0 {
+        return Ok(&mut []);
+    }
+    if parts.is_null() {
+        return Err(Errno(EFAULT));
+    }
+    // SAFETY: as the caller says.
+    Ok(unsafe { core::slice::from_raw_parts_mut(parts, count) })
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn read(fd: c_int, buf: *mut c_void, n: usize) -> isize {
+    size(PartMut::of(buf, n).and_then(|part| read_parts(fd, &mut [part])))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn write(fd: c_int, bytes: *const c_void, n: usize) -> isize {
+    size(Part::of(bytes, n).and_then(|part| write_parts(fd, &[part])))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn readv(fd: c_int, list: *mut PartMut, count: c_int) -> isize {
+    // SAFETY: the contract is the same.
+    let list = unsafe { parts_mut(list, usize::try_from(count).unwrap_or(usize::MAX)) };
+    size(list.and_then(|list| read_parts(fd, list)))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn writev(fd: c_int, list: *const Part, count: c_int) -> isize {
+    // SAFETY: the contract is the same.
+    let list = unsafe { parts(list, usize::try_from(count).unwrap_or(usize::MAX)) };
+    size(list.and_then(|list| write_parts(fd, list)))
+}
+
+/// The file of a descriptor; ESPIPE for what has no places.
+pub(super) fn file(fd: c_int) -> Result<alloc::rc::Rc<File>> {
+    downcast(&table::get(fd)?.object).ok_or(Errno(ESPIPE))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn pread64(
+    fd: c_int,
+    buf: *mut c_void,
+    n: usize,
+    offset: i64,
+) -> isize {
+    size(PartMut::of(buf, n).and_then(|part| file(fd)?.read_at(&mut [part], offset)))
+}
+
+#[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn preadv64(
+    fd: c_int,
+    list: *mut PartMut,
+    count: c_int,
+    offset: i64,
+) -> isize {
+    // SAFETY: the contract is the same.
+    let list = unsafe { parts_mut(list, usize::try_from(count).unwrap_or(usize::MAX)) };
+    size(list.and_then(|list| file(fd)?.read_at(list, offset)))
+}
+
+/// No file can be written.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn pwrite64(fd: c_int, _bytes: *const c_void, _n: usize, _at: i64) -> isize {
+    size(file(fd).and(Err(Errno(EBADF))))
+}
+
+/// No file can be written.
+#[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
+pub(super) extern "C" fn pwritev64(fd: c_int, _list: *const Part, _n: c_int, _at: i64) -> isize {
+    size(file(fd).and(Err(Errno(EBADF))))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn lseek64(fd: c_int, offset: i64, whence: c_int) -> i64 {
+    match file(fd).and_then(|file| file.seek(offset, whence)) {
+        Ok(at) => at as i64,
+        Err(Errno(errno)) => errno::fail(errno).into(),
+    }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn lseek(fd: c_int, offset: i64, whence: c_int) -> i64 {
+    lseek64(fd, offset, whence)
+}
+
+/// From a file to any descriptor, through a buffer.
+#[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn sendfile64(
+    to: c_int,
+    from: c_int,
+    offset: *mut i64,
+    count: usize,
+) -> isize {
+    // SAFETY: NULL or a writable offset, by contract.
+    let offset = unsafe { offset.as_mut() };
+    size(send_file(to, from, offset, count))
+}
+
+fn send_file(to: c_int, from: c_int, offset: Option<&mut i64>, count: usize) -> Result<usize> {
+    const STEP: usize = 64 * 1024;
+    let file: alloc::rc::Rc<File> = downcast(&table::get(from)?.object).ok_or(Errno(EINVAL))?;
+    let mut at = match &offset {
+        Some(offset) => **offset,
+        None => file.seek(0, SEEK_CUR)? as i64,
+    };
+    let bytes = file.bytes_at(at, count.min(STEP))?;
+    let n = write_parts(to, &[Part::new(bytes)])?;
+    at += n as i64;
+    match offset {
+        Some(offset) => *offset = at,
+        None => {
+            file.seek(at, 0)?;
+        }
+    }
+    Ok(n)
+}
+
+const SEEK_CUR: c_int = 1;
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn close(fd: c_int) -> c_int {
+    status(table::close(fd))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn dup(fd: c_int) -> c_int {
+    number(table::duplicate(fd, 0, false))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn dup2(fd: c_int, to: c_int) -> c_int {
+    number(table::duplicate_to(fd, to, false))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
+    number(match (flags & !O_CLOEXEC, fd == to) {
+        (0, false) => table::duplicate_to(fd, to, flags != 0),
+        _ => Err(Errno(EINVAL)),
+    })
+}
+
+/// Duplicates, flags, the size of pipes; EINVAL for all else, locks among it. What the variadic
+/// argument of C is has the place of an ordinary third one.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn fcntl(fd: c_int, command: c_int, argument: c_ulong) -> c_int {
+    number(control(fd, command, argument as c_int))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn fcntl64(fd: c_int, command: c_int, argument: c_ulong) -> c_int {
+    fcntl(fd, command, argument)
+}
+
+fn control(fd: c_int, command: c_int, argument: c_int) -> Result<c_int> {
+    const F_DUPFD: c_int = 0;
+    const F_GETFD: c_int = 1;
+    const F_SETFD: c_int = 2;
+    const F_GETFL: c_int = 3;
+    const F_SETFL: c_int = 4;
+    const F_DUPFD_CLOEXEC: c_int = 1030;
+    const F_GETPIPE_SZ: c_int = 1032;
+    let description = table::get(fd)?;
+    match command {
+        F_DUPFD => table::duplicate(fd, argument, false),
+        F_DUPFD_CLOEXEC => table::duplicate(fd, argument, true),
+        F_GETFD => table::close_on_exec(fd).map(c_int::from),
+        F_SETFD => table::set_close_on_exec(fd, argument & 1 != 0).map(|()| 0),
+        F_GETFL => Ok(description.flags()),
+        F_SETFL => {
+            description.set_flags(argument);
+            Ok(0)
+        }
+        F_GETPIPE_SZ if description.object.stat().mode == Stat::fifo().mode => {
+            Ok(super::pipe::CAPACITY as c_int)
+        }
+        _ => Err(Errno(EINVAL)),
+    }
+}
+
+/// FIONBIO, FIONREAD, FIOCLEX and FIONCLEX; ENOTTY for all else.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_int) -> c_int {
+    const FIONREAD: c_ulong = 0x541b;
+    const FIONBIO: c_ulong = 0x5421;
+    const FIONCLEX: c_ulong = 0x5450;
+    const FIOCLEX: c_ulong = 0x5451;
+    let answer = table::get(fd).and_then(|description| match request {
+        FIONBIO if argument.is_null() => Err(Errno(EFAULT)),
+        FIONBIO => {
+            // SAFETY: an int, by the contract of this request.
+            let on = unsafe { *argument } != 0;
+            let others = description.flags() & !O_NONBLOCK;
+            description.set_flags(if on { others | O_NONBLOCK } else { others });
+            Ok(())
+        }
+        FIONREAD => {
+            let n = description.object.available()?;
+            if argument.is_null() {
+                return Err(Errno(EFAULT));
+            }
+            // SAFETY: an int, by the contract of this request.
+            unsafe { *argument = c_int::try_from(n).unwrap_or(c_int::MAX) };
+            Ok(())
+        }
+        FIOCLEX => table::set_close_on_exec(fd, true),
+        FIONCLEX => table::set_close_on_exec(fd, false),
+        _ => Err(Errno(ENOTTY)),
+    });
+    status(answer)
+}
+
+/// The console counts as a pipe, not as a terminal: nobody should send it colours.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn isatty(fd: c_int) -> c_int {
+    errno::set(match table::get(fd) {
+        Ok(_) => ENOTTY,
+        Err(Errno(errno)) => errno,
+    });
+    0
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn fstat64(fd: c_int, stat: *mut Stat) -> c_int {
+    status(table::get(fd).and_then(|description| {
+        if stat.is_null() {
+            return Err(Errno(EFAULT));
+        }
+        // SAFETY: writable by contract.
+        unsafe { *stat = description.object.stat() };
+        Ok(())
+    }))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn fstat(fd: c_int, stat: *mut Stat) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { fstat64(fd, stat) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::host_tests::same;
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn flags_and_duplicates_are_those_of_the_kernel() {
+        same(|c| {
+            let [r, w] = c.pipe(O_CLOEXEC);
+            let mut log = vec![c.fcntl(r, 1, 0), c.fcntl(r, 3, 0), c.fcntl(w, 3, 0)];
+            log.extend([
+                c.fcntl(r, 4, 0o4000),
+                c.fcntl(r, 3, 0),
+                c.fcntl(r, 2, 0),
+                c.fcntl(r, 1, 0),
+            ]);
+            log.extend([c.fionbio(r, 0), c.fcntl(r, 3, 0), c.fcntl(r, 99, 0), c.fcntl(r, 1032, 0)]);
+            let copy = c.fcntl(r, 1030, 100);
+            log.extend([
+                c.fcntl(copy as c_int, 1, 0),
+                c.dup3(r, r, 0),
+                c.dup3(r, copy as c_int, 8),
+            ]);
+            log.extend([c.fcntl(copy as c_int, 0, -1), c.fcntl(-1, 3, 0), c.dup(-1)]);
+            log.extend([c.close(copy as c_int), c.close(copy as c_int), c.close(r), c.close(w)]);
+            log
+        });
+    }
+
+    #[test]
+    fn what_has_no_places_says_so() {
+        same(|c| {
+            let [r, w] = c.pipe(0);
+            let e = c.eventfd(0, 0);
+            let log =
+                vec![c.lseek(r, 0, 0), c.lseek(99, 0, 0), c.pread(r, &mut [0]), c.fionread(e)];
+            for fd in [r, w, e] {
+                c.close(fd);
+            }
+            log
+        });
+    }
+}

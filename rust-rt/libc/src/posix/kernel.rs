@@ -1,0 +1,170 @@
+//! System calls made past the C library, by the instruction itself: what rustix does, and with it
+//! polling, async-io and smol. The image's handler of that instruction comes here.
+
+use super::answer::size;
+use super::files::calls;
+use super::{epoll, eventfd, files, identity, io, pipe, poll, socket, socket_options, timer};
+use crate::errno;
+
+/// Serves the call of this number (asm/unistd_64.h) with these arguments: a result, or an error's number,
+/// negative. What is not a matter of descriptors goes to `syscall`.
+///
+/// # Safety
+///
+/// The arguments are as Linux wants them for this call: pointers are good for what the call does with
+/// them.
+#[allow(unused_unsafe)] // some of the functions are safe
+pub unsafe fn system_call(number: usize, arguments: [usize; 6]) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    let fd = a as i32;
+    /// The call of C, whose arguments are of the very types that the kernel takes.
+    macro_rules! call {
+        ($function:path, $($argument:expr),*) => {
+            // SAFETY: as the caller says.
+            (unsafe { $function($($argument),*) }) as isize
+        };
+    }
+    let result = match number {
+        0 => call!(io::read, fd, b as _, c),
+        1 => call!(io::write, fd, b as _, c),
+        2 => call!(calls::open64, a as _, b as _),
+        3 => call!(io::close, fd),
+        4 => call!(calls::stat64, a as _, b as _),
+        5 => call!(io::fstat64, fd, b as _),
+        6 => call!(calls::lstat64, a as _, b as _),
+        7 => call!(poll::poll, a as _, b as _, c as _),
+        8 => call!(io::lseek64, fd, b as _, c as _),
+        16 => call!(io::ioctl, fd, b as _, c as _),
+        17 => call!(io::pread64, fd, b as _, c, d as _),
+        18 => call!(io::pwrite64, fd, b as _, c, d as _),
+        19 => call!(io::readv, fd, b as _, c as _),
+        20 => call!(io::writev, fd, b as _, c as _),
+        21 => call!(calls::access, a as _, b as _),
+        22 => call!(pipe::pipe, a as _),
+        32 => call!(io::dup, fd),
+        33 => call!(io::dup2, fd, b as _),
+        40 => call!(io::sendfile64, fd, b as _, c as _, d),
+        41 => call!(socket::socket, fd, b as _, c as _),
+        42 => call!(socket::connect, fd, b as _, c as _),
+        43 => call!(socket::accept, fd, b as _, c as _),
+        44 => call!(socket::sendto, fd, b as _, c, d as _, e as _, f as _),
+        45 => call!(socket::recvfrom, fd, b as _, c, d as _, e as _, f as _),
+        46 => call!(socket::sendmsg, fd, b as _, c as _),
+        47 => call!(socket::recvmsg, fd, b as _, c as _),
+        48 => call!(socket::shutdown, fd, b as _),
+        49 => call!(socket::bind, fd, b as _, c as _),
+        50 => call!(socket::listen, fd, b as _),
+        51 => call!(socket::getsockname, fd, b as _, c as _),
+        52 => call!(socket::getpeername, fd, b as _, c as _),
+        53 => call!(socket::socketpair, fd, b as _, c as _, d as _),
+        54 => call!(socket_options::setsockopt, fd, b as _, c as _, d as _, e as _),
+        55 => call!(socket_options::getsockopt, fd, b as _, c as _, d as _, e as _),
+        63 => call!(identity::uname, a as _),
+        72 => call!(io::fcntl, fd, b as _, c as _),
+        74 => call!(calls::fsync, fd),
+        75 => call!(calls::fdatasync, fd),
+        77 => call!(calls::ftruncate64, fd, b as _),
+        // Unlike the function of C, the call gives a length.
+        79 => match call!(calls::getcwd, a as _, b) {
+            0 => -1,
+            // SAFETY: the path has just been written there.
+            _ => unsafe { core::ffi::CStr::from_ptr(a as _) }.count_bytes() as isize + 1,
+        },
+        80 => call!(calls::chdir, a as _),
+        83 => call!(calls::mkdir, a as _, b as _),
+        87 => call!(calls::unlink, a as _),
+        89 => call!(calls::readlink, a as _, b as _, c),
+        97 => call!(identity::getrlimit, fd, b as _),
+        102 | 104 | 107 | 108 => 0, // the numbers of user and group
+        213 => call!(epoll::epoll_create, fd),
+        // SAFETY: as the caller says.
+        217 => size(unsafe { files::directory::read_directory(fd, b as _, c) }),
+        228 => call!(crate::time::clock_gettime, fd, b as _),
+        232 => call!(epoll::epoll_wait, fd, b as _, c as _, d as _),
+        233 => call!(epoll::epoll_ctl, fd, b as _, c as _, d as _),
+        257 => call!(calls::openat64, fd, b as _, c as _),
+        262 => call!(calls::fstatat64, fd, b as _, c as _, d as _),
+        267 => call!(calls::readlinkat, fd, b as _, c as _, d),
+        269 => call!(calls::faccessat, fd, b as _, c as _, 0),
+        271 => call!(poll::ppoll, a as _, b as _, c as _, d as _),
+        281 => call!(epoll::epoll_pwait, fd, b as _, c as _, d as _, e as _),
+        283 => call!(timer::timerfd_create, fd, b as _),
+        284 => call!(eventfd::eventfd, a as _, 0),
+        286 => call!(timer::timerfd_settime, fd, b as _, c as _, d as _),
+        287 => call!(timer::timerfd_gettime, fd, b as _),
+        288 => call!(socket::accept4, fd, b as _, c as _, d as _),
+        290 => call!(eventfd::eventfd, a as _, b as _),
+        291 => call!(epoll::epoll_create1, fd),
+        292 => call!(io::dup3, fd, b as _, c as _),
+        293 => call!(pipe::pipe2, a as _, b as _),
+        295 => call!(io::preadv64, fd, b as _, c as _, d as _),
+        332 => call!(calls::statx, fd, b as _, c as _, d as _, e as _),
+        439 => call!(calls::faccessat, fd, b as _, c as _, d as _),
+        441 => call!(epoll::epoll_pwait2, fd, b as _, c as _, d as _, e as _),
+        // SAFETY: as the caller says.
+        _ => unsafe { crate::syscall::syscall(number as _, a, b, c, d, e, f) as isize },
+    };
+    if result == -1 { -(errno::get() as isize) } else { result }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers above, by those of the host's header.
+    #[test]
+    fn numbers_are_those_of_the_host() {
+        let source = include_str!("kernel.rs");
+        for (name, number) in [
+            ("io::read,", host_libc::SYS_read),
+            ("io::lseek64", host_libc::SYS_lseek),
+            ("io::writev", host_libc::SYS_writev),
+            ("socket::sendto", host_libc::SYS_sendto),
+            ("socket::accept4", host_libc::SYS_accept4),
+            ("socket_options::getsockopt", host_libc::SYS_getsockopt),
+            ("io::fcntl", host_libc::SYS_fcntl),
+            ("epoll::epoll_ctl", host_libc::SYS_epoll_ctl),
+            ("epoll::epoll_wait", host_libc::SYS_epoll_wait),
+            ("epoll::epoll_pwait,", host_libc::SYS_epoll_pwait),
+            ("epoll::epoll_pwait2", host_libc::SYS_epoll_pwait2),
+            ("calls::openat64", host_libc::SYS_openat),
+            ("calls::fstatat64", host_libc::SYS_newfstatat),
+            ("calls::readlinkat", host_libc::SYS_readlinkat),
+            ("calls::statx", host_libc::SYS_statx),
+            ("poll::ppoll", host_libc::SYS_ppoll),
+            ("timer::timerfd_create", host_libc::SYS_timerfd_create),
+            ("timer::timerfd_settime", host_libc::SYS_timerfd_settime),
+            ("pipe::pipe2", host_libc::SYS_pipe2),
+            ("io::dup3", host_libc::SYS_dup3),
+            ("socket::socketpair", host_libc::SYS_socketpair),
+            ("identity::uname", host_libc::SYS_uname),
+            ("io::preadv64", host_libc::SYS_preadv),
+            ("io::sendfile64", host_libc::SYS_sendfile),
+        ] {
+            let line = alloc::format!("        {number} => call!({name}");
+            assert!(source.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn results_and_errors_are_the_kernels_way() {
+        let flags = super::super::O_NONBLOCK as usize;
+        // SAFETY: no pointers, or good ones, here and below.
+        let fd = unsafe { system_call(290, [5, flags, 0, 0, 0, 0]) };
+        assert!(fd > 2);
+        let mut word = [0u8; 8];
+        let at = word.as_mut_ptr().expose_provenance();
+        // SAFETY: as above.
+        let read = |n| unsafe { system_call(0, [fd as usize, at, n, 0, 0, 0]) };
+        assert_eq!((read(8), read(8), read(7)), (8, -(errno::EAGAIN as isize), -22));
+        assert_eq!(u64::from_ne_bytes(word), 5);
+        // SAFETY: as above.
+        unsafe {
+            let mut path = [0u8; 8];
+            let at = path.as_mut_ptr().expose_provenance();
+            assert_eq!(system_call(79, [at, 8, 0, 0, 0, 0]), 2);
+            assert_eq!(system_call(79, [at, 1, 0, 0, 0, 0]), -(errno::ERANGE as isize));
+            assert_eq!(system_call(57, [0; 6]), -(errno::ENOSYS as isize));
+        }
+    }
+}

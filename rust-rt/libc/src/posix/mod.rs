@@ -1,0 +1,65 @@
+//! Descriptors: sockets, events, files and names, for programs that were written for Linux.
+//!
+//! ```text
+//!   C functions      io · epoll · poll · socket · files::calls · names
+//!   the table        numbers → descriptions → objects                    table
+//!   objects          eventfd · pipe · pair · timer · console · files · epoll::set
+//!                    and, given by the image, sockets for TCP and UDP    object, socket
+//!   notices          who wants to know that an object may be ready       watch
+//!   waiting          given by the image                                  block
+//! ```
+//!
+//! No object blocks. A call that may block makes an attempt; if that gives EAGAIN it waits, by what
+//! the image gave for that, until the object gives notice, and makes another. An epoll set is one more
+//! receiver of notices.
+//!
+//! The layer is the cargo feature `posix`; without it `fs.rs` has the console alone. The image gives it
+//! what it stands on: [`give_blocking`], [`give_network`], [`give_input`], [`mount`]. It never
+//! depends on who does.
+
+mod address;
+mod answer;
+mod block;
+mod console;
+mod epoll;
+mod eventfd;
+mod events;
+mod family;
+mod files;
+mod identity;
+mod io;
+mod kernel;
+mod local;
+mod memory;
+mod names;
+mod network;
+mod object;
+mod options;
+mod pair;
+mod parts;
+mod pipe;
+mod poll;
+mod socket;
+mod socket_options;
+mod table;
+mod timer;
+mod watch;
+
+pub use address::Address;
+pub use block::{Blocking, CannotBlock, give as give_blocking};
+pub use console::{ReadLine, give_input};
+pub use events::Events;
+pub use family::{Family, Type};
+pub use files::{add as add_file, mount};
+pub use kernel::system_call;
+pub use network::{Network, ResolveError, Resolving, give_network};
+pub use object::{Object, Received, Shutdown, Socket};
+pub use options::Options;
+pub use parts::{Errno, Part, PartMut, Result, room, scatter, total};
+pub use table::{O_NONBLOCK, count as descriptors};
+pub use watch::Watchers;
+
+#[cfg(test)]
+mod block_tests;
+#[cfg(test)]
+mod host_tests;

@@ -1,0 +1,67 @@
+//! The network that the image gives.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt::Write;
+use core::future::Future;
+use core::net::IpAddr;
+use core::pin::Pin;
+
+use super::family::Family;
+use super::local::local;
+use super::object::Object;
+
+/// Why a name has no address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ResolveError {
+    /// There is none of that name.
+    NotFound,
+    /// Nobody answered.
+    Unavailable,
+}
+
+/// The addresses of a name, some time.
+pub type Resolving = Pin<Box<dyn Future<Output = core::result::Result<Vec<IpAddr>, ResolveError>>>>;
+
+/// What gives sockets that reach others. Without it there are only pairs.
+#[derive(Clone, Copy)]
+pub struct Network {
+    /// A socket for TCP.
+    pub tcp: fn(Family) -> Rc<dyn Object>,
+    /// A socket for UDP.
+    pub udp: fn(Family) -> Rc<dyn Object>,
+    /// Asks for the addresses of a name.
+    pub resolve: fn(&str) -> Resolving,
+    /// The name servers.
+    pub name_servers: fn() -> Vec<IpAddr>,
+}
+
+local! {
+    static NETWORK: Cell<Option<Network>> = Cell::new(None);
+}
+
+/// Gives the network, before the program begins.
+pub fn give_network(network: Network) {
+    NETWORK.with(|given| given.set(Some(network)));
+}
+
+pub(super) fn network() -> Option<Network> {
+    NETWORK.with(Cell::get)
+}
+
+/// What `/etc/hosts` is if nobody brought one.
+pub(super) const HOSTS: &[u8] = b"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n";
+
+/// What `/etc/resolv.conf` is if nobody brought one: the name servers that the stack knows.
+pub(super) fn resolver_configuration() -> Vec<u8> {
+    let servers = network().map_or(Vec::new(), |network| (network.name_servers)());
+    let mut text = String::new();
+    for server in servers {
+        // A string can be written to.
+        let _ = writeln!(text, "nameserver {server}");
+    }
+    text.into_bytes()
+}

@@ -1,0 +1,201 @@
+//! What a descriptor names, and what it can do besides if it is a socket.
+
+use alloc::rc::Rc;
+use core::any::Any;
+use core::ffi::c_int;
+use core::net::SocketAddr;
+
+use super::address::Address;
+use super::events::Events;
+use super::family::{Family, Type};
+use super::options::Options;
+use super::parts::{Errno, Part, PartMut, Result};
+use super::watch::Watchers;
+use crate::errno::{EINVAL, EISCONN, ENOTTY, EOPNOTSUPP};
+use crate::layout::Stat;
+
+/// What a descriptor names. No method blocks: what is not possible yet is EAGAIN, and the object then
+/// gives notice to its watchers when it may have become possible. Methods may be called again out of
+/// what they call, so none holds a borrow meanwhile.
+pub trait Object: Any {
+    /// Who wants to know.
+    fn watchers(&self) -> &Watchers;
+
+    /// Which events of `interest`, and of [`Events::ALWAYS`], are the case. For the others the object
+    /// gives notice from now on.
+    fn poll(&self, interest: Events) -> Events;
+
+    /// Reads into the parts; 0 is the end.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN, or what `read` gives on Linux.
+    fn read(&self, _parts: &mut [PartMut]) -> Result<usize> {
+        Err(Errno(EINVAL))
+    }
+
+    /// Writes what it has room for.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN, or what `write` gives on Linux.
+    fn write(&self, _parts: &[Part]) -> Result<usize> {
+        Err(Errno(EINVAL))
+    }
+
+    /// What `fstat` says.
+    fn stat(&self) -> Stat;
+
+    /// Bytes that can be read at once (FIONREAD).
+    ///
+    /// # Errors
+    ///
+    /// ENOTTY where Linux does not say.
+    fn available(&self) -> Result<usize> {
+        Err(Errno(ENOTTY))
+    }
+
+    /// Whether poll and epoll make sense; epoll refuses the others, which are always ready.
+    fn can_wait(&self) -> bool {
+        true
+    }
+
+    /// The same as a socket, if it is one.
+    fn socket(&self) -> Option<&dyn Socket> {
+        None
+    }
+
+    /// The limit of a blocking read, or of a blocking write, in nanoseconds.
+    fn time_limit(&self, _reading: bool) -> Option<u64> {
+        None
+    }
+
+    /// The descriptor's flags have changed (`fcntl` with F_SETFL).
+    fn set_flags(&self, _flags: c_int) {}
+}
+
+/// The object as one of a type that this module has.
+pub(super) fn downcast<T: Object>(object: &Rc<dyn Object>) -> Option<Rc<T>> {
+    let any: Rc<dyn Any> = Rc::<dyn Object>::clone(object);
+    any.downcast().ok()
+}
+
+/// Which direction ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shutdown {
+    /// Nothing more is read.
+    pub read: bool,
+    /// Nothing more is written.
+    pub write: bool,
+}
+
+/// What was received.
+pub struct Received {
+    /// Bytes that were copied.
+    pub bytes: usize,
+    /// Bytes of the whole message, which may not have fitted.
+    pub whole: usize,
+    /// Who sent it; of a stream nothing.
+    pub from: Option<Address>,
+}
+
+/// What a socket can do besides. As with [`Object`], nothing blocks.
+pub trait Socket {
+    /// What it was made as.
+    fn family(&self) -> Family;
+
+    /// What it was made as.
+    fn kind(&self) -> Type;
+
+    /// What `setsockopt` has set.
+    fn options(&self) -> &Options;
+
+    /// Some of the options have changed.
+    fn options_changed(&self) {}
+
+    /// Takes an address.
+    ///
+    /// # Errors
+    ///
+    /// As `bind`.
+    fn bind(&self, _address: SocketAddr) -> Result {
+        Err(Errno(EINVAL))
+    }
+
+    /// Takes connections from now on.
+    ///
+    /// # Errors
+    ///
+    /// As `listen`.
+    fn listen(&self, _backlog: usize) -> Result {
+        Err(Errno(EOPNOTSUPP))
+    }
+
+    /// The next connection.
+    ///
+    /// # Errors
+    ///
+    /// As `accept`.
+    fn accept(&self) -> Result<(Rc<dyn Object>, Address)> {
+        Err(Errno(EOPNOTSUPP))
+    }
+
+    /// Begins to connect.
+    ///
+    /// # Errors
+    ///
+    /// As `connect`; EINPROGRESS if it takes time, at whose end the socket can be written, or has an error.
+    fn connect(&self, _address: SocketAddr) -> Result {
+        Err(Errno(EISCONN))
+    }
+
+    /// Forgets whom `connect` named: for datagrams.
+    ///
+    /// # Errors
+    ///
+    /// As `connect` with AF_UNSPEC.
+    fn disconnect(&self) -> Result {
+        Err(Errno(EINVAL))
+    }
+
+    /// Receives, or only looks at what there is.
+    ///
+    /// # Errors
+    ///
+    /// As `recvfrom`.
+    fn receive(&self, parts: &mut [PartMut], peek: bool) -> Result<Received>;
+
+    /// Sends to whom `connect` named, or to somebody else.
+    ///
+    /// # Errors
+    ///
+    /// As `sendto`.
+    fn send(&self, parts: &[Part], to: Option<SocketAddr>) -> Result<usize>;
+
+    /// Ends directions.
+    ///
+    /// # Errors
+    ///
+    /// As `shutdown`.
+    fn shutdown(&self, how: Shutdown) -> Result;
+
+    /// Our address.
+    fn local(&self) -> Address;
+
+    /// The peer's.
+    ///
+    /// # Errors
+    ///
+    /// ENOTCONN.
+    fn peer(&self) -> Result<Address>;
+
+    /// Whether it listens.
+    fn is_listening(&self) -> bool {
+        false
+    }
+
+    /// The error that SO_ERROR tells once; 0 if there is none.
+    fn take_error(&self) -> c_int {
+        0
+    }
+}

@@ -1,0 +1,366 @@
+//! `socketpair`: two sockets that reach each other and nobody else.
+
+use alloc::collections::VecDeque;
+use alloc::rc::{Rc, Weak};
+use alloc::vec::Vec;
+use core::cell::{Cell, OnceCell, RefCell};
+use core::ffi::c_int;
+use core::net::SocketAddr;
+
+use super::address::Address;
+use super::events::Events;
+use super::family::{Family, Type};
+use super::memory::Reserved;
+use super::object::Object;
+use super::object::{Received, Shutdown, Socket};
+use super::options::Options;
+use super::parts::{Errno, Part, PartMut, Result, room, scatter, total};
+use super::pipe::{Buffer, CAPACITY, both};
+use super::table::O_RDWR;
+use super::watch::Watchers;
+use crate::errno::{EAGAIN, ECONNREFUSED, ECONNRESET, EISCONN, EMSGSIZE, EPIPE};
+use crate::layout::Stat;
+
+/// Messages that wait for a reader, at most; Linux's net.unix.max_dgram_qlen.
+const MOST_MESSAGES: usize = 10;
+
+/// What was sent to a socket and not received.
+enum Inbox {
+    Bytes(Buffer),
+    Messages { queue: RefCell<VecDeque<Vec<u8>>>, bytes: Cell<usize>, reserved: Reserved },
+}
+
+/// One of the two.
+pub(super) struct Pair {
+    kind: Type,
+    inbox: Inbox,
+    peer: OnceCell<Weak<Pair>>,
+    /// The peer will write no more.
+    ended: Cell<bool>,
+    /// We will write no more.
+    finished: Cell<bool>,
+    /// We will read no more.
+    deaf: Cell<bool>,
+    error: Cell<c_int>,
+    options: Options,
+    watchers: Watchers,
+}
+
+impl Pair {
+    fn new(kind: Type) -> Rc<Self> {
+        let inbox = match kind {
+            Type::Stream => Inbox::Bytes(Buffer::default()),
+            Type::Datagram => Inbox::Messages {
+                queue: RefCell::default(),
+                bytes: Cell::new(0),
+                reserved: Reserved::default(),
+            },
+        };
+        Rc::new(Pair {
+            kind,
+            inbox,
+            peer: OnceCell::new(),
+            ended: Cell::new(false),
+            finished: Cell::new(false),
+            deaf: Cell::new(false),
+            error: Cell::new(0),
+            options: Options::default(),
+            watchers: Watchers::new(),
+        })
+    }
+
+    fn other(&self) -> Option<Rc<Pair>> {
+        self.peer.get().and_then(Weak::upgrade)
+    }
+
+    fn is_empty(&self) -> bool {
+        match &self.inbox {
+            Inbox::Bytes(buffer) => buffer.len() == 0,
+            Inbox::Messages { queue, .. } => queue.borrow().is_empty(),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        match &self.inbox {
+            // A quarter, as Linux has it.
+            Inbox::Bytes(buffer) => buffer.room() >= CAPACITY / 4,
+            Inbox::Messages { queue, bytes, .. } => {
+                queue.borrow().len() < MOST_MESSAGES && bytes.get() < CAPACITY
+            }
+        }
+    }
+
+    /// Takes what the peer sends.
+    fn put(&self, parts: &[Part]) -> Result<usize> {
+        let n = match &self.inbox {
+            Inbox::Bytes(buffer) => buffer.put(parts, 1)?,
+            Inbox::Messages { queue, bytes, reserved } => {
+                let n = total(parts);
+                if n > CAPACITY {
+                    return Err(Errno(EMSGSIZE));
+                }
+                if !self.has_room() {
+                    return Err(Errno(EAGAIN));
+                }
+                reserved.set(bytes.get() + n)?;
+                bytes.set(bytes.get() + n);
+                let message = parts.iter().flat_map(|part| part.iter().copied()).collect();
+                queue.borrow_mut().push_back(message);
+                n
+            }
+        };
+        self.watchers.notify(Events::IN);
+        Ok(n)
+    }
+
+    /// Takes a message or bytes out.
+    fn take(&self, parts: &mut [PartMut], peek: bool) -> Option<Received> {
+        if self.is_empty() {
+            return None;
+        }
+        let had_room = self.has_room();
+        let received = match &self.inbox {
+            Inbox::Bytes(buffer) => {
+                let n = buffer.take(parts, peek);
+                Received { bytes: n, whole: n, from: None }
+            }
+            Inbox::Messages { queue, bytes, reserved } => {
+                let mut queue = queue.borrow_mut();
+                let message = queue.front()?;
+                let (n, whole) = (scatter(message, parts), message.len());
+                if !peek {
+                    queue.pop_front();
+                    bytes.set(bytes.get() - whole);
+                    // Less than before.
+                    let _ = reserved.set(bytes.get());
+                }
+                Received { bytes: n, whole, from: Some(Address::Unnamed) }
+            }
+        };
+        if !had_room && self.has_room() {
+            self.other().inspect(|other| other.watchers.notify(Events::OUT));
+        }
+        Some(received)
+    }
+}
+
+impl Object for Pair {
+    fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    fn poll(&self, interest: Events) -> Events {
+        let stream = self.kind == Type::Stream;
+        let ended = self.ended.get() || self.deaf.get();
+        let other = self.other();
+        let gone = other.is_none();
+        let room = other.is_none_or(|other| other.has_room());
+        let both = (self.finished.get() || gone) && ended;
+        let ready = Events::IN.when(!self.is_empty() || ended)
+            | Events::RDHUP.when(ended)
+            | Events::HUP.when(both && (stream || !gone))
+            | Events::ERR.when(self.error.get() != 0)
+            | Events::OUT.when(room);
+        ready & (interest | Events::ALWAYS)
+    }
+
+    fn read(&self, parts: &mut [PartMut]) -> Result<usize> {
+        self.receive(parts, false).map(|received| received.bytes)
+    }
+
+    fn write(&self, parts: &[Part]) -> Result<usize> {
+        self.send(parts, None)
+    }
+
+    fn available(&self) -> Result<usize> {
+        Ok(match &self.inbox {
+            Inbox::Bytes(buffer) => buffer.len(),
+            Inbox::Messages { queue, .. } => queue.borrow().front().map_or(0, Vec::len),
+        })
+    }
+
+    fn stat(&self) -> Stat {
+        Stat::socket()
+    }
+
+    fn socket(&self) -> Option<&dyn Socket> {
+        Some(self)
+    }
+
+    fn time_limit(&self, reading: bool) -> Option<u64> {
+        self.options.time_limit(reading)
+    }
+}
+
+impl Socket for Pair {
+    fn family(&self) -> Family {
+        Family::Unix
+    }
+
+    fn kind(&self) -> Type {
+        self.kind
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn receive(&self, parts: &mut [PartMut], peek: bool) -> Result<Received> {
+        if self.kind == Type::Stream && room(parts) == 0 {
+            return Ok(Received { bytes: 0, whole: 0, from: None });
+        }
+        if let Some(received) = self.take(parts, peek) {
+            return Ok(received);
+        }
+        match self.take_error() {
+            0 if self.ended.get() && self.kind == Type::Stream || self.deaf.get() => {
+                Ok(Received { bytes: 0, whole: 0, from: None })
+            }
+            0 => Err(Errno(EAGAIN)),
+            error => Err(Errno(error)),
+        }
+    }
+
+    fn send(&self, parts: &[Part], to: Option<SocketAddr>) -> Result<usize> {
+        if to.is_some() {
+            return Err(Errno(EISCONN));
+        }
+        if self.finished.get() {
+            return Err(Errno(EPIPE));
+        }
+        let Some(other) = self.other() else {
+            return Err(Errno(match (self.take_error(), self.kind) {
+                (0, Type::Stream) => EPIPE,
+                (0, Type::Datagram) => ECONNREFUSED,
+                (error, _) => error,
+            }));
+        };
+        if other.deaf.get() {
+            return Err(Errno(EPIPE));
+        }
+        if self.kind == Type::Stream && total(parts) == 0 {
+            return Ok(0);
+        }
+        other.put(parts)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> Result {
+        let other = self.other();
+        if how.read {
+            self.deaf.set(true);
+        }
+        if how.write {
+            self.finished.set(true);
+        }
+        if let Some(other) = other.filter(|_| self.kind == Type::Stream) {
+            if how.write {
+                other.ended.set(true);
+            }
+            if how.read {
+                other.finished.set(true);
+            }
+            other.watchers.notify(Events::IN | Events::OUT | Events::RDHUP);
+        }
+        self.watchers.notify(Events::IN | Events::OUT | Events::RDHUP);
+        Ok(())
+    }
+
+    fn local(&self) -> Address {
+        Address::Unnamed
+    }
+
+    fn peer(&self) -> Result<Address> {
+        Ok(Address::Unnamed)
+    }
+
+    fn take_error(&self) -> c_int {
+        self.error.take()
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if let Some(other) = self.other() {
+            if self.kind == Type::Stream {
+                if !self.is_empty() {
+                    other.error.set(ECONNRESET);
+                }
+                other.ended.set(true);
+                other.finished.set(true);
+            }
+            let all = Events::IN | Events::OUT | Events::RDHUP | Events::ALWAYS;
+            other.watchers.notify(all);
+        }
+    }
+}
+
+/// Numbers of two connected sockets.
+pub(super) fn create(kind: Type, flags: c_int) -> Result<[c_int; 2]> {
+    let (a, b) = (Pair::new(kind), Pair::new(kind));
+    // New: nothing is there yet.
+    let _ = (a.peer.set(Rc::downgrade(&b)), b.peer.set(Rc::downgrade(&a)));
+    both(a, flags | O_RDWR, b, flags | O_RDWR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::host_tests::same;
+    use super::super::table::O_NONBLOCK;
+    use alloc::vec;
+
+    /// IN, OUT and RDHUP.
+    const ALL: i16 = 0x2005;
+
+    #[test]
+    fn a_stream_is_as_the_kernels() {
+        same(|c| {
+            let [a, b] = c.socketpair(1, O_NONBLOCK);
+            let mut buf = [0; 8];
+            let mut log = vec![c.poll(a, ALL), c.read(a, &mut buf), c.write(a, b"hello")];
+            log.extend([c.poll(b, ALL), c.recv(b, &mut buf[..2], 2), c.read(b, &mut buf[..3])]);
+            log.extend([c.fionread(b), c.write(b, b"back"), c.shutdown(a, 1), c.poll(b, ALL)]);
+            log.extend([
+                c.write(a, b"x"),
+                c.read(b, &mut buf),
+                c.read(b, &mut buf),
+                c.poll(a, ALL),
+            ]);
+            log.extend([c.read(a, &mut buf), c.shutdown(b, 1), c.poll(a, ALL), c.poll(b, ALL)]);
+            log.extend([
+                c.close(b),
+                c.poll(a, ALL),
+                c.read(a, &mut buf),
+                c.write(a, b"x"),
+                c.close(a),
+            ]);
+            (log, buf)
+        });
+    }
+
+    #[test]
+    fn a_peer_that_leaves_data_behind_has_reset() {
+        same(|c| {
+            let [a, b] = c.socketpair(1, O_NONBLOCK);
+            let mut log = vec![c.write(a, b"unread"), c.close(b), c.poll(a, ALL)];
+            log.extend([c.write(a, b"x"), c.write(a, b"x"), c.read(a, &mut [0]), c.close(a)]);
+            log
+        });
+        same(|c| {
+            let [a, b] = c.socketpair(1, O_NONBLOCK);
+            vec![c.shutdown(a, 2), c.poll(a, ALL), c.poll(b, ALL), c.close(a), c.close(b)]
+        });
+    }
+
+    #[test]
+    fn datagrams_keep_their_borders() {
+        same(|c| {
+            let [a, b] = c.socketpair(2, O_NONBLOCK);
+            let mut buf = [0; 8];
+            let mut log = vec![c.write(a, b"one"), c.write(a, b""), c.write(a, b"three")];
+            log.extend([c.poll(b, ALL), c.recv(b, &mut buf, 2), c.recv(b, &mut buf[..2], 0x20)]);
+            log.extend([c.read(b, &mut buf), c.read(b, &mut buf), c.read(b, &mut buf)]);
+            log.extend([c.close(b), c.write(a, b"x"), c.close(a)]);
+            (log, buf)
+        });
+    }
+}

@@ -1,0 +1,169 @@
+//! Errors by their numbers, and memory that a call reads from or writes to.
+
+use alloc::vec::Vec;
+use core::ffi::{c_int, c_void};
+use core::ops::{Deref, DerefMut};
+
+use crate::errno::EFAULT;
+
+/// An error's number, as C's `errno` has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Errno(pub c_int);
+
+/// The result of an operation.
+pub type Result<T = ()> = core::result::Result<T, Errno>;
+
+/// Memory to write from: `struct iovec`.
+#[repr(C)]
+pub struct Part {
+    base: *const u8,
+    len: usize,
+}
+
+/// Memory to read into: `struct iovec`.
+#[repr(C)]
+pub struct PartMut {
+    base: *mut u8,
+    len: usize,
+}
+
+impl Part {
+    /// Memory of a C caller.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT for NULL.
+    pub(super) fn of(base: *const c_void, len: usize) -> Result<Self> {
+        if base.is_null() && len != 0 {
+            return Err(Errno(EFAULT));
+        }
+        Ok(Part { base: base.cast(), len })
+    }
+
+    /// The parts without their first `n` bytes.
+    pub(super) fn behind(parts: &[Part], mut n: usize) -> Vec<Part> {
+        let mut rest = Vec::with_capacity(parts.len());
+        for part in parts {
+            let skipped = n.min(part.len);
+            n -= skipped;
+            rest.push(Part::new(&part[skipped..]));
+        }
+        rest
+    }
+
+    /// All of a slice. It must live as long as the part is used, which is inside of one call.
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        Part { base: bytes.as_ptr(), len: bytes.len() }
+    }
+}
+
+impl PartMut {
+    /// Memory of a C caller.
+    ///
+    /// # Errors
+    ///
+    /// EFAULT for NULL.
+    pub(super) fn of(base: *mut c_void, len: usize) -> Result<Self> {
+        if base.is_null() && len != 0 {
+            return Err(Errno(EFAULT));
+        }
+        Ok(PartMut { base: base.cast(), len })
+    }
+
+    /// All of a slice. It must live as long as the part is used, which is inside of one call.
+    pub(super) fn new(bytes: &mut [u8]) -> Self {
+        PartMut { base: bytes.as_mut_ptr(), len: bytes.len() }
+    }
+}
+
+impl PartMut {
+    /// The parts without their first `n` bytes.
+    pub fn behind(parts: &mut [PartMut], mut n: usize) -> Vec<PartMut> {
+        let mut rest = Vec::with_capacity(parts.len());
+        for part in parts {
+            let skipped = n.min(part.len);
+            n -= skipped;
+            rest.push(PartMut::new(&mut part[skipped..]));
+        }
+        rest
+    }
+}
+
+impl Deref for Part {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: parts come from the callers of C functions, whose contract is that the memory is
+        // readable during the call, or from `new`.
+        unsafe { core::slice::from_raw_parts(self.base, self.len) }
+    }
+}
+
+impl Deref for PartMut {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: as in `deref_mut`.
+        unsafe { core::slice::from_raw_parts(self.base, self.len) }
+    }
+}
+
+impl DerefMut for PartMut {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: parts come from the callers of C functions, whose contract is that the memory is
+        // theirs and writable during the call, or from `new`.
+        unsafe { core::slice::from_raw_parts_mut(self.base, self.len) }
+    }
+}
+
+/// The bytes of all parts.
+pub fn total(parts: &[Part]) -> usize {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(part.len))
+}
+
+/// The room of all parts.
+pub fn room(parts: &[PartMut]) -> usize {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(part.len))
+}
+
+/// Copies as much as fits into the parts, one after the other, and says how much.
+pub fn scatter(mut bytes: &[u8], parts: &mut [PartMut]) -> usize {
+    let all = bytes.len();
+    for part in parts {
+        let n = bytes.len().min(part.len());
+        part[..n].copy_from_slice(&bytes[..n]);
+        bytes = &bytes[n..];
+    }
+    all - bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_filled_one_after_the_other() {
+        let (mut a, mut b, mut c) = ([0; 2], [0; 0], [0; 4]);
+        let mut parts = [PartMut::new(&mut a), PartMut::new(&mut b), PartMut::new(&mut c)];
+        assert_eq!(room(&parts), 6);
+        assert_eq!(scatter(b"abcd", &mut parts), 4);
+        assert_eq!(scatter(b"01234567", &mut parts), 6);
+        assert_eq!((&a, &c), (b"01", b"2345"));
+        assert_eq!(total(&[Part::new(b"ab"), Part::new(b""), Part::new(b"c")]), 3);
+    }
+
+    #[test]
+    fn null_parts_of_no_length_are_empty() {
+        let part = Part { base: core::ptr::null(), len: 0 };
+        assert!(part.is_empty());
+        let mut part = PartMut { base: core::ptr::null_mut(), len: 0 };
+        assert!(part.is_empty() && part.deref_mut().is_empty());
+    }
+}
