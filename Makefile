@@ -71,6 +71,7 @@ new: ## Writes an application to begin with: APP=../my-app KIND=ocaml, rust or m
 .PHONY: test-unit test-mutants test-debug test-asan test-leaks bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet $(RT) -p mirust --features $(TRAITS)
+	@$(ENV) cargo test --quiet -p mirust-libc --features posix posix
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
 	@$(DUNE) test
 	@$(ENV) tests/apps/run

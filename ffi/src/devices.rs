@@ -132,6 +132,11 @@ fn port(handle: isize) -> Rc<Port> {
 
 #[cfg(feature = "xen")]
 fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, String> {
+    // A network of the domain's own: for programs that only speak with themselves.
+    #[cfg(feature = "posix")]
+    if let Some(device) = open_loopback(name, &limits) {
+        return device;
+    }
     let (number, trusting) = match name.strip_suffix(":trusted") {
         Some(number) => (number, true),
         None => (name, false),
@@ -142,9 +147,8 @@ fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, Str
 
 #[cfg(not(feature = "xen"))]
 fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, String> {
-    if let Some(copy_max) = name.strip_prefix("loopback:") {
-        let copy_max = copy_max.parse().map_err(|_| format!("{copy_max:?} is not a size"))?;
-        return Ok(net::loopback::open(copy_max, limits.receive_pages));
+    if let Some(device) = open_loopback(name, &limits) {
+        return device;
     }
     let (name, mac) = match name.split_once('@') {
         None => (name, None),
@@ -156,10 +160,23 @@ fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, Str
     Ok(net::tap::open(name, mac).map_err(|error| error.to_string())?)
 }
 
+/// The device that receives what it sends, if the name is one's.
+#[cfg(any(not(feature = "xen"), feature = "posix"))]
+fn open_loopback(
+    name: &str,
+    limits: &net::netfront::Limits,
+) -> Option<Result<Rc<dyn Device>, String>> {
+    let copy_max = name.strip_prefix("loopback:")?;
+    Some(match copy_max.parse() {
+        Ok(copy_max) => Ok(net::loopback::open(copy_max, limits.receive_pages)),
+        Err(_) => Err(format!("{copy_max:?} is not a size")),
+    })
+}
+
 /// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted`
 /// behind it if the backend may see whatever else is in the pages that payload lies in. On Unix it is that
 /// of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
-/// what it sends, and lends frames of more than SIZE bytes. `receive_pages` and `send_pages` limit the
+/// what it sends, and lends frames of more than SIZE bytes (on Xen with the feature `posix`). `receive_pages` and `send_pages` limit the
 /// memory that the device takes on Xen; 0 leaves it to the device.
 ///
 /// Returns the device's number, or -1; the log then says why. The link may come up later.

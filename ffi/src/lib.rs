@@ -49,6 +49,8 @@ pub mod net;
 pub mod ocaml;
 mod owner;
 mod panic;
+#[cfg(all(feature = "posix", any(feature = "xen", feature = "posix-on-unix")))]
+pub mod posix;
 mod setup;
 mod shutdown;
 pub mod time;

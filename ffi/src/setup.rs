@@ -2,6 +2,8 @@
 
 #[cfg(all(feature = "ocaml", not(feature = "xen")))]
 use crate::ocaml;
+#[cfg(all(feature = "posix", any(feature = "xen", feature = "posix-on-unix")))]
+use crate::posix;
 use crate::{args, domain, logger, panic};
 
 /// Sets up what the runtime leaves to a crate with `std`: the environment, the log, the panic hook,
@@ -13,6 +15,8 @@ pub(crate) fn init() {
         logger::init();
         panic::init();
         domain::set_guard(panic::guard);
+        #[cfg(all(feature = "posix", any(feature = "xen", feature = "posix-on-unix")))]
+        posix::init();
         #[cfg(all(feature = "ocaml", not(feature = "xen")))]
         mirust_fiber::set_foreign(&mirust_fiber::Foreign {
             ready: || ocaml::mirust_foreign_ready(),

@@ -348,7 +348,8 @@ external serve_udp :
   (socket -> unit) ->
   unit = "mirust_native_only" "mirust_ocaml_net_serve_udp"
 
-external serve_names : (string -> (string list, error) result Lwt.t) -> unit
+external serve_names :
+  (string -> (string list, error) result Lwt.t) -> (unit -> string list) -> unit
   = "mirust_native_only" "mirust_ocaml_net_serve_names"
 
 external serve_figures :
@@ -360,7 +361,9 @@ external served : unit -> unit = "mirust_ocaml_net_served"
 let serve stack =
   let config = { Mirust_net_engine.Dns_engine.default with cache = (Mirust.Budget.get ()).names } in
   let dns = lazy (Dns.create ~config ~nameservers:(fun () -> Stack.dns stack) stack) in
-  serve_names (fun name -> resolve (Lazy.force dns) name);
+  serve_names
+    (fun name -> resolve (Lazy.force dns) name)
+    (fun () -> List.map (fun ip -> encode (ip, 0)) (Stack.dns stack));
   serve_figures (fun () -> tcp_stats stack) (fun () -> udp_stats stack) (fun () -> gauges stack);
   serve_udp (udp_bind stack) udp_local udp_receive udp_send udp_ttl udp_close;
   serve_options peer local set info;

@@ -191,19 +191,19 @@ macro_rules! reading {
 
             /// Waits until [`rest`](Self::rest) has something, or it is the end.
             #[allow(dead_code)] // for the traits
-            pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+            pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
                 self.shared.poll_fill(&mut self.reading, cx)
             }
 
             /// What has arrived and was looked at, but not taken.
             #[allow(dead_code)] // for the traits
-            pub(super) fn rest(&self) -> &[u8] {
+            pub(crate) fn rest(&self) -> &[u8] {
                 self.reading.rest()
             }
 
             /// Has `copy` copy from what has arrived, and say how much it took. 0 is the end, for which
             /// it is not called.
-            pub(super) fn poll_copy(
+            pub(crate) fn poll_copy(
                 &mut self,
                 cx: &mut Context<'_>,
                 copy: impl FnOnce(&[u8]) -> usize,
@@ -293,6 +293,12 @@ macro_rules! writing {
             /// [`Error::Unavailable`].
             pub fn finish(&self) -> Result<(), Error> {
                 self.shared.shutdown(Shutdown::Write)
+            }
+
+            /// Waits until there is room to write, or writing fails.
+            #[allow(dead_code)] // for the sockets of C
+            pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+                self.shared.poll_room(cx, 1).map_ok(|_| ())
             }
 
             /// [`write`](Self::write) for futures written by hand.

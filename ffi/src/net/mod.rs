@@ -81,7 +81,7 @@ mod wait;
 pub use error::Error;
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use listener::{Incoming, TcpListener};
-pub use names::lookup_host;
+pub use names::{lookup_host, name_servers};
 pub use serve::{Flow as OCamlFlow, ready, up};
 pub use stats::{Copied, Gauges, Stats, TcpInfo, TcpState, TcpStats, UdpStats, copied, stats};
 pub use std::net::Shutdown;

@@ -20,3 +20,12 @@ pub async fn lookup_host(name: &str, port: u16) -> Result<Vec<SocketAddr>, Error
     let addresses = found.iter().filter_map(|bytes| address::decode(bytes));
     Ok(addresses.map(|found| SocketAddr::new(found.ip(), port)).collect())
 }
+
+/// The name servers, as DHCP, router advertisements or boot parameters said; none without a stack.
+pub fn name_servers() -> Vec<IpAddr> {
+    let Ok(names) = serve::names() else { return Vec::new() };
+    let found: Result<Vec<Vec<u8>>, Error> =
+        serve::call(&names.servers, ((),), |list| list.to_rust());
+    let addresses = found.unwrap_or_default().into_iter();
+    addresses.filter_map(|bytes| address::decode(&bytes)).map(|server| server.ip()).collect()
+}

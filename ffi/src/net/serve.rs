@@ -101,6 +101,7 @@ served! {
     /// Names.
     Names in names by "mirust_ocaml_net_serve_names", serve_names {
         resolve: fn(String) -> Later<OCamlList<String>>,
+        servers: fn(()) -> OCamlList<String>,
     }
 }
 

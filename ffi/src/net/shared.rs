@@ -155,7 +155,11 @@ impl Shared {
     }
 
     /// Room for `wanted` bytes, or for as many as the stack takes: at least one.
-    fn poll_room(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Result<usize, Error>> {
+    pub(super) fn poll_room(
+        &self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+    ) -> Poll<Result<usize, Error>> {
         if self.room.get() >= wanted {
             return Poll::Ready(Ok(wanted));
         }

@@ -1,0 +1,28 @@
+//! Errors of the stack by the numbers that Linux gives.
+
+use mirust_rt::libc::errno::{
+    EADDRINUSE, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EIO, EMSGSIZE, ENETDOWN,
+    ENOBUFS, ENOENT, ENOTCONN, EPIPE, ETIMEDOUT,
+};
+use mirust_rt::libc::posix::Errno;
+
+use crate::net::Error;
+
+/// The number; also of what a connection that was never opened has failed with.
+pub(super) fn number(error: &Error) -> Errno {
+    Errno(match error {
+        Error::InUse => EADDRINUSE,
+        Error::Refused => ECONNREFUSED,
+        Error::TimedOut => ETIMEDOUT,
+        Error::Reset => ECONNRESET,
+        Error::Aborted => ECONNABORTED,
+        Error::Closed => EPIPE,
+        Error::NoResources => ENOBUFS,
+        Error::NoRoute => EHOSTUNREACH,
+        Error::TooLong => EMSGSIZE,
+        Error::NotFound => ENOENT,
+        Error::NotConnected => ENOTCONN,
+        Error::Unavailable => ENETDOWN,
+        Error::Stack(_) => EIO,
+    })
+}

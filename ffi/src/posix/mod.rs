@@ -1,0 +1,94 @@
+//! Sockets of C over the OCaml stack, and what else the descriptors of `mirust-libc` stand on.
+//!
+//! `mirust_libc::posix` has the descriptors, the events and the files, and takes what reaches out of
+//! the program as functions. This module gives them: sockets made of [`net`](crate::net)'s,
+//! names from the stack's resolver, blocking from `mirust-fiber`, input from the console, files from the
+//! ramdisk. It is the crate's feature `posix`, and part of images only: on Linux a program has Linux's.
+
+mod error;
+mod tcp;
+mod udp;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use mirust_rt::libc::posix::{
+    self, Blocking, CannotBlock, Family, Network, Object, ResolveError, Resolving,
+};
+
+use crate::time::Instant;
+use crate::{domain, net};
+
+pub use posix::{add_file, descriptors, mount};
+
+/// Gives the C functions their ground. Called once, before the program begins.
+pub(crate) fn init() {
+    #[cfg(not(feature = "xen"))]
+    mirust_rt::libc::host::set(&HOST);
+    posix::give_blocking(Blocking {
+        block_on: |future| mirust_fiber::block_on(future).map_err(|_| CannotBlock),
+        sleep_until: |deadline| Box::pin(domain::sleep_until(Instant::from_nanos(deadline))),
+    });
+    posix::give_network(Network { tcp, udp, resolve, name_servers: net::name_servers });
+    #[cfg(feature = "xen")]
+    {
+        if mirust_rt::xen::console().is_some() {
+            posix::give_input(read_line);
+        }
+        mirust_rt::boot::modules().for_each(posix::mount);
+    }
+}
+
+/// The ground of a Linux process.
+#[cfg(not(feature = "xen"))]
+static HOST: mirust_rt::libc::host::Host = mirust_rt::libc::host::Host {
+    console_write: |bytes| crate::ground::console_write(bytes),
+    exit: |code| std::process::exit(code),
+    abort: |reason| crate::ground::die(reason),
+    monotonic_ns: || domain::now().as_nanos(),
+    wall_ns: || domain::wall().as_nanos() as u64,
+    random: |buf| {
+        crate::ground::random(buf);
+        true
+    },
+};
+
+fn tcp(family: Family) -> Rc<dyn Object> {
+    Rc::new(tcp::TcpSocket::new(family))
+}
+
+fn udp(family: Family) -> Rc<dyn Object> {
+    Rc::new(udp::Socket::new(family))
+}
+
+fn resolve(name: &str) -> Resolving {
+    let name = name.to_owned();
+    Box::pin(async move {
+        match net::lookup_host(&name, 0).await {
+            Ok(found) => Ok(found.iter().map(std::net::SocketAddr::ip).collect::<Vec<IpAddr>>()),
+            Err(net::Error::NotFound) => Err(ResolveError::NotFound),
+            Err(_) => Err(ResolveError::Unavailable),
+        }
+    })
+}
+
+/// A line from the console of a domain. The image's own reader of it goes on from where it was.
+#[cfg(feature = "xen")]
+fn read_line(cx: &mut std::task::Context<'_>) -> std::task::Poll<Vec<u8>> {
+    use std::future::Future;
+    use std::pin::Pin;
+    type Reading = Pin<Box<dyn Future<Output = Vec<u8>>>>;
+    crate::local::domain_local! {
+        static READING: std::cell::RefCell<Option<Reading>> = const { std::cell::RefCell::new(None) };
+    }
+    // It was there when this was given.
+    let Some(console) = mirust_rt::xen::console() else { return std::task::Poll::Pending };
+    READING.with_borrow_mut(|reading| {
+        let line = reading.get_or_insert_with(|| Box::pin(console.read_line()));
+        let found = line.as_mut().poll(cx);
+        if found.is_ready() {
+            *reading = None;
+        }
+        found
+    })
+}

@@ -1,0 +1,479 @@
+//! TCP sockets.
+//!
+//! ```text
+//!                 bind            listen
+//!   ┌─────┐ ────────────► BOUND ─────────► LISTENING ──► accept gives CONNECTED ones
+//!   │ NEW │                 │ connect
+//!   └─────┘ ───────────► CONNECTING ─────► CONNECTED
+//!     ▲       connect       │
+//!     └─────────────────────┘ failed: SO_ERROR says why
+//! ```
+//!
+//! A port is taken by `bind`, as programs expect the error there; the stack then has a listener already,
+//! but no turn of the loop comes between `bind` and `listen` in a program that does not wait there.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::io::IoSlice;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use mirust_rt::libc::errno::{EAGAIN, EALREADY, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EPIPE};
+use mirust_rt::libc::layout::Stat;
+use mirust_rt::libc::posix::{
+    Address, Errno, Events, Family, Object, Options, Part, PartMut, Received, Result, Shutdown,
+    Socket, Type, Watchers, room, scatter, total,
+};
+
+use super::error::number;
+use crate::net::{self, TcpListener, TcpStream};
+use crate::time::Duration;
+
+type Opening = Pin<Box<dyn Future<Output = core::result::Result<TcpStream, net::Error>>>>;
+
+enum State {
+    New,
+    Bound(TcpListener),
+    Listening(TcpListener, Option<(TcpStream, SocketAddr)>),
+    Connecting(Opening),
+    Connected(TcpStream),
+}
+
+/// A socket for TCP.
+pub(super) struct TcpSocket {
+    family: Family,
+    state: RefCell<State>,
+    /// SO_ERROR.
+    error: Cell<i32>,
+    /// An error of the connection that was told: from then on there is nothing but the end.
+    broken: Cell<bool>,
+    /// Directions that we have ended.
+    ended: Cell<Shutdown>,
+    /// What was set at the stack: nodelay, seconds of silence before probes, user timeout in ms.
+    applied: Cell<(bool, u32, u32)>,
+    options: Options,
+    watchers: Watchers,
+}
+
+/// Everything that reading can bring.
+const READING: Events = Events(Events::IN.0 | Events::RDHUP.0);
+
+impl TcpSocket {
+    pub(super) fn new(family: Family) -> Self {
+        Self::with(family, State::New)
+    }
+
+    fn with(family: Family, state: State) -> Self {
+        TcpSocket {
+            family,
+            state: RefCell::new(state),
+            error: Cell::new(0),
+            broken: Cell::new(false),
+            ended: Cell::new(Shutdown { read: false, write: false }),
+            applied: Cell::new((false, 0, 0)),
+            options: Options::default(),
+            watchers: Watchers::new(),
+        }
+    }
+
+    /// Goes on with a connection that is being opened.
+    fn advance(&self) {
+        let mut state = self.state.borrow_mut();
+        let State::Connecting(opening) = &mut *state else { return };
+        let waker = self.watchers.waker(Events::OUT | READING);
+        match opening.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Pending => {}
+            Poll::Ready(Ok(stream)) => {
+                *state = State::Connected(stream);
+                drop(state);
+                self.apply();
+            }
+            Poll::Ready(Err(error)) => {
+                let Errno(error) = number(&error);
+                self.error.set(error);
+                *state = State::New;
+            }
+        }
+    }
+
+    /// Sets at the stack what has changed.
+    fn apply(&self) {
+        let State::Connected(stream) = &*self.state.borrow() else { return };
+        let options = &self.options;
+        let silence = if options.keepalive.get() { options.keep_idle.get() } else { 0 };
+        let wanted = (options.nodelay.get(), silence, options.user_timeout.get());
+        let (nodelay, keep, timeout) = self.applied.replace(wanted);
+        // A connection that is gone takes no options, and needs none.
+        if nodelay != wanted.0 {
+            let _ = stream.set_nodelay(wanted.0);
+        }
+        if keep != silence {
+            let after = Duration::from_secs(silence.into());
+            let _ = stream.set_keepalive((silence != 0).then_some(after));
+        }
+        if timeout != wanted.2 {
+            let _ = stream.set_user_timeout(Duration::from_millis(wanted.2.into()));
+        }
+    }
+
+    /// Calls `f` with the connection.
+    fn connected<R>(&self, f: impl FnOnce(&mut TcpStream) -> Result<R>) -> Result<R> {
+        self.advance();
+        match &mut *self.state.borrow_mut() {
+            State::Connected(stream) => f(stream),
+            State::Connecting(_) => Err(Errno(EAGAIN)),
+            _ => Err(Errno(match self.error.take() {
+                0 => ENOTCONN,
+                error => error,
+            })),
+        }
+    }
+
+    /// An error of the connection, which is told once.
+    fn fail<T>(&self, error: &net::Error) -> Result<T> {
+        self.broken.set(true);
+        Err(number(error))
+    }
+
+    fn read_parts(&self, stream: &mut TcpStream, parts: &mut [PartMut]) -> Result<usize> {
+        if self.ended.get().read || self.broken.get() {
+            return Ok(0);
+        }
+        let waker = self.watchers.waker(READING);
+        let mut cx = Context::from_waker(&waker);
+        let (wanted, mut read) = (room(parts), 0);
+        let mut rest: Vec<PartMut>;
+        let mut left = parts;
+        // To the end of what there is: who got less than he asked for takes it that he will be told of
+        // more, without asking again.
+        loop {
+            let n = match stream.poll_copy(&mut cx, |bytes| scatter(bytes, left)) {
+                Poll::Ready(Ok(0)) => break,
+                Poll::Ready(Ok(n)) => n,
+                Poll::Ready(Err(error)) if read == 0 => return self.fail(&error),
+                // It will fail again the next time.
+                Poll::Ready(Err(_)) => break,
+                Poll::Pending if read == 0 => return Err(Errno(EAGAIN)),
+                Poll::Pending => return Ok(read),
+            };
+            read += n;
+            if read == wanted {
+                return Ok(read);
+            }
+            rest = PartMut::behind(left, n);
+            left = &mut rest;
+        }
+        if read > 0 {
+            self.watchers.notify(READING);
+        }
+        Ok(read)
+    }
+
+    fn write_parts(&self, stream: &mut TcpStream, parts: &[Part]) -> Result<usize> {
+        if self.ended.get().write || self.broken.get() {
+            return Err(Errno(EPIPE));
+        }
+        let waker = self.watchers.waker(Events::OUT);
+        let mut cx = Context::from_waker(&waker);
+        let (wanted, mut written) = (total(parts), 0);
+        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut left = &mut slices[..];
+        while written < wanted {
+            match stream.poll_write_vectored(&mut cx, left) {
+                Poll::Ready(Ok(n)) => {
+                    written += n;
+                    IoSlice::advance_slices(&mut left, n);
+                }
+                Poll::Ready(Err(error)) if written == 0 => return self.fail(&error),
+                Poll::Pending if written == 0 => return Err(Errno(EAGAIN)),
+                Poll::Ready(Err(_)) | Poll::Pending => break,
+            }
+        }
+        Ok(written)
+    }
+
+    fn bind_listener(&self, address: SocketAddr) -> Result<TcpListener> {
+        TcpListener::bind(address).map_err(|error| number(&error))
+    }
+
+    fn unspecified(&self) -> SocketAddr {
+        let ip: IpAddr = match self.family {
+            Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        SocketAddr::new(ip, 0)
+    }
+
+    fn poll_connected(&self, stream: &mut TcpStream, interest: Events) -> Events {
+        let ended = self.ended.get();
+        let broken =
+            (READING | Events::OUT | Events::ERR | Events::HUP) & (interest | Events::ALWAYS);
+        if self.broken.get() {
+            return broken;
+        }
+        let mut ready = Events::OUT.when(ended.write);
+        if interest.intersects(READING) {
+            let waker = self.watchers.waker(READING);
+            match stream.poll_fill(&mut Context::from_waker(&waker)) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) if stream.rest().is_empty() => {
+                    ready |= READING | Events::HUP.when(ended.write);
+                }
+                Poll::Ready(Ok(())) => ready |= Events::IN,
+                Poll::Ready(Err(_)) => return broken,
+            }
+        }
+        if ended.read {
+            ready |= READING | Events::HUP.when(ended.write);
+        }
+        if interest.intersects(Events::OUT) && !ended.write {
+            let waker = self.watchers.waker(Events::OUT);
+            match stream.poll_writable(&mut Context::from_waker(&waker)) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => ready |= Events::OUT,
+                Poll::Ready(Err(_)) => return broken,
+            }
+        }
+        ready & (interest | Events::ALWAYS)
+    }
+}
+
+impl Object for TcpSocket {
+    fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    fn poll(&self, interest: Events) -> Events {
+        self.advance();
+        match &mut *self.state.borrow_mut() {
+            State::Connecting(_) => Events::NONE,
+            State::Connected(stream) => self.poll_connected(stream, interest),
+            State::Listening(listener, next) => {
+                if next.is_none() && interest.intersects(Events::IN) {
+                    let waker = self.watchers.waker(Events::IN);
+                    match listener.poll_accept(&mut Context::from_waker(&waker)) {
+                        Poll::Ready(Ok(accepted)) => *next = Some(accepted),
+                        Poll::Ready(Err(_)) => return Events::ERR,
+                        Poll::Pending => {}
+                    }
+                }
+                Events::IN.when(next.is_some()) & interest
+            }
+            // As on Linux: a socket that never was connected has hung up.
+            State::New | State::Bound(_) => {
+                let error =
+                    READING.when(self.error.get() != 0) | Events::ERR.when(self.error.get() != 0);
+                (Events::OUT | Events::HUP | error) & (interest | Events::ALWAYS)
+            }
+        }
+    }
+
+    fn read(&self, parts: &mut [PartMut]) -> Result<usize> {
+        self.connected(|stream| match room(parts) {
+            0 => Ok(0),
+            _ => self.read_parts(stream, parts),
+        })
+    }
+
+    fn write(&self, parts: &[Part]) -> Result<usize> {
+        self.connected(|stream| self.write_parts(stream, parts))
+    }
+
+    fn available(&self) -> Result<usize> {
+        if self.is_listening() {
+            return Err(Errno(EINVAL));
+        }
+        self.poll(Events::IN);
+        Ok(match &*self.state.borrow() {
+            State::Connected(stream) => stream.rest().len(),
+            _ => 0,
+        })
+    }
+
+    fn stat(&self) -> Stat {
+        Stat::socket()
+    }
+
+    fn socket(&self) -> Option<&dyn Socket> {
+        Some(self)
+    }
+
+    fn time_limit(&self, reading: bool) -> Option<u64> {
+        self.options.time_limit(reading)
+    }
+}
+
+impl Socket for TcpSocket {
+    fn family(&self) -> Family {
+        self.family
+    }
+
+    fn kind(&self) -> Type {
+        Type::Stream
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn options_changed(&self) {
+        self.apply();
+    }
+
+    fn bind(&self, address: SocketAddr) -> Result {
+        let mut state = self.state.borrow_mut();
+        if !matches!(*state, State::New) {
+            return Err(Errno(EINVAL));
+        }
+        *state = State::Bound(self.bind_listener(address)?);
+        Ok(())
+    }
+
+    fn listen(&self, _backlog: usize) -> Result {
+        let mut state = self.state.borrow_mut();
+        let listener = match std::mem::replace(&mut *state, State::New) {
+            State::New => self.bind_listener(self.unspecified())?,
+            State::Bound(listener) => listener,
+            other => {
+                let listening = matches!(other, State::Listening(..));
+                *state = other;
+                return if listening { Ok(()) } else { Err(Errno(EINVAL)) };
+            }
+        };
+        *state = State::Listening(listener, None);
+        drop(state);
+        self.watchers.notify(Events::IN);
+        Ok(())
+    }
+
+    fn accept(&self) -> Result<(Rc<dyn Object>, Address)> {
+        let mut state = self.state.borrow_mut();
+        let State::Listening(listener, next) = &mut *state else { return Err(Errno(EINVAL)) };
+        let accepted = match next.take() {
+            Some(accepted) => accepted,
+            None => {
+                let waker = self.watchers.waker(Events::IN);
+                match listener.poll_accept(&mut Context::from_waker(&waker)) {
+                    Poll::Pending => return Err(Errno(EAGAIN)),
+                    Poll::Ready(accepted) => accepted.map_err(|error| number(&error))?,
+                }
+            }
+        };
+        drop(state);
+        let (stream, peer) = accepted;
+        let socket = TcpSocket::with(self.family, State::Connected(stream));
+        socket.options.inherit(&self.options);
+        socket.apply();
+        Ok((Rc::new(socket), Address::Inet(peer)))
+    }
+
+    fn connect(&self, mut address: SocketAddr) -> Result {
+        // The unspecified address is this host.
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        self.advance();
+        let mut state = self.state.borrow_mut();
+        match &*state {
+            State::New | State::Bound(_) => {}
+            State::Connecting(_) => return Err(Errno(EALREADY)),
+            State::Connected(_) | State::Listening(..) => return Err(Errno(EISCONN)),
+        }
+        match self.error.take() {
+            0 => {}
+            error => return Err(Errno(error)),
+        }
+        *state = State::Connecting(Box::pin(TcpStream::connect(address)));
+        drop(state);
+        self.advance();
+        match (&*self.state.borrow(), self.error.take()) {
+            (State::Connecting(_), _) => Err(Errno(EINPROGRESS)),
+            (_, 0) => Ok(()),
+            (_, error) => Err(Errno(error)),
+        }
+    }
+
+    fn receive(&self, parts: &mut [PartMut], peek: bool) -> Result<Received> {
+        let bytes = if peek {
+            self.connected(|stream| {
+                let waker = self.watchers.waker(READING);
+                match stream.poll_fill(&mut Context::from_waker(&waker)) {
+                    Poll::Pending => Err(Errno(EAGAIN)),
+                    Poll::Ready(Ok(())) => Ok(scatter(stream.rest(), parts)),
+                    Poll::Ready(Err(error)) => self.fail(&error),
+                }
+            })?
+        } else {
+            self.read(parts)?
+        };
+        Ok(Received { bytes, whole: bytes, from: None })
+    }
+
+    fn send(&self, parts: &[Part], _to: Option<SocketAddr>) -> Result<usize> {
+        match &*self.state.borrow() {
+            State::New | State::Bound(_) if self.error.get() == 0 => return Err(Errno(EPIPE)),
+            _ => {}
+        }
+        self.write(parts)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> Result {
+        self.connected(|stream| {
+            let before = self.ended.get();
+            self.ended
+                .set(Shutdown { read: before.read || how.read, write: before.write || how.write });
+            let which = match (how.read, how.write) {
+                (true, true) => std::net::Shutdown::Both,
+                (true, false) => std::net::Shutdown::Read,
+                _ => std::net::Shutdown::Write,
+            };
+            stream.shutdown(which).map_err(|error| number(&error))
+        })
+        .map_err(|error| if error == Errno(EAGAIN) { Errno(ENOTCONN) } else { error })?;
+        self.watchers.notify(READING | Events::OUT | Events::HUP);
+        Ok(())
+    }
+
+    fn local(&self) -> Address {
+        let address = match &*self.state.borrow() {
+            State::Bound(listener) | State::Listening(listener, _) => listener.local_addr().ok(),
+            State::Connected(stream) => stream.local_addr().ok(),
+            State::New | State::Connecting(_) => None,
+        };
+        Address::Inet(address.unwrap_or(self.unspecified()))
+    }
+
+    fn peer(&self) -> Result<Address> {
+        self.advance();
+        match &*self.state.borrow() {
+            State::Connected(stream) if !self.broken.get() => {
+                stream.peer_addr().map(Address::Inet).map_err(|error| number(&error))
+            }
+            _ => Err(Errno(ENOTCONN)),
+        }
+    }
+
+    fn is_listening(&self) -> bool {
+        matches!(*self.state.borrow(), State::Listening(..))
+    }
+
+    fn take_error(&self) -> i32 {
+        self.advance();
+        self.error.take()
+    }
+}
+
+impl Drop for TcpSocket {
+    fn drop(&mut self) {
+        if self.options.linger.get() == Some(0) {
+            if let State::Connected(stream) = self.state.replace(State::New) {
+                stream.abort();
+            }
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! UDP sockets.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use mirust_rt::libc::errno::{EAGAIN, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOTCONN};
+use mirust_rt::libc::layout::Stat;
+use mirust_rt::libc::posix::{
+    Address, Errno, Events, Family, Object, Options, Part, PartMut, Received, Result, Shutdown,
+    Socket as _, Type, Watchers, scatter, total,
+};
+
+use super::error::number;
+use crate::net::UdpSocket;
+use crate::ocaml::Buffer;
+
+/// Datagrams that wait for the link address of their next hop, at most.
+const MOST_SENDING: usize = 64;
+/// Bytes of the longest datagram.
+const LONGEST: usize = 0xffff - 8 - 20;
+
+/// A socket for UDP.
+pub(super) struct Socket {
+    family: Family,
+    /// Nothing before there is a port.
+    socket: RefCell<Option<Rc<UdpSocket>>>,
+    peer: Cell<Option<SocketAddr>>,
+    /// Was received, and looked at only.
+    next: RefCell<Option<(Buffer, SocketAddr)>>,
+    sending: Rc<Cell<usize>>,
+    ended: Cell<Shutdown>,
+    options: Options,
+    watchers: Rc<Watchers>,
+}
+
+impl Socket {
+    pub(super) fn new(family: Family) -> Self {
+        Socket {
+            family,
+            socket: RefCell::default(),
+            peer: Cell::new(None),
+            next: RefCell::default(),
+            sending: Rc::default(),
+            ended: Cell::new(Shutdown { read: false, write: false }),
+            options: Options::default(),
+            watchers: Rc::default(),
+        }
+    }
+
+    fn unspecified(&self) -> SocketAddr {
+        let ip: IpAddr = match self.family {
+            Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+            _ => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        SocketAddr::new(ip, 0)
+    }
+
+    /// The port, any one if there was none.
+    fn port(&self) -> Result<Rc<UdpSocket>> {
+        let mut socket = self.socket.borrow_mut();
+        if let Some(socket) = &*socket {
+            return Ok(Rc::clone(socket));
+        }
+        let bound = UdpSocket::bind(self.unspecified()).map_err(|error| number(&error))?;
+        let bound = Rc::new(bound);
+        *socket = Some(Rc::clone(&bound));
+        drop(socket);
+        self.set_ttl(&bound);
+        Ok(bound)
+    }
+
+    fn set_ttl(&self, socket: &UdpSocket) {
+        if self.options.ttl.get() != 0 {
+            // Without a stack there is nothing to send either.
+            let _ = socket.set_ttl(self.options.ttl.get());
+        }
+    }
+
+    /// Whether a datagram is there; it is kept.
+    fn fill(&self) -> Result<bool> {
+        let mut next = self.next.borrow_mut();
+        let Some(socket) = self.socket.borrow().clone() else { return Ok(next.is_some()) };
+        let waker = self.watchers.waker(Events::IN);
+        while next.is_none() {
+            match socket.poll_recv(&mut Context::from_waker(&waker)) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Err(error)) => return Err(number(&error)),
+                // Of others than the peer nothing is wanted.
+                Poll::Ready(Ok((_, from))) if self.peer.get().is_some_and(|peer| peer != from) => {}
+                Poll::Ready(Ok(datagram)) => *next = Some(datagram),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Starts to send. What has to wait, for a link address, goes on as a task.
+    fn start(&self, bytes: Vec<u8>, to: SocketAddr) -> Result {
+        let socket = self.port()?;
+        let mut sending = Box::pin(async move { socket.send_to(&bytes, to).await });
+        match sending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(sent) => sent.map_err(|error| number(&error)),
+            Poll::Pending => {
+                let (count, watchers) = (Rc::clone(&self.sending), Rc::clone(&self.watchers));
+                count.set(count.get() + 1);
+                crate::spawn(async move {
+                    // An error comes too late for the program, as it does on Linux.
+                    let _ = sending.await;
+                    count.set(count.get() - 1);
+                    watchers.notify(Events::OUT);
+                });
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Object for Socket {
+    fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
+    fn poll(&self, interest: Events) -> Events {
+        let mut ready = Events::OUT.when(self.sending.get() < MOST_SENDING);
+        if self.ended.get().read {
+            ready |= Events::IN | Events::RDHUP;
+            ready |= Events::HUP.when(self.ended.get().write);
+        }
+        if interest.intersects(Events::IN) {
+            match self.fill() {
+                Ok(there) => ready |= Events::IN.when(there),
+                Err(_) => ready |= Events::ERR,
+            }
+        }
+        ready & (interest | Events::ALWAYS)
+    }
+
+    fn read(&self, parts: &mut [PartMut]) -> Result<usize> {
+        self.receive(parts, false).map(|received| received.bytes)
+    }
+
+    fn write(&self, parts: &[Part]) -> Result<usize> {
+        self.send(parts, None)
+    }
+
+    /// The length of the next datagram.
+    fn available(&self) -> Result<usize> {
+        self.fill()?;
+        Ok(self.next.borrow().as_ref().map_or(0, |(bytes, _)| bytes.len()))
+    }
+
+    fn stat(&self) -> Stat {
+        Stat::socket()
+    }
+
+    fn socket(&self) -> Option<&dyn mirust_rt::libc::posix::Socket> {
+        Some(self)
+    }
+
+    fn time_limit(&self, reading: bool) -> Option<u64> {
+        self.options.time_limit(reading)
+    }
+}
+
+impl mirust_rt::libc::posix::Socket for Socket {
+    fn family(&self) -> Family {
+        self.family
+    }
+
+    fn kind(&self) -> Type {
+        Type::Datagram
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn options_changed(&self) {
+        if let Some(socket) = &*self.socket.borrow() {
+            self.set_ttl(socket);
+        }
+    }
+
+    fn bind(&self, address: SocketAddr) -> Result {
+        if self.socket.borrow().is_some() {
+            return Err(Errno(EINVAL));
+        }
+        let socket = UdpSocket::bind(address).map_err(|error| number(&error))?;
+        self.set_ttl(&socket);
+        *self.socket.borrow_mut() = Some(Rc::new(socket));
+        self.watchers.notify(Events::IN);
+        Ok(())
+    }
+
+    fn connect(&self, address: SocketAddr) -> Result {
+        self.port()?;
+        self.peer.set(Some(address));
+        // What others had sent before is not the peer's.
+        self.next.take();
+        Ok(())
+    }
+
+    fn disconnect(&self) -> Result {
+        self.peer.set(None);
+        Ok(())
+    }
+
+    fn receive(&self, parts: &mut [PartMut], peek: bool) -> Result<Received> {
+        if !self.fill()? {
+            if self.ended.get().read {
+                return Ok(Received { bytes: 0, whole: 0, from: None });
+            }
+            return Err(Errno(EAGAIN));
+        }
+        let mut next = self.next.borrow_mut();
+        let Some((bytes, from)) = &*next else { return Err(Errno(EAGAIN)) };
+        let from = Some(Address::Inet(*from));
+        let received = Received { bytes: scatter(bytes, parts), whole: bytes.len(), from };
+        if !peek {
+            *next = None;
+        }
+        Ok(received)
+    }
+
+    fn send(&self, parts: &[Part], to: Option<SocketAddr>) -> Result<usize> {
+        let to = to.or(self.peer.get()).ok_or(Errno(EDESTADDRREQ))?;
+        let n = total(parts);
+        if n > LONGEST {
+            return Err(Errno(EMSGSIZE));
+        }
+        if self.ended.get().write {
+            return Err(Errno(mirust_rt::libc::errno::EPIPE));
+        }
+        if self.sending.get() >= MOST_SENDING {
+            return Err(Errno(EAGAIN));
+        }
+        let mut bytes = Vec::with_capacity(n);
+        parts.iter().for_each(|part| bytes.extend_from_slice(part));
+        self.start(bytes, to)?;
+        Ok(n)
+    }
+
+    fn shutdown(&self, how: Shutdown) -> Result {
+        self.peer.get().ok_or(Errno(ENOTCONN))?;
+        let before = self.ended.get();
+        self.ended
+            .set(Shutdown { read: before.read || how.read, write: before.write || how.write });
+        self.watchers.notify(Events::IN | Events::OUT | Events::HUP);
+        Ok(())
+    }
+
+    fn local(&self) -> Address {
+        let bound = self.socket.borrow().as_ref().and_then(|socket| socket.local_addr().ok());
+        Address::Inet(bound.unwrap_or(self.unspecified()))
+    }
+
+    fn peer(&self) -> Result<Address> {
+        self.peer.get().map(Address::Inet).ok_or(Errno(ENOTCONN))
+    }
+}
