@@ -56,6 +56,7 @@ test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/boot/run
 	@$(ENV) tests/boot/libc/run
 	@$(ENV) tests/apps/run --image
+	@$(ENV) tests/docs/promises
 
 .PHONY: xen unix
 xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name, APP=dir or MIRAGE=dir)
