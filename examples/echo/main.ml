@@ -11,8 +11,14 @@ let rec echo flow =
   | Ok (`Data b) -> (
       Stack.TCP.write flow b >>= function Ok () -> echo flow | Error _ -> Stack.TCP.close flow)
 
+(* Services that answer whatever comes: to answer them would go on for ever, and it takes one forged
+   datagram to begin it (CVE-1999-0103). Reserved ports are no client's; and none is 0. *)
+let is_a_client's port = port >= 1024
+
 let answer udp ~src ~dst:_ ~src_port b =
-  Stack.UDP.write ~src_port:7 ~dst:src ~dst_port:src_port udp b >|= ignore
+  if is_a_client's src_port then
+    Stack.UDP.write ~src_port:7 ~dst:src ~dst_port:src_port udp b >|= ignore
+  else Lwt.return_unit
 
 let start () =
   network () >>= fun stack ->

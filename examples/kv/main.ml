@@ -8,12 +8,34 @@ module Store = Rust.Store
 
 let network = Mirust_network.register ()
 let port = 6379
-let store = Store.create ()
+
+(* {1 Memory}
+
+   Shares of what the domain has: the store, large requests on their way in, large replies on their way
+   out. Others can fill each of them, and none of them more than that. Small requests and replies come and
+   go whatever else there is. *)
+
+type memory = { store : Store.t; requests : Pool.t; replies : Pool.t }
+
+let memory =
+  lazy
+    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
+     {
+       store = Store.create (total / 5);
+       requests = Pool.create (max (total / 20) Resp.max_string);
+       replies = Pool.create (max (total / 20) Resp.max_string);
+     })
+
+let small = 16384
+
+(* How long a client may be in the middle of a request or of taking its replies. *)
+let patience = 30_000_000_000L
 
 (* {1 Replies} *)
 
 let simple b s = Printf.bprintf b "+%s\r\n" s
-let error b s = Printf.bprintf b "-ERR %s\r\n" s
+let failure b s = Printf.bprintf b "-%s\r\n" s
+let error b s = failure b ("ERR " ^ s)
 let integer b n = Printf.bprintf b ":%d\r\n" n
 
 let bulk b = function
@@ -25,27 +47,39 @@ let bulk b = function
 
 let count f keys = List.length (List.filter f keys)
 
-let add b key by =
+let add b store key by =
   match Store.increment store key by with
   | Ok n -> Printf.bprintf b ":%Ld\r\n" n
-  | Error e -> error b e
+  | Error e -> failure b e
 
-let execute b command arguments =
+(* {1 Connections} *)
+
+type connection = {
+  flow : TCP.flow;
+  memory : memory;
+  requests : Resp.t;
+  mutable reserved : int; (* of [memory.requests] *)
+  replies : Buffer.t;
+  mutable large : int; (* of [memory.replies] *)
+  mutable wanted : string list; (* keys whose values are still to be sent *)
+}
+
+let execute c command arguments =
+  let b = c.replies and store = c.memory.store in
   match (String.uppercase_ascii command, arguments) with
-  | "GET", [ key ] -> bulk b (Store.get store key)
-  | "SET", [ key; value ] ->
-      Store.set store key value;
-      simple b "OK"
+  | "GET", [ key ] -> c.wanted <- [ key ]
+  | "SET", [ key; value ] -> (
+      match Store.set store key value with Ok () -> simple b "OK" | Error e -> failure b e)
   | "MGET", (_ :: _ as keys) ->
       Printf.bprintf b "*%d\r\n" (List.length keys);
-      List.iter (fun key -> bulk b (Store.get store key)) keys
+      c.wanted <- keys
   | "DEL", (_ :: _ as keys) -> integer b (count (Store.delete store) keys)
-  | "EXISTS", (_ :: _ as keys) -> integer b (count (fun key -> Store.get store key <> None) keys)
-  | "INCR", [ key ] -> add b key 1L
-  | "DECR", [ key ] -> add b key (-1L)
+  | "EXISTS", (_ :: _ as keys) -> integer b (count (fun key -> Store.size store key >= 0) keys)
+  | "INCR", [ key ] -> add b store key 1L
+  | "DECR", [ key ] -> add b store key (-1L)
   | "INCRBY", [ key; by ] -> (
       match Int64.of_string_opt by with
-      | Some by -> add b key by
+      | Some by -> add b store key by
       | None -> error b "value is not an integer or out of range")
   | "DBSIZE", [] -> integer b (Store.length store)
   | ("FLUSHALL" | "FLUSHDB"), [] ->
@@ -60,47 +94,133 @@ let execute b command arguments =
       error b "wrong number of arguments"
   | _ -> error b "unknown command"
 
-(* {1 Connections} *)
+(* A value is copied when its turn to be sent has come, and if it is large when there is memory for it. *)
+let value c key =
+  let size = Store.size c.memory.store key in
+  let has_room = size <= small || Pool.try_take c.memory.replies size in
+  if has_room then (
+    if size > small then c.large <- c.large + size;
+    match Store.get c.memory.store key with
+    | Ok value -> bulk c.replies value
+    | Error e -> failure c.replies e);
+  has_room
 
 (* Bytes of replies that are sent before the next is made. *)
 let enough = 65536
 
 (* Answers requests that have arrived, in order: [`Done] if that were all, [`Enough] if it is time to send
    the replies first, [`Last] if the connection ends with them. *)
-let rec answer b requests =
-  if Buffer.length b >= enough then `Enough
+let rec answer c =
+  if Buffer.length c.replies >= enough then `Enough
   else
-    match Resp.next requests with
-    | `More -> `Done
-    | `Malformed m ->
-        error b ("Protocol error: " ^ m);
-        `Last
-    | `Request [] -> answer b requests
-    | `Request (command :: _) when String.uppercase_ascii command = "QUIT" ->
-        simple b "OK";
-        `Last
-    | `Request (command :: arguments) ->
-        execute b command arguments;
-        answer b requests
+    match c.wanted with
+    | key :: rest ->
+        if value c key then (
+          c.wanted <- rest;
+          answer c)
+        else if Buffer.length c.replies > 0 then `Enough
+        else `Busy
+    | [] -> (
+        match Resp.next c.requests with
+        | `More -> `Done
+        | `Malformed m ->
+            error c.replies ("Protocol error: " ^ m);
+            `Last
+        | `Request [] -> answer c
+        | `Request (command :: _) when String.uppercase_ascii command = "QUIT" ->
+            simple c.replies "OK";
+            `Last
+        | `Request (command :: arguments) ->
+            execute c command arguments;
+            answer c)
+
+(* What was made for a request that memory ran out for is garbage by now. *)
+let try_to_answer c =
+  try answer c
+  with Out_of_memory ->
+    c.wanted <- [];
+    failure c.replies "OOM out of memory";
+    `Last
+
+(* {1 Their turns} *)
+
+let in_time f = Mirust.Time.with_timeout patience f
+
+let end_of c how =
+  Pool.give c.memory.requests c.reserved;
+  Pool.give c.memory.replies c.large;
+  c.reserved <- 0;
+  c.large <- 0;
+  how c.flow
+
+let abort c =
+  end_of c (fun flow ->
+      TCP.abort flow;
+      Lwt.return_unit)
+
+(* Only in the middle of a request a client has to hurry. *)
+let receive c =
+  let read () = TCP.read c.flow in
+  if Resp.held c.requests > 0 then in_time read else read () >|= fun r -> Ok r
+
+(* Large requests have to be paid for before more of them is read. *)
+let pay c =
+  let held = Resp.held c.requests in
+  let price = if held > small then held else 0 in
+  let paid () = c.reserved <- price in
+  if price <= c.reserved then (
+    Pool.give c.memory.requests (c.reserved - price);
+    Lwt.return_ok (paid ()))
+  else in_time (fun () -> Pool.take c.memory.requests (price - c.reserved) >|= paid)
+
+let send c =
+  if Buffer.length c.replies = 0 then Lwt.return_ok ()
+  else
+    let bytes = Cstruct.of_string (Buffer.contents c.replies) in
+    Buffer.reset c.replies;
+    in_time (fun () -> TCP.write c.flow bytes) >|= function
+    | Ok (Ok ()) ->
+        Pool.give c.memory.replies c.large;
+        c.large <- 0;
+        Ok ()
+    | Ok (Error _) | Error `Timeout -> Error `Gone
+
+let rec read c =
+  receive c >>= function
+  | Error `Timeout -> abort c
+  | Ok (Ok `Eof | Error _) -> end_of c TCP.close
+  | Ok (Ok (`Data data)) ->
+      Resp.feed c.requests data;
+      reply c
+
+and reply c =
+  let next = try_to_answer c in
+  send c >>= function
+  | Error `Gone -> abort c
+  | Ok () -> (
+      match next with
+      | `Enough -> reply c
+      | `Last -> end_of c TCP.close
+      | `Busy -> (
+          in_time (fun () -> Pool.changed c.memory.replies) >>= function
+          | Ok () -> reply c
+          | Error `Timeout -> abort c)
+      | `Done -> ( pay c >>= function Ok () -> read c | Error `Timeout -> abort c))
 
 let serve flow =
   TCP.set_nodelay flow true;
-  let requests = Resp.create () and replies = Buffer.create 4096 in
-  let rec read () =
-    TCP.read flow >>= function
-    | Ok `Eof | Error _ -> TCP.close flow
-    | Ok (`Data data) ->
-        Resp.feed requests data;
-        reply ()
-  and reply () =
-    Buffer.clear replies;
-    let next = answer replies requests in
-    let bytes = Cstruct.of_string (Buffer.contents replies) in
-    (if Cstruct.is_empty bytes then Lwt.return_ok () else TCP.write flow bytes) >>= function
-    | Error _ -> TCP.close flow
-    | Ok () -> ( match next with `Done -> read () | `Enough -> reply () | `Last -> TCP.close flow)
+  let c =
+    {
+      flow;
+      memory = Lazy.force memory;
+      requests = Resp.create ();
+      reserved = 0;
+      replies = Buffer.create 128;
+      large = 0;
+      wanted = [];
+    }
   in
-  read ()
+  Lwt.catch (fun () -> read c) (fun e -> abort c >>= fun () -> Lwt.reraise e)
 
 let start () =
   network () >>= fun stack ->

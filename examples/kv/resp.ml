@@ -1,20 +1,44 @@
-type t = { mutable bytes : Bytes.t; mutable start : int; mutable stop : int }
+type t = {
+  mutable bytes : Bytes.t;
+  mutable start : int; (* what is before was parsed *)
+  mutable stop : int;
+  mutable scanned : int; (* no line ends between [start] and here *)
+  mutable missing : int; (* strings of the request that is under way; 0: none is *)
+  mutable length : int; (* of the next of them; -1: not known yet *)
+  mutable words : string list; (* those that are complete, the latest first *)
+  mutable size : int; (* bytes of [words] *)
+}
 
 let max_string = 1 lsl 20
 let max_words = 1024
 let max_request = 1 lsl 22
 let max_line = 65536
-let create () = { bytes = Bytes.create 4096; start = 0; stop = 0 }
+
+let create () =
+  {
+    bytes = Bytes.empty;
+    start = 0;
+    stop = 0;
+    scanned = 0;
+    missing = 0;
+    length = -1;
+    words = [];
+    size = 0;
+  }
+
+let held t = t.stop - t.start + t.size
 
 (* Room for [n] more bytes: by moving what there is to the front, or in a larger buffer. *)
 let make_room t n =
   let have = t.stop - t.start in
   if t.stop + n > Bytes.length t.bytes then (
     let larger =
-      if 2 * (have + n) <= Bytes.length t.bytes then t.bytes else Bytes.create (2 * (have + n))
+      if 2 * (have + n) <= Bytes.length t.bytes then t.bytes
+      else Bytes.create (max 512 (2 * (have + n)))
     in
     Bytes.blit t.bytes t.start larger 0 have;
     t.bytes <- larger;
+    t.scanned <- t.scanned - t.start;
     t.start <- 0;
     t.stop <- have)
 
@@ -24,48 +48,71 @@ let feed t b =
   Cstruct.blit_to_bytes b 0 t.bytes t.stop n;
   t.stop <- t.stop + n
 
+(* Between requests a connection holds no buffer. *)
+let consume t at =
+  t.start <- at;
+  t.scanned <- at;
+  if t.start = t.stop then (
+    t.bytes <- Bytes.empty;
+    t.start <- 0;
+    t.stop <- 0;
+    t.scanned <- 0)
+
 exception More
 exception Malformed of string
 
-(* The line at [at], and where the next begins. *)
-let line t at =
-  match Bytes.index_from_opt t.bytes at '\n' with
-  | Some i when i < t.stop ->
-      let last = if i > at && Bytes.get t.bytes (i - 1) = '\r' then i - 1 else i in
-      (Bytes.sub_string t.bytes at (last - at), i + 1)
-  | Some _ | None ->
-      if t.stop - at > max_line then raise (Malformed "too long a line") else raise More
+(* Nothing is looked at twice, in however small pieces it comes: what was parsed is kept in [t], and so is
+   how far a line was searched for its end. *)
+
+let rec line_end t i =
+  if i >= t.stop then (
+    t.scanned <- t.stop;
+    if t.stop - t.start > max_line then raise (Malformed "too long a line") else raise More)
+  else if Bytes.get t.bytes i = '\n' then i
+  else line_end t (i + 1)
+
+let line t =
+  let i = line_end t (max t.start t.scanned) in
+  let last = if i > t.start && Bytes.get t.bytes (i - 1) = '\r' then i - 1 else i in
+  let text = Bytes.sub_string t.bytes t.start (last - t.start) in
+  consume t (i + 1);
+  text
 
 (* A line like [*3]. *)
-let count t at ~sign ~most =
-  if at >= t.stop then raise More;
-  let text, next = line t at in
+let count t ~sign ~most =
+  let text = line t in
   if text = "" || text.[0] <> sign then raise (Malformed (Printf.sprintf "expected '%c'" sign));
   match int_of_string_opt (String.sub text 1 (String.length text - 1)) with
-  | Some n when n >= 0 && n <= most -> (n, next)
+  | Some n when n >= 0 && n <= most -> n
   | Some _ | None -> raise (Malformed "invalid length")
 
-let rec strings t at n words =
-  if n = 0 then (List.rev words, at)
-  else
-    let length, at = count t at ~sign:'$' ~most:max_string in
-    if at + length + 2 > t.stop then raise More;
-    strings t (at + length + 2) (n - 1) (Bytes.sub_string t.bytes at length :: words)
+let rec strings t =
+  if t.missing = 0 then (
+    let words = List.rev t.words in
+    t.words <- [];
+    t.size <- 0;
+    words)
+  else (
+    if t.length < 0 then t.length <- count t ~sign:'$' ~most:max_string;
+    if t.size + t.length > max_request then raise (Malformed "too large a request");
+    if t.stop - t.start < t.length + 2 then raise More;
+    t.words <- Bytes.sub_string t.bytes t.start t.length :: t.words;
+    t.size <- t.size + t.length;
+    consume t (t.start + t.length + 2);
+    t.length <- -1;
+    t.missing <- t.missing - 1;
+    strings t)
 
 let request t =
-  if t.start = t.stop then raise More;
-  if Bytes.get t.bytes t.start = '*' then
-    let n, at = count t t.start ~sign:'*' ~most:max_words in
-    strings t at n []
-  else
-    let text, at = line t t.start in
-    (List.filter (( <> ) "") (String.split_on_char ' ' text), at)
+  if t.missing > 0 then strings t
+  else if t.start = t.stop then raise More
+  else if Bytes.get t.bytes t.start = '*' then (
+    t.missing <- count t ~sign:'*' ~most:max_words;
+    strings t)
+  else List.filter (( <> ) "") (String.split_on_char ' ' (line t))
 
 let next t =
   match request t with
-  | words, at ->
-      t.start <- at;
-      `Request words
-  | exception More ->
-      if t.stop - t.start > max_request then `Malformed "too large a request" else `More
+  | words -> `Request words
+  | exception More -> `More
   | exception Malformed m -> `Malformed m

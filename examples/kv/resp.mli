@@ -11,6 +11,9 @@ val max_string : int
 (** The most bytes that a request may have, about. *)
 val max_request : int
 
+(** Bytes that it holds: what came of a request that is not whole. *)
+val held : t -> int
+
 (** Takes bytes in. *)
 val feed : t -> Cstruct.t -> unit
 

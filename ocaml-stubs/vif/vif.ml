@@ -120,8 +120,17 @@ let packet t i : Packet.t =
 
 let rec packets t i rest = if i < 0 then rest else packets t (i - 1) (packet t i :: rest)
 
-(* Those that the device lends need no slab. *)
-let lent t (p : Packet.t) = p.data.buffer != t.spare
+(* Without a slab: frames that the device lends need none, and small ones are copied each by itself. So
+   those who send little are heard while others send all that they can. *)
+let small_frame = 2048
+
+let without_slab t (p : Packet.t) =
+  if p.data.buffer != t.spare then Some p
+  else if Cstruct.length p.data > small_frame then None
+  else
+    match Cstruct.append p.data Cstruct.empty with
+    | data -> Some { p with data }
+    | exception Out_of_memory -> None
 
 (* {1 Slabs} *)
 
@@ -176,7 +185,7 @@ let rec receive t =
   t.slab_used <- t.frames.{0};
   let state = t.frames.{1} in
   let arrived = if count > 0 then packets t (count - 1) [] else [] in
-  let taken = if t.slab == t.spare then List.filter (lent t) arrived else arrived in
+  let taken = if t.slab == t.spare then List.filter_map (without_slab t) arrived else arrived in
   if t.slab == t.spare then dropped t (List.length arrived - List.length taken);
   (match t.receiver with Some receiver when taken <> [] -> receiver taken | Some _ | None -> ());
   match state with

@@ -68,6 +68,36 @@ let malformed () =
       String.make 70000 'x';
     ]
 
+(* In pieces of an octet a megabyte takes as long as its octets, not as their square. *)
+let small_pieces () =
+  let feed_all text =
+    let t = Resp.create () in
+    let start = Sys.time () in
+    String.iter
+      (fun c ->
+        Resp.feed t (Cstruct.of_string (String.make 1 c));
+        ignore (Resp.next t))
+      text;
+    Sys.time () -. start
+  in
+  let value =
+    Printf.sprintf "*1\r\n$%d\r\n%s\r\n" Resp.max_string (String.make Resp.max_string 'x')
+  in
+  let many = "*1000\r\n" ^ String.concat "" (List.init 1000 (fun _ -> "$10\r\n0123456789\r\n")) in
+  let line = String.make 65000 'x' in
+  List.iter
+    (fun (name, text) -> Alcotest.(check bool) name true (feed_all text < 3.))
+    [ ("a string", value); ("many strings", many); ("a line", line) ]
+
+let nothing_is_held_between_requests () =
+  let t = Resp.create () in
+  Resp.feed t (Cstruct.of_string set);
+  ignore (Resp.next t);
+  Alcotest.(check int) "held" 0 (Resp.held t);
+  Resp.feed t (Cstruct.of_string (String.sub set 0 20));
+  ignore (Resp.next t);
+  Alcotest.(check bool) "what came" true (Resp.held t > 0 && Resp.held t <= 20)
+
 let () =
   Alcotest.run "kv"
     [
@@ -78,5 +108,7 @@ let () =
           case "requests_in_one_piece" pipeline;
           case "a_request_has_a_bound" too_large;
           case "nonsense_is_refused" malformed;
+          case "small_pieces" small_pieces;
+          case "nothing_is_held_between_requests" nothing_is_held_between_requests;
         ] );
     ]

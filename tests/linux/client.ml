@@ -5,13 +5,15 @@
      client hold ADDRESS PORT CONNECTIONS
      client serve ADDRESS PORT
      client pour ADDRESS PORT
+     client datagram ADDRESS PORT SOURCE
      client reset ADDRESS PORT
 
    [echo]: all connections are open at the same time, each sends BYTES, and then closes its direction.
    [requests]: one byte goes there and back again, COUNT times. [hold]: opens connections, says how many
    were not refused or reset within a second, and keeps them until its standard input ends. [serve]: an
    echo server. [pour]: a server that sends for ever, and says every tenth of a second how much that was.
-   [reset]: a server that resets what it accepts. *)
+   [datagram]: sends an octet by UDP from port SOURCE, and wants one back. [reset]: a server that resets what
+   it accepts. *)
 
 let chunk = 65536
 
@@ -177,6 +179,18 @@ let serve_reset client =
   Unix.setsockopt_optint client SO_LINGER (Some 0);
   Unix.close client
 
+(* A datagram from a port of our choice; fails if there is no answer within a second. *)
+let datagram (domain, address) source =
+  let socket = Unix.socket domain SOCK_DGRAM 0 in
+  let any = if domain = PF_INET6 then Unix.inet6_addr_any else Unix.inet_addr_any in
+  Unix.bind socket (ADDR_INET (any, source));
+  Unix.setsockopt_float socket SO_RCVTIMEO 1.;
+  ignore (Unix.sendto socket (Bytes.make 1 'x') 0 1 [] address : int);
+  match Unix.recvfrom socket (Bytes.create 2) 0 2 [] with
+  | 1, _ -> ()
+  | n, _ -> fail "an answer of %d" n
+  | exception Unix.Unix_error _ -> fail "no answer"
+
 let () =
   Sys.set_signal Sys.sigpipe Signal_ignore;
   try
@@ -189,6 +203,8 @@ let () =
         hold (address name (int_of_string port)) (int_of_string count)
     | [| _; "serve"; name; port |] -> serve_by serve_echo (address name (int_of_string port))
     | [| _; "pour"; name; port |] -> serve_by serve_pour (address name (int_of_string port))
+    | [| _; "datagram"; name; port; source |] ->
+        datagram (address name (int_of_string port)) (int_of_string source)
     | [| _; "reset"; name; port |] -> serve_by serve_reset (address name (int_of_string port))
     | _ -> fail "usage: see the head of tests/linux/client.ml"
   with Unix.Unix_error (error, call, _) -> fail "%s: %s" call (Unix.error_message error)

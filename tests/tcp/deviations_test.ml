@@ -1,4 +1,4 @@
-(* Every row of docs/deviations.md names a script that is there. *)
+(* Every row of docs/deviations.md names a test that is there: a script, or a case of tests/net. *)
 
 let failf fmt = Printf.ksprintf failwith fmt
 
@@ -14,6 +14,21 @@ let scripts =
            in
            List.iter add (Script.parse ~file:(Filename.concat "scripts" file)))
        (Sys.readdir "scripts");
+     Array.iter
+       (fun file ->
+         if String.starts_with ~prefix:"test_" file && Filename.check_suffix file ".ml" then
+           let name = String.sub file 5 (String.length file - 8) in
+           let add line =
+             match String.split_on_char '"' line with
+             | before :: case :: _ when String.trim before = "case" ->
+                 Hashtbl.replace table (name ^ ": " ^ case) ()
+             | [] | _ :: _ -> ()
+           in
+           let text =
+             In_channel.with_open_text (Filename.concat "../net" file) In_channel.input_all
+           in
+           List.iter add (String.split_on_char '\n' text))
+       (Sys.readdir "../net");
      table)
 
 (* The cells of a row, without the bars at its ends. *)

@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
+use crate::progress::Progress;
+
 /// As much as one write to the network takes.
 static ZEROS: [u8; 65536] = [0; 65536];
 
@@ -14,17 +16,18 @@ static ZEROS: [u8; 65536] = [0; 65536];
 pub struct Body {
     first: Bytes,
     zeros: u64,
+    progress: Option<Progress>,
 }
 
 impl Body {
     /// These bytes.
     pub fn whole(bytes: Bytes) -> Self {
-        Body { first: bytes, zeros: 0 }
+        Body { first: bytes, zeros: 0, progress: None }
     }
 
-    /// So many zeros, made as they are sent.
-    pub fn zeros(count: u64) -> Self {
-        Body { first: Bytes::new(), zeros: count }
+    /// So many zeros, made as they are sent, and each time that some are there is `progress`.
+    pub fn zeros(count: u64, progress: Progress) -> Self {
+        Body { first: Bytes::new(), zeros: count, progress: Some(progress) }
     }
 }
 
@@ -36,6 +39,9 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(progress) = &self.progress {
+            progress.made();
+        }
         let first = std::mem::take(&mut self.first);
         let data = if first.is_empty() {
             let n = self.zeros.min(ZEROS.len() as u64);

@@ -2,6 +2,7 @@
 
 mod body;
 mod metrics;
+mod progress;
 
 use body::Body;
 use bytes::Bytes;
@@ -15,33 +16,48 @@ use mirust::net::hyper::Timer;
 use mirust::net::{TcpListener, TcpStream};
 use mirust::ocaml::{AsyncClosure, BoxRoot, OCamlPromise};
 use mirust::time::Duration;
+use progress::Progress;
 use sha2::{Digest, Sha256};
+use std::future::{Future, poll_fn};
 use std::net::{Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// What `/big` sends: 100 MB.
 const BIG: u64 = 100_000_000;
-/// Connections that are served at a time. More wait to be accepted.
-const MAX_CONNECTIONS: usize = 1024;
+/// A connection on which nothing has moved for so long is closed, whatever it is in the middle of: an
+/// upload that stops, or a download that nobody reads, would else have its place for ever. Dead peers are
+/// found so as well.
+const STALLED: Duration = Duration::from_secs(30);
+/// hyper's buffer for a connection, at most.
+const BUFFER: usize = 16384;
 
 /// What all connections share.
 struct Server {
+    /// Connections that are served at a time. More wait to be accepted.
+    connections: usize,
     /// OCaml's answer to a name.
     answer: BoxRoot<fn(String) -> OCamlPromise<String>>,
     metrics: Metrics,
 }
 
-/// Serves until its promise is cancelled, and calls `answer` for each request of `/ocaml/NAME`.
+/// Serves until its promise is cancelled, `connections` at a time, and calls `answer` for each request
+/// of `/ocaml/NAME`.
 #[mirust::export(name = "http_serve")]
-async fn serve(answer: BoxRoot<fn(String) -> OCamlPromise<String>>) -> Result<(), String> {
-    let server = Rc::new(Server { answer, metrics: Metrics::default() });
+async fn serve(
+    connections: isize,
+    answer: BoxRoot<fn(String) -> OCamlPromise<String>>,
+) -> Result<(), String> {
+    let connections = connections.max(1) as usize;
+    let server = Rc::new(Server { connections, answer, metrics: Metrics::default() });
     accept(server).await.map_err(|error| error.to_string())
 }
 
 async fn accept(server: Rc<Server>) -> Result<(), mirust::net::Error> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 80)))?;
     loop {
-        while server.metrics.connections() >= MAX_CONNECTIONS {
+        while server.metrics.connections() >= server.connections {
             mirust::time::sleep(Duration::from_millis(1)).await;
         }
         let (stream, _) = listener.accept().await?;
@@ -55,31 +71,43 @@ async fn connection(stream: TcpStream, server: Rc<Server>) {
     if let Err(error) = stream.set_nodelay(true) {
         mirust::log::warn!("{error}");
     }
-    let service = service_fn(|request| respond(request, Rc::clone(&server)));
-    let served = http1::Builder::new()
-        .timer(Timer)
-        .header_read_timeout(Duration::from_secs(30))
-        .serve_connection(stream, service)
-        .await;
-    if let Err(error) = served {
+    let progress = Progress::new();
+    let service = service_fn(|request| respond(request, Rc::clone(&server), progress.clone()));
+    let mut served = pin!(
+        http1::Builder::new()
+            .timer(Timer)
+            .header_read_timeout(STALLED)
+            .max_buf_size(BUFFER)
+            .serve_connection(stream, service)
+    );
+    let mut stalled = pin!(progress.stalled(STALLED));
+    let ended = poll_fn(|cx| match served.as_mut().poll(cx) {
+        Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending => stalled.as_mut().poll(cx).map(|()| None),
+    });
+    match ended.await {
+        Some(Ok(())) => {}
         // Clients come and go as they like.
-        mirust::log::debug!("connection: {error}");
+        Some(Err(error)) => mirust::log::debug!("connection: {error}"),
+        None => mirust::log::debug!("connection: nothing moves"),
     }
 }
 
 async fn respond(
     request: Request<Incoming>,
     server: Rc<Server>,
+    progress: Progress,
 ) -> Result<Response<Body>, hyper::Error> {
     server.metrics.request();
+    progress.made();
     let path = request.uri().path().to_owned();
     let response = match (request.method(), path.as_str()) {
         (&Method::GET, "/") => text(StatusCode::OK, "Hello from Rust\n"),
-        (&Method::GET, "/big") => Response::new(Body::zeros(BIG)),
+        (&Method::GET, "/big") => Response::new(Body::zeros(BIG, progress)),
         // What a mistake does to the others: nothing.
         (&Method::GET, "/panic") => panic!("as it was asked to"),
         (&Method::GET, "/metrics") => text(StatusCode::OK, server.metrics.to_string()),
-        (&Method::PUT | &Method::POST, "/upload") => hash(request.into_body()).await?,
+        (&Method::PUT | &Method::POST, "/upload") => hash(request.into_body(), &progress).await?,
         (&Method::GET, path) if path.starts_with("/ocaml/") => {
             let name = path["/ocaml/".len()..].to_owned();
             match server.answer.call_async((name,)).to_rust::<String>().await {
@@ -94,9 +122,10 @@ async fn respond(
 }
 
 /// The SHA-256 of an upload, which is never in memory as a whole.
-async fn hash(mut body: Incoming) -> Result<Response<Body>, hyper::Error> {
+async fn hash(mut body: Incoming, progress: &Progress) -> Result<Response<Body>, hyper::Error> {
     let mut sha256 = Sha256::new();
     while let Some(frame) = body.frame().await {
+        progress.made();
         if let Some(data) = frame?.data_ref() {
             sha256.update(data);
         }

@@ -33,3 +33,75 @@ crowd_that_sends_an_octet() { crowd octet 2000 8; }
 crowd_that_is_idle() { crowd idle 2000 8; }
 
 alone crowd_that_does_not_read crowd_that_sends_an_octet crowd_that_is_idle
+
+# {1 The examples}
+
+kv() { timeout 20 redis-cli -h $stack "$@"; }
+
+# More than fits: the store says so, and goes on; what it has can be had.
+kv_when_full() {
+    local i status=0 refused=0
+    start_small 24 kv $addresses
+    head -c 900000 /dev/zero >"$work/value"
+    for i in $(seq 30); do
+        kv -x set "key$i" <"$work/value" | grep -q OOM && refused=$((refused + 1))
+    done
+    [ "$refused" -gt 10 ] && [ "$refused" -lt 30 ] || { echo "$refused refused" && status=1; }
+    [ "$(kv --raw get key1 | wc -c)" = 900001 ] || status=1
+    [ "$(kv exists key1 key2 nothing)" = 2 ] || status=1
+    [ "$(kv set small value)" = OK ] || [ "$(kv flushall)" = OK ] || status=1
+    runs && [ "$(kv ping)" = PONG ] || status=1
+    stop || status=1
+    return $status
+}
+
+# Seven kilobytes that ask for a gigabyte, by twenty who do not read it.
+kv_large_answers_that_nobody_reads() {
+    local i status=0
+    start_small 24 kv $addresses
+    head -c 1000000 /dev/zero >"$work/value"
+    kv -x set k <"$work/value" || status=1
+    {
+        printf '*1024\r\n$4\r\nMGET\r\n'
+        for i in $(seq 1023); do printf '$1\r\nk\r\n'; done
+    } >"$work/mget"
+    for i in $(seq 20); do
+        (exec 3<>"/dev/tcp/$stack/6379" && cat "$work/mget" >&3 && sleep 8) &
+    done
+    sleep 4
+    runs && [ "$(kv ping)" = PONG ] && [ "$(kv set other value)" = OK ] || status=1
+    sleep 5
+    stop || status=1
+    return $status
+}
+
+# Those who stop in the middle lose their places.
+http_stalled_downloads() {
+    local status=0 crowd
+    start http $addresses --network-memory=24M
+    reachable
+    timeout 100 "$bin/crowd" unread $stack 80 300 60 'GET /big HTTP/1.1\r\nHost: x\r\n\r\n' \
+        'GET / HTTP/1.1\r\nHost: x\r\n\r\n' &
+    crowd=$!
+    sleep 8
+    ! curl -sS --max-time 3 "http://$stack/" || { echo "there was room" && status=1; }
+    within 45 curl -sS --max-time 5 "http://$stack/" || status=1
+    kill $crowd || status=1
+    runs || status=1
+    stop || status=1
+    return $status
+}
+
+# One forged datagram, and two echo services would talk for ever.
+echo_answers_no_service() {
+    local status=0
+    start echo $addresses
+    reachable
+    client datagram $stack 7 7777 || status=1
+    client datagram $stack 7 7 && status=1
+    client datagram $stack 7 19 && status=1
+    stop || status=1
+    return $status
+}
+
+alone kv_when_full kv_large_answers_that_nobody_reads http_stalled_downloads echo_answers_no_service

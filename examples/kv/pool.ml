@@ -1,0 +1,24 @@
+open Lwt.Infix
+
+type t = { size : int; mutable free : int; changed : unit Lwt_condition.t }
+
+let create size = { size; free = size; changed = Lwt_condition.create () }
+
+(* More than there is at all counts as all of it. *)
+let amount t n = min n t.size
+
+let try_take t n =
+  let n = amount t n in
+  n <= t.free
+  &&
+  (t.free <- t.free - n;
+   true)
+
+let rec take t n =
+  if try_take t n then Lwt.return_unit else Lwt_condition.wait t.changed >>= fun () -> take t n
+
+let give t n =
+  t.free <- min t.size (t.free + amount t n);
+  if n > 0 then Lwt_condition.broadcast t.changed ()
+
+let changed t = Lwt_condition.wait t.changed
