@@ -41,7 +41,7 @@ done
 sleep 2
 xl shutdown hold
 assert_shutdown hold poweroff 40
-.* 3 connections, .* 0 lies'
+assert_console hold '^held: .* 3 connections, .* 0 lies'
 note "$(console hold | grep '^held')"
 destroy hold
 

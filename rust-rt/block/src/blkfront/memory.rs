@@ -115,13 +115,15 @@ pub(super) struct Pages {
     stuck: Vec<Granted>,
     /// All of them, wherever they are.
     total: usize,
+    /// Times that the backend was granted access to one.
+    pub shared: u64,
     max: usize,
 }
 
 impl Pages {
     pub fn new(grants: &'static GrantTable, peer: DomId, persistent: bool, max: usize) -> Pages {
         let (granted, plain, stuck) = Default::default();
-        Pages { persistent, peer, grants, granted, plain, stuck, total: 0, max }
+        Pages { persistent, peer, grants, granted, plain, stuck, total: 0, shared: 0, max }
     }
 
     /// A granted page, if there is one to be had.
@@ -129,6 +131,7 @@ impl Pages {
         if let Some(page) = self.granted.pop() {
             return Ok(Some(page));
         }
+        self.shared += 1;
         let access = if self.persistent { GrantAccess::ReadWrite } else { access };
         if let Some(page) = self.plain.pop() {
             return match self.grants.share_page(page, self.peer, access) {

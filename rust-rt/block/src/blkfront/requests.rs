@@ -278,7 +278,8 @@ impl Connection {
                 request.pages[copied.page].write(copied.offset, bytes);
             }
         }
-        engine.counters.grants += (request.direct.len() + request.pages.len()) as u64;
+        engine.counters.grants += request.direct.len() as u64;
+        engine.counters.grants += core::mem::take(&mut self.pages.shared);
         let mut tables = Vec::new();
         if segments.len() > SEGMENTS_MAX {
             // They were taken first.
