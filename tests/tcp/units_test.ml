@@ -183,6 +183,17 @@ let slow_start_doubles () =
   round cc ~now:0;
   check_int "doubled" 20_000 (Cc.cwnd cc)
 
+(* The round trips from before a reduction that is undone are no measure for those after it. *)
+let slow_start_goes_on_after_an_undo () =
+  let cc = Cc.create Cubic ~mss in
+  List.iter (fun n -> round cc ~now:(n * rtt)) [ 1; 2; 3 ];
+  let before = Cc.cwnd cc and saved = Cc.save cc in
+  Cc.congestion cc ~in_flight:before;
+  Cc.undo cc saved;
+  round cc ~now:(4 * rtt);
+  round cc ~now:(5 * rtt);
+  check_int "doubled twice" (4 * before) (Cc.cwnd cc)
+
 let slow_start_ends_when_the_round_trip_rises () =
   let cc = Cc.create Cubic ~mss in
   let now = ref 0 in
@@ -402,6 +413,7 @@ let () =
       ( "congestion control",
         [
           case "slow start doubles" slow_start_doubles;
+          case "slow start goes on after an undo" slow_start_goes_on_after_an_undo;
           case "slow start ends when the round trip rises" slow_start_ends_when_the_round_trip_rises;
           case "New Reno adds a segment a round" reno_adds_a_segment_a_round;
           case "CUBIC's curve" cubic_curve;

@@ -194,7 +194,8 @@ let pop t f =
   p.payload <- [];
   p.next <- none
 
-(* The first [n] octets of the oldest piece go, and what is behind them stays the same piece. *)
+(* The first [n] octets of the oldest piece go, and what is behind them stays the same piece, if only a
+   FIN. *)
 let trim t (p : piece) n f =
   let first, second = take p.payload n in
   f { p with len = n; fin = false; payload = first; next = none };
@@ -216,20 +217,9 @@ let rec acknowledge_from t ackno f octets =
       acknowledge_from t ackno f (octets + n))
     else
       let n = Seq.diff ackno p.seq in
-      if n > 0 && n < p.len then (
+      if n > 0 then (
         trim t p n f;
         octets + n)
-      else if n > 0 then (
-        (* All of the payload, but not the FIN behind it. *)
-        let payload = p.len in
-        account t p (-1);
-        is_lost_no_more t p;
-        p.seq <- ackno;
-        p.len <- 0;
-        p.payload <- [];
-        if p.lost then t.lost_pieces <- By_seq.add p.seq p t.lost_pieces;
-        account t p 1;
-        octets + payload)
       else octets
 
 let rec forget_runs t ackno =
