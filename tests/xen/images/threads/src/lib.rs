@@ -111,9 +111,9 @@ fn ocaml_goes_on_while_main_blocks() {
     let before = ticks();
     thread::sleep(100 * MS);
     let after = ticks();
-    assert!(after - before >= 5, "{} ticks in 100 ms", after - before);
+    assert!(after - before >= 3, "{} ticks in 100 ms", after - before);
     // And while it waits for a thread.
-    thread::spawn(|| thread::sleep(50 * MS)).join().unwrap();
+    thread::spawn(|| thread::sleep(100 * MS)).join().unwrap();
     assert!(ticks() - after >= 3);
     let blocks = mirust::stats().blocks;
     assert!(blocks >= 3, "{blocks} blocks: the domain does not sleep");
@@ -124,12 +124,12 @@ fn rust_blocks_below_ocaml() {
     let turns = Mutex::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
+            // This runs when the main stack blocks, and not before. OCaml is there, in the middle of a call.
+            assert_eq!(from_thread(|_| ()), Err(Unavailable::InUse));
             for _ in 0..5 {
                 *turns.lock().unwrap() += 1;
                 thread::sleep(MS);
             }
-            // OCaml is on the main stack, in the middle of a call.
-            assert_eq!(from_thread(|_| ()), Err(Unavailable::InUse));
         });
         let before = ticks();
         let slept = with_runtime(|ocaml| {
