@@ -1,0 +1,46 @@
+//! Files of the ramdisk, and those that are always there.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+
+use super::Outcome;
+
+pub(crate) fn run() -> Outcome {
+    assert_eq!(fs::read_to_string("/data/hello.txt")?, "Hello from the ramdisk\n");
+    let mut file = File::open("/data/numbers")?;
+    assert_eq!((file.metadata()?.len(), file.metadata()?.is_file()), (100_000, true));
+    file.seek(SeekFrom::Start(99_990))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    let mut part = [0; 10];
+    file.read_exact_at(&mut part, 99_990)?;
+    assert_eq!((end.len(), &end[..]), (10, &part[..]));
+    assert_eq!(file.try_clone()?.metadata()?.len(), 100_000);
+
+    let mut names: Vec<String> = fs::read_dir("/data")?
+        .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_, _>>()?;
+    names.sort();
+    assert_eq!(names, ["hello.txt", "link", "numbers"]);
+    assert_eq!(fs::canonicalize("/data/../data/link")?.to_str(), Some("/data/hello.txt"));
+    assert_eq!(fs::read_link("/data/link")?.to_str(), Some("hello.txt"));
+    assert!(fs::symlink_metadata("/data/link")?.is_symlink());
+    assert!(fs::metadata("/data")?.is_dir());
+
+    let kind = |result: std::io::Result<()>| result.map_err(|error| error.kind());
+    assert_eq!(kind(fs::write("/data/new", "x")), Err(ErrorKind::ReadOnlyFilesystem));
+    assert_eq!(kind(fs::remove_file("/data/link")), Err(ErrorKind::ReadOnlyFilesystem));
+    assert_eq!(kind(fs::create_dir("/new")), Err(ErrorKind::ReadOnlyFilesystem));
+    assert_eq!(kind(File::open("/none").map(drop)), Err(ErrorKind::NotFound));
+    assert_eq!(kind(File::open("/data/hello.txt/x").map(drop)), Err(ErrorKind::NotADirectory));
+
+    let mut random = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    assert_ne!(random, [0; 32]);
+    assert!(fs::read_to_string("/etc/hosts")?.contains("localhost"));
+    fs::read_to_string("/etc/resolv.conf")?;
+    std::env::current_exe()?;
+    assert_eq!(std::io::copy(&mut File::open("/data/numbers")?, &mut std::io::sink())?, 100_000);
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! What std, mio, polling and tokio do on Linux, done in an image without any network but its own
+//! addresses. `tests/boot/run` boots it with a ramdisk; the command line says which part.
+
+mod events;
+mod files;
+mod leaks;
+mod sockets;
+mod tokio_net;
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const PARTS: [(&str, fn() -> Outcome); 5] = [
+    ("files", files::run),
+    ("sockets", sockets::run),
+    ("events", events::run),
+    ("tokio", tokio_net::run),
+    ("leaks", leaks::run),
+];
+
+async fn run() -> Result<(), String> {
+    mirust::net::up().await.map_err(|error| error.to_string())?;
+    for (name, part) in PARTS {
+        // Blocking calls on the main stack, inside of the main future.
+        part().map_err(|error| format!("{name}: {error}"))?;
+        println!("{name} works");
+    }
+    println!("posix works");
+    Ok(())
+}
+
+mirust::main!(run);
