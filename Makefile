@@ -56,6 +56,7 @@ test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/boot/run
 	@$(ENV) tests/boot/libc/run
 	@$(ENV) tests/apps/run --image
+	@$(ENV) --rig tests/apps/hundred-lines
 	@$(ENV) tests/docs/promises
 
 .PHONY: xen unix
