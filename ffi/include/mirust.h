@@ -218,7 +218,7 @@ typedef struct MirustNetStats {
     uint64_t grants;
     // Times that such access was ended.
     uint64_t grant_ends;
-    // Things that the other end said and that cannot be true.
+    // Protocol violations by the peer.
     uint64_t lies;
     // Times that the link came up.
     uint64_t links;
@@ -339,8 +339,7 @@ intptr_t mirust_log_set_level(intptr_t level);
 // bytes.
 intptr_t mirust_cmdline(uint8_t *buffer, uintptr_t length);
 
-// Fills the buffer with random bytes fit for keys, from the processor's generator (Unix: the
-// kernel's). Returns 0, or -1 when there is none or it failed; the buffer is then not to be used.
+// Fills the buffer with random bytes fit for keys (Unix: the kernel's). Returns 0.
 intptr_t mirust_random(uint8_t *buffer, uintptr_t length);
 
 // Who asked for the domain's end last: 0 nobody, 1 poweroff, 2 reboot, 3 halt.
@@ -357,9 +356,10 @@ intptr_t mirust_exit(intptr_t code);
 // the console. Does not return.
 intptr_t mirust_crash(const uint8_t *message, uintptr_t length);
 
-// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), on Unix that
+// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted`
+// behind it if the backend may see whatever else is in the pages that payload lies in. On Unix it is that
 // of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
-// what it sends, and lends frames of more than SIZE bytes. `receive_pages` and `send_pages` limit the
+// what it sends, and lends frames of more than SIZE bytes (on Xen with the feature `posix`). `receive_pages` and `send_pages` limit the
 // memory that the device takes on Xen; 0 leaves it to the device.
 //
 // Returns the device's number, or -1; the log then says why. The link may come up later.

@@ -101,7 +101,7 @@ pub struct MirustNetStats {
     pub grants: u64,
     /// Times that such access was ended.
     pub grant_ends: u64,
-    /// Things that the other end said and that cannot be true.
+    /// Protocol violations by the peer.
     pub lies: u64,
     /// Times that the link came up.
     pub links: u64,
