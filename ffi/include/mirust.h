@@ -36,7 +36,7 @@ typedef intptr_t value;
 // `mirust_poll` returned because somebody asked for the domain's end.
 #define MIRUST_READY_SHUTDOWN 4
 
-// `mirust_poll` did nothing: it was called out of itself, by a Rust task's callback.
+// `mirust_poll` did nothing: it was re-entered from a Rust task or an event handler.
 #define MIRUST_READY_NESTED 8
 
 // Added to the level of `mirust_log`: the line is written whatever the level is set to.
@@ -270,7 +270,7 @@ typedef struct MirustBlockStats {
     uint64_t notifications;
     // Notifications received.
     uint64_t events;
-    // Things that the other end said and that cannot be true.
+    // Protocol violations by the peer.
     uint64_t lies;
     // Times that the disk was connected.
     uint64_t connections;

@@ -19,7 +19,7 @@ pub const MIRUST_READY_FOREIGN: isize = 1;
 pub const MIRUST_READY_TIMER: isize = 2;
 /// `mirust_poll` returned because somebody asked for the domain's end.
 pub const MIRUST_READY_SHUTDOWN: isize = 4;
-/// `mirust_poll` did nothing: it was called out of itself, by a Rust task's callback.
+/// `mirust_poll` did nothing: it was re-entered from a Rust task or an event handler.
 pub const MIRUST_READY_NESTED: isize = 8;
 
 /// Added to the level of `mirust_log`: the line is written whatever the level is set to.

@@ -227,7 +227,7 @@ pub struct Counters {
     pub notifications: u64,
     /// Notifications received.
     pub events: u64,
-    /// Things that the other end said and that cannot be true.
+    /// Protocol violations by the peer.
     pub lies: u64,
     /// Times that the disk was connected.
     pub connections: u64,

@@ -233,7 +233,7 @@ impl<P: Platform> Domain<P> {
     /// With a deadline in the past it does one round of everything and never blocks. With
     /// [`Instant::NEVER`] it returns for news only.
     ///
-    /// Returns why, and [`Ready::NESTED`] if it was called out of itself.
+    /// Returns why, and [`Ready::NESTED`] if it was re-entered from a task or an event handler.
     pub fn poll(&self, deadline: Instant) -> Ready {
         self.poll_for(deadline, Ready::FOREIGN | Ready::SHUTDOWN)
     }

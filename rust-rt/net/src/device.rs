@@ -311,7 +311,7 @@ counters! {
     grants,
     /// Times that such access was ended.
     grant_ends,
-    /// Things that the other end said and that cannot be true.
+    /// Protocol violations by the peer.
     lies,
     /// Times that the link came up.
     links,
