@@ -107,10 +107,10 @@ let cost segments =
 let best segments = List.fold_left min infinity (List.init 5 (fun _ -> cost segments))
 
 let sack () =
-  let few = best 2500 and many = best 40_000 in
-  (* Caches and logarithms make some difference; a scan would make it sixteen times. *)
-  if many > 8. *. few then
-    Alcotest.failf "%.1f us for each of 2500 segments, %.1f us for each of 40000" (few *. 1e6)
+  let few = best 2500 and many = best 160_000 in
+  (* Caches and logarithms make some difference, and so do other processes; a scan would make it 64 times. *)
+  if many > 24. *. few then
+    Alcotest.failf "%.1f us for each of 2500 segments, %.1f us for each of 160000" (few *. 1e6)
       (many *. 1e6)
 
 let () = Alcotest.run "costs" [ ("sack", [ Alcotest.test_case "an acknowledgement" `Quick sack ]) ]
