@@ -39,10 +39,12 @@ run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or AP
 size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
 
-.PHONY: test test-xen test-tutorial
-test: test-unit test-boot test-net test-xen test-tutorial ## Runs all tests
+.PHONY: test test-xen test-cargo test-tutorial
+test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
+test-cargo: ## Builds and boots ordinary crates with `cargo mirust`, one of them on Xen (SKIP_XEN=1 leaves it out)
+	@$(ENV) tests/cargo/run
 test-tutorial: ## Follows docs/tutorial.md, on Xen too (SKIP_XEN=1: only builds those parts)
 	@tests/apps/tutorial $(if $(SKIP_XEN),,--xen)
 
@@ -75,6 +77,7 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --quiet $(RT) -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --quiet -p mirust-libc --features posix posix
 	@$(ENV) cargo test --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
+	@$(ENV) cargo test --quiet -p cargo-mirust
 	@$(DUNE) test
 	@$(ENV) tests/apps/run
 	@$(ENV) tests/mirage/run

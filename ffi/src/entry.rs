@@ -5,6 +5,8 @@
 //! it finds no frame that would catch it, and ends the program where it began: the backtrace of the
 //! crash shows that place.
 
+#[cfg(feature = "xen")]
+use std::ffi::{CString, c_char, c_int};
 use std::future::Future;
 
 use crate::{domain, owner, setup, shutdown};
@@ -82,6 +84,70 @@ where
     #[cfg(feature = "ocaml")]
     crate::ocaml::shutdown();
     code
+}
+
+/// C's `main`.
+#[doc(hidden)]
+#[cfg(feature = "xen")]
+pub type CMain =
+    unsafe extern "C-unwind" fn(c_int, *const *const c_char, *const *const c_char) -> c_int;
+
+/// Calls a program's C `main` with the command line's arguments and environment, and gives its exit code.
+///
+/// # Safety
+///
+/// `main` is a program's, and was not called before.
+#[doc(hidden)]
+#[cfg(feature = "xen")]
+pub unsafe fn run_c(main: CMain) -> i32 {
+    owner::c_owns_main();
+    setup::init();
+    #[cfg(feature = "net")]
+    bring_network_up();
+    let arguments: Vec<CString> = crate::args()
+        .into_iter()
+        // An argument cannot contain a NUL: it came out of a C string.
+        .filter_map(|argument| CString::new(argument).ok())
+        .collect();
+    let count = arguments.len() as c_int;
+    let null = std::ptr::null();
+    // C programs may keep these for ever.
+    let arguments = arguments.into_iter().map(|argument| argument.into_raw().cast_const());
+    let argv = arguments.chain([null]).collect::<Vec<_>>().leak();
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    // SAFETY: `main` is what the caller says; argv is a null-terminated vector of `count` C strings, and the
+    // C library's variable another one, which nobody writes to meanwhile.
+    unsafe { main(count, argv.as_ptr(), environ) }
+}
+
+/// Starts OCaml, and waits for the network: an ordinary program finds it as it is on Linux, up.
+#[cfg(all(feature = "net", feature = "xen"))]
+fn bring_network_up() {
+    /// So long a wait is worth a word, in seconds.
+    const LONG: u64 = 10;
+    if let Err(error) = crate::ocaml::start() {
+        panic!("{error}");
+    }
+    let warning = domain::spawn(async {
+        crate::time::sleep(crate::time::Duration::from_secs(LONG)).await;
+        log::warn!(
+            "the network is not up yet: is there a DHCP server? MIRUST_ARGS can give an address"
+        );
+    });
+    let up = crate::fiber::block_on(crate::net::ready());
+    warning.abort();
+    if let Err(error) = up {
+        panic!("{error}");
+    }
+}
+
+/// Prints a backtrace from the caller outwards, with the names of the image's symbol table.
+#[doc(hidden)]
+#[cfg(feature = "xen")]
+pub fn print_backtrace() {
+    mirust_rt::diag::backtrace::print(0);
 }
 
 /// The main function of a program that OCaml owns: its toplevel, which ends with `Main.run`, and

@@ -49,7 +49,7 @@ pub mod net;
 pub mod ocaml;
 mod owner;
 mod panic;
-#[cfg(all(feature = "posix", any(feature = "xen", feature = "posix-on-unix")))]
+#[cfg(all(feature = "descriptors", any(feature = "xen", feature = "posix-on-unix")))]
 pub mod posix;
 mod setup;
 mod shutdown;

@@ -25,7 +25,7 @@ pub(crate) use domain_local;
 #[cfg(feature = "xen")]
 mod image {
     use std::cell::Cell;
-    #[cfg(feature = "ocaml")]
+    #[cfg(any(feature = "descriptors", feature = "ocaml"))]
     use std::cell::RefCell;
 
     /// As much of `std::thread::LocalKey` as is used here.
@@ -53,13 +53,14 @@ mod image {
         }
     }
 
-    #[cfg(feature = "ocaml")]
+    #[cfg(any(feature = "descriptors", feature = "ocaml"))]
     impl<T> Local<RefCell<T>> {
         #[inline]
         pub(crate) fn with_borrow_mut<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
             f(&mut self.0.borrow_mut())
         }
 
+        #[cfg(feature = "ocaml")]
         #[inline]
         pub(crate) fn with_borrow<R>(&self, f: impl FnOnce(&T) -> R) -> R {
             f(&self.0.borrow())

@@ -2,7 +2,7 @@
 
 #[cfg(all(feature = "ocaml", not(feature = "xen")))]
 use crate::ocaml;
-#[cfg(all(feature = "posix", any(feature = "xen", feature = "posix-on-unix")))]
+#[cfg(all(feature = "descriptors", any(feature = "xen", feature = "posix-on-unix")))]
 use crate::posix;
 use crate::{args, domain, logger, panic};
 
@@ -15,7 +15,7 @@ pub(crate) fn init() {
         logger::init();
         panic::init();
         domain::set_guard(panic::guard);
-        #[cfg(all(feature = "posix", any(feature = "xen", feature = "posix-on-unix")))]
+        #[cfg(all(feature = "descriptors", any(feature = "xen", feature = "posix-on-unix")))]
         posix::init();
         #[cfg(all(feature = "ocaml", not(feature = "xen")))]
         mirust_fiber::set_foreign(&mirust_fiber::Foreign {

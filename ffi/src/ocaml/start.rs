@@ -46,11 +46,24 @@ pub fn start() -> Result<(), StartError> {
     Ok(())
 }
 
+/// What OCaml has as `Sys.argv`: the program's parameters, but for a C `main`, which knows nothing of Mirust and
+/// whose own they are. Then they are in the environment variable `MIRUST_ARGS`; without it the network
+/// asks for its address.
+fn arguments() -> Vec<String> {
+    if !crate::owner::is_c() {
+        return crate::args();
+    }
+    let given = std::env::var("MIRUST_ARGS");
+    let mut arguments = vec!["mirust".into()];
+    arguments.extend(crate::args::split(given.as_deref().unwrap_or("--dhcp")));
+    arguments
+}
+
 /// Runs the toplevel of the OCaml program. An exception that it does not catch is reported by OCaml
 /// and ends the program.
 pub(crate) fn run_toplevel() {
     STARTED.store(true, Ordering::Relaxed);
-    let mut argv: Vec<*const c_char> = crate::args()
+    let mut argv: Vec<*const c_char> = arguments()
         .into_iter()
         // A parameter cannot contain a NUL: it came out of a C string.
         .filter_map(|argument| CString::new(argument).ok())

@@ -3,21 +3,22 @@
 //! `mirust_libc::posix` has the descriptors, the events and the files, and takes what reaches out of
 //! the program as functions. This module gives them: sockets made of [`net`](crate::net)'s,
 //! names from the stack's resolver, blocking from `mirust-fiber`, input from the console, files from the
-//! ramdisk. It is the crate's feature `posix`, and part of images only: on Linux a program has Linux's.
+//! ramdisk. It is the crate's feature `posix`, or `descriptors` without OCaml and its sockets, and part of images
+//! only: on Linux a program has Linux's.
 
+#[cfg(feature = "posix")]
 mod error;
+#[cfg(feature = "posix")]
+mod network;
+#[cfg(feature = "posix")]
 mod tcp;
+#[cfg(feature = "posix")]
 mod udp;
 
-use std::net::IpAddr;
-use std::rc::Rc;
+use mirust_rt::libc::posix::{self, Blocking, CannotBlock};
 
-use mirust_rt::libc::posix::{
-    self, Blocking, CannotBlock, Family, Network, Object, ResolveError, Resolving,
-};
-
+use crate::domain;
 use crate::time::Instant;
-use crate::{domain, net};
 
 pub use posix::{add_file, descriptors, mount};
 
@@ -29,7 +30,8 @@ pub(crate) fn init() {
         block_on: |future| mirust_fiber::block_on(future).map_err(|_| CannotBlock),
         sleep_until: |deadline| Box::pin(domain::sleep_until(Instant::from_nanos(deadline))),
     });
-    posix::give_network(Network { tcp, udp, resolve, name_servers: net::name_servers });
+    #[cfg(feature = "posix")]
+    posix::give_network(network::NETWORK);
     #[cfg(feature = "xen")]
     {
         if mirust_rt::xen::console().is_some() {
@@ -52,25 +54,6 @@ static HOST: mirust_rt::libc::host::Host = mirust_rt::libc::host::Host {
         true
     },
 };
-
-fn tcp(family: Family) -> Rc<dyn Object> {
-    Rc::new(tcp::TcpSocket::new(family))
-}
-
-fn udp(family: Family) -> Rc<dyn Object> {
-    Rc::new(udp::Socket::new(family))
-}
-
-fn resolve(name: &str) -> Resolving {
-    let name = name.to_owned();
-    Box::pin(async move {
-        match net::lookup_host(&name, 0).await {
-            Ok(found) => Ok(found.iter().map(std::net::SocketAddr::ip).collect::<Vec<IpAddr>>()),
-            Err(net::Error::NotFound) => Err(ResolveError::NotFound),
-            Err(_) => Err(ResolveError::Unavailable),
-        }
-    })
-}
 
 /// A line from the console of a domain. The image's own reader of it goes on from where it was.
 #[cfg(feature = "xen")]

@@ -1,6 +1,8 @@
 //! `<signal.h>`: handlers and masks are remembered, and no signal ever comes but from `raise`.
 //!
-//! A CPU exception is reported by the image's own handlers and ends the domain.
+//! A CPU exception is reported by the image's own handlers and ends the domain. For the signals that such an
+//! exception is elsewhere there seems to be a handler from the start: Rust's std then does not prepare one of its
+//! own, with a stack and a guard page for it in each thread.
 
 use super::errno::{self, EINVAL};
 use super::process;
@@ -41,6 +43,22 @@ static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(SIG_DFL) }; 
 static FLAGS: [AtomicI32; SIGNALS] = [const { AtomicI32::new(0) }; SIGNALS];
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
 
+const SIGBUS: c_int = 7;
+const SIGSEGV: c_int = 11;
+
+/// What stands for the image's own report of a CPU exception.
+extern "C" fn report(signal: c_int) {
+    process::die(format_args!("signal {signal} was raised"))
+}
+
+/// The handler of a signal; `number` is one.
+fn handler(number: c_int) -> usize {
+    match (HANDLERS[number as usize].load(Ordering::Relaxed), number) {
+        (SIG_DFL, SIGBUS | SIGSEGV) => report as extern "C" fn(c_int) as usize,
+        (handler, _) => handler,
+    }
+}
+
 fn bit(signal: c_int) -> Option<u64> {
     (1..SIGNALS as c_int).contains(&signal).then(|| 1 << (signal - 1))
 }
@@ -50,9 +68,9 @@ unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Acti
     if bit(signal).is_none() {
         return errno::fail(EINVAL);
     }
-    let (handler, flags) = (&HANDLERS[signal as usize], &FLAGS[signal as usize]);
+    let flags = &FLAGS[signal as usize];
     let before = Action {
-        handler: handler.load(Ordering::Relaxed),
+        handler: handler(signal),
         mask: Set::new(0),
         flags: flags.load(Ordering::Relaxed),
         restorer: 0,
@@ -61,7 +79,7 @@ unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Acti
     // is written.
     unsafe {
         if !new.is_null() {
-            handler.store((*new).handler, Ordering::Relaxed);
+            HANDLERS[signal as usize].store((*new).handler, Ordering::Relaxed);
             flags.store((*new).flags, Ordering::Relaxed);
         }
         if !old.is_null() {
@@ -77,7 +95,9 @@ extern "C" fn signal(signal: c_int, handler: usize) -> usize {
     if bit(signal).is_none() {
         return errno::fail(EINVAL) as usize;
     }
-    HANDLERS[signal as usize].swap(handler, Ordering::Relaxed)
+    let before = self::handler(signal);
+    HANDLERS[signal as usize].store(handler, Ordering::Relaxed);
+    before
 }
 
 /// Calls the handler. A signal without one ends the domain, but for those that are ignored.
@@ -90,7 +110,7 @@ unsafe extern "C" fn raise(signal: c_int) -> c_int {
     if bit(signal).is_none() {
         return errno::fail(EINVAL);
     }
-    match (HANDLERS[signal as usize].load(Ordering::Relaxed), signal) {
+    match (handler(signal), signal) {
         (SIG_IGN, _) | (SIG_DFL, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) => {}
         (SIG_DFL, _) => process::die(format_args!("signal {signal} was raised")),
         (handler, _) => {
@@ -229,6 +249,14 @@ mod tests {
         assert_eq!((action.handler, action.flags), (address, 4));
         assert_eq!(CAUGHT.load(Ordering::Relaxed), 10);
         assert_eq!((signal(10, SIG_IGN), signal(65, SIG_IGN)), (address, usize::MAX));
+    }
+
+    #[test]
+    fn exceptions_seem_to_have_a_handler_until_there_is_one() {
+        assert_ne!(signal(SIGBUS, SIG_IGN), SIG_DFL);
+        assert_eq!(signal(SIGBUS, SIG_DFL), SIG_IGN);
+        let seen = signal(SIGBUS, SIG_DFL);
+        assert_eq!(signal(SIGBUS, seen), seen);
     }
 
     #[test]

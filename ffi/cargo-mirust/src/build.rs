@@ -1,0 +1,235 @@
+//! `cargo mirust build`: cargo's build, then an image of each program that it made.
+
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::{Artifact, Message, Metadata, MetadataCommand, Package, TargetKind};
+
+use crate::home::Home;
+use crate::image::{self, Image};
+use crate::linker;
+use crate::options::Build;
+
+/// The only target that there is: rustc's std for it asks for a C library, which the runtime has.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// A program that cargo built.
+pub struct Executable {
+    /// As cargo names the target.
+    pub name: String,
+    /// The directory of its package.
+    pub package: PathBuf,
+    /// What [`linker`] wrote.
+    pub file: PathBuf,
+    /// Whether it is a test harness.
+    pub is_test: bool,
+}
+
+/// Builds, and gives the images.
+///
+/// # Errors
+///
+/// Cargo's build fails, there is nothing to build, or a program needs what an image does not have.
+pub fn build(options: &Build) -> Result<Vec<Image>> {
+    let home = Home::find()?;
+    let workspace = Workspace::load(options)?;
+    let executables = workspace.cargo("build", options, &[])?;
+    if executables.is_empty() {
+        bail!("{}", workspace.no_program(options));
+    }
+    executables
+        .iter()
+        .map(|executable| image::link(&home, &workspace, executable, options))
+        .collect()
+}
+
+/// The crates around, and where their builds go.
+pub struct Workspace {
+    metadata: Metadata,
+    target_dir: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo.
+    ///
+    /// # Errors
+    ///
+    /// There is no manifest, or a wrong one.
+    pub fn load(options: &Build) -> Result<Workspace> {
+        let mut command = MetadataCommand::new();
+        command.no_deps();
+        if let Some(path) = &options.manifest_path {
+            command.manifest_path(path);
+        }
+        let metadata = match command.exec() {
+            Ok(metadata) => metadata,
+            Err(cargo_metadata::Error::CargoMetadata { stderr }) => {
+                bail!("{}", stderr.trim_start_matches("error: ").trim_end());
+            }
+            Err(error) => return Err(error).context("cannot ask cargo about the crate"),
+        };
+        let target_dir = match &options.target_dir {
+            Some(dir) => std::path::absolute(dir)?,
+            None => metadata.target_directory.clone().into(),
+        };
+        Ok(Workspace { metadata, target_dir: target_dir.join("mirust") })
+    }
+
+    /// The directory of images, and of cargo's own files for them.
+    pub fn target_dir(&self) -> &Path {
+        &self.target_dir
+    }
+
+    /// The packages that a command is about if it names none: that of the current directory, or all.
+    pub fn packages(&self, options: &Build) -> Vec<&Package> {
+        let all = self.metadata.workspace_packages();
+        if options.workspace {
+            return all;
+        }
+        if !options.package.is_empty() {
+            return all
+                .into_iter()
+                .filter(|package| options.package.iter().any(|name| *name == *package.name))
+                .collect();
+        }
+        let here = options.manifest_path.clone().or_else(|| std::env::current_dir().ok());
+        let mut around: Vec<&Package> = all
+            .iter()
+            .copied()
+            .filter(|package| {
+                let dir = package.manifest_path.parent();
+                dir.is_some_and(|dir| here.as_ref().is_some_and(|here| here.starts_with(dir)))
+            })
+            .collect();
+        // The innermost one; a virtual workspace has none.
+        around.sort_by_key(|package| package.manifest_path.as_str().len());
+        let root_is_virtual = self.metadata.root_package().is_none();
+        match around.pop() {
+            Some(package) => vec![package],
+            None if root_is_virtual => all,
+            None => self.metadata.root_package().into_iter().collect(),
+        }
+    }
+
+    /// Why there was no program.
+    fn no_program(&self, options: &Build) -> String {
+        let packages = self.packages(options);
+        let library = packages.iter().find(|package| {
+            package
+                .targets
+                .iter()
+                .any(|target| target.is_lib() || target.is_kind(TargetKind::StaticLib))
+        });
+        match library {
+            Some(package) => format!(
+                "{} is a library, and an image is made of a program\n\
+                 give it a src/main.rs, or build one of its examples: --example NAME\n\
+                 (a staticlib crate that depends on `mirust` is built by: make xen APP={})",
+                package.name,
+                package.manifest_path.parent().map_or("DIR", |dir| dir.as_str())
+            ),
+            None => "there is no program to build: src/main.rs is missing".into(),
+        }
+    }
+
+    /// Runs a cargo command that builds, and gives the programs that it built.
+    ///
+    /// # Errors
+    ///
+    /// It fails; its own messages were printed.
+    pub fn cargo(
+        &self,
+        command: &str,
+        options: &Build,
+        more: &[String],
+    ) -> Result<Vec<Executable>> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.arg(command).args(arguments(options)).args(more);
+        cargo.args(["--target", TARGET, "--message-format", "json-render-diagnostics"]);
+        cargo.arg("--target-dir").arg(&self.target_dir);
+        cargo.arg("--config").arg(format!("target.{TARGET}.linker={:?}", self.linker()?));
+        let mut child = cargo.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
+        let mut executables = Vec::new();
+        let output = child.stdout.take().context("cargo has no output")?;
+        for message in Message::parse_stream(BufReader::new(output)) {
+            match message.context("cannot read cargo's messages")? {
+                Message::CompilerArtifact(artifact) => {
+                    executables.extend(self.executable(artifact))
+                }
+                Message::TextLine(line) => println!("{line}"),
+                _ => {}
+            }
+        }
+        if !child.wait().context("cannot wait for cargo")?.success() {
+            bail!("cargo {command} failed");
+        }
+        // Cargo names them as they are done.
+        executables.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(executables)
+    }
+
+    fn executable(&self, artifact: Artifact) -> Option<Executable> {
+        let file: PathBuf = artifact.executable?.into();
+        // Programs that run while others are built are the host's.
+        file.starts_with(self.target_dir.join(TARGET)).then(|| Executable {
+            name: artifact.target.name,
+            package: artifact.manifest_path.parent().map(PathBuf::from).unwrap_or_default(),
+            file,
+            is_test: artifact.profile.test,
+        })
+    }
+
+    /// The path by which rustc calls this program as a linker. It stays the same when the command is
+    /// installed anew, so that cargo does not build everything again.
+    fn linker(&self) -> Result<PathBuf> {
+        let this = std::env::current_exe().context("cannot find this program")?;
+        let link = self.target_dir.join(linker::NAME);
+        if std::fs::read_link(&link).is_ok_and(|to| to == this) {
+            return Ok(link);
+        }
+        std::fs::create_dir_all(&self.target_dir)
+            .with_context(|| format!("cannot make {}", self.target_dir.display()))?;
+        // By a name of our own first: another build may do the same at this moment.
+        let new = self.target_dir.join(format!("{}.{}", linker::NAME, std::process::id()));
+        std::os::unix::fs::symlink(&this, &new)
+            .and_then(|()| std::fs::rename(&new, &link))
+            .with_context(|| format!("cannot make {}", link.display()))?;
+        Ok(link)
+    }
+}
+
+/// Cargo's own options.
+fn arguments(options: &Build) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let mut flag = |name: &str, given: bool| all.extend(given.then(|| name.to_owned()));
+    flag("--workspace", options.workspace);
+    flag("--bins", options.bins);
+    flag("--examples", options.examples);
+    flag("--all-features", options.all_features);
+    flag("--no-default-features", options.no_default_features);
+    flag("--release", options.release);
+    flag("--locked", options.locked);
+    flag("--offline", options.offline);
+    flag("--frozen", options.frozen);
+    flag("--quiet", options.quiet);
+    for _ in 0..options.verbose {
+        flag("--verbose", true);
+    }
+    let mut list = |name: &str, values: &[String]| {
+        all.extend(values.iter().flat_map(|value| [name.to_owned(), value.clone()]));
+    };
+    list("--package", &options.package);
+    list("--exclude", &options.exclude);
+    list("--bin", &options.bin);
+    list("--example", &options.example);
+    list("--features", &options.features);
+    list("--config", &options.config);
+    list("--profile", options.profile.as_slice());
+    list("--jobs", options.jobs.as_slice());
+    if let Some(path) = &options.manifest_path {
+        all.extend(["--manifest-path".to_owned(), path.display().to_string()]);
+    }
+    all
+}

@@ -1,0 +1,152 @@
+//! The checkout of Mirust that this command belongs to, and the objects that it links below programs.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+
+use crate::say;
+
+/// A checkout of Mirust: `MIRUST_HOME`, or the one that this command was built in.
+pub struct Home {
+    root: PathBuf,
+}
+
+/// What stands below a program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ground {
+    /// The runtime, for programs that do not ask for the network.
+    Plain,
+    /// The runtime with OCaml and its network stack.
+    Net,
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Ground::Plain => "plain",
+            Ground::Net => "net",
+        })
+    }
+}
+
+/// Whose changes make the objects old, in the checkout.
+const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "ffi", "ocaml-stubs", "rust-rt"];
+/// And what is in there, but not in the objects.
+const OTHERS: [&str; 4] = ["cargo-mirust", "target", "tests", "benches"];
+
+impl Home {
+    /// Finds it.
+    ///
+    /// # Errors
+    ///
+    /// It is not there any more.
+    pub fn find() -> Result<Home> {
+        let (root, whence) = match std::env::var_os("MIRUST_HOME") {
+            Some(root) => (PathBuf::from(root), "MIRUST_HOME is"),
+            None => {
+                (Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), "this command was built in")
+            }
+        };
+        if !root.join("ffi/link/program").exists() {
+            bail!(
+                "{whence} {}, where there is no checkout of Mirust\n\
+                 clone it there, or install the command of another checkout: \
+                 cargo install --path CHECKOUT/ffi/cargo-mirust",
+                root.display()
+            );
+        }
+        let root = root.canonicalize().with_context(|| root.display().to_string())?;
+        Ok(Home { root })
+    }
+
+    /// A file of the checkout.
+    pub fn file(&self, path: &str) -> PathBuf {
+        self.root.join(path)
+    }
+
+    /// A command that runs with the project's toolchain.
+    pub fn tool(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(self.file("tests/rig/env"));
+        command.arg(program);
+        command
+    }
+
+    /// The object that stands below a program; made if it is not there, or older than its sources.
+    ///
+    /// # Errors
+    ///
+    /// The toolchain is missing, or the build failed. What went wrong is on standard error.
+    pub fn ground(&self, ground: Ground) -> Result<Object> {
+        let dir = self.file("build/program");
+        let object = Object {
+            file: dir.join(format!("{ground}.o")),
+            symbols: dir.join(format!("{ground}.symbols")),
+        };
+        let made = modified(&object.file).min(modified(&object.symbols));
+        if made.is_none_or(|made| self.newest_source() > made) {
+            say(
+                "Preparing",
+                format_args!(
+                    "the runtime ({ground}); this is done once, and takes a minute or two"
+                ),
+            );
+            let status = self.tool(self.file("ffi/link/program")).arg(ground.to_string()).status();
+            if !status.context("cannot run tests/rig/env")?.success() {
+                bail!(
+                    "the runtime could not be built (see above); if a tool is missing, run: make -C {} setup",
+                    self.root.display()
+                );
+            }
+        }
+        Ok(object)
+    }
+
+    /// The symbols by which a program asks for the network: [`Ground::Net`] alone has them.
+    ///
+    /// # Errors
+    ///
+    /// [`Home::ground`] has made nothing yet.
+    pub fn symbols_of_network(&self) -> Result<Vec<String>> {
+        let list = self.file("build/program/network.symbols");
+        let text =
+            fs::read_to_string(&list).with_context(|| format!("cannot read {}", list.display()))?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    fn newest_source(&self) -> SystemTime {
+        let mut newest = SystemTime::UNIX_EPOCH;
+        for source in SOURCES {
+            visit(&self.file(source), &mut newest);
+        }
+        newest
+    }
+}
+
+/// A relocatable object, and the list of the symbols that it offers.
+pub struct Object {
+    /// The object.
+    pub file: PathBuf,
+    /// A symbol a line.
+    pub symbols: PathBuf,
+}
+
+/// When a file was last changed; None if there is none.
+pub fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|data| data.modified()).ok()
+}
+
+fn visit(path: &Path, newest: &mut SystemTime) {
+    let skipped = |name: &str| OTHERS.contains(&name) || name.starts_with('.');
+    if path.file_name().and_then(|name| name.to_str()).is_some_and(skipped) {
+        return;
+    }
+    if let Ok(entries) = fs::read_dir(path) {
+        entries.flatten().for_each(|entry| visit(&entry.path(), newest));
+    } else if let Some(time) = modified(path) {
+        *newest = (*newest).max(time);
+    }
+}

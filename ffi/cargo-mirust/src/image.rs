@@ -1,0 +1,214 @@
+//! Links images, and says what they are made of.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use crate::build::{self, Executable, Workspace};
+use crate::home::{Ground, Home, Object, modified};
+use crate::options::Build;
+use crate::program::{Input, Program};
+use crate::{calls, say, undefined};
+
+/// A linked image.
+pub struct Image {
+    /// The program's name.
+    pub name: String,
+    /// NAME.elf.
+    pub elf: PathBuf,
+    /// What stands below.
+    pub ground: Ground,
+}
+
+impl Image {
+    /// The image with its symbols, for gdb.
+    pub fn with_symbols(&self) -> PathBuf {
+        self.elf.with_extension("elf.dbg")
+    }
+
+    /// The configuration for `xl`.
+    pub fn cfg(&self) -> PathBuf {
+        self.elf.with_extension("cfg")
+    }
+}
+
+/// Bytes of the stack that `main` runs on. Linux gives 8 MiB of address space; these are real.
+const STACK: u32 = 2 << 20;
+
+/// What `rust-rt/link/image` ends with when it has written down ld's messages.
+const UNDEFINED: i32 = 3;
+
+/// Links the image of a program, unless it is there and newer than all that it is made of.
+///
+/// # Errors
+///
+/// The program needs what an image does not have, or the toolchain is missing.
+pub fn link(
+    home: &Home,
+    workspace: &Workspace,
+    executable: &Executable,
+    options: &Build,
+) -> Result<Image> {
+    let program = Program::read(&executable.file)?;
+    // TARGET/release/NAME goes to release/NAME.elf.
+    let below = workspace.target_dir().join(build::TARGET);
+    let path = executable.file.strip_prefix(&below).unwrap_or(&executable.file);
+    let dir = workspace.target_dir().join(path.parent().unwrap_or(Path::new("")));
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(&executable.name);
+    let elf = dir.join(format!("{name}.elf"));
+    let notes = Notes { file: dir.join(format!("{name}.image")), memory: options.memory };
+
+    let image = |ground| Image { name: name.to_owned(), elf: elf.clone(), ground };
+    if let Some(ground) = notes.ground() {
+        let (image, object) = (image(ground), home.ground(ground)?);
+        if is_new(home, &image, &object, executable) {
+            return Ok(image);
+        }
+    }
+
+    if !options.quiet {
+        say("Linking", format_args!("{name} into an image"));
+    }
+    let mut image = image(Ground::Plain);
+    let mut missing = try_link(home, &image, &program, &dir, options)?;
+    if !missing.is_empty() {
+        let offered = home.symbols_of_network()?;
+        if missing.iter().any(|symbol| offered.contains(symbol)) {
+            image.ground = Ground::Net;
+            missing = try_link(home, &image, &program, &dir, options)?;
+        }
+    }
+    if !missing.is_empty() {
+        bail!(
+            "{}",
+            undefined::explain(name, &missing, &calls::chains(&program, &missing), &program)
+        );
+    }
+    finish(&image, executable)?;
+    notes.write(image.ground)?;
+    if !options.quiet {
+        let size = fs::metadata(&image.elf).map_or(0, |data| data.len());
+        say("Image", format_args!("{}: {size} bytes", shown(&image.elf)));
+    }
+    Ok(image)
+}
+
+/// Links, and gives the symbols that are missing.
+fn try_link(
+    home: &Home,
+    image: &Image,
+    program: &Program,
+    dir: &Path,
+    options: &Build,
+) -> Result<Vec<String>> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let messages = dir.join(format!("{}.messages", image.name));
+    let mut command = home.tool("env");
+    command.arg(format!("OUT={}", dir.display()));
+    command.arg(format!("MEMORY={}", options.memory));
+    command.arg(format!("STACK={STACK}"));
+    command.arg(format!("UNDEFINED={}", messages.display()));
+    command.arg(home.file("rust-rt/link/image")).arg(&image.name);
+    if let Some(printer) = calls::backtrace_printer(program) {
+        command.arg(format!("--defsym={printer}=mirust_std_backtrace"));
+    }
+    command.arg(home.ground(image.ground)?.file);
+    for input in &program.inputs {
+        match input {
+            Input::File(path) => command.arg(path),
+            Input::Whole(path) => {
+                command.arg("--whole-archive").arg(path).arg("--no-whole-archive")
+            }
+            Input::Missing(_) => &mut command,
+        };
+    }
+    let status = command.stdin(Stdio::null()).status().context("cannot run tests/rig/env")?;
+    let text = fs::read_to_string(&messages).unwrap_or_default();
+    let _ = fs::remove_file(&messages);
+    match status.code() {
+        Some(0) => Ok(Vec::new()),
+        Some(UNDEFINED) => match undefined::parse(&text) {
+            missing if missing.is_empty() => {
+                bail!("{} could not be linked; ld says:\n{}", image.name, text.trim_end())
+            }
+            missing => Ok(missing),
+        },
+        _ => bail!("{} could not be linked (see above)", image.name),
+    }
+}
+
+/// What the domain needs besides goes into its configuration: a network interface, and the package's `xl.cfg`.
+fn finish(image: &Image, executable: &Executable) -> Result<()> {
+    let mut cfg = fs::read_to_string(image.cfg()).context("the link wrote no configuration")?;
+    let own = fs::read_to_string(executable.package.join("xl.cfg")).unwrap_or_default();
+    let sets = |key: &str| {
+        own.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key))
+    };
+    if image.ground == Ground::Net && !sets("vif") {
+        cfg += "vif = [\"\"]\n";
+    }
+    cfg += &own;
+    fs::write(image.cfg(), cfg).context("cannot write the configuration")
+}
+
+/// Whether the image is newer than all that it is made of.
+fn is_new(home: &Home, image: &Image, object: &Object, executable: &Executable) -> bool {
+    let made = modified(&image.elf);
+    let parts = [
+        executable.file.clone(),
+        object.file.clone(),
+        home.file("rust-rt/link/image"),
+        home.file("rust-rt/link/xen.ld"),
+        executable.package.join("xl.cfg"),
+    ];
+    made.is_some() && parts.iter().all(|part| modified(part) <= made) && image.cfg().exists()
+}
+
+/// How an image was made, beside it.
+struct Notes {
+    file: PathBuf,
+    memory: u32,
+}
+
+impl Notes {
+    fn text(&self, ground: Ground) -> String {
+        format!("ground {ground}\nmemory {}\n", self.memory)
+    }
+
+    /// What the image stands on, if it was made as it would be now.
+    fn ground(&self) -> Option<Ground> {
+        let text = fs::read_to_string(&self.file).ok()?;
+        [Ground::Plain, Ground::Net].into_iter().find(|ground| self.text(*ground) == text)
+    }
+
+    fn write(&self, ground: Ground) -> Result<()> {
+        fs::write(&self.file, self.text(ground))
+            .with_context(|| format!("cannot write {}", self.file.display()))
+    }
+}
+
+/// A path as the user would write it here.
+fn shown(path: &Path) -> std::path::Display<'_> {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display()
+}
+
+/// `cargo mirust size`.
+///
+/// # Errors
+///
+/// The build fails.
+pub fn size(options: &Build) -> Result<()> {
+    let home = Home::find()?;
+    for image in build::build(options)? {
+        let size = fs::metadata(&image.elf).map_or(0, |data| data.len());
+        println!("{}: {size} bytes", image.name);
+        let status = home.tool(home.file("rust-rt/link/sizes")).arg(image.with_symbols()).status();
+        if !status.context("cannot run tests/rig/env")?.success() {
+            bail!("cannot say what {} is made of", image.name);
+        }
+    }
+    Ok(())
+}

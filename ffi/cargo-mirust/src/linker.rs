@@ -1,0 +1,243 @@
+//! rustc's linker: writes down what it is asked to link.
+//!
+//! The image is linked by `cargo mirust` itself, after cargo's build: it depends on the runtime, about which
+//! cargo knows nothing. What the C library's and the compiler's own libraries would bring is left
+//! out, since the runtime brings it.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::build;
+use crate::program::{Input, Program};
+
+/// The name under which rustc calls this program, in the directory of all that is built for images. It takes the
+/// options of a C compiler, as rustc's linker does if nothing is known of it.
+pub const NAME: &str = "mirust-linker";
+
+/// Parts of the C library, and the compiler's own libraries.
+const SUPPLIED: [&str; 11] =
+    ["c", "dl", "gcc", "gcc_eh", "gcc_s", "m", "pthread", "resolv", "rt", "util", "unwind"];
+
+/// Whether the program was called as a linker.
+pub fn is_called_as_one(arguments: &[OsString]) -> bool {
+    let name = arguments.first().and_then(|first| Path::new(first).file_name());
+    name.is_some_and(|name| name == NAME)
+}
+
+/// Does what rustc asks for.
+///
+/// # Errors
+///
+/// There is an option without its argument, or a file cannot be written.
+pub fn run(arguments: &[OsString]) -> Result<()> {
+    let (this, arguments) = arguments.split_first().context("a linker without a name")?;
+    let request = Request::parse(arguments)?;
+    // Build scripts and procedural macros are this machine's: cargo has one linker for a target, and
+    // here the machine is the target, too. Only what is for the target is in its directory.
+    let target = Path::new(this).with_file_name(build::TARGET);
+    if request.shared || !request.output.starts_with(target) {
+        return link_for_this_machine(arguments);
+    }
+    let objects = Program::objects_of(&request.output);
+    // What an earlier build left there.
+    if objects.exists() {
+        fs::remove_dir_all(&objects).with_context(|| objects.display().to_string())?;
+    }
+    fs::create_dir_all(&objects).with_context(|| objects.display().to_string())?;
+    let mut program = request.program;
+    for (number, input) in program.inputs.iter_mut().enumerate() {
+        let Input::File(path) = input else { continue };
+        if path.extension().is_some_and(|extension| extension == "o") {
+            let kept = objects.join(format!("{number}.o"));
+            // rustc never writes to a file that is there already, so another name will do.
+            if fs::hard_link(&*path, &kept).is_err() {
+                fs::copy(&*path, &kept).with_context(|| path.display().to_string())?;
+            }
+            *path = kept;
+        }
+    }
+    program.write(&request.output)
+}
+
+/// Lets the C compiler link, as rustc does by itself.
+fn link_for_this_machine(arguments: &[OsString]) -> Result<()> {
+    let status = std::process::Command::new("cc").args(arguments).status();
+    let status = status.context("cannot run the C compiler, cc, which links build scripts")?;
+    // What went wrong, cc has said.
+    if status.success() { Ok(()) } else { bail!("cc could not link") }
+}
+
+/// What rustc asks for.
+#[derive(Debug, Default)]
+struct Request {
+    output: PathBuf,
+    shared: bool,
+    program: Program,
+}
+
+impl Request {
+    fn parse(arguments: &[OsString]) -> Result<Request> {
+        let mut request = Request::default();
+        let arguments = expand(arguments)?;
+        let mut directories: Vec<PathBuf> = Vec::new();
+        let mut names = Vec::new();
+        let mut whole = false;
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let text = argument.to_string_lossy();
+            let mut value = |short: &str| -> Result<OsString> {
+                match text.strip_prefix(short) {
+                    Some(rest) if !rest.is_empty() => Ok(rest.into()),
+                    _ => arguments
+                        .next()
+                        .cloned()
+                        .with_context(|| format!("{short} without its argument")),
+                }
+            };
+            match text.as_ref() {
+                "--whole-archive" => whole = true,
+                "--no-whole-archive" => whole = false,
+                "-shared" => request.shared = true,
+                "-z" | "-soname" | "-rpath" | "-e" | "-T" | "-h" | "-u" | "-dynamic-linker" => {
+                    value(&text)?;
+                }
+                _ if text.starts_with("-L") => directories.push(value("-L")?.into()),
+                _ if text.starts_with("-l") => {
+                    let name = value("-l")?.to_string_lossy().into_owned();
+                    // Its place in the order; what file it is, all directories have to be known for.
+                    names.push((request.program.inputs.len(), name.clone(), whole));
+                    request.program.inputs.push(Input::Missing(name));
+                }
+                _ if text.starts_with("-o") => request.output = value("-o")?.into(),
+                _ if text.starts_with('-') => {}
+                _ if whole => request.program.inputs.push(Input::Whole(argument.into())),
+                _ => request.program.inputs.push(Input::File(argument.into())),
+            }
+        }
+        if request.output.as_os_str().is_empty() {
+            bail!("rustc's call of the linker has no -o");
+        }
+        for (place, name, whole) in names {
+            if let Some(file) = find(&name, &directories) {
+                request.program.inputs[place] =
+                    if whole { Input::Whole(file) } else { Input::File(file) };
+            }
+        }
+        let supplied = |input: &Input| matches!(input, Input::Missing(name) if SUPPLIED.contains(&name.as_str()));
+        request.program.inputs.retain(|input| !supplied(input));
+        Ok(request)
+    }
+}
+
+/// The archive of a library. Directories of the machine are not searched: its archives are made for its own C library.
+fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
+    if SUPPLIED.contains(&name) {
+        return None;
+    }
+    let file = match name.strip_prefix(':') {
+        Some(file) => file.to_owned(),
+        None => format!("lib{name}.a"),
+    };
+    directories.iter().map(|directory| directory.join(&file)).find(|path| path.exists())
+}
+
+/// The arguments as the linker gets them from a C compiler: without `-Wl,` and `-Xlinker`, and with what is in
+/// files.
+fn expand(arguments: &[OsString]) -> Result<Vec<OsString>> {
+    let mut expanded = Vec::new();
+    for argument in read_files(arguments)? {
+        match argument.to_str() {
+            Some("-Xlinker") => {}
+            Some(text) if text.starts_with("-Wl,") => {
+                expanded.extend(text["-Wl,".len()..].split(',').map(OsString::from));
+            }
+            _ => expanded.push(argument),
+        }
+    }
+    Ok(expanded)
+}
+
+/// Replaces `@FILE` by the arguments in that file, one a line with backslashes before special characters, as
+/// rustc writes them when there are too many.
+fn read_files(arguments: &[OsString]) -> Result<Vec<OsString>> {
+    let mut expanded = Vec::new();
+    for argument in arguments {
+        let text = argument.to_string_lossy();
+        let Some(file) = text.strip_prefix('@') else {
+            expanded.push(argument.clone());
+            continue;
+        };
+        let list = fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+        for line in list.lines() {
+            let mut word = String::new();
+            let mut characters = line.chars();
+            while let Some(c) = characters.next() {
+                word.extend(if c == '\\' { characters.next() } else { Some(c) });
+            }
+            expanded.push(word.into());
+        }
+    }
+    Ok(expanded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Request {
+        Request::parse(&line.split(' ').map(OsString::from).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn inputs_are_kept_in_order_and_system_libraries_left_out() {
+        let request = parse(
+            "-m64 a.o -Wl,--as-needed -Wl,-Bstatic /d/libx.rlib -Wl,-Bdynamic -lgcc_s -lc -lssl -Wl,-z,noexecstack \
+             -L /nowhere -o out -Wl,--gc-sections -pie -Wl,-O1 -nodefaultlibs",
+        );
+        assert_eq!(request.output, Path::new("out"));
+        assert!(!request.shared);
+        let inputs = [
+            Input::File("a.o".into()),
+            Input::File("/d/libx.rlib".into()),
+            Input::Missing("ssl".into()),
+        ];
+        assert_eq!(request.program.inputs, inputs);
+    }
+
+    #[test]
+    fn archives_are_found_in_directories_that_come_later() {
+        let dir = std::env::temp_dir().join(format!("mirust-linker-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("libfoo.a"), "").unwrap();
+        let request = parse(&format!(
+            "-Wl,--whole-archive -lfoo -Wl,--no-whole-archive -lfoo -L{} -oout",
+            dir.display()
+        ));
+        let file = dir.join("libfoo.a");
+        assert_eq!(request.program.inputs, [Input::Whole(file.clone()), Input::File(file)]);
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_shared_library_is_recognised() {
+        assert!(parse("-shared a.o -o libx.so").shared);
+    }
+
+    #[test]
+    fn arguments_in_a_file_are_read() {
+        let file = std::env::temp_dir().join(format!("mirust-arguments-{}", std::process::id()));
+        fs::write(&file, "two\\ words.o\n-o\nout\n").unwrap();
+        let request = parse(&format!("@{}", file.display()));
+        assert_eq!(request.program.inputs, [Input::File("two words.o".into())]);
+        fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn an_option_without_its_argument_is_an_error() {
+        assert!(Request::parse(&["-o".into()]).is_err());
+        assert!(Request::parse(&["a.o".into()]).is_err());
+    }
+}

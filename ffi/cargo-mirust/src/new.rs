@@ -1,0 +1,47 @@
+//! `cargo mirust new`: an ordinary crate, to begin with.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::options::{Kind, New};
+
+/// What cargo's new crate gets: its `main.rs`, and its dependencies.
+fn parts(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Hello => (include_str!("../templates/hello.rs"), ""),
+        Kind::Std => (include_str!("../templates/std.rs"), ""),
+        Kind::Axum => (
+            include_str!("../templates/axum.rs"),
+            "axum = \"0.8\"\ntokio = { version = \"1\", features = [\"macros\", \"net\", \"rt-multi-thread\"] }\n",
+        ),
+    }
+}
+
+/// Has cargo make the crate, and fills it.
+///
+/// # Errors
+///
+/// The directory exists, or its name cannot be a crate's: cargo said so.
+pub fn new(options: &New) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let made = Command::new(cargo).args(["new", "--quiet", "--bin"]).arg(&options.path).status();
+    if !made.context("cannot run cargo")?.success() {
+        bail!("nothing was written");
+    }
+    let (main, dependencies) = parts(options.kind);
+    let path = |name: &str| options.path.join(name);
+    fs::write(path("src/main.rs"), main).context("cannot write src/main.rs")?;
+    let manifest = fs::read_to_string(path("Cargo.toml")).context("cannot read Cargo.toml")?;
+    fs::write(path("Cargo.toml"), manifest.trim_end().to_owned() + "\n" + dependencies)
+        .context("cannot write Cargo.toml")?;
+    let ports = match options.kind {
+        Kind::Hello => "",
+        Kind::Std | Kind::Axum => " -p 8080:8080",
+    };
+    println!("{}: Cargo.toml, src/main.rs", options.path.display());
+    println!("next: cd {} && cargo mirust run --release{ports}", options.path.display());
+    println!("      cargo run                 # as a Linux process");
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// What cargo calls.
+#[derive(Parser)]
+#[command(bin_name = "cargo", styles = clap::builder::Styles::styled())]
+pub enum Cargo {
+    /// Builds, boots and tests an ordinary binary crate as a Xen unikernel
+    #[command(subcommand, version)]
+    Mirust(Command),
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Writes a new application to begin with
+    New(New),
+    /// Builds the image of each binary: NAME.elf, NAME.elf.dbg and NAME.cfg in target/mirust/PROFILE
+    Build(Build),
+    /// Builds one binary and boots it: on this machine's Xen, or on one inside of QEMU
+    Run(Run),
+    /// Builds the tests, and runs each test binary inside of a domain
+    Test(Test),
+    /// Says what an image is made of, in bytes, by crate
+    Size(Build),
+    /// Boots one binary on QEMU, stopped before its first instruction, with gdb attached
+    Debug(Debug),
+}
+
+/// What to build: cargo's own options.
+#[derive(Args, Default, Clone)]
+pub struct Build {
+    /// Package to build (see `cargo help pkgid`)
+    #[arg(short, long, value_name = "SPEC", help_heading = "Selection")]
+    pub package: Vec<String>,
+    /// Build all packages of the workspace
+    #[arg(long, help_heading = "Selection")]
+    pub workspace: bool,
+    /// Leave a package out (with --workspace)
+    #[arg(long, value_name = "SPEC", help_heading = "Selection")]
+    pub exclude: Vec<String>,
+    /// Build this binary only
+    #[arg(long, value_name = "NAME", help_heading = "Selection")]
+    pub bin: Vec<String>,
+    /// Build all binaries
+    #[arg(long, help_heading = "Selection")]
+    pub bins: bool,
+    /// Build this example
+    #[arg(long, value_name = "NAME", help_heading = "Selection")]
+    pub example: Vec<String>,
+    /// Build all examples
+    #[arg(long, help_heading = "Selection")]
+    pub examples: bool,
+
+    /// Features to activate, separated by spaces or commas
+    #[arg(short = 'F', long, help_heading = "Features")]
+    pub features: Vec<String>,
+    /// Activate all features
+    #[arg(long, help_heading = "Features")]
+    pub all_features: bool,
+    /// Do not activate the feature `default`
+    #[arg(long, help_heading = "Features")]
+    pub no_default_features: bool,
+
+    /// Build with optimizations
+    #[arg(short, long, help_heading = "Compilation")]
+    pub release: bool,
+    /// Build with this profile
+    #[arg(long, value_name = "PROFILE", conflicts_with = "release", help_heading = "Compilation")]
+    pub profile: Option<String>,
+    /// Directory for all that is built; images are in its mirust/PROFILE
+    #[arg(long, value_name = "DIR", help_heading = "Compilation")]
+    pub target_dir: Option<PathBuf>,
+    /// Number of jobs at once
+    #[arg(short, long, value_name = "N", help_heading = "Compilation")]
+    pub jobs: Option<String>,
+    /// Memory in MiB that NAME.cfg gives the domain
+    #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Image")]
+    pub memory: u32,
+
+    /// Path to Cargo.toml
+    #[arg(long, value_name = "PATH", help_heading = "Manifest")]
+    pub manifest_path: Option<PathBuf>,
+    /// Assert that Cargo.lock will remain unchanged
+    #[arg(long, help_heading = "Manifest")]
+    pub locked: bool,
+    /// Run without accessing the network
+    #[arg(long, help_heading = "Manifest")]
+    pub offline: bool,
+    /// Both of these
+    #[arg(long, help_heading = "Manifest")]
+    pub frozen: bool,
+    /// Override a configuration value of cargo
+    #[arg(long, value_name = "KEY=VALUE|PATH")]
+    pub config: Vec<String>,
+    /// Use verbose output (-vv very verbose)
+    #[arg(short, long, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Do not print cargo's messages
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// How to boot.
+#[derive(Args)]
+pub struct Boot {
+    /// Boot on QEMU alone, without Xen: it starts at once, and has no network
+    #[arg(long, help_heading = "Boot")]
+    pub qemu: bool,
+    /// Environment variable of the program; RUST_BACKTRACE and RUST_LOG are passed on if they are set
+    #[arg(short, long, value_name = "NAME=VALUE", help_heading = "Boot")]
+    pub env: Vec<String>,
+    /// End the domain after this time; the exit code is then 124
+    #[arg(long, value_name = "SECONDS", help_heading = "Boot")]
+    pub timeout: Option<u32>,
+}
+
+/// `cargo mirust run`.
+#[derive(Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub build: Build,
+    #[command(flatten)]
+    pub boot: Boot,
+    /// Make PORT of the domain 127.0.0.1:HOST of this machine, or the next one that is free
+    /// (`-p 8080:80` is the same: no package is called so)
+    #[arg(long, value_name = "HOST:PORT[/udp]", help_heading = "Boot")]
+    pub publish: Vec<String>,
+    /// Arguments of the program
+    #[arg(last = true)]
+    pub arguments: Vec<OsString>,
+}
+
+/// `cargo mirust test`.
+#[derive(Args)]
+pub struct Test {
+    #[command(flatten)]
+    pub build: Build,
+    #[command(flatten)]
+    pub boot: Boot,
+    /// Test the library's unit tests only
+    #[arg(long, help_heading = "Selection")]
+    pub lib: bool,
+    /// Test this integration test
+    #[arg(long, value_name = "NAME", help_heading = "Selection")]
+    pub test: Vec<String>,
+    /// Test all integration tests
+    #[arg(long, help_heading = "Selection")]
+    pub tests: bool,
+    /// Go on after a test binary that fails
+    #[arg(long)]
+    pub no_fail_fast: bool,
+    /// Build, and do not run
+    #[arg(long)]
+    pub no_run: bool,
+    /// Run only tests whose name contains this
+    pub filter: Option<String>,
+    /// Arguments of the test binaries
+    #[arg(last = true)]
+    pub arguments: Vec<OsString>,
+}
+
+/// `cargo mirust debug`.
+#[derive(Args)]
+pub struct Debug {
+    #[command(flatten)]
+    pub build: Build,
+    /// Environment variable of the program
+    #[arg(short, long, value_name = "NAME=VALUE", help_heading = "Boot")]
+    pub env: Vec<String>,
+    /// The TCP port of 127.0.0.1 on which QEMU waits for gdb
+    #[arg(long, value_name = "PORT", default_value_t = 1234, help_heading = "Boot")]
+    pub port: u16,
+    /// Do not start gdb: only wait for one
+    #[arg(long, help_heading = "Boot")]
+    pub no_gdb: bool,
+    /// Arguments of the program
+    #[arg(last = true)]
+    pub arguments: Vec<OsString>,
+}
+
+/// `cargo mirust new`.
+#[derive(Args)]
+pub struct New {
+    /// Where to: a directory that does not exist yet
+    pub path: PathBuf,
+    /// What it is: a server on std::net, on axum, or the least
+    #[arg(long, value_enum, default_value = "std")]
+    pub kind: Kind,
+}
+
+/// Kinds of new applications.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum Kind {
+    /// `fn main` that prints
+    Hello,
+    /// A server on std::net and std::thread
+    Std,
+    /// A server on axum and tokio
+    Axum,
+}

@@ -1,0 +1,167 @@
+//! What a program needs and an image does not have, in words.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::calls::Chain;
+use crate::program::{Input, Program};
+
+/// The undefined symbols in ld's messages, each once.
+pub fn parse(messages: &str) -> Vec<String> {
+    let mut symbols = Vec::new();
+    for line in messages.lines() {
+        let Some((_, rest)) = line.split_once("undefined reference to ") else { continue };
+        let symbol = rest.trim_matches(|c| c == '`' || c == '\'').to_owned();
+        if !symbols.contains(&symbol) {
+            symbols.push(symbol);
+        }
+    }
+    symbols
+}
+
+/// A part of the C library that an image lacks: what it is, and what to do.
+fn kind(symbol: &str) -> (&'static str, &'static str) {
+    let is = |names: &[&str]| names.contains(&symbol);
+    let begins = |names: &[&str]| names.iter().any(|name| symbol.starts_with(name));
+    if is(&[
+        "fork", "vfork", "system", "popen", "wait", "waitpid", "wait4", "waitid", "setsid",
+        "setpgid",
+    ]) || begins(&["exec", "posix_spawn"])
+    {
+        return (
+            "other processes (std::process::Command)",
+            "a domain is one program; call a library for it, or leave it out by a cargo feature",
+        );
+    }
+    if is(&["kill", "sigwait", "sigsuspend", "signalfd", "pause"]) {
+        return (
+            "signals from outside",
+            "a domain is asked to end by `xl shutdown`; nothing else comes in",
+        );
+    }
+    if begins(&["dlopen", "dlsym", "dlclose", "dlerror"]) {
+        return ("shared libraries", "an image has none; link the library statically");
+    }
+    if begins(&["pthread_", "sem_", "sched_"]) {
+        return (
+            "a kind of thread that the runtime does not have",
+            "see docs/libc.md for those that it has",
+        );
+    }
+    if is(&[
+        "socket",
+        "socketpair",
+        "connect",
+        "bind",
+        "listen",
+        "accept",
+        "accept4",
+        "send",
+        "sendto",
+        "sendmsg",
+        "recv",
+        "recvfrom",
+        "recvmsg",
+        "shutdown",
+        "getaddrinfo",
+        "getsockopt",
+        "setsockopt",
+        "poll",
+        "select",
+    ]) || begins(&["epoll_", "inotify_", "io_uring_"])
+    {
+        return ("sockets and events", "see docs/libc.md for those that the runtime has");
+    }
+    if is(&[
+        "mkdir", "rmdir", "unlink", "rename", "symlink", "link", "chmod", "fchmod", "chown",
+        "truncate", "mount",
+    ]) || begins(&["unlinkat", "mkdirat", "renameat", "utimens", "futimens", "copy_file_range"])
+    {
+        return ("files that can be written", "a domain has no file system of that kind");
+    }
+    if is(&["main"]) {
+        return ("a function `main`", "the crate has #![no_main]: an image begins at C's `main`");
+    }
+    if begins(&["_Z"]) || is(&["__gxx_personality_v0"]) {
+        return ("the C++ library", "an image has none");
+    }
+    ("C symbols that the runtime does not supply", "see docs/libc.md for those that it has")
+}
+
+/// Says what is missing, who asked for it and what to do.
+pub fn explain(name: &str, missing: &[String], chains: &[Chain], program: &Program) -> String {
+    let mut kinds: BTreeMap<(&str, &str), Vec<&String>> = BTreeMap::new();
+    for symbol in missing {
+        kinds.entry(kind(symbol)).or_default().push(symbol);
+    }
+    let mut text = format!("{name} needs what an image does not have\n");
+    for ((what, remedy), symbols) in kinds {
+        let list: Vec<&str> = symbols.iter().map(|symbol| symbol.as_str()).collect();
+        let _ = writeln!(text, "\n  {what}: {}", list.join(", "));
+        let mut said: Vec<&Chain> = Vec::new();
+        for chain in chains.iter().filter(|chain| list.contains(&chain.symbol.as_str())) {
+            // One line for all symbols that the same function asks for.
+            if !said.iter().any(|other| other.asked() == chain.asked()) {
+                said.push(chain);
+            }
+        }
+        for chain in said {
+            let _ = writeln!(text, "    asked for by {chain}");
+        }
+        let _ = writeln!(text, "    {remedy}");
+    }
+    let libraries: Vec<&str> = program
+        .inputs
+        .iter()
+        .filter_map(|input| match input {
+            Input::Missing(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    if !libraries.is_empty() {
+        let _ = writeln!(
+            text,
+            "\n  a crate wants these libraries of the system, which an image cannot have: {}\n    \
+             look for a feature of the crate that builds its own copy (often called `vendored`, `bundled` or `static`)",
+            libraries.join(", ")
+        );
+    }
+    text.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Step;
+
+    #[test]
+    fn symbols_are_found_in_the_messages_once() {
+        let messages = "ld: a.o: in function `f':\n\
+            (.text.f+0x1): undefined reference to `fork'\n\
+            ld: b.o:(.text.g+0x1): undefined reference to `execvp'\n\
+            ld: c.o: more undefined references to `fork' follow\n\
+            (.text.f+0x9): undefined reference to `fork'\n";
+        assert_eq!(parse(messages), ["fork", "execvp"]);
+        assert_eq!(parse("ld: cannot find x"), [""; 0]);
+    }
+
+    #[test]
+    fn the_crate_that_asked_is_named_with_a_remedy() {
+        let step =
+            |part: &str, function: &str| Step { part: part.into(), function: function.into() };
+        let chain = Chain {
+            symbol: "fork".into(),
+            steps: vec![
+                step("app", "main"),
+                step("git", "git::run"),
+                step("std", "std::process::Command::spawn"),
+            ],
+        };
+        let program = Program { inputs: vec![Input::Missing("ssl".into())] };
+        let text = explain("app", &["fork".into()], &[chain], &program);
+        assert!(text.contains("crate git: git::run"), "{text}");
+        assert!(text.contains("std::process::Command::spawn"), "{text}");
+        assert!(text.contains("a domain is one program"), "{text}");
+        assert!(text.contains("vendored") && text.contains("ssl"), "{text}");
+    }
+}

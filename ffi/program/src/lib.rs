@@ -1,0 +1,28 @@
+//! What is below a binary crate that knows nothing of Mirust.
+//!
+//! `cargo mirust` links this archive into one object in which only C's symbols are global (see
+//! `ffi/link/ground`), and that object to what rustc made of the program. Two copies of Rust's std are then in one
+//! image, the program's and the runtime's, and neither sees the other.
+#![cfg(feature = "xen")]
+
+use core::ffi::{c_char, c_int};
+
+unsafe extern "C-unwind" {
+    /// The program's. rustc makes it of `fn main`.
+    fn main(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
+}
+
+/// Where the platform begins the program.
+#[unsafe(no_mangle)]
+extern "C-unwind" fn mirust_main() -> c_int {
+    // SAFETY: `main` has C's type for it, and is called once, here.
+    unsafe { mirust::entry::run_c(main) }
+}
+
+/// What the program's std prints in place of its own backtrace, for which it would have to read the program's
+/// file. `cargo mirust` puts this where std's `fmt` method was, whose result `Ok(())` is 0.
+#[unsafe(no_mangle)]
+extern "C" fn mirust_std_backtrace() -> bool {
+    mirust::entry::print_backtrace();
+    false
+}

@@ -1,0 +1,4 @@
+//! An example.
+fn main() {
+    eprintln!("an example on standard error");
+}

@@ -1,0 +1,32 @@
+//! Says what it was started with, and ends as it is told.
+
+use std::env;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    println!("main {:?}", env::args().skip(1).collect::<Vec<_>>());
+    println!("debug assertions: {}", cfg!(debug_assertions));
+    if cfg!(feature = "loud") {
+        println!("LOUD");
+    }
+    if let Ok(name) = env::var("WHO") {
+        println!("who: {name}");
+    }
+    match env::args().nth(1).as_deref() {
+        Some("exit") => std::process::exit(7),
+        Some("return") => ExitCode::from(8),
+        Some("panic") => fails(),
+        Some("caught") => {
+            let caught = std::panic::catch_unwind(fails).is_err();
+            println!("caught: {caught}");
+            ExitCode::SUCCESS
+        }
+        Some("abort") => std::process::abort(),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+#[inline(never)]
+fn fails() -> ExitCode {
+    panic!("as asked");
+}

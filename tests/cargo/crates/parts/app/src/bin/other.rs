@@ -1,0 +1,4 @@
+//! The other program.
+fn main() {
+    println!("the other program");
+}
