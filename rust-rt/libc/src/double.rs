@@ -1,7 +1,7 @@
 //! Floating-point numbers from text: the `strtod` family, in the C locale.
 
 use super::errno::{self, ERANGE};
-use super::{integer, string};
+use super::{cstr, integer};
 use core::ffi::{c_char, c_void};
 
 /// A floating-point number after optional spaces, correctly rounded, and how many bytes it took
@@ -151,7 +151,7 @@ fn scaled(mantissa: u64, scale: i64, sticky: bool) -> f64 {
 unsafe fn double_at(text: *const c_char, end: *mut *const c_char) -> f64 {
     // SAFETY: as the caller says.
     unsafe {
-        let (value, length) = parse(string::bytes(text));
+        let (value, length) = parse(cstr::bytes(text));
         integer::store_end(end, text.wrapping_add(length));
         value
     }

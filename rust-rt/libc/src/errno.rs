@@ -8,8 +8,8 @@ pub(super) struct Own {
     errno: c_int,
     /// The thread's number; 0 for the main stack.
     pub(super) number: c_int,
-    /// What else it has; null for the main stack.
-    pub(super) block: *const crate::threads::Block,
+    /// What else it has, a `Block` of `threads`; null for the main stack.
+    pub(super) block: *const (),
 }
 
 const _: () = assert!(size_of::<Own>() == size_of::<[usize; 2]>());

@@ -1,7 +1,7 @@
 //! Integers from text: the `strtol` family, in the C locale.
 
+use super::cstr;
 use super::errno::{self, EINVAL, ERANGE};
-use super::string;
 use core::ffi::{c_char, c_int, c_long, c_longlong, c_ulong, c_ulonglong};
 
 /// An integer as it is written, and how many bytes that took (0: there is none).
@@ -78,7 +78,7 @@ unsafe fn integer_at(
 ) -> Integer {
     let integer = if matches!(base, 0 | 2..=36) {
         // SAFETY: as the caller says.
-        parse(unsafe { string::bytes(text) }, base as u32, binary)
+        parse(unsafe { cstr::bytes(text) }, base as u32, binary)
     } else {
         errno::set(EINVAL);
         Integer { negative: false, magnitude: Some(0), length: 0 }
@@ -126,13 +126,13 @@ strtol_family! {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn atoi(text: *const c_char) -> c_int {
     // SAFETY: `text` is a C string.
-    parse(unsafe { string::bytes(text) }, 10, false).signed() as c_int
+    parse(unsafe { cstr::bytes(text) }, 10, false).signed() as c_int
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn atol(text: *const c_char) -> c_long {
     // SAFETY: `text` is a C string.
-    parse(unsafe { string::bytes(text) }, 10, false).signed()
+    parse(unsafe { cstr::bytes(text) }, 10, false).signed()
 }
 
 #[cfg(test)]

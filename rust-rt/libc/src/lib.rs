@@ -20,10 +20,12 @@ extern crate std;
 
 mod asm;
 mod calendar;
+mod cstr;
 mod dl;
 mod double;
 pub mod env;
 pub mod errno;
+mod fortify;
 #[cfg(not(any(
     all(feature = "posix", any(test, feature = "symbols")),
     feature = "posix-on-unix"
@@ -52,6 +54,7 @@ mod stub;
 mod syscall;
 pub mod threads;
 mod time;
+mod timespec;
 
 /// The examples of the page that a registry shows.
 #[cfg(doctest)]

@@ -26,7 +26,7 @@ extern "C" fn uselocale(_locale: *mut c_void) -> *const c_void {
 unsafe extern "C" fn setlocale(_category: c_int, name: *const c_char) -> *const c_char {
     // SAFETY: `name` is NULL or a C string.
     let known =
-        name.is_null() || matches!(unsafe { super::string::bytes(name) }, b"" | b"C" | b"POSIX");
+        name.is_null() || matches!(unsafe { super::cstr::bytes(name) }, b"" | b"C" | b"POSIX");
     if known { c"C".as_ptr() } else { ptr::null() }
 }
 

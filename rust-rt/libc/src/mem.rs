@@ -6,7 +6,6 @@
 //! more than that loop takes for less.
 
 use super::asm::{asm_fn, symbol};
-use super::process;
 use core::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8};
 use core::ffi::{c_int, c_void};
 
@@ -247,9 +246,9 @@ asm_fn!("memset":
 
 unsafe extern "C" {
     #[cfg_attr(not(feature = "symbols"), link_name = "mirust_host_memmove")]
-    fn memmove(dst: *mut c_void, src: *const c_void, n: usize) -> *mut c_void;
+    pub(super) fn memmove(dst: *mut c_void, src: *const c_void, n: usize) -> *mut c_void;
     #[cfg_attr(not(feature = "symbols"), link_name = "mirust_host_memset")]
-    fn memset(dst: *mut c_void, byte: c_int, n: usize) -> *mut c_void;
+    pub(super) fn memset(dst: *mut c_void, byte: c_int, n: usize) -> *mut c_void;
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -295,45 +294,6 @@ unsafe fn compare(a: *const u8, b: *const u8, n: usize) -> c_int {
         i += 1;
     }
     0
-}
-
-/// `memcpy` of a fortified caller, which knows how many bytes the destination has.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __memcpy_chk(
-    dst: *mut c_void,
-    src: *const c_void,
-    n: usize,
-    room: usize,
-) -> *mut c_void {
-    process::check_room("memcpy", n, room);
-    // SAFETY: the contract is the one of `memmove`, which allows more.
-    unsafe { memmove(dst, src, n) }
-}
-
-/// `memmove` of a fortified caller.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __memmove_chk(
-    dst: *mut c_void,
-    src: *const c_void,
-    n: usize,
-    room: usize,
-) -> *mut c_void {
-    process::check_room("memmove", n, room);
-    // SAFETY: the contract is the same.
-    unsafe { memmove(dst, src, n) }
-}
-
-/// `memset` of a fortified caller.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __memset_chk(
-    dst: *mut c_void,
-    byte: c_int,
-    n: usize,
-    room: usize,
-) -> *mut c_void {
-    process::check_room("memset", n, room);
-    // SAFETY: the contract is the same.
-    unsafe { memset(dst, byte, n) }
 }
 
 #[cfg(test)]

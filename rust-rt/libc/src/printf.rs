@@ -5,8 +5,8 @@
 //! fail with EILSEQ and EINVAL.
 
 use super::asm::VaList;
+use super::cstr;
 use super::errno::{self, EILSEQ, EINVAL, EOVERFLOW};
-use super::string;
 use core::ffi::{c_char, c_int};
 
 mod float;
@@ -23,7 +23,7 @@ pub(super) trait Sink {
 /// `format` is a C string, and `args` has the arguments that it names.
 pub(super) unsafe fn format(out: &mut dyn Sink, format: *const c_char, args: &mut VaList) -> c_int {
     // SAFETY: as the caller says; nobody writes to a format meanwhile.
-    let mut format = unsafe { string::bytes(format) };
+    let mut format = unsafe { cstr::bytes(format) };
     let mut out = Counted { sink: out, count: 0 };
     while let Some(at) = format.iter().position(|&c| c == b'%') {
         out.put(&format[..at]);
@@ -209,7 +209,7 @@ impl Spec {
                 } else {
                     // SAFETY: the argument is a string, or as long as the precision.
                     let s = unsafe {
-                        core::slice::from_raw_parts(s.cast::<u8>(), string::len_at_most(s, max))
+                        core::slice::from_raw_parts(s.cast::<u8>(), cstr::len_at_most(s, max))
                     };
                     self.text(out, s);
                 }

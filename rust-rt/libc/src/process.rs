@@ -2,8 +2,8 @@
 
 use super::errno::{self, EINVAL, ENOENT, ENOMEM};
 use super::stub::stubs;
-use super::threads::{self, Block};
-use super::{host, pthread, stdio, string};
+use super::threads::{self, Block, Handler};
+use super::{cstr, host, pthread, stdio};
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::fmt::Write;
@@ -36,23 +36,8 @@ pub(super) fn deadlock(function: &str) -> ! {
     die(format_args!("{function}: deadlock: nobody is there to end this wait"))
 }
 
-/// Ends the domain when a fortified function would write `n` bytes into `room`.
-pub(super) fn check_room(function: &str, n: usize, room: usize) {
-    if n > room {
-        die(format_args!("{function}: buffer overflow: {n} bytes for {room}"));
-    }
-}
-
 /// What runs at exit, the last one registered first.
 static AT_EXIT: Mutex<Vec<Handler>> = Mutex::new(Vec::new());
-
-pub(super) struct Handler {
-    pub(super) function: unsafe extern "C" fn(*mut c_void),
-    pub(super) argument: *mut c_void,
-}
-
-// SAFETY: the image has one thread; the pointer is only handed back to its function.
-unsafe impl Send for Handler {}
 
 /// Runs the exit handlers and ends the domain: a clean poweroff for code 0. The handlers may
 /// register others, and may call `exit` again.
@@ -152,7 +137,7 @@ unsafe extern "C" fn __assert_fail(
     let text = |s: *const c_char| match s.is_null() {
         true => "?",
         // SAFETY: the compiler passes C strings, or NULL for the function.
-        false => core::str::from_utf8(unsafe { string::bytes(s) }).unwrap_or("?"),
+        false => core::str::from_utf8(unsafe { cstr::bytes(s) }).unwrap_or("?"),
     };
     let (assertion, file, function) = (text(assertion), text(file), text(function));
     die(format_args!("{file}:{line}: {function}: assertion failed: {assertion}"))

@@ -7,7 +7,7 @@
 use super::errno::{self, EAGAIN, EBUSY, EDEADLK, EINVAL, EPERM, ESRCH};
 use super::process;
 use super::stub::unsupported;
-use super::threads::{self, Block};
+use super::threads::{self, Block, KEYS};
 use core::cell::Cell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
@@ -254,9 +254,6 @@ unsafe extern "C" fn pthread_once(control: *mut c_int, function: unsafe extern "
     }
     0
 }
-
-/// As many as POSIX asks for.
-pub(super) const KEYS: usize = 128;
 
 type Destructor = unsafe extern "C" fn(*mut c_void);
 

@@ -4,7 +4,7 @@
 //! not match does.
 
 use super::asm::{VaList, variadic};
-use super::{double, integer, string};
+use super::{cstr, double, integer};
 use core::ffi::{c_char, c_int};
 
 variadic!("sscanf", 2 => vsscanf);
@@ -19,7 +19,7 @@ unsafe extern "C" fn vsscanf(
     args: *mut VaList,
 ) -> c_int {
     // SAFETY: both are C strings that nobody writes to meanwhile, and the list is started.
-    unsafe { scan(string::bytes(input), string::bytes(format), &mut *args) }
+    unsafe { scan(cstr::bytes(input), cstr::bytes(format), &mut *args) }
 }
 
 /// # Safety

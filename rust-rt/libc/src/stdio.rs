@@ -4,11 +4,10 @@
 //! piece; `stdin` is at its end. There are no other streams.
 
 use super::asm::{VaList, variadic};
+use super::cstr;
 use super::errno::{self, EBADF};
 use super::host;
 use super::printf::{self, Sink};
-use super::process;
-use super::string;
 use core::ffi::{c_char, c_int, c_void};
 use spin::Mutex;
 
@@ -187,13 +186,13 @@ fn put_byte(byte: c_int, stream: &Stream) -> c_int {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn fputs(s: *const c_char, stream: Stream) -> c_int {
     // SAFETY: `s` is a C string.
-    if stream.put(unsafe { string::bytes(s) }) { 0 } else { EOF }
+    if stream.put(unsafe { cstr::bytes(s) }) { 0 } else { EOF }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn puts(s: *const c_char) -> c_int {
     // SAFETY: `s` is a C string.
-    stdout.put(unsafe { string::bytes(s) });
+    stdout.put(unsafe { cstr::bytes(s) });
     put_byte(b'\n'.into(), &stdout)
 }
 
@@ -202,7 +201,7 @@ unsafe extern "C" fn puts(s: *const c_char) -> c_int {
 unsafe extern "C" fn perror(s: *const c_char) {
     let text = errno::text(errno::get()).to_bytes();
     // SAFETY: `s` is NULL or a C string.
-    let s = if s.is_null() { &b""[..] } else { unsafe { string::bytes(s) } };
+    let s = if s.is_null() { &b""[..] } else { unsafe { cstr::bytes(s) } };
     stderr.with(|out| {
         out.put(s);
         out.put(if s.is_empty() { b"" } else { b": " });
@@ -217,8 +216,6 @@ variadic!("sprintf", 2 => vsprintf);
 variadic!("snprintf", 3 => vsnprintf);
 variadic!("__printf_chk", 2 => __vprintf_chk);
 variadic!("__fprintf_chk", 3 => __vfprintf_chk);
-variadic!("__sprintf_chk", 4 => __vsprintf_chk);
-variadic!("__snprintf_chk", 5 => __vsnprintf_chk);
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn vprintf(format: *const c_char, args: *mut VaList) -> c_int {
@@ -287,7 +284,7 @@ impl Sink for Buffer {
 /// # Safety
 ///
 /// That of [`printf::format`]; `size` bytes at `buf` are writable.
-unsafe fn print_to(
+pub(super) unsafe fn print_to(
     buf: *mut c_char,
     size: usize,
     format: *const c_char,
@@ -319,35 +316,6 @@ unsafe extern "C" fn vsnprintf(
 unsafe extern "C" fn vsprintf(buf: *mut c_char, format: *const c_char, args: *mut VaList) -> c_int {
     // SAFETY: the buffer is large enough by contract; no object is larger than isize::MAX.
     unsafe { print_to(buf, isize::MAX as usize, format, args) }
-}
-
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __vsnprintf_chk(
-    buf: *mut c_char,
-    size: usize,
-    _flag: c_int,
-    room: usize,
-    format: *const c_char,
-    args: *mut VaList,
-) -> c_int {
-    process::check_room("snprintf", size, room);
-    // SAFETY: the contract is the same.
-    unsafe { print_to(buf, size, format, args) }
-}
-
-/// Ends the domain when the text does not fit into `room`.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __vsprintf_chk(
-    buf: *mut c_char,
-    _flag: c_int,
-    room: usize,
-    format: *const c_char,
-    args: *mut VaList,
-) -> c_int {
-    // SAFETY: the buffer has `room` bytes, or an unknown number that is enough (usize::MAX).
-    let n = unsafe { print_to(buf, room.min(isize::MAX as usize), format, args) };
-    process::check_room("sprintf", usize::try_from(n).map_or(0, |n| n + 1), room);
-    n
 }
 
 #[cfg(test)]

@@ -5,45 +5,13 @@
 //!
 //! No function is written with the name of another one of C: LLVM knows these names, and may turn
 //! such a call (a `stpcpy` whose result is unused, say) into a call of the very function it is in.
-//! `strlen` is the exception, being assembly.
+//! `strlen` is the exception, being assembly: see `cstr.rs`.
 
-use super::asm::asm_fn;
-use super::process;
+use super::cstr::{bytes, find, len_at_most, strlen};
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
-// rdi: the string. Aligned 16-byte loads never cross into a page that the string is not in.
-asm_fn!("strlen":
-    "mov rax, rdi",
-    "and rax, -16",
-    "pxor xmm0, xmm0",
-    "movdqa xmm1, [rax]",
-    "pcmpeqb xmm1, xmm0",
-    "pmovmskb edx, xmm1",
-    "mov ecx, edi",
-    "and ecx, 15",
-    "shr edx, cl", // drops the bytes before the string
-    "test edx, edx",
-    "jnz 3f",
-    "2:",
-    "add rax, 16",
-    "movdqa xmm1, [rax]",
-    "pcmpeqb xmm1, xmm0",
-    "pmovmskb edx, xmm1",
-    "test edx, edx",
-    "jz 2b",
-    "bsf edx, edx",
-    "sub rax, rdi",
-    "add rax, rdx",
-    "ret",
-    "3:",
-    "bsf eax, edx",
-    "ret";
-);
-
 unsafe extern "C" {
-    #[cfg_attr(not(feature = "symbols"), link_name = "mirust_host_strlen")]
-    fn strlen(s: *const c_char) -> usize;
     fn malloc(size: usize) -> *mut c_void;
 }
 
@@ -52,16 +20,6 @@ unsafe extern "C" {
 unsafe extern "C" fn strnlen(s: *const c_char, max: usize) -> usize {
     // SAFETY: the contract is the same.
     unsafe { len_at_most(s, max) }
-}
-
-/// The length of the string, or `max` when there is no NUL in that many bytes.
-///
-/// # Safety
-///
-/// `s` is readable up to its NUL or for `max` bytes.
-pub(super) unsafe fn len_at_most(s: *const c_char, max: usize) -> usize {
-    // SAFETY: as the caller says.
-    unsafe { find(s.cast(), 0, 0..max) }.unwrap_or(max)
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -128,23 +86,13 @@ unsafe extern "C" fn stpcpy(dst: *mut c_char, src: *const c_char) -> *mut c_char
 /// # Safety
 ///
 /// `src` is a C string, `dst` has room for it, and they do not overlap.
-unsafe fn copy(dst: *mut c_char, src: *const c_char) -> *mut c_char {
+pub(super) unsafe fn copy(dst: *mut c_char, src: *const c_char) -> *mut c_char {
     // SAFETY: as the caller says.
     unsafe {
         let n = strlen(src);
         ptr::copy_nonoverlapping(src, dst, n + 1);
         dst.add(n)
     }
-}
-
-/// The index of the first of `n` bytes, or of the last one, that is `byte`.
-///
-/// # Safety
-///
-/// The bytes are readable up to the one that is found.
-unsafe fn find(s: *const u8, byte: u8, mut indices: impl Iterator<Item = usize>) -> Option<usize> {
-    // SAFETY: as the caller says.
-    indices.find(|&i| unsafe { *s.add(i) } == byte)
 }
 
 /// Fills up with NULs, and writes none when the source has `n` bytes or more.
@@ -160,7 +108,7 @@ unsafe extern "C" fn strncpy(dst: *mut c_char, src: *const c_char, n: usize) -> 
 /// # Safety
 ///
 /// `dst` has `n` bytes, `src` is readable up to its NUL or for `n` bytes.
-unsafe fn copy_at_most(dst: *mut c_char, src: *const c_char, n: usize) {
+pub(super) unsafe fn copy_at_most(dst: *mut c_char, src: *const c_char, n: usize) {
     // SAFETY: as the caller says; `len <= n`.
     unsafe {
         let len = len_at_most(src, n);
@@ -184,50 +132,6 @@ unsafe extern "C" fn strncat(dst: *mut c_char, src: *const c_char, max: usize) -
         ptr::copy_nonoverlapping(src, end, n);
         *end.add(n) = 0;
     }
-    dst
-}
-
-/// `strcpy` of a fortified caller, which knows how many bytes the destination has.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __strcpy_chk(
-    dst: *mut c_char,
-    src: *const c_char,
-    room: usize,
-) -> *mut c_char {
-    // SAFETY: the contract is the one of `strcpy`, and the room is checked first.
-    unsafe {
-        process::check_room("strcpy", strlen(src) + 1, room);
-        copy(dst, src)
-    };
-    dst
-}
-
-/// `strncpy` of a fortified caller.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __strncpy_chk(
-    dst: *mut c_char,
-    src: *const c_char,
-    n: usize,
-    room: usize,
-) -> *mut c_char {
-    process::check_room("strncpy", n, room);
-    // SAFETY: the contract is the same.
-    unsafe { copy_at_most(dst, src, n) };
-    dst
-}
-
-/// `strcat` of a fortified caller.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __strcat_chk(
-    dst: *mut c_char,
-    src: *const c_char,
-    room: usize,
-) -> *mut c_char {
-    // SAFETY: the contract is the one of `strcat`, and the room is checked first.
-    unsafe {
-        process::check_room("strcat", strlen(dst) + strlen(src) + 1, room);
-        copy(dst.add(strlen(dst)), src)
-    };
     dst
 }
 
@@ -291,16 +195,6 @@ unsafe fn span(s: *const c_char, set: *const c_char, inside: bool) -> usize {
     // SAFETY: as the caller says; the slices end before the NULs.
     let (s, set) = unsafe { (bytes(s), bytes(set)) };
     s.iter().position(|c| set.contains(c) != inside).unwrap_or(s.len())
-}
-
-/// The string without its NUL.
-///
-/// # Safety
-///
-/// `s` is a C string that nobody writes to during `'a`.
-pub(super) unsafe fn bytes<'a>(s: *const c_char) -> &'a [u8] {
-    // SAFETY: as the caller says.
-    unsafe { core::slice::from_raw_parts(s.cast(), strlen(s)) }
 }
 
 /// A copy from the heap, for the caller to free; NULL when memory is exhausted.

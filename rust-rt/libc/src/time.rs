@@ -5,15 +5,7 @@ use super::host;
 use super::threads;
 use core::ffi::{c_int, c_long, c_uint, c_void};
 
-const NS_PER_S: u64 = 1_000_000_000;
-
-/// `struct timespec`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Timespec {
-    seconds: i64,
-    nanoseconds: c_long,
-}
+use super::timespec::{NS_PER_S, Timespec};
 
 /// `struct timeval`.
 #[repr(C)]
@@ -21,19 +13,6 @@ pub(crate) struct Timespec {
 struct Timeval {
     seconds: i64,
     microseconds: c_long,
-}
-
-impl Timespec {
-    /// In nanoseconds; none if it is no time. What is before the clock's start is its start.
-    pub(super) fn ns(&self) -> Option<u64> {
-        let below = u64::try_from(self.nanoseconds).ok().filter(|&ns| ns < NS_PER_S)?;
-        let seconds = u64::try_from(self.seconds).unwrap_or(0);
-        Some(seconds.saturating_mul(NS_PER_S).saturating_add(below))
-    }
-
-    pub(super) fn from_ns(ns: u64) -> Self {
-        Timespec { seconds: (ns / NS_PER_S) as i64, nanoseconds: (ns % NS_PER_S) as c_long }
-    }
 }
 
 impl Timeval {

@@ -7,8 +7,18 @@ use core::ffi::c_void;
 use core::ptr;
 
 use crate::errno;
-use crate::process::Handler;
-use crate::pthread::KEYS;
+
+/// Keys of `pthread_key_create`: as many as POSIX asks for.
+pub(crate) const KEYS: usize = 128;
+
+/// What is called at the end of a thread, or of the program.
+pub(crate) struct Handler {
+    pub(crate) function: unsafe extern "C" fn(*mut c_void),
+    pub(crate) argument: *mut c_void,
+}
+
+// SAFETY: the image has one thread; the pointer is only handed back to its function.
+unsafe impl Send for Handler {}
 
 pub(crate) struct Block {
     /// What it was started with.
@@ -56,7 +66,7 @@ impl Block {
     /// That of the thread that runs; none on the main stack.
     pub(crate) fn current() -> Option<&'static Block> {
         // SAFETY: null, or the block of the thread that runs, which ends before it.
-        unsafe { (*errno::own()).block.as_ref() }
+        unsafe { (*errno::own()).block.cast::<Block>().as_ref() }
     }
 
     /// That of a thread that C code names.

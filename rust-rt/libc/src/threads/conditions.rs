@@ -6,7 +6,7 @@ use super::futex::on_monotonic;
 use super::{ANY, NEVER, Waited, must_wait, required};
 use crate::errno::{EINVAL, ETIMEDOUT};
 use crate::pthread::{Condition, Mutex, pthread_mutex_lock, pthread_mutex_unlock};
-use crate::time::Timespec;
+use crate::timespec::Timespec;
 
 /// `pthread_cond_wait` and `_timedwait`, the deadline in ns since boot. Returns with the mutex locked.
 ///

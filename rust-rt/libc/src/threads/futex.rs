@@ -6,7 +6,7 @@ use super::{ANY, NEVER, Waited, must_wait, required};
 use crate::errno::{self, EAGAIN, EINVAL, ENOSYS, ETIMEDOUT};
 use crate::host;
 use crate::stub::unsupported;
-use crate::time::Timespec;
+use crate::timespec::Timespec;
 use core::sync::atomic::AtomicBool;
 
 /// Arguments of the system call.

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicI32, Ordering};
 use super::attributes::Attributes;
 use super::{ANY, Block, NEVER, Start, Waited, refused, required};
 use crate::errno::{EAGAIN, EDEADLK, EINVAL, ERANGE, ESRCH};
-use crate::{env, pthread, string};
+use crate::{cstr, env, pthread};
 
 type Function = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -196,7 +196,7 @@ extern "C" fn pthread_equal(a: usize, b: usize) -> c_int {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_setname_np(thread: usize, name: *const c_char) -> c_int {
     // SAFETY: a C string, by contract.
-    let bytes = unsafe { string::bytes(name) };
+    let bytes = unsafe { cstr::bytes(name) };
     if bytes.len() > 15 {
         return ERANGE;
     }

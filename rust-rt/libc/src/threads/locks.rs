@@ -6,7 +6,7 @@ use super::futex::on_monotonic;
 use super::{ANY, NEVER, Waited, must_wait, required};
 use crate::errno::{EBUSY, EDEADLK, EINVAL, EPERM, ETIMEDOUT};
 use crate::pthread::number;
-use crate::time::Timespec;
+use crate::timespec::Timespec;
 
 /// `pthread_rwlock_t`: 56 bytes, all zero for a free one.
 #[repr(C)]

@@ -21,7 +21,7 @@ use core::sync::atomic::AtomicBool;
 
 use super::errno;
 use super::stub::unsupported;
-pub(super) use block::Block;
+pub(super) use block::{Block, Handler, KEYS};
 pub(super) use futex::Call as FutexCall;
 
 /// What the threads are made of. Every function is called on the one thread of execution.

@@ -7,7 +7,7 @@ use super::futex::on_monotonic;
 use super::{refused, required};
 use crate::errno::{self, EINVAL, ENOSYS};
 use crate::host;
-use crate::time::Timespec;
+use crate::timespec::Timespec;
 
 /// Sleeps until this time, in ns since boot. False, and a line in the log, if the caller cannot.
 pub(crate) fn until(function: &str, deadline: u64) -> bool {
