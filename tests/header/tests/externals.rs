@@ -110,8 +110,10 @@ fn externals() -> Vec<External> {
             if let Some(second) = rest.trim_start().strip_prefix('"') {
                 (symbol, rest) = second.split_once('"').expect("a closing quote");
             }
-            // What `#[mirust::export]` makes is not part of the C ABI.
-            if !symbol.starts_with("mirust_") || symbol.starts_with("mirust_ocaml_") {
+            // What `#[mirust::export]` makes is not part of the C ABI, nor is what Mirage's packages and ours for them
+            // take from the crate's part for Mirage: `ffi/src/mirage` has values in its signatures.
+            let others = ["mirust_ocaml_", "mirust_mirage_"];
+            if !symbol.starts_with("mirust_") || others.iter().any(|o| symbol.starts_with(o)) {
                 continue;
             }
             let mut types: Vec<&str> = types.split(" -> ").map(str::trim).collect();
