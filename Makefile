@@ -121,7 +121,7 @@ fmt: ## Formats all sources
 	@$(DUNE) fmt 2>/dev/null || true
 lint: ## Clippy, shellcheck, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check
-	@$(ENV) cargo clippy --quiet --workspace --exclude mirust-boot-faults --features $(TRAITS) --all-targets -- -D warnings
+	@$(ENV) cargo clippy --quiet --workspace --exclude boot-faults --features $(TRAITS) --all-targets -- -D warnings
 	@$(DUNE) build @fmt
 	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
 	@tests/docs/links

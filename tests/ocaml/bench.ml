@@ -1,8 +1,7 @@
 (* What a crossing costs, in nanoseconds and as a ratio to an OCaml call measured in the same run. Each figure
    is the least of many rounds, so that what else the machine does counts as little as possible. *)
 
-external noalloc : (int[@untagged]) -> (int[@untagged])
-  = "mirust_native_only" "mirust_export_bench_noalloc"
+external noalloc : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "bench_noalloc"
 [@@noalloc]
 
 external export_noalloc : (int[@untagged]) -> (int[@untagged])
@@ -18,8 +17,11 @@ external export_rooted : string -> (int[@untagged])
 external export_bytes : string -> (int[@untagged])
   = "mirust_native_only" "mirust_export_bench_export_bytes"
 
-external counter : (int[@untagged]) -> Obj.t = "mirust_native_only" "counter_new"
-external counter_next : Obj.t -> (int[@untagged]) = "mirust_native_only" "counter_next"
+external counter : (int[@untagged]) -> Obj.t = "mirust_native_only" "mirust_export_counter_new"
+
+external counter_next : Obj.t -> (int[@untagged])
+  = "mirust_native_only" "mirust_export_counter_next"
+
 external string : string -> string = "mirust_export_bench_string"
 
 external panic : (int[@untagged]) -> (int[@untagged])

@@ -2,9 +2,9 @@
 
 open Mirust
 
-external fail : string -> (int[@untagged]) = "mirust_native_only" "fail"
-external catch : (int -> int) -> (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "catch"
-external fail_in_task : unit -> unit = "fail_in_task"
+external fail : string -> (int[@untagged]) = "mirust_native_only" "mirust_export_fail"
+external catch : (int -> int) -> (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_export_catch"
+external fail_in_task : unit -> unit = "mirust_export_fail_in_task"
 
 let times = 10_000
 

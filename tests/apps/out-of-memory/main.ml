@@ -3,12 +3,12 @@
 
 open Lwt.Infix
 
-external hold : unit -> (int[@untagged]) = "mirust_native_only" "hold"
-external release : unit -> unit = "release"
-external prepare : unit -> unit = "prepare"
-external give : unit -> bytes = "give"
-external give_later : unit -> (bytes, string) result Lwt.t = "give_later"
-external pass : (bytes -> int) -> string Lwt.t = "pass"
+external hold : unit -> (int[@untagged]) = "mirust_native_only" "mirust_export_hold"
+external release : unit -> unit = "mirust_export_release"
+external prepare : unit -> unit = "mirust_export_prepare"
+external give : unit -> bytes = "mirust_export_give"
+external give_later : unit -> (bytes, string) result Lwt.t = "mirust_export_give_later"
+external pass : (bytes -> int) -> string Lwt.t = "mirust_export_pass"
 
 let times = 8
 

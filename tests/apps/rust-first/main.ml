@@ -1,7 +1,7 @@
 open Lwt.Infix
 open Mirust
 
-external give : (int -> int) -> unit = "give"
+external give : (int -> int) -> unit = "mirust_export_give"
 
 let () =
   print_endline "ocaml: toplevel";

@@ -1,4 +1,4 @@
-external take_all : unit -> (int[@untagged]) = "mirust_native_only" "take_all"
+external take_all : unit -> (int[@untagged]) = "mirust_native_only" "mirust_export_take_all"
 
 let () =
   print_endline "before";

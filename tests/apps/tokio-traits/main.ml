@@ -6,7 +6,7 @@ open Mirust_stack
 (* The command line is the same for all of these programs. *)
 let name = Mirust.Bootvar.register Cmdliner.Arg.(value & opt string "" & info [ "name" ])
 
-external exchange : string -> (string, string) result Lwt.t = "exchange"
+external exchange : string -> (string, string) result Lwt.t = "mirust_export_exchange"
 
 let start () =
   ignore (name () : string);

@@ -4,11 +4,11 @@ open Lwt.Infix
 open Mirust
 
 external tick : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> unit
-  = "mirust_native_only" "probe_tick"
+  = "mirust_native_only" "mirust_export_probe_tick"
 
-external panic : unit -> unit = "probe_panic"
-external panic_in_task : unit -> unit = "probe_panic_in_task"
-external null_write : unit -> unit = "probe_null_write"
+external panic : unit -> unit = "mirust_export_probe_panic"
+external panic_in_task : unit -> unit = "mirust_export_probe_panic_in_task"
+external null_write : unit -> unit = "mirust_export_probe_null_write"
 
 let case =
   let doc = "What to do." in
