@@ -19,6 +19,7 @@ impl Timespec {
 
     /// Nothing if it is no time: negative, or with more nanoseconds than a second has. The far future
     /// is `u64::MAX`.
+    #[cfg(any(feature = "posix", test))]
     pub(crate) fn to_ns(self) -> Option<u64> {
         let seconds = u64::try_from(self.seconds).ok()?;
         let ns = u64::try_from(self.nanoseconds).ok().filter(|&ns| ns < NS_PER_S)?;
