@@ -2,7 +2,7 @@
 //!
 //! `mirust_libc::posix` has the descriptors, the events and the files, and takes what reaches out of
 //! the program as functions. This module gives them: sockets made of [`net`](crate::net)'s,
-//! names from the stack's resolver, blocking from `mirust-fiber`, input from the console, files from the
+//! names from the stack's resolver, blocking and the way to the main stack from `mirust-fiber`, input from the console, files from the
 //! ramdisk. It is the crate's feature `posix`, or `descriptors` without OCaml and its sockets, and part of images
 //! only: on Linux a program has Linux's.
 
@@ -29,6 +29,7 @@ pub(crate) fn init() {
     posix::give_blocking(Blocking {
         block_on: |future| mirust_fiber::block_on(future).map_err(|_| CannotBlock),
         sleep_until: |deadline| Box::pin(domain::sleep_until(Instant::from_nanos(deadline))),
+        on_main: |f| on_main(f),
     });
     #[cfg(feature = "posix")]
     posix::give_network(network::NETWORK);
@@ -38,6 +39,19 @@ pub(crate) fn init() {
             posix::give_input(read_line);
         }
         mirust_rt::boot::modules().for_each(posix::mount);
+    }
+}
+
+/// Calls `f` on the main stack, where OCaml is: directly, if that is the caller's.
+///
+/// # Panics
+///
+/// If `f` does, with its payload.
+fn on_main<R>(f: impl FnOnce() -> R) -> R {
+    match mirust_fiber::on_main(f) {
+        Ok(result) => result,
+        Err(mirust_fiber::CannotBlock::Panicked(payload)) => std::panic::resume_unwind(payload),
+        Err(mirust_fiber::CannotBlock::InTask) => unreachable!("a mere call does not block"),
     }
 }
 

@@ -33,7 +33,9 @@ use crate::time::Duration;
 
 type Opening = Pin<Box<dyn Future<Output = core::result::Result<TcpStream, net::Error>>>>;
 
+#[derive(Default)]
 enum State {
+    #[default]
     New,
     Bound(TcpListener),
     Listening(TcpListener, Option<(TcpStream, SocketAddr)>),
@@ -470,10 +472,11 @@ impl Socket for TcpSocket {
 
 impl Drop for TcpSocket {
     fn drop(&mut self) {
-        if self.options.linger.get() == Some(0) {
-            if let State::Connected(stream) = self.state.replace(State::New) {
-                stream.abort();
-            }
-        }
+        let (state, reset) = (self.state.take(), self.options.linger.get() == Some(0));
+        // The last to let go of it may be a thread.
+        super::on_main(move || match state {
+            State::Connected(stream) if reset => stream.abort(),
+            state => drop(state),
+        });
     }
 }

@@ -259,3 +259,11 @@ impl mirust_rt::libc::posix::Socket for Socket {
         self.peer.get().map(Address::Inet).ok_or(Errno(ENOTCONN))
     }
 }
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let parts = (self.socket.take(), self.next.take());
+        // The last to let go of it may be a thread.
+        super::on_main(move || drop(parts));
+    }
+}

@@ -3,6 +3,8 @@
 //! Nothing here waits by itself. The image gives a function that runs a future to its end ([`give`]): on
 //! the main stack by a poll inside of the program's, on a thread by switching away. A call that may not
 //! wait where it is, in a task of the executor, say, gets EDEADLK.
+//!
+//! Objects are asked on the main stack only ([`on_main`]), whichever thread calls.
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -31,6 +33,9 @@ pub struct Blocking {
     pub block_on: fn(Pin<&mut dyn Future<Output = ()>>) -> core::result::Result<(), CannotBlock>,
     /// A future that ends at a time, in nanoseconds since boot.
     pub sleep_until: fn(u64) -> Pin<Box<dyn Future<Output = ()>>>,
+    /// Calls the function on the main stack, where the futures of `block_on` are polled, before it
+    /// returns; nothing else of the program runs meanwhile.
+    pub on_main: fn(&mut dyn FnMut()),
 }
 
 local! {
@@ -40,6 +45,15 @@ local! {
 /// Gives the ground of blocking calls, before the program begins.
 pub fn give(blocking: Blocking) {
     BLOCKING.with(|given| given.set(Some(blocking)));
+}
+
+/// Calls `f`, which asks objects for something, on the main stack. What sockets are made of is there alone, and
+/// `f` is as one step to the program's threads. It may not wait.
+pub(super) fn on_main<R>(f: impl FnOnce() -> R) -> R {
+    let Some(blocking) = BLOCKING.with(Cell::get) else { return f() };
+    let (mut f, mut result) = (Some(f), None);
+    (blocking.on_main)(&mut || result = f.take().map(|f| f()));
+    result.expect("the image has called what it was given")
 }
 
 /// A time that never comes.
@@ -112,7 +126,7 @@ pub(super) fn attempt<T>(
 ) -> Result<T> {
     let object = &description.object;
     let again = |result: &Result<T>| matches!(result, Err(Errno(EAGAIN)));
-    let first = attempt();
+    let first = on_main(&mut attempt);
     if !again(&first) {
         return first;
     }

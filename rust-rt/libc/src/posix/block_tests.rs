@@ -5,7 +5,7 @@ use crate::host;
 use crate::host::Host;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::Waker;
@@ -26,12 +26,13 @@ static HOST: Host = Host {
 
 std::thread_local! {
     static MEANWHILE: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+    static ON_MAIN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Blocking calls poll their futures again and again; there is a clock.
 pub(super) fn give_busy() {
     host::set(&HOST);
-    give(Blocking { block_on, sleep_until });
+    give(Blocking { block_on, sleep_until, on_main });
 }
 
 /// Has `f` run while the next call blocks.
@@ -44,7 +45,12 @@ fn block_on(
 ) -> core::result::Result<(), CannotBlock> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut rounds = 0;
-    while future.as_mut().poll(&mut cx).is_pending() {
+    loop {
+        let mut found = Poll::Pending;
+        on_main(&mut || found = future.as_mut().poll(&mut cx));
+        if found.is_ready() {
+            return Ok(());
+        }
         rounds += 1;
         // Not in a mere turn of the domain.
         let next = if rounds > 1 { MEANWHILE.with_borrow_mut(Vec::pop) } else { None };
@@ -53,7 +59,17 @@ fn block_on(
         }
         std::thread::sleep(Duration::from_micros(100));
     }
-    Ok(())
+}
+
+fn on_main(f: &mut dyn FnMut()) {
+    let before = ON_MAIN.replace(true);
+    f();
+    ON_MAIN.set(before);
+}
+
+/// Whether the caller is what is called on the main stack, as in an image anything is that asks a socket.
+pub(super) fn is_on_main() -> bool {
+    ON_MAIN.get()
 }
 
 fn sleep_until(deadline: u64) -> Pin<Box<dyn Future<Output = ()>>> {

@@ -269,7 +269,7 @@ pub(super) unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mu
             Ok(())
         }
         FIONREAD => {
-            let n = description.object.available()?;
+            let n = block::on_main(|| description.object.available())?;
             if argument.is_null() {
                 return Err(Errno(EFAULT));
             }

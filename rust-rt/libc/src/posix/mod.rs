@@ -63,3 +63,5 @@ pub use watch::Watchers;
 mod block_tests;
 #[cfg(test)]
 mod host_tests;
+#[cfg(test)]
+mod on_main_tests;

@@ -10,6 +10,7 @@ use core::future::Future;
 use core::net::IpAddr;
 use core::pin::Pin;
 
+use super::block::on_main;
 use super::family::Family;
 use super::local::local;
 use super::object::Object;
@@ -57,7 +58,7 @@ pub(super) const HOSTS: &[u8] = b"127.0.0.1 localhost\n::1 localhost ip6-localho
 
 /// What `/etc/resolv.conf` is if nobody brought one: the name servers that the stack knows.
 pub(super) fn resolver_configuration() -> Vec<u8> {
-    let servers = network().map_or(Vec::new(), |network| (network.name_servers)());
+    let servers = network().map_or(Vec::new(), |network| on_main(network.name_servers));
     let mut text = String::new();
     for server in servers {
         // A string can be written to.

@@ -57,7 +57,7 @@ unsafe fn wait(list: *mut PollFd, count: c_ulong, limit: Option<u64>) -> Result<
     if limit == Some(0) {
         block::turn();
     }
-    let ready = look(list, &open);
+    let ready = block::on_main(|| look(list, &open));
     if ready > 0 || limit == Some(0) {
         if limit != Some(0) {
             block::owe();

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 
 use super::address;
 use super::answer::{number, size, status};
-use super::block::{self, NEVER};
+use super::block::{self, NEVER, on_main};
 use super::events::Events;
 use super::family::{
     AF_INET, AF_INET6, AF_UNIX, Family, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Type,
@@ -77,19 +77,20 @@ pub(super) unsafe extern "C" fn socketpair(
     }))
 }
 
-/// Calls `f` with a descriptor's socket.
-pub(super) fn with<R>(
-    fd: c_int,
-    f: impl FnOnce(&Rc<Description>, &dyn Socket) -> Result<R>,
-) -> Result<R> {
+/// Calls `f` with a descriptor's socket. What `f` asks the socket for it asks [`on_main`].
+fn with<R>(fd: c_int, f: impl FnOnce(&Rc<Description>, &dyn Socket) -> Result<R>) -> Result<R> {
     let description = table::get(fd)?;
-    let object = Rc::clone(&description.object);
-    f(&description, object.socket().ok_or(Errno(ENOTSOCK))?)
+    f(&description, description.object.socket().ok_or(Errno(ENOTSOCK))?)
+}
+
+/// Calls `f`, which waits for nothing, with a descriptor's socket, on the main stack.
+pub(super) fn with_on_main<R>(fd: c_int, f: impl FnOnce(&dyn Socket) -> Result<R>) -> Result<R> {
+    with(fd, |_, socket| on_main(|| f(socket)))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn bind(fd: c_int, address: *const c_void, length: c_uint) -> c_int {
-    status(with(fd, |_, socket| {
+    status(with_on_main(fd, |socket| {
         // SAFETY: the contract is the same.
         let address = unsafe { address::read(address, length)? };
         socket.bind(address::for_family(socket.family(), address)?)
@@ -98,7 +99,7 @@ pub(super) unsafe extern "C" fn bind(fd: c_int, address: *const c_void, length: 
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn listen(fd: c_int, backlog: c_int) -> c_int {
-    status(with(fd, |_, socket| socket.listen(usize::try_from(backlog).unwrap_or(4096))))
+    status(with_on_main(fd, |socket| socket.listen(usize::try_from(backlog).unwrap_or(4096))))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -123,9 +124,12 @@ pub(super) unsafe extern "C" fn accept4(
             return Err(Errno(EINVAL));
         }
         let (object, peer) = block::attempt(description, false, Events::IN, || socket.accept())?;
-        // SAFETY: the contract is the same.
-        unsafe { address::write(peer, socket.family(), address, length)? };
-        table::insert_both(object, flags)
+        // The connection is dropped in there if it gets no number.
+        on_main(|| {
+            // SAFETY: the contract is the same.
+            unsafe { address::write(peer, socket.family(), address, length)? };
+            table::insert_both(object, flags)
+        })
     }))
 }
 
@@ -138,17 +142,17 @@ pub(super) unsafe extern "C" fn connect(
     status(with(fd, |description, socket| {
         // SAFETY: the contract is the same.
         let Some(address) = (unsafe { address::read_any(address, length)? }) else {
-            return socket.disconnect();
+            return on_main(|| socket.disconnect());
         };
         let address = address::for_family(socket.family(), address)?;
-        match socket.connect(address) {
+        match on_main(|| socket.connect(address)) {
             Err(Errno(EINPROGRESS)) if !description.is_nonblocking() => {
                 let limit = description.object.time_limit(false).map_or(NEVER, block::after);
                 let ready = block::wait_for(&description.object, Events::OUT, limit)?;
                 if ready.is_empty() {
                     return Err(Errno(EINPROGRESS));
                 }
-                match socket.take_error() {
+                match on_main(|| socket.take_error()) {
                     0 => Ok(()),
                     error => Err(Errno(error)),
                 }
@@ -343,7 +347,7 @@ pub(super) unsafe extern "C" fn sendmsg(fd: c_int, message: *const Message, flag
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
-    status(with(fd, |_, socket| {
+    status(with_on_main(fd, |socket| {
         let how = match how {
             0 => Shutdown { read: true, write: false },
             1 => Shutdown { read: false, write: true },
@@ -360,7 +364,7 @@ pub(super) unsafe extern "C" fn getsockname(
     address: *mut c_void,
     length: *mut c_uint,
 ) -> c_int {
-    status(with(fd, |_, socket| {
+    status(with_on_main(fd, |socket| {
         if address.is_null() || length.is_null() {
             return Err(Errno(EFAULT));
         }
@@ -375,7 +379,7 @@ pub(super) unsafe extern "C" fn getpeername(
     address: *mut c_void,
     length: *mut c_uint,
 ) -> c_int {
-    status(with(fd, |_, socket| {
+    status(with_on_main(fd, |socket| {
         let peer = socket.peer()?;
         if address.is_null() || length.is_null() {
             return Err(Errno(EFAULT));

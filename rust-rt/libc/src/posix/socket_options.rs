@@ -8,7 +8,7 @@ use super::family::{
 };
 use super::object::Socket;
 use super::parts::{Errno, Result};
-use super::socket::with;
+use super::socket::with_on_main;
 use crate::errno::{EDOM, EFAULT, EINVAL, ENOPROTOOPT, EOPNOTSUPP};
 
 const SOL_SOCKET: c_int = 1;
@@ -52,7 +52,7 @@ pub(super) unsafe extern "C" fn setsockopt(
     value: *const c_void,
     length: c_uint,
 ) -> c_int {
-    status(with(fd, |_, socket| {
+    status(with_on_main(fd, |socket| {
         if value.is_null() {
             return Err(Errno(EFAULT));
         }
@@ -148,7 +148,7 @@ pub(super) unsafe extern "C" fn getsockopt(
     value: *mut c_void,
     length: *mut c_uint,
 ) -> c_int {
-    status(with(fd, |_, socket| {
+    status(with_on_main(fd, |socket| {
         let (bytes, n) = get(socket, level, option)?;
         if value.is_null() || length.is_null() {
             return Err(Errno(EFAULT));

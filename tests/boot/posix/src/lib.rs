@@ -6,15 +6,20 @@ mod files;
 mod leaks;
 mod sockets;
 mod tokio_net;
+mod tokio_threads;
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-const PARTS: [(&str, fn() -> Outcome); 5] = [
+/// A part, and its name.
+type Part = (&'static str, fn() -> Outcome);
+
+const PARTS: [Part; 6] = [
     ("files", files::run),
     ("sockets", sockets::run),
     ("events", events::run),
     ("tokio", tokio_net::run),
     ("leaks", leaks::run),
+    ("tokio on threads", tokio_threads::run),
 ];
 
 async fn run() -> Result<(), String> {

@@ -20,7 +20,7 @@ pub(crate) fn run() -> Outcome {
     })
 }
 
-async fn echo() -> Outcome {
+pub(crate) async fn echo() -> Outcome {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let server = tokio::spawn(async move {
@@ -63,7 +63,7 @@ async fn echo() -> Outcome {
     Ok(())
 }
 
-async fn datagrams() -> Outcome {
+pub(crate) async fn datagrams() -> Outcome {
     let (a, b) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
     b.connect(a.local_addr()?).await?;
     let mut buf = [0; 100];

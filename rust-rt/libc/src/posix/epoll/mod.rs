@@ -140,7 +140,7 @@ unsafe fn wait(
     if limit == Some(0) {
         block::turn();
     }
-    let found = set.collect(events);
+    let found = block::on_main(|| set.collect(events));
     if found > 0 || limit == Some(0) {
         if limit != Some(0) {
             block::owe();
