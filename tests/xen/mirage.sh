@@ -1,8 +1,8 @@
 # A MirageOS unikernel with a Rust crate, as tests/mirage says: every call that mirage-xen makes.
-# images: probe
+# images: mirage-probe
 # limit: 180
 
-create mirage probe memory=48 'cmdline="--mirage-word=a --mirust-word=b"'
+create mirage mirage-probe memory=48 'cmdline="--mirage-word=a --mirust-word=b"'
 assert_shutdown mirage poweroff 90
 assert_console mirage '^mirage: [0-9]* checks passed'
 assert_console mirage '^ok Rust counts beside Mirage'
@@ -12,8 +12,8 @@ destroy mirage
 
 # Grants for a real peer, by numbers that Mirage has chosen, mapped by another Mirage.
 words='--mirage-word=a --mirust-word=b'
-create lender probe memory=48 "cmdline=\"$words --role=lend\""
-create borrower probe memory=48 "cmdline=\"$words --role=borrow\""
+create lender mirage-probe memory=48 "cmdline=\"$words --role=lend\""
+create borrower mirage-probe memory=48 "cmdline=\"$words --role=borrow\""
 xenstore-write "$(path lender)/data/peer" "$(domid borrower)"
 within 20 xenstore-exists "$(path lender)/data/gref" || fail "the lender lends nothing: $(console lender)"
 xenstore-write "$(path borrower)/data/peer" "$(domid lender)"
@@ -28,7 +28,7 @@ destroy lender
 destroy borrower
 
 # The toolstack's request ends it, since nobody in Mirage asks for those.
-create asked probe memory=48 "cmdline=\"$words --role=lend\""
+create asked mirage-probe memory=48 "cmdline=\"$words --role=lend\""
 wait_console asked '^ok waiting for a peer'
 xl shutdown asked
 assert_shutdown asked poweroff
