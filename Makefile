@@ -33,7 +33,7 @@ setup: ## Brings the toolchain and the test rig (safe to repeat)
 
 .PHONY: run
 run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
-	@tests/rig/xen-run $(ARGS) "build/xen/$(NAME).elf"
+	@exec tests/rig/xen-run $(ARGS) "build/xen/$(NAME).elf"
 
 .PHONY: size
 size: xen ## Says what build/xen/NAME.elf is made of, in bytes
