@@ -10,6 +10,7 @@
 mod error;
 #[cfg(feature = "posix")]
 mod network;
+mod stack;
 #[cfg(feature = "posix")]
 mod tcp;
 #[cfg(feature = "posix")]
@@ -29,7 +30,7 @@ pub(crate) fn init() {
     posix::give_blocking(Blocking {
         block_on: |future| mirust_fiber::block_on(future).map_err(|_| CannotBlock),
         sleep_until: |deadline| Box::pin(domain::sleep_until(Instant::from_nanos(deadline))),
-        on_main: |f| on_main(f),
+        on_main: |f| stack::on_main(f),
     });
     #[cfg(feature = "posix")]
     posix::give_network(network::NETWORK);
@@ -39,19 +40,6 @@ pub(crate) fn init() {
             posix::give_input(read_line);
         }
         mirust_rt::boot::modules().for_each(posix::mount);
-    }
-}
-
-/// Calls `f` on the main stack, where OCaml is: directly, if that is the caller's.
-///
-/// # Panics
-///
-/// If `f` does, with its payload.
-fn on_main<R>(f: impl FnOnce() -> R) -> R {
-    match mirust_fiber::on_main(f) {
-        Ok(result) => result,
-        Err(mirust_fiber::CannotBlock::Panicked(payload)) => std::panic::resume_unwind(payload),
-        Err(mirust_fiber::CannotBlock::InTask) => unreachable!("a mere call does not block"),
     }
 }
 

@@ -28,6 +28,7 @@ use mirust_rt::libc::posix::{
 };
 
 use super::error::number;
+use super::stack::on_main;
 use crate::net::{self, TcpListener, TcpStream};
 use crate::time::Duration;
 
@@ -474,7 +475,7 @@ impl Drop for TcpSocket {
     fn drop(&mut self) {
         let (state, reset) = (self.state.take(), self.options.linger.get() == Some(0));
         // The last to let go of it may be a thread.
-        super::on_main(move || match state {
+        on_main(move || match state {
             State::Connected(stream) if reset => stream.abort(),
             state => drop(state),
         });

@@ -13,6 +13,7 @@ use mirust_rt::libc::posix::{
 };
 
 use super::error::number;
+use super::stack::on_main;
 use crate::net::UdpSocket;
 use crate::ocaml::Buffer;
 
@@ -264,6 +265,6 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let parts = (self.socket.take(), self.next.take());
         // The last to let go of it may be a thread.
-        super::on_main(move || drop(parts));
+        on_main(move || drop(parts));
     }
 }
