@@ -69,7 +69,7 @@ unix: ## Builds build/unix/NAME, the same program as a Linux process
 
 .PHONY: new
 KIND ?= ocaml
-new: ## Writes an application to begin with: APP=../my-app KIND=ocaml, rust or mirage
+new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust or mirage
 	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
 .PHONY: test-unit test-mutants test-debug test-asan test-leaks bench bench-xen bench-netem
