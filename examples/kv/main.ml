@@ -33,24 +33,12 @@ let patience = 30_000_000_000L
 
 (* {1 Replies} *)
 
-let simple b s = Printf.bprintf b "+%s\r\n" s
-let failure b s = Printf.bprintf b "-%s\r\n" s
-let error b s = failure b ("ERR " ^ s)
-let integer b n = Printf.bprintf b ":%d\r\n" n
-
-let bulk b = function
-  | None -> Buffer.add_string b "$-1\r\n"
-  | Some s ->
-      Printf.bprintf b "$%d\r\n" (String.length s);
-      Buffer.add_string b s;
-      Buffer.add_string b "\r\n"
+open Reply
 
 let count f keys = List.length (List.filter f keys)
 
 let add b store key by =
-  match Store.increment store key by with
-  | Ok n -> Printf.bprintf b ":%Ld\r\n" n
-  | Error e -> failure b e
+  match Store.increment store key by with Ok n -> integer64 b n | Error e -> failure b e
 
 (* {1 Connections} *)
 
@@ -66,12 +54,12 @@ type connection = {
 
 let execute c command arguments =
   let b = c.replies and store = c.memory.store in
-  match (String.uppercase_ascii command, arguments) with
+  match (command, arguments) with
   | "GET", [ key ] -> c.wanted <- [ key ]
   | "SET", [ key; value ] -> (
       match Store.set store key value with Ok () -> simple b "OK" | Error e -> failure b e)
   | "MGET", (_ :: _ as keys) ->
-      Printf.bprintf b "*%d\r\n" (List.length keys);
+      array b (List.length keys);
       c.wanted <- keys
   | "DEL", (_ :: _ as keys) -> integer b (count (Store.delete store) keys)
   | "EXISTS", (_ :: _ as keys) -> integer b (count (fun key -> Store.size store key >= 0) keys)
@@ -127,7 +115,7 @@ let rec answer c =
             error c.replies ("Protocol error: " ^ m);
             `Last
         | `Request [] -> answer c
-        | `Request (command :: _) when String.uppercase_ascii command = "QUIT" ->
+        | `Request ("QUIT" :: _) ->
             simple c.replies "OK";
             `Last
         | `Request (command :: arguments) ->

@@ -28,12 +28,14 @@ let create () =
 
 let held t = t.stop - t.start + t.size
 
-(* Room for [n] more bytes: by moving what there is to the front, or in a larger buffer. *)
+(* Room for [n] more bytes: by moving what there is to the front, or in a larger buffer. Most often whole
+   requests come, and so the first buffer has no room for more. *)
 let make_room t n =
   let have = t.stop - t.start in
   if t.stop + n > Bytes.length t.bytes then (
     let larger =
-      if 2 * (have + n) <= Bytes.length t.bytes then t.bytes
+      if have = 0 then Bytes.create n
+      else if 2 * (have + n) <= Bytes.length t.bytes then t.bytes
       else Bytes.create (max 512 (2 * (have + n)))
     in
     Bytes.blit t.bytes t.start larger 0 have;
@@ -72,19 +74,40 @@ let rec line_end t i =
   else line_end t (i + 1)
 
 let line t =
-  let i = line_end t (max t.start t.scanned) in
+  let i = line_end t (Int.max t.start t.scanned) in
   let last = if i > t.start && Bytes.get t.bytes (i - 1) = '\r' then i - 1 else i in
   let text = Bytes.sub_string t.bytes t.start (last - t.start) in
   consume t (i + 1);
   text
 
+let invalid_length = Malformed "invalid length"
+let most_digits = 19
+
+(* The number that goes on at [i], [n] being what its digits so far say. So short a line may be looked at again. *)
+let rec number t i ~most n =
+  if i >= t.stop then raise More
+  else
+    let c = Bytes.get t.bytes i in
+    if '0' <= c && c <= '9' && n <= most && i - t.start <= most_digits then
+      number t (i + 1) ~most ((10 * n) + Char.code c - Char.code '0')
+    else
+      let last = if c = '\r' then i + 1 else i in
+      if last >= t.stop then raise More
+      else if Bytes.get t.bytes last <> '\n' || i = t.start + 1 || n > most then
+        raise invalid_length
+      else (
+        consume t (last + 1);
+        n)
+
 (* A line like [*3]. *)
 let count t ~sign ~most =
-  let text = line t in
-  if text = "" || text.[0] <> sign then raise (Malformed (Printf.sprintf "expected '%c'" sign));
-  match int_of_string_opt (String.sub text 1 (String.length text - 1)) with
-  | Some n when n >= 0 && n <= most -> n
-  | Some _ | None -> raise (Malformed "invalid length")
+  if t.start = t.stop then raise More
+  else if Bytes.get t.bytes t.start <> sign then
+    raise (Malformed (Printf.sprintf "expected '%c'" sign))
+  else number t (t.start + 1) ~most 0
+
+let rec is_upper s i = i = String.length s || ((s.[i] < 'a' || s.[i] > 'z') && is_upper s (i + 1))
+let command word = if is_upper word 0 then word else String.uppercase_ascii word
 
 let rec strings t =
   if t.missing = 0 then (
@@ -96,7 +119,8 @@ let rec strings t =
     if t.length < 0 then t.length <- count t ~sign:'$' ~most:max_string;
     if t.size + t.length > max_request then raise (Malformed "too large a request");
     if t.stop - t.start < t.length + 2 then raise More;
-    t.words <- Bytes.sub_string t.bytes t.start t.length :: t.words;
+    let word = Bytes.sub_string t.bytes t.start t.length in
+    t.words <- (match t.words with [] -> [ command word ] | words -> word :: words);
     t.size <- t.size + t.length;
     consume t (t.start + t.length + 2);
     t.length <- -1;
@@ -109,7 +133,10 @@ let request t =
   else if Bytes.get t.bytes t.start = '*' then (
     t.missing <- count t ~sign:'*' ~most:max_words;
     strings t)
-  else List.filter (( <> ) "") (String.split_on_char ' ' (line t))
+  else
+    match List.filter (( <> ) "") (String.split_on_char ' ' (line t)) with
+    | [] -> []
+    | first :: rest -> command first :: rest
 
 let next t =
   match request t with

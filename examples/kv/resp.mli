@@ -17,6 +17,7 @@ val held : t -> int
 (** Takes bytes in. *)
 val feed : t -> Cstruct.t -> unit
 
-(** The next whole request: its words, of which there may be none. [`More] asks for more bytes, and
-    after [`Malformed] there is nothing to be had from this peer. *)
+(** The next whole request: its words, of which there may be none, and the first of which, the
+    command, is in capital letters whatever the peer wrote. [`More] asks for more bytes, and after
+    [`Malformed] there is nothing to be had from this peer. *)
 val next : t -> [ `Request of string list | `More | `Malformed of string ]

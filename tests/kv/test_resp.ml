@@ -25,7 +25,11 @@ let whole () =
   check "no words" (`Request []) (after [ "*0\r\n" ]);
   check "an empty string" (`Request [ "" ]) (after [ "*1\r\n$0\r\n\r\n" ]);
   check "inline" (`Request [ "GET"; "k" ]) (after [ "GET  k\r\n" ]);
-  check "an empty line" (`Request []) (after [ "\r\n" ])
+  check "an empty line" (`Request []) (after [ "\r\n" ]);
+  check "a command in small letters"
+    (`Request [ "SET"; "k"; "get" ])
+    (after [ "*3\r\n$3\r\nsEt\r\n$1\r\nk\r\n$3\r\nget\r\n" ]);
+  check "and inline" (`Request [ "GET"; "get" ]) (after [ "get get\r\n" ])
 
 let pieces () =
   let bytes = List.init (String.length set) (fun i -> String.sub set i 1) in
@@ -63,6 +67,10 @@ let malformed () =
       "*1\r\nx\r\n";
       "*1\r\n$-1\r\n";
       "*1\r\n$\r\n";
+      "*\r\n";
+      "*1x\r\n";
+      "*+1\r\n";
+      "*0x1\r\n";
       "*1\r\n$1048577\r\n";
       "*99999999999999999999\r\n";
       String.make 70000 'x';
@@ -98,6 +106,44 @@ let nothing_is_held_between_requests () =
   ignore (Resp.next t);
   Alcotest.(check bool) "what came" true (Resp.held t > 0 && Resp.held t <= 20)
 
+(* Words of the OCaml heap for each of a pipeline's requests: what the words are made of, and no line's text. *)
+let few_words () =
+  let t = Resp.create () in
+  let replies = Buffer.create 65536 in
+  let request = "*3\r\n$3\r\nSET\r\n$16\r\nkey:000000000042\r\n$3\r\nxyz\r\n" in
+  let pipeline = Cstruct.of_string (String.concat "" (List.init 16 (fun _ -> request))) in
+  let before = Gc.minor_words () in
+  for _ = 1 to 100 do
+    Resp.feed t pipeline;
+    for _ = 1 to 16 do
+      match Resp.next t with
+      | `Request [ "SET"; key; value ] ->
+          Reply.integer replies (String.length key);
+          Reply.bulk replies (Some value)
+      | _ -> Alcotest.fail "a request"
+    done
+  done;
+  let words = int_of_float ((Gc.minor_words () -. before) /. 1600.) in
+  if words > 40 then Alcotest.failf "%d words" words
+
+let replies () =
+  let says expected f =
+    let b = Buffer.create 16 in
+    f b;
+    Alcotest.(check string) expected expected (Buffer.contents b)
+  in
+  says "+OK\r\n" (fun b -> Reply.simple b "OK");
+  says "-ERR no\r\n" (fun b -> Reply.error b "no");
+  List.iter
+    (fun n ->
+      says (Printf.sprintf ":%d\r\n" n) (fun b -> Reply.integer b n);
+      says (Printf.sprintf ":%d\r\n" n) (fun b -> Reply.integer64 b (Int64.of_int n)))
+    [ 0; 9; 10; 99; 100; 1234567890; -1; -10; max_int; min_int ];
+  says "$3\r\na\r\n\r\n" (fun b -> Reply.bulk b (Some "a\r\n"));
+  says "$0\r\n\r\n" (fun b -> Reply.bulk b (Some ""));
+  says "$-1\r\n" (fun b -> Reply.bulk b None);
+  says "*12\r\n" (fun b -> Reply.array b 12)
+
 let () =
   Alcotest.run "kv"
     [
@@ -110,5 +156,7 @@ let () =
           case "nonsense_is_refused" malformed;
           case "small_pieces" small_pieces;
           case "nothing_is_held_between_requests" nothing_is_held_between_requests;
+          case "a_request_takes_few_words" few_words;
         ] );
+      ("replies", [ case "as_they_are_written" replies ]);
     ]
