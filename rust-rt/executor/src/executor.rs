@@ -62,11 +62,14 @@ impl Executor {
         handle.expect("insert calls its argument")
     }
 
-    /// One turn: gives each task that is queued now, but at most `budget` of them, its turn.
-    /// Returns how many had one.
-    pub(crate) fn run_turn(&self, budget: usize) -> usize {
+    /// One turn: gives each task that is queued now its turn. After every `floor` of them `goes_on` is asked
+    /// whether there is time for more. Returns how many had one.
+    pub(crate) fn run_turn(&self, floor: usize, mut goes_on: impl FnMut() -> bool) -> usize {
         let mut had_turn = 0;
-        for _ in 0..self.inbox.ready_len().min(budget) {
+        for n in 0..self.inbox.ready_len() {
+            if n > 0 && n % floor == 0 && !goes_on() {
+                break;
+            }
             let Some(id) = self.inbox.pop_ready() else { break };
             had_turn += usize::from(self.step(id));
         }

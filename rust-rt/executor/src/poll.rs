@@ -29,8 +29,13 @@ use crate::timers::{self, Elapsed, Interval, Sleep, Timers};
 
 pub use crate::ready::Ready;
 
-/// How many tasks have a turn before the poll looks at events, timers and OCaml again.
-pub const TURN_BUDGET: usize = 64;
+/// How long tasks have turns, from the first [`TURN_FLOOR`] on, before the poll looks at events, timers and
+/// OCaml again. A measure of time and not of tasks: what arrives together is answered together, however many
+/// connections it is from, and OCaml sends the answers of one turn in one go.
+pub const TURN_BUDGET: Duration = Duration::from_millis(4);
+
+/// How many tasks have a turn whatever it takes, and between two looks at the clock.
+pub const TURN_FLOOR: usize = 64;
 
 /// What the poll has done so far. All counters start at zero with the domain.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -248,8 +253,8 @@ impl<P: Platform> Domain<P> {
             // 2. Then whatever the clock makes ready. Nobody looks at it who has nothing to learn.
             let now = self.time_for(deadline);
             let fired = now.map_or(0, |now| self.timers.fire(now));
-            // 3. One turn of the tasks. It ends even if they wake each other for ever.
-            let run = self.executor.run_turn(TURN_BUDGET);
+            // 3. One turn of the tasks. It ends even if they wake each other for ever, or are very many.
+            let run = self.run_tasks();
             self.stats.events.add(events);
             self.stats.timers_fired.add(fired);
             self.stats.tasks_run.add(run);
@@ -282,6 +287,15 @@ impl<P: Platform> Domain<P> {
             // 6. Round again, also if `wait` returned for no reason at all: every decision above
             //    is made from the state, none from why we came back.
         }
+    }
+
+    /// Gives each task that is ready its turn, as far as [`TURN_BUDGET`] lasts. Returns how many had one.
+    fn run_tasks(&self) -> usize {
+        let mut end = None;
+        self.executor.run_turn(TURN_FLOOR, || {
+            let now = self.platform.now();
+            now < *end.get_or_insert(now.saturating_add(TURN_BUDGET))
+        })
     }
 
     /// Whether [`poll`](Self::poll) with a deadline in the past would find something to do, or to

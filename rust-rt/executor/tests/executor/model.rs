@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use mirust_executor::poll::{Ready, TURN_BUDGET};
+use mirust_executor::poll::Ready;
 use mirust_executor::{JoinHandle, yield_now};
 
 use crate::mock::{MockDomain, at, domain, ns};
@@ -221,7 +221,7 @@ impl Model {
             for (_, i) in due {
                 self.queue(i);
             }
-            for _ in 0..self.queue.len().min(TURN_BUDGET) {
+            for _ in 0..self.queue.len() {
                 let i = self.queue.pop_front().unwrap();
                 self.turn(i);
             }

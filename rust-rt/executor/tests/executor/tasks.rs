@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use mirust_executor::poll::{Domain, Ready, TURN_BUDGET};
+use mirust_executor::poll::{Domain, Ready, TURN_BUDGET, TURN_FLOOR};
 use mirust_executor::time::Instant;
 use mirust_executor::{JoinError, yield_now};
 
@@ -73,18 +73,34 @@ fn a_task_spawned_by_a_task_runs_in_the_next_turn() {
 }
 
 #[test]
-fn a_turn_ends_at_the_budget_and_the_rest_keeps_its_order() {
-    let (d, t) = (domain(), Trace::default());
-    for i in 0..TURN_BUDGET + 2 {
-        let t = t.clone();
-        d.spawn(async move { t.log(i.to_string()) });
+fn a_turn_has_all_tasks_that_are_ready() {
+    let d = domain();
+    for _ in 0..20 * TURN_FLOOR {
+        d.spawn(yield_now());
     }
     d.poll(PAST);
-    assert_eq!(d.stats().tasks_run, TURN_BUDGET as u64);
+    assert_eq!(d.stats().tasks_run, 20 * TURN_FLOOR as u64);
+}
+
+#[test]
+fn a_turn_ends_at_the_budget_and_the_rest_keeps_its_order() {
+    let (d, t) = (domain(), Trace::default());
+    // The first look at the clock is when the floor has run, and the second when the floor has run twice.
+    let tasks = 2 * TURN_FLOOR + 2;
+    for i in 0..tasks {
+        let (clock, t) = (Rc::clone(&d), t.clone());
+        let step = TURN_BUDGET.as_nanos() as u64 / TURN_FLOOR as u64 + 1;
+        d.spawn(async move {
+            clock.platform().set_now(clock.now().as_nanos() + step);
+            t.log(i.to_string());
+        });
+    }
+    d.poll(PAST);
+    assert_eq!(d.stats().tasks_run, 2 * TURN_FLOOR as u64);
     assert_eq!(d.tasks(), 2);
     d.poll(PAST);
     assert_eq!(d.tasks(), 0);
-    let all: Vec<_> = (0..TURN_BUDGET + 2).map(|i| i.to_string()).collect();
+    let all: Vec<_> = (0..tasks).map(|i| i.to_string()).collect();
     t.expect(&all.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
