@@ -1,4 +1,4 @@
-//! Which state follows which (Xen's `io/xenbus.h`).
+//! Both ends of a device in xenstore, and which state follows which (Xen's `io/xenbus.h`).
 //!
 //! Each end publishes its state in xenstore and watches the other's:
 //!
@@ -15,7 +15,13 @@
 //!   Initialising ───────────────────► InitWait       and again, if the backend stays
 //! ```
 
+mod end;
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
+
 use core::str::FromStr;
+
+pub use end::{Backend, ConnectError, End, in_time};
 
 /// A state as xenstore has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,14 +6,8 @@ use super::{
     requests::{Features, FlushBy},
 };
 use crate::{Discard, Info, SECTOR, State as DiskState};
-use alloc::{
-    boxed::Box,
-    format,
-    rc::Rc,
-    string::{String, ToString},
-};
+use alloc::{boxed::Box, format, rc::Rc, string::ToString};
 use core::{
-    fmt,
     future::poll_fn,
     pin::{Pin, pin},
     task::Poll,
@@ -21,15 +15,11 @@ use core::{
 use mirust_executor::{domain, time::Duration};
 use mirust_mem::PAGE_SIZE;
 use mirust_xen::{
-    events::{BindError, EventChannel, Events},
-    gnttab::GrantError,
+    events::{EventChannel, Events},
     ring::front::FrontRing,
-    wire::{
-        DomId,
-        blkif::{self, Operation},
-    },
-    xenbus::{Front, State, Step, step},
-    xenstore::{self, Watch, Xenstore},
+    wire::blkif::{self, Operation},
+    xenbus::{Backend, ConnectError, End, Front, State, Step, in_time, step},
+    xenstore::Watch,
 };
 
 /// How long the backend has to answer what it has, before the connection is closed all the same.
@@ -39,45 +29,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// The largest ring, as a power of two of pages.
 const RING_ORDER_MAX: u32 = 4;
-
-/// Why a connection could not be made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum ConnectError {
-    Store(xenstore::Error),
-    Grant(GrantError),
-    Bind(BindError),
-    /// The node has no value that makes sense.
-    Value(&'static str),
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ConnectError::Store(error) => write!(f, "xenstore: {error}"),
-            ConnectError::Grant(error) => error.fmt(f),
-            ConnectError::Bind(error) => error.fmt(f),
-            ConnectError::Value(node) => write!(f, "{node} makes no sense"),
-        }
-    }
-}
-
-impl From<xenstore::Error> for ConnectError {
-    fn from(error: xenstore::Error) -> Self {
-        ConnectError::Store(error)
-    }
-}
-
-impl From<GrantError> for ConnectError {
-    fn from(error: GrantError) -> Self {
-        ConnectError::Grant(error)
-    }
-}
-
-impl From<BindError> for ConnectError {
-    fn from(error: BindError) -> Self {
-        ConnectError::Bind(error)
-    }
-}
 
 /// The number of the virtual device that the toolstack calls `name` (Xen's `vbd-interface`): `xvda` to
 /// `xvdz`, perhaps with the number of a partition behind it; or the number itself.
@@ -114,27 +65,19 @@ pub fn open(name: &str, options: Options) -> Result<Rc<Blkfront>, &'static str> 
     };
     let number = number_of(name).ok_or("not the name of a disk, such as xvda")?;
     let device = Rc::new(Blkfront::new(name.into(), options, grants));
-    let front = format!("device/vbd/{number}");
+    let front = End::new(store, format!("device/vbd/{number}"));
     let sleep = |duration| Box::pin(domain::sleep(duration)) as _;
     let handle = number as u16;
-    domain::spawn(Task { device: device.clone(), front, handle, store, events, sleep }.run());
+    domain::spawn(Task { device: device.clone(), front, handle, events, sleep }.run());
     Ok(device)
 }
 
 pub(super) struct Task {
     pub device: Rc<Blkfront>,
-    /// The frontend's directory.
-    pub front: String,
+    pub front: End,
     pub handle: u16,
-    pub store: Xenstore,
     pub events: &'static Events,
     pub sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>,
-}
-
-/// Where the other end is.
-struct Backend {
-    path: String,
-    domid: DomId,
 }
 
 impl Task {
@@ -172,8 +115,8 @@ impl Task {
     /// The device's life with one backend.
     async fn live(&self) -> Result<(), ConnectError> {
         // Removing the frontend's directory fires a watch on a node in it as well.
-        let mut there = self.store.watch(&format!("{}/backend", self.front)).await?;
-        let Some(backend) = self.find().await? else {
+        let mut there = self.front.watch("backend").await?;
+        let Some(backend) = self.front.backend().await? else {
             self.wait(&mut there, None, None).await;
             return Ok(());
         };
@@ -183,16 +126,16 @@ impl Task {
             self.pause(PAUSE).await;
             self.device.retry();
         }
-        let mut watch = self.store.watch(&format!("{}/state", backend.path)).await?;
+        let mut watch = backend.end.watch("state").await?;
         let mut front = Front::Initialising;
-        self.publish(State::Initialising).await?;
+        self.front.publish(State::Initialising).await?;
         let mut channel = None;
         loop {
             let broken = self.device.inner.borrow_mut().fault.take().is_some();
             if (broken || self.closed()) && front != Front::Closed {
                 let drained = !broken && self.drain(channel.take()).await;
                 self.device.stop();
-                self.publish(State::Closed).await?;
+                self.front.publish(State::Closed).await?;
                 self.let_go(&backend, &mut watch, &mut there).await;
                 self.device.end(drained);
                 if broken && !self.closed() {
@@ -203,12 +146,12 @@ impl Task {
             if self.closed() {
                 return Ok(());
             }
-            if !self.same(&backend).await? {
+            if !self.front.is_served_by(&backend).await? {
                 self.device.stop();
                 self.device.end(false);
                 return Ok(());
             }
-            let (state, online) = self.backend_state(&backend).await?;
+            let (state, online) = backend.state().await?;
             match step(front, state, online) {
                 Step::Wait => {
                     if front == Front::Up {
@@ -231,7 +174,7 @@ impl Task {
                     let with_a_word = matches!(state, State::Closing | State::Closed);
                     let drained = with_a_word && self.drain(channel.take()).await;
                     self.device.stop();
-                    self.publish(State::Closed).await?;
+                    self.front.publish(State::Closed).await?;
                     self.let_go(&backend, &mut watch, &mut there).await;
                     self.device.end(drained);
                     front = Front::Closed;
@@ -247,61 +190,16 @@ impl Task {
         }
     }
 
-    /// The backend that the toolstack has named, if it has.
-    async fn find(&self) -> Result<Option<Backend>, ConnectError> {
-        let path = match self.store.read_text(&format!("{}/backend", self.front)).await {
-            Err(xenstore::Error::NotFound) => return Ok(None),
-            path => path?,
-        };
-        let domid = self.store.read_parsed(&format!("{}/backend-id", self.front)).await?;
-        Ok(Some(Backend { path, domid: DomId(domid) }))
-    }
-
-    /// Whether the backend is still the one that the toolstack names.
-    async fn same(&self, backend: &Backend) -> Result<bool, ConnectError> {
-        Ok(self.find().await?.is_some_and(|now| now.path == backend.path))
-    }
-
-    async fn backend_state(&self, backend: &Backend) -> Result<(State, bool), ConnectError> {
-        let state = self.optional(&format!("{}/state", backend.path)).await?;
-        let online = self.number(backend, "online", 1).await? != 0;
-        Ok((state.unwrap_or(State::Unknown), online))
-    }
-
-    /// A value that may be missing. One that makes no sense counts as missing.
-    async fn optional<T: core::str::FromStr>(&self, path: &str) -> Result<Option<T>, ConnectError> {
-        match self.store.read_parsed(path).await {
-            Ok(value) => Ok(Some(value)),
-            Err(xenstore::Error::NotFound | xenstore::Error::BadValue) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// A number of the backend's.
-    async fn number(
-        &self,
-        backend: &Backend,
-        name: &str,
-        default: u32,
-    ) -> Result<u32, ConnectError> {
-        Ok(self.optional(&format!("{}/{name}", backend.path)).await?.unwrap_or(default))
-    }
-
-    async fn publish(&self, state: State) -> Result<(), ConnectError> {
-        let node = format!("{}/state", self.front);
-        Ok(self.store.write(&node, format!("{}", state as u8)).await?)
-    }
-
     /// Sets ring and channel up, and publishes them together.
     async fn connect(&self, backend: &Backend) -> Result<Rc<EventChannel>, ConnectError> {
         let options = self.device.options;
-        let order = self.number(backend, "max-ring-page-order", 0).await?.min(RING_ORDER_MAX);
+        let order = backend.end.number("max-ring-page-order", 0).await?.min(RING_ORDER_MAX);
         let slots = |order: u32| {
             FrontRing::<Blkif, super::memory::RingPages>::slots_in(PAGE_SIZE << order) as usize
         };
         let order = (0..order).find(|order| slots(*order) >= options.depth).unwrap_or(order);
         let channel = Rc::new(self.events.alloc_unbound(backend.domid)?);
-        let trusted: Option<u32> = self.optional(&format!("{}/trusted", self.front)).await?;
+        let trusted: Option<u32> = self.front.value("trusted").await?;
         // Whether the backend keeps pages mapped is settled before it says so: it looks at what is
         // published here.
         let persistent = options.persistent;
@@ -316,10 +214,11 @@ impl Task {
         self.device.prepare(backend.domid, channel.clone(), 1 << order, features)?;
         let refs = self.device.ring_refs();
         let port = channel.port().0;
-        self.store
+        self.front
+            .store()
             .transaction(async |store| {
                 let set = async |name: &str, value: &str| {
-                    store.write(&format!("{}/{name}", self.front), value).await
+                    store.write(&self.front.node(name), value).await
                 };
                 if let [gref] = refs[..] {
                     set("ring-ref", &gref.to_string()).await?;
@@ -336,18 +235,18 @@ impl Task {
                 set("feature-persistent", if persistent { "1" } else { "0" }).await
             })
             .await?;
-        self.publish(State::Initialised).await?;
+        self.front.publish(State::Initialised).await?;
         Ok(channel)
     }
 
     /// The size in sectors of 512 bytes, if it makes sense.
     async fn sectors(&self, backend: &Backend) -> Result<Option<u64>, ConnectError> {
-        let sectors: Option<u64> = self.optional(&format!("{}/sectors", backend.path)).await?;
+        let sectors: Option<u64> = backend.end.value("sectors").await?;
         Ok(sectors.filter(|sectors| *sectors <= i64::MAX as u64 / SECTOR))
     }
 
     async fn go_up(&self, backend: &Backend) -> Result<(), ConnectError> {
-        let number = async |name: &str, default| self.number(backend, name, default).await;
+        let number = async |name: &str, default| backend.end.number(name, default).await;
         let sectors = self.sectors(backend).await?.ok_or(ConnectError::Value("sectors"))?;
         let sector_size = number("sector-size", 512).await?;
         if !sector_size.is_power_of_two() || !(512..=PAGE_SIZE as u32).contains(&sector_size) {
@@ -398,7 +297,7 @@ impl Task {
             discard,
             transfer_max: segments * PAGE_SIZE,
         };
-        self.publish(State::Connected).await?;
+        self.front.publish(State::Connected).await?;
         log::info!(
             "{}: {} MiB, sectors of {sector_size} bytes, {} requests of {} KiB{}",
             self.device.inner.borrow().engine.name,
@@ -425,7 +324,7 @@ impl Task {
                 channel.wait(seen).await;
             }
         };
-        let in_time = self.in_time(answers).await;
+        let in_time = in_time(answers, (self.sleep)(PATIENCE)).await;
         self.device.inner.borrow_mut().draining = false;
         if !in_time {
             let message = format_args!("the backend closes with requests that it does not answer");
@@ -440,7 +339,7 @@ impl Task {
     async fn let_go(&self, backend: &Backend, watch: &mut Watch, there: &mut Watch) {
         let mut told = false;
         loop {
-            match self.backend_state(backend).await {
+            match backend.state().await {
                 Ok((state, online)) if step(Front::Stopped, state, online) != Step::End => {}
                 Ok(_) | Err(_) => return,
             }
@@ -453,7 +352,9 @@ impl Task {
                 inner.waker = Some(cx.waker().clone());
                 Poll::Pending
             });
-            if !self.in_time(change).await && !core::mem::replace(&mut told, true) {
+            if !in_time(change, (self.sleep)(PATIENCE)).await
+                && !core::mem::replace(&mut told, true)
+            {
                 let message = format_args!("the backend does not let go");
                 self.device.inner.borrow_mut().engine.complain(message);
             }
@@ -463,21 +364,11 @@ impl Task {
         }
     }
 
-    /// Whether a future ends within [`PATIENCE`].
-    async fn in_time(&self, future: impl Future<Output = ()>) -> bool {
-        let (mut future, mut limit) = (pin!(future), (self.sleep)(PATIENCE));
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => limit.as_mut().poll(cx).map(|()| false),
-        })
-        .await
-    }
-
     /// After an error, or at the end: leaves nothing connected.
     async fn give_up(&self) {
         self.device.stop();
         // Without xenstore nobody can be told.
-        let _ = self.publish(State::Closed).await;
+        let _ = self.front.publish(State::Closed).await;
         self.device.end(false);
     }
 

@@ -8,16 +8,14 @@ use mirust_xen::{
     gnttab::GrantTable,
     testing::{Random, poll_once},
     wire::GrantRef,
-    xenstore::daemon,
+    xenbus::fake::{NONSENSE, Toolstack, sleep},
 };
 
 const FRONT: &str = "device/vbd/51712";
 const DISK: usize = 1 << 20;
 
-/// A driver domain's side of xenstore, which does what Linux's blkback does.
+/// A driver domain, which does what Linux's blkback does.
 struct Blkback {
-    path: String,
-    front: State,
     ring: Option<Ring>,
     /// It answers requests.
     serves: bool,
@@ -25,7 +23,7 @@ struct Blkback {
 }
 
 struct Rig {
-    store: daemon::Rig,
+    bus: Toolstack,
     xen: &'static FakeXen,
     events: &'static Events,
     grants: &'static GrantTable,
@@ -35,95 +33,40 @@ struct Rig {
     back: Blkback,
 }
 
-/// Ready after a number of polls, each of which stands for some time.
-fn sleep(duration: Duration) -> Pin<Box<dyn Future<Output = ()>>> {
-    let mut left = 20 * duration.as_secs();
-    Box::pin(poll_fn(move |_| {
-        left = left.saturating_sub(1);
-        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
-    }))
-}
-
 impl Rig {
     fn new(options: Options) -> Rig {
         let World { xen, events, .. } = world();
         xen.set_max_frames(8);
         let grants: &'static GrantTable = Box::leak(Box::new(GrantTable::new(xen).unwrap()));
         let device = Rc::new(Blkfront::new("xvda".into(), options, grants));
-        let store = daemon::Rig::new();
+        let bus = Toolstack::new(FRONT);
         let task = Task {
             device: device.clone(),
-            front: FRONT.into(),
+            front: End::new(bus.store.store.clone(), FRONT.into()),
             handle: 51712,
-            store: store.store.clone(),
             events,
             sleep,
         };
-        let back = Blkback {
-            path: String::new(),
-            front: State::Unknown,
-            ring: None,
-            serves: true,
-            disk: vec![0; DISK],
-        };
+        let back = Blkback { ring: None, serves: true, disk: vec![0; DISK] };
         let disk = Disk::new(device.clone());
-        Rig { store, xen, events, grants, device, disk, task: Box::pin(task.run()), back }
-    }
-
-    fn set(&self, path: &str, value: &str) {
-        self.store.daemon.borrow_mut().change(path, value.as_bytes());
-    }
-
-    fn get(&self, path: &str) -> Option<String> {
-        let daemon = self.store.daemon.borrow();
-        daemon.tree.get(path).map(|value| String::from_utf8_lossy(value).into_owned())
-    }
-
-    fn front(&self, name: &str) -> Option<String> {
-        self.get(&format!("{FRONT}/{name}"))
-    }
-
-    fn back_node(&self, name: &str) -> String {
-        format!("{}/{name}", self.back.path)
-    }
-
-    fn front_state(&self) -> State {
-        self.front("state").map_or(State::Unknown, |state| state.parse().unwrap())
-    }
-
-    fn back_state(&self) -> State {
-        self.get(&self.back_node("state")).map_or(State::Unknown, |state| state.parse().unwrap())
+        Rig { bus, xen, events, grants, device, disk, task: Box::pin(task.run()), back }
     }
 
     /// The toolstack makes the device, with a backend of this number.
     fn attach(&mut self, number: u32) {
-        self.back.path = format!("/local/domain/3/backend/vbd/{number}/51712");
-        self.back.front = State::Unknown;
-        self.set(&self.back_node("state"), "1");
-        self.set(&self.back_node("online"), "1");
-        self.set(&self.back_node("max-ring-page-order"), "4");
-        self.set(&format!("{FRONT}/backend-id"), "3");
-        self.set(&format!("{FRONT}/state"), "1");
-        self.set(&format!("{FRONT}/backend"), &self.back.path);
-        self.set(&self.back_node("state"), "2");
-    }
-
-    /// The toolstack asks for the device to be unplugged.
-    fn ask_to_detach(&mut self) {
-        self.set(&self.back_node("online"), "0");
-        self.set(&self.back_node("state"), "5");
+        let path = format!("/local/domain/3/backend/vbd/{number}/51712");
+        self.bus.attach(path, &[], &[("max-ring-page-order", "4")]);
     }
 
     /// And removes what there was.
     fn remove(&mut self) {
-        self.store.daemon.borrow_mut().remove(FRONT);
-        self.store.daemon.borrow_mut().remove(&self.back.path.clone());
+        self.bus.remove();
         self.steps(50);
     }
 
     fn steps(&mut self, count: usize) {
         for _ in 0..count {
-            self.store.step();
+            self.bus.store.step();
             self.events.dispatch();
             let _ = poll_once(&mut self.task);
             self.blkback();
@@ -134,35 +77,22 @@ impl Rig {
     fn blkback(&mut self) {
         if let (true, Some(ring)) = (self.back.serves, &mut self.back.ring) {
             if ring.serve() {
-                let port = self.front("event-channel").unwrap().parse().unwrap();
+                let port = self.bus.front("event-channel").unwrap().parse().unwrap();
                 self.xen.raise(mirust_xen::wire::Port(port));
             }
         }
-        let front = self.front_state();
-        if front == self.back.front {
-            return;
-        }
-        self.back.front = front;
-        let next = match (front, self.back_state()) {
-            (State::Initialising, State::Closed | State::Closing) => "2",
-            (State::Initialised, State::InitWait) => {
-                self.connect();
-                "4"
-            }
-            (State::Closing, _) => "5",
-            (State::Closed, State::Unknown) => return,
-            (State::Closed, _) => "6",
-            _ => return,
-        };
-        if next != "4" {
+        let Some(next) = self.bus.reaction(State::Initialised) else { return };
+        if next == State::Connected {
+            self.connect();
+        } else {
             self.let_go();
         }
-        self.set(&self.back_node("state"), next);
+        self.bus.answer(next);
     }
 
     fn connect(&mut self) {
-        let number = |name: &str| self.front(name).unwrap().parse::<u32>().unwrap();
-        let refs: Vec<GrantRef> = match self.front("ring-page-order") {
+        let number = |name: &str| self.bus.front(name).unwrap().parse::<u32>().unwrap();
+        let refs: Vec<GrantRef> = match self.bus.front("ring-page-order") {
             None => vec![GrantRef(number("ring-ref"))],
             Some(order) => (0..1 << order.parse::<u32>().unwrap())
                 .map(|n| GrantRef(number(&format!("ring-ref{n}"))))
@@ -181,9 +111,9 @@ impl Rig {
             ("feature-discard", "1"),
             ("feature-max-indirect-segments", "256"),
         ] {
-            let node = self.back_node(name);
-            if self.get(&node).is_none() {
-                self.set(&node, value);
+            let node = self.bus.back_node(name);
+            if self.bus.get(&node).is_none() {
+                self.bus.set(&node, value);
             }
         }
     }
@@ -206,7 +136,7 @@ impl Rig {
             }
             self.steps(1);
         }
-        panic!("never ready: {:?} {:?}", self.front_state(), self.back_state());
+        panic!("never ready: {:?} {:?}", self.bus.front_state(), self.bus.back_state());
     }
 
     /// Bytes each way.
@@ -254,13 +184,13 @@ fn connects_and_publishes_what_it_can() {
     assert!(!rig.up(), "there is no device yet");
     rig.attach(1);
     rig.works();
-    assert_eq!(rig.front_state(), State::Connected);
+    assert_eq!(rig.bus.front_state(), State::Connected);
     // A ring for 64 requests takes two pages.
-    assert_eq!(rig.front("ring-page-order").as_deref(), Some("1"));
-    assert_eq!(rig.front("num-ring-pages").as_deref(), Some("2"));
-    assert!(rig.front("ring-ref1").is_some() && rig.front("ring-ref").is_none());
-    assert_eq!(rig.front("protocol").as_deref(), Some("x86_64-abi"));
-    assert_eq!(rig.front("feature-persistent").as_deref(), Some("0"));
+    assert_eq!(rig.bus.front("ring-page-order").as_deref(), Some("1"));
+    assert_eq!(rig.bus.front("num-ring-pages").as_deref(), Some("2"));
+    assert!(rig.bus.front("ring-ref1").is_some() && rig.bus.front("ring-ref").is_none());
+    assert_eq!(rig.bus.front("protocol").as_deref(), Some("x86_64-abi"));
+    assert_eq!(rig.bus.front("feature-persistent").as_deref(), Some("0"));
     let info = rig.device.info();
     assert_eq!((info.sectors, info.sector_size, info.transfer_max), (2048, 512, 1 << 20));
     assert!(info.flush && info.discard.is_some_and(|discard| !discard.secure));
@@ -277,12 +207,16 @@ fn backend_without_any_feature() {
         "feature-discard",
         "feature-max-indirect-segments",
     ] {
-        rig.set(&rig.back_node(name), "0");
+        rig.bus.set(&rig.bus.back_node(name), "0");
     }
-    rig.set(&rig.back_node("info"), "4");
+    rig.bus.set(&rig.bus.back_node("info"), "4");
     rig.steps(200);
-    assert!(rig.up() && rig.front("ring-ref").is_some() && rig.front("ring-page-order").is_none());
-    assert_eq!(rig.front("feature-persistent").as_deref(), Some("1"));
+    assert!(
+        rig.up()
+            && rig.bus.front("ring-ref").is_some()
+            && rig.bus.front("ring-page-order").is_none()
+    );
+    assert_eq!(rig.bus.front("feature-persistent").as_deref(), Some("1"));
     let info = rig.device.info();
     assert!(info.read_only && !info.flush && info.discard.is_none());
     assert_eq!(info.transfer_max, 11 * 4096);
@@ -294,7 +228,7 @@ fn backend_without_any_feature() {
 fn cd_is_read_only() {
     let mut rig = Rig::new(Options::default());
     rig.attach(1);
-    rig.set(&rig.back_node("info"), "3");
+    rig.bus.set(&rig.bus.back_node("info"), "3");
     rig.steps(200);
     let info = rig.device.info();
     assert!(info.read_only && info.cdrom);
@@ -306,8 +240,8 @@ fn size_changes_while_it_is_in_use() {
     rig.attach(1);
     rig.works();
     // As blkback tells it.
-    rig.set(&rig.back_node("sectors"), "1000");
-    rig.set(&rig.back_node("state"), "4");
+    rig.bus.set(&rig.bus.back_node("sectors"), "1000");
+    rig.bus.set(&rig.bus.back_node("state"), "4");
     rig.steps(50);
     assert_eq!(rig.disk.len(), 512_000);
     rig.works();
@@ -328,9 +262,9 @@ fn unplugged_in_the_middle_of_work_and_plugged_in_again() {
         rig.back.serves = number % 2 == 0;
         assert!(poll_once(&mut write).is_pending());
         rig.steps(3);
-        rig.ask_to_detach();
+        rig.bus.ask_to_detach();
         rig.steps(400);
-        assert_eq!((rig.front_state(), rig.back_state()), (State::Closed, State::Closed));
+        assert_eq!((rig.bus.front_state(), rig.bus.back_state()), (State::Closed, State::Closed));
         assert_eq!(poll_once(&mut write).is_ready(), rig.back.serves);
         rig.remove();
         assert!(!rig.up());
@@ -339,7 +273,7 @@ fn unplugged_in_the_middle_of_work_and_plugged_in_again() {
             rig.attach(10 + number as u32);
             rig.back.serves = true;
             assert_eq!(rig.run(write), Ok(()));
-            rig.ask_to_detach();
+            rig.bus.ask_to_detach();
             rig.steps(400);
             rig.remove();
         }
@@ -354,7 +288,7 @@ fn backend_that_closes_and_stays_is_connected_again() {
     rig.attach(1);
     for _ in 0..3 {
         rig.works();
-        rig.set(&rig.back_node("state"), "5");
+        rig.bus.set(&rig.bus.back_node("state"), "5");
         rig.steps(300);
     }
     rig.works();
@@ -373,7 +307,7 @@ fn driver_domain_that_dies_is_replaced() {
     assert!(poll_once(&mut write).is_pending());
     rig.steps(5);
     // Nobody is left to follow the protocol.
-    rig.store.daemon.borrow_mut().remove(&rig.back.path.clone());
+    rig.bus.store.daemon.borrow_mut().remove(&rig.bus.back);
     rig.let_go();
     rig.steps(200);
     assert!(!rig.up() && poll_once(&mut write).is_pending());
@@ -404,18 +338,18 @@ fn no_other_connection_while_the_backend_does_not_let_go() {
     rig.works();
     rig.back.ring.as_ref().unwrap().ring.store_u32(8, 12345);
     // It hears nothing any more, and may still perform what it was asked for.
-    rig.back.front = State::Closed;
+    rig.bus.seen = State::Closed;
     rig.back.serves = false;
     let disk = rig.disk.clone();
     let mut read: Pin<Box<dyn Future<Output = _>>> =
         Box::pin(async move { disk.read_at(0, &mut [0; 512]).await });
     assert!(poll_once(&mut read).is_pending());
     for _ in 0..2000 {
-        rig.store.step();
+        rig.bus.store.step();
         rig.events.dispatch();
         let _ = poll_once(&mut rig.task);
     }
-    assert_eq!(rig.front_state(), State::Closed);
+    assert_eq!(rig.bus.front_state(), State::Closed);
     assert!(poll_once(&mut read).is_pending());
     assert!(!rig.up() && rig.grants.stats().used > 0);
     // A disk that is closed has nothing to lose.
@@ -432,7 +366,7 @@ fn closed_disk_says_so() {
     rig.works();
     rig.disk.close();
     rig.steps(300);
-    assert_eq!(rig.front_state(), State::Closed);
+    assert_eq!(rig.bus.front_state(), State::Closed);
     assert_eq!(rig.grants.stats().used, 0);
     let disk = rig.disk.clone();
     assert_eq!(rig.run(async move { disk.flush().await }), Err(Error::Closed));
@@ -456,31 +390,6 @@ fn nonsense_in_xenstore_costs_only_the_device() {
         "discard-granularity",
         "feature-discard",
     ];
-    const VALUES: &[&str] = &[
-        "",
-        "0",
-        "1",
-        "2",
-        "3",
-        "4",
-        "5",
-        "6",
-        "7",
-        "8",
-        "9",
-        "-1",
-        "513",
-        "65536",
-        "4294967296",
-        "18446744073709551615",
-        "18446744073709551616",
-        "x",
-        "/",
-        "/local/domain/9/backend",
-        "\u{fffd}",
-        "1 ",
-        "0x1",
-    ];
     let runs = if cfg!(miri) { 2 } else { 20 };
     for seed in 1..=runs {
         std::println!("seed {seed}");
@@ -491,24 +400,24 @@ fn nonsense_in_xenstore_costs_only_the_device() {
             if round % 10 == 0 {
                 rig.attach(1);
             }
-            let value = VALUES[random.below(VALUES.len())];
+            let value = NONSENSE[random.below(NONSENSE.len())];
             if random.below(2) == 0 {
-                rig.set(&format!("{FRONT}/{}", NODES[random.below(NODES.len())]), value);
+                rig.bus.set(&format!("{FRONT}/{}", NODES[random.below(NODES.len())]), value);
             } else {
-                rig.set(&format!("{path}/{}", BACK[random.below(BACK.len())]), value);
+                rig.bus.set(&format!("{path}/{}", BACK[random.below(BACK.len())]), value);
             }
             if random.below(20) == 0 {
-                rig.store.daemon.borrow_mut().remove(FRONT);
+                rig.bus.store.daemon.borrow_mut().remove(FRONT);
             }
             for _ in 0..random.below(30) {
-                rig.store.step();
+                rig.bus.store.step();
                 rig.events.dispatch();
                 let _ = poll_once(&mut rig.task);
             }
         }
         // An honest toolstack gets it to work again.
-        rig.store.daemon.borrow_mut().remove(FRONT);
-        rig.store.daemon.borrow_mut().remove(path);
+        rig.bus.store.daemon.borrow_mut().remove(FRONT);
+        rig.bus.store.daemon.borrow_mut().remove(path);
         rig.steps(2000);
         rig.attach(2);
         rig.steps(3000);
@@ -521,7 +430,7 @@ fn every_path_of_the_frontend_is_its_own() {
     let mut rig = Rig::new(Options::default());
     rig.attach(1);
     rig.works();
-    let daemon = rig.store.daemon.borrow();
-    let known = ["/local/domain/0/secret", FRONT, &rig.back.path];
+    let daemon = rig.bus.store.daemon.borrow();
+    let known = ["/local/domain/0/secret", FRONT, &rig.bus.back];
     assert!(daemon.tree.keys().all(|node| known.iter().any(|known| node.starts_with(known))));
 }

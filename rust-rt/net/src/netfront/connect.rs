@@ -2,21 +2,17 @@
 
 use super::{Channels, Limits, Netfront, Offload};
 use crate::{Link, Mac, device::ETHERNET_HEADER};
-use alloc::{boxed::Box, format, rc::Rc, string::String};
+use alloc::{boxed::Box, format, rc::Rc};
 use core::{
-    fmt,
     future::poll_fn,
     pin::{Pin, pin},
     task::Poll,
 };
-use mirust_executor::domain;
-use mirust_executor::time::Duration;
-use mirust_xen::wire::DomId;
-use mirust_xen::xenbus::{Front, State, Step, step};
+use mirust_executor::{domain, time::Duration};
 use mirust_xen::{
-    events::{BindError, Events},
-    gnttab::GrantError,
-    xenstore::{self, Watch, Xenstore},
+    events::Events,
+    xenbus::{Backend, ConnectError, End, Front, State, Step, in_time, step},
+    xenstore::Watch,
 };
 
 /// How long the backend has to let go of the rings.
@@ -24,48 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The first and the longest pause before another attempt, after one that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// Why a connection could not be made.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum ConnectError {
-    Store(xenstore::Error),
-    Grant(GrantError),
-    Bind(BindError),
-    /// The node has no value that makes sense.
-    Value(&'static str),
-    /// The backend can only exchange pages, which Xen gave up long ago.
-    NoCopy,
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ConnectError::Store(error) => write!(f, "xenstore: {error}"),
-            ConnectError::Grant(error) => error.fmt(f),
-            ConnectError::Bind(error) => error.fmt(f),
-            ConnectError::Value(node) => write!(f, "{node} makes no sense"),
-            ConnectError::NoCopy => f.write_str("the backend has no feature-rx-copy"),
-        }
-    }
-}
-
-impl From<xenstore::Error> for ConnectError {
-    fn from(error: xenstore::Error) -> Self {
-        ConnectError::Store(error)
-    }
-}
-
-impl From<GrantError> for ConnectError {
-    fn from(error: GrantError) -> Self {
-        ConnectError::Grant(error)
-    }
-}
-
-impl From<BindError> for ConnectError {
-    fn from(error: BindError) -> Self {
-        ConnectError::Bind(error)
-    }
-}
 
 /// Opens the interface `device/vif/ID`. It connects when it can, now or when the toolstack attaches
 /// it, as often as its backend comes back.
@@ -82,26 +36,18 @@ pub fn open(id: u32, limits: Limits) -> Result<Rc<Netfront>, &'static str> {
     let device = Netfront::new(format!("vif{id}"), limits, grants, domain::signal_foreign)
         .map_err(|_| "no memory for the buffers of a network device")?;
     let device = Rc::new(device);
-    let front = format!("device/vif/{id}");
+    let front = End::new(store, format!("device/vif/{id}"));
     let sleep = |duration| Box::pin(domain::sleep(duration)) as _;
-    let task = Task { device: device.clone(), front, store, events, sleep };
+    let task = Task { device: device.clone(), front, events, sleep };
     domain::spawn(task.run());
     Ok(device)
 }
 
 pub(super) struct Task {
     pub device: Rc<Netfront>,
-    /// The frontend's directory.
-    pub front: String,
-    pub store: Xenstore,
+    pub front: End,
     pub events: &'static Events,
     pub sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>,
-}
-
-/// Where the other end is.
-struct Backend {
-    path: String,
-    domid: DomId,
 }
 
 /// What ended a wait.
@@ -143,14 +89,14 @@ impl Task {
     /// The device's life with one backend.
     async fn live(&self) -> Result<(), ConnectError> {
         // Removing the frontend's directory fires a watch on a node in it as well.
-        let mut there = self.store.watch(&format!("{}/backend", self.front)).await?;
-        let Some(backend) = self.find().await? else {
+        let mut there = self.front.watch("backend").await?;
+        let Some(backend) = self.front.backend().await? else {
             self.wait(&mut there, None, None).await;
             return Ok(());
         };
-        let mut watch = self.store.watch(&format!("{}/state", backend.path)).await?;
+        let mut watch = backend.end.watch("state").await?;
         let mut front = Front::Initialising;
-        self.publish(State::Initialising).await?;
+        self.front.publish(State::Initialising).await?;
         let mut channels = None;
         loop {
             let broken = self.device.inner.borrow_mut().fault.take().is_some();
@@ -158,7 +104,7 @@ impl Task {
                 self.stop(State::Closing).await?;
                 self.let_go(&backend, &mut watch).await;
                 self.device.end();
-                self.publish(State::Closed).await?;
+                self.front.publish(State::Closed).await?;
                 if broken && !self.closed() {
                     (self.sleep)(PAUSE).await;
                 }
@@ -167,7 +113,7 @@ impl Task {
             if self.closed() {
                 return Ok(());
             }
-            if !self.same(&backend).await? {
+            if !self.front.is_served_by(&backend).await? {
                 self.device.stop();
                 self.device.end();
                 return Ok(());
@@ -175,7 +121,7 @@ impl Task {
             if core::mem::take(&mut self.device.inner.borrow_mut().filter) && front == Front::Up {
                 self.request_filter(&backend).await?;
             }
-            let (state, online) = self.backend_state(&backend).await?;
+            let (state, online) = backend.state().await?;
             match step(front, state, online) {
                 Step::Wait => {
                     let channels = channels.clone();
@@ -209,62 +155,23 @@ impl Task {
         }
     }
 
-    /// The backend that the toolstack has named, if it has.
-    async fn find(&self) -> Result<Option<Backend>, ConnectError> {
-        let path = match self.store.read_text(&format!("{}/backend", self.front)).await {
-            Err(xenstore::Error::NotFound) => return Ok(None),
-            path => path?,
-        };
-        let domid = self.store.read_parsed(&format!("{}/backend-id", self.front)).await?;
-        Ok(Some(Backend { path, domid: DomId(domid) }))
-    }
-
-    /// Whether the backend is still the one that the toolstack names.
-    async fn same(&self, backend: &Backend) -> Result<bool, ConnectError> {
-        Ok(self.find().await?.is_some_and(|now| now.path == backend.path))
-    }
-
-    async fn backend_state(&self, backend: &Backend) -> Result<(State, bool), ConnectError> {
-        let state = self.optional(&format!("{}/state", backend.path)).await?;
-        let online = self.flag(&backend.path, "online", true).await?;
-        Ok((state.unwrap_or(State::Unknown), online))
-    }
-
-    /// A value that may be missing. One that makes no sense counts as missing.
-    async fn optional<T: core::str::FromStr>(&self, path: &str) -> Result<Option<T>, ConnectError> {
-        match self.store.read_parsed(path).await {
-            Ok(value) => Ok(Some(value)),
-            Err(xenstore::Error::NotFound | xenstore::Error::BadValue) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    async fn flag(&self, dir: &str, name: &str, default: bool) -> Result<bool, ConnectError> {
-        let value: Option<u32> = self.optional(&format!("{dir}/{name}")).await?;
-        Ok(value.map_or(default, |value| value != 0))
-    }
-
-    async fn publish(&self, state: State) -> Result<(), ConnectError> {
-        let node = format!("{}/state", self.front);
-        Ok(self.store.write(&node, format!("{}", state as u8)).await?)
-    }
-
     async fn offload(&self, backend: &Backend) -> Result<(Offload, bool), ConnectError> {
-        let back = &backend.path;
-        if !self.flag(back, "feature-rx-copy", false).await? {
-            return Err(ConnectError::NoCopy);
+        let back = &backend.end;
+        // Without it a backend can only exchange pages, which Xen gave up long ago.
+        if !back.flag("feature-rx-copy", false).await? {
+            return Err(ConnectError::Lacks("feature-rx-copy"));
         }
-        let sg = self.flag(back, "feature-sg", false).await?;
+        let sg = back.flag("feature-sg", false).await?;
         let offload = Offload {
-            checksum4: !self.flag(back, "feature-no-csum-offload", false).await?,
-            checksum6: self.flag(back, "feature-ipv6-csum-offload", false).await?,
+            checksum4: !back.flag("feature-no-csum-offload", false).await?,
+            checksum6: back.flag("feature-ipv6-csum-offload", false).await?,
             // A large segment does not fit into one slot.
-            tso4: sg && self.flag(back, "feature-gso-tcpv4", false).await?,
-            tso6: sg && self.flag(back, "feature-gso-tcpv6", false).await?,
+            tso4: sg && back.flag("feature-gso-tcpv4", false).await?,
+            tso6: sg && back.flag("feature-gso-tcpv6", false).await?,
             sg,
-            untrusted: !self.flag(&self.front, "trusted", true).await?,
+            untrusted: !self.front.flag("trusted", true).await?,
         };
-        Ok((offload, self.flag(back, "feature-split-event-channels", false).await?))
+        Ok((offload, back.flag("feature-split-event-channels", false).await?))
     }
 
     /// Sets up rings and channels, and publishes them together.
@@ -279,12 +186,13 @@ impl Task {
         self.device.prepare(backend.domid, offload, channels.clone())?;
         let (tx, rx) = self.device.ring_refs().expect("just prepared");
         let filter = !self.device.inner.borrow().groups.is_empty()
-            && self.flag(&backend.path, "feature-multicast-control", false).await?;
+            && backend.end.flag("feature-multicast-control", false).await?;
         let channels_in_use = channels.clone();
-        self.store
+        self.front
+            .store()
             .transaction(async |store| {
                 let set = async |name: &str, value: u32| {
-                    store.write(&format!("{}/{name}", self.front), format!("{value}")).await
+                    store.write(&self.front.node(name), format!("{value}")).await
                 };
                 set("tx-ring-ref", tx).await?;
                 set("rx-ring-ref", rx).await?;
@@ -308,14 +216,14 @@ impl Task {
                 set("request-multicast-control", filter.into()).await
             })
             .await?;
-        self.publish(State::Connected).await?;
+        self.front.publish(State::Connected).await?;
         Ok(channels)
     }
 
     async fn go_up(&self, backend: &Backend) -> Result<(), ConnectError> {
-        let mac = self.store.read_text(&format!("{}/mac", self.front)).await?;
+        let mac = self.front.store().read_text(&self.front.node("mac")).await?;
         let mac = Mac::parse(&mac).ok_or(ConnectError::Value("mac"))?;
-        let mtu: Option<usize> = self.optional(&format!("{}/mtu", self.front)).await?;
+        let mtu: Option<usize> = self.front.value("mtu").await?;
         let (offload, _) = self.offload(backend).await?;
         // What IPv4 needs at least (RFC 791), and what the size of a request can say at most.
         let most = if offload.sg { 65535 } else { mirust_mem::PAGE_SIZE } - ETHERNET_HEADER;
@@ -333,9 +241,9 @@ impl Task {
     /// Asks a backend that can begin to filter at any time to do so. Others learn of it when they are
     /// connected again.
     async fn request_filter(&self, backend: &Backend) -> Result<(), ConnectError> {
-        if self.flag(&backend.path, "feature-dynamic-multicast-control", false).await? {
-            let node = format!("{}/request-multicast-control", self.front);
-            self.store.write(&node, "1").await?;
+        if backend.end.flag("feature-dynamic-multicast-control", false).await? {
+            let node = self.front.node("request-multicast-control");
+            self.front.store().write(&node, "1").await?;
         }
         Ok(())
     }
@@ -343,14 +251,14 @@ impl Task {
     /// Stops the queue, and tells the backend.
     async fn stop(&self, state: State) -> Result<(), ConnectError> {
         self.device.stop();
-        self.publish(state).await
+        Ok(self.front.publish(state).await?)
     }
 
     /// Waits until the backend has let go of the rings, but not for ever.
     async fn let_go(&self, backend: &Backend, watch: &mut Watch) {
         let wait = async {
             loop {
-                match self.backend_state(backend).await {
+                match backend.state().await {
                     Ok((state, online)) if step(Front::Stopped, state, online) != Step::End => {}
                     Ok(_) | Err(_) => break,
                 }
@@ -359,12 +267,7 @@ impl Task {
                 }
             }
         };
-        let (mut wait, mut limit) = (pin!(wait), (self.sleep)(PATIENCE));
-        let in_time = poll_fn(|cx| match wait.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => limit.as_mut().poll(cx).map(|()| false),
-        });
-        if !in_time.await {
+        if !in_time(wait, (self.sleep)(PATIENCE)).await {
             let message = format_args!("the backend does not let go");
             self.device.inner.borrow_mut().shared.complain(message);
         }
@@ -374,7 +277,7 @@ impl Task {
     async fn give_up(&self) {
         self.device.stop();
         // Without xenstore nobody can be told.
-        let _ = self.publish(State::Closed).await;
+        let _ = self.front.publish(State::Closed).await;
         self.device.end();
     }
 

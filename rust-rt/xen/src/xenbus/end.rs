@@ -1,0 +1,191 @@
+//! One end of a device in xenstore, and what can go wrong before the two are connected.
+
+use super::State;
+use crate::{
+    events::BindError,
+    gnttab::GrantError,
+    wire::DomId,
+    xenstore::{Error, Watch, Xenstore},
+};
+use alloc::{
+    format,
+    string::{String, ToString},
+};
+use core::{fmt, future::poll_fn, pin::pin, str::FromStr, task::Poll};
+
+/// The directory in which one end of a device says what it is and what it can do.
+///
+/// The toolstack makes both. The frontend's is in its own domain's part of the tree, and names the backend's.
+#[derive(Clone, Debug)]
+pub struct End {
+    store: Xenstore,
+    path: String,
+}
+
+/// The end that serves a device.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// Its directory.
+    pub end: End,
+    /// Its domain.
+    pub domid: DomId,
+}
+
+impl End {
+    /// The end whose directory is `path`, as [`Xenstore`] has it.
+    pub fn new(store: Xenstore, path: String) -> End {
+        End { store, path }
+    }
+
+    /// The tree that it is in.
+    pub fn store(&self) -> &Xenstore {
+        &self.store
+    }
+
+    /// The path of one of its nodes.
+    pub fn node(&self, name: &str) -> String {
+        format!("{}/{name}", self.path)
+    }
+
+    /// Tells of changes of one of its nodes, and of the directory's removal.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Xenstore::watch`].
+    pub async fn watch(&self, name: &str) -> Result<Watch, Error> {
+        self.store.watch(&self.node(name)).await
+    }
+
+    /// A value that may be missing. One that makes no sense counts as missing.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Xenstore::read`], but for the one that there is no such node.
+    pub async fn value<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
+        match self.store.read_parsed(&self.node(name)).await {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::NotFound | Error::BadValue) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A number, or `default` where [`value`](Self::value) has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`value`](Self::value).
+    pub async fn number(&self, name: &str, default: u32) -> Result<u32, Error> {
+        Ok(self.value(name).await?.unwrap_or(default))
+    }
+
+    /// Whether a number is not zero; `default` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`value`](Self::value).
+    pub async fn flag(&self, name: &str, default: bool) -> Result<bool, Error> {
+        Ok(self.number(name, default.into()).await? != 0)
+    }
+
+    /// Writes this end's state. The other one is told of it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Xenstore::write`].
+    pub async fn publish(&self, state: State) -> Result<(), Error> {
+        self.store.write(&self.node("state"), (state as u8).to_string()).await
+    }
+
+    /// The backend that the toolstack has named in this frontend's directory, if it has.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Xenstore::read_parsed`], but for the one that no backend is named.
+    pub async fn backend(&self) -> Result<Option<Backend>, Error> {
+        let path = match self.store.read_text(&self.node("backend")).await {
+            Err(Error::NotFound) => return Ok(None),
+            path => path?,
+        };
+        let domid = DomId(self.store.read_parsed(&self.node("backend-id")).await?);
+        Ok(Some(Backend { end: End::new(self.store.clone(), path), domid }))
+    }
+
+    /// Whether the backend is still the one that the toolstack names.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`backend`](Self::backend).
+    pub async fn is_served_by(&self, backend: &Backend) -> Result<bool, Error> {
+        Ok(self.backend().await?.is_some_and(|now| now.end.path == backend.end.path))
+    }
+}
+
+impl Backend {
+    /// What it has published, and whether the toolstack wants the device to exist: what
+    /// [`step`](super::step) goes by.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`End::value`].
+    pub async fn state(&self) -> Result<(State, bool), Error> {
+        let state = self.end.value("state").await?;
+        Ok((state.unwrap_or(State::Unknown), self.end.flag("online", true).await?))
+    }
+}
+
+/// Why a frontend could not be connected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConnectError {
+    /// Xenstore did not answer as it should.
+    Store(Error),
+    /// A ring could not be granted.
+    Grant(GrantError),
+    /// There is no event channel for it.
+    Bind(BindError),
+    /// The node of this name has no value that makes sense.
+    Value(&'static str),
+    /// The backend does not say that it has this feature, without which there is nothing.
+    Lacks(&'static str),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectError::Store(error) => write!(f, "xenstore: {error}"),
+            ConnectError::Grant(error) => error.fmt(f),
+            ConnectError::Bind(error) => error.fmt(f),
+            ConnectError::Value(node) => write!(f, "{node} makes no sense"),
+            ConnectError::Lacks(feature) => write!(f, "the backend has no {feature}"),
+        }
+    }
+}
+
+impl core::error::Error for ConnectError {}
+
+impl From<Error> for ConnectError {
+    fn from(error: Error) -> Self {
+        ConnectError::Store(error)
+    }
+}
+
+impl From<GrantError> for ConnectError {
+    fn from(error: GrantError) -> Self {
+        ConnectError::Grant(error)
+    }
+}
+
+impl From<BindError> for ConnectError {
+    fn from(error: BindError) -> Self {
+        ConnectError::Bind(error)
+    }
+}
+
+/// Whether a future ends before `limit` does.
+pub async fn in_time(future: impl Future<Output = ()>, limit: impl Future<Output = ()>) -> bool {
+    let (mut future, mut limit) = (pin!(future), pin!(limit));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| false),
+    })
+    .await
+}
