@@ -1,8 +1,5 @@
 //! Calls that block.
 
-use alloc::boxed::Box;
-use core::any::Any;
-use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
@@ -10,40 +7,7 @@ use core::task::{Context, Poll};
 use mirust_executor::domain;
 use mirust_executor::time::Instant;
 
-use crate::{foreign, thread};
-
-/// Why a call that would block has not done so.
-pub enum CannotBlock {
-    /// It came out of a task of the executor, or out of an event handler: both run in the middle of
-    /// a poll, which cannot go on before they return. A task awaits; code that cannot belongs
-    /// on a thread.
-    InTask,
-    /// The future panicked; the payload is the panic's. Only on a thread: on the main stack the panic goes
-    /// through `block_on`.
-    Panicked(Box<dyn Any + Send>),
-}
-
-impl fmt::Display for CannotBlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CannotBlock::InTask => {
-                "a task of mirust::spawn cannot block: await, or do this on a thread"
-            }
-            CannotBlock::Panicked(_) => "what was waited for has panicked",
-        })
-    }
-}
-
-impl fmt::Debug for CannotBlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CannotBlock::InTask => "InTask",
-            CannotBlock::Panicked(_) => "Panicked",
-        })
-    }
-}
-
-impl core::error::Error for CannotBlock {}
+use crate::{cannot::CannotBlock, foreign, order, thread};
 
 /// Blocks the caller, the main stack or a thread, until `future` is ready; everything else goes on
 /// meanwhile. The future is polled and dropped on the main stack.
@@ -135,6 +99,14 @@ pub fn on_main<R>(f: impl FnOnce() -> R) -> Result<R, CannotBlock> {
 /// [`CannotBlock`].
 pub fn yield_now() -> Result<(), CannotBlock> {
     block_on(Yield(false))
+}
+
+/// Called where another thread was made ready: with a [seed](crate::set_seed), perhaps that one goes first.
+pub(crate) fn perhaps_yield() {
+    if order::gives_way() && thread::running().is_some() {
+        // On a thread this always works.
+        let _ = yield_now();
+    }
 }
 
 /// Pending once.

@@ -42,6 +42,7 @@
 extern crate alloc;
 
 mod block;
+mod cannot;
 mod foreign;
 pub mod ground;
 mod order;
@@ -51,7 +52,8 @@ mod thread;
 pub mod wait;
 mod watch;
 
-pub use block::{CannotBlock, block_on, block_on_until, on_main, yield_now};
+pub use block::{block_on, block_on_until, on_main, yield_now};
+pub use cannot::CannotBlock;
 #[cfg(not(feature = "image"))]
 pub use foreign::{Foreign, set_foreign};
 pub use ground::Ground;

@@ -33,10 +33,7 @@ pub(crate) fn postpone() -> bool {
     chance(2)
 }
 
-/// Called where another thread was made ready: perhaps that one goes first.
-pub(crate) fn perhaps_yield() {
-    if chance(4) && crate::current().is_some() {
-        // On a thread this always works.
-        let _ = crate::yield_now();
-    }
+/// Whether the thread that runs, and has made another one ready, shall let that one go first.
+pub(crate) fn gives_way() -> bool {
+    chance(4)
 }

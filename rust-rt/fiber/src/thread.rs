@@ -13,7 +13,7 @@ use core::task::{Context, Poll};
 
 use mirust_executor::domain;
 
-use crate::block::CannotBlock;
+use crate::cannot::CannotBlock;
 use crate::ground::Ground;
 use crate::stack::{Pool, Stack};
 use crate::switch::{self, prepare, switch};
@@ -263,7 +263,7 @@ impl Thread {
 
     /// Says so in the log. Here, and its words as arguments: the linker does not drop what formats and
     /// places in source files consist of, so that an image without threads would have them.
-    pub(crate) fn has_run_for(&self, ms: u64) {
+    fn has_run_for(&self, ms: u64) {
         let words = ["thread", "has run for", "ms: nothing else could meanwhile"];
         self.with_name(|name| {
             log::warn!(target: "threads", "{} {name} {} {ms} {}", words[0], words[1], words[2]);
@@ -327,7 +327,9 @@ impl Thread {
             threads.current.set(ptr::null());
             (ground.tls_use)(0);
             self.own.set(own.replace(threads.main_own.get()));
-            watch::end(watch, self);
+            if let Some(ms) = watch::end(watch) {
+                self.has_run_for(ms);
+            }
         }
     }
 

@@ -14,8 +14,8 @@ use core::task::{Context, Poll, Waker};
 
 use mirust_executor::time::Instant;
 
-use crate::block::CannotBlock;
-use crate::{block_on_until, order};
+use crate::block::{block_on_until, perhaps_yield};
+use crate::cannot::CannotBlock;
 
 /// A bit mask that meets every other.
 pub const ANY: u32 = u32::MAX;
@@ -151,7 +151,7 @@ pub fn wake(address: usize, mask: u32, most: usize) -> usize {
         }
     }
     if woken > 0 {
-        order::perhaps_yield();
+        perhaps_yield();
     }
     woken
 }

@@ -9,8 +9,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use mirust_executor::domain;
 use mirust_executor::time::{Duration, Instant};
 
-use crate::thread::Thread;
-
 static LIMIT_NS: AtomicU64 = AtomicU64::new(100_000_000);
 static LONG_RUNS: AtomicU64 = AtomicU64::new(0);
 /// When the last line was logged, in ns since boot: one a second is enough.
@@ -44,30 +42,29 @@ pub(crate) fn begin() -> Begin {
     Begin(ticks())
 }
 
-/// The turn of `thread` has ended.
+/// The turn has ended. The milliseconds that it took, if they are to be logged.
 #[inline]
-pub(crate) fn end(begin: Begin, thread: &Thread) {
+pub(crate) fn end(begin: Begin) -> Option<u64> {
     let passed = ticks().wrapping_sub(begin.0);
-    if passed >= SHORT {
-        long(passed, thread);
-    }
+    if passed < SHORT { None } else { long(passed) }
 }
 
 /// The clock counts nanoseconds and the counter ticks, both from boot (or the process's start) on; two
 /// readings give how many a tick is.
 #[cold]
-fn long(passed: u64, thread: &Thread) {
-    let Some(ns) = in_ns(passed) else { return };
+fn long(passed: u64) -> Option<u64> {
+    let ns = in_ns(passed)?;
     let now = domain::now();
     if ns < LIMIT_NS.load(Ordering::Relaxed) {
-        return;
+        return None;
     }
     LONG_RUNS.fetch_add(1, Ordering::Relaxed);
     let last = Instant::from_nanos(LAST_LINE.load(Ordering::Relaxed));
-    if last == Instant::ZERO || now.duration_since(last) >= Duration::from_secs(1) {
-        LAST_LINE.store(now.as_nanos().max(1), Ordering::Relaxed);
-        thread.has_run_for(ns / 1_000_000);
+    if last != Instant::ZERO && now.duration_since(last) < Duration::from_secs(1) {
+        return None;
     }
+    LAST_LINE.store(now.as_nanos().max(1), Ordering::Relaxed);
+    Some(ns / 1_000_000)
 }
 
 /// So many ticks in nanoseconds; unknown at the first call, which takes the first of two readings.

@@ -2,8 +2,8 @@
 
 use super::asm::{VaList, variadic};
 use super::cstr::strlen;
+use super::die::die;
 use super::mem::{memmove, memset};
-use super::process::die;
 use super::stdio::print_to;
 use super::string::{copy, copy_at_most};
 use core::ffi::{c_char, c_int, c_void};

@@ -21,6 +21,7 @@ extern crate std;
 mod asm;
 mod calendar;
 mod cstr;
+mod die;
 mod dl;
 mod double;
 pub mod env;

@@ -1,40 +1,13 @@
 //! The process that an image looks like: its end, its limits and its identity.
 
+use super::die::die;
 use super::errno::{self, EINVAL, ENOENT, ENOMEM};
 use super::stub::stubs;
-use super::threads::{self, Block, Handler};
-use super::{cstr, host, pthread, stdio};
+use super::threads::{Block, Handler, MAIN, fibers, number};
+use super::{cstr, host, stdio};
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
-use core::fmt::Write;
 use spin::Mutex;
-
-/// Ends the domain as crashed, with the formatted reason.
-pub(super) fn die(reason: core::fmt::Arguments) -> ! {
-    struct Reason([u8; 200], usize);
-    impl Write for Reason {
-        fn write_str(&mut self, s: &str) -> core::fmt::Result {
-            // What does not fit is cut off, between two characters.
-            for c in s.chars() {
-                let room = &mut self.0[self.1..];
-                if room.len() < c.len_utf8() {
-                    return Err(core::fmt::Error);
-                }
-                self.1 += c.encode_utf8(room).len();
-            }
-            Ok(())
-        }
-    }
-    let mut text = Reason([0; 200], 0);
-    let _ = text.write_fmt(reason);
-    stdio::flush_all();
-    (host::get().abort)(core::str::from_utf8(&text.0[..text.1]).unwrap_or("abort"))
-}
-
-/// Ends the domain: the only thread waits for something that only another thread could do.
-pub(super) fn deadlock(function: &str) -> ! {
-    die(format_args!("{function}: deadlock: nobody is there to end this wait"))
-}
 
 /// What runs at exit, the last one registered first.
 static AT_EXIT: Mutex<Vec<Handler>> = Mutex::new(Vec::new());
@@ -177,9 +150,6 @@ extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
     0
 }
 
-/// The number of the process and of its main stack.
-pub(super) const MAIN: c_int = 1;
-
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn getpid() -> c_int {
     MAIN
@@ -187,7 +157,7 @@ extern "C" fn getpid() -> c_int {
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn gettid() -> c_int {
-    pthread::number()
+    number()
 }
 
 /// No parent: 0, as for process 1 of a container.
@@ -199,7 +169,7 @@ extern "C" fn getppid() -> c_int {
 /// Lets other threads go first. In a task of the executor, or without threads, it does nothing.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn sched_yield() -> c_int {
-    if let Some(fibers) = threads::fibers() {
+    if let Some(fibers) = fibers() {
         (fibers.yield_now)();
     }
     0

@@ -2,41 +2,18 @@
 //!
 //! Locks keep their state, so that a mutex locked twice is found out; what would wait for another
 //! thread where there are none ends the program with a reason, since it would wait forever. What
-//! threads add is in [`threads`]. The layouts start with what glibc's static initialisers set.
+//! threads add is in [`threads`](super::threads). The layouts start with what glibc's static initialisers set.
 
-use super::errno::{self, EAGAIN, EBUSY, EDEADLK, EINVAL, EPERM, ESRCH};
-use super::process;
+use super::errno::{EAGAIN, EBUSY, EDEADLK, EINVAL, EPERM, ESRCH};
 use super::stub::unsupported;
-use super::threads::{self, Block, KEYS};
+use super::threads::table::{self, Function};
+use super::threads::{Attributes, Block, Condition, KEYS, Mutex, number};
+use super::{die, process};
 use core::cell::Cell;
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use spin::Mutex as SpinMutex;
-
-/// The number of the thread that runs; the main stack's is 1.
-pub(super) fn number() -> c_int {
-    // SAFETY: the words live for ever, and no reference to them exists.
-    let number = unsafe { (*errno::own()).number };
-    if number == 0 { process::MAIN } else { number }
-}
-
-/// `pthread_mutex_t`: 40 bytes, all zero for a normal one.
-#[repr(C)]
-pub(super) struct Mutex {
-    /// How often it is locked.
-    locked: c_int,
-    /// By whom.
-    owner: c_int,
-    /// How many wait for it.
-    waiting: c_int,
-    unused: c_int,
-    /// One of the constants below.
-    kind: c_int,
-    rest: [c_int; 5],
-}
-
-const _: () = assert!(size_of::<Mutex>() == 40);
 
 const RECURSIVE: c_int = 1;
 const ERRORCHECK: c_int = 2;
@@ -99,8 +76,8 @@ pub(super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut Mutex) -> c_int {
             (_, ERRORCHECK) if mine => return EDEADLK,
             _ => {}
         }
-        let others = threads::get().filter(|_| !mine);
-        let Some(threads) = others else { process::deadlock("pthread_mutex_lock") };
+        let others = table::get().filter(|_| !mine);
+        let Some(threads) = others else { die::deadlock("pthread_mutex_lock") };
         m.waiting += 1;
         // SAFETY: as above.
         unsafe { (threads.lock)(mutex) };
@@ -138,24 +115,10 @@ pub(super) unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut Mutex) -> c_int
 
 /// Wakes those who wait at an address, where there are others.
 fn wake(address: usize, most: usize) {
-    if let Some(threads) = threads::get() {
+    if let Some(threads) = table::get() {
         (threads.given.wake)(address, u32::MAX, most);
     }
 }
-
-/// `pthread_cond_t`: 48 bytes, all zero for one whose clock is the wall's.
-#[repr(C)]
-pub(super) struct Condition {
-    /// How many wait for it.
-    pub(super) waiting: c_uint,
-    /// Counts the signals.
-    pub(super) signals: c_uint,
-    /// Not 0 if its clock is the monotonic one.
-    pub(super) monotonic: c_int,
-    unused: [c_int; 9],
-}
-
-const _: () = assert!(size_of::<Condition>() == 48);
 
 /// `pthread_condattr_t` is an int: the clock.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -228,7 +191,7 @@ unsafe extern "C" fn pthread_cond_broadcast(condition: *mut Condition) -> c_int 
 /// Ends the domain if nobody is there to signal.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_cond_wait(condition: *mut c_void, mutex: *mut Mutex) -> c_int {
-    let Some(threads) = threads::get() else { process::deadlock("pthread_cond_wait") };
+    let Some(threads) = table::get() else { die::deadlock("pthread_cond_wait") };
     // SAFETY: both are initialised, and the mutex is the caller's, by contract.
     unsafe { (threads.wait_for_signal)(condition, mutex, u64::MAX) }
 }
@@ -248,11 +211,16 @@ unsafe extern "C" fn pthread_once(control: *mut c_int, function: unsafe extern "
         }
         while *control != DONE && *control != number() {
             // Somebody else is at it, so there are threads.
-            let Some(threads) = threads::get() else { break };
+            let Some(threads) = table::get() else { break };
             (threads.wait_at)("pthread_once", control.addr());
         }
     }
     0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_equal(a: usize, b: usize) -> c_int {
+    c_int::from(a == b)
 }
 
 type Destructor = unsafe extern "C" fn(*mut c_void);
@@ -356,12 +324,12 @@ unsafe extern "C" fn pthread_getaffinity_np(
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_create(
     thread: *mut usize,
-    attributes: *const c_void,
-    function: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    attributes: *const Attributes,
+    function: Function,
     argument: *mut c_void,
 ) -> c_int {
     static LOGGED: AtomicBool = AtomicBool::new(false);
-    let Some(threads) = threads::get() else {
+    let Some(threads) = table::get() else {
         unsupported(&LOGGED, "pthread_create", "this image has one thread", EAGAIN);
         return EAGAIN;
     };
@@ -372,13 +340,13 @@ unsafe extern "C" fn pthread_create(
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_join(thread: usize, result: *mut *mut c_void) -> c_int {
     // SAFETY: as above.
-    threads::get().map_or(ESRCH, |threads| unsafe { (threads.join)(thread, result) })
+    table::get().map_or(ESRCH, |threads| unsafe { (threads.join)(thread, result) })
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_detach(thread: usize) -> c_int {
     // SAFETY: as above.
-    threads::get().map_or(ESRCH, |threads| unsafe { (threads.detach)(thread) })
+    table::get().map_or(ESRCH, |threads| unsafe { (threads.detach)(thread) })
 }
 
 #[cfg(test)]

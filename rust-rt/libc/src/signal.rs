@@ -4,8 +4,8 @@
 //! exception is elsewhere there seems to be a handler from the start: Rust's std then does not prepare one of its
 //! own, with a stack and a guard page for it in each thread.
 
+use super::die;
 use super::errno::{self, EINVAL};
-use super::process;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
@@ -48,7 +48,7 @@ const SIGSEGV: c_int = 11;
 
 /// What stands for the image's own report of a CPU exception.
 extern "C" fn report(signal: c_int) {
-    process::die(format_args!("signal {signal} was raised"))
+    die::die(format_args!("signal {signal} was raised"))
 }
 
 /// The handler of a signal; `number` is one.
@@ -112,7 +112,7 @@ unsafe extern "C" fn raise(signal: c_int) -> c_int {
     }
     match (handler(signal), signal) {
         (SIG_IGN, _) | (SIG_DFL, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) => {}
-        (SIG_DFL, _) => process::die(format_args!("signal {signal} was raised")),
+        (SIG_DFL, _) => die::die(format_args!("signal {signal} was raised")),
         (handler, _) => {
             type Handler = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void);
             // SAFETY: the handler was installed as a function of one argument, or of three, which
@@ -225,7 +225,7 @@ unsafe fn change_mask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
 /// Ends the domain: no signal can come.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pause() -> c_int {
-    process::deadlock("pause")
+    die::deadlock("pause")
 }
 
 #[cfg(test)]

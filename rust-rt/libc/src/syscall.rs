@@ -2,8 +2,8 @@
 
 use super::errno::{self, EAGAIN, ENOSYS};
 use super::stub::unsupported;
-use super::threads::{self, FutexCall};
-use super::{process, pthread, random};
+use super::threads::{FutexCall, number as thread, table};
+use super::{die, random};
 use core::ffi::{c_int, c_long, c_uint, c_void};
 use core::sync::atomic::AtomicBool;
 
@@ -36,12 +36,12 @@ pub(crate) unsafe extern "C" fn syscall(
                 timeout: timeout as *const _,
                 mask: mask as u32,
             };
-            match threads::get() {
+            match table::get() {
                 Some(threads) => (threads.futex)(&call) as c_long,
                 None => futex(call.word, call.operation, call.value, timeout != 0),
             }
         },
-        SYS_GETTID => pthread::number().into(),
+        SYS_GETTID => thread().into(),
         _ => {
             let why = "an image has no Linux below it";
             unsupported(&LOGGED, format_args!("system call {number}"), why, ENOSYS);
@@ -70,7 +70,7 @@ unsafe fn futex(word: *const c_uint, operation: c_int, value: c_uint, timed: boo
         WAIT | WAIT_BITSET if unsafe { word.read_volatile() } != value => {
             errno::fail(EAGAIN).into()
         }
-        WAIT | WAIT_BITSET if !timed => process::deadlock("a wait for another thread"),
+        WAIT | WAIT_BITSET if !timed => die::deadlock("a wait for another thread"),
         _ => {
             unsupported(&LOGGED, "futex", "a wait would stop both languages", ENOSYS);
             -1

@@ -2,7 +2,7 @@
 
 use super::errno::{self, EINVAL, ENOSYS};
 use super::host;
-use super::threads;
+use super::threads::table;
 use core::ffi::{c_int, c_long, c_uint, c_void};
 
 use super::timespec::{NS_PER_S, Timespec};
@@ -91,7 +91,7 @@ unsafe extern "C" fn getrusage(_who: c_int, usage: *mut Usage) -> c_int {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn usleep(us: c_uint) -> c_int {
     let deadline = (host::get().monotonic_ns)().saturating_add(u64::from(us) * 1000);
-    match threads::get() {
+    match table::get() {
         Some(threads) if (threads.sleep)("usleep", deadline) => 0,
         _ => errno::fail(ENOSYS),
     }

@@ -3,24 +3,10 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use super::{Block, required};
+use super::block::Block;
+use super::objects::Attributes;
+use super::required;
 use crate::errno::{EINVAL, EOPNOTSUPP};
-
-/// `pthread_attr_t`: 56 bytes.
-#[repr(C)]
-pub(super) struct Attributes {
-    /// Bytes that were asked for; 0 if none were.
-    pub(super) stack: usize,
-    /// Not 0 for a thread that nobody joins.
-    pub(super) detached: c_int,
-    scope: c_int,
-    guard: usize,
-    /// The stack of the thread that these attributes are of.
-    low: usize,
-    unused: [usize; 3],
-}
-
-const _: () = assert!(size_of::<Attributes>() == 56);
 
 /// As `<pthread.h>` has them: 0 and 1.
 const DETACHED: c_int = 1;

@@ -3,10 +3,20 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::Cell;
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 use core::ptr;
 
 use crate::errno;
+
+/// The number of the process and of its main stack.
+pub(crate) const MAIN: c_int = 1;
+
+/// The number of the thread that runs; the main stack's is [`MAIN`].
+pub(crate) fn number() -> c_int {
+    // SAFETY: the words live for ever, and no reference to them exists.
+    let number = unsafe { (*errno::own()).number };
+    if number == 0 { MAIN } else { number }
+}
 
 /// Keys of `pthread_key_create`: as many as POSIX asks for.
 pub(crate) const KEYS: usize = 128;

@@ -2,11 +2,11 @@
 
 use core::ffi::{c_int, c_void};
 
-use super::futex::on_monotonic;
-use super::{ANY, NEVER, Waited, must_wait, required};
-use crate::errno::{EINVAL, ETIMEDOUT};
-use crate::pthread::{Condition, Mutex, pthread_mutex_lock, pthread_mutex_unlock};
-use crate::timespec::Timespec;
+use super::fibers::{ANY, Waited, given};
+use super::objects::{Condition, Mutex};
+use super::waiting::must_wait;
+use crate::errno::ETIMEDOUT;
+use crate::pthread::{pthread_mutex_lock, pthread_mutex_unlock};
 
 /// `pthread_cond_wait` and `_timedwait`, the deadline in ns since boot. Returns with the mutex locked.
 ///
@@ -22,7 +22,7 @@ pub(crate) unsafe fn wait(condition: *mut c_void, mutex: *mut Mutex, deadline: u
         let signals = (*condition).signals;
         pthread_mutex_unlock(mutex);
         let waited = if (*condition).signals == signals {
-            (required().given.wait)(condition.addr(), ANY, deadline)
+            (given().wait)(condition.addr(), ANY, deadline)
         } else {
             Waited::Woken
         };
@@ -30,21 +30,5 @@ pub(crate) unsafe fn wait(condition: *mut c_void, mutex: *mut Mutex, deadline: u
         (*condition).waiting -= 1;
         pthread_mutex_lock(mutex);
         if waited == Waited::TimedOut { ETIMEDOUT } else { 0 }
-    }
-}
-
-/// The time is one of the condition's clock.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_cond_timedwait(
-    condition: *mut Condition,
-    mutex: *mut Mutex,
-    time: *const Timespec,
-) -> c_int {
-    required();
-    // SAFETY: readable by contract, all three.
-    unsafe {
-        let Some(ns) = (*time).ns() else { return EINVAL };
-        let deadline = if (*condition).monotonic == 0 { on_monotonic(ns) } else { ns };
-        wait(condition.cast(), mutex, deadline.min(NEVER - 1))
     }
 }

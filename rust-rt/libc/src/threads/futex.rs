@@ -1,24 +1,15 @@
 //! The futex: what Rust's std, parking_lot and others make everything of.
 
-use core::ffi::{c_int, c_uint};
+use core::ffi::c_int;
 
-use super::{ANY, NEVER, Waited, must_wait, required};
+use super::fibers::{ANY, NEVER, Waited, given};
+use super::table::FutexCall;
+use super::waiting::must_wait;
 use crate::errno::{self, EAGAIN, EINVAL, ENOSYS, ETIMEDOUT};
 use crate::host;
 use crate::stub::unsupported;
 use crate::timespec::Timespec;
 use core::sync::atomic::AtomicBool;
-
-/// Arguments of the system call.
-pub(crate) struct Call {
-    pub(crate) word: *const c_uint,
-    pub(crate) operation: c_int,
-    pub(crate) value: c_uint,
-    /// A time limit, or null.
-    pub(crate) timeout: *const Timespec,
-    /// The last argument: a mask.
-    pub(crate) mask: u32,
-}
 
 const PRIVATE: c_int = 128;
 const CLOCK_REALTIME: c_int = 256;
@@ -32,9 +23,9 @@ const WAKE_BITSET: c_int = 10;
 /// # Safety
 ///
 /// For a wait the word is readable, and the time limit is null or readable.
-pub(crate) unsafe fn call(call: &Call) -> isize {
+pub(crate) unsafe fn call(call: &FutexCall) -> isize {
     static LOGGED: AtomicBool = AtomicBool::new(false);
-    let given = required().given;
+    let given = given();
     let operation = call.operation & !(PRIVATE | CLOCK_REALTIME);
     let mask = match operation {
         WAIT_BITSET | WAKE_BITSET if call.mask == 0 => return failed(EINVAL),

@@ -1,18 +1,17 @@
 //! A thread's beginning and end.
 
 use alloc::boxed::Box;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::attributes::Attributes;
-use super::{ANY, Block, NEVER, Start, Waited, refused, required};
-use crate::errno::{EAGAIN, EDEADLK, EINVAL, ERANGE, ESRCH};
-use crate::{cstr, env, pthread};
-
-type Function = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
-
-pub(crate) type Create = unsafe fn(*mut usize, *const c_void, Function, *mut c_void) -> c_int;
+use super::block::Block;
+use super::fibers::{ANY, NEVER, Start, Waited, given};
+use super::objects::Attributes;
+use super::table::Function;
+use super::waiting::refused;
+use crate::errno::{EAGAIN, EDEADLK, EINVAL, ESRCH};
+use crate::{env, pthread};
 
 /// The main stack's is 1.
 static LAST_NUMBER: AtomicI32 = AtomicI32::new(1);
@@ -24,12 +23,12 @@ static LAST_NUMBER: AtomicI32 = AtomicI32::new(1);
 /// As of C's.
 pub(crate) unsafe fn create(
     thread: *mut usize,
-    attributes: *const c_void,
+    attributes: *const Attributes,
     function: Function,
     argument: *mut c_void,
 ) -> c_int {
     // SAFETY: null, or attributes that were initialised.
-    let attributes = unsafe { attributes.cast::<Attributes>().as_ref() };
+    let attributes = unsafe { attributes.as_ref() };
     let (stack, detached) = attributes.map_or((0, false), |a| (a.stack, a.detached != 0));
     let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
     if number == 2 {
@@ -38,7 +37,7 @@ pub(crate) unsafe fn create(
     let block = Box::into_raw(Block::new(function, argument, detached));
     let mut name = [0; 17];
     let name = decimal(&mut name, number);
-    let started = (required().given.start)(&Start {
+    let started = (given().start)(&Start {
         stack,
         name,
         own: [(number as usize) << 32, block.expose_provenance()],
@@ -75,13 +74,13 @@ fn decimal(text: &mut [u8; 17], number: c_int) -> &str {
 fn choose_order() {
     let seed = env::get(b"MIRUST_THREAD_ORDER").and_then(|text| text.to_str().ok()?.parse().ok());
     if let Some(seed) = seed {
-        (required().given.set_order)(seed);
+        (given().set_order)(seed);
     }
 }
 
 /// A thread, from its first function to its last.
 unsafe extern "C" fn run(block: *mut c_void) {
-    let given = required().given;
+    let given = given();
     {
         // SAFETY: what `create` made, and nobody frees before it has ended.
         let block = unsafe { &*block.cast::<Block>() };
@@ -99,7 +98,7 @@ unsafe extern "C" fn run(block: *mut c_void) {
 /// # Safety
 ///
 /// `block` is that of the thread that runs.
-unsafe fn end(block: *mut Block) {
+pub(super) unsafe fn end(block: *mut Block) {
     {
         // SAFETY: as the caller says.
         let block = unsafe { &*block };
@@ -117,7 +116,7 @@ unsafe fn end(block: *mut Block) {
         unsafe { pthread::run_key_destructors(&block.values) };
         block.ended.set(true);
         if !block.detached.get() {
-            (required().given.wake)(ptr::from_ref(&block.ended).addr(), ANY, usize::MAX);
+            (given().wake)(ptr::from_ref(&block.ended).addr(), ANY, usize::MAX);
             return;
         }
     }
@@ -141,7 +140,7 @@ pub(crate) unsafe fn join(thread: usize, result: *mut *mut c_void) -> c_int {
     }
     while !block.ended.get() {
         let address = ptr::from_ref(&block.ended).addr();
-        if (required().given.wait)(address, ANY, NEVER) == Waited::Refused {
+        if (given().wait)(address, ANY, NEVER) == Waited::Refused {
             block.joined.set(false);
             refused("pthread_join");
             return EDEADLK;
@@ -172,57 +171,6 @@ pub(crate) unsafe fn detach(thread: usize) -> c_int {
         // SAFETY: the thread has ended, and nobody will name it again.
         drop(unsafe { Box::from_raw(ptr::from_ref(block).cast_mut()) });
     }
-    0
-}
-
-/// Ends the thread; destructors run, but nothing on its stack is dropped. On the main stack the program
-/// ends.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_exit(result: *mut c_void) -> ! {
-    let Some(block) = Block::current() else { crate::process::exit(0) };
-    block.result.set(result);
-    // SAFETY: it is the current one, and not used again.
-    unsafe { end(ptr::from_ref(block).cast_mut()) };
-    (required().given.exit)()
-}
-
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pthread_equal(a: usize, b: usize) -> c_int {
-    c_int::from(a == b)
-}
-
-/// The name in crash reports and in the watchdog's lines; ERANGE for more than 15 bytes. The main
-/// stack's cannot be changed, which is not an error.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_setname_np(thread: usize, name: *const c_char) -> c_int {
-    // SAFETY: a C string, by contract.
-    let bytes = unsafe { cstr::bytes(name) };
-    if bytes.len() > 15 {
-        return ERANGE;
-    }
-    // SAFETY: a thread, by contract.
-    let Some(block) = (unsafe { Block::of(thread) }) else { return 0 };
-    let mut name = [0; 16];
-    name[..bytes.len()].copy_from_slice(bytes);
-    block.name.set(name);
-    if let (false, Ok(name)) = (block.fiber.get().is_null(), core::str::from_utf8(bytes)) {
-        // SAFETY: its own name for it, and it has not ended.
-        unsafe { (required().given.set_name)(block.fiber.get(), name) };
-    }
-    0
-}
-
-/// The name that was set, or an empty one.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_getname_np(thread: usize, to: *mut c_char, len: usize) -> c_int {
-    // SAFETY: a thread, by contract.
-    let name =
-        unsafe { Block::of(thread) }.map_or(*b"main\0\0\0\0\0\0\0\0\0\0\0\0", |b| b.name.get());
-    if len < name.len() {
-        return ERANGE;
-    }
-    // SAFETY: there are `len` bytes by contract.
-    unsafe { to.cast::<u8>().copy_from_nonoverlapping(name.as_ptr(), name.len()) };
     0
 }
 

@@ -2,10 +2,12 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 
+use super::block::number;
+use super::fibers::{ANY, NEVER, Waited};
 use super::futex::on_monotonic;
-use super::{ANY, NEVER, Waited, must_wait, required};
+use super::required;
+use super::waiting::must_wait;
 use crate::errno::{EBUSY, EDEADLK, EINVAL, EPERM, ETIMEDOUT};
-use crate::pthread::number;
 use crate::timespec::Timespec;
 
 /// `pthread_rwlock_t`: 56 bytes, all zero for a free one.
@@ -52,7 +54,7 @@ unsafe extern "C" fn pthread_rwlock_destroy(lock: *mut RwLock) -> c_int {
 unsafe fn until(lock: *mut RwLock, deadline: u64, free: fn(&RwLock) -> bool) -> c_int {
     // SAFETY: no reference is kept over the wait.
     while !free(unsafe { &*lock }) {
-        let waited = (required().given.wait)(lock.addr(), ANY, deadline);
+        let waited = (required().wait)(lock.addr(), ANY, deadline);
         must_wait("a read-write lock", waited);
         if waited == Waited::TimedOut {
             return ETIMEDOUT;
@@ -86,7 +88,7 @@ unsafe fn write(lock: *mut RwLock, deadline: u64) -> c_int {
             (*lock).writer = number();
         } else {
             // Readers may have waited for us.
-            (required().given.wake)(lock.addr(), ANY, usize::MAX);
+            (required().wake)(lock.addr(), ANY, usize::MAX);
         }
         error
     }
@@ -151,7 +153,7 @@ unsafe extern "C" fn pthread_rwlock_unlock(lock: *mut RwLock) -> c_int {
             _ => return EPERM,
         }
         if (*lock).writable() {
-            (required().given.wake)(lock.addr(), ANY, usize::MAX);
+            (required().wake)(lock.addr(), ANY, usize::MAX);
         }
     }
     0
@@ -193,7 +195,7 @@ unsafe extern "C" fn pthread_barrier_destroy(barrier: *mut Barrier) -> c_int {
 /// -1 (PTHREAD_BARRIER_SERIAL_THREAD) for the last that comes, 0 for the others.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_barrier_wait(barrier: *mut Barrier) -> c_int {
-    let given = required().given;
+    let given = required();
     // SAFETY: as above; no reference is kept over the wait.
     unsafe {
         (*barrier).here += 1;
