@@ -10,7 +10,11 @@ let pp_write_error ppf = function
   | #error as e -> pp_error ppf e
   | `Is_read_only -> Fmt.string ppf "attempted to write to a read-only disk"
 
-type info = { read_write : bool; sector_size : int; size_sectors : int64 }
+type info = Mirust_records.Block_info.t = {
+  read_write : bool;
+  sector_size : int;
+  size_sectors : int64;
+}
 
 let pp_info ppf { read_write; sector_size; size_sectors } =
   Fmt.pf ppf "{ read_write = %b; sector_size = %d; size_sectors = %Ld }" read_write sector_size

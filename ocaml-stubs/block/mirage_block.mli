@@ -1,6 +1,6 @@
 (** What Mirage's libraries expect of a disk: its signature, for where Mirage's own package of this
-    name is not installed. Structurally the types are the same; only [info] is a record of its own.
-*)
+    name is not installed. Where it is, [info] is Mirage's own, and the rest is the same by
+    structure: {!Block} is what Mirage's functors take. *)
 
 type error = [ `Unimplemented | `Disconnected ]
 
@@ -11,7 +11,11 @@ type write_error = [ error | `Is_read_only ]
 val pp_write_error : write_error Fmt.t
 
 (** [size_sectors] is in units of [sector_size] bytes. *)
-type info = { read_write : bool; sector_size : int; size_sectors : int64 }
+type info = Mirust_records.Block_info.t = {
+  read_write : bool;
+  sector_size : int;
+  size_sectors : int64;
+}
 
 val pp_info : info Fmt.t
 

@@ -173,6 +173,28 @@ let recorded () =
   in
   check_bool "records" true (records 24 0 > 10)
 
+(* For those who read frames themselves, such as a DHCP server without a stack. *)
+let headers_of_frames () =
+  let open Mirust_tcpip.Ethernet.Packet in
+  let header = { source = mac 1; destination = mac 2; ethertype = `ARP } in
+  let bytes = make_cstruct header in
+  Alcotest.(check string)
+    "bytes" "\x02\x00\x00\x00\x00\x02\x02\x00\x00\x00\x00\x01\x08\x06" (Cstruct.to_string bytes);
+  let frame = Cstruct.append bytes (Cstruct.of_string "payload") in
+  (match of_cstruct frame with
+  | Ok (h, payload) ->
+      check_bool "header" true (h = header);
+      Alcotest.(check string) "payload" "payload" (Cstruct.to_string payload)
+  | Error e -> Alcotest.fail e);
+  for n = 0 to sizeof_ethernet - 1 do
+    check_bool "short" true (Result.is_error (of_cstruct (Cstruct.sub frame 0 n)));
+    check_bool "no room" true (Result.is_error (into_cstruct header (Cstruct.create n)))
+  done;
+  Cstruct.BE.set_uint16 frame 12 0x88cc;
+  check_bool "another type" true (Result.is_error (of_cstruct frame));
+  check_bool "into a larger one" true (into_cstruct header frame = Ok ());
+  check_bool "as before" true (Result.map fst (of_cstruct frame) = Ok header)
+
 (* {1 The functors} *)
 
 module Assembly = struct
@@ -305,6 +327,7 @@ let () =
           case "duplicate_detection_does_not_delay_ipv4"
             (run duplicate_detection_does_not_delay_ipv4);
           case "to_itself" (run to_itself);
+          case "headers_of_frames" headers_of_frames;
           case "refused" (run refused);
           case "closed_udp_port" (run closed_udp_port);
           case "disconnected" (run disconnected);

@@ -12,8 +12,8 @@ module U = Udp.Make (Ipv4_core)
 
 type device = { net : Netif.t; ip : Ipv4_core.t }
 
-(* Whose datagrams from port 67 the stack hands on, once that has taken the device over. *)
-let clients : (Netif.t * (Cstruct.t -> unit)) list ref = ref []
+(* To which the stack hands on datagrams from port 67, once it has taken the device over. *)
+let clients : (Netif.t * Dhcp_client.t) list ref = ref []
 let client netif = List.assq_opt netif !clients
 
 (* The client has UDP of its own, so that there can be a lease before there is a stack. *)
@@ -41,7 +41,7 @@ let by_dhcp net ip arp =
   let client =
     Dhcp_client.create ~host_name:(Mirage_runtime.name ()) ~mac:(Netif.mac net) ~send configure
   in
-  clients := (net, Dhcp_client.input client) :: !clients;
+  clients := (net, client) :: !clients;
   U.listen udp ~port:W.Dhcpv4.client_port (fun ~src:_ ~dst:_ ~src_port:_ datagram ->
       Dhcp_client.input client datagram;
       Lwt.return_unit);
@@ -69,7 +69,7 @@ module Make (N : Netif.S) (E : Ethernet.S) (A : Arp.S) = struct
   type t = device
 
   let connect ?(no_init = false) ?cidr ?gateway ?options:_ ?requests:_ net ethernet arp =
-    let ip = Ipv4_core.create (E.link ethernet) (Ipv4_core.resolver_of_arp arp) in
+    let ip = Static_ipv4.create_shared (E.link ethernet) arp in
     (match cidr with
     | _ when no_init -> Lwt.return_unit
     | Some cidr -> Static_ipv4.configure ip arp ~cidr ?gateway ()

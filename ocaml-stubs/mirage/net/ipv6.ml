@@ -14,7 +14,12 @@ module Make (N : Netif.S) (E : Ethernet.S) = struct
   include Ipv6_core
 
   let connect ?(no_init = false) ?(handle_ra = true) ?cidr ?gateway (_ : N.t) ethernet =
-    let t = create ~config:{ Ndp_engine.default with handle_ra } (E.link ethernet) in
+    let neighbours = Mirust_net_image.neighbours () in
+    let t =
+      create ~reassembly:(Mirust_net_image.reassembly ()) ~own:(Mirust_net_image.own ())
+        ~config:{ Ndp_engine.default with handle_ra; neighbours }
+        (E.link ethernet)
+    in
     if not no_init then (
       start t;
       Option.iter (add_address t) cidr;

@@ -19,15 +19,16 @@ let configure ip arp ~cidr ?gateway () =
   (* A renewed lease is not announced again. *)
   if Arp_core.get_ips arp = [ address ] then Lwt.return_unit else Arp_core.set_ips arp [ address ]
 
+let create_shared ?(reassembly = Mirust_net_image.reassembly ()) link arp =
+  Ipv4_core.create ~reassembly ~own:(Mirust_net_image.own ()) link (Ipv4_core.resolver_of_arp arp)
+
 module Make (E : Ethernet.S) (A : Arp.S) = struct
   include Ipv4_core
 
   let connect ?(no_init = false) ~cidr ?gateway ?fragment_cache_size ethernet arp =
     let reassembly =
-      match fragment_cache_size with
-      | None -> Reassembly.default
-      | Some memory -> { Reassembly.default with memory }
+      Option.map (fun memory -> { Reassembly.default with memory }) fragment_cache_size
     in
-    let t = create ~reassembly (E.link ethernet) (resolver_of_arp arp) in
+    let t = create_shared ?reassembly (E.link ethernet) arp in
     if no_init then Lwt.return t else Lwt.map (fun () -> t) (configure t arp ~cidr ?gateway ())
 end

@@ -39,6 +39,7 @@ end
 module type Streams = sig
   include Tcpip.Tcp.S with type ipaddr = Ipaddr.t
 
+  val compact : device:(Cstruct.buffer -> bool) -> t -> unit
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
 end
 
@@ -108,14 +109,17 @@ struct
     Ipv4_core.set_loopback v4 (packet t);
     Ipv6_core.set_loopback v6 (packet t);
     U.on_unlistened udp (unlistened t v6);
+    let dhcp = Dhcp_ipv4.client net in
     Option.iter
-      (fun input ->
+      (fun client ->
         U.listen udp ~port:W.Dhcpv4.client_port (fun ~src:_ ~dst:_ ~src_port:_ datagram ->
-            input datagram;
+            Mirust_tcpip.Dhcp_client.input client datagram;
             Lwt.return_unit))
-      (Dhcp_ipv4.client net);
+      dhcp;
+    (Mirust_netif.Netif.device net).on_pressure (fun device -> T.compact ~device tcp);
     Mirust_netif.Netif.on_link net (fun () ->
         Arp_core.announce_again arp;
+        Option.iter Mirust_tcpip.Dhcp_client.link_changed dhcp;
         if with_v6 then Ipv6_core.announce_again v6);
     Mirust_netif.Netif.listen_packets net (List.iter (frame t));
     (* As Mirage's stack: when it is there, it has addresses. *)

@@ -5,7 +5,27 @@ module type S = Mirust_mirage_types.Ethernet.S
 module Packet = struct
   type proto = [ `ARP | `IPv4 | `IPv6 ]
 
+  let pp_proto ppf (p : proto) =
+    Fmt.string ppf (match p with `ARP -> "ARP" | `IPv4 -> "IPv4" | `IPv6 -> "IPv6")
+
+  type t = { source : Macaddr.t; destination : Macaddr.t; ethertype : proto }
+
   let sizeof_ethernet = W.Ethernet.header_length
+
+  let of_cstruct frame =
+    match W.Ethernet.parse frame with
+    | Ok { source; destination; proto = ethertype } ->
+        Ok ({ source; destination; ethertype }, W.Ethernet.payload frame)
+    | Error e -> Error (Fmt.to_to_string W.Ethernet.pp_error e)
+
+  let into_cstruct { source; destination; ethertype = proto } b =
+    if Cstruct.length b < sizeof_ethernet then Error "no room for an Ethernet header"
+    else Ok (W.Ethernet.emit { source; destination; proto } b)
+
+  let make_cstruct { source; destination; ethertype = proto } =
+    let b = Cstruct.create sizeof_ethernet in
+    W.Ethernet.emit { source; destination; proto } b;
+    b
 end
 
 module Make (N : Mirust_mirage_types.Mirage_net.S) = struct

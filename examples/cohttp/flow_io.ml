@@ -1,0 +1,92 @@
+open Lwt.Infix
+open Mirust_stack
+module TCP = Stack.TCP
+
+type 'a t = 'a Lwt.t
+type conn = TCP.flow
+type error = TCP.write_error
+
+exception Broken of error
+
+let ( >>= ) = Lwt.bind
+let return = Lwt.return
+let pp_error = TCP.pp_write_error
+
+let catch f =
+  Lwt.catch
+    (fun () -> f () >|= Result.ok)
+    (function Broken e -> Lwt.return (Error e) | e -> Lwt.reraise e)
+
+(* [unread] was received and not asked for yet; [lines] octets of lines came since the last body. *)
+type ic = { flow : TCP.flow; mutable unread : Cstruct.t; mutable lines : int }
+type oc = { flow : TCP.flow; pending : Buffer.t }
+
+let channels flow =
+  ({ flow; unread = Cstruct.empty; lines = 0 }, { flow; pending = Buffer.create 1024 })
+
+(* A head is never longer, nor is what comes between the chunks of a body. Cohttp keeps all lines of one. *)
+let longest_head = 16384
+
+(* What a write hands to the stack at a time. *)
+let enough = 65536
+
+(* Whether there is more. *)
+let refill (ic : ic) =
+  TCP.read ic.flow >|= function
+  | Ok (`Data data) ->
+      ic.unread <- data;
+      true
+  | Ok `Eof | Error _ -> false
+
+let take (ic : ic) n =
+  let taken = Cstruct.to_string ~len:n ic.unread in
+  ic.unread <- Cstruct.shift ic.unread n;
+  taken
+
+let without_cr line =
+  match String.length line with
+  | n when n > 0 && line.[n - 1] = '\r' -> String.sub line 0 (n - 1)
+  | _ -> line
+
+let read_line (ic : ic) =
+  let line = Buffer.create 80 in
+  let rec more () =
+    let length = Cstruct.length ic.unread in
+    let rec newline i =
+      if i = length then None
+      else if Cstruct.get_char ic.unread i = '\n' then Some i
+      else newline (i + 1)
+    in
+    let found = newline 0 in
+    let here = match found with Some i -> i | None -> length in
+    ic.lines <- ic.lines + here + 1;
+    if ic.lines > longest_head then Lwt.return_none
+    else (
+      Buffer.add_string line (take ic here);
+      match found with
+      | Some _ ->
+          ic.unread <- Cstruct.shift ic.unread 1;
+          Lwt.return_some (without_cr (Buffer.contents line))
+      | None -> refill ic >>= fun more_came -> if more_came then more () else Lwt.return_none)
+  in
+  more ()
+
+let rec read (ic : ic) n =
+  ic.lines <- 0;
+  match Cstruct.length ic.unread with
+  | _ when n <= 0 -> Lwt.return ""
+  | 0 -> refill ic >>= fun more -> if more then read ic n else Lwt.return ""
+  | length -> Lwt.return (take ic (min n length))
+
+let flush oc =
+  let text = Buffer.contents oc.pending in
+  Buffer.clear oc.pending;
+  if text = "" then Lwt.return_unit
+  else
+    TCP.write oc.flow (Cstruct.of_string text) >>= function
+    | Ok () -> Lwt.return_unit
+    | Error e -> Lwt.fail (Broken e)
+
+let write oc text =
+  Buffer.add_string oc.pending text;
+  if Buffer.length oc.pending < enough then Lwt.return_unit else flush oc

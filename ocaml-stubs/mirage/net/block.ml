@@ -1,0 +1,3 @@
+include Mirust_block.Block
+
+let connect name = Mirust_block.Block.connect name

@@ -1,0 +1,60 @@
+open Mirust_net_engine
+
+let environment =
+  {
+    Mirust_net_env.Env.now = (fun () -> Int64.to_int (Mirust.Mclock.elapsed_ns ()));
+    sleep = (fun ns -> Mirust.Time.ns (Int64.of_int ns));
+    random = Mirust.Random.generate;
+  }
+
+(* Does not allocate: the runtime copies the name into the buffer. *)
+external platform_name : bytes -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_platform_name"
+[@@noalloc]
+
+let on_xen () =
+  let b = Bytes.create 3 in
+  platform_name b 3 = 3 && Bytes.to_string b = "xen"
+
+(* The device on Linux copies frames to buffers of the collector's own. At the default setting a few
+   hundred of them a second, beside a heap as small as ours, mean a whole collection for each second
+   one: half of the processor's time in bulk reception. On Xen frames are views of the device's pages. *)
+let buffers_may_wait () = Gc.set { (Gc.get ()) with custom_major_ratio = 1000 }
+
+let init () =
+  if not (on_xen ()) then buffers_may_wait ();
+  Mirust_net_env.Env.install environment
+
+let memory = lazy (Mirust.Bootvar.register Mirust.Budget.parameter)
+
+let register () =
+  let memory = Lazy.force memory in
+  fun () -> Option.iter Mirust.Budget.set (memory ())
+
+let tcp () =
+  let b = Mirust.Budget.get () and d = Mirust_tcp.Engine.default_config in
+  {
+    d with
+    memory_max = b.tcp;
+    connections_max = b.connections;
+    time_wait_max = b.time_wait;
+    receive_buffer = min d.receive_buffer b.buffer;
+    receive_buffer_max = b.buffer;
+    send_buffer = min d.send_buffer b.buffer;
+    send_buffer_max = b.buffer;
+    backlog = min d.backlog (b.connections / 4);
+  }
+
+let neighbours () = { Neighbour.default with capacity = (Mirust.Budget.get ()).neighbours }
+let reassembly () = { Reassembly.default with memory = (Mirust.Budget.get ()).reassembly }
+let own () = (Mirust.Budget.get ()).own
+let page = 4096
+
+let device ?(receive_pages = 0) ?(send_pages = 0) () =
+  let b = Mirust.Budget.get () in
+  let pages asked octets = if asked > 0 then asked else octets / page in
+  {
+    Mirust_vif.Vif.receive_pages = pages receive_pages b.receive;
+    send_pages = pages send_pages b.send;
+    copied = b.copied;
+  }

@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# A MirageOS unikernel on our loop, network and disk, by the names that `mirage configure` writes (tests/mirage).
+
+# mirage ADDRESSES [ARGUMENT...]: starts it, waits for its checks, and has it echo.
+mirage_stack() {
+    local address=$1
+    shift
+    truncate -s 1M "$work/disk"
+    start mirage-stack --disk="51728:$work/disk" "$@"
+    within 20 grep -q '^stack: [0-9]* checks passed' "$log" && client echo "$address" 7 1000000 3
+    local status=$?
+    [ $status = 0 ] || cat "$log"
+    stop && return $status
+}
+
+mirage_static() {
+    # What resets connections, for its last check.
+    client reset 10.0.0.1 9999 &
+    local server=$!
+    mirage_stack $stack --ipv4=$stack/24 --ipv6=$stack6/64 --resets=10.0.0.1:9999
+    local status=$?
+    kill $server
+    [ $status = 0 ] && grep 'ok and no more writing' "$log" && grep "addresses: .*$stack6" "$log" &&
+        [ "$(tail -c 1024 "$work/disk" | tr -d 'ab' | wc -c)" = 0 ]
+}
+# Nothing is said: an address from a server.
+mirage_dhcp() {
+    needs dnsmasq || return
+    dnsmasq --keep-in-foreground --port=0 --interface=tap0 --bind-interfaces --dhcp-authoritative --no-ping \
+        --dhcp-range=10.0.0.60,10.0.0.60,2m --dhcp-leasefile="$work/leases" --user=root --group=root \
+        --pid-file="$work/dnsmasq.pid" --conf-file=/dev/null >"$work/dnsmasq.log" 2>&1 &
+    local server=$!
+    mirage_stack 10.0.0.60 && grep 'addresses: 10.0.0.60/24' "$log"
+    local status=$?
+    kill $server
+    return $status
+}
+mirage_ipv6() {
+    mirage_stack $stack6 --ipv6-only=true --ipv6=$stack6/64 && ! grep 'addresses: .*10.0.0' "$log"
+}
+
+alone mirage_static mirage_dhcp mirage_ipv6

@@ -1,0 +1,55 @@
+open Lwt.Infix
+
+let run t = Xen_os.Main.run t ; exit 0
+let argument c name doc = Cmdliner.Arg.(value & opt (some c) None & info [ name ] ~doc)
+let v4 = Cmdliner.Arg.conv (Ipaddr.V4.Prefix.of_string, Ipaddr.V4.Prefix.pp)
+let v6 = Cmdliner.Arg.conv (Ipaddr.V6.Prefix.of_string, Ipaddr.V6.Prefix.pp)
+let ipv4 = Mirage_runtime.register_arg (argument v4 "ipv4" "Our address.")
+let ipv6 = Mirage_runtime.register_arg (argument v6 "ipv6" "Our address.")
+
+let interface =
+  Mirage_runtime.register_arg Cmdliner.Arg.(value & opt string "0" & info [ "interface" ] ~doc:"The device.")
+
+let only which =
+  Mirage_runtime.register_arg Cmdliner.Arg.(value & opt bool false & info [ which ] ~doc:"No other.")
+
+let ipv4_only = only "ipv4-only"
+let ipv6_only = only "ipv6-only"
+
+module Ethernet_make = Ethernet.Make (Netif)
+module Arp_make = Arp.Make (Ethernet_make)
+module Dhcp_make = Dhcp_ipv4.Make (Netif) (Ethernet_make) (Arp_make)
+module Net = Dhcp_ipv4.Proj_net (Dhcp_make)
+module V4 = Dhcp_ipv4.Proj_ipv4 (Dhcp_make)
+module V6 = Ipv6.Make (Net) (Ethernet_make)
+module V4v6 = Tcpip_stack_direct.IPV4V6 (V4) (V6)
+module Icmp = Icmpv4.Make (V4)
+module Udp_make = Udp.Make (V4v6)
+module Tcp_make = Tcp.Flow.Make (V4v6)
+
+module Stack =
+  Tcpip_stack_direct.MakeV4V6 (Net) (Ethernet_make) (Arp_make) (V4v6) (Icmp) (Udp_make) (Tcp_make)
+
+module Unikernel_main = Unikernel.Main (Stack) (Block)
+
+let stack () =
+  Netif.connect (interface ()) >>= fun netif ->
+  Ethernet_make.connect netif >>= fun ethernet ->
+  Arp_make.connect ethernet >>= fun arp ->
+  Dhcp_make.connect ~no_init:(ipv6_only ()) ?cidr:(ipv4 ()) netif ethernet arp >>= fun dhcp ->
+  Net.connect dhcp >>= fun net ->
+  V4.connect dhcp >>= fun v4 ->
+  V6.connect ~no_init:(ipv4_only ()) ~handle_ra:true ?cidr:(ipv6 ()) net ethernet >>= fun v6 ->
+  V4v6.connect ~ipv4_only:(ipv4_only ()) ~ipv6_only:(ipv6_only ()) v4 v6 >>= fun ip ->
+  Icmp.connect v4 >>= fun icmp ->
+  Udp_make.connect ip >>= fun udp ->
+  Tcp_make.connect ip >>= fun tcp -> Stack.connect net ethernet arp ip icmp udp tcp
+
+let () =
+  let t =
+    Lwt.return (Mirage_bootvar.argv ()) >>= fun argv ->
+    Mirage_runtime.(with_argv (runtime_args ()) "stack" argv);
+    Block.connect "51728" >>= fun block ->
+    stack () >>= fun stack -> Unikernel_main.start stack block
+  in
+  run t
