@@ -33,8 +33,19 @@ let emitted len write =
   write b;
   b
 
+(* In place, behind other bytes, and by the record: the same answer. *)
 let ipv4 b =
-  Result.iter (fun h -> ignore (Ipv4.payload h b)) (Ipv4.parse b);
+  let parsed = Ipv4.parse b and at = int 8 in
+  let placed = Cstruct.append (random_bytes at) b in
+  let length = Ipv4.plain_length placed ~at in
+  Result.iter (fun h -> ignore (Ipv4.payload h b)) parsed;
+  (match parsed with
+  | Ok h when Cstruct.length h.options = 0 && not (Ipv4.is_fragment h) ->
+      assert (length = Ipv4.header_length h + h.payload_length);
+      assert (
+        Ipv4.(get_tos placed ~at, get_proto placed ~at, get_src placed ~at, get_dst placed ~at)
+        = (h.tos, h.proto, Field.int_of_v4 h.src, Field.int_of_v4 h.dst))
+  | Ok _ | Error _ -> assert (length = -1));
   ignore (Ipv4.header_of_packet b)
 
 let ipv6 b =
@@ -44,8 +55,15 @@ let ipv6 b =
 
 let tcp b =
   match Tcp.parse b with
-  | Error _ -> ()
+  | Error _ -> assert (not (Tcp.is_whole b))
   | Ok h -> (
+      assert (Tcp.is_whole b);
+      let at = int 8 and elsewhere = random_bytes 68 in
+      let seq = h.seq lxor 1 and flags = h.flags lxor Tcp.Flags.psh in
+      let len = Tcp.emit_part h ~seq ~flags elsewhere ~at in
+      (match Tcp.parse (Cstruct.sub elsewhere at len) with
+      | Ok part when part = { h with seq; flags; header_length = len } -> ()
+      | Ok _ | Error _ -> failwith "TCP: a part's header");
       ignore (Tcp.payload h b);
       let again = random_bytes 60 in
       let len = Tcp.emit h again in

@@ -363,7 +363,7 @@ let server network answer =
          match W.Ethernet.get_ethertype p.data with
          | 0x0806 -> Mirust_tcpip.Arp_core.input_packet arp payload.data
          | 0x0800 ->
-             Mirust_tcpip.Ipv4_core.input_packet ip payload
+             Mirust_tcpip.Ipv4_core.input_packet ip ~at:0 payload
                ~tcp:(fun ~src:_ ~dst:_ ~tos:_ _ -> ())
                ~udp:(U.input_packet udp)
                ~default:(fun ~proto:_ ~src:_ ~dst:_ ~tos:_ _ -> ())

@@ -188,7 +188,7 @@ let packets_from_ourselves_are_dropped () =
     Ipv4.emit_plain
       ~src:(Field.int_of_v4 (v4 src))
       ~dst:(Field.int_of_v4 (v4 "10.0.0.1"))
-      ~proto:17 ~ttl:64 ~tos:0 ~id:0 ~dont_fragment:true ~total:28 ip;
+      ~proto:17 ~ttl:64 ~tos:0 ~id:0 ~dont_fragment:true ~total:28 ip ~at:0;
     Udp.emit ~src_port:7 ~dst_port:7 ~payload:[] (Cstruct.shift ip 20);
     ignore
       (forger.send { head; payload = []; checksum_start = 0; checksum_offset = 0; gso_size = 0 })
@@ -218,6 +218,25 @@ let gratuitous_arp_updates_neighbours () =
   Env.sleep (Env.ms 1) >>= fun () ->
   A.query a.arp (v4 "10.0.0.2") >|= fun r -> check_bool "new station" true (r = Ok mac)
 
+(* What is known of a pair of addresses is asked for once, and again when routes have changed. *)
+let known_pairs () =
+  let open Mirust_tcpip in
+  let pairs = Credible.create () and asked = ref 0 in
+  let find ?(routes = 1) ?(credible = true) src =
+    let check ~src:_ ~dst:_ =
+      incr asked;
+      credible
+    in
+    Option.is_some (Credible.find pairs ~routes ~src ~dst:1 ~check)
+  in
+  check_bool "credible" true (find 2 && find 2);
+  check_int "asked once" 1 !asked;
+  check_bool "not any more" false (find ~routes:2 ~credible:false 2 || find ~routes:2 2);
+  check_int "asked again" 2 !asked;
+  (* Many others come and go in between. *)
+  let all = List.init 1000 (fun i -> find ~credible:(i land 1 = 0) (1000 + i) = (i land 1 = 0)) in
+  check_bool "each by itself" true (List.for_all Fun.id all)
+
 let output ~features ~size ~gso_size () =
   let network = Network.create () in
   let station n = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n)) in
@@ -232,11 +251,11 @@ let output ~features ~size ~gso_size () =
     let received = ref [] in
     Netif.listen_packets netif
       (List.iter (fun (p : Mirust_wire.Packet.t) ->
-           let payload = { p with data = Mirust_wire.Ethernet.payload p.data } in
            match Mirust_wire.Ethernet.get_ethertype p.data with
-           | 0x0806 -> Arp_core.input_packet arp payload.data
+           | 0x0806 -> Arp_core.input_packet arp (Mirust_wire.Ethernet.payload p.data)
            | _ ->
-               Ipv4_core.input_packet ip payload
+               Ipv4_core.input_packet ip p
+                 ~at:(Mirust_wire.Ethernet.payload_start p.data)
                  ~tcp:(fun ~src ~dst ~tos p -> received := (src, dst, tos, p) :: !received)
                  ~udp:(fun ~src:_ ~dst:_ ~tos:_ _ -> ())
                  ~default:(fun ~proto:_ ~src:_ ~dst:_ ~tos:_ _ -> ())));
@@ -247,21 +266,21 @@ let output ~features ~size ~gso_size () =
   let p = Result.get_ok (Ipv4_core.path a (v4 "10.0.0.2")) in
   let data = pattern size in
   let half = size / 3 in
-  let fill b =
-    ignore
-      (Mirust_wire.Tcp.emit
-         {
-           src_port = 1;
-           dst_port = 2;
-           seq = 1000;
-           ack = 0;
-           flags = Mirust_wire.Tcp.Flags.(ack lor psh);
-           window = 7;
-           urgent = 0;
-           options = Mirust_wire.Tcp.no_options;
-           header_length = 20;
-         }
-         b)
+  let header =
+    {
+      src_port = 1;
+      dst_port = 2;
+      seq = 1000;
+      ack = 0;
+      flags = Mirust_wire.Tcp.Flags.(ack lor psh);
+      window = 7;
+      urgent = 0;
+      options = Mirust_wire.Tcp.no_options;
+      Mirust_wire.Tcp.header_length = 20;
+    }
+  in
+  let fill b at =
+    ignore (Mirust_wire.Tcp.emit_part header ~seq:header.seq ~flags:header.flags b ~at : int)
   in
   let send () =
     Ipv4_core.output p ~tos:2 ~gso_size ~proto:`TCP ~checksum_offset:Mirust_wire.Tcp.checksum_offset
@@ -325,6 +344,7 @@ let () =
           case "fragments_in_any_order" (run fragments_in_any_order);
           case "would_fragment" (run would_fragment);
           case "packets_from_ourselves_are_dropped" (run packets_from_ourselves_are_dropped);
+          case "known_pairs_of_addresses" known_pairs;
           case "corruption_never_reaches_the_application"
             (run corruption_never_reaches_the_application);
         ] );

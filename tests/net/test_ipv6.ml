@@ -30,7 +30,7 @@ let host ?(mtu = 1500) ?(start = true) network n =
              ~tcp:(fun ~src:_ ~dst:_ ~tos:_ _ -> ())
              ~udp:(U.input_packet udp)
              ~default:(fun ~proto:_ ~src:_ ~dst:_ ~tos:_ _ -> ())
-             { p with data = W.Ethernet.payload p.data }));
+             ~at:(W.Ethernet.payload_start p.data) p));
   if start then I.start ip;
   { ip; udp }
 

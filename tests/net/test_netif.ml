@@ -166,7 +166,7 @@ let tcp_frame ~version ~options payload =
       W.Ipv4.emit_plain
         ~src:(W.Field.int_of_v4 (v4 1))
         ~dst:(W.Field.int_of_v4 (v4 2))
-        ~proto:6 ~ttl:64 ~tos:2 ~id:0xffff ~dont_fragment:true ~total:(len - 14) packet
+        ~proto:6 ~ttl:64 ~tos:2 ~id:0xffff ~dont_fragment:true ~total:(len - 14) packet ~at:0
   | `V6 ->
       W.Ipv6.emit
         {

@@ -50,9 +50,20 @@ module Sums = struct
     for len = 0 to 200 do
       for off = 0 to 8 do
         let b = Cstruct.sub (random rng (len + off + 8)) off len in
-        check_int "checksum" (reference b) (Checksum.finish (Checksum.bytes Checksum.zero b))
+        check_int "checksum" (reference b) (Checksum.finish (Checksum.bytes Checksum.zero b));
+        let from = min off len in
+        check_int "range"
+          (reference (Cstruct.shift b from))
+          (Checksum.finish (Checksum.range Checksum.zero b from (len - from)))
       done
-    done
+    done;
+    let b = random rng 20 in
+    List.iter
+      (fun (off, len) ->
+        match Checksum.range Checksum.zero b off len with
+        | _ -> Alcotest.failf "%d from %d on" len off
+        | exception Invalid_argument _ -> ())
+      [ (0, 21); (20, 1); (-1, 4); (4, -1); (max_int, 2) ]
 
   let all_ones () =
     let b = Cstruct.create 65535 in

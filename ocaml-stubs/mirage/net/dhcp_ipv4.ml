@@ -53,7 +53,7 @@ let by_dhcp net ip arp =
       | 0x0800 ->
           Ipv4_core.input_packet ip ~tcp:nobody ~udp:(U.input_packet udp)
             ~default:(fun ~proto:_ -> nobody)
-            { p with data = W.Ethernet.payload p.data }
+            ~at:(W.Ethernet.payload_start p.data) p
       | 0x0806 -> Arp_core.input_packet arp (W.Ethernet.payload p.data)
       | _ -> ()
   in

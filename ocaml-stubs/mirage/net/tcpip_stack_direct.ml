@@ -86,13 +86,13 @@ struct
     Ip.input_packet t.ip ~tcp:(T.input_packet t.tcp) ~udp:(U.input_packet t.udp)
       ~default:(fun ~proto -> other t ~proto)
 
-  let frame t (p : W.Packet.t) =
+  let frame t packet (p : W.Packet.t) =
     if
       Cstruct.length p.data >= W.Ethernet.header_length
       && W.Ethernet.is_for (Netif.mac t.net) p.data
     then
       match W.Ethernet.get_ethertype p.data with
-      | 0x0800 | 0x86dd -> packet t { p with data = W.Ethernet.payload p.data }
+      | 0x0800 | 0x86dd -> packet ~at:(W.Ethernet.payload_start p.data) p
       | 0x0806 -> Arp_core.input_packet t.arp (W.Ethernet.payload p.data)
       | _ -> ()
 
@@ -106,8 +106,9 @@ struct
     let t = { net; arp; ip; icmp; udp; tcp } in
     let v4, v6 = Ip.families ip in
     let with_v6 = List.memq v6 !Ipv6.started in
-    Ipv4_core.set_loopback v4 (packet t);
-    Ipv6_core.set_loopback v6 (packet t);
+    let packet = packet t in
+    Ipv4_core.set_loopback v4 (packet ~at:0);
+    Ipv6_core.set_loopback v6 (packet ~at:0);
     U.on_unlistened udp (unlistened t v6);
     let dhcp = Dhcp_ipv4.client net in
     Option.iter
@@ -121,7 +122,7 @@ struct
         Arp_core.announce_again arp;
         Option.iter Mirust_tcpip.Dhcp_client.link_changed dhcp;
         if with_v6 then Ipv6_core.announce_again v6);
-    Mirust_netif.Netif.listen_packets net (List.iter (frame t));
+    Mirust_netif.Netif.listen_packets net (List.iter (frame t packet));
     (* As Mirage's stack: when it is there, it has addresses. *)
     (if with_v6 then Ipv6_core.ready v6 Ipaddr.V6.link_nodes else Lwt.return_unit) >|= fun () ->
     Log.info (fun m -> m "%a" Fmt.(list ~sep:comma Ip.pp_prefix) (Ip.configured_ips ip));

@@ -53,19 +53,20 @@ module type S = sig
       device cuts none. *)
   val max_segment : path -> int
 
-  (** [output p ~proto ~checksum_offset ~size fill payload] sends a packet of the transport header
-      that [fill] writes into exactly [size] bytes (any content before), and [payload], which must
-      not change afterwards. It is never fragmented. The checksum field, [checksum_offset] bytes
+  (** [output p ~tos ~gso_size ~proto ~checksum_offset ~size fill payload] sends a packet of the
+      transport header that [fill b at] writes into exactly [size] bytes of [b] (any content before)
+      from byte [at] on, and [payload], which must not change afterwards. [gso_size] is 0 for a
+      packet that goes as it is. It is never fragmented. The checksum field, [checksum_offset] bytes
       into the header, is completed here or by the device: [fill] leaves anything in it. [tos] is
       the differentiated services and ECN byte. [fill] must not send. *)
   val output :
     path ->
-    ?tos:int ->
-    ?gso_size:int ->
+    tos:int ->
+    gso_size:int ->
     proto:Tcpip.Ip.proto ->
     checksum_offset:int ->
     size:int ->
-    (Cstruct.t -> unit) ->
+    (Cstruct.t -> int -> unit) ->
     Cstruct.t list ->
     outcome
 
@@ -85,9 +86,16 @@ module type S = sig
       [`Unknown] the receiver verifies the checksum. *)
   type receiver = src:ipaddr -> dst:ipaddr -> tos:int -> Packet.t -> unit
 
-  (** [data] is the packet from its IP header on. *)
+  (** [data] has the packet from its IP header at byte [at] on. Whoever has many packets makes the
+      function of [at] and a packet once, by leaving these two out. *)
   val input_packet :
-    t -> tcp:receiver -> udp:receiver -> default:(proto:int -> receiver) -> Packet.t -> unit
+    t ->
+    tcp:receiver ->
+    udp:receiver ->
+    default:(proto:int -> receiver) ->
+    at:int ->
+    Packet.t ->
+    unit
 
   (** Adds a function that is told of ICMP errors; [src] and [dst] are those of the packet at fault,
       and the last argument is what was quoted of its transport header, at least 8 bytes. *)

@@ -160,35 +160,30 @@ let settled t = Lwt.join [ ready_v4 t; (if t.with_v6 then settled_v6 t else Lwt.
 
 (* {1 Receiving} *)
 
-let other t ~proto ~src ~dst ~tos:_ (p : W.Packet.t) =
+let other icmp ~proto ~src ~dst ~tos:_ (p : W.Packet.t) =
   match (proto, src, dst) with
-  | 1, Ipaddr.V4 src, Ipaddr.V4 dst -> Lwt.async (fun () -> ICMP.input t.icmp ~src ~dst p.data)
-  | _, Ipaddr.V4 src, Ipaddr.V4 dst -> ICMP.reject t.icmp ~src ~dst ~proto Protocol p.data
+  | 1, Ipaddr.V4 src, Ipaddr.V4 dst -> Lwt.async (fun () -> ICMP.input icmp ~src ~dst p.data)
+  | _, Ipaddr.V4 src, Ipaddr.V4 dst -> ICMP.reject icmp ~src ~dst ~proto Protocol p.data
   | _, (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
-
-let packet t p =
-  IP.input_packet t.ip ~tcp:(TCP.input_packet t.tcp) ~udp:(UDP.input_packet t.udp)
-    ~default:(fun ~proto -> other t ~proto)
-    p
 
 (* A packet for one host in a frame for many is not taken (RFC 1122 section 3.3.6): it is how filters
    at a wireless station are gone round. *)
-let fits_its_frame t frame packet =
+let fits_its_frame v4 frame ~at =
   (not (W.Ethernet.is_group frame))
   ||
-  match Tcpip_stack_direct.destination packet with
+  match Tcpip_stack_direct.destination frame ~at with
   | Some (Ipaddr.V4 a) ->
-      Routes.is_group (Ipv4_core.routes t.v4) a || Ipv4_core.configured_ips t.v4 = []
+      Routes.is_group (Ipv4_core.routes v4) a || Ipv4_core.configured_ips v4 = []
   | Some (Ipaddr.V6 a) -> Ipaddr.V6.is_multicast a
   | None -> false
 
-let frame t (p : W.Packet.t) =
+let frame ~station ~arp ~v4 packet (p : W.Packet.t) =
   match W.Ethernet.proto p.data with
-  | Some proto when W.Ethernet.is_for (Netif.mac t.netif) p.data -> (
-      let data = W.Ethernet.payload p.data in
+  | Some proto when W.Ethernet.is_for_station station p.data -> (
+      let at = W.Ethernet.payload_start p.data in
       match proto with
-      | `IPv4 | `IPv6 -> if fits_its_frame t p.data data then packet t { p with data }
-      | `ARP -> Arp_core.input_packet t.arp data)
+      | `IPv4 | `IPv6 -> if fits_its_frame v4 p.data ~at then packet ~at p
+      | `ARP -> Arp_core.input_packet arp (Cstruct.shift p.data at))
   | Some _ | None -> ()
 
 let unlistened t ~src ~dst datagram =
@@ -237,15 +232,20 @@ let attach ?(limits = default_limits) config device =
         Some (dhcp_client netif v4 udp ~set ~clear)
   in
   let t = { netif; arp; v4; v6; ip; icmp; udp; tcp; dhcp; with_v4; with_v6 } in
-  Ipv4_core.set_loopback v4 (packet t);
-  Ipv6_core.set_loopback v6 (packet t);
+  let packet =
+    IP.input_packet ip ~tcp:(TCP.input_packet tcp) ~udp:(UDP.input_packet udp)
+      ~default:(fun ~proto -> other icmp ~proto)
+  in
+  Ipv4_core.set_loopback v4 (packet ~at:0);
+  Ipv6_core.set_loopback v6 (packet ~at:0);
   UDP.on_unlistened udp (unlistened t);
   Netif.on_link netif (fun () ->
       Arp_core.announce_again arp;
       Option.iter Dhcp_client.link_changed dhcp;
       if with_v6 then Ipv6_core.announce_again v6);
   device.on_pressure (fun device -> TCP.compact ~device tcp);
-  Netif.listen_packets netif (List.iter (frame t));
+  let station = W.Field.mac_number (Netif.mac netif) in
+  Netif.listen_packets netif (List.iter (frame ~station ~arp ~v4 packet));
   if with_v6 then (
     Ipv6_core.start v6;
     List.iter (Ipv6_core.add_address v6) config.ipv6_addresses;

@@ -63,7 +63,7 @@ module type Output = sig
     tos:int ->
     gso_size:int ->
     size:int ->
-    (Cstruct.t -> unit) ->
+    (Cstruct.t -> int -> unit) ->
     Cstruct.t list ->
     [ `Sent | `Full | `Lost ]
 
@@ -185,43 +185,56 @@ module Over (O : Output) = struct
   (* ECT(0) in the low bits of the traffic class (RFC 3168 section 5). *)
   let tos ect = if ect then 0x02 else 0
 
-  let send_one p ~ect (header : W.Tcp.t) ~gso_size payload =
+  (* A part of a segment: [seq] and [flags] are its own. *)
+  let send_part p ~ect (header : W.Tcp.t) ~seq ~flags ~gso_size payload =
     O.output p ~tos:(tos ect) ~gso_size ~size:header.header_length
-      (fun b -> ignore (W.Tcp.emit header b : int))
+      (fun b at -> ignore (W.Tcp.emit_part header ~seq ~flags b ~at : int))
       payload
 
-  (* Cuts what the path's device does not cut itself. PSH and FIN belong to the last piece. *)
-  let rec send_cut p ~ect (h : W.Tcp.t) ~gso_size payload ~length ~most emit =
-    if length <= most then
-      emit p ~ect h ~gso_size:(if length > gso_size then gso_size else 0) payload
-    else
-      let first, rest = Mirust_tcp.Flight.take payload most in
-      let flags = h.flags land lnot W.Tcp.Flags.(psh lor fin) in
-      emit p ~ect { h with flags } ~gso_size:(if most > gso_size then gso_size else 0) first;
-      (* CWR belongs to the first piece (RFC 3168 section 6.1.2). *)
-      let flags = h.flags land lnot W.Tcp.Flags.cwr in
-      let h = { h with flags; seq = Mirust_tcp.Seq.add h.seq most } in
-      send_cut p ~ect h ~gso_size rest ~length:(length - most) ~most emit
+  let keep t ~ect (header : W.Tcp.t) ~seq ~flags ~gso_size payload =
+    t.full <- true;
+    (* Only what was cut before the device said that it was full comes here. *)
+    if Queue.length t.pending < 256 then
+      let header = { header with seq; flags } in
+      Queue.push { src = t.path_src; dst = t.path_dst; ect; header; payload; gso_size } t.pending
 
-  let emit_or_keep t p ~ect (header : W.Tcp.t) ~gso_size payload =
-    let keep () =
-      t.full <- true;
-      (* Only what was cut before the device said that it was full comes here. *)
-      if Queue.length t.pending < 256 then
-        Queue.push { src = t.path_src; dst = t.path_dst; ect; header; payload; gso_size } t.pending
-    in
-    if t.full then keep ()
+  let send_or_keep t p ~ect header ~seq ~flags ~gso_size payload =
+    if t.full then keep t ~ect header ~seq ~flags ~gso_size payload
     else
-      match send_one p ~ect header ~gso_size payload with `Sent | `Lost -> () | `Full -> keep ()
+      match send_part p ~ect header ~seq ~flags ~gso_size payload with
+      | `Sent | `Lost -> ()
+      | `Full -> keep t ~ect header ~seq ~flags ~gso_size payload
 
-  let send_whole t ~src ~dst ~ect (header : W.Tcp.t) payload ~length ~segment_size =
+  (* Cuts what the path's device does not cut itself: from [off] octets into [payload] on, [length] of them. *)
+  let rec send_cut t p ~ect (h : W.Tcp.t) ~seq ~flags ~gso_size payload ~off ~length ~most =
+    match payload with
+    | view :: rest when off >= Cstruct.length view ->
+        send_cut t p ~ect h ~seq ~flags ~gso_size rest
+          ~off:(off - Cstruct.length view)
+          ~length ~most
+    | views ->
+        let n = Int.min length most in
+        (* PSH and FIN belong to the last piece, CWR to the first (RFC 3168 section 6.1.2). *)
+        let last = if n = length then 0 else W.Tcp.Flags.(psh lor fin) in
+        send_or_keep t p ~ect h ~seq
+          ~flags:(flags land lnot last)
+          ~gso_size:(if n > gso_size then gso_size else 0)
+          (Mirust_tcp.Flight.part views ~off n);
+        if n < length then
+          send_cut t p ~ect h ~seq:(Mirust_tcp.Seq.add seq n)
+            ~flags:(flags land lnot W.Tcp.Flags.cwr)
+            ~gso_size views ~off:(off + n) ~length:(length - n) ~most
+
+  let send_whole t ~src ~dst ~ect (h : W.Tcp.t) payload ~length ~segment_size =
     match path t ~src ~dst with
     | None -> ()
-    | Some p when segment_size = 0 -> emit_or_keep t p ~ect header ~gso_size:0 payload
+    | Some p when segment_size = 0 ->
+        send_or_keep t p ~ect h ~seq:h.seq ~flags:h.flags ~gso_size:0 payload
     | Some p ->
-        let most = (O.max_segment p - header.header_length) / segment_size * segment_size in
-        let most = max segment_size most in
-        send_cut p ~ect header ~gso_size:segment_size payload ~length ~most (emit_or_keep t)
+        let most = (O.max_segment p - h.header_length) / segment_size * segment_size in
+        let most = Int.max segment_size most in
+        send_cut t p ~ect h ~seq:h.seq ~flags:h.flags ~gso_size:segment_size payload ~off:0 ~length
+          ~most
 
   (* The neighbour need not be asked whether it is there (RFC 4861 section 7.3.1). *)
   let path_works t ~src ~dst = Option.iter O.confirm (path t ~src ~dst)
@@ -283,7 +296,8 @@ module Over (O : Output) = struct
             ignore (Queue.pop t.pending);
             send_pending t
         | Some p -> (
-            match send_one p ~ect header ~gso_size payload with
+            let { W.Tcp.seq; flags; _ } = header in
+            match send_part p ~ect header ~seq ~flags ~gso_size payload with
             | `Full -> t.full <- true
             | `Sent | `Lost ->
                 ignore (Queue.pop t.pending);
@@ -300,9 +314,11 @@ module Over (O : Output) = struct
 
   (* ---- Segments in ---- *)
 
-  (* Calls the engine, now if it is not at work; what came earlier goes first. *)
+  (* The engine is at work, or something has come earlier and goes first. *)
+  let must_wait t = t.sending || not (Queue.is_empty t.inbox)
+
   let take_in t arrive =
-    if t.sending || not (Queue.is_empty t.inbox) then Queue.push arrive t.inbox else arrive ();
+    if must_wait t then Queue.push arrive t.inbox else arrive ();
     schedule t
 
   let pseudo ~src ~dst len =
@@ -311,24 +327,26 @@ module Over (O : Output) = struct
     | Ipaddr.V6 src, Ipaddr.V6 dst -> W.Checksum.pseudo_v6 ~src ~dst ~proto:6 ~len
     | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> W.Checksum.zero
 
+  let arrive t ~src ~dst ~tos data =
+    let header = W.Tcp.read data in
+    Engine.input (engine t) ~now:(Env.now ()) ~src ~dst
+      ~ce:(tos land 3 = 3)
+      header (W.Tcp.payload header data)
+
   let input_packet t ~src ~dst ~tos (p : W.Packet.t) =
-    let stats = Engine.stats (engine t) in
-    match W.Tcp.parse p.data with
-    | Error _ -> stats.malformed <- stats.malformed + 1
-    | Ok header ->
-        let right =
-          match p.checksum with
-          | `Valid | `Blank -> true
-          | `Unknown -> W.Tcp.verify ~pseudo:(pseudo ~src ~dst (Cstruct.length p.data)) p.data
-        in
-        if right then
-          let ce = tos land 3 = 3 in
-          let arrive () =
-            Engine.input (engine t) ~now:(Env.now ()) ~src ~dst ~ce header
-              (W.Tcp.payload header p.data)
-          in
-          take_in t arrive
-        else stats.bad_checksum <- stats.bad_checksum + 1
+    let stats = Engine.stats (engine t) and data = p.data in
+    if not (W.Tcp.is_whole data) then stats.malformed <- stats.malformed + 1
+    else
+      let right =
+        match p.checksum with
+        | `Valid | `Blank -> true
+        | `Unknown -> W.Tcp.verify ~pseudo:(pseudo ~src ~dst (Cstruct.length data)) data
+      in
+      if not right then stats.bad_checksum <- stats.bad_checksum + 1
+      else (
+        if must_wait t then Queue.push (fun () -> arrive t ~src ~dst ~tos data) t.inbox
+        else arrive t ~src ~dst ~tos data;
+        schedule t)
 
   let input t ~src ~dst b =
     input_packet t ~src ~dst ~tos:0 (W.Packet.v b);
@@ -748,7 +766,7 @@ module Flow = struct
           W.Checksum.bytes W.Checksum.zero (I.pseudoheader p.ip ~src:p.src p.dst `TCP length)
         in
         let fill b =
-          fill b;
+          fill b 0;
           let sum = W.Checksum.bytes pseudo (Cstruct.sub b 0 size) in
           let sum = if size land 1 = 0 then W.Checksum.fragments sum payload else sum in
           Cstruct.BE.set_uint16 b checksum_offset (W.Checksum.finish sum);

@@ -344,27 +344,27 @@ let newer_incarnation (c : connection) (h : Wire.t) =
     Seq.gt h.options.ts_value c.ts_recent || (h.options.ts_value = c.ts_recent && later_seq)
   else later_seq
 
+let to_listener t ~src ~dst ~after (h : Wire.t) payload ~ce =
+  if not (names_a_host src && names_a_host dst) then
+    t.env.stats.malformed <- t.env.stats.malformed + 1
+  else
+    match Hashtbl.find_opt t.listeners h.dst_port with
+    | Some l -> for_listener t l ~local:dst ~remote:src ~after h payload ~ce
+    | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload)
+
 let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
   tick t now;
   let env = t.env in
   env.stats.segments_in <- env.stats.segments_in + 1;
-  let to_listener ~after =
-    if not (names_a_host src && names_a_host dst) then
-      env.stats.malformed <- env.stats.malformed + 1
-    else
-      match Hashtbl.find_opt t.listeners h.dst_port with
-      | Some l -> for_listener t l ~local:dst ~remote:src ~after h payload ~ce
-      | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload)
-  in
   match
     Table.find t.table ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port
   with
   | Some c when c.state = Time_wait && newer_incarnation c h && Hashtbl.mem t.listeners h.dst_port
     ->
       finish env c `Closed;
-      to_listener ~after:(Some c.snd_nxt)
+      to_listener t ~src ~dst ~after:(Some c.snd_nxt) h payload ~ce
   | Some c -> Input.segment env c h payload ~ce
-  | None -> to_listener ~after:None
+  | None -> to_listener t ~src ~dst ~after:None h payload ~ce
 
 let advance t ~now =
   tick t now;
@@ -384,15 +384,11 @@ let feed t =
 let flush t ~now =
   tick t now;
   feed t;
-  let rec run () =
-    match Queue.take_opt t.env.dirty with
-    | None -> ()
-    | Some c ->
-        c.dirty <- false;
-        Output.run t.env c;
-        run ()
-  in
-  run ()
+  while not (Queue.is_empty t.env.dirty) do
+    let c = Queue.pop t.env.dirty in
+    c.dirty <- false;
+    Output.run t.env c
+  done
 
 let next t = if Queue.is_empty t.env.dirty then Wheel.next t.env.wheel else t.env.now
 

@@ -154,6 +154,15 @@ let rec take views n =
         (v :: first, second)
       else ([ Cstruct.sub v 0 n ], Cstruct.shift v n :: rest)
 
+let rec part views ~off n =
+  match views with
+  | [] -> []
+  | view :: rest ->
+      let here = Int.min n (Cstruct.length view - off) in
+      let whole = off = 0 && here = Cstruct.length view in
+      let piece = if whole then view else Cstruct.sub view off here in
+      piece :: (if here = n then [] else part rest ~off:0 (n - here))
+
 let note_resent t p = Queue.push (p, p.sends) t.resent
 
 let split t (p : piece) n =

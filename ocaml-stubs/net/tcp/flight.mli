@@ -113,5 +113,8 @@ val octets_at_most : t -> int -> bool
 (** Empties it; the connection is gone. *)
 val drop_all : t -> unit
 
+(** [part views ~off n] is the [n] octets of [views] from [off] on, which lies in the first view. *)
+val part : Cstruct.t list -> off:int -> int -> Cstruct.t list
+
 (** [take views n] divides the octets of [views] after the first [n]. *)
 val take : Cstruct.t list -> int -> Cstruct.t list * Cstruct.t list

@@ -400,10 +400,10 @@ let out_of_window env c (h : Wire.t) ~length =
 
 (* In the order of RFC 9293 section 3.10.7.4, with the changes of RFC 5961. *)
 let synchronizing env c (h : Wire.t) view ~ce =
-  let has = Flags.has h.flags and length = Cstruct.length view in
-  let syn = has Flags.syn and fin = has Flags.fin in
+  let length = Cstruct.length view in
+  let syn = Flags.has h.flags Flags.syn and fin = Flags.has h.flags Flags.fin in
   let syn_again = syn && c.state = Syn_received && h.seq = c.irs in
-  if has Flags.rst then (
+  if Flags.has h.flags Flags.rst then (
     if
       (* Exactly the next number, or a challenge (RFC 5961 section 3.2). *)
       h.seq = c.rcv_nxt
@@ -412,7 +412,7 @@ let synchronizing env c (h : Wire.t) view ~ce =
   else if old_timestamp env c h then (
     env.stats.paws_drops <- env.stats.paws_drops + 1;
     if syn then Answer.challenge env c else unacceptable env c h ~length)
-  else if syn_again && not (has Flags.ack) then
+  else if syn_again && not (Flags.has h.flags Flags.ack) then
     (* Our SYN-ACK was lost. *)
     Answer.syn_again env c
   else if syn_again && (not c.passive) && h.ack = c.snd_nxt then (

@@ -308,6 +308,9 @@ let widen_reordering env c ~dsack =
     c.rack.mult <- min max_reo_mult (c.rack.mult + 1);
     c.rack.persist <- 16)
 
+(* Marks that stay behind would come to lie ahead after 2 GiB. *)
+let follow ack mark = if Seq.lt mark ack then Seq.add ack (-1) else mark
+
 (* Takes what is acknowledged out of flight. *)
 let advance env c (h : Wire.t) news =
   let ack = h.ack in
@@ -323,12 +326,10 @@ let advance env c (h : Wire.t) news =
   c.answers.odd_wait <- odd_wait_min;
   path_works env c;
   c.black_hole <- 0;
-  (* Marks that stay behind would come to lie ahead after 2 GiB. *)
-  let follow mark = if Seq.lt mark ack then Seq.add ack (-1) else mark in
-  c.recover <- follow c.recover;
-  c.marks.reduced <- follow c.marks.reduced;
+  c.recover <- follow ack c.recover;
+  c.marks.reduced <- follow ack c.marks.reduced;
   c.sacked_end <- Seq.max c.sacked_end ack;
-  c.small_end <- follow c.small_end
+  c.small_end <- follow ack c.small_end
 
 (* A round-trip time is that of a segment that was sent once, or what the echoed timestamp says. *)
 let sample_rtt env c (h : Wire.t) news ~advanced =
@@ -359,7 +360,9 @@ let acked env c (h : Wire.t) ~payload =
   let blocks = if c.sack_ok then h.options.sack else [] in
   let dsack = is_dsack ~una:h.ack blocks in
   let before_sacked = Flight.sacked c.flight in
-  List.iter (sack_block env c h news) (if dsack then List.tl blocks else blocks);
+  (match blocks with
+  | [] -> ()
+  | _ :: rest -> List.iter (sack_block env c h news) (if dsack then rest else blocks));
   let newly_sacked = Flight.sacked c.flight <> before_sacked in
   sample_rtt env c h news ~advanced;
   widen_reordering env c ~dsack;

@@ -105,23 +105,21 @@ let next_tick t level =
     let rotated = (word lsr turn) lor (word lsl (slots - turn)) land 0xffffffff in
     (first + lowest_bit rotated) lsl shift
 
-(* The level whose next slot begins first; of several the highest, whose timers may be due in the
-   same tick and must come down before that tick fires. *)
-let first_level t =
-  let best = ref 0 and best_tick = ref max_int in
+(* The tick at which the next of all occupied slots begins. *)
+let first_tick t =
+  let first = ref max_int in
   for level = 0 to levels - 1 do
-    let tick = next_tick t level in
-    if tick <= !best_tick then (
-      best := level;
-      best_tick := tick)
+    first := min !first (next_tick t level)
   done;
-  (!best, !best_tick)
+  !first
 
-let next t =
-  if t.length = 0 then max_int
-  else
-    let _, tick = first_level t in
-    tick lsl tick_bits
+(* The highest level that has a slot which begins at that tick: its timers may be due in the same tick,
+   and must come down before that tick fires. *)
+let level_at t tick =
+  let rec down level = if next_tick t level = tick then level else down (level - 1) in
+  down (levels - 1)
+
+let next t = if t.length = 0 then max_int else first_tick t lsl tick_bits
 
 let rec cascade t head =
   let timer = head.next in
@@ -141,8 +139,9 @@ let rec fire t head f =
     fire t head f)
 
 let rec advance_to t target f =
-  let level, tick = if t.length = 0 then (0, max_int) else first_level t in
+  let tick = if t.length = 0 then max_int else first_tick t in
   if tick <= target then (
+    let level = level_at t tick in
     let head = t.heads.((level * slots) + ((tick lsr (slot_bits * level)) land (slots - 1))) in
     if level > 0 then (
       t.now_tick <- tick - 1;

@@ -24,10 +24,7 @@ type t = {
 }
 
 let transmit t destination packet =
-  let outcome =
-    t.link.send destination `ARP ~size:W.Arp.length (W.Arp.emit packet) [] ~checksum_start:0
-      ~checksum_offset:0 ~gso_size:0
-  in
+  let outcome = Link.send_filled t.link destination `ARP ~size:W.Arp.length (W.Arp.emit packet) in
   t.link.flush ();
   match outcome with
   | `Sent -> ()
@@ -147,9 +144,14 @@ let query t ip = Lwt.map (Result.map_error (fun _ -> `Timeout)) (resolve t ip)
 
 let hop t ip =
   let neighbours = Arp_engine.neighbours t.engine in
-  let entry = ref (Neighbour.find neighbours ip) in
+  let entry = ref (Neighbour.find neighbours ip) and answer = ref None in
   fun () ->
-    if Neighbour.fresh !entry ~now:(Env.now ()) then Some (Neighbour.mac !entry)
+    if Neighbour.fresh !entry ~now:(Env.now ()) then (
+      let mac = Neighbour.mac !entry in
+      (match !answer with
+      | Some known when known == mac -> ()
+      | Some _ | None -> answer := Some mac);
+      !answer)
     else (
       entry := Neighbour.find neighbours ip;
       None)

@@ -71,23 +71,22 @@ let is_for_us t ~looped (h : W.Ipv4.t) =
     && (h.proto = 17 || Routes.addresses t.routes <> [])
     && ((not (Routes.is_martian t.routes h.src)) || asks_for_an_address h)
 
-let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
-  let c = counters t and looped = Outgoing.looped t.out in
-  c.received <- c.received + 1;
-  match W.Ipv4.parse p.data with
+let input_any t ~tcp ~udp ~default ~looped ~at (p : W.Packet.t) =
+  let c = counters t and packet = Cstruct.shift p.data at in
+  match W.Ipv4.parse packet with
   | Error e ->
       c.malformed <- c.malformed + 1;
       Log.debug (fun m -> m "dropped: %a" W.Ipv4.pp_error e)
   | Ok h when not (is_for_us t ~looped h) -> refuse t
   | Ok h when not (W.Ipv4.is_fragment h) ->
-      deliver t ~tcp ~udp ~default h { p with data = W.Ipv4.payload h p.data }
+      deliver t ~tcp ~udp ~default h { p with data = W.Ipv4.payload h packet }
   | Ok h -> (
       c.fragments <- c.fragments + 1;
       let key = (W.Field.int_of_v4 h.src, W.Field.int_of_v4 h.dst, (h.id lsl 8) lor h.proto) in
       let now = Env.now () in
       let outcome =
         Reassembly.add t.reassembly ~now key ~offset:h.fragment_offset ~more:h.more_fragments
-          (W.Ipv4.payload h p.data)
+          (W.Ipv4.payload h packet)
       in
       Timer.set (Lazy.force t.timer) (Reassembly.next t.reassembly);
       match outcome with
@@ -97,11 +96,34 @@ let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
           c.reassembled <- c.reassembled + 1;
           deliver t ~tcp ~udp ~default h (W.Packet.v data))
 
+(* Nearly all packets are whole ones for an address of ours, and of TCP or UDP: without a header in words. *)
+let input_packet t ~tcp ~udp ~default =
+  let check ~src ~dst =
+    Routes.addresses t.routes <> []
+    && Routes.is_for_us t.routes dst && Routes.is_local t.routes dst
+    && not (Routes.is_martian t.routes src)
+  in
+  fun ~at (p : W.Packet.t) ->
+    let c = counters t and looped = Outgoing.looped t.out in
+    c.received <- c.received + 1;
+    let data = p.data in
+    let total = if looped then -1 else W.Ipv4.plain_length data ~at in
+    let proto = if total < 0 then 0 else W.Ipv4.get_proto data ~at in
+    if proto <> 6 && proto <> 17 then input_any t ~tcp ~udp ~default ~looped ~at p
+    else
+      let src = W.Ipv4.get_src data ~at and dst = W.Ipv4.get_dst data ~at in
+      match Credible.find t.credible ~routes:t.generation ~src ~dst ~check with
+      | None -> input_any t ~tcp ~udp ~default ~looped ~at p
+      | Some { src; dst } ->
+          let tos = W.Ipv4.get_tos data ~at in
+          let packet = { p with data = Cstruct.sub data (at + header) (total - header) } in
+          if proto = 6 then tcp ~src ~dst ~tos packet else udp ~src ~dst ~tos packet
+
 let input t ~tcp ~udp ~default b =
   (* Mirage's callbacks return promises, the receivers here do not: the last one is passed on. *)
   let result = ref Lwt.return_unit in
   let receiver (f : callback) ~src ~dst ~tos:_ (p : W.Packet.t) = result := f ~src ~dst p.data in
   input_packet t ~tcp:(receiver tcp) ~udp:(receiver udp)
     ~default:(fun ~proto -> receiver (default ~proto))
-    (W.Packet.v b);
+    ~at:0 (W.Packet.v b);
   !result

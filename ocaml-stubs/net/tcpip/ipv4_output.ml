@@ -40,7 +40,6 @@ let rec route t ?src dst =
 
 let source p = p.from
 let destination p = p.dst
-let path_mtu p = mtu p.ip ~dst:p.dst
 let is_unicast p = not (Routes.is_group p.ip.routes p.dst)
 let lower_mtu p n = Pmtu.lower p.ip.pmtu ~now:(Env.now ()) p.dst n ~link:(link_mtu p.ip)
 let confirm p = match p.hop with Mac _ -> p.ip.resolver.confirm_hop p.via | Own -> ()
@@ -63,36 +62,47 @@ let refresh p =
       p.known <- p.ip.generation;
       true
 
-let emit_header p ~tos ~proto ~total b =
-  W.Ipv4.emit_plain ~src:(W.Field.int_of_v4 p.from) ~dst:(W.Field.int_of_v4 p.dst) ~proto
-    ~ttl:p.ip.ttl ~tos ~id:0 ~dont_fragment:true ~total b
+let path_mtu p =
+  ignore (refresh p : bool);
+  match p.hop with
+  | Own -> W.Ipv4.max_length - header
+  | Mac _ -> Pmtu.get p.ip.pmtu ~now:(Env.now ()) p.dst ~link:(link_mtu p.ip) - header
 
-let output p ?(tos = 0) ?(gso_size = 0) ~proto ~checksum_offset ~size fill payload =
+(* The headers of a packet, at byte [at] of a buffer. *)
+let emit_headers p ~tos ~proto ~offload ~checksum_offset ~size fill payload ~length b ~at =
+  W.Ipv4.emit_plain ~src:(W.Field.int_of_v4 p.from) ~dst:(W.Field.int_of_v4 p.dst) ~proto
+    ~ttl:p.ip.ttl ~tos ~id:0 ~dont_fragment:true ~total:(header + length) b ~at;
+  let pseudo = W.Checksum.pseudo_v4 ~src:p.from ~dst:p.dst ~proto ~len:length in
+  Outgoing.emit_transport ~pseudo ~checksum_offset ~offload fill payload b ~at:(at + header) ~size
+
+let output p ~tos ~gso_size ~proto ~checksum_offset ~size fill payload =
   let out = p.ip.out in
   let length = size + Cstruct.lenv payload in
-  let limit = if gso_size > 0 then max_segment p else path_mtu p in
   if not (refresh p) then `No_route
-  else if length > limit then `Too_long
+  else if length > if gso_size > 0 then max_segment p else path_mtu p then `Too_long
   else
-    let proto = protocol proto in
-    let emit ~offload b =
-      emit_header p ~tos ~proto ~total:(header + length) b;
-      let pseudo = W.Checksum.pseudo_v4 ~src:p.from ~dst:p.dst ~proto ~len:length in
-      Outgoing.emit_transport ~pseudo ~checksum_offset ~offload fill payload
-        (Cstruct.sub b header size)
-    in
-    let size = header + size and offload = (out.link.features ()).checksum in
+    let proto = protocol proto and offload = (out.link.features ()).checksum in
     match p.hop with
-    | Own -> Outgoing.send_to_own out ~checksum:`Blank ~size (emit ~offload:true) payload
+    | Own ->
+        Outgoing.send_to_own out ~checksum:`Blank ~size:(header + size)
+          (emit_headers p ~tos ~proto ~offload:true ~checksum_offset ~size fill payload ~length
+             ~at:0)
+          payload
     | Mac hop -> (
         match hop () with
         | Some mac ->
-            Outgoing.send out mac ~size (emit ~offload) payload ~offload ~checksum_offset ~gso_size
+            let head = out.link.reserve (header + size) in
+            if Cstruct.length head > 0 then
+              emit_headers p ~tos ~proto ~offload ~checksum_offset ~size fill payload ~length head
+                ~at:out.link.header;
+            Outgoing.send out mac head payload ~offload ~checksum_offset ~gso_size
         | None ->
             let query = p.ip.resolver.query p.via in
             let lost quoted = tell_problem p.ip ~proto ~src:p.from ~dst:p.dst No_neighbour quoted in
-            Outgoing.send_after out query ~lost ~size (emit ~offload) payload ~offload
-              ~checksum_offset ~gso_size)
+            let head = Cstruct.create (header + size) in
+            emit_headers p ~tos ~proto ~offload ~checksum_offset ~size fill payload ~length head
+              ~at:0;
+            Outgoing.send_after out query ~lost head payload ~offload ~checksum_offset ~gso_size)
 
 (* {1 Mirage's output} *)
 
@@ -142,7 +152,7 @@ let write_whole p mac ~ttl ~proto ~size fill payload =
       W.Ipv4.emit_plain ~src:(W.Field.int_of_v4 p.from) ~dst:(W.Field.int_of_v4 p.dst) ~proto ~ttl
         ~tos:0
         ~id:(next_id p.ip ~src:p.from ~dst:p.dst)
-        ~dont_fragment:false ~total b;
+        ~dont_fragment:false ~total b ~at:0;
       total)
 
 let write_content p ~fragment ~ttl ~proto ~mtu content =

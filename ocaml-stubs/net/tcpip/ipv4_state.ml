@@ -45,6 +45,7 @@ type t = {
   ttl : int;
   mutable routes : Routes.t;
   mutable generation : int; (* of [routes]: paths compare it *)
+  credible : Credible.t;
   reassembly : key Reassembly.t;
   timer : Timer.t Lazy.t;
   pmtu : ipaddr Pmtu.t;
@@ -80,6 +81,7 @@ let create ?(reassembly = Reassembly.default) ?own ?(ttl = 64) link resolver =
     ttl;
     routes = Routes.empty;
     generation = 0;
+    credible = Credible.create ();
     reassembly;
     timer;
     pmtu = Pmtu.create ~minimum:minimum_mtu ();

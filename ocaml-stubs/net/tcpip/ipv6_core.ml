@@ -28,7 +28,8 @@ let is_for_us t ~looped (h : W.Ipv6.t) =
   if looped then Ndp_engine.is_local t.ndp h.dst
   else Ndp_engine.is_for_us t.ndp h.dst && not (Ndp_engine.is_martian t.ndp h.src)
 
-let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
+let input_packet t ~tcp ~udp ~default ~at (p : W.Packet.t) =
+  let p = if at = 0 then p else { p with data = Cstruct.shift p.data at } in
   let c = counters t and looped = Outgoing.looped t.out in
   let deliver (h : W.Ipv6.t) proto packet =
     let { W.Ipv6.src; dst; traffic_class = tos; _ } = h in
@@ -69,5 +70,5 @@ let input t ~tcp ~udp ~default b =
   let receiver (f : callback) ~src ~dst ~tos:_ (p : W.Packet.t) = result := f ~src ~dst p.data in
   input_packet t ~tcp:(receiver tcp) ~udp:(receiver udp)
     ~default:(fun ~proto -> receiver (default ~proto))
-    (W.Packet.v b);
+    ~at:0 (W.Packet.v b);
   !result

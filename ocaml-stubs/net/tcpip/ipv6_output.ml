@@ -77,34 +77,42 @@ let confirm p =
   | Neighbour e -> Neighbour.confirm e (Ndp_engine.neighbours p.ip.ndp) ~now:(Env.now ())
   | Mac _ | Own | Nowhere -> ()
 
-let output p ?(tos = 0) ?(gso_size = 0) ~proto ~checksum_offset ~size fill payload =
+(* The headers of a packet, at byte [at] of a buffer. *)
+let emit_headers p ~tos ~proto ~offload ~checksum_offset ~size fill payload ~length b ~at =
+  emit_header ~src:p.from ~dst:p.dst ~traffic_class:tos ~next_header:proto
+    ~hop_limit:(Ndp_engine.hop_limit p.ip.ndp) ~length (Cstruct.shift b at);
+  let pseudo = W.Checksum.pseudo_v6 ~src:p.from ~dst:p.dst ~proto ~len:length in
+  Outgoing.emit_transport ~pseudo ~checksum_offset ~offload fill payload b ~at:(at + header) ~size
+
+let output p ~tos ~gso_size ~proto ~checksum_offset ~size fill payload =
   refresh p;
   let out = p.ip.out in
   let length = size + Cstruct.lenv payload in
   let limit = if gso_size > 0 then max_segment p else path_mtu p in
-  let proto = protocol proto in
-  let emit ~offload b =
-    emit_header ~src:p.from ~dst:p.dst ~traffic_class:tos ~next_header:proto
-      ~hop_limit:(Ndp_engine.hop_limit p.ip.ndp) ~length b;
-    let pseudo = W.Checksum.pseudo_v6 ~src:p.from ~dst:p.dst ~proto ~len:length in
-    Outgoing.emit_transport ~pseudo ~checksum_offset ~offload fill payload
-      (Cstruct.sub b header size)
-  in
-  let size = header + size and offload = (out.link.features ()).checksum in
+  let proto = protocol proto and offload = (out.link.features ()).checksum in
   let send mac =
-    Outgoing.send out mac ~size (emit ~offload) payload ~offload ~checksum_offset ~gso_size
+    let head = out.link.reserve (header + size) in
+    if Cstruct.length head > 0 then
+      emit_headers p ~tos ~proto ~offload ~checksum_offset ~size fill payload ~length head
+        ~at:out.link.header;
+    Outgoing.send out mac head payload ~offload ~checksum_offset ~gso_size
   in
   match p.hop with
   | Nowhere -> `No_route
   | (Own | Mac _ | Neighbour _) when length > limit -> `Too_long
-  | Own -> Outgoing.send_to_own out ~checksum:`Blank ~size (emit ~offload:true) payload
+  | Own ->
+      Outgoing.send_to_own out ~checksum:`Blank ~size:(header + size)
+        (emit_headers p ~tos ~proto ~offload:true ~checksum_offset ~size fill payload ~length ~at:0)
+        payload
   | Mac mac -> send mac
   | Neighbour e when Neighbour.fresh e ~now:(Env.now ()) -> send (Neighbour.mac e)
   | Neighbour _ ->
       p.hop <- Neighbour (Neighbour.find (Ndp_engine.neighbours p.ip.ndp) p.via);
       let lost quoted = tell_problem p.ip ~proto ~src:p.from ~dst:p.dst No_neighbour quoted in
-      Outgoing.send_after out (query p.ip p.via) ~lost ~size (emit ~offload) payload ~offload
-        ~checksum_offset ~gso_size
+      let head = Cstruct.create (header + size) in
+      emit_headers p ~tos ~proto ~offload ~checksum_offset ~size fill payload ~length head ~at:0;
+      Outgoing.send_after out (query p.ip p.via) ~lost head payload ~offload ~checksum_offset
+        ~gso_size
 
 (* {1 Mirage's output} *)
 

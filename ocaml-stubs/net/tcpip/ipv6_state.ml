@@ -65,9 +65,7 @@ let emit_header ~src ~dst ~traffic_class ~next_header ~hop_limit ~length b =
     b
 
 let raw_send t mac ~size fill =
-  let outcome =
-    Outgoing.send t.out mac ~size fill [] ~offload:false ~checksum_offset:0 ~gso_size:0
-  in
+  let outcome = Outgoing.send_filled t.out mac ~size fill in
   t.out.link.flush ();
   match outcome with
   | `Sent -> ()

@@ -7,11 +7,12 @@ type t = {
   mac : Macaddr.t;
   mtu : unit -> int;
   features : unit -> Device.features;
+  header : int;
+  reserve : int -> Cstruct.t;
   send :
     Macaddr.t ->
     W.Ethernet.proto ->
-    size:int ->
-    (Cstruct.t -> unit) ->
+    Cstruct.t ->
     Cstruct.t list ->
     checksum_start:int ->
     checksum_offset:int ->
@@ -27,16 +28,40 @@ type t = {
 
 let eth = W.Ethernet.header_length
 
+let send_filled t destination proto ~size fill =
+  let head = t.reserve size in
+  if Cstruct.length head > 0 then fill (Cstruct.shift head t.header);
+  t.send destination proto head [] ~checksum_start:0 ~checksum_offset:0 ~gso_size:0
+
+(* Most frames go where the one before went: its header is kept as it is on the wire. *)
+type last = {
+  mutable destination : Macaddr.t;
+  mutable proto : W.Ethernet.proto;
+  octets : Cstruct.t;
+}
+
 let of_netif netif =
   let device = Netif.device netif in
   let mac = device.mac in
-  let send destination proto ~size fill payload ~checksum_start ~checksum_offset ~gso_size =
-    let head = Netif.reserve netif (eth + size) in
+  let last = { destination = Macaddr.broadcast; proto = `ARP; octets = Cstruct.create eth } in
+  let emit_last () =
+    let { destination; proto; octets } = last in
+    W.Ethernet.emit { source = mac; destination; proto } octets
+  in
+  emit_last ();
+  let emit_header destination proto head =
+    if not (last.destination == destination && last.proto = proto) then (
+      last.destination <- destination;
+      last.proto <- proto;
+      emit_last ());
+    Cstruct.blit last.octets 0 head 0 eth
+  in
+  let reserve size = Netif.reserve netif (eth + size) in
+  let send destination proto head payload ~checksum_start ~checksum_offset ~gso_size =
     if Cstruct.length head = 0 then
       if Lwt.is_sleeping (Netif.disconnected netif) then `Full else `Disconnected
     else (
-      W.Ethernet.emit { source = mac; destination; proto } head;
-      fill (Cstruct.shift head eth);
+      emit_header destination proto head;
       let checksum_start = if checksum_start > 0 then eth + checksum_start else 0 in
       match Netif.send netif { head; payload; checksum_start; checksum_offset; gso_size } with
       | `Sent -> `Sent
@@ -57,6 +82,8 @@ let of_netif netif =
     mac;
     mtu = device.mtu;
     features = device.features;
+    header = eth;
+    reserve;
     send;
     write;
     on_room = Netif.on_room netif;
@@ -69,16 +96,11 @@ let of_ethernet (type e) (module E : Mirust_mirage_types.Ethernet.S with type t 
   let write dst proto ~size fill =
     Lwt.map (Result.map_error (Fmt.to_to_string E.pp_error)) (E.write e dst proto ~size fill)
   in
-  let send dst proto ~size fill payload ~checksum_start:_ ~checksum_offset:_ ~gso_size:_ =
-    let size = size + Cstruct.lenv payload in
+  let send dst proto head payload ~checksum_start:_ ~checksum_offset:_ ~gso_size:_ =
+    let size = Cstruct.length head + Cstruct.lenv payload in
     if size > E.mtu e then `Too_long
     else
-      let head = size - Cstruct.lenv payload in
-      let fill b =
-        fill (Cstruct.sub b 0 head);
-        ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b head));
-        size
-      in
+      let fill b = fst (Cstruct.fillv ~src:(head :: payload) ~dst:b) in
       Lwt.dont_wait (fun () -> Lwt.map ignore (write dst proto ~size fill)) ignore;
       `Sent
   in
@@ -86,6 +108,8 @@ let of_ethernet (type e) (module E : Mirust_mirage_types.Ethernet.S with type t 
     mac = E.mac e;
     mtu = (fun () -> E.mtu e);
     features = (fun () -> Device.no_features);
+    header = 0;
+    reserve = Cstruct.create;
     send;
     write;
     on_room = ignore;

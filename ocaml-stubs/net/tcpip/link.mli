@@ -9,19 +9,22 @@ type t = {
   mac : Macaddr.t;
   mtu : unit -> int;  (** bytes after the Ethernet header *)
   features : unit -> Device.features;
+  header : int;  (** bytes of the link's own header at the beginning of what [reserve] gives *)
+  reserve : int -> Cstruct.t;
+      (** [reserve n]: [header + n] bytes with any content, for [send]; none if the device is full
+          or gone. As with {!Device.t}, nothing else is done with the link before [send] *)
   send :
     Macaddr.t ->
     W.Ethernet.proto ->
-    size:int ->
-    (Cstruct.t -> unit) ->
+    Cstruct.t ->
     Cstruct.t list ->
     checksum_start:int ->
     checksum_offset:int ->
     gso_size:int ->
     outcome;
-      (** A frame of what the function writes into exactly [size] bytes (any content before), and
-          the payload. [checksum_start] counts from the first of these bytes; 0: the checksum is in
-          place *)
+      (** A frame of what was reserved, all behind the link's header written by the caller, and of
+          the payload. [checksum_start] counts from the end of the link's header; 0: the checksum is
+          in place. What could not be reserved is [`Full] or [`Disconnected] *)
   write :
     Macaddr.t -> W.Ethernet.proto -> size:int -> (Cstruct.t -> int) -> (unit, string) result Lwt.t;
       (** The same without offloads, waiting while the device is full. The function gets a buffer of
@@ -31,6 +34,10 @@ type t = {
   leave : Macaddr.t -> unit;
   flush : unit -> unit;
 }
+
+(** A frame of the [size] bytes that the function writes into a buffer of any content. It is not
+    called if there is no room. *)
+val send_filled : t -> Macaddr.t -> W.Ethernet.proto -> size:int -> (Cstruct.t -> unit) -> outcome
 
 val of_netif : Netif.t -> t
 

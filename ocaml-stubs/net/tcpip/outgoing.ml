@@ -53,15 +53,16 @@ let create ?(own = 4 lsl 20) link ethertype ~header =
 
 type unresolved = [ `Timeout | `Overflow ]
 
-let emit_transport ~pseudo ~checksum_offset ~offload fill payload transport =
-  fill transport;
-  if offload then W.Field.set_u16 transport checksum_offset (W.Checksum.fold pseudo)
+let emit_transport ~pseudo ~checksum_offset ~offload fill payload b ~at ~size =
+  fill b at;
+  let field = at + checksum_offset in
+  if offload then W.Field.set_u16 b field (W.Checksum.fold pseudo)
   else (
-    W.Field.set_u16 transport checksum_offset 0;
-    let sum = W.Checksum.fragments (W.Checksum.bytes pseudo transport) payload in
+    W.Field.set_u16 b field 0;
+    let sum = W.Checksum.fragments (W.Checksum.range pseudo b at size) payload in
     let v = W.Checksum.finish sum in
     (* A UDP checksum of zero would mean that there is none (RFC 768). *)
-    W.Field.set_u16 transport checksum_offset (if v = 0 then 0xffff else v))
+    W.Field.set_u16 b field (if v = 0 then 0xffff else v))
 
 let looped t =
   let looped = t.looped in
@@ -100,24 +101,29 @@ let send_to_own t ?(checksum = `Valid) ~size emit payload =
   ignore (Cstruct.fillv ~src:payload ~dst:(Cstruct.shift b size));
   to_own t (W.Packet.v ~checksum b)
 
-let send t mac ~size emit payload ~offload ~checksum_offset ~gso_size : Ip_ext.outcome =
-  t.counters.sent <- t.counters.sent + 1;
-  match
-    t.link.send mac t.ethertype ~size emit payload
-      ~checksum_start:(if offload then t.header else 0)
-      ~checksum_offset ~gso_size
-  with
+let outcome : Link.outcome -> Ip_ext.outcome = function
   | `Sent -> `Sent
   | `Full -> `Full
   | `Too_long -> `Too_long
   | `Disconnected -> `No_route
 
-let send_after t query ~lost ~size emit payload ~offload ~checksum_offset ~gso_size =
-  let head = Cstruct.create size in
-  emit head;
+let send t mac head payload ~offload ~checksum_offset ~gso_size =
+  t.counters.sent <- t.counters.sent + 1;
+  outcome
+    (t.link.send mac t.ethertype head payload
+       ~checksum_start:(if offload then t.header else 0)
+       ~checksum_offset ~gso_size)
+
+let send_filled t mac ~size fill =
+  t.counters.sent <- t.counters.sent + 1;
+  outcome (Link.send_filled t.link mac t.ethertype ~size fill)
+
+let send_after t query ~lost head payload ~offload ~checksum_offset ~gso_size =
+  let size = Cstruct.length head in
   let send mac =
-    let copy b = Cstruct.blit head 0 b 0 size in
-    send t mac ~size copy payload ~offload ~checksum_offset ~gso_size
+    let b = t.link.reserve size in
+    if Cstruct.length b > 0 then Cstruct.blit head 0 b t.link.header size;
+    send t mac b payload ~offload ~checksum_offset ~gso_size
   in
   match Lwt.state query with
   | Lwt.Return (Ok mac) -> send mac

@@ -41,23 +41,24 @@ val create : ?own:int -> Link.t -> Mirust_wire.Ethernet.proto -> header:int -> t
 
 (** {1 A transport's packets}
 
-    [emit] writes IP and transport header into a buffer of [size] bytes; [payload] follows it. The
-    other arguments are those of {!Ip_ext.S.output}; [offload]: the device completes the checksum.
-*)
+    In a buffer that begins with both headers; [payload] follows it. The other arguments are those
+    of {!Ip_ext.S.output}; [offload]: the device completes the checksum. *)
 
-(** Writes a transport header with [fill], and completes its checksum or prepares it for the device.
-*)
+(** Has [fill] write a transport header of [size] bytes to byte [at] of a buffer, and completes its
+    checksum or prepares it for the device. *)
 val emit_transport :
   pseudo:Mirust_wire.Checksum.sum ->
   checksum_offset:int ->
   offload:bool ->
-  (Cstruct.t -> unit) ->
+  (Cstruct.t -> int -> unit) ->
   Cstruct.t list ->
   Cstruct.t ->
+  at:int ->
+  size:int ->
   unit
 
 (** Delivers to ourselves, a turn of the Lwt loop later, so that nobody is called from inside of
-    what it sends. [checksum] is [`Valid] by default. *)
+    what it sends. The function writes [size] bytes; [checksum] is [`Valid] by default. *)
 val send_to_own :
   t ->
   ?checksum:Mirust_wire.Packet.checksum ->
@@ -66,25 +67,28 @@ val send_to_own :
   Cstruct.t list ->
   [> `Sent | `No_route ]
 
+(** Sends what was reserved of the link, with its headers written. *)
 val send :
   t ->
   Macaddr.t ->
-  size:int ->
-  (Cstruct.t -> unit) ->
+  Cstruct.t ->
   Cstruct.t list ->
   offload:bool ->
   checksum_offset:int ->
   gso_size:int ->
   Ip_ext.outcome
 
-(** The same when the next hop's link address has to be asked for: what is to be sent waits with the
-    question. If that is not answered, [lost] gets the transport header. *)
+(** Sends the [size] bytes that the function writes. *)
+val send_filled : t -> Macaddr.t -> size:int -> (Cstruct.t -> unit) -> Ip_ext.outcome
+
+(** As {!send}, when the next hop's link address has to be asked for: what is to be sent waits with
+    the question. The buffer is one of the caller's, with the two headers alone. If the question is
+    not answered, [lost] gets the transport header. *)
 val send_after :
   t ->
   (Macaddr.t, unresolved) result Lwt.t ->
   lost:(Cstruct.t -> unit) ->
-  size:int ->
-  (Cstruct.t -> unit) ->
+  Cstruct.t ->
   Cstruct.t list ->
   offload:bool ->
   checksum_offset:int ->

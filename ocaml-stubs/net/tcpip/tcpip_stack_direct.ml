@@ -5,7 +5,7 @@ let src = Logs.Src.create "mirust.stack" ~doc:"TCP/IP stack"
 
 module Log = (val Logs.src_log src : Logs.LOG)
 
-let version b = if Cstruct.length b = 0 then 0 else W.Field.u8 b 0 lsr 4
+let version b ~at = if Cstruct.length b <= at then 0 else W.Field.u8 b at lsr 4
 
 (* The loopback network is there whichever families are on. A packet to it that has come from outside
    is thrown away by the layer that gets it. *)
@@ -13,13 +13,14 @@ let is_loopback = function
   | Ipaddr.V4 a -> Mirust_net_engine.Routes.is_loopback a
   | Ipaddr.V6 a -> Ipaddr.V6.(compare a localhost) = 0
 
-let destination b =
-  match version b with
-  | 4 when Cstruct.length b >= W.Ipv4.min_header_length -> Some (Ipaddr.V4 (W.Field.v4 b 16))
-  | 6 when Cstruct.length b >= W.Ipv6.header_length -> Some (Ipaddr.V6 (W.Field.v6 b 24))
+let destination b ~at =
+  let length = Cstruct.length b - at in
+  match version b ~at with
+  | 4 when length >= W.Ipv4.min_header_length -> Some (Ipaddr.V4 (W.Field.v4 b (at + 16)))
+  | 6 when length >= W.Ipv6.header_length -> Some (Ipaddr.V6 (W.Field.v6 b (at + 24)))
   | _ -> None
 
-let to_loopback b = match destination b with Some a -> is_loopback a | None -> false
+let to_loopback b ~at = match destination b ~at with Some a -> is_loopback a | None -> false
 
 module Base
     (Ipv4 : Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t and type prefix = Ipaddr.V4.Prefix.t)
@@ -49,7 +50,7 @@ struct
   let lift6 f ~src ~dst b = f ~src:(Ipaddr.V6 src) ~dst:(Ipaddr.V6 dst) b
 
   let input t ~tcp ~udp ~default b =
-    match version b with
+    match version b ~at:0 with
     | 4 when t.has4 ->
         Ipv4.input t.v4 ~tcp:(lift4 tcp) ~udp:(lift4 udp)
           ~default:(fun ~proto -> lift4 (default ~proto))
@@ -159,10 +160,10 @@ struct
   let max_segment = function P4 p -> Ipv4.max_segment p | P6 p -> Ipv6.max_segment p
   let confirm = function P4 p -> Ipv4.confirm p | P6 p -> Ipv6.confirm p
 
-  let output p ?tos ?gso_size ~proto ~checksum_offset ~size fill payload =
+  let output p ~tos ~gso_size ~proto ~checksum_offset ~size fill payload =
     match p with
-    | P4 p -> Ipv4.output p ?tos ?gso_size ~proto ~checksum_offset ~size fill payload
-    | P6 p -> Ipv6.output p ?tos ?gso_size ~proto ~checksum_offset ~size fill payload
+    | P4 p -> Ipv4.output p ~tos ~gso_size ~proto ~checksum_offset ~size fill payload
+    | P6 p -> Ipv6.output p ~tos ~gso_size ~proto ~checksum_offset ~size fill payload
 
   let is_unicast = function P4 p -> Ipv4.is_unicast p | P6 p -> Ipv6.is_unicast p
 
@@ -172,17 +173,19 @@ struct
   let receive4 f ~src ~dst ~tos p = f ~src:(Ipaddr.V4 src) ~dst:(Ipaddr.V4 dst) ~tos p
   let receive6 f ~src ~dst ~tos p = f ~src:(Ipaddr.V6 src) ~dst:(Ipaddr.V6 dst) ~tos p
 
-  let input_packet t ~tcp ~udp ~default (p : W.Packet.t) =
-    match version p.data with
-    | 4 when t.has4 || to_loopback p.data ->
-        Ipv4.input_packet t.v4 ~tcp:(receive4 tcp) ~udp:(receive4 udp)
-          ~default:(fun ~proto -> receive4 (default ~proto))
-          p
-    | 6 when t.has6 || to_loopback p.data ->
-        Ipv6.input_packet t.v6 ~tcp:(receive6 tcp) ~udp:(receive6 udp)
-          ~default:(fun ~proto -> receive6 (default ~proto))
-          p
-    | _ -> ()
+  let input_packet t ~tcp ~udp ~default =
+    let v4 =
+      Ipv4.input_packet t.v4 ~tcp:(receive4 tcp) ~udp:(receive4 udp) ~default:(fun ~proto ->
+          receive4 (default ~proto))
+    and v6 =
+      Ipv6.input_packet t.v6 ~tcp:(receive6 tcp) ~udp:(receive6 udp) ~default:(fun ~proto ->
+          receive6 (default ~proto))
+    in
+    fun ~at (p : W.Packet.t) ->
+      match version p.data ~at with
+      | 4 when t.has4 || to_loopback p.data ~at -> v4 ~at p
+      | 6 when t.has6 || to_loopback p.data ~at -> v6 ~at p
+      | _ -> ()
 
   let on_problem t f =
     Ipv4.on_problem t.v4 (fun ~proto ~src ~dst problem b ->

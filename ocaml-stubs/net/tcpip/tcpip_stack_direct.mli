@@ -2,8 +2,9 @@
 
 open Mirust_mirage_types
 
-(** What the header of an IP packet has as its destination, before anything of it is checked. *)
-val destination : Cstruct.t -> Ipaddr.t option
+(** What the header of an IP packet at byte [at] has as its destination, before anything of it is
+    checked. *)
+val destination : Cstruct.t -> at:int -> Ipaddr.t option
 
 (** 127.0.0.0/8 and ::1. *)
 val is_loopback : Ipaddr.t -> bool

@@ -7,32 +7,34 @@ type sum = int
 let zero = 0
 let rec fold s = if s > 0xffff then fold ((s lsr 16) + (s land 0xffff)) else s
 let network s = if Sys.big_endian then s else swap16 s [@@inline]
-let low v = Int64.to_int v land 0xffffffff [@@inline]
-let high v = Int64.to_int (Int64.shift_right_logical v 32) [@@inline]
+let low v = Int64.logand v 0xffffffffL [@@inline]
+let high v = Int64.shift_right_logical v 32 [@@inline]
+let ( ++ ) = Int64.add
 
 (* Words are summed in the machine's byte order, two 32-bit halves of a 64-bit load at a time, and
-   the result is swapped once: the sum does not depend on byte order (RFC 1071 section 2(B)). A
-   native integer has room for 2^30 halves, far more than a frame. *)
-let native (b : Cstruct.t) =
-  let buffer = b.buffer in
-  let stop = b.off + b.len in
-  let i = ref b.off and s0 = ref 0 and s1 = ref 0 in
+   the result is swapped once: the sum does not depend on byte order (RFC 1071 section 2(B)). Such a
+   sum has room for 2^30 halves, far more than a frame, also as a native integer. While it is an [int64] it
+   lies in a register as it is, where an integer would be tagged with each half. *)
+let native buffer off len =
+  let stop = off + len in
+  let i = ref off and s0 = ref 0L and s1 = ref 0L in
   while !i + 32 <= stop do
     let p = !i in
     let v0 = get64 buffer p
     and v1 = get64 buffer (p + 8)
     and v2 = get64 buffer (p + 16)
     and v3 = get64 buffer (p + 24) in
-    s0 := !s0 + low v0 + low v1 + low v2 + low v3;
-    s1 := !s1 + high v0 + high v1 + high v2 + high v3;
+    s0 := !s0 ++ low v0 ++ low v1 ++ low v2 ++ low v3;
+    s1 := !s1 ++ high v0 ++ high v1 ++ high v2 ++ high v3;
     i := p + 32
   done;
   while !i + 8 <= stop do
     let v = get64 buffer !i in
-    s0 := !s0 + low v;
-    s1 := !s1 + high v;
+    s0 := !s0 ++ low v;
+    s1 := !s1 ++ high v;
     i := !i + 8
   done;
+  let s0 = ref (Int64.to_int !s0) and s1 = ref (Int64.to_int !s1) in
   while !i + 2 <= stop do
     s0 := !s0 + get16 buffer !i;
     i := !i + 2
@@ -42,7 +44,7 @@ let native (b : Cstruct.t) =
      s1 := !s1 + if Sys.big_endian then last lsl 8 else last);
   !s0 + !s1
 
-let folded b = network (fold (native b))
+let folded (b : Cstruct.t) = network (fold (native b.buffer b.off b.len))
 
 (* From about this size on a call is worth it. *)
 let large = 128
@@ -50,6 +52,10 @@ let large_sum = ref folded
 let use_for_large f = large_sum := f
 let part (b : Cstruct.t) = if b.len < large then folded b else !large_sum b [@@inline]
 let bytes s b = s + part b
+
+let range s (b : Cstruct.t) off len =
+  if off < 0 || len < 0 || off > b.len - len then invalid_arg "Checksum.range";
+  s + network (fold (native b.buffer (b.off + off) len))
 
 let fragments s l =
   (* A fragment that starts at an odd offset has every word split across two: swapping the bytes of

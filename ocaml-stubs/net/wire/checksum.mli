@@ -13,6 +13,9 @@ val zero : sum
     have had an even length. The last byte of an odd [b] is padded with a zero byte. *)
 val bytes : sum -> Cstruct.t -> sum
 
+(** [range s b off len] adds [len] bytes of [b] from [off] on, as {!bytes} does; for headers. *)
+val range : sum -> Cstruct.t -> int -> int -> sum
+
 (** Has buffers that are not small summed by a faster function (one that uses the processor's vector
     registers, say): its result is {!fold} of {!bytes} of the buffer. *)
 val use_for_large : (Cstruct.t -> int) -> unit

@@ -44,8 +44,8 @@ let parse b =
     | Some proto -> Ok { destination = Field.mac b 0; source = Field.mac b 6; proto }
     | None -> Error (Unknown_ethertype (get_ethertype b))
 
-let payload b =
-  Cstruct.shift b (if is_priority_tagged b then header_length + tag_length else header_length)
+let payload_start b = if is_priority_tagged b then header_length + tag_length else header_length
+let payload b = Cstruct.shift b (payload_start b)
 
 let emit t b =
   Field.set_mac b 0 t.destination;
@@ -53,10 +53,5 @@ let emit t b =
   Field.set_u16 b 12 (ethertype t.proto)
 
 let is_group b = Field.u8 b 0 land 1 = 1
-
-let is_for mac b =
-  is_group b
-  ||
-  let m = Macaddr.to_octets mac in
-  Field.u32 b 0 = Int32.to_int (String.get_int32_be m 0) land 0xffffffff
-  && Field.u16 b 4 = String.get_uint16_be m 4
+let is_for_station number b = is_group b || Field.u48 b 0 = number
+let is_for mac b = is_for_station (Field.mac_number mac) b

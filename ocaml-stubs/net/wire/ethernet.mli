@@ -36,3 +36,9 @@ val is_group : Cstruct.t -> bool
 
 (** Whether the destination is this address or a group address (broadcast included). *)
 val is_for : Macaddr.t -> Cstruct.t -> bool
+
+(** {!is_for} of an address as {!Field.mac_number} gives it. *)
+val is_for_station : int -> Cstruct.t -> bool
+
+(** Where {!payload} starts. *)
+val payload_start : Cstruct.t -> int

@@ -44,6 +44,11 @@ let set_u32 (b : Cstruct.t) i v =
   set32 b.buffer (b.off + i) (if Sys.big_endian then v else swap32 v)
 [@@inline]
 
+let mac_number m =
+  let m = Macaddr.to_octets m in
+  (String.get_uint16_be m 0 lsl 32) lor (Int32.to_int (String.get_int32_be m 2) land 0xffffffff)
+
+let u48 b i = (u16 b i lsl 32) lor u32 b (i + 2) [@@inline]
 let mac b i = Macaddr.of_octets_exn (Cstruct.to_string ~off:i ~len:6 b)
 let set_mac b i m = Cstruct.blit_from_string (Macaddr.to_octets m) 0 b i 6
 let int_of_v4 a = Int32.to_int (Ipaddr.V4.to_int32 a) land 0xffffffff [@@inline]

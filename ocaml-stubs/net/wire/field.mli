@@ -16,6 +16,12 @@ val set_u16 : Cstruct.t -> int -> int -> unit
 (** Writes the low 32 bits. *)
 val set_u32 : Cstruct.t -> int -> int -> unit
 
+(** 0 to 2{^ 48}-1. *)
+val u48 : Cstruct.t -> int -> int
+
+(** The address as {!u48} reads it. *)
+val mac_number : Macaddr.t -> int
+
 val mac : Cstruct.t -> int -> Macaddr.t
 val set_mac : Cstruct.t -> int -> Macaddr.t -> unit
 val v4 : Cstruct.t -> int -> Ipaddr.V4.t

@@ -82,6 +82,25 @@ let check b ~quoted =
 let parse b = check b ~quoted:false
 let header_of_packet b = check b ~quoted:true
 let payload t b = Cstruct.sub b (header_length t) t.payload_length
+
+let plain_length b ~at =
+  if at < 0 || Cstruct.length b - at < min_header_length then -1
+  else
+    let first = Field.u32 b at in
+    let total = first land 0xffff in
+    let is_plain =
+      first lsr 24 = 0x45
+      && total >= min_header_length
+      && Cstruct.length b - at >= total
+      && Field.u16 b (at + 6) land 0x3fff = 0
+      && Checksum.is_valid (Checksum.range Checksum.zero b at min_header_length)
+    in
+    if is_plain then total else -1
+
+let get_tos b ~at = Field.u8 b (at + 1)
+let get_proto b ~at = Field.u8 b (at + 9)
+let get_src b ~at = Field.u32 b (at + 12)
+let get_dst b ~at = Field.u32 b (at + 16)
 let set_total_length b n = Field.set_u16 b 2 n
 let set_id b n = Field.set_u16 b 4 n
 
@@ -113,13 +132,13 @@ let emit t b =
   if options > 0 then Cstruct.blit t.options 0 b min_header_length options;
   set_checksum b ~header_length
 
-let emit_plain ~src ~dst ~proto ~ttl ~tos ~id ~dont_fragment ~total b =
+let emit_plain ~src ~dst ~proto ~ttl ~tos ~id ~dont_fragment ~total b ~at =
   let first = 0x4500 lor tos and flags = if dont_fragment then 0x4000 else 0 in
   let ttl_proto = (ttl lsl 8) lor proto in
-  Field.set_u32 b 0 ((first lsl 16) lor total);
-  Field.set_u32 b 4 ((id lsl 16) lor flags);
-  Field.set_u16 b 8 ttl_proto;
-  Field.set_u32 b 12 src;
-  Field.set_u32 b 16 dst;
+  Field.set_u32 b at ((first lsl 16) lor total);
+  Field.set_u32 b (at + 4) ((id lsl 16) lor flags);
+  Field.set_u16 b (at + 8) ttl_proto;
+  Field.set_u32 b (at + 12) src;
+  Field.set_u32 b (at + 16) dst;
   let sum = Checksum.word Checksum.zero (first + total + (id land 0xffff) + flags + ttl_proto) in
-  Field.set_u16 b 10 (Checksum.finish (Checksum.word (Checksum.word sum src) dst))
+  Field.set_u16 b (at + 10) (Checksum.finish (Checksum.word (Checksum.word sum src) dst))

@@ -48,6 +48,25 @@ val emit : t -> Cstruct.t -> unit
 
 (** The header quoted in an ICMP error: neither checksum nor presence of the whole payload is
     required. *)
+val header_of_packet : Cstruct.t -> (t, error) result
+
+(** {1 Without allocation}
+
+    The header of a packet without options that is no fragment, at byte [at] of a view. Addresses as
+    {!Field.int_of_v4} gives them. *)
+
+(** The packet's bytes, header included, if {!parse} would accept it and it is such a packet; else
+    -1. *)
+val plain_length : Cstruct.t -> at:int -> int
+
+(** The fields of a packet that has a {!plain_length}. *)
+
+val get_tos : Cstruct.t -> at:int -> int
+val get_proto : Cstruct.t -> at:int -> int
+val get_src : Cstruct.t -> at:int -> int
+val get_dst : Cstruct.t -> at:int -> int
+
+(** Writes the header of a packet of [total] bytes. *)
 val emit_plain :
   src:int ->
   dst:int ->
@@ -58,11 +77,8 @@ val emit_plain :
   dont_fragment:bool ->
   total:int ->
   Cstruct.t ->
+  at:int ->
   unit
-(** The header of an unfragmented packet without options, of [total] bytes with its header, without
-    allocation. Addresses as {!Field.int_of_v4} gives them. *)
-
-val header_of_packet : Cstruct.t -> (t, error) result
 
 (** {1 Fields in place} For a view of at least {!min_header_length} bytes. *)
 

@@ -128,26 +128,33 @@ let read_options b stop =
     { no_options with ts_value = Field.u32 b 24; ts_echo = Field.u32 b 28 }
   else parse_options b min_header_length stop no_options
 
+let is_whole b =
+  Cstruct.length b >= min_header_length
+  &&
+  let header_length = get_header_length b in
+  header_length >= min_header_length && header_length <= Cstruct.length b
+
+let read b =
+  let header_length = get_header_length b in
+  {
+    src_port = get_src_port b;
+    dst_port = get_dst_port b;
+    seq = get_seq b;
+    ack = get_ack b;
+    flags = get_flags b;
+    window = get_window b;
+    urgent = Field.u16 b 18;
+    options = read_options b header_length;
+    header_length;
+  }
+
 let parse b =
-  let length = Cstruct.length b in
-  if length < min_header_length then Error Truncated
+  if is_whole b then Ok (read b)
+  else if Cstruct.length b < min_header_length then Error Truncated
   else
     let header_length = get_header_length b in
     if header_length < min_header_length then Error (Bad_data_offset header_length)
-    else if header_length > length then Error Truncated
-    else
-      Ok
-        {
-          src_port = get_src_port b;
-          dst_port = get_dst_port b;
-          seq = get_seq b;
-          ack = get_ack b;
-          flags = get_flags b;
-          window = get_window b;
-          urgent = Field.u16 b 18;
-          options = read_options b header_length;
-          header_length;
-        }
+    else Error Truncated
 
 let payload t b = Cstruct.shift b t.header_length
 let verify ~pseudo b = Checksum.is_valid (Checksum.bytes pseudo b)
@@ -167,42 +174,60 @@ let options_length o =
 
 let word a b c d = (a lsl 24) lor (b lsl 16) lor (c lsl 8) lor d
 
-let emit_options o b =
-  let off = ref min_header_length in
-  let put v =
-    Field.set_u32 b !off v;
-    off := !off + 4
+let rec emit_sack b at n = function
+  | (left, right) :: rest when n > 0 ->
+      Field.set_u32 b at left;
+      Field.set_u32 b (at + 4) right;
+      emit_sack b (at + 8) (n - 1) rest
+  | _ -> at
+
+(* Writes the options from [at] on, and gives where they end. *)
+let emit_options o b at =
+  let at =
+    if o.mss >= 0 then (
+      Field.set_u32 b at (word mss 4 (o.mss lsr 8) (o.mss land 0xff));
+      at + 4)
+    else at
   in
-  if o.mss >= 0 then put (word mss 4 (o.mss lsr 8) (o.mss land 0xff));
-  if o.ts_value >= 0 then (
-    (* SACK-permitted takes the place of the two NOPs. *)
-    put (if o.sack_permitted then word sack_permitted 2 timestamps 10 else aligned_timestamps);
-    put o.ts_value;
-    put o.ts_echo)
-  else if o.sack_permitted then put (word nop nop sack_permitted 2);
-  if o.window_scale >= 0 then put (word nop window_scale 3 o.window_scale);
+  let at =
+    if o.ts_value >= 0 then (
+      (* SACK-permitted takes the place of the two NOPs. *)
+      Field.set_u32 b at
+        (if o.sack_permitted then word sack_permitted 2 timestamps 10 else aligned_timestamps);
+      Field.set_u32 b (at + 4) o.ts_value;
+      Field.set_u32 b (at + 8) o.ts_echo;
+      at + 12)
+    else if o.sack_permitted then (
+      Field.set_u32 b at (word nop nop sack_permitted 2);
+      at + 4)
+    else at
+  in
+  let at =
+    if o.window_scale >= 0 then (
+      Field.set_u32 b at (word nop window_scale 3 o.window_scale);
+      at + 4)
+    else at
+  in
   let n = sack_fitting o in
   if n > 0 then (
-    put (word nop nop sack (2 + (8 * n)));
-    List.iteri
-      (fun i (left, right) ->
-        if i < n then (
-          put left;
-          put right))
-      o.sack);
-  !off
+    Field.set_u32 b at (word nop nop sack (2 + (8 * n)));
+    emit_sack b (at + 4) n o.sack)
+  else at
 
-let emit t b =
+let emit_part t ~seq ~flags b ~at =
   let header_length =
-    if t.options == no_options then min_header_length else emit_options t.options b
+    if t.options == no_options then min_header_length
+    else emit_options t.options b (at + min_header_length) - at
   in
-  Field.set_u16 b 0 t.src_port;
-  Field.set_u16 b 2 t.dst_port;
-  Field.set_u32 b 4 t.seq;
-  Field.set_u32 b 8 t.ack;
-  Field.set_u8 b 12 (header_length / 4 * 16);
-  Field.set_u8 b 13 t.flags;
-  Field.set_u16 b 14 t.window;
-  set_checksum b 0;
-  Field.set_u16 b 18 t.urgent;
+  Field.set_u16 b at t.src_port;
+  Field.set_u16 b (at + 2) t.dst_port;
+  Field.set_u32 b (at + 4) seq;
+  Field.set_u32 b (at + 8) t.ack;
+  Field.set_u8 b (at + 12) (header_length / 4 * 16);
+  Field.set_u8 b (at + 13) flags;
+  Field.set_u16 b (at + 14) t.window;
+  Field.set_u16 b (at + checksum_offset) 0;
+  Field.set_u16 b (at + 18) t.urgent;
   header_length
+
+let emit t b = emit_part t ~seq:t.seq ~flags:t.flags b ~at:0

@@ -65,6 +65,12 @@ val pp : t Fmt.t
     implementation. An option of known kind but wrong length is skipped. *)
 val parse : Cstruct.t -> (t, error) result
 
+(** Whether {!parse} accepts it. *)
+val is_whole : Cstruct.t -> bool
+
+(** The header of a segment that {!is_whole}. *)
+val read : Cstruct.t -> t
+
 val payload : t -> Cstruct.t -> Cstruct.t
 
 (** [verify ~pseudo segment]: [pseudo] must have been built with the segment's length. *)
@@ -78,6 +84,10 @@ val options_length : options -> int
     numbers are aligned, in the order that header prediction of others expects. SACK blocks that do
     not fit in 40 bytes are left out from the end. *)
 val emit : t -> Cstruct.t -> int
+
+(** [emit_part t ~seq ~flags b ~at] writes to [b] from [at] on the header of a part of the segment,
+    with [seq] and [flags] instead of its own. *)
+val emit_part : t -> seq:int -> flags:Flags.t -> Cstruct.t -> at:int -> int
 
 val set_checksum : Cstruct.t -> int -> unit
 
