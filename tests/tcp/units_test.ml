@@ -194,6 +194,17 @@ let slow_start_goes_on_after_an_undo () =
   round cc ~now:(5 * rtt);
   check_int "doubled twice" (4 * before) (Cc.cwnd cc)
 
+(* The same when most of a round is yet to come, whose samples would be enough to judge by. *)
+let slow_start_goes_on_after_an_undo_early_in_a_round () =
+  let cc = Cc.create Cubic ~mss in
+  List.iter (fun n -> round cc ~now:(n * rtt)) [ 1; 2; 3 ];
+  Cc.acked cc ~now:(4 * rtt) ~rtt ~octets:mss;
+  let before = Cc.cwnd cc and saved = Cc.save cc in
+  Cc.congestion cc ~in_flight:before;
+  Cc.undo cc saved;
+  round cc ~now:(4 * rtt);
+  check_int "doubled" (2 * before) (Cc.cwnd cc)
+
 let slow_start_ends_when_the_round_trip_rises () =
   let cc = Cc.create Cubic ~mss in
   let now = ref 0 in
@@ -414,6 +425,8 @@ let () =
         [
           case "slow start doubles" slow_start_doubles;
           case "slow start goes on after an undo" slow_start_goes_on_after_an_undo;
+          case "slow start goes on after an undo early in a round"
+            slow_start_goes_on_after_an_undo_early_in_a_round;
           case "slow start ends when the round trip rises" slow_start_ends_when_the_round_trip_rises;
           case "New Reno adds a segment a round" reno_adds_a_segment_a_round;
           case "CUBIC's curve" cubic_curve;

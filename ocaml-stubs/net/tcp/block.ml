@@ -34,7 +34,7 @@ type rexmit =
   (* RFC 8985's TLP *)
   | Reorder (* RACK's reordering window *)
 
-(* Proportional rate reduction (RFC 6937): octets since fast recovery began. *)
+(* Proportional rate reduction (RFC 9937): octets since fast recovery began. *)
 type prr = { mutable delivered : int; mutable out : int; mutable in_flight_before : int }
 
 (* RACK (RFC 8985): the latest delivery, by the time of its sending, and how long what was sent before may

@@ -17,7 +17,7 @@ val initial_window : int -> int
 (** The congestion window, in octets. *)
 val cwnd : t -> int
 
-(** For recovery, which drives the window itself (RFC 6937). At least one segment. *)
+(** For recovery, which drives the window itself (RFC 9937). At least one segment. *)
 val set_cwnd : t -> int -> unit
 
 (** The slow-start threshold, in octets; [max_int] before the first loss. *)

@@ -100,8 +100,11 @@ let rec sack_pieces env c h news (p : Flight.piece) left right =
       sack_piece env c h news p;
       sack_pieces env c h news p.next left right)
     else
-      let n = Seq.diff right p.seq / c.mss * c.mss in
-      if n > 0 && n < p.len then (
+      (* A peer speaks of the data alone if it keeps a FIN that came ahead of a gap in its mind (RFC 2018 is about
+         data); the FIN is then a piece by itself. *)
+      let data = Seq.diff right p.seq in
+      let n = if data = p.len then data else data / c.mss * c.mss in
+      if n > 0 then (
         ignore (Flight.split c.flight p n : Flight.piece);
         sack_piece env c h news p)
 
@@ -189,7 +192,7 @@ let check_undo env c (h : Wire.t) news ~advanced ~dsack =
       if c.undo.credit < max_undos && Seq.geq c.snd_una c.undo.mark then c.undo.credit <- max_undos;
       if (by_timestamp || by_dsack || by_original) && c.undo.credit > 0 then undo env c saved
 
-(* RFC 6937: during fast recovery [ssthresh/flight] of what is delivered may be sent. *)
+(* RFC 9937: during fast recovery [ssthresh/flight] of what is delivered may be sent. *)
 let prr c ~delivered ~advanced ~lost =
   c.prr.delivered <- c.prr.delivered + delivered;
   let pipe = in_flight c and ssthresh = Cc.ssthresh c.cc in
@@ -198,8 +201,9 @@ let prr c ~delivered ~advanced ~lost =
       (((c.prr.delivered * ssthresh) + c.prr.in_flight_before - 1) / c.prr.in_flight_before)
       - c.prr.out
     else
-      let owed = c.prr.delivered - c.prr.out in
-      min (ssthresh - pipe) (if advanced && not lost then max owed delivered + c.mss else owed)
+      (* What was just delivered may be replaced in any case. *)
+      let owed = max (c.prr.delivered - c.prr.out) delivered in
+      min (ssthresh - pipe) (if advanced && not lost then owed + c.mss else owed)
   in
   (* The first retransmission goes at once, and without SACK that of every partial acknowledgement
      (RFC 6582 section 3.2). *)

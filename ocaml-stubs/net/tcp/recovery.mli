@@ -1,7 +1,7 @@
 (** What an acknowledgement says about loss, and what follows from it.
 
     SACK scoreboard (RFC 2018, 6675), RACK and tail loss probes (RFC 8985), proportional rate
-    reduction (RFC 6937), NewReno for peers without SACK (RFC 6582), undo of needless reductions
+    reduction (RFC 9937), NewReno for peers without SACK (RFC 6582), undo of needless reductions
     (Eifel, RFC 3522 and 4015; by DSACK, RFC 3708; F-RTO, RFC 5682). *)
 
 (** An acceptable acknowledgement. Frees what it covers, updates the peer's window, the round-trip
