@@ -72,12 +72,13 @@ KIND ?= ocaml
 new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust or mirage
 	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
-.PHONY: test-unit test-mutants test-debug test-asan test-leaks bench bench-xen bench-netem
+.PHONY: test-unit test-mutants test-debug test-asan test-leaks fuzz bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
-	@$(ENV) cargo test --quiet $(RT) -p mirust --features $(TRAITS)
-	@$(ENV) cargo test --quiet -p mirust-libc --features posix posix
-	@$(ENV) cargo test --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests
-	@$(ENV) cargo test --quiet -p cargo-mirust
+	@$(ENV) cargo test --locked --quiet $(RT) -p mirust --features $(TRAITS)
+	@$(ENV) cargo test --locked --quiet -p mirust-libc --features posix posix
+	@$(ENV) cargo test --locked --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests \
+	    -p mirust-fuzz -p mirust-licences
+	@$(ENV) cargo test --locked --quiet -p cargo-mirust
 	@$(DUNE) test
 	@$(ENV) tests/apps/run
 	@$(ENV) tests/mirage/run
@@ -90,16 +91,18 @@ test-debug: ## The tests of the language boundary on OCaml's debug runtime (slow
 	@$(DUNE) build @tests/ocaml/debug
 test-asan: export ASAN_OPTIONS := detect_leaks=0
 test-asan: ## The executor's and the boundary's tests with the address sanitizer in Rust (slow)
-	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(ENV) cargo test --quiet $(RT) --lib --test executor \
+	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(ENV) cargo test --locked --quiet $(RT) --lib --test executor \
 	    --target x86_64-unknown-linux-gnu --target-dir build/asan
 	@$(DUNE) build @tests/ocaml/asan
 test-leaks: ## Ten million round trips each way, and a million of every crossing, leave nothing (slow)
 	@$(DUNE) build --profile release @tests/ocaml/leaks
+fuzz: ## Coverage-guided fuzzing of both languages (TIME=seconds, TARGET='names' instead of all, KEEP=1 renews the corpus)
+	@$(ENV) tests/rig/alone build/fuzz.lock tests/fuzz/run --time $(or $(TIME),60) $(if $(KEEP),--keep) $(TARGET)
 bench: ## Calls from one language to the other; TCP in one process; the network and services beside the kernel's
 	@$(DUNE) build --profile release ./tests/ocaml/bench.exe ./tests/tcp/bench.exe
 	@$(ENV) ./_build/default/tests/ocaml/bench.exe
 	@$(ENV) ./_build/default/tests/tcp/bench.exe
-	@$(ENV) cargo bench --quiet -p mirust-fiber --bench switch
+	@$(ENV) cargo bench --locked --quiet -p mirust-fiber --bench switch
 	@$(ENV) tests/linux/build iperf http web kv tokio-http dns
 	@$(ENV) --rig tests/linux/bench
 	@$(ENV) --rig tests/linux/bench-services
@@ -112,24 +115,27 @@ bench-netem: ## TCP over bad links, beside the kernel's, on the rig's Linux in Q
 
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 
-.PHONY: header fmt lint doc package clean
+.PHONY: header fmt lint licences doc package clean
 header: ## Regenerates ffi/include/mirust.h, and the bindings of Xen's headers
-	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-header --test header
-	@UPDATE=1 $(ENV) cargo test --quiet -p mirust-xen-abi
+	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-header --test header
+	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-xen-abi
 fmt: ## Formats all sources
 	@$(ENV) cargo fmt --all
 	@$(DUNE) fmt 2>/dev/null || true
-lint: ## Clippy, shellcheck, and whether everything is formatted
+licences: ## The licence of everything that an image is linked from, and whether it fits ours
+	@$(ENV) tests/licences/run
+lint: ## Clippy, shellcheck, licences, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check
-	@$(ENV) cargo clippy --quiet --workspace --exclude boot-faults --features $(TRAITS) --all-targets -- -D warnings
+	@$(ENV) cargo clippy --locked --quiet --workspace --exclude boot-faults --features $(TRAITS) --all-targets -- -D warnings
 	@$(DUNE) build @fmt
 	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
 	@tests/docs/links
+	@$(ENV) tests/licences/run >/dev/null
 	@$(ENV) shellcheck -e SC2034,SC2154 -S warning $(wildcard tests/linux/cases/*.sh)
 	@$(ENV) shellcheck -e SC2154 -S warning -s dash $(filter-out %.host.sh,$(wildcard tests/xen/*.sh))
 doc: ## The pages of docs/ as a book, with both languages' interface pages: build/book/index.html
 	@TRAITS=$(TRAITS) RT="$(RT)" $(ENV) docs/build
 package: ## Makes packages of the crates, as for a registry, and builds each from its package
-	@$(ENV) cargo package --quiet $(RT) -p mirust-notation -p mirust-macros -p mirust-bindgen -p mirust
+	@$(ENV) cargo package --locked --quiet $(RT) -p mirust-notation -p mirust-macros -p mirust-bindgen -p mirust
 clean: ## Removes everything that was built
 	@rm -rf build _build target

@@ -60,17 +60,21 @@ let parameters json =
   in
   match
     let reverse = flag "reverse" and both = flag "bidirectional" in
-    {
-      streams = int_of_float (number "parallel" ~default:1. ~min:1. ~max:128.);
-      receives = both || not reverse;
-      sends = both || reverse;
-      block = int_of_float (number "len" ~default:131072. ~min:1. ~max:1048576.);
-      rate = number "bandwidth" ~default:0. ~min:0. ~max:1e15;
-      omit = number "omit" ~default:0. ~min:0. ~max:600.;
-      nodelay = flag "nodelay";
-    }
+    let p =
+      {
+        streams = int_of_float (number "parallel" ~default:1. ~min:1. ~max:128.);
+        receives = both || not reverse;
+        sends = both || reverse;
+        block = int_of_float (number "len" ~default:131072. ~min:1. ~max:1048576.);
+        rate = number "bandwidth" ~default:0. ~min:0. ~max:1e15;
+        omit = number "omit" ~default:0. ~min:0. ~max:600.;
+        nodelay = flag "nodelay";
+      }
+    in
+    (flag "tcp", p)
   with
-  | p -> if flag "tcp" then Ok p else Error "not a test of TCP"
+  | true, p -> Ok p
+  | false, _ -> Error "not a test of TCP"
   | exception Wrong name -> Error ("bad " ^ name)
 
 type stream = { id : int; bytes : int; retransmits : int option }

@@ -84,6 +84,7 @@ let refused () =
       {|{"tcp":true,"len":"8K"}|};
       {|{"tcp":true,"len":1e12}|};
       {|{"tcp":true,"reverse":"yes"}|};
+      {|{"tcp":[]}|};
       "[]";
       "7";
     ]

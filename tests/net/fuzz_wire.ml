@@ -1,8 +1,8 @@
-(* Every parser on random bytes, on damaged good packets and on every prefix of them: none may
-   raise, and what was parsed must survive emit and parse. The first argument is a number of rounds,
-   the second a seed. *)
+(* Every parser ({!Parsers}) on random bytes, on damaged good packets and on every prefix of them. The first argument
+   is a number of rounds, the second a seed. *)
 
 open Mirust_wire
+open Parsers
 
 let rounds = try int_of_string Sys.argv.(1) with _ -> 20_000
 let seed = try int_of_string Sys.argv.(2) with _ -> 1
@@ -27,97 +27,6 @@ let damage b =
 
 let v4 () = Field.v4_of_int (int 0x3fffffff)
 let v6 () = Ipaddr.V6.of_octets_exn (Cstruct.to_string (random_bytes 16))
-
-let emitted len write =
-  let b = random_bytes len in
-  write b;
-  b
-
-(* In place, behind other bytes, and by the record: the same answer. *)
-let ipv4 b =
-  let parsed = Ipv4.parse b and at = int 8 in
-  let placed = Cstruct.append (random_bytes at) b in
-  let length = Ipv4.plain_length placed ~at in
-  Result.iter (fun h -> ignore (Ipv4.payload h b)) parsed;
-  (match parsed with
-  | Ok h when Cstruct.length h.options = 0 && not (Ipv4.is_fragment h) ->
-      assert (length = Ipv4.header_length h + h.payload_length);
-      assert (
-        Ipv4.(get_tos placed ~at, get_proto placed ~at, get_src placed ~at, get_dst placed ~at)
-        = (h.tos, h.proto, Field.int_of_v4 h.src, Field.int_of_v4 h.dst))
-  | Ok _ | Error _ -> assert (length = -1));
-  ignore (Ipv4.header_of_packet b)
-
-let ipv6 b =
-  match Ipv6.parse b with
-  | Error _ -> ()
-  | Ok h -> ignore (Ipv6.follow ~next_header:h.next_header ~offset:40 (Ipv6.payload h b))
-
-let tcp b =
-  match Tcp.parse b with
-  | Error _ -> assert (not (Tcp.is_whole b))
-  | Ok h -> (
-      assert (Tcp.is_whole b);
-      let at = int 8 and elsewhere = random_bytes 68 in
-      let seq = h.seq lxor 1 and flags = h.flags lxor Tcp.Flags.psh in
-      let len = Tcp.emit_part h ~seq ~flags elsewhere ~at in
-      (match Tcp.parse (Cstruct.sub elsewhere at len) with
-      | Ok part when part = { h with seq; flags; header_length = len } -> ()
-      | Ok _ | Error _ -> failwith "TCP: a part's header");
-      ignore (Tcp.payload h b);
-      let again = random_bytes 60 in
-      let len = Tcp.emit h again in
-      match Tcp.parse (Cstruct.sub again 0 len) with
-      | Error _ -> failwith "TCP: emitted segment does not parse"
-      | Ok h' ->
-          if { h with header_length = len } <> h' then failwith "TCP: emit and parse disagree")
-
-let udp b = Result.iter (fun h -> ignore (Udp.payload h b)) (Udp.parse b)
-
-let arp b =
-  match Arp.parse b with
-  | Error _ -> ()
-  | Ok a -> assert (Arp.parse (emitted Arp.length (Arp.emit a)) = Ok a)
-
-let fix_icmpv4 b =
-  if Cstruct.length b >= 8 then (
-    Field.set_u16 b 2 0;
-    Field.set_u16 b 2 (Checksum.finish (Checksum.bytes Checksum.zero b)))
-
-let icmpv4 b =
-  fix_icmpv4 b;
-  match Icmpv4.parse b with
-  | Error _ -> ()
-  | Ok m -> ignore (Icmpv4.parse (emitted (Icmpv4.length m) (Icmpv4.emit m)) : _ result)
-
-let src = v6 ()
-let dst = v6 ()
-
-let icmpv6 b =
-  if Cstruct.length b >= 8 then (
-    let pseudo = Checksum.pseudo_v6 ~src ~dst ~proto:58 ~len:(Cstruct.length b) in
-    Field.set_u16 b 2 0;
-    Field.set_u16 b 2 (Checksum.finish (Checksum.bytes pseudo b));
-
-    ());
-  match Icmpv6.parse ~src ~dst b with
-  | Error _ -> ()
-  | Ok m -> (
-      match Icmpv6.parse ~src ~dst (emitted (Icmpv6.length m) (Icmpv6.emit ~src ~dst m)) with
-      | Ok m' when Icmpv6.length m = Icmpv6.length m' -> ()
-      | Ok _ | Error _ -> failwith "ICMPv6: emit and parse disagree")
-
-let parsers =
-  [
-    ("ethernet", fun b -> ignore (Ethernet.parse b));
-    ("arp", arp);
-    ("ipv4", ipv4);
-    ("ipv6", ipv6);
-    ("tcp", tcp);
-    ("udp", udp);
-    ("icmpv4", icmpv4);
-    ("icmpv6", icmpv6);
-  ]
 
 let good_tcp () =
   let options =

@@ -13,7 +13,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "fake"))]
 extern crate std;
 
 pub mod blkfront;

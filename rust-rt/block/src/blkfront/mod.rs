@@ -354,7 +354,14 @@ impl Device for Blkfront {
     }
 }
 
-#[cfg(test)]
+// Some of these only the tests need.
+#[cfg(any(test, feature = "fake"))]
+#[cfg_attr(not(test), allow(dead_code))]
 mod backend;
+#[cfg(any(test, feature = "fake"))]
+pub mod lies;
+#[cfg(any(test, feature = "fake"))]
+#[cfg_attr(not(test), allow(dead_code))]
+mod rig;
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,12 @@ mod tx;
 
 #[cfg(any(test, feature = "fake"))]
 pub mod backend;
+#[cfg(any(test, feature = "fake"))]
+pub mod lies;
+// Some of it only the tests need.
+#[cfg(any(test, feature = "fake"))]
+#[cfg_attr(not(test), allow(dead_code))]
+mod rig;
 
 use super::{
     Counters, Device, Features, Info, Link, Mac, News, Received, RxFrame, SendError, Slab, TxFrame,

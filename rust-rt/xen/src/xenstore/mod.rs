@@ -184,5 +184,7 @@ impl Xenstore {
 
 #[cfg(any(test, feature = "fake"))]
 pub mod daemon;
+#[cfg(any(test, feature = "fake"))]
+pub mod lies;
 #[cfg(test)]
 mod tests;

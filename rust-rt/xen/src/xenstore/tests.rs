@@ -5,14 +5,14 @@ use super::{
     *,
 };
 use crate::{
-    testing::{Random, poll_once},
+    testing::poll_once,
     wire::{
         bytering::{FEATURE_RECONNECTION, XENSTORE_FEATURES, XENSTORE_REQ, XENSTORE_RSP},
-        xenstore::{Access, Header},
+        xenstore::Access,
     },
 };
 use alloc::{boxed::Box, vec};
-use core::{cell::RefCell, pin::Pin};
+use core::cell::RefCell;
 
 #[test]
 fn write_is_read_back() {
@@ -327,58 +327,4 @@ fn path_is_checked_before_anything_is_sent() {
         assert_eq!(rig.run(rig.store.watch(path)).unwrap_err(), Error::BadPath);
     }
     assert_eq!(rig.peer.load_u32(XENSTORE_REQ.prod), 0);
-}
-
-/// Random headers, payloads and indices: the client may answer with any error, but must not panic,
-/// loop for ever, or hand out a value of the wrong shape.
-#[test]
-fn random_daemon_cannot_panic_the_client() {
-    for seed in 0..300 {
-        let mut random = Random::new(seed);
-        let rig = Rig::new();
-        if random.below(2) == 0 {
-            rig.peer.store_u32(XENSTORE_FEATURES, FEATURE_RECONNECTION);
-        }
-        let mut watch = rig.run(rig.store.watch("dir")).unwrap();
-        let mut futures: Vec<Pin<Box<dyn Future<Output = ()>>>> = Vec::new();
-        for _ in 0..60 {
-            let store = rig.store.clone();
-            let choice = random.below(6);
-            futures.push(Box::pin(async move {
-                match choice {
-                    0 => drop(store.read("a").await),
-                    1 => drop(store.directory("a").await),
-                    2 => drop(store.get_perms("a").await),
-                    3 => drop(store.transaction(async |tx| tx.write("a", "1").await).await),
-                    4 => drop(store.write("a", "1").await),
-                    _ => drop(store.watch("a").await),
-                }
-            }));
-            let bytes: Vec<u8> =
-                (0..random.below(24)).map(|_| b"\0\0\0/at1dir\xff"[random.below(11)]).collect();
-            let header = Header {
-                kind: random.below(24) as u32,
-                req_id: random.below(80) as u32,
-                tx_id: 0,
-                len: if random.below(40) == 0 { random.bits() as u32 } else { bytes.len() as u32 },
-            };
-            let mut daemon = rig.daemon.borrow_mut();
-            daemon.chunk = 1 + random.below(2000);
-            daemon.send_raw(&header.emit());
-            daemon.send_raw(&bytes);
-            drop(daemon);
-            if random.below(50) == 0 {
-                let queue = [XENSTORE_REQ, XENSTORE_RSP][random.below(2)];
-                let offset = [queue.cons, queue.prod][random.below(2)];
-                rig.peer.store_u32(offset, random.bits() as u32);
-            }
-            // The daemon of this test indexes its own ring honestly, or a few steps would never end.
-            rig.steps(random.below(4));
-            futures.retain_mut(|future| poll_once(future).is_pending());
-            if random.below(3) == 0 && !futures.is_empty() {
-                drop(futures.swap_remove(random.below(futures.len())));
-            }
-            let _ = poll_once(&mut Box::pin(watch.next()));
-        }
-    }
 }

@@ -1,7 +1,7 @@
 //! Anything at all, on both sides, in any order.
 
-use super::*;
-use alloc::string::ToString;
+use super::{backend::*, rig::*, *};
+use crate::{Link, Place};
 
 /// A number below `limit`, and every other time one at the edge of something: nothing, a header, a page.
 fn edge(choose: &mut dyn FnMut(usize) -> usize, limit: usize) -> usize {
@@ -14,7 +14,7 @@ fn edge(choose: &mut dyn FnMut(usize) -> usize, limit: usize) -> usize {
 
 /// Does what `choose` says, on both sides, lies included: `choose(n)` is a number below `n`. A fuzzer
 /// can choose as well. What must hold whatever happens is asserted here and in the device.
-fn drive(steps: usize, choose: &mut dyn FnMut(usize) -> usize) {
+pub fn drive(steps: usize, choose: &mut dyn FnMut(usize) -> usize) {
     let trusting = choose(2) == 0;
     let limits = Limits { receive_pages: 64 + choose(300), send_pages: 16 + choose(64), trusting };
     let mut rig = Rig::new(Offload { untrusted: choose(8) == 0, ..ALL }, limits);
@@ -99,33 +99,40 @@ fn drive(steps: usize, choose: &mut dyn FnMut(usize) -> usize) {
     assert_eq!((rig.grants.stats().used, rig.grants.stats().leaked), (0, 0));
 }
 
-/// Runs in one process: each leaves its world behind, a megabyte or so.
-const BATCH: u64 = 1000;
+#[cfg(test)]
+mod tests {
+    use super::drive;
+    use mirust_xen::testing::Random;
+    use std::string::ToString;
 
-#[test]
-fn no_lie_costs_more_than_the_device() {
-    // RUNS=10000000 for a night of it, SEED=n to begin there.
-    let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
-    let first = number("SEED").unwrap_or(1);
-    let runs = number("RUNS").unwrap_or(if cfg!(miri) { 2 } else { 500 });
-    if runs <= BATCH {
-        for seed in first..first + runs {
-            let mut random = Random::new(seed);
-            drive(60, &mut |limit| random.below(limit));
+    /// Runs in one process: each leaves its world behind, a megabyte or so.
+    const BATCH: u64 = 1000;
+
+    #[test]
+    fn no_lie_costs_more_than_the_device() {
+        // RUNS=10000000 for a night of it, SEED=n to begin there.
+        let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
+        let first = number("SEED").unwrap_or(1);
+        let runs = number("RUNS").unwrap_or(if cfg!(miri) { 2 } else { 500 });
+        if runs <= BATCH {
+            for seed in first..first + runs {
+                let mut random = Random::new(seed);
+                drive(60, &mut |limit| random.below(limit));
+            }
+            return;
         }
-        return;
-    }
-    for seed in (first..first + runs).step_by(BATCH as usize) {
-        let program = std::env::current_exe().unwrap();
-        let status = std::process::Command::new(program)
-            .args([
-                "--exact",
-                "netfront::tests::lies::no_lie_costs_more_than_the_device",
-                "--quiet",
-            ])
-            .env("SEED", seed.to_string())
-            .env("RUNS", BATCH.min(first + runs - seed).to_string())
-            .status();
-        assert!(status.unwrap().success(), "one of the {BATCH} seeds from {seed} on");
+        for seed in (first..first + runs).step_by(BATCH as usize) {
+            let program = std::env::current_exe().unwrap();
+            let status = std::process::Command::new(program)
+                .args([
+                    "--exact",
+                    "netfront::lies::tests::no_lie_costs_more_than_the_device",
+                    "--quiet",
+                ])
+                .env("SEED", seed.to_string())
+                .env("RUNS", BATCH.min(first + runs - seed).to_string())
+                .status();
+            assert!(status.unwrap().success(), "one of the {BATCH} seeds from {seed} on");
+        }
     }
 }
