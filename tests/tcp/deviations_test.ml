@@ -54,7 +54,10 @@ let () =
     List.filter
       (fun l ->
         String.starts_with ~prefix:"| " l
-        && not (List.exists (fun p -> String.starts_with ~prefix:p l) [ "| Clause"; "| Linux |" ]))
+        && not
+             (List.exists
+                (fun p -> String.starts_with ~prefix:p l)
+                [ "| Clause"; "| Linux |"; "| FreeBSD |" ]))
       lines
   in
   if List.length rows < 20 then failf "only %d rows" (List.length rows);

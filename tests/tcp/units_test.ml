@@ -166,6 +166,32 @@ let limit () =
   check_int "no more" 0 (count (second - 1));
   check_int "next second" 15 (count second)
 
+(* ---- Table ---- *)
+
+(* Words that change places make another hash: else a stranger could have as many connections as he likes in one
+   place of the table, without knowing its secret. *)
+let every_word_of_an_address_counts_by_itself () =
+  let rng = Random.State.make [| 1 |] in
+  let table =
+    Table.create ~random:(fun n -> String.init n (fun _ -> Char.chr (Random.State.int rng 256)))
+  in
+  let address words =
+    Ipaddr.V6
+      (Scanf.sscanf words "%lx %lx %lx %lx" (fun a b c d -> Ipaddr.V6.of_int32 (a, b, c, d)))
+  in
+  let plain = address "1 2 3 4" in
+  let all =
+    List.map address
+      [ "1 2 3 4"; "2 1 3 4"; "3 2 1 4"; "4 2 3 1"; "1 3 2 4"; "1 4 3 2"; "1 2 4 3"; "0 3 3 4" ]
+  in
+  let key local remote = { Table.local; local_port = 80; remote; remote_port = 5000 } in
+  let hashes =
+    List.map (fun a -> Table.hash table (key a plain)) all
+    @ List.map (fun a -> Table.hash table (key plain a)) (List.tl all)
+    @ [ Table.hash table { (key plain plain) with local_port = 5000; remote_port = 80 } ]
+  in
+  check_int "all differ" (List.length hashes) (List.length (List.sort_uniq compare hashes))
+
 (* ---- Congestion control ---- *)
 
 let mss = 1000
@@ -419,6 +445,7 @@ let () =
       ( "octets",
         List.init 20 (fun seed ->
             case (Printf.sprintf "model, seed %d" seed) (queue_of_octets seed)) );
+      ("table", [ case "words of addresses" every_word_of_an_address_counts_by_itself ]);
       ("cookie", [ case "check" cookies; case "stamps" cookie_stamps ]);
       ("limit", [ case "a second" limit ]);
       ( "congestion control",

@@ -52,8 +52,8 @@ let contains part s =
 
 let dune =
   {|(library (name mirust_tcp_script) (modules script) (wrapped false) (libraries mirust_tcp))
-(executables (names scripts_test states_test units_test wheel_test flood_test link_test fuzz_engine)
- (modules invariants life scripts_test states_test units_test wheel_test flood_test link_test fuzz_engine)
+(executables (names scripts_test states_test units_test deadlines_test wheel_test flood_test link_test fuzz_engine)
+ (modules invariants life scripts_test states_test units_test deadlines_test wheel_test flood_test link_test fuzz_engine)
  (libraries mirust_tcp_script mirust_tcp mirust_wire alcotest))
 |}
 
@@ -78,6 +78,7 @@ let tests =
     ("scripts_test", "");
     ("states_test", "");
     ("units_test", "");
+    ("deadlines_test", "");
     ("wheel_test", "");
     ("fuzz_engine", "1 300");
     ("link_test", "1 60");

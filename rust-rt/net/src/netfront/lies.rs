@@ -113,7 +113,7 @@ mod tests {
         // RUNS=10000000 for a night of it, SEED=n to begin there.
         let number = |name| std::env::var(name).ok().and_then(|number| number.parse::<u64>().ok());
         let first = number("SEED").unwrap_or(1);
-        let runs = number("RUNS").unwrap_or(if cfg!(miri) { 2 } else { 500 });
+        let runs = number("RUNS").unwrap_or(if cfg!(miri) { 2 } else { 200 });
         if runs <= BATCH {
             for seed in first..first + runs {
                 let mut random = Random::new(seed);

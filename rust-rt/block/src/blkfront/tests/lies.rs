@@ -8,7 +8,7 @@ use crate::blkfront::{
 
 #[test]
 fn any_sequence_of_lies() {
-    let runs = if cfg!(miri) { 2 } else { 150 };
+    let runs = if cfg!(miri) { 2 } else { 60 };
     for seed in 1..=runs {
         let mut random = Random::new(seed);
         std::println!("seed {seed}");
