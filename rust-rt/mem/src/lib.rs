@@ -25,6 +25,7 @@ mod lock;
 mod measure;
 mod page;
 pub mod paging;
+pub mod shares;
 pub mod vm;
 
 use core::fmt;

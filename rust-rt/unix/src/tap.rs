@@ -125,15 +125,15 @@ pub fn open(name: &str, mac: Option<Mac>) -> Result<Rc<Tap>, OpenError> {
 
 /// Tells the stack when there is something to read, or room to write. Ends with the device.
 async fn wait(tap: Rc<Tap>, fd: Rc<Fd>) {
-    let mut failed = false;
-    while !failed && tap.inner.borrow().fd.is_some() {
+    let mut failed = None;
+    while failed.is_none() && tap.inner.borrow().fd.is_some() {
         let mut readable = pin!(fd.readable());
         let mut writable = pin!(fd.writable());
         failed = poll_fn(|cx| {
             let mut inner = tap.inner.borrow_mut();
             inner.waker = Some(cx.waker().clone());
             if inner.fd.is_none() {
-                return Poll::Ready(false);
+                return Poll::Ready(None);
             }
             let (drained, full) = (inner.drained, inner.full);
             drop(inner);
@@ -144,7 +144,7 @@ async fn wait(tap: Rc<Tap>, fd: Rc<Fd>) {
                     inner.news |= News::FRAMES;
                     inner.counters.events += 1;
                     domain::signal_foreign();
-                    return Poll::Ready(result.is_err());
+                    return Poll::Ready(result.err());
                 }
             }
             if full {
@@ -153,17 +153,31 @@ async fn wait(tap: Rc<Tap>, fd: Rc<Fd>) {
                     inner.full = false;
                     inner.news |= News::ROOM;
                     domain::signal_foreign();
-                    return Poll::Ready(result.is_err());
+                    return Poll::Ready(result.err());
                 }
             }
             Poll::Pending
         })
         .await;
     }
-    if failed {
-        log::error!("{}: cannot wait for the interface", tap.name);
-        tap.close();
+    if let Some(error) = failed {
+        tap.fail("cannot be waited for", error);
     }
+}
+
+impl Tap {
+    /// The device ends, and says why.
+    fn fail(&self, what: &str, error: Errno) {
+        if self.inner.borrow().fd.is_some() {
+            log::error!("{}: the interface {what}: {error}; the device is closed", self.name);
+            self.close();
+        }
+    }
+}
+
+/// Whether an error will pass: the kernel had no memory, or a signal came in between.
+fn passes(error: Errno) -> bool {
+    matches!(error, Errno::INTR | Errno(libc::ENOMEM | libc::ENOBUFS))
 }
 
 impl Inner {
@@ -228,6 +242,12 @@ impl Device for Tap {
                 inner.poke();
                 Err(SendError::Full)
             }
+            // There is no such interface any more.
+            Err(error @ Errno(libc::EBADFD | libc::ENODEV)) => {
+                drop(inner);
+                self.fail("is gone", error);
+                Err(SendError::Closed)
+            }
             // The interface is down, or the kernel is out of memory: as on a cable, it is lost.
             Err(_) => {
                 inner.counters.tx_dropped += 1;
@@ -260,6 +280,12 @@ impl Device for Tap {
             let len = match unsafe { sys::readv(fd.as_raw_fd(), &vectors) } {
                 Ok(len) => len,
                 Err(Errno::INTR) => continue,
+                // It would come again at once, and for ever: a deleted interface is always ready.
+                Err(error) if error != Errno::AGAIN && !passes(error) => {
+                    drop(inner);
+                    self.fail("is gone or cannot be read", error);
+                    return Received::All;
+                }
                 Err(error) => {
                     if error != Errno::AGAIN {
                         inner.counters.rx_dropped += 1;

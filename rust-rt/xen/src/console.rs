@@ -1,10 +1,11 @@
 //! The paravirtual console: the ring between the domain and xenconsoled (Xen's `io/console.h`).
 //!
 //! Output goes into the ring, and what does not fit into a buffer of fixed size that
-//! [`Console::run`] empties as the daemon makes room. A program that prints faster than the daemon
-//! reads is slowed down; if the daemon has stopped reading, the oldest output is lost, with a note
-//! of how much, and the newest kept: a crash message is always the newest. When the domain ends,
-//! [`Console::drain`] waits until the daemon has everything.
+//! [`Console::run`] empties as the daemon makes room. Writing never waits for the daemon: it is
+//! another domain's, and strangers can have something logged. What a program prints while the buffer
+//! is full costs the oldest lines of it, with a note in their place of how much that was, and the newest are
+//! kept: a crash message is always the newest. Only when the domain ends, [`Console::drain`] waits
+//! until the daemon has everything.
 //!
 //! Writing allocates nothing and never waits for a lock, because exceptions and panics write too.
 
@@ -28,12 +29,10 @@ use core::{
 };
 use spin::Mutex;
 
-/// Bytes of output that wait for room in the ring.
-const BACKLOG: usize = 16 * 1024;
 /// Bytes of input that wait for a reader; more stay in the ring.
 const INPUT: usize = 4096;
-/// How long a daemon may make no room before it counts as gone. A domain can be faster to print than
-/// xenconsoled is to notice that there is a new domain.
+/// How long a daemon may make no room, when the domain ends, before it counts as gone. A domain can be faster to
+/// print than xenconsoled is to notice that there is a new domain.
 const PATIENCE_NS: u64 = 3_000_000_000;
 
 /// The domain's console.
@@ -49,31 +48,33 @@ pub struct Console {
 struct Inner {
     producer: Producer,
     consumer: Consumer,
-    /// Never grows beyond `BACKLOG`, its capacity.
+    /// Bytes of output that wait for room in the ring. Never grows beyond `limit`, its capacity.
     backlog: VecDeque<u8>,
-    /// Bytes lost since the last note about it.
+    limit: usize,
+    /// Bytes lost in front of the backlog, of which there was no note yet.
     lost: usize,
-    /// The daemon made no room for `PATIENCE_NS`: do not wait for it again until it does.
-    stalled: bool,
     input: VecDeque<u8>,
     readers: Vec<Waker>,
 }
 
 impl Console {
-    /// The console whose ring is in `page` and whose other end is reached by `channel`.
+    /// The console whose ring is in `page` and whose other end is reached by `channel`. Up to `limit` bytes of
+    /// output wait for the daemon, 1 KiB at least.
     pub fn new(
         hypervisor: &'static dyn Hypervisor,
         info: &'static SharedInfo,
         clock: &'static Clock,
         page: SharedPage,
         channel: EventChannel,
+        limit: usize,
     ) -> Console {
+        let limit = limit.max(1024);
         let inner = Mutex::new(Inner {
             producer: Producer::attach(&page, CONSOLE_OUT),
             consumer: Consumer::attach(&page, CONSOLE_IN),
-            backlog: VecDeque::with_capacity(BACKLOG),
+            backlog: VecDeque::with_capacity(limit),
+            limit,
             lost: 0,
-            stalled: false,
             input: VecDeque::with_capacity(INPUT),
             readers: Vec::new(),
         });
@@ -106,7 +107,7 @@ impl Console {
             let Ok(()) = self.flush(&mut inner) else { return };
             let Ok(unread) = inner.producer.unread(&self.page) else { return };
             let left = inner.backlog.len() + unread;
-            // There is no later chance: wait even for a daemon that seemed to have gone.
+            // There is no later chance to be read.
             if left == 0 || !self.wait_for_room(&mut inner) {
                 return;
             }
@@ -152,17 +153,13 @@ impl Console {
     /// Puts bytes into the backlog, and makes room there if need be.
     fn put(&self, inner: &mut Inner, mut bytes: &[u8]) -> Result<(), Corrupt> {
         while !bytes.is_empty() {
-            let room = BACKLOG - inner.backlog.len();
-            let (now, later) = bytes.split_at(bytes.len().min(room));
+            let (now, later) = bytes.split_at(bytes.len().min(inner.room()));
             inner.backlog.extend(now);
             bytes = later;
             if !bytes.is_empty() {
                 self.flush(inner)?;
-                let full = inner.backlog.len() == BACKLOG;
-                if full && (inner.stalled || !self.wait_for_room(inner)) {
-                    // The oldest quarter goes, so that this is not done for every byte.
-                    inner.backlog.drain(..BACKLOG / 4);
-                    inner.lost += BACKLOG / 4;
+                if inner.room() == 0 {
+                    inner.forget();
                 }
             }
         }
@@ -171,26 +168,36 @@ impl Console {
 
     /// Moves output from the backlog to the ring.
     fn flush(&self, inner: &mut Inner) -> Result<(), Corrupt> {
-        let mut moved = 0;
-        while !inner.backlog.is_empty() {
+        let mut moved = self.note(inner)?;
+        while inner.lost == 0 && !inner.backlog.is_empty() {
             let sent = inner.producer.push(&self.page, inner.backlog.as_slices().0)?;
             if sent == 0 {
                 break;
             }
             inner.backlog.drain(..sent);
-            moved += sent;
+            moved = true;
         }
-        if moved > 0 {
-            inner.stalled = false;
+        if moved {
             self.channel.notify();
         }
-        if inner.lost > 0 && inner.backlog.is_empty() {
-            let mut note = Note::default();
-            let lost = core::mem::take(&mut inner.lost);
-            let _ = fmt::write(&mut note, format_args!("\r\n[{lost} bytes of output lost]\r\n"));
-            inner.backlog.extend(&note.text[..note.len]);
-        }
         Ok(())
+    }
+
+    /// Writes, if output was lost, how much, as soon as the ring has room for the whole note; whether it did.
+    fn note(&self, inner: &mut Inner) -> Result<bool, Corrupt> {
+        if inner.lost == 0 {
+            return Ok(false);
+        }
+        let mut note = Note::default();
+        let lost = inner.lost;
+        let _ = fmt::write(&mut note, format_args!("\r\n[{lost} bytes of output lost]\r\n"));
+        let room = CONSOLE_OUT.capacity as usize - inner.producer.unread(&self.page)?;
+        if room < note.len {
+            return Ok(false);
+        }
+        inner.producer.push(&self.page, &note.text[..note.len])?;
+        inner.lost = 0;
+        Ok(true)
     }
 
     /// Moves input from the ring, and tells whether there was any.
@@ -228,8 +235,23 @@ impl Console {
         };
         // The events that were taken here may have been about input: `run` has to look.
         self.channel.raise();
-        inner.stalled = !room;
         room
+    }
+}
+
+impl Inner {
+    fn room(&self) -> usize {
+        self.limit - self.backlog.len()
+    }
+
+    /// Drops the oldest quarter of the backlog, so that this is not done for every byte, and the rest of the
+    /// line that this ends in.
+    fn forget(&mut self) {
+        let quarter = self.backlog.len() / 4;
+        let rest = self.backlog.iter().skip(quarter).take(256).position(|byte| *byte == b'\n');
+        let gone = quarter + rest.map_or(0, |at| at + 1);
+        self.backlog.drain(..gone);
+        self.lost += gone;
     }
 }
 

@@ -22,6 +22,7 @@ use mirust_executor::platform::Platform;
 use mirust_mem::{
     OutOfMemory, PAGE_SIZE,
     paging::{Frame, PageTables, Prot, VirtPage},
+    shares::Shares,
 };
 use spin::Once;
 
@@ -95,7 +96,8 @@ pub fn init(
         None => None,
         Some((page, port)) => {
             let channel = events.adopt(port).map_err(InitError::Bind)?;
-            let console = Console::new(hypervisor, info, clock, page, channel);
+            let limit = Shares::get().console;
+            let console = Console::new(hypervisor, info, clock, page, channel, limit);
             Some(&*Box::leak(Box::new(console)))
         }
     };

@@ -7,7 +7,7 @@ use super::{
 use crate::{Counters, Features, News, pool::Pool};
 use alloc::string::String;
 use core::fmt;
-use mirust_mem::{OutOfMemory, PAGE_SIZE};
+use mirust_mem::{OutOfMemory, PAGE_SIZE, shares::Shares};
 use mirust_xen::gnttab::GrantTable;
 use mirust_xen::wire::netif::{ExtraError, FRAME_MAX, GsoKind};
 
@@ -22,9 +22,11 @@ pub struct Limits {
     pub trusting: bool,
 }
 
+/// A share of the domain's memory.
 impl Default for Limits {
     fn default() -> Self {
-        Limits { receive_pages: 768, send_pages: 192, trusting: false }
+        let Shares { receive, send, .. } = Shares::get();
+        Limits { receive_pages: receive / PAGE_SIZE, send_pages: send / PAGE_SIZE, trusting: false }
     }
 }
 

@@ -36,6 +36,7 @@ use alloc::{
     vec::Vec,
 };
 use core::fmt;
+use mirust_mem::shares::Shares;
 
 mod passing;
 
@@ -43,8 +44,6 @@ mod passing;
 const REQUESTS_MAX: usize = 32;
 /// Bytes for him that have no room in his ring, beyond which nothing more is taken from it.
 const BACKLOG_MAX: usize = 4 * PAYLOAD_MAX;
-/// Events that wait, beyond which they become one for each watch.
-const EVENTS_MAX: usize = 256;
 /// Before his tokens. Ours are numbers.
 const MARK: u8 = b'r';
 
@@ -65,6 +64,9 @@ pub(super) struct Relay {
     outgoing: VecDeque<u8>,
     /// Payloads of events for him, each different.
     events: VecDeque<Vec<u8>>,
+    /// Bytes of them, and how many may wait before they become one for each watch.
+    waiting: usize,
+    limit: usize,
     /// Requests that the daemon has not answered.
     in_flight: usize,
     watches: BTreeSet<Watched>,
@@ -100,6 +102,8 @@ impl Relay {
             incoming: Vec::new(),
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
+            waiting: 0,
+            limit: Shares::get().xenstore,
             in_flight: 0,
             watches: BTreeSet::new(),
             transactions: BTreeSet::new(),
@@ -169,9 +173,11 @@ impl Relay {
         if self.broken || self.events.contains(&payload) {
             return;
         }
-        if self.events.len() >= EVENTS_MAX {
+        if self.waiting + payload.len() > self.limit {
             self.events = self.watches.iter().map(|(path, token)| strings(path, token)).collect();
+            self.waiting = self.events.iter().map(Vec::len).sum();
         } else {
+            self.waiting += payload.len();
             self.events.push_back(payload);
         }
     }
@@ -182,6 +188,7 @@ impl Relay {
         while !self.broken {
             while self.outgoing.len() < PAYLOAD_MAX {
                 let Some(payload) = self.events.pop_front() else { break };
+                self.waiting -= payload.len();
                 self.reply(Kind::WatchEvent, 0, 0, &payload);
             }
             match self.replies.push(&self.page, self.outgoing.as_slices().0) {
@@ -202,6 +209,7 @@ impl Relay {
         self.incoming.clear();
         self.outgoing.clear();
         self.events.clear();
+        self.waiting = 0;
     }
 }
 

@@ -192,6 +192,7 @@ impl State {
     fn relay_forget(&mut self) {
         let Some(relay) = self.relay.as_mut() else { return };
         relay.events.clear();
+        relay.waiting = 0;
         let watches = core::mem::take(&mut relay.watches);
         let transactions = core::mem::take(&mut relay.transactions);
         for (path, token) in watches {
