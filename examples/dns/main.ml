@@ -8,10 +8,15 @@ module TCP = Stack.TCP
 let network = Mirust_network.register ()
 let port = 53
 
-(* Connections at a time; more are reset. *)
-let max_connections = 256
+(* Connections at a time; more are reset. A twentieth of the memory is for what they hold: a message that is not
+   whole, and a response that is not taken. *)
+let max_connections =
+  lazy
+    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
+     max 8 (min 256 (total / 20 / (Stream.longest + 4096))))
 
-(* Silence after which a connection ends (RFC 7766 section 6.2.3). *)
+(* Time without a question, whole and answered, after which a connection ends (RFC 7766 section 6.2.3): single
+   bytes do not keep it. *)
 let idle = Duration.of_sec 10
 
 (* {1 Datagrams} *)
@@ -31,31 +36,28 @@ let datagram server stack ~src ~dst ~src_port b =
 
 (* {1 Connections} *)
 
-(* Answers the messages that have arrived. One response at a time: what is not sent yet is not made. *)
-let rec respond server stream flow =
+(* Answers the next message. One response at a time: what is not sent yet is not made. *)
+let rec exchange server stream flow =
   match Stream.next stream with
-  | None -> Lwt.return_ok ()
-  | Some message -> (
+  | `Too_long -> Lwt.return `End
+  | `Message message -> (
       match Server.answer server `Tcp message with
-      | None -> respond server stream flow
+      | None -> exchange server stream flow
       | Some response -> (
-          TCP.writev flow (Stream.frame response) >>= function
-          | Ok () -> respond server stream flow
-          | Error _ as e -> Lwt.return e))
+          TCP.writev flow (Stream.frame response) >|= function Ok () -> `More | Error _ -> `End))
+  | `More -> (
+      TCP.read flow >>= function
+      | Ok `Eof | Error _ -> Lwt.return `End
+      | Ok (`Data data) ->
+          Stream.feed stream data;
+          exchange server stream flow)
 
 let converse server flow =
   TCP.set_nodelay flow true;
   let stream = Stream.create () in
-  let exchange () =
-    TCP.read flow >>= function
-    | Ok `Eof | Error _ -> Lwt.return `End
-    | Ok (`Data data) -> (
-        Stream.feed stream data;
-        respond server stream flow >|= function Ok () -> `More | Error _ -> `End)
-  in
   let silence () = Mirust.Time.ns idle >|= fun () -> `Silence in
   let rec go () =
-    Lwt.pick [ exchange (); silence () ] >>= function
+    Lwt.pick [ exchange server stream flow; silence () ] >>= function
     | `More -> go ()
     | `End -> TCP.close flow
     | `Silence -> Lwt.return (TCP.abort flow)
@@ -65,7 +67,7 @@ let converse server flow =
 let connections = ref 0
 
 let accept server flow =
-  if !connections >= max_connections then Lwt.return (TCP.abort flow)
+  if !connections >= Lazy.force max_connections then Lwt.return (TCP.abort flow)
   else (
     incr connections;
     Lwt.finalize
@@ -76,8 +78,9 @@ let accept server flow =
 
 let start () =
   let zones = match Rust.load () with Ok zones -> zones | Error e -> failwith e in
-  let server = Server.create ~lookup:Rust.lookup in
   network () >>= fun stack ->
+  let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
+  let server = Server.create ~memory:(min (8 lsl 20) (total / 20)) ~lookup:Rust.lookup () in
   UDP.listen (Stack.udp stack) ~port (datagram server stack);
   TCP.listen (Stack.tcp stack) ~port (accept server);
   Stack.ready stack >>= fun () ->

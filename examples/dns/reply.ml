@@ -19,6 +19,8 @@ type body = {
   required : int; (* bytes of the records that are not additional *)
 }
 
+let size b = String.length b.records
+
 let empty ~rcode =
   { flags = rcode; answers = 0; authorities = 0; additional = 0; records = ""; required = 0 }
 

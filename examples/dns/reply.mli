@@ -15,6 +15,9 @@ val bad_version : int
 (** What follows the question: one for all who ask the same, in whatever letters. *)
 type body
 
+(** Bytes of its records. *)
+val size : body -> int
+
 (** The body of an answer for a name, from what the zone gave ([dns_lookup]): names that stand in
     the message already, the question's among them, become pointers (section 4.1.4). *)
 val body : name:string -> string -> body

@@ -1,10 +1,18 @@
 type t = {
   lookup : string -> int -> string;
   cache : (string * int, Reply.body) Hashtbl.t; (* by the name in small letters, and the type *)
+  memory : int;
+  mutable held : int;
 }
 
-let cache_size = 4096
-let create ~lookup = { lookup; cache = Hashtbl.create 256 }
+let create ?(memory = 1 lsl 20) ~lookup () =
+  { lookup; cache = Hashtbl.create 256; memory; held = 0 }
+
+let held t = t.held
+
+(* The record, the pair, the bucket and its place in a table that grows by doubling. *)
+let overhead = 240
+let size name (body : Reply.body) = overhead + String.length name + Reply.size body
 let class_internet = 1
 let class_any = 255
 
@@ -18,9 +26,14 @@ let ask t (q : Query.question) =
   | None -> (
       match Reply.body ~name (t.lookup name q.kind) with
       | body ->
+          let size = size name body in
           (* Names that are made up come and go; those that are asked often are soon back. *)
-          if Hashtbl.length t.cache >= cache_size then Hashtbl.reset t.cache;
-          Hashtbl.replace t.cache (name, q.kind) body;
+          if t.held + size > t.memory then (
+            Hashtbl.reset t.cache;
+            t.held <- 0);
+          if size <= t.memory then (
+            Hashtbl.replace t.cache (name, q.kind) body;
+            t.held <- t.held + size);
           body
       | exception e ->
           Logs.err (fun m -> m "a lookup failed: %s" (Printexc.to_string e));

@@ -3,11 +3,12 @@
 type t
 
 (** A server whose zones are a function: the answer for a name, as it stands in a message, and a
-    type, in the form that {!Reply.body} takes. Answers are kept, as the zones do not change. *)
-val create : lookup:(string -> int -> string) -> t
+    type, in the form that {!Reply.body} takes. Answers are kept, as the zones do not change, in
+    about so many bytes of [memory]. *)
+val create : ?memory:int -> lookup:(string -> int -> string) -> unit -> t
 
-(** Answers that are kept at most. *)
-val cache_size : int
+(** Bytes of the answers that are kept now, about. *)
+val held : t -> int
 
 (** The response to a message, if it is to have one. An exception of [lookup] is a server failure.
 *)

@@ -41,6 +41,7 @@ type parameters = {
   rate : float;
   omit : float;
   nodelay : bool;
+  seconds : float;
 }
 
 let parameters json =
@@ -69,6 +70,7 @@ let parameters json =
         rate = number "bandwidth" ~default:0. ~min:0. ~max:1e15;
         omit = number "omit" ~default:0. ~min:0. ~max:600.;
         nodelay = flag "nodelay";
+        seconds = number "time" ~default:0. ~min:0. ~max:86400.;
       }
     in
     (flag "tcp", p)

@@ -37,6 +37,7 @@ type parameters = {
   rate : float;  (** bits per second and stream that the server sends at; 0: no limit *)
   omit : float;  (** seconds at the start that do not count *)
   nodelay : bool;
+  seconds : float;  (** that the test is to last; 0 if it ends by something else *)
 }
 
 (** Members that say nothing to a server are ignored; an error says what is missing here or wrong

@@ -6,7 +6,10 @@ module TCP = Stack.TCP
 
 let port = 5201
 let patience = Duration.of_sec 10
-let max_text = 1 lsl 20
+let max_text = 1 lsl 18
+
+(* How long a test without a time of its own may last: the next client waits for it. *)
+let longest = 600.
 
 type stream = {
   id : int;
@@ -31,18 +34,22 @@ type state = Idle | Greeting | Testing of test
 (* [rest] was received and not yet asked for. *)
 type channel = { flow : TCP.flow; mutable rest : Cstruct.t }
 
-let rec read channel length =
-  if Cstruct.length channel.rest >= length then (
-    let text, rest = Cstruct.split channel.rest length in
-    channel.rest <- rest;
-    Lwt_result.return (Cstruct.to_string text))
-  else
-    TCP.read channel.flow >>= function
-    | Ok (`Data more) ->
-        channel.rest <- Cstruct.append channel.rest more;
-        read channel length
-    | Ok `Eof -> Lwt_result.fail "the client hung up"
-    | Error e -> Lwt_result.fail (Fmt.to_to_string TCP.pp_error e)
+let read channel length =
+  let text = Buffer.create (min length 256) in
+  let rec go () =
+    let taken = min (length - Buffer.length text) (Cstruct.length channel.rest) in
+    Buffer.add_string text (Cstruct.to_string ~len:taken channel.rest);
+    channel.rest <- Cstruct.shift channel.rest taken;
+    if Buffer.length text = length then Lwt_result.return (Buffer.contents text)
+    else
+      TCP.read channel.flow >>= function
+      | Ok (`Data more) ->
+          channel.rest <- more;
+          go ()
+      | Ok `Eof -> Lwt_result.fail "the client hung up"
+      | Error e -> Lwt_result.fail (Fmt.to_to_string TCP.pp_error e)
+  in
+  go ()
 
 let write flow text =
   TCP.write flow (Cstruct.of_string text)
@@ -83,9 +90,9 @@ let rec receive (stream : stream) =
 
 let seconds_since start = Int64.to_float (Int64.sub (Mclock.elapsed_ns ()) start) /. 1e9
 
-(* Sends until the flow is closed. The block is never changed, so one serves for all. *)
-let send (p : Protocol.parameters) (stream : stream) =
-  let block = Cstruct.create p.block and start = Mclock.elapsed_ns () in
+(* Sends until the flow is closed. The block is never changed, so one serves for all streams. *)
+let send (p : Protocol.parameters) block (stream : stream) =
+  let start = Mclock.elapsed_ns () in
   let rec go sent =
     let ahead = if p.rate = 0. then 0. else (8. *. sent /. p.rate) -. seconds_since start in
     (if ahead > 0.001 then Time.ns (Int64.of_float (ahead *. 1e9)) else Lwt.return_unit)
@@ -98,9 +105,9 @@ let send (p : Protocol.parameters) (stream : stream) =
   in
   go 0.
 
-let run (p : Protocol.parameters) (stream : stream) =
+let run (p : Protocol.parameters) block (stream : stream) =
   if p.nodelay then TCP.set_nodelay stream.flow true;
-  Lwt.async (fun () -> if stream.sends then send p stream else receive stream)
+  Lwt.async (fun () -> if stream.sends then send p (Lazy.force block) stream else receive stream)
 
 let retransmits (stream : stream) = (TCP.info stream.flow).retransmits
 
@@ -140,10 +147,12 @@ let report peer ~seconds results =
 (* Until the client says that its time is over; then exchanges results. *)
 let measure channel test =
   let p = test.parameters in
+  let block = lazy (Cstruct.create p.block) in
+  let limit = p.omit +. (if p.seconds > 0. then p.seconds else longest) +. 30. in
   let* () = tell channel Test_start in
   let* () = tell channel Test_running in
   let start = ref (Mclock.elapsed_ns ()) in
-  List.iter (run p) test.streams;
+  List.iter (run p block) test.streams;
   let warm_up =
     if p.omit = 0. then Lwt.return_unit
     else
@@ -151,8 +160,14 @@ let measure channel test =
       List.iter reset test.streams;
       start := Mclock.elapsed_ns ()
   in
-  let* said = read channel 1 in
+  let said () = Time.with_timeout (Int64.of_float (limit *. 1e9)) (fun () -> read channel 1) in
+  said () >>= fun said ->
   Lwt.cancel warm_up;
+  let* said =
+    match said with
+    | Ok said -> Lwt.return said
+    | Error `Timeout -> Lwt_result.fail "the test does not end"
+  in
   match Protocol.state_of_byte said.[0] with
   | Some Test_end ->
       let seconds = seconds_since !start in

@@ -15,21 +15,34 @@ let port = 6379
    out. Others can fill each of them, and none of them more than that. Small requests and replies come and
    go whatever else there is. *)
 
-type memory = { store : Store.t; requests : Pool.t; replies : Pool.t }
+type memory = { store : Store.t; requests : Pool.t; replies : Pool.t; max_string : int }
 
 let memory =
   lazy
     (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
+     let share = total / 20 in
      {
        store = Store.create (total / 5);
-       requests = Pool.create (max (total / 20) Resp.max_string);
-       replies = Pool.create (max (total / 20) Resp.max_string);
+       requests = Pool.create share;
+       replies = Pool.create share;
+       max_string = min Resp.max_string share;
      })
 
-let small = 16384
+(* What each connection may have of both without asking, and how much of what has arrived is looked at in one go. *)
+let small = 4096
+let slice = 2048
 
-(* How long a client may be in the middle of a request or of taking its replies. *)
+(* What a connection takes of this program at most while it pays for nothing, in bytes: a beginning of a request, in a
+   buffer of twice the size or as a list of words, and replies on their way. An eighth of the memory is for that. *)
+let most_connections =
+  lazy
+    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
+     max 16 (total / 8 / (4 * small)))
+
+(* How long a client may take for a whole request, or for what it is sent at a time, and how many bytes a second
+   of a large request have to come besides. *)
 let patience = 30_000_000_000L
+let slowest = 32768
 
 (* {1 Replies} *)
 
@@ -43,12 +56,18 @@ let add b store key by =
 (* {1 Connections} *)
 
 type connection = {
+  id : int;
   flow : TCP.flow;
   memory : memory;
   requests : Resp.t;
   mutable reserved : int; (* of [memory.requests] *)
   replies : Buffer.t;
   mutable large : int; (* of [memory.replies] *)
+  mutable since : int64; (* the request under way has been so; 0: none is *)
+  mutable arrived : Cstruct.t; (* and not looked at yet *)
+  mutable active : int64; (* when something was last received or taken *)
+  mutable answered : int; (* times that replies were taken *)
+  mutable sending : bool;
   mutable wanted : string list; (* keys whose values are still to be sent *)
 }
 
@@ -82,24 +101,39 @@ let execute c command arguments =
       error b "wrong number of arguments"
   | _ -> error b "unknown command"
 
+(* Bytes of replies that are still to be made before they are sent: a few, and many if there is memory. *)
+let enough = 65536
+let room c = small + c.large - Buffer.length c.replies
+
+let widen c by =
+  Pool.try_take c.memory.replies by
+  &&
+  (c.large <- c.large + by;
+   true)
+
 (* A value is copied when its turn to be sent has come, and if it is large when there is memory for it. *)
 let value c key =
-  let size = Store.size c.memory.store key in
-  let has_room = size <= small || Pool.try_take c.memory.replies size in
-  if has_room then (
-    if size > small then c.large <- c.large + size;
-    match Store.get c.memory.store key with
-    | Ok value -> bulk c.replies value
-    | Error e -> failure c.replies e);
+  let missing = Store.size c.memory.store key - room c in
+  let has_room = missing <= 0 || widen c missing in
+  (if has_room then
+     match Store.get c.memory.store key with
+     | Ok value -> bulk c.replies value
+     | Error e -> failure c.replies e);
   has_room
 
-(* Bytes of replies that are sent before the next is made. *)
-let enough = 65536
+(* The words of a request stay until it is answered: many of them have to be paid for. *)
+let admitted c words =
+  let price = Resp.cost words in
+  price <= max small c.reserved
+  || Pool.try_take c.memory.requests (price - c.reserved)
+     &&
+     (c.reserved <- price;
+      true)
 
 (* Answers requests that have arrived, in order: [`Done] if that were all, [`Enough] if it is time to send
    the replies first, [`Last] if the connection ends with them. *)
 let rec answer c =
-  if Buffer.length c.replies >= enough then `Enough
+  if room c <= 0 && not (c.large = 0 && widen c enough) then `Enough
   else
     match c.wanted with
     | key :: rest ->
@@ -115,10 +149,14 @@ let rec answer c =
             error c.replies ("Protocol error: " ^ m);
             `Last
         | `Request [] -> answer c
+        | `Request words when not (admitted c words) ->
+            failure c.replies "OOM too many large requests at a time";
+            answer c
         | `Request ("QUIT" :: _) ->
             simple c.replies "OK";
             `Last
         | `Request (command :: arguments) ->
+            c.since <- 0L;
             execute c command arguments;
             answer c)
 
@@ -146,10 +184,20 @@ let abort c =
       TCP.abort flow;
       Lwt.return_unit)
 
-(* Only in the middle of a request a client has to hurry. *)
+(* Only in the middle of a request a client has to hurry: it is the whole of it that has its time, not each
+   piece. *)
 let receive c =
   let read () = TCP.read c.flow in
-  if Resp.held c.requests > 0 then in_time read else read () >|= fun r -> Ok r
+  let held = Resp.held c.requests in
+  if held = 0 then (
+    c.since <- 0L;
+    read () >|= fun r -> Ok r)
+  else
+    let now = Mirust.Mclock.elapsed_ns () in
+    if c.since = 0L then c.since <- now;
+    let allowed = Int64.add patience (Int64.of_int (held * (1_000_000_000 / slowest))) in
+    let left = Int64.sub (Int64.add c.since allowed) now in
+    if left <= 0L then Lwt.return_error `Timeout else Mirust.Time.with_timeout left read
 
 (* Large requests have to be paid for before more of them is read. *)
 let pay c =
@@ -166,26 +214,42 @@ let send c =
   else
     let bytes = Cstruct.of_string (Buffer.contents c.replies) in
     Buffer.reset c.replies;
-    in_time (fun () -> TCP.write c.flow bytes) >|= function
+    c.sending <- true;
+    in_time (fun () -> TCP.write c.flow bytes) >|= fun result ->
+    c.sending <- false;
+    match result with
     | Ok (Ok ()) ->
+        c.answered <- c.answered + 1;
         Pool.give c.memory.replies c.large;
         c.large <- 0;
         Ok ()
     | Ok (Error _) | Error `Timeout -> Error `Gone
 
 let rec read c =
-  receive c >>= function
-  | Error `Timeout -> abort c
-  | Ok (Ok `Eof | Error _) -> end_of c TCP.close
-  | Ok (Ok (`Data data)) ->
-      Resp.feed c.requests data;
-      reply c
+  if not (Cstruct.is_empty c.arrived) then look c
+  else
+    receive c >>= function
+    | Error `Timeout -> abort c
+    | Ok (Ok `Eof | Error _) -> end_of c TCP.close
+    | Ok (Ok (`Data data)) ->
+        c.active <- Mirust.Mclock.elapsed_ns ();
+        c.arrived <- data;
+        look c
+
+(* A slice of what has arrived, however much that is. *)
+and look c =
+  let now, later = Cstruct.split c.arrived (min slice (Cstruct.length c.arrived)) in
+  c.arrived <- later;
+  Resp.feed c.requests now;
+  reply c
 
 and reply c =
   let next = try_to_answer c in
-  send c >>= function
+  let wait = next = `Done && not (Cstruct.is_empty c.arrived) in
+  (if wait then Lwt.return_ok () else send c) >>= function
   | Error `Gone -> abort c
   | Ok () -> (
+      if not wait then c.active <- Mirust.Mclock.elapsed_ns ();
       match next with
       | `Enough -> reply c
       | `Last -> end_of c TCP.close
@@ -195,20 +259,60 @@ and reply c =
           | Error `Timeout -> abort c)
       | `Done -> ( pay c >>= function Ok () -> read c | Error `Timeout -> abort c))
 
+(* {1 All of them} *)
+
+let connections : (int, connection) Hashtbl.t = Hashtbl.create 64
+let served = ref 0
+
+(* How much of the patience with a connection is used up. There is little of it in the middle of something, and
+   otherwise the more, the more often it has taken replies. *)
+let tried c ~now =
+  let idle = Int64.to_float (Int64.sub now c.active) in
+  let in_the_middle = c.sending || c.wanted <> [] || Resp.held c.requests > 0 in
+  if in_the_middle then idle else idle /. float_of_int (1 + min 600 c.answered)
+
+(* The one with which it is used up most makes room. *)
+let make_place () =
+  if Hashtbl.length connections >= Lazy.force most_connections then
+    let now = Mirust.Mclock.elapsed_ns () in
+    let worse _ c best =
+      let t = tried c ~now in
+      match best with Some (_, most) when most >= t -> best | Some _ | None -> Some (c, t)
+    in
+    Option.iter
+      (fun (c, _) ->
+        Hashtbl.remove connections c.id;
+        TCP.abort c.flow)
+      (Hashtbl.fold worse connections None)
+
 let serve flow =
   TCP.set_nodelay flow true;
+  make_place ();
+  let memory = Lazy.force memory in
+  incr served;
   let c =
     {
+      id = !served;
       flow;
-      memory = Lazy.force memory;
-      requests = Resp.create ();
+      memory;
+      requests = Resp.create ~max_string:memory.max_string ();
       reserved = 0;
       replies = Buffer.create 128;
       large = 0;
+      since = 0L;
+      arrived = Cstruct.empty;
+      active = Mirust.Mclock.elapsed_ns ();
+      answered = 0;
+      sending = false;
       wanted = [];
     }
   in
-  Lwt.catch (fun () -> read c) (fun e -> abort c >>= fun () -> Lwt.reraise e)
+  Hashtbl.replace connections c.id c;
+  Lwt.finalize
+    (fun () -> Lwt.catch (fun () -> read c) (fun e -> abort c >>= fun () -> Lwt.reraise e))
+    (fun () ->
+      Hashtbl.remove connections c.id;
+      Lwt.return_unit)
 
 let start () =
   network () >>= fun stack ->

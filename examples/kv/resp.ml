@@ -1,4 +1,5 @@
 type t = {
+  longest : int; (* string *)
   mutable bytes : Bytes.t;
   mutable start : int; (* what is before was parsed *)
   mutable stop : int;
@@ -6,7 +7,7 @@ type t = {
   mutable missing : int; (* strings of the request that is under way; 0: none is *)
   mutable length : int; (* of the next of them; -1: not known yet *)
   mutable words : string list; (* those that are complete, the latest first *)
-  mutable size : int; (* bytes of [words] *)
+  mutable size : int; (* bytes that [words] take *)
 }
 
 let max_string = 1 lsl 20
@@ -14,8 +15,13 @@ let max_words = 1024
 let max_request = 1 lsl 22
 let max_line = 65536
 
-let create () =
+(* A word of a list, beside its bytes. *)
+let word_cost = 48
+let cost words = List.fold_left (fun sum word -> sum + word_cost + String.length word) 0 words
+
+let create ?(max_string = max_string) () =
   {
+    longest = min max_string (1 lsl 20);
     bytes = Bytes.empty;
     start = 0;
     stop = 0;
@@ -116,12 +122,12 @@ let rec strings t =
     t.size <- 0;
     words)
   else (
-    if t.length < 0 then t.length <- count t ~sign:'$' ~most:max_string;
+    if t.length < 0 then t.length <- count t ~sign:'$' ~most:t.longest;
     if t.size + t.length > max_request then raise (Malformed "too large a request");
     if t.stop - t.start < t.length + 2 then raise More;
     let word = Bytes.sub_string t.bytes t.start t.length in
     t.words <- (match t.words with [] -> [ command word ] | words -> word :: words);
-    t.size <- t.size + t.length;
+    t.size <- t.size + t.length + word_cost;
     consume t (t.start + t.length + 2);
     t.length <- -1;
     t.missing <- t.missing - 1;
@@ -134,9 +140,9 @@ let request t =
     t.missing <- count t ~sign:'*' ~most:max_words;
     strings t)
   else
-    match List.filter (( <> ) "") (String.split_on_char ' ' (line t)) with
-    | [] -> []
-    | first :: rest -> command first :: rest
+    let words = List.filter (( <> ) "") (String.split_on_char ' ' (line t)) in
+    if List.compare_length_with words max_words > 0 then raise (Malformed "too many words");
+    match words with [] -> [] | first :: rest -> command first :: rest
 
 let next t =
   match request t with

@@ -3,15 +3,19 @@
 (** Requests on their way: bytes that have arrived, in any pieces. *)
 type t
 
-val create : unit -> t
+(** [max_string], if given, is the most bytes that one string of its requests may have. *)
+val create : ?max_string:int -> unit -> t
 
 (** The most bytes that one string of a request may have. *)
 val max_string : int
 
+(** What a request takes in memory once it is parsed, in bytes. *)
+val cost : string list -> int
+
 (** The most bytes that a request may have, about. *)
 val max_request : int
 
-(** Bytes that it holds: what came of a request that is not whole. *)
+(** Bytes that it takes in memory: what came of a request that is not whole. *)
 val held : t -> int
 
 (** Takes bytes in. *)

@@ -33,7 +33,28 @@ let number name default ~doc =
   Mirust.Bootvar.register Arg.(value & opt int default & info [ name ] ~docv:"N" ~doc)
 
 let port = number "port" 80 ~doc:"The port that is listened on."
-let limit = number "limit" 1024 ~doc:"Connections at a time; more are reset."
+
+let limit =
+  number "limit" 0
+    ~doc:
+      "Connections at a time; more are reset. By default a third of what the memory is enough for."
+
+(* Each takes one to the target as well, and those that end need places, too. *)
+let most =
+  lazy
+    (match limit () with
+    | 0 -> max 16 (min 1024 ((Mirust.Budget.get ()).connections / 3))
+    | limit -> limit)
+
+(* What goes wrong with connections is for everybody to provoke: it is told the first few times, and then each time that
+   their number has doubled. *)
+let complaints = ref 0
+
+let complain f =
+  incr complaints;
+  let n = !complaints in
+  if n <= 8 || n land (n - 1) = 0 then Logs.warn (fun m -> f (m "%a:%d: %s (complaint %d)") n)
+
 let idle = number "idle" 300 ~doc:"Seconds without a byte after which a connection is reset."
 
 (* {1 Connections} *)
@@ -52,10 +73,10 @@ let pass_on flow =
   | Ok () -> ()
   | Error e ->
       let ip, port = TCP.dst flow in
-      Logs.warn (fun m -> m "%a:%d: %s" Ipaddr.pp ip port e)
+      complain (fun m n -> m Ipaddr.pp ip port e n)
 
 let accept flow =
-  if !connections >= limit () then Lwt.return (TCP.abort flow)
+  if !connections >= Lazy.force most then Lwt.return (TCP.abort flow)
   else (
     incr connections;
     pass_on flow >|= fun () ->

@@ -2,12 +2,17 @@ type request = { meth : string; target : string; keep_alive : bool }
 
 let max_head = 8192
 
-let find text pattern =
-  let last = String.length text - String.length pattern in
+(* Where a head ends. *)
+let head_end text =
+  let last = String.length text - 4 in
   let rec go i =
     if i > last then None
-    else if String.sub text i (String.length pattern) = pattern then Some i
-    else go (i + 1)
+    else
+      match String.index_from_opt text i '\r' with
+      | Some i when i <= last ->
+          if text.[i + 1] = '\n' && text.[i + 2] = '\r' && text.[i + 3] = '\n' then Some i
+          else go (i + 1)
+      | Some _ | None -> None
   in
   go 0
 
@@ -44,7 +49,7 @@ let head text =
         | _ -> None)
 
 let parse text =
-  match find text "\r\n\r\n" with
+  match head_end text with
   | Some length when length <= max_head -> (
       match head (String.sub text 0 length) with
       | Some request -> `Request (request, length + 4)

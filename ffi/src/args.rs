@@ -28,17 +28,23 @@ pub fn args() -> Vec<String> {
     args
 }
 
-/// A domain with less memory than this begins with a small minor heap, in bytes.
-const SMALL: u64 = 16 << 20;
+/// How many words of a domain's memory are OCaml's minor heap at the start. OCaml 5 takes 2 MiB, which is much of
+/// a small domain: a quarter of one of 8 MiB. Twice as much is kept for its collection (`ocaml/reserve.rs`).
+fn minor_heap(memory: u64) -> &'static str {
+    const MIB: u64 = 1 << 20;
+    match memory {
+        _ if memory < 16 * MIB => "d=1,s=32k",
+        _ if memory < 24 * MIB => "d=1,s=64k",
+        _ if memory < 40 * MIB => "d=1,s=128k",
+        _ => "d=1,s=256k",
+    }
+}
 
 /// Sets the environment variables of the command line. Called once, before the program begins.
 pub(crate) fn set_environment() {
     if cfg!(feature = "xen") {
-        if ground::mem_stats().total < SMALL {
-            // 256 KiB instead of the 2 MiB that OCaml 5 takes, a quarter of a domain of 8 MiB.
-            // SAFETY: the image has one thread.
-            unsafe { std::env::set_var("OCAMLRUNPARAM", "d=1,s=32k") };
-        }
+        // SAFETY: the image has one thread.
+        unsafe { std::env::set_var("OCAMLRUNPARAM", minor_heap(ground::mem_stats().total)) };
         for (name, value) in split(&ground::command_line()).iter().map_while(|w| assignment(w)) {
             // SAFETY: the image has one thread.
             unsafe { std::env::set_var(name, value) };

@@ -77,7 +77,8 @@ mod platform {
         let bytes = |pages: usize| (pages * PAGE_SIZE) as u64;
         MemStats {
             total: bytes(frames.total),
-            free: bytes(frames.free),
+            // What is kept for the collector is nobody's to ask for.
+            free: bytes(frames.free - frames.kept),
             heap: heap.in_use as u64,
             mapped: bytes(vm.committed + vm.direct),
         }

@@ -24,7 +24,20 @@ let leave_hooks = ref []
 let at_exit f = exit_hooks := f :: !exit_hooks
 let at_enter_iter f = enter_hooks := f :: !enter_hooks
 let at_leave_iter f = leave_hooks := f :: !leave_hooks
-let run_hooks = function [] -> () | hooks -> List.iter (fun f -> f ()) (List.rev hooks)
+
+(* The hooks are the network's: running out of memory in one of them costs what it was at, not the program. The
+   number says when that is worth a line: when it has doubled. *)
+let out_of_memory = ref 0
+
+let run_hook f =
+  try f ()
+  with Out_of_memory ->
+    incr out_of_memory;
+    let n = !out_of_memory in
+    if n land (n - 1) = 0 then
+      Logs.warn (fun m -> m "out of memory in a turn of the loop (%d times)" n)
+
+let run_hooks = function [] -> () | hooks -> List.iter run_hook (List.rev hooks)
 
 (* The shutdown request *)
 

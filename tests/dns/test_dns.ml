@@ -167,7 +167,7 @@ let server () =
     if kind = 16 then failwith "the zone is broken";
     if name = www then found else bytes "0005 0000 0000 0000"
   in
-  (Server.create ~lookup, asked)
+  (Server.create ~memory:100_000 ~lookup (), asked)
 
 let answer server ?(transport = `Udp) text =
   Server.answer server transport (Cstruct.of_string (bytes text))
@@ -212,16 +212,33 @@ let answers_are_kept () =
   done;
   check_int "one lookup" 1 !asked;
   (* More names than are kept. *)
-  for i = 1 to 2 * Server.cache_size do
+  for i = 1 to 1000 do
     let name = Printf.sprintf "%04x" i in
-    ignore (answer server (header ^ "0 02" ^ name ^ "00 0001 0001") : Cstruct.t option)
+    ignore (answer server (header ^ "0 02" ^ name ^ "00 0001 0001") : Cstruct.t option);
+    check_bool "no more than its memory" true (Server.held server <= 100_000)
   done;
-  check_bool "forgotten, and asked again" true (!asked > Server.cache_size)
+  let before = !asked in
+  ignore (answer server plain : Cstruct.t option);
+  check_int "forgotten, and asked again" (before + 1) !asked
+
+(* A wildcard has an answer for each of the types and names there are: it is bytes that count. *)
+let large_answers_are_few () =
+  let text =
+    String.concat "" (List.init 40 (fun _ -> "00 0010 0001 00000000 0064" ^ String.make 200 'a'))
+  in
+  let large = bytes ("0400 0028 0000 0000" ^ text) in
+  let server = Server.create ~memory:50_000 ~lookup:(fun _ _ -> large) () in
+  for kind = 1 to 100 do
+    ignore
+      (answer server (header ^ "0 00" ^ Printf.sprintf "%04x" kind ^ "0001") : Cstruct.t option);
+    check_bool "no more than its memory" true (Server.held server <= 50_000)
+  done;
+  check_bool "but some" true (Server.held server > 10_000)
 
 let limits () =
   let records = String.concat "" (List.init 50 (fun _ -> "00 0001 0001 00000000 0004 c0000201")) in
   let big = bytes ("0400 0032 0000 0000" ^ records) in
-  let server = Server.create ~lookup:(fun _ _ -> big) in
+  let server = Server.create ~lookup:(fun _ _ -> big) () in
   let ask ?transport size =
     match answer server ?transport (header ^ "1" ^ question ^ opt ~size ()) with
     | Some b -> Cstruct.length b
@@ -233,7 +250,7 @@ let limits () =
   check_int "less than 512 is 512" (12 + 21 + 11) (ask "0000");
   check_int "TCP" whole (ask ~transport:`Tcp "0200");
   let bigger = bytes ("0400 0064 0000 0000" ^ records ^ records) in
-  let server = Server.create ~lookup:(fun _ _ -> bigger) in
+  let server = Server.create ~lookup:(fun _ _ -> bigger) () in
   match answer server (header ^ "1" ^ question ^ opt ~size:"ffff" ()) with
   | Some b -> check_bool "never above our own" true (Cstruct.length b <= Reply.max_datagram)
   | None -> Alcotest.fail "no answer"
@@ -281,7 +298,10 @@ let random () =
 
 let messages stream =
   let rec go acc =
-    match Stream.next stream with None -> List.rev acc | Some m -> go (Cstruct.to_string m :: acc)
+    match Stream.next stream with
+    | `More -> List.rev acc
+    | `Message m -> go (Cstruct.to_string m :: acc)
+    | `Too_long -> List.rev ("too long" :: acc)
   in
   go []
 
@@ -300,6 +320,12 @@ let streams () =
       (List.init (String.length text) Fun.id)
   in
   check "byte by byte" [ "abc"; ""; "d" ] pieces;
+  let stream = Stream.create () in
+  Stream.feed stream
+    (Cstruct.of_string (bytes "1000" ^ String.make Stream.longest 'x' ^ bytes "1001"));
+  check "the longest, and one that is longer"
+    [ String.make Stream.longest 'x'; "too long" ]
+    (messages stream);
   let frame = Cstruct.concat (Stream.frame (Cstruct.of_string "abc")) in
   check_bytes "a frame" "0003'abc'" frame
 
@@ -328,6 +354,7 @@ let () =
           case "each_request_has_its_answer" each_request_has_its_answer;
           case "a_failure_is_one_answer" a_failure_is_one_answer;
           case "answers_are_kept" answers_are_kept;
+          case "large_answers_are_few" large_answers_are_few;
           case "limits_of_the_transports" limits;
         ] );
       ("hostile packets", [ case "damaged" damaged; case "random" random ]);

@@ -72,6 +72,7 @@ let from_the_client () =
   | Ok p ->
       Alcotest.(check int) "streams" 2 p.streams;
       Alcotest.(check int) "block" 8192 p.block;
+      Alcotest.(check (float 0.)) "time" 10. p.seconds;
       check_bool "directions" true (p.sends && not p.receives)
 
 let refused () =
@@ -83,6 +84,7 @@ let refused () =
       {|{"tcp":true,"parallel":1000}|};
       {|{"tcp":true,"len":"8K"}|};
       {|{"tcp":true,"len":1e12}|};
+      {|{"tcp":true,"time":1e9}|};
       {|{"tcp":true,"reverse":"yes"}|};
       {|{"tcp":[]}|};
       "[]";

@@ -38,6 +38,30 @@ let pieces () =
     check "a beginning" `More (after [ String.sub set 0 i ])
   done
 
+(* What a parsed request keeps is more than its bytes: a list of words. *)
+let costs () =
+  let t = Resp.create () in
+  Resp.feed t (Cstruct.of_string "*1000\r\n");
+  check "nothing yet" `More (Resp.next t);
+  for _ = 1 to 999 do
+    Resp.feed t (Cstruct.of_string "$1\r\nk\r\n")
+  done;
+  check "not whole" `More (Resp.next t);
+  Alcotest.(check bool) "words count" true (Resp.held t > 999 * 40);
+  Alcotest.(check bool)
+    "and go on counting" true
+    (Resp.cost (List.init 999 (fun _ -> "k")) > 999 * 40);
+  let small = Resp.create ~max_string:10 () in
+  Resp.feed small (Cstruct.of_string "*1\r\n$11\r\n");
+  check "a bound of its own" (`Malformed "invalid length") (Resp.next small)
+
+let inline_words () =
+  let words n = String.concat " " (List.init n (fun _ -> "K")) ^ "\r\n" in
+  check "as many as an array may have"
+    (`Request (List.init 1024 (fun _ -> "K")))
+    (after [ words 1024 ]);
+  check "and no more" (`Malformed "too many words") (after [ words 1025 ])
+
 let pipeline () =
   let t = Resp.create () in
   for _ = 1 to 1000 do
@@ -104,7 +128,7 @@ let nothing_is_held_between_requests () =
   Alcotest.(check int) "held" 0 (Resp.held t);
   Resp.feed t (Cstruct.of_string (String.sub set 0 20));
   ignore (Resp.next t);
-  Alcotest.(check bool) "what came" true (Resp.held t > 0 && Resp.held t <= 20)
+  Alcotest.(check bool) "what came" true (Resp.held t > 0 && Resp.held t <= 20 + (3 * 48))
 
 (* Words of the OCaml heap for each of a pipeline's requests: what the words are made of, and no line's text. *)
 let few_words () =
@@ -153,6 +177,8 @@ let () =
           case "requests_in_pieces" pieces;
           case "requests_in_one_piece" pipeline;
           case "a_request_has_a_bound" too_large;
+          case "many_words_cost_more_than_their_bytes" costs;
+          case "inline_commands_have_no_more_words" inline_words;
           case "nonsense_is_refused" malformed;
           case "small_pieces" small_pieces;
           case "nothing_is_held_between_requests" nothing_is_held_between_requests;

@@ -7,7 +7,8 @@ mod progress;
 use body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -30,6 +31,8 @@ const BIG: u64 = 100_000_000;
 /// upload that stops, or a download that nobody reads, would else have its place for ever. Dead peers are
 /// found so as well.
 const STALLED: Duration = Duration::from_secs(30);
+/// The largest upload, in octets.
+const UPLOAD: u64 = 100_000_000;
 /// hyper's buffer for a connection, at most.
 const BUFFER: usize = 16384;
 
@@ -124,13 +127,31 @@ async fn respond(
 /// The SHA-256 of an upload, which is never in memory as a whole.
 async fn hash(mut body: Incoming, progress: &Progress) -> Result<Response<Body>, hyper::Error> {
     let mut sha256 = Sha256::new();
+    let mut length = body.size_hint().lower();
+    if length > UPLOAD {
+        return Ok(too_large());
+    }
+    length = 0;
     while let Some(frame) = body.frame().await {
-        progress.made();
         if let Some(data) = frame?.data_ref() {
+            progress.uploaded(data.len());
+            length += data.len() as u64;
+            if length > UPLOAD {
+                return Ok(too_large());
+            }
             sha256.update(data);
         }
     }
+    progress.made();
     Ok(text(StatusCode::OK, format!("{:x}\n", sha256.finalize())))
+}
+
+/// What is left of the upload is not read: the connection ends.
+fn too_large() -> Response<Body> {
+    let mut response =
+        text(StatusCode::PAYLOAD_TOO_LARGE, format!("no more than {UPLOAD} octets\n"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {

@@ -46,7 +46,7 @@ impl Store {
     }
 
     /// Makes `value` that of `key`.
-    fn set(&self, key: &[u8], value: Vec<u8>) -> Result<(), String> {
+    fn set(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let mut values = self.values.borrow_mut();
         let before = values.get(key).map(Vec::len);
         let entry = if before.is_some() { 0 } else { key.len() + OVERHEAD };
@@ -54,6 +54,7 @@ impl Store {
         if held > self.limit {
             return Err(FULL.to_owned());
         }
+        let value = copy(value)?;
         match values.get_mut(key) {
             Some(slot) => *slot = value,
             None => {
@@ -85,7 +86,7 @@ impl Store {
         };
         let sum = old.and_then(|old| old.checked_add(by));
         let sum = sum.ok_or("ERR value is not an integer or out of range")?;
-        self.set(key, sum.to_string().into_bytes())?;
+        self.set(key, sum.to_string().as_bytes())?;
         Ok(sum)
     }
 

@@ -41,6 +41,7 @@ mod opaque;
 mod owned;
 mod parcel;
 mod promise;
+mod reserve;
 mod runtime;
 mod scope;
 mod slots;

@@ -109,7 +109,8 @@ fn daemon_that_reads_now_and_then_gets_what_there_is_room_for() {
     // A line that the gap begins in has lost its end.
     let pieces: Vec<&str> = text.split("\r\n").collect();
     let whole = pieces.windows(2).filter(|two| !two[1].starts_with('[')).map(|two| two[0]);
-    let lines: Vec<u32> = whole.filter_map(|line| line.strip_prefix("line ")?.parse().ok()).collect();
+    let lines: Vec<u32> =
+        whole.filter_map(|line| line.strip_prefix("line ")?.parse().ok()).collect();
     assert!(lines.len() > 500 && lines.windows(2).all(|two| two[0] < two[1]));
 }
 

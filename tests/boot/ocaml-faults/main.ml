@@ -20,6 +20,42 @@ let out_of_memory () =
   | (_ : bytes list) -> ()
   | exception Out_of_memory -> print_endline "Out_of_memory was raised"
 
+(* Small blocks run out in a minor collection, where nothing can be raised; the kept memory makes it do so before. And
+   it is an ordinary event: it can be had again and again. *)
+let small_blocks () =
+  let rec small acc n = if n = 0 then acc else small (ref n :: acc) (n - 1) in
+  for _ = 1 to 3 do
+    match Sys.opaque_identity (small [] 20_000_000) with
+    | l -> Printf.printf "all %d fitted\n" (List.length l)
+    | exception Out_of_memory -> print_endline "Out_of_memory for small blocks"
+  done;
+  print_endline
+    (if List.length (Sys.opaque_identity (small [] 10_000)) = 10_000 then
+       "and there is memory again"
+     else "and something is wrong")
+
+(* A table that grows by small blocks and by an array that is copied, up to the limit. *)
+let table () =
+  let t = Hashtbl.create 16 in
+  (try
+     for i = 1 to 20_000_000 do
+       Hashtbl.add t i (String.make 30 'x')
+     done
+   with Out_of_memory ->
+     Printf.printf "a table of more than 10000: %b\n" (Hashtbl.length t > 10_000));
+  Hashtbl.reset t;
+  small_blocks ()
+
+(* What a stack has grown to stays: it must not be most of the memory. *)
+let stack_and_heap () =
+  stack_overflow ();
+  let free () = (Stats.Memory.get ()).free in
+  let before = free () in
+  stack_overflow ();
+  let kept = before - free () in
+  Printf.printf "the second overflow took less than 64 KiB more: %b\n" (kept < 65536);
+  Printf.printf "more than half is free: %b\n" (2 * free () > (Stats.Memory.get ()).total)
+
 let segfault () =
   let a = Bigarray.(Array1.create char c_layout 1) in
   (* Far outside of the array, without a bounds check. *)
@@ -30,6 +66,9 @@ let run () =
   | "stack" -> stack_overflow ()
   | "uncaught" -> uncaught ()
   | "memory" -> out_of_memory ()
+  | "small" -> small_blocks ()
+  | "table" -> table ()
+  | "deep" -> stack_and_heap ()
   | "fault" -> segfault ()
   | other -> print_endline ("unknown case: " ^ other));
   Lwt.return_unit

@@ -26,6 +26,25 @@ http_upload() {
     [ "$(get --upload-file - "$http/upload" <"$work/upload")" = "$hash" ] || return
     [ "$(get --data-binary '' "$http/upload")" = "$(printf '' | sha256sum | cut -d ' ' -f 1)" ]
 }
+# Larger ones are refused: by their length at once, or when that much has come.
+http_upload_too_large() {
+    [ "$(get -o "$work/refusal" -w '%{http_code}' -H 'Content-Length: 100000001' -X PUT "$http/upload")" = 413 ] || return
+    grep 'no more than 100000000' "$work/refusal" || return
+    [ "$(head -c 101000000 /dev/zero | code --upload-file - "$http/upload")" = 413 ] || return
+    get "$http/" | grep Hello && settled
+}
+# Single octets are no progress: such a client loses its place, and one that is merely slow does not.
+http_upload_of_single_octets() {
+    exec 3<>"/dev/tcp/$stack/80"
+    printf 'PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n' >&3
+    (while printf y 2>/dev/null >&3; do sleep 1; done) &
+    head -c 300000 /dev/zero >"$work/slow"
+    curl -sS --max-time 60 --limit-rate 7k --upload-file "$work/slow" "$http/upload" | grep -E '^[0-9a-f]{64}$' || return
+    [ "$(metric http_connections)" = 1 ] || return
+    exec 3>&-
+    # It ends by writing to a connection that is gone.
+    wait $! || true
+}
 http_keep_alive() {
     get -v "$http/" "$http/ocaml/again" "$http/metrics" 2>&1 | grep -ci 're-us' | grep -x 2
 }
@@ -85,5 +104,5 @@ http_nonsense() {
     get "$http/" | grep 'Hello' && settled
 }
 
-group http http_routes http_upload http_keep_alive http_pipelining http_1000_connections http_flood http_panic \
-    http_exception http_slow_readers http_nonsense
+group http http_routes http_upload http_upload_too_large http_upload_of_single_octets http_keep_alive \
+    http_pipelining http_1000_connections http_flood http_panic http_exception http_slow_readers http_nonsense

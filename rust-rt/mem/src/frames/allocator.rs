@@ -12,6 +12,9 @@ use crate::paging::Frame;
 /// Adjacent pages that only those who report exhaustion get: a segment of the heap.
 const RESERVE: usize = 16;
 
+/// Requests of so many pages are small: a segment of the heap, a page table.
+const SMALL: usize = 16;
+
 /// How many page frames there are and how they are used, in pages of [`PAGE_SIZE`] bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct FrameStats {
@@ -21,6 +24,8 @@ pub struct FrameStats {
     pub free: usize,
     /// Pages of the longest free run: the largest allocation that could succeed.
     pub largest_run: usize,
+    /// Of the free pages, those that are kept for requests that cannot be refused.
+    pub kept: usize,
     /// The most pages that were ever in use at once.
     pub peak_used: usize,
 }
@@ -31,6 +36,12 @@ pub struct FrameStats {
 /// each 64 pages of the run. A few pages are kept in reserve: they become free when a request has
 /// failed, for the (usually small) requests of whoever reports that failure, and are set aside again
 /// as soon as there is free memory.
+///
+/// # What is kept
+///
+/// Some requests come from where their failure cannot be told to anybody: in the middle of a collection of OCaml's,
+/// above all. For those a *floor* of free pages can be set, which other requests are refused at: large
+/// ones, whose refusal somebody handles, at the floor, and small ones, which often nobody does, at a quarter of it.
 #[derive(Debug)]
 pub struct FrameAllocator {
     /// Number of the page that bit 0 stands for.
@@ -42,6 +53,10 @@ pub struct FrameAllocator {
     peak_used: usize,
     /// Index of the pages that are set aside; none while they are free to use.
     reserve: Option<usize>,
+    /// Free pages that are kept.
+    floor: usize,
+    /// Whether requests may have those, too.
+    urgent: bool,
 }
 
 impl FrameAllocator {
@@ -92,6 +107,8 @@ impl FrameAllocator {
             free: 0,
             peak_used: 0,
             reserve: None,
+            floor: 0,
+            urgent: false,
         };
         for mut range in used() {
             if range.start == table {
@@ -123,12 +140,34 @@ impl FrameAllocator {
     /// Sets the reserve aside, if there is twice as much: a program at the limit should not have it
     /// opened and closed all the time.
     fn close_reserve(&mut self) {
-        if self.reserve.is_none() && self.free >= 2 * RESERVE {
+        if self.reserve.is_none() && self.free >= self.floor + 2 * RESERVE {
             self.reserve = self.tree.find(RESERVE);
             if let Some(index) = self.reserve {
                 self.tree.take(index, RESERVE);
             }
         }
+    }
+
+    /// Has `pages` free pages kept for requests that cannot be refused.
+    pub fn keep(&mut self, pages: usize) {
+        self.floor = pages;
+    }
+
+    /// Says whether all requests from now on are of that kind.
+    pub fn set_urgent(&mut self, urgent: bool) {
+        self.urgent = urgent;
+    }
+
+    /// Whether what is kept stays when `n` pages are taken.
+    fn spares(&self, n: usize, small: bool) -> bool {
+        let floor = match (self.urgent, small) {
+            (true, _) => 0,
+            (false, true) => self.floor / 4,
+            (false, false) => self.floor,
+        };
+        // Whoever reports exhaustion has the reserve's pages besides.
+        let opened = if self.reserve.is_none() { RESERVE } else { 0 };
+        self.free.saturating_sub(n) >= floor.saturating_sub(opened)
     }
 
     /// Accounts for `n` pages that were found free, and takes them.
@@ -141,7 +180,18 @@ impl FrameAllocator {
     /// Allocates `n` (> 0) adjacent pages at a multiple of `align` pages, a power of two. What is
     /// in them is unspecified.
     pub fn alloc(&mut self, n: usize, align: usize) -> Result<Frame, OutOfMemory> {
+        self.alloc_if(self.spares(n, n <= SMALL), n, align)
+    }
+
+    fn alloc_if(&mut self, spares: bool, n: usize, align: usize) -> Result<Frame, OutOfMemory> {
         assert!(n > 0 && align.is_power_of_two());
+        if !spares {
+            self.open_reserve();
+            return Err(OutOfMemory);
+        }
+        if self.urgent && self.tree.longest() < n {
+            self.open_reserve();
+        }
         let fits = |index: usize| (self.base + index) % align == 0;
         let found = match self.tree.find(n) {
             Some(index) if fits(index) => Some(index),
@@ -173,7 +223,7 @@ impl FrameAllocator {
     /// or not.
     pub fn check(&mut self, n: usize) -> Result<(), OutOfMemory> {
         let reserved = if self.reserve.is_some() { RESERVE } else { 0 };
-        if n <= self.free - reserved {
+        if n <= self.free - reserved && self.spares(n, false) {
             return Ok(());
         }
         self.open_reserve();
@@ -215,7 +265,7 @@ impl FrameAllocator {
         let index = self.index(frame).expect("block is not RAM");
         let old = self.blocks.len(index).expect("resized block is none");
         if new > old {
-            if !self.tree.all_free(index + old, new - old) {
+            if !self.tree.all_free(index + old, new - old) || !self.spares(new - old, false) {
                 return false;
             }
             self.take(index + old, new - old);
@@ -243,9 +293,9 @@ impl FrameAllocator {
     }
 
     /// Allocates `n` (> 0) adjacent pages that can be told from other pages by
-    /// [`is_loose`](Self::is_loose), and freed one by one.
+    /// [`is_loose`](Self::is_loose), and freed one by one. Never a small request.
     pub fn alloc_loose(&mut self, n: usize) -> Result<Frame, OutOfMemory> {
-        let frame = self.alloc(n, 1)?;
+        let frame = self.alloc_if(self.spares(n, false), n, 1)?;
         self.blocks.insert_loose(frame.0 / PAGE_SIZE - self.base, n);
         Ok(frame)
     }
@@ -274,6 +324,7 @@ impl FrameAllocator {
             total: self.total,
             free: self.free,
             largest_run: self.tree.longest(),
+            kept: self.floor.min(self.free),
             peak_used: self.peak_used,
         }
     }

@@ -102,6 +102,16 @@ pub unsafe fn free_pages(frame: Frame, n: usize) {
     FRAMES.with(|frames| unsafe { frames.free(frame, n) });
 }
 
+/// Keeps so many free pages for requests that cannot be refused: see [`FrameAllocator`].
+pub fn keep(pages: usize) {
+    FRAMES.with(|frames| frames.keep(pages));
+}
+
+/// Says whether all requests from now on are of that kind.
+pub fn set_urgent(urgent: bool) {
+    FRAMES.with(|frames| frames.set_urgent(urgent));
+}
+
 /// Counters; all zero before [`init`], or when an exception interrupted the allocator.
 pub fn stats() -> FrameStats {
     FRAMES.with(|frames| frames.stats()).unwrap_or_default()

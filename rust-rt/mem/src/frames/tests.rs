@@ -90,6 +90,49 @@ fn first_failure_opens_the_reserve_and_freeing_closes_it() {
 }
 
 #[test]
+fn what_is_kept_is_for_requests_that_cannot_be_refused() {
+    let ram = Ram::new(401);
+    let mut frames = frames(&ram);
+    frames.keep(100);
+    assert_eq!(frames.stats().kept, 100);
+    let most = frames.alloc(300, 1).unwrap();
+    // Large requests end at the floor, however they are made, and leave nothing changed but the reserve.
+    assert_eq!(frames.alloc(SMALL + 1, 1), Err(OutOfMemory));
+    assert_eq!(frames.check(RESERVE + 1), Err(OutOfMemory));
+    assert_eq!(frames.alloc_loose(RESERVE + 1), Err(OutOfMemory));
+    assert_eq!(frames.stats().free, 100);
+    // Small ones go on for a while.
+    let mut small = 0;
+    while frames.alloc(1, 1).is_ok() {
+        small += 1;
+    }
+    assert_eq!(small, 75 + RESERVE);
+    frames.set_urgent(true);
+    let rest = frames.stats().free;
+    for _ in 0..rest {
+        assert!(frames.alloc_loose(1).is_ok());
+    }
+    assert_eq!(frames.alloc(1, 1), Err(OutOfMemory));
+    frames.set_urgent(false);
+    // SAFETY: all of it is ours.
+    unsafe { frames.free(most, 300) };
+    assert!(frames.alloc_loose(150).is_ok());
+}
+
+/// The reserve may be what is left: it counts for those who cannot be refused.
+#[test]
+fn urgent_requests_have_the_reserve_as_well() {
+    let ram = Ram::new(101);
+    let mut frames = frames(&ram);
+    frames.keep(2 * RESERVE);
+    frames.set_urgent(true);
+    for _ in 0..100 {
+        assert!(frames.alloc(1, 1).is_ok());
+    }
+    assert_eq!(frames.stats().free, 0);
+}
+
+#[test]
 fn block_grows_shrinks_and_is_freed_by_its_address() {
     let ram = Ram::new(256);
     let mut frames = frames(&ram);

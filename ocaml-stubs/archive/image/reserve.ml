@@ -1,0 +1,31 @@
+(* What OCaml does when memory runs short (ffi/src/ocaml/reserve.rs), and how deep it may go. Linked into every
+   image, whatever else it uses. *)
+
+external keep : (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_ocaml_memory_keep"
+[@@noalloc]
+
+external hush : unit -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_memory_hush"
+[@@noalloc]
+
+external listen : unit -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_memory_listen"
+[@@noalloc]
+
+(* Runs wherever the program is at the moment, as the handlers of signals do. Only a compaction gives pages back. *)
+let relieve _ =
+  ignore (hush () : int);
+  Gc.compact ();
+  if listen () = 0 then raise Out_of_memory
+
+(* A stack grows by being copied to one of twice the size, and never shrinks: one that has overflowed would keep
+   what it got. OCaml's own limit is 1 GiB. *)
+let ocamls_limit = 128 * 1024 * 1024
+let words bytes = bytes / 8
+
+let () =
+  let { Gc.minor_heap_size; stack_limit; _ } = Gc.get () in
+  let memory = keep (8 * minor_heap_size) in
+  if memory > 0 then (
+    Sys.set_signal Sys.sigxfsz (Signal_handle relieve);
+    (* Unless the boot parameters say otherwise (OCAMLRUNPARAM=l=...). *)
+    if stack_limit = ocamls_limit then Gc.set { (Gc.get ()) with stack_limit = words (memory / 8) })
