@@ -11,6 +11,7 @@ open Mirust_net_env
 open Mirust_net_mock
 open Mirust_stack
 open Lwt.Infix
+module Direct = Mirust_direct
 module TCP = Stack.TCP
 module Wire = Mirust_wire.Tcp
 
@@ -361,6 +362,33 @@ let requests until =
       go () );
   (float !n, both a b)
 
+(* The same two in direct style. *)
+let echo_direct flow =
+  let rec echo () =
+    match Direct.await (TCP.read flow) with
+    | Ok (`Data b) ->
+        ignore (Direct.await (TCP.write flow b) : (unit, _) result);
+        echo ()
+    | Ok `Eof | Error _ -> Direct.await (TCP.close flow)
+  in
+  Direct.run echo
+
+let requests_direct until =
+  let a, b = stacks () in
+  let n = ref 0 and byte = Cstruct.of_string "x" in
+  TCP.listen b ~port:7 echo_direct;
+  let client () =
+    let flow = ok TCP.pp_error (Direct.await (TCP.create_connection a dst)) in
+    while until () do
+      ignore (Direct.await (TCP.write flow byte) : (unit, _) result);
+      ignore (Direct.await (TCP.read flow) : (_, _) result);
+      incr n
+    done;
+    Direct.await (TCP.close flow)
+  in
+  run (Direct.run client);
+  (float !n, both a b)
+
 let connections until =
   let a, b = stacks () in
   let n = ref 0 in
@@ -388,6 +416,7 @@ let () =
   let figure = figure ~clock:(fun () -> !time) in
   figure "stack: bulk, no loss" "MB/s" (bulk ());
   figure "stack: 1-byte echo" "/s" requests;
+  figure "stack: 1-byte in direct style" "/s" requests_direct;
   figure "stack: connect and close" "/s" connections;
   turns_per_reading := 1;
   let lossy drop = { Network.perfect with drop } in
