@@ -210,12 +210,13 @@ module Assembly = struct
   module T = Tcp.Flow.Make (I)
   include Tcpip_stack_direct.MakeV4V6 (N) (E) (A) (I) (Icmp) (U) (T)
 
-  let make network n =
+  let make ?no_init ?(v6 = ignore) network n =
     let netif = Netif.connect (Network.attach network (mac n)) in
     E.connect netif >>= fun e ->
     A.connect e >>= fun a ->
     I4.connect ~cidr:(cidr n) e a >>= fun i4 ->
-    I6.connect netif e >>= fun i6 ->
+    I6.connect ?no_init netif e >>= fun i6 ->
+    v6 i6;
     Icmp.connect i4 >>= fun icmp ->
     I.connect ~ipv4_only:false ~ipv6_only:false i4 i6 >>= fun i ->
     U.connect i >>= fun u ->
@@ -233,6 +234,34 @@ let assembled ~immediate () =
   Assembled.client a (ip 2) data >>= fun r ->
   check_bool "echo" true (r = Ok data);
   Assembly.disconnect a >>= fun () -> Assembly.disconnect b
+
+let link_local n = Mirust_net_engine.Ndp_engine.link_local (mac n)
+
+(* Programs ask a stack for its addresses as soon as it is there. *)
+let assembled_has_addresses () =
+  Assembly.make (Network.create ()) 1 >|= fun a ->
+  let addresses = Assembly.IP.configured_ips (Assembly.ip a) in
+  let has address = List.exists (fun p -> Ipaddr.Prefix.address p = address) addresses in
+  check_bool "IPv4" true (has (ip 1));
+  check_bool "IPv6" true (has (Ipaddr.V6 (link_local 1)))
+
+(* Over an IP layer that does not say that its address is still to come. *)
+let assembled_connects_before_its_address () =
+  let network = Network.create () in
+  Assembly.make network 2 >>= fun b ->
+  Assembled.start b;
+  Assembly.make ~no_init:true
+    ~v6:(fun t ->
+      Lwt.async (fun () -> Env.sleep (Env.ms 500) >|= fun () -> Mirust_tcpip.Ipv6_core.start t))
+    network 1
+  >>= fun a ->
+  Assembled.client a (Ipaddr.V6 (link_local 2)) "hello" >>= fun r ->
+  check_bool "echo" true (r = Ok "hello");
+  Assembly.make ~no_init:true network 3 >>= fun never ->
+  let start = Env.now () in
+  Assembled.client never (Ipaddr.V6 (link_local 2)) "hello" >|= fun r ->
+  check_bool "none" true (Result.is_error r);
+  check_bool "soon enough" true (Env.now () - start < Env.sec 4)
 
 (* {1 Boot parameters} *)
 
@@ -338,6 +367,8 @@ let () =
         [
           case "assembled" (run (assembled ~immediate:false));
           case "assembled_reentrant" (run (assembled ~immediate:true));
+          case "assembled_has_addresses" (run assembled_has_addresses);
+          case "assembled_connects_before_its_address" (run assembled_connects_before_its_address);
         ] );
       ("arguments", [ case "boot_parameters" boot_parameters ]);
     ]

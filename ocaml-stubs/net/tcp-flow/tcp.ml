@@ -752,7 +752,25 @@ module Flow = struct
       type path = { ip : I.t; src : Ipaddr.t; dst : Ipaddr.t }
 
       let path ip ~src dst = Some { ip; src; dst }
-      let source ip dst = Lwt.return_ok (I.src ip ~dst)
+
+      let is_none = function
+        | Ipaddr.V4 a -> Ipaddr.V4.compare a Ipaddr.V4.any = 0
+        | Ipaddr.V6 a -> Ipaddr.V6.compare a Ipaddr.V6.unspecified = 0
+
+      (* Mirage's IP does not say that an address is still to come, such as while a link is asked
+         whether anybody else has it, which takes a second. So it is looked for again, for three. *)
+      let patience = Env.sec 3
+
+      let source ip dst =
+        let until = Env.now () + patience in
+        let rec look () =
+          match I.src ip ~dst with
+          | src when is_none src && Env.now () < until -> Lwt.bind (Env.sleep (Env.ms 20)) look
+          | src when is_none src -> Lwt.return_error "no address of ours"
+          | src -> Lwt.return_ok src
+        in
+        look ()
+
       let mtu ip dst = I.mtu ip ~dst
       let lower_mtu _ _ = ()
       let confirm _ = ()

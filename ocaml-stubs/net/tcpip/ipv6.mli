@@ -7,9 +7,10 @@ module Make (N : Mirust_mirage_types.Mirage_net.S) (E : Mirust_mirage_types.Ethe
        and type prefix = Ipaddr.V6.Prefix.t
        and type t = Ipv6_core.t
 
-  (** Resolves at once. Addresses are usable a second later, when nobody has objected; received
-      packets must come in by [input] meanwhile. [no_init] (default false) sends nothing and has no
-      address. [handle_ra] (default true): use router advertisements. *)
+  (** Resolves when there is an address: after a second, when nobody has objected, or after three
+      without one. It listens to the device meanwhile, and until somebody else does. [no_init]
+      (default false) sends nothing, has no address, and resolves at once. [handle_ra] (default
+      true): use router advertisements. *)
   val connect :
     ?no_init:bool ->
     ?handle_ra:bool ->
