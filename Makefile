@@ -98,15 +98,9 @@ test-leaks: ## Ten million round trips each way, and a million of every crossing
 	@$(DUNE) build --profile release @tests/ocaml/leaks
 fuzz: ## Coverage-guided fuzzing of both languages (TIME=seconds, TARGET='names' instead of all, KEEP=1 renews the corpus)
 	@$(ENV) tests/rig/alone build/fuzz.lock tests/fuzz/run --time $(or $(TIME),60) $(if $(KEEP),--keep) $(TARGET)
-bench: ## Calls from one language to the other; TCP in one process; the network and services beside the kernel's
-	@$(DUNE) build --profile release ./tests/ocaml/bench.exe ./tests/tcp/bench.exe
-	@$(ENV) ./_build/default/tests/ocaml/bench.exe
-	@$(ENV) ./_build/default/tests/tcp/bench.exe
-	@$(ENV) cargo bench --locked --quiet -p mirust-fiber --bench switch
-	@$(ENV) tests/linux/build iperf http web kv tokio-http dns
-	@$(ENV) --rig tests/linux/bench
-	@$(ENV) --rig tests/linux/bench-services
-	@tests/apps/lines
+bench: ## Calls, TCP, services, each beside its peer: COMPARE=commit beside that commit, ROW=name one row (RUNS= SECONDS=)
+	@tests/bench/run $(if $(COMPARE),--compare "$(COMPARE)") $(if $(ROW),--row "$(ROW)") \
+	    $(if $(RUNS),--runs "$(RUNS)") $(if $(SECONDS),--seconds "$(SECONDS)")
 bench-xen: ## The network on a real Xen in QEMU, beside a Linux guest in the same run
 	@tests/rig/xen-test bench_net bench_http
 bench-netem: ## TCP over bad links, beside the kernel's, on the rig's Linux in QEMU (ARGS= for tests/linux/bench-netem)
