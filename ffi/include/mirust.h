@@ -39,6 +39,17 @@ typedef intptr_t value;
 // `mirust_poll` did nothing: it was re-entered from a Rust task or an event handler.
 #define MIRUST_READY_NESTED 8
 
+// Result of `mirust_completion_next`: there is none.
+#define MIRUST_COMPLETION_NONE -1
+
+// Result of `mirust_completion_next`: from here down it stands for a future that OCaml awaits and that has
+// ended, and is this less the future's token.
+#define MIRUST_COMPLETION_FUTURE -2
+
+// How many bits of a token, which is not negative and fits into an OCaml `int`, name a slot of a table. The others
+// count how often the slot was used before. (Either language makes tokens, and looks its own ones up.)
+#define MIRUST_TOKEN_INDEX_BITS 24
+
 // Added to the level of `mirust_log`: the line is written whatever the level is set to.
 #define MIRUST_LOG_ALWAYS 16
 
@@ -314,9 +325,8 @@ intptr_t mirust_poll_stats(uint8_t *buffer, uintptr_t length);
 // the struct's size in bytes.
 intptr_t mirust_mem_stats(uint8_t *buffer, uintptr_t length);
 
-// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved. A
-// number below -1 stands for a future that OCaml awaits and that has ended: -2 less its token.
-// Returns -1 when there is none.
+// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved, or
+// a number from MIRUST_COMPLETION_FUTURE down for a future, or MIRUST_COMPLETION_NONE.
 intptr_t mirust_completion_next(void);
 
 // Writes all bytes to the console, as they are. Returns 0.

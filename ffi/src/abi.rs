@@ -8,7 +8,7 @@ use core::slice;
 
 use mirust_rt::poll::PollStats;
 
-use crate::{domain, ground, logger, owner, setup, shutdown, time};
+use crate::{domain, logger, owner, platform, setup, shutdown, time};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
 pub const MIRUST_ABI_VERSION: isize = 1;
@@ -21,6 +21,16 @@ pub const MIRUST_READY_TIMER: isize = 2;
 pub const MIRUST_READY_SHUTDOWN: isize = 4;
 /// `mirust_poll` did nothing: it was re-entered from a Rust task or an event handler.
 pub const MIRUST_READY_NESTED: isize = 8;
+
+/// Result of `mirust_completion_next`: there is none.
+pub const MIRUST_COMPLETION_NONE: isize = -1;
+/// Result of `mirust_completion_next`: from here down it stands for a future that OCaml awaits and that has
+/// ended, and is this less the future's token.
+pub const MIRUST_COMPLETION_FUTURE: isize = -2;
+
+/// How many bits of a token, which is not negative and fits into an OCaml `int`, name a slot of a table. The others
+/// count how often the slot was used before. (Either language makes tokens, and looks its own ones up.)
+pub const MIRUST_TOKEN_INDEX_BITS: isize = 24;
 
 /// Added to the level of `mirust_log`: the line is written whatever the level is set to.
 pub const MIRUST_LOG_ALWAYS: isize = 16;
@@ -129,8 +139,8 @@ pub extern "C" fn mirust_init() -> isize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_platform_name(buffer: *mut u8, length: usize) -> isize {
     // SAFETY: the caller's promise.
-    unsafe { fill(buffer, length, ground::NAME.as_bytes()) };
-    ground::NAME.len() as isize
+    unsafe { fill(buffer, length, platform::NAME.as_bytes()) };
+    platform::NAME.len() as isize
 }
 
 /// Whether the program's main function is Rust's (1) or OCaml's (0).
@@ -191,18 +201,17 @@ pub unsafe extern "C" fn mirust_poll_stats(buffer: *mut u8, length: usize) -> is
 /// `buffer` must be valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_mem_stats(buffer: *mut u8, length: usize) -> isize {
-    let ground::MemStats { total, free, heap, mapped } = ground::mem_stats();
+    let platform::MemStats { total, free, heap, mapped } = platform::mem_stats();
     let stats = MirustMemStats { total, free, heap, mapped };
     // SAFETY: the caller's promise; the struct is all u64.
     unsafe { fill_struct(buffer, length, &stats) }
 }
 
-/// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved. A
-/// number below -1 stands for a future that OCaml awaits and that has ended: -2 less its token.
-/// Returns -1 when there is none.
+/// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved, or
+/// a number from MIRUST_COMPLETION_FUTURE down for a future, or MIRUST_COMPLETION_NONE.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_completion_next() -> isize {
-    domain::next_completion().map_or(-1, |token| token as isize)
+    domain::next_completion().map_or(MIRUST_COMPLETION_NONE, |token| token as isize)
 }
 
 /// Writes all bytes to the console, as they are. Returns 0.
@@ -213,7 +222,7 @@ pub extern "C" fn mirust_completion_next() -> isize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_console_write(data: *const u8, length: usize) -> isize {
     // SAFETY: the caller's promise.
-    ground::console_write(unsafe { bytes(data, length) });
+    platform::console_write(unsafe { bytes(data, length) });
     0
 }
 
@@ -265,7 +274,7 @@ pub extern "C" fn mirust_log_set_level(level: isize) -> isize {
 /// `buffer` must be valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_cmdline(buffer: *mut u8, length: usize) -> isize {
-    let line = ground::command_line();
+    let line = platform::command_line();
     // SAFETY: the caller's promise.
     unsafe { fill(buffer, length, line.as_bytes()) };
     line.len() as isize
@@ -286,7 +295,7 @@ pub unsafe extern "C" fn mirust_random(buffer: *mut u8, length: usize) -> isize 
         buffer.write_bytes(0, length);
         slice::from_raw_parts_mut(buffer, length)
     };
-    ground::random(buffer);
+    platform::random(buffer);
     0
 }
 
@@ -318,5 +327,5 @@ pub extern "C" fn mirust_exit(code: isize) -> isize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_crash(message: *const u8, length: usize) -> isize {
     // SAFETY: the caller's promise.
-    ground::die(&String::from_utf8_lossy(unsafe { bytes(message, length) }))
+    platform::die(&String::from_utf8_lossy(unsafe { bytes(message, length) }))
 }

@@ -4,17 +4,6 @@ let src = Logs.Src.create "mirust.block" ~doc:"Disks"
 
 module Log = (val Logs.src_log src : Logs.LOG)
 
-(* The constants of mirust.h *)
-
-let info_size = 64
-let stats_size = 120
-let op_read = 0
-let op_write = 1
-let op_flush = 2
-let op_zero = 3
-let op_discard = 4
-let op_secure_discard = 5
-
 type failure =
   [ `Out_of_range | `Misaligned | `Io | `Lost | `No_memory  (** as Mirage's own disks have it *) ]
 
@@ -53,21 +42,26 @@ type details = {
 }
 
 let details t =
-  let b = Bytes.make info_size '\000' in
-  ignore (Abi.info t.handle b info_size : int);
-  let field i = Int64.to_int (Bytes.get_int64_ne b (8 * i)) in
-  let has bit = field 4 land bit <> 0 in
+  let info = Header.Info.get (Abi.info t.handle) in
+  let has bit = info.flags land bit <> 0 in
   {
-    state = (match field 0 with 0 -> Down | 1 -> Up | _ -> Closed);
-    size = Int64.of_int (field 1 * 512);
-    sector_size = field 2;
-    physical_sector_size = field 3;
-    read_only = has 1;
-    cdrom = has 2;
-    flush = has 4;
+    state = (match info.state with 0 -> Down | 1 -> Up | _ -> Closed);
+    size = Int64.of_int (info.sectors * 512);
+    sector_size = info.sector_size;
+    physical_sector_size = info.physical_sector_size;
+    read_only = has Header.read_only;
+    cdrom = has Header.cdrom;
+    flush = has Header.flush;
     discard =
-      (if has 8 then Some { granularity = field 5; alignment = field 6; secure = has 16 } else None);
-    transfer_max = field 7;
+      (if has Header.discard then
+         Some
+           {
+             granularity = info.discard_granularity;
+             alignment = info.discard_alignment;
+             secure = has Header.secure_discard;
+           }
+       else None);
+    transfer_max = info.transfer_max;
   }
 
 let change t =
@@ -148,29 +142,38 @@ let in_units t sector =
 
 let transfer t op sector buffers =
   ready t >>= function
-  | false -> Lwt.return (-8)
+  | false -> Lwt.return Header.closed
   | true ->
       let bytes = List.fold_left (fun sum b -> sum + Cstruct.length b) 0 buffers in
-      if bytes mod 512 <> 0 then Lwt.return (-2)
+      if bytes mod 512 <> 0 then Lwt.return Header.misaligned
       else if bytes = 0 then Lwt.return 0
       else submit t op ~sector:(in_units t sector) ~sectors:(bytes / 512) buffers
 
-let failure = function
-  | -1 -> `Out_of_range
-  | -2 -> `Misaligned
-  | -5 -> `Io
-  | -6 -> `Lost
-  | -7 -> `No_memory
-  | -8 -> `Disconnected
-  | -4 -> `Unimplemented
-  | code -> Printf.ksprintf failwith "a disk's result %d" code
+let failures =
+  [
+    (Header.out_of_range, `Out_of_range);
+    (Header.misaligned, `Misaligned);
+    (Header.io, `Io);
+    (Header.lost, `Lost);
+    (Header.no_memory, `No_memory);
+    (Header.closed, `Disconnected);
+    (Header.unsupported, `Unimplemented);
+  ]
+
+let failure code =
+  match List.assoc_opt code failures with
+  | Some failure -> failure
+  | None -> Printf.ksprintf failwith "a disk's result %d" code
 
 let read t sector buffers =
-  transfer t op_read sector buffers >|= function 0 -> Ok () | code -> Error (failure code)
+  transfer t Header.op_read sector buffers >|= function 0 -> Ok () | code -> Error (failure code)
 
-let written = function 0 -> Ok () | -3 -> Error `Is_read_only | code -> Error (failure code)
-let write t sector buffers = transfer t op_write sector buffers >|= written
-let flush t = submit t op_flush ~sector:0 ~sectors:0 [] >|= written
+let written code =
+  if code = 0 then Ok ()
+  else Error (if code = Header.error_read_only then `Is_read_only else failure code)
+
+let write t sector buffers = transfer t Header.op_write sector buffers >|= written
+let flush t = submit t Header.op_flush ~sector:0 ~sectors:0 [] >|= written
 
 let range t op ~sector ~count =
   ready t >>= function
@@ -180,15 +183,15 @@ let range t op ~sector ~count =
       submit t op ~sector ~sectors [] >|= written
 
 let discard ?(secure = false) t sector count =
-  range t (if secure then op_secure_discard else op_discard) ~sector ~count
+  range t (if secure then Header.op_secure_discard else Header.op_discard) ~sector ~count
 
-let zero t sector count = range t op_zero ~sector ~count
+let zero t sector count = range t Header.op_zero ~sector ~count
 
 let alloc bytes =
   let buffer = Bigarray.(Array1.create char c_layout (bytes + 4096)) in
   Cstruct.of_bigarray buffer ~off:(Abi.align buffer) ~len:bytes
 
-type stats = {
+type stats = Header.Stats.t = {
   reads : int;
   read_bytes : int;
   writes : int;
@@ -206,24 +209,4 @@ type stats = {
   reissued : int;
 }
 
-let stats t =
-  let b = Bytes.make stats_size '\000' in
-  ignore (Abi.stats t.handle b stats_size : int);
-  let field i = Int64.to_int (Bytes.get_int64_ne b (8 * i)) in
-  {
-    reads = field 0;
-    read_bytes = field 1;
-    writes = field 2;
-    written_bytes = field 3;
-    flushes = field 4;
-    discards = field 5;
-    errors = field 6;
-    requests = field 7;
-    copied = field 8;
-    grants = field 9;
-    notifications = field 10;
-    events = field 11;
-    lies = field 12;
-    connections = field 13;
-    reissued = field 14;
-  }
+let stats t = Header.Stats.get (Abi.stats t.handle)

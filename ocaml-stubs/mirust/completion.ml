@@ -4,7 +4,7 @@ type token = int
    given to somebody else has the wrong generation. 2^38 generations of one slot outlast the domain. *)
 type slot = { mutable generation : int; mutable wake : unit -> unit; mutable next_free : int }
 
-let index_bits = 24
+let index_bits = Header.token_index_bits
 let index token = token land ((1 lsl index_bits) - 1)
 let generation token = token lsr index_bits
 let none = -1

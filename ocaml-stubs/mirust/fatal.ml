@@ -1,11 +1,18 @@
 (* The end of a program that has no way to go on. *)
 
 let report ~what exn backtrace =
-  let message = Printf.sprintf "uncaught OCaml exception%s: %s" what (Printexc.to_string exn) in
   flush stdout;
-  prerr_string (Printexc.raw_backtrace_to_string backtrace);
-  flush stderr;
-  ignore (Abi.crash message (String.length message) : int);
+  (match exn with
+  | Setup.Unavailable message ->
+      prerr_endline ("error: " ^ message);
+      ignore (Abi.exit 1 : int)
+  | _ ->
+      let message =
+        Printf.sprintf "uncaught OCaml exception%s: %s" what (Printexc.to_string exn)
+      in
+      prerr_string (Printexc.raw_backtrace_to_string backtrace);
+      flush stderr;
+      ignore (Abi.crash message (String.length message) : int));
   assert false
 
 let install () =

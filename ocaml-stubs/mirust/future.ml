@@ -10,7 +10,7 @@ external cancel : (int[@untagged]) -> unit = "mirust_native_only" "mirust_ocaml_
 (* Futures that OCaml awaits, at the index that their tokens have in Rust's table (slots.rs). A future
    that was cancelled may have been completed before, and its index be somebody else's by then: the
    token tells. *)
-let index token = token land ((1 lsl 24) - 1)
+let index token = token land ((1 lsl Header.token_index_bits) - 1)
 let vacant = -1
 let tokens = ref [||]
 

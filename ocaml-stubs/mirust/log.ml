@@ -11,7 +11,7 @@ let reporter () =
     let finish _ =
       let text = Format.flush_str_formatter () and src = Logs.Src.name src in
       flush stdout;
-      let forced = if level = Logs.App then 16 else 0 in
+      let forced = if level = Logs.App then Header.log_always else 0 in
       ignore
         (Abi.log (number level lor forced) src (String.length src) text (String.length text) : int);
       over ();

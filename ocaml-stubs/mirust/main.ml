@@ -13,9 +13,6 @@ let pp_shutdown ppf s =
   Format.pp_print_string ppf
     (match s with `Poweroff -> "poweroff" | `Reboot -> "reboot" | `Halt -> "halt")
 
-(* Why the poll returned: the bits of mirust.h. *)
-let ready_shutdown = 4
-let ready_nested = 8
 let never = Int64.max_int
 let sleepers = Sleepers.create ()
 let exit_hooks = ref []
@@ -69,8 +66,9 @@ let tell_shutdown () =
 
 let rec drain_completions () =
   let token = Abi.completion_next () in
-  if token <> -1 then (
-    if token >= 0 then Completion.complete token else Future.complete (-2 - token);
+  if token <> Header.completion_none then (
+    if token >= 0 then Completion.complete token
+    else Future.complete (Header.completion_future - token);
     drain_completions ())
 
 let rec wake_due ~now =
@@ -109,8 +107,8 @@ let rec turn_until promise =
   | Some v -> v
   | None ->
       let ready = Abi.poll deadline in
-      if ready land ready_nested <> 0 then invalid_arg "Mirust.Main.run: called from a Rust task";
-      if ready land ready_shutdown <> 0 then tell_shutdown ();
+      if ready land Header.ready_nested <> 0 then invalid_arg "Mirust.Main.run: called from a Rust task";
+      if ready land Header.ready_shutdown <> 0 then tell_shutdown ();
       turn_until promise
 
 let drive promise = match Lwt.poll promise with Some v -> v | None -> turn_until promise
@@ -147,9 +145,9 @@ module Guest = struct
     running := true;
     stop := f;
     let ready = Abi.poll 0L in
-    if ready land ready_nested <> 0 then
+    if ready land Header.ready_nested <> 0 then
       invalid_arg "Mirust.Main.Guest.turn: called from a Rust task";
-    if ready land ready_shutdown <> 0 then tell_shutdown ();
+    if ready land Header.ready_shutdown <> 0 then tell_shutdown ();
     step ()
 
   let exit_hooks = call_exit_hooks
@@ -158,6 +156,6 @@ end
 (* For Rust's loop, which passes what its poll reported. *)
 let () =
   Callback.register "mirust_step" (fun ready ->
-      if ready land ready_shutdown <> 0 then tell_shutdown ();
+      if ready land Header.ready_shutdown <> 0 then tell_shutdown ();
       let deadline = step () in
       if Int64.compare deadline (Int64.of_int max_int) > 0 then max_int else Int64.to_int deadline)

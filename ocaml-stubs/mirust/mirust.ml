@@ -12,3 +12,8 @@ module Stats = Stats
 module Time = Time
 
 exception Panic = Setup.Panic
+exception Unavailable = Setup.Unavailable
+
+let platform () =
+  let b = Bytes.create 16 in
+  Bytes.sub_string b 0 (min 16 (Abi.platform_name b 16))

@@ -1,18 +1,17 @@
 (* What has to be so before anything of this library is used. {!Abi} is below every module that calls the
    runtime, and depends on this one; modules that nobody uses are not linked. *)
 
-let abi_version = 1
-
 external version : unit -> (int[@untagged]) = "mirust_native_only" "mirust_abi_version" [@@noalloc]
 external init : unit -> (int[@untagged]) = "mirust_native_only" "mirust_init" [@@noalloc]
 
 exception Panic of string
+exception Unavailable of string
 
 let () =
-  if version () <> abi_version then
+  if version () <> Header.abi_version then
     failwith
-      (Printf.sprintf "the OCaml libraries speak version %d of the ABI, the runtime %d" abi_version
-         (version ()));
+      (Printf.sprintf "the OCaml libraries speak version %d of the ABI, the runtime %d"
+         Header.abi_version (version ()));
   (* Elsewhere the limit on domains has Domain.spawn fail. Here it would succeed, and Rust code be entered by
      two at once. *)
   if init () = 1 then
@@ -22,7 +21,10 @@ let () =
         exit 2);
   (* Rust looks it up when it raises. *)
   Callback.register_exception "mirust_panic" (Panic "");
-  Printexc.register_printer (function Panic m -> Some ("Rust panic: " ^ m) | _ -> None)
+  Printexc.register_printer (function
+    | Panic m -> Some ("Rust panic: " ^ m)
+    | Unavailable m -> Some m
+    | _ -> None)
 
 (* What is to be done when {!Main.run} begins. *)
 let at_start : (unit -> unit) list ref = ref []

@@ -1,11 +1,5 @@
-(* [read f n] is the [n] 64-bit fields of the struct that [f] fills in. *)
-let read f n =
-  let b = Bytes.make (8 * n) '\000' in
-  ignore (f b (8 * n) : int);
-  fun i -> Int64.to_int (Bytes.get_int64_ne b (8 * i))
-
 module Poll = struct
-  type t = {
+  type t = Header.Poll_stats.t = {
     polls : int;
     blocks : int;
     wakeups : int;
@@ -15,17 +9,7 @@ module Poll = struct
     completions : int;
   }
 
-  let get () =
-    let field = read Abi.poll_stats 7 in
-    {
-      polls = field 0;
-      blocks = field 1;
-      wakeups = field 2;
-      events = field 3;
-      tasks_run = field 4;
-      timers_fired = field 5;
-      completions = field 6;
-    }
+  let get () = Header.Poll_stats.get Abi.poll_stats
 
   let pp ppf t =
     Format.fprintf ppf
@@ -34,11 +18,9 @@ module Poll = struct
 end
 
 module Memory = struct
-  type t = { total : int; free : int; heap : int; mapped : int }
+  type t = Header.Mem_stats.t = { total : int; free : int; heap : int; mapped : int }
 
-  let get () =
-    let field = read Abi.mem_stats 4 in
-    { total = field 0; free = field 1; heap = field 2; mapped = field 3 }
+  let get () = Header.Mem_stats.get Abi.mem_stats
 
   let pp ppf t =
     Format.fprintf ppf "%d KiB, %d KiB free, heap %d KiB, mapped %d KiB" (t.total / 1024)

@@ -1,5 +1,6 @@
 open Mirust_stack
 open Lwt.Infix
+open Served
 module TCP = Stack.TCP
 module UDP = Stack.UDP
 module Dns = Stack.Dns
@@ -8,19 +9,6 @@ let accept_queue = 1024
 
 (* For one socket. All sockets together have a share of the memory: {!Mirust.Budget}. *)
 let datagram_queue = 256
-
-(* Rust knows these by their numbers: ffi/src/net/error.rs. *)
-type error =
-  | In_use
-  | Refused
-  | Timed_out
-  | Reset
-  | Aborted
-  | Closed
-  | No_resources
-  | No_route
-  | Too_long
-  | Not_found
 
 let tcp_error : TCP.error -> error = function
   | `Timeout -> Timed_out
@@ -167,13 +155,11 @@ let read s =
       wake_after (TCP.readable s.flow) s.flow s.reader;
       Wait
 
-(* Room for so many octets; at 0 Rust is told when there is some. Or, below 0: *)
-let not_taken = -1
-
 external number : error -> int = "%identity"
 
-let failed e = -2 - number (write_error e)
+let failed e = first_error - number (write_error e)
 
+(* Room for so many octets; at 0 Rust is told when there is some. Below 0 as {!Served} has it. *)
 let room s =
   match TCP.write_room s.flow with
   | Error e -> failed e
@@ -189,23 +175,22 @@ let write s view =
   | Ok room when room < Cstruct.length view -> not_taken
   | Ok _ -> ( match TCP.put s.flow view with Error e -> failed e | Ok () -> room s)
 
-let shutdown s how =
-  ignore (TCP.shutdown s.flow (match how with 0 -> `read | 1 -> `write | _ -> `read_write))
+let shutdown s side =
+  ignore
+    (TCP.shutdown s.flow (match side with Read -> `read | Write -> `write | Both -> `read_write))
 
 let close s abort = if abort then TCP.abort s.flow else ignore (TCP.close s.flow)
 
-(* Options by number: 0 nodelay, 1 keepalive (ns of silence; 0 is off), 2 user timeout (ns). *)
-let set { flow; _ } option value =
-  match option with
-  | 0 -> TCP.set_nodelay flow (value <> 0)
-  | 1 ->
+let set { flow; _ } setting value =
+  match setting with
+  | Nodelay -> TCP.set_nodelay flow (value <> 0)
+  | Keepalive ->
       let keepalive ns =
         let second = 1_000_000_000L in
         { Tcpip.Tcp.Keepalive.after = Int64.of_int ns; interval = second; probes = 9 }
       in
       TCP.set_keepalive flow (if value = 0 then None else Some (keepalive value))
-  | 2 -> TCP.set_user_timeout flow value
-  | _ -> invalid_arg "Mirust_rust: option"
+  | User_timeout -> TCP.set_user_timeout flow value
 
 (* {1 UDP} *)
 
@@ -315,58 +300,33 @@ let udp_stats stack = UDP.counters (Stack.udp stack)
 
 (* {1 Serving} *)
 
-external serve_tcp :
-  (string -> int -> int -> (listener, error) result) ->
-  (listener -> TCP.flow option) ->
-  (listener -> string) ->
-  (listener -> unit) ->
-  (string -> (TCP.flow, error) result Lwt.t) ->
-  unit = "mirust_native_only" "mirust_ocaml_net_serve_tcp"
-
-external serve_stream :
-  (TCP.flow -> int -> int -> stream) ->
-  (stream -> reading) ->
-  (stream -> int) ->
-  (stream -> Cstruct.t -> int) ->
-  (stream -> int -> unit) ->
-  (stream -> bool -> unit) ->
-  unit = "mirust_native_only" "mirust_ocaml_net_serve_stream"
-
-external serve_options :
-  (stream -> string) ->
-  (stream -> string) ->
-  (stream -> int -> int -> unit) ->
-  (stream -> Mirust_tcp.Engine.info) ->
-  unit = "mirust_native_only" "mirust_ocaml_net_serve_options"
-
-external serve_udp :
-  (string -> int -> (socket, error) result) ->
-  (socket -> string) ->
-  (socket -> (Cstruct.t * string) option) ->
-  (socket -> string -> Cstruct.t -> (unit, error) result Lwt.t) ->
-  (socket -> int -> unit) ->
-  (socket -> unit) ->
-  unit = "mirust_native_only" "mirust_ocaml_net_serve_udp"
-
-external serve_names :
-  (string -> (string list, error) result Lwt.t) -> (unit -> string list) -> unit
-  = "mirust_native_only" "mirust_ocaml_net_serve_names"
-
-external serve_figures :
-  (unit -> Mirust_tcp.Stats.t) -> (unit -> UDP.counters) -> (unit -> gauges) -> unit
-  = "mirust_native_only" "mirust_ocaml_net_serve_figures"
+module Serve = Served.Of (struct
+  type nonrec listener = listener
+  type flow = TCP.flow
+  type nonrec stream = stream
+  type nonrec socket = socket
+  type nonrec reading = reading
+  type tcp_info = Mirust_tcp.Engine.info
+  type tcp_stats = Mirust_tcp.Stats.t
+  type udp_stats = UDP.counters
+  type nonrec gauges = gauges
+end)
 
 external served : unit -> unit = "mirust_ocaml_net_served"
 
 let serve stack =
   let config = { Mirust_net_engine.Dns_engine.default with cache = (Mirust.Budget.get ()).names } in
   let dns = lazy (Dns.create ~config ~nameservers:(fun () -> Stack.dns stack) stack) in
-  serve_names
-    (fun name -> resolve (Lazy.force dns) name)
-    (fun () -> List.map (fun ip -> encode (ip, 0)) (Stack.dns stack));
-  serve_figures (fun () -> tcp_stats stack) (fun () -> udp_stats stack) (fun () -> gauges stack);
-  serve_udp (udp_bind stack) udp_local udp_receive udp_send udp_ttl udp_close;
-  serve_options peer local set info;
-  serve_stream stream read room write shutdown close;
-  serve_tcp (listen stack) accept listening unlisten (connect stack);
+  Serve.names
+    ~resolve:(fun name -> resolve (Lazy.force dns) name)
+    ~servers:(fun () -> List.map (fun ip -> encode (ip, 0)) (Stack.dns stack));
+  Serve.figures
+    ~tcp:(fun () -> tcp_stats stack)
+    ~udp:(fun () -> udp_stats stack)
+    ~gauges:(fun () -> gauges stack);
+  Serve.udp ~bind:(udp_bind stack) ~local:udp_local ~receive:udp_receive ~send:udp_send
+    ~set_ttl:udp_ttl ~close:udp_close;
+  Serve.options ~peer ~local ~set ~info;
+  Serve.streams ~attach:stream ~read ~room ~write ~shutdown ~close;
+  Serve.tcp ~listen:(listen stack) ~accept ~listening ~unlisten ~connect:(connect stack);
   served ()

@@ -7,20 +7,6 @@ let src = Logs.Src.create "mirust.vif" ~doc:"Network devices"
 
 module Log = (val Logs.src_log src : Logs.LOG)
 
-(* The constants of mirust.h *)
-
-let news_frames = 1
-let news_room = 2
-let news_completed = 4
-let news_link = 8
-let news_pressure = 16
-let news_shortage = 32
-let info_size = 32
-let feature_checksum = 1
-let feature_tso4 = 2
-let feature_tso6 = 4
-let frames_header = 2
-let frame_fields = 4
 let batch = 256
 let max_gso = 65535 - 14
 
@@ -79,19 +65,17 @@ let macaddr n =
   Macaddr.of_octets_exn (String.init 6 (fun i -> Char.chr ((n lsr (40 - (8 * i))) land 0xff)))
 
 let refresh t =
-  let b = Bytes.make info_size '\000' in
-  ignore (Abi.info t.handle b info_size : int);
-  let field i = Int64.to_int (Bytes.get_int64_ne b (8 * i)) in
-  t.link <- (match field 0 with 0 -> Down | 1 -> Up | _ -> Closed);
-  t.mac <- macaddr (field 1);
-  t.mtu <- field 2;
-  let has bit = field 3 land bit <> 0 in
+  let info = Header.Info.get (Abi.info t.handle) in
+  t.link <- (match info.link with 0 -> Down | 1 -> Up | _ -> Closed);
+  t.mac <- macaddr info.mac;
+  t.mtu <- info.mtu;
+  let has bit = info.features land bit <> 0 in
   t.features <-
     {
-      checksum = has feature_checksum;
-      tso4 = has feature_tso4;
-      tso6 = has feature_tso6;
-      max_gso = (if has (feature_tso4 lor feature_tso6) then max_gso else 0);
+      checksum = has Header.checksum;
+      tso4 = has Header.tso4;
+      tso6 = has Header.tso6;
+      max_gso = (if has (Header.tso4 lor Header.tso6) then max_gso else 0);
     }
 
 let link_changed t =
@@ -109,7 +93,7 @@ let link_changed t =
 let checksum_states = [| `Unknown; `Valid; `Blank |]
 
 let packet t i : Packet.t =
-  let at = frames_header + (frame_fields * i) in
+  let at = Header.frames_header + (Header.frame_fields * i) in
   let place = t.frames.{at} and len = t.frames.{at + 1} in
   let data =
     if place >= 0 then Cstruct.of_bigarray t.slab ~off:place ~len
@@ -215,7 +199,9 @@ let send t (f : Device.frame) : Device.outcome =
     if result > 0 then t.in_flight.(result) <- f.payload;
     Mirage_net.Stats.tx t.stats (Int64.of_int (Device.frame_length f));
     `Sent)
-  else match result with -1 -> `Full | -2 -> `Invalid_length | _ -> `Disconnected
+  else if result = Header.full then `Full
+  else if result = Header.invalid_length then `Invalid_length
+  else `Disconnected
 
 (* Turns *)
 
@@ -233,16 +219,16 @@ let collect_major t =
 
 let start_of_turn t =
   let news = Abi.news t.handle in
-  if news land news_shortage <> 0 then collect_major t
-  else if news land news_pressure <> 0 then
+  if news land Header.shortage <> 0 then collect_major t
+  else if news land Header.pressure <> 0 then
     (* Most frames die young: this is all it takes to give their pages back. *)
     Gc.minor ();
-  if news land news_link <> 0 then link_changed t;
-  if news land news_completed <> 0 then collect t;
-  if news land news_frames <> 0 || t.again then (
+  if news land Header.link <> 0 then link_changed t;
+  if news land Header.completed <> 0 then collect t;
+  if news land Header.frames <> 0 || t.again then (
     t.again <- false;
     receive t);
-  if news land news_room <> 0 then t.room ()
+  if news land Header.room <> 0 then t.room ()
 
 let flush t = if t.link = Up then ignore (Abi.flush t.handle : int)
 
@@ -309,7 +295,7 @@ let connect ?(limits = default_limits) ?timeout name =
         slabs;
         spare = Bigarray.(Array1.create char c_layout slabs.size);
         heads = Abi.heads handle;
-        frames = Bigarray.(Array1.create int c_layout (frames_header + (frame_fields * batch)));
+        frames = Bigarray.(Array1.create int c_layout (Header.frames_header + (Header.frame_fields * batch)));
         slab = Bigarray.(Array1.create char c_layout 0);
         slab_used = 0;
         in_flight = Array.make 257 [];
@@ -368,30 +354,10 @@ let find device = List.assq_opt device !devices
 let stats device =
   Option.map
     (fun t ->
-      let b = Bytes.make (8 * 18) '\000' in
-      ignore (Abi.stats t.handle b (Bytes.length b) : int);
-      let field i = Int64.to_int (Bytes.get_int64_ne b (8 * i)) in
-      {
-        rx_frames = field 0;
-        rx_bytes = field 1;
-        rx_gso = field 2;
-        rx_copied = field 3;
-        rx_dropped = field 4;
-        rx_no_memory = t.slabs.dropped;
-        tx_frames = field 5;
-        tx_bytes = field 6;
-        tx_gso = field 7;
-        tx_copied = field 8;
-        tx_dropped = field 9;
-        tx_full = field 10;
-        notifications = field 11;
-        events = field 12;
-        syscalls = field 13;
-        grants = field 14;
-        grant_ends = field 15;
-        lies = field 16;
-        links = field 17;
-      })
+      let { Header.Stats.rx_frames; rx_bytes; rx_gso; rx_copied; rx_dropped; tx_frames; tx_bytes; tx_gso; tx_copied; tx_dropped; tx_full; notifications; events; syscalls; grants; grant_ends; lies; links } =
+        Header.Stats.get (Abi.stats t.handle)
+      in
+      { rx_frames; rx_bytes; rx_gso; rx_copied; rx_dropped; tx_frames; tx_bytes; tx_gso; tx_copied; tx_dropped; tx_full; notifications; events; syscalls; grants; grant_ends; lies; links; rx_no_memory = t.slabs.dropped })
     (find device)
 
 let pp_stats ppf s =

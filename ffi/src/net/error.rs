@@ -33,27 +33,7 @@ pub enum Error {
     Stack(String),
 }
 
-/// The numbers of `error` in `ocaml-stubs/rust/mirust_rust.ml`.
-const CODES: [Error; 10] = [
-    Error::InUse,
-    Error::Refused,
-    Error::TimedOut,
-    Error::Reset,
-    Error::Aborted,
-    Error::Closed,
-    Error::NoResources,
-    Error::NoRoute,
-    Error::TooLong,
-    Error::NotFound,
-];
-
 impl Error {
-    /// The error that OCaml has by this number.
-    pub(super) fn from_code(code: i64) -> Self {
-        let known = usize::try_from(code).ok().and_then(|code| CODES.get(code));
-        known.cloned().unwrap_or_else(|| Error::Stack(format!("an unknown error, {code}")))
-    }
-
     /// What `std::io` calls it.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
@@ -99,26 +79,5 @@ impl std::error::Error for Error {}
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         io::Error::new(error.kind(), error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{CODES, Error};
-
-    #[test]
-    fn codes_are_those_of_ocaml() {
-        let source = include_str!("../../../ocaml-stubs/rust/mirust_rust.ml");
-        let (_, declaration) = source.split_once("type error =").expect("the type");
-        let (constructors, _) = declaration.split_once("\n\n").expect("its end");
-        let names: Vec<String> = constructors
-            .split('|')
-            .map(|name| name.trim().replace('_', "").to_lowercase())
-            .filter(|name| !name.is_empty())
-            .collect();
-        let ours: Vec<String> = CODES.iter().map(|e| format!("{e:?}").to_lowercase()).collect();
-        assert_eq!(names, ours);
-        assert!(matches!(Error::from_code(10), Error::Stack(_)));
-        assert!(matches!(Error::from_code(-1), Error::Stack(_)));
     }
 }

@@ -68,9 +68,12 @@ mod halves;
 pub mod hyper;
 mod listener;
 mod names;
+mod numbers;
 mod octets;
 mod serve;
 mod shared;
+#[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
+mod sides;
 mod stats;
 mod stream;
 #[cfg(feature = "tokio")]

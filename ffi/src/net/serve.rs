@@ -1,12 +1,18 @@
 //! The stack that OCaml serves: its functions, as OCaml passed them.
+//!
+//! The tables here are where both languages have them from: `make header` makes
+//! `ocaml-stubs/rust/served.ml` of them, in which every function has its name as a label, and its type.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use super::numbers::{self, Setting, Side};
+use super::stats::{Gauges, TcpInfo, TcpStats, UdpStats};
 use super::{Error, address};
 use crate::ocaml::view::OCamlReading;
 use crate::ocaml::{
@@ -28,8 +34,8 @@ pub(super) struct Stream(());
 pub(super) struct Listener(());
 /// OCaml's `socket`.
 pub(super) struct Socket(());
-/// A record of numbers.
-pub(super) struct Record(());
+/// OCaml's record of numbers that becomes a `T`.
+pub(super) struct Record<T>(PhantomData<T>);
 /// OCaml's `Cstruct.t * string`: a datagram and its source.
 pub(super) type Datagram = (OCamlCstruct, String);
 
@@ -70,7 +76,7 @@ served! {
         read: fn(Stream) -> OCamlReading,
         room: fn(Stream) -> OCamlInt,
         write: fn(Stream, OCamlCstruct) -> OCamlInt,
-        shutdown: fn(Stream, isize) -> (),
+        shutdown: fn(Stream, Side) -> (),
         close: fn(Stream, bool) -> (),
     }
 }
@@ -80,8 +86,8 @@ served! {
     Options in options by "mirust_ocaml_net_serve_options", serve_options {
         peer: fn(Stream) -> String,
         local: fn(Stream) -> String,
-        set: fn(Stream, isize, isize) -> (),
-        info: fn(Stream) -> Record,
+        set: fn(Stream, Setting, isize) -> (),
+        info: fn(Stream) -> Record<TcpInfo>,
     }
 }
 
@@ -108,9 +114,9 @@ served! {
 served! {
     /// Counters.
     Figures in figures by "mirust_ocaml_net_serve_figures", serve_figures {
-        tcp: fn(()) -> Record,
-        udp: fn(()) -> Record,
-        gauges: fn(()) -> Record,
+        tcp: fn(()) -> Record<TcpStats>,
+        udp: fn(()) -> Record<UdpStats>,
+        gauges: fn(()) -> Record<Gauges>,
     }
 }
 
@@ -213,7 +219,7 @@ pub(super) fn call<A, T: 'static, R>(
 
 /// Roots what a reply holds.
 pub(super) fn root<T>(reply: OCaml<'_, Reply<T>>) -> Result<BoxRoot<T>, Error> {
-    reply.to_result().map(OCaml::root).map_err(|code| Error::from_code(code.to_i64()))
+    reply.to_result().map(OCaml::root).map_err(|code| numbers::error(code.to_i64()))
 }
 
 /// Calls a function that promises, and gives the promise.
@@ -230,7 +236,7 @@ pub(super) fn reply<T: 'static, R>(
     with_runtime(|ocaml| {
         let ocaml = &*ocaml;
         let result = root.get(ocaml).to_result();
-        result.map(|v| convert(ocaml, v)).map_err(|code| Error::from_code(code.to_i64()))
+        result.map(|v| convert(ocaml, v)).map_err(|code| numbers::error(code.to_i64()))
     })?
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use super::Error;
+use super::numbers::{self, FIRST_ERROR, NOT_TAKEN, Setting, Side};
 use super::serve::{self, Flow, Stream, Streams};
 use super::stats::{self, TcpInfo};
 use super::wait::Wait;
@@ -43,12 +44,8 @@ enum Offer {
     NoRoom,
 }
 
-/// The meanings of negative numbers from `room` and `write` in `mirust_rust.ml`.
-const NOT_TAKEN: i64 = -1;
-const FIRST_ERROR: i64 = -2;
-
 fn error(number: i64) -> Error {
-    Error::from_code(FIRST_ERROR - number)
+    numbers::error(FIRST_ERROR - number)
 }
 
 /// A received buffer.
@@ -90,7 +87,7 @@ impl Shared {
                     Answer::Wait => Poll::Pending,
                     Answer::End => Poll::Ready(Ok(end)),
                     Answer::Data(data) => Poll::Ready(Ok(take(data))),
-                    Answer::Failed(number) => Poll::Ready(Err(Error::from_code(number))),
+                    Answer::Failed(number) => Poll::Ready(Err(numbers::error(number))),
                 });
             answer.unwrap_or_else(|error| Poll::Ready(Err(error)))
         })
@@ -248,18 +245,18 @@ impl Shared {
     }
 
     pub(super) fn shutdown(&self, how: Shutdown) -> Result<(), Error> {
-        let how: isize = match how {
-            Shutdown::Read => 0,
-            Shutdown::Write => 1,
-            Shutdown::Both => 2,
+        let side = match how {
+            Shutdown::Read => Side::Read,
+            Shutdown::Write => Side::Write,
+            Shutdown::Both => Side::Both,
         };
-        serve::call(&self.streams.shutdown, (&*self.stream, how), |_| ())
+        serve::call(&self.streams.shutdown, (&*self.stream, side), |_| ())
     }
 
     /// Ends our direction, in the loop.
     pub(super) fn finish_later(&self) {
         let (streams, stream) = (Rc::clone(&self.streams), Rc::clone(&self.stream));
-        serve::later(move || serve::call(&streams.shutdown, (&*stream, 1_isize), |_| ()));
+        serve::later(move || serve::call(&streams.shutdown, (&*stream, Side::Write), |_| ()));
     }
 
     /// Closes or resets the connection, in the loop.
@@ -276,9 +273,8 @@ impl Shared {
         serve::call(&serve::options()?.local, (&*self.stream,), serve::socket_address)?
     }
 
-    /// Options by number, as in `mirust_rust.ml`.
-    pub(super) fn set(&self, option: isize, value: isize) -> Result<(), Error> {
-        serve::call(&serve::options()?.set, (&*self.stream, option, value), |_| ())
+    pub(super) fn set(&self, setting: Setting, value: isize) -> Result<(), Error> {
+        serve::call(&serve::options()?.set, (&*self.stream, setting, value), |_| ())
     }
 
     pub(super) fn info(&self) -> Result<TcpInfo, Error> {

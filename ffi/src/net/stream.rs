@@ -3,6 +3,7 @@
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
+use super::numbers::Setting;
 use super::octets::Octets;
 use super::serve::{self, Flow};
 use super::shared::{Reading, Shared, nanoseconds};
@@ -93,7 +94,7 @@ impl TcpStream {
     ///
     /// [`Error::Unavailable`].
     pub fn set_nodelay(&self, nodelay: bool) -> Result<(), Error> {
-        self.shared.set(0, nodelay.into())
+        self.shared.set(Setting::Nodelay, nodelay.into())
     }
 
     /// Probes the peer after so much silence, every second, nine times; None does not.
@@ -102,7 +103,7 @@ impl TcpStream {
     ///
     /// [`Error::Unavailable`].
     pub fn set_keepalive(&self, after: Option<Duration>) -> Result<(), Error> {
-        self.shared.set(1, after.map_or(0, nanoseconds))
+        self.shared.set(Setting::Keepalive, after.map_or(0, nanoseconds))
     }
 
     /// How long written data may stay unacknowledged before the connection is given up (RFC 5482).
@@ -111,7 +112,7 @@ impl TcpStream {
     ///
     /// [`Error::Unavailable`].
     pub fn set_user_timeout(&self, limit: Duration) -> Result<(), Error> {
-        self.shared.set(2, nanoseconds(limit))
+        self.shared.set(Setting::UserTimeout, nanoseconds(limit))
     }
 
     /// Round-trip time, windows, retransmissions, as of now.

@@ -26,6 +26,7 @@ use super::named::Named;
 use super::parcel::{Outcome, Parcel};
 use super::slots::Slots;
 use crate::JoinHandle;
+use crate::abi::MIRUST_COMPLETION_FUTURE;
 use crate::domain;
 
 /// A future that OCaml awaits.
@@ -86,9 +87,9 @@ where
 }
 
 /// What the completion queue says of a future: OCaml tells these from the tokens of its own, which
-/// are not negative, and from -1, which is nothing.
+/// are not negative.
 const fn completion(token: isize) -> u64 {
-    (-2 - token) as u64
+    (MIRUST_COMPLETION_FUTURE - token) as u64
 }
 
 /// The task has a result.

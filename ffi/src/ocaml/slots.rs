@@ -1,8 +1,9 @@
 //! A table whose entries are named by integers that the other language may keep.
 
-/// Bits of a token that name the slot; the rest are the slot's generation. The same split as in
-/// `ocaml-stubs/mirust/completion.ml`: a token is a non-negative OCaml int.
-const INDEX_BITS: u32 = 24;
+use crate::abi::MIRUST_TOKEN_INDEX_BITS;
+
+/// Bits of a token that name the slot; the rest are the slot's generation.
+const INDEX_BITS: u32 = MIRUST_TOKEN_INDEX_BITS as u32;
 const INDEX_MASK: isize = (1 << INDEX_BITS) - 1;
 const GENERATION_MASK: isize = (1 << (62 - INDEX_BITS)) - 1;
 

@@ -52,7 +52,7 @@ fn the_header_is_what_the_sources_give() {
     assert!(kept == fresh, "ffi/include/mirust.h is stale: run `make header`");
 }
 
-/// Sizes and offsets as OCaml reads them (`ocaml-stubs/mirust/stats.ml`), beside OCaml's own
+/// Sizes and offsets, beside OCaml's own
 /// headers, which a C stub would include as well.
 const PROGRAM: &str = r#"
 #include <stddef.h>
