@@ -4,7 +4,7 @@ pub use mirust_rt::libc::env::split;
 
 use mirust_rt::libc::env::assignment;
 
-use crate::ground;
+use crate::platform;
 
 /// The program's parameters, after its name: on Xen the kernel's command line, split as a shell
 /// would split it, on Unix the process's arguments.
@@ -20,7 +20,7 @@ pub fn args() -> Vec<String> {
     let name = if cfg!(feature = "xen") { None } else { std::env::args().next() };
     let mut args = vec![name.unwrap_or_else(|| "mirust".into())];
     if cfg!(feature = "xen") {
-        let words = split(&ground::command_line());
+        let words = split(&platform::command_line());
         args.extend(words.into_iter().skip_while(|word| assignment(word).is_some()));
     } else {
         args.extend(std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()));
@@ -44,8 +44,8 @@ fn minor_heap(memory: u64) -> &'static str {
 pub(crate) fn set_environment() {
     if cfg!(feature = "xen") {
         // SAFETY: the image has one thread.
-        unsafe { std::env::set_var("OCAMLRUNPARAM", minor_heap(ground::mem_stats().total)) };
-        for (name, value) in split(&ground::command_line()).iter().map_while(|w| assignment(w)) {
+        unsafe { std::env::set_var("OCAMLRUNPARAM", minor_heap(platform::mem_stats().total)) };
+        for (name, value) in split(&platform::command_line()).iter().map_while(|w| assignment(w)) {
             // SAFETY: the image has one thread.
             unsafe { std::env::set_var(name, value) };
         }

@@ -111,7 +111,7 @@ const _: () = assert!(size_of::<MirustNetStats>() == size_of::<net::Counters>())
 const _: () = assert!(net::Counters::NAMES.len() == 18);
 
 /// An open device, and what its calls keep between them.
-struct Port {
+struct Opened {
     device: Rc<dyn Device>,
     /// Frames that were described and not yet viewed, by their number.
     lent: RefCell<Vec<Option<Lease>>>,
@@ -120,13 +120,13 @@ struct Port {
 }
 
 crate::local::domain_local! {
-    static PORTS: RefCell<Vec<Rc<Port>>> = const { RefCell::new(Vec::new()) };
+    static DEVICES: RefCell<Vec<Rc<Opened>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn port(handle: isize) -> Rc<Port> {
-    PORTS.with_borrow(|ports| {
-        let port = usize::try_from(handle).ok().and_then(|handle| ports.get(handle));
-        Rc::clone(port.expect("a network device that was opened"))
+fn opened(handle: isize) -> Rc<Opened> {
+    DEVICES.with_borrow(|devices| {
+        let opened = usize::try_from(handle).ok().and_then(|handle| devices.get(handle));
+        Rc::clone(opened.expect("a network device that was opened"))
     })
 }
 
@@ -202,10 +202,10 @@ pub unsafe extern "C" fn mirust_net_open(
         limits.send_pages = pages;
     }
     match open(&name, limits) {
-        Ok(device) => PORTS.with_borrow_mut(|ports| {
+        Ok(device) => DEVICES.with_borrow_mut(|devices| {
             let (lent, payload) = Default::default();
-            ports.push(Rc::new(Port { device, lent, payload }));
-            ports.len() as isize - 1
+            devices.push(Rc::new(Opened { device, lent, payload }));
+            devices.len() as isize - 1
         }),
         Err(error) => {
             log::error!("network device {name}: {error}");
@@ -222,7 +222,7 @@ pub unsafe extern "C" fn mirust_net_open(
 /// `buffer` must be valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_net_info(handle: isize, buffer: *mut u8, length: usize) -> isize {
-    let Info { link, mac: Mac(mac), mtu, features } = port(handle).device.info();
+    let Info { link, mac: Mac(mac), mtu, features } = opened(handle).device.info();
     let flag = |set, bit| if set { bit } else { 0 };
     let info = MirustNetInfo {
         link: match link {
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn mirust_net_info(handle: isize, buffer: *mut u8, length:
 /// `buffer` must be valid for writes of `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mirust_net_stats(handle: isize, buffer: *mut u8, length: usize) -> isize {
-    let counters = port(handle).device.counters();
+    let counters = opened(handle).device.counters();
     // SAFETY: the caller's promise; the struct is all u64, the fields those of MirustNetStats.
     unsafe { fill_struct(buffer, length, &counters) }
 }
@@ -257,14 +257,14 @@ pub unsafe extern "C" fn mirust_net_stats(handle: isize, buffer: *mut u8, length
 /// `mirust_poll` reports MIRUST_READY_FOREIGN.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_news(handle: isize) -> isize {
-    port(handle).device.news().bits() as isize
+    opened(handle).device.news().bits() as isize
 }
 
 /// A bigarray of the memory that heads of frames are reserved from. It stays valid for ever.
 /// Allocates on the OCaml heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_heads(handle: isize) -> Value {
-    let (base, len) = port(handle).device.heads();
+    let (base, len) = opened(handle).device.heads();
     // SAFETY: valid for ever, as `heads` promises.
     unsafe { values::external_bigarray(base, len) }
 }
@@ -273,7 +273,7 @@ pub extern "C" fn mirust_net_heads(handle: isize) -> Value {
 /// `mirust_net_heads`, or -1 if there is no room. The next call takes back what was not sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_reserve(handle: isize, length: usize) -> isize {
-    port(handle).device.reserve(length).map_or(-1, |head| head as isize)
+    opened(handle).device.reserve(length).map_or(-1, |head| head as isize)
 }
 
 /// Sends a frame: `head_length` bytes at `head`, which was reserved, and then `payload`, a
@@ -299,8 +299,8 @@ pub unsafe extern "C" fn mirust_net_send(
     checksum_offset: usize,
     gso_size: usize,
 ) -> isize {
-    let port = port(handle);
-    let mut fragments = port.payload.borrow_mut();
+    let opened = opened(handle);
+    let mut fragments = opened.payload.borrow_mut();
     fragments.clear();
     // SAFETY: the caller's promise.
     unsafe { values::fragments(payload, &mut fragments) };
@@ -309,7 +309,7 @@ pub unsafe extern "C" fn mirust_net_send(
     let Ok(gso_size) = u16::try_from(gso_size) else { return MIRUST_NET_INVALID_LENGTH };
     let frame = TxFrame { head, head_len: head_length, payload: &fragments, checksum, gso_size };
     // SAFETY: bigarrays do not move, and the caller keeps these until their number comes back.
-    match unsafe { port.device.send(&frame) } {
+    match unsafe { opened.device.send(&frame) } {
         Ok(None) => 0,
         Ok(Some(number)) => number as isize + 1,
         Err(SendError::Full) => MIRUST_NET_FULL,
@@ -321,14 +321,14 @@ pub unsafe extern "C" fn mirust_net_send(
 /// Returns a number from `mirust_net_send` whose payload is no longer needed, or 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_completed(handle: isize) -> isize {
-    port(handle).device.completed().map_or(0, |number| number as isize + 1)
+    opened(handle).device.completed().map_or(0, |number| number as isize + 1)
 }
 
 /// Sends what was handed over, and makes room for more frames to come. To be called once at the end
 /// of each turn. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_flush(handle: isize) -> isize {
-    port(handle).device.flush();
+    opened(handle).device.flush();
     0
 }
 
@@ -354,7 +354,7 @@ pub unsafe extern "C" fn mirust_net_receive(
     offset: usize,
     frames: Value,
 ) -> isize {
-    let port = port(handle);
+    let opened = opened(handle);
     // SAFETY: the caller's promise.
     let (memory, numbers) = unsafe { (values::bytes_of(slab), values::numbers_of(frames)) };
     let rest = memory.1.checked_sub(offset).expect("an offset in the slab");
@@ -369,12 +369,12 @@ pub unsafe extern "C" fn mirust_net_receive(
     // uses it during this call.
     let numbers = unsafe { slice::from_raw_parts_mut(numbers.0.as_ptr(), numbers.1) };
     let (head, descriptions) = numbers.split_at_mut(header);
-    let mut lent = port.lent.borrow_mut();
+    let mut lent = opened.lent.borrow_mut();
     lent.clear();
     let mut slab = Slab::new(memory);
     let mut count = 0;
     let max = descriptions.len() / fields;
-    let received = port.device.receive(max, &mut slab, &mut |frame| {
+    let received = opened.device.receive(max, &mut slab, &mut |frame| {
         let at = match frame.place {
             Place::Slab(at) => (offset + at) as isize,
             Place::Lent(lease) => {
@@ -406,8 +406,8 @@ pub unsafe extern "C" fn mirust_net_receive(
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) -> Value {
     let lease = {
-        let port = port(handle);
-        let mut lent = port.lent.borrow_mut();
+        let opened = opened(handle);
+        let mut lent = opened.lent.borrow_mut();
         let at = usize::try_from(-1 - place).expect("a place that is negative");
         lent.get_mut(at).and_then(Option::take).expect("a frame that was not viewed yet")
     };
@@ -421,14 +421,14 @@ pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) ->
 pub extern "C" fn mirust_net_multicast(handle: isize, mac: isize, join: isize) -> isize {
     let octets = (mac as u64).to_be_bytes();
     let group = Mac([octets[2], octets[3], octets[4], octets[5], octets[6], octets[7]]);
-    port(handle).device.multicast(group, join != 0);
+    opened(handle).device.multicast(group, join != 0);
     0
 }
 
 /// Closes the device. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_close(handle: isize) -> isize {
-    port(handle).device.close();
+    opened(handle).device.close();
     0
 }
 

@@ -38,7 +38,6 @@ pub mod devices;
 #[cfg(feature = "ocaml")]
 pub mod disks;
 pub mod entry;
-mod ground;
 mod local;
 mod logger;
 #[cfg(feature = "ocaml")]
@@ -49,6 +48,7 @@ pub mod net;
 pub mod ocaml;
 mod owner;
 mod panic;
+mod platform;
 #[cfg(all(feature = "descriptors", any(feature = "xen", feature = "posix-on-unix")))]
 pub mod posix;
 mod setup;
@@ -177,7 +177,7 @@ pub use mirust_macros::export;
 
 /// The name of the platform below: `xen` or `unix`.
 pub fn platform_name() -> &'static str {
-    ground::NAME
+    platform::NAME
 }
 
 /// Both languages allocate from one heap.

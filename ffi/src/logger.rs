@@ -8,7 +8,7 @@ use mirust_rt::diag;
 /// Connects the [`log`] facade to the console, on the platform where boot code has not.
 pub(crate) fn init() {
     if cfg!(not(feature = "xen")) {
-        diag::console::set_sink(crate::ground::error_write);
+        diag::console::set_sink(crate::platform::error_write);
         diag::log::set_clock(|| crate::time::now().as_nanos());
     }
     diag::log::init(LevelFilter::Info);

@@ -19,7 +19,7 @@ fn report(info: &PanicHookInfo<'_>) {
     let message = message(info.payload());
     #[cfg(not(feature = "xen"))]
     if LAST.contains(&message) {
-        crate::ground::die(message);
+        crate::platform::die(message);
     }
     match info.location() {
         Some(at) => line(format_args!("{message} ({at})")),

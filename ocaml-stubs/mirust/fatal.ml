@@ -7,9 +7,7 @@ let report ~what exn backtrace =
       prerr_endline ("error: " ^ message);
       ignore (Abi.exit 1 : int)
   | _ ->
-      let message =
-        Printf.sprintf "uncaught OCaml exception%s: %s" what (Printexc.to_string exn)
-      in
+      let message = Printf.sprintf "uncaught OCaml exception%s: %s" what (Printexc.to_string exn) in
       prerr_string (Printexc.raw_backtrace_to_string backtrace);
       flush stderr;
       ignore (Abi.crash message (String.length message) : int));

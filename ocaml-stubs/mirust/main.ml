@@ -107,7 +107,8 @@ let rec turn_until promise =
   | Some v -> v
   | None ->
       let ready = Abi.poll deadline in
-      if ready land Header.ready_nested <> 0 then invalid_arg "Mirust.Main.run: called from a Rust task";
+      if ready land Header.ready_nested <> 0 then
+        invalid_arg "Mirust.Main.run: called from a Rust task";
       if ready land Header.ready_shutdown <> 0 then tell_shutdown ();
       turn_until promise
 

@@ -21,9 +21,9 @@ module Completion = Completion
 (** What the program runs on: ["xen"] or ["unix"]. *)
 val platform : unit -> string
 
-(** The program asked for something that this machine does not have or give, such as a network device; the
-    message says what. It is nobody's mistake in a program: where nothing catches it, the program ends with
-    the message and status 1, without a backtrace. *)
+(** The program asked for something that this machine does not have or give, such as a network
+    device; the message says what. It is nobody's mistake in a program: where nothing catches it,
+    the program ends with the message and status 1, without a backtrace. *)
 exception Unavailable of string
 
 module Mclock = Mclock

@@ -295,7 +295,9 @@ let connect ?(limits = default_limits) ?timeout name =
         slabs;
         spare = Bigarray.(Array1.create char c_layout slabs.size);
         heads = Abi.heads handle;
-        frames = Bigarray.(Array1.create int c_layout (Header.frames_header + (Header.frame_fields * batch)));
+        frames =
+          Bigarray.(
+            Array1.create int c_layout (Header.frames_header + (Header.frame_fields * batch)));
         slab = Bigarray.(Array1.create char c_layout 0);
         slab_used = 0;
         in_flight = Array.make 257 [];
@@ -354,10 +356,49 @@ let find device = List.assq_opt device !devices
 let stats device =
   Option.map
     (fun t ->
-      let { Header.Stats.rx_frames; rx_bytes; rx_gso; rx_copied; rx_dropped; tx_frames; tx_bytes; tx_gso; tx_copied; tx_dropped; tx_full; notifications; events; syscalls; grants; grant_ends; lies; links } =
+      let {
+        Header.Stats.rx_frames;
+        rx_bytes;
+        rx_gso;
+        rx_copied;
+        rx_dropped;
+        tx_frames;
+        tx_bytes;
+        tx_gso;
+        tx_copied;
+        tx_dropped;
+        tx_full;
+        notifications;
+        events;
+        syscalls;
+        grants;
+        grant_ends;
+        lies;
+        links;
+      } =
         Header.Stats.get (Abi.stats t.handle)
       in
-      { rx_frames; rx_bytes; rx_gso; rx_copied; rx_dropped; tx_frames; tx_bytes; tx_gso; tx_copied; tx_dropped; tx_full; notifications; events; syscalls; grants; grant_ends; lies; links; rx_no_memory = t.slabs.dropped })
+      {
+        rx_frames;
+        rx_bytes;
+        rx_gso;
+        rx_copied;
+        rx_dropped;
+        tx_frames;
+        tx_bytes;
+        tx_gso;
+        tx_copied;
+        tx_dropped;
+        tx_full;
+        notifications;
+        events;
+        syscalls;
+        grants;
+        grant_ends;
+        lies;
+        links;
+        rx_no_memory = t.slabs.dropped;
+      })
     (find device)
 
 let pp_stats ppf s =

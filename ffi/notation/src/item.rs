@@ -97,15 +97,8 @@ impl Function {
         of: Option<&Ident>,
         table: &Table<'_>,
     ) -> syn::Result<Function> {
+        check(options, signature)?;
         let is_async = signature.asyncness.is_some();
-        if !signature.generics.params.is_empty() {
-            let message = "an exported function has no parameters of its own; elide lifetimes";
-            return Err(syn::Error::new_spanned(&signature.generics, message));
-        }
-        if is_async && options.noalloc {
-            let message = "a promise is allocated";
-            return Err(syn::Error::new_spanned(signature.asyncness, message));
-        }
         let mut receiver = None;
         let mut with_runtime = false;
         let mut arguments = Vec::new();
@@ -130,22 +123,7 @@ impl Function {
                     };
                     return Err(syn::Error::new_spanned(input, message));
                 }
-                FnArg::Typed(argument) => {
-                    let ty = without_self((*argument.ty).clone(), of)?;
-                    let said = said(&argument.attrs)?;
-                    let given = matches!(said, Some(Said::Type(_)));
-                    let known = match said {
-                        None => table.argument(&ty),
-                        // What is said of an argument has to make sense, whoever asks.
-                        Some(Said::Buffer(buffer)) => Ok(table.buffer(&ty, buffer)?),
-                        Some(Said::Type(text)) => Ok(given_type(text.value())),
-                    };
-                    let name = match &*argument.pat {
-                        syn::Pat::Ident(pattern) => Some(pattern.ident.unraw().to_string()),
-                        _ => None,
-                    };
-                    arguments.push(Argument { name, ty, known, given });
-                }
+                FnArg::Typed(argument) => arguments.push(read_argument(argument, of, table)?),
             }
         }
         if with_runtime && receiver == Some(Receiver::Borrowed) {
@@ -160,15 +138,9 @@ impl Function {
             Some(text) => Ok(given_type(text.value())),
             None => table.result(output.as_ref().unwrap_or(&unit)),
         };
-        if options.noalloc {
-            let plain = result.as_ref().is_ok_and(|known| {
-                known.passing != Passing::Value
-                    || [Ocaml::Plain("bool"), Ocaml::Plain("unit")].contains(&known.ocaml)
-            });
-            if !plain {
-                let message = "a noalloc function returns a number, a `bool` or nothing";
-                return Err(syn::Error::new_spanned(&signature.output, message));
-            }
+        if options.noalloc && !result.as_ref().is_ok_and(is_plain) {
+            let message = "a noalloc function returns a number, a `bool` or nothing";
+            return Err(syn::Error::new_spanned(&signature.output, message));
         }
         let symbol = match (&options.unsafe_symbol, &options.name) {
             (Some(symbol), _) => symbol.value(),
@@ -190,6 +162,47 @@ impl Function {
             result_given: options.returns.is_some(),
         })
     }
+}
+
+/// What no exported function may have, or none of this kind.
+fn check(options: &Options, signature: &Signature) -> syn::Result<()> {
+    if !signature.generics.params.is_empty() {
+        let message = "an exported function has no parameters of its own; elide lifetimes";
+        return Err(syn::Error::new_spanned(&signature.generics, message));
+    }
+    if signature.asyncness.is_some() && options.noalloc {
+        let message = "a promise is allocated";
+        return Err(syn::Error::new_spanned(signature.asyncness, message));
+    }
+    Ok(())
+}
+
+/// Whether a result takes no allocation.
+fn is_plain(known: &Known) -> bool {
+    known.passing != Passing::Value
+        || [Ocaml::Plain("bool"), Ocaml::Plain("unit")].contains(&known.ocaml)
+}
+
+/// An argument that is neither the receiver nor the runtime.
+fn read_argument(
+    argument: &syn::PatType,
+    of: Option<&Ident>,
+    table: &Table<'_>,
+) -> syn::Result<Argument> {
+    let ty = without_self((*argument.ty).clone(), of)?;
+    let said = said(&argument.attrs)?;
+    let given = matches!(said, Some(Said::Type(_)));
+    let known = match said {
+        None => table.argument(&ty),
+        // What is said of an argument has to make sense, whoever asks.
+        Some(Said::Buffer(buffer)) => Ok(table.buffer(&ty, buffer)?),
+        Some(Said::Type(text)) => Ok(given_type(text.value())),
+    };
+    let name = match &*argument.pat {
+        syn::Pat::Ident(pattern) => Some(pattern.ident.unraw().to_string()),
+        _ => None,
+    };
+    Ok(Argument { name, ty, known, given })
 }
 
 const SHARE: &str = "OCaml may run, and drop the value, before this ends: take `self: Rc<Self>`";

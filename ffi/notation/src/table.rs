@@ -187,19 +187,11 @@ impl Table<'_> {
         let types = parameters(&last.arguments);
         let name = last.ident.to_string();
         let marker = place == Place::Marker;
+        if let (Some(known), []) = (plain(&name, marker), &types[..]) {
+            return Ok(known);
+        }
+        let marked = |of: &Type| self.describe(of, Place::Marker);
         match (&*name, &types[..]) {
-            ("isize", []) => Ok(number("int", quote!(::core::primitive::isize), Passing::Untagged)),
-            ("i64", []) if !marker => {
-                Ok(number("int64", quote!(::core::primitive::i64), Passing::Unboxed))
-            }
-            ("i32", []) if !marker => {
-                Ok(number("int32", quote!(::core::primitive::i32), Passing::Unboxed))
-            }
-            ("f64", []) if !marker => {
-                Ok(number("float", quote!(::core::primitive::f64), Passing::Unboxed))
-            }
-            ("bool", []) => Ok(value(Ocaml::Plain("bool"), quote!(::core::primitive::bool))),
-            ("String", []) => Ok(value(Ocaml::Plain("string"), quote!(::std::string::String))),
             ("Vec", [element]) if !marker && is_ident(element, "u8") => {
                 Ok(value(Buffer::String.ocaml(), quote!(::std::vec::Vec<::core::primitive::u8>)))
             }
@@ -217,26 +209,22 @@ impl Table<'_> {
                 None => Err(unknown(ty, HINT)),
             },
             ("BoxRoot", [of]) if !marker => {
-                let known = self.describe(of, Place::Marker)?;
-                let inner = &known.rust;
-                Ok(value(known.ocaml, quote!(::mirust::ocaml::BoxRoot<#inner>)))
+                let Known { ocaml, rust: inner, .. } = marked(of)?;
+                Ok(value(ocaml, quote!(::mirust::ocaml::BoxRoot<#inner>)))
             }
             ("OCaml", [of]) if !marker => {
-                let known = self.describe(of, Place::Marker)?;
-                let inner = &known.rust;
-                Ok(value(known.ocaml, quote!(::mirust::ocaml::OCaml<'_, #inner>)))
+                let Known { ocaml, rust: inner, .. } = marked(of)?;
+                Ok(value(ocaml, quote!(::mirust::ocaml::OCaml<'_, #inner>)))
             }
             ("Promise", [of]) if place == Place::Argument => {
-                let known = self.describe(of, Place::Marker)?;
-                let inner = &known.rust;
+                let Known { ocaml, rust: inner, .. } = marked(of)?;
                 let rust = quote!(::mirust::ocaml::Promise<#inner>);
-                Ok(value(Ocaml::Apply(vec![known.ocaml], "Lwt.t"), rust))
+                Ok(value(Ocaml::Apply(vec![ocaml], "Lwt.t"), rust))
             }
             ("LwtStream", [of]) if place == Place::Argument => {
-                let known = self.describe(of, Place::Marker)?;
-                let inner = &known.rust;
+                let Known { ocaml, rust: inner, .. } = marked(of)?;
                 let rust = quote!(::mirust::ocaml::LwtStream<#inner>);
-                Ok(value(Ocaml::Apply(vec![known.ocaml], STREAM), rust))
+                Ok(value(Ocaml::Apply(vec![ocaml], STREAM), rust))
             }
             ("Feed", [of]) if place == Place::Result => {
                 self.apply(&[of], STREAM, place, quote!(::mirust::ocaml::Feed))
@@ -287,6 +275,20 @@ impl Table<'_> {
 
 fn value(ocaml: Ocaml, rust: TokenStream) -> Known {
     Known { ocaml, rust, passing: Passing::Value }
+}
+
+/// A type without parameters that is OCaml's as well. As a marker, which stands for what OCaml has in its own
+/// memory, a boxed number is none.
+fn plain(name: &str, marker: bool) -> Option<Known> {
+    Some(match name {
+        "isize" => number("int", quote!(::core::primitive::isize), Passing::Untagged),
+        "i64" if !marker => number("int64", quote!(::core::primitive::i64), Passing::Unboxed),
+        "i32" if !marker => number("int32", quote!(::core::primitive::i32), Passing::Unboxed),
+        "f64" if !marker => number("float", quote!(::core::primitive::f64), Passing::Unboxed),
+        "bool" => value(Ocaml::Plain("bool"), quote!(::core::primitive::bool)),
+        "String" => value(Ocaml::Plain("string"), quote!(::std::string::String)),
+        _ => return None,
+    })
 }
 
 fn number(ocaml: &'static str, rust: TokenStream, passing: Passing) -> Known {

@@ -1,7 +1,7 @@
 //! The command line, and what is known of the memory.
 
 use super::{UNIT, Value, enter, of_int};
-use crate::ground;
+use crate::platform;
 
 /// Bytes in an OCaml word.
 const WORD: u64 = 8;
@@ -16,7 +16,7 @@ unsafe extern "C-unwind" fn mirage_xen_get_cmdline(_: Value) -> Value {
     // SAFETY: OCaml calls, so we may allocate; the frame has nothing to drop.
     unsafe {
         enter(|| {
-            let line = ground::command_line();
+            let line = platform::command_line();
             Ok(ocaml_sys::caml_alloc_initialized_string(line.len(), line.as_ptr().cast()))
         })
     }
@@ -25,13 +25,13 @@ unsafe extern "C-unwind" fn mirage_xen_get_cmdline(_: Value) -> Value {
 /// `external get_heap_words : unit -> int [@@noalloc]`: all memory of the domain.
 #[unsafe(no_mangle)]
 extern "C" fn mirage_memory_get_heap_words(_: Value) -> Value {
-    words(ground::mem_stats().total)
+    words(platform::mem_stats().total)
 }
 
 /// `external get_live_words : unit -> int [@@noalloc]`: what is allocated, by both languages.
 #[unsafe(no_mangle)]
 extern "C" fn mirage_memory_get_live_words(_: Value) -> Value {
-    let stats = ground::mem_stats();
+    let stats = platform::mem_stats();
     words(stats.heap + stats.mapped)
 }
 
@@ -46,7 +46,7 @@ extern "C" fn mirage_memory_get_fast_live_words(v_unit: Value) -> Value {
 #[unsafe(no_mangle)]
 extern "C" fn mirage_memory_get_stack_words(_: Value) -> Value {
     let here = 0u8;
-    words(ground::stack_used((&raw const here) as usize) as u64)
+    words(platform::stack_used((&raw const here) as usize) as u64)
 }
 
 /// `external trim : unit -> unit [@@noalloc]`. Memory that is freed is there for everyone at once, so that there

@@ -12,8 +12,8 @@ use mirust_rt::xen::second_console::SecondConsole;
 
 use super::bells::{CONSOLE, XENSTORE};
 use super::{Failed, Value, enter, of_int};
-use crate::ground;
 use crate::ocaml::net::external_bigarray;
+use crate::platform;
 
 thread_local! {
     static CONSOLE_RING: RefCell<Option<SecondConsole>> = const { RefCell::new(None) };
@@ -39,7 +39,7 @@ pub(super) fn xenstore_notified() {
 /// Mirage has changed the console's page: what is in it is written where all output goes.
 pub(super) fn console_notified() {
     CONSOLE_RING.with_borrow_mut(|ring| {
-        if ring.as_mut().is_some_and(|ring| ring.take(ground::console_write)) {
+        if ring.as_mut().is_some_and(|ring| ring.take(platform::console_write)) {
             CONSOLE.ring();
         }
     });

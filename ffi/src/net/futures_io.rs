@@ -12,12 +12,13 @@
 //! # }
 //! ```
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_io::{AsyncBufRead, AsyncRead, AsyncWrite};
 
+use super::sides::{fill_side, write_side};
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
 
 macro_rules! reading {
@@ -33,18 +34,7 @@ macro_rules! reading {
         }
 
         impl AsyncBufRead for $type {
-            fn poll_fill_buf(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-            ) -> Poll<io::Result<&[u8]>> {
-                let this = self.get_mut();
-                ready!(this.poll_fill(cx))?;
-                Poll::Ready(Ok(this.rest()))
-            }
-
-            fn consume(mut self: Pin<&mut Self>, n: usize) {
-                <$type>::consume(&mut self, n);
-            }
+            fill_side!($type);
         }
     )*};
 }
@@ -52,29 +42,7 @@ macro_rules! reading {
 macro_rules! writing {
     ($($type:ty),*) => {$(
         impl AsyncWrite for $type {
-            fn poll_write(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                <$type>::poll_write(&mut self, cx, buf).map_err(io::Error::from)
-            }
-
-            fn poll_write_vectored(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                parts: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                <$type>::poll_write_vectored(&mut self, cx, parts).map_err(io::Error::from)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.finish().map_err(io::Error::from))
-            }
+            write_side!($type, poll_close);
         }
     )*};
 }

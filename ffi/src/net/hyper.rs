@@ -2,7 +2,7 @@
 //! [`Timer`] keeps its time limits.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Read, ReadBufCursor, Sleep, Write};
 
 use super::TcpStream;
+use super::sides::write_side;
 
 impl Read for TcpStream {
     fn poll_read(
@@ -30,34 +31,12 @@ impl Read for TcpStream {
 }
 
 impl Write for TcpStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        TcpStream::poll_write(&mut self, cx, buf).map_err(io::Error::from)
-    }
-
     // Head and body leave in one write, and hyper need not copy them together before.
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        TcpStream::poll_write_vectored(&mut self, cx, parts).map_err(io::Error::from)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.finish().map_err(io::Error::from))
-    }
+    write_side!(TcpStream, poll_shutdown);
 }
 
 /// Runs hyper's futures as tasks.

@@ -15,12 +15,13 @@
 //! # }
 //! ```
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf};
 
+use super::sides::{fill_side, write_side};
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
 
 macro_rules! reading {
@@ -44,18 +45,7 @@ macro_rules! reading {
         }
 
         impl AsyncBufRead for $type {
-            fn poll_fill_buf(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-            ) -> Poll<io::Result<&[u8]>> {
-                let this = self.get_mut();
-                ready!(this.poll_fill(cx))?;
-                Poll::Ready(Ok(this.rest()))
-            }
-
-            fn consume(mut self: Pin<&mut Self>, n: usize) {
-                <$type>::consume(&mut self, n);
-            }
+            fill_side!($type);
         }
     )*};
 }
@@ -63,33 +53,11 @@ macro_rules! reading {
 macro_rules! writing {
     ($($type:ty),*) => {$(
         impl AsyncWrite for $type {
-            fn poll_write(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                <$type>::poll_write(&mut self, cx, buf).map_err(io::Error::from)
-            }
-
             fn is_write_vectored(&self) -> bool {
                 true
             }
 
-            fn poll_write_vectored(
-                mut self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                parts: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                <$type>::poll_write_vectored(&mut self, cx, parts).map_err(io::Error::from)
-            }
-
-            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(Ok(()))
-            }
-
-            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(self.finish().map_err(io::Error::from))
-            }
+            write_side!($type, poll_shutdown);
         }
     )*};
 }

@@ -23,7 +23,7 @@ use crate::time::Instant;
 
 pub use posix::{add_file, descriptors, mount};
 
-/// Gives the C functions their ground. Called once, before the program begins.
+/// Gives the C functions what they need. Called once, before the program begins.
 pub(crate) fn init() {
     #[cfg(not(feature = "xen"))]
     mirust_rt::libc::host::set(&HOST);
@@ -43,16 +43,16 @@ pub(crate) fn init() {
     }
 }
 
-/// The ground of a Linux process.
+/// What a Linux process has for them.
 #[cfg(not(feature = "xen"))]
 static HOST: mirust_rt::libc::host::Host = mirust_rt::libc::host::Host {
-    console_write: |bytes| crate::ground::console_write(bytes),
+    console_write: |bytes| crate::platform::console_write(bytes),
     exit: |code| std::process::exit(code),
-    abort: |reason| crate::ground::die(reason),
+    abort: |reason| crate::platform::die(reason),
     monotonic_ns: || domain::now().as_nanos(),
     wall_ns: || domain::wall().as_nanos() as u64,
     random: |buf| {
-        crate::ground::random(buf);
+        crate::platform::random(buf);
         true
     },
 };

@@ -7,14 +7,7 @@ let environment =
     random = Mirust.Random.generate;
   }
 
-(* Does not allocate: the runtime copies the name into the buffer. *)
-external platform_name : bytes -> (int[@untagged]) -> (int[@untagged])
-  = "mirust_native_only" "mirust_platform_name"
-[@@noalloc]
-
-let on_xen () =
-  let b = Bytes.create 3 in
-  platform_name b 3 = 3 && Bytes.to_string b = "xen"
+let on_xen () = Mirust.platform () = "xen"
 
 (* The device on Linux copies frames to buffers of the collector's own. At the default setting a few
    hundred of them a second, beside a heap as small as ours, mean a whole collection for each second

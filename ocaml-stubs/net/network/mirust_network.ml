@@ -52,4 +52,4 @@ let register ?group () =
     Log.info (fun m -> m "memory: %a" Mirust.Budget.pp (Mirust.Budget.get ()));
     Mirust_vif.Vif.connect ~limits:(limits () ()) (interface ()) >>= function
     | Ok device -> connect (config ()) device
-    | Error (`Msg m) -> Lwt.fail_with m
+    | Error (`Msg m) -> Lwt.fail (Mirust.Unavailable m)

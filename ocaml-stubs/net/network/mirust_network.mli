@@ -30,7 +30,7 @@ open Mirust_stack
     The function it returns connects the device, waiting until its link is up, and gives a stack on
     it.
 
-    @raise Failure if there is no such device. *)
+    @raise Mirust.Unavailable if there is no such device. *)
 val register : ?group:string -> unit -> unit -> Stack.t Lwt.t
 
 (** A stack on a device, by the image's clock, random numbers and memory. *)

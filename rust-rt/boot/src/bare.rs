@@ -1,4 +1,4 @@
-//! QEMU's bare machine as the ground of the domain's poll: a clock, and no events.
+//! QEMU's bare machine as the platform of the domain's poll: a clock, and no events.
 
 use super::clock;
 use mirust_executor::platform::Platform;

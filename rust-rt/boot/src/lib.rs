@@ -2,7 +2,7 @@
 //!
 //! `entry` reaches 64-bit mode; `start` then brings the image up in order: exception handlers,
 //! thread-local storage, [`start_info`], the [`memory_map`] and the page frames, the final
-//! [`page_tables`], and in `ground` what the image stands on: Xen, or QEMU's bare machine.
+//! [`page_tables`], and in `platform` what the image stands on: Xen, or QEMU's bare machine.
 
 #![no_std]
 
@@ -34,11 +34,11 @@ mod end;
 #[cfg(feature = "image")]
 mod entry;
 #[cfg(feature = "image")]
-mod ground;
-#[cfg(feature = "image")]
 mod layout;
 #[cfg(feature = "image")]
 pub mod paging;
+#[cfg(feature = "image")]
+mod platform;
 #[cfg(feature = "image")]
 mod qemu;
 #[cfg(feature = "image")]

@@ -2,7 +2,7 @@
 
 use super::memory_map::{MapError, Range, Ranges};
 use super::start_info::{MAX_MAP, Module, PhysRead, StartInfo, StartInfoError};
-use super::{clock, cpu, descriptors, early, end, ground, layout, paging, tls};
+use super::{clock, cpu, descriptors, early, end, layout, paging, platform, tls};
 use crate::diag;
 use alloc::boxed::Box;
 use core::ffi::{c_char, c_int};
@@ -61,14 +61,14 @@ impl<E: Into<MapError>> From<E> for BootError {
 /// Called once by the entry code, on the boot stack, with interrupts off. Output and a proper end come first.
 #[unsafe(no_mangle)]
 extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
-    early::init(ground::end_on_xen);
+    early::init(platform::end_on_xen);
     clock::init();
     descriptors::init();
     tls::init();
     if let Err(e) = init_memory(start_info) {
         diag::fatal(format_args!("cannot boot: {e}"));
     }
-    ground::init(command_line(), spare());
+    platform::init(command_line(), spare());
     #[cfg(feature = "posix")]
     super::system_call::init();
     run_init_array();

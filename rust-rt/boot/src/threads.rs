@@ -1,4 +1,4 @@
-//! Gives the C symbols their threads, and threads their ground.
+//! Gives the C symbols their threads, and threads their host.
 //!
 //! All of it is dropped by the link of a program that starts none: only [`FIBERS`] leads here, and only
 //! the C symbols for threads refer to that.
@@ -7,7 +7,7 @@ use super::{cpu, layout, tls};
 use core::ffi::c_void;
 use mirust_executor::domain;
 use mirust_executor::time::Instant;
-use mirust_fiber::ground::{GUARD, Ground};
+use mirust_fiber::host::{GUARD, Host};
 use mirust_fiber::{self as fiber, Thread, wait};
 use mirust_libc::threads::{Fibers, Start, Waited, own};
 use mirust_mem::paging::Prot;
@@ -49,7 +49,7 @@ static FIBERS: Fibers = Fibers {
     stack_owner: |address| unsafe { fiber::stack_owner(address) },
 };
 
-static GROUND: Ground = Ground {
+static HOST: Host = Host {
     map,
     unmap,
     memory: || frames::stats().total * PAGE_SIZE,
@@ -63,7 +63,7 @@ fn start(start: &Start<'_>) -> bool {
     static ENABLED: spin::Once = spin::Once::new();
     ENABLED.call_once(|| {
         cpu::enable_fsgsbase();
-        fiber::set_ground(&GROUND);
+        fiber::set_host(&HOST);
     });
     /// What a C program passes, and may be used on the thread that it starts.
     struct Call(unsafe extern "C" fn(*mut c_void), *mut c_void);

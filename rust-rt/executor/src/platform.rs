@@ -1,9 +1,9 @@
-//! What the poll and the executor need of the ground below them.
+//! What the poll and the executor need of what is below them.
 
 use crate::inbox::Notifier;
 use crate::time::{Duration, Instant};
 
-/// The ground of a domain: Xen, a Unix process, or a mock in the tests.
+/// What a domain runs on: Xen, a Unix process, or a mock in the tests.
 ///
 /// One thread of execution calls these methods; none of them is re-entered.
 pub trait Platform {

@@ -341,21 +341,35 @@ impl Task {
     }
 }
 
+/// Gives a reference to a task back when it is dropped: also when the destructor of a future, or of a result,
+/// panics before that.
+struct LetGo(NonNull<Header>);
+
+impl LetGo {
+    /// # Safety
+    ///
+    /// The reference is the caller's, who does not use it after this is dropped.
+    #[inline]
+    unsafe fn at_the_end(task: NonNull<Header>) -> LetGo {
+        LetGo(task)
+    }
+}
+
+impl Drop for LetGo {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: as whoever made it has promised.
+        unsafe { let_go(self.0) }
+    }
+}
+
 impl Drop for Task {
     /// However a task ends, its handle hears of it: also by the executor's end, or by a panic that
     /// nobody caught.
     #[inline]
     fn drop(&mut self) {
-        /// Also when a destructor of the future panics.
-        struct LetGo(NonNull<Header>);
-        impl Drop for LetGo {
-            #[inline]
-            fn drop(&mut self) {
-                // SAFETY: of the executor, which does not use it again.
-                unsafe { let_go(self.0) }
-            }
-        }
-        let _let_go = LetGo(self.0);
+        // SAFETY: the executor does not use its reference again.
+        let _let_go = unsafe { LetGo::at_the_end(self.0) };
         if !self.header().progress.done.get() {
             self.end(JoinError::Aborted);
         }
@@ -429,16 +443,8 @@ impl<T> Future for JoinHandle<T> {
 impl<T> Drop for JoinHandle<T> {
     #[inline]
     fn drop(&mut self) {
-        /// Also when the destructor of a result panics.
-        struct LetGo(NonNull<Header>);
-        impl Drop for LetGo {
-            #[inline]
-            fn drop(&mut self) {
-                // SAFETY: of the handle, which does not use it again.
-                unsafe { let_go(self.0) }
-            }
-        }
-        let _let_go = LetGo(self.task);
+        // SAFETY: the handle does not use its reference again.
+        let _let_go = unsafe { LetGo::at_the_end(self.task) };
         self.header().progress.detached.set(true);
         drop(self.header().progress.waiter.take());
         drop(self.take());

@@ -33,7 +33,7 @@
 //!
 //! # What a thread has of its own
 //!
-//! The [`Ground`] gives it a stack with guard pages below, and a block of thread-local storage at its
+//! The [`Host`] gives it a stack with guard pages below, and a block of thread-local storage at its
 //! top. Besides that there are two words, for `errno` and a pointer, which a switch keeps, and a name.
 //!
 //! Waiting for a word of memory to change is what mutexes, conditions and joining are made of: [`wait`].
@@ -44,7 +44,7 @@ extern crate alloc;
 mod block;
 mod cannot;
 mod foreign;
-pub mod ground;
+pub mod host;
 mod order;
 pub mod stack;
 mod switch;
@@ -56,9 +56,9 @@ pub use block::{block_on, block_on_until, on_main, yield_now};
 pub use cannot::CannotBlock;
 #[cfg(not(feature = "image"))]
 pub use foreign::{Foreign, set_foreign};
-pub use ground::Ground;
+pub use host::Host;
 pub use order::set_seed;
-pub use thread::{NoMemory, Start, Stats, Thread, current, set_ground, stack_owner, start, stats};
+pub use thread::{NoMemory, Start, Stats, Thread, current, set_host, stack_owner, start, stats};
 pub use watch::set_limit;
 
 /// The examples of the page that a registry shows.

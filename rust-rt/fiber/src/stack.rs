@@ -8,7 +8,7 @@
 
 use alloc::vec::Vec;
 
-use crate::ground::Ground;
+use crate::host::Host;
 
 const PAGE: usize = 4096;
 
@@ -46,7 +46,7 @@ impl Stack {
 
     /// Whether an access to `address` came from running over its lower end.
     pub(crate) fn guards(&self, address: usize) -> bool {
-        (self.low.saturating_sub(crate::ground::GUARD)..self.low).contains(&address)
+        (self.low.saturating_sub(crate::host::GUARD)..self.low).contains(&address)
     }
 }
 
@@ -62,37 +62,37 @@ impl Pool {
     }
 
     /// A stack of `bytes`.
-    pub(crate) fn take(&mut self, ground: &Ground, bytes: usize) -> Option<Stack> {
+    pub(crate) fn take(&mut self, host: &Host, bytes: usize) -> Option<Stack> {
         if let Some(at) = self.0.iter().position(|stack| stack.bytes == bytes) {
             return Some(self.0.swap_remove(at));
         }
-        let low = (ground.map)(bytes).or_else(|| {
+        let low = (host.map)(bytes).or_else(|| {
             // What is kept may be what is missing.
             if self.0.is_empty() {
                 return None;
             }
-            self.empty(ground);
-            (ground.map)(bytes)
+            self.empty(host);
+            (host.map)(bytes)
         })?;
         Some(Stack { low, bytes })
     }
 
     /// Takes a stack that nobody uses any more.
-    pub(crate) fn put(&mut self, ground: &Ground, stack: Stack) {
+    pub(crate) fn put(&mut self, host: &Host, stack: Stack) {
         if self.0.len() == KEPT {
             // The oldest: programs start threads of one size, and then of another.
             let oldest = self.0.remove(0);
             // SAFETY: from `map`, and only ended threads' stacks are here.
-            unsafe { (ground.unmap)(oldest.low, oldest.bytes) }
+            unsafe { (host.unmap)(oldest.low, oldest.bytes) }
         }
         self.0.push(stack);
     }
 
     /// Gives everything back.
-    pub(crate) fn empty(&mut self, ground: &Ground) {
+    pub(crate) fn empty(&mut self, host: &Host) {
         for stack in self.0.drain(..) {
             // SAFETY: as above.
-            unsafe { (ground.unmap)(stack.low, stack.bytes) }
+            unsafe { (host.unmap)(stack.low, stack.bytes) }
         }
     }
 

@@ -14,7 +14,7 @@ use core::task::{Context, Poll};
 use mirust_executor::domain;
 
 use crate::cannot::CannotBlock;
-use crate::ground::Ground;
+use crate::host::Host;
 use crate::stack::{Pool, Stack};
 use crate::switch::{self, prepare, switch};
 use crate::{order, watch};
@@ -55,7 +55,7 @@ pub struct Start<'a> {
     pub stack: usize,
     /// Its name.
     pub name: &'a str,
-    /// What its own words are at first; see [`Ground::own`].
+    /// What its own words are at first; see [`Host::own`].
     pub own: [usize; 2],
 }
 
@@ -88,7 +88,7 @@ pub struct Stats {
 
 /// All threads of the domain.
 struct Threads {
-    ground: Cell<Option<&'static Ground>>,
+    host: Cell<Option<&'static Host>>,
     /// The one that runs; null on the main stack.
     current: Cell<*const Thread>,
     /// Where the main stack was left, while a thread runs.
@@ -108,7 +108,7 @@ struct OneThread(Threads);
 unsafe impl Sync for OneThread {}
 
 static THREADS: OneThread = OneThread(Threads {
-    ground: Cell::new(None),
+    host: Cell::new(None),
     current: Cell::new(ptr::null()),
     main: Cell::new(ptr::null_mut()),
     main_own: Cell::new([0; 2]),
@@ -128,10 +128,10 @@ fn threads() -> &'static Threads {
 }
 
 /// Supplies what threads need. The first call counts.
-pub fn set_ground(ground: &'static Ground) {
+pub fn set_host(host: &'static Host) {
     let threads = threads();
-    if threads.ground.get().is_none() {
-        threads.ground.set(Some(ground));
+    if threads.host.get().is_none() {
+        threads.host.set(Some(host));
     }
 }
 
@@ -195,22 +195,22 @@ fn text(name: &[u8; NAME]) -> &str {
 ///
 /// # Panics
 ///
-/// Without a [ground](set_ground).
+/// Without a [host](set_host).
 pub fn start(start: Start<'_>, run: impl FnOnce() + 'static) -> Result<(), NoMemory> {
     let threads = threads();
-    let ground = threads.ground.get().expect("threads have a ground");
-    let bytes = crate::stack::size(start.stack, (ground.memory)());
+    let host = threads.host.get().expect("threads have a host");
+    let bytes = crate::stack::size(start.stack, (host.memory)());
     // Above its frames, which it thereby cannot run over, there is its thread-local storage.
-    let stack = threads.pool.borrow_mut().take(ground, bytes).ok_or(NoMemory)?;
-    let (below, above) = (ground.tls_sizes)();
+    let stack = threads.pool.borrow_mut().take(host, bytes).ok_or(NoMemory)?;
+    let (below, above) = (host.tls_sizes)();
     let tls = (stack.top() - above) & !63;
     let top = (tls - below) & !15;
     if top < stack.low + crate::stack::LEAST / 2 {
-        threads.pool.borrow_mut().put(ground, stack);
+        threads.pool.borrow_mut().put(host, stack);
         return Err(NoMemory);
     }
     // SAFETY: the block is in the new stack's memory, aligned, and nobody's yet.
-    unsafe { (ground.tls_init)(tls) };
+    unsafe { (host.tls_init)(tls) };
     threads.started.set(threads.started.get() + 1);
     let thread = Rc::new(Thread {
         number: threads.started.get() + 1,
@@ -312,20 +312,20 @@ impl Thread {
     /// On the main stack: lets the thread run until it leaves.
     fn run(&self) {
         let threads = threads();
-        let ground = threads.ground.get().expect("it was there when the thread was started");
+        let host = threads.host.get().expect("it was there when the thread was started");
         threads.switches.set(threads.switches.get() + 1);
-        let own = (ground.own)();
+        let own = (host.own)();
         // SAFETY: the words live for ever, and only this thread of execution accesses them. The block was
         // initialised in `start`. The thread was left in `leave`, or prepared, and is entered once: no other
         // thread runs, because we are in its task's turn and turns do not nest.
         unsafe {
             threads.main_own.set(own.replace(self.own.get()));
-            (ground.tls_use)(self.tls);
+            (host.tls_use)(self.tls);
             threads.current.set(self);
             let watch = watch::begin();
             switch(threads.main.as_ptr(), self.context.get());
             threads.current.set(ptr::null());
-            (ground.tls_use)(0);
+            (host.tls_use)(0);
             self.own.set(own.replace(threads.main_own.get()));
             if let Some(ms) = watch::end(watch) {
                 self.has_run_for(ms);
@@ -371,8 +371,8 @@ impl Future for Body {
             if thread.ended.get() {
                 let threads = threads();
                 threads.alive.borrow_mut().retain(|&t| !ptr::eq(t, thread));
-                if let Some(ground) = threads.ground.get() {
-                    threads.pool.borrow_mut().put(ground, thread.stack);
+                if let Some(host) = threads.host.get() {
+                    threads.pool.borrow_mut().put(host, thread.stack);
                 }
                 return Poll::Ready(());
             }

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 use super::rdrand;
 
-/// The ground of the C symbols, supplied by boot. Every function is called on the one thread of
+/// What the C symbols need, supplied by boot. Every function is called on the one thread of
 /// execution, and none may block.
 pub struct Host {
     /// Writes bytes to the console, in the order of the calls.

@@ -6,6 +6,7 @@
 use super::asm::{VaList, variadic};
 use super::{cstr, double, integer};
 use core::ffi::{c_char, c_int};
+use core::iter::Peekable;
 
 variadic!("sscanf", 2 => vsscanf);
 variadic!("__isoc99_sscanf", 2 => vsscanf);
@@ -41,6 +42,48 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
             }
             continue;
         }
+        let Some(conversion) = Conversion::parse(&mut format) else { break };
+        if conversion.letter == b'n' {
+            if conversion.store {
+                // SAFETY: the argument points to an integer of this length.
+                unsafe { store_integer(args.integer(), conversion.length, at as u64) };
+            }
+            continue;
+        }
+        let skip = if conversion.letter == b'c' { 0 } else { integer::spaces(rest) };
+        let rest = &rest[skip..];
+        if rest.is_empty() {
+            return result(assigned, true);
+        }
+        if conversion.letter == b'%' && rest[0] == b'%' {
+            at += skip + 1;
+            continue;
+        }
+        // SAFETY: the next argument is the one for this conversion.
+        let taken = unsafe { conversion.apply(rest, args) };
+        if taken == 0 {
+            return assigned;
+        }
+        at += skip + taken;
+        assigned += c_int::from(conversion.store);
+    }
+    assigned
+}
+
+/// What follows a `%`.
+struct Conversion {
+    /// No `*`: the result goes to an argument.
+    store: bool,
+    /// How many characters it takes at most; 0 for any number.
+    width: usize,
+    /// Bytes of the argument's integer.
+    length: usize,
+    letter: u8,
+}
+
+impl Conversion {
+    /// Takes it from the format; nothing if that ends too early.
+    fn parse(format: &mut Peekable<impl Iterator<Item = u8>>) -> Option<Conversion> {
         let store = format.next_if_eq(&b'*').is_none();
         let mut width = 0usize;
         while let Some(digit) = format.next_if(u8::is_ascii_digit) {
@@ -50,33 +93,27 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
         while let Some(modifier) = format.next_if(|c| b"hljztqL".contains(c)) {
             length = if modifier == b'h' { length / 2 } else { 8 };
         }
-        let Some(conversion) = format.next() else { break };
-        if conversion == b'n' {
-            if store {
-                // SAFETY: the argument points to an integer of this length.
-                unsafe { store_integer(args.integer(), length, at as u64) };
-            }
-            continue;
-        }
-        let skip = if conversion == b'c' { 0 } else { integer::spaces(rest) };
-        let rest = &rest[skip..];
-        if rest.is_empty() {
-            return result(assigned, true);
-        }
+        Some(Conversion { store, width, length, letter: format.next()? })
+    }
+
+    /// Converts the beginning of `rest`, which is not empty, and stores the result. How many characters that took;
+    /// 0 if they do not match.
+    ///
+    /// # Safety
+    ///
+    /// The next of `args` points to what this conversion stores.
+    unsafe fn apply(&self, rest: &[u8], args: &mut VaList) -> usize {
+        let Conversion { store, width, length, letter } = *self;
         let field = &rest[..if width == 0 { rest.len() } else { width.min(rest.len()) }];
-        let taken = match conversion {
-            b'%' if rest[0] == b'%' => {
-                at += skip + 1;
-                continue;
-            }
+        match letter {
             b'd' | b'i' | b'u' | b'x' | b'X' | b'o' | b'p' => {
-                let base = match conversion {
+                let base = match letter {
                     b'i' => 0,
                     b'o' => 8,
                     b'd' | b'u' => 10,
                     _ => 16,
                 };
-                let length = if conversion == b'p' { 8 } else { length };
+                let length = if letter == b'p' { 8 } else { length };
                 let number = integer::parse(field, base, false);
                 if number.length > 0 && store {
                     let magnitude = number.magnitude.unwrap_or(u64::MAX);
@@ -100,7 +137,7 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
                 taken
             }
             b'c' | b's' => {
-                let n = match conversion {
+                let n = match letter {
                     b'c' => width.max(1).min(rest.len()),
                     _ => field.iter().take_while(|&&c| integer::spaces(&[c]) == 0).count(),
                 };
@@ -109,7 +146,7 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
                     unsafe {
                         let to = args.integer() as *mut u8;
                         to.copy_from_nonoverlapping(field.as_ptr(), n);
-                        if conversion == b's' {
+                        if letter == b's' {
                             *to.add(n) = 0;
                         }
                     }
@@ -117,14 +154,8 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
                 n
             }
             _ => 0,
-        };
-        if taken == 0 {
-            return assigned;
         }
-        at += skip + taken;
-        assigned += c_int::from(store);
     }
-    assigned
 }
 
 /// EOF when the input has `ended` before anything was assigned.

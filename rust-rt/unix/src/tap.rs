@@ -50,9 +50,12 @@ const GSO_ECN: u8 = 0x80;
 pub enum OpenError {
     /// Interfaces have 1 to 15 bytes for a name.
     Name,
-    /// What was attempted, and the system call's error. Creating an interface takes the capability
-    /// `CAP_NET_ADMIN`; using one that belongs to the user (`ip tuntap add mode tap user NAME`)
-    /// does not.
+    /// Making the interface of this name takes the capability `CAP_NET_ADMIN`; using one that belongs to the
+    /// user does not. The text has the command by which root makes one.
+    NotPermitted(String),
+    /// There is nothing to ask for an interface, or this user may not.
+    NoTun(Errno),
+    /// What was attempted, and the system call's error.
     System(&'static str, Errno),
 }
 
@@ -60,6 +63,14 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Name => f.write_str("not the name of a network interface"),
+            OpenError::NotPermitted(name) => {
+                // SAFETY: takes nothing, and cannot fail.
+                let user = unsafe { libc::syscall(libc::SYS_geteuid) };
+                write!(f, "not permitted; as root: ip tuntap add dev {name} mode tap user {user}")
+            }
+            OpenError::NoTun(errno) => {
+                write!(f, "/dev/net/tun: {errno}; as root: modprobe tun; chmod 666 /dev/net/tun")
+            }
             OpenError::System(what, errno) => write!(f, "{what}: {errno}"),
         }
     }
@@ -425,12 +436,16 @@ mod sys {
         let flags = libc::O_RDWR | libc::O_CLOEXEC;
         // SAFETY: the path ends in a zero byte.
         let raw = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, PATH.as_ptr(), flags) };
-        let raw = check(raw as isize).map_err(|e| OpenError::System("/dev/net/tun", e))? as RawFd;
+        let raw = check(raw as isize).map_err(OpenError::NoTun)? as RawFd;
         let mut tap = request(name);
         let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
         tap.ifr_ifru.ifru_flags = flags as libc::c_short;
         // SAFETY: TUNSETIFF takes an ifreq.
         let set = unsafe { ioctl(raw, "TUNSETIFF", libc::TUNSETIFF, (&raw mut tap).cast()) };
+        let set = set.map_err(|error| match error {
+            OpenError::System(_, Errno(libc::EPERM)) => OpenError::NotPermitted(name.into()),
+            error => error,
+        });
         let offload = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6;
         let offload = core::ptr::without_provenance_mut(offload as usize);
         // SAFETY: TUNSETOFFLOAD takes a number.

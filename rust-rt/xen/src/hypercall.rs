@@ -39,7 +39,7 @@ static LEAF: AtomicU32 = AtomicU32::new(0);
 pub struct Xen(());
 
 impl Xen {
-    /// Finds Xen by CPUID and has it fill the hypercall page. `None` on another ground.
+    /// Finds Xen by CPUID and has it fill the hypercall page. `None` on another machine.
     pub fn detect() -> Option<&'static Xen> {
         let leaf = hypervisor_leaf(b"XenVMMXenVMM")?;
         if LEAF.swap(leaf, Ordering::Relaxed) == 0 {

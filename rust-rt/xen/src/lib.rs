@@ -18,11 +18,11 @@ mod abi;
 pub mod clock;
 pub mod console;
 pub mod cpuid;
+mod drivers;
 pub mod early;
 pub mod events;
 pub mod gntmap;
 pub mod gnttab;
-mod ground;
 #[cfg(feature = "hypercalls")]
 pub mod hypercall;
 pub mod hypervisor;
@@ -43,7 +43,7 @@ pub mod fake;
 #[cfg(any(test, feature = "fake"))]
 pub mod testing;
 
-pub use ground::{
+pub use drivers::{
     InitError, console, end, events, grants, init, present, spawn_drivers, store, write_console,
 };
 

@@ -1,4 +1,4 @@
-//! Xen as the ground of the domain's poll.
+//! Xen as the platform of the domain's poll.
 
 use super::{clock::Clock, events::Events, hypervisor::Hypervisor, sched};
 use mirust_executor::platform::Platform;
@@ -12,7 +12,7 @@ pub struct XenPlatform {
 }
 
 impl XenPlatform {
-    /// The ground that these make up.
+    /// The platform that these make up.
     pub fn new(
         hypervisor: &'static dyn Hypervisor,
         events: &'static Events,

@@ -23,7 +23,7 @@ fn on_tokio() -> io::Result<()> {
     })
 }
 
-/// Small answers leave at once, as on the other ground.
+/// Small answers leave at once, as on the other side.
 struct NoDelay(tokio::net::TcpListener);
 
 impl axum::serve::Listener for NoDelay {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mirust_executor::domain;
 use mirust_executor::platform::Platform;
 use mirust_executor::time::Instant;
-use mirust_fiber::ground::{GUARD, Ground};
+use mirust_fiber::host::{GUARD, Host};
 use mirust_fiber::{self as fiber, Start};
 
 /// Bytes of a stack here: the test harness prints on it, and formats numbers.
@@ -62,7 +62,7 @@ impl Platform for Jumping {
     }
 }
 
-static GROUND: Ground = Ground {
+static HOST: Host = Host {
     map,
     unmap,
     memory: || 16 << 20,
@@ -100,7 +100,7 @@ mirust_executor::platform!(&Jumping);
 /// Called once.
 pub fn init() {
     domain::set_guard(|call| std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)));
-    fiber::set_ground(&GROUND);
+    fiber::set_host(&HOST);
 }
 
 /// Starts a thread.

@@ -42,7 +42,7 @@ local! {
     static BLOCKING: Cell<Option<Blocking>> = Cell::new(None);
 }
 
-/// Gives the ground of blocking calls, before the program begins.
+/// Gives what blocking calls need, before the program begins.
 pub fn give(blocking: Blocking) {
     BLOCKING.with(|given| given.set(Some(blocking)));
 }
@@ -69,7 +69,7 @@ pub(super) fn after(ns: u64) -> u64 {
     now().saturating_add(ns)
 }
 
-/// Ends at `deadline`; never without a ground.
+/// Ends at `deadline`; never without that.
 pub(super) fn sleep_until(deadline: u64) -> Pin<Box<dyn Future<Output = ()>>> {
     match BLOCKING.with(Cell::get) {
         Some(blocking) if deadline != NEVER => (blocking.sleep_until)(deadline),

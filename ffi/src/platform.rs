@@ -9,7 +9,7 @@ pub struct MemStats {
 }
 
 #[cfg(not(feature = "xen"))]
-mod platform {
+mod here {
     use std::backtrace::Backtrace;
 
     use mirust_rt::unix;
@@ -45,7 +45,7 @@ mod platform {
 }
 
 #[cfg(feature = "xen")]
-mod platform {
+mod here {
     use mirust_rt::mem::{PAGE_SIZE, frames, heap::Heap, vm};
     use mirust_rt::{boot, diag};
 
@@ -97,4 +97,4 @@ mod platform {
     }
 }
 
-pub use platform::*;
+pub use here::*;

@@ -2,7 +2,7 @@
 
 /// Memory for stacks, and thread-local storage. Supplied once, by whoever wires the image together;
 /// every function is called on the one thread of execution, none may block.
-pub struct Ground {
+pub struct Host {
     /// Maps `bytes` (whole pages) for a stack and leaves [`GUARD`] bytes below them without any
     /// mapping, so that an overflow is an exception. Gives the lowest usable address, or nothing if
     /// memory or addresses are exhausted.

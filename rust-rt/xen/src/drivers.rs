@@ -27,7 +27,7 @@ use mirust_mem::{
 use spin::Once;
 
 /// What the domain stands on. Each part may be missing, as far as a domain can do without.
-struct Ground {
+struct Drivers {
     hypervisor: &'static dyn Hypervisor,
     events: &'static Events,
     grants: Option<&'static GrantTable>,
@@ -36,7 +36,7 @@ struct Ground {
     platform: XenPlatform,
 }
 
-static GROUND: Once<Ground> = Once::new();
+static DRIVERS: Once<Drivers> = Once::new();
 
 /// Why the image cannot run on this Xen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,9 +115,9 @@ pub fn init(
         }
     };
     let platform = XenPlatform::new(hypervisor, events, clock);
-    let ground =
-        GROUND.call_once(|| Ground { hypervisor, events, grants, console, xenstore, platform });
-    Ok(&ground.platform)
+    let drivers =
+        DRIVERS.call_once(|| Drivers { hypervisor, events, grants, console, xenstore, platform });
+    Ok(&drivers.platform)
 }
 
 /// Puts Xen's shared_info in the place of a page of ours.
@@ -160,11 +160,11 @@ fn ring(
 /// Spawns the tasks that serve the console, xenstore and requests to shut down. Once, after the
 /// domain's poll was made from what [`init`] returned.
 pub fn spawn_drivers() {
-    let Some(ground) = GROUND.get() else { return };
-    if let Some(console) = ground.console {
+    let Some(drivers) = DRIVERS.get() else { return };
+    if let Some(console) = drivers.console {
         mirust_executor::domain::spawn(console.run());
     }
-    if let Some(store) = &ground.xenstore {
+    if let Some(store) = &drivers.xenstore {
         mirust_executor::domain::spawn(store.run());
         let serve =
             super::shutdown::serve(store.clone(), mirust_executor::domain::request_shutdown);
@@ -177,29 +177,29 @@ pub fn spawn_drivers() {
 
 /// Whether there is a Xen below, and [`init`] has succeeded.
 pub fn present() -> bool {
-    GROUND.is_completed()
+    DRIVERS.is_completed()
 }
 
 /// The domain's event channels. `None` without Xen.
 pub fn events() -> Option<&'static Events> {
-    GROUND.get().map(|ground| ground.events)
+    DRIVERS.get().map(|drivers| drivers.events)
 }
 
 /// The domain's grant table. `None` without Xen.
 pub fn grants() -> Option<&'static GrantTable> {
-    GROUND.get()?.grants
+    DRIVERS.get()?.grants
 }
 
 /// The domain's console. `None` without Xen, or if the domain has none.
 pub fn console() -> Option<&'static Console> {
-    GROUND.get()?.console
+    DRIVERS.get()?.console
 }
 
 /// The domain's xenstore; [`Error::Unavailable`](xenstore::Error::Unavailable) without Xen, or if
 /// the domain has none.
 pub fn store() -> Result<Xenstore, xenstore::Error> {
-    let ground = GROUND.get().ok_or(xenstore::Error::Unavailable)?;
-    ground.xenstore.clone().ok_or(xenstore::Error::Unavailable)
+    let drivers = DRIVERS.get().ok_or(xenstore::Error::Unavailable)?;
+    drivers.xenstore.clone().ok_or(xenstore::Error::Unavailable)
 }
 
 /// Ends the domain, after the console's last bytes are out.
@@ -208,11 +208,11 @@ pub fn store() -> Result<Xenstore, xenstore::Error> {
 ///
 /// Without Xen.
 pub fn end(reason: EndReason) -> ! {
-    let ground = GROUND.get().expect("there is no Xen to end the domain");
-    if let Some(console) = ground.console {
+    let drivers = DRIVERS.get().expect("there is no Xen to end the domain");
+    if let Some(console) = drivers.console {
         console.drain();
     }
-    super::sched::end(ground.hypervisor, reason)
+    super::sched::end(drivers.hypervisor, reason)
 }
 
 /// Writes to the domain's console. Without one, nothing.
