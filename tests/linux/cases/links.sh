@@ -31,3 +31,14 @@ netem_duplicates() { netem duplicate 5%; }
 
 alone bad_loss bad_duplicates bad_order bad_delay bad_everything
 alone netem_loss netem_delay netem_order netem_duplicates
+
+# Without the capability that it takes: the command that gives it, and no backtrace.
+interface_not_permitted() {
+    local status=0
+    setpriv --bounding-set=-all --inh-caps=-all "$bin/echo" --interface=tap9 >"$work/said" 2>&1 || status=$?
+    cat "$work/said"
+    [ $status -eq 1 ] && ! grep -i backtrace "$work/said" &&
+        grep "as root: ip tuntap add dev tap9 mode tap user $(id -u)" "$work/said"
+}
+
+alone interface_not_permitted
