@@ -175,7 +175,7 @@ typedef struct MirustPollStats {
 typedef struct MirustMemStats {
     // Memory that the runtime manages.
     uint64_t total;
-    // Of that, in page frames that nobody has and that are not kept for OCaml's collector.
+    // Of which free, without what is kept for OCaml's collector.
     uint64_t free;
     // Allocated by malloc and by Rust.
     uint64_t heap;

@@ -62,7 +62,7 @@ pub struct MirustPollStats {
 pub struct MirustMemStats {
     /// Memory that the runtime manages.
     pub total: u64,
-    /// Of which free.and that are not kept for OCaml's collector.
+    /// Of which free, without what is kept for OCaml's collector.
     pub free: u64,
     /// Allocated by malloc and by Rust.
     pub heap: u64,
