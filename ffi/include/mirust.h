@@ -39,17 +39,6 @@ typedef intptr_t value;
 // `mirust_poll` did nothing: it was re-entered from a Rust task or an event handler.
 #define MIRUST_READY_NESTED 8
 
-// Result of `mirust_completion_next`: there is none.
-#define MIRUST_COMPLETION_NONE -1
-
-// Result of `mirust_completion_next`: from here down it stands for a future that OCaml awaits and that has
-// ended, and is this less the future's token.
-#define MIRUST_COMPLETION_FUTURE -2
-
-// How many bits of a token, which is not negative and fits into an OCaml `int`, name a slot of a table. The others
-// count how often the slot was used before. (Either language makes tokens, and looks its own ones up.)
-#define MIRUST_TOKEN_INDEX_BITS 24
-
 // Added to the level of `mirust_log`: the line is written whatever the level is set to.
 #define MIRUST_LOG_ALWAYS 16
 
@@ -151,6 +140,17 @@ typedef intptr_t value;
 
 // The disk is closed.
 #define MIRUST_BLOCK_CLOSED -8
+
+// Result of `mirust_completion_next`: there is none.
+#define MIRUST_COMPLETION_NONE -1
+
+// Result of `mirust_completion_next`: from here down it stands for a future that OCaml awaits and that has
+// ended, and is this less the future's token.
+#define MIRUST_COMPLETION_FUTURE -2
+
+// How many bits of a token, which is not negative and fits into an OCaml `int`, name a slot of a table. The others
+// count how often the slot was used before. (Either language makes tokens, and looks its own ones up.)
+#define MIRUST_TOKEN_INDEX_BITS 24
 
 // What the domain poll has counted since boot.
 typedef struct MirustPollStats {

@@ -8,6 +8,7 @@ use core::slice;
 
 use mirust_rt::poll::PollStats;
 
+use crate::token::MIRUST_COMPLETION_NONE;
 use crate::{domain, logger, owner, platform, setup, shutdown, time};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
@@ -21,16 +22,6 @@ pub const MIRUST_READY_TIMER: isize = 2;
 pub const MIRUST_READY_SHUTDOWN: isize = 4;
 /// `mirust_poll` did nothing: it was re-entered from a Rust task or an event handler.
 pub const MIRUST_READY_NESTED: isize = 8;
-
-/// Result of `mirust_completion_next`: there is none.
-pub const MIRUST_COMPLETION_NONE: isize = -1;
-/// Result of `mirust_completion_next`: from here down it stands for a future that OCaml awaits and that has
-/// ended, and is this less the future's token.
-pub const MIRUST_COMPLETION_FUTURE: isize = -2;
-
-/// How many bits of a token, which is not negative and fits into an OCaml `int`, name a slot of a table. The others
-/// count how often the slot was used before. (Either language makes tokens, and looks its own ones up.)
-pub const MIRUST_TOKEN_INDEX_BITS: isize = 24;
 
 /// Added to the level of `mirust_log`: the line is written whatever the level is set to.
 pub const MIRUST_LOG_ALWAYS: isize = 16;

@@ -54,6 +54,7 @@ pub mod posix;
 mod setup;
 mod shutdown;
 pub mod time;
+pub mod token;
 
 // What touches no OCaml value is tested where there is no OCaml, too.
 #[cfg(all(test, not(feature = "ocaml")))]

@@ -8,10 +8,10 @@ let ready_foreign = 1
 let ready_timer = 2
 let ready_shutdown = 4
 let ready_nested = 8
+let log_always = 16
 let completion_none = -1
 let completion_future = -2
 let token_index_bits = 24
-let log_always = 16
 
 module Poll_stats = struct
   type t = {

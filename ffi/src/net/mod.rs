@@ -56,6 +56,7 @@
 //! no network, and operations give [`Error::Unavailable`].
 
 mod address;
+mod counted;
 #[cfg(feature = "embedded-io-async")]
 pub mod embedded_io;
 #[cfg(feature = "embedded-nal-async")]
@@ -81,12 +82,13 @@ pub mod tokio;
 mod udp;
 mod wait;
 
+pub use counted::stats;
 pub use error::Error;
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use listener::{Incoming, TcpListener};
 pub use names::{lookup_host, name_servers};
 pub use serve::{Flow as OCamlFlow, ready, up};
-pub use stats::{Copied, Gauges, Stats, TcpInfo, TcpState, TcpStats, UdpStats, copied, stats};
+pub use stats::{Copied, Gauges, Stats, TcpInfo, TcpState, TcpStats, UdpStats, copied};
 pub use std::net::Shutdown;
 pub use stream::TcpStream;
 pub use udp::UdpSocket;

@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{Error, serve};
-use crate::ocaml::view;
+use super::Error;
 use crate::time::Duration;
 
 /// A field that OCaml has as an integer.
@@ -309,7 +308,7 @@ counters! {
     }
 }
 
-/// What the stack has counted; see [`stats`].
+/// What the stack has counted; see [`stats`](super::stats()).
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Stats {
@@ -319,21 +318,6 @@ pub struct Stats {
     pub udp: UdpStats,
     /// What is there now.
     pub now: Gauges,
-}
-
-/// What the stack has counted since it began. For one connection there is
-/// [`TcpStream::info`](super::TcpStream::info).
-///
-/// # Errors
-///
-/// [`Error::Unavailable`].
-pub fn stats() -> Result<Stats, Error> {
-    let figures = serve::figures()?;
-    Ok(Stats {
-        tcp: TcpStats::from_numbers(serve::call(&figures.tcp, ((),), view::numbers)?),
-        udp: UdpStats::from_numbers(serve::call(&figures.udp, ((),), view::numbers)?),
-        now: Gauges::from_numbers(serve::call(&figures.gauges, ((),), view::numbers)?),
-    })
 }
 
 /// Bytes that were copied on their way between Rust and the stack, since boot; see [`copied`].

@@ -26,8 +26,8 @@ use super::named::Named;
 use super::parcel::{Outcome, Parcel};
 use super::slots::Slots;
 use crate::JoinHandle;
-use crate::abi::MIRUST_COMPLETION_FUTURE;
 use crate::domain;
+use crate::token::MIRUST_COMPLETION_FUTURE;
 
 /// A future that OCaml awaits.
 enum Awaited {

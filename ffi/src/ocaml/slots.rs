@@ -1,6 +1,6 @@
 //! A table whose entries are named by integers that the other language may keep.
 
-use crate::abi::MIRUST_TOKEN_INDEX_BITS;
+use crate::token::MIRUST_TOKEN_INDEX_BITS;
 
 /// Bits of a token that name the slot; the rest are the slot's generation.
 const INDEX_BITS: u32 = MIRUST_TOKEN_INDEX_BITS as u32;
