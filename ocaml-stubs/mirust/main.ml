@@ -86,16 +86,27 @@ let rec collect_sleepers () =
       List.iter (Sleepers.add sleepers) (List.rev fresh);
       collect_sleepers ()
 
+(* What these ask for is for the turn after. *)
+let next_turn = Queue.create ()
+let soon f = Queue.push f next_turn
+
+let run_next_turn () =
+  for _ = 1 to Queue.length next_turn do
+    try (Queue.pop next_turn) () with e -> !Lwt.async_exception_hook e
+  done
+
 let step () =
   run_hooks !enter_hooks;
   drain_completions ();
   Lwt.wakeup_paused ();
+  run_next_turn ();
   collect_sleepers ();
   if Sleepers.length sleepers > 0 then wake_due ~now:(Abi.time_monotonic_ns ());
   run_hooks !leave_hooks;
   (* Whatever ran above may have slept and paused again. *)
   collect_sleepers ();
-  if Lwt.paused_count () > 0 then 0L else Option.value (Sleepers.next sleepers) ~default:never
+  if Lwt.paused_count () > 0 || not (Queue.is_empty next_turn) then 0L
+  else Option.value (Sleepers.next sleepers) ~default:never
 
 (* The loop *)
 

@@ -33,6 +33,10 @@ val at_enter_iter : (unit -> unit) -> unit
     wakes is seen: the poll then does not block. *)
 val at_leave_iter : (unit -> unit) -> unit
 
+(** [soon f] has [f ()] called in the next turn, as what waits for [Lwt.pause] is, and right behind
+    that. It costs less than a promise. An exception goes to [Lwt.async_exception_hook]. *)
+val soon : (unit -> unit) -> unit
+
 (** {1 The end of the domain} *)
 
 type shutdown = [ `Poweroff | `Reboot | `Halt ]

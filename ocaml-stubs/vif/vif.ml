@@ -1,7 +1,6 @@
 open Lwt.Infix
 open Mirust_wire
 open Mirust_netif
-module Mirage_net = Mirust_mirage_types.Mirage_net
 
 let src = Logs.Src.create "mirust.vif" ~doc:"Network devices"
 
@@ -53,7 +52,7 @@ type t = {
   mutable gone : unit -> unit;
   link_changes : unit Lwt_condition.t;
   mutable again : bool; (* frames are left for the next turn *)
-  stats : Mirage_net.stats;
+  counters : Device.counters;
 }
 
 let devices : (Device.t * t) list ref = ref []
@@ -99,7 +98,7 @@ let packet t i : Packet.t =
     if place >= 0 then Cstruct.of_bigarray t.slab ~off:place ~len
     else Cstruct.of_bigarray (Abi.view t.handle place len)
   in
-  Mirage_net.Stats.rx t.stats (Int64.of_int len);
+  Device.count_rx t.counters len;
   { data; checksum = checksum_states.(t.frames.{at + 2}); gso_size = t.frames.{at + 3} }
 
 let rec packets t i rest = if i < 0 then rest else packets t (i - 1) (packet t i :: rest)
@@ -197,7 +196,7 @@ let send t (f : Device.frame) : Device.outcome =
   in
   if result >= 0 then (
     if result > 0 then t.in_flight.(result) <- f.payload;
-    Mirage_net.Stats.tx t.stats (Int64.of_int (Device.frame_length f));
+    Device.count_tx t.counters (Device.frame_length f);
     `Sent)
   else if result = Header.full then `Full
   else if result = Header.invalid_length then `Invalid_length
@@ -271,7 +270,7 @@ let device t =
       join = (fun group -> multicast t group 1);
       leave = (fun group -> multicast t group 0);
       disconnect = (fun () -> disconnect t);
-      stats = t.stats;
+      counters = t.counters;
     }
   in
   devices := (device, t) :: !devices;
@@ -312,7 +311,7 @@ let connect ?(limits = default_limits) ?timeout name =
         gone = ignore;
         link_changes = Lwt_condition.create ();
         again = false;
-        stats = Mirage_net.Stats.create ();
+        counters = Device.no_counters ();
       }
     in
     new_slab t;

@@ -53,6 +53,27 @@ let pauses () =
   Alcotest.(check bool) "polls each turn" true (after.polls - before.polls >= 90);
   Alcotest.(check int) "never blocks" before.blocks after.blocks
 
+let soon () =
+  let trace = ref [] and awaited, waker = Lwt.wait () in
+  let log name = trace := name :: !trace in
+  let rec next n () =
+    log (string_of_int n);
+    if n < 3 then Main.soon (next (n + 1)) else Lwt.wakeup_later waker ()
+  in
+  let hook = !Lwt.async_exception_hook in
+  (Lwt.async_exception_hook := fun e -> log (Printexc.to_string e));
+  Main.soon (fun () -> raise Exit);
+  Main.soon (next 1);
+  Alcotest.(check (list string)) "not at once" [] !trace;
+  let before = Stats.Poll.get () in
+  Fun.protect
+    ~finally:(fun () -> Lwt.async_exception_hook := hook)
+    (fun () -> Main.run awaited);
+  let after = Stats.Poll.get () in
+  Alcotest.(check (list string)) "in order" [ "Stdlib.Exit"; "1"; "2"; "3" ] (List.rev !trace);
+  Alcotest.(check bool) "a turn for each" true (after.polls - before.polls >= 2);
+  Alcotest.(check int) "never blocks" before.blocks after.blocks
+
 let completions () =
   let token, promise = Completion.create () in
   complete_after token (ms 3);
@@ -154,6 +175,7 @@ let tests =
     case "timeouts" timeouts;
     case "a_sleep_can_be_cancelled" cancel;
     case "paused_promises_keep_it_from_blocking" pauses;
+    case "what_is_soon_runs_in_the_next_turn" soon;
     case "a_task_completes_a_promise" completions;
     case "timers_of_both_languages_on_one_poll" both;
     case "a_task_calls_a_closure" closure_from_task;

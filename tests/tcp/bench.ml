@@ -283,6 +283,10 @@ let rec wake_due () =
       wake_due ()
   | Some _ | None -> ()
 
+(* As the loop of an image has it. *)
+let next_turn = Queue.create ()
+let () = Env.install_soon (fun f -> Queue.push f next_turn)
+
 let rec run promise =
   match Lwt.state promise with
   | Lwt.Return v -> v
@@ -291,6 +295,9 @@ let rec run promise =
       incr turns;
       if !turns mod !turns_per_reading = 0 then time := Sys.time ();
       Lwt.wakeup_paused ();
+      for _ = 1 to Queue.length next_turn do
+        (Queue.pop next_turn) ()
+      done;
       wake_due ();
       run promise
 

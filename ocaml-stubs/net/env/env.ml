@@ -12,5 +12,8 @@ let random_int n =
   (* 63 bits of which n uses at most 30: the bias is below 2^-32. *)
   Int64.to_int (String.get_int64_le (random 8) 0) land max_int mod n
 
+let in_the_next_turn = ref (fun f -> Lwt.on_success (Lwt.pause ()) f)
+let install_soon f = in_the_next_turn := f
+let soon f = !in_the_next_turn f
 let ms n = n * 1_000_000
 let sec n = n * 1_000_000_000

@@ -13,6 +13,13 @@ type t = {
 (** Replaces the sources for the whole image. *)
 val install : t -> unit
 
+(** Replaces {!soon}, which by default is made of [Lwt.pause]: a loop may have something that costs
+    less. *)
+val install_soon : ((unit -> unit) -> unit) -> unit
+
+(** [soon f] has [f ()] called in the next turn of the loop, when all that is ready now has run. *)
+val soon : (unit -> unit) -> unit
+
 (** {1 Use} All of these raise [Failure] before {!install}. *)
 
 val now : unit -> int

@@ -58,7 +58,8 @@ module type S = sig
       from byte [at] on, and [payload], which must not change afterwards. [gso_size] is 0 for a
       packet that goes as it is. It is never fragmented. The checksum field, [checksum_offset] bytes
       into the header, is completed here or by the device: [fill] leaves anything in it. [tos] is
-      the differentiated services and ECN byte. [fill] must not send. *)
+      the differentiated services and ECN byte. [fill] must not send; it is called before [output]
+      returns, or not at all. *)
   val output :
     path ->
     tos:int ->

@@ -28,21 +28,3 @@ module type S = sig
   val get_stats_counters : t -> stats
   val reset_stats_counters : t -> unit
 end
-
-module Stats = struct
-  let create () = { rx_bytes = 0L; rx_pkts = 0l; tx_bytes = 0L; tx_pkts = 0l }
-
-  let rx t n =
-    t.rx_bytes <- Int64.add t.rx_bytes n;
-    t.rx_pkts <- Int32.succ t.rx_pkts
-
-  let tx t n =
-    t.tx_bytes <- Int64.add t.tx_bytes n;
-    t.tx_pkts <- Int32.succ t.tx_pkts
-
-  let reset t =
-    t.rx_bytes <- 0L;
-    t.rx_pkts <- 0l;
-    t.tx_bytes <- 0L;
-    t.tx_pkts <- 0l
-end

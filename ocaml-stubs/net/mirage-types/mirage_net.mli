@@ -41,13 +41,3 @@ module type S = sig
   val get_stats_counters : t -> stats
   val reset_stats_counters : t -> unit
 end
-
-module Stats : sig
-  val create : unit -> stats
-
-  (** One frame of so many bytes was received. *)
-  val rx : stats -> int64 -> unit
-
-  val tx : stats -> int64 -> unit
-  val reset : stats -> unit
-end

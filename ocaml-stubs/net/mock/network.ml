@@ -45,11 +45,12 @@ end)
 
 type port = {
   mac : Macaddr.t;
+  station : int; (* [mac], as a number *)
   promiscuous : bool;
   mtu : int;
   features : Device.features;
   ring : int;
-  slab : Slab.t;
+  alloc : int -> Cstruct.t;
   mutable receiver : Packet.t list -> unit;
   mutable room : unit -> unit;
   mutable link : unit -> unit;
@@ -59,7 +60,7 @@ type port = {
   mutable full : bool;
   mutable busy_until : int; (* when the cable towards this port is free again *)
   mutable inbox : (port * Packet.t) list; (* newest first *)
-  stats : Mirust_mirage_types.Mirage_net.stats;
+  counters : Device.counters;
 }
 
 type t = {
@@ -78,11 +79,8 @@ let counters t = t.counters
 let set_conditions t c = t.conditions <- c
 let chance t p = p > 0. && Random.State.float t.rng 1. < p
 
-let receive port packets =
-  List.iter
-    (fun (p : Packet.t) ->
-      Mirust_mirage_types.Mirage_net.Stats.rx port.stats (Int64.of_int (Cstruct.length p.data)))
-    packets;
+let receive (port : port) packets =
+  List.iter (fun (p : Packet.t) -> Device.count_rx port.counters (Cstruct.length p.data)) packets;
   if port.up then port.receiver packets
 
 let leave sender =
@@ -117,7 +115,7 @@ let arrive t sender port packet =
     port.inbox <- (sender, packet) :: port.inbox;
     if not t.turn then (
       t.turn <- true;
-      Lwt.on_success (Lwt.pause ()) (fun () -> deliver_inboxes t)))
+      Env.soon (fun () -> deliver_inboxes t)))
 
 let next_due t = match Due.min_binding_opt t.due with None -> None | Some ((at, _), _) -> Some at
 
@@ -201,19 +199,28 @@ let cross t sender port (packet : Packet.t) =
     if c.delay = 0 then arrive t sender port packet
     else schedule t (Env.now () + c.delay) sender port packet)
 
-(* A frame as the receiving port may see it: as it was sent, or completed and cut. *)
-let adapt (f : Device.frame) b ~port =
+(* Carries a frame as the receiving port may see it: as it was sent, or completed and cut. *)
+let carry t sender (f : Device.frame) b port =
   let large = f.gso_size > 0 && Cstruct.length b > port.mtu + Ethernet.header_length in
   let takes_large = port.features.tso4 && port.features.tso6 in
-  if large && not takes_large then List.map Packet.v (Gso.segment ~gso_size:f.gso_size b)
+  if large && not takes_large then
+    List.iter (fun b -> cross t sender port (Packet.v b)) (Gso.segment ~gso_size:f.gso_size b)
   else if f.checksum_start > 0 then (
     if port.features.checksum then
-      [ Packet.v ~checksum:`Blank ~gso_size:(if large then f.gso_size else 0) b ]
+      cross t sender port
+        { data = b; checksum = `Blank; gso_size = (if large then f.gso_size else 0) }
     else
       let copy = Cstruct.of_string (Cstruct.to_string b) in
       Gso.complete f copy;
-      [ Packet.v copy ])
-  else [ Packet.v b ]
+      cross t sender port (Packet.v copy))
+  else cross t sender port { data = b; checksum = `Unknown; gso_size = 0 }
+
+let rec carry_to_all t sender f b ~station ~group = function
+  | [] -> ()
+  | port :: rest ->
+      if port != sender && port.up && (group || port.promiscuous || port.station = station) then
+        carry t sender f b port;
+      carry_to_all t sender f b ~station ~group rest
 
 let send t sender (f : Device.frame) : Device.outcome =
   let length = Device.frame_length f in
@@ -225,16 +232,11 @@ let send t sender (f : Device.frame) : Device.outcome =
     sender.full <- true;
     `Full)
   else (
-    Mirust_mirage_types.Mirage_net.Stats.tx sender.stats (Int64.of_int length);
+    Device.count_tx sender.counters length;
     (* The head's buffer is not handed out again, so that a frame without further payload needs no
        copy. *)
-    let b = Gso.linear ~alloc:(Slab.alloc sender.slab) f in
-    let group = Field.u8 b 0 land 1 = 1 in
-    let to_port port =
-      if port != sender && port.up && (group || port.promiscuous || Ethernet.is_for port.mac b) then
-        List.iter (cross t sender port) (adapt f b ~port)
-    in
-    List.iter to_port t.ports;
+    let b = Gso.linear ~alloc:sender.alloc f in
+    carry_to_all t sender f b ~station:(Field.u48 b 0) ~group:(Ethernet.is_group b) t.ports;
     `Sent)
 
 let create ?(seed = 1) ?(conditions = perfect) ?(immediate = false) () =
@@ -267,11 +269,12 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
   let port =
     {
       mac;
+      station = Field.mac_number mac;
       promiscuous;
       mtu;
       features;
       ring;
-      slab = Slab.create 65536;
+      alloc = Slab.alloc (Slab.create 65536);
       receiver = ignore;
       room = ignore;
       link = ignore;
@@ -281,7 +284,7 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
       full = false;
       busy_until = 0;
       inbox = [];
-      stats = Mirust_mirage_types.Mirage_net.Stats.create ();
+      counters = Device.no_counters ();
     }
   in
   let name = match name with Some n -> n | None -> "mem" ^ string_of_int (List.length t.ports) in
@@ -297,7 +300,7 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
     mac;
     mtu = (fun () -> mtu);
     features = (fun () -> features);
-    reserve = (fun n -> if port.up then Slab.alloc port.slab n else Cstruct.empty);
+    reserve = (fun n -> if port.up then port.alloc n else Cstruct.empty);
     send = send t port;
     flush = ignore;
     on_receive = (fun f -> port.receiver <- f);
@@ -308,5 +311,5 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
     join = ignore;
     leave = ignore;
     disconnect;
-    stats = port.stats;
+    counters = port.counters;
   }

@@ -16,7 +16,8 @@ let buffers_may_wait () = Gc.set { (Gc.get ()) with custom_major_ratio = 1000 }
 
 let init () =
   if not (on_xen ()) then buffers_may_wait ();
-  Mirust_net_env.Env.install environment
+  Mirust_net_env.Env.install environment;
+  Mirust_net_env.Env.install_soon Mirust.Main.soon
 
 let memory = lazy (Mirust.Bootvar.register Mirust.Budget.parameter)
 

@@ -12,6 +12,23 @@ type frame = {
 
 let frame_length f = Cstruct.length f.head + Cstruct.lenv f.payload
 
+type counters = {
+  mutable rx_frames : int;
+  mutable rx_bytes : int;
+  mutable tx_frames : int;
+  mutable tx_bytes : int;
+}
+
+let no_counters () = { rx_frames = 0; rx_bytes = 0; tx_frames = 0; tx_bytes = 0 }
+
+let count_rx c n =
+  c.rx_frames <- c.rx_frames + 1;
+  c.rx_bytes <- c.rx_bytes + n
+
+let count_tx c n =
+  c.tx_frames <- c.tx_frames + 1;
+  c.tx_bytes <- c.tx_bytes + n
+
 type outcome = [ `Sent | `Full | `Invalid_length | `Disconnected ]
 
 type t = {
@@ -30,5 +47,5 @@ type t = {
   join : Macaddr.t -> unit;
   leave : Macaddr.t -> unit;
   disconnect : unit -> unit;
-  stats : Mirust_mirage_types.Mirage_net.stats;
+  counters : counters;
 }

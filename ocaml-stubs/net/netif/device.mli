@@ -38,6 +38,22 @@ type frame = {
 (** Bytes of head and payload together. *)
 val frame_length : frame -> int
 
+(** Frames and their bytes, since the beginning or since they were set back. Mirage's record of them
+    has boxed numbers, of which a frame would leave two behind. *)
+type counters = {
+  mutable rx_frames : int;
+  mutable rx_bytes : int;
+  mutable tx_frames : int;
+  mutable tx_bytes : int;
+}
+
+val no_counters : unit -> counters
+
+(** One frame of so many bytes was received. *)
+val count_rx : counters -> int -> unit
+
+val count_tx : counters -> int -> unit
+
 type outcome =
   [ `Sent  (** taken; not yet on the wire *)
   | `Full  (** no room now; the function given to [on_room] is called when there is *)
@@ -72,5 +88,5 @@ type t = {
           lets others not through: whoever uses groups joins them *)
   leave : Macaddr.t -> unit;
   disconnect : unit -> unit;  (** no frame is received or sent after it; twice is once *)
-  stats : Mirust_mirage_types.Mirage_net.stats;
+  counters : counters;
 }

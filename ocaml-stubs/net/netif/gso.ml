@@ -1,15 +1,18 @@
 open Mirust_wire
 
+let rec copy_to b off = function
+  | [] -> ()
+  | piece :: rest ->
+      Cstruct.blit piece 0 b off (Cstruct.length piece);
+      copy_to b (off + Cstruct.length piece) rest
+
 let linear ?(alloc = Cstruct.create_unsafe) (f : Device.frame) =
   match f.payload with
   | [] -> f.head
   | payload ->
-      let b = alloc (Device.frame_length f) in
-      let copy off piece =
-        Cstruct.blit piece 0 b off (Cstruct.length piece);
-        off + Cstruct.length piece
-      in
-      ignore (List.fold_left copy 0 (f.head :: payload));
+      let b = alloc (Device.frame_length f) and head = Cstruct.length f.head in
+      Cstruct.blit f.head 0 b 0 head;
+      copy_to b head payload;
       b
 
 let complete (f : Device.frame) b =

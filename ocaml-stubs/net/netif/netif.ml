@@ -11,6 +11,7 @@ let pp_error = Mirage_net.Net.pp_error
 
 type t = {
   device : Device.t;
+  stats : Mirage_net.stats;
   gone : unit Lwt.t;
   room_again : unit Lwt_condition.t;
   mutable full : bool;
@@ -23,6 +24,7 @@ let connect (device : Device.t) =
   let t =
     {
       device;
+      stats = { rx_pkts = 0l; rx_bytes = 0L; tx_pkts = 0l; tx_bytes = 0L };
       gone;
       room_again = Lwt_condition.create ();
       full = false;
@@ -44,8 +46,23 @@ let connect (device : Device.t) =
 let device t = t.device
 let mac t = t.device.mac
 let mtu t = t.device.mtu ()
-let get_stats_counters t = t.device.stats
-let reset_stats_counters t = Mirage_net.Stats.reset t.device.stats
+
+(* Mirage's users may keep the record: it is always the same. *)
+let get_stats_counters t =
+  let { Device.rx_frames; rx_bytes; tx_frames; tx_bytes } = t.device.counters in
+  t.stats.rx_pkts <- Int32.of_int rx_frames;
+  t.stats.rx_bytes <- Int64.of_int rx_bytes;
+  t.stats.tx_pkts <- Int32.of_int tx_frames;
+  t.stats.tx_bytes <- Int64.of_int tx_bytes;
+  t.stats
+
+let reset_stats_counters t =
+  let c = t.device.counters in
+  c.rx_frames <- 0;
+  c.rx_bytes <- 0;
+  c.tx_frames <- 0;
+  c.tx_bytes <- 0;
+  ignore (get_stats_counters t : Mirage_net.stats)
 
 let disconnect t =
   t.device.disconnect ();

@@ -58,6 +58,7 @@ module type Output = sig
   val confirm : path -> unit
   val max_segment : path -> int
 
+  (* As in {!Ip_ext.S}: what writes the header is called before this returns, or not at all. *)
   val output :
     path ->
     tos:int ->
@@ -118,6 +119,11 @@ module Over (O : Output) = struct
     mutable path : O.path option; (* of the last segment, from [path_src] to [path_dst] *)
     mutable path_src : Ipaddr.t;
     mutable path_dst : Ipaddr.t;
+    (* The part of a segment that is being sent, and what writes its header: a closure for all of them. *)
+    mutable part : W.Tcp.t;
+    mutable part_seq : int;
+    mutable part_flags : W.Tcp.Flags.t;
+    mutable emit_part : Cstruct.t -> int -> unit;
     paths : (Ipaddr.t * Ipaddr.t, O.path) Hashtbl.t;
     pending : pending Queue.t;
     mutable full : bool;
@@ -126,7 +132,8 @@ module Over (O : Output) = struct
     mutable sending : bool;
     inbox : (unit -> unit) Queue.t;
     mutable timer : Timer.t option;
-    mutable scheduled : bool;
+    mutable scheduled : bool; (* a turn is to come, or is on *)
+    mutable turn : unit -> unit;
     mutable deferred : bool; (* somebody has still to act before what there is to send is sent *)
     mutable waited : bool; (* the last turn was put off for that *)
     ready : (unit -> unit) Queue.t; (* what events have to wake, outside of the engine *)
@@ -186,10 +193,27 @@ module Over (O : Output) = struct
   let tos ect = if ect then 0x02 else 0
 
   (* A part of a segment: [seq] and [flags] are its own. *)
-  let send_part p ~ect (header : W.Tcp.t) ~seq ~flags ~gso_size payload =
-    O.output p ~tos:(tos ect) ~gso_size ~size:header.header_length
-      (fun b at -> ignore (W.Tcp.emit_part header ~seq ~flags b ~at : int))
-      payload
+  let send_part t p ~ect (header : W.Tcp.t) ~seq ~flags ~gso_size payload =
+    if t.part != header then t.part <- header;
+    t.part_seq <- seq;
+    t.part_flags <- flags;
+    O.output p ~tos:(tos ect) ~gso_size ~size:header.header_length t.emit_part payload
+
+  let emit_part t b at =
+    ignore (W.Tcp.emit_part t.part ~seq:t.part_seq ~flags:t.part_flags b ~at : int)
+
+  let no_part : W.Tcp.t =
+    {
+      src_port = 0;
+      dst_port = 0;
+      seq = 0;
+      ack = 0;
+      flags = 0;
+      window = 0;
+      urgent = 0;
+      options = W.Tcp.no_options;
+      header_length = W.Tcp.min_header_length;
+    }
 
   let keep t ~ect (header : W.Tcp.t) ~seq ~flags ~gso_size payload =
     t.full <- true;
@@ -201,7 +225,7 @@ module Over (O : Output) = struct
   let send_or_keep t p ~ect header ~seq ~flags ~gso_size payload =
     if t.full then keep t ~ect header ~seq ~flags ~gso_size payload
     else
-      match send_part p ~ect header ~seq ~flags ~gso_size payload with
+      match send_part t p ~ect header ~seq ~flags ~gso_size payload with
       | `Sent | `Lost -> ()
       | `Full -> keep t ~ect header ~seq ~flags ~gso_size payload
 
@@ -267,12 +291,27 @@ module Over (O : Output) = struct
         let next = Engine.next (engine t) in
         Timer.set timer (if next = max_int then None else Some next)
 
-  let rec turn t =
-    t.scheduled <- false;
-    t.deferred <- false;
-    if not t.gone then (
+  let schedule t =
+    if not t.scheduled then (
+      t.scheduled <- true;
+      Env.soon t.turn)
+
+  (* What those who are woken ask for is sent in this very turn. *)
+  let take_in_all t =
+    match
       run_all t.inbox;
-      wake t;
+      wake t
+    with
+    | () -> t.scheduled <- false
+    | exception e ->
+        t.scheduled <- false;
+        raise e
+
+  let turn t =
+    t.deferred <- false;
+    if t.gone then t.scheduled <- false
+    else (
+      take_in_all t;
       (* Never twice in a row: who acts without end must not keep the rest from being sent. *)
       t.waited <- t.deferred && not t.waited;
       if t.waited then schedule t
@@ -281,11 +320,6 @@ module Over (O : Output) = struct
         O.flush t.ip;
         wake t;
         set_timer t))
-
-  and schedule t =
-    if not t.scheduled then (
-      t.scheduled <- true;
-      Lwt.on_success (Lwt.pause ()) (fun () -> turn t))
 
   let rec send_pending t =
     match Queue.peek_opt t.pending with
@@ -297,7 +331,7 @@ module Over (O : Output) = struct
             send_pending t
         | Some p -> (
             let { W.Tcp.seq; flags; _ } = header in
-            match send_part p ~ect header ~seq ~flags ~gso_size payload with
+            match send_part t p ~ect header ~seq ~flags ~gso_size payload with
             | `Full -> t.full <- true
             | `Sent | `Lost ->
                 ignore (Queue.pop t.pending);
@@ -458,7 +492,7 @@ module Over (O : Output) = struct
 
   let rec read flow =
     match try_read flow with
-    | (`Data _ | `Eof) as r -> Lwt.return_ok r
+    | (`Data _ | `Eof) as r -> Lwt.return (Ok r)
     | `Error _ -> Lwt.return_ok `Eof
     | `Wait -> Lwt.bind (reader flow) (fun () -> read flow)
 
@@ -668,6 +702,10 @@ module Over (O : Output) = struct
         path = None;
         path_src = unspecified;
         path_dst = unspecified;
+        part = no_part;
+        part_seq = 0;
+        part_flags = 0;
+        emit_part = (fun _ _ -> ());
         paths = Hashtbl.create 16;
         pending = Queue.create ();
         full = false;
@@ -675,6 +713,7 @@ module Over (O : Output) = struct
         inbox = Queue.create ();
         timer = None;
         scheduled = false;
+        turn = ignore;
         deferred = false;
         waited = false;
         ready = Queue.create ();
@@ -689,6 +728,8 @@ module Over (O : Output) = struct
         (Engine.create ?config ~path_works:(path_works t) ~now:(Env.now ()) ~random:Env.random ~mss
            ~can_send:(fun () -> not t.full)
            (transmit t));
+    t.turn <- (fun () -> turn t);
+    t.emit_part <- emit_part t;
     t.timer <- Some (Timer.create (timer_fired t));
     O.on_room ip (room t);
     O.on_problem ip (problem t);
@@ -783,11 +824,14 @@ module Flow = struct
         let pseudo =
           W.Checksum.bytes W.Checksum.zero (I.pseudoheader p.ip ~src:p.src p.dst `TCP length)
         in
+        (* Mirage's IP calls back when it likes, and [fill] is for now. *)
+        let head = Cstruct.create size in
+        fill head 0;
+        let sum = W.Checksum.bytes pseudo head in
+        let sum = if size land 1 = 0 then W.Checksum.fragments sum payload else sum in
+        Cstruct.BE.set_uint16 head checksum_offset (W.Checksum.finish sum);
         let fill b =
-          fill b 0;
-          let sum = W.Checksum.bytes pseudo (Cstruct.sub b 0 size) in
-          let sum = if size land 1 = 0 then W.Checksum.fragments sum payload else sum in
-          Cstruct.BE.set_uint16 b checksum_offset (W.Checksum.finish sum);
+          Cstruct.blit head 0 b 0 size;
           size
         in
         Lwt.dont_wait

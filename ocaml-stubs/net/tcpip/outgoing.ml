@@ -1,4 +1,5 @@
 open Mirust_mirage_types
+open Mirust_net_env
 module W = Mirust_wire
 
 type counters = {
@@ -90,7 +91,7 @@ let to_own t (packet : W.Packet.t) =
       t.counters.own_dropped <- t.counters.own_dropped + 1;
       `Sent
   | Some deliver ->
-      if Queue.is_empty t.own then Lwt.on_success (Lwt.pause ()) (fun () -> deliver_own t deliver);
+      if Queue.is_empty t.own then Env.soon (fun () -> deliver_own t deliver);
       t.own_octets <- t.own_octets + Cstruct.length packet.data;
       Queue.push packet t.own;
       `Sent
