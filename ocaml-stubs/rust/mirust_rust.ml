@@ -144,10 +144,20 @@ let local s = encode (TCP.src s.flow)
 let info s = TCP.info s.flow
 
 (* Rust reads the values of this type: ffi/src/ocaml/view.rs. *)
-type reading = Wait | End | Data of Cstruct.t | Failed of error
+type reading =
+  | Wait
+  | End
+  | Data of Cstruct.t
+  | Failed of error
+  | Last of
+      Cstruct.t (* nothing has come behind it: Rust is told when something has, as after [Wait] *)
 
+(* Most requests come in one piece, and their reader asks again at once: the answer is there already. *)
 let read s =
   match TCP.try_read s.flow with
+  | `Data b when TCP.would_wait s.flow ->
+      wake_after (TCP.readable s.flow) s.flow s.reader;
+      Last b
   | `Data b -> Data b
   | `Eof -> End
   | `Error e -> Failed (tcp_error e)

@@ -66,9 +66,7 @@ let soon () =
   Main.soon (next 1);
   Alcotest.(check (list string)) "not at once" [] !trace;
   let before = Stats.Poll.get () in
-  Fun.protect
-    ~finally:(fun () -> Lwt.async_exception_hook := hook)
-    (fun () -> Main.run awaited);
+  Fun.protect ~finally:(fun () -> Lwt.async_exception_hook := hook) (fun () -> Main.run awaited);
   let after = Stats.Poll.get () in
   Alcotest.(check (list string)) "in order" [ "Stdlib.Exit"; "1"; "2"; "3" ] (List.rev !trace);
   Alcotest.(check bool) "a turn for each" true (after.polls - before.polls >= 2);

@@ -81,12 +81,16 @@ impl Shared {
         end: R,
         take: impl FnOnce(OCaml<'_, OCamlCstruct>) -> R,
     ) -> Poll<Result<R, Error>> {
-        self.reads.poll(cx, || {
+        self.reads.poll_ahead(cx, |ahead| {
             let answer =
                 serve::call(&self.streams.read, (&*self.stream,), |v| match view::reading(v) {
                     Answer::Wait => Poll::Pending,
                     Answer::End => Poll::Ready(Ok(end)),
                     Answer::Data(data) => Poll::Ready(Ok(take(data))),
+                    Answer::Last(data) => {
+                        *ahead = true;
+                        Poll::Ready(Ok(take(data)))
+                    }
                     Answer::Failed(number) => Poll::Ready(Err(numbers::error(number))),
                 });
             answer.unwrap_or_else(|error| Poll::Ready(Err(error)))

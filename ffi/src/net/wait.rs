@@ -66,13 +66,26 @@ impl Wait {
 
     /// Asks, unless OCaml was asked and has not called. `ask` is pending if OCaml will call.
     pub(super) fn poll<R>(&self, cx: &mut Context<'_>, ask: impl FnOnce() -> Poll<R>) -> Poll<R> {
+        self.poll_ahead(cx, |_| ask())
+    }
+
+    /// As [`poll`](Self::poll); `ask` sets what it is given if it has an answer, and OCaml will call
+    /// nevertheless when there is another.
+    pub(super) fn poll_ahead<R>(
+        &self,
+        cx: &mut Context<'_>,
+        ask: impl FnOnce(&mut bool) -> Poll<R>,
+    ) -> Poll<R> {
         if self.is_asked(cx) {
             return Poll::Pending;
         }
         self.set_asked(true);
-        let answer = ask();
+        let mut ahead = false;
+        let answer = ask(&mut ahead);
         if answer.is_ready() {
-            self.set_asked(false);
+            if !ahead {
+                self.set_asked(false);
+            }
         } else if !self.is_asked(cx) {
             // It has called already.
             cx.waker().wake_by_ref();

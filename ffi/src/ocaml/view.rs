@@ -125,6 +125,8 @@ pub(crate) enum Reading<'a> {
     End,
     /// These bytes.
     Data(OCaml<'a, OCamlCstruct>),
+    /// These bytes, and nothing behind them yet; a waker will be called when there is.
+    Last(OCaml<'a, OCamlCstruct>),
     /// An error, by its number.
     Failed(i64),
 }
@@ -133,6 +135,7 @@ pub(crate) enum Reading<'a> {
 pub(crate) fn reading(value: OCaml<'_, OCamlReading>) -> Reading<'_> {
     const END: Raw = 3;
     const DATA_TAG: u8 = 0;
+    const FAILED_TAG: u8 = 1;
     // SAFETY: a valid value, and nothing allocates as long as it is borrowed.
     let v_reading = unsafe { value.raw() };
     if is_long(v_reading) {
@@ -140,13 +143,12 @@ pub(crate) fn reading(value: OCaml<'_, OCamlReading>) -> Reading<'_> {
     }
     // SAFETY: the other constructors have one field.
     let (tag, v_field) = unsafe { (tag_val(v_reading), *field(v_reading, 0)) };
-    if tag == DATA_TAG {
-        // SAFETY: a `Cstruct.t` by the type, valid for as long as the reading is.
-        return Reading::Data(unsafe {
-            OCaml::new(ocaml_interop::internal::recover_runtime_handle(), v_field)
-        });
+    if tag == FAILED_TAG {
+        return Reading::Failed((v_field >> 1) as i64);
     }
-    Reading::Failed((v_field >> 1) as i64)
+    // SAFETY: a `Cstruct.t` by the type, valid for as long as the reading is.
+    let data = unsafe { OCaml::new(ocaml_interop::internal::recover_runtime_handle(), v_field) };
+    if tag == DATA_TAG { Reading::Data(data) } else { Reading::Last(data) }
 }
 
 /// The fields of a record of `N` integers.

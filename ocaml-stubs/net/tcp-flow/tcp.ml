@@ -31,6 +31,7 @@ module type S = sig
   val set_keepalive : flow -> Tcpip.Tcp.Keepalive.t option -> unit
   val set_user_timeout : flow -> int -> unit
   val try_read : flow -> [ `Data of Cstruct.t | `Eof | `Wait | `Error of error ]
+  val would_wait : flow -> bool
   val readable : flow -> unit Lwt.t
   val write_room : flow -> (int, write_error) result
   val put : flow -> Cstruct.t -> (unit, write_error) result
@@ -489,6 +490,11 @@ module Over (O : Output) = struct
           match failure flow with
           | Some e -> `Error e
           | None -> if Engine.at_eof flow.c then `Eof else `Wait)
+
+  let would_wait flow =
+    (not flow.deaf) && Option.is_none flow.ended
+    && Engine.unread flow.c = 0
+    && not (Engine.at_eof flow.c)
 
   let rec read flow =
     match try_read flow with

@@ -56,6 +56,9 @@ module type S = sig
   *)
   val try_read : flow -> [ `Data of Cstruct.t | `Eof | `Wait | `Error of error ]
 
+  (** Whether {!try_read} would say [`Wait]. *)
+  val would_wait : flow -> bool
+
   (** After [`Wait]: resolved when it is worth another try. *)
   val readable : flow -> unit Lwt.t
 

@@ -547,6 +547,8 @@ let read t (c : connection) =
       | Syn_sent | Syn_received | Close_wait | Closing | Last_ack | Time_wait | Closed -> ());
       view
 
+let unread (c : connection) = Octets.octets c.received
+
 let at_eof (c : connection) =
   Octets.is_empty c.received
   &&

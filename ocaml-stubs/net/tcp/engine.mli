@@ -163,6 +163,9 @@ val write : t -> connection -> Cstruct.t -> (unit, [ `Closed ]) result
 (** The next octets that came in order, if there are any. *)
 val read : t -> connection -> Cstruct.t option
 
+(** Octets that {!read} would give, at once or one view after the other. *)
+val unread : connection -> int
+
 (** The peer has closed its direction and all was read, or the connection is gone. *)
 val at_eof : connection -> bool
 
