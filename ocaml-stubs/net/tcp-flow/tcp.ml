@@ -626,12 +626,18 @@ module Over (O : Output) = struct
 
   (* ---- Connections ---- *)
 
+  (* What a server fails at may be what a stranger has asked it for. *)
+  let failures = Thin.create ()
+
   let serve f flow =
     Lwt.dont_wait
       (fun () -> f flow)
       (fun e ->
-        let addr, port = dst flow in
-        Log.err (fun m -> m "server of %a:%d: %s" Ipaddr.pp addr port (Printexc.to_string e));
+        Thin.warn failures
+          (module Log)
+          (fun () ->
+            let addr, port = dst flow in
+            Fmt.str "server of %a:%d: %s" Ipaddr.pp addr port (Printexc.to_string e));
         abort flow)
 
   let try_listen t ~port ?backlog ?keepalive f =

@@ -27,6 +27,7 @@ extern "C-unwind" fn mirust_main() -> i32 {
         "write to rodata" => write_to_rodata(),
         "execute data" => execute_data(),
         "stack overflow" => overflow(1) as i32,
+        "large frame" => large_frame(0) as i32,
         "divide error" => divide_error(),
         "invalid opcode" => invalid_opcode(),
         "general protection" => general_protection(),
@@ -93,6 +94,15 @@ fn execute_data() -> i32 {
     // SAFETY: none: the fault is the test.
     let f: extern "C" fn() -> i32 = unsafe { std::mem::transmute(black_box(ret.as_ptr())) };
     f() + 1
+}
+
+/// A frame of many times the guard's size: touched in order, from the top.
+#[inline(never)]
+fn large_frame(depth: u64) -> u64 {
+    let mut frame = [0u8; 512 << 10];
+    black_box(&mut frame);
+    let rest = if depth == 1_000_000 { 0 } else { large_frame(depth + 1) };
+    u64::from(frame[usize::from(depth as u8)]) + rest
 }
 
 #[inline(never)]
