@@ -4,16 +4,17 @@ open Lwt.Infix
 open Mirust_stack
 module UDP = Stack.UDP
 module TCP = Stack.TCP
+module Places = Mirust.Places
 
 let network = Mirust_network.register ()
 let port = 53
 
-(* Connections at a time; more are reset. A twentieth of the memory is for what they hold: a message that is not
+(* Connections at a time. A twentieth of the memory is for what they hold: a message that is not
    whole, and a response that is not taken. *)
-let max_connections =
+let places =
   lazy
     (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-     max 8 (min 256 (total / 20 / (Stream.longest + 4096))))
+     Places.create (max 8 (min 256 (total / 20 / (Stream.longest + 4096)))))
 
 (* Time without a question, whole and answered, after which a connection ends (RFC 7766 section 6.2.3): single
    bytes do not keep it. *)
@@ -52,29 +53,26 @@ let rec exchange server stream flow =
           Stream.feed stream data;
           exchange server stream flow)
 
-let converse server flow =
+let converse server place flow =
   TCP.set_nodelay flow true;
   let stream = Stream.create () in
   let silence () = Mirust.Time.ns idle >|= fun () -> `Silence in
   let rec go () =
     Lwt.pick [ exchange server stream flow; silence () ] >>= function
-    | `More -> go ()
+    | `More ->
+        Places.served place;
+        go ()
     | `End -> TCP.close flow
     | `Silence -> Lwt.return (TCP.abort flow)
   in
   go ()
 
-let connections = ref 0
-
 let accept server flow =
-  if !connections >= Lazy.force max_connections then Lwt.return (TCP.abort flow)
-  else (
-    incr connections;
-    Lwt.finalize
-      (fun () -> converse server flow)
-      (fun () ->
-        decr connections;
-        Lwt.return_unit))
+  let places = Lazy.force places in
+  let place = Places.take places ~leave:(fun () -> TCP.abort flow) in
+  Lwt.finalize
+    (fun () -> converse server place flow)
+    (fun () -> Lwt.return (Places.give places place))
 
 let start () =
   let zones = match Rust.load () with Ok zones -> zones | Error e -> failwith e in

@@ -9,8 +9,8 @@ val create : unit -> t
     connection holds no more than this. *)
 val longest : int
 
-(** Takes bytes in, best when {!next} has nothing more of those of before. They are looked at where they
-    are, and what is left of them is copied when {!next} has come to their end. *)
+(** Takes bytes in, best when {!next} has nothing more of those of before. They are looked at where
+    they are, and what is left of them is copied when {!next} has come to their end. *)
 val feed : t -> Cstruct.t -> unit
 
 (** The next whole message; [`Too_long] if what comes is longer than {!longest}, and there is

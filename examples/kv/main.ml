@@ -4,6 +4,7 @@
 open Lwt.Infix
 open Mirust_stack
 module TCP = Stack.TCP
+module Places = Mirust.Places
 module Store = Rust.Store
 
 let network = Mirust_network.register ()
@@ -34,10 +35,10 @@ let slice = 2048
 
 (* What a connection takes of this program at most while it pays for nothing, in bytes: a beginning of a request, in a
    buffer of twice the size or as a list of words, and replies on their way. An eighth of the memory is for that. *)
-let most_connections =
+let places =
   lazy
     (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-     max 16 (total / 8 / (4 * small)))
+     Places.create (max 16 (total / 8 / (4 * small))))
 
 (* How long a client may take for a whole request, or for what it is sent at a time, and how many bytes a second
    of a large request have to come besides. *)
@@ -56,7 +57,7 @@ let add b store key by =
 (* {1 Connections} *)
 
 type connection = {
-  id : int;
+  place : Places.place;
   flow : TCP.flow;
   memory : memory;
   requests : Resp.t;
@@ -65,9 +66,6 @@ type connection = {
   mutable large : int; (* of [memory.replies] *)
   mutable since : int64; (* the request under way has been so; 0: none is *)
   mutable arrived : Cstruct.t; (* and not looked at yet *)
-  mutable active : int64; (* when something was last received or taken *)
-  mutable answered : int; (* times that replies were taken *)
-  mutable sending : bool;
   mutable wanted : string list; (* keys whose values are still to be sent *)
 }
 
@@ -189,6 +187,7 @@ let abort c =
 let receive c =
   let read () = TCP.read c.flow in
   let held = Resp.held c.requests in
+  Places.set_busy c.place (held > 0);
   if held = 0 then (
     c.since <- 0L;
     read () >|= fun r -> Ok r)
@@ -214,12 +213,10 @@ let send c =
   else
     let bytes = Cstruct.of_string (Buffer.contents c.replies) in
     Buffer.reset c.replies;
-    c.sending <- true;
-    in_time (fun () -> TCP.write c.flow bytes) >|= fun result ->
-    c.sending <- false;
-    match result with
+    Places.set_busy c.place true;
+    in_time (fun () -> TCP.write c.flow bytes) >|= function
     | Ok (Ok ()) ->
-        c.answered <- c.answered + 1;
+        Places.served c.place;
         Pool.give c.memory.replies c.large;
         c.large <- 0;
         Ok ()
@@ -232,7 +229,7 @@ let rec read c =
     | Error `Timeout -> abort c
     | Ok (Ok `Eof | Error _) -> end_of c TCP.close
     | Ok (Ok (`Data data)) ->
-        c.active <- Mirust.Mclock.elapsed_ns ();
+        Places.moved c.place;
         c.arrived <- data;
         look c
 
@@ -249,7 +246,6 @@ and reply c =
   (if wait then Lwt.return_ok () else send c) >>= function
   | Error `Gone -> abort c
   | Ok () -> (
-      if not wait then c.active <- Mirust.Mclock.elapsed_ns ();
       match next with
       | `Enough -> reply c
       | `Last -> end_of c TCP.close
@@ -259,40 +255,12 @@ and reply c =
           | Error `Timeout -> abort c)
       | `Done -> ( pay c >>= function Ok () -> read c | Error `Timeout -> abort c))
 
-(* {1 All of them} *)
-
-let connections : (int, connection) Hashtbl.t = Hashtbl.create 64
-let served = ref 0
-
-(* How much of the patience with a connection is used up. There is little of it in the middle of something, and
-   otherwise the more, the more often it has taken replies. *)
-let tried c ~now =
-  let idle = Int64.to_float (Int64.sub now c.active) in
-  let in_the_middle = c.sending || c.wanted <> [] || Resp.held c.requests > 0 in
-  if in_the_middle then idle else idle /. float_of_int (1 + min 600 c.answered)
-
-(* The one with which it is used up most makes room. *)
-let make_place () =
-  if Hashtbl.length connections >= Lazy.force most_connections then
-    let now = Mirust.Mclock.elapsed_ns () in
-    let worse _ c best =
-      let t = tried c ~now in
-      match best with Some (_, most) when most >= t -> best | Some _ | None -> Some (c, t)
-    in
-    Option.iter
-      (fun (c, _) ->
-        Hashtbl.remove connections c.id;
-        TCP.abort c.flow)
-      (Hashtbl.fold worse connections None)
-
 let serve flow =
   TCP.set_nodelay flow true;
-  make_place ();
-  let memory = Lazy.force memory in
-  incr served;
+  let memory = Lazy.force memory and places = Lazy.force places in
   let c =
     {
-      id = !served;
+      place = Places.take places ~leave:(fun () -> TCP.abort flow);
       flow;
       memory;
       requests = Resp.create ~max_string:memory.max_string ();
@@ -301,18 +269,12 @@ let serve flow =
       large = 0;
       since = 0L;
       arrived = Cstruct.empty;
-      active = Mirust.Mclock.elapsed_ns ();
-      answered = 0;
-      sending = false;
       wanted = [];
     }
   in
-  Hashtbl.replace connections c.id c;
   Lwt.finalize
     (fun () -> Lwt.catch (fun () -> read c) (fun e -> abort c >>= fun () -> Lwt.reraise e))
-    (fun () ->
-      Hashtbl.remove connections c.id;
-      Lwt.return_unit)
+    (fun () -> Lwt.return (Places.give places c.place))
 
 let start () =
   network () >>= fun stack ->

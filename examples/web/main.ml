@@ -3,6 +3,7 @@
 open Lwt.Infix
 open Mirust_stack
 module TCP = Stack.TCP
+module Places = Mirust.Places
 
 let network = Mirust_network.register ()
 
@@ -42,7 +43,7 @@ let rec read flow text =
       | Ok `Eof | Error _ -> Lwt.return `End)
 
 (* The first byte may be long in coming, and then all of the request has one time. *)
-let request flow text =
+let request place flow text =
   let begun =
     if text <> "" then Lwt.return_ok (`Text text)
     else
@@ -54,39 +55,37 @@ let request flow text =
       | Error `Timeout -> Error `Timeout
   in
   begun >>= function
-  | Ok (`Text text) -> Mirust.Time.with_timeout hurry (fun () -> read flow text)
+  | Ok (`Text text) ->
+      Places.set_busy place true;
+      Mirust.Time.with_timeout hurry (fun () -> read flow text)
   | Ok ((`Bad | `End) as other) -> Lwt.return_ok other
   | Error `Timeout -> Lwt.return_error `Timeout
 
-let rec serve flow text =
-  request flow text >>= function
+let rec serve place flow text =
+  Places.set_busy place (text <> "");
+  request place flow text >>= function
   | Error `Timeout -> Lwt.return (TCP.abort flow)
   | Ok `End -> TCP.close flow
   | Ok `Bad -> write flow Http.bad_request >>= fun _ -> TCP.close flow
   | Ok (`Request (request, rest)) -> (
       write flow (Http.respond Pages.all request) >>= function
-      | Ok () when request.Http.keep_alive -> serve flow rest
+      | Ok () when request.Http.keep_alive ->
+          Places.served place;
+          serve place flow rest
       | Ok () | Error `Gone -> TCP.close flow)
 
 (* {1 All of them} *)
 
-let connections = ref 0
-
 (* A tenth of the memory for what is waiting. *)
-let most =
+let places =
   lazy
     (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-     max 16 (total / 10 / max_waiting))
+     Places.create (max 16 (total / 10 / max_waiting)))
 
 let accept flow =
-  if !connections >= Lazy.force most then Lwt.return (TCP.abort flow)
-  else (
-    incr connections;
-    Lwt.finalize
-      (fun () -> serve flow "")
-      (fun () ->
-        decr connections;
-        Lwt.return_unit))
+  let places = Lazy.force places in
+  let place = Places.take places ~leave:(fun () -> TCP.abort flow) in
+  Lwt.finalize (fun () -> serve place flow "") (fun () -> Lwt.return (Places.give places place))
 
 let start () =
   network () >>= fun stack ->

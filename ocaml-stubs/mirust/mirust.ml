@@ -7,6 +7,7 @@ module Log = Log
 module Main = Main
 module Mclock = Mclock
 module Pclock = Pclock
+module Places = Places
 module Random = Random
 module Stats = Stats
 module Time = Time

@@ -28,6 +28,7 @@ exception Unavailable of string
 
 module Mclock = Mclock
 module Pclock = Pclock
+module Places = Places
 module Console = Console
 module Log = Log
 module Random = Random

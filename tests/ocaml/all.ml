@@ -9,6 +9,7 @@ let run () =
       ("failures", Test_failures.tests);
       ("bytes", Test_bytes.tests);
       ("sleepers", Test_sleepers.tests);
+      ("places", Test_places.tests);
       ("completion", Test_completion.tests);
       ("loop", Test_loop.tests);
       ("promise", Test_promise.tests);

@@ -75,20 +75,28 @@ kv_large_answers_that_nobody_reads() {
     return $status
 }
 
-# kv_crowd REQUEST: a thousand clients send it and read nothing; one that asks now and then is served all the time, and of
-# new connections nearly all: one that comes in the storm of a thousand may be pushed out by the next two hundred.
-kv_crowd() {
+# served_beside PORT REQUEST QUESTION: a thousand clients send a request and read nothing; one that asks now and then is
+# served all the time, and of new connections nearly all: one that comes in the storm of a thousand may be pushed out by
+# the next two hundred.
+served_beside() {
     local status=0
-    start_small 24 kv $addresses
-    head -c 4000 /dev/zero | kv -x set k >/dev/null || status=1
-    timeout 60 "$bin/crowd" idle $stack 6379 1000 6 "$1" 'PING\r\n' >"$work/crowd"
+    timeout 60 "$bin/crowd" idle $stack "$1" 1000 6 "$2" "$3" >"$work/crowd"
     cat "$work/crowd"
     [ "$(grep -cE 'the old connection: .* 0 without' "$work/crowd")" = 3 ] || status=1
     awk '/new connections/ && ++n && $NF == "without" && $(NF - 1) * 20 > $4 { exit 1 } END { if (n != 3) exit 1 }' \
         "$work/crowd" || status=1
-    runs && [ "$(kv ping)" = PONG ] && [ "$(kv set other value)" = OK ] || status=1
-    stop || status=1
+    runs || status=1
+    # What it says must be bounded, too.
     [ "$(wc -l <"$log")" -lt 100 ] || { echo "$(wc -l <"$log") lines on the console" && status=1; }
+    return $status
+}
+kv_crowd() {
+    local status=0
+    start_small 24 kv $addresses
+    head -c 4000 /dev/zero | kv -x set k >/dev/null || status=1
+    served_beside 6379 "$1" 'PING\r\n' || status=1
+    [ "$(kv ping)" = PONG ] && [ "$(kv set other value)" = OK ] || status=1
+    stop || status=1
     return $status
 }
 times() { local i; for i in $(seq "$1"); do printf '%s' "$2"; done; }
@@ -100,8 +108,25 @@ kv_crowd_of_pipelines() { kv_crowd "$(times 200 '*2\r\n$3\r\nGET\r\n$1\r\nk\r\n'
 # A large request that goes on for ever, a byte at a time, has its memory until its time is over.
 kv_crowd_in_the_middle() { kv_crowd "*3\\r\\n\$3\\r\\nSET\\r\\n\$1\\r\\nz\\r\\n\$1000000\\r\\n$(times 6000 y)"; }
 
+web_crowd_in_the_middle() {
+    local status=0
+    start_small 24 web $addresses
+    served_beside 80 'GET / HTTP/1.1\r\nHost: ' 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' || status=1
+    stop || status=1
+    return $status
+}
+# The beginning of a question, and www.example.org's address.
+dns_crowd_in_the_middle() {
+    local status=0
+    start_small 24 dns $addresses
+    served_beside 53 '\000' '\000\033\018\052\001\000\000\001\000\000\000\000\000\000\003www\007example\003org\000\000\001\000\001' ||
+        status=1
+    stop || status=1
+    return $status
+}
+
 alone kv_crowd_of_many_words kv_crowd_of_inline_words kv_crowd_of_many_values kv_crowd_of_pipelines \
-    kv_crowd_in_the_middle
+    kv_crowd_in_the_middle web_crowd_in_the_middle dns_crowd_in_the_middle
 
 # Those who stop in the middle lose their places.
 http_stalled_downloads() {

@@ -1,0 +1,56 @@
+type place = {
+  id : int;
+  leave : unit -> unit;
+  mutable active : int64; (* when something last moved *)
+  mutable busy : bool;
+  mutable times : int; (* that he was served *)
+}
+
+type t = { most : int; places : (int, place) Hashtbl.t; mutable next : int }
+
+let create most = { most = max 1 most; places = Hashtbl.create 16; next = 0 }
+let now () = Mclock.elapsed_ns ()
+let moved p = p.active <- now ()
+let set_busy p busy = p.busy <- busy
+
+let served p =
+  moved p;
+  p.times <- p.times + 1
+
+let give t p = Hashtbl.remove t.places p.id
+let taken t = Hashtbl.length t.places
+
+(* In nanoseconds: with somebody who was never served or is in the middle of something, and for each time that he
+   was served. A crowd comes within a moment, and so those who are known have a hundred times the patience of
+   those who are not. *)
+let with_a_stranger = 1e7
+let for_each_time = 1e9
+let most_times = 600
+
+(* How much of the patience with him is used up. *)
+let tried p ~now =
+  let idle = Int64.to_float (Int64.sub now p.active) in
+  let patience =
+    if p.busy || p.times = 0 then with_a_stranger
+    else for_each_time *. float_of_int (min most_times p.times)
+  in
+  idle /. patience
+
+let make_room t =
+  let now = now () in
+  let worse _ p best =
+    let tried = tried p ~now in
+    match best with Some (_, most) when most >= tried -> best | Some _ | None -> Some (p, tried)
+  in
+  Option.iter
+    (fun (p, _) ->
+      give t p;
+      p.leave ())
+    (Hashtbl.fold worse t.places None)
+
+let take t ~leave =
+  if taken t >= t.most then make_room t;
+  let p = { id = t.next; leave; active = now (); busy = false; times = 0 } in
+  t.next <- t.next + 1;
+  Hashtbl.replace t.places p.id p;
+  p

@@ -1,0 +1,65 @@
+(* Who makes room when all places are taken. *)
+
+module Places = Mirust.Places
+
+(* Times differ by more than the clock's steps. *)
+let a_moment () =
+  let until = Int64.add (Mirust.Mclock.elapsed_ns ()) 200_000L in
+  while Mirust.Mclock.elapsed_ns () < until do
+    ()
+  done
+
+let places n =
+  let t = Places.create n and gone = ref [] in
+  let take name =
+    a_moment ();
+    Places.take t ~leave:(fun () -> gone := name :: !gone)
+  in
+  (t, take, gone)
+
+let check_gone = Alcotest.(check (list string))
+
+let the_longest_idle () =
+  let t, take, gone = places 2 in
+  let a = take "a" in
+  let _b = take "b" in
+  check_gone "there is room" [] !gone;
+  a_moment ();
+  Places.moved a;
+  ignore (take "c" : Places.place);
+  check_gone "b was idle for longer" [ "b" ] !gone;
+  Alcotest.(check int) "taken" 2 (Places.taken t);
+  Places.give t a;
+  Places.give t a;
+  ignore (take "d" : Places.place);
+  check_gone "somebody left by himself" [ "b" ] !gone
+
+let credit () =
+  let _, take, gone = places 3 in
+  let old = take "old" in
+  for _ = 1 to 100 do
+    Places.served old
+  done;
+  for i = 1 to 10 do
+    ignore (take (string_of_int i) : Places.place)
+  done;
+  Alcotest.(check bool) "who was served stays" false (List.mem "old" !gone);
+  (* In the middle of something he has no more patience than others. *)
+  Places.set_busy old true;
+  a_moment ();
+  ignore (take "next" : Places.place);
+  Alcotest.(check bool) "and goes when he keeps waiting" true (List.mem "old" !gone)
+
+let one_at_least () =
+  let t, take, gone = places 0 in
+  ignore (take "a" : Places.place);
+  ignore (take "b" : Places.place);
+  check_gone "one" [ "a" ] !gone;
+  Alcotest.(check int) "taken" 1 (Places.taken t)
+
+let tests =
+  [
+    Alcotest.test_case "the_longest_idle_makes_room" `Quick the_longest_idle;
+    Alcotest.test_case "those_who_were_served_may_be_idle" `Quick credit;
+    Alcotest.test_case "there_is_one_at_least" `Quick one_at_least;
+  ]
