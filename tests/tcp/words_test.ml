@@ -1,0 +1,97 @@
+(* Words of OCaml's heap that a segment takes on its way through two whole stacks: Ethernet, IP, TCP and Lwt,
+   on a network in memory, whose own words are among them. What is counted does not depend on the machine. *)
+
+open Mirust_net_env
+open Mirust_net_mock
+open Mirust_stack
+open Lwt.Infix
+module TCP = Stack.TCP
+module Engine = Mirust_tcp.Engine
+
+let port = 7
+let ok pp = function Ok v -> v | Error e -> Alcotest.failf "%a" pp e
+
+let stack network n =
+  let cidr = Ipaddr.V4.Prefix.make 24 (Ipaddr.V4.make 10 0 0 n) in
+  let mac = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n)) in
+  Stack.connect
+    { Stack.default with ipv4 = `Static { cidr; gateway = None } }
+    (Network.attach network mac)
+
+(* As the loop of an image has it. *)
+let next_turn = Queue.create ()
+
+let rec turns mock promise =
+  match Lwt.state promise with
+  | Lwt.Return v -> v
+  | Lwt.Fail e -> raise e
+  | Lwt.Sleep ->
+      if Queue.is_empty next_turn && Lwt.paused_count () = 0 then Mock.advance mock (Env.ms 1)
+      else (
+        for _ = 1 to Queue.length next_turn do
+          (Queue.pop next_turn) ()
+        done;
+        Mock.settle mock);
+      turns mock promise
+
+let connected mock =
+  let network = Network.create () in
+  let opened =
+    stack network 1 >>= fun a ->
+    stack network 2 >>= fun b ->
+    let a = Stack.tcp a and b = Stack.tcp b in
+    let accepted, accept = Lwt.wait () in
+    TCP.listen b ~port (fun flow ->
+        Lwt.wakeup_later accept flow;
+        Lwt.return_unit);
+    TCP.create_connection a (Ipaddr.of_string_exn "10.0.0.2", port) >>= fun client ->
+    accepted >|= fun server -> (a, b, ok TCP.pp_error client, server)
+  in
+  turns mock opened
+
+let segments a b =
+  (Engine.stats (TCP.engine a)).segments_out + (Engine.stats (TCP.engine b)).segments_out
+
+(* [work server client n] is a promise of [n] rounds. The first ones, in which windows grow, do not count. *)
+let words_per_segment work =
+  let mock = Mock.install () in
+  Env.install_soon (fun f -> Queue.push f next_turn);
+  let a, b, client, server = connected mock in
+  let round n =
+    let words = Gc.minor_words () and before = segments a b in
+    turns mock (work server client n);
+    (Gc.minor_words () -. words) /. float (segments a b - before)
+  in
+  ignore (round 100 : float);
+  round 1000
+
+let rec times n f = if n = 0 then Lwt.return_unit else f () >>= fun () -> times (n - 1) f
+
+let read flow =
+  TCP.read flow >|= function Ok (`Data b) -> b | Ok `Eof | Error _ -> Alcotest.fail "the end"
+
+let write flow b = TCP.write flow b >|= ok TCP.pp_write_error
+
+let one_byte_and_back server client n =
+  let byte = Cstruct.of_string "x" in
+  let serve () = read server >>= write server in
+  let ask () = write client byte >>= fun () -> read client >|= ignore in
+  Lwt.join [ times n serve; times n ask ]
+
+let bulk server client n =
+  let chunk = Cstruct.create 65536 in
+  let rec take left =
+    if left > 0 then read server >>= fun b -> take (left - Cstruct.length b) else Lwt.return_unit
+  in
+  Lwt.join [ times n (fun () -> write client chunk); take (n * Cstruct.length chunk) ]
+
+let at_most bound work () =
+  let words = words_per_segment work in
+  if words > bound then Alcotest.failf "%.1f words" words
+
+let () =
+  let case name bound work = Alcotest.test_case name `Quick (at_most bound work) in
+  Alcotest.run "words"
+    [
+      ("for a segment", [ case "bulk" 145. bulk; case "one byte and back" 425. one_byte_and_back ]);
+    ]
