@@ -8,7 +8,7 @@ ENV := tests/rig/env
 DUNE := $(ENV) tests/rig/alone build/dune.lock dune
 
 # Other crates' traits on mirust::net, for all of which there are examples in the documentation.
-TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/tokio
+TRAITS := mirust/embedded-nal-async,mirust/futures-io,mirust/hyper,mirust/redb,mirust/tokio
 # The crates of the runtime.
 RT := $(addprefix -p mirust-,rt $(patsubst rust-rt/%/Cargo.toml,%,$(wildcard rust-rt/*/Cargo.toml)))
 
@@ -77,7 +77,7 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --locked --quiet $(RT) -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --locked --quiet -p mirust-libc --features posix posix
 	@$(ENV) cargo test --locked --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests \
-	    -p mirust-fuzz -p mirust-licences
+	    -p mirust-fuzz -p mirust-licences -p mirust-storage-tests
 	@$(ENV) cargo test --locked --quiet -p cargo-mirust
 	@$(DUNE) test
 	@$(ENV) tests/apps/run

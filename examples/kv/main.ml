@@ -8,6 +8,28 @@ module Places = Mirust.Places
 module Store = Rust.Store
 
 let network = Mirust_network.register ()
+
+let disk =
+  Mirust.Bootvar.register
+    Cmdliner.Arg.(
+      value
+      & opt (some (pair ~sep:':' string string)) None
+      & info [ "disk" ] ~docv:"data:DEVICE"
+          ~doc:
+            "The disk that the store's log is on: xvda and the like on Xen, a path on Linux. \
+             Without one nothing outlives the program.")
+
+let appendfsync =
+  let policies = List.map (fun name -> (name, name)) [ "always"; "everysec"; "no" ] in
+  Mirust.Bootvar.register
+    Cmdliner.Arg.(
+      value
+      & opt (enum policies) "everysec"
+      & info [ "appendfsync" ] ~docv:"WHEN"
+          ~doc:
+            "When the log is made stable: before a client is told ($(b,always)), once in a second \
+             ($(b,everysec)), or when the disk likes ($(b,no)).")
+
 let port = 6379
 
 (* {1 Memory}
@@ -67,11 +89,27 @@ type connection = {
   mutable since : int64; (* the request under way has been so; 0: none is *)
   mutable arrived : Cstruct.t; (* and not looked at yet *)
   mutable wanted : string list; (* keys whose values are still to be sent *)
+  mutable changed : bool; (* replies that wait say that the store was changed *)
 }
+
+(* What changes the store. *)
+let is_write = function
+  | "SET" | "DEL" | "INCR" | "DECR" | "INCRBY" | "FLUSHALL" | "FLUSHDB" -> true
+  | _ -> false
+
+let start_rewrite b store words =
+  match Store.rewrite store with
+  | Ok true -> simple b (words ^ " started")
+  | Ok false -> error b "the log is being written anew already"
+  | Error e -> error b e
 
 let execute c command arguments =
   let b = c.replies and store = c.memory.store in
   match (command, arguments) with
+  | "BGREWRITEAOF", [] -> start_rewrite b store "Background append only file rewriting"
+  | "BGSAVE", ([] | [ _ ]) -> start_rewrite b store "Background saving"
+  | "LASTSAVE", [] -> integer b (Store.saved_at store)
+  | "INFO", ([] | [ _ ]) -> bulk b (Some ("# Persistence\r\n" ^ Store.persistence store))
   | "GET", [ key ] -> c.wanted <- [ key ]
   | "SET", [ key; value ] -> (
       match Store.set store key value with Ok () -> simple b "OK" | Error e -> failure b e)
@@ -98,6 +136,14 @@ let execute c command arguments =
   | ("GET" | "SET" | "MGET" | "DEL" | "EXISTS" | "INCR" | "DECR" | "INCRBY" | "DBSIZE"), _ ->
       error b "wrong number of arguments"
   | _ -> error b "unknown command"
+
+(* The same, for what changes the store: that is refused once the disk has failed. *)
+let change c command arguments =
+  match Store.failure c.memory.store with
+  | None ->
+      c.changed <- true;
+      execute c command arguments
+  | Some why -> failure c.replies ("MISCONF the disk has failed, and nothing is changed: " ^ why)
 
 (* Bytes of replies that are still to be made before they are sent: a few, and many if there is memory. *)
 let enough = 65536
@@ -129,7 +175,7 @@ let admitted c words =
       true)
 
 (* Answers requests that have arrived, in order: [`Done] if that were all, [`Enough] if it is time to send
-   the replies first, [`Last] if the connection ends with them. *)
+   the replies first, [`Last] if the connection ends with them, [`Save] if the client waits for the disk. *)
 let rec answer c =
   if room c <= 0 && not (c.large = 0 && widen c enough) then `Enough
   else
@@ -153,9 +199,10 @@ let rec answer c =
         | `Request ("QUIT" :: _) ->
             simple c.replies "OK";
             `Last
+        | `Request [ "SAVE" ] -> `Save
         | `Request (command :: arguments) ->
             c.since <- 0L;
-            execute c command arguments;
+            (if is_write command then change else execute) c command arguments;
             answer c)
 
 (* What was made for a request that memory ran out for is garbage by now. *)
@@ -222,6 +269,12 @@ let send c =
         Ok ()
     | Ok (Error _) | Error `Timeout -> Error `Gone
 
+(* Before replies go out, what they are about is as safe as [appendfsync] says. What another client has
+   changed, and this one has seen, is so as well. *)
+let settled c =
+  let store = c.memory.store in
+  if Store.is_settled store then Lwt.return_ok () else Store.settle store
+
 let rec read c =
   if not (Cstruct.is_empty c.arrived) then look c
   else
@@ -243,17 +296,27 @@ and look c =
 and reply c =
   let next = try_to_answer c in
   let wait = next = `Done && not (Cstruct.is_empty c.arrived) in
-  (if wait then Lwt.return_ok () else send c) >>= function
-  | Error `Gone -> abort c
-  | Ok () -> (
-      match next with
-      | `Enough -> reply c
-      | `Last -> end_of c TCP.close
-      | `Busy -> (
-          in_time (fun () -> Pool.changed c.memory.replies) >>= function
-          | Ok () -> reply c
-          | Error `Timeout -> abort c)
-      | `Done -> ( pay c >>= function Ok () -> read c | Error `Timeout -> abort c))
+  (if wait then Lwt.return_ok () else settled c) >>= function
+  (* Nobody is told what may be lost: the connection ends instead. Clients that come after this hear why. *)
+  | Error _ when c.changed -> abort c
+  | Ok () | Error _ -> (
+      if not wait then c.changed <- false;
+      (if wait then Lwt.return_ok () else send c) >>= function
+      | Error `Gone -> abort c
+      | Ok () -> (
+          match next with
+          | `Enough -> reply c
+          | `Last -> end_of c TCP.close
+          | `Busy -> (
+              in_time (fun () -> Pool.changed c.memory.replies) >>= function
+              | Ok () -> reply c
+              | Error `Timeout -> abort c)
+          | `Save ->
+              c.since <- 0L;
+              Store.save c.memory.store >>= fun result ->
+              (match result with Ok () -> simple c.replies "OK" | Error e -> error c.replies e);
+              reply c
+          | `Done -> ( pay c >>= function Ok () -> read c | Error `Timeout -> abort c)))
 
 let serve flow =
   TCP.set_nodelay flow true;
@@ -270,13 +333,27 @@ let serve flow =
       since = 0L;
       arrived = Cstruct.empty;
       wanted = [];
+      changed = false;
     }
   in
   Lwt.finalize
     (fun () -> Lwt.catch (fun () -> read c) (fun e -> abort c >>= fun () -> Lwt.reraise e))
     (fun () -> Lwt.return (Places.give places c.place))
 
+let store () = (Lazy.force memory).store
+
+let load () =
+  match disk () with
+  | None -> Lwt.return_unit
+  | Some (name, _) -> (
+      Store.open_ (store ()) name (appendfsync ()) >|= function
+      | Ok found -> Logs.app (fun m -> m "disk %s: %s" name found)
+      | Error e ->
+          Logs.err (fun m -> m "disk %s: %s" name e);
+          exit 1)
+
 let start () =
+  load () >>= fun () ->
   network () >>= fun stack ->
   TCP.listen (Stack.tcp stack) ~port serve;
   Stack.ready stack >>= fun () ->
@@ -285,6 +362,6 @@ let start () =
         Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)
         (Stack.IP.configured_ips (Stack.ip stack)));
   Lwt.pick [ Stack.listen stack; Mirust.Main.shutdown_requested () >|= ignore ] >>= fun () ->
-  Stack.disconnect stack
+  Store.sync (store ()) >>= fun _ -> Stack.disconnect stack
 
 let () = Mirust.Main.run (start ())

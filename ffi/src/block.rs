@@ -17,6 +17,9 @@
 //! Whatever [`Disk::write_at`] was awaited for is stable when a [`Disk::flush`] after it has ended well. A
 //! program that does not use this module has no disks linked to it.
 
+#[cfg(feature = "redb")]
+pub mod redb;
+
 pub use mirust_rt::block::blkfront::Options;
 pub use mirust_rt::block::{Buffer, Counters, Device, Discard, Disk, Error, Info, SECTOR, State};
 

@@ -1,15 +1,25 @@
 //! The Rust side of kv. OCaml owns the store, and calls it as plain functions.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+mod format;
+mod log;
+mod recover;
+mod rewrite;
+mod writer;
+
+use format::Op;
+use log::{Fsync, Log, Map};
+use mirust::time::{Duration, sleep};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
 
 /// A store: values by keys, both of them any bytes, and no more of them than fit into its share of the
-/// memory. Nothing here ends the domain when there is none left.
+/// memory. Nothing here ends the domain when there is none left. With a disk, it has a log there.
 pub struct Store {
-    values: RefCell<HashMap<Vec<u8>, Vec<u8>>>,
+    values: Rc<RefCell<Map>>,
     /// Bytes of keys and values, with what it takes to hold them.
     held: Cell<usize>,
     limit: usize,
+    log: OnceCell<Rc<Log>>,
 }
 
 /// What an entry takes beside its bytes: two vectors, their blocks, and a place in the table while that
@@ -32,7 +42,31 @@ impl Store {
     /// An empty one, for so many bytes.
     fn new(limit: isize) -> Store {
         let limit = limit.max(0) as usize;
-        Store { values: RefCell::default(), held: Cell::new(0), limit }
+        Store { values: Rc::default(), held: Cell::new(0), limit, log: OnceCell::new() }
+    }
+
+    /// Reads the log of a disk, and goes on with it: to be called once, while the store is empty. `fsync` is
+    /// redis's `appendfsync`: `always`, `everysec` or `no`. The text says what was found.
+    async fn open(self: Rc<Self>, disk: String, fsync: String) -> Result<String, String> {
+        let fsync = Fsync::parse(&fsync)
+            .ok_or_else(|| format!("appendfsync is always, everysec or no, not {fsync:?}"))?;
+        let disk = mirust::block::open(&disk).map_err(|error| error.to_string())?;
+        let apply = &mut |op: Op<'_>| self.apply(op);
+        let (log, writer, word) = Log::open(disk, self.values.clone(), fsync, apply).await?;
+        let log = Rc::new(log);
+        if self.log.set(log.clone()).is_err() {
+            return Err("the store has a log already".into());
+        }
+        let (writing, ticking) = (log.clone(), log.clone());
+        mirust::spawn(async move { writing.run(writer).await });
+        mirust::spawn(async move {
+            loop {
+                sleep(Duration::from_millis(500)).await;
+                ticking.tick();
+            }
+        });
+        let found = format!("{} keys, {} bytes of log", self.length(), log.stats.size.get());
+        Ok(word.map_or(found.clone(), |word| format!("{found}; {word}")))
     }
 
     /// The value of `key`.
@@ -47,24 +81,7 @@ impl Store {
 
     /// Makes `value` that of `key`.
     fn set(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let mut values = self.values.borrow_mut();
-        let before = values.get(key).map(Vec::len);
-        let entry = if before.is_some() { 0 } else { key.len() + OVERHEAD };
-        let held = self.held.get() - before.unwrap_or(0) + value.len() + entry;
-        if held > self.limit {
-            return Err(FULL.to_owned());
-        }
-        let value = copy(value)?;
-        match values.get_mut(key) {
-            Some(slot) => *slot = value,
-            None => {
-                let key = copy(key)?;
-                values.try_reserve(1).map_err(|_| FULL.to_owned())?;
-                values.insert(key, value);
-            }
-        }
-        self.held.set(held);
-        Ok(())
+        self.put(key, value, self.limit)
     }
 
     /// Forgets `key`; whether it was there.
@@ -72,6 +89,7 @@ impl Store {
         let removed = self.values.borrow_mut().remove(key);
         if let Some(value) = &removed {
             self.held.set(self.held.get() - value.len() - key.len() - OVERHEAD);
+            self.note(Op::Delete(key));
         }
         removed.is_some()
     }
@@ -97,7 +115,128 @@ impl Store {
 
     /// Forgets everything.
     fn clear(&self) {
-        *self.values.borrow_mut() = HashMap::new();
+        *self.values.borrow_mut() = Map::new();
         self.held.set(0);
+        self.note(Op::Clear);
+    }
+
+    /// Whether everything up to now is as safe as `appendfsync` says: replies may go out.
+    fn is_settled(&self) -> bool {
+        self.log.get().is_none_or(|log| log.is_settled())
+    }
+
+    /// Waits until it is.
+    async fn settle(self: Rc<Self>) -> Result<(), String> {
+        match self.log.get() {
+            Some(log) => log.commit().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Why the store may not be changed: its disk has failed, or is full.
+    fn failure(&self) -> Option<String> {
+        self.log.get().and_then(|log| log.failure())
+    }
+
+    /// Has the log written anew in the background. `Ok(false)` if that is going on.
+    fn rewrite(&self) -> Result<bool, String> {
+        self.log.get().map(|log| log.rewrite()).ok_or_else(no_disk)
+    }
+
+    /// Has the log written anew, and waits for that.
+    async fn save(self: Rc<Self>) -> Result<(), String> {
+        self.log.get().ok_or_else(no_disk)?.save().await
+    }
+
+    /// Makes everything stable, whatever `appendfsync` says.
+    async fn sync(self: Rc<Self>) -> Result<(), String> {
+        match self.log.get() {
+            Some(log) => log.sync().await,
+            None => Ok(()),
+        }
+    }
+
+    /// When everything was last written to the disk at once, in seconds since 1970, as `LASTSAVE` tells it.
+    fn saved_at(&self) -> isize {
+        self.log.get().map_or(0, |log| log.stats.saved_at.get() as isize)
+    }
+
+    /// The section `Persistence` of redis's `INFO`.
+    fn persistence(&self) -> String {
+        let Some(log) = self.log.get() else {
+            return "loading:0\r\naof_enabled:0\r\n".into();
+        };
+        let stats = &log.stats;
+        let rewriting = u8::from(stats.rewriting.get());
+        let rewritten = if log.is_last_rewrite_ok() { "ok" } else { "err" };
+        let status = if log.failure().is_some() { "err" } else { "ok" };
+        format!(
+            "loading:0\r\naof_enabled:1\r\naof_rewrite_in_progress:{rewriting}\r\n\
+             rdb_bgsave_in_progress:{rewriting}\r\naof_last_write_status:{status}\r\n\
+             rdb_last_save_time:{}\r\naof_last_bgrewrite_status:{rewritten}\r\n\
+             aof_current_size:{}\r\naof_base_size:{}\r\naof_rewrites:{}\r\naof_batches:{}\r\n\
+             aof_flushes:{}\r\naof_pending_operations:{}\r\n",
+            stats.saved_at.get(),
+            stats.size.get(),
+            stats.base.get(),
+            stats.rewrites.get(),
+            stats.batches.get(),
+            stats.flushes.get(),
+            log.unstable(),
+        )
+    }
+}
+
+fn no_disk() -> String {
+    "there is no disk: start it with --disk=data:DEVICE".into()
+}
+
+impl Store {
+    /// Makes `value` that of `key`, if the store has no more than `limit` bytes then.
+    fn put(&self, key: &[u8], value: &[u8], limit: usize) -> Result<(), String> {
+        let mut values = self.values.borrow_mut();
+        let before = values.get(key).map(Vec::len);
+        let entry = if before.is_some() { 0 } else { key.len() + OVERHEAD };
+        let held = self.held.get() - before.unwrap_or(0) + value.len() + entry;
+        if held > limit {
+            return Err(FULL.to_owned());
+        }
+        let value = copy(value)?;
+        match values.get_mut(key) {
+            Some(slot) => {
+                self.note(Op::Set(key, &value));
+                *slot = value;
+            }
+            None => {
+                let owned = copy(key)?;
+                values.try_reserve(1).map_err(|_| FULL.to_owned())?;
+                self.note(Op::Set(key, &value));
+                values.insert(owned, value);
+            }
+        }
+        self.held.set(held);
+        Ok(())
+    }
+
+    /// Does again what the log says. Where that was written anew, a piece of the store may be newer than what is
+    /// around it, and for a moment there is more than there ever was.
+    fn apply(&self, op: Op<'_>) -> Result<(), String> {
+        match op {
+            Op::Set(key, value) => {
+                let limit = self.limit + self.limit / 4;
+                self.put(key, value, limit).map_err(|_| {
+                    format!("its store is larger than {limit} bytes: give the domain more memory")
+                })?
+            }
+            Op::Delete(key) => drop(self.delete(key)),
+            Op::Clear => self.clear(),
+        }
+        Ok(())
+    }
+
+    fn note(&self, op: Op<'_>) {
+        if let Some(log) = self.log.get() {
+            log.note(op);
+        }
     }
 }

@@ -31,6 +31,7 @@ const CASES: &[(&str, Case)] = &[
     ("what_cannot_be_is_refused", what_cannot_be_is_refused),
     ("dropped_futures", dropped_futures),
     ("shrunk_file", shrunk_file),
+    ("two_on_one_file_are_refused", two_on_one_file_are_refused),
     ("closed", closed),
 ];
 
@@ -225,6 +226,19 @@ fn shrunk_file(path: &Path) {
         assert_eq!(disk.read_at(2 * MIB as u64, &mut [0; 4096]).await, Err(Error::Io));
         assert_eq!(disk.read_at(0, &mut [0; 4096]).await, Ok(()));
     });
+}
+
+fn two_on_one_file_are_refused(path: &Path) {
+    let disk = open(path);
+    let error = file::open(path.to_str().unwrap()).err().expect("the file is in use");
+    assert!(error.to_string().contains("somebody else uses it"), "{error}");
+    domain::block_on(disk.write_at(0, &[7; 4096])).unwrap();
+    // When it is closed, the next one may.
+    disk.close();
+    let disk = open(path);
+    let mut back = [0];
+    domain::block_on(disk.read_at(0, &mut back)).unwrap();
+    assert_eq!(back, [7]);
 }
 
 fn closed(path: &Path) {

@@ -8,7 +8,7 @@ use crate::{
     Errno, Fd, RawFd,
     uring::{Op as UringOp, Request, Uring},
 };
-use alloc::{ffi::CString, rc::Rc, vec::Vec};
+use alloc::{rc::Rc, vec::Vec};
 use core::{
     cell::RefCell,
     fmt,
@@ -25,6 +25,8 @@ use mirust_block::{
 };
 use mirust_executor::domain;
 use mirust_xen::ring::shadow::Shadow;
+
+mod sys;
 
 /// Requests that the kernel may have at the same time.
 const DEPTH: u16 = 128;
@@ -76,7 +78,8 @@ struct Inner {
 }
 
 /// Opens a file or a device as a disk. What cannot be written is read-only. Its size is that of now, in
-/// whole sectors.
+/// whole sectors. Until it is closed nobody else can open it in this way, but for those who only read what
+/// nobody writes.
 pub fn open(path: &str) -> Result<Rc<File>, OpenError> {
     let sys::Opened { fd, read_only, bytes, sector_size, align, block } = sys::open(path)?;
     let (uring, ring_fd) =
@@ -140,12 +143,23 @@ async fn run(file: Rc<File>, ring: Fd) {
 impl File {
     fn turn(&self) {
         self.inner.borrow_mut().turn();
+        self.unlock_if_done();
         loop {
             let ended = self.inner.borrow_mut().engine.take_ended();
             if ended.is_empty() {
                 return;
             }
             ended.into_iter().for_each(Ended::tell);
+        }
+    }
+}
+
+impl File {
+    /// A closed disk is somebody else's as soon as the kernel has ended what was under way.
+    fn unlock_if_done(&self) {
+        let inner = self.inner.borrow();
+        if inner.engine.info.state == State::Closed && inner.in_flight.is_empty() {
+            sys::unlock(inner.fd);
         }
     }
 }
@@ -368,114 +382,13 @@ impl Device for File {
         inner.engine.close();
         inner.watchers.drain(..).for_each(Waker::wake);
         inner.wake();
+        drop(inner);
+        self.unlock_if_done();
     }
 }
 
 impl Drop for File {
     fn drop(&mut self) {
         sys::close(self.inner.borrow().fd);
-    }
-}
-
-/// The system calls.
-mod sys {
-    use super::*;
-    use core::ffi::c_int;
-
-    /// Give back, and leave the size (`FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE`).
-    pub const PUNCH_HOLE: u32 = 0x03;
-    /// Of a block device: its size in bytes (`BLKGETSIZE64`), its logical sectors (`BLKSSZGET`).
-    const BLKGETSIZE64: libc::c_ulong = 0x8008_1272;
-    const BLKSSZGET: libc::c_ulong = 0x1268;
-    /// `statx` tells what direct transfers have to be aligned to (`STATX_DIOALIGN`).
-    const STATX_DIOALIGN: u32 = 0x2000;
-
-    pub struct Opened {
-        pub fd: RawFd,
-        pub read_only: bool,
-        pub bytes: u64,
-        pub sector_size: u32,
-        pub align: usize,
-        pub block: bool,
-    }
-
-    fn last_error() -> Errno {
-        // SAFETY: the C library gives each thread its own errno.
-        Errno(unsafe { *libc::__errno_location() })
-    }
-
-    pub fn close(fd: RawFd) {
-        // SAFETY: ours, and not used any more.
-        unsafe { libc::close(fd) };
-    }
-
-    fn try_open(path: &CString, flags: c_int) -> Result<RawFd, Errno> {
-        // SAFETY: the path ends in a zero byte.
-        let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
-        if fd < 0 { Err(last_error()) } else { Ok(fd) }
-    }
-
-    pub fn open(path: &str) -> Result<Opened, OpenError> {
-        let path = CString::new(path).map_err(|_| OpenError("open", Errno(libc::EINVAL)))?;
-        let mut last = Errno(libc::EINVAL);
-        for (flags, read_only, direct) in [
-            (libc::O_RDWR | libc::O_DIRECT, false, true),
-            (libc::O_RDWR, false, false),
-            (libc::O_RDONLY | libc::O_DIRECT, true, true),
-            (libc::O_RDONLY, true, false),
-        ] {
-            match try_open(&path, flags) {
-                Ok(fd) => {
-                    return describe(fd, read_only, direct).inspect_err(|_| close(fd));
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(OpenError("open", last))
-    }
-
-    fn describe(fd: RawFd, read_only: bool, direct: bool) -> Result<Opened, OpenError> {
-        // SAFETY: all zeros is a value of this structure of integers.
-        let mut stat: libc::statx = unsafe { core::mem::zeroed() };
-        let mask = libc::STATX_SIZE | libc::STATX_TYPE | STATX_DIOALIGN;
-        // SAFETY: an empty path means the descriptor; the structure is writable.
-        let result = unsafe { libc::statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &mut stat) };
-        if result < 0 {
-            return Err(OpenError("statx", last_error()));
-        }
-        let kind = u32::from(stat.stx_mode) & libc::S_IFMT;
-        let block = kind == libc::S_IFBLK;
-        if !block && kind != libc::S_IFREG {
-            return Err(OpenError("neither a file nor a block device", Errno(libc::EINVAL)));
-        }
-        let (mut bytes, mut sector_size) = (stat.stx_size, SECTOR as u32);
-        if block {
-            let mut size: c_int = 0;
-            // SAFETY: the requests write a 64-bit number and an int.
-            let failed = unsafe {
-                libc::ioctl(fd, BLKGETSIZE64, &raw mut bytes) < 0
-                    || libc::ioctl(fd, BLKSSZGET, &raw mut size) < 0
-            };
-            if failed {
-                return Err(OpenError("size of the device", last_error()));
-            }
-            sector_size = size as u32;
-        }
-        let mut align = 1;
-        if direct {
-            // Kernels before 6.1 do not say: a page is enough for all.
-            let told = stat.stx_mask & STATX_DIOALIGN != 0 && stat.stx_dio_offset_align > 0;
-            let (memory, offset) = if told {
-                (stat.stx_dio_mem_align, stat.stx_dio_offset_align)
-            } else {
-                (4096, if block { sector_size } else { 4096 })
-            };
-            align = memory.max(1) as usize;
-            sector_size = sector_size.max(offset);
-        }
-        if !sector_size.is_power_of_two() || sector_size > 4096 {
-            return Err(OpenError("sectors of more than 4096 bytes", Errno(libc::EINVAL)));
-        }
-        Ok(Opened { fd, read_only, bytes, sector_size, align, block })
     }
 }

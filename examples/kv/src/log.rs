@@ -1,0 +1,335 @@
+//! The store on a disk: everything that changes it is appended to a log, which is written anew in the background
+//! when it has grown.
+//!
+//! One task writes ([`Log::run`]); the others only note what they do, and wait ([`Log::commit`]) if the policy
+//! says so. While the disk works on one batch the next one collects: with many clients a flush is for many of them.
+//!
+//! # Writing the log anew
+//!
+//! The other area gets, batch by batch, what the store holds, and between that everything that changes it
+//! meanwhile, which goes to the area in use as well. An operation that is in both parts does no harm the second
+//! time. With the last batch goes all that has been noted by then; it is flushed, and then the superblock
+//! names the other area. A crash before that leaves the area in use as it was.
+
+use crate::format::{BATCH_MAX, Op, Super, UNIT};
+use crate::recover::{Found, Place, area, recover};
+use crate::writer::{Writer, salt, write_super};
+use mirust::block::Disk;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Values by keys.
+pub type Map = HashMap<Vec<u8>, Vec<u8>>;
+
+/// Bytes that are noted before callers have to wait for the disk, whatever the policy.
+const NOTED_MAX: usize = 8 << 20;
+/// Bytes of a batch's operations; one may be larger.
+pub const OPS_MAX: usize = 1 << 20;
+
+/// When the log is made stable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fsync {
+    /// Before anybody is told.
+    Always,
+    /// So that no more than what a second has brought can be lost. A disk that does not keep up has callers wait.
+    EverySecond,
+    /// When the disk likes.
+    No,
+}
+
+impl Fsync {
+    /// Reads the name that redis has for it.
+    pub fn parse(name: &str) -> Option<Fsync> {
+        match name {
+            "always" => Some(Fsync::Always),
+            "everysec" => Some(Fsync::EverySecond),
+            "no" => Some(Fsync::No),
+            _ => None,
+        }
+    }
+}
+
+/// A store's log.
+pub struct Log {
+    pub(crate) disk: Disk,
+    pub(crate) map: Rc<RefCell<Map>>,
+    pub(crate) fsync: Fsync,
+    pub(crate) inner: RefCell<Inner>,
+    /// Numbers for `INFO`.
+    pub stats: Stats,
+}
+
+/// What has been counted.
+#[derive(Default)]
+pub struct Stats {
+    /// Bytes of the log in use.
+    pub size: Cell<u64>,
+    /// Bytes of it after it was last written anew.
+    pub base: Cell<u64>,
+    /// Times that it was.
+    pub rewrites: Cell<u64>,
+    /// It is being written anew.
+    pub rewriting: Cell<bool>,
+    /// When it was written anew, or opened, in seconds since 1970.
+    pub saved_at: Cell<u64>,
+    /// Flushes.
+    pub flushes: Cell<u64>,
+    /// Batches written.
+    pub batches: Cell<u64>,
+}
+
+impl Stats {
+    /// The log is all there and stable.
+    pub(crate) fn saved(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.saved_at.set(now.map_or(0, |now| now.as_secs()));
+    }
+}
+
+/// What those who note and the one who writes have in common.
+#[derive(Default)]
+pub(crate) struct Inner {
+    /// Operations that no batch has.
+    noted: Vec<u8>,
+    /// Where operations end in there, so that a batch has whole ones.
+    ends: Vec<usize>,
+    /// Operations noted so far, written so far, and stable so far.
+    pub count: u64,
+    pub written: u64,
+    pub stable: u64,
+    /// So many should be made stable.
+    pub wanted: u64,
+    /// Half a second ago it was the same: the disk does not keep up.
+    is_late: bool,
+    /// The log should be written anew.
+    pub rewrite: bool,
+    /// Times that it was asked for and done.
+    pub rewrites_asked: u64,
+    pub rewrites_done: u64,
+    /// Times that were asked for up to one that could not be done, and why not.
+    pub rewrite_failed: Option<(u64, String)>,
+    failed: Option<String>,
+    writer: Option<Waker>,
+    waiters: Vec<Waker>,
+}
+
+impl Log {
+    /// Reads the log of a disk, handing its operations to `apply`, or makes one. `map` is what `apply` changes, and
+    /// callers change later. The text, if there is one, says what was lost of the log.
+    ///
+    /// # Errors
+    ///
+    /// As of [`recover`]; of `apply`; and of a disk that is too small, or holds something else.
+    pub async fn open(
+        disk: Disk,
+        map: Rc<RefCell<Map>>,
+        fsync: Fsync,
+        apply: &mut dyn FnMut(Op<'_>) -> Result<(), String>,
+    ) -> Result<(Log, Writer, Option<String>), String> {
+        let info = disk.ready().await.map_err(|error| error.to_string())?;
+        if info.read_only {
+            return Err("the disk cannot be written".into());
+        }
+        let (start, end) = area(&disk, 0);
+        if end - start < BATCH_MAX as u64 {
+            return Err(format!("the disk has {} bytes: too few", disk.len()));
+        }
+        let (place, salt, word) = match recover(&disk, apply).await? {
+            Some(Found { place, block, word, behind }) => {
+                for at in behind {
+                    disk.zero(at, UNIT).await.map_err(|error| error.to_string())?;
+                }
+                // One of its copies may have been torn, or have gone bad.
+                write_super(&disk, block).await.map_err(|error| error.to_string())?;
+                (place, block.salt, word)
+            }
+            None => {
+                let block = Super { generation: 1, sealed: 0, salt: salt() };
+                write_super(&disk, block).await.map_err(|error| error.to_string())?;
+                let at = area(&disk, 1).0;
+                (Place { generation: 1, number: 0, at, previous: block.salt }, block.salt, None)
+            }
+        };
+        // What was read may be in a cache only: nothing is built on it before it is stable.
+        disk.flush().await.map_err(|error| error.to_string())?;
+        let (inner, stats) = Default::default();
+        let log = Log { disk, map, fsync, inner, stats };
+        let size = place.at - area(&log.disk, place.generation).0;
+        log.stats.size.set(size);
+        log.stats.base.set(size);
+        log.stats.saved();
+        Ok((log, Writer::new(place, salt), word))
+    }
+
+    /// Notes an operation that has changed the store.
+    pub fn note(&self, op: Op<'_>) {
+        let mut inner = self.inner.borrow_mut();
+        op.emit(&mut inner.noted);
+        let end = inner.noted.len();
+        inner.ends.push(end);
+        inner.count += 1;
+        inner.wake_writer();
+    }
+
+    /// Waits until what has been noted so far is as safe as the policy says.
+    ///
+    /// # Errors
+    ///
+    /// If the disk has failed. What has been noted may be there after a start, or not.
+    pub async fn commit(&self) -> Result<(), String> {
+        let count = self.inner.borrow().count;
+        self.wait(|inner| inner.is_settled(self.fsync, count)).await
+    }
+
+    /// Whether [`commit`](Self::commit) would not wait.
+    pub fn is_settled(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.failed.is_none() && inner.is_settled(self.fsync, inner.count)
+    }
+
+    /// Operations that are not stable.
+    pub fn unstable(&self) -> u64 {
+        let inner = self.inner.borrow();
+        inner.count - inner.stable
+    }
+
+    /// Makes the log stable if that is to be done now and then. To be called twice in a second: what was
+    /// noted between is stable half a second later, or else callers wait.
+    pub fn tick(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.is_late = inner.wanted > inner.stable;
+        if self.fsync == Fsync::EverySecond && inner.stable < inner.count {
+            inner.wanted = inner.count;
+            inner.wake_writer();
+        }
+    }
+
+    /// Has the log written anew in the background. False if that is going on already.
+    pub fn rewrite(&self) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        if self.stats.rewriting.get() {
+            return false;
+        }
+        inner.rewrite = true;
+        inner.rewrites_asked += 1;
+        inner.wake_writer();
+        true
+    }
+
+    /// Has the log written anew, and waits for that.
+    pub async fn save(&self) -> Result<(), String> {
+        let asked = {
+            let mut inner = self.inner.borrow_mut();
+            inner.rewrite = true;
+            inner.rewrites_asked += 1;
+            inner.wake_writer();
+            inner.rewrites_asked
+        };
+        let failed =
+            |inner: &Inner| inner.rewrite_failed.clone().filter(|(times, _)| *times >= asked);
+        self.wait(|inner| inner.rewrites_done >= asked || failed(inner).is_some()).await?;
+        let inner = self.inner.borrow();
+        if inner.rewrites_done >= asked {
+            return Ok(());
+        }
+        failed(&inner).map_or(Ok(()), |(_, why)| Err(why))
+    }
+
+    /// Waits until everything noted so far is stable, whatever the policy: at the end of the program.
+    pub async fn sync(&self) -> Result<(), String> {
+        let count = {
+            let mut inner = self.inner.borrow_mut();
+            inner.wanted = inner.count;
+            inner.wake_writer();
+            inner.count
+        };
+        self.wait(|inner| inner.stable >= count).await
+    }
+
+    /// Whether the log was written anew when that was last tried.
+    pub fn is_last_rewrite_ok(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.rewrite_failed.as_ref().is_none_or(|(asked, _)| inner.rewrites_done >= *asked)
+    }
+
+    /// Why the log has failed, if it has. The store should not be changed any more then.
+    pub fn failure(&self) -> Option<String> {
+        self.inner.borrow().failed.clone()
+    }
+
+    async fn wait(&self, done: impl Fn(&Inner) -> bool) -> Result<(), String> {
+        poll_fn(|cx| {
+            let mut inner = self.inner.borrow_mut();
+            if let Some(failed) = &inner.failed {
+                return Poll::Ready(Err(failed.clone()));
+            }
+            if done(&inner) {
+                return Poll::Ready(Ok(()));
+            }
+            if !inner.waiters.iter().any(|waiter| waiter.will_wake(cx.waker())) {
+                inner.waiters.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Writes, until the disk fails.
+    pub async fn run(&self, mut writer: Writer) {
+        loop {
+            poll_fn(|cx| {
+                let mut inner = self.inner.borrow_mut();
+                let wanted = inner.wanted > inner.stable || inner.rewrite;
+                if wanted || !inner.noted.is_empty() || writer.is_rewriting() {
+                    return Poll::Ready(());
+                }
+                inner.writer = Some(cx.waker().clone());
+                Poll::Pending
+            })
+            .await;
+            if let Err(error) = writer.turn(self).await {
+                let mut inner = self.inner.borrow_mut();
+                inner.failed = Some(error);
+                inner.wake_waiters();
+                return;
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn is_settled(&self, fsync: Fsync, count: u64) -> bool {
+        match fsync {
+            Fsync::Always => self.stable >= count,
+            Fsync::EverySecond if self.is_late && self.wanted > self.stable => self.stable >= count,
+            Fsync::EverySecond | Fsync::No => self.noted.len() < NOTED_MAX,
+        }
+    }
+
+    /// Has callers look again.
+    pub fn wake_waiters(&mut self) {
+        self.waiters.drain(..).for_each(Waker::wake);
+    }
+
+    fn wake_writer(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+
+    /// Takes whole operations for a batch, and how many there are.
+    pub fn take(&mut self) -> (Vec<u8>, u64) {
+        let many = self.ends.partition_point(|end| *end <= OPS_MAX).max(1).min(self.ends.len());
+        let Some(end) = many.checked_sub(1).map(|last| self.ends[last]) else {
+            return (Vec::new(), 0);
+        };
+        let rest = self.noted.split_off(end);
+        self.ends.drain(..many);
+        self.ends.iter_mut().for_each(|other| *other -= end);
+        (core::mem::replace(&mut self.noted, rest), many as u64)
+    }
+}

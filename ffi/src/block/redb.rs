@@ -1,0 +1,340 @@
+//! [redb](https://docs.rs/redb), an embedded database that survives crashes, on a disk.
+//!
+//! ```no_run
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use redb::TableDefinition;
+//!
+//! const VISITS: TableDefinition<&str, u64> = TableDefinition::new("visits");
+//!
+//! // In a thread, or where the main stack may block.
+//! let database = mirust::block::redb::create(mirust::block::open("data")?)?;
+//! let write = database.begin_write()?;
+//! write.open_table(VISITS)?.insert("alice", 1)?;
+//! write.commit()?; // stable from here on
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The database has the disk to itself. It takes its storage for a file: its length, and its first bytes, which are
+//! its header, are in the two units at the disk's beginning, which are written in turn. So a crash leaves a
+//! header as it was before or after a write, and the length that belongs to it. (redb itself bears a header
+//! of which a part was written, but not one whose layout is larger than the file, and that is what a part of it may say.)
+//!
+//! Calls of redb block. So they belong into a thread ([`crate::fiber`]): others go on meanwhile.
+//!
+//! The version is redb's second: later ones want a newer Rust than this project does. Of its two formats
+//! [`create`] takes the newer: in the older one an assertion of redb 2.6.4 about its cache has been seen to fail,
+//! in one of two thousand crashes.
+
+use super::Disk;
+use redb::{Database, DatabaseError, StorageBackend};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::mem::ManuallyDrop;
+
+/// Bytes of a unit, and what everything is aligned to.
+const UNIT: u64 = 4096;
+/// Where the database begins.
+const START: u64 = 2 * UNIT;
+/// Bytes at the database's beginning that are in the units: its header has fewer.
+const HEAD: usize = 512;
+const MAGIC: &[u8; 8] = b"MirustRD";
+/// What a database begins with when it has been made; redb writes that last.
+const MADE: &[u8; 4] = b"redb";
+
+/// Opens the database of a disk, or makes one on a disk that has none.
+///
+/// # Errors
+///
+/// If the disk cannot be used, or is too small (8 MiB are enough), or what is on it cannot; or where nothing can
+/// wait.
+pub fn create(disk: Disk) -> Result<Database, DatabaseError> {
+    create_on(Storage::open(disk)?)
+}
+
+/// The same, on a storage that was opened.
+///
+/// # Errors
+///
+/// As [`create`].
+pub fn create_on<W: Wait>(storage: Storage<W>) -> Result<Database, DatabaseError> {
+    Database::builder().create_with_file_format_v3(true).create_with_backend(storage)
+}
+
+/// How a call waits for the disk.
+pub trait Wait: 'static {
+    /// Waits until the future is ready.
+    ///
+    /// # Errors
+    ///
+    /// Where nothing can wait.
+    fn wait<F: Future>(&self, future: F) -> io::Result<F::Output>;
+}
+
+/// Waits as a thread does, and as the main stack where it may.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Blocking;
+
+impl Wait for Blocking {
+    fn wait<F: Future>(&self, future: F) -> io::Result<F::Output> {
+        crate::fiber::block_on(future).map_err(|error| io::Error::other(error.to_string()))
+    }
+}
+
+/// A disk as redb uses it.
+pub struct Storage<W: Wait = Blocking> {
+    disk: ManuallyDrop<Disk>,
+    wait: W,
+    top: RefCell<Top>,
+    /// Newer than what is on the disk.
+    changed: Cell<bool>,
+    #[cfg(not(feature = "xen"))]
+    owner: std::thread::ThreadId,
+}
+
+// SAFETY: a domain has one thread of execution, whatever number of stacks. On Linux `disk` serves no thread
+// but the one that made the storage, and `drop` leaves the count of the device's owners alone on others.
+unsafe impl<W: Wait> Send for Storage<W> {}
+// SAFETY: as above.
+unsafe impl<W: Wait> Sync for Storage<W> {}
+
+impl Storage {
+    /// The storage on a disk. One without a database has nothing in it.
+    ///
+    /// # Errors
+    ///
+    /// If the disk cannot be read, or where nothing can wait.
+    pub fn open(disk: Disk) -> io::Result<Storage> {
+        Storage::open_with(disk, Blocking)
+    }
+}
+
+impl<W: Wait> Storage<W> {
+    /// The same, with another way to wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Storage::open).
+    pub fn open_with(disk: Disk, wait: W) -> io::Result<Storage<W>> {
+        let storage = Storage {
+            disk: ManuallyDrop::new(disk),
+            wait,
+            top: RefCell::new(Top::NONE),
+            changed: Cell::new(false),
+            #[cfg(not(feature = "xen"))]
+            owner: std::thread::current().id(),
+        };
+        storage.wait(async { storage.disk.ready().await.map(drop) })?;
+        let mut newest = Top::NONE;
+        for slot in 0..2 {
+            let mut unit = [0; UNIT as usize];
+            storage.wait(storage.disk.read_at(slot * UNIT, &mut unit))?;
+            if let Some(top) = Top::parse(&unit).filter(|top| top.writes > newest.writes) {
+                newest = top;
+            }
+        }
+        if !newest.head.starts_with(MADE) {
+            // Before it was made nothing can have been committed: it is made again.
+            newest = Top { writes: newest.writes, ..Top::NONE };
+        }
+        storage.top.replace(newest);
+        // What was read may be in a cache only, and the other unit is going to be written.
+        storage.wait(storage.disk.flush())?;
+        Ok(storage)
+    }
+
+    fn wait<T>(&self, future: impl Future<Output = Result<T, super::Error>>) -> io::Result<T> {
+        let result = self.wait.wait(future)?;
+        result.map_err(|error| match error {
+            super::Error::OutOfRange => io::Error::new(ErrorKind::StorageFull, error),
+            error => io::Error::other(error),
+        })
+    }
+
+    /// The disk, for the thread that it belongs to.
+    fn disk(&self) -> io::Result<&Disk> {
+        #[cfg(not(feature = "xen"))]
+        if self.owner != std::thread::current().id() {
+            return Err(io::Error::other("a disk belongs to the domain's thread"));
+        }
+        Ok(&self.disk)
+    }
+
+    /// Where a stretch of the database is on the disk.
+    fn at(&self, offset: u64, len: usize) -> io::Result<u64> {
+        let end = offset.checked_add(len as u64).filter(|end| *end <= self.top.borrow().len);
+        end.map(|_| START + offset).ok_or_else(|| ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// How many of `len` bytes from `offset` on are in the head.
+fn in_head(offset: u64, len: usize) -> usize {
+    usize::try_from(offset).map_or(0, |offset| HEAD.saturating_sub(offset).min(len))
+}
+
+impl<W: Wait> StorageBackend for Storage<W> {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.top.borrow().len)
+    }
+
+    fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+        let at = self.at(offset, len)?;
+        let mut bytes = vec![0; len];
+        let (head, rest) = bytes.split_at_mut(in_head(offset, len));
+        if !head.is_empty() {
+            head.copy_from_slice(&self.top.borrow().head[offset as usize..][..head.len()]);
+        }
+        self.wait(self.disk()?.read_at(at + head.len() as u64, rest))?;
+        Ok(bytes)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let disk = self.disk()?;
+        if len > disk.len().saturating_sub(START) / UNIT * UNIT {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let old = self.top.borrow().len;
+        if len > old {
+            // What a file grows by is zeros; whole units, which nobody else is in.
+            let from = (START + old).next_multiple_of(UNIT);
+            let to = (START + len).next_multiple_of(UNIT);
+            self.wait(disk.zero(from, to.saturating_sub(from)))?;
+        }
+        self.top.borrow_mut().len = len;
+        self.changed.set(true);
+        Ok(())
+    }
+
+    fn sync_data(&self, _eventual: bool) -> io::Result<()> {
+        let disk = self.disk()?;
+        if !self.changed.get() {
+            return self.wait(disk.flush());
+        }
+        // What the other unit says is stable: the last flush was after it. If this one fails, the next is about the
+        // same unit.
+        let mut top = self.top.borrow().clone();
+        top.writes += 1;
+        self.wait(disk.write_at(top.writes % 2 * UNIT, &top.emit()))?;
+        self.wait(disk.flush())?;
+        self.top.borrow_mut().writes = top.writes;
+        self.changed.set(false);
+        Ok(())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let (at, disk) = (self.at(offset, data.len())?, self.disk()?);
+        let (head, rest) = data.split_at(in_head(offset, data.len()));
+        if !head.is_empty() {
+            self.top.borrow_mut().head[offset as usize..][..head.len()].copy_from_slice(head);
+            self.changed.set(true);
+        }
+        let at = at + head.len() as u64;
+        if rest.is_empty() || at % UNIT == 0 && rest.len() as u64 % UNIT == 0 {
+            return self.wait(disk.write_at(at, rest));
+        }
+        // Pages of redb are whole units: this is for what it may do one day.
+        let start = at - at % UNIT;
+        let end = (at + rest.len() as u64).next_multiple_of(UNIT);
+        let mut units = vec![0; (end - start) as usize];
+        self.wait(disk.read_at(start, &mut units))?;
+        let skip = (at - start) as usize;
+        units[skip..skip + rest.len()].copy_from_slice(rest);
+        self.wait(disk.write_at(start, &units))
+    }
+}
+
+impl<W: Wait> Drop for Storage<W> {
+    fn drop(&mut self) {
+        if self.disk().is_ok() {
+            // SAFETY: nobody uses it any more; and this is the thread that owns what it counts.
+            unsafe { ManuallyDrop::drop(&mut self.disk) }
+        }
+    }
+}
+
+impl<W: Wait> fmt::Debug for Storage<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Storage of {} bytes", self.top.borrow().len)
+    }
+}
+
+/// What a unit at the disk's beginning tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Top {
+    /// Bytes of the database.
+    len: u64,
+    /// Times that a unit has been written.
+    writes: u64,
+    /// The database's first bytes.
+    head: [u8; HEAD],
+}
+
+/// Where the head is in a unit, and behind it the checksum.
+const HEAD_AT: usize = 24;
+const SUM_AT: usize = HEAD_AT + HEAD;
+
+impl Top {
+    /// Of a disk that has no database.
+    const NONE: Top = Top { len: 0, writes: 0, head: [0; HEAD] };
+
+    fn emit(&self) -> Vec<u8> {
+        let mut unit = vec![0; UNIT as usize];
+        unit[..8].copy_from_slice(MAGIC);
+        unit[8..16].copy_from_slice(&self.len.to_le_bytes());
+        unit[16..24].copy_from_slice(&self.writes.to_le_bytes());
+        unit[HEAD_AT..SUM_AT].copy_from_slice(&self.head);
+        let sum = checksum(&unit[..SUM_AT]);
+        unit[SUM_AT..SUM_AT + 4].copy_from_slice(&sum.to_le_bytes());
+        unit
+    }
+
+    /// Nothing if the unit was torn, or never written.
+    fn parse(unit: &[u8]) -> Option<Top> {
+        let word =
+            |at: usize| u64::from_le_bytes(unit[at..at + 8].try_into().expect("eight bytes"));
+        let sum = &unit[SUM_AT..SUM_AT + 4];
+        let whole = &unit[..8] == MAGIC && checksum(&unit[..SUM_AT]).to_le_bytes() == sum;
+        let head = || unit[HEAD_AT..SUM_AT].try_into().expect("so many bytes");
+        whole.then(|| Top { len: word(8), writes: word(16), head: head() })
+    }
+}
+
+/// CRC-32 (that of Ethernet).
+fn checksum(bytes: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut n = 0;
+        while n < 256 {
+            let (mut sum, mut bit) = (n as u32, 0);
+            while bit < 8 {
+                sum = (sum >> 1) ^ if sum & 1 == 1 { 0xedb8_8320 } else { 0 };
+                bit += 1;
+            }
+            table[n] = sum;
+            n += 1;
+        }
+        table
+    };
+    !bytes.iter().fold(!0, |sum, byte| (sum >> 8) ^ TABLE[usize::from(sum as u8 ^ byte)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_unit_tells_is_read_again_unless_it_was_torn() {
+        assert_eq!(checksum(b"123456789"), 0xcbf4_3926);
+        let top = Top { len: 12345, writes: 7, head: [9; HEAD] };
+        let mut unit = top.emit();
+        assert_eq!(Top::parse(&unit), Some(top));
+        for at in [0, 9, 17, HEAD_AT, 511, 512, SUM_AT - 1, SUM_AT] {
+            unit[at] ^= 1;
+            assert_eq!(Top::parse(&unit), None);
+            unit[at] ^= 1;
+        }
+        assert_eq!(Top::parse(&[0; UNIT as usize]), None);
+    }
+}
