@@ -7,31 +7,31 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::connection::{Connection, Reading};
 use super::error::Error;
-use super::shared::{Reading, Shared};
 use super::stream::TcpStream;
 use crate::ocaml::Buffer;
 
 /// Reads from a connection; see [`TcpStream::split`].
 pub struct ReadHalf<'a> {
-    pub(super) shared: &'a Shared,
+    pub(super) connection: &'a Connection,
     pub(super) reading: &'a mut Reading,
 }
 
 /// Writes to a connection; see [`TcpStream::split`].
 pub struct WriteHalf<'a> {
-    pub(super) shared: &'a Shared,
+    pub(super) connection: &'a Connection,
 }
 
 /// Reads from a connection; see [`TcpStream::into_split`].
 pub struct OwnedReadHalf {
-    pub(super) shared: Rc<Shared>,
+    pub(super) connection: Rc<Connection>,
     pub(super) reading: Reading,
 }
 
 /// Writes to a connection, and ends that direction when it is dropped; see [`TcpStream::into_split`].
 pub struct OwnedWriteHalf {
-    shared: Rc<Shared>,
+    connection: Rc<Connection>,
     /// It was not put together with the other half again.
     alone: bool,
 }
@@ -43,16 +43,16 @@ pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 impl TcpStream {
     /// A half to read and a half to write, for the two branches of one task.
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        let TcpStream { shared, reading } = self;
-        (ReadHalf { shared, reading }, WriteHalf { shared })
+        let TcpStream { connection, reading } = self;
+        (ReadHalf { connection, reading }, WriteHalf { connection })
     }
 
     /// A half to read and a half to write, for two tasks. The write half ends its direction when it
     /// is dropped.
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        let TcpStream { shared, reading } = self;
-        let writer = OwnedWriteHalf::new(Rc::clone(&shared));
-        (OwnedReadHalf { shared, reading }, writer)
+        let TcpStream { connection, reading } = self;
+        let writer = OwnedWriteHalf::new(Rc::clone(&connection));
+        (OwnedReadHalf { connection, reading }, writer)
     }
 }
 
@@ -63,24 +63,24 @@ impl OwnedReadHalf {
     ///
     /// [`ReuniteError`] with both, if they are of two.
     pub fn reunite(self, mut writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
-        if !Rc::ptr_eq(&self.shared, &writer.shared) {
+        if !Rc::ptr_eq(&self.connection, &writer.connection) {
             return Err(ReuniteError(self, writer));
         }
         writer.alone = false;
-        Ok(TcpStream { shared: self.shared, reading: self.reading })
+        Ok(TcpStream { connection: self.connection, reading: self.reading })
     }
 }
 
 impl OwnedWriteHalf {
-    pub(super) fn new(shared: Rc<Shared>) -> Self {
-        OwnedWriteHalf { shared, alone: true }
+    pub(super) fn new(connection: Rc<Connection>) -> Self {
+        OwnedWriteHalf { connection, alone: true }
     }
 }
 
 impl Drop for OwnedWriteHalf {
     fn drop(&mut self) {
         if self.alone {
-            self.shared.finish_later();
+            self.connection.finish_later();
         }
     }
 }
@@ -102,7 +102,7 @@ macro_rules! connection {
             ///
             /// [`Error::Unavailable`].
             pub fn peer_addr(&self) -> Result<SocketAddr, Error> {
-                self.shared.peer_addr()
+                self.connection.peer_addr()
             }
 
             /// Our address.
@@ -111,7 +111,7 @@ macro_rules! connection {
             ///
             /// [`Error::Unavailable`].
             pub fn local_addr(&self) -> Result<SocketAddr, Error> {
-                self.shared.local_addr()
+                self.connection.local_addr()
             }
         }
 
@@ -171,12 +171,12 @@ macro_rules! reading {
 
             /// [`read_chunk`](Self::read_chunk) for futures written by hand.
             pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Buffer, Error>> {
-                self.shared.poll_chunk(&mut self.reading, cx)
+                self.connection.poll_chunk(&mut self.reading, cx)
             }
 
             /// [`peek`](Self::peek) for futures written by hand.
             pub fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Result<Buffer, Error>> {
-                ready!(self.shared.poll_fill(&mut self.reading, cx))?;
+                ready!(self.connection.poll_fill(&mut self.reading, cx))?;
                 Poll::Ready(Ok(self.reading.rest().clone()))
             }
 
@@ -192,7 +192,7 @@ macro_rules! reading {
             /// Waits until [`rest`](Self::rest) has something, or it is the end.
             #[allow(dead_code)] // for the traits
             pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-                self.shared.poll_fill(&mut self.reading, cx)
+                self.connection.poll_fill(&mut self.reading, cx)
             }
 
             /// What has arrived and was looked at, but not taken.
@@ -208,7 +208,7 @@ macro_rules! reading {
                 cx: &mut Context<'_>,
                 copy: impl FnOnce(&[u8]) -> usize,
             ) -> Poll<Result<usize, Error>> {
-                self.shared.poll_copy(&mut self.reading, cx, copy)
+                self.connection.poll_copy(&mut self.reading, cx, copy)
             }
         }
     )*};
@@ -292,13 +292,13 @@ macro_rules! writing {
             ///
             /// [`Error::Unavailable`].
             pub fn finish(&self) -> Result<(), Error> {
-                self.shared.shutdown(Shutdown::Write)
+                self.connection.shutdown(Shutdown::Write)
             }
 
             /// Waits until there is room to write, or writing fails.
             #[allow(dead_code)] // for the sockets of C
             pub(crate) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-                self.shared.poll_room(cx, 1).map_ok(|_| ())
+                self.connection.poll_room(cx, 1).map_ok(|_| ())
             }
 
             /// [`write`](Self::write) for futures written by hand.
@@ -307,7 +307,7 @@ macro_rules! writing {
                 cx: &mut Context<'_>,
                 bytes: &[u8],
             ) -> Poll<Result<usize, Error>> {
-                self.shared.poll_write(cx, &[IoSlice::new(bytes)])
+                self.connection.poll_write(cx, &[IoSlice::new(bytes)])
             }
 
             /// [`write_vectored`](Self::write_vectored) for futures written by hand.
@@ -316,7 +316,7 @@ macro_rules! writing {
                 cx: &mut Context<'_>,
                 parts: &[IoSlice<'_>],
             ) -> Poll<Result<usize, Error>> {
-                self.shared.poll_write(cx, parts)
+                self.connection.poll_write(cx, parts)
             }
 
             /// [`write_chunk`](Self::write_chunk) for futures written by hand. What was written is taken
@@ -326,7 +326,7 @@ macro_rules! writing {
                 cx: &mut Context<'_>,
                 bytes: &mut Buffer,
             ) -> Poll<Result<(), Error>> {
-                self.shared.poll_give(cx, bytes)
+                self.connection.poll_give(cx, bytes)
             }
         }
     )*};

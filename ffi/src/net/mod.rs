@@ -56,6 +56,7 @@
 //! no network, and operations give [`Error::Unavailable`].
 
 mod address;
+mod connection;
 mod counted;
 #[cfg(feature = "embedded-io-async")]
 pub mod embedded_io;
@@ -72,7 +73,6 @@ mod names;
 mod numbers;
 mod octets;
 mod serve;
-mod shared;
 #[cfg(any(feature = "futures-io", feature = "hyper", feature = "tokio"))]
 mod sides;
 mod stats;

@@ -3,10 +3,10 @@
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
+use super::connection::{Connection, Reading, nanoseconds};
 use super::numbers::Setting;
 use super::octets::Octets;
 use super::serve::{self, Flow};
-use super::shared::{Reading, Shared, nanoseconds};
 use super::stats::TcpInfo;
 use super::{Error, address};
 use crate::ocaml::{BoxRoot, OCaml};
@@ -32,13 +32,13 @@ use crate::time::Duration;
 /// # }
 /// ```
 pub struct TcpStream {
-    pub(super) shared: Rc<Shared>,
+    pub(super) connection: Rc<Connection>,
     pub(super) reading: Reading,
 }
 
 impl TcpStream {
     pub(super) fn new(flow: &BoxRoot<Flow>) -> Result<Self, Error> {
-        Ok(TcpStream { shared: Rc::new(Shared::new(flow)?), reading: Reading::default() })
+        Ok(TcpStream { connection: Rc::new(Connection::new(flow)?), reading: Reading::default() })
     }
 
     /// The connection of a flow that OCaml has accepted or opened. OCaml gives it away: it reads, writes
@@ -94,7 +94,7 @@ impl TcpStream {
     ///
     /// [`Error::Unavailable`].
     pub fn set_nodelay(&self, nodelay: bool) -> Result<(), Error> {
-        self.shared.set(Setting::Nodelay, nodelay.into())
+        self.connection.set(Setting::Nodelay, nodelay.into())
     }
 
     /// Probes the peer after so much silence, every second, nine times; None does not.
@@ -103,7 +103,7 @@ impl TcpStream {
     ///
     /// [`Error::Unavailable`].
     pub fn set_keepalive(&self, after: Option<Duration>) -> Result<(), Error> {
-        self.shared.set(Setting::Keepalive, after.map_or(0, nanoseconds))
+        self.connection.set(Setting::Keepalive, after.map_or(0, nanoseconds))
     }
 
     /// How long written data may stay unacknowledged before the connection is given up (RFC 5482).
@@ -112,7 +112,7 @@ impl TcpStream {
     ///
     /// [`Error::Unavailable`].
     pub fn set_user_timeout(&self, limit: Duration) -> Result<(), Error> {
-        self.shared.set(Setting::UserTimeout, nanoseconds(limit))
+        self.connection.set(Setting::UserTimeout, nanoseconds(limit))
     }
 
     /// Round-trip time, windows, retransmissions, as of now.
@@ -121,7 +121,7 @@ impl TcpStream {
     ///
     /// [`Error::Unavailable`].
     pub fn info(&self) -> Result<TcpInfo, Error> {
-        self.shared.info()
+        self.connection.info()
     }
 
     /// Ends one direction: after `Write` the peer reads the end of what was written; after `Read`
@@ -131,11 +131,11 @@ impl TcpStream {
     ///
     /// [`Error::Unavailable`].
     pub fn shutdown(&self, how: Shutdown) -> Result<(), Error> {
-        self.shared.shutdown(how)
+        self.connection.shutdown(how)
     }
 
     /// Resets the connection; what was written may be lost.
     pub fn abort(self) {
-        self.shared.close(true);
+        self.connection.close(true);
     }
 }

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use super::connection::buffer;
 use super::octets::Octets;
 use super::serve::{self, Datagram, Socket, Udp};
-use super::shared::buffer;
 use super::stats;
 use super::wait::Wait;
 use super::{Error, address};

@@ -19,7 +19,7 @@ use crate::time::Duration;
 const COPY_LIMIT: usize = 64 * 1024;
 
 /// Closes the connection when it is dropped.
-pub(super) struct Shared {
+pub(super) struct Connection {
     streams: Rc<Streams>,
     stream: Rc<BoxRoot<Stream>>,
     reads: Wait,
@@ -65,13 +65,13 @@ impl Reading {
     }
 }
 
-impl Shared {
+impl Connection {
     pub(super) fn new(flow: &BoxRoot<Flow>) -> Result<Self, Error> {
         let streams = serve::streams()?;
         let (reads, writes) = (Wait::new(), Wait::new());
         let tokens = (reads.token(), writes.token());
         let stream = serve::call(&streams.attach, (flow, tokens.0, tokens.1), |v| v.root())?;
-        Ok(Shared { streams, stream: Rc::new(stream), reads, writes, room: Cell::new(0) })
+        Ok(Connection { streams, stream: Rc::new(stream), reads, writes, room: Cell::new(0) })
     }
 
     /// Asks OCaml for what there is to read, if the last answer was not to wait. No bytes are the end.
@@ -292,7 +292,7 @@ pub(super) fn nanoseconds(duration: Duration) -> isize {
     isize::try_from(duration.as_nanos()).unwrap_or(isize::MAX >> 1)
 }
 
-impl Drop for Shared {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.close(false);
     }
