@@ -3,7 +3,14 @@ type t = { now : unit -> int; sleep : int -> unit Lwt.t; random : int -> string 
 let missing _ = failwith "the network stack needs Env.install first"
 let current = ref { now = missing; sleep = missing; random = missing }
 let install t = current := t
-let now () = !current.now ()
+let read = ref 0
+
+let now () =
+  let now = !current.now () in
+  read := now;
+  now
+
+let recent () = !read
 let sleep ns = !current.sleep ns
 let random n = !current.random n
 

@@ -24,6 +24,11 @@ val soon : (unit -> unit) -> unit
 
 val now : unit -> int
 
+(** What {!now} gave last, by whomever it was asked: without a look at the clock, for what is asked
+    for each packet of a turn and is about seconds. Whoever sends outside of a turn asks {!now}
+    before. *)
+val recent : unit -> int
+
 (** In ns. *)
 val sleep : int -> unit Lwt.t
 

@@ -146,7 +146,7 @@ let hop t ip =
   let neighbours = Arp_engine.neighbours t.engine in
   let entry = ref (Neighbour.find neighbours ip) and answer = ref None in
   fun () ->
-    if Neighbour.fresh !entry ~now:(Env.now ()) then (
+    if Neighbour.fresh !entry ~now:(Env.recent ()) then (
       let mac = Neighbour.mac !entry in
       (match !answer with
       | Some known when known == mac -> ()

@@ -62,11 +62,13 @@ let refresh p =
       p.known <- p.ip.generation;
       true
 
-let path_mtu p =
+let mtu_at p ~now =
   ignore (refresh p : bool);
   match p.hop with
   | Own -> W.Ipv4.max_length - header
-  | Mac _ -> Pmtu.get p.ip.pmtu ~now:(Env.now ()) p.dst ~link:(link_mtu p.ip) - header
+  | Mac _ -> Pmtu.get p.ip.pmtu ~now p.dst ~link:(link_mtu p.ip) - header
+
+let path_mtu p = mtu_at p ~now:(Env.now ())
 
 (* The headers of a packet, at byte [at] of a buffer. *)
 let emit_headers p ~tos ~proto ~offload ~checksum_offset ~size fill payload ~length b ~at =
@@ -79,7 +81,8 @@ let output p ~tos ~gso_size ~proto ~checksum_offset ~size fill payload =
   let out = p.ip.out in
   let length = size + Cstruct.lenv payload in
   if not (refresh p) then `No_route
-  else if length > if gso_size > 0 then max_segment p else path_mtu p then `Too_long
+  else if length > if gso_size > 0 then max_segment p else mtu_at p ~now:(Env.recent ()) then
+    `Too_long
   else
     let proto = protocol proto and offload = (out.link.features ()).checksum in
     match p.hop with
@@ -135,6 +138,7 @@ let pieces p ~ttl ~proto ~mtu content : Outgoing.piece list =
 
 (* The neighbour's address, by asking for it if need be. *)
 let with_mac p hop f =
+  ignore (Env.now () : int);
   let query =
     match hop () with Some mac -> Lwt.return_ok mac | None -> p.ip.resolver.query p.via
   in

@@ -105,7 +105,7 @@ let output p ~tos ~gso_size ~proto ~checksum_offset ~size fill payload =
         (emit_headers p ~tos ~proto ~offload:true ~checksum_offset ~size fill payload ~length ~at:0)
         payload
   | Mac mac -> send mac
-  | Neighbour e when Neighbour.fresh e ~now:(Env.now ()) -> send (Neighbour.mac e)
+  | Neighbour e when Neighbour.fresh e ~now:(Env.recent ()) -> send (Neighbour.mac e)
   | Neighbour _ ->
       p.hop <- Neighbour (Neighbour.find (Ndp_engine.neighbours p.ip.ndp) p.via);
       let lost quoted = tell_problem p.ip ~proto ~src:p.from ~dst:p.dst No_neighbour quoted in
