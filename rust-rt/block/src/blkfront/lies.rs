@@ -23,7 +23,10 @@ pub fn act(steps: usize, choose: &mut dyn FnMut(usize) -> usize) {
         match choose(16) {
             0..=2 if running.len() < 40 => {
                 let disk = rig.disk.clone();
-                let (offset, len) = (choose(2000) * 512, (1 + choose(40)) * 512);
+                let (sector, sectors) = (choose(2000), 1 + choose(40));
+                // Every fourth time at the disk's end, or across it.
+                let sector = if choose(4) == 3 { DISK / 512 - choose(3) } else { sector };
+                let (offset, len) = (sector * 512, sectors * 512);
                 let op = choose(5);
                 let mut future: Running<()> = Box::pin(async move {
                     // Whether it works is the backend's affair.
@@ -57,7 +60,13 @@ pub fn act(steps: usize, choose: &mut dyn FnMut(usize) -> usize) {
             }
             10 => {
                 rig.backend.lied = true;
-                let index = rig.backend.answered.wrapping_add(choose(70) as u32);
+                const EDGES: [u32; 5] = [0, 31, 32, 33, u32::MAX];
+                let ahead = if choose(2) == 0 {
+                    choose(70) as u32
+                } else {
+                    EDGES[choose(5)].wrapping_add(30)
+                };
+                let index = rig.backend.answered.wrapping_add(ahead);
                 rig.backend.ring.store_u32(8, index.wrapping_sub(30));
             }
             11 => {
