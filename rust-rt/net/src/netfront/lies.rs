@@ -55,7 +55,10 @@ pub fn drive(steps: usize, choose: &mut dyn FnMut(usize) -> usize) {
                     let page = rig.backend.take_page();
                     let id = page.map_or(0, |(id, _)| id) ^ (choose(16) / 15 * 3) as u16;
                     let (offset, flags) = (edge(choose, 5000) as u16, choose(64) as u16);
-                    let status = edge(choose, 4200) as i16 - 10 * (choose(8) / 7) as i16;
+                    // Up to the page's end, and a byte to either side of it.
+                    let to_the_end = (4095 + choose(3)).saturating_sub(usize::from(offset));
+                    let len = if choose(3) == 2 { to_the_end } else { edge(choose, 4200) };
+                    let status = len as i16 - 10 * (choose(8) / 7) as i16;
                     rig.backend.write_rx(rx_response(id, offset, flags, status));
                 }
                 if rig.backend.posted() < 1 << 31 {
