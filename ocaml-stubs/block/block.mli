@@ -94,7 +94,7 @@ type stats = {
   grants : int;  (** pages that the other end was granted access to *)
   notifications : int;  (** sent; one hypercall each. On Linux, system calls *)
   events : int;  (** notifications received *)
-  lies : int;  (** things that the other end said and that cannot be true *)
+  lies : int;  (** protocol violations by the peer *)
   connections : int;
   reissued : int;  (** requests that were issued again on another connection *)
 }

@@ -328,13 +328,12 @@ let connect ?(limits = default_limits) ?timeout name =
 
 (* Statistics *)
 
-type stats = {
+type counters = Header.Stats.t = {
   rx_frames : int;
   rx_bytes : int;
   rx_gso : int;
   rx_copied : int;
   rx_dropped : int;
-  rx_no_memory : int;
   tx_frames : int;
   tx_bytes : int;
   tx_gso : int;
@@ -350,62 +349,21 @@ type stats = {
   links : int;
 }
 
+type stats = { device : counters; rx_no_memory : int }
+
 let find device = List.assq_opt device !devices
 
 let stats device =
   Option.map
-    (fun t ->
-      let {
-        Header.Stats.rx_frames;
-        rx_bytes;
-        rx_gso;
-        rx_copied;
-        rx_dropped;
-        tx_frames;
-        tx_bytes;
-        tx_gso;
-        tx_copied;
-        tx_dropped;
-        tx_full;
-        notifications;
-        events;
-        syscalls;
-        grants;
-        grant_ends;
-        lies;
-        links;
-      } =
-        Header.Stats.get (Abi.stats t.handle)
-      in
-      {
-        rx_frames;
-        rx_bytes;
-        rx_gso;
-        rx_copied;
-        rx_dropped;
-        tx_frames;
-        tx_bytes;
-        tx_gso;
-        tx_copied;
-        tx_dropped;
-        tx_full;
-        notifications;
-        events;
-        syscalls;
-        grants;
-        grant_ends;
-        lies;
-        links;
-        rx_no_memory = t.slabs.dropped;
-      })
+    (fun t -> { device = Header.Stats.get (Abi.stats t.handle); rx_no_memory = t.slabs.dropped })
     (find device)
 
-let pp_stats ppf s =
+let pp_stats ppf { device = s; rx_no_memory } =
   Fmt.pf ppf
     "rx %d frames (%d large) %d bytes (%d copied) %d dropped, %d for want of memory; tx %d frames \
      (%d large) %d bytes (%d copied) %d dropped, %d times full; %d notifications, %d events, %d \
      syscalls, %d grants, %d ended, %d lies, %d links"
-    s.rx_frames s.rx_gso s.rx_bytes s.rx_copied s.rx_dropped s.rx_no_memory s.tx_frames s.tx_gso
+    s.rx_frames s.rx_gso s.rx_bytes s.rx_copied s.rx_dropped rx_no_memory s.tx_frames s.tx_gso
     s.tx_bytes s.tx_copied s.tx_dropped s.tx_full s.notifications s.events s.syscalls s.grants
     s.grant_ends s.lies s.links
 

@@ -42,13 +42,12 @@ val connect :
 (** {1 What devices count} *)
 
 (** Frames and bytes are those of Ethernet; a large segment is one frame. *)
-type stats = {
+type counters = {
   rx_frames : int;
   rx_bytes : int;
   rx_gso : int;  (** of the frames, large segments *)
   rx_copied : int;  (** bytes *)
   rx_dropped : int;  (** malformed, or failed at the other end *)
-  rx_no_memory : int;  (** dropped because copied frames held all the memory that they may *)
   tx_frames : int;
   tx_bytes : int;
   tx_gso : int;
@@ -60,8 +59,13 @@ type stats = {
   syscalls : int;  (** on Linux *)
   grants : int;  (** pages that the other end was granted access to *)
   grant_ends : int;
-  lies : int;  (** things that the other end said and that cannot be true *)
+  lies : int;  (** protocol violations by the peer *)
   links : int;  (** times that the link came up *)
+}
+
+type stats = {
+  device : counters;
+  rx_no_memory : int;  (** frames dropped because copied ones held all the memory that they may *)
 }
 
 (** [None] if the device is not one of this module. *)
