@@ -4,7 +4,7 @@
 //! image (or, for development, the Linux process) has one thread and one loop, which both languages
 //! share:
 //!
-//! - [`spawn`], [`time`] and [`shutdown_requested`] are the executor's: futures run while OCaml has
+//! - [`spawn`], [`time`], [`shutdown_requested`] and [`suspend`] are the executor's: futures run while OCaml has
 //!   nothing to do, and OCaml's promises while no future is ready.
 //! - [`export`](macro@export) and [`ocaml`] are the language boundary.
 //! - [`main!`] makes Rust the owner of the program's main function; without it OCaml is.
@@ -53,6 +53,7 @@ mod platform;
 pub mod posix;
 mod setup;
 mod shutdown;
+pub mod suspend;
 pub mod time;
 pub mod token;
 

@@ -10,6 +10,7 @@ module Pclock = Pclock
 module Places = Places
 module Random = Random
 module Stats = Stats
+module Suspend = Suspend
 module Time = Time
 
 exception Panic = Setup.Panic

@@ -39,9 +39,17 @@ fn files(needle: &str) -> Vec<String> {
 fn one_hypercall_blocks_and_one_function_makes_it() {
     assert_eq!(files("abi::SCHEDOP_poll"), ["hypercall.rs"]);
     assert_eq!(files("hypervisor.poll("), ["sched.rs"]);
-    // The other operation of the scheduler ends the domain.
+    // The other operation of the scheduler ends the domain, or has it frozen.
     assert_eq!(files("abi::__HYPERVISOR_sched_op"), ["hypercall.rs"; 2]);
     assert_eq!(files("abi::SCHEDOP_"), ["hypercall.rs"; 2]);
+}
+
+/// A domain that is frozen is no domain that waits: no event ends it, no time passes in it, and nothing of the
+/// domain could go on meanwhile. So it is not done in a poll, but by the one who follows the toolstack's request.
+#[test]
+fn one_function_has_the_domain_frozen() {
+    assert_eq!(files("hypervisor.suspend("), ["suspend.rs"]);
+    assert_eq!(files("abi::SHUTDOWN_suspend"), ["hypercall.rs"]);
 }
 
 #[test]

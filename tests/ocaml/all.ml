@@ -14,6 +14,7 @@ let run () =
       ("loop", Test_loop.tests);
       ("promise", Test_promise.tests);
       ("stream", Test_stream.tests);
+      ("suspend", Test_suspend.tests);
       ("leaks", Test_leaks.tests);
       ("net", Test_net.tests);
       ("bootvar", Test_bootvar.tests);

@@ -630,6 +630,7 @@ let act w words =
       check_int "connections" 0 (Engine.connections (engine w));
       check_int "timers" 0 (Engine.timers (engine w));
       check_int "memory" 0 (Engine.memory (engine w))
+  | [ "paused"; n ] -> w.now <- w.now + of_ms (float_of_string n)
   | [ "silence"; n ] -> pass w (w.now + of_ms (float_of_string n))
   | words -> failf "unknown step %s" (String.concat " " words)
 

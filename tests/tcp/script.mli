@@ -22,6 +22,7 @@
     unreachable SEQ port | protocol | network | host | prohibited
     no_neighbour
     silence MS                                       time passes, whatever is sent
+    paused MS                                        time passes, and nothing runs
     state STATE | events EVENT.. | stat NAME N | info NAME N | memory N | space N | gone
     config NAME[=VALUE]..                            before anything else
     isn N | iss N                                    the peer's, and the engine's first number

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::Once;
 
 use mirust_rt::mem::PAGE_SIZE;
 use mirust_rt::wire::{DomId, GrantRef};
@@ -11,7 +12,7 @@ use mirust_rt::xen::gnttab::{GrantError, GrantTable};
 use mirust_rt::xen::hypervisor::GrantAccess;
 use ocaml_sys::bigarray::Bigarray;
 
-use super::{Failed, NO_XEN, UNIT, Value, bool, enter, int, number, of_int};
+use super::{Failed, NO_XEN, UNIT, Value, bool, enter, int, lifecycle, number, of_int};
 use crate::ocaml::Slots;
 use crate::ocaml::net::{external_bigarray, pair};
 
@@ -36,6 +37,11 @@ impl From<GrantError> for Failed {
 
 fn table() -> Result<&'static GrantTable, Failed> {
     xen::grants().ok_or(NO_XEN)
+}
+
+/// Pages that are granted.
+fn count() -> usize {
+    xen::grants().map_or(0, GrantTable::lent_in_use)
 }
 
 /// The numbers that Mirage gives out. Empty without Xen: a program that grants nothing works.
@@ -164,6 +170,8 @@ unsafe extern "C-unwind" fn mirage_xen_gnttab_grant_access(
             }
             // The memory is malloc's or a page of ours, and stays: Mirage's promise above.
             table()?.grant_lent(gref, addr, domid, access(v_writable))?;
+            static ONCE: Once = Once::new();
+            lifecycle::watch(&ONCE, "grants", count);
             Ok(UNIT)
         })
     }

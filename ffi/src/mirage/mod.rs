@@ -9,6 +9,7 @@
 //! | `ports` | event channels |
 //! | `grants` | pages for other domains, and of other domains |
 //! | `rings` | xenstore's and the console's page, neither of which is the domain's own |
+//! | `lifecycle` | what a suspension would cut off |
 //! | `machine` | command line, memory figures |
 //!
 //! # Whose loop it is
@@ -28,6 +29,7 @@
 
 mod bells;
 mod grants;
+mod lifecycle;
 mod machine;
 mod ports;
 mod rings;

@@ -6,6 +6,7 @@
 //! rings that are not Xen's.
 
 use std::cell::RefCell;
+use std::sync::Once;
 use std::sync::atomic::Ordering;
 
 use mirust_rt::wire::{DomId, Port};
@@ -13,7 +14,7 @@ use mirust_rt::xen;
 use mirust_rt::xen::events::{BindError, EventChannel, Events, Virq};
 
 use super::bells::{Bell, CONSOLE, PORTS, XENSTORE};
-use super::{Failed, NO_XEN, UNIT, Value, enter, int, number, of_int, rings};
+use super::{Failed, NO_XEN, UNIT, Value, enter, int, lifecycle, number, of_int, rings};
 use crate::ocaml::taken;
 
 /// A channel that Mirage has bound.
@@ -37,6 +38,11 @@ struct Ports {
 
 thread_local! {
     static ALL: RefCell<Ports> = RefCell::default();
+}
+
+/// Channels that are bound.
+fn count() -> usize {
+    ALL.with_borrow(|all| all.bound.iter().flatten().count())
 }
 
 /// Whether there is an event that Mirage has not been told of.
@@ -75,6 +81,8 @@ fn bind(
         }
         all.bound[port] = Some(Bound { channel, seen: 0 });
     });
+    static ONCE: Once = Once::new();
+    lifecycle::watch(&ONCE, "event channels", count);
     Ok(of_int(port as isize))
 }
 

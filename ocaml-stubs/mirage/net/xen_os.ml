@@ -18,6 +18,11 @@ module Lifecycle = struct
     | `Poweroff | `Halt | `Reboot -> fst (Lwt.task ())
 end
 
+module Sched = struct
+  let add_resume_hook f =
+    Mirust.Suspend.on_resume (fun { cancelled; _ } -> if cancelled then Lwt.return_unit else f ())
+end
+
 module Memory = struct
   type stat = { heap_words : int; live_words : int; stack_words : int; free_words : int }
 

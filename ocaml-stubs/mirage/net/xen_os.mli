@@ -13,6 +13,12 @@ module Lifecycle : sig
     ?can_poweroff:bool -> ?can_reboot:bool -> unit -> [ `Poweroff | `Reboot ] Lwt.t
 end
 
+module Sched : sig
+  (** [add_resume_hook f] has [f ()] awaited each time when the domain goes on in a new one. That it
+      is suspended is the runtime's affair; {!Mirust.Suspend} has the hook before it. *)
+  val add_resume_hook : (unit -> unit Lwt.t) -> unit
+end
+
 module Memory : sig
   (** In words. [heap_words] is all memory of the domain, [live_words] what both languages have
       allocated; [stack_words] is not known. *)

@@ -58,8 +58,24 @@ let waited env c =
       finish env c `Closed
   | Established | Fin_wait_1 | Close_wait | Closing | Last_ack | Closed -> ()
 
+(* No work keeps a timer from firing for so long. *)
+let impossible_delay = 1000 * ms
+
+(* A timer that is very late says that nothing ran here: the domain was paused. Nobody could have heard the peer
+   meanwhile, so that this was no time without progress. *)
+let leave_out_what_did_not_run env c =
+  let late = env.now - min c.rexmit_at (min c.persist_at c.keep_at) in
+  if late > impossible_delay then (
+    c.progress <- min env.now (c.progress + late);
+    c.heard <- min env.now (c.heard + late);
+    (* What a probe has brought may not have been read yet. *)
+    match c.keepalive with
+    | Some k when c.keep_at <= env.now -> c.keep_at <- env.now + k.interval
+    | Some _ | None -> ())
+
 let fire env c =
   let now = env.now in
+  leave_out_what_did_not_run env c;
   if c.rexmit_at <= now then retransmission env c;
   if c.persist_at <= now then persist env c;
   if c.keep_at <= now then keepalive env c;

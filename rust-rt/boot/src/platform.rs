@@ -3,6 +3,7 @@
 use super::bare::BareMachine;
 use super::paging::ActiveTables;
 use super::{clock, console, cpu, diag, early, end, entropy, log};
+use alloc::boxed::Box;
 use mirust_executor::domain;
 use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
@@ -22,7 +23,8 @@ mirust_executor::platform!(
 /// `spare` is how many bytes of RAM the domain could be given and does not have.
 pub(super) fn init(command_line: &[u8], spare: u64) {
     let platform: &'static dyn Platform = match Xen::detect() {
-        Some(hypervisor) => match xen::init(hypervisor, &mut ActiveTables) {
+        // A box of nothing: this does not allocate.
+        Some(hypervisor) => match xen::init(hypervisor, Box::new(ActiveTables), stir) {
             Ok(platform) => {
                 if xen::console().is_some() {
                     console::set_sink(xen::write_console);
@@ -59,6 +61,11 @@ pub(super) fn init(command_line: &[u8], spare: u64) {
     #[cfg(feature = "libc")]
     mirust_libc::host::set(&HOST);
     xen::spawn_drivers();
+}
+
+/// A new domain has come of this one's memory, and perhaps others as well.
+fn stir(known: &[u8]) {
+    entropy::stir(known);
 }
 
 fn monotonic_ns() -> u64 {

@@ -50,6 +50,7 @@ use crate::owned::Owned;
 use crate::platform::Platform;
 use crate::poll::{Domain, PollStats, Ready, Remote};
 use crate::shutdown::{ShutdownReason, ShutdownRequested};
+use crate::suspend::Hooks;
 use crate::task::JoinHandle;
 use crate::time::{Duration, Instant};
 use crate::timers::{Elapsed, Interval, Sleep};
@@ -200,6 +201,11 @@ pub fn shutdown_reason() -> Option<ShutdownReason> {
 /// See [`Domain::shutdown_requested`].
 pub fn shutdown_requested() -> ShutdownRequested {
     get().shutdown_requested()
+}
+
+/// See [`Domain::suspend_hooks`].
+pub fn suspend_hooks() -> &'static Hooks {
+    get().suspend_hooks()
 }
 
 /// See [`Domain::set_guard`].

@@ -95,6 +95,7 @@ pub mod poll;
 mod ready;
 pub mod shutdown;
 mod slab;
+pub mod suspend;
 mod task;
 pub mod time;
 mod timers;

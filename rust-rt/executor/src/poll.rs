@@ -23,6 +23,7 @@ use crate::executor::{Executor, Guard};
 use crate::inbox::Inbox;
 use crate::platform::Platform;
 use crate::shutdown::{Shutdown, ShutdownReason, ShutdownRequested};
+use crate::suspend::Hooks;
 use crate::task::JoinHandle;
 use crate::time::{Duration, Instant};
 use crate::timers::{self, Elapsed, Interval, Sleep, Timers};
@@ -68,6 +69,7 @@ pub struct Domain<P: Platform> {
     executor: Executor,
     timers: Rc<Timers>,
     shutdown: Rc<Shutdown>,
+    suspend: Hooks,
     stats: Counters,
     polling: Cell<bool>,
 }
@@ -104,6 +106,7 @@ impl<P: Platform> Domain<P> {
             platform,
             timers: Rc::new(Timers::new()),
             shutdown: Rc::default(),
+            suspend: Hooks::default(),
             stats: Counters::default(),
             polling: Cell::new(false),
         }
@@ -230,6 +233,11 @@ impl<P: Platform> Domain<P> {
     /// Ends when somebody asks for the domain's end, at once if that was already the case.
     pub fn shutdown_requested(&self) -> ShutdownRequested {
         ShutdownRequested::new(Rc::clone(&self.shutdown))
+    }
+
+    /// Who is told when the domain is suspended and goes on.
+    pub fn suspend_hooks(&self) -> &Hooks {
+        &self.suspend
     }
 
     /// Handles events, fires timers and runs Rust tasks until the caller (OCaml) has something to

@@ -1,7 +1,7 @@
 //! Xen's paravirtual clock: time from the time stamp counter, without an exit to Xen.
 
 use super::shared_info::{SharedInfo, WallClock};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use mirust_executor::time::{Duration, Instant};
 
 const NANOS_PER_SEC: u64 = 1_000_000_000;
@@ -11,8 +11,9 @@ const NANOS_PER_SEC: u64 = 1_000_000_000;
 pub struct Clock {
     info: &'static SharedInfo,
     tsc: fn() -> u64,
-    /// System time when the domain's clock started.
-    start: u64,
+    /// System time when the domain's clock showed zero. On a host that was started after the domain this is
+    /// negative.
+    start: AtomicI64,
     /// The latest system time that was handed out.
     last: AtomicU64,
 }
@@ -21,7 +22,23 @@ impl Clock {
     /// A clock that starts now, over the time stamp counter `tsc`.
     pub fn new(info: &'static SharedInfo, tsc: fn() -> u64) -> Self {
         let start = info.time().at(tsc());
-        Clock { info, tsc, start, last: AtomicU64::new(start) }
+        Clock { info, tsc, start: AtomicI64::new(start as i64), last: AtomicU64::new(start) }
+    }
+
+    /// What the clock shows when the domain is about to be frozen.
+    pub fn stop(&self) -> Stopped {
+        Stopped { now: self.now(), wall: self.wall() }
+    }
+
+    /// Goes on from where it stopped, on this host or on another: the monotonic clock shows what it did then.
+    /// How long that was by the wall clock.
+    pub fn go_on(&self, stopped: &Stopped) -> Duration {
+        let system = self.info.time().at((self.tsc)());
+        // The host's clock may be behind the one that was used before.
+        self.last.store(system, Ordering::Relaxed);
+        let start = (system as i64).wrapping_sub(stopped.now.as_nanos() as i64);
+        self.start.store(start, Ordering::Relaxed);
+        self.wall().saturating_sub(stopped.wall)
     }
 
     /// ns since the host booted, the time that Xen's timers use. It never runs backwards, not even
@@ -31,9 +48,10 @@ impl Clock {
         self.last.fetch_max(now, Ordering::Relaxed).max(now)
     }
 
-    /// Time since the domain started.
+    /// Time since the domain started, without the time for which it was frozen.
     pub fn now(&self) -> Instant {
-        Instant::from_nanos(self.system_time() - self.start)
+        let start = self.start.load(Ordering::Relaxed);
+        Instant::from_nanos((self.system_time() as i64).wrapping_sub(start) as u64)
     }
 
     /// Time since 1970-01-01T00:00:00Z. It follows the host's idea of it, and may jump.
@@ -52,9 +70,20 @@ impl Clock {
         match instant {
             Instant::NEVER => u64::MAX,
             // One below, or a late instant would turn into the one that never comes.
-            other => self.start.saturating_add(other.as_nanos()).min(u64::MAX - 1),
+            other => {
+                let start = i128::from(self.start.load(Ordering::Relaxed));
+                let system = start + i128::from(other.as_nanos());
+                system.clamp(0, i128::from(u64::MAX - 1)) as u64
+            }
         }
     }
+}
+
+/// What a clock showed when it was stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stopped {
+    now: Instant,
+    wall: Duration,
 }
 
 /// The CPU's time stamp counter.

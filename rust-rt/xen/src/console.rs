@@ -150,6 +150,19 @@ impl Console {
         }
     }
 
+    /// The channel, which has another port in another domain.
+    pub fn channel(&self) -> &EventChannel {
+        &self.channel
+    }
+
+    /// Begins anew, with another daemon, or the same one that knows another domain: the ring is empty.
+    pub fn renew(&self) {
+        let Some(mut inner) = self.inner.try_lock() else { return };
+        inner.producer = Producer::attach(&self.page, CONSOLE_OUT);
+        inner.consumer = Consumer::attach(&self.page, CONSOLE_IN);
+        let _ = self.flush(&mut inner);
+    }
+
     /// Puts bytes into the backlog, and makes room there if need be.
     fn put(&self, inner: &mut Inner, mut bytes: &[u8]) -> Result<(), Corrupt> {
         while !bytes.is_empty() {

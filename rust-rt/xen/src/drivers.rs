@@ -10,6 +10,7 @@ use super::{
     page::Page,
     platform::XenPlatform,
     shared_info::SharedInfo,
+    suspend::{Ring, Suspend, Tables},
     xenstore::{self, Xenstore},
 };
 use crate::{
@@ -17,14 +18,14 @@ use crate::{
     wire::{Gfn, Port},
 };
 use alloc::boxed::Box;
-use core::{fmt, ptr::NonNull};
-use mirust_executor::platform::Platform;
+use core::{fmt, pin::Pin, ptr::NonNull};
+use mirust_executor::{domain, platform::Platform, time::Duration};
 use mirust_mem::{
     OutOfMemory, PAGE_SIZE,
     paging::{Frame, PageTables, Prot, VirtPage},
     shares::Shares,
 };
-use spin::Once;
+use spin::{Mutex, Once};
 
 /// What the domain stands on. Each part may be missing, as far as a domain can do without.
 struct Drivers {
@@ -34,6 +35,8 @@ struct Drivers {
     console: Option<&'static Console>,
     xenstore: Option<Xenstore>,
     platform: XenPlatform,
+    /// Without xenstore nobody could ask for it.
+    suspend: Option<Suspend>,
 }
 
 static DRIVERS: Once<Drivers> = Once::new();
@@ -71,10 +74,13 @@ impl From<OutOfMemory> for InitError {
 /// Brings everything up, once there is a heap. From then on [`write_console`] reaches Xen's console,
 /// and the result is what the domain's poll stands on; [`spawn_drivers`] is to follow.
 ///
-/// `tables` maps the pages of the console and of xenstore, which lie outside of RAM.
+/// `tables` maps the pages of the console and of xenstore, which lie outside of RAM. `stir` is called, with a few
+/// bytes that no other domain has, when the domain goes on after a suspension: random numbers must not be those of
+/// another domain that was made of the same copy.
 pub fn init(
     hypervisor: &'static dyn Hypervisor,
-    tables: &mut dyn PageTables,
+    mut tables: Tables,
+    stir: fn(&[u8]),
 ) -> Result<&'static dyn Platform, InitError> {
     let features = hypervisor.features().map_err(|errno| InitError::Xen("its features", errno))?;
     for (bit, name) in [
@@ -89,22 +95,22 @@ pub fn init(
     let events: &Events = Box::leak(Box::new(Events::new(hypervisor, info)));
     let clock: &Clock = Box::leak(Box::new(Clock::new(info, clock::rdtsc)));
 
-    let mut ring = |pfn, port| ring(hypervisor, tables, pfn, port);
-    let console = ring(abi::HVM_PARAM_CONSOLE_PFN, abi::HVM_PARAM_CONSOLE_EVTCHN)?;
-    let store = ring(abi::HVM_PARAM_STORE_PFN, abi::HVM_PARAM_STORE_EVTCHN)?;
+    let mut ring = |name, pfn, port| ring(hypervisor, &mut *tables, name, pfn, port);
+    let console = ring("console", abi::HVM_PARAM_CONSOLE_PFN, abi::HVM_PARAM_CONSOLE_EVTCHN)?;
+    let store = ring("xenstore", abi::HVM_PARAM_STORE_PFN, abi::HVM_PARAM_STORE_EVTCHN)?;
     let console = match console {
         None => None,
-        Some((page, port)) => {
+        Some((ring, page, port)) => {
             let channel = events.adopt(port).map_err(InitError::Bind)?;
             let limit = Shares::get().console;
             let console = Console::new(hypervisor, info, clock, page, channel, limit);
-            Some(&*Box::leak(Box::new(console)))
+            Some((&*Box::leak(Box::new(console)), ring))
         }
     };
-    let xenstore = match store {
+    let store = match store {
         None => None,
-        Some((page, port)) => {
-            Some(Xenstore::new(page, events.adopt(port).map_err(InitError::Bind)?))
+        Some((ring, page, port)) => {
+            Some((Xenstore::new(page, events.adopt(port).map_err(InitError::Bind)?), ring))
         }
     };
     let grants = match GrantTable::new(hypervisor) {
@@ -115,8 +121,29 @@ pub fn init(
         }
     };
     let platform = XenPlatform::new(hypervisor, events, clock);
-    let drivers =
-        DRIVERS.call_once(|| Drivers { hypervisor, events, grants, console, xenstore, platform });
+    let xenstore = store.as_ref().map(|(store, _)| store.clone());
+    let shown = console.as_ref().map(|(console, _)| *console);
+    let tables = Mutex::new(tables);
+    let suspend = store.map(|store| Suspend {
+        hypervisor,
+        info,
+        events,
+        clock,
+        grants,
+        console,
+        store,
+        tables,
+        stir,
+    });
+    let drivers = DRIVERS.call_once(|| Drivers {
+        hypervisor,
+        events,
+        grants,
+        console: shown,
+        xenstore,
+        platform,
+        suspend,
+    });
     Ok(&drivers.platform)
 }
 
@@ -135,13 +162,13 @@ fn shared_info(hypervisor: &dyn Hypervisor) -> Result<SharedInfo, InitError> {
 fn ring(
     hypervisor: &dyn Hypervisor,
     tables: &mut dyn PageTables,
+    name: &'static str,
     pfn: u32,
-    port: u32,
-) -> Result<Option<(SharedPage, Port)>, InitError> {
+    evtchn: u32,
+) -> Result<Option<(Ring, SharedPage, Port)>, InitError> {
     let param = |index| hypervisor.hvm_param(index).unwrap_or(0);
-    let (Ok(addr), Ok(port)) =
-        (usize::try_from(Gfn(param(pfn)).addr()), u32::try_from(param(port)))
-    else {
+    let gfn = Gfn(param(pfn));
+    let (Ok(addr), Ok(port)) = (usize::try_from(gfn.addr()), u32::try_from(param(evtchn))) else {
         return Ok(None);
     };
     let Some(base) = NonNull::new(core::ptr::with_exposed_provenance_mut(addr)) else {
@@ -154,24 +181,41 @@ fn ring(
     // SAFETY: just mapped, one to one, and never unmapped; Rust has no references to there, because
     // the toolstack places these pages outside of the domain's RAM.
     let page = unsafe { SharedPage::new(base, PAGE_SIZE) };
-    Ok(Some((page, Port(port))))
+    let ring = Ring { name, pfn, evtchn, at: Mutex::new(gfn), addr };
+    Ok(Some((ring, page, Port(port))))
 }
 
-/// Spawns the tasks that serve the console, xenstore and requests to shut down. Once, after the
+/// Spawns the tasks that serve the console, xenstore and requests to shut down or to suspend. Once, after the
 /// domain's poll was made from what [`init`] returned.
 pub fn spawn_drivers() {
     let Some(drivers) = DRIVERS.get() else { return };
     if let Some(console) = drivers.console {
-        mirust_executor::domain::spawn(console.run());
+        domain::spawn(console.run());
     }
-    if let Some(store) = &drivers.xenstore {
-        mirust_executor::domain::spawn(store.run());
-        let serve =
-            super::shutdown::serve(store.clone(), mirust_executor::domain::request_shutdown);
-        mirust_executor::domain::spawn(async move {
+    if let Some(suspend) = &drivers.suspend {
+        let store = &suspend.store.0;
+        domain::spawn(store.run());
+        let serve = super::shutdown::serve(store.clone(), domain::request_shutdown, follow_suspend);
+        domain::spawn(async move {
             let error = serve.await;
             log::error!("requests to shut down are not heard: {error}");
         });
+    }
+}
+
+/// Follows a request to suspend the domain, and says what has come of it.
+async fn follow_suspend() {
+    let Some(suspend) = DRIVERS.get().and_then(|drivers| drivers.suspend.as_ref()) else { return };
+    let sleep = |duration: Duration| Box::pin(domain::sleep(duration)) as Pin<Box<_>>;
+    match suspend.request(domain::suspend_hooks(), sleep).await {
+        Ok(resumed) => {
+            let (ms, what) = (
+                resumed.away.as_millis(),
+                if resumed.cancelled { "goes on here" } else { "goes on" },
+            );
+            log::info!("suspend: the domain {what} after {ms} ms");
+        }
+        Err(refusal) => log::error!("suspend refused: {refusal}"),
     }
 }
 

@@ -12,6 +12,13 @@
 //!
 //! An event after 1 makes 3 return at once, whether the waker was registered by then or not. An
 //! event before 1 was about work that 2 finds.
+//!
+//! # In another domain
+//!
+//! A domain that was suspended and goes on in a new one finds none of its channels there, but those that the
+//! toolstack has made anew ([`Events::renew`]). The others are *stale*: whoever waits for one is woken, once, and
+//! finds that there is nobody at its other end. The numbers of stale channels may be those of new ones by
+//! then; the era, which each channel knows, tells them apart.
 
 use super::{
     abi,
@@ -25,6 +32,7 @@ use core::{
     fmt,
     future::Future,
     pin::Pin,
+    sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, Waker},
 };
 use spin::Mutex;
@@ -81,7 +89,12 @@ struct Inner {
     scratch: Vec<Waker>,
     /// Events for ports that nobody had bound.
     stray: u64,
+    /// How often all channels have become stale.
+    era: u32,
 }
+
+/// What counts as the number of events of a stale channel, which is more than there can be.
+const STALE: u64 = u64::MAX;
 
 #[derive(Default)]
 struct Bound {
@@ -139,13 +152,10 @@ impl Events {
         if index == 0 || index >= PORTS || inner.bound(port).is_some() {
             return Err(BindError::BadPort(port));
         }
-        if inner.ports.len() <= index {
-            inner.ports.resize_with(index + 1, || None);
-        }
-        inner.ports[index] = Some(Bound::default());
-        inner.polled.push(port);
+        inner.put(port, Bound::default());
         self.info.unmask(port);
-        Ok(EventChannel { events: self, port })
+        let era = AtomicU32::new(inner.era);
+        Ok(EventChannel { events: self, port: AtomicU32::new(port.0), era })
     }
 
     /// Counts every pending event and wakes those who wait for it. Returns how many ports had one.
@@ -187,6 +197,46 @@ impl Events {
         events
     }
 
+    /// Begins anew, in another domain, whose shared_info is in its place: all channels are stale, but for those
+    /// that have another port now. These have an event: something may have happened meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::BadPort`] for a port that makes no sense. The channel is stale then.
+    pub fn renew(&self, again: &[(&EventChannel, Port)]) -> Result<(), BindError> {
+        self.info.mask_all();
+        let mut inner = self.inner.lock();
+        let mut ports = core::mem::take(&mut inner.ports);
+        inner.polled.clear();
+        inner.era += 1;
+        let mut wakers = Vec::new();
+        let mut bad = None;
+        for (channel, port) in again {
+            let bound = ports.get_mut(channel.port().0 as usize).and_then(Option::take);
+            let Some(mut bound) = bound else { continue };
+            bound.count += 1;
+            wakers.append(&mut bound.wakers);
+            let index = port.0 as usize;
+            if index == 0 || index >= PORTS || inner.bound(*port).is_some() {
+                bad = Some(*port);
+                continue;
+            }
+            inner.put(*port, bound);
+            channel.port.store(port.0, Ordering::Relaxed);
+            channel.era.store(inner.era, Ordering::Relaxed);
+            self.info.unmask(*port);
+        }
+        ports.iter_mut().flatten().for_each(|bound| wakers.append(&mut bound.wakers));
+        drop(inner);
+        wakers.into_iter().for_each(Waker::wake);
+        bad.map_or(Ok(()), |port| Err(BindError::BadPort(port)))
+    }
+
+    /// How often all channels have become stale: the number of other domains that this one was before.
+    pub fn era(&self) -> u32 {
+        self.inner.lock().era
+    }
+
     /// Calls `f` with the ports to wait for.
     pub fn with_ports<T>(&self, f: impl FnOnce(&[Port]) -> T) -> T {
         f(&self.inner.lock().polled)
@@ -197,8 +247,17 @@ impl Events {
         self.inner.lock().stray
     }
 }
-
 impl Inner {
+    /// Keeps what there is of a port that was just bound.
+    fn put(&mut self, port: Port, bound: Bound) {
+        let index = port.0 as usize;
+        if self.ports.len() <= index {
+            self.ports.resize_with(index + 1, || None);
+        }
+        self.ports[index] = Some(bound);
+        self.polled.push(port);
+    }
+
     fn bound(&mut self, port: Port) -> Option<&mut Bound> {
         self.ports.get_mut(port.0 as usize)?.as_mut()
     }
@@ -214,13 +273,21 @@ impl fmt::Debug for Events {
 #[derive(Debug)]
 pub struct EventChannel {
     events: &'static Events,
-    port: Port,
+    /// A [`Port`]; atomic as it may be another one in another domain.
+    port: AtomicU32,
+    era: AtomicU32,
 }
 
 impl EventChannel {
     /// The local port, as the other end has to know it.
     pub fn port(&self) -> Port {
-        self.port
+        Port(self.port.load(Ordering::Relaxed))
+    }
+
+    /// Whether the channel was that of a domain which this one is no longer; see the head of this module. Nothing
+    /// will come of it any more.
+    pub fn is_stale(&self) -> bool {
+        self.era.load(Ordering::Relaxed) != self.events.era()
     }
 
     /// Tells the other end that something has happened.
@@ -228,19 +295,31 @@ impl EventChannel {
     /// Xen refuses only for a port that is not bound to anything (yet); there is nobody then who
     /// could miss the notification, so this is no error.
     pub fn notify(&self) {
-        if let Err(errno) = self.events.hypervisor.evtchn_send(self.port) {
-            log::debug!("event channel {}: cannot notify: {errno}", self.port);
+        if self.is_stale() {
+            return;
+        }
+        if let Err(errno) = self.events.hypervisor.evtchn_send(self.port()) {
+            log::debug!("event channel {}: cannot notify: {errno}", self.port());
         }
     }
 
     /// Makes an event pending at this end, as if the other had notified.
     pub fn raise(&self) {
-        self.events.info.raise(self.port);
+        if !self.is_stale() {
+            self.events.info.raise(self.port());
+        }
     }
 
-    /// Events so far.
+    /// Events so far; `u64::MAX` for a stale channel.
     pub fn count(&self) -> u64 {
-        self.events.inner.lock().bound(self.port).map_or(0, |bound| bound.count)
+        self.bound(|bound| bound.map_or(STALE, |bound| bound.count))
+    }
+
+    /// Calls `f` with what there is of the channel: nothing if it is stale.
+    fn bound<T>(&self, f: impl FnOnce(Option<&mut Bound>) -> T) -> T {
+        let mut inner = self.events.inner.lock();
+        let current = self.era.load(Ordering::Relaxed) == inner.era;
+        f(if current { inner.bound(self.port()) } else { None })
     }
 
     /// Waits until there have been other than `seen` events, and returns how many. See the head of
@@ -252,13 +331,17 @@ impl EventChannel {
 
 impl Drop for EventChannel {
     fn drop(&mut self) {
-        self.events.info.mask(self.port);
+        if self.is_stale() {
+            return;
+        }
+        let this = self.port();
+        self.events.info.mask(this);
         let mut inner = self.events.inner.lock();
-        inner.polled.retain(|port| *port != self.port);
-        let bound = inner.ports.get_mut(self.port.0 as usize).and_then(Option::take);
+        inner.polled.retain(|port| *port != this);
+        let bound = inner.ports.get_mut(this.0 as usize).and_then(Option::take);
         drop(inner);
-        if let Err(errno) = self.events.hypervisor.evtchn_close(self.port) {
-            log::warn!("event channel {}: cannot close: {errno}", self.port);
+        if let Err(errno) = self.events.hypervisor.evtchn_close(this) {
+            log::warn!("event channel {this}: cannot close: {errno}");
         }
         // Nobody can wait any more: a `Wait` borrows the channel.
         drop(bound);
@@ -277,15 +360,18 @@ impl Future for Wait<'_> {
     type Output = u64;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<u64> {
-        let mut inner = self.channel.events.inner.lock();
-        let Some(bound) = inner.bound(self.channel.port) else { return Poll::Pending };
-        if bound.count != self.seen {
-            return Poll::Ready(bound.count);
-        }
-        if !bound.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            bound.wakers.push(cx.waker().clone());
-        }
-        Poll::Pending
+        self.channel.bound(|bound| {
+            let Some(bound) = bound else {
+                return if self.seen == STALE { Poll::Pending } else { Poll::Ready(STALE) };
+            };
+            if bound.count != self.seen {
+                return Poll::Ready(bound.count);
+            }
+            if !bound.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                bound.wakers.push(cx.waker().clone());
+            }
+            Poll::Pending
+        })
     }
 }
 

@@ -13,16 +13,25 @@ use crate::{
     testing::shared_page,
     wire::{DomId, Gfn, GrantRef, Port},
 };
-use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
 use core::{
     mem::offset_of,
+    ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
 };
+use mirust_mem::PAGE_SIZE;
 use std::{cell::Cell, sync::Mutex};
 
 std::thread_local! {
     /// The time stamp counter of the pretended CPU: one tick is one nanosecond.
     static TSC: Cell<u64> = const { Cell::new(0) };
+    /// What else happens while the domain is frozen.
+    static MEANWHILE: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
+}
+
+/// Has `f` called while the domain of this thread is frozen the next time.
+pub fn meanwhile(f: impl FnOnce() + 'static) {
+    MEANWHILE.set(Some(Box::new(f)));
 }
 
 /// Reads the pretended counter.
@@ -62,6 +71,31 @@ struct State {
     /// Mappings by handle.
     mapped: BTreeMap<u32, Gfn>,
     next_handle: u32,
+    params: BTreeMap<u32, u64>,
+    /// What a suspension shall come to.
+    suspension: Option<Suspension>,
+    /// Where shared_info is to be placed again.
+    homeless: Option<(u64, u64)>,
+    refuse_place: Option<u32>,
+    /// Calls that are about a suspension, in their order.
+    trace: Vec<String>,
+}
+
+/// What a suspension shall come to.
+#[derive(Clone, Copy, Debug)]
+pub enum Suspension {
+    /// Xen refuses.
+    Refused(Errno),
+    /// The domain goes on where it was.
+    Cancelled,
+    /// It goes on in another domain, on a host that has been up for so many nanoseconds and whose wall clock was at
+    /// so many seconds when it was started.
+    Elsewhere {
+        /// System time.
+        system_time: u64,
+        /// The wall clock at system time zero, in seconds since 1970.
+        wall: u64,
+    },
 }
 
 /// All that a test of a driver needs.
@@ -80,11 +114,7 @@ pub struct World {
 /// A new world. Its parts are leaked: the drivers want them for ever.
 pub fn world() -> World {
     let (page, peer) = shared_page();
-    let time = offset_of!(abi::shared_info, vcpu_info) + offset_of!(abi::vcpu_info, time);
-    // One nanosecond per tick.
-    peer.store_u32(time + offset_of!(abi::vcpu_time_info, tsc_to_system_mul), 1 << 31);
-    peer.store_u8(time + offset_of!(abi::vcpu_time_info, tsc_shift), 1);
-    peer.store_u64(time + offset_of!(abi::vcpu_time_info, system_time), 1_000_000);
+    show_time(&peer, 0, 1_000_000);
     let state = State { next_port: 1, max_frames: 4, ..State::default() };
     let xen: &'static FakeXen = Box::leak(Box::new(FakeXen {
         info: peer,
@@ -95,6 +125,20 @@ pub fn world() -> World {
     let events = &*Box::leak(Box::new(Events::new(xen, info)));
     let clock = &*Box::leak(Box::new(Clock::new(info, tsc)));
     World { xen, info, events, clock }
+}
+
+/// Has a shared_info page say what system time it is at a value of the counter: one nanosecond per tick.
+fn show_time(info: &SharedPage, tsc: u64, system_time: u64) {
+    let time = offset_of!(abi::shared_info, vcpu_info) + offset_of!(abi::vcpu_info, time);
+    info.store_u32(time + offset_of!(abi::vcpu_time_info, tsc_to_system_mul), 1 << 31);
+    info.store_u8(time + offset_of!(abi::vcpu_time_info, tsc_shift), 1);
+    info.store_u64(time + offset_of!(abi::vcpu_time_info, tsc_timestamp), tsc);
+    info.store_u64(time + offset_of!(abi::vcpu_time_info, system_time), system_time);
+}
+
+/// Where there is no memory, reads give all ones.
+fn make_a_hole(page: &SharedPage) {
+    (0..PAGE_SIZE).step_by(8).for_each(|at| page.store_u64(at, u64::MAX));
 }
 
 impl FakeXen {
@@ -138,6 +182,42 @@ impl FakeXen {
     /// Refuses to bind ports from now on.
     pub fn refuse_bind(&self) {
         self.state.lock().unwrap().refuse_bind = true;
+    }
+
+    /// An HVM parameter shall have this value.
+    pub fn set_param(&self, index: u32, value: u64) {
+        self.state.lock().unwrap().params.insert(index, value);
+    }
+
+    /// The next suspension shall come to this.
+    pub fn set_suspension(&self, suspension: Suspension) {
+        self.state.lock().unwrap().suspension = Some(suspension);
+    }
+
+    /// Refuses to put pages of this kind (`XENMAPSPACE_…`) in their places from now on.
+    pub fn refuse_to_place(&self, space: u32) {
+        self.state.lock().unwrap().refuse_place = Some(space);
+    }
+
+    /// Calls that are about a suspension, since the last time this was asked.
+    pub fn take_trace(&self) -> Vec<String> {
+        core::mem::take(&mut self.state.lock().unwrap().trace)
+    }
+
+    /// The domain goes on in another one, on the same host: shared_info is in its place, and nothing else.
+    pub fn go_elsewhere(&self, info: &SharedInfo) {
+        self.set_suspension(Suspension::Elsewhere { system_time: 1_000_000 + tsc(), wall: 0 });
+        assert_eq!(self.suspend(), Ok(Woken::Elsewhere));
+        let gfn = self.gfn_of(info.addr());
+        // SAFETY: nothing is placed: it is only pretended.
+        unsafe { self.add_to_physmap(abi::XENMAPSPACE_shared_info, 0, gfn) }.expect("a place");
+    }
+
+    /// The memory behind a frame that the domain has used.
+    fn page(&self, gfn: Gfn) -> SharedPage {
+        let base = NonNull::new(self.addr_of(gfn).expect("a frame of the domain's") as *mut u8);
+        // SAFETY: a page of the domain's that it has made shared, and that is never freed.
+        unsafe { SharedPage::new(base.expect("no page is at zero"), PAGE_SIZE) }
     }
 
     /// What went to Xen's log.
@@ -191,17 +271,42 @@ impl Hypervisor for FakeXen {
         Ok(u32::MAX)
     }
 
-    fn hvm_param(&self, _index: u32) -> Result<u64, Errno> {
-        Err(Errno::EINVAL)
+    fn domid(&self) -> Option<u32> {
+        Some(7)
+    }
+
+    fn hvm_param(&self, index: u32) -> Result<u64, Errno> {
+        self.state.lock().unwrap().params.get(&index).copied().ok_or(Errno::EINVAL)
+    }
+
+    fn set_hvm_param(&self, index: u32, value: u64) -> Result<(), Errno> {
+        let mut state = self.state.lock().unwrap();
+        state.params.insert(index, value);
+        state.trace.push(format!("param {index} = {value:#x}"));
+        Ok(())
     }
 
     unsafe fn add_to_physmap(&self, space: u32, index: u64, gfn: Gfn) -> Result<(), Errno> {
-        assert_eq!(space, abi::XENMAPSPACE_grant_table);
         let mut state = self.state.lock().unwrap();
+        if state.refuse_place == Some(space) {
+            return Err(Errno::EPERM);
+        }
+        if space == abi::XENMAPSPACE_shared_info {
+            let (system_time, wall) = state.homeless.take().expect("shared_info has its place");
+            state.trace.push("shared_info".into());
+            self.info.clear();
+            show_time(&self.info, tsc(), system_time);
+            self.info.store_u32(offset_of!(abi::shared_info, wc_sec), wall as u32);
+            return Ok(());
+        }
+        assert_eq!(space, abi::XENMAPSPACE_grant_table);
         if index != state.table.len() as u64 || index >= u64::from(state.max_frames) {
             return Err(Errno::EINVAL);
         }
         state.table.push(gfn);
+        state.trace.push(format!("grant table {index}"));
+        drop(state);
+        self.page(gfn).clear();
         Ok(())
     }
 
@@ -247,6 +352,29 @@ impl Hypervisor for FakeXen {
 
     fn shutdown(&self, reason: EndReason) -> Errno {
         panic!("the domain has ended: {reason:?}");
+    }
+
+    /// In another domain there are holes where Xen's pages were, and no port is open.
+    fn suspend(&self) -> Result<Woken, Errno> {
+        MEANWHILE.take().into_iter().for_each(|f| f());
+        let mut state = self.state.lock().unwrap();
+        state.trace.push("suspend".into());
+        match state.suspension.take().expect("nobody has asked for a suspension") {
+            Suspension::Refused(errno) => Err(errno),
+            Suspension::Cancelled => {
+                let tells = state.params.get(&abi::HVM_PARAM_CALLBACK_IRQ).is_some_and(|v| *v != 0);
+                Ok(if tells { Woken::Here } else { Woken::Elsewhere })
+            }
+            Suspension::Elsewhere { system_time, wall } => {
+                state.homeless = Some((system_time, wall));
+                state.open.clear();
+                let table = core::mem::take(&mut state.table);
+                drop(state);
+                make_a_hole(&self.info);
+                table.into_iter().for_each(|gfn| make_a_hole(&self.page(gfn)));
+                Ok(Woken::Elsewhere)
+            }
+        }
     }
 
     fn log(&self, bytes: &[u8]) {

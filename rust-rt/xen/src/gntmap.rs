@@ -13,7 +13,7 @@ use alloc::{
     alloc::{Layout, alloc},
     vec::Vec,
 };
-use core::{fmt, ops::Deref, ptr::NonNull};
+use core::{fmt, ops::Deref, ptr::NonNull, sync::atomic::Ordering};
 use mirust_mem::PAGE_SIZE;
 
 /// A foreign page in this domain's memory; dropping it unmaps the page.
@@ -40,7 +40,10 @@ impl GrantTable {
         let gfn = self.hypervisor.gfn_of(hole.addr());
         // SAFETY: the frame is a hole, and no other mapping has it.
         match unsafe { self.hypervisor.grant_map(domid, gref, access, gfn) } {
-            Ok(handle) => Ok(Mapped { shared: Some(hole), handle, table: self }),
+            Ok(handle) => {
+                self.mapped.fetch_add(1, Ordering::Relaxed);
+                Ok(Mapped { shared: Some(hole), handle, table: self })
+            }
             Err(status) => {
                 self.holes.lock().push(hole);
                 Err(status.into())
@@ -70,6 +73,7 @@ impl GrantTable {
             // SAFETY: the frame is a hole of the run, and no other mapping has it. If this fails, the
             // run is dropped, which ends the mappings before it.
             run.handles.push(unsafe { self.hypervisor.grant_map(*domid, *gref, access, gfn) }?);
+            self.mapped.fetch_add(1, Ordering::Relaxed);
         }
         Ok(run)
     }
@@ -188,6 +192,7 @@ impl Deref for Mapped {
 impl Drop for Mapped {
     fn drop(&mut self) {
         let Some(hole) = self.shared.take() else { return };
+        self.table.mapped.fetch_sub(1, Ordering::Relaxed);
         let gfn = self.table.hypervisor.gfn_of(hole.addr());
         // SAFETY: the only view of the mapping is `hole`, which is not used before it is mapped
         // again.
@@ -219,6 +224,7 @@ impl Deref for MappedRun {
 impl Drop for MappedRun {
     fn drop(&mut self) {
         let Some(holes) = self.holes.take() else { return };
+        self.table.mapped.fetch_sub(self.handles.len(), Ordering::Relaxed);
         for (page, handle) in self.handles.iter().enumerate() {
             let gfn = self.table.hypervisor.gfn_of(holes.addr() + page * PAGE_SIZE);
             // SAFETY: as for one page: the only view of the mapping is `holes`.

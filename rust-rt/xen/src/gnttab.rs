@@ -10,18 +10,19 @@
 
 use super::{
     abi::{self, grant_entry_v1},
-    hypervisor::{GrantAccess, GrantStatus, Hypervisor},
+    hypervisor::{Errno, GrantAccess, GrantStatus, Hypervisor},
     page::Page,
 };
 use crate::{
     shared::SharedPage,
     wire::{DomId, Gfn, GrantRef},
 };
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 use core::{
     fmt,
     mem::offset_of,
     ops::{Deref, Range},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 use mirust_mem::PAGE_SIZE;
 use spin::Mutex;
@@ -43,6 +44,8 @@ pub enum GrantError {
     OutOfMemory,
     /// The frame number does not fit into an entry of version 1: it is above 16 TiB.
     FrameTooHigh(Gfn),
+    /// Xen refused to place this frame of the table.
+    NoFrame(usize, Errno),
     /// The number is not one that was lent, or it grants something already.
     NotLent(GrantRef),
     /// Xen refused.
@@ -55,6 +58,9 @@ impl fmt::Display for GrantError {
             GrantError::TableFull => f.write_str("the grant table is full"),
             GrantError::OutOfMemory => f.write_str("no memory for a grant"),
             GrantError::FrameTooHigh(gfn) => write!(f, "frame {:#x} is too high to grant", gfn.0),
+            GrantError::NoFrame(index, errno) => {
+                write!(f, "Xen refused frame {index} of the grant table: {errno}")
+            }
             GrantError::NotLent(gref) => write!(f, "grant {gref} is not free to use"),
             GrantError::Xen(status) => write!(f, "Xen refused a grant operation: {status}"),
         }
@@ -87,10 +93,12 @@ pub struct GrantStats {
 /// The grant table of this domain.
 pub struct GrantTable {
     pub(super) hypervisor: &'static dyn Hypervisor,
-    max_frames: usize,
+    max_frames: AtomicUsize,
     inner: Mutex<Inner>,
     /// Frames without memory that a foreign page can be mapped over.
     pub(super) holes: Mutex<Vec<SharedPage>>,
+    /// Foreign pages that are mapped.
+    pub(super) mapped: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -112,9 +120,59 @@ impl GrantTable {
         if let Err(errno) = hypervisor.grant_set_version_1() {
             log::debug!("grant table: version 1 by default ({errno})");
         }
-        let max_frames = hypervisor.grant_max_frames()? as usize;
+        let max_frames = AtomicUsize::new(hypervisor.grant_max_frames()? as usize);
         let (inner, holes) = (Mutex::default(), Mutex::default());
-        Ok(GrantTable { hypervisor, max_frames, inner, holes })
+        Ok(GrantTable { hypervisor, max_frames, inner, holes, mapped: AtomicUsize::new(0) })
+    }
+
+    /// Begins anew, in another domain: the table's frames are put in their places again. They grant nothing there;
+    /// whoever has granted something ends that as ever, which always succeeds.
+    ///
+    /// # Errors
+    ///
+    /// That of the first frame which could not be placed: it and those behind it are out of use. Entries that were
+    /// [lent](Self::lend) may be among them.
+    pub fn renew(&self) -> Result<(), GrantError> {
+        // Nothing is logged here: there may be no console yet.
+        let _ = self.hypervisor.grant_set_version_1();
+        let max_frames = self.hypervisor.grant_max_frames()? as usize;
+        self.max_frames.store(max_frames, Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        for index in 0..inner.frames.len() {
+            let placed = self.place(index, inner.frames[index].addr());
+            if placed.is_err() {
+                // The memory behind them is gone, which is why they are not freed; and the table cannot grow
+                // again, since their entries may still have owners.
+                let end = (index * ENTRIES) as u32;
+                inner.frames.truncate(index);
+                inner.free.retain(|gref| *gref < end);
+                inner.lent.iter_mut().for_each(|lent| lent.end = lent.end.min(end));
+                self.max_frames.store(index, Ordering::Relaxed);
+                return placed;
+            }
+        }
+        Ok(())
+    }
+
+    /// Entries that were [lent](Self::lend) and grant something.
+    pub fn lent_in_use(&self) -> usize {
+        let inner = self.inner.lock();
+        let lent = inner.lent.iter().cloned().flatten();
+        lent.filter(|gref| inner.used[*gref as usize]).count()
+    }
+
+    /// Foreign pages that are mapped here. In another domain they would not be.
+    pub fn mapped(&self) -> usize {
+        self.mapped.load(Ordering::Relaxed)
+    }
+
+    /// Has Xen put a frame of the table in the place of a page of ours.
+    fn place(&self, index: usize, addr: usize) -> Result<(), GrantError> {
+        let gfn = self.hypervisor.gfn_of(addr);
+        let space = abi::XENMAPSPACE_grant_table;
+        // SAFETY: the page was consumed by `grow` and is never freed, and only shared accesses to it remain.
+        unsafe { self.hypervisor.add_to_physmap(space, index as u64, gfn) }
+            .map_err(|errno| GrantError::NoFrame(index, errno))
     }
 
     /// Shares a new page of zeros with `domid`.
@@ -248,7 +306,9 @@ impl GrantTable {
         let used = inner.used.get(gref.0 as usize).copied().unwrap_or(false);
         assert!(used, "grant {gref} ended twice");
         inner.end(gref)?;
-        inner.free.push(gref.0);
+        if (gref.0 as usize) < inner.frames.len() * ENTRIES {
+            inner.free.push(gref.0);
+        }
         Ok(())
     }
 
@@ -258,7 +318,7 @@ impl GrantTable {
         GrantStats {
             used: inner.in_use,
             entries: inner.in_use + inner.free.len(),
-            max_frames: self.max_frames,
+            max_frames: self.max_frames.load(Ordering::Relaxed),
             leaked: inner.leaked,
         }
     }
@@ -266,23 +326,20 @@ impl GrantTable {
     /// Adds a frame to the table.
     fn grow(&self, inner: &mut Inner) -> Result<(), GrantError> {
         let index = inner.frames.len();
-        if index >= self.max_frames {
+        if index >= self.max_frames.load(Ordering::Relaxed) {
             return Err(GrantError::TableFull);
         }
         let page = Page::new().map_err(|_| GrantError::OutOfMemory)?;
-        let gfn = self.hypervisor.gfn_of(page.addr());
         let shared = page.into_shared();
-        let space = abi::XENMAPSPACE_grant_table;
-        // SAFETY: the page is consumed and never freed, and only shared accesses to it remain.
-        if let Err(errno) = unsafe { self.hypervisor.add_to_physmap(space, index as u64, gfn) } {
-            log::error!("grant table: cannot add frame {index}: {errno}");
+        if let Err(error) = self.place(index, shared.addr()) {
+            log::error!("{error}");
             // SAFETY: Xen refused, so the frame is still the one that was allocated.
             drop(unsafe { Page::from_shared(shared) });
             return Err(GrantError::TableFull);
         }
         inner.frames.push(shared);
         let first = index * ENTRIES;
-        inner.used.extend_from_slice(&vec![false; ENTRIES]);
+        inner.used.resize(first + ENTRIES, false);
         // Low numbers are handed out first.
         inner.free.extend((first.max(RESERVED)..first + ENTRIES).rev().map(|gref| gref as u32));
         Ok(())
@@ -317,6 +374,12 @@ impl Inner {
 
     /// Makes an entry invalid that grants something, unless the peer uses it.
     fn end(&mut self, gref: GrantRef) -> Result<(), Busy> {
+        if gref.0 as usize >= self.frames.len() * ENTRIES {
+            // Only another domain's table had it.
+            self.used[gref.0 as usize] = false;
+            self.in_use -= 1;
+            return Ok(());
+        }
         let (table, entry) = self.entry(gref.0);
         let flags = entry + offset_of!(grant_entry_v1, flags);
         let mut current = table.load_u16(flags);

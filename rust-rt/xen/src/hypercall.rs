@@ -6,7 +6,9 @@
 
 use super::{
     abi,
-    hypervisor::{CopyEnd, EndReason, Errno, GrantAccess, GrantStatus, Hypervisor, MapHandle},
+    hypervisor::{
+        CopyEnd, EndReason, Errno, GrantAccess, GrantStatus, Hypervisor, MapHandle, Woken,
+    },
 };
 use crate::cpuid::{cpuid, hypervisor_leaf};
 use crate::wire::{DomId, Gfn, GrantRef, Port};
@@ -43,13 +45,7 @@ impl Xen {
     pub fn detect() -> Option<&'static Xen> {
         let leaf = hypervisor_leaf(b"XenVMMXenVMM")?;
         if LEAF.swap(leaf, Ordering::Relaxed) == 0 {
-            let msr = cpuid(leaf + 2, 0).ebx;
-            let page = &raw const mirust_hypercall_page as u64;
-            // SAFETY: the MSR is the one that Xen names for this purpose, and the page is reserved
-            // for it; the image is mapped one to one.
-            unsafe {
-                asm!("wrmsr", in("ecx") msr, in("eax") page as u32, in("edx") (page >> 32) as u32);
-            }
+            fill_page(leaf);
         }
         Some(&Xen(()))
     }
@@ -63,6 +59,17 @@ impl Xen {
         // SAFETY: the structure of this command; it points to the entries, and says how many.
         unsafe { operation(abi::__HYPERVISOR_memory_op, abi::XENMEM_memory_map, &mut arg)? };
         Ok((arg.nr_entries as usize).min(entries.len()))
+    }
+}
+
+/// Has Xen fill the hypercall page.
+fn fill_page(leaf: u32) {
+    let msr = cpuid(leaf + 2, 0).ebx;
+    let page = &raw const mirust_hypercall_page as u64;
+    // SAFETY: the MSR is the one that Xen names for this purpose, and the page is reserved for it; the
+    // image is mapped one to one.
+    unsafe {
+        asm!("wrmsr", in("ecx") msr, in("eax") page as u32, in("edx") (page >> 32) as u32);
     }
 }
 
@@ -136,6 +143,13 @@ fn status(status: i16) -> Result<(), GrantStatus> {
     if status as i32 == abi::GNTST_okay as i32 { Ok(()) } else { Err(GrantStatus(status)) }
 }
 
+/// Ends or freezes the domain. What is returned for a domain that was frozen is the toolstack's to choose.
+fn stop(reason: u32) -> Result<u64, Errno> {
+    let mut arg = abi::sched_shutdown { reason };
+    // SAFETY: the structure of this command.
+    unsafe { operation(abi::__HYPERVISOR_sched_op, abi::SCHEDOP_shutdown, &mut arg) }
+}
+
 const SELF: u16 = DomId::SELF.0;
 
 impl Hypervisor for Xen {
@@ -152,11 +166,24 @@ impl Hypervisor for Xen {
         Ok(arg.submap)
     }
 
+    /// Xen's fifth leaf has it, and a flag that it does (`arch-x86/cpuid.h`, `XEN_HVM_CPUID_DOMID_PRESENT`).
+    fn domid(&self) -> Option<u32> {
+        let leaf = cpuid(LEAF.load(Ordering::Relaxed) + 4, 0);
+        (leaf.eax >> 4 & 1 == 1).then_some(leaf.ecx)
+    }
+
     fn hvm_param(&self, index: u32) -> Result<u64, Errno> {
         let mut arg = abi::xen_hvm_param { domid: SELF, index, ..Default::default() };
         // SAFETY: the structure of this command.
         unsafe { operation(abi::__HYPERVISOR_hvm_op, abi::HVMOP_get_param, &mut arg)? };
         Ok(arg.value)
+    }
+
+    fn set_hvm_param(&self, index: u32, value: u64) -> Result<(), Errno> {
+        let mut arg = abi::xen_hvm_param { domid: SELF, index, value, ..Default::default() };
+        // SAFETY: the structure of this command.
+        unsafe { operation(abi::__HYPERVISOR_hvm_op, abi::HVMOP_set_param, &mut arg)? };
+        Ok(())
     }
 
     unsafe fn add_to_physmap(&self, space: u32, index: u64, gfn: Gfn) -> Result<(), Errno> {
@@ -243,12 +270,23 @@ impl Hypervisor for Xen {
     }
 
     fn shutdown(&self, reason: EndReason) -> Errno {
-        let mut arg = abi::sched_shutdown { reason: reason as u32 };
-        let command = abi::SCHEDOP_shutdown;
-        // SAFETY: the structure of this command.
-        match unsafe { operation(abi::__HYPERVISOR_sched_op, command, &mut arg) } {
+        match stop(reason as u32) {
             Ok(_) => Errno::EINVAL,
             Err(error) => error,
+        }
+    }
+
+    fn suspend(&self) -> Result<Woken, Errno> {
+        match stop(abi::SHUTDOWN_suspend)? {
+            0 => {
+                // Another Xen may want another instruction, from the next call on.
+                if let Some(leaf) = hypervisor_leaf(b"XenVMMXenVMM") {
+                    LEAF.store(leaf, Ordering::Relaxed);
+                    fill_page(leaf);
+                }
+                Ok(Woken::Elsewhere)
+            }
+            _ => Ok(Woken::Here),
         }
     }
 

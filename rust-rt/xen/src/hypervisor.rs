@@ -109,9 +109,19 @@ pub enum EndReason {
     Crash = abi::SHUTDOWN_crash,
 }
 
+/// How a suspension has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Woken {
+    /// The domain goes on where it was, with all that it had.
+    Here,
+    /// This is another domain with the same memory: of what Xen has for it there is nothing yet.
+    Elsewhere,
+}
+
 /// The hypercalls that the runtime makes, with their arguments typed.
 ///
-/// None of them blocks, except for [`poll`](Self::poll).
+/// None of them blocks, except for [`poll`](Self::poll); a [`suspend`](Self::suspend) takes no time that the domain
+/// could tell.
 pub trait Hypervisor: Sync {
     /// Major version in the upper, minor version in the lower 16 bits.
     fn version(&self) -> u32;
@@ -119,8 +129,14 @@ pub trait Hypervisor: Sync {
     /// The first 32 features, as a mask of `1 << XENFEAT_…`.
     fn features(&self) -> Result<u32, Errno>;
 
+    /// The number of this domain, if Xen says it without being asked.
+    fn domid(&self) -> Option<u32>;
+
     /// An HVM parameter of this domain (`HVM_PARAM_…` in `xen/hvm/params.h`).
     fn hvm_param(&self, index: u32) -> Result<u64, Errno>;
+
+    /// Sets an HVM parameter of this domain.
+    fn set_hvm_param(&self, index: u32, value: u64) -> Result<(), Errno>;
 
     /// Puts a page of Xen's (`XENMAPSPACE_…` in `xen/memory.h`) at `gfn`. What was there before is
     /// returned to Xen.
@@ -159,6 +175,10 @@ pub trait Hypervisor: Sync {
 
     /// Ends the domain. Returns only when Xen refuses.
     fn shutdown(&self, reason: EndReason) -> Errno;
+
+    /// Freezes the domain, for the toolstack to take its memory and its CPU's registers. Only
+    /// [`suspend`](super::suspend) calls this.
+    fn suspend(&self) -> Result<Woken, Errno>;
 
     /// Writes to Xen's own log: the emergency console. Many hosts discard it.
     fn log(&self, bytes: &[u8]);

@@ -34,6 +34,7 @@ pub mod second_console;
 pub mod shared;
 pub mod shared_info;
 pub mod shutdown;
+pub mod suspend;
 pub mod wire;
 pub mod xenbus;
 pub mod xenstore;

@@ -79,6 +79,11 @@ impl SharedInfo {
         SharedInfo { page }
     }
 
+    /// Where the page is.
+    pub fn addr(&self) -> usize {
+        self.page.addr()
+    }
+
     /// Takes the selector: a bit for each word of pending bits that needs a look. Events that come
     /// from now on set it again.
     pub fn take_selector(&self) -> u64 {

@@ -1,70 +1,104 @@
-//! Requests of the toolstack to end the domain (`xl shutdown`, `xl reboot`).
+//! Requests of the toolstack to end the domain (`xl shutdown`, `xl reboot`), or to suspend it (`xl save`).
 //!
 //! The toolstack writes a word to `control/shutdown`; the domain acknowledges by emptying the node,
-//! and ends itself in its own time (Xen, `docs/misc/xenstore-paths.pandoc`).
+//! and does what is asked in its own time (Xen, `docs/misc/xenstore-paths.pandoc`).
 
-use super::xenstore::{Error, Xenstore};
+use super::xenstore::{Error, Watch, Xenstore};
+use alloc::string::String;
 use mirust_executor::shutdown::ShutdownReason;
 
-const NODE: &str = "control/shutdown";
+/// Where the word is.
+pub const NODE: &str = "control/shutdown";
 
 /// Serves the node: calls `request` for each request that the domain can follow. Ends only with the
 /// error that makes serving impossible.
 ///
-/// A suspend is refused by leaving the node as it is, which makes the toolstack give up after its
-/// timeout: this runtime cannot be suspended yet.
-pub async fn serve(store: Xenstore, request: impl Fn(ShutdownReason)) -> Error {
-    // The toolstack asks only for what is announced. Older ones make these nodes read-only.
-    for feature in ["control/feature-poweroff", "control/feature-reboot"] {
-        if let Err(error) = store.write(feature, "1").await {
-            log::debug!("{feature}: {error}");
-        }
-    }
+/// `suspend` is for the request of that name. It acknowledges by itself when it can follow; the node that it leaves
+/// as it is makes the toolstack give up after its timeout.
+pub async fn serve(
+    store: Xenstore,
+    request: impl Fn(ShutdownReason),
+    suspend: impl AsyncFn(),
+) -> Error {
     let mut watch = match store.watch(NODE).await {
         Ok(watch) => watch,
         Err(error) => return error,
     };
     loop {
-        // A broken connection that comes back tells about every watched node again, so that nothing
-        // is missed by waiting on.
-        if watch.next().await.is_err() {
-            continue;
-        }
-        // Who else in this domain watches the node acknowledges and follows the request himself.
-        if store.relay_watches(NODE) {
-            continue;
-        }
-        // In a transaction, or a request that comes between the read and the write would be lost.
-        let asked = store.transaction(async |tx| {
-            let word = match tx.read_text(NODE).await {
-                Err(Error::NotFound | Error::BadValue) => return Ok(None),
-                word => word?,
-            };
-            let reason = parse(&word);
-            if reason.is_some() {
-                tx.write(NODE, "").await?;
-            } else if !word.is_empty() {
-                log::warn!("{NODE}: cannot do {word:?}");
-            }
-            Ok(reason)
-        });
-        match asked.await {
-            Ok(Some(reason)) => {
+        // Also a domain that is a new one has announced nothing yet.
+        announce(&store).await;
+        while !follow_next(&store, &mut watch, &request).await {}
+        suspend().await;
+    }
+}
+
+/// Waits for the next event, and follows a request to end the domain. Whether it is to be suspended.
+async fn follow_next(
+    store: &Xenstore,
+    watch: &mut Watch,
+    request: &impl Fn(ShutdownReason),
+) -> bool {
+    // A broken connection that comes back tells about every watched node again, so that nothing
+    // is missed by waiting on.
+    if watch.next().await.is_err() {
+        return false;
+    }
+    // Who else in this domain watches the node acknowledges and follows such requests himself.
+    let ours = !store.relay_watches(NODE);
+    let acknowledged: fn(&str) -> bool =
+        if ours { |word| matches!(parse(word), Some(Asked::End(_))) } else { |_| false };
+    match take(store, acknowledged).await {
+        Ok(word) => match parse(&word) {
+            Some(Asked::End(reason)) if ours => {
                 log::info!("{NODE}: {reason:?} requested");
                 request(reason);
             }
-            Ok(None) => {}
-            // Whatever it was, the next event may fare better.
-            Err(error) => log::warn!("{NODE}: {error}"),
+            Some(Asked::Suspend) => return true,
+            None if ours && !word.is_empty() => log::warn!("{NODE}: cannot do {word:?}"),
+            Some(Asked::End(_)) | None => {}
+        },
+        Err(Error::NotFound | Error::BadValue) => {}
+        // Whatever it was, the next event may fare better.
+        Err(error) => log::warn!("{NODE}: {error}"),
+    }
+    false
+}
+
+/// The word that the toolstack has written; emptied, which acknowledges it, if it is such a one.
+pub async fn take(store: &Xenstore, acknowledged: fn(&str) -> bool) -> Result<String, Error> {
+    // In a transaction, or a request that comes between the read and the write would be lost.
+    let taken = store.transaction(async |tx| {
+        let word = tx.read_text(NODE).await?;
+        if acknowledged(&word) {
+            tx.write(NODE, "").await?;
+        }
+        Ok(word)
+    });
+    taken.await
+}
+
+/// The toolstack asks only for what is announced. Older ones make these nodes read-only.
+async fn announce(store: &Xenstore) {
+    for feature in ["control/feature-poweroff", "control/feature-reboot", "control/feature-suspend"]
+    {
+        if let Err(error) = store.write(feature, "1").await {
+            log::debug!("{feature}: {error}");
         }
     }
 }
 
-fn parse(word: &str) -> Option<ShutdownReason> {
+#[derive(Clone, Copy)]
+enum Asked {
+    End(ShutdownReason),
+    Suspend,
+}
+
+fn parse(word: &str) -> Option<Asked> {
     match word {
-        "poweroff" => Some(ShutdownReason::Poweroff),
-        "reboot" => Some(ShutdownReason::Reboot),
-        "halt" => Some(ShutdownReason::Halt),
+        "poweroff" => Some(Asked::End(ShutdownReason::Poweroff)),
+        "reboot" => Some(Asked::End(ShutdownReason::Reboot)),
+        "halt" => Some(Asked::End(ShutdownReason::Halt)),
+        "suspend" => Some(Asked::Suspend),
         _ => None,
     }
 }
@@ -76,13 +110,16 @@ mod tests {
     use alloc::{boxed::Box, rc::Rc, vec::Vec};
     use core::cell::RefCell;
 
-    /// Requests heard after these words were written, and what is in the node then.
-    fn hear(words: &[&str]) -> (Vec<ShutdownReason>, Vec<u8>) {
+    /// Requests heard after these words were written (`None`: to suspend), and what is in the node then.
+    fn hear(words: &[&str]) -> (Vec<Option<ShutdownReason>>, Vec<u8>) {
         let rig = Rig::new();
         let heard = Rc::new(RefCell::new(Vec::new()));
-        let sink = heard.clone();
-        let mut serve =
-            Box::pin(serve(rig.store.clone(), move |reason| sink.borrow_mut().push(reason)));
+        let (sink, suspends) = (heard.clone(), heard.clone());
+        let mut serve = Box::pin(serve(
+            rig.store.clone(),
+            move |reason| sink.borrow_mut().push(Some(reason)),
+            async move || suspends.borrow_mut().push(None),
+        ));
         let settle = |serve: &mut _| {
             for _ in 0..10 {
                 assert!(poll_once(serve).is_pending());
@@ -90,7 +127,10 @@ mod tests {
             }
         };
         settle(&mut serve);
-        assert_eq!(rig.daemon.borrow().tree["control/feature-poweroff"], b"1");
+        for feature in ["poweroff", "reboot", "suspend"] {
+            let node = alloc::format!("control/feature-{feature}");
+            assert_eq!(rig.daemon.borrow().tree[&node], b"1");
+        }
         for word in words {
             rig.daemon.borrow_mut().change(NODE, word.as_bytes());
             settle(&mut serve);
@@ -102,15 +142,22 @@ mod tests {
     #[test]
     fn requests_are_heard_and_acknowledged() {
         let (heard, left) = hear(&["poweroff", "reboot", "halt"]);
-        assert_eq!(heard, [ShutdownReason::Poweroff, ShutdownReason::Reboot, ShutdownReason::Halt]);
+        let all = [ShutdownReason::Poweroff, ShutdownReason::Reboot, ShutdownReason::Halt];
+        assert_eq!(heard, all.map(Some));
         assert_eq!(left, b"");
     }
 
     #[test]
-    fn suspend_and_nonsense_are_not_acknowledged() {
-        for word in ["suspend", "s3", "PowerOff", "\u{fffd}"] {
+    fn nonsense_is_not_acknowledged() {
+        for word in ["s3", "PowerOff", "\u{fffd}"] {
             assert_eq!(hear(&[word]), (Vec::new(), word.as_bytes().to_vec()));
         }
-        assert_eq!(hear(&["suspend", "poweroff"]).0, [ShutdownReason::Poweroff]);
+    }
+
+    #[test]
+    fn a_suspend_is_heard_and_acknowledged_by_who_follows_it() {
+        assert_eq!(hear(&["suspend"]), (alloc::vec![None], b"suspend".to_vec()));
+        let heard = hear(&["suspend", "poweroff"]).0;
+        assert_eq!(heard, [None, Some(ShutdownReason::Poweroff)]);
     }
 }

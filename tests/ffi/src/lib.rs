@@ -7,5 +7,6 @@ mod net;
 mod promises;
 mod service;
 mod streams;
+mod suspend;
 mod tasks;
 mod values;

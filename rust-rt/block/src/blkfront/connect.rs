@@ -4,6 +4,7 @@ use super::{
     Blkfront, Options,
     memory::Blkif,
     requests::{Features, FlushBy},
+    suspend,
 };
 use crate::{Discard, Info, SECTOR, State as DiskState};
 use alloc::{boxed::Box, format, rc::Rc, string::ToString};
@@ -68,6 +69,7 @@ pub fn open(name: &str, options: Options) -> Result<Rc<Blkfront>, &'static str> 
     let front = End::new(store, format!("device/vbd/{number}"));
     let sleep = |duration| Box::pin(domain::sleep(duration)) as _;
     let handle = number as u16;
+    suspend::attach(&device, domain::suspend_hooks(), sleep);
     domain::spawn(Task { device: device.clone(), front, handle, events, sleep }.run());
     Ok(device)
 }
@@ -147,8 +149,10 @@ impl Task {
                 return Ok(());
             }
             if !self.front.is_served_by(&backend).await? {
+                // The backend of another domain has answered everything before.
+                let drained = backend.is_past();
                 self.device.stop();
-                self.device.end(false);
+                self.device.end(drained);
                 return Ok(());
             }
             let (state, online) = backend.state().await?;
@@ -410,7 +414,10 @@ impl Task {
                     let over = inner.fault.is_some() || inner.close != closed;
                     (over, core::mem::take(&mut inner.work), inner.is_stuck())
                 };
+                // In another domain xenstore will have news.
+                let stale = channel.as_ref().is_some_and(|channel| channel.is_stale());
                 if over
+                    || stale
                     || pin!(first.next()).poll(cx).is_ready()
                     || second.as_deref_mut().is_some_and(|w| pin!(w.next()).poll(cx).is_ready())
                 {

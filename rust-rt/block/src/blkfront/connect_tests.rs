@@ -2,10 +2,12 @@
 
 use super::{super::backend::Backend as Ring, *};
 use crate::{Device, Disk, Error};
-use alloc::{vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
+use mirust_executor::suspend::{Hooks, Resumed};
 use mirust_xen::{
     fake::{FakeXen, World, world},
     gnttab::GrantTable,
+    shared_info::SharedInfo,
     testing::{Random, poll_once},
     wire::GrantRef,
     xenbus::fake::{NONSENSE, Toolstack, sleep},
@@ -25,6 +27,8 @@ struct Blkback {
 struct Rig {
     bus: Toolstack,
     xen: &'static FakeXen,
+    info: &'static SharedInfo,
+    hooks: Hooks,
     events: &'static Events,
     grants: &'static GrantTable,
     device: Rc<Blkfront>,
@@ -35,11 +39,12 @@ struct Rig {
 
 impl Rig {
     fn new(options: Options) -> Rig {
-        let World { xen, events, .. } = world();
+        let World { xen, events, info, .. } = world();
         xen.set_max_frames(8);
         let grants: &'static GrantTable = Box::leak(Box::new(GrantTable::new(xen).unwrap()));
         let device = Rc::new(Blkfront::new("xvda".into(), options, grants));
-        let bus = Toolstack::new(FRONT);
+        let (bus, hooks) = (Toolstack::new(FRONT), Hooks::default());
+        suspend::attach(&device, &hooks, sleep);
         let task = Task {
             device: device.clone(),
             front: End::new(bus.store.store.clone(), FRONT.into()),
@@ -49,13 +54,48 @@ impl Rig {
         };
         let back = Blkback { ring: None, serves: true, disk: vec![0; DISK] };
         let disk = Disk::new(device.clone());
-        Rig { bus, xen, events, grants, device, disk, task: Box::pin(task.run()), back }
+        let task = Box::pin(task.run());
+        Rig { bus, xen, info, hooks, events, grants, device, disk, task, back }
     }
 
     /// The toolstack makes the device, with a backend of this number.
     fn attach(&mut self, number: u32) {
         let path = format!("/local/domain/3/backend/vbd/{number}/51712");
         self.bus.attach(path, &[], &[("max-ring-page-order", "4")]);
+    }
+
+    /// Asks the disk whether the domain may be frozen.
+    fn ask(&mut self) -> Result<(), String> {
+        let hooks = core::mem::take(&mut self.hooks);
+        let answer = {
+            let mut ask = Box::pin(hooks.ask());
+            loop {
+                if let Poll::Ready(answer) = poll_once(&mut ask) {
+                    break answer;
+                }
+                self.steps(1);
+            }
+        };
+        self.hooks = hooks;
+        answer
+    }
+
+    /// The domain goes on.
+    fn tell(&mut self, cancelled: bool) {
+        let resumed = Resumed { away: Duration::ZERO, cancelled };
+        assert!(poll_once(&mut Box::pin(self.hooks.tell(resumed))).is_ready());
+    }
+
+    /// The domain goes on in another one, where the toolstack has made the disk with a backend of this number.
+    fn go_elsewhere(&mut self, number: u32) {
+        self.xen.go_elsewhere(self.info);
+        self.events.renew(&[]).unwrap();
+        self.grants.renew().unwrap();
+        self.bus.store.daemon.borrow_mut().introduce(&[]);
+        self.attach(number);
+        self.let_go();
+        self.bus.store.store.renew();
+        self.tell(false);
     }
 
     /// And removes what there was.
@@ -280,6 +320,62 @@ fn unplugged_in_the_middle_of_work_and_plugged_in_again() {
         assert_eq!(rig.back.disk[offset as usize..][..512], [number as u8; 512]);
     }
     assert_eq!(rig.device.counters().lies, 0);
+}
+
+#[test]
+fn nothing_is_under_way_when_the_domain_is_frozen_and_nothing_is_lost() {
+    let mut rig = Rig::new(Options::default());
+    rig.attach(1);
+    rig.works();
+    for round in 0..6u64 {
+        let cancelled = round % 3 == 2;
+        let disk = rig.disk.clone();
+        let write = |at: u64| {
+            let disk = disk.clone();
+            let data = [at as u8; 512];
+            Box::pin(async move { disk.write_at(512 * at, &data).await })
+        };
+        let (mut before, mut during) = (write(100 + round), write(200 + round));
+        assert!(poll_once(&mut before).is_pending());
+        rig.steps(1);
+        assert_eq!(rig.ask(), Ok(()));
+        assert_eq!(poll_once(&mut before), Poll::Ready(Ok(())), "answered before");
+        // Somebody who does not know writes on.
+        assert!(poll_once(&mut during).is_pending());
+        rig.steps(20);
+        assert!(!rig.device.is_busy(), "nothing is issued");
+        if cancelled {
+            rig.tell(true);
+        } else {
+            rig.go_elsewhere(1 + round as u32 % 2);
+        }
+        assert_eq!(rig.run(during), Ok(()));
+        rig.works();
+        for at in [100 + round, 200 + round] {
+            let ring = rig.back.ring.as_ref().expect("connected");
+            assert_eq!(ring.disk[512 * at as usize..][..512], [at as u8; 512]);
+        }
+    }
+    assert_eq!(rig.device.counters().lies, 0);
+    assert_eq!(rig.grants.stats().leaked, 0);
+}
+
+#[test]
+fn backend_that_does_not_answer_keeps_the_domain_from_being_frozen() {
+    let mut rig = Rig::new(Options::default());
+    rig.attach(1);
+    rig.works();
+    rig.back.serves = false;
+    let disk = rig.disk.clone();
+    let mut write: Pin<Box<dyn Future<Output = _>>> =
+        Box::pin(async move { disk.write_at(0, &[1; 512]).await });
+    assert!(poll_once(&mut write).is_pending());
+    rig.steps(1);
+    assert_eq!(rig.ask(), Err("xvda: the backend has not answered for 10 s".into()));
+    rig.tell(true);
+    rig.back.serves = true;
+    assert_eq!(rig.run(write), Ok(()));
+    rig.works();
 }
 
 #[test]

@@ -27,10 +27,16 @@
 //!
 //! Requests that it has not answered are issued again. Before that it has to let go of the ring, however
 //! long that takes: a write that an old connection still has under way could land on a newer one.
+//!
+//! # A domain that goes away and comes back
+//!
+//! Before the domain is frozen the backend answers what it has, or the domain refuses (`suspend`). What is handed over
+//! meanwhile waits for the next backend.
 
 mod connect;
 mod memory;
 mod requests;
+mod suspend;
 
 use super::{
     Counters, Device, Info, Io, State,
@@ -101,6 +107,8 @@ struct Inner {
     left: Vec<Leftover>,
     /// Answers are awaited, and nothing new is issued.
     draining: bool,
+    /// The same, as the domain is to be frozen.
+    frozen: bool,
     fault: Option<Fault>,
     close: bool,
     /// There is something to issue, or to tell.
@@ -121,6 +129,7 @@ impl Blkfront {
             stopped: None,
             left: Vec::new(),
             draining: false,
+            frozen: false,
             fault: None,
             close: false,
             work: false,
@@ -264,6 +273,17 @@ impl Inner {
 
     fn turn(&mut self) {
         self.work = false;
+        self.take_and_issue();
+        if self.frozen
+            && !self.is_stuck()
+            && self.connection.as_ref().is_none_or(|c| c.in_flight() == 0)
+        {
+            // Somebody waits for that.
+            self.changed();
+        }
+    }
+
+    fn take_and_issue(&mut self) {
         let Inner { engine, connection: Some(connection), .. } = self else {
             return;
         };
@@ -277,7 +297,7 @@ impl Inner {
                 }
                 Err(fault) => return self.fail(fault),
             }
-            if engine.info.state == State::Up && !self.draining {
+            if engine.info.state == State::Up && !self.draining && !self.frozen {
                 connection.pump(engine);
             }
             match connection.arm() {

@@ -5,5 +5,6 @@ mod mock;
 mod model;
 mod panics;
 mod poll;
+mod suspend;
 mod tasks;
 mod timers;

@@ -308,6 +308,10 @@ impl Task {
                 }
                 inner.waker = Some(cx.waker().clone());
             }
+            // In another domain xenstore will have news.
+            if channels.as_deref().is_some_and(Channels::are_stale) {
+                return Poll::Ready(Happened::Store);
+            }
             if pin!(first.next()).poll(cx).is_ready() {
                 return Poll::Ready(Happened::Store);
             }

@@ -12,6 +12,7 @@ use mirust_xen::wire::{GrantRef, netif::status};
 use mirust_xen::{
     fake::{FakeXen, World, world},
     gnttab::GrantTable,
+    shared_info::SharedInfo,
     xenbus::fake::{NONSENSE, Toolstack, sleep},
 };
 
@@ -20,6 +21,7 @@ const FRONT: &str = "device/vif/0";
 struct Rig {
     bus: Toolstack,
     xen: &'static FakeXen,
+    info: &'static SharedInfo,
     events: &'static Events,
     grants: &'static GrantTable,
     device: Rc<Netfront>,
@@ -31,7 +33,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Rig {
-        let World { xen, events, .. } = world();
+        let World { xen, events, info, .. } = world();
         xen.set_max_frames(8);
         let grants: &'static GrantTable = Box::leak(Box::new(GrantTable::new(xen).unwrap()));
         let limits = Limits { receive_pages: 64, send_pages: 16, trusting: false };
@@ -46,6 +48,7 @@ impl Rig {
         Rig {
             bus,
             xen,
+            info,
             events,
             grants,
             device,
@@ -98,6 +101,16 @@ impl Rig {
         self.bus.answer(next);
     }
 
+    /// The domain goes on in another one, where the toolstack has made the device with a backend of this number.
+    fn go_elsewhere(&mut self, number: u32) {
+        self.xen.go_elsewhere(self.info);
+        self.events.renew(&[]).unwrap();
+        self.grants.renew().unwrap();
+        self.bus.store.daemon.borrow_mut().introduce(&[]);
+        self.attach(number);
+        self.bus.store.store.renew();
+    }
+
     fn up(&self) -> bool {
         self.device.info().link == Link::Up
     }
@@ -119,6 +132,46 @@ impl Rig {
         self.device.receive(9, &mut Slab::new(&mut memory), &mut |_| count += 1);
         assert_eq!(count, 1);
         self.device.flush();
+    }
+}
+
+#[test]
+fn connects_again_in_another_domain() {
+    // The number of the domain is part of the backend's name, and may be the same on another host.
+    for number in [2, 1] {
+        let mut rig = Rig::new();
+        rig.attach(1);
+        rig.steps(100);
+        rig.works();
+        let posted = rig.device.counters().grants;
+        for round in 0..3 {
+            // A frame is under way, which is lost.
+            let head = rig.device.reserve(60).expect("room");
+            let frame = TxFrame { head, head_len: 60, payload: &[], checksum: None, gso_size: 0 };
+            // SAFETY: there is no payload.
+            unsafe { rig.device.send(&frame) }.expect("sent");
+            rig.device.flush();
+            rig.go_elsewhere(number + round);
+            rig.steps(100);
+            rig.works();
+        }
+        let counters = rig.device.counters();
+        assert_eq!((counters.links, counters.lies), (4, 0));
+        assert!(posted > 0 && counters.grants - counters.grant_ends <= posted, "grants are lost");
+        assert_eq!(rig.grants.stats().leaked, 0);
+    }
+}
+
+#[test]
+fn goes_elsewhere_at_any_moment_and_connects() {
+    for moment in 0..60 {
+        let mut rig = Rig::new();
+        rig.attach(1);
+        rig.steps(moment);
+        rig.go_elsewhere(1 + moment as u32 % 2);
+        rig.steps(300);
+        rig.works();
+        assert_eq!(rig.grants.stats().leaked, 0, "moment {moment}");
     }
 }
 

@@ -70,6 +70,16 @@ enum Channels {
     },
 }
 
+impl Channels {
+    /// Whether they were another domain's.
+    fn are_stale(&self) -> bool {
+        match self {
+            Channels::One(channel) => channel.is_stale(),
+            Channels::Split { tx, rx } => tx.is_stale() || rx.is_stale(),
+        }
+    }
+}
+
 /// A connection.
 struct Queue {
     tx: TxQueue,

@@ -29,6 +29,9 @@ pub struct Backend {
     pub end: End,
     /// Its domain.
     pub domid: DomId,
+    /// Of which domain of ours it is the backend: another one has other backends, also where they have the same name
+    /// ([`Xenstore::era`]).
+    era: u32,
 }
 
 impl End {
@@ -107,7 +110,8 @@ impl End {
             path => path?,
         };
         let domid = DomId(self.store.read_parsed(&self.node("backend-id")).await?);
-        Ok(Some(Backend { end: End::new(self.store.clone(), path), domid }))
+        let era = self.store.era();
+        Ok(Some(Backend { end: End::new(self.store.clone(), path), domid, era }))
     }
 
     /// Whether the backend is still the one that the toolstack names.
@@ -116,11 +120,20 @@ impl End {
     ///
     /// Those of [`backend`](Self::backend).
     pub async fn is_served_by(&self, backend: &Backend) -> Result<bool, Error> {
-        Ok(self.backend().await?.is_some_and(|now| now.end.path == backend.end.path))
+        if backend.is_past() {
+            return Ok(false);
+        }
+        Ok(self.backend().await?.is_some_and(|now| now.end.path == backend.end.path)
+            && !backend.is_past())
     }
 }
 
 impl Backend {
+    /// Whether it was the backend of a domain that this one is no longer.
+    pub fn is_past(&self) -> bool {
+        self.era != self.end.store.era()
+    }
+
     /// What it has published, and whether the toolstack wants the device to exist: what
     /// [`step`](super::step) goes by.
     ///

@@ -66,6 +66,10 @@ pub(super) struct State {
     next_request: u32,
     next_token: u32,
     oddities: u64,
+    /// Transactions that have begun and not ended, the second client's included.
+    transactions: u32,
+    /// How often it has begun anew.
+    era: u32,
     broken: bool,
     /// Never dropped, as the connection is there for ever: what drops it would be in every image.
     pub(super) relay: ManuallyDrop<Option<Box<Relay>>>,
@@ -134,6 +138,8 @@ impl Connection {
             next_request: 1,
             next_token: 1,
             oddities: 0,
+            transactions: 0,
+            era: 0,
             broken: false,
             relay: ManuallyDrop::new(None),
             hooks: None,
@@ -216,6 +222,51 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether nobody waits for the daemon, and no transaction is open.
+    pub(super) fn is_quiet(&self) -> bool {
+        let state = self.state.lock();
+        let waits = |request: &Request| !matches!(request, Request::Done(..));
+        state.transactions == 0 && !state.requests.values().any(waits)
+    }
+
+    pub(super) fn era(&self) -> u32 {
+        self.state.lock().era
+    }
+
+    /// The channel, which has another port in another domain.
+    pub(super) fn channel(&self) -> &EventChannel {
+        &self.channel
+    }
+
+    /// Begins anew, with a daemon that knows nothing of this domain yet and a ring that is empty. Whoever waits for
+    /// an answer gets [`Error::Broken`]; watches are registered again, and have an event.
+    pub(super) fn renew(&self) {
+        let mut wakers = Vec::new();
+        self.change(|state| {
+            state.era += 1;
+            state.forget(&mut wakers);
+            self.attach_again(state);
+        });
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Takes up a ring that the daemon has reset, and registers the watches again.
+    fn attach_again(&self, state: &mut State) {
+        state.producer = Producer::attach(&self.page, XENSTORE_REQ);
+        state.consumer = Consumer::attach(&self.page, XENSTORE_RSP);
+        state.broken = false;
+        let watches: Vec<(u32, String)> =
+            state.watches.iter().map(|(token, watch)| (*token, watch.path.clone())).collect();
+        for (token, path) in watches {
+            let token = format!("{token}\0");
+            let payload = [path.as_bytes(), b"\0", token.as_bytes()];
+            let _ = state.send(Request::Abandoned(Kind::Watch), 0, &payload);
+        }
+        if let Some(hooks) = state.hooks {
+            (hooks.reconnect)(state);
+        }
+    }
+
     fn can_reset(&self) -> bool {
         self.page.load_u32(XENSTORE_FEATURES) & FEATURE_RECONNECTION != 0
     }
@@ -284,35 +335,24 @@ impl Connection {
         self.state.lock().relay.as_ref().is_some_and(|relay| relay.watches(path))
     }
 
-    /// Resets a broken ring, if the daemon knows how to, and registers the watches again. Never ends
-    /// otherwise: every call then fails with [`Error::Broken`].
+    /// Resets a broken ring, if the daemon knows how to, and registers the watches again. Otherwise every call
+    /// fails with [`Error::Broken`], until there is another daemon.
     async fn reconnect(&self) {
+        let mut seen = self.channel.count();
         if !self.can_reset() {
             log::error!("xenstore: the connection is broken and cannot be reset");
-            return core::future::pending().await;
+            while self.state.lock().broken {
+                seen = self.channel.wait(seen).await;
+            }
+            return;
         }
         log::warn!("xenstore: the connection is broken; resetting it");
-        let mut seen = self.channel.count();
         self.page.store_u32(XENSTORE_CONNECTION, RECONNECT);
         self.channel.notify();
         while self.page.load_u32(XENSTORE_CONNECTION) != CONNECTED {
             seen = self.channel.wait(seen).await;
         }
-        self.change(|state| {
-            state.producer = Producer::attach(&self.page, XENSTORE_REQ);
-            state.consumer = Consumer::attach(&self.page, XENSTORE_RSP);
-            state.broken = false;
-            let watches: Vec<(u32, String)> =
-                state.watches.iter().map(|(token, watch)| (*token, watch.path.clone())).collect();
-            for (token, path) in watches {
-                let token = format!("{token}\0");
-                let payload = [path.as_bytes(), b"\0", token.as_bytes()];
-                let _ = state.send(Request::Abandoned(Kind::Watch), 0, &payload);
-            }
-            if let Some(hooks) = state.hooks {
-                (hooks.reconnect)(state);
-            }
-        });
+        self.change(|state| self.attach_again(state));
     }
 }
 
@@ -417,6 +457,14 @@ impl State {
             }
             return;
         }
+        match (self.requests.get(&header.req_id).map(Request::kind), kind) {
+            (Some(Kind::TransactionStart), Some(Kind::TransactionStart)) => self.transactions += 1,
+            // Also one that the daemon refuses is over.
+            (Some(Kind::TransactionEnd), Some(_)) => {
+                self.transactions = self.transactions.saturating_sub(1);
+            }
+            _ => {}
+        }
         if let Some(Request::Relayed(_)) = self.requests.get(&header.req_id) {
             let Some(Request::Relayed(request)) = self.requests.remove(&header.req_id) else {
                 unreachable!("just looked at")
@@ -486,6 +534,16 @@ impl State {
     /// The ring makes no sense any more: fails everything that waits.
     fn fail(&mut self, wakers: &mut Vec<Waker>) {
         self.broken = true;
+        self.forget(wakers);
+        for watch in self.watches.values_mut() {
+            watch.failed = true;
+            wakers.extend(watch.waker.take());
+        }
+    }
+
+    /// There will be no more answers.
+    fn forget(&mut self, wakers: &mut Vec<Waker>) {
+        self.transactions = 0;
         self.outgoing.clear();
         self.incoming.clear();
         self.requests.retain(|_, request| !matches!(request, Request::Abandoned(_)));
@@ -497,10 +555,6 @@ impl State {
                 wakers.extend(waker.take());
                 *request = Request::Done(*kind, Err(Error::Broken));
             }
-        }
-        for watch in self.watches.values_mut() {
-            watch.failed = true;
-            wakers.extend(watch.waker.take());
         }
     }
 

@@ -95,6 +95,21 @@ impl Daemon {
         &self.watches
     }
 
+    /// The client's domain goes on in another one, of which this knows nothing yet: an empty ring and its part of the
+    /// tree.
+    pub fn introduce(&mut self, tree: &[(&str, &str)]) {
+        self.page.clear();
+        self.requests.clear();
+        self.replies.clear();
+        self.watches.clear();
+        self.transactions.clear();
+        self.held.clear();
+        self.tree = tree
+            .iter()
+            .map(|(path, value)| (path.to_string(), value.as_bytes().to_vec()))
+            .collect();
+    }
+
     /// Takes requests and sends replies, as far as the ring and `chunk` allow.
     pub fn step(&mut self) {
         if self.page.load_u32(XENSTORE_CONNECTION) == RECONNECT {
@@ -296,8 +311,8 @@ pub struct Rig {
     pub daemon: RefCell<Daemon>,
     /// The ring as the daemon sees it, to write nonsense to.
     pub peer: SharedPage,
-    world: World,
-    port: crate::wire::Port,
+    /// What the client stands on.
+    pub world: World,
     driver: RefCell<Pin<Box<dyn Future<Output = core::convert::Infallible>>>>,
 }
 
@@ -312,16 +327,15 @@ impl Rig {
             SharedPage::new(core::ptr::NonNull::new(peer.addr() as *mut u8).unwrap(), peer.len())
         };
         let channel = world.events.alloc_unbound(DomId::DOM0).unwrap();
-        let port = channel.port();
         let store = Xenstore::new(page, channel);
         let driver = RefCell::new(Box::pin(store.run()) as _);
-        Rig { store, daemon: RefCell::new(Daemon::new(view)), peer, world, port, driver }
+        Rig { store, daemon: RefCell::new(Daemon::new(view)), peer, world, driver }
     }
 
     /// The rest of the world: the daemon, an event, the client's driver.
     pub fn step(&self) {
         self.daemon.borrow_mut().step();
-        self.world.xen.raise(self.port);
+        self.world.xen.raise(self.store.channel().port());
         self.world.events.dispatch();
         let _ = poll_once(&mut *self.driver.borrow_mut());
     }

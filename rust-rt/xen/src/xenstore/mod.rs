@@ -135,6 +135,27 @@ impl Xenstore {
         self.connection.reset()
     }
 
+    /// Whether nobody waits for the daemon, and no transaction is open.
+    pub fn is_quiet(&self) -> bool {
+        self.connection.is_quiet()
+    }
+
+    /// The channel to the daemon, which has another port in another domain.
+    pub fn channel(&self) -> &EventChannel {
+        self.connection.channel()
+    }
+
+    /// Begins anew, in another domain, whose ring is empty and whose daemon knows nothing of this one: calls under
+    /// way fail with [`Error::Broken`], transactions are gone, watches are registered again and have an event.
+    pub fn renew(&self) {
+        self.connection.renew();
+    }
+
+    /// How often this has begun anew: the number of other domains that this one was before.
+    pub fn era(&self) -> u32 {
+        self.connection.era()
+    }
+
     /// Messages from the daemon that answered nothing or made no sense.
     pub fn oddities(&self) -> u64 {
         self.connection.oddities()

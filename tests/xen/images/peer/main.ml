@@ -17,6 +17,28 @@ let port = parameter 7 Cmdliner.Arg.int "port" "The port of that server."
 let bytes = parameter 1000 Cmdliner.Arg.int "bytes" "Bytes that the client sends on a connection."
 let connections = parameter 1 Cmdliner.Arg.int "connections" "Connections of the client."
 
+(* {1 Suspension} *)
+
+let refusal = parameter "" Cmdliner.Arg.string "refuse" "Why the domain cannot be suspended."
+
+(* What the test looks for: how long it was, that the monotonic clock stood still, and numbers that no other
+   domain draws. *)
+let say_how_it_was () =
+  let before = ref 0L in
+  let ms ns = Int64.div ns 1_000_000L in
+  Mirust.Suspend.on_suspend (fun () ->
+      Fmt.pr "about to be suspended@.";
+      before := Mirust.Mclock.elapsed_ns ();
+      if refusal () = "" then Lwt.return_ok () else Lwt.return_error (refusal ()));
+  Mirust.Suspend.on_resume (fun { away; cancelled } ->
+      let by_monotonic = Int64.sub (Mirust.Mclock.elapsed_ns ()) !before in
+      Fmt.pr "back: away %Ld ms, monotonic %Ld ms, %s, drew %s@." (ms away) (ms by_monotonic)
+        (if cancelled then "here" else "elsewhere")
+        (String.fold_left
+           (fun hex c -> Printf.sprintf "%s%02x" hex (Char.code c))
+           "" (Mirust.Random.generate 16));
+      Lwt.return_unit)
+
 (* {1 The cable} *)
 
 let chance name = parameter 0. Cmdliner.Arg.float name (name ^ " frames with this probability")
@@ -94,6 +116,7 @@ let client stack address =
     (Int64.to_float (Int64.sub (Mirust.Mclock.elapsed_ns ()) start) /. 1e9)
 
 let start () =
+  say_how_it_was ();
   Vif.connect (interface ()) >>= function
   | Error (`Msg message) -> Lwt.fail_with message
   | Ok device ->

@@ -4,6 +4,7 @@
 mod bench;
 
 use mirust::block::{self, Buffer, Disk, Error};
+use mirust::suspend::{Resumed, on_resume, on_suspend};
 use mirust::time::{Duration, sleep};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -80,6 +81,15 @@ async fn copy(disk: &Disk) {
 async fn hold(disk: &Disk) {
     const WORKERS: u64 = 8;
     const BLOCKS: u64 = 64;
+    let asked_at = Rc::new(Cell::new(mirust::time::now()));
+    let now = asked_at.clone();
+    on_suspend(async move || now.set(mirust::time::now()));
+    on_resume(async move |Resumed { away, cancelled }| {
+        let by_monotonic = mirust::time::now().duration_since(asked_at.get()).as_millis();
+        let place = if cancelled { "here" } else { "elsewhere" };
+        let away = away.as_millis();
+        println!("back: away {away} ms, monotonic {by_monotonic} ms, {place}");
+    });
     println!("holding");
     let over = Rc::new(Cell::new(false));
     let workers: Vec<_> = (0..WORKERS)

@@ -1,0 +1,346 @@
+//! The domain is frozen, and goes on in another one.
+//!
+//! `xl save` and `xl migrate` ask for it by `control/shutdown`, freeze the domain when it agrees, and make a new domain
+//! with its memory, here or elsewhere. What Xen and the toolstack have for a domain besides its memory is not in
+//! there, and comes anew:
+//!
+//! | what | afterwards |
+//! |---|---|
+//! | the hypercall page | filled again, by the call itself |
+//! | `shared_info`, the frames of the grant table | their places are holes: Xen puts its pages there again |
+//! | event channels | gone, but for those of the console and of xenstore, whose ports are HVM parameters |
+//! | the rings of the console and of xenstore | empty pages, whose places are HVM parameters |
+//! | grants, watches, transactions | gone |
+//! | system time | the host's |
+//! | devices | their directories in xenstore are new: their drivers connect again |
+//!
+//! The toolstack may have thought better of it, or may only have taken a copy: then the domain goes on with all that
+//! it had. Xen says which by what the hypercall returns; but only to a domain that has set
+//! `HVM_PARAM_CALLBACK_IRQ`, by which libxenctrl tells one that knows of this from one that does not. Interrupts are
+//! off for ever, so that what it says makes no difference otherwise.
+//!
+//! # Nothing is lost
+//!
+//! Before the domain agrees, the program has had its word, the disks have answered what they were asked, and
+//! xenstore has, too ([`Suspend::request`]). What the network had under way is lost, as on any network.
+//!
+//! From the hypercall to the last line of [`Suspend::freeze`] nothing else runs: no task, no poll, no clock.
+
+use super::{
+    abi,
+    clock::Clock,
+    console::Console,
+    early::EarlyConsole,
+    events::{BindError, Events},
+    gnttab::GrantTable,
+    hypervisor::{EndReason, Errno, Hypervisor, Woken},
+    sched,
+    shared_info::SharedInfo,
+    shutdown,
+    xenstore::{self, Xenstore},
+};
+use crate::wire::{Gfn, Port};
+use alloc::{boxed::Box, format, string::String};
+use core::{
+    fmt,
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
+use mirust_executor::{
+    suspend::{Hooks, Resumed},
+    time::Duration,
+    yield_now,
+};
+use mirust_mem::{
+    OutOfMemory,
+    paging::{Frame, PageTables, Prot, VirtPage},
+};
+use spin::Mutex;
+
+/// How long the program and the devices may take to agree, and after it to hear that they go on. The toolstack waits
+/// for a minute.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long others may have xenstore busy before they are interrupted.
+const QUIET: Duration = Duration::from_secs(5);
+/// An interrupt that never comes: the type is in the highest byte.
+const CALLBACK: u64 = (abi::HVM_PARAM_CALLBACK_TYPE_VECTOR as u64) << 56 | 0xf3;
+
+/// Why the domain is not suspended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// There are mappings of other domains' pages, which would be holes.
+    Mapped(usize),
+    /// The program or a device refuses, and says why.
+    Word(String),
+    /// Somebody has not answered in time.
+    Late,
+    /// The toolstack does not want it any more.
+    Withdrawn,
+    /// Xenstore did not work.
+    Store(xenstore::Error),
+    /// Xen refused.
+    Xen(Errno),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Mapped(pages) => write!(f, "{pages} pages of other domains are mapped"),
+            Refusal::Word(word) => f.write_str(word),
+            Refusal::Late => {
+                write!(f, "a hook has not ended within {} s", PATIENCE.as_secs())
+            }
+            Refusal::Withdrawn => f.write_str("the toolstack has withdrawn the request"),
+            Refusal::Store(error) => write!(f, "xenstore: {error}"),
+            Refusal::Xen(errno) => write!(f, "Xen refused: {errno}"),
+        }
+    }
+}
+
+/// Why the new domain cannot go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lost {
+    SharedInfo(Errno),
+    Ring(&'static str),
+    Bind(BindError),
+    Memory,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lost::SharedInfo(errno) => write!(f, "Xen refused the shared_info page: {errno}"),
+            Lost::Ring(name) => write!(f, "the new domain has no {name}"),
+            Lost::Bind(error) => error.fmt(f),
+            Lost::Memory => f.write_str("no memory for a page table"),
+        }
+    }
+}
+
+impl From<OutOfMemory> for Lost {
+    fn from(_: OutOfMemory) -> Self {
+        Lost::Memory
+    }
+}
+
+/// A ring that the toolstack makes for a domain: where it was found last, and where to look for it.
+pub struct Ring {
+    /// For messages.
+    pub name: &'static str,
+    /// The HVM parameter that has the number of its frame.
+    pub pfn: u32,
+    /// The HVM parameter that has its port.
+    pub evtchn: u32,
+    /// The frame, and the address at which it is mapped: the same number unless it has moved.
+    pub at: Mutex<Gfn>,
+    /// That address.
+    pub addr: usize,
+}
+
+/// Changes the memory map of the image.
+pub type Tables = Box<dyn PageTables + Send>;
+
+/// All that comes anew.
+pub struct Suspend {
+    /// Xen.
+    pub hypervisor: &'static dyn Hypervisor,
+    /// The page that Xen shares.
+    pub info: &'static SharedInfo,
+    /// The event channels.
+    pub events: &'static Events,
+    /// The clock.
+    pub clock: &'static Clock,
+    /// The grant table, if there is one.
+    pub grants: Option<&'static GrantTable>,
+    /// The console, if there is one.
+    pub console: Option<(&'static Console, Ring)>,
+    /// Xenstore.
+    pub store: (Xenstore, Ring),
+    /// For rings that have moved.
+    pub tables: Mutex<Tables>,
+    /// Mixes something that only this domain has into the random numbers.
+    pub stir: fn(&[u8]),
+}
+
+impl Suspend {
+    /// Follows a request of the toolstack's, as soon as everybody agrees: freezes the domain, and has everybody
+    /// know when it goes on. `sleep` is the domain's.
+    ///
+    /// # Errors
+    ///
+    /// Why not; the domain goes on, and everybody knows.
+    pub async fn request(
+        &self,
+        hooks: &Hooks,
+        sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>,
+    ) -> Result<Resumed, Refusal> {
+        let result = match self.agree(hooks, sleep).await {
+            Ok(()) => self.freeze(),
+            Err(refusal) => Err(refusal),
+        };
+        let resumed = match &result {
+            Ok(resumed) => *resumed,
+            Err(_) => Resumed { away: Duration::ZERO, cancelled: true },
+        };
+        if within(sleep(PATIENCE), hooks.tell(resumed)).await.is_none() {
+            log::error!("a hook of those who go on has not ended within {} s", PATIENCE.as_secs());
+        }
+        result
+    }
+
+    /// Asks everybody, tells the toolstack, and lets xenstore come to rest.
+    async fn agree(
+        &self,
+        hooks: &Hooks,
+        sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>,
+    ) -> Result<(), Refusal> {
+        self.obstacle()?;
+        match within(sleep(PATIENCE), hooks.ask()).await {
+            None => return Err(Refusal::Late),
+            Some(answer) => answer.map_err(Refusal::Word)?,
+        }
+        self.obstacle()?;
+        let store = &self.store.0;
+        match shutdown::take(store, |word| word == "suspend").await {
+            Ok(word) if word == "suspend" => {}
+            Ok(_) | Err(xenstore::Error::NotFound) => return Err(Refusal::Withdrawn),
+            Err(error) => return Err(Refusal::Store(error)),
+        }
+        // Also whoever is between two requests that belong together has a few turns to make the second.
+        let quiet = async {
+            let mut turns = 0;
+            while turns < 3 {
+                turns = if store.is_quiet() { turns + 1 } else { 0 };
+                yield_now().await;
+            }
+        };
+        if within(sleep(QUIET), quiet).await.is_none() {
+            log::warn!("suspend: requests to xenstore are interrupted");
+        }
+        self.obstacle()
+    }
+
+    fn obstacle(&self) -> Result<(), Refusal> {
+        match self.grants.map_or(0, GrantTable::mapped) {
+            0 => Ok(()),
+            pages => Err(Refusal::Mapped(pages)),
+        }
+    }
+
+    /// Freezes the domain, and puts everything in its place when it goes on.
+    fn freeze(&self) -> Result<Resumed, Refusal> {
+        let hypervisor = self.hypervisor;
+        if let Some((console, _)) = &self.console {
+            // What is in the ring is not taken along.
+            console.drain();
+        }
+        hypervisor.set_hvm_param(abi::HVM_PARAM_CALLBACK_IRQ, CALLBACK).map_err(Refusal::Xen)?;
+        let stopped = self.clock.stop();
+        let woken = hypervisor.suspend();
+        // Nothing is to come of it, and Xen would look at it with every event.
+        let _ = hypervisor.set_hvm_param(abi::HVM_PARAM_CALLBACK_IRQ, 0);
+        let cancelled = woken.map_err(Refusal::Xen)? == Woken::Here;
+        let mut grants = Ok(());
+        if !cancelled {
+            // Nothing may be logged before the console's ring is there.
+            if let Err(lost) = self.renew() {
+                self.give_up(lost);
+            }
+            grants = self.grants.map_or(Ok(()), GrantTable::renew);
+        }
+        let away = self.clock.go_on(&stopped);
+        self.stir_in();
+        if !cancelled {
+            if let Some((console, _)) = &self.console {
+                console.renew();
+            }
+            self.store.0.renew();
+        }
+        if let Err(error) = grants {
+            // Devices that find no entry say so.
+            log::error!("the grant table is smaller here: {error}");
+        }
+        Ok(Resumed { away, cancelled })
+    }
+
+    /// Everything that Xen has for the new domain.
+    fn renew(&self) -> Result<(), Lost> {
+        let gfn = self.hypervisor.gfn_of(self.info.addr());
+        // SAFETY: the frame is the one that was given up for this page when the domain came up.
+        unsafe { self.hypervisor.add_to_physmap(abi::XENMAPSPACE_shared_info, 0, gfn) }
+            .map_err(Lost::SharedInfo)?;
+        let store = (self.store.0.channel(), self.find(&self.store.1)?);
+        match &self.console {
+            None => self.events.renew(&[store]),
+            Some((console, ring)) => {
+                self.events.renew(&[store, (console.channel(), self.find(ring)?)])
+            }
+        }
+        .map_err(Lost::Bind)
+    }
+
+    /// Finds a ring again, maps it where it was, and gives its port.
+    fn find(&self, ring: &Ring) -> Result<Port, Lost> {
+        let param = |index| self.hypervisor.hvm_param(index).ok().filter(|value| *value != 0);
+        let (Some(pfn), Some(port)) = (param(ring.pfn), param(ring.evtchn)) else {
+            return Err(Lost::Ring(ring.name));
+        };
+        let (port, now) = (u32::try_from(port).map_err(|_| Lost::Ring(ring.name))?, Gfn(pfn));
+        let mut at = ring.at.lock();
+        if *at != now {
+            let frame = usize::try_from(now.addr()).map_err(|_| Lost::Ring(ring.name))?;
+            let mut tables = self.tables.lock();
+            tables.unmap(VirtPage(ring.addr));
+            tables.map(VirtPage(ring.addr), Frame(frame), Prot::ReadWrite)?;
+            *at = now;
+        }
+        Ok(Port(port))
+    }
+
+    /// Two domains that are made of one copy differ in their numbers and in when they go on.
+    fn stir_in(&self) {
+        let mut known = [0; 24];
+        known[..8].copy_from_slice(&self.clock.system_time().to_le_bytes());
+        known[8..16].copy_from_slice(&(self.clock.wall().as_nanos() as u64).to_le_bytes());
+        known[16..20].copy_from_slice(&self.hypervisor.domid().unwrap_or(0).to_le_bytes());
+        (self.stir)(&known);
+    }
+
+    /// Without these there is no clock and no event: the domain ends, with a word if there is a console.
+    fn give_up(&self, lost: Lost) -> ! {
+        let text = format!("cannot go on in the new domain: {lost}\n");
+        self.hypervisor.log(text.as_bytes());
+        if let Some((_, ring)) = &self.console {
+            // SAFETY: the page is mapped there as long as there is the console, which nobody uses any more.
+            if let Some(console) = unsafe { EarlyConsole::new(self.hypervisor, ring.addr) } {
+                console.write(text.as_bytes());
+                console.drain();
+            }
+        }
+        sched::end(self.hypervisor, EndReason::Crash)
+    }
+}
+
+/// What `future` gives, if that is before `limit` ends.
+async fn within<T>(
+    mut limit: Pin<Box<dyn Future<Output = ()>>>,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => limit.as_mut().poll(cx).map(|()| None),
+    })
+    .await
+}
+
+impl fmt::Debug for Suspend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suspend").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "suspend_tests.rs"]
+mod tests;
