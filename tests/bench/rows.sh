@@ -31,6 +31,7 @@ exists() { # TREE GROUP
         tcp) at=tests/tcp/bench.ml ;;
         fiber) at=rust-rt/fiber/benches ;;
         tap) at=examples/iperf ;;
+        kv-*) at=examples/kv/src/log.rs ;;
         *) at=examples/$2 ;;
     esac
     [ -e "$1/$at" ] || { echo "there is no $2 in $1" >&2 && return 1; }

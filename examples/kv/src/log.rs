@@ -30,6 +30,9 @@ const NOTED_MAX: usize = 8 << 20;
 /// Bytes of a batch's operations; one may be larger.
 pub const OPS_MAX: usize = 1 << 20;
 
+/// Bytes that are written as one batch where nobody waits for them.
+const ENOUGH: usize = 256 << 10;
+
 /// When the log is made stable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fsync {
@@ -101,7 +104,8 @@ pub(crate) struct Inner {
     pub count: u64,
     pub written: u64,
     pub stable: u64,
-    /// So many should be made stable.
+    /// So many should be written, and so many made stable.
+    due: u64,
     pub wanted: u64,
     /// Half a second ago it was the same: the disk does not keep up.
     is_late: bool,
@@ -172,7 +176,9 @@ impl Log {
         let end = inner.noted.len();
         inner.ends.push(end);
         inner.count += 1;
-        inner.wake_writer();
+        if inner.has_work(self.fsync) {
+            inner.wake_writer();
+        }
     }
 
     /// Waits until what has been noted so far is as safe as the policy says.
@@ -202,8 +208,11 @@ impl Log {
     pub fn tick(&self) {
         let mut inner = self.inner.borrow_mut();
         inner.is_late = inner.wanted > inner.stable;
-        if self.fsync == Fsync::EverySecond && inner.stable < inner.count {
+        inner.due = inner.count;
+        if self.fsync == Fsync::EverySecond {
             inner.wanted = inner.count;
+        }
+        if inner.has_work(self.fsync) {
             inner.wake_writer();
         }
     }
@@ -283,8 +292,7 @@ impl Log {
         loop {
             poll_fn(|cx| {
                 let mut inner = self.inner.borrow_mut();
-                let wanted = inner.wanted > inner.stable || inner.rewrite;
-                if wanted || !inner.noted.is_empty() || writer.is_rewriting() {
+                if inner.has_work(self.fsync) || writer.is_rewriting() {
                     return Poll::Ready(());
                 }
                 inner.writer = Some(cx.waker().clone());
@@ -308,6 +316,16 @@ impl Inner {
             Fsync::EverySecond if self.is_late && self.wanted > self.stable => self.stable >= count,
             Fsync::EverySecond | Fsync::No => self.noted.len() < NOTED_MAX,
         }
+    }
+
+    /// Whether the writer has something to do. Where nobody waits for it, a batch collects for half a second:
+    /// it is written in whole units, and many small ones would be mostly padding.
+    fn has_work(&self, fsync: Fsync) -> bool {
+        let (noted, asked) = (self.noted.len(), self.due > self.written || self.rewrite);
+        asked
+            || self.wanted > self.stable
+            || noted >= ENOUGH
+            || (noted > 0 && fsync == Fsync::Always)
     }
 
     /// Has callers look again.

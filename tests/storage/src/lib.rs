@@ -45,6 +45,8 @@ struct Inner {
     /// Writes since the last flush: where, and what.
     unflushed: Vec<(usize, Vec<u8>)>,
     waiting: Vec<Io>,
+    /// Nothing can be written any more.
+    broken: bool,
     random: Random,
     counters: Counters,
 }
@@ -59,6 +61,7 @@ impl CrashDisk {
             view: image,
             unflushed: Vec::new(),
             waiting: Vec::new(),
+            broken: false,
             random: Random::new(seed),
             counters: Counters::default(),
         };
@@ -71,6 +74,12 @@ impl CrashDisk {
         let result = self.inner.borrow_mut().perform(&io);
         (io.done)(result, io.buffer);
         true
+    }
+
+    /// From now on writes and flushes end in [`Error::Io`]: storage that is full on the other side, or a medium that
+    /// has gone bad.
+    pub fn break_down(&self) {
+        self.inner.borrow_mut().broken = true;
     }
 
     /// What the disk holds after a crash now.
@@ -144,6 +153,9 @@ impl Inner {
 
     fn perform(&mut self, io: &Io) -> Result<(), Error> {
         let at = io.sector as usize * SECTOR;
+        if self.broken && io.op != Op::Read {
+            return Err(Error::Io);
+        }
         match io.op {
             Op::Read => {
                 let mut at = at;
