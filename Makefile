@@ -110,8 +110,9 @@ bench-netem: ## TCP over bad links, beside the kernel's, on the rig's Linux in Q
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 
 .PHONY: header fmt lint licences doc package clean
-header: ## Regenerates ffi/include/mirust.h, and the bindings of Xen's headers
+header: ## Regenerates ffi/include/mirust.h, what OCaml has of it and of ffi/src/net, and the bindings of Xen's headers
 	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-header --test header
+	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-header --test ocaml --test served
 	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-xen-abi
 fmt: ## Formats all sources
 	@$(ENV) cargo fmt --all
