@@ -11,7 +11,6 @@ use crate::{
 use alloc::{rc::Rc, vec::Vec};
 use core::{
     cell::RefCell,
-    fmt,
     future::poll_fn,
     pin::pin,
     ptr::NonNull,
@@ -28,22 +27,14 @@ use mirust_xen::ring::shadow::Shadow;
 
 mod sys;
 
+pub use sys::OpenError;
+
 /// Requests that the kernel may have at the same time.
 const DEPTH: u16 = 128;
 /// Bytes of a request to the kernel.
 const TRANSFER_MAX: usize = 1 << 20;
 /// Only data, and what is needed to find them (`IORING_FSYNC_DATASYNC`).
 const DATASYNC: u32 = 1;
-
-/// Why a file could not be opened.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OpenError(&'static str, Errno);
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0, self.1)
-    }
-}
 
 /// A request that the kernel has.
 struct InFlight {

@@ -1,9 +1,8 @@
 //! The system calls of a disk.
 
-use super::OpenError;
 use crate::{Errno, RawFd};
 use alloc::ffi::CString;
-use core::{ffi::c_int, ptr};
+use core::{ffi::c_int, fmt, ptr};
 use host_libc as libc;
 use mirust_block::SECTOR;
 
@@ -17,6 +16,16 @@ const STATX_DIOALIGN: u32 = 0x2000;
 
 /// Times that a file is tried that somebody else uses, a hundredth of a second apart.
 const LOCK_TRIES: u32 = 200;
+
+/// Why a file could not be opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenError(pub(super) &'static str, pub(super) Errno);
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0, self.1)
+    }
+}
 
 pub struct Opened {
     pub fd: RawFd,
