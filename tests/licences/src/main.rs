@@ -6,7 +6,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     io::Read,
 };
 
@@ -106,16 +106,16 @@ fn others(text: &str) -> Result<Vec<Part>> {
         .collect()
 }
 
-/// What is known and not linked, and what is linked and not known.
-fn compare(known: &[Part], libraries: &BTreeSet<&str>) -> Vec<String> {
+/// What is linked and not known, and what is known and not linked: libraries that are used where they are installed.
+fn compare(known: &[Part], libraries: &BTreeSet<&str>) -> (Vec<String>, Vec<String>) {
     let named: BTreeSet<&str> = known
         .iter()
         .filter(|part| part.kind == "ocaml" && part.name != "runtime")
         .map(|part| part.name.as_str())
         .collect();
     let unknown = libraries.difference(&named).map(|name| format!("{name}: of unknown licence"));
-    let unused = named.difference(libraries).map(|name| format!("{name}: listed, but not linked"));
-    unknown.chain(unused).collect()
+    let unused = named.difference(libraries).map(|name| format!("{name}: not linked here"));
+    (unknown.collect(), unused.collect())
 }
 
 fn main() -> Result<()> {
@@ -131,14 +131,13 @@ fn main() -> Result<()> {
     let libraries: BTreeSet<&str> = input.lines().filter(|line| !line.is_empty()).collect();
     ensure!(!libraries.is_empty(), "no OCaml libraries on standard input");
     let known = others(&std::fs::read_to_string(&file).context(file)?)?;
-    let mut faults = compare(&known, &libraries);
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut faults, unused) = compare(&known, &libraries);
+    unused.iter().for_each(|name| eprintln!("{name}"));
     let mut parts = known;
     parts.extend(crates(&metadata)?);
     parts.sort();
     for Part { kind, name, licence } in &parts {
         println!("{kind:6} {name:32} {licence}");
-        *counts.entry(kind.clone()).or_default() += 1;
         match fits(licence) {
             Ok(true) => {}
             Ok(false) => faults.push(format!("{name}: {licence} does not fit")),
@@ -174,7 +173,8 @@ mod tests {
     fn unknown_and_unused_libraries_are_told() {
         let known =
             others("ocaml lwt MIT # there\nocaml old ISC\nocaml runtime MIT\nc x MIT").unwrap();
-        let faults = compare(&known, &BTreeSet::from(["lwt", "new"]));
-        assert_eq!(faults, ["new: of unknown licence", "old: listed, but not linked"]);
+        let (unknown, unused) = compare(&known, &BTreeSet::from(["lwt", "new"]));
+        assert_eq!(unknown, ["new: of unknown licence"]);
+        assert_eq!(unused, ["old: not linked here"]);
     }
 }
