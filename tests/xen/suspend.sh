@@ -68,7 +68,6 @@ save_and_restore() {
     note "$(last_back peer | cut -d, -f1,2); $(stat -c %s $saved) bytes saved"
 }
 through 'save and restore' save_and_restore
-drawn=$(last_back peer | sed 's/.*drew //')
 
 copy() {
     save peer -c
@@ -76,6 +75,7 @@ copy() {
     last_back peer | grep -q ', here' || fail "$(last_back peer)"
 }
 through 'a copy' copy
+drawn=$(last_back peer | sed 's/.*drew //')
 
 migrate() {
     # Without a command for another host the rest is one for this.
@@ -98,7 +98,7 @@ assert_console peer 'about to be suspended'
 if { console peer; console $incoming; } | grep -q 'suspend refused\|lies\b.*[1-9]'; then fail 'something went wrong'; fi
 
 echo '-- two domains of one copy'
-# It was taken before the migration.
+# The copy was taken before the migration.
 destroy peer
 wait_gone peer
 before=$(backs peer)
