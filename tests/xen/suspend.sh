@@ -63,7 +63,7 @@ within 10 grep -q first /tmp/kept || fail 'no echo'
 save_and_restore() {
     save peer
     restore
-    within 20 back_again peer "$before" || fail 'nobody tells the program'
+    within 40 back_again peer "$before" || fail 'nobody tells the program'
     last_back peer | grep -q 'monotonic [0-9]\{1,4\} ms, elsewhere' || fail "$(last_back peer)"
     note "$(last_back peer | cut -d, -f1,2); $(stat -c %s $saved) bytes saved"
 }
@@ -71,7 +71,7 @@ through 'save and restore' save_and_restore
 
 copy() {
     save peer -c
-    within 20 back_again peer "$before" || fail 'nobody tells the program'
+    within 40 back_again peer "$before" || fail 'nobody tells the program'
     last_back peer | grep -q ', here' || fail "$(last_back peer)"
 }
 through 'a copy' copy
@@ -80,7 +80,7 @@ drawn=$(last_back peer | sed 's/.*drew //')
 migrate() {
     # Without a command for another host the rest is one for this.
     xl migrate -s '' peer 'xl migrate-receive' >/tmp/migrate 2>&1 || fail "xl migrate: $(tail -n 3 /tmp/migrate)"
-    within 20 back_again $incoming 0 || fail 'nobody tells the program'
+    within 40 back_again $incoming 0 || fail 'nobody tells the program'
     last_back $incoming | grep -q ', elsewhere' || fail "$(last_back $incoming)"
 }
 through 'migration' migrate
@@ -103,13 +103,13 @@ destroy peer
 wait_gone peer
 before=$(backs peer)
 restore
-within 20 back_again peer "$before" || fail 'the copy does not go on'
+within 40 back_again peer "$before" || fail 'the copy does not go on'
 other=$(last_back peer | sed 's/.*drew //')
 before=$(backs peer)
 destroy peer
 wait_gone peer
 restore
-within 20 back_again peer "$before" || fail 'the copy does not go on twice'
+within 40 back_again peer "$before" || fail 'the copy does not go on twice'
 third=$(last_back peer | sed 's/.*drew //')
 [ "$drawn" != "$other" ] && [ "$other" != "$third" ] || fail "the same numbers: $drawn $other $third"
 client echo $ip 7 1000000 1 || fail 'the copy does not answer'
@@ -139,10 +139,10 @@ wait_console hold '^holding'
 sleep 1
 save hold
 restore
-within 20 back_again hold 0 || fail 'nobody tells the program'
+within 40 back_again hold 0 || fail 'nobody tells the program'
 sleep 1
 save hold -c
-within 20 back_again hold 1 || fail 'nobody tells the program'
+within 40 back_again hold 1 || fail 'nobody tells the program'
 rm $saved
 sleep 1
 xl shutdown hold
