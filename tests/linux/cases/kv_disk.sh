@@ -41,4 +41,30 @@ kv_on_disk() { # POLICY
 kv_killed_always() { kv_crashes always 0 4 8; }
 kv_killed_everysec() { kv_crashes everysec 1 4 8; }
 
-alone kv_killed_always kv_killed_everysec
+# What users of redis expect, and an end in good order, which loses nothing under any policy.
+kv_persistence() {
+    local data=$work/data
+    needs redis-cli || return
+    rm -f "$data" && truncate -s 16M "$data"
+    kv_on_disk no || return
+    says OK set last word && says OK save && says 'Background append only file rewriting started' bgrewriteaof || return
+    [ "$(redis lastsave)" -gt 1700000000 ] || { redis lastsave && return 1; }
+    redis info persistence | tr -d '\r' >"$work/info"
+    grep -qx aof_enabled:1 "$work/info" && grep -qx aof_last_write_status:ok "$work/info" || { cat "$work/info" && return 1; }
+    says OK set last words && stop || return
+    kv_on_disk everysec && says words get last || return
+    # One disk, one process.
+    if timeout 20 "$bin/kv" "--disk=data:$data" >"$work/second" 2>&1 || ! grep -q 'disk data' "$work/second"; then
+        cat "$work/second"
+        return 1
+    fi
+    stop || return
+    # What is something else's is left alone.
+    truncate -s 0 "$data" && truncate -s 16M "$data" && printf 'a filesystem' | dd of="$data" bs=1 seek=1080 conv=notrunc 2>/dev/null
+    if timeout 20 "$bin/kv" "--disk=data:$data" >"$work/other" 2>&1 || ! grep -q 'holds something else' "$work/other"; then
+        cat "$work/other"
+        return 1
+    fi
+}
+
+alone kv_killed_always kv_killed_everysec kv_persistence
