@@ -1,7 +1,7 @@
 //! The process that an image looks like: its end, its limits and its identity.
 
 use super::die::die;
-use super::errno::{self, EINVAL, ENOENT, ENOMEM};
+use super::errno::{self, ECHILD, EINVAL, ENOENT, ENOMEM};
 use super::stub::stubs;
 use super::threads::{Block, Handler, MAIN, fibers, number};
 use super::{cstr, host, stdio};
@@ -214,6 +214,18 @@ pub(super) unsafe fn only_processor(size: usize, set: *mut c_void) -> c_int {
     0
 }
 
+/// Waits for a child: a process without children, as here, is told so at once. Runtimes ask on the off chance.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn waitpid(_child: c_int, _status: *mut c_int, _options: c_int) -> c_int {
+    errno::fail(ECHILD)
+}
+
+/// As [`waitpid`].
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn waitid(_kind: c_int, _child: c_uint, _info: *mut c_void, _options: c_int) -> c_int {
+    errno::fail(ECHILD)
+}
+
 stubs! {
     ENOSYS system(*const c_char) -> c_int = -1, "an image has no other programs";
 }
@@ -221,6 +233,15 @@ stubs! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_are_no_children_to_wait_for() {
+        assert_eq!(waitpid(-1, core::ptr::null_mut(), 0), -1);
+        assert_eq!(errno::get(), ECHILD);
+        errno::set(0);
+        assert_eq!(waitid(0, 1, core::ptr::null_mut(), 0), -1);
+        assert_eq!(errno::get(), ECHILD);
+    }
 
     #[test]
     fn exit_handlers_run_last_first_and_may_register_others() {

@@ -63,6 +63,18 @@ fn bit(signal: c_int) -> Option<u64> {
     (1..SIGNALS as c_int).contains(&signal).then(|| 1 << (signal - 1))
 }
 
+/// The first signal without a meaning of its own (`SIGRTMIN`): C libraries keep two for themselves.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn __libc_current_sigrtmin() -> c_int {
+    34
+}
+
+/// The last one (`SIGRTMAX`).
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn __libc_current_sigrtmax() -> c_int {
+    SIGNALS as c_int - 1
+}
+
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
     if bit(signal).is_none() {
