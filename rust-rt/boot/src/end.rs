@@ -30,8 +30,9 @@ pub fn set_end(ender: Ender) {
 
 /// Ends the domain with the status of its `main`. When that is 0 the domain does what it was asked
 /// for last: it starts again if that was a reboot, else it is powered off. Another status is a crash,
-/// after the console line `exit status N`.
+/// after the console line `exit status N`. As on other systems, a status has eight bits.
 pub fn exit(status: i32) -> ! {
+    let status = status & 0xff;
     if status == 0 {
         let reboot =
             domain::is_set_up() && domain::shutdown_reason() == Some(ShutdownReason::Reboot);
