@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -11,8 +12,8 @@ use crate::build::{self, Workspace};
 use crate::console;
 use crate::home::{Ground, Home};
 use crate::image::Image;
-use crate::options::{Boot, Build, Debug, Run};
-use crate::say;
+use crate::options::{Boot, Build, Run};
+use crate::{interrupt, say};
 
 /// How to boot an image.
 pub struct Domain<'a> {
@@ -51,13 +52,17 @@ pub fn run(options: &Run) -> Result<u8> {
         boot: &options.boot,
         memory: build.memory,
         ports,
-        command_line: command_line(&options.boot.env, &options.arguments)?,
+        command_line: command_line(&options.boot.env, &PASSED_ON, &options.arguments)?,
     };
     domain.run(&Home::find()?, &image)
 }
 
 /// Builds the one program that is meant: by name, or by the package's `default-run`, or the only one.
-fn build_one(options: &mut Build) -> Result<Image> {
+///
+/// # Errors
+///
+/// There are several or none, or the build fails.
+pub fn build_one(options: &mut Build) -> Result<Image> {
     if options.bin.is_empty() && options.example.is_empty() {
         let workspace = Workspace::load(options)?;
         let packages = workspace.packages(options);
@@ -91,20 +96,12 @@ impl Domain<'_> {
     ///
     /// It cannot be booted.
     pub fn run(&self, home: &Home, image: &Image) -> Result<u8> {
-        // The guest is asked to end by whoever boots it; until then this program stays.
-        let _ = ctrlc::set_handler(|| {});
         if self.boot.qemu {
             if image.ground == Ground::Net || !self.ports.is_empty() {
                 say("Note", "on QEMU alone there is no network; leave out --qemu to have one");
             }
             say("Booting", format_args!("{} on QEMU", image.name));
-            let child = self.start(self.qemu(home, image))?;
-            return Ok(match console::follow(home, image, child)? {
-                // isa-debug-exit reports 2 * status + 1.
-                Some(status) if status & 1 == 1 => (status >> 1) as u8,
-                Some(status) => status as u8,
-                None => bail!("QEMU was ended by a signal"),
-            });
+            return self.run_on_qemu(home, image);
         }
         let cfg = self.configuration(image)?;
         let mut command = Command::new(home.file("tests/rig/xen-run"));
@@ -116,13 +113,33 @@ impl Domain<'_> {
             command.arg("--timeout").arg(seconds.to_string());
         }
         command.arg(&image.elf).stdin(Stdio::null());
-        let status = console::follow(home, image, self.start(command)?)?;
+        let end = console::follow(home, image, interrupt::start(command.stdout(Stdio::piped()))?);
         let _ = fs::remove_file(cfg);
-        status.map(|status| status as u8).context("the rig was ended by a signal")
+        match end?.status {
+            Some(status) => Ok(status as u8),
+            None if interrupt::came() => Ok(interrupt::CODE),
+            None => bail!("the rig was ended by a signal"),
+        }
     }
 
-    fn start(&self, mut command: Command) -> Result<Child> {
-        command.stdout(Stdio::piped()).spawn().context("cannot boot the image")
+    fn run_on_qemu(&self, home: &Home, image: &Image) -> Result<u8> {
+        let mut command = self.qemu(home, image);
+        let mut child = interrupt::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        let errors = child.stderr.take().context("QEMU has no standard error")?;
+        let complaints = std::thread::spawn(move || pass_on(BufReader::new(errors)));
+        let end = console::follow(home, image, child)?;
+        let complained = complaints.join().unwrap_or(false);
+        match end.status {
+            // Also what the debug exit reports of the status 0.
+            Some(1) if complained => bail!("QEMU cannot boot the image (see above)"),
+            // The debug exit reports 2 * status + 1 in eight bits, and the console all of it.
+            Some(status) if status & 1 == 1 => Ok(end.said_status.unwrap_or((status >> 1) as u8)),
+            // It then ends in order, or by a signal.
+            Some(_) | None if interrupt::came() => Ok(interrupt::CODE),
+            // Of `timeout`.
+            Some(status) => Ok(status as u8),
+            None => bail!("QEMU was ended by a signal"),
+        }
     }
 
     /// The image's configuration, and lines for the ports: `xen-run` reads them.
@@ -157,52 +174,27 @@ impl Domain<'_> {
     }
 }
 
+/// Passes on what QEMU says, and tells whether that was more than a warning.
+fn pass_on(errors: impl BufRead) -> bool {
+    let mut complained = false;
+    for line in errors.lines().map_while(Result::ok) {
+        // It says who ended it. Who runs this knows.
+        if !line.contains("terminating on signal") {
+            complained |= line.starts_with("qemu") && !line.contains("warning:");
+            eprintln!("{line}");
+        }
+    }
+    complained
+}
+
 /// QEMU's command, with the console on standard output. The processor has random numbers, for hash tables.
-fn qemu(command: &mut Command, elf: &Path, memory: u32, command_line: &str) {
+pub fn qemu(command: &mut Command, elf: &Path, memory: u32, command_line: &str) {
     command.args(["qemu-system-x86_64", "-M", "pc", "-accel", "tcg", "-cpu", "qemu64,+rdrand"]);
     command.arg("-m").arg(memory.to_string());
     command.args(["-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
     command.args(["-device", "isa-debug-exit,iobase=0xf4"]);
     command.arg("-kernel").arg(elf).arg("-append").arg(command_line);
     command.stdin(Stdio::null());
-}
-
-/// `cargo mirust debug`.
-///
-/// # Errors
-///
-/// The build fails, or QEMU or gdb cannot be run.
-pub fn debug(options: &Debug) -> Result<u8> {
-    let mut build = options.build.clone();
-    let image = build_one(&mut build)?;
-    let home = Home::find()?;
-    let mut command = Command::new(home.file("tests/rig/env"));
-    command.arg("--rig");
-    let line = command_line(&options.env, &options.arguments)?;
-    qemu(&mut command, &image.elf, build.memory, &line);
-    command.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{}", options.port)]);
-    let mut machine = command.spawn().context("cannot run QEMU")?;
-    let symbols = image.with_symbols();
-    let attach = format!("target remote 127.0.0.1:{}", options.port);
-    let have_gdb = !options.no_gdb
-        && Command::new("gdb").arg("--version").stdout(Stdio::null()).status().is_ok();
-    if !have_gdb {
-        say("Waiting", "for a debugger (Ctrl-C ends it):");
-        eprintln!("    gdb {} -ex '{attach}' -ex 'hbreak main' -ex continue", symbols.display());
-        let status = machine.wait().context("cannot wait for QEMU")?;
-        return Ok(status.code().map_or(130, |code| (code >> 1) as u8));
-    }
-    let _ = ctrlc::set_handler(|| {});
-    let status = Command::new("gdb")
-        .arg("-q")
-        .arg(&symbols)
-        // In hardware: the image is not in memory yet.
-        .args(["-ex", &attach, "-ex", "hbreak main", "-ex", "continue"])
-        .status();
-    let _ = machine.kill();
-    let _ = machine.wait();
-    status.context("cannot run gdb")?;
-    Ok(0)
 }
 
 /// A port from `HOST:PORT` or `PORT`, with `/udp` or `/tcp` behind it.
@@ -215,14 +207,22 @@ fn port(text: &str) -> Result<Port> {
     }
 }
 
-/// The kernel's command line: environment variables, then arguments, quoted as the runtime splits them.
+/// Variables of this program's environment that are the domain's as well.
+pub const PASSED_ON: [&str; 2] = ["RUST_BACKTRACE", "RUST_LOG"];
+
+/// The kernel's command line: environment variables, those `passed` on included, then arguments, quoted as the runtime
+/// splits them.
 ///
 /// # Errors
 ///
 /// A variable has no name of capital letters, or an argument is not UTF-8.
-pub fn command_line(variables: &[String], arguments: &[OsString]) -> Result<String> {
+pub fn command_line(
+    variables: &[String],
+    passed: &[&str],
+    arguments: &[OsString],
+) -> Result<String> {
     let mut words = Vec::new();
-    for name in ["RUST_BACKTRACE", "RUST_LOG"] {
+    for name in passed {
         let given = variables.iter().any(|variable| variable.starts_with(&format!("{name}=")));
         if let (false, Ok(value)) = (given, std::env::var(name)) {
             words.push(quoted(&format!("{name}={value}")));

@@ -1,7 +1,7 @@
 //! `cargo mirust build`: cargo's build, then an image of each program that it made.
 
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -23,8 +23,12 @@ pub struct Executable {
     pub package: PathBuf,
     /// What [`linker`] wrote.
     pub file: PathBuf,
+    /// The directory that its image goes to.
+    pub images: PathBuf,
     /// Whether it is a test harness.
     pub is_test: bool,
+    /// Whether it is a file in the directory `tests`, and not of unit tests.
+    pub is_integration_test: bool,
 }
 
 /// Builds, and gives the images.
@@ -39,10 +43,7 @@ pub fn build(options: &Build) -> Result<Vec<Image>> {
     if executables.is_empty() {
         bail!("{}", workspace.no_program(options));
     }
-    executables
-        .iter()
-        .map(|executable| image::link(&home, &workspace, executable, options))
-        .collect()
+    executables.iter().map(|executable| image::link(&home, executable, options)).collect()
 }
 
 /// The crates around, and where their builds go.
@@ -77,11 +78,6 @@ impl Workspace {
         Ok(Workspace { metadata, target_dir: target_dir.join("mirust") })
     }
 
-    /// The directory of images, and of cargo's own files for them.
-    pub fn target_dir(&self) -> &Path {
-        &self.target_dir
-    }
-
     /// The packages that a command is about if it names none: that of the current directory, or all.
     pub fn packages(&self, options: &Build) -> Vec<&Package> {
         let all = self.metadata.workspace_packages();
@@ -111,6 +107,14 @@ impl Workspace {
             None if root_is_virtual => all,
             None => self.metadata.root_package().into_iter().collect(),
         }
+    }
+
+    /// Whether a package that is meant has a library in whose documentation there may be tests.
+    pub fn has_documentation_tests(&self, options: &Build) -> bool {
+        self.packages(options)
+            .iter()
+            .flat_map(|package| &package.targets)
+            .any(|target| target.doctest)
     }
 
     /// Why there was no program.
@@ -145,11 +149,8 @@ impl Workspace {
         options: &Build,
         more: &[String],
     ) -> Result<Vec<Executable>> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.arg(command).args(arguments(options)).args(more);
-        cargo.args(["--target", TARGET, "--message-format", "json-render-diagnostics"]);
-        cargo.arg("--target-dir").arg(&self.target_dir);
-        cargo.arg("--config").arg(format!("target.{TARGET}.linker={:?}", self.linker()?));
+        let mut cargo = self.command(command, options)?;
+        cargo.args(more).args(["--message-format", "json-render-diagnostics"]);
         let mut child = cargo.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
         let mut executables = Vec::new();
         let output = child.stdout.take().context("cargo has no output")?;
@@ -170,14 +171,30 @@ impl Workspace {
         Ok(executables)
     }
 
+    /// A command of cargo's that builds for images.
+    ///
+    /// # Errors
+    ///
+    /// The target directory cannot be written to.
+    pub fn command(&self, command: &str, options: &Build) -> Result<Command> {
+        let mut cargo = cargo();
+        cargo.arg(command).args(arguments(options)).args(["--target", TARGET]);
+        cargo.arg("--target-dir").arg(&self.target_dir);
+        cargo.arg("--config").arg(format!("target.{TARGET}.linker={:?}", self.linker()?));
+        Ok(cargo)
+    }
+
     fn executable(&self, artifact: Artifact) -> Option<Executable> {
         let file: PathBuf = artifact.executable?.into();
-        // Programs that run while others are built are the host's.
-        file.starts_with(self.target_dir.join(TARGET)).then(|| Executable {
-            name: artifact.target.name,
+        // Programs that run while others are built are the host's. TARGET/release/NAME goes to release/NAME.elf.
+        let images = file.strip_prefix(self.target_dir.join(TARGET)).ok()?.parent()?;
+        Some(Executable {
+            images: self.target_dir.join(images),
             package: artifact.manifest_path.parent().map(PathBuf::from).unwrap_or_default(),
             file,
             is_test: artifact.profile.test,
+            is_integration_test: artifact.target.is_test(),
+            name: artifact.target.name,
         })
     }
 
@@ -198,6 +215,11 @@ impl Workspace {
             .with_context(|| format!("cannot make {}", link.display()))?;
         Ok(link)
     }
+}
+
+/// The cargo that called this command, or else the one in `PATH`.
+pub fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Cargo's own options.

@@ -59,13 +59,25 @@ fn is_std(part: &str) -> bool {
 
 /// The ways to those of the symbols that are reached.
 pub fn chains(program: &Program, symbols: &[String]) -> Vec<Chain> {
-    let files: Vec<(String, Vec<u8>)> =
-        program.files().filter_map(|path| Some((part_of(path), fs::read(path).ok()?))).collect();
+    graph(program).search(symbols)
+}
+
+/// Those of the symbols that are reached without a function of the crate `part` on the way.
+pub fn asked_without(program: &Program, symbols: &[String], part: &str) -> Vec<String> {
+    let mut graph = graph(program);
+    graph.leave_out(part);
+    graph.search(symbols).into_iter().map(|chain| chain.symbol).collect()
+}
+
+fn graph(program: &Program) -> Graph {
     let mut graph = Graph::default();
-    for (part, data) in &files {
-        members(data, |member| graph.add(part, member));
+    for path in program.files() {
+        if let Ok(data) = fs::read(path) {
+            let part = part_of(path);
+            members(&data, |member| graph.add(&part, member));
+        }
     }
-    graph.search(symbols)
+    graph
 }
 
 /// The global symbol of the function by which std's panic hook prints a backtrace; None if the program
@@ -174,6 +186,14 @@ impl Graph {
         }
     }
 
+    /// Has the functions of a crate, and its data, call nothing.
+    fn leave_out(&mut self, part: &str) {
+        for section in self.sections.iter_mut().filter(|section| section.part == part) {
+            section.local.clear();
+            section.global.clear();
+        }
+    }
+
     /// Breadth first, so that the ways are the shortest ones.
     fn search(&self, symbols: &[String]) -> Vec<Chain> {
         let mut came_from: HashMap<usize, Option<usize>> = HashMap::new();
@@ -270,5 +290,21 @@ mod tests {
         assert_eq!(chains.len(), 1);
         assert_eq!(chains[0].asked().unwrap().function, "app::main");
         assert_eq!(chains[0].to_string(), "crate app: app::main calls std::process::spawn");
+    }
+
+    #[test]
+    fn what_a_crate_alone_asks_for_is_not_reached_without_it() {
+        let mut graph = Graph {
+            sections: vec![
+                section("app::main", &[1], &["write"]),
+                section("test::run_test", &[], &["fork", "write"]),
+            ],
+            global: HashMap::new(),
+            roots: vec![0],
+        };
+        assert_eq!(graph.search(&["fork".into(), "write".into()]).len(), 2);
+        graph.leave_out("test");
+        let left = graph.search(&["fork".into(), "write".into()]);
+        assert_eq!(left.iter().map(|chain| chain.symbol.as_str()).collect::<Vec<_>>(), ["write"]);
     }
 }

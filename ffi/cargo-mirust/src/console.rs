@@ -8,12 +8,20 @@ use anyhow::{Context, Result};
 use crate::home::Home;
 use crate::image::Image;
 
-/// Shows what `child` prints until it ends. Gives its exit code; None if a signal ended it.
+/// How a domain ended.
+pub struct End {
+    /// The exit code of what booted it; None if a signal ended that.
+    pub status: Option<i32>,
+    /// What the domain's last line said: `exit status N`.
+    pub said_status: Option<u8>,
+}
+
+/// Shows what `child` prints until it ends.
 ///
 /// # Errors
 ///
 /// Standard output is closed.
-pub fn follow(home: &Home, image: &Image, mut child: Child) -> Result<Option<i32>> {
+pub fn follow(home: &Home, image: &Image, mut child: Child) -> Result<End> {
     let mut console = child.stdout.take().context("the console is not there")?;
     let mut out = std::io::stdout();
     let mut lines = Lines::default();
@@ -28,13 +36,16 @@ pub fn follow(home: &Home, image: &Image, mut child: Child) -> Result<Option<i32
         };
         lines.pass(&buffer[..count], &mut out, |address| lookup.lines(address))?;
     }
-    Ok(child.wait().context("cannot wait for the domain")?.code())
+    let status = child.wait().context("cannot wait for the domain")?.code();
+    Ok(End { status, said_status: lines.said_status })
 }
 
 /// Splits what comes into lines, and leaves out the carriage returns of a terminal.
 #[derive(Default)]
 struct Lines {
     line: Vec<u8>,
+    /// Of the last line that was complete.
+    said_status: Option<u8>,
 }
 
 impl Lines {
@@ -52,6 +63,7 @@ impl Lines {
                 self.line.extend(&part);
             }
             if part.ends_with(b"\n") {
+                self.said_status = status(&self.line);
                 if let Some(address) = frame(&self.line) {
                     for line in lookup(address) {
                         writeln!(out, "         {line}")?;
@@ -62,6 +74,11 @@ impl Lines {
         }
         Ok(out.flush()?)
     }
+}
+
+/// The number in the line by which a program that failed ends.
+fn status(line: &[u8]) -> Option<u8> {
+    std::str::from_utf8(line).ok()?.strip_prefix("exit status ")?.trim_end().parse().ok()
 }
 
 /// The address whose source a line of a backtrace is about: `  #3   0x00101234 main+0x12`.
@@ -158,6 +175,20 @@ mod tests {
         assert_eq!(frame(b"#0   0x00101234 main\n"), None);
         assert_eq!(frame(b"  #x   0x00101234 main\n"), None);
         assert_eq!(frame(b"  #1\n"), None);
+    }
+
+    #[test]
+    fn the_last_line_has_the_status() {
+        let mut lines = Lines::default();
+        let mut said = |text: &str| {
+            lines.pass(text.as_bytes(), &mut Vec::new(), |_| Vec::new()).unwrap();
+            lines.said_status
+        };
+        assert_eq!(said("exit status 200\n"), Some(200));
+        assert_eq!(said("exit status 1\nmore\n"), None);
+        assert_eq!(said("exit status 300\r\n"), None);
+        assert_eq!(said("exit sta"), None);
+        assert_eq!(said("tus 7\r\n"), Some(7));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::{self, Executable, Workspace};
+use crate::build::{self, Executable};
 use crate::home::{Ground, Home, Object, modified};
 use crate::options::Build;
 use crate::program::{Input, Program};
@@ -45,18 +45,11 @@ const UNDEFINED: i32 = 3;
 /// # Errors
 ///
 /// The program needs what an image does not have, or the toolchain is missing.
-pub fn link(
-    home: &Home,
-    workspace: &Workspace,
-    executable: &Executable,
-    options: &Build,
-) -> Result<Image> {
+pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Image> {
     let program = Program::read(&executable.file)?;
-    // TARGET/release/NAME goes to release/NAME.elf.
-    let below = workspace.target_dir().join(build::TARGET);
-    let path = executable.file.strip_prefix(&below).unwrap_or(&executable.file);
-    let dir = workspace.target_dir().join(path.parent().unwrap_or(Path::new("")));
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or(&executable.name);
+    let dir = &executable.images;
+    let name = executable.file.file_name().and_then(|name| name.to_str());
+    let name = name.unwrap_or(&executable.name);
     let elf = dir.join(format!("{name}.elf"));
     let notes = Notes { file: dir.join(format!("{name}.image")), memory: options.memory };
 
@@ -72,12 +65,21 @@ pub fn link(
         say("Linking", format_args!("{name} into an image"));
     }
     let mut image = image(Ground::Plain);
-    let mut missing = try_link(home, &image, &program, &dir, options)?;
+    let mut missing = try_link(home, &image, &program, dir, &[], options)?;
     if !missing.is_empty() {
         let offered = home.symbols_of_network()?;
         if missing.iter().any(|symbol| offered.contains(symbol)) {
             image.ground = Ground::Net;
-            missing = try_link(home, &image, &program, &dir, options)?;
+            missing = try_link(home, &image, &program, dir, &[], options)?;
+        }
+    }
+    if executable.is_test && !missing.is_empty() {
+        // With `panic = "abort"` the harness runs each test as another process. The code for that is always in it.
+        let asked = calls::asked_without(&program, &missing, "test");
+        if asked.is_empty() {
+            missing = try_link(home, &image, &program, dir, &missing, options)?;
+        } else {
+            missing = asked;
         }
     }
     if !missing.is_empty() {
@@ -95,12 +97,13 @@ pub fn link(
     Ok(image)
 }
 
-/// Links, and gives the symbols that are missing.
+/// Links, and gives the symbols that are missing. What is `unused` fails if it is called.
 fn try_link(
     home: &Home,
     image: &Image,
     program: &Program,
     dir: &Path,
+    unused: &[String],
     options: &Build,
 ) -> Result<Vec<String>> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
@@ -114,6 +117,7 @@ fn try_link(
     if let Some(printer) = calls::backtrace_printer(program) {
         command.arg(format!("--defsym={printer}=mirust_std_backtrace"));
     }
+    command.args(unused.iter().map(|symbol| format!("--defsym={symbol}=mirust_no_process")));
     command.arg(home.ground(image.ground)?.file);
     for input in &program.inputs {
         match input {

@@ -38,8 +38,15 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     // Build scripts and procedural macros are this machine's: cargo has one linker for a target, and
     // here the machine is the target, too. Only what is for the target is in its directory.
     let target = Path::new(this).with_file_name(build::TARGET);
-    if request.shared || !request.output.starts_with(target) {
+    let is_doctest = is_doctest(&request.output);
+    if request.shared || !(is_doctest || request.output.starts_with(target)) {
         return link_for_this_machine(arguments);
+    }
+    if is_doctest && request.has_all_doctests() {
+        // Rustdoc then compiles them one by one.
+        bail!(
+            "tests that are one program run each other as processes, which a domain does not have"
+        );
     }
     let objects = Program::objects_of(&request.output);
     // What an earlier build left there.
@@ -62,6 +69,12 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     program.write(&request.output)
 }
 
+/// Whether rustdoc wants the program of a test, which is in a directory of its own for temporary files.
+fn is_doctest(output: &Path) -> bool {
+    let dir = output.parent().and_then(Path::file_name).and_then(|name| name.to_str());
+    output.ends_with("rust_out") && dir.is_some_and(|name| name.starts_with("rustdoctest"))
+}
+
 /// Lets the C compiler link, as rustc does by itself.
 fn link_for_this_machine(arguments: &[OsString]) -> Result<()> {
     let status = std::process::Command::new("cc").args(arguments).status();
@@ -79,6 +92,11 @@ struct Request {
 }
 
 impl Request {
+    /// Whether this is the program into which rustdoc puts all the tests of a crate (from edition 2024 on).
+    fn has_all_doctests(&self) -> bool {
+        self.program.files().any(|path| path.to_string_lossy().contains(".doctest_runner_"))
+    }
+
     fn parse(arguments: &[OsString]) -> Result<Request> {
         let mut request = Request::default();
         let arguments = expand(arguments)?;
@@ -233,6 +251,18 @@ mod tests {
         let request = parse(&format!("@{}", file.display()));
         assert_eq!(request.program.inputs, [Input::File("two words.o".into())]);
         fs::remove_file(file).unwrap();
+    }
+
+    #[test]
+    fn tests_in_documentation_are_recognised() {
+        assert!(is_doctest(Path::new("/tmp/rustdoctestAbCdEf/rust_out")));
+        assert!(!is_doctest(Path::new("/tmp/elsewhere/rust_out")));
+        let all = "/tmp/x/rust_out.doctest_runner_2024.0123456789abcdef-cgu.0.rcgu.o -o out";
+        assert!(parse(all).has_all_doctests());
+        assert!(
+            !parse("/tmp/x/rust_out.rust_out.0123456789abcdef-cgu.0.rcgu.o -o out")
+                .has_all_doctests()
+        );
     }
 
     #[test]

@@ -10,8 +10,10 @@ mod boot;
 mod build;
 mod calls;
 mod console;
+mod debug;
 mod home;
 mod image;
+mod interrupt;
 mod linker;
 mod new;
 mod options;
@@ -40,7 +42,8 @@ fn main() -> ExitCode {
         Command::Run(options) => boot::run(&options),
         Command::Test(options) => test::test(&options),
         Command::Size(options) => image::size(&options).map(|()| 0),
-        Command::Debug(options) => boot::debug(&options),
+        Command::Debug(options) => debug::debug(&options),
+        Command::Doctest(options) => test::doctest(&options),
     })
 }
 

@@ -19,6 +19,15 @@ fn parts(kind: Kind) -> (&'static str, &'static str) {
     }
 }
 
+/// A path as it is typed at a shell.
+fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-=./:,+@%".contains(c);
+    if path.chars().all(plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
+}
+
 /// Has cargo make the crate, and fills it.
 ///
 /// # Errors
@@ -41,7 +50,8 @@ pub fn new(options: &New) -> Result<()> {
         Kind::Std | Kind::Axum => " -p 8080:8080",
     };
     println!("{}: Cargo.toml, src/main.rs", options.path.display());
-    println!("next: cd {} && cargo mirust run --release{ports}", options.path.display());
+    let path = options.path.display().to_string();
+    println!("next: cd {} && cargo mirust run --release{ports}", quoted(&path));
     println!("      cargo run                 # as a Linux process");
     Ok(())
 }

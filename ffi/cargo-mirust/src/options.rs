@@ -27,8 +27,10 @@ pub enum Command {
     Test(Test),
     /// Says what an image is made of, in bytes, by crate
     Size(Build),
-    /// Boots one binary on QEMU, stopped before its first instruction, with gdb attached
+    /// Boots one binary on QEMU, with gdb attached and stopped where `main` begins
     Debug(Debug),
+    #[command(hide = true)]
+    Doctest(Doctest),
 }
 
 /// What to build: cargo's own options.
@@ -106,7 +108,7 @@ pub struct Build {
 }
 
 /// How to boot.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct Boot {
     /// Boot on QEMU alone, without Xen: it starts at once, and has no network
     #[arg(long, help_heading = "Boot")]
@@ -151,6 +153,9 @@ pub struct Test {
     /// Test all integration tests
     #[arg(long, help_heading = "Selection")]
     pub tests: bool,
+    /// Test the library's documentation instead: each example in a domain of its own, on QEMU alone
+    #[arg(long, help_heading = "Selection", conflicts_with_all = ["lib", "test", "tests", "no_run"])]
+    pub doc: bool,
     /// Go on after a test binary that fails
     #[arg(long)]
     pub no_fail_fast: bool,
@@ -162,6 +167,18 @@ pub struct Test {
     /// Arguments of the test binaries
     #[arg(last = true)]
     pub arguments: Vec<OsString>,
+}
+
+/// What `cargo mirust test --doc` has cargo run in the place of a test.
+#[derive(Args)]
+pub struct Doctest {
+    #[command(flatten)]
+    pub boot: Boot,
+    /// MiB of memory of the domain
+    #[arg(long)]
+    pub memory: u32,
+    /// The program
+    pub file: PathBuf,
 }
 
 /// `cargo mirust debug`.

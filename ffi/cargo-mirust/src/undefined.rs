@@ -33,6 +33,22 @@ fn kind(symbol: &str) -> (&'static str, &'static str) {
             "a domain is one program; call a library for it, or leave it out by a cargo feature",
         );
     }
+    if is(&[
+        "setuid",
+        "setgid",
+        "setgroups",
+        "seteuid",
+        "setegid",
+        "setreuid",
+        "setresuid",
+        "chroot",
+        "initgroups",
+    ]) {
+        return (
+            "other users and roots (std::process::Command again, if that is what was called)",
+            "a domain is one program; call a library for it, or leave it out by a cargo feature",
+        );
+    }
     if is(&["kill", "sigwait", "sigsuspend", "signalfd", "pause"]) {
         return (
             "signals from outside",

@@ -26,3 +26,18 @@ extern "C" fn mirust_std_backtrace() -> bool {
     mirust::entry::print_backtrace();
     false
 }
+
+/// What stands for C functions about other processes in a program that has them and cannot call them: the harness of
+/// `cargo test`, which needs them with `panic = "abort"` alone. `cargo mirust` lets their names mean this.
+#[unsafe(no_mangle)]
+extern "C" fn mirust_no_process() -> c_int {
+    unsafe extern "C" {
+        fn __errno_location() -> *mut c_int;
+    }
+    // SAFETY: the runtime's `__errno_location` gives the calling thread's errno, which nobody else writes to.
+    unsafe { *__errno_location() = ENOSYS };
+    -1
+}
+
+/// Linux's number.
+const ENOSYS: c_int = 38;

@@ -22,6 +22,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("abort") => std::process::abort(),
+        Some("input") => {
+            println!("{} bytes of input", std::io::stdin().lines().count());
+            ExitCode::SUCCESS
+        }
+        Some("wait") => loop {
+            std::thread::sleep(std::time::Duration::from_secs(1));
+        },
         _ => ExitCode::SUCCESS,
     }
 }
