@@ -1,0 +1,86 @@
+//! A server with a thread for each connection, of the standard library alone: nothing here knows where it runs.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How often each path has been asked for.
+type Visits = Mutex<BTreeMap<String, u64>>;
+
+/// What a thread needs here, with room to spare: a domain of 64 MiB has hundreds of them.
+const STACK: usize = 64 * 1024;
+
+/// A client that says nothing for so long is gone.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn main() -> io::Result<()> {
+    let port = env::var("PORT").unwrap_or("80".into());
+    let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
+    println!("threads on port {port}");
+    let visits = Arc::new(Visits::default());
+    for (number, stream) in listener.incoming().enumerate() {
+        // A client can be gone before it is accepted.
+        let Ok(stream) = stream else { continue };
+        let visits = Arc::clone(&visits);
+        let thread = thread::Builder::new().name(format!("client {number}")).stack_size(STACK);
+        // Without memory for another thread the connection is closed, since the closure is dropped.
+        if let Err(error) = thread.spawn(move || serve(stream, &visits)) {
+            eprintln!("client {number} has to go: {error}");
+        }
+    }
+    Ok(())
+}
+
+/// Answers what comes over a connection until the client closes it, or asks for that.
+fn serve(stream: TcpStream, visits: &Visits) {
+    // How it ended is the client's business.
+    let _ = answer_all(stream, visits);
+}
+
+fn answer_all(mut stream: TcpStream, visits: &Visits) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    // The request, `GET /path HTTP/1.1`; then headers up to an empty line.
+    while let Some(request) = lines.next().transpose()? {
+        let mut close = false;
+        for header in lines.by_ref() {
+            let header = header?;
+            if header.is_empty() {
+                break;
+            }
+            close |= header.eq_ignore_ascii_case("connection: close");
+        }
+        let (status, body) = match request.split(' ').collect::<Vec<_>>()[..] {
+            ["GET", path, "HTTP/1.1"] => ("200 OK", greeting(path, visits)),
+            // Whatever its body is, it would be taken for a request.
+            _ => {
+                close = true;
+                ("400 Bad Request", "only GET, please\n".to_owned())
+            }
+        };
+        let connection = if close { "close" } else { "keep-alive" };
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: {connection}\r\n\r\n{body}"
+        );
+        stream.write_all(answer.as_bytes())?;
+        if close {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn greeting(path: &str, visits: &Visits) -> String {
+    // A count is right whatever became of a thread that held the lock.
+    let mut visits = visits.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = visits.entry(path.to_owned()).or_default();
+    *count += 1;
+    let thread = thread::current();
+    format!("{path}: visit {count}, of {}\n", thread.name().unwrap_or("nobody"))
+}
