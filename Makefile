@@ -39,12 +39,15 @@ run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or AP
 size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
 
-.PHONY: test test-xen test-cargo test-tutorial
+.PHONY: test test-xen test-cargo test-crates test-tutorial
 test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
 test-cargo: ## Builds and boots ordinary crates with `cargo mirust`, one of them on Xen (SKIP_XEN=1 leaves it out)
 	@$(ENV) tests/cargo/run
+	@$(ENV) tests/cargo/popular/run --few
+test-crates: ## Builds and boots a program of each popular crate in the table of docs/crates.md (slow)
+	@$(ENV) tests/cargo/popular/run
 test-tutorial: ## Follows docs/tutorial.md, on Xen too (SKIP_XEN=1: only builds those parts)
 	@tests/apps/tutorial $(if $(SKIP_XEN),,--xen)
 
