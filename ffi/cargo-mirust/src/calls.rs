@@ -57,16 +57,13 @@ fn is_std(part: &str) -> bool {
     matches!(part, "std" | "core" | "alloc" | "panic_unwind" | "std_detect")
 }
 
-/// The ways to those of the symbols that are reached.
-pub fn chains(program: &Program, symbols: &[String]) -> Vec<Chain> {
-    graph(program).search(symbols)
-}
-
-/// Those of the symbols that are reached without a function of the crate `part` on the way.
-pub fn asked_without(program: &Program, symbols: &[String], part: &str) -> Vec<String> {
+/// The ways to those of the symbols that are reached, if need be without a function of the crate `left_out` on the way.
+pub fn chains(program: &Program, symbols: &[String], left_out: Option<&str>) -> Vec<Chain> {
     let mut graph = graph(program);
-    graph.leave_out(part);
-    graph.search(symbols).into_iter().map(|chain| chain.symbol).collect()
+    if let Some(part) = left_out {
+        graph.leave_out(part);
+    }
+    graph.search(symbols)
 }
 
 fn graph(program: &Program) -> Graph {
