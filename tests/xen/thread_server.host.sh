@@ -7,8 +7,8 @@ get "$at/one" | grep '^/one: visit 1, of client '
 get "$at/one" "$at/one" | tail -n 1 | grep '^/one: visit 3, '
 [ "$(curl --silent --max-time 40 --output /dev/null --write-out '%{http_code}' --request DELETE "$at/one")" = 400 ]
 clients=()
-for i in $(seq 16); do
-    (for j in $(seq 20); do echo "url = $at/all"; done | get --config - | grep -c '^/all: visit' | grep -qx 20) &
+for _ in $(seq 16); do
+    (for _ in $(seq 20); do echo "url = $at/all"; done | get --config - | grep -c '^/all: visit' | grep -qx 20) &
     clients+=($!)
 done
 for client in "${clients[@]}"; do wait "$client"; done
