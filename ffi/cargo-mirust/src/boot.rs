@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -98,7 +98,10 @@ impl Domain<'_> {
     pub fn run(&self, home: &Home, image: &Image) -> Result<u8> {
         if self.boot.qemu {
             if image.ground == Ground::Net || !self.ports.is_empty() {
-                say("Note", "on QEMU alone there is no network; leave out --qemu to have one");
+                say(
+                    "Note",
+                    "on QEMU alone there is nobody else on the network; leave out --qemu to have one",
+                );
             }
             say("Booting", format_args!("{} on QEMU", image.name));
             return self.run_on_qemu(home, image);
@@ -169,7 +172,7 @@ impl Domain<'_> {
         if let Some(seconds) = self.boot.timeout {
             command.args(["timeout", "--kill-after=5"]).arg(seconds.to_string());
         }
-        qemu(&mut command, &image.elf, self.memory, &self.command_line);
+        qemu(&mut command, image, self.memory, &self.command_line);
         command
     }
 }
@@ -187,13 +190,20 @@ fn pass_on(errors: impl BufRead) -> bool {
     complained
 }
 
+/// A network without anybody else: the domain's own address, and a device that gives it back what it sends.
+const NETWORK_ON_QEMU: &str = "--interface=loopback:512 --ipv4=192.0.2.1/24";
+
 /// QEMU's command, with the console on standard output. The processor has random numbers, for hash tables.
-pub fn qemu(command: &mut Command, elf: &Path, memory: u32, command_line: &str) {
+pub fn qemu(command: &mut Command, image: &Image, memory: u32, command_line: &str) {
+    let mut line = command_line.to_owned();
+    if image.ground == Ground::Net && !command_line.contains("MIRUST_ARGS=") {
+        line.insert_str(0, &(quoted(&format!("MIRUST_ARGS={NETWORK_ON_QEMU}")) + " "));
+    }
     command.args(["qemu-system-x86_64", "-M", "pc", "-accel", "tcg", "-cpu", "qemu64,+rdrand"]);
     command.arg("-m").arg(memory.to_string());
     command.args(["-display", "none", "-nodefaults", "-no-reboot", "-serial", "stdio"]);
     command.args(["-device", "isa-debug-exit,iobase=0xf4"]);
-    command.arg("-kernel").arg(elf).arg("-append").arg(command_line);
+    command.arg("-kernel").arg(&image.elf).arg("-append").arg(line.trim_end());
     command.stdin(Stdio::null());
 }
 

@@ -110,7 +110,7 @@ pub struct Build {
 /// How to boot.
 #[derive(Args, Clone)]
 pub struct Boot {
-    /// Boot on QEMU alone, without Xen: it starts at once, and has no network
+    /// Boot on QEMU alone, without Xen: it starts at once, and has its own addresses only on the network
     #[arg(long, help_heading = "Boot")]
     pub qemu: bool,
     /// Environment variable of the program; RUST_BACKTRACE and RUST_LOG are passed on if they are set
