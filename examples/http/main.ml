@@ -18,9 +18,10 @@ let start () =
       m "http on port 80 of %a"
         Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)
         (Stack.IP.configured_ips (Stack.ip stack)));
-  (* A quarter of the memory for them; hyper takes two buffers for each, and what is around them. *)
+  (* A quarter of the memory for them: two buffers of hyper's for each, what is around them, and what it has written
+     and nobody has taken. *)
   let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-  let connections = max 16 (min 1024 (total / 4 / 40_000)) in
+  let connections = max 16 (min 1024 (total / 4 / 80_000)) in
   let server = Rust.serve connections answer >|= function Ok () -> () | Error e -> failwith e in
   Lwt.pick [ server; Stack.listen stack; Mirust.Main.shutdown_requested () >|= ignore ]
   >>= fun () -> Stack.disconnect stack

@@ -9,8 +9,8 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::progress::Progress;
 
-/// As much as one write to the network takes.
-static ZEROS: [u8; 65536] = [0; 65536];
+/// As much as is made at a time: hyper holds a copy of it for each reader that is slow.
+static ZEROS: [u8; 16384] = [0; 16384];
 
 /// Some bytes, and then zeros.
 pub struct Body {

@@ -11,11 +11,13 @@ let on_xen () = Mirust.platform () = "xen"
 
 (* The device on Linux copies frames to buffers of the collector's own. At the default setting a few
    hundred of them a second, beside a heap as small as ours, mean a whole collection for each second
-   one: half of the processor's time in bulk reception. On Xen frames are views of the device's pages. *)
+   one: half of the processor's time in bulk reception. On Xen frames are views of the device's pages. Where
+   memory is short it is better spent on collections than on dead buffers. *)
+let plenty = 256 * 1024 * 1024
 let buffers_may_wait () = Gc.set { (Gc.get ()) with custom_major_ratio = 1000 }
 
 let init () =
-  if not (on_xen ()) then buffers_may_wait ();
+  if (not (on_xen ())) && (Mirust.Budget.get ()).total >= plenty then buffers_may_wait ();
   Mirust_net_env.Env.install environment;
   Mirust_net_env.Env.install_soon Mirust.Main.soon
 
