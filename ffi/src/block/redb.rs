@@ -9,7 +9,7 @@
 //! // In a thread, or where the main stack may block.
 //! let database = mirust::block::redb::create(mirust::block::open("data")?)?;
 //! let write = database.begin_write()?;
-//! write.open_table(VISITS)?.insert("alice", 1)?;
+//! write.open_table(VISITS)?.insert("alice", 1_u64)?;
 //! write.commit()?; // stable from here on
 //! # Ok(())
 //! # }
