@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         println!("who: {name}");
     }
     match env::args().nth(1).as_deref() {
-        Some("exit") => std::process::exit(7),
+        Some("exit") => std::process::exit(env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(7)),
         Some("return") => ExitCode::from(8),
         Some("panic") => fails(),
         Some("caught") => {
