@@ -6,8 +6,9 @@
 
 brctl addbr xenbr5
 ip addr add 10.5.0.1/24 dev xenbr5
-ip -6 addr add fd05::1/64 dev xenbr5 nodad
+echo 0 >/proc/sys/net/ipv6/conf/xenbr5/accept_dad
 ip link set xenbr5 up
+ip -6 addr add fd05::1/64 dev xenbr5
 vif() { echo "vif=[\"mac=00:16:3e:00:05:$1,script=vif-rig,bridge=xenbr5\"]"; }
 truncate -s 1M /tmp/mirage-disk
 loop=$(losetup -f)
