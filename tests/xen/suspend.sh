@@ -35,7 +35,7 @@ incoming=peer--incoming
 through() {
     line=$1
     echo "-- $line"
-    client echo $ip 7 4000000 1 >/tmp/transfer 2>&1 &
+    client echo $ip 7 16000000 1 >/tmp/transfer 2>&1 &
     transfer=$!
     before=$(backs peer)
     sleep 0.5
