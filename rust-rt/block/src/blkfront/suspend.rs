@@ -39,8 +39,12 @@ pub(super) fn attach(
     let disk = Rc::downgrade(device);
     hooks.after(
         Part::Device,
-        Box::new(move |_| {
+        Box::new(move |resumed| {
             if let Some(disk) = disk.upgrade() {
+                if !resumed.cancelled {
+                    // Nobody is at the other end of this ring.
+                    disk.stop();
+                }
                 disk.inner.borrow_mut().frozen = false;
                 disk.turn();
             }
