@@ -1,8 +1,8 @@
 # Threads beside OCaml on a real Xen: who may call whom, and that OCaml's loop goes on while Rust's main
 # function blocks. The image itself says what went wrong.
-# images: threads
+# images: thread-calls
 
-create threads threads
+create threads thread-calls
 assert_shutdown threads poweroff 60
 for case in 'threads call OCaml' 'what a thread must not do' 'OCaml goes on while main blocks' \
     'Rust blocks below OCaml'; do
