@@ -17,7 +17,8 @@ let catch f =
     (fun () -> f () >|= Result.ok)
     (function Broken e -> Lwt.return (Error e) | e -> Lwt.reraise e)
 
-(* [unread] was received and not asked for yet; [lines] octets of lines came since the last body. *)
+(* [unread] was received and not asked for yet; [lines] octets of lines came since the last body or the last
+   empty line, which ends a head. *)
 type ic = { flow : TCP.flow; mutable unread : Cstruct.t; mutable lines : int }
 type oc = { flow : TCP.flow; pending : Buffer.t }
 
@@ -66,7 +67,9 @@ let read_line (ic : ic) =
       match found with
       | Some _ ->
           ic.unread <- Cstruct.shift ic.unread 1;
-          Lwt.return_some (without_cr (Buffer.contents line))
+          let line = without_cr (Buffer.contents line) in
+          if line = "" then ic.lines <- 0;
+          Lwt.return_some line
       | None -> refill ic >>= fun more_came -> if more_came then more () else Lwt.return_none)
   in
   more ()

@@ -6,9 +6,9 @@
 
 ip=10.0.2.26
 rounds=${ROUNDS:-3}
-truncate -s 64M /tmp/data
+truncate -s 64M /tmp/kv-log
 loop=$(losetup -f)
-losetup "$loop" /tmp/data || fail losetup
+losetup "$loop" /tmp/kv-log || fail losetup
 
 redis() { timeout 30 /bin/redis-cli -h $ip "$@"; }
 witness() { timeout 120 /share/programs/witness "$@"; }

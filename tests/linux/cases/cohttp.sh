@@ -28,7 +28,10 @@ cohttp_hash() {
     [ "$(get -T - "$cohttp/sha256" <"$work/upload")" = "$hash" ] && [ "$(resident)" -lt 100000 ]
 }
 cohttp_keep_alive() {
-    get -v "$cohttp/" "$cohttp/rust/again" "$cohttp/" 2>&1 | grep -ci 're-us' | grep -x 2
+    get -v "$cohttp/" "$cohttp/rust/again" "$cohttp/" 2>&1 | grep -ci 're-us' | grep -x 2 || return
+    # Many heads on one connection are each no longer than a head may be.
+    curl -sS --max-time 20 -o /dev/null -w '%{http_code} %{num_connects}\n' "$cohttp/rust/[1-1000]" |
+        awk '$1 != 200 { bad++ } { made += $2 } END { print NR, bad + 0, made }' | grep -x '1000 0 1'
 }
 cohttp_panic() {
     [ "$(code "$cohttp/rust/panic")" = 500 ] && get "$cohttp/" | grep Hello

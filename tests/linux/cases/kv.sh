@@ -31,11 +31,13 @@ kv_binary_keys_and_values() {
 kv_large_values() {
     local file=$work/value
     head -c $((1 << 20)) /dev/urandom >"$file"
-    redis -x set large <"$file" && redis --raw get large | head -c $((1 << 20)) | cmp - "$file" || return
+    # redis-cli adds a newline to what it shows.
+    redis -x set large <"$file" && redis --raw get large >"$file.back" || return
+    cmp -n $((1 << 20)) "$file.back" "$file" || return
     # One byte above the bound loses its connection, and nothing else.
     echo >>"$file"
     ! redis -x set larger <"$file" | grep OK || return
-    says '' get larger && redis --raw get large | head -c $((1 << 20)) | cmp - <(head -c $((1 << 20)) "$file")
+    says '' get larger && redis --raw get large >"$file.back" && cmp -n $((1 << 20)) "$file.back" "$file"
 }
 # Many large answers are asked for at once, and are not read: they are made as they are sent.
 kv_answers_that_nobody_reads() {
