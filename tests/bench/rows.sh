@@ -67,12 +67,15 @@ tcp_figures() { # TREE
     local only=()
     case $row in tcp:?*) only=("${row#tcp: }") && only[0]=${only[0]%, words} ;; esac
     tests/rig/env "$1/_build/default/tests/tcp/bench.exe" "$seconds" "${only[@]}" | awk -v OFS='\t' '
+        # What a lossy link made of a row above is no figure, and only segments have words.
+        / recoveries, / { next }
         NF > 2 {
             name = substr($0, 1, 34)
             sub(/ +$/, "", name)
+            if (!sub(/^  /, above ", ", name)) above = name
             split(substr($0, 35), words, " ")
             print "tcp: " name, words[2], words[1]
-            print "tcp: " name ", words", "words/segment", words[5]
+            if (/words\/segment/) print "tcp: " name ", words", "words/segment", words[5]
         }'
 }
 
