@@ -1,5 +1,6 @@
 # kv_disk, fifty times.
 # images: kv
+# programs: witness
 # limit: 3000
 
 # shellcheck disable=SC2034 # kv_disk reads it
