@@ -40,7 +40,7 @@ size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
 
 .PHONY: test test-xen test-cargo test-crates test-tutorial
-test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests
+test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests, but those that are slow (below)
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
 test-cargo: ## Builds and boots ordinary crates with `cargo mirust`, one of them on Xen (SKIP_XEN=1 leaves it out)

@@ -3,7 +3,7 @@ open Mirust_stack
 module TCP = Stack.TCP
 
 type 'a t = 'a Lwt.t
-type conn = TCP.flow
+type conn = Mirust.Places.place
 type error = TCP.write_error
 
 exception Broken of error

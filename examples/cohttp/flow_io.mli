@@ -5,6 +5,9 @@ open Mirust_stack
 type ic
 type oc
 
+(** Octets of a head that are kept; a longer one ends the connection. *)
+val longest_head : int
+
 (** Both directions of a connection. *)
 val channels : Stack.TCP.flow -> ic * oc
 
@@ -12,5 +15,5 @@ include
   Cohttp_lwt.S.IO
     with type ic := ic
      and type oc := oc
-     and type conn = Stack.TCP.flow
+     and type conn = Mirust.Places.place
      and type error = Stack.TCP.write_error

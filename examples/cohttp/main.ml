@@ -6,19 +6,23 @@ module TCP = Stack.TCP
 module Server = Cohttp_lwt.Make_server (Flow_io)
 module Body = Cohttp_lwt.Body
 module Kv = Mirage_kv_mem
+module Places = Mirust.Places
 
 let network = Mirust_network.register ()
 
 (* A note may be so long, and there may be so many of them. *)
-let longest_note = 65536
+let longest_note = 16384
 let most_notes = 64
 let text ?(status = `OK) body = Server.respond_string ~status ~body ()
 
 (* A body goes through Rust piece by piece, and is never in memory as a whole. *)
-let hash body =
+let hash place body =
   let hash = Sha.Hash.create () in
-  Lwt_stream.iter (Sha.Hash.add hash) (Body.to_stream body) >>= fun () ->
-  text (Sha.Hash.hex hash ^ "\n")
+  let add piece =
+    Places.moved place;
+    Sha.Hash.add hash piece
+  in
+  Lwt_stream.iter add (Body.to_stream body) >>= fun () -> text (Sha.Hash.hex hash ^ "\n")
 
 (* The body, unless it is too long. *)
 let short body =
@@ -60,22 +64,42 @@ let note kv meth path body =
       | Error e -> failed Kv.pp_write_error e)
   | _ -> text ~status:`Method_not_allowed "GET, PUT or DELETE\n"
 
-let respond kv _ request body =
+let answer kv place request body =
   let path = Uri.path (Cohttp.Request.uri request) in
   match (Cohttp.Request.meth request, String.split_on_char '/' path) with
   | `GET, [ ""; "" ] -> text (Printf.sprintf "Hello from cohttp, OCaml %s\n" Sys.ocaml_version)
   | `GET, [ ""; "rust"; name ] -> Sha.greeting name >>= text
-  | (`PUT | `POST), [ ""; "sha256" ] -> hash body
+  | (`PUT | `POST), [ ""; "sha256" ] -> hash place body
   | meth, [ ""; "notes"; name ] when name <> "" -> note kv meth name body
   | _ -> Server.respond_not_found ()
+
+let respond kv (place, _) request body =
+  Places.set_busy place true;
+  Lwt.finalize
+    (fun () -> answer kv place request body)
+    (fun () ->
+      Places.set_busy place false;
+      Lwt.return (Places.served place))
+
+(* An eighth of the memory for heads, and bodies of notes, that are on their way in. *)
+let places =
+  lazy
+    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
+     Places.create (max 16 (total / 8 / (Flow_io.longest_head + longest_note))))
 
 let start () =
   network () >>= fun stack ->
   Kv.connect () >>= fun kv ->
   let server = Server.make ~callback:(respond kv) () in
   TCP.listen (Stack.tcp stack) ~port:80 (fun flow ->
+      let places = Lazy.force places in
+      let place = Places.take places ~leave:(fun () -> TCP.abort flow) in
       let ic, oc = Flow_io.channels flow in
-      Lwt.finalize (fun () -> Server.callback server flow ic oc) (fun () -> TCP.close flow));
+      Lwt.finalize
+        (fun () -> Server.callback server place ic oc)
+        (fun () ->
+          Places.give places place;
+          TCP.close flow));
   Stack.ready stack >>= fun () ->
   Logs.app (fun m ->
       m "cohttp on port 80 of %a"

@@ -79,7 +79,7 @@ pub fn build_one(options: &mut Build) -> Result<Image> {
                 "there are several programs: {}\nsay which by --bin, or by `default-run` in Cargo.toml",
                 bins.join(", ")
             ),
-            _ => {}
+            (None, [] | [_]) => {}
         }
     }
     let mut images = build::build(options)?;

@@ -115,6 +115,14 @@ web_crowd_in_the_middle() {
     stop || status=1
     return $status
 }
+# Half of a long head, which is kept as it comes.
+cohttp_crowd_in_the_middle() {
+    local status=0
+    start_small 24 cohttp $addresses
+    served_beside 80 "GET / HTTP/1.1\\r\\nX: $(times 6000 x)" 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' || status=1
+    stop || status=1
+    return $status
+}
 # The beginning of a question, and www.example.org's address.
 dns_crowd_in_the_middle() {
     local status=0
@@ -126,7 +134,7 @@ dns_crowd_in_the_middle() {
 }
 
 alone kv_crowd_of_many_words kv_crowd_of_inline_words kv_crowd_of_many_values kv_crowd_of_pipelines \
-    kv_crowd_in_the_middle web_crowd_in_the_middle dns_crowd_in_the_middle
+    kv_crowd_in_the_middle web_crowd_in_the_middle cohttp_crowd_in_the_middle dns_crowd_in_the_middle
 
 # Those who stop in the middle lose their places.
 http_stalled_downloads() {
