@@ -114,6 +114,7 @@ pub unsafe fn run_c(main: CMain) -> i32 {
     // C programs may keep these for ever.
     let arguments = arguments.into_iter().map(|argument| argument.into_raw().cast_const());
     let argv = arguments.chain([null]).collect::<Vec<_>>().leak();
+    // SAFETY: the type is that of POSIX.
     unsafe extern "C" {
         static environ: *const *const c_char;
     }
@@ -165,6 +166,7 @@ extern "C" fn mirust_ocaml_main() -> i32 {
 #[cfg(not(feature = "xen"))]
 #[unsafe(no_mangle)]
 extern "C-unwind" fn mirust_unix_main() -> i32 {
+    // SAFETY: the program defines it with this type; `mirust::main!` and `mirust-program` see to that.
     unsafe extern "C-unwind" {
         fn mirust_main() -> i32;
     }

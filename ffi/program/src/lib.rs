@@ -7,6 +7,7 @@
 
 use core::ffi::{c_char, c_int};
 
+// SAFETY: rustc makes a C `main` of this type of every program's `fn main`.
 unsafe extern "C-unwind" {
     /// The program's. rustc makes it of `fn main`.
     fn main(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
@@ -31,6 +32,7 @@ extern "C" fn mirust_std_backtrace() -> bool {
 /// `cargo test`, which needs them with `panic = "abort"` alone. `cargo mirust` lets their names mean this.
 #[unsafe(no_mangle)]
 extern "C" fn mirust_no_process() -> c_int {
+    // SAFETY: the type is that of `errno.h`.
     unsafe extern "C" {
         fn __errno_location() -> *mut c_int;
     }

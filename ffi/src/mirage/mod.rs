@@ -26,6 +26,12 @@
 //!
 //! Where mirage-xen's own C raises `Failure` or `Out_of_memory`, so do these. Without a Xen below, event
 //! channels, grants and the rings fail; clocks and the loop work.
+//!
+//! # Safety
+//!
+//! OCaml alone calls these functions, with values of the types that the `external` in each one's documentation
+//! names.
+#![allow(clippy::missing_safety_doc, reason = "the same for all: above")]
 
 mod bells;
 mod grants;
@@ -106,6 +112,7 @@ unsafe fn enter(body: impl FnOnce() -> Result<Value, Failed>) -> Value {
 ///
 /// OCaml called us, and no frame between it and this one has anything to drop.
 unsafe fn raise(failed: Failed) -> ! {
+    // SAFETY: the types are those of OCaml's `alloc.h` and `fail.h`.
     unsafe extern "C" {
         fn caml_alloc_initialized_string(length: usize, bytes: *const u8) -> Value;
         fn caml_failwith_value(message: Value) -> !;

@@ -22,6 +22,7 @@ const _: () = assert!(size_of::<AtomicUsize>() == size_of::<usize>());
 
 const BYTES: c_int = Kind::CHAR as c_int | Layout::C_LAYOUT as c_int;
 
+// SAFETY: the types are those of OCaml's `custom.h` and `bigarray.h`.
 unsafe extern "C" {
     fn caml_alloc_custom_mem(ops: *const Operations, size: usize, memory: usize) -> Value;
     fn caml_ba_alloc(flags: c_int, dims: c_int, data: *mut c_void, dim: *const isize) -> Value;
@@ -53,6 +54,7 @@ unsafe impl Sync for Operations {}
 // SAFETY: as above.
 unsafe impl Send for Operations {}
 
+// SAFETY: OCaml's `custom.h` declares it as a `struct custom_operations`, which nobody writes to.
 unsafe extern "C" {
     /// Those of OCaml's own bigarrays.
     pub(super) static caml_ba_ops: Operations;

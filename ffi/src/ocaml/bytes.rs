@@ -127,6 +127,7 @@ const MINOR_WORDS: usize = 256;
 /// The caller may allocate on the OCaml heap.
 #[inline]
 pub(super) unsafe fn allocate(bytes: &[u8]) -> Option<Raw> {
+    // SAFETY: the type is that of OCaml's `alloc.h`.
     unsafe extern "C" {
         fn caml_alloc_initialized_string(length: usize, bytes: *const u8) -> Raw;
     }
@@ -142,6 +143,7 @@ pub(super) unsafe fn allocate(bytes: &[u8]) -> Option<Raw> {
 ///
 /// As [`allocate`].
 unsafe fn allocate_major(bytes: &[u8]) -> Option<Raw> {
+    // SAFETY: the types are those of OCaml's `memory.h`.
     unsafe extern "C" {
         fn caml_alloc_shr_noexc(words: usize, tag: i32) -> Raw;
         fn caml_check_urgent_gc(value: Raw) -> Raw;

@@ -30,6 +30,7 @@ impl Exception {
     ///
     /// `v_exn` is an exception value, and the caller may run OCaml code.
     pub(super) unsafe fn new(v_exn: Raw) -> Self {
+        // SAFETY: the type is that of `stdlib.h`.
         unsafe extern "C" {
             fn free(block: *mut std::ffi::c_void);
         }

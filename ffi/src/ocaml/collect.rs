@@ -3,6 +3,7 @@
 /// OCaml: the next slice of the collector is to call for the work of a whole cycle.
 #[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_gc_hurry")]
 fn hurry(_: ()) -> isize {
+    // SAFETY: the type is that of OCaml's `memory.h`, whose `mlsize_t` is a word.
     unsafe extern "C" {
         fn caml_adjust_gc_speed(resources: usize, max: usize);
     }

@@ -61,6 +61,7 @@ pub unsafe fn enter_noalloc<R>(body: impl FnOnce(&Scope) -> R) -> R {
 /// OCaml called us, and no frame between it and this one has anything to drop.
 #[cold]
 unsafe fn raise(payload: Box<dyn Any + Send>) -> ! {
+    // SAFETY: the types are those of OCaml's `alloc.h` and `fail.h`.
     unsafe extern "C" {
         fn caml_alloc_initialized_string(length: usize, bytes: *const u8) -> Raw;
         fn caml_raise_with_arg(constructor: Raw, argument: Raw) -> !;

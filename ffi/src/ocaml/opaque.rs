@@ -186,6 +186,10 @@ fn tend(cx: &mut Context<'_>) -> Poll<()> {
 }
 
 /// The collector: this block is dead.
+///
+/// # Safety
+///
+/// Only the collector calls it, once, with a block that [`Operations`] of this file were put in.
 unsafe extern "C" fn finalise(block: Raw) {
     // SAFETY: a block of ours, which the collector finalises once.
     let dead = unsafe { content(block).read() };

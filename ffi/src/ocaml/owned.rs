@@ -129,6 +129,10 @@ unsafe fn drop_owner<T>(head: *mut Head) {
 
 /// OCaml: this bigarray, lent or cut out of a lent one, is dead. Runs inside the collector, where
 /// nothing may be allocated on the OCaml heap.
+///
+/// # Safety
+///
+/// Only the collector calls it, once for each bigarray that has the operations of this file.
 unsafe extern "C" fn finalize(v_bytes: Value) {
     // SAFETY: a bigarray, whose description follows the pointer to its operations.
     let proxy = unsafe { (*field(v_bytes, 1).cast::<Bigarray>()).proxy };

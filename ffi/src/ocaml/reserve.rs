@@ -22,6 +22,7 @@ mod domain {
     /// Free pages below which OCaml is told: what is kept, or what there was when it was told last.
     static TELL_BELOW: AtomicUsize = AtomicUsize::new(0);
 
+    // SAFETY: the types are those of OCaml's `misc.h` and `signals.h`; the hooks are C11 atomics of one word.
     unsafe extern "C" {
         // `caml_timing_hook`: a function without arguments or result.
         static caml_minor_gc_begin_hook: AtomicPtr<()>;

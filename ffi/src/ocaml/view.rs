@@ -12,6 +12,7 @@ use ocaml_sys::{Value as Raw, field, is_block, is_long, tag_val, wosize_val};
 use super::bigarray::{OCamlBigarray, OCamlCstruct, bigarray, caml_ba_ops};
 use super::{bytes, runtime};
 
+// SAFETY: the type is that of `stdlib.h`.
 unsafe extern "C" {
     fn malloc(size: usize) -> *mut c_void;
 }

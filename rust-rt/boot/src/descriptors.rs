@@ -55,6 +55,7 @@ static GDT: Table<[u64; 5]> =
     Table(UnsafeCell::new([0, 0x00af_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0, 0]));
 static IDT: Table<[[u64; 2]; 32]> = Table(UnsafeCell::new([[0; 2]; 32]));
 
+// SAFETY: the assembly in diag/trap.rs defines it: 32 addresses, never written to.
 unsafe extern "C" {
     /// Addresses of the entry points, in the order of the vectors (diag/trap.rs).
     static mirust_trap_entries: [u64; 32];

@@ -4,6 +4,7 @@ use super::memory_map::Range;
 
 macro_rules! parts {
     ($($(#[$doc:meta])* $name:ident: $start:ident .. $end:ident;)*) => {
+        // SAFETY: symbols of the link script; only their addresses are used.
         unsafe extern "C" {
             $( static $start: u8; static $end: u8; )*
         }

@@ -11,6 +11,7 @@ use mirust_mem::{OutOfMemory, PAGE_SIZE, frames, vm};
 use mirust_xen::hypercall::Xen;
 use spin::Once;
 
+// SAFETY: the program defines it with this type.
 unsafe extern "C-unwind" {
     /// The program. May unwind: with no handler above, the unwinder stops where the panic began,
     /// and the backtrace shows that place.

@@ -23,6 +23,7 @@ const MASKED: u64 = 1 << 10 | 1 << 8 | 1 << 18;
 static AREA: AtomicUsize = AtomicUsize::new(512);
 static XSAVE: AtomicBool = AtomicBool::new(false);
 
+// SAFETY: the assembly below defines it; it is never called from Rust, only its address is used.
 unsafe extern "C" {
     /// The handler.
     fn mirust_system_call();

@@ -94,6 +94,11 @@ fn map(bytes: usize) -> Option<usize> {
     .ok()
 }
 
+/// Gives a stack back, with the guard below it.
+///
+/// # Safety
+///
+/// `low` and `bytes` are what `map` gave and was asked for, and nobody uses the stack any more.
 unsafe fn unmap(low: usize, bytes: usize) {
     // SAFETY: the caller does not use it any more. It came from `map`, guard included. If there is not even
     // memory to note that it is free, it stays what it is.

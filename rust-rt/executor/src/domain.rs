@@ -62,6 +62,7 @@ pub type ImageDomain = Domain<&'static dyn Platform>;
 
 static DOMAIN: Owned<ImageDomain> = Owned::new();
 
+// SAFETY: `platform!` defines it with this type, as a safe function.
 unsafe extern "Rust" {
     /// The platform of this program, as [`platform!`](crate::platform!) defines it.
     safe fn __mirust_platform() -> &'static dyn Platform;

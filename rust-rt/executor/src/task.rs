@@ -113,6 +113,9 @@ unsafe fn let_go(task: NonNull<Header>) {
 /// What wakers do: a waker's data is the task's header. They may be on any thread, and use `id`,
 /// `inbox`, `queued` and `references` only, which never change or are atomic.
 static WAKER: RawWakerVTable = {
+    /// # Safety
+    ///
+    /// As of all four: the data of a waker, and so a reference to the task.
     unsafe fn clone(task: *const ()) -> RawWaker {
         // SAFETY: the waker has a reference.
         let header = unsafe { &*task.cast::<Header>() };
@@ -120,10 +123,16 @@ static WAKER: RawWakerVTable = {
         assert!(before < usize::MAX / 2, "a task has no more wakers than bytes of memory");
         RawWaker::new(task, &WAKER)
     }
+    /// # Safety
+    ///
+    /// As of `clone`.
     unsafe fn wake_by_ref(task: *const ()) {
         // SAFETY: the waker has a reference.
         unsafe { &*task.cast::<Header>() }.queue();
     }
+    /// # Safety
+    ///
+    /// As of `clone`; the reference is given up.
     unsafe fn wake(task: *const ()) {
         // SAFETY: the waker has a reference, and gives it up.
         unsafe {
@@ -131,6 +140,9 @@ static WAKER: RawWakerVTable = {
             drop(task);
         }
     }
+    /// # Safety
+    ///
+    /// As of `clone`; the reference is given up.
     unsafe fn drop(task: *const ()) {
         // SAFETY: the waker has a reference, and gives it up. It came from `poll`, not null.
         unsafe { release(NonNull::new_unchecked(task.cast_mut().cast())) }
@@ -171,6 +183,9 @@ impl<F: Future> Shared<F> {
         unsafe { UnsafeCell::raw_get(&raw const (*task.cast::<Self>().as_ptr()).stage) }
     }
 
+    /// # Safety
+    ///
+    /// The caller is the executor, the task's future is an `F`, and the task is not done.
     unsafe fn poll(task: NonNull<Header>) -> bool {
         // A waker without a reference of its own: it lends the executor's.
         let raw = RawWaker::new(task.as_ptr().cast_const().cast(), &WAKER);
@@ -193,6 +208,9 @@ impl<F: Future> Shared<F> {
         true
     }
 
+    /// # Safety
+    ///
+    /// As of [`poll`](Self::poll).
     unsafe fn cancel(task: NonNull<Header>) {
         /// Whatever becomes of the drop, the future is gone.
         struct Over<F: Future>(*mut Stage<F>);
@@ -211,6 +229,9 @@ impl<F: Future> Shared<F> {
         }
     }
 
+    /// # Safety
+    ///
+    /// As of [`poll`](Self::poll), after [`cancel`](Self::cancel).
     unsafe fn fail(task: NonNull<Header>, error: JoinError) {
         // SAFETY: the caller is the executor, and has called `cancel`.
         unsafe { Self::settle(task, Err(error)) }
@@ -242,6 +263,10 @@ impl<F: Future> Shared<F> {
         }
     }
 
+    /// # Safety
+    ///
+    /// The caller is the handle, the task's future is an `F`, and the task is done. `result` is an
+    /// `Option<Result<F::Output, JoinError>>` of the caller's that is `None`.
     unsafe fn take(task: NonNull<Header>, result: *mut ()) {
         // SAFETY: the stage is the handle's, as the task is done. Nothing is moved but the result,
         // and what it was read from is overwritten without a drop. The caller's `Option` is for a
@@ -257,6 +282,9 @@ impl<F: Future> Shared<F> {
         }
     }
 
+    /// # Safety
+    ///
+    /// The task's future is an `F`, and the caller gave up its last reference.
     unsafe fn free(task: NonNull<Header>) {
         // SAFETY: it was made by `Box::new`, as a `Shared<F>`, and nobody else has a reference.
         drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });

@@ -17,6 +17,8 @@ pub(crate) fn turn(ready: Ready) -> Instant {
 /// such thing. So an image that never blocks this way does not even mention them.
 #[cfg(feature = "image")]
 mod link {
+    // SAFETY: both crates that define these, this one and the language boundary, define them as safe functions
+    // of these types.
     unsafe extern "C" {
         safe fn mirust_foreign_ready() -> bool;
         safe fn mirust_foreign_turn(ready: u32) -> u64;

@@ -71,6 +71,7 @@ global_asm!(
     ".popsection",
 );
 
+// SAFETY: the assembly above defines both. It keeps the registers that C's convention wants kept.
 unsafe extern "C" {
     fn mirust_fiber_switch(from: *mut Context, to: Context);
     fn mirust_fiber_entry();

@@ -32,6 +32,7 @@ asm_fn!("strlen":
     "ret";
 );
 
+// SAFETY: the assembly above defines it, by C's contract.
 unsafe extern "C" {
     /// Bytes before the NUL.
     #[cfg_attr(not(feature = "symbols"), link_name = "mirust_host_strlen")]

@@ -53,8 +53,8 @@ fn stop() -> ! {
 pub(super) fn main_stack() -> (usize, usize) {
     #[cfg(feature = "symbols")]
     {
+        // SAFETY: symbols of the link script, the bounds of the stack; only their addresses are used.
         unsafe extern "C" {
-            // The link script's bounds.
             static __stack_start: u8;
             static __stack_top: u8;
         }

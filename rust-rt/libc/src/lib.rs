@@ -13,6 +13,7 @@
 //! the host they do not, and the tests compare them with the host's C library.
 #![no_std]
 #![cfg_attr(not(feature = "symbols"), allow(dead_code))]
+#![allow(clippy::missing_safety_doc, reason = "a C function's contract is that of its namesake")]
 
 extern crate alloc;
 #[cfg(test)]

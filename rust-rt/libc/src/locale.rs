@@ -119,6 +119,7 @@ extern "C" fn toupper(c: c_int) -> c_int {
 mod tests {
     use super::*;
 
+    // SAFETY: the host's type; it takes nothing and gives a table that stays.
     unsafe extern "C" {
         #[link_name = "__ctype_b_loc"]
         safe fn host_classes() -> *const *const c_ushort;

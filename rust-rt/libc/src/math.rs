@@ -166,6 +166,7 @@ mod tests {
 
     mod host {
         use core::ffi::{c_double, c_int};
+        // SAFETY: the types are those of `math.h`; the functions that are safe here take and give numbers only.
         #[link(name = "m")]
         unsafe extern "C" {
             pub safe fn acos(x: c_double) -> c_double;

@@ -244,6 +244,7 @@ asm_fn!("memset":
     rep_min = const REP_MIN,
 );
 
+// SAFETY: the assembly above defines both, by C's contract.
 unsafe extern "C" {
     #[cfg_attr(not(feature = "symbols"), link_name = "mirust_host_memmove")]
     pub(super) fn memmove(dst: *mut c_void, src: *const c_void, n: usize) -> *mut c_void;

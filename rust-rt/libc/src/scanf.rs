@@ -180,6 +180,7 @@ unsafe fn store_integer(to: u64, length: usize, value: u64) {
 
 #[cfg(test)]
 mod tests {
+    // SAFETY: this crate defines it, under a name that is not the host's.
     unsafe extern "C" {
         #[link_name = "mirust_host_sscanf"]
         fn sscanf(input: *const i8, format: *const i8, ...) -> i32;

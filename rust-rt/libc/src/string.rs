@@ -11,6 +11,7 @@ use super::cstr::{bytes, find, len_at_most, strlen};
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
+// SAFETY: the type is that of `stdlib.h`.
 unsafe extern "C" {
     fn malloc(size: usize) -> *mut c_void;
 }

@@ -29,6 +29,8 @@ global_asm!(
     ".text",
 );
 
+// SAFETY: the assembly above reserves it, a page. Rust never reads it: Xen fills it, and calls go to its
+// addresses.
 unsafe extern "C" {
     static mirust_hypercall_page: [u8; 4096];
 }

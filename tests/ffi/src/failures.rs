@@ -40,6 +40,7 @@ fn test_runtime_is_exclusive(_ocaml: &mut OCamlRuntime) -> bool {
 /// Where the constructor of a registered exception is at the moment.
 #[mirust::export]
 fn test_constructor_address(name: &str) -> isize {
+    // SAFETY: the type is that of OCaml's `callback.h`.
     unsafe extern "C" {
         fn caml_named_value(name: *const std::ffi::c_char) -> *const isize;
     }

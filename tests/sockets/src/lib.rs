@@ -59,6 +59,7 @@ async fn on_net() -> io::Result<()> {
     }
 }
 
+// SAFETY: the types are those of Linux's `epoll.h` and `eventfd.h`. The safe ones take numbers only.
 unsafe extern "C" {
     safe fn epoll_create1(flags: i32) -> i32;
     safe fn eventfd(value: u32, flags: i32) -> i32;

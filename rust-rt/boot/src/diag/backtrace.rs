@@ -12,6 +12,7 @@ struct Context {
     private: [u8; 0],
 }
 
+// SAFETY: the types are those of the unwinder's ABI (`unwind.h`).
 unsafe extern "C" {
     fn _Unwind_Backtrace(
         callback: extern "C" fn(*mut Context, *mut c_void) -> c_int,

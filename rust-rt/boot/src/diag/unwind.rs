@@ -5,6 +5,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
+// SAFETY: symbols of the link script; only their addresses are used.
 unsafe extern "C" {
     static __text_start: u8;
     static __text_end: u8;

@@ -89,6 +89,9 @@ fn map(bytes: usize) -> Option<usize> {
     Some(low)
 }
 
+/// # Safety
+///
+/// `low` and `bytes` are what `map` gave and was asked for, and nobody uses the stack any more.
 unsafe fn unmap(low: usize, bytes: usize) {
     // SAFETY: from `map`, and the caller does not use it any more.
     unsafe { host_libc::munmap(std::ptr::with_exposed_provenance_mut(low - GUARD), bytes + GUARD) };

@@ -6,6 +6,7 @@ use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+// SAFETY: this crate defines them, under names that are not the host's.
 unsafe extern "C" {
     #[link_name = "mirust_host_snprintf"]
     fn snprintf(buf: *mut c_char, size: usize, format: *const c_char, ...) -> c_int;

@@ -65,6 +65,7 @@ pub(crate) const NEVER: u64 = u64::MAX;
 /// [`required`](super::required).
 #[cfg(feature = "symbols")]
 pub(super) const fn given() -> &'static Fibers {
+    // SAFETY: the crate that wires the image together defines it with this type, and nobody writes to it.
     unsafe extern "Rust" {
         /// Defined by the crate that wires the image together.
         safe static __mirust_fibers: Fibers;

@@ -40,6 +40,7 @@ pub(crate) struct Threads {
 #[cfg(feature = "symbols")]
 #[inline(always)]
 pub(crate) fn get() -> Option<&'static Threads> {
+    // SAFETY: the link script's symbol; a word is there in any case.
     unsafe extern "C" {
         // Where the link script has the section, and a zero behind it.
         static __threads: usize;

@@ -113,6 +113,11 @@ impl RawHeap {
         unsafe { self.free_uncounted(block) };
     }
 
+    /// Frees a block, and leaves the counters as they are.
+    ///
+    /// # Safety
+    ///
+    /// As [`free`](Self::free).
     unsafe fn free_uncounted(&mut self, block: NonNull<u8>) {
         match self.large(block) {
             Some((frame, pages)) => {
@@ -175,7 +180,12 @@ impl RawHeap {
         Some(moved)
     }
 
-    /// Resizes a large block in place.
+    /// Resizes a large block in place, from `old` pages to as many as `size` bytes take. False if there is
+    /// no room behind it.
+    ///
+    /// # Safety
+    ///
+    /// `frame` is the first of a large block of `old` pages, whose owner the caller is.
     unsafe fn resize_large(&mut self, frame: Frame, old: usize, size: usize) -> bool {
         let new = pages(size);
         // SAFETY: passed on to our caller.

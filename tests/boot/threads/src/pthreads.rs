@@ -266,6 +266,7 @@ fn keys() {
     ok(unsafe { libc::pthread_key_delete(key) });
 }
 
+// SAFETY: the type is that of `pthread.h`.
 unsafe extern "C" {
     fn pthread_once(control: *mut c_int, function: extern "C" fn()) -> c_int;
 }

@@ -320,6 +320,7 @@ fn panics() {
 fn errno() {
     // Nothing is there, which leaves ENOENT in `errno`.
     let fail = || std::fs::metadata("/nothing").unwrap_err().raw_os_error();
+    // SAFETY: the type is that of `errno.h`.
     unsafe extern "C" {
         fn __errno_location() -> *mut i32;
     }

@@ -22,6 +22,7 @@ unsafe impl Sync for Counters {}
 #[used]
 static COUNTERS: Counters = Counters(UnsafeCell::new([0; 1 << 16]));
 
+// SAFETY: the types are those of OCaml's headers.
 unsafe extern "C" {
     static mut caml_afl_area_ptr: *mut u8;
     static mut caml_afl_prev_loc: usize;

@@ -26,6 +26,7 @@ pub(super) const O_DIRECTORY: c_int = 0o200_000;
 const O_NOFOLLOW: c_int = 0o400_000;
 const O_PATH: c_int = 0o10_000_000;
 
+// SAFETY: the type is that of `stdlib.h`.
 unsafe extern "C" {
     fn malloc(size: usize) -> *mut c_void;
 }

@@ -1,6 +1,7 @@
 //! C code.
 
 mod c {
+    // SAFETY: twice.c defines both with these types; they touch no memory of their caller's.
     unsafe extern "C" {
         pub safe fn constructed() -> i32;
         pub safe fn twice(n: i32) -> i32;
