@@ -55,7 +55,7 @@ fn kind(symbol: &str) -> (&'static str, &'static str) {
             "a domain is asked to end by `xl shutdown`; nothing else comes in",
         );
     }
-    if begins(&["dlopen", "dlsym", "dlclose", "dlerror"]) {
+    if is(&["dladdr", "dlinfo", "dlmopen", "dlvsym"]) {
         return ("shared libraries", "an image has none; link the library statically");
     }
     if begins(&["pthread_", "sem_", "sched_"]) {

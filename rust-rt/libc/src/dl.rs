@@ -1,11 +1,56 @@
-//! Looking symbols up at run time, for code that asks whether a newer function exists.
+//! Looking things up at run time, for code that asks whether a newer function or a plug-in exists.
+//!
+//! Nothing is ever found: an image is linked once, and what it has not then it has not at all. Rust's std asks this
+//! way for functions that not every libc has, and does without; SQLite keeps these four for its extensions.
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-/// Finds nothing: an image is linked once, and what it has not then it has not at all. Rust's std asks
-/// this way for functions that not every libc has, and does without.
+/// Whether a call has failed since `dlerror` last said so.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Finds no symbol. The failure is not reported by `dlerror`, which keeps this function as small as std's many
+/// questions deserve.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn dlsym(_library: *mut c_void, _name: *const c_char) -> *mut c_void {
     ptr::null_mut()
+}
+
+/// Finds no library, and not the program itself (a null name) either: it has no table of its symbols.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn dlopen(_name: *const c_char, _flags: c_int) -> *mut c_void {
+    FAILED.store(true, Ordering::Relaxed);
+    ptr::null_mut()
+}
+
+/// Fails: no library was ever opened.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn dlclose(_library: *mut c_void) -> c_int {
+    FAILED.store(true, Ordering::Relaxed);
+    -1
+}
+
+/// Why the last call failed, said once; null if none did.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn dlerror() -> *const c_char {
+    match FAILED.swap(false, Ordering::Relaxed) {
+        true => c"an image has no shared libraries".as_ptr(),
+        false => ptr::null(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_told_once() {
+        assert!(dlopen(c"libm.so".as_ptr(), 1).is_null());
+        assert!(!dlerror().is_null());
+        assert!(dlerror().is_null());
+        assert!(dlsym(ptr::null_mut(), c"sin".as_ptr()).is_null());
+        assert_eq!(dlclose(ptr::null_mut()), -1);
+        assert!(!dlerror().is_null() && dlerror().is_null());
+    }
 }

@@ -50,6 +50,7 @@ mod random;
 pub mod rdrand;
 mod scanf;
 mod signal;
+mod sort;
 mod stdio;
 mod string;
 mod stub;

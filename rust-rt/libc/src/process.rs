@@ -226,6 +226,16 @@ extern "C" fn waitid(_kind: c_int, _child: c_uint, _info: *mut c_void, _options:
     errno::fail(ECHILD)
 }
 
+/// Remembers nothing: nobody can fork, which is when these functions would be called.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_atfork(
+    _prepare: *const c_void,
+    _parent: *const c_void,
+    _child: *const c_void,
+) -> c_int {
+    0
+}
+
 stubs! {
     ENOSYS system(*const c_char) -> c_int = -1, "an image has no other programs";
 }

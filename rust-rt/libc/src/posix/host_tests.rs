@@ -113,7 +113,8 @@ impl C {
     pub(super) fn fcntl(&self, fd: c_int, command: c_int, argument: c_int) -> i64 {
         either!(
             self,
-            io::fcntl(fd, command, argument as c_ulong),
+            // SAFETY: commands whose argument is a number.
+            unsafe { io::fcntl(fd, command, argument as c_ulong) },
             host_libc::fcntl(fd, command, argument)
         )
     }

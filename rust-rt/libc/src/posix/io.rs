@@ -6,6 +6,7 @@ use super::answer::{number, size, status};
 use super::block;
 use super::events::Events;
 use super::files::File;
+use super::files::locks::{self, F_GETLK, F_SETLK, F_SETLKW};
 use super::object::downcast;
 use super::parts::{Errno, Part, PartMut, Result};
 use super::table::{self, O_CLOEXEC, O_NONBLOCK};
@@ -214,16 +215,24 @@ pub(super) extern "C" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
     })
 }
 
-/// Duplicates, flags, the size of pipes; EINVAL for all else, locks among it. What the variadic
-/// argument of C is has the place of an ordinary third one.
+/// Duplicates, flags, record locks, the size of pipes; EINVAL for all else. What the variadic argument of C is
+/// has the place of an ordinary third one.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) extern "C" fn fcntl(fd: c_int, command: c_int, argument: c_ulong) -> c_int {
-    number(control(fd, command, argument as c_int))
+pub(super) unsafe extern "C" fn fcntl(fd: c_int, command: c_int, argument: c_ulong) -> c_int {
+    number(match command {
+        F_GETLK | F_SETLK | F_SETLKW => table::get(fd).and_then(|description| {
+            let lock = core::ptr::with_exposed_provenance_mut(argument as usize);
+            // SAFETY: NULL or a `struct flock` of the caller's, by the contract of these commands.
+            unsafe { locks::control(&description, command, lock) }
+        }),
+        _ => control(fd, command, argument as c_int),
+    })
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) extern "C" fn fcntl64(fd: c_int, command: c_int, argument: c_ulong) -> c_int {
-    fcntl(fd, command, argument)
+pub(super) unsafe extern "C" fn fcntl64(fd: c_int, command: c_int, argument: c_ulong) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { fcntl(fd, command, argument) }
 }
 
 fn control(fd: c_int, command: c_int, argument: c_int) -> Result<c_int> {

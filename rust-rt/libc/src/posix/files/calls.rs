@@ -409,6 +409,19 @@ refused! {
     rename(*const c_char) false;
     chmod(c_uint) false;
     truncate64(i64) false;
+    utimes(*const c_void) false;
+}
+
+/// The attributes of an open file do not change either: EROFS.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn fchmod(fd: c_int, _mode: c_uint) -> c_int {
+    status(table::get(fd).and(Err(Errno(EROFS))))
+}
+
+/// As [`fchmod`].
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn fchown(fd: c_int, _user: c_uint, _group: c_uint) -> c_int {
+    status(table::get(fd).and(Err(Errno(EROFS))))
 }
 
 /// No file is open for writing: EINVAL.

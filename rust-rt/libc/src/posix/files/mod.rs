@@ -6,6 +6,7 @@ mod archive_tests;
 pub(super) mod calls;
 mod cpio;
 pub(super) mod directory;
+pub(super) mod locks;
 mod root;
 mod tree;
 

@@ -86,6 +86,10 @@ fn what_cannot_be_opened_says_why() {
         assert_eq!((mkdir(c"/x".as_ptr(), 0), errno::get()), (-1, EROFS));
         assert_eq!((mkdir(c"/data".as_ptr(), 0), errno::get()), (-1, EEXIST));
         assert_eq!((unlink(c"/x".as_ptr()), errno::get()), (-1, ENOENT));
+        assert_eq!((utimes(c"/x".as_ptr(), core::ptr::null()), errno::get()), (-1, ENOENT));
+        assert_eq!((utimes(c"/run".as_ptr(), core::ptr::null()), errno::get()), (-1, EROFS));
+        assert_eq!((fchmod(4, 0o600), errno::get()), (-1, EROFS));
+        assert_eq!((fchown(999, 0, 0), errno::get()), (-1, EBADF));
         assert_eq!((rename(c"/run".as_ptr(), c"/x".as_ptr()), errno::get()), (-1, EROFS));
     }
 }
