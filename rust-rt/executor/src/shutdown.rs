@@ -1,11 +1,13 @@
 //! Requests from outside to end the domain.
 
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
+
+use crate::time::Instant;
+use crate::timers::Wakers;
 
 /// What was asked for: `xl shutdown` and `xl reboot` on Xen, SIGTERM and SIGINT on Unix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +25,8 @@ pub enum ShutdownReason {
 #[derive(Default)]
 pub(crate) struct Shutdown {
     reason: Cell<Option<ShutdownReason>>,
-    waiting: RefCell<BTreeMap<u64, Waker>>,
+    /// At the time zero, by number: the code of this map is in every image already.
+    waiting: RefCell<Wakers>,
     next_number: Cell<u64>,
 }
 
@@ -34,9 +37,13 @@ impl Shutdown {
 
     pub(crate) fn request(&self, reason: ShutdownReason) {
         self.reason.set(Some(reason));
-        for waker in self.waiting.take().into_values() {
+        while let Some(waker) = self.pop() {
             waker.wake();
         }
+    }
+
+    fn pop(&self) -> Option<Waker> {
+        self.waiting.borrow_mut().first_entry().map(|entry| entry.remove())
     }
 }
 
@@ -63,13 +70,13 @@ impl Future for ShutdownRequested {
         if let Some(reason) = self.shutdown.reason.get() {
             return Poll::Ready(reason);
         }
-        self.shutdown.waiting.borrow_mut().insert(self.number, cx.waker().clone());
+        self.shutdown.waiting.borrow_mut().insert((Instant::ZERO, self.number), cx.waker().clone());
         Poll::Pending
     }
 }
 
 impl Drop for ShutdownRequested {
     fn drop(&mut self) {
-        let _waker = self.shutdown.waiting.borrow_mut().remove(&self.number);
+        let _waker = self.shutdown.waiting.borrow_mut().remove(&(Instant::ZERO, self.number));
     }
 }

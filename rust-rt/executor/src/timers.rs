@@ -13,11 +13,14 @@ use crate::time::{Duration, Instant};
 /// A deadline, and a number that keeps timers of the same deadline apart and in order.
 type Key = (Instant, u64);
 
+/// Who waits, in the order of keys.
+pub(crate) type Wakers = BTreeMap<Key, Waker>;
+
 /// The timers of one domain. Setting and cancelling cost O(log n); the platform only ever sees the
 /// earliest deadline, and everything due at one wake-up fires in one go.
 #[derive(Debug)]
 pub(crate) struct Timers {
-    pending: RefCell<BTreeMap<Key, Waker>>,
+    pending: RefCell<Wakers>,
     next_number: Cell<u64>,
     /// The clock when timers last fired. A timer is over if and only if it is not later than this.
     fired: Cell<Instant>,

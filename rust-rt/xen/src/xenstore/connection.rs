@@ -2,6 +2,7 @@
 
 use super::{
     error::Error,
+    numbered::Numbered,
     relay::{Bell, Relay, Relayed},
 };
 use crate::{
@@ -20,14 +21,7 @@ use crate::{
         xenstore::{self as wire, HEADER_LEN, Header, Kind, PAYLOAD_MAX},
     },
 };
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, VecDeque},
-    format,
-    string::String,
-    sync::Arc,
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::VecDeque, format, string::String, sync::Arc, vec::Vec};
 use core::{
     convert::Infallible,
     fmt,
@@ -60,9 +54,9 @@ pub(super) struct State {
     /// The message that is coming in.
     incoming: Vec<u8>,
     /// By request number.
-    pub(super) requests: BTreeMap<u32, Request>,
+    pub(super) requests: Numbered<Request>,
     /// By token.
-    watches: BTreeMap<u32, WatchState>,
+    watches: Numbered<WatchState>,
     next_request: u32,
     next_token: u32,
     oddities: u64,
@@ -133,8 +127,8 @@ impl Connection {
             consumer: Consumer::attach(&page, XENSTORE_RSP),
             outgoing: VecDeque::new(),
             incoming: Vec::new(),
-            requests: BTreeMap::new(),
-            watches: BTreeMap::new(),
+            requests: Numbered::new(),
+            watches: Numbered::new(),
             next_request: 1,
             next_token: 1,
             oddities: 0,
@@ -180,19 +174,19 @@ impl Connection {
         // 2³² watches take longer than any domain runs.
         state.next_token += 1;
         let (path, events) = (path.into(), VecDeque::new());
-        state.watches.insert(token, WatchState { path, events, failed: false, waker: None });
+        state.watches.add(token, WatchState { path, events, failed: false, waker: None });
         token
     }
 
     /// Forgets a watch; the path if there was one.
     pub(super) fn remove_watch(&self, token: u32) -> Option<String> {
-        let removed = self.state.lock().watches.remove(&token);
+        let removed = self.state.lock().watches.remove(token);
         removed.map(|watch| watch.path)
     }
 
     pub(super) fn take_event(&self, token: u32) -> Option<Result<String, Error>> {
         let mut state = self.state.lock();
-        let watch = state.watches.get_mut(&token)?;
+        let watch = state.watches.get_mut(token)?;
         if core::mem::take(&mut watch.failed) {
             return Some(Err(Error::Broken));
         }
@@ -200,7 +194,7 @@ impl Connection {
     }
 
     pub(super) fn register_watcher(&self, token: u32, waker: &Waker) {
-        if let Some(watch) = self.state.lock().watches.get_mut(&token) {
+        if let Some(watch) = self.state.lock().watches.get_mut(token) {
             watch.waker = Some(waker.clone());
         }
     }
@@ -226,7 +220,7 @@ impl Connection {
     pub(super) fn is_quiet(&self) -> bool {
         let state = self.state.lock();
         let waits = |request: &Request| !matches!(request, Request::Done(..));
-        state.transactions == 0 && !state.requests.values().any(waits)
+        state.transactions == 0 && !state.requests.iter().any(|(_, request)| waits(request))
     }
 
     pub(super) fn era(&self) -> u32 {
@@ -256,7 +250,7 @@ impl Connection {
         state.consumer = Consumer::attach(&self.page, XENSTORE_RSP);
         state.broken = false;
         let watches: Vec<(u32, String)> =
-            state.watches.iter().map(|(token, watch)| (*token, watch.path.clone())).collect();
+            state.watches.iter().map(|(token, watch)| (token, watch.path.clone())).collect();
         for (token, path) in watches {
             let token = format!("{token}\0");
             let payload = [path.as_bytes(), b"\0", token.as_bytes()];
@@ -380,12 +374,12 @@ impl State {
         }
         let kind = request.kind();
         // Zero is what watch events carry.
-        while self.next_request == 0 || self.requests.contains_key(&self.next_request) {
+        while self.next_request == 0 || self.requests.get(self.next_request).is_some() {
             self.next_request = self.next_request.wrapping_add(1);
         }
         let req_id = self.next_request;
         self.next_request = req_id.wrapping_add(1);
-        self.requests.insert(req_id, request);
+        self.requests.add(req_id, request);
         let header = Header { kind: kind as u32, req_id, tx_id, len: len as u32 };
         self.outgoing.extend(header.emit());
         payload.iter().for_each(|piece| self.outgoing.extend(*piece));
@@ -457,7 +451,7 @@ impl State {
             }
             return;
         }
-        match (self.requests.get(&header.req_id).map(Request::kind), kind) {
+        match (self.requests.get(header.req_id).map(Request::kind), kind) {
             (Some(Kind::TransactionStart), Some(Kind::TransactionStart)) => self.transactions += 1,
             // Also one that the daemon refuses is over.
             (Some(Kind::TransactionEnd), Some(_)) => {
@@ -465,8 +459,8 @@ impl State {
             }
             _ => {}
         }
-        if let Some(Request::Relayed(_)) = self.requests.get(&header.req_id) {
-            let Some(Request::Relayed(request)) = self.requests.remove(&header.req_id) else {
+        if let Some(Request::Relayed(_)) = self.requests.get(header.req_id) {
+            let Some(Request::Relayed(request)) = self.requests.remove(header.req_id) else {
                 unreachable!("just looked at")
             };
             let (tx_id, hooks) = (header.tx_id, self.hooks);
@@ -475,7 +469,7 @@ impl State {
             }
             return;
         }
-        let Some(request) = self.requests.get_mut(&header.req_id) else {
+        let Some(request) = self.requests.get_mut(header.req_id) else {
             return self.odd("a reply to no request");
         };
         let result = |asked: Kind| match kind {
@@ -495,7 +489,7 @@ impl State {
             Request::Done(..) => self.odd("a second reply to a request"),
             Request::Abandoned(asked) => {
                 let (asked, result) = (*asked, result(*asked));
-                self.requests.remove(&header.req_id);
+                self.requests.remove(header.req_id);
                 self.discard(asked, result);
             }
             Request::Relayed(_) => unreachable!("handled above"),
@@ -507,7 +501,7 @@ impl State {
             return self.odd("a malformed watch event");
         };
         // No such watch is no oddity: the event may have crossed the end of the watch.
-        let Some(watch) = token.parse().ok().and_then(|token: u32| self.watches.get_mut(&token))
+        let Some(watch) = token.parse().ok().and_then(|token: u32| self.watches.get_mut(token))
         else {
             return;
         };
@@ -546,7 +540,7 @@ impl State {
         self.transactions = 0;
         self.outgoing.clear();
         self.incoming.clear();
-        self.requests.retain(|_, request| !matches!(request, Request::Abandoned(_)));
+        self.requests.retain(|request| !matches!(request, Request::Abandoned(_)));
         if let Some(hooks) = self.hooks {
             (hooks.fail)(self);
         }
@@ -579,12 +573,12 @@ impl Future for Reply {
         let connection = self.connection.clone();
         let mut state = connection.state.lock();
         assert!(!self.taken, "a reply was polled after it was taken");
-        if let Some(Request::Waiting(_, waker)) = state.requests.get_mut(&self.id) {
+        if let Some(Request::Waiting(_, waker)) = state.requests.get_mut(self.id) {
             *waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
         self.taken = true;
-        match state.requests.remove(&self.id) {
+        match state.requests.remove(self.id) {
             Some(Request::Done(_, result)) => Poll::Ready(result),
             Some(Request::Waiting(..) | Request::Abandoned(_) | Request::Relayed(_)) | None => {
                 unreachable!("the request belongs to its reply")
@@ -598,9 +592,9 @@ impl Drop for Reply {
         if self.taken {
             return;
         }
-        self.connection.change(|state| match state.requests.remove(&self.id) {
+        self.connection.change(|state| match state.requests.remove(self.id) {
             Some(Request::Waiting(kind, _)) => {
-                state.requests.insert(self.id, Request::Abandoned(kind));
+                state.requests.add(self.id, Request::Abandoned(kind));
             }
             Some(Request::Done(kind, result)) => state.discard(kind, result),
             Some(Request::Abandoned(_) | Request::Relayed(_)) | None => {}

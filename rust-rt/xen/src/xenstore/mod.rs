@@ -16,6 +16,7 @@
 
 mod connection;
 mod error;
+mod numbered;
 mod relay;
 mod transaction;
 mod watch;

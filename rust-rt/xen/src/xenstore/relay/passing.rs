@@ -6,7 +6,7 @@ use super::{Bell, MARK, Relayed, Watched, marked, strings, two_strings};
 use crate::ring::Corrupt;
 use crate::shared::SharedPage;
 use crate::wire::xenstore::{self as wire, Header, Kind};
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::vec::Vec;
 use core::task::Waker;
 
 impl State {
@@ -156,12 +156,9 @@ impl State {
 
     /// The connection has failed: the request will not be answered, and the transactions are gone.
     fn relay_fail(&mut self) {
-        let (failed, ours) = core::mem::take(&mut self.requests)
-            .into_iter()
-            .partition::<BTreeMap<_, _>, _>(|(_, request)| matches!(request, Request::Relayed(_)));
-        self.requests = ours;
+        let failed = self.requests.take_all(|request| matches!(request, Request::Relayed(_)));
         let Some(relay) = self.relay.as_mut() else { return };
-        for request in failed.into_values() {
+        for request in failed {
             let Request::Relayed(request) = request else { continue };
             relay.in_flight -= 1;
             relay.refuse(request.req_id, b"EIO\0");
