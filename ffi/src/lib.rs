@@ -38,6 +38,9 @@ pub mod devices;
 #[cfg(feature = "ocaml")]
 pub mod disks;
 pub mod entry;
+#[cfg(feature = "ocaml")]
+pub mod files;
+pub mod fs;
 mod local;
 mod logger;
 #[cfg(feature = "ocaml")]

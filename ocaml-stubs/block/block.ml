@@ -79,18 +79,8 @@ let rec ready t =
 (* Disks by the name that they were connected by: a disk is opened once. *)
 let opened : (string, t) Hashtbl.t = Hashtbl.create 4
 
-let disks =
-  Mirust.Bootvar.register
-    Cmdliner.Arg.(
-      value
-      & opt_all (pair ~sep:':' string string) []
-      & info [ "disk" ] ~docv:"NAME:DEVICE"
-          ~doc:
-            "The disk that the program calls $(i,NAME). $(i,DEVICE) is xvda and the like on Xen, \
-             and a path on Linux. May be repeated.")
-
 let connect ?(depth = 0) ?(persistent = false) name =
-  ignore (disks () : (string * string) list);
+  ignore (Disks.named () : (string * string) list);
   let found =
     match Hashtbl.find_opt opened name with
     | Some t -> Some t

@@ -9,6 +9,7 @@
 //! | `mirust-libc` | `libc` | the C symbols that a program refers to |
 //! | `mirust-net` | [`net`] | network devices: netfront, and what all have in common |
 //! | `mirust-block` | [`block`] | disks: blkfront, and what all have in common |
+//! | `mirust-files` | [`files`] | files on a disk, to be read |
 //! | `mirust-boot` | [`boot`], [`diag`] | from the entry point to `mirust_main`; what is printed when things go wrong |
 //! | `mirust-unix` | `unix`, `net::tap`, `block::file` | the same services of a Linux process |
 //!
@@ -21,6 +22,7 @@ pub use mirust_boot::diag;
 pub use mirust_executor as executor;
 pub use mirust_executor::{domain, platform, poll, shutdown, time};
 pub use mirust_fiber as fiber;
+pub use mirust_files as files;
 #[cfg(feature = "libc")]
 pub use mirust_libc as libc;
 pub use mirust_mem as mem;

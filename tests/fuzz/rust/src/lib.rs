@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+mod files;
 mod left;
 mod wire;
 
@@ -19,6 +20,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("blkfront", |data| {
         Choices::new(data).live(160, mirust_block::blkfront::lies::act);
     }),
+    ("files", files::image),
     ("netfront", |data| {
         Choices::new(data).live(120, mirust_net::netfront::lies::drive);
     }),

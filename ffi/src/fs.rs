@@ -1,0 +1,283 @@
+//! Files on a disk, to be read.
+//!
+//! [`mount`] gives the [`Files`] of a disk by its name, as [`block::open`](crate::block::open) gives the disk: the
+//! parameter `--disk=NAME:DEVICE` says which device that is. On the disk is an image of the format EROFS:
+//!
+//! ```sh
+//! mkfs.erofs site.erofs public/
+//! ```
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! let files = mirust::fs::mount("site").await?;
+//! let page = files.read_to_string("index.html").await?;
+//! let movie = files.open("films/long.mp4").await?;
+//! let mut part = vec![0; 65536];
+//! let n = movie.read_at(1 << 30, &mut part).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Paths are those of the image, with or without a slash at their beginning; symbolic links are followed inside of it.
+//! Errors are those of [`std::io`], by their kinds. An image that is damaged, or that lies, gives errors
+//! ([`InvalidData`](io::ErrorKind::InvalidData)) and nothing worse. Nothing can be written.
+//!
+//! A program for Linux, on `std::fs`, reads the same disks: `docs/storage.md` says how.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use mirust_rt::files::{Error, Image, Inode};
+
+use crate::block::{self, Disk};
+
+pub use mirust_rt::files::Kind;
+
+/// The files of a disk, or rather a handle on them; cheap to clone.
+#[derive(Clone)]
+pub struct Files {
+    image: Rc<Image<Disk>>,
+}
+
+/// Takes the files of the disk that has this name in the program.
+///
+/// # Errors
+///
+/// If there is no such disk, as [`block::open`] says; and as [`Files::of`].
+pub async fn mount(name: &str) -> io::Result<Files> {
+    let disk = block::open(name).map_err(|error| {
+        io::Error::new(io::ErrorKind::NotFound, format!("disk {name}: {error}"))
+    })?;
+    Files::of(disk).await
+}
+
+impl Files {
+    /// The files of a disk. Waits until it is connected.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if it holds none, [`Unsupported`](io::ErrorKind::Unsupported) if they
+    /// are compressed or the like; those of the disk.
+    pub async fn of(disk: Disk) -> io::Result<Files> {
+        let image = Image::open(disk).await.map_err(error)?;
+        Ok(Files { image: Rc::new(image) })
+    }
+
+    /// Where they are.
+    pub fn disk(&self) -> &Disk {
+        self.image.source()
+    }
+
+    /// A file to read from.
+    ///
+    /// # Errors
+    ///
+    /// Of what is no file too, such as a directory.
+    pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
+        let inode = self.find(path.as_ref(), true).await?;
+        match inode.kind() {
+            Kind::File => Ok(File { files: self.clone(), inode }),
+            Kind::Directory => Err(error(Error::IsDirectory)),
+            Kind::Link | Kind::Other => Err(error(Error::WrongKind)),
+        }
+    }
+
+    /// All of a file.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`OutOfMemory`](io::ErrorKind::OutOfMemory) if it is larger than what memory is left.
+    pub async fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        let file = self.open(path).await?;
+        file.read_part(0, usize::MAX).await
+    }
+
+    /// All of a file, which is text.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`InvalidData`](io::ErrorKind::InvalidData) for what is no UTF-8.
+    pub async fn read_to_string(&self, path: impl AsRef<Path>) -> io::Result<String> {
+        let bytes = self.read(path).await?;
+        String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+
+    /// What is known about a file or a directory. A link stands for what it leads to.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), but not of directories.
+    pub async fn metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
+        Ok(Metadata { inode: self.find(path.as_ref(), true).await? })
+    }
+
+    /// What is known about a file, a directory or a link.
+    ///
+    /// # Errors
+    ///
+    /// As [`metadata`](Self::metadata).
+    pub async fn symlink_metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
+        Ok(Metadata { inode: self.find(path.as_ref(), false).await? })
+    }
+
+    /// What a symbolic link says.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) of what is no link.
+    pub async fn read_link(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let link = self.find(path.as_ref(), false).await?;
+        let target = self.image.target(&link).await.map_err(error)?;
+        Ok(OsString::from_vec(target).into())
+    }
+
+    /// The names in a directory, in the order of their bytes, without `.` and `..`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotADirectory`](io::ErrorKind::NotADirectory); as [`open`](Self::open).
+    pub async fn read_dir(&self, path: impl AsRef<Path>) -> io::Result<Vec<Entry>> {
+        let directory = self.find(path.as_ref(), true).await?;
+        let entries = self.image.list(&directory).await.map_err(error)?;
+        let entry = |entry: mirust_rt::files::Entry| Entry {
+            name: OsString::from_vec(entry.name),
+            kind: entry.kind,
+        };
+        Ok(entries.into_iter().map(entry).collect())
+    }
+
+    async fn find(&self, path: &Path, follow: bool) -> io::Result<Inode> {
+        self.image.find(path.as_os_str().as_bytes(), follow).await.map_err(error)
+    }
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Files on {:?}", self.disk())
+    }
+}
+
+/// A file to read from. Its place in the image was found when it was opened.
+#[derive(Clone, Debug)]
+pub struct File {
+    files: Files,
+    inode: Inode,
+}
+
+impl File {
+    /// Bytes.
+    pub fn len(&self) -> u64 {
+        self.inode.size
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.inode.size == 0
+    }
+
+    /// What is known about it.
+    pub fn metadata(&self) -> Metadata {
+        Metadata { inode: self.inode }
+    }
+
+    /// Fills `out` from `offset` on with as many bytes as there are; how many that was. Only at the end are they fewer
+    /// than `out` has room for. Large reads are large requests to the disk.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk, and of an image that is damaged.
+    pub async fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        self.files.image.read_at(&self.inode, offset, out).await.map_err(error)
+    }
+
+    /// At most `most` bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_at`](Self::read_at), and [`OutOfMemory`](io::ErrorKind::OutOfMemory).
+    pub async fn read_part(&self, offset: u64, most: usize) -> io::Result<Vec<u8>> {
+        part(&self.files.image, &self.inode, offset, most).await.map_err(error)
+    }
+}
+
+/// At most `most` bytes of a file, from `offset` on.
+pub(crate) async fn part(
+    image: &Image<Disk>,
+    inode: &Inode,
+    offset: u64,
+    most: usize,
+) -> Result<Vec<u8>, Error> {
+    let left = usize::try_from(inode.size.saturating_sub(offset)).map_err(|_| Error::NoMemory)?;
+    let n = left.min(most);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(n).map_err(|_| Error::NoMemory)?;
+    bytes.resize(n, 0);
+    let n = image.read_at(inode, offset, &mut bytes).await?;
+    bytes.truncate(n);
+    Ok(bytes)
+}
+
+/// A name in a directory.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// The name.
+    pub name: OsString,
+    /// What has it.
+    pub kind: Kind,
+}
+
+/// What is known about a file, a directory or a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Metadata {
+    inode: Inode,
+}
+
+impl Metadata {
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.inode.kind()
+    }
+
+    /// Bytes.
+    // Of a file none are few, but no reason to ask.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> u64 {
+        self.inode.size
+    }
+
+    /// When it was changed last.
+    pub fn modified(&self) -> SystemTime {
+        let since = Duration::new(self.inode.modified, self.inode.modified_ns);
+        SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Permissions, as Linux counts them. Nobody is kept from reading by them.
+    pub fn mode(&self) -> u32 {
+        self.inode.mode & 0o7777
+    }
+
+    /// Its number in the image: names with the same number are the same file.
+    pub fn number(&self) -> u64 {
+        self.inode.number
+    }
+}
+
+/// An error as `std` knows it.
+fn error(error: Error) -> io::Error {
+    use io::ErrorKind::*;
+    let kind = match error {
+        Error::NotFound => NotFound,
+        Error::NotDirectory => NotADirectory,
+        Error::IsDirectory => IsADirectory,
+        Error::WrongKind | Error::NameTooLong => InvalidInput,
+        Error::Corrupt(_) => InvalidData,
+        Error::Unsupported(_) => Unsupported,
+        Error::NoMemory => OutOfMemory,
+        Error::Loop | Error::Disk(_) => Other,
+    };
+    io::Error::new(kind, error)
+}

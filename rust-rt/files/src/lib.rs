@@ -1,0 +1,47 @@
+//! Files on a disk, to be read.
+//!
+//! The format is EROFS, without compression: [`Image`] reads one from any [`Source`] of bytes, a
+//! [`Disk`](mirust_block::Disk) above all. A directory is searched where it lies, by halves, and a file's
+//! bytes are in few pieces at multiples of the block size, so that an image costs no memory for what is not
+//! asked for, and large reads are large requests.
+//!
+//! ```text
+//!   Image      paths, lookup, lists, reading          image, path
+//!   formats    superblock, inodes, directory blocks   superblock, inode, directory
+//!   blocks     those of metadata that were read last  cache
+//! ```
+//!
+//! Whoever made the image may have lied: each number is checked where it is used. Nothing here panics,
+//! waits for ever or takes memory beyond a bound because of what an image says.
+//!
+//! Source: "Core on-disk format" of the EROFS project's documentation, <https://erofs.docs.kernel.org>.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod cache;
+mod directory;
+mod error;
+mod image;
+mod inode;
+mod limits;
+mod path;
+mod source;
+mod superblock;
+
+pub use directory::Entry;
+pub use error::Error;
+pub use image::{Image, MOST_IN_DIRECTORY};
+pub use inode::{Inode, Kind};
+pub use limits::{LONGEST_NAME, LONGEST_PATH, MOST_LINKS};
+pub use source::Source;
+
+#[cfg(any(test, feature = "fake"))]
+pub mod lies;
+#[cfg(test)]
+mod made_tests;
+#[cfg(test)]
+mod tests;
