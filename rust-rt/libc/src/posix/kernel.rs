@@ -6,6 +6,14 @@ use super::files::calls;
 use super::{epoll, eventfd, files, identity, io, pipe, poll, socket, socket_options, timer};
 use crate::errno;
 
+/// The call of C, whose arguments are of the very types that the kernel takes.
+macro_rules! call {
+    ($function:path, $($argument:expr),*) => {
+        // SAFETY: the caller's promise is that of `system_call`.
+        (unsafe { $function($($argument),*) }) as isize
+    };
+}
+
 /// Serves the call of this number (asm/unistd_64.h) with these arguments: a result, or an error's number,
 /// negative. What is not a matter of descriptors goes to `syscall`.
 ///
@@ -13,37 +21,89 @@ use crate::errno;
 ///
 /// The arguments are as Linux wants them for this call: pointers are good for what the call does with
 /// them.
-#[allow(unused_unsafe)] // some of the functions are safe
 pub unsafe fn system_call(number: usize, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
+    // SAFETY: as the caller says.
+    let result = unsafe {
+        descriptors(number, arguments)
+            .or_else(|| events(number, arguments))
+            .or_else(|| sockets(number, arguments))
+            .or_else(|| paths(number, arguments))
+            .or_else(|| process(number, arguments))
+            .unwrap_or_else(|| crate::syscall::syscall(number as _, a, b, c, d, e, f) as isize)
+    };
+    if result == -1 { -(errno::get() as isize) } else { result }
+}
+
+/// Calls on every kind of descriptor, and on open files.
+///
+/// # Safety
+///
+/// As [`system_call`].
+#[allow(unused_unsafe)] // some of the functions are safe
+unsafe fn descriptors(number: usize, [a, b, c, d, ..]: [usize; 6]) -> Option<isize> {
     let fd = a as i32;
-    /// The call of C, whose arguments are of the very types that the kernel takes.
-    macro_rules! call {
-        ($function:path, $($argument:expr),*) => {
-            // SAFETY: as the caller says.
-            (unsafe { $function($($argument),*) }) as isize
-        };
-    }
-    let result = match number {
+    Some(match number {
         0 => call!(io::read, fd, b as _, c),
         1 => call!(io::write, fd, b as _, c),
-        2 => call!(calls::open64, a as _, b as _),
         3 => call!(io::close, fd),
-        4 => call!(calls::stat64, a as _, b as _),
         5 => call!(io::fstat64, fd, b as _),
-        6 => call!(calls::lstat64, a as _, b as _),
-        7 => call!(poll::poll, a as _, b as _, c as _),
         8 => call!(io::lseek64, fd, b as _, c as _),
         16 => call!(io::ioctl, fd, b as _, c as _),
         17 => call!(io::pread64, fd, b as _, c, d as _),
         18 => call!(io::pwrite64, fd, b as _, c, d as _),
         19 => call!(io::readv, fd, b as _, c as _),
         20 => call!(io::writev, fd, b as _, c as _),
-        21 => call!(calls::access, a as _, b as _),
-        22 => call!(pipe::pipe, a as _),
         32 => call!(io::dup, fd),
         33 => call!(io::dup2, fd, b as _),
         40 => call!(io::sendfile64, fd, b as _, c as _, d),
+        72 => call!(io::fcntl, fd, b as _, c as _),
+        74 => call!(calls::fsync, fd),
+        75 => call!(calls::fdatasync, fd),
+        77 => call!(calls::ftruncate64, fd, b as _),
+        292 => call!(io::dup3, fd, b as _, c as _),
+        295 => call!(io::preadv64, fd, b as _, c as _, d as _),
+        _ => return None,
+    })
+}
+
+/// `poll` and `epoll`, and the descriptors made for them: pipes, `eventfd`, `timerfd`.
+///
+/// # Safety
+///
+/// As [`system_call`].
+#[allow(unused_unsafe)] // some of the functions are safe
+unsafe fn events(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> {
+    let fd = a as i32;
+    Some(match number {
+        7 => call!(poll::poll, a as _, b as _, c as _),
+        22 => call!(pipe::pipe, a as _),
+        213 => call!(epoll::epoll_create, fd),
+        232 => call!(epoll::epoll_wait, fd, b as _, c as _, d as _),
+        233 => call!(epoll::epoll_ctl, fd, b as _, c as _, d as _),
+        271 => call!(poll::ppoll, a as _, b as _, c as _, d as _),
+        281 => call!(epoll::epoll_pwait, fd, b as _, c as _, d as _, e as _),
+        283 => call!(timer::timerfd_create, fd, b as _),
+        284 => call!(eventfd::eventfd, a as _, 0),
+        286 => call!(timer::timerfd_settime, fd, b as _, c as _, d as _),
+        287 => call!(timer::timerfd_gettime, fd, b as _),
+        290 => call!(eventfd::eventfd, a as _, b as _),
+        291 => call!(epoll::epoll_create1, fd),
+        293 => call!(pipe::pipe2, a as _, b as _),
+        441 => call!(epoll::epoll_pwait2, fd, b as _, c as _, d as _, e as _),
+        _ => return None,
+    })
+}
+
+/// Calls on sockets.
+///
+/// # Safety
+///
+/// As [`system_call`].
+#[allow(unused_unsafe)] // some of the functions are safe
+unsafe fn sockets(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<isize> {
+    let fd = a as i32;
+    Some(match number {
         41 => call!(socket::socket, fd, b as _, c as _),
         42 => call!(socket::connect, fd, b as _, c as _),
         43 => call!(socket::accept, fd, b as _, c as _),
@@ -59,11 +119,24 @@ pub unsafe fn system_call(number: usize, arguments: [usize; 6]) -> isize {
         53 => call!(socket::socketpair, fd, b as _, c as _, d as _),
         54 => call!(socket_options::setsockopt, fd, b as _, c as _, d as _, e as _),
         55 => call!(socket_options::getsockopt, fd, b as _, c as _, d as _, e as _),
-        63 => call!(identity::uname, a as _),
-        72 => call!(io::fcntl, fd, b as _, c as _),
-        74 => call!(calls::fsync, fd),
-        75 => call!(calls::fdatasync, fd),
-        77 => call!(calls::ftruncate64, fd, b as _),
+        288 => call!(socket::accept4, fd, b as _, c as _, d as _),
+        _ => return None,
+    })
+}
+
+/// Calls with a path, and on directories.
+///
+/// # Safety
+///
+/// As [`system_call`].
+#[allow(unused_unsafe)] // some of the functions are safe
+unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> {
+    let fd = a as i32;
+    Some(match number {
+        2 => call!(calls::open64, a as _, b as _),
+        4 => call!(calls::stat64, a as _, b as _),
+        6 => call!(calls::lstat64, a as _, b as _),
+        21 => call!(calls::access, a as _, b as _),
         // Unlike the function of C, the call gives a length.
         79 => match call!(calls::getcwd, a as _, b) {
             0 => -1,
@@ -74,37 +147,33 @@ pub unsafe fn system_call(number: usize, arguments: [usize; 6]) -> isize {
         83 => call!(calls::mkdir, a as _, b as _),
         87 => call!(calls::unlink, a as _),
         89 => call!(calls::readlink, a as _, b as _, c),
-        97 => call!(identity::getrlimit, fd, b as _),
-        102 | 104 | 107 | 108 => 0, // the numbers of user and group
-        213 => call!(epoll::epoll_create, fd),
         // SAFETY: as the caller says.
         217 => size(unsafe { files::directory::read_directory(fd, b as _, c) }),
-        228 => call!(crate::time::clock_gettime, fd, b as _),
-        232 => call!(epoll::epoll_wait, fd, b as _, c as _, d as _),
-        233 => call!(epoll::epoll_ctl, fd, b as _, c as _, d as _),
         257 => call!(calls::openat64, fd, b as _, c as _),
         262 => call!(calls::fstatat64, fd, b as _, c as _, d as _),
         267 => call!(calls::readlinkat, fd, b as _, c as _, d),
         269 => call!(calls::faccessat, fd, b as _, c as _, 0),
-        271 => call!(poll::ppoll, a as _, b as _, c as _, d as _),
-        281 => call!(epoll::epoll_pwait, fd, b as _, c as _, d as _, e as _),
-        283 => call!(timer::timerfd_create, fd, b as _),
-        284 => call!(eventfd::eventfd, a as _, 0),
-        286 => call!(timer::timerfd_settime, fd, b as _, c as _, d as _),
-        287 => call!(timer::timerfd_gettime, fd, b as _),
-        288 => call!(socket::accept4, fd, b as _, c as _, d as _),
-        290 => call!(eventfd::eventfd, a as _, b as _),
-        291 => call!(epoll::epoll_create1, fd),
-        292 => call!(io::dup3, fd, b as _, c as _),
-        293 => call!(pipe::pipe2, a as _, b as _),
-        295 => call!(io::preadv64, fd, b as _, c as _, d as _),
         332 => call!(calls::statx, fd, b as _, c as _, d as _, e as _),
         439 => call!(calls::faccessat, fd, b as _, c as _, d as _),
-        441 => call!(epoll::epoll_pwait2, fd, b as _, c as _, d as _, e as _),
-        // SAFETY: as the caller says.
-        _ => unsafe { crate::syscall::syscall(number as _, a, b, c, d, e, f) as isize },
-    };
-    if result == -1 { -(errno::get() as isize) } else { result }
+        _ => return None,
+    })
+}
+
+/// The process itself, and the clock.
+///
+/// # Safety
+///
+/// As [`system_call`].
+#[allow(unused_unsafe)] // some of the functions are safe
+unsafe fn process(number: usize, [a, b, ..]: [usize; 6]) -> Option<isize> {
+    let fd = a as i32;
+    Some(match number {
+        63 => call!(identity::uname, a as _),
+        97 => call!(identity::getrlimit, fd, b as _),
+        102 | 104 | 107 | 108 => 0, // the numbers of user and group
+        228 => call!(crate::time::clock_gettime, fd, b as _),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
