@@ -99,6 +99,46 @@ struct InFlight {
     covers: u64,
 }
 
+impl InFlight {
+    /// A request that has no memory yet.
+    fn new(op: Op, parts: Vec<Part>) -> InFlight {
+        InFlight {
+            id: 0,
+            op,
+            operations: [0; 2],
+            parts,
+            direct: Vec::new(),
+            pages: Vec::new(),
+            copied: Vec::new(),
+            covers: 0,
+        }
+    }
+
+    /// Copies what the backend shall write into the pages that go through it.
+    fn copy_in(&self) {
+        for copied in &self.copied {
+            // SAFETY: the memory of a request is valid, and nobody writes it, until it ends.
+            let bytes = unsafe { slice::from_raw_parts(copied.addr.as_ptr(), copied.len) };
+            self.pages[copied.page].write(copied.offset, bytes);
+        }
+    }
+
+    /// Writes the segments into the request's first pages, if they are too many for a slot. Returns the grants
+    /// of these pages.
+    fn write_tables(&self, segments: &[Segment]) -> Vec<GrantRef> {
+        if segments.len() <= SEGMENTS_MAX {
+            return Vec::new();
+        }
+        let table = |(page, segments): (&Granted, &[Segment])| {
+            for (n, segment) in segments.iter().enumerate() {
+                page.write(n * SEGMENT, &segment.emit());
+            }
+            page.gref()
+        };
+        self.pages.iter().zip(segments.chunks(SEGMENTS_PER_PAGE)).map(table).collect()
+    }
+}
+
 /// Why no request could be made of what waits.
 enum NotNow {
     /// Pages, slots or grants come back when the backend answers.
@@ -195,20 +235,12 @@ impl Connection {
                 return parts.into_iter().for_each(|part| engine.answered(part, refused));
             }
         };
-        let request = InFlight {
-            id: 0,
-            op: Op::Flush,
-            operations: [0; 2],
-            parts,
-            direct: Vec::new(),
-            pages: Vec::new(),
-            copied: Vec::new(),
-            covers: engine.written(),
-        };
+        let request = InFlight { covers: engine.written(), ..InFlight::new(Op::Flush, parts) };
         self.push(engine, request, operation, 0, &[], &[], None);
     }
 
-    /// Makes a request of the first part that waits, and of its neighbours.
+    /// Makes one request of the part at the front of the queue, and of those behind it that continue it on the
+    /// disk.
     fn issue(&mut self, engine: &mut Engine) -> Result<(), NotNow> {
         let first = *engine.queue.front().expect("the caller has looked");
         let io = engine.io(first.io);
@@ -216,33 +248,42 @@ impl Connection {
         let (operation, access) = match op {
             Op::Read => (Operation::Read, GrantAccess::ReadWrite),
             Op::Write | Op::Zero => (Operation::Write, GrantAccess::ReadOnly),
-            Op::Discard { .. } => (Operation::Discard, GrantAccess::ReadOnly),
+            Op::Discard { secure } => {
+                engine.queue.pop_front();
+                let request = InFlight::new(op, [first].into());
+                let body = Some(Body::Discard { sectors: first.sectors, secure });
+                self.push(engine, request, Operation::Discard, sector, &[], &[], body);
+                return Ok(());
+            }
             Op::Flush => unreachable!("flushes have a queue of their own"),
         };
-        let mut build = Build {
-            request: InFlight {
-                id: 0,
-                op,
-                operations: [0; 2],
-                parts: Vec::new(),
-                direct: Vec::new(),
-                pages: Vec::new(),
-                copied: Vec::new(),
-                covers: 0,
-            },
-            segments: Vec::new(),
-            tables: 0,
-            room: 0,
-        };
-        if let Op::Discard { secure } = op {
-            engine.queue.pop_front();
-            build.request.parts.push(first);
-            let body = Some(Body::Discard { sectors: first.sectors, secure });
-            self.push(engine, build.request, operation, sector, &[], &[], body);
-            return Ok(());
+        let mut build = Build::new(op);
+        let stopped = self.gather(engine, &mut build, sector, access);
+        if build.segments.is_empty() {
+            self.give_back(engine, &mut build.request);
+            return Err(stopped.unwrap_or(NotNow::Later));
         }
-        let mut next = sector;
-        let mut stopped = None;
+        let Build { request, segments, .. } = build;
+        if op != Op::Read {
+            request.copy_in();
+        }
+        engine.counters.grants += request.direct.len() as u64;
+        engine.counters.grants += core::mem::take(&mut self.pages.shared);
+        let tables = request.write_tables(&segments);
+        self.push(engine, request, operation, sector, &segments, &tables, None);
+        Ok(())
+    }
+
+    /// Takes parts from the queue into a request, as long as each begins at the sector where the one before it
+    /// ends. Returns why it had to stop, if it is not for want of such parts.
+    fn gather(
+        &mut self,
+        engine: &mut Engine,
+        build: &mut Build,
+        mut next: u64,
+        access: GrantAccess,
+    ) -> Option<NotNow> {
+        let op = build.request.op;
         while let Some(part) = engine.queue.front().copied() {
             let io = engine.io(part.io);
             let joins = io.op == op && io.sector + part.at == next && io.held == 0;
@@ -250,7 +291,7 @@ impl Connection {
             if !build.request.parts.is_empty() && (!joins || alone) {
                 break;
             }
-            let (taken, why) = self.add(engine, &mut build, part, access);
+            let (taken, stopped) = self.add(engine, build, part, access);
             if taken > 0 {
                 build.request.parts.push(Part { sectors: taken, ..part });
                 next += taken;
@@ -261,37 +302,11 @@ impl Connection {
                     engine.queue.pop_front();
                 }
             }
-            stopped = why;
             if taken < part.sectors {
-                break;
+                return stopped;
             }
         }
-        if build.segments.is_empty() {
-            self.give_back(engine, &mut build.request);
-            return Err(stopped.unwrap_or(NotNow::Later));
-        }
-        let Build { request, segments, .. } = build;
-        if op != Op::Read {
-            for copied in &request.copied {
-                // SAFETY: the memory of a request is valid, and nobody writes it, until it ends.
-                let bytes = unsafe { slice::from_raw_parts(copied.addr.as_ptr(), copied.len) };
-                request.pages[copied.page].write(copied.offset, bytes);
-            }
-        }
-        engine.counters.grants += request.direct.len() as u64;
-        engine.counters.grants += core::mem::take(&mut self.pages.shared);
-        let mut tables = Vec::new();
-        if segments.len() > SEGMENTS_MAX {
-            // They were taken first.
-            for (page, segments) in request.pages.iter().zip(segments.chunks(SEGMENTS_PER_PAGE)) {
-                for (n, segment) in segments.iter().enumerate() {
-                    page.write(n * SEGMENT, &segment.emit());
-                }
-                tables.push(page.gref());
-            }
-        }
-        self.push(engine, request, operation, sector, &segments, &tables, None);
-        Ok(())
+        None
     }
 
     /// Adds as much of a part as fits. Returns how many sectors, and why it was not all of them.
@@ -571,6 +586,11 @@ struct Build {
 }
 
 impl Build {
+    fn new(op: Op) -> Build {
+        let request = InFlight::new(op, Vec::new());
+        Build { request, segments: Vec::new(), tables: 0, room: 0 }
+    }
+
     fn segment(&mut self, gref: GrantRef, offset: usize, len: usize) {
         let sector = SECTOR as usize;
         let last = (offset + len) / sector - 1;
