@@ -71,7 +71,7 @@ impl Task {
                     self.device
                         .inner
                         .borrow_mut()
-                        .shared
+                        .common
                         .complain(format_args!("{error}; trying again in {seconds} s"));
                     self.give_up().await;
                     (self.sleep)(pause).await;
@@ -231,7 +231,7 @@ impl Task {
         self.device.up(mac, mtu, offload.features());
         log::info!(
             "{}: link up, {mac}, MTU {mtu}{}{}",
-            self.device.inner.borrow().shared.name,
+            self.device.inner.borrow().common.name,
             if offload.tso4 { ", TSO4" } else { "" },
             if offload.tso6 { ", TSO6" } else { "" },
         );
@@ -269,7 +269,7 @@ impl Task {
         };
         if !in_time(wait, (self.sleep)(PATIENCE)).await {
             let message = format_args!("the backend does not let go");
-            self.device.inner.borrow_mut().shared.complain(message);
+            self.device.inner.borrow_mut().common.complain(message);
         }
     }
 

@@ -20,12 +20,12 @@
 //! and identifiers that make no sense leave nothing to trust in the ring: the link goes down, and
 //! another connection is attempted after a while. Both are counted, and logged less and less often.
 
+mod common;
 mod connect;
 mod heads;
 mod held;
 mod layout;
 mod rx;
-mod shared;
 mod tx;
 
 #[cfg(any(test, feature = "fake"))]
@@ -42,6 +42,7 @@ use super::{
     device::ETHERNET_HEADER,
 };
 use alloc::{collections::BTreeSet, rc::Rc, string::String, vec::Vec};
+use common::{Common, Fault, Malformed, Offload};
 use core::{cell::RefCell, ptr::NonNull, task::Waker};
 use mirust_mem::OutOfMemory;
 use mirust_xen::wire::{DomId, netif::FRAME_MAX};
@@ -50,11 +51,10 @@ use mirust_xen::{
     gnttab::{GrantError, GrantTable},
 };
 use rx::RxQueue;
-use shared::{Fault, Malformed, Offload, Shared};
 use tx::TxQueue;
 
+pub use common::Limits;
 pub use connect::open;
-pub use shared::Limits;
 
 /// A notification may be about nothing, because the stack has looked before it came; but not so many,
 /// one after another. Each takes time from the domain.
@@ -109,11 +109,11 @@ impl Queue {
         }
     }
 
-    fn close(self, shared: &mut Shared, grants: &GrantTable) {
+    fn close(self, common: &mut Common, grants: &GrantTable) {
         let Queue { tx, rx, .. } = self;
-        tx.close(shared);
-        rx.close(shared);
-        let Shared { heads, held, counters, .. } = shared;
+        tx.close(common);
+        rx.close(common);
+        let Common { heads, held, counters, .. } = common;
         heads.end_grants(grants, held, counters);
     }
 }
@@ -127,7 +127,7 @@ pub struct Netfront {
 }
 
 struct Inner {
-    shared: Shared,
+    common: Common,
     info: Info,
     queue: Option<Queue>,
     /// The queue after a fault, or while the connection is being closed: nothing reads or writes its
@@ -158,7 +158,7 @@ impl Netfront {
         let info =
             Info { link: Link::Down, mac: Mac([0; 6]), mtu: 1500, features: Features::default() };
         let inner = Inner {
-            shared: Shared::new(name, limits)?,
+            common: Common::new(name, limits)?,
             info,
             queue: None,
             stopped: None,
@@ -182,12 +182,12 @@ impl Netfront {
         channels: Rc<Channels>,
     ) -> Result<(), GrantError> {
         let mut inner = self.inner.borrow_mut();
-        let Inner { shared, queue, .. } = &mut *inner;
-        shared.retry(self.grants);
+        let Inner { common, queue, .. } = &mut *inner;
+        common.retry(self.grants);
         let tx = TxQueue::new(self.grants, peer, offload)?;
-        let mut rx = RxQueue::new(self.grants, peer, shared.pool.pages())?;
+        let mut rx = RxQueue::new(self.grants, peer, common.pool.pages())?;
         // Posted now, so that the backend finds pages as soon as it is connected.
-        rx.refill(shared);
+        rx.refill(common);
         *queue = Some(Queue { tx, rx, channels });
         inner.useless = 0;
         Ok(())
@@ -205,17 +205,17 @@ impl Netfront {
         let mac = if inner.info.mac == Mac([0; 6]) { mac } else { inner.info.mac };
         inner.info =
             Info { link: Link::Up, mac, mtu: mtu.min(FRAME_MAX - ETHERNET_HEADER), features };
-        inner.shared.counters.links += 1;
+        inner.common.counters.links += 1;
         inner.news |= News::LINK | News::FRAMES;
         if core::mem::take(&mut inner.full) {
             inner.news |= News::ROOM;
         }
         let groups: Vec<Mac> = inner.groups.iter().copied().collect();
-        let Inner { shared, queue, .. } = &mut *inner;
+        let Inner { common, queue, .. } = &mut *inner;
         if let Some(queue) = queue {
-            let joined = groups.into_iter().all(|group| queue.tx.multicast(shared, group, true));
+            let joined = groups.into_iter().all(|group| queue.tx.multicast(common, group, true));
             if !joined {
-                shared.complain(format_args!("no room to join multicast groups"));
+                common.complain(format_args!("no room to join multicast groups"));
             }
         }
         inner.flush(self.signal);
@@ -232,11 +232,11 @@ impl Netfront {
     /// The backend has let go, or will not: gives the queue's memory back.
     fn end(&self) {
         let mut inner = self.inner.borrow_mut();
-        let Inner { shared, stopped, .. } = &mut *inner;
+        let Inner { common, stopped, .. } = &mut *inner;
         if let Some(queue) = stopped.take() {
-            queue.close(shared, self.grants);
+            queue.close(common, self.grants);
         }
-        if inner.shared.held.has_completed() {
+        if inner.common.held.has_completed() {
             inner.news |= News::COMPLETED;
         }
         (self.signal)();
@@ -249,7 +249,7 @@ impl Netfront {
     /// Looks at the transmit ring after an event, and tells the stack what is new.
     fn on_event(&self, tx: bool, rx: bool) {
         let mut inner = self.inner.borrow_mut();
-        inner.shared.counters.events += 1;
+        inner.common.counters.events += 1;
         inner.useless += 1;
         if inner.useless > STORM {
             return inner.fail(Fault::Storm);
@@ -272,9 +272,9 @@ impl Inner {
         if let Some(queue) = self.queue.take() {
             self.stopped = Some(queue);
         }
-        self.shared.heads.release();
+        self.common.heads.release();
         if self.info.link == Link::Up {
-            log::info!("{}: link down", self.shared.name);
+            log::info!("{}: link down", self.common.name);
             self.info.link = Link::Down;
             self.news |= News::LINK;
         }
@@ -282,8 +282,8 @@ impl Inner {
 
     /// The backend has broken the protocol.
     fn fail(&mut self, fault: Fault) {
-        self.shared.counters.lies += 1;
-        self.shared.complain(format_args!("the backend is not to be trusted: {fault}"));
+        self.common.counters.lies += 1;
+        self.common.complain(format_args!("the backend is not to be trusted: {fault}"));
         self.fault = Some(fault);
         self.stop();
         if let Some(waker) = self.waker.take() {
@@ -293,18 +293,18 @@ impl Inner {
 
     /// Takes answers to what was sent.
     fn reap(&mut self) {
-        let Inner { shared, queue: Some(queue), .. } = self else { return };
-        match queue.tx.reap(shared) {
+        let Inner { common, queue: Some(queue), .. } = self else { return };
+        match queue.tx.reap(common) {
             Ok(false) => {}
             Ok(true) => self.useless = 0,
             Err(fault) => return self.fail(fault),
         }
-        let room = self.full && queue.tx.has_room(&self.shared);
+        let room = self.full && queue.tx.has_room(&self.common);
         if room {
             self.full = false;
             self.news |= News::ROOM;
         }
-        if self.shared.held.has_completed() {
+        if self.common.held.has_completed() {
             self.news |= News::COMPLETED;
         }
     }
@@ -322,16 +322,16 @@ impl Inner {
     }
 
     fn flush(&mut self, signal: fn()) {
-        if self.shared.held.is_stuck() {
+        if self.common.held.is_stuck() {
             if let Some(queue) = self.queue.as_ref().or(self.stopped.as_ref()) {
                 let grants = queue.tx.grants();
-                self.shared.retry(grants);
+                self.common.retry(grants);
             }
         }
         self.reap();
-        let Inner { shared, queue: Some(queue), .. } = self else { return };
-        queue.rx.refill(shared);
-        queue.publish(&mut shared.counters);
+        let Inner { common, queue: Some(queue), .. } = self else { return };
+        queue.rx.refill(common);
+        queue.publish(&mut common.counters);
         match queue.rx.arm() {
             Ok(false) => {}
             Ok(true) => self.news |= News::FRAMES,
@@ -345,7 +345,7 @@ impl Inner {
 
     fn turn_away<T>(&mut self) -> Option<T> {
         self.full = true;
-        self.shared.counters.tx_full += 1;
+        self.common.counters.tx_full += 1;
         None
     }
 }
@@ -356,7 +356,7 @@ impl Device for Netfront {
     }
 
     fn heads(&self) -> (NonNull<u8>, usize) {
-        self.inner.borrow().shared.heads.memory()
+        self.inner.borrow().common.heads.memory()
     }
 
     fn reserve(&self, len: usize) -> Option<usize> {
@@ -367,11 +367,11 @@ impl Device for Netfront {
         if inner.info.link != Link::Up {
             return inner.turn_away();
         }
-        if let Some(head) = inner.shared.heads.reserve(len) {
+        if let Some(head) = inner.common.heads.reserve(len) {
             return Some(head);
         }
         inner.reap();
-        match inner.shared.heads.reserve(len) {
+        match inner.common.heads.reserve(len) {
             None => inner.turn_away(),
             head => head,
         }
@@ -388,9 +388,9 @@ impl Device for Netfront {
             }
         }
         for last in [false, true] {
-            let Inner { shared, queue: Some(queue), info, .. } = &mut *inner else { break };
+            let Inner { common, queue: Some(queue), info, .. } = &mut *inner else { break };
             // SAFETY: as the caller promised.
-            match unsafe { queue.tx.send(shared, frame, info.mtu) } {
+            match unsafe { queue.tx.send(common, frame, info.mtu) } {
                 Err(SendError::Full) if !last => inner.reap(),
                 Err(SendError::Full) => break,
                 result => return result,
@@ -401,7 +401,7 @@ impl Device for Netfront {
     }
 
     fn completed(&self) -> Option<u16> {
-        self.inner.borrow_mut().shared.held.completed()
+        self.inner.borrow_mut().common.held.completed()
     }
 
     fn flush(&self) {
@@ -410,16 +410,16 @@ impl Device for Netfront {
 
     fn receive(&self, max: usize, slab: &mut Slab<'_>, out: &mut dyn FnMut(RxFrame)) -> Received {
         let mut inner = self.inner.borrow_mut();
-        let Inner { shared, queue: Some(queue), news, useless, .. } = &mut *inner else {
+        let Inner { common, queue: Some(queue), news, useless, .. } = &mut *inner else {
             return Received::All;
         };
         let mut out = |frame| {
             *useless = 0;
             out(frame);
         };
-        match queue.rx.receive(shared, max, slab, &mut out) {
+        match queue.rx.receive(common, max, slab, &mut out) {
             Ok(received) => {
-                *news |= core::mem::take(&mut shared.pressure);
+                *news |= core::mem::take(&mut common.pressure);
                 received
             }
             Err(fault) => {
@@ -435,7 +435,7 @@ impl Device for Netfront {
     }
 
     fn counters(&self) -> Counters {
-        self.inner.borrow().shared.counters
+        self.inner.borrow().common.counters
     }
 
     fn multicast(&self, group: Mac, join: bool) {
@@ -448,9 +448,9 @@ impl Device for Netfront {
                 waker.wake();
             }
         }
-        let Inner { shared, queue: Some(queue), .. } = &mut *inner else { return };
-        if changed && !queue.tx.multicast(shared, group, join) {
-            shared.complain(format_args!("no room to change multicast groups"));
+        let Inner { common, queue: Some(queue), .. } = &mut *inner else { return };
+        if changed && !queue.tx.multicast(common, group, join) {
+            common.complain(format_args!("no room to change multicast groups"));
         }
     }
 

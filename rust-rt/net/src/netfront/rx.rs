@@ -10,7 +10,7 @@
 //! change a frame that has been looked at. As long as many pages are lent everything is copied, so
 //! that the ring never runs dry.
 
-use super::{Fault, Malformed, Shared, held::Owner, shared::CHAIN_MAX};
+use super::{Common, Fault, Malformed, common::CHAIN_MAX, held::Owner};
 use crate::{Place, Received, RxChecksum, RxFrame, Slab, device::ETHERNET_HEADER, pool::PageNo};
 use alloc::{vec, vec::Vec};
 use mirust_mem::PAGE_SIZE;
@@ -108,28 +108,28 @@ impl RxQueue {
     }
 
     /// Posts free pages, as many as the ring takes.
-    pub fn refill(&mut self, shared: &mut Shared) {
+    pub fn refill(&mut self, common: &mut Common) {
         while self.ring.free() > 0 {
-            let Some(page) = shared.pool.take() else { break };
+            let Some(page) = common.pool.take() else { break };
             let gref = match self.grefs[page.index()] {
                 Some(gref) => gref,
                 None => {
-                    let addr = shared.pool.addr(page).as_ptr() as usize;
+                    let addr = common.pool.addr(page).as_ptr() as usize;
                     // SAFETY: the pool is never freed, and no reference to a page in it exists
                     // unless the page is lent, which this one is not.
                     match unsafe { self.grants.grant_addr(addr, self.peer, GrantAccess::ReadWrite) }
                     {
                         Ok(gref) => gref,
                         Err(error) => {
-                            shared.pool.give_back(page);
-                            shared.complain(format_args!("cannot post a page: {error}"));
+                            common.pool.give_back(page);
+                            common.complain(format_args!("cannot post a page: {error}"));
                             break;
                         }
                     }
                 }
             };
             if self.grefs[page.index()].replace(gref).is_none() {
-                shared.counters.grants += 1;
+                common.counters.grants += 1;
             }
             let slot = self.ring.next_index() % Ring::SLOTS;
             self.posted[slot as usize] = Some(page);
@@ -154,7 +154,7 @@ impl RxQueue {
     /// See [`Device::receive`](crate::Device::receive).
     pub fn receive(
         &mut self,
-        shared: &mut Shared,
+        common: &mut Common,
         max: usize,
         slab: &mut Slab<'_>,
         out: &mut dyn FnMut(RxFrame),
@@ -163,7 +163,7 @@ impl RxQueue {
         // Slots, too, so that a backend that sends nothing but nonsense cannot keep the CPU.
         for _ in 0..4 * Ring::SLOTS {
             if self.chain.complete {
-                match self.deliver(shared, slab) {
+                match self.deliver(common, slab) {
                     Some(Some(frame)) => {
                         out(frame);
                         frames += 1;
@@ -181,13 +181,13 @@ impl RxQueue {
             };
             let page = self.posted[slot as usize].take();
             let page = page.expect("a slot is answered once for each page that was posted there");
-            self.add(shared, slot as u16, page, &response);
+            self.add(common, slot as u16, page, &response);
         }
         Ok(Received::More)
     }
 
     /// Adds the next slot to the chain.
-    fn add(&mut self, shared: &mut Shared, slot: u16, page: PageNo, response: &RxSlot) {
+    fn add(&mut self, common: &mut Common, slot: u16, page: PageNo, response: &RxSlot) {
         let chain = &mut self.chain;
         if chain.extra {
             let (extra, more) = response.extra();
@@ -202,7 +202,7 @@ impl RxQueue {
             if chain.gap.is_none() && chain.parts.len() == 1 {
                 chain.gap = Some(page);
             } else {
-                shared.pool.give_back(page);
+                common.pool.give_back(page);
             }
         } else {
             let data = response.data();
@@ -227,7 +227,7 @@ impl RxQueue {
                 chain.parts.push(Part { page, offset, len });
                 chain.len += len;
             } else {
-                shared.pool.give_back(page);
+                common.pool.give_back(page);
             }
             chain.more = data.flags & rx_flags::MORE_DATA != 0;
             if first {
@@ -240,23 +240,23 @@ impl RxQueue {
 
     /// Delivers the complete chain: `None` if the slab has no room for it, `Some(None)` if it is no
     /// frame.
-    fn deliver(&mut self, shared: &mut Shared, slab: &mut Slab<'_>) -> Option<Option<RxFrame>> {
+    fn deliver(&mut self, common: &mut Common, slab: &mut Slab<'_>) -> Option<Option<RxFrame>> {
         let chain = &self.chain;
         let len = chain.len;
         if chain.malformed.is_none() && len < ETHERNET_HEADER {
             self.chain.malformed = Some(Malformed::Length);
         }
         if let Some(malformed) = self.chain.malformed {
-            shared.counters.rx_dropped += 1;
+            common.counters.rx_dropped += 1;
             // An error code is the backend's right; the rest is nonsense.
             if !matches!(malformed, Malformed::Status(_)) {
-                shared.counters.lies += 1;
-                shared.complain(format_args!("dropped a frame: {malformed}"));
+                common.counters.lies += 1;
+                common.complain(format_args!("dropped a frame: {malformed}"));
             }
-            self.recycle(shared);
+            self.recycle(common);
             return Some(None);
         }
-        let lent = if len > COPY_MAX && shared.may_lend() { self.lend(shared) } else { None };
+        let lent = if len > COPY_MAX && common.may_lend() { self.lend(common) } else { None };
         let place = match lent {
             Some(place) => place,
             None if !slab.fits(len) => return None,
@@ -264,10 +264,10 @@ impl RxQueue {
                 let mut rest = &mut slab.rest()[..len];
                 for part in &self.chain.parts {
                     let (now, later) = rest.split_at_mut(part.len);
-                    page_of(shared, part.page).read_uninit(part.offset, now);
+                    page_of(common, part.page).read_uninit(part.offset, now);
                     rest = later;
                 }
-                shared.counters.rx_copied += len as u64;
+                common.counters.rx_copied += len as u64;
                 Place::Slab(slab.take(len))
             }
         };
@@ -280,16 +280,16 @@ impl RxQueue {
             RxChecksum::Unknown
         };
         let gso_size = self.chain.gso_size;
-        shared.counters.rx_frames += 1;
-        shared.counters.rx_bytes += len as u64;
-        shared.counters.rx_gso += u64::from(gso_size > 0);
-        self.recycle(shared);
+        common.counters.rx_frames += 1;
+        common.counters.rx_bytes += len as u64;
+        common.counters.rx_gso += u64::from(gso_size > 0);
+        self.recycle(common);
         Some(Some(RxFrame { place, len, checksum, gso_size }))
     }
 
     /// Lends the chain's pages, if the frame lies in one piece in them or nearly so. The pages that
     /// were lent are no longer part of the chain then.
-    fn lend(&mut self, shared: &mut Shared) -> Option<Place> {
+    fn lend(&mut self, common: &mut Common) -> Option<Place> {
         let chain = &mut self.chain;
         let (head, rest) = chain.parts.split_first()?;
         let mut head = *head;
@@ -309,14 +309,14 @@ impl RxQueue {
                 // Extra info has used up the page between the first and the rest: move the first
                 // page's bytes to the end of that one.
                 Some(gap) if in_row(gap.plus(1), rest) => {
-                    if !revoke(&mut self.grefs, self.grants, shared, gap) {
+                    if !revoke(&mut self.grefs, self.grants, common, gap) {
                         return None;
                     }
                     let mut bytes = [0; PAGE_SIZE];
                     let bytes = &mut bytes[..head.len];
-                    page_of(shared, head.page).read(head.offset, bytes);
-                    page_of(shared, gap).write(PAGE_SIZE - head.len, bytes);
-                    shared.counters.rx_copied += head.len as u64;
+                    page_of(common, head.page).read(head.offset, bytes);
+                    page_of(common, gap).write(PAGE_SIZE - head.len, bytes);
+                    common.counters.rx_copied += head.len as u64;
                     chain.gap = Some(head.page);
                     head = Part { page: gap, offset: PAGE_SIZE - head.len, len: head.len };
                     chain.parts[0] = head;
@@ -325,40 +325,40 @@ impl RxQueue {
             }
         }
         for part in &chain.parts {
-            if !revoke(&mut self.grefs, self.grants, shared, part.page) {
+            if !revoke(&mut self.grefs, self.grants, common, part.page) {
                 // Still in use, although the backend has answered: copy, and post it again.
                 return None;
             }
         }
         let count = chain.parts.len();
         chain.parts.clear();
-        shared.lent_total += count;
-        Some(Place::Lent(shared.pool.lend(head.page, count, head.offset)))
+        common.lent_total += count;
+        Some(Place::Lent(common.pool.lend(head.page, count, head.offset)))
     }
 
     /// Forgets the chain; its pages are free again.
-    fn recycle(&mut self, shared: &mut Shared) {
+    fn recycle(&mut self, common: &mut Common) {
         let chain = &mut self.chain;
         let pages = chain.parts.drain(..).map(|part| part.page).chain(chain.gap.take());
-        pages.for_each(|page| shared.pool.give_back(page));
+        pages.for_each(|page| common.pool.give_back(page));
         let parts = core::mem::take(&mut chain.parts);
         *chain = Chain { parts, ..Chain::default() };
     }
 
     /// Ends the queue. Frames that were not taken are lost.
-    pub fn close(mut self, shared: &mut Shared) {
-        self.recycle(shared);
+    pub fn close(mut self, common: &mut Common) {
+        self.recycle(common);
         for page in self.posted.iter_mut().filter_map(Option::take) {
-            shared.pool.give_back(page);
+            common.pool.give_back(page);
         }
         for (index, gref) in self.grefs.iter_mut().enumerate() {
             let Some(gref) = gref.take() else { continue };
-            shared.counters.grant_ends += 1;
+            common.counters.grant_ends += 1;
             if self.grants.end(gref).is_err() {
                 // The page is free, since pages that are lent have no grant: take it out of use.
                 let page = PageNo::new(index);
-                shared.pool.set_aside(page);
-                shared.held.stuck(gref, Owner::Receive(page));
+                common.pool.set_aside(page);
+                common.held.stuck(gref, Owner::Receive(page));
             }
         }
     }
@@ -368,22 +368,22 @@ impl RxQueue {
 fn revoke(
     grefs: &mut [Option<GrantRef>],
     grants: &GrantTable,
-    shared: &mut Shared,
+    common: &mut Common,
     page: PageNo,
 ) -> bool {
     let Some(gref) = grefs[page.index()] else { return true };
     if grants.end(gref).is_err() {
-        shared.counters.lies += 1;
+        common.counters.lies += 1;
         return false;
     }
-    shared.counters.grant_ends += 1;
+    common.counters.grant_ends += 1;
     grefs[page.index()] = None;
     true
 }
 
 /// A page of the pool that is not lent, as memory that the backend may write.
-fn page_of(shared: &Shared, page: PageNo) -> SharedPage {
+fn page_of(common: &Common, page: PageNo) -> SharedPage {
     // SAFETY: the pool is never freed, its pages are aligned, and no reference to a page exists
     // unless it is lent.
-    unsafe { SharedPage::new(shared.pool.addr(page), PAGE_SIZE) }
+    unsafe { SharedPage::new(common.pool.addr(page), PAGE_SIZE) }
 }

@@ -6,7 +6,7 @@
 //! other data of the program too. See [`layout`](super::layout).
 
 use super::{
-    Fault, Offload, Shared,
+    Common, Fault, Offload,
     held::Owner,
     layout::{Copying, Cost, Stretch, plan},
 };
@@ -129,7 +129,7 @@ impl TxQueue {
     /// As there.
     pub unsafe fn send(
         &mut self,
-        shared: &mut Shared,
+        common: &mut Common,
         frame: &TxFrame<'_>,
         mtu: usize,
     ) -> Result<Option<u16>, SendError> {
@@ -138,10 +138,10 @@ impl TxQueue {
         if frame.head_len < ETHERNET_HEADER || len > (limit + ETHERNET_HEADER).min(FRAME_MAX) {
             return Err(SendError::Length);
         }
-        let Some((first, _)) = shared.heads.reserved(frame.head, frame.head_len) else {
+        let Some((first, _)) = common.heads.reserved(frame.head, frame.head_len) else {
             return Err(SendError::Length);
         };
-        let gso = gso_kind(shared, first, frame);
+        let gso = gso_kind(common, first, frame);
         let extra = gso.map(|kind| Extra::Gso { kind, size: frame.gso_size });
         let room = (self.ring.free() as usize).saturating_sub(usize::from(extra.is_some()));
 
@@ -150,28 +150,28 @@ impl TxQueue {
         }
         let copy = self.offload.untrusted || !self.offload.sg;
         // SAFETY: as the caller promised.
-        unsafe { self.lay_out(shared, frame, first, room, copy)? };
+        unsafe { self.lay_out(common, frame, first, room, copy)? };
         // Every piece is granted before any is written to the ring: from there is no way back.
-        let mut granted = self.grant(shared);
+        let mut granted = self.grant(common);
         if granted.is_err() && self.pieces.iter().any(|p| matches!(p, Piece::Payload { .. })) {
             // Payload that cannot be granted can still be copied.
-            self.drop_copies(shared, first);
+            self.drop_copies(common, first);
             // SAFETY: as the caller promised.
-            unsafe { self.lay_out(shared, frame, first, room, true)? };
-            granted = self.grant(shared);
+            unsafe { self.lay_out(common, frame, first, room, true)? };
+            granted = self.grant(common);
         }
         let Ok(kept) = granted else {
-            self.drop_copies(shared, first);
-            shared.counters.tx_full += 1;
+            self.drop_copies(common, first);
+            common.counters.tx_full += 1;
             return Err(SendError::Full);
         };
         let mut flags = 0;
         if let Some(checksum) = frame.checksum {
-            if self.offload.checksum_of(ether_type(shared, first)) {
+            if self.offload.checksum_of(ether_type(common, first)) {
                 flags |= tx_flags::CSUM_BLANK | tx_flags::DATA_VALIDATED;
             } else {
                 // SAFETY: as the caller promised.
-                unsafe { complete(shared, frame, first, checksum.start, checksum.offset) };
+                unsafe { complete(common, frame, first, checksum.start, checksum.offset) };
             }
         }
         if extra.is_some() {
@@ -191,9 +191,9 @@ impl TxQueue {
                 self.extras += 1;
             }
         }
-        shared.heads.keep(frame.head_len.max(1));
+        common.heads.keep(frame.head_len.max(1));
         self.unpublished = true;
-        let counters = &mut shared.counters;
+        let counters = &mut common.counters;
         counters.tx_frames += 1;
         counters.tx_bytes += len as u64;
         counters.tx_gso += u64::from(extra.is_some());
@@ -207,7 +207,7 @@ impl TxQueue {
     /// The payload must be valid.
     unsafe fn lay_out(
         &mut self,
-        shared: &mut Shared,
+        common: &mut Common,
         frame: &TxFrame<'_>,
         first: usize,
         room: usize,
@@ -218,7 +218,7 @@ impl TxQueue {
         // A frame of many fragments takes too many slots unless more of it is copied.
         let ways: &[Copying] = if copy {
             &[Copying::All]
-        } else if shared.trusting {
+        } else if common.trusting {
             &[Copying::UpTo(COPY_MAX), Copying::UpTo(PAGE_SIZE - 1), Copying::All]
         } else {
             &[Copying::Parts, Copying::All]
@@ -234,8 +234,8 @@ impl TxQueue {
         if slots > SLOTS_MAX {
             return Err(SendError::Length);
         }
-        if slots > room || cost.pages > shared.heads.free() {
-            shared.counters.tx_full += 1;
+        if slots > room || cost.pages > common.heads.free() {
+            common.counters.tx_full += 1;
             return Err(SendError::Full);
         }
 
@@ -252,7 +252,7 @@ impl TxQueue {
                 }
                 Stretch::Copy { addr, len } => (addr, len),
                 Stretch::CopyNew { addr, len } => {
-                    let page = shared.heads.take().expect("the count was checked");
+                    let page = common.heads.take().expect("the count was checked");
                     self.pieces.push(Piece::Head { page, len: 0 });
                     (addr, len)
                 }
@@ -265,40 +265,40 @@ impl TxQueue {
             let bytes = unsafe {
                 core::slice::from_raw_parts(core::ptr::with_exposed_provenance(addr), len)
             };
-            shared.heads.page(*page).write(*used, bytes);
+            common.heads.page(*page).write(*used, bytes);
             *used += len;
         }
-        shared.counters.tx_copied += cost.copied as u64;
+        common.counters.tx_copied += cost.copied as u64;
         Ok(())
     }
 
     /// Gives back pages that were taken for copies: those that the reservation does not have.
-    fn drop_copies(&mut self, shared: &mut Shared, first: usize) {
-        let reserved = shared.heads.reserved(first * PAGE_SIZE, 0).map_or(0, |(_, count)| count);
+    fn drop_copies(&mut self, common: &mut Common, first: usize) {
+        let reserved = common.heads.reserved(first * PAGE_SIZE, 0).map_or(0, |(_, count)| count);
         for piece in self.pieces.drain(..) {
             if let Piece::Head { page, .. } = piece {
                 if page < first || page >= first + reserved {
-                    shared.heads.give_back(page);
+                    common.heads.give_back(page);
                 }
             }
         }
     }
 
     /// Grants every piece. Gives the number of the payload that is sent from where it lies, if any.
-    fn grant(&mut self, shared: &mut Shared) -> Result<Option<u16>, GrantError> {
+    fn grant(&mut self, common: &mut Common) -> Result<Option<u16>, GrantError> {
         let count = self.pieces.len();
         let payloads = self.pieces.iter().filter(|p| matches!(p, Piece::Payload { .. })).count();
         let mut kept = None;
         if payloads > 0 {
-            kept = Some(shared.held.begin(payloads as u32).ok_or(GrantError::TableFull)?);
+            kept = Some(common.held.begin(payloads as u32).ok_or(GrantError::TableFull)?);
         }
         self.granted.clear();
         for (n, piece) in self.pieces.iter().enumerate() {
             let last = n + 1 == count;
             let result = match *piece {
                 Piece::Head { page, len } => {
-                    let counters = &mut shared.counters;
-                    let gref = shared.heads.gref(page, self.grants, self.peer, counters);
+                    let counters = &mut common.counters;
+                    let gref = common.heads.gref(page, self.grants, self.peer, counters);
                     let slot = Slot::Head { page, last };
                     gref.map(|gref| Granting { gref, offset: 0, size: len, slot })
                 }
@@ -310,7 +310,7 @@ impl TxQueue {
                     let gref =
                         unsafe { self.grants.grant_addr(page, self.peer, GrantAccess::ReadOnly) };
                     gref.map(|gref| {
-                        shared.counters.grants += 1;
+                        common.counters.grants += 1;
                         let slot = Slot::Payload { gref, payload, last };
                         Granting { gref, offset, size: len, slot }
                     })
@@ -319,8 +319,8 @@ impl TxQueue {
             match result {
                 Ok(one) => self.granted.push(one),
                 Err(error) => {
-                    self.ungrant(shared);
-                    kept.into_iter().for_each(|payload| shared.held.cancel(payload));
+                    self.ungrant(common);
+                    kept.into_iter().for_each(|payload| common.held.cancel(payload));
                     return Err(error);
                 }
             }
@@ -329,23 +329,23 @@ impl TxQueue {
     }
 
     /// Ends grants of payload that the backend was never told of.
-    fn ungrant(&mut self, shared: &mut Shared) {
+    fn ungrant(&mut self, common: &mut Common) {
         for one in self.granted.drain(..) {
             if let Slot::Payload { gref, .. } = one.slot {
-                shared.counters.grant_ends += 1;
+                common.counters.grant_ends += 1;
                 assert!(self.grants.end(gref).is_ok(), "a grant that nobody knows is in use");
             }
         }
     }
 
     /// Asks the backend to let a group's frames through, or not to. False if there is no room.
-    pub fn multicast(&mut self, shared: &mut Shared, group: Mac, join: bool) -> bool {
+    pub fn multicast(&mut self, common: &mut Common, group: Mac, join: bool) -> bool {
         if self.ring.free() < 2 {
             return false;
         }
-        let Some(page) = shared.heads.take() else { return false };
-        let Ok(gref) = shared.heads.gref(page, self.grants, self.peer, &mut shared.counters) else {
-            shared.heads.give_back(page);
+        let Some(page) = common.heads.take() else { return false };
+        let Ok(gref) = common.heads.gref(page, self.grants, self.peer, &mut common.counters) else {
+            common.heads.give_back(page);
             return false;
         };
         let slot = Slot::Head { page, last: false };
@@ -366,7 +366,7 @@ impl TxQueue {
     }
 
     /// Takes the answers. Whether there were any.
-    pub fn reap(&mut self, shared: &mut Shared) -> Result<bool, Fault> {
+    pub fn reap(&mut self, common: &mut Common) -> Result<bool, Fault> {
         let mut any = false;
         while let Some(response) = self.ring.pop().map_err(|_| Fault::TxIndex)? {
             any = true;
@@ -375,24 +375,24 @@ impl TxQueue {
                 continue;
             }
             let slot = self.slots.take(response.id).ok_or(Fault::TxId(response.id))?;
-            let last = self.give_back(shared, slot);
+            let last = self.give_back(common, slot);
             // The other requests of a frame have the same fate as its last.
-            shared.counters.tx_dropped += u64::from(last && response.status != status::OKAY);
+            common.counters.tx_dropped += u64::from(last && response.status != status::OKAY);
         }
         Ok(any)
     }
 
-    fn give_back(&self, shared: &mut Shared, slot: Slot) -> bool {
+    fn give_back(&self, common: &mut Common, slot: Slot) -> bool {
         match slot {
             Slot::Head { page, last } => {
-                shared.heads.give_back(page);
+                common.heads.give_back(page);
                 last
             }
             Slot::Payload { gref, payload, last } => {
-                shared.counters.grant_ends += 1;
+                common.counters.grant_ends += 1;
                 match self.grants.end(gref) {
-                    Ok(()) => shared.held.ended(payload),
-                    Err(_) => shared.held.stuck(gref, Owner::Payload(payload)),
+                    Ok(()) => common.held.ended(payload),
+                    Err(_) => common.held.stuck(gref, Owner::Payload(payload)),
                 }
                 last
             }
@@ -412,29 +412,29 @@ impl TxQueue {
     }
 
     /// Whether it is worth trying to send again: a quarter of the ring is free.
-    pub fn has_room(&self, shared: &Shared) -> bool {
+    pub fn has_room(&self, common: &Common) -> bool {
         let quarter = FrontRing::<Tx, Granted>::SLOTS / 4;
-        self.ring.free() >= quarter && shared.heads.free() > 0
+        self.ring.free() >= quarter && common.heads.free() > 0
     }
 
     /// Ends the queue. What is in flight is lost, but for memory that the backend still reads.
-    pub fn close(mut self, shared: &mut Shared) {
+    pub fn close(mut self, common: &mut Common) {
         let slots: Vec<Slot> = self.slots.drain().collect();
         for slot in slots {
-            let last = self.give_back(shared, slot);
-            shared.counters.tx_dropped += u64::from(last);
+            let last = self.give_back(common, slot);
+            common.counters.tx_dropped += u64::from(last);
         }
     }
 }
 
-fn ether_type(shared: &Shared, page: usize) -> u16 {
+fn ether_type(common: &Common, page: usize) -> u16 {
     let mut bytes = [0; 2];
-    shared.heads.page(page).read(12, &mut bytes);
+    common.heads.page(page).read(12, &mut bytes);
     u16::from_be_bytes(bytes)
 }
 
-fn gso_kind(shared: &Shared, page: usize, frame: &TxFrame<'_>) -> Option<GsoKind> {
-    match (frame.gso_size, ether_type(shared, page)) {
+fn gso_kind(common: &Common, page: usize, frame: &TxFrame<'_>) -> Option<GsoKind> {
+    match (frame.gso_size, ether_type(common, page)) {
         (0, _) => None,
         (_, 0x86dd) => Some(GsoKind::TcpV6),
         (_, _) => Some(GsoKind::TcpV4),
@@ -447,7 +447,7 @@ fn gso_kind(shared: &Shared, page: usize, frame: &TxFrame<'_>) -> Option<GsoKind
 ///
 /// The payload must be valid.
 unsafe fn complete(
-    shared: &mut Shared,
+    common: &mut Common,
     frame: &TxFrame<'_>,
     first: usize,
     start: usize,
@@ -459,7 +459,7 @@ unsafe fn complete(
     }
     let mut head = vec![0; frame.head_len];
     for (n, part) in head.chunks_mut(PAGE_SIZE).enumerate() {
-        shared.heads.page(first + n).read(0, part);
+        common.heads.page(first + n).read(0, part);
     }
     let mut sum = Sum::default();
     sum.add(&head[start..]);
@@ -473,6 +473,6 @@ unsafe fn complete(
         value = [0xff, 0xff];
     }
     for (at, byte) in (field..).zip(value) {
-        shared.heads.page(first + at / PAGE_SIZE).write(at % PAGE_SIZE, &[byte]);
+        common.heads.page(first + at / PAGE_SIZE).write(at % PAGE_SIZE, &[byte]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the two queues share, and what can be wrong with what the backend says.
+//! What the two queues have in common, and what can be wrong with what the backend says.
 
 use super::{
     heads::Heads,
@@ -132,7 +132,7 @@ impl Offload {
 pub(super) const CHAIN_MAX: usize = FRAME_MAX.div_ceil(PAGE_SIZE) + 2;
 
 /// What the queues share, and what outlives a connection.
-pub(super) struct Shared {
+pub(super) struct Common {
     pub name: String,
     pub heads: Heads,
     pub pool: Pool,
@@ -153,10 +153,10 @@ pub(super) struct Shared {
     pub pressure: News,
 }
 
-impl Shared {
-    pub fn new(name: String, limits: Limits) -> Result<Shared, OutOfMemory> {
+impl Common {
+    pub fn new(name: String, limits: Limits) -> Result<Common, OutOfMemory> {
         let limits = limits.clamped();
-        Ok(Shared {
+        Ok(Common {
             name,
             heads: Heads::new(limits.send_pages)?,
             pool: Pool::new(limits.receive_pages)?,
@@ -186,7 +186,7 @@ impl Shared {
 
     /// Tries again to end the grants that are stuck, and takes their pages back.
     pub fn retry(&mut self, grants: &GrantTable) {
-        let Shared { held, heads, pool, .. } = self;
+        let Common { held, heads, pool, .. } = self;
         held.retry(grants, |owner| match owner {
             Owner::Head(page) => heads.give_back(page),
             Owner::Receive(page) => pool.give_back(page),
