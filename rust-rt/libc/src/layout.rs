@@ -1,31 +1,7 @@
 //! Structures of C that several files share.
 
+use crate::timespec::Timespec;
 use core::ffi::{c_int, c_long, c_short};
-
-const NS_PER_S: u64 = 1_000_000_000;
-
-/// `struct timespec`.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct Timespec {
-    pub(crate) seconds: i64,
-    pub(crate) nanoseconds: c_long,
-}
-
-impl Timespec {
-    pub(crate) fn from_ns(ns: u64) -> Self {
-        Timespec { seconds: (ns / NS_PER_S) as i64, nanoseconds: (ns % NS_PER_S) as c_long }
-    }
-
-    /// Nothing if it is no time: negative, or with more nanoseconds than a second has. The far future
-    /// is `u64::MAX`.
-    #[cfg(any(feature = "posix", test))]
-    pub(crate) fn to_ns(self) -> Option<u64> {
-        let seconds = u64::try_from(self.seconds).ok()?;
-        let ns = u64::try_from(self.nanoseconds).ok().filter(|&ns| ns < NS_PER_S)?;
-        Some(seconds.saturating_mul(NS_PER_S).saturating_add(ns))
-    }
-}
 
 /// `struct stat`.
 #[repr(C)]
@@ -102,14 +78,5 @@ mod tests {
         assert_eq!(offset_of!(Stat, block_size), offset_of!(host_libc::stat64, st_blksize));
         assert_eq!(offset_of!(Stat, times), offset_of!(host_libc::stat64, st_atime));
         assert_eq!(size_of::<PollFd>(), size_of::<host_libc::pollfd>());
-        assert_eq!(size_of::<Timespec>(), size_of::<host_libc::timespec>());
-    }
-
-    #[test]
-    fn times_are_checked() {
-        assert_eq!(Timespec::from_ns(5_000_000_123).to_ns(), Some(5_000_000_123));
-        assert_eq!(Timespec { seconds: -1, nanoseconds: 0 }.to_ns(), None);
-        assert_eq!(Timespec { seconds: 0, nanoseconds: 1_000_000_000 }.to_ns(), None);
-        assert_eq!(Timespec { seconds: i64::MAX, nanoseconds: 5 }.to_ns(), Some(u64::MAX));
     }
 }

@@ -11,7 +11,8 @@ use super::events::Events;
 use super::parts::{Errno, Result};
 use super::table::{self, Description};
 use crate::errno::{EFAULT, EINVAL};
-use crate::layout::{PollFd, Timespec};
+use crate::layout::PollFd;
+use crate::timespec::Timespec;
 
 /// With the time limit 0 it lets the rest of the domain have a turn, as `epoll_wait` does.
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -30,10 +31,8 @@ pub(super) unsafe extern "C" fn ppoll(
     _signals: *const c_void,
 ) -> c_int {
     // SAFETY: NULL or readable by contract.
-    let limit = match unsafe { timeout.as_ref() }.map(|limit| limit.to_ns()) {
-        None => None,
-        Some(Some(ns)) => Some(ns),
-        Some(None) => return number(Err(Errno(EINVAL))),
+    let Some(limit) = (unsafe { Timespec::limit(timeout) }) else {
+        return number(Err(Errno(EINVAL)));
     };
     // SAFETY: the contract is the same.
     number(unsafe { wait(list, count, limit) })

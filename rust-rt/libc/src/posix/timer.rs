@@ -17,7 +17,8 @@ use super::table::{self, O_CLOEXEC, O_NONBLOCK};
 use super::watch::Watchers;
 use crate::errno::{EAGAIN, EINVAL};
 use crate::host;
-use crate::layout::{Stat, Timespec};
+use crate::layout::Stat;
+use crate::timespec::Timespec;
 
 const CLOCK_REALTIME: c_int = 0;
 const CLOCK_MONOTONIC: c_int = 1;
@@ -171,7 +172,7 @@ pub(super) unsafe extern "C" fn timerfd_settime(
     let new = unsafe { *new };
     let set = timer(fd).and_then(|timer| {
         let before = timer.remaining();
-        let (value, interval) = (new.value.to_ns(), new.interval.to_ns());
+        let (value, interval) = (new.value.ns(), new.interval.ns());
         let (Some(value), Some(interval)) = (value, interval) else { return Err(Errno(EINVAL)) };
         if flags & !(TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET) != 0 {
             return Err(Errno(EINVAL));
@@ -234,7 +235,7 @@ mod tests {
         assert!((5..50).contains(&u64::from_ne_bytes(word)), "{word:?}");
         assert_eq!(set(fd, 0, setting(0, 0)), 0);
         assert_eq!(io::read_into(fd, &mut word), Err(Errno(EAGAIN)));
-        assert_eq!(timer(fd).unwrap().remaining().value.to_ns(), Some(0));
+        assert_eq!(timer(fd).unwrap().remaining().value.ns(), Some(0));
     }
 
     #[test]

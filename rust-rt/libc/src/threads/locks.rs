@@ -109,13 +109,13 @@ unsafe extern "C" fn pthread_rwlock_wrlock(lock: *mut RwLock) -> c_int {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_rwlock_timedrdlock(lock: *mut RwLock, time: *const Timespec) -> c_int {
     // SAFETY: as above, and the time is readable by contract.
-    unsafe { (*time).ns().map_or(EINVAL, |ns| read(lock, on_monotonic(ns))) }
+    unsafe { (*time).deadline_ns().map_or(EINVAL, |ns| read(lock, on_monotonic(ns))) }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_rwlock_timedwrlock(lock: *mut RwLock, time: *const Timespec) -> c_int {
     // SAFETY: as above.
-    unsafe { (*time).ns().map_or(EINVAL, |ns| write(lock, on_monotonic(ns))) }
+    unsafe { (*time).deadline_ns().map_or(EINVAL, |ns| write(lock, on_monotonic(ns))) }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]

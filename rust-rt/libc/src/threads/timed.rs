@@ -68,7 +68,7 @@ unsafe extern "C" fn pthread_cond_timedwait(
     required();
     // SAFETY: readable by contract, all three.
     unsafe {
-        let Some(ns) = (*time).ns() else { return EINVAL };
+        let Some(ns) = (*time).deadline_ns() else { return EINVAL };
         let deadline = if (*condition).monotonic == 0 { on_monotonic(ns) } else { ns };
         conditions::wait(condition.cast(), mutex, deadline.min(NEVER - 1))
     }

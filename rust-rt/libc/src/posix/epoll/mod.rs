@@ -15,7 +15,7 @@ use super::object::{Object, downcast};
 use super::parts::{Errno, Result};
 use super::table::{self, O_CLOEXEC, O_RDWR};
 use crate::errno::{EFAULT, EINVAL, EPERM};
-use crate::layout::Timespec;
+use crate::timespec::Timespec;
 pub(super) use set::Event;
 use set::Set;
 
@@ -111,10 +111,8 @@ pub(super) unsafe extern "C" fn epoll_pwait2(
     _signals: *const c_void,
 ) -> c_int {
     // SAFETY: NULL or readable by contract.
-    let limit = match unsafe { timeout.as_ref() }.map(|limit| limit.to_ns()) {
-        None => None,
-        Some(Some(ns)) => Some(ns),
-        Some(None) => return number(Err(Errno(EINVAL))),
+    let Some(limit) = (unsafe { Timespec::limit(timeout) }) else {
+        return number(Err(Errno(EINVAL)));
     };
     // SAFETY: the contract is the same.
     number(unsafe { wait(epoll, events, count, limit) })

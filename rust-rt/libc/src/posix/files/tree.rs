@@ -10,7 +10,8 @@ use super::super::local::local;
 use super::super::parts::{Errno, Result};
 use super::cpio::{Entries, Entry};
 use crate::errno::{EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
-use crate::layout::{Stat, Timespec};
+use crate::layout::Stat;
+use crate::timespec::Timespec;
 
 const TYPE: u32 = 0o170_000;
 const DIRECTORY: u32 = 0o040_000;
