@@ -65,7 +65,7 @@ test-boot: ## Boots small images on QEMU alone, and compares their last words
 	@$(ENV) tests/docs/promises
 
 .PHONY: xen unix
-xen: ## Builds build/xen/NAME.elf and NAME.cfg (EXAMPLE=name, APP=dir or MIRAGE=dir)
+xen: ## Builds build/xen/NAME.elf, NAME.cfg and NAME.xml (EXAMPLE=name, APP=dir or MIRAGE=dir)
 	@$(ENV) ffi/link/build xen "$(APP)" $(if $(MIRAGE),$(LOOP))
 unix: ## Builds build/unix/NAME, the same program as a Linux process
 	@$(ENV) ffi/link/build unix "$(APP)" $(if $(MIRAGE),$(LOOP))
@@ -81,12 +81,13 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --locked --quiet -p mirust-libc --features posix posix
 	@$(ENV) cargo test --locked --quiet -p mirust-header -p mirust-xen-abi -p mirust-notation -p mirust-bindgen -p mirust-dns-tests \
 	    -p mirust-fuzz -p mirust-licences -p mirust-storage-tests
-	@$(ENV) cargo test --locked --quiet -p cargo-mirust
+	@$(ENV) cargo test --locked --quiet -p cargo-mirust -p mirust-summon
 	@$(DUNE) test
 	@$(ENV) tests/apps/run
 	@$(ENV) tests/mirage/run
 	@tests/apps/door
 	@tests/apps/lines
+	@tests/apps/libvirt
 test-mutants: ## A hundred small changes to TCP, each of which its tests must notice (slow; N=.. SEED=..)
 	@$(DUNE) build ./tests/tcp/mutants/mutants.exe
 	@$(ENV) ./_build/default/tests/tcp/mutants/mutants.exe $(or $(N),100) $(or $(SEED),1)
@@ -120,7 +121,7 @@ header: ## Regenerates ffi/include/mirust.h, what OCaml has of it and of ffi/src
 fmt: ## Formats all sources
 	@$(ENV) cargo fmt --all
 	@$(DUNE) fmt 2>/dev/null || true
-licences: ## The licence of everything that an image is linked from, and whether it fits ours
+licences: ## The licence of everything that an image, or mirust-summon, is linked from, and whether it fits ours
 	@$(ENV) tests/licences/run
 lint: ## Clippy, shellcheck, licences, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check

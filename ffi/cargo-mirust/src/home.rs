@@ -36,7 +36,7 @@ impl fmt::Display for Ground {
 /// Whose changes make the objects old, in the checkout.
 const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "ffi", "ocaml-stubs", "rust-rt"];
 /// And what is in there, but not in the objects.
-const OTHERS: [&str; 4] = ["cargo-mirust", "target", "tests", "benches"];
+const OTHERS: [&str; 5] = ["cargo-mirust", "summon", "target", "tests", "benches"];
 
 impl Home {
     /// Finds it.

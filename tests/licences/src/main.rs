@@ -1,4 +1,4 @@
-//! Lists the licence of everything that an image is linked from, and fails if one is unknown or does not fit ours.
+//! Lists the licence of everything that an image, or `mirust-summon`, is linked from, and fails if one is unknown or does not fit ours.
 //!
 //! `mirust-licences OTHERS` takes the Rust crates from cargo, the names of OCaml libraries from standard input, one a
 //! line, and what is known of these and of the rest from the file OTHERS.

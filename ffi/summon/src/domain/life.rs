@@ -1,0 +1,180 @@
+//! What the toolstack does for a domain: making it, and putting it to sleep.
+
+use super::{Domain, Farewell, How, State};
+use crate::{
+    config::{Asleep, General, Plan},
+    host::find,
+    store::Store,
+    xl,
+};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    select,
+    time::{sleep_until, timeout},
+};
+
+impl Domain {
+    /// From its start until it is not there any more.
+    pub(super) async fn live(self: Rc<Self>) {
+        let asked = Instant::now();
+        match self.start().await {
+            Ok(how) => {
+                self.rise(how, asked);
+                self.stay().await;
+            }
+            Err(why) => self.fail(why),
+        }
+    }
+
+    /// Has the toolstack make it, in the quickest way that there is.
+    async fn start(&self) -> Result<How, String> {
+        let places = self.host.starting.borrow().clone();
+        let _place = places.acquire().await.expect("nobody closes it");
+        if self.host.closing.get() {
+            return Err("this program is ending".into());
+        }
+        let first = match self.make().await {
+            Ok(how) => return Ok(how),
+            Err(why) => why,
+        };
+        // Somebody else may have made it, or left a dead one behind.
+        let general = self.host.general();
+        match find(&xl::list(&general).await.map_err(|_| first.clone())?, self.name()) {
+            Some(found) if found.alive => {
+                log::info!("{}: somebody else has started it", self.name());
+                Store::new(&general.state, self.name()).drop_stale();
+                Ok(How::Found)
+            }
+            Some(_) => {
+                log::info!("{}: what is left of it is destroyed", self.name());
+                xl::destroy(&general, self.name()).await?;
+                self.make().await
+            }
+            None => Err(first),
+        }
+    }
+
+    /// Tries to restore it, and to create it.
+    async fn make(&self) -> Result<How, String> {
+        let (general, plan) = (self.host.general(), self.plan());
+        let store = Store::new(&general.state, self.name());
+        let Some(state) = store.take(&plan) else { return self.make_anew(&general, &plan).await };
+        match xl::restore(&general, &state).await {
+            Ok(()) => {
+                store.drop_taken();
+                Ok(How::Continued)
+            }
+            Err(why) => {
+                log::warn!("{}: {why}; it is started anew", self.name());
+                let made = self.make_anew(&general, &plan).await;
+                // Where nothing can be started, for want of memory say, the state was not to blame.
+                if made.is_ok() {
+                    store.drop_taken()
+                } else {
+                    store.put_back()
+                }
+                made
+            }
+        }
+    }
+
+    async fn make_anew(&self, general: &General, plan: &Plan) -> Result<How, String> {
+        if let Some(warm) = &plan.warm {
+            match xl::restore(general, warm).await {
+                Ok(()) => return Ok(How::Restored),
+                Err(why) => log::warn!("{}: {why}; it is created instead", self.name()),
+            }
+        }
+        xl::create(general, &plan.config, self.name()).await.map(|()| How::Created)
+    }
+
+    /// While it is up: puts it to sleep when nobody has used it for a time.
+    pub(super) async fn stay(self: Rc<Self>) {
+        let mut state = self.state.subscribe();
+        let start = self.start_number();
+        loop {
+            let idle = self.plan().idle;
+            // Nothing ever happens at the end of a year.
+            let due = self.used.get() + idle.unwrap_or(Duration::from_secs(366 * 86400));
+            select! {
+                () = sleep_until(due.into()) => {}
+                () = self.replanned.notified() => continue,
+                _ = state.wait_for(|state| !matches!(state, State::Up)) => return,
+            }
+            if self.start_number() != start || !self.is_up() {
+                return;
+            }
+            if self.counts.held.get() > 0 {
+                // Somebody waits for an answer.
+                self.touch();
+            } else if let Some(idle) = idle.filter(|idle| self.used.get().elapsed() >= *idle) {
+                if self.leave(idle).await {
+                    return;
+                }
+                self.touch();
+            }
+        }
+    }
+
+    /// Puts it to sleep. Whether it is.
+    async fn leave(&self, idle: Duration) -> bool {
+        let (general, plan) = (self.host.general(), self.plan());
+        if self.host.closing.get() {
+            return false;
+        }
+        log::info!("{}: not used for {idle:?}", self.name());
+        if plan.asleep != Asleep::Save {
+            self.part(Farewell::Slept);
+        }
+        self.state.send_replace(State::Leaving);
+        let places = self.host.leaving.borrow().clone();
+        let _place = places.acquire().await.expect("nobody closes it");
+        let asked = Instant::now();
+        let done = match plan.asleep {
+            Asleep::Save => Store::new(&general.state, self.name()).save(&general).await,
+            Asleep::Shutdown => self.shut_down().await,
+            Asleep::Destroy => xl::destroy(&general, self.name()).await,
+        };
+        if let Err(why) = done {
+            log::error!("{}: {why}", self.name());
+            self.counts.failures.add(1);
+            // What cannot be listed is taken to be there, so that somebody tries again.
+            let there = xl::list(&general)
+                .await
+                .map_or(true, |list| find(&list, self.name()).is_some_and(|d| d.alive));
+            if there {
+                self.state.send_replace(State::Up);
+                return false;
+            }
+            self.part(Farewell::Died);
+        } else {
+            self.counts.sleeps.add(1);
+            log::info!("{}: asleep, in {} ms", self.name(), asked.elapsed().as_millis());
+        }
+        self.state.send_replace(State::Asleep);
+        true
+    }
+
+    /// Asks it to shut down, and does not take no for an answer.
+    async fn shut_down(&self) -> Result<(), String> {
+        let general = self.host.general();
+        // A domain that does nothing about it would be waited for without end.
+        let patience = Duration::from_secs(60);
+        match timeout(patience, xl::shutdown(&general, self.name())).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => log::warn!("{}: {why}; it is destroyed", self.name()),
+            Err(_) => log::warn!(
+                "{}: does not shut down within {patience:?}; it is destroyed",
+                self.name()
+            ),
+        }
+        // Nothing is left if xl watches over it and on_poweroff says so.
+        match find(&xl::list(&general).await?, self.name()) {
+            Some(_) => xl::destroy(&general, self.name()).await,
+            None => Ok(()),
+        }
+    }
+}

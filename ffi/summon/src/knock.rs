@@ -1,0 +1,166 @@
+//! From a client to a socket of the domain: places, and the wait until somebody is at home.
+
+use crate::{
+    config::{Protocol, Way},
+    domain::{Domain, Refusal},
+};
+use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
+use tokio::{
+    net::TcpStream,
+    sync::Mutex,
+    time::{sleep, timeout},
+};
+
+/// How long one attempt to connect may take, at first and at last. The kernel sends a lost SYN again after a second, by
+/// when a domain that has just started may have been there for most of it.
+const ATTEMPT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+/// The pause after an attempt that failed, at first and at last.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
+
+/// A way, and whether there is somebody at its end.
+pub struct Gate {
+    /// Where it leads.
+    pub way: Way,
+    /// The start of the domain after which somebody answered here.
+    answered: Cell<u64>,
+    /// Before that, one client knocks for all.
+    knocking: Mutex<()>,
+}
+
+impl Gate {
+    pub fn new(way: Way) -> Self {
+        Gate { way, answered: Cell::new(0), knocking: Mutex::new(()) }
+    }
+
+    /// Whether clients go straight through. Starts are counted from 1.
+    fn is_open(&self, domain: &Domain) -> bool {
+        domain.is_up() && self.answered.get() == domain.start_number()
+    }
+}
+
+/// A client's place among those of a domain; it ends when this is dropped.
+pub struct Client {
+    domain: Rc<Domain>,
+}
+
+impl Client {
+    /// Takes a place.
+    ///
+    /// # Errors
+    ///
+    /// There are enough clients, or enough that wait.
+    pub fn enter(domain: &Rc<Domain>, gate: &Gate) -> Result<Self, Refusal> {
+        let (plan, counts) = (domain.plan(), &domain.counts);
+        if counts.open.get() >= plan.connections as u64 {
+            return Err(Refusal::Connections);
+        }
+        if !gate.is_open(domain) && counts.held.get() >= plan.queue as u64 {
+            return Err(Refusal::Queue);
+        }
+        counts.open.add(1);
+        Ok(Client { domain: domain.clone() })
+    }
+
+    /// Waits until the domain answers. Gives the connection, unless the way is for datagrams, and the number of the
+    /// domain's life.
+    ///
+    /// # Errors
+    ///
+    /// It failed, or the client has waited for as long as it may.
+    pub async fn reach(&self, gate: &Gate) -> Result<(Option<TcpStream>, u64), Refusal> {
+        struct Held<'a>(&'a Domain);
+        impl Drop for Held<'_> {
+            fn drop(&mut self) {
+                self.0.counts.held.sub(1);
+            }
+        }
+        self.domain.counts.held.add(1);
+        let _held = Held(&self.domain);
+        let hold = self.domain.plan().hold;
+        match timeout(hold, knock(&self.domain, gate)).await {
+            Ok(result) => result,
+            Err(_) => Err(self.domain.was_silent()),
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.domain.counts.open.sub(1);
+    }
+}
+
+/// Counts a refusal, and tells of it where somebody looks for such things.
+pub fn count_refusal(domain: &Domain, peer: SocketAddr, refusal: &Refusal) {
+    let reason = match refusal {
+        Refusal::Queue => 0,
+        Refusal::Connections => 1,
+        Refusal::Failed(_) => 2,
+        Refusal::Silent(_) => 3,
+    };
+    domain.counts.refused[reason].add(1);
+    log::debug!("{}: {peer} is refused: {refusal}", domain.name());
+}
+
+async fn knock(domain: &Rc<Domain>, gate: &Gate) -> Result<(Option<TcpStream>, u64), Refusal> {
+    let (mut limit, mut pause) = (ATTEMPT.0, PAUSE.0);
+    loop {
+        let life = domain.wake().await?;
+        let start = domain.start_number();
+        // The first to knock keeps the others waiting here until there is an answer.
+        let mut turn = None;
+        if !gate.is_open(domain) {
+            turn = Some(gate.knocking.lock().await);
+            if gate.is_open(domain) || domain.start_number() != start {
+                continue;
+            }
+        }
+        match attempt(domain, gate, turn.is_some(), limit).await {
+            Ok(stream) => {
+                gate.answered.set(start);
+                domain.answers();
+                return Ok((stream, life));
+            }
+            Err(why) => domain.has_trouble(why),
+        }
+        sleep(pause).await;
+        (limit, pause) = ((limit * 2).min(ATTEMPT.1), (pause * 2).min(PAUSE.1));
+    }
+}
+
+/// One attempt. The first connection of a way is one that is used, so that a service sees its clients and nobody else.
+async fn attempt(
+    domain: &Domain,
+    gate: &Gate,
+    first: bool,
+    limit: Duration,
+) -> Result<Option<TcpStream>, String> {
+    let Way { place, target } = gate.way;
+    let ready = domain.plan().ready;
+    if let (true, Some(ready)) = (first, ready) {
+        connect(ready, limit).await.map_err(|error| format!("{ready} (`ready`): {error}"))?;
+    }
+    match place.protocol {
+        Protocol::Tcp => {
+            connect(target, limit).await.map(Some).map_err(|error| format!("{target}: {error}"))
+        }
+        Protocol::Udp if !first || ready.is_some() => Ok(None),
+        // Nobody can say what a datagram is answered by. But a machine that is there accepts or refuses a connection.
+        Protocol::Udp => match connect(target, limit).await {
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(None),
+            Err(error) => {
+                Err(format!("{}: neither accepts nor refuses a connection: {error}", target))
+            }
+        },
+    }
+}
+
+async fn connect(target: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
+    let stream = timeout(limit, TcpStream::connect(target))
+        .await
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")))?;
+    // What comes in pieces leaves in pieces.
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

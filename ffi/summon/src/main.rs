@@ -1,0 +1,161 @@
+//! `mirust-summon`: for the host's dom0. It listens where a configuration says, starts the domain that serves there when
+//! somebody comes, holds the client until the domain answers, relays, and puts the domain to sleep when nobody has
+//! used it for a time. `docs/fleet.md` is its manual.
+//!
+//! From the bottom up: [`config`] is pure, [`xl`] runs the toolstack, [`store`] keeps saved states, [`domain`] is
+//! the life of one domain, [`knock`] brings a client to it, [`tcp`] and [`udp`] relay, [`table`] says who is served
+//! where, and [`host`] is what all of them share. One thread does everything: it waits far more than it works.
+
+mod config;
+mod domain;
+mod host;
+mod knock;
+mod metrics;
+mod output;
+mod store;
+mod systemd;
+mod table;
+mod tcp;
+mod udp;
+mod xl;
+
+use clap::Parser;
+use config::Config;
+use host::Host;
+use log::LevelFilter;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+use table::Table;
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+    task::{LocalSet, spawn_local},
+    time::sleep,
+};
+
+/// Starts Xen domains when somebody connects to them, relays, and puts them to sleep again.
+///
+/// SIGHUP reads the configuration anew; SIGTERM ends this program and leaves the domains as they are.
+#[derive(Parser)]
+#[command(name = "mirust-summon", version)]
+struct Options {
+    /// What is served where, by which domain
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/mirust-summon.toml")]
+    config: PathBuf,
+    /// Only says what is wrong with the configuration, and with the files that it names
+    #[arg(long)]
+    check: bool,
+    /// Logs each client that is refused and each call of xl too
+    #[arg(short, long)]
+    verbose: bool,
+    /// Logs warnings and errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    // SAFETY: nothing has opened a descriptor before.
+    let inherited = unsafe { systemd::inherited() };
+    let options = Options::parse();
+    output::begin(match (options.verbose, options.quiet) {
+        (true, _) => LevelFilter::Debug,
+        (_, true) => LevelFilter::Warn,
+        _ => LevelFilter::Info,
+    });
+    let config = match read(&options.config) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprintln!("{faults}");
+            return ExitCode::from(2);
+        }
+    };
+    if options.check {
+        return check(&options.config, &config);
+    }
+    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::error!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match LocalSet::new().block_on(&runtime, run(&options.config, config, inherited)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            log::error!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the configuration. Faults are lines of their own, `FILE:LINE: WHAT`.
+fn read(path: &Path) -> Result<Config, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{}: {error}; name another file by --config", path.display()))?;
+    config::parse(&text).map_err(|faults| {
+        let lines =
+            faults.iter().map(|fault| format!("{}:{}: {}", path.display(), fault.line, fault.what));
+        lines.collect::<Vec<_>>().join("\n")
+    })
+}
+
+fn check(path: &Path, config: &Config) -> ExitCode {
+    let missing = config::presence(config);
+    for what in &missing {
+        eprintln!("{}: {what}", path.display());
+    }
+    if !missing.is_empty() {
+        return ExitCode::FAILURE;
+    }
+    let ways: usize = config.domains.values().map(|plan| plan.ways.len()).sum();
+    println!("{}: {} domains, {ways} sockets", path.display(), config.domains.len());
+    ExitCode::SUCCESS
+}
+
+/// Serves until a signal ends it.
+async fn run(
+    path: &Path,
+    config: Config,
+    inherited: Vec<(std::net::SocketAddr, socket2::Socket)>,
+) -> Result<(), String> {
+    let listens = |kind| signal(kind).map_err(|error| format!("signals: {error}"));
+    let (mut hangup, mut terminate, mut interrupt) = (
+        listens(SignalKind::hangup())?,
+        listens(SignalKind::terminate())?,
+        listens(SignalKind::interrupt())?,
+    );
+    let host = Host::new(config.general.clone());
+    let mut table = Table::new(host.clone(), inherited);
+    table.load(config)?;
+    host.adopt().await;
+    spawn_local(host.clone().look_after());
+    spawn_local(host.clone().hear_deaths());
+    log::info!("{} domains are served", host.domains.borrow().len());
+    systemd::notify("READY=1");
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {
+                match read(path).and_then(|config| table.load(config)) {
+                    Ok(()) => log::info!("{} domains are served from now on", host.domains.borrow().len()),
+                    Err(why) => log::error!("the configuration stays as it was: {}", why.replace('\n', "; ")),
+                }
+            }
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    systemd::notify("STOPPING=1");
+    table.close();
+    host.closing.set(true);
+    // What the toolstack has begun it ends: half a saved state is none.
+    if table.is_busy() {
+        log::info!("xl is still at work");
+    }
+    while table.is_busy() {
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}

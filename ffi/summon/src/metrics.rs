@@ -1,0 +1,259 @@
+//! What is counted, and Prometheus' text of it (exposition format 0.0.4) over HTTP.
+
+use crate::{
+    domain::{Domain, How, State},
+    host::Host,
+};
+use std::{cell::Cell, fmt::Write, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::spawn_local,
+    time::{sleep, timeout},
+};
+
+/// How many may ask at a time; others wait.
+const READERS: usize = 4;
+/// How long a request's head may be, in octets, and how long asking may take.
+const HEAD: usize = 8192;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A number that goes up and down.
+#[derive(Default)]
+pub struct Number(Cell<u64>);
+
+impl Number {
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+
+    pub fn add(&self, n: u64) {
+        self.0.set(self.0.get() + n);
+    }
+
+    pub fn sub(&self, n: u64) {
+        self.0.set(self.0.get() - n);
+    }
+}
+
+/// What is counted of one domain.
+#[derive(Default)]
+pub struct Counts {
+    /// Clients that there are: connections, and senders of datagrams of the last minute.
+    pub open: Number,
+    /// Those of them that wait for an answer.
+    pub held: Number,
+    /// Starts by `xl create`, of a state in which it went to sleep, and of one that all starts are of; and the
+    /// microseconds of each.
+    starts: [(Number, Number); 3],
+    /// Starts that failed, also for want of an answer, and calls of xl that did.
+    pub failures: Number,
+    /// Times that it ended by itself.
+    pub deaths: Number,
+    /// Times that it was put to sleep.
+    pub sleeps: Number,
+    /// Clients by the reason for which they were refused: the queue, the number of connections, a start that failed,
+    /// no answer in time.
+    pub refused: [Number; 4],
+    /// Octets from clients, and to them.
+    pub octets: [Number; 2],
+    /// Datagrams that were dropped: too many at once.
+    pub dropped: Number,
+}
+
+const WAYS_TO_START: [(How, &str); 3] =
+    [(How::Created, "create"), (How::Continued, "saved"), (How::Restored, "warm")];
+const REASONS: [&str; 4] = ["queue", "connections", "failed", "silent"];
+
+impl Counts {
+    /// A start that went well.
+    pub fn started(&self, how: How, took: Duration) {
+        let of = WAYS_TO_START.iter().position(|(way, _)| *way == how);
+        if let Some((count, time)) = of.map(|i| &self.starts[i]) {
+            count.add(1);
+            time.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+}
+
+/// One name of the text.
+struct Family {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    /// More labels, each after a comma, and the value.
+    values: fn(&Domain) -> Vec<(String, f64)>,
+}
+
+/// A value without more labels.
+fn one(value: f64) -> Vec<(String, f64)> {
+    vec![(String::new(), value)]
+}
+
+/// Values that a label tells apart.
+fn by<'a>(label: &str, values: impl IntoIterator<Item = (&'a str, f64)>) -> Vec<(String, f64)> {
+    values.into_iter().map(|(name, value)| (format!(",{label}=\"{name}\""), value)).collect()
+}
+
+fn by_start(domain: &Domain, value: fn(&(Number, Number)) -> f64) -> Vec<(String, f64)> {
+    by(
+        "how",
+        WAYS_TO_START.iter().zip(&domain.counts.starts).map(|((_, how), of)| (*how, value(of))),
+    )
+}
+
+const FAMILIES: [Family; 12] = [
+    Family {
+        name: "up",
+        kind: "gauge",
+        help: "1 while the domain is there",
+        values: |domain| one(f64::from(u8::from(domain.is_up()))),
+    },
+    Family {
+        name: "failing",
+        kind: "gauge",
+        help: "1 if the last start failed and nothing has been tried since",
+        values: |domain| one(f64::from(u8::from(matches!(domain.state(), State::Failed { .. })))),
+    },
+    Family {
+        name: "clients",
+        kind: "gauge",
+        help: "Clients that there are, the held ones included",
+        values: |domain| one(domain.counts.open.get() as f64),
+    },
+    Family {
+        name: "held",
+        kind: "gauge",
+        help: "Clients that wait for an answer",
+        values: |domain| one(domain.counts.held.get() as f64),
+    },
+    Family {
+        name: "starts_total",
+        kind: "counter",
+        help: "Starts, by how",
+        values: |domain| by_start(domain, |(count, _)| count.get() as f64),
+    },
+    Family {
+        name: "start_seconds_total",
+        kind: "counter",
+        help: "Time that the toolstack took for the starts, by how",
+        values: |domain| by_start(domain, |(_, time)| time.get() as f64 / 1e6),
+    },
+    Family {
+        name: "failures_total",
+        kind: "counter",
+        help: "Starts, also those for which there was no answer, and other calls of xl that failed",
+        values: |domain| one(domain.counts.failures.get() as f64),
+    },
+    Family {
+        name: "deaths_total",
+        kind: "counter",
+        help: "Times that the domain ended by itself",
+        values: |domain| one(domain.counts.deaths.get() as f64),
+    },
+    Family {
+        name: "sleeps_total",
+        kind: "counter",
+        help: "Times that the domain was put to sleep",
+        values: |domain| one(domain.counts.sleeps.get() as f64),
+    },
+    Family {
+        name: "refused_total",
+        kind: "counter",
+        help: "Clients that were refused, by reason",
+        values: |domain| {
+            by(
+                "reason",
+                REASONS.into_iter().zip(domain.counts.refused.iter().map(|n| n.get() as f64)),
+            )
+        },
+    },
+    Family {
+        name: "octets_total",
+        kind: "counter",
+        help: "Octets relayed, by direction",
+        values: |domain| {
+            by(
+                "direction",
+                ["in", "out"].into_iter().zip(domain.counts.octets.iter().map(|n| n.get() as f64)),
+            )
+        },
+    },
+    Family {
+        name: "dropped_datagrams_total",
+        kind: "counter",
+        help: "Datagrams for which there was no room",
+        values: |domain| one(domain.counts.dropped.get() as f64),
+    },
+];
+
+/// The text, of all domains.
+pub fn text(host: &Host) -> String {
+    let mut out = String::new();
+    let domains = host.domains.borrow();
+    for Family { name, kind, help, values } in FAMILIES {
+        // Writing to a string does not fail.
+        let _ =
+            writeln!(out, "# HELP mirust_summon_{name} {help}\n# TYPE mirust_summon_{name} {kind}");
+        for domain in domains.values() {
+            for (labels, value) in values(domain) {
+                let _ = writeln!(
+                    out,
+                    "mirust_summon_{name}{{domain=\"{}\"{labels}}} {value}",
+                    domain.name()
+                );
+            }
+        }
+    }
+    out
+}
+
+/// Serves the text at a listener, for good.
+pub async fn serve(listener: TcpListener, host: Rc<Host>) {
+    let readers = Arc::new(Semaphore::new(READERS));
+    loop {
+        let place = readers.clone().acquire_owned().await.expect("nobody closes it");
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let host = host.clone();
+                spawn_local(async move {
+                    // Whoever does not ask, or does not read, has had their time.
+                    let _ = timeout(PATIENCE, answer(stream, peer, &host)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                log::warn!("metrics: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One request, one response.
+async fn answer(mut stream: TcpStream, peer: SocketAddr, host: &Host) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        let mut some = [0; 1024];
+        let n = stream.read(&mut some).await?;
+        if n == 0 || head.len() + n > HEAD {
+            return Ok(());
+        }
+        head.extend_from_slice(&some[..n]);
+    }
+    let (status, body) = if head.starts_with(b"GET /metrics ") || head.starts_with(b"GET / ") {
+        ("200 OK", text(host))
+    } else {
+        log::debug!("metrics: {peer} asks for something else");
+        ("404 Not Found", "the metrics are at /metrics\n".into())
+    };
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    stream.shutdown().await
+}

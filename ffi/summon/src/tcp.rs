@@ -1,0 +1,159 @@
+//! Connections: octets both ways, as fast as the slower side takes them, and each direction's end by itself.
+
+use crate::{
+    domain::{Domain, Farewell},
+    knock::{Client, Gate, count_refusal},
+};
+use socket2::{SockRef, TcpKeepalive};
+use std::{cell::RefCell, io, net::Shutdown, rc::Rc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    task::{coop, spawn_local},
+    time::sleep,
+    try_join,
+};
+
+/// What is read at a time.
+const BUFFER: usize = 64 << 10;
+/// How many buffers wait for their next use.
+const SPARE: usize = 32;
+/// After how much silence a client is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// A connection has a buffer only while it has octets: a silent one costs two sockets and little else.
+    static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Serves a listener, for good.
+pub async fn serve(listener: Rc<TcpListener>, domain: Rc<Domain>, gate: Rc<Gate>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let (domain, gate) = (domain.clone(), gate.clone());
+                spawn_local(async move {
+                    if let Err(refusal) = client(&stream, &domain, &gate).await {
+                        count_refusal(&domain, peer, &refusal);
+                        reset(&stream);
+                    }
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, as a rule; those who wait are still there then.
+                log::warn!("{}: {}: {error}", domain.name(), gate.way.place);
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// One client, from when it comes to when it is gone.
+async fn client(
+    client: &TcpStream,
+    domain: &Rc<Domain>,
+    gate: &Gate,
+) -> Result<(), crate::domain::Refusal> {
+    let place = Client::enter(domain, gate)?;
+    // A client that vanishes must not keep its place; a socket that does not know these options is dead already.
+    let _ = client.set_nodelay(true);
+    let alive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(Duration::from_secs(10));
+    let _ = SockRef::from(client).set_tcp_keepalive(&alive);
+    let (server, life) = place.reach(gate).await?;
+    let server = server.expect("a way of connections");
+    let both = async {
+        try_join!(
+            pump(client, &server, Direction::In, domain, life),
+            pump(&server, client, Direction::Out, domain, life)
+        )
+    };
+    select! {
+        done = both => if done.is_err() {
+            // Neither side is to take this for the end of what the other had to say.
+            reset(client);
+            reset(&server);
+        },
+        farewell = domain.parted(life) => if farewell == Farewell::Died {
+            reset(client);
+            reset(&server);
+        },
+    }
+    Ok(())
+}
+
+/// Makes the end of a socket a reset.
+fn reset(stream: &TcpStream) {
+    // A socket that cannot is closed already.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Where octets go, seen from the domain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    In,
+    Out,
+}
+
+/// Relays one direction until its end.
+///
+/// # Errors
+///
+/// One of the sockets failed, or the domain did not come back.
+async fn pump(
+    from: &TcpStream,
+    to: &TcpStream,
+    direction: Direction,
+    domain: &Rc<Domain>,
+    life: u64,
+) -> io::Result<()> {
+    loop {
+        coop::consume_budget().await;
+        from.readable().await?;
+        let mut buffer = BUFFERS
+            .with(|spare| spare.borrow_mut().pop())
+            .unwrap_or_else(|| vec![0; BUFFER].into());
+        let read = from.try_read(&mut buffer);
+        let done = match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) | Ok(0) => {
+                if direction == Direction::In {
+                    // The domain hears of it when it is there, and is not woken for it.
+                    domain.up().await;
+                }
+                read.and_then(|_| SockRef::from(to).shutdown(Shutdown::Write))?;
+                return Ok(());
+            }
+            Ok(n) => {
+                match direction {
+                    Direction::In if domain.wake().await != Ok(life) => {
+                        return Err(io::ErrorKind::ConnectionReset.into());
+                    }
+                    Direction::In => domain.touch(),
+                    Direction::Out => domain.answers(),
+                }
+                domain.counts.octets[direction as usize].add(n as u64);
+                write(to, &buffer[..n]).await
+            }
+        };
+        BUFFERS.with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.len() < SPARE {
+                spare.push(buffer);
+            }
+        });
+        done?;
+        domain.touch();
+    }
+}
+
+/// Writes all of it.
+async fn write(to: &TcpStream, mut octets: &[u8]) -> io::Result<()> {
+    while !octets.is_empty() {
+        match to.try_write(octets) {
+            Ok(n) => octets = &octets[n..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => to.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

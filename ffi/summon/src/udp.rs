@@ -1,0 +1,173 @@
+//! Datagrams: each client has a socket of its own towards the domain, for as long as it is heard of.
+
+use crate::{
+    domain::{Domain, Refusal},
+    knock::{Client, Gate, count_refusal},
+};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::UdpSocket,
+    select,
+    sync::mpsc,
+    task::spawn_local,
+    time::{sleep, sleep_until},
+};
+
+/// How long a client is remembered after its last datagram.
+const MEMORY: Duration = Duration::from_secs(60);
+/// How many datagrams of a client wait for the domain.
+const QUEUE: usize = 16;
+/// The longest datagram.
+const LONGEST: usize = 65_535;
+/// When a datagram that the domain refused is sent again: its service may be about to begin.
+const AGAIN: Duration = Duration::from_millis(100);
+
+type Datagram = Box<[u8]>;
+type Senders = Rc<RefCell<HashMap<SocketAddr, mpsc::Sender<Datagram>>>>;
+
+/// Serves a socket, for good.
+pub async fn serve(socket: Rc<UdpSocket>, domain: Rc<Domain>, gate: Rc<Gate>) {
+    let senders = Senders::default();
+    let mut buffer = vec![0; LONGEST];
+    loop {
+        let (n, peer) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            // An answer that could not be delivered; not worth a word.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+            Err(error) => {
+                log::warn!("{}: {}: {error}", domain.name(), gate.way.place);
+                sleep(AGAIN).await;
+                continue;
+            }
+        };
+        let known = senders.borrow().get(&peer).cloned();
+        let sender = known.or_else(|| welcome(peer, &senders, &socket, &domain, &gate));
+        if sender.is_none_or(|sender| sender.try_send(buffer[..n].into()).is_err()) {
+            domain.counts.dropped.add(1);
+        }
+    }
+}
+
+/// A client that is not known yet, if there is a place for it.
+fn welcome(
+    peer: SocketAddr,
+    senders: &Senders,
+    socket: &Rc<UdpSocket>,
+    domain: &Rc<Domain>,
+    gate: &Rc<Gate>,
+) -> Option<mpsc::Sender<Datagram>> {
+    let place = match Client::enter(domain, gate) {
+        Ok(place) => place,
+        Err(refusal) => {
+            count_refusal(domain, peer, &refusal);
+            return None;
+        }
+    };
+    let (sender, datagrams) = mpsc::channel(QUEUE);
+    senders.borrow_mut().insert(peer, sender.clone());
+    let (senders, socket, domain, gate) =
+        (senders.clone(), socket.clone(), domain.clone(), gate.clone());
+    spawn_local(async move {
+        let session = Session { peer, socket, domain: domain.clone(), place, gate };
+        match session.relay(datagrams).await {
+            Ok(()) => {}
+            Err(Ended::Refused(refusal)) => count_refusal(&domain, peer, &refusal),
+            Err(Ended::Failed(error)) => {
+                log::warn!("{}: datagrams of {peer}: {error}", domain.name())
+            }
+        }
+        senders.borrow_mut().remove(&peer);
+    });
+    Some(sender)
+}
+
+enum Ended {
+    Refused(Refusal),
+    Failed(io::Error),
+}
+
+impl From<Refusal> for Ended {
+    fn from(refusal: Refusal) -> Self {
+        Ended::Refused(refusal)
+    }
+}
+
+impl From<io::Error> for Ended {
+    fn from(error: io::Error) -> Self {
+        Ended::Failed(error)
+    }
+}
+
+/// One client.
+struct Session {
+    peer: SocketAddr,
+    socket: Rc<UdpSocket>,
+    domain: Rc<Domain>,
+    place: Client,
+    gate: Rc<Gate>,
+}
+
+impl Session {
+    /// Relays until there has been nothing for a time.
+    async fn relay(&self, mut datagrams: mpsc::Receiver<Datagram>) -> Result<(), Ended> {
+        let target = self.gate.way.target;
+        let server = UdpSocket::bind(match target {
+            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+        })
+        .await?;
+        server.connect(target).await?;
+        let domain = &self.domain;
+        let mut answer = vec![0; LONGEST];
+        let mut last = Instant::now();
+        // The last one that nothing has been heard after.
+        let mut pending: Option<Datagram> = None;
+        loop {
+            select! {
+                datagram = datagrams.recv() => {
+                    let datagram = datagram.expect("the table has the sender");
+                    self.place.reach(&self.gate).await?;
+                    self.send(&server, &datagram).await;
+                    pending = Some(datagram);
+                }
+                received = server.recv(&mut answer) => match received {
+                    Ok(n) => {
+                        pending = None;
+                        domain.answers();
+                        domain.counts.octets[1].add(n as u64);
+                        // What cannot be delivered is lost, as datagrams are.
+                        let _ = self.socket.send_to(&answer[..n], self.peer).await;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                        match &pending {
+                            Some(datagram) if domain.is_young() => {
+                                sleep(AGAIN).await;
+                                self.send(&server, datagram).await;
+                            }
+                            _ => pending = None,
+                        }
+                    }
+                    Err(error) => return Err(error.into()),
+                },
+                () = sleep_until((last + MEMORY).into()) => return Ok(()),
+            }
+            last = Instant::now();
+        }
+    }
+
+    async fn send(&self, server: &UdpSocket, datagram: &[u8]) {
+        // An error here is about an earlier one, and the next call that receives would have told of it.
+        if server.send(datagram).await.is_err() {
+            let _ = server.send(datagram).await;
+        }
+        self.domain.touch();
+        self.domain.counts.octets[0].add(datagram.len() as u64);
+    }
+}

@@ -1,0 +1,161 @@
+//! A domain that does not come up, or ends.
+
+use crate::rig::{Client, Rig, eventually};
+use std::fs;
+
+#[test]
+fn failing_create_is_a_refusal_and_a_reason() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    let failing = rig.failing("create", "libxl: not enough memory\n");
+    rig.start(&rig.config("retry = \"1h\""));
+    Client::connect(rig.front()).is_refused();
+    rig.says("error: http: xl create failed (exit status: 1): libxl: not enough memory; clients are refused for 3600s");
+    // Nobody tries again so soon.
+    Client::connect(rig.front()).is_refused();
+    assert_eq!(rig.calls(), ["create"]);
+    assert_eq!(rig.metric("failing{domain=\"http\"}"), 1.0);
+    assert_eq!(rig.metric("refused_total{domain=\"http\",reason=\"failed\"}"), 2.0);
+    drop(failing);
+}
+
+#[test]
+fn after_a_time_somebody_tries_again() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    let failing = rig.failing("create", "no");
+    rig.start(&rig.config("retry = \"10ms\""));
+    Client::connect(rig.front()).is_refused();
+    drop(failing);
+    eventually("a client is served", || Client::connect(rig.front()).says("hello").is_ok());
+}
+
+#[test]
+fn toolstack_that_is_not_there_is_a_reason() {
+    let mut rig = Rig::new();
+    rig.start(&rig.config("").replace("/xl\"", "/no-xl\""));
+    Client::connect(rig.front()).is_refused();
+    rig.says("no-xl cannot be started: No such file");
+}
+
+#[test]
+fn toolstack_that_hangs_is_killed() {
+    let mut rig = Rig::new();
+    let slow = rig.slow("create");
+    rig.start(&rig.config("").replace("[summon]\n", "[summon]\nxl-limit = \"300ms\"\n"));
+    Client::connect(rig.front()).is_refused();
+    rig.says("xl create had not ended after 300ms, and was killed");
+    drop(slow);
+}
+
+#[test]
+fn domain_that_never_answers_is_given_up() {
+    let mut rig = Rig::new();
+    rig.start(&rig.config("hold = \"2s\"\nretry = \"1h\""));
+    Client::connect(rig.front()).is_refused();
+    rig.says("no answer within 2s (`hold`)");
+    rig.says("refused");
+    // The next one would meet a new domain.
+    eventually("it is destroyed", || !rig.has("http"));
+    assert_eq!(rig.calls(), ["create", "destroy"]);
+    Client::connect(rig.front()).is_refused();
+}
+
+#[test]
+fn domain_that_has_answered_is_not_given_up() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), true);
+    fs::write(rig.file("http.ready"), "").unwrap();
+    let second = rig.back().ip().to_string() + ":9";
+    let config = rig.config("hold = \"2s\"");
+    // The second way leads nowhere.
+    let (front, back) = (rig.front(), rig.back());
+    let other = format!("{}:7081", front.ip());
+    let config = config
+        .replace(&format!("listen = \"{front}\""), &format!("listen = [\"{front}\", \"{other}\"]"))
+        .replace(&format!("target = \"{back}\""), &format!("target = [\"{back}\", \"{second}\"]"));
+    rig.start(&config);
+    Client::connect(front).is_served();
+    Client::connect(other.parse().unwrap()).is_refused();
+    Client::connect(front).is_served();
+    assert_eq!(rig.calls(), ["create"]);
+}
+
+#[test]
+fn as_many_wait_as_the_queue_has_room_for() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config("queue = 4"));
+    let slow = rig.slow("create");
+    let mut held: Vec<_> = (0..4).map(|_| Client::connect(rig.front())).collect();
+    eventually("four are held", || rig.metric("held{domain=\"http\"}") == 4.0);
+    for _ in 0..3 {
+        Client::connect(rig.front()).is_refused();
+    }
+    drop(slow);
+    held.iter_mut().for_each(Client::is_served);
+    // Once it answers, nobody queues.
+    let mut more: Vec<_> = (0..20).map(|_| Client::connect(rig.front())).collect();
+    more.iter_mut().for_each(Client::is_served);
+    assert_eq!(rig.metric("refused_total{domain=\"http\",reason=\"queue\"}"), 3.0);
+}
+
+#[test]
+fn as_many_are_served_as_the_configuration_allows() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config("connections = 2"));
+    let mut first = Client::connect(rig.front());
+    first.is_served();
+    let mut second = Client::connect(rig.front());
+    second.is_served();
+    Client::connect(rig.front()).is_refused();
+    drop(first);
+    eventually("there is room again", || Client::connect(rig.front()).says("hello").is_ok());
+    assert_eq!(second.says("still here").unwrap(), "still here");
+}
+
+#[test]
+fn death_resets_the_clients_and_the_next_one_starts_it_again() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config(""));
+    let mut clients: Vec<_> = (0..5).map(|_| Client::connect(rig.front())).collect();
+    clients.iter_mut().for_each(Client::is_served);
+    rig.kill("http");
+    clients.iter_mut().for_each(Client::is_refused);
+    rig.says("warning: http: has ended");
+    Client::connect(rig.front()).is_served();
+    assert_eq!(rig.calls(), ["create", "create"]);
+    assert_eq!(rig.metric("deaths_total{domain=\"http\"}"), 1.0);
+}
+
+#[test]
+fn death_before_the_first_answer_is_a_failed_start() {
+    let mut rig = Rig::new();
+    rig.start(&rig.config("retry = \"1h\""));
+    let mut client = Client::connect(rig.front());
+    rig.says("http: created");
+    rig.kill("http");
+    client.is_refused();
+    rig.says("it ended before it answered; its console says why");
+    assert_eq!(rig.calls(), ["create"]);
+}
+
+#[test]
+fn domain_that_restarts_by_itself_has_new_connections() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config(""));
+    let mut client = Client::connect(rig.front());
+    client.is_served();
+    eventually("its number is known", || {
+        fs::read_to_string(rig.file("calls")).unwrap().contains("list")
+    });
+    fs::write(rig.file("domains/http"), "99 -b---- 99\n").unwrap();
+    fs::write(rig.file("deaths"), "@releaseDomain\n").unwrap();
+    client.is_refused();
+    rig.says("has started anew");
+    Client::connect(rig.front()).is_served();
+    assert_eq!(rig.calls(), ["create"]);
+}
