@@ -1,28 +1,28 @@
 (** The disks of the domain: a virtual block device ([vbd]) on Xen, a file or a device on Linux.
 
-    A disk has a name in the program. The parameter [--disk=NAME:DEVICE] says which device that is:
-    what the toolstack calls it on Xen ([xvdb]), a path on Linux. Without such a parameter the name
-    is the device itself.
+    A program chooses the names of its disks. The parameter [--disk=NAME:DEVICE] says which device a
+    name stands for: the toolstack's name for it on Xen ([xvdb]), a path on Linux. Without such a
+    parameter the name is the device itself.
 
     {2 What is promised}
 
-    A write has happened when its promise is fulfilled; it is stable when that of a {!flush} is that
-    was called after it. Requests may be served in any order, also reads and writes of the same
-    sectors: who wants an order awaits one before calling the next. A flush waits by itself for the
-    writes that were called before it.
+    A write is complete when its promise is fulfilled; it is stable once a {!flush} called after
+    that has succeeded. Requests may be served in any order, also reads and writes of the same
+    sectors: to enforce an order, await one before making the next. A flush waits for all writes
+    called before it.
 
-    When the other end goes away (a hot unplug, a driver domain that is restarted), calls wait for
-    it to come back, and what was under way is issued again. If it has vanished with writes that had
-    been fulfilled and were not flushed, the next flush is [`Lost].
+    When the backend goes away (a hot unplug, a restarted driver domain), calls wait for it to come
+    back, and unanswered requests are issued again. If it vanishes while completed writes have not
+    been flushed, the next flush fails with [`Lost].
 
-    A promise cannot be cancelled. The buffers belong to the disk until it is fulfilled. Pages of
-    {!alloc} are read and written where they are; other memory may be copied once. *)
+    A promise cannot be cancelled. The buffers belong to the disk until it is fulfilled. Pages from
+    {!alloc} are read and written in place; other memory may be copied once. *)
 
 type t
 
-(** What can go wrong, beyond what Mirage names: sectors that the disk does not have; buffers that
-    are not whole sectors; a bad sector, or storage that is full on the other side; see above for
-    [`Lost]; no memory, or no grants, for the request. *)
+(** Errors in addition to Mirage's: sectors that the disk does not have; buffers that are not whole
+    sectors; a bad sector, or a backend whose storage is full; [`Lost], see above; no memory, or no
+    grants, for the request. *)
 type failure = [ `Out_of_range | `Misaligned | `Io | `Lost | `No_memory ]
 
 type error = [ Mirage_block.error | failure ]
@@ -30,29 +30,28 @@ type write_error = [ Mirage_block.write_error | failure ]
 
 include Mirage_block.S with type t := t and type error := error and type write_error := write_error
 
-(** [connect name] is the disk, once it is connected for the first time; if it is already, the same
-    as before. [depth] bounds the requests that are with the other end at the same time. With
-    [persistent] the other end may keep pages mapped, and all data are copied. Both matter on Xen
-    only.
+(** [connect name] is the disk, as soon as it is connected; a disk that is already connected is
+    shared. [depth] bounds the number of requests that the backend has at the same time. With
+    [persistent] the backend may keep pages mapped, and all data is copied. Both matter only on Xen.
 
     @raise Failure if there is no such disk and there never will be, or if it is closed. *)
 val connect : ?depth:int -> ?persistent:bool -> string -> t Lwt.t
 
-(** Makes stable what was written before. *)
+(** Makes all earlier writes stable. *)
 val flush : t -> (unit, write_error) result Lwt.t
 
-(** [discard t sector count] gives sectors back: reading them gives anything until they are written
-    again. [`Unimplemented] where the disk cannot; with [secure], where it cannot do that so that no
-    copy remains. *)
+(** [discard t sector count] discards sectors: their contents are undefined until they are written
+    again. [`Unimplemented] if the disk cannot do that; with [secure], if it cannot guarantee that
+    no copy remains. *)
 val discard : ?secure:bool -> t -> int64 -> int64 -> (unit, write_error) result Lwt.t
 
 (** [zero t sector count] writes zeros. *)
 val zero : t -> int64 -> int64 -> (unit, write_error) result Lwt.t
 
-(** [alloc bytes] is memory that begins with a page: whole pages of it need no copy. *)
+(** [alloc bytes] is page-aligned memory: its whole pages need no copy. *)
 val alloc : int -> Cstruct.t
 
-(** {1 More than Mirage asks for} *)
+(** {1 Beyond Mirage's interface} *)
 
 type state = Down  (** calls wait *) | Up | Closed  (** for good *)
 
@@ -69,9 +68,9 @@ type details = {
   sector_size : int;  (** bytes: 512 to 4096 *)
   physical_sector_size : int;  (** bytes that the medium writes at a time *)
   size : int64;  (** bytes; it may change *)
-  flush : bool;  (** there is a cache, which a flush empties *)
+  flush : bool;  (** there is a cache, so that flushes are needed *)
   discard : discard option;
-  transfer_max : int;  (** bytes of a request that is not cut *)
+  transfer_max : int;  (** bytes of the largest request that is not split *)
 }
 
 val details : t -> details
@@ -79,7 +78,7 @@ val details : t -> details
 (** Fulfilled when the state or the size changes. *)
 val change : t -> unit Lwt.t
 
-(** {1 What disks count} *)
+(** {1 Counters} *)
 
 type stats = {
   reads : int;
@@ -89,9 +88,9 @@ type stats = {
   flushes : int;
   discards : int;
   errors : int;
-  requests : int;  (** as the other end saw them, after cutting and joining *)
+  requests : int;  (** as the backend saw them, after splitting and merging *)
   copied : int;  (** bytes *)
-  grants : int;  (** pages that the other end was granted access to *)
+  grants : int;  (** pages granted to the backend *)
   notifications : int;  (** sent; one hypercall each. On Linux, system calls *)
   events : int;  (** notifications received *)
   lies : int;  (** protocol violations by the peer *)

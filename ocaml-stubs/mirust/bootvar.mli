@@ -1,10 +1,9 @@
 (** Boot parameters: the kernel's command line (on Unix: the process's arguments).
 
-    The command line is split at spaces. Between single quotes everything stands for itself; between
-    double quotes, and outside of quotes, a backslash makes the next character stand for itself. An
-    unfinished quote ends with the line. [Sys.argv] is the result, with the program's name first. On
-    Xen, leading words [NAME=value] are environment variables instead, as before a command in a
-    shell.
+    The command line is split at spaces. Single quotes preserve everything between them; between
+    double quotes, and outside quotes, a backslash escapes the next character. An unterminated quote
+    ends with the line. [Sys.argv] is the result, with the program's name first. On Xen, leading
+    words [NAME=value] are environment variables instead, as before a command in a shell.
 
     A program that does not use this module ignores its command line.
 
@@ -29,13 +28,13 @@ val cmdline : unit -> string
     @raise Invalid_argument if the parameters were already evaluated. *)
 val register : 'a Cmdliner.Term.t -> unit -> 'a
 
-(** [-l LEVEL], [--logs=LEVEL] with [quiet], [error], [warning], [info] or [debug]. It is registered
-    already, and sets the level of both languages. *)
+(** [-l LEVEL], [--logs=LEVEL] with [quiet], [error], [warning], [info] or [debug]. It is always
+    registered, and sets the level for both languages. *)
 val logs : Logs.level option Cmdliner.Term.t
 
-(** [delegate parser] leaves the evaluation to somebody else who reads the whole command line, such
-    as Mirage_runtime: [parser] gets every term that was or will be registered, except {!logs}, and
-    has it evaluated before its value is asked for. {!Main.run} then evaluates nothing.
+(** [delegate parser] leaves the evaluation to another library that parses the whole command line,
+    such as Mirage_runtime: [parser] is given every term that was or will be registered, except
+    {!logs}, and must evaluate it before its value is used. {!Main.run} then evaluates nothing.
 
     @raise Invalid_argument if the parameters were already evaluated, or delegated. *)
 val delegate : (unit Cmdliner.Term.t -> unit) -> unit

@@ -1,45 +1,45 @@
-(** The domain's memory, divided: the one place that says how much of it the network may take.
+(** Shares of the domain's memory: the one place that decides how much of it the network may use.
 
-    What others can fill has to be bounded, and the bounds have to fit into the memory there is.
-    This module knows how much that is, and gives each table and queue its share, as plain numbers:
-    those who keep to them know nothing of where they come from. The application and its collector
-    have the rest. *)
+    What peers can fill has to be bounded, and the bounds have to fit into the available memory.
+    This module knows how much that is, and gives each table and queue its share as a plain number,
+    so that the code that respects a bound need not know where it comes from. The application and
+    the garbage collector have the rest. *)
 
-(** Bytes, but for [connections], [time_wait], [neighbours] and [names]. *)
+(** All in bytes, except [connections], [time_wait], [neighbours] and [names]. *)
 type t = {
   total : int;  (** what is divided *)
-  connections : int;  (** of TCP, in whatever state; see {!connection_cost} *)
-  time_wait : int;  (** of them, in TIME-WAIT *)
+  connections : int;  (** TCP connections in any state; see {!connection_cost} *)
+  time_wait : int;  (** of those, in TIME-WAIT *)
   tcp : int;  (** received and not read, or written and not acknowledged, of all connections *)
-  buffer : int;  (** of that, what one connection may have each way at most *)
-  receive : int;  (** pages that the other end of a Xen device writes frames to *)
-  send : int;  (** pages with the heads of frames that are sent *)
-  copied : int;  (** frames that are copied, as long as anybody has a part of them *)
-  reassembly : int;  (** of each version of IP *)
-  datagrams : int;  (** received and not yet taken, of all sockets in Rust *)
-  own : int;  (** on its way from the stack to itself *)
-  neighbours : int;  (** whose link address is known, of each version of IP *)
-  names : int;  (** answers of name servers that are remembered *)
+  buffer : int;  (** of that, the maximum for one connection in each direction *)
+  receive : int;  (** pages into which the backend of a Xen device writes frames *)
+  send : int;  (** pages for the headers of frames being sent *)
+  copied : int;  (** copied frames, as long as any part of them is referenced *)
+  reassembly : int;  (** for each version of IP *)
+  datagrams : int;  (** received and not yet read, for all sockets in Rust *)
+  own : int;  (** in transit from the stack to itself *)
+  neighbours : int;  (** with a known link address, for each version of IP *)
+  names : int;  (** cached answers of name servers *)
 }
 
-(** What a connection costs at most when memory is short, in bytes: its state and that of whoever
-    serves it, with what the collector has not found yet, and a segment in each of the three places
-    where one may be even then: received, being written, in flight. *)
+(** The maximum cost of a connection when memory is short, in bytes: its state and its server's,
+    including garbage not collected yet, and one segment in each of three places: received, being
+    written, in flight. *)
 val connection_cost : int
 
-(** The shares of so many bytes: no more than a program could use, and no less than it takes to
-    serve one connection after the other. *)
+(** [divide bytes] is the shares of that many bytes: no more than a program could use, and no less
+    than it takes to serve one connection after another. *)
 val divide : int -> t
 
-(** Of what the domain had free when this was first asked for; on Unix, of what the process may
-    still take by its limit on address space ([ulimit -v]) and its control group's limit, or of 512
-    MiB without either. *)
+(** The shares of the memory that was free when this was first called; on Unix, of what the process
+    may still use within its limit on address space ([ulimit -v]) and its control group's limit, or
+    of 512 MiB if there is neither. *)
 val get : unit -> t
 
-(** [set bytes]: that is divided instead, from now on. *)
+(** [set bytes] makes {!get} divide [bytes] instead, from now on. *)
 val set : int -> unit
 
-(** [--network-memory=SIZE]: bytes, or with [K], [M] or [G] behind it. *)
+(** [--network-memory=SIZE]: in bytes, or with a suffix [K], [M] or [G]. *)
 val parameter : int option Cmdliner.Term.t
 
 val pp : Format.formatter -> t -> unit

@@ -17,6 +17,6 @@ val set_level : Logs.level option -> unit
 
 val install : unit -> unit
 
-(** Sets Rust's level to the one that [Logs] has now, if it is another than before: for programs in
-    which somebody else sets that. *)
+(** Sets Rust's level to the current level of [Logs], if that has changed: for programs in which
+    another library sets it. *)
 val follow : unit -> unit

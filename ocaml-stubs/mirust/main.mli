@@ -1,40 +1,40 @@
-(** The loop that runs OCaml's promises and, through the domain poll, everything else.
+(** The event loop, which runs OCaml's promises and, through the domain poll, everything else.
 
-    One turn wakes paused promises and due sleepers, collects what Rust completed, and polls. The
+    One turn wakes paused promises and due sleepers, collects Rust's completions, and polls. The
     poll handles events, runs Rust tasks, and blocks only when neither language has anything to do.
 *)
 
-(** [run main] turns the loop until [main] is resolved, then runs the {!at_exit} hooks, and returns.
+(** [run main] runs the loop until [main] is resolved, then runs the {!at_exit} hooks, and returns.
     When the program's toplevel ends after that, the domain powers off.
 
     If Rust owns the program's main function ([mirust::main!]), [run main] returns at once: it only
-    enters [main], and Rust's loop turns this one by {!step}. The hooks then run when [main] is
+    registers [main], and Rust's loop drives this one by {!step}. The hooks then run when [main] is
     resolved.
 
     @raise Invalid_argument
-      if the loop is already running: a promise awaits, it does not call [run]. An exception of
-      [main] comes out of [run], after the hooks; nobody catching it, it ends the domain as crashed.
-*)
+      if the loop is already running: inside it, await a promise instead of calling [run]. An
+      exception in [main] is raised by [run], after the hooks; uncaught, it ends the domain as
+      crashed. *)
 val run : unit Lwt.t -> unit
 
-(** One turn without its poll: does what is due now in OCaml and returns when it wants to be called
-    again, in nanoseconds since boot: [0L] for at once, [Int64.max_int] for news only. Rust's loop
-    calls this one (the callback ["mirust_step"]). *)
+(** One turn without its poll: does what is due in OCaml, and returns the time at which it wants to
+    be called again, in nanoseconds since boot: [0L] for at once, [Int64.max_int] for only when
+    something happens. Called by Rust's loop (as the callback ["mirust_step"]). *)
 val step : unit -> int64
 
-(** [at_exit f] has [f ()] awaited after the main promise, the last one registered first. An
-    exception is logged and does not keep the others from running. *)
+(** [at_exit f] makes the loop await [f ()] after the main promise; the last one registered runs
+    first. An exception is logged, and the others still run. *)
 val at_exit : (unit -> unit Lwt.t) -> unit
 
 (** [at_enter_iter f] runs [f ()] at the start of each turn. *)
 val at_enter_iter : (unit -> unit) -> unit
 
-(** [at_leave_iter f] runs [f ()] at the end of each turn, before the poll that may block. What it
-    wakes is seen: the poll then does not block. *)
+(** [at_leave_iter f] runs [f ()] at the end of each turn, before the poll that may block. If it
+    wakes something, the poll does not block. *)
 val at_leave_iter : (unit -> unit) -> unit
 
-(** [soon f] has [f ()] called in the next turn, as what waits for [Lwt.pause] is, and right behind
-    that. It costs less than a promise. An exception goes to [Lwt.async_exception_hook]. *)
+(** [soon f] calls [f ()] in the next turn, right after whatever waits for [Lwt.pause]. It costs
+    less than a promise. An exception goes to [Lwt.async_exception_hook]. *)
 val soon : (unit -> unit) -> unit
 
 (** {1 The end of the domain} *)
@@ -45,24 +45,24 @@ val pp_shutdown : Format.formatter -> shutdown -> unit
 
 (** Resolved when the toolstack asks the domain to end ([xl shutdown], [xl reboot]; on Unix: SIGTERM
     or SIGINT); at once if it has already asked. What follows is up to the program; when its main
-    promise is resolved the domain powers off, or starts again if that was asked for.
+    promise is resolved, the domain powers off, or reboots if that was requested.
 
-    If nobody in either language has called this (or its like in Rust), the request itself ends the
+    If neither language has called this (or its counterpart in Rust), the request itself ends the
     program: {!run} cancels its promise, runs the hooks and returns. *)
 val shutdown_requested : unit -> shutdown Lwt.t
 
 (** {1 Under another loop}
 
-    A program has one loop. Where that is somebody else's, such as [Xen_os.Main.run] of mirage-xen,
-    it calls this instead of {!run}. *)
+    A program has one loop. If that is a foreign one, such as [Xen_os.Main.run] of mirage-xen, it
+    uses this module instead of {!run}. *)
 module Guest : sig
-  (** Polls without blocking, so that Rust tasks run, and does then what is due here. When it wants
-      to be called again at the latest: as {!step}. [stop] is called for a shutdown request that
-      nobody awaits.
+  (** Polls without blocking, so that Rust tasks run, and then does what is due here. The result is
+      the latest time at which it wants to be called again, as for {!step}. [stop] is called for a
+      shutdown request that is not awaited.
 
-      @raise Invalid_argument from a Rust task. *)
+      @raise Invalid_argument if called from a Rust task. *)
   val turn : stop:(unit -> unit) -> int64
 
-  (** Runs what {!at_exit} was given. *)
+  (** Runs the functions registered by {!at_exit}. *)
   val exit_hooks : unit -> unit Lwt.t
 end

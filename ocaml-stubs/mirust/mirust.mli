@@ -21,9 +21,9 @@ module Completion = Completion
 (** What the program runs on: ["xen"] or ["unix"]. *)
 val platform : unit -> string
 
-(** The program asked for something that this machine does not have or give, such as a network
-    device; the message says what. It is nobody's mistake in a program: where nothing catches it,
-    the program ends with the message and status 1, without a backtrace. *)
+(** The program asked for something that this machine does not have or permit, such as a network
+    device; the message says what. This is not a bug in the program: uncaught, it ends the program
+    with the message and status 1, without a backtrace. *)
 exception Unavailable of string
 
 module Mclock = Mclock
@@ -39,6 +39,6 @@ module Suspend = Suspend
 
 (** {1 Rust} *)
 
-(** A Rust function that OCaml called has panicked, with this message. What the function had begun
-    is undone or not as its own documentation says; the program may go on. *)
+(** A Rust function called by OCaml has panicked, with this message. Whether what it had begun is
+    undone depends on the function; the program may go on. *)
 exception Panic of string

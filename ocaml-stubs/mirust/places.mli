@@ -1,33 +1,33 @@
-(** Places for those who are served at a time, when there are fewer than could come.
+(** A limited number of places for clients that are served at the same time.
 
-    Whoever turns newcomers away when all places are taken leaves the service to those who came
-    first and do nothing. Here a newcomer is always served: the one with whom patience has been
-    tried most makes room. There is little of it with somebody who is in the middle of something,
-    and otherwise the more, the more often something was done for him. *)
+    A server that turns new clients away when all places are taken leaves the service to those that
+    came first and do nothing. Here a new client is always served: the client that has most
+    exhausted its patience makes room. Patience is short with a client that is in the middle of
+    something; otherwise, the more requests a client has made, the longer it may be idle. *)
 
 type t
 
-(** One of those who are served. *)
+(** One client's place. *)
 type place
 
-(** For so many at a time, one at least. *)
+(** [create n] is for [n] clients at a time, at least one. *)
 val create : int -> t
 
-(** [take t ~leave]: a place; to make room for another one [leave ()] may be called, once, and must
-    end what the place is for. *)
+(** [take t ~leave] is a place. To make room for another client, [leave ()] may be called, once; it
+    must end this one's connection. *)
 val take : t -> leave:(unit -> unit) -> place
 
-(** Something has come from him or was taken by him. *)
+(** The client has sent or received something. *)
 val moved : place -> unit
 
-(** He is in the middle of something (a request, taking an answer) from now on, or no longer. *)
+(** Whether the client is in the middle of something (sending a request, receiving an answer). *)
 val set_busy : place -> bool -> unit
 
-(** Something was done for him from beginning to end: he may be idle for longer. *)
+(** A request was served completely: the client may be idle for longer. *)
 val served : place -> unit
 
-(** He has gone. Twice is once. *)
+(** The client has gone. Idempotent. *)
 val give : t -> place -> unit
 
-(** How many there are. *)
+(** How many places are taken. *)
 val taken : t -> int

@@ -20,7 +20,7 @@ end
 module Memory : sig
   type t = {
     total : int;  (** memory that the runtime manages; on Unix 0: the kernel does *)
-    free : int;  (** of which may still be taken *)
+    free : int;  (** of which is free *)
     heap : int;  (** allocated by [malloc] and Rust *)
     mapped : int;  (** committed by [mmap], which is where the OCaml heap lives; on Unix 0 *)
   }

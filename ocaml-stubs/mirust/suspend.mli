@@ -1,26 +1,26 @@
-(** Before the domain is suspended, and when it goes on.
+(** Hooks for before the domain is suspended, and after it resumes.
 
-    [xl save] and [xl migrate] freeze the domain, and make another one of its memory. To the program
-    it is a moment in which the wall clock steps: connections live on, timers have as far to go as
-    before, disks have lost nothing. What a program may have to do is about others who were not
-    frozen: let go of what it holds at another host, seed a generator of its own again, look whether
-    a lease is still its own.
+    [xl save] and [xl migrate] freeze the domain, and make a new one from its memory. To the
+    program, only the wall clock jumps: connections survive, timers have as long to run as before,
+    disks have lost nothing. A program may have to act because of peers that were not frozen:
+    release what it holds on another host, reseed a generator of its own, check whether it still has
+    a lease.
 
-    In a Linux process none of these is ever called. *)
+    In a Linux process these hooks are never called. *)
 
 (** [away] is how long the domain was away, in nanoseconds, by the wall clock. If [cancelled], the
-    domain goes on where it was: the attempt was given up, or the toolstack has only taken a copy.
-    Otherwise this is a new domain, perhaps on another host, and perhaps one of several that were
-    made of one copy. *)
+    domain simply continues: the attempt was abandoned, or the toolstack has only taken a copy.
+    Otherwise this is a new domain, perhaps on another host, and perhaps one of several made from
+    the same copy. *)
 type resumed = { away : int64; cancelled : bool }
 
-(** [on_suspend f] has [f ()] awaited each time before the domain is suspended, the one that was
-    registered last first. An [Error], or an exception, refuses: the domain goes on, the reason is
-    logged, and the toolstack gives up after its timeout, which is a minute. So it does if all hooks
-    together take longer than 20 s. *)
+(** [on_suspend f] makes the domain await [f ()] each time before it is suspended; the last one
+    registered runs first. An [Error] or an exception prevents the suspension: the domain keeps
+    running, the reason is logged, and the toolstack gives up after its timeout of a minute. The
+    same happens if all hooks together take longer than 20 s. *)
 val on_suspend : (unit -> (unit, string) result Lwt.t) -> unit
 
-(** [on_resume f] has [f resumed] awaited each time when the domain goes on, also if it was not
-    frozen in the end, the one that was registered first first. An exception is logged. The link of
-    a network device is perhaps not up again yet. *)
+(** [on_resume f] makes the domain await [f resumed] each time it resumes, also if it was not frozen
+    after all; the first one registered runs first. An exception is logged. The link of a network
+    device may not be up again yet. *)
 val on_resume : (resumed -> unit Lwt.t) -> unit

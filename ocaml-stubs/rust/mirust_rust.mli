@@ -1,4 +1,4 @@
-(** The network for Rust: what [mirust::net] of the crate [mirust] stands on.
+(** Gives the network to Rust: [mirust::net] of the crate [mirust] is built on this.
 
     {[
       let network = Mirust_network.register ()
@@ -12,11 +12,12 @@
     Rust tasks may listen and connect from then on; those that wait for it ([mirust::net::ready])
     are woken. *)
 
-(** Gives the stack to Rust; a later one replaces it for what is opened from then on. *)
+(** Gives the stack to Rust; calling it again replaces the stack for everything opened from then on.
+*)
 val serve : Mirust_stack.Stack.t -> unit
 
-(** Connections that a listener keeps for a Rust task which does not accept them; more are reset. *)
+(** The number of connections that wait to be accepted by a Rust task; more are reset. *)
 val accept_queue : int
 
-(** Datagrams that a socket keeps for a Rust task which does not receive them; more are dropped. *)
+(** The number of datagrams that wait to be received by a Rust task; more are dropped. *)
 val datagram_queue : int

@@ -1,14 +1,13 @@
-(** A disk in memory that can crash at any moment, as the worst disk may. It stands where
-    {!Mirust_block.Block} does, below what is to be tested.
+(** An in-memory disk that can crash at any moment, as badly as a disk may. It takes the place of
+    {!Mirust_block.Block} below the code under test.
 
-    What was flushed is there after a crash. Of every sector that a write was about since, or that a
-    write under way was about, any of these is there: what it was before, what was written, or the
-    beginning of that. Writes that follow each other may reach the medium in any order, and some of
-    them twice.
+    What was flushed survives a crash. Each sector written since then, or by a write in progress,
+    has its old contents, its new contents, or only the beginning of the new ones. Writes may reach
+    the medium in any order, and some of them twice.
 
-    Nothing here needs a loop: requests take some turns of [Lwt.pause], as many as the seed says, so
-    that they are served in any order. A test runs a step by [Lwt.wakeup_paused], and crashes the
-    disk after as many as it likes:
+    No event loop is needed: requests take a number of turns of [Lwt.pause] that the seed decides,
+    so that they are served in any order. A test makes a step by [Lwt.wakeup_paused], and crashes
+    the disk after any number of them:
 
     {[
       let disk = Crash_disk.create ~seed 64 in
@@ -31,22 +30,22 @@ include
      and type write_error := write_error
 
 (** [create ~seed n] is a disk of [n] sectors, 512 bytes each unless [sector_size] says otherwise,
-    all of them zeros. All that it does by chance is of the seed. *)
+    all of them zeros. All its random choices come from the seed. *)
 val create : ?sector_size:int -> seed:int -> int -> t
 
-(** What [Mirust_block.Block] has besides. Discarded sectors read as what they were. *)
+(** As in [Mirust_block.Block]. Discarded sectors keep their contents. *)
 
 val flush : t -> (unit, write_error) result Lwt.t
 val discard : ?secure:bool -> t -> int64 -> int64 -> (unit, write_error) result Lwt.t
 val zero : t -> int64 -> int64 -> (unit, write_error) result Lwt.t
 
-(** [crash t] is what a crash leaves now, as a disk that goes on with [t]'s chance. Requests of [t]
-    never end from here on: who waited for them is gone as well. *)
+(** [crash t] is what a crash leaves at this moment, as a disk that continues with [t]'s generator.
+    Requests to [t] never end from here on: whoever waited for them is gone too. *)
 val crash : t -> t
 
-(** [break_down t]: from now on writes and flushes are [`Io], as of storage that is full on the
-    other side, or of a medium that has gone bad. *)
+(** After [break_down t], writes and flushes fail with [`Io], as if the backend's storage were full
+    or the medium had gone bad. *)
 val break_down : t -> unit
 
-(** What a reader sees: all of the disk. *)
+(** The whole disk, as a reader sees it. *)
 val contents : t -> string

@@ -1,5 +1,5 @@
-(** Direct style: code that waits as other code calls, with no promise in it. Below it is Lwt's
-    loop, so that it runs beside promises, and futures of Rust, as one of them.
+(** Direct style: code that waits by ordinary calls, without promises. It is built on Lwt, so that
+    it can be mixed with promises and with Rust's futures.
 
     {[
       open Mirust_stack
@@ -13,34 +13,33 @@
       let start stack = Net.listen stack ~port:7 echo
     ]}
 
-    A function in direct style runs in a fibre, which is an OCaml stack of its own. It is cheap
-    (some hundred bytes to begin with), and nothing is shared between two but what they agree on: a
-    fibre goes on until it waits or ends. *)
+    A function in direct style runs in a fibre, which has its own OCaml stack. Fibres are cheap
+    (some hundred bytes initially) and cooperative: a fibre runs until it waits or ends. *)
 
-(** [run f] begins with [f ()] at once, and is the promise of its result, or of what it raises.
-    Cancelling that promise cancels what [f] waits for, which raises [Lwt.Canceled] there. *)
+(** [run f] starts [f ()] at once, and is a promise of its result or exception. Cancelling that
+    promise cancels what [f] waits for, which raises [Lwt.Canceled] there. *)
 val run : (unit -> 'a) -> 'a Lwt.t
 
-(** The promise's result, or what it failed with; waits for it if it must, which only a fibre can. A
-    fibre may not wait while OCaml was called from Rust, or from a finaliser: it would leave those
+(** The promise's result; raises what it failed with. Waits for it if necessary, which only a fibre
+    can do. A fibre may not wait below a call from Rust, or in a finaliser: it would leave those
     frames behind.
 
-    @raise Effect.Unhandled if that is asked for elsewhere. *)
+    @raise Effect.Unhandled if it has to wait elsewhere. *)
 val await : 'a Lwt.t -> 'a
 
-(** Begins with a fibre, whose result nobody waits for. An exception is
-    [Lwt.async_exception_hook]'s. *)
+(** Starts a fibre without waiting for its result. An exception goes to [Lwt.async_exception_hook].
+*)
 val fork : (unit -> unit) -> unit
 
-(** Each in a fibre of its own; all results, in their order, when all are there. The first exception
-    is raised when all have ended. *)
+(** Runs each function in a fibre of its own, waits for all of them, and returns the results in
+    order. The first exception is raised when all have ended. *)
 val all : (unit -> 'a) list -> 'a list
 
-(** A stack of Mirage's type: results and errors are its own. *)
+(** Over a stack of Mirage's type, with that stack's results and errors. *)
 module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) : sig
   type flow = S.TCP.flow
 
-  (** Each connection has a fibre, and is closed when its function ends, however that is. *)
+  (** Each connection gets a fibre, and is closed when its function ends, in whatever way. *)
   val listen : S.t -> port:int -> (flow -> unit) -> unit
 
   val connect : S.t -> Ipaddr.t * int -> (flow, S.TCP.error) result
@@ -52,7 +51,7 @@ module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) : sig
   val writev : flow -> Cstruct.t list -> (unit, S.TCP.write_error) result
   val close : flow -> unit
 
-  (** A datagram. *)
+  (** Sends a datagram. *)
   val send :
     S.t -> ?src_port:int -> dst:Ipaddr.t -> dst_port:int -> Cstruct.t -> (unit, S.UDP.error) result
 end

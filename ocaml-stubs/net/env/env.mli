@@ -1,32 +1,32 @@
 (** The time and the random numbers of the network stack.
 
-    Engines are given the time with every call. The layers that keep timers, and those that choose
-    ports and identifiers, ask here. The run loop installs the real sources at start-up; tests
-    install [Mirust_net_mock.Mock]. *)
+    Engines are passed the time with every call. Layers that keep timers, or choose ports and
+    identifiers, get them here. The run loop installs the real sources at start-up; tests install
+    [Mirust_net_mock.Mock]. *)
 
 type t = {
   now : unit -> int;  (** ns since boot, never going back *)
-  sleep : int -> unit Lwt.t;  (** resolves after so many ns *)
-  random : int -> string;  (** so many bytes, unpredictable to others *)
+  sleep : int -> unit Lwt.t;  (** resolved after so many ns *)
+  random : int -> string;  (** so many bytes, unpredictable for others *)
 }
 
 (** Replaces the sources for the whole image. *)
 val install : t -> unit
 
-(** Replaces {!soon}, which by default is made of [Lwt.pause]: a loop may have something that costs
-    less. *)
+(** Replaces {!soon}, which by default uses [Lwt.pause], by something cheaper that the loop may
+    have. *)
 val install_soon : ((unit -> unit) -> unit) -> unit
 
-(** [soon f] has [f ()] called in the next turn of the loop, when all that is ready now has run. *)
+(** [soon f] calls [f ()] in the next turn of the loop, after everything that is ready now. *)
 val soon : (unit -> unit) -> unit
 
 (** {1 Use} All of these raise [Failure] before {!install}. *)
 
 val now : unit -> int
 
-(** What {!now} gave last, by whomever it was asked: without a look at the clock, for what is asked
-    for each packet of a turn and is about seconds. Whoever sends outside of a turn asks {!now}
-    before. *)
+(** The last result of {!now}, whoever called it, without reading the clock: for decisions that are
+    made for each packet and need a resolution of seconds. Code that sends outside a turn must call
+    {!now} first. *)
 val recent : unit -> int
 
 (** In ns. *)

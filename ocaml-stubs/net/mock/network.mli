@@ -1,7 +1,8 @@
-(** An Ethernet in memory: any number of ports on one segment, and as bad a cable as a test needs.
+(** An in-memory Ethernet: any number of ports on one segment, and as bad a cable as a test needs.
 
-    Frames go to the port with their destination address, or to all others. Bad luck is decided by a
-    generator with a seed, and delays use {!Mirust_net_env.Env}: a run can be repeated exactly. *)
+    Frames go to the port with their destination address, or to all others. Faults are decided by a
+    seeded generator, and delays use {!Mirust_net_env.Env}, so that a run can be repeated exactly.
+*)
 open Mirust_netif
 
 (** What happens to frames on their way to a port. Probabilities are between 0 and 1. *)
@@ -12,9 +13,9 @@ type conditions = {
   reorder : float;  (** held back so that later frames overtake it *)
   reorder_by : int;  (** ns that such a frame is held back *)
   delay : int;  (** ns *)
-  jitter : int;  (** up to so many ns more *)
+  jitter : int;  (** up to this many additional ns *)
   rate : int;  (** bits per second; 0: no limit *)
-  queue : int;  (** bytes that may wait for the rate; what comes on top is dropped. 0: no limit *)
+  queue : int;  (** bytes that may queue because of [rate]; more are dropped. 0: no limit *)
 }
 
 val perfect : conditions
@@ -28,8 +29,8 @@ val create : ?seed:int -> ?conditions:conditions -> ?immediate:bool -> unit -> t
 
 val set_conditions : t -> conditions -> unit
 
-(** A new port. With [features] the port accepts blank checksums and large segments, and hands them
-    over as they are to ports that take them; they are completed and cut for others. [ring] bounds
+(** A new port. With [features] the port accepts blank checksums and large segments, and passes them
+    unchanged to ports that accept them; for others they are completed and segmented. [ring] bounds
     the frames that may be waiting to leave before [`Full] (default 256, as in a ring of Xen). A
     [promiscuous] port gets all frames, as that of a bridge does. *)
 val attach :
@@ -42,7 +43,7 @@ val attach :
   Macaddr.t ->
   Device.t
 
-(** The cable of the port with this address was pulled and is in again. *)
+(** Unplugs and replugs the cable of the port with this address. *)
 val replug : t -> Macaddr.t -> unit
 
 type counters = {

@@ -1,4 +1,4 @@
-(** The TCP/IP stack in an image. A whole server:
+(** The TCP/IP stack in an image. A complete server:
 
     {[
       open Lwt.Infix
@@ -21,21 +21,21 @@
 
 open Mirust_stack
 
-(** Declares boot parameters; to be called at the toplevel of a module. They are those of {!Args},
-    and [--interface=NAME] for the device as {!Mirust_vif.Vif.connect} takes it (default: ["0"] on
-    Xen, the TAP interface ["tap0"] on Linux), with [--receive-pages=N] and [--send-pages=N] for the
-    memory it may take on Xen. [group] is a prefix for all of them, for a second interface. One that
-    has no prefix is [--network-memory=SIZE]: see {!Mirust.Budget}.
+(** Declares boot parameters; call it at the toplevel of a module. They are those of {!Args}, and
+    [--interface=NAME], the device as for {!Mirust_vif.Vif.connect} (default: ["0"] on Xen, the TAP
+    interface ["tap0"] on Linux), with [--receive-pages=N] and [--send-pages=N] for the memory that
+    it may use on Xen. [group] is a prefix for all of them, for a second interface.
+    [--network-memory=SIZE] never has a prefix: see {!Mirust.Budget}.
 
-    The function it returns connects the device, waiting until its link is up, and gives a stack on
+    The function it returns connects the device, waits until its link is up, and returns a stack on
     it.
 
     @raise Mirust.Unavailable if there is no such device. *)
 val register : ?group:string -> unit -> unit -> Stack.t Lwt.t
 
-(** A stack on a device, by the image's clock, random numbers and memory. *)
+(** A stack on a device, with the image's clock, random numbers and memory. *)
 val connect : Stack.config -> Mirust_netif.Device.t -> Stack.t Lwt.t
 
-(** Installs the image's clock and random numbers as {!Mirust_net_env.Env}, for stacks that are put
-    together by hand. {!connect} has done it already. *)
+(** Installs the image's clock and random numbers as {!Mirust_net_env.Env}, for stacks that are
+    assembled by hand. {!connect} does this by itself. *)
 val init : unit -> unit

@@ -9,7 +9,7 @@
         Stack.listen stack
     ]}
 
-    It is a [Tcpip.Stack.V4V6], so that code written for Mirage's stacks runs on it. *)
+    {!V4V6} is a [Tcpip.Stack.V4V6], so that code written for Mirage's stacks runs on it. *)
 
 open Mirust_mirage_types
 open Mirust_tcpip
@@ -26,29 +26,30 @@ type config = {
   ipv6_gateway : Ipaddr.V6.t option;
   accept_router_advertisements : bool;
   ipv6_identifiers : [ `Modified_eui64 | `Stable of string | `Private ];
-      (** what the last half of IPv6 addresses is made of that are not given: see
-          {!Mirust_net_engine.Ndp_engine.identifiers}. [`Private]: of a secret that is made up now,
-          so that nothing tells one boot's addresses from those of another host *)
+      (** how the second half of IPv6 addresses that are not configured is formed: see
+          {!Mirust_net_engine.Ndp_engine.identifiers}. [`Private]: from a secret chosen now, so that
+          the addresses of one boot cannot be linked to those of another *)
 }
 
-(** No IPv4; IPv6 by router advertisements, with identifiers of the MAC. (In an image they are
-    private ones: see {!Args}.) *)
+(** No IPv4; IPv6 by router advertisements, with identifiers made from the MAC address. (In an image
+    they are private ones: see {!Args}.) *)
 val default : config
 
-(** Whether a stack can work with these addresses, or why not: networks' and broadcast addresses,
-    groups, zero, loopback, a prefix of no bits, oneself as the gateway. *)
+(** Whether a stack can work with these addresses, or why not. Refused are network, broadcast,
+    multicast, unspecified and loopback addresses, a prefix of length 0, and the stack's own address
+    as the gateway. *)
 val check : config -> (unit, string) result
 
-(** What others may fill, and where it ends. In an image these are shares of its memory:
+(** Bounds on everything that peers can fill. In an image these are shares of its memory:
     {!Mirust.Budget}. *)
 type limits = {
   tcp : Mirust_tcp.Engine.config;
-  neighbours : Mirust_net_engine.Neighbour.config;  (** of each version of IP *)
-  reassembly : Mirust_net_engine.Reassembly.config;  (** of each version of IP *)
-  own : int;  (** octets on their way from the stack to itself, of each version of IP *)
+  neighbours : Mirust_net_engine.Neighbour.config;  (** for each version of IP *)
+  reassembly : Mirust_net_engine.Reassembly.config;  (** for each version of IP *)
+  own : int;  (** bytes in transit from the stack to itself, for each version of IP *)
 }
 
-(** For tests, where memory is no matter: those of the layers, and 4 MiB. *)
+(** For tests, where memory does not matter: the defaults of the layers, and 4 MiB. *)
 val default_limits : limits
 
 module IP : module type of Tcpip_stack_direct.Dual (Ipv4_core) (Ipv6_core)
@@ -58,31 +59,33 @@ module ICMP : module type of Icmpv4.Make (Ipv4_core)
 
 type t
 
-(** Takes the device over, starts to receive, and returns as soon as there is an address: a static
-    one of IPv4 at once, one by DHCP when a server has given it, without IPv4 the link-local one of
-    IPv6 after a second. That takes as long as it takes; a word is logged now and then.
+(** Takes over the device, starts receiving, and is resolved as soon as there is an address: a
+    static IPv4 address at once, one by DHCP when a server has assigned it, and without IPv4 the
+    link-local IPv6 address after a second. There is no time limit; while it waits, it logs that now
+    and then.
 
     @raise Invalid_argument if {!check} refuses the configuration. *)
 val connect : ?limits:limits -> config -> Mirust_netif.Device.t -> t Lwt.t
 
-(** As {!connect}, without waiting for an address: connections that are made earlier wait for it. *)
+(** As {!connect}, without waiting for an address: connections that are opened earlier wait for one.
+*)
 val attach : ?limits:limits -> config -> Mirust_netif.Device.t -> t Lwt.t
 
-(** Resolves when there is an address to send from: with IPv4 its own, which no other family delays,
-    without IPv4 the link-local one. *)
+(** Resolved when there is an address to send from: with IPv4 the IPv4 address, whatever the state
+    of IPv6; without IPv4 the link-local IPv6 address. *)
 val ready : t -> unit Lwt.t
 
-(** Resolves when every family that is not off has an address to send from (IPv6: its link-local
-    one, a second after {!connect}; or none, as other stations have all that were tried). *)
+(** Resolved when every family that is not off has an address to send from (IPv6: its link-local
+    address, a second after {!connect}, or none if other stations have all that were tried). *)
 val settled : t -> unit Lwt.t
 
 (** Name servers, from DHCP and from router advertisements. *)
 val dns : t -> Ipaddr.t list
 
-(** Aborts all connections and gives the device up. *)
+(** Aborts all connections and releases the device. *)
 val disconnect : t -> unit Lwt.t
 
-(** Resolves when the device is gone. *)
+(** Resolved when the device is gone. *)
 val listen : t -> unit Lwt.t
 
 val udp : t -> UDP.t
@@ -103,9 +106,9 @@ val set_ipv4 : t -> ipv4 -> unit Lwt.t
 
 val clear_ipv4 : t -> unit Lwt.t
 
-(** As Mirage's functors take it. *)
+(** The form that Mirage's functors take. *)
 module V4V6 :
   Tcpip.Stack.V4V6 with type t = t and module UDP = UDP and module TCP = TCP and module IP = IP
 
-(** Names to addresses, by sockets that are open to the server alone. *)
+(** Resolves names to addresses, by sockets that are open only to the server. *)
 module Dns : Dns_client.S with type stack = t

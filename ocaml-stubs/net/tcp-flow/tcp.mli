@@ -1,7 +1,7 @@
 (** TCP as a Mirage flow: {!Mirust_tcp.Engine} driven by an IP layer, a clock and Lwt.
 
-    One turn of the Lwt loop takes in all segments that have arrived, wakes those who wait for them,
-    and only then sends: replies carry acknowledgements, and one acknowledgement answers a batch. *)
+    One turn of the Lwt loop takes in all segments that have arrived, wakes whoever waits for them,
+    and only then sends: replies carry acknowledgements, and one acknowledgement covers a batch. *)
 
 open Mirust_mirage_types
 
@@ -12,8 +12,7 @@ module type S = sig
     | `Aborted  (** by us *)
     | `No_resources
     | `No_route of string
-      (** of a connection that is to be made: the address is none that can be reached, or nobody is
-          there; and why *) ]
+      (** on connecting: the address cannot be reached, or nobody has it; and why *) ]
 
   type write_error =
     [ Tcpip.Tcp.write_error | `Reset | `Aborted | `No_resources | `No_route of string ]
@@ -24,13 +23,14 @@ module type S = sig
        and type error := error
        and type write_error := write_error
 
-  (** As Mirage has it, [read] gives [`Eof] however the connection ended, and never an error;
-      writing does. {!failure} tells a reset from an end in good order. *)
+  (** As in Mirage, [read] returns [`Eof] however the connection ended, and never an error; writing
+      does. {!failure} distinguishes a reset from an orderly end. *)
 
   (** {1 Beyond Mirage's interface} *)
 
-  (** As [listen], but an error is a value: [`In_use] if the port has a listener already. [listen]
-      replaces it. [backlog]: half-open connections before the listener answers with SYN cookies. *)
+  (** As [listen], but errors are values: [`In_use] if the port already has a listener, which
+      [listen] would replace. [backlog]: the number of half-open connections beyond which the
+      listener answers with SYN cookies. *)
   val try_listen :
     t ->
     port:int ->
@@ -49,50 +49,50 @@ module type S = sig
 
   (** {2 Without promises}
 
-      For those who have a scheduler of their own: an answer at once, and a promise of a better one.
-  *)
+      For code with its own scheduler: functions that answer at once, and promises that are resolved
+      when asking again is worthwhile. *)
 
-  (** As [read], but [`Wait] where that would wait, and [`Error] instead of [`Eof] after {!failure}.
-  *)
+  (** As [read], but [`Wait] where that would wait, and [`Error] instead of [`Eof] if there is a
+      {!failure}. *)
   val try_read : flow -> [ `Data of Cstruct.t | `Eof | `Wait | `Error of error ]
 
-  (** Whether {!try_read} would say [`Wait]. *)
+  (** Whether {!try_read} would return [`Wait]. *)
   val would_wait : flow -> bool
 
-  (** After [`Wait]: resolved when it is worth another try. *)
+  (** After [`Wait]: resolved when a retry is worthwhile. *)
   val readable : flow -> unit Lwt.t
 
-  (** The octets that {!put} should be given at most; 0 or less if there is no room for any. *)
+  (** The number of bytes that {!put} should be given at most; 0 or less if there is no room. *)
   val write_room : flow -> (int, write_error) result
 
-  (** Takes the view over, behind all that was written before; more than {!write_room} is taken too.
-  *)
+  (** Takes ownership of the view, and appends it to everything written before. More than
+      {!write_room} is accepted too. *)
   val put : flow -> Cstruct.t -> (unit, write_error) result
 
-  (** After a {!write_room} of 0 or less: resolved when there is some, or an error. *)
+  (** After a {!write_room} of 0 or less: resolved when there is room, or an error. *)
   val writable : flow -> unit Lwt.t
 
-  (** For callbacks of {!readable} and {!writable} that tell somebody who acts only when the loop
-      turns: what the stack has to send waits for that turn, so that a reply still carries the
+  (** For callbacks of {!readable} and {!writable} that notify code which acts only in the next turn
+      of the loop: sending is deferred to that turn, so that a reply still carries the
       acknowledgement of its request. *)
   val defer_flush : flow -> unit
 
-  (** Resets the connection: what was written may be lost. *)
+  (** Resets the connection; written data may be lost. *)
   val abort : flow -> unit
 
-  (** What is known of the connection, as [ss -i] shows it, and why it ended. *)
+  (** The connection's statistics, as shown by [ss -i], and why it ended. *)
   val info : flow -> Mirust_tcp.Engine.info
 
-  (** Why the connection ended other than in good order, if it did. *)
+  (** Why the connection ended, if it did not end in an orderly way. *)
   val failure : flow -> error option
 
   val engine : t -> Mirust_tcp.Engine.t
 
-  (** What connections hold of a device's receive buffers, and what waits to be written of them, is
-      copied: see {!Mirust_netif.Device.t.on_pressure}. *)
+  (** Copies what connections hold of a device's receive buffers, including what waits to be
+      written: see {!Mirust_netif.Device.t.on_pressure}. *)
   val compact : device:(Cstruct.buffer -> bool) -> t -> unit
 
-  (** As [input], with what the device and the IP header say about the packet. *)
+  (** As [input], with information from the device and the IP header. *)
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> Mirust_wire.Packet.t -> unit
 end
 
