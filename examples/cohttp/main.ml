@@ -84,8 +84,8 @@ let respond kv (place, _) request body =
 (* An eighth of the memory for heads, and bodies of notes, that are on their way in. *)
 let places =
   lazy
-    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-     Places.create (max 16 (total / 8 / (Flow_io.longest_head + longest_note))))
+    (Places.of_memory (fun { total; _ } ->
+         max 16 (total / 8 / (Flow_io.longest_head + longest_note))))
 
 let start () =
   network () >>= fun stack ->

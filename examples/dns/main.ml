@@ -13,8 +13,7 @@ let port = 53
    whole, and a response that is not taken. *)
 let places =
   lazy
-    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-     Places.create (max 8 (min 256 (total / 20 / (Stream.longest + 4096)))))
+    (Places.of_memory (fun { total; _ } -> max 8 (min 256 (total / 20 / (Stream.longest + 4096)))))
 
 (* Time without a question, whole and answered, after which a connection ends (RFC 7766 section 6.2.3): single
    bytes do not keep it. *)
@@ -77,8 +76,8 @@ let accept server flow =
 let start () =
   let zones = match Rust.load () with Ok zones -> zones | Error e -> failwith e in
   network () >>= fun stack ->
-  let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-  let server = Server.create ~memory:(min (8 lsl 20) (total / 20)) ~lookup:Rust.lookup () in
+  let server = Server.create ~lookup:Rust.lookup () in
+  Mirust.Budget.follow (fun { total; _ } -> Server.set_memory server (min (8 lsl 20) (total / 20)));
   UDP.listen (Stack.udp stack) ~port (datagram server stack);
   TCP.listen (Stack.tcp stack) ~port (accept server);
   Stack.ready stack >>= fun () ->

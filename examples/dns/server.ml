@@ -1,13 +1,15 @@
 type t = {
   lookup : string -> int -> string;
   cache : (string * int, Reply.body) Hashtbl.t; (* by the name in small letters, and the type *)
-  memory : int;
+  mutable memory : int;
   mutable held : int;
+  mutable failures : int;
 }
 
 let create ?(memory = 1 lsl 20) ~lookup () =
-  { lookup; cache = Hashtbl.create 256; memory; held = 0 }
+  { lookup; cache = Hashtbl.create 256; memory; held = 0; failures = 0 }
 
+let set_memory t memory = t.memory <- memory
 let held t = t.held
 
 (* The record, the pair, the bucket and its place in a table that grows by doubling. *)
@@ -18,6 +20,13 @@ let class_any = 255
 
 (* IXFR and AXFR. *)
 let is_transfer kind = kind = 251 || kind = 252
+
+(* Whoever asks can provoke it: the first few times, and then each time that their number has doubled. *)
+let complain t e =
+  t.failures <- t.failures + 1;
+  let n = t.failures in
+  if n <= 8 || n land (n - 1) = 0 then
+    Logs.err (fun m -> m "a lookup failed: %s (failure %d)" (Printexc.to_string e) n)
 
 let ask t (q : Query.question) =
   let name = String.lowercase_ascii q.name in
@@ -36,7 +45,7 @@ let ask t (q : Query.question) =
             t.held <- t.held + size);
           body
       | exception e ->
-          Logs.err (fun m -> m "a lookup failed: %s" (Printexc.to_string e));
+          complain t e;
           Reply.empty ~rcode:Reply.server_failure)
 
 let body t (q : Query.question) (edns : Query.edns option) =

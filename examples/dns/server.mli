@@ -7,6 +7,9 @@ type t
     about so many bytes of [memory]. *)
 val create : ?memory:int -> lookup:(string -> int -> string) -> unit -> t
 
+(** There are so many from now on. *)
+val set_memory : t -> int -> unit
+
 (** Bytes of the answers that are kept now, about. *)
 val held : t -> int
 

@@ -20,9 +20,10 @@ let start () =
         (Stack.IP.configured_ips (Stack.ip stack)));
   (* A quarter of the memory for them: two buffers of hyper's for each, what is around them, and what it has written
      and nobody has taken. *)
-  let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-  let connections = max 16 (min 1024 (total / 4 / 80_000)) in
-  let server = Rust.serve connections answer >|= function Ok () -> () | Error e -> failwith e in
+  let places = Rust.Places.create 16 in
+  Mirust.Budget.follow (fun { total; _ } ->
+      Rust.Places.set_most places (max 16 (min 1024 (total / 4 / 80_000))));
+  let server = Rust.serve places answer >|= function Ok () -> () | Error e -> failwith e in
   Lwt.pick [ server; Stack.listen stack; Mirust.Main.shutdown_requested () >|= ignore ]
   >>= fun () -> Stack.disconnect stack
 

@@ -38,18 +38,20 @@ let port = 6379
    out. Others can fill each of them, and none of them more than that. Small requests and replies come and
    go whatever else there is. *)
 
-type memory = { store : Store.t; requests : Pool.t; replies : Pool.t; max_string : int }
+type memory = { store : Store.t; requests : Pool.t; replies : Pool.t; mutable max_string : int }
 
 let memory =
   lazy
-    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-     let share = total / 20 in
-     {
-       store = Store.create (total / 5);
-       requests = Pool.create share;
-       replies = Pool.create share;
-       max_string = min Resp.max_string share;
-     })
+    (let t =
+       { store = Store.create 0; requests = Pool.create 0; replies = Pool.create 0; max_string = 0 }
+     in
+     Mirust.Budget.follow (fun { total; _ } ->
+         let share = total / 20 in
+         Store.set_limit t.store (total / 5);
+         Pool.resize t.requests share;
+         Pool.resize t.replies share;
+         t.max_string <- min Resp.max_string share);
+     t)
 
 (* What each connection may have of both without asking, and how much of what has arrived is looked at in one go. *)
 let small = 4096
@@ -57,10 +59,7 @@ let slice = 2048
 
 (* What a connection takes of this program at most while it pays for nothing, in bytes: a beginning of a request, in a
    buffer of twice the size or as a list of words, and replies on their way. An eighth of the memory is for that. *)
-let places =
-  lazy
-    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-     Places.create (max 16 (total / 8 / (4 * small))))
+let places = lazy (Places.of_memory (fun { total; _ } -> max 16 (total / 8 / (4 * small))))
 
 (* How long a client may take for a whole request, or for what it is sent at a time, and how many bytes a second
    of a large request have to come besides. *)

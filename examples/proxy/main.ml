@@ -40,11 +40,10 @@ let limit =
       "Connections at a time; more are reset. By default a third of what the memory is enough for."
 
 (* Each takes one to the target as well, and those that end need places, too. *)
-let most =
-  lazy
-    (match limit () with
-    | 0 -> max 16 (min 1024 ((Mirust.Budget.get ()).connections / 3))
-    | limit -> limit)
+let most () =
+  match limit () with
+  | 0 -> max 16 (min 1024 ((Mirust.Budget.get ()).connections / 3))
+  | limit -> limit
 
 (* What goes wrong with connections is for everybody to provoke: it is told the first few times, and then each time that
    their number has doubled. *)
@@ -76,7 +75,7 @@ let pass_on flow =
       complain (fun m n -> m Ipaddr.pp ip port e n)
 
 let accept flow =
-  if !connections >= Lazy.force most then Lwt.return (TCP.abort flow)
+  if !connections >= most () then Lwt.return (TCP.abort flow)
   else (
     incr connections;
     pass_on flow >|= fun () ->

@@ -77,10 +77,7 @@ let rec serve place flow text =
 (* {1 All of them} *)
 
 (* A tenth of the memory for what is waiting. *)
-let places =
-  lazy
-    (let { Mirust.Budget.total; _ } = Mirust.Budget.get () in
-     Places.create (max 16 (total / 10 / max_waiting)))
+let places = lazy (Places.of_memory (fun { total; _ } -> max 16 (total / 10 / max_waiting)))
 
 let accept flow =
   let places = Lazy.force places in

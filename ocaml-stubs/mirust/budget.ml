@@ -62,6 +62,10 @@ let lines file =
 
 let number s = int_of_string_opt (String.trim s)
 
+(* A process's limits: the most that there may be, and how much there is. *)
+
+let no_limit = max_int
+
 (* "Max address space   LIMIT   LIMIT   bytes", and the first number of statm, in pages. *)
 let address_space () =
   let name = "Max address space" in
@@ -71,13 +75,13 @@ let address_space () =
       String.sub line after (String.length line - after)
       |> String.split_on_char ' '
       |> List.find_opt (fun word -> word <> "")
-      |> Fun.flip Option.bind number
+      |> Option.map (fun word -> Option.value (number word) ~default:no_limit)
     else None
   in
   match (List.find_map limit (lines "/proc/self/limits"), lines "/proc/self/statm") with
-  | Some limit, first :: _ ->
+  | Some most, first :: _ ->
       let pages = Option.bind (List.nth_opt (String.split_on_char ' ' first) 0) number in
-      Some (limit - (4096 * Option.value pages ~default:0))
+      Some (most, 4096 * Option.value pages ~default:0)
   | _, _ -> None
 
 (* Version 2 of control groups: "max" is no number. *)
@@ -87,32 +91,81 @@ let control_group () =
     | "0" :: "" :: path -> Some ("/sys/fs/cgroup" ^ String.concat ":" path)
     | _ -> None
   in
-  let read file = Option.bind (List.nth_opt (lines file) 0) number in
+  let read file = List.nth_opt (lines file) 0 in
   match List.find_map own (lines "/proc/self/cgroup") with
   | None -> None
   | Some folder -> (
       match (read (folder ^ "/memory.max"), read (folder ^ "/memory.current")) with
-      | Some most, Some now -> Some (most - now)
+      | Some most, Some now ->
+          let number default text = Option.value (number text) ~default in
+          Some (number no_limit most, number 0 now)
       | _, _ -> None)
 
-let available () =
-  let { Stats.Memory.total; free; _ } = Stats.Memory.get () in
-  if total > 0 then free
-  else
-    let limits = List.filter_map (fun f -> f ()) [ address_space; control_group ] in
-    max 0 (List.fold_left min without_limit limits)
+(* Each with what there was when the budget was first asked for, none of which is the network's: what is divided later
+   goes by that, too, however much the network has by then. *)
+let limits = ref []
+
+let begin_with_limits () =
+  let with_others limit = Option.map (fun (_, others) -> (limit, others)) (limit ()) in
+  limits := List.filter_map with_others [ address_space; control_group ]
+
+(* [None] if one of them cannot be read, for want of memory or of files. *)
+let left () =
+  let rec least most = function
+    | [] -> Some (max 0 most)
+    | (limit, others) :: rest -> (
+        match limit () with
+        | exception Out_of_memory -> None
+        | None -> None
+        | Some (bytes, _) -> least (min most (bytes - others)) rest)
+  in
+  least without_limit !limits
+
+(* {1 What is divided} *)
 
 let current = ref None
+let was_set = ref false
+let followers = ref []
 
 let get () =
   match !current with
   | Some t -> t
   | None ->
-      let t = divide (available ()) in
+      let { Stats.Memory.total; free; _ } = Stats.Memory.get () in
+      let bytes =
+        if total > 0 then free
+        else (
+          begin_with_limits ();
+          Option.value (left ()) ~default:without_limit)
+      in
+      let t = divide bytes in
       current := Some t;
       t
 
-let set bytes = current := Some (divide bytes)
+let change bytes =
+  let t = divide bytes in
+  current := Some t;
+  List.iter (fun f -> f t) !followers
+
+let set bytes =
+  was_set := true;
+  change bytes
+
+let follow f =
+  followers := f :: !followers;
+  f (get ())
+
+let rest = 100_000_000L
+let next = ref 0L
+
+let look_again () =
+  if not (!was_set || !limits = []) then
+    let now = Mclock.elapsed_ns () in
+    if now >= !next then (
+      next := Int64.add now rest;
+      match (left (), !current) with
+      | Some bytes, Some { total; _ } when bytes <> total -> change bytes
+      | _, _ -> ())
 
 (* {1 The parameter} *)
 

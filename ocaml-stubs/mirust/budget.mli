@@ -39,6 +39,15 @@ val get : unit -> t
 (** [set bytes] makes {!get} divide [bytes] instead, from now on. *)
 val set : int -> unit
 
+(** [follow f] calls [f] with the present shares, and again whenever they change: by {!set}, and on
+    Unix when the limits of the process change. *)
+val follow : (t -> unit) -> unit
+
+(** Checks, at most ten times a second, whether the limits of the process have changed. To be called
+    before memory is taken for others. Memory that the process had when {!get} was first called is
+    never divided. Does nothing on Xen, and after {!set}. *)
+val look_again : unit -> unit
+
 (** [--network-memory=SIZE]: in bytes, or with a suffix [K], [M] or [G]. *)
 val parameter : int option Cmdliner.Term.t
 

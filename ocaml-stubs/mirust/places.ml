@@ -6,9 +6,10 @@ type place = {
   mutable times : int; (* that he was served *)
 }
 
-type t = { most : int; places : (int, place) Hashtbl.t; mutable next : int }
+type t = { mutable most : int; places : (int, place) Hashtbl.t; mutable next : int }
 
 let create most = { most = max 1 most; places = Hashtbl.create 16; next = 0 }
+let set_most t most = t.most <- max 1 most
 let now () = Mclock.elapsed_ns ()
 let moved p = p.active <- now ()
 let set_busy p busy = p.busy <- busy
@@ -48,8 +49,15 @@ let make_room t =
       p.leave ())
     (Hashtbl.fold worse t.places None)
 
+let of_memory most =
+  let t = create 1 in
+  Budget.follow (fun budget -> set_most t (most budget));
+  t
+
 let take t ~leave =
-  if taken t >= t.most then make_room t;
+  while taken t >= t.most do
+    make_room t
+  done;
   let p = { id = t.next; leave; active = now (); busy = false; times = 0 } in
   t.next <- t.next + 1;
   Hashtbl.replace t.places p.id p;

@@ -13,6 +13,14 @@ type place
 (** [create n] is for [n] clients at a time, at least one. *)
 val create : int -> t
 
+(** [of_memory most] is for [most budget] clients at a time, also when the budget changes
+    ({!Budget.follow}). *)
+val of_memory : (Budget.t -> int) -> t
+
+(** Changes the number of places. If there are fewer than clients, the surplus leaves when the next
+    client comes. *)
+val set_most : t -> int -> unit
+
 (** [take t ~leave] is a place. To make room for another client, [leave ()] may be called, once; it
     must end this one's connection. *)
 val take : t -> leave:(unit -> unit) -> place

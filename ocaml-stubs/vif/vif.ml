@@ -20,14 +20,16 @@ let default_limits = { receive_pages = 0; send_pages = 0; copied = 32 lsl 20 }
 (* The memory that frames are copied to, in slabs: each lives on in the frames that lie in it. *)
 type slabs = {
   size : int;
-  most : int; (* slabs that may be alive *)
+  mutable most : int; (* slabs that may be alive *)
   mutable alive : int;
   mutable dropped : int; (* frames that there was no slab for *)
 }
 
+let most_slabs octets ~size = max 2 (octets / size)
+
 let slabs octets =
   let size = max smallest_slab (min largest_slab (octets / 16)) in
-  { size; most = max 2 (octets / size); alive = 0; dropped = 0 }
+  { size; most = most_slabs octets ~size; alive = 0; dropped = 0 }
 
 type link = Down | Up | Closed
 
@@ -226,6 +228,8 @@ let start_of_turn t =
   if news land Header.completed <> 0 then collect t;
   if news land Header.frames <> 0 || t.again then (
     t.again <- false;
+    (* Whatever is held for others has come in a frame. *)
+    Mirust.Budget.look_again ();
     receive t);
   if news land Header.room <> 0 then t.room ()
 
@@ -352,6 +356,9 @@ type counters = Header.Stats.t = {
 type stats = { device : counters; rx_no_memory : int }
 
 let find device = List.assq_opt device !devices
+
+let set_copied device octets =
+  Option.iter (fun t -> t.slabs.most <- most_slabs octets ~size:t.slabs.size) (find device)
 
 let stats device =
   Option.map

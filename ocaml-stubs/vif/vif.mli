@@ -39,6 +39,10 @@ val connect :
   string ->
   (Mirust_netif.Device.t, [ `Msg of string ]) result Lwt.t
 
+(** [set_copied device bytes] changes {!limits.copied}. Devices that are not of this module have no
+    such bound. *)
+val set_copied : Mirust_netif.Device.t -> int -> unit
+
 (** {1 Counters} *)
 
 (** Frames and bytes are those of Ethernet; a large segment is one frame. *)

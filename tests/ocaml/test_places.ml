@@ -57,9 +57,41 @@ let one_at_least () =
   check_gone "one" [ "a" ] !gone;
   Alcotest.(check int) "taken" 1 (Places.taken t)
 
+let fewer () =
+  let t, take, gone = places 4 in
+  let old = take "old" in
+  Places.served old;
+  List.iter (fun name -> ignore (take name : Places.place)) [ "a"; "b"; "c" ];
+  Places.set_most t 2;
+  check_gone "nobody is pushed out for nothing" [] !gone;
+  ignore (take "new" : Places.place);
+  check_gone "as many as it takes" [ "c"; "b"; "a" ] !gone;
+  Alcotest.(check int) "taken" 2 (Places.taken t)
+
+(* What follows the memory is told at once, and of each change. *)
+let following () =
+  let before = Mirust.Budget.get () in
+  let told = ref [] in
+  Mirust.Budget.follow (fun { total; _ } -> told := total :: !told);
+  let t = Places.of_memory (fun { connections; _ } -> connections) in
+  Fun.protect
+    ~finally:(fun () -> Mirust.Budget.set before.total)
+    (fun () ->
+      let small = 1 lsl 20 in
+      Mirust.Budget.set small;
+      Mirust.Budget.look_again ();
+      Alcotest.(check (list int)) "told" [ small; before.total ] !told;
+      let most = (Mirust.Budget.divide small).connections in
+      for _ = 0 to most do
+        ignore (Places.take t ~leave:ignore : Places.place)
+      done;
+      Alcotest.(check int) "places" most (Places.taken t))
+
 let tests =
   [
     Alcotest.test_case "the_longest_idle_makes_room" `Quick the_longest_idle;
     Alcotest.test_case "those_who_were_served_may_be_idle" `Quick credit;
     Alcotest.test_case "there_is_one_at_least" `Quick one_at_least;
+    Alcotest.test_case "when_there_are_fewer_some_have_to_go" `Quick fewer;
+    Alcotest.test_case "places_follow_the_memory" `Quick following;
   ]

@@ -253,9 +253,42 @@ let storm victims () =
   Alcotest.(check bool) "later" true (seconds 100 < 10);
   Alcotest.(check bool) "up" true (Engine.state c = Established && Engine.state s = Established)
 
+(* ---- Bounds that change ---- *)
+
+let knock w ~port:src_port =
+  let h = segment ~src_port ~flags:Wire.Flags.syn ~seq:1 ~ack:0 ~window:1000 in
+  Engine.input w.server ~now:w.now ~src:client_ip ~dst:server_ip ~ce:false h Cstruct.empty;
+  Engine.flush w.server ~now:w.now
+
+(* Three hundred that came and never did anything; then there is room for fifty. *)
+let fewer () =
+  let w = create 3 in
+  (match Engine.listen w.server ~port ~backlog:1000 ignore with
+  | Ok () -> ()
+  | Error (`In_use | `Invalid) -> assert false);
+  let bounds connections = Engine.set_bounds w.server ~memory:500_000 ~connections ~time_wait:10 in
+  for i = 1 to 300 do
+    knock w ~port:(1000 + i)
+  done;
+  Alcotest.(check int) "they came" 300 (Engine.connections w.server);
+  bounds 50;
+  Alcotest.(check int) "nobody's patience has been tried" 300 (Engine.connections w.server);
+  w.now <- 5_000 * ms;
+  Engine.advance w.server ~now:w.now;
+  bounds 50;
+  Alcotest.(check int) "now it has" 50 (Engine.connections w.server);
+  Alcotest.(check int) "each is told by a reset" 250 (Engine.stats w.server).evicted;
+  bounds 60;
+  w.now <- 5_001 * ms;
+  for i = 1 to 20 do
+    knock w ~port:(2000 + i)
+  done;
+  Alcotest.(check int) "and newcomers find room up to the bound" 60 (Engine.connections w.server)
+
 let () =
   Alcotest.run "floods"
     [
+      ("bounds", [ Alcotest.test_case "fewer connections than there are" `Quick fewer ]);
       ( "storms",
         List.map
           (fun (name, victims) -> Alcotest.test_case name `Quick (storm victims))

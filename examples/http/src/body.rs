@@ -25,9 +25,25 @@ impl Body {
         Body { first: bytes, zeros: 0, progress: None }
     }
 
-    /// So many zeros, made as they are sent, and each time that some are there is `progress`.
-    pub fn zeros(count: u64, progress: Progress) -> Self {
-        Body { first: Bytes::new(), zeros: count, progress: Some(progress) }
+    /// So many zeros, made as they are sent.
+    pub fn zeros(count: u64) -> Self {
+        Body { first: Bytes::new(), zeros: count, progress: None }
+    }
+
+    /// Each time that some of it is made, `progress` is told, and when it was made to the end.
+    pub fn for_client(mut self, progress: Progress) -> Self {
+        self.progress = Some(progress);
+        self
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(progress) =
+            self.progress.take().filter(|_| self.first.is_empty() && self.zeros == 0)
+        {
+            progress.answered();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod body;
 mod metrics;
+mod places;
 mod progress;
 
 use body::Body;
@@ -17,11 +18,12 @@ use mirust::net::hyper::Timer;
 use mirust::net::{TcpListener, TcpStream};
 use mirust::ocaml::{AsyncClosure, BoxRoot, OCamlPromise};
 use mirust::time::Duration;
+use places::{Place, Places};
 use progress::Progress;
 use sha2::{Digest, Sha256};
 use std::future::{Future, poll_fn};
 use std::net::{Ipv6Addr, SocketAddr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -36,63 +38,76 @@ const UPLOAD: u64 = 100_000_000;
 /// hyper's buffer for a connection, at most.
 const BUFFER: usize = 16384;
 
+#[mirust::export]
+impl Places {
+    /// For `most` connections at a time, one at least.
+    fn new(most: isize) -> Places {
+        Places::with(most.max(1) as usize)
+    }
+
+    /// There are so many from now on.
+    fn set_most(&self, most: isize) {
+        self.resize(most.max(1) as usize);
+    }
+}
+
 /// What all connections share.
 struct Server {
-    /// Connections that are served at a time. More wait to be accepted.
-    connections: usize,
+    places: Rc<Places>,
     /// OCaml's answer to a name.
     answer: BoxRoot<fn(String) -> OCamlPromise<String>>,
     metrics: Metrics,
 }
 
-/// Serves until its promise is cancelled, `connections` at a time, and calls `answer` for each request
+/// Serves until its promise is cancelled, as many at a time as there are `places`, and calls `answer` for each request
 /// of `/ocaml/NAME`.
 #[mirust::export(name = "http_serve")]
 async fn serve(
-    connections: isize,
+    places: Rc<Places>,
     answer: BoxRoot<fn(String) -> OCamlPromise<String>>,
 ) -> Result<(), String> {
-    let connections = connections.max(1) as usize;
-    let server = Rc::new(Server { connections, answer, metrics: Metrics::default() });
+    let server = Rc::new(Server { places, answer, metrics: Metrics::default() });
     accept(server).await.map_err(|error| error.to_string())
 }
 
 async fn accept(server: Rc<Server>) -> Result<(), mirust::net::Error> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 80)))?;
     loop {
-        while server.metrics.connections() >= server.connections {
-            mirust::time::sleep(Duration::from_millis(1)).await;
-        }
         let (stream, _) = listener.accept().await?;
-        mirust::spawn(connection(stream, Rc::clone(&server)));
+        server.places.room().await;
+        server.metrics.accepted();
+        mirust::spawn(connection(stream, server.places.take(), Rc::clone(&server)));
     }
 }
 
-async fn connection(stream: TcpStream, server: Rc<Server>) {
-    let _open = server.metrics.open();
+async fn connection(stream: TcpStream, place: Place, server: Rc<Server>) {
     // hyper writes whole responses; nothing is gained by waiting for more.
     if let Err(error) = stream.set_nodelay(true) {
-        mirust::log::warn!("{error}");
+        mirust::log::debug!("{error}");
     }
-    let progress = Progress::new();
+    let progress = place.progress();
     let service = service_fn(|request| respond(request, Rc::clone(&server), progress.clone()));
-    let mut served = pin!(
-        http1::Builder::new()
-            .timer(Timer)
-            .header_read_timeout(STALLED)
-            .max_buf_size(BUFFER)
-            .serve_connection(stream, service)
-    );
+    let mut served = http1::Builder::new()
+        .timer(Timer)
+        .header_read_timeout(STALLED)
+        .max_buf_size(BUFFER)
+        .serve_connection(stream, service);
     let mut stalled = pin!(progress.stalled(STALLED));
-    let ended = poll_fn(|cx| match served.as_mut().poll(cx) {
+    let mut must_leave = pin!(progress.must_leave());
+    let ended = poll_fn(|cx| match Pin::new(&mut served).poll(cx) {
         Poll::Ready(result) => Poll::Ready(Some(result)),
+        Poll::Pending if must_leave.as_mut().poll(cx).is_ready() => Poll::Ready(None),
         Poll::Pending => stalled.as_mut().poll(cx).map(|()| None),
     });
     match ended.await {
         Some(Ok(())) => {}
         // Clients come and go as they like.
         Some(Err(error)) => mirust::log::debug!("connection: {error}"),
-        None => mirust::log::debug!("connection: nothing moves"),
+        None => {
+            mirust::log::debug!("connection: nothing moves");
+            // Its memory is what is wanted: what it has not taken is not sent any more.
+            served.into_parts().io.abort();
+        }
     }
 }
 
@@ -102,14 +117,17 @@ async fn respond(
     progress: Progress,
 ) -> Result<Response<Body>, hyper::Error> {
     server.metrics.request();
-    progress.made();
+    progress.asked();
     let path = request.uri().path().to_owned();
     let response = match (request.method(), path.as_str()) {
         (&Method::GET, "/") => text(StatusCode::OK, "Hello from Rust\n"),
-        (&Method::GET, "/big") => Response::new(Body::zeros(BIG, progress)),
+        (&Method::GET, "/big") => Response::new(Body::zeros(BIG)),
         // What a mistake does to the others: nothing.
         (&Method::GET, "/panic") => panic!("as it was asked to"),
-        (&Method::GET, "/metrics") => text(StatusCode::OK, server.metrics.to_string()),
+        (&Method::GET, "/metrics") => {
+            server.metrics.open(server.places.taken());
+            text(StatusCode::OK, server.metrics.to_string())
+        }
         (&Method::PUT | &Method::POST, "/upload") => hash(request.into_body(), &progress).await?,
         (&Method::GET, path) if path.starts_with("/ocaml/") => {
             let name = path["/ocaml/".len()..].to_owned();
@@ -121,7 +139,7 @@ async fn respond(
         }
         _ => text(StatusCode::NOT_FOUND, "There is no such page\n"),
     };
-    Ok(response)
+    Ok(response.map(|body| body.for_client(progress)))
 }
 
 /// The SHA-256 of an upload, which is never in memory as a whole.

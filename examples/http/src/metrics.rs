@@ -11,31 +11,20 @@ pub struct Metrics {
     requests: Cell<u64>,
 }
 
-/// Counts a connection as open until it is dropped.
-pub struct Open<'a>(&'a Metrics);
-
 impl Metrics {
-    /// A connection is open from now on.
-    pub fn open(&self) -> Open<'_> {
-        self.connections.set(self.connections.get() + 1);
+    /// There was a connection.
+    pub fn accepted(&self) {
         self.accepted.set(self.accepted.get() + 1);
-        Open(self)
     }
 
-    /// How many connections are open.
-    pub fn connections(&self) -> usize {
-        self.connections.get()
+    /// So many are open.
+    pub fn open(&self, connections: usize) {
+        self.connections.set(connections);
     }
 
     /// There was a request.
     pub fn request(&self) {
         self.requests.set(self.requests.get() + 1);
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get() - 1);
     }
 }
 

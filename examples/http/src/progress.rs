@@ -1,14 +1,21 @@
 //! Whether anything moves on a connection.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::{Poll, Waker};
 
 use mirust::time::{Duration, Instant, now};
 
 /// Octets of an upload that count as progress: a client that sends one at a time makes none.
 const WORTH_IT: usize = 65536;
+/// With somebody who was never answered or is in the middle of something: a crowd comes within a moment.
+const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
+/// With somebody else, for each time that he was answered.
+const FOR_EACH_TIME: u128 = Duration::from_secs(1).as_nanos();
+const MOST_TIMES: u32 = 600;
 
-/// When the last octets of a connection's requests and responses moved.
+/// When the last octets of a connection's requests and responses moved, and how much patience there is with it.
 #[derive(Clone)]
 pub struct Progress(Rc<State>);
 
@@ -16,12 +23,38 @@ struct State {
     last: Cell<Instant>,
     /// Octets of an upload since then.
     octets: Cell<usize>,
+    /// In the middle of a request or a response.
+    busy: Cell<bool>,
+    /// Responses that were made to the end.
+    answered: Cell<u32>,
+    leaving: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
 }
 
 impl Progress {
     /// Something has moved right now.
     pub fn new() -> Self {
-        Progress(Rc::new(State { last: Cell::new(now()), octets: Cell::new(0) }))
+        Progress(Rc::new(State {
+            last: Cell::new(now()),
+            octets: Cell::new(0),
+            busy: Cell::new(false),
+            answered: Cell::new(0),
+            leaving: Cell::new(false),
+            waker: RefCell::default(),
+        }))
+    }
+
+    /// A request has come.
+    pub fn asked(&self) {
+        self.made();
+        self.0.busy.set(true);
+    }
+
+    /// All of the response has been made.
+    pub fn answered(&self) {
+        self.made();
+        self.0.busy.set(false);
+        self.0.answered.set(self.0.answered.get().saturating_add(1));
     }
 
     /// Something has moved.
@@ -37,6 +70,46 @@ impl Progress {
         if sum >= WORTH_IT {
             self.made();
         }
+    }
+
+    /// How often the patience with it is used up by now, in thousandths.
+    pub fn tried(&self, now: Instant) -> u128 {
+        let patience = match self.0.answered.get() {
+            0 => WITH_A_STRANGER,
+            _ if self.0.busy.get() => WITH_A_STRANGER,
+            times => FOR_EACH_TIME * u128::from(times.min(MOST_TIMES)),
+        };
+        now.duration_since(self.0.last.get()).as_nanos() * 1000 / patience
+    }
+
+    /// Asks it to make room.
+    pub fn leave(&self) {
+        self.0.leaving.set(true);
+        if let Some(waker) = self.0.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether it was asked to.
+    pub fn is_leaving(&self) -> bool {
+        self.0.leaving.get()
+    }
+
+    /// Whether both are of the same connection.
+    pub fn is(&self, other: &Progress) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Until it has to make room.
+    pub async fn must_leave(&self) {
+        poll_fn(|cx| {
+            if self.is_leaving() {
+                return Poll::Ready(());
+            }
+            *self.0.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Until nothing has moved for `limit`.

@@ -18,7 +18,7 @@ pub struct Store {
     values: Rc<RefCell<Map>>,
     /// Bytes of keys and values, with what it takes to hold them.
     held: Cell<usize>,
-    limit: usize,
+    limit: Cell<usize>,
     log: OnceCell<Rc<Log>>,
 }
 
@@ -41,8 +41,13 @@ fn copy(bytes: &[u8]) -> Result<Vec<u8>, String> {
 impl Store {
     /// An empty one, for so many bytes.
     fn new(limit: isize) -> Store {
-        let limit = limit.max(0) as usize;
+        let limit = Cell::new(limit.max(0) as usize);
         Store { values: Rc::default(), held: Cell::new(0), limit, log: OnceCell::new() }
+    }
+
+    /// There are so many bytes from now on; what is there beyond them stays.
+    fn set_limit(&self, limit: isize) {
+        self.limit.set(limit.max(0) as usize);
     }
 
     /// Reads the log of a disk, and goes on with it: to be called once, while the store is empty. `fsync` is
@@ -81,7 +86,7 @@ impl Store {
 
     /// Makes `value` that of `key`.
     fn set(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        self.put(key, value, self.limit)
+        self.put(key, value, self.limit.get())
     }
 
     /// Forgets `key`; whether it was there.
@@ -223,7 +228,7 @@ impl Store {
     fn apply(&self, op: Op<'_>) -> Result<(), String> {
         match op {
             Op::Set(key, value) => {
-                let limit = self.limit + self.limit / 4;
+                let limit = self.limit.get() + self.limit.get() / 4;
                 self.put(key, value, limit).map_err(|_| {
                     format!("its store is larger than {limit} bytes: give the domain more memory")
                 })?

@@ -7,7 +7,7 @@ let memory = Mirust_net_image.register ()
 let connect name =
   Mirust_net_image.init ();
   memory ();
-  Mirust_vif.Vif.connect ~limits:(Mirust_net_image.device ()) name
+  Mirust_net_image.connect name
   |> Fun.flip Lwt.bind (function
        | Ok device -> Lwt.return (Mirust_netif.Netif.connect device)
        | Error (`Msg message) -> Lwt.fail_with message)

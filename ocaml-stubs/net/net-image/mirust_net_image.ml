@@ -14,10 +14,17 @@ let on_xen () = Mirust.platform () = "xen"
    one: half of the processor's time in bulk reception. On Xen frames are views of the device's pages. Where
    memory is short it is better spent on collections than on dead buffers. *)
 let plenty = 256 * 1024 * 1024
-let buffers_may_wait () = Gc.set { (Gc.get ()) with custom_major_ratio = 1000 }
+
+let buffers_may_wait =
+  let usual = (Gc.get ()).custom_major_ratio in
+  fun may ->
+    let custom_major_ratio = if may then 1000 else usual in
+    let now = Gc.get () in
+    if now.custom_major_ratio <> custom_major_ratio then Gc.set { now with custom_major_ratio }
 
 let init () =
-  if (not (on_xen ())) && (Mirust.Budget.get ()).total >= plenty then buffers_may_wait ();
+  if not (on_xen ()) then
+    Mirust.Budget.follow (fun { total; _ } -> buffers_may_wait (total >= plenty));
   Mirust_net_env.Env.install environment;
   Mirust_net_env.Env.install_soon Mirust.Main.soon
 
@@ -41,6 +48,10 @@ let tcp () =
     backlog = min d.backlog (b.connections / 4);
   }
 
+let follow engine =
+  Mirust.Budget.follow (fun { tcp; connections; time_wait; _ } ->
+      Mirust_tcp.Engine.set_bounds engine ~memory:tcp ~connections ~time_wait)
+
 let neighbours () = { Neighbour.default with capacity = (Mirust.Budget.get ()).neighbours }
 let reassembly () = { Reassembly.default with memory = (Mirust.Budget.get ()).reassembly }
 let own () = (Mirust.Budget.get ()).own
@@ -54,3 +65,13 @@ let device ?(receive_pages = 0) ?(send_pages = 0) () =
     send_pages = pages send_pages b.send;
     copied = b.copied;
   }
+
+let connect ?receive_pages ?send_pages name =
+  let limits = device ?receive_pages ?send_pages () in
+  Mirust_vif.Vif.connect ~limits name
+  |> Lwt.map (fun result ->
+         Result.iter
+           (fun device ->
+             Mirust.Budget.follow (fun { copied; _ } -> Mirust_vif.Vif.set_copied device copied))
+           result;
+         result)

@@ -17,11 +17,21 @@ val register : unit -> unit -> unit
     By {!Mirust.Budget}, as it is when this is called. *)
 
 val tcp : unit -> Mirust_tcp.Engine.config
+
+(** The engine's bounds are those of the memory from now on, also when that changes:
+    {!Mirust.Budget.follow}. *)
+val follow : Mirust_tcp.Engine.t -> unit
+
 val neighbours : unit -> Mirust_net_engine.Neighbour.config
 val reassembly : unit -> Mirust_net_engine.Reassembly.config
 
 (** Octets on their way from the stack to itself. *)
 val own : unit -> int
 
-(** Of a device; numbers of pages above 0 that are given come first. *)
-val device : ?receive_pages:int -> ?send_pages:int -> unit -> Mirust_vif.Vif.limits
+(** {!Mirust_vif.Vif.connect} with a device's share, also when that changes; numbers of pages above
+    0 that are given come first. *)
+val connect :
+  ?receive_pages:int ->
+  ?send_pages:int ->
+  string ->
+  (Mirust_netif.Device.t, [ `Msg of string ]) result Lwt.t

@@ -18,7 +18,9 @@ let stack_limits () : Stack.limits =
 
 let connect config device =
   init ();
-  Stack.connect ~limits:(stack_limits ()) config device
+  Stack.connect ~limits:(stack_limits ()) config device >|= fun stack ->
+  Image.follow (Stack.TCP.engine (Stack.tcp stack));
+  stack
 
 let interface group =
   let default = if Image.on_xen () then "0" else "tap0" in
@@ -39,7 +41,7 @@ let limits group =
     pages "send-pages"
       ~doc:"Memory for the heads of frames sent, in pages (by default a share of the memory)."
   in
-  let both receive_pages send_pages () = Image.device ~receive_pages ~send_pages () in
+  let both receive_pages send_pages = (receive_pages, send_pages) in
   Cmdliner.Term.(const both $ receive $ send)
 
 let register ?group () =
@@ -49,7 +51,8 @@ let register ?group () =
   let memory = Image.register () in
   fun () ->
     memory ();
-    Log.info (fun m -> m "memory: %a" Mirust.Budget.pp (Mirust.Budget.get ()));
-    Mirust_vif.Vif.connect ~limits:(limits () ()) (interface ()) >>= function
+    Mirust.Budget.follow (fun budget -> Log.info (fun m -> m "memory: %a" Mirust.Budget.pp budget));
+    let receive_pages, send_pages = limits () in
+    Image.connect ~receive_pages ~send_pages (interface ()) >>= function
     | Ok device -> connect (config ()) device
     | Error (`Msg m) -> Lwt.fail (Mirust.Unavailable m)

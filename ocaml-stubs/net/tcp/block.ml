@@ -202,7 +202,7 @@ type transmit =
   unit
 
 type env = {
-  config : Config.t;
+  mutable config : Config.t;
   wheel : t Wheel.t;
   transmit : transmit;
   can_send : unit -> bool;

@@ -159,6 +159,25 @@ let has_room t =
   if full () then evict t;
   not (full ())
 
+let set_bounds t ~memory ~connections ~time_wait =
+  t.env.config <-
+    {
+      t.env.config with
+      memory_max = memory;
+      connections_max = connections;
+      time_wait_max = time_wait;
+      backlog = min t.env.config.backlog (max 1 (connections / 4));
+    };
+  (* A newcomer pushes out one: those above the bound go before. *)
+  let rec shrink () =
+    let n = Table.length t.table in
+    if n > connections then (
+      drop_waiting t.env;
+      if Table.length t.table = n then evict t;
+      if Table.length t.table < n then shrink ())
+  in
+  shrink ()
+
 (* Closed ones leave the queue when it has grown to twice the connections there are. *)
 let add t c =
   Table.add t.table c;

@@ -41,6 +41,11 @@ val create :
   transmit ->
   t
 
+(** [set_bounds t ~memory ~connections ~time_wait] changes [memory_max], [connections_max] and
+    [time_wait_max]. Surplus connections whose patience is exhausted are reset at once, others as
+    new ones arrive. Windows already offered stay open, and close as they are used. *)
+val set_bounds : t -> memory:int -> connections:int -> time_wait:int -> unit
+
 (** {1 The driver's side} *)
 
 (** A segment has arrived, with a correct checksum. The payload is kept as a view. Segments from or
