@@ -18,18 +18,24 @@ megabytes=$((16 << 20))
 work=
 log=/dev/null
 
-# Runs the calling script again in a network namespace, as root there. Says why if that cannot be.
-enter_namespace() {
-    [ -z "${MIRUST_NETNS:-}" ] || return 0
-    local flags=(--net)
-    [ "$EUID" -eq 0 ] || flags+=(--user --map-root-user)
-    if ! why=$(unshare "${flags[@]}" true 2>&1); then
+# Whether a network namespace can be had, made with $namespace; says why if not.
+check_namespace() {
+    local why
+    namespace=(unshare --net)
+    [ "$EUID" -eq 0 ] || namespace+=(--user --map-root-user)
+    if ! why=$("${namespace[@]}" true 2>&1); then
         cannot "make a network namespace ($why)" \
             "as root, or with unprivileged user namespaces allowed, this works"
     fi
     [ -c /dev/net/tun ] || cannot "use TAP interfaces: there is no /dev/net/tun" \
         "as root: modprobe tun; in a container: --device /dev/net/tun"
-    MIRUST_NETNS=1 exec unshare "${flags[@]}" "$0" "$@"
+}
+
+# Runs the calling script again in a network namespace, as root there.
+enter_namespace() {
+    [ -z "${MIRUST_NETNS:-}" ] || return 0
+    check_namespace
+    MIRUST_NETNS=1 exec "${namespace[@]}" "$0" "$@"
 }
 
 # make_tap [NAME]: the interface, without address.

@@ -32,6 +32,7 @@ pub fn set_end(ender: Ender) {
 /// for last: it starts again if that was a reboot, else it is powered off. Another status is a crash,
 /// after the console line `exit status N`. As on other systems, a status has eight bits.
 pub fn exit(status: i32) -> ! {
+    ::log::logger().flush();
     let status = status & 0xff;
     if status == 0 {
         let reboot =

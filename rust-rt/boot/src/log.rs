@@ -1,9 +1,12 @@
 //! The log: one console line a record, with its level and monotonic time.
+//!
+//! A record that repeats the one before it within a second is counted instead of written: libraries have a line for
+//! whatever a client does, and a thousand clients must not fill the console.
 
 use crate::console;
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
-use core::fmt;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// Nanoseconds since boot.
 pub type Clock = fn() -> u64;
@@ -37,14 +40,76 @@ impl Log for ConsoleLog {
         write(record.level(), record.target(), *record.args());
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        tell_repeats(now_ns());
+    }
 }
 
-/// Writes one line, whatever the level is set to.
+/// Writes one line, whatever the level is set to, unless it repeats the last one.
 pub fn write(level: Level, target: &str, text: fmt::Arguments<'_>) {
-    let us = now_ns() / 1000;
-    let (s, us) = (us / 1_000_000, us % 1_000_000);
+    let now = now_ns();
+    let mut digest = Digest(level as u64);
+    let _ = write!(digest, "{target}: {text}");
+    if REPEATS.count(digest.0, now) {
+        return;
+    }
+    tell_repeats(now);
+    line(now, level, target, text);
+}
+
+fn tell_repeats(now: u64) {
+    let times = REPEATS.times.swap(0, Ordering::Relaxed);
+    if times > 0 {
+        line(now, Level::Info, "log", format_args!("last message repeated {times} times"));
+    }
+}
+
+fn line(now: u64, level: Level, target: &str, text: fmt::Arguments<'_>) {
+    let (s, us) = (now / 1_000_000_000, now / 1000 % 1_000_000);
     console::print(format_args!("[{s:5}.{us:06}] {level:5} {target}: {text}\n"));
+}
+
+/// What there is to know of the line written last.
+struct Repeats {
+    digest: AtomicU64,
+    /// When it was written.
+    since: AtomicU64,
+    /// How often it came again.
+    times: AtomicU64,
+}
+
+static REPEATS: Repeats = Repeats::new();
+
+impl Repeats {
+    /// A line is counted for so long after it was written, in nanoseconds.
+    const LONGEST: u64 = 1_000_000_000;
+
+    const fn new() -> Repeats {
+        Repeats { digest: AtomicU64::new(0), since: AtomicU64::new(0), times: AtomicU64::new(0) }
+    }
+
+    /// Whether the line of this digest is only counted. If not, it is the one written last from now on.
+    fn count(&self, digest: u64, now: u64) -> bool {
+        let is_new = self.digest.swap(digest, Ordering::Relaxed) != digest;
+        if is_new || now >= self.since.load(Ordering::Relaxed).saturating_add(Self::LONGEST) {
+            self.since.store(now, Ordering::Relaxed);
+            return false;
+        }
+        self.times.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+}
+
+/// FNV-1a of what is written to it: good enough to tell a line from the next.
+struct Digest(u64);
+
+impl Write for Digest {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        Ok(())
+    }
 }
 
 fn now_ns() -> u64 {
@@ -55,4 +120,32 @@ fn now_ns() -> u64 {
     // SAFETY: the only non-null value ever stored is a `Clock`, by `set_clock`.
     let clock = unsafe { core::mem::transmute::<*mut (), Clock>(clock) };
     clock()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_comes_again_within_a_second_is_counted() {
+        let repeats = Repeats::new();
+        assert!(!repeats.count(1, 0));
+        assert!(repeats.count(1, 5));
+        assert!(repeats.count(1, Repeats::LONGEST - 1));
+        assert_eq!(repeats.times.load(Ordering::Relaxed), 2);
+        assert!(!repeats.count(1, Repeats::LONGEST), "a second later it is written again");
+        assert!(!repeats.count(2, Repeats::LONGEST));
+        assert!(!repeats.count(1, Repeats::LONGEST), "another one came between");
+    }
+
+    #[test]
+    fn digests_tell_lines_apart_and_not_the_pieces_they_are_written_in() {
+        let digest = |text: fmt::Arguments<'_>| {
+            let mut digest = Digest(3);
+            let _ = digest.write_fmt(text);
+            digest.0
+        };
+        assert_eq!(digest(format_args!("{}: {}", "a", "b")), digest(format_args!("a: b")));
+        assert_ne!(digest(format_args!("a: b")), digest(format_args!("a: c")));
+    }
 }
