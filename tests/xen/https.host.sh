@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the host: the guest at 127.0.0.1:$1 by the name in its certificate, by both versions of TLS.
 set -euo pipefail
-certificate=$(dirname "$0")/../../build/xen-test/images/https.pem
+certificate=$IMAGES/https.pem
 at=https://service.test:$1
 get() { curl --silent --show-error --fail --max-time 40 --resolve "service.test:$1:127.0.0.1" "${@:2}"; }
 for version in 1.2 1.3; do

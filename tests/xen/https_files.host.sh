@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the host: a certificate of the guest's, as the file /tls/cert.pem of a ramdisk, with its key.
 set -euo pipefail
-images=$(cd "$(dirname "$0")/../../build/xen-test/images" && pwd)
+images=$(cd "$IMAGES" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/tls"
