@@ -103,7 +103,9 @@ assert_shutdown() { # NAME poweroff|reboot|crash [SECONDS]
 
 # Asks the host to run tests/xen/NAME.host.sh, and waits for it to succeed.
 host_step() { # NAME [SECONDS]
-    : >"/share/host/$1.request"
+    # By a name of its own first: 9p looks a file up once more after making it, and by then the host may have taken it.
+    : >"/share/host/$1.asked"
+    mv "/share/host/$1.asked" "/share/host/$1.request"
     within "${2:-30}" test -e "/share/host/$1.status" || fail "the host's step $1 did not end within ${2:-30} s"
     cat "/share/host/$1.log"
     assert_equal 0 "$(cat "/share/host/$1.status")" "status of the host's step $1"
