@@ -16,68 +16,103 @@ let head_end text =
   in
   go 0
 
-(* Names are lowered, values trimmed. *)
-let field line =
-  match String.index_opt line ':' with
-  | Some i when i > 0 ->
-      let value = String.sub line (i + 1) (String.length line - i - 1) in
-      Some (String.lowercase_ascii (String.sub line 0 i), String.trim value)
-  | Some _ | None -> None
+(* {1 Parts of the text}
 
-let has_body fields =
-  List.mem_assoc "transfer-encoding" fields
-  || match List.assoc_opt "content-length" fields with Some "0" | None -> false | Some _ -> true
+   From [i] to before [stop]; nothing is copied until it is known to be wanted. *)
 
-let head text =
-  match List.map String.trim (String.split_on_char '\n' text) with
-  | [] -> None
-  | first :: rest -> (
-      let fields = List.map field rest in
-      if List.mem None fields then None
-      else
-        let fields = List.filter_map Fun.id fields in
-        match String.split_on_char ' ' first with
-        | [ meth; target; (("HTTP/1.1" | "HTTP/1.0") as version) ] when not (has_body fields) ->
-            let target = List.hd (String.split_on_char '?' target) in
-            let keep_alive =
-              match Option.map String.lowercase_ascii (List.assoc_opt "connection" fields) with
-              | Some "close" -> false
-              | Some "keep-alive" -> true
-              | Some _ | None -> version = "HTTP/1.1"
-            in
-            Some { meth; target; keep_alive }
-        | _ -> None)
+let rec find text c i stop = if i < stop && text.[i] <> c then find text c (i + 1) stop else i
+let is_space c = c = ' ' || c = '\t' || c = '\r' || c = '\n' || c = '\012'
+let rec skip text i stop = if i < stop && is_space text.[i] then skip text (i + 1) stop else i
+
+let rec back text i stop =
+  if i < stop && is_space text.[stop - 1] then back text i (stop - 1) else stop
+
+(* Whether it is the word, which is in small letters. *)
+let is word text i stop =
+  let rec same n = n < 0 || (Char.lowercase_ascii text.[i + n] = word.[n] && same (n - 1)) in
+  stop - i = String.length word && same (stop - i - 1)
+
+(* {1 A request} *)
+
+type fields = { body : bool; connection : [ `Close | `Keep_alive | `Unsaid ] }
+
+let field fields text first colon value stop =
+  if is "transfer-encoding" text first colon then { fields with body = true }
+  else if is "content-length" text first colon then
+    { fields with body = fields.body || not (is "0" text value stop) }
+  else if fields.connection = `Unsaid && is "connection" text first colon then
+    if is "close" text value stop then { fields with connection = `Close }
+    else if is "keep-alive" text value stop then { fields with connection = `Keep_alive }
+    else fields
+  else fields
+
+(* The lines after the one that ends at [i]. *)
+let rec lines fields text i stop =
+  if i >= stop then Some fields
+  else
+    let next = find text '\n' (i + 1) stop in
+    let first = skip text (i + 1) next in
+    let last = back text first next in
+    let colon = find text ':' first last in
+    if colon = first || colon = last then None
+    else lines (field fields text first colon (skip text (colon + 1) last) last) text next stop
+
+let head text stop =
+  let next = find text '\n' 0 stop in
+  let first = skip text 0 next in
+  let last = back text first next in
+  let space = find text ' ' first last in
+  let second = find text ' ' (space + 1) last in
+  let old = is "http/1.0" text (second + 1) last in
+  if not (old || is "http/1.1" text (second + 1) last) then None
+  else
+    match lines { body = false; connection = `Unsaid } text next stop with
+    | None | Some { body = true; _ } -> None
+    | Some { connection; _ } ->
+        let path = find text '?' (space + 1) second in
+        let keep_alive =
+          match connection with `Close -> false | `Keep_alive -> true | `Unsaid -> not old
+        in
+        Some
+          {
+            meth = String.sub text first (space - first);
+            target = String.sub text (space + 1) (path - space - 1);
+            keep_alive;
+          }
 
 let parse text =
   match head_end text with
   | Some length when length <= max_head -> (
-      match head (String.sub text 0 length) with
-      | Some request -> `Request (request, length + 4)
-      | None -> `Bad)
+      match head text length with Some request -> `Request (request, length + 4) | None -> `Bad)
   | Some _ -> `Bad
   | None -> if String.length text > max_head then `Bad else `More
 
-let answer ?(more = []) ~keep_alive ~body status (kind, content) =
-  let fields =
-    more
-    @ [
-        "Content-Type: " ^ kind;
-        Printf.sprintf "Content-Length: %d" (String.length content);
-        ("Connection: " ^ if keep_alive then "keep-alive" else "close");
-      ]
-  in
-  let head = String.concat "\r\n" (("HTTP/1.1 " ^ status) :: fields) in
-  head ^ "\r\n\r\n" ^ if body then content else ""
+(* {1 An answer} *)
+
+let answer ?(more = "") ~keep_alive ~body status (kind, content) =
+  String.concat ""
+    [
+      "HTTP/1.1 ";
+      status;
+      more;
+      "\r\nContent-Type: ";
+      kind;
+      "\r\nContent-Length: ";
+      string_of_int (String.length content);
+      (if keep_alive then "\r\nConnection: keep-alive\r\n\r\n" else "\r\nConnection: close\r\n\r\n");
+      (if body then content else "");
+    ]
 
 let plain text = ("text/plain", text ^ "\n")
 
 let respond pages { meth; target; keep_alive } =
-  let answer = answer ~keep_alive in
-  match (meth, List.assoc_opt target pages) with
-  | ("GET" | "HEAD"), Some page -> answer ~body:(meth = "GET") "200 OK" page
-  | ("GET" | "HEAD"), None -> answer ~body:(meth = "GET") "404 Not Found" (plain "no such page")
+  let page = List.find_opt (fun (path, _) -> String.equal path target) pages in
+  match (meth, page) with
+  | ("GET" | "HEAD"), Some (_, page) -> answer ~keep_alive ~body:(meth = "GET") "200 OK" page
+  | ("GET" | "HEAD"), None ->
+      answer ~keep_alive ~body:(meth = "GET") "404 Not Found" (plain "no such page")
   | _, _ ->
-      answer ~more:[ "Allow: GET, HEAD" ] ~body:true "405 Method Not Allowed"
+      answer ~more:"\r\nAllow: GET, HEAD" ~keep_alive ~body:true "405 Method Not Allowed"
         (plain "pages can only be read")
 
 let bad_request = answer ~keep_alive:false ~body:true "400 Bad Request" (plain "not a request")

@@ -21,68 +21,63 @@ let pause = Duration.of_sec 60
    this: those who send more do not wait for answers. *)
 let max_waiting = 2 * Http.max_head
 
-let write flow text =
-  Mirust.Time.with_timeout hurry (fun () -> TCP.write flow (Cstruct.of_string text)) >|= function
-  | Ok (Ok ()) -> Ok ()
-  | Ok (Error _) -> Error `Gone
-  | Error `Timeout ->
-      TCP.abort flow;
-      Error `Gone
+type connection = { flow : TCP.flow; place : Places.place; limit : Mirust.Time.Deadline.t }
 
-(* The request that begins [text] and what follows it, of which some may have come already. *)
-let rec read flow text =
+let may_take { limit; _ } time = Mirust.Time.Deadline.set limit time
+
+let write c text =
+  may_take c hurry;
+  TCP.write c.flow (Cstruct.of_string text)
+
+(* The request that begins [text] and what follows it, of which some may have come already. The first byte may be long
+   in coming, and then all of the request has one time. *)
+let rec read c text =
   match Http.parse text with
   | `Bad -> Lwt.return `Bad
   | `Request (request, length) ->
       Lwt.return (`Request (request, String.sub text length (String.length text - length)))
   | `More -> (
-      TCP.read flow >>= function
+      TCP.read c.flow >>= function
       | Ok (`Data data) when String.length text + Cstruct.length data > max_waiting ->
           Lwt.return `Bad
-      | Ok (`Data data) -> read flow (text ^ Cstruct.to_string data)
+      | Ok (`Data data) ->
+          if text = "" then begun c;
+          read c (text ^ Cstruct.to_string data)
       | Ok `Eof | Error _ -> Lwt.return `End)
 
-(* The first byte may be long in coming, and then all of the request has one time. *)
-let request place flow text =
-  let begun =
-    if text <> "" then Lwt.return_ok (`Text text)
-    else
-      Mirust.Time.with_timeout pause (fun () -> TCP.read flow) >|= function
-      | Ok (Ok (`Data data)) when Cstruct.length data <= max_waiting ->
-          Ok (`Text (Cstruct.to_string data))
-      | Ok (Ok (`Data _)) -> Ok `Bad
-      | Ok (Ok `Eof | Error _) -> Ok `End
-      | Error `Timeout -> Error `Timeout
-  in
-  begun >>= function
-  | Ok (`Text text) ->
-      Places.set_busy place true;
-      Mirust.Time.with_timeout hurry (fun () -> read flow text)
-  | Ok ((`Bad | `End) as other) -> Lwt.return_ok other
-  | Error `Timeout -> Lwt.return_error `Timeout
+and begun c =
+  Places.set_busy c.place true;
+  may_take c hurry
 
-let rec serve place flow text =
-  Places.set_busy place (text <> "");
-  request place flow text >>= function
-  | Error `Timeout -> Lwt.return (TCP.abort flow)
-  | Ok `End -> TCP.close flow
-  | Ok `Bad -> write flow Http.bad_request >>= fun _ -> TCP.close flow
-  | Ok (`Request (request, rest)) -> (
-      write flow (Http.respond Pages.all request) >>= function
+let rec serve c text =
+  Places.set_busy c.place (text <> "");
+  may_take c (if text = "" then pause else hurry);
+  read c text >>= function
+  | `End -> TCP.close c.flow
+  | `Bad -> write c Http.bad_request >>= fun _ -> TCP.close c.flow
+  | `Request (request, rest) -> (
+      write c (Http.respond Pages.all request) >>= function
       | Ok () when request.Http.keep_alive ->
-          Places.served place;
-          serve place flow rest
-      | Ok () | Error `Gone -> TCP.close flow)
+          Places.served c.place;
+          serve c rest
+      | Ok () | Error _ -> TCP.close c.flow)
 
 (* {1 All of them} *)
 
 (* A tenth of the memory for what is waiting. *)
 let places = lazy (Places.of_memory (fun { total; _ } -> max 16 (total / 10 / max_waiting)))
 
+(* A connection whose time is up ends like one whose client has gone: for whoever reads or writes, too. *)
 let accept flow =
   let places = Lazy.force places in
-  let place = Places.take places ~leave:(fun () -> TCP.abort flow) in
-  Lwt.finalize (fun () -> serve place flow "") (fun () -> Lwt.return (Places.give places place))
+  let leave () = TCP.abort flow in
+  let place = Places.take places ~leave in
+  let limit = Mirust.Time.Deadline.create leave in
+  Lwt.finalize
+    (fun () -> serve { flow; place; limit } "")
+    (fun () ->
+      Mirust.Time.Deadline.clear limit;
+      Lwt.return (Places.give places place))
 
 let start () =
   network () >>= fun stack ->

@@ -14,8 +14,28 @@ val ns : int64 -> unit Lwt.t
 val sleep_ns : int64 -> unit Lwt.t
 
 (** [with_timeout d f] is the result of [f ()], or [Error `Timeout] if that takes longer than [d]
-    nanoseconds; [f ()] is then cancelled. *)
+    nanoseconds; [f ()] is then cancelled, and abandoned if it cannot be cancelled. A promise that
+    is already resolved takes no timer, and timers are reused. *)
 val with_timeout : int64 -> (unit -> 'a Lwt.t) -> ('a, [> `Timeout ]) result Lwt.t
+
+(** A movable time limit, such as a connection's: how long its peer may be silent, and then how long
+    it may take to send a request. Moving a deadline further away only stores a number: no timer is
+    created and cancelled for each request. *)
+module Deadline : sig
+  type t
+
+  (** [create passed] is a deadline that is not set. The loop calls [passed ()] each time the
+      deadline was {!set} and has passed; exceptions of [passed] go to [Lwt.async_exception_hook].
+  *)
+  val create : (unit -> unit) -> t
+
+  (** [set t d] makes [t] pass [d] nanoseconds from now, and replaces what was set before. *)
+  val set : t -> int64 -> unit
+
+  (** [clear t] makes [t] never pass until it is set again, and releases its timer, which otherwise
+      keeps [t] and [passed] reachable. Call it when whatever was limited is over. *)
+  val clear : t -> unit
+end
 
 (** The sleepers created since the last call, for the loop that wakes them ({!Main}). *)
 val new_sleepers : unit -> t list

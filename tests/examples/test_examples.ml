@@ -122,7 +122,17 @@ let requests () =
       ("", "more");
       ("GET / HTTP/2\r\n\r\n", "bad");
       ("GET /\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nconnection:\tKEEP-alive \r\nConnection: close\r\n\r\n", "GET / true 62");
+      ("GET / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", "GET / true 61");
+      (" GET ?q HTTP/1.1 \r\n\r\n", "GET  true 21");
+      ("GET / HTTP/1.1 \r\nConnections: close\r\nX: \r\n\r\n", "GET / true 44");
       ("GET / HTTP/1.1\r\nno colon\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\n: no name\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\n\r\n\r\n", "bad");
+      ("GET / x HTTP/1.1\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nContent-Length: 0\r\ncontent-length: 7\r\n\r\n", "bad");
+      ("\r\n\r\n", "bad");
+      (" \r\n\r\n", "bad");
       ("POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", "bad");
       ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "bad");
       (String.make 9000 'x', "bad");

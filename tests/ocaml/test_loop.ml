@@ -31,14 +31,83 @@ let order () =
   Main.run (Lwt.join [ late; middle; early; c ]);
   Alcotest.(check (list string)) "order" [ "a"; "b"; "c"; "d" ] (List.rev !trace)
 
+(* What a promise becomes. *)
+let value p =
+  let result = ref None in
+  Main.run (p >|= fun v -> result := Some v);
+  Option.get !result
+
 let timeouts () =
-  let run d work =
-    let result = ref (Ok ()) in
-    Main.run (Time.with_timeout (ms d) (fun () -> Time.ns (ms work)) >|= ( := ) result);
-    !result
-  in
+  let run d work = value (Time.with_timeout (ms d) (fun () -> Time.ns (ms work))) in
   Alcotest.(check bool) "in time" true (run 100 1 = Ok ());
   Alcotest.(check bool) "too late" true (run 1 100 = Error `Timeout)
+
+(* What has come at once, or in time, leaves no sleeper of its own; what cannot be cancelled is not waited for. *)
+let timeouts_of_all_kinds () =
+  let forever () = fst (Lwt.wait ()) and failing () = Lwt.pause () >>= fun () -> Lwt.fail Exit in
+  let caught = Alcotest.check_raises "what fails" Exit in
+  let at_once = Time.with_timeout (ms 1) (fun () -> Lwt.return 1) in
+  Alcotest.(check bool) "at once" true (Lwt.state at_once = Lwt.Return (Ok 1));
+  caught (fun () -> ignore (value (Time.with_timeout (ms 1000) failing)));
+  Alcotest.(check bool)
+    "not to be cancelled" true
+    (value (Time.with_timeout (ms 1) forever) = Error `Timeout);
+  let work, _ = Lwt.task () in
+  let limited = Time.with_timeout (ms 1) (fun () -> work) in
+  Lwt.cancel limited;
+  Alcotest.(check bool) "the work is cancelled with it" true (Lwt.state work = Lwt.Fail Lwt.Canceled);
+  Alcotest.(check bool) "and it too" true (Lwt.state limited = Lwt.Fail Lwt.Canceled);
+  let late, _ = Lwt.task () in
+  Alcotest.(check bool)
+    "cancelled by being late" true
+    (value (Time.with_timeout (ms 1) (fun () -> late)) = Error `Timeout
+    && Lwt.state late = Lwt.Fail Lwt.Canceled);
+  (* One after another, and they share what wakes them: a short one after long ones is not late. *)
+  let rec many n =
+    if n = 0 then Time.with_timeout (ms 2) forever
+    else Time.with_timeout (ms 60_000) Lwt.pause >>= fun _ -> many (n - 1)
+  in
+  Alcotest.(check bool) "a short one after long ones" true (value (many 100) = Error `Timeout)
+
+let deadlines () =
+  let start = Mclock.elapsed_ns () in
+  let since () = Int64.sub (Mclock.elapsed_ns ()) start in
+  let passed = ref [] in
+  let ended, finish = Lwt.wait () in
+  let deadline name f =
+    Time.Deadline.create (fun () ->
+        passed := (name, since ()) :: !passed;
+        f ())
+  in
+  let moved = deadline "moved" (Lwt.wakeup_later finish) in
+  let cleared = deadline "cleared" ignore in
+  let nearer = deadline "nearer" ignore in
+  let rec again = lazy (deadline "again" second)
+  and second () = if List.length !passed < 3 then Time.Deadline.set (Lazy.force again) 0L in
+  List.iter (fun d -> Time.Deadline.set d (ms 5)) [ moved; cleared; Lazy.force again ];
+  Time.Deadline.set nearer (ms 60_000);
+  Time.Deadline.set nearer (ms 1);
+  Time.Deadline.clear cleared;
+  (* Before it has passed and after its sleeper has been told of an earlier time. *)
+  Time.Deadline.set moved (ms 15);
+  Main.run ended;
+  let names = List.rev_map fst !passed in
+  Alcotest.(check (list string)) "once for each set" [ "nearer"; "again"; "again"; "moved" ] names;
+  Alcotest.(check bool) "not early" true (List.assoc "moved" !passed >= ms 15)
+
+let deadlines_cost_no_sleepers () =
+  let d = Time.Deadline.create ignore in
+  Time.Deadline.set d (ms 60_000);
+  ignore (Time.new_sleepers () : Time.t list);
+  let before = Gc.minor_words () in
+  for _ = 1 to 1000 do
+    Time.Deadline.set d (ms 60_000)
+  done;
+  let words = Gc.minor_words () -. before in
+  Alcotest.(check int) "sleepers" 0 (List.length (Time.new_sleepers ()));
+  Alcotest.(check bool) "words" true (words < 20_000.);
+  Time.Deadline.clear d;
+  Main.run (Lwt.pause ())
 
 let cancel () =
   let p = Time.ns (ms 60_000) in
@@ -171,6 +240,9 @@ let tests =
     case "sleeps_at_least_as_long_as_told" sleeps;
     case "sleepers_wake_in_order" order;
     case "timeouts" timeouts;
+    case "timeouts_of_all_kinds" timeouts_of_all_kinds;
+    case "deadlines_pass_once_when_they_were_last_set_for" deadlines;
+    case "a_deadline_that_moves_makes_no_sleeper" deadlines_cost_no_sleepers;
     case "a_sleep_can_be_cancelled" cancel;
     case "paused_promises_keep_it_from_blocking" pauses;
     case "what_is_soon_runs_in_the_next_turn" soon;
