@@ -1,4 +1,4 @@
-/* The C ABI of the Mirust runtime, as OCaml's externals (and nobody else) call it.
+/* The C ABI of the Mirust runtime, called by OCaml's externals only.
  *
  * Calling: all functions belong to the one thread of execution that runs OCaml; none may be called from
  * a signal handler or another thread. Unless a function says otherwise it does not block, does not
@@ -33,43 +33,43 @@ typedef intptr_t value;
 // `mirust_poll` returned because the deadline has passed.
 #define MIRUST_READY_TIMER 2
 
-// `mirust_poll` returned because somebody asked for the domain's end.
+// `mirust_poll` returned because a shutdown was requested.
 #define MIRUST_READY_SHUTDOWN 4
 
 // `mirust_poll` did nothing: it was re-entered from a Rust task or an event handler.
 #define MIRUST_READY_NESTED 8
 
-// Added to the level of `mirust_log`: the line is written whatever the level is set to.
+// Added to the level of `mirust_log`: write the line whatever level is set.
 #define MIRUST_LOG_ALWAYS 16
 
 // In `features` of a MirustNetInfo: the device completes TCP and UDP checksums of frames sent.
 #define MIRUST_NET_CHECKSUM 1
 
-// In `features`: the device cuts large TCP segments over IPv4.
+// In `features`: the device segments large TCP packets over IPv4.
 #define MIRUST_NET_TSO4 2
 
-// In `features`: the device cuts large TCP segments over IPv6.
+// In `features`: the device segments large TCP packets over IPv6.
 #define MIRUST_NET_TSO6 4
 
 // In the result of `mirust_net_news`: there may be frames to receive.
 #define MIRUST_NET_FRAMES 1
 
-// There is room again, after a frame or a reservation was turned away.
+// There is room again, after a frame or a reservation was refused.
 #define MIRUST_NET_ROOM 2
 
 // Payload has been sent: `mirust_net_completed` has its number.
 #define MIRUST_NET_COMPLETED 4
 
-// The link has changed: `mirust_net_info` tells how.
+// The link has changed: see `mirust_net_info`.
 #define MIRUST_NET_LINK 8
 
-// Many pages are lent: let go of views that nobody uses.
+// Many pages are lent: release views that are not in use.
 #define MIRUST_NET_PRESSURE 16
 
 // Frames are copied because so many pages are lent.
 #define MIRUST_NET_SHORTAGE 32
 
-// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM tells when there is.
+// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM reports when there is.
 #define MIRUST_NET_FULL -1
 
 // Result of `mirust_net_send`: the frame is empty, or longer than the device can send.
@@ -84,19 +84,19 @@ typedef intptr_t value;
 // In the array of `mirust_net_receive`: the numbers that describe one frame.
 #define MIRUST_NET_FRAME_FIELDS 4
 
-// In `flags` of a MirustBlockInfo: nothing can be written.
+// In `flags` of a MirustBlockInfo: the disk is read-only.
 #define MIRUST_BLOCK_READ_ONLY 1
 
 // It is a CD.
 #define MIRUST_BLOCK_CDROM 2
 
-// The disk has a cache, which a flush empties.
+// The disk has a cache, so that flushes are needed.
 #define MIRUST_BLOCK_FLUSH 4
 
-// Sectors can be given back.
+// Sectors can be discarded.
 #define MIRUST_BLOCK_DISCARD 8
 
-// They can be given back so that no copy remains.
+// Sectors can be discarded so that no copy remains.
 #define MIRUST_BLOCK_SECURE_DISCARD 16
 
 // What `mirust_block_submit` can ask for: fill the memory.
@@ -105,16 +105,16 @@ typedef intptr_t value;
 // Store the memory.
 #define MIRUST_BLOCK_OP_WRITE 1
 
-// Make stable what was written by the requests before this one.
+// Make all writes before this request stable.
 #define MIRUST_BLOCK_OP_FLUSH 2
 
 // Write zeros.
 #define MIRUST_BLOCK_OP_ZERO 3
 
-// Forget the sectors.
+// Discard the sectors.
 #define MIRUST_BLOCK_OP_DISCARD 4
 
-// Forget the sectors, and leave no copy.
+// Discard the sectors so that no copy remains.
 #define MIRUST_BLOCK_OP_SECURE_DISCARD 5
 
 // Result of a request: sectors that the disk does not have.
@@ -129,10 +129,10 @@ typedef intptr_t value;
 // The disk cannot do this.
 #define MIRUST_BLOCK_UNSUPPORTED -4
 
-// It did not work.
+// The disk or its medium failed.
 #define MIRUST_BLOCK_IO -5
 
-// Of a flush: the other end has vanished with writes that were not flushed.
+// Of a flush: the backend has vanished with unflushed writes.
 #define MIRUST_BLOCK_LOST -6
 
 // No memory for the request.
@@ -175,7 +175,7 @@ typedef struct MirustPollStats {
 typedef struct MirustMemStats {
     // Memory that the runtime manages.
     uint64_t total;
-    // Of which free, without what is kept for OCaml's collector.
+    // Free, not counting the reserve for OCaml's collector.
     uint64_t free;
     // Allocated by malloc and by Rust.
     uint64_t heap;
@@ -183,7 +183,7 @@ typedef struct MirustMemStats {
     uint64_t mapped;
 } MirustMemStats;
 
-// The state of a device. All numbers are of 64 bits.
+// The state of a device.
 typedef struct MirustNetInfo {
     // 0: down, nothing can be sent; 1: up; 2: closed for good.
     uint64_t link;
@@ -201,7 +201,7 @@ typedef struct MirustNetStats {
     uint64_t rx_frames;
     // Bytes received.
     uint64_t rx_bytes;
-    // Of the frames, large segments.
+    // Large segments among them.
     uint64_t rx_gso;
     // Bytes received that were copied.
     uint64_t rx_copied;
@@ -211,13 +211,13 @@ typedef struct MirustNetStats {
     uint64_t tx_frames;
     // Bytes sent.
     uint64_t tx_bytes;
-    // Of the frames, large segments.
+    // Large segments among them.
     uint64_t tx_gso;
     // Bytes of payload that were copied to be sent.
     uint64_t tx_copied;
-    // Frames that the other end did not send.
+    // Frames that the backend did not send.
     uint64_t tx_dropped;
-    // Times a sender was turned away.
+    // Times a sender was refused for want of room.
     uint64_t tx_full;
     // Notifications sent: one hypercall each.
     uint64_t notifications;
@@ -225,19 +225,19 @@ typedef struct MirustNetStats {
     uint64_t events;
     // System calls (Unix).
     uint64_t syscalls;
-    // Pages that the other end was granted access to.
+    // Pages granted to the backend.
     uint64_t grants;
-    // Times that such access was ended.
+    // Grants ended.
     uint64_t grant_ends;
     // Protocol violations by the peer.
     uint64_t lies;
-    // Times that the link came up.
+    // Times the link came up.
     uint64_t links;
 } MirustNetStats;
 
-// What is known about a disk. All numbers are of 64 bits.
+// The state of a disk.
 typedef struct MirustBlockInfo {
-    // 0: down, requests wait; 1: up; 2: closed for good. Before it was up the rest means nothing.
+    // 0: down, requests wait; 1: up; 2: closed for good. Before it was first up, the other fields mean nothing.
     uint64_t state;
     // The size, in units of 512 bytes.
     uint64_t sectors;
@@ -247,35 +247,35 @@ typedef struct MirustBlockInfo {
     uint64_t physical_sector_size;
     // MIRUST_BLOCK_READ_ONLY and the like.
     uint64_t flags;
-    // Bytes that can be given back at a time.
+    // Granularity of discards, in bytes.
     uint64_t discard_granularity;
     // Bytes from the disk's beginning to the first such unit.
     uint64_t discard_alignment;
-    // Bytes of the largest request that the disk takes in one piece. Larger ones are cut.
+    // Bytes of the largest request that the disk takes in one piece. Larger ones are split.
     uint64_t transfer_max;
 } MirustBlockInfo;
 
 // What a disk has counted since it was opened.
 typedef struct MirustBlockStats {
-    // Reads that have ended well.
+    // Successful reads.
     uint64_t reads;
     // Their bytes.
     uint64_t read_bytes;
-    // Writes that have ended well, of zeros too.
+    // Successful writes, including zeros.
     uint64_t writes;
     // Their bytes.
     uint64_t written_bytes;
-    // Flushes that have ended well.
+    // Successful flushes.
     uint64_t flushes;
-    // Discards that have ended well.
+    // Successful discards.
     uint64_t discards;
-    // Requests that ended in an error.
+    // Requests that failed.
     uint64_t errors;
-    // Requests as the other end saw them, after cutting and joining.
+    // Requests as the backend saw them, after splitting and merging.
     uint64_t requests;
-    // Bytes that were copied on their way.
+    // Bytes that were copied.
     uint64_t copied;
-    // Pages that the other end was granted access to.
+    // Pages granted to the backend.
     uint64_t grants;
     // Notifications sent: one hypercall each. On Unix, system calls.
     uint64_t notifications;
@@ -283,9 +283,9 @@ typedef struct MirustBlockStats {
     uint64_t events;
     // Protocol violations by the peer.
     uint64_t lies;
-    // Times that the disk was connected.
+    // Times the disk was connected.
     uint64_t connections;
-    // Requests that were issued again on another connection.
+    // Requests that were issued again on a new connection.
     uint64_t reissued;
 } MirustBlockStats;
 
@@ -311,8 +311,8 @@ uint64_t mirust_time_monotonic_ns(void);
 int64_t mirust_time_wall_ns(void);
 
 // Handles events, fires timers and runs Rust tasks until OCaml has something to do or
-// `deadline_ns` (nanoseconds since boot; from 2^62-1 on it never comes) has passed; blocks only
-// while nobody has. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
+// `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
+// while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
 //
 // Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 intptr_t mirust_poll(uint64_t deadline_ns);
@@ -325,14 +325,14 @@ intptr_t mirust_poll_stats(uint8_t *buffer, uintptr_t length);
 // the struct's size in bytes.
 intptr_t mirust_mem_stats(uint8_t *buffer, uintptr_t length);
 
-// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved, or
+// Takes the oldest completion from the queue: the token of a promise that Rust has resolved, or
 // a number from MIRUST_COMPLETION_FUTURE down for a future, or MIRUST_COMPLETION_NONE.
 intptr_t mirust_completion_next(void);
 
 // Writes all bytes to the console, as they are. Returns 0.
 intptr_t mirust_console_write(const uint8_t *data, uintptr_t length);
 
-// Writes one log line: `level` from 1 (error) to 5 (trace), perhaps with MIRUST_LOG_ALWAYS; the
+// Writes one log line: `level` from 1 (error) to 5 (trace), optionally plus MIRUST_LOG_ALWAYS; the
 // source's name and the message in UTF-8, without a line end. A level above the one that is set
 // writes nothing. Returns 0, or -1 for a level that does not exist.
 intptr_t mirust_log(intptr_t level,
@@ -352,13 +352,13 @@ intptr_t mirust_cmdline(uint8_t *buffer, uintptr_t length);
 // Fills the buffer with random bytes fit for keys (Unix: the kernel's). Returns 0.
 intptr_t mirust_random(uint8_t *buffer, uintptr_t length);
 
-// Who asked for the domain's end last: 0 nobody, 1 poweroff, 2 reboot, 3 halt.
+// The last shutdown request: 0 none, 1 poweroff, 2 reboot, 3 halt.
 intptr_t mirust_shutdown_reason(void);
 
-// Whether Rust code waits for such a request (1) or has never asked to be told (0).
+// Whether Rust code has asked to be told of shutdown requests (1) or not (0).
 intptr_t mirust_shutdown_awaited(void);
 
-// Ends the program: a clean poweroff for code 0, a crash that says the code otherwise. OCaml's
+// Ends the program: a clean poweroff for code 0, otherwise a crash that reports the code. OCaml's
 // `at_exit` functions do not run. Does not return.
 intptr_t mirust_exit(intptr_t code);
 
@@ -395,7 +395,7 @@ intptr_t mirust_net_news(intptr_t handle);
 value mirust_net_heads(intptr_t handle);
 
 // Reserves memory for the head of a frame, `length` bytes. Returns its offset in the bigarray of
-// `mirust_net_heads`, or -1 if there is no room. The next call takes back what was not sent.
+// `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
 intptr_t mirust_net_reserve(intptr_t handle, uintptr_t length);
 
 // Sends a frame: `head_length` bytes at `head`, which was reserved, and then `payload`, a
@@ -418,7 +418,7 @@ intptr_t mirust_net_send(intptr_t handle,
 // Returns a number from `mirust_net_send` whose payload is no longer needed, or 0.
 intptr_t mirust_net_completed(intptr_t handle);
 
-// Sends what was handed over, and makes room for more frames to come. To be called once at the end
+// Sends what `mirust_net_send` was given, and makes room to receive more frames. Call it once at the end
 // of each turn. Returns 0.
 intptr_t mirust_net_flush(intptr_t handle);
 
@@ -429,15 +429,15 @@ intptr_t mirust_net_flush(intptr_t handle);
 // if there may be more, 2 if the slab has no room for the next one; and from
 // MIRUST_NET_FRAMES_HEADER on four numbers for each frame: where it is, its length in bytes, the
 // state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes
-// of each packet that it stands for. A frame is at that offset in the slab, or, if the number is
-// negative, to be had by `mirust_net_view` before the next call of this function.
+// of each packet that it stands for. A frame is at that offset in the slab; if the number is
+// negative, get it by `mirust_net_view` before the next call of this function.
 //
 // Returns how many frames there are.
 intptr_t mirust_net_receive(intptr_t handle, value slab, uintptr_t offset, value frames);
 
 // A bigarray of the `length` bytes of a frame that the last `mirust_net_receive` described with
 // this (negative) place. The frame's memory goes back to the device when neither the bigarray nor
-// a part of it is referenced any more. To be called once for each. Allocates on the OCaml heap.
+// a part of it is referenced any more. Call it once for each. Allocates on the OCaml heap.
 value mirust_net_view(intptr_t handle, intptr_t place, uintptr_t length);
 
 // Lets frames to the group `mac` (as in MirustNetInfo) through, or with `join` 0 no longer, where
@@ -454,8 +454,8 @@ intptr_t mirust_checksum(value buffer, uintptr_t offset, uintptr_t length);
 
 // Opens a disk. The name is one that a parameter `--disk=NAME:DEVICE` gives to a device, or a device:
 // on Xen what the toolstack calls it (`xvda`) or its number, on Unix the path of a file or a device.
-// `depth` is how many requests may be with the other end at the same time; 0 leaves it to the disk.
-// With `persistent` 1 the other end may keep pages mapped, and all data are copied.
+// `depth` limits the requests that the backend has at the same time; 0 leaves it to the disk.
+// With `persistent` 1 the backend may keep pages mapped, and all data is copied.
 //
 // Returns the disk's number, or -1; the log then says why. It may be connected later.
 intptr_t mirust_block_open(const uint8_t *name,
@@ -476,11 +476,11 @@ intptr_t mirust_block_stats(intptr_t handle, uint8_t *buffer, uintptr_t length);
 // Completes `token` when the state or the size of the disk changes: once. Returns 0.
 intptr_t mirust_block_on_change(intptr_t handle, intptr_t token);
 
-// Hands a request over: `operation` is MIRUST_BLOCK_OP_READ and the like, `sector` and `sectors` are in
+// Submits a request: `operation` is MIRUST_BLOCK_OP_READ and the like, `sector` and `sectors` are in
 // units of 512 bytes, `memory` is a `Cstruct.t list` of so many sectors in all; of another request than
 // a read or a write it is empty. Returns 0.
 //
-// The end of the request completes `token`, which `mirust_block_result` MUST be asked about then. The
+// When the request has ended, `token` completes, and `mirust_block_result` MUST be called with it. The
 // memory MUST stay referenced so long, and nobody may use it. Whole pages of it are not copied.
 intptr_t mirust_block_submit(intptr_t handle,
                              intptr_t operation,
@@ -489,8 +489,8 @@ intptr_t mirust_block_submit(intptr_t handle,
                              value memory,
                              intptr_t token);
 
-// How the request with this token went: 0, or MIRUST_BLOCK_OUT_OF_RANGE and the like. To be called once,
-// when the token has come back.
+// The result of the request with this token: 0, or MIRUST_BLOCK_OUT_OF_RANGE and the like. Call it once,
+// when the token has completed.
 intptr_t mirust_block_result(intptr_t token);
 
 // How many bytes of a bigarray of bytes lie before its first whole page.

@@ -18,12 +18,12 @@ pub const MIRUST_ABI_VERSION: isize = 1;
 pub const MIRUST_READY_FOREIGN: isize = 1;
 /// `mirust_poll` returned because the deadline has passed.
 pub const MIRUST_READY_TIMER: isize = 2;
-/// `mirust_poll` returned because somebody asked for the domain's end.
+/// `mirust_poll` returned because a shutdown was requested.
 pub const MIRUST_READY_SHUTDOWN: isize = 4;
 /// `mirust_poll` did nothing: it was re-entered from a Rust task or an event handler.
 pub const MIRUST_READY_NESTED: isize = 8;
 
-/// Added to the level of `mirust_log`: the line is written whatever the level is set to.
+/// Added to the level of `mirust_log`: write the line whatever level is set.
 pub const MIRUST_LOG_ALWAYS: isize = 16;
 
 /// What the domain poll has counted since boot.
@@ -53,7 +53,7 @@ pub struct MirustPollStats {
 pub struct MirustMemStats {
     /// Memory that the runtime manages.
     pub total: u64,
-    /// Of which free, without what is kept for OCaml's collector.
+    /// Free, not counting the reserve for OCaml's collector.
     pub free: u64,
     /// Allocated by malloc and by Rust.
     pub heap: u64,
@@ -153,8 +153,8 @@ pub extern "C" fn mirust_time_wall_ns() -> i64 {
 }
 
 /// Handles events, fires timers and runs Rust tasks until OCaml has something to do or
-/// `deadline_ns` (nanoseconds since boot; from 2^62-1 on it never comes) has passed; blocks only
-/// while nobody has. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
+/// `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
+/// while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
 ///
 /// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn mirust_mem_stats(buffer: *mut u8, length: usize) -> isi
     unsafe { fill_struct(buffer, length, &stats) }
 }
 
-/// Takes the oldest completion out of the queue: the token of a promise that Rust has resolved, or
+/// Takes the oldest completion from the queue: the token of a promise that Rust has resolved, or
 /// a number from MIRUST_COMPLETION_FUTURE down for a future, or MIRUST_COMPLETION_NONE.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_completion_next() -> isize {
@@ -217,7 +217,7 @@ pub unsafe extern "C" fn mirust_console_write(data: *const u8, length: usize) ->
     0
 }
 
-/// Writes one log line: `level` from 1 (error) to 5 (trace), perhaps with MIRUST_LOG_ALWAYS; the
+/// Writes one log line: `level` from 1 (error) to 5 (trace), optionally plus MIRUST_LOG_ALWAYS; the
 /// source's name and the message in UTF-8, without a line end. A level above the one that is set
 /// writes nothing. Returns 0, or -1 for a level that does not exist.
 ///
@@ -290,19 +290,19 @@ pub unsafe extern "C" fn mirust_random(buffer: *mut u8, length: usize) -> isize 
     0
 }
 
-/// Who asked for the domain's end last: 0 nobody, 1 poweroff, 2 reboot, 3 halt.
+/// The last shutdown request: 0 none, 1 poweroff, 2 reboot, 3 halt.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_shutdown_reason() -> isize {
     domain::shutdown_reason().map_or(0, |reason| reason as isize)
 }
 
-/// Whether Rust code waits for such a request (1) or has never asked to be told (0).
+/// Whether Rust code has asked to be told of shutdown requests (1) or not (0).
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_shutdown_awaited() -> isize {
     shutdown::awaited().into()
 }
 
-/// Ends the program: a clean poweroff for code 0, a crash that says the code otherwise. OCaml's
+/// Ends the program: a clean poweroff for code 0, otherwise a crash that reports the code. OCaml's
 /// `at_exit` functions do not run. Does not return.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_exit(code: isize) -> isize {

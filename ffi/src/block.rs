@@ -1,9 +1,9 @@
 //! Disks.
 //!
-//! [`open`] gives a [`Disk`] by its name: one that a parameter `--disk=NAME:DEVICE` gives to a device, or
-//! the device itself. A device is what the toolstack calls it on Xen (`xvda`), and the path of a file or
-//! a device on Linux. So the same program is started with `--disk=data:xvdb` there and with
-//! `--disk=data:/tmp/data.img` here.
+//! [`open`] returns a [`Disk`] by its name: one that the parameter `--disk=NAME:DEVICE` assigns to a device,
+//! or the device itself. On Xen a device is named as in the toolstack's configuration (`xvda`); on Linux it
+//! is the path of a file or of a block device. So the same program is started with `--disk=data:xvdb` on Xen
+//! and with `--disk=data:/tmp/data.img` on Linux.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,8 +14,8 @@
 //! # }
 //! ```
 //!
-//! Whatever [`Disk::write_at`] was awaited for is stable when a [`Disk::flush`] after it has ended well. A
-//! program that does not use this module has no disks linked to it.
+//! A completed [`Disk::write_at`] is stable once a later [`Disk::flush`] has succeeded. A program that does
+//! not use this module links no disk driver.
 
 #[cfg(feature = "redb")]
 pub mod redb;
@@ -47,7 +47,7 @@ pub fn open(name: &str) -> Result<Disk, OpenError> {
     open_with(name, Options::default())
 }
 
-/// Opens a disk with other options than the usual ones. They matter on Xen only.
+/// Opens a disk with options other than the defaults. They matter on Xen only.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub(crate) fn device(name: &str, options: Options) -> Result<Rc<dyn Device>, Str
     open_device(resolve(name, &args), options)
 }
 
-/// What the parameters call a disk.
+/// The parameter for disks.
 fn resolve<'a>(name: &'a str, args: &'a [String]) -> &'a str {
     let mut args = args.iter();
     let mut found = None;

@@ -21,25 +21,25 @@ use crate::ocaml::net::Value;
 
 /// In `features` of a MirustNetInfo: the device completes TCP and UDP checksums of frames sent.
 pub const MIRUST_NET_CHECKSUM: u64 = 1;
-/// In `features`: the device cuts large TCP segments over IPv4.
+/// In `features`: the device segments large TCP packets over IPv4.
 pub const MIRUST_NET_TSO4: u64 = 2;
-/// In `features`: the device cuts large TCP segments over IPv6.
+/// In `features`: the device segments large TCP packets over IPv6.
 pub const MIRUST_NET_TSO6: u64 = 4;
 
 /// In the result of `mirust_net_news`: there may be frames to receive.
 pub const MIRUST_NET_FRAMES: isize = 1;
-/// There is room again, after a frame or a reservation was turned away.
+/// There is room again, after a frame or a reservation was refused.
 pub const MIRUST_NET_ROOM: isize = 2;
 /// Payload has been sent: `mirust_net_completed` has its number.
 pub const MIRUST_NET_COMPLETED: isize = 4;
-/// The link has changed: `mirust_net_info` tells how.
+/// The link has changed: see `mirust_net_info`.
 pub const MIRUST_NET_LINK: isize = 8;
-/// Many pages are lent: let go of views that nobody uses.
+/// Many pages are lent: release views that are not in use.
 pub const MIRUST_NET_PRESSURE: isize = 16;
 /// Frames are copied because so many pages are lent.
 pub const MIRUST_NET_SHORTAGE: isize = 32;
 
-/// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM tells when there is.
+/// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM reports when there is.
 pub const MIRUST_NET_FULL: isize = -1;
 /// Result of `mirust_net_send`: the frame is empty, or longer than the device can send.
 pub const MIRUST_NET_INVALID_LENGTH: isize = -2;
@@ -51,7 +51,7 @@ pub const MIRUST_NET_FRAMES_HEADER: isize = 2;
 /// In the array of `mirust_net_receive`: the numbers that describe one frame.
 pub const MIRUST_NET_FRAME_FIELDS: isize = 4;
 
-/// The state of a device. All numbers are of 64 bits.
+/// The state of a device.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct MirustNetInfo {
@@ -73,7 +73,7 @@ pub struct MirustNetStats {
     pub rx_frames: u64,
     /// Bytes received.
     pub rx_bytes: u64,
-    /// Of the frames, large segments.
+    /// Large segments among them.
     pub rx_gso: u64,
     /// Bytes received that were copied.
     pub rx_copied: u64,
@@ -83,13 +83,13 @@ pub struct MirustNetStats {
     pub tx_frames: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
-    /// Of the frames, large segments.
+    /// Large segments among them.
     pub tx_gso: u64,
     /// Bytes of payload that were copied to be sent.
     pub tx_copied: u64,
-    /// Frames that the other end did not send.
+    /// Frames that the backend did not send.
     pub tx_dropped: u64,
-    /// Times a sender was turned away.
+    /// Times a sender was refused for want of room.
     pub tx_full: u64,
     /// Notifications sent: one hypercall each.
     pub notifications: u64,
@@ -97,13 +97,13 @@ pub struct MirustNetStats {
     pub events: u64,
     /// System calls (Unix).
     pub syscalls: u64,
-    /// Pages that the other end was granted access to.
+    /// Pages granted to the backend.
     pub grants: u64,
-    /// Times that such access was ended.
+    /// Grants ended.
     pub grant_ends: u64,
     /// Protocol violations by the peer.
     pub lies: u64,
-    /// Times that the link came up.
+    /// Times the link came up.
     pub links: u64,
 }
 
@@ -270,7 +270,7 @@ pub extern "C" fn mirust_net_heads(handle: isize) -> Value {
 }
 
 /// Reserves memory for the head of a frame, `length` bytes. Returns its offset in the bigarray of
-/// `mirust_net_heads`, or -1 if there is no room. The next call takes back what was not sent.
+/// `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_reserve(handle: isize, length: usize) -> isize {
     opened(handle).device.reserve(length).map_or(-1, |head| head as isize)
@@ -324,7 +324,7 @@ pub extern "C" fn mirust_net_completed(handle: isize) -> isize {
     opened(handle).device.completed().map_or(0, |number| number as isize + 1)
 }
 
-/// Sends what was handed over, and makes room for more frames to come. To be called once at the end
+/// Sends what `mirust_net_send` was given, and makes room to receive more frames. Call it once at the end
 /// of each turn. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_flush(handle: isize) -> isize {
@@ -339,8 +339,8 @@ pub extern "C" fn mirust_net_flush(handle: isize) -> isize {
 /// if there may be more, 2 if the slab has no room for the next one; and from
 /// MIRUST_NET_FRAMES_HEADER on four numbers for each frame: where it is, its length in bytes, the
 /// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes
-/// of each packet that it stands for. A frame is at that offset in the slab, or, if the number is
-/// negative, to be had by `mirust_net_view` before the next call of this function.
+/// of each packet that it stands for. A frame is at that offset in the slab; if the number is
+/// negative, get it by `mirust_net_view` before the next call of this function.
 ///
 /// Returns how many frames there are.
 ///
@@ -402,7 +402,7 @@ pub unsafe extern "C" fn mirust_net_receive(
 
 /// A bigarray of the `length` bytes of a frame that the last `mirust_net_receive` described with
 /// this (negative) place. The frame's memory goes back to the device when neither the bigarray nor
-/// a part of it is referenced any more. To be called once for each. Allocates on the OCaml heap.
+/// a part of it is referenced any more. Call it once for each. Allocates on the OCaml heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) -> Value {
     let lease = {

@@ -17,28 +17,28 @@ use crate::domain;
 use crate::ocaml::net as values;
 use crate::ocaml::net::Value;
 
-/// In `flags` of a MirustBlockInfo: nothing can be written.
+/// In `flags` of a MirustBlockInfo: the disk is read-only.
 pub const MIRUST_BLOCK_READ_ONLY: u64 = 1;
 /// It is a CD.
 pub const MIRUST_BLOCK_CDROM: u64 = 2;
-/// The disk has a cache, which a flush empties.
+/// The disk has a cache, so that flushes are needed.
 pub const MIRUST_BLOCK_FLUSH: u64 = 4;
-/// Sectors can be given back.
+/// Sectors can be discarded.
 pub const MIRUST_BLOCK_DISCARD: u64 = 8;
-/// They can be given back so that no copy remains.
+/// Sectors can be discarded so that no copy remains.
 pub const MIRUST_BLOCK_SECURE_DISCARD: u64 = 16;
 
 /// What `mirust_block_submit` can ask for: fill the memory.
 pub const MIRUST_BLOCK_OP_READ: isize = 0;
 /// Store the memory.
 pub const MIRUST_BLOCK_OP_WRITE: isize = 1;
-/// Make stable what was written by the requests before this one.
+/// Make all writes before this request stable.
 pub const MIRUST_BLOCK_OP_FLUSH: isize = 2;
 /// Write zeros.
 pub const MIRUST_BLOCK_OP_ZERO: isize = 3;
-/// Forget the sectors.
+/// Discard the sectors.
 pub const MIRUST_BLOCK_OP_DISCARD: isize = 4;
-/// Forget the sectors, and leave no copy.
+/// Discard the sectors so that no copy remains.
 pub const MIRUST_BLOCK_OP_SECURE_DISCARD: isize = 5;
 
 /// Result of a request: sectors that the disk does not have.
@@ -49,20 +49,20 @@ pub const MIRUST_BLOCK_MISALIGNED: isize = -2;
 pub const MIRUST_BLOCK_ERROR_READ_ONLY: isize = -3;
 /// The disk cannot do this.
 pub const MIRUST_BLOCK_UNSUPPORTED: isize = -4;
-/// It did not work.
+/// The disk or its medium failed.
 pub const MIRUST_BLOCK_IO: isize = -5;
-/// Of a flush: the other end has vanished with writes that were not flushed.
+/// Of a flush: the backend has vanished with unflushed writes.
 pub const MIRUST_BLOCK_LOST: isize = -6;
 /// No memory for the request.
 pub const MIRUST_BLOCK_NO_MEMORY: isize = -7;
 /// The disk is closed.
 pub const MIRUST_BLOCK_CLOSED: isize = -8;
 
-/// What is known about a disk. All numbers are of 64 bits.
+/// The state of a disk.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct MirustBlockInfo {
-    /// 0: down, requests wait; 1: up; 2: closed for good. Before it was up the rest means nothing.
+    /// 0: down, requests wait; 1: up; 2: closed for good. Before it was first up, the other fields mean nothing.
     pub state: u64,
     /// The size, in units of 512 bytes.
     pub sectors: u64,
@@ -72,11 +72,11 @@ pub struct MirustBlockInfo {
     pub physical_sector_size: u64,
     /// MIRUST_BLOCK_READ_ONLY and the like.
     pub flags: u64,
-    /// Bytes that can be given back at a time.
+    /// Granularity of discards, in bytes.
     pub discard_granularity: u64,
     /// Bytes from the disk's beginning to the first such unit.
     pub discard_alignment: u64,
-    /// Bytes of the largest request that the disk takes in one piece. Larger ones are cut.
+    /// Bytes of the largest request that the disk takes in one piece. Larger ones are split.
     pub transfer_max: u64,
 }
 
@@ -84,25 +84,25 @@ pub struct MirustBlockInfo {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct MirustBlockStats {
-    /// Reads that have ended well.
+    /// Successful reads.
     pub reads: u64,
     /// Their bytes.
     pub read_bytes: u64,
-    /// Writes that have ended well, of zeros too.
+    /// Successful writes, including zeros.
     pub writes: u64,
     /// Their bytes.
     pub written_bytes: u64,
-    /// Flushes that have ended well.
+    /// Successful flushes.
     pub flushes: u64,
-    /// Discards that have ended well.
+    /// Successful discards.
     pub discards: u64,
-    /// Requests that ended in an error.
+    /// Requests that failed.
     pub errors: u64,
-    /// Requests as the other end saw them, after cutting and joining.
+    /// Requests as the backend saw them, after splitting and merging.
     pub requests: u64,
-    /// Bytes that were copied on their way.
+    /// Bytes that were copied.
     pub copied: u64,
-    /// Pages that the other end was granted access to.
+    /// Pages granted to the backend.
     pub grants: u64,
     /// Notifications sent: one hypercall each. On Unix, system calls.
     pub notifications: u64,
@@ -110,9 +110,9 @@ pub struct MirustBlockStats {
     pub events: u64,
     /// Protocol violations by the peer.
     pub lies: u64,
-    /// Times that the disk was connected.
+    /// Times the disk was connected.
     pub connections: u64,
-    /// Requests that were issued again on another connection.
+    /// Requests that were issued again on a new connection.
     pub reissued: u64,
 }
 
@@ -147,8 +147,8 @@ fn code(result: Result<(), Error>) -> isize {
 
 /// Opens a disk. The name is one that a parameter `--disk=NAME:DEVICE` gives to a device, or a device:
 /// on Xen what the toolstack calls it (`xvda`) or its number, on Unix the path of a file or a device.
-/// `depth` is how many requests may be with the other end at the same time; 0 leaves it to the disk.
-/// With `persistent` 1 the other end may keep pages mapped, and all data are copied.
+/// `depth` limits the requests that the backend has at the same time; 0 leaves it to the disk.
+/// With `persistent` 1 the backend may keep pages mapped, and all data is copied.
 ///
 /// Returns the disk's number, or -1; the log then says why. It may be connected later.
 ///
@@ -246,11 +246,11 @@ pub extern "C" fn mirust_block_on_change(handle: isize, token: isize) -> isize {
     0
 }
 
-/// Hands a request over: `operation` is MIRUST_BLOCK_OP_READ and the like, `sector` and `sectors` are in
+/// Submits a request: `operation` is MIRUST_BLOCK_OP_READ and the like, `sector` and `sectors` are in
 /// units of 512 bytes, `memory` is a `Cstruct.t list` of so many sectors in all; of another request than
 /// a read or a write it is empty. Returns 0.
 ///
-/// The end of the request completes `token`, which `mirust_block_result` MUST be asked about then. The
+/// When the request has ended, `token` completes, and `mirust_block_result` MUST be called with it. The
 /// memory MUST stay referenced so long, and nobody may use it. Whole pages of it are not copied.
 ///
 /// # Safety
@@ -293,8 +293,8 @@ pub unsafe extern "C" fn mirust_block_submit(
     0
 }
 
-/// How the request with this token went: 0, or MIRUST_BLOCK_OUT_OF_RANGE and the like. To be called once,
-/// when the token has come back.
+/// The result of the request with this token: 0, or MIRUST_BLOCK_OUT_OF_RANGE and the like. Call it once,
+/// when the token has completed.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_block_result(token: isize) -> isize {
     let result = RESULTS.with_borrow_mut(|results| results.remove(&token));

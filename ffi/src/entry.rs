@@ -1,9 +1,9 @@
 //! Where a program begins and ends.
 //!
-//! The platform calls `mirust_main`, and ends with what it returns. The link takes
-//! `mirust_ocaml_main` for that, unless the program has [`main!`](crate::main). A panic that leaves
-//! it finds no frame that would catch it, and ends the program where it began: the backtrace of the
-//! crash shows that place.
+//! The platform calls `mirust_main`, and ends with its result. Unless the program has
+//! [`main!`](crate::main), the linker uses `mirust_ocaml_main` for that. A panic that would leave it is
+//! caught by no frame, and ends the program at the place where it began, which the crash's backtrace
+//! shows.
 
 #[cfg(feature = "xen")]
 use std::ffi::{CString, c_char, c_int};
@@ -13,9 +13,8 @@ use crate::{domain, owner, setup, shutdown};
 
 /// Makes an async function the program's main function.
 ///
-/// The loop runs the future, all tasks, and OCaml once [`ocaml::start`](crate::ocaml::start) has
-/// started it. When the future is ready the program ends, with the exit code that its
-/// [`Outcome`] says.
+/// The event loop runs the future, all tasks, and OCaml once [`ocaml::start`](crate::ocaml::start) has
+/// started it. When the future is ready, the program ends with the exit code of its [`Outcome`].
 ///
 /// ```
 /// async fn run() -> Result<(), std::num::ParseIntError> {
@@ -39,7 +38,7 @@ macro_rules! main {
 
 /// What a main function may return.
 pub trait Outcome {
-    /// The exit code: zero powers the domain off, anything else is a crash that says so.
+    /// The exit code: zero powers the domain off; anything else counts as a crash, and is reported.
     fn code(self) -> i32;
 }
 
@@ -92,11 +91,11 @@ where
 pub type CMain =
     unsafe extern "C-unwind" fn(c_int, *const *const c_char, *const *const c_char) -> c_int;
 
-/// Calls a program's C `main` with the command line's arguments and environment, and gives its exit code.
+/// Calls a program's C `main` with the command line's arguments and environment. Returns its exit code.
 ///
 /// # Safety
 ///
-/// `main` is a program's, and was not called before.
+/// `main` is a program's main function, and was not called before.
 #[doc(hidden)]
 #[cfg(feature = "xen")]
 pub unsafe fn run_c(main: CMain) -> i32 {
@@ -123,10 +122,10 @@ pub unsafe fn run_c(main: CMain) -> i32 {
     unsafe { main(count, argv.as_ptr(), environ) }
 }
 
-/// Starts OCaml, and waits for the network: an ordinary program finds it as it is on Linux, up.
+/// Starts OCaml, and waits for the network: an ordinary program expects it to be up, as on Linux.
 #[cfg(all(feature = "net", feature = "xen"))]
 fn bring_network_up() {
-    /// So long a wait is worth a word, in seconds.
+    /// Seconds after which the wait is worth a warning.
     const LONG: u64 = 10;
     if let Err(error) = crate::ocaml::start() {
         panic!("{error}");
@@ -144,7 +143,7 @@ fn bring_network_up() {
     }
 }
 
-/// Prints a backtrace from the caller outwards, with the names of the image's symbol table.
+/// Prints a backtrace, beginning with the caller, with names from the image's symbol table.
 #[doc(hidden)]
 #[cfg(feature = "xen")]
 pub fn print_backtrace() {

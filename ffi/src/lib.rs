@@ -1,22 +1,22 @@
 //! Rust services inside a MirageOS-style unikernel.
 //!
-//! A program is a `staticlib` crate that depends on this one, beside an OCaml program or alone. The
-//! image (or, for development, the Linux process) has one thread and one loop, which both languages
-//! share:
+//! A program is a `staticlib` crate that depends on this one, alone or together with an OCaml program. The
+//! image (or, for development, the Linux process) has one thread and one event loop, shared by both
+//! languages:
 //!
 //! - [`spawn`], [`time`], [`shutdown_requested`] and [`suspend`] are the executor's: futures run while OCaml has
 //!   nothing to do, and OCaml's promises while no future is ready.
 //! - [`export`](macro@export) and [`ocaml`] are the language boundary.
-//! - [`main!`] makes Rust the owner of the program's main function; without it OCaml is.
+//! - [`main!`] makes Rust the owner of the program's main function; without it, OCaml owns it.
 //! - [`log`] is the usual facade. Its lines look like those of OCaml's `Logs`, on the same console.
-//! - [`abi`] is what OCaml calls, `include/mirust.h` the same for a C compiler.
+//! - [`abi`] is the interface for OCaml; `include/mirust.h` is the same for a C compiler.
 //!
-//! The executor needs nothing of a future but that it wakes its waker, so channels, streams and
-//! combinators of other crates work as they are: `futures` (`select!`, `mpsc`, `StreamExt`) and
+//! The executor is independent of the futures that it runs, so channels, streams and combinators of
+//! other crates work unchanged: `futures` (`select!`, `mpsc`, `StreamExt`) and
 //! `async-channel` are in the tests.
 //!
-//! A panic in a task ends that task: its [`JoinHandle`] gets the error, the console a line, and
-//! everything else goes on. A panic in a function that OCaml called is an exception there.
+//! A panic in a task ends only that task: its [`JoinHandle`] gets the error, and the console a line. A
+//! panic in a function called by OCaml becomes an exception there.
 //!
 //! ```
 //! # fn compiles() {
@@ -75,16 +75,15 @@ mod without_ocaml {
 
 /// Xenstore, the tree in which domains and their toolstack find each other.
 ///
-/// [`store`](xenstore::store) gives the client; where there is no Xen (on Unix) it says so by an
-/// error.
+/// [`store`](xenstore::store) returns the client, or an error where there is no Xen (on Unix).
 pub mod xenstore {
     pub use mirust_rt::xen::store;
     pub use mirust_rt::xen::xenstore::{Error, Transaction, Watch, Xenstore};
 }
 
-/// Calls that block, on the main stack and on threads.
+/// Blocking calls, on the main stack and on threads.
 ///
-/// In a Linux process only the main thread can make them, and [`Threads`](std::thread) are the system's.
+/// In a Linux process only the main thread can make them; [threads](std::thread) are the system's there.
 pub mod fiber {
     pub use mirust_fiber::{
         CannotBlock, Stats, block_on, block_on_until, on_main, set_limit, set_seed, stats, wait,
@@ -101,12 +100,12 @@ pub use mirust_rt::poll::PollStats;
 pub use mirust_rt::shutdown::ShutdownReason;
 pub use shutdown::{on_shutdown, shutdown_requested};
 
-/// What OCaml sees of a Rust function, or of the methods of a type.
+/// Exports a Rust function, or the methods of a type, to OCaml.
 ///
-/// The function stays what it is; beside it there is a C function `mirust_export_NAME` for an OCaml
-/// `external`, where `NAME` is the function's or the one given as `name = "…"`. The tool `mirust-bindgen` reads the source file, and
-/// writes an OCaml module with the externals and the documentation of all that is exported in it; a
-/// dune file has it do so:
+/// The function itself is unchanged; the attribute adds a C function `mirust_export_NAME` for an OCaml
+/// `external`, where `NAME` is the function's name or the one given as `name = "…"`. The tool
+/// `mirust-bindgen` reads the source file, and writes an OCaml module with the externals and the
+/// documentation of everything exported in it. A rule in a dune file runs it:
 ///
 /// ```lisp
 /// (rule
@@ -116,18 +115,18 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 ///   (run mirust-bindgen src/greeter.rs)))
 /// ```
 ///
-/// A function has its Rust name in OCaml, except that `new` is `create`, and that another keyword
-/// of OCaml's has an underscore behind it.
+/// In OCaml a function has its Rust name, except that `new` becomes `create`, and that other OCaml
+/// keywords get an underscore appended.
 ///
-/// Argument and result types are those that implement [`ocaml::Argument`] and [`ocaml::Return`]. With a
-/// first argument `&mut OCamlRuntime` the function may allocate on the OCaml heap and call closures; all
+/// Arguments and results have types that implement [`ocaml::Argument`] and [`ocaml::Return`]. A function
+/// whose first argument is `&mut OCamlRuntime` may allocate on the OCaml heap and call closures; all its
 /// other arguments are then rooted or owned. Without it, arguments can be borrowed from the OCaml
-/// heap, which stands still during the call.
+/// heap, where nothing moves during the call.
 ///
 /// A panic becomes the exception `Mirust.Panic`.
 ///
-/// An `async fn` gives OCaml an `'a Lwt.t`. The future is a task from then on: it first runs when the
-/// loop turns, not inside the call; cancelling the promise (`Lwt.cancel`) drops it; a panic rejects
+/// An `async fn` returns an `'a Lwt.t` to OCaml. Its future becomes a task: it first runs in the next turn
+/// of the loop, not inside the call; cancelling the promise (`Lwt.cancel`) drops it; a panic rejects
 /// the promise. Its arguments are owned or rooted.
 ///
 /// ```
@@ -159,28 +158,28 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 /// # Types
 ///
 /// On an `impl` block the attribute exports all its functions, and makes the type
-/// [`Opaque`](ocaml::Opaque): OCaml owns its values. The OCaml module has a submodule of the type's name, with an
-/// abstract `t`. A method takes `&self`, or `self: Rc<Self>` if it is async or takes the runtime. Its `NAME` begins
+/// [`Opaque`](ocaml::Opaque): OCaml owns its values. The OCaml module gets a submodule named after the type,
+/// with an abstract `t`. A method takes `&self`, or `self: Rc<Self>` if it is async or takes the runtime. Its `NAME` begins
 /// with that of the type (`tcp_stream_read`). `#[mirust::export(size = path)]` tells the collector how large a
-/// value is. What OCaml shall not see goes into another block.
+/// value is. Methods that are not for OCaml go into another block.
 ///
 /// # Other OCaml types
 ///
 /// Bytes are a `string` to OCaml, and `bytes` where they are written to: `#[ocaml(bytes)]`, `#[ocaml(cstruct)]` and
 /// `#[ocaml(bigarray)]` before an argument make it another buffer. Any other argument that is passed as a
-/// value can be given an OCaml type as `#[ocaml(type = "…")]`, and a result by `#[mirust::export(returns = "…")]`; that
-/// it is true, nobody checks. Everything else is checked: what is written `String` has to be Rust's
+/// value can be given an OCaml type as `#[ocaml(type = "…")]`, and a result by `#[mirust::export(returns = "…")]`;
+/// these types are not checked. Everything else is checked: what is spelled `String` has to be Rust's
 /// `String`, and so on.
 ///
 /// # Calls that cost nothing
 ///
 /// `#[export(noalloc)]` is for an external marked `[@@noalloc]`: numbers and borrowed bytes in, a number,
-/// `bool` or nothing out. It costs no more than a C call; but a panic in it ends the program, because OCaml is
-/// not prepared for an exception there.
+/// `bool` or nothing out. It costs no more than a C call; but a panic in it ends the program, because OCaml
+/// cannot handle an exception there.
 #[cfg(feature = "ocaml")]
 pub use mirust_macros::export;
 
-/// The name of the platform below: `xen` or `unix`.
+/// The name of the platform: `xen` or `unix`.
 pub fn platform_name() -> &'static str {
     platform::NAME
 }

@@ -1,9 +1,9 @@
-//! Before the domain is suspended, and when it goes on.
+//! Hooks for before the domain is suspended, and after it resumes.
 //!
-//! `xl save` and `xl migrate` freeze the domain, and make another one of its memory. To the program it is a moment in
-//! which the wall clock steps: connections live on, timers have as far to go as before, disks have lost nothing. What
-//! a program may have to do is about others who were not frozen: let go of what it holds at another host, draw new
-//! keys for a generator of its own, look whether a lease is still its own.
+//! `xl save` and `xl migrate` freeze the domain, and make a new one from its memory. To the program, only the wall
+//! clock jumps: connections survive, timers have as long to run as before, disks have lost nothing. A program may
+//! have to act because of peers that were not frozen: release what it holds on another host, reseed a generator of
+//! its own, check whether it still has a lease.
 //!
 //! ```
 //! # fn compiles() {
@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! In a Linux process, which the kernel freezes without a word, none of these is ever called.
+//! In a Linux process, which the kernel freezes without notice, these hooks are never called.
 
 use std::rc::Rc;
 
@@ -28,7 +28,7 @@ use crate::domain;
 
 pub use mirust_rt::executor::suspend::Resumed;
 
-/// What a hook of [`on_suspend`] says.
+/// The result of a hook of [`on_suspend`].
 pub trait Consent {
     /// Nothing, or why the domain cannot be suspended now.
     fn consent(self) -> Result<(), String>;
@@ -46,9 +46,9 @@ impl<E: std::fmt::Display> Consent for Result<(), E> {
     }
 }
 
-/// Has `hook` awaited each time before the domain is suspended; the one that was registered last comes first. An `Err`
-/// refuses: the domain goes on, the reason is logged, and the toolstack gives up after its timeout, which is a minute.
-/// So it does if all hooks together take longer than 20 s.
+/// Registers a hook that is awaited each time before the domain is suspended; the last one registered runs first. An
+/// `Err` prevents the suspension: the domain keeps running, the reason is logged, and the toolstack gives up after its
+/// timeout of a minute. The same happens if all hooks together take longer than 20 s.
 pub fn on_suspend<C: Consent>(hook: impl AsyncFn() -> C + 'static) {
     let hook = Rc::new(hook);
     domain::suspend_hooks().before(
@@ -60,8 +60,8 @@ pub fn on_suspend<C: Consent>(hook: impl AsyncFn() -> C + 'static) {
     );
 }
 
-/// Has `hook` awaited each time when the domain goes on, also if it was not frozen in the end; the one that was
-/// registered first comes first. The link of a network device is perhaps not up again yet.
+/// Registers a hook that is awaited each time the domain resumes, also if it was not frozen after all; the first one
+/// registered runs first. The link of a network device may not be up again yet.
 pub fn on_resume(hook: impl AsyncFn(Resumed) + 'static) {
     let hook = Rc::new(hook);
     domain::suspend_hooks().after(

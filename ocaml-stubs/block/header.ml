@@ -25,14 +25,14 @@ let closed = -8
 
 module Info = struct
   type t = {
-    state : int; (* 0: down, requests wait; 1: up; 2: closed for good. Before it was up the rest means nothing. *)
+    state : int; (* 0: down, requests wait; 1: up; 2: closed for good. Before it was first up, the other fields mean nothing. *)
     sectors : int; (* The size, in units of 512 bytes. *)
     sector_size : int; (* Bytes of the disk's own sectors, 512 to 4096: what requests have to be aligned to. *)
     physical_sector_size : int; (* Bytes that the medium itself writes at a time. *)
     flags : int; (* MIRUST_BLOCK_READ_ONLY and the like. *)
-    discard_granularity : int; (* Bytes that can be given back at a time. *)
+    discard_granularity : int; (* Granularity of discards, in bytes. *)
     discard_alignment : int; (* Bytes from the disk's beginning to the first such unit. *)
-    transfer_max : int; (* Bytes of the largest request that the disk takes in one piece. Larger ones are cut. *)
+    transfer_max : int; (* Bytes of the largest request that the disk takes in one piece. Larger ones are split. *)
   }
 
   (* As the function [fill] of the C ABI fills it in. *)
@@ -54,21 +54,21 @@ end
 
 module Stats = struct
   type t = {
-    reads : int; (* Reads that have ended well. *)
+    reads : int; (* Successful reads. *)
     read_bytes : int; (* Their bytes. *)
-    writes : int; (* Writes that have ended well, of zeros too. *)
+    writes : int; (* Successful writes, including zeros. *)
     written_bytes : int; (* Their bytes. *)
-    flushes : int; (* Flushes that have ended well. *)
-    discards : int; (* Discards that have ended well. *)
-    errors : int; (* Requests that ended in an error. *)
-    requests : int; (* Requests as the other end saw them, after cutting and joining. *)
-    copied : int; (* Bytes that were copied on their way. *)
-    grants : int; (* Pages that the other end was granted access to. *)
+    flushes : int; (* Successful flushes. *)
+    discards : int; (* Successful discards. *)
+    errors : int; (* Requests that failed. *)
+    requests : int; (* Requests as the backend saw them, after splitting and merging. *)
+    copied : int; (* Bytes that were copied. *)
+    grants : int; (* Pages granted to the backend. *)
     notifications : int; (* Notifications sent: one hypercall each. On Unix, system calls. *)
     events : int; (* Notifications received. *)
     lies : int; (* Protocol violations by the peer. *)
-    connections : int; (* Times that the disk was connected. *)
-    reissued : int; (* Requests that were issued again on another connection. *)
+    connections : int; (* Times the disk was connected. *)
+    reissued : int; (* Requests that were issued again on a new connection. *)
   }
 
   (* As the function [fill] of the C ABI fills it in. *)

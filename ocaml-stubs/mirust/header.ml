@@ -43,7 +43,7 @@ end
 module Mem_stats = struct
   type t = {
     total : int; (* Memory that the runtime manages. *)
-    free : int; (* Of which free, without what is kept for OCaml's collector. *)
+    free : int; (* Free, not counting the reserve for OCaml's collector. *)
     heap : int; (* Allocated by malloc and by Rust. *)
     mapped : int; (* Committed by mmap, which is where the OCaml heap lives. *)
   }

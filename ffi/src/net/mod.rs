@@ -1,7 +1,8 @@
 //! TCP, UDP and names, over the OCaml TCP/IP stack.
 //!
-//! OCaml gives its stack to Rust by `Mirust_rust.serve`; [`ready`] waits for that. A program without
-//! OCaml of its own has the crate's feature `net`, and calls [`up`] instead. From then on this is the network as other async runtimes have it, with the types of [`core::net`]:
+//! OCaml gives its stack to Rust by `Mirust_rust.serve`; [`ready`] waits for that. A program without OCaml
+//! code uses the crate's feature `net`, and calls [`up`] instead. From then on this is a network as in other
+//! async runtimes, with the types of [`core::net`]:
 //!
 //! ```
 //! # fn compiles() {
@@ -26,23 +27,23 @@
 //! # }
 //! ```
 //!
-//! **Copies.** Received bytes are borrowed where the stack has them: [`TcpStream::read_chunk`] gives a
-//! [`Buffer`](crate::ocaml::Buffer) without a copy, and [`TcpStream::write_chunk`] sends one on as it is,
-//! which is a whole proxy. [`TcpStream::write_owned`] sends what Rust owns as it is. `read` copies once,
-//! into the caller's slice, and `write` once, to memory that the stack keeps until it is acknowledged.
-//! [`copied`] counts both.
+//! **Copies.** Received bytes can be borrowed from the stack: [`TcpStream::read_chunk`] returns a
+//! [`Buffer`](crate::ocaml::Buffer) without a copy, and [`TcpStream::write_chunk`] sends one on without a
+//! copy, which is all that a proxy needs. [`TcpStream::write_owned`] sends what Rust owns without a copy.
+//! `read` copies once, into the caller's slice, and `write` once, to memory that the stack keeps until it is
+//! acknowledged. [`copied`] counts both.
 //!
-//! **Memory.** What waits to be sent is bounded for each connection and for all together, and so is what
-//! was received and not read: a slow or hostile peer makes tasks wait. Bytes that were written without a
-//! copy count until they are acknowledged. After that, OCaml's collector has to find that nobody holds
-//! them, as a device may still read what was sent twice. It is told how much memory there is to win.
+//! **Memory.** Data that waits to be sent, and data received but not read, is bounded for each connection and
+//! for all of them together: a slow or hostile peer makes tasks wait. Bytes written without a copy count
+//! until they are acknowledged. They are freed later, when OCaml's collector finds them unreachable, as a
+//! device may still read what was retransmitted; the collector is told how much memory that will free.
 //!
 //! **Dropping** a stream closes it: what was written is sent, then the end of file. Dropping a
-//! listener resets connections that nobody accepted, and refuses new ones. Both happen in the loop.
+//! listener resets connections that were not accepted, and refuses new ones. Both happen in the loop.
 //!
-//! **Others' traits**, each behind a feature of the crate:
+//! **Traits of other crates**, each behind a feature of this crate:
 //!
-//! | feature | what it brings |
+//! | feature | traits |
 //! |---|---|
 //! | `embedded-io-async` | `Read`, `Write`, `BufRead`, `ReadReady`: [`embedded_io`] |
 //! | `embedded-nal-async` | `TcpConnect`, `UdpStack` and `Dns`, of [`embedded_nal::Network`] |
@@ -50,10 +51,10 @@
 //! | `hyper` | `Read` and `Write`; in [`hyper`](mod@hyper) its executor and timer |
 //! | `tokio` | `AsyncRead`, `AsyncWrite`, `AsyncBufRead`: [`tokio`](mod@tokio) |
 //!
-//! **Figures**: [`stats`] of the stack, [`TcpStream::info`] of a connection.
+//! **Statistics**: [`stats`] of the stack, [`TcpStream::info`] of a connection.
 //!
-//! All of this belongs to tasks and to a Rust main. Inside of a function that OCaml called there is
-//! no network, and operations give [`Error::Unavailable`].
+//! All of this can be used in tasks and in a Rust main function. Inside a function called by OCaml there
+//! is no network, and operations return [`Error::Unavailable`].
 
 mod address;
 mod connection;

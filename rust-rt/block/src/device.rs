@@ -203,25 +203,25 @@ impl fmt::Debug for Io {
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[repr(C)]
 pub struct Counters {
-    /// Reads that have ended well.
+    /// Successful reads.
     pub reads: u64,
     /// Their bytes.
     pub read_bytes: u64,
-    /// Writes that have ended well, of zeros too.
+    /// Successful writes, including zeros.
     pub writes: u64,
     /// Their bytes.
     pub written_bytes: u64,
-    /// Flushes that have ended well.
+    /// Successful flushes.
     pub flushes: u64,
-    /// Discards that have ended well.
+    /// Successful discards.
     pub discards: u64,
-    /// Requests that ended in an error.
+    /// Requests that failed.
     pub errors: u64,
-    /// Requests as the other end saw them, after cutting and joining.
+    /// Requests as the backend saw them, after splitting and merging.
     pub requests: u64,
-    /// Bytes that were copied on their way.
+    /// Bytes that were copied.
     pub copied: u64,
-    /// Pages that the other end was granted access to.
+    /// Pages granted to the backend.
     pub grants: u64,
     /// Notifications sent: one hypercall each. On Unix, system calls.
     pub notifications: u64,
@@ -229,9 +229,9 @@ pub struct Counters {
     pub events: u64,
     /// Protocol violations by the peer.
     pub lies: u64,
-    /// Times that the disk was connected.
+    /// Times the disk was connected.
     pub connections: u64,
-    /// Requests that were issued again on another connection.
+    /// Requests that were issued again on a new connection.
     pub reissued: u64,
 }
 
