@@ -10,7 +10,7 @@ use crate::platform;
 /// would split it, on Unix the process's arguments.
 ///
 /// Spaces separate parameters. Between single quotes everything stands for itself; between double
-/// quotes, and outside of quotes, a backslash makes the next character stand for itself. An
+/// quotes, and outside quotes, a backslash makes the next character stand for itself. An
 /// unfinished quote ends with the line.
 ///
 /// On Xen, leading words of the form `NAME=value` are not parameters but environment variables, as

@@ -18,7 +18,7 @@
 //! # }
 //! ```
 //!
-//! Paths are those of the image, with or without a slash at their beginning; symbolic links are followed inside of it.
+//! Paths are those of the image, with or without a slash at their beginning; symbolic links are followed inside it.
 //! Errors are those of [`std::io`], by their kinds. An image that is damaged, or that lies, gives errors
 //! ([`InvalidData`](io::ErrorKind::InvalidData)) and nothing worse. Nothing can be written.
 //!

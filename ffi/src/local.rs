@@ -32,7 +32,7 @@ mod image {
     pub(crate) struct Local<T>(T);
 
     // SAFETY: an image has one thread of execution, which is where its threads take turns; none of them
-    // is switched away from inside of the methods below, because nothing in there blocks.
+    // is switched away from inside the methods below, because nothing in there blocks.
     unsafe impl<T> Sync for Local<T> {}
 
     impl<T> Local<T> {

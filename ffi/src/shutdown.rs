@@ -1,4 +1,4 @@
-//! Requests from outside to end the program.
+//! Shutdown requests.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -17,18 +17,18 @@ pub(crate) fn awaited() -> bool {
     AWAITED.get()
 }
 
-/// Ends, with the reason, when somebody asks for the domain's end (`xl shutdown`, `xl reboot`; on
-/// Unix SIGTERM and SIGINT), at once if that was already the case.
+/// Waits for a shutdown request (`xl shutdown`, `xl reboot`; on Unix SIGTERM and SIGINT), and returns its
+/// kind; at once if there already was one.
 ///
-/// Who calls this takes the end upon himself. If nobody has, in either language, the request ends
-/// the program: the main function is dropped, and OCaml's exit hooks run.
+/// A program that calls this has to end by itself. If neither language has called it, a request ends the
+/// program: the main function is dropped, and OCaml's exit hooks run.
 pub fn shutdown_requested() -> ShutdownRequested {
     AWAITED.set(true);
     domain::shutdown_requested()
 }
 
-/// Runs `f` at the first such request. See [`shutdown_requested`]: the end is then up to the main
-/// function. A clean end after a reboot request is a reboot.
+/// Runs `f` at the first such request. As with [`shutdown_requested`], the program then has to end by itself.
+/// A clean end after a reboot request is a reboot.
 pub fn on_shutdown(f: impl FnOnce(ShutdownReason) + 'static) {
     let requested = shutdown_requested();
     domain::spawn(async { f(requested.await) });

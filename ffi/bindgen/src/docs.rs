@@ -147,7 +147,7 @@ fn code_span(code: &str, out: &mut String) {
     out.push(']');
 }
 
-/// A link at the beginning. What it leads to inside of Rust, OCaml does not have: its text remains.
+/// A link at the beginning. What it leads to inside Rust, OCaml does not have: its text remains.
 fn link(text: &str) -> Option<(String, &str)> {
     let inner = text.strip_prefix('[')?;
     let mut depth = 1;

@@ -21,9 +21,9 @@ pub enum Command {
     New(New),
     /// Builds the image of each binary: NAME.elf, NAME.elf.dbg and NAME.cfg in target/mirust/PROFILE
     Build(Build),
-    /// Builds one binary and boots it: on this machine's Xen, or on one inside of QEMU
+    /// Builds one binary and boots it: on this machine's Xen, or on one inside QEMU
     Run(Run),
-    /// Builds the tests, and runs each test binary inside of a domain
+    /// Builds the tests, and runs each test binary inside a domain
     Test(Test),
     /// Says what an image is made of, in bytes, by crate
     Size(Build),
@@ -169,7 +169,7 @@ pub struct Test {
     pub arguments: Vec<OsString>,
 }
 
-/// What `cargo mirust test --doc` has cargo run in the place of a test.
+/// What `cargo mirust test --doc` has cargo run in place of a test.
 #[derive(Args)]
 pub struct Doctest {
     #[command(flatten)]

@@ -26,7 +26,7 @@ pub struct Known {
     pub ocaml: Ocaml,
     /// The Rust type, by paths that mean the same everywhere.
     pub rust: TokenStream,
-    /// How it is passed, unless it is inside of something else.
+    /// How it is passed, unless it is inside something else.
     pub passing: Passing,
 }
 

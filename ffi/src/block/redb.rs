@@ -15,16 +15,17 @@
 //! # }
 //! ```
 //!
-//! The database has the disk to itself. It takes its storage for a file: its length, and its first bytes, which are
-//! its header, are in the two units at the disk's beginning, which are written in turn. So a crash leaves a
-//! header as it was before or after a write, and the length that belongs to it. (redb itself bears a header
-//! of which a part was written, but not one whose layout is larger than the file, and that is what a part of it may say.)
+//! The database uses the whole disk. redb expects a file as its storage. The file's length and its first bytes, which
+//! are redb's header, are stored together in one of two units at the disk's beginning, which are written alternately.
+//! So a crash leaves the header as it was before or after a write, with the length that belongs to it. (redb itself
+//! tolerates a partly written header, but not one that describes a file larger than it is, which is what a partly
+//! written one may do.)
 //!
-//! Calls of redb block. So they belong into a thread ([`crate::fiber`]): others go on meanwhile.
+//! redb's calls block, so make them on a thread ([`crate::fiber`]); everything else goes on meanwhile.
 //!
-//! The version is redb's second: later ones want a newer Rust than this project does. Of its two formats
-//! [`create`] takes the newer: in the older one an assertion of redb 2.6.4 about its cache has been seen to fail,
-//! in one of two thousand crashes.
+//! This is redb version 2: later ones need a newer Rust than this project does. Of its two formats [`create`] uses the
+//! newer one: with the older one, an assertion of redb 2.6.4 about its cache was seen to fail in one of two thousand
+//! crashes.
 
 use super::Disk;
 use redb::{Database, DatabaseError, StorageBackend};
@@ -44,12 +45,12 @@ const MAGIC: &[u8; 8] = b"MirustRD";
 /// What a database begins with when it has been made; redb writes that last.
 const MADE: &[u8; 4] = b"redb";
 
-/// Opens the database of a disk, or makes one on a disk that has none.
+/// Opens the database on a disk, or creates one if the disk has none.
 ///
 /// # Errors
 ///
-/// If the disk cannot be used, or is too small (8 MiB are enough), or what is on it cannot; or where nothing can
-/// wait.
+/// If the disk or its contents cannot be used, or it is too small (8 MiB are enough), or where blocking calls are
+/// not possible.
 pub fn create(disk: Disk) -> Result<Database, DatabaseError> {
     create_on(Storage::open(disk)?)
 }

@@ -9,21 +9,21 @@ pub enum Error {
     InUse,
     /// The peer refused the connection.
     Refused,
-    /// No answer in time: to the attempt to connect, or to data that was sent.
+    /// The peer did not answer in time, to the attempt to connect or to data that was sent.
     TimedOut,
     /// The peer reset the connection.
     Reset,
-    /// We did.
+    /// We reset the connection.
     Aborted,
-    /// The connection, or this direction of it, was closed before.
+    /// The connection, or this direction of it, is already closed.
     Closed,
     /// Out of ports or of memory for connections.
     NoResources,
     /// No route to the destination.
     NoRoute,
-    /// The datagram is longer than a datagram can be.
+    /// The datagram is longer than any datagram can be.
     TooLong,
-    /// The name has no address, or nobody answered.
+    /// The name has no address, or no server answered.
     NotFound,
     /// The socket has no peer.
     NotConnected,
@@ -34,7 +34,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What `std::io` calls it.
+    /// The corresponding kind of `std::io`.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
             Error::InUse => io::ErrorKind::AddrInUse,

@@ -1,4 +1,4 @@
-//! Halves of a connection, and what they have in common with the whole.
+//! Halves of a connection, and the methods that they share with the whole.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ pub struct OwnedReadHalf {
 /// Writes to a connection, and ends that direction when it is dropped; see [`TcpStream::into_split`].
 pub struct OwnedWriteHalf {
     connection: Rc<Connection>,
-    /// It was not put together with the other half again.
+    /// The two halves belong to different connections.
     alone: bool,
 }
 
@@ -57,11 +57,11 @@ impl TcpStream {
 }
 
 impl OwnedReadHalf {
-    /// The connection that the halves are of.
+    /// The connection to which both halves belong.
     ///
     /// # Errors
     ///
-    /// [`ReuniteError`] with both, if they are of two.
+    /// [`ReuniteError`] with both halves, if they belong to two connections.
     pub fn reunite(self, mut writer: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
         if !Rc::ptr_eq(&self.connection, &writer.connection) {
             return Err(ReuniteError(self, writer));
@@ -126,7 +126,7 @@ macro_rules! connection {
 macro_rules! reading {
     ($($type:ty),*) => {$(
         impl $type {
-            /// Reads what has arrived, at least one byte, and no more than fits; 0 is the end.
+            /// Reads what has arrived, at least one byte and at most what fits; 0 means end of file.
             ///
             /// # Errors
             ///
@@ -135,7 +135,7 @@ macro_rules! reading {
                 poll_fn(|cx| self.poll_read(cx, buf)).await
             }
 
-            /// Takes what has arrived, as the stack has it, without a copy; no bytes are the end.
+            /// Takes what has arrived from the stack without a copy; an empty buffer means end of file.
             ///
             /// # Errors
             ///
@@ -144,7 +144,7 @@ macro_rules! reading {
                 poll_fn(|cx| self.poll_chunk(cx)).await
             }
 
-            /// What the next read will find, without taking it. It shares the stack's memory.
+            /// What the next read will return, without consuming it. It shares the stack's memory.
             ///
             /// # Errors
             ///
@@ -180,7 +180,7 @@ macro_rules! reading {
                 Poll::Ready(Ok(self.reading.rest().clone()))
             }
 
-            /// Takes `n` bytes that [`peek`](Self::peek) found.
+            /// Consumes `n` bytes that [`peek`](Self::peek) found.
             ///
             /// # Panics
             ///
@@ -189,13 +189,13 @@ macro_rules! reading {
                 self.reading.consume(n);
             }
 
-            /// Waits until [`rest`](Self::rest) has something, or it is the end.
+            /// Waits until [`rest`](Self::rest) is not empty, or for the end of file.
             #[allow(dead_code)] // for the traits
             pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
                 self.connection.poll_fill(&mut self.reading, cx)
             }
 
-            /// What has arrived and was looked at, but not taken.
+            /// What has arrived and was peeked at, but not consumed.
             #[allow(dead_code)] // for the traits
             pub(crate) fn rest(&self) -> &[u8] {
                 self.reading.rest()
@@ -217,8 +217,8 @@ macro_rules! reading {
 macro_rules! writing {
     ($($type:ty),*) => {$(
         impl $type {
-            /// Writes some bytes, at least one, and says how many: when the stack has room for them.
-            /// They are copied, and the peer has them later.
+            /// Writes some bytes, at least one, once the stack has room for them. Returns how many. They are copied, and
+            /// sent later.
             ///
             /// # Errors
             ///
@@ -241,7 +241,7 @@ macro_rules! writing {
                 Ok(())
             }
 
-            /// Writes some of the bytes of all these slices as if they were one: they leave together.
+            /// Writes some of the bytes of all these slices as if they were one, so that they leave together.
             ///
             /// # Errors
             ///
@@ -250,9 +250,8 @@ macro_rules! writing {
                 poll_fn(|cx| self.poll_write_vectored(cx, parts)).await
             }
 
-            /// Writes all of a buffer as it is, without a copy: what was received from elsewhere, say.
-            /// The stack holds it until it is acknowledged, but never more of it at a time than it has
-            /// room for.
+            /// Writes all of a buffer without a copy, for example one that was received from another connection. The
+            /// stack holds it until it is acknowledged, but never more of it at a time than it has room for.
             ///
             /// # Errors
             ///
@@ -261,9 +260,8 @@ macro_rules! writing {
                 poll_fn(|cx| self.poll_write_chunk(cx, &mut bytes)).await
             }
 
-            /// Writes all bytes that `owner` owns as they are, without a copy: those of a `Vec<u8>`,
-            /// `Bytes`, `&'static [u8]` and so on. The owner is dropped some time after all of it has been
-            /// acknowledged, as [`Buffer::own`] says. For a few hundred bytes
+            /// Writes all bytes of `owner` without a copy: a `Vec<u8>`, `Bytes`, `&'static [u8]` and so on. The
+            /// owner is dropped some time after all of it has been acknowledged; see [`Buffer::own`]. For a few hundred bytes
             /// [`write_all`](Self::write_all) costs no more.
             ///
             /// # Errors
@@ -277,7 +275,7 @@ macro_rules! writing {
                 self.write_chunk(bytes).await
             }
 
-            /// Waits until the stack has taken over all that was written: not at all, as each write does.
+            /// Waits until the stack has taken everything that was written: returns at once, since each write does that.
             ///
             /// # Errors
             ///
@@ -286,7 +284,7 @@ macro_rules! writing {
                 Ok(())
             }
 
-            /// Ends this direction: the peer reads the end of what was written.
+            /// Ends this direction: the peer reads end of file after what was written.
             ///
             /// # Errors
             ///
@@ -319,8 +317,8 @@ macro_rules! writing {
                 self.connection.poll_write(cx, parts)
             }
 
-            /// [`write_chunk`](Self::write_chunk) for futures written by hand. What was written is taken
-            /// off the buffer, which is empty at the end.
+            /// [`write_chunk`](Self::write_chunk) for futures written by hand. What was written is removed
+            /// from the buffer, which is empty when everything was written.
             pub fn poll_write_chunk(
                 &mut self,
                 cx: &mut Context<'_>,

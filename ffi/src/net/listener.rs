@@ -1,4 +1,4 @@
-//! Who listens for connections.
+//! Listening for connections.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -11,10 +11,10 @@ use super::wait::Wait;
 use super::{Error, TcpStream, address};
 use crate::ocaml::{BoxRoot, OCaml};
 
-/// Connections that may be opening before the listener answers with SYN cookies.
+/// Half-open connections beyond which the listener answers with SYN cookies.
 const BACKLOG: usize = 1024;
 
-/// Waits for connections on a port. Dropping it resets those that nobody accepted, and refuses others.
+/// Waits for connections on a port. Dropping it resets connections that were not accepted, and refuses new ones.
 pub struct TcpListener {
     stack: Rc<Tcp>,
     listener: Rc<BoxRoot<Listener>>,
@@ -22,8 +22,8 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on the port of `address`; 0 is any free one. An unspecified address takes connections
-    /// to each of our addresses: `0.0.0.0` those of IPv4, `::` all.
+    /// Listens on the port of `address`; 0 means any free one. An unspecified address accepts connections
+    /// to all of our addresses: `0.0.0.0` those of IPv4, `::` all.
     ///
     /// # Errors
     ///
@@ -32,8 +32,8 @@ impl TcpListener {
         Self::bind_with(address, BACKLOG)
     }
 
-    /// [`bind`](Self::bind) with another number of connections that may be opening at a time, before the
-    /// listener answers with SYN cookies; else it is 1024.
+    /// [`bind`](Self::bind) with a different number of half-open connections beyond which the listener answers
+    /// with SYN cookies; the default is 1024.
     ///
     /// # Errors
     ///
@@ -48,7 +48,7 @@ impl TcpListener {
         Ok(TcpListener { stack, listener: Rc::new(listener), accepts })
     }
 
-    /// The address it was bound to, with the port that was found.
+    /// The address it was bound to, with the actual port.
     ///
     /// # Errors
     ///
@@ -57,8 +57,8 @@ impl TcpListener {
         serve::call(&self.stack.listening, (&*self.listener,), serve::socket_address)?
     }
 
-    /// The next connection, and its peer's address. Dropping the future loses nothing; of several
-    /// tasks that wait, one gets it.
+    /// The next connection, and its peer's address. Dropping the future loses nothing; if several tasks
+    /// wait, one of them gets it.
     ///
     /// # Errors
     ///
@@ -85,7 +85,7 @@ impl TcpListener {
         Poll::Ready(Ok((stream, peer)))
     }
 
-    /// The connections, one after the other.
+    /// The connections, one after another.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming(self)
     }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Error, address, serve};
 
-/// The addresses of a host, with `port`. A name that is an address is that address; everything else
-/// is asked of the name servers that DHCP or router advertisements said.
+/// The addresses of a host, with `port`. A numeric address stands for itself; for everything else the name
+/// servers announced by DHCP or router advertisements are asked.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ pub async fn lookup_host(name: &str, port: u16) -> Result<Vec<SocketAddr>, Error
     Ok(addresses.map(|found| SocketAddr::new(found.ip(), port)).collect())
 }
 
-/// The name servers, as DHCP, router advertisements or boot parameters said; none without a stack.
+/// The name servers from DHCP, router advertisements or boot parameters; none without a stack.
 pub fn name_servers() -> Vec<IpAddr> {
     let Ok(names) = serve::names() else { return Vec::new() };
     let found: Result<Vec<Vec<u8>>, Error> =

@@ -128,13 +128,13 @@ const STATES: [TcpState; 10] = [
 ];
 
 figures! {
-    /// What is known of a connection, as `ss -i` shows it; see [`TcpStream::info`](super::TcpStream::info).
+    /// The state of a connection, as shown by `ss -i`; see [`TcpStream::info`](super::TcpStream::info).
     TcpInfo {
         /// Smoothed round-trip time (RFC 6298); zero before the first measurement.
         rtt: Duration,
         /// Its variation.
         rtt_var: Duration,
-        /// The shortest that was seen lately.
+        /// The shortest measured recently.
         min_rtt: Option<Duration>,
         /// Retransmission timeout, back-off included.
         rto: Duration,
@@ -156,7 +156,7 @@ figures! {
         send_buffer: u64,
         /// Bytes that may be received and not yet read.
         receive_buffer: u64,
-        /// Segments sent again.
+        /// Segments retransmitted.
         retransmits: u64,
         /// Bytes that the peer has acknowledged.
         octets_acked: u64,
@@ -166,11 +166,11 @@ figures! {
         segments_in: u64,
         /// Segments sent, of the size that the network sees.
         segments_out: u64,
-        /// Bytes of payload sent, again ones included.
+        /// Bytes of payload sent, including retransmissions.
         octets_sent: u64,
-        /// Those among them that were sent again.
+        /// Those among them that were retransmissions.
         octets_retransmitted: u64,
-        /// Bytes believed lost, and not yet sent again.
+        /// Bytes believed lost, and not yet retransmitted.
         lost: u64,
         /// Bytes that the peer has behind a gap (RFC 2018).
         sacked: u64,
@@ -192,23 +192,23 @@ figures! {
         recovering: bool,
         /// The state.
         state: TcpState,
-        /// Why there is no connection any more: [`Error::Closed`] after an end in good order.
+        /// Why the connection has ended: [`Error::Closed`] after an orderly end.
         ended: Option<Error>,
     }
 }
 
 counters! {
-    /// What all connections have counted since the stack began, as `netstat -s` shows it.
+    /// Counters of all connections since the stack was started, as shown by `netstat -s`.
     TcpStats {
-        /// Segments that arrived with a right checksum.
+        /// Segments received with a correct checksum.
         segments_in,
         /// Segments sent, of the size that the network sees.
         segments_out,
         /// Bytes of payload that arrived in order.
         octets_in,
-        /// Bytes of payload sent, again ones included.
+        /// Bytes of payload sent, including retransmissions.
         octets_out,
-        /// Connections that we began.
+        /// Connections that we opened.
         active_opens,
         /// Connections that were accepted.
         passive_opens,
@@ -218,15 +218,15 @@ counters! {
         resets_in,
         /// Resets sent.
         resets_out,
-        /// Segments sent again.
+        /// Segments retransmitted.
         retransmits,
         /// Retransmission timeouts.
         timeouts,
         /// Tail loss probes (RFC 8985).
         tail_probes,
-        /// Times that a loss was recovered from without a timeout.
+        /// Losses recovered from without a timeout.
         recoveries,
-        /// Recoveries that turned out needless, and were undone.
+        /// Recoveries that turned out to be unnecessary, and were undone.
         undos,
         /// Reports that something was received twice (RFC 2883).
         dsacks_in,
@@ -234,7 +234,7 @@ counters! {
         challenge_acks,
         /// Segments dropped for an old timestamp (RFC 7323).
         paws_drops,
-        /// Segments dropped because they were outside of the window.
+        /// Segments dropped because they were outside the window.
         out_of_window,
         /// Segments dropped because they could not be parsed.
         malformed,
@@ -246,29 +246,29 @@ counters! {
         listen_overflows,
         /// SYN cookies sent.
         cookies_sent,
-        /// SYN cookies that came back right.
+        /// Valid SYN cookies received.
         cookies_ok,
-        /// Acknowledgements that were no cookie.
+        /// Acknowledgements that were not a valid cookie.
         cookies_bad,
         /// Segments dropped for want of memory.
         memory_drops,
         /// Connections that left TIME-WAIT before its end, for others.
         time_wait_dropped,
-        /// Connections given up because keepalive probes had no answer.
+        /// Connections given up because keepalive probes were not answered.
         keepalive_drops,
-        /// Packets that said that the network is congested (RFC 3168).
+        /// Packets marked as having met congestion (RFC 3168).
         ecn_marks_in,
-        /// Bytes of payload sent again.
+        /// Bytes of payload retransmitted.
         octets_retransmitted,
         /// Established connections that a reset ended, from either side.
         established_resets,
         /// Connections given up for want of an answer.
         given_up,
-        /// Questions whether a closed window has opened.
+        /// Window probes sent.
         window_probes,
-        /// Questions whether an idle peer is there.
+        /// Keepalive probes sent.
         keepalives_sent,
-        /// Acknowledgements that nothing else carried, and that were sent late.
+        /// Delayed acknowledgements that were not carried by data.
         delayed_acks,
         /// Segments of which all was received before.
         duplicates_in,
@@ -280,15 +280,15 @@ counters! {
 }
 
 counters! {
-    /// What UDP has counted since the stack began.
+    /// Counters of UDP since the stack was started.
     UdpStats {
-        /// Datagrams for a port that somebody listens on.
+        /// Datagrams for a port with a listener.
         received,
         /// Datagrams dropped because they could not be parsed.
         malformed,
         /// Datagrams dropped for their checksum.
         bad_checksum,
-        /// Datagrams for a port that nobody listens on.
+        /// Datagrams for a port without a listener.
         unlistened,
         /// Datagrams sent.
         sent,
@@ -296,9 +296,9 @@ counters! {
 }
 
 counters! {
-    /// What is there now, and what is Rust's.
+    /// Current values, and what concerns Rust only.
     Gauges {
-        /// Connections in whatever state, TIME-WAIT included.
+        /// Connections in any state, including TIME-WAIT.
         connections,
         /// Bytes that all connections hold.
         memory,
@@ -308,25 +308,25 @@ counters! {
     }
 }
 
-/// What the stack has counted; see [`stats`](super::stats()).
+/// The stack's counters; see [`stats`](super::stats()).
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Stats {
-    /// All connections, those of OCaml too.
+    /// All connections, including OCaml's.
     pub tcp: TcpStats,
     /// All datagrams.
     pub udp: UdpStats,
-    /// What is there now.
+    /// Current values.
     pub now: Gauges,
 }
 
-/// Bytes that were copied on their way between Rust and the stack, since boot; see [`copied`].
+/// Bytes copied between Rust and the stack since boot; see [`copied`].
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Copied {
-    /// Out of received buffers, into the caller's: `read`, `recv_from`, and what stands on them.
+    /// From received buffers into the caller's: `read`, `recv_from`, and what is built on them.
     pub received: u64,
-    /// Out of the caller's slices, into memory that the stack keeps: `write`, `send_to`, and what
-    /// stands on them.
+    /// From the caller's slices into memory that the stack keeps: `write`, `send_to`, and what is built
+    /// on them.
     pub sent: u64,
 }
 
@@ -335,7 +335,7 @@ crate::local::domain_local! {
     static SENT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Bytes that were copied on their way between Rust and the stack, since boot.
+/// Bytes copied between Rust and the stack since boot.
 pub fn copied() -> Copied {
     Copied { received: RECEIVED.get(), sent: SENT.get() }
 }

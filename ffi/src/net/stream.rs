@@ -15,10 +15,9 @@ use crate::time::Duration;
 /// A connection. Dropping it, or both halves of it, closes it: what was written is sent, and then the end
 /// of file.
 ///
-/// Reading and writing are described at the methods that it shares with its halves. Futures of all but
-/// [`write_all`](Self::write_all), [`write_chunk`](Self::write_chunk) and
-/// [`write_owned`](Self::write_owned), which may have written a part, can be dropped without loss;
-/// so a time limit is [`time::timeout`](crate::time::timeout) around any of them:
+/// All futures can be dropped without loss, except those of [`write_all`](Self::write_all),
+/// [`write_chunk`](Self::write_chunk) and [`write_owned`](Self::write_owned), which may have written a part;
+/// so for a time limit, put [`time::timeout`](crate::time::timeout) around any of them:
 ///
 /// ```
 /// # async fn compiles(stream: &mut mirust::net::TcpStream) -> Result<(), mirust::net::Error> {
@@ -41,8 +40,8 @@ impl TcpStream {
         Ok(TcpStream { connection: Rc::new(Connection::new(flow)?), reading: Reading::default() })
     }
 
-    /// The connection of a flow that OCaml has accepted or opened. OCaml gives it away: it reads, writes
-    /// and closes it no more.
+    /// The connection of a flow that OCaml has accepted or opened. OCaml gives up the flow: it must not read,
+    /// write or close it any more.
     ///
     /// ```
     /// # fn compiles() {
@@ -97,7 +96,7 @@ impl TcpStream {
         self.connection.set(Setting::Nodelay, nodelay.into())
     }
 
-    /// Probes the peer after so much silence, every second, nine times; None does not.
+    /// Probes the peer after this much silence, every second, nine times; `None` switches probes off.
     ///
     /// # Errors
     ///
@@ -124,8 +123,8 @@ impl TcpStream {
         self.connection.info()
     }
 
-    /// Ends one direction: after `Write` the peer reads the end of what was written; after `Read`
-    /// what comes is thrown away.
+    /// Ends one direction: after `Write` the peer reads end of file after what was written; after `Read`
+    /// whatever arrives is discarded.
     ///
     /// # Errors
     ///
@@ -134,7 +133,7 @@ impl TcpStream {
         self.connection.shutdown(how)
     }
 
-    /// Resets the connection; what was written may be lost.
+    /// Resets the connection; written data may be lost.
     pub fn abort(self) {
         self.connection.close(true);
     }

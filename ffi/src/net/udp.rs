@@ -32,7 +32,7 @@ pub struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Takes the port of `address`; 0 is any free one. An unspecified address takes datagrams to each of
+    /// Binds to the port of `address`; 0 means any free one. An unspecified address accepts datagrams to all of
     /// our addresses: `0.0.0.0` those of IPv4, `::` all.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl UdpSocket {
         Ok(UdpSocket { stack, socket: Rc::new(socket), receives, peer, peeked })
     }
 
-    /// The address it was bound to, with the port that was found.
+    /// The address it was bound to, with the actual port.
     ///
     /// # Errors
     ///
@@ -56,8 +56,8 @@ impl UdpSocket {
         serve::call(&self.stack.local, (&*self.socket,), serve::socket_address)?
     }
 
-    /// From now on datagrams of all others are dropped, and [`send`](Self::send) sends to this peer. No
-    /// packet tells the peer. What arrived before from others is dropped as well.
+    /// From now on datagrams from others are dropped, including those that have already arrived, and
+    /// [`send`](Self::send) sends to this peer. Nothing is sent to the peer for this.
     pub fn connect(&self, peer: SocketAddr) {
         self.peer.set(Some(peer));
     }
@@ -76,8 +76,8 @@ impl UdpSocket {
         serve::call(&self.stack.set_ttl, (&*self.socket, isize::from(ttl)), |_| ())
     }
 
-    /// The next datagram, where the stack has it, and its source. Dropping the future loses nothing; of
-    /// several tasks that wait, one gets it.
+    /// The next datagram, in the stack's memory, and its source. Dropping the future loses nothing; if
+    /// several tasks wait, one of them gets it.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl UdpSocket {
         Ok((copy(&datagram, buf), source))
     }
 
-    /// The next datagram of the peer, as much of it as fits.
+    /// The next datagram from the peer, as much of it as fits.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl UdpSocket {
         self.recv_from(buf).await.map(|(n, _)| n)
     }
 
-    /// What the next call will receive, and its source, without taking it.
+    /// What the next call will receive, and its source, without consuming it.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl UdpSocket {
         self.send_view(view?.ok_or(Error::NoResources)?, address).await
     }
 
-    /// Sends a datagram of the bytes of `owner` as they are, without a copy.
+    /// Sends the bytes of `owner` as a datagram, without a copy.
     ///
     /// # Errors
     ///
@@ -173,7 +173,7 @@ impl UdpSocket {
         self.send_chunk_to(&Buffer::lent(owner)?, address).await
     }
 
-    /// Sends a buffer as it is, without a copy.
+    /// Sends a buffer as a datagram, without a copy.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
-//! Waiting for OCaml to say that something is worth another try.
+//! Waiting until OCaml says that a retry is worthwhile.
 //!
 //! OCaml's functions of the network never wait: they answer, or they answer that there is nothing yet,
-//! and call [`wake`] later with the token of who asked. So nothing that was received is ever inside of
+//! and call [`wake`] later with the token of who asked. So nothing that was received is ever inside
 //! a promise that somebody might drop, and what is there already costs one call.
 
 use std::cell::RefCell;
@@ -97,7 +97,7 @@ impl Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         let entry = entries(|e| e.remove(self.token));
-        // A waker is somebody's code: not inside of the borrow.
+        // A waker is somebody's code: not inside the borrow.
         drop(entry);
     }
 }

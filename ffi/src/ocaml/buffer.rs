@@ -1,4 +1,4 @@
-//! Bytes that do not change, outside of the OCaml heap.
+//! Immutable bytes outside the OCaml heap.
 
 use std::any::Any;
 use std::cell::OnceCell;
@@ -18,20 +18,20 @@ use super::export::{Argument, Raw, Return, Rooted, Scope};
 use super::runtime::{self, Unavailable, with_runtime};
 use super::{bytes, owned, view};
 
-/// Bytes that do not change, in place: cheap to clone, to slice and to keep.
+/// Immutable bytes: cheap to clone, to slice and to keep.
 ///
-/// They are those that the network stack has received, of a Rust value that was given to [`own`](Self::own), or a
-/// copy of a `Cstruct.t` that came from OCaml. The stack sends them from where they are.
+/// They belong to the network stack, which has received them, or to a Rust value that was given to
+/// [`own`](Self::own), or they are a copy of a `Cstruct.t` from OCaml. The stack sends them without a copy.
 ///
-/// Nobody can write to them as long as a buffer is there, and a `Cstruct.t` is writable. So an OCaml function that a
-/// buffer is passed to, or returned to, gets a copy, but for one case: a `Vec<u8>` that nobody else holds becomes
-/// OCaml's where it is. [`share`](Self::share) copies nothing, and leaves the rest to you.
+/// They cannot be written as long as the buffer exists, but a `Cstruct.t` is writable. So an OCaml function to which a
+/// buffer is passed or returned gets a copy, with one exception: a `Vec<u8>` without another owner is handed to OCaml in
+/// place. [`share`](Self::share) never copies, and leaves it to you to prevent writes.
 ///
 /// Memory that OCaml has seen is freed, or the value dropped, when the last clone is gone and OCaml's collector has
-/// found that nobody there holds it either.
+/// found the memory unreachable.
 #[derive(Clone)]
 pub struct Buffer {
-    /// What keeps the bytes. None for no bytes.
+    /// The owner of the bytes. None for no bytes.
     memory: Option<Rc<Memory>>,
     bytes: *const u8,
     length: usize,
@@ -60,11 +60,10 @@ impl Buffer {
         Buffer { memory: None, bytes: std::ptr::dangling(), length: 0 }
     }
 
-    /// The bytes of `owner`, where they are: a `Vec<u8>`, `Bytes`, `String`, `&'static [u8]` and so on.
+    /// The bytes of `owner`, in place: a `Vec<u8>`, `Bytes`, `String`, `&'static [u8]` and so on.
     ///
-    /// OCaml's collector is told how many there are, and made to run if it is too slow. The owner is dropped when neither language can
-    /// reach them any more, by a task of the loop and not inside of the collector: see
-    /// [`bytes_lent`](super::bytes_lent).
+    /// OCaml's collector is told how many there are, and made to run if it is too slow. When neither language can reach
+    /// them any more, a task drops the owner, outside the collector: see [`bytes_lent`](super::bytes_lent).
     ///
     /// ```
     /// # fn compiles() -> Result<(), mirust::ocaml::Unavailable> {
@@ -79,7 +78,7 @@ impl Buffer {
     ///
     /// # Errors
     ///
-    /// As of [`with_runtime`]; the owner is dropped then.
+    /// As [`with_runtime`]; the owner is then dropped.
     pub fn own(owner: impl AsRef<[u8]> + 'static) -> Result<Buffer, Unavailable> {
         with_runtime(|ocaml| Buffer::own_in(ocaml, owner))
     }
@@ -92,7 +91,7 @@ impl Buffer {
         })
     }
 
-    /// [`own`](Self::own) for those who have the runtime, such as a function that OCaml called.
+    /// [`own`](Self::own) for code that has the runtime, such as a function called by OCaml.
     pub fn own_in(ocaml: &mut OCamlRuntime, owner: impl AsRef<[u8]> + 'static) -> Buffer {
         // A vector is given to OCaml when OCaml is to have it.
         let mut owner = Some(owner);
@@ -114,8 +113,8 @@ impl Buffer {
     ///
     /// # Safety
     ///
-    /// OCaml does not write to these bytes as long as the buffer or a clone of it is there. So it is
-    /// with what a network stack has received and given away.
+    /// OCaml does not write to these bytes as long as the buffer or a clone of it exists. This holds for
+    /// data that a network stack has received and handed out.
     pub unsafe fn new(cstruct: OCaml<'_, OCamlCstruct>) -> Self {
         // SAFETY: a valid value.
         let (bytes, length) = unsafe { located(cstruct.raw()) };
@@ -131,7 +130,7 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If the range reaches beyond the end.
+    /// If the range extends beyond the end.
     pub fn slice(&self, range: Range<usize>) -> Buffer {
         assert!(range.start <= range.end && range.end <= self.length, "beyond the buffer's end");
         let mut part = self.clone();

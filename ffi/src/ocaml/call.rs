@@ -8,10 +8,10 @@ use ocaml_sys::{Value as Raw, extract_exception, is_exception_result};
 
 use super::{bytes, runtime};
 
-/// An exception that OCaml code raised, and the text OCaml prints for it.
+/// An exception raised by OCaml code, as text.
 ///
-/// The text is made when the exception arrives, by the printers that OCaml has for it; the value
-/// itself is not kept.
+/// The text is made when the exception arrives, by the printers registered in OCaml; the value itself is
+/// not kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exception {
     text: String,
@@ -161,7 +161,7 @@ fn copy<T: 'static>(_: &mut OCamlRuntime, data: &[u8]) -> BoxRoot<T> {
     unsafe { runtime::root(value) }
 }
 
-/// Calls of a rooted OCaml closure. An exception is an `Err`; nothing unwinds.
+/// Calls a rooted OCaml closure. An exception is an `Err`; nothing unwinds.
 pub trait Closure<Arguments, R> {
     /// Calls the closure. The result borrows the runtime: root it, or convert it, before OCaml is
     /// used again.

@@ -43,7 +43,7 @@ boxed_number!(
     f64, |raw| unsafe { *field(raw, 0).cast::<f64>() }
 );
 
-/// What is passed as a value is the same inside of another one.
+/// What is passed as a value is the same inside another one.
 macro_rules! value_part {
     ($(<$($generics:ident $(: $bound:path)?),*> $ty:ty);* $(;)?) => {$(
         // SAFETY: as the type's `Argument`.

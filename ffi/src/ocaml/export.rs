@@ -135,7 +135,7 @@ pub unsafe trait Argument {
 ///
 /// # Safety
 ///
-/// The value must not refer to the OCaml heap but through a root.
+/// The value must refer to the OCaml heap only through roots.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` borrows from the OCaml heap, which moves when OCaml runs",
     label = "a function that takes the runtime, or is async, cannot borrow",
@@ -274,16 +274,16 @@ unsafe impl Rooted for Vec<u8> {}
 // SAFETY: as above.
 unsafe impl<T: 'static> Rooted for BoxRoot<T> {}
 
-/// A type that an exported function can return: those of [`Argument`] that own what they hold, an
+/// A type that an exported function can return: the owned types among those of [`Argument`], an
 /// [`Opaque`](super::Opaque) type, `Option` (`option`), `Result` (`result`), `Vec` (`list`) and tuples of
-/// such, [`Feed<T>`](super::Feed) for an `'a Lwt_stream.t`, and [`OCaml<T>`] for everything else.
+/// these, [`Feed<T>`](super::Feed) for an `'a Lwt_stream.t`, and [`OCaml<T>`] for everything else.
 ///
-/// What an exported `async fn` returns becomes the value of an `'a Lwt.t`, in which an OCaml `int`
+/// The result of an exported `async fn` becomes the value of an `'a Lwt.t`, in which an OCaml `int`
 /// stands for `isize`, and `int64`, `int32` and `float` for the other numbers.
 ///
 /// # Safety
 ///
-/// [`give`](Self::give) and [`give_value`](Self::give_value) give values of the OCaml type that is declared for this one.
+/// [`give`](Self::give) and [`give_value`](Self::give_value) return values of the OCaml type that is declared for this one.
 pub unsafe trait Return {
     /// What the C function returns.
     type Abi;
@@ -298,7 +298,7 @@ pub unsafe trait Return {
     unsafe fn give(self) -> Self::Abi;
 
     /// Converts it to a value, where the C function has no say in how it is passed: as the result
-    /// of an async function, and inside of another value.
+    /// of an async function, and inside another value.
     ///
     /// # Safety
     ///

@@ -23,13 +23,13 @@ use super::promise::OCamlPromise;
 use super::slots::Slots;
 use crate::domain;
 
-/// What an exported function returns to give OCaml an `'a Lwt_stream.t`.
+/// Returned by an exported function that gives OCaml an `'a Lwt_stream.t`.
 ///
-/// Rust's stream is polled when OCaml waits for an element, in the loop, and not before: OCaml sets
-/// the pace. A panic rejects that element's promise and ends the stream.
+/// Rust's stream is polled, in the loop, only when OCaml waits for an element: OCaml sets the pace. A panic
+/// rejects that element's promise and ends the stream.
 ///
-/// The stream is dropped when it ends. It is also dropped, from the loop, when OCaml has dropped its
-/// own: after the collection that finds this out, and not while somebody waits for an element.
+/// The stream is dropped when it ends. It is also dropped, from the loop, when OCaml's collector has found
+/// its own end of the stream unreachable, unless an element is being waited for.
 ///
 /// ```
 /// use std::pin::Pin;

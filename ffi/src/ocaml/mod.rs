@@ -1,29 +1,29 @@
-//! The language boundary: the only room that touches OCaml values.
+//! The language boundary: the only module that touches OCaml values.
 //!
 //! Values, roots and conversions are [`ocaml_interop`]'s: an [`OCaml<'a, T>`](OCaml) is valid until
-//! OCaml runs, because it borrows the [`OCamlRuntime`] without which nothing can run; a
+//! OCaml code runs, because it borrows the [`OCamlRuntime`] that is needed for that; a
 //! [`BoxRoot<T>`](BoxRoot) is valid for as long as it is kept. This module adds what an image needs
-//! on top of it.
+//! on top of that.
 //!
 //! **OCaml calls Rust**: [`#[mirust::export]`](macro@crate::export) makes C functions of Rust functions, and
 //! `mirust-bindgen` the OCaml module that declares them; [`Argument`] and [`Return`] list the types. Bytes
 //! are borrowed in place. A panic becomes the OCaml exception `Mirust.Panic`.
 //!
-//! **OCaml owns Rust values**: an [`Opaque`] type's values live and die by OCaml's collector, and by the
-//! `Rc`s of either language.
+//! **OCaml owns Rust values**: the values of an [`Opaque`] type are reference-counted, and OCaml's collector
+//! holds one of the references.
 //!
 //! **Rust calls OCaml**: a closure that was passed as `BoxRoot<fn(A) -> R>` is a [`Closure`]; an OCaml
-//! exception is an `Err`. Tasks, which nobody in OCaml called, get the runtime by [`with_runtime`].
+//! exception is an `Err`. Tasks, which are not called by OCaml, get the runtime by [`with_runtime`].
 //!
-//! **Futures and promises are one**: an exported `async fn` is an `'a Lwt.t` in OCaml, and an OCaml
-//! promise is a [`Promise`] in Rust. Cancelling or dropping the one ends the other. Below that there
-//! is a [`Completion`]: a token that OCaml passes along, and that wakes its promise.
+//! **Futures are promises**: an exported `async fn` returns an `'a Lwt.t` to OCaml, and an OCaml
+//! promise is a [`Promise`] in Rust. Cancelling or dropping the one ends the other. At the lowest level
+//! there is a [`Completion`]: a token that OCaml passes along, and that wakes its promise.
 //!
-//! **Streams** cross in both directions, an element at a time and at the reader's pace: [`Feed`] makes
-//! an `'a Lwt_stream.t` of a [`Stream`](futures_core::Stream), [`LwtStream`] the other way round.
+//! **Streams** cross in both directions, one element at a time and at the reader's pace: [`Feed`] turns a
+//! [`Stream`](futures_core::Stream) into an `'a Lwt_stream.t`, [`LwtStream`] does the reverse.
 //!
-//! One thing is not for use here: ocaml-interop's own `export` attribute with an OCaml exception
-//! registered as `rust_panic_exn`, which it keeps without a root.
+//! Do not use ocaml-interop's own `export` attribute with an OCaml exception registered as
+//! `rust_panic_exn`: it keeps that exception without a root.
 
 mod bigarray;
 mod buffer;

@@ -34,20 +34,19 @@ use crate::domain;
 
 /// A Rust type whose values OCaml can own.
 ///
-/// `#[mirust::export]` on an `impl` block implements it. Returned by an exported function, a value moves to
-/// OCaml, whose collector decides when it has died; an `Rc<T>` is shared, and dies with its last owner
-/// of either language. As an argument it comes back borrowed (`&T`), or shared (`Rc<T>`) where OCaml can
-/// run before the function is done. Rust sees it through a shared reference only: use `Cell` or
-/// `RefCell` for what changes.
+/// `#[mirust::export]` on an `impl` block implements it. A value returned by an exported function moves to
+/// OCaml, whose collector decides when it is dead; an `Rc<T>` is shared, and dropped with its last owner in
+/// either language. As an argument it comes back borrowed (`&T`), or shared (`Rc<T>`) if OCaml can run
+/// before the function returns. Rust only ever sees it through a shared reference: use `Cell` or `RefCell`
+/// for what changes.
 ///
-/// The destructor runs in the loop, some time after the last reference is gone; where OCaml makes many values
-/// without a turn of the loop, inside of a call that makes another. At the end of the program it may
-/// not run at all. A panic in it is logged, and that is all. A value that holds a
-/// [`BoxRoot`] of something that refers to the value keeps itself alive for ever.
+/// The destructor runs in the loop, some time after the last reference is gone; if OCaml creates many values
+/// without a turn of the loop, it runs inside a call that creates another. At the end of the program it may
+/// not run at all. A panic in it is only logged. A value that holds a [`BoxRoot`] of something that refers
+/// to the value keeps itself alive for ever.
 ///
-/// To OCaml the values are abstract: comparing two of them, marshalling one, raise what they raise for
-/// any abstract type, and `Hashtbl.hash` is the same for all. A value passed where one of another type
-/// is wanted is refused with `Mirust.Panic`.
+/// To OCaml the values are abstract: comparing or marshalling them raises as for any abstract type, and
+/// `Hashtbl.hash` is the same for all. Passing a value where another type is expected raises `Mirust.Panic`.
 ///
 /// ```
 /// # fn compiles() {
@@ -71,18 +70,18 @@ use crate::domain;
 /// # }
 /// ```
 pub trait Opaque: Sized + 'static {
-    /// The bytes that dropping the value would free, for the collector, which works the harder the more
-    /// memory it hears of. Asked once, when OCaml gets the value. `#[mirust::export(size = …)]` names a function
-    /// for it; else it is what the value itself takes, and nothing that it points to.
+    /// The bytes that dropping the value would free, for the collector, which works harder the more memory it
+    /// is told of. Called once, when OCaml gets the value. `#[mirust::export(size = …)]` names a function for
+    /// it; by default it is the size of the value itself, without what it points to.
     fn size(&self) -> usize {
         size_of_val(self)
     }
 
-    /// The value in an OCaml value: what an OCaml closure has returned, say.
+    /// The value inside an OCaml value, for example one returned by an OCaml closure.
     ///
     /// # Panics
     ///
-    /// If it is none of this type.
+    /// If it is not of this type.
     fn shared(value: OCaml<'_, Self>) -> Rc<Self> {
         // SAFETY: a valid value; what is found in it is alive, and gets an owner here.
         unsafe { share(find::<Self>(value.raw())) }
@@ -135,7 +134,7 @@ pub fn opaque_values() -> usize {
 fn expect_one() {
     let (tended, many) = graveyard(|g| {
         g.count += 1;
-        // The finaliser, which runs inside of the collector, finds room.
+        // The finaliser, which runs inside the collector, finds room.
         g.dead.reserve(g.count - g.dead.len());
         let many = g.dead.len() > MANY || g.dead_bytes > MANY_BYTES;
         (std::mem::replace(&mut g.tended, true), many)
@@ -189,7 +188,7 @@ fn tend(cx: &mut Context<'_>) -> Poll<()> {
 ///
 /// # Safety
 ///
-/// Only the collector calls it, once, with a block that [`Operations`] of this file were put in.
+/// Only the collector calls it, once, with a block that has the [`Operations`] of this file.
 unsafe extern "C" fn finalise(block: Raw) {
     // SAFETY: a block of ours, which the collector finalises once.
     let dead = unsafe { content(block).read() };

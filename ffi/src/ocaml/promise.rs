@@ -24,15 +24,15 @@ pub struct OCamlPromise<T>(PhantomData<T>);
 /// An OCaml promise (`'a Lwt.t`) as a future.
 ///
 /// Exported functions take it as an argument, [`AsyncClosure::call_async`] returns it, and
-/// [`Promise::new`] makes one of any value of that type. OCaml hears of the future when it is first
-/// polled. Whatever resolves the promise wakes the task; its turn comes in the loop, never inside
-/// the OCaml code that resolved it.
+/// [`Promise::new`] makes one of any value of that type. OCaml is told of the future when it is first
+/// polled. When the promise is resolved the task is woken, and runs from the loop, never inside the
+/// OCaml code that resolved it.
 ///
 /// Dropping the future before it is ready cancels the promise (`Lwt.cancel`), also from the loop;
-/// [`detach`](Self::detach) lets it go on alone.
+/// [`detach`](Self::detach) lets it continue.
 ///
-/// To be polled by tasks and by a Rust main, that is, not while the OCaml runtime is in use further
-/// up the stack.
+/// Poll it only in tasks and in a Rust main, that is, not while the OCaml runtime is in use further up the
+/// stack.
 ///
 /// ```
 /// # fn compiles() {
@@ -177,7 +177,7 @@ impl<T> Promise<T> {
         Promise { promise: None, token: NOBODY, failed: Some(Box::new(error)) }
     }
 
-    /// Leaves the promise alone: nobody waits for it any more, and it is not cancelled.
+    /// Stops waiting for the promise without cancelling it.
     pub fn detach(mut self) {
         self.promise = None;
         if self.token != NOBODY {
@@ -189,7 +189,7 @@ impl<T> Promise<T> {
     ///
     /// # Errors
     ///
-    /// [`PromiseError`], as of the future itself.
+    /// [`PromiseError`], as for the future itself.
     pub async fn to_rust<R: FromOCaml<T>>(self) -> Result<R, PromiseError> {
         let root = self.await?;
         with_runtime(|ocaml| root.get(ocaml).to_rust()).map_err(PromiseError::Unavailable)
@@ -306,11 +306,10 @@ unsafe impl<T: 'static> Rooted for Promise<T> {}
 
 /// Calls of OCaml closures that return promises, for Rust code that awaits the result.
 pub trait AsyncClosure<Arguments, R: 'static> {
-    /// Calls the closure now. An exception that it raises instead of returning a promise is the
+    /// Calls the closure now. An exception that it raises instead of returning a promise becomes the
     /// promise's error.
     ///
-    /// To be called by tasks and by a Rust main; anybody else gets
-    /// [`PromiseError::Unavailable`].
+    /// For tasks and a Rust main; elsewhere the result is [`PromiseError::Unavailable`].
     fn call_async(&self, arguments: Arguments) -> Promise<R>;
 }
 

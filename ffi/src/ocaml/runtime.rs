@@ -1,4 +1,4 @@
-//! Who may touch the OCaml heap, and when.
+//! Access to the OCaml heap: who has it, and when.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -28,7 +28,7 @@ const LENT: u8 = 3;
 /// OCaml code out of Rust gives it back for that long.
 ///
 /// Only OCaml's thread changes it. A thread-local would cost each call from OCaml twice as much as
-/// this does, so that other threads are told apart in [`with_runtime`] alone.
+/// this does, so that other threads are distinguished in [`with_runtime`] alone.
 static STATE: AtomicU8 = AtomicU8::new(ABSENT);
 
 /// Whether OCaml code has run since [`with_runtime`] began.
@@ -40,13 +40,13 @@ thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// OCaml cannot be used here and now.
+/// Why OCaml cannot be used here and now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unavailable {
     /// OCaml was not started, or this is not the thread it was started in.
     NotStarted,
-    /// The caller is inside a function that OCaml called, or inside [`with_runtime`]: the runtime,
-    /// or bytes borrowed from it, are in use further up the stack.
+    /// The caller is inside a function called by OCaml, or inside [`with_runtime`]: the runtime, or bytes
+    /// borrowed from it, are in use further up the stack.
     InUse,
 }
 
@@ -88,7 +88,7 @@ impl Drop for Taken {
     }
 }
 
-/// Code inside of [`with_runtime`] runs: as [`Taken`], but the state is `FREE` afterwards.
+/// Code inside [`with_runtime`] runs: as [`Taken`], but the state is `FREE` afterwards.
 struct Held(());
 
 impl Drop for Held {
@@ -142,12 +142,12 @@ pub fn is_started() -> bool {
     HERE.get()
 }
 
-/// Runs `f` with the OCaml runtime. For Rust code that was not called by OCaml but by the executor:
-/// tasks, and a Rust main.
+/// Runs `f` with the OCaml runtime. For Rust code called by the executor and not by OCaml: tasks, and a
+/// Rust main.
 ///
 /// # Errors
 ///
-/// [`Unavailable`] says why not; `f` was not run then.
+/// [`Unavailable`], with the reason; `f` is then not run.
 pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unavailable> {
     RAN.store(false, Ordering::Relaxed);
     let result = hold(f)?;
@@ -175,7 +175,7 @@ pub(super) fn hold<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unava
 }
 
 /// Runs `f` with the OCaml runtime, from any thread of an image: on the main stack, while this thread waits.
-/// As [`with_runtime`] where that is called from.
+/// On the main stack it is the same as [`with_runtime`].
 ///
 /// # Errors
 ///

@@ -17,7 +17,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// Why OCaml was not started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StartError {
-    /// It was started before. An image has one OCaml program.
+    /// It has already been started. An image has one OCaml program.
     AlreadyStarted,
 }
 
@@ -29,8 +29,8 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Starts the OCaml program of a Rust-owned image: runs its toplevel, in which `Main.run` returns at
-/// once, and has the loop of [`main!`](crate::main) turn OCaml's from then on.
+/// Starts the OCaml program of a Rust-owned image: runs its toplevel, in which `Main.run` returns at once;
+/// from then on the loop of [`main!`](crate::main) drives OCaml's.
 ///
 /// Call it once, from the main future and not from a task.
 ///

@@ -22,13 +22,13 @@ pub struct OCamlStream<T>(PhantomData<T>);
 /// An OCaml stream (`'a Lwt_stream.t`) as a [`Stream`] of its elements.
 ///
 /// Exported functions take it as an argument, and [`LwtStream::new`] makes one of any value of that
-/// type. An element is asked for when Rust waits for it, and the next one not before that: whatever
-/// OCaml does to produce elements keeps Rust's pace. An exception is the last element.
+/// type. An element is requested only when Rust waits for it, so that OCaml produces elements at
+/// Rust's pace. An exception is the last element.
 ///
-/// Dropping it gives up the wait for an element, if there is one (`Lwt.cancel`, from the loop), and
-/// its root of the stream: what only this reader wanted goes with the next collection.
+/// Dropping it cancels the wait for an element, if there is one (`Lwt.cancel`, from the loop), and releases
+/// its root of the stream.
 ///
-/// To be polled by tasks and by a Rust main, like a [`Promise`].
+/// Poll it only in tasks and in a Rust main, like a [`Promise`].
 ///
 /// ```
 /// # fn compiles() {
@@ -61,7 +61,7 @@ impl<T> LwtStream<T> {
         LwtStream { stream: Some(BoxRoot::new(stream)), next: None }
     }
 
-    /// Waits for the next element. None when there are no more.
+    /// Waits for the next element. `None` when there are no more.
     ///
     /// Dropping the future loses no element: the next call waits for the same one.
     pub async fn next(&mut self) -> Option<Result<BoxRoot<T>, PromiseError>> {

@@ -18,7 +18,7 @@ use core::{
 /// keeps: a read leaves nothing behind, and a write may or may not happen.
 ///
 /// A write has happened when its future is ready; it is stable when a [`flush`](Self::flush) that was
-/// begun after it was has ended well.
+/// begun after it was has succeeded.
 #[derive(Clone)]
 pub struct Disk {
     device: Shared,

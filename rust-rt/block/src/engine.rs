@@ -91,7 +91,7 @@ pub struct Engine {
     /// Grants of callers' memory that could not be ended, and whose they are.
     stuck: Vec<(GrantRef, u64)>,
     ended: Vec<Ended>,
-    /// Writes that have ended well, and how many of them the last flush has covered.
+    /// Writes that have succeeded, and how many of them the last flush has covered.
     written: u64,
     flushed: u64,
     lost: bool,
@@ -217,12 +217,12 @@ impl Engine {
         parts
     }
 
-    /// Writes that have ended well so far: what a flush that is issued now will cover.
+    /// Writes that have succeeded so far: what a flush that is issued now will cover.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// A flush that covers so many writes has ended well.
+    /// A flush that covers so many writes has succeeded.
     pub fn flushed(&mut self, covers: u64) {
         self.flushed = self.flushed.max(covers);
     }

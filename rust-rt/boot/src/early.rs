@@ -24,7 +24,7 @@ pub fn init(ender: end::Ender) {
     end::set_end(ender);
     if let Some(addr) = EarlyConsole::addr(hypervisor).filter(|addr| *addr < MAPPED) {
         // SAFETY: mapped by the entry code, and by `keep_console` when its tables go. Rust has no references to
-        // there, because the toolstack places the page outside of the domain's RAM.
+        // there, because the toolstack places the page outside the domain's RAM.
         *CONSOLE.lock() = unsafe { EarlyConsole::new(hypervisor, addr) };
     }
 }

@@ -65,7 +65,7 @@ mod image {
                 hardware = true;
                 drbg.stir(&word.to_le_bytes());
             }
-            // How long CPUID takes, which leaves the guest, nobody outside of this host knows to the tick.
+            // How long CPUID takes, which leaves the guest, nobody outside this host knows to the tick.
             let _ = cpu::has_generator();
             drbg.stir(&cpu::rdtsc().to_le_bytes());
         }

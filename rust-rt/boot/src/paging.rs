@@ -34,7 +34,7 @@ static TABLES: Mutex<Option<Mapper<Identity>>> = Mutex::new(None);
 /// tables there is.
 ///
 /// Identity-mapped RAM must not be unmapped behind the back of its owner; memory that is not RAM
-/// (a device, or pages that Xen put outside of the memory map) may be mapped where it is free.
+/// (a device, or pages that Xen put outside the memory map) may be mapped where it is free.
 pub struct ActiveTables;
 
 // SAFETY: passed on to the mapper, which does what it is told.

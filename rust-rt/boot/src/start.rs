@@ -107,7 +107,7 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
     for (to, from) in list.iter_mut().zip(free.iter()) {
         *to = from.start as usize..from.end as usize;
     }
-    // SAFETY: RAM according to the loader, outside of the image and the modules; what else the
+    // SAFETY: RAM according to the loader, outside the image and the modules; what else the
     // loader put there (start_info, its tables, the command line) has been copied. The lowest
     // range is below 4 GiB and thereby mapped, and the next call maps all.
     unsafe { frames::init(&list[..free.len()]) }.map_err(|OutOfMemory| BootError::Memory)?;

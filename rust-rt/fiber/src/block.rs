@@ -76,7 +76,7 @@ pub fn block_on_until<F: Future>(
 }
 
 /// Calls `f` on the main stack, with the main stack's thread-local storage, and waits for that. It is
-/// inside of a poll there: it cannot block. On the main stack itself this is an ordinary call.
+/// inside a poll there: it cannot block. On the main stack itself this is an ordinary call.
 ///
 /// # Errors
 ///

@@ -122,7 +122,7 @@ pub(crate) unsafe fn prepare(
     argument: *const (),
 ) -> Context {
     debug_assert!(top.addr() % 16 == 0);
-    // SAFETY: inside of the stack, as the caller promises.
+    // SAFETY: inside the stack, as the caller promises.
     unsafe {
         let frame = top.sub(size_of::<Frame>()).cast::<Frame>();
         frame.write(Frame {

@@ -56,7 +56,7 @@ fn the_main_stack_blocks_by_polling() {
     let start = domain::now();
     fiber::block_on(domain::sleep(5 * MS)).unwrap();
     assert_eq!(domain::now(), start.saturating_add(5 * MS));
-    // A blocking call inside of another one's future, as a main future makes it.
+    // A blocking call inside another one's future, as a main future makes it.
     let nested = fiber::block_on(async { fiber::block_on(domain::sleep(MS)).is_ok() });
     assert!(nested.unwrap());
 }

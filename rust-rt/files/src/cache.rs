@@ -29,7 +29,7 @@ impl Cache {
         Some(bytes)
     }
 
-    /// Keeps one, in the place of that which was not used for longest.
+    /// Keeps one, in place of that which was not used for longest.
     pub(crate) fn put(&self, number: u64, bytes: Rc<[u8]>) {
         let mut blocks = self.blocks.borrow_mut();
         // Two that waited for the same block bring it twice.

@@ -77,7 +77,7 @@ pub fn assignment(word: &str) -> Option<(&str, &str)> {
 }
 
 /// Splits a command line, as a shell would: spaces separate. Between single quotes everything stands for itself;
-/// between double quotes, and outside of quotes, a backslash makes the next character stand for itself. An
+/// between double quotes, and outside quotes, a backslash makes the next character stand for itself. An
 /// unfinished quote ends with the line.
 pub fn split(line: &str) -> Vec<String> {
     let mut words = Vec::new();

@@ -1,4 +1,4 @@
-//! Memory that is only pretended: for tests here, and of what stands on this crate.
+//! Fake memory: for tests here, and of what stands on this crate.
 
 use alloc::alloc::{Layout, alloc, dealloc};
 use alloc::boxed::Box;

@@ -221,7 +221,7 @@ pub struct News(u32);
 impl News {
     /// There may be frames to receive.
     pub const FRAMES: News = News(1);
-    /// There is room again, after a sender was turned away.
+    /// There is room again, after a sender was refused.
     pub const ROOM: News = News(2);
     /// Payload has been sent and waits in [`Device::completed`].
     pub const COMPLETED: News = News(4);
@@ -299,7 +299,7 @@ counters! {
     tx_copied,
     /// Frames that the other end did not send, or that were under way when it went away.
     tx_dropped,
-    /// Times a sender was turned away because there was no room.
+    /// Times a sender was refused because there was no room.
     tx_full,
     /// Notifications sent (Xen: hypercalls; TAP: none).
     notifications,
@@ -330,7 +330,7 @@ pub trait Device {
     fn heads(&self) -> (NonNull<u8>, usize);
 
     /// Memory for the head of a frame, `len` bytes, as an offset in [`heads`](Self::heads). `None`
-    /// if there is no room (which counts as having been turned away), or `len` is more than a frame
+    /// if there is no room (which counts as having been refused), or `len` is more than a frame
     /// can have. The next call takes back what was not sent meanwhile.
     fn reserve(&self, len: usize) -> Option<usize>;
 

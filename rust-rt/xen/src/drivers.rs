@@ -74,7 +74,7 @@ impl From<OutOfMemory> for InitError {
 /// Brings everything up, once there is a heap. From then on [`write_console`] reaches Xen's console,
 /// and the result is what the domain's poll stands on; [`spawn_drivers`] is to follow.
 ///
-/// `tables` maps the pages of the console and of xenstore, which lie outside of RAM. `stir` is called, with a few
+/// `tables` maps the pages of the console and of xenstore, which lie outside RAM. `stir` is called, with a few
 /// bytes that no other domain has, when the domain goes on after a suspension: random numbers must not be those of
 /// another domain that was made of the same copy.
 pub fn init(
@@ -147,7 +147,7 @@ pub fn init(
     Ok(&drivers.platform)
 }
 
-/// Puts Xen's shared_info in the place of a page of ours.
+/// Puts Xen's shared_info in place of a page of ours.
 fn shared_info(hypervisor: &dyn Hypervisor) -> Result<SharedInfo, InitError> {
     let page = Page::new()?;
     let gfn = hypervisor.gfn_of(page.addr());
@@ -179,7 +179,7 @@ fn ring(
     }
     tables.map(VirtPage(addr), Frame(addr), Prot::ReadWrite)?;
     // SAFETY: just mapped, one to one, and never unmapped; Rust has no references to there, because
-    // the toolstack places these pages outside of the domain's RAM.
+    // the toolstack places these pages outside the domain's RAM.
     let page = unsafe { SharedPage::new(base, PAGE_SIZE) };
     let ring = Ring { name, pfn, evtchn, at: Mutex::new(gfn), addr };
     Ok(Some((ring, page, Port(port))))

@@ -1,4 +1,4 @@
-//! Event channels against a pretended Xen.
+//! Event channels against a fake Xen.
 
 use super::*;
 use crate::{

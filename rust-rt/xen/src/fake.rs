@@ -1,4 +1,4 @@
-//! A Xen that is only pretended, for tests of drivers: event channels, grants and time in ordinary
+//! A fake Xen, for tests of drivers: event channels, grants and time in ordinary
 //! memory, with another end that the test plays. Misuse panics, so that a test fails.
 
 use super::{
@@ -23,7 +23,7 @@ use mirust_mem::PAGE_SIZE;
 use std::{cell::Cell, sync::Mutex};
 
 std::thread_local! {
-    /// The time stamp counter of the pretended CPU: one tick is one nanosecond.
+    /// The time stamp counter of the fake CPU: one tick is one nanosecond.
     static TSC: Cell<u64> = const { Cell::new(0) };
     /// What else happens while the domain is frozen.
     static MEANWHILE: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
@@ -34,12 +34,12 @@ pub fn meanwhile(f: impl FnOnce() + 'static) {
     MEANWHILE.set(Some(Box::new(f)));
 }
 
-/// Reads the pretended counter.
+/// Reads the fake counter.
 pub fn tsc() -> u64 {
     TSC.get()
 }
 
-/// Moves the pretended counter.
+/// Moves the fake counter.
 pub fn advance(ns: u64) {
     TSC.set(TSC.get() + ns);
 }
@@ -209,7 +209,7 @@ impl FakeXen {
         self.set_suspension(Suspension::Elsewhere { system_time: 1_000_000 + tsc(), wall: 0 });
         assert_eq!(self.suspend(), Ok(Woken::Elsewhere));
         let gfn = self.gfn_of(info.addr());
-        // SAFETY: nothing is placed: it is only pretended.
+        // SAFETY: nothing is placed: it is a fake.
         unsafe { self.add_to_physmap(abi::XENMAPSPACE_shared_info, 0, gfn) }.expect("a place");
     }
 

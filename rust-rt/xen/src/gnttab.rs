@@ -166,7 +166,7 @@ impl GrantTable {
         self.mapped.load(Ordering::Relaxed)
     }
 
-    /// Has Xen put a frame of the table in the place of a page of ours.
+    /// Has Xen put a frame of the table in place of a page of ours.
     fn place(&self, index: usize, addr: usize) -> Result<(), GrantError> {
         let gfn = self.hypervisor.gfn_of(addr);
         let space = abi::XENMAPSPACE_grant_table;

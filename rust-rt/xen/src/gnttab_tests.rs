@@ -1,4 +1,4 @@
-//! The grant table against a pretended Xen and a peer that holds on.
+//! The grant table against a fake Xen and a peer that holds on.
 
 use super::*;
 use crate::{

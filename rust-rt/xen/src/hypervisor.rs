@@ -1,5 +1,5 @@
 //! What Xen does for the domain, as a trait: the seam between the drivers and the hypercalls, so
-//! that the drivers run in tests against a Xen that is only pretended.
+//! that the drivers run in tests against a fake Xen.
 
 use super::abi;
 use crate::wire::{DomId, Gfn, GrantRef, Port};

@@ -2,7 +2,7 @@
 //! tables, console and xenstore.
 //!
 //! [`hypervisor`] is the seam: above it nothing but safe calls and shared pages, so that every driver
-//! runs in tests against a Xen that is only pretended. Boot calls [`init`] and [`spawn_drivers`];
+//! runs in tests against a fake Xen. Boot calls [`init`] and [`spawn_drivers`];
 //! drivers of devices start from [`store()`], [`events()`] and [`grants()`].
 //!
 //! Below the drivers, from the bottom up: [`wire`] describes bytes that a peer sees, imports nothing and

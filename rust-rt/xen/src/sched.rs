@@ -55,7 +55,7 @@ mod tests {
         assert_eq!(tsc(), before);
     }
 
-    /// The pretended Xen refuses to sleep without a deadline and without a pending port.
+    /// The fake Xen refuses to sleep without a deadline and without a pending port.
     #[test]
     #[should_panic(expected = "sleep for ever")]
     fn late_deadline_is_none_at_all() {

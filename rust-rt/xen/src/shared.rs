@@ -13,7 +13,7 @@ use core::{
 
 /// A run of shared memory, usually a page.
 ///
-/// Offsets are in bytes from its start. An offset or a length outside of it, or a misaligned word,
+/// Offsets are in bytes from its start. An offset or a length outside it, or a misaligned word,
 /// is our own mistake and panics; no value that a peer wrote may be used as one unchecked.
 ///
 /// Loads have acquire and stores have release ordering, which on x86 costs nothing: what was

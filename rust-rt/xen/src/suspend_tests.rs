@@ -1,4 +1,4 @@
-//! Suspension against a pretended Xen: what is done in which order, and what comes of each failure.
+//! Suspension against a fake Xen: what is done in which order, and what comes of each failure.
 
 use super::{shutdown::NODE, *};
 use crate::{

@@ -125,7 +125,7 @@ async fn test_call_async(f: BoxRoot<fn(String) -> OCamlPromise<String>>, n: isiz
     s
 }
 
-/// The runtime is in use when a future is polled inside of a function that OCaml called.
+/// The runtime is in use when a future is polled inside a function that OCaml called.
 #[mirust::export]
 fn test_promise_blocked(promise: Promise<String>) -> bool {
     let result = mirust::block_on(promise);

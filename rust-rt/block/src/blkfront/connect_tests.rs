@@ -1,4 +1,4 @@
-//! The device's task against a xenstore and a backend that are only pretended.
+//! The device's task against a fake xenstore and a fake backend.
 
 use super::{super::backend::Backend as Ring, *};
 use crate::{Device, Disk, Error};

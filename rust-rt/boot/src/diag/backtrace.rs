@@ -97,7 +97,7 @@ impl Walk {
     }
 }
 
-/// The function that contains `address`, and the distance to its start. None outside of the text,
+/// The function that contains `address`, and the distance to its start. None outside the text,
 /// and in an image without symbol table.
 fn name(address: u64) -> Option<(Name, u64)> {
     let (text, table) = (layout::text(), layout::symbols());

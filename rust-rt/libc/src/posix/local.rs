@@ -34,7 +34,7 @@ pub(super) struct Local<T: 'static>(
 );
 
 // SAFETY: in an image there is one thread of execution for ever: threads there are stacks that it
-// switches between, and never inside of `with`, where nothing blocks. A Linux process that has this
+// switches between, and never inside `with`, where nothing blocks. A Linux process that has this
 // module (the feature `posix-on-unix`, for benchmarks) calls its functions from one thread only.
 #[cfg(not(test))]
 unsafe impl<T> Sync for Local<T> {}

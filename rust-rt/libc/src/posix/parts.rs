@@ -51,7 +51,7 @@ impl Part {
         rest
     }
 
-    /// All of a slice. It must live as long as the part is used, which is inside of one call.
+    /// All of a slice. It must live as long as the part is used, which is inside one call.
     pub(super) fn new(bytes: &[u8]) -> Self {
         Part { base: bytes.as_ptr(), len: bytes.len() }
     }
@@ -70,7 +70,7 @@ impl PartMut {
         Ok(PartMut { base: base.cast(), len })
     }
 
-    /// All of a slice. It must live as long as the part is used, which is inside of one call.
+    /// All of a slice. It must live as long as the part is used, which is inside one call.
     pub(super) fn new(bytes: &mut [u8]) -> Self {
         PartMut { base: bytes.as_mut_ptr(), len: bytes.len() }
     }

@@ -176,7 +176,7 @@ impl Drop for Ticket {
             let at = blocked.iter().position(|b| b.ticket == self.1)?;
             Some(blocked.swap_remove(at))
         });
-        // A waker is somebody's code: not inside of the borrow.
+        // A waker is somebody's code: not inside the borrow.
         drop(removed);
     }
 }

@@ -270,7 +270,7 @@ pub fn page(xen: &FakeXen, gref: GrantRef) -> Option<SharedPage> {
         return None;
     }
     let addr = xen.addr_of(mirust_xen::wire::Gfn(table.load_u32(at + 4).into()))?;
-    // SAFETY: frames of the pretended domain are never freed, and accessed as shared memory or, if
+    // SAFETY: frames of the fake domain are never freed, and accessed as shared memory or, if
     // they are lent or not granted, not by this backend.
     Some(unsafe { SharedPage::new(NonNull::new(addr as *mut u8)?, PAGE_SIZE) })
 }

@@ -75,7 +75,7 @@ pub(super) enum Malformed {
     Status(i16),
     /// Not the identifier that was posted in this slot.
     Id(u16),
-    /// Bytes outside of the page: offset and length.
+    /// Bytes outside the page: offset and length.
     Range(u16, i16),
     /// Shorter than an Ethernet header, or too long.
     Length,

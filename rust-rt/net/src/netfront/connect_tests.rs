@@ -1,4 +1,4 @@
-//! The device's task against a xenstore and a backend that are only pretended.
+//! The device's task against a fake xenstore and a fake backend.
 
 use super::{super::backend::Backend as Rings, *};
 use crate::{Device, Slab, TxFrame};
@@ -355,7 +355,7 @@ fn nonsense_in_xenstore_costs_only_the_device() {
             if random.below(20) == 0 {
                 rig.bus.store.daemon.borrow_mut().remove(FRONT);
             }
-            // The frontend may be at any point of what it does. The pretended netback is strict, so
+            // The frontend may be at any point of what it does. The fake netback is strict, so
             // that it takes part only if the frontend has published something.
             for _ in 0..random.below(30) {
                 rig.bus.store.step();

@@ -135,7 +135,7 @@ struct Inner {
     stopped: Option<Queue>,
     fault: Option<Fault>,
     close: bool,
-    /// A sender was turned away.
+    /// A sender was refused.
     full: bool,
     /// Notifications since something was last found in a ring.
     useless: u32,

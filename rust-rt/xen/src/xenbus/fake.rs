@@ -48,7 +48,7 @@ pub fn sleep(duration: Duration) -> Pin<Box<dyn Future<Output = ()>>> {
     }))
 }
 
-/// A device's nodes in a pretended xenstore, and what the backend has seen there.
+/// A device's nodes in a fake xenstore, and what the backend has seen there.
 pub struct Toolstack {
     /// Xenstore and its client.
     pub store: daemon::Rig,

@@ -25,7 +25,7 @@ const PARTS: [Part; 6] = [
 async fn run() -> Result<(), String> {
     mirust::net::up().await.map_err(|error| error.to_string())?;
     for (name, part) in PARTS {
-        // Blocking calls on the main stack, inside of the main future.
+        // Blocking calls on the main stack, inside the main future.
         part().map_err(|error| format!("{name}: {error}"))?;
         println!("{name} works");
     }

@@ -186,7 +186,7 @@ async fn test_net_names(_: ()) -> Result<(), String> {
     expect(error == Some(Error::NotFound), &format!("{error:?}"))
 }
 
-/// Inside of a function that OCaml called there is no network.
+/// Inside a function that OCaml called there is no network.
 #[mirust::export]
 fn test_net_unavailable(on: String) -> bool {
     let address = on.parse().expect("an address");

@@ -1,6 +1,6 @@
 //! What an execution leaves behind.
 //!
-//! Drivers want a hypervisor, events and grants for ever, so the pretended ones are leaked: a megabyte for each
+//! Drivers want a hypervisor, events and grants for ever, so the fake ones are leaked: a megabyte for each
 //! story. A test may do that; a fuzzer that tells a hundred stories a second may not.
 
 use std::{

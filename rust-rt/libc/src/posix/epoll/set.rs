@@ -24,7 +24,7 @@ pub(in super::super) struct Event {
     pub(in super::super) data: u64,
 }
 
-/// Sets inside of sets inside of sets: as deep as on Linux.
+/// Sets inside sets inside sets: as deep as on Linux.
 const DEEPEST: usize = 5;
 
 /// The set.

@@ -89,7 +89,7 @@ fn ring_never_runs_dry_while_frames_are_held() {
 fn malformed_frames_are_dropped_and_the_next_one_is_not() {
     use rx_flags::*;
     let cases: &[&[[u8; 8]]] = &[
-        // Outside of the page; errors; too short.
+        // Outside the page; errors; too short.
         &[rx_response(0, 4000, 0, 97)],
         &[rx_response(0, 0xffff, 0, 0x7fff)],
         &[rx_response(0, 0, 0, -1)],

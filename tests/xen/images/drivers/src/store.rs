@@ -68,7 +68,7 @@ pub async fn transactions() {
             let n: u32 = tx.read_parsed("data/n").await?;
             attempts += 1;
             if attempts == 1 {
-                // Outside of the transaction: what was read is no longer true.
+                // Outside the transaction: what was read is no longer true.
                 store.write("data/n", "10").await?;
             }
             tx.write("data/n", (n + 1).to_string()).await?;
