@@ -1,20 +1,20 @@
-//! The `no_std` runtime below both languages of a Mirust image: its crates under one roof.
+//! The `no_std` runtime below both languages of a Mirust image: a façade for its crates.
 //!
 //! | crate | here | holds |
 //! |---|---|---|
 //! | `mirust-executor` | [`executor`], [`poll`], [`domain`], [`platform`](mod@platform), [`shutdown`], [`time`] | tasks, timers, and the only call that blocks |
 //! | `mirust-mem` | [`mem`] | page frames, the heap, reservable address space |
-//! | `mirust-xen` | [`wire`], [`shared`], [`ring`], [`xen`] | what a domain has from Xen, from hypercalls to xenstore |
-//! | `mirust-fiber` | [`fiber`] | threads with stacks of their own, and calls that block |
+//! | `mirust-xen` | [`wire`], [`shared`], [`ring`], [`xen`] | what Xen provides to a domain, from hypercalls to xenstore |
+//! | `mirust-fiber` | [`fiber`] | threads with their own stacks, and blocking calls |
 //! | `mirust-libc` | `libc` | the C symbols that a program refers to |
-//! | `mirust-net` | [`net`] | network devices: netfront, and what all have in common |
-//! | `mirust-block` | [`block`] | disks: blkfront, and what all have in common |
+//! | `mirust-net` | [`net`] | network devices: netfront, and what all devices have in common |
+//! | `mirust-block` | [`block`] | disks: blkfront, and what all disks have in common |
 //! | `mirust-files` | [`files`] | files on a disk, to be read |
-//! | `mirust-boot` | [`boot`], [`diag`] | from the entry point to `mirust_main`; what is printed when things go wrong |
-//! | `mirust-unix` | `unix`, `net::tap`, `block::file` | the same services of a Linux process |
+//! | `mirust-boot` | [`boot`], [`diag`] | from the entry point to `mirust_main`; console output and crash reports |
+//! | `mirust-unix` | `unix`, `net::tap`, `block::file` | the same services for a Linux process |
 //!
-//! Arrows between them point up this table, never down: cargo sees to it. The feature `xen` makes
-//! an image of all this; without it, it is the runtime of a Linux process.
+//! Dependencies point up this table, never down; cargo enforces that. With the feature `xen` this is the
+//! runtime of an image, without it that of a Linux process.
 #![no_std]
 
 pub use mirust_boot as boot;

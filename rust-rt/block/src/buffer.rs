@@ -1,4 +1,4 @@
-//! Memory that a disk can use as it is.
+//! Memory that a disk can use in place.
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use core::{
@@ -41,13 +41,13 @@ impl Buffer {
     ///
     /// # Panics
     ///
-    /// If there are not so many.
+    /// If it holds fewer.
     pub fn set_len(&mut self, len: usize) {
         assert!(len <= self.capacity(), "longer than the buffer");
         self.len = len;
     }
 
-    /// Bytes that it could hold: its pages.
+    /// Its capacity in bytes.
     pub fn capacity(&self) -> usize {
         self.pages * PAGE_SIZE
     }

@@ -10,18 +10,18 @@ pub const SECTOR: u64 = 512;
 /// Whether requests are served now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
-    /// Not connected, for the first time or again. Requests wait.
+    /// Not connected, or not yet connected again. Requests wait.
     Down,
     /// Connected.
     Up,
-    /// Given up for good.
+    /// Closed for good.
     Closed,
 }
 
-/// How sectors can be given back.
+/// How sectors can be discarded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Discard {
-    /// Bytes that can be given back at a time.
+    /// Granularity, in bytes.
     pub granularity: u32,
     /// Bytes from the disk's beginning to the first such unit.
     pub alignment: u32,
@@ -29,29 +29,28 @@ pub struct Discard {
     pub secure: bool,
 }
 
-/// What is known about a disk. It may change when the disk is connected again; the number of sectors
-/// may change at any time.
+/// The properties of a disk. They may change when the disk is connected again; the number of sectors may
+/// change at any time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Info {
-    /// Whether requests are served now. Before the first connection the rest means nothing.
+    /// Whether requests are served now. Before the first connection the other fields mean nothing.
     pub state: State,
     /// The size, in units of 512 bytes ([`SECTOR`]).
     pub sectors: u64,
     /// Bytes of the disk's own sectors, 512 to 4096: what requests have to be aligned to.
     pub sector_size: u32,
-    /// Bytes that the medium itself writes at a time: a multiple of `sector_size`. Less than that costs
-    /// more than it seems, and may be torn by a loss of power.
+    /// Bytes that the medium itself writes at a time: a multiple of `sector_size`. Smaller writes are slower, and
+    /// may be torn by a loss of power.
     pub physical_sector_size: u32,
-    /// Nothing can be written.
+    /// The disk is read-only.
     pub read_only: bool,
     /// It is a CD.
     pub cdrom: bool,
-    /// The disk has a cache that is lost with the power, and [`Op::Flush`] empties it. Without one, what
-    /// has been written is stable.
+    /// The disk has a volatile cache, which [`Op::Flush`] writes out. Without one, completed writes are stable.
     pub flush: bool,
-    /// How sectors can be given back, if they can.
+    /// How sectors can be discarded, if they can.
     pub discard: Option<Discard>,
-    /// Bytes of the largest request that the disk takes in one piece. Larger ones are cut.
+    /// Bytes of the largest request that the disk takes in one piece. Larger ones are split.
     pub transfer_max: usize,
 }
 
@@ -110,11 +109,11 @@ pub enum Op {
     Read,
     /// Store the memory.
     Write,
-    /// Make stable what was written by every request that was handed over before this one.
+    /// Make all writes submitted before this request stable.
     Flush,
     /// Write zeros.
     Zero,
-    /// Forget the sectors: reading them gives anything until they are written again.
+    /// Discard the sectors: their contents are undefined until they are written again.
     Discard {
         /// No copy may remain.
         secure: bool,
@@ -132,10 +131,10 @@ pub enum Error {
     ReadOnly,
     /// The disk cannot do this.
     Unsupported,
-    /// It did not work: a bad sector, or storage that is full on the other side.
+    /// The disk failed: a bad sector, or a backend whose storage is full.
     Io,
-    /// Of a flush: the other end has vanished, and with it, perhaps, writes that had been answered and
-    /// not been flushed. Told once; flushes after it are about writes after it.
+    /// Of a flush: the backend has vanished, perhaps together with completed writes that were not flushed. Reported
+    /// once; later flushes are about later writes.
     Lost,
     /// No memory, or no grants, for the request.
     NoMemory,
@@ -172,8 +171,7 @@ pub struct Fragment {
     pub alone: bool,
 }
 
-/// What is called at the end of a request, with the buffer that came with it. It runs inside the
-/// domain's poll.
+/// Called at the end of a request, with the buffer that came with it. It runs inside the domain's poll.
 pub type Done = Box<dyn FnOnce(Result<(), Error>, Option<Buffer>)>;
 
 /// A request.
@@ -199,7 +197,7 @@ impl fmt::Debug for Io {
     }
 }
 
-/// What a disk has counted since it was opened.
+/// A disk's counters since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[repr(C)]
 pub struct Counters {
@@ -275,11 +273,11 @@ const _: () = assert!(size_of::<Counters>() == 8 * Counters::NAMES.len());
 
 /// A disk. All of it belongs to the domain's thread.
 pub trait Device {
-    /// What is known about it.
+    /// Its properties.
     fn info(&self) -> Info;
 
-    /// Hands a request over. Its end is told by its `done`, never before this returns. Requests may be
-    /// served in any order, except that a flush covers those handed over before it.
+    /// Submits a request. Its `done` is called at its end, never before this returns. Requests may be served in
+    /// any order, except that a flush covers those submitted before it.
     ///
     /// # Safety
     ///
@@ -287,14 +285,14 @@ pub trait Device {
     /// Those that are `alone` must be.
     unsafe fn submit(&self, io: Io);
 
-    /// Wakes `waker` when the state or the size changes. Forgotten once it has.
+    /// Wakes `waker`, once, when the state or the size changes.
     fn on_change(&self, waker: &Waker);
 
     /// The device's counters.
     fn counters(&self) -> Counters;
 
-    /// Closes the disk: requests that were handed over end with an error, those that the other end is
-    /// working on as soon as it lets go of their memory.
+    /// Closes the disk: submitted requests end with an error, those that the backend is working on as soon as it
+    /// releases their memory.
     fn close(&self);
 }
 

@@ -12,13 +12,12 @@ use core::{
 /// A disk, or rather a handle on one; cheap to clone.
 ///
 /// Positions and lengths are in bytes, and multiples of the disk's [sector size](Info::sector_size);
-/// only [`read_at`](Self::read_at) takes any. While the other end is away, calls wait.
+/// only [`read_at`](Self::read_at) accepts any. While the backend is away, calls wait.
 ///
-/// Every future here may be dropped at any time. What it stood for goes on, on memory that the disk
-/// keeps: a read leaves nothing behind, and a write may or may not happen.
+/// Every future here may be dropped at any time. Its request continues, on memory that the disk keeps: a read
+/// has no effect, and a write may or may not happen.
 ///
-/// A write has happened when its future is ready; it is stable when a [`flush`](Self::flush) that was
-/// begun after it was has succeeded.
+/// A write is complete when its future is ready; it is stable once a later [`flush`](Self::flush) has succeeded.
 #[derive(Clone)]
 pub struct Disk {
     device: Shared,
@@ -42,17 +41,17 @@ impl Disk {
         &self.device
     }
 
-    /// What is known about the disk now.
+    /// The current properties of the disk.
     pub fn info(&self) -> Info {
         self.device.info()
     }
 
-    /// What the disk has counted.
+    /// The disk's counters.
     pub fn counters(&self) -> Counters {
         self.device.counters()
     }
 
-    /// Waits until the disk is connected for the first time, or again.
+    /// Waits until the disk is connected, or connected again.
     ///
     /// # Errors
     ///
@@ -79,8 +78,7 @@ impl Disk {
         self.info().sectors * SECTOR
     }
 
-    /// Reads `out.len()` bytes from `offset` on, both of them any. What is not aligned costs reading
-    /// whole sectors.
+    /// Reads `out.len()` bytes from `offset` on; neither needs to be aligned, but whole sectors are read.
     pub async fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
         let unit = u64::from(self.ready().await?.sector_size);
         let start = offset - offset % unit;
@@ -119,13 +117,13 @@ impl Disk {
         result.map(|()| buffer.expect("a request returns its buffer"))
     }
 
-    /// Makes stable what was written before this call. Writes under way are waited for.
+    /// Makes all writes made before this call stable. Waits for writes in progress.
     pub async fn flush(&self) -> Result<(), Error> {
         self.request(Op::Flush, 0, 0, Vec::new(), None).await.0
     }
 
-    /// Gives `len` bytes from `offset` on back: reading them gives anything until they are written
-    /// again. With `secure` no copy remains, or the disk says that it cannot do that.
+    /// Discards `len` bytes from `offset` on: their contents are undefined until they are written again. With
+    /// `secure` no copy remains, or it is an error that the disk cannot do that.
     pub async fn discard(&self, offset: u64, len: u64, secure: bool) -> Result<(), Error> {
         let (sector, sectors) = (sectors(offset)?, sectors(len)?);
         self.request(Op::Discard { secure }, sector, sectors, Vec::new(), None).await.0
@@ -137,7 +135,7 @@ impl Disk {
         self.request(Op::Zero, sector, sectors, Vec::new(), None).await.0
     }
 
-    /// Closes the disk, for all who use it.
+    /// Closes the disk, for all its users.
     pub fn close(&self) {
         self.device.close();
     }

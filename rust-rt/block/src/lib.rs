@@ -1,9 +1,9 @@
 //! Disks: what they all have in common ([`device`]), Xen's ([`blkfront`]), and futures over any of
 //! them ([`Disk`]).
 //!
-//! A device belongs to the domain's thread. Requests are handed over with their memory, are noted, and
-//! are served when the device's task runs, in the same turn of the poll; the end of each is told by a
-//! call. What a caller's memory is made of decides whether it is copied: a [`Buffer`] never is.
+//! A device belongs to the domain's thread. Requests are submitted with their memory, queued, and served
+//! when the device's task runs, in the same turn of the poll; a callback reports the end of each. Whether a
+//! caller's memory is copied depends on its kind: a [`Buffer`] never is.
 //!
 //! ```text
 //!   Disk (Rust), mirust.block (OCaml)                    the other end

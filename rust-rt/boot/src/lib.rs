@@ -2,7 +2,7 @@
 //!
 //! `entry` reaches 64-bit mode; `start` then brings the image up in order: exception handlers,
 //! thread-local storage, [`start_info`], the [`memory_map`] and the page frames, the final
-//! [`page_tables`], and in `platform` what the image stands on: Xen, or QEMU's bare machine.
+//! [`page_tables`], and in `platform` what the image runs on: Xen, or QEMU's bare machine.
 
 #![no_std]
 

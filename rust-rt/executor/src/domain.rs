@@ -68,12 +68,12 @@ unsafe extern "Rust" {
     safe fn __mirust_platform() -> &'static dyn Platform;
 }
 
-/// Names the platform of the program: an expression of type `&'static dyn Platform`, evaluated at the
+/// Defines the platform of the program: an expression of type `&'static dyn Platform`, evaluated at the
 /// first use of the domain.
 ///
 /// Exactly one crate of a program does this, as with a global allocator: `mirust-boot` for a Xen image,
-/// `mirust-unix` for a Linux process. A program that uses the [`domain`](crate::domain) and has none
-/// does not link, for want of `__mirust_platform`.
+/// `mirust-unix` for a Linux process. A program that uses the [`domain`](crate::domain) without one
+/// does not link, because `__mirust_platform` is missing.
 #[macro_export]
 macro_rules! platform {
     ($platform:expr) => {
@@ -95,7 +95,7 @@ pub fn is_set_up() -> bool {
 ///
 /// # Panics
 ///
-/// On a thread that does not own it; on Xen, before boot has come to it.
+/// On a thread that does not own it; on Xen, before boot has set it up.
 #[inline]
 pub fn get() -> &'static ImageDomain {
     DOMAIN.get_or_init(|| Domain::new(__mirust_platform()))

@@ -12,8 +12,8 @@ use crate::task::{JoinError, JoinHandle, Task};
 
 /// Calls the closure and returns the payload of a panic that ended it, if one did.
 ///
-/// A crate without `std` cannot catch a panic, so one that has it hands this in: the closure goes
-/// through `std::panic::catch_unwind`. See [`Domain::set_guard`](crate::poll::Domain::set_guard).
+/// A crate without `std` cannot catch a panic, so one that has `std` supplies this function, which runs the
+/// closure in `std::panic::catch_unwind`. See [`Domain::set_guard`](crate::poll::Domain::set_guard).
 pub type Guard = fn(&mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>>;
 
 /// The guard until another is set: catches nothing.

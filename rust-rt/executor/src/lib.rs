@@ -1,7 +1,7 @@
-//! An executor for one thread, and the poll that is the only place where that thread blocks.
+//! An executor for one thread, with a poll that is the only place where that thread blocks.
 //!
 //! [`poll::Domain`] owns tasks and timers, and drives them over a [`platform::Platform`]: the clock,
-//! the events and the one blocking call of whatever the program stands on. The functions of
+//! the events and the one blocking call of whatever the program runs on. The functions of
 //! [`domain`] do the same for the one domain of an image. Nothing here knows of Xen or Linux.
 //!
 //! # The life of a task
@@ -41,7 +41,7 @@
 //!    instead of polled. A task that is aborted while it runs goes through (3) or, if it ends in
 //!    that very poll, (6).
 //!
-//! After DONE the task's name is never used again, so a waker that is kept longer does nothing.
+//! After DONE the task's id is never used again, so a waker that is kept longer does nothing.
 //!
 //! No future is ever polled or dropped while the executor holds a borrow of its own tables: futures
 //! may spawn, abort, wake and set timers at any time, in their `Drop` as well.

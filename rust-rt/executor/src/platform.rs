@@ -1,4 +1,4 @@
-//! What the poll and the executor need of what is below them.
+//! What the poll and the executor need from the platform.
 
 use crate::inbox::Notifier;
 use crate::time::{Duration, Instant};
@@ -13,17 +13,16 @@ pub trait Platform {
     /// The wall clock: time since 1970-01-01T00:00:00Z. It may jump, in both directions.
     fn wall(&self) -> Duration;
 
-    /// Hands every event that is pending to whoever waits for it (usually by waking a
-    /// [`Waker`](core::task::Waker)) and returns how many there were. Never blocks. Where looking is
-    /// dear it may leave out what came within the last microseconds, but not after a
-    /// [`wait`](Self::wait).
+    /// Hands every pending event to whoever waits for it (usually by waking a
+    /// [`Waker`](core::task::Waker)) and returns how many there were. Never blocks. Where checking is
+    /// expensive it may miss events of the last few microseconds, but not after a [`wait`](Self::wait).
     fn dispatch(&self) -> usize;
 
     /// Blocks until an event is pending or `deadline` has passed, whichever comes first. May
     /// return early. An event that the last [`dispatch`](Self::dispatch) did not hand out
     /// MUST make this return at once: that is what makes a lost wake-up impossible.
     ///
-    /// This is the only call of the whole image that blocks.
+    /// This is the only blocking call in the whole image.
     fn wait(&self, deadline: Instant);
 
     /// What makes a [`wait`](Self::wait) return that is going on or about to begin, if another

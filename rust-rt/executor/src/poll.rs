@@ -147,7 +147,7 @@ impl<P: Platform> Domain<P> {
         self.executor.guard()
     }
 
-    /// Whether a poll is going on, so that the caller is a task or an event handler, and must not
+    /// Whether a poll is in progress, so that the caller is a task or an event handler, and must not
     /// wait.
     pub fn is_polling(&self) -> bool {
         self.polling.get()
@@ -219,23 +219,23 @@ impl<P: Platform> Domain<P> {
         self.inbox.signal(Ready::FOREIGN);
     }
 
-    /// Somebody wants the domain to end: wakes everyone who waits for that, in both languages.
+    /// Requests a shutdown: wakes everything that waits for that, in both languages.
     pub fn request_shutdown(&self, reason: ShutdownReason) {
         self.shutdown.request(reason);
         self.inbox.signal(Ready::SHUTDOWN);
     }
 
-    /// The last request to end the domain, if there was one.
+    /// The last shutdown request, if there was one.
     pub fn shutdown_reason(&self) -> Option<ShutdownReason> {
         self.shutdown.reason()
     }
 
-    /// Ends when somebody asks for the domain's end, at once if that was already the case.
+    /// Waits for a shutdown request; returns at once if there already was one.
     pub fn shutdown_requested(&self) -> ShutdownRequested {
         ShutdownRequested::new(Rc::clone(&self.shutdown))
     }
 
-    /// Who is told when the domain is suspended and goes on.
+    /// The hooks for suspension.
     pub fn suspend_hooks(&self) -> &Hooks {
         &self.suspend
     }
@@ -323,7 +323,7 @@ impl<P: Platform> Domain<P> {
     /// is asked once, after events were dispatched and before the block, whether there is a reason
     /// of the caller's own not to block.
     ///
-    /// May return early. Does nothing if it is called out of a poll.
+    /// May return early. Does nothing if it is called from inside a poll.
     pub fn rest(&self, deadline: Instant, wanted: impl FnOnce() -> bool) {
         if self.has_work() || wanted() || self.polling.get() {
             return;
@@ -355,7 +355,7 @@ impl<P: Platform> Domain<P> {
     ///
     /// # Panics
     ///
-    /// If it is called out of a poll, that is, from a task or an event handler: await instead.
+    /// If it is called from inside a poll, that is, from a task or an event handler: await instead.
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.drive(future, Ready::empty(), |_| Instant::NEVER)
     }
@@ -407,13 +407,13 @@ impl<P: Platform> Domain<P> {
     }
 }
 
-/// Reaches OCaml from everywhere, other threads included.
+/// Reaches OCaml from anywhere, including other threads.
 #[derive(Clone)]
 pub struct Remote(&'static Inbox);
 
 impl Remote {
-    /// Tells OCaml that the operation which it knows by `token` is finished. What tokens mean is
-    /// between the two who use them.
+    /// Tells OCaml that the operation it knows by `token` is finished. What tokens mean is up to the code on both
+    /// sides.
     pub fn complete(&self, token: u64) {
         self.0.push_completion(token);
     }
@@ -442,7 +442,7 @@ impl Wake for MainWaker {
     }
 }
 
-/// Says that a poll is going on, until it is dropped, by a panic as well.
+/// Marks a poll as in progress until it is dropped, also by a panic.
 struct Polling<'a>(&'a Cell<bool>);
 
 impl<'a> Polling<'a> {

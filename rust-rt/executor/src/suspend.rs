@@ -1,15 +1,15 @@
-//! Who wants to know that the domain is about to be suspended, and that it goes on.
+//! Hooks for before the domain is suspended, and after it resumes.
 //!
-//! A domain that is suspended is frozen, and goes on later: in a new domain on the same host or on another, or
-//! where it was, if the toolstack has thought better of it. To the program it is one moment in which the wall
-//! clock steps. The monotonic clock stands still meanwhile, and so do timers.
+//! A suspended domain is frozen, and resumes later: as a new domain on the same or another host, or in place, if the
+//! toolstack changes its mind. To the program, only the wall clock jumps; the monotonic clock and timers stand
+//! still in the meantime.
 //!
 //! ```text
 //!   before:  programs, the last one first ─► devices ─► the domain is frozen
 //!   after:   devices ─► programs, the first one first
 //! ```
 //!
-//! Each part of *before* may refuse, which ends the attempt: *after* is then told that it was
+//! Each hook of *before* may refuse, which ends the attempt; the hooks of *after* are then told that it was
 //! [cancelled](Resumed::cancelled).
 
 use alloc::boxed::Box;
@@ -22,33 +22,32 @@ use core::pin::Pin;
 
 use crate::time::Duration;
 
-/// How a suspension has ended.
+/// How a suspension ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resumed {
-    /// How long the domain was away, by the wall clock: what the host's clock was moved meanwhile is in it. Zero
-    /// for an attempt that was given up before the domain was frozen.
+    /// How long the domain was away, by the wall clock, including any adjustment of the host's clock. Zero for an
+    /// attempt that was abandoned before the domain was frozen.
     pub away: Duration,
-    /// The domain goes on where it was, with all that it had: the attempt was given up, or the toolstack has only
-    /// taken a copy. Otherwise this is a new domain, perhaps on another host, and perhaps one of several that were
-    /// made of one copy.
+    /// The domain simply continues: the attempt was abandoned, or the toolstack has only taken a copy. Otherwise this is
+    /// a new domain, perhaps on another host, and perhaps one of several made from the same copy.
     pub cancelled: bool,
 }
 
-/// Who is told: see the head of this module for the order.
+/// Whose hook it is: see the module's documentation for the order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Part {
-    /// Code of the program's.
+    /// The program's own code.
     Program,
-    /// Something that the program stands on.
+    /// Something that the program is built on.
     Device,
 }
 
-/// What is done before: nothing, or a refusal with the reason.
+/// A hook of *before*: returns nothing, or the reason for its refusal.
 pub type Before = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>>>>>;
-/// What is done after.
+/// A hook of *after*.
 pub type After = Box<dyn Fn(Resumed) -> Pin<Box<dyn Future<Output = ()>>>>;
 
-/// Everybody who is told.
+/// All hooks.
 #[derive(Default)]
 pub struct Hooks {
     before: RefCell<Vec<(Part, Rc<Before>)>>,
@@ -56,21 +55,21 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Has `hook` called before the domain is suspended.
+    /// Registers a hook that is called before the domain is suspended.
     pub fn before(&self, part: Part, hook: Before) {
         self.before.borrow_mut().push((part, Rc::new(hook)));
     }
 
-    /// Has `hook` called when the domain goes on, also if it was never frozen.
+    /// Registers a hook that is called when the domain resumes, also if it was never frozen.
     pub fn after(&self, part: Part, hook: After) {
         self.after.borrow_mut().push((part, Rc::new(hook)));
     }
 
-    /// Asks everybody, one after the other.
+    /// Calls the hooks of *before*, one after another.
     ///
     /// # Errors
     ///
-    /// The first refusal; nobody is asked after it.
+    /// The first refusal; the remaining hooks are not called.
     pub async fn ask(&self) -> Result<(), String> {
         for hook in in_order(&self.before, [Part::Program, Part::Device], true) {
             hook().await?;
@@ -78,7 +77,7 @@ impl Hooks {
         Ok(())
     }
 
-    /// Tells everybody, one after the other.
+    /// Calls the hooks of *after*, one after another.
     pub async fn tell(&self, resumed: Resumed) {
         for hook in in_order(&self.after, [Part::Device, Part::Program], false) {
             hook(resumed).await;

@@ -1,19 +1,19 @@
 //! Threads for code that blocks, on an executor that never does.
 //!
 //! An image has one virtual CPU, one loop, and one place that sleeps. Programs written for an operating
-//! system block all over the place. This crate lets them: a blocking call names a future to wait
+//! system block anywhere. This crate lets them: a blocking call names a future to wait
 //! for, and [`block_on`] waits for it in the way that the stack it was called on allows.
 //!
 //! | called on | what happens |
 //! |---|---|
-//! | the main stack | the domain is polled from here, OCaml's turn included, until the future is ready |
-//! | a thread | the thread is switched away from; a task of the executor polls the future, and switches back when it is ready |
-//! | a task of the executor, or an event handler | [`CannotBlock`]: somebody further down that very stack is in the middle of a poll |
+//! | the main stack | the domain is polled from here, including OCaml's turn, until the future is ready |
+//! | a thread | execution leaves the thread's stack; a task of the executor polls the future, and switches back when it is ready |
+//! | a task of the executor, or an event handler | [`CannotBlock`]: further down that very stack, a poll is in progress |
 //!
 //! # A thread
 //!
-//! A thread is a task of the executor and a [stack] of its own. The task's turn is the thread's: it
-//! switches to that stack, and the thread runs until it blocks or ends. Nothing preempts it.
+//! A thread is a task of the executor with its own [stack]. In the task's turn it switches to that stack, and
+//! the thread runs until it blocks or ends. It is not preempted.
 //!
 //! ```text
 //!   main stack                                   the thread's stack
@@ -26,17 +26,17 @@
 //! ```
 //!
 //! The future is polled, and dropped, *on the main stack*, with the main stack's thread-local storage.
-//! So whatever it does — OCaml's network stack, drivers, timers — happens where it always
-//! happens, a thread's stack need only be large enough for the thread's own code, and no frame of
-//! OCaml is ever on a stack that somebody switches away from. [`on_main`] does the same for a
+//! So whatever it does — OCaml's network stack, drivers, timers — always happens in the same
+//! place, a thread's stack need only be large enough for the thread's own code, and there are never OCaml
+//! frames on a stack that is switched away from. [`on_main`] does the same for a
 //! plain function.
 //!
 //! # What a thread has of its own
 //!
 //! The [`Host`] gives it a stack with guard pages below, and a block of thread-local storage at its
-//! top. Besides that there are two words, for `errno` and a pointer, which a switch keeps, and a name.
+//! top. It also has two words, for `errno` and a pointer, which a switch preserves, and a name.
 //!
-//! Waiting for a word of memory to change is what mutexes, conditions and joining are made of: [`wait`].
+//! Mutexes, conditions and joining are built on waiting for a word of memory to change: [`wait`].
 #![no_std]
 
 extern crate alloc;

@@ -1,11 +1,11 @@
-//! Bits of libc: the C symbols that OCaml's runtime, Rust's std and the unwinder refer to.
+//! The libc layer: the C symbols that OCaml's runtime, Rust's std and the unwinder refer to.
 //!
 //! `docs/libc.md` lists them, and says what is exact, what is refused and what is missing. The
 //! layer is the cargo feature `libc` of `mirust-rt`. It takes memory from `mirust-mem`, and reaches
 //! the domain through [`host`] alone.
 //!
-//! With the feature `posix` there are descriptors for all that they are for on Linux, see `posix`; without it
-//! the console alone, in `fs`.
+//! With the feature `posix`, descriptors stand for everything that they do on Linux (see `posix`); without it,
+//! only for the console (see `fs`).
 //!
 //! Every exported function has the contract of its namesake in ISO C or POSIX, and is called by
 //! object code on the one thread of execution, never from an exception handler. Comments say where

@@ -5,11 +5,10 @@
 //! grant. RAM is identity-mapped, so that memory from any of them but [`vm`]'s window has its
 //! physical address.
 //!
-//! Exhaustion is an answer: null and `ENOMEM` in C, which OCaml turns into `Out_of_memory`, and
-//! an error of `try_reserve` in Rust. Where Rust's collections cannot fail, std prints how much was
-//! asked and aborts, and the report of that crash shows [`stats`]. A small reserve becomes free at
-//! the first failure, so that those who handle it can allocate. Crash reports themselves allocate
-//! nothing.
+//! Exhaustion is reported to the caller: null and `ENOMEM` in C, which OCaml turns into `Out_of_memory`, and
+//! an error from `try_reserve` in Rust. Where Rust's collections cannot report failure, std prints how much
+//! was requested and aborts, and the crash report shows [`stats`]. A small reserve is released at the first
+//! failure, so that the code that handles it can allocate. Crash reports themselves allocate nothing.
 #![no_std]
 
 extern crate alloc;

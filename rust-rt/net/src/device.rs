@@ -38,23 +38,23 @@ impl fmt::Display for Mac {
 pub struct Features {
     /// Completing TCP and UDP checksums.
     pub checksum: bool,
-    /// Cutting large TCP segments over IPv4.
+    /// Segmenting large TCP packets over IPv4.
     pub tso4: bool,
-    /// Cutting large TCP segments over IPv6.
+    /// Segmenting large TCP packets over IPv6.
     pub tso6: bool,
 }
 
-/// Bytes of the largest IP packet that a device cuts.
+/// Bytes of the largest IP packet that a device segments.
 pub const MAX_GSO: usize = 65535 - ETHERNET_HEADER;
 
 /// Whether frames can be sent now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Link {
-    /// Not connected, for the first time or again. What is sent has to wait.
+    /// Not connected, or not yet connected again. Frames have to wait.
     Down,
     /// Connected.
     Up,
-    /// Given up for good.
+    /// Closed for good.
     Closed,
 }
 
@@ -71,10 +71,10 @@ pub struct Info {
     pub features: Features,
 }
 
-/// What is known about the transport checksum of a received frame.
+/// The state of the transport checksum of a received frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RxChecksum {
-    /// Nothing: it has to be verified.
+    /// Unknown: it has to be verified.
     Unknown,
     /// It has been verified.
     Valid,
@@ -95,13 +95,13 @@ pub enum Place {
 /// A received frame: an Ethernet frame, or a large segment that stands for several.
 #[derive(Debug)]
 pub struct RxFrame {
-    /// Where its bytes are, all in a row.
+    /// Where its bytes are, contiguously.
     pub place: Place,
     /// How many there are.
     pub len: usize,
     /// The state of the transport checksum.
     pub checksum: RxChecksum,
-    /// For a large TCP segment: payload bytes in each packet that it was made of. Else 0.
+    /// For a large TCP segment: payload bytes in each packet that it was made of. Otherwise 0.
     pub gso_size: u16,
 }
 
@@ -187,7 +187,7 @@ pub struct TxFrame<'a> {
     pub payload: &'a [Fragment],
     /// What is left of the checksum, if anything.
     pub checksum: Option<TxChecksum>,
-    /// For a large TCP segment: payload bytes of each packet to be made of it. Else 0.
+    /// For a large TCP segment: payload bytes of each packet to be made of it. Otherwise 0.
     pub gso_size: u16,
 }
 
@@ -206,7 +206,7 @@ impl TxFrame<'_> {
 /// Why a frame was not taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SendError {
-    /// There is no room now, or no link. [`News::ROOM`] tells when to try again.
+    /// There is no room now, or no link. [`News::ROOM`] says when to try again.
     Full,
     /// Empty, or longer than the device can send.
     Length,
@@ -227,8 +227,8 @@ impl News {
     pub const COMPLETED: News = News(4);
     /// The link has changed, and with it perhaps the MTU and the features.
     pub const LINK: News = News(8);
-    /// Much of what can be lent is lent: whoever holds frames without need (a collector that has not
-    /// run) should let go.
+    /// Much of what can be lent is lent: frames that are held unnecessarily (by a collector that has not
+    /// run) should be released.
     pub const PRESSURE: News = News(16);
     /// Frames are copied because so much is lent.
     pub const SHORTAGE: News = News(32);
@@ -265,8 +265,8 @@ impl core::ops::BitOrAssign for News {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What a device has counted since it was opened. Frames and bytes are those of Ethernet; a
-        /// large segment is one frame.
+        /// A device's counters since it was opened. Frames and bytes are those of Ethernet; a large segment is one
+        /// frame.
         #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
         #[repr(C)]
         pub struct Counters { $($(#[$doc])* pub $name: u64,)* }
@@ -287,7 +287,7 @@ counters! {
     rx_gso,
     /// Bytes received that were copied.
     rx_copied,
-    /// Received frames that were lost: malformed, or turned down by the other end.
+    /// Received frames that were lost: malformed, or failed at the backend.
     rx_dropped,
     /// Frames sent.
     tx_frames,
@@ -297,7 +297,7 @@ counters! {
     tx_gso,
     /// Bytes of payload that were copied to be sent.
     tx_copied,
-    /// Frames that the other end did not send, or that were under way when it went away.
+    /// Frames that the backend did not send, or that were in flight when it went away.
     tx_dropped,
     /// Times a sender was refused because there was no room.
     tx_full,
@@ -307,20 +307,20 @@ counters! {
     events,
     /// System calls (TAP only).
     syscalls,
-    /// Pages that the other end was granted access to.
+    /// Pages granted to the backend.
     grants,
-    /// Times that such access was ended.
+    /// Grants ended.
     grant_ends,
     /// Protocol violations by the peer.
     lies,
-    /// Times that the link came up.
+    /// Times the link came up.
     links,
 }
 
 /// A network device.
 ///
-/// Its methods belong to the domain's thread and never block. None of them may be called out of
-/// the closure that [`receive`](Self::receive) was given.
+/// Its methods belong to the domain's thread and never block. None of them may be called from the closure
+/// that is passed to [`receive`](Self::receive).
 pub trait Device {
     /// The state of the link and what depends on it.
     fn info(&self) -> Info;
@@ -331,12 +331,12 @@ pub trait Device {
 
     /// Memory for the head of a frame, `len` bytes, as an offset in [`heads`](Self::heads). `None`
     /// if there is no room (which counts as having been refused), or `len` is more than a frame
-    /// can have. The next call takes back what was not sent meanwhile.
+    /// can have. The next call invalidates what was not sent.
     fn reserve(&self, len: usize) -> Option<usize>;
 
-    /// Takes a frame over; it goes out with the next [`flush`](Self::flush) at the latest. Gives a
-    /// number if the device reads the payload where it lies, until [`completed`](Self::completed)
-    /// returns this number; without one the payload is no longer needed.
+    /// Sends a frame; it goes out with the next [`flush`](Self::flush) at the latest. Returns a number if the
+    /// device reads the payload in place, until [`completed`](Self::completed) returns this number; without one
+    /// the payload is no longer needed.
     ///
     /// # Safety
     ///
@@ -346,22 +346,22 @@ pub trait Device {
     /// A number from [`send`](Self::send) whose payload is no longer needed.
     fn completed(&self) -> Option<u16>;
 
-    /// Makes what was done since the last call visible to the other end, and tells it if need be.
+    /// Makes what was done since the last call visible to the backend, and notifies it if necessary.
     fn flush(&self);
 
-    /// Hands every frame that has arrived to `out`, but at most `max`.
+    /// Passes every frame that has arrived to `out`, but at most `max`.
     fn receive(&self, max: usize, slab: &mut Slab<'_>, out: &mut dyn FnMut(RxFrame)) -> Received;
 
     /// What has happened since the last call.
     fn news(&self) -> News;
 
-    /// What was counted so far.
+    /// The counters.
     fn counters(&self) -> Counters;
 
-    /// Lets frames to a group through, if the device filters them, or stops to.
+    /// Starts or stops accepting frames to a group, if the device filters them.
     fn multicast(&self, group: Mac, join: bool);
 
-    /// Closes the device. What was sent and not flushed is lost. Twice is once.
+    /// Closes the device. What was sent and not flushed is lost. Idempotent.
     fn close(&self);
 }
 

@@ -1,9 +1,9 @@
-//! Network devices: what they all have in common ([`device`]), Xen's ([`netfront`]), one whose frames
-//! come back ([`loopback`]), and the [`checksum`] that they complete where nobody else does.
+//! Network devices: what they all have in common ([`device`]), Xen's ([`netfront`]), a
+//! [`loopback`] device, and the [`checksum`] that they complete if the hardware or backend does not.
 //!
 //! A device belongs to the domain's thread and has one user, the network stack. Everything that the
-//! stack calls is synchronous and cheap; a task of the device's own waits for events and connects,
-//! and raises the poll's `FOREIGN` signal when the stack should look. Work is batched by the turn:
+//! stack calls is synchronous and cheap; the device's own task waits for events and connects,
+//! and raises the poll's `FOREIGN` signal when the stack should look. Work is batched per turn:
 //! frames are received in one go, and what was sent is announced once, by `flush`, at the turn's end.
 //!
 //! ```text

@@ -1,9 +1,8 @@
 //! The Unix platform: the domain as a Linux process, for development and tests.
 //!
-//! SIGTERM and SIGINT ask for the domain's end, as `xl shutdown` does; a second one ends the
-//! process at once.
+//! SIGTERM and SIGINT request a shutdown, as `xl shutdown` does; a second one ends the process at once.
 //!
-//! A program that links this crate has it for its [platform](mirust_executor::platform!):
+//! A program that links this crate has it as its [platform](mirust_executor::platform!):
 //!
 //! ```standalone_crate
 //! use mirust_executor::{domain, time::Duration};

@@ -1,12 +1,12 @@
-//! Xen, from the hypercalls up to the drivers of what every domain has: event channels, time, grant
-//! tables, console and xenstore.
+//! Xen, from hypercalls up to the drivers for what every domain has: event channels, time, grant tables,
+//! console and xenstore.
 //!
-//! [`hypervisor`] is the seam: above it nothing but safe calls and shared pages, so that every driver
-//! runs in tests against a fake Xen. Boot calls [`init`] and [`spawn_drivers`];
+//! [`hypervisor`] is the interface to Xen: above it there are only safe calls and shared pages, so that every
+//! driver runs in tests against a fake Xen. Boot calls [`init`] and [`spawn_drivers`];
 //! drivers of devices start from [`store()`], [`events()`] and [`grants()`].
 //!
 //! Below the drivers, from the bottom up: [`wire`] describes bytes that a peer sees, imports nothing and
-//! forbids `unsafe`; [`shared`] is the one room that touches memory a peer can write; [`ring`] moves
+//! forbids `unsafe`; [`shared`] is the only module that touches memory a peer can write; [`ring`] moves
 //! requests through such memory.
 #![no_std]
 
