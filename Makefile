@@ -28,7 +28,7 @@ help: ## Lists these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Brings the toolchain and the test rig (safe to repeat)
+setup: ## Installs the toolchain and the test rig (safe to repeat)
 	@tests/rig/setup
 
 .PHONY: run
@@ -40,7 +40,7 @@ size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
 
 .PHONY: test test-xen test-cargo test-crates test-tutorial
-test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests, but those that are slow (below)
+test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests except the slow ones (below)
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
 test-cargo: ## Builds and boots ordinary crates with `cargo mirust`, one of them on Xen (SKIP_XEN=1 leaves it out)
@@ -57,7 +57,7 @@ test-net: ## Tests the network stack and the examples over a TAP interface, with
 	@$(ENV) --rig tests/linux/run
 
 .PHONY: test-boot
-test-boot: ## Boots small images on QEMU alone, and compares their last words
+test-boot: ## Boots small images on QEMU without Xen, and checks the end of their output
 	@$(ENV) tests/boot/run
 	@$(ENV) tests/boot/libc/run
 	@$(ENV) tests/apps/run --image
@@ -98,30 +98,30 @@ test-asan: ## The executor's and the boundary's tests with the address sanitizer
 	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address $(ENV) cargo test --locked --quiet $(RT) --lib --test executor \
 	    --target x86_64-unknown-linux-gnu --target-dir build/asan
 	@$(DUNE) build @tests/ocaml/asan
-test-leaks: ## Ten million round trips each way, and a million of every crossing, leave nothing (slow)
+test-leaks: ## Ten million round trips each way, and a million of every crossing, leak nothing (slow)
 	@$(DUNE) build --profile release @tests/ocaml/leaks
 fuzz: ## Coverage-guided fuzzing of both languages (TIME=seconds, TARGET='names' instead of all, KEEP=1 renews the corpus)
 	@$(ENV) tests/rig/alone build/fuzz.lock tests/fuzz/run --time $(or $(TIME),60) $(if $(KEEP),--keep) $(TARGET)
-bench: ## Calls, TCP, services, each beside its peer: COMPARE=commit beside that commit, ROW=name one row (RUNS= SECONDS=)
+bench: ## Calls, TCP and services against their peers; COMPARE=commit: against that commit; ROW=name: one row (RUNS= SECONDS=)
 	@tests/bench/run $(if $(COMPARE),--compare "$(COMPARE)") $(if $(ROW),--row "$(ROW)") \
 	    $(if $(RUNS),--runs "$(RUNS)") $(if $(SECONDS),--seconds "$(SECONDS)")
-bench-xen: ## The network on a real Xen in QEMU, beside a Linux guest in the same run
+bench-xen: ## The network on a real Xen in QEMU, against a Linux guest in the same run
 	@tests/rig/xen-test bench_net bench_http
-bench-netem: ## TCP over bad links, beside the kernel's, on the rig's Linux in QEMU (ARGS= for tests/linux/bench-netem)
+bench-netem: ## TCP over bad links, against the kernel's, on the rig's Linux in QEMU (ARGS= for tests/linux/bench-netem)
 	@$(ENV) tests/linux/build iperf
 	@tests/linux/bench-netem $(ARGS)
 
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 
 .PHONY: header fmt lint licences doc package clean
-header: ## Regenerates ffi/include/mirust.h, what OCaml has of it and of ffi/src/net, and the bindings of Xen's headers
+header: ## Regenerates ffi/include/mirust.h, OCaml's part of it and of ffi/src/net, and the bindings to Xen's headers
 	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-header --test header
 	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-header --test ocaml --test served
 	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-xen-abi
 fmt: ## Formats all sources
 	@$(ENV) cargo fmt --all
 	@$(DUNE) fmt 2>/dev/null || true
-licences: ## The licence of everything that an image, or mirust-summon, is linked from, and whether it fits ours
+licences: ## The licence of everything that an image, or mirust-summon, is linked from, and whether it is compatible with ours
 	@$(ENV) tests/licences/run
 lint: ## Clippy, shellcheck, licences, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check
@@ -134,7 +134,7 @@ lint: ## Clippy, shellcheck, licences, and whether everything is formatted
 	@$(ENV) shellcheck -e SC2154 -S warning -s dash $(filter-out %.host.sh,$(wildcard tests/xen/*.sh))
 doc: ## The pages of docs/ as a book, with both languages' interface pages: build/book/index.html
 	@TRAITS=$(TRAITS) RT="$(RT)" $(ENV) docs/build
-package: ## Makes packages of the crates, as for a registry, and builds each from its package
+package: ## Packages the crates as for a registry, and builds each from its package
 	@$(ENV) cargo package --locked --quiet $(RT) -p mirust-notation -p mirust-macros -p mirust-bindgen -p mirust
 clean: ## Removes everything that was built
 	@rm -rf build _build target

@@ -100,7 +100,7 @@ impl Domain<'_> {
             if image.ground == Ground::Net || !self.ports.is_empty() {
                 say(
                     "Note",
-                    "on QEMU alone there is nobody else on the network; leave out --qemu to have one",
+                    "on QEMU without Xen the domain is alone on the network; leave out --qemu to forward ports",
                 );
             }
             say("Booting", format_args!("{} on QEMU", image.name));

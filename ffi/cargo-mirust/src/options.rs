@@ -17,7 +17,7 @@ pub enum Cargo {
 /// The commands.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Writes a new application to begin with
+    /// Writes a starter application
     New(New),
     /// Builds the image of each binary: NAME.elf, NAME.elf.dbg and NAME.cfg in target/mirust/PROFILE
     Build(Build),
@@ -74,13 +74,13 @@ pub struct Build {
     /// Build with this profile
     #[arg(long, value_name = "PROFILE", conflicts_with = "release", help_heading = "Compilation")]
     pub profile: Option<String>,
-    /// Directory for all that is built; images are in its mirust/PROFILE
+    /// Directory for build artifacts; images are in its mirust/PROFILE
     #[arg(long, value_name = "DIR", help_heading = "Compilation")]
     pub target_dir: Option<PathBuf>,
     /// Number of jobs at once
     #[arg(short, long, value_name = "N", help_heading = "Compilation")]
     pub jobs: Option<String>,
-    /// Memory in MiB that NAME.cfg gives the domain
+    /// Memory of the domain, in MiB (in NAME.cfg)
     #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Image")]
     pub memory: u32,
 
@@ -93,7 +93,7 @@ pub struct Build {
     /// Run without accessing the network
     #[arg(long, help_heading = "Manifest")]
     pub offline: bool,
-    /// Both of these
+    /// The same as --locked and --offline
     #[arg(long, help_heading = "Manifest")]
     pub frozen: bool,
     /// Override a configuration value of cargo
@@ -110,7 +110,7 @@ pub struct Build {
 /// How to boot.
 #[derive(Args, Clone)]
 pub struct Boot {
-    /// Boot on QEMU alone, without Xen: it starts at once, and has its own addresses only on the network
+    /// Boot on QEMU without Xen: immediate, but the only addresses on the network are the domain's own
     #[arg(long, help_heading = "Boot")]
     pub qemu: bool,
     /// Environment variable of the program; RUST_BACKTRACE and RUST_LOG are passed on if they are set
@@ -128,8 +128,8 @@ pub struct Run {
     pub build: Build,
     #[command(flatten)]
     pub boot: Boot,
-    /// Make PORT of the domain 127.0.0.1:HOST of this machine, or the next one that is free
-    /// (`-p 8080:80` is the same: no package is called so)
+    /// Forward 127.0.0.1:HOST of this machine, or the next free port, to PORT of the domain
+    /// (`-p 8080:80` does the same, as no package has such a name)
     #[arg(long, value_name = "HOST:PORT[/udp]", help_heading = "Boot")]
     pub publish: Vec<String>,
     /// Arguments of the program
@@ -153,10 +153,10 @@ pub struct Test {
     /// Test all integration tests
     #[arg(long, help_heading = "Selection")]
     pub tests: bool,
-    /// Test the library's documentation instead: each example in a domain of its own, on QEMU alone
+    /// Run the library's documentation tests instead, each in a domain of its own, on QEMU without Xen
     #[arg(long, help_heading = "Selection", conflicts_with_all = ["lib", "test", "tests", "no_run"])]
     pub doc: bool,
-    /// Go on after a test binary that fails
+    /// Run all test binaries, even if one fails
     #[arg(long)]
     pub no_fail_fast: bool,
     /// Build, and do not run
@@ -169,7 +169,7 @@ pub struct Test {
     pub arguments: Vec<OsString>,
 }
 
-/// What `cargo mirust test --doc` has cargo run in place of a test.
+/// What `cargo mirust test --doc` makes cargo run instead of a test.
 #[derive(Args)]
 pub struct Doctest {
     #[command(flatten)]
@@ -203,9 +203,9 @@ pub struct Debug {
 /// `cargo mirust new`.
 #[derive(Args)]
 pub struct New {
-    /// Where to: a directory that does not exist yet
+    /// The directory to create
     pub path: PathBuf,
-    /// What it is: a server on std::net, on axum, or the least
+    /// What to write: a server on std::net or on axum, or a minimal program
     #[arg(long, value_enum, default_value = "std")]
     pub kind: Kind,
 }
