@@ -369,7 +369,8 @@ intptr_t mirust_crash(const uint8_t *message, uintptr_t length);
 // Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted`
 // behind it if the backend may see whatever else is in the pages that payload lies in. On Unix it is that
 // of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
-// what it sends, and lends frames of more than SIZE bytes (on Xen with the feature `posix`). `receive_pages` and `send_pages` limit the
+// what it sends, and lends frames of more than SIZE bytes; `alone:SIZE` for one that receives only what it sends to one station
+// (on Xen both with the feature `posix`). `receive_pages` and `send_pages` limit the
 // memory that the device takes on Xen; 0 leaves it to the device.
 //
 // Returns the device's number, or -1; the log then says why. The link may come up later.

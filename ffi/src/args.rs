@@ -6,8 +6,8 @@ use mirust_rt::libc::env::assignment;
 
 use crate::platform;
 
-/// The program's parameters, after its name: on Xen the kernel's command line, split as a shell
-/// would split it, on Unix the process's arguments.
+/// The program's parameters, after its name: in an image that of the image and the kernel's command line, split as a
+/// shell would split it, on Unix the process's arguments.
 ///
 /// Spaces separate parameters. Between single quotes everything stands for itself; between double
 /// quotes, and outside quotes, a backslash makes the next character stand for itself. An
@@ -17,8 +17,7 @@ use crate::platform;
 /// before a command in a shell: `OCAMLRUNPARAM=b,d=1 --greeting=hello`. Such a name
 /// consists of capital letters, digits and underscores.
 pub fn args() -> Vec<String> {
-    let name = if cfg!(feature = "xen") { None } else { std::env::args().next() };
-    let mut args = vec![name.unwrap_or_else(|| "mirust".into())];
+    let mut args = vec![name()];
     if cfg!(feature = "xen") {
         let words = split(&platform::command_line());
         args.extend(words.into_iter().skip_while(|word| assignment(word).is_some()));
@@ -26,6 +25,24 @@ pub fn args() -> Vec<String> {
         args.extend(std::env::args_os().skip(1).map(|a| a.to_string_lossy().into_owned()));
     }
     args
+}
+
+/// What the program is called.
+#[cfg(feature = "xen")]
+fn name() -> String {
+    // SAFETY: the type is that of the string which `rust-rt/link/image` makes.
+    unsafe extern "C" {
+        static mirust_image_name: std::ffi::c_char;
+    }
+    // SAFETY: it is a C string, and constant.
+    let name = unsafe { std::ffi::CStr::from_ptr(&raw const mirust_image_name) };
+    name.to_string_lossy().into_owned()
+}
+
+/// What the program is called.
+#[cfg(not(feature = "xen"))]
+fn name() -> String {
+    std::env::args_os().next().map_or_else(|| "mirust".into(), |a| a.to_string_lossy().into_owned())
 }
 
 /// How many words of a domain's memory are OCaml's minor heap at the start. OCaml 5 takes 2 MiB, which is much of

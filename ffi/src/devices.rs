@@ -166,9 +166,14 @@ fn open_loopback(
     name: &str,
     limits: &net::netfront::Limits,
 ) -> Option<Result<Rc<dyn Device>, String>> {
-    let copy_max = name.strip_prefix("loopback:")?;
+    let (kind, copy_max) = name.split_once(':')?;
+    let groups = match kind {
+        "loopback" => true,
+        "alone" => false,
+        _ => return None,
+    };
     Some(match copy_max.parse() {
-        Ok(copy_max) => Ok(net::loopback::open(copy_max, limits.receive_pages)),
+        Ok(copy_max) => Ok(net::loopback::open(copy_max, limits.receive_pages, groups)),
         Err(_) => Err(format!("{copy_max:?} is not a size")),
     })
 }
@@ -176,7 +181,8 @@ fn open_loopback(
 /// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted`
 /// behind it if the backend may see whatever else is in the pages that payload lies in. On Unix it is that
 /// of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
-/// what it sends, and lends frames of more than SIZE bytes (on Xen with the feature `posix`). `receive_pages` and `send_pages` limit the
+/// what it sends, and lends frames of more than SIZE bytes; `alone:SIZE` for one that receives only what it sends to one station
+/// (on Xen both with the feature `posix`). `receive_pages` and `send_pages` limit the
 /// memory that the device takes on Xen; 0 leaves it to the device.
 ///
 /// Returns the device's number, or -1; the log then says why. The link may come up later.

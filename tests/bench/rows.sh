@@ -31,6 +31,7 @@ exists() { # TREE GROUP
         tcp) at=tests/tcp/bench.ml ;;
         fiber) at=rust-rt/fiber/benches ;;
         tap) at=examples/iperf ;;
+        sockets) at=tests/sockets ;;
         kv-*) at=examples/kv/src/log.rs ;;
         *) at=examples/$2 ;;
     esac

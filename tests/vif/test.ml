@@ -10,9 +10,9 @@ let get = function Ok v -> v | Error (`Msg message) -> Alcotest.fail message
 
 type rig = { device : Device.t; mutable received : Packet.t list (* newest first *) }
 
-let opened ?(copy = 256) ?(pages = 64) () =
+let opened ?(kind = "loopback") ?(copy = 256) ?(pages = 64) () =
   let limits = { Vif.default_limits with receive_pages = pages } in
-  Vif.connect ~limits (Fmt.str "loopback:%d" copy) >|= fun device ->
+  Vif.connect ~limits (Fmt.str "%s:%d" kind copy) >|= fun device ->
   let t = { device = get device; received = [] } in
   t.device.on_receive (fun l -> t.received <- List.rev_append l t.received);
   t
@@ -182,6 +182,21 @@ let closed_device_is_gone () =
   in
   Alcotest.check outcome "gone" `Disconnected (t.device.send frame)
 
+(* The lowest bit of the first byte says so. *)
+let alone_nobody_repeats_what_goes_to_groups () =
+  opened ~kind:"alone" () >>= fun t ->
+  let send_to first =
+    let head = t.device.reserve 54 in
+    Cstruct.blit (fragment 0 54) 0 head 0 54;
+    Cstruct.set_uint8 head 0 first;
+    t.device.send { head; payload = []; checksum_start = 0; checksum_offset = 16; gso_size = 0 }
+  in
+  let firsts = [ 0xff; 2; 0x33; 1; 0 ] in
+  List.iter (fun first -> Alcotest.check outcome "sent" `Sent (send_to first)) firsts;
+  turn () >|= fun () ->
+  let received = List.rev_map (fun (p : Packet.t) -> Cstruct.get_uint8 p.data 0) t.received in
+  Alcotest.(check (list int)) "to one station" [ 2; 0 ] received
+
 let unknown_interface_is_an_error () =
   Vif.connect "no such interface, it is too long" >|= function
   | Ok _ -> Alcotest.fail "opened"
@@ -218,6 +233,7 @@ let () =
           case "full device says when there is room" full_device_says_when_there_is_room;
           case "refuses what it cannot send" refuses_what_it_cannot_send;
           case "closed device is gone" closed_device_is_gone;
+          case "alone, nobody repeats what goes to groups" alone_nobody_repeats_what_goes_to_groups;
           case "unknown interface is an error" unknown_interface_is_an_error;
           case "checksum is OCaml's" checksum_is_ocaml's;
         ] );

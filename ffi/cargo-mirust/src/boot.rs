@@ -191,7 +191,7 @@ fn pass_on(errors: impl BufRead) -> bool {
 }
 
 /// A network without anybody else: the domain's own address, and a device that gives it back what it sends.
-const NETWORK_ON_QEMU: &str = "--interface=loopback:512 --ipv4=192.0.2.1/24";
+const NETWORK_ON_QEMU: &str = "--interface=alone:512 --ipv4=192.0.2.1/24";
 
 /// QEMU's command, with the console on standard output. The processor has random numbers, for hash tables.
 pub fn qemu(command: &mut Command, image: &Image, memory: u32, command_line: &str) {

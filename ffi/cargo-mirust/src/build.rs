@@ -72,10 +72,15 @@ impl Workspace {
             Err(error) => return Err(error).context("cannot ask cargo about the crate"),
         };
         let target_dir = match &options.target_dir {
-            Some(dir) => std::path::absolute(dir)?,
+            Some(dir) => dir.clone(),
             None => metadata.target_directory.clone().into(),
-        };
-        Ok(Workspace { metadata, target_dir: target_dir.join("mirust") })
+        }
+        .join("mirust");
+        // Without `..` and symbolic links: by its path a program is recognised as one that was built there.
+        let target_dir = std::fs::create_dir_all(&target_dir)
+            .and_then(|()| target_dir.canonicalize())
+            .with_context(|| format!("cannot make {}", target_dir.display()))?;
+        Ok(Workspace { metadata, target_dir })
     }
 
     /// The packages that a command is about if it names none: that of the current directory, or all.
@@ -206,8 +211,6 @@ impl Workspace {
         if std::fs::read_link(&link).is_ok_and(|to| to == this) {
             return Ok(link);
         }
-        std::fs::create_dir_all(&self.target_dir)
-            .with_context(|| format!("cannot make {}", self.target_dir.display()))?;
         // By a name of our own first: another build may do the same at this moment.
         let new = self.target_dir.join(format!("{}.{}", linker::NAME, std::process::id()));
         std::os::unix::fs::symlink(&this, &new)

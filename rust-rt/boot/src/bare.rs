@@ -12,9 +12,9 @@ impl Platform for BareMachine {
         Instant::from_nanos(clock::monotonic_ns())
     }
 
-    /// There is no wall clock: it shows the time since boot.
+    /// What the machine's clock said at boot, and the time since then; without such a clock, the time since boot.
     fn wall(&self) -> Duration {
-        Duration::from_nanos(clock::monotonic_ns())
+        Duration::from_nanos(clock::wall_ns())
     }
 
     fn dispatch(&self) -> usize {

@@ -1,12 +1,15 @@
 //! Time from the time stamp counter, for an image on QEMU alone. Under Xen, pvclock replaces it.
 
 use super::cpu::{cpuid, inb, outb, rdtsc};
+use super::rtc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The counter's value at boot.
 static START: AtomicU64 = AtomicU64::new(0);
 /// Nanoseconds a tick, as a fixed-point number with 32 bits below the point. Zero: not known yet.
 static SCALE: AtomicU64 = AtomicU64::new(0);
+/// The wall clock at [`init`], in nanoseconds since 1970; zero if nothing told it.
+static DATE: AtomicU64 = AtomicU64::new(0);
 
 /// Starts the clock at 0. Until [`calibrate`] it stands still.
 pub fn init() {
@@ -19,11 +22,25 @@ pub fn monotonic_ns() -> u64 {
     ((u128::from(ticks) * u128::from(SCALE.load(Ordering::Relaxed))) >> 32) as u64
 }
 
+/// Nanoseconds since 1970-01-01T00:00:00Z, good to a second.
+pub fn wall_ns() -> u64 {
+    DATE.load(Ordering::Relaxed) + monotonic_ns()
+}
+
 /// Finds out how fast the counter runs: from CPUID where that says it, else in 10 ms against the
-/// PIT. Not under Xen, which emulates the PIT too loosely.
+/// PIT. Not under Xen, which emulates the PIT too loosely. Finds out what the date is, too.
 pub fn calibrate() {
     let hz = hz_from_cpuid().unwrap_or_else(hz_from_pit);
     SCALE.store((1_000_000_000 << 32) / hz.max(1_000_000), Ordering::Relaxed);
+    let date = rtc::read(|register| {
+        // SAFETY: the ports of the clock: the first chooses a register, and the second reads it.
+        unsafe {
+            outb(0x70, register);
+            inb(0x71)
+        }
+    });
+    let date = date.map_or(0, |seconds| seconds * 1_000_000_000);
+    DATE.store(date.saturating_sub(monotonic_ns()), Ordering::Relaxed);
 }
 
 fn hz_from_cpuid() -> Option<u64> {

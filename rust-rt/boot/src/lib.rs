@@ -17,6 +17,8 @@ mod list;
 pub mod log;
 pub mod memory_map;
 pub mod page_tables;
+#[cfg_attr(not(feature = "image"), allow(dead_code))]
+mod rtc;
 pub mod start_info;
 
 #[cfg(feature = "image")]

@@ -30,6 +30,8 @@ pub struct Loopback {
     head: NonNull<u8>,
     /// Frames up to this size are copied.
     copy_max: usize,
+    /// Frames to groups come back, too.
+    groups: bool,
     inner: RefCell<Inner>,
 }
 
@@ -52,8 +54,10 @@ struct Frame {
     gso_size: u16,
 }
 
-/// A device that copies frames up to `copy_max` bytes, and has `pages` pages to lend others from.
-pub fn open(copy_max: usize, pages: usize) -> Rc<Loopback> {
+/// A device that copies frames up to `copy_max` bytes, and has `pages` pages to lend others from. Without `groups` it
+/// is one on whose network nobody else is: what goes to all stations or to a group of them does not come back, so that
+/// nobody seems to have the addresses that one asks about.
+pub fn open(copy_max: usize, pages: usize, groups: bool) -> Rc<Loopback> {
     let features = Features { checksum: true, tso4: true, tso6: true };
     let info = Info { link: Link::Up, mac: Mac([2, 0, 0, 0, 0, 1]), mtu: 1500, features };
     let layout = Layout::from_size_align(HEAD_MAX, 64).expect("a constant that is right");
@@ -70,7 +74,7 @@ pub fn open(copy_max: usize, pages: usize) -> Rc<Loopback> {
         done: VecDeque::new(),
         full: false,
     };
-    Rc::new(Loopback { head, copy_max, inner: RefCell::new(inner) })
+    Rc::new(Loopback { head, copy_max, groups, inner: RefCell::new(inner) })
 }
 
 impl Inner {
@@ -152,7 +156,10 @@ impl Device for Loopback {
         inner.counters.tx_gso += u64::from(frame.gso_size > 0);
         let checksum =
             if frame.checksum.is_some() { RxChecksum::Blank } else { RxChecksum::Unknown };
-        inner.queue.push_back(Frame { bytes, checksum, gso_size: frame.gso_size });
+        // The lowest bit of the destination's first byte.
+        if self.groups || bytes[0] & 1 == 0 {
+            inner.queue.push_back(Frame { bytes, checksum, gso_size: frame.gso_size });
+        }
         let kept = if frame.payload.is_empty() { None } else { inner.free.pop() };
         inner.kept.extend(kept);
         Ok(kept)

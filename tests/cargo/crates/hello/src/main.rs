@@ -2,9 +2,13 @@
 
 use std::env;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
-    println!("main {:?}", env::args().skip(1).collect::<Vec<_>>());
+    let mut args = env::args();
+    let name = args.next().unwrap_or_default();
+    println!("{name}: main {:?}", args.collect::<Vec<_>>());
+    println!("since the crate was written: {}", SystemTime::now() > UNIX_EPOCH + Duration::from_secs(1_760_000_000));
     println!("debug assertions: {}", cfg!(debug_assertions));
     if cfg!(feature = "loud") {
         println!("LOUD");
@@ -27,7 +31,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Some("wait") => loop {
-            std::thread::sleep(std::time::Duration::from_secs(1));
+            std::thread::sleep(Duration::from_secs(1));
         },
         _ => ExitCode::SUCCESS,
     }
