@@ -3,7 +3,7 @@ type place = {
   leave : unit -> unit;
   mutable active : int64; (* when something last moved *)
   mutable busy : bool;
-  mutable times : int; (* that he was served *)
+  mutable times : int; (* the client was served *)
 }
 
 type t = { mutable most : int; places : (int, place) Hashtbl.t; mutable next : int }
@@ -21,14 +21,14 @@ let served p =
 let give t p = Hashtbl.remove t.places p.id
 let taken t = Hashtbl.length t.places
 
-(* In nanoseconds: with somebody who was never served or is in the middle of something, and for each time that he
-   was served. A crowd comes within a moment, and so those who are known have a hundred times the patience of
-   those who are not. *)
+(* Patience in nanoseconds: with a client that was never served or is in the middle of something, and for each time
+   that a client was served. A crowd comes within a moment, so known clients get a hundred times the patience of
+   unknown ones. *)
 let with_a_stranger = 1e7
 let for_each_time = 1e9
 let most_times = 600
 
-(* How much of the patience with him is used up. *)
+(* How much of the patience with a client is used up. *)
 let tried p ~now =
   let idle = Int64.to_float (Int64.sub now p.active) in
   let patience =

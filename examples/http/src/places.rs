@@ -1,7 +1,7 @@
-//! Places for connections, of which fewer are served at a time than could come.
+//! A limited number of places for connections that are served at the same time.
 //!
-//! Whoever lets newcomers wait until somebody goes leaves the service to those who came first and do nothing. Here the
-//! one with whom patience has been tried most makes room (as `Mirust.Places` has it in OCaml).
+//! A server that makes new clients wait leaves the service to those that came first and do nothing. Here the connection
+//! that has most exhausted its patience makes room (as in OCaml's `Mirust.Places`).
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -12,36 +12,36 @@ use mirust::time::now;
 
 use crate::progress::Progress;
 
-/// So many, and who has them.
+/// The places, and the connections that have them.
 pub struct Places {
     most: Cell<usize>,
     taken: RefCell<Vec<Progress>>,
     newcomer: RefCell<Option<Waker>>,
 }
 
-/// One of them, until it is dropped.
+/// A place, until it is dropped.
 pub struct Place {
     places: Rc<Places>,
     progress: Progress,
 }
 
 impl Places {
-    /// For `most` at a time.
+    /// For `most` connections at a time.
     pub fn with(most: usize) -> Self {
         Places { most: Cell::new(most), taken: RefCell::default(), newcomer: RefCell::default() }
     }
 
-    /// There are so many from now on; when they have become fewer, those who have to go do so as newcomers come.
+    /// Changes the number of places. If it shrinks, connections have to leave only as new ones come.
     pub fn resize(&self, most: usize) {
         self.most.set(most);
     }
 
-    /// How many are taken.
+    /// How many places are taken.
     pub fn taken(&self) -> usize {
         self.taken.borrow().len()
     }
 
-    /// Until there is room for one more, which somebody may have to make.
+    /// Waits until there is room for one more connection, for which another may have to leave.
     pub async fn room(&self) {
         poll_fn(|cx| {
             let taken = self.taken.borrow();
@@ -49,7 +49,7 @@ impl Places {
                 return Poll::Ready(());
             }
             *self.newcomer.borrow_mut() = Some(cx.waker().clone());
-            // One at a time: he goes when his task has its turn.
+            // One at a time: it leaves when its task has its turn.
             if !taken.iter().any(Progress::is_leaving) {
                 let now = now();
                 if let Some(worst) = taken.iter().max_by_key(|progress| progress.tried(now)) {
@@ -61,8 +61,8 @@ impl Places {
         .await;
     }
 
-    /// A place, taken from now on. Call it before the task is spawned that the place is for: those that have not had
-    /// a turn yet count as well.
+    /// Takes a place. Call it before spawning the task that the place is for, so that tasks that have not had a turn
+    /// yet count as well.
     pub fn take(self: &Rc<Self>) -> Place {
         let progress = Progress::new();
         self.taken.borrow_mut().push(progress.clone());
@@ -71,7 +71,7 @@ impl Places {
 }
 
 impl Place {
-    /// How he does who has it.
+    /// The progress of the connection that has it.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }

@@ -1,4 +1,4 @@
-//! Whether anything moves on a connection.
+//! Whether a connection makes progress.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -9,9 +9,9 @@ use mirust::time::{Duration, Instant, now};
 
 /// Octets of an upload that count as progress: a client that sends one at a time makes none.
 const WORTH_IT: usize = 65536;
-/// With somebody who was never answered or is in the middle of something: a crowd comes within a moment.
+/// The patience with a client that was never answered, or is in the middle of something: a crowd comes within a moment.
 const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
-/// With somebody else, for each time that he was answered.
+/// The patience with any other client, for each time that it was answered.
 const FOR_EACH_TIME: u128 = Duration::from_secs(1).as_nanos();
 const MOST_TIMES: u32 = 600;
 

@@ -1,4 +1,4 @@
-//! The Rust side of kv. OCaml owns the store, and calls it as plain functions.
+//! The Rust side of kv. OCaml owns the store, and calls its methods as plain functions.
 
 mod format;
 mod log;
@@ -12,21 +12,20 @@ use mirust::time::{Duration, sleep};
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
-/// A store: values by keys, both of them any bytes, and no more of them than fit into its share of the
-/// memory. Nothing here ends the domain when there is none left. With a disk, it has a log there.
+/// A store of values by keys, both arbitrary bytes, within its share of the memory. Running out of memory never ends
+/// the domain. With a disk, it keeps a log there.
 pub struct Store {
     values: Rc<RefCell<Map>>,
-    /// Bytes of keys and values, with what it takes to hold them.
+    /// Bytes of keys and values, including overhead.
     held: Cell<usize>,
     limit: Cell<usize>,
     log: OnceCell<Rc<Log>>,
 }
 
-/// What an entry takes beside its bytes: two vectors, their blocks, and a place in the table while that
-/// grows.
+/// The overhead of an entry: two vectors, their blocks, and a place in the table while that grows.
 const OVERHEAD: usize = 160;
 
-/// What is said when the store is full, as Redis does.
+/// The answer when the store is full, as in Redis.
 const FULL: &str = "OOM command not allowed when used memory > 'maxmemory'";
 
 /// A copy, if there is memory for it.
@@ -39,19 +38,19 @@ fn copy(bytes: &[u8]) -> Result<Vec<u8>, String> {
 
 #[mirust::export]
 impl Store {
-    /// An empty one, for so many bytes.
+    /// An empty store, for this many bytes.
     fn new(limit: isize) -> Store {
         let limit = Cell::new(limit.max(0) as usize);
         Store { values: Rc::default(), held: Cell::new(0), limit, log: OnceCell::new() }
     }
 
-    /// There are so many bytes from now on; what is there beyond them stays.
+    /// Changes the limit; what is stored beyond it stays.
     fn set_limit(&self, limit: isize) {
         self.limit.set(limit.max(0) as usize);
     }
 
-    /// Reads the log of a disk, and goes on with it: to be called once, while the store is empty. `fsync` is
-    /// redis's `appendfsync`: `always`, `everysec` or `no`. The text says what was found.
+    /// Reads the log of a disk, and continues it: call it once, while the store is empty. `fsync` is Redis's
+    /// `appendfsync`: `always`, `everysec` or `no`. The text says what was found.
     async fn open(self: Rc<Self>, disk: String, fsync: String) -> Result<String, String> {
         let fsync = Fsync::parse(&fsync)
             .ok_or_else(|| format!("appendfsync is always, everysec or no, not {fsync:?}"))?;
@@ -79,17 +78,17 @@ impl Store {
         self.values.borrow().get(key).map(|value| copy(value)).transpose()
     }
 
-    /// How long the value of `key` is; -1 if there is none.
+    /// The length of the value of `key`; -1 if there is none.
     fn size(&self, key: &[u8]) -> isize {
         self.values.borrow().get(key).map_or(-1, |value| value.len() as isize)
     }
 
-    /// Makes `value` that of `key`.
+    /// Sets `key` to `value`.
     fn set(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
         self.put(key, value, self.limit.get())
     }
 
-    /// Forgets `key`; whether it was there.
+    /// Deletes `key`. Returns whether it existed.
     fn delete(&self, key: &[u8]) -> bool {
         let removed = self.values.borrow_mut().remove(key);
         if let Some(value) = &removed {
@@ -99,7 +98,7 @@ impl Store {
         removed.is_some()
     }
 
-    /// Adds to a number in decimal, which is 0 if it is not there, and gives the sum.
+    /// Adds to a decimal number (0 if the key does not exist), and returns the sum.
     fn increment(&self, key: &[u8], by: i64) -> Result<i64, String> {
         let old = match self.values.borrow().get(key) {
             None => Some(0),
@@ -113,12 +112,12 @@ impl Store {
         Ok(sum)
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     fn length(&self) -> isize {
         self.values.borrow().len() as isize
     }
 
-    /// Forgets everything.
+    /// Deletes everything.
     fn clear(&self) {
         *self.values.borrow_mut() = Map::new();
         self.held.set(0);
@@ -130,7 +129,7 @@ impl Store {
         self.log.get().is_none_or(|log| log.is_settled())
     }
 
-    /// Waits until it is.
+    /// Waits until it is safe.
     async fn settle(self: Rc<Self>) -> Result<(), String> {
         match self.log.get() {
             Some(log) => log.commit().await,
@@ -138,17 +137,17 @@ impl Store {
         }
     }
 
-    /// Why the store may not be changed: its disk has failed, or is full.
+    /// Why the store cannot be changed: its disk has failed, or is full.
     fn failure(&self) -> Option<String> {
         self.log.get().and_then(|log| log.failure())
     }
 
-    /// Has the log written anew in the background. `Ok(false)` if that is going on.
+    /// Starts rewriting the log in the background. `Ok(false)` if that is already in progress.
     fn rewrite(&self) -> Result<bool, String> {
         self.log.get().map(|log| log.rewrite()).ok_or_else(no_disk)
     }
 
-    /// Has the log written anew, and waits for that.
+    /// Rewrites the log, and waits for that.
     async fn save(self: Rc<Self>) -> Result<(), String> {
         self.log.get().ok_or_else(no_disk)?.save().await
     }
@@ -161,7 +160,7 @@ impl Store {
         }
     }
 
-    /// When everything was last written to the disk at once, in seconds since 1970, as `LASTSAVE` tells it.
+    /// When the log was last rewritten, in seconds since 1970, as reported by `LASTSAVE`.
     fn saved_at(&self) -> isize {
         self.log.get().map_or(0, |log| log.stats.saved_at.get() as isize)
     }
@@ -197,7 +196,7 @@ fn no_disk() -> String {
 }
 
 impl Store {
-    /// Makes `value` that of `key`, if the store has no more than `limit` bytes then.
+    /// Sets `key` to `value`, if the store then has no more than `limit` bytes.
     fn put(&self, key: &[u8], value: &[u8], limit: usize) -> Result<(), String> {
         let mut values = self.values.borrow_mut();
         let before = values.get(key).map(Vec::len);
@@ -223,8 +222,8 @@ impl Store {
         Ok(())
     }
 
-    /// Does again what the log says. Where that was written anew, a piece of the store may be newer than what is
-    /// around it, and for a moment there is more than there ever was.
+    /// Replays an operation from the log. In a rewritten log a piece of the store may be newer than what is around
+    /// it, so that for a moment there is more data than there ever was.
     fn apply(&self, op: Op<'_>) -> Result<(), String> {
         match op {
             Op::Set(key, value) => {

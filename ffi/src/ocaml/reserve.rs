@@ -1,15 +1,15 @@
 //! Memory that OCaml's collector can count on.
 //!
-//! A minor collection copies what lives to the major heap, and when that cannot grow OCaml ends the program: in the
-//! middle of it there is nobody to raise an exception to. So as much as a collection can need is kept free:
-//! nothing else is granted it (`mirust_mem::frames`), and what is refused before raises `Out_of_memory`, or is an
-//! error in Rust. When a collection has dug into it, OCaml is sent a signal, whose handler
-//! (`ocaml-stubs/archive/image/reserve.ml`) runs at the next place where an exception can be raised: it compacts
-//! the heap, and raises `Out_of_memory` if that has not brought the memory back.
+//! A minor collection copies live blocks to the major heap, and if that cannot grow, OCaml ends the program: it cannot
+//! raise an exception in the middle of a collection. So as much as a collection can need is reserved: no other
+//! allocation gets it (`mirust_mem::frames`), and one that is refused for that raises `Out_of_memory`, or is an error
+//! in Rust. When a collection has used some of the reserve, OCaml is sent a signal, whose handler
+//! (`ocaml-stubs/archive/image/reserve.ml`) runs at the next point where an exception can be raised: it compacts the
+//! heap, and raises `Out_of_memory` if that has not refilled the reserve.
 //!
-//! On Unix the kernel keeps the memory, and there is nothing to do.
+//! On Unix the kernel manages the memory, and there is nothing to do.
 
-/// The signal: not for the files that it is meant for, which do not exist here.
+/// The signal, whose original meaning (file size limits) does not exist here.
 #[cfg(feature = "xen")]
 const SIGXFSZ: core::ffi::c_int = 25;
 
@@ -19,7 +19,7 @@ mod domain {
 
     use mirust_rt::mem::{PAGE_SIZE, frames};
 
-    /// Free pages below which OCaml is told: what is kept, or what there was when it was told last.
+    /// Free pages below which OCaml is notified: the reserve, or what was free at the last notification.
     static TELL_BELOW: AtomicUsize = AtomicUsize::new(0);
 
     // SAFETY: the types are those of OCaml's `misc.h` and `signals.h`; the hooks are C11 atomics of one word.
@@ -43,13 +43,13 @@ mod domain {
         }
     }
 
-    /// Twice what a collection can need: the one that digs into it, and the next one, by whose end the program has
-    /// heard of it and had the chance to let go of something. That is a ninth more than the minor heap, for what
-    /// blocks of the major heap take besides; and some pools, since each of their sizes has its own.
+    /// Twice what a collection can need: for the one that uses the reserve, and the next one, by whose end the program
+    /// has been notified and could release something. A collection can need a ninth more than the minor heap, for the
+    /// overhead of blocks in the major heap, and some pools, since there are pools for each size.
     pub fn keep(minor: usize) -> usize {
         let stats = frames::stats();
         let pages = (2 * (minor / 8 * 9) + (256 << 10)).div_ceil(PAGE_SIZE);
-        // Without so much there was no use in beginning.
+        // Without that much memory there was no point in starting.
         let pages = pages.min(stats.free / 4);
         frames::keep(pages);
         TELL_BELOW.store(pages, Ordering::Relaxed);
@@ -66,7 +66,7 @@ mod domain {
         TELL_BELOW.store(0, Ordering::Relaxed);
     }
 
-    /// Growth from here on is told of again, and so is the next time that what is kept is dug into.
+    /// From here on, growth is reported again, and so is the next use of the reserve.
     pub fn listen() -> bool {
         let stats = frames::stats();
         TELL_BELOW.store(stats.kept.min(stats.free), Ordering::Relaxed);
@@ -74,8 +74,8 @@ mod domain {
     }
 }
 
-/// OCaml: as much as a minor heap of so many bytes can need is kept from now on. Returns the bytes of the domain's
-/// memory, or 0 where nothing is kept because they are not ours.
+/// OCaml: from now on, what a minor heap of this many bytes can need is reserved. Returns the bytes of the domain's
+/// memory, or 0 where nothing is reserved because we do not manage the memory.
 #[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_memory_keep")]
 fn keep(minor: isize) -> isize {
     #[cfg(feature = "xen")]
@@ -87,7 +87,7 @@ fn keep(minor: isize) -> isize {
     };
 }
 
-/// OCaml: it knows that memory is short, and is told no more.
+/// OCaml: it knows that memory is short, and is not notified again.
 #[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_memory_hush")]
 fn hush(_: ()) -> isize {
     #[cfg(feature = "xen")]
@@ -95,7 +95,7 @@ fn hush(_: ()) -> isize {
     0
 }
 
-/// OCaml: it is told again from now on. Returns 1 if what is kept is there, else 0.
+/// OCaml: notifications are on again. Returns 1 if the reserve is full, otherwise 0.
 #[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_memory_listen")]
 fn listen(_: ()) -> isize {
     #[cfg(feature = "xen")]

@@ -50,7 +50,7 @@ pub(super) struct TcpSocket {
     state: RefCell<State>,
     /// SO_ERROR.
     error: Cell<i32>,
-    /// An error of the connection that was told: from then on there is nothing but the end.
+    /// An error of the connection has been reported: from then on there is only end of file.
     broken: Cell<bool>,
     /// Directions that we have ended.
     ended: Cell<Shutdown>,
@@ -81,7 +81,7 @@ impl TcpSocket {
         }
     }
 
-    /// Goes on with a connection that is being opened.
+    /// Continues opening a connection.
     fn advance(&self) {
         let mut state = self.state.borrow_mut();
         let State::Connecting(opening) = &mut *state else { return };
@@ -101,7 +101,7 @@ impl TcpSocket {
         }
     }
 
-    /// Sets at the stack what has changed.
+    /// Passes changed options to the stack.
     fn apply(&self) {
         let State::Connected(stream) = &*self.state.borrow() else { return };
         let options = &self.options;
@@ -134,7 +134,7 @@ impl TcpSocket {
         }
     }
 
-    /// An error of the connection, which is told once.
+    /// An error of the connection, which is reported once.
     fn fail<T>(&self, error: &net::Error) -> Result<T> {
         self.broken.set(true);
         Err(number(error))
@@ -149,8 +149,8 @@ impl TcpSocket {
         let (wanted, mut read) = (room(parts), 0);
         let mut rest: Vec<PartMut>;
         let mut left = parts;
-        // To the end of what there is: who got less than he asked for takes it that he will be told of
-        // more, without asking again.
+        // Until there is no more: after a short read, callers expect a notification of more data without
+        // reading again.
         loop {
             let n = match stream.poll_copy(&mut cx, |bytes| scatter(bytes, left)) {
                 Poll::Ready(Ok(0)) => break,
@@ -264,7 +264,7 @@ impl Object for TcpSocket {
                 }
                 Events::IN.when(next.is_some()) & interest
             }
-            // As on Linux: a socket that never was connected has hung up.
+            // As on Linux: a socket that was never connected counts as hung up.
             State::New | State::Bound(_) => {
                 let error =
                     READING.when(self.error.get() != 0) | Events::ERR.when(self.error.get() != 0);
@@ -373,7 +373,7 @@ impl Socket for TcpSocket {
     }
 
     fn connect(&self, mut address: SocketAddr) -> Result {
-        // The unspecified address is this host.
+        // The unspecified address means this host.
         if address.ip().is_unspecified() {
             address.set_ip(match address {
                 SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -474,7 +474,7 @@ impl Socket for TcpSocket {
 impl Drop for TcpSocket {
     fn drop(&mut self) {
         let (state, reset) = (self.state.take(), self.options.linger.get() == Some(0));
-        // The last to let go of it may be a thread.
+        // The last owner may be a thread.
         on_main(move || match state {
             State::Connected(stream) if reset => stream.abort(),
             state => drop(state),

@@ -313,7 +313,7 @@ let established env c (h : Wire.t) =
 let syn_sent env c (h : Wire.t) view =
   let acks = Flags.has h.flags Flags.ack in
   if acks && (Seq.leq h.ack c.iss || Seq.gt h.ack c.snd_nxt) then
-    (* A stranger's acknowledgement: reset him, not us. *)
+    (* A stranger's acknowledgement: reset the stranger, not our connection. *)
     refuse env c h ~length:0
   else if Flags.has h.flags Flags.rst then (
     if acks then (

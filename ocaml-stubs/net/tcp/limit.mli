@@ -1,7 +1,7 @@
 (** So many events a second, for answers that a stranger can provoke.
 
-    The number is drawn anew every second: one that is known could be counted out by somebody who
-    shares it, and tell him what other connections do (RFC 5961 section 10, CVE-2016-5696). *)
+    The number changes at random every second: an attacker who knew it could find out what other
+    connections do by using up the rest (RFC 5961 section 10, CVE-2016-5696). *)
 
 type t
 

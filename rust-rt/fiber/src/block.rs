@@ -65,7 +65,7 @@ pub fn block_on_until<F: Future>(
                 return Poll::Ready(None);
             }
             if over {
-                // Whoever asks again and again with no time to wait must not keep out what he asks for.
+                // A caller that polls in a loop must not keep out what it polls for.
                 cx.waker().wake_by_ref();
             }
             turned = true;

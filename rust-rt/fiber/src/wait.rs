@@ -1,9 +1,9 @@
-//! Waiting at an address: what mutexes, conditions, `join` and the futex are made of.
+//! Waiting at an address: the basis of mutexes, conditions, `join` and the futex.
 //!
-//! Whoever waits is in a list, first come, first served; whoever wakes says at which address, and how
-//! many. Nobody looks at the memory there, so the address may be of anything. Nothing can be lost
-//! between the caller's look at the memory and the wait: there is one thread of execution, and the
-//! waiter is in the list before it is switched away from.
+//! Waiters are in a list, first come, first served; a wake-up names an address and a number of waiters. The memory
+//! there is never accessed, so the address can be anything. No wake-up can be lost between the caller's check of
+//! the memory and the wait: there is one thread of execution, and the waiter is in the list before execution leaves
+//! its stack.
 
 use core::cell::Cell;
 use core::future::Future;
@@ -17,7 +17,7 @@ use mirust_executor::time::Instant;
 use crate::block::{block_on_until, perhaps_yield};
 use crate::cannot::CannotBlock;
 
-/// A bit mask that meets every other.
+/// A bit mask that matches every other.
 pub const ANY: u32 = u32::MAX;
 
 const BUCKETS: usize = 64;
@@ -44,7 +44,7 @@ fn list(address: usize) -> &'static List {
     &LISTS.0[(address >> 2 ^ address >> 8) % BUCKETS]
 }
 
-/// Somebody who waits. On its own stack, and in a list from `wait` on until it was woken or dropped.
+/// A waiter. On its own stack, and in a list from `wait` on until it was woken or dropped.
 struct Waiter {
     address: usize,
     mask: u32,
@@ -108,8 +108,8 @@ impl Future for Woken<'_> {
     }
 }
 
-/// Waits until somebody [wakes](wake) at `address` with a mask that meets `mask`, at most until `deadline`.
-/// Whether that has happened; false after the deadline.
+/// Waits for a [wake-up](wake) at `address` with a mask that shares a bit with `mask`, at most until `deadline`.
+/// Returns whether it came; false after the deadline.
 ///
 /// # Errors
 ///
@@ -129,8 +129,8 @@ pub fn wait(address: usize, mask: u32, deadline: Option<Instant>) -> Result<bool
     block_on_until(Woken(waiter), deadline).map(|woken| woken.is_some())
 }
 
-/// Wakes the first `most` of those who wait at `address` with a mask that meets `mask`, and returns how
-/// many those were.
+/// Wakes the first `most` waiters at `address` with a mask that shares a bit with `mask`. Returns how many there
+/// were.
 pub fn wake(address: usize, mask: u32, most: usize) -> usize {
     let mut woken = 0;
     let mut at = list(address).first.get();

@@ -1,8 +1,8 @@
 //! The console of a domain that is just coming up.
 //!
-//! A failure at boot has to be told before there is a heap, a clock or an event channel of ours, and has to end
-//! the domain as crashed: otherwise it is a domain that starts again and again, and nobody knows why. The ring is
-//! there from the first instruction on, so it is written to as it is found.
+//! A failure at boot has to be reported before there is a heap, a clock or an event channel, and has to end the domain
+//! as crashed: otherwise the domain would restart again and again without a visible reason. The ring exists from the
+//! first instruction on, so it is written to directly.
 
 use crate::{
     abi,
@@ -14,8 +14,8 @@ use crate::{
 use core::{fmt, ptr::NonNull};
 use mirust_mem::PAGE_SIZE;
 
-/// How often the ring is looked at until the daemon counts as gone. A look is a hypercall, since a domain that only
-/// spins would keep the CPU from the daemon for longer; all of them take a second or so.
+/// How often the ring is checked before the daemon counts as gone. Each check makes a hypercall, since a domain that
+/// only spins would keep the CPU from the daemon for longer; all of them take a second or so.
 const LOOKS: u32 = 1 << 20;
 
 /// The ring, and how to tell the daemon.
@@ -47,7 +47,7 @@ impl EarlyConsole {
         Some(EarlyConsole { hypervisor, page, port })
     }
 
-    /// Writes text; a line feed becomes a carriage return and a line feed. What the daemon makes no room for is
+    /// Writes text; a line feed becomes a carriage return and a line feed. What the daemon does not make room for is
     /// lost.
     pub fn write(&self, text: &[u8]) {
         let mut producer = Producer::attach(&self.page, CONSOLE_OUT);

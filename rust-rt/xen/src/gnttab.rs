@@ -109,7 +109,7 @@ struct Inner {
     used: Vec<bool>,
     in_use: usize,
     leaked: usize,
-    /// Entries that somebody else gives out.
+    /// Entries that another allocator gives out.
     lent: Vec<Range<u32>>,
 }
 
@@ -125,8 +125,8 @@ impl GrantTable {
         Ok(GrantTable { hypervisor, max_frames, inner, holes, mapped: AtomicUsize::new(0) })
     }
 
-    /// Begins anew, in another domain: the table's frames are put in their places again. They grant nothing there;
-    /// whoever has granted something ends that as ever, which always succeeds.
+    /// Starts again in a new domain: maps the table's frames again. They grant nothing there; earlier grants are
+    /// still ended by their owners as usual, which then always succeeds.
     ///
     /// # Errors
     ///
@@ -235,8 +235,8 @@ impl GrantTable {
         unsafe { self.grant(self.hypervisor.gfn_of(addr), domid, access) }
     }
 
-    /// Lends a run of entries to somebody who gives them out himself, by number: at most `most`, fewer
-    /// where the table may not grow so far. They are never handed out here again.
+    /// Lends a run of entries to another allocator, which gives them out by number: at most `most`, fewer if the
+    /// table may not grow that far. They are never given out here again.
     ///
     /// # Errors
     ///

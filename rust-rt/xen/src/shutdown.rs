@@ -43,7 +43,7 @@ async fn follow_next(
     if watch.next().await.is_err() {
         return false;
     }
-    // Who else in this domain watches the node acknowledges and follows such requests himself.
+    // Another client in this domain that watches the node acknowledges and handles such requests itself.
     let ours = !store.relay_watches(NODE);
     let acknowledged: fn(&str) -> bool =
         if ours { |word| matches!(parse(word), Some(Asked::End(_))) } else { |_| false };

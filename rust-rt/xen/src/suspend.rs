@@ -1,8 +1,8 @@
-//! The domain is frozen, and goes on in another one.
+//! Suspension: the domain is frozen, and resumes as another one.
 //!
-//! `xl save` and `xl migrate` ask for it by `control/shutdown`, freeze the domain when it agrees, and make a new domain
-//! with its memory, here or elsewhere. What Xen and the toolstack have for a domain besides its memory is not in
-//! there, and comes anew:
+//! `xl save` and `xl migrate` request it by `control/shutdown`, freeze the domain when it agrees, and make a new domain
+//! from its memory, here or elsewhere. What Xen and the toolstack keep for a domain outside its memory is lost, and is
+//! set up again:
 //!
 //! | what | afterwards |
 //! |---|---|
@@ -14,15 +14,14 @@
 //! | system time | the host's |
 //! | devices | their directories in xenstore are new: their drivers connect again |
 //!
-//! The toolstack may have thought better of it, or may only have taken a copy: then the domain goes on with all that
-//! it had. Xen says which by what the hypercall returns; but only to a domain that has set
-//! `HVM_PARAM_CALLBACK_IRQ`, by which libxenctrl tells one that knows of this from one that does not. Interrupts are
-//! off for ever, so that what it says makes no difference otherwise.
+//! If the toolstack changes its mind, or has only taken a copy, the domain simply continues. The result of the
+//! hypercall says which, but only in a domain that has set `HVM_PARAM_CALLBACK_IRQ`, from which libxenctrl concludes
+//! that the domain understands it. As interrupts are never enabled, the parameter has no other effect.
 //!
 //! # Nothing is lost
 //!
-//! Before the domain agrees, the program has had its word, the disks have answered what they were asked, and
-//! xenstore has, too ([`Suspend::request`]). What the network had under way is lost, as on any network.
+//! Before the domain agrees, the program's hooks have run, and disks and xenstore have answered all requests
+//! ([`Suspend::request`]). Frames in flight are lost, as on any network.
 //!
 //! From the hypercall to the last line of [`Suspend::freeze`] nothing else runs: no task, no poll, no clock.
 
@@ -58,10 +57,9 @@ use mirust_mem::{
 };
 use spin::Mutex;
 
-/// How long the program and the devices may take to agree, and after it to hear that they go on. The toolstack waits
-/// for a minute.
+/// How long the hooks of program and devices may take before, and after. The toolstack waits for a minute.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long others may have xenstore busy before they are interrupted.
+/// How long other requests may keep xenstore busy before they are interrupted.
 const QUIET: Duration = Duration::from_secs(5);
 /// An interrupt that never comes: the type is in the highest byte.
 const CALLBACK: u64 = (abi::HVM_PARAM_CALLBACK_TYPE_VECTOR as u64) << 56 | 0xf3;
@@ -69,15 +67,15 @@ const CALLBACK: u64 = (abi::HVM_PARAM_CALLBACK_TYPE_VECTOR as u64) << 56 | 0xf3;
 /// Why the domain is not suspended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// There are mappings of other domains' pages, which would be holes.
+    /// There are mappings of other domains' pages, which would become holes.
     Mapped(usize),
     /// The program or a device refuses, and says why.
     Word(String),
-    /// Somebody has not answered in time.
+    /// Something did not answer in time.
     Late,
-    /// The toolstack does not want it any more.
+    /// The toolstack has withdrawn the request.
     Withdrawn,
-    /// Xenstore did not work.
+    /// Xenstore failed.
     Store(xenstore::Error),
     /// Xen refused.
     Xen(Errno),
@@ -98,7 +96,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Why the new domain cannot go on.
+/// Why the new domain cannot resume.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lost {
     SharedInfo(Errno),
@@ -124,7 +122,7 @@ impl From<OutOfMemory> for Lost {
     }
 }
 
-/// A ring that the toolstack makes for a domain: where it was found last, and where to look for it.
+/// A ring that the toolstack makes for a domain: where it was found last, and how to find it again.
 pub struct Ring {
     /// For messages.
     pub name: &'static str,
@@ -141,7 +139,7 @@ pub struct Ring {
 /// Changes the memory map of the image.
 pub type Tables = Box<dyn PageTables + Send>;
 
-/// All that comes anew.
+/// Everything that is set up again.
 pub struct Suspend {
     /// Xen.
     pub hypervisor: &'static dyn Hypervisor,
@@ -159,17 +157,17 @@ pub struct Suspend {
     pub store: (Xenstore, Ring),
     /// For rings that have moved.
     pub tables: Mutex<Tables>,
-    /// Mixes something that only this domain has into the random numbers.
+    /// Mixes something unique to this domain into the random numbers.
     pub stir: fn(&[u8]),
 }
 
 impl Suspend {
-    /// Follows a request of the toolstack's, as soon as everybody agrees: freezes the domain, and has everybody
-    /// know when it goes on. `sleep` is the domain's.
+    /// Serves a request of the toolstack's: when everything agrees, freezes the domain, and reports when it
+    /// resumes. `sleep` is the domain's.
     ///
     /// # Errors
     ///
-    /// Why not; the domain goes on, and everybody knows.
+    /// Why the domain was not suspended; it keeps running, and the hooks have been told.
     pub async fn request(
         &self,
         hooks: &Hooks,
@@ -189,7 +187,7 @@ impl Suspend {
         result
     }
 
-    /// Asks everybody, tells the toolstack, and lets xenstore come to rest.
+    /// Runs the hooks, answers the toolstack, and waits until xenstore is idle.
     async fn agree(
         &self,
         hooks: &Hooks,
@@ -207,7 +205,7 @@ impl Suspend {
             Ok(_) | Err(xenstore::Error::NotFound) => return Err(Refusal::Withdrawn),
             Err(error) => return Err(Refusal::Store(error)),
         }
-        // Also whoever is between two requests that belong together has a few turns to make the second.
+        // A task between two requests that belong together gets a few turns to make the second.
         let quiet = async {
             let mut turns = 0;
             while turns < 3 {
@@ -228,17 +226,17 @@ impl Suspend {
         }
     }
 
-    /// Freezes the domain, and puts everything in its place when it goes on.
+    /// Freezes the domain, and sets everything up again when it resumes.
     fn freeze(&self) -> Result<Resumed, Refusal> {
         let hypervisor = self.hypervisor;
         if let Some((console, _)) = &self.console {
-            // What is in the ring is not taken along.
+            // What is in the ring would be lost.
             console.drain();
         }
         hypervisor.set_hvm_param(abi::HVM_PARAM_CALLBACK_IRQ, CALLBACK).map_err(Refusal::Xen)?;
         let stopped = self.clock.stop();
         let woken = hypervisor.suspend();
-        // Nothing is to come of it, and Xen would look at it with every event.
+        // It is not meant to have any effect, and Xen would evaluate it at every event.
         let _ = hypervisor.set_hvm_param(abi::HVM_PARAM_CALLBACK_IRQ, 0);
         let cancelled = woken.map_err(Refusal::Xen)? == Woken::Here;
         let mut grants = Ok(());
@@ -264,7 +262,7 @@ impl Suspend {
         Ok(Resumed { away, cancelled })
     }
 
-    /// Everything that Xen has for the new domain.
+    /// Sets up everything that Xen has for the new domain.
     fn renew(&self) -> Result<(), Lost> {
         let gfn = self.hypervisor.gfn_of(self.info.addr());
         // SAFETY: the frame is the one that was given up for this page when the domain came up.
@@ -280,7 +278,7 @@ impl Suspend {
         .map_err(Lost::Bind)
     }
 
-    /// Finds a ring again, maps it where it was, and gives its port.
+    /// Finds a ring again, maps it where it was, and returns its port.
     fn find(&self, ring: &Ring) -> Result<Port, Lost> {
         let param = |index| self.hypervisor.hvm_param(index).ok().filter(|value| *value != 0);
         let (Some(pfn), Some(port)) = (param(ring.pfn), param(ring.evtchn)) else {
@@ -298,7 +296,7 @@ impl Suspend {
         Ok(Port(port))
     }
 
-    /// Two domains that are made of one copy differ in their numbers and in when they go on.
+    /// Two domains made from one copy differ in their domids and in the time at which they resume.
     fn stir_in(&self) {
         let mut known = [0; 24];
         known[..8].copy_from_slice(&self.clock.system_time().to_le_bytes());
@@ -307,7 +305,7 @@ impl Suspend {
         (self.stir)(&known);
     }
 
-    /// Without these there is no clock and no event: the domain ends, with a word if there is a console.
+    /// Without these there are no clock and no events: the domain ends, with a message if there is a console.
     fn give_up(&self, lost: Lost) -> ! {
         let text = format!("cannot go on in the new domain: {lost}\n");
         self.hypervisor.log(text.as_bytes());
@@ -322,7 +320,7 @@ impl Suspend {
     }
 }
 
-/// What `future` gives, if that is before `limit` ends.
+/// The result of `future`, if it is ready within `limit`.
 async fn within<T>(
     mut limit: Pin<Box<dyn Future<Output = ()>>>,
     future: impl Future<Output = T>,

@@ -1,4 +1,4 @@
-//! The device's task: xenbus, events, and connecting again.
+//! The device's task: xenbus, events, and reconnection.
 
 use super::{
     Blkfront, Options,
@@ -23,7 +23,7 @@ use mirust_xen::{
     xenstore::Watch,
 };
 
-/// How long the backend has to answer what it has, before the connection is closed all the same.
+/// How long the backend may take to answer outstanding requests before the connection is closed anyway.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The first and the longest pause before another attempt, after one that failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -52,8 +52,8 @@ pub fn number_of(name: &str) -> Option<u32> {
     })
 }
 
-/// Opens the disk that the toolstack calls `name`: `xvda`, say, or the device's number. It connects when it can, now or
-/// when the toolstack attaches it, as often as its backend comes back.
+/// Opens the disk that the toolstack calls `name`: for example `xvda`, or the device's number. It connects when it can,
+/// now or when the toolstack attaches it, and again whenever its backend comes back.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Runs for ever: once the device is closed, for those who still call it.
+    /// Runs for ever: after the device is closed, to answer its callers.
     pub async fn run(self) {
         let mut pause = PAUSE;
         while !self.closed() {
@@ -122,8 +122,8 @@ impl Task {
             self.wait(&mut there, None, None).await;
             return Ok(());
         };
-        // What an earlier backend still has mapped it could still use; and a backend that never lets go
-        // must not cost more memory each time.
+        // An earlier backend could still use what it has mapped; and a backend that never releases pages must
+        // not cost more memory each time.
         while self.device.is_stuck() && !self.closed() {
             self.pause(PAUSE).await;
             self.device.retry();
@@ -227,7 +227,7 @@ impl Task {
                 if let [gref] = refs[..] {
                     set("ring-ref", &gref.to_string()).await?;
                 } else {
-                    // Two schemes, which say the same.
+                    // Two schemes with the same meaning.
                     set("ring-page-order", &order.to_string()).await?;
                     set("num-ring-pages", &refs.len().to_string()).await?;
                     for (n, gref) in refs.iter().enumerate() {
@@ -314,7 +314,7 @@ impl Task {
         Ok(())
     }
 
-    /// Lets the backend answer what it has. Whether it did.
+    /// Lets the backend answer outstanding requests. Returns whether it did.
     async fn drain(&self, channel: Option<Rc<EventChannel>>) -> bool {
         let Some(channel) = channel else { return true };
         self.device.inner.borrow_mut().draining = true;
@@ -337,9 +337,8 @@ impl Task {
         in_time
     }
 
-    /// Waits until the backend has let go of the ring. There is no limit: until then it could still
-    /// perform what it was asked for. If the disk is closed there is nothing that could be harmed, and
-    /// there is one.
+    /// Waits until the backend has released the ring. There is no time limit, because until then it could still
+    /// perform requests; but if the disk is closed these can do no harm, and there is one.
     async fn let_go(&self, backend: &Backend, watch: &mut Watch, there: &mut Watch) {
         let mut told = false;
         loop {
@@ -368,15 +367,15 @@ impl Task {
         }
     }
 
-    /// After an error, or at the end: leaves nothing connected.
+    /// Disconnects everything, after an error or at the end.
     async fn give_up(&self) {
         self.device.stop();
-        // Without xenstore nobody can be told.
+        // Without xenstore the backend cannot be told.
         let _ = self.front.publish(State::Closed).await;
         self.device.end(false);
     }
 
-    /// Waits, but not if there is something to tell to callers, or the device is closed.
+    /// Waits, but not if there is something to report to callers, or the device is closed.
     async fn pause(&self, duration: Duration) {
         let mut sleep = (self.sleep)(duration);
         poll_fn(|cx| {
@@ -434,7 +433,7 @@ impl Task {
                         continue;
                     }
                 }
-                // Memory that the backend has not let go of: nobody tells when it does.
+                // Memory that the backend has not released: no event will announce it.
                 if !stuck {
                     return Poll::Pending;
                 }

@@ -1,4 +1,4 @@
-//! Attributes of threads. Whoever has any is a program with threads.
+//! Thread attributes. Using them makes a program one with threads.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -11,10 +11,10 @@ use crate::errno::{EINVAL, EOPNOTSUPP};
 /// As `<pthread.h>` has them: 0 and 1.
 const DETACHED: c_int = 1;
 
-/// Bytes below a stack that stay unmapped. What is asked for makes no difference.
+/// Bytes below a stack that stay unmapped, whatever size is requested.
 const GUARD: usize = 16 << 10;
 
-/// What a stack is said to have when nobody asked: as much as the host's library gives.
+/// The default stack size that is reported: that of the host's library.
 const ORDINARY: usize = 2 << 20;
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -76,7 +76,7 @@ unsafe extern "C" fn pthread_attr_getdetachstate(
     0
 }
 
-/// Taken note of: the guard is as large as it is.
+/// Stored only: the guard has a fixed size.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_attr_setguardsize(attributes: *mut Attributes, bytes: usize) -> c_int {
     // SAFETY: as above.

@@ -69,8 +69,8 @@ fn decimal(text: &mut [u8; 17], number: c_int) -> &str {
     text.get(start..).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("thread")
 }
 
-/// Another order of ready threads for each `MIRUST_THREAD_ORDER` in the environment, so that a test can
-/// try many, and one can be had again.
+/// A different order of ready threads for each `MIRUST_THREAD_ORDER` in the environment, so that a test can
+/// try many of them and reproduce each.
 fn choose_order() {
     let seed = env::get(b"MIRUST_THREAD_ORDER").and_then(|text| text.to_str().ok()?.parse().ok());
     if let Some(seed) = seed {
@@ -93,7 +93,7 @@ unsafe extern "C" fn run(block: *mut c_void) {
     unsafe { end(block.cast()) }
 }
 
-/// Runs destructors, and tells who waits. The block may be gone afterwards.
+/// Runs destructors, and wakes whoever joins. The block may be gone afterwards.
 ///
 /// # Safety
 ///
@@ -109,7 +109,7 @@ pub(super) unsafe fn end(block: *mut Block) {
             let handler = handlers.pop();
             block.destructors.set(handlers);
             let Some(handler) = handler else { break };
-            // SAFETY: who registered it promised that it can be called when the thread ends.
+            // SAFETY: when it was registered, the caller promised that it can be called when the thread ends.
             unsafe { (handler.function)(handler.argument) };
         }
         // SAFETY: as above.

@@ -1,20 +1,20 @@
 //! Threads: what the C symbols do when there is more than the main stack.
 //!
-//! A program that starts no thread has nothing of this. The link decides: `THREADS` is in a section that
-//! is dropped unless somebody refers to it, and only functions that such a program does not call do:
-//! those for a thread's attributes, and those that sleep. All other functions of this crate
-//! look whether it is there ([`table`]), and go on as the only thread otherwise.
+//! A program that starts no thread contains none of this. The linker decides: `THREADS` is in a section that is
+//! dropped unless something refers to it, and only functions that such a program does not call do so: those for
+//! thread attributes, and those that sleep. All other functions of this crate check whether it exists ([`table`]),
+//! and otherwise behave as in the only thread.
 //!
-//! The threads themselves are [given](Fibers), by whoever wires the image together. Nothing preempts
-//! them, and they run one at a time: between two calls that may wait, a function here need fear nobody.
+//! The threads themselves are [passed in](Fibers) by the crate that wires the image together. They are not preempted,
+//! and run one at a time: between two calls that may wait, a function here cannot be interrupted.
 //!
 //! From the bottom up:
 //!
 //! ```text
 //!   attributes  exit  locks  timed       C symbols that make a program one with threads: they need THREADS
 //!   THREADS                              here
-//!   conditions  futex  lifetime          what it has: called by way of it alone
-//!   ../pthread, ../process, ../syscall   C symbols that every program has: they look into the table
+//!   conditions  futex  lifetime          its contents: called only through it
+//!   ../pthread, ../process, ../syscall   C symbols that every program has: they check the table
 //!   table  waiting
 //!   block  fibers  objects
 //! ```
@@ -52,15 +52,15 @@ static THREADS: table::Threads = table::Threads {
     wait_at: waiting::wait_at,
 };
 
-/// What the threads are made of. Calling this makes the program one that may have some.
+/// The implementation of threads. Calling this makes the program one that may have some.
 fn required() -> &'static Fibers {
-    // The compiler knows what is in there, and could do without it; the section must stay.
+    // The compiler knows the contents, and could optimise the access away; but the section must stay.
     core::hint::black_box(&THREADS).given
 }
 
-/// Two words that belong to the thread that runs: whoever switches threads keeps them.
+/// Two words of the running thread, saved and restored when threads are switched.
 ///
-/// Its address never changes, so that C code may keep that of `errno`.
+/// Their address never changes, so that C code may keep that of `errno`.
 pub fn own() -> *mut [usize; 2] {
     errno::own().cast()
 }

@@ -1,23 +1,22 @@
-//! A second client on the one ring: somebody in this domain who speaks the protocol himself.
+//! A second xenstore client on the domain's only ring: code in this domain that speaks the protocol itself.
 //!
-//! He gets a page that looks like the daemon's, and is served from its other end:
+//! It gets a page that looks like the daemon's, and a relay serves the other end of that page:
 //!
 //! ```text
-//!   second client ── page of his own ── relay ┐
+//!   second client ── page of its own ── relay ┐
 //!                                             ├── Connection ── the domain's page ── xenstored
 //!   this domain's drivers ────────────────────┘
 //! ```
 //!
-//! The daemon knows one connection, so three things of his are kept apart from ours. His *requests*
-//! get numbers of ours on their way out, and their replies get his back. The *tokens* of his watches
-//! have a letter before them, which none of ours has: events go to whom they belong. A *transaction*
-//! is his if he has started it: a number that is not his is answered as the daemon would, with
-//! `ENOENT`.
+//! The daemon sees one connection, so three things of the client's are kept apart from ours. Its *requests* are
+//! renumbered on their way out, and their replies get the client's numbers back. The *tokens* of its watches get a
+//! letter prepended that none of ours has, so that events go to their owner. A *transaction* belongs to the client if
+//! the client started it; any other number is answered as the daemon would, with `ENOENT`.
 //!
-//! He is not trusted more than the daemon is. A ring of his that makes no sense, or a message longer
-//! than the protocol allows, ends the relay, and what he had at the daemon is given up; we go on. What
-//! he makes us keep is bounded: requests under way, and bytes of replies that he has not taken, stop
-//! us from taking more of his; events that pile up become one for each watch.
+//! The client is trusted no more than the daemon is. A corrupt ring, or a message longer than the protocol allows,
+//! ends the relay, and what the client had at the daemon is given up; our own client is not affected. What the client
+//! makes us keep is bounded: while it has too many requests in flight, or unread replies, no more requests are taken;
+//! events that pile up are merged into one for each watch.
 
 use crate::{
     ring::{
@@ -40,17 +39,17 @@ use mirust_mem::shares::Shares;
 
 mod passing;
 
-/// His requests that wait for replies at most.
+/// The client's requests that may wait for replies.
 const REQUESTS_MAX: usize = 32;
-/// Bytes for him that have no room in his ring, beyond which nothing more is taken from it.
+/// Bytes for the client without room in its ring, beyond which no more requests are taken.
 const BACKLOG_MAX: usize = 4 * PAYLOAD_MAX;
-/// Before his tokens. Ours are numbers.
+/// Prepended to the client's tokens. Ours are numbers.
 const MARK: u8 = b'r';
 
-/// Called when something was moved in his ring.
+/// Called when something was moved in the client's ring.
 pub(super) type Bell = Arc<dyn Fn() + Send + Sync>;
 
-/// A watch of his: path and token as he says them, without NULs.
+/// A watch of the client's: its path and token, without NULs.
 type Watched = (Vec<u8>, Vec<u8>);
 
 /// The state of the second client.
@@ -60,40 +59,40 @@ pub(super) struct Relay {
     replies: Producer,
     /// The request that is coming in.
     incoming: Vec<u8>,
-    /// Messages for him that did not fit into his ring yet.
+    /// Messages for the client that did not fit into its ring yet.
     outgoing: VecDeque<u8>,
-    /// Payloads of events for him, each different.
+    /// Payloads of events for the client, each different.
     events: VecDeque<Vec<u8>>,
-    /// Bytes of them, and how many may wait before they become one for each watch.
+    /// Their bytes, and how many may wait before they are merged into one for each watch.
     waiting: usize,
     limit: usize,
     /// Requests that the daemon has not answered.
     in_flight: usize,
     watches: BTreeSet<Watched>,
     transactions: BTreeSet<u32>,
-    /// He made no sense; nothing is taken or given any more.
+    /// The client broke the protocol: it is no longer served.
     broken: bool,
     bell: Bell,
 }
 
-/// A request of his on its way.
+/// A request of the client's in flight.
 pub(super) struct Relayed {
     kind: Kind,
-    /// His number.
+    /// The client's number for it.
     req_id: u32,
-    /// What he watches, or no longer, if the daemon agrees.
+    /// The watch that begins or ends if the daemon agrees.
     watch: Option<Watched>,
 }
 
 impl Relayed {
-    /// What he asks for.
+    /// The kind of request.
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
 }
 
 impl Relay {
-    /// A client that has done nothing yet, on a page of zeros.
+    /// For a client that has done nothing yet, on a page of zeros.
     pub(super) fn new(page: SharedPage, bell: Bell) -> Relay {
         Relay {
             requests: Consumer::attach(&page, XENSTORE_REQ),
@@ -112,7 +111,7 @@ impl Relay {
         }
     }
 
-    /// What to call when his ring has changed.
+    /// What to call when the client's ring has changed.
     pub(super) fn bell(&self) -> Bell {
         self.bell.clone()
     }
@@ -122,7 +121,7 @@ impl Relay {
         self.page
     }
 
-    /// Whether he watches `path`.
+    /// Whether the client watches `path`.
     pub(super) fn watches(&self, path: &str) -> bool {
         let whole = |watched: &[u8]| {
             watched == path.as_bytes()
@@ -131,7 +130,7 @@ impl Relay {
         self.watches.iter().any(|(watched, _)| whole(watched))
     }
 
-    /// Takes bytes of requests; `None` when there are none, or he has enough to read.
+    /// Takes bytes of requests; `None` if there are none, or if the client has enough to read.
     fn pull(&mut self, bytes: &mut [u8]) -> Option<Result<usize, Corrupt>> {
         if self.broken || self.in_flight >= REQUESTS_MAX || self.outgoing.len() > BACKLOG_MAX {
             return None;
@@ -142,7 +141,7 @@ impl Relay {
         }
     }
 
-    /// Takes the next whole request out of what has come in.
+    /// Takes the next complete request from what has come in.
     fn next_request(&mut self) -> Result<Option<(Header, Vec<u8>)>, Corrupt> {
         let Some(header) = self.incoming.first_chunk::<HEADER_LEN>().map(Header::parse) else {
             return Ok(None);
@@ -168,7 +167,7 @@ impl Relay {
         self.reply(Kind::Error, req_id, 0, name);
     }
 
-    /// Keeps an event for him.
+    /// Keeps an event for the client.
     fn event(&mut self, payload: Vec<u8>) {
         if self.broken || self.events.contains(&payload) {
             return;
@@ -182,7 +181,7 @@ impl Relay {
         }
     }
 
-    /// Moves what there is for him into his ring; whether anything was.
+    /// Moves pending data into the client's ring. Returns whether there was any.
     pub(super) fn give(&mut self) -> bool {
         let mut moved = false;
         while !self.broken {
@@ -227,7 +226,7 @@ fn two_strings(payload: &[u8]) -> Option<(&[u8], &[u8])> {
     }
 }
 
-/// A token of his as the daemon knows it.
+/// A token of the client's as the daemon knows it.
 fn marked(token: &[u8]) -> Vec<u8> {
     [&[MARK], token].concat()
 }

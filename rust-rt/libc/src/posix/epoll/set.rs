@@ -1,4 +1,4 @@
-//! An epoll set: who is in it, and who may be ready.
+//! An epoll set: its members, and which of them may be ready.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
@@ -66,7 +66,7 @@ impl Set {
         })
     }
 
-    /// A member's slot, if `fd` still names the same.
+    /// A member's slot, if `fd` still refers to the same object.
     fn find(&self, fd: c_int, description: &Rc<Description>) -> Option<usize> {
         let members = self.members.borrow();
         let at = *members.by_number.get(&fd)?;
@@ -95,7 +95,7 @@ impl Set {
                     members.slots.len() - 1
                 }
             };
-            // The number may have named something else that somebody has still open.
+            // The number may have referred to something else that is still open elsewhere.
             members.by_number.insert(fd, at);
             members.queue.push_back(at);
             at
@@ -153,7 +153,7 @@ impl Set {
         self.watchers.notify(Events::IN);
     }
 
-    /// Looks at all that may be ready, and reports what is; at most as many as fit.
+    /// Checks all members that may be ready, and reports those that are, as many as fit.
     pub(super) fn collect(&self, events: &mut [MaybeUninit<Event>]) -> usize {
         let mut n = 0;
         let queued = self.members.borrow().queue.len();
@@ -173,7 +173,7 @@ impl Set {
         n
     }
 
-    /// Takes one from the queue, to ask its object.
+    /// Takes a member from the queue, to query its object.
     fn candidate(&self) -> Option<Candidate> {
         let mut members = self.members.borrow_mut();
         loop {
@@ -186,10 +186,10 @@ impl Set {
         }
     }
 
-    /// Takes one from the queue, and says what it is ready for, if anything. Nothing if the queue is empty.
+    /// Takes a member from the queue, and returns what it is ready for, if anything; `None` if the queue is empty.
     fn next(&self) -> Option<Option<Event>> {
         let Candidate { at, description, interest, edges } = self.candidate()?;
-        // With no borrow held: the object may give notice at once.
+        // With no borrow held: the object may send a notification at once.
         let found = description.object.poll(interest);
         let mut members = self.members.borrow_mut();
         let Some(member) = members.slots[at].as_mut() else { return Some(None) };
@@ -219,7 +219,7 @@ impl Watcher for Set {
             }
             queued
         };
-        // A quiet notice concerns those who wait already: whoever comes later looks first.
+        // A quiet notification concerns only current waiters: later ones check first.
         if queued && (!quiet || self.watchers.is_awaited(Events::IN)) {
             self.tell();
         }
@@ -235,12 +235,12 @@ impl Object for Set {
         &self.watchers
     }
 
-    /// Readable when somebody in it is ready.
+    /// Readable when a member is ready.
     fn poll(&self, interest: Events) -> Events {
         if !interest.intersects(Events::IN) {
             return Events::NONE;
         }
-        // Who is not ready leaves the queue: its notice makes ours.
+        // A member that is not ready leaves the queue: its notification triggers ours.
         let ready = loop {
             let Some(candidate) = self.candidate() else { break false };
             let Candidate { at, description, interest, edges } = candidate;

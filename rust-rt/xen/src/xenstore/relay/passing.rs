@@ -1,4 +1,4 @@
-//! How requests, replies and events of the second client's pass through the connection.
+//! How the second client's requests, replies and events pass through the connection.
 
 use super::super::connection::{Hooks, Request, State, Turn};
 use super::super::error::Error;
@@ -19,8 +19,8 @@ impl State {
         reconnect: State::relay_reconnect,
     };
 
-    /// Takes the second client's requests, and gives it what has come for it, until there is neither;
-    /// whom to call if anything was moved.
+    /// Takes the second client's requests, and delivers what has come for it, until there is neither. Returns what
+    /// to call if anything was moved.
     fn serve_relay(
         &mut self,
         page: &SharedPage,
@@ -39,7 +39,7 @@ impl State {
         moved.then(|| relay.bell())
     }
 
-    /// Takes requests out of the second client's ring; whether there were bytes.
+    /// Takes requests from the second client's ring. Returns whether there were any bytes.
     fn relay_take(&mut self) -> bool {
         let mut bytes = [0; 1024];
         let Some(pulled) = self.relay.as_mut().and_then(|relay| relay.pull(&mut bytes)) else {
@@ -67,7 +67,7 @@ impl State {
         Ok(())
     }
 
-    /// Sends a request of his on, or says which error he gets.
+    /// Forwards a request of the client's, or says which error it gets.
     fn relay_request(&mut self, header: Header, payload: &[u8]) -> Result<(), &'static [u8]> {
         let Some(relay) = self.relay.as_mut() else { return Ok(()) };
         let (Header { req_id, tx_id, .. }, kind) = (header, Kind::from_raw(header.kind));
@@ -119,7 +119,7 @@ impl State {
         }
     }
 
-    /// The daemon's answer to a request of his; whether it was one.
+    /// Handles the daemon's answer to a request of the client's. Returns whether it was one.
     fn relay_reply(
         &mut self,
         relayed: Relayed,
@@ -166,7 +166,7 @@ impl State {
         relay.transactions.clear();
     }
 
-    /// A watch event, if it is his: keeps it for him, and says so.
+    /// Keeps a watch event for the client if it is the client's. Returns whether it is.
     fn relay_event(&mut self, payload: &[u8]) -> bool {
         let Some((path, [MARK, token @ ..])) = two_strings(payload) else { return false };
         if let Some(relay) = self.relay.as_mut() {
@@ -175,7 +175,7 @@ impl State {
         true
     }
 
-    /// Registers his watches again, with a daemon that has forgotten them.
+    /// Registers the client's watches again, with a daemon that has forgotten them.
     fn relay_reconnect(&mut self) {
         let watches: Vec<Watched> =
             self.relay.iter().flat_map(|relay| relay.watches.iter().cloned()).collect();
@@ -185,7 +185,7 @@ impl State {
         }
     }
 
-    /// Ends his watches and transactions at the daemon.
+    /// Ends the client's watches and transactions at the daemon.
     fn relay_forget(&mut self) {
         let Some(relay) = self.relay.as_mut() else { return };
         relay.events.clear();
@@ -202,7 +202,7 @@ impl State {
         }
     }
 
-    /// His ring makes no sense.
+    /// The client's ring is corrupt.
     fn relay_abandon(&mut self) {
         if let Some(relay) = self.relay.as_mut() {
             relay.give_up();
@@ -210,7 +210,7 @@ impl State {
         self.relay_leave();
     }
 
-    /// Gives up all that he has at the daemon; replies that come yet are for nobody.
+    /// Gives up everything that the client has at the daemon; outstanding replies are discarded.
     pub(in super::super) fn relay_leave(&mut self) {
         self.relay_forget();
         for request in self.requests.values_mut() {
