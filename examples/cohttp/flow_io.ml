@@ -17,18 +17,18 @@ let catch f =
     (fun () -> f () >|= Result.ok)
     (function Broken e -> Lwt.return (Error e) | e -> Lwt.reraise e)
 
-(* [unread] was received and not asked for yet; [lines] octets of lines came since the last body or the last
-   empty line, which ends a head. *)
+(* [unread] was received and not consumed yet; [lines] is the number of bytes in lines since the last body or the
+   last empty line, which ends a head. *)
 type ic = { flow : TCP.flow; mutable unread : Cstruct.t; mutable lines : int }
 type oc = { flow : TCP.flow; pending : Buffer.t }
 
 let channels flow =
   ({ flow; unread = Cstruct.empty; lines = 0 }, { flow; pending = Buffer.create 1024 })
 
-(* A head is never longer, nor is what comes between the chunks of a body. Cohttp keeps all lines of one. *)
+(* The limit for a head, and for what comes between the chunks of a body. Cohttp keeps all lines of a head. *)
 let longest_head = 16384
 
-(* What a write hands to the stack at a time. *)
+(* The bytes that a write passes to the stack at a time. *)
 let enough = 65536
 
 (* Whether there is more. *)

@@ -1,4 +1,4 @@
-(* An HTTP server of cohttp on our TCP, with routes in both languages. [Sha] is generated from src/lib.rs. *)
+(* An HTTP server with cohttp on our TCP, with routes in both languages. [Sha] is generated from src/lib.rs. *)
 
 open Lwt.Infix
 open Mirust_stack
@@ -10,7 +10,7 @@ module Places = Mirust.Places
 
 let network = Mirust_network.register ()
 
-(* A note may be so long, and there may be so many of them. *)
+(* The maximum size of a note, and the number of notes. *)
 let longest_note = 16384
 let most_notes = 64
 let text ?(status = `OK) body = Server.respond_string ~status ~body ()
@@ -37,7 +37,7 @@ let short body =
 
 let failed pp e = text ~status:`Bad_request (Fmt.str "%a\n" pp e)
 
-(* A store of mirage-kv's interface, by paths. *)
+(* A store with mirage-kv's interface, by path. *)
 let note kv meth path body =
   let key = Mirage_kv.Key.v path in
   match meth with
@@ -81,7 +81,7 @@ let respond kv (place, _) request body =
       Places.set_busy place false;
       Lwt.return (Places.served place))
 
-(* An eighth of the memory for heads, and bodies of notes, that are on their way in. *)
+(* An eighth of the memory is for incoming heads and bodies of notes. *)
 let places =
   lazy
     (Places.of_memory (fun { total; _ } ->

@@ -9,14 +9,14 @@ module Places = Mirust.Places
 let network = Mirust_network.register ()
 let port = 53
 
-(* Connections at a time. A twentieth of the memory is for what they hold: a message that is not
-   whole, and a response that is not taken. *)
+(* Connections at a time. A twentieth of the memory is for what they hold: an incomplete message, and a
+   response that is not read. *)
 let places =
   lazy
     (Places.of_memory (fun { total; _ } -> max 8 (min 256 (total / 20 / (Stream.longest + 4096)))))
 
-(* Time without a question, whole and answered, after which a connection ends (RFC 7766 section 6.2.3): single
-   bytes do not keep it. *)
+(* Time without a complete query after which a connection is closed (RFC 7766 section 6.2.3): single bytes do
+   not keep it open. *)
 let idle = Duration.of_sec 10
 
 (* {1 Datagrams} *)
@@ -29,14 +29,14 @@ let datagram server stack ~src ~dst ~src_port b =
   match Server.answer server `Udp b with
   | None -> Lwt.return_unit
   | Some response ->
-      (* From the address that was asked, unless that was everybody's. *)
+      (* From the address that was asked, unless that was a broadcast address. *)
       let from = if is_ours stack dst then Some dst else None in
       UDP.write ?src:from ~src_port:port ~dst:src ~dst_port:src_port (Stack.udp stack) response
       >|= ignore
 
 (* {1 Connections} *)
 
-(* Answers the next message. One response at a time: what is not sent yet is not made. *)
+(* Answers the next message. A response is only made when the previous one has been sent. *)
 let rec exchange server stream flow =
   match Stream.next stream with
   | `Too_long -> Lwt.return `End

@@ -31,14 +31,14 @@ let malformed () = raise_notrace Malformed_message
 let need b at n = if at + n > Cstruct.length b then malformed ()
 let end_of ~pointers b at = match name_end ~pointers b at with Some e -> e | None -> malformed ()
 
-(* Nothing stands before a question that its name could point at. *)
+(* There is nothing before a question that its name could point to. *)
 let question b =
   let at = end_of ~pointers:false b header_length in
   need b at 4;
   let name = Cstruct.to_string ~off:header_length ~len:(at - header_length) b in
   ({ name; kind = u16 b at; class_ = u16 b (at + 2) }, at + 4)
 
-(* Goes over the records; of the last [additional] ones, one may be an OPT. *)
+(* Walks the records; one of the last [additional] ones may be an OPT. *)
 let rec records b at ~others ~additional edns =
   if others + additional = 0 then edns
   else

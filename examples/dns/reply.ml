@@ -11,7 +11,7 @@ let opt_length = 11
 let type_opt = 41
 
 type body = {
-  flags : int; (* AA, and the code, of which more than four bits belong to the OPT record *)
+  flags : int; (* AA, and the code, whose upper bits go into the OPT record *)
   answers : int;
   authorities : int;
   additional : int;
@@ -26,23 +26,23 @@ let empty ~rcode =
 
 (* {1 Compression} *)
 
-(* Where the name that begins at [at] ends. *)
+(* The end of the name that begins at [at]. *)
 let rec name_end s at = match s.[at] with '\000' -> at + 1 | n -> name_end s (at + 1 + Char.code n)
 
-(* What has been written, from the offset [base] of the message on, and where which names are in it. *)
+(* What has been written, from offset [base] of the message on, and the offsets of names in it. *)
 type output = { base : int; buffer : Buffer.t; known : (string, int) Hashtbl.t }
 
 let offset out = out.base + Buffer.length out.buffer
 let max_pointer = 0x3fff
 
-(* Notes the name that ends at [stop], and the names that it ends with, as standing at [offset]. *)
+(* Records that the name that ends at [stop], with its suffixes, is at [offset]. *)
 let rec note known s at ~stop ~offset =
   if s.[at] <> '\000' && offset <= max_pointer then (
     Hashtbl.replace known (String.lowercase_ascii (String.sub s at (stop - at))) offset;
     let length = 1 + Char.code s.[at] in
     note known s (at + length) ~stop ~offset:(offset + length))
 
-(* Writes the name at [at], whose first byte will stand at [offset]. *)
+(* Writes the name at [at], whose first byte will be at [offset]. *)
 let add_name known buffer s at ~offset =
   let stop = name_end s at in
   let rec go at' =
@@ -61,8 +61,8 @@ let add_name known buffer s at ~offset =
   go at;
   stop
 
-(* The data of a record. Only in the oldest types may names be compressed (RFC 3597 section 4): the
-   bytes before the first, and how many there are. *)
+(* The data of a record. Names may only be compressed in the oldest types (RFC 3597 section 4): the number of
+   bytes before the first name, and the number of names. *)
 let names_of = function
   | 2 | 5 | 12 (* NS, CNAME, PTR *) -> (0, 1)
   | 15 (* MX *) -> (2, 1)
@@ -80,7 +80,7 @@ let data out ~kind s at ~stop ~offset =
   go (at + first) names;
   Buffer.contents buffer
 
-(* Writes [n] records that begin at [at]; where the next one does. *)
+(* Writes [n] records that begin at [at]. Returns where the next one begins. *)
 let rec add_records out s at n =
   if n = 0 then at
   else
@@ -88,7 +88,7 @@ let rec add_records out s at n =
     let kind = String.get_uint16_be s fields and start = fields + 10 in
     let stop = start + String.get_uint16_be s (fields + 8) in
     let data = data out ~kind s start ~stop ~offset:(offset out + 10) in
-    (* Type, class and time to live are what they were; the length may not be. *)
+    (* Type, class and time to live are unchanged; the length may differ. *)
     Buffer.add_substring out.buffer s fields 8;
     Buffer.add_uint16_be out.buffer (String.length data);
     Buffer.add_string out.buffer data;
@@ -104,7 +104,7 @@ let body ~name s =
   ignore (add_records out s at (count 2) : int);
   let flags = String.get_uint16_be s 0 in
   let records = Buffer.contents out.buffer in
-  (* Where somebody else's servers are is no use without their addresses (RFC 9471). *)
+  (* A delegation is useless without the servers' addresses (RFC 9471). *)
   let referral = flags land 0x0400 = 0 in
   let required = if referral then String.length records else required in
   { flags; answers = count 0; authorities = count 1; additional = count 2; records; required }
@@ -134,7 +134,7 @@ let set_opt b at (edns : Query.edns) ~rcode =
 
 let truncated = 0x0200
 
-(* What there is room for, and how many bytes that is. *)
+(* The records that fit, and their size in bytes. *)
 let fit body room =
   if String.length body.records <= room then (body, String.length body.records)
   else if body.required <= room then ({ body with additional = 0 }, body.required)

@@ -1,6 +1,6 @@
 type t = {
   lookup : string -> int -> string;
-  cache : (string * int, Reply.body) Hashtbl.t; (* by the name in small letters, and the type *)
+  cache : (string * int, Reply.body) Hashtbl.t; (* by the name in lower case, and the type *)
   mutable memory : int;
   mutable held : int;
   mutable failures : int;
@@ -12,7 +12,7 @@ let create ?(memory = 1 lsl 20) ~lookup () =
 let set_memory t memory = t.memory <- memory
 let held t = t.held
 
-(* The record, the pair, the bucket and its place in a table that grows by doubling. *)
+(* The record, the pair, the bucket and its slot in a table that grows by doubling. *)
 let overhead = 240
 let size name (body : Reply.body) = overhead + String.length name + Reply.size body
 let class_internet = 1
@@ -21,7 +21,7 @@ let class_any = 255
 (* IXFR and AXFR. *)
 let is_transfer kind = kind = 251 || kind = 252
 
-(* Whoever asks can provoke it: the first few times, and then each time that their number has doubled. *)
+(* Any client can provoke this warning: logged the first few times, then each time their number has doubled. *)
 let complain t e =
   t.failures <- t.failures + 1;
   let n = t.failures in
@@ -36,7 +36,7 @@ let ask t (q : Query.question) =
       match Reply.body ~name (t.lookup name q.kind) with
       | body ->
           let size = size name body in
-          (* Names that are made up come and go; those that are asked often are soon back. *)
+          (* Made-up names come and go; names that are asked for often are soon back. *)
           if t.held + size > t.memory then (
             Hashtbl.reset t.cache;
             t.held <- 0);
@@ -56,7 +56,7 @@ let body t (q : Query.question) (edns : Query.edns option) =
         Reply.empty ~rcode:Reply.refused
       else ask t q
 
-(* RFC 6891 section 6.2.5: at least the 512 bytes of old. *)
+(* RFC 6891 section 6.2.5: at least the traditional 512 bytes. *)
 let limit transport (edns : Query.edns option) =
   match (transport, edns) with
   | `Tcp, _ -> 0xffff

@@ -1,13 +1,13 @@
 type t = {
-  own : Buffer.t; (* the beginning of a message whose rest has not come *)
-  mutable rest : Cstruct.t; (* not looked at yet *)
+  own : Buffer.t; (* the beginning of an incomplete message *)
+  mutable rest : Cstruct.t; (* not parsed yet *)
 }
 
 let longest = 4096
 let create () = { own = Buffer.create 0; rest = Cstruct.empty }
 let feed t b = t.rest <- (if Cstruct.is_empty t.rest then b else Cstruct.append t.rest b)
 
-(* Moves bytes until there are [n] of the message. *)
+(* Moves bytes until [n] of the message are there. *)
 let gather t n =
   let missing = max 0 (n - Buffer.length t.own) in
   let moved = min missing (Cstruct.length t.rest) in

@@ -11,8 +11,8 @@ let rec echo flow =
   | Ok (`Data b) -> (
       Stack.TCP.write flow b >>= function Ok () -> echo flow | Error _ -> Stack.TCP.close flow)
 
-(* Services that answer whatever comes: to answer them would go on for ever, and it takes one forged
-   datagram to begin it (CVE-1999-0103). Reserved ports are no client's; and none is 0. *)
+(* Ports of services that answer any datagram: answering them would never end, and a single forged datagram
+   starts it (CVE-1999-0103). Clients do not use reserved ports, and port 0 is invalid. *)
 let is_a_client's port = port >= 1024
 
 let answer udp ~src ~dst:_ ~src_port b =

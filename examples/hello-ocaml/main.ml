@@ -1,4 +1,4 @@
-(* A unikernel in OCaml alone: the runtime below it is Rust, but no Rust of its own. *)
+(* A unikernel in OCaml only, on the plain Rust runtime. *)
 
 open Lwt.Infix
 open Mirust

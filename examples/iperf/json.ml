@@ -10,7 +10,7 @@ exception Bad of string
 
 let max_depth = 32
 
-(* [at] is the place in [s]; every function leaves it behind what it has read. *)
+(* [at] is the position in [s]; every function leaves it after what it has read. *)
 type input = { s : string; mutable at : int }
 
 let fail input what = raise (Bad (Printf.sprintf "%s at byte %d" what input.at))
@@ -82,7 +82,7 @@ let string input =
   in
   go ()
 
-(* What stands between two brackets, separated by commas. *)
+(* The items between two brackets, separated by commas. *)
 let sequence input close item =
   skip input;
   blank input;

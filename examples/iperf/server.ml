@@ -8,7 +8,7 @@ let port = 5201
 let patience = Duration.of_sec 10
 let max_text = 1 lsl 18
 
-(* How long a test without a time of its own may last: the next client waits for it. *)
+(* How long a test without a duration may last: the next client has to wait for it. *)
 let longest = 600.
 
 type stream = {
@@ -16,22 +16,22 @@ type stream = {
   flow : TCP.flow;
   sends : bool;
   mutable bytes : int;
-  mutable retransmits : int; (* before the time that counts *)
+  mutable retransmits : int; (* before the measured time *)
 }
 
 type test = {
   cookie : string;
   parameters : Protocol.parameters;
   mutable streams : stream list; (* the latest first *)
-  complete : unit Lwt.t * unit Lwt.u; (* all streams are there *)
+  complete : unit Lwt.t * unit Lwt.u; (* all streams are connected *)
 }
 
-(* The test that runs, or a client that has yet to say what it wants. *)
+(* The running test, or a client that has not said yet what it wants. *)
 type state = Idle | Greeting | Testing of test
 
-(* {1 What crosses a connection} *)
+(* {1 Messages} *)
 
-(* [rest] was received and not yet asked for. *)
+(* [rest] was received and not consumed yet. *)
 type channel = { flow : TCP.flow; mutable rest : Cstruct.t }
 
 let read channel length =
@@ -111,7 +111,7 @@ let run (p : Protocol.parameters) block (stream : stream) =
 
 let retransmits (stream : stream) = (TCP.info stream.flow).retransmits
 
-(* What was sent or received until now does not count. *)
+(* Data sent or received up to now does not count. *)
 let reset (stream : stream) =
   stream.bytes <- 0;
   stream.retransmits <- retransmits stream
@@ -144,7 +144,7 @@ let report peer ~seconds results =
         retransmits)
     results
 
-(* Until the client says that its time is over; then exchanges results. *)
+(* Runs until the client says that the time is over, then exchanges results. *)
 let measure channel test =
   let p = test.parameters in
   let block = lazy (Cstruct.create p.block) in
@@ -202,7 +202,7 @@ let control set_state channel cookie =
           let* () = in_time "streams" all in
           measure channel test)
         (fun () ->
-          (* What is still under way was sent for its own sake. *)
+          (* Data still in flight does not matter. *)
           List.iter (fun (s : stream) -> TCP.abort s.flow) test.streams;
           Lwt.return_unit)
 
@@ -229,7 +229,7 @@ let accept state flow =
           state := Idle;
           Lwt.return_unit)
 
-(* A client that vanished must not block the others for long. *)
+(* A client that has vanished must not block others for long. *)
 let keepalive =
   { Tcp.Keepalive.after = Duration.of_sec 10; interval = Duration.of_sec 2; probes = 5 }
 

@@ -53,16 +53,16 @@ let memory =
          t.max_string <- min Resp.max_string share);
      t)
 
-(* What each connection may have of both without asking, and how much of what has arrived is looked at in one go. *)
+(* What each connection may use of both without asking, and how much of the received data is parsed at a time. *)
 let small = 4096
 let slice = 2048
 
-(* What a connection takes of this program at most while it pays for nothing, in bytes: a beginning of a request, in a
-   buffer of twice the size or as a list of words, and replies on their way. An eighth of the memory is for that. *)
+(* The most memory that a connection takes before it has to reserve any, in bytes: the beginning of a request, in a
+   buffer of twice the size or as a list of words, and replies being sent. An eighth of the memory is for that. *)
 let places = lazy (Places.of_memory (fun { total; _ } -> max 16 (total / 8 / (4 * small))))
 
-(* How long a client may take for a whole request, or for what it is sent at a time, and how many bytes a second
-   of a large request have to come besides. *)
+(* How long a client may take for a whole request, or to read what it is sent at a time; and how many bytes of a large
+   request buy it another second. *)
 let patience = 30_000_000_000L
 let slowest = 32768
 
@@ -85,13 +85,13 @@ type connection = {
   mutable reserved : int; (* of [memory.requests] *)
   replies : Buffer.t;
   mutable large : int; (* of [memory.replies] *)
-  mutable since : int64; (* the request under way has been so; 0: none is *)
-  mutable arrived : Cstruct.t; (* and not looked at yet *)
+  mutable since : int64; (* when the current request began; 0: there is none *)
+  mutable arrived : Cstruct.t; (* and not parsed yet *)
   mutable wanted : string list; (* keys whose values are still to be sent *)
-  mutable changed : bool; (* replies that wait say that the store was changed *)
+  mutable changed : bool; (* pending replies confirm changes of the store *)
 }
 
-(* What changes the store. *)
+(* Commands that change the store. *)
 let is_write = function
   | "SET" | "DEL" | "INCR" | "DECR" | "INCRBY" | "FLUSHALL" | "FLUSHDB" -> true
   | _ -> false
@@ -129,14 +129,14 @@ let execute c command arguments =
       simple b "OK"
   | "PING", [] -> simple b "PONG"
   | ("PING" | "ECHO"), [ s ] -> bulk b (Some s)
-  (* What redis-cli and redis-benchmark ask for at their start. *)
+  (* What redis-cli and redis-benchmark send when they start. *)
   | ("CONFIG" | "COMMAND"), _ -> Buffer.add_string b "*0\r\n"
   | ("SELECT" | "CLIENT"), _ -> simple b "OK"
   | ("GET" | "SET" | "MGET" | "DEL" | "EXISTS" | "INCR" | "DECR" | "INCRBY" | "DBSIZE"), _ ->
       error b "wrong number of arguments"
   | _ -> error b "unknown command"
 
-(* The same, for what changes the store: that is refused once the disk has failed. *)
+(* The same for changes, which are refused once the disk has failed. *)
 let change c command arguments =
   match Store.failure c.memory.store with
   | None ->
@@ -144,7 +144,7 @@ let change c command arguments =
       execute c command arguments
   | Some why -> failure c.replies ("MISCONF the disk has failed, and nothing is changed: " ^ why)
 
-(* Bytes of replies that are still to be made before they are sent: a few, and many if there is memory. *)
+(* How many bytes of replies are collected before they are sent: a few, or many if there is memory. *)
 let enough = 65536
 let room c = small + c.large - Buffer.length c.replies
 
@@ -154,7 +154,7 @@ let widen c by =
   (c.large <- c.large + by;
    true)
 
-(* A value is copied when its turn to be sent has come, and if it is large when there is memory for it. *)
+(* A value is copied when it is about to be sent; a large one only when there is memory for it. *)
 let value c key =
   let missing = Store.size c.memory.store key - room c in
   let has_room = missing <= 0 || widen c missing in
@@ -164,7 +164,7 @@ let value c key =
      | Error e -> failure c.replies e);
   has_room
 
-(* The words of a request stay until it is answered: many of them have to be paid for. *)
+(* The words of a request stay in memory until it is answered: for many of them, memory is reserved. *)
 let admitted c words =
   let price = Resp.cost words in
   price <= max small c.reserved
@@ -173,8 +173,8 @@ let admitted c words =
      (c.reserved <- price;
       true)
 
-(* Answers requests that have arrived, in order: [`Done] if that were all, [`Enough] if it is time to send
-   the replies first, [`Last] if the connection ends with them, [`Save] if the client waits for the disk. *)
+(* Answers the requests that have arrived, in order: [`Done] if those were all, [`Enough] if the replies should be sent
+   first, [`Last] if the connection ends with them, [`Save] if the client waits for the disk. *)
 let rec answer c =
   if room c <= 0 && not (c.large = 0 && widen c enough) then `Enough
   else
@@ -204,7 +204,7 @@ let rec answer c =
             (if is_write command then change else execute) c command arguments;
             answer c)
 
-(* What was made for a request that memory ran out for is garbage by now. *)
+(* What was made for a request for which memory ran out is garbage by now. *)
 let try_to_answer c =
   try answer c
   with Out_of_memory ->
@@ -228,8 +228,7 @@ let abort c =
       TCP.abort flow;
       Lwt.return_unit)
 
-(* Only in the middle of a request a client has to hurry: it is the whole of it that has its time, not each
-   piece. *)
+(* A time limit applies only in the middle of a request, and to the whole of it, not to each piece. *)
 let receive c =
   let read () = TCP.read c.flow in
   let held = Resp.held c.requests in
@@ -244,7 +243,7 @@ let receive c =
     let left = Int64.sub (Int64.add c.since allowed) now in
     if left <= 0L then Lwt.return_error `Timeout else Mirust.Time.with_timeout left read
 
-(* Large requests have to be paid for before more of them is read. *)
+(* Memory for a large request is reserved before more of it is read. *)
 let pay c =
   let held = Resp.held c.requests in
   let price = if held > small then held else 0 in
@@ -268,8 +267,8 @@ let send c =
         Ok ()
     | Ok (Error _) | Error `Timeout -> Error `Gone
 
-(* Before replies go out, what they are about is as safe as [appendfsync] says. What another client has
-   changed, and this one has seen, is so as well. *)
+(* Before replies go out, the changes that they confirm must be as safe as [appendfsync] says; so must be changes by
+   other clients that this one has seen. *)
 let settled c =
   let store = c.memory.store in
   if Store.is_settled store then Lwt.return_ok () else Store.settle store
@@ -285,7 +284,7 @@ let rec read c =
         c.arrived <- data;
         look c
 
-(* A slice of what has arrived, however much that is. *)
+(* A slice of the received data, however much there is. *)
 and look c =
   let now, later = Cstruct.split c.arrived (min slice (Cstruct.length c.arrived)) in
   c.arrived <- later;
@@ -296,7 +295,7 @@ and reply c =
   let next = try_to_answer c in
   let wait = next = `Done && not (Cstruct.is_empty c.arrived) in
   (if wait then Lwt.return_ok () else settled c) >>= function
-  (* Nobody is told what may be lost: the connection ends instead. Clients that come after this hear why. *)
+  (* Nothing is confirmed that may be lost: the connection ends instead. Later clients are told why. *)
   | Error _ when c.changed -> abort c
   | Ok () | Error _ -> (
       if not wait then c.changed <- false;

@@ -4,7 +4,7 @@ type t = { mutable size : int; mutable free : int; changed : unit Lwt_condition.
 
 let create size = { size; free = size; changed = Lwt_condition.create () }
 
-(* More than there is at all counts as all of it. *)
+(* More than the whole pool counts as the whole pool. *)
 let amount t n = min n t.size
 
 let try_take t n =
@@ -21,7 +21,7 @@ let give t n =
   t.free <- min t.size (t.free + n);
   if n > 0 then Lwt_condition.broadcast t.changed ()
 
-(* Below zero when more is held than there is now. *)
+(* Negative when more is held than there is now. *)
 let resize t size =
   t.free <- t.free + size - t.size;
   t.size <- size;

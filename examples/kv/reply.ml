@@ -1,6 +1,6 @@
 let line_end b = Buffer.add_string b "\r\n"
 
-(* Digits of a number that is not positive: of those there is one more than of the positive ones. *)
+(* The digits of a number that is not positive, as there is one more of those than of positive ones. *)
 let rec digits b n =
   if n <= -10 then digits b (n / 10);
   Buffer.add_char b (Char.unsafe_chr (Char.code '0' - (n mod 10)))

@@ -1,12 +1,12 @@
 type t = {
   longest : int; (* string *)
   mutable bytes : Bytes.t;
-  mutable start : int; (* what is before was parsed *)
+  mutable start : int; (* everything before it was parsed *)
   mutable stop : int;
-  mutable scanned : int; (* no line ends between [start] and here *)
-  mutable missing : int; (* strings of the request that is under way; 0: none is *)
-  mutable length : int; (* of the next of them; -1: not known yet *)
-  mutable words : string list; (* those that are complete, the latest first *)
+  mutable scanned : int; (* there is no line end between [start] and here *)
+  mutable missing : int; (* strings missing from the current request; 0: there is none *)
+  mutable length : int; (* of the next string; -1: not known yet *)
+  mutable words : string list; (* complete strings, the latest first *)
   mutable size : int; (* bytes that [words] take *)
 }
 
@@ -15,7 +15,7 @@ let max_words = 1024
 let max_request = 1 lsl 22
 let max_line = 65536
 
-(* A word of a list, beside its bytes. *)
+(* The overhead of a word in a list. *)
 let word_cost = 48
 let cost words = List.fold_left (fun sum word -> sum + word_cost + String.length word) 0 words
 
@@ -34,8 +34,8 @@ let create ?(max_string = max_string) () =
 
 let held t = t.stop - t.start + t.size
 
-(* Room for [n] more bytes: by moving what there is to the front, or in a larger buffer. Most often whole
-   requests come, and so the first buffer has no room for more. *)
+(* Makes room for [n] more bytes, by moving the contents to the front or to a larger buffer. Usually whole requests
+   arrive, so the first buffer has no room for more. *)
 let make_room t n =
   let have = t.stop - t.start in
   if t.stop + n > Bytes.length t.bytes then (
@@ -56,7 +56,7 @@ let feed t b =
   Cstruct.blit_to_bytes b 0 t.bytes t.stop n;
   t.stop <- t.stop + n
 
-(* Between requests a connection holds no buffer. *)
+(* Between requests a connection has no buffer. *)
 let consume t at =
   t.start <- at;
   t.scanned <- at;
@@ -69,8 +69,8 @@ let consume t at =
 exception More
 exception Malformed of string
 
-(* Nothing is looked at twice, in however small pieces it comes: what was parsed is kept in [t], and so is
-   how far a line was searched for its end. *)
+(* Nothing is parsed twice, however small the pieces are: [t] keeps what was parsed, and how far a line was searched for
+   its end. *)
 
 let rec line_end t i =
   if i >= t.stop then (
@@ -89,7 +89,7 @@ let line t =
 let invalid_length = Malformed "invalid length"
 let most_digits = 19
 
-(* The number that goes on at [i], [n] being what its digits so far say. So short a line may be looked at again. *)
+(* The number that continues at [i], [n] being the value of its digits so far. A line this short may be parsed again. *)
 let rec number t i ~most n =
   if i >= t.stop then raise More
   else

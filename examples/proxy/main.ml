@@ -1,5 +1,5 @@
 (* The OCaml side of proxy: the network, the boot parameters, and who is let in. An accepted flow is
-   handed to Rust, which connects to the target and passes the bytes on. *)
+   handed to Rust, which connects to the target and forwards the bytes. *)
 
 open Lwt.Infix
 open Cmdliner
@@ -39,14 +39,14 @@ let limit =
     ~doc:
       "Connections at a time; more are reset. By default a third of what the memory is enough for."
 
-(* Each takes one to the target as well, and those that end need places, too. *)
+(* Each needs another connection to the target, and those that are closing count too. *)
 let most () =
   match limit () with
   | 0 -> max 16 (min 1024 ((Mirust.Budget.get ()).connections / 3))
   | limit -> limit
 
-(* What goes wrong with connections is for everybody to provoke: it is told the first few times, and then each time that
-   their number has doubled. *)
+(* Any client can provoke errors on connections: they are logged the first few times, and then each time their number
+   has doubled. *)
 let complaints = ref 0
 
 let complain f =
@@ -84,7 +84,7 @@ let accept flow =
 
 (* {1 The end} *)
 
-(* How long connections have to end by themselves. *)
+(* How long connections may take to end by themselves. *)
 let grace = Duration.of_sec 3
 
 let drain stack =

@@ -2,7 +2,7 @@ type request = { meth : string; target : string; keep_alive : bool }
 
 let max_head = 8192
 
-(* Where a head ends. *)
+(* The end of a head. *)
 let head_end text =
   let last = String.length text - 4 in
   let rec go i =
@@ -27,7 +27,7 @@ let rec skip text i stop = if i < stop && is_space text.[i] then skip text (i + 
 let rec back text i stop =
   if i < stop && is_space text.[stop - 1] then back text i (stop - 1) else stop
 
-(* Whether it is the word, which is in small letters. *)
+(* Whether it is this word, given in lower case. *)
 let is word text i stop =
   let rec same n = n < 0 || (Char.lowercase_ascii text.[i + n] = word.[n] && same (n - 1)) in
   stop - i = String.length word && same (stop - i - 1)

@@ -17,8 +17,8 @@ let port =
 let hurry = Duration.of_sec 10
 let pause = Duration.of_sec 60
 
-(* What is received and not yet answered, part of a request or several that a client sent at once, is no more than
-   this: those who send more do not wait for answers. *)
+(* The limit for what is received and not yet answered: a part of a request, or several that a client sent at once.
+   Clients that send more do not wait for answers. *)
 let max_waiting = 2 * Http.max_head
 
 type connection = { flow : TCP.flow; place : Places.place; limit : Mirust.Time.Deadline.t }
@@ -62,7 +62,7 @@ let rec serve c text =
           serve c rest
       | Ok () | Error _ -> TCP.close c.flow)
 
-(* {1 All of them} *)
+(* {1 All connections} *)
 
 (* A tenth of the memory for what is waiting. *)
 let places = lazy (Places.of_memory (fun { total; _ } -> max 16 (total / 10 / max_waiting)))

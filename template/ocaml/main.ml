@@ -1,4 +1,4 @@
-(* OCaml owns the program. [Rust] is what src/lib.rs exports. *)
+(* OCaml owns the program. The module [Rust] is what src/lib.rs exports. *)
 
 open Lwt.Infix
 

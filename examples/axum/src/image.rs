@@ -1,4 +1,4 @@
-//! The program as an image: the network first, then its own `main`, on the main stack.
+//! The program as an image: brings the network up, then calls the program's own `main` on the main stack.
 
 #[path = "main.rs"]
 mod program;

@@ -1,4 +1,4 @@
-//! A service of axum on tokio's runtime with several threads: nothing here knows where it runs.
+//! An axum service on tokio's multi-threaded runtime: nothing here is specific to Mirust.
 
 use std::convert::Infallible;
 use std::env;
@@ -32,13 +32,13 @@ struct Length {
     bytes: u64,
 }
 
-/// `/json/NAME`: who it is for, and how many have been greeted.
+/// `/json/NAME`: a greeting, and the number of greetings so far.
 async fn greet(Path(name): Path<String>, State(visits): State<Arc<Visits>>) -> Json<Greeting> {
     let visit = visits.0.fetch_add(1, Ordering::Relaxed) + 1;
     Json(Greeting { hello: name, visit })
 }
 
-/// `/download?bytes=N`: so many bytes, made as they are sent.
+/// `/download?bytes=N`: that many bytes, generated as they are sent.
 async fn download(Query(Length { bytes }): Query<Length>) -> Body {
     const PART: u64 = 64 * 1024;
     let part = Bytes::from(vec![b'x'; PART as usize]);
@@ -49,7 +49,7 @@ async fn download(Query(Length { bytes }): Query<Length>) -> Body {
     Body::from_stream(stream::iter(parts))
 }
 
-/// `PUT /upload`: the SHA-256 of what comes, of which no more is held than a part.
+/// `PUT /upload`: the SHA-256 of the upload, which is never held in memory as a whole.
 async fn upload(body: Body) -> Result<String, String> {
     let mut hash = Sha256::new();
     let mut parts = body.into_data_stream();
@@ -59,7 +59,7 @@ async fn upload(body: Body) -> Result<String, String> {
     Ok(format!("{:x}\n", hash.finalize()))
 }
 
-/// `/primes?bytes=N`: how many primes there are below N, counted on a thread for what takes its time.
+/// `/primes?bytes=N`: the number of primes below N, counted on a thread for blocking work.
 async fn primes(Query(Length { bytes }): Query<Length>) -> Result<String, String> {
     let below = bytes.min(1_000_000);
     let count = tokio::task::spawn_blocking(move || {
@@ -68,7 +68,7 @@ async fn primes(Query(Length { bytes }): Query<Length>) -> Result<String, String
     count.await.map(|count| format!("{count}\n")).map_err(|error| error.to_string())
 }
 
-/// `/ws`: a websocket that says what it hears.
+/// `/ws`: a websocket that echoes.
 async fn echo(upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|mut socket: WebSocket| async move {
         while let Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) = socket.recv().await
@@ -87,7 +87,7 @@ async fn log(request: Request, next: Next) -> impl IntoResponse {
     response
 }
 
-/// Serves until the machine is told to end.
+/// Serves until shutdown is requested.
 #[tokio::main]
 pub async fn main() -> std::io::Result<()> {
     tracing_subscriber::fmt()

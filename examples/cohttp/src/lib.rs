@@ -1,25 +1,25 @@
-//! The Rust side of cohttp: what an upload is hashed with, and an answer that takes its time.
+//! The Rust side of cohttp: the hash of an upload, and an answer that takes a while.
 
 use mirust::time::{Duration, sleep};
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 
-/// A hash of what has come so far. OCaml's collector owns it.
+/// A hash of the data so far. OCaml's collector owns it.
 pub struct Hash(RefCell<Sha256>);
 
 #[mirust::export]
 impl Hash {
-    /// Of nothing.
+    /// The hash of no data.
     fn new() -> Hash {
         Hash(RefCell::default())
     }
 
-    /// Of so many bytes more, which are read where OCaml has them.
+    /// Adds data, which is read in OCaml's memory.
     fn add(&self, bytes: &[u8]) {
         self.0.borrow_mut().update(bytes);
     }
 
-    /// What it is now, in hexadecimal.
+    /// The current hash, in hexadecimal.
     fn hex(&self) -> String {
         format!("{:x}", self.0.borrow().clone().finalize())
     }

@@ -1,4 +1,4 @@
-//! A unikernel in Rust alone.
+//! A unikernel in Rust only.
 
 use mirust::time::{Duration, sleep};
 

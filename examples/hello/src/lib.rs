@@ -3,13 +3,13 @@
 use mirust::ocaml::{BoxRoot, Closure, OCamlRuntime};
 use mirust::time::{Duration, sleep};
 
-/// A plain function. The name is borrowed where it is in the OCaml heap.
+/// A plain function. The name is borrowed in place, on the OCaml heap.
 #[mirust::export(name = "hello_greeting")]
 fn greeting(name: &str) -> String {
     format!("Hello {name}, this is Rust on {}", mirust::platform_name())
 }
 
-/// Calls `question` and prints what it says. What it raises is an `Err`.
+/// Calls `question` and prints its answer. If it raises an exception, the result is an `Err`.
 #[mirust::export(name = "hello_ask")]
 fn ask(ocaml: &mut OCamlRuntime, question: BoxRoot<fn(isize) -> String>) {
     match question.call(ocaml, (42,)) {

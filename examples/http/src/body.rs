@@ -9,7 +9,7 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::progress::Progress;
 
-/// As much as is made at a time: hyper holds a copy of it for each reader that is slow.
+/// Bytes generated at a time: hyper holds a copy of them for each slow reader.
 static ZEROS: [u8; 16384] = [0; 16384];
 
 /// Some bytes, and then zeros.
@@ -25,12 +25,12 @@ impl Body {
         Body { first: bytes, zeros: 0, progress: None }
     }
 
-    /// So many zeros, made as they are sent.
+    /// This many zeros, generated as they are sent.
     pub fn zeros(count: u64) -> Self {
         Body { first: Bytes::new(), zeros: count, progress: None }
     }
 
-    /// Each time that some of it is made, `progress` is told, and when it was made to the end.
+    /// Reports to `progress` each time that a part is generated, and when all of it has been.
     pub fn for_client(mut self, progress: Progress) -> Self {
         self.progress = Some(progress);
         self

@@ -29,9 +29,8 @@ use std::task::Poll;
 
 /// What `/big` sends: 100 MB.
 const BIG: u64 = 100_000_000;
-/// A connection on which nothing has moved for so long is closed, whatever it is in the middle of: an
-/// upload that stops, or a download that nobody reads, would else have its place for ever. Dead peers are
-/// found so as well.
+/// A connection without progress for this long is closed, whatever it is in the middle of: otherwise a stalled
+/// upload, or a download that is not read, would keep its place for ever. This also detects dead peers.
 const STALLED: Duration = Duration::from_secs(30);
 /// The largest upload, in octets.
 const UPLOAD: u64 = 100_000_000;
@@ -45,7 +44,7 @@ impl Places {
         Places::with(most.max(1) as usize)
     }
 
-    /// There are so many from now on.
+    /// Changes their number.
     fn set_most(&self, most: isize) {
         self.resize(most.max(1) as usize);
     }
@@ -59,8 +58,8 @@ struct Server {
     metrics: Metrics,
 }
 
-/// Serves until its promise is cancelled, as many at a time as there are `places`, and calls `answer` for each request
-/// of `/ocaml/NAME`.
+/// Serves until its promise is cancelled, as many connections at a time as there are `places`, and calls `answer` for
+/// each request for `/ocaml/NAME`.
 #[mirust::export(name = "http_serve")]
 async fn serve(
     places: Rc<Places>,
@@ -101,11 +100,11 @@ async fn connection(stream: TcpStream, place: Place, server: Rc<Server>) {
     });
     match ended.await {
         Some(Ok(())) => {}
-        // Clients come and go as they like.
+        // Errors of single connections are normal.
         Some(Err(error)) => mirust::log::debug!("connection: {error}"),
         None => {
             mirust::log::debug!("connection: nothing moves");
-            // Its memory is what is wanted: what it has not taken is not sent any more.
+            // Its memory is needed: what it has not read is not sent any more.
             served.into_parts().io.abort();
         }
     }
@@ -122,7 +121,7 @@ async fn respond(
     let response = match (request.method(), path.as_str()) {
         (&Method::GET, "/") => text(StatusCode::OK, "Hello from Rust\n"),
         (&Method::GET, "/big") => Response::new(Body::zeros(BIG)),
-        // What a mistake does to the others: nothing.
+        // To show that a panic does not affect others.
         (&Method::GET, "/panic") => panic!("as it was asked to"),
         (&Method::GET, "/metrics") => {
             server.metrics.open(server.places.taken());
@@ -133,7 +132,7 @@ async fn respond(
             let name = path["/ocaml/".len()..].to_owned();
             match server.answer.call_async((name,)).to_rust::<String>().await {
                 Ok(answer) => text(StatusCode::OK, answer),
-                // An OCaml exception loses its request, and nothing else.
+                // An OCaml exception costs only this request.
                 Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             }
         }
@@ -142,7 +141,7 @@ async fn respond(
     Ok(response.map(|body| body.for_client(progress)))
 }
 
-/// The SHA-256 of an upload, which is never in memory as a whole.
+/// The SHA-256 of an upload, which is never held in memory as a whole.
 async fn hash(mut body: Incoming, progress: &Progress) -> Result<Response<Body>, hyper::Error> {
     let mut sha256 = Sha256::new();
     let mut length = body.size_hint().lower();
@@ -164,7 +163,7 @@ async fn hash(mut body: Incoming, progress: &Progress) -> Result<Response<Body>,
     Ok(text(StatusCode::OK, format!("{:x}\n", sha256.finalize())))
 }
 
-/// What is left of the upload is not read: the connection ends.
+/// The rest of the upload is not read: the connection ends.
 fn too_large() -> Response<Body> {
     let mut response =
         text(StatusCode::PAYLOAD_TOO_LARGE, format!("no more than {UPLOAD} octets\n"));

@@ -1,4 +1,4 @@
-//! What the server has counted, as Prometheus reads it.
+//! The server's counters, for Prometheus.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,23 +12,23 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// There was a connection.
+    /// Counts a connection.
     pub fn accepted(&self) {
         self.accepted.set(self.accepted.get() + 1);
     }
 
-    /// So many are open.
+    /// Sets the number of open connections.
     pub fn open(&self, connections: usize) {
         self.connections.set(connections);
     }
 
-    /// There was a request.
+    /// Counts a request.
     pub fn request(&self) {
         self.requests.set(self.requests.get() + 1);
     }
 }
 
-/// One figure in Prometheus' text format.
+/// One metric in Prometheus's text format.
 fn row(f: &mut fmt::Formatter<'_>, name: &str, kind: &str, help: &str, value: u64) -> fmt::Result {
     writeln!(f, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}")
 }

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use mirust::time::{Duration, Instant, now};
 
-/// Octets of an upload that count as progress: a client that sends one at a time makes none.
+/// Bytes of an upload that count as progress: single bytes do not.
 const WORTH_IT: usize = 65536;
 /// The patience with a client that was never answered, or is in the middle of something: a crowd comes within a moment.
 const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
@@ -15,7 +15,7 @@ const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
 const FOR_EACH_TIME: u128 = Duration::from_secs(1).as_nanos();
 const MOST_TIMES: u32 = 600;
 
-/// When the last octets of a connection's requests and responses moved, and how much patience there is with it.
+/// When a connection last made progress, and how much patience there is with it.
 #[derive(Clone)]
 pub struct Progress(Rc<State>);
 
@@ -25,14 +25,14 @@ struct State {
     octets: Cell<usize>,
     /// In the middle of a request or a response.
     busy: Cell<bool>,
-    /// Responses that were made to the end.
+    /// Complete responses.
     answered: Cell<u32>,
     leaving: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Progress {
-    /// Something has moved right now.
+    /// Progress just now.
     pub fn new() -> Self {
         Progress(Rc::new(State {
             last: Cell::new(now()),
@@ -44,26 +44,26 @@ impl Progress {
         }))
     }
 
-    /// A request has come.
+    /// A request has arrived.
     pub fn asked(&self) {
         self.made();
         self.0.busy.set(true);
     }
 
-    /// All of the response has been made.
+    /// The response is complete.
     pub fn answered(&self) {
         self.made();
         self.0.busy.set(false);
         self.0.answered.set(self.0.answered.get().saturating_add(1));
     }
 
-    /// Something has moved.
+    /// There was progress.
     pub fn made(&self) {
         self.0.last.set(now());
         self.0.octets.set(0);
     }
 
-    /// So much of an upload has come.
+    /// This much of an upload has arrived.
     pub fn uploaded(&self, octets: usize) {
         let sum = self.0.octets.get() + octets;
         self.0.octets.set(sum);
@@ -72,7 +72,7 @@ impl Progress {
         }
     }
 
-    /// How often the patience with it is used up by now, in thousandths.
+    /// How much of the patience with it is used up by now, in thousandths.
     pub fn tried(&self, now: Instant) -> u128 {
         let patience = match self.0.answered.get() {
             0 => WITH_A_STRANGER,
@@ -90,17 +90,17 @@ impl Progress {
         }
     }
 
-    /// Whether it was asked to.
+    /// Whether it was asked to make room.
     pub fn is_leaving(&self) -> bool {
         self.0.leaving.get()
     }
 
-    /// Whether both are of the same connection.
+    /// Whether both belong to the same connection.
     pub fn is(&self, other: &Progress) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Until it has to make room.
+    /// Waits until it has to make room.
     pub async fn must_leave(&self) {
         poll_fn(|cx| {
             if self.is_leaving() {
@@ -112,7 +112,7 @@ impl Progress {
         .await;
     }
 
-    /// Until nothing has moved for `limit`.
+    /// Waits until there has been no progress for `limit`.
     pub async fn stalled(&self, limit: Duration) {
         loop {
             let idle = now().duration_since(self.0.last.get());

@@ -1,4 +1,4 @@
-//! HTTPS: hyper on tokio-rustls, with a certificate out of a file. Nothing here knows where it runs.
+//! HTTPS: hyper on tokio-rustls, with a certificate from a file. Nothing here is specific to Mirust.
 
 use std::convert::Infallible;
 use std::env;
@@ -23,7 +23,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// How long a client may take to agree on keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// What the files `cert.pem` (the server's certificate, and those between it and the root) and `key.pem` make.
+/// The configuration from the files `cert.pem` (the server's certificate chain) and `key.pem`.
 fn tls(dir: &Path) -> Result<ServerConfig, Box<dyn Error>> {
     let certificates = CertificateDer::pem_file_iter(dir.join("cert.pem"))
         .and_then(Iterator::collect)
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
-            // Too many connections for now, or one that was gone at once.
+            // Too many connections for now, or one that was closed at once.
             Err(error) => {
                 eprintln!("cannot accept: {error}");
                 sleep(Duration::from_millis(100)).await;

@@ -1,4 +1,4 @@
-//! The Rust side of proxy: the connection to the target, and the bytes on their way.
+//! The Rust side of proxy: connects to the target, and forwards the bytes.
 
 mod passing;
 
@@ -9,9 +9,9 @@ use mirust::time::Duration;
 /// How long an address of the target may take to answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects to a port of a host, and passes bytes on between both connections until both directions
-/// have ended, or there were none for `idle` seconds. It takes the flow over: whatever happens, it is
-/// closed or reset.
+/// Connects to a port of a host, and forwards bytes between the two connections until both directions have
+/// ended, or there were none for `idle` seconds. It takes ownership of the flow, which is closed or reset in
+/// any case.
 #[mirust::export(name = "proxy_relay")]
 async fn relay(
     #[ocaml(type = "Mirust_stack.Stack.TCP.flow")] flow: BoxRoot<OCamlFlow>,
@@ -32,7 +32,7 @@ async fn relay(
     passing::pass(client, target, idle).await.map_err(|error| error.to_string())
 }
 
-/// A connection to the first address of the host that answers.
+/// Connects to the first of the host's addresses that answers.
 async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
     let mut last = Error::NotFound;
     for address in lookup_host(host, port).await? {
@@ -44,7 +44,7 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
     Err(last)
 }
 
-/// Bytes that were copied on their way.
+/// Bytes that were copied.
 #[mirust::export(name = "proxy_copied")]
 fn copied() -> isize {
     let copied = mirust::net::copied();

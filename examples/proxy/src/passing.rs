@@ -1,4 +1,4 @@
-//! Two connections, each of which is sent what the other one receives.
+//! Forwarding between two connections.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -8,8 +8,8 @@ use mirust::net::{Error, Shutdown, TcpStream};
 use mirust::ocaml::Buffer;
 use mirust::time::{Duration, now, sleep};
 
-/// One direction. It holds one buffer of the stack's at most, and takes the next when that is written:
-/// a slow reader makes the other side's sender slow, and nothing grow.
+/// One direction. It holds at most one of the stack's buffers, and takes the next when that has been written, so
+/// that a slow reader slows down the other side's sender and nothing grows.
 #[derive(Default)]
 struct Direction {
     chunk: Buffer,
@@ -18,8 +18,7 @@ struct Direction {
 }
 
 impl Direction {
-    /// Passes on what there is; ready when `from` has ended its direction, and that of `to` was ended
-    /// like it.
+    /// Forwards what there is; ready when `from` has ended its direction, and that of `to` has been ended too.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -41,18 +40,18 @@ impl Direction {
     }
 }
 
-/// Passes bytes on until both directions have ended. What ends one connection in the middle resets the
-/// other, so that nobody takes what has arrived for all of it; `idle` without a byte resets both.
+/// Forwards bytes until both directions have ended. If one connection fails, the other is reset, so that nobody
+/// mistakes a part of the data for all of it; after `idle` without a byte both are reset.
 ///
 /// # Errors
 ///
-/// That of either connection; [`Error::TimedOut`] also for the silence.
+/// Those of either connection; [`Error::TimedOut`] also after `idle`.
 pub async fn pass(
     mut client: TcpStream,
     mut target: TcpStream,
     idle: Duration,
 ) -> Result<(), Error> {
-    // What arrives together is passed on together; nothing is gained by waiting for more.
+    // What arrives together is forwarded together; nothing is gained by waiting for more.
     client.set_nodelay(true)?;
     target.set_nodelay(true)?;
     let (mut up, mut down) = (Direction::default(), Direction::default());
@@ -68,7 +67,7 @@ pub async fn pass(
         if up.passed + down.passed > before {
             last = now();
         }
-        // The timer is left alone while bytes come, and looks when it is due how long ago that was.
+        // The timer is not reset by each byte; when it is due, it checks how long ago the last one came.
         while Pin::new(&mut silence).poll(cx).is_ready() {
             if last.saturating_add(idle) <= silence.deadline() {
                 return Poll::Ready(Err(Error::TimedOut));

@@ -1,4 +1,4 @@
-//! A server with a thread for each connection, of the standard library alone: nothing here knows where it runs.
+//! A server with a thread for each connection, using only the standard library: nothing here is specific to Mirust.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How often each path has been asked for.
+/// How often each path has been requested.
 type Visits = Mutex<BTreeMap<String, u64>>;
 
-/// What a thread needs here, with room to spare: a domain of 64 MiB has hundreds of them.
+/// A generous stack for the threads here: a domain of 64 MiB has room for hundreds of them.
 const STACK: usize = 64 * 1024;
 
-/// A client that says nothing for so long is gone.
+/// A client that is silent for this long counts as gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> io::Result<()> {
@@ -35,9 +35,9 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Answers what comes over a connection until the client closes it, or asks for that.
+/// Answers requests on a connection until the client closes it, or asks for that.
 fn serve(stream: TcpStream, visits: &Visits) {
-    // How it ended is the client's business.
+    // How the connection ended does not matter.
     let _ = answer_all(stream, visits);
 }
 
@@ -57,7 +57,7 @@ fn answer_all(mut stream: TcpStream, visits: &Visits) -> io::Result<()> {
         }
         let (status, body) = match request.split(' ').collect::<Vec<_>>()[..] {
             ["GET", path, "HTTP/1.1"] => ("200 OK", greeting(path, visits)),
-            // Whatever its body is, it would be taken for a request.
+            // A body would be taken for the next request.
             _ => {
                 close = true;
                 ("400 Bad Request", "only GET, please\n".to_owned())
@@ -77,7 +77,7 @@ fn answer_all(mut stream: TcpStream, visits: &Visits) -> io::Result<()> {
 }
 
 fn greeting(path: &str, visits: &Visits) -> String {
-    // A count is right whatever became of a thread that held the lock.
+    // The counts are valid even if a thread panicked while it held the lock.
     let mut visits = visits.lock().unwrap_or_else(PoisonError::into_inner);
     let count = visits.entry(path.to_owned()).or_default();
     *count += 1;

@@ -1,4 +1,4 @@
-//! What OCaml calls: each function here is one of the OCaml module `Greeter`.
+//! Called by OCaml: each function here becomes one of the OCaml module `Greeter`.
 
 use mirust::time::{Duration, sleep};
 

@@ -1,4 +1,4 @@
-//! What main.ml calls, as the module `Rust`.
+//! Called by main.ml, as the module `Rust`.
 
 /// A greeting for `name`.
 #[mirust::export]
