@@ -1,7 +1,7 @@
-//! Files on a disk, to be read.
+//! Read-only files on a disk.
 //!
-//! [`mount`] gives the [`Files`] of a disk by its name, as [`block::open`](crate::block::open) gives the disk: the
-//! parameter `--disk=NAME:DEVICE` says which device that is. On the disk is an image of the format EROFS:
+//! [`mount`] returns the [`Files`] of a disk by its name, as [`block::open`](crate::block::open) returns the disk: the
+//! parameter `--disk=NAME:DEVICE` says which device that is. The disk holds an EROFS image:
 //!
 //! ```sh
 //! mkfs.erofs site.erofs public/
@@ -18,8 +18,8 @@
 //! # }
 //! ```
 //!
-//! Paths are those of the image, with or without a slash at their beginning; symbolic links are followed inside it.
-//! Errors are those of [`std::io`], by their kinds. An image that is damaged, or that lies, gives errors
+//! Paths are relative to the image, with or without a leading slash; symbolic links are followed within it. Errors are
+//! those of [`std::io`], by kind. A damaged or malicious image causes errors
 //! ([`InvalidData`](io::ErrorKind::InvalidData)) and nothing worse. Nothing can be written.
 //!
 //! A program for Linux, on `std::fs`, reads the same disks: `docs/storage.md` says how.
@@ -37,17 +37,17 @@ use crate::block::{self, Disk};
 
 pub use mirust_rt::files::Kind;
 
-/// The files of a disk, or rather a handle on them; cheap to clone.
+/// A handle on the files of a disk; cheap to clone.
 #[derive(Clone)]
 pub struct Files {
     image: Rc<Image<Disk>>,
 }
 
-/// Takes the files of the disk that has this name in the program.
+/// The files of the disk that has this name in the program.
 ///
 /// # Errors
 ///
-/// If there is no such disk, as [`block::open`] says; and as [`Files::of`].
+/// As [`block::open`], if there is no such disk; and as [`Files::of`].
 pub async fn mount(name: &str) -> io::Result<Files> {
     let disk = block::open(name).map_err(|error| {
         io::Error::new(io::ErrorKind::NotFound, format!("disk {name}: {error}"))
@@ -72,11 +72,11 @@ impl Files {
         self.image.source()
     }
 
-    /// A file to read from.
+    /// Opens a file.
     ///
     /// # Errors
     ///
-    /// Of what is no file too, such as a directory.
+    /// Also if it is not a file, such as a directory.
     pub async fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let inode = self.find(path.as_ref(), true).await?;
         match inode.kind() {
@@ -86,36 +86,36 @@ impl Files {
         }
     }
 
-    /// All of a file.
+    /// The contents of a file.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and [`OutOfMemory`](io::ErrorKind::OutOfMemory) if it is larger than what memory is left.
+    /// As [`open`](Self::open), and [`OutOfMemory`](io::ErrorKind::OutOfMemory) if it does not fit into memory.
     pub async fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
         let file = self.open(path).await?;
         file.read_part(0, usize::MAX).await
     }
 
-    /// All of a file, which is text.
+    /// The contents of a text file.
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), and [`InvalidData`](io::ErrorKind::InvalidData) for what is no UTF-8.
+    /// As [`read`](Self::read), and [`InvalidData`](io::ErrorKind::InvalidData) if it is not UTF-8.
     pub async fn read_to_string(&self, path: impl AsRef<Path>) -> io::Result<String> {
         let bytes = self.read(path).await?;
         String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// What is known about a file or a directory. A link stands for what it leads to.
+    /// The metadata of a file or a directory. Links are followed.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), but not of directories.
+    /// As [`open`](Self::open), except for directories.
     pub async fn metadata(&self, path: impl AsRef<Path>) -> io::Result<Metadata> {
         Ok(Metadata { inode: self.find(path.as_ref(), true).await? })
     }
 
-    /// What is known about a file, a directory or a link.
+    /// The metadata of a file, a directory or a link.
     ///
     /// # Errors
     ///
@@ -124,18 +124,18 @@ impl Files {
         Ok(Metadata { inode: self.find(path.as_ref(), false).await? })
     }
 
-    /// What a symbolic link says.
+    /// The target of a symbolic link.
     ///
     /// # Errors
     ///
-    /// [`InvalidInput`](io::ErrorKind::InvalidInput) of what is no link.
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is not a link.
     pub async fn read_link(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
         let link = self.find(path.as_ref(), false).await?;
         let target = self.image.target(&link).await.map_err(error)?;
         Ok(OsString::from_vec(target).into())
     }
 
-    /// The names in a directory, in the order of their bytes, without `.` and `..`.
+    /// The names in a directory, in bytewise order, without `.` and `..`.
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl std::fmt::Debug for Files {
     }
 }
 
-/// A file to read from. Its place in the image was found when it was opened.
+/// An open file. Its location in the image was looked up when it was opened.
 #[derive(Clone, Debug)]
 pub struct File {
     files: Files,
@@ -174,22 +174,22 @@ impl File {
         self.inode.size
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.inode.size == 0
     }
 
-    /// What is known about it.
+    /// Its metadata.
     pub fn metadata(&self) -> Metadata {
         Metadata { inode: self.inode }
     }
 
-    /// Fills `out` from `offset` on with as many bytes as there are; how many that was. Only at the end are they fewer
-    /// than `out` has room for. Large reads are large requests to the disk.
+    /// Reads into `out` from `offset` on. Returns how many bytes; fewer than fit only at the end of the file. Large
+    /// reads are large requests to the disk.
     ///
     /// # Errors
     ///
-    /// Those of the disk, and of an image that is damaged.
+    /// Those of the disk, and those of a damaged image.
     pub async fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
         self.files.image.read_at(&self.inode, offset, out).await.map_err(error)
     }
@@ -226,47 +226,47 @@ pub(crate) async fn part(
 pub struct Entry {
     /// The name.
     pub name: OsString,
-    /// What has it.
+    /// Its kind.
     pub kind: Kind,
 }
 
-/// What is known about a file, a directory or a link.
+/// The metadata of a file, a directory or a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Metadata {
     inode: Inode,
 }
 
 impl Metadata {
-    /// What it is.
+    /// Its kind.
     pub fn kind(&self) -> Kind {
         self.inode.kind()
     }
 
     /// Bytes.
-    // Of a file none are few, but no reason to ask.
+    // An empty file is not a special case.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u64 {
         self.inode.size
     }
 
-    /// When it was changed last.
+    /// When it was last changed.
     pub fn modified(&self) -> SystemTime {
         let since = Duration::new(self.inode.modified, self.inode.modified_ns);
         SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// Permissions, as Linux counts them. Nobody is kept from reading by them.
+    /// Permissions, as on Linux. They are not enforced.
     pub fn mode(&self) -> u32 {
         self.inode.mode & 0o7777
     }
 
-    /// Its number in the image: names with the same number are the same file.
+    /// Its inode number in the image: names with the same number are the same file.
     pub fn number(&self) -> u64 {
         self.inode.number
     }
 }
 
-/// An error as `std` knows it.
+/// The corresponding error of `std`.
 fn error(error: Error) -> io::Error {
     use io::ErrorKind::*;
     let kind = match error {

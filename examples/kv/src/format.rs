@@ -1,17 +1,17 @@
-//! What is on the disk, as bytes.
+//! The layout of the disk.
 //!
 //! ```text
 //!   0      superblock of even generations, twice      16384         area of even generations
 //!   8192   superblock of odd generations, twice       half of it    area of odd generations
 //! ```
 //!
-//! The second copy of a superblock is written when the first is stable: a crash tears one of them at most, and a
-//! unit that goes bad later leaves the other.
+//! The second copy of a superblock is written when the first is stable: a crash tears at most one of them, and if one
+//! goes bad later, the other remains.
 //!
 //! An area holds *batches*, one after another, each in whole units of 4096 bytes: a header and the
-//! operations that were written together. A batch has the checksum of the one before it, so that what a crash
-//! or an older generation has left behind the last batch is never taken for the next one. Checksums begin with
-//! a number by chance, the area's *salt*: nobody who chooses values can have one look like a batch.
+//! operations that were written together. A batch includes the checksum of the one before it, so that what a
+//! crash or an older generation has left after the last batch is never taken for the next one. Checksums start from a
+//! random number, the area's *salt*, so that nobody can choose values that look like a batch.
 
 /// Everything begins at a multiple of this, so that it suits all disks.
 pub const UNIT: u64 = 4096;
@@ -19,7 +19,7 @@ pub const UNIT: u64 = 4096;
 pub const AREAS: u64 = 4 * UNIT;
 /// Bytes of a batch's header.
 pub const HEADER: usize = 48;
-/// Bytes of the largest batch: what is behind a damaged one is not further away.
+/// Bytes of the largest batch: what follows a damaged one is not further away.
 pub const BATCH_MAX: usize = 4 << 20;
 
 /// Bytes of an operation before its key: kind, and two lengths.

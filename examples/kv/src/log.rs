@@ -1,15 +1,14 @@
-//! The store on a disk: everything that changes it is appended to a log, which is written anew in the background
-//! when it has grown.
+//! The store on a disk: every change is appended to a log, which is rewritten in the background when it has grown.
 //!
-//! One task writes ([`Log::run`]); the others only note what they do, and wait ([`Log::commit`]) if the policy
-//! says so. While the disk works on one batch the next one collects: with many clients a flush is for many of them.
+//! One task writes ([`Log::run`]); the others only record their changes, and wait ([`Log::commit`]) if the policy
+//! says so. While the disk works on one batch the next one collects: with many clients, one flush serves many of them.
 //!
-//! # Writing the log anew
+//! # Rewriting the log
 //!
-//! The other area gets, batch by batch, what the store holds, and between that everything that changes it
-//! meanwhile, which goes to the area in use as well. An operation that is in both parts does no harm the second
-//! time. With the last batch goes all that has been noted by then; it is flushed, and then the superblock
-//! names the other area. A crash before that leaves the area in use as it was.
+//! The contents of the store are written to the other area, batch by batch, interleaved with the changes made in the
+//! meantime, which also go to the area in use. Replaying an operation twice does no harm. The last batch includes
+//! everything recorded by then; it is flushed, and then the superblock is switched to the other area. A crash before
+//! that leaves the area in use as it was.
 
 use crate::format::{BATCH_MAX, Op, Super, UNIT};
 use crate::recover::{Found, Place, area, recover};
@@ -25,27 +24,27 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Values by keys.
 pub type Map = HashMap<Vec<u8>, Vec<u8>>;
 
-/// Bytes that are noted before callers have to wait for the disk, whatever the policy.
+/// Bytes that may be recorded before callers have to wait for the disk, whatever the policy.
 const NOTED_MAX: usize = 8 << 20;
 /// Bytes of a batch's operations; one may be larger.
 pub const OPS_MAX: usize = 1 << 20;
 
-/// Bytes that are written as one batch where nobody waits for them.
+/// Bytes that are written as one batch when nobody waits for them.
 const ENOUGH: usize = 256 << 10;
 
 /// When the log is made stable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fsync {
-    /// Before anybody is told.
+    /// Before a change is confirmed.
     Always,
-    /// So that no more than what a second has brought can be lost. A disk that does not keep up has callers wait.
+    /// So that at most the last second can be lost. If the disk cannot keep up, callers wait.
     EverySecond,
-    /// When the disk likes.
+    /// Whenever the disk does so.
     No,
 }
 
 impl Fsync {
-    /// Reads the name that redis has for it.
+    /// Parses Redis's name for it.
     pub fn parse(name: &str) -> Option<Fsync> {
         match name {
             "always" => Some(Fsync::Always),
@@ -62,22 +61,22 @@ pub struct Log {
     pub(crate) map: Rc<RefCell<Map>>,
     pub(crate) fsync: Fsync,
     pub(crate) inner: RefCell<Inner>,
-    /// Numbers for `INFO`.
+    /// Statistics for `INFO`.
     pub stats: Stats,
 }
 
-/// What has been counted.
+/// Counters.
 #[derive(Default)]
 pub struct Stats {
     /// Bytes of the log in use.
     pub size: Cell<u64>,
-    /// Bytes of it after it was last written anew.
+    /// Its size after the last rewrite.
     pub base: Cell<u64>,
-    /// Times that it was.
+    /// Number of rewrites.
     pub rewrites: Cell<u64>,
-    /// It is being written anew.
+    /// Whether it is being rewritten.
     pub rewriting: Cell<bool>,
-    /// When it was written anew, or opened, in seconds since 1970.
+    /// When it was rewritten, or opened, in seconds since 1970.
     pub saved_at: Cell<u64>,
     /// Flushes.
     pub flushes: Cell<u64>,
@@ -86,35 +85,35 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The log is all there and stable.
+    /// Whether all of the log is stable.
     pub(crate) fn saved(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         self.saved_at.set(now.map_or(0, |now| now.as_secs()));
     }
 }
 
-/// What those who note and the one who writes have in common.
+/// Shared by the tasks that record changes and the one that writes them.
 #[derive(Default)]
 pub(crate) struct Inner {
-    /// Operations that no batch has.
+    /// Operations that are not in a batch yet.
     noted: Vec<u8>,
-    /// Where operations end in there, so that a batch has whole ones.
+    /// Where each of them ends, so that a batch has whole ones.
     ends: Vec<usize>,
-    /// Operations noted so far, written so far, and stable so far.
+    /// The number of operations recorded, written, and stable so far.
     pub count: u64,
     pub written: u64,
     pub stable: u64,
-    /// So many should be written, and so many made stable.
+    /// How many should be written, and how many made stable.
     due: u64,
     pub wanted: u64,
-    /// Half a second ago it was the same: the disk does not keep up.
+    /// It was the same half a second ago: the disk cannot keep up.
     is_late: bool,
-    /// The log should be written anew.
+    /// Whether the log should be rewritten.
     pub rewrite: bool,
-    /// Times that it was asked for and done.
+    /// Rewrites requested, and done.
     pub rewrites_asked: u64,
     pub rewrites_done: u64,
-    /// Times that were asked for up to one that could not be done, and why not.
+    /// The number of requests up to one that failed, and why it failed.
     pub rewrite_failed: Option<(u64, String)>,
     failed: Option<String>,
     writer: Option<Waker>,
@@ -122,12 +121,12 @@ pub(crate) struct Inner {
 }
 
 impl Log {
-    /// Reads the log of a disk, handing its operations to `apply`, or makes one. `map` is what `apply` changes, and
-    /// callers change later. The text, if there is one, says what was lost of the log.
+    /// Reads the log of a disk, passing its operations to `apply`, or creates one. `map` is changed by `apply`, and later
+    /// by callers. The text, if there is one, says what part of the log was lost.
     ///
     /// # Errors
     ///
-    /// As of [`recover`]; of `apply`; and of a disk that is too small, or holds something else.
+    /// Those of [`recover`] and of `apply`; and if the disk is too small, or holds something else.
     pub async fn open(
         disk: Disk,
         map: Rc<RefCell<Map>>,
@@ -147,7 +146,7 @@ impl Log {
                 for at in behind {
                     disk.zero(at, UNIT).await.map_err(|error| error.to_string())?;
                 }
-                // One of its copies may have been torn, or have gone bad.
+                // One of its copies may be torn or damaged.
                 write_super(&disk, block).await.map_err(|error| error.to_string())?;
                 (place, block.salt, word)
             }
@@ -158,7 +157,7 @@ impl Log {
                 (Place { generation: 1, number: 0, at, previous: block.salt }, block.salt, None)
             }
         };
-        // What was read may be in a cache only: nothing is built on it before it is stable.
+        // What was read may only be in a cache: it has to be stable before anything builds on it.
         disk.flush().await.map_err(|error| error.to_string())?;
         let (inner, stats) = Default::default();
         let log = Log { disk, map, fsync, inner, stats };
@@ -169,7 +168,7 @@ impl Log {
         Ok((log, Writer::new(place, salt), word))
     }
 
-    /// Notes an operation that has changed the store.
+    /// Records an operation that has changed the store.
     pub fn note(&self, op: Op<'_>) {
         let mut inner = self.inner.borrow_mut();
         op.emit(&mut inner.noted);
@@ -181,11 +180,11 @@ impl Log {
         }
     }
 
-    /// Waits until what has been noted so far is as safe as the policy says.
+    /// Waits until everything recorded so far is as safe as the policy says.
     ///
     /// # Errors
     ///
-    /// If the disk has failed. What has been noted may be there after a start, or not.
+    /// If the disk has failed. What was recorded may or may not be there after a restart.
     pub async fn commit(&self) -> Result<(), String> {
         let count = self.inner.borrow().count;
         self.wait(|inner| inner.is_settled(self.fsync, count)).await
@@ -203,8 +202,8 @@ impl Log {
         inner.count - inner.stable
     }
 
-    /// Makes the log stable if that is to be done now and then. To be called twice in a second: what was
-    /// noted between is stable half a second later, or else callers wait.
+    /// Makes the log stable if the policy wants that periodically. Call it twice a second: changes recorded in between
+    /// are stable half a second later, otherwise callers wait.
     pub fn tick(&self) {
         let mut inner = self.inner.borrow_mut();
         inner.is_late = inner.wanted > inner.stable;
@@ -217,7 +216,7 @@ impl Log {
         }
     }
 
-    /// Has the log written anew in the background. False if that is going on already.
+    /// Starts rewriting the log in the background. False if that is already in progress.
     pub fn rewrite(&self) -> bool {
         let mut inner = self.inner.borrow_mut();
         if self.stats.rewriting.get() {
@@ -229,7 +228,7 @@ impl Log {
         true
     }
 
-    /// Has the log written anew, and waits for that.
+    /// Rewrites the log, and waits for that.
     pub async fn save(&self) -> Result<(), String> {
         let asked = {
             let mut inner = self.inner.borrow_mut();
@@ -248,7 +247,7 @@ impl Log {
         failed(&inner).map_or(Ok(()), |(_, why)| Err(why))
     }
 
-    /// Waits until everything noted so far is stable, whatever the policy: at the end of the program.
+    /// Waits until everything recorded so far is stable, whatever the policy: at the end of the program.
     pub async fn sync(&self) -> Result<(), String> {
         let count = {
             let mut inner = self.inner.borrow_mut();
@@ -259,7 +258,7 @@ impl Log {
         self.wait(|inner| inner.stable >= count).await
     }
 
-    /// Whether the log was written anew when that was last tried.
+    /// Whether the last attempt to rewrite the log succeeded.
     pub fn is_last_rewrite_ok(&self) -> bool {
         let inner = self.inner.borrow();
         inner.rewrite_failed.as_ref().is_none_or(|(asked, _)| inner.rewrites_done >= *asked)
@@ -318,8 +317,8 @@ impl Inner {
         }
     }
 
-    /// Whether the writer has something to do. Where nobody waits for it, a batch collects for half a second:
-    /// it is written in whole units, and many small ones would be mostly padding.
+    /// Whether the writer has something to do. If nobody waits, a batch collects for half a second, because it is
+    /// written in whole units, and many small ones would be mostly padding.
     fn has_work(&self, fsync: Fsync) -> bool {
         let (noted, asked) = (self.noted.len(), self.due > self.written || self.rewrite);
         asked
@@ -328,7 +327,7 @@ impl Inner {
             || (noted > 0 && fsync == Fsync::Always)
     }
 
-    /// Has callers look again.
+    /// Wakes callers to check again.
     pub fn wake_waiters(&mut self) {
         self.waiters.drain(..).for_each(Waker::wake);
     }

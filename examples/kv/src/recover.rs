@@ -1,4 +1,4 @@
-//! What a log on a disk says, after whatever has happened to it.
+//! Reading a log from a disk, whatever has happened to it.
 
 use crate::format::{AREAS, BATCH_MAX, Batch, HEADER, Op, Super, UNIT};
 use mirust::block::{Buffer, Disk};
@@ -6,7 +6,7 @@ use mirust::block::{Buffer, Disk};
 /// Bytes that are read at a time.
 const WINDOW: u64 = 1 << 20;
 
-/// Where a log goes on.
+/// Where a log continues.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
     pub generation: u64,
@@ -20,11 +20,11 @@ pub struct Place {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
     pub place: Place,
-    /// The superblock that counts.
+    /// The valid superblock.
     pub block: Super,
-    /// What was cut off, in words.
+    /// A description of what was cut off.
     pub word: Option<String>,
-    /// Where that lies: headers that are to be overwritten.
+    /// Where that is: headers to be overwritten.
     pub behind: Vec<u64>,
 }
 
@@ -35,12 +35,12 @@ pub fn area(disk: &Disk, generation: u64) -> (u64, u64) {
     (start, start + size)
 }
 
-/// Reads a log and hands its operations over, in their order. `Ok(None)` is a disk without one.
+/// Reads a log and passes on its operations, in order. `Ok(None)` is a disk without one.
 ///
 /// # Errors
 ///
-/// If the disk cannot be read, or holds something else; if something is damaged that had been stable: the store
-/// would not be what it was; and those of `apply`.
+/// If the disk cannot be read, or holds something else; if something is damaged that had been stable, since the store
+/// would then be incomplete; and those of `apply`.
 pub async fn recover(
     disk: &Disk,
     apply: &mut dyn FnMut(Op<'_>) -> Result<(), String>,
@@ -94,7 +94,7 @@ pub async fn recover(
         };
         at += step;
     }
-    // A torn batch at the very end shows by its header.
+    // A torn batch at the very end is recognised by its header.
     let torn = reader.header(place.at).await?.is_some_and(|batch| {
         batch.generation == generation
             && batch.number == place.number
@@ -113,7 +113,7 @@ pub async fn recover(
     Ok(Some(Found { place, block, word, behind }))
 }
 
-/// The superblock that counts. Nothing on a disk that nobody has used.
+/// The valid superblock. `None` on an unused disk.
 async fn newest(disk: &Disk) -> Result<Option<Super>, String> {
     let mut found: Option<Super> = None;
     let mut is_free = true;
@@ -121,7 +121,7 @@ async fn newest(disk: &Disk) -> Result<Option<Super>, String> {
         let mut bytes = vec![0; UNIT as usize];
         disk.read_at(unit * UNIT, &mut bytes).await.map_err(|error| error.to_string())?;
         let block = Super::parse(&bytes)?.filter(|block| block.generation % 2 == unit / 2);
-        // A crash can have torn nothing but the very first one, which is the first copy of generation 1.
+        // A crash can only have torn the very first one, which is the first copy of generation 1.
         is_free &=
             if unit == 2 { Super::is_free(&bytes) } else { bytes.iter().all(|byte| *byte == 0) };
         found = match (found, block) {
@@ -148,7 +148,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Has the window cover `len` bytes from `at` on, if the area has so many.
+    /// Makes the window cover `len` bytes from `at` on, if the area has that many.
     async fn cover(&mut self, at: u64, len: u64) -> Result<bool, String> {
         if at + len > self.end {
             return Ok(false);
@@ -183,7 +183,7 @@ impl Reader<'_> {
         Ok(Batch::parse(self.bytes(at, HEADER)))
     }
 
-    /// The batch at `at`, if it is whole.
+    /// The batch at `at`, if it is complete.
     async fn batch(&mut self, at: u64) -> Result<Option<Batch>, String> {
         let Some(batch) = self.header(at).await? else { return Ok(None) };
         if !self.cover(at, batch.size()).await? {

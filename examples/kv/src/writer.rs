@@ -7,30 +7,30 @@ use crate::rewrite::Rewrite;
 use mirust::block::{Buffer, Disk, Error};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// The log is written anew when it is larger than this, and than twice what it was then.
+/// The log is rewritten when it is larger than this, and twice as large as after the last rewrite.
 const REWRITE_MIN: u64 = 4 << 20;
 
-/// Where the log goes on, and the new one if there is one.
+/// Where the log continues, and the new log if there is one.
 pub struct Writer {
     place: Place,
     salt: u32,
-    /// Batches of the area in use that are stable.
+    /// The number of stable batches in the area in use.
     stable: u64,
     rewrite: Option<Rewrite>,
 }
 
 impl Writer {
-    /// Goes on at a place of the area with this salt, all of which up to there is stable.
+    /// Continues at a place in the area with this salt; everything up to there is stable.
     pub(crate) fn new(place: Place, salt: u32) -> Writer {
         Writer { place, salt, stable: place.number, rewrite: None }
     }
 
-    /// Whether the log is being written anew.
+    /// Whether the log is being rewritten.
     pub(crate) fn is_rewriting(&self) -> bool {
         self.rewrite.is_some()
     }
 
-    /// Writes what has been noted, a batch of it, and a piece of the new log if there is one.
+    /// Writes a batch of what has been recorded, and a piece of the new log if there is one.
     pub(crate) async fn turn(&mut self, log: &Log) -> Result<(), String> {
         self.begin_if_asked(log);
         let (ops, many, flush) = {
@@ -40,7 +40,7 @@ impl Writer {
         };
         if !ops.is_empty() {
             if !self.place.has_room(&log.disk, ops.len()) {
-                // The new log takes them in, all at once.
+                // The new log takes all of them at once.
                 return self.finish(log, ops, many).await;
             }
             write(log, &mut self.place, self.salt, self.stable, &[&ops]).await?;
@@ -54,7 +54,7 @@ impl Writer {
             match piece {
                 Ok(true) => return self.switch(log, many).await,
                 Ok(false) => {}
-                // The one in use is as good as it was.
+                // The log in use is still valid.
                 Err(error) => self.give_up(log, error),
             }
         }
@@ -67,7 +67,7 @@ impl Writer {
                     self.stable = number;
                     log.inner.borrow_mut().stable = written;
                 }
-                // Writes that had been answered are gone: the store still has it all.
+                // Completed writes are lost, but the store still has everything.
                 Err(Error::Lost) => return self.finish(log, Vec::new(), 0).await,
                 Err(error) => return Err(format!("flush: {error}")),
             }
@@ -80,7 +80,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Begins a new log. What was noted before is in the first piece of it.
+    /// Begins a new log. What was recorded before is in its first piece.
     fn begin_if_asked(&mut self, log: &Log) {
         let asked = {
             let mut inner = log.inner.borrow_mut();
@@ -96,19 +96,19 @@ impl Writer {
         }
     }
 
-    /// Forgets the new log.
+    /// Abandons the new log.
     fn give_up(&mut self, log: &Log, error: String) {
         let mut inner = log.inner.borrow_mut();
         let asked = self.rewrite.take().map_or(inner.rewrites_asked, |rewrite| rewrite.asked);
         mirust::log::warn!("the log could not be written anew: {error}");
-        // Not again before it has grown.
+        // Not again until it has grown.
         log.stats.base.set(log.stats.size.get());
         log.stats.rewriting.set(false);
         inner.rewrite_failed = Some((asked, error));
         inner.wake_waiters();
     }
 
-    /// Writes the log anew, without a pause.
+    /// Rewrites the log without pausing.
     async fn finish(&mut self, log: &Log, ops: Vec<u8>, many: u64) -> Result<(), String> {
         let asked = log.inner.borrow().rewrites_asked;
         log.stats.rewriting.set(true);
@@ -123,11 +123,11 @@ impl Writer {
         self.switch(log, many).await
     }
 
-    /// All pieces of the new log have been written: with all that has been noted, it is the one in use.
+    /// All pieces of the new log have been written: together with everything recorded, it becomes the one in use.
     async fn switch(&mut self, log: &Log, mut many: u64) -> Result<(), String> {
         let mut rewrite = self.rewrite.take().expect("it is being written");
-        // What the store held when the last pieces were taken from it is among the operations that have been
-        // noted: with all of them the new log is a state that the store has had.
+        // What the store held when the last pieces were taken is covered by the recorded operations: with all of them, the
+        // new log is a state that the store has had.
         let mut pieces = Vec::new();
         loop {
             let (ops, count) = log.inner.borrow_mut().take();
@@ -169,19 +169,19 @@ impl Writer {
 }
 
 impl Place {
-    /// Whether a batch with so many bytes of operations fits into the area.
+    /// Whether a batch with this many bytes of operations fits into the area.
     pub(crate) fn has_room(&self, disk: &Disk, ops: usize) -> bool {
         let size = ((HEADER + ops) as u64).next_multiple_of(UNIT);
         self.at + size <= area(disk, self.generation).1
     }
 }
 
-/// A number that is another one each time.
+/// A number that differs each time.
 pub(crate) fn salt() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 
-/// Writes a batch of operations, which are in several parts.
+/// Writes a batch of operations, given in several parts.
 pub(crate) async fn write(
     log: &Log,
     place: &mut Place,
@@ -201,8 +201,8 @@ pub(crate) async fn write(
     Ok(())
 }
 
-/// Writes both copies of a superblock, and makes them stable one after the other. A torn one is not valid, and
-/// leaves the others in force.
+/// Writes both copies of a superblock, and makes them stable one after the other. A torn one is invalid, so that the
+/// others remain in force.
 pub(crate) async fn write_super(disk: &Disk, block: Super) -> Result<(), Error> {
     for copy in 0..2 {
         let mut again = 3;

@@ -1,7 +1,7 @@
 //! The C symbols that MirageOS's library `mirage-xen` declares as externals, so that its drivers and
-//! its loop run on this runtime as they are. (Interface: the `external`s of mirage-xen 9.0, and
-//! `caml_get_wall_clock` of mirage-ptime.) An image that refers to none of them has none: the link drops
-//! what nobody calls.
+//! its loop run on this runtime unmodified. (Interface: the `external`s of mirage-xen 9.0, and
+//! `caml_get_wall_clock` of mirage-ptime.) An image that refers to none of them contains none: the linker drops
+//! unused functions.
 //!
 //! | module | what |
 //! |---|---|
@@ -12,15 +12,14 @@
 //! | `lifecycle` | what a suspension would cut off |
 //! | `machine` | command line, memory figures |
 //!
-//! # Whose loop it is
+//! # Mirage's loop
 //!
-//! Mirage's loop asks `demux_pending`, and blocks by `block_domain`. Both are `[@@noalloc]`: OCaml has not
-//! saved its state, so nothing inside may allocate on its heap, call it, or raise. Rust tasks may want all
-//! three. So these two look and block, and run no task: when there is work for Rust, `demux_pending` is
-//! true, Mirage's loop runs its hooks, and one of these, which the OCaml library `mirage-mirust.loop`
-//! installs, takes a turn by an ordinary call. There tasks run, and promises of Rust's futures are
-//! resolved. In a program without that library tasks run inside `demux_pending`, and find OCaml
-//! unavailable.
+//! Mirage's loop calls `demux_pending`, and blocks in `block_domain`. Both are `[@@noalloc]`: OCaml has not saved its
+//! state, so nothing inside may allocate on its heap, call it, or raise. Rust tasks may need to do all three. So these
+//! two functions only check and block, and run no tasks: if there is work for Rust, `demux_pending` returns true,
+//! Mirage's loop runs its hooks, and one of them, installed by the OCaml library `mirage-mirust.loop`, takes a turn in
+//! an ordinary call. There, tasks run, and promises of Rust's futures are resolved. In a program without that
+//! library, tasks run inside `demux_pending`, and find OCaml unavailable.
 //!
 //! # Errors
 //!
@@ -52,9 +51,9 @@ type Value = ocaml_sys::Value;
 
 const UNIT: Value = 1;
 
-/// What becomes an exception.
+/// An exception to raise.
 enum Failed {
-    /// `Failure`, with these words.
+    /// `Failure`, with this message.
     Because(Cow<'static, str>),
     /// `Out_of_memory`.
     OutOfMemory,

@@ -1,18 +1,18 @@
-//! Files on a disk, to be read.
+//! Read-only files on a disk.
 //!
 //! The format is EROFS, without compression: [`Image`] reads one from any [`Source`] of bytes, a
-//! [`Disk`](mirust_block::Disk) above all. A directory is searched where it lies, by halves, and a file's
+//! [`Disk`](mirust_block::Disk) above all. A directory is searched in place, by bisection, and a file's
 //! bytes are in few pieces at multiples of the block size, so that an image costs no memory for what is not
-//! asked for, and large reads are large requests.
+//! used, and large reads are large requests.
 //!
 //! ```text
 //!   Image      paths, lookup, lists, reading          image, path
 //!   formats    superblock, inodes, directory blocks   superblock, inode, directory
-//!   blocks     those of metadata that were read last  cache
+//!   blocks     recently read metadata                 cache
 //! ```
 //!
-//! Whoever made the image may have lied: each number is checked where it is used. Nothing here panics,
-//! waits for ever or takes memory beyond a bound because of what an image says.
+//! The image is not trusted: each number is checked where it is used. No image makes this crate panic, loop for ever
+//! or use unbounded memory.
 //!
 //! Source: "Core on-disk format" of the EROFS project's documentation, <https://erofs.docs.kernel.org>.
 #![no_std]
