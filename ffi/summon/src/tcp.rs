@@ -61,6 +61,10 @@ async fn client(
     let _ = SockRef::from(client).set_tcp_keepalive(&alive);
     let (server, life) = place.reach(gate).await?;
     let server = server.expect("a way of connections");
+    if domain.plan().proxy_protocol {
+        // An error here is one of the socket, on which the relay will meet it again.
+        let _ = write(&server, introduction(client).as_bytes()).await;
+    }
     let both = async {
         try_join!(
             pump(client, &server, Direction::In, domain, life),
@@ -79,6 +83,18 @@ async fn client(
         },
     }
     Ok(())
+}
+
+/// The first line of the proxy protocol (HAProxy's `proxy-protocol.txt`, version 1): from where to where the client came.
+fn introduction(client: &TcpStream) -> String {
+    match (client.peer_addr(), client.local_addr()) {
+        (Ok(peer), Ok(here)) => {
+            let family = if peer.is_ipv4() { "TCP4" } else { "TCP6" };
+            let (from, to) = (peer.ip(), here.ip());
+            format!("PROXY {family} {from} {to} {} {}\r\n", peer.port(), here.port())
+        }
+        _ => "PROXY UNKNOWN\r\n".into(),
+    }
 }
 
 /// Makes the end of a socket a reset.

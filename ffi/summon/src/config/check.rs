@@ -114,6 +114,7 @@ impl<'a> Checker<'a> {
             queue: self.number("queue", &raw.queue, 1..=100_000, 64),
             connections: self.number("connections", &raw.connections, 1..=100_000, 1024),
             retry: self.time("retry", &raw.retry, Duration::from_secs(5)),
+            proxy_protocol: raw.proxy_protocol.as_ref().is_some_and(|v| *v.get_ref()),
         }
     }
 

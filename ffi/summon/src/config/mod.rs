@@ -60,6 +60,8 @@ pub struct Plan {
     pub connections: usize,
     /// How long nobody tries again after a start that failed.
     pub retry: Duration,
+    /// Whether each connection begins with a line that says whose it is.
+    pub proxy_protocol: bool,
 }
 
 /// From a socket of dom0 to one of the domain.

@@ -43,6 +43,7 @@ pub struct Domain {
     pub queue: Option<Spanned<i64>>,
     pub connections: Option<Spanned<i64>>,
     pub retry: Option<Spanned<String>>,
+    pub proxy_protocol: Option<Spanned<bool>>,
 }
 
 /// A string, or a list of them.

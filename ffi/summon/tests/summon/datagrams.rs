@@ -40,6 +40,33 @@ fn first_datagram_is_held_and_delivered_once() {
 }
 
 #[test]
+fn datagram_that_is_refused_at_first_is_sent_again() {
+    let mut rig = Rig::new();
+    rig.start(&config(&rig, ""));
+    let client = client(&rig);
+    client.send(b"early").unwrap();
+    // The machine is there, as it refuses; the service is not yet.
+    rig.says("http: answers");
+    let _seen = rig.echo_datagrams("http", rig.back());
+    let mut answer = [0; 16];
+    assert_eq!(client.recv(&mut answer).unwrap(), 5);
+}
+
+#[test]
+fn service_that_never_begins_is_no_reason_to_go_on() {
+    let mut rig = Rig::new();
+    // Nothing accepts connections where it should.
+    let ready = format!("ready = \"{}:9\"\nhold = \"2s\"\nretry = \"1h\"", rig.back().ip());
+    rig.start(&config(&rig, &ready));
+    client(&rig).send(b"lost").unwrap();
+    rig.says("(`ready`)");
+    eventually("it is destroyed", || !rig.has("http"));
+    eventually("it is counted", || {
+        rig.metric("refused_total{domain=\"http\",reason=\"silent\"}") == 1.0
+    });
+}
+
+#[test]
 fn datagrams_keep_awake_and_wake() {
     let mut rig = Rig::new();
     let _seen = rig.echo_datagrams("http", rig.back());

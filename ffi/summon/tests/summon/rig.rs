@@ -88,7 +88,7 @@ impl Rig {
         let metrics = self.metrics();
         format!(
             "[summon]\nxl = \"{dir}/xl\"\nstate = \"{dir}/state\"\nmetrics = \"{metrics}\"\n\
-             deaths = [\"tail\", \"-n\", \"0\", \"-s\", \"0.05\", \"-f\", \"{dir}/deaths\"]\n"
+             deaths = [\"tail\", \"-n\", \"+1\", \"-s\", \"0.05\", \"-f\", \"{dir}/deaths\"]\n"
         )
     }
 
@@ -165,7 +165,13 @@ impl Rig {
     /// Has a domain end by itself.
     pub fn kill(&self, name: &str) {
         fs::remove_file(self.file("domains").join(name)).unwrap();
-        fs::write(self.file("deaths"), "@releaseDomain\n").unwrap();
+        self.tell_of_a_death();
+    }
+
+    /// As xenstore does, of whomever.
+    pub fn tell_of_a_death(&self) {
+        let mut deaths = fs::OpenOptions::new().append(true).open(self.file("deaths")).unwrap();
+        deaths.write_all(b"@releaseDomain\n").unwrap();
     }
 
     /// Holds a command of xl up, until what is returned is dropped.
@@ -324,6 +330,11 @@ impl Client {
         let stream = TcpStream::connect(to).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client(stream)
+    }
+
+    /// Whether anybody accepts connections there.
+    pub fn is_open(to: SocketAddr) -> bool {
+        TcpStream::connect(to).is_ok()
     }
 
     /// Sends a line, and reads as much.

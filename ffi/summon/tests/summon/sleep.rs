@@ -26,6 +26,19 @@ fn idle_domain_is_shut_down_and_starts_again() {
 }
 
 #[test]
+fn domain_that_does_not_shut_down_is_destroyed() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    let slow = rig.slow("shutdown");
+    let config = rig.config("idle = \"300ms\"");
+    rig.start(&config.replace("[summon]\n", "[summon]\nxl-limit = \"5s\"\n"));
+    Client::connect(rig.front()).is_served();
+    asleep(&rig, 1);
+    assert_eq!(rig.calls(), ["create", "shutdown", "destroy"]);
+    drop(slow);
+}
+
+#[test]
 fn traffic_keeps_a_domain_awake() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);

@@ -107,6 +107,37 @@ fn fast_side_waits_for_the_slow_one() {
 }
 
 #[test]
+fn proxy_protocol_says_who_the_client_is() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config("proxy-protocol = true"));
+    let mut client = Client::connect(rig.front());
+    let (here, there) = (client.0.local_addr().unwrap(), rig.front());
+    let line =
+        format!("PROXY TCP4 {} {} {} {}\r\n", here.ip(), there.ip(), here.port(), there.port());
+    client.0.write_all(b"hello").unwrap();
+    let mut answer = vec![0; line.len() + 5];
+    client.0.read_exact(&mut answer).unwrap();
+    assert_eq!(String::from_utf8(answer).unwrap(), line + "hello");
+}
+
+#[test]
+fn ready_is_where_the_domain_says_that_it_can_serve() {
+    let mut rig = Rig::new();
+    let ready = format!("{}:9000", rig.back().ip());
+    rig.echo("http", rig.back(), false);
+    rig.echo("http", ready.parse().unwrap(), true);
+    rig.start(&rig.config(&format!("ready = \"{ready}\"")));
+    let front = rig.front();
+    let client = thread::spawn(move || Client::connect(front).is_served());
+    rig.says("http: created");
+    eventually("the domain serves", || Client::is_open(rig.back()));
+    assert_eq!(rig.metric("held{domain=\"http\"}"), 1.0);
+    std::fs::write(rig.file("http.ready"), "").unwrap();
+    client.join().unwrap();
+}
+
+#[test]
 fn domain_that_runs_already_is_taken_up() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
