@@ -19,21 +19,21 @@ use tokio::{
     time::sleep,
 };
 
-/// How often running domains are looked at where nobody tells of deaths.
+/// How often running domains are checked if no program reports deaths.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The host, as far as this program has to do with it.
+/// The state that all domains share.
 pub struct Host {
     general: RefCell<Rc<General>>,
     /// The domains of the configuration, by name.
     pub domains: RefCell<BTreeMap<String, Rc<Domain>>>,
-    /// Places for starts.
+    /// Permits to start a domain.
     pub starting: RefCell<Rc<Semaphore>>,
-    /// Places for going to sleep, of which there are as many: these must not keep a client waiting.
+    /// Permits to put a domain to sleep. They are separate so that a save never delays a client.
     pub leaving: RefCell<Rc<Semaphore>>,
     /// A domain may have ended.
     pub look: Notify,
-    /// This program is about to end, and starts nothing any more.
+    /// This program is shutting down and starts nothing new.
     pub closing: Cell<bool>,
 }
 
@@ -50,22 +50,22 @@ impl Host {
         })
     }
 
-    /// The settings of now.
+    /// The current settings.
     pub fn general(&self) -> Rc<General> {
         self.general.borrow().clone()
     }
 
-    /// New settings, for what begins from now on.
+    /// Replaces the settings. What is under way keeps the old ones.
     pub fn change(&self, general: Rc<General>) {
         if general.starts != self.general().starts {
-            // Whoever holds a place gives it back to the old ones.
+            // Permits that are held go back to the old semaphores.
             self.starting.replace(Rc::new(Semaphore::new(general.starts)));
             self.leaving.replace(Rc::new(Semaphore::new(general.starts)));
         }
         self.general.replace(general);
     }
 
-    /// Takes up the domains that run already.
+    /// Takes over the domains that are already running.
     pub async fn adopt(&self) {
         match xl::list(&self.general()).await {
             Ok(list) => {
@@ -81,7 +81,7 @@ impl Host {
         }
     }
 
-    /// Looks after the running domains whenever one may have ended, for good.
+    /// Checks the running domains whenever one may have ended. Never returns.
     pub async fn look_after(self: Rc<Self>) {
         loop {
             self.look.notified().await;
@@ -90,7 +90,8 @@ impl Host {
             if up.is_empty() {
                 continue;
             }
-            // A domain that starts while the list is made is not on it: only the same start of the same domain counts.
+            // The list may be older than a domain that has started meanwhile, so a domain is only judged if it has not been
+            // restarted since.
             let starts: Vec<_> = up.iter().map(|domain| domain.start_number()).collect();
             match xl::list(&self.general()).await {
                 Ok(list) => {
@@ -105,7 +106,7 @@ impl Host {
         }
     }
 
-    /// Listens for deaths, for good. Each line of the program is one, of whomever.
+    /// Listens for deaths. Each line that the program prints means that some domain may have ended. Never returns.
     pub async fn hear_deaths(self: Rc<Self>) {
         let mut told = false;
         loop {
@@ -142,7 +143,7 @@ impl Host {
     }
 }
 
-/// A domain on the list.
+/// Finds a domain in the list.
 pub fn find<'a>(list: &'a [Listed], name: &str) -> Option<&'a Listed> {
     list.iter().find(|listed| listed.name == name)
 }

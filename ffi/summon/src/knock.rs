@@ -1,4 +1,4 @@
-//! From a client to a socket of the domain: places, and the wait until somebody is at home.
+//! Brings a client to the domain: admission, and the wait until the domain answers.
 
 use crate::{
     config::{Protocol, Way},
@@ -11,19 +11,19 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long one attempt to connect may take, at first and at last. The kernel sends a lost SYN again after a second, by
-/// when a domain that has just started may have been there for most of it.
+/// How long one attempt to connect may take, at first and at last. The kernel retransmits a lost SYN only after a
+/// second, and a domain that has just started may have been up for most of that time.
 const ATTEMPT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 /// The pause after an attempt that failed, at first and at last.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(200));
 
-/// A way, and whether there is somebody at its end.
+/// A way, and whether the domain has answered at its end.
 pub struct Gate {
     /// Where it leads.
     pub way: Way,
-    /// The start of the domain after which somebody answered here.
+    /// The number of the start since which the domain has answered here.
     answered: Cell<u64>,
-    /// Before that, one client knocks for all.
+    /// Until it has, one client at a time tries.
     knocking: Mutex<()>,
 }
 
@@ -32,23 +32,23 @@ impl Gate {
         Gate { way, answered: Cell::new(0), knocking: Mutex::new(()) }
     }
 
-    /// Whether clients go straight through. Starts are counted from 1.
+    /// Whether clients can connect without waiting. Starts are counted from 1.
     fn is_open(&self, domain: &Domain) -> bool {
         domain.is_up() && self.answered.get() == domain.start_number()
     }
 }
 
-/// A client's place among those of a domain; it ends when this is dropped.
+/// An admitted client. Dropping it makes room for another.
 pub struct Client {
     domain: Rc<Domain>,
 }
 
 impl Client {
-    /// Takes a place.
+    /// Admits a client.
     ///
     /// # Errors
     ///
-    /// There are enough clients, or enough that wait.
+    /// The limit on clients, or on waiting clients, is reached.
     pub fn enter(domain: &Rc<Domain>, gate: &Gate) -> Result<Self, Refusal> {
         let (plan, counts) = (domain.plan(), &domain.counts);
         if counts.open.get() >= plan.connections as u64 {
@@ -61,12 +61,11 @@ impl Client {
         Ok(Client { domain: domain.clone() })
     }
 
-    /// Waits until the domain answers. Gives the connection, unless the way is for datagrams, and the number of the
-    /// domain's life.
+    /// Waits until the domain answers. Returns the connection, except for UDP, and the number of the domain's life.
     ///
     /// # Errors
     ///
-    /// It failed, or the client has waited for as long as it may.
+    /// The domain failed, or the client has waited for as long as `hold` allows.
     pub async fn reach(&self, gate: &Gate) -> Result<(Option<TcpStream>, u64), Refusal> {
         struct Held<'a>(&'a Domain);
         impl Drop for Held<'_> {
@@ -90,7 +89,7 @@ impl Drop for Client {
     }
 }
 
-/// Counts a refusal, and tells of it where somebody looks for such things.
+/// Counts a refusal, and logs it for debugging.
 pub fn count_refusal(domain: &Domain, peer: SocketAddr, refusal: &Refusal) {
     let reason = match refusal {
         Refusal::Queue => 0,
@@ -107,7 +106,7 @@ async fn knock(domain: &Rc<Domain>, gate: &Gate) -> Result<(Option<TcpStream>, u
     loop {
         let life = domain.wake().await?;
         let start = domain.start_number();
-        // The first to knock keeps the others waiting here until there is an answer.
+        // The first client to try keeps the others waiting here until the domain answers.
         let mut turn = None;
         if !gate.is_open(domain) {
             turn = Some(gate.knocking.lock().await);
@@ -128,7 +127,7 @@ async fn knock(domain: &Rc<Domain>, gate: &Gate) -> Result<(Option<TcpStream>, u
     }
 }
 
-/// One attempt. The first connection of a way is one that is used, so that a service sees its clients and nobody else.
+/// One attempt. The connection that finds the domain up is the client's own, so that the service never sees a probe.
 async fn attempt(
     domain: &Domain,
     gate: &Gate,
@@ -145,7 +144,7 @@ async fn attempt(
             connect(target, limit).await.map(Some).map_err(|error| format!("{target}: {error}"))
         }
         Protocol::Udp if !first || ready.is_some() => Ok(None),
-        // Nobody can say what a datagram is answered by. But a machine that is there accepts or refuses a connection.
+        // What answers a datagram depends on the protocol, but a machine that is up accepts or refuses a connection.
         Protocol::Udp => match connect(target, limit).await {
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(None),
@@ -160,7 +159,7 @@ async fn connect(target: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     let stream = timeout(limit, TcpStream::connect(target))
         .await
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer")))?;
-    // What comes in pieces leaves in pieces.
+    // Octets are passed on as they come, without waiting for more.
     stream.set_nodelay(true)?;
     Ok(stream)
 }

@@ -1,10 +1,10 @@
-//! `mirust-summon`: for the host's dom0. It listens where a configuration says, starts the domain that serves there when
-//! somebody comes, holds the client until the domain answers, relays, and puts the domain to sleep when nobody has
-//! used it for a time. `docs/fleet.md` is its manual.
+//! `mirust-summon`, a program for dom0. It listens at configured addresses, starts the domain behind an address when a
+//! client connects, holds the client until the domain answers, relays, and puts the domain to sleep once it has been
+//! idle for a while. `docs/fleet.md` is its manual.
 //!
 //! From the bottom up: [`config`] is pure, [`xl`] runs the toolstack, [`store`] keeps saved states, [`domain`] is
 //! the life of one domain, [`knock`] brings a client to it, [`tcp`] and [`udp`] relay, [`table`] says who is served
-//! where, and [`host`] is what all of them share. One thread does everything: it waits far more than it works.
+//! where, and [`host`] is what all of them share. A single thread does everything: it waits far more than it works.
 
 mod config;
 mod domain;
@@ -38,33 +38,33 @@ use tokio::{
 
 /// Starts Xen domains when somebody connects to them, relays, and puts them to sleep again.
 ///
-/// SIGHUP reads the configuration anew; SIGTERM ends this program and leaves the domains as they are.
+/// SIGHUP reloads the configuration. SIGTERM ends this program and leaves the domains as they are.
 #[derive(Parser)]
 #[command(name = "mirust-summon", version)]
 struct Options {
-    /// What is served where, by which domain
+    /// The configuration
     #[arg(short, long, value_name = "FILE", default_value = "/etc/mirust-summon.toml")]
     config: PathBuf,
-    /// Only says what is wrong with the configuration, and with the files that it names
+    /// Only check the configuration, and whether the files that it names exist
     #[arg(long)]
     check: bool,
-    /// Logs each client that is refused and each call of xl too
+    /// Also log each refused client and each call of xl
     #[arg(short, long)]
     verbose: bool,
-    /// Logs warnings and errors only
+    /// Log warnings and errors only
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 }
 
 fn main() -> ExitCode {
-    // SAFETY: nothing has opened a descriptor before.
-    let inherited = unsafe { systemd::inherited() };
     let options = Options::parse();
     output::begin(match (options.verbose, options.quiet) {
         (true, _) => LevelFilter::Debug,
         (_, true) => LevelFilter::Warn,
         _ => LevelFilter::Info,
     });
+    // SAFETY: nothing has opened a descriptor yet: neither parsing arguments nor preparing the log does.
+    let inherited = unsafe { systemd::inherited() };
     let config = match read(&options.config) {
         Ok(config) => config,
         Err(faults) => {
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Reads the configuration. Faults are lines of their own, `FILE:LINE: WHAT`.
+/// Reads the configuration. Each fault is a line, `FILE:LINE: WHAT`.
 fn read(path: &Path) -> Result<Config, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("{}: {error}; name another file by --config", path.display()))?;
@@ -150,7 +150,7 @@ async fn run(
     systemd::notify("STOPPING=1");
     table.close();
     host.closing.set(true);
-    // What the toolstack has begun it ends: half a saved state is none.
+    // The toolstack finishes what it has begun: half a saved state is useless.
     if table.is_busy() {
         log::info!("xl is still at work");
     }

@@ -1,4 +1,4 @@
-//! What is counted, and Prometheus' text of it (exposition format 0.0.4) over HTTP.
+//! Counters, served over HTTP in Prometheus' text format (version 0.0.4).
 
 use crate::{
     domain::{Domain, How, State},
@@ -13,9 +13,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How many may ask at a time; others wait.
+/// How many requests are served at a time; others wait.
 const READERS: usize = 4;
-/// How long a request's head may be, in octets, and how long asking may take.
+/// The longest head of a request, in octets, and the longest time for a request and its response.
 const HEAD: usize = 8192;
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -37,28 +37,28 @@ impl Number {
     }
 }
 
-/// What is counted of one domain.
+/// The counters of one domain.
 #[derive(Default)]
 pub struct Counts {
-    /// Clients that there are: connections, and senders of datagrams of the last minute.
+    /// Current clients: connections, and senders of datagrams within the last minute.
     pub open: Number,
-    /// Those of them that wait for an answer.
+    /// Those of them that are waiting for the domain to answer.
     pub held: Number,
-    /// Starts by `xl create`, of a state in which it went to sleep, and of one that all starts are of; and the
-    /// microseconds of each.
+    /// Starts, and the microseconds that they took: by `xl create`, from the state of the last sleep, and from the
+    /// `warm` state.
     starts: [(Number, Number); 3],
-    /// Starts that failed, also for want of an answer, and calls of xl that did.
+    /// Failed starts, including those without an answer, and other calls of xl that failed.
     pub failures: Number,
-    /// Times that it ended by itself.
+    /// How often it ended by itself.
     pub deaths: Number,
-    /// Times that it was put to sleep.
+    /// How often it was put to sleep.
     pub sleeps: Number,
-    /// Clients by the reason for which they were refused: the queue, the number of connections, a start that failed,
-    /// no answer in time.
+    /// Refused clients, by reason: the queue was full, there were too many connections, the start failed, there was no
+    /// answer in time.
     pub refused: [Number; 4],
     /// Octets from clients, and to them.
     pub octets: [Number; 2],
-    /// Datagrams that were dropped: too many at once.
+    /// Datagrams that were dropped because too many were waiting.
     pub dropped: Number,
 }
 
@@ -67,7 +67,7 @@ const WAYS_TO_START: [(How, &str); 3] =
 const REASONS: [&str; 4] = ["queue", "connections", "failed", "silent"];
 
 impl Counts {
-    /// A start that went well.
+    /// Counts a successful start.
     pub fn started(&self, how: How, took: Duration) {
         let of = WAYS_TO_START.iter().position(|(way, _)| *way == how);
         if let Some((count, time)) = of.map(|i| &self.starts[i]) {
@@ -77,12 +77,12 @@ impl Counts {
     }
 }
 
-/// One name of the text.
+/// A metric: its name, its kind, and its values.
 struct Family {
     name: &'static str,
     kind: &'static str,
     help: &'static str,
-    /// More labels, each after a comma, and the value.
+    /// Further labels, each preceded by a comma, and the value.
     values: fn(&Domain) -> Vec<(String, f64)>,
 }
 
@@ -91,7 +91,7 @@ fn one(value: f64) -> Vec<(String, f64)> {
     vec![(String::new(), value)]
 }
 
-/// Values that a label tells apart.
+/// Values that are told apart by a label.
 fn by<'a>(label: &str, values: impl IntoIterator<Item = (&'a str, f64)>) -> Vec<(String, f64)> {
     values.into_iter().map(|(name, value)| (format!(",{label}=\"{name}\""), value)).collect()
 }
@@ -119,13 +119,13 @@ const FAMILIES: [Family; 12] = [
     Family {
         name: "clients",
         kind: "gauge",
-        help: "Clients that there are, the held ones included",
+        help: "Current clients, including those that are held",
         values: |domain| one(domain.counts.open.get() as f64),
     },
     Family {
         name: "held",
         kind: "gauge",
-        help: "Clients that wait for an answer",
+        help: "Clients that are waiting for the domain to answer",
         values: |domain| one(domain.counts.held.get() as f64),
     },
     Family {
@@ -137,31 +137,31 @@ const FAMILIES: [Family; 12] = [
     Family {
         name: "start_seconds_total",
         kind: "counter",
-        help: "Time that the toolstack took for the starts, by how",
+        help: "Time that the toolstack took to start the domain, by how",
         values: |domain| by_start(domain, |(_, time)| time.get() as f64 / 1e6),
     },
     Family {
         name: "failures_total",
         kind: "counter",
-        help: "Starts, also those for which there was no answer, and other calls of xl that failed",
+        help: "Failed starts, including those without an answer, and other failed calls of xl",
         values: |domain| one(domain.counts.failures.get() as f64),
     },
     Family {
         name: "deaths_total",
         kind: "counter",
-        help: "Times that the domain ended by itself",
+        help: "How often the domain ended by itself",
         values: |domain| one(domain.counts.deaths.get() as f64),
     },
     Family {
         name: "sleeps_total",
         kind: "counter",
-        help: "Times that the domain was put to sleep",
+        help: "How often the domain was put to sleep",
         values: |domain| one(domain.counts.sleeps.get() as f64),
     },
     Family {
         name: "refused_total",
         kind: "counter",
-        help: "Clients that were refused, by reason",
+        help: "Refused clients, by reason",
         values: |domain| {
             by(
                 "reason",
@@ -183,12 +183,12 @@ const FAMILIES: [Family; 12] = [
     Family {
         name: "dropped_datagrams_total",
         kind: "counter",
-        help: "Datagrams for which there was no room",
+        help: "Datagrams that were dropped because too many were waiting",
         values: |domain| one(domain.counts.dropped.get() as f64),
     },
 ];
 
-/// The text, of all domains.
+/// The metrics of all domains, as text.
 pub fn text(host: &Host) -> String {
     let mut out = String::new();
     let domains = host.domains.borrow();
@@ -209,7 +209,7 @@ pub fn text(host: &Host) -> String {
     out
 }
 
-/// Serves the text at a listener, for good.
+/// Serves the metrics. Never returns.
 pub async fn serve(listener: TcpListener, host: Rc<Host>) {
     let readers = Arc::new(Semaphore::new(READERS));
     loop {
@@ -218,7 +218,7 @@ pub async fn serve(listener: TcpListener, host: Rc<Host>) {
             Ok((stream, peer)) => {
                 let host = host.clone();
                 spawn_local(async move {
-                    // Whoever does not ask, or does not read, has had their time.
+                    // A client that sends no request, or does not read, is dropped.
                     let _ = timeout(PATIENCE, answer(stream, peer, &host)).await;
                     drop(place);
                 });

@@ -1,5 +1,5 @@
-//! The log: a line for each message on standard error, as systemd's journal wants it when that reads along
-//! (sd-daemon(3): a number in angle brackets for how grave it is).
+//! The log: a line on standard error for each message, prefixed with its priority if systemd's journal reads it (a number
+//! in angle brackets, sd-daemon(3)).
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::Write;
@@ -8,7 +8,7 @@ struct Output {
     journal: bool,
 }
 
-/// Begins to log what is at least as grave.
+/// Starts to log messages of this level and above.
 pub fn begin(least: LevelFilter) {
     let output = Output { journal: std::env::var_os("JOURNAL_STREAM").is_some() };
     if log::set_boxed_logger(Box::new(output)).is_ok() {
@@ -31,11 +31,11 @@ impl Log for Output {
             Level::Info => (6, ""),
             Level::Debug | Level::Trace => (7, "debug: "),
         };
-        // What is quoted of others must not look like lines of ours.
+        // Quoted output of other programs must not look like further lines.
         let text = record.args().to_string().replace(|c: char| c.is_control(), " ");
         let line =
             if self.journal { format!("<{number}>{text}\n") } else { format!("{word}{text}\n") };
-        // Nobody is left to tell if this fails.
+        // There is no one to tell if this fails.
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
 

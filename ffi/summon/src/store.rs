@@ -1,10 +1,9 @@
-//! Saved states on the host's disk. Each is restored once at most: afterwards the domain's disks and peers are no longer as
-//! the state remembers them.
+//! Saved states on the host's disk. Each is restored at most once: afterwards the domain's disks and peers have moved on.
 //!
 //! ```text
-//!   NAME.saving     xl save is at work, or was interrupted: worth nothing
+//!   NAME.saving     xl save is running, or was interrupted: useless
 //!   NAME.saved      the domain is asleep
-//!   NAME.restoring  xl restore is at work, or was interrupted: the domain may have run since
+//!   NAME.restoring  xl restore is running, or was interrupted: the domain may have run since
 //! ```
 
 use crate::{
@@ -18,7 +17,7 @@ use std::{
     time::SystemTime,
 };
 
-/// Where the states of one domain are.
+/// The saved state of one domain.
 pub struct Store<'a> {
     directory: &'a Path,
     name: &'a str,
@@ -37,23 +36,23 @@ impl<'a> Store<'a> {
     ///
     /// # Errors
     ///
-    /// The directory cannot be written, or what xl said. The domain may have gone on.
+    /// The directory cannot be written, or what xl said. The domain may still be running.
     pub async fn save(&self, general: &General) -> Result<(), String> {
-        // The states have all that the domains know.
+        // The states contain everything that was in the domains' memory.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(self.directory).map_err(
             |error| format!("{}: {error} (`state` under [summon])", self.directory.display()),
         )?;
         let (saving, saved) = (self.file("saving"), self.file("saved"));
         let done = xl::save(general, self.name, &saving).await;
         if done.is_err() {
-            // There may be none, or a part of one.
+            // There may be no file, or part of one.
             let _ = fs::remove_file(&saving);
         }
         done?;
         fs::rename(&saving, &saved).map_err(|error| format!("{}: {error}", saved.display()))
     }
 
-    /// The state to restore the domain from, if it was saved, under a name that says that it is used up.
+    /// Takes the state to restore the domain from, if there is one, and renames it so that it is never used again.
     pub fn take(&self, plan: &Plan) -> Option<PathBuf> {
         let (saved, restoring) = (self.file("saved"), self.file("restoring"));
         match fs::remove_file(&restoring) {
@@ -86,7 +85,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Removes what `take` gave.
+    /// Removes the state that `take` returned.
     pub fn drop_taken(&self) {
         let restoring = self.file("restoring");
         if let Err(error) = fs::remove_file(&restoring) {
@@ -94,7 +93,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Puts back what `take` gave.
+    /// Puts back the state that `take` returned.
     pub fn put_back(&self) {
         let saved = self.file("saved");
         if let Err(error) = fs::rename(self.file("restoring"), &saved) {
@@ -102,7 +101,7 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Removes a state of a domain that runs all the same.
+    /// Removes the state of a domain that is running after all.
     pub fn drop_stale(&self) {
         if fs::remove_file(self.file("saved")).is_ok() {
             log::warn!("{}: runs, though it was saved; the state is removed", self.name);
@@ -110,7 +109,7 @@ impl<'a> Store<'a> {
     }
 }
 
-/// The domain's configuration or its kernel, if that has changed since then: whoever brings a new version wants it run.
+/// The domain's configuration or its kernel, if it has changed since then: whoever installs a new version wants it to run.
 fn newer(plan: &Plan, than: SystemTime) -> Option<PathBuf> {
     let kernel = fs::read_to_string(&plan.config).ok().and_then(|text| kernel(&text));
     [Some(plan.config.clone()), kernel].into_iter().flatten().find(|path| {
@@ -118,7 +117,7 @@ fn newer(plan: &Plan, than: SystemTime) -> Option<PathBuf> {
     })
 }
 
-/// The kernel that a configuration of xl's names, in its simplest form.
+/// The kernel that an xl configuration names, if it is written as a plain string.
 fn kernel(text: &str) -> Option<PathBuf> {
     let value = text.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;

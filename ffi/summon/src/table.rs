@@ -1,4 +1,4 @@
-//! Who is served where: the sockets, what runs on each, and how another configuration takes the place of this one.
+//! The sockets, what serves each of them, and how a new configuration replaces the current one.
 
 use crate::{
     config::{Config, Place, Protocol, Way},
@@ -18,10 +18,10 @@ use tokio::{
     task::{JoinHandle, spawn_local},
 };
 
-/// Connections that have come and were not taken yet, as many as the kernel keeps; it has its own maximum.
+/// How many connections may wait to be accepted; the kernel has a limit of its own.
 const BACKLOG: i32 = 4096;
 
-/// A socket that is open, shared with what serves it.
+/// An open socket, shared with the task that serves it.
 #[derive(Clone)]
 enum Open {
     Tcp(Rc<TcpListener>),
@@ -49,11 +49,11 @@ impl Table {
         Table { host, inherited, sockets: HashMap::new(), services: HashMap::new(), metrics: None }
     }
 
-    /// Serves a configuration instead of the one before. Sockets that both have stay open, and so do connections.
+    /// Replaces the configuration. Sockets that the old and the new one share stay open, and so do all connections.
     ///
     /// # Errors
     ///
-    /// A socket cannot be opened. Everything is as it was.
+    /// A socket cannot be opened. Everything stays as it was.
     pub fn load(&mut self, config: Config) -> Result<(), String> {
         let places = config.domains.values().flat_map(|plan| &plan.ways).map(|way| way.place);
         let mut opened = HashMap::new();
@@ -99,12 +99,12 @@ impl Table {
         Ok(())
     }
 
-    /// Whether the toolstack is at work for any domain.
+    /// Whether the toolstack is working on any domain.
     pub fn is_busy(&self) -> bool {
         self.host.domains.borrow().values().any(|domain| domain.is_between())
     }
 
-    /// Serves nobody new.
+    /// Stops accepting clients.
     pub fn close(&mut self) {
         for (_, service) in self.services.drain() {
             service.task.abort();
@@ -166,7 +166,7 @@ impl Table {
         }
     }
 
-    /// The inherited socket of a place, or a new one.
+    /// The inherited socket for a place, or a new one.
     fn open(&mut self, place: Place) -> std::io::Result<Open> {
         let Place { protocol, listen } = place;
         let kind = match protocol {
@@ -183,11 +183,11 @@ impl Table {
                 let socket =
                     Socket::new(socket2::Domain::for_address(listen), kind.nonblocking(), None)?;
                 if listen.is_ipv6() {
-                    // `[::]:80` leaves `0.0.0.0:80` to others.
+                    // `[::]:80` does not include `0.0.0.0:80`.
                     socket.set_only_v6(true)?;
                 }
                 if protocol == Protocol::Tcp {
-                    // Connections of before may still be closing.
+                    // Earlier connections may still be closing.
                     socket.set_reuse_address(true)?;
                 }
                 socket.bind(&listen.into())?;

@@ -1,4 +1,4 @@
-//! Connections: octets both ways, as fast as the slower side takes them, and each direction's end by itself.
+//! Connections: relays both ways, no faster than the receiver reads, and closes each direction separately.
 
 use crate::{
     domain::{Domain, Farewell},
@@ -14,19 +14,19 @@ use tokio::{
     try_join,
 };
 
-/// What is read at a time.
+/// How much is read at a time, in octets.
 const BUFFER: usize = 64 << 10;
-/// How many buffers wait for their next use.
+/// How many unused buffers are kept.
 const SPARE: usize = 32;
-/// After how much silence a client is asked whether it is still there.
+/// How long a client may be silent before the kernel probes whether it still exists.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 thread_local! {
-    /// A connection has a buffer only while it has octets: a silent one costs two sockets and little else.
+    /// A connection has a buffer only while it has data: an idle one costs two sockets and little else.
     static BUFFERS: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Serves a listener, for good.
+/// Serves a listener. Never returns.
 pub async fn serve(listener: Rc<TcpListener>, domain: Rc<Domain>, gate: Rc<Gate>) {
     loop {
         match listener.accept().await {
@@ -40,7 +40,7 @@ pub async fn serve(listener: Rc<TcpListener>, domain: Rc<Domain>, gate: Rc<Gate>
                 });
             }
             Err(error) => {
-                // Out of descriptors, as a rule; those who wait are still there then.
+                // Usually there are no descriptors left. Waiting clients stay in the listener's queue.
                 log::warn!("{}: {}: {error}", domain.name(), gate.way.place);
                 sleep(Duration::from_millis(100)).await;
             }
@@ -48,21 +48,21 @@ pub async fn serve(listener: Rc<TcpListener>, domain: Rc<Domain>, gate: Rc<Gate>
     }
 }
 
-/// One client, from when it comes to when it is gone.
+/// Serves one client.
 async fn client(
     client: &TcpStream,
     domain: &Rc<Domain>,
     gate: &Gate,
 ) -> Result<(), crate::domain::Refusal> {
     let place = Client::enter(domain, gate)?;
-    // A client that vanishes must not keep its place; a socket that does not know these options is dead already.
+    // A client that vanishes must not count forever. If these options cannot be set, the socket is already dead.
     let _ = client.set_nodelay(true);
     let alive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(Duration::from_secs(10));
     let _ = SockRef::from(client).set_tcp_keepalive(&alive);
     let (server, life) = place.reach(gate).await?;
     let server = server.expect("a way of connections");
     if domain.plan().proxy_protocol {
-        // An error here is one of the socket, on which the relay will meet it again.
+        // The relay will meet any error again.
         let _ = write(&server, introduction(client).as_bytes()).await;
     }
     let both = async {
@@ -73,7 +73,7 @@ async fn client(
     };
     select! {
         done = both => if done.is_err() {
-            // Neither side is to take this for the end of what the other had to say.
+            // Neither side may mistake this for an orderly end of the data.
             reset(client);
             reset(&server);
         },
@@ -85,7 +85,7 @@ async fn client(
     Ok(())
 }
 
-/// The first line of the proxy protocol (HAProxy's `proxy-protocol.txt`, version 1): from where to where the client came.
+/// The header of the proxy protocol (HAProxy's `proxy-protocol.txt`, version 1): where the client connected from and to.
 fn introduction(client: &TcpStream) -> String {
     match (client.peer_addr(), client.local_addr()) {
         (Ok(peer), Ok(here)) => {
@@ -97,20 +97,20 @@ fn introduction(client: &TcpStream) -> String {
     }
 }
 
-/// Makes the end of a socket a reset.
+/// Makes closing the socket reset the connection.
 fn reset(stream: &TcpStream) {
-    // A socket that cannot is closed already.
+    // If this fails, the connection is already closed.
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// Where octets go, seen from the domain.
+/// The direction of data, seen from the domain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     In,
     Out,
 }
 
-/// Relays one direction until its end.
+/// Relays one direction until it ends.
 ///
 /// # Errors
 ///
@@ -133,7 +133,7 @@ async fn pump(
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(_) | Ok(0) => {
                 if direction == Direction::In {
-                    // The domain hears of it when it is there, and is not woken for it.
+                    // The domain is told once it is up, but not woken for it.
                     domain.up().await;
                 }
                 read.and_then(|_| SockRef::from(to).shutdown(Shutdown::Write))?;

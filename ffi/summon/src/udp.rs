@@ -1,4 +1,4 @@
-//! Datagrams: each client has a socket of its own towards the domain, for as long as it is heard of.
+//! Datagrams: each active client has its own socket towards the domain.
 
 use crate::{
     domain::{Domain, Refusal},
@@ -22,24 +22,24 @@ use tokio::{
 
 /// How long a client is remembered after its last datagram.
 const MEMORY: Duration = Duration::from_secs(60);
-/// How many datagrams of a client wait for the domain.
+/// How many datagrams of a client may wait for the domain.
 const QUEUE: usize = 16;
-/// The longest datagram.
+/// The longest datagram, in octets.
 const LONGEST: usize = 65_535;
-/// When a datagram that the domain refused is sent again: its service may be about to begin.
+/// How long to wait before resending a datagram that the domain refused: its service may be about to start.
 const AGAIN: Duration = Duration::from_millis(100);
 
 type Datagram = Box<[u8]>;
 type Senders = Rc<RefCell<HashMap<SocketAddr, mpsc::Sender<Datagram>>>>;
 
-/// Serves a socket, for good.
+/// Serves a socket. Never returns.
 pub async fn serve(socket: Rc<UdpSocket>, domain: Rc<Domain>, gate: Rc<Gate>) {
     let senders = Senders::default();
     let mut buffer = vec![0; LONGEST];
     loop {
         let (n, peer) = match socket.recv_from(&mut buffer).await {
             Ok(received) => received,
-            // An answer that could not be delivered; not worth a word.
+            // An earlier answer could not be delivered; that is no concern of this socket's other clients.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => {
                 log::warn!("{}: {}: {error}", domain.name(), gate.way.place);
@@ -55,7 +55,7 @@ pub async fn serve(socket: Rc<UdpSocket>, domain: Rc<Domain>, gate: Rc<Gate>) {
     }
 }
 
-/// A client that is not known yet, if there is a place for it.
+/// Admits a new client, if the limits allow.
 fn welcome(
     peer: SocketAddr,
     senders: &Senders,
@@ -115,7 +115,7 @@ struct Session {
 }
 
 impl Session {
-    /// Relays until there has been nothing for a time.
+    /// Relays until there has been no traffic for a while.
     async fn relay(&self, mut datagrams: mpsc::Receiver<Datagram>) -> Result<(), Ended> {
         let target = self.gate.way.target;
         let server = UdpSocket::bind(match target {
@@ -127,7 +127,7 @@ impl Session {
         let domain = &self.domain;
         let mut answer = vec![0; LONGEST];
         let mut last = Instant::now();
-        // The last one that nothing has been heard after.
+        // The last datagram sent, until an answer comes.
         let mut pending: Option<Datagram> = None;
         loop {
             select! {
@@ -142,7 +142,7 @@ impl Session {
                         pending = None;
                         domain.answers();
                         domain.counts.octets[1].add(n as u64);
-                        // What cannot be delivered is lost, as datagrams are.
+                        // If it cannot be delivered it is lost, like any datagram.
                         let _ = self.socket.send_to(&answer[..n], self.peer).await;
                     }
                     Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -163,7 +163,7 @@ impl Session {
     }
 
     async fn send(&self, server: &UdpSocket, datagram: &[u8]) {
-        // An error here is about an earlier one, and the next call that receives would have told of it.
+        // An error here reports an earlier datagram that was refused; reporting it clears it.
         if server.send(datagram).await.is_err() {
             let _ = server.send(datagram).await;
         }

@@ -1,4 +1,4 @@
-//! The toolstack: `xl` as it is, one process for each thing that is to be done.
+//! The toolstack: one process of `xl` for each action.
 
 use crate::config::General;
 use std::{cell::RefCell, ffi::OsStr, path::Path, process::Stdio, rc::Rc, time::Duration};
@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-/// How much of what a call prints is kept.
+/// How much of a call's output is kept, in octets.
 const PRINTED: usize = 4 << 20;
 
 /// A domain that `xl list` shows.
@@ -17,17 +17,17 @@ const PRINTED: usize = 4 << 20;
 pub struct Listed {
     /// Its name.
     pub name: String,
-    /// Its number, which no other domain has had since the host booted.
+    /// Its number. It changes when the domain is restarted or restored.
     pub id: u32,
-    /// Whether it runs, or would if it were not paused; a dead one may be kept for whoever wants to look at it.
+    /// Whether it is running, blocked or paused. A dead domain may be kept for inspection.
     pub alive: bool,
 }
 
-/// Creates a domain, under this name whatever its file says.
+/// Creates a domain, with this name instead of the one in its file.
 ///
 /// # Errors
 ///
-/// What xl said of it.
+/// What xl said.
 pub async fn create(general: &General, config: &Path, name: &str) -> Result<(), String> {
     call(general, &["create".as_ref(), config.as_os_str(), format!("name=\"{name}\"").as_ref()])
         .await
@@ -38,7 +38,7 @@ pub async fn create(general: &General, config: &Path, name: &str) -> Result<(), 
 ///
 /// # Errors
 ///
-/// What xl said of it.
+/// What xl said.
 pub async fn restore(general: &General, state: &Path) -> Result<(), String> {
     call(general, &["restore".as_ref(), state.as_os_str()]).await.map(drop)
 }
@@ -47,7 +47,7 @@ pub async fn restore(general: &General, state: &Path) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// What xl said of it. The domain goes on, as a rule.
+/// What xl said. The domain usually goes on.
 pub async fn save(general: &General, name: &str, state: &Path) -> Result<(), String> {
     call(general, &["save".as_ref(), name.as_ref(), state.as_os_str()]).await.map(drop)
 }
@@ -56,7 +56,7 @@ pub async fn save(general: &General, name: &str, state: &Path) -> Result<(), Str
 ///
 /// # Errors
 ///
-/// What xl said of it.
+/// What xl said.
 pub async fn shutdown(general: &General, name: &str) -> Result<(), String> {
     call(general, &["shutdown".as_ref(), "-w".as_ref(), name.as_ref()]).await.map(drop)
 }
@@ -65,7 +65,7 @@ pub async fn shutdown(general: &General, name: &str) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// What xl said of it.
+/// What xl said.
 pub async fn destroy(general: &General, name: &str) -> Result<(), String> {
     call(general, &["destroy".as_ref(), name.as_ref()]).await.map(drop)
 }
@@ -74,7 +74,7 @@ pub async fn destroy(general: &General, name: &str) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// What xl said of it.
+/// What xl said.
 pub async fn list(general: &General) -> Result<Vec<Listed>, String> {
     Ok(call(general, &["list".as_ref()]).await?.lines().filter_map(parse).collect())
 }
@@ -90,7 +90,7 @@ fn parse(line: &str) -> Option<Listed> {
     Some(Listed { name, id, alive: !state.contains(['s', 'c', 'd']) })
 }
 
-/// Runs xl, and gives what it printed.
+/// Runs xl and returns its output.
 async fn call(general: &General, arguments: &[&OsStr]) -> Result<String, String> {
     let what = || format!("xl {}", arguments[0].to_string_lossy());
     let mut child = Command::new(&general.xl)
@@ -98,7 +98,7 @@ async fn call(general: &General, arguments: &[&OsStr]) -> Result<String, String>
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // What systemd gave is for this program alone, and so is Ctrl-C.
+        // What systemd passed, and Ctrl-C, are for this program alone.
         .env_remove("LISTEN_FDS")
         .env_remove("LISTEN_PID")
         .env_remove("LISTEN_FDNAMES")
@@ -120,16 +120,17 @@ async fn call(general: &General, arguments: &[&OsStr]) -> Result<String, String>
             ));
         }
     };
-    // `xl create` leaves a process that watches over the domain. Should it hold the pipes open, what was printed until
-    // now is all that is wanted.
+    // `xl create` leaves a process behind that supervises the domain. Should that hold the pipes open, the output so
+    // far is enough.
     let [out, err] = [out.text().await, err.text().await];
     log::debug!("{} ended: {status}", what());
     if status.success() {
         return Ok(out);
     }
     let said = if err.trim().is_empty() { out } else { err };
-    let said: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    // The first lines name the cause, and the last what it led to.
+    let said = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let said: Vec<_> = said.filter(|line| !line.starts_with("Parsing config from")).collect();
+    // The first lines name the cause, later ones what it led to.
     let said = if said.is_empty() {
         "it said nothing".into()
     } else {
@@ -138,7 +139,7 @@ async fn call(general: &General, arguments: &[&OsStr]) -> Result<String, String>
     Err(format!("{} failed ({status}): {said}", what()))
 }
 
-/// What a process prints, as it comes.
+/// The output of a process, as it arrives.
 struct Printed {
     octets: Rc<RefCell<Vec<u8>>>,
     reader: JoinHandle<()>,
@@ -150,7 +151,7 @@ impl Printed {
         let kept = octets.clone();
         let reader = spawn_local(async move {
             let mut some = [0; 4096];
-            // A read that fails ends what is known. What nobody keeps is read all the same.
+            // A failed read ends the output. Output beyond the limit is read and dropped, so that the process never blocks.
             while let Ok(n @ 1..) = pipe.read(&mut some).await {
                 let mut kept = kept.borrow_mut();
                 let room = PRINTED.saturating_sub(kept.len());

@@ -1,4 +1,4 @@
-//! What the types of TOML do not say: addresses, times, limits, and that no two domains want the same.
+//! Checks what TOML's types do not express: addresses, times, limits, and that no address is used twice.
 
 use super::{Asleep, Config, Fault, General, Place, Plan, Protocol, Way, line, raw, time};
 use std::{
@@ -11,18 +11,17 @@ use std::{
 };
 use toml::Spanned;
 
-/// Names that xl, file names and labels of metrics all bear.
+/// Whether a name suits xl, file names and labels of metrics.
 fn is_name(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
     !name.is_empty() && name.len() <= 64 && !name.starts_with(['-', '.']) && name.chars().all(good)
 }
 
-/// Makes the configuration of the raw one and collects faults meanwhile. What is faulty is replaced by something of
-/// the right type, which nobody sees.
+/// Converts the raw configuration and collects faults. A faulty value is replaced by a dummy, which is never used.
 pub struct Checker<'a> {
     text: &'a str,
     faults: Vec<Fault>,
-    /// Whose each socket is, and where that stands.
+    /// The domain that each socket belongs to, and the line that says so.
     places: HashMap<Place, (String, usize)>,
 }
 
@@ -31,7 +30,7 @@ impl<'a> Checker<'a> {
         Checker { text, faults: Vec::new(), places: HashMap::new() }
     }
 
-    /// The configuration if there were no faults.
+    /// The configuration, if there were no faults.
     pub fn done(mut self, config: Config) -> Result<Config, Vec<Fault>> {
         self.faults.sort();
         if self.faults.is_empty() { Ok(config) } else { Err(self.faults) }
@@ -87,7 +86,7 @@ impl<'a> Checker<'a> {
             Some((_, "destroy")) => Asleep::Destroy,
             Some((value, other)) => {
                 let what = format!(
-                    "asleep = \"{other}\" means nothing: \"save\", \"shutdown\" or \"destroy\""
+                    "asleep = \"{other}\" is unknown: write \"save\", \"shutdown\" or \"destroy\""
                 );
                 self.fault(value, what);
                 Asleep::Shutdown
@@ -99,7 +98,7 @@ impl<'a> Checker<'a> {
             self.fault(warm, what.into());
         }
         if let (None, Some(value)) = (&raw.idle, &raw.asleep) {
-            let what = "the domain never goes to sleep: say after which time, as idle = \"5m\"";
+            let what = "the domain never goes to sleep: add idle = \"5m\", or leave `asleep` out";
             self.fault(value, what.into());
         }
         Plan {
@@ -118,11 +117,11 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Each place with its target: one for all of them, or as many as there are places.
+    /// Pairs each place with its target: one target for all, or one for each place.
     fn ways(&mut self, name: &str, raw: &raw::Domain) -> Vec<Way> {
         let (listen, target) = (raw.listen.get_ref().all(), raw.target.get_ref().all());
         if listen.is_empty() {
-            self.fault(&raw.listen, "an empty list: say where clients come".into());
+            self.fault(&raw.listen, "an empty list: write where clients connect".into());
         }
         if target.len() != 1 && target.len() != listen.len() {
             let what = format!(
@@ -143,7 +142,7 @@ impl<'a> Checker<'a> {
             let here = line(self.text, raw.listen.span().start);
             if let Some((other, line)) = self.places.insert(place, (name.into(), here)) {
                 let what = format!(
-                    "{place} is {other}'s already (line {line}): one place belongs to one domain, once"
+                    "{place} is already used by {other} (line {line}): each address serves one domain"
                 );
                 self.fault(&raw.listen, what);
             }
@@ -163,7 +162,7 @@ impl<'a> Checker<'a> {
         Some(Place { protocol, listen })
     }
 
-    /// An address, and a port unless it is the one that is listened at.
+    /// An address with a port, or without one if the port is the same as in `listen`.
     fn target(
         &mut self,
         at: &Spanned<raw::OneOrMore>,
@@ -175,7 +174,7 @@ impl<'a> Checker<'a> {
             Err(_) => self.address("target", at, text)?,
         };
         if target.ip().is_unspecified() {
-            self.fault(at, format!("{text} is no domain's address: name the one it has"));
+            self.fault(at, format!("{text} is not the address of a domain: write the one it has"));
             return None;
         }
         Some(target)
@@ -186,7 +185,7 @@ impl<'a> Checker<'a> {
             Ok(address) if address.port() != 0 => Some(address),
             _ => {
                 let what = format!(
-                    "{key}: `{text}` is no address and port: write them as 10.0.0.2:80 or [fd00::2]:80"
+                    "{key}: `{text}` is not an address and port: write them like 10.0.0.2:80 or [fd00::2]:80"
                 );
                 self.fault(at, what);
                 None
@@ -198,7 +197,7 @@ impl<'a> Checker<'a> {
         let Some(value) = raw else { return default };
         time::parse(value.get_ref()).unwrap_or_else(|| {
             let what = format!(
-                "{key}: `{}` is no length of time: write a whole number with its unit, as 500ms, 30s, 5m, 2h or 1d",
+                "{key}: `{}` is not a length of time: write a whole number with a unit, such as 500ms, 30s, 5m, 2h or 1d",
                 value.get_ref()
             );
             self.fault(value, what);
@@ -225,7 +224,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// What the configuration names and this machine does not have; for `--check`, since all of it may come later.
+/// What the configuration names but this machine does not have. Only `--check` asks, since it may be installed later.
 pub fn presence(config: &Config) -> Vec<String> {
     let mut missing = Vec::new();
     if !is_program(&config.general.xl) {

@@ -1,5 +1,5 @@
-//! The configuration: what is served where, by which domain. It is read from TOML and checked as a whole, so that
-//! whoever wrote it sees all faults at once, each with its line and what to do about it.
+//! The configuration: which domain serves what, and where. It is read from TOML and checked as a whole, so that all faults
+//! are reported at once, each with its line and its remedy.
 
 mod check;
 mod raw;
@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, rc::Rc, ti
 /// The whole file, checked.
 #[derive(Debug)]
 pub struct Config {
-    /// What is the same for all domains.
+    /// The settings that all domains share.
     pub general: Rc<General>,
     /// The domains by their names.
     pub domains: BTreeMap<String, Rc<Plan>>,
@@ -21,36 +21,36 @@ pub struct Config {
 /// The table `[summon]`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct General {
-    /// The toolstack's program, by path or by name in `PATH`.
+    /// The toolstack's program: a path, or a name to be found in `PATH`.
     pub xl: PathBuf,
     /// How long one call of it may take.
     pub xl_limit: Duration,
-    /// A program that prints a line whenever a domain may have ended, and its arguments.
+    /// A program, with its arguments, that prints a line whenever a domain may have ended.
     pub deaths: Vec<String>,
-    /// The directory that saved states are kept in.
+    /// The directory of the saved states.
     pub state: PathBuf,
     /// Where the metrics are served.
     pub metrics: Option<SocketAddr>,
-    /// How many domains may be started at a time, and as many put to sleep.
+    /// How many domains may be started at a time, and how many put to sleep.
     pub starts: usize,
 }
 
 /// A table `[domain.NAME]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The domain's name, for `xl` too.
+    /// The domain's name, also for `xl`.
     pub name: String,
-    /// What `xl create` is given.
+    /// The file for `xl create`.
     pub config: PathBuf,
-    /// A state that each start is a restoration of.
+    /// A state that every start restores.
     pub warm: Option<PathBuf>,
     /// What is served.
     pub ways: Vec<Way>,
-    /// Where a connection is accepted when the domain can serve; else each target is asked itself.
+    /// Where a connection is accepted once the domain can serve. Without it, each target is tried itself.
     pub ready: Option<SocketAddr>,
-    /// How long there must have been no traffic before the domain goes to sleep; never if `None`.
+    /// How long there must be no traffic before the domain is put to sleep; `None` for never.
     pub idle: Option<Duration>,
-    /// How it goes to sleep.
+    /// How it is put to sleep.
     pub asleep: Asleep,
     /// How long a client is held while the domain does not answer.
     pub hold: Duration,
@@ -58,22 +58,22 @@ pub struct Plan {
     pub queue: usize,
     /// How many clients there may be at a time.
     pub connections: usize,
-    /// How long nobody tries again after a start that failed.
+    /// How long clients are refused after a failed start.
     pub retry: Duration,
-    /// Whether each connection begins with a line that says whose it is.
+    /// Whether each connection begins with a proxy protocol header.
     pub proxy_protocol: bool,
 }
 
-/// From a socket of dom0 to one of the domain.
+/// A socket in dom0 and the domain's socket behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Way {
-    /// Where clients come.
+    /// Where clients connect.
     pub place: Place,
     /// Where the domain serves.
     pub target: SocketAddr,
 }
 
-/// What a socket listens at.
+/// A socket's protocol and address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// Connections or datagrams.
@@ -106,23 +106,23 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// What is done with a domain that nobody uses.
+/// How an idle domain is put to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asleep {
     /// `xl save`; connections stay open.
     Save,
-    /// `xl shutdown`, which asks the domain.
+    /// `xl shutdown`.
     Shutdown,
-    /// `xl destroy`, which does not.
+    /// `xl destroy`.
     Destroy,
 }
 
-/// A fault of the file: where it is, and what to do.
+/// A fault in the file.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {
     /// Counted from 1.
     pub line: usize,
-    /// One sentence, and the remedy.
+    /// What is wrong, and what to do about it.
     pub what: String,
 }
 
@@ -130,8 +130,8 @@ pub struct Fault {
 ///
 /// # Errors
 ///
-/// All faults that were found, in the order of their lines. A file that is no TOML, or has a value of the wrong type,
-/// has one fault: the first.
+/// All faults, in the order of their lines. If the file is not TOML, or a value has the wrong type, only the first fault is
+/// reported.
 pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     let raw = toml::from_str(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line(text, span.start));
@@ -142,7 +142,7 @@ pub fn parse(text: &str) -> Result<Config, Vec<Fault>> {
     checker.done(config)
 }
 
-/// The line of an octet.
+/// The line of a position in the text.
 fn line(text: &str, at: usize) -> usize {
     text.as_bytes().iter().take(at).filter(|&&octet| octet == b'\n').count() + 1
 }

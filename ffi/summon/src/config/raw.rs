@@ -1,4 +1,4 @@
-//! The file as TOML has it: which keys there are and of which type. Nothing is checked here but that.
+//! The keys of the file and their types. Nothing else is checked here.
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ impl OneOrMore {
     }
 }
 
-/// What the reader of TOML says, with the remedy for what people run into.
+/// The TOML reader's message, with a remedy for common faults.
 pub fn explain(error: &toml::de::Error) -> String {
     let message = error.message().replace('\n', ", ");
     let missing = ["config", "listen", "target"]
@@ -72,10 +72,14 @@ pub fn explain(error: &toml::de::Error) -> String {
         .find(|key| message.starts_with(&format!("missing field `{key}`")));
     match missing {
         Some("config") => {
-            format!("{message}: say what xl creates, as config = \"/etc/xen/NAME.cfg\"")
+            format!("{message}: add the file for xl, as in config = \"/etc/xen/NAME.cfg\"")
         }
-        Some("listen") => format!("{message}: say where clients come, as listen = \"0.0.0.0:80\""),
-        Some(_) => format!("{message}: say where the domain serves, as target = \"10.0.0.2:80\""),
+        Some("listen") => {
+            format!("{message}: add where clients connect, as in listen = \"0.0.0.0:80\"")
+        }
+        Some(_) => {
+            format!("{message}: add where the domain serves, as in target = \"10.0.0.2:80\"")
+        }
         None => message,
     }
 }

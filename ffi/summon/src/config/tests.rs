@@ -61,12 +61,12 @@ fn faults_have_their_line_and_a_remedy() {
     let good = "config = \"a.cfg\"\nlisten = \"0.0.0.0:80\"\ntarget = \"10.0.0.2\"\n";
     for (keys, line, words) in [
         ("asleep = \"snore\"\nidle = \"1s\"", 5, "\"save\", \"shutdown\" or \"destroy\""),
-        ("asleep = \"save\"", 5, "say after which time, as idle = \"5m\""),
-        ("\n\nidle = \"5\"", 7, "idle: `5` is no length of time"),
-        ("hold = \"0s\"", 5, "hold: `0s` is no length of time"),
+        ("asleep = \"save\"", 5, "add idle = \"5m\""),
+        ("\n\nidle = \"5\"", 7, "idle: `5` is not a length of time"),
+        ("hold = \"0s\"", 5, "hold: `0s` is not a length of time"),
         ("queue = 0", 5, "queue = 0: must be 1 to 100000"),
         ("connections = -1", 5, "connections = -1: must be 1 to"),
-        ("ready = \"10.0.0.2\"", 5, "is no address and port: write them as"),
+        ("ready = \"10.0.0.2\"", 5, "is not an address and port: write them like"),
         ("warm = \"w\"\nidle = \"1s\"\nasleep = \"save\"", 5, "leave `warm` out"),
         ("colour = \"red\"", 5, "unknown field `colour`, expected one of `config`"),
         ("queue = \"many\"", 5, "invalid type: string \"many\""),
@@ -74,7 +74,7 @@ fn faults_have_their_line_and_a_remedy() {
         (
             "[domain.b]\nconfig = \"b\"\nlisten = \"0.0.0.0:80\"\ntarget = \"10.0.0.3\"",
             7,
-            "is a's already (line 3)",
+            "is already used by a (line 3)",
         ),
         (
             "[domain.\"b c\"]\nconfig = \"b\"\nlisten = \"0.0.0.0:81\"\ntarget = \"10.0.0.3\"",
@@ -82,7 +82,7 @@ fn faults_have_their_line_and_a_remedy() {
             "`b c` cannot be a domain's name",
         ),
         ("[summon]\ndeaths = []", 6, "no program to start"),
-        ("[summon]\nmetrics = \"9464\"", 6, "metrics: `9464` is no address and port"),
+        ("[summon]\nmetrics = \"9464\"", 6, "metrics: `9464` is not an address and port"),
     ] {
         let found = faults(&format!("{good}{keys}"));
         assert_eq!(found.len(), 1, "{keys}: {found:?}");
@@ -96,20 +96,21 @@ fn faults_have_their_line_and_a_remedy() {
 #[test]
 fn what_is_missing_is_named() {
     assert!(
-        faults("config = \"a\"\ntarget = \"10.0.0.2\"")[0].contains("as listen = \"0.0.0.0:80\"")
+        faults("config = \"a\"\ntarget = \"10.0.0.2\"")[0]
+            .contains("as in listen = \"0.0.0.0:80\"")
     );
-    assert!(faults("config = \"a\"\nlisten = \"0.0.0.0:80\"")[0].contains("as target = "));
-    assert!(faults("")[0].contains("as config = "));
+    assert!(faults("config = \"a\"\nlisten = \"0.0.0.0:80\"")[0].contains("as in target = "));
+    assert!(faults("")[0].contains("as in config = "));
 }
 
 #[test]
 fn addresses_that_are_none() {
     for (listen, target, words) in [
-        ("\"80\"", "\"10.0.0.2\"", "listen: `80` is no address and port"),
+        ("\"80\"", "\"10.0.0.2\"", "listen: `80` is not an address and port"),
         ("\"0.0.0.0:0\"", "\"10.0.0.2\"", "listen: `0.0.0.0:0`"),
         ("\"sctp:0.0.0.0:1\"", "\"10.0.0.2\"", "listen: `sctp:0.0.0.0:1`"),
-        ("\"0.0.0.0:80\"", "\"http.local\"", "target: `http.local` is no address"),
-        ("\"0.0.0.0:80\"", "\"0.0.0.0\"", "name the one it has"),
+        ("\"0.0.0.0:80\"", "\"http.local\"", "target: `http.local` is not an address"),
+        ("\"0.0.0.0:80\"", "\"0.0.0.0\"", "write the one it has"),
         ("[]", "\"10.0.0.2\"", "an empty list"),
         ("\"0.0.0.0:80\"", "[\"10.0.0.2\", \"10.0.0.3\"]", "2 targets for 1 places"),
         ("3", "\"10.0.0.2\"", "must be a string, or a list of strings"),

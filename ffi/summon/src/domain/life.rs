@@ -17,7 +17,7 @@ use tokio::{
 };
 
 impl Domain {
-    /// From its start until it is not there any more.
+    /// Starts it and keeps it until it is gone again.
     pub(super) async fn live(self: Rc<Self>) {
         let asked = Instant::now();
         match self.start().await {
@@ -29,7 +29,7 @@ impl Domain {
         }
     }
 
-    /// Has the toolstack make it, in the quickest way that there is.
+    /// Has the toolstack start it, in the quickest possible way.
     async fn start(&self) -> Result<How, String> {
         let places = self.host.starting.borrow().clone();
         let _place = places.acquire().await.expect("nobody closes it");
@@ -40,7 +40,7 @@ impl Domain {
             Ok(how) => return Ok(how),
             Err(why) => why,
         };
-        // Somebody else may have made it, or left a dead one behind.
+        // Somebody else may have started it, or left a dead domain behind.
         let general = self.host.general();
         match find(&xl::list(&general).await.map_err(|_| first.clone())?, self.name()) {
             Some(found) if found.alive => {
@@ -57,7 +57,7 @@ impl Domain {
         }
     }
 
-    /// Tries to restore it, and to create it.
+    /// Restores it, or creates it if that fails.
     async fn make(&self) -> Result<How, String> {
         let (general, plan) = (self.host.general(), self.plan());
         let store = Store::new(&general.state, self.name());
@@ -70,7 +70,7 @@ impl Domain {
             Err(why) => {
                 log::warn!("{}: {why}; it is started anew", self.name());
                 let made = self.make_anew(&general, &plan).await;
-                // Where nothing can be started, for want of memory say, the state was not to blame.
+                // If it cannot be created either, perhaps for lack of memory, the state was not to blame.
                 if made.is_ok() {
                     store.drop_taken()
                 } else {
@@ -91,13 +91,13 @@ impl Domain {
         xl::create(general, &plan.config, self.name()).await.map(|()| How::Created)
     }
 
-    /// While it is up: puts it to sleep when nobody has used it for a time.
+    /// Puts it to sleep once it has been idle for long enough. Returns when it is no longer up.
     pub(super) async fn stay(self: Rc<Self>) {
         let mut state = self.state.subscribe();
         let start = self.start_number();
         loop {
             let idle = self.plan().idle;
-            // Nothing ever happens at the end of a year.
+            // A year is never: at its end nothing happens.
             let due = self.used.get() + idle.unwrap_or(Duration::from_secs(366 * 86400));
             select! {
                 () = sleep_until(due.into()) => {}
@@ -108,7 +108,7 @@ impl Domain {
                 return;
             }
             if self.counts.held.get() > 0 {
-                // Somebody waits for an answer.
+                // A client is waiting for an answer.
                 self.touch();
             } else if let Some(idle) = idle.filter(|idle| self.used.get().elapsed() >= *idle) {
                 if self.leave(idle).await {
@@ -119,7 +119,7 @@ impl Domain {
         }
     }
 
-    /// Puts it to sleep. Whether it is.
+    /// Puts it to sleep. Returns whether that worked.
     async fn leave(&self, idle: Duration) -> bool {
         let (general, plan) = (self.host.general(), self.plan());
         if self.host.closing.get() {
@@ -141,7 +141,7 @@ impl Domain {
         if let Err(why) = done {
             log::error!("{}: {why}", self.name());
             self.counts.failures.add(1);
-            // What cannot be listed is taken to be there, so that somebody tries again.
+            // If the domains cannot be listed, it is taken to be still up, so that this is tried again.
             let there = xl::list(&general)
                 .await
                 .map_or(true, |list| find(&list, self.name()).is_some_and(|d| d.alive));
@@ -158,10 +158,10 @@ impl Domain {
         true
     }
 
-    /// Asks it to shut down, and does not take no for an answer.
+    /// Asks it to shut down, and destroys it if it does not.
     async fn shut_down(&self) -> Result<(), String> {
         let general = self.host.general();
-        // A domain that does nothing about it would be waited for without end.
+        // xl would wait forever for a domain that ignores the request.
         let patience = Duration::from_secs(60);
         match timeout(patience, xl::shutdown(&general, self.name())).await {
             Ok(Ok(())) => {}
@@ -171,7 +171,7 @@ impl Domain {
                 self.name()
             ),
         }
-        // Nothing is left if xl watches over it and on_poweroff says so.
+        // With on_poweroff = "destroy", xl's supervisor has removed it already.
         match find(&xl::list(&general).await?, self.name()) {
             Some(_) => xl::destroy(&general, self.name()).await,
             None => Ok(()),

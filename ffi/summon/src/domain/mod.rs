@@ -9,9 +9,9 @@
 //!     └─────────────────────────────────────────────── Leaving
 //! ```
 //!
-//! A domain that ends by itself goes from Up to Asleep; before it has answered once, to Failed. Whoever makes it Starting or
-//! Leaving is the one that calls the toolstack for it. Everything runs on one thread, so that what is read and written
-//! without an `await` between is one step.
+//! A domain that ends by itself goes from Up to Asleep, or to Failed if it has not answered yet. Only the task that made it
+//! Starting or Leaving calls the toolstack for it. Everything runs on one thread, so that code without an `await` is
+//! atomic.
 
 mod life;
 
@@ -33,40 +33,40 @@ use tokio::{
     task::spawn_local,
 };
 
-/// Where a domain is in its life.
+/// The state of a domain.
 #[derive(Clone, Debug)]
 pub enum State {
-    /// It is not there.
+    /// It does not exist.
     Asleep,
     /// xl is creating or restoring it.
     Starting,
-    /// It is there. Whether it answers is another question.
+    /// It exists. It may not answer yet.
     Up,
     /// xl is putting it to sleep.
     Leaving,
-    /// It could not be started, or did not answer; nobody tries before then.
+    /// It could not be started, or did not answer. It is not tried again before `until`.
     Failed { until: Instant, why: Rc<str> },
 }
 
-/// How a domain came to be there.
+/// How a domain came to be up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     /// By `xl create`.
     Created,
-    /// By `xl restore`, of the state in which it went to sleep, with its connections.
+    /// By `xl restore`, from the state of its last sleep, with its connections.
     Continued,
-    /// By `xl restore`, of a state that each start is one of.
+    /// By `xl restore`, from its `warm` state.
     Restored,
-    /// It ran already.
+    /// It was running already.
     Found,
 }
 
-/// Why a client is not served.
+/// Why a client is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// There are as many clients held as may be.
+    /// Too many clients are waiting.
     Queue,
-    /// There are as many clients as may be.
+    /// There are too many clients.
     Connections,
     /// The domain did not come up.
     Failed(Rc<str>),
@@ -77,9 +77,9 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::Queue => f.write_str("as many as `queue` allows are waiting already"),
+            Refusal::Queue => f.write_str("too many clients are waiting already (`queue`)"),
             Refusal::Connections => {
-                f.write_str("there are as many as `connections` allows already")
+                f.write_str("there are too many clients already (`connections`)")
             }
             Refusal::Failed(why) => f.write_str(why),
             Refusal::Silent(why) => f.write_str(why),
@@ -87,36 +87,36 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// How a domain parted from its clients.
+/// Why the connections to a domain have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Farewell {
-    /// It was put to sleep; nothing was under way.
+    /// It was put to sleep, and they were idle.
     Slept,
-    /// It ended.
+    /// It ended by itself, or failed.
     Died,
 }
 
-/// One domain of the configuration.
+/// A domain of the configuration.
 pub struct Domain {
     name: String,
     host: Rc<Host>,
     plan: RefCell<Rc<Plan>>,
-    /// There is another plan.
+    /// Signals a new plan.
     replanned: Notify,
     state: watch::Sender<State>,
-    /// Changes when what is connected to the domain is so no more.
+    /// A number that changes when existing connections to the domain are dead, and why they are.
     life: watch::Sender<(u64, Farewell)>,
-    /// How often it was started, and when last.
+    /// The number of its last start, and the time.
     start: Cell<(u64, Instant)>,
-    /// Its number, once it was seen.
+    /// Its number, once it is known.
     id: Cell<Option<u32>>,
-    /// Whether anything has answered since the last start.
+    /// Whether it has answered since its last start.
     answered: Cell<bool>,
-    /// The last traffic.
+    /// When there was traffic last.
     used: Cell<Instant>,
-    /// Why it does not answer, as was last seen.
+    /// Why the last attempt to reach it failed.
     trouble: RefCell<String>,
-    /// What is counted of it.
+    /// Its counters.
     pub counts: Counts,
 }
 
@@ -142,18 +142,18 @@ impl Domain {
         &self.name
     }
 
-    /// The plan of now.
+    /// The current plan.
     pub fn plan(&self) -> Rc<Plan> {
         self.plan.borrow().clone()
     }
 
-    /// Another plan, for what begins from now on.
+    /// Replaces the plan. What is under way keeps the old one.
     pub fn replan(&self, plan: Rc<Plan>) {
         self.plan.replace(plan);
         self.replanned.notify_one();
     }
 
-    /// It is in no configuration any more: whatever state it is in, it is left there.
+    /// Leaves it alone from now on, since it is no longer in the configuration.
     pub fn forget(&self) {
         let plan = self.plan();
         let plan = Plan { idle: None, ways: Vec::new(), ..(*plan).clone() };
@@ -168,31 +168,31 @@ impl Domain {
         matches!(*self.state.borrow(), State::Up)
     }
 
-    /// Whether xl is at work for it.
+    /// Whether xl is working on it.
     pub fn is_between(&self) -> bool {
         matches!(*self.state.borrow(), State::Starting | State::Leaving)
     }
 
-    /// Which start of it the last one was.
+    /// The number of its last start.
     pub fn start_number(&self) -> u64 {
         self.start.get().0
     }
 
-    /// Whether its services may be about to begin.
+    /// Whether its services may still be starting.
     pub fn is_young(&self) -> bool {
         self.start.get().1.elapsed() < self.plan().hold
     }
 
-    /// There was traffic.
+    /// Notes traffic.
     pub fn touch(&self) {
         self.used.set(Instant::now());
     }
 
-    /// Has it started if it is not there, and waits until it is. Gives the number of its life.
+    /// Starts it if necessary and waits until it is up. Returns the number of its life.
     ///
     /// # Errors
     ///
-    /// It failed, now or a moment ago.
+    /// It could not be started, now or within the last `retry`.
     pub async fn wake(self: &Rc<Self>) -> Result<u64, Refusal> {
         let mut state = self.state.subscribe();
         loop {
@@ -212,7 +212,7 @@ impl Domain {
         }
     }
 
-    /// Waits until it is there, without asking for it.
+    /// Waits until it is up, without starting it.
     pub async fn up(&self) {
         let mut state = self.state.subscribe();
         state
@@ -221,13 +221,13 @@ impl Domain {
             .expect("this domain has the sender");
     }
 
-    /// Waits until what was connected in a life is so no more.
+    /// Waits until the connections of a life are dead.
     pub async fn parted(&self, life: u64) -> Farewell {
         let mut now = self.life.subscribe();
         now.wait_for(|(now, _)| *now != life).await.expect("this domain has the sender").1
     }
 
-    /// It runs already, without having been asked for here.
+    /// Takes it over, since it is running already.
     pub fn adopt(self: &Rc<Self>, id: u32) {
         log::info!("{}: runs already", self.name());
         Store::new(&self.host.general().state, self.name()).drop_stale();
@@ -236,7 +236,7 @@ impl Domain {
         spawn_local(self.clone().stay());
     }
 
-    /// Something of it answers.
+    /// Notes that it answers.
     pub fn answers(&self) {
         self.touch();
         if !self.answered.replace(true) {
@@ -248,13 +248,13 @@ impl Domain {
         }
     }
 
-    /// It does not answer yet, and this is why.
+    /// Notes why it does not answer yet.
     pub fn has_trouble(&self, why: String) {
         self.trouble.replace(why);
     }
 
-    /// A client has waited for as long as it may. A domain that has had its time and answered nobody is given up, so
-    /// that the next client meets a new one.
+    /// Called when a client has waited for `hold`. A domain that has had enough time and has never answered is destroyed, so
+    /// that the next client gets a new one.
     pub fn was_silent(self: &Rc<Self>) -> Refusal {
         let plan = self.plan();
         let why = match self.state() {
@@ -278,7 +278,7 @@ impl Domain {
         Refusal::Silent(why)
     }
 
-    /// What the list of domains has of it, while it is up.
+    /// Compares it, while it is up, with the list of domains.
     pub fn seen(self: &Rc<Self>, listed: Option<&Listed>) {
         match listed {
             Some(found) if found.alive => match self.id.replace(Some(found.id)) {
@@ -320,7 +320,7 @@ impl Domain {
         self.touch();
         self.trouble.replace("nobody has asked it yet".into());
         self.state.send_replace(State::Up);
-        // For its number, and in case it is dead already.
+        // To learn its number, and in case it is dead already.
         self.host.look.notify_one();
     }
 

@@ -29,7 +29,10 @@ fn check_says_what_is_wrong_and_what_is_missing() {
     assert_eq!((code, said.as_str()), (Some(0), "summon.toml: 1 domains, 1 sockets\n"));
     let (code, said) = run(&rig, &rig.config("idle = \"soon\""), &["--check"]);
     assert_eq!(code, Some(2));
-    assert!(said.starts_with("summon.toml:10: idle: `soon` is no length of time: write"), "{said}");
+    assert!(
+        said.starts_with("summon.toml:10: idle: `soon` is not a length of time: write"),
+        "{said}"
+    );
     fs::remove_file(rig.file("http.cfg")).unwrap();
     let (code, said) = run(&rig, &rig.config("").replace("/xl\"", "/lx\""), &["--check"]);
     assert_eq!(code, Some(1));
@@ -115,10 +118,9 @@ fn sockets_of_systemd_are_used() {
     let notify = UnixDatagram::bind(rig.file("notify")).unwrap();
     notify.set_read_timeout(Some(PATIENCE)).unwrap();
     let direct = rig.command(&rig.config(""));
-    let mut command = Command::new("sh");
+    let mut command = Command::new("bash");
     // The number has to be that of the program itself.
-    let script =
-        "fd=$1; shift; eval \"exec 3<&$fd\"; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\"";
+    let script = "fd=$1; shift; [ $fd = 3 ] || eval \"exec 3<&$fd $fd<&-\"; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$@\"";
     command.args(["-c", script, "sh", &listener.as_raw_fd().to_string()]);
     command.arg(direct.get_program()).args(direct.get_args());
     command.stderr(fs::OpenOptions::new().append(true).open(rig.file("log")).unwrap());
@@ -129,12 +131,31 @@ fn sockets_of_systemd_are_used() {
     let n = notify.recv(&mut word).unwrap();
     assert_eq!(&word[..n], b"READY=1");
     Client::connect(rig.front()).is_served();
+    // xl has its streams, and the shell perhaps its script; it has not got the socket.
+    let descriptors = fs::read_to_string(rig.file("descriptors")).unwrap();
+    assert!(!descriptors.lines().any(|fd| fd == "3"), "{descriptors}");
     rig.signal("TERM");
     assert!(rig.ended().success());
     let n = notify.recv(&mut word).unwrap();
     assert_eq!(&word[..n], b"STOPPING=1");
     // Who comes now waits in the socket for the next one.
     drop(Client::connect(rig.front()));
+}
+
+#[test]
+fn descriptors_that_are_no_sockets_are_left_alone() {
+    let mut rig = Rig::new();
+    let direct = rig.command(&rig.config(""));
+    let mut command = Command::new("bash");
+    // Three is a file, four is closed.
+    let script = "exec 3</dev/null 4<&-; export LISTEN_PID=$$ LISTEN_FDS=2; exec \"$@\"";
+    command.args(["-c", script, "bash"]).arg(direct.get_program()).args(direct.get_args());
+    command.stderr(fs::OpenOptions::new().append(true).open(rig.file("log")).unwrap());
+    command.env_remove("JOURNAL_STREAM");
+    rig.start_by(command);
+    for fd in [3, 4] {
+        rig.says(&format!("warning: the inherited descriptor {fd} is not a socket"));
+    }
 }
 
 #[test]

@@ -39,6 +39,20 @@ fn domain_that_does_not_shut_down_is_destroyed() {
 }
 
 #[test]
+fn client_that_is_held_keeps_a_domain_awake() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), true);
+    rig.start(&rig.config("idle = \"100ms\""));
+    let front = rig.front();
+    let client = thread::spawn(move || Client::connect(front).is_served());
+    rig.says("http: created");
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(rig.calls(), ["create"]);
+    fs::write(rig.file("http.ready"), "").unwrap();
+    client.join().unwrap();
+}
+
+#[test]
 fn traffic_keeps_a_domain_awake() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
