@@ -125,19 +125,16 @@ async fn pump(
     loop {
         coop::consume_budget().await;
         from.readable().await?;
-        let mut buffer = BUFFERS
-            .with(|spare| spare.borrow_mut().pop())
-            .unwrap_or_else(|| vec![0; BUFFER].into());
-        let read = from.try_read(&mut buffer);
-        let done = match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-            Err(_) | Ok(0) => {
+        let mut buffer = Buffer::new();
+        match from.try_read(&mut buffer.0) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read @ (Err(_) | Ok(0)) => {
+                drop(buffer);
                 if direction == Direction::In {
                     // The domain is told once it is up, but not woken for it.
                     domain.up().await;
                 }
-                read.and_then(|_| SockRef::from(to).shutdown(Shutdown::Write))?;
-                return Ok(());
+                return read.and_then(|_| SockRef::from(to).shutdown(Shutdown::Write));
             }
             Ok(n) => {
                 match direction {
@@ -148,17 +145,32 @@ async fn pump(
                     Direction::Out => domain.answers(),
                 }
                 domain.counts.octets[direction as usize].add(n as u64);
-                write(to, &buffer[..n]).await
+                write(to, &buffer.0[..n]).await?;
             }
-        };
-        BUFFERS.with(|spare| {
+        }
+    }
+}
+
+/// A buffer from the spare ones, to which it returns.
+struct Buffer(Box<[u8]>);
+
+impl Buffer {
+    fn new() -> Self {
+        let spare = BUFFERS.with(|spare| spare.borrow_mut().pop());
+        Buffer(spare.unwrap_or_else(|| vec![0; BUFFER].into()))
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let buffer = std::mem::take(&mut self.0);
+        // Connections may still be dropped when this thread ends, and the spare buffers are gone.
+        let _ = BUFFERS.try_with(|spare| {
             let mut spare = spare.borrow_mut();
             if spare.len() < SPARE {
                 spare.push(buffer);
             }
         });
-        done?;
-        domain.touch();
     }
 }
 
