@@ -120,11 +120,20 @@ async fn knock(domain: &Rc<Domain>, gate: &Gate) -> Result<(Option<TcpStream>, u
                 domain.answers();
                 return Ok((stream, life));
             }
-            Err(why) => domain.has_trouble(why),
+            // The domain is not to blame.
+            Err(error) if is_ours(&error) => return Err(Refusal::Connections),
+            Err(error) => domain.has_trouble(error.to_string()),
         }
         sleep(pause).await;
         (limit, pause) = ((limit * 2).min(ATTEMPT.1), (pause * 2).min(PAUSE.1));
     }
+}
+
+/// Whether an error says that this program has no descriptors left.
+fn is_ours(error: &io::Error) -> bool {
+    /// ENFILE and EMFILE of Linux.
+    const NO_DESCRIPTORS: [i32; 2] = [23, 24];
+    error.raw_os_error().is_some_and(|code| NO_DESCRIPTORS.contains(&code))
 }
 
 /// One attempt. The connection that finds the domain up is the client's own, so that the service never sees a probe.
@@ -133,26 +142,32 @@ async fn attempt(
     gate: &Gate,
     first: bool,
     limit: Duration,
-) -> Result<Option<TcpStream>, String> {
+) -> io::Result<Option<TcpStream>> {
     let Way { place, target } = gate.way;
     let ready = domain.plan().ready;
     if let (true, Some(ready)) = (first, ready) {
-        connect(ready, limit).await.map_err(|error| format!("{ready} (`ready`): {error}"))?;
+        connect(ready, limit).await.map_err(|error| at(ready, "(`ready`) ", error))?;
     }
     match place.protocol {
         Protocol::Tcp => {
-            connect(target, limit).await.map(Some).map_err(|error| format!("{target}: {error}"))
+            connect(target, limit).await.map(Some).map_err(|error| at(target, "", error))
         }
         Protocol::Udp if !first || ready.is_some() => Ok(None),
         // What answers a datagram depends on the protocol, but a machine that is up accepts or refuses a connection.
         Protocol::Udp => match connect(target, limit).await {
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(None),
-            Err(error) => {
-                Err(format!("{}: neither accepts nor refuses a connection: {error}", target))
-            }
+            Err(error) => Err(at(target, "neither accepts nor refuses a connection: ", error)),
         },
     }
+}
+
+/// An error with the address and a word of what was tried; the system's own if this program is to blame.
+fn at(address: SocketAddr, what: &str, error: io::Error) -> io::Error {
+    if is_ours(&error) {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("{address}: {what}{error}"))
 }
 
 async fn connect(target: SocketAddr, limit: Duration) -> io::Result<TcpStream> {

@@ -59,7 +59,7 @@ fn service_that_never_begins_is_no_reason_to_go_on() {
     let ready = format!("ready = \"{}:9\"\nhold = \"2s\"\nretry = \"1h\"", rig.back().ip());
     rig.start(&config(&rig, &ready));
     client(&rig).send(b"lost").unwrap();
-    rig.says("(`ready`)");
+    rig.says("(`ready`) ");
     eventually("it is destroyed", || !rig.has("http"));
     eventually("it is counted", || {
         rig.metric("refused_total{domain=\"http\",reason=\"silent\"}") == 1.0

@@ -116,6 +116,27 @@ fn as_many_are_served_as_the_configuration_allows() {
 }
 
 #[test]
+fn lack_of_descriptors_is_not_the_domains_fault() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    let direct = rig.command(&rig.config("hold = \"2s\""));
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", "ulimit -n 24; exec \"$@\"", "bash"]);
+    command.arg(direct.get_program()).args(direct.get_args()).env_remove("JOURNAL_STREAM");
+    command.stderr(fs::OpenOptions::new().append(true).open(rig.file("log")).unwrap());
+    rig.start_by(command);
+    let mut first = Client::connect(rig.front());
+    first.is_served();
+    let others: Vec<_> = (0..30).map(|_| Client::connect(rig.front())).collect();
+    rig.says("Too many open files");
+    // Whoever is served goes on, and others find room later.
+    first.is_served();
+    drop(others);
+    eventually("a client is served", || Client::connect(rig.front()).says("hello").is_ok());
+    assert_eq!(rig.calls(), ["create"]);
+}
+
+#[test]
 fn death_resets_the_clients_and_the_next_one_starts_it_again() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
