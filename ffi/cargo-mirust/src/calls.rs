@@ -1,7 +1,7 @@
-//! Who calls whom in what an image is linked from: the way from `main` to a symbol.
+//! The call graph of what an image is linked from: the path from `main` to a symbol.
 //!
-//! A section refers to others by its relocations. The link keeps what can be reached that way from where
-//! the program begins, and this goes the same way.
+//! A section refers to others by its relocations. The linker keeps what can be reached that way from the entry point, and
+//! this module follows the same references.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -15,7 +15,7 @@ use rustc_demangle::try_demangle;
 
 use crate::program::Program;
 
-/// A function on the way.
+/// A function on the path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     /// The crate that wrote it, or the archive that it is in.
@@ -24,7 +24,7 @@ pub struct Step {
     pub function: String,
 }
 
-/// The way from `main` to a symbol.
+/// The path from `main` to a symbol.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Chain {
     /// The symbol.
@@ -34,7 +34,7 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// The place in `steps` of the innermost function that is not the standard library's.
+    /// The index in `steps` of the innermost function that is not in the standard library.
     pub fn asked(&self) -> Option<&Step> {
         self.steps.iter().rev().find(|step| !is_std(&step.part)).or(self.steps.last())
     }
@@ -45,7 +45,7 @@ impl fmt::Display for Chain {
         let Some(asked) = self.asked() else { return f.write_str("nobody who can be named") };
         write!(f, "crate {}: {}", asked.part, asked.function)?;
         let below = self.steps.iter().rev().take_while(|step| is_std(&step.part));
-        // What it called of the standard library is what its author wrote.
+        // The function of the standard library that it called is what its author wrote.
         match below.last() {
             Some(called) if called != asked => write!(f, " calls {}", called.function),
             _ => Ok(()),
@@ -57,7 +57,7 @@ fn is_std(part: &str) -> bool {
     matches!(part, "std" | "core" | "alloc" | "panic_unwind" | "std_detect")
 }
 
-/// The ways to those of the symbols that are reached, if need be without a function of the crate `left_out` on the way.
+/// The paths to those of the symbols that are reachable, optionally avoiding functions of the crate `left_out`.
 pub fn chains(program: &Program, symbols: &[String], left_out: Option<&str>) -> Vec<Chain> {
     let mut graph = graph(program);
     if let Some(part) = left_out {
@@ -99,8 +99,8 @@ pub fn backtrace_printer(program: &Program) -> Option<String> {
     })
 }
 
-/// The crate or library of a file: `libserde-0123456789abcdef.rlib` is `serde`'s, and what is in
-/// `app-0123456789abcdef.objects/` is `app`'s.
+/// The crate or library of a file: `libserde-0123456789abcdef.rlib` belongs to `serde`, and files in
+/// `app-0123456789abcdef.objects/` belong to `app`.
 fn part_of(path: &Path) -> String {
     let dir = path.parent().filter(|dir| dir.extension().is_some_and(|is| is == "objects"));
     let stem = dir.unwrap_or(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
@@ -125,14 +125,14 @@ fn members<'a>(data: &'a [u8], mut use_object: impl FnMut(&'a [u8])) {
 #[derive(Default)]
 struct Graph {
     sections: Vec<Section>,
-    /// Who defines a global symbol.
+    /// The definition of a global symbol.
     global: HashMap<String, usize>,
     roots: Vec<usize>,
 }
 
 struct Section {
     part: String,
-    /// Of a function of its own; empty for data.
+    /// The function's name; empty for data.
     function: String,
     /// Sections of the same object.
     local: Vec<usize>,
@@ -183,7 +183,7 @@ impl Graph {
         }
     }
 
-    /// Has the functions of a crate, and its data, call nothing.
+    /// Removes all calls from the functions and data of a crate.
     fn leave_out(&mut self, part: &str) {
         for section in self.sections.iter_mut().filter(|section| section.part == part) {
             section.local.clear();
@@ -191,7 +191,7 @@ impl Graph {
         }
     }
 
-    /// Breadth first, so that the ways are the shortest ones.
+    /// Breadth first, so that the paths are the shortest ones.
     fn search(&self, symbols: &[String]) -> Vec<Chain> {
         let mut came_from: HashMap<usize, Option<usize>> = HashMap::new();
         let mut queue: VecDeque<usize> = VecDeque::new();
@@ -235,7 +235,7 @@ impl Graph {
     }
 }
 
-/// A name as it is in the source, without hash and generic arguments' disambiguators.
+/// A name as in the source, without hash and disambiguators.
 fn readable(symbol: &str) -> String {
     try_demangle(symbol).map_or_else(|_| symbol.to_owned(), |name| format!("{name:#}"))
 }

@@ -1,4 +1,4 @@
-//! The console of a domain: passed on as it comes, with source lines added to backtraces.
+//! The console of a domain: passed through, with source lines added to backtraces.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -10,9 +10,9 @@ use crate::image::Image;
 
 /// How a domain ended.
 pub struct End {
-    /// The exit code of what booted it; None if a signal ended that.
+    /// The exit code of the program that booted it; None if that was ended by a signal.
     pub status: Option<i32>,
-    /// What the domain's last line said: `exit status N`.
+    /// From the domain's last line: `exit status N`.
     pub said_status: Option<u8>,
 }
 
@@ -40,7 +40,7 @@ pub fn follow(home: &Home, image: &Image, mut child: Child) -> Result<End> {
     Ok(End { status, said_status: lines.said_status })
 }
 
-/// Splits what comes into lines, and leaves out the carriage returns of a terminal.
+/// Splits output into lines, and drops the carriage returns of a terminal.
 #[derive(Default)]
 struct Lines {
     line: Vec<u8>,
@@ -58,7 +58,7 @@ impl Lines {
         for part in bytes.split_inclusive(|&b| b == b'\n') {
             let part: Vec<u8> = part.iter().copied().filter(|&b| b != b'\r').collect();
             out.write_all(&part)?;
-            // More than a line of a backtrace can have is not kept.
+            // Nothing longer than a line of a backtrace is kept.
             if self.line.len() < 200 {
                 self.line.extend(&part);
             }
@@ -76,22 +76,22 @@ impl Lines {
     }
 }
 
-/// The number in the line by which a program that failed ends.
+/// The number in the last line of a program that failed.
 fn status(line: &[u8]) -> Option<u8> {
     std::str::from_utf8(line).ok()?.strip_prefix("exit status ")?.trim_end().parse().ok()
 }
 
-/// The address whose source a line of a backtrace is about: `  #3   0x00101234 main+0x12`.
+/// The address in a line of a backtrace: `  #3   0x00101234 main+0x12`.
 fn frame(line: &[u8]) -> Option<u64> {
     let line = std::str::from_utf8(line).ok()?;
     let mut words = line.strip_prefix("  #")?.split_whitespace();
     let number: usize = words.next()?.parse().ok()?;
     let address = u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
-    // A return address can be the first of the next function: the call is before it.
+    // A return address may belong to the next function already: the call is just before it.
     Some(if number == 0 { address } else { address.wrapping_sub(1) })
 }
 
-/// addr2line, which is begun when it is needed.
+/// addr2line, started on demand.
 struct Lookup {
     command: Command,
     running: Option<(Child, ChildStdin, BufReader<ChildStdout>)>,
@@ -126,7 +126,7 @@ impl Lookup {
             self.running = Some((child, input, BufReader::new(output.context("no output")?)));
         }
         let (_, input, output) = self.running.as_mut().context("not running")?;
-        // How many lines will come is not known; those of address 0 say that it was all.
+        // The number of lines is not known in advance; those of address 0 mark the end.
         writeln!(input, "{address:#x}\n0")?;
         input.flush()?;
         let mut next = || -> Result<String> {
@@ -146,7 +146,7 @@ impl Lookup {
                 return Ok(found);
             }
             let place = next()?;
-            // The standard library's sources are not there to look at.
+            // The standard library's sources are not available.
             if !place.starts_with("??") && !place.starts_with("/rustc/") && !place.ends_with(":?") {
                 let place = place.split(" (").next().unwrap_or(&place).to_owned();
                 found.push(format!("{function} at {place}"));

@@ -12,8 +12,8 @@ use crate::home::Home;
 use crate::options::Debug;
 use crate::{interrupt, say};
 
-/// Builds and boots one program, and has gdb stop it where its `main` begins. Gives gdb's exit code, or the program's if
-/// there was no gdb here.
+/// Builds and boots one program, and makes gdb stop it where its `main` begins. Returns gdb's exit code, or the program's
+/// if gdb was not started.
 ///
 /// # Errors
 ///
@@ -42,9 +42,9 @@ pub fn debug(options: &Debug) -> Result<u8> {
         let status = interrupt::start(&mut command)?.wait().context("cannot wait for QEMU")?;
         return Ok(status.code().map_or(interrupt::CODE, |code| (code >> 1) as u8));
     };
-    // In a group of its own: Ctrl-C in gdb interrupts the program, and not the machine that it runs on.
+    // In a process group of its own: Ctrl-C in gdb interrupts the program, and not the machine that it runs on.
     let mut machine = command.process_group(0).spawn().context("cannot run QEMU")?;
-    // gdb has the terminal, and takes care of Ctrl-C itself.
+    // gdb owns the terminal, and handles Ctrl-C itself.
     let _ = ctrlc::set_handler(|| {});
     let mut debugger = Command::new(gdb);
     debugger.arg("-q").arg(image.with_symbols());
@@ -61,7 +61,7 @@ pub fn debug(options: &Debug) -> Result<u8> {
     Ok(status.context("cannot run gdb")?.code().map_or(interrupt::CODE, |code| code as u8))
 }
 
-/// The debugger: rust-gdb, which shows Rust's collections as what they are, or gdb.
+/// The debugger: rust-gdb, which pretty-prints Rust's collections, or gdb.
 fn gdb() -> Option<&'static Path> {
     let runs = |name: &&Path| {
         let version = Command::new(name)

@@ -1,4 +1,4 @@
-//! The checkout of Mirust that this command belongs to, and the objects that it links below programs.
+//! The checkout of Mirust that this command belongs to, and the objects that it links to programs.
 
 use std::fmt;
 use std::fs;
@@ -15,7 +15,7 @@ pub struct Home {
     root: PathBuf,
 }
 
-/// What stands below a program.
+/// What a program runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ground {
     /// The runtime, for programs that do not ask for the network.
@@ -33,9 +33,9 @@ impl fmt::Display for Ground {
     }
 }
 
-/// Whose changes make the objects old, in the checkout.
+/// Paths in the checkout whose changes make the objects outdated.
 const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "ffi", "ocaml-stubs", "rust-rt"];
-/// And what is in there, but not in the objects.
+/// Paths below these that are not part of the objects.
 const OTHERS: [&str; 5] = ["cargo-mirust", "summon", "target", "tests", "benches"];
 
 impl Home {
@@ -43,7 +43,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// It is not there any more.
+    /// If it no longer exists.
     pub fn find() -> Result<Home> {
         let (root, whence) = match std::env::var_os("MIRUST_HOME") {
             Some(root) => (PathBuf::from(root), "MIRUST_HOME is"),
@@ -75,7 +75,7 @@ impl Home {
         command
     }
 
-    /// The object that stands below a program; made if it is not there, or older than its sources.
+    /// The object that a program is linked with; built if it does not exist, or is older than its sources.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl Home {
         Ok(object)
     }
 
-    /// The symbols by which a program asks for the network: [`Ground::Net`] alone has them.
+    /// The symbols by which a program uses the network: [`Ground::Net`] alone has them.
     ///
     /// # Errors
     ///
@@ -126,11 +126,11 @@ impl Home {
     }
 }
 
-/// A relocatable object, and the list of the symbols that it offers.
+/// A relocatable object, and the list of the symbols that it exports.
 pub struct Object {
     /// The object.
     pub file: PathBuf,
-    /// A symbol a line.
+    /// One symbol per line.
     pub symbols: PathBuf,
 }
 

@@ -1,7 +1,7 @@
-//! Ctrl-C, and requests to end: they are for whoever boots the domain, and this program waits for it.
+//! Ctrl-C and termination signals: they are passed to the program that boots the domain, and this one waits for it.
 //!
-//! A child is a process group of its own, or the terminal's Ctrl-C would reach everything below it at once: the
-//! machine with the domain in it, before the domain could be asked to end. One signal goes to the child alone.
+//! The child has its own process group; otherwise the terminal's Ctrl-C would reach everything below it at once,
+//! including the machine with the domain in it, before the domain could be asked to shut down. The signal goes only to the child.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
@@ -9,20 +9,20 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
-/// The exit code of what Ctrl-C ended, as a shell has it.
+/// The exit code of a program ended by Ctrl-C, as in a shell.
 pub const CODE: u8 = 130;
 
-/// The process that hears of it; 0 if there is none.
+/// The process that gets the signal; 0 if there is none.
 static CHILD: AtomicU32 = AtomicU32::new(0);
 static CAME: AtomicBool = AtomicBool::new(false);
 
-/// Whether somebody wanted an end.
+/// Whether a signal has arrived.
 pub fn came() -> bool {
     CAME.load(Ordering::Relaxed)
 }
 
-/// Starts what boots a domain. From now on it, and not this program, is ended by Ctrl-C, SIGTERM
-/// and SIGHUP.
+/// Starts the program that boots a domain. From now on that program, and not this one, gets Ctrl-C, SIGTERM and
+/// SIGHUP.
 ///
 /// # Errors
 ///

@@ -1,8 +1,7 @@
-//! rustc's linker: writes down what it is asked to link.
+//! rustc's linker: records what it is asked to link.
 //!
-//! The image is linked by `cargo mirust` itself, after cargo's build: it depends on the runtime, about which
-//! cargo knows nothing. What the C library's and the compiler's own libraries would bring is left
-//! out, since the runtime brings it.
+//! The image is linked by `cargo mirust` itself, after cargo's build, since it depends on the runtime, which cargo does
+//! not know. The C library and the compiler's own libraries are left out, since the runtime replaces them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use crate::build;
 use crate::program::{Input, Program};
 
-/// The name under which rustc calls this program, in the directory of all that is built for images. It takes the
-/// options of a C compiler, as rustc's linker does if nothing is known of it.
+/// The name by which rustc calls this program, in the directory of everything that is built for images. It takes the
+/// options of a C compiler, which is what rustc assumes of an unknown linker.
 pub const NAME: &str = "mirust-linker";
 
 /// Parts of the C library, and the compiler's own libraries.
@@ -27,7 +26,7 @@ pub fn is_called_as_one(arguments: &[OsString]) -> bool {
     name.is_some_and(|name| name == NAME)
 }
 
-/// Does what rustc asks for.
+/// Serves a call by rustc.
 ///
 /// # Errors
 ///
@@ -35,8 +34,8 @@ pub fn is_called_as_one(arguments: &[OsString]) -> bool {
 pub fn run(arguments: &[OsString]) -> Result<()> {
     let (this, arguments) = arguments.split_first().context("a linker without a name")?;
     let request = Request::parse(arguments)?;
-    // Build scripts and procedural macros are this machine's: cargo has one linker for a target, and
-    // here the machine is the target, too. Only what is for the target is in its directory.
+    // Build scripts and procedural macros run on this machine: cargo has one linker per target, and here the machine's
+    // target is the same. Only what is for the image is in its directory.
     let target = Path::new(this).with_file_name(build::TARGET);
     let is_doctest = is_doctest(&request.output);
     if request.shared || !(is_doctest || request.output.starts_with(target)) {
@@ -59,7 +58,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
         let Input::File(path) = input else { continue };
         if path.extension().is_some_and(|extension| extension == "o") {
             let kept = objects.join(format!("{number}.o"));
-            // rustc never writes to a file that is there already, so another name will do.
+            // rustc never overwrites an existing file, so a hard link under another name is enough.
             if fs::hard_link(&*path, &kept).is_err() {
                 fs::copy(&*path, &kept).with_context(|| path.display().to_string())?;
             }
@@ -69,7 +68,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     program.write(&request.output)
 }
 
-/// Whether rustdoc wants the program of a test, which is in a directory of its own for temporary files.
+/// Whether this is the program of a documentation test, which rustdoc puts into a temporary directory.
 fn is_doctest(output: &Path) -> bool {
     let dir = output.parent().and_then(Path::file_name).and_then(|name| name.to_str());
     output.ends_with("rust_out") && dir.is_some_and(|name| name.starts_with("rustdoctest"))
@@ -79,7 +78,7 @@ fn is_doctest(output: &Path) -> bool {
 fn link_for_this_machine(arguments: &[OsString]) -> Result<()> {
     let status = std::process::Command::new("cc").args(arguments).status();
     let status = status.context("cannot run the C compiler, cc, which links build scripts")?;
-    // What went wrong, cc has said.
+    // cc has reported the error.
     if status.success() { Ok(()) } else { bail!("cc could not link") }
 }
 
@@ -125,7 +124,7 @@ impl Request {
                 _ if text.starts_with("-L") => directories.push(value("-L")?.into()),
                 _ if text.starts_with("-l") => {
                     let name = value("-l")?.to_string_lossy().into_owned();
-                    // Its place in the order; what file it is, all directories have to be known for.
+                    // Keeps its position; the file is resolved when all directories are known.
                     names.push((request.program.inputs.len(), name.clone(), whole));
                     request.program.inputs.push(Input::Missing(name));
                 }
@@ -150,7 +149,7 @@ impl Request {
     }
 }
 
-/// The archive of a library. Directories of the machine are not searched: its archives are made for its own C library.
+/// The archive of a library. The machine's directories are not searched: their archives are for the machine's C library.
 fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
     if SUPPLIED.contains(&name) {
         return None;
@@ -162,8 +161,8 @@ fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
     directories.iter().map(|directory| directory.join(&file)).find(|path| path.exists())
 }
 
-/// The arguments as the linker gets them from a C compiler: without `-Wl,` and `-Xlinker`, and with what is in
-/// files.
+/// The arguments as a C compiler passes them to the linker: without `-Wl,` and `-Xlinker`, and with argument files
+/// expanded.
 fn expand(arguments: &[OsString]) -> Result<Vec<OsString>> {
     let mut expanded = Vec::new();
     for argument in read_files(arguments)? {

@@ -1,8 +1,8 @@
-//! What rustc would have linked, written down.
+//! A record of what rustc would have linked.
 //!
-//! [`linker`](crate::linker) writes such a file where rustc wants the program, so that cargo treats it as one. Its
-//! first line is [`MAGIC`]; then comes an input a line, in the order of the link. Objects that rustc removes
-//! after the link are kept in the directory FILE.objects beside it.
+//! [`linker`](crate::linker) writes such a file in place of the program, so that cargo treats it as one. Its first line is
+//! [`MAGIC`]; then comes one input per line, in link order. Objects that rustc removes after linking are kept in the
+//! directory FILE.objects beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ const MAGIC: &str = "#!cargo mirust: what an image is linked from, 1";
 /// An input of the link.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Input {
-    /// An object, or an archive of which what is referred to is linked.
+    /// An object, or an archive from which referenced members are linked.
     File(PathBuf),
     /// An archive that is linked as a whole.
     Whole(PathBuf),
-    /// A library that is not there as an archive; only its name is known.
+    /// A library that does not exist as an archive; only its name is known.
     Missing(String),
 }
 

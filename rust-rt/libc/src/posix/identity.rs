@@ -1,4 +1,4 @@
-//! Who a program is: its machine, its user and its limits.
+//! A program's identity: its machine, its user and its limits.
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
 
@@ -8,7 +8,7 @@ use super::table;
 use crate::env;
 use crate::errno::{EFAULT, EINVAL, ENAMETOOLONG, ENOENT, EPERM};
 
-/// The name of the domain as its environment has it (`HOSTNAME`).
+/// The name of the domain, from its environment (`HOSTNAME`).
 fn host_name() -> &'static [u8] {
     env::get(b"HOSTNAME").map_or(b"mirust", core::ffi::CStr::to_bytes)
 }
@@ -34,7 +34,7 @@ pub(super) unsafe extern "C" fn gethostname(buf: *mut c_char, size: usize) -> c_
 /// `struct utsname`: system, node, release, version, machine, domain.
 type Names = [[u8; 65]; 6];
 
-/// A system whose C ABI is Linux's; the release is the oldest one that has all that is here.
+/// A system with Linux's C ABI; the release is the oldest one that has everything implemented here.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn uname(names: *mut Names) -> c_int {
     if names.is_null() {
@@ -95,7 +95,7 @@ const RLIMIT_STACK: c_int = 3;
 const RLIMIT_CORE: c_int = 4;
 const RLIMIT_NOFILE: c_int = 7;
 
-/// The descriptors have a limit; there are no core files; the rest has none, but the memory.
+/// Descriptors are limited; there are no core files; everything else is limited only by memory.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn getrlimit(resource: c_int, limits: *mut Limits) -> c_int {
     let value = match resource {
@@ -113,7 +113,7 @@ pub(super) unsafe extern "C" fn getrlimit(resource: c_int, limits: *mut Limits) 
     0
 }
 
-/// Limits are what they are: one can be set to what it is, or lower, which is ignored.
+/// Limits are fixed: one can be set to its current value, or lower, which is ignored.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn setrlimit(resource: c_int, limits: *const Limits) -> c_int {
     let mut now = Limits { soft: 0, hard: 0 };

@@ -106,7 +106,7 @@ pub(super) unsafe extern "C" fn writev(fd: c_int, list: *const Part, count: c_in
     size(list.and_then(|list| write_parts(fd, list)))
 }
 
-/// The file of a descriptor; ESPIPE for what has no places.
+/// The file of a descriptor; ESPIPE if it is not seekable.
 pub(super) fn file(fd: c_int) -> Result<alloc::rc::Rc<File>> {
     downcast(&table::get(fd)?.object).ok_or(Errno(ESPIPE))
 }
@@ -293,7 +293,7 @@ pub(super) unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mu
     status(answer)
 }
 
-/// The console counts as a pipe, not as a terminal: nobody should send it colours.
+/// The console counts as a pipe, not as a terminal, so that programs do not send it colours.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn isatty(fd: c_int) -> c_int {
     errno::set(match table::get(fd) {

@@ -1,12 +1,12 @@
-//! System calls made past the C library, by the instruction itself: what rustix does, and with it
-//! polling, async-io and smol. The image's handler of that instruction comes here.
+//! System calls that bypass the C library, by the instruction itself, as rustix makes them, and with it polling,
+//! async-io and smol. The image's handler of that instruction calls this.
 
 use super::answer::size;
 use super::files::calls;
 use super::{epoll, eventfd, files, identity, io, pipe, poll, socket, socket_options, timer};
 use crate::errno;
 
-/// The call of C, whose arguments are of the very types that the kernel takes.
+/// The C function, whose arguments have the types that the kernel expects.
 macro_rules! call {
     ($function:path, $($argument:expr),*) => {
         // SAFETY: the caller's promise is that of `system_call`.
@@ -15,12 +15,11 @@ macro_rules! call {
 }
 
 /// Serves the call of this number (asm/unistd_64.h) with these arguments: a result, or an error's number,
-/// negative. What is not a matter of descriptors goes to `syscall`.
+/// negative. Calls that do not concern descriptors go to `syscall`.
 ///
 /// # Safety
 ///
-/// The arguments are as Linux wants them for this call: pointers are good for what the call does with
-/// them.
+/// The arguments are what Linux expects for this call: pointers are valid for what the call does with them.
 pub unsafe fn system_call(number: usize, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
     // SAFETY: as the caller says.
@@ -137,7 +136,7 @@ unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> 
         4 => call!(calls::stat64, a as _, b as _),
         6 => call!(calls::lstat64, a as _, b as _),
         21 => call!(calls::access, a as _, b as _),
-        // Unlike the function of C, the call gives a length.
+        // Unlike the C function, the system call returns a length.
         79 => match call!(calls::getcwd, a as _, b) {
             0 => -1,
             // SAFETY: the path has just been written there.

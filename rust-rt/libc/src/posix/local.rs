@@ -1,7 +1,7 @@
-//! Variables of the one thread of execution.
+//! Variables of the only thread of execution.
 
-/// Declares a static that only the one thread of execution uses. Tests run on several threads, each of
-/// which then has one of its own.
+/// Declares a static for the only thread of execution. Tests run on several threads, each of which then has its
+/// own.
 macro_rules! local {
     ($(#[$doc:meta])* static $name:ident: $type:ty = $init:expr;) => {
         $(#[$doc])*
@@ -23,7 +23,7 @@ macro_rules! local {
 }
 pub(super) use local;
 
-/// A static of the one thread of execution.
+/// A static of the only thread of execution.
 #[cfg(not(test))]
 pub(super) struct Local<T>(T);
 

@@ -5,17 +5,15 @@
 //!   the table        numbers → descriptions → objects                    table
 //!   objects          eventfd · pipe · pair · timer · console · files · epoll::set
 //!                    and, given by the image, sockets for TCP and UDP    object, socket
-//!   notices          who wants to know that an object may be ready       watch
+//!   notifications    receivers that want to know of readiness            watch
 //!   waiting          given by the image                                  block
 //! ```
 //!
-//! No object blocks. A call that may block makes an attempt; if that gives EAGAIN it waits, by what
-//! the image gave for that, until the object gives notice, and makes another. An epoll set is one more
-//! receiver of notices.
+//! Objects never block. A call that may block makes an attempt; on EAGAIN it waits, by a function that the image
+//! supplies, until the object notifies it, and tries again. An epoll set is one more receiver of notifications.
 //!
-//! The layer is the cargo feature `posix`; without it `fs.rs` has the console alone. The image gives it
-//! what it stands on: [`give_blocking`], [`give_network`], [`give_input`], [`mount`]. It never
-//! depends on who does.
+//! The layer is the cargo feature `posix`; without it `fs.rs` has only the console. The image supplies what the layer
+//! is built on ([`give_blocking`], [`give_network`], [`give_input`], [`mount`]); the layer does not depend on who does.
 
 mod address;
 mod answer;

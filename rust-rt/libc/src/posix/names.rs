@@ -1,9 +1,9 @@
 //! `getaddrinfo`: names of hosts and services.
 //!
-//! An address as text is that address. Then `/etc/hosts` is looked at, the one of the ramdisk or of the
-//! program, or else one that knows `localhost`; then the name servers are asked that DHCP or router
-//! advertisements named. Addresses of IPv4 come first: an image often has a link-local address of IPv6
-//! only, and whoever tries one after the other should not begin with what cannot be reached.
+//! A numeric address stands for itself. Next comes `/etc/hosts` (the ramdisk's or the program's, or else a built-in one
+//! that knows `localhost`), then the name servers from DHCP or router advertisements. IPv4 addresses come first: an
+//! image often has only a link-local IPv6 address, and a program that tries one address after another should not begin
+//! with unreachable ones.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -118,7 +118,7 @@ fn vec_of(both: [IpAddr; 2]) -> Vec<IpAddr> {
     both.into()
 }
 
-/// The types that an answer is given for.
+/// The socket types for which answers are given.
 fn kinds(kind: c_int, protocol: c_int) -> Result<Vec<(c_int, c_int)>, c_int> {
     let all = [(SOCK_STREAM, IPPROTO_TCP), (SOCK_DGRAM, IPPROTO_UDP)];
     if !matches!(kind, 0 | SOCK_STREAM | SOCK_DGRAM) {
@@ -191,7 +191,7 @@ fn in_hosts(text: &[u8], name: &str) -> Vec<IpAddr> {
         .collect()
 }
 
-/// The list that C gets, the first one first.
+/// The list for C, in order.
 fn chain(answers: Answers) -> *mut Info {
     let mut next = core::ptr::null_mut();
     for (socket, kind, protocol, name) in answers.into_iter().rev() {
@@ -247,7 +247,7 @@ pub(super) extern "C" fn gai_strerror(error: c_int) -> *const c_char {
     text.as_ptr()
 }
 
-/// Nothing is cached here that would have to be read again.
+/// Nothing is cached here, so there is nothing to reload.
 #[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
 pub(super) extern "C" fn __res_init() -> c_int {
     0

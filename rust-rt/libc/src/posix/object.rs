@@ -1,4 +1,4 @@
-//! What a descriptor names, and what it can do besides if it is a socket.
+//! What a descriptor refers to, and what else it can do if it is a socket.
 
 use alloc::rc::Rc;
 use core::any::Any;
@@ -14,15 +14,15 @@ use super::watch::Watchers;
 use crate::errno::{EINVAL, EISCONN, ENOTTY, EOPNOTSUPP};
 use crate::layout::Stat;
 
-/// What a descriptor names. No method blocks: what is not possible yet is EAGAIN, and the object then
-/// gives notice to its watchers when it may have become possible. Methods may be called again out of
-/// what they call, so none holds a borrow meanwhile.
+/// What a descriptor refers to. Methods never block: what is not possible yet fails with EAGAIN, and the object then
+/// notifies its watchers when it may have become possible. Methods may be re-entered by what they call, so none holds
+/// a borrow during such a call.
 pub trait Object: Any {
-    /// Who wants to know.
+    /// The receivers of its notifications.
     fn watchers(&self) -> &Watchers;
 
-    /// Which events of `interest`, and of [`Events::ALWAYS`], are the case. For the others the object
-    /// gives notice from now on.
+    /// Which events of `interest`, and of [`Events::ALWAYS`], have occurred. From now on the object sends notifications
+    /// for the others.
     fn poll(&self, interest: Events) -> Events;
 
     /// Reads into the parts; 0 is the end.
@@ -43,14 +43,14 @@ pub trait Object: Any {
         Err(Errno(EINVAL))
     }
 
-    /// What `fstat` says.
+    /// The answer to `fstat`.
     fn stat(&self) -> Stat;
 
     /// Bytes that can be read at once (FIONREAD).
     ///
     /// # Errors
     ///
-    /// ENOTTY where Linux does not say.
+    /// ENOTTY where Linux does not report it.
     fn available(&self) -> Result<usize> {
         Err(Errno(ENOTTY))
     }
@@ -74,13 +74,13 @@ pub trait Object: Any {
     fn set_flags(&self, _flags: c_int) {}
 }
 
-/// The object as one of a type that this module has.
+/// The object as one of a type of this module.
 pub(super) fn downcast<T: Object>(object: &Rc<dyn Object>) -> Option<Rc<T>> {
     let any: Rc<dyn Any> = Rc::<dyn Object>::clone(object);
     any.downcast().ok()
 }
 
-/// Which direction ends.
+/// Which direction to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Shutdown {
     /// Nothing more is read.
@@ -93,13 +93,13 @@ pub struct Shutdown {
 pub struct Received {
     /// Bytes that were copied.
     pub bytes: usize,
-    /// Bytes of the whole message, which may not have fitted.
+    /// Bytes of the whole message, which may not have fitted into the buffer.
     pub whole: usize,
-    /// Who sent it; of a stream nothing.
+    /// The sender; none for a stream.
     pub from: Option<Address>,
 }
 
-/// What a socket can do besides. As with [`Object`], nothing blocks.
+/// The additional operations of a socket. As with [`Object`], none blocks.
 pub trait Socket {
     /// What it was made as.
     fn family(&self) -> Family;
@@ -113,7 +113,7 @@ pub trait Socket {
     /// Some of the options have changed.
     fn options_changed(&self) {}
 
-    /// Takes an address.
+    /// Binds to an address.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ pub trait Socket {
         Err(Errno(EINVAL))
     }
 
-    /// Takes connections from now on.
+    /// Accepts connections from now on.
     ///
     /// # Errors
     ///
@@ -144,12 +144,12 @@ pub trait Socket {
     ///
     /// # Errors
     ///
-    /// As `connect`; EINPROGRESS if it takes time, at whose end the socket can be written, or has an error.
+    /// As `connect`; EINPROGRESS if it takes time, after which the socket is writable, or has an error.
     fn connect(&self, _address: SocketAddr) -> Result {
         Err(Errno(EISCONN))
     }
 
-    /// Forgets whom `connect` named: for datagrams.
+    /// Removes the peer set by `connect`, for datagrams.
     ///
     /// # Errors
     ///
@@ -158,14 +158,14 @@ pub trait Socket {
         Err(Errno(EINVAL))
     }
 
-    /// Receives, or only looks at what there is.
+    /// Receives, or only peeks.
     ///
     /// # Errors
     ///
     /// As `recvfrom`.
     fn receive(&self, parts: &mut [PartMut], peek: bool) -> Result<Received>;
 
-    /// Sends to whom `connect` named, or to somebody else.
+    /// Sends to the peer set by `connect`, or to another address.
     ///
     /// # Errors
     ///
@@ -194,7 +194,7 @@ pub trait Socket {
         false
     }
 
-    /// The error that SO_ERROR tells once; 0 if there is none.
+    /// The error that SO_ERROR reports, once; 0 if there is none.
     fn take_error(&self) -> c_int {
         0
     }

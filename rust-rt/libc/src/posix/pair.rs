@@ -1,4 +1,4 @@
-//! `socketpair`: two sockets that reach each other and nobody else.
+//! `socketpair`: two sockets that are connected only to each other.
 
 use alloc::collections::VecDeque;
 use alloc::rc::{Rc, Weak};
@@ -90,7 +90,7 @@ impl Pair {
         }
     }
 
-    /// Takes what the peer sends.
+    /// Stores what the peer sends.
     fn put(&self, parts: &[Part]) -> Result<usize> {
         let n = match &self.inbox {
             Inbox::Bytes(buffer) => buffer.put(parts, 1)?,
@@ -113,7 +113,7 @@ impl Pair {
         Ok(n)
     }
 
-    /// Takes a message or bytes out.
+    /// Removes a message or bytes.
     fn take(&self, parts: &mut [PartMut], peek: bool) -> Option<Received> {
         if self.is_empty() {
             return None;
@@ -131,7 +131,7 @@ impl Pair {
                 if !peek {
                     queue.pop_front();
                     bytes.set(bytes.get() - whole);
-                    // Less than before.
+                    // Less was available than before.
                     let _ = reserved.set(bytes.get());
                 }
                 Received { bytes: n, whole, from: Some(Address::Unnamed) }

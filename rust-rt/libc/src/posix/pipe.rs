@@ -17,10 +17,10 @@ use crate::layout::Stat;
 
 /// Bytes that a pipe holds at most, as on Linux.
 pub(super) const CAPACITY: usize = 64 * 1024;
-/// What is no longer than this is written whole or not at all (`PIPE_BUF`).
+/// Writes of up to this many bytes are atomic (`PIPE_BUF`).
 const WHOLE: usize = 4096;
 
-/// Bytes in between. Memory is taken when it is needed, and given back when it is empty.
+/// The buffer. Memory is allocated on demand, and freed when the buffer is empty.
 #[derive(Default)]
 pub(super) struct Buffer {
     bytes: RefCell<VecDeque<u8>>,
@@ -36,7 +36,7 @@ impl Buffer {
         CAPACITY - self.len()
     }
 
-    /// Puts in what there is room for; nothing is EAGAIN.
+    /// Stores what there is room for; EAGAIN if there is none.
     pub(super) fn put(&self, parts: &[Part], least: usize) -> Result<usize> {
         let n = total(parts).min(self.room());
         if n < least || n == 0 {
@@ -53,7 +53,7 @@ impl Buffer {
         Ok(n)
     }
 
-    /// Takes out what fits into the parts; leaves it there if `peek`.
+    /// Removes what fits into the parts; only copies it if `peek`.
     pub(super) fn take(&self, parts: &mut [PartMut], peek: bool) -> usize {
         let mut bytes = self.bytes.borrow_mut();
         let mut taken = 0;
@@ -69,7 +69,7 @@ impl Buffer {
             if bytes.is_empty() {
                 *bytes = VecDeque::new();
             }
-            // Less than before.
+            // Less was available than before.
             let _ = self.reserved.set(bytes.len());
         }
         taken

@@ -79,12 +79,12 @@ unsafe fn wait(list: *mut PollFd, count: c_ulong, limit: Option<u64>) -> Result<
     Ok(found?.unwrap_or(0))
 }
 
-/// What an entry asks for.
+/// The events of interest of an entry.
 fn asked(entry: &PollFd) -> Events {
     Events(entry.events as u16 as u32).plain()
 }
 
-/// Fills the list, and says how many are ready.
+/// Fills in the list. Returns how many are ready.
 fn look(list: &mut [PollFd], open: &[Option<Rc<Description>>]) -> c_int {
     let mut ready = 0;
     for (entry, description) in list.iter_mut().zip(open) {

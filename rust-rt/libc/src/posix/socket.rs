@@ -1,4 +1,4 @@
-//! The calls of C on sockets.
+//! C's calls on sockets.
 
 use alloc::rc::Rc;
 use core::ffi::{c_int, c_uint, c_void};
@@ -22,7 +22,7 @@ use crate::errno::{
 };
 
 const SOCK_SEQPACKET: c_int = 5;
-/// What a socket's type may be combined with.
+/// Flags that a socket's type may be combined with.
 const SOCK_FLAGS: c_int = O_NONBLOCK | O_CLOEXEC;
 const MSG_OOB: c_int = 1;
 const MSG_PEEK: c_int = 2;
@@ -162,7 +162,7 @@ pub(super) unsafe extern "C" fn connect(
     }))
 }
 
-/// Flags that are known to make no difference are ignored.
+/// Flags known to have no effect here are ignored.
 fn receive(fd: c_int, parts: &mut [PartMut], flags: c_int) -> Result<Received> {
     with(fd, |description, socket| {
         if flags & MSG_OOB != 0 {
@@ -331,7 +331,7 @@ unsafe fn destination(address: *const c_void, length: c_uint) -> Result<Option<S
     unsafe { address::read(address, length) }.map(Some)
 }
 
-/// Control data is ignored: nothing that could be asked for with it was promised by `setsockopt`.
+/// Control data is ignored: `setsockopt` supports nothing that would use it.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn sendmsg(fd: c_int, message: *const Message, flags: c_int) -> isize {
     // SAFETY: a message, by contract.

@@ -1,4 +1,4 @@
-//! The descriptor table: numbers, and what they name.
+//! The descriptor table: numbers, and what they refer to.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -20,7 +20,7 @@ pub(super) const O_RDWR: c_int = 2;
 pub(super) const O_ACCMODE: c_int = 3;
 pub(super) const O_APPEND: c_int = 0o2000;
 
-/// An open file description: what descriptors that came of each other by `dup` share.
+/// An open file description, shared by descriptors that were duplicated from each other.
 pub struct Description {
     /// What is open.
     pub object: Rc<dyn Object>,
@@ -100,7 +100,7 @@ impl Table {
         self.place(from, Slot { description, close_on_exec: flags & O_CLOEXEC != 0 })
     }
 
-    /// Puts it at the lowest free number that is not below `from`.
+    /// Assigns it the lowest free number that is not below `from`.
     fn place(&mut self, from: usize, slot: Slot) -> Result<c_int> {
         let from = from.max(self.lowest);
         let free = self.slots.iter().skip(from).position(Option::is_none).map(|at| from + at);
@@ -130,7 +130,7 @@ impl Table {
     }
 }
 
-/// Gives an object the lowest free number. `flags` are those of `open`: `O_NONBLOCK`, `O_CLOEXEC`, and
+/// Assigns the lowest free number to an object. `flags` are those of `open`: `O_NONBLOCK`, `O_CLOEXEC`, and
 /// how it may be accessed.
 ///
 /// # Errors
@@ -140,7 +140,7 @@ pub fn insert(object: Rc<dyn Object>, flags: c_int) -> Result<c_int> {
     table(|t| t.insert_from(0, object, flags))
 }
 
-/// [`insert`] for an object that is read and written.
+/// [`insert`] for an object that is both read and written.
 ///
 /// # Errors
 ///
@@ -149,7 +149,7 @@ pub(super) fn insert_both(object: Rc<dyn Object>, flags: c_int) -> Result<c_int>
     insert(object, flags & (O_NONBLOCK | O_CLOEXEC) | O_RDWR)
 }
 
-/// What a number names.
+/// What a number refers to.
 ///
 /// # Errors
 ///
@@ -159,7 +159,7 @@ pub fn get(fd: c_int) -> Result<Rc<Description>> {
         .ok_or(Errno(EBADF))
 }
 
-/// Forgets a number. What it named is dropped if no other number names it.
+/// Frees a number. The description is dropped if no other number refers to it.
 ///
 /// # Errors
 ///
@@ -178,7 +178,7 @@ pub fn close(fd: c_int) -> Result {
     Ok(())
 }
 
-/// Another number, not below `from`, for what `fd` names.
+/// Another number, not below `from`, for the description of `fd`.
 ///
 /// # Errors
 ///
@@ -193,7 +193,7 @@ pub(super) fn duplicate(fd: c_int, from: c_int, close_on_exec: bool) -> Result<c
     })
 }
 
-/// Makes `to` name what `fd` names; what it named before is closed.
+/// Makes `to` refer to the description of `fd`; its previous one is closed.
 ///
 /// # Errors
 ///

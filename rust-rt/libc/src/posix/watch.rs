@@ -1,8 +1,8 @@
-//! Who wants to know that a descriptor may have become ready: epoll sets, and calls that block.
+//! Receivers that want to know that a descriptor may have become ready: epoll sets, and blocking calls.
 //!
-//! A notice is only ever a hint: whoever gets one looks again by [`Object::poll`](super::Object::poll).
-//! So one too many is harmless, and the whole art is that none is missing: an object that has answered
-//! "not ready", by `poll` or by EAGAIN, gives notice when that may have changed.
+//! A notification is only a hint: its receiver checks again by [`Object::poll`](super::Object::poll). So a spurious one
+//! is harmless, and what matters is that none is missing: an object that has answered "not ready", by `poll` or by
+//! EAGAIN, sends a notification when that may have changed.
 
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
@@ -12,11 +12,11 @@ use core::task::{RawWaker, RawWakerVTable, Waker};
 use super::events::Events;
 use super::local::local;
 
-/// Gets notices; an epoll set.
+/// Receives notifications: an epoll set.
 pub(super) trait Watcher {
-    /// The object of this entry may have become ready for these events. `quiet` when nothing has
-    /// happened: the object has just been read or written in a way that leaves open whether there is
-    /// more, and nobody has yet asked it to tell.
+    /// The object of this entry may have become ready for these events. `quiet` if nothing has happened, but the
+    /// object has just been read or written in a way that leaves open whether there is more, and it has not been
+    /// asked for notifications since.
     fn changed(&self, entry: usize, events: Events, quiet: bool);
     /// The object of this entry is gone.
     fn gone(&self, entry: usize);
@@ -47,7 +47,7 @@ local! {
 }
 
 local! {
-    /// Numbers that serve again.
+    /// Numbers to be reused.
     static FREE: RefCell<Vec<usize>> = RefCell::new(Vec::new());
 }
 
@@ -63,14 +63,13 @@ impl Watchers {
         self.0.wake(events);
     }
 
-    /// The object was used so that it may not be ready for `events` any more, without saying so: it
-    /// has to be asked before anybody can rely on a notice.
+    /// The object was used in a way that may have ended its readiness for `events` without an EAGAIN: it has to be
+    /// polled before its notifications can be relied on.
     pub fn doubt(&self, events: Events) {
         self.0.tell(events, true);
     }
 
-    /// A waker that gives notice of these events. It costs no memory, and two of the same are known to
-    /// be the same.
+    /// A waker that sends a notification of these events. It costs no memory, and equal ones compare as equal.
     pub fn waker(&self, events: Events) -> Waker {
         let number = self.number();
         let data = core::ptr::without_provenance(number << EVENT_BITS | events.0 as usize);
@@ -112,8 +111,7 @@ impl Watchers {
         self.0.blocked.borrow().iter().any(|b| b.interest.intersects(events))
     }
 
-    /// Wakes once at the next notice of `interest`, or of trouble, unless what is returned is dropped
-    /// before.
+    /// Wakes once at the next notification of `interest`, or of an error, unless the result is dropped before.
     pub(super) fn wake_at(&self, interest: Events, waker: &Waker) -> Ticket {
         let ticket = self.0.last_ticket.get() + 1;
         self.0.last_ticket.set(ticket);
@@ -129,7 +127,7 @@ impl Watchers {
 }
 
 impl Shared {
-    /// Tells the sets. No borrow is held while they act: they may ask the object at once.
+    /// Notifies the sets. No borrow is held meanwhile: they may poll the object at once.
     fn tell(&self, events: Events, quiet: bool) {
         for at in 0.. {
             let entry = self.entries.borrow().get(at).cloned();
@@ -190,7 +188,7 @@ static BY_NUMBER: RawWakerVTable =
 fn wake(data: *const ()) {
     let (number, events) = (data.addr() >> EVENT_BITS, data.addr() & ((1 << EVENT_BITS) - 1));
     let shared = NUMBERED.with(|all| all.borrow().get(number - 1).and_then(Weak::upgrade));
-    // A number that serves again gets a notice too many, at worst.
+    // At worst, a reused number gets a spurious notification.
     if let Some(shared) = shared {
         shared.tell(Events(events as u32), false);
         shared.wake(Events(events as u32));

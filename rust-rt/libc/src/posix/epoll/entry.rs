@@ -12,7 +12,7 @@
 //!                         └───────┘
 //! ```
 //!
-//! An entry is queued when its object may be ready; whether it is, the object says when somebody waits.
+//! An entry is queued when its object may be ready; whether it is, is checked when somebody waits.
 
 use super::super::events::Events;
 
@@ -24,15 +24,15 @@ pub(super) const EPOLLONESHOT: u32 = 1 << 30;
 /// Where an entry is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum State {
-    /// Waits for a notice.
+    /// Waits for a notification.
     Idle,
-    /// Is in the set's queue, to be looked at.
+    /// Is in the set's queue, to be checked.
     Queued,
     /// Has been reported once, and is silent.
     Spent,
 }
 
-/// The part of an entry that knows no other.
+/// The state of an entry, independent of all others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) state: State,
@@ -43,25 +43,25 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// A new entry is looked at: it may be ready already.
+    /// A new entry is checked: it may already be ready.
     pub(super) fn new(events: u32) -> Self {
         let flags = events & (EPOLLET | EPOLLONESHOT);
         let interest = Events(events & 0xffff) | Events::ALWAYS;
         Entry { state: State::Queued, interest, flags, edges: interest }
     }
 
-    /// What the object is asked for.
+    /// The events to poll the object for.
     pub(super) fn interest(&self) -> Events {
         self.interest
     }
 
-    /// A notice has come. True if the entry has to be queued, which it was not.
+    /// A notification has arrived. True if the entry was not queued, and has to be.
     pub(super) fn changed(&mut self, events: Events, quiet: bool) -> bool {
         let events = events & self.interest;
         match self.state {
             _ if events.is_empty() => false,
             State::Spent => false,
-            // A level is looked at again whenever it was found, so nothing is open.
+            // A level is checked again after each report, so nothing is missed.
             State::Idle | State::Queued if quiet && self.flags & EPOLLET == 0 => false,
             State::Queued => {
                 self.edges |= events;
@@ -75,8 +75,8 @@ impl Entry {
         }
     }
 
-    /// It has left the queue and its object is asked now; notices may come meanwhile. Gives the edges
-    /// that count.
+    /// It has left the queue and its object is about to be polled; notifications may arrive meanwhile. Returns the
+    /// edges that count.
     pub(super) fn look(&mut self) -> Events {
         if self.state == State::Queued {
             self.state = State::Idle;
@@ -84,14 +84,13 @@ impl Entry {
         core::mem::take(&mut self.edges)
     }
 
-    /// It was only looked at for others, and is ready: it is in the queue as before.
+    /// It was only checked for others, and is ready: it stays in the queue.
     pub(super) fn put_back(&mut self, edges: Events) {
         self.edges |= edges;
         self.state = State::Queued;
     }
 
-    /// The object has said what is the case. Gives what to report, and whether the entry has to be
-    /// queued again.
+    /// The object has been polled. Returns what to report, and whether the entry has to be queued again.
     pub(super) fn found(&mut self, edges: Events, found: Events) -> (Events, bool) {
         let found = found & self.interest;
         let edge = self.flags & EPOLLET != 0;

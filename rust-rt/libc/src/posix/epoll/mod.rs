@@ -74,8 +74,8 @@ fn control(epoll: c_int, operation: c_int, fd: c_int, event: Option<Event>) -> R
     }
 }
 
-/// With the time limit 0 it lets the rest of the domain have a turn, before it looks: a program that
-/// always has something to do would hear nothing of the network otherwise.
+/// With a timeout of 0 it first gives the rest of the domain a turn: a program that is always busy would otherwise
+/// never hear from the network.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn epoll_wait(
     epoll: c_int,
