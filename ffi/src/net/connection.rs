@@ -1,4 +1,4 @@
-//! A connection as its stream and the halves of a stream have it.
+//! A connection, as shared by a stream and its halves.
 
 use std::cell::Cell;
 use std::io::IoSlice;
@@ -15,7 +15,7 @@ use crate::ocaml::view::{self, Reading as Answer};
 use crate::ocaml::{BoxRoot, Buffer, OCaml, OCamlCstruct, OCamlRuntime, Pass, with_runtime};
 use crate::time::Duration;
 
-/// Bytes that one call copies at most.
+/// The most bytes that one call copies.
 const COPY_LIMIT: usize = 64 * 1024;
 
 /// Closes the connection when it is dropped.
@@ -29,7 +29,7 @@ pub(super) struct Connection {
     room: Cell<usize>,
 }
 
-/// What the reader has of it.
+/// The reader's part of it.
 #[derive(Default)]
 pub(super) struct Reading {
     /// Received and not read.
@@ -37,10 +37,10 @@ pub(super) struct Reading {
     end: bool,
 }
 
-/// What became of bytes that were offered to the stack.
+/// The result of offering bytes to the stack.
 enum Offer {
     Taken,
-    /// There is less room than was thought.
+    /// There is less room than expected.
     NoRoom,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn buffer(cstruct: OCaml<'_, OCamlCstruct>) -> Buffer {
 }
 
 impl Reading {
-    /// What is there to be read without asking OCaml.
+    /// What can be read without calling OCaml.
     pub(super) fn rest(&self) -> &Buffer {
         &self.rest
     }
@@ -74,7 +74,7 @@ impl Connection {
         Ok(Connection { streams, stream: Rc::new(stream), reads, writes, room: Cell::new(0) })
     }
 
-    /// Asks OCaml for what there is to read, if the last answer was not to wait. No bytes are the end.
+    /// Asks OCaml for received data, unless its last answer was to wait. No bytes mean end of file.
     fn poll_next<R>(
         &self,
         cx: &mut Context<'_>,
@@ -97,7 +97,7 @@ impl Connection {
         })
     }
 
-    /// Waits until something is in `reading`, or its end.
+    /// Waits until there is something in `reading`, or end of file.
     pub(super) fn poll_fill(
         &self,
         reading: &mut Reading,
@@ -110,7 +110,7 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// Takes what there is, as it is.
+    /// Takes what there is, without a copy.
     pub(super) fn poll_chunk(
         &self,
         reading: &mut Reading,
@@ -120,8 +120,8 @@ impl Connection {
         Poll::Ready(Ok(std::mem::take(&mut reading.rest)))
     }
 
-    /// Has `copy` copy from what there is, and say how much it took. It is not called at the end,
-    /// which is 0. What arrived a moment ago needs no root if it is taken as a whole.
+    /// Makes `copy` copy from what there is, and return how much it took. It is not called at end of file, where the
+    /// result is 0. Data that has just arrived needs no root if all of it is taken.
     pub(super) fn poll_copy(
         &self,
         reading: &mut Reading,
@@ -155,7 +155,7 @@ impl Connection {
         Poll::Ready(Ok(n))
     }
 
-    /// Room for `wanted` bytes, or for as many as the stack takes: at least one.
+    /// Waits for room for `wanted` bytes, or for as many as the stack accepts: at least one.
     pub(super) fn poll_room(
         &self,
         cx: &mut Context<'_>,
@@ -228,7 +228,7 @@ impl Connection {
         }
     }
 
-    /// Gives the bytes to the stack as they are. Those that it has taken are taken off.
+    /// Passes the bytes to the stack without a copy. Those that it has accepted are removed.
     pub(super) fn poll_give(
         &self,
         cx: &mut Context<'_>,
@@ -287,7 +287,7 @@ impl Connection {
     }
 }
 
-/// As OCaml has times; 146 years are for ever.
+/// As an OCaml time; 146 years mean for ever.
 pub(super) fn nanoseconds(duration: Duration) -> isize {
     isize::try_from(duration.as_nanos()).unwrap_or(isize::MAX >> 1)
 }

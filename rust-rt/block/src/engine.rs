@@ -1,20 +1,16 @@
-//! Requests of the disk's users: from their order to the end of each, over as many connections as it
-//! takes.
+//! Requests of the disk's users, from submission to the end of each, over as many connections as that takes.
 //!
-//! What every device shares that has requests under way. Every request has a number, in the order in which they were handed over. A request is cut into
-//! *parts*; what the backend sees carries parts of one request or, if they are neighbours, of
-//! several. When a connection ends, the parts that it has not answered return to the queue, by their
-//! numbers.
+//! Shared by all devices. Requests are numbered in the order of their submission. A request is split into *parts*; a
+//! request to the backend carries parts of one user's request or, if they are adjacent, of several. When a connection
+//! ends, unanswered parts return to the queue, in the order of their numbers.
 //!
 //! # Flushes
 //!
-//! A flush is issued when every write with a lower number has ended. Requests with higher numbers may
-//! pass it. So all orders in which parts are issued again are right, as long as a flush still waits
-//! for the writes before it.
+//! A flush is issued when every write with a lower number has ended. Requests with higher numbers may overtake it. So
+//! parts can be reissued in any order, as long as a flush still waits for the writes before it.
 //!
-//! A backend that vanishes without a word may have had writes in a cache that vanished with it. If
-//! some of them had been answered and not been flushed, the next flush ends in [`Error::Lost`]: to let
-//! it succeed would be a lie.
+//! A backend that vanishes without closing may have had writes in a cache that vanished with it. If some of them had
+//! been completed and not been flushed, the next flush fails with [`Error::Lost`]: success would be a lie.
 
 use super::{Buffer, Counters, Done, Error, Fragment, Info, Io, Op, SECTOR, State};
 use alloc::{
@@ -34,7 +30,7 @@ pub struct Part {
     pub at: u64,
     /// How many there are.
     pub sectors: u64,
-    /// Not to be joined with others: together they have failed.
+    /// Not to be merged with others, since together they have failed.
     pub single: bool,
 }
 
@@ -53,11 +49,11 @@ pub struct Pending {
     /// Sectors that have not been answered.
     left: u64,
     error: Option<Error>,
-    /// Grants of its memory that the backend has not let go of.
+    /// Grants of its memory that the backend has not released.
     pub held: usize,
 }
 
-/// What is to be told to a caller.
+/// A result to be reported to a caller.
 pub struct Ended {
     done: Done,
     result: Result<(), Error>,
@@ -65,19 +61,19 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Tells it. Anything may be called from there.
+    /// Reports it. The callback may call anything.
     pub fn tell(self) {
         (self.done)(self.result, self.buffer);
     }
 }
 
-/// What outlives a connection.
+/// The state that outlives a connection.
 pub struct Engine {
     /// For the log.
     pub name: String,
-    /// What is known about the disk.
+    /// The properties of the disk.
     pub info: Info,
-    /// What has been counted.
+    /// Counters.
     pub counters: Counters,
     complaints: u64,
     next: u64,
@@ -86,9 +82,9 @@ pub struct Engine {
     pub queue: VecDeque<Part>,
     /// Flushes to be issued.
     flushes: VecDeque<u64>,
-    /// Numbers of requests that write and have not ended.
+    /// Numbers of writing requests that have not ended.
     writes: BTreeSet<u64>,
-    /// Grants of callers' memory that could not be ended, and whose they are.
+    /// Grants of callers' memory that could not be ended, and their requests.
     stuck: Vec<(GrantRef, u64)>,
     ended: Vec<Ended>,
     /// Writes that have succeeded, and how many of them the last flush has covered.
@@ -128,7 +124,7 @@ impl Engine {
         }
     }
 
-    /// Takes a request over.
+    /// Accepts a request.
     pub fn submit(&mut self, io: Io) {
         let refused = match self.info.state {
             State::Closed => Err(Error::Closed),
@@ -165,7 +161,7 @@ impl Engine {
         &self.ios[&number]
     }
 
-    /// What is known about the disk has changed: ends what can no longer be served.
+    /// The properties of the disk have changed: ends requests that can no longer be served.
     pub fn recheck(&mut self) {
         let waiting: BTreeSet<u64> = self.queue.iter().map(|part| part.io).collect();
         for number in waiting {
@@ -186,7 +182,7 @@ impl Engine {
         }
     }
 
-    /// Ends a request as far as it has not been issued.
+    /// Ends the parts of a request that have not been issued.
     fn drop_parts(&mut self, number: u64, error: Error) {
         let parts: Vec<Part> =
             self.queue.iter().filter(|part| part.io == number).copied().collect();
@@ -194,7 +190,7 @@ impl Engine {
         parts.iter().for_each(|part| self.answered(*part, Err(error)));
     }
 
-    /// Flushes whose turn it is, all at once: one request of the backend's does for them.
+    /// All flushes that can be issued: a single request to the backend serves them.
     pub fn ready_flushes(&mut self) -> Vec<Part> {
         let first_write = self.writes.first().copied().unwrap_or(u64::MAX);
         let mut parts = Vec::new();
@@ -205,7 +201,7 @@ impl Engine {
         }
         if self.lost && !parts.is_empty() {
             self.lost = false;
-            // Flushes that wait for a write are about what is gone as well.
+            // Flushes that wait for a write are also about what is lost.
             parts.extend(core::mem::take(&mut self.flushes).into_iter().map(|number| Part {
                 io: number,
                 at: 0,
@@ -217,12 +213,12 @@ impl Engine {
         parts
     }
 
-    /// Writes that have succeeded so far: what a flush that is issued now will cover.
+    /// The number of successful writes so far, which a flush issued now will cover.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// A flush that covers so many writes has succeeded.
+    /// A flush that covers this many writes has succeeded.
     pub fn flushed(&mut self, covers: u64) {
         self.flushed = self.flushed.max(covers);
     }
@@ -252,7 +248,7 @@ impl Engine {
         self.ended.push(Ended { done, result, buffer });
     }
 
-    /// Ends a grant of a request's memory; if the backend has not let go, the request has to wait.
+    /// Ends a grant of a request's memory; if the backend has not released it, the request has to wait.
     pub fn end_grant(&mut self, grants: &GrantTable, gref: GrantRef, io: u64) {
         if grants.end(gref).is_err() {
             self.ios.get_mut(&io).expect("its memory was granted").held += 1;
@@ -260,7 +256,7 @@ impl Engine {
         }
     }
 
-    /// Tries again to end what the backend did not let go of.
+    /// Tries again to end grants that the backend had not released.
     pub fn retry(&mut self, grants: &GrantTable) {
         for (gref, number) in core::mem::take(&mut self.stuck) {
             if grants.end(gref).is_err() {
@@ -272,12 +268,12 @@ impl Engine {
         }
     }
 
-    /// Whether a backend has callers' memory that it should have let go of.
+    /// Whether a backend holds callers' memory that it should have released.
     pub fn is_stuck(&self) -> bool {
         !self.stuck.is_empty()
     }
 
-    /// Parts that were not answered: they are issued again, in the order of their requests.
+    /// Takes back unanswered parts, to be issued again in the order of their requests.
     pub fn requeue(&mut self, mut parts: Vec<Part>) {
         parts.sort_unstable();
         for part in parts.into_iter().rev() {
@@ -290,7 +286,7 @@ impl Engine {
         }
     }
 
-    /// The connection has ended; whether the backend said so before.
+    /// The connection has ended, with or without being closed by the backend.
     pub fn disconnected(&mut self, with_a_word: bool) {
         if !with_a_word && self.info.flush && self.written > self.flushed {
             self.complain(format_args!("the backend has vanished; writes may be lost"));
@@ -310,7 +306,7 @@ impl Engine {
         }
     }
 
-    /// What callers are to be told.
+    /// Results to be reported to callers.
     pub fn take_ended(&mut self) -> Vec<Ended> {
         core::mem::take(&mut self.ended)
     }

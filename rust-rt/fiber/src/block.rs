@@ -1,4 +1,4 @@
-//! Calls that block.
+//! Blocking calls.
 
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
@@ -9,12 +9,12 @@ use mirust_executor::time::Instant;
 
 use crate::{cannot::CannotBlock, foreign, order, thread};
 
-/// Blocks the caller, the main stack or a thread, until `future` is ready; everything else goes on
-/// meanwhile. The future is polled and dropped on the main stack.
+/// Blocks the caller, the main stack or a thread, until `future` is ready; everything else goes on in the meantime.
+/// The future is polled and dropped on the main stack.
 ///
 /// # Errors
 ///
-/// [`CannotBlock`]; the future was then not polled to its end.
+/// [`CannotBlock`]; the future was then not polled to completion.
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, CannotBlock> {
     if let Some(thread) = thread::running() {
         let mut future = pin!(Some(future));
@@ -41,8 +41,8 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, CannotBlock> {
     })
 }
 
-/// [`block_on`], but not longer than until `deadline`: nothing if that has come first. With a
-/// deadline that has passed already, the domain has one turn, and what it makes ready counts.
+/// [`block_on`] with a deadline: `None` if that comes first. With a deadline in the past, the domain has one turn,
+/// and what that makes ready counts.
 ///
 /// # Errors
 ///
@@ -92,7 +92,7 @@ pub fn on_main<R>(f: impl FnOnce() -> R) -> Result<R, CannotBlock> {
     result.ok_or(CannotBlock::InTask)
 }
 
-/// Lets every other thread and task that is ready go first, once; timers and events too.
+/// Lets every other ready thread and task run once, and timers and events too.
 ///
 /// # Errors
 ///
@@ -101,7 +101,7 @@ pub fn yield_now() -> Result<(), CannotBlock> {
     block_on(Yield(false))
 }
 
-/// Called where another thread was made ready: with a [seed](crate::set_seed), perhaps that one goes first.
+/// Called after making another thread ready: with a [seed](crate::set_seed), that one may run first.
 pub(crate) fn perhaps_yield() {
     if order::gives_way() && thread::running().is_some() {
         // On a thread this always works.

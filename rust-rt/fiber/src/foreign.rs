@@ -8,13 +8,13 @@ pub(crate) fn ready() -> bool {
     link::ready()
 }
 
-/// One turn of OCaml's loop, told why the poll returned. Gives the time of the next one.
+/// One turn of OCaml's loop, which is told why the poll returned. Returns the time of the next one.
 pub(crate) fn turn(ready: Ready) -> Instant {
     Instant::from_nanos(link::turn(ready.bits()))
 }
 
-/// The language boundary has these two functions; the link provides those below where there is no
-/// such thing. So an image that never blocks this way does not even mention them.
+/// The language boundary defines these two functions; without it, those below are linked. So an image that never
+/// blocks this way does not contain them.
 #[cfg(feature = "image")]
 mod link {
     // SAFETY: both crates that define these, this one and the language boundary, define them as safe functions

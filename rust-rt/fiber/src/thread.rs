@@ -22,7 +22,7 @@ use crate::{order, watch};
 /// What a thread asks the main stack to do for it, until it returns true.
 type Request<'a> = dyn FnMut(&mut Context<'_>) -> bool + 'a;
 
-/// Bytes of a name. Longer ones are cut.
+/// Bytes of a name. Longer ones are truncated.
 const NAME: usize = 32;
 
 /// How often in a row a thread's requests are answered at once, before the others have their turn.
@@ -51,11 +51,11 @@ pub struct Thread {
 
 /// How a thread is to be started.
 pub struct Start<'a> {
-    /// Bytes of stack that were asked for; 0 if nobody has an opinion. See [`stack::size`](crate::stack::size).
+    /// The requested size of the stack in bytes; 0 for the default. See [`stack::size`](crate::stack::size).
     pub stack: usize,
     /// Its name.
     pub name: &'a str,
-    /// What its own words are at first; see [`Host::own`].
+    /// The initial values of its own words; see [`Host::own`].
     pub own: [usize; 2],
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for NoMemory {
 
 impl core::error::Error for NoMemory {}
 
-/// What threads have done so far.
+/// Counters of threads.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
     /// Threads that have not ended, the main stack left out.
@@ -89,7 +89,7 @@ pub struct Stats {
 /// All threads of the domain.
 struct Threads {
     host: Cell<Option<&'static Host>>,
-    /// The one that runs; null on the main stack.
+    /// The running thread; null on the main stack.
     current: Cell<*const Thread>,
     /// Where the main stack was left, while a thread runs.
     main: Cell<switch::Context>,
@@ -135,7 +135,7 @@ pub fn set_host(host: &'static Host) {
     }
 }
 
-/// The thread that runs. `None` on the main stack, and in what the main stack does for a thread.
+/// The running thread. `None` on the main stack, also while that works on behalf of a thread.
 #[inline]
 pub(crate) fn running() -> Option<&'static Thread> {
     // SAFETY: null, or a thread that runs now: its task keeps it until it has ended. The reference is used by
@@ -143,7 +143,7 @@ pub(crate) fn running() -> Option<&'static Thread> {
     unsafe { threads().current.get().as_ref() }
 }
 
-/// The thread that runs. `None` on the main stack, and in what the main stack does for a thread.
+/// The running thread. `None` on the main stack, also while that works on behalf of a thread.
 #[inline]
 pub fn current() -> Option<&'static Thread> {
     running()
@@ -164,14 +164,14 @@ pub fn stats() -> Stats {
     }
 }
 
-/// The name of the thread whose stack has overflown, if an exception at `address` is that. Takes no lock,
-/// and allocates nothing.
+/// The name of the thread whose stack has overflowed, if that is the cause of an exception at `address`. Takes no
+/// lock, and allocates nothing.
 ///
 /// # Safety
 ///
 /// For a crash report, after which no thread runs: the name is the thread's own.
 pub unsafe fn stack_owner(address: usize) -> Option<&'static str> {
-    // Not by `threads`: whoever reports a crash may be in the middle of anything.
+    // Not by `threads`: a crash may happen in the middle of anything.
     let alive = THREADS.0.alive.try_borrow().ok()?;
     // SAFETY: threads are in the list as long as they live, which is for ever from now on.
     let thread = alive.iter().map(|&t| unsafe { &*t }).find(|t| t.stack.guards(address))?;
@@ -191,7 +191,7 @@ fn text(name: &[u8; NAME]) -> &str {
 ///
 /// # Errors
 ///
-/// [`NoMemory`], if there is none for its stack.
+/// [`NoMemory`], if there is not enough for its stack.
 ///
 /// # Panics
 ///
@@ -261,8 +261,8 @@ impl Thread {
         f(text(&self.name.get()))
     }
 
-    /// Says so in the log. Here, and its words as arguments: the linker does not drop what formats and
-    /// places in source files consist of, so that an image without threads would have them.
+    /// Logs that. It is here, with the text as arguments, because the linker does not drop format strings and source
+    /// locations, so that an image without threads would contain them.
     fn has_run_for(&self, ms: u64) {
         let words = ["thread", "has run for", "ms: nothing else could meanwhile"];
         self.with_name(|name| {
@@ -270,7 +270,7 @@ impl Thread {
         });
     }
 
-    /// Gives it another name, of which the first 32 bytes count.
+    /// Renames it; only the first 32 bytes count.
     pub fn set_name(&self, name: &str) {
         let mut bytes = [0; NAME];
         let end = (0..=name.len().min(NAME)).rev().find(|&i| name.is_char_boundary(i));
@@ -279,7 +279,7 @@ impl Thread {
         self.name.set(bytes);
     }
 
-    /// Ends the thread that runs, in the middle of whatever it does: nothing on its stack is dropped.
+    /// Ends the running thread, wherever it is: nothing on its stack is dropped.
     pub fn exit(&self) -> ! {
         assert!(ptr::eq(threads().current.get(), self), "only a thread itself can end it");
         self.ended.set(true);
@@ -287,8 +287,7 @@ impl Thread {
         unreachable!("a thread that has ended was switched to")
     }
 
-    /// On the thread: has the main stack call `request`, now and whenever its waker was called, until it
-    /// returns true.
+    /// On the thread: makes the main stack call `request`, now and whenever its waker is called, until it returns true.
     pub(crate) fn ask(&self, request: &mut Request<'_>) -> Result<(), CannotBlock> {
         let request: *mut Request<'_> = request;
         // SAFETY: both are the same pointer. The request outlives its use: we do not return before the
@@ -333,7 +332,7 @@ impl Thread {
         }
     }
 
-    /// On the main stack: polls what the thread waits for. False if it goes on waiting.
+    /// On the main stack: polls what the thread waits for. False if it has to wait longer.
     fn answer(&self, cx: &mut Context<'_>) -> bool {
         let Some(request) = self.request.take() else { return true };
         let mut done = false;
@@ -351,7 +350,7 @@ impl Thread {
 }
 
 /// The task of a thread. If it is dropped before the thread has ended (with the domain), the stack
-/// stays for ever: what is on it cannot be dropped by anybody else.
+/// is never freed: nothing else can drop what is on it.
 struct Body(Rc<Thread>);
 
 impl Future for Body {

@@ -69,7 +69,7 @@ impl RingPages {
         &self.grefs
     }
 
-    /// Ends the backend's access, as far as it has let go.
+    /// Ends the backend's access to pages that it has released.
     pub fn end(&mut self) {
         let grants = self.grants;
         self.grefs.retain(|gref| grants.end(*gref).is_err());
@@ -101,8 +101,8 @@ impl Drop for RingPages {
 
 /// Pages that data is copied through.
 ///
-/// They see nothing but data of this disk, and live no longer than the connection: what a backend
-/// finds in one beside the request's own data is what it has seen before. In persistent mode a page
+/// They never hold anything but this disk's data, and live no longer than the connection: whatever else a backend
+/// finds in one, it has seen before. In persistent mode a page
 /// keeps its grant, so that the backend can keep it mapped; the page used last is used next, because
 /// a backend that keeps only some of them mapped keeps those.
 pub(super) struct Pages {
@@ -111,7 +111,7 @@ pub(super) struct Pages {
     grants: &'static GrantTable,
     granted: Vec<Granted>,
     plain: Vec<Page>,
-    /// Pages that the backend has not let go of, though it has answered.
+    /// Pages that the backend has not released, though it has answered.
     stuck: Vec<Granted>,
     /// All of them, wherever they are.
     total: usize,
@@ -126,7 +126,7 @@ impl Pages {
         Pages { persistent, peer, grants, granted, plain, stuck, total: 0, shared: 0, max }
     }
 
-    /// A granted page, if there is one to be had.
+    /// A granted page, if one is available.
     pub fn take(&mut self, access: GrantAccess) -> Result<Option<Granted>, GrantError> {
         if let Some(page) = self.granted.pop() {
             return Ok(Some(page));
@@ -162,7 +162,7 @@ impl Pages {
         }
     }
 
-    /// No request will use the pages any more: ends the backend's access, as far as it has let go.
+    /// No request will use the pages any more: ends the backend's access to those that it has released.
     pub fn end(&mut self) {
         self.persistent = false;
         let granted = core::mem::take(&mut self.granted);
@@ -171,14 +171,14 @@ impl Pages {
         self.plain.clear();
     }
 
-    /// Tries again to end what the backend did not let go of.
+    /// Tries again to end grants that the backend had not released.
     pub fn retry(&mut self) {
         for page in core::mem::take(&mut self.stuck) {
             self.give_back(page);
         }
     }
 
-    /// Whether the backend has pages that it should have let go of.
+    /// Whether the backend holds pages that it should have released.
     pub fn is_stuck(&self) -> bool {
         !self.stuck.is_empty()
     }

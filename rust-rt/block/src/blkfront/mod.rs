@@ -1,37 +1,36 @@
 //! The frontend of Xen's block device protocol (`io/blkif.h`): one queue.
 //!
-//! `connect` goes through xenbus's states with a real xenstore; the engine that it shares with other
-//! disks knows the requests of the disk's users, `requests` what the backend sees of them, `memory` the
-//! pages that it sees.
+//! `connect` handles xenbus's states in xenstore; the engine, shared with other disks, handles the users' requests;
+//! `requests` handles the requests to the backend, and `memory` the pages that it sees.
 //!
 //! # Turns
 //!
-//! Requests are only noted when they are handed over, and the device's task is woken. When it runs,
-//! in the same turn of the poll, it issues all that have been noted: neighbours in one request, all
-//! requests with one notification, and that only if the backend asked for it.
+//! Submitting a request only queues it and wakes the device's task. When that runs, in the same turn of the poll, it
+//! issues all queued requests: adjacent ones are merged, and there is one notification for all of them, and only if the
+//! backend asked for it.
 //!
-//! # Whose memory the backend sees
+//! # Memory that the backend sees
 //!
-//! Whole pages of a caller's memory are granted as they are, and so are parts of pages that hold
-//! nothing else. Everything else is copied through pages of the device's own. The grants of a request
-//! end before its caller hears of it: a backend that answers and does not let go makes the caller wait,
-//! because memory that somebody else can still write is of no use to it.
+//! Whole pages of a caller's memory are granted in place, and so are parts of pages that hold nothing else. Everything
+//! else is copied through the device's own pages. The grants of a request are ended before its caller is told: if a
+//! backend answers but does not release the pages, the caller waits, because memory that someone else can still write
+//! is useless to it.
 //!
-//! # A backend that lies
+//! # A misbehaving backend
 //!
-//! All that it writes is copied and then checked. Indices and identifiers that make no sense leave
-//! nothing to trust in the ring: it is given up, and another connection is attempted after a while.
-//! That the data are the disk's, nobody can check here.
+//! Everything that it writes is copied and then checked. After an impossible index or identifier the ring cannot be
+//! trusted any more: it is given up, and a new connection is attempted after a while. Whether the data is what was
+//! stored cannot be checked here.
 //!
-//! # A backend that goes and comes back
+//! # A backend that goes away and comes back
 //!
-//! Requests that it has not answered are issued again. Before that it has to let go of the ring, however
-//! long that takes: a write that an old connection still has under way could land on a newer one.
+//! Unanswered requests are issued again. Before that the backend has to release the ring, however long that takes: a
+//! write still in progress on the old connection could overwrite a newer one.
 //!
-//! # A domain that goes away and comes back
+//! # A domain that is suspended
 //!
-//! Before the domain is frozen the backend answers what it has, or the domain refuses (`suspend`). What is handed over
-//! meanwhile waits for the next backend.
+//! The domain is frozen only when the backend has answered all requests; otherwise the disk refuses (`suspend`). Requests
+//! submitted in the meantime wait for the next backend.
 
 mod connect;
 mod memory;
@@ -54,8 +53,8 @@ use requests::{Connection, Fault, Features, Leftover};
 
 pub use connect::open;
 
-/// A notification may be about nothing, because the answer was found before it came; but not so many,
-/// one after another. Each takes time from the domain.
+/// The number of spurious notifications in a row that is tolerated: one may be spurious because the answer was found
+/// before it came, but each costs the domain time.
 const STORM: u32 = 10_000;
 
 /// What a disk may use.
@@ -64,7 +63,7 @@ pub struct Options {
     /// Requests that may be with the backend at the same time: 1 to 512. The ring has as many pages as
     /// that takes, if the backend agrees.
     pub depth: usize,
-    /// Pages that data may be copied through: 16 or more.
+    /// Pages for copied data: 16 or more.
     pub pages: usize,
     /// Segments of a request, which are pages at most, if the backend takes so many: 1 to 4096.
     pub segments: usize,
@@ -103,7 +102,7 @@ struct Inner {
     /// The connection after a fault, or while it is being closed: nothing reads or writes its ring, but
     /// the backend may still have it mapped.
     stopped: Option<Connection>,
-    /// What former connections have left that their backends have not let go of.
+    /// Memory of former connections that their backends have not released.
     left: Vec<Leftover>,
     /// Answers are awaited, and nothing new is issued.
     draining: bool,
@@ -111,13 +110,13 @@ struct Inner {
     frozen: bool,
     fault: Option<Fault>,
     close: bool,
-    /// There is something to issue, or to tell.
+    /// There is something to issue, or to report.
     work: bool,
     /// Notifications since an answer was last found.
     useless: u32,
     /// The device's task, if it waits.
     waker: Option<Waker>,
-    /// Those who wait for a change.
+    /// Tasks that wait for a change.
     watchers: Vec<Waker>,
 }
 
@@ -178,7 +177,7 @@ impl Blkfront {
         self.turn();
     }
 
-    /// The size has changed, and nothing else.
+    /// Only the size has changed.
     fn resize(&self, sectors: u64) {
         let mut inner = self.inner.borrow_mut();
         let engine = &mut inner.engine;
@@ -211,7 +210,7 @@ impl Blkfront {
         self.turn();
     }
 
-    /// Calls those whose requests have ended. They may hand over others at once.
+    /// Calls the callbacks of ended requests. They may submit others at once.
     fn tell(&self) {
         loop {
             let ended = self.inner.borrow_mut().engine.take_ended();
@@ -227,7 +226,7 @@ impl Blkfront {
         self.inner.borrow_mut().stop();
     }
 
-    /// The backend has let go: gives the memory back. What it has not answered waits for the next one.
+    /// The backend has released the ring: frees the memory. Unanswered requests wait for the next backend.
     fn end(&self, with_a_word: bool) {
         let mut inner = self.inner.borrow_mut();
         let Inner { engine, stopped, left, close, .. } = &mut *inner;
@@ -245,7 +244,7 @@ impl Blkfront {
         self.tell();
     }
 
-    /// Whether a backend has memory that it should have let go of.
+    /// Whether a backend holds memory that it should have released.
     fn is_stuck(&self) -> bool {
         self.inner.borrow().is_stuck()
     }
@@ -287,7 +286,7 @@ impl Inner {
         let Inner { engine, connection: Some(connection), .. } = self else {
             return;
         };
-        // Each time round takes all answers there are, so twice is rare and more a backend's game.
+        // Each round takes all answers, so a second round is rare, and more are a misbehaving backend.
         for _ in 0..4 {
             match connection.reap(engine) {
                 Ok(any) => {

@@ -27,9 +27,9 @@ use mirust_xen::{
 pub(super) enum FlushBy {
     /// Not at all: what is written is stable.
     Nothing,
-    /// By this operation; by a barrier, if the backend turns out not to know it and has those.
+    /// By this operation; or by a barrier, if the backend turns out not to support it and has barriers.
     Operation(Operation, bool),
-    /// The backend had promised to, and refuses.
+    /// The backend offered flushes, but refused one.
     Refused,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Features {
     pub depth: usize,
 }
 
-/// Something in a ring that makes the ring useless.
+/// A protocol violation after which the ring cannot be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Fault {
     /// The producer index.
@@ -86,8 +86,8 @@ struct Copied {
 struct InFlight {
     id: u64,
     op: Op,
-    /// As the slot had it, and what was to be done with the segments: Linux's blkback answers an indirect
-    /// request by the latter.
+    /// The operation in the slot, and the one for the segments: Linux's blkback answers an indirect request with the
+    /// latter.
     operations: [u8; 2],
     parts: Vec<Part>,
     /// Grants of callers' memory, and whose.
@@ -139,7 +139,7 @@ impl InFlight {
     }
 }
 
-/// Why no request could be made of what waits.
+/// Why no request could be made from the queue.
 enum NotNow {
     /// Pages, slots or grants come back when the backend answers.
     Later,
@@ -151,8 +151,8 @@ pub(super) struct Connection {
     peer: DomId,
     ring: FrontRing<Blkif, RingPages>,
     in_flight: Shadow<InFlight>,
-    /// Makes identifiers of requests unique, so that an answer that comes twice is found out even
-    /// if its slot is in use again.
+    /// Makes identifiers of requests unique, so that a repeated answer is detected even if its slot is in use
+    /// again.
     issued: u64,
     pages: Pages,
     pub features: Features,
@@ -185,7 +185,7 @@ impl Connection {
         self.in_flight.len()
     }
 
-    /// Issues what waits, as far as it goes, and notifies.
+    /// Issues as many queued requests as possible, and notifies.
     pub fn pump(&mut self, engine: &mut Engine) {
         while self.has_room() {
             let flushes = engine.ready_flushes();
@@ -196,7 +196,7 @@ impl Connection {
         }
         while self.has_room() {
             let Some(first) = engine.queue.front().copied() else { break };
-            // Its memory is still with an earlier backend.
+            // An earlier backend still has its memory.
             if engine.io(first.io).held > 0 {
                 break;
             }
@@ -390,8 +390,7 @@ impl Connection {
     fn zeros(&mut self, build: &mut Build, len: usize) -> Result<usize, NotNow> {
         self.room_for_segment(build)?;
         let len = len.min(PAGE_SIZE);
-        // A page for each, although all of them are the same: Xen counts how often a page is mapped, and
-        // not far.
+        // One page for each, although all are the same: Xen's count of a page's mappings is limited.
         let page = self.pages.take(GrantAccess::ReadOnly);
         let page = page.map_err(NotNow::Grant)?.ok_or(NotNow::Later)?;
         page.clear();
@@ -502,7 +501,7 @@ impl Connection {
                     self.features.flush = FlushBy::Operation(barrier, true);
                     return engine.requeue(request.parts);
                 }
-                // What was asked for by the other operation, before it was given up.
+                // Issued with the other operation, before that was given up.
                 if self.features.flush == FlushBy::Operation(barrier, true)
                     && !request.operations.contains(&(barrier as u8))
                 {
@@ -518,7 +517,7 @@ impl Connection {
             _ => Err(Error::Io),
         };
         if result.is_err() && request.parts.len() > 1 && request.op != Op::Flush {
-            // One of them is to blame, and the others are to be served: each for itself.
+            // Only one of them is at fault: each is tried again by itself.
             request.parts.iter_mut().for_each(|part| part.single = true);
             return engine.requeue(request.parts);
         }
@@ -540,8 +539,8 @@ impl Connection {
         self.ring.arm().map_err(|_| Fault::Index)
     }
 
-    /// The backend has let go, or has broken the protocol: what it has not answered returns to the
-    /// queue, and the memory to its owners. Returns what it has not let go of, if there is anything.
+    /// The backend has released the ring, or has broken the protocol: unanswered parts return to the queue, and memory
+    /// to its owners. Returns what it has not released, if there is anything.
     pub fn close(mut self, engine: &mut Engine) -> Option<Leftover> {
         let requests: Vec<InFlight> = self.in_flight.drain().collect();
         let mut parts = Vec::new();

@@ -1,8 +1,7 @@
 //! The disk while the domain is suspended.
 //!
-//! A request that the backend has when the domain is frozen would be performed twice: by that backend, when it gets to
-//! it, and by the next one, to which it is issued again. In between others may have written there. So nothing
-//! is under way then.
+//! A request in flight when the domain is frozen would be performed twice: by that backend, and by the next one, to
+//! which it would be issued again; in between, something else may have been written there. So no request may be in flight.
 
 use super::Blkfront;
 use crate::Device;
@@ -14,10 +13,10 @@ use mirust_executor::{
 };
 use mirust_xen::xenbus::in_time;
 
-/// How long the backend has to answer what it has.
+/// How long the backend may take to answer outstanding requests.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Has the disk take part in suspensions of the domain.
+/// Makes the disk take part in suspensions of the domain.
 pub(super) fn attach(
     device: &Rc<Blkfront>,
     hooks: &Hooks,
