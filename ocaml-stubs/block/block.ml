@@ -76,7 +76,7 @@ let rec ready t =
   | Closed -> Lwt.return_false
   | Down -> change t >>= fun () -> ready t
 
-(* Disks by the name that they were connected by: a disk is opened once. *)
+(* Disks by the name by which they were connected: a disk is opened only once. *)
 let opened : (string, t) Hashtbl.t = Hashtbl.create 4
 
 let connect ?(depth = 0) ?(persistent = false) name =
@@ -109,8 +109,7 @@ let get_info t =
   let size_sectors = Int64.div size (Int64.of_int (max 1 sector_size)) in
   Lwt.return { Mirage_block.read_write = not read_only; sector_size; size_sectors }
 
-(* The buffers are referenced by the action of the token until the request has ended: a promise that
-   nobody waits for any more does not free what the other end still writes to. *)
+(* The token's action references the buffers until the request has ended: forgetting the promise does not free memory to which the backend still writes. *)
 let submit t op ~sector ~sectors buffers =
   let promise, resolver = Lwt.wait () in
   let token = ref (-1) in
@@ -121,7 +120,7 @@ let submit t op ~sector ~sectors buffers =
   ignore (Abi.submit t.handle op sector sectors buffers !token : int);
   promise
 
-(* A number of 512-byte sectors that no disk has, where the right one does not fit. *)
+(* A number of 512-byte sectors that no disk has, for one that does not fit. *)
 let beyond = max_int / 512
 
 let in_units t sector =

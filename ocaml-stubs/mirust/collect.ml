@@ -1,9 +1,9 @@
 external hurry : unit -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_gc_hurry" [@@noalloc]
 
-(* [Gc.full_major] is up to so many cycles. *)
+(* [Gc.full_major] runs up to this many cycles. *)
 let cycles = 3
 
-(* A slice that calls for the work of one cycle, and finds it done. *)
+(* A slice that requests the work of one cycle, and finds it done. *)
 let settle () =
   ignore (hurry () : int);
   ignore (Gc.major_slice 0 : int)

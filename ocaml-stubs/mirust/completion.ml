@@ -1,7 +1,6 @@
 type token = int
 
-(* A token is a slot's index and the slot's generation: a token that comes back after its slot was
-   given to somebody else has the wrong generation. 2^38 generations of one slot outlast the domain. *)
+(* A token is a slot's index and the slot's generation: a token that comes back after its slot was reused has the wrong generation. 2^38 generations of one slot outlast the domain. *)
 type slot = { mutable generation : int; mutable wake : unit -> unit; mutable next_free : int }
 
 let index_bits = Header.token_index_bits
@@ -33,7 +32,7 @@ let register wake =
   incr waiting;
   (slot.generation lsl index_bits) lor i
 
-(* The slot's action, if the token is still the one that the slot was given to; frees the slot. *)
+(* The slot's action, if the token is still the slot's current one; frees the slot. *)
 let take token =
   let i = index token in
   if token < 0 || i >= Array.length !slots then None

@@ -1,4 +1,4 @@
-(* The end of a program that has no way to go on. *)
+(* The end of a program that cannot continue. *)
 
 let report ~what exn backtrace =
   flush stdout;

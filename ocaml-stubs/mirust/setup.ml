@@ -1,5 +1,4 @@
-(* What has to be so before anything of this library is used. {!Abi} is below every module that calls the
-   runtime, and depends on this one; modules that nobody uses are not linked. *)
+(* What has to be set up before anything of this library is used. {!Abi} is below every module that calls the runtime, and depends on this one; unused modules are not linked. *)
 
 external version : unit -> (int[@untagged]) = "mirust_native_only" "mirust_abi_version" [@@noalloc]
 external init : unit -> (int[@untagged]) = "mirust_native_only" "mirust_init" [@@noalloc]
@@ -12,8 +11,7 @@ let () =
     failwith
       (Printf.sprintf "the OCaml libraries speak version %d of the ABI, the runtime %d"
          Header.abi_version (version ()));
-  (* Elsewhere the limit on domains has Domain.spawn fail. Here it would succeed, and Rust code be entered by
-     two at once. *)
+  (* Elsewhere the limit on domains makes Domain.spawn fail. Here it would succeed, and two domains could enter Rust code at once. *)
   if init () = 1 then
     Domain.before_first_spawn (fun () ->
         prerr_endline
@@ -26,5 +24,5 @@ let () =
     | Unavailable m -> Some m
     | _ -> None)
 
-(* What is to be done when {!Main.run} begins. *)
+(* Called when {!Main.run} begins. *)
 let at_start : (unit -> unit) list ref = ref []

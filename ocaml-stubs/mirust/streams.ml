@@ -1,4 +1,4 @@
-(* Streams, as ffi/src/ocaml/feed.rs and stream.rs see them. *)
+(* Streams, for ffi/src/ocaml/feed.rs and stream.rs. *)
 
 (* A Rust stream that OCaml reads. *)
 
@@ -8,7 +8,7 @@ external pull : (int[@untagged]) -> 'a option Lwt.t
 external gone : (int[@untagged]) -> unit = "mirust_native_only" "mirust_ocaml_stream_drop"
 
 let create token =
-  (* Reached from the stream alone, so that it dies with it. *)
+  (* Only reachable from the stream, so that it dies with it. *)
   let handle = ref token in
   Gc.finalise (fun handle -> gone !handle) handle;
   Lwt_stream.from (fun () -> pull !handle)

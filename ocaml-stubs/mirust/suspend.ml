@@ -2,15 +2,14 @@ open Lwt.Infix
 
 type resumed = { away : int64; cancelled : bool }
 
-(* Rust awaits the first before the domain is frozen, which gives why not or an empty string, and the second
-   when it goes on (ffi/src/suspend.rs). *)
+(* Rust awaits the first before the domain is frozen, whose result is a reason to refuse or an empty string, and the second when the domain resumes (ffi/src/suspend.rs). *)
 external listen : (unit -> string Lwt.t) -> (int -> bool -> unit Lwt.t) -> unit
   = "mirust_ocaml_suspend_listen"
 
 let suspend_hooks = ref []
 let resume_hooks = ref []
 
-(* The last one that was registered comes first, and is the first in the list. *)
+(* The last one registered runs first, and is first in the list. *)
 let rec ask = function
   | [] -> Lwt.return ""
   | hook :: rest -> (

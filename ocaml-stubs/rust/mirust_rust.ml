@@ -7,7 +7,7 @@ module Dns = Stack.Dns
 
 let accept_queue = 1024
 
-(* For one socket. All sockets together have a share of the memory: {!Mirust.Budget}. *)
+(* Per socket. All sockets together have a share of the memory: {!Mirust.Budget}. *)
 let datagram_queue = 256
 
 let tcp_error : TCP.error -> error = function
@@ -34,21 +34,20 @@ let decode s =
   let length = String.length s - 2 in
   (Ipaddr.of_octets_exn (String.sub s 0 length), String.get_uint16_be s length)
 
-(* Nothing here waits. What cannot be had yet is asked for again, and Rust, which knows by a token who
-   asked, is told when: ffi/src/net/wait.rs. *)
+(* Nothing here waits. Rust repeats a call that is not possible yet, and is told when, by the token of whoever called: ffi/src/net/wait.rs. *)
 
 external wake : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_net_wake"
 [@@noalloc]
 
 let wake token = ignore (wake token : int)
 
-(* Rust's tasks run when OCaml's turn of the loop is over. *)
+(* Rust's tasks run after OCaml's part of the turn. *)
 let wake_after promise flow token =
   Lwt.on_termination promise (fun () ->
       TCP.defer_flush flow;
       wake token)
 
-(* What one side puts in and the other asks for. *)
+(* A queue that one side fills and the other empties. *)
 module Mailbox = struct
   type 'a t = { queue : 'a Queue.t; token : int; mutable asked : bool; mutable closed : bool }
 
@@ -67,7 +66,7 @@ module Mailbox = struct
     v
 end
 
-(* A wildcard address takes what is for us by its own family, that of IPv6 by both. *)
+(* A wildcard address accepts what is for us in its own family, that of IPv6 in both. *)
 let is_for bound dst =
   match (bound, dst) with
   | Ipaddr.V4 b, Ipaddr.V4 d -> b = Ipaddr.V4.any || Ipaddr.V4.compare b d = 0
@@ -78,7 +77,7 @@ let is_for bound dst =
 (* RFC 6335's dynamic ports. *)
 let ephemeral () = 0xc000 lor (String.get_uint16_ne (Mirust.Random.generate 2) 0 land 0x3fff)
 
-(* A free port, from a random one on. *)
+(* A free port, searched from a random one. *)
 let bind_port port try_port =
   if port <> 0 then if try_port port then Ok port else Error In_use
   else
@@ -135,7 +134,7 @@ let unlisten listener =
 let connect stack address =
   TCP.create_connection (Stack.tcp stack) (decode address) >|= Result.map_error tcp_error
 
-(* A connection, and the tokens of who reads and who writes. *)
+(* A connection, and the tokens of its reader and writer. *)
 type stream = { flow : TCP.flow; reader : int; writer : int }
 
 let stream flow reader writer = { flow; reader; writer }
@@ -150,9 +149,9 @@ type reading =
   | Data of Cstruct.t
   | Failed of error
   | Last of
-      Cstruct.t (* nothing has come behind it: Rust is told when something has, as after [Wait] *)
+      Cstruct.t (* there is nothing after it yet: Rust is told when there is, as after [Wait] *)
 
-(* Most requests come in one piece, and their reader asks again at once: the answer is there already. *)
+(* Most requests arrive in one piece, and their reader asks again at once: this answers in advance. *)
 let read s =
   match TCP.try_read s.flow with
   | `Data b when TCP.would_wait s.flow ->
@@ -169,7 +168,7 @@ external number : error -> int = "%identity"
 
 let failed e = first_error - number (write_error e)
 
-(* Room for so many octets; at 0 Rust is told when there is some. Below 0 as {!Served} has it. *)
+(* Room for this many octets; after 0 Rust is told when there is room. Negative as in {!Served}. *)
 let room s =
   match TCP.write_room s.flow with
   | Error e -> failed e
@@ -178,7 +177,7 @@ let room s =
       wake_after (TCP.writable s.flow) s.flow s.writer;
       0
 
-(* Takes the whole or nothing, and gives the room behind it. *)
+(* Accepts all or nothing, and returns the remaining room. *)
 let write s view =
   match TCP.write_room s.flow with
   | Error e -> failed e
@@ -209,19 +208,19 @@ type socket = {
   udp_port : int;
   udp_bound : Ipaddr.t;
   received : (Cstruct.t * string) Mailbox.t;
-  mutable ttl : int; (* 0: what the stack takes *)
+  mutable ttl : int; (* 0: the stack's default *)
 }
 
-(* Mirage's UDP says nothing of a port that is taken: it replaces the listener. *)
+(* Mirage's UDP does not report that a port is in use: it replaces the listener. *)
 let sockets : (int, unit) Hashtbl.t = Hashtbl.create 8
 let datagrams_dropped = ref 0
 let datagram_octets = ref 0
 
-(* What it takes to hold one beside its octets. *)
+(* The overhead of holding one. *)
 let datagram_overhead = 256
 let datagram_cost b = Cstruct.length b + datagram_overhead
 
-(* In memory of its own: a small datagram would else keep the large buffer that it came in. *)
+(* In memory of its own: otherwise a small datagram would keep its large receive buffer alive. *)
 let keep_datagram received b from =
   let cost = datagram_cost b in
   if
@@ -259,7 +258,7 @@ let udp_receive socket =
 
 let udp_ttl socket ttl = socket.ttl <- ttl
 
-(* RFC 768: sixteen bits of length, the header's eight bytes among them; IPv4's header has twenty. *)
+(* RFC 768: sixteen bits of length, including the header's eight bytes; IPv4's header has twenty. *)
 let max_datagram = 0xffff - 8 - 20
 
 let udp_send socket address view =
@@ -279,7 +278,7 @@ let udp_close socket =
 
 (* {1 Names} *)
 
-(* All addresses, those of IPv6 first, one after the other as [encode] has them. *)
+(* All addresses, IPv6 first, concatenated as by [encode]. *)
 let resolve dns name =
   match Result.bind (Domain_name.of_string name) Domain_name.host with
   | Error _ -> Lwt.return_error Not_found

@@ -1,5 +1,4 @@
-(* What OCaml does when memory runs short (ffi/src/ocaml/reserve.rs), and how deep it may go. Linked into every
-   image, whatever else it uses. *)
+(* What OCaml does when memory runs short (ffi/src/ocaml/reserve.rs), and the limit of its stack. Linked into every image, whatever else it uses. *)
 
 external keep : (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_ocaml_memory_keep"
@@ -11,14 +10,13 @@ external hush : unit -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_me
 external listen : unit -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_memory_listen"
 [@@noalloc]
 
-(* Runs wherever the program is at the moment, as the handlers of signals do. Only a compaction gives pages back. *)
+(* Runs wherever the program happens to be, like a signal handler. Only a compaction frees pages. *)
 let relieve _ =
   ignore (hush () : int);
   Gc.compact ();
   if listen () = 0 then raise Out_of_memory
 
-(* A stack grows by being copied to one of twice the size, and never shrinks: one that has overflowed would keep
-   what it got. OCaml's own limit is 1 GiB. *)
+(* A stack grows by being copied to one of twice the size, and never shrinks: after an overflow it would keep its size. OCaml's own limit is 1 GiB. *)
 let ocamls_limit = 128 * 1024 * 1024
 let words bytes = bytes / 8
 

@@ -8,8 +8,7 @@ let await promise =
 
 let run f =
   let open Effect.Deep in
-  (* The promise of the rest is what a bind gives: Lwt makes one of it and of the promise before, so that
-     a fibre may wait for ever without a chain of them. *)
+  (* The promise for the rest is returned from a bind: Lwt merges it with the previous promise, so that a fibre may wait any number of times without building a chain. *)
   let effc : type a b. a Effect.t -> ((a, b Lwt.t) continuation -> b Lwt.t) option = function
     | Await promise ->
         Some (fun rest -> Lwt.try_bind (fun () -> promise) (continue rest) (discontinue rest))
