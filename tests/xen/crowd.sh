@@ -1,4 +1,4 @@
-# Two thousand clients that send and never read, and ones that are idle, in 32 MiB; an honest one beside them.
+# Two thousand clients that send and never read, then idle ones, in 32 MiB, with a well-behaved client beside them.
 # images: echo
 # programs: crowd
 # limit: 320

@@ -38,8 +38,8 @@ type 'waiter action =
   | Ask of { server : Ipaddr.t; port : int; message : Cstruct.t }
       (** a datagram from this port, which now has to be listened to, to port 53 *)
   | Ask_tcp of { server : Ipaddr.t; port : int; message : Cstruct.t }
-      (** the answer was too long: ask again over TCP, and hand in what comes by {!input} with
-          [port], or {!failed} *)
+      (** the answer was too long: ask again over TCP, and pass the answer to {!input} with [port],
+          or call {!failed} *)
   | Release of int  (** the port is not listened to any more *)
   | Answer of { waiters : 'waiter list; result : (answer, failure) result }
 
@@ -58,7 +58,7 @@ val resolve :
 (** A message that came to [port] from a server's port 53. *)
 val input : 'waiter t -> now:int -> server:Ipaddr.t -> port:int -> Cstruct.t -> 'waiter action list
 
-(** TCP came to nothing. *)
+(** The query over TCP failed. *)
 val failed : 'waiter t -> now:int -> port:int -> 'waiter action list
 
 val next : 'waiter t -> int option

@@ -9,10 +9,10 @@ open Mirust_wire
 
 type 'packet t
 
-(** What the last 64 bits of addresses are made of that are not given: the link-local one, and those
-    by autoconfiguration. *)
+(** How the last 64 bits of addresses that are not configured are formed: the link-local address,
+    and those from autoconfiguration. *)
 type identifiers =
-  | Modified_eui64  (** the station's MAC, for all the world to see (RFC 4291) *)
+  | Modified_eui64  (** from the station's MAC address, which is thereby public (RFC 4291) *)
   | Stable of string
       (** a hash of this secret, the network and the MAC (RFC 7217): the same on the same network as
           long as the secret is, and of no meaning to others. One that another station has is

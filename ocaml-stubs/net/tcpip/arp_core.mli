@@ -1,4 +1,4 @@
-(** The effects of {!Mirust_net_engine.Arp_engine}: frames, timers, promises. *)
+(** Performs the actions of {!Mirust_net_engine.Arp_engine}: frames, timers, promises. *)
 
 include Mirust_mirage_types.Arp.S
 
@@ -12,14 +12,14 @@ val on_conflict : t -> (Ipaddr.V4.t -> Macaddr.t -> unit) -> unit
 
 (** {1 Without promises} *)
 
-(** Announces our addresses once more, after the link was down. *)
+(** Announces our addresses again, after the link was down. *)
 val announce_again : t -> unit
 
-(** As [query], and tells apart that nobody answered and that too many wait for the answer. *)
+(** As [query], but distinguishes no answer from too much waiting for the answer. *)
 val resolve : t -> Ipaddr.V4.t -> (Macaddr.t, [ `Timeout | `Overflow ]) result Lwt.t
 
-(** [hop t ip] is a function that gives the neighbour's link address as long as it is known and
-    needs no question; keep it for as long as packets go there. *)
+(** [hop t ip] is a function that returns the neighbour's link address as long as it is known
+    without asking; keep it for as long as packets go there. *)
 val hop : t -> Ipaddr.V4.t -> unit -> Macaddr.t option
 
 val confirm : t -> Ipaddr.V4.t -> unit

@@ -1,4 +1,4 @@
-(** The effects of {!Mirust_net_engine.Dhcp_engine}: datagrams and timers. *)
+(** Performs the actions of {!Mirust_net_engine.Dhcp_engine}: datagrams and timers. *)
 
 open Mirust_net_engine
 
@@ -26,8 +26,8 @@ val declined : t -> unit
 
 val lease : t -> Dhcp_engine.lease option
 
-(** Resolves as soon as there is a lease. *)
+(** Resolved as soon as there is a lease. *)
 val bound : t -> Dhcp_engine.lease Lwt.t
 
-(** Gives the lease back. *)
+(** Releases the lease. *)
 val stop : t -> unit

@@ -1,10 +1,10 @@
-(** Names to addresses, over any stack. *)
+(** Resolves names to addresses, over any stack. *)
 
 module type S = sig
   type stack
   type t
 
-  (** [nameservers] is asked for each new name: what DHCP or router advertisements said may change.
+  (** [nameservers] is called for each new name, as DHCP or router advertisements may change them.
   *)
   val create :
     ?config:Mirust_net_engine.Dns_engine.config -> nameservers:(unit -> Ipaddr.t list) -> stack -> t
@@ -30,7 +30,7 @@ end
 
 module Make (Stack : Mirust_mirage_types.Tcpip.Stack.V4V6) : S with type stack = Stack.t
 
-(** How a port is listened to for one peer alone: {!Udp.Make.listen_to}. *)
+(** How to listen on a port for one peer only: {!Udp.Make.listen_to}. *)
 module type Listen = sig
   type udp
   type callback
@@ -38,8 +38,8 @@ module type Listen = sig
   val listen : udp -> port:int -> peer:Ipaddr.t * int -> callback -> unit
 end
 
-(** The same, whose ports are open to the server that was asked, and closed to all others (RFC 5452
-    section 9.1; and nobody finds out by probing which they are). *)
+(** The same, with ports that are open only to the server that was asked (RFC 5452 section 9.1), so
+    that they cannot be found by probing either. *)
 module Make_bound
     (Stack : Mirust_mirage_types.Tcpip.Stack.V4V6)
     (_ : Listen with type udp = Stack.UDP.t and type callback = Stack.UDP.callback) :

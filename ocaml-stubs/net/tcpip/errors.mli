@@ -1,9 +1,9 @@
-(** How many ICMP errors may be sent: those to one address have a limit of their own, and all
-    together one that nobody can count on.
+(** How many ICMP errors may be sent: there is a limit for each address, and a randomised one for
+    all of them together.
 
-    A limit that is exactly known, and shared by all, is a side channel: a stranger who provokes
-    errors in another's name sees by what is left for him whether they were sent, and so which ports
-    are open (CVE-2020-25705). *)
+    An exactly known limit that is shared by all is a side channel: an attacker who provokes errors
+    with a forged source address sees by what is left of the limit whether they were sent, and so
+    which ports are open (CVE-2020-25705). *)
 
 type t
 

@@ -15,18 +15,19 @@ type resolver = {
 
 val resolver_of_arp : Arp_core.t -> resolver
 
-(** Without an address: only the limited broadcast can be reached, and everything received is taken,
-    as a DHCP client needs. [ttl]: of packets sent, default 64. [own]: see {!Outgoing.create}. *)
+(** Without an address, only the limited broadcast can be reached, and everything received is
+    accepted, as a DHCP client needs. [ttl]: of packets sent, default 64. [own]: see
+    {!Outgoing.create}. *)
 val create : ?reassembly:Reassembly.config -> ?own:int -> ?ttl:int -> Link.t -> resolver -> t
 
 (** {1 Configuration} Takes effect on existing paths at once. *)
 
 val routes : t -> Routes.t
 
-(** The caller sees to ARP for the addresses. *)
+(** The caller is responsible for ARP for the addresses. *)
 val set_routes : t -> Routes.t -> unit
 
-(** Whether an address is being asked for elsewhere, so that it is worth to wait for a route. *)
+(** Whether an address is being requested elsewhere, so that waiting for a route is worthwhile. *)
 val set_acquiring : t -> bool -> unit
 
 (** Where packets to our own addresses are delivered, as they would be to [input_packet]; a turn of

@@ -20,13 +20,13 @@ val add_address : t -> Ipaddr.V6.Prefix.t -> unit
 
 val add_router : t -> Ipaddr.V6.t -> unit
 
-(** Adds a function that is told of own addresses. *)
+(** Adds a function that is notified of changes of our own addresses. *)
 val on_address :
   t ->
   ([ `Ready of Ipaddr.V6.t | `Duplicate of Ipaddr.V6.t | `Expired of Ipaddr.V6.t ] -> unit) ->
   unit
 
-(** Resolves when a packet could be sent to that address: there are a source address and a route. *)
+(** Resolved when a packet could be sent to that address, with a source address and a route. *)
 val ready : t -> Ipaddr.V6.t -> unit Lwt.t
 
 (** Name servers from router advertisements (RFC 8106). *)

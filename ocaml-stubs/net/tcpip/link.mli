@@ -1,4 +1,4 @@
-(** The link below IP: Ethernet, by way of one of our devices or of any Mirage Ethernet layer. *)
+(** The link below IP: Ethernet, through one of our devices or any Mirage Ethernet layer. *)
 
 open Mirust_netif
 module W = Mirust_wire
@@ -35,12 +35,12 @@ type t = {
   flush : unit -> unit;
 }
 
-(** A frame of the [size] bytes that the function writes into a buffer of any content. It is not
-    called if there is no room. *)
+(** Sends a frame of the [size] bytes that the function writes into a buffer with arbitrary
+    contents. It is not called if there is no room. *)
 val send_filled : t -> Macaddr.t -> W.Ethernet.proto -> size:int -> (Cstruct.t -> unit) -> outcome
 
 val of_netif : Netif.t -> t
 
-(** Frames are taken as sent when the layer below has been asked to; it has no back-pressure that
-    could be seen without waiting. *)
+(** Frames count as sent once the layer below has been asked to send them, as its back-pressure
+    cannot be observed without waiting. *)
 val of_ethernet : (module Mirust_mirage_types.Ethernet.S with type t = 'e) -> 'e -> t

@@ -1,5 +1,5 @@
-(** What IPv4 and IPv6 do alike with packets on their way out, once their header and next hop are
-    known; and what they count. *)
+(** What IPv4 and IPv6 have in common in sending packets, once header and next hop are known; and
+    their counters. *)
 
 open Mirust_mirage_types
 
@@ -44,8 +44,8 @@ val create : ?own:int -> Link.t -> Mirust_wire.Ethernet.proto -> header:int -> t
     In a buffer that begins with both headers; [payload] follows it. The other arguments are those
     of {!Ip_ext.S.output}; [offload]: the device completes the checksum. *)
 
-(** Has [fill] write a transport header of [size] bytes to byte [at] of a buffer, and completes its
-    checksum or prepares it for the device. *)
+(** Makes [fill] write a transport header of [size] bytes at byte [at] of a buffer, and completes
+    its checksum or prepares it for the device. *)
 val emit_transport :
   pseudo:Mirust_wire.Checksum.sum ->
   checksum_offset:int ->
@@ -57,8 +57,8 @@ val emit_transport :
   size:int ->
   unit
 
-(** Delivers to ourselves, a turn of the Lwt loop later, so that nobody is called from inside of
-    what it sends. The function writes [size] bytes; [checksum] is [`Valid] by default. *)
+(** Delivers to ourselves, a turn of the Lwt loop later, so that no receiver is called inside a call
+    that sends. The function writes [size] bytes; [checksum] is [`Valid] by default. *)
 val send_to_own :
   t ->
   ?checksum:Mirust_wire.Packet.checksum ->

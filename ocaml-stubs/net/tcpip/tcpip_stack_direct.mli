@@ -2,8 +2,8 @@
 
 open Mirust_mirage_types
 
-(** What the header of an IP packet at byte [at] has as its destination, before anything of it is
-    checked. *)
+(** The destination in the header of an IP packet at byte [at], of which nothing has been checked
+    yet. *)
 val destination : Cstruct.t -> at:int -> Ipaddr.t option
 
 (** 127.0.0.0/8 and ::1. *)
@@ -36,6 +36,6 @@ module MakeV4V6
     (Tcp : Tcpip.Tcp.S with type ipaddr = Ipaddr.t) : sig
   include Tcpip.Stack.V4V6 with module IP = Ip and module TCP = Tcp and module UDP = Udp
 
-  (** Also starts to listen; [listen] waits for its end. *)
+  (** Also starts listening; [listen] waits for its end. *)
   val connect : Netif.t -> Eth.t -> Arpv4.t -> Ip.t -> Icmp.t -> Udp.t -> Tcp.t -> t Lwt.t
 end

@@ -9,15 +9,13 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) : sig
 
   (** {1 Beyond Mirage's interface} *)
 
-  (** As [listen], to one peer alone: to others the port is as good as closed, down to what they are
-      answered. *)
+  (** As [listen], for one peer only: to all others the port behaves as if it were closed. *)
   val listen_to : t -> port:int -> peer:ipaddr * int -> callback -> unit
 
-  (** As [input], of a packet whose checksum the device may have dealt with. *)
+  (** As [input], for a packet whose checksum the device may have verified. *)
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> Mirust_wire.Packet.t -> unit
 
-  (** Sets the function that gets datagrams, from their header on, to ports that nobody listens on.
-  *)
+  (** Sets the function that gets datagrams (from their header on) to ports without a listener. *)
   val on_unlistened : t -> (src:ipaddr -> dst:ipaddr -> Cstruct.t -> unit) -> unit
 
   type counters = {

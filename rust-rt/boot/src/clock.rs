@@ -1,4 +1,4 @@
-//! Time from the time stamp counter, for an image on QEMU alone. Under Xen, pvclock replaces it.
+//! Time from the time stamp counter, for an image on QEMU without Xen. Under Xen, pvclock replaces it.
 
 use super::cpu::{cpuid, inb, outb, rdtsc};
 use super::rtc;

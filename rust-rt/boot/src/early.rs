@@ -46,7 +46,7 @@ pub fn drain() {
     }
 }
 
-/// Whether a Xen is below. If not, it is QEMU alone.
+/// Whether this runs on Xen. If not, it is QEMU without Xen.
 pub fn on_xen() -> bool {
     ON_XEN.get().copied().unwrap_or(false)
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Clients that take memory and do not give it back, as many as a domain of 32 MiB has, and an honest one beside
-# them: the process may take as much as such a domain has (crowd.ml).
+# Clients that make the server hold memory and never release it, as many as a domain of 32 MiB has places for, with a
+# well-behaved client beside them: the process is limited to the memory of such a domain (crowd.ml).
 
 # start_small MEBIBYTES NAME ARGUMENT...: as `start`, with so much address space beyond what it begins with.
 start_small() {
