@@ -26,14 +26,17 @@ let at_leave_iter f = leave_hooks := f :: !leave_hooks
    number says when that is worth a line: when it has doubled. *)
 let out_of_memory = ref 0
 
-let run_hook f =
-  try f ()
-  with Out_of_memory ->
-    incr out_of_memory;
-    let n = !out_of_memory in
-    if n land (n - 1) = 0 then
-      Logs.warn (fun m -> m "out of memory in a turn of the loop (%d times)" n)
+let attempt f =
+  match f () with
+  | () -> true
+  | exception Out_of_memory ->
+      incr out_of_memory;
+      let n = !out_of_memory in
+      if n land (n - 1) = 0 then
+        Logs.warn (fun m -> m "out of memory in a turn of the loop (%d times)" n);
+      false
 
+let run_hook f = ignore (attempt f : bool)
 let run_hooks = function [] -> () | hooks -> List.iter run_hook (List.rev hooks)
 
 (* The shutdown request *)
@@ -92,19 +95,22 @@ let soon f = Queue.push f next_turn
 
 let run_next_turn () =
   for _ = 1 to Queue.length next_turn do
-    try (Queue.pop next_turn) () with e -> !Lwt.async_exception_hook e
+    try run_hook (Queue.pop next_turn) with e -> !Lwt.async_exception_hook e
   done
+
+let wake_sleepers () =
+  collect_sleepers ();
+  if Sleepers.length sleepers > 0 then wake_due ~now:(Abi.time_monotonic_ns ())
 
 let step () =
   run_hooks !enter_hooks;
-  drain_completions ();
-  Lwt.wakeup_paused ();
+  run_hook drain_completions;
+  run_hook Lwt.wakeup_paused;
   run_next_turn ();
-  collect_sleepers ();
-  if Sleepers.length sleepers > 0 then wake_due ~now:(Abi.time_monotonic_ns ());
+  run_hook wake_sleepers;
   run_hooks !leave_hooks;
   (* Whatever ran above may have slept and paused again. *)
-  collect_sleepers ();
+  run_hook collect_sleepers;
   if Lwt.paused_count () > 0 || not (Queue.is_empty next_turn) then 0L
   else Option.value (Sleepers.next sleepers) ~default:never
 

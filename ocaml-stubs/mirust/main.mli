@@ -34,8 +34,13 @@ val at_enter_iter : (unit -> unit) -> unit
 val at_leave_iter : (unit -> unit) -> unit
 
 (** [soon f] calls [f ()] in the next turn, right after whatever waits for [Lwt.pause]. It costs
-    less than a promise. An exception goes to [Lwt.async_exception_hook]. *)
+    less than a promise. An exception goes to [Lwt.async_exception_hook], except [Out_of_memory],
+    which loses this call ({!attempt}). *)
 val soon : (unit -> unit) -> unit
+
+(** [attempt f] is [true] after [f ()], and [false] if that raised [Out_of_memory]. A warning says
+    how often that has happened, each time the number has doubled. *)
+val attempt : (unit -> unit) -> bool
 
 (** {1 The end of the domain} *)
 

@@ -80,7 +80,7 @@ let not_stuck env c =
 
 let held c = Flight.octets c.flight + Octets.octets c.unsent + received_cost c + ahead_cost c
 
-let connection env c =
+let check env c =
   if c.state <> Closed then (
     flight c;
     ahead c;
@@ -96,9 +96,11 @@ let engine engine edges =
   let sum = ref 0 in
   let before = Hashtbl.copy edges in
   Hashtbl.reset edges;
-  Engine.iter engine (fun c ->
-      let env = Engine.env engine and c = Engine.tcb c in
-      connection env c;
+  Engine.iter engine (fun connection ->
+      let env = Engine.env engine and c = Engine.tcb connection in
+      check env c;
+      if Engine.held connection <> held c then
+        failf "holds %d, not %d" (held c) (Engine.held connection);
       sum := !sum + held c;
       (match Hashtbl.find_opt before (c.remote_port, c.iss) with
       | Some old when c.irs = fst old && Seq.lt c.rcv_adv (snd old) ->

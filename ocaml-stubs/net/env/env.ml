@@ -22,5 +22,13 @@ let random_int n =
 let in_the_next_turn = ref (fun f -> Lwt.on_success (Lwt.pause ()) f)
 let install_soon f = in_the_next_turn := f
 let soon f = !in_the_next_turn f
+
+let attempting =
+  ref (fun f ->
+      f ();
+      true)
+
+let install_attempt f = attempting := f
+let attempt f = !attempting f
 let ms n = n * 1_000_000
 let sec n = n * 1_000_000_000

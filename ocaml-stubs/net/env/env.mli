@@ -20,6 +20,13 @@ val install_soon : ((unit -> unit) -> unit) -> unit
 (** [soon f] calls [f ()] in the next turn of the loop, after everything that is ready now. *)
 val soon : (unit -> unit) -> unit
 
+(** Replaces {!attempt}, which by default only calls [f]. *)
+val install_attempt : ((unit -> unit) -> bool) -> unit
+
+(** [attempt f] is [true] after [f ()], and [false] if that raised [Out_of_memory], which the loop
+    has then counted. *)
+val attempt : (unit -> unit) -> bool
+
 (** {1 Use} All of these raise [Failure] before {!install}. *)
 
 val now : unit -> int

@@ -5,24 +5,40 @@ type t = {
   mutable stopped : bool;
 }
 
+(* Nanoseconds. *)
+let again = 10_000_000
 let create fire = { fire; deadline = max_int; sleeping = max_int; stopped = false }
+
+(* A wake-up that is so late was lost when memory ran out. *)
+let late = 1_000_000_000
+let is_lost t = t.sleeping < max_int && Env.now () - t.sleeping > late
 
 (* A sleep is never cancelled. When the deadline moves later, the sleep under way wakes early and
    sleeps again; when it moves earlier, another sleep starts and the later one finds nothing to do.
    So moving a deadline to and fro costs nothing as long as it does not move before the sleep. *)
 let rec arm t =
-  if t.deadline < t.sleeping && not t.stopped then (
+  if t.deadline < max_int && (t.deadline < t.sleeping || is_lost t) && not t.stopped then (
     let at = t.deadline in
     t.sleeping <- at;
-    Lwt.on_success (Env.sleep (max 0 (at - Env.now ()))) (fun () -> wake t at))
+    match Lwt.on_success (Env.sleep (max 0 (at - Env.now ()))) (fun () -> wake t at) with
+    | () -> ()
+    | exception e ->
+        t.sleeping <- max_int;
+        raise e)
 
 and wake t at =
   if t.sleeping = at then (
     t.sleeping <- max_int;
     if t.deadline <= Env.now () then (
       t.deadline <- max_int;
-      if not t.stopped then t.fire ());
+      if not t.stopped then fire t);
     arm t)
+
+(* Nobody else would ask for what was not done for want of memory. *)
+and fire t =
+  match Env.attempt t.fire with
+  | true -> ()
+  | false -> t.deadline <- min t.deadline (Env.now () + again)
 
 let set t deadline =
   t.deadline <- (match deadline with None -> max_int | Some at -> at);

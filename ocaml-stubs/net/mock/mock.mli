@@ -7,6 +7,9 @@ val install : ?seed:int -> unit -> t
 
 val now : t -> int
 
+(** As {!Mirust_net_env.Env.sleep} after {!install}, for an environment around this one. *)
+val sleep : t -> int -> unit Lwt.t
+
 (** Runs until the promise resolves, jumping from one timer to the next as soon as nothing else is
     left to do. Fails if nothing is left to wait for, or when the clock would pass [limit] ns
     (default: one day after the current time). *)

@@ -263,6 +263,7 @@ module Over (O : Output) = struct
 
   (* The neighbour need not be asked whether it is there (RFC 4861 section 7.3.1). *)
   let path_works t ~src ~dst = Option.iter O.confirm (path t ~src ~dst)
+  let lost = Thin.create ()
 
   (* An exception of the layers below must not go through the engine, which is in the middle of its
      work: the segment is lost, as it may be on the wire. *)
@@ -272,7 +273,9 @@ module Over (O : Output) = struct
     | () -> t.sending <- false
     | exception e ->
         t.sending <- false;
-        Log.err (fun m -> m "a segment to %a is lost: %s" Ipaddr.pp dst (Printexc.to_string e))
+        Thin.warn lost
+          (module Log)
+          (fun () -> Fmt.str "a segment to %a is lost: %s" Ipaddr.pp dst (Printexc.to_string e))
 
   (* ---- Turns ---- *)
 
@@ -294,8 +297,9 @@ module Over (O : Output) = struct
 
   let schedule t =
     if not t.scheduled then (
-      t.scheduled <- true;
-      Env.soon t.turn)
+      Env.soon t.turn;
+      (* Last: without memory for that, the next one asks again. *)
+      t.scheduled <- true)
 
   (* What those who are woken ask for is sent in this very turn. *)
   let take_in_all t =
@@ -308,7 +312,7 @@ module Over (O : Output) = struct
         t.scheduled <- false;
         raise e
 
-  let turn t =
+  let whole_turn t =
     t.deferred <- false;
     if t.gone then t.scheduled <- false
     else (
@@ -321,6 +325,14 @@ module Over (O : Output) = struct
         O.flush t.ip;
         wake t;
         set_timer t))
+
+  (* What an exception has kept from its turn has another one: the next to come by itself may be never. *)
+  let turn t =
+    try whole_turn t
+    with e ->
+      t.scheduled <- false;
+      schedule t;
+      raise e
 
   let rec send_pending t =
     match Queue.peek_opt t.pending with
@@ -406,19 +418,28 @@ module Over (O : Output) = struct
 
   (* ---- Flows ---- *)
 
+  (* What the woken were at is forgotten if memory runs out between Lwt's callbacks: nobody would ever end the
+     connection. *)
+  let wake_user flow u () =
+    try Lwt.wakeup u ()
+    with Out_of_memory as e ->
+      flow.closed <- true;
+      Engine.abort (engine flow.t) flow.c;
+      raise e
+
   let wake_reader flow =
     match flow.reader with
     | None -> ()
     | Some u ->
-        flow.reader <- None;
-        Queue.push (fun () -> Lwt.wakeup u ()) flow.t.ready
+        Queue.push (wake_user flow u) flow.t.ready;
+        flow.reader <- None
 
   let wake_writer flow =
     match flow.writer with
     | None -> ()
     | Some u ->
-        flow.writer <- None;
-        Queue.push (fun () -> Lwt.wakeup u ()) flow.t.ready
+        Queue.push (wake_user flow u) flow.t.ready;
+        flow.writer <- None
 
   (* In the turn: the engine is at work now. *)
   let discard flow =
@@ -588,8 +609,8 @@ module Over (O : Output) = struct
 
   let close flow =
     if not flow.closed then (
-      flow.closed <- true;
       Engine.close (engine flow.t) ~now:(Env.now ()) flow.c;
+      flow.closed <- true;
       deafen flow;
       wake_writer flow;
       schedule flow.t);
@@ -682,8 +703,8 @@ module Over (O : Output) = struct
         let flow = ref None in
         let settle r =
           if !pending then (
-            pending := false;
-            Queue.push (fun () -> Lwt.wakeup resolver r) t.ready)
+            Queue.push (fun () -> Lwt.wakeup resolver r) t.ready;
+            pending := false)
         in
         let notify : Engine.event -> unit = function
           | Connected -> Option.iter (fun f -> settle (Ok f)) !flow

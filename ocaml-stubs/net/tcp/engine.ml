@@ -371,6 +371,66 @@ let to_listener t ~src ~dst ~after (h : Wire.t) payload ~ce =
     | Some l -> for_listener t l ~local:dst ~remote:src ~after h payload ~ce
     | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload)
 
+(* ---- Running out of memory ----
+
+   Out_of_memory may be raised at any allocation (docs/memory.md). The connection that the engine is at may then be in any
+   state, and is lost; the others are as they were. *)
+
+(* The octets of the flight, without going through it: SYN and FIN have numbers, too. *)
+let in_flight (c : connection) =
+  let f = c.flight in
+  if Flight.is_empty f then 0
+  else
+    let syn = match c.state with Syn_sent | Syn_received -> 1 | _ -> 0 in
+    let fin = if c.fin_sent then 1 else 0 in
+    Flight.in_network f + Flight.sacked f + Flight.lost f - syn - fin
+
+let held (c : connection) = in_flight c + Octets.octets c.unsent + received_cost c + ahead_cost c
+
+(* [others]: what all the others hold. *)
+let lose t (c : connection) ~others =
+  let release () =
+    stop_timers t.env c;
+    Flight.drop_all c.flight;
+    Octets.clear c.unsent;
+    Octets.clear c.received;
+    Reassembly.clear c.ahead;
+    t.env.memory <- others;
+    t.env.stats.evicted <- t.env.stats.evicted + 1;
+    c.state <- Closed;
+    c.ended <- ending `Aborted;
+    t.env.forget c;
+    c.notify (Ended `Aborted)
+  in
+  (* What was released is enough for the second time. *)
+  try release () with Out_of_memory -> release ()
+
+let with_connection t c f x =
+  let others = t.env.memory - held c in
+  try f t c x
+  with Out_of_memory as e ->
+    lose t c ~others;
+    raise e
+
+let fire t c () = Timers.fire t.env c
+let run_output t c () = Output.run t.env c
+
+let segment t c h payload ~ce =
+  let others = t.env.memory - held c in
+  try Input.segment t.env c h payload ~ce
+  with Out_of_memory as e ->
+    lose t c ~others;
+    raise e
+
+(* A connection may have been made. *)
+let to_listener t ~src ~dst ~after (h : Wire.t) payload ~ce =
+  let others = t.env.memory in
+  try to_listener t ~src ~dst ~after h payload ~ce
+  with Out_of_memory as e ->
+    Option.iter (lose t ~others)
+      (Table.find t.table ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port);
+    raise e
+
 let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
   tick t now;
   let env = t.env in
@@ -382,12 +442,12 @@ let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
     ->
       finish env c `Closed;
       to_listener t ~src ~dst ~after:(Some c.snd_nxt) h payload ~ce
-  | Some c -> Input.segment env c h payload ~ce
+  | Some c -> segment t c h payload ~ce
   | None -> to_listener t ~src ~dst ~after:None h payload ~ce
 
 let advance t ~now =
   tick t now;
-  Wheel.advance t.env.wheel ~now (Timers.fire t.env)
+  Wheel.advance t.env.wheel ~now (fun c -> with_connection t c fire ())
 
 (* Memory is free again: those who could not write for want of it may. *)
 let feed t =
@@ -406,7 +466,7 @@ let flush t ~now =
   while not (Queue.is_empty t.env.dirty) do
     let c = Queue.pop t.env.dirty in
     c.dirty <- false;
-    Output.run t.env c
+    with_connection t c run_output ()
   done
 
 let next t = if Queue.is_empty t.env.dirty then Wheel.next t.env.wheel else t.env.now
@@ -541,7 +601,7 @@ let write_space t (c : connection) =
     Recovery.wake_writer t.env c);
   space
 
-let write t (c : connection) view =
+let put t (c : connection) view =
   match c.state with
   | (Established | Close_wait | Syn_sent | Syn_received) when not c.closing ->
       hold t.env (Cstruct.length view);
@@ -552,7 +612,9 @@ let write t (c : connection) view =
   | Last_ack | Time_wait | Closed ->
       Error `Closed
 
-let read t (c : connection) =
+let write t c view = with_connection t c put view
+
+let take t (c : connection) () =
   let cost = received_cost c in
   match Octets.pop c.received with
   | None -> None
@@ -566,6 +628,7 @@ let read t (c : connection) =
       | Syn_sent | Syn_received | Close_wait | Closing | Last_ack | Time_wait | Closed -> ());
       view
 
+let read t c = with_connection t c take ()
 let unread (c : connection) = Octets.octets c.received
 
 let at_eof (c : connection) =
@@ -577,8 +640,7 @@ let at_eof (c : connection) =
 
 let ended (c : connection) = c.state = Closed
 
-let shutdown t ~now (c : connection) =
-  tick t now;
+let send_end t (c : connection) () =
   match c.state with
   | Syn_sent -> finish t.env c `Aborted
   | Syn_received | Established ->
@@ -591,7 +653,11 @@ let shutdown t ~now (c : connection) =
       touch t.env c
   | Fin_wait_1 | Fin_wait_2 | Closing | Last_ack | Time_wait | Closed -> ()
 
-let abort t (c : connection) =
+let shutdown t ~now c =
+  tick t now;
+  with_connection t c send_end ()
+
+let tear_down t (c : connection) () =
   match c.state with
   | Closed -> ()
   | Syn_sent | Time_wait -> finish t.env c `Aborted
@@ -599,18 +665,19 @@ let abort t (c : connection) =
       Output.reset t.env c;
       finish t.env c `Aborted
 
+let abort t c = with_connection t c tear_down ()
+
 let abort_all t =
   Hashtbl.reset t.listeners;
   iter t (abort t)
 
-let close t ~now (c : connection) =
-  tick t now;
+let leave t (c : connection) () =
   let unread = not (Octets.is_empty c.received && Reassembly.is_empty c.ahead) in
   match c.state with
   | Closed -> drop_receiving t.env c
   | (Established | Fin_wait_1 | Fin_wait_2 | Close_wait) when unread ->
       c.read_shut <- true;
-      abort t c
+      tear_down t c ()
   | Syn_sent | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing
   | Last_ack | Time_wait ->
       c.read_shut <- true;
@@ -618,7 +685,11 @@ let close t ~now (c : connection) =
       if c.state = Fin_wait_2 then (
         c.wait_at <- t.env.now + t.env.config.time_wait;
         arm t.env c);
-      shutdown t ~now c
+      send_end t c ()
+
+let close t ~now c =
+  tick t now;
+  with_connection t c leave ()
 
 let set_nodelay t (c : connection) nodelay =
   c.nodelay <- nodelay;

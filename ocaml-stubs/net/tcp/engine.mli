@@ -209,6 +209,9 @@ val stats : t -> Stats.t
 (** Octets held by all connections. *)
 val memory : t -> int
 
+(** Of these, by one. *)
+val held : connection -> int
+
 (** In any state, including TIME-WAIT. *)
 val connections : t -> int
 

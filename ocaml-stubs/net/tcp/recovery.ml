@@ -249,8 +249,8 @@ let wake_writer env c =
     let space = send_space env c in
     if under_pressure env && space = 0 then (
       if not c.starved then (
-        c.starved <- true;
-        Queue.push c env.starved))
+        Queue.push c env.starved;
+        c.starved <- true))
     else if space > 0 && (space >= c.send_buffer / 3 || under_pressure env) then (
       c.blocked_writer <- false;
       c.notify Writable)

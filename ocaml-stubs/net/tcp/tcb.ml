@@ -176,14 +176,15 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
 
 let touch env (c : t) =
   if not c.dirty then (
-    c.dirty <- true;
-    Queue.push c env.dirty)
+    Queue.push c env.dirty;
+    (* Last: if there was no memory for the place in the queue, the next one asks for it again. *)
+    c.dirty <- true)
 
 (* The device had no room: the connection has its turn when there is. *)
 let block env (c : t) =
   if not c.blocked then (
-    c.blocked <- true;
-    Queue.push c env.blocked)
+    Queue.push c env.blocked;
+    c.blocked <- true)
 
 (* Both ways: what we sent has made the peer acknowledge, or go on. *)
 let path_works env c =

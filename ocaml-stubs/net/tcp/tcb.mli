@@ -100,6 +100,9 @@ val path_works : env -> t -> unit
 
 (** {1 The end} *)
 
+(** Clears all deadlines, and takes the timer from the wheel. *)
+val stop_timers : env -> t -> unit
+
 (** The connection is gone: what it holds is released, but for octets that came in order and have
     still to be read, unless it was torn down; its user hears the reason. *)
 val finish : env -> t -> reason -> unit

@@ -79,8 +79,7 @@ let deliver_own t deliver =
   Queue.iter
     (fun packet ->
       t.looped <- true;
-      deliver packet;
-      t.looped <- false)
+      Fun.protect ~finally:(fun () -> t.looped <- false) (fun () -> deliver packet))
     batch
 
 let to_own t (packet : W.Packet.t) =

@@ -1,0 +1,169 @@
+(* Memory runs out at any allocation of a stack, or of a service on it, as it does where the collector's reserve is used
+   up: `Out_of_memory` is raised there as by a signal. That costs what was at hand. The stack goes on, forgets nothing that is
+   due, and holds nothing for ever. *)
+
+open Mirust_net_env
+open Mirust_netif
+open Mirust_net_mock
+open Mirust_stack
+open Lwt.Infix
+module Engine = Mirust_tcp.Engine
+module TCP = Stack.TCP
+
+let check_bool = Alcotest.(check bool)
+let check_int = Alcotest.(check int)
+let mac n = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n))
+let ip n = Ipaddr.V4 (Ipaddr.V4.make 10 0 0 n)
+
+(* {1 Running out} *)
+
+(* One of the two stacks is short of memory: whether what runs now is its own. What it asks to be called later is,
+   too, and what the network does for it is not. *)
+let is_short = ref false
+
+let be short f =
+  let before = !is_short in
+  (* Nothing is allocated outside of [f]. *)
+  match
+    is_short := short;
+    f ()
+  with
+  | result ->
+      is_short := before;
+      result
+  | exception e ->
+      is_short := before;
+      raise e
+
+let later f =
+  let short = !is_short in
+  fun x -> be short (fun () -> f x)
+
+(* As the loop of an image runs what it runs. *)
+let times = ref 0
+
+let attempt f =
+  match f () with
+  | () -> true
+  | exception Out_of_memory ->
+      incr times;
+      false
+
+let run f = ignore (attempt f : bool)
+
+let environment mock =
+  let random = Random.State.make [| 1 |] in
+  {
+    Env.now = (fun () -> Mock.now mock);
+    random = (fun n -> String.init n (fun _ -> Char.chr (Random.State.int random 256)));
+    sleep =
+      (fun ns ->
+        let promise, resolver = Lwt.wait () in
+        let wake = later (fun () -> Lwt.wakeup resolver ()) in
+        Lwt.on_success (Mock.sleep mock ns) (fun () -> run wake);
+        promise);
+  }
+
+let soon f =
+  let f = later f in
+  be false (fun () -> Lwt.on_success (Lwt.pause ()) (fun () -> run f))
+
+let short_device (device : Device.t) =
+  {
+    device with
+    reserve = (fun n -> be false (fun () -> device.reserve n));
+    send = (fun frame -> be false (fun () -> device.send frame));
+    flush = (fun () -> be false device.flush);
+    on_receive =
+      (fun f -> device.on_receive (fun frames -> run (fun () -> be true (fun () -> f frames))));
+    on_room = (fun f -> device.on_room (fun () -> run (fun () -> be true f)));
+  }
+
+let with_shortage rate f =
+  let fail _ = if !is_short then raise Out_of_memory else None in
+  let tracker = { Gc.Memprof.null_tracker with alloc_minor = fail; alloc_major = fail } in
+  let profile = Gc.Memprof.start ~sampling_rate:rate ~callstack_size:0 tracker in
+  f () >|= fun () ->
+  Gc.Memprof.stop ();
+  Gc.Memprof.discard profile
+
+(* {1 A service, and who uses it} *)
+
+let serve flow =
+  let rec echo () =
+    TCP.read flow >>= function
+    | Ok (`Data b) -> (
+        TCP.write flow b >>= function Ok () -> echo () | Error _ -> TCP.close flow)
+    | Ok `Eof | Error _ -> TCP.close flow
+  in
+  echo ()
+
+let data = String.init 60_000 (fun i -> Char.chr (((i * 31) + (i lsr 8)) land 0xff))
+
+type outcome = Served | Failed | Stuck
+
+let client stack dst =
+  let served =
+    TCP.create_connection (Stack.tcp stack) (dst, 7) >>= function
+    | Error _ -> Lwt.return Failed
+    | Ok flow ->
+        let received = Buffer.create (String.length data) in
+        let rec collect () =
+          TCP.read flow >>= function
+          | Ok (`Data b) ->
+              Buffer.add_string received (Cstruct.to_string b);
+              collect ()
+          | Ok `Eof | Error _ -> Lwt.return_unit
+        in
+        let send = TCP.write flow (Cstruct.of_string data) >>= fun _ -> TCP.shutdown flow `write in
+        Lwt.join [ collect (); send ] >>= fun () ->
+        TCP.close flow >|= fun () ->
+        if String.equal (Buffer.contents received) data then Served else Failed
+  in
+  Lwt.pick [ served; (Env.sleep (Env.sec 3600) >|= fun () -> Stuck) ]
+
+let stack ?(wrap = Fun.id) network n =
+  let cidr = Ipaddr.V4.Prefix.make 24 (Ipaddr.V4.make 10 0 0 n) in
+  let device = wrap (Network.attach ~ring:1000 network (mac n)) in
+  Stack.connect { Stack.default with ipv4 = `Static { cidr; gateway = None } } device
+
+let anywhere () =
+  let mock = Mock.install () in
+  Env.install (environment mock);
+  Env.install_attempt attempt;
+  Env.install_soon soon;
+  let network = Network.create () in
+  Mock.run ~limit:(Env.sec 100_000_000) mock
+    ( be true (fun () -> stack ~wrap:short_device network 1) >>= fun server ->
+      (* What follows is not the server's. *)
+      Lwt.pause () >>= fun () ->
+      stack network 2 >>= fun other ->
+      TCP.listen (Stack.tcp server) ~port:7 serve;
+      let tally = Hashtbl.create 3 in
+      let rec clients n =
+        if n = 0 then Lwt.return_unit
+        else
+          client other (ip 1) >>= fun outcome ->
+          Hashtbl.replace tally outcome
+            (1 + Option.value (Hashtbl.find_opt tally outcome) ~default:0);
+          clients (n - 1)
+      in
+      let of_them outcome = Option.value (Hashtbl.find_opt tally outcome) ~default:0 in
+      with_shortage 3e-5 (fun () -> clients 300) >>= fun () ->
+      Printf.printf "%d times: %d served, %d failed, %d stuck\n%!" !times (of_them Served)
+        (of_them Failed) (of_them Stuck);
+      check_bool "it ran out" true (!times > 10);
+      (* Where it runs out again while that is dealt with, or in the middle of Lwt, a service may lose its thread. *)
+      check_bool "stuck" true (of_them Stuck <= 3);
+      Hashtbl.reset tally;
+      clients 20 >>= fun () ->
+      check_int "served afterwards" 20 (of_them Served);
+      Env.sleep (Env.sec 86_000) >|= fun () ->
+      let engine = TCP.engine (Stack.tcp server) in
+      check_bool "connections" true (Engine.connections engine <= 3);
+      let held = ref 0 in
+      Engine.iter engine (fun c -> held := !held + Engine.held c);
+      check_int "memory" !held (Engine.memory engine) )
+
+let () =
+  Alcotest.run "memory" [ ("out of memory", [ Alcotest.test_case "anywhere" `Quick anywhere ]) ]
