@@ -1,11 +1,10 @@
 //! The paravirtual console: the ring between the domain and xenconsoled (Xen's `io/console.h`).
 //!
-//! Output goes into the ring, and what does not fit into a buffer of fixed size that
-//! [`Console::run`] empties as the daemon makes room. Writing never waits for the daemon: it is
-//! another domain's, and strangers can have something logged. What a program prints while the buffer
-//! is full costs the oldest lines of it, with a note in their place of how much that was, and the newest are
-//! kept: a crash message is always the newest. Only when the domain ends, [`Console::drain`] waits
-//! until the daemon has everything.
+//! Output goes into the ring; what does not fit goes into a buffer of fixed size, which [`Console::run`] empties as the
+//! daemon makes room. Writing never waits for the daemon, because that belongs to another domain, and strangers can
+//! cause output. When the buffer is full, its oldest lines are replaced by a note of how much was lost; the newest are
+//! kept, so that a crash message is never lost. Only when the domain ends, [`Console::drain`] waits until the daemon has
+//! read everything.
 //!
 //! Writing allocates nothing and never waits for a lock, because exceptions and panics write too.
 
@@ -31,8 +30,8 @@ use spin::Mutex;
 
 /// Bytes of input that wait for a reader; more stay in the ring.
 const INPUT: usize = 4096;
-/// How long a daemon may make no room, when the domain ends, before it counts as gone. A domain can be faster to
-/// print than xenconsoled is to notice that there is a new domain.
+/// How long the daemon may make no progress, when the domain ends, before it counts as gone. A domain can print before
+/// xenconsoled has noticed that there is a new domain.
 const PATIENCE_NS: u64 = 3_000_000_000;
 
 /// The domain's console.
@@ -51,7 +50,7 @@ struct Inner {
     /// Bytes of output that wait for room in the ring. Never grows beyond `limit`, its capacity.
     backlog: VecDeque<u8>,
     limit: usize,
-    /// Bytes lost in front of the backlog, of which there was no note yet.
+    /// Bytes lost before the backlog that have not been reported yet.
     lost: usize,
     input: VecDeque<u8>,
     readers: Vec<Waker>,
@@ -155,7 +154,7 @@ impl Console {
         &self.channel
     }
 
-    /// Begins anew, with another daemon, or the same one that knows another domain: the ring is empty.
+    /// Starts again in a new domain: the ring is empty.
     pub fn renew(&self) {
         let Some(mut inner) = self.inner.try_lock() else { return };
         inner.producer = Producer::attach(&self.page, CONSOLE_OUT);
@@ -196,7 +195,7 @@ impl Console {
         Ok(())
     }
 
-    /// Writes, if output was lost, how much, as soon as the ring has room for the whole note; whether it did.
+    /// If output was lost, writes a note of how much as soon as the ring has room for all of it. Returns whether it did.
     fn note(&self, inner: &mut Inner) -> Result<bool, Corrupt> {
         if inner.lost == 0 {
             return Ok(false);
@@ -213,7 +212,7 @@ impl Console {
         Ok(true)
     }
 
-    /// Moves input from the ring, and tells whether there was any.
+    /// Moves input from the ring. Returns whether there was any.
     fn fill(&self, inner: &mut Inner) -> bool {
         let mut bytes = [0; 256];
         let mut moved = false;

@@ -1,4 +1,4 @@
-//! Everything that a domain has from Xen, brought up in order.
+//! Everything that Xen provides to a domain, set up in order.
 
 use super::{
     abi,
@@ -27,7 +27,7 @@ use mirust_mem::{
 };
 use spin::{Mutex, Once};
 
-/// What the domain stands on. Each part may be missing, as far as a domain can do without.
+/// The parts. Those that a domain can do without may be missing.
 struct Drivers {
     hypervisor: &'static dyn Hypervisor,
     events: &'static Events,
@@ -71,12 +71,12 @@ impl From<OutOfMemory> for InitError {
     }
 }
 
-/// Brings everything up, once there is a heap. From then on [`write_console`] reaches Xen's console,
-/// and the result is what the domain's poll stands on; [`spawn_drivers`] is to follow.
+/// Sets everything up, once there is a heap. From then on [`write_console`] reaches Xen's console. The domain's poll is
+/// built on the result; call [`spawn_drivers`] afterwards.
 ///
 /// `tables` maps the pages of the console and of xenstore, which lie outside RAM. `stir` is called, with a few
-/// bytes that no other domain has, when the domain goes on after a suspension: random numbers must not be those of
-/// another domain that was made of the same copy.
+/// bytes unique to the domain, when it resumes from a suspension: its random numbers must differ from those of another
+/// domain made from the same copy.
 pub fn init(
     hypervisor: &'static dyn Hypervisor,
     mut tables: Tables,
@@ -158,7 +158,7 @@ fn shared_info(hypervisor: &dyn Hypervisor) -> Result<SharedInfo, InitError> {
     Ok(SharedInfo::new(shared))
 }
 
-/// A ring that the toolstack has made; `None` if it has not made this one.
+/// A ring made by the toolstack; `None` if the toolstack has not made it.
 fn ring(
     hypervisor: &dyn Hypervisor,
     tables: &mut dyn PageTables,
@@ -203,7 +203,7 @@ pub fn spawn_drivers() {
     }
 }
 
-/// Follows a request to suspend the domain, and says what has come of it.
+/// Serves a request to suspend the domain, and logs the outcome.
 async fn follow_suspend() {
     let Some(suspend) = DRIVERS.get().and_then(|drivers| drivers.suspend.as_ref()) else { return };
     let sleep = |duration: Duration| Box::pin(domain::sleep(duration)) as Pin<Box<_>>;
@@ -219,7 +219,7 @@ async fn follow_suspend() {
     }
 }
 
-/// Whether there is a Xen below, and [`init`] has succeeded.
+/// Whether this runs on Xen, and [`init`] has succeeded.
 pub fn present() -> bool {
     DRIVERS.is_completed()
 }
@@ -246,7 +246,7 @@ pub fn store() -> Result<Xenstore, xenstore::Error> {
     drivers.xenstore.clone().ok_or(xenstore::Error::Unavailable)
 }
 
-/// Ends the domain, after the console's last bytes are out.
+/// Ends the domain, after the console has been drained.
 ///
 /// # Panics
 ///
@@ -259,7 +259,7 @@ pub fn end(reason: EndReason) -> ! {
     super::sched::end(drivers.hypervisor, reason)
 }
 
-/// Writes to the domain's console. Without one, nothing.
+/// Writes to the domain's console, if it has one.
 pub fn write_console(bytes: &[u8]) {
     if let Some(console) = console() {
         console.write(bytes);

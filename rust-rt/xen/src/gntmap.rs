@@ -18,7 +18,7 @@ use mirust_mem::PAGE_SIZE;
 
 /// A foreign page in this domain's memory; dropping it unmaps the page.
 ///
-/// The page's owner can write it at any time, so all access is that of shared memory. Writing to a
+/// The page's owner can write it at any time, so it is accessed as shared memory. Writing to a
 /// page that was mapped read-only faults.
 pub struct Mapped {
     /// `None` only while dropping.
@@ -51,7 +51,7 @@ impl GrantTable {
         }
     }
 
-    /// Maps pages of other domains one behind the other, all or none of them.
+    /// Maps pages of other domains contiguously, all or none of them.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl GrantTable {
         Ok(run)
     }
 
-    /// Frames without memory, one behind the other. They are kept for the next run of the same length.
+    /// Contiguous frames without memory. They are kept for the next run of the same length.
     fn hole_run(&self, pages: usize) -> Result<SharedPage, GrantError> {
         if pages == 1 {
             return self.hole();
@@ -98,7 +98,7 @@ impl GrantTable {
             let gfn = self.hypervisor.gfn_of(run.addr() + page * PAGE_SIZE);
             // SAFETY: the memory is ours for ever, and not accessed before something is mapped there.
             if let Err(errno) = unsafe { self.hypervisor.release_frame(gfn) } {
-                // What was released so far cannot be had back: the run is leaked.
+                // What was released so far cannot be recovered: the run is leaked.
                 log::error!("grants: Xen does not take a frame back: {errno}");
                 return Err(GrantError::Xen(GrantStatus(super::abi::GNTST_general_error as i16)));
             }
@@ -203,8 +203,7 @@ impl Drop for Mapped {
     }
 }
 
-/// Foreign pages in this domain's memory, one behind the other; dropping it unmaps them. Otherwise as
-/// [`Mapped`].
+/// Contiguous foreign pages in this domain's memory; dropping it unmaps them. Otherwise as [`Mapped`].
 pub struct MappedRun {
     /// `None` only while dropping.
     holes: Option<SharedPage>,

@@ -9,7 +9,7 @@ pub const MAX_PORTS: usize = 128;
 /// Blocks until one of `ports` is pending or system time (ns since the host booted) reaches
 /// `deadline`. Returns at once if either is so already, and may return early.
 ///
-/// The only place of the image that blocks. No event can slip in between the last look at the
+/// The only place in the image that blocks. No event can slip in between the last look at the
 /// pending bits and the sleep: Xen marks the vCPU as polling first, then looks at the pending bit of
 /// each port, and whoever sets a pending bit afterwards finds the mark and wakes the vCPU
 /// (`do_poll` and `evtchn_check_pollers` in Xen's `common/sched` and `common/event_channel.c`).
@@ -21,7 +21,7 @@ pub fn block(hypervisor: &dyn Hypervisor, ports: &[Port], deadline: u64) {
         other => other,
     };
     if let Err(error) = hypervisor.poll(ports, deadline) {
-        // Returning early is allowed; to do so for ever would be a busy loop without a word.
+        // Returning early is allowed; doing so for ever would be a silent busy loop.
         panic!("SCHEDOP_poll on {} ports failed: {error}", ports.len());
     }
 }
@@ -31,7 +31,7 @@ pub fn end(hypervisor: &dyn Hypervisor, reason: EndReason) -> ! {
     loop {
         hypervisor.shutdown(reason);
         hypervisor.log(b"mirust: Xen refused to end the domain\n");
-        // Returning is not an option: the callers have torn down what the program stood on.
+        // Returning is not an option: the callers have torn down what the program needs.
         block(hypervisor, &[], u64::MAX);
     }
 }

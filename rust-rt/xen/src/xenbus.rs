@@ -1,4 +1,4 @@
-//! Both ends of a device in xenstore, and which state follows which (Xen's `io/xenbus.h`).
+//! Both ends of a device in xenstore, and their state machine (Xen's `io/xenbus.h`).
 //!
 //! Each end publishes its state in xenstore and watches the other's:
 //!
@@ -23,11 +23,11 @@ use core::str::FromStr;
 
 pub use end::{Backend, ConnectError, End, in_time};
 
-/// A state as xenstore has it.
+/// A state, as in xenstore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum State {
-    /// There is no such node, or it makes no sense.
+    /// There is no such node, or it is malformed.
     Unknown = 0,
     /// The end has just been made.
     Initialising = 1,
@@ -39,7 +39,7 @@ pub enum State {
     Connected = 4,
     /// The end is going away.
     Closing = 5,
-    /// The end has let go of everything.
+    /// The end has released everything.
     Closed = 6,
     /// The end is changing something.
     Reconfiguring = 7,
@@ -72,7 +72,7 @@ impl FromStr for State {
     }
 }
 
-/// Where a frontend is. The others of xenbus's states are not used by those of this family.
+/// The state of a frontend. The other states of xenbus are not used here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Front {
     /// Nothing is set up.
@@ -83,7 +83,7 @@ pub enum Front {
     Up,
     /// The queue has been stopped; the backend may still use the rings.
     Stopped,
-    /// Everything has been given up.
+    /// Everything has been released.
     Closed,
 }
 
@@ -96,11 +96,11 @@ pub enum Step {
     Connect,
     /// Use the link.
     GoUp,
-    /// Stop using the link, publish `Closed`, and wait for the backend to let go.
+    /// Stop using the link, publish `Closed`, and wait for the backend to release everything.
     Stop,
-    /// The backend has let go: take the memory back.
+    /// The backend has released everything: take the memory back.
     End,
-    /// Begin again: publish `Initialising`.
+    /// Start again: publish `Initialising`.
     Restart,
     /// Nothing can follow until the toolstack makes another backend.
     Leave,
@@ -132,7 +132,7 @@ pub fn step(front: Front, back: State, online: bool) -> Step {
         (Front::Connected, Unknown | Initialising | Closing | Closed) => Step::Stop,
 
         (Front::Up, Connected | Reconfiguring | Reconfigured) => Step::Wait,
-        // Another backend, or the same one that was started again.
+        // Another backend, or a restarted one.
         (Front::Up, Unknown | Initialising | InitWait | Initialised) => Step::Stop,
         (Front::Up, Closing | Closed) => Step::Stop,
 

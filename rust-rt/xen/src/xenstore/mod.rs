@@ -1,16 +1,15 @@
-//! A client of xenstore, the tree in which domains and their toolstack find each other.
+//! A client of xenstore, the tree through which domains and the toolstack find each other.
 //!
 //! All calls go through one ring to one daemon and may be made by any number of tasks at once: each
 //! request has a number, and the daemon may answer in any order. [`Xenstore::run`] moves the bytes
 //! and has to be spawned once.
 //!
-//! Nothing that the daemon sends is trusted: a reply that does not have the shape its request asks
-//! for is [`Error::Malformed`], and a ring that makes no sense any more is [`Error::Broken`] for
-//! everyone who waits. If the daemon knows how to reset the ring, the connection comes back and the
-//! watches with it.
+//! Nothing that the daemon sends is trusted: a reply of the wrong shape is [`Error::Malformed`], and a corrupt ring is
+//! [`Error::Broken`] for every pending call. If the daemon can reset the ring, the connection recovers, and the watches
+//! with it.
 //!
-//! A call ends when the daemon answers, which a broken daemon may never do: a caller that cannot
-//! wait for ever sets a timeout. Every future here may be dropped at any time; nothing stays behind.
+//! A call ends when the daemon answers, which a broken daemon may never do: a caller that cannot wait for ever has to
+//! set a timeout. Every future here may be dropped at any time, without leaving anything behind.
 //!
 //! Source: Xen's `docs/misc/xenstore.txt` and `docs/misc/xenstore-ring.txt`.
 
@@ -56,8 +55,7 @@ impl Xenstore {
         Xenstore { connection: Arc::new(Connection::new(page, channel)), tx_id: 0 }
     }
 
-    /// Moves bytes between the ring and those who wait. Runs until it is dropped; nothing is
-    /// answered without it.
+    /// Moves bytes between the ring and pending calls. Runs until it is dropped; no call is answered without it.
     pub fn run(&self) -> impl Future<Output = core::convert::Infallible> + 'static {
         let connection = self.connection.clone();
         async move { connection.run().await }
@@ -84,7 +82,7 @@ impl Xenstore {
         Ok(wire::parse_ok(&reply)?)
     }
 
-    /// Makes an empty node, if it does not exist.
+    /// Creates an empty node, if it does not exist.
     pub async fn mkdir(&self, path: &str) -> Result<(), Error> {
         Ok(wire::parse_ok(&self.ask(Kind::Mkdir, path, &[]).await?)?)
     }
@@ -100,12 +98,12 @@ impl Xenstore {
         Ok(wire::parse_strings(&self.ask(Kind::Directory, path, &[]).await?)?)
     }
 
-    /// Who may do what with a node; the first entry names its owner.
+    /// The permissions of a node; the first entry names its owner.
     pub async fn get_perms(&self, path: &str) -> Result<Vec<Perm>, Error> {
         Ok(wire::parse_perms(&self.ask(Kind::GetPerms, path, &[]).await?)?)
     }
 
-    /// Says who may do what with a node; the first entry names its owner.
+    /// Sets the permissions of a node; the first entry names its owner.
     pub async fn set_perms(&self, path: &str, perms: &[Perm]) -> Result<(), Error> {
         let mut list = Vec::new();
         perms.iter().for_each(|perm| perm.emit(&mut list));
@@ -127,8 +125,8 @@ impl Xenstore {
         Watch::new(self.connection.clone(), path).await
     }
 
-    /// Gives the connection up and has the daemon reset the ring, as after an error of the ring: calls
-    /// under way fail with [`Error::Broken`], transactions are gone, watches come back.
+    /// Gives the connection up and makes the daemon reset the ring, as after an error: pending calls fail with
+    /// [`Error::Broken`], transactions are lost, watches are registered again.
     ///
     /// [`Error::Unavailable`], and nothing happens, if the daemon cannot do that: oxenstored can, the
     /// xenstored written in C cannot.
@@ -136,7 +134,7 @@ impl Xenstore {
         self.connection.reset()
     }
 
-    /// Whether nobody waits for the daemon, and no transaction is open.
+    /// Whether no call is pending and no transaction is open.
     pub fn is_quiet(&self) -> bool {
         self.connection.is_quiet()
     }
@@ -146,18 +144,18 @@ impl Xenstore {
         self.connection.channel()
     }
 
-    /// Begins anew, in another domain, whose ring is empty and whose daemon knows nothing of this one: calls under
-    /// way fail with [`Error::Broken`], transactions are gone, watches are registered again and have an event.
+    /// Starts again in a new domain, whose ring is empty and whose daemon does not know this client: pending calls fail
+    /// with [`Error::Broken`], transactions are lost, watches are registered again and fire once.
     pub fn renew(&self) {
         self.connection.renew();
     }
 
-    /// How often this has begun anew: the number of other domains that this one was before.
+    /// How often this has started again: the number of domains that this one was before.
     pub fn era(&self) -> u32 {
         self.connection.era()
     }
 
-    /// Messages from the daemon that answered nothing or made no sense.
+    /// The number of unexpected or malformed messages from the daemon.
     pub fn oddities(&self) -> u64 {
         self.connection.oddities()
     }
@@ -165,10 +163,10 @@ impl Xenstore {
     /// Serves a second client: code in this domain that speaks the protocol itself, on a page of its own
     /// with the layout of the daemon's. Both ends of that page are used by the thread that calls this.
     ///
-    /// Returns the page's address; the page is valid for ever, and all zeros now. The client tells of
-    /// each change it has made by [`relay_notified`](Self::relay_notified), and is told by `bell`, which
-    /// may be called from within that, and must call nothing here. A second call begins anew, on the
-    /// same page, with a client that has no watches.
+    /// Returns the page's address; the page is valid for ever, and all zeros now. The client
+    /// announces its changes by [`relay_notified`](Self::relay_notified), and is notified by `bell`, which may be called
+    /// from within that, and must not call anything here. A second call starts again, on the same page, with a client
+    /// that has no watches.
     ///
     /// # Errors
     ///

@@ -20,8 +20,7 @@ impl Transaction {
         Ok(Transaction { store: Xenstore { connection, tx_id }, open: true })
     }
 
-    /// Makes everything take effect. [`Error::Again`] when another client has changed what was read:
-    /// then nothing took effect.
+    /// Commits. [`Error::Again`] if another client has changed what was read: then nothing has taken effect.
     pub async fn commit(mut self) -> Result<(), Error> {
         self.open = false;
         let payload: &[&[u8]] = &[b"T\0"];
@@ -37,8 +36,8 @@ impl Xenstore {
         Transaction::begin(self.connection.clone()).await
     }
 
-    /// Runs `body` in a transaction and commits it; starts again as long as others get in between.
-    /// When `body` fails nothing of what it did remains.
+    /// Runs `body` in a transaction and commits it; repeats it on conflicts with other clients. If `body` fails,
+    /// nothing of what it did remains.
     ///
     /// [`Error::Again`] after 32 attempts.
     pub async fn transaction<T>(

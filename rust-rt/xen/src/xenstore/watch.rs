@@ -1,4 +1,4 @@
-//! Being told of changes.
+//! Watches: notifications of changes.
 
 use super::{connection::Connection, error::Error};
 use crate::wire::xenstore::{self as wire, Kind};
@@ -7,9 +7,8 @@ use core::{future::poll_fn, task::Poll};
 
 /// A watch on a node and everything below it. Dropping it ends the watch.
 ///
-/// Events say that something may have changed, not what: equal paths that have not been taken yet
-/// are told once, and when more than 64 different ones wait, they become one event for the watched
-/// path.
+/// Events say that something may have changed, not what: equal paths that have not been read yet are reported once,
+/// and more than 64 different ones are merged into one event for the watched path.
 #[derive(Debug)]
 pub struct Watch {
     connection: Arc<Connection>,
@@ -30,7 +29,7 @@ impl Watch {
         match reply {
             Ok(reply) => wire::parse_ok(&reply)?,
             Err(error) => {
-                // The daemon has no such watch, so that there is nothing to end.
+                // The daemon has no such watch, so there is nothing to end.
                 watch.connection.remove_watch(watch.token);
                 return Err(error);
             }
@@ -40,7 +39,7 @@ impl Watch {
 
     /// Waits for the next event and returns the path that has changed: the watched one or one below
     /// it, absolute or relative as the watched one is. [`Error::Broken`] once when the connection
-    /// has failed; if it recovers, events go on.
+    /// has failed; if it recovers, events continue.
     pub async fn next(&mut self) -> Result<String, Error> {
         poll_fn(|cx| match self.connection.take_event(self.token) {
             Some(event) => Poll::Ready(event),
