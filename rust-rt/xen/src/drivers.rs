@@ -1,4 +1,4 @@
-//! Everything that Xen provides to a domain, set up in order.
+//! Everything that a domain has from Xen, brought up in order.
 
 use super::{
     abi,
@@ -27,7 +27,7 @@ use mirust_mem::{
 };
 use spin::{Mutex, Once};
 
-/// The parts. Those that a domain can do without may be missing.
+/// What the domain stands on. Each part may be missing, as far as a domain can do without.
 struct Drivers {
     hypervisor: &'static dyn Hypervisor,
     events: &'static Events,
@@ -71,12 +71,12 @@ impl From<OutOfMemory> for InitError {
     }
 }
 
-/// Sets everything up, once there is a heap. From then on [`write_console`] reaches Xen's console. The domain's poll is
-/// built on the result; call [`spawn_drivers`] afterwards.
+/// Brings everything up, once there is a heap. From then on [`write_console`] reaches Xen's console,
+/// and the result is what the domain's poll stands on; [`spawn_drivers`] is to follow.
 ///
 /// `tables` maps the pages of the console and of xenstore, which lie outside RAM. `stir` is called, with a few
-/// bytes unique to the domain, when it resumes from a suspension: its random numbers must differ from those of another
-/// domain made from the same copy.
+/// bytes that no other domain has, when the domain goes on after a suspension: random numbers must not be those of
+/// another domain that was made of the same copy.
 pub fn init(
     hypervisor: &'static dyn Hypervisor,
     mut tables: Tables,
@@ -158,7 +158,7 @@ fn shared_info(hypervisor: &dyn Hypervisor) -> Result<SharedInfo, InitError> {
     Ok(SharedInfo::new(shared))
 }
 
-/// A ring made by the toolstack; `None` if the toolstack has not made it.
+/// A ring that the toolstack has made; `None` if it has not made this one.
 fn ring(
     hypervisor: &dyn Hypervisor,
     tables: &mut dyn PageTables,
@@ -203,7 +203,7 @@ pub fn spawn_drivers() {
     }
 }
 
-/// Serves a request to suspend the domain, and logs the outcome.
+/// Follows a request to suspend the domain, and says what has come of it.
 async fn follow_suspend() {
     let Some(suspend) = DRIVERS.get().and_then(|drivers| drivers.suspend.as_ref()) else { return };
     let sleep = |duration: Duration| Box::pin(domain::sleep(duration)) as Pin<Box<_>>;
@@ -219,7 +219,7 @@ async fn follow_suspend() {
     }
 }
 
-/// Whether this runs on Xen, and [`init`] has succeeded.
+/// Whether there is a Xen below, and [`init`] has succeeded.
 pub fn present() -> bool {
     DRIVERS.is_completed()
 }
@@ -246,7 +246,7 @@ pub fn store() -> Result<Xenstore, xenstore::Error> {
     drivers.xenstore.clone().ok_or(xenstore::Error::Unavailable)
 }
 
-/// Ends the domain, after the console has been drained.
+/// Ends the domain, after the console's last bytes are out.
 ///
 /// # Panics
 ///
@@ -259,7 +259,7 @@ pub fn end(reason: EndReason) -> ! {
     super::sched::end(drivers.hypervisor, reason)
 }
 
-/// Writes to the domain's console, if it has one.
+/// Writes to the domain's console. Without one, nothing.
 pub fn write_console(bytes: &[u8]) {
     if let Some(console) = console() {
         console.write(bytes);
