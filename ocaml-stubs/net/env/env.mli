@@ -27,7 +27,9 @@ val install_attempt : ((unit -> unit) -> bool) -> unit
     has then counted. *)
 val attempt : (unit -> unit) -> bool
 
-(** {1 Use} All of these raise [Failure] before {!install}. *)
+(** {1 Use}
+
+    All of these raise [Failure] before {!install}. *)
 
 val now : unit -> int
 

@@ -20,7 +20,9 @@ val resolver_of_arp : Arp_core.t -> resolver
     {!Outgoing.create}. *)
 val create : ?reassembly:Reassembly.config -> ?own:int -> ?ttl:int -> Link.t -> resolver -> t
 
-(** {1 Configuration} Takes effect on existing paths at once. *)
+(** {1 Configuration}
+
+    Takes effect on existing paths at once. *)
 
 val routes : t -> Routes.t
 

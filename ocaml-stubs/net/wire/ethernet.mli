@@ -24,7 +24,9 @@ val emit : t -> Cstruct.t -> unit
 
 val ethertype : proto -> int
 
-(** {1 Without allocation} For a frame of at least {!header_length} bytes. *)
+(** {1 Without allocation}
+
+    For a frame of at least {!header_length} bytes. *)
 
 val get_ethertype : Cstruct.t -> int
 

@@ -80,7 +80,9 @@ val emit_plain :
   at:int ->
   unit
 
-(** {1 Fields in place} For a view of at least {!min_header_length} bytes. *)
+(** {1 Fields in place}
+
+    For a view of at least {!min_header_length} bytes. *)
 
 val set_total_length : Cstruct.t -> int -> unit
 val set_id : Cstruct.t -> int -> unit
