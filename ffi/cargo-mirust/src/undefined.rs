@@ -19,89 +19,125 @@ pub fn parse(messages: &str) -> Vec<String> {
     symbols
 }
 
-/// A part of the C library that an image lacks: what it is, and what to do.
+/// A part of the C library that an image lacks.
+struct Lack {
+    /// Its symbols: these, and those that begin with one of the prefixes.
+    names: &'static [&'static str],
+    prefixes: &'static [&'static str],
+    /// What it is.
+    what: &'static str,
+    /// What to do about it.
+    remedy: &'static str,
+}
+
+/// The first that matches counts.
+const LACKS: &[Lack] = &[
+    Lack {
+        names: &[
+            "fork", "vfork", "system", "popen", "wait", "waitpid", "wait4", "waitid", "setsid",
+            "setpgid",
+        ],
+        prefixes: &["exec", "posix_spawn"],
+        what: "other processes (std::process::Command)",
+        remedy: "a domain is one program; call a library for it, or leave it out by a cargo feature",
+    },
+    Lack {
+        names: &[
+            "setuid",
+            "setgid",
+            "setgroups",
+            "seteuid",
+            "setegid",
+            "setreuid",
+            "setresuid",
+            "chroot",
+            "initgroups",
+        ],
+        prefixes: &[],
+        what: "other users and roots (std::process::Command again, if that is what was called)",
+        remedy: "a domain is one program; call a library for it, or leave it out by a cargo feature",
+    },
+    Lack {
+        names: &["kill", "sigwait", "sigsuspend", "signalfd", "pause"],
+        prefixes: &[],
+        what: "signals from outside",
+        remedy: "a domain is asked to end by `xl shutdown`; nothing else comes in",
+    },
+    Lack {
+        names: &["dladdr", "dlinfo", "dlmopen", "dlvsym"],
+        prefixes: &[],
+        what: "shared libraries",
+        remedy: "an image has none; link the library statically",
+    },
+    Lack {
+        names: &[],
+        prefixes: &["pthread_", "sem_", "sched_"],
+        what: "a kind of thread that the runtime does not have",
+        remedy: "see docs/libc.md for those that it has",
+    },
+    Lack {
+        names: &[
+            "socket",
+            "socketpair",
+            "connect",
+            "bind",
+            "listen",
+            "accept",
+            "accept4",
+            "send",
+            "sendto",
+            "sendmsg",
+            "recv",
+            "recvfrom",
+            "recvmsg",
+            "shutdown",
+            "getaddrinfo",
+            "getsockopt",
+            "setsockopt",
+            "poll",
+            "select",
+        ],
+        prefixes: &["epoll_", "inotify_", "io_uring_"],
+        what: "sockets and events",
+        remedy: "see docs/libc.md for those that the runtime has",
+    },
+    Lack {
+        names: &[
+            "mkdir", "rmdir", "unlink", "rename", "symlink", "link", "chmod", "fchmod", "chown",
+            "truncate", "mount",
+        ],
+        prefixes: &["unlinkat", "mkdirat", "renameat", "utimens", "futimens", "copy_file_range"],
+        what: "files that can be written",
+        remedy: "a domain has no file system of that kind",
+    },
+    Lack {
+        names: &["main"],
+        prefixes: &[],
+        what: "a function `main`",
+        remedy: "the crate has #![no_main]: an image begins at C's `main`",
+    },
+    Lack {
+        names: &["__gxx_personality_v0"],
+        prefixes: &["_Z"],
+        what: "the C++ library",
+        remedy: "an image has none",
+    },
+    Lack {
+        names: &[],
+        prefixes: &[""],
+        what: "C symbols that the runtime does not supply",
+        remedy: "see docs/libc.md for those that it has",
+    },
+];
+
+/// The part that a symbol belongs to: what it is, and what to do.
 fn kind(symbol: &str) -> (&'static str, &'static str) {
-    let is = |names: &[&str]| names.contains(&symbol);
-    let begins = |names: &[&str]| names.iter().any(|name| symbol.starts_with(name));
-    if is(&[
-        "fork", "vfork", "system", "popen", "wait", "waitpid", "wait4", "waitid", "setsid",
-        "setpgid",
-    ]) || begins(&["exec", "posix_spawn"])
-    {
-        return (
-            "other processes (std::process::Command)",
-            "a domain is one program; call a library for it, or leave it out by a cargo feature",
-        );
-    }
-    if is(&[
-        "setuid",
-        "setgid",
-        "setgroups",
-        "seteuid",
-        "setegid",
-        "setreuid",
-        "setresuid",
-        "chroot",
-        "initgroups",
-    ]) {
-        return (
-            "other users and roots (std::process::Command again, if that is what was called)",
-            "a domain is one program; call a library for it, or leave it out by a cargo feature",
-        );
-    }
-    if is(&["kill", "sigwait", "sigsuspend", "signalfd", "pause"]) {
-        return (
-            "signals from outside",
-            "a domain is asked to end by `xl shutdown`; nothing else comes in",
-        );
-    }
-    if is(&["dladdr", "dlinfo", "dlmopen", "dlvsym"]) {
-        return ("shared libraries", "an image has none; link the library statically");
-    }
-    if begins(&["pthread_", "sem_", "sched_"]) {
-        return (
-            "a kind of thread that the runtime does not have",
-            "see docs/libc.md for those that it has",
-        );
-    }
-    if is(&[
-        "socket",
-        "socketpair",
-        "connect",
-        "bind",
-        "listen",
-        "accept",
-        "accept4",
-        "send",
-        "sendto",
-        "sendmsg",
-        "recv",
-        "recvfrom",
-        "recvmsg",
-        "shutdown",
-        "getaddrinfo",
-        "getsockopt",
-        "setsockopt",
-        "poll",
-        "select",
-    ]) || begins(&["epoll_", "inotify_", "io_uring_"])
-    {
-        return ("sockets and events", "see docs/libc.md for those that the runtime has");
-    }
-    if is(&[
-        "mkdir", "rmdir", "unlink", "rename", "symlink", "link", "chmod", "fchmod", "chown",
-        "truncate", "mount",
-    ]) || begins(&["unlinkat", "mkdirat", "renameat", "utimens", "futimens", "copy_file_range"])
-    {
-        return ("files that can be written", "a domain has no file system of that kind");
-    }
-    if is(&["main"]) {
-        return ("a function `main`", "the crate has #![no_main]: an image begins at C's `main`");
-    }
-    if begins(&["_Z"]) || is(&["__gxx_personality_v0"]) {
-        return ("the C++ library", "an image has none");
-    }
-    ("C symbols that the runtime does not supply", "see docs/libc.md for those that it has")
+    let has = |lack: &&Lack| {
+        lack.names.contains(&symbol)
+            || lack.prefixes.iter().any(|prefix| symbol.starts_with(prefix))
+    };
+    let lack = LACKS.iter().find(has).expect("the last one has every symbol");
+    (lack.what, lack.remedy)
 }
 
 /// Says what is missing, who asked for it and what to do.
