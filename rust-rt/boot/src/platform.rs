@@ -3,7 +3,8 @@
 use super::bare::BareMachine;
 use super::paging::ActiveTables;
 use super::{clock, console, cpu, diag, early, end, entropy, log};
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
+use core::ops::Range;
 use mirust_executor::domain;
 use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
@@ -20,8 +21,8 @@ mirust_executor::platform!(
 
 /// Clocks, poll, console, log, and how the domain ends. There is a heap already.
 ///
-/// `spare` is how many bytes of RAM the domain could be given and does not have.
-pub(super) fn init(command_line: &[u8], spare: u64) {
+/// `holes` and `beyond` are the RAM that the domain could have and does not: see [`xen::spawn_drivers`].
+pub(super) fn init(command_line: &[u8], holes: Vec<Range<usize>>, beyond: usize) {
     let platform: &'static dyn Platform = match Xen::detect() {
         // A box of nothing: this does not allocate.
         Some(hypervisor) => match xen::init(hypervisor, Box::new(ActiveTables), stir) {
@@ -52,15 +53,12 @@ pub(super) fn init(command_line: &[u8], spare: u64) {
             "this CPU has no generator of random numbers: do not make keys in this domain"
         );
     }
-    if spare > 0 {
-        ::log::warn!(
-            "maxmem is above memory: {} MiB that the domain could be given stay unused",
-            spare >> 20
-        );
+    if beyond > 0 {
+        ::log::warn!("maxmem is far above memory: the domain can never have {beyond} pages of it");
     }
     #[cfg(feature = "libc")]
     mirust_libc::host::set(&HOST);
-    xen::spawn_drivers();
+    xen::spawn_drivers(holes, beyond);
 }
 
 /// A new domain has come of this one's memory, and perhaps others as well.

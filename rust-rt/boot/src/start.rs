@@ -1,10 +1,10 @@
 //! The order in which an image comes up.
 
-use super::memory_map::{MapError, Range, Ranges};
+use super::memory_map::{LIMIT, MapError, Range, Ranges};
 use super::start_info::{MAX_MAP, Module, PhysRead, StartInfo, StartInfoError};
 use super::{clock, cpu, descriptors, early, end, layout, paging, platform, tls};
 use crate::diag;
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 use core::ffi::{c_char, c_int};
 use core::fmt;
 use mirust_mem::{OutOfMemory, PAGE_SIZE, frames, vm};
@@ -69,7 +69,7 @@ extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
     if let Err(e) = init_memory(start_info) {
         diag::fatal(format_args!("cannot boot: {e}"));
     }
-    platform::init(command_line(), spare());
+    platform::init(command_line(), holes(), SPARE.get().map_or(0, |spare| spare.beyond));
     #[cfg(feature = "posix")]
     super::system_call::init();
     run_init_array();
@@ -100,8 +100,11 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
         }
         free.remove(pages)?;
     }
-    if let Some(end) = end_of_populated(&ram) {
-        free.remove(Range { start: end, end: super::memory_map::LIMIT })?;
+    let mut reach = 0;
+    if let Some(spare) = find_spare(&ram) {
+        free.remove(Range { start: spare.start, end: LIMIT })?;
+        // The end may be that of the address space, and the tables take memory.
+        reach = ram.last().map_or(0, |last| last.end.min(spare.end) as usize);
     }
     let mut list = [const { 0..0 }; 64];
     for (to, from) in list.iter_mut().zip(free.iter()) {
@@ -110,7 +113,7 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
     // SAFETY: RAM according to the loader, outside the image and the modules; what else the
     // loader put there (start_info, its tables, the command line) has been copied. The lowest
     // range is below 4 GiB and thereby mapped, and the next call maps all.
-    unsafe { frames::init(&list[..free.len()]) }.map_err(|OutOfMemory| BootError::Memory)?;
+    unsafe { frames::init(&list[..free.len()], reach) }.map_err(|OutOfMemory| BootError::Memory)?;
     paging::init(&ram).map_err(|OutOfMemory| BootError::Memory)?;
     early::keep_console();
     // A box of nothing: this does not allocate.
@@ -121,27 +124,44 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
 /// Pages that the domain has for other things than RAM: rings, tables, what the loader left.
 const OTHER_PAGES: u64 = 64;
 
-/// Where the RAM ends that the domain may use, if that is less than there is said to be: `maxmem` is above `memory`, and
-/// Xen ends a domain that uses more than `memory`.
-fn end_of_populated(ram: &Ranges) -> Option<u64> {
-    let pages = Xen::detect()?.reservation().ok()?;
-    let populated = pages * PAGE_SIZE as u64;
-    if ram.size() <= populated {
+/// The memory can grow to so many times what there is at the start: tables of all of it are made at the start, and take
+/// a five-thousandth of it each time.
+const GROWTH: u64 = 256;
+
+/// RAM that the domain could have and does not: `maxmem` is above `memory`, and Xen ends a domain that uses more than
+/// `memory`.
+struct Spare {
+    /// Where what it has ends.
+    start: u64,
+    /// Where that ends which it can have one day.
+    end: u64,
+    /// Pages of the rest.
+    beyond: usize,
+}
+
+static SPARE: Once<Spare> = Once::new();
+
+/// Finds that out; none if the domain has all.
+fn find_spare(ram: &Ranges) -> Option<&'static Spare> {
+    let populated = Xen::detect()?.reservation().ok()? * PAGE_SIZE as u64;
+    let (all, most) = (ram.size(), GROWTH * populated);
+    if all <= populated {
         return None;
     }
-    SPARE.call_once(|| ram.size() - populated);
-    Some(
-        ram.end_of_lowest(populated.saturating_sub(OTHER_PAGES * PAGE_SIZE as u64))
-            & !(PAGE_SIZE as u64 - 1),
-    )
+    let at = |bytes| ram.end_of_lowest(bytes) & !(PAGE_SIZE as u64 - 1);
+    let start = at(populated.saturating_sub(OTHER_PAGES * PAGE_SIZE as u64));
+    let beyond = all.saturating_sub(most) as usize / PAGE_SIZE;
+    Some(SPARE.call_once(|| Spare { start, end: at(most), beyond }))
 }
 
-/// Bytes of RAM that the domain could be given and does not have; 0 if it has all.
-fn spare() -> u64 {
-    SPARE.get().copied().unwrap_or(0)
+/// The RAM of the spare that can be had, as addresses.
+fn holes() -> Vec<core::ops::Range<usize>> {
+    let Some((spare, info)) = SPARE.get().zip(START_INFO.get()) else { return Vec::new() };
+    let Ok(ram) = Ranges::ram(&info.memory_map) else { return Vec::new() };
+    let parts =
+        ram.iter().map(|r| r.start.max(spare.start) as usize..r.end.min(spare.end) as usize);
+    parts.filter(|part| !part.is_empty()).collect()
 }
-
-static SPARE: Once<u64> = Once::new();
 
 /// Constructors, as C runtimes call them: Rust's std keeps `argv` this way.
 fn run_init_array() {

@@ -49,6 +49,7 @@ use crate::executor::Guard;
 use crate::owned::Owned;
 use crate::platform::Platform;
 use crate::poll::{Domain, PollStats, Ready, Remote};
+use crate::resize::Listeners;
 use crate::shutdown::{ShutdownReason, ShutdownRequested};
 use crate::suspend::Hooks;
 use crate::task::JoinHandle;
@@ -202,6 +203,11 @@ pub fn shutdown_reason() -> Option<ShutdownReason> {
 /// See [`Domain::shutdown_requested`].
 pub fn shutdown_requested() -> ShutdownRequested {
     get().shutdown_requested()
+}
+
+/// See [`Domain::resize_listeners`].
+pub fn resize_listeners() -> &'static Listeners {
+    get().resize_listeners()
 }
 
 /// See [`Domain::suspend_hooks`].

@@ -93,6 +93,7 @@ pub mod owned;
 pub mod platform;
 pub mod poll;
 mod ready;
+pub mod resize;
 pub mod shutdown;
 mod slab;
 pub mod suspend;

@@ -22,6 +22,7 @@ use core::task::{Context, Poll, Waker};
 use crate::executor::{Executor, Guard};
 use crate::inbox::Inbox;
 use crate::platform::Platform;
+use crate::resize::Listeners;
 use crate::shutdown::{Shutdown, ShutdownReason, ShutdownRequested};
 use crate::suspend::Hooks;
 use crate::task::JoinHandle;
@@ -70,6 +71,7 @@ pub struct Domain<P: Platform> {
     timers: Rc<Timers>,
     shutdown: Rc<Shutdown>,
     suspend: Hooks,
+    resize: Listeners,
     stats: Counters,
     polling: Cell<bool>,
 }
@@ -107,6 +109,7 @@ impl<P: Platform> Domain<P> {
             timers: Rc::new(Timers::new()),
             shutdown: Rc::default(),
             suspend: Hooks::default(),
+            resize: Listeners::default(),
             stats: Counters::default(),
             polling: Cell::new(false),
         }
@@ -233,6 +236,11 @@ impl<P: Platform> Domain<P> {
     /// Waits for a shutdown request; returns at once if there already was one.
     pub fn shutdown_requested(&self) -> ShutdownRequested {
         ShutdownRequested::new(Rc::clone(&self.shutdown))
+    }
+
+    /// Who is told when the domain's memory becomes larger or smaller.
+    pub fn resize_listeners(&self) -> &Listeners {
+        &self.resize
     }
 
     /// The hooks for suspension.

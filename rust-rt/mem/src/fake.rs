@@ -74,6 +74,6 @@ pub fn init_global() {
     RAM.call_once(|| {
         let ram = Box::leak(Box::new(Ram::new(4096)));
         // SAFETY: the RAM lives for ever, and belongs to the frames alone.
-        unsafe { super::frames::init(&[ram.range()]).unwrap() };
+        unsafe { super::frames::init(&[ram.range()], 0).unwrap() };
     });
 }

@@ -55,6 +55,7 @@ pub const XENVER_extraversion: u32 = 1;
 pub const XENVER_get_features: u32 = 6;
 pub const XENMEM_decrease_reservation: u32 = 1;
 pub const XENMEM_current_reservation: u32 = 3;
+pub const XENMEM_populate_physmap: u32 = 6;
 pub const XENMAPSPACE_shared_info: u32 = 0;
 pub const XENMAPSPACE_grant_table: u32 = 1;
 pub const XENMEM_add_to_physmap: u32 = 7;

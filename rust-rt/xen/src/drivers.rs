@@ -2,6 +2,7 @@
 
 use super::{
     abi,
+    balloon::Balloon,
     clock::{self, Clock},
     console::Console,
     events::{BindError, Events},
@@ -18,10 +19,10 @@ use crate::{
     wire::{Gfn, Port},
 };
 use alloc::boxed::Box;
-use core::{fmt, pin::Pin, ptr::NonNull};
+use core::{fmt, ops::Range, pin::Pin, ptr::NonNull};
 use mirust_executor::{domain, platform::Platform, time::Duration};
 use mirust_mem::{
-    OutOfMemory, PAGE_SIZE,
+    OutOfMemory, PAGE_SIZE, frames,
     paging::{Frame, PageTables, Prot, VirtPage},
     shares::Shares,
 };
@@ -185,9 +186,15 @@ fn ring(
     Ok(Some((ring, page, Port(port))))
 }
 
-/// Spawns the tasks that serve the console, xenstore and requests to shut down or to suspend. Once, after the
-/// domain's poll was made from what [`init`] returned.
-pub fn spawn_drivers() {
+/// Spawns the tasks that serve the console, xenstore and requests to shut down, to suspend or to change the size of the
+/// memory. Once, after the domain's poll was made from what [`init`] returned.
+///
+/// `holes` are the parts of its RAM that the domain begins without, as physical addresses below the reach of the image's
+/// frames; `beyond` is how many pages there are above it.
+///
+/// Generic for the sake of the image's size: the code of these tasks is made where this is called, and is as small as
+/// that of boot.
+pub fn spawn_drivers(holes: impl IntoIterator<Item = Range<usize>>, beyond: usize) {
     let Some(drivers) = DRIVERS.get() else { return };
     if let Some(console) = drivers.console {
         domain::spawn(console.run());
@@ -195,18 +202,31 @@ pub fn spawn_drivers() {
     if let Some(suspend) = &drivers.suspend {
         let store = &suspend.store.0;
         domain::spawn(store.run());
-        let serve = super::shutdown::serve(store.clone(), domain::request_shutdown, follow_suspend);
-        domain::spawn(async move {
-            let error = serve.await;
-            log::error!("requests to shut down are not heard: {error}");
-        });
+        let requests =
+            super::shutdown::serve(store.clone(), domain::request_shutdown, follow_suspend);
+        serve("requests to shut down", Box::pin(requests));
+        let balloon =
+            Balloon::new(drivers.hypervisor, &frames::FRAMES, holes.into_iter().collect(), beyond);
+        let sizes = balloon.serve(store.clone(), domain::resize_listeners(), sleep);
+        serve("wishes for another size of the memory", Box::pin(sizes));
     }
+}
+
+/// Spawns something that ends only with an error.
+fn serve(what: &'static str, ends: Pin<Box<dyn Future<Output = xenstore::Error>>>) {
+    domain::spawn(async move {
+        let error = ends.await;
+        log::error!("{what} are not heard: {error}");
+    });
+}
+
+fn sleep(duration: Duration) -> Pin<Box<dyn Future<Output = ()>>> {
+    Box::pin(domain::sleep(duration))
 }
 
 /// Follows a request to suspend the domain, and says what has come of it.
 async fn follow_suspend() {
     let Some(suspend) = DRIVERS.get().and_then(|drivers| drivers.suspend.as_ref()) else { return };
-    let sleep = |duration: Duration| Box::pin(domain::sleep(duration)) as Pin<Box<_>>;
     match suspend.request(domain::suspend_hooks(), sleep).await {
         Ok(resumed) => {
             let (ms, what) = (

@@ -13,7 +13,13 @@ use crate::{
     testing::shared_page,
     wire::{DomId, Gfn, GrantRef, Port},
 };
-use alloc::{boxed::Box, collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec::Vec,
+};
 use core::{
     mem::offset_of,
     ptr::NonNull,
@@ -79,6 +85,10 @@ struct State {
     refuse_place: Option<u32>,
     /// Calls that are about a suspension, in their order.
     trace: Vec<String>,
+    /// Addresses of pages that were returned.
+    holes: BTreeSet<u64>,
+    /// Pages that Xen still has for this domain, and the largest order in which it has them.
+    stock: (usize, u32),
 }
 
 /// What a suspension shall come to.
@@ -115,7 +125,7 @@ pub struct World {
 pub fn world() -> World {
     let (page, peer) = shared_page();
     show_time(&peer, 0, 1_000_000);
-    let state = State { next_port: 1, max_frames: 4, ..State::default() };
+    let state = State { next_port: 1, max_frames: 4, stock: (0, 9), ..State::default() };
     let xen: &'static FakeXen = Box::leak(Box::new(FakeXen {
         info: peer,
         state: Mutex::new(state),
@@ -220,6 +230,16 @@ impl FakeXen {
         unsafe { SharedPage::new(base.expect("no page is at zero"), PAGE_SIZE) }
     }
 
+    /// Xen has so many pages for this domain besides those that it returns, in extents up to this order.
+    pub fn set_stock(&self, pages: usize, order: u32) {
+        self.state.lock().unwrap().stock = (pages, order);
+    }
+
+    /// Addresses of the pages that the domain has returned, and has not got again.
+    pub fn holes(&self) -> Vec<usize> {
+        self.state.lock().unwrap().holes.iter().map(|addr| *addr as usize).collect()
+    }
+
     /// What went to Xen's log.
     pub fn take_log(&self) -> Vec<u8> {
         core::mem::take(&mut self.state.lock().unwrap().log)
@@ -310,8 +330,33 @@ impl Hypervisor for FakeXen {
         Ok(())
     }
 
-    unsafe fn release_frame(&self, _gfn: Gfn) -> Result<(), Errno> {
-        Ok(())
+    unsafe fn release(&self, extents: &[Gfn], order: u32) -> Result<usize, Errno> {
+        for gfn in extents {
+            let addr = self.addr_of(*gfn).expect("a frame of the domain's") as u64;
+            assert_eq!(addr >> 12 & ((1 << order) - 1), 0, "an extent is aligned");
+            let mut state = self.state.lock().unwrap();
+            for page in 0..1 << order {
+                assert!(state.holes.insert(addr + (page << 12)), "returned twice");
+            }
+            state.stock.0 += 1 << order;
+        }
+        Ok(extents.len())
+    }
+
+    unsafe fn populate(&self, extents: &[Gfn], order: u32) -> Result<usize, Errno> {
+        for (done, gfn) in extents.iter().enumerate() {
+            let addr = self.addr_of(*gfn).expect("a frame of the domain's") as u64;
+            assert_eq!(addr >> 12 & ((1 << order) - 1), 0, "an extent is aligned");
+            let mut state = self.state.lock().unwrap();
+            if state.stock.0 < 1 << order || state.stock.1 < order {
+                return Ok(done);
+            }
+            state.stock.0 -= 1 << order;
+            for page in 0..1 << order {
+                assert!(state.holes.remove(&(addr + (page << 12))), "memory is lost");
+            }
+        }
+        Ok(extents.len())
     }
 
     fn evtchn_alloc_unbound(&self, _remote: DomId) -> Result<Port, Errno> {

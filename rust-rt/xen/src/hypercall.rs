@@ -145,6 +145,25 @@ fn status(status: i16) -> Result<(), GrantStatus> {
     if status as i32 == abi::GNTST_okay as i32 { Ok(()) } else { Err(GrantStatus(status)) }
 }
 
+/// Memory for holes, or holes for memory. Says for how many extents that was done.
+///
+/// # Safety
+///
+/// Nobody may use memory that is given up, and memory is given to holes only.
+unsafe fn exchange(command: u32, extents: &[Gfn], order: u32) -> Result<usize, Errno> {
+    let mut arg = abi::xen_memory_reservation {
+        nr_extents: extents.len() as u64,
+        extent_order: order,
+        domid: SELF,
+        ..Default::default()
+    };
+    // Xen only reads the frames, since the memory map is translated; `Gfn` is transparent.
+    arg.extent_start.p = extents.as_ptr().cast_mut().cast();
+    // SAFETY: the structure of these commands; the frames live until it returns.
+    let done = unsafe { operation(abi::__HYPERVISOR_memory_op, command, &mut arg)? };
+    Ok(done as usize)
+}
+
 /// Ends or freezes the domain. What is returned for a domain that was frozen is the toolstack's to choose.
 fn stop(reason: u32) -> Result<u64, Errno> {
     let mut arg = abi::sched_shutdown { reason };
@@ -201,17 +220,14 @@ impl Hypervisor for Xen {
         Ok(())
     }
 
-    unsafe fn release_frame(&self, gfn: Gfn) -> Result<(), Errno> {
-        let mut frame: abi::xen_pfn_t = gfn.0;
-        let mut arg =
-            abi::xen_memory_reservation { nr_extents: 1, domid: SELF, ..Default::default() };
-        arg.extent_start.p = &mut frame;
-        let command = abi::XENMEM_decrease_reservation;
-        // SAFETY: the structure of this command; it points to one frame number.
-        match unsafe { operation(abi::__HYPERVISOR_memory_op, command, &mut arg)? } {
-            1 => Ok(()),
-            _ => Err(Errno::EINVAL),
-        }
+    unsafe fn release(&self, extents: &[Gfn], order: u32) -> Result<usize, Errno> {
+        // SAFETY: the caller owns the frames.
+        unsafe { exchange(abi::XENMEM_decrease_reservation, extents, order) }
+    }
+
+    unsafe fn populate(&self, extents: &[Gfn], order: u32) -> Result<usize, Errno> {
+        // SAFETY: the caller says that they are holes.
+        unsafe { exchange(abi::XENMEM_populate_physmap, extents, order) }
     }
 
     fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<Port, Errno> {

@@ -151,7 +151,29 @@ pub trait Hypervisor: Sync {
     /// # Safety
     ///
     /// As for [`add_to_physmap`](Self::add_to_physmap).
-    unsafe fn release_frame(&self, gfn: Gfn) -> Result<(), Errno>;
+    unsafe fn release_frame(&self, gfn: Gfn) -> Result<(), Errno> {
+        // SAFETY: passed on to our caller.
+        match unsafe { self.release(&[gfn], 0)? } {
+            1 => Ok(()),
+            _ => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Returns memory to Xen, which leaves holes: extents of `1 << order` pages, whose first frames these are and
+    /// multiples of that. Says how many extents from the first on were returned; of the next one a part may be.
+    ///
+    /// # Safety
+    ///
+    /// The caller must own the frames, and hold no reference into them.
+    unsafe fn release(&self, extents: &[Gfn], order: u32) -> Result<usize, Errno>;
+
+    /// Fills holes with memory, whatever is in there: extents as in [`release`](Self::release). Says how many from the
+    /// first on were filled; fewer than all if Xen has no more memory, or the domain may not have it.
+    ///
+    /// # Safety
+    ///
+    /// The frames must be holes: memory that is there would be lost.
+    unsafe fn populate(&self, extents: &[Gfn], order: u32) -> Result<usize, Errno>;
 
     /// Allocates a port that `remote` may bind to.
     fn evtchn_alloc_unbound(&self, remote: DomId) -> Result<Port, Errno>;

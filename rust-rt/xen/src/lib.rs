@@ -15,6 +15,7 @@ extern crate alloc;
 extern crate std;
 
 mod abi;
+pub mod balloon;
 pub mod clock;
 pub mod console;
 pub mod cpuid;

@@ -321,7 +321,7 @@ impl Suspend {
 }
 
 /// The result of `future`, if it is ready within `limit`.
-async fn within<T>(
+pub(crate) async fn within<T>(
     mut limit: Pin<Box<dyn Future<Output = ()>>>,
     future: impl Future<Output = T>,
 ) -> Option<T> {

@@ -20,7 +20,7 @@ const VARS: &[&str] = &[
     "GNTCOPY_.*",
     "GNTST_.*",
     "GTF_.*",
-    "XENMEM_(add_to_physmap|current_reservation|decrease_reservation|memory_map)",
+    "XENMEM_(add_to_physmap|current_reservation|decrease_reservation|memory_map|populate_physmap)",
     "XENMAPSPACE_(shared_info|grant_table)",
     "XENVER_(version|extraversion|get_features)",
     "XENFEAT_.*",

@@ -64,19 +64,21 @@ impl FrameAllocator {
     /// page 0 are left out. Its tables are placed at the start of the lowest range that has room
     /// for them, and take about 1/5000 of the memory. Fails when no range has room.
     ///
+    /// `reach` is where the memory ends that may be [supplied](Self::supply) later: the tables cover it, too.
+    ///
     /// # Safety
     ///
     /// The ranges are RAM that nothing else uses for as long as the allocator lives. They are
     /// identity-mapped and writable: the one that gets the tables now, each other before its
     /// frames are written to.
-    pub unsafe fn new(ranges: &[Range<usize>]) -> Result<Self, OutOfMemory> {
+    pub unsafe fn new(ranges: &[Range<usize>], reach: usize) -> Result<Self, OutOfMemory> {
         let pages = |range: &Range<usize>| {
             let start = range.start.div_ceil(PAGE_SIZE).max(1);
             start..(range.end / PAGE_SIZE).max(start)
         };
         let used = || ranges.iter().map(pages).filter(|range| !range.is_empty());
         let base = used().map(|range| range.start).min().ok_or(OutOfMemory)?;
-        let end = used().map(|range| range.end).max().ok_or(OutOfMemory)?;
+        let end = used().map(|range| range.end).fold(reach / PAGE_SIZE, usize::max);
 
         let (words, nodes) = RunTree::needs(end - base);
         let bytes = 3 * words * size_of::<u64>() + nodes * size_of::<Runs>();
@@ -315,6 +317,37 @@ impl FrameAllocator {
         assert!(self.blocks.all_loose(index, n), "page freed twice");
         self.blocks.remove_loose(index, n);
         // SAFETY: the caller owned the pages and gives them up.
+        unsafe { self.free(frame, n) };
+    }
+
+    /// Takes up to `n` free pages out of the memory that there is, in one run, and as high as they are to be had: they
+    /// are nobody's from now on. Those that are kept stay, and `leave` free pages besides. Never pages on both sides
+    /// of a multiple of `unit` pages, so that what is taken out in whole units is given back in such.
+    pub fn withdraw(&mut self, n: usize, leave: usize, unit: usize) -> Option<(Frame, usize)> {
+        let most = n.min(self.free.saturating_sub(self.floor + leave));
+        let run = self.tree.longest();
+        if most == 0 || run == 0 {
+            return None;
+        }
+        let start = self.tree.find(run)?;
+        let end = start + run;
+        let unit = ((self.base + end - 1) / unit * unit).saturating_sub(self.base);
+        let from = start.max(end.saturating_sub(most)).max(unit);
+        self.tree.take(from, end - from);
+        self.free -= end - from;
+        self.total -= end - from;
+        Some((Frame((self.base + from) * PAGE_SIZE), end - from))
+    }
+
+    /// Adds `n` pages to the memory that there is.
+    ///
+    /// # Safety
+    ///
+    /// The pages are RAM as it is said of [`new`](Self::new): they were [withdrawn](Self::withdraw), or lie below
+    /// what was its `reach` and above its ranges.
+    pub unsafe fn supply(&mut self, frame: Frame, n: usize) {
+        self.total += n;
+        // SAFETY: pages without memory count as used, and by the caller they have some now.
         unsafe { self.free(frame, n) };
     }
 

@@ -36,11 +36,11 @@ impl Frames {
     /// # Safety
     ///
     /// As for [`FrameAllocator::new`], for ever.
-    pub unsafe fn init(&self, ranges: &[Range<usize>]) -> Result<(), OutOfMemory> {
+    pub unsafe fn init(&self, ranges: &[Range<usize>], reach: usize) -> Result<(), OutOfMemory> {
         let mut frames = lock(&self.0).ok_or(OutOfMemory)?;
         assert!(frames.is_none(), "frames initialised twice");
         // SAFETY: passed on to our caller.
-        *frames = Some(unsafe { FrameAllocator::new(ranges)? });
+        *frames = Some(unsafe { FrameAllocator::new(ranges, reach)? });
         Ok(())
     }
 
@@ -66,9 +66,9 @@ pub static FRAMES: Frames = Frames::new();
 ///
 /// The ranges are RAM that nothing else uses. They are identity-mapped and writable: the one that
 /// gets the tables now, each other before its frames are written to.
-pub unsafe fn init(ranges: &[Range<usize>]) -> Result<(), OutOfMemory> {
+pub unsafe fn init(ranges: &[Range<usize>], reach: usize) -> Result<(), OutOfMemory> {
     // SAFETY: passed on to our caller.
-    unsafe { FRAMES.init(ranges) }
+    unsafe { FRAMES.init(ranges, reach) }
 }
 
 /// Allocates `n` (> 0) adjacent page frames with unspecified contents. The caller owns them until
@@ -122,7 +122,7 @@ pub fn stats() -> FrameStats {
 /// # Safety
 ///
 /// The caller owns the frames, and they are mapped.
-pub(super) unsafe fn zero(frame: Frame, n: usize) {
+pub unsafe fn zero(frame: Frame, n: usize) {
     // SAFETY: identity-mapped RAM that the caller owns.
     unsafe { ptr::with_exposed_provenance_mut::<u8>(frame.0).write_bytes(0, n * PAGE_SIZE) };
 }

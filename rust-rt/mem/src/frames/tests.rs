@@ -8,13 +8,13 @@ use crate::fake::{Ram, Rng};
 /// An allocator over all of `ram`.
 fn frames(ram: &Ram) -> FrameAllocator {
     // SAFETY: the tests keep the RAM longer than the allocator, and touch it through nothing else.
-    unsafe { FrameAllocator::new(&[ram.range()]).unwrap() }
+    unsafe { FrameAllocator::new(&[ram.range()], 0).unwrap() }
 }
 
 #[test]
 fn no_range_gives_out_of_memory() {
     // SAFETY: there is no memory in these ranges.
-    let new = |ranges: &[Range<usize>]| unsafe { FrameAllocator::new(ranges).map(|_| ()) };
+    let new = |ranges: &[Range<usize>]| unsafe { FrameAllocator::new(ranges, 0).map(|_| ()) };
     assert_eq!(new(&[]), Err(OutOfMemory));
     assert_eq!(new(&[0x5000..0x5000, 0x7001..0x8fff]), Err(OutOfMemory));
 }
@@ -32,7 +32,7 @@ fn tables_go_to_the_lowest_range_with_room_and_holes_stay_used() {
     let ram = Ram::new(128);
     let ranges = [ram.page(100)..ram.page(120), ram.page(0)..ram.page(1), ram.page(2)..ram.page(9)];
     // SAFETY: as in `frames`.
-    let mut frames = unsafe { FrameAllocator::new(&ranges).unwrap() };
+    let mut frames = unsafe { FrameAllocator::new(&ranges, 0).unwrap() };
     let stats = frames.stats();
     assert_eq!((stats.total, stats.free, stats.largest_run), (27, 27, 20));
     assert_eq!(frames.alloc(1, 1), Ok(Frame(ram.page(0))));
@@ -45,7 +45,7 @@ fn tables_go_to_the_lowest_range_with_room_and_holes_stay_used() {
 fn overlapping_ranges_are_refused() {
     let ram = Ram::new(64);
     // SAFETY: as in `frames`.
-    let _ = unsafe { FrameAllocator::new(&[ram.range(), ram.page(60)..ram.page(64)]) };
+    let _ = unsafe { FrameAllocator::new(&[ram.range(), ram.page(60)..ram.page(64)], 0) };
 }
 
 #[test]
@@ -197,4 +197,46 @@ fn random_runs_never_overlap_and_all_come_back() {
     assert_eq!(frames.stats().free, total);
     assert_eq!(frames.alloc(total, 1), Err(OutOfMemory));
     assert_eq!(frames.alloc(total, 1), Ok(Frame(ram.page(1))));
+}
+
+#[test]
+fn what_is_withdrawn_lies_high_in_one_unit_and_can_be_supplied_again() {
+    let ram = Ram::new(256);
+    let mut frames = frames(&ram);
+    frames.keep(40);
+    let low = frames.alloc(30, 1).unwrap();
+    let before = frames.stats();
+    // `Ram` begins at a multiple of 64 pages.
+    let taken: Vec<_> = core::iter::from_fn(|| frames.withdraw(100, 8, 64)).take(20).collect();
+    let lengths: Vec<_> = taken.iter().map(|(_, n)| *n).collect();
+    assert_eq!(lengths.iter().sum::<usize>(), before.free - 48);
+    assert_eq!(&lengths[..2], [64, 64]);
+    assert_eq!(taken[0].0, Frame(ram.page(192)));
+    for (frame, n) in &taken {
+        let (first, last) = (frame.0 / PAGE_SIZE, frame.0 / PAGE_SIZE + n - 1);
+        assert_eq!(first / 64, last / 64);
+    }
+    let now = frames.stats();
+    assert_eq!((now.free, now.total), (48, before.total - (before.free - 48)));
+    assert_eq!(now.peak_used, before.peak_used);
+    // SAFETY: they were withdrawn, and are what `ram` has.
+    taken.iter().for_each(|(frame, n)| unsafe { frames.supply(*frame, *n) });
+    assert_eq!(frames.stats(), before);
+    // SAFETY: all of it is ours.
+    unsafe { frames.free(low, 30) };
+}
+
+#[test]
+fn memory_beyond_the_ranges_can_be_supplied_as_far_as_the_reach() {
+    let ram = Ram::new(256);
+    // SAFETY: as in `frames`.
+    let mut frames = unsafe { FrameAllocator::new(&[ram.page(0)..ram.page(100)], ram.page(256)) };
+    let frames = frames.as_mut().unwrap();
+    let before = frames.stats();
+    assert_eq!(before.total, 99);
+    assert_eq!(frames.alloc(120, 1), Err(OutOfMemory));
+    // SAFETY: RAM that was left to it.
+    unsafe { frames.supply(Frame(ram.page(100)), 156) };
+    assert_eq!((frames.stats().total, frames.stats().free), (255, before.free + 156));
+    assert!(frames.alloc(200, 1).is_ok());
 }

@@ -14,7 +14,7 @@ fn heap(pages: usize) -> &'static mut RawHeap {
     let ram = Box::leak(Box::new(Ram::new(pages)));
     let frames = Box::leak(Box::new(Frames::new()));
     // SAFETY: the RAM lives for ever, and belongs to these frames alone.
-    unsafe { frames.init(&[ram.range()]).unwrap() };
+    unsafe { frames.init(&[ram.range()], 0).unwrap() };
     Box::leak(Box::new(RawHeap::new(frames)))
 }
 

@@ -42,7 +42,7 @@ fn space(pages: usize, window: usize) -> Space {
     let ram = Box::leak(Box::new(Ram::new(pages)));
     let frames = Box::leak(Box::new(Frames::new()));
     // SAFETY: the RAM lives for ever, and belongs to these frames alone.
-    unsafe { frames.init(&[ram.range()]).unwrap() };
+    unsafe { frames.init(&[ram.range()], 0).unwrap() };
     let tables = Fake { pages: BTreeMap::new(), room: usize::MAX };
     AddressSpace::new(tables, frames, BASE..BASE + window * PAGE)
 }
