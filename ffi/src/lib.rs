@@ -43,6 +43,7 @@ pub mod files;
 pub mod fs;
 mod local;
 mod logger;
+pub mod memory;
 #[cfg(feature = "ocaml")]
 mod mirage;
 #[cfg(feature = "ocaml")]

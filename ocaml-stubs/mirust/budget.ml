@@ -127,6 +127,21 @@ let current = ref None
 let was_set = ref false
 let followers = ref []
 
+let change bytes =
+  let t = divide bytes in
+  current := Some t;
+  List.iter (fun f -> f t) !followers
+
+(* The domain gets more memory or gives some back: what has come is free, and what has gone was. *)
+let follow_memory total =
+  let memory = ref total in
+  Memory.on_resize (fun { bytes; _ } ->
+      let more = bytes - !memory in
+      memory := bytes;
+      match !current with
+      | Some t when not !was_set -> change (max 0 (t.total + more))
+      | Some _ | None -> ())
+
 let get () =
   match !current with
   | Some t -> t
@@ -140,12 +155,8 @@ let get () =
       in
       let t = divide bytes in
       current := Some t;
+      follow_memory total;
       t
-
-let change bytes =
-  let t = divide bytes in
-  current := Some t;
-  List.iter (fun f -> f t) !followers
 
 let set bytes =
   was_set := true;

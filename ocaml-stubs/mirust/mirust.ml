@@ -6,6 +6,7 @@ module Console = Console
 module Log = Log
 module Main = Main
 module Mclock = Mclock
+module Memory = Memory
 module Pclock = Pclock
 module Places = Places
 module Random = Random

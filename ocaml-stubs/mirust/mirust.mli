@@ -35,6 +35,7 @@ module Random = Random
 module Budget = Budget
 module Collect = Collect
 module Stats = Stats
+module Memory = Memory
 module Suspend = Suspend
 
 (** {1 Rust} *)

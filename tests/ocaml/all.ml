@@ -15,6 +15,7 @@ let run () =
       ("promise", Test_promise.tests);
       ("stream", Test_stream.tests);
       ("suspend", Test_suspend.tests);
+      ("resize", Test_resize.tests);
       ("leaks", Test_leaks.tests);
       ("net", Test_net.tests);
       ("bootvar", Test_bootvar.tests);

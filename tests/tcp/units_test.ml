@@ -364,6 +364,21 @@ let out_of_connections () =
   Engine.abort e only;
   check_bool "room again" true (Result.is_ok (connect e))
 
+(* The domain has got more memory, or has less. *)
+let bounds_follow () =
+  let e = engine ~config:{ Engine.default_config with connections_max = 1 } () in
+  let bounds n = Engine.set_bounds e ~memory:100_000 ~connections:n ~time_wait:1 in
+  let first = opened (connect e) in
+  bounds 2;
+  let second = opened (connect e) in
+  check_bool "no third one" true (connect e = Error `No_memory);
+  bounds 1;
+  List.iter (fun c -> check_bool "lives on" true (Engine.state c = Syn_sent)) [ first; second ];
+  Engine.abort e first;
+  check_bool "still one" true (connect e = Error `No_memory);
+  Engine.abort e second;
+  check_bool "room again" true (Result.is_ok (connect e))
+
 (* Neither to nor from what is not of one host, nor from one family to the other. *)
 let addresses () =
   let hosts = [ "192.0.2.9"; "fe80::9" ] in
@@ -434,6 +449,7 @@ let () =
           case "ports are hard to guess" ports_are_hard_to_guess;
           case "out of ports" out_of_ports;
           case "out of connections" out_of_connections;
+          case "bounds follow" bounds_follow;
           case "addresses and ports" addresses;
         ] );
       ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);

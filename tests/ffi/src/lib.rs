@@ -5,6 +5,7 @@ mod bytes;
 mod failures;
 mod net;
 mod promises;
+mod resize;
 mod service;
 mod streams;
 mod suspend;

@@ -1,5 +1,5 @@
 (* Our end of the tests against other stacks: an echo server (port 7), an iperf3 server, counters as
-   text (port 17), and, where asked, an echo client that checks what comes back and then ends. *)
+   text (port 17), memory that is used (port 18), and, where asked, an echo client that checks what comes back and then ends. *)
 
 open Lwt.Infix
 open Mirust_net_mock
@@ -74,11 +74,30 @@ let rec echo flow =
 
 let counters device flow =
   let text =
-    Fmt.str "%a@\npoll: %a@\n"
+    Fmt.str "%a@\npoll: %a@\nmemory: %a@\nnetwork: %a@\n"
       Fmt.(option Vif.pp_stats)
-      (Vif.stats device) Mirust.Stats.Poll.pp (Mirust.Stats.Poll.get ())
+      (Vif.stats device) Mirust.Stats.Poll.pp (Mirust.Stats.Poll.get ()) Mirust.Stats.Memory.pp
+      (Mirust.Stats.Memory.get ()) Mirust.Budget.pp (Mirust.Budget.get ())
   in
   TCP.write flow (Cstruct.of_string text) >>= fun _ -> TCP.close flow
+
+(* Uses so many MiB, each page of them, as long as the connection is open. *)
+let hold flow =
+  TCP.read flow >>= function
+  | Ok `Eof | Error _ -> TCP.close flow
+  | Ok (`Data b) ->
+      let length = int_of_string (String.trim (Cstruct.to_string b)) * 1024 * 1024 in
+      let answer s = TCP.write flow (Cstruct.of_string s) in
+      (match Bigarray.(Array1.create char c_layout length) with
+      | exception Out_of_memory -> answer "no memory\n"
+      | memory ->
+          Bigarray.Array1.fill memory 'x';
+          answer "held\n" >>= fun _ ->
+          TCP.read flow >|= fun _ -> Ok (ignore (Sys.opaque_identity memory.{length - 1} : char)))
+      >>= fun (_ : (unit, TCP.write_error) result) ->
+      (* Not when the collector happens to find it. *)
+      Gc.full_major ();
+      TCP.close flow
 
 (* {1 The client} *)
 
@@ -123,6 +142,7 @@ let start () =
       Mirust_network.connect (config ()) (cable device) >>= fun stack ->
       TCP.listen (Stack.tcp stack) ~port:7 echo;
       TCP.listen (Stack.tcp stack) ~port:17 (counters device);
+      TCP.listen (Stack.tcp stack) ~port:18 hold;
       Server.listen stack;
       Stack.settled stack >>= fun () ->
       Fmt.pr "ready: %a@."
