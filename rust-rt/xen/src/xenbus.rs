@@ -18,10 +18,12 @@
 mod end;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
+mod together;
 
 use core::str::FromStr;
 
 pub use end::{Backend, ConnectError, End, in_time};
+pub use together::{all, both};
 
 /// A state, as in xenstore.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -11,7 +11,7 @@ use core::{
 use mirust_executor::{domain, time::Duration};
 use mirust_xen::{
     events::Events,
-    xenbus::{Backend, ConnectError, End, Front, State, Step, in_time, step},
+    xenbus::{Backend, ConnectError, End, Front, State, Step, all, both, in_time, step},
     xenstore::Watch,
 };
 
@@ -94,9 +94,10 @@ impl Task {
             self.wait(&mut there, None, None).await;
             return Ok(());
         };
-        let mut watch = backend.end.watch("state").await?;
-        let mut front = Front::Initialising;
-        self.front.publish(State::Initialising).await?;
+        let begin = self.front.publish(State::Initialising);
+        let (watch, begun) = both(backend.end.watch("state"), begin).await;
+        let (mut watch, mut front) = (watch?, Front::Initialising);
+        begun?;
         let mut channels = None;
         loop {
             let broken = self.device.inner.borrow_mut().fault.take().is_some();
@@ -113,7 +114,8 @@ impl Task {
             if self.closed() {
                 return Ok(());
             }
-            if !self.front.is_served_by(&backend).await? {
+            let (served, states) = both(self.front.is_served_by(&backend), backend.state()).await;
+            if !served? {
                 self.device.stop();
                 self.device.end();
                 return Ok(());
@@ -121,7 +123,7 @@ impl Task {
             if core::mem::take(&mut self.device.inner.borrow_mut().filter) && front == Front::Up {
                 self.request_filter(&backend).await?;
             }
-            let (state, online) = backend.state().await?;
+            let (state, online) = states?;
             match step(front, state, online) {
                 Step::Wait => {
                     let channels = channels.clone();
@@ -156,22 +158,31 @@ impl Task {
     }
 
     async fn offload(&self, backend: &Backend) -> Result<(Offload, bool), ConnectError> {
-        let back = &backend.end;
+        let features = backend.end.flags([
+            ("feature-rx-copy", false),
+            ("feature-sg", false),
+            ("feature-no-csum-offload", false),
+            ("feature-ipv6-csum-offload", false),
+            ("feature-gso-tcpv4", false),
+            ("feature-gso-tcpv6", false),
+            ("feature-split-event-channels", false),
+        ]);
+        let (features, trusted) = both(features, self.front.flag("trusted", true)).await;
+        let [copy, sg, no_checksum4, checksum6, tso4, tso6, split] = features?;
         // Without it a backend can only exchange pages, which Xen gave up long ago.
-        if !back.flag("feature-rx-copy", false).await? {
+        if !copy {
             return Err(ConnectError::Lacks("feature-rx-copy"));
         }
-        let sg = back.flag("feature-sg", false).await?;
         let offload = Offload {
-            checksum4: !back.flag("feature-no-csum-offload", false).await?,
-            checksum6: back.flag("feature-ipv6-csum-offload", false).await?,
+            checksum4: !no_checksum4,
+            checksum6,
             // A large segment does not fit into one slot.
-            tso4: sg && back.flag("feature-gso-tcpv4", false).await?,
-            tso6: sg && back.flag("feature-gso-tcpv6", false).await?,
+            tso4: sg && tso4,
+            tso6: sg && tso6,
             sg,
-            untrusted: !self.front.flag("trusted", true).await?,
+            untrusted: !trusted?,
         };
-        Ok((offload, back.flag("feature-split-event-channels", false).await?))
+        Ok((offload, split))
     }
 
     /// Sets up rings and channels, and publishes them together.
@@ -191,29 +202,31 @@ impl Task {
         self.front
             .store()
             .transaction(async |store| {
-                let set = async |name: &str, value: u32| {
+                let (port_tx, port_rx) = match &*channels_in_use {
+                    Channels::One(channel) => (("event-channel", channel.port().0), None),
+                    Channels::Split { tx, rx } => {
+                        let rx = ("event-channel-rx", rx.port().0);
+                        (("event-channel-tx", tx.port().0), Some(rx))
+                    }
+                };
+                let set = async |node: Option<(&'static str, u32)>| {
+                    let Some((name, value)) = node else { return Ok(()) };
                     store.write(&self.front.node(name), format!("{value}")).await
                 };
-                set("tx-ring-ref", tx).await?;
-                set("rx-ring-ref", rx).await?;
-                match &*channels_in_use {
-                    Channels::One(channel) => set("event-channel", channel.port().0).await?,
-                    Channels::Split { tx, rx } => {
-                        set("event-channel-tx", tx.port().0).await?;
-                        set("event-channel-rx", rx.port().0).await?;
-                    }
-                }
-                for feature in [
-                    "request-rx-copy",
-                    "feature-rx-notify",
-                    "feature-sg",
-                    "feature-gso-tcpv4",
-                    "feature-gso-tcpv6",
-                    "feature-ipv6-csum-offload",
-                ] {
-                    set(feature, 1).await?;
-                }
-                set("request-multicast-control", filter.into()).await
+                let nodes = [
+                    Some(("tx-ring-ref", tx)),
+                    Some(("rx-ring-ref", rx)),
+                    Some(port_tx),
+                    port_rx,
+                    Some(("request-rx-copy", 1)),
+                    Some(("feature-rx-notify", 1)),
+                    Some(("feature-sg", 1)),
+                    Some(("feature-gso-tcpv4", 1)),
+                    Some(("feature-gso-tcpv6", 1)),
+                    Some(("feature-ipv6-csum-offload", 1)),
+                    Some(("request-multicast-control", filter.into())),
+                ];
+                all(nodes.map(set)).await.into_iter().collect::<Result<(), _>>()
             })
             .await?;
         self.front.publish(State::Connected).await?;
@@ -221,10 +234,11 @@ impl Task {
     }
 
     async fn go_up(&self, backend: &Backend) -> Result<(), ConnectError> {
-        let mac = self.front.store().read_text(&self.front.node("mac")).await?;
-        let mac = Mac::parse(&mac).ok_or(ConnectError::Value("mac"))?;
-        let mtu: Option<usize> = self.front.value("mtu").await?;
-        let (offload, _) = self.offload(backend).await?;
+        let node = self.front.node("mac");
+        let own = both(self.front.store().read_text(&node), self.front.value("mtu"));
+        let ((mac, mtu), offload) = both(own, self.offload(backend)).await;
+        let mac = Mac::parse(&mac?).ok_or(ConnectError::Value("mac"))?;
+        let (mtu, (offload, _)): (Option<usize>, _) = (mtu?, offload?);
         // What IPv4 needs at least (RFC 791), and what the size of a request can say at most.
         let most = if offload.sg { 65535 } else { mirust_mem::PAGE_SIZE } - ETHERNET_HEADER;
         let mtu = mtu.unwrap_or(1500).clamp(68, most);

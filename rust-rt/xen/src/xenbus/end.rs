@@ -1,6 +1,9 @@
 //! One end of a device in xenstore, and what can go wrong before the two are connected.
 
-use super::State;
+use super::{
+    State,
+    together::{all, both},
+};
 use crate::{
     events::BindError,
     gnttab::GrantError,
@@ -90,6 +93,23 @@ impl End {
         Ok(self.number(name, default.into()).await? != 0)
     }
 
+    /// Several of [`flag`](Self::flag), asked for at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`value`](Self::value).
+    pub async fn flags<const N: usize>(
+        &self,
+        flags: [(&str, bool); N],
+    ) -> Result<[bool; N], Error> {
+        let answers = all(flags.map(|(name, default)| self.flag(name, default))).await;
+        let mut values = [false; N];
+        for (value, answer) in values.iter_mut().zip(answers) {
+            *value = answer?;
+        }
+        Ok(values)
+    }
+
     /// Writes this end's state. The other one is told of it.
     ///
     /// # Errors
@@ -105,11 +125,13 @@ impl End {
     ///
     /// Those of [`Xenstore::read_parsed`], but for the one that no backend is named.
     pub async fn backend(&self) -> Result<Option<Backend>, Error> {
-        let path = match self.store.read_text(&self.node("backend")).await {
+        let (path, domid) = (self.node("backend"), self.node("backend-id"));
+        let (path, domid) = both(self.store.read_text(&path), self.store.read_parsed(&domid)).await;
+        let path = match path {
             Err(Error::NotFound) => return Ok(None),
             path => path?,
         };
-        let domid = DomId(self.store.read_parsed(&self.node("backend-id")).await?);
+        let domid = DomId(domid?);
         let era = self.store.era();
         Ok(Some(Backend { end: End::new(self.store.clone(), path), domid, era }))
     }
@@ -141,8 +163,8 @@ impl Backend {
     ///
     /// Those of [`End::value`].
     pub async fn state(&self) -> Result<(State, bool), Error> {
-        let state = self.end.value("state").await?;
-        Ok((state.unwrap_or(State::Unknown), self.end.flag("online", true).await?))
+        let (state, online) = both(self.end.value("state"), self.end.flag("online", true)).await;
+        Ok((state?.unwrap_or(State::Unknown), online?))
     }
 }
 
