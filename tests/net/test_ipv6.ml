@@ -128,6 +128,88 @@ let duplicate_address ~order () =
   let expected = match order with `Later -> [ 2 ] | `Together -> [ 1; 2 ] in
   Alcotest.(check (list int)) "who gave up" expected (List.sort compare !lost)
 
+(* {1 Addresses that are used while duplicates of them are looked for (RFC 4429)} *)
+
+module Ndp = Mirust_net_engine.Ndp_engine
+
+let optimistic () =
+  let t : int Ndp.t = Ndp.create { Ndp.default with optimistic = true } (mac 1) in
+  (t, Ndp.start t ~now:0)
+
+let messages actions =
+  List.filter_map
+    (function Ndp.Send { src; message; _ } -> Some (src, message) | _ -> None)
+    actions
+
+let same a b = Ipaddr.V6.compare a b = 0
+
+(* What is answered to a neighbour who looks for us. *)
+let asked t ~now =
+  let options = { W.Icmpv6.no_options with source_link = Some (mac 2) } in
+  Ndp.input t ~now ~src:(link_local 2)
+    ~dst:(Ndp.solicited_node (link_local 1))
+    ~hop_limit:255
+    (Neighbour_solicitation { target = link_local 1; options })
+  |> messages
+  |> List.filter_map (function
+       | src, W.Icmpv6.Neighbour_advertisement { override; solicited; _ } ->
+           Some (same src (link_local 1), override, solicited)
+       | _ -> None)
+
+let optimistic_is_used_and_overrides_nothing () =
+  let t, started = optimistic () in
+  check_bool "usable" true
+    (List.mem (Ndp.Ready (link_local 1)) started && Ndp.is_local t (link_local 1));
+  let unspecified = Ipaddr.V6.unspecified in
+  List.iter
+    (fun (src, message) ->
+      check_bool "all from nowhere" true (same src unspecified);
+      match message with
+      | W.Icmpv6.Router_solicitation { source_link; _ }
+      | Neighbour_solicitation { options = { source_link; _ }; _ } ->
+          check_bool "no link address" true (source_link = None)
+      | _ -> ())
+    (messages started);
+  let has kind = List.exists (fun (_, m) -> kind m) (messages started) in
+  check_bool "looks for duplicates" true
+    (has (function Neighbour_solicitation _ -> true | _ -> false));
+  check_bool "asks for routers" true (has (function Router_solicitation _ -> true | _ -> false));
+  let answer = Alcotest.(check (list (triple bool bool bool))) in
+  answer "answers, and overrides nothing" [ (true, false, true) ] (asked t ~now:1);
+  check_int "announces nothing" 0
+    (List.length
+       (List.filter
+          (function _, W.Icmpv6.Neighbour_advertisement _ -> true | _ -> false)
+          (messages (Ndp.announce_again t ~now:1))));
+  ignore (Ndp.tick t ~now:dad_time : int Ndp.action list);
+  answer "as ever afterwards" [ (true, true, true) ] (asked t ~now:dad_time)
+
+let optimistic_asks_for_nobody () =
+  let t, _ = optimistic () in
+  let questions actions =
+    List.filter
+      (function _, W.Icmpv6.Neighbour_solicitation _ -> true | _ -> false)
+      (messages actions)
+  in
+  check_int "not yet" 0 (List.length (questions (Ndp.send t ~now:1 (link_local 3) 7)));
+  let later = Ndp.tick t ~now:(Env.sec 1 + 1) in
+  match questions later with
+  | [ (src, _) ] -> check_bool "from an address that is ours" true (same src (link_local 1))
+  | questions -> Alcotest.failf "%d questions" (List.length questions)
+
+let optimistic_gives_up () =
+  let t, _ = optimistic () in
+  check_bool "who has it may say so from it" false (Ndp.is_martian t (link_local 1));
+  let options = { W.Icmpv6.no_options with target_link = Some (mac 9) } in
+  let heard =
+    Ndp.input t ~now:1 ~src:(link_local 1) ~dst:Ipaddr.V6.link_nodes ~hop_limit:255
+      (Neighbour_advertisement
+         { router = false; solicited = false; override = true; target = link_local 1; options })
+  in
+  check_bool "given up" true (List.mem (Ndp.Duplicate (link_local 1)) heard);
+  check_bool "not ours" false (Ndp.is_local t (link_local 1));
+  check_bool "no source" true (Ndp.source t ~now:1 (link_local 2) = None)
+
 let advertisement ?(lifetime = 1800) ?(valid = 7200) ?(preferred = 3600) ?mtu
     ?(prefix = "2001:db8:5::/64") () =
   W.Icmpv6.Router_advertisement
@@ -418,6 +500,9 @@ let () =
           case "static_addresses" (run static_addresses);
           case "duplicate_of_an_address_in_use" (run (duplicate_address ~order:`Later));
           case "two_tentative_duplicates" (run (duplicate_address ~order:`Together));
+          case "optimistic_is_used_and_overrides_nothing" optimistic_is_used_and_overrides_nothing;
+          case "optimistic_asks_for_nobody" optimistic_asks_for_nobody;
+          case "optimistic_gives_up" optimistic_gives_up;
         ] );
       ( "routers",
         [

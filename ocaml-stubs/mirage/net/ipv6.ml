@@ -17,7 +17,7 @@ module Make (N : Netif.S) (E : Ethernet.S) = struct
     let neighbours = Mirust_net_image.neighbours () in
     let t =
       create ~reassembly:(Mirust_net_image.reassembly ()) ~own:(Mirust_net_image.own ())
-        ~config:{ Ndp_engine.default with handle_ra; neighbours }
+        ~config:{ Ndp_engine.default with handle_ra; neighbours; optimistic = true }
         (E.link ethernet)
     in
     if not no_init then (

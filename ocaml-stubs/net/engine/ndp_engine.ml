@@ -6,6 +6,7 @@ type identifiers = Modified_eui64 | Stable of string
 type config = {
   handle_ra : bool;
   dad_transmits : int;
+  optimistic : bool;
   link_mtu : int;
   neighbours : Neighbour.config;
   identifiers : identifiers;
@@ -15,6 +16,7 @@ let default =
   {
     handle_ra = true;
     dad_transmits = 1;
+    optimistic = false;
     link_mtu = 1500;
     neighbours = Neighbour.default;
     identifiers = Modified_eui64;
@@ -54,7 +56,7 @@ type address = {
   cidr : P.t;
   auto : bool;
   made : int; (* the identifier's counter (RFC 7217); -1 for an address that was given *)
-  mutable tentative : bool;
+  mutable tentative : bool; (* perhaps another station's *)
   mutable probes : int; (* solicitations still to send *)
   mutable at : int; (* of the next step of duplicate detection *)
   mutable preferred : int; (* until when *)
@@ -157,17 +159,27 @@ let solicited_node a =
 
 let address a = P.address a.cidr
 let find t a = List.find_opt (fun o -> same (address o) a) t.addresses
-let usable t = List.filter (fun a -> not a.tentative) t.addresses
+let proven t = List.filter (fun a -> not a.tentative) t.addresses
+
+(* A duplicate is rare, so that an address is used while it is looked for (RFC 4429). What such an address must not do
+   is change what others know of the station that has it, should there be one: so it asks for nobody, and what it
+   answers overrides nothing. *)
+let in_use t a = t.config.optimistic || not a.tentative
+let usable t = List.filter (in_use t) t.addresses
 let addresses t = List.map (fun a -> a.cidr) (usable t)
 let localhost = Ipaddr.V6.localhost
-let is_own t a = List.exists (fun o -> (not o.tentative) && same (address o) a) t.addresses
+let is_own t a = List.exists (fun o -> same (address o) a) (usable t)
 let is_local t a = same a localhost || is_own t a
 
 (* IPv4 addresses in IPv6's notation are for programs, and never on a wire (RFC 4291 section 2.5.5.2,
    RFC 4942 section 2.2). *)
 let mapped = P.of_string_exn "::ffff:0:0/96"
 let is_nowhere a = same a unspecified || P.mem a mapped
-let is_martian t a = Ipaddr.V6.is_multicast a || P.mem a mapped || is_local t a
+
+(* Who has the address that we are using may say so, from that very address. *)
+let is_martian t a =
+  Ipaddr.V6.is_multicast a || P.mem a mapped || same a localhost
+  || List.exists (fun o -> same (address o) a) (proven t)
 
 let is_for_us t a =
   if Ipaddr.V6.is_multicast a then
@@ -200,7 +212,7 @@ let multicast ~src ~dst message =
   Send { src; dst; mac = Some (Ipaddr.V6.multicast_to_mac dst); message }
 
 let my_link_local t =
-  match List.find_opt (fun a -> is_link_local (address a)) (usable t) with
+  match List.find_opt (fun a -> is_link_local (address a)) (proven t) with
   | Some a -> address a
   | None -> unspecified
 
@@ -241,7 +253,7 @@ let common_bits a b =
 let on_link t ~now dst =
   is_link_local dst || List.exists (fun p -> p.prefix_until > now && P.mem dst p.prefix) t.prefixes
 
-let best_source t ~now dst =
+let best_source ~now ~among dst =
   let wanted = scope dst in
   (* Whether [a] is to be preferred to [b]. *)
   let better a b =
@@ -250,22 +262,26 @@ let best_source t ~now dst =
     else if same (address b) dst then false
     else if sa <> sb then if sa < sb then sa >= wanted else sb < wanted
     else
-      let pa = a.preferred > now and pb = b.preferred > now in
+      (* One that is not proven counts as deprecated (RFC 4429 section 3.1). *)
+      let preferred o = o.preferred > now && not o.tentative in
+      let pa = preferred a and pb = preferred b in
       if pa <> pb then pa
       else
         let length o = min (P.bits o.cidr) (common_bits (address o) dst) in
         length a > length b
   in
   let pick best a = match best with Some b when not (better a b) -> best | _ -> Some a in
-  Option.map address (List.fold_left pick None (usable t))
+  Option.map address (List.fold_left pick None among)
 
 (* No router passes on what comes from a link-local address (RFC 4291 section 2.5.6). *)
-let source t ~now dst =
+let source_among t ~now ~among dst =
   if same dst localhost then Some localhost
   else
-    match best_source t ~now dst with
+    match best_source ~now ~among dst with
     | Some a when scope a >= scope dst || Ipaddr.V6.is_multicast dst || on_link t ~now dst -> Some a
     | Some _ | None -> None
+
+let source t ~now dst = source_among t ~now ~among:(usable t) dst
 
 type next_hop = Link of Ipaddr.V6.t | Multicast of Macaddr.t | Local | No_route
 
@@ -295,6 +311,8 @@ let solicit_routers t ~now =
   t.solicit_at <- now + (4 * second);
   router_solicitation t
 
+let asks_for_routers t a = is_link_local (address a) && t.config.handle_ra && t.routers = []
+
 let become_ready t a ~now =
   let was_first = same (my_link_local t) unspecified in
   a.tentative <- false;
@@ -308,11 +326,11 @@ let become_ready t a ~now =
     else []
   in
   let routers =
-    if is_link_local (address a) && t.config.handle_ra && t.routers = [] then
-      [ solicit_routers t ~now ]
-    else []
+    (* Those of an address that was used before it was proven are asked since then. *)
+    if (not t.config.optimistic) && asks_for_routers t a then [ solicit_routers t ~now ] else []
   in
-  (Ready (address a) :: reports) @ routers
+  let ready = if t.config.optimistic then [] else [ Ready (address a) ] in
+  ready @ reports @ routers
 
 let probe_next t a ~now =
   if a.probes > 0 then (
@@ -336,10 +354,16 @@ let new_address t ~now ?(delay = 0) ~auto ~made ~preferred ~valid cidr =
   in
   t.addresses <- t.addresses @ [ a ];
   let join = report t ~join:true (solicited_node (address a)) in
-  if delay = 0 then join :: probe_next t a ~now
+  let used =
+    if not t.config.optimistic then []
+    else (
+      changed t;
+      Ready (address a) :: (if asks_for_routers t a then [ solicit_routers t ~now ] else []))
+  in
+  if delay = 0 then (join :: probe_next t a ~now) @ used
   else (
     a.at <- now + delay;
-    [ join ])
+    join :: used)
 
 let drop t a =
   t.addresses <- List.filter (fun o -> o != a) t.addresses;
@@ -374,7 +398,7 @@ let start t ~now =
 (* Whether what is missing now may be there in a moment. *)
 let acquiring t dst =
   (not (is_nowhere dst))
-  && (List.exists (fun a -> a.tentative) t.addresses
+  && (List.exists (fun a -> not (in_use t a)) t.addresses
      || (t.solicit_at <> forever && (not (is_link_local dst)) && not (Ipaddr.V6.is_multicast dst)))
 
 (* {1 Neighbours} *)
@@ -382,14 +406,18 @@ let acquiring t dst =
 let of_neighbour t (a : _ Neighbour.action) =
   match a with
   | Solicit { target; unicast } -> (
-      let src = match source t ~now:0 target with Some a -> a | None -> unspecified in
-      let options = if same src unspecified then Icmpv6.no_options else source_option t in
-      let message = Icmpv6.Neighbour_solicitation { target; options } in
-      match unicast with
-      | Some _ -> Send { src; dst = target; mac = unicast; message }
-      | None -> multicast ~src ~dst:(solicited_node target) message)
-  | Transmit { packet; mac } -> Transmit { packet; mac }
-  | Overflow packet -> Overflow packet
+      match (source_among t ~now:0 ~among:(proven t) target, t.addresses) with
+      (* The next question, in a second, has a source that is proven. *)
+      | None, _ :: _ when t.config.optimistic -> None
+      | source, _ -> (
+          let src = Option.value source ~default:unspecified in
+          let options = if same src unspecified then Icmpv6.no_options else source_option t in
+          let message = Icmpv6.Neighbour_solicitation { target; options } in
+          match unicast with
+          | Some _ -> Some (Send { src; dst = target; mac = unicast; message })
+          | None -> Some (multicast ~src ~dst:(solicited_node target) message)))
+  | Transmit { packet; mac } -> Some (Transmit { packet; mac })
+  | Overflow packet -> Some (Overflow packet)
   | Unreachable { target; packets } ->
       (* Another router, if there is one, may do better. *)
       (match List.partition (fun r -> same r.router target) t.routers with
@@ -397,9 +425,9 @@ let of_neighbour t (a : _ Neighbour.action) =
       | dead, others ->
           t.routers <- others @ dead;
           changed t);
-      Unreachable { target; packets }
+      Some (Unreachable { target; packets })
 
-let of_neighbours t = List.map (of_neighbour t)
+let of_neighbours t = List.filter_map (of_neighbour t)
 let send t ~now target packet = of_neighbours t (Neighbour.send t.neighbours ~now target packet)
 
 (* {1 Input} *)
@@ -410,11 +438,12 @@ let heard t ~now src = function
   | Some _ | None -> []
 
 let advertisement t ~solicited target =
+  let is_proven = List.exists (fun o -> same (address o) target) (proven t) in
   Icmpv6.Neighbour_advertisement
     {
       router = false;
       solicited;
-      override = true;
+      override = is_proven;
       target;
       options = { Icmpv6.no_options with target_link = Some t.mac };
     }
@@ -428,7 +457,7 @@ let announce_again t ~now =
     ]
   in
   let routers = if t.config.handle_ra && usable t <> [] then [ solicit_routers t ~now ] else [] in
-  List.concat_map announce (usable t) @ routers
+  List.concat_map announce (proven t) @ routers
 
 (* The next identifier for the prefix, if there is one to try. Else the same address again after a
    while, and so again and again: an address that was given can work only as it is, and who has used up
@@ -456,10 +485,11 @@ let try_again t ~now { was = a; _ } =
 let solicited t ~now ~src target (options : Icmpv6.options) =
   match find t target with
   | None -> []
-  | Some ({ tentative = true; _ } as a) ->
-      (* From the unspecified address: another station is asking the same as we are. From any other,
-         it is a question that we must not answer yet. *)
-      if same src unspecified then duplicate t ~now a else []
+  | Some ({ tentative = true; _ } as a) when same src unspecified ->
+      (* Another station is asking the same as we are. *)
+      duplicate t ~now a
+  (* A question that we must not answer yet. *)
+  | Some a when not (in_use t a) -> []
   | Some _ when same src unspecified ->
       [ multicast ~src:target ~dst:all_nodes (advertisement t ~solicited:false target) ]
   | Some _ ->

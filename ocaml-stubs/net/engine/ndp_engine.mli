@@ -20,13 +20,17 @@ type identifiers =
 
 type config = {
   handle_ra : bool;  (** use router advertisements, and ask for them *)
-  dad_transmits : int;  (** solicitations before an address is used; 0: none, used at once *)
+  dad_transmits : int;  (** solicitations for each address; 0: none *)
+  optimistic : bool;
+      (** addresses are used while duplicates of them are looked for (RFC 4429), and not only after
+          that. The RFC would rather not have it for addresses that people type in; here they are a
+          fleet's, and given up as soon as another station says that it has them *)
   link_mtu : int;
   neighbours : Neighbour.config;
   identifiers : identifiers;
 }
 
-(** With [handle_ra], one solicitation, an MTU of 1500, [Modified_eui64]. *)
+(** With [handle_ra], one solicitation, not optimistic, an MTU of 1500, [Modified_eui64]. *)
 val default : config
 
 type 'packet action =
@@ -72,7 +76,7 @@ val add_router : 'packet t -> Ipaddr.V6.t -> unit
 
 (** {1 Output} *)
 
-(** Usable ones: neither tentative nor given up. *)
+(** Usable ones: not given up, and not tentative unless that is optimistic. *)
 val addresses : 'packet t -> Ipaddr.V6.Prefix.t list
 
 (** Changes whenever an earlier answer of {!next_hop} or {!source} may have become wrong. *)

@@ -207,7 +207,9 @@ let attach ?(limits = default_limits) config device =
       | `Stable secret -> Stable secret
       | `Private -> Stable (Mirust_net_env.Env.random 16)
     in
-    let config = { Ndp_engine.default with handle_ra; neighbours; identifiers } in
+    let config =
+      { Ndp_engine.default with handle_ra; neighbours; identifiers; optimistic = true }
+    in
     Ipv6_core.create ~reassembly ~own ~config link
   in
   let with_v4 = config.ipv4 <> `Off and with_v6 = config.ipv6 = `On in

@@ -13,9 +13,11 @@ pub struct Resized {
     pub short: usize,
 }
 
+type Listener = Rc<dyn Fn(Resized)>;
+
 /// Everybody who is told.
 #[derive(Default)]
-pub struct Listeners(RefCell<Vec<Rc<dyn Fn(Resized)>>>);
+pub struct Listeners(RefCell<Vec<Listener>>);
 
 impl Listeners {
     /// Has `listener` called after each change, and when memory cannot be given back that ought to be.
@@ -32,7 +34,7 @@ impl Listeners {
         }
     }
 
-    fn listener(&self, at: usize) -> Option<Rc<dyn Fn(Resized)>> {
+    fn listener(&self, at: usize) -> Option<Listener> {
         self.0.borrow().get(at).cloned()
     }
 }

@@ -35,9 +35,11 @@ impl Rig {
         let ram: &Ram = Box::leak(Box::new(Ram::new((MOST + 2 * MIB) / PAGE_SIZE)));
         let base = ram.page(0).next_multiple_of(2 * MIB);
         let frames: &Frames = Box::leak(Box::new(Frames::new()));
+        let own = base..base + memory;
         // SAFETY: the RAM lives for ever, and belongs to these frames and their balloon alone.
-        unsafe { frames.init(&[base..base + memory], base + MOST).unwrap() };
-        let holes = if memory < MOST { vec![base + memory..base + MOST] } else { vec![] };
+        unsafe { frames.init(core::slice::from_ref(&own), base + MOST).unwrap() };
+        let hole = base + memory..base + MOST;
+        let holes = core::iter::once(hole).filter(|hole| hole.start < hole.end).collect();
         let balloon = Balloon::new(xen, frames, holes, 0);
         let told = Rc::new(RefCell::new(Vec::new()));
         let listeners: &Listeners = Box::leak(Box::default());

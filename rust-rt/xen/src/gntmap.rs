@@ -10,7 +10,7 @@ use crate::{
     wire::{DomId, GrantRef},
 };
 use alloc::{
-    alloc::{Layout, alloc},
+    alloc::{Layout, alloc_zeroed},
     vec::Vec,
 };
 use core::{fmt, ops::Deref, ptr::NonNull, sync::atomic::Ordering};
@@ -90,8 +90,9 @@ impl GrantTable {
         drop(holes);
         let layout = Layout::from_size_align(pages * PAGE_SIZE, PAGE_SIZE)
             .map_err(|_| GrantError::OutOfMemory)?;
+        // Xen may give what it gets to another domain as it is.
         // SAFETY: the layout is not empty.
-        let base = NonNull::new(unsafe { alloc(layout) }).ok_or(GrantError::OutOfMemory)?;
+        let base = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(GrantError::OutOfMemory)?;
         // SAFETY: allocated as a whole and never freed; nobody has a reference to it.
         let run = unsafe { SharedPage::new(base, layout.size()) };
         for page in 0..pages {

@@ -229,9 +229,10 @@ fn what_is_withdrawn_lies_high_in_one_unit_and_can_be_supplied_again() {
 #[test]
 fn memory_beyond_the_ranges_can_be_supplied_as_far_as_the_reach() {
     let ram = Ram::new(256);
+    let first = ram.page(0)..ram.page(100);
+    let ranges = core::slice::from_ref(&first);
     // SAFETY: as in `frames`.
-    let mut frames = unsafe { FrameAllocator::new(&[ram.page(0)..ram.page(100)], ram.page(256)) };
-    let frames = frames.as_mut().unwrap();
+    let mut frames = unsafe { FrameAllocator::new(ranges, ram.page(256)).unwrap() };
     let before = frames.stats();
     assert_eq!(before.total, 99);
     assert_eq!(frames.alloc(120, 1), Err(OutOfMemory));

@@ -1,31 +1,22 @@
 //! Several requests at once: each answer of xenstore takes two switches between domains, and a device asks for dozens.
 
-use alloc::{boxed::Box, vec::Vec};
-use core::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    task::Poll,
-};
+use alloc::boxed::Box;
+use core::{future::poll_fn, pin::pin, task::Poll};
 
 /// What all of `futures` give, in their order, as soon as the last one is done.
 pub async fn all<F: Future, const N: usize>(futures: [F; N]) -> [F::Output; N] {
-    let mut pending: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let mut pending = futures.map(|future| (Box::pin(future), None));
     poll_fn(|cx| {
         for (future, output) in pending.iter_mut().filter(|(_, output)| output.is_none()) {
             if let Poll::Ready(value) = future.as_mut().poll(cx) {
                 *output = Some(value);
             }
         }
-        if pending.iter().all(|(_, output)| output.is_some()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        let done = pending.iter().all(|(_, output)| output.is_some());
+        if done { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    let mut outputs = pending.into_iter().filter_map(|(_, output)| output);
-    core::array::from_fn(|_| outputs.next().expect("each of them is done"))
+    pending.map(|(_, output)| output.expect("each of them is done"))
 }
 
 /// What both futures give.
