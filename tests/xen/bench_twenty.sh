@@ -1,0 +1,33 @@
+# Twenty suspensions in a row, each of them a migration to the same host with a transfer under way: the guest's memory is
+# as after the first one.
+# images: peer
+# programs: client
+# limit: 1000
+
+ip=10.1.8.2 times=20
+brctl addbr xenbr8
+ip addr add 10.1.8.1/24 dev xenbr8
+ip link set xenbr8 up
+create peer peer shadow_memory=8 'vif=["mac=00:16:3e:00:08:02,script=vif-rig,bridge=xenbr8"]' "cmdline=\"--ipv4=$ip/24\""
+wait_console peer '^ready' 20
+
+# KiB of the guest's heap of C and Rust, or of its free memory.
+heap() { nc $ip 17 | sed -n 's/^memory: .* heap \([0-9]*\) KiB.*/\1/p'; }
+free() { nc $ip 17 | sed -n 's/^memory: .* \([0-9]*\) KiB free.*/\1/p'; }
+for n in $(seq $times); do
+    timeout 200 /share/programs/client echo $ip 7 4000000 1 >/tmp/transfer 2>&1 &
+    transfer=$!
+    sleep 0.3
+    xl migrate -s '' peer 'xl migrate-receive' >/tmp/migrate 2>&1 || fail "xl migrate, $n: $(tail -n 3 /tmp/migrate)"
+    wait $transfer || fail "the transfer did not survive suspension $n: $(cat /tmp/transfer)"
+    now=$(heap)
+    [ "$n" -gt 1 ] || first=$now
+    echo "$n: heap $now KiB, free $(free) KiB"
+done
+note "$times suspensions with a transfer through each: the heap had $first KiB after the first and $now KiB after the last"
+[ "$now" -le $((first + 16)) ] || fail 'memory grows'
+xl shutdown peer
+assert_shutdown peer poweroff
+destroy peer
+ip link set xenbr8 down
+brctl delbr xenbr8
