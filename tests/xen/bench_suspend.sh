@@ -71,22 +71,22 @@ create names dns shadow_memory=8 "$(vif 06)" "cmdline=\"--ipv4=$net.6/24\""
 wait_console peer '^ready' 20
 wait_console store 'kv on port 6379' 20
 wait_console names 'dns on port 53' 20
-head -c 24000000 /dev/urandom >/tmp/upload
+head -c 16000000 /dev/urandom >/tmp/upload
 printf '%s\n' 'example.org A' 'www.example.org A' 'nobody.example.org A' >/tmp/queries
 
 through() { # WHAT: `$1 NAME` for each of the four, with clients at all of them.
     echo "-- $1"
-    timeout 300 /bin/iperf3 -c $net.4 -n 60M -f m >/tmp/iperf 2>&1 &
+    timeout 900 /bin/iperf3 -c $net.4 -n 20M -b 1M -f m >/tmp/iperf 2>&1 &
     iperf=$!
-    timeout 300 /bin/curl --silent --fail --limit-rate 600k --upload-file /tmp/upload "http://$net.2/upload" >/tmp/hash &
+    timeout 900 /bin/curl --silent --fail --limit-rate 200k --upload-file /tmp/upload "http://$net.2/upload" >/tmp/hash &
     upload=$!
-    timeout 300 /bin/curl --silent --fail --limit-rate 2M "http://$net.2/big" >/tmp/big &
+    timeout 900 /bin/curl --silent --fail --limit-rate 1M "http://$net.2/big" >/tmp/big &
     download=$!
-    /bin/dnsperf -s $net.6 -d /tmp/queries -c 2 -Q 50 -l 60 >/tmp/dnsperf 2>&1 &
+    /bin/dnsperf -s $net.6 -d /tmp/queries -c 2 -Q 10 -l 120 >/tmp/dnsperf 2>&1 &
     queries=$!
     : >/tmp/answers
-    timeout 300 sh -c 'while [ ! -e /tmp/enough ]; do echo "incr counter"; sleep 0.1; done' |
-        timeout 300 /bin/redis-cli -h $net.5 >/tmp/answers 2>&1 &
+    timeout 900 sh -c 'while [ ! -e /tmp/enough ]; do echo "incr counter"; sleep 0.1; done' |
+        timeout 900 /bin/redis-cli -h $net.5 >/tmp/answers 2>&1 &
     redis=$!
     sleep 2
     for name in peer web store names; do
@@ -109,7 +109,7 @@ through() { # WHAT: `$1 NAME` for each of the four, with clients at all of them.
     wait $queries || fail "dnsperf: $(tail -n 3 /tmp/dnsperf)"
     grep -q 'Queries completed: *[1-9]' /tmp/dnsperf || fail "no query was answered: $(cat /tmp/dnsperf)"
     [ -n "$(/bin/dig @$net.6 +short +tries=3 +time=5 example.org A)" ] || fail 'no answer to a query'
-    note "$1: 60 MB by iperf3, $(stat -c %s /tmp/upload) bytes up and $big down intact, $(wc -l </tmp/answers) commands of redis" \
+    note "$1: 20 MB by iperf3, $(stat -c %s /tmp/upload) bytes up and $big down intact, $(wc -l </tmp/answers) commands of redis" \
         "in order; DNS: $(sed -n 's/^ *Queries \(completed\|lost\): *\([0-9]*\).*/\2 \1/p' /tmp/dnsperf | tr '\n' ' ')"
 }
 through save
