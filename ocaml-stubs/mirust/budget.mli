@@ -39,9 +39,9 @@ val get : unit -> t
 (** [set bytes] makes {!get} divide [bytes] instead, from now on. *)
 val set : int -> unit
 
-(** [follow f] calls [f] with the present shares, and again whenever they change: by {!set}, on
-    Xen when the size of the domain's memory changes ([xl mem-set]), and on Unix when the limits of
-    the process do. *)
+(** [follow f] calls [f] with the present shares, and again whenever they change: by {!set}, on Xen
+    when the size of the domain's memory changes ([xl mem-set]), and on Unix when the limits of the
+    process do. *)
 val follow : (t -> unit) -> unit
 
 (** Checks, at most ten times a second, whether the limits of the process have changed. To be called

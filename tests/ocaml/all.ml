@@ -9,13 +9,14 @@ let run () =
       ("failures", Test_failures.tests);
       ("bytes", Test_bytes.tests);
       ("sleepers", Test_sleepers.tests);
+      (* Before the places, which say how much memory is to be divided: from then on that stays. *)
+      ("resize", Test_resize.tests);
       ("places", Test_places.tests);
       ("completion", Test_completion.tests);
       ("loop", Test_loop.tests);
       ("promise", Test_promise.tests);
       ("stream", Test_stream.tests);
       ("suspend", Test_suspend.tests);
-      ("resize", Test_resize.tests);
       ("leaks", Test_leaks.tests);
       ("net", Test_net.tests);
       ("bootvar", Test_bootvar.tests);

@@ -46,12 +46,14 @@ let compactions () =
     (between - before, count () - between)
 
 let shares () =
-  let now = (Stats.Memory.get ()).total in
+  let now = 64 * mib in
+  ignore (told now 0 : (int * int) list);
   let before = (Budget.get ()).total and seen = ref [] in
   Budget.follow (fun t -> seen := t.total :: !seen);
   ignore (told (now + (8 * mib)) 0 : (int * int) list);
   ignore (told (now + (3 * mib)) 0 : (int * int) list);
-  Alcotest.(check (list int)) "what has come"
+  Alcotest.(check (list int))
+    "what has come"
     [ before + (3 * mib); before + (8 * mib); before ]
     !seen;
   Alcotest.(check int) "and from then on" (before + (3 * mib)) (Budget.get ()).total;
