@@ -91,16 +91,18 @@ where
 pub type CMain =
     unsafe extern "C-unwind" fn(c_int, *const *const c_char, *const *const c_char) -> c_int;
 
-/// Calls a program's C `main` with the command line's arguments and environment. Returns its exit code.
+/// Calls a program's C `main` with the command line's arguments and environment. Returns its exit code. `before` is called
+/// first, before the network is up, and may block.
 ///
 /// # Safety
 ///
 /// `main` is a program's main function, and was not called before.
 #[doc(hidden)]
 #[cfg(feature = "xen")]
-pub unsafe fn run_c(main: CMain) -> i32 {
+pub unsafe fn run_c(main: CMain, before: fn()) -> i32 {
     owner::c_owns_main();
     setup::init();
+    before();
     #[cfg(feature = "net")]
     bring_network_up();
     let arguments: Vec<CString> = crate::args()

@@ -150,6 +150,12 @@ impl Files {
         Ok(entries.into_iter().map(entry).collect())
     }
 
+    /// What they are read from.
+    #[cfg(all(feature = "descriptors", any(feature = "xen", feature = "posix-on-unix")))]
+    pub(crate) fn image(&self) -> &Rc<Image<Disk>> {
+        &self.image
+    }
+
     async fn find(&self, path: &Path, follow: bool) -> io::Result<Inode> {
         self.image.find(path.as_os_str().as_bytes(), follow).await.map_err(error)
     }

@@ -1,12 +1,13 @@
 //! `cargo mirust build`: cargo's build, then an image of each program that it made.
 
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use cargo_metadata::{Artifact, Message, Metadata, MetadataCommand, Package, TargetKind};
 
+use crate::attach::Attached;
 use crate::home::Home;
 use crate::image::{self, Image};
 use crate::linker;
@@ -25,6 +26,8 @@ pub struct Executable {
     pub file: PathBuf,
     /// The directory that its image goes to.
     pub images: PathBuf,
+    /// What its image has besides.
+    pub attached: Attached,
     /// Whether it is a test harness.
     pub is_test: bool,
     /// Whether it is a file in the directory `tests`, and not of unit tests.
@@ -162,7 +165,7 @@ impl Workspace {
         for message in Message::parse_stream(BufReader::new(output)) {
             match message.context("cannot read cargo's messages")? {
                 Message::CompilerArtifact(artifact) => {
-                    executables.extend(self.executable(artifact))
+                    executables.extend(self.executable(artifact, options)?)
                 }
                 Message::TextLine(line) => println!("{line}"),
                 _ => {}
@@ -189,18 +192,29 @@ impl Workspace {
         Ok(cargo)
     }
 
-    fn executable(&self, artifact: Artifact) -> Option<Executable> {
-        let file: PathBuf = artifact.executable?.into();
+    fn executable(&self, artifact: Artifact, options: &Build) -> Result<Option<Executable>> {
+        let Some(file) = artifact.executable.map(PathBuf::from) else { return Ok(None) };
         // Programs that run while others are built are the host's. TARGET/release/NAME goes to release/NAME.elf.
-        let images = file.strip_prefix(self.target_dir.join(TARGET)).ok()?.parent()?;
-        Some(Executable {
+        let within = file.strip_prefix(self.target_dir.join(TARGET)).ok();
+        let Some(images) = within.and_then(Path::parent) else { return Ok(None) };
+        let package = artifact.manifest_path.parent().map(PathBuf::from).unwrap_or_default();
+        let manifest =
+            self.metadata.packages.iter().find(|p| p.manifest_path == artifact.manifest_path);
+        let list = |key: &str| {
+            let value = manifest.and_then(|p| p.metadata.get("mirust")?.get(key));
+            let list = value.and_then(|value| value.as_array()).into_iter().flatten();
+            list.chain(value).filter_map(|value| value.as_str())
+        };
+        let attached = Attached::read(options, &package, list("files"), list("disks"))?;
+        Ok(Some(Executable {
             images: self.target_dir.join(images),
-            package: artifact.manifest_path.parent().map(PathBuf::from).unwrap_or_default(),
+            package,
+            attached,
             file,
             is_test: artifact.profile.test,
             is_integration_test: artifact.target.is_test(),
             name: artifact.target.name,
-        })
+        }))
     }
 
     /// The path by which rustc calls this program as a linker. It stays the same when the command is

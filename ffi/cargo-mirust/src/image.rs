@@ -51,12 +51,17 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
     let name = executable.file.file_name().and_then(|name| name.to_str());
     let name = name.unwrap_or(&executable.name);
     let elf = dir.join(format!("{name}.elf"));
-    let notes = Notes { file: dir.join(format!("{name}.image")), memory: options.memory };
+    let attached = executable.attached.write(dir, name)?;
+    let notes = Notes {
+        file: dir.join(format!("{name}.image")),
+        memory: options.memory,
+        attached: attached.is_some(),
+    };
 
     let image = |ground| Image { name: name.to_owned(), elf: elf.clone(), ground };
     if let Some(ground) = notes.ground() {
         let (image, object) = (image(ground), home.ground(ground)?);
-        if is_new(home, &image, &object, executable) {
+        if is_new(home, &image, &object, executable, attached.as_deref()) {
             return Ok(image);
         }
     }
@@ -64,13 +69,14 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
     if !options.quiet {
         say("Linking", format_args!("{name} into an image"));
     }
+    let link = Link { home, program: &program, dir, options, attached };
     let mut image = image(Ground::Plain);
-    let mut missing = try_link(home, &image, &program, dir, &[], options)?;
+    let mut missing = link.attempt(&image, &[])?;
     if !missing.is_empty() {
         let offered = home.symbols_of_network()?;
         if missing.iter().any(|symbol| offered.contains(symbol)) {
             image.ground = Ground::Net;
-            missing = try_link(home, &image, &program, dir, &[], options)?;
+            missing = link.attempt(&image, &[])?;
         }
     }
     if !missing.is_empty() {
@@ -78,7 +84,7 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
         // and is not what the crate asks for.
         let chains = calls::chains(&program, &missing, executable.is_test.then_some("test"));
         if executable.is_test && chains.is_empty() {
-            missing = try_link(home, &image, &program, dir, &missing, options)?;
+            missing = link.attempt(&image, &missing)?;
         }
         if !missing.is_empty() {
             bail!("{}", undefined::explain(name, &missing, &chains, &program));
@@ -93,49 +99,69 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
     Ok(image)
 }
 
-/// Links, and gives the symbols that are missing. What is `unused` fails if it is called.
-fn try_link(
-    home: &Home,
-    image: &Image,
-    program: &Program,
-    dir: &Path,
-    unused: &[String],
-    options: &Build,
-) -> Result<Vec<String>> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-    let messages = dir.join(format!("{}.messages", image.name));
-    let mut command = home.tool("env");
-    command.arg(format!("OUT={}", dir.display()));
-    command.arg(format!("MEMORY={}", options.memory));
-    command.arg(format!("STACK={STACK}"));
-    command.arg(format!("UNDEFINED={}", messages.display()));
-    command.arg(home.file("rust-rt/link/image")).arg(&image.name);
-    if let Some(printer) = calls::backtrace_printer(program) {
-        command.arg(format!("--defsym={printer}=mirust_std_backtrace"));
-    }
-    command.args(unused.iter().map(|symbol| format!("--defsym={symbol}=mirust_no_process")));
-    command.arg(home.ground(image.ground)?.file);
-    for input in &program.inputs {
-        match input {
-            Input::File(path) => command.arg(path),
-            Input::Whole(path) => {
-                command.arg("--whole-archive").arg(path).arg("--no-whole-archive")
-            }
-            Input::Missing(_) => &mut command,
+/// What attempts to link have in common.
+struct Link<'a> {
+    home: &'a Home,
+    program: &'a Program,
+    dir: &'a Path,
+    options: &'a Build,
+    /// What is attached, as an assembler file.
+    attached: Option<PathBuf>,
+}
+
+impl Link<'_> {
+    /// Links, and gives the symbols that are missing. What is `unused` fails if it is called.
+    fn attempt(&self, image: &Image, unused: &[String]) -> Result<Vec<String>> {
+        let Link { home, program, dir, options, attached } = self;
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let messages = dir.join(format!("{}.messages", image.name));
+        let mut command = home.tool("env");
+        command.arg(format!("OUT={}", dir.display()));
+        command.arg(format!("MEMORY={}", options.memory));
+        command.arg(format!("STACK={STACK}"));
+        command.arg(format!("UNDEFINED={}", messages.display()));
+        command.arg(home.file("rust-rt/link/image")).arg(&image.name);
+        if let Some(printer) = calls::backtrace_printer(program) {
+            command.arg(format!("--defsym={printer}=mirust_std_backtrace"));
+        }
+        command.args(unused.iter().map(|symbol| format!("--defsym={symbol}=mirust_no_process")));
+        match attached {
+            Some(source) => command.arg(self.assemble(source)?),
+            None => command.arg("--defsym=mirust_before_main=mirust_nothing"),
         };
+        command.arg(home.ground(image.ground)?.file);
+        for input in &program.inputs {
+            match input {
+                Input::File(path) => command.arg(path),
+                Input::Whole(path) => {
+                    command.arg("--whole-archive").arg(path).arg("--no-whole-archive")
+                }
+                Input::Missing(_) => &mut command,
+            };
+        }
+        let status = command.stdin(Stdio::null()).status().context("cannot run tests/rig/env")?;
+        let text = fs::read_to_string(&messages).unwrap_or_default();
+        let _ = fs::remove_file(&messages);
+        match status.code() {
+            Some(0) => Ok(Vec::new()),
+            Some(UNDEFINED) => match undefined::parse(&text) {
+                missing if missing.is_empty() => {
+                    bail!("{} could not be linked; ld says:\n{}", image.name, text.trim_end())
+                }
+                missing => Ok(missing),
+            },
+            _ => bail!("{} could not be linked (see above)", image.name),
+        }
     }
-    let status = command.stdin(Stdio::null()).status().context("cannot run tests/rig/env")?;
-    let text = fs::read_to_string(&messages).unwrap_or_default();
-    let _ = fs::remove_file(&messages);
-    match status.code() {
-        Some(0) => Ok(Vec::new()),
-        Some(UNDEFINED) => match undefined::parse(&text) {
-            missing if missing.is_empty() => {
-                bail!("{} could not be linked; ld says:\n{}", image.name, text.trim_end())
-            }
-            missing => Ok(missing),
-        },
-        _ => bail!("{} could not be linked (see above)", image.name),
+
+    /// Makes an object of what is attached.
+    fn assemble(&self, source: &Path) -> Result<PathBuf> {
+        let object = source.with_extension("o");
+        let status = self.home.tool("as").arg("-o").arg(&object).arg(source).status();
+        if !status.context("cannot run tests/rig/env")?.success() {
+            bail!("cannot make {} (see above)", object.display());
+        }
+        Ok(object)
     }
 }
 
@@ -154,15 +180,23 @@ fn finish(image: &Image, executable: &Executable) -> Result<()> {
 }
 
 /// Whether the image is newer than all that it is made of.
-fn is_new(home: &Home, image: &Image, object: &Object, executable: &Executable) -> bool {
+fn is_new(
+    home: &Home,
+    image: &Image,
+    object: &Object,
+    executable: &Executable,
+    attached: Option<&Path>,
+) -> bool {
     let made = modified(&image.elf);
-    let parts = [
+    let archive = attached.and_then(|source| executable.attached.archive(source));
+    let mut parts = vec![
         executable.file.clone(),
         object.file.clone(),
         home.file("rust-rt/link/image"),
         home.file("rust-rt/link/xen.ld"),
         executable.package.join("xl.cfg"),
     ];
+    parts.extend(attached.map(PathBuf::from).into_iter().chain(archive));
     made.is_some() && parts.iter().all(|part| modified(part) <= made) && image.cfg().exists()
 }
 
@@ -170,11 +204,12 @@ fn is_new(home: &Home, image: &Image, object: &Object, executable: &Executable) 
 struct Notes {
     file: PathBuf,
     memory: u32,
+    attached: bool,
 }
 
 impl Notes {
     fn text(&self, ground: Ground) -> String {
-        format!("ground {ground}\nmemory {}\n", self.memory)
+        format!("ground {ground}\nmemory {}\nattached {}\n", self.memory, self.attached)
     }
 
     /// What the image stands on, if it was made as it would be now.

@@ -6,6 +6,7 @@
 //! C's, so the program and the runtime each have their own std. Build scripts and procedural macros
 //! run on the host, with the host's linker.
 
+mod attach;
 mod boot;
 mod build;
 mod calls;

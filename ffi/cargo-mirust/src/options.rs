@@ -84,6 +84,14 @@ pub struct Build {
     #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Image")]
     pub memory: u32,
 
+    /// Put this folder into the image, at the same path from the root or at PATH; in Cargo.toml: `files`
+    /// under [package.metadata.mirust]
+    #[arg(long, value_name = "DIR[:PATH]", help_heading = "Image")]
+    pub files: Vec<String>,
+    /// Read files from this disk of the domain, at PATH; in Cargo.toml: `disks` under [package.metadata.mirust]
+    #[arg(long, value_name = "DEVICE:PATH", help_heading = "Image")]
+    pub disk: Vec<String>,
+
     /// Path to Cargo.toml
     #[arg(long, value_name = "PATH", help_heading = "Manifest")]
     pub manifest_path: Option<PathBuf>,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use anyhow::{Context, Result, bail};
 
+use crate::attach::Attached;
 use crate::boot::{self, Domain};
 use crate::build::{self, Executable, Workspace};
 use crate::home::{Ground, Home};
@@ -134,6 +135,7 @@ pub fn doctest(options: &Doctest) -> Result<u8> {
         name: "the example".into(),
         package: std::env::current_dir().context("there is no current directory")?,
         images: options.file.with_extension("image"),
+        attached: Attached::default(),
         file: options.file.clone(),
         is_test: false,
         is_integration_test: false,

@@ -13,11 +13,46 @@ unsafe extern "C-unwind" {
     fn main(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int;
 }
 
+// SAFETY: `cargo mirust` defines it with this type, or lets its name mean `mirust_nothing`.
+unsafe extern "C" {
+    /// Mounts what the image was given besides the program: files, by the functions below.
+    safe fn mirust_before_main();
+}
+
 /// Where the platform begins the program.
 #[unsafe(no_mangle)]
 extern "C-unwind" fn mirust_main() -> c_int {
     // SAFETY: `main` has C's type for it, and is called once, here.
-    unsafe { mirust::entry::run_c(main) }
+    unsafe { mirust::entry::run_c(main, || mirust_before_main()) }
+}
+
+/// What a program without files of its own does before `main`.
+#[unsafe(no_mangle)]
+extern "C" fn mirust_nothing() {}
+
+/// Mounts an archive of files that is a part of the image.
+///
+/// # Safety
+///
+/// `length` bytes are at `archive`, for ever.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mirust_mount_files(archive: *const u8, length: usize) {
+    // SAFETY: as the caller says.
+    mirust::posix::mount(unsafe { core::slice::from_raw_parts(archive, length) });
+}
+
+/// Mounts the files of disks: `DEVICE:PATH`, with commas between several. The environment variable
+/// `MIRUST_DISKS` takes the list's place. Ends the program if a disk is not there or has no files.
+///
+/// # Safety
+///
+/// `length` bytes of UTF-8 are at `list`.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mirust_mount_disks(list: *const u8, length: usize) {
+    // SAFETY: as the caller says.
+    let list = unsafe { core::slice::from_raw_parts(list, length) };
+    // SAFETY: as the caller says.
+    mirust::posix::mount_disks(unsafe { core::str::from_utf8_unchecked(list) });
 }
 
 /// What the program's std prints in place of its own backtrace, for which it would have to read the program's

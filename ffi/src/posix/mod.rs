@@ -3,9 +3,10 @@
 //! `mirust_libc::posix` has the descriptors, the events and the files, and takes what reaches out of
 //! the program as functions. This module gives them: sockets made of [`net`](crate::net)'s,
 //! names from the stack's resolver, blocking and the way to the main stack from `mirust-fiber`, input from the console, files from the
-//! ramdisk. It is the crate's feature `posix`, or `descriptors` without OCaml and its sockets, and part of images
+//! ramdisk, and from disks. It is the crate's feature `posix`, or `descriptors` without OCaml and its sockets, and part of images
 //! only: on Linux a program has Linux's.
 
+mod disks;
 #[cfg(feature = "posix")]
 mod error;
 #[cfg(feature = "posix")]
@@ -21,6 +22,7 @@ use mirust_rt::libc::posix::{self, Blocking, CannotBlock};
 use crate::domain;
 use crate::time::Instant;
 
+pub use disks::{mount_disk, mount_disks, mount_files};
 pub use posix::{add_file, descriptors, mount};
 
 /// Gives the C functions what they need. Called once, before the program begins.

@@ -104,6 +104,15 @@ pub(super) fn until<T>(
     Ok(result)
 }
 
+/// The answer of something that takes time.
+///
+/// # Errors
+///
+/// EDEADLK where nothing may wait.
+pub(super) fn wait<T>(mut later: Pin<Box<dyn Future<Output = Result<T>>>>) -> Result<T> {
+    until(NEVER, |cx| later.as_mut().poll(cx))?.unwrap_or(Err(Errno(EDEADLK)))
+}
+
 /// Says once why a call did not wait.
 fn cannot() -> Errno {
     static LOGGED: AtomicBool = AtomicBool::new(false);

@@ -21,6 +21,9 @@ pub(super) fn read_parts(fd: c_int, parts: &mut [PartMut]) -> Result<usize> {
     if !description.may_read() {
         return Err(Errno(EBADF));
     }
+    if let Some(read) = description.object.read_from_afar(parts) {
+        return read;
+    }
     block::attempt(&description, false, Events::IN, || description.object.read(parts))
 }
 
@@ -179,7 +182,7 @@ fn send_file(to: c_int, from: c_int, offset: Option<&mut i64>, count: usize) -> 
         None => file.seek(0, SEEK_CUR)? as i64,
     };
     let bytes = file.bytes_at(at, count.min(STEP))?;
-    let n = write_parts(to, &[Part::new(bytes)])?;
+    let n = write_parts(to, &[Part::new(&bytes)])?;
     at += n as i64;
     match offset {
         Some(offset) => *offset = at,

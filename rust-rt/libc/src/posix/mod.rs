@@ -48,7 +48,7 @@ pub use block::{Blocking, CannotBlock, give as give_blocking};
 pub use console::{ReadLine, give_input};
 pub use events::Events;
 pub use family::{Family, Type};
-pub use files::{add as add_file, mount};
+pub use files::{Found, Later, Volume, add as add_file, mount, mount_volume};
 pub use kernel::system_call;
 pub use network::{Network, ResolveError, Resolving, give_network};
 pub use object::{Object, Received, Shutdown, Socket};

@@ -34,6 +34,12 @@ pub trait Object: Any {
         Err(Errno(EINVAL))
     }
 
+    /// Reads from what is far away, and waits for it: nothing if the object is not of that kind. Not called on the main
+    /// stack alone.
+    fn read_from_afar(&self, _parts: &mut [PartMut]) -> Option<Result<usize>> {
+        None
+    }
+
     /// Writes what it has room for.
     ///
     /// # Errors

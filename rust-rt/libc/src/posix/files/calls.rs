@@ -308,7 +308,7 @@ pub(in super::super) unsafe extern "C" fn readlinkat(
     let path = unsafe { path_argument(path) };
     size(path.and_then(|path| {
         let node = find(dir, path, false)?.node.ok_or(Errno(ENOENT))?;
-        let Kind::Link(target) = node.kind else { return Err(Errno(EINVAL)) };
+        let Kind::Link(target) = &node.kind else { return Err(Errno(EINVAL)) };
         if buf.is_null() || n == 0 {
             return Err(Errno(if n == 0 { EINVAL } else { EFAULT }));
         }

@@ -40,7 +40,7 @@ pub(super) fn entries(fd: c_int) -> Result<Vec<Name>> {
     }
     let above = file.place.iter().rev().nth(1).map_or(file.node.inode, |(_, node)| node.inode);
     let dots = [(Box::from(&b"."[..]), file.node.inode, 4), (Box::from(&b".."[..]), above, 4)];
-    Ok(dots.into_iter().chain(tree::names(&file.node)).collect())
+    Ok(dots.into_iter().chain(tree::names(&file.node)?).collect())
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

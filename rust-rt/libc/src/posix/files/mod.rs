@@ -9,7 +9,11 @@ pub(super) mod directory;
 pub(super) mod locks;
 mod root;
 mod tree;
+mod volume;
+#[cfg(test)]
+mod volume_tests;
 
+use alloc::borrow::Cow;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -25,7 +29,8 @@ use crate::layout::Stat;
 use tree::{Device, Kind, Node, Place};
 
 pub(super) use root::contents;
-pub use root::{add, mount};
+pub use root::{add, mount, mount_volume};
+pub use volume::{Found, Later, Volume};
 
 /// An open file, directory or device.
 pub(super) struct File {
@@ -46,26 +51,48 @@ impl File {
 
     fn contents(&self) -> Result<&[u8]> {
         match &self.node.kind {
-            Kind::File(data) | Kind::Link(data) => Ok(data),
+            Kind::File(data) => Ok(data),
+            Kind::Link(target) => Ok(target),
             Kind::Made(_) => Ok(&self.made),
             Kind::Directory(_) => Err(Errno(EISDIR)),
-            Kind::Device(_) => Err(Errno(EINVAL)),
+            Kind::Device(_) | Kind::Far(..) => Err(Errno(EINVAL)),
         }
     }
 
-    /// At most `n` bytes from an offset on.
-    pub(super) fn bytes_at(&self, offset: i64, n: usize) -> Result<&[u8]> {
+    /// Bytes in it.
+    fn size(&self) -> Result<u64> {
+        match self.node.kind {
+            Kind::Far(_, size) => Ok(size),
+            _ => Ok(self.contents()?.len() as u64),
+        }
+    }
+
+    /// At most `n` bytes from an offset on. May wait.
+    pub(super) fn bytes_at(&self, offset: i64, n: usize) -> Result<Cow<'_, [u8]>> {
+        match &self.node.kind {
+            Kind::Far(far, _) => {
+                let offset = u64::try_from(offset).map_err(|_| Errno(EINVAL))?;
+                far.bytes(offset, n).map(Cow::Owned)
+            }
+            _ => self.near_bytes_at(offset, n).map(Cow::Borrowed),
+        }
+    }
+
+    fn near_bytes_at(&self, offset: i64, n: usize) -> Result<&[u8]> {
         let contents = self.contents()?;
         let start = usize::try_from(offset).map_err(|_| Errno(EINVAL))?.min(contents.len());
         Ok(&contents[start..][..n.min(contents.len() - start)])
     }
 
-    /// `pread`.
+    /// `pread`. May wait.
     pub(super) fn read_at(&self, parts: &mut [PartMut], offset: i64) -> Result<usize> {
         if let Kind::Device(device) = self.node.kind {
             return read_device(device, parts);
         }
-        let bytes = self.bytes_at(offset, room(parts))?;
+        if let Kind::Far(far, _) = &self.node.kind {
+            return far.read(parts, u64::try_from(offset).map_err(|_| Errno(EINVAL))?);
+        }
+        let bytes = self.near_bytes_at(offset, room(parts))?;
         Ok(scatter(bytes, parts))
     }
 
@@ -74,7 +101,7 @@ impl File {
         let size = match self.node.kind {
             Kind::Directory(_) => i64::MAX,
             Kind::Device(_) => return Ok(0),
-            _ => self.contents()?.len() as i64,
+            _ => self.size()? as i64,
         };
         let from = match whence {
             0 => 0,
@@ -118,6 +145,19 @@ impl Object for File {
         matches!(self.node.kind, Kind::Device(Device::Random))
     }
 
+    fn read_from_afar(&self, parts: &mut [PartMut]) -> Option<Result<usize>> {
+        let Kind::Far(far, size) = &self.node.kind else { return None };
+        // Another thread that reads meanwhile begins where this one ends.
+        let at = self.offset.get();
+        let end = at.saturating_add(room(parts) as u64).min(*size).max(at);
+        self.offset.set(end);
+        let read = far.read(parts, at);
+        if self.offset.get() == end {
+            self.offset.set(at + read.unwrap_or(0) as u64);
+        }
+        Some(read)
+    }
+
     fn read(&self, parts: &mut [PartMut]) -> Result<usize> {
         let n = self.read_at(parts, self.offset.get() as i64)?;
         self.offset.set(self.offset.get() + n as u64);
@@ -130,13 +170,13 @@ impl Object for File {
     }
 
     fn available(&self) -> Result<usize> {
-        let size = self.contents().map_err(|_| Errno(crate::errno::ENOTTY))?.len();
-        Ok(size.saturating_sub(self.offset.get() as usize))
+        let size = self.size().map_err(|_| Errno(crate::errno::ENOTTY))?;
+        Ok(size.saturating_sub(self.offset.get()) as usize)
     }
 
     fn stat(&self) -> Stat {
         self.node.stat(match self.node.kind {
-            Kind::Made(_) => self.made.len(),
+            Kind::Made(_) => self.made.len() as u64,
             _ => self.node.size(),
         })
     }

@@ -7,16 +7,16 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use super::super::local::local;
-use super::super::parts::{Errno, Result};
+use super::super::parts::{Errno, PartMut, Result};
 use super::cpio::{Entries, Entry};
 use crate::errno::{EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
 use crate::layout::Stat;
 use crate::timespec::Timespec;
 
-const TYPE: u32 = 0o170_000;
-const DIRECTORY: u32 = 0o040_000;
-const REGULAR: u32 = 0o100_000;
-const LINK: u32 = 0o120_000;
+pub(super) const TYPE: u32 = 0o170_000;
+pub(super) const DIRECTORY: u32 = 0o040_000;
+pub(super) const REGULAR: u32 = 0o100_000;
+pub(super) const LINK: u32 = 0o120_000;
 const DEVICE: u32 = 0o020_000;
 
 /// Symbolic links on the way to a file, at most.
@@ -27,24 +27,54 @@ const LONGEST: (usize, usize) = (4095, 255);
 /// A file, a directory, a link or a device.
 pub(super) struct Node {
     pub(super) inode: u64,
+    /// The tree's own nodes have inodes of one device, and those of volumes of another.
+    device: u64,
     mode: u32,
-    /// Seconds since 1970.
-    modified: u32,
+    links: u64,
+    /// Nanoseconds since 1970.
+    modified: u64,
     pub(super) kind: Kind,
 }
 
 /// What a node holds.
 pub(super) enum Kind {
-    /// Its names, in order; and the directory above, unless this is the root.
-    Directory(RefCell<BTreeMap<Box<[u8]>, Rc<Node>>>),
+    /// Names.
+    Directory(Directory),
     /// A file's contents.
     File(&'static [u8]),
     /// A file whose contents are made when it is opened.
     Made(fn() -> Vec<u8>),
     /// A symbolic link's target.
-    Link(&'static [u8]),
+    Link(Box<[u8]>),
     /// A device.
     Device(Device),
+    /// A file elsewhere, and its size.
+    Far(Rc<dyn Elsewhere>, u64),
+}
+
+/// A file or a directory that is not here, but on a disk, say. The trait keeps what waits for it out of programs
+/// that have none.
+pub(super) trait Elsewhere {
+    /// What has a name in the directory. Waits.
+    fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>>;
+
+    /// The names in the directory. Waits.
+    fn names(&self) -> Result<Vec<Name>>;
+
+    /// At most `most` bytes of the file. Waits.
+    fn bytes(&self, offset: u64, most: usize) -> Result<Vec<u8>>;
+
+    /// Fills the parts from `offset` on, as far as the file goes. Waits.
+    fn read(&self, parts: &mut [PartMut], offset: u64) -> Result<usize>;
+}
+
+/// The names in a directory.
+#[derive(Default)]
+pub(super) struct Directory {
+    /// Those that were put here, in order.
+    own: RefCell<BTreeMap<Box<[u8]>, Rc<Node>>>,
+    /// The directory elsewhere that is seen below them.
+    below: RefCell<Option<Rc<dyn Elsewhere>>>,
 }
 
 /// Devices.
@@ -60,11 +90,24 @@ pub(super) enum Device {
 
 impl Node {
     fn new(mode: u32, modified: u32, kind: Kind) -> Rc<Self> {
-        std_inode(|inode| Rc::new(Node { inode, mode, modified, kind }))
+        let modified = u64::from(modified) * 1_000_000_000;
+        let links = if matches!(kind, Kind::Directory(_)) { 2 } else { 1 };
+        std_inode(|inode| Rc::new(Node { inode, device: 1, mode, links, modified, kind }))
     }
 
     fn directory(mode: u32, modified: u32) -> Rc<Self> {
-        Node::new(DIRECTORY | mode & 0o7777, modified, Kind::Directory(RefCell::default()))
+        Node::new(DIRECTORY | mode & 0o7777, modified, Kind::Directory(Directory::default()))
+    }
+
+    /// What is elsewhere.
+    pub(super) fn elsewhere(
+        inode: u64,
+        mode: u32,
+        links: u64,
+        modified: u64,
+        kind: Kind,
+    ) -> Rc<Self> {
+        Rc::new(Node { inode, device: 2, mode, links, modified, kind })
     }
 
     /// The type in the numbers of `d_type`: the four bits above the permissions.
@@ -82,28 +125,52 @@ impl Node {
         matches!(self.kind, Kind::Device(_))
     }
 
-    pub(super) fn stat(&self, size: usize) -> Stat {
-        let time = Timespec::from_ns(u64::from(self.modified) * 1_000_000_000);
-        let links = if self.is_directory() { 2 } else { 1 };
+    pub(super) fn stat(&self, size: u64) -> Stat {
+        let times = [Timespec::from_ns(self.modified); 3];
         let (size, blocks) = (size as i64, size.div_ceil(512) as i64);
-        let (inode, times) = (self.inode, [time; 3]);
-        Stat { device: 1, inode, links, size, blocks, times, ..Stat::new(self.mode) }
+        let Node { inode, device, links, .. } = *self;
+        Stat { device, inode, links, size, blocks, times, ..Stat::new(self.mode) }
     }
 
     /// Bytes, as `stat` says.
-    pub(super) fn size(&self) -> usize {
+    pub(super) fn size(&self) -> u64 {
         match &self.kind {
-            Kind::File(data) | Kind::Link(data) => data.len(),
-            Kind::Made(make) => make().len(),
+            Kind::File(data) => data.len() as u64,
+            Kind::Link(target) => target.len() as u64,
+            Kind::Made(make) => make().len() as u64,
             Kind::Directory(_) | Kind::Device(_) => 0,
+            Kind::Far(_, size) => *size,
         }
     }
 
-    fn child(&self, name: &[u8]) -> Option<Rc<Node>> {
-        match &self.kind {
-            Kind::Directory(names) => names.borrow().get(name).cloned(),
-            _ => None,
+    /// What has a name in this directory. Waits where somebody else has to be asked.
+    fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>> {
+        let Kind::Directory(directory) = &self.kind else { return Ok(None) };
+        let own = directory.own.borrow().get(name).cloned();
+        let below = directory.below.borrow().clone();
+        match (own, below) {
+            (None, Some(below)) => below.child(name),
+            (own, _) => Ok(own),
         }
+    }
+
+    /// Has a directory elsewhere seen below this one.
+    ///
+    /// # Errors
+    ///
+    /// ENOTDIR.
+    pub(super) fn see_below(&self, below: Rc<dyn Elsewhere>) -> Result {
+        let Kind::Directory(directory) = &self.kind else { return Err(Errno(ENOTDIR)) };
+        directory.below.replace(Some(below));
+        Ok(())
+    }
+
+    /// The directories that were put into this one.
+    pub(super) fn own_directories(&self) -> Vec<(Box<[u8]>, Rc<Node>)> {
+        let Kind::Directory(directory) = &self.kind else { return Vec::new() };
+        let own = directory.own.borrow();
+        let directories = own.iter().filter(|(_, node)| node.is_directory());
+        directories.map(|(name, node)| (name.clone(), Rc::clone(node))).collect()
     }
 }
 
@@ -152,18 +219,25 @@ impl Tree {
         let mut at = Rc::clone(&self.root);
         for name in names {
             let Kind::Directory(inside) = &at.kind else { return Err(Errno(ENOTDIR)) };
-            let next = Rc::clone(
-                inside.borrow_mut().entry(name.into()).or_insert_with(|| Node::directory(0o755, 0)),
-            );
+            let next = {
+                let mut inside = inside.own.borrow_mut();
+                Rc::clone(inside.entry(name.into()).or_insert_with(|| Node::directory(0o755, 0)))
+            };
             at = next;
         }
         let Kind::Directory(inside) = &at.kind else { return Err(Errno(ENOTDIR)) };
-        let mut inside = inside.borrow_mut();
+        let mut inside = inside.own.borrow_mut();
         let keep = node.is_directory() && inside.get(last).is_some_and(|n| n.is_directory());
         if !keep {
             inside.insert(last.into(), node);
         }
         Ok(())
+    }
+
+    /// The directory at a path, made if it is not there.
+    pub(super) fn directory(&self, path: &[u8]) -> Result<Rc<Node>> {
+        self.put(path, Node::directory(0o755, 0))?;
+        self.find(&Vec::new(), path, true)?.node.ok_or(Errno(ENOENT))
     }
 
     /// Puts in what an archive holds; what is malformed ends it, with a line in the log.
@@ -202,7 +276,7 @@ impl Tree {
                 let data = shared.copied().unwrap_or(data);
                 Node::new(mode, modified, Kind::File(data))
             }
-            LINK => Node::new(mode, modified, Kind::Link(data)),
+            LINK => Node::new(mode, modified, Kind::Link(data.into())),
             // Devices and the like: those that exist are there anyway.
             _ => return Ok(()),
         };
@@ -218,7 +292,7 @@ impl Tree {
     }
 
     pub(super) fn put_link(&self, path: &[u8], target: &'static [u8]) -> Result {
-        self.put(path, Node::new(LINK | 0o777, 0, Kind::Link(target)))
+        self.put(path, Node::new(LINK | 0o777, 0, Kind::Link(target.into())))
     }
 
     pub(super) fn put_device(&self, path: &[u8], device: Device) -> Result {
@@ -260,14 +334,14 @@ impl Tree {
                 name if name.len() > LONGEST.1 => return Err(Errno(ENAMETOOLONG)),
                 _ => {}
             }
-            let Some(node) = here.child(&name) else {
+            let Some(node) = here.child(&name)? else {
                 if names.is_empty() {
                     place.push((name, here));
                     return Ok(Found { place, node: None });
                 }
                 return Err(Errno(ENOENT));
             };
-            match node.kind {
+            match &node.kind {
                 Kind::Link(target) if follow || !names.is_empty() || must_be_directory => {
                     links += 1;
                     if links > MOST_LINKS {
@@ -310,11 +384,18 @@ pub(super) fn path_of(place: &Place) -> Vec<u8> {
 /// A name, its inode, and its type as `d_type` has it.
 pub(super) type Name = (Box<[u8]>, u64, u8);
 
-/// The names in a directory; nothing of another node.
-pub(super) fn names(node: &Node) -> Vec<Name> {
-    let Kind::Directory(names) = &node.kind else { return Vec::new() };
-    let names = names.borrow();
-    names.iter().map(|(name, node)| (name.clone(), node.inode, node.directory_type())).collect()
+/// The names in a directory; nothing of another node. Waits where somebody else has to be asked.
+pub(super) fn names(node: &Node) -> Result<Vec<Name>> {
+    let Kind::Directory(directory) = &node.kind else { return Ok(Vec::new()) };
+    let own = directory.own.borrow().clone();
+    let name =
+        |(name, node): (&Box<[u8]>, &Rc<Node>)| (name.clone(), node.inode, node.directory_type());
+    let mut names: Vec<Name> = own.iter().map(name).collect();
+    let below = directory.below.borrow().clone();
+    if let Some(below) = below {
+        names.extend(below.names()?.into_iter().filter(|(name, ..)| !own.contains_key(name)));
+    }
+    Ok(names)
 }
 
 /// EACCES if the mode does not let everybody do this; the bits of `access`.
@@ -387,7 +468,7 @@ mod tests {
         assert_eq!(text(&tree, &"x".repeat(256)), Err(ENAMETOOLONG));
         assert_eq!(text(&tree, &"x/".repeat(2048)), Err(ENAMETOOLONG));
         let found = tree.find(&vec![], b"link", false).unwrap().node.unwrap();
-        assert!(matches!(found.kind, Kind::Link(b"etc/motd")));
+        assert!(matches!(&found.kind, Kind::Link(target) if **target == *b"etc/motd"));
     }
 
     #[test]
@@ -396,7 +477,8 @@ mod tests {
         let start = tree.find(&vec![], b"deep", true).unwrap().place;
         let found = tree.find(&start, b"er/../../etc", true).unwrap();
         assert_eq!(path_of(&found.place), b"/etc");
-        let names: Vec<_> = names(&tree.root).into_iter().map(|(n, _, t)| (n, t)).collect();
+        let names: Vec<_> =
+            names(&tree.root).unwrap().into_iter().map(|(n, _, t)| (n, t)).collect();
         let kinds: Vec<_> = names.iter().map(|(n, t)| (&n[..], *t)).collect();
         let expected: [(&[u8], u8); 7] = [
             (b"deep", 4),

@@ -1,0 +1,127 @@
+//! Files that lie elsewhere, such as on a disk: what the image gives, and how a call waits for it.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::Pin;
+
+use super::super::block;
+use super::super::parts::{PartMut, Result, room, scatter};
+use super::tree::{DIRECTORY, Directory, Elsewhere, Kind, LINK, Name, Node, REGULAR, TYPE};
+
+/// An answer that takes time. Errors are those of Linux.
+pub type Later<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
+
+/// Read-only files that the image gives. Each has a number, never the same as another's.
+pub trait Volume {
+    /// What has this name in a directory, if something has. Neither `.` nor `..` is asked for.
+    fn lookup(&self, directory: u64, name: &[u8]) -> Later<Option<Found>>;
+
+    /// The names in a directory, without `.` and `..`: numbers, and types as the mode has them.
+    fn list(&self, directory: u64) -> Later<Vec<(Vec<u8>, u64, u32)>>;
+
+    /// At most `most` bytes of a file, from `offset` on; fewer only at the end.
+    fn read(&self, file: u64, offset: u64, most: usize) -> Later<Vec<u8>>;
+}
+
+/// What has a name.
+pub struct Found {
+    /// Its number.
+    pub number: u64,
+    /// Type and permissions: C's `st_mode`.
+    pub mode: u32,
+    /// Names that it has.
+    pub links: u64,
+    /// Bytes.
+    pub size: u64,
+    /// When it was changed last, in nanoseconds since 1970.
+    pub modified: u64,
+    /// The target of a symbolic link; empty for all else.
+    pub target: Vec<u8>,
+}
+
+/// A file or a directory of a volume.
+struct Far {
+    volume: Rc<dyn Volume>,
+    number: u64,
+}
+
+/// Bytes that are asked for at a time.
+const STEP: usize = 1 << 20;
+
+impl Far {
+    fn lookup(&self, name: &[u8]) -> Result<Option<Found>> {
+        block::wait(self.volume.lookup(self.number, name))
+    }
+
+    /// Another one of the same volume.
+    fn beside(&self, number: u64) -> Rc<Far> {
+        Rc::new(Far { volume: Rc::clone(&self.volume), number })
+    }
+
+    /// Has this directory seen below another one, and those in it below those in that one. Waits.
+    fn graft(self: Rc<Self>, above: &Node) -> Result {
+        for (name, node) in above.own_directories() {
+            let found = self.lookup(&name)?.filter(|found| found.mode & TYPE == DIRECTORY);
+            if let Some(found) = found {
+                self.beside(found.number).graft(&node)?;
+            }
+        }
+        above.see_below(self)
+    }
+}
+
+/// Has the root directory of a volume seen below a directory of the program. Waits.
+pub(super) fn graft(above: &Node, volume: Rc<dyn Volume>, root: u64) -> Result {
+    Rc::new(Far { volume, number: root }).graft(above)
+}
+
+impl Elsewhere for Far {
+    fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>> {
+        let Some(found) = self.lookup(name)? else { return Ok(None) };
+        let Found { number, mode, links, size, modified, target } = found;
+        let far = self.beside(number);
+        let kind = match mode & TYPE {
+            DIRECTORY => Kind::Directory(Directory::default()),
+            REGULAR => Kind::Far(Rc::<Far>::clone(&far), size),
+            LINK => Kind::Link(target.into()),
+            // Devices and the like: those that exist are there anyway.
+            _ => return Ok(None),
+        };
+        let node = Node::elsewhere(number, mode, links, modified, kind);
+        if node.is_directory() {
+            node.see_below(far)?;
+        }
+        Ok(Some(node))
+    }
+
+    fn names(&self) -> Result<Vec<Name>> {
+        let list = block::wait(self.volume.list(self.number))?;
+        let files = list
+            .into_iter()
+            .filter(|(.., mode)| [DIRECTORY, REGULAR, LINK].contains(&(mode & TYPE)));
+        Ok(files.map(|(name, inode, mode)| (name.into(), inode, (mode >> 12 & 15) as u8)).collect())
+    }
+
+    fn bytes(&self, offset: u64, most: usize) -> Result<Vec<u8>> {
+        block::wait(self.volume.read(self.number, offset, most.min(STEP)))
+    }
+
+    fn read(&self, parts: &mut [PartMut], offset: u64) -> Result<usize> {
+        let mut done = 0;
+        loop {
+            let rest = &mut PartMut::behind(parts, done)[..];
+            let bytes = match self.bytes(offset.saturating_add(done as u64), room(rest)) {
+                Ok(bytes) => bytes,
+                Err(error) if done == 0 => return Err(error),
+                // It is told the next time.
+                Err(_) => return Ok(done),
+            };
+            done += scatter(&bytes, rest);
+            if bytes.len() < STEP {
+                return Ok(done);
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Says what is in a folder, `static` unless another one is named, by all that std has for that. `--refuse FOLDER` says
+//! what becomes of changes instead.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--refuse", folder] => refused(Path::new(folder)),
+        ["--cat", file] => {
+            io::copy(&mut File::open(file)?, &mut io::stdout())?;
+            Ok(())
+        }
+        [] => show(Path::new("static"), Path::new("static")),
+        [folder] => show(Path::new(folder), Path::new(folder)),
+        _ => Err(io::Error::other("one folder")),
+    }
+}
+
+/// All that is in a folder.
+fn show(top: &Path, folder: &Path) -> io::Result<()> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+    paths.sort();
+    for path in paths {
+        let name = path.strip_prefix(top).unwrap_or(&path).display().to_string();
+        let about = fs::symlink_metadata(&path)?;
+        let changed = about.modified()?.duration_since(SystemTime::UNIX_EPOCH);
+        let changed = changed.map_or(0, |since| since.as_secs());
+        if about.is_symlink() {
+            println!("{name} -> {}: {} bytes", fs::read_link(&path)?.display(), fs::metadata(&path)?.len());
+        } else if about.is_dir() {
+            println!("{name}/");
+            show(top, &path)?;
+        } else {
+            println!("{name}: {} bytes, of {changed}, sum {:08x}", about.len(), sum(&path)?);
+            parts(&path)?;
+        }
+    }
+    let missing = File::open(folder.join("nothing")).unwrap_err();
+    println!("{}/nothing: {:?}, {missing}", folder.strip_prefix(top).unwrap_or(folder).display(), missing.kind());
+    Ok(())
+}
+
+/// A sum of all bytes, read in three ways that have to agree.
+fn sum(path: &Path) -> io::Result<u32> {
+    let add = |sum: u32, byte: &u8| sum.rotate_left(5) ^ u32::from(*byte);
+    let whole = fs::read(path)?.iter().fold(0, add);
+    let mut buffered = 0;
+    let mut reader = BufReader::new(File::open(path)?);
+    loop {
+        let n = reader.fill_buf()?.iter().map(|byte| buffered = add(buffered, byte)).count();
+        if n == 0 {
+            break;
+        }
+        reader.consume(n);
+    }
+    let taken = File::open(path)?.bytes().take(5000).try_fold(0, |sum, byte| Ok::<_, io::Error>(add(sum, &byte?)))?;
+    let start = fs::read(path)?.iter().take(5000).fold(0, add);
+    assert_eq!((whole, start), (buffered, taken), "{}", path.display());
+    Ok(whole)
+}
+
+/// The middle and the end.
+fn parts(path: &Path) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let end = file.seek(SeekFrom::End(0))?;
+    let middle = file.seek(SeekFrom::Start(end / 2))?;
+    let mut bytes = [0; 4];
+    let n = file.read(&mut bytes)?;
+    println!("  {end} {middle} {n} {bytes:02x?} {}", file.stream_position()?);
+    assert_eq!(file.metadata()?.len(), end);
+    assert!(file.seek(SeekFrom::Current(-1_000_000_000)).is_err());
+    Ok(())
+}
+
+/// What becomes of changes.
+fn refused(folder: &Path) -> io::Result<()> {
+    let say = |what: &str, error: Option<io::Error>| {
+        println!("{what}: {}", error.map_or("done".into(), |error| error.to_string()));
+    };
+    say("create", File::create(folder.join("new")).err());
+    say("directory", fs::create_dir(folder.join("directory")).err());
+    say("overwrite", fs::write(folder.join("index.html"), "x").err());
+    say("append", File::options().append(true).open(folder.join("index.html")).err());
+    say("remove", fs::remove_file(folder.join("index.html")).err());
+    say("rename", fs::rename(folder.join("index.html"), folder.join("other")).err());
+    Ok(())
+}
