@@ -17,6 +17,7 @@
 //! A completed [`Disk::write_at`] is stable once a later [`Disk::flush`] has succeeded. A program that does
 //! not use this module links no disk driver.
 
+pub mod blocking;
 #[cfg(feature = "redb")]
 pub mod redb;
 

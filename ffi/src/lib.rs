@@ -55,6 +55,9 @@ mod panic;
 mod platform;
 #[cfg(all(feature = "descriptors", any(feature = "xen", feature = "posix-on-unix")))]
 pub mod posix;
+#[cfg(all(feature = "descriptors", not(any(feature = "xen", feature = "posix-on-unix"))))]
+#[path = "posix/on_linux.rs"]
+pub mod posix;
 mod setup;
 mod shutdown;
 pub mod suspend;

@@ -1,5 +1,6 @@
 # A disk on a real blkback: the bytes, as dom0 finds them; a disk that goes and comes back in the middle of
-# work; one that cannot be written, one whose storage is full, and one that grows.
+# work; one that cannot be written, one whose storage is full, and one that grows and
+# shrinks.
 # images: disk
 # limit: 600
 
@@ -83,3 +84,12 @@ truncate -s 8M /tmp/data
 losetup -c "$loop"
 assert_shutdown grows poweroff 30
 assert_console grows '^size 8388608 now'
+destroy grows
+
+# It shrinks.
+create shrinks disk "disk=[\"phy:$loop,xvda,w\"]" 'cmdline="shrink --disk=data:xvda"'
+wait_console shrinks '^size 8388608'
+truncate -s 4M /tmp/data
+losetup -c "$loop"
+assert_shutdown shrinks poweroff 30
+assert_console shrinks '^size 4194304 now'

@@ -181,8 +181,11 @@ fn send_file(to: c_int, from: c_int, offset: Option<&mut i64>, count: usize) -> 
         Some(offset) => **offset,
         None => file.seek(0, SEEK_CUR)? as i64,
     };
-    let bytes = file.bytes_at(at, count.min(STEP))?;
-    let n = write_parts(to, &[Part::new(&bytes)])?;
+    if at < 0 {
+        return Err(Errno(EINVAL));
+    }
+    let write = &mut |bytes: &[u8]| write_parts(to, &[Part::new(bytes)]);
+    let n = file.with_bytes_at(at, count.min(STEP), write)?;
     at += n as i64;
     match offset {
         Some(offset) => *offset = at,

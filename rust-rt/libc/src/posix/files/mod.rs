@@ -13,7 +13,6 @@ mod volume;
 #[cfg(test)]
 mod volume_tests;
 
-use alloc::borrow::Cow;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -26,7 +25,7 @@ use super::watch::Watchers;
 use crate::errno::{EINVAL, EIO, EISDIR, ENXIO};
 use crate::host;
 use crate::layout::Stat;
-use tree::{Device, Kind, Node, Place};
+use tree::{Device, Kind, Node, Place, Use};
 
 pub(super) use root::contents;
 pub use root::{add, mount, mount_volume};
@@ -67,14 +66,11 @@ impl File {
         }
     }
 
-    /// At most `n` bytes from an offset on. May wait.
-    pub(super) fn bytes_at(&self, offset: i64, n: usize) -> Result<Cow<'_, [u8]>> {
+    /// Has `f` use at most `n` bytes from an offset on. May wait before that.
+    pub(super) fn with_bytes_at(&self, offset: i64, n: usize, f: Use<'_>) -> Result<usize> {
         match &self.node.kind {
-            Kind::Far(far, _) => {
-                let offset = u64::try_from(offset).map_err(|_| Errno(EINVAL))?;
-                far.bytes(offset, n).map(Cow::Owned)
-            }
-            _ => self.near_bytes_at(offset, n).map(Cow::Borrowed),
+            Kind::Far(far, _) => far.with_bytes(offset as u64, n, f),
+            _ => f(self.near_bytes_at(offset, n)?),
         }
     }
 
@@ -90,7 +86,7 @@ impl File {
             return read_device(device, parts);
         }
         if let Kind::Far(far, _) = &self.node.kind {
-            return far.read(parts, u64::try_from(offset).map_err(|_| Errno(EINVAL))?);
+            return if offset < 0 { Err(Errno(EINVAL)) } else { far.read(parts, offset as u64) };
         }
         let bytes = self.near_bytes_at(offset, room(parts))?;
         Ok(scatter(bytes, parts))

@@ -52,17 +52,20 @@ pub(super) enum Kind {
     Far(Rc<dyn Elsewhere>, u64),
 }
 
+/// What is done with bytes of a file.
+pub(super) type Use<'a> = &'a mut dyn FnMut(&[u8]) -> Result<usize>;
+
 /// A file or a directory that is not here, but on a disk, say. The trait keeps what waits for it out of programs
 /// that have none.
 pub(super) trait Elsewhere {
     /// What has a name in the directory. Waits.
     fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>>;
 
-    /// The names in the directory. Waits.
-    fn names(&self) -> Result<Vec<Name>>;
+    /// Adds the names in the directory to others, which are in order, unless they are among those. Waits.
+    fn add_names(&self, names: &mut Vec<Name>) -> Result;
 
-    /// At most `most` bytes of the file. Waits.
-    fn bytes(&self, offset: u64, most: usize) -> Result<Vec<u8>>;
+    /// Has `f` use at most `most` bytes of the file, from `offset` on. Waits before that.
+    fn with_bytes(&self, offset: u64, most: usize, f: Use<'_>) -> Result<usize>;
 
     /// Fills the parts from `offset` on, as far as the file goes. Waits.
     fn read(&self, parts: &mut [PartMut], offset: u64) -> Result<usize>;
@@ -387,13 +390,13 @@ pub(super) type Name = (Box<[u8]>, u64, u8);
 /// The names in a directory; nothing of another node. Waits where somebody else has to be asked.
 pub(super) fn names(node: &Node) -> Result<Vec<Name>> {
     let Kind::Directory(directory) = &node.kind else { return Ok(Vec::new()) };
-    let own = directory.own.borrow().clone();
-    let name =
-        |(name, node): (&Box<[u8]>, &Rc<Node>)| (name.clone(), node.inode, node.directory_type());
-    let mut names: Vec<Name> = own.iter().map(name).collect();
+    let own = directory.own.borrow();
+    let names = own.iter().map(|(name, node)| (name.clone(), node.inode, node.directory_type()));
+    let mut names: Vec<Name> = names.collect();
+    drop(own);
     let below = directory.below.borrow().clone();
     if let Some(below) = below {
-        names.extend(below.names()?.into_iter().filter(|(name, ..)| !own.contains_key(name)));
+        below.add_names(&mut names)?;
     }
     Ok(names)
 }

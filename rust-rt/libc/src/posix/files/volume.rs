@@ -8,7 +8,7 @@ use core::pin::Pin;
 
 use super::super::block;
 use super::super::parts::{PartMut, Result, room, scatter};
-use super::tree::{DIRECTORY, Directory, Elsewhere, Kind, LINK, Name, Node, REGULAR, TYPE};
+use super::tree::{DIRECTORY, Directory, Elsewhere, Kind, LINK, Name, Node, REGULAR, TYPE, Use};
 
 /// An answer that takes time. Errors are those of Linux.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
@@ -60,6 +60,11 @@ impl Far {
         Rc::new(Far { volume: Rc::clone(&self.volume), number })
     }
 
+    /// At most `most` bytes of the file, and not more than are asked for at a time.
+    fn bytes(&self, offset: u64, most: usize) -> Result<Vec<u8>> {
+        block::wait(self.volume.read(self.number, offset, most.min(STEP)))
+    }
+
     /// Has this directory seen below another one, and those in it below those in that one. Waits.
     fn graft(self: Rc<Self>, above: &Node) -> Result {
         for (name, node) in above.own_directories() {
@@ -96,16 +101,20 @@ impl Elsewhere for Far {
         Ok(Some(node))
     }
 
-    fn names(&self) -> Result<Vec<Name>> {
+    fn add_names(&self, names: &mut Vec<Name>) -> Result {
         let list = block::wait(self.volume.list(self.number))?;
-        let files = list
-            .into_iter()
-            .filter(|(.., mode)| [DIRECTORY, REGULAR, LINK].contains(&(mode & TYPE)));
-        Ok(files.map(|(name, inode, mode)| (name.into(), inode, (mode >> 12 & 15) as u8)).collect())
+        let own = names.len();
+        for (name, inode, mode) in list {
+            let is_file = [DIRECTORY, REGULAR, LINK].contains(&(mode & TYPE));
+            if is_file && names[..own].binary_search_by(|(own, ..)| (**own).cmp(&name)).is_err() {
+                names.push((name.into(), inode, (mode >> 12 & 15) as u8));
+            }
+        }
+        Ok(())
     }
 
-    fn bytes(&self, offset: u64, most: usize) -> Result<Vec<u8>> {
-        block::wait(self.volume.read(self.number, offset, most.min(STEP)))
+    fn with_bytes(&self, offset: u64, most: usize, f: Use<'_>) -> Result<usize> {
+        f(&self.bytes(offset, most)?)
     }
 
     fn read(&self, parts: &mut [PartMut], offset: u64) -> Result<usize> {

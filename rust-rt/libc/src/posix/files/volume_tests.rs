@@ -51,7 +51,9 @@ struct Memory {
 
 impl Volume for Memory {
     fn lookup(&self, directory: u64, name: &[u8]) -> Later<Option<Found>> {
-        let at = NODES.iter().position(|n| n.0.as_bytes() == name && n.1 == directory && n.0 != "");
+        let at = NODES
+            .iter()
+            .position(|n| n.0.as_bytes() == name && n.1 == directory && !n.0.is_empty());
         later(move || {
             Ok(at.map(|at| {
                 let (_, _, mode, bytes) = NODES[at];
@@ -63,7 +65,8 @@ impl Volume for Memory {
     }
 
     fn list(&self, directory: u64) -> Later<Vec<(Vec<u8>, u64, u32)>> {
-        let inside = NODES.iter().enumerate().filter(move |(_, n)| n.1 == directory && n.0 != "");
+        let inside =
+            NODES.iter().enumerate().filter(move |(_, n)| n.1 == directory && !n.0.is_empty());
         let names = inside.map(|(at, n)| (n.0.into(), at as u64, n.2)).collect();
         later(move || Ok(names))
     }

@@ -26,6 +26,7 @@ async fn run() -> i32 {
         Some("read-only") => read_only(&disk).await,
         Some("full") => full(&disk).await,
         Some("resize") => resize(&disk).await,
+        Some("shrink") => shrink(&disk).await,
         Some("bench") => bench::all(&disk).await,
         other => panic!("no such case: {other:?}"),
     }
@@ -180,4 +181,25 @@ async fn resize(disk: &Disk) {
     }
     disk.read_at(before, &mut [0; 512]).await.unwrap();
     println!("size {} now", disk.len());
+}
+
+/// The disk shrinks: what was cut off is an error, and nothing else is.
+async fn shrink(disk: &Disk) {
+    let before = disk.len();
+    println!("size {before}");
+    while disk.len() == before {
+        // The other end looks when it has something to do. Until it has, the old end may be read or fail.
+        match disk.read_at(before - 512, &mut [0; 512]).await {
+            Ok(()) | Err(Error::Io | Error::OutOfRange) => {}
+            Err(error) => panic!("{error}"),
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    let now = disk.len();
+    assert_eq!(disk.read_at(before - 512, &mut [0; 512]).await, Err(Error::OutOfRange));
+    assert_eq!(disk.write_at(now, &[0; 512]).await, Err(Error::OutOfRange));
+    disk.read_at(now - 512, &mut [0; 512]).await.unwrap();
+    disk.write_at(0, &[7; 512]).await.unwrap();
+    disk.flush().await.unwrap();
+    println!("size {now} now");
 }

@@ -1,0 +1,51 @@
+# Files of a disk that mkfs.erofs has made, by std::fs and by mirust::fs, as cksum on the host tells them; blocking calls of
+# threads on a disk; and redb, whose domain is destroyed while it commits.
+# images: files
+# limit: 300
+
+host_step files
+cp "$images/files.erofs" /tmp/site
+site=$(losetup -f)
+losetup -r "$site" /tmp/site || fail 'losetup site'
+
+for how in std async; do
+    create "files-$how" files "disk=[\"phy:$site,xvda,r\"]" "cmdline=\"$how --disk=site:xvda\""
+    assert_shutdown "files-$how" poweroff 60
+    assert_console "files-$how" '^told'
+    console "files-$how" | tr -d '\r' | grep '^file ' | sort >/tmp/list
+    cmp /tmp/list "$images/files.list" || fail "the files differ ($how)"
+    destroy "files-$how"
+done
+assert_console files-std '^refused: Read-only file system'
+# Half of the image: an error, and the domain says so.
+truncate -s 1M /tmp/site
+losetup -c "$site"
+create files-cut files "disk=[\"phy:$site,xvda,r\"]" 'cmdline="async --disk=site:xvda"'
+assert_shutdown files-cut crash 30
+assert_console files-cut 'longer than the disk'
+destroy files-cut
+losetup -d "$site"
+rm /tmp/site
+
+truncate -s 16M /tmp/data
+loop=$(losetup -f)
+losetup "$loop" /tmp/data || fail 'losetup data'
+create blocking files "disk=[\"phy:$loop,xvda,w\"]" 'cmdline="blocking --disk=data:xvda"'
+assert_shutdown blocking poweroff 60
+assert_console blocking '^threads have written'
+destroy blocking
+sync
+dd if="$loop" bs=4096 skip=512 count=1 2>/dev/null | tr -d '\040' | cmp -n 4096 - /dev/zero || fail 'what a thread wrote is not there'
+
+# The database begins on what others left there.
+create commit files memory=48 "disk=[\"phy:$loop,xvda,w\"]" 'cmdline="commit --disk=data:xvda"'
+wait_console commit '^committed 20' 60
+destroy commit
+heard=$(console commit | tr -d '\r' | sed -n 's/^committed //p' | tail -n 1)
+create check files memory=48 "disk=[\"phy:$loop,xvda,w\"]" 'cmdline="check --disk=data:xvda"'
+assert_shutdown check poweroff 60
+there=$(console check | tr -d '\r' | sed -n 's/^there are //p')
+[ "${there:-0}" -gt "$heard" ] || fail "$heard was committed, and there are ${there:-none}"
+note "redb: $heard was the last commit that was heard of, and there are $there"
+destroy check
+losetup -d "$loop"
