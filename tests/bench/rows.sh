@@ -33,6 +33,7 @@ exists() { # TREE GROUP
         tap) at=examples/iperf ;;
         sockets) at=tests/sockets ;;
         kv-*) at=examples/kv/src/log.rs ;;
+        disk) at=tests/xen/images/disk ;;
         *) at=examples/$2 ;;
     esac
     [ -e "$1/$at" ] || { echo "there is no $2 in $1" >&2 && return 1; }
@@ -83,6 +84,35 @@ tcp_figures() { # TREE
 fiber_figures() { # TREE
     tests/rig/env cargo bench --locked --quiet --manifest-path "$1/Cargo.toml" -p mirust-fiber --bench switch |
         awk -v OFS='\t' '$NF == "ns" { name = substr($0, 1, 28); sub(/ +$/, "", name); print "fiber: " name, "ns", $(NF - 1) }'
+}
+
+# Our disk on a file, and fio's io_uring on the same one. Where fio is not installed, its side is said to be missing.
+disk_figures() { # TREE
+    local file=$project/build/bench-disk.img rw blocks depth name key
+    [ -e "$file" ] || head -c 256M /dev/urandom >"$file"
+    "$1/build/unix/disk" bench "$seconds" "--disk=data:$file" | sed -n 's/^bench //p' | awk -F ': ' -v OFS='\t' '
+        { split($2, rate, "[ ;]"); print "disk: " $1, rate[2], rate[1] }'
+    [ -z "$compare" ] || return 0
+    if ! tests/rig/env sh -c 'command -v fio' >/dev/null; then
+        echo "disk: fio is not installed, so there is nothing beside these rows" >&2
+        return 0
+    fi
+    while IFS=: read -r rw blocks depth name; do
+        # In version 3 of its terse lines fio has bandwidth (KiB/s) and requests per second of reads in fields 7 and 8.
+        case $rw in *read) key=7 ;; *) key=48 ;; esac
+        tests/rig/env fio --name=disk --filename="$file" --ioengine=io_uring --direct=1 --rw="$rw" --bs="$blocks" \
+            --iodepth="$depth" --runtime="$seconds" --time_based --output-format=terse --terse-version=3 |
+            awk -F ';' -v OFS='\t' -v name="$name" -v key="$key" -v random="${rw#rand}" -v all="$rw" '
+                $1 == 3 { if (random == all) print "disk: " name, "MiB/s", $key / 1024, "fio"
+                          else print "disk: " name, "requests/s", $(key + 1), "fio" }'
+    done <<'END'
+read:1M:4:sequential read of 1 MiB, depth 4
+write:1M:4:sequential write of 1 MiB, depth 4
+randread:4k:1:random read of 4 KiB, depth 1
+randwrite:4k:1:random write of 4 KiB, depth 1
+randread:4k:32:random read of 4 KiB, depth 32
+randwrite:4k:32:random write of 4 KiB, depth 32
+END
 }
 
 # The table, of the list.

@@ -133,3 +133,28 @@ fn what_the_disk_does_not_give_is_an_error() {
         assert!(error.to_string().contains("closed"), "{error}");
     });
 }
+
+#[test]
+fn code_that_blocks_has_the_same_disk() {
+    let medium = Medium::new();
+    let disk = mirust::block::blocking::Disk::of(Disk::new(Rc::<Medium>::clone(&medium)));
+    assert_eq!(disk.len().unwrap(), SMALL.len() as u64);
+    let mut bytes = [0; 700];
+    disk.read_at(100, &mut bytes).unwrap();
+    assert_eq!(bytes, SMALL[100..800]);
+    assert_eq!(
+        kind(disk.read_at(SMALL.len() as u64 - 1, &mut [0; 2])),
+        Err(ErrorKind::UnexpectedEof)
+    );
+    assert_eq!(kind(disk.write_at(0, &[0; 512])), Err(ErrorKind::ReadOnlyFilesystem));
+    assert_eq!(kind(disk.zero(0, 100)), Err(ErrorKind::InvalidInput));
+    medium.fails.set(true);
+    assert_eq!(kind(disk.read_at(0, &mut bytes)), Err(ErrorKind::Other));
+    medium.fails.set(false);
+    // In a Linux process, where threads are not the domain's, another one gets an error.
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| disk.flush().unwrap_err().to_string());
+        assert!(other.join().unwrap().contains("the domain's thread"));
+    });
+    disk.flush().unwrap();
+}

@@ -6,7 +6,11 @@ use mirust::time::{Duration, now};
 use std::cell::Cell;
 use std::rc::Rc;
 
-const TIME: Duration = Duration::from_secs(4);
+/// How long each kind of request is made: the second argument's seconds, or four.
+fn time() -> Duration {
+    let seconds = mirust::args().get(2).and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(4))
+}
 
 pub async fn all(disk: &Disk) {
     for (name, write, size, depth, random) in [
@@ -40,14 +44,14 @@ pub async fn all(disk: &Disk) {
 async fn run(disk: &Disk, write: bool, size: u64, depth: u64, random: bool) -> (u64, f64) {
     let blocks = disk.len() / size;
     let next = Rc::new(Cell::new(0u64));
-    let start = now();
+    let (start, time) = (now(), time());
     let tasks: Vec<_> = (0..depth)
         .map(|task| {
             let (disk, next) = (disk.clone(), next.clone());
             mirust::spawn(async move {
                 let mut buffer = Buffer::new(size as usize).unwrap();
                 let mut seed = task + 1;
-                while now().duration_since(start) < TIME {
+                while now().duration_since(start) < time {
                     let n = next.get();
                     next.set(n + 1);
                     seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
