@@ -10,7 +10,7 @@ use super::super::parts::Result;
 use super::tree::{Device, Kind, Tree};
 use super::volume::{self, Volume};
 
-/// The tree, and archives that it does not have yet.
+/// Archives that are part of the tree when it is made.
 struct Source {
     tree: OnceCell<Rc<Tree>>,
     archives: RefCell<Vec<&'static [u8]>>,
@@ -27,17 +27,19 @@ pub(super) fn get() -> Rc<Tree> {
         let tree = source.tree.get_or_init(|| {
             let tree = Tree::new();
             standard(&tree);
+            source.archives.take().into_iter().for_each(|archive| tree.unpack(archive));
             Rc::new(tree)
         });
-        source.archives.take().into_iter().for_each(|archive| tree.unpack(archive));
         Rc::clone(tree)
     })
 }
 
-/// Adds the files of a cpio archive (newc), above what is there. They are unpacked when a file is looked for: a program
-/// that looks for none has no code for that.
+/// Adds the files of a cpio archive (newc), above what is there.
 pub fn mount(archive: &'static [u8]) {
-    SOURCE.with(|source| source.archives.borrow_mut().push(archive));
+    SOURCE.with(|source| match source.tree.get() {
+        Some(tree) => tree.unpack(archive),
+        None => source.archives.borrow_mut().push(archive),
+    });
 }
 
 /// Puts the files of a volume below a directory, which is made if it is not there. What was there before is seen
