@@ -31,6 +31,7 @@ mod reactor;
 mod sys;
 pub mod tap;
 mod uring;
+mod watch;
 
 pub use fd::Fd;
 pub use process::{allocated, command_line, console_write, error_write, exit, random};

@@ -3,6 +3,7 @@
 use host_libc as libc;
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
@@ -10,6 +11,7 @@ use core::task::Waker;
 
 use crate::clock;
 use crate::sys::{self, Descriptor, Errno, RawFd};
+use crate::watch::Readiness;
 use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
 use mirust_executor::shutdown::ShutdownReason;
@@ -27,6 +29,9 @@ const BATCH: usize = 32;
 /// How long the kernel is not asked again while the domain is busy, in ticks of the processor's time
 /// stamp counter: about 20 microseconds. Asking is a system call, which costs more than a whole turn.
 const PATIENCE: u64 = 50_000;
+
+/// What a wait takes at least that had to sleep, in the same ticks: about two microseconds.
+const SLEEP: u64 = 5_000;
 
 /// Only one in so many calls looks at that counter.
 const CALLS: u8 = 4;
@@ -55,6 +60,12 @@ pub(crate) struct Reactor {
     /// Called when somebody asks the process to end.
     request_shutdown: fn(ShutdownReason),
     sources: RefCell<BTreeMap<u64, Source>>,
+    /// What the last wait has found, for the next `dispatch`.
+    found: RefCell<Found>,
+    /// Whether the last wait has slept.
+    slept: Cell<bool>,
+    /// The kernel can wait for events and tell them in one call.
+    waits_for_events: Cell<bool>,
     next_token: Cell<u64>,
     /// When the kernel was last asked for events and had none left; none if it is to be asked now.
     asked: Cell<Option<u64>>,
@@ -62,11 +73,19 @@ pub(crate) struct Reactor {
     unasked: Cell<u8>,
 }
 
+/// Events, as the kernel has told them.
+struct Found {
+    events: [libc::epoll_event; BATCH],
+    len: usize,
+}
+
 /// A registered descriptor.
 struct Source {
     fd: RawFd,
     readers: Vec<Waker>,
     writers: Vec<Waker>,
+    /// Who is told instead of tasks.
+    hook: Option<Rc<dyn Fn(Readiness)>>,
 }
 
 /// What a task waits for.
@@ -84,6 +103,12 @@ impl Reactor {
             termination: sys::termination_fd()?,
             request_shutdown,
             sources: RefCell::default(),
+            found: RefCell::new(Found {
+                events: [libc::epoll_event { events: 0, u64: 0 }; BATCH],
+                len: 0,
+            }),
+            slept: Cell::new(false),
+            waits_for_events: Cell::new(true),
             next_token: Cell::new(FIRST_SOURCE),
             asked: Cell::new(None),
             unasked: Cell::new(0),
@@ -99,12 +124,40 @@ impl Reactor {
 
     /// Registers a descriptor, for nothing as yet.
     pub(crate) fn register(&self, fd: RawFd) -> Result<u64, Errno> {
+        self.register_as(fd, libc::EPOLLONESHOT, None)
+    }
+
+    /// Registers a descriptor, for nothing as yet. `hook` is called in `dispatch`, with what it is ready for.
+    pub(crate) fn register_hook(
+        &self,
+        fd: RawFd,
+        hook: Rc<dyn Fn(Readiness)>,
+    ) -> Result<u64, Errno> {
+        self.register_as(fd, 0, Some(hook))
+    }
+
+    fn register_as(
+        &self,
+        fd: RawFd,
+        events: i32,
+        hook: Option<Rc<dyn Fn(Readiness)>>,
+    ) -> Result<u64, Errno> {
         let token = self.next_token.get();
-        self.watch(fd, libc::EPOLLONESHOT, token)?;
+        self.watch(fd, events, token)?;
         self.next_token.set(token + 1);
-        let source = Source { fd, readers: Vec::new(), writers: Vec::new() };
+        let source = Source { fd, readers: Vec::new(), writers: Vec::new(), hook };
         self.sources.borrow_mut().insert(token, source);
         Ok(token)
+    }
+
+    /// What the hook of a descriptor is told, until something else is.
+    pub(crate) fn set_interest(&self, fd: RawFd, events: i32, token: u64) -> Result<(), Errno> {
+        sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_MOD, fd, events, token)
+    }
+
+    /// Whether the last wait has slept, so that what ended it is new.
+    pub(crate) fn slept(&self) -> bool {
+        self.slept.get()
     }
 
     pub(crate) fn deregister(&self, token: u64) {
@@ -147,14 +200,48 @@ impl Reactor {
         sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_MOD, source.fd, events, token)
     }
 
+    /// The kernel was asked, and told so many events.
+    fn asked_at(&self, now: u64, events: usize) {
+        if events == BATCH {
+            self.unasked.set(0);
+            self.asked.set(None);
+        } else {
+            self.asked.set(Some(now));
+        }
+    }
+
+    /// One system call for what `ppoll` and `epoll_pending` do together; where the kernel has none (before Linux 5.11, or
+    /// in a sandbox), it says so for the future.
+    fn wait_for_events(&self, timeout: Option<Duration>) {
+        let found = &mut *self.found.borrow_mut();
+        // Whoever waits twice without a dispatch in between gets the rest of it at once.
+        if found.len > 0 {
+            return;
+        }
+        match sys::epoll_wait_until(&self.epoll, &mut found.events, timeout) {
+            Ok(len) => {
+                found.len = len;
+                self.asked_at(ticks(), len);
+            }
+            Err(Errno::INTR) => (),
+            Err(Errno(libc::ENOSYS | libc::EPERM)) => self.waits_for_events.set(false),
+            Err(error) => panic!("epoll_pwait2: {error}"),
+        }
+    }
+
     fn source_ready(&self, token: u64, events: i32) {
+        let hook = self.sources.borrow().get(&token).and_then(|source| source.hook.clone());
+        if let Some(told) = hook {
+            told(Readiness::of(events));
+            return;
+        }
         let mut woken = Vec::new();
         if let Some(source) = self.sources.borrow_mut().get_mut(&token) {
-            let both = libc::EPOLLERR | libc::EPOLLHUP;
-            if events & (both | libc::EPOLLIN | libc::EPOLLRDHUP) != 0 {
+            let ready = Readiness::of(events);
+            if ready.readable {
                 woken.append(&mut source.readers);
             }
-            if events & (both | libc::EPOLLOUT) != 0 {
+            if ready.writable {
                 woken.append(&mut source.writers);
             }
             if !(source.readers.is_empty() && source.writers.is_empty()) {
@@ -165,6 +252,19 @@ impl Reactor {
         }
         for waker in woken {
             waker.wake();
+        }
+    }
+
+    fn handle(&self, events: &[libc::epoll_event]) {
+        for event in events {
+            match event.u64 {
+                // A notification has done its work by ending the wait.
+                NOTIFY => {
+                    let _ = sys::read(self.notify.raw(), &mut [0; 8]);
+                }
+                TERMINATION => self.termination_ready(),
+                token => self.source_ready(token, event.events as i32),
+            }
         }
     }
 
@@ -196,6 +296,13 @@ impl Platform for Reactor {
     /// Asks the kernel after every wait, and otherwise now and then. Whoever blocks misses nothing by
     /// that: the wait returns at once for what is pending.
     fn dispatch(&self) -> usize {
+        let len = core::mem::take(&mut self.found.borrow_mut().len);
+        if len > 0 {
+            // A copy: what is told here may come back to wait.
+            let events = self.found.borrow().events;
+            self.handle(&events[..len]);
+            return len;
+        }
         let unasked = self.unasked.get();
         if unasked > 0 {
             self.unasked.set(unasked - 1);
@@ -212,22 +319,11 @@ impl Platform for Reactor {
             Err(Errno::INTR) => return 0,
             Err(error) => panic!("epoll: {error}"),
         };
-        if pending.len() == BATCH {
-            self.unasked.set(0);
-            self.asked.set(None);
-        } else {
-            self.asked.set(Some(now));
+        if self.asked.get().is_some() {
+            self.slept.set(false);
         }
-        for event in pending {
-            match event.u64 {
-                // A notification has done its work by ending the wait.
-                NOTIFY => {
-                    let _ = sys::read(self.notify.raw(), &mut [0; 8]);
-                }
-                TERMINATION => self.termination_ready(),
-                token => self.source_ready(token, event.events as i32),
-            }
-        }
+        self.asked_at(now, pending.len());
+        self.handle(pending);
         pending.len()
     }
 
@@ -235,12 +331,19 @@ impl Platform for Reactor {
         self.asked.set(None);
         self.unasked.set(0);
         let timeout = (deadline != Instant::NEVER).then(|| deadline.duration_since(self.now()));
-        // Every descriptor is watched level-triggered, so `epoll` is readable as long as an event
-        // is pending, no matter when it came.
-        match sys::ppoll(self.epoll.raw(), libc::POLLIN, timeout) {
-            Ok(_) | Err(Errno::INTR) => (),
-            Err(error) => panic!("ppoll: {error}"),
+        let start = ticks();
+        if self.waits_for_events.get() {
+            self.wait_for_events(timeout);
         }
+        if !self.waits_for_events.get() {
+            // Every descriptor is watched level-triggered, so `epoll` is readable as long as an event
+            // is pending, no matter when it came.
+            match sys::ppoll(self.epoll.raw(), libc::POLLIN, timeout) {
+                Ok(_) | Err(Errno::INTR) => (),
+                Err(error) => panic!("ppoll: {error}"),
+            }
+        }
+        self.slept.set(ticks().wrapping_sub(start) > SLEEP);
     }
 
     fn notifier(&self) -> Option<Notifier> {
@@ -249,5 +352,28 @@ impl Platform for Reactor {
         Some(Arc::new(move || {
             let _ = sys::write(notify.raw(), &1u64.to_ne_bytes());
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_with_and_without_a_call_that_tells_the_events() {
+        let reactor = Reactor::new(|_| ()).expect("an event loop");
+        let notify = reactor.notifier().expect("Unix has one");
+        for one_call in [true, false] {
+            reactor.waits_for_events.set(one_call);
+            notify();
+            reactor.wait(Instant::NEVER);
+            assert_eq!(reactor.dispatch(), 1);
+            let deadline = reactor.now().saturating_add(Duration::from_millis(2));
+            while reactor.now() < deadline {
+                reactor.wait(deadline);
+                assert_eq!(reactor.dispatch(), 0);
+            }
+            assert!(reactor.slept());
+        }
     }
 }

@@ -110,15 +110,35 @@ pub(crate) fn epoll_pending<'a>(
     Ok(&buf[..n as usize])
 }
 
+fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
+}
+
+/// Blocks until there are events, a signal comes or `timeout` is over; without one, for as long as it takes. Returns
+/// how many events there are now in `buf`.
+pub(crate) fn epoll_wait_until(
+    epoll: &Descriptor,
+    buf: &mut [libc::epoll_event],
+    timeout: Option<Duration>,
+) -> Result<usize, Errno> {
+    let len = c_int::try_from(buf.len()).unwrap_or(c_int::MAX);
+    let ts = timeout.map(timespec);
+    let ts = ts.as_ref().map_or(ptr::null(), |ts| ts as *const _);
+    let (call, mask) = (libc::SYS_epoll_pwait2, ptr::null::<u8>());
+    // SAFETY: the kernel writes at most `len` events, and the buffer has room for them; `ts` is null or points to a
+    // timespec that lives through the call; a null signal mask leaves the mask alone.
+    check_size(unsafe { libc::syscall(call, epoll.0, buf.as_mut_ptr(), len, ts, mask, 0) } as isize)
+}
+
 /// Blocks until `fd` is ready for `events` (`POLLIN`, …), a signal comes or `timeout` is over;
 /// without one, for as long as it takes. Returns what it is ready for, errors and hang-ups
 /// included; 0 if for nothing.
 pub(crate) fn ppoll(fd: RawFd, events: i16, timeout: Option<Duration>) -> Result<i16, Errno> {
     let mut pollfd = libc::pollfd { fd, events, revents: 0 };
-    let ts = timeout.map(|t| libc::timespec {
-        tv_sec: i64::try_from(t.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: t.subsec_nanos().into(),
-    });
+    let ts = timeout.map(timespec);
     let ts = ts.as_ref().map_or(ptr::null(), |ts| ts as *const _);
     // SAFETY: one pollfd is passed and lives through the call; `ts` is null or points to a
     // timespec that does; a null signal mask leaves the mask alone.

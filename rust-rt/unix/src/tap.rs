@@ -4,9 +4,10 @@
 //! Frames are read straight into the receiver's slab and written from where they lie: the kernel
 //! copies, once each way.
 
-use crate::fd::Fd;
 use crate::process;
-use crate::sys::{Errno, RawFd};
+use crate::reactor::reactor;
+use crate::sys::{Descriptor, Errno, RawFd};
+use crate::watch::{Readiness, Watch};
 use alloc::{
     alloc::{Layout, alloc_zeroed},
     rc::Rc,
@@ -17,10 +18,7 @@ use core::{
     cell::RefCell,
     ffi::{CStr, c_ulong},
     fmt,
-    future::poll_fn,
-    pin::pin,
     ptr::NonNull,
-    task::{Poll, Waker},
 };
 use host_libc as libc;
 use mirust_executor::domain;
@@ -85,15 +83,17 @@ pub struct Tap {
 
 struct Inner {
     /// `None` once the device is closed.
-    fd: Option<Rc<Fd>>,
+    fd: Option<Rc<Watch>>,
     info: Info,
     news: News,
     counters: Counters,
     full: bool,
-    /// The task, if it waits for the device to be closed or to be looked at.
-    waker: Option<Waker>,
-    /// All frames were taken: the task waits for the next.
+    /// All frames were taken, as far as is known: the next ones are news.
     drained: bool,
+    /// Frames that the last `receive` found.
+    last: usize,
+    /// What is there now has come one by one of late, and was waited for.
+    alone: bool,
     reserved: usize,
 }
 
@@ -117,63 +117,29 @@ pub fn open(name: &str, mac: Option<Mac>) -> Result<Rc<Tap>, OpenError> {
     // SAFETY: the layout is not empty.
     let head = NonNull::new(unsafe { alloc_zeroed(layout) })
         .ok_or(OpenError::System("memory", Errno(libc::ENOMEM)))?;
-    let fd = Rc::new(fd);
     let inner = Inner {
-        fd: Some(fd.clone()),
+        fd: None,
         info,
         news: News::LINK,
         counters: Counters { links: 1, ..Counters::default() },
         full: false,
-        waker: None,
         drained: true,
+        last: 0,
+        alone: false,
         reserved: 0,
     };
     let tap = Rc::new(Tap { name: name.into(), head, inner: RefCell::new(inner) });
-    domain::spawn(wait(tap.clone(), fd));
+    let this = Rc::downgrade(&tap);
+    let told = move |ready| {
+        if let Some(tap) = this.upgrade() {
+            tap.ready(ready);
+        }
+    };
+    let watch = Watch::new(fd, told).map_err(|errno| OpenError::System("epoll", errno))?;
+    watch.want(true, false).map_err(|errno| OpenError::System("epoll", errno))?;
+    tap.inner.borrow_mut().fd = Some(Rc::new(watch));
     domain::signal_foreign();
     Ok(tap)
-}
-
-/// Tells the stack when there is something to read, or room to write. Ends with the device.
-async fn wait(tap: Rc<Tap>, fd: Rc<Fd>) {
-    let mut failed = None;
-    while failed.is_none() && tap.inner.borrow().fd.is_some() {
-        let mut readable = pin!(fd.readable());
-        let mut writable = pin!(fd.writable());
-        failed = poll_fn(|cx| {
-            let mut inner = tap.inner.borrow_mut();
-            inner.waker = Some(cx.waker().clone());
-            if inner.fd.is_none() {
-                return Poll::Ready(None);
-            }
-            let (drained, full) = (inner.drained, inner.full);
-            drop(inner);
-            if drained {
-                if let Poll::Ready(result) = readable.as_mut().poll(cx) {
-                    let mut inner = tap.inner.borrow_mut();
-                    inner.drained = false;
-                    inner.news |= News::FRAMES;
-                    inner.counters.events += 1;
-                    domain::signal_foreign();
-                    return Poll::Ready(result.err());
-                }
-            }
-            if full {
-                if let Poll::Ready(result) = writable.as_mut().poll(cx) {
-                    let mut inner = tap.inner.borrow_mut();
-                    inner.full = false;
-                    inner.news |= News::ROOM;
-                    domain::signal_foreign();
-                    return Poll::Ready(result.err());
-                }
-            }
-            Poll::Pending
-        })
-        .await;
-    }
-    if let Some(error) = failed {
-        tap.fail("cannot be waited for", error);
-    }
 }
 
 impl Tap {
@@ -184,20 +150,51 @@ impl Tap {
             self.close();
         }
     }
+
+    /// There is something to read, or room to write: tells the stack.
+    fn ready(&self, ready: Readiness) {
+        let mut inner = self.inner.borrow_mut();
+        let mut news = News::default();
+        if ready.readable && inner.drained {
+            inner.drained = false;
+            inner.alone = inner.last <= 1 && reactor().slept();
+            inner.counters.events += 1;
+            news |= News::FRAMES;
+        }
+        if ready.writable && inner.full {
+            inner.full = false;
+            news |= News::ROOM;
+        }
+        inner.news |= news;
+        drop(inner);
+        if news.is_empty() {
+            // It was told, and the stack has not come to it yet: the kernel need not repeat it.
+            self.watch();
+        } else {
+            domain::signal_foreign();
+        }
+    }
+
+    /// The stack has all frames, and is told of the next.
+    fn drained(&self) {
+        self.inner.borrow_mut().drained = true;
+        self.watch();
+    }
+
+    /// Has what the device waits for be told.
+    fn watch(&self) {
+        let inner = self.inner.borrow();
+        let wanted = inner.fd.as_ref().map(|fd| fd.want(inner.drained, inner.full));
+        drop(inner);
+        if let Some(Err(error)) = wanted {
+            self.fail("cannot be waited for", error);
+        }
+    }
 }
 
 /// Whether an error will pass: the kernel had no memory, or a signal came in between.
 fn passes(error: Errno) -> bool {
     matches!(error, Errno::INTR | Errno(libc::ENOMEM | libc::ENOBUFS))
-}
-
-impl Inner {
-    /// Makes the task look at `drained` and `full` again.
-    fn poke(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
 }
 
 impl Device for Tap {
@@ -250,7 +247,8 @@ impl Device for Tap {
             Err(Errno::AGAIN) => {
                 inner.full = true;
                 inner.counters.tx_full += 1;
-                inner.poke();
+                drop(inner);
+                self.watch();
                 Err(SendError::Full)
             }
             // There is no such interface any more.
@@ -275,7 +273,14 @@ impl Device for Tap {
 
     fn receive(&self, max: usize, slab: &mut Slab<'_>, out: &mut dyn FnMut(RxFrame)) -> Received {
         let Some(fd) = self.inner.borrow().fd.clone() else { return Received::All };
-        for _ in 0..max {
+        let alone = core::mem::take(&mut self.inner.borrow_mut().alone);
+        for frames in 0..max {
+            self.inner.borrow_mut().last = frames;
+            // It is cheaper to be told of another one, which there hardly is, than to ask.
+            if alone && frames == 1 {
+                self.drained();
+                return Received::All;
+            }
             if !slab.fits(Slab::ROOM) {
                 return Received::SlabFull;
             }
@@ -301,8 +306,8 @@ impl Device for Tap {
                     if error != Errno::AGAIN {
                         inner.counters.rx_dropped += 1;
                     }
-                    inner.drained = true;
-                    inner.poke();
+                    drop(inner);
+                    self.drained();
                     return Received::All;
                 }
             };
@@ -335,7 +340,6 @@ impl Device for Tap {
         if inner.fd.take().is_some() {
             inner.info.link = Link::Closed;
             inner.news |= News::LINK;
-            inner.poke();
             domain::signal_foreign();
         }
     }
@@ -431,12 +435,13 @@ mod sys {
         check(result as isize).map(drop).map_err(|errno| OpenError::System(what, errno))
     }
 
-    pub(super) fn open_tap(name: &str) -> Result<Fd, OpenError> {
+    pub(super) fn open_tap(name: &str) -> Result<Descriptor, OpenError> {
         const PATH: &CStr = c"/dev/net/tun";
         let flags = libc::O_RDWR | libc::O_CLOEXEC;
         // SAFETY: the path ends in a zero byte.
         let raw = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, PATH.as_ptr(), flags) };
         let raw = check(raw as isize).map_err(OpenError::NoTun)? as RawFd;
+        let fd = Descriptor::from_raw(raw);
         let mut tap = request(name);
         let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
         tap.ifr_ifru.ifru_flags = flags as libc::c_short;
@@ -451,10 +456,7 @@ mod sys {
         // SAFETY: TUNSETOFFLOAD takes a number.
         let set =
             set.and_then(|()| unsafe { ioctl(raw, "TUNSETOFFLOAD", libc::TUNSETOFFLOAD, offload) });
-        // Only now: a descriptor that is no interface yet cannot be waited for.
-        // SAFETY: just opened, and known to nobody else.
-        let fd = unsafe { Fd::from_raw_fd(raw) };
-        set.and(fd.map_err(|errno| OpenError::System("epoll", errno)))
+        set.map(|()| fd)
     }
 
     /// The MTU of an interface.
