@@ -395,6 +395,13 @@ intptr_t mirust_net_news(intptr_t handle);
 // Allocates on the OCaml heap.
 value mirust_net_heads(intptr_t handle);
 
+// A bigarray of `size` bytes, for `mirust_net_receive`. Its memory is used again when OCaml has found it and all parts of
+// it dead; at most `most` are in use at a time. An empty one if so many are, or if there is no memory. All of a
+// device's have one size. Allocates on the OCaml heap.
+value mirust_net_slab(intptr_t handle,
+                      uintptr_t size,
+                      uintptr_t most);
+
 // Reserves memory for the head of a frame, `length` bytes. Returns its offset in the bigarray of
 // `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
 intptr_t mirust_net_reserve(intptr_t handle, uintptr_t length);

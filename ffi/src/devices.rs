@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::slice;
 
@@ -18,6 +19,7 @@ use mirust_rt::net::{
 use crate::abi::fill_struct;
 use crate::ocaml::net as values;
 use crate::ocaml::net::Value;
+use crate::slabs::Slabs;
 
 /// In `features` of a MirustNetInfo: the device completes TCP and UDP checksums of frames sent.
 pub const MIRUST_NET_CHECKSUM: u64 = 1;
@@ -117,6 +119,7 @@ struct Opened {
     lent: RefCell<Vec<Option<Lease>>>,
     /// The payload of the frame at hand; kept for its allocation.
     payload: RefCell<Vec<Fragment>>,
+    slabs: RefCell<Option<Slabs>>,
 }
 
 crate::local::domain_local! {
@@ -209,8 +212,8 @@ pub unsafe extern "C" fn mirust_net_open(
     }
     match open(&name, limits) {
         Ok(device) => DEVICES.with_borrow_mut(|devices| {
-            let (lent, payload) = Default::default();
-            devices.push(Rc::new(Opened { device, lent, payload }));
+            let (lent, payload, slabs) = Default::default();
+            devices.push(Rc::new(Opened { device, lent, payload, slabs }));
             devices.len() as isize - 1
         }),
         Err(error) => {
@@ -273,6 +276,23 @@ pub extern "C" fn mirust_net_heads(handle: isize) -> Value {
     let (base, len) = opened(handle).device.heads();
     // SAFETY: valid for ever, as `heads` promises.
     unsafe { values::external_bigarray(base, len) }
+}
+
+/// A bigarray of `size` bytes, for `mirust_net_receive`. Its memory is used again when OCaml has found it and all parts of
+/// it dead; at most `most` are in use at a time. An empty one if so many are, or if there is no memory. All of a
+/// device's have one size. Allocates on the OCaml heap.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_slab(handle: isize, size: usize, most: usize) -> Value {
+    let opened = opened(handle);
+    let mut slabs = opened.slabs.borrow_mut();
+    let slabs = slabs.get_or_insert_with(|| Slabs::new(size));
+    assert!(slabs.size() == size, "another size than before");
+    match slabs.take(most) {
+        // SAFETY: nobody else uses it, and the reference that was taken is for the bigarray.
+        Some((base, share)) => unsafe { values::slab(base, size, share) },
+        // SAFETY: nothing is read or written there.
+        None => unsafe { values::external_bigarray(NonNull::dangling(), 0) },
+    }
 }
 
 /// Reserves memory for the head of a frame, `length` bytes. Returns its offset in the bigarray of

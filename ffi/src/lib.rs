@@ -60,6 +60,7 @@ pub mod posix;
 pub mod posix;
 mod setup;
 mod shutdown;
+mod slabs;
 pub mod suspend;
 pub mod time;
 pub mod token;

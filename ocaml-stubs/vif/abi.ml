@@ -1,7 +1,7 @@
 (* The network part of the C ABI (ffi/include/mirust.h); see the core library's Abi for how values
    are passed. A [value] is passed as it is: the callee only reads where a bigarray's bytes are.
 
-   [heads] and [view] make a bigarray and are the two that allocate. *)
+   [heads], [slab] and [view] make a bigarray and are the three that allocate. *)
 
 type frames = (int, Bigarray.int_elt, Bigarray.c_layout) Bigarray.Array1.t
 
@@ -22,6 +22,9 @@ external news : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mir
 [@@noalloc]
 
 external heads : (int[@untagged]) -> Cstruct.buffer = "mirust_native_only" "mirust_net_heads"
+
+external slab : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> Cstruct.buffer
+  = "mirust_native_only" "mirust_net_slab"
 
 external reserve : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_net_reserve"

@@ -17,11 +17,11 @@ type limits = { receive_pages : int; send_pages : int; copied : int }
 
 let default_limits = { receive_pages = 0; send_pages = 0; copied = 32 lsl 20 }
 
-(* The memory that frames are copied to, in slabs: each lives on in the frames that lie in it. *)
+(* The memory that frames are copied to, in slabs: each lives on in the frames that lie in it, and is used again when
+   the last one is dead. *)
 type slabs = {
   size : int;
-  mutable most : int; (* slabs that may be alive *)
-  mutable alive : int;
+  mutable most : int; (* slabs that may be in use *)
   mutable dropped : int; (* frames that there was no slab for *)
 }
 
@@ -29,7 +29,7 @@ let most_slabs octets ~size = max 2 (octets / size)
 
 let slabs octets =
   let size = max smallest_slab (min largest_slab (octets / 16)) in
-  { size; most = most_slabs octets ~size; alive = 0; dropped = 0 }
+  { size; most = most_slabs octets ~size; dropped = 0 }
 
 type link = Down | Up | Closed
 
@@ -136,19 +136,23 @@ let relieve t =
     slabs_rest_until := stop + (3 * (stop - start)))
 
 (* Running out of memory here, in the loop's own hook, costs frames and not the program. *)
+let take_slab t =
+  match Abi.slab t.handle t.slabs.size t.slabs.most with
+  | exception Out_of_memory -> None
+  | slab when Bigarray.Array1.dim slab = 0 -> None
+  | slab -> Some slab
+
+let rec first_of = function
+  | [] -> None
+  | attempt :: rest -> ( match attempt () with None -> first_of rest | slab -> slab)
+
+(* Most die young, and then the small collection finds it. *)
 let make_slab t =
-  let s = t.slabs in
-  (* Most die young, and then the small collection finds it. *)
-  if s.alive >= s.most then Gc.minor ();
-  if s.alive >= s.most then relieve t;
-  if s.alive >= s.most then None
-  else
-    match Bigarray.(Array1.create char c_layout s.size) with
-    | exception Out_of_memory -> None
-    | slab ->
-        s.alive <- s.alive + 1;
-        Gc.finalise_last (fun () -> s.alive <- s.alive - 1) slab;
-        Some slab
+  let after collect () =
+    collect ();
+    take_slab t
+  in
+  first_of [ after ignore; after Gc.minor; after (fun () -> relieve t) ]
 
 let new_slab t =
   t.slab <- Option.value (make_slab t) ~default:t.spare;
@@ -161,8 +165,8 @@ let dropped t n =
   (* Whenever the number has doubled. *)
   if before lxor s.dropped > before then
     Log.warn (fun m ->
-        m "%s: no memory to copy frames to: %d dropped so far (%d slabs of %d KiB are held)" t.name
-          s.dropped s.alive (s.size / 1024))
+        m "%s: no memory to copy frames to: %d dropped so far (there may be %d slabs of %d KiB)"
+          t.name s.dropped s.most (s.size / 1024))
 
 let rec receive t =
   if t.slab == t.spare then new_slab t;

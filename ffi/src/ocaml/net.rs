@@ -4,7 +4,7 @@ use std::ptr::NonNull;
 
 use mirust_rt::mem::PAGE_SIZE;
 use mirust_rt::net::Fragment;
-use mirust_rt::net::pool::Lease;
+use mirust_rt::net::pool::{Lease, Share};
 use ocaml_sys::bigarray::{Bigarray, Kind};
 use ocaml_sys::{field, is_block};
 
@@ -48,6 +48,20 @@ pub(crate) unsafe fn shared_bigarray(lease: Lease, len: usize) -> Value {
     let pages = len.div_ceil(PAGE_SIZE) * PAGE_SIZE;
     // SAFETY: the count has the reference of the lease for it.
     unsafe { bigarray(&caml_ba_ops, base, len, share, pages) }
+}
+
+/// What a slab counts for when OCaml's collector decides on its pace. More than this would count for its major
+/// collections (`caml_custom_minor_max_bsz`), whose work a slab is not: most die young, and their number is bounded.
+const SLAB_COUNTS: usize = 64 << 10;
+
+/// A bigarray of a slab's memory. The count is its proxy, as in [`shared_bigarray`].
+///
+/// # Safety
+///
+/// The memory stays, and a reference of the count is for this bigarray. The caller may allocate on the OCaml heap.
+pub(crate) unsafe fn slab(base: NonNull<u8>, len: usize, share: NonNull<Share>) -> Value {
+    // SAFETY: the caller's promise.
+    unsafe { bigarray(&caml_ba_ops, base, len, share.as_ptr(), len.min(SLAB_COUNTS)) }
 }
 
 /// Where the bytes of a bigarray are, and how many.

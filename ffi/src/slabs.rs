@@ -1,0 +1,145 @@
+//! The memory that received frames are copied to: slabs, each of which OCaml has as a bigarray.
+//!
+//! A slab is used again as soon as OCaml's collector has found its bigarray dead, and all parts of it. So the kernel need
+//! not give out fresh pages, each with a fault, for bytes that live for a moment only, and the collector need not hurry
+//! because of memory that comes back by itself.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mirust_rt::net::pool::Share;
+
+/// Slabs that are kept although nobody uses them.
+const IDLE: usize = 32;
+
+/// One that is there, in use or not.
+struct Slab {
+    base: NonNull<u8>,
+    /// One reference is ours, the others are OCaml's.
+    share: NonNull<Share>,
+}
+
+impl Slab {
+    fn new(layout: Layout) -> Option<Self> {
+        // SAFETY: the layout is not empty.
+        let base = NonNull::new(unsafe { alloc(layout) })?;
+        let share = Share { count: AtomicUsize::new(1), data: ptr::null_mut(), size: 0 };
+        Some(Slab { base, share: NonNull::from(Box::leak(Box::new(share))) })
+    }
+
+    fn count(&self) -> &AtomicUsize {
+        // SAFETY: it was leaked, and is freed in `free` only.
+        unsafe { &self.share.as_ref().count }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.count().load(Ordering::Acquire) == 1
+    }
+
+    /// # Safety
+    ///
+    /// It is idle, and was made with this layout.
+    unsafe fn free(self, layout: Layout) {
+        // SAFETY: nobody else has a reference, so nobody can reach either; both come from `new`.
+        unsafe {
+            drop(Box::from_raw(self.share.as_ptr()));
+            dealloc(self.base.as_ptr(), layout);
+        }
+    }
+}
+
+/// The slabs of a device, all of one size.
+pub(crate) struct Slabs {
+    layout: Layout,
+    all: Vec<Slab>,
+}
+
+impl Slabs {
+    /// None yet. They have `size` bytes, more than none.
+    pub(crate) fn new(size: usize) -> Self {
+        let layout = Layout::from_size_align(size, 64).expect("a size that memory has");
+        Slabs { layout, all: Vec::new() }
+    }
+
+    /// Bytes of each.
+    pub(crate) fn size(&self) -> usize {
+        self.layout.size()
+    }
+
+    /// A slab that nobody uses, of `most` that may be in use; none if so many are, or there is no memory. Whoever gets it
+    /// has a reference of the count.
+    pub(crate) fn take(&mut self, most: usize) -> Option<(NonNull<u8>, NonNull<Share>)> {
+        let idle = self.all.iter().filter(|slab| slab.is_idle()).count();
+        if self.all.len() - idle >= most {
+            return None;
+        }
+        if idle == 0 {
+            self.all.try_reserve(1).ok()?;
+            self.all.push(Slab::new(self.layout)?);
+        }
+        // The same few again and again, which are in the processor's cache.
+        let slab = self.all.iter().find(|slab| slab.is_idle())?;
+        slab.count().fetch_add(1, Ordering::AcqRel);
+        let taken = (slab.base, slab.share);
+        // One at a time: the crowd that they were for may come again.
+        if idle > IDLE + 1 {
+            if let Some(i) = self.all.iter().rposition(Slab::is_idle) {
+                // SAFETY: it is idle, and all have this layout.
+                unsafe { self.all.swap_remove(i).free(self.layout) };
+            }
+        }
+        Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a slab back, as OCaml's collector does.
+    fn give((_, share): (NonNull<u8>, NonNull<Share>)) {
+        // SAFETY: the reference that `take` gave keeps it.
+        unsafe { share.as_ref() }.count.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    #[test]
+    fn what_is_given_back_is_used_again() {
+        let mut slabs = Slabs::new(4096);
+        let one = slabs.take(2).expect("a slab");
+        let other = slabs.take(2).expect("a slab");
+        assert_ne!(one.0, other.0);
+        assert!(slabs.take(2).is_none(), "there may be two");
+        give(other);
+        let again = slabs.take(2).expect("a slab");
+        assert_eq!(again.0, other.0);
+        give(one);
+        assert!(slabs.take(1).is_none(), "there may be one only now");
+        give(again);
+        assert!(slabs.take(1).is_some());
+        assert_eq!(slabs.all.len(), 2);
+    }
+
+    #[test]
+    fn a_part_keeps_the_whole() {
+        let mut slabs = Slabs::new(4096);
+        let whole = slabs.take(1).expect("a slab");
+        // SAFETY: as in `give`.
+        unsafe { whole.1.as_ref() }.count.fetch_add(1, Ordering::AcqRel);
+        give(whole);
+        assert!(slabs.take(1).is_none());
+        give(whole);
+        assert!(slabs.take(1).is_some());
+    }
+
+    #[test]
+    fn after_a_crowd_memory_goes_back() {
+        let mut slabs = Slabs::new(4096);
+        let crowd: Vec<_> = (0..100).map(|_| slabs.take(100).expect("a slab")).collect();
+        crowd.into_iter().for_each(give);
+        for _ in 0..100 {
+            give(slabs.take(100).expect("a slab"));
+        }
+        assert_eq!(slabs.all.len(), IDLE + 1);
+    }
+}
