@@ -4,8 +4,7 @@ open Lwt.Infix
 let () =
   Fatal.install ();
   Log.install ();
-  Future.install ();
-  Streams.install ()
+  Future.install ()
 
 type shutdown = [ `Poweroff | `Reboot | `Halt ]
 

@@ -11,6 +11,7 @@ module Pclock = Pclock
 module Places = Places
 module Random = Random
 module Stats = Stats
+module Streams = Streams
 module Suspend = Suspend
 module Time = Time
 

@@ -40,6 +40,8 @@ module Suspend = Suspend
 
 (** {1 Rust} *)
 
+module Streams = Streams
+
 (** A Rust function called by OCaml has panicked, with this message. Whether what it had begun is
     undone depends on the function; the program may go on. *)
 exception Panic of string

@@ -17,7 +17,8 @@ let create token =
 
 let get stream = try Lwt_stream.get stream with e -> Lwt.fail e
 
-(* {!Main} calls it. *)
-let install () =
+let () =
   Callback.register "mirust_stream_create" create;
   Callback.register "mirust_stream_get" get
+
+let enable () = ()

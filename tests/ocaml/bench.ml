@@ -38,6 +38,8 @@ external future : (int[@untagged]) -> int Lwt.t = "mirust_native_only" "mirust_e
 external await : (int -> int Lwt.t) -> (int[@untagged]) -> unit Lwt.t
   = "mirust_native_only" "mirust_export_bench_await"
 
+let () = Mirust.Streams.enable ()
+
 external feed : (int[@untagged]) -> int Lwt_stream.t
   = "mirust_native_only" "mirust_export_test_feed"
 

@@ -4,6 +4,8 @@
 open Lwt.Infix
 open Mirust
 
+let () = Streams.enable ()
+
 external polled : (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_export_test_stream_polled"
 [@@noalloc]

@@ -39,6 +39,29 @@ fn the_ocaml_side_of_greeter_is_what_it_was() {
 }
 
 #[test]
+fn a_module_with_streams_enables_them() {
+    let out = scratch("streams");
+    for (name, exported, enables) in [
+        ("feeds", "fn countdown(from: isize) -> Feed<isize> {}", true),
+        ("reads", "async fn total(numbers: LwtStream<isize>) -> isize {}", true),
+        ("neither", "fn plain() {}", false),
+    ] {
+        let source = format!("{name}.rs");
+        fs::write(out.join(&source), format!("#[mirust::export]\n{exported}\n")).expect("written");
+        let output = run(&out, &[&source]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text =
+            |ending| fs::read_to_string(out.join(name).with_extension(ending)).expect("written");
+        assert_eq!(
+            text("ml").ends_with("\nlet () = Mirust.Streams.enable ()\n"),
+            enables,
+            "{name}"
+        );
+        assert!(!text("mli").contains("Mirust.Streams"), "{name}");
+    }
+}
+
+#[test]
 fn nothing_is_written_if_anything_is_wrong() {
     let out = scratch("wrong");
     let source =

@@ -31,6 +31,8 @@ use crate::domain;
 /// The stream is dropped when it ends. It is also dropped, from the loop, when OCaml's collector has found
 /// its own end of the stream unreachable, unless an element is being waited for.
 ///
+/// A program with hand-written externals calls `Mirust.Streams.enable ()` first; `mirust-bindgen` writes that itself.
+///
 /// ```
 /// use std::pin::Pin;
 /// use std::task::{Context, Poll};
@@ -126,7 +128,10 @@ impl<T: ReturnPart + 'static> Future for Next<T> {
     }
 }
 
-static CREATE: Named = Named::new(c"mirust_stream_create");
+/// Programs without streams do not have Lwt's.
+pub(super) const STREAMS: &str = "a program with streams has to call Mirust.Streams.enable";
+
+static CREATE: Named = Named::with_remedy(c"mirust_stream_create", STREAMS);
 
 // SAFETY: a feed is in Rust's memory.
 unsafe impl<T: ReturnPart + 'static> ReturnPart for Feed<T> {

@@ -12,12 +12,19 @@ use super::runtime;
 /// A function known by name. Its root is looked up once: OCaml never moves or removes it.
 pub(super) struct Named {
     name: &'static CStr,
+    /// What is to be done if it is missing.
+    remedy: &'static str,
     root: AtomicPtr<Raw>,
 }
 
 impl Named {
     pub(super) const fn new(name: &'static CStr) -> Self {
-        Named { name, root: AtomicPtr::new(null_mut()) }
+        Self::with_remedy(name, "is the library linked?")
+    }
+
+    /// One that a program has to ask for.
+    pub(super) const fn with_remedy(name: &'static CStr, remedy: &'static str) -> Self {
+        Named { name, remedy, root: AtomicPtr::new(null_mut()) }
     }
 
     /// The closure now. Panics if nothing has that name.
@@ -27,7 +34,7 @@ impl Named {
         if root.is_null() {
             // SAFETY: a C string; the result is null or points to a root that stays.
             root = unsafe { ocaml_sys::caml_named_value(self.name.as_ptr()) }.cast_mut();
-            assert!(!root.is_null(), "OCaml has no {:?}: is the library linked?", self.name);
+            assert!(!root.is_null(), "OCaml has no {:?}: {}", self.name, self.remedy);
             self.root.store(root, Ordering::Relaxed);
         }
         // SAFETY: not null, and a root of OCaml's.

@@ -12,6 +12,7 @@ use ocaml_sys::{extract_exception, field, is_exception_result, is_long};
 
 use super::call::Exception;
 use super::export::{Argument, Raw, Rooted, Scope};
+use super::feed::STREAMS;
 use super::named::Named;
 use super::promise::{OCamlPromise, Promise, PromiseError};
 use super::runtime::{self, with_runtime};
@@ -28,7 +29,8 @@ pub struct OCamlStream<T>(PhantomData<T>);
 /// Dropping it cancels the wait for an element, if there is one (`Lwt.cancel`, from the loop), and releases
 /// its root of the stream.
 ///
-/// Poll it only in tasks and in a Rust main, like a [`Promise`].
+/// Poll it only in tasks and in a Rust main, like a [`Promise`]. As with [`Feed`](super::Feed), the program has to
+/// call `Mirust.Streams.enable ()` before.
 ///
 /// ```
 /// # fn compiles() {
@@ -53,7 +55,7 @@ pub struct LwtStream<T: 'static> {
     next: Option<Promise<Option<T>>>,
 }
 
-static GET: Named = Named::new(c"mirust_stream_get");
+static GET: Named = Named::with_remedy(c"mirust_stream_get", STREAMS);
 
 impl<T> LwtStream<T> {
     /// The elements of a stream.
