@@ -60,6 +60,7 @@ pub mod posix;
 pub mod posix;
 mod setup;
 mod shutdown;
+#[cfg(feature = "ocaml")]
 mod slabs;
 pub mod suspend;
 pub mod time;
