@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Replaces std's hook, which prints to a standard error of its own making.
 pub(crate) fn init() {
@@ -27,9 +28,16 @@ fn report(info: &PanicHookInfo<'_>) {
     }
 }
 
+/// A panic that ends a task may be what a stranger has asked for: the first ones are logged, and then each time that
+/// their number has doubled.
 fn line(message: std::fmt::Arguments<'_>) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
     mirust_rt::diag::note_panic(message);
-    log::error!(target: "panic", "{message}");
+    match COUNT.fetch_add(1, Ordering::Relaxed) + 1 {
+        1..=64 => log::error!(target: "panic", "{message}"),
+        n if n.is_power_of_two() => log::error!(target: "panic", "{message} (panic {n})"),
+        _ => {}
+    }
 }
 
 /// The message of a panic.

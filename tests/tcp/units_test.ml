@@ -33,6 +33,20 @@ let siphash_vectors () =
   vector 8 0x93f5f5799a932462L;
   vector 15 0xa129ca6149be45e5L
 
+(* ---- Rtt ---- *)
+
+(* However often a peer keeps silent: a shift of more bits than a number has would be no time at all. *)
+let timeouts_stay_at_the_ceiling () =
+  let second = 1_000_000_000 in
+  let t = Rtt.create ~initial:second ~min:(second / 5) ~max:(60 * second) in
+  check_int "at first" second (Rtt.timeout t);
+  for i = 1 to 200 do
+    Rtt.back_off t;
+    check_int (string_of_int i) (min 60 (1 lsl min i 6) * second) (Rtt.timeout t)
+  done;
+  Rtt.sample t (second / 10);
+  check_int "after an answer" (3 * second / 10) (Rtt.timeout t)
+
 (* ---- Reassembly: against an array of octets ---- *)
 
 let reassembly seed () =
@@ -453,6 +467,7 @@ let () =
           case "addresses and ports" addresses;
         ] );
       ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);
+      ("rtt", [ case "timeouts stay at the ceiling" timeouts_stay_at_the_ceiling ]);
       ("siphash", [ case "vectors" siphash_vectors ]);
       ( "reassembly",
         case "bounded" reassembly_is_bounded

@@ -3,8 +3,10 @@
 use std::convert::Infallible;
 use std::env;
 use std::error::Error;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -46,6 +48,16 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor) -> Result<(), Box<dyn E
     Ok(connection.await?)
 }
 
+/// Clients can provoke as many complaints as they like: the first few are printed, and then each time that their number
+/// has doubled.
+fn complain(complaint: fmt::Arguments<'_>) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let n = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
+    if n <= 8 || n.is_power_of_two() {
+        eprintln!("{complaint} (complaint {n})");
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let dir = env::var("TLS_FILES").unwrap_or("/tls".into());
@@ -58,7 +70,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Ok(accepted) => accepted,
             // Too many connections for now, or one that was closed at once.
             Err(error) => {
-                eprintln!("cannot accept: {error}");
+                complain(format_args!("cannot accept: {error}"));
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -66,7 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
             if let Err(error) = serve(stream, acceptor).await {
-                eprintln!("{peer}: {error}");
+                complain(format_args!("{peer}: {error}"));
             }
         });
     }

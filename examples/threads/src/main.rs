@@ -22,6 +22,7 @@ fn main() -> io::Result<()> {
     let listener = TcpListener::bind(format!("0.0.0.0:{port}"))?;
     println!("threads on port {port}");
     let visits = Arc::new(Visits::default());
+    let mut turned_away = 0_u64;
     for (number, stream) in listener.incoming().enumerate() {
         // A client can be gone before it is accepted.
         let Ok(stream) = stream else { continue };
@@ -29,7 +30,12 @@ fn main() -> io::Result<()> {
         let thread = thread::Builder::new().name(format!("client {number}")).stack_size(STACK);
         // Without memory for another thread the connection is closed, since the closure is dropped.
         if let Err(error) = thread.spawn(move || serve(stream, &visits)) {
-            eprintln!("client {number} has to go: {error}");
+            // Clients can provoke that as often as they like: the first few are printed, and then each time that their
+            // number has doubled.
+            turned_away += 1;
+            if turned_away <= 8 || turned_away.is_power_of_two() {
+                eprintln!("client {number} has to go: {error} ({turned_away} so far)");
+            }
         }
     }
     Ok(())

@@ -132,6 +132,9 @@ let complete (p : Packet.t) =
         Gso.complete_received data;
         [ data ])
 
+(* Others provoke them. *)
+let failures = Mirust_net_env.Thin.create ()
+
 let listen t ~header_size f =
   ignore header_size;
   if t.disconnected then Lwt.return_error `Disconnected
@@ -139,7 +142,10 @@ let listen t ~header_size f =
     let one data =
       Lwt.dont_wait
         (fun () -> f data)
-        (fun e -> Log.err (fun m -> m "%s: listener: %s" t.device.name (Printexc.to_string e)))
+        (fun e ->
+          Mirust_net_env.Thin.warn failures
+            (module Log)
+            (fun () -> t.device.name ^ ": listener: " ^ Printexc.to_string e))
     in
     listen_packets t (List.iter (fun p -> List.iter one (complete p)));
     Lwt.map (fun () -> Ok ()) t.gone

@@ -7,6 +7,9 @@ let log_src = Logs.Src.create "mirust.tcp" ~doc:"TCP"
 
 module Log = (val Logs.src_log log_src : Logs.LOG)
 
+(* Segments that an exception has kept from being sent: others provoke them. *)
+let lost = Thin.create ()
+
 module type S = sig
   type error = [ Tcpip.Tcp.error | `Reset | `Aborted | `No_resources | `No_route of string ]
 
@@ -263,7 +266,6 @@ module Over (O : Output) = struct
 
   (* The neighbour need not be asked whether it is there (RFC 4861 section 7.3.1). *)
   let path_works t ~src ~dst = Option.iter O.confirm (path t ~src ~dst)
-  let lost = Thin.create ()
 
   (* An exception of the layers below must not go through the engine, which is in the middle of its
      work: the segment is lost, as it may be on the wire. *)
@@ -872,7 +874,7 @@ module Flow = struct
             Lwt.map
               (function Ok () -> () | Error e -> Log.debug (fun m -> m "write: %a" I.pp_error e))
               (I.write p.ip ~fragment:false ~src:p.src p.dst `TCP ~size fill payload))
-          (fun e -> Log.err (fun m -> m "write: %s" (Printexc.to_string e)));
+          (fun e -> Thin.warn lost (module Log) (fun () -> "write: " ^ Printexc.to_string e));
         `Sent
 
       let on_room _ _ = ()

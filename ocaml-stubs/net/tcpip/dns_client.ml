@@ -9,6 +9,9 @@ module Log = (val Logs.src_log src : Logs.LOG)
 
 let port = 53
 
+(* Others provoke them. *)
+let failures = Mirust_net_env.Thin.create ()
+
 module type S = sig
   type stack
   type t
@@ -50,7 +53,9 @@ struct
     timer : Timer.t Lazy.t;
   }
 
-  let in_background f = Lwt.dont_wait f (fun e -> Log.err (fun m -> m "%s" (Printexc.to_string e)))
+  let in_background f =
+    Lwt.dont_wait f (fun e ->
+        Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
 
   let rec perform_all t actions =
     List.iter (perform t) actions;

@@ -7,6 +7,9 @@ let src = Logs.Src.create "mirust.icmpv4" ~doc:"ICMP"
 
 module Log = (val Logs.src_log src : Logs.LOG)
 
+(* Others provoke them. *)
+let failures = Mirust_net_env.Thin.create ()
+
 module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) = struct
   type ipaddr = Ipaddr.V4.t
   type error = I.error
@@ -47,7 +50,7 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
         Lwt.map
           (function Ok () -> () | Error e -> Log.debug (fun m -> m "not sent: %a" I.pp_error e))
           (promise ()))
-      (fun e -> Log.err (fun m -> m "%s" (Printexc.to_string e)))
+      (fun e -> Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
 
   (* The source address for an own address is that address. *)
   let is_ours t dst = Ipaddr.V4.compare (I.src t.ip ~dst) dst = 0

@@ -6,12 +6,15 @@ open Mirust_mirage_types
 open Ipv6_state
 open Ipv6_output
 
+(* Others provoke them. *)
+let failures = Mirust_net_env.Thin.create ()
+
 let send_icmp t ~src ~dst message =
   let b = Cstruct.create (W.Icmpv6.length message) in
   W.Icmpv6.emit ~src ~dst message b;
   Lwt.dont_wait
     (fun () -> Lwt.map ignore (write t ~src dst `ICMP (fun _ -> 0) [ b ]))
-    (fun e -> Log.err (fun m -> m "%s" (Printexc.to_string e)))
+    (fun e -> Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
 
 (* Errors are rationed, and never answer a group or a station without an address (RFC 4443 section
    2.4(e)); [group_too]: the two exceptions for groups. *)

@@ -10,6 +10,9 @@ module Log = (val Logs.src_log src : Logs.LOG)
 (* RFC 6335's dynamic ports. *)
 let first_ephemeral = 49152
 
+(* Others provoke them. *)
+let failures = Mirust_net_env.Thin.create ()
+
 module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
   type ipaddr = I.ipaddr
   type error = [ `Invalid of string | `Ip of I.error ]
@@ -105,7 +108,10 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
   let input_packet t ~src ~dst ~tos:_ p =
     Lwt.dont_wait
       (fun () -> receive t ~src ~dst p)
-      (fun e -> Log.err (fun m -> m "listener: %s" (Printexc.to_string e)))
+      (fun e ->
+        Mirust_net_env.Thin.warn failures
+          (module Log)
+          (fun () -> "listener: " ^ Printexc.to_string e))
 
   let rec ephemeral t =
     let port = first_ephemeral + Env.random_int (0x10000 - first_ephemeral) in
