@@ -1,6 +1,6 @@
 //! Read-only files on a disk.
 //!
-//! [`mount`] returns the [`Files`] of a disk by its name, as [`block::open`](crate::block::open) returns the disk: the
+//! [`mount`] returns the [`Files`] of a disk by its name, as [`block::open`] returns the disk: the
 //! parameter `--disk=NAME:DEVICE` says which device that is. The disk holds an EROFS image:
 //!
 //! ```sh

@@ -23,7 +23,7 @@
 //! Before the domain agrees, the program's hooks have run, and disks and xenstore have answered all requests
 //! ([`Suspend::request`]). Frames in flight are lost, as on any network.
 //!
-//! From the hypercall to the last line of [`Suspend::freeze`] nothing else runs: no task, no poll, no clock.
+//! From the hypercall to the last line of `Suspend::freeze` nothing else runs: no task, no poll, no clock.
 
 use super::{
     abi,

@@ -2,7 +2,7 @@
 //!
 //! A program that starts no thread contains none of this. The linker decides: `THREADS` is in a section that is
 //! dropped unless something refers to it, and only functions that such a program does not call do so: those for
-//! thread attributes, and those that sleep. All other functions of this crate check whether it exists ([`table`]),
+//! thread attributes, and those that sleep. All other functions of this crate check whether it exists (`table`),
 //! and otherwise behave as in the only thread.
 //!
 //! The threads themselves are [passed in](Fibers) by the crate that wires the image together. They are not preempted,
