@@ -11,6 +11,35 @@ fn status(rig: &Rig, key: &str) -> u64 {
 }
 
 #[test]
+fn as_many_are_started_at_a_time_as_the_configuration_allows() {
+    let mut rig = Rig::new();
+    let (front, back) = (rig.front().ip(), rig.back().ip());
+    let mut text = rig.general() + "starts = 2\n";
+    for i in 0..5 {
+        let config = rig.file("http.cfg");
+        let listen = SocketAddr::new(front, 7100 + i);
+        write!(
+            text,
+            "[domain.d{i}]\nconfig = \"{}\"\nlisten = \"{listen}\"\ntarget = \"{back}\"\n",
+            config.display()
+        )
+        .unwrap();
+        rig.echo(&format!("d{i}"), SocketAddr::new(back, 7100 + i), false);
+    }
+    rig.start(&text);
+    let slow = rig.slow("create");
+    let mut clients: Vec<_> =
+        (0..5).map(|i| Client::connect(SocketAddr::new(front, 7100 + i))).collect();
+    let held = || (0..5).map(|i| rig.metric(&format!("held{{domain=\"d{i}\"}}"))).sum::<f64>();
+    eventually("all are held", || held() == 5.0 && rig.calls().len() >= 2);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(rig.calls().len(), 2);
+    drop(slow);
+    clients.iter_mut().for_each(Client::is_served);
+    assert_eq!(rig.calls(), ["create"; 5]);
+}
+
+#[test]
 fn a_thousand_sleeping_names_cost_nothing() {
     let mut rig = Rig::new();
     let (front, back) = (rig.front().ip(), rig.back());

@@ -98,6 +98,33 @@ fn reload_changes_what_is_served_and_keeps_connections() {
 }
 
 #[test]
+fn reload_gives_an_address_to_another_domain() {
+    let mut rig = Rig::new();
+    let elsewhere = format!("{}:8081", rig.back().ip());
+    rig.echo("http", rig.back(), false);
+    rig.echo("http", elsewhere.parse().unwrap(), false);
+    rig.echo("other", rig.back(), false);
+    rig.start(&rig.config(""));
+    let mut first = Client::connect(rig.front());
+    first.is_served();
+    // Another target of the same domain.
+    let moved = rig.config("").replace(&rig.back().to_string(), &elsewhere);
+    fs::write(rig.file("summon.toml"), &moved).unwrap();
+    rig.signal("HUP");
+    rig.says("served from now on");
+    Client::connect(rig.front()).is_served();
+    // Another domain, at the address that the first one has no longer.
+    fs::remove_file(rig.file("domains/http")).unwrap();
+    let renamed = rig.config("").replace("[domain.http]", "[domain.other]");
+    fs::write(rig.file("summon.toml"), renamed).unwrap();
+    rig.signal("HUP");
+    eventually("both are loaded", || rig.log().matches("served from now on").count() == 2);
+    Client::connect(rig.front()).is_served();
+    assert!(rig.has("other"));
+    assert_eq!(rig.calls(), ["create", "create"]);
+}
+
+#[test]
 fn reload_gives_a_running_domain_its_new_times() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
