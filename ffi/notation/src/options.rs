@@ -1,28 +1,28 @@
-//! What attributes say: `#[mirust::export(…)]`, and `#[ocaml(…)]` on an argument.
+//! The attributes `#[mirust::export(…)]`, and `#[ocaml(…)]` on an argument.
 
 use proc_macro2::TokenStream;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
 use syn::{Attribute, LitStr, Meta, Path};
 
-/// What `#[mirust::export(…)]` says.
+/// The options of `#[mirust::export(…)]`.
 #[derive(Default)]
 pub struct Options {
     /// `noalloc`: OCaml calls it as `[@@noalloc]`.
     pub noalloc: bool,
     /// `name = "…"`: the C symbol, without the prefix that all exports have.
     pub name: Option<LitStr>,
-    /// `unsafe_symbol = "…"`: the whole C symbol, for the runtime's own. Unsafe, since it can take the place of anybody
-    /// else's function.
+    /// `unsafe_symbol = "…"`: the whole C symbol, for the runtime's own exports. Unsafe, since it could replace any
+    /// other function.
     pub unsafe_symbol: Option<LitStr>,
-    /// `returns = "…"`: the OCaml type of the result, where it is not the table's.
+    /// `returns = "…"`: the OCaml type of the result, if it is not the one from the table.
     pub returns: Option<LitStr>,
-    /// `size = path`: how large a value of the exported type is, by a `fn(&Type) -> usize`.
+    /// `size = path`: a `fn(&Type) -> usize` that returns the size of a value of the exported type.
     pub size: Option<Path>,
 }
 
 impl Options {
-    /// Of a function or a method: what is in the attribute's parentheses.
+    /// Parses the options of a function or a method.
     ///
     /// # Errors
     ///
@@ -52,7 +52,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Of an `impl` block.
+    /// Parses the options of an `impl` block.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ pub enum Buffer {
     Bigarray,
 }
 
-/// What `#[ocaml(…)]` says of an argument.
+/// The options of `#[ocaml(…)]` on an argument.
 pub(crate) enum Said {
     Buffer(Buffer),
     Type(LitStr),

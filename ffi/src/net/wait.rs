@@ -1,8 +1,8 @@
 //! Waiting until OCaml says that a retry is worthwhile.
 //!
-//! OCaml's functions of the network never wait: they answer, or they answer that there is nothing yet,
-//! and call [`wake`] later with the token of who asked. So nothing that was received is ever inside
-//! a promise that somebody might drop, and what is there already costs one call.
+//! OCaml's network functions never wait: they return a result, or report that there is nothing yet, and call [`wake`]
+//! later with the caller's token. So received data is never inside a promise that might be dropped, and data that is
+//! already there costs a single call.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -10,20 +10,20 @@ use std::task::{Context, Poll, Waker};
 
 use crate::ocaml::Slots;
 
-/// One thing that tasks wait for, such as something to read from a connection.
+/// Something that tasks wait for, such as data from a connection.
 pub(super) struct Wait {
     token: isize,
 }
 
 #[derive(Default)]
 struct Entry {
-    /// OCaml was asked, and will call.
+    /// OCaml was asked, and will call [`wake`].
     asked: bool,
     wakers: Vec<Waker>,
 }
 
 crate::local::domain_local! {
-    /// What tokens name. Never dropped: OCaml may call to the end.
+    /// The waiters by their tokens. Never dropped: OCaml may call until the end.
     static ENTRIES: RefCell<ManuallyDrop<Slots<Entry>>> =
         const { RefCell::new(ManuallyDrop::new(Slots::new())) };
 }
@@ -37,12 +37,12 @@ impl Wait {
         Wait { token: entries(|e| e.insert(Entry::default())) }
     }
 
-    /// What OCaml is to call with.
+    /// The token for OCaml's call.
     pub(super) fn token(&self) -> isize {
         self.token
     }
 
-    /// To be set before OCaml is asked, as it may call at once, and taken back if it had an answer.
+    /// Set before OCaml is asked, since it may call at once; reset if it had a result.
     pub(super) fn set_asked(&self, asked: bool) {
         entries(|e| {
             if let Some(entry) = e.get_mut(self.token) {
@@ -51,7 +51,7 @@ impl Wait {
         });
     }
 
-    /// Whether OCaml has still to call; the task is woken when it has.
+    /// Whether OCaml has yet to call; the task is woken when it does.
     pub(super) fn is_asked(&self, cx: &mut Context<'_>) -> bool {
         entries(|e| match e.get_mut(self.token) {
             Some(entry) if entry.asked => {
@@ -64,13 +64,13 @@ impl Wait {
         })
     }
 
-    /// Asks, unless OCaml was asked and has not called. `ask` is pending if OCaml will call.
+    /// Asks, unless OCaml was already asked and has not called yet. `ask` returns pending if OCaml will call.
     pub(super) fn poll<R>(&self, cx: &mut Context<'_>, ask: impl FnOnce() -> Poll<R>) -> Poll<R> {
         self.poll_ahead(cx, |_| ask())
     }
 
-    /// As [`poll`](Self::poll); `ask` sets what it is given if it has an answer, and OCaml will call
-    /// nevertheless when there is another.
+    /// As [`poll`](Self::poll); `ask` sets its argument if it has a result, and OCaml will nevertheless call when there
+    /// is another.
     pub(super) fn poll_ahead<R>(
         &self,
         cx: &mut Context<'_>,
@@ -102,7 +102,7 @@ impl Drop for Wait {
     }
 }
 
-/// OCaml: it is worth another try.
+/// OCaml: a retry is worthwhile.
 #[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_net_wake")]
 fn wake(token: isize) -> isize {
     let mut wakers = entries(|e| {

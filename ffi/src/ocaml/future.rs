@@ -1,15 +1,15 @@
 //! Awaiting a Rust future in OCaml.
 //!
-//! One future that OCaml awaits goes through these steps:
+//! A future that OCaml awaits goes through these steps:
 //!
 //! 1. OCaml calls an exported `async fn`. [`launch`] spawns the future as a task, which does not run
-//!    yet, and has OCaml make the promise, which knows the future by its token.
+//!    yet, and makes OCaml create the promise, which knows the future by its token.
 //! 2. The loop runs the task. Its result waits in the table; the completion queue tells OCaml.
-//! 3. OCaml's loop takes the completion out of the queue, calls [`take`], which converts the result
-//!    there and then, and resolves the promise.
+//! 3. OCaml's loop takes the completion from the queue, calls [`take`], which only then converts the result,
+//!    and resolves the promise.
 //!
-//! So no OCaml value waits anywhere, and nobody's code runs inside somebody else's call. If OCaml
-//! cancels the promise between 1 and 3, the task is aborted and its future dropped in the loop.
+//! So no OCaml value has to be kept, and no user code runs inside another call. If OCaml cancels the promise
+//! between 1 and 3, the task is aborted and its future dropped in the loop.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -36,7 +36,7 @@ enum Awaited {
 }
 
 crate::local::domain_local! {
-    /// What OCaml awaits. Never dropped, as there is nobody left to await anything then.
+    /// The futures that OCaml awaits. Never dropped, as nothing could await them then.
     static AWAITED: RefCell<ManuallyDrop<Slots<Awaited>>> =
         const { RefCell::new(ManuallyDrop::new(Slots::new())) };
 }
@@ -45,7 +45,7 @@ fn awaited<R>(f: impl FnOnce(&mut Slots<Awaited>) -> R) -> R {
     AWAITED.with_borrow_mut(|slots| f(slots))
 }
 
-/// A future that OCaml awaits under a token, as a task: its panics are results as well.
+/// A future that OCaml awaits under a token, as a task: a panic is a result too.
 struct Launched<F> {
     token: isize,
     future: F,
@@ -71,7 +71,7 @@ impl<F: Future<Output: Return>> Future for Launched<F> {
 
 static CREATE: Named = Named::new(c"mirust_future_create");
 
-/// Spawns the future and gives OCaml's promise of its result.
+/// Spawns the future and returns OCaml's promise of its result.
 #[doc(hidden)]
 pub fn launch<F>(ocaml: &mut OCamlRuntime, future: F) -> Raw
 where
@@ -86,8 +86,7 @@ where
     promise
 }
 
-/// What the completion queue says of a future: OCaml tells these from the tokens of its own, which
-/// are not negative.
+/// The completion queue's entry for a future: negative, to distinguish it from OCaml's own tokens.
 const fn completion(token: isize) -> u64 {
     (MIRUST_COMPLETION_FUTURE - token) as u64
 }

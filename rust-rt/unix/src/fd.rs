@@ -23,12 +23,12 @@ impl Fd {
     ///
     /// # Errors
     ///
-    /// `EPERM` for files that cannot be waited for, such as regular ones; `EBADF`, and `EEXIST` for
-    /// one that is taken already. The descriptor is closed then.
+    /// `EPERM` for files that cannot be waited for, such as regular ones; `EBADF`; `EEXIST` for
+    /// one that is already registered. The descriptor is then closed.
     ///
     /// # Safety
     ///
-    /// `fd` must be open, and nobody else may close it.
+    /// `fd` must be open, and must not be closed elsewhere.
     pub unsafe fn from_raw_fd(fd: RawFd) -> Result<Fd, Errno> {
         let descriptor = Descriptor::from_raw(fd);
         sys::set_nonblocking(fd)?;
@@ -76,8 +76,7 @@ impl Fd {
 
     async fn ready(&self, direction: Direction, events: i16) -> Result<(), Errno> {
         poll_fn(|cx| {
-            // The question is put to the kernel each time: after a wake by somebody else there is
-            // no state of ours that could be out of date.
+            // The kernel is asked each time: so there is no cached state that a spurious wake-up could find outdated.
             if sys::ppoll_now(self.as_raw_fd(), events)? {
                 return Poll::Ready(Ok(()));
             }

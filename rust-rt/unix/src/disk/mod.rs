@@ -1,8 +1,8 @@
-//! A file, or a device of the kernel's, as a disk of a Linux process.
+//! A file or a kernel device as a disk of a Linux process.
 //!
-//! Requests go through io_uring, so that the loop goes on while the kernel works on
-//! them. The file is opened with `O_DIRECT` where that can be: what is written goes to the disk and not
-//! to the kernel's memory, and a flush is short. A flush is `fdatasync`.
+//! Requests go through io_uring, so that the event loop continues while the kernel works on them. The file is opened
+//! with `O_DIRECT` if possible, so that writes go to the disk and not to the page cache, and flushes are short. A flush
+//! is `fdatasync`.
 
 use crate::{
     Errno, Fd, RawFd,
@@ -33,7 +33,7 @@ pub use sys::OpenError;
 const DEPTH: u16 = 128;
 /// Bytes of a request to the kernel.
 const TRANSFER_MAX: usize = 1 << 20;
-/// Only data, and what is needed to find them (`IORING_FSYNC_DATASYNC`).
+/// Only data, and the metadata needed to find it (`IORING_FSYNC_DATASYNC`).
 const DATASYNC: u32 = 1;
 
 /// A request that the kernel has.
@@ -44,7 +44,7 @@ struct InFlight {
     op: Op,
     /// Read by the kernel until the request ends.
     vectors: Vec<libc::iovec>,
-    /// Memory of ours that the caller's is copied through, because that is not aligned.
+    /// A buffer of ours through which the caller's memory is copied, because that is not aligned.
     bounce: Option<Buffer>,
     covers: u64,
 }
@@ -59,7 +59,7 @@ struct Inner {
     fd: RawFd,
     uring: Uring,
     in_flight: Shadow<InFlight>,
-    /// What addresses of memory have to be multiples of.
+    /// The required alignment of memory addresses.
     align: usize,
     /// Zeros to write.
     zeros: Buffer,
@@ -68,9 +68,8 @@ struct Inner {
     watchers: Vec<Waker>,
 }
 
-/// Opens a file or a device as a disk. What cannot be written is read-only. Its size is that of now, in
-/// whole sectors. Until it is closed nobody else can open it in this way, but for those who only read what
-/// nobody writes.
+/// Opens a file or a device as a disk; it is read-only if it cannot be written. The size is its current one, in whole
+/// sectors. Until it is closed, nobody else can open it in this way, except that read-only users can share it.
 pub fn open(path: &str) -> Result<Rc<File>, OpenError> {
     let sys::Opened { fd, read_only, bytes, sector_size, align, block } = sys::open(path)?;
     let (uring, ring_fd) =
@@ -124,7 +123,7 @@ async fn run(file: Rc<File>, ring: Fd) {
                 return Poll::Pending;
             }
             drop(inner);
-            // An error would come again, and the requests with it: nobody else can end them.
+            // The error would recur, and the requests would never end: nothing else can end them.
             readable.as_mut().poll(cx).map(drop)
         })
         .await;
@@ -146,7 +145,7 @@ impl File {
 }
 
 impl File {
-    /// A closed disk is somebody else's as soon as the kernel has ended what was under way.
+    /// Others can open a closed disk as soon as the kernel has ended all requests.
     fn unlock_if_done(&self) {
         let inner = self.inner.borrow();
         if inner.engine.info.state == State::Closed && inner.in_flight.is_empty() {
@@ -166,7 +165,7 @@ impl Inner {
         if self.uring.unsubmitted > 0 {
             self.engine.counters.notifications += 1;
             if let Err(error) = self.uring.submit() {
-                // They stay in the ring; another turn tells the kernel.
+                // They stay in the ring; the next turn submits them.
                 self.engine.complain(format_args!("io_uring: {error}"));
                 self.wake();
             }
@@ -215,7 +214,7 @@ impl Inner {
         }
     }
 
-    /// The memory of a part, as the kernel wants it.
+    /// The memory of a part, in the kernel's format.
     fn vectors(&mut self, part: &Part) -> Result<(Vec<libc::iovec>, Option<Buffer>), Error> {
         let io = self.engine.io(part.io);
         let len = (part.sectors * SECTOR) as usize;
@@ -292,8 +291,7 @@ impl Inner {
                 self.engine.answered(part, outcome);
             }
             Op::Read | Op::Write | Op::Zero => {
-                // The kernel may do less than it was asked for; at the end of a file that has shrunk,
-                // nothing.
+                // The kernel may do less than requested, and nothing at the end of a file that has shrunk.
                 let unit = u64::from(self.engine.info.sector_size) / SECTOR;
                 let done = u64::try_from(result).unwrap_or(0) / SECTOR / unit * unit;
                 let done = done.min(part.sectors);
