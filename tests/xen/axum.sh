@@ -1,4 +1,4 @@
-# An unmodified axum on tokio's threads: all of its routes but the websocket, 16 and 64 connections at a time, from the host and
+# An unmodified axum on tokio's threads: all of its routes, 16 and 64 connections at a time, from the host and
 # from dom0.
 # images: axum
 # forward: 10.0.2.24:80

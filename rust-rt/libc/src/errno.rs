@@ -39,17 +39,32 @@ pub(super) fn own() -> *mut Own {
     OWN.with(|own| own.get())
 }
 
+/// Where callers of our functions look for `errno`: in our variable, but in a Linux process, where only the functions
+/// on descriptors are ours, in its C library's.
+fn place() -> *mut c_int {
+    #[cfg(all(feature = "posix-on-unix", not(any(test, feature = "symbols"))))]
+    mod of_the_process {
+        // SAFETY: the type is that of glibc's `errno.h`.
+        unsafe extern "C" {
+            pub(super) safe fn __errno_location() -> *mut super::c_int;
+        }
+    }
+    #[cfg(all(feature = "posix-on-unix", not(any(test, feature = "symbols"))))]
+    use of_the_process::__errno_location;
+    __errno_location()
+}
+
 /// Sets `errno`. Usable in every calling context.
 pub fn set(errno: c_int) {
-    // SAFETY: `__errno_location` returns a pointer that is valid for as long as the thread lives,
-    // and no reference to the variable exists.
-    unsafe { *__errno_location() = errno }
+    // SAFETY: `place` returns a pointer that is valid for as long as the thread lives, and no reference to the
+    // variable exists.
+    unsafe { *place() = errno }
 }
 
 /// The `errno` of the last C function that failed.
 pub fn get() -> c_int {
     // SAFETY: as in `set`.
-    unsafe { *__errno_location() }
+    unsafe { *place() }
 }
 
 /// Sets `errno` and returns the -1 that goes with it.
