@@ -206,6 +206,15 @@ let control set_state channel cookie =
           List.iter (fun (s : stream) -> TCP.abort s.flow) test.streams;
           Lwt.return_unit)
 
+(* Any client can provoke these: they are printed the first few times, and then each time their number has doubled. *)
+let complaints = ref 0
+
+let complain flow reason =
+  incr complaints;
+  let n = !complaints in
+  if n <= 8 || n land (n - 1) = 0 then
+    Fmt.pr "%a: %s (complaint %d)@." Ipaddr.pp (fst (TCP.dst flow)) reason n
+
 let accept state flow =
   let channel = { flow; rest = Cstruct.empty } in
   in_time "a cookie" (fun () -> read channel Protocol.cookie_length) >>= fun cookie ->
@@ -221,9 +230,7 @@ let accept state flow =
       Lwt.finalize
         (fun () ->
           control (fun s -> state := s) channel cookie >>= fun result ->
-          (match result with
-          | Ok () -> ()
-          | Error reason -> Fmt.pr "%a: %s@." Ipaddr.pp (fst (TCP.dst flow)) reason);
+          (match result with Ok () -> () | Error reason -> complain flow reason);
           TCP.close flow)
         (fun () ->
           state := Idle;
