@@ -103,6 +103,26 @@ let timeout_at_timestamp_zero () =
   answer ();
   check_int "undone" 1 (Engine.stats w.engine).undos
 
+(* Whoever waits for memory that others hold is told when it is free again: each time, and by nothing else. *)
+let starved_writer () =
+  let config = { Engine.default_config with memory_max = 1_000_000 } in
+  let w = established ~config (1000 * tick) in
+  let told = ref 0 and acked = ref 1 in
+  Engine.on_event w.conn (function Writable -> incr told | Connected | Readable | Ended _ -> ());
+  for round = 1 to 3 do
+    Engine.charge w.engine 1_000_000;
+    write w 3000;
+    check_int "there is no room" 0 (Engine.write_space w.engine w.conn);
+    acked := !acked + 1000;
+    input w Wire.Flags.ack ~seq:1 ~ack:!acked;
+    check_int "not before" (round - 1) !told;
+    Engine.charge w.engine (-1_000_000);
+    flush w;
+    check_int "told" round !told;
+    acked := !acked + 2000;
+    input w Wire.Flags.ack ~seq:1 ~ack:!acked
+  done
+
 (* ---- The stories, each with its deadline and what is to happen then ---- *)
 
 let something_is_sent w = not (Queue.is_empty w.sent)
@@ -183,6 +203,7 @@ let () =
   in
   Alcotest.run "deadlines"
     [
+      ("memory", [ Alcotest.test_case "a starved writer is told" `Quick starved_writer ]);
       ( "met exactly",
         [
           case "retransmission" retransmission (fun c -> c.rexmit_at) something_is_sent;
