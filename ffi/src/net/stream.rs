@@ -135,6 +135,11 @@ impl TcpStream {
 
     /// Resets the connection; written data may be lost.
     pub fn abort(self) {
+        self.reset();
+    }
+
+    /// [`abort`](Self::abort), for somebody who does not own it.
+    pub(crate) fn reset(&self) {
         self.connection.close(true);
     }
 }

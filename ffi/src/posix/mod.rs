@@ -11,6 +11,8 @@ mod disks;
 mod error;
 #[cfg(feature = "posix")]
 mod network;
+#[cfg(feature = "posix")]
+mod places;
 mod stack;
 #[cfg(feature = "posix")]
 mod tcp;

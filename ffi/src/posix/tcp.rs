@@ -28,6 +28,7 @@ use mirust_rt::libc::posix::{
 };
 
 use super::error::number;
+use super::places::{self, Place};
 use super::stack::on_main;
 use crate::net::{self, TcpListener, TcpStream};
 use crate::time::Duration;
@@ -56,6 +57,8 @@ pub(super) struct TcpSocket {
     ended: Cell<Shutdown>,
     /// What was set at the stack: nodelay, seconds of silence before probes, user timeout in ms.
     applied: Cell<(bool, u32, u32)>,
+    /// Of a connection that was accepted.
+    place: Option<Place>,
     options: Options,
     watchers: Watchers,
 }
@@ -65,10 +68,10 @@ const READING: Events = Events(Events::IN.0 | Events::RDHUP.0);
 
 impl TcpSocket {
     pub(super) fn new(family: Family) -> Self {
-        Self::with(family, State::New)
+        Self::with(family, State::New, None)
     }
 
-    fn with(family: Family, state: State) -> Self {
+    fn with(family: Family, state: State, place: Option<Place>) -> Self {
         TcpSocket {
             family,
             state: RefCell::new(state),
@@ -76,9 +79,41 @@ impl TcpSocket {
             broken: Cell::new(false),
             ended: Cell::new(Shutdown { read: false, write: false }),
             applied: Cell::new((false, 0, 0)),
+            place,
             options: Options::default(),
             watchers: Watchers::new(),
         }
+    }
+
+    /// Its place, if it was accepted.
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Resets the connection: the program finds out by an error.
+    pub(super) fn reset(&self) {
+        if let Ok(state) = self.state.try_borrow() {
+            if let State::Connected(stream) = &*state {
+                stream.reset();
+            }
+        }
+    }
+
+    /// Fills `next` if there is a connection, and says whether there is a place for it as well. If anything is missing,
+    /// watchers are told later.
+    fn await_next(
+        &self,
+        listener: &TcpListener,
+        next: &mut Option<(TcpStream, SocketAddr)>,
+    ) -> core::result::Result<bool, net::Error> {
+        let waker = self.watchers.waker(Events::IN);
+        if next.is_none() {
+            match listener.poll_accept(&mut Context::from_waker(&waker)) {
+                Poll::Ready(accepted) => *next = Some(accepted?),
+                Poll::Pending => return Ok(false),
+            }
+        }
+        Ok(places::is_room(&waker))
     }
 
     /// Continues opening a connection.
@@ -162,6 +197,9 @@ impl TcpSocket {
                 Poll::Pending => return Ok(read),
             };
             read += n;
+            if let Some(place) = &self.place {
+                place.read();
+            }
             if read == wanted {
                 return Ok(read);
             }
@@ -193,6 +231,9 @@ impl TcpSocket {
                 Poll::Pending if written == 0 => return Err(Errno(EAGAIN)),
                 Poll::Ready(Err(_)) | Poll::Pending => break,
             }
+        }
+        if let Some(place) = &self.place {
+            place.wrote(written == wanted);
         }
         Ok(written)
     }
@@ -254,15 +295,13 @@ impl Object for TcpSocket {
             State::Connecting(_) => Events::NONE,
             State::Connected(stream) => self.poll_connected(stream, interest),
             State::Listening(listener, next) => {
-                if next.is_none() && interest.intersects(Events::IN) {
-                    let waker = self.watchers.waker(Events::IN);
-                    match listener.poll_accept(&mut Context::from_waker(&waker)) {
-                        Poll::Ready(Ok(accepted)) => *next = Some(accepted),
-                        Poll::Ready(Err(_)) => return Events::ERR,
-                        Poll::Pending => {}
-                    }
+                if !interest.intersects(Events::IN) {
+                    return Events::NONE;
                 }
-                Events::IN.when(next.is_some()) & interest
+                match self.await_next(listener, next) {
+                    Ok(has_room) => Events::IN.when(has_room && next.is_some()),
+                    Err(_) => Events::ERR,
+                }
             }
             // As on Linux: a socket that was never connected counts as hung up.
             State::New | State::Bound(_) => {
@@ -354,22 +393,17 @@ impl Socket for TcpSocket {
     fn accept(&self) -> Result<(Rc<dyn Object>, Address)> {
         let mut state = self.state.borrow_mut();
         let State::Listening(listener, next) = &mut *state else { return Err(Errno(EINVAL)) };
-        let accepted = match next.take() {
-            Some(accepted) => accepted,
-            None => {
-                let waker = self.watchers.waker(Events::IN);
-                match listener.poll_accept(&mut Context::from_waker(&waker)) {
-                    Poll::Pending => return Err(Errno(EAGAIN)),
-                    Poll::Ready(accepted) => accepted.map_err(|error| number(&error))?,
-                }
-            }
-        };
+        if !self.await_next(listener, next).map_err(|error| number(&error))? {
+            return Err(Errno(EAGAIN));
+        }
+        let Some((stream, peer)) = next.take() else { return Err(Errno(EAGAIN)) };
         drop(state);
-        let (stream, peer) = accepted;
-        let socket = TcpSocket::with(self.family, State::Connected(stream));
+        let socket = TcpSocket::with(self.family, State::Connected(stream), Some(Place::new()));
         socket.options.inherit(&self.options);
         socket.apply();
-        Ok((Rc::new(socket), Address::Inet(peer)))
+        let socket = Rc::new(socket);
+        places::take(&socket);
+        Ok((socket, Address::Inet(peer)))
     }
 
     fn connect(&self, mut address: SocketAddr) -> Result {
@@ -475,9 +509,15 @@ impl Drop for TcpSocket {
     fn drop(&mut self) {
         let (state, reset) = (self.state.take(), self.options.linger.get() == Some(0));
         // The last owner may be a thread.
-        on_main(move || match state {
-            State::Connected(stream) if reset => stream.abort(),
-            state => drop(state),
+        let was_accepted = self.place.is_some();
+        on_main(move || {
+            match state {
+                State::Connected(stream) if reset => stream.abort(),
+                state => drop(state),
+            }
+            if was_accepted {
+                places::go_on();
+            }
         });
     }
 }
