@@ -52,11 +52,12 @@ fn toolstack_that_hangs_is_killed() {
 fn domain_that_never_answers_is_given_up() {
     let mut rig = Rig::new();
     rig.start(&rig.config("hold = \"2s\"\nretry = \"1h\""));
-    Client::connect(rig.front()).is_refused();
-    rig.says("no answer within 2s (`hold`)");
-    rig.says("refused");
-    // The next one would meet a new domain.
-    eventually("it is destroyed", || !rig.has("http"));
+    // It has its time: one that was started late, on a busy machine, is not given up at once.
+    eventually("it is given up", || {
+        Client::connect(rig.front()).is_refused();
+        rig.log().contains("error: http: no answer within 2s (`hold`)")
+    });
+    assert!(!rig.has("http"));
     assert_eq!(rig.calls(), ["create", "destroy"]);
     Client::connect(rig.front()).is_refused();
 }

