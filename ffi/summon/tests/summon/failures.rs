@@ -68,7 +68,7 @@ fn domain_that_has_answered_is_not_given_up() {
     rig.echo("http", rig.back(), true);
     fs::write(rig.file("http.ready"), "").unwrap();
     let second = rig.back().ip().to_string() + ":9";
-    let config = rig.config("hold = \"2s\"");
+    let config = rig.config("");
     // The second way leads nowhere.
     let (front, back) = (rig.front(), rig.back());
     let other = format!("{}:7081", front.ip());
@@ -76,9 +76,13 @@ fn domain_that_has_answered_is_not_given_up() {
         .replace(&format!("listen = \"{front}\""), &format!("listen = [\"{front}\", \"{other}\"]"))
         .replace(&format!("target = \"{back}\""), &format!("target = [\"{back}\", \"{second}\"]"));
     rig.start(&config);
-    Client::connect(front).is_served();
+    let mut client = Client::connect(front);
+    client.is_served();
+    fs::write(rig.file("summon.toml"), config + "hold = \"500ms\"\n").unwrap();
+    rig.signal("HUP");
+    rig.says("served from now on");
     Client::connect(other.parse().unwrap()).is_refused();
-    Client::connect(front).is_served();
+    client.is_served();
     assert_eq!(rig.calls(), ["create"]);
 }
 
@@ -120,7 +124,7 @@ fn as_many_are_served_as_the_configuration_allows() {
 fn lack_of_descriptors_is_not_the_domains_fault() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
-    let direct = rig.command(&rig.config("hold = \"2s\""));
+    let direct = rig.command(&rig.config(""));
     let mut command = std::process::Command::new("bash");
     command.args(["-c", "ulimit -n 24; exec \"$@\"", "bash"]);
     command.arg(direct.get_program()).args(direct.get_args()).env_remove("JOURNAL_STREAM");
