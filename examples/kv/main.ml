@@ -155,14 +155,15 @@ let widen c by =
    true)
 
 (* A value is copied when it is about to be sent; a large one only when there is memory for it. *)
-let value c key =
-  let missing = Store.size c.memory.store key - room c in
-  let has_room = missing <= 0 || widen c missing in
-  (if has_room then
-     match Store.get c.memory.store key with
-     | Ok value -> bulk c.replies value
-     | Error e -> failure c.replies e);
-  has_room
+let rec value c key =
+  match Store.get c.memory.store key (room c) with
+  | Ok value ->
+      bulk c.replies value;
+      true
+  | Error length when length <= room c ->
+      failure c.replies "OOM out of memory";
+      true
+  | Error length -> widen c (length - room c) && value c key
 
 (* The words of a request stay in memory until it is answered: for many of them, memory is reserved. *)
 let admitted c words =

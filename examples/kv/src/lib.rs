@@ -73,9 +73,15 @@ impl Store {
         Ok(word.map_or(found.clone(), |word| format!("{found}; {word}")))
     }
 
-    /// The value of `key`.
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, String> {
-        self.values.borrow().get(key).map(|value| copy(value)).transpose()
+    /// The value of `key`, if it has no more than `most` bytes and there is memory for a copy. The error is its length.
+    fn get(&self, key: &[u8], most: isize) -> Result<Option<Vec<u8>>, isize> {
+        let values = self.values.borrow();
+        let Some(value) = values.get(key) else { return Ok(None) };
+        let len = value.len() as isize;
+        if len > most {
+            return Err(len);
+        }
+        copy(value).map(Some).map_err(|_| len)
     }
 
     /// The length of the value of `key`; -1 if there is none.
