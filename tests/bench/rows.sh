@@ -86,25 +86,43 @@ fiber_figures() { # TREE
         awk -v OFS='\t' '$NF == "ns" { name = substr($0, 1, 28); sub(/ +$/, "", name); print "fiber: " name, "ns", $(NF - 1) }'
 }
 
-# Our disk on a file, and fio's io_uring on the same one. Where fio is not installed, its side is said to be missing.
+# A row of our disk on a file.
+disk_here() { # TREE FILE NAME
+    "$1/build/unix/disk" bench "$seconds" "$3" "--disk=data:$2" | awk -F ': ' -v OFS='\t' '
+        sub(/^bench /, "") { split($2, rate, "[ ;]"); print "disk: " $1, rate[2], rate[1] }'
+}
+
+# The same row of fio's io_uring.
+disk_fio() { # FILE NAME RW BLOCKS DEPTH
+    # In version 3 of its terse lines bandwidth (KiB/s) and requests per second of reads are fields 7 and 8, of writes
+    # 48 and 49.
+    tests/rig/env fio --name=disk --filename="$1" --ioengine=io_uring --direct=1 --rw="$3" --bs="$4" --iodepth="$5" \
+        --runtime="$seconds" --time_based --output-format=terse --terse-version=3 |
+        awk -F ';' -v OFS='\t' -v name="disk: $2" -v rw="$3" '
+            $1 == 3 {
+                field = rw ~ /read/ ? 7 : 48
+                if (rw ~ /^rand/) print name, "requests/s", $(field + 1), "fio"
+                else print name, "MiB/s", $field / 1024, "fio"
+            }'
+}
+
+# Row by row, ours and then fio's on the same file. Where fio is not installed, its side is said to be missing.
 disk_figures() { # TREE
-    local file=$project/build/bench-disk.img rw blocks depth name key
-    [ -e "$file" ] || head -c 256M /dev/urandom >"$file"
-    "$1/build/unix/disk" bench "$seconds" "--disk=data:$file" | sed -n 's/^bench //p' | awk -F ': ' -v OFS='\t' '
-        { split($2, rate, "[ ;]"); print "disk: " $1, rate[2], rate[1] }'
-    [ -z "$compare" ] || return 0
-    if ! tests/rig/env sh -c 'command -v fio' >/dev/null; then
+    local file=$project/build/bench-disk.img fio=true rw blocks depth name
+    if [ ! -e "$file" ]; then
+        head -c 256M /dev/urandom >"$file"
+        sync "$file"
+    fi
+    if [ -n "$compare" ]; then
+        fio=false
+    elif ! tests/rig/env sh -c 'command -v fio' >/dev/null; then
+        fio=false
         echo "disk: fio is not installed, so there is nothing beside these rows" >&2
-        return 0
     fi
     while IFS=: read -r rw blocks depth name; do
-        # In version 3 of its terse lines fio has bandwidth (KiB/s) and requests per second of reads in fields 7 and 8.
-        case $rw in *read) key=7 ;; *) key=48 ;; esac
-        tests/rig/env fio --name=disk --filename="$file" --ioengine=io_uring --direct=1 --rw="$rw" --bs="$blocks" \
-            --iodepth="$depth" --runtime="$seconds" --time_based --output-format=terse --terse-version=3 |
-            awk -F ';' -v OFS='\t' -v name="$name" -v key="$key" -v random="${rw#rand}" -v all="$rw" '
-                $1 == 3 { if (random == all) print "disk: " name, "MiB/s", $key / 1024, "fio"
-                          else print "disk: " name, "requests/s", $(key + 1), "fio" }'
+        wanted "disk: $name" || continue
+        disk_here "$1" "$file" "$name"
+        ! $fio || disk_fio "$file" "$name" "$rw" "$blocks" "$depth"
     done <<'END'
 read:1M:4:sequential read of 1 MiB, depth 4
 write:1M:4:sequential write of 1 MiB, depth 4

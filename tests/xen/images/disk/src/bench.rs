@@ -12,7 +12,9 @@ fn time() -> Duration {
     Duration::from_secs(seconds.unwrap_or(4))
 }
 
+/// All kinds of requests, or the one that the third argument names.
 pub async fn all(disk: &Disk) {
+    let only = mirust::args().get(3).filter(|arg| !arg.starts_with("--")).cloned();
     for (name, write, size, depth, random) in [
         ("sequential read of 1 MiB, depth 4", false, MIB, 4, false),
         ("sequential write of 1 MiB, depth 4", true, MIB, 4, false),
@@ -21,6 +23,9 @@ pub async fn all(disk: &Disk) {
         ("random read of 4 KiB, depth 32", false, 4096, 32, true),
         ("random write of 4 KiB, depth 32", true, 4096, 32, true),
     ] {
+        if only.as_deref().is_some_and(|only| only != name) {
+            continue;
+        }
         let before = disk.counters();
         let (count, seconds) = run(disk, write, size, depth, random).await;
         let after = disk.counters();
