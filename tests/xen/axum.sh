@@ -1,6 +1,7 @@
 # An unmodified axum on tokio's threads: all of its routes, 16 and 64 connections at a time, from the host and
-# from dom0.
+# from dom0; and 600 clients at a time that do not read what they download, in 32 MiB, beside one that reads.
 # images: axum
+# programs: crowd
 # forward: 10.0.2.24:80
 # limit: 240
 
@@ -14,3 +15,13 @@ for connections in 16 64; do
 done
 xl shutdown service
 assert_shutdown service poweroff
+
+create crowded axum memory=32 'vif=["script=vif-rig,bridge=xenbr0"]' 'cmdline="--ipv4=10.0.2.28/24"'
+wait_console crowded 'axum on port 80' 30
+/share/programs/crowd unread 10.0.2.28 80 600 8 'GET /download?bytes=100000000 HTTP/1.1\r\nHost: x\r\n\r\n' \
+    'GET / HTTP/1.1\r\nHost: x\r\n\r\n' >/tmp/crowd 2>&1 || true
+cat /tmp/crowd
+assert_equal 3 "$(grep -c 'the old connection: .* 0 without' /tmp/crowd)" 'times that who was known was served'
+assert_equal 1 "$(grep -c 'after, new connections: .* 0 without' /tmp/crowd)" 'times that newcomers were served after the crowd'
+xl shutdown crowded
+assert_shutdown crowded poweroff
