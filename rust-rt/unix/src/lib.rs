@@ -28,6 +28,7 @@ pub mod disk;
 mod fd;
 mod process;
 mod reactor;
+mod readiness;
 mod sys;
 pub mod tap;
 mod uring;

@@ -10,8 +10,8 @@ use core::cell::{Cell, RefCell};
 use core::task::Waker;
 
 use crate::clock;
+use crate::readiness::Readiness;
 use crate::sys::{self, Descriptor, Errno, RawFd};
-use crate::watch::Readiness;
 use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
 use mirust_executor::shutdown::ShutdownReason;

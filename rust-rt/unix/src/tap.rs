@@ -6,8 +6,9 @@
 
 use crate::process;
 use crate::reactor::reactor;
+use crate::readiness::Readiness;
 use crate::sys::{Descriptor, Errno, RawFd};
-use crate::watch::{Readiness, Watch};
+use crate::watch::Watch;
 use alloc::{
     alloc::{Layout, alloc_zeroed},
     rc::Rc,

@@ -6,25 +6,8 @@ use alloc::rc::Rc;
 use core::cell::Cell;
 
 use crate::reactor::reactor;
+use crate::readiness::Readiness;
 use crate::sys::{self, Descriptor, Errno, RawFd};
-
-/// What a descriptor is ready for. Errors and hang-ups make it ready for everything: the next system call has
-/// the reason.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Readiness {
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-}
-
-impl Readiness {
-    pub(crate) fn of(events: i32) -> Self {
-        let broken = libc::EPOLLERR | libc::EPOLLHUP;
-        Readiness {
-            readable: events & (broken | libc::EPOLLIN | libc::EPOLLRDHUP) != 0,
-            writable: events & (broken | libc::EPOLLOUT) != 0,
-        }
-    }
-}
 
 /// An open, non-blocking descriptor that is watched for as long as it lives, unlike an [`Fd`](crate::Fd), which
 /// is watched while a task waits for it: nothing has to be asked of the kernel again after each event.
