@@ -9,7 +9,6 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 
-use super::tcp::TcpSocket;
 use crate::local::domain_local;
 use crate::time::{Duration, Instant, now, sleep};
 
@@ -35,9 +34,17 @@ domain_local! {
     };
 }
 
+/// An accepted connection.
+pub(super) trait Guest {
+    /// Its account.
+    fn place(&self) -> Option<&Place>;
+    /// Resets the connection: the program finds out by an error.
+    fn reset(&self);
+}
+
 struct Places {
     most: Option<usize>,
-    taken: Vec<Weak<TcpSocket>>,
+    taken: Vec<Weak<dyn Guest>>,
     /// Of listening sockets that have somebody to accept.
     newcomers: Vec<Waker>,
     /// A connection was reset, and the program has some time to close it.
@@ -117,8 +124,8 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
             return Err(None);
         }
         let now = now();
-        let stays = |socket: &Rc<TcpSocket>| socket.place().is_some_and(|place| !place.left.get());
-        let tried = |socket: &Rc<TcpSocket>| socket.place().map_or(0, |place| place.tried(now));
+        let stays = |socket: &Rc<dyn Guest>| socket.place().is_some_and(|place| !place.left.get());
+        let tried = |socket: &Rc<dyn Guest>| socket.place().map_or(0, |place| place.tried(now));
         Err(places.taken.iter().filter_map(Weak::upgrade).filter(stays).max_by_key(tried))
     });
     match worst {
@@ -139,8 +146,9 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
 }
 
 /// A place for a connection that was just accepted.
-pub(super) fn take(socket: &Rc<TcpSocket>) {
-    PLACES.with_borrow_mut(|places| places.taken.push(Rc::downgrade(socket)));
+pub(super) fn take<G: Guest + 'static>(socket: &Rc<G>) {
+    let socket: Weak<G> = Rc::downgrade(socket);
+    PLACES.with_borrow_mut(|places| places.taken.push(socket));
 }
 
 /// Newcomers try again: somebody has left, or takes too long to.

@@ -28,7 +28,7 @@ use mirust_rt::libc::posix::{
 };
 
 use super::error::number;
-use super::places::{self, Place};
+use super::places::{self, Guest, Place};
 use super::stack::on_main;
 use crate::net::{self, TcpListener, TcpStream};
 use crate::time::Duration;
@@ -82,20 +82,6 @@ impl TcpSocket {
             place,
             options: Options::default(),
             watchers: Watchers::new(),
-        }
-    }
-
-    /// Its place, if it was accepted.
-    pub(super) fn place(&self) -> Option<&Place> {
-        self.place.as_ref()
-    }
-
-    /// Resets the connection: the program finds out by an error.
-    pub(super) fn reset(&self) {
-        if let Ok(state) = self.state.try_borrow() {
-            if let State::Connected(stream) = &*state {
-                stream.reset();
-            }
         }
     }
 
@@ -281,6 +267,21 @@ impl TcpSocket {
             }
         }
         ready & (interest | Events::ALWAYS)
+    }
+}
+
+impl Guest for TcpSocket {
+    /// If it was accepted.
+    fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    fn reset(&self) {
+        if let Ok(state) = self.state.try_borrow() {
+            if let State::Connected(stream) = &*state {
+                stream.reset();
+            }
+        }
     }
 }
 
