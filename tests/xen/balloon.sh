@@ -10,7 +10,7 @@ ip link set xenbr6 up
 with_vif() { # NAME KEY=VALUE...
     name=$1
     shift
-    create "$name" peer shadow_memory=8 "$@" \
+    create "$name" peer vcpus=1 "$@" \
         'vif=["mac=00:16:3e:00:06:02,script=vif-rig,bridge=xenbr6"]' "cmdline=\"--ipv4=$ip/24\""
     wait_console "$name" '^ready' 20
 }

@@ -15,7 +15,7 @@ answers() { /bin/curl --silent --fail --max-time 1 --output /dev/null "http://$i
 # Boots it once, and notes each part in a file.
 boot() { # IMAGE
     start=$(now)
-    create_under -pe web "$1" shadow_memory=8 'vif=["mac=00:16:3e:00:09:02,script=vif-rig,bridge=xenbr9"]' "cmdline=\"--ipv4=$ip/24\""
+    create_under -pe web "$1" vcpus=1 'vif=["mac=00:16:3e:00:09:02,script=vif-rig,bridge=xenbr9"]' "cmdline=\"--ipv4=$ip/24\""
     created=$(now)
     xl unpause web
     limit=$(($(now) + 6000))

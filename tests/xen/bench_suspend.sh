@@ -51,7 +51,7 @@ away() { # NAME ADDRESS
     size=$(stat -c %s $saved)
     rm $saved
 }
-create web http shadow_memory=8 "$(vif 02)" "cmdline=\"--ipv4=$net.2/24 -l error\""
+create web http vcpus=1 "$(vif 02)" "cmdline=\"--ipv4=$net.2/24 -l error\""
 create linux linux memory=256 'ramdisk="/share/images/linux.cpio"' "$(vif 03)" \
     "cmdline=\"console=hvc0 quiet mitigations=off random.trust_cpu=on rootfstype=ramfs rdinit=/linux-guest rig.address=$net.3/24\""
 wait_console linux '^linux: ' 150
@@ -65,9 +65,9 @@ destroy linux
 wait_gone linux
 
 echo '-- clients'
-create peer peer shadow_memory=8 "$(vif 04)" "cmdline=\"--ipv4=$net.4/24\""
-create store kv shadow_memory=8 "$(vif 05)" "cmdline=\"--ipv4=$net.5/24\""
-create names dns shadow_memory=8 "$(vif 06)" "cmdline=\"--ipv4=$net.6/24\""
+create peer peer vcpus=1 "$(vif 04)" "cmdline=\"--ipv4=$net.4/24\""
+create store kv vcpus=1 "$(vif 05)" "cmdline=\"--ipv4=$net.5/24\""
+create names dns vcpus=1 "$(vif 06)" "cmdline=\"--ipv4=$net.6/24\""
 wait_console peer '^ready' 20
 wait_console store 'kv on port 6379' 20
 wait_console names 'dns on port 53' 20

@@ -8,7 +8,7 @@ ip=10.1.8.2 times=20
 brctl addbr xenbr8
 ip addr add 10.1.8.1/24 dev xenbr8
 ip link set xenbr8 up
-create peer peer shadow_memory=8 'vif=["mac=00:16:3e:00:08:02,script=vif-rig,bridge=xenbr8"]' "cmdline=\"--ipv4=$ip/24\""
+create peer peer vcpus=1 'vif=["mac=00:16:3e:00:08:02,script=vif-rig,bridge=xenbr8"]' "cmdline=\"--ipv4=$ip/24\""
 wait_console peer '^ready' 20
 
 # KiB of the guest's heap of C and Rust, or of its free memory.

@@ -49,8 +49,8 @@ through() {
 brctl addbr xenbr4
 ip addr add 10.1.4.1/24 dev xenbr4
 ip link set xenbr4 up
-# Xen's default is too small for a domain of this size that comes without large pages.
-create peer peer shadow_memory=8 "vif=[\"mac=$mac,script=vif-rig,bridge=xenbr4\"]" "cmdline=\"--ipv4=$ip/24\""
+# Without a number of vCPUs xl gives too few pages for the tables of a domain that comes without large pages.
+create peer peer vcpus=1 "vif=[\"mac=$mac,script=vif-rig,bridge=xenbr4\"]" "cmdline=\"--ipv4=$ip/24\""
 wait_console peer '^ready' 20
 
 mkfifo /tmp/said
@@ -134,7 +134,7 @@ echo '-- a disk'
 truncate -s 4M /tmp/data
 loop=$(losetup -f)
 losetup "$loop" /tmp/data
-create hold disk shadow_memory=8 "disk=[\"phy:$loop,xvda,w\"]" 'cmdline="hold --disk=data:xvda"'
+create hold disk vcpus=1 "disk=[\"phy:$loop,xvda,w\"]" 'cmdline="hold --disk=data:xvda"'
 wait_console hold '^holding'
 sleep 1
 save hold

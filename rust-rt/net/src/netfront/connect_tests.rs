@@ -135,6 +135,20 @@ impl Rig {
     }
 }
 
+/// Each step is one visit to xenstore and one of the backend. A client that asks for one node after the other needs 50.
+#[test]
+fn the_link_is_up_after_a_dozen_visits_to_xenstore() {
+    let mut rig = Rig::new();
+    rig.attach(0);
+    let mut visits = 0;
+    while rig.device.info_link() != Link::Up {
+        visits += 1;
+        assert!(visits <= 100, "no link");
+        rig.steps(1);
+    }
+    assert!(visits <= 12, "{visits} visits");
+}
+
 #[test]
 fn connects_again_in_another_domain() {
     // The number of the domain is part of the backend's name, and may be the same on another host.
