@@ -135,7 +135,7 @@ impl Rig {
     }
 }
 
-/// Each step is one visit to xenstore and one of the backend. A client that asks for one node after the other needs 50.
+/// Each step is one visit to xenstore and one of the backend. A client that asks for one node after the other needs 46.
 #[test]
 fn the_link_is_up_after_a_dozen_visits_to_xenstore() {
     let mut rig = Rig::new();
