@@ -19,7 +19,7 @@ use mirust_xen::{
     events::{EventChannel, Events},
     ring::front::FrontRing,
     wire::blkif::{self, Operation},
-    xenbus::{Backend, ConnectError, End, Front, State, Step, in_time, step},
+    xenbus::{Backend, ConnectError, End, Front, State, Step, all, both, in_time, step},
     xenstore::Watch,
 };
 
@@ -128,9 +128,10 @@ impl Task {
             self.pause(PAUSE).await;
             self.device.retry();
         }
-        let mut watch = backend.end.watch("state").await?;
-        let mut front = Front::Initialising;
-        self.front.publish(State::Initialising).await?;
+        let begin = self.front.publish(State::Initialising);
+        let (watch, begun) = both(backend.end.watch("state"), begin).await;
+        let (mut watch, mut front) = (watch?, Front::Initialising);
+        begun?;
         let mut channel = None;
         loop {
             let broken = self.device.inner.borrow_mut().fault.take().is_some();
@@ -148,14 +149,15 @@ impl Task {
             if self.closed() {
                 return Ok(());
             }
-            if !self.front.is_served_by(&backend).await? {
+            let (served, states) = both(self.front.is_served_by(&backend), backend.state()).await;
+            if !served? {
                 // The backend of another domain has answered everything before.
                 let drained = backend.is_past();
                 self.device.stop();
                 self.device.end(drained);
                 return Ok(());
             }
-            let (state, online) = backend.state().await?;
+            let (state, online) = states?;
             match step(front, state, online) {
                 Step::Wait => {
                     if front == Front::Up {
@@ -197,13 +199,14 @@ impl Task {
     /// Sets ring and channel up, and publishes them together.
     async fn connect(&self, backend: &Backend) -> Result<Rc<EventChannel>, ConnectError> {
         let options = self.device.options;
-        let order = backend.end.number("max-ring-page-order", 0).await?.min(RING_ORDER_MAX);
+        let order = backend.end.number("max-ring-page-order", 0);
+        let (order, trusted) = both(order, self.front.value::<u32>("trusted")).await;
+        let (order, trusted) = (order?.min(RING_ORDER_MAX), trusted?);
         let slots = |order: u32| {
             FrontRing::<Blkif, super::memory::RingPages>::slots_in(PAGE_SIZE << order) as usize
         };
         let order = (0..order).find(|order| slots(*order) >= options.depth).unwrap_or(order);
         let channel = Rc::new(self.events.alloc_unbound(backend.domid)?);
-        let trusted: Option<u32> = self.front.value("trusted").await?;
         // Whether the backend keeps pages mapped is settled before it says so: it looks at what is
         // published here.
         let persistent = options.persistent;
@@ -250,33 +253,58 @@ impl Task {
     }
 
     async fn go_up(&self, backend: &Backend) -> Result<(), ConnectError> {
-        let number = async |name: &str, default| backend.end.number(name, default).await;
-        let sectors = self.sectors(backend).await?.ok_or(ConnectError::Value("sectors"))?;
-        let sector_size = number("sector-size", 512).await?;
+        let nodes = [
+            "sector-size",
+            "physical-sector-size",
+            "info",
+            "feature-barrier",
+            "feature-flush-cache",
+            "feature-discard",
+            "discard-granularity",
+            "discard-alignment",
+            "discard-secure",
+            "feature-max-indirect-segments",
+        ];
+        let numbers = all(nodes.map(|name| backend.end.value::<u32>(name)));
+        let (sectors, numbers) = both(self.sectors(backend), numbers).await;
+        let sectors = sectors?.ok_or(ConnectError::Value("sectors"))?;
+        let mut found = [None; 10];
+        for (found, number) in found.iter_mut().zip(numbers) {
+            *found = number?;
+        }
+        let [
+            size,
+            physical,
+            bits,
+            barrier,
+            flush,
+            discards,
+            granularity,
+            alignment,
+            secure,
+            indirect,
+        ] = found;
+        let is_set = |number: Option<u32>| number.is_some_and(|number| number != 0);
+        let sector_size = size.unwrap_or(512);
         if !sector_size.is_power_of_two() || !(512..=PAGE_SIZE as u32).contains(&sector_size) {
             return Err(ConnectError::Value("sector-size"));
         }
-        let physical = number("physical-sector-size", sector_size).await?;
-        let bits = number("info", 0).await?;
-        let flag = async |name: &str| Ok::<_, ConnectError>(number(name, 0).await? != 0);
-        let barrier = flag("feature-barrier").await?;
-        let flush = if flag("feature-flush-cache").await? {
+        let physical = physical.unwrap_or(sector_size);
+        let bits = bits.unwrap_or(0);
+        let barrier = is_set(barrier);
+        let flush = if is_set(flush) {
             FlushBy::Operation(Operation::FlushDiskcache, barrier)
         } else if barrier {
             FlushBy::Operation(Operation::WriteBarrier, false)
         } else {
             FlushBy::Nothing
         };
-        let discard = if flag("feature-discard").await? {
-            Some(Discard {
-                granularity: number("discard-granularity", sector_size).await?.max(sector_size),
-                alignment: number("discard-alignment", 0).await?,
-                secure: flag("discard-secure").await?,
-            })
-        } else {
-            None
-        };
-        let indirect = number("feature-max-indirect-segments", 0).await? as usize;
+        let discard = is_set(discards).then(|| Discard {
+            granularity: granularity.unwrap_or(sector_size).max(sector_size),
+            alignment: alignment.unwrap_or(0),
+            secure: is_set(secure),
+        });
+        let indirect = indirect.unwrap_or(0) as usize;
         let most = blkif::INDIRECT_PAGES_MAX * blkif::SEGMENTS_PER_PAGE;
         let segments = indirect.clamp(blkif::SEGMENTS_MAX, most).min(self.device.options.segments);
         // A page of segments is of no use if there is no page of data beside it.
