@@ -15,3 +15,8 @@ assert_shutdown fits poweroff
 # Less memory than the map promises: Xen would end a domain that uses the rest.
 create pod hello memory=32 maxmem=128
 assert_shutdown pod poweroff
+destroy pod
+# And so much more that the domain can never have it.
+create pod hello memory=12 maxmem=3328 vcpus=1
+assert_shutdown pod poweroff
+assert_console pod 'maxmem is far above memory'
