@@ -38,23 +38,28 @@ pub fn mount_files(files: &Files, path: &str) -> io::Result<()> {
     mount_volume(path, volume, root).map_err(|Errno(number)| io::Error::from_raw_os_error(number))
 }
 
-/// Mounts what a list says: `DEVICE:PATH`, with commas between several. The environment variable `MIRUST_DISKS`
-/// takes its place if it is set.
+/// Mounts the disks of a list: `DEVICE:PATH`, separated by commas. The environment variable `MIRUST_DISKS` replaces
+/// the list if it is set.
 ///
-/// # Panics
-///
-/// If one of them cannot be mounted: the program would not find its files.
+/// If one of them cannot be mounted, the program would not find its files: it ends, with a line in the log and the exit
+/// code 1. This is called from a function that cannot unwind, so it does not panic.
 #[doc(hidden)]
 pub fn mount_disks(list: &str) {
     let given = std::env::var("MIRUST_DISKS");
     for entry in given.as_deref().unwrap_or(list).split(',').filter(|entry| !entry.is_empty()) {
         let Some((device, path)) = entry.split_once(':') else {
-            panic!("not a disk and a path: {entry:?}; write DEVICE:PATH, such as xvdb:/srv");
+            end(&format!("not a disk and a path: {entry:?}; write DEVICE:PATH, such as xvdb:/srv"));
         };
         if let Err(error) = mount_disk(device, path) {
-            panic!("the files of disk {device} cannot be mounted at {path}: {error}");
+            end(&format!("the files of disk {device} cannot be mounted at {path}: {error}"));
         }
     }
+}
+
+/// Ends the program, before its `main`.
+fn end(message: &str) -> ! {
+    log::error!("{message}");
+    std::process::exit(1)
 }
 
 /// Why nothing may wait here.
