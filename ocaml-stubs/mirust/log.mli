@@ -4,8 +4,8 @@
 
     with the seconds since boot, the level, and the source's name. {!Mirust} sets the reporter up
     when the program starts; the level is [Info] until {!set_level} or the boot parameter
-    {!Bootvar.logs} says otherwise. A message that repeats the one before it within a second is
-    counted instead: [last message repeated 98 times]. *)
+    {!Bootvar.logs} says otherwise. A message that repeats the one before it more than eight times
+    within a second is counted instead: [last message repeated 98 more times]. *)
 
 (** The reporter. A header and tags go in front of the message; [App] messages are shown as [INFO],
     whatever the level. *)

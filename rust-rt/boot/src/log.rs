@@ -1,7 +1,7 @@
 //! The log: one console line a record, with its level and monotonic time.
 //!
-//! A record that repeats the one before it within a second is counted instead of written: libraries have a line for
-//! whatever a client does, and a thousand clients must not fill the console.
+//! A record that repeats the one before it more than eight times within a second is counted instead of written:
+//! libraries have a line for whatever a client does, and a thousand clients must not fill the console.
 
 use crate::console;
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
@@ -50,17 +50,18 @@ pub fn write(level: Level, target: &str, text: fmt::Arguments<'_>) {
     let now = now_ns();
     let mut digest = Digest(level as u64);
     let _ = write!(digest, "{target}: {text}");
-    if REPEATS.count(digest.0, now) {
-        return;
+    match REPEATS.count(digest.0, now) {
+        0 => tell_repeats(now),
+        1..=Repeats::SHOWN => {}
+        _ => return,
     }
-    tell_repeats(now);
     line(now, level, target, text);
 }
 
 fn tell_repeats(now: u64) {
-    let times = REPEATS.times.swap(0, Ordering::Relaxed);
+    let times = REPEATS.times.swap(0, Ordering::Relaxed).saturating_sub(Repeats::SHOWN);
     if times > 0 {
-        line(now, Level::Info, "log", format_args!("last message repeated {times} times"));
+        line(now, Level::Info, "log", format_args!("last message repeated {times} more times"));
     }
 }
 
@@ -81,6 +82,8 @@ struct Repeats {
 static REPEATS: Repeats = Repeats::new();
 
 impl Repeats {
+    /// So many repetitions are written all the same.
+    const SHOWN: u64 = 8;
     /// A line is counted for so long after it was written, in nanoseconds.
     const LONGEST: u64 = 1_000_000_000;
 
@@ -88,15 +91,14 @@ impl Repeats {
         Repeats { digest: AtomicU64::new(0), since: AtomicU64::new(0), times: AtomicU64::new(0) }
     }
 
-    /// Whether the line of this digest is only counted. If not, it is the one written last from now on.
-    fn count(&self, digest: u64, now: u64) -> bool {
+    /// How often the line of this digest has come again, 0 if it has not just been written.
+    fn count(&self, digest: u64, now: u64) -> u64 {
         let is_new = self.digest.swap(digest, Ordering::Relaxed) != digest;
         if is_new || now >= self.since.load(Ordering::Relaxed).saturating_add(Self::LONGEST) {
             self.since.store(now, Ordering::Relaxed);
-            return false;
+            return 0;
         }
-        self.times.fetch_add(1, Ordering::Relaxed);
-        true
+        self.times.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -129,13 +131,13 @@ mod tests {
     #[test]
     fn a_line_that_comes_again_within_a_second_is_counted() {
         let repeats = Repeats::new();
-        assert!(!repeats.count(1, 0));
-        assert!(repeats.count(1, 5));
-        assert!(repeats.count(1, Repeats::LONGEST - 1));
-        assert_eq!(repeats.times.load(Ordering::Relaxed), 2);
-        assert!(!repeats.count(1, Repeats::LONGEST), "a second later it is written again");
-        assert!(!repeats.count(2, Repeats::LONGEST));
-        assert!(!repeats.count(1, Repeats::LONGEST), "another one came between");
+        assert_eq!(repeats.count(1, 0), 0);
+        assert_eq!(repeats.count(1, 5), 1);
+        assert_eq!(repeats.count(1, Repeats::LONGEST - 1), 2);
+        assert_eq!(repeats.times.swap(0, Ordering::Relaxed), 2);
+        assert_eq!(repeats.count(1, Repeats::LONGEST), 0, "a second later");
+        assert_eq!(repeats.count(2, Repeats::LONGEST), 0);
+        assert_eq!(repeats.count(1, Repeats::LONGEST), 0, "another one came between");
     }
 
     #[test]
