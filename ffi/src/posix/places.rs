@@ -30,7 +30,7 @@ const PROGRAMS_TIME: Duration = Duration::from_millis(20);
 
 domain_local! {
     static PLACES: RefCell<Places> = const {
-        RefCell::new(Places { most: None, taken: Vec::new(), newcomers: Vec::new(), leaving: false })
+        RefCell::new(Places { asked: None, taken: Vec::new(), newcomers: Vec::new(), leaving: false })
     };
 }
 
@@ -43,7 +43,8 @@ pub(super) trait Guest {
 }
 
 struct Places {
-    most: Option<usize>,
+    /// What [`VARIABLE`] says, once it was looked at.
+    asked: Option<Option<usize>>,
     taken: Vec<Weak<dyn Guest>>,
     /// Of listening sockets that have somebody to accept.
     newcomers: Vec<Waker>,
@@ -97,9 +98,8 @@ impl Place {
     }
 }
 
-/// The number of places.
-fn most() -> usize {
-    let asked = std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
+/// The number of places, unless that was `asked` for: by the memory that there is now, which the toolstack may change.
+fn most(asked: Option<usize>) -> usize {
     let by_memory = || match crate::platform::mem_stats().total {
         // A process: the kernel's memory is none of ours to divide.
         0 => usize::MAX,
@@ -112,14 +112,18 @@ fn most() -> usize {
 /// worth another try.
 pub(super) fn is_room(newcomer: &Waker) -> bool {
     let worst = PLACES.with_borrow_mut(|places| {
-        let most = *places.most.get_or_insert_with(most);
+        let asked = || std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
+        let most = most(*places.asked.get_or_insert_with(asked));
         if places.taken.len() >= most {
             places.taken.retain(|socket| socket.strong_count() > 0);
         }
         if places.taken.len() < most {
             return Ok(());
         }
-        places.newcomers.push(newcomer.clone());
+        // A program may ask again and again.
+        if !places.newcomers.iter().any(|other| other.will_wake(newcomer)) {
+            places.newcomers.push(newcomer.clone());
+        }
         if std::mem::replace(&mut places.leaving, true) {
             return Err(None);
         }

@@ -61,6 +61,8 @@ pub struct Balloon {
     out: usize,
     /// What could not be done last, in pages.
     short: usize,
+    /// What was wanted when Xen last refused pages. These are lost, so it is not asked again for the same.
+    refused: Option<usize>,
 }
 
 impl Balloon {
@@ -73,7 +75,7 @@ impl Balloon {
         beyond: usize,
     ) -> Balloon {
         let out = holes.iter().map(|hole| hole.len() / PAGE_SIZE).sum::<usize>() + beyond;
-        Balloon { hypervisor, frames, holes, out, short: 0 }
+        Balloon { hypervisor, frames, holes, out, short: 0, refused: None }
     }
 
     /// Follows the node, and tells `listeners`. Ends only with the error that makes that impossible.
@@ -145,10 +147,10 @@ impl Balloon {
     async fn reach(&mut self, wanted: usize) {
         while self.out != wanted {
             let before = self.out;
-            if self.out < wanted {
-                self.give(wanted - before)
-            } else {
-                self.take(before - wanted)
+            if self.out > wanted {
+                self.take(before - wanted);
+            } else if self.refused != Some(wanted) && !self.give(wanted - before) {
+                self.refused = Some(wanted);
             }
             if self.out == before {
                 break;
@@ -157,26 +159,31 @@ impl Balloon {
         }
     }
 
-    /// Gives some pages to Xen, at most `n` and at most a large extent.
+    /// Gives some pages to Xen, at most `n` and at most a large extent. False if it refused some.
     #[inline(never)]
-    fn give(&mut self, n: usize) {
+    fn give(&mut self, n: usize) -> bool {
         // A place to note them must be there before.
         if self.holes.try_reserve(1).is_err() {
-            return;
+            return true;
         }
         let found = self.frames.with(|frames| frames.withdraw(n, LEAVE, LARGE.0)).flatten();
-        let Some((frame, n)) = found else { return };
+        let Some((frame, offered)) = found else { return true };
         // SAFETY: withdrawn, so that they are nobody's else.
         let n = unsafe {
-            frames::zero(frame, n);
-            self.release(frame.0, n)
+            frames::zero(frame, offered);
+            self.release(frame.0, offered)
         };
+        // An empty hole would hide those before it.
+        if n == 0 {
+            return false;
+        }
         self.out += n;
         let (start, end) = (frame.0, frame.0 + n * PAGE_SIZE);
         match self.holes.last_mut() {
             Some(last) if last.start == end => last.start = start,
             _ => self.holes.push(start..end),
         }
+        n == offered
     }
 
     /// Takes some pages from Xen, at most `n` and at most a large extent.

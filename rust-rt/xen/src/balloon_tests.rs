@@ -201,6 +201,22 @@ fn xen_may_have_less_than_it_was_given() {
 }
 
 #[test]
+fn what_xen_does_not_take_is_no_hole() {
+    let rig = Rig::new(MOST);
+    rig.target(12 * MIB);
+    rig.xen.refuse_release(true);
+    let before = rig.total();
+    rig.target(8 * MIB);
+    (0..5).for_each(|_| rig.settle());
+    assert_eq!(rig.holes(), 4 * MIB);
+    assert!(rig.total() >= before - 2 * MIB, "it is not tried, and lost, again and again");
+    rig.xen.refuse_release(false);
+    rig.xen.set_stock(MOST, 9);
+    rig.target(MOST);
+    assert_eq!(rig.holes(), 0, "what is out can be had again");
+}
+
+#[test]
 fn nonsense_and_absent_nodes_change_nothing() {
     let rig = Rig::new(MOST);
     for text in ["", "-1", "much", "99999999999999999999999999"] {

@@ -89,6 +89,7 @@ struct State {
     holes: BTreeSet<u64>,
     /// Pages that Xen still has for this domain, and the largest order in which it has them.
     stock: (usize, u32),
+    refuses_release: bool,
 }
 
 /// What a suspension shall come to.
@@ -235,6 +236,11 @@ impl FakeXen {
         self.state.lock().unwrap().stock = (pages, order);
     }
 
+    /// Whether Xen takes no pages back, as when it lacks memory for its own tables.
+    pub fn refuse_release(&self, refuses: bool) {
+        self.state.lock().unwrap().refuses_release = refuses;
+    }
+
     /// Addresses of the pages that the domain has returned, and has not got again.
     pub fn holes(&self) -> Vec<usize> {
         self.state.lock().unwrap().holes.iter().map(|addr| *addr as usize).collect()
@@ -331,6 +337,9 @@ impl Hypervisor for FakeXen {
     }
 
     unsafe fn release(&self, extents: &[Gfn], order: u32) -> Result<usize, Errno> {
+        if self.state.lock().unwrap().refuses_release {
+            return Ok(0);
+        }
         for gfn in extents {
             let addr = self.addr_of(*gfn).expect("a frame of the domain's") as u64;
             assert_eq!(addr >> 12 & ((1 << order) - 1), 0, "an extent is aligned");
