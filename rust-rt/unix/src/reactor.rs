@@ -61,20 +61,40 @@ pub(crate) struct Reactor {
     request_shutdown: fn(ShutdownReason),
     sources: RefCell<BTreeMap<u64, Source>>,
     /// What the last wait has found, for the next `dispatch`.
-    found: RefCell<Found>,
+    events: RefCell<Events>,
     /// Whether the last wait has slept.
     slept: Cell<bool>,
     /// The kernel can wait for events and tell them in one call.
     waits_for_events: Cell<bool>,
     next_token: Cell<u64>,
+    /// Where to wait instead, at times.
+    place: Cell<Option<&'static dyn Place>>,
     /// When the kernel was last asked for events and had none left; none if it is to be asked now.
     asked: Cell<Option<u64>>,
     /// How many calls of `dispatch` do not even look at the time.
     unasked: Cell<u8>,
 }
 
+/// Another place to wait in, which a program without disks does not have. It watches the loop's descriptor meanwhile.
+pub(crate) trait Place {
+    /// Tells the kernel what is to be told, and tells what has ended since.
+    fn dispatch(&self) -> Found;
+
+    /// Waits until something has ended, or until `descriptor` is readable, or until the time is over; without one, for as
+    /// long as it takes. May return early. False if nothing can end: then it has not waited.
+    fn wait(&self, descriptor: RawFd, time: Option<Duration>) -> bool;
+}
+
+/// What another place has seen.
+pub(crate) struct Found {
+    /// How much has ended.
+    pub(crate) ends: usize,
+    /// The loop's descriptor has become readable.
+    pub(crate) descriptor: bool,
+}
+
 /// Events, as the kernel has told them.
-struct Found {
+struct Events {
     events: [libc::epoll_event; BATCH],
     len: usize,
 }
@@ -103,13 +123,14 @@ impl Reactor {
             termination: sys::termination_fd()?,
             request_shutdown,
             sources: RefCell::default(),
-            found: RefCell::new(Found {
+            events: RefCell::new(Events {
                 events: [libc::epoll_event { events: 0, u64: 0 }; BATCH],
                 len: 0,
             }),
             slept: Cell::new(false),
             waits_for_events: Cell::new(true),
             next_token: Cell::new(FIRST_SOURCE),
+            place: Cell::new(None),
             asked: Cell::new(None),
             unasked: Cell::new(0),
         };
@@ -210,10 +231,38 @@ impl Reactor {
         }
     }
 
+    /// Waits in `place` from now on, whenever something can end there.
+    pub(crate) fn set_place(&self, place: &'static dyn Place) {
+        self.place.set(Some(place));
+    }
+
+    fn dispatch_place(&self, place: &dyn Place) -> usize {
+        let Found { ends, descriptor } = place.dispatch();
+        if descriptor {
+            self.unasked.set(0);
+            self.asked.set(None);
+        }
+        ends
+    }
+
+    /// False if there was nothing to wait for there.
+    fn wait_in(&self, place: &dyn Place, timeout: Option<Duration>) -> bool {
+        // Whoever waits twice without a dispatch in between gets what is there at once.
+        if self.events.borrow().len > 0 {
+            return true;
+        }
+        let waited = place.wait(self.epoll.raw(), timeout);
+        if waited {
+            // The next dispatch learns from the place whether there is anything to ask for.
+            self.asked_at(ticks(), 0);
+        }
+        waited
+    }
+
     /// One system call for what `ppoll` and `epoll_pending` do together; where the kernel has none (before Linux 5.11, or
     /// in a sandbox), it says so for the future.
     fn wait_for_events(&self, timeout: Option<Duration>) {
-        let found = &mut *self.found.borrow_mut();
+        let found = &mut *self.events.borrow_mut();
         // Whoever waits twice without a dispatch in between gets the rest of it at once.
         if found.len > 0 {
             return;
@@ -296,27 +345,28 @@ impl Platform for Reactor {
     /// Asks the kernel after every wait, and otherwise now and then. Whoever blocks misses nothing by
     /// that: the wait returns at once for what is pending.
     fn dispatch(&self) -> usize {
-        let len = core::mem::take(&mut self.found.borrow_mut().len);
+        let elsewhere = self.place.get().map_or(0, |place| self.dispatch_place(place));
+        let len = core::mem::take(&mut self.events.borrow_mut().len);
         if len > 0 {
             // A copy: what is told here may come back to wait.
-            let events = self.found.borrow().events;
+            let events = self.events.borrow().events;
             self.handle(&events[..len]);
-            return len;
+            return elsewhere + len;
         }
         let unasked = self.unasked.get();
         if unasked > 0 {
             self.unasked.set(unasked - 1);
-            return 0;
+            return elsewhere;
         }
         let now = ticks();
         self.unasked.set(CALLS - 1);
         if self.asked.get().is_some_and(|asked| now.wrapping_sub(asked) < PATIENCE) {
-            return 0;
+            return elsewhere;
         }
         let mut buf = [libc::epoll_event { events: 0, u64: 0 }; BATCH];
         let pending = match sys::epoll_pending(&self.epoll, &mut buf) {
             Ok(pending) => pending,
-            Err(Errno::INTR) => return 0,
+            Err(Errno::INTR) => return elsewhere,
             Err(error) => panic!("epoll: {error}"),
         };
         if self.asked.get().is_some() {
@@ -324,7 +374,7 @@ impl Platform for Reactor {
         }
         self.asked_at(now, pending.len());
         self.handle(pending);
-        pending.len()
+        elsewhere + pending.len()
     }
 
     fn wait(&self, deadline: Instant) {
@@ -332,6 +382,10 @@ impl Platform for Reactor {
         self.unasked.set(0);
         let timeout = (deadline != Instant::NEVER).then(|| deadline.duration_since(self.now()));
         let start = ticks();
+        if self.place.get().is_some_and(|place| self.wait_in(place, timeout)) {
+            self.slept.set(ticks().wrapping_sub(start) > SLEEP);
+            return;
+        }
         if self.waits_for_events.get() {
             self.wait_for_events(timeout);
         }

@@ -110,7 +110,8 @@ pub(crate) fn epoll_pending<'a>(
     Ok(&buf[..n as usize])
 }
 
-fn timespec(time: Duration) -> libc::timespec {
+/// A time in the kernel's format.
+pub(crate) fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: time.subsec_nanos().into(),

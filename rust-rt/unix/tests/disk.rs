@@ -1,9 +1,18 @@
 //! A file as a disk of the Linux process. One thread owns the domain, so there is no harness.
 
 use mirust_block::{Buffer, Disk, Error, Fragment, Io, Op};
-use mirust_executor::domain;
-use mirust_unix::disk as file;
-use std::{cell::Cell, fs, path::Path, process::Command, ptr::NonNull, rc::Rc};
+use mirust_executor::{domain, time::Duration};
+use mirust_unix::{Fd, disk as file};
+use std::{
+    cell::Cell,
+    fs,
+    io::{Read, Write},
+    os::{fd::IntoRawFd, unix::net::UnixStream},
+    path::Path,
+    process::Command,
+    ptr::NonNull,
+    rc::Rc,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -26,6 +35,7 @@ const CASES: &[(&str, Case)] = &[
     ("memory_of_any_alignment", memory_of_any_alignment),
     ("many_requests_at_once", many_requests_at_once),
     ("loop_goes_on_while_the_disk_works", loop_goes_on_while_the_disk_works),
+    ("descriptors_and_timers_while_the_disk_works", descriptors_and_timers_while_the_disk_works),
     ("discard_and_zeros", discard_and_zeros),
     ("read_only_file", read_only_file),
     ("what_cannot_be_is_refused", what_cannot_be_is_refused),
@@ -149,6 +159,57 @@ fn loop_goes_on_while_the_disk_works(path: &Path) {
         ticker.await.unwrap();
         assert!(turns.get() > 20, "{} turns", turns.get());
     });
+}
+
+/// The loop waits for the disks in another place than for all else: neither may be missed, whoever comes first.
+fn descriptors_and_timers_while_the_disk_works(path: &Path) {
+    const LINES: u8 = 200;
+    let disk = open(path);
+    let (here, mut there) = UnixStream::pair().unwrap();
+    // SAFETY: just taken from its owner.
+    let here = unsafe { Fd::from_raw_fd(here.into_raw_fd()) }.unwrap();
+    // Another thread answers, so that the domain has to wait for each byte.
+    let echo = std::thread::spawn(move || {
+        let mut byte = [0];
+        while there.read(&mut byte).unwrap() > 0 {
+            std::thread::sleep(std::time::Duration::from_micros(50));
+            there.write_all(&byte).unwrap();
+        }
+    });
+    domain::block_on(async {
+        let over = Rc::new(Cell::new(false));
+        let flag = over.clone();
+        let readers: Vec<_> = (0..4u64)
+            .map(|n| {
+                let (disk, over) = (disk.clone(), over.clone());
+                domain::spawn(async move {
+                    let mut buffer = Buffer::new(4096).unwrap();
+                    let mut reads = 0;
+                    while !over.get() {
+                        buffer = disk.read(n * 4096, buffer).await.unwrap();
+                        reads += 1;
+                    }
+                    reads
+                })
+            })
+            .collect();
+        for line in 0..LINES {
+            let mut byte = [line];
+            assert_eq!(here.write(&byte).await.unwrap(), 1);
+            assert_eq!(here.read(&mut byte).await.unwrap(), 1);
+            assert_eq!(byte, [line]);
+            domain::sleep(Duration::from_micros(20)).await;
+        }
+        flag.set(true);
+        for reader in readers {
+            assert!(reader.await.unwrap() > 0);
+        }
+        // With nothing on its way in the disk, the loop waits where it did before.
+        here.write(&[LINES]).await.unwrap();
+        assert_eq!(here.read(&mut [0]).await.unwrap(), 1);
+        drop(here);
+    });
+    echo.join().unwrap();
 }
 
 fn discard_and_zeros(path: &Path) {

@@ -5,14 +5,13 @@
 //! is `fdatasync`.
 
 use crate::{
-    Errno, Fd, RawFd,
-    uring::{Op as UringOp, Request, Uring},
+    Errno, RawFd,
+    uring::{self, Request, User},
 };
 use alloc::{rc::Rc, vec::Vec};
 use core::{
     cell::RefCell,
     future::poll_fn,
-    pin::pin,
     ptr::NonNull,
     slice,
     task::{Poll, Waker},
@@ -57,8 +56,11 @@ pub struct File {
 struct Inner {
     engine: Engine,
     fd: RawFd,
-    uring: Uring,
+    /// None before the disk is open.
+    user: Option<User>,
     in_flight: Shadow<InFlight>,
+    /// Ends that the disk's task has not seen: a request's number, and the kernel's result.
+    ends: Vec<(u32, i32)>,
     /// The required alignment of memory addresses.
     align: usize,
     /// Zeros to write.
@@ -72,11 +74,7 @@ struct Inner {
 /// sectors. Until it is closed, nobody else can open it in this way, except that read-only users can share it.
 pub fn open(path: &str) -> Result<Rc<File>, OpenError> {
     let sys::Opened { fd, read_only, bytes, sector_size, align, block } = sys::open(path)?;
-    let (uring, ring_fd) =
-        Uring::new(DEPTH.into()).map_err(|errno| OpenError("io_uring", errno))?;
-    // SAFETY: just opened, and closed by nobody else.
-    let ring_fd = unsafe { Fd::from_raw_fd(ring_fd) };
-    let ring_fd = ring_fd.map_err(|errno| OpenError("epoll", errno))?;
+    let uring = uring::uring().map_err(|errno| OpenError("io_uring", errno))?;
     let mut engine = Engine::new(path.into());
     let unit = u64::from(sector_size) / SECTOR;
     engine.info = Info {
@@ -95,8 +93,9 @@ pub fn open(path: &str) -> Result<Rc<File>, OpenError> {
     let inner = Inner {
         engine,
         fd,
-        uring,
+        user: None,
         in_flight: Shadow::new(DEPTH),
+        ends: Vec::new(),
         align,
         zeros,
         work: false,
@@ -104,33 +103,39 @@ pub fn open(path: &str) -> Result<Rc<File>, OpenError> {
         watchers: Vec::new(),
     };
     let file = Rc::new(File { inner: RefCell::new(inner) });
-    domain::spawn(run(file.clone(), ring_fd));
+    let told = file.clone();
+    let user = uring.user(Rc::new(move |request, result| told.ended(request, result)));
+    file.inner.borrow_mut().user = Some(user);
+    domain::spawn(run(file.clone()));
     Ok(file)
 }
 
 /// The disk's task.
-async fn run(file: Rc<File>, ring: Fd) {
+async fn run(file: Rc<File>) {
     loop {
         file.turn();
-        let mut readable = pin!(ring.readable());
         poll_fn(|cx| {
             let mut inner = file.inner.borrow_mut();
-            inner.waker = Some(cx.waker().clone());
             if core::mem::take(&mut inner.work) {
                 return Poll::Ready(());
             }
-            if inner.in_flight.is_empty() {
-                return Poll::Pending;
+            if !inner.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                inner.waker = Some(cx.waker().clone());
             }
-            drop(inner);
-            // The error would recur, and the requests would never end: nothing else can end them.
-            readable.as_mut().poll(cx).map(drop)
+            Poll::Pending
         })
         .await;
     }
 }
 
 impl File {
+    /// The kernel has ended a request.
+    fn ended(&self, request: u32, result: i32) {
+        let mut inner = self.inner.borrow_mut();
+        inner.ends.push((request, result));
+        inner.wake();
+    }
+
     fn turn(&self) {
         self.inner.borrow_mut().turn();
         self.unlock_if_done();
@@ -156,19 +161,17 @@ impl File {
 
 impl Inner {
     fn turn(&mut self) {
-        while let Some((id, result)) = self.uring.pop() {
+        let mut ends = core::mem::take(&mut self.ends);
+        for (request, result) in ends.drain(..) {
             self.engine.counters.events += 1;
-            let request = self.in_flight.take(id as u16).expect("the kernel answers once");
+            let request = self.in_flight.take(request as u16).expect("the kernel answers once");
             self.finish(request, result);
         }
+        self.ends = ends;
+        let before = self.engine.counters.requests;
         self.pump();
-        if self.uring.unsubmitted > 0 {
+        if self.engine.counters.requests > before {
             self.engine.counters.notifications += 1;
-            if let Err(error) = self.uring.submit() {
-                // They stay in the ring; the next turn submits them.
-                self.engine.complain(format_args!("io_uring: {error}"));
-                self.wake();
-            }
         }
     }
 
@@ -179,7 +182,7 @@ impl Inner {
             let covers = self.engine.written();
             let (vectors, bounce) = Default::default();
             let record = InFlight { part, more: flushes, op: Op::Flush, vectors, bounce, covers };
-            self.push(record, UringOp::Sync, 0, None);
+            self.push(record, uring::Op::Sync, 0, 0);
         }
         while self.in_flight.len() < DEPTH as usize {
             let Some(front) = self.engine.queue.front_mut() else { break };
@@ -203,11 +206,17 @@ impl Inner {
             }
             let record = InFlight { part, more: Vec::new(), op, vectors, bounce, covers: 0 };
             match op {
-                Op::Read => self.push(record, UringOp::ReadV, offset, None),
-                Op::Write | Op::Zero => self.push(record, UringOp::WriteV, offset, None),
+                Op::Read if record.vectors.len() == 1 => {
+                    self.push(record, uring::Op::Read, offset, 0);
+                }
+                Op::Read => self.push(record, uring::Op::ReadV, offset, 0),
+                Op::Write | Op::Zero if record.vectors.len() == 1 => {
+                    self.push(record, uring::Op::Write, offset, 0);
+                }
+                Op::Write | Op::Zero => self.push(record, uring::Op::WriteV, offset, 0),
                 Op::Discard { .. } => {
                     let bytes = part.sectors * SECTOR;
-                    self.push(record, UringOp::Allocate, offset, Some(bytes));
+                    self.push(record, uring::Op::Allocate, offset, bytes);
                 }
                 Op::Flush => unreachable!("flushes have a queue of their own"),
             }
@@ -246,22 +255,25 @@ impl Inner {
         Ok((alloc::vec![vector(bounce.addr(), len)], Some(bounce)))
     }
 
-    fn push(&mut self, record: InFlight, op: UringOp, offset: u64, bytes: Option<u64>) {
+    fn push(&mut self, record: InFlight, op: uring::Op, offset: u64, bytes: u64) {
         let Ok(id) = self.in_flight.insert(record) else {
             unreachable!("the caller has looked for room")
         };
-        let record = self.in_flight.get(id).expect("just inserted");
-        let (addr, len) = match bytes {
-            Some(bytes) => (bytes, sys::PUNCH_HOLE),
-            None => (record.vectors.as_ptr() as u64, record.vectors.len() as u32),
+        let vectors = &self.in_flight.get(id).expect("just inserted").vectors;
+        let (addr, len) = match op {
+            uring::Op::Sync | uring::Op::Poll => (0, 0),
+            uring::Op::Allocate => (bytes, sys::PUNCH_HOLE),
+            uring::Op::Read | uring::Op::Write => {
+                (vectors[0].iov_base as u64, vectors[0].iov_len as u32)
+            }
+            uring::Op::ReadV | uring::Op::WriteV => (vectors.as_ptr() as u64, vectors.len() as u32),
         };
-        let (addr, len) = if op == UringOp::Sync { (0, 0) } else { (addr, len) };
-        let flags = if op == UringOp::Sync { DATASYNC } else { 0 };
+        let flags = if op == uring::Op::Sync { DATASYNC } else { 0 };
         let request = Request { op, fd: self.fd, offset, addr, len, flags, id: id.into() };
-        // SAFETY: the vectors, and the memory that they name, stay in the record or with the request's
-        // memory until the kernel has answered; the submitter has promised that nobody uses the latter.
-        let pushed = unsafe { self.uring.push(&request) };
-        assert!(pushed, "the ring has an entry for each record");
+        let user = self.user.as_ref().expect("the disk is open");
+        // SAFETY: the vectors, and the memory that they name, stay in the record or with the request's memory until the
+        // kernel has answered; the submitter has promised that nobody uses the latter.
+        unsafe { user.push(request) };
         self.engine.counters.requests += 1;
     }
 
@@ -323,9 +335,10 @@ impl Inner {
     }
 
     fn wake(&mut self) {
-        self.work = true;
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
+        if !core::mem::replace(&mut self.work, true) {
+            if let Some(waker) = &self.waker {
+                waker.wake_by_ref();
+            }
         }
     }
 }
