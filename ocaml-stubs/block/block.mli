@@ -91,7 +91,8 @@ type stats = {
   requests : int;  (** as the backend saw them, after splitting and merging *)
   copied : int;  (** bytes *)
   grants : int;  (** pages granted to the backend *)
-  notifications : int;  (** sent; one hypercall each. On Linux, times that requests were given to the kernel *)
+  notifications : int;
+      (** sent; one hypercall each. On Linux, times that requests were given to the kernel *)
   events : int;  (** notifications received *)
   lies : int;  (** protocol violations by the peer *)
   connections : int;

@@ -1,6 +1,5 @@
 # A disk on a real blkback: the bytes, as dom0 finds them; a disk that goes and comes back in the middle of
-# work; one that cannot be written, one whose storage is full, and one that grows and
-# shrinks.
+# work; one that cannot be written, one whose storage is full, one with bad sectors, and one that grows and shrinks.
 # images: disk
 # limit: 600
 
@@ -75,6 +74,21 @@ assert_console full '^full: errors are told'
 destroy full
 losetup -d "$loop"
 umount /tmp/small
+
+# Some of its sectors can be neither read nor written: those of the second mebibyte.
+nullb=/sys/kernel/config/nullb/nullb0
+insmod /lib/modules/configfs.ko || :
+insmod /lib/modules/null_blk.ko nr_devices=0
+mount -t configfs configfs /sys/kernel/config
+mkdir $nullb
+echo 8 >$nullb/size
+echo 1 >$nullb/memory_backed
+echo +2048-4095 >$nullb/badblocks
+echo 1 >$nullb/power
+create bad disk 'disk=["phy:/dev/nullb0,xvda,w"]' 'cmdline="bad --disk=data:xvda"'
+assert_shutdown bad poweroff 30
+assert_console bad '^bad: only those who asked for it were told'
+destroy bad
 
 # It grows.
 loop=$(file data 4)

@@ -2,8 +2,8 @@
 
 use super::{
     Blkfront, Options,
+    common::{Features, FlushBy},
     memory::Blkif,
-    requests::{Features, FlushBy},
     suspend,
 };
 use crate::{Discard, Info, SECTOR, State as DiskState};

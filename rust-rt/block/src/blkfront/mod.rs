@@ -1,7 +1,8 @@
 //! The frontend of Xen's block device protocol (`io/blkif.h`): one queue.
 //!
-//! `connect` handles xenbus's states in xenstore; the engine, shared with other disks, handles the users' requests;
-//! `requests` handles the requests to the backend, and `memory` the pages that it sees.
+//! `connect` handles xenbus's states in xenstore; the engine, shared with other disks, handles the users' requests. A
+//! `connection` turns these into requests to the backend, each of which is put together by `build` and kept as
+//! `in_flight` until it is answered; `memory` has the pages that the backend sees, and `common` what was agreed.
 //!
 //! # Turns
 //!
@@ -32,9 +33,12 @@
 //! The domain is frozen only when the backend has answered all requests; otherwise the disk refuses (`suspend`). Requests
 //! submitted in the meantime wait for the next backend.
 
+mod build;
+mod common;
 mod connect;
+mod connection;
+mod in_flight;
 mod memory;
-mod requests;
 mod suspend;
 
 use super::{
@@ -42,6 +46,8 @@ use super::{
     engine::{Ended, Engine},
 };
 use alloc::{rc::Rc, string::String, vec::Vec};
+use common::{Fault, Features};
+use connection::{Connection, Leftover};
 use core::{cell::RefCell, task::Waker};
 use memory::Pages;
 use mirust_xen::{
@@ -49,7 +55,6 @@ use mirust_xen::{
     gnttab::{GrantError, GrantTable},
     wire::DomId,
 };
-use requests::{Connection, Fault, Features, Leftover};
 
 pub use connect::open;
 

@@ -2,7 +2,7 @@
 
 use super::{
     backend::{Asked, Backend},
-    requests::FlushBy,
+    common::FlushBy,
     *,
 };
 use crate::{Discard, Disk, Error};

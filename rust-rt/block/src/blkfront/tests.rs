@@ -1,6 +1,6 @@
 //! The device against a backend in memory.
 
-use super::{backend::Asked, requests::FlushBy, rig::*, *};
+use super::{backend::Asked, common::FlushBy, rig::*, *};
 use crate::{Buffer, Discard, Disk, Error};
 use alloc::{boxed::Box, vec};
 use core::task::Poll;

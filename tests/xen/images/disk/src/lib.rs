@@ -25,6 +25,7 @@ async fn run() -> i32 {
         Some("hold") => hold(&disk).await,
         Some("read-only") => read_only(&disk).await,
         Some("full") => full(&disk).await,
+        Some("bad") => bad(&disk).await,
         Some("resize") => resize(&disk).await,
         Some("shrink") => shrink(&disk).await,
         Some("bench") => bench::all(&disk).await,
@@ -169,6 +170,36 @@ async fn full(disk: &Disk) {
     assert!(back.iter().all(|byte| *byte == 1));
     assert!(written > 0 && failed > 0, "{written} written, {failed} failed");
     println!("full: errors are told");
+}
+
+/// The disk's second mebibyte cannot be read or written. What is asked for at once is merged into few requests, and
+/// each of these may touch it.
+async fn bad(disk: &Disk) {
+    const BLOCK: u64 = 64 << 10;
+    let is_bad = |n: u64| (MIB..2 * MIB).contains(&(n * BLOCK));
+    for round in 0..2 {
+        let tasks: Vec<_> = (0..4 * MIB / BLOCK)
+            .map(|n| {
+                let disk = disk.clone();
+                mirust::spawn(async move {
+                    let mut block = vec![n as u8 + 1; BLOCK as usize];
+                    if round == 0 {
+                        return disk.write_at(n * BLOCK, &block).await;
+                    }
+                    block.fill(0);
+                    disk.read_at(n * BLOCK, &mut block).await.inspect(|()| {
+                        assert!(block.iter().all(|byte| *byte == n as u8 + 1), "block {n}");
+                    })
+                })
+            })
+            .collect();
+        for (n, task) in tasks.into_iter().enumerate() {
+            let expected = if is_bad(n as u64) { Err(Error::Io) } else { Ok(()) };
+            assert_eq!(task.await.unwrap(), expected, "block {n}, round {round}");
+        }
+    }
+    disk.flush().await.unwrap();
+    println!("bad: only those who asked for it were told");
 }
 
 /// The disk grows.
