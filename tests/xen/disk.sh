@@ -75,13 +75,15 @@ destroy full
 losetup -d "$loop"
 umount /tmp/small
 
-# Some of its sectors can be neither read nor written: those of the second mebibyte.
+# Its sectors have 4096 bytes, and those of the second mebibyte can be neither read nor written. Linux's list of them
+# counts in 512 bytes.
 nullb=/sys/kernel/config/nullb/nullb0
 insmod /lib/modules/configfs.ko || :
 insmod /lib/modules/null_blk.ko nr_devices=0
 mount -t configfs configfs /sys/kernel/config
 mkdir $nullb
 echo 8 >$nullb/size
+echo 4096 >$nullb/blocksize
 echo 1 >$nullb/memory_backed
 echo +2048-4095 >$nullb/badblocks
 echo 1 >$nullb/power

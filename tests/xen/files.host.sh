@@ -12,6 +12,7 @@ cp "$here"/../../docs/[a-s]*.md "$work/docs"
 seq 60000 >"$work/numbers"
 ln -s ../numbers "$work/docs/link"
 mkfs.erofs --quiet "$images/files.erofs" "$work" >/dev/null
+fsck.erofs "$images/files.erofs" >/dev/null
 cd "$work"
 find . -follow -type f | sed 's|^\./||' | while read -r path; do echo "file $(cksum <"$path") $path"; done |
     sort >"$images/files.list"

@@ -5,7 +5,6 @@
 # limit: 600
 
 ip=10.0.2.26
-rounds=${ROUNDS:-3}
 truncate -s 64M /tmp/kv-log
 loop=$(losetup -f)
 losetup "$loop" /tmp/kv-log || fail losetup
@@ -20,9 +19,9 @@ start() { # POLICY
 }
 
 # Rounds under a policy; answers of so many seconds before the end may be lost.
-crashes() { # POLICY LENIENCE
+crashes() { # POLICY LENIENCE ROUNDS
     round=0
-    while [ $round -lt "$rounds" ]; do
+    while [ $round -lt "$3" ]; do
         round=$((round + 1))
         /share/programs/witness tell $ip 6379 /tmp/history 60 4 4 >/tmp/told 2>&1 &
         client=$!
@@ -44,7 +43,7 @@ crashes() { # POLICY LENIENCE
 total=0
 rm -f /tmp/history
 start always
-crashes always 0
+crashes always 0 "${ALWAYS:-3}"
 [ "$total" -gt 0 ] || fail 'no request was served'
 
 # What users of redis expect.
@@ -57,8 +56,7 @@ assert_equal 'Background append only file rewriting started' "$(redis bgrewritea
 destroy served
 
 start everysec
-rounds=${ROUNDS:-1}
-crashes everysec 1
+crashes everysec 1 "${EVERYSEC:-1}"
 destroy served
 
 # An end in good order loses nothing under any policy.

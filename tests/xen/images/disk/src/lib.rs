@@ -176,6 +176,8 @@ async fn full(disk: &Disk) {
 /// each of these may touch it.
 async fn bad(disk: &Disk) {
     const BLOCK: u64 = 64 << 10;
+    assert_eq!(disk.info().sector_size, 4096);
+    assert_eq!(disk.write(512, Buffer::new(4096).unwrap()).await.err(), Some(Error::Misaligned));
     let is_bad = |n: u64| (MIB..2 * MIB).contains(&(n * BLOCK));
     for round in 0..2 {
         let tasks: Vec<_> = (0..4 * MIB / BLOCK)
