@@ -401,6 +401,11 @@ impl<P: Platform> Domain<P> {
         loop {
             if flag.woken.swap(false, Ordering::AcqRel) {
                 if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+                    // The last poll may have reported what `foreign` was not told: it is reported once more. (For
+                    // other news it looks by itself, whenever it is called.)
+                    if ready.contains(Ready::SHUTDOWN) {
+                        self.inbox.signal(Ready::SHUTDOWN);
+                    }
                     return value;
                 }
             }

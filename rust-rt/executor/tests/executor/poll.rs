@@ -253,6 +253,43 @@ fn block_on_with_runs_the_other_language() {
 }
 
 #[test]
+fn a_shutdown_request_that_comes_as_the_future_ends_is_told_to_the_next_block_on() {
+    let d = domain();
+    let told = std::cell::Cell::new(Ready::empty());
+    let wait = |request: bool| {
+        let mut first = true;
+        let future = std::future::poll_fn(|cx| {
+            if std::mem::take(&mut first) {
+                // Both in the poll that follows.
+                if request {
+                    d.request_shutdown(ShutdownReason::Poweroff);
+                }
+                cx.waker().wake_by_ref();
+                return std::task::Poll::Pending;
+            }
+            std::task::Poll::Ready(())
+        });
+        d.block_on_with(future, |ready| {
+            told.set(told.get() | ready);
+            Instant::NEVER
+        });
+    };
+    wait(true);
+    assert!(!told.get().contains(Ready::SHUTDOWN));
+    d.block_on_with(d.sleep(ns(5)), |ready| {
+        told.set(told.get() | ready);
+        Instant::NEVER
+    });
+    assert!(told.take().contains(Ready::SHUTDOWN));
+    wait(false);
+    d.block_on_with(d.sleep(ns(5)), |ready| {
+        told.set(told.get() | ready);
+        Instant::NEVER
+    });
+    assert!(!told.get().contains(Ready::SHUTDOWN), "told once");
+}
+
+#[test]
 fn block_on_inside_the_future_of_a_block_on_takes_no_wake_up_from_it() {
     let d = domain();
     let d2 = Rc::clone(&d);

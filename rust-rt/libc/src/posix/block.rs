@@ -96,7 +96,7 @@ pub(super) fn until<T>(
         }
         sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
     }));
-    DEBT.with(|d| d.set(0));
+    DEBT.with(|d| d.set(NO_DEBT));
     match BLOCKING.with(Cell::get).map(|blocking| (blocking.block_on)(wait.as_mut())) {
         Some(Ok(())) => {}
         Some(Err(CannotBlock)) | None => return Err(cannot()),
@@ -137,6 +137,7 @@ pub(super) fn attempt<T>(
     let again = |result: &Result<T>| matches!(result, Err(Errno(EAGAIN)));
     let first = on_main(&mut attempt);
     if !again(&first) {
+        worked();
         return first;
     }
     if once || description.is_nonblocking() {
@@ -185,21 +186,72 @@ pub(super) fn wait_for(object: &Rc<dyn Object>, interest: Events, deadline: u64)
 /// How many answers at once may cost the others nothing.
 const OWED: u32 = 32;
 
+/// A program that has read and written successfully so often since it last asked is in the middle of its work, and not
+/// in a loop that waits for the network.
+const BUSY: u32 = 16;
+
+/// How long a busy program goes on before the domain takes a turn, in nanoseconds: as long as the executor's tasks
+/// do (`TURN_BUDGET` there).
+const BUDGET: u64 = 4_000_000;
+
+/// What the program has done since it last waited.
+#[derive(Clone, Copy)]
+struct Debt {
+    /// Answers that did not wait, since the last look at the others.
+    answers: u32,
+    /// Reads and writes that succeeded, since the program last asked.
+    work: u32,
+    /// When it first asked, by the clock; nothing if it did not.
+    since: Option<u64>,
+}
+
+const NO_DEBT: Debt = Debt { answers: 0, work: 0, since: None };
+
 local! {
-    /// Answers since the program last waited.
-    static DEBT: Cell<u32> = Cell::new(0);
+    static DEBT: Cell<Debt> = Cell::new(NO_DEBT);
+}
+
+/// Something was read or written, or a connection accepted.
+fn worked() {
+    DEBT.with(|d| {
+        let debt = d.get();
+        d.set(Debt { work: debt.work.saturating_add(1), ..debt });
+    });
 }
 
 /// A program that asks again and again without waiting would never let the network bring what it asks
-/// for: after so many answers the domain takes a turn.
+/// for: after so many answers the domain takes a turn, unless the program is [busy](give_way) in between.
 pub(super) fn owe() {
-    let debt = DEBT.with(Cell::get);
-    if debt < OWED { DEBT.with(|d| d.set(debt + 1)) } else { turn() }
+    let answers = DEBT.with(|d| {
+        let debt = Debt { answers: d.get().answers + 1, ..d.get() };
+        d.set(debt);
+        debt.answers
+    });
+    if answers > OWED {
+        give_way();
+    }
+}
+
+/// Lets the domain have a turn, before a call that asks what is ready and does not wait, but not each time that a busy
+/// program asks. Runtimes ask like this after so many tasks, with others still to run: a turn between them sends what
+/// the first ones have written, and a bare acknowledgement for each of the rest, whose answers would have carried it.
+/// Together they are sent in one go. The turn comes when [`BUDGET`] is used up, or when the program has nothing more
+/// to do than to ask.
+pub(super) fn give_way() {
+    let Debt { work, since, .. } = DEBT.with(Cell::get);
+    if work >= BUSY {
+        let now = now();
+        let since = since.unwrap_or(now);
+        if now.saturating_sub(since) < BUDGET {
+            return DEBT.with(|d| d.set(Debt { since: Some(since), ..NO_DEBT }));
+        }
+    }
+    turn();
 }
 
 /// Lets everything else in the domain have a turn, and comes back.
-pub(super) fn turn() {
-    DEBT.with(|d| d.set(0));
+fn turn() {
+    DEBT.with(|d| d.set(NO_DEBT));
     let mut turned = false;
     let wait = pin!(poll_fn(|cx| {
         if core::mem::replace(&mut turned, true) {

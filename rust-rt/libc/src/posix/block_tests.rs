@@ -19,7 +19,7 @@ static HOST: Host = Host {
     console_write: |_| {},
     exit: |_| panic!("exit"),
     abort: |reason| panic!("{reason}"),
-    monotonic_ns: || START.elapsed().as_nanos() as u64,
+    monotonic_ns: || STOPPED.get().unwrap_or_else(|| START.elapsed().as_nanos() as u64),
     wall_ns: || 0,
     random: crate::rdrand::fill_from_cpu,
 };
@@ -27,12 +27,24 @@ static HOST: Host = Host {
 std::thread_local! {
     static MEANWHILE: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
     static ON_MAIN: Cell<bool> = const { Cell::new(false) };
+    static BLOCKED: Cell<u32> = const { Cell::new(0) };
+    static STOPPED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
 /// Blocking calls poll their futures again and again; there is a clock.
 pub(super) fn give_busy() {
     host::set(&HOST);
     give(Blocking { block_on, sleep_until, on_main });
+}
+
+/// Stops the clock of the calling test at `ns`.
+pub(super) fn stop_clock(ns: u64) {
+    STOPPED.set(Some(ns));
+}
+
+/// How often a call has blocked, or given the domain a turn, since the last time this was asked.
+pub(super) fn turns() -> u32 {
+    BLOCKED.take()
 }
 
 /// Has `f` run while the next call blocks.
@@ -45,6 +57,7 @@ fn block_on(
 ) -> core::result::Result<(), CannotBlock> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut rounds = 0;
+    BLOCKED.set(BLOCKED.get() + 1);
     loop {
         let mut found = Poll::Pending;
         on_main(&mut || found = future.as_mut().poll(&mut cx));

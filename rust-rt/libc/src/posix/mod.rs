@@ -60,6 +60,8 @@ pub use watch::Watchers;
 #[cfg(test)]
 mod block_tests;
 #[cfg(test)]
+mod debt_tests;
+#[cfg(test)]
 mod host_tests;
 #[cfg(test)]
 mod on_main_tests;

@@ -54,7 +54,7 @@ unsafe fn wait(list: *mut PollFd, count: c_ulong, limit: Option<u64>) -> Result<
     let open: Vec<Option<Rc<Description>>> =
         list.iter().map(|entry| table::get(entry.fd).ok()).collect();
     if limit == Some(0) {
-        block::turn();
+        block::give_way();
     }
     let ready = block::on_main(|| look(list, &open));
     if ready > 0 || limit == Some(0) {

@@ -74,8 +74,8 @@ fn control(epoll: c_int, operation: c_int, fd: c_int, event: Option<Event>) -> R
     }
 }
 
-/// With a timeout of 0 it first gives the rest of the domain a turn: a program that is always busy would otherwise
-/// never hear from the network.
+/// With a timeout of 0 it first gives the rest of the domain a turn, unless that can wait: a program that is always busy
+/// would otherwise never hear from the network.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn epoll_wait(
     epoll: c_int,
@@ -136,7 +136,7 @@ unsafe fn wait(
     let events =
         unsafe { core::slice::from_raw_parts_mut(events.cast::<MaybeUninit<Event>>(), count) };
     if limit == Some(0) {
-        block::turn();
+        block::give_way();
     }
     let found = block::on_main(|| set.collect(events));
     if found > 0 || limit == Some(0) {
