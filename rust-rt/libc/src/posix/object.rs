@@ -1,7 +1,7 @@
 //! What a descriptor refers to, and what else it can do if it is a socket.
 
 use alloc::rc::Rc;
-use core::any::Any;
+use core::any::{Any, TypeId};
 use core::ffi::c_int;
 use core::net::SocketAddr;
 
@@ -82,8 +82,11 @@ pub trait Object: Any {
 
 /// The object as one of a type of this module.
 pub(super) fn downcast<T: Object>(object: &Rc<dyn Object>) -> Option<Rc<T>> {
-    let any: Rc<dyn Any> = Rc::<dyn Object>::clone(object);
-    any.downcast().ok()
+    // Casting to `Rc<dyn Any>` would say this without `unsafe`, but needs Rust 1.86.
+    ((**object).type_id() == TypeId::of::<T>()).then(|| {
+        // SAFETY: the object's type is `T`, so that its address is that of a `T` in an `Rc`.
+        unsafe { Rc::from_raw(Rc::into_raw(Rc::clone(object)).cast::<T>()) }
+    })
 }
 
 /// Which direction to end.
