@@ -75,7 +75,7 @@ KIND ?= ocaml
 new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust or mirage
 	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
-.PHONY: test-unit test-mutants test-debug test-asan test-leaks fuzz bench bench-xen bench-netem
+.PHONY: test-unit test-oldest test-mutants test-debug test-asan test-leaks fuzz bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@$(ENV) cargo test --locked --quiet $(RT) -p mirust --features $(TRAITS)
 	@$(ENV) cargo test --locked --quiet -p mirust-libc --features posix posix
@@ -88,6 +88,8 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@tests/apps/door
 	@tests/apps/lines
 	@tests/apps/libvirt
+test-oldest: ## Images of each kind with the oldest Rust that is promised (slow; `lint` checks the crates)
+	@$(ENV) --rig tests/apps/oldest
 test-mutants: ## A hundred small changes to TCP, each of which its tests must notice (slow; N=.. SEED=..)
 	@$(DUNE) build ./tests/tcp/mutants/mutants.exe
 	@$(ENV) ./_build/default/tests/tcp/mutants/mutants.exe $(or $(N),100) $(or $(SEED),1)
@@ -123,9 +125,10 @@ fmt: ## Formats all sources
 	@$(DUNE) fmt 2>/dev/null || true
 licences: ## The licence of everything that an image, or mirust-summon, is linked from, and whether it is compatible with ours
 	@$(ENV) tests/licences/run
-lint: ## Clippy, shellcheck, licences, and whether everything is formatted
+lint: ## Clippy, the oldest Rust, shellcheck, licences, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check
 	@$(ENV) cargo clippy --locked --quiet --workspace --exclude boot-faults --features $(TRAITS) --all-targets -- -D warnings
+	@$(ENV) --rig tests/apps/oldest --check
 	@$(DUNE) build @fmt
 	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
 	@tests/docs/links
