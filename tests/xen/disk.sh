@@ -87,6 +87,8 @@ echo 4096 >$nullb/blocksize
 echo 1 >$nullb/memory_backed
 echo +2048-4095 >$nullb/badblocks
 echo 1 >$nullb/power
+# Or Linux might make one request of two of ours, and fail both.
+echo 2 >/sys/block/nullb0/queue/nomerges
 create bad disk 'disk=["phy:/dev/nullb0,xvda,w"]' 'cmdline="bad --disk=data:xvda"'
 assert_shutdown bad poweroff 30
 assert_console bad '^bad: only those who asked for it were told'
