@@ -9,8 +9,9 @@ site=$(losetup -f)
 losetup -r "$site" /tmp/site || fail 'losetup site'
 
 for how in std async kv; do
-    case $how in kv) image=store ;; *) image=files ;; esac
-    create "files-$how" $image "disk=[\"phy:$site,xvda,r\"]" "cmdline=\"$how --disk=site:xvda\""
+    # The OCaml image has only this case, so it takes no name of one.
+    case $how in kv) image=store case='' ;; *) image=files case=$how ;; esac
+    create "files-$how" $image "disk=[\"phy:$site,xvda,r\"]" "cmdline=\"${case:+$case }--disk=site:xvda\""
     assert_shutdown "files-$how" poweroff 60
     assert_console "files-$how" '^told'
     console "files-$how" | tr -d '\r' | grep '^file ' | sort >/tmp/list
