@@ -381,9 +381,9 @@ pub(in super::super) unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
 }
 
 /// Files cannot be changed: EROFS for what exists, or could; ENOENT for what does not.
-fn refuse(path: Result<&[u8]>, creates: bool) -> c_int {
+fn refuse(dir: c_int, path: Result<&[u8]>, creates: bool) -> c_int {
     status(path.and_then(|path| {
-        let found = find(AT_FDCWD, path, false)?;
+        let found = find(dir, path, false)?;
         match (found.node, creates) {
             (Some(_), true) => Err(Errno(EEXIST)),
             (None, false) => Err(Errno(ENOENT)),
@@ -392,24 +392,57 @@ fn refuse(path: Result<&[u8]>, creates: bool) -> c_int {
     }))
 }
 
+/// The calls that would create or change what is at `path`, with the names and the order of C's arguments.
 macro_rules! refused {
-    ($($name:ident($($type:ty),*) $creates:expr;)*) => {$(
+    ($($name:ident($($argument:ident: $type:ty),*) at $dir:expr, $path:expr, $creates:expr;)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
-        pub(in super::super) unsafe extern "C" fn $name(path: *const c_char, $(_: $type),*) -> c_int {
+        #[allow(unused_variables)] // a mode, a time: what is refused
+        pub(in super::super) unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
             // SAFETY: the contract is the same.
-            refuse(unsafe { path_argument(path) }, $creates)
+            refuse($dir, unsafe { path_argument($path) }, $creates)
         }
     )*};
 }
 
 refused! {
-    mkdir(c_uint) true;
-    rmdir() false;
-    unlink() false;
-    rename(*const c_char) false;
-    chmod(c_uint) false;
-    truncate64(i64) false;
-    utimes(*const c_void) false;
+    mkdir(path: *const c_char, mode: c_uint) at AT_FDCWD, path, true;
+    mkdirat(dir: c_int, path: *const c_char, mode: c_uint) at dir, path, true;
+    mkfifo(path: *const c_char, mode: c_uint) at AT_FDCWD, path, true;
+    symlink(to: *const c_char, path: *const c_char) at AT_FDCWD, path, true;
+    symlinkat(to: *const c_char, dir: c_int, path: *const c_char) at dir, path, true;
+    rmdir(path: *const c_char) at AT_FDCWD, path, false;
+    unlink(path: *const c_char) at AT_FDCWD, path, false;
+    unlinkat(dir: c_int, path: *const c_char, flags: c_int) at dir, path, false;
+    rename(path: *const c_char, to: *const c_char) at AT_FDCWD, path, false;
+    renameat(dir: c_int, path: *const c_char, to_dir: c_int, to: *const c_char) at dir, path, false;
+    chmod(path: *const c_char, mode: c_uint) at AT_FDCWD, path, false;
+    chown(path: *const c_char, user: c_uint, group: c_uint) at AT_FDCWD, path, false;
+    lchown(path: *const c_char, user: c_uint, group: c_uint) at AT_FDCWD, path, false;
+    truncate64(path: *const c_char, size: i64) at AT_FDCWD, path, false;
+    utimes(path: *const c_char, times: *const c_void) at AT_FDCWD, path, false;
+    utimensat(dir: c_int, path: *const c_char, times: *const c_void, flags: c_int) at dir, path, false;
+}
+
+/// A second name is refused as a new file is; ENOENT for one of nothing.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) unsafe extern "C" fn linkat(
+    dir: c_int,
+    path: *const c_char,
+    to_dir: c_int,
+    to: *const c_char,
+    _flags: c_int,
+) -> c_int {
+    // SAFETY: the contract is the same.
+    let (path, to) = unsafe { (path_argument(path), path_argument(to)) };
+    let old = path.and_then(|path| find(dir, path, false)?.node.ok_or(Errno(ENOENT)));
+    refuse(to_dir, old.and(to), true)
+}
+
+/// As [`linkat`].
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) unsafe extern "C" fn link(path: *const c_char, to: *const c_char) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { linkat(AT_FDCWD, path, AT_FDCWD, to, 0) }
 }
 
 /// The attributes of an open file do not change either: EROFS.
@@ -421,6 +454,12 @@ pub(in super::super) extern "C" fn fchmod(fd: c_int, _mode: c_uint) -> c_int {
 /// As [`fchmod`].
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(in super::super) extern "C" fn fchown(fd: c_int, _user: c_uint, _group: c_uint) -> c_int {
+    status(table::get(fd).and(Err(Errno(EROFS))))
+}
+
+/// As [`fchmod`].
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn futimens(fd: c_int, _times: *const c_void) -> c_int {
     status(table::get(fd).and(Err(Errno(EROFS))))
 }
 

@@ -91,6 +91,16 @@ fn what_cannot_be_opened_says_why() {
         assert_eq!((fchmod(4, 0o600), errno::get()), (-1, EROFS));
         assert_eq!((fchown(999, 0, 0), errno::get()), (-1, EBADF));
         assert_eq!((rename(c"/run".as_ptr(), c"/x".as_ptr()), errno::get()), (-1, EROFS));
+        assert_eq!((unlinkat(directory, c"a".as_ptr(), 0), errno::get()), (-1, EROFS));
+        assert_eq!((unlinkat(directory, c"run".as_ptr(), 0), errno::get()), (-1, ENOENT));
+        assert_eq!((unlinkat(999, c"a".as_ptr(), 0), errno::get()), (-1, EBADF));
+        assert_eq!((mkdirat(directory, c"new".as_ptr(), 0), errno::get()), (-1, EROFS));
+        assert_eq!((symlink(c"/x".as_ptr(), c"/run".as_ptr()), errno::get()), (-1, EEXIST));
+        assert_eq!((symlink(c"/x".as_ptr(), c"/new".as_ptr()), errno::get()), (-1, EROFS));
+        assert_eq!((link(c"/x".as_ptr(), c"/new".as_ptr()), errno::get()), (-1, ENOENT));
+        assert_eq!((link(c"/run".as_ptr(), c"/data".as_ptr()), errno::get()), (-1, EEXIST));
+        assert_eq!((link(c"/run".as_ptr(), c"/new".as_ptr()), errno::get()), (-1, EROFS));
+        assert_eq!((futimens(directory, core::ptr::null()), errno::get()), (-1, EROFS));
     }
 }
 
