@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
-use crate::say;
+use crate::{say, stamp};
 
 /// A checkout of Mirust: `MIRUST_HOME`, or the one that this command was built in.
 pub struct Home {
@@ -43,7 +43,7 @@ impl Home {
     ///
     /// # Errors
     ///
-    /// If it no longer exists.
+    /// If it no longer exists, or is older or newer than this command.
     pub fn find() -> Result<Home> {
         let (root, whence) = match std::env::var_os("MIRUST_HOME") {
             Some(root) => (PathBuf::from(root), "MIRUST_HOME is"),
@@ -60,6 +60,16 @@ impl Home {
             );
         }
         let root = root.canonicalize().with_context(|| root.display().to_string())?;
+        let package = root.join("ffi/cargo-mirust");
+        if stamp::of(&package).ok() != env!("MIRUST_STAMP").parse().ok() {
+            bail!(
+                "this command was built from other sources than {} has now\n\
+                 install it anew, by `make -C {} setup`, or by: cargo install --path {}",
+                package.display(),
+                root.display(),
+                package.display(),
+            );
+        }
         Ok(Home { root })
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::build::{self, Executable};
 use crate::home::{Ground, Home, Object, modified};
-use crate::options::Build;
+use crate::options::{Build, Missing};
 use crate::program::{Input, Program};
 use crate::{calls, say, undefined};
 
@@ -56,6 +56,7 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
         file: dir.join(format!("{name}.image")),
         memory: options.memory,
         attached: attached.is_some(),
+        missing: options.missing,
     };
 
     let image = |ground| Image { name: name.to_owned(), elf: elf.clone(), ground };
@@ -83,11 +84,19 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
         // With `panic = "abort"` the harness of tests runs each as another process. The code for that is always in it,
         // and is not what the crate asks for.
         let chains = calls::chains(&program, &missing, executable.is_test.then_some("test"));
-        if executable.is_test && chains.is_empty() {
-            missing = link.attempt(&image, &missing)?;
+        let asked = |symbol: &String| chains.iter().any(|chain| chain.symbol == *symbol);
+        let lenient = options.missing == Missing::Fails;
+        let (refused, unused): (Vec<_>, Vec<_>) = missing
+            .into_iter()
+            .partition(|symbol| !lenient && (!executable.is_test || asked(symbol)));
+        let refused = if refused.is_empty() { link.attempt(&image, &unused)? } else { refused };
+        if !refused.is_empty() {
+            bail!("{}", undefined::explain(name, &refused, &chains, &program));
         }
-        if !missing.is_empty() {
-            bail!("{}", undefined::explain(name, &missing, &chains, &program));
+        let failing: Vec<&str> =
+            unused.iter().filter(|symbol| asked(symbol)).map(String::as_str).collect();
+        if !failing.is_empty() {
+            say("Missing", format_args!("{}: they fail if they are called", failing.join(", ")));
         }
     }
     finish(&image, executable)?;
@@ -205,11 +214,16 @@ struct Notes {
     file: PathBuf,
     memory: u32,
     attached: bool,
+    missing: Missing,
 }
 
 impl Notes {
     fn text(&self, ground: Ground) -> String {
-        format!("ground {ground}\nmemory {}\nattached {}\n", self.memory, self.attached)
+        let Notes { memory, attached, missing, .. } = self;
+        let lenient = *missing == Missing::Fails;
+        format!(
+            "ground {ground}\nmemory {memory}\nattached {attached}\nmissing allowed {lenient}\n"
+        )
     }
 
     /// What the image stands on, if it was made as it would be now.

@@ -19,6 +19,7 @@ mod linker;
 mod new;
 mod options;
 mod program;
+mod stamp;
 mod test;
 mod undefined;
 

@@ -80,9 +80,17 @@ pub struct Build {
     /// Number of jobs at once
     #[arg(short, long, value_name = "N", help_heading = "Compilation")]
     pub jobs: Option<String>,
+    /// Only there to be refused with a reason: see [`target`]
+    #[arg(long, value_name = "TRIPLE", hide = true, value_parser = target)]
+    pub target: Option<String>,
     /// Memory of the domain, in MiB (in NAME.cfg)
-    #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Image")]
+    #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Image",
+        value_parser = clap::value_parser!(u32).range(4..))]
     pub memory: u32,
+
+    /// What the program asks for and a domain does not have: an error, or functions that fail.
+    #[arg(skip)]
+    pub missing: Missing,
 
     /// Put this folder into the image, at the same path from the root or at PATH; in Cargo.toml: `files`
     /// under [package.metadata.mirust]
@@ -115,6 +123,27 @@ pub struct Build {
     pub quiet: bool,
 }
 
+/// What becomes of C functions that a program calls and a domain does not have.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The image is not linked.
+    #[default]
+    Refused,
+    /// Each returns -1 with ENOSYS.
+    Fails,
+}
+
+/// The target that an image is built for, as `--target` may say: there is one.
+fn target(name: &str) -> Result<String, String> {
+    if name == crate::build::TARGET {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "an image is always built for {}, whose std the runtime serves; leave --target out",
+        crate::build::TARGET
+    ))
+}
+
 /// How to boot.
 #[derive(Args, Clone)]
 pub struct Boot {
@@ -141,7 +170,7 @@ pub struct Run {
     #[arg(long, value_name = "HOST:PORT[/udp]", help_heading = "Boot")]
     pub publish: Vec<String>,
     /// Arguments of the program
-    #[arg(last = true)]
+    #[arg(trailing_var_arg = true)]
     pub arguments: Vec<OsString>,
 }
 
@@ -170,6 +199,10 @@ pub struct Test {
     /// Build, and do not run
     #[arg(long)]
     pub no_run: bool,
+    /// Let C functions that a domain does not have fail with ENOSYS when they are called, and with them only the tests
+    /// that do; otherwise such a test binary is not linked
+    #[arg(long, help_heading = "Image")]
+    pub allow_missing: bool,
     /// Run only tests whose name contains this
     pub filter: Option<String>,
     /// Arguments of the test binaries
@@ -204,7 +237,7 @@ pub struct Debug {
     #[arg(long, help_heading = "Boot")]
     pub no_gdb: bool,
     /// Arguments of the program
-    #[arg(last = true)]
+    #[arg(trailing_var_arg = true)]
     pub arguments: Vec<OsString>,
 }
 
@@ -227,4 +260,36 @@ pub enum Kind {
     Std,
     /// A server on axum and tokio
     Axum,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &[&str]) -> Result<Command, String> {
+        let words = ["cargo", "mirust"].iter().chain(line);
+        match Cargo::try_parse_from(words) {
+            Ok(Cargo::Mirust(command)) => Ok(command),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn arguments_of_the_program_need_no_dashes_as_in_cargo() {
+        for line in
+            [&["run", "--release", "one", "--two"][..], &["run", "--release", "--", "one", "--two"]]
+        {
+            let Ok(Command::Run(run)) = parsed(line) else { panic!("{line:?}") };
+            assert!(run.build.release);
+            assert_eq!(run.arguments, ["one", "--two"]);
+        }
+    }
+
+    #[test]
+    fn another_target_and_a_domain_without_memory_are_refused() {
+        assert!(parsed(&["build", "--target", "x86_64-unknown-linux-gnu"]).is_ok());
+        let error = parsed(&["build", "--target", "x86_64-unknown-linux-musl"]).err();
+        assert!(error.is_some_and(|error| error.contains("leave --target out")));
+        assert!(parsed(&["run", "--memory", "0"]).is_err());
+    }
 }

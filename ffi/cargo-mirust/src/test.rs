@@ -8,7 +8,7 @@ use crate::attach::Attached;
 use crate::boot::{self, Domain};
 use crate::build::{self, Executable, Workspace};
 use crate::home::{Ground, Home};
-use crate::options::{Boot, Build, Doctest, Test};
+use crate::options::{Boot, Build, Doctest, Missing, Test};
 use crate::{image, interrupt, say};
 
 /// Of the variables that programs are given. Backtraces go to the console past the harness, which would hold back those of
@@ -36,6 +36,7 @@ pub fn test(options: &Test) -> Result<u8> {
     if executables.is_empty() {
         bail!("there are no tests here but those in documentation: cargo mirust test --doc");
     }
+    let missing = if options.allow_missing { Missing::Fails } else { Missing::Refused };
     let mut arguments: Vec<OsString> = options.filter.iter().map(OsString::from).collect();
     arguments.extend(options.arguments.iter().cloned());
     let domain = Domain {
@@ -44,13 +45,22 @@ pub fn test(options: &Test) -> Result<u8> {
         ports: Vec::new(),
         command_line: boot::command_line(&options.boot.env, &PASSED_ON, &arguments)?,
     };
+    let build = Build { missing, ..options.build.clone() };
     let mut failed = Vec::new();
     for executable in &executables {
-        let image = image::link(&home, executable, &options.build)?;
+        let what = described(executable);
+        let image = match image::link(&home, executable, &build) {
+            Ok(image) => image,
+            Err(error) if options.no_fail_fast => {
+                eprintln!("error: {error:#}");
+                failed.push(what);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if options.no_run {
             continue;
         }
-        let what = described(executable);
         say("Running", format_args!("{what} in a domain"));
         let code = domain.run(&home, &image)?;
         if interrupt::came() {
