@@ -39,7 +39,7 @@ run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or AP
 size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
 
-.PHONY: test test-xen test-cargo test-crates test-tutorial
+.PHONY: test test-xen test-cargo test-crates test-suites test-tutorial
 test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests except the slow ones (below)
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
 	@tests/rig/xen-test
@@ -48,6 +48,8 @@ test-cargo: ## Builds and boots ordinary crates with `cargo mirust`, one of them
 	@$(ENV) tests/cargo/popular/run --few
 test-crates: ## Builds and boots a program of each popular crate in the table of docs/crates.md (slow)
 	@$(ENV) tests/cargo/popular/run
+test-suites: ## Runs the tests of mio, tokio and std in domains, and compares with docs/suites.md (slow; SUITE=name: one)
+	@$(ENV) tests/suites/run $(SUITE)
 test-tutorial: ## Follows docs/tutorial.md, on Xen too (SKIP_XEN=1: only builds those parts)
 	@tests/apps/tutorial $(if $(SKIP_XEN),,--xen)
 
@@ -72,7 +74,7 @@ unix: ## Builds build/unix/NAME, the same program as a Linux process
 
 .PHONY: new
 KIND ?= ocaml
-new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust or mirage
+new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust, both or mirage
 	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
 .PHONY: test-unit test-oldest test-mutants test-debug test-asan test-leaks fuzz bench bench-xen bench-netem
