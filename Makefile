@@ -109,8 +109,14 @@ fuzz: ## Coverage-guided fuzzing of both languages (TIME=seconds, TARGET='names'
 bench: ## Calls, TCP and services against their peers; COMPARE=commit: against that commit; ROW=name: one row (RUNS= SECONDS=)
 	@tests/bench/run $(if $(COMPARE),--compare "$(COMPARE)") $(if $(ROW),--row "$(ROW)") \
 	    $(if $(RUNS),--runs "$(RUNS)") $(if $(SECONDS),--seconds "$(SECONDS)")
-bench-xen: ## The network on a real Xen in QEMU, against a Linux guest in the same run
-	@tests/rig/xen-test bench_net bench_http
+BENCH_XEN_net = bench_net
+BENCH_XEN_boot = bench_http
+BENCH_XEN_http = bench_kept
+BENCH_XEN_web = bench_kept
+BENCH_XEN_axum = bench_kept
+bench-xen: ## On a real Xen in QEMU, beside a Linux guest in the same boot; ROW=net, boot, http, web or axum (RUNS= SECONDS=)
+	@ROW="$(filter http web axum,$(ROW))" RUNS="$(RUNS)" SECONDS_EACH="$(SECONDS)" tests/rig/xen-test \
+	    $(if $(ROW),$(or $(BENCH_XEN_$(ROW)),$(error no row of bench-xen is called $(ROW))),bench_net bench_http bench_kept)
 bench-netem: ## TCP over bad links, against the kernel's, on the rig's Linux in QEMU (ARGS= for tests/linux/bench-netem)
 	@$(ENV) tests/linux/build iperf
 	@tests/linux/bench-netem $(ARGS)

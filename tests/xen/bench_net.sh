@@ -2,7 +2,7 @@
 # images: peer
 # programs: client
 # linux: yes
-# limit: 400
+# limit: 500
 
 runs=3
 brctl addbr xenbr1
@@ -14,7 +14,7 @@ create peer peer memory=64 "$(vif 21)" 'cmdline="--ipv4=10.1.0.2/24"'
 create linux linux memory=256 'ramdisk="/share/images/linux.cpio"' "$(vif 22)" \
     'cmdline="console=hvc0 quiet mitigations=off random.trust_cpu=on rootfstype=ramfs rdinit=/linux-guest rig.address=10.1.0.3/24"'
 wait_console peer '^ready' 20
-wait_console linux '^linux: ' 150
+wait_console linux '^linux: ' 250
 sleep 3
 
 counter() { nc 10.1.0.2 17 | tr ',;:' '\n\n\n' | sed -n "s/.* \([0-9]*\) $1.*/\1/p; s/^\([0-9]*\) $1.*/\1/p" | head -n 1; }
