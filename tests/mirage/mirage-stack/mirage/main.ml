@@ -36,7 +36,10 @@ let stack () =
   Netif.connect (interface ()) >>= fun netif ->
   Ethernet_make.connect netif >>= fun ethernet ->
   Arp_make.connect ethernet >>= fun arp ->
-  Dhcp_make.connect ~no_init:(ipv6_only ()) ?cidr:(ipv4 ()) netif ethernet arp >>= fun dhcp ->
+  let requests = Option.map (List.map Dhcp_wire.int_to_option_code_exn) (Some [ 1; 3 ]) in
+  let options = [ Dhcp_wire.Hostname (Mirage_runtime.name ()) ] in
+  Dhcp_make.connect ~no_init:(ipv6_only ()) ?cidr:(ipv4 ()) ?requests ~options netif ethernet arp
+  >>= fun dhcp ->
   Net.connect dhcp >>= fun net ->
   V4.connect dhcp >>= fun v4 ->
   V6.connect ~no_init:(ipv4_only ()) ~handle_ra:true ?cidr:(ipv6 ()) net ethernet >>= fun v6 ->
