@@ -18,9 +18,10 @@ use super::watch::Watchers;
 use super::{io, poll, socket, socket_options, table};
 use crate::layout::{PollFd, Stat};
 
-/// A socket that is always ready, and insists on the main stack.
+/// A socket that is always ready, and insists on the main stack: IPv4's for TCP, or one of another kind.
 #[derive(Default)]
 struct Strict {
+    other: Option<(Family, Type)>,
     options: Options,
     watchers: Watchers,
 }
@@ -65,11 +66,11 @@ impl Object for Strict {
 
 impl Socket for Strict {
     fn family(&self) -> Family {
-        Family::Inet4
+        self.other.map_or(Family::Inet4, |(family, _)| family)
     }
 
     fn kind(&self) -> Type {
-        Type::Stream
+        self.other.map_or(Type::Stream, |(_, kind)| kind)
     }
 
     fn options(&self) -> &Options {
@@ -186,5 +187,68 @@ fn every_call_asks_on_the_main_stack() {
     }
     for fd in [set, accepted, fd] {
         assert_eq!(io::close(fd), 0);
+    }
+}
+
+/// What options are at first, and after each of these calls, is what the host's kernel says of them.
+#[test]
+fn options_that_are_only_kept_are_the_hosts() {
+    use host_libc as host;
+    give_busy();
+    let kinds = [
+        (host::AF_INET, Family::Inet4, host::SOCK_DGRAM, Type::Datagram),
+        (host::AF_INET6, Family::Inet6, host::SOCK_DGRAM, Type::Datagram),
+    ];
+    let options = [
+        (host::IPPROTO_IP, host::IP_MULTICAST_TTL, &[-1, 0, 7, 255, 256][..]),
+        (host::IPPROTO_IP, host::IP_MULTICAST_LOOP, &[0, 5]),
+        (host::IPPROTO_IPV6, host::IPV6_MULTICAST_HOPS, &[-2, -1, 0, 255]),
+        (host::IPPROTO_IPV6, host::IPV6_MULTICAST_LOOP, &[0, 1, 2]),
+    ];
+    for (domain, family, number, kind) in kinds {
+        // SAFETY: no pointers.
+        let theirs = unsafe { host::socket(domain, number, 0) };
+        assert!(theirs >= 0);
+        let strict = Strict { other: Some((family, kind)), ..Strict::default() };
+        let ours = table::insert_both(Rc::new(strict), 0).unwrap();
+        for (level, option, values) in options {
+            // Here a socket of IPv6 has one value for both.
+            if (level == host::IPPROTO_IPV6) != (family == Family::Inet6) {
+                continue;
+            }
+            let compare = |after: Option<c_int>| {
+                let (mut a, mut b, mut n, mut m) = (-9, -9, 4, 4);
+                // SAFETY: both results are as long as the calls are told.
+                let answers = unsafe {
+                    (
+                        socket_options::getsockopt(
+                            ours,
+                            level,
+                            option,
+                            (&raw mut a).cast(),
+                            &mut n,
+                        ),
+                        host::getsockopt(theirs, level, option, (&raw mut b).cast(), &mut m),
+                    )
+                };
+                assert_eq!((answers.0, a), (answers.1, b), "{domain} {option} after {after:?}");
+            };
+            compare(None);
+            for value in values {
+                let at = ptr::from_ref(value).cast();
+                // SAFETY: four bytes are readable.
+                let answers = unsafe {
+                    (
+                        socket_options::setsockopt(ours, level, option, at, 4),
+                        host::setsockopt(theirs, level, option, at, 4),
+                    )
+                };
+                assert_eq!(answers.0, answers.1, "{domain} {option} {value}");
+                compare(Some(*value));
+            }
+        }
+        io::close(ours);
+        // SAFETY: nobody else has it.
+        unsafe { host::close(theirs) };
     }
 }

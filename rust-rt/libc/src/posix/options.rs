@@ -1,8 +1,9 @@
 //! Options of sockets.
 //!
 //! All that a program may set is kept, and told as Linux tells it. What has no effect here: the sizes of
-//! buffers, as the stack sizes its own by the connection and the domain's memory; types of service; and
-//! reuse of addresses, as a port is free again as soon as its listener is closed.
+//! buffers, as the stack sizes its own by the connection and the domain's memory; types of service; reuse of addresses,
+//! as a port is free again as soon as its listener is closed; quick acknowledgements, as the stack's are; and what is
+//! about multicast, which there is not (joining a group is refused).
 
 use core::cell::Cell;
 
@@ -33,6 +34,11 @@ pub struct Options {
     pub(super) broadcast: Cell<bool>,
     pub(super) buffers: [Cell<u32>; 2],
     pub(super) service: Cell<u32>,
+    pub(super) quick_acknowledgements: Cell<bool>,
+    /// `IP_MULTICAST_TTL` and `IPV6_MULTICAST_HOPS`.
+    pub(super) group_ttl: Cell<u8>,
+    /// `IP_MULTICAST_LOOP` and `IPV6_MULTICAST_LOOP`.
+    pub(super) group_loop: Cell<bool>,
 }
 
 impl Default for Options {
@@ -54,6 +60,9 @@ impl Default for Options {
             // Linux's net.core.rmem_default and wmem_default.
             buffers: [Cell::new(212_992), Cell::new(212_992)],
             service: Cell::new(0),
+            quick_acknowledgements: Cell::new(true),
+            group_ttl: Cell::new(1),
+            group_loop: Cell::new(true),
         }
     }
 }

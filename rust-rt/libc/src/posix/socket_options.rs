@@ -32,10 +32,15 @@ const TCP_NODELAY: c_int = 1;
 const TCP_KEEPIDLE: c_int = 4;
 const TCP_KEEPINTVL: c_int = 5;
 const TCP_KEEPCNT: c_int = 6;
+const TCP_QUICKACK: c_int = 12;
 const TCP_USER_TIMEOUT: c_int = 18;
 const IP_TOS: c_int = 1;
 const IP_TTL: c_int = 2;
 const IPV6_UNICAST_HOPS: c_int = 16;
+const IP_MULTICAST_TTL: c_int = 33;
+const IP_MULTICAST_LOOP: c_int = 34;
+const IPV6_MULTICAST_HOPS: c_int = 18;
+const IPV6_MULTICAST_LOOP: c_int = 19;
 const IPV6_V6ONLY: c_int = 26;
 const IPV6_TCLASS: c_int = 67;
 
@@ -75,11 +80,17 @@ fn long(bytes: &[u8], at: usize) -> Result<c_long> {
     word.map(c_long::from_ne_bytes).ok_or(Errno(EINVAL))
 }
 
+/// -1, as [`set`] has it, is Linux's own.
+fn group_ttl(ttl: u32) -> u8 {
+    u8::try_from(ttl).unwrap_or(1)
+}
+
 fn set(socket: &dyn Socket, level: c_int, option: c_int, bytes: &[u8]) -> Result {
     let options = socket.options();
     let inet = socket.family() != Family::Unix;
     let tcp = inet && socket.kind() == Type::Stream;
     let flag = || int(bytes, 0).map(|n| n != 0);
+    let groups = inet && !tcp;
     let within = |low: c_int, high: c_int| match int(bytes, 0)? {
         n if (low..=high).contains(&n) => Ok(n as u32),
         _ => Err(Errno(EINVAL)),
@@ -113,6 +124,22 @@ fn set(socket: &dyn Socket, level: c_int, option: c_int, bytes: &[u8]) -> Result
         (IPPROTO_TCP, TCP_KEEPINTVL) if tcp => options.keep_interval.set(within(1, 32767)?),
         (IPPROTO_TCP, TCP_KEEPCNT) if tcp => options.keep_count.set(within(1, 127)?),
         (IPPROTO_TCP, TCP_USER_TIMEOUT) if tcp => options.user_timeout.set(within(0, c_int::MAX)?),
+        (IPPROTO_TCP, TCP_QUICKACK) if tcp => options.quick_acknowledgements.set(flag()?),
+        // BSD's programs give one byte.
+        (IPPROTO_IP, IP_MULTICAST_LOOP) if groups => options.group_loop.set(match bytes {
+            [byte] => *byte != 0,
+            _ => flag()?,
+        }),
+        (IPPROTO_IP, IP_MULTICAST_TTL) if groups => options.group_ttl.set(match bytes {
+            [byte] => *byte,
+            _ => group_ttl(within(-1, 255)?),
+        }),
+        (IPPROTO_IPV6, IPV6_MULTICAST_LOOP) if groups && socket.family() == Family::Inet6 => {
+            options.group_loop.set(within(0, 1)? != 0);
+        }
+        (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) if groups && socket.family() == Family::Inet6 => {
+            options.group_ttl.set(group_ttl(within(-1, 255)?));
+        }
         (IPPROTO_IP, IP_TTL) if inet => match int(bytes, 0)? {
             -1 => options.ttl.set(0),
             _ => options.ttl.set(within(1, 255)? as u8),
@@ -168,6 +195,7 @@ fn get(socket: &dyn Socket, level: c_int, option: c_int) -> Result<([u8; 16], us
     let options = socket.options();
     let inet = socket.family() != Family::Unix;
     let tcp = inet && socket.kind() == Type::Stream;
+    let groups = inet && !tcp;
     // Linux's net.ipv4.ip_default_ttl.
     let ttl = || if options.ttl.get() == 0 { 64 } else { c_int::from(options.ttl.get()) };
     let mut bytes = [0; 16];
@@ -211,6 +239,15 @@ fn get(socket: &dyn Socket, level: c_int, option: c_int) -> Result<([u8; 16], us
         (IPPROTO_TCP, TCP_KEEPINTVL) if tcp => options.keep_interval.get() as c_int,
         (IPPROTO_TCP, TCP_KEEPCNT) if tcp => options.keep_count.get() as c_int,
         (IPPROTO_TCP, TCP_USER_TIMEOUT) if tcp => options.user_timeout.get() as c_int,
+        (IPPROTO_TCP, TCP_QUICKACK) if tcp => options.quick_acknowledgements.get().into(),
+        (IPPROTO_IP, IP_MULTICAST_LOOP) if groups => options.group_loop.get().into(),
+        (IPPROTO_IP, IP_MULTICAST_TTL) if groups => options.group_ttl.get().into(),
+        (IPPROTO_IPV6, IPV6_MULTICAST_LOOP) if groups && socket.family() == Family::Inet6 => {
+            options.group_loop.get().into()
+        }
+        (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) if groups && socket.family() == Family::Inet6 => {
+            options.group_ttl.get().into()
+        }
         (IPPROTO_IP, IP_TTL) if inet => ttl(),
         (IPPROTO_IPV6, IPV6_UNICAST_HOPS) if socket.family() == Family::Inet6 => ttl(),
         (IPPROTO_IPV6, IPV6_V6ONLY) if socket.family() == Family::Inet6 => {
