@@ -5,6 +5,7 @@ open Lwt.Infix
 open Cmdliner
 open Mirust_stack
 module TCP = Stack.TCP
+module Places = Mirust.Places
 
 let network = Mirust_network.register ()
 
@@ -37,13 +38,15 @@ let port = number "port" 80 ~doc:"The port that is listened on."
 let limit =
   number "limit" 0
     ~doc:
-      "Connections at a time; more are reset. By default a third of what the memory is enough for."
+      "Connections at a time; for each more, one that makes no progress is reset. By default a \
+       third of what the memory is enough for."
 
 (* Each needs another connection to the target, and those that are closing count too. *)
-let most () =
-  match limit () with
-  | 0 -> max 16 (min 1024 ((Mirust.Budget.get ()).connections / 3))
-  | limit -> limit
+let places =
+  lazy
+    (match limit () with
+    | 0 -> Places.of_memory (fun { connections; _ } -> max 16 (min 1024 (connections / 3)))
+    | limit -> Places.create limit)
 
 (* Any client can provoke errors on connections: they are logged the first few times, and then each time their number
    has doubled. *)
@@ -61,26 +64,44 @@ let idle = number "idle" 300 ~doc:"Seconds without a byte after which a connecti
 let connections = ref 0
 let none_left = Lwt_condition.create ()
 
-let pass_on flow =
+(* Whoever has to make room is told nothing more, and neither is its target. *)
+let pass_on place flow =
   let host, port = target () in
-  Lwt.catch
-    (fun () -> Rust.relay flow host port (idle ()))
-    (fun e ->
-      TCP.abort flow;
-      Lwt.return_error (Printexc.to_string e))
-  >|= function
-  | Ok () -> ()
-  | Error e ->
-      let ip, port = TCP.dst flow in
-      complain (fun m n -> m Ipaddr.pp ip port e n)
+  let moved progress answered busy =
+    if answered then Places.served place else if progress then Places.moved place;
+    Places.set_busy place busy
+  in
+  Rust.relay flow host port (idle ()) moved
 
 let accept flow =
-  if !connections >= most () then Lwt.return (TCP.abort flow)
-  else (
-    incr connections;
-    pass_on flow >|= fun () ->
-    decr connections;
-    if !connections = 0 then Lwt_condition.broadcast none_left ())
+  let relay = ref Lwt.return_unit in
+  let leave () =
+    TCP.abort flow;
+    Lwt.cancel !relay
+  in
+  let places = Lazy.force places in
+  let place = Places.take places ~leave in
+  let ip, port = TCP.dst flow in
+  let failed e = complain (fun m n -> m Ipaddr.pp ip port e n) in
+  incr connections;
+  let relayed =
+    Lwt.catch
+      (fun () -> pass_on place flow)
+      (fun e ->
+        TCP.abort flow;
+        if e = Lwt.Canceled then Lwt.return_ok () else Lwt.return_error (Printexc.to_string e))
+    >|= function
+    | Ok () -> ()
+    | Error e -> failed e
+  in
+  relay := relayed;
+  Lwt.finalize
+    (fun () -> relayed)
+    (fun () ->
+      Places.give places place;
+      decr connections;
+      if !connections = 0 then Lwt_condition.broadcast none_left ();
+      Lwt.return_unit)
 
 (* {1 The end} *)
 

@@ -96,11 +96,23 @@ proxy_idle() {
     with_target echo_server
 }
 proxy_limit() {
-    # More at once than it lets in: those beyond the bound are reset, and it goes on.
+    # More at once than it lets in: for those beyond the bound others make room, and it goes on.
     through() {
         client hold $stack 80 300 </dev/null | grep '250 of 300 connections are open' || return
         sleep 0.5
         client echo $stack 80 1000 200
+    }
+    with_target echo_server
+}
+# Far more stalled connections than there are places, with all the patience that there is by default: whoever moves
+# bytes is served (crowds.sh).
+proxy_crowd_that_says_nothing() {
+    through() {
+        local status=0
+        start_small 24 proxy $addresses "--target=10.0.0.1:$target_port"
+        served_beside 80 '' question || status=1
+        stop || status=1
+        return $status
     }
     with_target echo_server
 }
@@ -126,4 +138,4 @@ proxy_ends_in_good_order() {
 
 group proxy proxy_echo proxy_echo_v6 proxy_connections_200 proxy_iperf proxy_http proxy_target_refuses \
     proxy_target_resets proxy_slow_reader proxy_idle proxy_limit
-alone proxy_ends_in_good_order
+alone proxy_crowd_that_says_nothing proxy_ends_in_good_order
