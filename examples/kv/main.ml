@@ -66,6 +66,10 @@ let places = lazy (Places.of_memory (fun { total; _ } -> max 16 (total / 8 / (4 
 let patience = 30_000_000_000L
 let slowest = 32768
 
+(* How long what a client sends is still taken, and discarded, after its connection was given up with an error: until
+   it has sent all, it may not read what was wrong. *)
+let farewell = 10_000_000_000L
+
 (* {1 Replies} *)
 
 open Reply
@@ -81,7 +85,7 @@ type connection = {
   place : Places.place;
   flow : TCP.flow;
   memory : memory;
-  requests : Resp.t;
+  mutable requests : Resp.t;
   mutable reserved : int; (* of [memory.requests] *)
   replies : Buffer.t;
   mutable large : int; (* of [memory.replies] *)
@@ -175,7 +179,7 @@ let admitted c words =
       true)
 
 (* Answers the requests that have arrived, in order: [`Done] if those were all, [`Enough] if the replies should be sent
-   first, [`Last] if the connection ends with them, [`Save] if the client waits for the disk. *)
+   first, [`Last] if the connection ends with them, [`Refused] if the client may be sending more in vain, [`Save] if the client waits for the disk. *)
 let rec answer c =
   if room c <= 0 && not (c.large = 0 && widen c enough) then `Enough
   else
@@ -191,7 +195,7 @@ let rec answer c =
         | `More -> `Done
         | `Malformed m ->
             error c.replies ("Protocol error: " ^ m);
-            `Last
+            `Refused
         | `Request [] -> answer c
         | `Request words when not (admitted c words) ->
             failure c.replies "OOM too many large requests at a time";
@@ -211,7 +215,7 @@ let try_to_answer c =
   with Out_of_memory ->
     c.wanted <- [];
     failure c.replies "OOM out of memory";
-    `Last
+    `Refused
 
 (* {1 Their turns} *)
 
@@ -228,6 +232,12 @@ let abort c =
   end_of c (fun flow ->
       TCP.abort flow;
       Lwt.return_unit)
+
+(* Nothing of what it has sent is kept meanwhile. *)
+let refuse c =
+  c.requests <- Resp.create ~max_string:0 ();
+  c.arrived <- Cstruct.empty;
+  end_of c (fun flow -> TCP.drain flow farewell)
 
 (* A time limit applies only in the middle of a request, and to the whole of it, not to each piece. *)
 let receive c =
@@ -306,6 +316,7 @@ and reply c =
           match next with
           | `Enough -> reply c
           | `Last -> end_of c TCP.close
+          | `Refused -> refuse c
           | `Busy -> (
               in_time (fun () -> Pool.changed c.memory.replies) >>= function
               | Ok () -> reply c

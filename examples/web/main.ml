@@ -54,7 +54,9 @@ let rec serve c text =
   may_take c (if text = "" then pause else hurry);
   read c text >>= function
   | `End -> TCP.close c.flow
-  | `Bad -> write c Http.bad_request >>= fun _ -> TCP.close c.flow
+  | `Bad ->
+      (* It may be sending more, and not read before it has. *)
+      write c Http.bad_request >>= fun _ -> TCP.drain c.flow hurry
   | `Request (request, rest) -> (
       write c (Http.respond Pages.all request) >>= function
       | Ok () when request.Http.keep_alive ->

@@ -99,6 +99,15 @@ async fn connection(stream: TcpStream, place: Place, server: Rc<Server>) {
         Poll::Pending => stalled.as_mut().poll(cx).map(|()| None),
     });
     match ended.await {
+        // The refusal should arrive.
+        Some(Ok(())) if progress.is_refused() => {
+            let mut drained = pin!(served.into_parts().io.drain(STALLED));
+            poll_fn(|cx| match must_leave.as_mut().poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => drained.as_mut().poll(cx),
+            })
+            .await;
+        }
         Some(Ok(())) => {}
         // Errors of single connections are normal.
         Some(Err(error)) => mirust::log::debug!("connection: {error}"),
@@ -146,7 +155,7 @@ async fn hash(mut body: Incoming, progress: &Progress) -> Result<Response<Body>,
     let mut sha256 = Sha256::new();
     let mut length = body.size_hint().lower();
     if length > UPLOAD {
-        return Ok(too_large());
+        return Ok(too_large(progress));
     }
     length = 0;
     while let Some(frame) = body.frame().await {
@@ -154,7 +163,7 @@ async fn hash(mut body: Incoming, progress: &Progress) -> Result<Response<Body>,
             progress.uploaded(data.len());
             length += data.len() as u64;
             if length > UPLOAD {
-                return Ok(too_large());
+                return Ok(too_large(progress));
             }
             sha256.update(data);
         }
@@ -163,8 +172,9 @@ async fn hash(mut body: Incoming, progress: &Progress) -> Result<Response<Body>,
     Ok(text(StatusCode::OK, format!("{:x}\n", sha256.finalize())))
 }
 
-/// The rest of the upload is not read: the connection ends.
-fn too_large() -> Response<Body> {
+/// The rest of the upload is discarded, and the connection ends.
+fn too_large(progress: &Progress) -> Response<Body> {
+    progress.refuse();
     let mut response =
         text(StatusCode::PAYLOAD_TOO_LARGE, format!("no more than {UPLOAD} octets\n"));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

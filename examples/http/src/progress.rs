@@ -28,6 +28,8 @@ struct State {
     /// Complete responses.
     answered: Cell<u32>,
     leaving: Cell<bool>,
+    /// The client may be sending in vain.
+    refused: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -40,6 +42,7 @@ impl Progress {
             busy: Cell::new(false),
             answered: Cell::new(0),
             leaving: Cell::new(false),
+            refused: Cell::new(false),
             waker: RefCell::default(),
         }))
     }
@@ -70,6 +73,16 @@ impl Progress {
         if sum >= WORTH_IT {
             self.made();
         }
+    }
+
+    /// What the client goes on sending is not read.
+    pub fn refuse(&self) {
+        self.0.refused.set(true);
+    }
+
+    /// Whether the connection ends before the client has sent all.
+    pub fn is_refused(&self) -> bool {
+        self.0.refused.get()
     }
 
     /// How much of the patience with it is used up by now, in thousandths.

@@ -138,6 +138,18 @@ impl TcpStream {
         self.reset();
     }
 
+    /// Closes the connection of a peer that is refused while it sends. Dropping it with unread data would reset it (RFC
+    /// 2525 section 2.17), and the reset can overtake the refusal. Instead our direction ends after what was written, and
+    /// what arrives is discarded until the peer has ended its own, for at most `limit`.
+    pub async fn drain(mut self, limit: Duration) {
+        if self.shutdown(Shutdown::Write).is_ok() {
+            let discard =
+                async { while self.read_chunk().await.is_ok_and(|chunk| !chunk.is_empty()) {} };
+            // Whether it has ended or not, it is dropped.
+            let _ = crate::time::timeout(limit, discard).await;
+        }
+    }
+
     /// [`abort`](Self::abort), for somebody who does not own it.
     pub(crate) fn reset(&self) {
         self.connection.close(true);

@@ -41,6 +41,7 @@ module type S = sig
   val writable : flow -> unit Lwt.t
   val defer_flush : flow -> unit
   val abort : flow -> unit
+  val drain : flow -> int64 -> unit Lwt.t
   val info : flow -> Engine.info
   val failure : flow -> error option
   val engine : t -> Engine.t
@@ -618,6 +619,21 @@ module Over (O : Output) = struct
       schedule flow.t);
     Lwt.return_unit
 
+  (* What does not fit into an integer is more than the engine's longest time. *)
+  let of_ns ns =
+    if Int64.compare ns (Int64.of_int max_int) >= 0 then max_int
+    else if Int64.compare ns (Int64.of_int min_int) <= 0 then min_int
+    else Int64.to_int ns
+
+  let drain flow ns =
+    let rec discard () =
+      Lwt.bind (read flow) (function
+        | Ok (`Data _) -> discard ()
+        | Ok `Eof | Error _ -> Lwt.return_unit)
+    in
+    Lwt.bind (shutdown flow `write) (fun () ->
+        Lwt.bind (Lwt.pick [ discard (); Env.sleep (of_ns ns) ]) (fun () -> close flow))
+
   let defer_flush flow = flow.t.deferred <- true
 
   let abort flow =
@@ -633,12 +649,6 @@ module Over (O : Output) = struct
   let set_user_timeout flow ns =
     Engine.set_user_timeout (engine flow.t) flow.c ns;
     schedule flow.t
-
-  (* What does not fit into an integer is more than the engine's longest time. *)
-  let of_ns ns =
-    if Int64.compare ns (Int64.of_int max_int) >= 0 then max_int
-    else if Int64.compare ns (Int64.of_int min_int) <= 0 then min_int
-    else Int64.to_int ns
 
   let engine_keepalive (k : Tcpip.Tcp.Keepalive.t) =
     { Mirust_tcp.Tcb.after = of_ns k.after; interval = of_ns k.interval; probes = k.probes }

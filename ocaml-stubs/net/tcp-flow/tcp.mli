@@ -80,6 +80,12 @@ module type S = sig
   (** Resets the connection; written data may be lost. *)
   val abort : flow -> unit
 
+  (** [drain flow ns] is [close] for a client that is refused while it sends: closing with unread
+      data would reset the connection (RFC 2525 section 2.17), and the reset can overtake the
+      refusal. Instead our direction ends after what was written, and what arrives is discarded
+      until the client has ended its own, for at most [ns]. *)
+  val drain : flow -> int64 -> unit Lwt.t
+
   (** The connection's statistics, as shown by [ss -i], and why it ended. *)
   val info : flow -> Mirust_tcp.Engine.info
 

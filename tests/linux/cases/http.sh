@@ -31,6 +31,13 @@ http_upload_too_large() {
     [ "$(get -o "$work/refusal" -w '%{http_code}' -H 'Content-Length: 100000001' -X PUT "$http/upload")" = 413 ] || return
     grep 'no more than 100000000' "$work/refusal" || return
     [ "$(head -c 101000000 /dev/zero | code --upload-file - "$http/upload")" = 413 ] || return
+    # A client that reads nothing before it has sent much is told, too.
+    exec 3<>"/dev/tcp/$stack/80" || return
+    printf 'PUT /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100000001\r\n\r\n' >&3
+    head -c 20000000 /dev/zero >&3 || return
+    sleep 0.2
+    timeout 5 cat <&3 | grep '^HTTP/1.1 413' || return
+    exec 3>&-
     get "$http/" | grep Hello && settled
 }
 # Single octets are no progress: such a client loses its place, and one that is merely slow does not.

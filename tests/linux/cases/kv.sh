@@ -34,9 +34,15 @@ kv_large_values() {
     # redis-cli adds a newline to what it shows.
     redis -x set large <"$file" && redis --raw get large >"$file.back" || return
     cmp -n $((1 << 20)) "$file.back" "$file" || return
-    # One byte above the bound loses its connection, and nothing else.
+    # One byte above the bound loses its connection, and nothing else; and one whose client reads nothing before it has
+    # sent all is still told why.
     echo >>"$file"
     ! redis -x set larger <"$file" | grep OK || return
+    exec 3<>"/dev/tcp/$stack/6379" || return
+    { printf '*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$20000000\r\n' && head -c 20000002 /dev/zero; } >&3 || return
+    sleep 0.2
+    timeout 5 cat <&3 | tee /dev/stderr | grep -a 'ERR Protocol error' || return
+    exec 3>&-
     says '' get larger && redis --raw get large >"$file.back" && cmp -n $((1 << 20)) "$file.back" "$file"
 }
 # Many large answers are asked for at once, and are not read: they are made as they are sent.

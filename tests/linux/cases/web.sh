@@ -10,6 +10,14 @@ web() {
     # The second page comes over the first one's connection.
     curl -sS -v "http://$stack/" "http://$stack/style.css" 2>&1 | grep -i 're-us'
 }
+# A client that sends far more than a request, and reads only then, is still told that it is wrong.
+web_refuses() {
+    exec 3<>"/dev/tcp/$stack/80" || return
+    head -c 10000000 /dev/zero | tr '\0' x >&3 || return
+    sleep 0.2
+    timeout 5 cat <&3 | tee /dev/stderr | grep '^HTTP/1.1 400' || return
+    exec 3>&-
+}
 web_many() { wrk -t 1 -c 100 -d 1 "http://$stack/" | tee /dev/stderr | grep 'requests in'; }
 
-group web web web_many
+group web web web_refuses web_many
