@@ -60,6 +60,7 @@ type world = {
   sent : sent Queue.t;
   mutable events : string list;
   mutable device_full : bool;
+  mutable confirmed : int; (* how often the engine has said that the path works *)
   numbers : (int, int) Hashtbl.t; (* the engine's initial sequence number, by the peer's port *)
   stamps : (int, int) Hashtbl.t; (* and timestamp *)
 }
@@ -108,6 +109,7 @@ let random_octets () =
 
 let create w =
   Engine.create ~config:w.config ~now:w.now ~random:(random_octets ())
+    ~path_works:(fun ~src:_ ~dst:_ -> w.confirmed <- w.confirmed + 1)
     ~mss:(fun ~dst:_ -> 1460)
     ~can_send:(fun () -> not w.device_full)
     (transmit w)
@@ -532,6 +534,8 @@ let info w name =
   | "rtt" -> i.rtt / ms
   | "in_flight" -> i.in_flight
   | "unsent" -> i.unsent
+  | "path_mss" -> i.path_mss
+  | "receive_mss" -> i.receive_mss
   | "send_window" -> i.send_window
   | "receive_window" -> i.receive_window
   | "retransmits" -> i.retransmits
@@ -626,6 +630,7 @@ let act w words =
   | [ "info"; name; n ] -> check_int name (int_of_string n) (info w name)
   | [ "memory"; n ] -> check_int "memory" (int_of_string n) (Engine.memory (engine w))
   | [ "space"; n ] -> check_int "space" (int_of_string n) (Engine.write_space (engine w) (conn w))
+  | [ "confirmed"; n ] -> check_int "confirmed" (int_of_string n) w.confirmed
   | [ "gone" ] ->
       check_int "connections" 0 (Engine.connections (engine w));
       check_int "timers" 0 (Engine.timers (engine w));
@@ -636,7 +641,8 @@ let act w words =
 
 (* Figures are of the end of a turn. *)
 let looks = function
-  | ("answers" | "state" | "events" | "stat" | "info" | "memory" | "gone") :: _ -> true
+  | ("answers" | "state" | "events" | "stat" | "info" | "memory" | "confirmed" | "gone") :: _ ->
+      true
   | _ -> false
 
 let do_step w s =
@@ -664,6 +670,7 @@ let world () =
     sent = Queue.create ();
     events = [];
     device_full = false;
+    confirmed = 0;
     numbers = Hashtbl.create 4;
     stamps = Hashtbl.create 4;
   }

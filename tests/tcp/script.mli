@@ -23,7 +23,7 @@
     no_neighbour
     silence MS                                       time passes, whatever is sent
     paused MS                                        time passes, and nothing runs
-    state STATE | events EVENT.. | stat NAME N | info NAME N | memory N | space N | gone
+    state STATE | events EVENT.. | stat NAME N | info NAME N | memory N | space N | confirmed N | gone
     config NAME[=VALUE]..                            before anything else
     isn N | iss N                                    the peer's, and the engine's first number
     v}

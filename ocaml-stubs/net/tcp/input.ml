@@ -322,7 +322,7 @@ let syn_sent env c (h : Wire.t) view =
   else if Flags.has h.flags Flags.syn then (
     c.irs <- h.seq;
     c.rcv_nxt <- Seq.add h.seq 1;
-    c.rcv_adv <- Seq.max c.rcv_nxt (Seq.add c.rcv_nxt (min 0xffff c.receive_buffer));
+    c.rcv_adv <- Seq.add c.rcv_nxt (min 0xffff c.receive_buffer);
     c.last_ack_sent <- c.rcv_nxt;
     adopt_options env c h.options;
     if acks then (

@@ -7,7 +7,6 @@ let min_mss = 88
 let set_mss c =
   let options = if c.ts_ok then 12 else 0 in
   c.mss <- max min_mss (min c.peer_mss c.path_mss - options);
-  c.rcv_mss <- max c.rcv_mss (min c.mss 536);
   Cc.set_mss c.cc c.mss
 
 (* ---- RACK ---- *)
