@@ -152,7 +152,14 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
 /// A place for a connection that was just accepted.
 pub(super) fn take<G: Guest + 'static>(socket: &Rc<G>) {
     let socket: Weak<G> = Rc::downgrade(socket);
-    PLACES.with_borrow_mut(|places| places.taken.push(socket));
+    PLACES.with_borrow_mut(|places| {
+        // Where there are far more places than connections, those that have gone must not add up.
+        if places.taken.len() == places.taken.capacity() {
+            places.taken.retain(|socket| socket.strong_count() > 0);
+            places.taken.reserve(places.taken.len() + LEAST);
+        }
+        places.taken.push(socket);
+    });
 }
 
 /// Newcomers try again: somebody has left, or takes too long to.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use mirust_rt::libc::errno::{EAGAIN, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOTCONN};
+use mirust_rt::libc::errno::{EAGAIN, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOBUFS, ENOTCONN};
 use mirust_rt::libc::layout::Stat;
 use mirust_rt::libc::posix::{
     Address, Errno, Events, Family, Object, Options, Part, PartMut, Received, Result, Shutdown,
@@ -17,8 +17,10 @@ use super::stack::on_main;
 use crate::net::UdpSocket;
 use crate::ocaml::Buffer;
 
-/// Datagrams that wait for the link address of their next hop, at most.
+/// Datagrams of a socket that wait for the link address of their next hop, and their bytes beyond which no other one is
+/// taken: so there are less than 128 KiB. Whoever makes a server answer to addresses that nobody has decides how many those are.
 const MOST_SENDING: usize = 64;
+const MOST_BYTES: usize = 64 * 1024;
 /// Bytes of the longest datagram.
 const LONGEST: usize = 0xffff - 8 - 20;
 
@@ -30,7 +32,8 @@ pub(super) struct Socket {
     peer: Cell<Option<SocketAddr>>,
     /// Was received, and looked at only.
     next: RefCell<Option<(Buffer, SocketAddr)>>,
-    sending: Rc<Cell<usize>>,
+    /// Datagrams that wait, and their bytes.
+    sending: Rc<Cell<(usize, usize)>>,
     ended: Cell<Shutdown>,
     options: Options,
     watchers: Rc<Watchers>,
@@ -96,19 +99,28 @@ impl Socket {
         Ok(true)
     }
 
+    /// Whether one more datagram may wait.
+    fn may_send(&self) -> bool {
+        let (count, bytes) = self.sending.get();
+        count < MOST_SENDING && bytes < MOST_BYTES
+    }
+
     /// Starts to send. What has to wait, for a link address, goes on as a task.
     fn start(&self, bytes: Vec<u8>, to: SocketAddr) -> Result {
         let socket = self.port()?;
+        let length = bytes.len();
         let mut sending = Box::pin(async move { socket.send_to(&bytes, to).await });
         match sending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(sent) => sent.map_err(|error| number(&error)),
             Poll::Pending => {
                 let (count, watchers) = (Rc::clone(&self.sending), Rc::clone(&self.watchers));
-                count.set(count.get() + 1);
+                let (datagrams, sum) = count.get();
+                count.set((datagrams + 1, sum + length));
                 crate::spawn(async move {
                     // An error comes too late for the program, as it does on Linux.
                     let _ = sending.await;
-                    count.set(count.get() - 1);
+                    let (datagrams, sum) = count.get();
+                    count.set((datagrams - 1, sum - length));
                     watchers.notify(Events::OUT);
                 });
                 Ok(())
@@ -123,7 +135,7 @@ impl Object for Socket {
     }
 
     fn poll(&self, interest: Events) -> Events {
-        let mut ready = Events::OUT.when(self.sending.get() < MOST_SENDING);
+        let mut ready = Events::OUT.when(self.may_send());
         if self.ended.get().read {
             ready |= Events::IN | Events::RDHUP;
             ready |= Events::HUP.when(self.ended.get().write);
@@ -233,10 +245,12 @@ impl mirust_rt::libc::posix::Socket for Socket {
         if self.ended.get().write {
             return Err(Errno(mirust_rt::libc::errno::EPIPE));
         }
-        if self.sending.get() >= MOST_SENDING {
+        if !self.may_send() {
             return Err(Errno(EAGAIN));
         }
-        let mut bytes = Vec::with_capacity(n);
+        // How long an answer is can be a stranger's choice.
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(n).map_err(|_| Errno(ENOBUFS))?;
         parts.iter().for_each(|part| bytes.extend_from_slice(part));
         self.start(bytes, to)?;
         Ok(n)
