@@ -3,6 +3,7 @@
 use crate::{
     config::{Protocol, Way},
     domain::{Domain, Refusal},
+    places::Guest,
 };
 use std::{cell::Cell, io, net::SocketAddr, rc::Rc, time::Duration};
 use tokio::{
@@ -41,24 +42,28 @@ impl Gate {
 /// An admitted client. Dropping it makes room for another.
 pub struct Client {
     domain: Rc<Domain>,
+    /// Its place, which it may have to give to another.
+    pub guest: Rc<Guest>,
 }
 
 impl Client {
-    /// Admits a client.
+    /// Admits a client, for which another may have to leave.
     ///
     /// # Errors
     ///
-    /// The limit on clients, or on waiting clients, is reached.
+    /// The limit on waiting clients is reached.
     pub fn enter(domain: &Rc<Domain>, gate: &Gate) -> Result<Self, Refusal> {
         let (plan, counts) = (domain.plan(), &domain.counts);
-        if counts.open.get() >= plan.connections as u64 {
-            return Err(Refusal::Connections);
-        }
         if !gate.is_open(domain) && counts.held.get() >= plan.queue as u64 {
             return Err(Refusal::Queue);
         }
         counts.open.add(1);
-        Ok(Client { domain: domain.clone() })
+        Ok(Client { domain: domain.clone(), guest: domain.places.take(plan.connections) })
+    }
+
+    /// Whose client it is.
+    pub fn domain(&self) -> &Rc<Domain> {
+        &self.domain
     }
 
     /// Waits until the domain answers. Returns the connection, except for UDP, and the number of the domain's life.
@@ -86,6 +91,7 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         self.domain.counts.open.sub(1);
+        self.domain.places.give(&self.guest);
     }
 }
 

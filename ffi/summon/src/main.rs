@@ -2,8 +2,8 @@
 //! client connects, holds the client until the domain answers, relays, and puts the domain to sleep once it has been
 //! idle for a while. `docs/fleet.md` is its manual.
 //!
-//! From the bottom up: [`config`] is pure, [`xl`] runs the toolstack, [`store`] keeps saved states, [`domain`] is
-//! the life of one domain, [`knock`] brings a client to it, [`tcp`] and [`udp`] relay, [`table`] says who is served
+//! From the bottom up: [`config`] is pure, [`xl`] runs the toolstack, [`store`] keeps saved states, [`places`] says who
+//! makes room for newcomers, [`domain`] is the life of one domain, [`knock`] brings a client to it, [`tcp`] and [`udp`] relay, [`table`] says who is served
 //! where, and [`host`] is what all of them share. A single thread does everything: it waits far more than it works.
 
 mod config;
@@ -12,6 +12,7 @@ mod host;
 mod knock;
 mod metrics;
 mod output;
+mod places;
 mod store;
 mod systemd;
 mod table;

@@ -1,7 +1,7 @@
 //! Connections: relays both ways, no faster than the receiver reads, and closes each direction separately.
 
 use crate::{
-    domain::{Domain, Farewell},
+    domain::{Domain, Farewell, Refusal},
     knock::{Client, Gate, count_refusal},
 };
 use socket2::{SockRef, TcpKeepalive};
@@ -49,17 +49,16 @@ pub async fn serve(listener: Rc<TcpListener>, domain: Rc<Domain>, gate: Rc<Gate>
 }
 
 /// Serves one client.
-async fn client(
-    client: &TcpStream,
-    domain: &Rc<Domain>,
-    gate: &Gate,
-) -> Result<(), crate::domain::Refusal> {
+async fn client(client: &TcpStream, domain: &Rc<Domain>, gate: &Gate) -> Result<(), Refusal> {
     let place = Client::enter(domain, gate)?;
     // A client that vanishes must not count forever. If these options cannot be set, the socket is already dead.
     let _ = client.set_nodelay(true);
     let alive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(Duration::from_secs(10));
     let _ = SockRef::from(client).set_tcp_keepalive(&alive);
-    let (server, life) = place.reach(gate).await?;
+    let (server, life) = select! {
+        reached = place.reach(gate) => reached?,
+        () = place.guest.must_leave() => return Err(Refusal::Connections),
+    };
     let server = server.expect("a way of connections");
     if domain.plan().proxy_protocol {
         // The relay will meet any error again.
@@ -67,8 +66,8 @@ async fn client(
     }
     let both = async {
         try_join!(
-            pump(client, &server, Direction::In, domain, life),
-            pump(&server, client, Direction::Out, domain, life)
+            pump(client, &server, Direction::In, &place, life),
+            pump(&server, client, Direction::Out, &place, life)
         )
     };
     select! {
@@ -81,6 +80,10 @@ async fn client(
             reset(client);
             reset(&server);
         },
+        () = place.guest.must_leave() => {
+            reset(&server);
+            return Err(Refusal::Connections);
+        }
     }
     Ok(())
 }
@@ -119,9 +122,10 @@ async fn pump(
     from: &TcpStream,
     to: &TcpStream,
     direction: Direction,
-    domain: &Rc<Domain>,
+    place: &Client,
     life: u64,
 ) -> io::Result<()> {
+    let domain = place.domain();
     loop {
         coop::consume_budget().await;
         from.readable().await?;
@@ -141,11 +145,17 @@ async fn pump(
                     Direction::In if domain.wake().await != Ok(life) => {
                         return Err(io::ErrorKind::ConnectionReset.into());
                     }
-                    Direction::In => domain.touch(),
+                    Direction::In => {
+                        domain.touch();
+                        place.guest.asks(n);
+                    }
                     Direction::Out => domain.answers(),
                 }
                 domain.counts.octets[direction as usize].add(n as u64);
                 write(to, &buffer.0[..n]).await?;
+                if direction == Direction::Out {
+                    place.guest.is_answered();
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     knock::{Client, Gate, count_refusal},
 };
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -22,19 +22,45 @@ use tokio::{
 
 /// How long a client is remembered after its last datagram.
 const MEMORY: Duration = Duration::from_secs(60);
-/// How many datagrams of a client may wait for the domain.
+/// How many datagrams of a client may wait for the domain, and how many bytes of all clients of a socket: anybody can send
+/// under many addresses.
 const QUEUE: usize = 16;
+const MOST_WAITING: usize = 4 << 20;
 /// The longest datagram, in octets.
 const LONGEST: usize = 65_535;
 /// How long to wait before resending a datagram that the domain refused: its service may be about to start.
 const AGAIN: Duration = Duration::from_millis(100);
 
-type Datagram = Box<[u8]>;
+/// A datagram that waits.
+struct Datagram {
+    bytes: Box<[u8]>,
+    /// The bytes of all that wait.
+    waiting: Rc<Cell<usize>>,
+}
+
+impl Datagram {
+    /// Unless too many wait.
+    fn new(bytes: &[u8], waiting: &Rc<Cell<usize>>) -> Option<Self> {
+        let sum = waiting.get() + bytes.len();
+        if sum > MOST_WAITING {
+            return None;
+        }
+        waiting.set(sum);
+        Some(Datagram { bytes: bytes.into(), waiting: waiting.clone() })
+    }
+}
+
+impl Drop for Datagram {
+    fn drop(&mut self) {
+        self.waiting.set(self.waiting.get() - self.bytes.len());
+    }
+}
+
 type Senders = Rc<RefCell<HashMap<SocketAddr, mpsc::Sender<Datagram>>>>;
 
 /// Serves a socket. Never returns.
 pub async fn serve(socket: Rc<UdpSocket>, domain: Rc<Domain>, gate: Rc<Gate>) {
-    let senders = Senders::default();
+    let (senders, waiting) = (Senders::default(), Rc::default());
     let mut buffer = vec![0; LONGEST];
     loop {
         let (n, peer) = match socket.recv_from(&mut buffer).await {
@@ -49,7 +75,10 @@ pub async fn serve(socket: Rc<UdpSocket>, domain: Rc<Domain>, gate: Rc<Gate>) {
         };
         let known = senders.borrow().get(&peer).cloned();
         let sender = known.or_else(|| welcome(peer, &senders, &socket, &domain, &gate));
-        if sender.is_none_or(|sender| sender.try_send(buffer[..n].into()).is_err()) {
+        let sent = sender
+            .zip(Datagram::new(&buffer[..n], &waiting))
+            .is_some_and(|(sender, datagram)| sender.try_send(datagram).is_ok());
+        if !sent {
             domain.counts.dropped.add(1);
         }
     }
@@ -76,7 +105,11 @@ fn welcome(
         (senders.clone(), socket.clone(), domain.clone(), gate.clone());
     spawn_local(async move {
         let session = Session { peer, socket, domain: domain.clone(), place, gate };
-        match session.relay(datagrams).await {
+        let ended = select! {
+            ended = session.relay(datagrams) => ended,
+            () = session.place.guest.must_leave() => Err(Refusal::Connections.into()),
+        };
+        match ended {
             Ok(()) => {}
             Err(Ended::Refused(refusal)) => count_refusal(&domain, peer, &refusal),
             Err(Ended::Failed(error)) => {
@@ -127,20 +160,22 @@ impl Session {
         let domain = &self.domain;
         let mut answer = vec![0; LONGEST];
         let mut last = Instant::now();
-        // The last datagram sent, until an answer comes.
+        // The last datagram sent to a domain that has just started, until an answer comes.
         let mut pending: Option<Datagram> = None;
         loop {
             select! {
                 datagram = datagrams.recv() => {
                     let datagram = datagram.expect("the table has the sender");
                     self.place.reach(&self.gate).await?;
-                    self.send(&server, &datagram).await;
-                    pending = Some(datagram);
+                    self.send(&server, &datagram.bytes).await;
+                    self.place.guest.asks(datagram.bytes.len());
+                    pending = domain.is_young().then_some(datagram);
                 }
                 received = server.recv(&mut answer) => match received {
                     Ok(n) => {
                         pending = None;
                         domain.answers();
+                        self.place.guest.is_answered();
                         domain.counts.octets[1].add(n as u64);
                         // If it cannot be delivered it is lost, like any datagram.
                         let _ = self.socket.send_to(&answer[..n], self.peer).await;
@@ -149,7 +184,7 @@ impl Session {
                         match &pending {
                             Some(datagram) if domain.is_young() => {
                                 sleep(AGAIN).await;
-                                self.send(&server, datagram).await;
+                                self.send(&server, &datagram.bytes).await;
                             }
                             _ => pending = None,
                         }

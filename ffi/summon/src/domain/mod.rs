@@ -19,6 +19,7 @@ use crate::{
     config::Plan,
     host::Host,
     metrics::Counts,
+    places::Places,
     store::Store,
     xl::{self, Listed},
 };
@@ -118,6 +119,8 @@ pub struct Domain {
     trouble: RefCell<String>,
     /// Its counters.
     pub counts: Counts,
+    /// Its clients.
+    pub places: Places,
 }
 
 impl Domain {
@@ -135,6 +138,7 @@ impl Domain {
             used: Cell::new(Instant::now()),
             trouble: RefCell::default(),
             counts: Counts::default(),
+            places: Places::default(),
         })
     }
 

@@ -113,11 +113,36 @@ fn as_many_are_served_as_the_configuration_allows() {
     let mut first = Client::connect(rig.front());
     first.is_served();
     let mut second = Client::connect(rig.front());
-    second.is_served();
-    Client::connect(rig.front()).is_refused();
-    drop(first);
-    eventually("there is room again", || Client::connect(rig.front()).says("hello").is_ok());
+    for _ in 0..5 {
+        second.is_served();
+    }
+    // One has to make room: that with which there is less patience.
+    let mut third = Client::connect(rig.front());
+    third.is_served();
+    first.is_refused();
     assert_eq!(second.says("still here").unwrap(), "still here");
+    third.is_served();
+    assert_eq!(rig.metric("refused_total{domain=\"http\",reason=\"connections\"}"), 1.0);
+}
+
+#[test]
+fn clients_that_say_nothing_make_room() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config("connections = 10"));
+    let mut known = Client::connect(rig.front());
+    known.is_served();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(Client::connect(rig.front()));
+        known.is_served();
+    }
+    for _ in 0..5 {
+        Client::connect(rig.front()).is_served();
+        known.is_served();
+    }
+    eventually("only so many are left", || rig.metric("clients{domain=\"http\"}") <= 10.0);
+    drop(silent);
 }
 
 #[test]
