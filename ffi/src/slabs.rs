@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mirust_rt::net::pool::Share;
 
-/// Slabs that are kept although nobody uses them.
+/// Slabs that are kept although nobody uses them; no more than may be in use, if that is less.
 const IDLE: usize = 32;
 
 /// One that is there, in use or not.
@@ -82,8 +82,8 @@ impl Slabs {
         let slab = self.all.iter().find(|slab| slab.is_idle())?;
         slab.count().fetch_add(1, Ordering::AcqRel);
         let taken = (slab.base, slab.share);
-        // One at a time: the crowd that they were for may come again.
-        if idle > IDLE + 1 {
+        // One at a time: the crowd that they were for may come again. If there may be fewer now, their memory is wanted.
+        if idle > IDLE + 1 || self.all.len() > most {
             if let Some(i) = self.all.iter().rposition(Slab::is_idle) {
                 // SAFETY: it is idle, and all have this layout.
                 unsafe { self.all.swap_remove(i).free(self.layout) };
@@ -118,6 +118,17 @@ mod tests {
         give(again);
         assert!(slabs.take(1).is_some());
         assert_eq!(slabs.all.len(), 2);
+    }
+
+    #[test]
+    fn no_more_are_kept_than_there_may_be() {
+        let mut slabs = Slabs::new(4096);
+        let crowd: Vec<_> = (0..20).map(|_| slabs.take(20).expect("a slab")).collect();
+        crowd.into_iter().for_each(give);
+        for _ in 0..20 {
+            give(slabs.take(3).expect("a slab"));
+        }
+        assert_eq!(slabs.all.len(), 3);
     }
 
     #[test]

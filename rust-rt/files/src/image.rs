@@ -135,7 +135,11 @@ impl<S: Source> Image<S> {
             for at in 0..block.len() {
                 let (name, number, kind) = block.get(at)?;
                 if ![&b"."[..], b".."].contains(&name) {
-                    entries.push(Entry { name: name.into(), number, kind });
+                    // Of an image that repeats a block the names may be more than there is memory for.
+                    let mut owned = Vec::new();
+                    owned.try_reserve_exact(name.len()).map_err(|_| Error::NoMemory)?;
+                    owned.extend_from_slice(name);
+                    entries.push(Entry { name: owned, number, kind });
                 }
             }
         }
