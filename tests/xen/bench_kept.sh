@@ -36,7 +36,7 @@ answers() { /bin/curl --silent --fail --max-time 2 --output /dev/null "http://$(
 
 create linux linux memory=384 'ramdisk="/share/images/peers.cpio"' "$(vif 55)" \
     'cmdline="console=hvc0 quiet mitigations=off random.trust_cpu=on rootfstype=ramfs rdinit=/linux-peers rig.address=10.5.0.5/24"'
-wait_console linux '^linux: ' 250
+wait_console linux '^linux: ' 350
 servers=$(echo "$pairs" | tr ' :' '\n\n' | sort -u)
 for server in $servers; do
     last=$(address "$server" | sed 's/:.*//; s/.*\.//')
