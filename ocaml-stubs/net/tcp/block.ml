@@ -135,6 +135,7 @@ type t = {
   mutable progress : int; (* when something was last acknowledged *)
   mutable ecn : bool;
   marks : marks;
+  mutable account : int; (* what [memory] has for it *)
   mutable black_hole : int; (* timeouts in a row of full-sized segments (RFC 8899) *)
   (* Receiving *)
   mutable irs : Seq.t;

@@ -98,9 +98,9 @@ let compact ~device t =
       Reassembly.compact ~device c.ahead;
       Octets.compact ~device c.unsent;
       Flight.compact ~device c.flight;
-      hold t.env (received_cost c + ahead_cost c - cost))
+      hold t.env c (received_cost c + ahead_cost c - cost))
 
-let charge t n = hold t.env n
+let charge t n = t.env.memory <- t.env.memory + n
 
 (* {1 Too many connections} *)
 
@@ -376,26 +376,17 @@ let to_listener t ~src ~dst ~after (h : Wire.t) payload ~ce =
    Out_of_memory may be raised at any allocation (docs/memory.md). The connection that the engine is at may then be in any
    state, and is lost; the others are as they were. *)
 
-(* The octets of the flight, without going through it: SYN and FIN have numbers, too. *)
-let in_flight (c : connection) =
-  let f = c.flight in
-  if Flight.is_empty f then 0
-  else
-    let syn = match c.state with Syn_sent | Syn_received -> 1 | _ -> 0 in
-    let fin = if c.fin_sent then 1 else 0 in
-    Flight.in_network f + Flight.sacked f + Flight.lost f - syn - fin
+let held (c : connection) = c.account
 
-let held (c : connection) = in_flight c + Octets.octets c.unsent + received_cost c + ahead_cost c
-
-(* [others]: what all the others hold. *)
-let lose t (c : connection) ~others =
+(* Its account is as true as [memory] is, whatever has happened to what it holds. *)
+let lose t (c : connection) =
   let release () =
     stop_timers t.env c;
     Flight.drop_all c.flight;
     Octets.clear c.unsent;
     Octets.clear c.received;
     Reassembly.clear c.ahead;
-    t.env.memory <- others;
+    hold t.env c (-c.account);
     t.env.stats.evicted <- t.env.stats.evicted + 1;
     c.state <- Closed;
     c.ended <- ending `Aborted;
@@ -406,28 +397,25 @@ let lose t (c : connection) ~others =
   try release () with Out_of_memory -> release ()
 
 let with_connection t c f x =
-  let others = t.env.memory - held c in
   try f t c x
   with Out_of_memory as e ->
-    lose t c ~others;
+    lose t c;
     raise e
 
 let fire t c () = Timers.fire t.env c
 let run_output t c () = Output.run t.env c
 
 let segment t c h payload ~ce =
-  let others = t.env.memory - held c in
   try Input.segment t.env c h payload ~ce
   with Out_of_memory as e ->
-    lose t c ~others;
+    lose t c;
     raise e
 
 (* A connection may have been made. *)
 let to_listener t ~src ~dst ~after (h : Wire.t) payload ~ce =
-  let others = t.env.memory in
   try to_listener t ~src ~dst ~after h payload ~ce
   with Out_of_memory as e ->
-    Option.iter (lose t ~others)
+    Option.iter (lose t)
       (Table.find t.table ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port);
     raise e
 
@@ -604,7 +592,7 @@ let write_space t (c : connection) =
 let put t (c : connection) view =
   match c.state with
   | (Established | Close_wait | Syn_sent | Syn_received) when not c.closing ->
-      hold t.env (Cstruct.length view);
+      hold t.env c (Cstruct.length view);
       Octets.push c.unsent view;
       touch t.env c;
       Ok ()
@@ -619,7 +607,7 @@ let take t (c : connection) () =
   match Octets.pop c.received with
   | None -> None
   | Some _ as view ->
-      hold t.env (received_cost c - cost);
+      hold t.env c (received_cost c - cost);
       (match c.state with
       | Established | Fin_wait_1 | Fin_wait_2 ->
           if Output.window_update_due c then (

@@ -126,7 +126,7 @@ let receive env c view ~repeated =
     c.rcv_nxt <- Reassembly.pop c.ahead c.rcv_nxt (deliver c);
     (* A gap was filled, in whole or in part: at once (RFC 5681 section 4.2). *)
     c.ack_now <- true);
-  hold env (received_cost c + ahead_cost c - cost);
+  hold env c (received_cost c + ahead_cost c - cost);
   if n >= c.rcv_mss then c.rcv_mss <- min n (max c.mss 536);
   received env c (Seq.diff c.rcv_nxt next)
 
@@ -144,7 +144,7 @@ let keep_ahead env c ~seq view =
     if under_pressure env || received_cost c + ahead_cost c > 2 * c.receive_buffer then 0
     else Reassembly.insert c.ahead ~seq (compact view) ~max_ranges:env.config.max_ranges
   in
-  hold env (ahead_cost c - cost);
+  hold env c (ahead_cost c - cost);
   (* The peer has lost something and sends little: let it hear of everything for a while. *)
   c.quick_acks <- max c.quick_acks 8;
   (* Second comes the range that the duplicate lies in (RFC 2883 section 4). *)
@@ -168,14 +168,14 @@ let early env c ~seq view =
     let view = Cstruct.append (Cstruct.sub view 0 n) Cstruct.empty in
     let cost = ahead_cost c in
     ignore (Reassembly.insert c.ahead ~seq view ~max_ranges:1 : int);
-    hold env (ahead_cost c - cost))
+    hold env c (ahead_cost c - cost))
 
 (* All connections together hold too much: what is ahead of a gap goes first (RFC 2018 section 8
    allows that), and then new octets are for a reader that has taken the others. *)
 let refused_for_memory env c =
   under_pressure env
   &&
-  (hold env (-ahead_cost c);
+  (hold env c (-ahead_cost c);
    Reassembly.clear c.ahead;
    not (Octets.is_empty c.received))
 
@@ -209,7 +209,7 @@ let peer_closed env c =
   c.ack_now <- true;
   c.fin_known <- false;
   (* A peer that contradicts itself may have sent more. *)
-  hold env (-ahead_cost c);
+  hold env c (-ahead_cost c);
   Reassembly.clear c.ahead;
   (match c.state with
   | Syn_received | Established -> c.state <- Close_wait
@@ -307,7 +307,7 @@ let established env c (h : Wire.t) =
   if c.state <> Closed then (
     let cost = received_cost c + ahead_cost c and next = c.rcv_nxt in
     c.rcv_nxt <- Reassembly.pop c.ahead next (deliver c);
-    hold env (received_cost c + ahead_cost c - cost);
+    hold env c (received_cost c + ahead_cost c - cost);
     received env c (Seq.diff c.rcv_nxt next))
 
 let syn_sent env c (h : Wire.t) view =

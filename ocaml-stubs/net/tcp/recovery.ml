@@ -324,7 +324,7 @@ let advance env c (h : Wire.t) news =
   news.octets <- news.octets + octets;
   c.snd_una <- ack;
   c.octets_acked <- c.octets_acked + octets;
-  hold env (-octets);
+  hold env c (-octets);
   c.progress <- env.now;
   c.answers.odd_wait <- odd_wait_min;
   path_works env c;

@@ -49,7 +49,10 @@ let odd_wait_min = second / 2
 
 (* Received views below this length are copied rather than held for long. *)
 let small_view = 1024
-let hold env n = env.memory <- env.memory + n
+
+let hold env c n =
+  env.memory <- env.memory + n;
+  c.account <- c.account + n
 
 (* The shift with which a window of this size can be told (RFC 7323 section 2.3). *)
 let wscale_for max_buffer =
@@ -120,6 +123,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       progress = env.now;
       ecn = false;
       marks = { echo = false; cwr = false; reduced = iss };
+      account = 0;
       black_hole = 0;
       irs = 0;
       rcv_nxt = 0;
@@ -241,16 +245,16 @@ let stop_timers env c =
 
 (* Releases what the connection holds for sending. *)
 let drop_sending env c =
-  hold env (-Flight.octets c.flight);
+  hold env c (-Flight.octets c.flight);
   Flight.drop_all c.flight;
-  hold env (-Octets.octets c.unsent);
+  hold env c (-Octets.octets c.unsent);
   Octets.clear c.unsent
 
 let received_cost c = Octets.octets c.received + (view_overhead * Octets.views c.received)
 let ahead_cost c = Reassembly.octets c.ahead + (view_overhead * Reassembly.views c.ahead)
 
 let drop_receiving env c =
-  hold env (-(received_cost c + ahead_cost c));
+  hold env c (-(received_cost c + ahead_cost c));
   Octets.clear c.received;
   Reassembly.clear c.ahead
 

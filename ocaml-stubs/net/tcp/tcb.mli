@@ -50,8 +50,8 @@ val make :
 
 (** {1 Memory} *)
 
-(** All connections together hold so many octets more. *)
-val hold : env -> int -> unit
+(** The connection, and all of them together, hold so many octets more. *)
+val hold : env -> t -> int -> unit
 
 (** They hold too much. *)
 val under_pressure : env -> bool
