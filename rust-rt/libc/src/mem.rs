@@ -2,7 +2,7 @@
 //!
 //! In assembly, because rustc compiles a copying loop, even one in `memcpy` itself, to a call of
 //! `memcpy`. Three ranges of size: up to 128 bytes with overlapping loads from both ends and no
-//! loop; then 64 bytes per turn; from [`REP_MIN`] on with `rep movsb`/`stosb`, whose start-up costs
+//! loop; then 64 bytes per turn; from [`REP_MIN`] on with `rep movsb`/`stosq`, whose start-up costs
 //! more than that loop takes for less.
 
 use super::asm::{asm_fn, symbol};
@@ -234,11 +234,17 @@ asm_fn!("memset":
     "movups [r8 + 48], xmm0",
     "ret",
 
-    "40:",
-    "mov r8, rax", // the string instruction takes its byte in al
-    "mov eax, esi",
-    "mov rcx, rdx",
-    "rep stosb",
+    "40:", // both ends, and between them whole aligned words: an emulator takes a turn for each
+    "mov r8, rax", // the string instruction takes its word in rax
+    "movups [rdi], xmm0",
+    "movups [rdi + rdx - 16], xmm0",
+    "lea rcx, [rdi + rdx]",
+    "add rdi, 16",
+    "and rdi, -16",
+    "sub rcx, rdi",
+    "shr rcx, 3",
+    "mov rax, rsi",
+    "rep stosq",
     "mov rax, r8",
     "ret";
     rep_min = const REP_MIN,
