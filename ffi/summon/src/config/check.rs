@@ -139,6 +139,12 @@ impl<'a> Checker<'a> {
             let Some(target) = self.target(&raw.target, text, place.listen.port()) else {
                 continue;
             };
+            if leads_back(place.listen, target) {
+                let what = format!(
+                    "{text} leads back to {place}, where clients connect: write the domain's address"
+                );
+                self.fault(&raw.target, what);
+            }
             let here = line(self.text, raw.listen.span().start);
             if let Some((other, line)) = self.places.insert(place, (name.into(), here)) {
                 let what = format!(
@@ -222,6 +228,12 @@ impl<'a> Checker<'a> {
             }
         }
     }
+}
+
+/// Whether whoever connects to `target` from this host ends up at `listen`: each client would become another one.
+fn leads_back(listen: SocketAddr, target: SocketAddr) -> bool {
+    let everywhere = listen.ip().is_unspecified() && listen.is_ipv4() == target.is_ipv4();
+    listen == target || everywhere && target.ip().is_loopback() && listen.port() == target.port()
 }
 
 /// What the configuration names but this machine does not have. Only `--check` asks, since it may be installed later.
