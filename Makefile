@@ -90,6 +90,7 @@ test-unit: ## Tests that need neither Xen nor QEMU, of both languages
 	@tests/apps/door
 	@tests/apps/lines
 	@tests/apps/libvirt
+	@tests/apps/elsewhere
 test-oldest: ## Images of each kind with the oldest Rust that is promised (slow; `lint` checks the crates)
 	@$(ENV) --rig tests/apps/oldest
 test-mutants: ## A hundred small changes to TCP, each of which its tests must notice (slow; N=.. SEED=..)
