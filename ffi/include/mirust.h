@@ -366,6 +366,11 @@ intptr_t mirust_exit(intptr_t code);
 // the console. Does not return.
 intptr_t mirust_crash(const uint8_t *message, uintptr_t length);
 
+// Names the functions that an OCaml exception came through, a line each on the console. For an image, in which OCaml
+// itself has no source locations; nothing in a Linux process. Returns 0.
+intptr_t mirust_exception_frames(const uint8_t *frames,
+                                 uintptr_t count);
+
 // Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted`
 // behind it if the backend may see whatever else is in the pages that payload lies in. On Unix it is that
 // of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives

@@ -320,3 +320,21 @@ pub unsafe extern "C" fn mirust_crash(message: *const u8, length: usize) -> isiz
     // SAFETY: the caller's promise.
     platform::die(&String::from_utf8_lossy(unsafe { bytes(message, length) }))
 }
+
+/// Names the functions that an OCaml exception came through, a line each on the console. For an image, in which OCaml
+/// itself has no source locations; nothing in a Linux process. Returns 0.
+///
+/// # Safety
+///
+/// `frames` must be valid for reads of `count` numbers of 64 bits, of any alignment: entries of a raw backtrace, as
+/// addresses of OCaml's frame descriptors.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mirust_exception_frames(frames: *const u8, count: usize) -> isize {
+    // SAFETY: the caller's promise; a descriptor begins with its return address.
+    platform::print_frames(
+        (0..count).map(|i| unsafe {
+            frames.cast::<*const u64>().add(i).read_unaligned().read_unaligned()
+        }),
+    );
+    0
+}

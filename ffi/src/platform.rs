@@ -42,6 +42,9 @@ mod here {
         error_write(report.as_bytes());
         std::process::abort()
     }
+
+    /// OCaml prints the frames of an exception itself, with the program's own tables.
+    pub fn print_frames(_addresses: impl Iterator<Item = u64>) {}
 }
 
 #[cfg(feature = "xen")]
@@ -94,6 +97,11 @@ mod here {
     /// Ends the domain as crashed, after a last message and a backtrace.
     pub fn die(cause: &str) -> ! {
         diag::fatal(format_args!("{cause}"))
+    }
+
+    /// A line for each of these return addresses.
+    pub fn print_frames(addresses: impl Iterator<Item = u64>) {
+        diag::backtrace::list(addresses);
     }
 }
 

@@ -63,6 +63,10 @@ external crash : string -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_crash"
 [@@noalloc]
 
+external exception_frames : bytes -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_exception_frames"
+[@@noalloc]
+
 external platform_name : bytes -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_platform_name"
 [@@noalloc]

@@ -1,5 +1,21 @@
 (* The end of a program that cannot continue. *)
 
+(* An image has no source locations, unless it is built with LOCATIONS=1: its own names of functions then. *)
+let print backtrace =
+  match Printexc.backtrace_slots backtrace with
+  | Some _ -> prerr_string (Printexc.raw_backtrace_to_string backtrace)
+  | None ->
+      let entries = Printexc.raw_backtrace_entries backtrace in
+      let n = Array.length entries in
+      let frames = Bytes.create (8 * n) in
+      (* An entry is the address of a frame descriptor, tagged as an integer. *)
+      let address (entry : Printexc.raw_backtrace_entry) =
+        Int64.shift_left (Int64.of_int (entry :> int)) 1
+      in
+      Array.iteri (fun i entry -> Bytes.set_int64_ne frames (8 * i) (address entry)) entries;
+      flush stderr;
+      ignore (Abi.exception_frames frames n : int)
+
 let report ~what exn backtrace =
   flush stdout;
   (match exn with
@@ -8,7 +24,7 @@ let report ~what exn backtrace =
       ignore (Abi.exit 1 : int)
   | _ ->
       let message = Printf.sprintf "uncaught OCaml exception%s: %s" what (Printexc.to_string exn) in
-      prerr_string (Printexc.raw_backtrace_to_string backtrace);
+      print backtrace;
       flush stderr;
       ignore (Abi.crash message (String.length message) : int));
   assert false

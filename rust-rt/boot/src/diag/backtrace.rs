@@ -46,6 +46,17 @@ pub fn print(from: u64) {
     walk.end_repetition();
 }
 
+/// Prints a line for each of these return addresses.
+pub fn list(addresses: impl Iterator<Item = u64>) {
+    let mut walk = Walk { from: 0, last: 0, repeated: 0, frames: 0, lines: 0 };
+    for address in addresses {
+        if walk.frame(address, 1) == STOP {
+            break;
+        }
+    }
+    walk.end_repetition();
+}
+
 extern "C" fn frame(context: *mut Context, walk: *mut c_void) -> c_int {
     let mut exact = 0;
     // SAFETY: called by the unwinder with a live context, and with the pointer that `print` passed.

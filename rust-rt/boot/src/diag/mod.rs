@@ -8,6 +8,8 @@ pub mod symbols;
 
 #[cfg(feature = "image")]
 pub mod backtrace;
+#[cfg(any(feature = "image", test))]
+mod ocaml_frames;
 #[cfg(feature = "image")]
 mod report;
 #[cfg(feature = "image")]

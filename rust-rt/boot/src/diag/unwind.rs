@@ -2,7 +2,12 @@
 //!
 //! libgcc asks `_dl_find_object` for the table that covers an address; std's own symboliser, and
 //! older libgcc, walk the objects with `dl_iterate_phdr`. An image is one object.
+//!
+//! Which function is `_dl_find_object` is the link script's choice: [`mirust_find_object`], unless the image
+//! has frames that OCaml's tables describe: then [`mirust_find_frame`].
 
+use super::ocaml_frames::{self, Made};
+use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_void};
 
 // SAFETY: symbols of the link script; only their addresses are used.
@@ -34,23 +39,84 @@ const _: () = assert!(size_of::<DlFindObject>() == 96);
 ///
 /// `result` must be valid for writes.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn _dl_find_object(address: *const u8, result: *mut DlFindObject) -> c_int {
-    let (start, end) = (&raw const __text_start, &raw const __text_end);
-    if !(start..end).contains(&address) {
+unsafe extern "C" fn mirust_find_object(address: *const u8, result: *mut DlFindObject) -> c_int {
+    if !in_text(address) {
         return -1;
     }
     // SAFETY: the caller passes a valid structure.
-    unsafe {
-        result.write(DlFindObject {
+    unsafe { result.write(DlFindObject::with_table(table())) };
+    0
+}
+
+// SAFETY: the type is that of OCaml's runtime: a list that ends with a null pointer. The symbol exists wherever
+// `mirust_find_frame` is linked, which only images with trimmed OCaml code ask for.
+unsafe extern "C" {
+    static caml_frametable: [*const u8; 0];
+}
+
+struct Shared(UnsafeCell<Made>);
+
+// SAFETY: `mirust_find_frame` alone uses it, and says why not twice at once.
+unsafe impl Sync for Shared {}
+
+static MADE: Shared = Shared(UnsafeCell::new(Made::new()));
+
+/// As [`mirust_find_object`]; where no function of the image's own table contains the address, OCaml's frame tables
+/// are asked.
+///
+/// # Safety
+///
+/// `result` must be valid for writes. The tables hold until the next call.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mirust_find_frame(address: *const u8, result: *mut DlFindObject) -> c_int {
+    if !in_text(address) {
+        return -1;
+    }
+    let mut found = table();
+    // SAFETY: the linker wrote the image's table, and the compiler OCaml's.
+    let size = unsafe {
+        if ocaml_frames::covers(found, address) {
+            None
+        } else {
+            ocaml_frames::frame_size((&raw const caml_frametable).cast(), address as u64 + 1)
+        }
+    };
+    if let Some(size) = size {
+        // SAFETY: an image has one CPU, whose threads take turns at calls that block: none of them is made between
+        // here and libgcc's use of the table. The address is in the text.
+        found = unsafe {
+            let other = ocaml_frames::on_other_stack(address);
+            let base = if other { ocaml_frames::RBX } else { ocaml_frames::RSP };
+            (*MADE.0.get()).fill(address, base, size)
+        };
+    }
+    // SAFETY: the caller passes a valid structure.
+    unsafe { result.write(DlFindObject::with_table(found)) };
+    0
+}
+
+/// Whether the image has code there.
+fn in_text(address: *const u8) -> bool {
+    (&raw const __text_start..&raw const __text_end).contains(&address)
+}
+
+/// The image's own `.eh_frame_hdr`.
+fn table() -> *const u8 {
+    &raw const __eh_frame_hdr_start
+}
+
+impl DlFindObject {
+    /// The image, with this `.eh_frame_hdr`.
+    fn with_table(eh_frame_hdr: *const u8) -> Self {
+        DlFindObject {
             flags: 0,
             map_start: &raw const __image_start,
             map_end: &raw const __image_end,
             link_map: core::ptr::null(),
-            eh_frame_hdr: &raw const __eh_frame_hdr_start,
+            eh_frame_hdr,
             reserved: [0; 7],
-        });
+        }
     }
-    0
 }
 
 /// `Elf64_Phdr` of <elf.h>.

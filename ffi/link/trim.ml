@@ -1,0 +1,59 @@
+(* Takes out of an OCaml object file (x86-64 ELF, as `dune` makes it) what an image can do without:
+
+     ocaml -I DIR DIR/trim.ml [--locations] OBJECT TRIMMED
+
+   DIR is where this file and those that it uses are.
+
+   - Unwind tables (.eh_frame) of functions written in OCaml. The collector's frame tables say as much, and an
+     image unwinds by those (rust-rt/boot/src/diag/ocaml_frames.rs). gdb gets a copy in .debug_frame, which is
+     not loaded. The runtime's own functions keep theirs, and so do those that have no entry in a frame table
+     or may call C other than the runtime's without one ([@@noalloc]).
+   - The source locations in the frame tables, which only backtraces of OCaml exceptions use: an image names
+     the functions instead. With --locations they stay.
+
+   An object that looks in any way unlike what the compiler writes today stays as it is; the message says why. *)
+
+#use "trim_elf.ml"
+
+#use "trim_frames.ml"
+
+#use "trim_unwind.ml"
+
+let trim ~locations file =
+  let elf = read_elf file in
+  let symbols = read_symbols elf in
+  let unwind = split_unwind elf symbols in
+  if not locations then without_locations elf symbols;
+  let replace name bytes =
+    let _, s = find elf name in
+    Bytes.blit bytes 0 elf.file s.offset (Bytes.length bytes);
+    set_u64 elf.file (s.header + 32) (Bytes.length bytes)
+  in
+  replace ".eh_frame" unwind.frames;
+  replace ".rela.eh_frame" unwind.frame_relocs;
+  if unwind.debug_relocs = [] then elf.file else add_debug elf unwind
+
+let read name = In_channel.with_open_bin name In_channel.input_all
+
+let () =
+  let locations, files =
+    match List.tl (Array.to_list Sys.argv) with
+    | "--locations" :: files -> (true, files)
+    | files -> (false, files)
+  in
+  match files with
+  | [ object_; trimmed ] ->
+      let whole = read object_ in
+      let out =
+        try Bytes.unsafe_to_string (trim ~locations (Bytes.of_string whole)) with
+        | Unknown why ->
+            prerr_endline ("trim: " ^ object_ ^ " stays as it is: " ^ why);
+            whole
+        | Invalid_argument _ ->
+            prerr_endline ("trim: " ^ object_ ^ " stays as it is: a table ends too early");
+            whole
+      in
+      Out_channel.with_open_bin trimmed (fun channel -> output_string channel out)
+  | _ ->
+      prerr_endline "usage: ocaml trim.ml [--locations] OBJECT TRIMMED";
+      exit 2

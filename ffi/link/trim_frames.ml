@@ -1,0 +1,157 @@
+(* For trim.ml: OCaml's frame tables, and the source locations in them. *)
+
+(* Frame tables: a 64-bit count, and for each return address a descriptor (`runtime/caml/stack.h`). *)
+
+type tables = {
+  (* Where the field with a return address was and is, both before anything is cut. *)
+  moved : (int, int) Hashtbl.t;
+  (* What is cut out of .data: start and end, in order. *)
+  cuts : (int * int) list;
+}
+
+(* Compacts one table in place; gives the end of what it needs now, and of what it had. *)
+let compact data moved start =
+  let last = ref start in
+  let reach n =
+    if n > Bytes.length data then unknown "a frame table beyond its section"
+    else last := max !last n
+  in
+  let location at =
+    let distance = i32 data at in
+    if distance <> 0 then
+      let rec chain info =
+        let word = u32 data info in
+        let name = info + (word land 0x3fffffc) in
+        reach (name + 4 + String.length (c_string data (name + 4)) + 1);
+        let file = name + i32 data name in
+        reach (file + String.length (c_string data file) + 1);
+        reach (info + 8);
+        if word land 1 <> 0 then chain (info + 8)
+      in
+      chain (at + distance)
+  in
+  let rec descriptor left from into =
+    if left = 0 then (from, into)
+    else (
+      Hashtbl.replace moved from into;
+      let size = u16 data (from + 8) and live = u16 data (from + 10) in
+      let special = size = 0xffff in
+      let lengths = 12 + (2 * live) in
+      let allocations =
+        if (not special) && size land 2 <> 0 then Some (Bytes.get_uint8 data (from + lengths))
+        else None
+      in
+      let kept = lengths + match allocations with Some n -> 1 + n | None -> 0 in
+      let stop =
+        if special || size land 1 = 0 then from + kept
+        else
+          let words = up (from + kept) 4 in
+          let count = Option.value allocations ~default:1 in
+          for i = 0 to count - 1 do
+            location (words + (4 * i))
+          done;
+          words + (4 * count)
+      in
+      let stop = up stop 8 in
+      reach stop;
+      Bytes.blit data from data into kept;
+      if not special then Bytes.set_uint16_le data (into + 8) (size land lnot 1);
+      let next = up (into + kept) 8 in
+      Bytes.fill data (into + kept) (next - into - kept) '\000';
+      descriptor (left - 1) stop next)
+  in
+  if start land 7 <> 0 then unknown "a frame table that is not aligned";
+  let _, stop = descriptor (u64 data start) (start + 8) (start + 8) in
+  (stop, !last)
+
+let is_frametable index s =
+  s.section = index && starts "caml" s.label
+  && String.ends_with ~suffix:"frametable" s.label
+  && s.label <> "caml_frametable"
+
+let compact_all data symbols index align =
+  let moved = Hashtbl.create 4096 in
+  let starts =
+    Array.to_list symbols |> List.filter (is_frametable index) |> List.map (fun s -> s.value)
+  in
+  let cut start =
+    let stop, last = compact data moved start in
+    (stop, stop + ((last - stop) / align * align))
+  in
+  { moved; cuts = List.filter (fun (a, b) -> a < b) (List.map cut (List.sort compare starts)) }
+
+(* Where something in .data is after the cuts. *)
+let place cuts =
+  let cuts = Array.of_list cuts in
+  let before = Array.make (Array.length cuts + 1) 0 in
+  Array.iteri (fun i (a, b) -> before.(i + 1) <- before.(i) + b - a) cuts;
+  fun at ->
+    (* The number of cuts that begin before [at]. *)
+    let rec search low high =
+      if low = high then low
+      else
+        let middle = (low + high) / 2 in
+        if fst cuts.(middle) < at then search (middle + 1) high else search low middle
+    in
+    let n = search 0 (Array.length cuts) in
+    if n > 0 && at < snd cuts.(n - 1) then Error (snd cuts.(n - 1)) else Ok (at - before.(n))
+
+(* Cuts the locations out of .data, and mends everything that refers to what is behind them. *)
+let without_locations elf symbols =
+  let index, data = find elf ".data" and _, relocs = find elf ".rela.data" in
+  let bytes = content elf data in
+  let tables = compact_all bytes symbols index (max data.align 8) in
+  let place = place tables.cuts in
+  let exactly what at =
+    match place at with Ok at -> at | Error _ -> unknown "%s within source locations" what
+  in
+  (* An operand of an instruction is counted from the instruction's end, up to 16 bytes on. *)
+  let addend r =
+    match place r.addend with
+    | Ok at -> at
+    | Error stop when r.how <> r_64 && stop - r.addend <= 16 ->
+        exactly "a target" stop - (stop - r.addend)
+    | Error _ -> unknown "a reference to source locations"
+  in
+  let returns = ref 0 in
+  Seq.iter
+    (fun at ->
+      let r = reloc elf.file at in
+      let here =
+        match Hashtbl.find_opt tables.moved r.at with
+        | None -> r.at
+        | Some _ when r.how <> r_64 -> unknown "a return address of another kind"
+        | Some into ->
+            incr returns;
+            into
+      in
+      set_reloc elf.file at { r with at = exactly "a relocation" here })
+    (entries relocs);
+  if !returns <> Hashtbl.length tables.moved then unknown "a return address without relocation";
+  let about_data r = symbols.(r.symbol).is_section && symbols.(r.symbol).section = index in
+  Array.iter
+    (fun s ->
+      if s.kind = sht_rela then
+        Seq.iter
+          (fun at ->
+            let r = reloc elf.file at in
+            if about_data r then set_reloc elf.file at { r with addend = addend r })
+          (entries s))
+    elf.sections;
+  let _, symtab = find elf ".symtab" in
+  Seq.iteri
+    (fun i at ->
+      if symbols.(i).section = index && not symbols.(i).is_section then
+        set_u64 elf.file (at + 8) (exactly symbols.(i).label symbols.(i).value))
+    (entries symtab);
+  let out = Buffer.create data.size in
+  let rest =
+    List.fold_left
+      (fun from (a, b) ->
+        Buffer.add_subbytes out bytes from (a - from);
+        b)
+      0 tables.cuts
+  in
+  Buffer.add_subbytes out bytes rest (data.size - rest);
+  Bytes.blit (Buffer.to_bytes out) 0 elf.file data.offset (Buffer.length out);
+  set_u64 elf.file (data.header + 32) (Buffer.length out)
