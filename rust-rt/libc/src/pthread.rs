@@ -349,6 +349,14 @@ unsafe extern "C" fn pthread_detach(thread: usize) -> c_int {
     table::get().map_or(ESRCH, |threads| unsafe { (threads.detach)(thread) })
 }
 
+/// No thread can be cancelled. OCaml 5.4 does so to its other domains when the program ends, and here it has none.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_cancel(_thread: usize) -> c_int {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    unsupported(&LOGGED, "pthread_cancel", "threads cannot be cancelled", ESRCH);
+    ESRCH
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
