@@ -6,6 +6,13 @@
 # shellcheck source=tests/rig/dom0/guest.sh
 . /share/rig/dom0/guest.sh
 
+# Disks are files of /share/disks; xl is given loop devices, for which it needs no script.
+for disk in /share/disks/*; do
+    [ -e "$disk" ] || continue
+    loop=$(losetup -f)
+    losetup "$loop" "$disk" || fail "cannot make a device of $disk"
+    sed -i "s|$disk\([,']\)|$loop\1|" /share/arguments
+done
 set --
 while read -r setting; do set -- "$@" "$setting"; done </share/arguments
 xl create -e /share/guest.cfg "$@" >/tmp/create 2>&1 || fail "xl create: $(cat /tmp/create)"
@@ -35,4 +42,6 @@ xenstore-watch @releaseDomain >/tmp/deaths &
 while read -r _; do
     has_died "$name" && break
 done </tmp/deaths
+# What the guest wrote to disks reaches the host before it ends dom0.
+[ ! -d /share/disks ] || sync
 shutdown_code "$name" >/share/code
