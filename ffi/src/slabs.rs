@@ -116,7 +116,7 @@ mod tests {
         give(one);
         assert!(slabs.take(1).is_none(), "there may be one only now");
         give(again);
-        assert!(slabs.take(1).is_some());
+        assert!(slabs.take(2).is_some());
         assert_eq!(slabs.all.len(), 2);
     }
 
