@@ -42,7 +42,7 @@ for server in $servers; do
     last=$(address "$server" | sed 's/:.*//; s/.*\.//')
     case $server in
         http | web) create "$server" "$server" memory=32 "$(vif "5$last")" "cmdline=\"--ipv4=10.5.0.$last/24 -l error\"" ;;
-        axum) create axum axum memory=64 "$(vif "5$last")" "cmdline=\"RUST_LOG=warn --ipv4=10.5.0.$last/24\"" ;;
+        axum) create axum axum memory=64 "$(vif "5$last")" "cmdline=\"RUST_LOG=warn MIRUST_ARGS=--ipv4=10.5.0.$last/24\"" ;;
     esac
     if [ "$server" = nginx ] && ! within 20 answers nginx; then
         note "nginx does not answer, or is not installed: nothing beside our server in its row"
