@@ -112,48 +112,52 @@ pub fn halt() -> ! {
 /// Attempts at a random number. Intel's guide bounds those of RDRAND by ten; RDSEED runs dry more often.
 const ATTEMPTS: usize = 128;
 
-/// Whether the CPU has RDRAND.
-pub fn has_generator() -> bool {
-    cpuid(1, 0).ecx >> 30 & 1 != 0
+/// The CPU's generators of random numbers. Finding out takes CPUID, which leaves the guest: whoever draws much keeps this.
+#[derive(Clone, Copy)]
+pub struct Generators {
+    random: bool,
+    seed: bool,
 }
 
-macro_rules! generator {
-    ($name:ident, $instruction:literal, $exists:expr, $doc:literal) => {
-        #[doc = $doc]
-        pub fn $name() -> Option<u64> {
-            if !$exists {
-                return None;
-            }
-            for _ in 0..ATTEMPTS {
-                let (value, ok): (u64, u8);
-                // SAFETY: CPUID says that the instruction exists; it writes its operand and the flags only.
-                unsafe {
-                    asm!(concat!($instruction, " {}"), "setc {}", out(reg) value, out(reg_byte) ok,
-                         options(nomem, nostack));
-                }
-                // Some CPUs are known to answer "success" with constant words after a resume.
-                if ok != 0 && value != 0 && value != u64::MAX {
-                    return Some(value);
-                }
-                core::hint::spin_loop();
-            }
-            None
+macro_rules! draw {
+    ($instruction:literal, $exists:expr) => {{
+        if !$exists {
+            return None;
         }
-    };
+        for _ in 0..ATTEMPTS {
+            let (value, ok): (u64, u8);
+            // SAFETY: CPUID says that the instruction exists; it writes its operand and the flags only.
+            unsafe {
+                asm!(concat!($instruction, " {}"), "setc {}", out(reg) value, out(reg_byte) ok,
+                     options(nomem, nostack));
+            }
+            // Some CPUs are known to answer "success" with constant words after a resume.
+            if ok != 0 && value != 0 && value != u64::MAX {
+                return Some(value);
+            }
+            core::hint::spin_loop();
+        }
+        None
+    }};
 }
 
-generator!(
-    random,
-    "rdrand",
-    has_generator(),
-    "A random number of the CPU's generator, if it has one."
-);
-generator!(
-    seed,
-    "rdseed",
-    cpuid(0, 0).eax >= 7 && cpuid(7, 0).ebx >> 18 & 1 != 0,
-    "A random number straight from the CPU's source of noise, if it has one."
-);
+impl Generators {
+    /// What this CPU has.
+    pub fn find() -> Generators {
+        let random = cpuid(1, 0).ecx >> 30 & 1 != 0;
+        Generators { random, seed: cpuid(0, 0).eax >= 7 && cpuid(7, 0).ebx >> 18 & 1 != 0 }
+    }
+
+    /// A random number of the CPU's generator, if it has one.
+    pub fn random(self) -> Option<u64> {
+        draw!("rdrand", self.random)
+    }
+
+    /// A random number straight from the CPU's source of noise, if it has one.
+    pub fn seed(self) -> Option<u64> {
+        draw!("rdseed", self.seed)
+    }
+}
 
 /// CR2: the address of the last page fault.
 pub fn fault_address() -> u64 {

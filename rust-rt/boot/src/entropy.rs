@@ -57,19 +57,23 @@ mod image {
 
     /// Mixes in the CPU's random numbers, the time, and `more`. False if the CPU has no generator: what is drawn then is
     /// only as good as the time and `more`.
-    pub fn stir(more: &[u8]) -> bool {
+    pub fn stir(more: &[&[u8]]) -> bool {
         let mut drbg = DRBG.lock();
         let mut hardware = false;
+        let generators = cpu::Generators::find();
         for _ in 0..WORDS {
-            for word in [cpu::seed(), cpu::random()].into_iter().flatten() {
+            let words = [generators.seed(), generators.random()];
+            for word in words.into_iter().flatten() {
                 hardware = true;
                 drbg.stir(&word.to_le_bytes());
             }
-            // How long CPUID takes, which leaves the guest, nobody outside this host knows to the tick.
-            let _ = cpu::has_generator();
+            if !hardware {
+                // How long CPUID takes, which leaves the guest, nobody outside this host knows to the tick.
+                let _ = cpu::cpuid(0, 0);
+            }
             drbg.stir(&cpu::rdtsc().to_le_bytes());
         }
-        drbg.stir(more);
+        more.iter().for_each(|bytes| drbg.stir(bytes));
         hardware
     }
 

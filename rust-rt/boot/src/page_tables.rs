@@ -77,8 +77,17 @@ impl<F: TableFrames> Mapper<F> {
             let huge = at % HUGE_SIZE == 0 && range.end - at >= HUGE_SIZE;
             let (level, more, size) =
                 if huge { (HUGE_LEVEL, HUGE, HUGE_SIZE) } else { (0, 0, PAGE_SIZE as u64) };
-            self.set(at, level, at | bits(prot) | more)?;
-            at += size;
+            // The run of such entries in one table.
+            let table = self.table(at, level)?;
+            let first = index(at, level);
+            let count = ((range.end - at) / size).min((512 - first) as u64) as usize;
+            for i in first..first + count {
+                let entry = &mut self.frames.table(table)[i];
+                if core::mem::replace(entry, at | bits(prot) | more) & PRESENT != 0 {
+                    self.frames.flush(at as usize);
+                }
+                at += size;
+            }
         }
         Ok(())
     }
@@ -97,8 +106,14 @@ impl<F: TableFrames> Mapper<F> {
         Some((entry & ADDRESS & !inside | address as u64 & inside, prot))
     }
 
-    /// The entry of `level` for `address`, with the tables above it; splits a huge page in the way.
+    /// The entry of `level` for `address`, as [`table`](Self::table) makes it.
     fn entry(&mut self, address: u64, level: u32) -> Result<&mut u64, OutOfMemory> {
+        let table = self.table(address, level)?;
+        Ok(&mut self.frames.table(table)[index(address, level)])
+    }
+
+    /// The table of `level` that has the entry for `address`, with the tables above it; splits a huge page in the way.
+    fn table(&mut self, address: u64, level: u32) -> Result<Frame, OutOfMemory> {
         let mut frame = self.root;
         for l in (level + 1..=3).rev() {
             let old = self.frames.table(frame)[index(address, l)];
@@ -119,7 +134,7 @@ impl<F: TableFrames> Mapper<F> {
             }
             frame = next;
         }
-        Ok(&mut self.frames.table(frame)[index(address, level)])
+        Ok(frame)
     }
 
     /// Writes the entry of `level` for `address`, and returns the old one.

@@ -44,8 +44,7 @@ pub(super) fn init(command_line: &[u8], holes: Vec<Range<usize>>, beyond: usize)
     let mut known = [0; 16];
     known[..8].copy_from_slice(&platform.now().as_nanos().to_le_bytes());
     known[8..].copy_from_slice(&(platform.wall().as_nanos() as u64).to_le_bytes());
-    let generator = entropy::stir(&known);
-    entropy::stir(command_line);
+    let generator = entropy::stir(&[&known, command_line]);
     log::set_clock(monotonic_ns);
     log::init(::log::LevelFilter::Info);
     if !generator {
@@ -63,7 +62,7 @@ pub(super) fn init(command_line: &[u8], holes: Vec<Range<usize>>, beyond: usize)
 
 /// A new domain has come of this one's memory, and perhaps others as well.
 fn stir(known: &[u8]) {
-    entropy::stir(known);
+    entropy::stir(&[known]);
 }
 
 fn monotonic_ns() -> u64 {

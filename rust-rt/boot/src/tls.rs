@@ -88,5 +88,7 @@ pub unsafe fn select(pointer: usize) {
 /// A number that nobody can guess where the CPU has random numbers, and that differs from boot to
 /// boot elsewhere. Its lowest byte is 0, so that no string function reads or writes past it.
 fn canary() -> u64 {
-    (cpu::random().unwrap_or(0) ^ cpu::rdtsc().wrapping_mul(0x9e37_79b9_7f4a_7c15)) & !0xff
+    (cpu::Generators::find().random().unwrap_or(0)
+        ^ cpu::rdtsc().wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        & !0xff
 }

@@ -45,9 +45,10 @@ pub struct Xen(());
 impl Xen {
     /// Finds Xen by CPUID and has it fill the hypercall page. `None` on another machine.
     pub fn detect() -> Option<&'static Xen> {
-        let leaf = hypervisor_leaf(b"XenVMMXenVMM")?;
-        if LEAF.swap(leaf, Ordering::Relaxed) == 0 {
+        if LEAF.load(Ordering::Relaxed) == 0 {
+            let leaf = hypervisor_leaf(b"XenVMMXenVMM")?;
             fill_page(leaf);
+            LEAF.store(leaf, Ordering::Relaxed);
         }
         Some(&Xen(()))
     }

@@ -22,7 +22,7 @@ mod together;
 
 use core::str::FromStr;
 
-pub use end::{Backend, ConnectError, End, in_time};
+pub use end::{Backend, ConnectError, End, in_time, parsed};
 pub use together::{all, both};
 
 /// A state, as in xenstore.

@@ -2,7 +2,7 @@
 
 use super::{Channels, Limits, Netfront, Offload};
 use crate::{Link, Mac, device::ETHERNET_HEADER};
-use alloc::{boxed::Box, format, rc::Rc};
+use alloc::{boxed::Box, format, rc::Rc, string::String, vec::Vec};
 use core::{
     future::poll_fn,
     pin::{Pin, pin},
@@ -11,8 +11,8 @@ use core::{
 use mirust_executor::{domain, time::Duration};
 use mirust_xen::{
     events::Events,
-    xenbus::{Backend, ConnectError, End, Front, State, Step, all, both, in_time, step},
-    xenstore::Watch,
+    xenbus::{Backend, ConnectError, End, Front, State, Step, both, in_time, parsed, step},
+    xenstore::{Error, Watch},
 };
 
 /// How long the backend has to let go of the rings.
@@ -48,6 +48,72 @@ pub(super) struct Task {
     pub front: End,
     pub events: &'static Events,
     pub sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>,
+}
+
+/// What both ends say.
+enum Seen {
+    /// The toolstack names another backend, or none.
+    Another,
+    /// The backend's state; whether the toolstack wants the device to exist; and what a connection would be like, which
+    /// is read as long as there is none, and true once the backend waits for one.
+    States(State, bool, Option<Result<Offer, ConnectError>>),
+}
+
+/// What a backend may be able to do, in the order in which [`Offer::read`] has it.
+const FEATURES: [&str; 8] = [
+    "feature-rx-copy",
+    "feature-sg",
+    "feature-no-csum-offload",
+    "feature-ipv6-csum-offload",
+    "feature-gso-tcpv4",
+    "feature-gso-tcpv6",
+    "feature-split-event-channels",
+    "feature-multicast-control",
+];
+
+/// A value in xenstore, or why there is none.
+type Text = Result<String, Error>;
+
+/// What a connection is made of.
+struct Offer {
+    offload: Offload,
+    /// A channel for each ring.
+    split: bool,
+    /// The backend can leave out frames of groups that nobody has joined.
+    filter: bool,
+    mac: Mac,
+    mtu: usize,
+}
+
+impl Offer {
+    /// From the values of [`FEATURES`], and of three nodes of the frontend's.
+    fn read(
+        features: Vec<Text>,
+        mac: Text,
+        mtu: Text,
+        trusted: Text,
+    ) -> Result<Offer, ConnectError> {
+        let mut can = [false; FEATURES.len()];
+        for (can, text) in can.iter_mut().zip(features) {
+            *can = parsed::<u32>(text)?.unwrap_or(0) != 0;
+        }
+        let [copy, sg, no_checksum4, checksum6, tso4, tso6, split, filter] = can;
+        // Without it a backend can only exchange pages, which Xen gave up long ago.
+        if !copy {
+            return Err(ConnectError::Lacks("feature-rx-copy"));
+        }
+        let offload = Offload {
+            checksum4: !no_checksum4,
+            checksum6,
+            // A large segment does not fit into one slot.
+            tso4: sg && tso4,
+            tso6: sg && tso6,
+            sg,
+            untrusted: parsed::<u32>(trusted)? == Some(0),
+        };
+        let mac = Mac::parse(&mac?).ok_or(ConnectError::Value("mac"))?;
+        Ok(Offer { offload, split, filter, mac, mtu: parsed(mtu)?.unwrap_or(1500) })
+    }
 }
 
 /// What ended a wait.
@@ -88,17 +154,20 @@ impl Task {
 
     /// The device's life with one backend.
     async fn live(&self) -> Result<(), ConnectError> {
+        // Xenstore's daemon follows requests in their order, so that what is read is not older than the watch before it.
         // Removing the frontend's directory fires a watch on a node in it as well.
-        let mut there = self.front.watch("backend").await?;
-        let Some(backend) = self.front.backend().await? else {
+        let (there, backend) = both(self.front.watch("backend"), self.front.backend()).await;
+        let mut there = there?;
+        let Some(backend) = backend? else {
             self.wait(&mut there, None, None).await;
             return Ok(());
         };
         let begin = self.front.publish(State::Initialising);
-        let (watch, begun) = both(backend.end.watch("state"), begin).await;
-        let (mut watch, mut front) = (watch?, Front::Initialising);
+        let watch = both(backend.end.watch("state"), begin);
+        let (mut front, mut channels, mut link) = (Front::Initialising, None, None);
+        let ((watch, begun), seen) = both(watch, self.look(&backend, front)).await;
+        let (mut watch, mut seen) = (watch?, Some(seen));
         begun?;
-        let mut channels = None;
         loop {
             let broken = self.device.inner.borrow_mut().fault.take().is_some();
             if (broken || self.closed()) && front != Front::Closed {
@@ -114,27 +183,35 @@ impl Task {
             if self.closed() {
                 return Ok(());
             }
-            let (served, states) = both(self.front.is_served_by(&backend), backend.state()).await;
-            if !served? {
+            let seen = match seen.take() {
+                Some(seen) => seen,
+                None => {
+                    // What they have told is older than what is seen now.
+                    watch.forget();
+                    there.forget();
+                    self.look(&backend, front).await
+                }
+            };
+            let Seen::States(state, online, offer) = seen? else {
                 self.device.stop();
                 self.device.end();
                 return Ok(());
-            }
+            };
             if core::mem::take(&mut self.device.inner.borrow_mut().filter) && front == Front::Up {
                 self.request_filter(&backend).await?;
             }
-            let (state, online) = states?;
             match step(front, state, online) {
                 Step::Wait => {
                     let channels = channels.clone();
                     self.wait(&mut watch, Some(&mut there), channels).await;
                 }
                 Step::Connect => {
-                    channels = Some(self.connect(&backend).await?);
-                    front = Front::Connected;
+                    let offer = offer.expect("read as long as nothing is set up")?;
+                    channels = Some(self.connect(&backend, &offer).await?);
+                    (front, link) = (Front::Connected, Some(offer));
                 }
                 Step::GoUp => {
-                    self.go_up(&backend).await?;
+                    self.go_up(link.take().expect("connected with it"));
                     front = Front::Up;
                 }
                 Step::Stop => {
@@ -157,91 +234,70 @@ impl Task {
         }
     }
 
-    async fn offload(&self, backend: &Backend) -> Result<(Offload, bool), ConnectError> {
-        let features = backend.end.flags([
-            ("feature-rx-copy", false),
-            ("feature-sg", false),
-            ("feature-no-csum-offload", false),
-            ("feature-ipv6-csum-offload", false),
-            ("feature-gso-tcpv4", false),
-            ("feature-gso-tcpv6", false),
-            ("feature-split-event-channels", false),
-        ]);
-        let (features, trusted) = both(features, self.front.flag("trusted", true)).await;
-        let [copy, sg, no_checksum4, checksum6, tso4, tso6, split] = features?;
-        // Without it a backend can only exchange pages, which Xen gave up long ago.
-        if !copy {
-            return Err(ConnectError::Lacks("feature-rx-copy"));
-        }
-        let offload = Offload {
-            checksum4: !no_checksum4,
-            checksum6,
-            // A large segment does not fit into one slot.
-            tso4: sg && tso4,
-            tso6: sg && tso6,
-            sg,
-            untrusted: !trusted?,
+    /// Reads all that the next step depends on, at once.
+    async fn look(&self, backend: &Backend, front: Front) -> Result<Seen, ConnectError> {
+        let own = self.front.read_all(["backend", "mac", "mtu", "trusted"]);
+        // The backend says what it can do before it waits for the frontend: its state is asked for first.
+        let states = backend.state();
+        let features = (front == Front::Initialising).then(|| backend.end.read_all(FEATURES));
+        let own = own.texts().await;
+        let [named, mac, mtu, trusted] = <[_; 4]>::try_from(own).expect("so many were asked for");
+        let states = states.await;
+        let features = match features {
+            Some(features) => Some(features.texts().await),
+            None => None,
         };
-        Ok((offload, split))
+        if !backend.is_named(named)? {
+            return Ok(Seen::Another);
+        }
+        let (state, online) = states?;
+        let offer = features.map(|features| Offer::read(features, mac, mtu, trusted));
+        Ok(Seen::States(state, online, offer))
     }
 
     /// Sets up rings and channels, and publishes them together.
-    async fn connect(&self, backend: &Backend) -> Result<Rc<Channels>, ConnectError> {
-        let (offload, split) = self.offload(backend).await?;
+    async fn connect(
+        &self,
+        backend: &Backend,
+        offer: &Offer,
+    ) -> Result<Rc<Channels>, ConnectError> {
         let channel = || self.events.alloc_unbound(backend.domid);
-        let channels = Rc::new(if split {
+        let channels = Rc::new(if offer.split {
             Channels::Split { tx: channel()?, rx: channel()? }
         } else {
             Channels::One(channel()?)
         });
-        self.device.prepare(backend.domid, offload, channels.clone())?;
+        self.device.prepare(backend.domid, offer.offload, channels.clone())?;
         let (tx, rx) = self.device.ring_refs().expect("just prepared");
-        let filter = !self.device.inner.borrow().groups.is_empty()
-            && backend.end.flag("feature-multicast-control", false).await?;
-        let channels_in_use = channels.clone();
-        self.front
-            .store()
-            .transaction(async |store| {
-                let (port_tx, port_rx) = match &*channels_in_use {
-                    Channels::One(channel) => (("event-channel", channel.port().0), None),
-                    Channels::Split { tx, rx } => {
-                        let rx = ("event-channel-rx", rx.port().0);
-                        (("event-channel-tx", tx.port().0), Some(rx))
-                    }
-                };
-                let set = async |node: Option<(&'static str, u32)>| {
-                    let Some((name, value)) = node else { return Ok(()) };
-                    store.write(&self.front.node(name), format!("{value}")).await
-                };
-                let nodes = [
-                    Some(("tx-ring-ref", tx)),
-                    Some(("rx-ring-ref", rx)),
-                    Some(port_tx),
-                    port_rx,
-                    Some(("request-rx-copy", 1)),
-                    Some(("feature-rx-notify", 1)),
-                    Some(("feature-sg", 1)),
-                    Some(("feature-gso-tcpv4", 1)),
-                    Some(("feature-gso-tcpv6", 1)),
-                    Some(("feature-ipv6-csum-offload", 1)),
-                    Some(("request-multicast-control", filter.into())),
-                ];
-                all(nodes.map(set)).await.into_iter().collect::<Result<(), _>>()
-            })
-            .await?;
-        self.front.publish(State::Connected).await?;
+        let filter = offer.filter && !self.device.inner.borrow().groups.is_empty();
+        let mut nodes: Vec<(&str, u32)> = [("tx-ring-ref", tx), ("rx-ring-ref", rx)].into();
+        match &*channels {
+            Channels::One(channel) => nodes.push(("event-channel", channel.port().0)),
+            Channels::Split { tx, rx } => {
+                nodes.extend([("event-channel-tx", tx.port().0), ("event-channel-rx", rx.port().0)])
+            }
+        }
+        // The state is written last, and the backend reads nothing before it: this takes no transaction, which would be
+        // another three visits to xenstore.
+        nodes.extend([
+            ("request-rx-copy", 1),
+            ("feature-rx-notify", 1),
+            ("feature-sg", 1),
+            ("feature-gso-tcpv4", 1),
+            ("feature-gso-tcpv6", 1),
+            ("feature-ipv6-csum-offload", 1),
+            ("request-multicast-control", filter.into()),
+            ("state", State::Connected as u32),
+        ]);
+        self.front.write_all(&nodes).written().await?;
         Ok(channels)
     }
 
-    async fn go_up(&self, backend: &Backend) -> Result<(), ConnectError> {
-        let node = self.front.node("mac");
-        let own = both(self.front.store().read_text(&node), self.front.value("mtu"));
-        let ((mac, mtu), offload) = both(own, self.offload(backend)).await;
-        let mac = Mac::parse(&mac?).ok_or(ConnectError::Value("mac"))?;
-        let (mtu, (offload, _)): (Option<usize>, _) = (mtu?, offload?);
+    fn go_up(&self, offer: Offer) {
+        let Offer { offload, mac, mtu, .. } = offer;
         // What IPv4 needs at least (RFC 791), and what the size of a request can say at most.
         let most = if offload.sg { 65535 } else { mirust_mem::PAGE_SIZE } - ETHERNET_HEADER;
-        let mtu = mtu.unwrap_or(1500).clamp(68, most);
+        let mtu = mtu.clamp(68, most);
         self.device.up(mac, mtu, offload.features());
         log::info!(
             "{}: link up, {mac}, MTU {mtu}{}{}",
@@ -249,7 +305,6 @@ impl Task {
             if offload.tso4 { ", TSO4" } else { "" },
             if offload.tso6 { ", TSO6" } else { "" },
         );
-        Ok(())
     }
 
     /// Asks a backend that can begin to filter at any time to do so. Others learn of it when they are

@@ -1,18 +1,16 @@
 //! One end of a device in xenstore, and what can go wrong before the two are connected.
 
-use super::{
-    State,
-    together::{all, both},
-};
+use super::State;
 use crate::{
     events::BindError,
     gnttab::GrantError,
     wire::DomId,
-    xenstore::{Error, Watch, Xenstore},
+    xenstore::{Asked, Error, Watch, Xenstore},
 };
 use alloc::{
     format,
     string::{String, ToString},
+    vec::Vec,
 };
 use core::{fmt, future::poll_fn, pin::pin, str::FromStr, task::Poll};
 
@@ -68,11 +66,7 @@ impl End {
     ///
     /// Those of [`Xenstore::read`], but for the one that there is no such node.
     pub async fn value<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
-        match self.store.read_parsed(&self.node(name)).await {
-            Ok(value) => Ok(Some(value)),
-            Err(Error::NotFound | Error::BadValue) => Ok(None),
-            Err(error) => Err(error),
-        }
+        parsed(self.store.read_text(&self.node(name)).await)
     }
 
     /// A number, or `default` where [`value`](Self::value) has none.
@@ -93,21 +87,16 @@ impl End {
         Ok(self.number(name, default.into()).await? != 0)
     }
 
-    /// Several of [`flag`](Self::flag), asked for at once.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`value`](Self::value).
-    pub async fn flags<const N: usize>(
-        &self,
-        flags: [(&str, bool); N],
-    ) -> Result<[bool; N], Error> {
-        let answers = all(flags.map(|(name, default)| self.flag(name, default))).await;
-        let mut values = [false; N];
-        for (value, answer) in values.iter_mut().zip(answers) {
-            *value = answer?;
-        }
-        Ok(values)
+    /// Asks for several of its nodes at once.
+    pub fn read_all<const N: usize>(&self, names: [&str; N]) -> Asked {
+        self.store.read_all(&names.map(|name| self.node(name)))
+    }
+
+    /// Sets several of its nodes at once, in this order.
+    pub fn write_all(&self, nodes: &[(&str, u32)]) -> Asked {
+        let nodes: Vec<_> =
+            nodes.iter().map(|(name, value)| (self.node(name), value.to_string())).collect();
+        self.store.write_all(&nodes)
     }
 
     /// Writes this end's state. The other one is told of it.
@@ -125,13 +114,13 @@ impl End {
     ///
     /// Those of [`Xenstore::read_parsed`], but for the one that no backend is named.
     pub async fn backend(&self) -> Result<Option<Backend>, Error> {
-        let (path, domid) = (self.node("backend"), self.node("backend-id"));
-        let (path, domid) = both(self.store.read_text(&path), self.store.read_parsed(&domid)).await;
+        let texts = self.read_all(["backend", "backend-id"]).texts().await;
+        let [path, domid] = <[_; 2]>::try_from(texts).expect("as many as were asked for");
         let path = match path {
             Err(Error::NotFound) => return Ok(None),
             path => path?,
         };
-        let domid = DomId(domid?);
+        let domid = DomId(domid?.parse().map_err(|_| Error::BadValue)?);
         let era = self.store.era();
         Ok(Some(Backend { end: End::new(self.store.clone(), path), domid, era }))
     }
@@ -140,13 +129,9 @@ impl End {
     ///
     /// # Errors
     ///
-    /// Those of [`backend`](Self::backend).
+    /// Those of [`Backend::is_named`].
     pub async fn is_served_by(&self, backend: &Backend) -> Result<bool, Error> {
-        if backend.is_past() {
-            return Ok(false);
-        }
-        Ok(self.backend().await?.is_some_and(|now| now.end.path == backend.end.path)
-            && !backend.is_past())
+        backend.is_named(self.store.read_text(&self.node("backend")).await)
     }
 }
 
@@ -156,15 +141,45 @@ impl Backend {
         self.era != self.end.store.era()
     }
 
+    /// Whether it is the one with this path, which is that of the frontend's node `backend`.
+    ///
+    /// # Errors
+    ///
+    /// Those of reading the node, but for the one that there is none.
+    pub fn is_named(&self, path: Result<String, Error>) -> Result<bool, Error> {
+        match path {
+            Err(Error::NotFound) => Ok(false),
+            path => Ok(path? == self.end.path && !self.is_past()),
+        }
+    }
+
     /// What it has published, and whether the toolstack wants the device to exist: what
     /// [`step`](super::step) goes by.
     ///
     /// # Errors
     ///
     /// Those of [`End::value`].
-    pub async fn state(&self) -> Result<(State, bool), Error> {
-        let (state, online) = both(self.end.value("state"), self.end.flag("online", true)).await;
-        Ok((state?.unwrap_or(State::Unknown), online?))
+    pub fn state(&self) -> impl Future<Output = Result<(State, bool), Error>> + use<> {
+        // Asked for now.
+        let asked = self.end.read_all(["state", "online"]);
+        async {
+            let texts = asked.texts().await;
+            let [state, online] = <[_; 2]>::try_from(texts).expect("as many as were asked for");
+            Ok((parsed(state)?.unwrap_or(State::Unknown), parsed(online)? != Some(0)))
+        }
+    }
+}
+
+/// A value that may be missing. One that makes no sense counts as missing.
+///
+/// # Errors
+///
+/// Those of reading it, but for the one that there is no such node.
+pub fn parsed<T: FromStr>(text: Result<String, Error>) -> Result<Option<T>, Error> {
+    match text {
+        Ok(text) => Ok(text.parse().ok()),
+        Err(Error::NotFound | Error::BadValue) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -49,8 +49,12 @@ pub(super) struct Connection {
 pub(super) struct State {
     producer: Producer,
     consumer: Consumer,
-    /// Requests that did not fit into the ring yet.
+    /// Requests that are not in the ring yet.
     outgoing: VecDeque<u8>,
+    /// Some of them were queued since the driver last looked.
+    unsent: bool,
+    /// The driver, if it waits.
+    driver: Option<Waker>,
     /// The message that is coming in.
     incoming: Vec<u8>,
     /// By request number.
@@ -114,6 +118,7 @@ struct WatchState {
 }
 
 /// The reply to a request.
+#[derive(Debug)]
 pub(super) struct Reply {
     connection: Arc<Connection>,
     id: u32,
@@ -126,6 +131,8 @@ impl Connection {
             producer: Producer::attach(&page, XENSTORE_REQ),
             consumer: Consumer::attach(&page, XENSTORE_RSP),
             outgoing: VecDeque::new(),
+            unsent: false,
+            driver: None,
             incoming: Vec::new(),
             requests: Numbered::new(),
             watches: Numbered::new(),
@@ -141,15 +148,15 @@ impl Connection {
         Connection { page, channel, state: Mutex::new(state) }
     }
 
-    /// Sends a request of which `payload` has the pieces.
+    /// Queues a request of which `payload` has the pieces. [`run`](Self::run) sends it, together with all others that are
+    /// made before it has its turn: each notification makes Xen run another domain, on a busy host instead of this one.
     pub(super) fn request(
         this: &Arc<Self>,
         kind: Kind,
         tx_id: u32,
         payload: &[&[u8]],
     ) -> Result<Reply, Error> {
-        let send = |state: &mut State| state.send(Request::Waiting(kind, None), tx_id, payload);
-        let id = this.change(send).0?;
+        let id = this.queue(|state| state.send(Request::Waiting(kind, None), tx_id, payload))?;
         Ok(Reply { connection: this.clone(), id, taken: false })
     }
 
@@ -165,7 +172,20 @@ impl Connection {
 
     fn send_and_forget(&self, kind: Kind, tx_id: u32, payload: &[&[u8]]) {
         // A broken connection has forgotten transactions and watches anyway.
-        let _ = self.change(|state| state.send(Request::Abandoned(kind), tx_id, payload));
+        let _ = self.queue(|state| state.send(Request::Abandoned(kind), tx_id, payload));
+    }
+
+    /// Has `f` queue something, and [`run`](Self::run) send it.
+    fn queue<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        let result = f(&mut state);
+        state.unsent = true;
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
     }
 
     pub(super) fn add_watch(&self, path: &str) -> u32 {
@@ -191,6 +211,12 @@ impl Connection {
             return Some(Err(Error::Broken));
         }
         watch.events.pop_front().map(Ok)
+    }
+
+    pub(super) fn forget_events(&self, token: u32) {
+        if let Some(watch) = self.state.lock().watches.get_mut(token) {
+            watch.events.clear();
+        }
     }
 
     pub(super) fn register_watcher(&self, token: u32, waker: &Waker) {
@@ -276,9 +302,25 @@ impl Connection {
             } else if more {
                 yield_once().await;
             } else {
-                self.channel.wait(seen).await;
+                self.idle(seen).await;
             }
         }
+    }
+
+    /// Waits until there have been other than `seen` events, or there is something to send.
+    async fn idle(&self, seen: u64) {
+        let mut event = self.channel.wait(seen);
+        poll_fn(|cx| {
+            {
+                let mut state = self.state.lock();
+                if core::mem::take(&mut state.unsent) {
+                    return Poll::Ready(());
+                }
+                state.driver = Some(cx.waker().clone());
+            }
+            Pin::new(&mut event).poll(cx).map(|_| ())
+        })
+        .await;
     }
 
     /// Applies `f` to the state, then moves bytes; notifies and wakes without holding the lock.

@@ -332,8 +332,9 @@ impl Rig {
         Rig { store, daemon: RefCell::new(Daemon::new(view)), peer, world, driver }
     }
 
-    /// The rest of the world: the daemon, an event, the client's driver.
+    /// The rest of the world: the client's driver, the daemon, an event, the driver again.
     pub fn step(&self) {
+        let _ = poll_once(&mut *self.driver.borrow_mut());
         self.daemon.borrow_mut().step();
         self.world.xen.raise(self.store.channel().port());
         self.world.events.dispatch();

@@ -17,6 +17,7 @@ mod connection;
 mod error;
 mod numbered;
 mod relay;
+mod several;
 mod transaction;
 mod watch;
 
@@ -34,6 +35,7 @@ use core::{ptr::NonNull, str::FromStr};
 use mirust_mem::OutOfMemory;
 
 pub use error::Error;
+pub use several::Asked;
 pub use transaction::Transaction;
 pub use watch::Watch;
 

@@ -50,6 +50,11 @@ impl Watch {
         })
         .await
     }
+
+    /// Forgets the events so far. For whoever is about to look at everything that they could be about.
+    pub fn forget(&mut self) {
+        self.connection.forget_events(self.token);
+    }
 }
 
 impl Drop for Watch {
