@@ -179,7 +179,8 @@ let admitted c words =
       true)
 
 (* Answers the requests that have arrived, in order: [`Done] if those were all, [`Enough] if the replies should be sent
-   first, [`Last] if the connection ends with them, [`Refused] if the client may be sending more in vain, [`Save] if the client waits for the disk. *)
+   first, [`Last] if the connection ends with them, [`Refused] if the client may be sending more in vain,
+   [`Save] if the client waits for the disk. *)
 let rec answer c =
   if room c <= 0 && not (c.large = 0 && widen c enough) then `Enough
   else

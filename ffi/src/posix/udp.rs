@@ -18,7 +18,8 @@ use crate::net::UdpSocket;
 use crate::ocaml::Buffer;
 
 /// Datagrams of a socket that wait for the link address of their next hop, and their bytes beyond which no other one is
-/// taken: so there are less than 128 KiB. Whoever makes a server answer to addresses that nobody has decides how many those are.
+/// taken: so there are less than 128 KiB. Whoever makes a server answer to addresses that nobody has decides how many
+/// those are.
 const MOST_SENDING: usize = 64;
 const MOST_BYTES: usize = 64 * 1024;
 /// Bytes of the longest datagram.

@@ -3,8 +3,9 @@
 //! idle for a while. `docs/fleet.md` is its manual.
 //!
 //! From the bottom up: [`config`] is pure, [`xl`] runs the toolstack, [`store`] keeps saved states, [`places`] says who
-//! makes room for newcomers, [`domain`] is the life of one domain, [`knock`] brings a client to it, [`tcp`] and [`udp`] relay, [`table`] says who is served
-//! where, and [`host`] is what all of them share. A single thread does everything: it waits far more than it works.
+//! makes room for newcomers, [`domain`] is the life of one domain, [`knock`] brings a client to it, [`tcp`] and [`udp`]
+//! relay, [`table`] says who is served where, and [`host`] is what all of them share. A single thread does everything:
+//! it waits far more than it works.
 
 mod config;
 mod domain;

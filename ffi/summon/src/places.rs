@@ -1,7 +1,7 @@
 //! Which client makes room when there are as many as there may be.
 //!
-//! Whoever turned newcomers away would leave a domain to those that came first and do nothing. So a newcomer is let in, and
-//! the client leaves that has most exhausted the patience with it.
+//! Whoever turned newcomers away would leave a domain to those that came first and do nothing. So a newcomer is let in,
+//! and the client leaves that has most exhausted the patience with it.
 
 use std::{
     cell::{Cell, RefCell},

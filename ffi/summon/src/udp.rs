@@ -22,8 +22,8 @@ use tokio::{
 
 /// How long a client is remembered after its last datagram.
 const MEMORY: Duration = Duration::from_secs(60);
-/// How many datagrams of a client may wait for the domain, and how many bytes of all clients of a socket: anybody can send
-/// under many addresses.
+/// How many datagrams of a client may wait for the domain, and how many bytes of all clients of a socket: anybody can
+/// send under many addresses.
 const QUEUE: usize = 16;
 const MOST_WAITING: usize = 4 << 20;
 /// The longest datagram, in octets.

@@ -21,6 +21,11 @@ pub(crate) use rings::{Op, Request};
 /// Requests that can be put into the ring before the kernel has to be told.
 const ENTRIES: u32 = 256;
 
+/// How many ends the ring has room for. Older kernels take no request while there are more, and they are taken in
+/// [`dispatch`](Place::dispatch) only: fifteen disks (`DEPTH` there) may be busy at once. The rings are memory that the
+/// process locks, of which older kernels allow 64 KiB.
+const ENDS: u32 = 2048;
+
 /// The kernel is told of so many requests at once: a disk that waits for more of them to be prepared stands idle.
 const BATCH: u32 = 8;
 
@@ -54,7 +59,7 @@ pub(crate) struct Uring {
 ///
 /// Of a kernel that has none, or one from before Linux 5.11, or where the process may not use it.
 pub(crate) fn uring() -> Result<&'static Uring, Errno> {
-    let rings = if URING.is_made() { None } else { Some(Rings::new(ENTRIES)?) };
+    let rings = if URING.is_made() { None } else { Some(Rings::new(ENTRIES, ENDS)?) };
     let uring = URING.get_or_init(|| Uring {
         rings: RefCell::new(rings.expect("made just now")),
         users: RefCell::default(),

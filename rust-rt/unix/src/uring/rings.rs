@@ -62,6 +62,9 @@ pub(crate) enum Op {
     Write = 23,
 }
 
+/// The caller says how many ends there is room for (<linux/io_uring.h>; since Linux 5.5).
+const SETUP_CQSIZE: u32 = 1 << 3;
+
 #[derive(Clone, Copy, Default, Debug)]
 #[repr(C)]
 struct SqOffsets {
@@ -214,15 +217,17 @@ fn last_error() -> Errno {
 }
 
 impl Rings {
-    /// Rings for so many requests, a power of two. They belong to the calling thread.
+    /// Rings for so many requests that the kernel was not told of, and for so many ends, powers of two. They belong to the
+    /// calling thread.
     ///
     /// # Errors
     ///
     /// Of a kernel that has no io_uring, or one from before Linux 5.11 (`ENOSYS`), or where the process may not use it.
-    pub fn new(entries: u32) -> Result<Rings, Errno> {
+    pub fn new(entries: u32, ends: u32) -> Result<Rings, Errno> {
         let mut last = Errno(libc::EINVAL);
         for flags in SETUPS {
-            let mut params = Params { flags, ..Params::default() };
+            let flags = flags | SETUP_CQSIZE;
+            let mut params = Params { flags, cq_entries: ends, ..Params::default() };
             // SAFETY: the kernel reads and writes the structure, whose layout is the header's.
             let fd = unsafe { libc::syscall(SYS_SETUP, c_long::from(entries), &raw mut params) };
             match RawFd::try_from(fd) {
