@@ -23,6 +23,8 @@ const DEVICE: u32 = 0o020_000;
 const MOST_LINKS: usize = 40;
 /// Bytes of a path, and of one of its names.
 const LONGEST: (usize, usize) = (4095, 255);
+/// Names that are still to be followed, at most. A path alone has fewer; links on a disk may add as many again each.
+const MOST_NAMES: usize = 4096;
 
 /// A file, a directory, a link or a device.
 pub(super) struct Node {
@@ -95,7 +97,11 @@ impl Node {
     fn new(mode: u32, modified: u32, kind: Kind) -> Rc<Self> {
         let modified = u64::from(modified) * 1_000_000_000;
         let links = if matches!(kind, Kind::Directory(_)) { 2 } else { 1 };
-        std_inode(|inode| Rc::new(Node { inode, device: 1, mode, links, modified, kind }))
+        let inode = LAST_INODE.with(|last| {
+            last.set(last.get() + 1);
+            last.get()
+        });
+        Rc::new(Node { inode, device: 1, mode, links, modified, kind })
     }
 
     fn directory(mode: u32, modified: u32) -> Rc<Self> {
@@ -179,14 +185,6 @@ impl Node {
 
 local! {
     static LAST_INODE: Cell<u64> = Cell::new(0);
-}
-
-fn std_inode<R>(f: impl FnOnce(u64) -> R) -> R {
-    let inode = LAST_INODE.with(|last| {
-        last.set(last.get() + 1);
-        last.get()
-    });
-    f(inode)
 }
 
 /// The tree.
@@ -353,6 +351,9 @@ impl Tree {
                     if target.starts_with(b"/") {
                         place.clear();
                     }
+                    if target.len() / 2 + names.len() >= MOST_NAMES {
+                        return Err(Errno(ENAMETOOLONG));
+                    }
                     names.extend(split(target));
                 }
                 _ => place.push((name, node)),
@@ -424,6 +425,8 @@ mod tests {
         put(&mut archive, "link", 0o120_777, 5, b"etc/motd");
         put(&mut archive, "up", 0o120_777, 6, b"/deep/../etc");
         put(&mut archive, "loop", 0o120_777, 7, b"loop");
+        let long = ["long", &"/x".repeat(2000)].concat();
+        put(&mut archive, "long", 0o120_777, 7, long.as_bytes());
         put(&mut archive, "one", 0o100_644, 101, b"");
         put(&mut archive, "two", 0o100_644, 101, b"shared");
         put(&mut archive, "../escape", 0o100_644, 8, b"no");
@@ -465,6 +468,7 @@ mod tests {
             ("etc/motd/", Err(ENOTDIR)),
             ("loop", Err(ELOOP)),
             ("loop/x", Err(ELOOP)),
+            ("long", Err(ENAMETOOLONG)),
         ] {
             assert_eq!(text(&tree, path), expected.map(Into::into), "{path}");
         }
@@ -483,10 +487,11 @@ mod tests {
         let names: Vec<_> =
             names(&tree.root).unwrap().into_iter().map(|(n, _, t)| (n, t)).collect();
         let kinds: Vec<_> = names.iter().map(|(n, t)| (&n[..], *t)).collect();
-        let expected: [(&[u8], u8); 7] = [
+        let expected: [(&[u8], u8); 8] = [
             (b"deep", 4),
             (b"etc", 4),
             (b"link", 10),
+            (b"long", 10),
             (b"loop", 10),
             (b"one", 8),
             (b"two", 8),
