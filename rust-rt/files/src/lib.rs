@@ -36,7 +36,7 @@ pub use directory::Entry;
 pub use error::Error;
 pub use image::{Image, MOST_IN_DIRECTORY};
 pub use inode::{Inode, Kind};
-pub use limits::{LONGEST_NAME, LONGEST_PATH, MOST_LINKS};
+pub use limits::{LONGEST_NAME, LONGEST_PATH, MOST_LINKS, MOST_NAMES};
 pub use source::Source;
 
 #[cfg(any(test, feature = "fake"))]

@@ -169,3 +169,15 @@ fn compressed_images_are_refused_with_a_word() {
         assert!(format!("{error}").contains("compressed"), "{error}");
     }
 }
+
+#[test]
+fn names_that_a_link_adds_without_end_are_not_gathered() {
+    let (from, to) = (Folder::new("adds"), Folder::new("added"));
+    let target = ["adds", &"/x".repeat(2000)].concat();
+    std::os::unix::fs::symlink(target, from.0.join("adds")).unwrap();
+    let path = to.0.join("image");
+    make(&[], &from.0, &path);
+    let bytes = fs::read(&path).unwrap();
+    let opened = at_once(Image::open(&bytes[..])).unwrap();
+    assert_eq!(at_once(opened.find(b"adds", true)).err(), Some(Error::NameTooLong));
+}

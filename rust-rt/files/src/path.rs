@@ -1,7 +1,7 @@
 //! Paths: names between slashes, and symbolic links on the way.
 
 use super::inode::Kind;
-use super::limits::{LONGEST_PATH, MOST_LINKS};
+use super::limits::{LONGEST_PATH, MOST_LINKS, MOST_NAMES};
 use super::{Error, Image, Inode, Source};
 use alloc::vec::Vec;
 
@@ -41,6 +41,9 @@ impl<S: Source> Image<S> {
                 let target = self.target(&found).await?;
                 if target.starts_with(b"/") {
                     (here, _) = (root, above.clear());
+                }
+                if target.len() / 2 + names.len() >= MOST_NAMES {
+                    return Err(Error::NameTooLong);
                 }
                 push(&mut names, &target);
                 continue;
