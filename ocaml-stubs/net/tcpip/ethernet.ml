@@ -35,12 +35,16 @@ module Make (N : Mirust_mirage_types.Mirage_net.S) = struct
     | `Exceeds_mtu -> Fmt.string ppf "frame exceeds the MTU"
     | `Netif e -> N.pp_error ppf e
 
-  type t = { net : N.t; mac : Macaddr.t }
+  type t = { net : N.t; mac : Macaddr.t; station : int (* [mac], as a number *) }
 
-  let connect net = Lwt.return { net; mac = N.mac net }
+  let connect net =
+    let mac = N.mac net in
+    Lwt.return { net; mac; station = W.Field.mac_number mac }
+
   let disconnect _ = Lwt.return_unit
   let mac t = t.mac
   let mtu t = N.mtu t.net
+  let sent = Lwt.return (Ok ())
 
   let write t ?(src = t.mac) destination proto ?size fill =
     let header = W.Ethernet.header_length in
@@ -48,15 +52,19 @@ module Make (N : Mirust_mirage_types.Mirage_net.S) = struct
     if size > mtu t then Lwt.return_error `Exceeds_mtu
     else
       let fill b =
-        W.Ethernet.emit { source = src; destination; proto } b;
+        W.Ethernet.emit_to ~destination ~source:src proto b;
         header + fill (Cstruct.shift b header)
       in
-      Lwt.map (Result.map_error (fun e -> `Netif e)) (N.write t.net ~size:(header + size) fill)
+      let written = N.write t.net ~size:(header + size) fill in
+      match Lwt.state written with
+      | Lwt.Return (Ok ()) -> sent
+      | Lwt.Return (Error _) | Lwt.Sleep | Lwt.Fail _ ->
+          Lwt.map (Result.map_error (fun e -> `Netif e)) written
 
   let input ~arpv4 ~ipv4 ~ipv6 t frame =
-    match W.Ethernet.parse frame with
-    | Ok { proto; _ } when W.Ethernet.is_for t.mac frame -> (
+    match W.Ethernet.proto frame with
+    | Some proto when W.Ethernet.is_for_station t.station frame -> (
         let payload = W.Ethernet.payload frame in
         match proto with `ARP -> arpv4 payload | `IPv4 -> ipv4 payload | `IPv6 -> ipv6 payload)
-    | Ok _ | Error _ -> Lwt.return_unit
+    | Some _ | None -> Lwt.return_unit
 end

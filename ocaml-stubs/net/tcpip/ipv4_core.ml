@@ -119,11 +119,15 @@ let input_packet t ~tcp ~udp ~default =
           let packet = { p with data = Cstruct.sub data (at + header) (total - header) } in
           if proto = 6 then tcp ~src ~dst ~tos packet else udp ~src ~dst ~tos packet
 
-let input t ~tcp ~udp ~default b =
+let input t ~tcp ~udp ~default =
   (* Mirage's callbacks return promises, the receivers here do not: the last one is passed on. *)
   let result = ref Lwt.return_unit in
   let receiver (f : callback) ~src ~dst ~tos:_ (p : W.Packet.t) = result := f ~src ~dst p.data in
-  input_packet t ~tcp:(receiver tcp) ~udp:(receiver udp)
-    ~default:(fun ~proto -> receiver (default ~proto))
-    ~at:0 (W.Packet.v b);
-  !result
+  let input =
+    input_packet t ~tcp:(receiver tcp) ~udp:(receiver udp) ~default:(fun ~proto ->
+        receiver (default ~proto))
+  in
+  fun b ->
+    result := Lwt.return_unit;
+    input ~at:0 (W.Packet.v b);
+    !result

@@ -92,16 +92,31 @@ let of_netif netif =
     flush = device.flush;
   }
 
+let rec blit_all b at = function
+  | [] -> at
+  | view :: rest ->
+      let n = Cstruct.length view in
+      Cstruct.blit view 0 b at n;
+      blit_all b (at + n) rest
+
 let of_ethernet (type e) (module E : Mirust_mirage_types.Ethernet.S with type t = e) (e : e) =
+  let heads = Slab.create 16384 in
   let write dst proto ~size fill =
     Lwt.map (Result.map_error (Fmt.to_to_string E.pp_error)) (E.write e dst proto ~size fill)
   in
+  (* Mirage's layers may call [fill] when they like: the head stays as it is until then. *)
   let send dst proto head payload ~checksum_start:_ ~checksum_offset:_ ~gso_size:_ =
-    let size = Cstruct.length head + Cstruct.lenv payload in
+    let length = Cstruct.length head in
+    let size = length + Cstruct.lenv payload in
     if size > E.mtu e then `Too_long
     else
-      let fill b = fst (Cstruct.fillv ~src:(head :: payload) ~dst:b) in
-      Lwt.dont_wait (fun () -> Lwt.map ignore (write dst proto ~size fill)) ignore;
+      let fill b =
+        Cstruct.blit head 0 b 0 length;
+        blit_all b length payload
+      in
+      (match E.write e dst proto ~size fill with
+      | (_ : (unit, E.error) result Lwt.t) -> (* Nobody waits for what becomes of a frame. *) ()
+      | exception e -> Lwt.dont_wait (fun () -> raise e) ignore);
       `Sent
   in
   {
@@ -109,7 +124,7 @@ let of_ethernet (type e) (module E : Mirust_mirage_types.Ethernet.S with type t 
     mtu = (fun () -> E.mtu e);
     features = (fun () -> Device.no_features);
     header = 0;
-    reserve = Cstruct.create;
+    reserve = Slab.alloc heads;
     send;
     write;
     on_room = ignore;

@@ -49,17 +49,19 @@ struct
   let lift4 f ~src ~dst b = f ~src:(Ipaddr.V4 src) ~dst:(Ipaddr.V4 dst) b
   let lift6 f ~src ~dst b = f ~src:(Ipaddr.V6 src) ~dst:(Ipaddr.V6 dst) b
 
-  let input t ~tcp ~udp ~default b =
-    match version b ~at:0 with
-    | 4 when t.has4 ->
-        Ipv4.input t.v4 ~tcp:(lift4 tcp) ~udp:(lift4 udp)
-          ~default:(fun ~proto -> lift4 (default ~proto))
-          b
-    | 6 when t.has6 ->
-        Ipv6.input t.v6 ~tcp:(lift6 tcp) ~udp:(lift6 udp)
-          ~default:(fun ~proto -> lift6 (default ~proto))
-          b
-    | _ -> Lwt.return_unit
+  let input t ~tcp ~udp ~default =
+    let v4 =
+      Ipv4.input t.v4 ~tcp:(lift4 tcp) ~udp:(lift4 udp) ~default:(fun ~proto ->
+          lift4 (default ~proto))
+    and v6 =
+      Ipv6.input t.v6 ~tcp:(lift6 tcp) ~udp:(lift6 udp) ~default:(fun ~proto ->
+          lift6 (default ~proto))
+    in
+    fun b ->
+      match version b ~at:0 with
+      | 4 when t.has4 -> v4 b
+      | 6 when t.has6 -> v6 b
+      | _ -> Lwt.return_unit
 
   let mixed = `No_route "source and destination of different families"
   let disabled = `No_route "this family is disabled"

@@ -47,10 +47,12 @@ let parse b =
 let payload_start b = if is_priority_tagged b then header_length + tag_length else header_length
 let payload b = Cstruct.shift b (payload_start b)
 
-let emit t b =
-  Field.set_mac b 0 t.destination;
-  Field.set_mac b 6 t.source;
-  Field.set_u16 b 12 (ethertype t.proto)
+let emit_to ~destination ~source proto b =
+  Field.set_mac b 0 destination;
+  Field.set_mac b 6 source;
+  Field.set_u16 b 12 (ethertype proto)
+
+let emit { source; destination; proto } b = emit_to ~destination ~source proto b
 
 let is_group b = Field.u8 b 0 land 1 = 1
 let is_for_station number b = is_group b || Field.u48 b 0 = number

@@ -28,6 +28,9 @@ val ethertype : proto -> int
 
     For a frame of at least {!header_length} bytes. *)
 
+(** As {!emit}. *)
+val emit_to : destination:Macaddr.t -> source:Macaddr.t -> proto -> Cstruct.t -> unit
+
 val get_ethertype : Cstruct.t -> int
 
 (** [None] also of a frame that is too short. *)

@@ -50,7 +50,12 @@ let mac_number m =
 
 let u48 b i = (u16 b i lsl 32) lor u32 b (i + 2) [@@inline]
 let mac b i = Macaddr.of_octets_exn (Cstruct.to_string ~off:i ~len:6 b)
-let set_mac b i m = Cstruct.blit_from_string (Macaddr.to_octets m) 0 b i 6
+
+let set_mac b i m =
+  let m = Macaddr.to_octets m in
+  set_u16 b i (String.get_uint16_be m 0);
+  set_u32 b (i + 2) (Int32.to_int (String.get_int32_be m 2))
+
 let int_of_v4 a = Int32.to_int (Ipaddr.V4.to_int32 a) land 0xffffffff [@@inline]
 let v4_of_int n = Ipaddr.V4.of_int32 (Int32.of_int n)
 let v4 b i = v4_of_int (u32 b i)
