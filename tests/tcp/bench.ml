@@ -262,6 +262,7 @@ let idle n =
 module Sleepers = Map.Make (Int)
 
 let sleepers = ref Sleepers.empty
+let earliest = ref max_int
 
 (* The processor's time, for timers too: others on the machine count little. Reading it takes a system
    call, and so is done every so many turns, unless timers matter. *)
@@ -272,16 +273,19 @@ let now () = int_of_float (!time *. 1e9) + 1_000_000_000
 
 let sleep ns =
   let promise, resolver = Lwt.wait () in
-  sleepers := Sleepers.add_to_list (now () + ns) resolver !sleepers;
+  let at = now () + ns in
+  earliest := min !earliest at;
+  sleepers := Sleepers.add_to_list at resolver !sleepers;
   promise
 
 let rec wake_due () =
-  match Sleepers.min_binding_opt !sleepers with
-  | Some (at, l) when at <= now () ->
-      sleepers := Sleepers.remove at !sleepers;
-      List.iter (fun u -> Lwt.wakeup u ()) l;
-      wake_due ()
-  | Some _ | None -> ()
+  if !earliest <= now () then (
+    let at, resolvers = Sleepers.min_binding !sleepers in
+    sleepers := Sleepers.remove at !sleepers;
+    (earliest :=
+       match Sleepers.min_binding_opt !sleepers with Some (at, _) -> at | None -> max_int);
+    List.iter (fun u -> Lwt.wakeup u ()) resolvers;
+    wake_due ())
 
 (* As the loop of an image has it. *)
 let next_turn = Queue.create ()

@@ -93,5 +93,5 @@ let () =
   let case name bound work = Alcotest.test_case name `Quick (at_most bound work) in
   Alcotest.run "words"
     [
-      ("for a segment", [ case "bulk" 145. bulk; case "one byte and back" 425. one_byte_and_back ]);
+      ("for a segment", [ case "bulk" 120. bulk; case "one byte and back" 300. one_byte_and_back ]);
     ]

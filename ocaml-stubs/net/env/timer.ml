@@ -40,9 +40,11 @@ and fire t =
   | true -> ()
   | false -> t.deadline <- min t.deadline (Env.now () + again)
 
-let set t deadline =
-  t.deadline <- (match deadline with None -> max_int | Some at -> at);
+let set_at t deadline =
+  t.deadline <- deadline;
   arm t
+
+let set t deadline = set_at t (match deadline with None -> max_int | Some at -> at)
 
 let stop t =
   t.stopped <- true;

@@ -10,5 +10,8 @@ val create : (unit -> unit) -> t
 *)
 val set : t -> int option -> unit
 
+(** {!set}, where [max_int] disarms. *)
+val set_at : t -> int -> unit
+
 (** Disarms for good. *)
 val stop : t -> unit

@@ -60,6 +60,7 @@ type port = {
   mutable full : bool;
   mutable busy_until : int; (* when the cable towards this port is free again *)
   mutable inbox : (port * Packet.t) list; (* newest first *)
+  mutable taken : (port * Packet.t) list; (* what is delivered in this turn *)
   counters : Device.counters;
 }
 
@@ -71,6 +72,7 @@ type t = {
   mutable due : (port * port * Packet.t) Due.t;
   mutable sequence : int;
   mutable turn : bool; (* a delivery of the inboxes is on its way *)
+  mutable deliver : unit -> unit; (* that delivery *)
   mutable timer : Timer.t option;
   counters : counters;
 }
@@ -91,20 +93,22 @@ let leave sender =
 
 (* Frames leave their senders' rings when they are taken in, so that a sender cannot fill memory within one
    turn. *)
+let take port =
+  port.taken <- port.inbox;
+  port.inbox <- []
+
+let deliver port =
+  match port.taken with
+  | [] -> ()
+  | frames ->
+      port.taken <- [];
+      List.iter (fun (sender, _) -> leave sender) frames;
+      receive port (List.rev_map snd frames)
+
 let deliver_inboxes t =
   t.turn <- false;
-  let take port =
-    match port.inbox with
-    | [] -> None
-    | frames ->
-        port.inbox <- [];
-        Some (port, frames)
-  in
-  let deliver (port, frames) =
-    List.iter (fun (sender, _) -> leave sender) frames;
-    receive port (List.rev_map snd frames)
-  in
-  List.iter deliver (List.filter_map take t.ports)
+  List.iter take t.ports;
+  List.iter deliver t.ports
 
 let arrive t sender port packet =
   t.counters.delivered <- t.counters.delivered + 1;
@@ -115,7 +119,7 @@ let arrive t sender port packet =
     port.inbox <- (sender, packet) :: port.inbox;
     if not t.turn then (
       t.turn <- true;
-      Env.soon (fun () -> deliver_inboxes t)))
+      Env.soon t.deliver))
 
 let next_due t = match Due.min_binding_opt t.due with None -> None | Some ((at, _), _) -> Some at
 
@@ -240,26 +244,31 @@ let send t sender (f : Device.frame) : Device.outcome =
     `Sent)
 
 let create ?(seed = 1) ?(conditions = perfect) ?(immediate = false) () =
-  {
-    immediate;
-    rng = Random.State.make [| seed |];
-    conditions;
-    ports = [];
-    due = Due.empty;
-    sequence = 0;
-    turn = false;
-    timer = None;
-    counters =
-      {
-        sent = 0;
-        delivered = 0;
-        dropped = 0;
-        duplicated = 0;
-        corrupted = 0;
-        reordered = 0;
-        overflowed = 0;
-      };
-  }
+  let t =
+    {
+      immediate;
+      rng = Random.State.make [| seed |];
+      conditions;
+      ports = [];
+      due = Due.empty;
+      sequence = 0;
+      turn = false;
+      deliver = ignore;
+      timer = None;
+      counters =
+        {
+          sent = 0;
+          delivered = 0;
+          dropped = 0;
+          duplicated = 0;
+          corrupted = 0;
+          reordered = 0;
+          overflowed = 0;
+        };
+    }
+  in
+  t.deliver <- (fun () -> deliver_inboxes t);
+  t
 
 let replug t mac =
   List.iter (fun port -> if Macaddr.compare port.mac mac = 0 then port.link ()) t.ports
@@ -284,6 +293,7 @@ let attach ?name ?(mtu = 1500) ?(features = Device.no_features) ?(ring = 256) ?(
       full = false;
       busy_until = 0;
       inbox = [];
+      taken = [];
       counters = Device.no_counters ();
     }
   in

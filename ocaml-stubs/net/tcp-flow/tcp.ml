@@ -124,6 +124,7 @@ module Over (O : Output) = struct
     mutable path : O.path option; (* of the last segment, from [path_src] to [path_dst] *)
     mutable path_src : Ipaddr.t;
     mutable path_dst : Ipaddr.t;
+    arrived : W.Tcp.t; (* the header of the segment that is being taken in *)
     (* The part of a segment that is being sent, and what writes its header: a closure for all of them. *)
     mutable part : W.Tcp.t;
     mutable part_seq : int;
@@ -153,8 +154,12 @@ module Over (O : Output) = struct
   type flow = {
     t : t;
     c : Engine.connection;
+    mutable taker : ([ `Data of Cstruct.t | `Eof ], error) result Lwt.u option;
+        (* a [read] that waits *)
     mutable reader : unit Lwt.u option;
     mutable readable : unit Lwt.t;
+    mutable wake : unit -> unit; (* those two *)
+    mutable waking : bool; (* [wake] is in [ready] *)
     mutable writer : unit Lwt.u option;
     mutable writable : unit Lwt.t;
     mutable ended : Engine.reason option;
@@ -173,9 +178,12 @@ module Over (O : Output) = struct
 
   let max_paths = 1024
 
+  (* Nearly always the very value that the connection has. *)
+  let same a b = a == b || Ipaddr.compare a b = 0
+
   let path t ~src ~dst =
     match t.path with
-    | Some _ when Ipaddr.compare t.path_dst dst = 0 && Ipaddr.compare t.path_src src = 0 -> t.path
+    | Some _ when same t.path_dst dst && same t.path_src src -> t.path
     | Some _ | None ->
         let found =
           match Hashtbl.find_opt t.paths (src, dst) with
@@ -206,19 +214,6 @@ module Over (O : Output) = struct
 
   let emit_part t b at =
     ignore (W.Tcp.emit_part t.part ~seq:t.part_seq ~flags:t.part_flags b ~at : int)
-
-  let no_part : W.Tcp.t =
-    {
-      src_port = 0;
-      dst_port = 0;
-      seq = 0;
-      ack = 0;
-      flags = 0;
-      window = 0;
-      urgent = 0;
-      options = W.Tcp.no_options;
-      header_length = W.Tcp.min_header_length;
-    }
 
   let keep t ~ect (header : W.Tcp.t) ~seq ~flags ~gso_size payload =
     t.full <- true;
@@ -283,20 +278,14 @@ module Over (O : Output) = struct
   (* ---- Turns ---- *)
 
   let rec run_all queue =
-    match Queue.take_opt queue with
-    | None -> ()
-    | Some f ->
-        f ();
-        run_all queue
+    if not (Queue.is_empty queue) then (
+      (Queue.pop queue) ();
+      run_all queue)
 
   let wake t = run_all t.ready
 
   let set_timer t =
-    match t.timer with
-    | None -> ()
-    | Some timer ->
-        let next = Engine.next (engine t) in
-        Timer.set timer (if next = max_int then None else Some next)
+    match t.timer with None -> () | Some timer -> Timer.set_at timer (Engine.next (engine t))
 
   let schedule t =
     if not t.scheduled then (
@@ -378,7 +367,9 @@ module Over (O : Output) = struct
     | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> W.Checksum.zero
 
   let arrive t ~src ~dst ~tos data =
-    let header = W.Tcp.read data in
+    (* The engine is done with the header when it returns, and never called from inside itself. *)
+    let header = t.arrived in
+    W.Tcp.read header data;
     Engine.input (engine t) ~now:(Env.now ()) ~src ~dst
       ~ce:(tos land 3 = 3)
       header (W.Tcp.payload header data)
@@ -423,58 +414,24 @@ module Over (O : Output) = struct
 
   (* What the woken were at is forgotten if memory runs out between Lwt's callbacks: nobody would ever end the
      connection. *)
-  let wake_user flow u () =
-    try Lwt.wakeup u ()
+  let or_abort flow f =
+    try f flow
     with Out_of_memory as e ->
       flow.closed <- true;
       Engine.abort (engine flow.t) flow.c;
       raise e
 
   let wake_reader flow =
-    match flow.reader with
-    | None -> ()
-    | Some u ->
-        Queue.push (wake_user flow u) flow.t.ready;
-        flow.reader <- None
+    if (Option.is_some flow.taker || Option.is_some flow.reader) && not flow.waking then (
+      Queue.push flow.wake flow.t.ready;
+      flow.waking <- true)
 
   let wake_writer flow =
     match flow.writer with
     | None -> ()
     | Some u ->
-        Queue.push (wake_user flow u) flow.t.ready;
+        Queue.push (fun () -> or_abort flow (fun _ -> Lwt.wakeup u ())) flow.t.ready;
         flow.writer <- None
-
-  (* In the turn: the engine is at work now. *)
-  let discard flow =
-    let rec go () = if Option.is_some (Engine.read (engine flow.t) flow.c) then go () in
-    Queue.push go flow.t.ready
-
-  let event flow : Engine.event -> unit = function
-    | Connected -> ()
-    | Readable -> if flow.deaf then discard flow else wake_reader flow
-    | Writable -> wake_writer flow
-    | Ended reason ->
-        flow.ended <- Some reason;
-        wake_reader flow;
-        wake_writer flow
-
-  let make_flow t c =
-    let flow =
-      {
-        t;
-        c;
-        reader = None;
-        readable = Lwt.return_unit;
-        writer = None;
-        writable = Lwt.return_unit;
-        ended = None;
-        deaf = false;
-        closed = false;
-        writing = Lwt_mutex.create ();
-      }
-    in
-    Engine.on_event c (event flow);
-    flow
 
   let reader flow =
     if Option.is_none flow.reader then (
@@ -515,15 +472,75 @@ module Over (O : Output) = struct
           | Some e -> `Error e
           | None -> if Engine.at_eof flow.c then `Eof else `Wait)
 
+  let hand_over flow u r =
+    flow.taker <- None;
+    Lwt.wakeup u (Ok r)
+
+  let wake_readers flow =
+    flow.waking <- false;
+    (match flow.taker with
+    | None -> ()
+    | Some u -> (
+        match try_read flow with
+        | (`Data _ | `Eof) as r -> hand_over flow u r
+        | `Error _ -> hand_over flow u `Eof
+        | `Wait -> ()));
+    match flow.reader with
+    | None -> ()
+    | Some u ->
+        flow.reader <- None;
+        Lwt.wakeup u ()
+
+  (* In the turn: the engine is at work now. *)
+  let discard flow =
+    let rec go () = if Option.is_some (Engine.read (engine flow.t) flow.c) then go () in
+    Queue.push go flow.t.ready
+
+  let event flow : Engine.event -> unit = function
+    | Connected -> ()
+    | Readable -> if flow.deaf then discard flow else wake_reader flow
+    | Writable -> wake_writer flow
+    | Ended reason ->
+        flow.ended <- Some reason;
+        wake_reader flow;
+        wake_writer flow
+
+  let make_flow t c =
+    let flow =
+      {
+        t;
+        c;
+        taker = None;
+        wake = ignore;
+        waking = false;
+        reader = None;
+        readable = Lwt.return_unit;
+        writer = None;
+        writable = Lwt.return_unit;
+        ended = None;
+        deaf = false;
+        closed = false;
+        writing = Lwt_mutex.create ();
+      }
+    in
+    flow.wake <- (fun () -> or_abort flow wake_readers);
+    Engine.on_event c (event flow);
+    flow
+
   let would_wait flow =
     (not flow.deaf) && Option.is_none flow.ended
     && Engine.unread flow.c = 0
     && not (Engine.at_eof flow.c)
 
+  (* The first to wait is handed what has come. Others, which are rare, look for themselves after that. *)
   let rec read flow =
     match try_read flow with
     | (`Data _ | `Eof) as r -> Lwt.return (Ok r)
     | `Error _ -> Lwt.return_ok `Eof
+    | `Wait when Option.is_none flow.taker ->
+        let promise, resolver = Lwt.wait () in
+        flow.taker <- Some resolver;
+        promise
     | `Wait -> Lwt.bind (reader flow) (fun () -> read flow)
 
   let write_error flow : write_error =
@@ -540,10 +557,12 @@ module Over (O : Output) = struct
         Ok ()
     | Error `Closed -> Error (write_error flow)
 
+  let written = Lwt.return (Ok ())
+
   (* Hands the views to the engine as the send buffer has room for them. *)
   let rec push flow views =
     match views with
-    | [] -> Lwt.return_ok ()
+    | [] -> written
     | view :: rest -> (
         match write_room flow with
         | Error _ as e -> Lwt.return e
@@ -580,7 +599,12 @@ module Over (O : Output) = struct
       let pushed = push flow views in
       if Lwt.is_sleeping pushed then Lwt_mutex.with_lock flow.writing (fun () -> pushed) else pushed
 
-  let write flow view = writev flow [ view ]
+  let write flow view =
+    if
+      flow.closed || Option.is_some flow.ended || Lwt_mutex.is_locked flow.writing
+      || Cstruct.length view > Engine.write_space (engine flow.t) flow.c
+    then writev flow [ view ]
+    else match put flow view with Ok () -> written | Error _ as e -> Lwt.return e
 
   let set_nodelay flow nodelay =
     Engine.set_nodelay (engine flow.t) flow.c nodelay;
@@ -747,7 +771,8 @@ module Over (O : Output) = struct
         path = None;
         path_src = unspecified;
         path_dst = unspecified;
-        part = no_part;
+        arrived = W.Tcp.create ();
+        part = W.Tcp.create ();
         part_seq = 0;
         part_flags = 0;
         emit_part = (fun _ _ -> ());

@@ -75,6 +75,7 @@ type answers = {
 
 (* What one acknowledgement has told: there is one of these, as it is needed no longer than that. *)
 type news = {
+  mutable echo : int; (* the timestamp that it echoes; -1: none *)
   mutable sample : int; (* ns, of the latest segment that was sent once; 0: none *)
   mutable octets : int; (* newly acknowledged or selectively so *)
   mutable ambiguous : bool; (* something retransmitted was acknowledged *)
@@ -165,6 +166,7 @@ type t = {
   ts_offset : int;
   mutable ts_recent : int;
   mutable ts_recent_at : int;
+  mutable stamped : Mirust_wire.Tcp.options; (* timestamps that were last sent *)
   mutable sack_ok : bool;
   (* Timers: ns, [max_int] when off *)
   mutable rexmit : rexmit;

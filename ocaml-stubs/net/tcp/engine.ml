@@ -65,7 +65,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       can_send;
       path_works;
       stats = Stats.create ();
-      news = { sample = 0; octets = 0; ambiguous = false; original = false };
+      news = { echo = -1; sample = 0; octets = 0; ambiguous = false; original = false };
       now;
       memory = 0;
       challenges = Limit.create ~least:500 below;
@@ -190,9 +190,18 @@ let add t c =
 
 let tick t now = if now > t.env.now then t.env.now <- now
 
+let put_address b at = function
+  | Ipaddr.V4 a -> Bytes.set_int32_be b at (Ipaddr.V4.to_int32 a)
+  | Ipaddr.V6 a -> Bytes.blit_string (Ipaddr.V6.to_octets a) 0 b at 16
+
 let tuple ~local ~local_port ~remote ~remote_port =
-  Printf.sprintf "%s%s%04x%04x" (Ipaddr.to_octets local) (Ipaddr.to_octets remote) local_port
-    remote_port
+  let n = match local with Ipaddr.V4 _ -> 4 | Ipaddr.V6 _ -> 16 in
+  let b = Bytes.create ((2 * n) + 4) in
+  put_address b 0 local;
+  put_address b n remote;
+  Bytes.set_uint16_be b (2 * n) local_port;
+  Bytes.set_uint16_be b ((2 * n) + 2) remote_port;
+  Bytes.unsafe_to_string b
 
 (* RFC 6528: a clock of 4 us, and a hash of the connection's name that no outsider can compute. *)
 let initial_seq t name ~after =

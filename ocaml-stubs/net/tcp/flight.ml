@@ -183,7 +183,7 @@ let is_lost_no_more t (p : piece) =
   if p.lost then t.lost_pieces <- By_seq.remove p.seq t.lost_pieces
 
 (* The oldest piece goes. What else refers to it finds out by [sends], and keeps no payload. *)
-let pop t f =
+let pop t f x y =
   let p = anchor t 0 in
   let next = p.next in
   account t p (-1);
@@ -198,16 +198,16 @@ let pop t f =
   if t.count = 0 then (
     t.anchors <- 0;
     t.tail <- none);
-  f p;
+  f x y p;
   p.sends <- 0;
   p.payload <- [];
   p.next <- none
 
 (* The first [n] octets of the oldest piece go, and what is behind them stays the same piece, if only a
    FIN. *)
-let trim t (p : piece) n f =
+let trim t (p : piece) n f x y =
   let first, second = take p.payload n in
-  f { p with len = n; fin = false; payload = first; next = none };
+  f x y { p with len = n; fin = false; payload = first; next = none };
   account t p (-1);
   is_lost_no_more t p;
   p.seq <- Seq.add p.seq n;
@@ -216,18 +216,18 @@ let trim t (p : piece) n f =
   if p.lost then t.lost_pieces <- By_seq.add p.seq p t.lost_pieces;
   account t p 1
 
-let rec acknowledge_from t ackno f octets =
+let rec acknowledge_from t ackno f x y octets =
   if t.count = 0 then octets
   else
     let p = anchor t 0 in
     if Seq.leq (seq_end p) ackno then (
       let n = p.len in
-      pop t f;
-      acknowledge_from t ackno f (octets + n))
+      pop t f x y;
+      acknowledge_from t ackno f x y (octets + n))
     else
       let n = Seq.diff ackno p.seq in
       if n > 0 then (
-        trim t p n f;
+        trim t p n f x y;
         octets + n)
       else octets
 
@@ -238,9 +238,9 @@ let rec forget_runs t ackno =
       forget_runs t ackno
   | Some _ | None -> ()
 
-let acknowledge t ackno f =
+let acknowledge t ackno f x y =
   if not (By_seq.is_empty t.runs) then forget_runs t ackno;
-  acknowledge_from t ackno f 0
+  acknowledge_from t ackno f x y 0
 
 (* ---- Marks ---- *)
 

@@ -70,9 +70,10 @@ val find : t -> Seq.t -> piece
     behind. *)
 val split : t -> piece -> int -> piece
 
-(** [acknowledge t ackno f] takes away all before [ackno], calls [f] for each piece as it goes, and
-    returns the number of octets of payload among them. *)
-val acknowledge : t -> Seq.t -> (piece -> unit) -> int
+(** [acknowledge t ackno f x y] takes away all before [ackno], calls [f x y] for each piece as it
+    goes, and returns the number of octets of payload among them. With [x] and [y] the function
+    needs no closure. *)
+val acknowledge : t -> Seq.t -> ('x -> 'y -> piece -> unit) -> 'x -> 'y -> int
 
 val mark_sacked : t -> piece -> unit
 val mark_lost : t -> piece -> unit

@@ -22,11 +22,11 @@ let adopt_options env c (o : Wire.options) =
 (* Our SYN has been acknowledged. *)
 let syn_acked env c (h : Wire.t) =
   let sent_at = ref 0 and sends = ref 0 in
-  let syn (p : Flight.piece) =
+  let syn () () (p : Flight.piece) =
     sent_at := p.sent_at;
     sends := p.sends
   in
-  ignore (Flight.acknowledge c.flight h.ack syn : int);
+  ignore (Flight.acknowledge c.flight h.ack syn () () : int);
   if !sends = 1 then Rtt.sample c.rtt (env.now - !sent_at)
   else if !sends > 1 then (
     (* RFC 6298 rule 5.7, RFC 5681 section 3.1. *)

@@ -97,7 +97,10 @@ let send env c ~seq ~flags ~options payload ~length =
     ~segment_size:(if length > c.mss then c.mss else 0)
 
 let plain_options env c =
-  if c.ts_ok then { Wire.no_options with ts_value = timestamp env c; ts_echo = c.ts_recent }
+  if c.ts_ok then (
+    let options = Wire.stamped c.stamped (timestamp env c) c.ts_recent in
+    if options != c.stamped then c.stamped <- options;
+    options)
   else Wire.no_options
 
 let ack_options env c =

@@ -25,7 +25,7 @@ let learn_reordering env c (p : Flight.piece) =
     c.rack.persist <- 16)
 
 (* Something has arrived: RFC 8985 section 6.2, steps 2 and 3. *)
-let delivered env c (p : Flight.piece) (h : Wire.t) news =
+let delivered env c (p : Flight.piece) news =
   let rtt = env.now - p.sent_at and stop = Flight.seq_end p in
   let once = p.sends = 1 in
   if once then (
@@ -35,7 +35,7 @@ let delivered env c (p : Flight.piece) (h : Wire.t) news =
   else news.ambiguous <- true;
   (* Is the answer to the second transmission, or still to the first? *)
   let stale =
-    (c.ts_ok && h.options.ts_value >= 0 && Seq.lt h.options.ts_echo (timestamp_at c p.sent_at))
+    (c.ts_ok && news.echo >= 0 && Seq.lt news.echo (timestamp_at c p.sent_at))
     || rtt < Rtt.min_rtt c.rtt
   in
   if once || not stale then (
@@ -79,9 +79,9 @@ let find_losses env c =
 
 (* ---- The scoreboard ---- *)
 
-let sack_piece env c h news (p : Flight.piece) =
+let sack_piece env c news (p : Flight.piece) =
   if not p.sacked then (
-    delivered env c p h news;
+    delivered env c p news;
     news.octets <- news.octets + p.len;
     c.sacked_end <- Seq.max c.sacked_end (Flight.seq_end p);
     Flight.mark_sacked c.flight p)
@@ -89,15 +89,15 @@ let sack_piece env c h news (p : Flight.piece) =
 (* What of the pieces from [p] on lies between [left] and [right], up to the first that is marked
    already. They are split where segments were cut, and nowhere else: a peer that acknowledges odd octets
    does not make a fine powder of the scoreboard (CVE-2019-11478). *)
-let rec sack_pieces env c h news (p : Flight.piece) left right =
+let rec sack_pieces env c news (p : Flight.piece) left right =
   if p != Flight.none && Seq.lt p.seq right && not p.sacked then
     if Seq.lt p.seq left then
       let n = (Seq.diff left p.seq + c.mss - 1) / c.mss * c.mss in
       let behind = if n < p.len then Flight.split c.flight p n else p.next in
-      sack_pieces env c h news behind left right
+      sack_pieces env c news behind left right
     else if Seq.leq (Flight.seq_end p) right then (
-      sack_piece env c h news p;
-      sack_pieces env c h news p.next left right)
+      sack_piece env c news p;
+      sack_pieces env c news p.next left right)
     else
       (* A peer speaks of the data alone if it keeps a FIN that came ahead of a gap in its mind (RFC 2018 is about
          data); the FIN is then a piece by itself. *)
@@ -105,11 +105,11 @@ let rec sack_pieces env c h news (p : Flight.piece) left right =
       let n = if data = p.len then data else data / c.mss * c.mss in
       if n > 0 then (
         ignore (Flight.split c.flight p n : Flight.piece);
-        sack_piece env c h news p)
+        sack_piece env c news p)
 
 (* Block by block, and in each from one gap between what is marked to the next: a block that has grown
    by a segment costs no more than that segment. *)
-let sack_block env c h news (left, right) =
+let sack_block env c news (left, right) =
   (* A block that says nothing sensible is passed over: blocks come from the peer. That of an old
      acknowledgement may have been acknowledged since, in part. *)
   let left = if Seq.lt left right then Seq.max left c.snd_una else left in
@@ -117,7 +117,7 @@ let sack_block env c h news (left, right) =
     let from = Flight.run_end c.flight from in
     if Seq.lt from right then (
       let stop = Flight.run_after c.flight from ~limit:right in
-      sack_pieces env c h news (Flight.find c.flight from) left right;
+      sack_pieces env c news (Flight.find c.flight from) left right;
       gaps stop)
   in
   if Seq.lt left right && Seq.leq right c.snd_nxt then gaps left
@@ -314,13 +314,14 @@ let widen_reordering env c ~dsack =
 (* Marks that stay behind would come to lie ahead after 2 GiB. *)
 let follow ack mark = if Seq.lt mark ack then Seq.add ack (-1) else mark
 
+let arrived env c (p : Flight.piece) =
+  let news = env.news in
+  if p.sacked then news.octets <- news.octets - p.len else delivered env c p news
+
 (* Takes what is acknowledged out of flight. *)
 let advance env c (h : Wire.t) news =
   let ack = h.ack in
-  let octets =
-    Flight.acknowledge c.flight ack (fun p ->
-        if p.sacked then news.octets <- news.octets - p.len else delivered env c p h news)
-  in
+  let octets = Flight.acknowledge c.flight ack arrived env c in
   news.octets <- news.octets + octets;
   c.snd_una <- ack;
   c.octets_acked <- c.octets_acked + octets;
@@ -351,6 +352,7 @@ let wait_for_reordering env c wait =
 
 let acked env c (h : Wire.t) ~payload =
   let news = env.news in
+  news.echo <- (if h.options.ts_value >= 0 then h.options.ts_echo else -1);
   news.sample <- 0;
   news.octets <- 0;
   news.ambiguous <- false;
@@ -365,7 +367,7 @@ let acked env c (h : Wire.t) ~payload =
   let before_sacked = Flight.sacked c.flight in
   (match blocks with
   | [] -> ()
-  | _ :: rest -> List.iter (sack_block env c h news) (if dsack then rest else blocks));
+  | _ :: rest -> List.iter (sack_block env c news) (if dsack then rest else blocks));
   let newly_sacked = Flight.sacked c.flight <> before_sacked in
   sample_rtt env c h news ~advanced;
   widen_reordering env c ~dsack;

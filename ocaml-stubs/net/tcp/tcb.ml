@@ -150,6 +150,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       ts_offset;
       ts_recent = 0;
       ts_recent_at = 0;
+      stamped = Mirust_wire.Tcp.no_options;
       sack_ok = false;
       rexmit = Idle;
       rexmit_at = max_int;

@@ -7,6 +7,7 @@ type sum = int
 let zero = 0
 let rec fold s = if s > 0xffff then fold ((s lsr 16) + (s land 0xffff)) else s
 let network s = if Sys.big_endian then s else swap16 s [@@inline]
+
 (* Words are summed in the machine's byte order, 64 bits at a time, and the result is swapped once: the sum does
    not depend on byte order (RFC 1071 section 2(B)). What is wanted is the sum of all 32-bit halves, which has room for
    2^32 of them. The high halves are summed as they are; the words, with whatever carries are lost, are the low halves

@@ -53,7 +53,6 @@ let emit_to ~destination ~source proto b =
   Field.set_u16 b 12 (ethertype proto)
 
 let emit { source; destination; proto } b = emit_to ~destination ~source proto b
-
 let is_group b = Field.u8 b 0 land 1 = 1
 let is_for_station number b = is_group b || Field.u48 b 0 = number
 let is_for mac b = is_for_station (Field.mac_number mac) b

@@ -43,15 +43,15 @@ let no_options =
   { mss = -1; window_scale = -1; sack_permitted = false; sack = []; ts_value = -1; ts_echo = -1 }
 
 type t = {
-  src_port : int;
-  dst_port : int;
-  seq : int;
-  ack : int;
-  flags : Flags.t;
-  window : int;
-  urgent : int;
-  options : options;
-  header_length : int;
+  mutable src_port : int;
+  mutable dst_port : int;
+  mutable seq : int;
+  mutable ack : int;
+  mutable flags : Flags.t;
+  mutable window : int;
+  mutable urgent : int;
+  mutable options : options;
+  mutable header_length : int;
 }
 
 type error = Truncated | Bad_data_offset of int
@@ -122,10 +122,18 @@ let rec parse_options b off stop o =
 (* Two NOPs and the timestamps: the layout of nearly every data segment. *)
 let aligned_timestamps = (nop lsl 24) lor (nop lsl 16) lor (timestamps lsl 8) lor 10
 
-let read_options b stop =
+let stamped last ts_value ts_echo =
+  if
+    last.ts_value = ts_value && last.ts_echo = ts_echo && last.mss < 0 && last.window_scale < 0
+    && (not last.sack_permitted) && last.sack == []
+  then last
+  else { no_options with ts_value; ts_echo }
+
+(* [last] serves again if it says the same: clocks tick in milliseconds, and segments come in microseconds. *)
+let read_options b stop ~last =
   if stop = min_header_length then no_options
   else if stop = min_header_length + 12 && Field.u32 b min_header_length = aligned_timestamps then
-    { no_options with ts_value = Field.u32 b 24; ts_echo = Field.u32 b 28 }
+    stamped last (Field.u32 b 24) (Field.u32 b 28)
   else parse_options b min_header_length stop no_options
 
 let is_whole b =
@@ -134,22 +142,37 @@ let is_whole b =
   let header_length = get_header_length b in
   header_length >= min_header_length && header_length <= Cstruct.length b
 
-let read b =
-  let header_length = get_header_length b in
+let create () =
   {
-    src_port = get_src_port b;
-    dst_port = get_dst_port b;
-    seq = get_seq b;
-    ack = get_ack b;
-    flags = get_flags b;
-    window = get_window b;
-    urgent = Field.u16 b 18;
-    options = read_options b header_length;
-    header_length;
+    src_port = 0;
+    dst_port = 0;
+    seq = 0;
+    ack = 0;
+    flags = 0;
+    window = 0;
+    urgent = 0;
+    options = no_options;
+    header_length = min_header_length;
   }
 
+let read t b =
+  let header_length = get_header_length b in
+  t.src_port <- get_src_port b;
+  t.dst_port <- get_dst_port b;
+  t.seq <- get_seq b;
+  t.ack <- get_ack b;
+  t.flags <- get_flags b;
+  t.window <- get_window b;
+  t.urgent <- Field.u16 b 18;
+  let options = read_options b header_length ~last:t.options in
+  if options != t.options then t.options <- options;
+  t.header_length <- header_length
+
 let parse b =
-  if is_whole b then Ok (read b)
+  if is_whole b then (
+    let t = create () in
+    read t b;
+    Ok t)
   else if Cstruct.length b < min_header_length then Error Truncated
   else
     let header_length = get_header_length b in

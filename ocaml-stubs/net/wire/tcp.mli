@@ -41,16 +41,17 @@ type options = {
 
 val no_options : options
 
+(** Mutable, so that one can serve for all segments that come in: see {!read}. *)
 type t = {
-  src_port : int;
-  dst_port : int;
-  seq : int;
-  ack : int;  (** meaningful with {!Flags.ack} *)
-  flags : Flags.t;
-  window : int;  (** as on the wire, not scaled *)
-  urgent : int;
-  options : options;
-  header_length : int;  (** bytes, options included; the payload starts here *)
+  mutable src_port : int;
+  mutable dst_port : int;
+  mutable seq : int;
+  mutable ack : int;  (** meaningful with {!Flags.ack} *)
+  mutable flags : Flags.t;
+  mutable window : int;  (** as on the wire, not scaled *)
+  mutable urgent : int;
+  mutable options : options;
+  mutable header_length : int;  (** bytes, options included; the payload starts here *)
 }
 
 type error =
@@ -68,8 +69,15 @@ val parse : Cstruct.t -> (t, error) result
 (** Whether {!parse} accepts it. *)
 val is_whole : Cstruct.t -> bool
 
-(** The header of a segment that {!is_whole}. *)
-val read : Cstruct.t -> t
+(** All fields 0, without options. *)
+val create : unit -> t
+
+(** [read t segment] makes [t] the header of a segment that {!is_whole}. Allocates at most the
+    options, and those only if they differ from the ones before. *)
+val read : t -> Cstruct.t -> unit
+
+(** [stamped last ts_value ts_echo] is options of timestamps only: [last] itself if it is that. *)
+val stamped : options -> int -> int -> options
 
 val payload : t -> Cstruct.t -> Cstruct.t
 
