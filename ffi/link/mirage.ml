@@ -78,8 +78,11 @@ let executable loop libdir libraries fields =
         let given =
           List.map (function Atom a -> Atom (replaced loop a) | List _ as select -> select) given
         in
-        let more = List.map (fun l -> Atom l) libraries in
-        Some (List ((Atom "libraries" :: given) @ List.filter (fun l -> not (List.mem l given)) more))
+        let more = List.filter (fun l -> not (List.mem (Atom l) given)) libraries in
+        (* The runtime's own are initialised first, so that what goes wrong in another's initialisation is reported. *)
+        let ours, others = List.partition (String.starts_with ~prefix:"mirust") more in
+        let atoms = List.map (fun l -> Atom l) in
+        Some (List ((Atom "libraries" :: atoms ours) @ given @ atoms others))
     | other -> Some other
   in
   let link_flags = List [ Atom "link_flags"; List [ Atom "-I"; Atom libdir ] ] in

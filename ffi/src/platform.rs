@@ -43,6 +43,12 @@ mod here {
         std::process::abort()
     }
 
+    /// The same, for want of memory: the kernel knows how much there is.
+    #[cfg(feature = "ocaml")]
+    pub fn die_of_memory(cause: &str) -> ! {
+        die(cause)
+    }
+
     /// OCaml prints the frames of an exception itself, with the program's own tables.
     pub fn print_frames(_addresses: impl Iterator<Item = u64>) {}
 }
@@ -97,6 +103,12 @@ mod here {
     /// Ends the domain as crashed, after a last message and a backtrace.
     pub fn die(cause: &str) -> ! {
         diag::fatal(format_args!("{cause}"))
+    }
+
+    /// The same, for want of memory: the message says how much there is, and how much was asked for.
+    #[cfg(feature = "ocaml")]
+    pub fn die_of_memory(cause: &str) -> ! {
+        diag::fatal_shortage(cause)
     }
 
     /// A line for each of these return addresses.

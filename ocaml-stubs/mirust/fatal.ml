@@ -16,21 +16,32 @@ let print backtrace =
       flush stderr;
       ignore (Abi.exception_frames frames n : int)
 
-let report ~what exn backtrace =
-  flush stdout;
-  (match exn with
-  | Setup.Unavailable message ->
-      prerr_endline ("error: " ^ message);
-      ignore (Abi.exit 1 : int)
-  | _ ->
-      let message = Printf.sprintf "uncaught OCaml exception%s: %s" what (Printexc.to_string exn) in
-      print backtrace;
-      flush stderr;
-      ignore (Abi.crash message (String.length message) : int));
-  assert false
+(* Ends the program, with how much memory there is and how much was asked for after these words. *)
+external exhausted : string -> (int[@untagged])
+  = "mirust_native_only" "mirust_ocaml_memory_exhausted"
+
+let report what =
+  (* Made while there is memory. *)
+  let no_memory = what ^ ": Out_of_memory" in
+  fun exn backtrace ->
+    flush stdout;
+    (match exn with
+    | Out_of_memory ->
+        (try print backtrace with Out_of_memory -> ());
+        flush stderr;
+        ignore (exhausted no_memory : int)
+    | Setup.Unavailable message ->
+        prerr_endline ("error: " ^ message);
+        ignore (Abi.exit 1 : int)
+    | _ ->
+        let message = what ^ ": " ^ Printexc.to_string exn in
+        print backtrace;
+        flush stderr;
+        ignore (Abi.crash message (String.length message) : int));
+    assert false
 
 let install () =
   Printexc.record_backtrace true;
-  Printexc.set_uncaught_exception_handler (report ~what:"");
-  Lwt.async_exception_hook :=
-    fun exn -> report ~what:" in Lwt.async" exn (Printexc.get_raw_backtrace ())
+  Printexc.set_uncaught_exception_handler (report "uncaught OCaml exception");
+  let in_async = report "uncaught OCaml exception in Lwt.async" in
+  Lwt.async_exception_hook := fun exn -> in_async exn (Printexc.get_raw_backtrace ())

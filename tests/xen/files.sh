@@ -1,6 +1,6 @@
-# Files of a disk that mkfs.erofs has made, by std::fs and by mirust::fs, as cksum on the host tells them; blocking calls of
-# threads on a disk; and redb, whose domain is destroyed while it commits.
-# images: files
+# Files of a disk that mkfs.erofs has made, by std::fs, by mirust::fs and by Mirage_kv.RO, as cksum on the host tells
+# them; blocking calls of threads on a disk; and redb, whose domain is destroyed while it commits.
+# images: files files-kv
 # limit: 300
 
 host_step files
@@ -8,8 +8,10 @@ cp "$images/files.erofs" /tmp/site
 site=$(losetup -f)
 losetup -r "$site" /tmp/site || fail 'losetup site'
 
-for how in std async; do
-    create "files-$how" files "disk=[\"phy:$site,xvda,r\"]" "cmdline=\"$how --disk=site:xvda\""
+for how in std async kv; do
+    # The image of Mirage_kv.RO has no other case.
+    case $how in kv) image=files-kv case='' ;; *) image=files case="$how " ;; esac
+    create "files-$how" "$image" "disk=[\"phy:$site,xvda,r\"]" "cmdline=\"$case--disk=site:xvda\""
     assert_shutdown "files-$how" poweroff 60
     assert_console "files-$how" '^told'
     console "files-$how" | tr -d '\r' | grep '^file ' | sort >/tmp/list

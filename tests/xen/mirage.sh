@@ -33,3 +33,9 @@ wait_console asked '^ok waiting for a peer'
 xl shutdown asked
 assert_shutdown asked poweroff
 assert_console asked '^ok our exit hook'
+destroy asked
+
+# Without memory, the last line says how much there is and what to do.
+create hoard mirage-probe memory=20 "cmdline=\"$words --role=hoard\""
+assert_shutdown hoard crash
+assert_console hoard '^crashed: uncaught OCaml exception: Out_of_memory: [0-9]* KiB asked for, .* KiB free.*; give the domain more'

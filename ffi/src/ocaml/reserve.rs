@@ -103,3 +103,10 @@ fn listen(_: ()) -> isize {
     #[cfg(not(feature = "xen"))]
     return 1;
 }
+
+/// OCaml: `Out_of_memory` was caught by nobody. Ends the program with this message and, in a domain, how much memory
+/// there is. Does not return.
+#[crate::export(unsafe_symbol = "mirust_ocaml_memory_exhausted")]
+fn exhausted(message: &[u8]) -> isize {
+    crate::platform::die_of_memory(core::str::from_utf8(message).unwrap_or("Out_of_memory"))
+}

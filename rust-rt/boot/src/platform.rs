@@ -86,19 +86,15 @@ pub(super) fn end_on_xen(how: end::End) -> ! {
     }
 }
 
-/// Rust aborts after a panic that cannot be caught, and when memory is exhausted: the report should
+/// Rust aborts after a panic that cannot be caught, and both languages when memory is exhausted: the report should
 /// name that.
 #[cfg(feature = "libc")]
 fn abort(reason: &str) -> ! {
-    if let Some(panic) = diag::last_panic() {
-        diag::fatal(format_args!("{reason}; the last panic was: {panic}"));
+    let reason = diag::MaybeOutOfMemory(reason);
+    match diag::last_panic() {
+        Some(panic) => diag::fatal(format_args!("{reason}; the last panic was: {panic}")),
+        None => diag::fatal(format_args!("{reason}")),
     }
-    let heap = mirust_mem::stats().heap;
-    if heap.failures > 0 {
-        let size = heap.last_failure;
-        diag::fatal(format_args!("{reason}; an allocation of {size} bytes had failed"));
-    }
-    diag::fatal(format_args!("{reason}"))
 }
 
 /// What the C symbols need.

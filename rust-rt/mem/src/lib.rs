@@ -49,6 +49,37 @@ pub fn stats() -> Stats {
     Stats { frames: frames::stats(), heap: heap::Heap.stats().unwrap_or_default(), vm: vm::stats() }
 }
 
+/// How short memory is. Displays as what was asked for, what there is, and what to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shortage {
+    /// Bytes of the last request that was refused, in whole pages; 0 if there has been enough memory for it again.
+    pub wanted: usize,
+    /// How page frames are used now.
+    pub frames: frames::FrameStats,
+}
+
+impl Stats {
+    /// How short memory is.
+    pub fn shortage(&self) -> Shortage {
+        Shortage { wanted: self.frames.refused * PAGE_SIZE, frames: self.frames }
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kib = |pages: usize| pages * PAGE_SIZE / 1024;
+        let frames = self.frames;
+        if self.wanted > 0 {
+            write!(f, "{} KiB asked for, ", self.wanted / 1024)?;
+        }
+        write!(f, "{} of {} KiB free", kib(frames.free), kib(frames.total))?;
+        if frames.kept > 0 {
+            write!(f, " ({} of them kept for OCaml's collector)", kib(frames.kept))?;
+        }
+        f.write_str("; give the domain more by memory= in its configuration")
+    }
+}
+
 /// One line, for logs and for the report of a crash.
 impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,6 +124,21 @@ mod tests {
         (stats.heap.failures, stats.heap.last_failure) = (2, 70_000);
         let failed = "; 2 requests failed, the last for 70000 bytes";
         assert_eq!(stats.to_string(), [line, failed].concat());
+    }
+
+    #[test]
+    fn a_shortage_says_what_was_asked_for_and_what_to_do() {
+        let frames = frames::FrameStats { total: 300, free: 30, ..Default::default() };
+        let mut stats = Stats { frames, ..Default::default() };
+        let (free, more) =
+            ("120 of 1200 KiB free", "; give the domain more by memory= in its configuration");
+        assert_eq!(stats.shortage().to_string(), [free, more].concat());
+        stats.frames.refused = 128;
+        let wanted = "512 KiB asked for, ";
+        assert_eq!(stats.shortage().to_string(), [wanted, free, more].concat());
+        stats.frames.kept = 25;
+        let kept = " (100 of them kept for OCaml's collector)";
+        assert_eq!(stats.shortage().to_string(), [wanted, free, kept, more].concat());
     }
 }
 

@@ -3,6 +3,7 @@
 open Mirust
 
 let case = Bootvar.register Cmdliner.Arg.(value & pos 0 string "none" & info [] ~docv:"CASE")
+let how = Bootvar.register Cmdliner.Arg.(value & pos 1 string "" & info [] ~docv:"HOW")
 
 (* Uses up OCaml's stack, which grows on the heap up to a limit of its own. *)
 let rec deep n = if n = 0 then 0 else 1 + deep (n - 1)
@@ -61,8 +62,41 @@ let segfault () =
   (* Far outside of the array, without a bounds check. *)
   Bigarray.Array1.unsafe_set a (Sys.opaque_identity (1 lsl 45)) 'x'
 
+external memalign : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "memalign"
+[@@noalloc]
+
+external memset : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "memset"
+[@@noalloc]
+
+(* Takes memory until there is none, and looks for no error: in OCaml, in a collection's own allocations, or in C. *)
+let hoard =
+  let rec small kept = small (ref 0 :: kept) in
+  let rec large kept = large (Bytes.create 10_000_000 :: kept) in
+  (* Nothing is let go of, again and again. *)
+  let rec deaf kept =
+    match
+      for _ = 1 to 1000 do
+        kept := ref 0 :: !kept
+      done
+    with
+    | () | (exception Out_of_memory) -> deaf kept
+  in
+  let rec pages () =
+    ignore (memset (memalign 4096 4096) 0 4096 : int);
+    pages ()
+  in
+  function
+  | "small" -> small []
+  | "large" -> large []
+  | "deaf" -> deaf (ref [])
+  | "pages" -> pages ()
+  | other -> failwith other
+
 let run () =
   (match case () with
+  | "hoard" -> hoard (how ())
   | "stack" -> stack_overflow ()
   | "uncaught" -> uncaught ()
   | "memory" -> out_of_memory ()

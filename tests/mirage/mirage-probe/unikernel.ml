@@ -13,7 +13,7 @@ let mirust_word =
 
 let role =
   Mirage_runtime.register_arg
-    Cmdliner.Arg.(value & opt string "" & info [ "role" ] ~doc:"lend or borrow.")
+    Cmdliner.Arg.(value & opt string "" & info [ "role" ] ~doc:"lend, borrow, calls or hoard.")
 
 let passed = ref 0
 
@@ -240,8 +240,64 @@ let borrow xs =
   unmap () handle;
   Xs.set xs "data/returned" "1"
 
-let start () =
+(* What a call costs, in nanoseconds: the least of many rounds, so that what else the machine does counts little. Each
+   loop is written out, for there to be no other call in it. *)
+
+let[@inline never] ocaml_next n = Sys.opaque_identity n + 1
+
+let within_ocaml steps =
+  let n = ref 0 in
+  for _ = 1 to steps do
+    n := ocaml_next !n
+  done;
+  !n
+
+let to_rust_noalloc steps =
+  let n = ref 0 in
+  for _ = 1 to steps do
+    n := Service.next_noalloc !n
+  done;
+  !n
+
+let to_rust steps =
+  let n = ref 0 in
+  for _ = 1 to steps do
+    n := Service.next !n
+  done;
+  !n
+
+let from_rust steps =
+  match Service.repeat ocaml_next steps with Ok n -> n | Error words -> failwith words
+
+let calls () =
+  let steps = 100_000 in
+  let least (name, loop) =
+    let round () =
+      let before = Mirage_mtime.elapsed_ns () in
+      if loop steps <> steps then failwith "calls are missing";
+      Int64.to_float (Int64.sub (Mirage_mtime.elapsed_ns ()) before) /. float_of_int steps
+    in
+    let rounds = List.init 40 (fun _ -> round ()) in
+    Printf.printf "%-30s %6.1f ns\n%!" name (List.fold_left min infinity rounds)
+  in
+  List.iter least
+    [
+      ("OCaml calls OCaml", within_ocaml);
+      ("OCaml calls Rust, noalloc", to_rust_noalloc);
+      ("OCaml calls Rust", to_rust);
+      ("Rust calls an OCaml closure", from_rust);
+    ];
+  Lwt.return_unit
+
+(* Takes all memory there is, in Mirage's loop. *)
+let rec hoard kept =
+  Lwt.pause () >>= fun () -> hoard (Bytes.create 1_000_000 :: kept)
+
+let collected role =
   collect_always ();
+  role (Xs.connect ())
+
+let start () =
   Mirage_runtime.at_exit (fun () ->
       Printf.printf "ok Mirage's exit hook\n%!";
       Lwt.return_unit);
@@ -249,9 +305,12 @@ let start () =
       Printf.printf "ok our exit hook\n%!";
       Lwt.return_unit);
   match role () with
-  | "lend" -> lend (Xs.connect ())
-  | "borrow" -> borrow (Xs.connect ())
+  | "calls" -> calls ()
+  | "hoard" -> hoard []
+  | "lend" -> collected lend
+  | "borrow" -> collected borrow
   | _ ->
+      collect_always ();
       check "both command lines are one" (mirage_word () = "a" && mirust_word () = "b");
       clocks () >>= futures >>= fun () ->
       memory ();

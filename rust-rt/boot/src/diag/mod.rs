@@ -17,8 +17,8 @@ mod trap;
 #[cfg(feature = "image")]
 mod unwind;
 
-#[cfg(all(feature = "image", feature = "libc"))]
-pub(crate) use panic::last_panic;
 pub use panic::note_panic;
 #[cfg(feature = "image")]
-pub use report::fatal;
+pub use report::{fatal, fatal_shortage};
+#[cfg(all(feature = "image", feature = "libc"))]
+pub(crate) use {panic::last_panic, report::MaybeOutOfMemory};

@@ -20,6 +20,24 @@ pub fn fatal(cause: fmt::Arguments<'_>) -> ! {
     })
 }
 
+/// A cause that lack of memory may be behind: displays with what was asked for and what there is, if the last request
+/// that was refused would be so again.
+pub(crate) struct MaybeOutOfMemory<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for MaybeOutOfMemory<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        let shortage = mirust_mem::stats().shortage();
+        if shortage.wanted > 0 { write!(f, ": out of memory: {shortage}") } else { Ok(()) }
+    }
+}
+
+/// As [`fatal`], for want of memory: the cause is followed by what was asked for and what there is.
+pub fn fatal_shortage(cause: &str) -> ! {
+    let shortage = mirust_mem::stats().shortage();
+    fatal(format_args!("{cause}: {shortage}"))
+}
+
 /// Prints `cause`, what `details` prints, and `crashed: ` with the cause again, so that the reason
 /// is the last line of the console; then ends the domain as crashed.
 pub(super) fn report(cause: fmt::Arguments<'_>, details: impl FnOnce()) -> ! {

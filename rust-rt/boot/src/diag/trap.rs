@@ -6,6 +6,7 @@
 
 use super::fault::{Fault, PAGE_FAULT, Parts};
 use super::{backtrace, report};
+use crate::memory_map::NULL_END;
 use crate::{console, cpu, layout};
 use core::arch::global_asm;
 
@@ -136,7 +137,7 @@ extern "C" fn mirust_trap(frame: &mut TrapFrame) -> ! {
             thread: thread(frame.vector),
         },
     };
-    report::report(format_args!("{fault}"), || {
+    let details = || {
         print_registers(frame);
         console::print(format_args!("backtrace:\n"));
         let (text, stack) = (layout::text(), layout::stack());
@@ -150,7 +151,12 @@ extern "C" fn mirust_trap(frame: &mut TrapFrame) -> ! {
             }
         }
         backtrace::print(frame.rip);
-    })
+    };
+    // C that does not look whether it got memory writes here.
+    if fault.vector == PAGE_FAULT && fault.address < NULL_END {
+        report::report(format_args!("{}", report::MaybeOutOfMemory(fault)), details)
+    }
+    report::report(format_args!("{fault}"), details)
 }
 
 /// Whose stack has overflown, if that is what the exception is.

@@ -28,6 +28,8 @@ pub struct FrameStats {
     pub kept: usize,
     /// The most pages that were ever in use at once.
     pub peak_used: usize,
+    /// Pages of the last request that was refused; none if there has been enough memory for it again.
+    pub refused: usize,
 }
 
 /// Allocates runs of page frames, the lowest address first.
@@ -57,6 +59,8 @@ pub struct FrameAllocator {
     floor: usize,
     /// Whether requests may have those, too.
     urgent: bool,
+    /// Pages of the last request that was refused.
+    refused: usize,
 }
 
 impl FrameAllocator {
@@ -111,6 +115,7 @@ impl FrameAllocator {
             reserve: None,
             floor: 0,
             urgent: false,
+            refused: 0,
         };
         for mut range in used() {
             if range.start == table {
@@ -137,6 +142,13 @@ impl FrameAllocator {
         if let Some(index) = self.reserve.take() {
             self.tree.give(index, RESERVE);
         }
+    }
+
+    /// Notes that `n` pages are refused, and makes the reserve free for those who tell.
+    fn refuse(&mut self, n: usize) -> OutOfMemory {
+        self.refused = n;
+        self.open_reserve();
+        OutOfMemory
     }
 
     /// Sets the reserve aside, if there is twice as much: a program at the limit should not have it
@@ -188,8 +200,7 @@ impl FrameAllocator {
     fn alloc_if(&mut self, spares: bool, n: usize, align: usize) -> Result<Frame, OutOfMemory> {
         assert!(n > 0 && align.is_power_of_two());
         if !spares {
-            self.open_reserve();
-            return Err(OutOfMemory);
+            return Err(self.refuse(n));
         }
         if self.urgent && self.tree.longest() < n {
             self.open_reserve();
@@ -208,10 +219,7 @@ impl FrameAllocator {
                 self.take(page - self.base, n);
                 Ok(Frame(page * PAGE_SIZE))
             }
-            None => {
-                self.open_reserve();
-                Err(OutOfMemory)
-            }
+            None => Err(self.refuse(n)),
         }
     }
 
@@ -228,8 +236,7 @@ impl FrameAllocator {
         if n <= self.free - reserved && self.spares(n, false) {
             return Ok(());
         }
-        self.open_reserve();
-        Err(OutOfMemory)
+        Err(self.refuse(n))
     }
 
     /// Frees `n` pages, which may be part of what one call allocated.
@@ -351,6 +358,11 @@ impl FrameAllocator {
         unsafe { self.free(frame, n) };
     }
 
+    /// Whether `n` pages could be had, and the reserve is full again.
+    fn has_enough_for(&self, n: usize) -> bool {
+        self.reserve.is_some() && self.tree.longest() >= n && self.spares(n, n <= SMALL)
+    }
+
     /// Counters.
     pub fn stats(&self) -> FrameStats {
         FrameStats {
@@ -359,6 +371,7 @@ impl FrameAllocator {
             largest_run: self.tree.longest(),
             kept: self.floor.min(self.free),
             peak_used: self.peak_used,
+            refused: if self.has_enough_for(self.refused) { 0 } else { self.refused },
         }
     }
 }

@@ -90,6 +90,27 @@ fn first_failure_opens_the_reserve_and_freeing_closes_it() {
 }
 
 #[test]
+fn a_refusal_is_remembered_until_there_is_enough_again() {
+    let ram = Ram::new(401);
+    let mut frames = frames(&ram);
+    let (half, rest) = (frames.alloc(200, 1).unwrap(), frames.alloc(150, 1).unwrap());
+    assert_eq!(frames.stats().refused, 0);
+    assert_eq!(frames.alloc(120, 1), Err(OutOfMemory));
+    assert_eq!(frames.stats().refused, 120);
+    // Less than that makes no difference.
+    assert!(frames.alloc(1, 1).is_ok());
+    assert_eq!(frames.stats().refused, 120);
+    assert_eq!(frames.check(500), Err(OutOfMemory));
+    assert_eq!(frames.stats().refused, 500);
+    assert_eq!(frames.alloc_loose(140), Err(OutOfMemory));
+    // SAFETY: all of it is ours.
+    unsafe { frames.free(rest, 150) };
+    assert_eq!(frames.stats().refused, 0);
+    // SAFETY: as above.
+    unsafe { frames.free(half, 200) };
+}
+
+#[test]
 fn what_is_kept_is_for_requests_that_cannot_be_refused() {
     let ram = Ram::new(401);
     let mut frames = frames(&ram);

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use mirust::ocaml::{BoxRoot, Closure, with_runtime};
+use mirust::ocaml::{BoxRoot, Closure, OCamlRuntime, with_runtime};
 use mirust::time::{Duration, sleep};
 use mirust::xenstore;
 
@@ -32,6 +32,31 @@ fn start_ticking() {
 #[mirust::export(noalloc)]
 fn ticks() -> isize {
     TICKS.get()
+}
+
+/// The next number, by a call that is safe from panics.
+#[mirust::export]
+fn next(n: isize) -> isize {
+    std::hint::black_box(n) + 1
+}
+
+/// The next number, by a bare call.
+#[mirust::export(noalloc)]
+fn next_noalloc(n: isize) -> isize {
+    std::hint::black_box(n) + 1
+}
+
+/// Calls the closure with each number below `n`, one call after the other, and gives the last result.
+#[mirust::export]
+fn repeat(
+    ocaml: &mut OCamlRuntime,
+    f: BoxRoot<fn(isize) -> isize>,
+    n: isize,
+) -> Result<isize, String> {
+    (0..n).try_fold(0, |_, i| match f.call(ocaml, (i,)) {
+        Ok(v) => Ok(v.to_i64() as isize),
+        Err(e) => Err(e.to_string()),
+    })
 }
 
 /// Calls the closure with each number below `n`, from a task, and gives the sum of the results.
