@@ -25,7 +25,7 @@
 typedef intptr_t value;
 
 // The version of this interface. It changes whenever a function or a struct in it does.
-#define MIRUST_ABI_VERSION 1
+#define MIRUST_ABI_VERSION 2
 
 // `mirust_poll` returned because OCaml has work: completions to collect, or news.
 #define MIRUST_READY_FOREIGN 1
@@ -151,6 +151,22 @@ typedef intptr_t value;
 // How many bits of a token, which is not negative and fits into an OCaml `int`, name a slot of a table. The others
 // count how often the slot was used before. (Either language makes tokens, and looks its own ones up.)
 #define MIRUST_TOKEN_INDEX_BITS 24
+
+// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of the
+// turn began, or when the last `mirust_exchange` in it returned.
+#define MIRUST_TURN_NOW 0
+
+// The word that is 1 if there were completions to collect at that time, and otherwise 0.
+#define MIRUST_TURN_COMPLETIONS 1
+
+// The word with the number of tokens behind it. OCaml adds one, and Rust takes all.
+#define MIRUST_TURN_WOKEN 2
+
+// The first of the words with the tokens of those whom OCaml wakes: what they have waited for is worth a retry.
+#define MIRUST_TURN_TOKENS 3
+
+// How many tokens there is room for.
+#define MIRUST_TURN_TOKENS_MAX 253
 
 // What the domain poll has counted since boot.
 typedef struct MirustPollStats {
@@ -309,13 +325,6 @@ uint64_t mirust_time_monotonic_ns(void);
 
 // Nanoseconds since 1970-01-01T00:00:00Z. May jump, in both directions. Good until the year 2262.
 int64_t mirust_time_wall_ns(void);
-
-// Handles events, fires timers and runs Rust tasks until OCaml has something to do or
-// `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
-// while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
-//
-// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
-intptr_t mirust_poll(uint64_t deadline_ns);
 
 // Copies the poll's counters, a MirustPollStats, to the buffer, as much of it as fits. Returns the
 // struct's size in bytes.
@@ -511,5 +520,28 @@ intptr_t mirust_block_align(value buffer);
 
 // Closes the disk. Returns 0.
 intptr_t mirust_block_close(intptr_t handle);
+
+// A bigarray of bytes over the words that both languages share, 64 bits each: the one with the time and so on. It is valid
+// for ever. Allocates on the OCaml heap.
+value mirust_turn_words(void);
+
+// Wakes those whose tokens there are, for room for others. Returns 0. They are woken by code of their own, so this is not
+// for `[@@noalloc]`.
+intptr_t mirust_turn_wake(void);
+
+// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, within a budget of time: what OCaml
+// has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers. Returns
+// how many tasks had a turn.
+//
+// For OCaml's loop, in the middle of its part: nothing reports that the tasks have given OCaml something to do, which
+// looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
+intptr_t mirust_exchange(void);
+
+// Handles events, fires timers and runs Rust tasks until OCaml has something to do or
+// `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
+// while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
+//
+// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
+intptr_t mirust_poll(uint64_t deadline_ns);
 
 #endif  /* MIRUST_H */

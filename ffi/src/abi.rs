@@ -9,10 +9,10 @@ use core::slice;
 use mirust_rt::poll::PollStats;
 
 use crate::token::MIRUST_COMPLETION_NONE;
-use crate::{domain, logger, owner, platform, setup, shutdown, time};
+use crate::{domain, logger, owner, platform, setup, shutdown};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
-pub const MIRUST_ABI_VERSION: isize = 1;
+pub const MIRUST_ABI_VERSION: isize = 2;
 
 /// `mirust_poll` returned because OCaml has work: completions to collect, or news.
 pub const MIRUST_READY_FOREIGN: isize = 1;
@@ -150,16 +150,6 @@ pub extern "C" fn mirust_time_monotonic_ns() -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_time_wall_ns() -> i64 {
     i64::try_from(domain::wall().as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// Handles events, fires timers and runs Rust tasks until OCaml has something to do or
-/// `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
-/// while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
-///
-/// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_poll(deadline_ns: u64) -> isize {
-    domain::poll(time::deadline(deadline_ns)).bits() as isize
 }
 
 /// Copies the poll's counters, a MirustPollStats, to the buffer, as much of it as fits. Returns the

@@ -65,6 +65,7 @@ mod slabs;
 pub mod suspend;
 pub mod time;
 pub mod token;
+pub mod turn;
 
 // What touches no OCaml value is tested where there is no OCaml, too.
 #[cfg(all(test, not(feature = "ocaml")))]

@@ -3,7 +3,7 @@
    No stub stands between: integers are passed untagged, 64-bit numbers unboxed, and a [bytes] or
    [string] value is a pointer to its first byte. A [unit] argument is passed in a register that the
    callee does not read. [@@noalloc] is on every function that neither allocates on the OCaml heap
-   nor runs OCaml code; [poll] may do both, because Rust tasks run inside it.
+   nor runs OCaml code; [poll] and [exchange] may do both, because Rust tasks run inside them.
 
    Functions with nothing to say return 0 all the same: an OCaml external has to return a value. *)
 
@@ -17,6 +17,12 @@ external time_wall_ns : unit -> (int64[@unboxed]) = "mirust_native_only" "mirust
 [@@noalloc]
 
 external poll : (int64[@unboxed]) -> (int[@untagged]) = "mirust_native_only" "mirust_poll"
+
+type words = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
+
+external turn_words : unit -> words = "mirust_turn_words"
+external turn_wake : unit -> (int[@untagged]) = "mirust_native_only" "mirust_turn_wake"
+external exchange : unit -> (int[@untagged]) = "mirust_native_only" "mirust_exchange"
 
 external poll_stats : bytes -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_poll_stats"

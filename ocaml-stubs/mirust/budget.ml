@@ -166,14 +166,14 @@ let follow f =
   followers := f :: !followers;
   f (get ())
 
-let rest = 100_000_000L
-let next = ref 0L
+let rest = 100_000_000
+let next = ref 0
 
 let look_again () =
   if not (!was_set || !limits = []) then
-    let now = Mclock.elapsed_ns () in
+    let now = Exchange.now () in
     if now >= !next then (
-      next := Int64.add now rest;
+      next := now + rest;
       match (left (), !current) with
       | Some bytes, Some { total; _ } when bytes <> total -> change bytes
       | _, _ -> ())

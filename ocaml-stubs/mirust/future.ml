@@ -64,7 +64,13 @@ let watch promise waiter =
   | Return v -> Returned v
   | Fail e -> rejection e
   | Sleep ->
-      Lwt.on_any promise (fun v -> returned waiter v) (fun e -> rejected waiter (rejection e));
+      Lwt.on_any promise
+        (fun v ->
+          returned waiter v;
+          Exchange.ask ())
+        (fun e ->
+          rejected waiter (rejection e);
+          Exchange.ask ());
       Pending
 
 let cancel_promise promise = try Lwt.cancel promise with e -> !Lwt.async_exception_hook e

@@ -3,7 +3,7 @@
 (* Generated from ffi/include/mirust.h: edit ffi/src, then run `make header`.
    What the names mean is said there. *)
 
-let abi_version = 1
+let abi_version = 2
 let ready_foreign = 1
 let ready_timer = 2
 let ready_shutdown = 4
@@ -12,6 +12,11 @@ let log_always = 16
 let completion_none = -1
 let completion_future = -2
 let token_index_bits = 24
+let turn_now = 0
+let turn_completions = 1
+let turn_woken = 2
+let turn_tokens = 3
+let turn_tokens_max = 253
 
 module Poll_stats = struct
   type t = {

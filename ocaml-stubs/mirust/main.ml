@@ -99,14 +99,23 @@ let run_next_turn () =
 
 let wake_sleepers () =
   collect_sleepers ();
-  if Sleepers.length sleepers > 0 then wake_due ~now:(Abi.time_monotonic_ns ())
+  if Sleepers.length sleepers > 0 then wake_due ~now:(Int64.of_int (Exchange.now ()))
+
+let collect_completions () = if Exchange.completions () then run_hook drain_completions
+
+(* What OCaml has made ready in Rust is done, and what comes of it goes out, in the same turn. *)
+let exchange () =
+  if Exchange.run () then (
+    collect_completions ();
+    run_next_turn ())
 
 let step () =
   run_hooks !enter_hooks;
-  run_hook drain_completions;
+  collect_completions ();
   run_hook Lwt.wakeup_paused;
   run_next_turn ();
   run_hook wake_sleepers;
+  exchange ();
   run_hooks !leave_hooks;
   (* Whatever ran above may have slept and paused again. *)
   run_hook collect_sleepers;

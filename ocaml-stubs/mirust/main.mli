@@ -1,8 +1,8 @@
 (** The event loop, which runs OCaml's promises and, through the domain poll, everything else.
 
-    One turn wakes paused promises and due sleepers, collects Rust's completions, and polls. The
-    poll handles events, runs Rust tasks, and blocks only when neither language has anything to do.
-*)
+    One turn collects Rust's completions, wakes paused promises and due sleepers, runs the Rust
+    tasks that this has woken, and polls. The poll handles events, runs Rust tasks, and blocks only
+    when neither language has anything to do. *)
 
 (** [run main] runs the loop until [main] is resolved, then runs the {!at_exit} hooks, and returns.
     When the program's toplevel ends after that, the domain powers off.

@@ -3,6 +3,7 @@ module Completion = Completion
 module Budget = Budget
 module Collect = Collect
 module Console = Console
+module Exchange = Exchange
 module Log = Log
 module Main = Main
 module Mclock = Mclock

@@ -30,6 +30,7 @@ module Mclock = Mclock
 module Pclock = Pclock
 module Places = Places
 module Console = Console
+module Exchange = Exchange
 module Log = Log
 module Random = Random
 module Budget = Budget

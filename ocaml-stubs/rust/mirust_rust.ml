@@ -36,12 +36,9 @@ let decode s =
 
 (* Nothing here waits. Rust repeats a call that is not possible yet, and is told when, by the token of whoever called: ffi/src/net/wait.rs. *)
 
-external wake : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_net_wake"
-[@@noalloc]
+let wake = Mirust.Exchange.wake
 
-let wake token = ignore (wake token : int)
-
-(* Rust's tasks run after OCaml's part of the turn. *)
+(* Rust's tasks run before the turn ends, but after what there is to send would be sent. *)
 let wake_after promise flow token =
   Lwt.on_termination promise (fun () ->
       TCP.defer_flush flow;

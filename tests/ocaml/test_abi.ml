@@ -28,7 +28,7 @@ let struct_size f =
 
 let tests =
   [
-    case "version" (fun () -> check_int "version" 1 (Setup.version ()));
+    case "version" (fun () -> check_int "version" 2 (Setup.version ()));
     case "init_again_is_harmless" (fun () ->
         check_int "OCaml has a main of its own here" 1 (Setup.init ()));
     case "platform_name" (fun () ->
@@ -44,6 +44,17 @@ let tests =
         check_bool "range" true (s > 1_600_000_000L && s < 4_102_444_800L));
     case "poll_with_a_past_deadline_returns_at_once" (fun () ->
         check_int "timer" 2 (Abi.poll 0L land 2));
+    case "words_of_a_turn" (fun () ->
+        check_bool "room" true (Bigarray.Array1.dim (Abi.turn_words ()) = 8 * 256);
+        ignore (Abi.poll 0L : int);
+        let now = Mirust.Exchange.now () in
+        check_bool "the poll's time" true (now > 0 && now <= Int64.to_int (Abi.time_monotonic_ns ())));
+    case "exchange_without_a_task" (fun () -> check_int "tasks" 0 (Abi.exchange ()));
+    case "tokens_of_nobody_and_more_than_there_is_room_for" (fun () ->
+        for token = 1 to 1000 do
+          Mirust.Exchange.wake token
+        done;
+        check_int "woken" 0 (Abi.turn_wake ()));
     case "poll_stats" (fun () -> struct_size Abi.poll_stats);
     case "mem_stats" (fun () -> struct_size Abi.mem_stats);
     case "no_completion" (fun () -> check_int "none" (-1) (Abi.completion_next ()));

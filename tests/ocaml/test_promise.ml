@@ -231,8 +231,28 @@ let leaks () =
   Alcotest.(check bool) "OCaml's heap" true (words' - words < 1000);
   Alcotest.(check bool) "Rust's heap" true (heap' - heap < 65536)
 
+(* A promise is resolved, a task that awaits it goes on, and OCaml hears of it: one turn of the loop. *)
+let answered_in_the_same_turn () =
+  let question, ask = Lwt.wait () in
+  let answer = promise question in
+  let rec turns n = if n = 0 then Lwt.return_unit else Lwt.pause () >>= fun () -> turns (n - 1) in
+  let polls () = (Stats.Poll.get ()).polls in
+  let asked =
+    turns 5 >|= fun () ->
+    Lwt.wakeup_later ask "now";
+    polls ()
+  in
+  let heard = answer >|= fun text -> (text, polls ()) in
+  Main.run (Lwt.map ignore (Lwt.both asked heard));
+  match (Lwt.state asked, Lwt.state heard) with
+  | Return before, Return (text, after) ->
+      Alcotest.(check string) "the answer" "ok now" text;
+      Alcotest.(check int) "polls meanwhile" 0 (after - before)
+  | _ -> Alcotest.fail "no answer"
+
 let tests =
   [
+    case "answered_in_the_same_turn" answered_in_the_same_turn;
     case "a_future_of_each_type" values;
     case "results_of_plain_functions" results;
     case "a_root_that_a_future_carries" roots;

@@ -71,10 +71,11 @@ extern "C" fn mirust_mirage_attach(_: Value) -> Value {
     UNIT
 }
 
-/// `external next : (int64 [@unboxed]) -> (int [@untagged]) [@@noalloc]`, of the same: when the next turn is
-/// to be taken at the latest, in nanoseconds since boot.
+/// `external next : (int64 [@unboxed]) -> (int [@untagged]) [@@noalloc]`, of the same: the turn has ended, and when the
+/// next one is to be taken at the latest, in nanoseconds since boot.
 #[unsafe(no_mangle)]
 extern "C" fn mirust_mirage_next_turn(deadline: i64) -> isize {
+    taken(crate::turn::end);
     NEXT.store(deadline.max(0) as u64, Ordering::Relaxed);
     0
 }

@@ -1,7 +1,7 @@
 //! Waiting until OCaml says that a retry is worthwhile.
 //!
-//! OCaml's network functions never wait: they return a result, or report that there is nothing yet, and call [`wake`]
-//! later with the caller's token. So received data is never inside a promise that might be dropped, and data that is
+//! OCaml's network functions never wait: they return a result, or report that there is nothing yet, and have [`wake`]
+//! called later with the caller's token, by way of the turn ([`crate::turn`]). So received data is never inside a promise that might be dropped, and data that is
 //! already there costs a single call.
 
 use std::cell::RefCell;
@@ -34,6 +34,7 @@ fn entries<R>(f: impl FnOnce(&mut Slots<Entry>) -> R) -> R {
 
 impl Wait {
     pub(super) fn new() -> Self {
+        crate::turn::set_wake(wake);
         Wait { token: entries(|e| e.insert(Entry::default())) }
     }
 
@@ -103,8 +104,7 @@ impl Drop for Wait {
 }
 
 /// OCaml: a retry is worthwhile.
-#[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_net_wake")]
-fn wake(token: isize) -> isize {
+fn wake(token: isize) {
     let mut wakers = entries(|e| {
         let entry = e.get_mut(token)?;
         entry.asked = false;
@@ -120,5 +120,4 @@ fn wake(token: isize) -> isize {
             }
         }
     });
-    0
 }

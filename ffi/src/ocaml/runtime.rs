@@ -7,7 +7,7 @@ use ocaml_interop::internal::{recover_runtime_handle, recover_runtime_handle_mut
 use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
 use ocaml_sys::Value as Raw;
 
-use crate::domain;
+use crate::{domain, turn};
 
 /// OCaml was not started.
 const ABSENT: u8 = 0;
@@ -151,7 +151,7 @@ pub fn is_started() -> bool {
 pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unavailable> {
     RAN.store(false, Ordering::Relaxed);
     let result = hold(f)?;
-    if RAN.load(Ordering::Relaxed) {
+    if RAN.load(Ordering::Relaxed) && !turn::ocaml_looks() {
         // We are inside a poll, which knows what OCaml had to do when it began. What OCaml has to do
         // now, a promise that was paused or a new sleeper, it must go and see.
         domain::signal_foreign();

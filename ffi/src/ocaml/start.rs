@@ -8,6 +8,7 @@ use mirust_rt::poll::Ready;
 
 use super::runtime;
 use crate::time::Instant;
+use crate::turn;
 
 /// The callback that `ocaml-stubs/mirust/main.ml` registers.
 const STEP: &CStr = c"mirust_step";
@@ -103,12 +104,14 @@ pub(crate) fn step(ready: u32) -> Instant {
     let Some(v_step) = (unsafe { ocaml_sys::caml_named_value(STEP.as_ptr()).as_ref() }) else {
         return Instant::NEVER;
     };
-    let turn = runtime::hold(|_| {
+    turn::begin();
+    let stepped = runtime::hold(|_| {
         let _lent = runtime::lend();
         // SAFETY: the runtime is ours; the closure takes an int and gives one.
         unsafe { ocaml_sys::caml_callback_exn(*v_step, (ready as isize) << 1 | 1) }
     });
-    match turn {
+    turn::end();
+    match stepped {
         Ok(v_next) if ocaml_sys::is_exception_result(v_next) => {
             panic!("an OCaml exception came out of Main.step")
         }

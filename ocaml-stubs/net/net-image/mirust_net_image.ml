@@ -2,7 +2,8 @@ open Mirust_net_engine
 
 let environment =
   {
-    Mirust_net_env.Env.now = (fun () -> Int64.to_int (Mirust.Mclock.elapsed_ns ()));
+    (* Frames that have come together have come at one time, and go out at one. *)
+    Mirust_net_env.Env.now = Mirust.Exchange.now;
     sleep = (fun ns -> Mirust.Time.ns (Int64.of_int ns));
     random = Mirust.Random.generate;
   }

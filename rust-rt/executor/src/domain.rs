@@ -145,6 +145,11 @@ pub fn poll(deadline: Instant) -> Ready {
     get().poll(deadline)
 }
 
+/// See [`Domain::run_tasks`].
+pub fn run_tasks() -> usize {
+    get().run_tasks()
+}
+
 /// See [`Domain::has_work`].
 pub fn has_work() -> bool {
     get().has_work()
@@ -183,6 +188,11 @@ pub fn complete(token: u64) {
 /// See [`Domain::next_completion`].
 pub fn next_completion() -> Option<u64> {
     get().next_completion()
+}
+
+/// See [`Domain::has_completions`].
+pub fn has_completions() -> bool {
+    get().has_completions()
 }
 
 /// See [`Remote::signal_foreign`].

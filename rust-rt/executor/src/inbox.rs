@@ -159,6 +159,10 @@ impl Inbox {
         self.collected(|s| s.ready.pop_front())
     }
 
+    pub(crate) fn has_completions(&self) -> bool {
+        self.collected(|s| !s.completions.is_empty())
+    }
+
     #[inline]
     pub(crate) fn pop_completion(&self) -> Option<u64> {
         self.collected(|s| s.completions.pop_front())

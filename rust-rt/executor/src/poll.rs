@@ -217,6 +217,11 @@ impl<P: Platform> Domain<P> {
         token
     }
 
+    /// Whether there is a token that OCaml has not collected.
+    pub fn has_completions(&self) -> bool {
+        self.inbox.has_completions()
+    }
+
     /// See [`Remote::signal_foreign`].
     pub fn signal_foreign(&self) {
         self.inbox.signal(Ready::FOREIGN);
@@ -270,10 +275,9 @@ impl<P: Platform> Domain<P> {
             let now = self.time_for(deadline);
             let fired = now.map_or(0, |now| self.timers.fire(now));
             // 3. One turn of the tasks. It ends even if they wake each other for ever, or are very many.
-            let run = self.run_tasks();
+            self.take_turns();
             self.stats.events.add(events);
             self.stats.timers_fired.add(fired);
-            self.stats.tasks_run.add(run);
 
             // 4. News for the caller go to the caller, ready tasks or not: this is what keeps the
             //    executor fair to OCaml.
@@ -305,13 +309,21 @@ impl<P: Platform> Domain<P> {
         }
     }
 
+    /// Gives each task that is ready a turn, as `poll` does, and does nothing else: for OCaml, which has made them ready
+    /// and waits for what they answer. Returns how many had one: none, if it is called from inside a poll.
+    pub fn run_tasks(&self) -> usize {
+        Polling::enter(&self.polling).map_or(0, |_polling| self.take_turns())
+    }
+
     /// Gives each task that is ready its turn, as far as [`TURN_BUDGET`] lasts. Returns how many had one.
-    fn run_tasks(&self) -> usize {
+    fn take_turns(&self) -> usize {
         let mut end = None;
-        self.executor.run_turn(TURN_FLOOR, || {
+        let run = self.executor.run_turn(TURN_FLOOR, || {
             let now = self.platform.now();
             now < *end.get_or_insert(now.saturating_add(TURN_BUDGET))
-        })
+        });
+        self.stats.tasks_run.add(run);
+        run
     }
 
     /// Whether [`poll`](Self::poll) with a deadline in the past would find something to do, or to

@@ -16,6 +16,7 @@ fn generate() -> String {
         .with_src(root().join("ffi/src/devices.rs"))
         .with_src(root().join("ffi/src/disks.rs"))
         .with_src(root().join("ffi/src/token.rs"))
+        .with_src(root().join("ffi/src/turn.rs"))
         .generate()
         .expect("a header");
     let mut text = Vec::new();
@@ -87,7 +88,7 @@ _Static_assert(offsetof(struct MirustBlockInfo, flags) == 32, "offset");
 _Static_assert(offsetof(struct MirustBlockInfo, transfer_max) == 56, "offset");
 _Static_assert(sizeof(struct MirustBlockStats) == 120, "size");
 _Static_assert(offsetof(struct MirustBlockStats, reissued) == 112, "offset");
-_Static_assert(MIRUST_ABI_VERSION == 1, "a new version wants new assertions");
+_Static_assert(MIRUST_ABI_VERSION == 2, "a new version wants new assertions");
 
 int main(void) { return 0; }
 "#;

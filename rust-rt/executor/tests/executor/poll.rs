@@ -195,6 +195,29 @@ fn a_poll_out_of_a_task_is_answered_with_nested() {
 }
 
 #[test]
+fn tasks_alone_have_a_turn_and_nothing_else_happens() {
+    let (d, t) = (domain(), Trace::default());
+    let t2 = t.clone();
+    d.platform().raise(move || t2.log("event"));
+    d.spawn(d.sleep_until(at(0)));
+    let (d2, t2) = (Rc::clone(&d), t.clone());
+    d.spawn(async move {
+        d2.signal_foreign();
+        t2.log("task");
+        yield_now().await;
+        assert_eq!(d2.run_tasks(), 0, "out of a task");
+        t2.log("again");
+    });
+    assert_eq!(d.run_tasks(), 2);
+    t.expect(&["task"]);
+    assert_eq!((d.stats().polls, d.stats().timers_fired, d.stats().tasks_run), (0, 0, 2));
+    // What was signalled meanwhile is still told.
+    assert_eq!(d.poll(Instant::NEVER), Ready::FOREIGN);
+    t.expect(&["event", "again"]);
+    assert_eq!(d.platform().take_waits(), []);
+}
+
+#[test]
 fn a_poll_out_of_an_event_handler_is_answered_with_nested() {
     let (d, answer) = (domain(), Rc::new(Cell::new(Ready::empty())));
     let (d2, answer2) = (Rc::clone(&d), Rc::clone(&answer));

@@ -1,0 +1,121 @@
+//! A turn of the loop, as the two languages share it. Part of `include/mirust.h`, like [`abi`](crate::abi).
+//!
+//! What one of them has to know of the other in every turn lies in words of memory that both read and write without a
+//! call: the time, whether completions wait, and whom OCaml has woken. OCaml's part of a turn begins with [`begin`]
+//! and ends with [`end`], whoever owns the loop.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::{domain, time};
+
+/// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of the
+/// turn began, or when the last `mirust_exchange` in it returned.
+pub const MIRUST_TURN_NOW: isize = 0;
+/// The word that is 1 if there were completions to collect at that time, and otherwise 0.
+pub const MIRUST_TURN_COMPLETIONS: isize = 1;
+/// The word with the number of tokens behind it. OCaml adds one, and Rust takes all.
+pub const MIRUST_TURN_WOKEN: isize = 2;
+/// The first of the words with the tokens of those whom OCaml wakes: what they have waited for is worth a retry.
+pub const MIRUST_TURN_TOKENS: isize = 3;
+/// How many tokens there is room for.
+pub const MIRUST_TURN_TOKENS_MAX: isize = 253;
+
+const COUNT: usize = (MIRUST_TURN_TOKENS + MIRUST_TURN_TOKENS_MAX) as usize;
+
+/// Only the domain's thread uses them, in either language.
+static WORDS: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
+
+fn word(at: isize) -> &'static AtomicU64 {
+    &WORDS[at as usize]
+}
+
+/// OCaml looks for what it has to do when the tasks that run now have had their turns, and need not be told.
+static LOOKS: AtomicBool = AtomicBool::new(false);
+
+crate::local::domain_local! {
+    /// Wakes somebody by a token. Set by whom it is needed for, so that it is not linked to a program without.
+    static WAKE: Cell<fn(isize)> = const { Cell::new(|_| ()) };
+}
+
+/// Sets what wakes those whom OCaml names by a token.
+#[cfg(feature = "ocaml")]
+pub(crate) fn set_wake(wake: fn(isize)) {
+    WAKE.set(wake);
+}
+
+/// Whether OCaml will look for what it has to do, without a signal.
+#[cfg(feature = "ocaml")]
+pub(crate) fn ocaml_looks() -> bool {
+    LOOKS.load(Ordering::Relaxed)
+}
+
+/// OCaml's part of the turn begins, or goes on.
+pub(crate) fn begin() {
+    word(MIRUST_TURN_NOW).store(domain::now().as_nanos(), Ordering::Relaxed);
+    word(MIRUST_TURN_COMPLETIONS).store(domain::has_completions().into(), Ordering::Relaxed);
+}
+
+/// OCaml's part of the turn has ended, or makes a pause.
+pub(crate) fn end() {
+    wake_all();
+}
+
+fn wake_all() {
+    // A waker is somebody's code, which may call OCaml, which may wake others: they come behind.
+    let mut next = 0;
+    while next < word(MIRUST_TURN_WOKEN).load(Ordering::Relaxed) {
+        let token = word(MIRUST_TURN_TOKENS + next as isize).load(Ordering::Relaxed);
+        next += 1;
+        WAKE.get()(token as isize);
+    }
+    word(MIRUST_TURN_WOKEN).store(0, Ordering::Relaxed);
+}
+
+/// A bigarray of bytes over the words that both languages share, 64 bits each: the one with the time and so on. It is valid
+/// for ever. Allocates on the OCaml heap.
+#[cfg(feature = "ocaml")]
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_turn_words() -> crate::ocaml::net::Value {
+    begin();
+    let base = std::ptr::NonNull::from(&WORDS).cast();
+    // SAFETY: a static. OCaml calls, which may allocate.
+    unsafe { crate::ocaml::net::external_bigarray(base, size_of_val(&WORDS)) }
+}
+
+/// Wakes those whose tokens there are, for room for others. Returns 0. They are woken by code of their own, so this is not
+/// for `[@@noalloc]`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_turn_wake() -> isize {
+    wake_all();
+    0
+}
+
+/// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, within a budget of time: what OCaml
+/// has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers. Returns
+/// how many tasks had a turn.
+///
+/// For OCaml's loop, in the middle of its part: nothing reports that the tasks have given OCaml something to do, which
+/// looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_exchange() -> isize {
+    end();
+    LOOKS.store(true, Ordering::Relaxed);
+    let run = domain::run_tasks();
+    LOOKS.store(false, Ordering::Relaxed);
+    begin();
+    run as isize
+}
+
+/// Handles events, fires timers and runs Rust tasks until OCaml has something to do or
+/// `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
+/// while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
+///
+/// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_poll(deadline_ns: u64) -> isize {
+    end();
+    let ready = domain::poll(time::deadline(deadline_ns));
+    begin();
+    ready.bits() as isize
+}

@@ -1,0 +1,29 @@
+(* The words of 64 bits that both languages read and write without a call. No bound is checked: the places are constants, or a
+   token's, of which there are not more than [turn_tokens_max]. *)
+
+external get : Abi.words -> int -> int64 = "%caml_bigstring_get64u"
+external set : Abi.words -> int -> int64 -> unit = "%caml_bigstring_set64u"
+
+let words = Abi.turn_words ()
+let get at = Int64.to_int (get words (8 * at))
+let set at n = set words (8 * at) (Int64.of_int n)
+let now () = get Header.turn_now
+let completions () = get Header.turn_completions <> 0
+
+(* Rust has something to do that need not wait for the poll. *)
+let asked = ref false
+let ask () = asked := true
+
+let wake token =
+  if get Header.turn_woken = Header.turn_tokens_max then ignore (Abi.turn_wake () : int);
+  let n = get Header.turn_woken in
+  set (Header.turn_tokens + n) token;
+  set Header.turn_woken (n + 1);
+  asked := true
+
+let run () =
+  !asked
+  &&
+  (asked := false;
+   ignore (Abi.exchange () : int);
+   true)

@@ -1,0 +1,21 @@
+(** What OCaml and Rust tell each other in every turn of the loop, most of it without a call:
+    through words of memory that both read and write ([ffi/src/turn.rs]). For the libraries of this
+    repository. *)
+
+(** When OCaml's part of this turn began, or Rust's part in it ended: in nanoseconds since boot,
+    never later than {!Mclock.elapsed_ns}. *)
+val now : unit -> int
+
+(** Whether there were completions to collect at that time. *)
+val completions : unit -> bool
+
+(** [wake token] tells Rust that what it waits for by this token is worth a retry. Its task has a
+    turn in {!run}, or in the poll. *)
+val wake : int -> unit
+
+(** Makes the next {!run} give Rust's tasks a turn. *)
+val ask : unit -> unit
+
+(** Gives Rust's tasks a turn, if there was a reason since the last time: [true] if so. What they
+    have given OCaml to do, the caller looks for. *)
+val run : unit -> bool
