@@ -8,7 +8,7 @@ use core::ffi::c_void;
 use mirust_executor::domain;
 use mirust_executor::time::Instant;
 use mirust_fiber::host::{GUARD, Host};
-use mirust_fiber::{self as fiber, Thread, wait};
+use mirust_fiber::{self as fiber, Clock, Thread, wait};
 use mirust_libc::threads::{Fibers, Start, Waited, own};
 use mirust_mem::paging::Prot;
 use mirust_mem::vm::{self, MapError};
@@ -43,6 +43,9 @@ static FIBERS: Fibers = Fibers {
     yield_now: || fiber::yield_now().is_ok(),
     sleep_until: |deadline| {
         fiber::block_on(domain::sleep_until(Instant::from_nanos(deadline))).is_ok()
+    },
+    clock_was_read: |is_wall, ns| {
+        fiber::clock_was_read(if is_wall { Clock::Wall } else { Clock::Monotonic }, ns);
     },
     set_order: fiber::set_seed,
     // SAFETY: the contract is the same.

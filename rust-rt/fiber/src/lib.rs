@@ -13,7 +13,8 @@
 //! # A thread
 //!
 //! A thread is a task of the executor with its own [stack]. In the task's turn it switches to that stack, and
-//! the thread runs until it blocks or ends. It is not preempted.
+//! the thread runs until it blocks or ends. It is not preempted; at most it is made to give way when it reads the
+//! clock ([`clock_was_read`]).
 //!
 //! ```text
 //!   main stack                                   the thread's stack
@@ -49,6 +50,7 @@ mod order;
 pub mod stack;
 mod switch;
 mod thread;
+mod turn;
 pub mod wait;
 mod watch;
 
@@ -59,6 +61,7 @@ pub use foreign::{Foreign, set_foreign};
 pub use host::Host;
 pub use order::set_seed;
 pub use thread::{NoMemory, Start, Stats, Thread, current, set_host, stack_owner, start, stats};
+pub use turn::{Clock, clock_was_read};
 pub use watch::set_limit;
 
 /// The examples of the page that a registry shows.

@@ -2,7 +2,7 @@
 //!
 //! Ready threads run first come, first served. A program that is right with that order alone is not
 //! right. With a seed, a thread whose turn it is lets others go first at random, and gives up its turn
-//! at some of the places where others become ready. The same seed makes the same choices.
+//! at some of the places where others become ready or where it reads the clock. The same seed makes the same choices.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,6 +12,12 @@ static STATE: AtomicU64 = AtomicU64::new(0);
 /// Makes the order of threads depend on `seed`; 0 is the ordinary order.
 pub fn set_seed(seed: u64) {
     STATE.store(seed, Ordering::Relaxed);
+}
+
+/// Whether there is a seed.
+#[inline]
+pub(crate) fn is_random() -> bool {
+    STATE.load(Ordering::Relaxed) != 0
 }
 
 /// True once in `n` times on average; never in the ordinary order.
@@ -33,7 +39,7 @@ pub(crate) fn postpone() -> bool {
     chance(2)
 }
 
-/// Whether the thread that runs, and has made another one ready, shall let that one go first.
+/// Whether the thread that runs, and has made another one ready or read the clock, shall let others go first.
 pub(crate) fn gives_way() -> bool {
     chance(4)
 }

@@ -17,7 +17,7 @@ use crate::cannot::CannotBlock;
 use crate::host::Host;
 use crate::stack::{Pool, Stack};
 use crate::switch::{self, prepare, switch};
-use crate::{order, watch};
+use crate::{order, turn, watch};
 
 /// What a thread asks the main stack to do for it, until it returns true.
 type Request<'a> = dyn FnMut(&mut Context<'_>) -> bool + 'a;
@@ -322,7 +322,9 @@ impl Thread {
             (host.tls_use)(self.tls);
             threads.current.set(self);
             let watch = watch::begin();
+            turn::begin();
             switch(threads.main.as_ptr(), self.context.get());
+            turn::end();
             threads.current.set(ptr::null());
             (host.tls_use)(0);
             self.own.set(own.replace(threads.main_own.get()));

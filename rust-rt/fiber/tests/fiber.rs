@@ -15,7 +15,7 @@ use std::time::Duration;
 use common::{CLOCK, errno, go, run_all};
 use mirust_executor::domain;
 use mirust_executor::time::Instant;
-use mirust_fiber::{self as fiber, CannotBlock, wait};
+use mirust_fiber::{self as fiber, CannotBlock, Clock, wait};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -37,6 +37,11 @@ fn main() {
         ("errno_is_the_threads", errno_is_the_threads),
         ("registers_and_rounding_survive_switches", registers_and_rounding_survive_switches),
         ("a_thread_that_never_waits_lets_others_run", a_thread_that_never_waits_lets_others_run),
+        (
+            "a_thread_that_reads_the_clock_lets_others_run",
+            a_thread_that_reads_the_clock_lets_others_run,
+        ),
+        ("clocks_are_read_outside_of_threads_too", clocks_are_read_outside_of_threads_too),
         ("no_memory_is_an_error", no_memory_is_an_error),
         ("ten_thousand_threads_leave_nothing", ten_thousand_threads_leave_nothing),
         ("overflow_is_told_by_name", overflow_is_told_by_name),
@@ -277,6 +282,67 @@ fn a_thread_that_never_waits_lets_others_run() {
     go("other", move || stop.set(true));
     run_all();
     assert!(seen.get() > 0);
+}
+
+/// What a program's reading of the clock is, when `ns` have passed since the last one.
+fn read(clock: Clock, ns: u64) {
+    CLOCK.set(CLOCK.get() + ns);
+    // The day began long before the domain.
+    let since = if clock == Clock::Wall { 1 << 60 } else { 0 };
+    fiber::clock_was_read(clock, since + CLOCK.get());
+}
+
+fn a_thread_that_reads_the_clock_lets_others_run() {
+    for clock in [Clock::Monotonic, Clock::Wall] {
+        // Of three threads that never wait, each gives way 4 ms after the first reading of its turn: not at the fourth
+        // reading, but at the fifth.
+        let trace = Rc::new(RefCell::new(Vec::new()));
+        for name in ["a", "b", "c"] {
+            let trace = Rc::clone(&trace);
+            go(name, move || {
+                for i in 1..=7 {
+                    trace.borrow_mut().push(format!("{name}{i}"));
+                    read(clock, 1_000_000);
+                }
+            });
+        }
+        run_all();
+        let first = [
+            "a1", "a2", "a3", "a4", "a5", "b1", "b2", "b3", "b4", "b5", "c1", "c2", "c3", "c4",
+            "c5",
+        ];
+        assert_eq!(trace.borrow()[..15], first);
+        assert_eq!(trace.borrow()[15..], ["a6", "a7", "b6", "b7", "c6", "c7"]);
+    }
+    // A jump of the time of day ends a turn at most once, and a step back does not.
+    let other = Rc::new(Cell::new(0));
+    let seen = Rc::clone(&other);
+    go("jumps", move || {
+        let base = 1 << 60;
+        for ns in [base, base - 5_000_000_000, base + 3_999_999] {
+            fiber::clock_was_read(Clock::Wall, ns);
+            assert_eq!(seen.get(), 0);
+        }
+        fiber::clock_was_read(Clock::Wall, base + 4_000_000);
+        assert_eq!(seen.get(), 1);
+    });
+    go("other", move || other.set(other.get() + 1));
+    run_all();
+}
+
+fn clocks_are_read_outside_of_threads_too() {
+    // The main stack, a task, and what a thread has done on the main stack: nobody gives way, or could.
+    let switches = fiber::stats().switches;
+    read(Clock::Monotonic, 1);
+    read(Clock::Monotonic, 1_000_000_000);
+    fiber::block_on(async { read(Clock::Wall, 1_000_000_000) }).unwrap();
+    assert_eq!(fiber::stats().switches, switches);
+    go("asks", || {
+        read(Clock::Monotonic, 0);
+        fiber::on_main(|| read(Clock::Monotonic, 1_000_000_000)).unwrap();
+    });
+    run_all();
+    assert_eq!(fiber::stats().switches, switches + 2);
 }
 
 fn no_memory_is_an_error() {

@@ -21,14 +21,33 @@ impl Timeval {
     }
 }
 
+/// The program's reading of the wall clock, in ns. A thread may lose its turn by it; see [`monotonic`].
+fn wall() -> u64 {
+    let ns = (host::get().wall_ns)();
+    if let Some(threads) = table::get() {
+        (threads.given.clock_was_read)(true, ns);
+    }
+    ns
+}
+
+/// The program's reading of the monotonic clock, in ns. A thread may lose its turn by it: one that waits by looking at the
+/// clock would otherwise wait for ever for those who have none.
+fn monotonic() -> u64 {
+    let ns = (host::get().monotonic_ns)();
+    if let Some(threads) = table::get() {
+        (threads.given.clock_was_read)(false, ns);
+    }
+    ns
+}
+
 /// Wall clock and monotonic clock. The CPU time of the process and of the thread is the time since
 /// boot, sleeping included.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec) -> c_int {
     let ns = match clock {
-        0 | 5 => (host::get().wall_ns)(), // CLOCK_REALTIME, _COARSE
+        0 | 5 => wall(), // CLOCK_REALTIME, _COARSE
         // _MONOTONIC, _PROCESS_CPUTIME_ID, _THREAD_CPUTIME_ID, _MONOTONIC_RAW, _COARSE, _BOOTTIME
-        1..=4 | 6 | 7 => (host::get().monotonic_ns)(),
+        1..=4 | 6 | 7 => monotonic(),
         _ => return errno::fail(EINVAL),
     };
     // SAFETY: `time` is writable by contract.
@@ -53,13 +72,13 @@ unsafe extern "C" fn clock_getres(clock: c_int, resolution: *mut Timespec) -> c_
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn gettimeofday(time: *mut Timeval, _zone: *mut c_void) -> c_int {
     // SAFETY: `time` is writable by contract.
-    unsafe { *time = Timeval::from_ns((host::get().wall_ns)()) };
+    unsafe { *time = Timeval::from_ns(wall()) };
     0
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn time(time: *mut i64) -> i64 {
-    let seconds = ((host::get().wall_ns)() / NS_PER_S) as i64;
+    let seconds = (wall() / NS_PER_S) as i64;
     if !time.is_null() {
         // SAFETY: `time` is writable by contract.
         unsafe { *time = seconds };
@@ -80,7 +99,7 @@ const _: () = assert!(size_of::<Usage>() == 144);
 /// User time is the time since boot; all else is 0.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn getrusage(_who: c_int, usage: *mut Usage) -> c_int {
-    let user = Timeval::from_ns((host::get().monotonic_ns)());
+    let user = Timeval::from_ns(monotonic());
     // SAFETY: `usage` is writable by contract.
     unsafe { *usage = Usage { user, system: Timeval::from_ns(0), rest: [0; 14] } };
     0

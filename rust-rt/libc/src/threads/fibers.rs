@@ -24,6 +24,9 @@ pub struct Fibers {
     pub yield_now: fn() -> bool,
     /// Sleeps until this time, in ns since boot; false if the caller cannot.
     pub sleep_until: fn(deadline: u64) -> bool,
+    /// The program has read a clock, the wall clock or the monotonic one, and this time in ns from it: if the caller is a
+    /// thread that has long had its turn, it lets everybody else go first.
+    pub clock_was_read: fn(is_wall: bool, ns: u64),
     /// Another order of threads for each seed but 0.
     pub set_order: fn(seed: u64),
     /// The name of the thread whose stack ended above `address`. For a report after which nothing runs.
@@ -86,6 +89,7 @@ pub(super) const fn given() -> &'static Fibers {
         wake: |_, _, _| 0,
         yield_now: || false,
         sleep_until: |_| false,
+        clock_was_read: |_, _| (),
         set_order: |_| (),
         stack_owner: |_| None,
     };

@@ -17,6 +17,7 @@ pub fn run() {
             .build()
             .unwrap();
         runtime.block_on(everything());
+        runtime.block_on(under_load());
         drop(runtime);
         crate::settle();
         println!("ok - tokio with {workers} workers");
@@ -83,4 +84,21 @@ async fn everything() {
     thread::spawn(move || sender.send(7).unwrap());
     assert_eq!(receiver.await, Ok(7));
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+/// A task that always has something to do keeps its worker busy, while another one has the timers and the main stack
+/// waits for a thread.
+async fn under_load() {
+    tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    sleep(5 * MS).await;
+    let (sender, receiver) = oneshot::channel();
+    thread::spawn(move || {
+        thread::sleep(20 * MS);
+        sender.send(7).unwrap();
+    });
+    assert_eq!(receiver.await, Ok(7));
 }
