@@ -51,11 +51,15 @@ module Mailbox = struct
   let create token = { queue = Queue.create (); token; asked = false; closed = false }
   let length t = Queue.length t.queue
 
-  let put t v =
-    Queue.push v t.queue;
+  (* Whoever found nothing shall ask again. *)
+  let notify t =
     if t.asked then (
       t.asked <- false;
       wake t.token)
+
+  let put t v =
+    Queue.push v t.queue;
+    notify t
 
   let take t =
     let v = Queue.take_opt t.queue in
@@ -71,12 +75,27 @@ let is_for bound dst =
   | Ipaddr.V6 b, Ipaddr.V4 _ -> b = Ipaddr.V6.unspecified
   | Ipaddr.V4 _, Ipaddr.V6 _ -> false
 
+(* Whether anything could come in there: at a wildcard, at one of our own addresses, on the loopback network,
+   or for a group. *)
+let is_local stack ip =
+  let group_or_all =
+    match ip with
+    | Ipaddr.V4 a -> a = Ipaddr.V4.any || a = Ipaddr.V4.broadcast || Ipaddr.V4.is_multicast a
+    | Ipaddr.V6 a -> Ipaddr.V6.compare a Ipaddr.V6.unspecified = 0 || Ipaddr.V6.is_multicast a
+  in
+  group_or_all
+  || Mirust_tcpip.Tcpip_stack_direct.is_loopback ip
+  || List.exists
+       (fun own -> Ipaddr.compare (Ipaddr.Prefix.address own) ip = 0)
+       (Stack.IP.configured_ips (Stack.ip stack))
+
 (* RFC 6335's dynamic ports. *)
 let ephemeral () = 0xc000 lor (String.get_uint16_ne (Mirust.Random.generate 2) 0 land 0x3fff)
 
 (* A free port, searched from a random one. *)
-let bind_port port try_port =
-  if port <> 0 then if try_port port then Ok port else Error In_use
+let bind_port stack bound port try_port =
+  if not (is_local stack bound) then Error Not_local
+  else if port <> 0 then if try_port port then Ok port else Error In_use
   else
     let rec search n port =
       if n = 0 then Error No_resources
@@ -117,7 +136,7 @@ let listen stack address backlog token =
       let listener = { tcp; port; bound; accepted } in
       self := Some listener;
       listener)
-    (bind_port port try_port)
+    (bind_port stack bound port try_port)
 
 let accept listener = Mailbox.take listener.accepted
 let listening listener = encode (listener.bound, listener.port)
@@ -206,10 +225,12 @@ type socket = {
   udp_bound : Ipaddr.t;
   received : (Cstruct.t * string) Mailbox.t;
   mutable ttl : int; (* 0: the stack's default *)
+  mutable udp_peer : (Ipaddr.t * int) option;
+  mutable refused : bool; (* the peer's host has said that nobody has the peer's port *)
 }
 
 (* Mirage's UDP does not report that a port is in use: it replaces the listener. *)
-let sockets : (int, unit) Hashtbl.t = Hashtbl.create 8
+let sockets : (int, socket) Hashtbl.t = Hashtbl.create 8
 let datagrams_dropped = ref 0
 let datagram_octets = ref 0
 
@@ -238,20 +259,55 @@ let udp_bind stack address token =
     (fun port ->
       let udp = Stack.udp stack in
       let received = Mailbox.create token in
-      Hashtbl.replace sockets port ();
+      let socket =
+        {
+          udp;
+          udp_port = port;
+          udp_bound = bound;
+          received;
+          ttl = 0;
+          udp_peer = None;
+          refused = false;
+        }
+      in
+      Hashtbl.replace sockets port socket;
       UDP.listen udp ~port (fun ~src ~dst ~src_port b ->
           if is_for bound dst then keep_datagram received b (encode (src, src_port));
           Lwt.return_unit);
-      { udp; udp_port = port; udp_bound = bound; received; ttl = 0 })
-    (bind_port port try_port)
+      socket)
+    (bind_port stack bound port try_port)
 
 let udp_local socket = encode (socket.udp_bound, socket.udp_port)
 let release_datagram (b, _) = datagram_octets := !datagram_octets - datagram_cost b
 
+(* No address is no peer. *)
+let udp_connect socket address =
+  socket.udp_peer <- (if address = "" then None else Some (decode address));
+  socket.refused <- false
+
+(* A refusal is reported once, and before the datagrams that have arrived. *)
 let udp_receive socket =
-  let datagram = Mailbox.take socket.received in
-  Option.iter release_datagram datagram;
-  datagram
+  if socket.refused then (
+    socket.refused <- false;
+    Error Refused)
+  else
+    let datagram = Mailbox.take socket.received in
+    Option.iter release_datagram datagram;
+    Ok datagram
+
+(* Somebody's word about a datagram of ours that the message quotes. It may be forged, and so is only believed if it is about
+   a peer that the program itself has named: a socket that sends to many cannot tell whom it would be about either. *)
+let udp_problem ~proto ~src:_ ~dst problem quoted =
+  match (problem : Mirust_mirage_types.Ip_ext.problem) with
+  | Unreachable `Port when proto = 17 && Cstruct.length quoted >= 4 -> (
+      let port = Cstruct.BE.get_uint16 quoted 0 and dst_port = Cstruct.BE.get_uint16 quoted 2 in
+      match Hashtbl.find_opt sockets port with
+      | Some ({ udp_peer = Some (ip, peer_port); _ } as socket)
+        when peer_port = dst_port && Ipaddr.compare ip dst = 0 ->
+          socket.refused <- true;
+          Mailbox.notify socket.received
+      | Some _ | None -> ())
+  | Unreachable _ | Too_big _ | Expired | No_neighbour -> ()
 
 let udp_ttl socket ttl = socket.ttl <- ttl
 
@@ -330,8 +386,9 @@ let serve stack =
     ~tcp:(fun () -> tcp_stats stack)
     ~udp:(fun () -> udp_stats stack)
     ~gauges:(fun () -> gauges stack);
-  Serve.udp ~bind:(udp_bind stack) ~local:udp_local ~receive:udp_receive ~send:udp_send
-    ~set_ttl:udp_ttl ~close:udp_close;
+  Stack.IP.on_problem (Stack.ip stack) udp_problem;
+  Serve.udp ~bind:(udp_bind stack) ~local:udp_local ~connect:udp_connect ~receive:udp_receive
+    ~send:udp_send ~set_ttl:udp_ttl ~close:udp_close;
   Serve.options ~peer ~local ~set ~info;
   Serve.streams ~attach:stream ~read ~room ~write ~shutdown ~close;
   Serve.tcp ~listen:(listen stack) ~accept ~listening ~unlisten ~connect:(connect stack);

@@ -5,7 +5,7 @@
 let not_taken = -1
 let first_error = -2
 
-type error = In_use | Refused | Timed_out | Reset | Aborted | Closed | No_resources | No_route | Too_long | Not_found
+type error = In_use | Refused | Timed_out | Reset | Aborted | Closed | No_resources | No_route | Too_long | Not_found | Not_local
 type side = Read | Write | Both
 type setting = Nodelay | Keepalive | User_timeout
 
@@ -53,7 +53,8 @@ module Of (T : TYPES) = struct
   external udp :
     bind:(string -> int -> (T.socket, error) result) ->
     local:(T.socket -> string) ->
-    receive:(T.socket -> (Cstruct.t * string) option) ->
+    connect:(T.socket -> string -> unit) ->
+    receive:(T.socket -> ((Cstruct.t * string) option, error) result) ->
     send:(T.socket -> string -> Cstruct.t -> (unit, error) result Lwt.t) ->
     set_ttl:(T.socket -> int -> unit) ->
     close:(T.socket -> unit) ->

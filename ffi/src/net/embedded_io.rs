@@ -25,6 +25,7 @@ impl embedded_io_async::Error for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Error::InUse => ErrorKind::AddrInUse,
+            Error::NotLocal => ErrorKind::AddrNotAvailable,
             Error::Refused => ErrorKind::ConnectionRefused,
             Error::TimedOut => ErrorKind::TimedOut,
             Error::Reset => ErrorKind::ConnectionReset,

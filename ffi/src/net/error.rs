@@ -7,7 +7,7 @@ use std::{fmt, io};
 pub enum Error {
     /// The port has a listener or a socket already.
     InUse,
-    /// The peer refused the connection.
+    /// The peer refused the connection; UDP: nobody has the port that a connected socket has sent to.
     Refused,
     /// The peer did not answer in time, to the attempt to connect or to data that was sent.
     TimedOut,
@@ -25,6 +25,8 @@ pub enum Error {
     TooLong,
     /// The name has no address, or no server answered.
     NotFound,
+    /// None of our addresses: nothing could come in there.
+    NotLocal,
     /// The socket has no peer.
     NotConnected,
     /// There is no stack, or OCaml cannot be used here; see the module.
@@ -47,6 +49,7 @@ impl Error {
             Error::NoRoute => io::ErrorKind::HostUnreachable,
             Error::TooLong => io::ErrorKind::InvalidInput,
             Error::NotFound => io::ErrorKind::NotFound,
+            Error::NotLocal => io::ErrorKind::AddrNotAvailable,
             Error::NotConnected => io::ErrorKind::NotConnected,
             Error::Unavailable => io::ErrorKind::NetworkDown,
             Error::Stack(_) => io::ErrorKind::Other,
@@ -67,6 +70,7 @@ impl fmt::Display for Error {
             Error::NoRoute => "no route to the destination",
             Error::TooLong => "the datagram is too long",
             Error::NotFound => "no address of that name",
+            Error::NotLocal => "none of our addresses",
             Error::NotConnected => "the socket has no peer",
             Error::Unavailable => "there is no network here and now",
             Error::Stack(exception) => exception,

@@ -27,7 +27,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`], [`Error::NoResources`], [`Error::Unavailable`].
+    /// [`Error::InUse`], [`Error::NotLocal`], [`Error::NoResources`], [`Error::Unavailable`].
     pub fn bind(address: SocketAddr) -> Result<Self, Error> {
         Self::bind_with(address, BACKLOG)
     }

@@ -61,7 +61,7 @@ pub(super) const NOT_TAKEN: i64 = -1;
 pub(super) const FIRST_ERROR: i64 = -2;
 
 /// What OCaml reports, by number.
-pub(super) const ERRORS: [Error; 10] = [
+pub(super) const ERRORS: [Error; 11] = [
     Error::InUse,
     Error::Refused,
     Error::TimedOut,
@@ -72,6 +72,7 @@ pub(super) const ERRORS: [Error; 10] = [
     Error::NoRoute,
     Error::TooLong,
     Error::NotFound,
+    Error::NotLocal,
 ];
 
 /// The error that OCaml has by this number.

@@ -96,7 +96,8 @@ served! {
     Udp in udp by "mirust_ocaml_net_serve_udp", serve_udp {
         bind: fn(String, isize) -> Reply<Socket>,
         local: fn(Socket) -> String,
-        receive: fn(Socket) -> Option<Datagram>,
+        connect: fn(Socket, String) -> (),
+        receive: fn(Socket) -> Reply<Option<Datagram>>,
         send: fn(Socket, String, OCamlCstruct) -> Later<()>,
         set_ttl: fn(Socket, isize) -> (),
         close: fn(Socket) -> (),

@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 
 use super::connection::buffer;
 use super::octets::Octets;
-use super::serve::{self, Datagram, Socket, Udp};
+use super::serve::{self, Datagram, Reply, Socket, Udp};
 use super::stats;
 use super::wait::Wait;
-use super::{Error, address};
+use super::{Error, address, numbers};
 use crate::ocaml::view;
 use crate::ocaml::{BoxRoot, Buffer, OCaml, OCamlCstruct, Pass, with_runtime};
 
@@ -37,7 +37,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::InUse`], [`Error::NoResources`], [`Error::Unavailable`].
+    /// [`Error::InUse`], [`Error::NotLocal`], [`Error::NoResources`], [`Error::Unavailable`].
     pub fn bind(address: SocketAddr) -> Result<Self, Error> {
         let stack = serve::udp()?;
         let receives = Wait::new();
@@ -57,9 +57,23 @@ impl UdpSocket {
     }
 
     /// From now on datagrams from others are dropped, including those that have already arrived, and
-    /// [`send`](Self::send) sends to this peer. Nothing is sent to the peer for this.
+    /// [`send`](Self::send) sends to this peer. Nothing is sent to the peer for this. If the peer's host answers a
+    /// datagram by saying that nobody has that port, the next attempt to receive fails with [`Error::Refused`].
     pub fn connect(&self, peer: SocketAddr) {
         self.peer.set(Some(peer));
+        self.tell_peer(address::encode(peer));
+    }
+
+    /// Takes a [`connect`](Self::connect) back.
+    pub fn disconnect(&self) {
+        self.peer.set(None);
+        self.tell_peer(Vec::new());
+    }
+
+    /// Tells OCaml, which compares refusals with it.
+    fn tell_peer(&self, octets: Vec<u8>) {
+        // It can only fail when OCaml has ended, and then nothing comes in.
+        let _ = serve::call(&self.stack.connect, (&*self.socket, Octets::new(octets)), |_| ());
     }
 
     /// The peer that [`connect`](Self::connect) set.
@@ -81,7 +95,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`].
+    /// [`Error::Refused`], of a [connected](Self::connect) socket; [`Error::Unavailable`].
     pub async fn recv_chunk(&self) -> Result<(Buffer, SocketAddr), Error> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -90,7 +104,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`].
+    /// As [`recv_chunk`](Self::recv_chunk).
     pub async fn recv_from(&self, buf: &mut [u8]) -> Result<(usize, SocketAddr), Error> {
         let (datagram, source) = self.recv_chunk().await?;
         Ok((copy(&datagram, buf), source))
@@ -100,7 +114,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::NotConnected`] without a [`connect`](Self::connect) before; [`Error::Unavailable`].
+    /// As [`recv_chunk`](Self::recv_chunk); [`Error::NotConnected`] without a [`connect`](Self::connect) before.
     pub async fn recv(&self, buf: &mut [u8]) -> Result<usize, Error> {
         self.peer.get().ok_or(Error::NotConnected)?;
         self.recv_from(buf).await.map(|(n, _)| n)
@@ -110,7 +124,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`].
+    /// As [`recv_chunk`](Self::recv_chunk).
     pub async fn peek(&self) -> Result<(Buffer, SocketAddr), Error> {
         let found = self.recv_chunk().await?;
         *self.peeked.borrow_mut() = Some(found.clone());
@@ -132,11 +146,12 @@ impl UdpSocket {
     }
 
     fn next(&self) -> Poll<Result<(Buffer, SocketAddr), Error>> {
-        let next = |datagram: OCaml<'_, Option<Datagram>>| {
-            datagram.to_option().map(|datagram| {
+        let next = |reply: OCaml<'_, Reply<Option<Datagram>>>| match reply.to_result() {
+            Ok(datagram) => datagram.to_option().map(|datagram| {
                 let (payload, source) = datagram.to_tuple();
                 Ok((buffer(payload), serve::socket_address(source)?))
-            })
+            }),
+            Err(number) => Some(Err(numbers::error(number.to_i64()))),
         };
         match serve::call(&self.stack.receive, (&*self.socket,), next) {
             Ok(None) => Poll::Pending,

@@ -1,8 +1,8 @@
 //! Errors of the stack by the numbers that Linux gives.
 
 use mirust_rt::libc::errno::{
-    EADDRINUSE, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EIO, EMSGSIZE, ENETDOWN,
-    ENOBUFS, ENOENT, ENOTCONN, EPIPE, ETIMEDOUT,
+    EADDRINUSE, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EIO, EMSGSIZE,
+    ENETDOWN, ENOBUFS, ENOENT, ENOTCONN, EPIPE, ETIMEDOUT,
 };
 use mirust_rt::libc::posix::Errno;
 
@@ -21,6 +21,7 @@ pub(super) fn number(error: &Error) -> Errno {
         Error::NoRoute => EHOSTUNREACH,
         Error::TooLong => EMSGSIZE,
         Error::NotFound => ENOENT,
+        Error::NotLocal => EADDRNOTAVAIL,
         Error::NotConnected => ENOTCONN,
         Error::Unavailable => ENETDOWN,
         Error::Stack(_) => EIO,

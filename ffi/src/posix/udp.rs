@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use mirust_rt::libc::errno::{EAGAIN, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOBUFS, ENOTCONN};
+use mirust_rt::libc::errno::{
+    EAGAIN, ECONNREFUSED, EDESTADDRREQ, EINVAL, EMSGSIZE, ENOBUFS, ENOTCONN,
+};
 use mirust_rt::libc::layout::Stat;
 use mirust_rt::libc::posix::{
     Address, Errno, Events, Family, Object, Options, Part, PartMut, Received, Result, Shutdown,
@@ -31,6 +33,8 @@ pub(super) struct Socket {
     /// Nothing before there is a port.
     socket: RefCell<Option<Rc<UdpSocket>>>,
     peer: Cell<Option<SocketAddr>>,
+    /// SO_ERROR: that nobody has the peer's port.
+    error: Cell<i32>,
     /// Was received, and looked at only.
     next: RefCell<Option<(Buffer, SocketAddr)>>,
     /// Datagrams that wait, and their bytes.
@@ -46,6 +50,7 @@ impl Socket {
             family,
             socket: RefCell::default(),
             peer: Cell::new(None),
+            error: Cell::new(0),
             next: RefCell::default(),
             sending: Rc::default(),
             ended: Cell::new(Shutdown { read: false, write: false }),
@@ -83,21 +88,34 @@ impl Socket {
         }
     }
 
-    /// Whether a datagram is there; it is kept.
+    /// Whether a datagram is there; it is kept. An error of the socket is too.
     fn fill(&self) -> Result<bool> {
         let mut next = self.next.borrow_mut();
-        let Some(socket) = self.socket.borrow().clone() else { return Ok(next.is_some()) };
-        let waker = self.watchers.waker(Events::IN);
-        while next.is_none() {
+        if next.is_some() {
+            return Ok(true);
+        }
+        let Some(socket) = self.socket.borrow().clone() else { return Ok(false) };
+        let waker = self.watchers.waker(Events::IN | Events::ERR);
+        loop {
             match socket.poll_recv(&mut Context::from_waker(&waker)) {
                 Poll::Pending => return Ok(false),
+                Poll::Ready(Err(crate::net::Error::Refused)) => self.error.set(ECONNREFUSED),
                 Poll::Ready(Err(error)) => return Err(number(&error)),
-                // Of others than the peer nothing is wanted.
-                Poll::Ready(Ok((_, from))) if self.peer.get().is_some_and(|peer| peer != from) => {}
-                Poll::Ready(Ok(datagram)) => *next = Some(datagram),
+                Poll::Ready(Ok(datagram)) => {
+                    *next = Some(datagram);
+                    return Ok(true);
+                }
             }
         }
-        Ok(true)
+    }
+
+    /// The socket's error, which is reported once, by whichever call comes next.
+    fn check(&self) -> Result<bool> {
+        let there = self.fill()?;
+        match self.error.take() {
+            0 => Ok(there),
+            error => Err(Errno(error)),
+        }
     }
 
     /// Whether one more datagram may wait.
@@ -141,11 +159,13 @@ impl Object for Socket {
             ready |= Events::IN | Events::RDHUP;
             ready |= Events::HUP.when(self.ended.get().write);
         }
-        if interest.intersects(Events::IN) {
+        // A refusal is for everybody who watches; only a socket with a peer has any.
+        if interest.intersects(Events::IN) || self.peer.get().is_some() {
             match self.fill() {
                 Ok(there) => ready |= Events::IN.when(there),
                 Err(_) => ready |= Events::ERR,
             }
+            ready |= Events::ERR.when(self.error.get() != 0);
         }
         ready & (interest | Events::ALWAYS)
     }
@@ -208,7 +228,7 @@ impl mirust_rt::libc::posix::Socket for Socket {
     }
 
     fn connect(&self, address: SocketAddr) -> Result {
-        self.port()?;
+        self.port()?.connect(address);
         self.peer.set(Some(address));
         // What others had sent before is not the peer's.
         self.next.take();
@@ -217,11 +237,14 @@ impl mirust_rt::libc::posix::Socket for Socket {
 
     fn disconnect(&self) -> Result {
         self.peer.set(None);
+        if let Some(socket) = &*self.socket.borrow() {
+            socket.disconnect();
+        }
         Ok(())
     }
 
     fn receive(&self, parts: &mut [PartMut], peek: bool) -> Result<Received> {
-        if !self.fill()? {
+        if !self.check()? {
             if self.ended.get().read {
                 return Ok(Received { bytes: 0, whole: 0, from: None });
             }
@@ -246,6 +269,10 @@ impl mirust_rt::libc::posix::Socket for Socket {
         if self.ended.get().write {
             return Err(Errno(mirust_rt::libc::errno::EPIPE));
         }
+        if self.peer.get().is_some() {
+            // A program that never receives finds out here that nobody is there.
+            self.check()?;
+        }
         if !self.may_send() {
             return Err(Errno(EAGAIN));
         }
@@ -264,6 +291,12 @@ impl mirust_rt::libc::posix::Socket for Socket {
             .set(Shutdown { read: before.read || how.read, write: before.write || how.write });
         self.watchers.notify(Events::IN | Events::OUT | Events::HUP);
         Ok(())
+    }
+
+    fn take_error(&self) -> i32 {
+        // What cannot be asked has no error of its own.
+        let _ = self.fill();
+        self.error.take()
     }
 
     fn local(&self) -> Address {

@@ -127,7 +127,8 @@ fn generate() -> String {
         let (value, _) = rest.split_once(';').expect("its end");
         writeln!(out, "let {} = {value}", name.to_lowercase()).unwrap();
     }
-    let (_, errors) = numbers.split_once("const ERRORS: [Error; 10] = [").expect("the errors");
+    let (_, errors) = numbers.split_once("const ERRORS: [Error; ").expect("the errors");
+    let (_, errors) = errors.split_once(" = [").expect("the errors");
     let (errors, _) = errors.split_once(']').expect("their end");
     let errors = code(errors).map(|line| line.trim_matches(',').trim_start_matches("Error::"));
     let errors: Vec<String> = errors.map(constructor).collect();

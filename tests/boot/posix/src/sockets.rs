@@ -11,6 +11,7 @@ pub(crate) fn run() -> Outcome {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         tcp(address)?;
         udp(address)?;
+        nobody_there(address)?;
     }
     errors()?;
     names()
@@ -80,7 +81,61 @@ fn udp(address: &str) -> Outcome {
     Ok(())
 }
 
+/// A datagram to a port that nobody has: whoever has named it as the peer is told, once, by whatever comes next.
+fn nobody_there(address: &str) -> Outcome {
+    let closed = UdpSocket::bind(address)?.local_addr()?;
+    let socket = UdpSocket::bind(address)?;
+    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut buf = [0; 16];
+    // Without a peer nothing comes back.
+    socket.send_to(b"x", closed)?;
+    socket.set_nonblocking(true)?;
+    std::thread::yield_now();
+    assert_eq!(socket.recv(&mut buf).map_err(|e| e.kind()), Err(ErrorKind::WouldBlock));
+    socket.set_nonblocking(false)?;
+
+    socket.connect(closed)?;
+    socket.send(b"x")?;
+    assert_eq!(socket.recv(&mut buf).map_err(|e| e.kind()), Err(ErrorKind::ConnectionRefused));
+    // To a program that never receives, the next datagram tells. It is refused itself, and was not sent.
+    let start = Instant::now();
+    while let Ok(n) = socket.send(b"y") {
+        assert_eq!(n, 1);
+        assert!(start.elapsed() < Duration::from_secs(10), "no datagram was refused");
+        std::thread::yield_now();
+    }
+    socket.send(b"x")?;
+    let refused = loop {
+        match socket.take_error()? {
+            Some(error) => break error.kind(),
+            None => assert!(start.elapsed() < Duration::from_secs(10), "there is no error"),
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(refused, ErrorKind::ConnectionRefused);
+    // The socket goes on.
+    let open = UdpSocket::bind(address)?;
+    socket.connect(open.local_addr()?)?;
+    assert_eq!(socket.send(b"three")?, 5);
+    assert_eq!(open.recv(&mut buf)?, 5);
+    open.send_to(b"four", socket.local_addr()?)?;
+    assert_eq!(socket.recv(&mut buf)?, 4);
+    Ok(())
+}
+
 fn errors() -> Outcome {
+    // Addresses of others, here those for documentation.
+    for foreign in ["192.0.2.77:0", "[2001:db8::77]:0"] {
+        let tcp = TcpListener::bind(foreign).map(drop);
+        assert_eq!(tcp.map_err(|e| e.kind()), Err(ErrorKind::AddrNotAvailable));
+        let udp = UdpSocket::bind(foreign).map(drop);
+        assert_eq!(udp.map_err(|e| e.kind()), Err(ErrorKind::AddrNotAvailable));
+    }
+    // Our own, anywhere on the loopback network, and a group.
+    for own in ["10.0.0.2:0", "127.9.9.9:0", "224.0.0.251:0", "0.0.0.0:0", "[::]:0"] {
+        UdpSocket::bind(own)?;
+        TcpListener::bind(own)?;
+    }
     let listener = TcpListener::bind("127.0.0.1:7000")?;
     let again = TcpListener::bind("127.0.0.1:7000").map(drop);
     assert_eq!(again.map_err(|e| e.kind()), Err(ErrorKind::AddrInUse));

@@ -171,6 +171,9 @@ async fn test_net_udp(on: String) -> Result<(), String> {
     let b = UdpSocket::bind(address(&on)?).map_err(text)?;
     let (at_a, at_b) = (a.local_addr().map_err(text)?, b.local_addr().map_err(text)?);
     expect(UdpSocket::bind(at_a).err() == Some(Error::InUse), "the port is in use")?;
+    let foreign = address("198.51.100.7:0")?;
+    expect(UdpSocket::bind(foreign).err() == Some(Error::NotLocal), "another's address")?;
+    expect(TcpListener::bind(foreign).err() == Some(Error::NotLocal), "another's address")?;
     a.send_to(b"hello", at_b).await.map_err(text)?;
     let mut buf = [0; 3];
     expect(b.recv_from(&mut buf).await == Ok((3, at_a)) && &buf == b"hel", "a datagram")?;

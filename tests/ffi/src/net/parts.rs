@@ -129,5 +129,22 @@ async fn test_net_udp_connected(on: String) -> Result<(), String> {
     b.send_chunk_to(&chunk, at_a).await.map_err(text)?;
     expect(a.recv(&mut buf).await == Ok(4) && &buf[..4] == b"back", "once more")?;
     expect(timeout(Duration::from_millis(2), a.recv(&mut buf)).await.is_err(), "nothing else")?;
+    // A peer whose port nobody has: its host's answer is reported once, and to no other socket.
+    let nowhere = stranger.local_addr().map_err(text)?;
+    drop(stranger);
+    sleep(Duration::from_millis(1)).await;
+    b.send_to(b"x", nowhere).await.map_err(text)?;
+    a.connect(nowhere);
+    a.send(b"x").await.map_err(text)?;
+    expect(a.recv(&mut buf).await == Err(Error::Refused), "nobody has the peer's port")?;
+    expect(timeout(Duration::from_millis(2), a.recv(&mut buf)).await.is_err(), "said once")?;
+    expect(
+        timeout(Duration::from_millis(2), b.recv_chunk()).await.is_err(),
+        "to whom it concerns",
+    )?;
+    a.disconnect();
+    expect(a.peer_addr().is_none(), "no peer any more")?;
+    b.send_to(b"again", at_a).await.map_err(text)?;
+    expect(a.recv_from(&mut buf).await == Ok((5, at_b)), "and all may send")?;
     expect(stats().map_err(text)?.udp.sent >= 4, "counted")
 }
