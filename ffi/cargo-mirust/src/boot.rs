@@ -43,7 +43,7 @@ pub struct Port {
 pub fn run(options: &Run) -> Result<u8> {
     let mut build = options.build.clone();
     let (ports, packages): (Vec<_>, Vec<_>) =
-        build.package.drain(..).partition(|value| port(value).is_ok());
+        build.package.drain(..).partition(|value| build::is_no_package(value));
     build.package = packages;
     let ports =
         ports.iter().chain(&options.publish).map(|value| port(value)).collect::<Result<_>>()?;

@@ -62,6 +62,12 @@ impl Workspace {
     ///
     /// There is no manifest, or a wrong one.
     pub fn load(options: &Build) -> Result<Workspace> {
+        if let Some(port) = options.package.iter().find(|value| is_no_package(value)) {
+            bail!(
+                "{port} is not a package: no name begins with a digit\n\
+                 if it is to be a port, only `cargo mirust run` forwards ports: -p 8080:80"
+            );
+        }
         let mut command = MetadataCommand::new();
         command.no_deps();
         if let Some(path) = &options.manifest_path {
@@ -70,7 +76,14 @@ impl Workspace {
         let metadata = match command.exec() {
             Ok(metadata) => metadata,
             Err(cargo_metadata::Error::CargoMetadata { stderr }) => {
-                bail!("{}", stderr.trim_start_matches("error: ").trim_end());
+                let said = stderr.trim_start_matches("error: ").trim_end();
+                let hint = if said.contains("could not find `Cargo.toml`") {
+                    "\ngo to the folder of a crate, or name its manifest by --manifest-path; a crate to begin with is \
+                     written by: cargo mirust new PATH"
+                } else {
+                    ""
+                };
+                bail!("{said}{hint}");
             }
             Err(error) => return Err(error).context("cannot ask cargo about the crate"),
         };
@@ -82,7 +95,12 @@ impl Workspace {
         // Without `..` and symbolic links: by its path a program is recognised as one that was built there.
         let target_dir = std::fs::create_dir_all(&target_dir)
             .and_then(|()| target_dir.canonicalize())
-            .with_context(|| format!("cannot make {}", target_dir.display()))?;
+            .with_context(|| {
+                format!(
+                    "cannot write to {}; choose another directory: --target-dir DIR",
+                    target_dir.display()
+                )
+            })?;
         Ok(Workspace { metadata, target_dir })
     }
 
@@ -234,6 +252,11 @@ impl Workspace {
     }
 }
 
+/// Whether no package can have this name, nor an id that begins so: it may be meant as a port.
+pub fn is_no_package(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_digit())
+}
+
 /// The cargo that called this command, or else the one in `PATH`.
 pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
@@ -253,6 +276,8 @@ fn arguments(options: &Build) -> Vec<String> {
     flag("--offline", options.offline);
     flag("--frozen", options.frozen);
     flag("--quiet", options.quiet);
+    flag("--keep-going", options.keep_going);
+    flag("--ignore-rust-version", options.ignore_rust_version);
     for _ in 0..options.verbose {
         flag("--verbose", true);
     }
@@ -267,6 +292,7 @@ fn arguments(options: &Build) -> Vec<String> {
     list("--config", &options.config);
     list("--profile", options.profile.as_slice());
     list("--jobs", options.jobs.as_slice());
+    list("--color", options.color.as_slice());
     if let Some(path) = &options.manifest_path {
         all.extend(["--manifest-path".to_owned(), path.display().to_string()]);
     }

@@ -35,7 +35,20 @@ fn quoted(path: &str) -> String {
 /// The directory exists, or its name cannot be a crate's: cargo said so.
 pub fn new(options: &New) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let made = Command::new(cargo).args(["new", "--quiet", "--bin"]).arg(&options.path).status();
+    let here = options.path.display().to_string();
+    if options.path.exists() {
+        bail!(
+            "{here} exists already; choose another path\n\
+             (a crate that is there needs nothing: cd {} && cargo mirust run --release)",
+            quoted(&here)
+        );
+    }
+    let mut new = Command::new(cargo);
+    new.args(["new", "--quiet", "--bin"]).arg(&options.path);
+    if let Some(name) = &options.name {
+        new.arg("--name").arg(name);
+    }
+    let made = new.status();
     if !made.context("cannot run cargo")?.success() {
         bail!("nothing was written");
     }
@@ -49,9 +62,8 @@ pub fn new(options: &New) -> Result<()> {
         Kind::Hello => "",
         Kind::Std | Kind::Axum => " -p 8080:8080",
     };
-    println!("{}: Cargo.toml, src/main.rs", options.path.display());
-    let path = options.path.display().to_string();
-    println!("next: cd {} && cargo mirust run --release{ports}", quoted(&path));
+    println!("{here}: Cargo.toml, src/main.rs");
+    println!("next: cd {} && cargo mirust run --release{ports}", quoted(&here));
     println!("      cargo run                 # as a Linux process");
     Ok(())
 }

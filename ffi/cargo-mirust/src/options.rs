@@ -14,6 +14,13 @@ pub enum Cargo {
     Mirust(Command),
 }
 
+/// What most want of `run`.
+const EXAMPLES: &str = "\
+Examples:
+  cargo mirust run --release -p 8080:80        then: curl http://127.0.0.1:8080/
+  cargo mirust run --qemu --bin tool -- --verbose 'two words'
+  cargo mirust run --env RUST_BACKTRACE=1 --memory 256";
+
 /// The commands.
 #[derive(Subcommand)]
 pub enum Command {
@@ -22,6 +29,7 @@ pub enum Command {
     /// Builds the image of each binary: NAME.elf, NAME.elf.dbg and NAME.cfg in target/mirust/PROFILE
     Build(Build),
     /// Builds one binary and boots it: on this machine's Xen, or on one inside QEMU
+    #[command(after_help = EXAMPLES)]
     Run(Run),
     /// Builds the tests, and runs each test binary inside a domain
     Test(Test),
@@ -80,6 +88,9 @@ pub struct Build {
     /// Number of jobs at once
     #[arg(short, long, value_name = "N", help_heading = "Compilation")]
     pub jobs: Option<String>,
+    /// Do not stop at the first crate that fails to build
+    #[arg(long, help_heading = "Compilation")]
+    pub keep_going: bool,
     /// Only there to be refused with a reason: see [`target`]
     #[arg(long, value_name = "TRIPLE", hide = true, value_parser = target)]
     pub target: Option<String>,
@@ -112,12 +123,18 @@ pub struct Build {
     /// The same as --locked and --offline
     #[arg(long, help_heading = "Manifest")]
     pub frozen: bool,
+    /// Ignore the packages' `rust-version`
+    #[arg(long, help_heading = "Manifest")]
+    pub ignore_rust_version: bool,
     /// Override a configuration value of cargo
     #[arg(long, value_name = "KEY=VALUE|PATH")]
     pub config: Vec<String>,
     /// Use verbose output (-vv very verbose)
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    /// Colors in cargo's messages: auto, always, never
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<String>,
     /// Do not print cargo's messages
     #[arg(short, long)]
     pub quiet: bool,
@@ -154,7 +171,7 @@ pub struct Boot {
     #[arg(short, long, value_name = "NAME=VALUE", help_heading = "Boot")]
     pub env: Vec<String>,
     /// End the domain after this time; the exit code is then 124
-    #[arg(long, value_name = "SECONDS", help_heading = "Boot")]
+    #[arg(long, value_name = "SECONDS", help_heading = "Boot", value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: Option<u32>,
 }
 
@@ -231,7 +248,8 @@ pub struct Debug {
     #[arg(short, long, value_name = "NAME=VALUE", help_heading = "Boot")]
     pub env: Vec<String>,
     /// The TCP port of 127.0.0.1 on which QEMU waits for gdb
-    #[arg(long, value_name = "PORT", default_value_t = 1234, help_heading = "Boot")]
+    #[arg(long, value_name = "PORT", default_value_t = 1234, help_heading = "Boot",
+        value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
     /// Do not start gdb: only wait for one
     #[arg(long, help_heading = "Boot")]
@@ -246,6 +264,9 @@ pub struct Debug {
 pub struct New {
     /// The directory to create
     pub path: PathBuf,
+    /// The name of the package, if it is not that of the directory
+    #[arg(long)]
+    pub name: Option<String>,
     /// What to write: a server on std::net or on axum, or a minimal program
     #[arg(long, value_enum, default_value = "std")]
     pub kind: Kind,
@@ -291,5 +312,6 @@ mod tests {
         let error = parsed(&["build", "--target", "x86_64-unknown-linux-musl"]).err();
         assert!(error.is_some_and(|error| error.contains("leave --target out")));
         assert!(parsed(&["run", "--memory", "0"]).is_err());
+        assert!(parsed(&["run", "--timeout", "0"]).is_err());
     }
 }
