@@ -28,15 +28,29 @@ pub fn came() -> bool {
 ///
 /// It cannot be started.
 pub fn start(command: &mut Command) -> Result<Child> {
-    let child = command.process_group(0).spawn();
-    let child = child.context("cannot boot the image")?;
-    CHILD.store(child.id(), Ordering::Relaxed);
+    // Before the child is there, since it inherits what is ignored, but not what is handled: a shell starts programs in
+    // the background with SIGINT ignored, and the shell that boots the domain could never change that.
     // Refused the second time, when the first handler does the same.
     let _ = ctrlc::set_handler(|| {
         CAME.store(true, Ordering::Relaxed);
-        // Not waited for yet, since this program ends soon after: the number is still the child's.
-        let signal = format!("kill -INT {}", CHILD.load(Ordering::Relaxed));
-        let _ = Command::new("sh").args(["-c", &signal]).status();
+        pass_on();
     });
+    let child = command.process_group(0).spawn();
+    let child = child.context("cannot boot the image")?;
+    CHILD.store(child.id(), Ordering::Relaxed);
+    if came() {
+        pass_on();
+    }
     Ok(child)
+}
+
+fn pass_on() {
+    match CHILD.load(Ordering::Relaxed) {
+        0 => {}
+        // Not waited for yet, since this program ends soon after: the number is still the child's.
+        child => {
+            let signal = format!("kill -INT {child}");
+            let _ = Command::new("sh").args(["-c", &signal]).status();
+        }
+    }
 }
