@@ -10,10 +10,20 @@
      or may call C other than the runtime's without one ([@@noalloc]).
    - The source locations in the frame tables, which only backtraces of OCaml exceptions use: an image names
      the functions instead. With --locations they stay.
+   - Functions and data that nobody reaches (trim_unused.ml), of whole modules such as the Stdlib's. With --locations
+     they stay.
 
    An object that looks in any way unlike what the compiler writes today stays as it is; the message says why. *)
 
 #use "trim_elf.ml"
+
+#use "trim_parts.ml"
+
+#use "trim_x86.ml"
+
+#use "trim_fields.ml"
+
+#use "trim_unused.ml"
 
 #use "trim_frames.ml"
 
@@ -22,8 +32,12 @@
 let trim ~locations file =
   let elf = read_elf file in
   let symbols = read_symbols elf in
-  let unwind = split_unwind elf symbols in
-  if not locations then without_locations elf symbols;
+  let parts = parts_of elf symbols in
+  if locations then List.iter (fun p -> p.live <- true) parts.all
+  else drop_unused elf symbols parts (mark_used elf symbols parts ~is_return:(is_return elf symbols));
+  let unused section at = match part_at parts section at with Some p -> not p.live | None -> false in
+  let unwind = split_unwind elf symbols ~unused in
+  if not locations then without_locations elf symbols parts;
   let replace name bytes =
     let _, s = find elf name in
     Bytes.blit bytes 0 elf.file s.offset (Bytes.length bytes);

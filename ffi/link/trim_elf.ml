@@ -81,9 +81,13 @@ let set_reloc b at r =
   set_u32 b (at + 12) r.symbol;
   set_u64 b (at + 16) r.addend
 
+let r_none = 0
 let r_64 = 1
 let r_pc32 = 2
 let r_32 = 10
+
+(* Makes one say nothing. *)
+let forget elf ~now_at place = set_reloc elf.file place { at = now_at; symbol = 0; how = r_none; addend = 0 }
 
 type symbol = { label : string; section : int; value : int; is_section : bool }
 

@@ -9,8 +9,9 @@ type tables = {
   cuts : (int * int) list;
 }
 
-(* Compacts one table in place; gives the end of what it needs now, and of what it had. *)
-let compact data moved start =
+(* Compacts one table in place; gives the end of what it needs now, and of what it had. Descriptors stay for which
+   [keep] is true, of the place of their return address. *)
+let compact data moved ~keep start =
   let last = ref start in
   let reach n =
     if n > Bytes.length data then unknown "a frame table beyond its section"
@@ -30,10 +31,9 @@ let compact data moved start =
       in
       chain (at + distance)
   in
-  let rec descriptor left from into =
-    if left = 0 then (from, into)
-    else (
-      Hashtbl.replace moved from into;
+  let rec descriptor left kept_so_far from into =
+    if left = 0 then (kept_so_far, into)
+    else
       let size = u16 data (from + 8) and live = u16 data (from + 10) in
       let special = size = 0xffff in
       let lengths = 12 + (2 * live) in
@@ -41,11 +41,11 @@ let compact data moved start =
         if (not special) && size land 2 <> 0 then Some (Bytes.get_uint8 data (from + lengths))
         else None
       in
-      let kept = lengths + match allocations with Some n -> 1 + n | None -> 0 in
+      let needed = lengths + match allocations with Some n -> 1 + n | None -> 0 in
       let stop =
-        if special || size land 1 = 0 then from + kept
+        if special || size land 1 = 0 then from + needed
         else
-          let words = up (from + kept) 4 in
+          let words = up (from + needed) 4 in
           let count = Option.value allocations ~default:1 in
           for i = 0 to count - 1 do
             location (words + (4 * i))
@@ -54,14 +54,18 @@ let compact data moved start =
       in
       let stop = up stop 8 in
       reach stop;
-      Bytes.blit data from data into kept;
-      if not special then Bytes.set_uint16_le data (into + 8) (size land lnot 1);
-      let next = up (into + kept) 8 in
-      Bytes.fill data (into + kept) (next - into - kept) '\000';
-      descriptor (left - 1) stop next)
+      if keep from then (
+        Hashtbl.replace moved from into;
+        Bytes.blit data from data into needed;
+        if not special then Bytes.set_uint16_le data (into + 8) (size land lnot 1);
+        let next = up (into + needed) 8 in
+        Bytes.fill data (into + needed) (next - into - needed) '\000';
+        descriptor (left - 1) (kept_so_far + 1) stop next)
+      else descriptor (left - 1) kept_so_far stop into
   in
   if start land 7 <> 0 then unknown "a frame table that is not aligned";
-  let _, stop = descriptor (u64 data start) (start + 8) (start + 8) in
+  let count, stop = descriptor (u64 data start) 0 (start + 8) (start + 8) in
+  set_u64 data start count;
   (stop, !last)
 
 let is_frametable index s =
@@ -69,16 +73,21 @@ let is_frametable index s =
   && String.ends_with ~suffix:"frametable" s.label
   && s.label <> "caml_frametable"
 
-let compact_all data symbols index align =
+let compact_all ?(keep = fun _ -> true) data symbols index align =
   let moved = Hashtbl.create 4096 in
   let starts =
     Array.to_list symbols |> List.filter (is_frametable index) |> List.map (fun s -> s.value)
   in
   let cut start =
-    let stop, last = compact data moved start in
+    let stop, last = compact data moved ~keep start in
     (stop, stop + ((last - stop) / align * align))
   in
   { moved; cuts = List.filter (fun (a, b) -> a < b) (List.map cut (List.sort compare starts)) }
+
+(* Whether a place in .data is that of a return address. *)
+let is_return elf symbols =
+  let index, data = find elf ".data" in
+  Hashtbl.mem (compact_all (content elf data) symbols index 8).moved
 
 (* Where something in .data is after the cuts. *)
 let place cuts =
@@ -96,14 +105,26 @@ let place cuts =
     let n = search 0 (Array.length cuts) in
     if n > 0 && at < snd cuts.(n - 1) then Error (snd cuts.(n - 1)) else Ok (at - before.(n))
 
-(* Cuts the locations out of .data, and mends everything that refers to what is behind them. *)
-let without_locations elf symbols =
+(* Cuts the locations out of .data, and the unused blocks of [parts] and the descriptors of its unused functions, and
+   mends everything that refers to what is behind them. *)
+let without_locations elf symbols parts =
   let index, data = find elf ".data" and _, relocs = find elf ".rela.data" in
   let bytes = content elf data in
-  let tables = compact_all bytes symbols index (max data.align 8) in
-  let place = place tables.cuts in
+  let unused_return = Hashtbl.create 4096 in
+  Seq.iter
+    (fun at ->
+      let r = reloc elf.file at in
+      if r.how = r_64 && List.exists (fun p -> p.is_code && not p.live) (targets parts symbols r) then
+        Hashtbl.replace unused_return r.at ())
+    (entries relocs);
+  let keep at = not (Hashtbl.mem unused_return at) in
+  let tables = compact_all ~keep bytes symbols index (max data.align 8) in
+  let blocks = List.filter (fun p -> p.home = index && not p.live) parts.all in
+  let unused = List.map (fun p -> (p.first, p.stop)) blocks in
+  let cuts = List.sort compare (unused @ tables.cuts) in
+  let place = place cuts in
   let exactly what at =
-    match place at with Ok at -> at | Error _ -> unknown "%s within source locations" what
+    match place at with Ok at -> at | Error _ -> unknown "%s within what is cut" what
   in
   (* An operand of an instruction is counted from the instruction's end, up to 16 bytes on. *)
   let addend r =
@@ -117,20 +138,18 @@ let without_locations elf symbols =
   Seq.iter
     (fun at ->
       let r = reloc elf.file at in
-      let here =
-        match Hashtbl.find_opt tables.moved r.at with
-        | None -> r.at
-        | Some _ when r.how <> r_64 -> unknown "a return address of another kind"
-        | Some into ->
-            incr returns;
-            into
-      in
-      set_reloc elf.file at { r with at = exactly "a relocation" here })
+      match Hashtbl.find_opt tables.moved r.at with
+      | _ when r.how = r_none || not (keep r.at) -> forget elf at ~now_at:0
+      | Some _ when r.how <> r_64 -> unknown "a return address of another kind"
+      | Some into ->
+          incr returns;
+          set_reloc elf.file at { r with at = exactly "a return address" into }
+      | None -> set_reloc elf.file at { r with at = exactly "a relocation" r.at })
     (entries relocs);
   if !returns <> Hashtbl.length tables.moved then unknown "a return address without relocation";
-  let about_data r = symbols.(r.symbol).is_section && symbols.(r.symbol).section = index in
+  let about_data r = r.how <> r_none && symbols.(r.symbol).is_section && symbols.(r.symbol).section = index in
   Array.iter
-    (fun s ->
+    (fun (s : section) ->
       if s.kind = sht_rela then
         Seq.iter
           (fun at ->
@@ -141,8 +160,12 @@ let without_locations elf symbols =
   let _, symtab = find elf ".symtab" in
   Seq.iteri
     (fun i at ->
-      if symbols.(i).section = index && not symbols.(i).is_section then
-        set_u64 elf.file (at + 8) (exactly symbols.(i).label symbols.(i).value))
+      let s = symbols.(i) in
+      if s.section = index && not s.is_section then
+        match place s.value with
+        | Ok now -> set_u64 elf.file (at + 8) now
+        | Error stop when part_at parts index s.value <> None -> set_u64 elf.file (at + 8) (exactly s.label stop)
+        | Error _ -> unknown "%s within what is cut" s.label)
     (entries symtab);
   let out = Buffer.create data.size in
   let rest =
@@ -150,7 +173,7 @@ let without_locations elf symbols =
       (fun from (a, b) ->
         Buffer.add_subbytes out bytes from (a - from);
         b)
-      0 tables.cuts
+      0 cuts
   in
   Buffer.add_subbytes out bytes rest (data.size - rest);
   Bytes.blit (Buffer.to_bytes out) 0 elf.file data.offset (Buffer.length out);

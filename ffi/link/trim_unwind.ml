@@ -19,14 +19,14 @@ let returns elf symbols =
 let in_ocaml elf symbols =
   let marks = Hashtbl.create 64 in
   Array.iter
-    (fun s ->
+    (fun (s : symbol) ->
       if of_module s.label && String.ends_with ~suffix:"code_begin" s.label then
         let base = String.sub s.label 0 (String.length s.label - 5) in
         Hashtbl.replace marks base (s.section, s.value))
     symbols;
   let ranges = ref [] in
   Array.iter
-    (fun s ->
+    (fun (s : symbol) ->
       if of_module s.label && String.ends_with ~suffix:"code_end" s.label then
         match Hashtbl.find_opt marks (String.sub s.label 0 (String.length s.label - 3)) with
         | Some (section, start) when section = s.section ->
@@ -72,7 +72,8 @@ type unwind = {
   debug_relocs : (int * reloc) list;
 }
 
-let split_unwind elf symbols =
+(* Divides .eh_frame into what stays and gdb's part; [unused]: functions that have neither. *)
+let split_unwind elf symbols ~unused =
   let _, frames = find elf ".eh_frame" and _, relocs = find elf ".rela.eh_frame" in
   let b = content elf frames in
   let by_place = Hashtbl.create 4096 in
@@ -147,7 +148,8 @@ let split_unwind elf symbols =
          | Some r ->
              let s = symbols.(r.symbol) in
              let start = s.value + r.addend in
-             if
+             if unused s.section start then ()
+             else if
                r.how = r_pc32 && is_ocaml_cie cie && ocaml s.section start
                && Bytes.get b (at + 16) = '\000'
                && (not (calls_c s.section start (start + u32 b (at + 12))))

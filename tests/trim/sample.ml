@@ -15,6 +15,7 @@ let[@inline never] caught () =
   match fail () with () -> "nothing" | exception Not_found -> Printexc.get_backtrace ()
 
 let () =
+  Modules.say ();
   Printexc.record_backtrace true;
   let made = List.init 1000 (fun i -> (string_of_int i, float_of_int i)) in
   Printf.printf "deep %d\n" (deep 2000);

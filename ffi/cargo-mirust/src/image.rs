@@ -138,6 +138,10 @@ impl Link<'_> {
             Some(source) => command.arg(self.assemble(source)?),
             None => command.arg("--defsym=mirust_before_main=mirust_nothing"),
         };
+        if image.ground == Ground::Net {
+            // Its OCaml functions have no unwind tables (ffi/link/trim.ml).
+            command.arg("--defsym=_dl_find_object=mirust_find_frame");
+        }
         command.arg(home.ground(image.ground)?.file);
         for input in &program.inputs {
             match input {

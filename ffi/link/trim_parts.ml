@@ -1,0 +1,163 @@
+(* For trim.ml: an object's OCaml code and data as parts, each of which the image has or has not, and who refers to
+   whom. A part is a function, or a block of static data: a closure, a constant, or what a module consists of. *)
+
+type part = {
+  label : string;
+  home : int;  (** Its section. *)
+  first : int;
+  stop : int;
+  is_code : bool;
+  mutable live : bool;
+  mutable refers : part list;
+}
+
+let without_suffix suffix s =
+  if String.ends_with ~suffix s then Some (String.sub s 0 (String.length s - String.length suffix))
+  else None
+
+(* What stands between two marks of every module, by their section. *)
+let ranges symbols first last =
+  let starts = Hashtbl.create 64 in
+  Array.iter
+    (fun (s : symbol) ->
+      Option.iter (fun m -> Hashtbl.replace starts m s) (without_suffix first s.label))
+    symbols;
+  let range (s : symbol) =
+    match Option.map (Hashtbl.find_opt starts) (without_suffix last s.label) with
+    | Some (Some start) when start.section = s.section && start.value < s.value ->
+        Some (s.section, start.value, s.value)
+    | _ -> None
+  in
+  List.filter_map range (Array.to_list symbols)
+
+(* Code that was compiled without sections for its functions. *)
+let functions_of_ranges symbols =
+  let inside = Hashtbl.create 64 in
+  let add (section, start, stop) = Hashtbl.add inside section (start, stop) in
+  List.iter add (ranges symbols ".code_begin" ".code_end");
+  let found = ref [] in
+  Array.iter
+    (fun (s : symbol) ->
+      if (not s.is_section) && s.section > 0 then
+        List.iter
+          (fun (start, stop) ->
+            if start <= s.value && s.value < stop then
+              found := ((s.section, s.value), (s.label, stop)) :: !found)
+          (Hashtbl.find_all inside s.section))
+    symbols;
+  let rec close = function
+    | ((h, a), _) :: (((h', a'), _) :: _ as rest) when h = h' && a = a' -> close rest
+    | ((home, first), (label, stop)) :: rest ->
+        let stop =
+          match rest with ((h, next), _) :: _ when h = home -> min stop next | _ -> stop
+        in
+        if String.ends_with ~suffix:".code_begin" label then close rest
+        else
+          { label; home; first; stop; is_code = true; live = false; refers = [] } :: close rest
+    | [] -> []
+  in
+  close (List.sort compare !found)
+
+let function_sections elf =
+  let prefix = ".text.caml." in
+  let part i (s : section) =
+    let label =
+      if starts prefix s.name then
+        String.sub s.name (String.length prefix) (String.length s.name - String.length prefix)
+      else ""
+    in
+    if of_module label && s.size > 0 then
+      Some { label; home = i; first = 0; stop = s.size; is_code = true; live = false; refers = [] }
+    else None
+  in
+  List.filter_map Fun.id (Array.to_list (Array.mapi part elf.sections))
+
+let infix_tag = 249
+
+(* Static data: a header with the number of words, and the words. Closures that share a block have symbols of their own
+   in it. Tables of numbers have no header: a block counts as one only if the next symbol's begins where it ends. *)
+let blocks symbols index data =
+  let inside = List.filter (fun (s, _, _) -> s = index) (ranges symbols ".data_begin" ".data_end") in
+  let in_data (s : symbol) =
+    s.section = index && (not s.is_section)
+    && List.exists (fun (_, first, stop) -> first < s.value && s.value <= stop) inside
+  in
+  let all = List.filter in_data (Array.to_list symbols) in
+  let all = List.sort_uniq (fun (a : symbol) b -> compare a.value b.value) all in
+  let rec from at = function
+    | (s : symbol) :: rest when s.value < at -> from at rest
+    | rest -> rest
+  in
+  let rec cut = function
+    | (s : symbol) :: rest ->
+        let header = Int64.to_int (Bytes.get_int64_le data (s.value - 8)) in
+        let stop = s.value + (8 * (header lsr 10)) and tag = header land 255 in
+        let behind = List.find_opt (fun (next : symbol) -> next.value >= stop) rest in
+        let is_block =
+          (* Static blocks are black. *)
+          of_module s.label
+          && header land 0x300 = 0x300
+          && tag <> infix_tag && stop > s.value
+          && match behind with Some next -> next.value = stop || next.value = stop + 8 | None -> false
+        in
+        if is_block then
+          let first = s.value - 8 in
+          let p = { label = s.label; home = index; first; stop; is_code = false; live = false; refers = [] } in
+          p :: cut (from stop rest)
+        else cut rest
+    | [] -> []
+  in
+  cut all
+
+type parts = { by_section : (int, part array) Hashtbl.t; all : part list }
+
+let parts_of elf symbols =
+  let index, data = find elf ".data" in
+  let all =
+    functions_of_ranges symbols @ function_sections elf
+    @ blocks symbols index (content elf data)
+  in
+  let lists = Hashtbl.create 4096 in
+  List.iter
+    (fun p ->
+      let others = Option.value (Hashtbl.find_opt lists p.home) ~default:[] in
+      Hashtbl.replace lists p.home (p :: others))
+    all;
+  let by_section = Hashtbl.create 4096 in
+  Hashtbl.iter
+    (fun home parts ->
+      let sorted = Array.of_list parts in
+      Array.sort (fun a b -> compare a.first b.first) sorted;
+      Hashtbl.replace by_section home sorted)
+    lists;
+  { by_section; all }
+
+(* The part that a place belongs to. *)
+let part_at parts section at =
+  match Hashtbl.find_opt parts.by_section section with
+  | None -> None
+  | Some sorted ->
+      let rec search low high =
+        if low = high then low
+        else
+          let middle = (low + high) / 2 in
+          if sorted.(middle).first <= at then search (middle + 1) high else search low middle
+      in
+      let n = search 0 (Array.length sorted) in
+      if n > 0 && at < sorted.(n - 1).stop then Some sorted.(n - 1) else None
+
+(* How a place is written in code: its distance from the end of the operand. *)
+let r_plt32 = 4
+let r_gotpcrel = 9
+let r_gotpcrelx = 41
+let r_rex_gotpcrelx = 42
+let of_got how = how = r_gotpcrel || how = r_gotpcrelx || how = r_rex_gotpcrelx
+let relative how = how = r_pc32 || how = r_plt32 || of_got how
+
+(* What a relocation refers to: as a rule one part, or none that is OCaml's. *)
+let targets parts symbols r =
+  let s : symbol = symbols.(r.symbol) in
+  let at = s.value + r.addend + if relative r.how then 4 else 0 in
+  let found = Option.to_list (part_at parts s.section at) in
+  if s.is_section || at = s.value then found
+  else Option.to_list (part_at parts s.section s.value) @ found

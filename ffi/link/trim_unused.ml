@@ -1,0 +1,152 @@
+(* For trim.ml: what of an OCaml program nobody can reach. A program consists of whole modules, and the initialisation
+   of a module refers to all of its functions, since it makes them the module's fields. Here such a reference counts
+   only if somebody reads the field. *)
+
+(* What is known of one module. *)
+type fields = {
+  mutable read : int list;  (** Their offsets. *)
+  mutable whole : bool;
+  mutable fillings : (int * (part * filling)) list;  (** By offset, with the function that does it. *)
+}
+
+let is_text (s : section) = starts ".text" s.name
+
+(* Relocations of what is loaded, but for unwind tables: the section that they are in, and their place in the file. *)
+let each_reloc elf f =
+  Array.iter
+    (fun (s : section) ->
+      if s.kind = sht_rela then
+        let target = elf.sections.(s.info) in
+        let flags = u64 elf.file (target.header + 8) in
+        if flags land 2 <> 0 && target.name <> ".eh_frame" then
+          Seq.iter (fun place -> f s.info target place (reloc elf.file place)) (entries s))
+    elf.sections
+
+(* A switch's table of distances, which keeps no function. *)
+let of_switch (section : section) r (p : part) symbols =
+  starts ".rodata" section.name && r.how = r_pc32 && p.is_code
+  && (symbols.(r.symbol) : symbol).value + r.addend + 4 > p.first
+
+let modules_of symbols =
+  let modules = Hashtbl.create 256 in
+  Array.iter
+    (fun (s : symbol) ->
+      match without_suffix ".data_begin" s.label with
+      | Some label when of_module label ->
+          Hashtbl.replace modules label { read = []; whole = false; fillings = [] }
+      | _ -> ())
+    symbols;
+  modules
+
+(* Marks the parts that are in use, and gives what initialises fields that nobody reads: the function, and the place
+   of the relocation in it. [is_return at]: whether a place in .data is that of a return address in a frame table,
+   which keeps nothing. *)
+let mark_used elf symbols parts ~is_return =
+  let data_index, _ = find elf ".data" in
+  let reloc_at = Hashtbl.create 65536 in
+  each_reloc elf (fun index section _ r ->
+      if is_text section && part_at parts index r.at <> None then
+        Hashtbl.replace reloc_at (index, r.at) r);
+  let code = { elf; symbols; parts; reloc_at } in
+  let modules = modules_of symbols in
+  let roots_of_collector = Hashtbl.create 256 in
+  Array.iter
+    (fun (s : symbol) ->
+      if s.section = data_index && String.ends_with ~suffix:".gc_roots" s.label then
+        Hashtbl.replace roots_of_collector s.value ())
+    symbols;
+  (* References to modules, by the part that has them; and those by which a field is filled. *)
+  let about_modules = Hashtbl.create 1024 and filling_places = Hashtbl.create 4096 in
+  each_reloc elf (fun index _ _ r ->
+      let label = symbols.(r.symbol).label in
+      match Hashtbl.find_opt modules label with
+      | None -> ()
+      | Some fields -> (
+          match part_at parts index r.at with
+          | Some part -> (
+              let plain = part.is_code && of_got r.how && r.addend = -4 in
+              match if plain && part.label = label ^ ".entry" then filling code part r.at else None with
+              | Some (offset, how) -> (
+                  fields.fillings <- (offset, (part, how)) :: fields.fillings;
+                  match how with
+                  | Static { at; _ } -> Hashtbl.replace filling_places (index, at) ()
+                  | From _ | Computed -> ())
+              | None -> Hashtbl.add about_modules part.label (fields, if plain then Some (part, r.at) else None))
+          | None ->
+              if not (index = data_index && Hashtbl.mem roots_of_collector r.at) then fields.whole <- true));
+  let waiting = Queue.create () in
+  let mark p =
+    if not p.live then (
+      p.live <- true;
+      Queue.add p waiting)
+  in
+  each_reloc elf (fun index section _ r ->
+      if not (Hashtbl.mem filling_places (index, r.at) || Hashtbl.mem modules symbols.(r.symbol).label) then
+        let refers = targets parts symbols r in
+        match part_at parts index r.at with
+        | Some p -> p.refers <- refers @ p.refers
+        | None ->
+            if not (index = data_index && is_return r.at) then
+              List.iter (fun p -> if not (of_switch section r p symbols) then mark p) refers);
+  List.iter (fun p -> if p.label = "caml_program" || Hashtbl.mem modules p.label then mark p) parts.all;
+  let rec read_field fields offset =
+    if not (List.mem offset fields.read) then (
+      fields.read <- offset :: fields.read;
+      List.iter (fun (o, how) -> if o = offset then fill fields how) fields.fillings)
+  and fill fields = function
+    | _, Static { block; _ } -> mark block
+    | _, From offset -> read_field fields offset
+    | _, Computed -> ()
+  in
+  let use_whole fields =
+    fields.whole <- true;
+    List.iter (fun (offset, _) -> read_field fields offset) fields.fillings
+  in
+  Hashtbl.iter (fun _ fields -> if fields.whole then use_whole fields) modules;
+  let apply fields = function Field offset -> read_field fields offset | Whole -> use_whole fields in
+  let about (fields, reference) =
+    if not fields.whole then
+      match reference with
+      | None -> use_whole fields
+      | Some (part, at) -> List.iter (apply fields) (follow_load code part at)
+  in
+  let rec run () =
+    match Queue.take_opt waiting with
+    | None -> ()
+    | Some p ->
+        List.iter mark p.refers;
+        List.iter about (Hashtbl.find_all about_modules p.label);
+        run ()
+  in
+  run ();
+  let idle = ref [] in
+  Hashtbl.iter
+    (fun _ fields ->
+      List.iter
+        (function
+          | _, (part, Static { at; block }) when not block.live -> idle := (part, at) :: !idle | _ -> ())
+        fields.fillings)
+    modules;
+  !idle
+
+(* Takes the references of what is not used out of the object, and what refers to it. Its code is made to trap; the
+   linker drops it where it has a section of its own. Its data is left for the caller to cut. *)
+let drop_unused elf symbols parts idle =
+  let dead section at = match part_at parts section at with Some p -> not p.live | None -> false in
+  let idle_places = Hashtbl.create 1024 in
+  List.iter (fun ((p : part), at) -> Hashtbl.replace idle_places (p.home, at) ()) idle;
+  each_reloc elf (fun index section place r ->
+      if dead index r.at || Hashtbl.mem idle_places (index, r.at) then forget elf place ~now_at:r.at
+      else if starts ".rodata" section.name then
+        match targets parts symbols r with [ p ] when not p.live -> forget elf place ~now_at:r.at | _ -> ());
+  (* mov $1, %rsi in place of the load of an address: the field stays as it was. *)
+  List.iter
+    (fun ((p : part), at) ->
+      let nothing = "\x48\xc7\xc6\x01\000\000\000" in
+      Bytes.blit_string nothing 0 elf.file (elf.sections.(p.home).offset + at - 3) 7)
+    idle;
+  List.iter
+    (fun p ->
+      if p.is_code && not p.live then
+        Bytes.fill elf.file (elf.sections.(p.home).offset + p.first) (p.stop - p.first) '\xcc')
+    parts.all
