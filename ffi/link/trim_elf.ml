@@ -87,7 +87,8 @@ let r_pc32 = 2
 let r_32 = 10
 
 (* Makes one say nothing. *)
-let forget elf ~now_at place = set_reloc elf.file place { at = now_at; symbol = 0; how = r_none; addend = 0 }
+let forget elf ~now_at place =
+  set_reloc elf.file place { at = now_at; symbol = 0; how = r_none; addend = 0 }
 
 type symbol = { label : string; section : int; value : int; is_section : bool }
 

@@ -11,7 +11,8 @@ type use =
 
 (* The initialisation of a field, in the module's own code. *)
 type filling =
-  | Static of { at : int; block : part }  (** With the block that the relocation at [at] refers to. *)
+  | Static of { at : int; block : part }
+      (** With the block that the relocation at [at] refers to. *)
   | From of int  (** With another field, at this offset. *)
   | Computed
 
@@ -35,9 +36,19 @@ let transparent label =
 
 (* The runtime's functions that take their arguments as functions in OCaml do. *)
 let by_ocaml's_rules =
-  [ "caml_c_call_"; "caml_curry"; "caml_tuplify"; "caml_send"; "caml_perform"; "caml_reperform"; "caml_resume"; "caml_runstack" ]
+  [
+    "caml_c_call_";
+    "caml_curry";
+    "caml_tuplify";
+    "caml_send";
+    "caml_perform";
+    "caml_reperform";
+    "caml_resume";
+    "caml_runstack";
+  ]
 
-let raises label = starts "caml_raise" label || starts "caml_reraise" label || starts "caml_ml_array_" label
+let raises label =
+  starts "caml_raise" label || starts "caml_reraise" label || starts "caml_ml_array_" label
 
 (* What `caml_applyN` is given: N arguments and a closure. *)
 let is_argument label reg =
@@ -121,8 +132,7 @@ let follow code first =
           | Register r, _ when r = reg -> raise In_use
           | _ -> Some inner
         in
-        if not result then
-          Option.iter (fun inner -> visit { s with at = next; inner }) next_inner
+        if not result then Option.iter (fun inner -> visit { s with at = next; inner }) next_inner
   and mentions i reg =
     match i.rm with
     | Register r -> r = reg
@@ -154,7 +164,9 @@ let follow_load code (part : part) at =
      call caml_initialize *)
 let filling code (part : part) at =
   let b = code.elf.file and base = code.elf.sections.(part.home).offset in
-  let is at bytes = part.first <= at && Bytes.sub_string b (base + at) (String.length bytes) = bytes in
+  let is at bytes =
+    part.first <= at && Bytes.sub_string b (base + at) (String.length bytes) = bytes
+  in
   let got at = Hashtbl.find_opt code.reloc_at (part.home, at) in
   if not (is (at - 3) "\x48\x8b\x3d") then None
   else
@@ -172,16 +184,17 @@ let filling code (part : part) at =
     in
     let from, next =
       match (from, decode b (base + next)) with
-      | None, { action = Load; rm = Memory { base; _ }; reg; size; _ } when reg = rsi && base <> rdi ->
+      | None, { action = Load; rm = Memory { base; _ }; reg; size; _ } when reg = rsi && base <> rdi
+        ->
           (Some Computed, next + size)
-      | None, { action = Store; rm = Register r; size; _ } when r = rsi -> (Some Computed, next + size)
+      | None, { action = Store; rm = Register r; size; _ } when r = rsi ->
+          (Some Computed, next + size)
       | from, _ -> (from, next)
     in
-    let called =
-      if is next "\x48\x89\xe3\x49\x8b\x66\x40\xe8" then got (next + 8) else None
-    in
+    let called = if is next "\x48\x89\xe3\x49\x8b\x66\x40\xe8" then got (next + 8) else None in
     match called with
-    | Some r when code.symbols.(r.symbol).label = "caml_initialize" && offset >= 0 && offset land 7 = 0 ->
+    | Some r
+      when code.symbols.(r.symbol).label = "caml_initialize" && offset >= 0 && offset land 7 = 0 ->
         let from =
           match from with
           | Some from -> from

@@ -114,8 +114,8 @@ let without_locations elf symbols parts =
   Seq.iter
     (fun at ->
       let r = reloc elf.file at in
-      if r.how = r_64 && List.exists (fun p -> p.is_code && not p.live) (targets parts symbols r) then
-        Hashtbl.replace unused_return r.at ())
+      if r.how = r_64 && List.exists (fun p -> p.is_code && not p.live) (targets parts symbols r)
+      then Hashtbl.replace unused_return r.at ())
     (entries relocs);
   let keep at = not (Hashtbl.mem unused_return at) in
   let tables = compact_all ~keep bytes symbols index (max data.align 8) in
@@ -147,7 +147,9 @@ let without_locations elf symbols parts =
       | None -> set_reloc elf.file at { r with at = exactly "a relocation" r.at })
     (entries relocs);
   if !returns <> Hashtbl.length tables.moved then unknown "a return address without relocation";
-  let about_data r = r.how <> r_none && symbols.(r.symbol).is_section && symbols.(r.symbol).section = index in
+  let about_data r =
+    r.how <> r_none && symbols.(r.symbol).is_section && symbols.(r.symbol).section = index
+  in
   Array.iter
     (fun (s : section) ->
       if s.kind = sht_rela then
@@ -164,7 +166,8 @@ let without_locations elf symbols parts =
       if s.section = index && not s.is_section then
         match place s.value with
         | Ok now -> set_u64 elf.file (at + 8) now
-        | Error stop when part_at parts index s.value <> None -> set_u64 elf.file (at + 8) (exactly s.label stop)
+        | Error stop when part_at parts index s.value <> None ->
+            set_u64 elf.file (at + 8) (exactly s.label stop)
         | Error _ -> unknown "%s within what is cut" s.label)
     (entries symtab);
   let out = Buffer.create data.size in

@@ -52,8 +52,7 @@ let functions_of_ranges symbols =
           match rest with ((h, next), _) :: _ when h = home -> min stop next | _ -> stop
         in
         if String.ends_with ~suffix:".code_begin" label then close rest
-        else
-          { label; home; first; stop; is_code = true; live = false; refers = [] } :: close rest
+        else { label; home; first; stop; is_code = true; live = false; refers = [] } :: close rest
     | [] -> []
   in
   close (List.sort compare !found)
@@ -77,7 +76,9 @@ let infix_tag = 249
 (* Static data: a header with the number of words, and the words. Closures that share a block have symbols of their own
    in it. Tables of numbers have no header: a block counts as one only if the next symbol's begins where it ends. *)
 let blocks symbols index data =
-  let inside = List.filter (fun (s, _, _) -> s = index) (ranges symbols ".data_begin" ".data_end") in
+  let inside =
+    List.filter (fun (s, _, _) -> s = index) (ranges symbols ".data_begin" ".data_end")
+  in
   let in_data (s : symbol) =
     s.section = index && (not s.is_section)
     && List.exists (fun (_, first, stop) -> first < s.value && s.value <= stop) inside
@@ -98,11 +99,24 @@ let blocks symbols index data =
           of_module s.label
           && header land 0x300 = 0x300
           && tag <> infix_tag && stop > s.value
-          && match behind with Some next -> next.value = stop || next.value = stop + 8 | None -> false
+          &&
+          match behind with
+          | Some next -> next.value = stop || next.value = stop + 8
+          | None -> false
         in
         if is_block then
           let first = s.value - 8 in
-          let p = { label = s.label; home = index; first; stop; is_code = false; live = false; refers = [] } in
+          let p =
+            {
+              label = s.label;
+              home = index;
+              first;
+              stop;
+              is_code = false;
+              live = false;
+              refers = [];
+            }
+          in
           p :: cut (from stop rest)
         else cut rest
     | [] -> []
@@ -114,8 +128,7 @@ type parts = { by_section : (int, part array) Hashtbl.t; all : part list }
 let parts_of elf symbols =
   let index, data = find elf ".data" in
   let all =
-    functions_of_ranges symbols @ function_sections elf
-    @ blocks symbols index (content elf data)
+    functions_of_ranges symbols @ function_sections elf @ blocks symbols index (content elf data)
   in
   let lists = Hashtbl.create 4096 in
   List.iter

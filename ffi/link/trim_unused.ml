@@ -6,7 +6,8 @@
 type fields = {
   mutable read : int list;  (** Their offsets. *)
   mutable whole : bool;
-  mutable fillings : (int * (part * filling)) list;  (** By offset, with the function that does it. *)
+  mutable fillings : (int * (part * filling)) list;
+      (** By offset, with the function that does it. *)
 }
 
 let is_text (s : section) = starts ".text" s.name
@@ -65,15 +66,20 @@ let mark_used elf symbols parts ~is_return =
           match part_at parts index r.at with
           | Some part -> (
               let plain = part.is_code && of_got r.how && r.addend = -4 in
-              match if plain && part.label = label ^ ".entry" then filling code part r.at else None with
+              match
+                if plain && part.label = label ^ ".entry" then filling code part r.at else None
+              with
               | Some (offset, how) -> (
                   fields.fillings <- (offset, (part, how)) :: fields.fillings;
                   match how with
                   | Static { at; _ } -> Hashtbl.replace filling_places (index, at) ()
                   | From _ | Computed -> ())
-              | None -> Hashtbl.add about_modules part.label (fields, if plain then Some (part, r.at) else None))
+              | None ->
+                  Hashtbl.add about_modules part.label
+                    (fields, if plain then Some (part, r.at) else None))
           | None ->
-              if not (index = data_index && Hashtbl.mem roots_of_collector r.at) then fields.whole <- true));
+              if not (index = data_index && Hashtbl.mem roots_of_collector r.at) then
+                fields.whole <- true));
   let waiting = Queue.create () in
   let mark p =
     if not p.live then (
@@ -81,14 +87,19 @@ let mark_used elf symbols parts ~is_return =
       Queue.add p waiting)
   in
   each_reloc elf (fun index section _ r ->
-      if not (Hashtbl.mem filling_places (index, r.at) || Hashtbl.mem modules symbols.(r.symbol).label) then
+      if
+        not
+          (Hashtbl.mem filling_places (index, r.at) || Hashtbl.mem modules symbols.(r.symbol).label)
+      then
         let refers = targets parts symbols r in
         match part_at parts index r.at with
         | Some p -> p.refers <- refers @ p.refers
         | None ->
             if not (index = data_index && is_return r.at) then
               List.iter (fun p -> if not (of_switch section r p symbols) then mark p) refers);
-  List.iter (fun p -> if p.label = "caml_program" || Hashtbl.mem modules p.label then mark p) parts.all;
+  List.iter
+    (fun p -> if p.label = "caml_program" || Hashtbl.mem modules p.label then mark p)
+    parts.all;
   let rec read_field fields offset =
     if not (List.mem offset fields.read) then (
       fields.read <- offset :: fields.read;
@@ -103,7 +114,10 @@ let mark_used elf symbols parts ~is_return =
     List.iter (fun (offset, _) -> read_field fields offset) fields.fillings
   in
   Hashtbl.iter (fun _ fields -> if fields.whole then use_whole fields) modules;
-  let apply fields = function Field offset -> read_field fields offset | Whole -> use_whole fields in
+  let apply fields = function
+    | Field offset -> read_field fields offset
+    | Whole -> use_whole fields
+  in
   let about (fields, reference) =
     if not fields.whole then
       match reference with
@@ -124,7 +138,8 @@ let mark_used elf symbols parts ~is_return =
     (fun _ fields ->
       List.iter
         (function
-          | _, (part, Static { at; block }) when not block.live -> idle := (part, at) :: !idle | _ -> ())
+          | _, (part, Static { at; block }) when not block.live -> idle := (part, at) :: !idle
+          | _ -> ())
         fields.fillings)
     modules;
   !idle
@@ -132,13 +147,17 @@ let mark_used elf symbols parts ~is_return =
 (* Takes the references of what is not used out of the object, and what refers to it. Its code is made to trap; the
    linker drops it where it has a section of its own. Its data is left for the caller to cut. *)
 let drop_unused elf symbols parts idle =
-  let dead section at = match part_at parts section at with Some p -> not p.live | None -> false in
+  let dead section at =
+    match part_at parts section at with Some p -> not p.live | None -> false
+  in
   let idle_places = Hashtbl.create 1024 in
   List.iter (fun ((p : part), at) -> Hashtbl.replace idle_places (p.home, at) ()) idle;
   each_reloc elf (fun index section place r ->
       if dead index r.at || Hashtbl.mem idle_places (index, r.at) then forget elf place ~now_at:r.at
       else if starts ".rodata" section.name then
-        match targets parts symbols r with [ p ] when not p.live -> forget elf place ~now_at:r.at | _ -> ());
+        match targets parts symbols r with
+        | [ p ] when not p.live -> forget elf place ~now_at:r.at
+        | _ -> ());
   (* mov $1, %rsi in place of the load of an address: the field stays as it was. *)
   List.iter
     (fun ((p : part), at) ->

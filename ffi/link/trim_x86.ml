@@ -53,14 +53,14 @@ let decode b at =
   (* Reads the operand that begins at [i]: it, the register beside it, and where it ends. *)
   let operand i =
     let modrm = byte i in
-    let reg = ((modrm lsr 3) land 7) lor high 4 and mode = modrm lsr 6 and low = modrm land 7 in
+    let reg = (modrm lsr 3) land 7 lor high 4 and mode = modrm lsr 6 and low = modrm land 7 in
     if mode = 3 then (Register (low lor high 1), reg, i + 1)
     else
       let base, index, i =
         if low = 4 then
           let sib = byte (i + 1) in
-          let index = ((sib lsr 3) land 7) lor high 2 in
-          let base = if sib land 7 = 5 && mode = 0 then -1 else (sib land 7) lor high 1 in
+          let index = (sib lsr 3) land 7 lor high 2 in
+          let base = if sib land 7 = 5 && mode = 0 then -1 else sib land 7 lor high 1 in
           (base, (if index = 4 then -1 else index), i + 2)
         else if low = 5 && mode = 0 then (-1, -1, i + 1)
         else (low lor high 1, -1, i + 1)
@@ -78,7 +78,7 @@ let decode b at =
     { size = stop + immediate - at; flow = On; action; rm; reg }
   in
   let of_code ?(immediate = 0) i action =
-    let register = (byte i land 7) lor high 1 in
+    let register = byte i land 7 lor high 1 in
     { size = i + 1 + immediate - at; flow = On; action; rm = Register register; reg = -1 }
   in
   let without_reg instruction = { instruction with reg = -1 } in
@@ -129,8 +129,10 @@ let decode b at =
   | 0xe8 -> plain (i + 5 - at) Call
   | 0xe9 -> plain (i + 5 - at) (Jump (i32 b (i + 1)))
   | 0xeb -> plain (i + 2 - at) (Jump (i8 (i + 1)))
-  | 0xf6 when (byte (i + 1) lsr 3) land 7 = 0 -> without_reg (with_operand ~immediate:1 (i + 1) Read)
-  | 0xf7 when (byte (i + 1) lsr 3) land 7 = 0 -> without_reg (with_operand ~immediate:4 (i + 1) Read)
+  | 0xf6 when (byte (i + 1) lsr 3) land 7 = 0 ->
+      without_reg (with_operand ~immediate:1 (i + 1) Read)
+  | 0xf7 when (byte (i + 1) lsr 3) land 7 = 0 ->
+      without_reg (with_operand ~immediate:4 (i + 1) Read)
   | 0xf7 when (byte (i + 1) lsr 3) land 7 < 4 -> without_reg (with_operand (i + 1) Change)
   | 0xff -> (
       let rm, operation, stop = operand (i + 1) in

@@ -24,7 +24,8 @@ end
 module Pair = Twice (Square)
 module Alias = Pair
 
-let areas shapes = List.map (fun (module S : Shape) -> Printf.sprintf "%s %d" S.name (S.area 3)) shapes
+let areas shapes =
+  List.map (fun (module S : Shape) -> Printf.sprintf "%s %d" S.name (S.area 3)) shapes
 
 module Cube : Shape = struct
   let name = Printf.sprintf "cube of %ss" Square.name
@@ -48,7 +49,9 @@ module Strings = Set.Make (String)
 
 exception Of_ours of int
 
-let () = Printexc.register_printer (function Of_ours n -> Some (Printf.sprintf "ours, %d" n) | _ -> None)
+let () =
+  Printexc.register_printer (function Of_ours n -> Some (Printf.sprintf "ours, %d" n) | _ -> None)
+
 let late = lazy (String.concat "-" [ "made"; "late" ])
 
 class counter =
@@ -85,8 +88,9 @@ let say () =
   print_endline (try raise (Of_ours 3) with e -> Printexc.to_string e);
   print_endline (Lazy.force late);
   let counter = new counter in
-  ignore (counter#next);
-  Printf.printf "%d %s %d\n" counter#next (word 2) (List.fold_left (fun n i -> n + branch i "12 3") 0 [ 0; 2; 4; 9 ]);
+  ignore counter#next;
+  Printf.printf "%d %s %d\n" counter#next (word 2)
+    (List.fold_left (fun n i -> n + branch i "12 3") 0 [ 0; 2; 4; 9 ]);
   let apply f = f 1 2 3 4 in
   Printf.printf "%s %d %d\n" (chosen "Chosen") (fst both (1, 2)) (apply several 5 6 7);
   Format.printf "@[<v 2>%a@,%s@]@." Format.pp_print_int 7 "format";
