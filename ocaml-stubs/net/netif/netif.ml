@@ -78,9 +78,11 @@ let reserve t n =
   b
 
 let send t frame =
-  let outcome = t.device.send frame in
-  if outcome = `Full then t.full <- true;
-  outcome
+  match t.device.send frame with
+  | `Full ->
+      t.full <- true;
+      `Full
+  | (`Sent | `Invalid_length | `Disconnected) as outcome -> outcome
 
 let room t =
   if t.full && not t.disconnected then Lwt_condition.wait t.room_again else Lwt.return_unit

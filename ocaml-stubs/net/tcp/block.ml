@@ -96,6 +96,7 @@ type t = {
   mutable blocked : bool; (* is queued until the device has room *)
   mutable starved : bool; (* is queued until others hold less memory *)
   mutable passive : bool; (* came from a listener, which has not accepted it yet *)
+  mutable place : place;
   (* Sending *)
   iss : Seq.t;
   mutable snd_una : Seq.t;
@@ -193,6 +194,12 @@ type t = {
   mutable octets_sent : int;
   mutable octets_retransmitted : int;
 }
+
+(* Among all connections, for [Engine.evict]: what it had moved when it was last looked at, and since when it has not
+   moved more. A connection that has gone is not kept in memory by the place that it had. *)
+and place = { mutable who : t option; mutable moved : int; mutable since : int }
+
+let no_place = { who = None; moved = 0; since = 0 }
 
 type transmit =
   src:Ipaddr.t ->

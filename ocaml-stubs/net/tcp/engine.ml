@@ -21,9 +21,6 @@ type listener = {
   mutable overflow_at : int; (* ns; when a cookie was last sent *)
 }
 
-(* A connection, what it had moved when it was last looked at, and since when it has not moved more. *)
-type place = { who : connection; mutable moved : int; mutable since : int }
-
 type t = {
   env : env;
   mss : dst:Ipaddr.t -> int;
@@ -37,6 +34,9 @@ type t = {
 (* ---- Making one ---- *)
 
 let forget t (c : connection) =
+  if c.place != no_place then (
+    c.place.who <- None;
+    c.place <- no_place);
   if Table.remove t.table c && c.passive then
     match Hashtbl.find_opt t.listeners c.local_port with
     | Some l -> l.half_open <- l.half_open - 1
@@ -117,8 +117,7 @@ let looked_at = 32
    the end, so that all have their turn. Octets count, and not segments: it costs nothing to answer a window
    probe. A client between two requests holds nothing, and has moved something: it is not taken for one
    that came to stay. *)
-let look t place =
-  let c = place.who in
+let look t place (c : connection) =
   let moved = c.octets_received + c.octets_acked in
   if moved <> place.moved then (
     place.moved <- moved;
@@ -129,21 +128,21 @@ let holds (c : connection) =
   not (Flight.is_empty c.flight && Octets.is_empty c.unsent && Octets.is_empty c.received)
 
 (* In thousandths of its patience. *)
-let tried t place =
-  let patience = patience ~holds:(holds place.who) ~moved:place.moved in
+let tried t place c =
+  let patience = patience ~holds:(holds c) ~moved:place.moved in
   (t.env.now - place.since) / (patience / 1000)
 
 let evict t =
   let worst = ref None and most = ref 999 in
   for _ = 1 to min looked_at (Queue.length t.places) do
     match Queue.take_opt t.places with
-    | None | Some { who = { state = Closed | Time_wait; _ }; _ } -> ()
-    | Some place ->
-        look t place;
-        let tried = tried t place in
+    | None | Some { who = None | Some { state = Closed | Time_wait; _ }; _ } -> ()
+    | Some ({ who = Some c; _ } as place) ->
+        look t place c;
+        let tried = tried t place c in
         if tried > !most then (
           most := tried;
-          worst := Some place.who)
+          worst := place.who)
   done;
   Option.iter
     (fun (c : connection) ->
@@ -183,10 +182,11 @@ let add t c =
   Table.add t.table c;
   if Queue.length t.places > 64 + (2 * Table.length t.table) then (
     let live = Queue.create () in
-    Queue.iter (fun place -> if place.who.state <> Closed then Queue.push place live) t.places;
+    Queue.iter (fun place -> if Option.is_some place.who then Queue.push place live) t.places;
     Queue.clear t.places;
     Queue.transfer live t.places);
-  Queue.push { who = c; moved = 0; since = t.env.now } t.places
+  c.place <- { who = Some c; moved = 0; since = t.env.now };
+  Queue.push c.place t.places
 
 let tick t now = if now > t.env.now then t.env.now <- now
 

@@ -76,6 +76,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       blocked = false;
       starved = false;
       passive = false;
+      place = no_place;
       iss;
       snd_una = iss;
       snd_nxt = iss;

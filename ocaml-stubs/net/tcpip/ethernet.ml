@@ -35,11 +35,17 @@ module Make (N : Mirust_mirage_types.Mirage_net.S) = struct
     | `Exceeds_mtu -> Fmt.string ppf "frame exceeds the MTU"
     | `Netif e -> N.pp_error ppf e
 
-  type t = { net : N.t; mac : Macaddr.t; station : int (* [mac], as a number *) }
+  type t = {
+    net : N.t;
+    mac : Macaddr.t;
+    station : int; (* [mac], as a number *)
+    last : W.Ethernet.last;
+  }
 
   let connect net =
     let mac = N.mac net in
-    Lwt.return { net; mac; station = W.Field.mac_number mac }
+    Lwt.return
+      { net; mac; station = W.Field.mac_number mac; last = W.Ethernet.last ~source:mac }
 
   let disconnect _ = Lwt.return_unit
   let mac t = t.mac
@@ -52,7 +58,8 @@ module Make (N : Mirust_mirage_types.Mirage_net.S) = struct
     if size > mtu t then Lwt.return_error `Exceeds_mtu
     else
       let fill b =
-        W.Ethernet.emit_to ~destination ~source:src proto b;
+        if src == t.mac then W.Ethernet.emit_like t.last ~destination proto b
+        else W.Ethernet.emit { source = src; destination; proto } b;
         header + fill (Cstruct.shift b header)
       in
       let written = N.write t.net ~size:(header + size) fill in

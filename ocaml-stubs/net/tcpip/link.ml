@@ -33,35 +33,16 @@ let send_filled t destination proto ~size fill =
   if Cstruct.length head > 0 then fill (Cstruct.shift head t.header);
   t.send destination proto head [] ~checksum_start:0 ~checksum_offset:0 ~gso_size:0
 
-(* Most frames go where the one before went: its header is kept as it is on the wire. *)
-type last = {
-  mutable destination : Macaddr.t;
-  mutable proto : W.Ethernet.proto;
-  octets : Cstruct.t;
-}
-
 let of_netif netif =
   let device = Netif.device netif in
   let mac = device.mac in
-  let last = { destination = Macaddr.broadcast; proto = `ARP; octets = Cstruct.create eth } in
-  let emit_last () =
-    let { destination; proto; octets } = last in
-    W.Ethernet.emit { source = mac; destination; proto } octets
-  in
-  emit_last ();
-  let emit_header destination proto head =
-    if not (last.destination == destination && last.proto = proto) then (
-      last.destination <- destination;
-      last.proto <- proto;
-      emit_last ());
-    Cstruct.blit last.octets 0 head 0 eth
-  in
+  let last = W.Ethernet.last ~source:mac in
   let reserve size = Netif.reserve netif (eth + size) in
   let send destination proto head payload ~checksum_start ~checksum_offset ~gso_size =
     if Cstruct.length head = 0 then
       if Lwt.is_sleeping (Netif.disconnected netif) then `Full else `Disconnected
     else (
-      emit_header destination proto head;
+      W.Ethernet.emit_like last ~destination proto head;
       let checksum_start = if checksum_start > 0 then eth + checksum_start else 0 in
       match Netif.send netif { head; payload; checksum_start; checksum_offset; gso_size } with
       | `Sent -> `Sent

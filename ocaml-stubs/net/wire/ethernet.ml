@@ -47,12 +47,25 @@ let parse b =
 let payload_start b = if is_priority_tagged b then header_length + tag_length else header_length
 let payload b = Cstruct.shift b (payload_start b)
 
-let emit_to ~destination ~source proto b =
-  Field.set_mac b 0 destination;
-  Field.set_mac b 6 source;
-  Field.set_u16 b 12 (ethertype proto)
+let emit t b =
+  Field.set_mac b 0 t.destination;
+  Field.set_mac b 6 t.source;
+  Field.set_u16 b 12 (ethertype t.proto)
 
-let emit { source; destination; proto } b = emit_to ~destination ~source proto b
+type last = { mutable header : t; octets : Cstruct.t }
+
+let last ~source =
+  let header = { source; destination = Macaddr.broadcast; proto = `ARP } in
+  let octets = Cstruct.create header_length in
+  emit header octets;
+  { header; octets }
+
+let emit_like last ~destination proto b =
+  let { source; destination = before; proto = proto_before } = last.header in
+  if not (destination == before && proto == proto_before) then (
+    last.header <- { source; destination; proto };
+    emit last.header last.octets);
+  Cstruct.blit last.octets 0 b 0 header_length
 let is_group b = Field.u8 b 0 land 1 = 1
 let is_for_station number b = is_group b || Field.u48 b 0 = number
 let is_for mac b = is_for_station (Field.mac_number mac) b

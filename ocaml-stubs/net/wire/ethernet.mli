@@ -22,14 +22,20 @@ val payload : Cstruct.t -> Cstruct.t
 (** Writes the header to the first {!header_length} bytes. *)
 val emit : t -> Cstruct.t -> unit
 
+(** A header, with its octets: most frames go where the one before went. *)
+type last
+
+val last : source:Macaddr.t -> last
+
+(** {!emit} from that source, which copies the octets if destination (the very value) and protocol are those of the
+    call before. *)
+val emit_like : last -> destination:Macaddr.t -> proto -> Cstruct.t -> unit
+
 val ethertype : proto -> int
 
 (** {1 Without allocation}
 
     For a frame of at least {!header_length} bytes. *)
-
-(** As {!emit}. *)
-val emit_to : destination:Macaddr.t -> source:Macaddr.t -> proto -> Cstruct.t -> unit
 
 val get_ethertype : Cstruct.t -> int
 
