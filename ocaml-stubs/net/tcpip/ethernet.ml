@@ -44,8 +44,7 @@ module Make (N : Mirust_mirage_types.Mirage_net.S) = struct
 
   let connect net =
     let mac = N.mac net in
-    Lwt.return
-      { net; mac; station = W.Field.mac_number mac; last = W.Ethernet.last ~source:mac }
+    Lwt.return { net; mac; station = W.Field.mac_number mac; last = W.Ethernet.last ~source:mac }
 
   let disconnect _ = Lwt.return_unit
   let mac t = t.mac

@@ -66,6 +66,7 @@ let emit_like last ~destination proto b =
     last.header <- { source; destination; proto };
     emit last.header last.octets);
   Cstruct.blit last.octets 0 b 0 header_length
+
 let is_group b = Field.u8 b 0 land 1 = 1
 let is_for_station number b = is_group b || Field.u48 b 0 = number
 let is_for mac b = is_for_station (Field.mac_number mac) b

@@ -27,8 +27,8 @@ type last
 
 val last : source:Macaddr.t -> last
 
-(** {!emit} from that source, which copies the octets if destination (the very value) and protocol are those of the
-    call before. *)
+(** {!emit} from that source, which copies the octets if destination (the very value) and protocol
+    are those of the call before. *)
 val emit_like : last -> destination:Macaddr.t -> proto -> Cstruct.t -> unit
 
 val ethertype : proto -> int
