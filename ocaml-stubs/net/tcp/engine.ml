@@ -204,20 +204,20 @@ let tuple ~local ~local_port ~remote ~remote_port =
   Bytes.unsafe_to_string b
 
 (* RFC 6528: a clock of 4 us, and a hash of the connection's name that no outsider can compute. *)
-let initial_seq t name ~after =
-  let isn = ((t.env.now / 4000) + Siphash.hash t.key name) land 0xffff_ffff in
+let initial_seq t hash ~after =
+  let isn = ((t.env.now / 4000) + hash) land 0xffff_ffff in
   (* A new incarnation begins behind what the old one has sent (RFC 9293 section 3.6.1). *)
   match after with
   | Some old when Seq.lt isn (Seq.add old 65536) -> Seq.add old 65536
   | Some _ | None -> isn
 
-(* RFC 7323 section 5.4: a random offset, so that the uptime does not show. *)
-let initial_ts t name = Siphash.hash t.key ("ts" ^ name) land 0xffff_ffff
+(* RFC 7323 section 5.4: a random offset, so that the uptime does not show; of the hash's other bits. *)
+let initial_ts hash = (hash lsr 30) land 0xffff_ffff
 
-let make t ~state ~iss ~name ~local ~local_port ~remote ~remote_port =
+let make t ~state ~iss ~ts_offset ~local ~local_port ~remote ~remote_port =
   let hash = Table.hash t.table { local; local_port; remote; remote_port } in
-  Tcb.make t.env ~state ~iss ~ts_offset:(initial_ts t name) ~path_mss:(t.mss ~dst:remote) ~hash
-    ~local ~local_port ~remote ~remote_port
+  Tcb.make t.env ~state ~iss ~ts_offset ~path_mss:(t.mss ~dst:remote) ~hash ~local ~local_port
+    ~remote ~remote_port
 
 (* ---- SYN cookies ---- *)
 
@@ -229,7 +229,7 @@ let send_cookie t l ~local ~remote (h : Wire.t) =
   let o = h.options and config = env.config in
   let mss = if o.mss > 0 then o.mss else 536 in
   let ts = config.timestamps && o.ts_value >= 0 in
-  let timestamp = ((env.now / ms) + initial_ts t name) land 0xffff_ffff in
+  let timestamp = ((env.now / ms) + initial_ts (Siphash.hash t.key name)) land 0xffff_ffff in
   (* Without timestamps there is no place for the other options. *)
   let scale = ts && o.window_scale >= 0 in
   let options =
@@ -295,9 +295,10 @@ let unlisten t ~port =
 let new_passive t l ~local ~remote ~after (h : Wire.t) payload =
   let env = t.env in
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
+  let hash = Siphash.hash t.key name in
   let c =
-    make t ~state:Syn_received ~iss:(initial_seq t name ~after) ~name ~local ~local_port:h.dst_port
-      ~remote ~remote_port:h.src_port
+    make t ~state:Syn_received ~iss:(initial_seq t hash ~after) ~ts_offset:(initial_ts hash) ~local
+      ~local_port:h.dst_port ~remote ~remote_port:h.src_port
   in
   c.passive <- true;
   c.segments_in <- 1;
@@ -328,8 +329,9 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
   | Some mss ->
       env.stats.cookies_ok <- env.stats.cookies_ok + 1;
       let c =
-        make t ~state:Syn_received ~iss:number ~name ~local ~local_port:h.dst_port ~remote
-          ~remote_port:h.src_port
+        make t ~state:Syn_received ~iss:number
+          ~ts_offset:(initial_ts (Siphash.hash t.key name))
+          ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port
       in
       let window_scale, sack_permitted =
         if h.options.ts_value >= 0 then Cookie.unstamp h.options.ts_echo else (-1, false)
@@ -570,9 +572,10 @@ let open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify =
     | None -> Error `No_port
     | Some local_port ->
         let name = tuple ~local:src ~local_port ~remote:dst ~remote_port:dst_port in
+        let hash = Siphash.hash t.key name in
         let c =
-          make t ~state:Syn_sent ~iss:(initial_seq t name ~after:None) ~name ~local:src ~local_port
-            ~remote:dst ~remote_port:dst_port
+          make t ~state:Syn_sent ~iss:(initial_seq t hash ~after:None) ~ts_offset:(initial_ts hash)
+            ~local:src ~local_port ~remote:dst ~remote_port:dst_port
         in
         c.notify <- notify;
         c.keepalive <- Option.map sane_keepalive keepalive;
