@@ -93,6 +93,7 @@ type connection = {
   mutable arrived : Cstruct.t; (* and not parsed yet *)
   mutable wanted : string list; (* keys whose values are still to be sent *)
   mutable changed : bool; (* pending replies confirm changes of the store *)
+  mutable transaction : Transaction.t option; (* the client has sent MULTI; memory is reserved *)
 }
 
 (* Commands that change the store. *)
@@ -147,6 +148,39 @@ let change c command arguments =
       c.changed <- true;
       execute c command arguments
   | Some why -> failure c.replies ("MISCONF the disk has failed, and nothing is changed: " ^ why)
+
+let run c command arguments = (if is_write command then change else execute) c command arguments
+
+let end_transaction c =
+  if c.transaction <> None then Pool.give c.memory.requests Transaction.most;
+  c.transaction <- None
+
+(* Nobody else has a turn between the commands of a transaction. *)
+let request c command arguments =
+  let b = c.replies in
+  match (command, arguments, c.transaction) with
+  | "MULTI", [], None ->
+      if Pool.try_take c.memory.requests Transaction.most then (
+        c.transaction <- Some (Transaction.create ());
+        simple b "OK")
+      else failure b "OOM too many transactions at a time"
+  | "MULTI", [], Some _ -> error b "MULTI calls can not be nested"
+  | ("EXEC" | "DISCARD"), [], None -> error b (command ^ " without MULTI")
+  | "DISCARD", [], Some _ ->
+      end_transaction c;
+      simple b "OK"
+  | "EXEC", [], Some t -> (
+      end_transaction c;
+      match Transaction.commands t with
+      | None -> failure b "EXECABORT Transaction discarded because of previous errors."
+      | Some commands ->
+          array b (List.length commands);
+          List.iter (fun words -> run c (List.hd words) (List.tl words)) commands)
+  | _, _, Some t -> (
+      match Transaction.add t (command :: arguments) with
+      | Ok () -> simple b "QUEUED"
+      | Error e -> error b e)
+  | _, _, None -> run c command arguments
 
 (* How many bytes of replies are collected before they are sent: a few, or many if there is memory. *)
 let enough = 65536
@@ -204,10 +238,10 @@ let rec answer c =
         | `Request ("QUIT" :: _) ->
             simple c.replies "OK";
             `Last
-        | `Request [ "SAVE" ] -> `Save
+        | `Request [ "SAVE" ] when c.transaction = None -> `Save
         | `Request (command :: arguments) ->
             c.since <- 0L;
-            (if is_write command then change else execute) c command arguments;
+            request c command arguments;
             answer c)
 
 (* What was made for a request for which memory ran out is garbage by now. *)
@@ -223,6 +257,7 @@ let try_to_answer c =
 let in_time f = Mirust.Time.with_timeout patience f
 
 let end_of c how =
+  end_transaction c;
   Pool.give c.memory.requests c.reserved;
   Pool.give c.memory.replies c.large;
   c.reserved <- 0;
@@ -345,6 +380,7 @@ let serve flow =
       arrived = Cstruct.empty;
       wanted = [];
       changed = false;
+      transaction = None;
     }
   in
   Lwt.finalize

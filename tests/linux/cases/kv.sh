@@ -24,6 +24,26 @@ kv_wrong_commands() {
     says OK set word hello && says 'ERR value is not an integer or out of range' incr word || return
     says OK set number 9223372036854775807 && says 'ERR value is not an integer or out of range' incr number
 }
+# Nobody sees anything of a transaction before EXEC; one that cannot be is void as a whole.
+kv_transactions() {
+    local found
+    says OK flushall && says 'ERR EXEC without MULTI' exec && says 'ERR DISCARD without MULTI' discard || return
+    found=$(printf '%s\n' multi 'set n 41' 'incr n' 'echo hello' 'set n' exec 'get n' | redis) || return
+    [ "$found" = $'OK\nQUEUED\nQUEUED\nQUEUED\nQUEUED\nOK\n42\nhello\nERR wrong number of arguments\n\n42' ] ||
+        { echo "$found" && return 1; }
+    found=$(printf '%s\n' multi multi 'set n 1' discard 'get n' multi 'set n 2' save exec 'get n' | redis) || return
+    [ "$(tr '\n' ' ' <<<"$found" | tr -s ' ')" = 'OK ERR MULTI calls can not be nested QUEUED OK 42 OK QUEUED ERR SAVE is not for transactions EXECABORT Transaction discarded because of previous errors. 42 ' ] ||
+        { echo "$found" && return 1; }
+    # Its client alone changes, and only in the end; nor does one change anything that goes away.
+    exec 3<>"/dev/tcp/$stack/6379"
+    printf 'multi\r\nincr n\r\n' >&3 && sleep 0.2 && says 42 get n && says 43 incr n || return
+    printf 'exec\r\n' >&3 && timeout 5 head -c 23 <&3 | tr -d '\r' | cmp - <(printf '+OK\n+QUEUED\n*1\n:44\n') || return
+    printf 'multi\r\nincr n\r\n' >&3 && sleep 0.2 && exec 3>&- && says 44 get n || return
+    # It takes no more than its 4 KiB.
+    found=$({ echo multi; yes 'incr n' | head -n 100; echo exec; } | redis | grep -v '^$' | sort | uniq -c | tr -s ' \n' ' ')
+    [[ $found == *EXECABORT* && $found == *'ERR the transaction is too large'* ]] || { echo "$found" && return 1; }
+    says 44 get n
+}
 kv_binary_keys_and_values() {
     printf 'a\0b\r\nc' | redis -x set $'key\r\nwith lines' || return
     redis --raw get $'key\r\nwith lines' | cmp - <(printf 'a\0b\r\nc\n')
@@ -76,5 +96,5 @@ kv_benchmark_random_keys() {
     kv_load -t set,get,incr -r 1000 -d 1000 -P 16 && [ "$(redis dbsize)" -gt 900 ]
 }
 
-group kv kv_commands kv_wrong_commands kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
+group kv kv_commands kv_wrong_commands kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
     kv_nonsense kv_benchmark kv_benchmark_pipelined kv_benchmark_random_keys
