@@ -31,6 +31,15 @@ let slabs octets =
   let size = max smallest_slab (min largest_slab (octets / 16)) in
   { size; most = most_slabs octets ~size; dropped = 0 }
 
+(* Empty if so many are in use, besides the spare one. *)
+let allocate handle slabs = Abi.slab handle slabs.size (slabs.most + 1)
+
+(* Not a bigarray of OCaml's: that much, while the heap is still small, would set off a whole collection. *)
+let spare handle slabs =
+  let spare = allocate handle slabs in
+  if Bigarray.Array1.dim spare = 0 then raise Out_of_memory;
+  spare
+
 type link = Down | Up | Closed
 
 type t = {
@@ -137,7 +146,7 @@ let relieve t =
 
 (* Running out of memory here, in the loop's own hook, costs frames and not the program. *)
 let take_slab t =
-  match Abi.slab t.handle t.slabs.size t.slabs.most with
+  match allocate t.handle t.slabs with
   | exception Out_of_memory -> None
   | slab when Bigarray.Array1.dim slab = 0 -> None
   | slab -> Some slab
@@ -300,7 +309,7 @@ let connect ?(limits = default_limits) ?timeout name =
         handle;
         name;
         slabs;
-        spare = Bigarray.(Array1.create char c_layout slabs.size);
+        spare = spare handle slabs;
         heads = Abi.heads handle;
         frames =
           Bigarray.(
