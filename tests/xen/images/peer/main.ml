@@ -17,6 +17,9 @@ let port = parameter 7 Cmdliner.Arg.int "port" "The port of that server."
 let bytes = parameter 1000 Cmdliner.Arg.int "bytes" "Bytes that the client sends on a connection."
 let connections = parameter 1 Cmdliner.Arg.int "connections" "Connections of the client."
 
+(* So that memory that grows can be told from slabs, of 256 KiB with this bound. *)
+let limits = { Vif.default_limits with copied = 4 lsl 20 }
+
 (* {1 Suspension} *)
 
 let refusal = parameter "" Cmdliner.Arg.string "refuse" "Why the domain cannot be suspended."
@@ -136,7 +139,7 @@ let client stack address =
 
 let start () =
   say_how_it_was ();
-  Vif.connect (interface ()) >>= function
+  Vif.connect ~limits (interface ()) >>= function
   | Error (`Msg message) -> Lwt.fail_with message
   | Ok device ->
       Mirust_network.connect (config ()) (cable device) >>= fun stack ->

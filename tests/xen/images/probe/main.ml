@@ -48,6 +48,7 @@ let run () =
   Printf.printf "case %s\n%!" (case ());
   match case () with
   | "idle" -> idle ()
+  | "asleep" -> Main.shutdown_requested () >|= ignore
   | "timers" -> timers ()
   | "exception" -> failwith "an exception on purpose"
   | "panic" -> Lwt.return (panic ())
