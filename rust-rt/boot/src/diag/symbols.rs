@@ -5,10 +5,13 @@
 //!
 //! - the number of blocks (32 bits);
 //! - for each block the address of its first function, and the offset of its entries from the end
-//!   of this list (32 bits each);
+//!   of the next list (32 bits each);
+//! - the two bytes that each of the bytes from 128 to 255 stands for, both less than itself;
 //! - for each function the distance of its address to that of the function before it in the block
 //!   (LEB128; 0 for the first), how many bytes at the start of its name are the same as of that one
 //!   (8 bits), and the rest of its name, with a NUL behind it.
+//!
+//! Pairs of bytes that are frequent in names, and pairs of such pairs, halve the table.
 
 use core::fmt;
 
@@ -16,11 +19,15 @@ use core::fmt;
 const BLOCK: usize = 16;
 /// Longest name, in bytes; `link/symbols` cuts longer ones.
 const MAX_NAME: usize = 80;
+/// Bytes that stand for two others: so many, and the first.
+const PAIRS: usize = 128;
+const FIRST_PAIR: u8 = 128;
 
 /// A symbol table, or what claims to be one.
 #[derive(Clone, Copy, Debug)]
 pub struct Symbols<'a> {
     blocks: &'a [u8],
+    pairs: &'a [u8],
     entries: &'a [u8],
 }
 
@@ -41,10 +48,12 @@ impl<'a> Symbols<'a> {
     /// The table in `bytes`; empty if they are too short.
     pub fn new(bytes: &'a [u8]) -> Self {
         let table = bytes.split_at_checked(4).and_then(|(count, rest)| {
-            rest.split_at_checked((word(count, 0)? as usize).checked_mul(8)?)
+            let (blocks, rest) =
+                rest.split_at_checked((word(count, 0)? as usize).checked_mul(8)?)?;
+            let (pairs, entries) = rest.split_at_checked(2 * PAIRS)?;
+            Some(Symbols { blocks, pairs, entries })
         });
-        let (blocks, entries) = table.unwrap_or_default();
-        Symbols { blocks, entries }
+        table.unwrap_or(Symbols { blocks: &[], pairs: &[], entries: &[] })
     }
 
     /// The function that contains `address`, and the distance to its start: the last one that
@@ -72,7 +81,7 @@ impl<'a> Symbols<'a> {
             if start > address {
                 break;
             }
-            name.next(&mut entries)?;
+            name.next(&mut entries, self.pairs)?;
             found = Some((name, address - start));
         }
         found
@@ -81,14 +90,32 @@ impl<'a> Symbols<'a> {
 
 impl Name {
     /// Changes into the name of the next entry.
-    fn next(&mut self, entries: &mut &[u8]) -> Option<()> {
+    fn next(&mut self, entries: &mut &[u8], pairs: &[u8]) -> Option<()> {
         let (&shared, rest) = entries.split_first()?;
         let len = rest.iter().position(|&b| b == 0)?;
-        let shared = usize::from(shared);
-        self.bytes.get_mut(shared..shared + len)?.copy_from_slice(&rest[..len]);
-        self.len = shared + len;
+        self.len = usize::from(shared);
+        for &byte in &rest[..len] {
+            self.push(byte, pairs)?;
+        }
         *entries = &rest[len + 1..];
         Some(())
+    }
+
+    /// Adds what `byte` stands for.
+    fn push(&mut self, byte: u8, pairs: &[u8]) -> Option<()> {
+        let Some(index) = byte.checked_sub(FIRST_PAIR) else {
+            *self.bytes.get_mut(self.len)? = byte;
+            self.len += 1;
+            return Some(());
+        };
+        let at = 2 * usize::from(index);
+        let (&first, &second) = (pairs.get(at)?, pairs.get(at + 1)?);
+        // In a damaged table a pair could stand for itself.
+        if first >= byte || second >= byte {
+            return None;
+        }
+        self.push(first, pairs)?;
+        self.push(second, pairs)
     }
 }
 
@@ -118,14 +145,16 @@ mod tests {
     use alloc::string::{String, ToString};
     use alloc::vec::Vec;
 
-    /// `alpha` at 0x1000, `alphabet` at 0x1010; in a second block `beta` at 0x2000.
+    /// `alpha` at 0x1000, `alphabet` at 0x1010; in a second block `beta` at 0x2000. 128 stands for `et`, 129 for `bet`.
     fn table() -> Vec<u8> {
         let mut bytes = Vec::new();
-        for n in [2u32, 0x1000, 0, 0x2000, 14] {
+        for n in [2u32, 0x1000, 0, 0x2000, 12] {
             bytes.extend(n.to_le_bytes());
         }
-        bytes.extend(b"\0\0alpha\0\x10\x05bet\0");
-        bytes.extend(b"\0\0beta\0");
+        bytes.extend(b"etb\x80");
+        bytes.resize(bytes.len() + 2 * PAIRS - 4, 0);
+        bytes.extend(b"\0\0alpha\0\x10\x05\x81\0");
+        bytes.extend(b"\0\0\x81a\0");
         bytes
     }
 
@@ -148,8 +177,8 @@ mod tests {
     #[test]
     fn names_share_the_start_of_the_one_before() {
         let bytes = table();
-        assert_eq!(lookup(&bytes[..34], 0x1010), Some(("alphabet".into(), 0)));
-        assert_eq!(lookup(&bytes[..34], 0x1fff), Some(("alphabet".into(), 0xfef)));
+        assert_eq!(lookup(&bytes[..288], 0x1010), Some(("alphabet".into(), 0)));
+        assert_eq!(lookup(&bytes[..288], 0x1fff), Some(("alphabet".into(), 0xfef)));
     }
 
     #[test]
@@ -170,7 +199,10 @@ mod tests {
         assert_eq!(lookup(&[], 0x1000), None);
         assert_eq!(lookup(&[0xff; 40], 0x1000), None);
         let mut bytes = table();
-        bytes[29] = 200; // shares more bytes than a name has
+        bytes[285] = 200; // shares more bytes than a name has
+        assert_eq!(lookup(&bytes, 0x1010), None);
+        let mut bytes = table();
+        bytes[23] = 129; // a pair of itself
         assert_eq!(lookup(&bytes, 0x1010), None);
     }
 }
