@@ -27,17 +27,28 @@
 
 #use "trim_frames.ml"
 
+#use "trim_entries.ml"
+
 #use "trim_unwind.ml"
 
 let trim ~locations file =
   let elf = read_elf file in
   let symbols = read_symbols elf in
   let parts = parts_of elf symbols in
-  if locations then List.iter (fun p -> p.live <- true) parts.all
-  else drop_unused elf symbols parts (mark_used elf symbols parts ~is_return:(is_return elf symbols));
+  let returns =
+    if locations then (
+      List.iter (fun p -> p.live <- true) parts.all;
+      Hashtbl.create 1)
+    else
+      let code, modules = mark_used elf symbols parts ~is_return:(is_return elf symbols) in
+      let returns = unused_returns elf symbols parts in
+      drop_unused elf symbols parts modules ~returns;
+      shorten_entries code modules;
+      returns
+  in
   let unused section at = match part_at parts section at with Some p -> not p.live | None -> false in
   let unwind = split_unwind elf symbols ~unused in
-  if not locations then without_locations elf symbols parts;
+  if not locations then without_locations elf symbols parts ~returns;
   let replace name bytes =
     let _, s = find elf name in
     Bytes.blit bytes 0 elf.file s.offset (Bytes.length bytes);

@@ -105,19 +105,12 @@ let place cuts =
     let n = search 0 (Array.length cuts) in
     if n > 0 && at < snd cuts.(n - 1) then Error (snd cuts.(n - 1)) else Ok (at - before.(n))
 
-(* Cuts the locations out of .data, and the unused blocks of [parts] and the descriptors of its unused functions, and
+(* Cuts the locations out of .data, and the unused blocks of [parts] and the descriptors of unused [returns], and
    mends everything that refers to what is behind them. *)
-let without_locations elf symbols parts =
+let without_locations elf symbols parts ~returns =
   let index, data = find elf ".data" and _, relocs = find elf ".rela.data" in
   let bytes = content elf data in
-  let unused_return = Hashtbl.create 4096 in
-  Seq.iter
-    (fun at ->
-      let r = reloc elf.file at in
-      if r.how = r_64 && List.exists (fun p -> p.is_code && not p.live) (targets parts symbols r)
-      then Hashtbl.replace unused_return r.at ())
-    (entries relocs);
-  let keep at = not (Hashtbl.mem unused_return at) in
+  let keep at = not (Hashtbl.mem returns at) in
   let tables = compact_all ~keep bytes symbols index (max data.align 8) in
   let blocks = List.filter (fun p -> p.home = index && not p.live) parts.all in
   let unused = List.map (fun p -> (p.first, p.stop)) blocks in

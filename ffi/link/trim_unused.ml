@@ -39,8 +39,7 @@ let modules_of symbols =
     symbols;
   modules
 
-(* Marks the parts that are in use, and gives what initialises fields that nobody reads: the function, and the place
-   of the relocation in it. [is_return at]: whether a place in .data is that of a return address in a frame table,
+(* Marks the parts that are in use, and gives what is known of the modules. [is_return at]: whether a place in .data is that of a return address in a frame table,
    which keeps nothing. *)
 let mark_used elf symbols parts ~is_return =
   let data_index, _ = find elf ".data" in
@@ -133,27 +132,43 @@ let mark_used elf symbols parts ~is_return =
         run ()
   in
   run ();
+  (code, modules)
+
+(* Return addresses in functions that are not used, by their places in .data. *)
+let unused_returns elf symbols parts =
+  let _, relocs = find elf ".rela.data" in
+  let found = Hashtbl.create 4096 in
+  Seq.iter
+    (fun at ->
+      let r = reloc elf.file at in
+      if r.how = r_64 && List.exists (fun p -> p.is_code && not p.live) (targets parts symbols r) then
+        Hashtbl.replace found r.at ())
+    (entries relocs);
+  found
+
+(* What fills fields that nobody reads: the function, and the place of the relocation in it. *)
+let idle_fillings modules =
   let idle = ref [] in
-  Hashtbl.iter
-    (fun _ fields ->
-      List.iter
-        (function
-          | _, (part, Static { at; block }) when not block.live -> idle := (part, at) :: !idle
-          | _ -> ())
-        fields.fillings)
-    modules;
+  let look = function
+    | _, (part, Static { at; block }) when not block.live -> idle := (part, at) :: !idle
+    | _ -> ()
+  in
+  Hashtbl.iter (fun _ fields -> List.iter look fields.fillings) modules;
   !idle
 
 (* Takes the references of what is not used out of the object, and what refers to it. Its code is made to trap; the
    linker drops it where it has a section of its own. Its data is left for the caller to cut. *)
-let drop_unused elf symbols parts idle =
+let drop_unused elf symbols parts modules ~returns =
+  let data_index, _ = find elf ".data" in
+  let idle = idle_fillings modules in
   let dead section at =
     match part_at parts section at with Some p -> not p.live | None -> false
   in
   let idle_places = Hashtbl.create 1024 in
   List.iter (fun ((p : part), at) -> Hashtbl.replace idle_places (p.home, at) ()) idle;
   each_reloc elf (fun index section place r ->
-      if dead index r.at || Hashtbl.mem idle_places (index, r.at) then forget elf place ~now_at:r.at
+      let dropped = index = data_index && Hashtbl.mem returns r.at in
+      if dropped || dead index r.at || Hashtbl.mem idle_places (index, r.at) then forget elf place ~now_at:r.at
       else if starts ".rodata" section.name then
         match targets parts symbols r with
         | [ p ] when not p.live -> forget elf place ~now_at:r.at

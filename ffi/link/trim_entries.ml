@@ -1,0 +1,226 @@
+(* For trim.ml: the initialisation of modules, shortened. What it fills into a field is mostly a block of static data,
+   such as a function's closure. The linker can do that as well, by a relocation in the module's own block, and for a
+   field that nobody reads nobody has to. Only code with a section of its own is changed, and only a function that is
+   understood from its first instruction to its last. *)
+
+exception Leave
+
+(* Code from [first] to [stop] that fills [owner]'s field at [offset] with what the relocation at [at] says. *)
+type step = { first : int; stop : int; at : int; offset : int; block : part }
+
+(* Where the code of such a filling is, from the load of the block on. *)
+let step code (part : part) (offset, filling) =
+  match filling with
+  | From _ | Computed -> None
+  | Static { at; block } ->
+      let b = code.elf.file and base = code.elf.sections.(part.home).offset in
+      let rec call at = (* The owner's address, perhaps an addition, and what `filling` has seen. *)
+        let i = decode b (base + at) in
+        if i.flow = Call then at + i.size else if i.flow = On then call (at + i.size) else raise Leave
+      in
+      let stop = call (at - 3) in
+      if Bytes.sub_string b (base + stop) 3 = "\x48\x89\xdc" then
+        Some { first = at - 3; stop = stop + 3; at; offset; block }
+      else None
+
+(* Jumps within a function: where the distance is, how many bytes it has, where it counts from, and to. *)
+let jumps code (part : part) =
+  let b = code.elf.file and base = code.elf.sections.(part.home).offset in
+  let has_reloc at stop =
+    let rec any i = i < stop && (Hashtbl.mem code.reloc_at (part.home, i) || any (i + 1)) in
+    any at
+  in
+  let rec walk at found =
+    if at >= part.stop then if at = part.stop then found else raise Leave
+    else
+      let i = decode b (base + at) in
+      let next = at + i.size in
+      let known = has_reloc at next in
+      match (i.flow, i.rm) with
+      | Other, _ | _, Memory { base = -1; index = _; _ } when i.flow = Other || not known -> raise Leave
+      | (Jump distance | Branch distance), _ when not known ->
+          let size = if i.size = 2 then 1 else 4 in
+          walk next ((next - size, size, next, next + distance) :: found)
+      | _ -> walk next found
+  in
+  walk part.first []
+
+(* The entry in .eh_frame: its place in the section, and that of its instructions and of its end. *)
+type unwind_entry = { entry : int; program : int; finish : int }
+
+let unwind_entry b at =
+  let length = u32 b at in
+  if Bytes.get b (at + 16) <> '\000' then raise Leave;
+  { entry = at; program = at + 17; finish = at + 4 + length }
+
+(* Calls [f] with the place and the size in bits of each distance in a program of call frame instructions. *)
+let each_advance b { program; finish; _ } f =
+  let rec skip_leb at = if Bytes.get_uint8 b at land 0x80 <> 0 then skip_leb (at + 1) else at + 1 in
+  let rec walk at =
+    if at < finish then
+      match Bytes.get_uint8 b at with
+      | 0 | 0x0a | 0x0b -> walk (at + 1)
+      | c when c land 0xc0 = 0x40 -> f at 6; walk (at + 1)
+      | c when c land 0xc0 = 0x80 -> walk (skip_leb (at + 1))
+      | 2 -> f (at + 1) 8; walk (at + 2)
+      | 3 -> f (at + 1) 16; walk (at + 3)
+      | 4 -> f (at + 1) 32; walk (at + 5)
+      | 0x0d | 0x0e -> walk (skip_leb (at + 1))
+      | 0x0c -> walk (skip_leb (skip_leb (at + 1)))
+      | _ -> raise Leave
+  in
+  walk program
+
+let get_bits b at = function
+  | 6 -> Bytes.get_uint8 b at land 0x3f
+  | 8 -> Bytes.get_uint8 b at
+  | 16 -> u16 b at
+  | _ -> u32 b at
+
+let set_bits b at v = function
+  | 6 -> Bytes.set_uint8 b at (0x40 lor v)
+  | 8 -> Bytes.set_uint8 b at v
+  | 16 -> Bytes.set_uint16_le b at v
+  | _ -> set_u32 b at v
+
+(* Relocations that refer to a section of code from outside of it, by section: the one that they are in, and their
+   place in the file. *)
+let references elf symbols =
+  let found = Hashtbl.create 16384 in
+  Array.iter
+    (fun (s : section) ->
+      if s.kind = sht_rela then
+        Seq.iter
+          (fun place ->
+            let home = (symbols.((reloc elf.file place).symbol) : symbol).section in
+            if home > 0 && home < Array.length elf.sections && home <> s.info && is_text elf.sections.(home) then
+              Hashtbl.add found home (s.info, place))
+          (entries s))
+    elf.sections;
+  found
+
+(* Shortens one function by [steps]; Leave if anything about it is not understood, and then nothing has changed. *)
+let shorten code references (part : part) steps =
+  let elf = code.elf in
+  let b = elf.file and section = elf.sections.(part.home) in
+  let steps = List.sort compare steps in
+  let cuts = List.map (fun s -> (s.first, s.stop)) steps in
+  let inside at = List.exists (fun (a, z) -> a < at && at < z) cuts in
+  let jumps = List.filter (fun (at, _, _, _) -> not (inside at)) (jumps code part) in
+  if List.exists (fun (_, _, from, target) -> inside from || inside target) jumps then raise Leave;
+  let place = place cuts in
+  (* What is cut is where it was cut. *)
+  let now at = match place at with Ok at -> at | Error stop -> Result.get_ok (place stop) in
+  let outside = Hashtbl.find_all references part.home in
+  let name (index, _) = elf.sections.(index).name in
+  let reloc_of (_, at) = reloc b at in
+  let is_start r = (code.symbols.(r.symbol) : symbol).value + r.addend = 0 in
+  List.iter
+    (fun reference ->
+      let r = reloc_of reference in
+      let known = [ ".data"; ".eh_frame"; ".debug_line"; ".debug_aranges"; ".debug_info"; ".debug_ranges"; ".debug_rnglists" ] in
+      if not (List.mem (name reference) known || (is_text elf.sections.(fst reference) && r.how = r_plt32)) then
+        raise Leave;
+      if name reference = ".data" && (r.how <> r_64 || inside (code.symbols.(r.symbol).value + r.addend)) then
+        raise Leave)
+    outside;
+  let _, frames = find elf ".eh_frame" in
+  let unwind =
+    match List.filter (fun reference -> name reference = ".eh_frame") outside with
+    | [ reference ] when is_start (reloc_of reference) ->
+        unwind_entry b (frames.offset + (reloc_of reference).at - 8)
+    | _ -> raise Leave
+  in
+  each_advance b unwind (fun _ _ -> ());
+  (* Nothing is left but to do it. *)
+  let size = now section.size in
+  let old = ref 0 and written = ref 0 in
+  each_advance b unwind (fun at bits ->
+      old := !old + get_bits b at bits;
+      set_bits b at (now !old - !written) bits;
+      written := now !old);
+  set_u32 b (unwind.entry + 12) size;
+  List.iter
+    (fun (at, bytes, from, target) ->
+      let distance = now target - now from in
+      if bytes = 1 then Bytes.set_int8 b (section.offset + at) distance
+      else set_u32 b (section.offset + at) distance)
+    jumps;
+  Array.iter
+    (fun (s : section) ->
+      if s.kind = sht_rela && s.info = part.home then
+        Seq.iter
+          (fun at ->
+            let r = reloc b at in
+            if inside r.at then forget elf at ~now_at:0 else set_reloc b at { r with at = now r.at })
+          (entries s))
+    elf.sections;
+  List.iter
+    (fun ((index, at) as reference) ->
+      let r = reloc b at in
+      match name reference with
+      | ".debug_line" ->
+          (* No lines are better than wrong ones. *)
+          forget elf at ~now_at:r.at
+      | ".debug_aranges" -> set_u64 b (elf.sections.(index).offset + r.at + 8) size
+      | ".eh_frame" -> ()
+      | _ when is_text elf.sections.(index) -> ()
+      | _ ->
+          let value = (code.symbols.(r.symbol) : symbol).value in
+          set_reloc b at { r with addend = now (value + r.addend) - value })
+    outside;
+  let text = Buffer.create section.size in
+  let rest =
+    List.fold_left
+      (fun from (a, z) ->
+        Buffer.add_subbytes text b (section.offset + from) (a - from);
+        z)
+      0 cuts
+  in
+  Buffer.add_subbytes text b (section.offset + rest) (section.size - rest);
+  Bytes.blit (Buffer.to_bytes text) 0 b section.offset size;
+  set_u64 b (section.header + 32) size;
+  let _, symtab = find elf ".symtab" in
+  Seq.iteri
+    (fun i at ->
+      let s : symbol = code.symbols.(i) in
+      if s.section = part.home && (not s.is_section) && s.value = 0 then set_u64 b (at + 16) size)
+    (entries symtab)
+
+(* Shortens what it can. The linker's part needs relocations of .data that say nothing any more. *)
+let shorten_entries code modules =
+  let elf = code.elf in
+  let _, relocs = find elf ".rela.data" in
+  let free = Seq.filter (fun at -> (reloc elf.file at).how = r_none) (entries relocs) in
+  let free = ref (List.of_seq free) in
+  let references = references elf code.symbols in
+  let owners = Hashtbl.create 256 in
+  List.iter (fun p -> if Hashtbl.mem modules p.label then Hashtbl.replace owners p.label p) code.parts.all;
+  let one label fields =
+    let once (offset, _) = List.length (List.filter (fun (o, _) -> o = offset) fields.fillings) = 1 in
+    match (fields.fillings, Hashtbl.find_opt owners label) with
+    | (_, ((part : part), _)) :: _, Some owner when part.first = 0 && elf.sections.(part.home).name <> ".text" ->
+        let step (offset, (_, filling)) = step code part (offset, filling) in
+        let steps = List.filter_map step (List.filter once fields.fillings) in
+        (* By the linker, as far as there is room. *)
+        let places = ref !free in
+        let room (s : step) =
+          match !places with
+          | _ when not s.block.live -> Some (s, None)
+          | place :: rest ->
+              places := rest;
+              Some (s, Some (place, Hashtbl.find code.reloc_at (part.home, s.at)))
+          | [] -> None
+        in
+        let steps = List.filter_map room steps in
+        shorten code references part (List.map fst steps);
+        free := !places;
+        List.iter
+          (function
+            | (s : step), Some (place, r) ->
+                set_reloc elf.file place { r with at = owner.first + 8 + s.offset; how = r_64; addend = 0 }
+            | _, None -> ())
+          steps
+    | _ -> ()
+  in
+  Hashtbl.iter (fun label fields -> try one label fields with Leave | Invalid_argument _ -> ()) modules
