@@ -10,8 +10,8 @@
      or may call C other than the runtime's without one ([@@noalloc]).
    - The source locations in the frame tables, which only backtraces of OCaml exceptions use: an image names
      the functions instead. With --locations they stay.
-   - Functions and data that nobody reaches (trim_unused.ml), of whole modules such as the Stdlib's. With --locations
-     they stay.
+   - Functions and data that nobody reaches (trim_unused.ml), of whole modules such as the Stdlib's, and most of what
+     fills in the modules' fields (trim_entries.ml). With --locations they stay.
 
    An object that looks in any way unlike what the compiler writes today stays as it is; the message says why. *)
 

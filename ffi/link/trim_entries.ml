@@ -1,7 +1,8 @@
 (* For trim.ml: the initialisation of modules, shortened. What it fills into a field is mostly a block of static data,
    such as a function's closure. The linker can do that as well, by a relocation in the module's own block, and for a
    field that nobody reads nobody has to. Only code with a section of its own is changed, and only a function that is
-   understood from its first instruction to its last. *)
+   understood from its first instruction to its last. It has no line numbers any more, so the program's own modules are
+   left as they are. *)
 
 exception Leave
 
@@ -14,9 +15,12 @@ let step code (part : part) (offset, filling) =
   | From _ | Computed -> None
   | Static { at; block } ->
       let b = code.elf.file and base = code.elf.sections.(part.home).offset in
-      let rec call at = (* The owner's address, perhaps an addition, and what `filling` has seen. *)
+      let rec call at =
+        (* The owner's address, perhaps an addition, and what `filling` has seen. *)
         let i = decode b (base + at) in
-        if i.flow = Call then at + i.size else if i.flow = On then call (at + i.size) else raise Leave
+        if i.flow = Call then at + i.size
+        else if i.flow = On then call (at + i.size)
+        else raise Leave
       in
       let stop = call (at - 3) in
       if Bytes.sub_string b (base + stop) 3 = "\x48\x89\xdc" then
@@ -37,7 +41,8 @@ let jumps code (part : part) =
       let next = at + i.size in
       let known = has_reloc at next in
       match (i.flow, i.rm) with
-      | Other, _ | _, Memory { base = -1; index = _; _ } when i.flow = Other || not known -> raise Leave
+      | (Other, _ | _, Memory { base = -1; index = _; _ }) when i.flow = Other || not known ->
+          raise Leave
       | (Jump distance | Branch distance), _ when not known ->
           let size = if i.size = 2 then 1 else 4 in
           walk next ((next - size, size, next, next + distance) :: found)
@@ -60,11 +65,19 @@ let each_advance b { program; finish; _ } f =
     if at < finish then
       match Bytes.get_uint8 b at with
       | 0 | 0x0a | 0x0b -> walk (at + 1)
-      | c when c land 0xc0 = 0x40 -> f at 6; walk (at + 1)
+      | c when c land 0xc0 = 0x40 ->
+          f at 6;
+          walk (at + 1)
       | c when c land 0xc0 = 0x80 -> walk (skip_leb (at + 1))
-      | 2 -> f (at + 1) 8; walk (at + 2)
-      | 3 -> f (at + 1) 16; walk (at + 3)
-      | 4 -> f (at + 1) 32; walk (at + 5)
+      | 2 ->
+          f (at + 1) 8;
+          walk (at + 2)
+      | 3 ->
+          f (at + 1) 16;
+          walk (at + 3)
+      | 4 ->
+          f (at + 1) 32;
+          walk (at + 5)
       | 0x0d | 0x0e -> walk (skip_leb (at + 1))
       | 0x0c -> walk (skip_leb (skip_leb (at + 1)))
       | _ -> raise Leave
@@ -93,8 +106,12 @@ let references elf symbols =
         Seq.iter
           (fun place ->
             let home = (symbols.((reloc elf.file place).symbol) : symbol).section in
-            if home > 0 && home < Array.length elf.sections && home <> s.info && is_text elf.sections.(home) then
-              Hashtbl.add found home (s.info, place))
+            if
+              home > 0
+              && home < Array.length elf.sections
+              && home <> s.info
+              && is_text elf.sections.(home)
+            then Hashtbl.add found home (s.info, place))
           (entries s))
     elf.sections;
   found
@@ -118,11 +135,26 @@ let shorten code references (part : part) steps =
   List.iter
     (fun reference ->
       let r = reloc_of reference in
-      let known = [ ".data"; ".eh_frame"; ".debug_line"; ".debug_aranges"; ".debug_info"; ".debug_ranges"; ".debug_rnglists" ] in
-      if not (List.mem (name reference) known || (is_text elf.sections.(fst reference) && r.how = r_plt32)) then
-        raise Leave;
-      if name reference = ".data" && (r.how <> r_64 || inside (code.symbols.(r.symbol).value + r.addend)) then
-        raise Leave)
+      let known =
+        [
+          ".data";
+          ".eh_frame";
+          ".debug_line";
+          ".debug_aranges";
+          ".debug_info";
+          ".debug_ranges";
+          ".debug_rnglists";
+        ]
+      in
+      if
+        not
+          (List.mem (name reference) known
+          || (is_text elf.sections.(fst reference) && r.how = r_plt32))
+      then raise Leave;
+      if
+        name reference = ".data"
+        && (r.how <> r_64 || inside (code.symbols.(r.symbol).value + r.addend))
+      then raise Leave)
     outside;
   let _, frames = find elf ".eh_frame" in
   let unwind =
@@ -195,11 +227,18 @@ let shorten_entries code modules =
   let free = ref (List.of_seq free) in
   let references = references elf code.symbols in
   let owners = Hashtbl.create 256 in
-  List.iter (fun p -> if Hashtbl.mem modules p.label then Hashtbl.replace owners p.label p) code.parts.all;
+  List.iter
+    (fun p -> if Hashtbl.mem modules p.label then Hashtbl.replace owners p.label p)
+    code.parts.all;
   let one label fields =
-    let once (offset, _) = List.length (List.filter (fun (o, _) -> o = offset) fields.fillings) = 1 in
+    let once (offset, _) =
+      List.length (List.filter (fun (o, _) -> o = offset) fields.fillings) = 1
+    in
     match (fields.fillings, Hashtbl.find_opt owners label) with
-    | (_, ((part : part), _)) :: _, Some owner when part.first = 0 && elf.sections.(part.home).name <> ".text" ->
+    | (_, ((part : part), _)) :: _, Some owner
+      when part.first = 0
+           && elf.sections.(part.home).name <> ".text"
+           && not (starts "camlDune__exe" label) ->
         let step (offset, (_, filling)) = step code part (offset, filling) in
         let steps = List.filter_map step (List.filter once fields.fillings) in
         (* By the linker, as far as there is room. *)
@@ -218,9 +257,12 @@ let shorten_entries code modules =
         List.iter
           (function
             | (s : step), Some (place, r) ->
-                set_reloc elf.file place { r with at = owner.first + 8 + s.offset; how = r_64; addend = 0 }
+                set_reloc elf.file place
+                  { r with at = owner.first + 8 + s.offset; how = r_64; addend = 0 }
             | _, None -> ())
           steps
     | _ -> ()
   in
-  Hashtbl.iter (fun label fields -> try one label fields with Leave | Invalid_argument _ -> ()) modules
+  Hashtbl.iter
+    (fun label fields -> try one label fields with Leave | Invalid_argument _ -> ())
+    modules

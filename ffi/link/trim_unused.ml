@@ -141,8 +141,8 @@ let unused_returns elf symbols parts =
   Seq.iter
     (fun at ->
       let r = reloc elf.file at in
-      if r.how = r_64 && List.exists (fun p -> p.is_code && not p.live) (targets parts symbols r) then
-        Hashtbl.replace found r.at ())
+      if r.how = r_64 && List.exists (fun p -> p.is_code && not p.live) (targets parts symbols r)
+      then Hashtbl.replace found r.at ())
     (entries relocs);
   found
 
@@ -168,7 +168,8 @@ let drop_unused elf symbols parts modules ~returns =
   List.iter (fun ((p : part), at) -> Hashtbl.replace idle_places (p.home, at) ()) idle;
   each_reloc elf (fun index section place r ->
       let dropped = index = data_index && Hashtbl.mem returns r.at in
-      if dropped || dead index r.at || Hashtbl.mem idle_places (index, r.at) then forget elf place ~now_at:r.at
+      if dropped || dead index r.at || Hashtbl.mem idle_places (index, r.at) then
+        forget elf place ~now_at:r.at
       else if starts ".rodata" section.name then
         match targets parts symbols r with
         | [ p ] when not p.live -> forget elf place ~now_at:r.at

@@ -28,7 +28,7 @@ assert_console rust 'tick 3'
 destroy rust
 
 # The least memory that is promised. xl's default pool of page tables is too small for so small a guest.
-create small hello 'memory=8' 'shadow_memory=8'
+create small hello 'memory=6' 'shadow_memory=8'
 assert_shutdown small poweroff
 assert_console small 'rust:  tick 3'
 destroy small

@@ -11,4 +11,8 @@ file=$(mktemp)
 trap 'rm -f "$file"' EXIT
 head -c 1000000 /dev/urandom >"$file"
 [ "$(get --upload-file "$file" "$at/upload")" = "$(sha256sum <"$file" | cut -d ' ' -f 1)" ]
-get "$at/metrics" | grep '^http_requests_total 5'
+# Sixteen connections at once.
+many=()
+for _ in {1..16}; do many+=(-o /dev/null "$at/"); done
+get --parallel --parallel-immediate --parallel-max 16 "${many[@]}"
+get "$at/metrics" | grep '^http_requests_total 21'

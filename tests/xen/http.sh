@@ -2,7 +2,8 @@
 # images: http
 # forward: 10.0.2.23:80
 
-create served http memory=64 'vif=["script=vif-rig,bridge=xenbr0"]' 'cmdline="--ipv4=10.0.2.23/24"'
+# As little memory as is promised.
+create served http memory=16 shadow_memory=8 'vif=["script=vif-rig,bridge=xenbr0"]' 'cmdline="--ipv4=10.0.2.23/24"'
 wait_console served 'http on port 80' 20
 host_step http
 xl shutdown served

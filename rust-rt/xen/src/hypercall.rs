@@ -19,12 +19,12 @@ use core::{
 
 global_asm!(
     // Executable, and written by Xen through the physical address only.
-    ".section .text.mirust_hypercall_page, \"ax\", @progbits",
-    ".balign 4096",
+    // No bytes of the image, and aligned by its link script: an alignment here would be one of the file too.
+    ".section .mirust_hypercall_page, \"ax\", @nobits",
     ".globl mirust_hypercall_page",
     ".type mirust_hypercall_page, @function",
     "mirust_hypercall_page:",
-    ".skip 4096, 0xcc",
+    ".skip 4096",
     ".size mirust_hypercall_page, 4096",
     ".text",
 );
