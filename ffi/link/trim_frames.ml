@@ -105,6 +105,27 @@ let place cuts =
     let n = search 0 (Array.length cuts) in
     if n > 0 && at < snd cuts.(n - 1) then Error (snd cuts.(n - 1)) else Ok (at - before.(n))
 
+(* The same cuts, a few bytes less, so that data behind a module's own moves by a multiple of [align]: C's may rely on
+   its alignment. [starts]: where the modules' data begins, in order. *)
+let keep_alignment ~align starts cuts =
+  (* [excess] bytes are given back, by the last cuts first. *)
+  let rec give_back excess = function
+    | cuts when excess = 0 -> cuts
+    | (a, b) :: before when b - a > excess -> (a, b - excess) :: before
+    | (a, b) :: before -> give_back (excess - (b - a)) before
+    | [] -> []
+  in
+  let close group =
+    give_back (List.fold_left (fun n (a, b) -> n + b - a) 0 group mod align) group
+  in
+  let rec walk group starts cuts =
+    match (starts, cuts) with
+    | start :: later, (a, _) :: _ when start <= a -> close group :: walk [] later cuts
+    | _, cut :: rest -> walk (cut :: group) starts rest
+    | _, [] -> [ close group ]
+  in
+  List.concat_map List.rev (walk [] starts cuts)
+
 (* Cuts the locations out of .data, and the unused blocks of [parts] and the descriptors of unused [returns], and
    mends everything that refers to what is behind them. *)
 let without_locations elf symbols parts ~returns =
@@ -114,7 +135,10 @@ let without_locations elf symbols parts ~returns =
   let tables = compact_all ~keep bytes symbols index (max data.align 8) in
   let blocks = List.filter (fun p -> p.home = index && not p.live) parts.all in
   let unused = List.map (fun p -> (p.first, p.stop)) blocks in
-  let cuts = List.sort compare (unused @ tables.cuts) in
+  let begins (s : symbol) = s.section = index && String.ends_with ~suffix:".data_begin" s.label in
+  let starts = List.filter begins (Array.to_list symbols) in
+  let starts = List.sort compare (List.map (fun (s : symbol) -> s.value) starts) in
+  let cuts = keep_alignment ~align:data.align starts (List.sort compare (unused @ tables.cuts)) in
   let place = place cuts in
   let exactly what at =
     match place at with Ok at -> at | Error _ -> unknown "%s within what is cut" what
