@@ -187,6 +187,12 @@ impl TcpSocket {
                 place.read();
             }
             if read == wanted {
+                // What comes next must give notice all the same: callers may wait for the peer's end without reading on.
+                match stream.poll_fill(&mut cx) {
+                    Poll::Ready(Ok(())) if !stream.rest().is_empty() => {}
+                    Poll::Pending => {}
+                    Poll::Ready(_) => self.watchers.notify(READING),
+                }
                 return Ok(read);
             }
             rest = PartMut::behind(left, n);

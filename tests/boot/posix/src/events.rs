@@ -10,6 +10,7 @@ use super::Outcome;
 
 pub(crate) fn run() -> Outcome {
     with_mio()?;
+    end_behind_a_full_buffer()?;
     with_polling()
 }
 
@@ -62,6 +63,41 @@ fn with_mio() -> Outcome {
         if got.starts_with(b"ping") {
             peer = None;
         }
+    }
+    Ok(())
+}
+
+/// Whoever has read just as much as there was, into a buffer of that size, is told of the peer's end: whether that came
+/// with the data or later.
+fn end_behind_a_full_buffer() -> Outcome {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let mut poll = Poll::new()?;
+    let mut events = Events::with_capacity(16);
+    for at_once in [true, false] {
+        let mut client = std::net::TcpStream::connect(listener.local_addr()?)?;
+        let (server, _) = listener.accept()?;
+        server.set_nonblocking(true)?;
+        let mut server = TcpStream::from_std(server);
+        poll.registry().register(&mut server, Token(0), Interest::READABLE)?;
+        client.write_all(b"ping")?;
+        let mut client = Some(client);
+        if at_once {
+            client = None;
+        }
+        let (mut buf, mut got, mut closed) = ([0; 4], 0, false);
+        while !closed {
+            poll.poll(&mut events, Some(Duration::from_secs(10)))?;
+            if events.is_empty() {
+                return Err("nobody said that the peer has ended".into());
+            }
+            closed = events.iter().any(|event| event.is_read_closed());
+            if got == 0 {
+                got = server.read(&mut buf)?;
+                assert_eq!(&buf[..got], b"ping");
+                client = None;
+            }
+        }
+        assert_eq!((got, client.is_none()), (4, true));
     }
     Ok(())
 }
