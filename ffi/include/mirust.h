@@ -51,7 +51,16 @@ typedef intptr_t value;
 // In `features`: the device segments large TCP packets over IPv6.
 #define MIRUST_NET_TSO6 4
 
-// In the result of `mirust_net_news`: there may be frames to receive.
+// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM reports when there is.
+#define MIRUST_NET_FULL -1
+
+// Result of `mirust_net_send`: the frame is empty, or longer than the device can send.
+#define MIRUST_NET_INVALID_LENGTH -2
+
+// Result of `mirust_net_send`: the device is closed.
+#define MIRUST_NET_DISCONNECTED -3
+
+// In MIRUST_NET_WORD_NEWS: there may be frames, which are to be asked for by `mirust_net_receive`.
 #define MIRUST_NET_FRAMES 1
 
 // There is room again, after a frame or a reservation was refused.
@@ -69,20 +78,34 @@ typedef intptr_t value;
 // Frames are copied because so many pages are lent.
 #define MIRUST_NET_SHORTAGE 32
 
-// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM reports when there is.
-#define MIRUST_NET_FULL -1
+// Of a device's words, the one with what has happened: MIRUST_NET bits. OCaml sets it to 0. Before there is something,
+// `mirust_poll` reports MIRUST_READY_FOREIGN.
+#define MIRUST_NET_WORD_NEWS 0
 
-// Result of `mirust_net_send`: the frame is empty, or longer than the device can send.
-#define MIRUST_NET_INVALID_LENGTH -2
+// How many frames are described. OCaml sets it to 0 before it uses them; until then there will be no others.
+#define MIRUST_NET_WORD_COUNT 1
 
-// Result of `mirust_net_send`: the device is closed.
-#define MIRUST_NET_DISCONNECTED -3
+// How far the device got with them: 0 if these are all frames; 1 if there are more, for the next turn; 2 if the slab has
+// no room for the next one: replace it, and ask for the rest.
+#define MIRUST_NET_WORD_STATE 2
 
-// In the array of `mirust_net_receive`: where the first frame's description begins.
-#define MIRUST_NET_FRAMES_HEADER 2
+// Where the head of the next frame can be written without a call, in the bigarray of `mirust_net_heads`.
+#define MIRUST_NET_WORD_HEAD 3
 
-// In the array of `mirust_net_receive`: the numbers that describe one frame.
+// How many bytes there are for it; 0 if `mirust_net_reserve` is to be asked.
+#define MIRUST_NET_WORD_ROOM 4
+
+// The first word of the first frame's description. It has four numbers: where the frame is, its length in bytes, the
+// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes of each packet that it
+// stands for. A frame is at that offset in the slab; if the number is negative, get it by `mirust_net_view` before the
+// next frames are described.
+#define MIRUST_NET_WORD_FRAMES 5
+
+// The numbers that describe one frame.
 #define MIRUST_NET_FRAME_FIELDS 4
+
+// Frames that are described at a time, at most.
+#define MIRUST_NET_FRAMES_MOST 256
 
 // In `flags` of a MirustBlockInfo: the disk is read-only.
 #define MIRUST_BLOCK_READ_ONLY 1
@@ -401,27 +424,17 @@ intptr_t mirust_net_info(intptr_t handle, uint8_t *buffer, uintptr_t length);
 // the struct's size in bytes.
 intptr_t mirust_net_stats(intptr_t handle, uint8_t *buffer, uintptr_t length);
 
-// Returns what has happened since the last call: MIRUST_NET bits. When something happens,
-// `mirust_poll` reports MIRUST_READY_FOREIGN.
-intptr_t mirust_net_news(intptr_t handle);
-
 // A bigarray of the memory that heads of frames are reserved from. It stays valid for ever.
 // Allocates on the OCaml heap.
 value mirust_net_heads(intptr_t handle);
 
-// A bigarray of `size` bytes, for `mirust_net_receive`. Its memory is used again when OCaml has found it and all parts of
-// it dead; at most `most` are in use at a time. An empty one if so many are, or if there is no memory. All of a
-// device's have one size. Allocates on the OCaml heap.
-value mirust_net_slab(intptr_t handle,
-                      uintptr_t size,
-                      uintptr_t most);
-
-// Reserves memory for the head of a frame, `length` bytes. Returns its offset in the bigarray of
-// `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
-intptr_t mirust_net_reserve(intptr_t handle, uintptr_t length);
+// Reserves memory for the head of a frame, `length` bytes, for which there was none in MIRUST_NET_WORD_ROOM. Returns its
+// offset in the bigarray of `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
+intptr_t mirust_net_reserve(intptr_t handle,
+                            uintptr_t length);
 
 // Sends a frame: `head_length` bytes at `head`, which was reserved, and then `payload`, a
-// `Cstruct.t list`. It goes out with `mirust_net_flush` at the latest.
+// `Cstruct.t list`. It goes out at the end of OCaml's part of the turn at the latest.
 //
 // `checksum_start` is 0, or the byte of the frame from which on a checksum is to be completed,
 // whose field is `checksum_offset` bytes further on. `gso_size` is 0, or the payload bytes of each
@@ -440,39 +453,42 @@ intptr_t mirust_net_send(intptr_t handle,
 // Returns a number from `mirust_net_send` whose payload is no longer needed, or 0.
 intptr_t mirust_net_completed(intptr_t handle);
 
-// Sends what `mirust_net_send` was given, and makes room to receive more frames. Call it once at the end
-// of each turn. Returns 0.
-intptr_t mirust_net_flush(intptr_t handle);
-
-// Describes frames that have arrived. `slab` is a bigarray of bytes that frames may be copied to,
-// from `offset` (a multiple of 8) on; `frames` a bigarray of `int`.
-//
-// `frames` gets: the offset of the slab's part that is still unused; 0 if these are all frames, 1
-// if there may be more, 2 if the slab has no room for the next one; and from
-// MIRUST_NET_FRAMES_HEADER on four numbers for each frame: where it is, its length in bytes, the
-// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes
-// of each packet that it stands for. A frame is at that offset in the slab; if the number is
-// negative, get it by `mirust_net_view` before the next call of this function.
-//
-// Returns how many frames there are.
-intptr_t mirust_net_receive(intptr_t handle, value slab, uintptr_t offset, value frames);
-
-// A bigarray of the `length` bytes of a frame that the last `mirust_net_receive` described with
-// this (negative) place. The frame's memory goes back to the device when neither the bigarray nor
-// a part of it is referenced any more. Call it once for each. Allocates on the OCaml heap.
-value mirust_net_view(intptr_t handle, intptr_t place, uintptr_t length);
-
 // Lets frames to the group `mac` (as in MirustNetInfo) through, or with `join` 0 no longer, where
 // the device filters them. Returns 0.
 intptr_t mirust_net_multicast(intptr_t handle, intptr_t mac, intptr_t join);
 
-// Closes the device. Returns 0.
+// Closes the device, after what was sent has gone out. Returns 0.
 intptr_t mirust_net_close(intptr_t handle);
 
 // The one's complement sum (RFC 1071) of the 16-bit words of a bigarray of bytes, `length` bytes
 // from `offset` on, folded to 16 bits and not complemented, with the words in network order. An
 // odd last byte counts as a word with a zero byte behind it.
 intptr_t mirust_checksum(value buffer, uintptr_t offset, uintptr_t length);
+
+// A bigarray of `int` over the device's words: the one with the news and so on. It is valid for ever. Allocates on the
+// OCaml heap.
+value mirust_net_words(intptr_t handle);
+
+// Makes the device's frames be copied to slabs of `size` bytes each. Returns a bigarray of as many, valid for ever: what
+// frames are copied to as long as there is no slab. An empty one if there is no memory. Allocates on the OCaml heap.
+value mirust_net_spare(intptr_t handle,
+                       uintptr_t size);
+
+// A bigarray of the memory that frames are copied to from now on: a slab. It is used again when OCaml has found it and
+// all parts of it dead; at most `most` are in use at a time. An empty one if so many are, or if there is no memory: then
+// frames are copied to that of `mirust_net_spare`, also if this raises. Allocates on the OCaml heap.
+value mirust_net_slab(intptr_t handle,
+                      uintptr_t most);
+
+// Has the words describe the frames that have arrived, which MIRUST_NET_FRAMES wants to be asked for. Returns 0.
+intptr_t mirust_net_receive(intptr_t handle);
+
+// A bigarray of the `length` bytes of a frame that was described with this (negative) place. The frame's memory goes
+// back to the device when neither the bigarray nor a part of it is referenced any more. Call it once for each. Allocates
+// on the OCaml heap.
+value mirust_net_view(intptr_t handle,
+                      intptr_t place,
+                      uintptr_t length);
 
 // Opens a disk. The name is one that a parameter `--disk=NAME:DEVICE` gives to a device, or a device:
 // on Xen what the toolstack calls it (`xvda`) or its number, on Unix the path of a file or a device.
@@ -525,9 +541,10 @@ intptr_t mirust_block_close(intptr_t handle);
 // for ever. Allocates on the OCaml heap.
 value mirust_turn_words(void);
 
-// Wakes those whose tokens there are, for room for others. Returns 0. They are woken by code of their own, so this is not
-// for `[@@noalloc]`.
-intptr_t mirust_turn_wake(void);
+// Ends OCaml's part of a turn, as `mirust_poll` does first: wakes those whose tokens there are, and what was sent goes out.
+// For when no poll follows, and for room for more tokens. Returns 0. Who is woken has code of its own, so this is not for
+// `[@@noalloc]`.
+intptr_t mirust_turn_end(void);
 
 // Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, within a budget of time: what OCaml
 // has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers. Returns
@@ -540,6 +557,8 @@ intptr_t mirust_exchange(void);
 // Handles events, fires timers and runs Rust tasks until OCaml has something to do or
 // `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
 // while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
+//
+// First, what OCaml has sent in its part of the turn goes out. At the end the words say what there is for it to do.
 //
 // Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 intptr_t mirust_poll(uint64_t deadline_ns);

@@ -1,25 +1,22 @@
 //! The C ABI of network devices. Part of `include/mirust.h`, like [`abi`](crate::abi).
 //!
-//! A device is a number that `mirust_net_open` gave out. Frames cross the boundary in batches: one
-//! call fills an array with the descriptions of all frames that have arrived. To send a frame takes
-//! one call.
+//! A device is a number that `mirust_net_open` gave out. What happens at it, and the frames that have arrived, are in
+//! memory that OCaml reads when its part of a turn begins ([`frames`](crate::frames)). To send a frame takes one call;
+//! at the end of OCaml's part they go out together.
 
 use std::cell::RefCell;
-use std::mem::MaybeUninit;
-use std::ptr::NonNull;
 use std::rc::Rc;
 use std::slice;
 
-use mirust_rt::net::pool::Lease;
 use mirust_rt::net::{
-    self, Device, Fragment, Info, Mac, Place, Received, RxChecksum, SendError, Slab, TxChecksum,
-    TxFrame, checksum,
+    self, Device, Fragment, Info, Mac, SendError, TxChecksum, TxFrame, checksum,
 };
 
 use crate::abi::fill_struct;
+use crate::frames::{MIRUST_NET_WORD_ROOM, Receiving, Words};
 use crate::ocaml::net as values;
 use crate::ocaml::net::Value;
-use crate::slabs::Slabs;
+use crate::turn;
 
 /// In `features` of a MirustNetInfo: the device completes TCP and UDP checksums of frames sent.
 pub const MIRUST_NET_CHECKSUM: u64 = 1;
@@ -28,30 +25,12 @@ pub const MIRUST_NET_TSO4: u64 = 2;
 /// In `features`: the device segments large TCP packets over IPv6.
 pub const MIRUST_NET_TSO6: u64 = 4;
 
-/// In the result of `mirust_net_news`: there may be frames to receive.
-pub const MIRUST_NET_FRAMES: isize = 1;
-/// There is room again, after a frame or a reservation was refused.
-pub const MIRUST_NET_ROOM: isize = 2;
-/// Payload has been sent: `mirust_net_completed` has its number.
-pub const MIRUST_NET_COMPLETED: isize = 4;
-/// The link has changed: see `mirust_net_info`.
-pub const MIRUST_NET_LINK: isize = 8;
-/// Many pages are lent: release views that are not in use.
-pub const MIRUST_NET_PRESSURE: isize = 16;
-/// Frames are copied because so many pages are lent.
-pub const MIRUST_NET_SHORTAGE: isize = 32;
-
 /// Result of `mirust_net_send`: no room now; MIRUST_NET_ROOM reports when there is.
 pub const MIRUST_NET_FULL: isize = -1;
 /// Result of `mirust_net_send`: the frame is empty, or longer than the device can send.
 pub const MIRUST_NET_INVALID_LENGTH: isize = -2;
 /// Result of `mirust_net_send`: the device is closed.
 pub const MIRUST_NET_DISCONNECTED: isize = -3;
-
-/// In the array of `mirust_net_receive`: where the first frame's description begins.
-pub const MIRUST_NET_FRAMES_HEADER: isize = 2;
-/// In the array of `mirust_net_receive`: the numbers that describe one frame.
-pub const MIRUST_NET_FRAME_FIELDS: isize = 4;
 
 /// The state of a device.
 #[derive(Clone, Copy, Debug)]
@@ -113,24 +92,44 @@ const _: () = assert!(size_of::<MirustNetStats>() == size_of::<net::Counters>())
 const _: () = assert!(net::Counters::NAMES.len() == 18);
 
 /// An open device, and what its calls keep between them.
-struct Opened {
-    device: Rc<dyn Device>,
-    /// Frames that were described and not yet viewed, by their number.
-    lent: RefCell<Vec<Option<Lease>>>,
+pub(crate) struct Opened {
+    pub(crate) device: Rc<dyn Device>,
     /// The payload of the frame at hand; kept for its allocation.
     payload: RefCell<Vec<Fragment>>,
-    slabs: RefCell<Option<Slabs>>,
+    pub(crate) words: Words,
+    pub(crate) receiving: RefCell<Receiving>,
 }
 
 crate::local::domain_local! {
     static DEVICES: RefCell<Vec<Rc<Opened>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn opened(handle: isize) -> Rc<Opened> {
-    DEVICES.with_borrow(|devices| {
-        let opened = usize::try_from(handle).ok().and_then(|handle| devices.get(handle));
-        Rc::clone(opened.expect("a network device that was opened"))
-    })
+pub(crate) fn opened(handle: isize) -> Rc<Opened> {
+    let opened = usize::try_from(handle).ok().and_then(nth);
+    opened.expect("a network device that was opened")
+}
+
+fn nth(i: usize) -> Option<Rc<Opened>> {
+    DEVICES.with_borrow(|devices| devices.get(i).cloned())
+}
+
+fn all() -> impl Iterator<Item = Rc<Opened>> {
+    (0..).map_while(nth)
+}
+
+/// OCaml's part of a turn begins, or, after an exchange, goes on.
+fn begin(turn: bool) {
+    for opened in all() {
+        if turn {
+            opened.take_in();
+        }
+        opened.offer_head();
+    }
+}
+
+/// It has ended: what it has sent goes out, and memory that it has done with can receive again.
+fn end() {
+    all().for_each(|opened| opened.device.flush());
 }
 
 #[cfg(feature = "xen")]
@@ -212,8 +211,9 @@ pub unsafe extern "C" fn mirust_net_open(
     }
     match open(&name, limits) {
         Ok(device) => DEVICES.with_borrow_mut(|devices| {
-            let (lent, payload, slabs) = Default::default();
-            devices.push(Rc::new(Opened { device, lent, payload, slabs }));
+            turn::set_devices(begin, end);
+            let (payload, words, receiving) = Default::default();
+            devices.push(Rc::new(Opened { device, payload, words, receiving }));
             devices.len() as isize - 1
         }),
         Err(error) => {
@@ -262,13 +262,6 @@ pub unsafe extern "C" fn mirust_net_stats(handle: isize, buffer: *mut u8, length
     unsafe { fill_struct(buffer, length, &counters) }
 }
 
-/// Returns what has happened since the last call: MIRUST_NET bits. When something happens,
-/// `mirust_poll` reports MIRUST_READY_FOREIGN.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_news(handle: isize) -> isize {
-    opened(handle).device.news().bits() as isize
-}
-
 /// A bigarray of the memory that heads of frames are reserved from. It stays valid for ever.
 /// Allocates on the OCaml heap.
 #[unsafe(no_mangle)]
@@ -278,32 +271,18 @@ pub extern "C" fn mirust_net_heads(handle: isize) -> Value {
     unsafe { values::external_bigarray(base, len) }
 }
 
-/// A bigarray of `size` bytes, for `mirust_net_receive`. Its memory is used again when OCaml has found it and all parts of
-/// it dead; at most `most` are in use at a time. An empty one if so many are, or if there is no memory. All of a
-/// device's have one size. Allocates on the OCaml heap.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_slab(handle: isize, size: usize, most: usize) -> Value {
-    let opened = opened(handle);
-    let mut slabs = opened.slabs.borrow_mut();
-    let slabs = slabs.get_or_insert_with(|| Slabs::new(size));
-    assert!(slabs.size() == size, "another size than before");
-    match slabs.take(most) {
-        // SAFETY: nobody else uses it, and the reference that was taken is for the bigarray.
-        Some((base, share)) => unsafe { values::slab(base, size, share) },
-        // SAFETY: nothing is read or written there.
-        None => unsafe { values::external_bigarray(NonNull::dangling(), 0) },
-    }
-}
-
-/// Reserves memory for the head of a frame, `length` bytes. Returns its offset in the bigarray of
-/// `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
+/// Reserves memory for the head of a frame, `length` bytes, for which there was none in MIRUST_NET_WORD_ROOM. Returns its
+/// offset in the bigarray of `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_reserve(handle: isize, length: usize) -> isize {
-    opened(handle).device.reserve(length).map_or(-1, |head| head as isize)
+    let opened = opened(handle);
+    // It may have been in place of that one.
+    opened.words.set(MIRUST_NET_WORD_ROOM, 0);
+    opened.device.reserve(length).map_or(-1, |head| head as isize)
 }
 
 /// Sends a frame: `head_length` bytes at `head`, which was reserved, and then `payload`, a
-/// `Cstruct.t list`. It goes out with `mirust_net_flush` at the latest.
+/// `Cstruct.t list`. It goes out at the end of OCaml's part of the turn at the latest.
 ///
 /// `checksum_start` is 0, or the byte of the frame from which on a checksum is to be completed,
 /// whose field is `checksum_offset` bytes further on. `gso_size` is 0, or the payload bytes of each
@@ -335,7 +314,9 @@ pub unsafe extern "C" fn mirust_net_send(
     let Ok(gso_size) = u16::try_from(gso_size) else { return MIRUST_NET_INVALID_LENGTH };
     let frame = TxFrame { head, head_len: head_length, payload: &fragments, checksum, gso_size };
     // SAFETY: bigarrays do not move, and the caller keeps these until their number comes back.
-    match unsafe { opened.device.send(&frame) } {
+    let sent = unsafe { opened.device.send(&frame) };
+    opened.offer_head();
+    match sent {
         Ok(None) => 0,
         Ok(Some(number)) => number as isize + 1,
         Err(SendError::Full) => MIRUST_NET_FULL,
@@ -350,97 +331,6 @@ pub extern "C" fn mirust_net_completed(handle: isize) -> isize {
     opened(handle).device.completed().map_or(0, |number| number as isize + 1)
 }
 
-/// Sends what `mirust_net_send` was given, and makes room to receive more frames. Call it once at the end
-/// of each turn. Returns 0.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_flush(handle: isize) -> isize {
-    opened(handle).device.flush();
-    0
-}
-
-/// Describes frames that have arrived. `slab` is a bigarray of bytes that frames may be copied to,
-/// from `offset` (a multiple of 8) on; `frames` a bigarray of `int`.
-///
-/// `frames` gets: the offset of the slab's part that is still unused; 0 if these are all frames, 1
-/// if there may be more, 2 if the slab has no room for the next one; and from
-/// MIRUST_NET_FRAMES_HEADER on four numbers for each frame: where it is, its length in bytes, the
-/// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes
-/// of each packet that it stands for. A frame is at that offset in the slab; if the number is
-/// negative, get it by `mirust_net_view` before the next call of this function.
-///
-/// Returns how many frames there are.
-///
-/// # Safety
-///
-/// Both must be bigarrays of these types. Nobody uses the slab from `offset` on.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mirust_net_receive(
-    handle: isize,
-    slab: Value,
-    offset: usize,
-    frames: Value,
-) -> isize {
-    let opened = opened(handle);
-    // SAFETY: the caller's promise.
-    let (memory, numbers) = unsafe { (values::bytes_of(slab), values::numbers_of(frames)) };
-    let rest = memory.1.checked_sub(offset).expect("an offset in the slab");
-    // SAFETY: within the bigarray; nobody else uses this part, so that it may be borrowed as
-    // uninitialised.
-    let memory = unsafe {
-        let base = memory.0.add(offset).cast::<MaybeUninit<u8>>();
-        slice::from_raw_parts_mut(base.as_ptr(), rest)
-    };
-    let (header, fields) = (MIRUST_NET_FRAMES_HEADER as usize, MIRUST_NET_FRAME_FIELDS as usize);
-    // SAFETY: the bigarray has so many numbers, which are OCaml's untagged ones, and nobody else
-    // uses it during this call.
-    let numbers = unsafe { slice::from_raw_parts_mut(numbers.0.as_ptr(), numbers.1) };
-    let (head, descriptions) = numbers.split_at_mut(header);
-    let mut lent = opened.lent.borrow_mut();
-    lent.clear();
-    let mut slab = Slab::new(memory);
-    let mut count = 0;
-    let max = descriptions.len() / fields;
-    let received = opened.device.receive(max, &mut slab, &mut |frame| {
-        let at = match frame.place {
-            Place::Slab(at) => (offset + at) as isize,
-            Place::Lent(lease) => {
-                lent.push(Some(lease));
-                -(lent.len() as isize)
-            }
-        };
-        let checksum = match frame.checksum {
-            RxChecksum::Unknown => 0,
-            RxChecksum::Valid => 1,
-            RxChecksum::Blank => 2,
-        };
-        let description = [at, frame.len as isize, checksum, frame.gso_size as isize];
-        descriptions[count * fields..][..fields].copy_from_slice(&description);
-        count += 1;
-    });
-    head[0] = (offset + slab.used()) as isize;
-    head[1] = match received {
-        Received::All => 0,
-        Received::More => 1,
-        Received::SlabFull => 2,
-    };
-    count as isize
-}
-
-/// A bigarray of the `length` bytes of a frame that the last `mirust_net_receive` described with
-/// this (negative) place. The frame's memory goes back to the device when neither the bigarray nor
-/// a part of it is referenced any more. Call it once for each. Allocates on the OCaml heap.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) -> Value {
-    let lease = {
-        let opened = opened(handle);
-        let mut lent = opened.lent.borrow_mut();
-        let at = usize::try_from(-1 - place).expect("a place that is negative");
-        lent.get_mut(at).and_then(Option::take).expect("a frame that was not viewed yet")
-    };
-    // SAFETY: the lease covers the frame's bytes.
-    unsafe { values::shared_bigarray(lease, length) }
-}
-
 /// Lets frames to the group `mac` (as in MirustNetInfo) through, or with `join` 0 no longer, where
 /// the device filters them. Returns 0.
 #[unsafe(no_mangle)]
@@ -451,10 +341,12 @@ pub extern "C" fn mirust_net_multicast(handle: isize, mac: isize, join: isize) -
     0
 }
 
-/// Closes the device. Returns 0.
+/// Closes the device, after what was sent has gone out. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_close(handle: isize) -> isize {
-    opened(handle).device.close();
+    let opened = opened(handle);
+    opened.device.flush();
+    opened.device.close();
     0
 }
 

@@ -40,6 +40,8 @@ pub mod disks;
 pub mod entry;
 #[cfg(feature = "ocaml")]
 pub mod files;
+#[cfg(feature = "ocaml")]
+pub mod frames;
 pub mod fs;
 mod local;
 mod logger;

@@ -49,17 +49,38 @@ impl Slab {
     }
 }
 
+/// Takes another reference of a slab that is in use.
+pub(crate) fn keep(share: NonNull<Share>) {
+    // SAFETY: the slab is in use, so that it is not freed.
+    unsafe { share.as_ref() }.count.fetch_add(1, Ordering::AcqRel);
+}
+
+/// Gives a reference back.
+pub(crate) fn give_back(share: NonNull<Share>) {
+    // SAFETY: the reference keeps it until now.
+    unsafe { share.as_ref() }.count.fetch_sub(1, Ordering::AcqRel);
+}
+
 /// The slabs of a device, all of one size.
 pub(crate) struct Slabs {
     layout: Layout,
     all: Vec<Slab>,
+    /// Memory of the same size, which is always there.
+    spare: NonNull<u8>,
 }
 
 impl Slabs {
-    /// None yet. They have `size` bytes, more than none.
-    pub(crate) fn new(size: usize) -> Self {
+    /// None yet, but for the spare memory, if there is memory for that. They have `size` bytes, more than none.
+    pub(crate) fn new(size: usize) -> Option<Self> {
         let layout = Layout::from_size_align(size, 64).expect("a size that memory has");
-        Slabs { layout, all: Vec::new() }
+        // SAFETY: the layout is not empty.
+        let spare = NonNull::new(unsafe { alloc(layout) })?;
+        Some(Slabs { layout, all: Vec::new(), spare })
+    }
+
+    /// Memory that stays for ever, for when there is no slab.
+    pub(crate) fn spare(&self) -> NonNull<u8> {
+        self.spare
     }
 
     /// Bytes of each.
@@ -99,13 +120,12 @@ mod tests {
 
     /// Gives a slab back, as OCaml's collector does.
     fn give((_, share): (NonNull<u8>, NonNull<Share>)) {
-        // SAFETY: the reference that `take` gave keeps it.
-        unsafe { share.as_ref() }.count.fetch_sub(1, Ordering::AcqRel);
+        give_back(share);
     }
 
     #[test]
     fn what_is_given_back_is_used_again() {
-        let mut slabs = Slabs::new(4096);
+        let mut slabs = Slabs::new(4096).expect("memory");
         let one = slabs.take(2).expect("a slab");
         let other = slabs.take(2).expect("a slab");
         assert_ne!(one.0, other.0);
@@ -122,7 +142,7 @@ mod tests {
 
     #[test]
     fn no_more_are_kept_than_there_may_be() {
-        let mut slabs = Slabs::new(4096);
+        let mut slabs = Slabs::new(4096).expect("memory");
         let crowd: Vec<_> = (0..20).map(|_| slabs.take(20).expect("a slab")).collect();
         crowd.into_iter().for_each(give);
         for _ in 0..20 {
@@ -133,10 +153,9 @@ mod tests {
 
     #[test]
     fn a_part_keeps_the_whole() {
-        let mut slabs = Slabs::new(4096);
+        let mut slabs = Slabs::new(4096).expect("memory");
         let whole = slabs.take(1).expect("a slab");
-        // SAFETY: as in `give`.
-        unsafe { whole.1.as_ref() }.count.fetch_add(1, Ordering::AcqRel);
+        keep(whole.1);
         give(whole);
         assert!(slabs.take(1).is_none());
         give(whole);
@@ -145,7 +164,7 @@ mod tests {
 
     #[test]
     fn after_a_crowd_memory_goes_back() {
-        let mut slabs = Slabs::new(4096);
+        let mut slabs = Slabs::new(4096).expect("memory");
         let crowd: Vec<_> = (0..100).map(|_| slabs.take(100).expect("a slab")).collect();
         crowd.into_iter().for_each(give);
         for _ in 0..100 {

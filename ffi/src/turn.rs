@@ -7,6 +7,8 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use mirust_rt::poll::Ready;
+
 use crate::{domain, time};
 
 /// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of the
@@ -36,6 +38,10 @@ static LOOKS: AtomicBool = AtomicBool::new(false);
 crate::local::domain_local! {
     /// Wakes somebody by a token. Set by whom it is needed for, so that it is not linked to a program without.
     static WAKE: Cell<fn(isize)> = const { Cell::new(|_| ()) };
+    /// What network devices do when OCaml's part begins (true) or goes on (false). Set by the first one.
+    static BEGIN: Cell<fn(bool)> = const { Cell::new(|_| ()) };
+    /// What they do when it ends.
+    static END: Cell<fn()> = const { Cell::new(|| ()) };
 }
 
 /// Sets what wakes those whom OCaml names by a token.
@@ -44,21 +50,35 @@ pub(crate) fn set_wake(wake: fn(isize)) {
     WAKE.set(wake);
 }
 
+/// Sets what network devices do when OCaml's part of a turn begins, or goes on, and when it ends.
+#[cfg(feature = "ocaml")]
+pub(crate) fn set_devices(begin: fn(bool), end: fn()) {
+    BEGIN.set(begin);
+    END.set(end);
+}
+
 /// Whether OCaml will look for what it has to do, without a signal.
 #[cfg(feature = "ocaml")]
 pub(crate) fn ocaml_looks() -> bool {
     LOOKS.load(Ordering::Relaxed)
 }
 
-/// OCaml's part of the turn begins, or goes on.
+/// OCaml's part of the turn begins.
 pub(crate) fn begin() {
-    word(MIRUST_TURN_NOW).store(domain::now().as_nanos(), Ordering::Relaxed);
-    word(MIRUST_TURN_COMPLETIONS).store(domain::has_completions().into(), Ordering::Relaxed);
+    look();
+    BEGIN.get()(true);
 }
 
-/// OCaml's part of the turn has ended, or makes a pause.
+/// OCaml's part of the turn has ended.
 pub(crate) fn end() {
     wake_all();
+    END.get()();
+}
+
+/// Has the words say how things are now.
+fn look() {
+    word(MIRUST_TURN_NOW).store(domain::now().as_nanos(), Ordering::Relaxed);
+    word(MIRUST_TURN_COMPLETIONS).store(domain::has_completions().into(), Ordering::Relaxed);
 }
 
 fn wake_all() {
@@ -77,17 +97,18 @@ fn wake_all() {
 #[cfg(feature = "ocaml")]
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_turn_words() -> crate::ocaml::net::Value {
-    begin();
+    look();
     let base = std::ptr::NonNull::from(&WORDS).cast();
     // SAFETY: a static. OCaml calls, which may allocate.
     unsafe { crate::ocaml::net::external_bigarray(base, size_of_val(&WORDS)) }
 }
 
-/// Wakes those whose tokens there are, for room for others. Returns 0. They are woken by code of their own, so this is not
-/// for `[@@noalloc]`.
+/// Ends OCaml's part of a turn, as `mirust_poll` does first: wakes those whose tokens there are, and what was sent goes out.
+/// For when no poll follows, and for room for more tokens. Returns 0. Who is woken has code of its own, so this is not for
+/// `[@@noalloc]`.
 #[unsafe(no_mangle)]
-pub extern "C" fn mirust_turn_wake() -> isize {
-    wake_all();
+pub extern "C" fn mirust_turn_end() -> isize {
+    end();
     0
 }
 
@@ -99,11 +120,12 @@ pub extern "C" fn mirust_turn_wake() -> isize {
 /// looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_exchange() -> isize {
-    end();
+    wake_all();
     LOOKS.store(true, Ordering::Relaxed);
     let run = domain::run_tasks();
     LOOKS.store(false, Ordering::Relaxed);
-    begin();
+    look();
+    BEGIN.get()(false);
     run as isize
 }
 
@@ -111,11 +133,15 @@ pub extern "C" fn mirust_exchange() -> isize {
 /// `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
 /// while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
 ///
+/// First, what OCaml has sent in its part of the turn goes out. At the end the words say what there is for it to do.
+///
 /// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_poll(deadline_ns: u64) -> isize {
     end();
     let ready = domain::poll(time::deadline(deadline_ns));
-    begin();
+    if !ready.contains(Ready::NESTED) {
+        begin();
+    }
     ready.bits() as isize
 }

@@ -14,8 +14,10 @@ let completions () = get Header.turn_completions <> 0
 let asked = ref false
 let ask () = asked := true
 
+let finish () = ignore (Abi.turn_end () : int)
+
 let wake token =
-  if get Header.turn_woken = Header.turn_tokens_max then ignore (Abi.turn_wake () : int);
+  if get Header.turn_woken = Header.turn_tokens_max then finish ();
   let n = get Header.turn_woken in
   set (Header.turn_tokens + n) token;
   set Header.turn_woken (n + 1);

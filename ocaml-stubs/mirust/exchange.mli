@@ -19,3 +19,7 @@ val ask : unit -> unit
 (** Gives Rust's tasks a turn, if there was a reason since the last time: [true] if so. What they
     have given OCaml to do, the caller looks for. *)
 val run : unit -> bool
+
+(** Ends OCaml's part of the turn, as the poll does: whoever is woken is told, and what was sent goes
+    out. For a loop that does not poll again. *)
+val finish : unit -> unit

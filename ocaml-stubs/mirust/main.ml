@@ -128,6 +128,8 @@ let running = ref false
 
 let rec turn_until promise =
   let deadline = step () in
+  (* There is no poll then that would do so. *)
+  if not (Lwt.is_sleeping promise) then Exchange.finish ();
   match Lwt.poll promise with
   | Some v -> v
   | None ->

@@ -1,9 +1,9 @@
 (* The network part of the C ABI (ffi/include/mirust.h); see the core library's Abi for how values
    are passed. A [value] is passed as it is: the callee only reads where a bigarray's bytes are.
 
-   [heads], [slab] and [view] make a bigarray and are the three that allocate. *)
+   Those that allocate make a bigarray. *)
 
-type frames = (int, Bigarray.int_elt, Bigarray.c_layout) Bigarray.Array1.t
+type words = (int, Bigarray.int_elt, Bigarray.c_layout) Bigarray.Array1.t
 
 external open_ :
   string -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
@@ -18,12 +18,13 @@ external stats : (int[@untagged]) -> bytes -> (int[@untagged]) -> (int[@untagged
   = "mirust_native_only" "mirust_net_stats"
 [@@noalloc]
 
-external news : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_net_news"
-[@@noalloc]
-
+external words : (int[@untagged]) -> words = "mirust_native_only" "mirust_net_words"
 external heads : (int[@untagged]) -> Cstruct.buffer = "mirust_native_only" "mirust_net_heads"
 
-external slab : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> Cstruct.buffer
+external spare : (int[@untagged]) -> (int[@untagged]) -> Cstruct.buffer
+  = "mirust_native_only" "mirust_net_spare"
+
+external slab : (int[@untagged]) -> (int[@untagged]) -> Cstruct.buffer
   = "mirust_native_only" "mirust_net_slab"
 
 external reserve : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
@@ -45,12 +46,7 @@ external completed : (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_net_completed"
 [@@noalloc]
 
-external flush : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_net_flush"
-[@@noalloc]
-
-external receive :
-  (int[@untagged]) -> Cstruct.buffer -> (int[@untagged]) -> frames -> (int[@untagged])
-  = "mirust_native_only" "mirust_net_receive"
+external receive : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_net_receive"
 [@@noalloc]
 
 external view : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> Cstruct.buffer

@@ -6,7 +6,6 @@ let src = Logs.Src.create "mirust.vif" ~doc:"Network devices"
 
 module Log = (val Logs.src_log src : Logs.LOG)
 
-let batch = 256
 let max_gso = 65535 - 14
 
 (* A slab takes the largest frame; not much is left of the last one in it. *)
@@ -31,12 +30,9 @@ let slabs octets =
   let size = max smallest_slab (min largest_slab (octets / 16)) in
   { size; most = most_slabs octets ~size; dropped = 0 }
 
-(* Empty if so many are in use, besides the spare one. *)
-let allocate handle slabs = Abi.slab handle slabs.size (slabs.most + 1)
-
 (* Not a bigarray of OCaml's: that much, while the heap is still small, would set off a whole collection. *)
 let spare handle slabs =
-  let spare = allocate handle slabs in
+  let spare = Abi.spare handle slabs.size in
   if Bigarray.Array1.dim spare = 0 then raise Out_of_memory;
   spare
 
@@ -46,11 +42,10 @@ type t = {
   handle : int;
   name : string;
   heads : Cstruct.buffer;
-  frames : Abi.frames;
+  words : Abi.words; (* what the device and we tell each other: ffi/src/frames.rs *)
   slabs : slabs;
   spare : Cstruct.buffer; (* what comes while there is no slab is received into this, and dropped *)
   mutable slab : Cstruct.buffer;
-  mutable slab_used : int;
   in_flight : Cstruct.t list array; (* payload that the device reads, by its number *)
   mutable link : link;
   mutable mac : Macaddr.t;
@@ -103,14 +98,14 @@ let link_changed t =
 let checksum_states = [| `Unknown; `Valid; `Blank |]
 
 let packet t i : Packet.t =
-  let at = Header.frames_header + (Header.frame_fields * i) in
-  let place = t.frames.{at} and len = t.frames.{at + 1} in
+  let at = Header.word_frames + (Header.frame_fields * i) in
+  let place = t.words.{at} and len = t.words.{at + 1} in
   let data =
     if place >= 0 then Cstruct.of_bigarray t.slab ~off:place ~len
     else Cstruct.of_bigarray (Abi.view t.handle place len)
   in
   Device.count_rx t.counters len;
-  { data; checksum = checksum_states.(t.frames.{at + 2}); gso_size = t.frames.{at + 3} }
+  { data; checksum = checksum_states.(t.words.{at + 2}); gso_size = t.words.{at + 3} }
 
 let rec packets t i rest = if i < 0 then rest else packets t (i - 1) (packet t i :: rest)
 
@@ -146,7 +141,7 @@ let relieve t =
 
 (* Running out of memory here, in the loop's own hook, costs frames and not the program. *)
 let take_slab t =
-  match allocate t.handle t.slabs with
+  match Abi.slab t.handle t.slabs.most with
   | exception Out_of_memory -> None
   | slab when Bigarray.Array1.dim slab = 0 -> None
   | slab -> Some slab
@@ -163,9 +158,10 @@ let make_slab t =
   in
   first_of [ after ignore; after Gc.minor; after (fun () -> relieve t) ]
 
+(* If there is none, or an exception comes out of this, it is the spare one, for the device too. *)
 let new_slab t =
-  t.slab <- Option.value (make_slab t) ~default:t.spare;
-  t.slab_used <- 0
+  t.slab <- t.spare;
+  Option.iter (fun slab -> t.slab <- slab) (make_slab t)
 
 let dropped t n =
   let s = t.slabs in
@@ -177,21 +173,25 @@ let dropped t n =
         m "%s: no memory to copy frames to: %d dropped so far (there may be %d slabs of %d KiB)"
           t.name s.dropped s.most (s.size / 1024))
 
-let rec receive t =
-  if t.slab == t.spare then new_slab t;
-  let count = Abi.receive t.handle t.slab t.slab_used t.frames in
-  t.slab_used <- t.frames.{0};
-  let state = t.frames.{1} in
+(* What the words describe. Should an exception come out of this, these frames are lost, and no others. *)
+let rec take_in t =
+  let count = t.words.{Header.word_count} and state = t.words.{Header.word_state} in
+  t.words.{Header.word_count} <- 0;
+  t.words.{Header.word_state} <- 0;
+  (* Everybody else gets a turn before the rest. *)
+  if state = 1 then t.again <- true;
   let arrived = if count > 0 then packets t (count - 1) [] else [] in
   let taken = if t.slab == t.spare then List.filter_map (without_slab t) arrived else arrived in
   if t.slab == t.spare then dropped t (List.length arrived - List.length taken);
   (match t.receiver with Some receiver when taken <> [] -> receiver taken | Some _ | None -> ());
-  match state with
-  | 2 ->
-      new_slab t;
-      receive t
-  | 1 -> (* Everybody else gets a turn first. *) t.again <- true
-  | _ -> ()
+  if state = 2 then (
+    new_slab t;
+    receive t)
+
+and receive t =
+  if t.slab == t.spare then new_slab t;
+  ignore (Abi.receive t.handle : int);
+  take_in t
 
 (* Sending *)
 
@@ -202,7 +202,9 @@ let rec collect t =
     collect t)
 
 let reserve t n =
-  let off = Abi.reserve t.handle n in
+  let off =
+    if n <= t.words.{Header.word_room} then t.words.{Header.word_head} else Abi.reserve t.handle n
+  in
   if off < 0 then Cstruct.empty else Cstruct.of_bigarray t.heads ~off ~len:n
 
 let send t (f : Device.frame) : Device.outcome =
@@ -231,28 +233,31 @@ let collect_major t =
     let stop = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
     collector_rests_until := stop + (30 * (stop - start)))
 
-let start_of_turn t =
-  let news = Abi.news t.handle in
+let heed t news =
+  t.words.{Header.word_news} <- 0;
   if news land Header.shortage <> 0 then collect_major t
   else if news land Header.pressure <> 0 then
     (* Most frames die young: this is all it takes to give their pages back. *)
     Gc.minor ();
   if news land Header.link <> 0 then link_changed t;
-  if news land Header.completed <> 0 then collect t;
-  if news land Header.frames <> 0 || t.again then (
-    t.again <- false;
-    (* Whatever is held for others has come in a frame. *)
-    Mirust.Budget.look_again ();
-    receive t);
+  if news land Header.completed <> 0 then collect t
+
+let start_of_turn t =
+  let news = t.words.{Header.word_news} in
+  t.again <- false;
+  if news <> 0 then heed t news;
+  let wanted = news land Header.frames <> 0 in
+  let some = t.words.{Header.word_count} > 0 in
+  (* Whatever is held for others has come in a frame. *)
+  if wanted || some then Mirust.Budget.look_again ();
+  (* Some of the last turn's may be left. *)
+  if some || t.words.{Header.word_state} <> 0 then take_in t;
+  if wanted then receive t;
   if news land Header.room <> 0 then t.room ()
 
-let flush t = if t.link = Up then ignore (Abi.flush t.handle : int)
-
-let end_of_turn t =
-  flush t;
-  (* The device says nothing more of frames that are left, so the loop may not sleep. A pause of the
-     beginning of the turn would be over by now. *)
-  if t.again then ignore (Lwt.pause () : unit Lwt.t)
+(* The device says nothing more of frames that are left, so the loop may not sleep. A pause of the beginning of the
+   turn would be over by now. *)
+let end_of_turn t = if t.again then ignore (Lwt.pause () : unit Lwt.t)
 
 let () =
   Mirust.Main.at_enter_iter (fun () -> List.iter start_of_turn !polled);
@@ -278,7 +283,8 @@ let device t =
       features = (fun () -> t.features);
       reserve = reserve t;
       send = send t;
-      flush = (fun () -> flush t);
+      (* What was sent goes out when the turn ends, all of it with one notification. *)
+      flush = ignore;
       on_receive = (fun f -> t.receiver <- Some f);
       on_room = (fun f -> t.room <- f);
       on_link = (fun f -> t.back <- f);
@@ -304,18 +310,16 @@ let connect ?(limits = default_limits) ?timeout name =
   if handle < 0 then Lwt.return_error (`Msg (name ^ ": cannot open the network device"))
   else
     let slabs = slabs limits.copied in
+    let spare = spare handle slabs in
     let t =
       {
         handle;
         name;
         slabs;
-        spare = spare handle slabs;
+        spare;
         heads = Abi.heads handle;
-        frames =
-          Bigarray.(
-            Array1.create int c_layout (Header.frames_header + (Header.frame_fields * batch)));
-        slab = Bigarray.(Array1.create char c_layout 0);
-        slab_used = 0;
+        words = Abi.words handle;
+        slab = spare;
         in_flight = Array.make 257 [];
         link = Down;
         mac = Macaddr.broadcast;

@@ -54,7 +54,7 @@ let tests =
         for token = 1 to 1000 do
           Mirust.Exchange.wake token
         done;
-        check_int "woken" 0 (Abi.turn_wake ()));
+        check_int "woken" 0 (Abi.turn_end ()));
     case "poll_stats" (fun () -> struct_size Abi.poll_stats);
     case "mem_stats" (fun () -> struct_size Abi.mem_stats);
     case "no_completion" (fun () -> check_int "none" (-1) (Abi.completion_next ()));

@@ -38,6 +38,8 @@ fn block(deadline: i64) {
     taken(|| {
         let next = NEXT.load(Ordering::Relaxed);
         let deadline = (deadline.max(0) as u64).min(next);
+        // What was done outside of a turn.
+        crate::turn::end();
         domain::rest(crate::time::deadline(deadline), ports::any_pending);
     });
 }

@@ -5,13 +5,12 @@ use std::ptr::NonNull;
 use mirust_rt::mem::PAGE_SIZE;
 use mirust_rt::net::Fragment;
 use mirust_rt::net::pool::{Lease, Share};
-use ocaml_sys::bigarray::{Bigarray, Kind};
 use ocaml_sys::{field, is_block};
 
 use super::bigarray::{bigarray, caml_ba_ops};
 use super::bytes::locate;
 
-pub(crate) use super::bigarray::external_bigarray;
+pub(crate) use super::bigarray::{external_bigarray, external_numbers};
 
 /// An OCaml value.
 pub type Value = ocaml_sys::Value;
@@ -73,22 +72,6 @@ pub(crate) unsafe fn bytes_of(v_bytes: Value) -> (NonNull<u8>, usize) {
     // SAFETY: the caller's promise; `locate` checks the kind.
     let (base, len) = unsafe { locate(v_bytes) };
     (NonNull::new(base).unwrap_or(NonNull::dangling()), len)
-}
-
-/// Where the numbers of a bigarray are, and how many.
-///
-/// # Safety
-///
-/// `v_numbers` is a bigarray of `int` with one dimension.
-pub(crate) unsafe fn numbers_of(v_numbers: Value) -> (NonNull<isize>, usize) {
-    // SAFETY: a bigarray's description follows the pointer to its custom operations.
-    let description = unsafe { &*field(v_numbers, 1).cast::<Bigarray>() };
-    let kind = description.flags as i32 & Kind::KIND_MASK as i32;
-    let fits = kind == Kind::CAML_INT as i32 && description.num_dims == 1;
-    assert!(fits, "not a one-dimensional bigarray of int");
-    // SAFETY: one dimension follows the fixed part.
-    let len = unsafe { *description.dim.as_ptr() };
-    (NonNull::new(description.data.cast()).unwrap_or(NonNull::dangling()), len as usize)
 }
 
 /// Where the bytes of a `Cstruct.t list` are.

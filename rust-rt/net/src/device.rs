@@ -334,6 +334,11 @@ pub trait Device {
     /// can have. The next call invalidates what was not sent.
     fn reserve(&self, len: usize) -> Option<usize>;
 
+    /// Memory for the next head that needs no [`reserve`](Self::reserve): where it is, and how many bytes. `None` if there
+    /// is none without an effort; nobody has been refused then. As `reserve`, it invalidates what was reserved and not
+    /// sent, and it is gone with the next frame, or with the link.
+    fn next_head(&self) -> Option<(usize, usize)>;
+
     /// Sends a frame; it goes out with the next [`flush`](Self::flush) at the latest. Returns a number if the
     /// device reads the payload in place, until [`completed`](Self::completed) returns this number; without one
     /// the payload is no longer needed.

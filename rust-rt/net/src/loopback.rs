@@ -129,6 +129,12 @@ impl Device for Loopback {
         Some(0)
     }
 
+    fn next_head(&self) -> Option<(usize, usize)> {
+        let inner = self.inner.borrow();
+        let free = inner.info.link != Link::Closed && inner.queue.len() < RING;
+        free.then_some((0, inner.info.mtu + ETHERNET_HEADER))
+    }
+
     unsafe fn send(&self, frame: &TxFrame<'_>) -> Result<Option<u16>, SendError> {
         let mut inner = self.inner.borrow_mut();
         let limit = if frame.gso_size > 0 { MAX_GSO } else { inner.info.mtu };

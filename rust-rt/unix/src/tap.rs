@@ -216,6 +216,13 @@ impl Device for Tap {
         Some(0)
     }
 
+    fn next_head(&self) -> Option<(usize, usize)> {
+        let mut inner = self.inner.borrow_mut();
+        inner.fd.as_ref()?;
+        inner.reserved = inner.info.mtu + ETHERNET_HEADER;
+        Some((0, inner.reserved))
+    }
+
     unsafe fn send(&self, frame: &TxFrame<'_>) -> Result<Option<u16>, SendError> {
         let mut inner = self.inner.borrow_mut();
         let Some(fd) = inner.fd.clone() else { return Err(SendError::Closed) };

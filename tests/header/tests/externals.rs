@@ -156,9 +156,11 @@ fn only_what_runs_ocaml_or_allocates_is_not_noalloc() {
             "mirust_exchange",
             "mirust_net_heads",
             "mirust_net_slab",
+            "mirust_net_spare",
             "mirust_net_view",
+            "mirust_net_words",
             "mirust_poll",
-            "mirust_turn_wake",
+            "mirust_turn_end",
             "mirust_turn_words",
         ];
         let runs_ocaml = runs_ocaml.contains(&external.symbol.as_str());

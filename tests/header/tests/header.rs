@@ -14,6 +14,7 @@ fn generate() -> String {
         .with_config(config)
         .with_src(root().join("ffi/src/abi.rs"))
         .with_src(root().join("ffi/src/devices.rs"))
+        .with_src(root().join("ffi/src/frames.rs"))
         .with_src(root().join("ffi/src/disks.rs"))
         .with_src(root().join("ffi/src/token.rs"))
         .with_src(root().join("ffi/src/turn.rs"))

@@ -44,7 +44,7 @@ use super::{
 use alloc::{collections::BTreeSet, rc::Rc, string::String, vec::Vec};
 use common::{Common, Fault, Malformed, Offload};
 use core::{cell::RefCell, ptr::NonNull, task::Waker};
-use mirust_mem::OutOfMemory;
+use mirust_mem::{OutOfMemory, PAGE_SIZE};
 use mirust_xen::wire::{DomId, netif::FRAME_MAX};
 use mirust_xen::{
     events::EventChannel,
@@ -375,6 +375,15 @@ impl Device for Netfront {
             None => inner.turn_away(),
             head => head,
         }
+    }
+
+    fn next_head(&self) -> Option<(usize, usize)> {
+        let mut inner = self.inner.borrow_mut();
+        if inner.info.link != Link::Up {
+            return None;
+        }
+        let room = PAGE_SIZE.min(inner.info.mtu + ETHERNET_HEADER);
+        inner.common.heads.reserve(room).map(|head| (head, room))
     }
 
     unsafe fn send(&self, frame: &TxFrame<'_>) -> Result<Option<u16>, SendError> {
