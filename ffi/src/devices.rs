@@ -8,9 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::slice;
 
-use mirust_rt::net::{
-    self, Device, Fragment, Info, Mac, SendError, TxChecksum, TxFrame, checksum,
-};
+use mirust_rt::net::{self, Device, Fragment, Info, Mac, SendError, TxChecksum, TxFrame, checksum};
 
 use crate::abi::fill_struct;
 use crate::frames::{MIRUST_NET_WORD_ROOM, Receiving, Words};

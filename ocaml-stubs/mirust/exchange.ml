@@ -13,7 +13,6 @@ let completions () = get Header.turn_completions <> 0
 (* Rust has something to do that need not wait for the poll. *)
 let asked = ref false
 let ask () = asked := true
-
 let finish () = ignore (Abi.turn_end () : int)
 
 let wake token =

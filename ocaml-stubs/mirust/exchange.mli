@@ -20,6 +20,6 @@ val ask : unit -> unit
     have given OCaml to do, the caller looks for. *)
 val run : unit -> bool
 
-(** Ends OCaml's part of the turn, as the poll does: whoever is woken is told, and what was sent goes
-    out. For a loop that does not poll again. *)
+(** Ends OCaml's part of the turn, as the poll does: whoever is woken is told, and what was sent
+    goes out. For a loop that does not poll again. *)
 val finish : unit -> unit

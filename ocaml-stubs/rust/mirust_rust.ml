@@ -150,14 +150,6 @@ let unlisten listener =
 let connect stack address =
   TCP.create_connection (Stack.tcp stack) (decode address) >|= Result.map_error tcp_error
 
-(* A connection, and the tokens of its reader and writer. *)
-type stream = { flow : TCP.flow; reader : int; writer : int }
-
-let stream flow reader writer = { flow; reader; writer }
-let peer s = encode (TCP.dst s.flow)
-let local s = encode (TCP.src s.flow)
-let info s = TCP.info s.flow
-
 (* Rust reads the values of this type: ffi/src/ocaml/view.rs. *)
 type reading =
   | Wait
@@ -167,18 +159,46 @@ type reading =
   | Last of
       Cstruct.t (* there is nothing after it yet: Rust is told when there is, as after [Wait] *)
 
+(* A connection, the tokens of its reader and writer, and what the reader has been told of and has not taken, which Rust
+   does without a call: it finds it as the fourth field. *)
+type stream = { flow : TCP.flow; reader : int; writer : int; mutable arrived : reading }
+
+let stream flow reader writer = { flow; reader; writer; arrived = Wait }
+let peer s = encode (TCP.dst s.flow)
+let local s = encode (TCP.src s.flow)
+let info s = TCP.info s.flow
+
 (* Most requests arrive in one piece, and their reader asks again at once: this answers in advance. *)
-let read s =
+let rec read s =
   match TCP.try_read s.flow with
   | `Data b when TCP.would_wait s.flow ->
-      wake_after (TCP.readable s.flow) s.flow s.reader;
+      await s;
       Last b
   | `Data b -> Data b
   | `Eof -> End
   | `Error e -> Failed (tcp_error e)
   | `Wait ->
-      wake_after (TCP.readable s.flow) s.flow s.reader;
+      await s;
       Wait
+
+and await s = Lwt.on_termination (TCP.readable s.flow) (fun () -> arrive s)
+
+(* One piece at a time, and only to a reader that waits: the rest stays in the window. *)
+and arrive s =
+  match s.arrived with
+  | Wait -> (
+      match read s with
+      | Wait -> ()
+      | arrived -> tell s arrived
+      | exception Out_of_memory -> tell s Wait (* so that Rust asks, and gets the error *))
+  (* There is something after it now. *)
+  | Last b -> tell s (Data b)
+  | (End | Data _ | Failed _) as arrived -> tell s arrived
+
+and tell s arrived =
+  s.arrived <- arrived;
+  TCP.defer_flush s.flow;
+  wake s.reader
 
 external number : error -> int = "%identity"
 
@@ -201,10 +221,15 @@ let write s view =
   | Ok _ -> ( match TCP.put s.flow view with Error e -> failed e | Ok () -> room s)
 
 let shutdown s side =
+  if side <> Write then s.arrived <- Wait;
   ignore
     (TCP.shutdown s.flow (match side with Read -> `read | Write -> `write | Both -> `read_write))
 
-let close s abort = if abort then TCP.abort s.flow else ignore (TCP.close s.flow)
+(* Who closes without having read what has arrived resets the connection (RFC 2525 section 2.17). *)
+let close s abort =
+  let unread = match s.arrived with Data _ | Last _ -> true | Wait | End | Failed _ -> false in
+  s.arrived <- Wait;
+  if abort || unread then TCP.abort s.flow else ignore (TCP.close s.flow)
 
 let set { flow; _ } setting value =
   match setting with

@@ -74,7 +74,7 @@ impl Connection {
         Ok(Connection { streams, stream: Rc::new(stream), reads, writes, room: Cell::new(0) })
     }
 
-    /// Asks OCaml for received data, unless its last answer was to wait. No bytes mean end of file.
+    /// Takes what has arrived since OCaml's last answer was to wait, and asks it otherwise. No bytes mean end of file.
     fn poll_next<R>(
         &self,
         cx: &mut Context<'_>,
@@ -82,8 +82,12 @@ impl Connection {
         take: impl FnOnce(OCaml<'_, OCamlCstruct>) -> R,
     ) -> Poll<Result<R, Error>> {
         self.reads.poll_ahead(cx, |ahead| {
-            let answer =
-                serve::call(&self.streams.read, (&*self.stream,), |v| match view::reading(v) {
+            let answer = serve::call_unless(
+                // SAFETY: OCaml's `attach` made it a stream.
+                |ocaml| unsafe { view::take_arrived(ocaml, &self.stream) },
+                &self.streams.read,
+                (&*self.stream,),
+                |v| match view::reading(v) {
                     Answer::Wait => Poll::Pending,
                     Answer::End => Poll::Ready(Ok(end)),
                     Answer::Data(data) => Poll::Ready(Ok(take(data))),
@@ -92,7 +96,8 @@ impl Connection {
                         Poll::Ready(Ok(take(data)))
                     }
                     Answer::Failed(number) => Poll::Ready(Err(numbers::error(number))),
-                });
+                },
+            );
             answer.unwrap_or_else(|error| Poll::Ready(Err(error)))
         })
     }

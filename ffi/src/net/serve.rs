@@ -212,9 +212,24 @@ pub(super) fn call<A, T: 'static, R>(
     arguments: A,
     convert: impl FnOnce(OCaml<'_, T>) -> R,
 ) -> Result<R, Error> {
-    with_runtime(|ocaml| match closure.call(ocaml, arguments) {
-        Ok(value) => Ok(convert(value)),
-        Err(exception) => Err(Error::Stack(exception.to_string())),
+    call_unless(|_| None, closure, arguments, convert)
+}
+
+/// As [`call`], unless there is a result without a call.
+pub(super) fn call_unless<A, T: 'static, R>(
+    known: impl FnOnce(&OCamlRuntime) -> Option<OCaml<'_, T>>,
+    closure: &impl Closure<A, T>,
+    arguments: A,
+    convert: impl FnOnce(OCaml<'_, T>) -> R,
+) -> Result<R, Error> {
+    with_runtime(|ocaml| {
+        if let Some(value) = known(ocaml) {
+            return Ok(convert(value));
+        }
+        match closure.call(ocaml, arguments) {
+            Ok(value) => Ok(convert(value)),
+            Err(exception) => Err(Error::Stack(exception.to_string())),
+        }
     })?
 }
 

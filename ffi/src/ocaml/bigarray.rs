@@ -45,8 +45,7 @@ pub(crate) unsafe fn external_bigarray(base: NonNull<u8>, len: usize) -> Value {
 ///
 /// It is, and the caller may allocate on the OCaml heap.
 pub(crate) unsafe fn external_numbers(base: NonNull<isize>, len: usize) -> Value {
-    let flags =
-        Kind::CAML_INT as c_int | Layout::C_LAYOUT as c_int | Managed::EXTERNAL as c_int;
+    let flags = Kind::CAML_INT as c_int | Layout::C_LAYOUT as c_int | Managed::EXTERNAL as c_int;
     // SAFETY: one dimension, as said; data that is given is not allocated.
     unsafe { caml_ba_alloc(flags, 1, base.as_ptr().cast(), &(len as isize)) }
 }

@@ -132,6 +132,34 @@ pub(crate) enum Reading<'a> {
     Failed(i64),
 }
 
+/// What has arrived for a stream whose reader waited, which is taken from OCaml's record.
+///
+/// # Safety
+///
+/// The root is of a `stream`.
+pub(crate) unsafe fn take_arrived<'a, T>(
+    ocaml: &'a OCamlRuntime,
+    stream: &BoxRoot<T>,
+) -> Option<OCaml<'a, OCamlReading>> {
+    const ARRIVED: usize = 3;
+    const WAIT: Raw = 1;
+    // SAFETY: the type is that of `memory.h`.
+    unsafe extern "C" {
+        fn caml_modify(field: *mut Raw, value: Raw);
+    }
+    // SAFETY: the record has four fields, by the caller's promise. Nothing allocates in here, so that it stays where it is;
+    // what was in the field is kept by nobody then, and the borrow of the runtime keeps the collector away.
+    unsafe {
+        let field = field(stream.get_raw(), ARRIVED);
+        let v_reading = *field;
+        if v_reading == WAIT {
+            return None;
+        }
+        caml_modify(field, WAIT);
+        Some(OCaml::new(ocaml, v_reading))
+    }
+}
+
 /// Reads a `reading`.
 pub(crate) fn reading(value: OCaml<'_, OCamlReading>) -> Reading<'_> {
     const END: Raw = 3;

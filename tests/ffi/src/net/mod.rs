@@ -110,6 +110,36 @@ async fn test_net_read_given_up(on: String) -> Result<(), String> {
     expect(&server.read_chunk().await.map_err(text)?[..] == b"late", "the bytes")
 }
 
+/// What arrives for a reader that has given up is there for the next one, piece by piece; if nobody reads it, closing resets
+/// the connection.
+#[mirust::export]
+async fn test_net_arrived(on: String) -> Result<(), String> {
+    let limit = Duration::from_millis(2);
+    for read in [true, false] {
+        let (_listener, mut client, mut server) = pair(&on).await?;
+        expect(timeout(limit, server.read_chunk()).await.is_err(), "nothing to read")?;
+        for piece in [b"one ", b"two ", b"last"] {
+            client.write_all(piece).await.map_err(text)?;
+            mirust::time::sleep(limit).await;
+        }
+        if read {
+            let mut all = Vec::new();
+            while all.len() < 12 {
+                all.extend_from_slice(&server.read_chunk().await.map_err(text)?);
+            }
+            expect(all == b"one two last", "all pieces")?;
+            expect(timeout(limit, server.read_chunk()).await.is_err(), "no more")?;
+            client.write_all(b"more").await.map_err(text)?;
+            expect(&server.read_chunk().await.map_err(text)?[..] == b"more", "it waits again")?;
+        }
+        drop(server);
+        let end = client.read_chunk().await.map(|end| end.len());
+        let right = if read { Ok(0) } else { Err(Error::Reset) };
+        expect(end == right, &format!("{read}: {end:?}"))?;
+    }
+    Ok(())
+}
+
 #[mirust::export]
 async fn test_net_listeners(on: String) -> Result<(), String> {
     let (listener, client, server) = pair(&on).await?;
