@@ -336,6 +336,10 @@ intptr_t mirust_abi_version(void);
 // `main`, and could therefore spawn domains, and 0 otherwise.
 intptr_t mirust_init(void);
 
+// A bigarray of bytes over the words that both languages share in every turn, 64 bits each: the one with the time and so
+// on. It is valid for ever. Allocates on the OCaml heap.
+value mirust_turn_words(void);
+
 // Copies the platform's name (`xen` or `unix`) to the buffer, as much of it as fits. Returns its
 // length in bytes.
 intptr_t mirust_platform_name(uint8_t *buffer, uintptr_t length);
@@ -536,10 +540,6 @@ intptr_t mirust_block_align(value buffer);
 
 // Closes the disk. Returns 0.
 intptr_t mirust_block_close(intptr_t handle);
-
-// A bigarray of bytes over the words that both languages share, 64 bits each: the one with the time and so on. It is valid
-// for ever. Allocates on the OCaml heap.
-value mirust_turn_words(void);
 
 // Ends OCaml's part of a turn, as `mirust_poll` does first: wakes those whose tokens there are, and what was sent goes out.
 // For when no poll follows, and for room for more tokens. Returns 0. Who is woken has code of its own, so this is not for

@@ -9,6 +9,8 @@ use core::slice;
 use mirust_rt::poll::PollStats;
 
 use crate::token::MIRUST_COMPLETION_NONE;
+#[cfg(feature = "ocaml")]
+use crate::turn;
 use crate::{domain, logger, owner, platform, setup, shutdown};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
@@ -119,6 +121,16 @@ pub extern "C" fn mirust_init() -> isize {
         return 1;
     }
     0
+}
+
+/// A bigarray of bytes over the words that both languages share in every turn, 64 bits each: the one with the time and so
+/// on. It is valid for ever. Allocates on the OCaml heap.
+#[cfg(feature = "ocaml")]
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_turn_words() -> crate::ocaml::net::Value {
+    let (base, bytes) = turn::words();
+    // SAFETY: a static. OCaml calls, which may allocate.
+    unsafe { crate::ocaml::net::external_bigarray(base, bytes) }
 }
 
 /// Copies the platform's name (`xen` or `unix`) to the buffer, as much of it as fits. Returns its

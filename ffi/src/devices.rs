@@ -119,9 +119,9 @@ fn all() -> impl Iterator<Item = Rc<Opened>> {
 fn begin(turn: bool) {
     for opened in all() {
         if turn {
-            opened.take_in();
+            opened.receiving.borrow_mut().take_in(&*opened.device, &opened.words);
         }
-        opened.offer_head();
+        opened.words.offer_head(&*opened.device);
     }
 }
 
@@ -313,7 +313,7 @@ pub unsafe extern "C" fn mirust_net_send(
     let frame = TxFrame { head, head_len: head_length, payload: &fragments, checksum, gso_size };
     // SAFETY: bigarrays do not move, and the caller keeps these until their number comes back.
     let sent = unsafe { opened.device.send(&frame) };
-    opened.offer_head();
+    opened.words.offer_head(&*opened.device);
     match sent {
         Ok(None) => 0,
         Ok(Some(number)) => number as isize + 1,

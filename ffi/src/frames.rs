@@ -14,9 +14,6 @@ use std::slice;
 use mirust_rt::net::pool::{Lease, Share};
 use mirust_rt::net::{Device, Place, Received, RxChecksum, Slab};
 
-use crate::devices::{Opened, opened};
-use crate::ocaml::net as values;
-use crate::ocaml::net::Value;
 use crate::slabs::Slabs;
 
 /// In MIRUST_NET_WORD_NEWS: there may be frames, which are to be asked for by `mirust_net_receive`.
@@ -75,6 +72,18 @@ impl Words {
         self.0[at as usize].set(n);
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> NonNull<[Cell<isize>]> {
+        NonNull::from(&self.0[..])
+    }
+
+    /// Says where the next head can be written.
+    pub(crate) fn offer_head(&self, device: &dyn Device) {
+        let (head, room) = device.next_head().unwrap_or((0, 0));
+        self.set(MIRUST_NET_WORD_HEAD, head as isize);
+        self.set(MIRUST_NET_WORD_ROOM, room as isize);
+    }
+
     fn describe(&self, frame: usize, fields: [isize; MIRUST_NET_FRAME_FIELDS as usize]) {
         let at = MIRUST_NET_WORD_FRAMES as usize + frame * fields.len();
         self.0[at..][..fields.len()].iter().zip(fields).for_each(|(word, n)| word.set(n));
@@ -106,6 +115,38 @@ impl Receiving {
         self.slabs.as_mut().expect("mirust_net_spare comes first")
     }
 
+    /// Has frames be received into slabs of this size, and before there is one, into the spare memory, which is given.
+    /// None if there is no memory.
+    pub(crate) fn start(&mut self, size: usize) -> Option<(NonNull<u8>, usize)> {
+        if self.slabs.is_none() {
+            self.slabs = Slabs::new(size);
+        }
+        let spare = self.slabs.as_ref().map(|slabs| (slabs.spare(), slabs.size()))?;
+        self.spare();
+        Some(spare)
+    }
+
+    /// A slab that nobody uses, with its size and a reference for the caller, unless `most` are in use, or there is no
+    /// memory. Until [`Receiving::go_on`], frames go to the spare memory.
+    pub(crate) fn take(&mut self, most: usize) -> Option<(NonNull<u8>, usize, NonNull<Share>)> {
+        self.spare();
+        let size = self.slabs().size();
+        let (base, share) = self.slabs().take(most)?;
+        Some((base, size, share))
+    }
+
+    /// From now on frames go to this slab, for which there is a reference more.
+    pub(crate) fn go_on(&mut self, (base, size, share): (NonNull<u8>, usize, NonNull<Share>)) {
+        crate::slabs::keep(share);
+        self.replace(Current { base, size, used: 0, share: Some(share) });
+    }
+
+    /// The frame that was described with this place, once.
+    pub(crate) fn view(&mut self, place: isize) -> Option<Lease> {
+        let at = usize::try_from(-1 - place).ok()?;
+        self.lent.get_mut(at)?.take()
+    }
+
     /// From now on frames go to the spare memory.
     fn spare(&mut self) {
         let (base, size) = (self.slabs().spare(), self.slabs().size());
@@ -124,7 +165,7 @@ impl Receiving {
     }
 
     /// Describes what has arrived.
-    fn receive(&mut self, device: &dyn Device, words: &Words) {
+    pub(crate) fn receive(&mut self, device: &dyn Device, words: &Words) {
         let Receiving { lent, current: Some(current), more, .. } = self else { return };
         lent.clear();
         // SAFETY: within the memory, which our reference keeps, or which is never freed. Nobody uses this part, so that
@@ -161,108 +202,22 @@ impl Receiving {
         };
         words.set(MIRUST_NET_WORD_STATE, state);
     }
-}
 
-impl Opened {
     /// Has the words say what has happened at the device since the last time, and what has arrived.
-    pub(crate) fn take_in(&self) {
-        let mut news = self.words.get(MIRUST_NET_WORD_NEWS) | self.device.news().bits() as isize;
-        let mut receiving = self.receiving.borrow_mut();
-        if news & MIRUST_NET_FRAMES != 0 || receiving.more {
+    pub(crate) fn take_in(&mut self, device: &dyn Device, words: &Words) {
+        let mut news = words.get(MIRUST_NET_WORD_NEWS) | device.news().bits() as isize;
+        if news & MIRUST_NET_FRAMES != 0 || self.more {
             // Where OCaml can do something for the frames first, it is to. And it may not have come to the last ones.
             let first = news & (MIRUST_NET_PRESSURE | MIRUST_NET_SHORTAGE) != 0
-                || !receiving.has_slab()
-                || self.words.get(MIRUST_NET_WORD_COUNT) > 0;
+                || !self.has_slab()
+                || words.get(MIRUST_NET_WORD_COUNT) > 0;
             if first {
                 news |= MIRUST_NET_FRAMES;
             } else {
                 news &= !MIRUST_NET_FRAMES;
-                receiving.receive(&*self.device, &self.words);
+                self.receive(device, words);
             }
         }
-        self.words.set(MIRUST_NET_WORD_NEWS, news);
+        words.set(MIRUST_NET_WORD_NEWS, news);
     }
-
-    /// Has the words say where the next head can be written.
-    pub(crate) fn offer_head(&self) {
-        let (head, room) = self.device.next_head().unwrap_or((0, 0));
-        self.words.set(MIRUST_NET_WORD_HEAD, head as isize);
-        self.words.set(MIRUST_NET_WORD_ROOM, room as isize);
-    }
-}
-
-/// A bigarray of `int` over the device's words: the one with the news and so on. It is valid for ever. Allocates on the
-/// OCaml heap.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_words(handle: isize) -> Value {
-    // SAFETY: they stay for ever. OCaml calls, which may allocate.
-    unsafe { values::external_numbers(NonNull::from(opened(handle).words.0).cast(), COUNT) }
-}
-
-/// Makes the device's frames be copied to slabs of `size` bytes each. Returns a bigarray of as many, valid for ever: what
-/// frames are copied to as long as there is no slab. An empty one if there is no memory. Allocates on the OCaml heap.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_spare(handle: isize, size: usize) -> Value {
-    let spare = {
-        let opened = opened(handle);
-        let mut receiving = opened.receiving.borrow_mut();
-        if receiving.slabs.is_none() {
-            receiving.slabs = Slabs::new(size);
-        }
-        let spare = receiving.slabs.as_ref().map(|slabs| (slabs.spare(), slabs.size()));
-        if spare.is_some() {
-            receiving.spare();
-        }
-        spare
-    };
-    let (base, size) = spare.unwrap_or((NonNull::dangling(), 0));
-    // SAFETY: valid for ever, or nothing is read or written there. OCaml calls, which may allocate.
-    unsafe { values::external_bigarray(base, size) }
-}
-
-/// A bigarray of the memory that frames are copied to from now on: a slab. It is used again when OCaml has found it and
-/// all parts of it dead; at most `most` are in use at a time. An empty one if so many are, or if there is no memory: then
-/// frames are copied to that of `mirust_net_spare`, also if this raises. Allocates on the OCaml heap.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_slab(handle: isize, most: usize) -> Value {
-    let opened = opened(handle);
-    let (taken, size) = {
-        let mut receiving = opened.receiving.borrow_mut();
-        receiving.spare();
-        (receiving.slabs().take(most), receiving.slabs().size())
-    };
-    let Some((base, share)) = taken else {
-        // SAFETY: nothing is read or written there.
-        return unsafe { values::external_bigarray(NonNull::dangling(), 0) };
-    };
-    // SAFETY: nobody else uses it, and the reference that was taken is for the bigarray.
-    let v_slab = unsafe { values::slab(base, size, share) };
-    crate::slabs::keep(share);
-    let current = Current { base, size, used: 0, share: Some(share) };
-    opened.receiving.borrow_mut().replace(current);
-    v_slab
-}
-
-/// Has the words describe the frames that have arrived, which MIRUST_NET_FRAMES wants to be asked for. Returns 0.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_receive(handle: isize) -> isize {
-    let opened = opened(handle);
-    opened.receiving.borrow_mut().receive(&*opened.device, &opened.words);
-    0
-}
-
-/// A bigarray of the `length` bytes of a frame that was described with this (negative) place. The frame's memory goes
-/// back to the device when neither the bigarray nor a part of it is referenced any more. Call it once for each. Allocates
-/// on the OCaml heap.
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) -> Value {
-    let lease = {
-        let opened = opened(handle);
-        let mut receiving = opened.receiving.borrow_mut();
-        let at = usize::try_from(-1 - place).expect("a place that is negative");
-        let lease = receiving.lent.get_mut(at).and_then(Option::take);
-        lease.expect("a frame that was not viewed yet")
-    };
-    // SAFETY: the lease covers the frame's bytes.
-    unsafe { values::shared_bigarray(lease, length) }
 }

@@ -60,6 +60,8 @@ pub mod posix;
 #[cfg(all(feature = "descriptors", not(any(feature = "xen", feature = "posix-on-unix"))))]
 #[path = "posix/on_linux.rs"]
 pub mod posix;
+#[cfg(feature = "ocaml")]
+pub mod receive;
 mod setup;
 mod shutdown;
 #[cfg(feature = "ocaml")]

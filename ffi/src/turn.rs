@@ -5,6 +5,8 @@
 //! and ends with [`end`], whoever owns the loop.
 
 use std::cell::Cell;
+#[cfg(feature = "ocaml")]
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use mirust_rt::poll::Ready;
@@ -42,6 +44,13 @@ crate::local::domain_local! {
     static BEGIN: Cell<fn(bool)> = const { Cell::new(|_| ()) };
     /// What they do when it ends.
     static END: Cell<fn()> = const { Cell::new(|| ()) };
+}
+
+/// The words, which say how things are now, as bytes.
+#[cfg(feature = "ocaml")]
+pub(crate) fn words() -> (NonNull<u8>, usize) {
+    look();
+    (NonNull::from(&WORDS).cast(), size_of_val(&WORDS))
 }
 
 /// Sets what wakes those whom OCaml names by a token.
@@ -90,17 +99,6 @@ fn wake_all() {
         WAKE.get()(token as isize);
     }
     word(MIRUST_TURN_WOKEN).store(0, Ordering::Relaxed);
-}
-
-/// A bigarray of bytes over the words that both languages share, 64 bits each: the one with the time and so on. It is valid
-/// for ever. Allocates on the OCaml heap.
-#[cfg(feature = "ocaml")]
-#[unsafe(no_mangle)]
-pub extern "C" fn mirust_turn_words() -> crate::ocaml::net::Value {
-    look();
-    let base = std::ptr::NonNull::from(&WORDS).cast();
-    // SAFETY: a static. OCaml calls, which may allocate.
-    unsafe { crate::ocaml::net::external_bigarray(base, size_of_val(&WORDS)) }
 }
 
 /// Ends OCaml's part of a turn, as `mirust_poll` does first: wakes those whose tokens there are, and what was sent goes out.

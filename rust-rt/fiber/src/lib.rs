@@ -44,6 +44,7 @@ extern crate alloc;
 
 mod block;
 mod cannot;
+mod clock;
 mod foreign;
 pub mod host;
 mod order;
@@ -56,12 +57,13 @@ mod watch;
 
 pub use block::{block_on, block_on_until, on_main, yield_now};
 pub use cannot::CannotBlock;
+pub use clock::clock_was_read;
 #[cfg(not(feature = "image"))]
 pub use foreign::{Foreign, set_foreign};
 pub use host::Host;
 pub use order::set_seed;
 pub use thread::{NoMemory, Start, Stats, Thread, current, set_host, stack_owner, start, stats};
-pub use turn::{Clock, clock_was_read};
+pub use turn::Clock;
 pub use watch::set_limit;
 
 /// The examples of the page that a registry shows.

@@ -15,6 +15,7 @@ fn generate() -> String {
         .with_src(root().join("ffi/src/abi.rs"))
         .with_src(root().join("ffi/src/devices.rs"))
         .with_src(root().join("ffi/src/frames.rs"))
+        .with_src(root().join("ffi/src/receive.rs"))
         .with_src(root().join("ffi/src/disks.rs"))
         .with_src(root().join("ffi/src/token.rs"))
         .with_src(root().join("ffi/src/turn.rs"))
