@@ -205,4 +205,49 @@ mod tests {
         bytes[23] = 129; // a pair of itself
         assert_eq!(lookup(&bytes, 0x1010), None);
     }
+
+    /// The table that `link/symbols` makes of an object with functions of these names, 16 bytes apart, from 16 on.
+    fn made(names: &[String]) -> Vec<u8> {
+        use std::process::Command;
+
+        let folder = std::env::temp_dir().join(std::format!("mirust-names-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let run = |program: &str, args: &[&str]| {
+            let mut command = Command::new(program);
+            let ended = command.args(args).current_dir(&folder).output().unwrap();
+            assert!(ended.status.success(), "{program} {args:?}: {ended:?}");
+            ended.stdout
+        };
+        let functions = names.iter().map(|name| std::format!("\"{name}\": .skip 16\n"));
+        let text = std::format!(".text\n.skip 16\n{}", functions.collect::<String>());
+        std::fs::write(folder.join("named.s"), text).unwrap();
+        run("as", &["-o", "named.o", "named.s"]);
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../link/symbols");
+        std::fs::write(folder.join("table.s"), run("sh", &[script, "named.o"])).unwrap();
+        run("as", &["-o", "table.o", "table.s"]);
+        run("objcopy", &["-O", "binary", "-j", ".mirust.symbols", "table.o", "table"]);
+        let table = std::fs::read(folder.join("table")).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        table
+    }
+
+    #[test]
+    fn names_come_back_from_what_the_linker_was_given() {
+        let kinds = ["Error", "Layout", "Alignment", "Arguments", "Formatter", "Weekday"];
+        let mut names = Vec::new();
+        let mut expected = Vec::new();
+        for kind in kinds {
+            let first = std::format!("_$LT$core..fmt..{kind}$u20$as$u20$core..fmt..Debug$GT$");
+            names.push(std::format!("_ZN{}{first}3fmt17h0123456789abcdefE", first.len()));
+            expected.push(std::format!("<core::fmt::{kind} as core::fmt::Debug>::fmt"));
+            names.push(std::format!("camlStdlib__{kind}.map_{}", 100 + kind.len()));
+            expected.push(std::format!("Stdlib.{kind}.map"));
+            names.push(std::format!("_ZN4core3fmt{}{kind}3new17h0123456789abcdefE", kind.len()));
+            expected.push(std::format!("core::fmt::{kind}::new"));
+        }
+        let table = made(&names);
+        for (i, name) in expected.iter().enumerate() {
+            assert_eq!(lookup(&table, 16 * (i as u64 + 1) + 5), Some((name.clone(), 5)));
+        }
+    }
 }
