@@ -43,13 +43,21 @@ mod domain {
         }
     }
 
+    /// For pools in a collection, since there are some for each size.
+    const POOLS: usize = 128 << 10;
+
+    /// The largest minor heap, in bytes, whose reserve is not more than a quarter of what is free.
+    pub fn most() -> usize {
+        (frames::stats().free / 4 * PAGE_SIZE / 2).saturating_sub(POOLS) / 9 * 8
+    }
+
     /// Twice what a collection can need: for the one that uses the reserve, and the next one, by whose end the program
     /// has been notified and could release something. A collection can need a ninth more than the minor heap, for the
-    /// overhead of blocks in the major heap, and some pools, since there are pools for each size.
+    /// overhead of blocks in the major heap, and some pools.
     pub fn keep(minor: usize) -> usize {
         let stats = frames::stats();
-        let pages = (2 * (minor / 8 * 9) + (256 << 10)).div_ceil(PAGE_SIZE);
-        // Without that much memory there was no point in starting.
+        let pages = (2 * (minor / 8 * 9 + POOLS)).div_ceil(PAGE_SIZE);
+        // More than that only if OCaml did not take the smaller minor heap.
         let pages = pages.min(stats.free / 4);
         frames::keep(pages);
         TELL_BELOW.store(pages, Ordering::Relaxed);
@@ -72,6 +80,15 @@ mod domain {
         TELL_BELOW.store(stats.kept.min(stats.free), Ordering::Relaxed);
         stats.kept < stats.free
     }
+}
+
+/// OCaml: the bytes of the largest minor heap for which there is a reserve; of any size where nothing is reserved.
+#[crate::export(noalloc, unsafe_symbol = "mirust_ocaml_memory_most")]
+fn most(_: ()) -> isize {
+    #[cfg(feature = "xen")]
+    return domain::most() as isize;
+    #[cfg(not(feature = "xen"))]
+    return isize::MAX >> 1;
 }
 
 /// OCaml: from now on, what a minor heap of this many bytes can need is reserved. Returns the bytes of the domain's

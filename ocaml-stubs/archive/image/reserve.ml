@@ -1,5 +1,8 @@
 (* What OCaml does when memory runs short (ffi/src/ocaml/reserve.rs), and the limit of its stack. Linked into every image, whatever else it uses. *)
 
+external most : unit -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_memory_most"
+[@@noalloc]
+
 external keep : (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_ocaml_memory_keep"
 [@@noalloc]
@@ -20,9 +23,15 @@ let relieve _ =
 let ocamls_limit = 128 * 1024 * 1024
 let words bytes = bytes / 8
 
+(* A minor heap that is too large for the memory would leave a collection without what it may need. *)
+let fit_minor_heap ({ Gc.minor_heap_size; _ } as control) =
+  let most = words (most ()) in
+  if minor_heap_size > most then Gc.set { control with minor_heap_size = most };
+  min minor_heap_size most
+
 let () =
-  let { Gc.minor_heap_size; stack_limit; _ } = Gc.get () in
-  let memory = keep (8 * minor_heap_size) in
+  let ({ Gc.stack_limit; _ } as control) = Gc.get () in
+  let memory = keep (8 * fit_minor_heap control) in
   if memory > 0 then (
     Sys.set_signal Sys.sigxfsz (Signal_handle relieve);
     (* Unless the boot parameters say otherwise (OCAMLRUNPARAM=l=...). *)
