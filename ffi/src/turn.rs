@@ -13,8 +13,9 @@ use mirust_rt::poll::Ready;
 
 use crate::{domain, time};
 
-/// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of the
-/// turn began, or when the last `mirust_exchange` in it returned.
+/// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of
+/// the turn began, when the last `mirust_exchange` or `mirust_turn_look` in it returned, or, for what a Rust task calls
+/// inside a poll, when it called.
 pub const MIRUST_TURN_NOW: isize = 0;
 /// The word that is 1 if there were completions to collect at that time, and otherwise 0.
 pub const MIRUST_TURN_COMPLETIONS: isize = 1;
@@ -33,6 +34,9 @@ static WORDS: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
 fn word(at: isize) -> &'static AtomicU64 {
     &WORDS[at as usize]
 }
+
+/// How many of the tokens are taken already, while they are being taken.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 /// OCaml looks for what it has to do when the tasks that run now have had their turns, and need not be told.
 static LOOKS: AtomicBool = AtomicBool::new(false);
@@ -84,21 +88,37 @@ pub(crate) fn end() {
     END.get()();
 }
 
+/// Has the words say what time it is now.
+pub(crate) fn tell_time() {
+    word(MIRUST_TURN_NOW).store(domain::now().as_nanos(), Ordering::Relaxed);
+}
+
 /// Has the words say how things are now.
 fn look() {
-    word(MIRUST_TURN_NOW).store(domain::now().as_nanos(), Ordering::Relaxed);
+    tell_time();
     word(MIRUST_TURN_COMPLETIONS).store(domain::has_completions().into(), Ordering::Relaxed);
 }
 
 fn wake_all() {
-    // A waker is somebody's code, which may call OCaml, which may wake others: they come behind.
-    let mut next = 0;
-    while next < word(MIRUST_TURN_WOKEN).load(Ordering::Relaxed) {
-        let token = word(MIRUST_TURN_TOKENS + next as isize).load(Ordering::Relaxed);
-        next += 1;
-        WAKE.get()(token as isize);
+    // A waker is somebody's code, which may call OCaml, which may wake others: they come behind. If there is no room
+    // for them, this is called again from inside, takes the rest, and begins anew.
+    loop {
+        let next = TAKEN.load(Ordering::Relaxed);
+        if next == word(MIRUST_TURN_WOKEN).load(Ordering::Relaxed) {
+            break;
+        }
+        TAKEN.store(next + 1, Ordering::Relaxed);
+        WAKE.get()(word(MIRUST_TURN_TOKENS + next as isize).load(Ordering::Relaxed) as isize);
     }
     word(MIRUST_TURN_WOKEN).store(0, Ordering::Relaxed);
+    TAKEN.store(0, Ordering::Relaxed);
+}
+
+/// Has the word MIRUST_TURN_NOW say what time it is now: for after code that may have taken long. Returns 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_turn_look() -> isize {
+    tell_time();
+    0
 }
 
 /// Ends OCaml's part of a turn, as `mirust_poll` does first: wakes those whose tokens there are, and what was sent goes out.
@@ -142,4 +162,41 @@ pub extern "C" fn mirust_poll(deadline_ns: u64) -> isize {
         begin();
     }
     ready.bits() as isize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOST: u64 = MIRUST_TURN_TOKENS_MAX as u64;
+
+    crate::local::domain_local! {
+        static WOKEN: Cell<[u8; COUNT]> = const { Cell::new([0; COUNT]) };
+    }
+
+    /// As OCaml does.
+    fn wake(token: u64) {
+        if word(MIRUST_TURN_WOKEN).load(Ordering::Relaxed) == MOST {
+            wake_all();
+        }
+        let n = word(MIRUST_TURN_WOKEN).fetch_add(1, Ordering::Relaxed);
+        word(MIRUST_TURN_TOKENS + n as isize).store(token, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_waker_that_wakes_another_when_there_is_no_room_loses_nobody() {
+        WAKE.set(|token| {
+            let mut woken = WOKEN.get();
+            woken[token as usize] += 1;
+            WOKEN.set(woken);
+            if token == 100 {
+                (0..3).for_each(|i| wake(MOST + i));
+            }
+        });
+        (0..MOST).for_each(wake);
+        wake_all();
+        let woken = WOKEN.get();
+        assert!(woken.iter().all(|times| *times == 1), "{woken:?}");
+        assert_eq!(word(MIRUST_TURN_WOKEN).load(Ordering::Relaxed), 0);
+    }
 }

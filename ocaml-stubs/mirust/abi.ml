@@ -21,6 +21,7 @@ external poll : (int64[@unboxed]) -> (int[@untagged]) = "mirust_native_only" "mi
 type words = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
 
 external turn_words : unit -> words = "mirust_turn_words"
+external turn_look : unit -> (int[@untagged]) = "mirust_native_only" "mirust_turn_look" [@@noalloc]
 external turn_end : unit -> (int[@untagged]) = "mirust_native_only" "mirust_turn_end"
 external exchange : unit -> (int[@untagged]) = "mirust_native_only" "mirust_exchange"
 

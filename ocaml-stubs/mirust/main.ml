@@ -111,8 +111,11 @@ let exchange () =
 
 let step () =
   run_hooks !enter_hooks;
+  let users = Exchange.completions () || Lwt.paused_count () > 0 in
   collect_completions ();
   run_hook Lwt.wakeup_paused;
+  (* They may have computed for long, and what they ask for comes next. *)
+  if users then Exchange.look ();
   run_next_turn ();
   run_hook wake_sleepers;
   exchange ();

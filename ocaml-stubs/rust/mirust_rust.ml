@@ -34,11 +34,13 @@ let decode s =
   let length = String.length s - 2 in
   (Ipaddr.of_octets_exn (String.sub s 0 length), String.get_uint16_be s length)
 
-(* Nothing here waits. Rust repeats a call that is not possible yet, and is told when, by the token of whoever called: ffi/src/net/wait.rs. *)
+(* Nothing here waits. Rust repeats a call that is not possible yet, and is told when, by the token of whoever called:
+   ffi/src/net/wait.rs. *)
 
 let wake = Mirust.Exchange.wake
 
-(* Rust's tasks run before the turn ends, but after what there is to send would be sent. *)
+(* Rust's tasks have their turn after the flush would have come, so the flush is put off: what they write leaves with
+   the rest. *)
 let wake_after promise flow token =
   Lwt.on_termination promise (fun () ->
       TCP.defer_flush flow;
@@ -168,8 +170,19 @@ let peer s = encode (TCP.dst s.flow)
 let local s = encode (TCP.src s.flow)
 let info s = TCP.info s.flow
 
+(* A piece that has been taken out of the connection and is lost, because memory ran out, would leave a hole in what
+   Rust reads: there is to be nothing behind it but the error. *)
+let or_abort f s =
+  try f s
+  with Out_of_memory as e ->
+    TCP.abort s.flow;
+    raise e
+
+(* Told and perhaps not taken, in this turn. *)
+let told : stream list ref = ref []
+
 (* Most requests arrive in one piece, and their reader asks again at once: this answers in advance. *)
-let rec read s =
+let rec take s =
   match TCP.try_read s.flow with
   | `Data b when TCP.would_wait s.flow ->
       await s;
@@ -181,6 +194,7 @@ let rec read s =
       await s;
       Wait
 
+and read s = or_abort take s
 and await s = Lwt.on_termination (TCP.readable s.flow) (fun () -> arrive s)
 
 (* One piece at a time, and only to a reader that waits: the rest stays in the window. *)
@@ -190,7 +204,7 @@ and arrive s =
       match read s with
       | Wait -> ()
       | arrived -> tell s arrived
-      | exception Out_of_memory -> tell s Wait (* so that Rust asks, and gets the error *))
+      | exception Out_of_memory -> tell s (Failed No_resources))
   (* There is something after it now. *)
   | Last b -> tell s (Data b)
   | (End | Data _ | Failed _) as arrived -> tell s arrived
@@ -198,7 +212,31 @@ and arrive s =
 and tell s arrived =
   s.arrived <- arrived;
   TCP.defer_flush s.flow;
-  wake s.reader
+  wake s.reader;
+  told := s :: !told
+
+(* Who does not read, or has to wait for the next turn, has a piece that the engine does not count any more, and no
+   collection under pressure comes by: it is not to keep a receive buffer alive, of which it is a small part. *)
+let release s =
+  let small (view : Cstruct.t) buffer = 4 * Cstruct.length view <= Bigarray.Array1.dim buffer in
+  let copy view =
+    match Mirust_tcp.Pinned.compact ~device:(small view) [ view ] with
+    | [ copy ] -> copy
+    | _ -> view
+  in
+  match s.arrived with
+  | Data view -> s.arrived <- Data (copy view)
+  | Last view -> s.arrived <- Last (copy view)
+  | Wait | End | Failed _ -> ()
+
+let release_told () =
+  match !told with
+  | [] -> ()
+  | streams ->
+      told := [];
+      List.iter release streams
+
+let () = Mirust.Main.at_leave_iter release_told
 
 external number : error -> int = "%identity"
 

@@ -178,8 +178,8 @@ let rec take_in t =
   let count = t.words.{Header.word_count} and state = t.words.{Header.word_state} in
   t.words.{Header.word_count} <- 0;
   t.words.{Header.word_state} <- 0;
-  (* Everybody else gets a turn before the rest. *)
-  if state = 1 then t.again <- true;
+  (* Everybody else gets a turn before the rest, and so it is if an exception comes before the rest is asked for. *)
+  if state <> 0 then t.again <- true;
   let arrived = if count > 0 then packets t (count - 1) [] else [] in
   let taken = if t.slab == t.spare then List.filter_map (without_slab t) arrived else arrived in
   if t.slab == t.spare then dropped t (List.length arrived - List.length taken);
@@ -191,6 +191,7 @@ let rec take_in t =
 and receive t =
   if t.slab == t.spare then new_slab t;
   ignore (Abi.receive t.handle : int);
+  t.again <- false;
   take_in t
 
 (* Sending *)
@@ -233,31 +234,42 @@ let collect_major t =
     let stop = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
     collector_rests_until := stop + (30 * (stop - start)))
 
-let heed t news =
-  t.words.{Header.word_news} <- 0;
-  if news land Header.shortage <> 0 then collect_major t
-  else if news land Header.pressure <> 0 then
+let news t = t.words.{Header.word_news}
+let dealt_with t bits = t.words.{Header.word_news} <- news t land lnot bits
+
+(* The device says it once, so it is struck out when it has been dealt with: what memory ran out for has another turn. *)
+let heed t bit f =
+  if news t land bit <> 0 && Mirust.Main.attempt (fun () -> f t) then dealt_with t bit
+
+(* This the device says as long as it is so. *)
+let heed_memory t =
+  let short = news t land Header.shortage <> 0 and pressed = news t land Header.pressure <> 0 in
+  dealt_with t (Header.shortage lor Header.pressure);
+  if short then ignore (Mirust.Main.attempt (fun () -> collect_major t) : bool)
+  else if pressed then
     (* Most frames die young: this is all it takes to give their pages back. *)
-    Gc.minor ();
-  if news land Header.link <> 0 then link_changed t;
-  if news land Header.completed <> 0 then collect t
+    Gc.minor ()
 
 let start_of_turn t =
-  let news = t.words.{Header.word_news} in
   t.again <- false;
-  if news <> 0 then heed t news;
-  let wanted = news land Header.frames <> 0 in
+  if news t <> 0 then (
+    heed_memory t;
+    heed t Header.link link_changed;
+    heed t Header.completed collect);
   let some = t.words.{Header.word_count} > 0 in
   (* Whatever is held for others has come in a frame. *)
-  if wanted || some then Mirust.Budget.look_again ();
+  if some || news t land Header.frames <> 0 then Mirust.Budget.look_again ();
   (* Some of the last turn's may be left. *)
-  if some || t.words.{Header.word_state} <> 0 then take_in t;
-  if wanted then receive t;
-  if news land Header.room <> 0 then t.room ()
+  if some || t.words.{Header.word_state} <> 0 then
+    ignore (Mirust.Main.attempt (fun () -> take_in t) : bool);
+  heed t Header.frames receive;
+  heed t Header.room (fun t -> t.room ())
 
-(* The device says nothing more of frames that are left, so the loop may not sleep. A pause of the beginning of the
-   turn would be over by now. *)
-let end_of_turn t = if t.again then ignore (Lwt.pause () : unit Lwt.t)
+(* Nobody says anything more of what is left, so the loop may not sleep. A pause of the beginning of the turn would be
+   over by now. *)
+let end_of_turn t =
+  if t.again || news t <> 0 || t.words.{Header.word_count} > 0 then
+    ignore (Lwt.pause () : unit Lwt.t)
 
 let () =
   Mirust.Main.at_enter_iter (fun () -> List.iter start_of_turn !polled);

@@ -8,6 +8,9 @@ external complete_after : (int[@untagged]) -> (int64[@unboxed]) -> unit
 
 external call_from_task : (int -> unit) -> unit = "mirust_export_test_call_from_task"
 
+external call_after : (int64[@unboxed]) -> (int -> unit) -> unit
+  = "mirust_native_only" "mirust_export_test_call_after"
+
 external panic_in_task : (int[@untagged]) -> unit
   = "mirust_native_only" "mirust_export_test_panic_in_task"
 
@@ -172,6 +175,29 @@ let closure_from_task () =
   Main.run (Time.ns (ms 1));
   Alcotest.(check (list int)) "raised" [ 2; 1 ] !codes
 
+(* A poll has slept for most of it. *)
+let time_in_task () =
+  let called, call = Lwt.wait () in
+  let start = Int64.to_int (Mclock.elapsed_ns ()) in
+  call_after (ms 20) (fun _ -> Lwt.wakeup_later call (Exchange.now ()));
+  let late = value called - start in
+  if late < 20_000_000 then Alcotest.failf "%d ns after the beginning" late
+
+(* Who computes after it was woken is not to have what it sends dated back. *)
+let time_after_users () =
+  let ran = ref 0 and dated = ref 0 in
+  let compute () =
+    Lwt.pause () >|= fun () ->
+    let start = Int64.to_int (Mclock.elapsed_ns ()) in
+    while Int64.to_int (Mclock.elapsed_ns ()) < start + 2_000_000 do
+      ()
+    done;
+    ran := start + 2_000_000;
+    Main.soon (fun () -> dated := Exchange.now ())
+  in
+  Main.run (compute () >>= Lwt.pause);
+  Alcotest.(check bool) "now" true (!ran > 0 && !dated >= !ran)
+
 let task_panics () =
   let token, promise = Completion.create () in
   Test_failures.silently (fun () ->
@@ -249,6 +275,8 @@ let tests =
     case "a_task_completes_a_promise" completions;
     case "timers_of_both_languages_on_one_poll" both;
     case "a_task_calls_a_closure" closure_from_task;
+    case "what_a_task_calls_knows_the_time" time_in_task;
+    case "after_a_users_code_it_is_later" time_after_users;
     case "a_task_that_panics_ends_alone" task_panics;
     case "hooks_run_each_turn" hooks;
     case "a_promise_woken_by_a_leave_hook_is_not_missed" woken_in_leave_hook;

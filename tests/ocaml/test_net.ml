@@ -11,6 +11,7 @@ external echo : string -> (int[@untagged]) -> (int, string) result Lwt.t
 external peek : string -> outcome = "mirust_export_test_net_peek"
 external read_given_up : string -> outcome = "mirust_export_test_net_read_given_up"
 external arrived : string -> outcome = "mirust_export_test_net_arrived"
+external rest : string -> outcome = "mirust_export_test_net_rest"
 external listeners : string -> outcome = "mirust_export_test_net_listeners"
 external accept_given_up : string -> outcome = "mirust_export_test_net_accept_given_up"
 external reset : string -> outcome = "mirust_export_test_net_reset"
@@ -216,6 +217,7 @@ let tests =
     case "received_bytes_are_where_the_stack_has_them" (ok (fun () -> peek on));
     case "a_read_that_is_given_up_loses_nothing" (ok (fun () -> read_given_up on));
     case "what_has_arrived_is_read_or_resets" (ok (fun () -> arrived on));
+    case "a_rest_that_nobody_read_resets" (ok (fun () -> rest on));
     case "a_dropped_listener_refuses" (ok (fun () -> listeners on));
     case "a_dropped_listener_resets" (ok (fun () -> accept_given_up on));
     case "a_reset_is_an_error" (ok (fun () -> reset on));

@@ -27,6 +27,8 @@ pub(super) struct Connection {
     /// Bytes that the stack had room for after the last write. It has more, if there were
     /// acknowledgements since, or less, if memory became short.
     room: Cell<usize>,
+    /// The reader has received something, and not read all of it.
+    unread: Cell<bool>,
 }
 
 /// The reader's part of it.
@@ -59,10 +61,6 @@ impl Reading {
     pub(super) fn rest(&self) -> &Buffer {
         &self.rest
     }
-
-    pub(super) fn consume(&mut self, n: usize) {
-        self.rest.advance(n);
-    }
 }
 
 impl Connection {
@@ -71,7 +69,8 @@ impl Connection {
         let (reads, writes) = (Wait::new(), Wait::new());
         let tokens = (reads.token(), writes.token());
         let stream = serve::call(&streams.attach, (flow, tokens.0, tokens.1), |v| v.root())?;
-        Ok(Connection { streams, stream: Rc::new(stream), reads, writes, room: Cell::new(0) })
+        let (room, unread) = (Cell::new(0), Cell::new(false));
+        Ok(Connection { streams, stream: Rc::new(stream), reads, writes, room, unread })
     }
 
     /// Takes what has arrived since OCaml's last answer was to wait, and asks it otherwise. No bytes mean end of file.
@@ -111,8 +110,15 @@ impl Connection {
         if reading.rest.is_empty() && !reading.end {
             reading.rest = ready!(self.poll_next(cx, Buffer::empty(), buffer))?;
             reading.end = reading.rest.is_empty();
+            self.unread.set(!reading.end);
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Removes what has been read of what there is.
+    pub(super) fn consume(&self, reading: &mut Reading, n: usize) {
+        reading.rest.advance(n);
+        self.unread.set(!reading.rest.is_empty());
     }
 
     /// Takes what there is, without a copy.
@@ -122,6 +128,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Buffer, Error>> {
         ready!(self.poll_fill(reading, cx))?;
+        self.unread.set(false);
         Poll::Ready(Ok(std::mem::take(&mut reading.rest)))
     }
 
@@ -135,7 +142,7 @@ impl Connection {
     ) -> Poll<Result<usize, Error>> {
         let n = if !reading.rest.is_empty() {
             let n = copy(&reading.rest);
-            reading.rest.advance(n);
+            self.consume(reading, n);
             n
         } else if reading.end {
             0
@@ -149,6 +156,7 @@ impl Connection {
                 if !whole {
                     *rest = buffer(data);
                     rest.advance(n);
+                    self.unread.set(true);
                 }
                 Some(n)
             });
@@ -259,6 +267,9 @@ impl Connection {
             Shutdown::Write => Side::Write,
             Shutdown::Both => Side::Both,
         };
+        if how != Shutdown::Write {
+            self.unread.set(false);
+        }
         serve::call(&self.streams.shutdown, (&*self.stream, side), |_| ())
     }
 
@@ -299,6 +310,7 @@ pub(super) fn nanoseconds(duration: Duration) -> isize {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.close(false);
+        // OCaml knows of what it has itself.
+        self.close(self.unread.get());
     }
 }

@@ -186,7 +186,7 @@ macro_rules! reading {
             ///
             /// If it found fewer.
             pub fn consume(&mut self, n: usize) {
-                self.reading.consume(n);
+                self.connection.consume(&mut self.reading, n);
             }
 
             /// Waits until [`rest`](Self::rest) is not empty, or for the end of file.

@@ -1,8 +1,8 @@
 //! Waiting until OCaml says that a retry is worthwhile.
 //!
 //! OCaml's network functions never wait: they return a result, or report that there is nothing yet, and have [`wake`]
-//! called later with the caller's token, by way of the turn ([`crate::turn`]). So received data is never inside a promise that might be dropped, and data that is
-//! already there costs a single call.
+//! called later with the caller's token, by way of the turn ([`crate::turn`]). So received data is never inside a
+//! promise that might be dropped. What comes while a reader waits is taken without a call.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;

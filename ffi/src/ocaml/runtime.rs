@@ -88,13 +88,14 @@ impl Drop for Taken {
     }
 }
 
-/// Code inside [`with_runtime`] runs: as [`Taken`], but the state is `FREE` afterwards.
-struct Held(());
+/// Code inside [`with_runtime`] runs: the state is `TAKEN` until this is dropped, and then what it was before: `FREE`,
+/// or `LENT`, as in a task that an exchange runs, with OCaml's step below it on the stack.
+struct Held(u8);
 
 impl Drop for Held {
     #[inline]
     fn drop(&mut self) {
-        STATE.store(FREE, Ordering::Relaxed);
+        STATE.store(self.0, Ordering::Relaxed);
     }
 }
 
@@ -150,8 +151,15 @@ pub fn is_started() -> bool {
 /// [`Unavailable`], with the reason; `f` is then not run.
 pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unavailable> {
     RAN.store(false, Ordering::Relaxed);
-    let result = hold(f)?;
-    if RAN.load(Ordering::Relaxed) && !turn::ocaml_looks() {
+    let in_poll = !turn::ocaml_looks();
+    let result = hold(|ocaml| {
+        if in_poll {
+            // Which may have slept since it was last said.
+            turn::tell_time();
+        }
+        f(ocaml)
+    })?;
+    if RAN.load(Ordering::Relaxed) && in_poll {
         // We are inside a poll, which knows what OCaml had to do when it began. What OCaml has to do
         // now, a promise that was paused or a new sleeper, it must go and see.
         domain::signal_foreign();
@@ -164,11 +172,12 @@ pub(super) fn hold<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unava
     if !is_started() {
         return Err(Unavailable::NotStarted);
     }
-    if STATE.load(Ordering::Relaxed) == TAKEN {
+    let before = STATE.load(Ordering::Relaxed);
+    if before == TAKEN {
         return Err(Unavailable::InUse);
     }
     STATE.store(TAKEN, Ordering::Relaxed);
-    let _held = Held(());
+    let _held = Held(before);
     // SAFETY: OCaml was started in this thread. The state was not TAKEN, so nobody else has the runtime,
     // and it is TAKEN until `f` has returned.
     Ok(f(unsafe { recover_runtime_handle_mut() }))

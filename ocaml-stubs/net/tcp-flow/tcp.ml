@@ -293,13 +293,17 @@ module Over (O : Output) = struct
       (* Last: without memory for that, the next one asks again. *)
       t.scheduled <- true)
 
-  (* What those who are woken ask for is sent in this very turn. *)
+  (* What those who are woken ask for is sent in this very turn. Gives whether there was anybody. *)
   let take_in_all t =
     match
       run_all t.inbox;
-      wake t
+      let users = not (Queue.is_empty t.ready) in
+      wake t;
+      users
     with
-    | () -> t.scheduled <- false
+    | users ->
+        t.scheduled <- false;
+        users
     | exception e ->
         t.scheduled <- false;
         raise e
@@ -307,16 +311,18 @@ module Over (O : Output) = struct
   let whole_turn t =
     t.deferred <- false;
     if t.gone then t.scheduled <- false
-    else (
-      take_in_all t;
+    else
+      let users = take_in_all t in
       (* Never twice in a row: who acts without end must not keep the rest from being sent. *)
       t.waited <- t.deferred && not t.waited;
       if t.waited then schedule t
       else (
+        (* They may have computed for long, which is not to count as time on the way. *)
+        if users then Env.look ();
         Engine.flush (engine t) ~now:(Env.now ());
         O.flush t.ip;
         wake t;
-        set_timer t))
+        set_timer t)
 
   (* What an exception has kept from its turn has another one: the next to come by itself may be never. *)
   let turn t =

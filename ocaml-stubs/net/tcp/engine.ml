@@ -211,8 +211,9 @@ let initial_seq t hash ~after =
   | Some old when Seq.lt isn (Seq.add old 65536) -> Seq.add old 65536
   | Some _ | None -> isn
 
-(* RFC 7323 section 5.4: a random offset, so that the uptime does not show; of the hash's other bits. *)
-let initial_ts hash = (hash lsr 30) land 0xffff_ffff
+(* RFC 7323 section 5.4: a random offset, so that the uptime does not show; the 30 bits of the hash that are not in the
+   sequence number. *)
+let initial_ts hash = (hash lsr 32) land 0x3fff_ffff
 
 let make t ~state ~iss ~ts_offset ~local ~local_port ~remote ~remote_port =
   let hash = Table.hash t.table { local; local_port; remote; remote_port } in

@@ -28,6 +28,15 @@ fn test_call_from_task(f: BoxRoot<fn(isize) -> ()>) {
     });
 }
 
+/// Calls the closure from a task that has slept.
+#[mirust::export]
+fn test_call_after(ns: i64, f: BoxRoot<fn(isize) -> ()>) {
+    mirust::spawn(async move {
+        sleep(Duration::from_nanos(ns as u64)).await;
+        let _ = with_runtime(|ocaml| f.call(ocaml, (1,)).is_ok());
+    });
+}
+
 /// A task that panics; the token completes when its handle says so.
 #[mirust::export]
 fn test_panic_in_task(token: isize) {

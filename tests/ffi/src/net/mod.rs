@@ -140,6 +140,29 @@ async fn test_net_arrived(on: String) -> Result<(), String> {
     Ok(())
 }
 
+/// What a reader has received, but not read, counts as unread when the connection is closed, unless it has said that it
+/// reads no more.
+#[mirust::export]
+async fn test_net_rest(on: String) -> Result<(), String> {
+    for (peek, deaf) in [(false, false), (true, false), (false, true)] {
+        let (_listener, mut client, mut server) = pair(&on).await?;
+        client.write_all(b"hello").await.map_err(text)?;
+        if peek {
+            server.peek().await.map_err(text)?;
+        } else {
+            server.read(&mut [0; 3]).await.map_err(text)?;
+        }
+        if deaf {
+            server.shutdown(Shutdown::Read).map_err(text)?;
+        }
+        drop(server);
+        let end = client.read_chunk().await.map(|end| end.len());
+        let right = if deaf { Ok(0) } else { Err(Error::Reset) };
+        expect(end == right, &format!("{peek} {deaf}: {end:?}"))?;
+    }
+    Ok(())
+}
+
 #[mirust::export]
 async fn test_net_listeners(on: String) -> Result<(), String> {
     let (listener, client, server) = pair(&on).await?;
