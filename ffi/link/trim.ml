@@ -23,6 +23,8 @@
 
 #use "trim_fields.ml"
 
+#use "trim_switches.ml"
+
 #use "trim_unused.ml"
 
 #use "trim_frames.ml"
@@ -40,9 +42,11 @@ let trim ~locations file =
       List.iter (fun p -> p.live <- true) parts.all;
       Hashtbl.create 1)
     else
-      let code, modules = mark_used elf symbols parts ~is_return:(is_return elf symbols) in
-      let returns = unused_returns elf symbols parts in
-      drop_unused elf symbols parts modules ~returns;
+      let is_return = is_return elf symbols in
+      let switches = switches_of elf symbols parts in
+      let code, modules = mark_used elf symbols parts switches ~is_return in
+      let returns = unused_returns elf symbols parts ~is_return in
+      drop_unused elf symbols parts switches modules ~returns;
       shorten_entries code modules;
       returns
   in

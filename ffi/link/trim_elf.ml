@@ -90,6 +90,19 @@ let r_32 = 10
 let forget elf ~now_at place =
   set_reloc elf.file place { at = now_at; symbol = 0; how = r_none; addend = 0 }
 
+let is_text (s : section) = starts ".text" s.name
+
+(* Relocations of what is loaded, but for unwind tables: the section that they are in, and their place in the file. *)
+let each_reloc elf f =
+  Array.iter
+    (fun (s : section) ->
+      if s.kind = sht_rela then
+        let target = elf.sections.(s.info) in
+        let flags = u64 elf.file (target.header + 8) in
+        if flags land 2 <> 0 && target.name <> ".eh_frame" then
+          Seq.iter (fun place -> f s.info target place (reloc elf.file place)) (entries s))
+    elf.sections
+
 type symbol = { label : string; section : int; value : int; is_section : bool }
 
 let read_symbols elf =

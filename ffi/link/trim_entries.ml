@@ -252,7 +252,8 @@ let shorten_entries code modules =
           | [] -> None
         in
         let steps = List.filter_map room steps in
-        shorten code references part (List.map fst steps);
+        (* It costs the function its line numbers. *)
+        if steps <> [] then shorten code references part (List.map fst steps);
         free := !places;
         List.iter
           (function

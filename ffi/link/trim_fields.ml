@@ -30,9 +30,17 @@ let c_arguments = [ 1; 2; 6; 7; 8; 9 ]
 let kept_by_c = [ 3; 5; 12; 13; 14; 15 ]
 let fills = [ "caml_initialize"; "caml_modify" ]
 
-(* These keep all registers for their caller. *)
+(* These keep all registers for their caller. They are in assembly; C has other functions of the name caml_alloc_... *)
 let transparent label =
-  label = "caml_call_gc" || label = "caml_call_realloc_stack" || starts "caml_alloc" label
+  List.mem label
+    [
+      "caml_call_gc";
+      "caml_call_realloc_stack";
+      "caml_alloc1";
+      "caml_alloc2";
+      "caml_alloc3";
+      "caml_allocN";
+    ]
 
 (* The runtime's functions that take their arguments as functions in OCaml do. *)
 let by_ocaml's_rules =
@@ -88,6 +96,8 @@ let follow code first =
               visit { s with part = callee; at = callee.first };
               false
           | _ ->
+              (* OCaml's own, but not known as a part: it may be given arguments in any register. *)
+              if of_module label || code.symbols.(r.symbol).is_section then raise In_use;
               if transparent label then true
               else if starts "caml_apply" label then
                 if is_argument label reg then raise In_use else false

@@ -30,6 +30,10 @@ let ranges symbols first last =
   in
   List.filter_map range (Array.to_list symbols)
 
+(* The first function of a unit begins where this mark does, and so may the mark behind another unit's last one. *)
+let is_mark label =
+  String.ends_with ~suffix:".code_begin" label || String.ends_with ~suffix:".code_end" label
+
 (* Code that was compiled without sections for its functions. *)
 let functions_of_ranges symbols =
   let inside = Hashtbl.create 64 in
@@ -38,7 +42,7 @@ let functions_of_ranges symbols =
   let found = ref [] in
   Array.iter
     (fun (s : symbol) ->
-      if (not s.is_section) && s.section > 0 then
+      if (not s.is_section) && s.section > 0 && not (is_mark s.label) then
         List.iter
           (fun (start, stop) ->
             if start <= s.value && s.value < stop then
@@ -51,8 +55,7 @@ let functions_of_ranges symbols =
         let stop =
           match rest with ((h, next), _) :: _ when h = home -> min stop next | _ -> stop
         in
-        if String.ends_with ~suffix:".code_begin" label then close rest
-        else { label; home; first; stop; is_code = true; live = false; refers = [] } :: close rest
+        { label; home; first; stop; is_code = true; live = false; refers = [] } :: close rest
     | [] -> []
   in
   close (List.sort compare !found)
@@ -159,6 +162,12 @@ let part_at parts section at =
       let n = search 0 (Array.length sorted) in
       if n > 0 && at < sorted.(n - 1).stop then Some sorted.(n - 1) else None
 
+(* The parts that have any of a section's places from [first] to [last]. *)
+let parts_between parts section first last =
+  let of_section = Option.value (Hashtbl.find_opt parts.by_section section) ~default:[||] in
+  let add p found = if p.first <= last && first < p.stop then p :: found else found in
+  Array.fold_right add of_section []
+
 (* How a place is written in code: its distance from the end of the operand. *)
 let r_plt32 = 4
 let r_gotpcrel = 9
@@ -167,10 +176,13 @@ let r_rex_gotpcrelx = 42
 let of_got how = how = r_gotpcrel || how = r_gotpcrelx || how = r_rex_gotpcrelx
 let relative how = how = r_pc32 || how = r_plt32 || of_got how
 
+(* The place in the symbol's section that a relocation refers to, if it is one of code or an address. *)
+let target_of (s : symbol) r = s.value + r.addend + if relative r.how then 4 else 0
+
 (* What a relocation refers to: as a rule one part, or none that is OCaml's. *)
 let targets parts symbols r =
   let s : symbol = symbols.(r.symbol) in
-  let at = s.value + r.addend + if relative r.how then 4 else 0 in
+  let at = target_of s r in
   let found = Option.to_list (part_at parts s.section at) in
   if s.is_section || at = s.value then found
   else Option.to_list (part_at parts s.section s.value) @ found

@@ -10,24 +10,6 @@ type fields = {
       (** By offset, with the function that does it. *)
 }
 
-let is_text (s : section) = starts ".text" s.name
-
-(* Relocations of what is loaded, but for unwind tables: the section that they are in, and their place in the file. *)
-let each_reloc elf f =
-  Array.iter
-    (fun (s : section) ->
-      if s.kind = sht_rela then
-        let target = elf.sections.(s.info) in
-        let flags = u64 elf.file (target.header + 8) in
-        if flags land 2 <> 0 && target.name <> ".eh_frame" then
-          Seq.iter (fun place -> f s.info target place (reloc elf.file place)) (entries s))
-    elf.sections
-
-(* A switch's table of distances, which keeps no function. *)
-let of_switch (section : section) r (p : part) symbols =
-  starts ".rodata" section.name && r.how = r_pc32 && p.is_code
-  && (symbols.(r.symbol) : symbol).value + r.addend + 4 > p.first
-
 let modules_of symbols =
   let modules = Hashtbl.create 256 in
   Array.iter
@@ -41,7 +23,7 @@ let modules_of symbols =
 
 (* Marks the parts that are in use, and gives what is known of the modules. [is_return at]: whether a place in .data is that of a return address in a frame table,
    which keeps nothing. *)
-let mark_used elf symbols parts ~is_return =
+let mark_used elf symbols parts switches ~is_return =
   let data_index, _ = find elf ".data" in
   let reloc_at = Hashtbl.create 65536 in
   each_reloc elf (fun index section _ r ->
@@ -94,8 +76,11 @@ let mark_used elf symbols parts ~is_return =
         match part_at parts index r.at with
         | Some p -> p.refers <- refers @ p.refers
         | None ->
-            if not (index = data_index && is_return r.at) then
-              List.iter (fun p -> if not (of_switch section r p symbols) then mark p) refers);
+            if is_constants section then
+              match entry switches parts symbols index r with
+              | Within _ -> ()
+              | To others -> List.iter mark others
+            else if not (index = data_index && is_return r.at) then List.iter mark refers);
   List.iter
     (fun p -> if p.label = "caml_program" || Hashtbl.mem modules p.label then mark p)
     parts.all;
@@ -134,14 +119,18 @@ let mark_used elf symbols parts ~is_return =
   run ();
   (code, modules)
 
-(* Return addresses in functions that are not used, by their places in .data. *)
-let unused_returns elf symbols parts =
+(* Return addresses in functions that are not used, by their places in .data. The function is that of the call before
+   the address: if it ends with the call, then the address is the next one's. *)
+let unused_returns elf symbols parts ~is_return =
   let _, relocs = find elf ".rela.data" in
   let found = Hashtbl.create 4096 in
   Seq.iter
     (fun at ->
       let r = reloc elf.file at in
-      if r.how = r_64 && List.exists (fun p -> p.is_code && not p.live) (targets parts symbols r)
+      let unused p = p.is_code && not p.live in
+      if
+        r.how = r_64 && is_return r.at
+        && List.exists unused (targets parts symbols { r with addend = r.addend - 1 })
       then Hashtbl.replace found r.at ())
     (entries relocs);
   found
@@ -158,7 +147,7 @@ let idle_fillings modules =
 
 (* Takes the references of what is not used out of the object, and what refers to it. Its code is made to trap; the
    linker drops it where it has a section of its own. Its data is left for the caller to cut. *)
-let drop_unused elf symbols parts modules ~returns =
+let drop_unused elf symbols parts switches modules ~returns =
   let data_index, _ = find elf ".data" in
   let idle = idle_fillings modules in
   let dead section at =
@@ -170,10 +159,10 @@ let drop_unused elf symbols parts modules ~returns =
       let dropped = index = data_index && Hashtbl.mem returns r.at in
       if dropped || dead index r.at || Hashtbl.mem idle_places (index, r.at) then
         forget elf place ~now_at:r.at
-      else if starts ".rodata" section.name then
-        match targets parts symbols r with
-        | [ p ] when not p.live -> forget elf place ~now_at:r.at
-        | _ -> ());
+      else if is_constants section then
+        match entry switches parts symbols index r with
+        | Within owner when not owner.live -> forget elf place ~now_at:r.at
+        | Within _ | To _ -> ());
   (* mov $1, %rsi in place of the load of an address: the field stays as it was. *)
   List.iter
     (fun ((p : part), at) ->

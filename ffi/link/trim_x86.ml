@@ -48,6 +48,8 @@ let decode b at =
     | _ -> (i, rex)
   in
   let i, rex = prefixes at 0 in
+  (* With this prefix an operand has 16 bits, and so has a constant that would have 32. *)
+  let word = if byte at = 0x66 && rex land 8 = 0 then 2 else 4 in
   let high bit = if rex land bit <> 0 then 8 else 0 in
   let plain size flow = { other with size; flow } in
   (* Reads the operand that begins at [i]: it, the register beside it, and where it ends. *)
@@ -101,14 +103,16 @@ let decode b at =
   | 0x68 -> plain (i + 5 - at) On
   | 0x6a -> plain (i + 2 - at) On
   | 0x6b -> with_operand ~immediate:1 (i + 1) Load
-  | 0x69 -> with_operand ~immediate:4 (i + 1) Load
+  | 0x69 -> with_operand ~immediate:word (i + 1) Load
   | c when c land 0xf0 = 0x70 -> plain (i + 2 - at) (Branch (i8 (i + 1)))
   | 0x80 -> without_reg (with_operand ~immediate:1 (i + 1) Change)
   | (0x81 | 0x83) as c -> (
-      let wide = c = 0x81 in
       let rm, operation, stop = operand (i + 1) in
-      let amount = if wide then i32 b stop else i8 stop in
-      let size = stop + (if wide then 4 else 1) - at in
+      let immediate = if c = 0x81 then word else 1 in
+      let amount =
+        match immediate with 4 -> i32 b stop | 2 -> Bytes.get_int16_le b stop | _ -> i8 stop
+      in
+      let size = stop + immediate - at in
       let is action = { size; flow = On; action; rm; reg = -1 } in
       match operation land 7 with
       | 0 -> is (Add amount)
@@ -119,12 +123,12 @@ let decode b at =
   | 0x89 -> with_operand (i + 1) Store
   | 0x8d -> with_operand (i + 1) Address
   | 0x90 -> plain (i + 1 - at) On
-  | c when c land 0xf8 = 0xb8 -> of_code ~immediate:(if rex land 8 <> 0 then 8 else 4) i Set
+  | c when c land 0xf8 = 0xb8 -> of_code ~immediate:(if rex land 8 <> 0 then 8 else word) i Set
   | 0xc1 -> without_reg (with_operand ~immediate:1 (i + 1) Change)
   | 0xd1 -> without_reg (with_operand (i + 1) Change)
   | 0xc3 -> plain (i + 1 - at) Return
   | 0xc6 -> partly (without_reg (with_operand ~immediate:1 (i + 1) Set))
-  | 0xc7 -> without_reg (with_operand ~immediate:(if byte at = 0x66 then 2 else 4) (i + 1) Set)
+  | 0xc7 -> without_reg (with_operand ~immediate:word (i + 1) Set)
   | 0xcc -> plain (i + 1 - at) Stop
   | 0xe8 -> plain (i + 5 - at) Call
   | 0xe9 -> plain (i + 5 - at) (Jump (i32 b (i + 1)))
@@ -132,8 +136,9 @@ let decode b at =
   | 0xf6 when (byte (i + 1) lsr 3) land 7 = 0 ->
       without_reg (with_operand ~immediate:1 (i + 1) Read)
   | 0xf7 when (byte (i + 1) lsr 3) land 7 = 0 ->
-      without_reg (with_operand ~immediate:4 (i + 1) Read)
-  | 0xf7 when (byte (i + 1) lsr 3) land 7 < 4 -> without_reg (with_operand (i + 1) Change)
+      without_reg (with_operand ~immediate:word (i + 1) Read)
+  | 0xf7 when List.mem ((byte (i + 1) lsr 3) land 7) [ 2; 3 ] ->
+      without_reg (with_operand (i + 1) Change)
   | 0xff -> (
       let rm, operation, stop = operand (i + 1) in
       let is action flow = { size = stop - at; flow; action; rm; reg = -1 } in
