@@ -233,6 +233,8 @@ let rec answer c =
             `Refused
         | `Request [] -> answer c
         | `Request words when not (admitted c words) ->
+            (* The rest of a transaction must not happen without it. *)
+            Option.iter Transaction.cancel c.transaction;
             failure c.replies "OOM too many large requests at a time";
             answer c
         | `Request ("QUIT" :: _) ->

@@ -15,11 +15,14 @@ let belongs = function
       true
   | _ -> false
 
+let cancel t =
+  t.void <- true;
+  t.commands <- []
+
 let add t words =
   let cost = t.cost + Resp.cost words in
   let refused why =
-    t.void <- true;
-    t.commands <- [];
+    cancel t;
     Error why
   in
   match words with

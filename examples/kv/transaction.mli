@@ -13,5 +13,8 @@ val most : int
     small values, or too many of them. *)
 val add : t -> string list -> (unit, string) result
 
+(** Makes it void: a command of it was refused before it could be kept. *)
+val cancel : t -> unit
+
 (** The commands in their order; none if the transaction is void. *)
 val commands : t -> string list list option

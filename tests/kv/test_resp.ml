@@ -168,6 +168,20 @@ let replies () =
   says "$-1\r\n" (fun b -> Reply.bulk b None);
   says "*12\r\n" (fun b -> Reply.array b 12)
 
+(* A command that was refused before it could be kept voids what came before it and what comes after. *)
+let cancelled () =
+  let commands = Alcotest.(option (list (list string))) in
+  let add t words =
+    Alcotest.(check (result unit string)) "kept" (Ok ()) (Transaction.add t words)
+  in
+  let t = Transaction.create () in
+  add t [ "INCR"; "n" ];
+  Alcotest.check commands "whole" (Some [ [ "INCR"; "n" ] ]) (Transaction.commands t);
+  Transaction.cancel t;
+  Alcotest.check commands "void" None (Transaction.commands t);
+  add t [ "INCR"; "n" ];
+  Alcotest.check commands "still void" None (Transaction.commands t)
+
 let () =
   Alcotest.run "kv"
     [
@@ -185,4 +199,5 @@ let () =
           case "a_request_takes_few_words" few_words;
         ] );
       ("replies", [ case "as_they_are_written" replies ]);
+      ("transactions", [ case "cancelled" cancelled ]);
     ]

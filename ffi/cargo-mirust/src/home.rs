@@ -33,6 +33,12 @@ impl fmt::Display for Ground {
     }
 }
 
+/// The checkout that this command was built in, whether or not it still exists.
+fn built_in() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package)
+}
+
 /// Paths in the checkout whose changes make the objects outdated.
 const SOURCES: [&str; 5] = ["Cargo.lock", "Cargo.toml", "ffi", "ocaml-stubs", "rust-rt"];
 /// Paths below these that are not part of the objects.
@@ -47,14 +53,12 @@ impl Home {
     pub fn find() -> Result<Home> {
         let (root, whence) = match std::env::var_os("MIRUST_HOME") {
             Some(root) => (PathBuf::from(root), "MIRUST_HOME is"),
-            None => {
-                (Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."), "this command was built in")
-            }
+            None => (built_in().to_path_buf(), "this command was built in"),
         };
         if !root.join("ffi/link/program").exists() {
             bail!(
                 "{whence} {}, where there is no checkout of Mirust\n\
-                 clone it there, or install the command of another checkout: \
+                 clone it there, say in MIRUST_HOME where it is, or install the command of another checkout: \
                  cargo install --path CHECKOUT/ffi/cargo-mirust",
                 root.display()
             );
@@ -158,5 +162,18 @@ fn visit(path: &Path, newest: &mut SystemTime) {
         entries.flatten().for_each(|entry| visit(&entry.path(), newest));
     } else if let Some(time) = modified(path) {
         *newest = (*newest).max(time);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It is printed where there is no checkout, so it has to be a path that a user knows.
+    #[test]
+    fn the_checkout_is_two_folders_up() {
+        let root = built_in();
+        assert!(!root.components().any(|part| part == std::path::Component::ParentDir));
+        assert_eq!(root.join("ffi/cargo-mirust"), Path::new(env!("CARGO_MANIFEST_DIR")));
     }
 }

@@ -13,12 +13,15 @@ use anyhow::{Context, Result};
 pub const CODE: u8 = 130;
 
 /// The process that gets the signal; 0 if there is none.
+///
+/// The thread that starts it stores this and then reads [`CAME`]; the one that handles the signal stores `CAME` and then
+/// reads this. At least one of them must see what the other has stored, or the signal is lost: hence `SeqCst`.
 static CHILD: AtomicU32 = AtomicU32::new(0);
 static CAME: AtomicBool = AtomicBool::new(false);
 
 /// Whether a signal has arrived.
 pub fn came() -> bool {
-    CAME.load(Ordering::Relaxed)
+    CAME.load(Ordering::SeqCst)
 }
 
 /// Starts the program that boots a domain. From now on that program, and not this one, gets Ctrl-C, SIGTERM and
@@ -32,12 +35,12 @@ pub fn start(command: &mut Command) -> Result<Child> {
     // the background with SIGINT ignored, and the shell that boots the domain could never change that.
     // Refused the second time, when the first handler does the same.
     let _ = ctrlc::set_handler(|| {
-        CAME.store(true, Ordering::Relaxed);
+        CAME.store(true, Ordering::SeqCst);
         pass_on();
     });
     let child = command.process_group(0).spawn();
     let child = child.context("cannot boot the image")?;
-    CHILD.store(child.id(), Ordering::Relaxed);
+    CHILD.store(child.id(), Ordering::SeqCst);
     if came() {
         pass_on();
     }
@@ -45,7 +48,7 @@ pub fn start(command: &mut Command) -> Result<Child> {
 }
 
 fn pass_on() {
-    match CHILD.load(Ordering::Relaxed) {
+    match CHILD.load(Ordering::SeqCst) {
         0 => {}
         // Not waited for yet, since this program ends soon after: the number is still the child's.
         child => {
