@@ -223,3 +223,26 @@ pub(super) unsafe fn retype<A: 'static, T: 'static>(root: BoxRoot<A>) -> BoxRoot
     // SAFETY: both are the same pointer; the type exists for the compiler only.
     unsafe { std::mem::transmute(root) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_that_an_exchange_runs_leaves_ocaml_on_the_stack() {
+        let state = || STATE.load(Ordering::Relaxed);
+        started();
+        hold(|_| assert_eq!(state(), TAKEN)).unwrap();
+        assert_eq!(state(), LENT);
+        assert!(!is_clear());
+        returned();
+        // The loop's step, a task in its exchange, and what Rust is called for afterwards.
+        hold(|_| {
+            let _lent = lend();
+            hold(|_| assert!(hold(|_| ()).is_err())).unwrap();
+            assert_eq!(state(), LENT);
+        })
+        .unwrap();
+        assert_eq!(state(), FREE);
+    }
+}
