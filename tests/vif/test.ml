@@ -197,6 +197,20 @@ let alone_nobody_repeats_what_goes_to_groups () =
   let received = List.rev_map (fun (p : Packet.t) -> Cstruct.get_uint8 p.data 0) t.received in
   Alcotest.(check (list int)) "to one station" [ 2; 0 ] received
 
+(* Or nothing would be sent any more. *)
+let what_memory_ran_out_for_is_said_again () =
+  opened ~copy:0 () >>= fun t ->
+  let told = ref 0 in
+  t.device.on_room (fun () ->
+      incr told;
+      if !told = 1 then raise Out_of_memory);
+  let rec fill n = if n < 10_000 && send t [ fragment n 1000 ] = `Sent then fill (n + 1) in
+  fill 0;
+  let rec wait n =
+    if n = 0 || !told > 1 then Lwt.return_unit else turn () >>= fun () -> wait (n - 1)
+  in
+  wait 100 >|= fun () -> Alcotest.(check int) "told" 2 !told
+
 let unknown_interface_is_an_error () =
   Vif.connect "no such interface, it is too long" >|= function
   | Ok _ -> Alcotest.fail "opened"
@@ -234,6 +248,7 @@ let () =
           case "refuses what it cannot send" refuses_what_it_cannot_send;
           case "closed device is gone" closed_device_is_gone;
           case "alone, nobody repeats what goes to groups" alone_nobody_repeats_what_goes_to_groups;
+          case "what memory ran out for is said again" what_memory_ran_out_for_is_said_again;
           case "unknown interface is an error" unknown_interface_is_an_error;
           case "checksum is OCaml's" checksum_is_ocaml's;
         ] );
