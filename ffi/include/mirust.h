@@ -176,8 +176,8 @@ typedef intptr_t value;
 #define MIRUST_TOKEN_INDEX_BITS 24
 
 // Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of
-// the turn began, when the last `mirust_exchange` or `mirust_turn_look` in it returned, or, for what a Rust task calls
-// inside a poll, when it called.
+// the turn began, or when the last `mirust_exchange` or `mirust_turn_look` in it returned. 0 if that may be long ago, as
+// for what a Rust task calls inside a poll: then `mirust_turn_look` finds out.
 #define MIRUST_TURN_NOW 0
 
 // The word that is 1 if there were completions to collect at that time, and otherwise 0.
@@ -542,7 +542,7 @@ intptr_t mirust_block_align(value buffer);
 // Closes the disk. Returns 0.
 intptr_t mirust_block_close(intptr_t handle);
 
-// Has the word MIRUST_TURN_NOW say what time it is now: for after code that may have taken long. Returns 0.
+// Has the word MIRUST_TURN_NOW say what time it is now. Returns 0.
 intptr_t mirust_turn_look(void);
 
 // Ends OCaml's part of a turn, as `mirust_poll` does first: wakes those whose tokens there are, and what was sent goes out.

@@ -148,19 +148,24 @@ let parts_of elf symbols =
     lists;
   { by_section; all }
 
+(* Of what is sorted by where it starts, the last that does so at a place or before it. *)
+let last_from start sorted at =
+  let rec search low high =
+    if low = high then low
+    else
+      let middle = (low + high) / 2 in
+      if start sorted.(middle) <= at then search (middle + 1) high else search low middle
+  in
+  match search 0 (Array.length sorted) with 0 -> None | n -> Some sorted.(n - 1)
+
 (* The part that a place belongs to. *)
 let part_at parts section at =
   match Hashtbl.find_opt parts.by_section section with
   | None -> None
-  | Some sorted ->
-      let rec search low high =
-        if low = high then low
-        else
-          let middle = (low + high) / 2 in
-          if sorted.(middle).first <= at then search (middle + 1) high else search low middle
-      in
-      let n = search 0 (Array.length sorted) in
-      if n > 0 && at < sorted.(n - 1).stop then Some sorted.(n - 1) else None
+  | Some sorted -> (
+      match last_from (fun p -> p.first) sorted at with
+      | Some p when at < p.stop -> Some p
+      | Some _ | None -> None)
 
 (* The parts that have any of a section's places from [first] to [last]. *)
 let parts_between parts section first last =

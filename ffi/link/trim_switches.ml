@@ -42,15 +42,7 @@ let entry switches parts symbols index r =
   let before =
     match Hashtbl.find_opt switches.starts index with
     | None -> None
-    | Some starts ->
-        let rec search low high =
-          if low = high then low
-          else
-            let middle = (low + high) / 2 in
-            if starts.(middle) <= r.at then search (middle + 1) high else search low middle
-        in
-        let n = search 0 (Array.length starts) in
-        if n > 0 then Some starts.(n - 1) else None
+    | Some starts -> last_from Fun.id starts r.at
   in
   let owner start =
     match Hashtbl.find_all switches.loads (index, start) with

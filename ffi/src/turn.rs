@@ -14,8 +14,8 @@ use mirust_rt::poll::Ready;
 use crate::{domain, time};
 
 /// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of
-/// the turn began, when the last `mirust_exchange` or `mirust_turn_look` in it returned, or, for what a Rust task calls
-/// inside a poll, when it called.
+/// the turn began, or when the last `mirust_exchange` or `mirust_turn_look` in it returned. 0 if that may be long ago, as
+/// for what a Rust task calls inside a poll: then `mirust_turn_look` finds out.
 pub const MIRUST_TURN_NOW: isize = 0;
 /// The word that is 1 if there were completions to collect at that time, and otherwise 0.
 pub const MIRUST_TURN_COMPLETIONS: isize = 1;
@@ -88,8 +88,14 @@ pub(crate) fn end() {
     END.get()();
 }
 
+/// The time that the words say may be long ago. Whoever needs it reads the clock, and nobody else has to.
+#[cfg(feature = "ocaml")]
+pub(crate) fn forget_time() {
+    word(MIRUST_TURN_NOW).store(0, Ordering::Relaxed);
+}
+
 /// Has the words say what time it is now.
-pub(crate) fn tell_time() {
+fn tell_time() {
     word(MIRUST_TURN_NOW).store(domain::now().as_nanos(), Ordering::Relaxed);
 }
 
@@ -114,7 +120,7 @@ fn wake_all() {
     TAKEN.store(0, Ordering::Relaxed);
 }
 
-/// Has the word MIRUST_TURN_NOW say what time it is now: for after code that may have taken long. Returns 0.
+/// Has the word MIRUST_TURN_NOW say what time it is now. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_turn_look() -> isize {
     tell_time();

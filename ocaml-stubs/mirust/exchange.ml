@@ -7,8 +7,15 @@ external set : Abi.words -> int -> int64 -> unit = "%caml_bigstring_set64u"
 let words = Abi.turn_words ()
 let get at = Int64.to_int (get words (8 * at))
 let set at n = set words (8 * at) (Int64.of_int n)
-let now () = get Header.turn_now
-let look () = ignore (Abi.turn_look () : int)
+let forget () = set Header.turn_now 0
+
+let now () =
+  match get Header.turn_now with
+  | 0 ->
+      ignore (Abi.turn_look () : int);
+      get Header.turn_now
+  | now -> now
+
 let completions () = get Header.turn_completions <> 0
 
 (* Rust has something to do that need not wait for the poll. *)

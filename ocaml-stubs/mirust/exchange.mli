@@ -2,13 +2,13 @@
     through words of memory that both read and write ([ffi/src/turn.rs]). For the libraries of this
     repository. *)
 
-(** When OCaml's part of this turn began, or Rust's part in it ended, or {!look} was called: in
-    nanoseconds since boot, never later than {!Mclock.elapsed_ns}. For what a Rust task calls inside
-    a poll, when it called. *)
+(** When OCaml's part of this turn began, or Rust's part in it ended: in nanoseconds since boot,
+    never later than {!Mclock.elapsed_ns}. After {!forget}, and for what a Rust task calls inside a
+    poll, when this was first asked. *)
 val now : unit -> int
 
-(** Has {!now} say what time it is now: for after code that may have taken long. *)
-val look : unit -> unit
+(** Has the next {!now} read the clock: for after code that may have taken long. *)
+val forget : unit -> unit
 
 (** Whether there were completions to collect at that time. *)
 val completions : unit -> bool

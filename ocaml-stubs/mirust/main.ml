@@ -115,7 +115,7 @@ let step () =
   collect_completions ();
   run_hook Lwt.wakeup_paused;
   (* They may have computed for long, and what they ask for comes next. *)
-  if users then Exchange.look ();
+  if users then Exchange.forget ();
   run_next_turn ();
   run_hook wake_sleepers;
   exchange ();

@@ -154,8 +154,8 @@ pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unav
     let in_poll = !turn::ocaml_looks();
     let result = hold(|ocaml| {
         if in_poll {
-            // Which may have slept since it was last said.
-            turn::tell_time();
+            // Which may have slept since the time was last said.
+            turn::forget_time();
         }
         f(ocaml)
     })?;

@@ -20,11 +20,12 @@ val install_soon : ((unit -> unit) -> unit) -> unit
 (** [soon f] calls [f ()] in the next turn of the loop, after everything that is ready now. *)
 val soon : (unit -> unit) -> unit
 
-(** Replaces {!look}, which by default does nothing. *)
-val install_look : (unit -> unit) -> unit
+(** Replaces {!forget}, which by default does nothing. *)
+val install_forget : (unit -> unit) -> unit
 
-(** Has {!now} say what time it is now, if the loop sets it once a turn: for after a user's code. *)
-val look : unit -> unit
+(** Has the next {!now} read the clock, if the loop sets the time once a turn: for after a user's
+    code. *)
+val forget : unit -> unit
 
 (** Replaces {!attempt}, which by default only calls [f]. *)
 val install_attempt : ((unit -> unit) -> bool) -> unit

@@ -318,7 +318,7 @@ module Over (O : Output) = struct
       if t.waited then schedule t
       else (
         (* They may have computed for long, which is not to count as time on the way. *)
-        if users then Env.look ();
+        if users then Env.forget ();
         Engine.flush (engine t) ~now:(Env.now ());
         O.flush t.ip;
         wake t;
