@@ -1,8 +1,8 @@
 //! A turn of the loop, as the two languages share it. Part of `include/mirust.h`, like [`abi`](crate::abi).
 //!
 //! What one of them has to know of the other in every turn lies in words of memory that both read and write without a
-//! call: the time, whether completions wait, and whom OCaml has woken. OCaml's part of a turn begins with [`begin`]
-//! and ends with [`end`], whoever owns the loop.
+//! call: the time, whether completions wait, and whom OCaml has woken. OCaml's part of a turn begins with `begin`
+//! and ends with `end`, whoever owns the loop.
 
 use std::cell::Cell;
 #[cfg(feature = "ocaml")]

@@ -24,7 +24,7 @@ pub enum StartError {
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OCaml was started before")
+        f.write_str("OCaml has already been started")
     }
 }
 

@@ -1,5 +1,6 @@
 //! A list in place: boot code runs before there is a heap.
 
+use core::fmt;
 use core::ops::{Deref, DerefMut};
 
 /// Up to `N` values.
@@ -12,6 +13,14 @@ pub struct List<T, const N: usize> {
 /// No room for another value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full;
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the list is full")
+    }
+}
+
+impl core::error::Error for Full {}
 
 impl<T: Copy, const N: usize> List<T, N> {
     /// An empty list; `filler` stands in the unused places and is never seen.

@@ -110,6 +110,8 @@ impl fmt::Display for MapError {
     }
 }
 
+impl core::error::Error for MapError {}
+
 /// A set of bytes: ranges in ascending order, none empty, no two touching.
 #[derive(Clone, Copy, Debug)]
 pub struct Ranges(List<Range, 64>);

@@ -66,6 +66,8 @@ impl fmt::Display for StartInfoError {
     }
 }
 
+impl core::error::Error for StartInfoError {}
+
 /// A checked copy of everything that `start_info` points to.
 pub struct StartInfo {
     /// The command line; see [`StartInfo::command_line`].

@@ -75,6 +75,8 @@ impl fmt::Display for OpenError {
     }
 }
 
+impl core::error::Error for OpenError {}
+
 /// A TAP interface.
 pub struct Tap {
     name: String,

@@ -66,6 +66,8 @@ impl fmt::Display for InitError {
     }
 }
 
+impl core::error::Error for InitError {}
+
 impl From<OutOfMemory> for InitError {
     fn from(_: OutOfMemory) -> Self {
         InitError::OutOfMemory

@@ -60,6 +60,8 @@ impl fmt::Display for BindError {
     }
 }
 
+impl core::error::Error for BindError {}
+
 /// A virtual interrupt that an unprivileged domain may bind (`VIRQ_…` in Xen's `xen.h`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]

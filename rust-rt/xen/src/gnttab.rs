@@ -67,6 +67,8 @@ impl fmt::Display for GrantError {
     }
 }
 
+impl core::error::Error for GrantError {}
+
 impl From<GrantStatus> for GrantError {
     fn from(status: GrantStatus) -> Self {
         GrantError::Xen(status)
@@ -76,6 +78,14 @@ impl From<GrantStatus> for GrantError {
 /// The peer still has the page mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Busy;
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the peer still has the page mapped")
+    }
+}
+
+impl core::error::Error for Busy {}
 
 /// Numbers on the use of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -44,6 +44,8 @@ impl fmt::Display for Errno {
     }
 }
 
+impl core::error::Error for Errno {}
+
 /// Why a grant operation failed: a negative `GNTST_…` of `xen/grant_table.h`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct GrantStatus(pub i16);
@@ -69,6 +71,8 @@ impl fmt::Display for GrantStatus {
         f.write_str(text)
     }
 }
+
+impl core::error::Error for GrantStatus {}
 
 /// What a mapped or granted page may be used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -96,6 +96,8 @@ impl fmt::Display for Refusal {
     }
 }
 
+impl core::error::Error for Refusal {}
+
 /// Why the new domain cannot resume.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Lost {

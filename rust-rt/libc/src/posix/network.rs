@@ -5,7 +5,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::Cell;
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::future::Future;
 use core::net::IpAddr;
 use core::pin::Pin;
@@ -23,6 +23,17 @@ pub enum ResolveError {
     /// Nobody answered.
     Unavailable,
 }
+
+impl fmt::Display for ResolveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ResolveError::NotFound => "no address of that name",
+            ResolveError::Unavailable => "no name server answered",
+        })
+    }
+}
+
+impl core::error::Error for ResolveError {}
 
 /// The addresses of a name, some time.
 pub type Resolving = Pin<Box<dyn Future<Output = core::result::Result<Vec<IpAddr>, ResolveError>>>>;

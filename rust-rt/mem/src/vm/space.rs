@@ -1,5 +1,6 @@
 //! The address-space manager as a value, over any page tables.
 
+use core::fmt;
 use core::ops::Range;
 
 use super::regions::{Regions, State};
@@ -19,6 +20,23 @@ pub enum MapError {
     /// The pages cannot be given that access.
     Access,
 }
+
+impl fmt::Display for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            MapError::NoMemory => {
+                "frames, page tables or addresses are exhausted, or the range is not in use"
+            }
+            MapError::Invalid => {
+                "the range is empty, not made of pages, or not one that was given out"
+            }
+            MapError::Exists => "the range is in use already",
+            MapError::Access => "the pages cannot be given that access",
+        })
+    }
+}
+
+impl core::error::Error for MapError {}
 
 impl From<OutOfMemory> for MapError {
     fn from(_: OutOfMemory) -> Self {

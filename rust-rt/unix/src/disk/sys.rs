@@ -27,6 +27,8 @@ impl fmt::Display for OpenError {
     }
 }
 
+impl core::error::Error for OpenError {}
+
 pub struct Opened {
     pub fd: RawFd,
     pub read_only: bool,

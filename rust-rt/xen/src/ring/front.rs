@@ -7,6 +7,7 @@
 use super::Corrupt;
 use crate::shared::SharedPage;
 use core::{
+    fmt,
     marker::PhantomData,
     ops::Deref,
     sync::atomic::{Ordering, fence},
@@ -45,6 +46,14 @@ pub trait Protocol {
 /// Every slot holds a request whose response has not been taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Full;
+
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("every slot of the ring is in use")
+    }
+}
+
+impl core::error::Error for Full {}
 
 /// The frontend's half of a ring in the page `M`.
 ///

@@ -21,3 +21,5 @@ impl core::fmt::Display for Corrupt {
         f.write_str("the peer wrote an impossible ring index")
     }
 }
+
+impl core::error::Error for Corrupt {}

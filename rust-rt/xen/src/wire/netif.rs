@@ -4,6 +4,7 @@
 //! by *extra info* slots, which overlay the usual message, and then by the rest of the frame.
 
 use super::GrantRef;
+use core::fmt;
 
 /// Slots that every backend takes for one frame (`XEN_NETIF_NR_SLOTS_MIN`), extra info not counted.
 pub const SLOTS_MAX: usize = 18;
@@ -95,6 +96,18 @@ pub enum ExtraError {
     /// A large segment cannot be cut into pieces of no bytes.
     GsoSize,
 }
+
+impl fmt::Display for ExtraError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExtraError::Type(kind) => write!(f, "extra info of the unknown type {kind}"),
+            ExtraError::GsoKind(kind) => write!(f, "a large segment of the unknown type {kind}"),
+            ExtraError::GsoSize => f.write_str("a large segment in pieces of no bytes"),
+        }
+    }
+}
+
+impl core::error::Error for ExtraError {}
 
 impl Extra {
     /// Writes the info into a slot of zero bytes; `more` says that another one follows.

@@ -3,6 +3,7 @@
 //! Source: Xen's `io/xs_wire.h` and `docs/misc/xenstore.txt`.
 
 use alloc::{string::String, vec::Vec};
+use core::fmt;
 
 /// Size of a message header in bytes.
 pub const HEADER_LEN: usize = 16;
@@ -111,6 +112,14 @@ impl Header {
 /// The reply does not have the shape that the protocol gives it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Malformed;
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a reply that does not follow xenstore's protocol")
+    }
+}
+
+impl core::error::Error for Malformed {}
 
 /// What one domain may do with a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
