@@ -31,9 +31,20 @@ help: ## Lists these targets
 setup: ## Installs the toolchain and the test rig (safe to repeat)
 	@tests/rig/setup
 
+.PHONY: new
+KIND ?= ocaml
+new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust, both or mirage
+	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
+
 .PHONY: run
 run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
 	@exec tests/rig/xen-run $(ARGS) "build/xen/$(NAME).elf"
+
+.PHONY: xen unix
+xen: ## Builds build/xen/NAME.elf, NAME.cfg and NAME.xml (EXAMPLE=name, APP=dir or MIRAGE=dir)
+	@$(ENV) ffi/link/build xen "$(APP)" $(if $(MIRAGE),$(LOOP))
+unix: ## Builds build/unix/NAME, the same program as a Linux process
+	@$(ENV) ffi/link/build unix "$(APP)" $(if $(MIRAGE),$(LOOP))
 
 .PHONY: size
 size: xen ## Says what build/xen/NAME.elf is made of, in bytes
@@ -65,17 +76,6 @@ test-boot: ## Boots small images on QEMU without Xen, and checks the end of thei
 	@$(ENV) tests/apps/run --image
 	@$(ENV) --rig tests/apps/hundred-lines
 	@$(ENV) tests/docs/promises
-
-.PHONY: xen unix
-xen: ## Builds build/xen/NAME.elf, NAME.cfg and NAME.xml (EXAMPLE=name, APP=dir or MIRAGE=dir)
-	@$(ENV) ffi/link/build xen "$(APP)" $(if $(MIRAGE),$(LOOP))
-unix: ## Builds build/unix/NAME, the same program as a Linux process
-	@$(ENV) ffi/link/build unix "$(APP)" $(if $(MIRAGE),$(LOOP))
-
-.PHONY: new
-KIND ?= ocaml
-new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust, both or mirage
-	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
 .PHONY: test-unit test-oldest test-mutants test-debug test-asan test-leaks fuzz bench bench-xen bench-netem
 test-unit: ## Tests that need neither Xen nor QEMU, of both languages
