@@ -7,7 +7,7 @@ type t = {
 }
 
 let create ?(memory = 1 lsl 20) ~lookup () =
-  { lookup; cache = Hashtbl.create 256; memory; held = 0; failures = 0 }
+  { lookup; cache = Hashtbl.create ~random:true 256; memory; held = 0; failures = 0 }
 
 let set_memory t memory = t.memory <- memory
 let held t = t.held

@@ -292,7 +292,7 @@ type socket = {
   mutable refused : bool; (* the peer's host has said that nobody has the peer's port *)
 }
 
-(* Mirage's UDP does not report that a port is in use: it replaces the listener. *)
+(* UDP's [listen] does not report that a port is in use: it replaces the listener. *)
 let sockets : (int, socket) Hashtbl.t = Hashtbl.create 8
 let datagrams_dropped = ref 0
 let datagram_octets = ref 0
@@ -317,7 +317,7 @@ let keep_datagram received b from =
 
 let udp_bind stack address token =
   let bound, port = decode address in
-  let try_port port = not (Hashtbl.mem sockets port) in
+  let try_port port = UDP.is_free (Stack.udp stack) ~port in
   Result.map
     (fun port ->
       let udp = Stack.udp stack in

@@ -306,7 +306,6 @@ let strangers_are_ignored () =
   ignored "another address" (ack ~your:"10.0.0.51" x);
   ignored "another server" (ack ~server:"10.0.0.66" x);
   ignored "a late offer" (ack ~kind:Offer ~server:"10.0.0.66" x);
-  ignored "impossible mask" { (ack x) with subnet_mask = Some (v4 "255.0.255.0") };
   check_actions "at last" [ "configure 10.0.0.50/24" ] (E.input t ~now:0 (ack x));
   ignored "when bound" (ack ~lease:60 x)
 
@@ -320,7 +319,35 @@ let impossible_times () =
   let x = xid (E.start t ~now:0) in
   ignore (E.input t ~now:0 (ack ~kind:Offer x));
   ignore (E.input t ~now:0 (ack ~lease:0 x));
-  check_bool "a lease of nothing" true (E.next t = Some (30 * second))
+  check_bool "a lease of nothing" true (E.next t = Some (30 * second));
+  (* Answered at once, it would be renewed as often as the wire allows. *)
+  let t = engine () in
+  let x = xid (E.start t ~now:0) in
+  ignore (E.input t ~now:0 (ack ~kind:Offer x));
+  ignore (E.input t ~now:0 { (ack x) with renewal_time = Some 1; rebinding_time = Some 1 });
+  check_bool "at once" true (E.next t = Some (1800 * second))
+
+(* The offer was usable, or the lease was; what confirms it is not. *)
+let acknowledgements_of_no_use () =
+  let everything (m : D.t) = { m with subnet_mask = Some Ipaddr.V4.any } in
+  let broadcast (m : D.t) = { m with subnet_mask = Some (v4 "255.255.255.252") } in
+  let t = engine () in
+  let x = xid (E.start t ~now:0) in
+  ignore (E.input t ~now:0 (ack ~kind:Offer ~your:"10.0.0.51" x));
+  let refused name m =
+    match E.input t ~now:0 m with
+    | [ Unusable _ ] -> ()
+    | l -> Alcotest.failf "%s: %a" name Fmt.(list string) (List.map describe l)
+  in
+  refused "gaps" { (ack ~your:"10.0.0.51" x) with subnet_mask = Some (v4 "255.0.255.0") };
+  refused "everything" (everything (ack ~your:"10.0.0.51" x));
+  refused "the broadcast address" (broadcast (ack ~your:"10.0.0.51" x));
+  check_state "still asking" Requesting (E.state t);
+  check_actions "usable" [ "configure 10.0.0.51/24" ] (E.input t ~now:0 (ack ~your:"10.0.0.51" x));
+  let at, actions = step t in
+  match E.input t ~now:at (everything (ack ~your:"10.0.0.51" (xid actions))) with
+  | [ Unusable _ ] -> check_state "kept" Renewing (E.state t)
+  | l -> Alcotest.failf "renewal: %a" Fmt.(list string) (List.map describe l)
 
 let declined_and_stopped () =
   let t = bound () in
@@ -442,6 +469,7 @@ let () =
           case "naks" naks;
           case "strangers_are_ignored" strangers_are_ignored;
           case "impossible_times" impossible_times;
+          case "acknowledgements_of_no_use" acknowledgements_of_no_use;
           case "declined_and_stopped" declined_and_stopped;
           case "link_changes" link_changes;
           case "silence_is_told" silence_is_told;

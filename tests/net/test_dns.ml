@@ -79,6 +79,23 @@ let damaged () =
           "1234 8180 0001 0001 0000 0000 00 0001 0001 00 0001 0001 00000000 0003 010203")
     = Error Bad_record)
 
+(* 64 KiB of records of sixteen bytes, each of which names 127 labels by a pointer. *)
+let more_records_than_anybody_needs () =
+  let labels = String.concat "" (List.init 126 (fun _ -> "0161")) ^ "00" in
+  let record = "c00c 0001 0001 0000003c 0004 c0000201" in
+  let message ~answers ~authority =
+    Printf.sprintf "1234 8180 0001 %04x %04x 0000 %s 0001 0001" answers authority labels
+    ^ String.concat "" (List.init (answers + authority) (fun _ -> record))
+  in
+  (match D.parse (Cstruct.of_hex (message ~answers:4000 ~authority:1)) with
+  | Ok m ->
+      check_bool "some answers" true (m.answers <> [] && List.length m.answers <= 256);
+      check_int "authority" 0 (List.length m.authority)
+  | Error e -> Alcotest.failf "%a" D.pp_error e);
+  match D.parse (Cstruct.of_hex (message ~answers:0 ~authority:4000)) with
+  | Ok m -> check_bool "authority" true (List.length m.authority <= 256)
+  | Error e -> Alcotest.failf "%a" D.pp_error e
+
 let fuzz () =
   let rng = Random.State.make [| 5 |] in
   let int n = Random.State.int rng n in
@@ -259,6 +276,21 @@ let too_long_goes_to_tcp () =
   ignore (E.input t ~now:0 ~server:k.server ~port:k.port truncated);
   check_bool "refused" true ((asked (E.failed t ~now:0 ~port:k.port)).server = ip "10.0.0.54")
 
+(* Whose socket is bound there would hear nothing any more. *)
+let ports_of_others_are_left_alone () =
+  let rng = Random.State.make [| 1 |] in
+  let random n = Random.State.int rng n in
+  let t = E.create ~is_free:(fun port -> port land 1 = 0) ~random () in
+  for i = 1 to 50 do
+    let n = Printf.sprintf "n%d.example.net" i in
+    let q = asked (E.resolve t ~now:0 ~servers (host n) A i) in
+    check_bool "free" true (q.port land 1 = 0)
+  done;
+  let t = E.create ~is_free:(fun _ -> false) ~random () in
+  match E.resolve t ~now:0 ~servers (host "example.net") A 1 with
+  | [ E.Answer { waiters = [ 1 ]; result = Error `Busy } ] -> check_int "left" 0 (E.pending t)
+  | _ -> Alcotest.fail "asked from somebody else's port"
+
 let bounds () =
   let t = engine ~config:{ E.default with in_flight = 10; cache = 20 } () in
   let ask n = E.resolve t ~now:0 ~servers (host (Printf.sprintf "n%d.net" n)) A () in
@@ -370,7 +402,11 @@ let () =
     [
       ( "messages",
         [
-          case "golden" golden; case "both_ways" both_ways; case "damaged" damaged; case "fuzz" fuzz;
+          case "golden" golden;
+          case "both_ways" both_ways;
+          case "damaged" damaged;
+          case "fuzz" fuzz;
+          case "more_records_than_anybody_needs" more_records_than_anybody_needs;
         ] );
       ( "engine",
         [
@@ -385,6 +421,7 @@ let () =
           case "failing_servers" failing_servers;
           case "too_long_goes_to_tcp" too_long_goes_to_tcp;
           case "bounds" bounds;
+          case "ports_of_others_are_left_alone" ports_of_others_are_left_alone;
         ] );
       ("stacks", [ case "names" names; case "over_a_bad_link" over_a_bad_link ]);
     ]

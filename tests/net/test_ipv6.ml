@@ -284,6 +284,73 @@ let a_flood_of_advertisements_is_bounded =
       Env.sleep dad_time >|= fun () ->
       check_int "addresses" 17 (List.length (I.configured_ips a.ip)))
 
+let advertised_to t ~now m =
+  Ndp.input t ~now ~src:(link_local 9) ~dst:(v6 "ff02::1") ~hop_limit:255 m
+
+(* One who advertises prefixes, and claims each address that is made of them. *)
+let claimed_addresses_are_bounded () =
+  let t : int Ndp.t = Ndp.create Ndp.default (mac 1) in
+  ignore (Ndp.start t ~now:0);
+  ignore (Ndp.tick t ~now:(Env.sec 2));
+  let claim now (_, m) =
+    match (m : W.Icmpv6.t) with
+    | Neighbour_solicitation { target; _ } ->
+        ignore
+          (advertised_to t ~now
+             (Neighbour_advertisement
+                {
+                  router = false;
+                  solicited = false;
+                  override = true;
+                  target;
+                  options = { W.Icmpv6.no_options with target_link = Some (mac 9) };
+                }))
+    | _ -> ()
+  in
+  for i = 0 to 499 do
+    let now = Env.sec 2 + i in
+    let m = advertisement ~prefix:(Printf.sprintf "2001:db8:%x::/64" i) () in
+    List.iter (claim now) (messages (advertised_to t ~now m))
+  done;
+  check_int "none yet" 1 (List.length (Ndp.addresses t));
+  (* They are tried again after a minute, and then nobody minds. *)
+  ignore (Ndp.tick t ~now:(Env.sec 70));
+  ignore (Ndp.tick t ~now:(Env.sec 80));
+  check_int "later" 17 (List.length (Ndp.addresses t))
+
+let an_hour_for_an_answer_is_not_believed () =
+  let t : int Ndp.t = Ndp.create Ndp.default (mac 1) in
+  ignore (Ndp.start t ~now:0);
+  ignore (Ndp.tick t ~now:(Env.sec 2));
+  (match advertisement () with
+  | Router_advertisement r ->
+      let m = W.Icmpv6.Router_advertisement { r with retransmit = 3_600_000 } in
+      ignore (advertised_to t ~now:(Env.sec 2) m)
+  | _ -> assert false);
+  ignore (Ndp.send t ~now:(Env.sec 10) (link_local 3) 0);
+  let asked = function
+    | W.Icmpv6.Neighbour_solicitation { target; _ } -> same target (link_local 3)
+    | _ -> false
+  in
+  let again = messages (Ndp.tick t ~now:(Env.sec 21)) in
+  check_bool "asked again" true (List.exists (fun (_, m) -> asked m) again)
+
+let a_group_is_no_neighbours_link_address () =
+  let src = link_local 2 and dst = link_local 1 in
+  let parsed mac =
+    let options = { W.Icmpv6.no_options with source_link = Some mac; target_link = Some mac } in
+    let m = W.Icmpv6.Neighbour_solicitation { target = dst; options } in
+    let b = Cstruct.create (W.Icmpv6.length m) in
+    W.Icmpv6.emit ~src ~dst m b;
+    match W.Icmpv6.parse ~src ~dst b with
+    | Ok (Neighbour_solicitation { options; _ }) -> (options.source_link, options.target_link)
+    | Ok _ | Error _ -> Alcotest.fail "no solicitation"
+  in
+  check_bool "a station's" true (parsed (mac 2) = (Some (mac 2), Some (mac 2)));
+  List.iter
+    (fun m -> check_bool m true (parsed (Macaddr.of_string_exn m) = (None, None)))
+    [ "ff:ff:ff:ff:ff:ff"; "33:33:00:00:00:01"; "01:00:5e:00:00:01" ]
+
 let redirects_are_ignored =
   with_router (fun router a ->
       advertise router (advertisement ());
@@ -511,6 +578,9 @@ let () =
             (run a_forged_advertisement_leaves_two_hours);
           case "advertisements_from_afar_are_ignored" (run advertisements_from_afar_are_ignored);
           case "a_flood_of_advertisements_is_bounded" (run a_flood_of_advertisements_is_bounded);
+          case "claimed_addresses_are_bounded" claimed_addresses_are_bounded;
+          case "an_hour_for_an_answer_is_not_believed" an_hour_for_an_answer_is_not_believed;
+          case "a_group_is_no_neighbours_link_address" a_group_is_no_neighbours_link_address;
           case "redirects_are_ignored" (run redirects_are_ignored);
           case "answers_solicitations" (run answers_and_joins);
           case "listener_queries_are_answered" (run listener_queries_are_answered);

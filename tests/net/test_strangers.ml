@@ -252,6 +252,63 @@ let groups_hear_datagrams () =
     [ "10.0.0.255"; "255.255.255.255"; "ff02::1"; "255.255.255.255" ]
     (List.rev_map snd !received)
 
+(* {1 What waits to be sent} *)
+
+let limits = { Stack.default_limits with own = 10_000 }
+
+(* Each answer would wait for a neighbour that nobody is: but not with as many octets as a stranger likes, and what need
+   not wait is not kept from being sent. *)
+let answers_to_nobody_hold_little () =
+  let network = Network.create () in
+  let x = stranger network in
+  Stack.connect ~limits config (Network.attach ~ring:10_000 network (mac 1)) >>= fun s ->
+  let counters = Mirust_tcpip.Ipv4_core.counters (Stack.ipv4 s) in
+  Stack.UDP.listen (Stack.udp s) ~port:7 (fun ~src ~dst:_ ~src_port b ->
+      Stack.UDP.write ~src_port:7 ~dst:src ~dst_port:src_port (Stack.udp s) b >|= ignore);
+  let ask n =
+    let src = ip (Printf.sprintf "10.0.0.%d" n) in
+    inject x (datagram ~src ~dst:(ip "10.0.0.1") ~dst_port:7 (String.make 1000 'x'))
+  in
+  for n = 100 to 149 do
+    ask n
+  done;
+  settle () >>= fun () ->
+  check_bool "most are dropped" true (counters.unresolved >= 40);
+  let b = Cstruct.create W.Arp.length in
+  W.Arp.emit
+    {
+      operation = Request;
+      sender_mac = mac 9;
+      sender_ip = v4 "10.0.0.9";
+      target_mac = mac 1;
+      target_ip = v4 "10.0.0.1";
+    }
+    b;
+  inject x (ethernet `ARP b);
+  settle () >>= fun () ->
+  x.seen <- [];
+  ask 9;
+  settle () >|= fun () -> check_int "one who is there" 1 (List.length (answers x))
+
+(* A device may take less than it brings. *)
+let a_slow_device_makes_no_queue () =
+  let network = Network.create () in
+  let port = Network.attach ~ring:10_000 network (mac 1) in
+  let stuck = ref false in
+  let reserve n = if !stuck then Cstruct.empty else port.reserve n in
+  Stack.connect ~limits config { port with reserve } >>= fun s ->
+  let write () =
+    Stack.UDP.write ~src_port:7 ~dst:(ip "10.0.0.255") ~dst_port:7 (Stack.udp s)
+      (Cstruct.create 1000)
+  in
+  stuck := true;
+  let written = List.init 100 (fun _ -> write ()) in
+  let waiting = List.length (List.filter Lwt.is_sleeping written) in
+  check_bool (Fmt.str "%d wait" waiting) true (waiting > 0 && waiting <= 10);
+  let counters = Mirust_tcpip.Ipv4_core.counters (Stack.ipv4 s) in
+  check_int "dropped" (100 - waiting) counters.crowded_out;
+  Lwt.return_unit
+
 (* {1 Loopback} *)
 
 let echo flow =
@@ -837,6 +894,8 @@ let () =
           case "echoes_are_rationed" (run echoes_are_rationed);
           case "questions_about_us_are_rationed" (run questions_about_us_are_rationed);
           case "a_port_for_one_peer" (run a_port_for_one_peer);
+          case "answers_to_nobody_hold_little" (run answers_to_nobody_hold_little);
+          case "a_slow_device_makes_no_queue" (run a_slow_device_makes_no_queue);
         ] );
       ( "what we send",
         [

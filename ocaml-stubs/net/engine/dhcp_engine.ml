@@ -150,6 +150,11 @@ let prefix_bits (m : Dhcpv4.t) =
       Ipaddr.V4.Prefix.of_netmask ~netmask ~address:m.your
       |> Result.to_option |> Option.map Ipaddr.V4.Prefix.bits
 
+(* A lease of a few seconds would have us do little else than renew it; and so would one that is to be renewed after
+   a few seconds, or at once. *)
+let least_lease = 60
+let least_time = 30
+
 let lease_of t ~now ~server (m : Dhcpv4.t) =
   match m.lease_time with
   | None -> None
@@ -157,10 +162,9 @@ let lease_of t ~now ~server (m : Dhcpv4.t) =
       Option.map
         (fun bits ->
           let for_ever = seconds = 0xffffffff in
-          (* A lease of a few seconds would have us do little else than renew it. *)
-          let seconds = max 60 seconds in
+          let seconds = max least_lease seconds in
           let part default = function
-            | Some s when s > 0 && s < seconds -> s
+            | Some s when s >= least_time && s < seconds -> s
             | Some _ | None -> default
           in
           let t2 = part (seconds * 7 / 8) m.rebinding_time in
@@ -180,17 +184,33 @@ let lease_of t ~now ~server (m : Dhcpv4.t) =
           })
         (prefix_bits m)
 
+(* Why nothing can be made of an offer, or of an acknowledgement, which may say something else. *)
+let unusable (m : Dhcpv4.t) =
+  if m.lease_time = None then Some "it has no lease time (option 51)"
+  else if m.server = None then Some "it does not name the server (option 54)"
+  else
+    match prefix_bits m with
+    | None -> Some "its subnet mask has gaps (option 1)"
+    | Some bits -> (
+        match Routes.check_host (Ipaddr.V4.Prefix.make bits m.your) with
+        | Ok () -> None
+        | Error why -> Some why)
+
 let bind t ~now ~server m =
-  match lease_of t ~now ~server m with
-  | None -> []
-  | Some lease ->
-      t.seeking <- now;
-      t.state <- Bound;
-      t.failures <- 0;
-      t.offer <- None;
-      t.lease <- Some lease;
-      t.at <- t.renew;
-      [ Configure lease ]
+  match unusable { m with server = Some server } with
+  | Some why -> [ Unusable { server = Some server; why } ]
+  | None ->
+      let lease = lease_of t ~now ~server m in
+      Option.iter
+        (fun _ ->
+          t.seeking <- now;
+          t.state <- Bound;
+          t.failures <- 0;
+          t.offer <- None;
+          t.lease <- lease;
+          t.at <- t.renew)
+        lease;
+      List.map (fun lease -> Configure lease) (Option.to_list lease)
 
 (* Nothing was gained: pause, longer each time, so that a server that refuses for ever is not asked
    without end. *)
@@ -202,18 +222,6 @@ let give_up t ~now =
   if had then [ Deconfigure ] else []
 
 let same a b = Ipaddr.V4.compare a b = 0
-
-(* Why nothing can be made of an offer. *)
-let unusable (m : Dhcpv4.t) =
-  if m.lease_time = None then Some "it has no lease time (option 51)"
-  else if m.server = None then Some "it does not name the server (option 54)"
-  else
-    match prefix_bits m with
-    | None -> Some "its subnet mask has gaps (option 1)"
-    | Some bits -> (
-        match Routes.check_host (Ipaddr.V4.Prefix.make bits m.your) with
-        | Ok () -> None
-        | Error why -> Some why)
 
 let input t ~now (m : Dhcpv4.t) =
   if (not m.reply) || m.xid <> t.xid || Macaddr.compare m.mac t.mac <> 0 then []

@@ -68,15 +68,17 @@ type entry = { result : (answer, failure) result; until : int }
 type 'waiter t = {
   config : config;
   random : int -> int;
+  is_free : int -> bool;
   cache : (key, entry) Hashtbl.t;
   questions : (key, 'waiter question) Hashtbl.t;
   ports : (int, 'waiter question) Hashtbl.t;
 }
 
-let create ?(config = default) ~random () =
+let create ?(config = default) ?(is_free = fun _ -> true) ~random () =
   {
     config;
     random;
+    is_free;
     cache = Hashtbl.create 16;
     questions = Hashtbl.create 16;
     ports = Hashtbl.create 16;
@@ -112,9 +114,16 @@ let remember t ~now key result ttl =
     make_room t ~now;
     Hashtbl.replace t.cache key { result; until = now + (ttl * second) })
 
-let rec fresh_port t =
-  let port = 49152 + t.random 16384 in
-  if Hashtbl.mem t.ports port then fresh_port t else port
+(* Somebody else's port is not taken from him. If nearly all are in use, so many tries find one. *)
+let max_draws = 1000
+
+let fresh_port t =
+  let rec draw n =
+    let port = 49152 + t.random 16384 in
+    if Hashtbl.mem t.ports port || not (t.is_free port) then if n = 0 then None else draw (n - 1)
+    else Some port
+  in
+  draw max_draws
 
 let message q = Dns.emit ~payload_size:1232 (Dns.query ~id:q.id q.spelled q.kind)
 
@@ -130,15 +139,22 @@ let mix t name =
 let is_mixed t q = q.tries < t.config.tries - 2
 let spelled_as q name = Domain_name.to_strings name = Domain_name.to_strings q.spelled
 
+let finish_without_port t q result =
+  Hashtbl.remove t.questions q.key;
+  Answer { waiters = List.rev q.waiters; result }
+
 (* Every question has a port and an identifier of its own. *)
 let ask t ~now q =
-  q.id <- t.random 0x10000;
-  q.port <- fresh_port t;
-  q.spelled <- (if is_mixed t q then mix t q.name else q.name);
-  q.tcp <- false;
-  q.at <- now + t.config.timeout;
-  Hashtbl.replace t.ports q.port q;
-  Ask { server = q.servers.(q.server); port = q.port; message = message q }
+  match fresh_port t with
+  | None -> finish_without_port t q (Error `Busy)
+  | Some port ->
+      q.id <- t.random 0x10000;
+      q.port <- port;
+      q.spelled <- (if is_mixed t q then mix t q.name else q.name);
+      q.tcp <- false;
+      q.at <- now + t.config.timeout;
+      Hashtbl.replace t.ports port q;
+      Ask { server = q.servers.(q.server); port; message = message q }
 
 let release t q =
   Hashtbl.remove t.ports q.port;
@@ -146,8 +162,7 @@ let release t q =
 
 let finish t q result =
   let released = release t q in
-  Hashtbl.remove t.questions q.key;
-  [ released; Answer { waiters = List.rev q.waiters; result } ]
+  [ released; finish_without_port t q result ]
 
 let again t ~now q =
   q.tries <- q.tries + 1;

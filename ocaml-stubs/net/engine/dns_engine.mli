@@ -29,7 +29,7 @@ type failure =
   | `Timeout
   | `Server_failure  (** every server tried failed or refused *)
   | `Too_many_aliases
-  | `Busy  (** too many questions in flight *)
+  | `Busy  (** too many questions in flight, or no free port *)
   | `No_server  (** none is configured *) ]
 
 val pp_failure : failure Fmt.t
@@ -43,8 +43,9 @@ type 'waiter action =
   | Release of int  (** the port is not listened to any more *)
   | Answer of { waiters : 'waiter list; result : (answer, failure) result }
 
-(** [random n] is between 0 and [n - 1], and must not be predictable. *)
-val create : ?config:config -> random:(int -> int) -> unit -> 'waiter t
+(** [random n] is between 0 and [n - 1], and must not be predictable. Ports that are not [is_free]
+    are somebody else's, and not asked from; all are by default. *)
+val create : ?config:config -> ?is_free:(int -> bool) -> random:(int -> int) -> unit -> 'waiter t
 
 val resolve :
   'waiter t ->

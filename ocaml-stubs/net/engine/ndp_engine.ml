@@ -52,6 +52,10 @@ let retry_delay = 60 * second
    recommended for all (RFC 1700, and RFC 4861 section 6.3.2 by reference). *)
 let least_hop_limit = 64
 
+(* Nor may it have us wait longer than this for a neighbour's answer: a lost question would be repeated after up to an
+   hour, as long as no router says otherwise, and most say nothing of it. *)
+let most_retransmit = 10 * second
+
 type address = {
   cidr : P.t;
   auto : bool;
@@ -534,8 +538,13 @@ let autoconfigure t ~now (p : Icmpv6.prefix) =
   | None when List.exists (fun l -> made_of_it l.was) t.lost -> []
   | None ->
       let ip = make_address t network ~counter:0 in
-      let auto = List.filter (fun a -> a.auto) t.addresses in
-      if p.valid = 0 || List.length auto >= max_auto || find t ip <> None then []
+      (* Those that are lost count: whoever advertises prefixes can also claim the addresses made of them, one after
+         the other. *)
+      let auto =
+        List.length (List.filter (fun a -> a.auto) t.addresses)
+        + List.length (List.filter (fun l -> l.was.auto) t.lost)
+      in
+      if p.valid = 0 || auto >= max_auto || find t ip <> None then []
       else
         new_address t ~now ~auto:true ~made:0 ~preferred:(until ~now p.preferred)
           ~valid:(until ~now p.valid) (P.make 64 ip)
@@ -558,7 +567,7 @@ let router_advertised t ~now ~src (r : Icmpv6.router_advertisement) =
       config with
       (* Shorter ones would have us ask our neighbours all the time. *)
       reachable = max second (ms r.reachable config.reachable);
-      retransmit = max 100_000_000 (ms r.retransmit config.retransmit);
+      retransmit = max 100_000_000 (min most_retransmit (ms r.retransmit config.retransmit));
     };
   (match List.find_opt (fun o -> same o.router src) t.routers with
   | Some o when r.lifetime = 0 && o.until <> forever ->

@@ -302,4 +302,5 @@ module Dns =
       type callback = UDP.callback
 
       let listen = UDP.listen_to
+      let is_free = UDP.is_free
     end)

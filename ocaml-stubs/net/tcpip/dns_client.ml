@@ -37,6 +37,7 @@ module type Listen = sig
   type callback
 
   val listen : udp -> port:int -> peer:Ipaddr.t * int -> callback -> unit
+  val is_free : udp -> port:int -> bool
 end
 
 module Make_bound
@@ -85,20 +86,26 @@ struct
     | Ok flow -> (
         let length = Cstruct.create 2 in
         W.Field.set_u16 length 0 (Cstruct.length message);
-        let rec read sofar =
-          let have = Cstruct.length sofar in
-          let wanted = if have < 2 then max_int else 2 + W.Field.u16 sofar 0 in
-          if have >= wanted then Lwt.return_some (Cstruct.sub sofar 2 (wanted - 2))
+        (* A copy, as the message may come in single bytes. *)
+        let arrived = Buffer.create 512 in
+        let rec read () =
+          let have = Buffer.length arrived in
+          let byte i = Char.code (Buffer.nth arrived i) in
+          let wanted = if have < 2 then max_int else 2 + (byte 0 lsl 8) + byte 1 in
+          if have >= wanted then
+            Lwt.return_some (Cstruct.of_string (Buffer.sub arrived 2 (wanted - 2)))
           else
             S.TCP.read flow >>= function
-            | Ok (`Data b) -> read (Cstruct.append sofar b)
+            | Ok (`Data b) ->
+                Buffer.add_string arrived (Cstruct.to_string b);
+                read ()
             | Ok `Eof | Error _ -> Lwt.return_none
         in
         Lwt.choose
           [
             ( S.TCP.writev flow [ length; message ] >>= function
               | Error _ -> Lwt.return_none
-              | Ok () -> read Cstruct.empty );
+              | Ok () -> read () );
             (* The engine has given up by then; closing the flow ends the reader. *)
             (Env.sleep (Env.sec 10) >|= fun () -> None);
           ]
@@ -115,7 +122,8 @@ struct
     Lwt.return_unit
 
   let create ?config ~nameservers stack =
-    let engine = Dns_engine.create ?config ~random:Env.random_int () in
+    let is_free port = L.is_free (S.udp stack) ~port in
+    let engine = Dns_engine.create ?config ~is_free ~random:Env.random_int () in
     let rec t =
       {
         stack;
@@ -162,4 +170,7 @@ module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) =
       type callback = S.UDP.callback
 
       let listen udp ~port ~peer:_ callback = S.UDP.listen udp ~port callback
+
+      (* Mirage's interface does not tell. *)
+      let is_free _ ~port:_ = true
     end)

@@ -30,12 +30,14 @@ end
 
 module Make (Stack : Mirust_mirage_types.Tcpip.Stack.V4V6) : S with type stack = Stack.t
 
-(** How to listen on a port for one peer only: {!Udp.Make.listen_to}. *)
+(** How to listen on a port for one peer only, and whether nobody does: {!Udp.Make.listen_to},
+    {!Udp.Make.is_free}. *)
 module type Listen = sig
   type udp
   type callback
 
   val listen : udp -> port:int -> peer:Ipaddr.t * int -> callback -> unit
+  val is_free : udp -> port:int -> bool
 end
 
 (** The same, with ports that are open only to the server that was asked (RFC 5452 section 9.1), so

@@ -137,12 +137,12 @@ let pieces p ~ttl ~proto ~mtu content : Outgoing.piece list =
   Outgoing.cut ~length:(Cstruct.length content) ~room:(mtu - header) piece
 
 (* The neighbour's address, by asking for it if need be. *)
-let with_mac p hop f =
+let with_mac p hop ~octets f =
   ignore (Env.now () : int);
   let query =
     match hop () with Some mac -> Lwt.return_ok mac | None -> p.ip.resolver.query p.via
   in
-  Outgoing.with_mac p.ip.out query ~pp:Ipaddr.V4.pp p.via f
+  Outgoing.with_mac p.ip.out query ~pp:Ipaddr.V4.pp ~octets p.via f
 
 (* What fits for certain is written straight into the device's buffer. *)
 let write_whole p mac ~ttl ~proto ~size fill payload =
@@ -165,7 +165,8 @@ let write_content p ~fragment ~ttl ~proto ~mtu content =
   else
     let pieces = pieces p ~ttl ~proto ~mtu content in
     match p.hop with
-    | Mac hop -> with_mac p hop (fun mac -> Outgoing.write_pieces p.ip.out mac pieces)
+    | Mac hop ->
+        with_mac p hop ~octets:length (fun mac -> Outgoing.write_pieces p.ip.out mac pieces)
     | Own -> Outgoing.pieces_to_own p.ip.out pieces
 
 let write t ?(fragment = true) ?(ttl = t.ttl) ?src dst proto ?(size = 0) fill payload =
@@ -173,9 +174,10 @@ let write t ?(fragment = true) ?(ttl = t.ttl) ?src dst proto ?(size = 0) fill pa
   | Error e -> Lwt.return_error (e :> error)
   | Ok p -> (
       let proto = protocol proto and mtu = mtu_to t dst in
+      let octets = header + size + Cstruct.lenv payload in
       match p.hop with
-      | Mac hop when header + size + Cstruct.lenv payload <= mtu ->
-          with_mac p hop (fun mac -> write_whole p mac ~ttl ~proto ~size fill payload)
+      | Mac hop when octets <= mtu ->
+          with_mac p hop ~octets (fun mac -> write_whole p mac ~ttl ~proto ~size fill payload)
       | Mac _ | Own ->
           let head = Cstruct.create size in
           let used = fill head in

@@ -141,14 +141,14 @@ let pieces p ~hop_limit ~proto ~mtu content : Outgoing.piece list =
     Outgoing.cut ~length ~room:(mtu - header - overhead) piece
 
 (* The neighbour's address, by asking for it if need be. *)
-let with_mac p f =
+let with_mac p ~octets f =
   let query =
     match p.hop with
     | Mac mac -> Lwt.return_ok mac
     | Neighbour _ -> query p.ip p.via
     | Own | Nowhere -> Lwt.return_error `Timeout
   in
-  Outgoing.with_mac p.ip.out query ~pp:Ipaddr.V6.pp p.via f
+  Outgoing.with_mac p.ip.out query ~pp:Ipaddr.V6.pp ~octets p.via f
 
 (* What fits for certain is written straight into the device's buffer. *)
 let write_whole p mac ~hop_limit ~proto ~size fill payload =
@@ -169,7 +169,7 @@ let write_content p ~fragment ~hop_limit ~proto ~mtu content =
     let pieces = pieces p ~hop_limit ~proto ~mtu content in
     match p.hop with
     | Mac _ | Neighbour _ | Nowhere ->
-        with_mac p (fun mac -> Outgoing.write_pieces p.ip.out mac pieces)
+        with_mac p ~octets:length (fun mac -> Outgoing.write_pieces p.ip.out mac pieces)
     | Own -> Outgoing.pieces_to_own p.ip.out pieces
 
 let write t ?(fragment = true) ?ttl ?src dst proto ?(size = 0) fill payload =
@@ -178,9 +178,10 @@ let write t ?(fragment = true) ?ttl ?src dst proto ?(size = 0) fill payload =
   | Ok p -> (
       let proto = protocol proto and mtu = mtu_to t dst in
       let hop_limit = match ttl with Some n -> n | None -> Ndp_engine.hop_limit t.ndp in
+      let octets = header + size + Cstruct.lenv payload in
       match p.hop with
-      | (Mac _ | Neighbour _) when header + size + Cstruct.lenv payload <= mtu ->
-          with_mac p (fun mac -> write_whole p mac ~hop_limit ~proto ~size fill payload)
+      | (Mac _ | Neighbour _) when octets <= mtu ->
+          with_mac p ~octets (fun mac -> write_whole p mac ~hop_limit ~proto ~size fill payload)
       | Mac _ | Neighbour _ | Own | Nowhere ->
           let head = Cstruct.create size in
           let used = fill head in

@@ -12,7 +12,10 @@ type counters = {
   mutable sent : int;
   mutable unresolved : int;
   mutable own_dropped : int;
+  mutable crowded_out : int;
 }
+
+type waiting = { mutable octets : int }
 
 type t = {
   link : Link.t;
@@ -23,6 +26,8 @@ type t = {
   own : W.Packet.t Queue.t;
   mutable own_octets : int;
   own_max : int;
+  asking : waiting;
+  queued : waiting;
   mutable looped : bool;
 }
 
@@ -38,6 +43,7 @@ let create ?(own = 4 lsl 20) link ethertype ~header =
       sent = 0;
       unresolved = 0;
       own_dropped = 0;
+      crowded_out = 0;
     }
   in
   {
@@ -49,6 +55,8 @@ let create ?(own = 4 lsl 20) link ethertype ~header =
     own = Queue.create ();
     own_octets = 0;
     own_max = own;
+    asking = { octets = 0 };
+    queued = { octets = 0 };
     looped = false;
   }
 
@@ -142,16 +150,38 @@ let send_after t query ~lost head payload ~offload ~checksum_offset ~gso_size =
 
 type piece = { size : int; emit : Cstruct.t -> unit }
 
-let with_mac t query ~pp via f =
-  Lwt.bind query (function
-    | Ok mac -> f mac
-    | Error why ->
-        t.counters.unresolved <- t.counters.unresolved + 1;
-        Lwt.return_error
-          (`No_route
-             (match why with
-             | `Timeout -> Fmt.str "no answer from %a" pp via
-             | `Overflow -> Fmt.str "too much waits for an answer from %a" pp via)))
+(* Besides its octets: the promises and closures of what waits. *)
+let overhead = 512
+
+let hold waiting ~octets promise =
+  if Lwt.is_sleeping promise then (
+    waiting.octets <- waiting.octets + octets;
+    Lwt.on_termination promise (fun () -> waiting.octets <- waiting.octets - octets));
+  promise
+
+let is_too_much t waiting octets = waiting.octets > 0 && waiting.octets + octets > t.own_max
+
+let unresolved t why =
+  t.counters.unresolved <- t.counters.unresolved + 1;
+  Lwt.return_error (`No_route why)
+
+(* A stranger can choose what waits for a neighbour: 64 KiB for each ping from an address that nobody has. And a device
+   may take less than strangers provoke. Two accounts, so that the former do not keep from it what need not wait. *)
+let with_mac t query ~pp ~octets via f =
+  let octets = octets + overhead in
+  let send mac =
+    if is_too_much t t.queued octets then (
+      t.counters.crowded_out <- t.counters.crowded_out + 1;
+      Lwt.return_error (`No_route "too much waits for the device"))
+    else hold t.queued ~octets (f mac)
+  in
+  if Lwt.is_sleeping query && is_too_much t t.asking octets then
+    unresolved t (Fmt.str "too much waits for answers from %a and others" pp via)
+  else
+    Lwt.bind (hold t.asking ~octets query) (function
+      | Ok mac -> send mac
+      | Error `Timeout -> unresolved t (Fmt.str "no answer from %a" pp via)
+      | Error `Overflow -> unresolved t (Fmt.str "too much waits for an answer from %a" pp via))
 
 let write t mac ~size fill =
   t.counters.sent <- t.counters.sent + 1;

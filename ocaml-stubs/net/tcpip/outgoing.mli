@@ -13,7 +13,11 @@ type counters = {
   mutable sent : int;
   mutable unresolved : int;  (** dropped for want of a link address *)
   mutable own_dropped : int;  (** to ourselves, when too much of that was waiting *)
+  mutable crowded_out : int;  (** dropped, as too much was waiting for the device *)
 }
+
+(** Octets of packets that wait, and of what remembers them. *)
+type waiting = { mutable octets : int }
 
 type t = {
   link : Link.t;
@@ -25,6 +29,8 @@ type t = {
   own : Mirust_wire.Packet.t Queue.t;  (** to ourselves, for the next turn *)
   mutable own_octets : int;  (** in [own] *)
   own_max : int;
+  asking : waiting;  (** written, and waiting for a neighbour's answer *)
+  queued : waiting;  (** written, and waiting for the device *)
   mutable looped : bool;  (** the packet that comes in next was sent by ourselves *)
 }
 
@@ -36,7 +42,8 @@ val looped : t -> bool
     answer already. *)
 type unresolved = [ `Timeout | `Overflow ]
 
-(** [own]: octets that may wait for delivery to ourselves, by default 4 MiB. *)
+(** [own]: octets that may wait for delivery to ourselves, as many for neighbours' answers, and as
+    many for the device; by default 4 MiB. *)
 val create : ?own:int -> Link.t -> Mirust_wire.Ethernet.proto -> header:int -> t
 
 (** {1 A transport's packets}
@@ -100,11 +107,14 @@ val send_after :
 (** A packet to be written: [emit] fills exactly [size] bytes. *)
 type piece = { size : int; emit : Cstruct.t -> unit }
 
-(** [with_mac t query ~pp via f] is [f] of the answer; without one, an error that names [via]. *)
+(** [with_mac t query ~pp ~octets via f] is [f] of the answer; it keeps so many octets alive until
+    it is done. An error without an answer, which names [via], or if too many octets wait already.
+*)
 val with_mac :
   t ->
   (Macaddr.t, unresolved) result Lwt.t ->
   pp:'a Fmt.t ->
+  octets:int ->
   'a ->
   (Macaddr.t -> ('b, ([> `No_route of string ] as 'e)) result Lwt.t) ->
   ('b, 'e) result Lwt.t

@@ -69,6 +69,7 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
     | Some (address, port) -> port = src_port && address = src
 
   let unlisten t ~port = Hashtbl.remove t.listeners port
+  let is_free t ~port = not (Hashtbl.mem t.listeners port)
 
   let pseudo t ~src ~dst len =
     W.Checksum.bytes W.Checksum.zero (I.pseudoheader t.ip ~src dst `UDP len)

@@ -100,6 +100,10 @@ let read_record b off =
   let data = if class_ = class_internet then read_data b kind off len else Other kind in
   ({ name; ttl = (if ttl > 0x7fffffff then 0 else ttl); data }, off + len)
 
+(* Of one section. A record of twelve bytes can name 127 labels by a pointer: a message of 64 KiB would take 30 MB.
+   Those behind them are not looked at. *)
+let max_records = 256
+
 let rec read_records b off n acc =
   if n = 0 then (List.rev acc, off)
   else
@@ -117,8 +121,11 @@ let read b =
   let truncated = flags land 0x0200 <> 0 in
   let off = off + 4 in
   (* What a truncated message carries is of no use: it will be asked again over TCP. *)
-  let answers, off = if truncated then ([], off) else read_records b off (Field.u16 b 6) [] in
-  let authority, _ = if truncated then ([], off) else read_records b off (Field.u16 b 8) [] in
+  let n = if truncated then 0 else Field.u16 b 6 in
+  let answers, off = read_records b off (min n max_records) [] in
+  (* Who answers so much denies nothing. *)
+  let m = if truncated || n > max_records then 0 else Field.u16 b 8 in
+  let authority, _ = read_records b off (min m max_records) [] in
   {
     id = Field.u16 b 0;
     response = flags land 0x8000 <> 0;

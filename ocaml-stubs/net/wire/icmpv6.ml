@@ -111,10 +111,15 @@ let prefix_option b =
         preferred = Field.u32 b 8;
       }
 
+(* No station has the address of a group: a neighbour known by one would have all that is for it sent to everybody. *)
+let station old b =
+  let mac = Field.mac b 2 in
+  if Macaddr.is_unicast mac then first old mac else old
+
 let option o b len =
   match Field.u8 b 0 with
-  | 1 when len = 8 -> { o with source_link = first o.source_link (Field.mac b 2) }
-  | 2 when len = 8 -> { o with target_link = first o.target_link (Field.mac b 2) }
+  | 1 when len = 8 -> { o with source_link = station o.source_link b }
+  | 2 when len = 8 -> { o with target_link = station o.target_link b }
   | 3 when len = 32 -> (
       match prefix_option b with None -> o | Some p -> { o with prefixes = o.prefixes @ [ p ] })
   | 5 when len = 8 -> { o with mtu = first o.mtu (Field.u32 b 4) }
