@@ -53,10 +53,11 @@ let segment w engine ?(options = Wire.no_options) flags ~seq ~ack =
   in
   Engine.input engine ~now:w.now ~src:peer_ip ~dst:server_ip ~ce:false header Cstruct.empty
 
-let turn w engine =
+let rec turn w engine =
   w.now <- w.now + ms;
   Engine.advance engine ~now:w.now;
-  Engine.flush engine ~now:w.now
+  Engine.flush engine ~now:w.now;
+  if Engine.has_more engine then turn w engine
 
 (* As much in flight as the buffer allows. *)
 let fill w engine =

@@ -322,7 +322,7 @@ module Over (O : Output) = struct
         Engine.flush (engine t) ~now:(Env.now ());
         O.flush t.ip;
         wake t;
-        set_timer t)
+        if Engine.has_more (engine t) then schedule t else set_timer t)
 
   (* What an exception has kept from its turn has another one: the next to come by itself may be never. *)
   let turn t =

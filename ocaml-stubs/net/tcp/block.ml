@@ -224,6 +224,7 @@ type env = {
   challenges : Limit.t;
   resets : Limit.t;
   dirty : t Queue.t;
+  next_turn : t Queue.t; (* have sent enough in this turn, and have more *)
   blocked : t Queue.t; (* could not send because the device was full *)
   starved : t Queue.t; (* may not write because all together hold too much *)
   waiting : t Queue.t; (* in TIME-WAIT, oldest first; some may have gone since *)

@@ -71,6 +71,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       challenges = Limit.create ~least:500 below;
       resets = Limit.create ~least:500 below;
       dirty = Queue.create ();
+      next_turn = Queue.create ();
       blocked = Queue.create ();
       starved = Queue.create ();
       waiting = Queue.create ();
@@ -467,8 +468,11 @@ let flush t ~now =
     let c = Queue.pop t.env.dirty in
     c.dirty <- false;
     with_connection t c run_output ()
-  done
+  done;
+  Queue.iter (touch t.env) t.env.next_turn;
+  Queue.clear t.env.next_turn
 
+let has_more t = not (Queue.is_empty t.env.dirty)
 let next t = if Queue.is_empty t.env.dirty then Wheel.next t.env.wheel else t.env.now
 
 let resume t =
@@ -616,18 +620,19 @@ let put t (c : connection) view =
 let write t c view = with_connection t c put view
 
 let take t (c : connection) () =
-  let cost = received_cost c in
   match Octets.pop c.received with
   | None -> None
-  | Some _ as view ->
-      hold t.env c (received_cost c - cost);
+  | Some view as taken ->
+      let n = Cstruct.length view in
+      hold t.env c (-(n + view_overhead));
       (match c.state with
       | Established | Fin_wait_1 | Fin_wait_2 ->
+          Output.tune_receive_buffer t.env c n;
           if Output.window_update_due c then (
             c.ack_now <- true;
             touch t.env c)
       | Syn_sent | Syn_received | Close_wait | Closing | Last_ack | Time_wait | Closed -> ());
-      view
+      taken
 
 let read t c = with_connection t c take ()
 let unread (c : connection) = Octets.octets c.received

@@ -60,6 +60,10 @@ val advance : t -> now:int -> unit
 (** Sends whatever is due: the end of a turn. *)
 val flush : t -> now:int -> unit
 
+(** A connection has more to send than it may in one turn (256 KiB): the next one is to come at
+    once. *)
+val has_more : t -> bool
+
 (** When {!advance} is due next; [max_int] if never. *)
 val next : t -> int
 

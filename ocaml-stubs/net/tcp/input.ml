@@ -87,28 +87,12 @@ let unacceptable env c (h : Wire.t) ~length =
 
 let deliver c view = Octets.push c.received view
 
-(* What came during a round trip is what the buffer must hold (dynamic right-sizing): four times, as in
-   slow start the next round brings twice as much, and our rounds are not the sender's. *)
-let tune_receive_buffer env c octets =
-  c.tune_octets <- c.tune_octets + octets;
-  let rtt = max ms (Rtt.srtt c.rtt) in
-  if env.now - c.tune_at >= rtt then (
-    let wanted = min env.config.receive_buffer_max (4 * c.tune_octets) in
-    if
-      wanted > c.receive_buffer
-      && env.now - c.tune_at < 4 * rtt
-      && env.memory < env.config.memory_max / 2
-    then c.receive_buffer <- wanted;
-    c.tune_at <- env.now;
-    c.tune_octets <- 0)
-
 (* So many octets more wait for the reader. *)
 let received env c n =
   if n > 0 then (
     c.octets_received <- c.octets_received + n;
     env.stats.octets_in <- env.stats.octets_in + n;
     path_works env c;
-    tune_receive_buffer env c n;
     Answer.progress c;
     c.notify Readable)
 

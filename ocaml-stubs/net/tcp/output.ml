@@ -32,6 +32,18 @@ let window_update_due c =
   let free = max 0 (c.receive_buffer - received_cost c) in
   free - advertised c >= min (c.receive_buffer / 2) (4 * c.rcv_mss)
 
+(* Four times what a round trip needs: in slow start the next one brings twice as much, and our rounds are not the
+   sender's. *)
+let tune_receive_buffer env c octets =
+  c.tune_octets <- c.tune_octets + octets;
+  let rtt = max ms (Rtt.srtt c.rtt) and passed = env.now - c.tune_at in
+  if passed >= rtt then (
+    let wanted = min env.config.receive_buffer_max (4 * c.tune_octets) in
+    if wanted > c.receive_buffer && passed < 4 * rtt && env.memory < env.config.memory_max / 2 then
+      c.receive_buffer <- wanted;
+    c.tune_at <- env.now;
+    c.tune_octets <- 0)
+
 (* ---- One segment ---- *)
 
 (* The blocks in the order of RFC 2018 section 4: the range that changed last, then the others, the
@@ -311,16 +323,21 @@ let sendable env c ~unsent =
     n
   else 0
 
-let rec send_new env c =
+(* What is sent in one turn, and waits together in the device or in memory: the rest has the turns that follow, between
+   which others have theirs, and the peer's acknowledgements arrive. *)
+let most_in_turn = 256 * 1024
+
+let rec send_new env c ~sent =
   let unsent = Octets.octets c.unsent in
   let n = if unsent > 0 then sendable env c ~unsent else 0 in
-  if n > 0 then (
+  if n > 0 && sent >= most_in_turn then Queue.push c env.next_turn
+  else if n > 0 then (
     let n = Pace.allows env c n in
     if n > 0 then
       if env.can_send () then (
         Pace.sent env c n;
         send_piece env c n;
-        send_new env c)
+        send_new env c ~sent:(sent + n))
       else block env c)
   else (
     Pace.nothing_to_send c;
@@ -345,7 +362,7 @@ let data env c =
   let before = c.snd_nxt and resent = c.retransmits and idle = Flight.is_empty c.flight in
   if idle && env.now - c.last_sent > Rtt.timeout c.rtt then Cc.idle c.cc;
   if Flight.lost c.flight > 0 then resend_lost env c;
-  if Flight.lost c.flight = 0 then send_new env c;
+  if Flight.lost c.flight = 0 then send_new env c ~sent:0;
   if c.snd_nxt <> before || c.retransmits <> resent then (
     if c.rexmit <> Reorder then arm_rexmit env c ~restart:idle)
   else arm_persist env c

@@ -1,0 +1,149 @@
+(* What one turn of a connection may come to: how much is sent in it, and how much a reader that does not read is sent. *)
+
+open Mirust_tcp
+module Wire = Mirust_wire.Tcp
+
+let ms = 1_000_000
+let us_ip = Ipaddr.of_string_exn "192.0.2.1"
+let peer_ip = Ipaddr.of_string_exn "192.0.2.2"
+let mss = 1460
+
+type world = {
+  engine : Engine.t;
+  mutable now : int;
+  mutable peer_next : int;
+  highest : int ref; (* behind what we have sent *)
+  window : int ref; (* that we last advertised, scaled *)
+}
+
+let segment w ?(options = Wire.no_options) ?(payload = Cstruct.empty) flags =
+  let header =
+    {
+      Wire.src_port = 5000;
+      dst_port = 80;
+      seq = w.peer_next;
+      ack = !(w.highest);
+      flags;
+      window = 65535;
+      urgent = 0;
+      options;
+      header_length = 20;
+    }
+  in
+  Engine.input w.engine ~now:w.now ~src:peer_ip ~dst:us_ip ~ce:false header payload;
+  let syn = Bool.to_int Wire.Flags.(has flags syn) in
+  w.peer_next <- w.peer_next + Cstruct.length payload + syn
+
+let turn w =
+  w.now <- w.now + ms;
+  Engine.advance w.engine ~now:w.now;
+  Engine.flush w.engine ~now:w.now
+
+let established () =
+  let highest = ref 0 and window = ref 0 and conn = ref None in
+  let config = { Engine.default_config with pacing = false } in
+  let transmit ~src:_ ~dst:_ ~ect:_ (h : Wire.t) _ ~length ~segment_size:_ =
+    let syn = Wire.Flags.(has h.flags syn) in
+    window := if syn then h.window else h.window lsl Tcb.wscale_for config.receive_buffer_max;
+    highest := if syn then Seq.add h.seq 1 else Seq.max !highest (Seq.add h.seq length)
+  in
+  let engine =
+    Engine.create ~config ~now:ms
+      ~random:(fun n -> String.make n 'r')
+      ~mss:(fun ~dst:_ -> mss)
+      ~can_send:(fun () -> true)
+      transmit
+  in
+  let w = { engine; now = ms; peer_next = 0; highest; window } in
+  Result.get_ok (Engine.listen engine ~port:80 (fun c -> conn := Some c));
+  segment w Wire.Flags.syn ~options:{ Wire.no_options with mss; window_scale = 14 };
+  turn w;
+  segment w Wire.Flags.ack;
+  turn w;
+  (w, Option.get !conn)
+
+(* ---- Sending ---- *)
+
+let fill w c =
+  let chunk = Cstruct.create 65536 in
+  while Engine.write_space w.engine c >= 65536 do
+    Result.get_ok (Engine.write w.engine c chunk)
+  done
+
+let most = 256 * 1024
+
+let a_turn_sends_so_much () =
+  let w, c = established () in
+  (* The windows grow until they are no bound. *)
+  while Cc.cwnd (Engine.tcb c).cc < 6 * most do
+    fill w c;
+    turn w;
+    while Engine.has_more w.engine do
+      turn w
+    done;
+    segment w Wire.Flags.ack
+  done;
+  fill w c;
+  let turns = ref 0 in
+  let rec send () =
+    let before = !(w.highest) in
+    turn w;
+    let sent = Seq.diff !(w.highest) before in
+    (* By no more than the last piece above it. *)
+    if sent > most + 65536 then Alcotest.failf "%d octets in a turn" sent;
+    if Engine.has_more w.engine then (
+      if sent < most then Alcotest.failf "only %d octets in a turn, and there are more" sent;
+      Alcotest.(check bool) "the next turn is due at once" true (Engine.next w.engine <= w.now);
+      incr turns;
+      send ())
+  in
+  send ();
+  if !turns < 3 then Alcotest.failf "all was sent in %d turns" !turns
+
+let what_waits_for_its_turn_may_be_aborted () =
+  let w, c = established () in
+  while not (Engine.has_more w.engine) do
+    segment w Wire.Flags.ack;
+    fill w c;
+    turn w
+  done;
+  Engine.abort w.engine c;
+  let before = !(w.highest) in
+  turn w;
+  Alcotest.(check int) "nothing more is sent" before !(w.highest);
+  Alcotest.(check bool) "nothing waits" false (Engine.has_more w.engine)
+
+(* ---- Receiving ---- *)
+
+(* The peer sends as much as it may, for some turns, in each of which so many segments are read. *)
+let receive ~reads =
+  let w, c = established () in
+  for _ = 1 to 40 do
+    let edge = ref !(w.window) in
+    while !edge >= mss do
+      segment w Wire.Flags.ack ~payload:(Cstruct.create mss);
+      edge := !edge - mss
+    done;
+    let rec read n = if n > 0 && Option.is_some (Engine.read w.engine c) then read (n - 1) in
+    read reads;
+    turn w
+  done;
+  (Engine.info c).receive_buffer
+
+let the_buffer_follows_the_reader () =
+  let first = Engine.default_config.receive_buffer in
+  Alcotest.(check int) "little is read" first (receive ~reads:1);
+  let grown = receive ~reads:max_int in
+  Alcotest.(check int) "all is read" Engine.default_config.receive_buffer_max grown
+
+let () =
+  let case name f = Alcotest.test_case name `Quick f in
+  Alcotest.run "turns"
+    [
+      ( "sending",
+        [
+          case "a turn sends so much and no more" a_turn_sends_so_much;
+          case "what waits for its turn may be aborted" what_waits_for_its_turn_may_be_aborted;
+        ] );
+      ("receiving", [ case "the buffer follows the reader" the_buffer_follows_the_reader ]);
+    ]
