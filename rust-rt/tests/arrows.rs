@@ -62,7 +62,15 @@ fn crates_use_what_the_table_says_and_only_what_is_below() {
 #[test]
 fn files_do_not_import_each_other_in_a_circle() {
     let mut circles = Vec::new();
-    for name in crates().iter().map(String::as_str).chain(["../ffi"]) {
+    let ffi = [
+        "../ffi",
+        "../ffi/bindgen",
+        "../ffi/cargo-mirust",
+        "../ffi/macros",
+        "../ffi/notation",
+        "../ffi/summon",
+    ];
+    for name in crates().iter().map(String::as_str).chain(ffi) {
         let house = House::read(&here().join(name).join("src"));
         let found = house.circles();
         circles.extend(found.iter().map(|circle| format!("{name}: {}", house.describe(circle))));

@@ -9,30 +9,9 @@ use cargo_metadata::{Artifact, Message, Metadata, MetadataCommand, Package, Targ
 
 use crate::attach::Attached;
 use crate::home::Home;
-use crate::image::{self, Image};
+use crate::image::{self, Executable, Image};
 use crate::linker;
-use crate::options::Build;
-
-/// The only target that there is: rustc's std for it asks for a C library, which the runtime has.
-pub const TARGET: &str = "x86_64-unknown-linux-gnu";
-
-/// A program that cargo built.
-pub struct Executable {
-    /// As cargo names the target.
-    pub name: String,
-    /// The directory of its package.
-    pub package: PathBuf,
-    /// What [`linker`] wrote.
-    pub file: PathBuf,
-    /// The directory that its image goes to.
-    pub images: PathBuf,
-    /// What its image has besides.
-    pub attached: Attached,
-    /// Whether it is a test harness.
-    pub is_test: bool,
-    /// Whether it is a file in the directory `tests`, and not of unit tests.
-    pub is_integration_test: bool,
-}
+use crate::options::{Build, TARGET};
 
 /// Builds, and gives the images.
 ///

@@ -1,4 +1,4 @@
-//! Links images, and says what they are made of.
+//! Links images.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,29 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::build::{self, Executable};
+use crate::attach::Attached;
 use crate::home::{Ground, Home, Object, modified};
 use crate::options::{Build, Missing};
 use crate::program::{Input, Program};
 use crate::{calls, say, undefined};
+
+/// A program that cargo built.
+pub struct Executable {
+    /// As cargo names the target.
+    pub name: String,
+    /// The directory of its package.
+    pub package: PathBuf,
+    /// What [`linker`](crate::linker) wrote.
+    pub file: PathBuf,
+    /// The directory that its image goes to.
+    pub images: PathBuf,
+    /// What its image has besides.
+    pub attached: Attached,
+    /// Whether it is a test harness.
+    pub is_test: bool,
+    /// Whether it is a file in the directory `tests`, and not of unit tests.
+    pub is_integration_test: bool,
+}
 
 /// A linked image.
 pub struct Image {
@@ -246,22 +264,4 @@ impl Notes {
 fn shown(path: &Path) -> std::path::Display<'_> {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display()
-}
-
-/// `cargo mirust size`.
-///
-/// # Errors
-///
-/// The build fails.
-pub fn size(options: &Build) -> Result<()> {
-    let home = Home::find()?;
-    for image in build::build(options)? {
-        let size = fs::metadata(&image.elf).map_or(0, |data| data.len());
-        println!("{}: {size} bytes", image.name);
-        let status = home.tool(home.file("rust-rt/link/sizes")).arg(image.with_symbols()).status();
-        if !status.context("cannot run tests/rig/env")?.success() {
-            bail!("cannot say what {} is made of", image.name);
-        }
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::build;
+use crate::options::TARGET;
 use crate::program::{Input, Program};
 
 /// The name by which rustc calls this program, in the directory of everything that is built for images. It takes the
@@ -36,7 +36,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     let request = Request::parse(arguments)?;
     // Build scripts and procedural macros run on this machine: cargo has one linker per target, and here the machine's
     // target is the same. Only what is for the image is in its directory.
-    let target = Path::new(this).with_file_name(build::TARGET);
+    let target = Path::new(this).with_file_name(TARGET);
     let is_doctest = is_doctest(&request.output);
     if request.shared || !(is_doctest || request.output.starts_with(target)) {
         return link_for_this_machine(arguments);

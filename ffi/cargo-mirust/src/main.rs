@@ -19,6 +19,7 @@ mod linker;
 mod new;
 mod options;
 mod program;
+mod size;
 mod stamp;
 mod test;
 mod undefined;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         Command::Build(options) => build::build(&options).map(|_| 0),
         Command::Run(options) => boot::run(&options),
         Command::Test(options) => test::test(&options),
-        Command::Size(options) => image::size(&options).map(|()| 0),
+        Command::Size(options) => size::size(&options).map(|()| 0),
         Command::Debug(options) => debug::debug(&options),
         Command::Doctest(options) => test::doctest(&options),
     })

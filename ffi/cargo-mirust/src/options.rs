@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// The only target that there is: rustc's std for it asks for a C library, which the runtime has.
+pub const TARGET: &str = "x86_64-unknown-linux-gnu";
+
 /// What cargo calls.
 #[derive(Parser)]
 #[command(bin_name = "cargo", styles = clap::builder::Styles::styled())]
 pub enum Cargo {
     /// Builds, boots and tests an ordinary binary crate as a Xen unikernel
-    #[command(subcommand, version)]
+    #[command(subcommand, version, display_name = "cargo-mirust")]
     Mirust(Command),
 }
 
@@ -152,12 +155,12 @@ pub enum Missing {
 
 /// The target that an image is built for, as `--target` may say: there is one.
 fn target(name: &str) -> Result<String, String> {
-    if name == crate::build::TARGET {
+    if name == TARGET {
         return Ok(name.to_owned());
     }
     Err(format!(
         "an image is always built for {}, whose std the runtime serves; leave --target out",
-        crate::build::TARGET
+        TARGET
     ))
 }
 

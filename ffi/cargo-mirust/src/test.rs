@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::attach::Attached;
 use crate::boot::{self, Domain};
-use crate::build::{self, Executable, Workspace};
+use crate::build::{self, Workspace};
 use crate::home::{Ground, Home};
-use crate::options::{Boot, Build, Doctest, Missing, Test};
-use crate::{image, interrupt, say};
+use crate::image::{self, Executable};
+use crate::options::{Boot, Build, Doctest, Missing, TARGET, Test};
+use crate::{interrupt, say};
 
 /// Of the variables that programs are given. Backtraces go to the console past the harness, which would hold back those of
 /// tests that are to panic: `--env RUST_BACKTRACE=1` has them all the same.
@@ -116,7 +117,7 @@ fn documentation(options: &Test, home: &Home, workspace: &Workspace) -> Result<u
         runner.extend(["--timeout".into(), seconds.to_string()]);
     }
     let mut cargo = workspace.command("test", &options.build)?;
-    cargo.arg("--doc").arg("--config").arg(format!("target.{}.runner={runner:?}", build::TARGET));
+    cargo.arg("--doc").arg("--config").arg(format!("target.{}.runner={runner:?}", TARGET));
     cargo.args(options.no_fail_fast.then_some("--no-fail-fast"));
     cargo.args(&options.filter).arg("--").args(&options.arguments);
     let status = cargo.status().context("cannot run cargo")?;

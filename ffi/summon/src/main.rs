@@ -3,12 +3,13 @@
 //! idle for a while. `docs/fleet.md` is its manual.
 //!
 //! From the bottom up: [`config`] is pure, [`xl`] runs the toolstack, [`store`] keeps saved states, [`places`] says who
-//! makes room for newcomers, [`domain`] is the life of one domain, [`knock`] brings a client to it, [`tcp`] and [`udp`]
-//! relay, [`table`] says who is served where, and [`host`] is what all of them share. A single thread does everything:
-//! it waits far more than it works.
+//! makes room for newcomers, [`host`] is what all domains share, [`domain`] is the life of one, [`fleet`] has all of
+//! them, [`knock`] brings a client to one, [`tcp`] and [`udp`] relay, [`metrics`] shows the counters, and [`table`] says
+//! who is served where. A single thread does everything: it waits far more than it works.
 
 mod config;
 mod domain;
+mod fleet;
 mod host;
 mod knock;
 mod metrics;
@@ -23,7 +24,7 @@ mod xl;
 
 use clap::Parser;
 use config::Config;
-use host::Host;
+use fleet::Fleet;
 use log::LevelFilter;
 use std::{
     path::{Path, PathBuf},
@@ -129,19 +130,19 @@ async fn run(
         listens(SignalKind::terminate())?,
         listens(SignalKind::interrupt())?,
     );
-    let host = Host::new(config.general.clone());
-    let mut table = Table::new(host.clone(), inherited);
+    let fleet = Fleet::new(config.general.clone());
+    let mut table = Table::new(fleet.clone(), inherited);
     table.load(config)?;
-    host.adopt().await;
-    spawn_local(host.clone().look_after());
-    spawn_local(host.clone().hear_deaths());
-    log::info!("{} domains are served", host.domains.borrow().len());
+    fleet.adopt().await;
+    spawn_local(fleet.clone().look_after());
+    spawn_local(fleet.clone().hear_deaths());
+    log::info!("{} domains are served", fleet.domains.borrow().len());
     systemd::notify("READY=1");
     loop {
         tokio::select! {
             _ = hangup.recv() => {
                 match read(path).and_then(|config| table.load(config)) {
-                    Ok(()) => log::info!("{} domains are served from now on", host.domains.borrow().len()),
+                    Ok(()) => log::info!("{} domains are served from now on", fleet.domains.borrow().len()),
                     Err(why) => log::error!("the configuration stays as it was: {}", why.replace('\n', "; ")),
                 }
             }
@@ -151,7 +152,7 @@ async fn run(
     }
     systemd::notify("STOPPING=1");
     table.close();
-    host.closing.set(true);
+    fleet.host.closing.set(true);
     // The toolstack finishes what it has begun: half a saved state is useless.
     if table.is_busy() {
         log::info!("xl is still at work");

@@ -1,10 +1,13 @@
 //! Counters, served over HTTP in Prometheus' text format (version 0.0.4).
 
 use crate::{
-    domain::{Domain, How, State},
-    host::Host,
+    domain::{
+        Domain, State,
+        counts::{Number, WAYS_TO_START},
+    },
+    fleet::Fleet,
 };
-use std::{cell::Cell, fmt::Write, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{fmt::Write, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -19,63 +22,7 @@ const READERS: usize = 4;
 const HEAD: usize = 8192;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A number that goes up and down.
-#[derive(Default)]
-pub struct Number(Cell<u64>);
-
-impl Number {
-    pub fn get(&self) -> u64 {
-        self.0.get()
-    }
-
-    pub fn add(&self, n: u64) {
-        self.0.set(self.0.get() + n);
-    }
-
-    pub fn sub(&self, n: u64) {
-        self.0.set(self.0.get() - n);
-    }
-}
-
-/// The counters of one domain.
-#[derive(Default)]
-pub struct Counts {
-    /// Current clients: connections, and senders of datagrams within the last minute.
-    pub open: Number,
-    /// Those of them that are waiting for the domain to answer.
-    pub held: Number,
-    /// Starts, and the microseconds that they took: by `xl create`, from the state of the last sleep, and from the
-    /// `warm` state.
-    starts: [(Number, Number); 3],
-    /// Failed starts, including those without an answer, and other calls of xl that failed.
-    pub failures: Number,
-    /// How often it ended by itself.
-    pub deaths: Number,
-    /// How often it was put to sleep.
-    pub sleeps: Number,
-    /// Refused clients, by reason: the queue was full, there were too many connections, the start failed, there was no
-    /// answer in time.
-    pub refused: [Number; 4],
-    /// Octets from clients, and to them.
-    pub octets: [Number; 2],
-    /// Datagrams that were dropped because too many were waiting.
-    pub dropped: Number,
-}
-
-const WAYS_TO_START: [(How, &str); 3] =
-    [(How::Created, "create"), (How::Continued, "saved"), (How::Restored, "warm")];
 const REASONS: [&str; 4] = ["queue", "connections", "failed", "silent"];
-
-impl Counts {
-    /// Counts a successful start.
-    pub fn started(&self, how: How, took: Duration) {
-        let of = WAYS_TO_START.iter().position(|(way, _)| *way == how);
-        if let Some((count, time)) = of.map(|i| &self.starts[i]) {
-            count.add(1);
-            time.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        }
-    }
-}
 
 /// A metric: its name, its kind, and its values.
 struct Family {
@@ -189,9 +136,9 @@ const FAMILIES: [Family; 12] = [
 ];
 
 /// The metrics of all domains, as text.
-pub fn text(host: &Host) -> String {
+pub fn text(fleet: &Fleet) -> String {
     let mut out = String::new();
-    let domains = host.domains.borrow();
+    let domains = fleet.domains.borrow();
     for Family { name, kind, help, values } in FAMILIES {
         // Writing to a string does not fail.
         let _ =
@@ -210,16 +157,16 @@ pub fn text(host: &Host) -> String {
 }
 
 /// Serves the metrics. Never returns.
-pub async fn serve(listener: TcpListener, host: Rc<Host>) {
+pub async fn serve(listener: TcpListener, fleet: Rc<Fleet>) {
     let readers = Arc::new(Semaphore::new(READERS));
     loop {
         let place = readers.clone().acquire_owned().await.expect("nobody closes it");
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let host = host.clone();
+                let fleet = fleet.clone();
                 spawn_local(async move {
                     // A client that sends no request, or does not read, is dropped.
-                    let _ = timeout(PATIENCE, answer(stream, peer, &host)).await;
+                    let _ = timeout(PATIENCE, answer(stream, peer, &fleet)).await;
                     drop(place);
                 });
             }
@@ -232,7 +179,7 @@ pub async fn serve(listener: TcpListener, host: Rc<Host>) {
 }
 
 /// One request, one response.
-async fn answer(mut stream: TcpStream, peer: SocketAddr, host: &Host) -> std::io::Result<()> {
+async fn answer(mut stream: TcpStream, peer: SocketAddr, fleet: &Fleet) -> std::io::Result<()> {
     let mut head = Vec::new();
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         let mut some = [0; 1024];
@@ -243,7 +190,7 @@ async fn answer(mut stream: TcpStream, peer: SocketAddr, host: &Host) -> std::io
         head.extend_from_slice(&some[..n]);
     }
     let (status, body) = if head.starts_with(b"GET /metrics ") || head.starts_with(b"GET / ") {
-        ("200 OK", text(host))
+        ("200 OK", text(fleet))
     } else {
         log::debug!("metrics: {peer} asks for something else");
         ("404 Not Found", "the metrics are at /metrics\n".into())

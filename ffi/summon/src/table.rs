@@ -3,7 +3,7 @@
 use crate::{
     config::{Config, Place, Protocol, Way},
     domain::Domain,
-    host::Host,
+    fleet::Fleet,
     knock::Gate,
     metrics, systemd, tcp, udp,
 };
@@ -37,7 +37,7 @@ struct Service {
 
 /// Everything that is served.
 pub struct Table {
-    host: Rc<Host>,
+    fleet: Rc<Fleet>,
     inherited: Vec<(SocketAddr, Socket)>,
     sockets: HashMap<Place, Open>,
     services: HashMap<Place, Service>,
@@ -45,8 +45,8 @@ pub struct Table {
 }
 
 impl Table {
-    pub fn new(host: Rc<Host>, inherited: Vec<(SocketAddr, Socket)>) -> Self {
-        Table { host, inherited, sockets: HashMap::new(), services: HashMap::new(), metrics: None }
+    pub fn new(fleet: Rc<Fleet>, inherited: Vec<(SocketAddr, Socket)>) -> Self {
+        Table { fleet, inherited, sockets: HashMap::new(), services: HashMap::new(), metrics: None }
     }
 
     /// Replaces the configuration. Sockets that the old and the new one share stay open, and so do all connections.
@@ -77,7 +77,7 @@ impl Table {
         };
         // From here on nothing fails.
         self.sockets.extend(opened);
-        self.host.change(config.general.clone());
+        self.fleet.host.change(config.general.clone());
         self.change_domains(&config);
         self.change_services(&config);
         if let Some((old, task)) = &self.metrics {
@@ -89,7 +89,7 @@ impl Table {
         if let Some((address, listener)) = metrics {
             let listener = Rc::try_unwrap(listener).expect("it was opened just now");
             self.metrics =
-                Some((address, spawn_local(metrics::serve(listener, self.host.clone()))));
+                Some((address, spawn_local(metrics::serve(listener, self.fleet.clone()))));
         }
         for (address, _) in self.inherited.drain(..) {
             log::warn!(
@@ -101,7 +101,7 @@ impl Table {
 
     /// Whether the toolstack is working on any domain.
     pub fn is_busy(&self) -> bool {
-        self.host.domains.borrow().values().any(|domain| domain.is_between())
+        self.fleet.domains.borrow().values().any(|domain| domain.is_between())
     }
 
     /// Stops accepting clients.
@@ -113,7 +113,7 @@ impl Table {
     }
 
     fn change_domains(&self, config: &Config) {
-        let mut domains = self.host.domains.borrow_mut();
+        let mut domains = self.fleet.domains.borrow_mut();
         let mut old = std::mem::take(&mut *domains);
         *domains = config
             .domains
@@ -124,7 +124,7 @@ impl Table {
                         domain.replan(plan.clone());
                         domain
                     }
-                    None => Domain::new(self.host.clone(), plan.clone()),
+                    None => Domain::new(self.fleet.host.clone(), plan.clone()),
                 };
                 (name.clone(), domain)
             })
@@ -135,7 +135,7 @@ impl Table {
     }
 
     fn change_services(&mut self, config: &Config) {
-        let domains = self.host.domains.borrow().clone();
+        let domains = self.fleet.domains.borrow().clone();
         let wanted: HashMap<Place, (Rc<Domain>, Way)> = config
             .domains
             .values()

@@ -79,6 +79,11 @@ pub async fn list(general: &General) -> Result<Vec<Listed>, String> {
     Ok(call(general, &["list".as_ref()]).await?.lines().filter_map(parse).collect())
 }
 
+/// Finds a domain in the list.
+pub fn find<'a>(list: &'a [Listed], name: &str) -> Option<&'a Listed> {
+    list.iter().find(|listed| listed.name == name)
+}
+
 /// A line of `xl list`: name, number, memory, processors, state, time. A name may have spaces.
 fn parse(line: &str) -> Option<Listed> {
     let mut words = line.split_whitespace().rev();

@@ -3,7 +3,6 @@
 use super::{Domain, Farewell, How, State};
 use crate::{
     config::{Asleep, General, Plan},
-    host::find,
     store::Store,
     xl,
 };
@@ -42,7 +41,7 @@ impl Domain {
         };
         // Somebody else may have started it, or left a dead domain behind.
         let general = self.host.general();
-        match find(&xl::list(&general).await.map_err(|_| first.clone())?, self.name()) {
+        match xl::find(&xl::list(&general).await.map_err(|_| first.clone())?, self.name()) {
             Some(found) if found.alive => {
                 log::info!("{}: somebody else has started it", self.name());
                 Store::new(&general.state, self.name()).drop_stale();
@@ -144,7 +143,7 @@ impl Domain {
             // If the domains cannot be listed, it is taken to be still up, so that this is tried again.
             let there = xl::list(&general)
                 .await
-                .map_or(true, |list| find(&list, self.name()).is_some_and(|d| d.alive));
+                .map_or(true, |list| xl::find(&list, self.name()).is_some_and(|d| d.alive));
             if there {
                 self.state.send_replace(State::Up);
                 return false;
@@ -172,7 +171,7 @@ impl Domain {
             ),
         }
         // With on_poweroff = "destroy", xl's supervisor has removed it already.
-        match find(&xl::list(&general).await?, self.name()) {
+        match xl::find(&xl::list(&general).await?, self.name()) {
             Some(_) => xl::destroy(&general, self.name()).await,
             None => Ok(()),
         }

@@ -13,16 +13,17 @@
 //! Starting or Leaving calls the toolstack for it. Everything runs on one thread, so that code without an `await` is
 //! atomic.
 
+pub mod counts;
 mod life;
 
 use crate::{
     config::Plan,
     host::Host,
-    metrics::Counts,
     places::Places,
     store::Store,
     xl::{self, Listed},
 };
+use counts::Counts;
 use std::{
     cell::{Cell, RefCell},
     fmt,
