@@ -73,6 +73,7 @@ type details = {
   transfer_max : int;  (** bytes of the largest request that is not split *)
 }
 
+(** What the disk is like now. *)
 val details : t -> details
 
 (** Fulfilled when the state or the size changes. *)
@@ -99,4 +100,5 @@ type stats = {
   reissued : int;  (** requests that were issued again on another connection *)
 }
 
+(** Since it was opened. *)
 val stats : t -> stats

@@ -30,12 +30,17 @@ module type S = sig
 
   type t
 
+  (** Closes the disk. *)
   val disconnect : t -> unit Lwt.t
+
+  (** Its size, and whether it can be written. *)
   val get_info : t -> info Lwt.t
 
   (** [read t sector buffers] fills the buffers in turn, beginning with a sector of the disk. Each
       has a whole number of sectors. *)
   val read : t -> int64 -> Cstruct.t list -> (unit, error) result Lwt.t
 
+  (** [write t sector buffers] writes the buffers one after another, beginning with a sector of the
+      disk. *)
   val write : t -> int64 -> Cstruct.t list -> (unit, write_error) result Lwt.t
 end

@@ -52,4 +52,5 @@ val look_again : unit -> unit
 (** [--network-memory=SIZE]: in bytes, or with a suffix [K], [M] or [G]. *)
 val parameter : int option Cmdliner.Term.t
 
+(** The shares, as they are logged at the start. *)
 val pp : Format.formatter -> t -> unit

@@ -46,6 +46,7 @@ val attempt : (unit -> unit) -> bool
 
 type shutdown = [ `Poweroff | `Reboot | `Halt ]
 
+(** As [xl] calls them: [poweroff], [reboot], [halt]. *)
 val pp_shutdown : Format.formatter -> shutdown -> unit
 
 (** Resolved when the toolstack asks the domain to end ([xl shutdown], [xl reboot]; on Unix: SIGTERM

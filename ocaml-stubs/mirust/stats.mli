@@ -12,7 +12,10 @@ module Poll : sig
     completions : int;  (** tokens that OCaml collected *)
   }
 
+  (** The numbers now. *)
   val get : unit -> t
+
+  (** On one line. *)
   val pp : Format.formatter -> t -> unit
 end
 
@@ -25,6 +28,9 @@ module Memory : sig
     mapped : int;  (** committed by [mmap], which is where the OCaml heap lives; on Unix 0 *)
   }
 
+  (** The numbers now. *)
   val get : unit -> t
+
+  (** On one line. *)
   val pp : Format.formatter -> t -> unit
 end

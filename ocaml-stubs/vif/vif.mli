@@ -76,6 +76,7 @@ type stats = {
 (** [None] if the device is not one of this module. *)
 val stats : Mirust_netif.Device.t -> stats option
 
+(** On one line. *)
 val pp_stats : stats Fmt.t
 
 (** {1 Checksums} *)

@@ -33,10 +33,15 @@ include
     all of them zeros. All its random choices come from the seed. *)
 val create : ?sector_size:int -> seed:int -> int -> t
 
-(** As in [Mirust_block.Block]. Discarded sectors keep their contents. *)
+(** {1 As in [Mirust_block.Block]} *)
 
+(** Makes all earlier writes survive a crash. *)
 val flush : t -> (unit, write_error) result Lwt.t
+
+(** Discarded sectors keep their contents. *)
 val discard : ?secure:bool -> t -> int64 -> int64 -> (unit, write_error) result Lwt.t
+
+(** Writes zeros. *)
 val zero : t -> int64 -> int64 -> (unit, write_error) result Lwt.t
 
 (** [crash t] is what a crash leaves at this moment, as a disk that continues with [t]'s generator.

@@ -24,7 +24,10 @@ module Memory : sig
       allocated; [stack_words] is not known. *)
   type stat = { heap_words : int; live_words : int; stack_words : int; free_words : int }
 
+  (** Now. *)
   val stat : unit -> stat
+
+  (** The same: neither takes long. *)
   val quick_stat : unit -> stat
 
   (** Does nothing: memory that is freed is there for everyone at once. *)

@@ -42,13 +42,19 @@ module Make (S : Mirust_mirage_types.Tcpip.Stack.V4V6) : sig
   (** Each connection gets a fibre, and is closed when its function ends, in whatever way. *)
   val listen : S.t -> port:int -> (flow -> unit) -> unit
 
+  (** Waits until the connection is established, or why it is not. *)
   val connect : S.t -> Ipaddr.t * int -> (flow, S.TCP.error) result
+
+  (** Waits for the next bytes, at least one. *)
   val read : flow -> (Cstruct.t Mirust_mirage_types.Mirage_flow.or_eof, S.TCP.error) result
 
   (** Waits while there is no room. *)
   val write : flow -> Cstruct.t -> (unit, S.TCP.write_error) result
 
+  (** As {!write}, of several pieces in their order. *)
   val writev : flow -> Cstruct.t list -> (unit, S.TCP.write_error) result
+
+  (** Flushes, and closes both directions. *)
   val close : flow -> unit
 
   (** Sends a datagram. *)

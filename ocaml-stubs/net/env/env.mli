@@ -48,6 +48,7 @@ val recent : unit -> int
 (** In ns. *)
 val sleep : int -> unit Lwt.t
 
+(** So many bytes, unpredictable for others. *)
 val random : int -> string
 
 (** [random_int n] is between 0 and [n - 1], evenly spread. [n] is at most 2{^ 30}. *)

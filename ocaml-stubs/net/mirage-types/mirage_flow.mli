@@ -27,6 +27,7 @@ module type S = sig
       buffer must not be changed afterwards. *)
   val write : flow -> Cstruct.t -> (unit, write_error) result Lwt.t
 
+  (** As [write], of several buffers in their order. *)
   val writev : flow -> Cstruct.t list -> (unit, write_error) result Lwt.t
 
   (** Closes one direction: [`write] sends an end of file after what was written. *)

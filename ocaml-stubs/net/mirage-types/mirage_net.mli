@@ -33,11 +33,15 @@ module type S = sig
       and goes no further. *)
   val listen : t -> header_size:int -> (Cstruct.t -> unit Lwt.t) -> (unit, error) result Lwt.t
 
+  (** The address of this end. *)
   val mac : t -> Macaddr.t
 
   (** Bytes, without the Ethernet header. *)
   val mtu : t -> int
 
+  (** The numbers as they are now. *)
   val get_stats_counters : t -> stats
+
+  (** Sets them to zero. *)
   val reset_stats_counters : t -> unit
 end

@@ -5,6 +5,7 @@ type t
 (** A fresh mock at time 0, installed as {!Mirust_net_env.Env}. *)
 val install : ?seed:int -> unit -> t
 
+(** The time on the clock, in ns. *)
 val now : t -> int
 
 (** As {!Mirust_net_env.Env.sleep} after {!install}, for an environment around this one. *)

@@ -18,6 +18,7 @@ type conditions = {
   queue : int;  (** bytes that may queue because of [rate]; more are dropped. 0: no limit *)
 }
 
+(** Nothing is lost, and nothing takes time. *)
 val perfect : conditions
 
 type t
@@ -27,6 +28,7 @@ type t
     loop, in one batch with all others. *)
 val create : ?seed:int -> ?conditions:conditions -> ?immediate:bool -> unit -> t
 
+(** For frames that are sent from now on. *)
 val set_conditions : t -> conditions -> unit
 
 (** A new port. With [features] the port accepts blank checksums and large segments, and passes them
@@ -56,4 +58,5 @@ type counters = {
   mutable overflowed : int;
 }
 
+(** Of all ports, since the network was made. *)
 val counters : t -> counters

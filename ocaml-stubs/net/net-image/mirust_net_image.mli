@@ -22,7 +22,10 @@ val tcp : unit -> Mirust_tcp.Engine.config
     {!Mirust.Budget.follow}. *)
 val follow : Mirust_tcp.Engine.t -> unit
 
+(** For each version of IP. *)
 val neighbours : unit -> Mirust_net_engine.Neighbour.config
+
+(** For each version of IP. *)
 val reassembly : unit -> Mirust_net_engine.Reassembly.config
 
 (** Octets on their way from the stack to itself. *)

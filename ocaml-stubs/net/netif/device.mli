@@ -19,6 +19,7 @@ type features = {
   max_gso : int;  (** bytes of the largest IP packet to be segmented, at most 65535 *)
 }
 
+(** Everything is done in software. *)
 val no_features : features
 
 type frame = {

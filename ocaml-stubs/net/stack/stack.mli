@@ -61,8 +61,8 @@ type t
 
 (** Takes over the device, starts receiving, and is resolved as soon as there is an address: a
     static IPv4 address at once, one by DHCP when a server has assigned it, and without IPv4 the
-    link-local IPv6 address after a second. There is no time limit; while it waits, it logs that now
-    and then.
+    link-local IPv6 address. (IPv6 addresses are in use while duplicates of them are looked for.)
+    There is no time limit; while it waits, it logs that now and then.
 
     @raise Invalid_argument if {!check} refuses the configuration. *)
 val connect : ?limits:limits -> config -> Mirust_netif.Device.t -> t Lwt.t
@@ -76,7 +76,7 @@ val attach : ?limits:limits -> config -> Mirust_netif.Device.t -> t Lwt.t
 val ready : t -> unit Lwt.t
 
 (** Resolved when every family that is not off has an address to send from (IPv6: its link-local
-    address, a second after {!connect}, or none if other stations have all that were tried). *)
+    address, or none if other stations have all that were tried). *)
 val settled : t -> unit Lwt.t
 
 (** Name servers, from DHCP and from router advertisements. *)
@@ -88,22 +88,32 @@ val disconnect : t -> unit Lwt.t
 (** Resolved when the device is gone. *)
 val listen : t -> unit Lwt.t
 
+(** {1 Its parts} *)
+
+(** Where to listen for datagrams, and to send them. *)
 val udp : t -> UDP.t
+
+(** Where to listen for connections, and to open them. *)
 val tcp : t -> TCP.t
+
+(** Its addresses, and its routes. *)
 val ip : t -> IP.t
 
-(** {1 Its parts} *)
+(** {2 Below these} *)
 
 val netif : t -> Mirust_netif.Netif.t
 val arp : t -> Arp_core.t
 val ipv4 : t -> Ipv4_core.t
 val ipv6 : t -> Ipv6_core.t
 val icmp : t -> ICMP.t
+
+(** [None] unless IPv4 is by DHCP. *)
 val dhcp : t -> Dhcp_client.t option
 
 (** Replaces the IPv4 address and the default route, and announces the address. *)
 val set_ipv4 : t -> ipv4 -> unit Lwt.t
 
+(** Gives the IPv4 address and the routes up. *)
 val clear_ipv4 : t -> unit Lwt.t
 
 (** The form that Mirage's functors take. *)

@@ -39,6 +39,8 @@ module type S = sig
     (flow -> unit Lwt.t) ->
     (unit, [ `In_use | `Invalid ]) result
 
+  (** Whether small pieces leave at once (true), or wait for the acknowledgement of earlier small
+      ones (false, Minshall's variant of Nagle's rule: the default). *)
   val set_nodelay : flow -> bool -> unit
 
   (** [None] switches keepalive probes off. *)
@@ -92,6 +94,7 @@ module type S = sig
   (** Why the connection ended, if it did not end in an orderly way. *)
   val failure : flow -> error option
 
+  (** The state machine below, for its counters and settings. *)
   val engine : t -> Mirust_tcp.Engine.t
 
   (** Copies what connections hold of a device's receive buffers, including what waits to be

@@ -13,6 +13,7 @@ val create :
   (Dhcp_engine.lease option -> unit) ->
   t
 
+(** Begins to look for a server. *)
 val start : t -> unit
 
 (** A datagram received on port 68. *)
@@ -24,6 +25,7 @@ val link_changed : t -> unit
 (** Another station uses the address. *)
 val declined : t -> unit
 
+(** The current one. *)
 val lease : t -> Dhcp_engine.lease option
 
 (** Resolved as soon as there is a lease. *)

@@ -24,6 +24,7 @@ module type S = sig
   val gethostbyname :
     t -> [ `host ] Domain_name.t -> (Ipaddr.V4.t, [> `Msg of string ]) result Lwt.t
 
+  (** The first IPv6 address. *)
   val gethostbyname6 :
     t -> [ `host ] Domain_name.t -> (Ipaddr.V6.t, [> `Msg of string ]) result Lwt.t
 end
