@@ -18,6 +18,21 @@
 //! A panic in a task ends only that task: its [`JoinHandle`] gets the error, and the console a line. A
 //! panic in a function called by OCaml becomes an exception there.
 //!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `ocaml` (on) | [`export`](macro@export), [`ocaml`] and [`net`]; without it the image has no OCaml runtime, and needs [`main!`] |
+//! | `xen` | an image instead of a Linux process; `make xen` sets it |
+//! | `net` | the OCaml network stack, for a program that has no OCaml of its own: [`net::up`] |
+//! | `posix` | sockets and files for programs written for Linux: std, mio, tokio; in an image only |
+//! | `descriptors` | the part of that without sockets, which needs no OCaml |
+//! | `posix-on-unix` | the same in a Linux process, for benchmarks |
+//! | `tokio`, `futures-io`, `embedded-io-async` | these crates' traits on the streams of [`net`] |
+//! | `hyper` | hyper's executor and timer |
+//! | `embedded-nal-async` | a whole stack under these traits |
+//! | `redb` | a disk that the database redb can stand on |
+//!
 //! ```
 //! # fn compiles() {
 //! mirust::spawn(async {

@@ -57,27 +57,6 @@ pub struct Argument {
     pub given: bool,
 }
 
-/// The attribute that exports an item, and what is in its parentheses.
-///
-/// # Errors
-///
-/// If there are no parentheses where there should be.
-pub fn export_attribute(
-    attributes: &[Attribute],
-) -> syn::Result<Option<(&Attribute, TokenStream)>> {
-    let found = attributes.iter().find(|attribute| {
-        let path = &attribute.path().segments;
-        let ours = path.len() == 1 || (path.len() == 2 && path[0].ident == "mirust");
-        ours && path.last().is_some_and(|segment| segment.ident == "export")
-    });
-    found.map(|found| Ok((found, crate::options::tokens_of(found)?))).transpose()
-}
-
-/// Whether this is `#[ocaml(…)]`.
-pub fn is_ocaml_attribute(attribute: &Attribute) -> bool {
-    attribute.path().is_ident("ocaml")
-}
-
 /// Whether the type is `OCaml<T>`, whose lifetime has no place in a C function's signature.
 pub fn result_is_value(ty: &Type) -> bool {
     matches!(ty, Type::Path(p) if p.path.segments.last().is_some_and(

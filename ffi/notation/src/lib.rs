@@ -13,11 +13,9 @@ mod ocaml;
 mod options;
 mod table;
 
-pub use item::{
-    Argument, Function, Receiver, docs, export_attribute, is_ocaml_attribute, result_is_value,
-};
+pub use item::{Argument, Function, Receiver, docs, result_is_value};
 pub use ocaml::{Ocaml, lower_name, module_name};
-pub use options::{Buffer, Options};
+pub use options::{Buffer, Options, export_attribute, is_ocaml_attribute};
 pub use table::{Known, Passing, Table};
 
 /// The exported item of a type: the `impl` block's type name, or why it is none.

@@ -72,8 +72,29 @@ impl Options {
     }
 }
 
+/// The attribute that exports an item, and what is in its parentheses.
+///
+/// # Errors
+///
+/// If there are no parentheses where there should be.
+pub fn export_attribute(
+    attributes: &[Attribute],
+) -> syn::Result<Option<(&Attribute, TokenStream)>> {
+    let found = attributes.iter().find(|attribute| {
+        let path = &attribute.path().segments;
+        let ours = path.len() == 1 || (path.len() == 2 && path[0].ident == "mirust");
+        ours && path.last().is_some_and(|segment| segment.ident == "export")
+    });
+    found.map(|found| Ok((found, tokens_of(found)?))).transpose()
+}
+
+/// Whether this is `#[ocaml(…)]`.
+pub fn is_ocaml_attribute(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("ocaml")
+}
+
 /// What is in the parentheses of an attribute.
-pub(crate) fn tokens_of(attribute: &Attribute) -> syn::Result<TokenStream> {
+fn tokens_of(attribute: &Attribute) -> syn::Result<TokenStream> {
     match &attribute.meta {
         Meta::Path(_) => Ok(TokenStream::new()),
         Meta::List(list) => Ok(list.tokens.clone()),
@@ -124,7 +145,7 @@ pub(crate) enum Said {
 /// Reads the `#[ocaml(…)]` attributes among those of an argument.
 pub(crate) fn said(attributes: &[Attribute]) -> syn::Result<Option<Said>> {
     let mut found = None;
-    for attribute in attributes.iter().filter(|a| super::is_ocaml_attribute(a)) {
+    for attribute in attributes.iter().filter(|a| is_ocaml_attribute(a)) {
         let parser = syn::meta::parser(|meta| {
             let buffer = [
                 ("string", Buffer::String),

@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 /// Why a network operation failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Error {
     /// The port has a listener or a socket already.
     InUse,

@@ -15,6 +15,7 @@ use crate::ocaml::{BoxRoot, OCaml};
 const BACKLOG: usize = 1024;
 
 /// Waits for connections on a port. Dropping it resets connections that were not accepted, and refuses new ones.
+#[must_use = "dropping it stops listening"]
 pub struct TcpListener {
     stack: Rc<Tcp>,
     listener: Rc<BoxRoot<Listener>>,

@@ -21,6 +21,7 @@ use crate::ocaml::{BoxRoot, Buffer, OCaml, OCamlCstruct, Pass, with_runtime};
 const MAX_DATAGRAM: usize = 0xffff - 8 - 20;
 
 /// A UDP port. Dropping it frees the port.
+#[must_use = "dropping it closes the socket"]
 pub struct UdpSocket {
     stack: Rc<Udp>,
     socket: Rc<BoxRoot<Socket>>,

@@ -17,6 +17,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 
 /// Why OCaml was not started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum StartError {
     /// It has already been started. An image has one OCaml program.
     AlreadyStarted,

@@ -272,6 +272,7 @@ impl fmt::Debug for Events {
 }
 
 /// A bound port. Dropping it closes the port.
+#[must_use = "dropping it closes the channel"]
 #[derive(Debug)]
 pub struct EventChannel {
     events: &'static Events,

@@ -20,6 +20,7 @@ use mirust_mem::PAGE_SIZE;
 ///
 /// The page's owner can write it at any time, so it is accessed as shared memory. Writing to a
 /// page that was mapped read-only faults.
+#[must_use = "dropping it unmaps the page"]
 pub struct Mapped {
     /// `None` only while dropping.
     shared: Option<SharedPage>,
@@ -205,6 +206,7 @@ impl Drop for Mapped {
 }
 
 /// Contiguous foreign pages in this domain's memory; dropping it unmaps them. Otherwise as [`Mapped`].
+#[must_use = "dropping it unmaps the pages"]
 pub struct MappedRun {
     /// `None` only while dropping.
     holes: Option<SharedPage>,

@@ -419,6 +419,7 @@ impl fmt::Debug for GrantTable {
 /// A page that a peer may access; derefs to what we may do with it meanwhile.
 ///
 /// Dropping it ends the access and frees the page, or leaks both if the peer still uses it.
+#[must_use = "dropping it ends the grant"]
 pub struct Granted {
     /// `None` only after `end`.
     shared: Option<SharedPage>,

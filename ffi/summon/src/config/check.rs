@@ -1,6 +1,9 @@
 //! Checks what TOML's types do not express: addresses, times, limits, and that no address is used twice.
 
-use super::{Asleep, Config, Fault, General, Place, Plan, Protocol, Way, line, raw, time};
+use super::{
+    plan::{Asleep, Config, Fault, General, Place, Plan, Protocol, Way, line},
+    raw, time,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, SocketAddr},

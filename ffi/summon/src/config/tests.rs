@@ -1,6 +1,7 @@
 //! What a configuration is taken for, and what is said of one that is none.
 
 use super::*;
+use std::{path::PathBuf, time::Duration};
 
 const WHOLE: &str = r#"
 [summon]

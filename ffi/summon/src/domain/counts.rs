@@ -1,6 +1,6 @@
 //! What is counted about a domain.
 
-use super::How;
+use super::state::How;
 use std::{cell::Cell, time::Duration};
 
 /// A number that goes up and down.

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use core::ops::Deref;
 
 /// An open transaction; derefs to the view of xenstore inside it. Dropping it aborts it.
+#[must_use = "dropping it gives the transaction up"]
 #[derive(Debug)]
 pub struct Transaction {
     store: Xenstore,

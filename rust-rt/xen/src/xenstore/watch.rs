@@ -9,6 +9,7 @@ use core::{future::poll_fn, task::Poll};
 ///
 /// Events say that something may have changed, not what: equal paths that have not been read yet are reported once,
 /// and more than 64 different ones are merged into one event for the watched path.
+#[must_use = "dropping it ends the watch"]
 #[derive(Debug)]
 pub struct Watch {
     connection: Arc<Connection>,
