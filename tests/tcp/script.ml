@@ -631,6 +631,8 @@ let act w words =
   | [ "memory"; n ] -> check_int "memory" (int_of_string n) (Engine.memory (engine w))
   | [ "space"; n ] -> check_int "space" (int_of_string n) (Engine.write_space (engine w) (conn w))
   | [ "confirmed"; n ] -> check_int "confirmed" (int_of_string n) w.confirmed
+  | [ "connections"; n ] ->
+      check_int "connections" (int_of_string n) (Engine.connections (engine w))
   | [ "gone" ] ->
       check_int "connections" 0 (Engine.connections (engine w));
       check_int "timers" 0 (Engine.timers (engine w));
@@ -641,7 +643,9 @@ let act w words =
 
 (* Figures are of the end of a turn. *)
 let looks = function
-  | ("answers" | "state" | "events" | "stat" | "info" | "memory" | "confirmed" | "gone") :: _ ->
+  | ( "answers" | "state" | "events" | "stat" | "info" | "memory" | "confirmed" | "gone"
+    | "connections" )
+    :: _ ->
       true
   | _ -> false
 

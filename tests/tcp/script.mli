@@ -24,6 +24,7 @@
     silence MS                                       time passes, whatever is sent
     paused MS                                        time passes, and nothing runs
     state STATE | events EVENT.. | stat NAME N | info NAME N | memory N | space N | confirmed N | gone
+    connections N                                    so many there are, those in TIME-WAIT included
     config NAME[=VALUE]..                            before anything else
     isn N | iss N                                    the peer's, and the engine's first number
     v}

@@ -454,6 +454,47 @@ let addresses () =
     [ 1; 65535 ];
   check_bool "a SYN to a host" true (syn ~src:"fe80::9" ~dst:"fe80::8")
 
+(* ---- Waiting ---- *)
+
+let waiting_entry i =
+  {
+    Waiting.none with
+    local_port = 80;
+    remote_port = i;
+    (* Some fall together, and the highest bits tell places apart. *)
+    hash = i mod 97 * (max_int / 97);
+    until = 1000 + (i / 10 * 10);
+  }
+
+let waiting () =
+  let t = Waiting.create () and n = 1000 in
+  let nobody = Waiting.none.local in
+  let find i =
+    Waiting.find t ~hash:(waiting_entry i).hash ~local:nobody ~local_port:80 ~remote:nobody
+      ~remote_port:i
+  in
+  check_int "nothing is due" max_int (Waiting.next t);
+  for i = 0 to n - 1 do
+    Waiting.add t (waiting_entry i)
+  done;
+  check_int "all" n (Waiting.length t);
+  check_bool "a stranger" true (find n == Waiting.none);
+  for i = 0 to n - 1 do
+    check_int "found" i (find i).remote_port;
+    if i mod 3 = 0 then (
+      Waiting.remove t (find i);
+      check_bool "removed" true (find i == Waiting.none))
+  done;
+  check_int "the oldest of the rest" 1 (Waiting.oldest t).remote_port;
+  Waiting.expire t ~now:1494;
+  check_int "the next is later" 1500 (Waiting.next t);
+  for i = 0 to n - 1 do
+    check_bool "those that are left" (i mod 3 > 0 && i >= 500) (find i != Waiting.none)
+  done;
+  Waiting.clear t;
+  check_int "none" 0 (Waiting.length t);
+  check_int "nothing is due again" max_int (Waiting.next t)
+
 let () =
   Alcotest.run "units"
     [
@@ -476,6 +517,7 @@ let () =
       ( "octets",
         List.init 20 (fun seed ->
             case (Printf.sprintf "model, seed %d" seed) (queue_of_octets seed)) );
+      ("waiting", [ case "found, removed, expired" waiting ]);
       ("table", [ case "words of addresses" every_word_of_an_address_counts_by_itself ]);
       ("cookie", [ case "check" cookies; case "stamps" cookie_stamps ]);
       ("limit", [ case "a second" limit ]);

@@ -95,6 +95,7 @@ type t = {
   mutable dirty : bool; (* is queued for [Engine.flush] *)
   mutable blocked : bool; (* is queued until the device has room *)
   mutable starved : bool; (* is queued until others hold less memory *)
+  mutable lingers : bool; (* is queued among those in TIME-WAIT *)
   mutable passive : bool; (* came from a listener, which has not accepted it yet *)
   mutable place : place;
   (* Sending *)
@@ -227,6 +228,7 @@ type env = {
   next_turn : t Queue.t; (* have sent enough in this turn, and have more *)
   blocked : t Queue.t; (* could not send because the device was full *)
   starved : t Queue.t; (* may not write because all together hold too much *)
-  waiting : t Queue.t; (* in TIME-WAIT, oldest first; some may have gone since *)
+  waiting : t Queue.t; (* whole ones in TIME-WAIT, oldest first; some may have gone since *)
+  resting : Waiting.t; (* those that their users have closed *)
   mutable forget : t -> unit; (* takes a closed connection out of the table *)
 }

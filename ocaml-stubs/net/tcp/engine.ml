@@ -75,6 +75,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       blocked = Queue.create ();
       starved = Queue.create ();
       waiting = Queue.create ();
+      resting = Waiting.create ();
       forget = ignore;
     }
   in
@@ -102,6 +103,33 @@ let compact ~device t =
       hold t.env c (received_cost c + ahead_cost c - cost))
 
 let charge t n = t.env.memory <- t.env.memory + n
+
+(* {1 Those in TIME-WAIT} *)
+
+let resting t ~local ~local_port ~remote ~remote_port =
+  let resting = t.env.resting in
+  if Waiting.length resting = 0 then Waiting.none
+  else
+    let hash = Table.hash_of t.table ~local ~local_port ~remote ~remote_port in
+    Waiting.find resting ~hash ~local ~local_port ~remote ~remote_port
+
+(* For a segment: what rests wakes up. *)
+let find t ~local ~local_port ~remote ~remote_port =
+  match Table.find t.table ~local ~local_port ~remote ~remote_port with
+  | Some _ as found -> found
+  | None ->
+      let e = resting t ~local ~local_port ~remote ~remote_port in
+      if e == Waiting.none then None
+      else
+        let c = revive t.env e in
+        Table.add t.table c;
+        Some c
+
+let is_taken t ~local ~local_port ~remote ~remote_port =
+  Option.is_some (Table.find t.table ~local ~local_port ~remote ~remote_port)
+  || resting t ~local ~local_port ~remote ~remote_port != Waiting.none
+
+let connections t = Table.length t.table + Waiting.length t.env.resting
 
 (* {1 Too many connections} *)
 
@@ -154,10 +182,12 @@ let evict t =
 
 (* One connection more. *)
 let has_room t =
-  let full () = Table.length t.table >= t.env.config.connections_max in
+  let full () = connections t >= t.env.config.connections_max in
   if full () then drop_waiting t.env;
   if full () then evict t;
   not (full ())
+
+let count = connections
 
 let set_bounds t ~memory ~connections ~time_wait =
   t.env.config <-
@@ -170,11 +200,11 @@ let set_bounds t ~memory ~connections ~time_wait =
     };
   (* A newcomer pushes out one: those above the bound go before. *)
   let rec shrink () =
-    let n = Table.length t.table in
+    let n = count t in
     if n > connections then (
       drop_waiting t.env;
-      if Table.length t.table = n then evict t;
-      if Table.length t.table < n then shrink ())
+      if count t = n then evict t;
+      if count t < n then shrink ())
   in
   shrink ()
 
@@ -436,9 +466,7 @@ let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
   tick t now;
   let env = t.env in
   env.stats.segments_in <- env.stats.segments_in + 1;
-  match
-    Table.find t.table ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port
-  with
+  match find t ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port with
   | Some c when c.state = Time_wait && newer_incarnation c h && Hashtbl.mem t.listeners h.dst_port
     ->
       finish env c `Closed;
@@ -448,6 +476,7 @@ let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
 
 let advance t ~now =
   tick t now;
+  Waiting.expire t.env.resting ~now:t.env.now;
   Wheel.advance t.env.wheel ~now (fun c -> with_connection t c fire ())
 
 (* Memory is free again: those who could not write for want of it may. *)
@@ -473,7 +502,10 @@ let flush t ~now =
   Queue.clear t.env.next_turn
 
 let has_more t = not (Queue.is_empty t.env.dirty)
-let next t = if Queue.is_empty t.env.dirty then Wheel.next t.env.wheel else t.env.now
+
+let next t =
+  if Queue.is_empty t.env.dirty then Int.min (Wheel.next t.env.wheel) (Waiting.next t.env.resting)
+  else t.env.now
 
 let resume t =
   Queue.iter
@@ -532,9 +564,8 @@ let free_port t ~local ~remote ~remote_port =
     else (
       t.port_step <- t.port_step + 1;
       let port = first_port + ((offset + t.port_step) land (range - 1)) in
-      match Table.find t.table ~local ~local_port:port ~remote ~remote_port with
-      | None -> Some port
-      | Some _ -> search (tries + 1))
+      if is_taken t ~local ~local_port:port ~remote ~remote_port then search (tries + 1)
+      else Some port)
   in
   search 0
 
@@ -565,10 +596,9 @@ let open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify =
   let env = t.env in
   let port =
     match src_port with
-    | Some port -> (
-        match Table.find t.table ~local:src ~local_port:port ~remote:dst ~remote_port:dst_port with
-        | None -> Some port
-        | Some _ -> None)
+    | Some port ->
+        let taken = is_taken t ~local:src ~local_port:port ~remote:dst ~remote_port:dst_port in
+        if taken then None else Some port
     | None -> free_port t ~local:src ~remote:dst ~remote_port:dst_port
   in
   if under_pressure env || not (has_room t) then Error `No_memory
@@ -675,7 +705,8 @@ let abort t c = with_connection t c tear_down ()
 
 let abort_all t =
   Hashtbl.reset t.listeners;
-  iter t (abort t)
+  iter t (abort t);
+  Waiting.clear t.env.resting
 
 let leave t (c : connection) () =
   let unread = not (Octets.is_empty c.received && Reassembly.is_empty c.ahead) in
@@ -713,7 +744,6 @@ let remote (c : connection) = (c.remote, c.remote_port)
 
 let stats t = t.env.stats
 let memory t = t.env.memory
-let connections t = Table.length t.table
 let timers t = Wheel.length t.env.wheel
 
 type info = Info.t
@@ -722,6 +752,6 @@ let info = Info.of_tcb
 let tcb c = c
 
 let lookup t ~local:(local, local_port) ~remote:(remote, remote_port) =
-  Table.find t.table ~local ~local_port ~remote ~remote_port
+  find t ~local ~local_port ~remote ~remote_port
 
 let env t = t.env

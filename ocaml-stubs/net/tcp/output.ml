@@ -382,7 +382,10 @@ let ack_due env c =
 let run env c =
   match c.state with
   | Closed | Syn_sent | Syn_received -> ()
-  | Time_wait | Fin_wait_2 -> if c.ack_now then ack env c else ack_due env c
+  | Fin_wait_2 -> if c.ack_now then ack env c else ack_due env c
+  | Time_wait ->
+      if c.ack_now then ack env c else ack_due env c;
+      if c.ack_at = max_int then settle_time_wait env c
   | Established | Close_wait | Fin_wait_1 | Closing | Last_ack ->
       data env c;
       if c.ack_now then ack env c else ack_due env c

@@ -75,6 +75,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       dirty = false;
       blocked = false;
       starved = false;
+      lingers = false;
       passive = false;
       place = no_place;
       iss;
@@ -287,24 +288,92 @@ and trim_waiting env =
   | Some c when c.state = Closed ->
       ignore (Queue.pop env.waiting : t);
       trim_waiting env
-  | Some _ when Queue.length env.waiting > env.config.time_wait_max ->
-      drop_waiting env;
-      trim_waiting env
-  | Some _ | None -> ()
+  | Some _ | None ->
+      let n = Queue.length env.waiting + Waiting.length env.resting in
+      if n > env.config.time_wait_max then (
+        drop_waiting env;
+        trim_waiting env)
 
-(* The oldest TIME-WAIT makes room, if there is one. *)
+(* One TIME-WAIT makes room, if there is one: the oldest whose user has closed, else the oldest. *)
 and drop_waiting env =
-  match Queue.take_opt env.waiting with
-  | None -> ()
-  | Some c when c.state = Closed -> drop_waiting env
-  | Some c ->
-      env.stats.time_wait_dropped <- env.stats.time_wait_dropped + 1;
-      finish env c `Closed
+  let oldest = Waiting.oldest env.resting in
+  if oldest != Waiting.none then (
+    env.stats.time_wait_dropped <- env.stats.time_wait_dropped + 1;
+    Waiting.remove env.resting oldest)
+  else
+    match Queue.take_opt env.waiting with
+    | None -> ()
+    | Some c when c.state = Closed -> drop_waiting env
+    | Some c ->
+        env.stats.time_wait_dropped <- env.stats.time_wait_dropped + 1;
+        finish env c `Closed
 
 let enter_time_wait env c =
   c.state <- Time_wait;
   c.keep_at <- max_int;
   c.wait_at <- env.now + env.config.time_wait;
+  arm env c
+
+let rest env c =
+  Waiting.add env.resting
+    {
+      local = c.local;
+      local_port = c.local_port;
+      remote = c.remote;
+      remote_port = c.remote_port;
+      hash = c.hash;
+      until = c.wait_at;
+      snd_nxt = c.snd_nxt;
+      snd_wnd_max = c.snd_wnd_max;
+      rcv_nxt = c.rcv_nxt;
+      rcv_adv = c.rcv_adv;
+      rcv_shift = c.rcv_shift;
+      mss = c.mss;
+      sack_ok = c.sack_ok;
+      ts_offset = c.ts_offset;
+      ts_recent = (if c.ts_ok then c.ts_recent else -1);
+      ts_recent_at = c.ts_recent_at;
+      repeats_paid = c.answers.repeats_paid;
+      odd_at = c.answers.odd_at;
+      odd_wait = c.answers.odd_wait;
+      chain = Waiting.none;
+      older = Waiting.none;
+      newer = Waiting.none;
+    };
+  (* For its user it is over. *)
+  finish env c `Closed
+
+let settle_time_wait env c =
+  if c.read_shut && not c.lingers then rest env c
+  else if not c.lingers then (
+    Queue.push c env.waiting;
+    c.lingers <- true;
+    trim_waiting env)
+
+let revive env (e : Waiting.entry) =
+  let c =
+    make env ~state:Time_wait ~iss:e.snd_nxt ~ts_offset:e.ts_offset ~path_mss:e.mss ~hash:e.hash
+      ~local:e.local ~local_port:e.local_port ~remote:e.remote ~remote_port:e.remote_port
+  in
+  c.snd_wnd_max <- e.snd_wnd_max;
+  c.rcv_nxt <- e.rcv_nxt;
+  c.rcv_adv <- e.rcv_adv;
+  c.rcv_shift <- e.rcv_shift;
+  c.last_ack_sent <- e.rcv_nxt;
+  c.mss <- e.mss;
+  c.sack_ok <- e.sack_ok;
+  c.ts_ok <- e.ts_recent >= 0;
+  c.ts_recent <- e.ts_recent;
+  c.ts_recent_at <- e.ts_recent_at;
+  c.answers.repeats_paid <- e.repeats_paid;
+  c.answers.odd_at <- e.odd_at;
+  c.answers.odd_wait <- e.odd_wait;
+  c.closing <- true;
+  c.fin_sent <- true;
+  c.read_shut <- true;
+  c.wait_at <- e.until;
   arm env c;
-  Queue.push c env.waiting;
-  trim_waiting env
+  (* It rests again at the end of the turn. *)
+  touch env c;
+  Waiting.remove env.resting e;
+  c

@@ -109,5 +109,12 @@ val finish : env -> t -> reason -> unit
 
 val enter_time_wait : env -> t -> unit
 
-(** The oldest TIME-WAIT makes room, if there is one. *)
+(** In TIME-WAIT, at the end of a turn, when nothing is to be acknowledged: a connection that its
+    user has closed ends here for its user, and rests among {!Block.env.resting}. *)
+val settle_time_wait : env -> t -> unit
+
+(** Makes a whole connection of one that rests. It is in no table. *)
+val revive : env -> Waiting.entry -> t
+
+(** One TIME-WAIT makes room, if there is one: the oldest whose user has closed, else the oldest. *)
 val drop_waiting : env -> unit
