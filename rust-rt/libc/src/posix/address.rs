@@ -1,6 +1,6 @@
 //! Socket addresses as C has them.
 
-use core::ffi::{c_uint, c_void};
+use core::ffi::{c_int, c_uint, c_void};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use super::family::{AF_INET, AF_INET6, AF_UNIX, AF_UNSPEC, Family};
@@ -18,6 +18,8 @@ pub enum Address {
 
 /// Bytes of the longest address, `struct sockaddr_in6`.
 pub(super) const LONGEST: usize = 28;
+/// Bytes of `struct sockaddr_storage`: no address is longer.
+const STORAGE: usize = 128;
 /// Bytes of `struct sockaddr_in`.
 const INET: usize = 16;
 
@@ -34,7 +36,7 @@ pub(super) unsafe fn read_any(
         return Err(Errno(EFAULT));
     }
     let length = length as usize;
-    if length < 2 {
+    if !(2..=STORAGE).contains(&length) {
         return Err(Errno(EINVAL));
     }
     // SAFETY: as the caller says.
@@ -147,6 +149,10 @@ pub(super) unsafe fn write(
         return Err(Errno(EFAULT));
     }
     let (bytes, n) = encode(address, family);
+    // SAFETY: readable, as the caller says.
+    if c_int::try_from(unsafe { *length }).is_err() {
+        return Err(Errno(EINVAL));
+    }
     // SAFETY: as the caller says.
     unsafe {
         let fits = n.min(*length as usize);

@@ -12,7 +12,7 @@ use crate::layout::PollFd;
 
 /// C functions by one of two implementations. An error is its number, negative.
 pub(super) struct C {
-    kernel: bool,
+    pub(super) kernel: bool,
 }
 
 /// Runs `f` with ours and with the host's, and compares what it returns. Descriptors do not have the
@@ -36,6 +36,8 @@ macro_rules! either {
         if result < 0 { -i64::from(errno) } else { result }
     }};
 }
+
+pub(super) use either;
 
 impl C {
     pub(super) fn eventfd(&self, value: u32, flags: c_int) -> c_int {

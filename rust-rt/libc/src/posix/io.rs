@@ -63,7 +63,9 @@ pub(super) unsafe fn parts<'a>(parts: *const Part, count: usize) -> Result<&'a [
         return Err(Errno(EFAULT));
     }
     // SAFETY: as the caller says.
-    Ok(unsafe { core::slice::from_raw_parts(parts, count) })
+    let parts = unsafe { core::slice::from_raw_parts(parts, count) };
+    parts.iter().try_for_each(Part::check)?;
+    Ok(parts)
 }
 
 /// The parts of a C caller, to be filled.
@@ -82,7 +84,9 @@ pub(super) unsafe fn parts_mut<'a>(parts: *mut PartMut, count: usize) -> Result<
         return Err(Errno(EFAULT));
     }
     // SAFETY: as the caller says.
-    Ok(unsafe { core::slice::from_raw_parts_mut(parts, count) })
+    let parts = unsafe { core::slice::from_raw_parts_mut(parts, count) };
+    parts.iter().try_for_each(PartMut::check)?;
+    Ok(parts)
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

@@ -65,3 +65,5 @@ mod debt_tests;
 mod host_tests;
 #[cfg(test)]
 mod on_main_tests;
+#[cfg(test)]
+mod wrong_tests;

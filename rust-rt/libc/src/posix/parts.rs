@@ -4,7 +4,11 @@ use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::ops::{Deref, DerefMut};
 
-use crate::errno::EFAULT;
+use crate::errno::{EFAULT, EINVAL};
+
+/// Bytes of one call at most, as in Linux (`MAX_RW_COUNT`): what is longer is used as far as this. (A slice of Rust's has
+/// no more than `isize::MAX`.)
+const MOST_BYTES: usize = 0x7fff_f000;
 
 /// An error's number, as C's `errno` has it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,12 +36,21 @@ impl Part {
     ///
     /// # Errors
     ///
-    /// EFAULT for NULL.
+    /// EFAULT for NULL, and for more than there can be.
     pub(super) fn of(base: *const c_void, len: usize) -> Result<Self> {
-        if base.is_null() && len != 0 {
+        if base.is_null() && len != 0 || isize::try_from(len).is_err() {
             return Err(Errno(EFAULT));
         }
-        Ok(Part { base: base.cast(), len })
+        Ok(Part { base: base.cast(), len: len.min(MOST_BYTES) })
+    }
+
+    /// Whether this is memory at all.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a negative length, EFAULT for NULL.
+    pub(super) fn check(&self) -> Result {
+        check(self.base, self.len)
     }
 
     /// The parts without their first `n` bytes.
@@ -62,18 +75,30 @@ impl PartMut {
     ///
     /// # Errors
     ///
-    /// EFAULT for NULL.
+    /// EFAULT for NULL, and for more than there can be.
     pub(super) fn of(base: *mut c_void, len: usize) -> Result<Self> {
-        if base.is_null() && len != 0 {
+        if base.is_null() && len != 0 || isize::try_from(len).is_err() {
             return Err(Errno(EFAULT));
         }
-        Ok(PartMut { base: base.cast(), len })
+        Ok(PartMut { base: base.cast(), len: len.min(MOST_BYTES) })
+    }
+
+    /// As [`Part::check`].
+    pub(super) fn check(&self) -> Result {
+        check(self.base, self.len)
     }
 
     /// All of a slice. It must live as long as the part is used, which is inside one call.
     pub(super) fn new(bytes: &mut [u8]) -> Self {
         PartMut { base: bytes.as_mut_ptr(), len: bytes.len() }
     }
+}
+
+fn check(base: *const u8, len: usize) -> Result {
+    if isize::try_from(len).is_err() {
+        return Err(Errno(EINVAL));
+    }
+    if base.is_null() && len != 0 { Err(Errno(EFAULT)) } else { Ok(()) }
 }
 
 impl PartMut {
@@ -97,7 +122,7 @@ impl Deref for Part {
         }
         // SAFETY: parts come from the callers of C functions, whose contract is that the memory is
         // readable during the call, or from `new`.
-        unsafe { core::slice::from_raw_parts(self.base, self.len) }
+        unsafe { core::slice::from_raw_parts(self.base, self.len.min(MOST_BYTES)) }
     }
 }
 
@@ -108,7 +133,7 @@ impl Deref for PartMut {
             return &[];
         }
         // SAFETY: as in `deref_mut`.
-        unsafe { core::slice::from_raw_parts(self.base, self.len) }
+        unsafe { core::slice::from_raw_parts(self.base, self.len.min(MOST_BYTES)) }
     }
 }
 
@@ -119,18 +144,18 @@ impl DerefMut for PartMut {
         }
         // SAFETY: parts come from the callers of C functions, whose contract is that the memory is
         // theirs and writable during the call, or from `new`.
-        unsafe { core::slice::from_raw_parts_mut(self.base, self.len) }
+        unsafe { core::slice::from_raw_parts_mut(self.base, self.len.min(MOST_BYTES)) }
     }
 }
 
 /// The bytes of all parts.
 pub fn total(parts: &[Part]) -> usize {
-    parts.iter().fold(0, |sum, part| sum.saturating_add(part.len))
+    parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len)).min(MOST_BYTES)
 }
 
 /// The room of all parts.
 pub fn room(parts: &[PartMut]) -> usize {
-    parts.iter().fold(0, |sum, part| sum.saturating_add(part.len))
+    parts.iter().fold(0, |sum: usize, part| sum.saturating_add(part.len)).min(MOST_BYTES)
 }
 
 /// Copies as much as fits into the parts, one after the other, and says how much.

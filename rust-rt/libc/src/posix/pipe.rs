@@ -12,7 +12,7 @@ use super::object::Object;
 use super::parts::{Errno, Part, PartMut, Result, room, total};
 use super::table::{self, O_CLOEXEC, O_NONBLOCK, O_WRONLY};
 use super::watch::Watchers;
-use crate::errno::{EAGAIN, EBADF, EINVAL, EPIPE};
+use crate::errno::{EAGAIN, EBADF, EFAULT, EINVAL, EPIPE};
 use crate::layout::Stat;
 
 /// Bytes that a pipe holds at most, as on Linux.
@@ -203,6 +203,9 @@ pub(super) unsafe extern "C" fn pipe(fds: *mut [c_int; 2]) -> c_int {
 /// Only O_NONBLOCK and O_CLOEXEC are known: EINVAL.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn pipe2(fds: *mut [c_int; 2], flags: c_int) -> c_int {
+    if fds.is_null() {
+        return status(Err(Errno(EFAULT)));
+    }
     status(create(flags).map(|pair| {
         // SAFETY: two ints are writable there by contract.
         unsafe { *fds = pair }

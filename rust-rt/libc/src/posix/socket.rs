@@ -71,9 +71,14 @@ pub(super) unsafe extern "C" fn socketpair(
         (AF_INET | AF_INET6, ..) => Err(Errno(EOPNOTSUPP)),
         _ => Err(Errno(EAFNOSUPPORT)),
     };
-    status(made.map(|pair| {
+    status(made.and_then(|pair| {
+        if fds.is_null() {
+            pair.into_iter().try_for_each(table::close)?;
+            return Err(Errno(EFAULT));
+        }
         // SAFETY: two ints are writable there by contract.
         unsafe { *fds = pair }
+        Ok(())
     }))
 }
 
@@ -257,8 +262,8 @@ const _: () = assert!(size_of::<Message>() == 56);
 /// There is no control data.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut Message, flags: c_int) -> isize {
-    // SAFETY: a message that nobody else accesses, by contract.
-    let message = unsafe { &mut *message };
+    // SAFETY: NULL, or a message that nobody else accesses, by contract.
+    let Some(message) = (unsafe { message.as_mut() }) else { return size(Err(Errno(EFAULT))) };
     // SAFETY: as many parts as it says.
     let list = unsafe { parts_mut(message.parts.cast(), message.count) };
     size(list.and_then(|list| {
@@ -334,8 +339,8 @@ unsafe fn destination(address: *const c_void, length: c_uint) -> Result<Option<S
 /// Control data is ignored: `setsockopt` supports nothing that would use it.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn sendmsg(fd: c_int, message: *const Message, flags: c_int) -> isize {
-    // SAFETY: a message, by contract.
-    let message = unsafe { &*message };
+    // SAFETY: NULL or a message, by contract.
+    let Some(message) = (unsafe { message.as_ref() }) else { return size(Err(Errno(EFAULT))) };
     // SAFETY: as many parts as it says.
     let list = unsafe { parts(message.parts.cast(), message.count) };
     size(list.and_then(|list| {

@@ -61,6 +61,9 @@ pub(super) unsafe extern "C" fn setsockopt(
         if value.is_null() {
             return Err(Errno(EFAULT));
         }
+        if c_int::try_from(length).is_err() {
+            return Err(Errno(EINVAL));
+        }
         // SAFETY: that many bytes are readable by contract.
         let bytes = unsafe { core::slice::from_raw_parts(value.cast::<u8>(), length as usize) };
         set(socket, level, option, bytes)?;
@@ -179,6 +182,10 @@ pub(super) unsafe extern "C" fn getsockopt(
         let (bytes, n) = get(socket, level, option)?;
         if value.is_null() || length.is_null() {
             return Err(Errno(EFAULT));
+        }
+        // SAFETY: readable by contract.
+        if c_int::try_from(unsafe { *length }).is_err() {
+            return Err(Errno(EINVAL));
         }
         // SAFETY: as many bytes are writable as the length says, by contract.
         unsafe {

@@ -15,7 +15,7 @@ use super::object::{Object, downcast};
 use super::parts::{Errno, Part, PartMut, Result, room, scatter};
 use super::table::{self, O_CLOEXEC, O_NONBLOCK};
 use super::watch::Watchers;
-use crate::errno::{EAGAIN, EINVAL};
+use crate::errno::{EAGAIN, EFAULT, EINVAL};
 use crate::host;
 use crate::layout::Stat;
 use crate::timespec::Timespec;
@@ -168,9 +168,10 @@ pub(super) unsafe extern "C" fn timerfd_settime(
     new: *const Setting,
     old: *mut Setting,
 ) -> c_int {
-    // SAFETY: the new setting is readable by contract.
-    let new = unsafe { *new };
-    let set = timer(fd).and_then(|timer| {
+    // SAFETY: NULL, or the new setting is readable by contract.
+    let new = unsafe { new.as_ref() };
+    let set = new.ok_or(Errno(EFAULT)).and_then(|new| {
+        let timer = timer(fd)?;
         let before = timer.remaining();
         let (value, interval) = (new.value.ns(), new.interval.ns());
         let (Some(value), Some(interval)) = (value, interval) else { return Err(Errno(EINVAL)) };
@@ -196,9 +197,13 @@ pub(super) unsafe extern "C" fn timerfd_settime(
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn timerfd_gettime(fd: c_int, current: *mut Setting) -> c_int {
-    status(timer(fd).map(|timer| {
+    status(timer(fd).and_then(|timer| {
+        if current.is_null() {
+            return Err(Errno(EFAULT));
+        }
         // SAFETY: writable by contract.
         unsafe { *current = timer.remaining() }
+        Ok(())
     }))
 }
 

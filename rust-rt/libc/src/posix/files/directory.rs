@@ -11,7 +11,7 @@ use super::super::parts::{Errno, Result};
 use super::super::table;
 use super::calls::{O_DIRECTORY, open_at, path_argument};
 use super::{File, tree};
-use crate::errno::{self, EINVAL, ENOTDIR};
+use crate::errno::{self, EFAULT, EINVAL, ENOTDIR};
 use tree::Name;
 
 /// `struct dirent64`.
@@ -133,6 +133,9 @@ pub(in super::super) unsafe fn read_directory(
     n: usize,
 ) -> Result<usize> {
     let file: Rc<File> = downcast(&table::get(fd)?.object).ok_or(Errno(ENOTDIR))?;
+    if buf.is_null() && n > 0 {
+        return Err(Errno(EFAULT));
+    }
     let mut written = 0;
     let entries = entries(fd)?;
     let start = file.offset.get() as usize;
