@@ -134,9 +134,10 @@ fmt: ## Formats all sources
 	@$(DUNE) fmt 2>/dev/null || true
 licences: ## The licence of everything that an image, or mirust-summon, is linked from, and whether it is compatible with ours
 	@$(ENV) tests/licences/run
-lint: ## Clippy, the oldest Rust, shellcheck, licences, and whether everything is formatted
+lint: ## Clippy, rustdoc, the oldest Rust, shellcheck, licences, links, and whether everything is formatted
 	@$(ENV) cargo fmt --all --check
 	@$(ENV) cargo clippy --locked --quiet --workspace --exclude boot-faults --features $(TRAITS) --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(ENV) cargo doc --locked --quiet --no-deps -p mirust $(RT) --features $(TRAITS)
 	@$(ENV) --rig tests/apps/oldest --check
 	@$(DUNE) build @fmt
 	@$(ENV) shellcheck -x -S warning $(SCRIPTS)
