@@ -317,7 +317,7 @@ typedef struct MirustBlockStats {
     uint64_t copied;
     // Pages granted to the backend.
     uint64_t grants;
-    // Notifications sent: one hypercall each. On Unix, system calls.
+    // Notifications sent: one hypercall each. On Unix, times that requests were given to the kernel.
     uint64_t notifications;
     // Notifications received.
     uint64_t events;

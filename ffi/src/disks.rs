@@ -104,7 +104,7 @@ pub struct MirustBlockStats {
     pub copied: u64,
     /// Pages granted to the backend.
     pub grants: u64,
-    /// Notifications sent: one hypercall each. On Unix, system calls.
+    /// Notifications sent: one hypercall each. On Unix, times that requests were given to the kernel.
     pub notifications: u64,
     /// Notifications received.
     pub events: u64,

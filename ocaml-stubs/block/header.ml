@@ -64,7 +64,7 @@ module Stats = struct
     requests : int; (* Requests as the backend saw them, after splitting and merging. *)
     copied : int; (* Bytes that were copied. *)
     grants : int; (* Pages granted to the backend. *)
-    notifications : int; (* Notifications sent: one hypercall each. On Unix, system calls. *)
+    notifications : int; (* Notifications sent: one hypercall each. On Unix, times that requests were given to the kernel. *)
     events : int; (* Notifications received. *)
     lies : int; (* Protocol violations by the peer. *)
     connections : int; (* Times the disk was connected. *)
