@@ -8,8 +8,11 @@
 
       let rec echo flow =
         Stack.TCP.read flow >>= function
-        | Ok (`Data b) -> Stack.TCP.write flow b >>= fun _ -> echo flow
         | Ok `Eof | Error _ -> Stack.TCP.close flow
+        | Ok (`Data b) -> (
+            Stack.TCP.write flow b >>= function
+            | Ok () -> echo flow
+            | Error _ -> Stack.TCP.close flow)
 
       let start () =
         network () >>= fun stack ->
