@@ -138,6 +138,10 @@ fn wrapper(function: &Function, of: Option<&Ident>) -> Tokens {
 fn assertions(function: &Function) -> Tokens {
     let ocaml = quote!(::mirust::ocaml::export);
     let mut asserted = Tokens::new();
+    let types = || function.arguments.iter().map(|argument| &argument.ty);
+    for (a, b) in types().flat_map(|a| types().map(move |b| (a, b))) {
+        asserted.extend(quote! { #ocaml::assert_apart::<#a, #b>(); });
+    }
     for argument in &function.arguments {
         let ty = &argument.ty;
         asserted.extend(match &argument.known {

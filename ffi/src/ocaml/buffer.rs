@@ -295,17 +295,12 @@ unsafe impl Argument for Buffer {
     type Value<'a> = Buffer;
     unsafe fn receive(_: &Scope, abi: Raw) -> Buffer {
         // SAFETY: a valid value, of which this finds out whether it is a Cstruct.
-        let (start, length) = unsafe { located(abi) };
+        let (_, length) = unsafe { located(abi) };
         if length == 0 {
             return Buffer::empty();
         }
-        let mut copy = Vec::new();
-        if copy.try_reserve_exact(length).is_err() {
-            resume_unwind(Box::new(bytes::OutOfMemory));
-        }
-        // SAFETY: OCaml initialises its buffers, and no OCaml code runs meanwhile.
-        copy.extend_from_slice(unsafe { std::slice::from_raw_parts(start, length) });
-        Buffer::of_vec(copy)
+        // SAFETY: as above.
+        Buffer::of_vec(unsafe { bytes::copy(abi) })
     }
 }
 

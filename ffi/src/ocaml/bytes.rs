@@ -111,7 +111,14 @@ pub(super) unsafe fn copy(value: Raw) -> Vec<u8> {
         return Vec::new();
     }
     // SAFETY: as in `shared`, for as long as the copy takes. Nothing writes meanwhile.
-    unsafe { std::slice::from_raw_parts(start, length) }.to_vec()
+    let bytes = unsafe { std::slice::from_raw_parts(start, length) };
+    // How many there are can be a stranger's choice.
+    let mut copy = Vec::new();
+    if copy.try_reserve_exact(length).is_err() {
+        resume_unwind(Box::new(OutOfMemory));
+    }
+    copy.extend_from_slice(bytes);
+    copy
 }
 
 /// Longer strings are not made on OCaml's minor heap (`Max_young_wosize`).

@@ -85,6 +85,7 @@ unsafe impl<T: 'static> Part for BoxRoot<T> {
 unsafe impl<T: Part> Argument for Option<T> {
     type Abi = Raw;
     type Value<'a> = Option<T::Value<'a>>;
+    const WRITES: bool = T::WRITES;
     #[inline]
     unsafe fn receive<'a>(scope: &'a Scope, raw: Raw) -> Self::Value<'a> {
         // SAFETY: `Some` is a block with one field, of the part's type.
@@ -96,6 +97,7 @@ unsafe impl<T: Part> Argument for Option<T> {
 unsafe impl<T: Part> Argument for Vec<T> {
     type Abi = Raw;
     type Value<'a> = Vec<T::Value<'a>>;
+    const WRITES: bool = T::WRITES;
     unsafe fn receive<'a>(scope: &'a Scope, mut raw: Raw) -> Self::Value<'a> {
         let mut parts = Vec::new();
         while is_block(raw) {
@@ -120,6 +122,7 @@ macro_rules! tuple {
         unsafe impl<$($name: Part),+> Argument for ($($name,)+) {
             type Abi = Raw;
             type Value<'a> = ($($name::Value<'a>,)+);
+            const WRITES: bool = $($name::WRITES)||+;
             #[inline]
             unsafe fn receive<'a>(scope: &'a Scope, raw: Raw) -> Self::Value<'a> {
                 // SAFETY: a tuple is a block with its parts in this order.

@@ -121,6 +121,10 @@ pub unsafe trait Argument {
     type Value<'a>;
     /// Whether OCaml passes it as a machine number, and not as a value.
     const NUMBER: bool = false;
+    /// Whether Rust may write to what it borrows.
+    const WRITES: bool = false;
+    /// Whether Rust can find bytes in it that the call does not know to be borrowed.
+    const UNSEEN: bool = false;
 
     /// Converts it.
     ///
@@ -163,6 +167,17 @@ impl<T: ?Sized> Same<T> for T {}
 
 #[doc(hidden)]
 pub const fn assert_same<T: ?Sized + Same<U>, U: ?Sized>() {}
+
+/// Bytes that are borrowed are compared with each other at each call. Those inside a value are not known.
+#[doc(hidden)]
+pub const fn assert_apart<A: Argument, B: Argument>() {
+    const {
+        assert!(
+            !(A::WRITES && B::UNSEEN),
+            "an `OCaml<T>` can contain the bytes that a `&mut [u8]` is: take a `BoxRoot<T>` instead"
+        )
+    }
+}
 
 #[doc(hidden)]
 pub const fn assert_argument_is_value<T: Argument>() {
@@ -242,10 +257,17 @@ value_argument!(<> &[u8] => &'a [u8], |scope, raw| {
     // SAFETY: as above.
     unsafe { bytes::shared(scope, raw) }
 });
-value_argument!(<> &mut [u8] => &'a mut [u8], |scope, raw| {
-    // SAFETY: as above.
-    unsafe { bytes::exclusive(scope, raw) }
-});
+// SAFETY: as above.
+unsafe impl Argument for &mut [u8] {
+    type Abi = Raw;
+    type Value<'a> = &'a mut [u8];
+    const WRITES: bool = true;
+    #[inline]
+    unsafe fn receive<'a>(scope: &'a Scope, raw: Raw) -> &'a mut [u8] {
+        // SAFETY: as above.
+        unsafe { bytes::exclusive(scope, raw) }
+    }
+}
 value_argument!(<> Vec<u8> => Vec<u8>, |_scope, raw| {
     // SAFETY: as above.
     unsafe { bytes::copy(raw) }
@@ -254,10 +276,17 @@ value_argument!(<> String => String, |_scope, raw| {
     // SAFETY: as above.
     String::from_utf8(unsafe { bytes::copy(raw) }).expect("a string argument is not UTF-8")
 });
-value_argument!(<T: 'static> OCaml<'_, T> => OCaml<'a, T>, |_scope, raw| {
-    // SAFETY: as above. Nothing can allocate before the call is over: its scope took the runtime.
-    unsafe { OCaml::new(recover_runtime_handle(), raw) }
-});
+// SAFETY: as above.
+unsafe impl<T: 'static> Argument for OCaml<'_, T> {
+    type Abi = Raw;
+    type Value<'a> = OCaml<'a, T>;
+    const UNSEEN: bool = true;
+    #[inline]
+    unsafe fn receive<'a>(_: &'a Scope, raw: Raw) -> OCaml<'a, T> {
+        // SAFETY: as above. Nothing can allocate before the call is over: its scope took the runtime.
+        unsafe { OCaml::new(recover_runtime_handle(), raw) }
+    }
+}
 value_argument!(<T: 'static> BoxRoot<T> => BoxRoot<T>, |_scope, raw| {
     // SAFETY: as above. Making a root does not allocate on the OCaml heap.
     BoxRoot::new(unsafe { OCaml::new(recover_runtime_handle(), raw) })

@@ -243,3 +243,33 @@ mod a_borrow_of_what_ocaml_owns {}
 /// fn g() -> isize { 1 }
 /// ```
 mod a_result_that_ocaml_cannot_have {}
+
+/// Bytes inside a value cannot be read while others, which may be the same, are written.
+///
+/// ```compile_fail,E0080
+/// use mirust::ocaml::{OCaml, OCamlBytes};
+///
+/// #[mirust::export]
+/// fn f(#[ocaml(type = "bytes")] seen: OCaml<'_, OCamlBytes>, out: &mut [u8]) {
+///     out.copy_from_slice(seen.as_bytes());
+/// }
+/// ```
+///
+/// ```compile_fail,E0080
+/// use mirust::ocaml::{OCaml, OCamlBytes};
+///
+/// #[mirust::export]
+/// fn f(out: (&mut [u8], isize), #[ocaml(type = "bytes")] seen: OCaml<'_, OCamlBytes>) {
+///     out.0.copy_from_slice(seen.as_bytes());
+/// }
+/// ```
+///
+/// ```
+/// use mirust::ocaml::{OCaml, OCamlBytes};
+///
+/// #[mirust::export]
+/// fn f(#[ocaml(type = "bytes")] seen: OCaml<'_, OCamlBytes>, n: &[u8]) -> bool {
+///     seen.as_bytes() == n
+/// }
+/// ```
+mod a_value_beside_what_is_written {}
