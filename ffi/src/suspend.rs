@@ -92,7 +92,7 @@ mod of_ocaml {
         super::on_resume(async move |resumed| {
             let away = isize::try_from(resumed.away.as_nanos()).unwrap_or(isize::MAX >> 1);
             if let Err(error) = after.call_async((away, resumed.cancelled)).await {
-                log::error!("in a hook of those who go on: {error}");
+                log::error!("in a hook after the suspension: {error}");
             }
         });
     }

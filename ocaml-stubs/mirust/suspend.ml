@@ -24,7 +24,7 @@ let tell resumed =
       Lwt.catch
         (fun () -> hook resumed)
         (fun e ->
-          Logs.err (fun m -> m "in a hook of those who go on: %s" (Printexc.to_string e));
+          Logs.err (fun m -> m "in a hook after the suspension: %s" (Printexc.to_string e));
           Lwt.return_unit))
     (List.rev !resume_hooks)
 

@@ -37,7 +37,9 @@ impl Fleet {
                     }
                 }
             }
-            Err(why) => log::warn!("whether any of the domains run already is not known: {why}"),
+            Err(why) => {
+                log::warn!("cannot tell whether any of the domains is running already: {why}")
+            }
         }
     }
 
@@ -61,7 +63,7 @@ impl Fleet {
                         }
                     }
                 }
-                Err(why) => log::warn!("whether the domains still run is not known: {why}"),
+                Err(why) => log::warn!("cannot tell whether the domains are still running: {why}"),
             }
         }
     }

@@ -184,7 +184,10 @@ impl Suspend {
             Err(_) => Resumed { away: Duration::ZERO, cancelled: true },
         };
         if within(sleep(PATIENCE), hooks.tell(resumed)).await.is_none() {
-            log::error!("a hook of those who go on has not ended within {} s", PATIENCE.as_secs());
+            log::error!(
+                "a hook after the suspension has not ended within {} s",
+                PATIENCE.as_secs()
+            );
         }
         result
     }

@@ -203,7 +203,7 @@ impl Relay {
     }
 
     fn give_up(&mut self) {
-        log::warn!("xenstore: the second client's ring makes no sense; it is served no more");
+        log::warn!("xenstore: the second client's ring makes no sense; it is no longer served");
         self.broken = true;
         self.incoming.clear();
         self.outgoing.clear();
