@@ -214,3 +214,8 @@ pub fn platform_name() -> &'static str {
 #[cfg(feature = "xen")]
 #[global_allocator]
 static HEAP: mirust_rt::mem::heap::Heap = mirust_rt::mem::heap::Heap;
+
+/// The examples of the page that a registry shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
