@@ -79,7 +79,7 @@ val add_router : 'packet t -> Ipaddr.V6.t -> unit
 (** Usable ones: not given up, and not tentative unless that is optimistic. *)
 val addresses : 'packet t -> Ipaddr.V6.Prefix.t list
 
-(** Changes whenever an earlier answer of {!next_hop} or {!source} may have become wrong. *)
+(** Changes whenever an earlier answer of {!val-next_hop} or {!source} may have become wrong. *)
 val generation : 'packet t -> int
 
 (** The source address for a destination: RFC 6724 section 5, rules 1, 2, 3 and 8. *)

@@ -33,7 +33,7 @@ module type S = sig
 
   val path : t -> ?src:ipaddr -> ipaddr -> (path, error) result
 
-  (** As {!path}, but while addresses are still being asked for (DHCP, router advertisements) or
+  (** As {!val-path}, but while addresses are still being asked for (DHCP, router advertisements) or
       looked for on the link it waits. An error is the last word. *)
   val route : t -> ?src:ipaddr -> ipaddr -> (path, error) result Lwt.t
 

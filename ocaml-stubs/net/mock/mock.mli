@@ -8,7 +8,7 @@ val install : ?seed:int -> unit -> t
 (** The time on the clock, in ns. *)
 val now : t -> int
 
-(** As {!Mirust_net_env.Env.sleep} after {!install}, for an environment around this one. *)
+(** As {!Mirust_net_env.Env.val-sleep} after {!install}, for an environment around this one. *)
 val sleep : t -> int -> unit Lwt.t
 
 (** Runs until the promise resolves, jumping from one timer to the next as soon as nothing else is

@@ -1,4 +1,4 @@
-(** {!Device.t} as a Mirage network device. *)
+(** {!Mirust_netif.Device.t} as a Mirage network device. *)
 
 include Mirust_mirage_types.Mirage_net.S
 
@@ -12,10 +12,10 @@ val device : t -> Device.t
 (** Receives frames in batches, with the state of their checksums. Replaces {!listen}. *)
 val listen_packets : t -> (Mirust_wire.Packet.t list -> unit) -> unit
 
-(** {!Device.t.reserve}; if that returns an empty buffer, the device counts as full. *)
+(** {!Mirust_netif.Device.t.reserve}; if that returns an empty buffer, the device counts as full. *)
 val reserve : t -> int -> Cstruct.t
 
-(** {!Device.t.send}, of a frame whose head was reserved from the device. *)
+(** {!Mirust_netif.Device.t.send}, of a frame whose head was reserved from the device. *)
 val send : t -> Device.frame -> Device.outcome
 
 (** Adds a function that is called when a device that was full has room again. *)

@@ -27,8 +27,8 @@ type config = {
   accept_router_advertisements : bool;
   ipv6_identifiers : [ `Modified_eui64 | `Stable of string | `Private ];
       (** how the second half of IPv6 addresses that are not configured is formed: see
-          {!Mirust_net_engine.Ndp_engine.identifiers}. [`Private]: from a secret chosen now, so that
-          the addresses of one boot cannot be linked to those of another *)
+          {!Mirust_net_engine.Ndp_engine.type-identifiers}. [`Private]: from a secret chosen now, so
+          that the addresses of one boot cannot be linked to those of another *)
 }
 
 (** No IPv4; IPv6 by router advertisements, with identifiers made from the MAC address. (In an image

@@ -12,7 +12,8 @@ type t = {
   header : int;  (** bytes of the link's own header at the beginning of what [reserve] gives *)
   reserve : int -> Cstruct.t;
       (** [reserve n]: [header + n] bytes with any content, for [send]; none if the device is full
-          or gone. As with {!Device.t}, nothing else is done with the link before [send] *)
+          or gone. As with {!Mirust_netif.Device.t}, nothing else is done with the link before
+          [send] *)
   send :
     Macaddr.t ->
     W.Ethernet.proto ->
@@ -30,7 +31,7 @@ type t = {
       (** The same without offloads, waiting while the device is full. The function gets a buffer of
           zeroes and returns how much of it it used; it is called at most once, perhaps later *)
   on_room : (unit -> unit) -> unit;
-  join : Macaddr.t -> unit;  (** a multicast group; see {!Device.t} *)
+  join : Macaddr.t -> unit;  (** a multicast group; see {!Mirust_netif.Device.t} *)
   leave : Macaddr.t -> unit;
   flush : unit -> unit;
 }
