@@ -24,12 +24,9 @@ let parse text =
   in
   let rec quoted i =
     if i >= n then raise (Bad "a string has no end")
-    else
-      match text.[i] with '"' -> i + 1 | '\\' -> quoted (i + 2) | _ -> quoted (i + 1)
+    else match text.[i] with '"' -> i + 1 | '\\' -> quoted (i + 2) | _ -> quoted (i + 1)
   in
-  let rec word i =
-    if i >= n || String.contains " \n\t\r();\"" text.[i] then i else word (i + 1)
-  in
+  let rec word i = if i >= n || String.contains " \n\t\r();\"" text.[i] then i else word (i + 1) in
   let rec items i acc =
     let i = skip i in
     if i >= n || text.[i] = ')' then (List.rev acc, i)
@@ -56,7 +53,9 @@ let parse text =
 let rec print ppf = function
   | Atom a -> Format.pp_print_string ppf a
   | List l ->
-      Format.fprintf ppf "@[<hov 1>(%a)@]" (Format.pp_print_list ~pp_sep:Format.pp_print_space print) l
+      Format.fprintf ppf "@[<hov 1>(%a)@]"
+        (Format.pp_print_list ~pp_sep:Format.pp_print_space print)
+        l
 
 let rec mentions word = function Atom a -> a = word | List l -> List.exists (mentions word) l
 
@@ -94,7 +93,9 @@ let stanza loop libdir libraries = function
   | List (Atom "rule" :: _) as rule
     when List.exists (fun word -> mentions word rule) [ "main.exe"; "solo5-elftool" ] ->
       None
-  | List [ Atom ("copy_files" | "copy_files#"); Atom ("./mirage/manifest.json" | "./mirage/main.ml") ] ->
+  | List
+      [ Atom ("copy_files" | "copy_files#"); Atom ("./mirage/manifest.json" | "./mirage/main.ml") ]
+    ->
       None
   | other -> Some other
 

@@ -157,7 +157,7 @@ impl Link<'_> {
             None => command.arg("--defsym=mirust_before_main=mirust_nothing"),
         };
         if image.ground == Ground::Net {
-            // Its OCaml functions have no unwind tables (ffi/link/trim.ml).
+            // Its OCaml functions have no unwind tables (ffi/link/trim).
             command.arg("--defsym=_dl_find_object=mirust_find_frame");
         }
         command.arg(home.ground(image.ground)?.file);

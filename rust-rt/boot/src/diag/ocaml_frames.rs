@@ -1,6 +1,6 @@
 //! Unwinding OCaml's frames by the tables that its collector has, in place of `.eh_frame`.
 //!
-//! `ffi/link/trim.ml` takes the unwind tables of OCaml functions out of an image. The collector's tables have, for
+//! `ffi/link/trim` takes the unwind tables of OCaml functions out of an image. The collector's tables have, for
 //! each return address in OCaml code, the size of the frame it returns to, which is all that an unwinder needs:
 //! OCaml code keeps no register for its caller. libgcc wants to see DWARF, so [`Made`] is the few bytes that say the
 //! same of one frame; `unwind.rs` hands them over.

@@ -1,4 +1,7 @@
-(* For trim.ml: OCaml's frame tables, and the source locations in them. *)
+(* OCaml's frame tables, and the source locations in them. *)
+
+open Elf
+open Parts
 
 (* Frame tables: a 64-bit count, and for each return address a descriptor (`runtime/caml/stack.h`). *)
 
@@ -126,6 +129,19 @@ let keep_alignment ~align starts cuts =
   in
   List.concat_map List.rev (walk [] starts cuts)
 
+(* Whether a place is before a cut in the same module's data. *)
+let before_a_cut starts cuts =
+  let rec ends starts cuts =
+    match starts with
+    | [] -> []
+    | start :: later ->
+        let mine (a, _) = match later with next :: _ -> a < next | [] -> true in
+        let ours, others = List.partition mine cuts in
+        (start, List.fold_left (fun last (_, b) -> max last b) start ours) :: ends later others
+  in
+  let ends = Array.of_list (ends starts cuts) in
+  fun at -> match last_from fst ends at with Some (_, last) -> at < last | None -> false
+
 (* Cuts the locations out of .data, and the unused blocks of [parts] and the descriptors of unused [returns], and
    mends everything that refers to what is behind them. *)
 let without_locations elf symbols parts ~returns =
@@ -142,6 +158,21 @@ let without_locations elf symbols parts ~returns =
   let place = place cuts in
   let exactly what at =
     match place at with Ok at -> at | Error _ -> unknown "%s within what is cut" what
+  in
+  (* C's code may count from a place before its own data, which moves by less where that is another unit's. *)
+  let before_a_cut = before_a_cut starts cuts in
+  let check_code home index r =
+    let ocaml's = Elf.starts ".text.caml." home.name || part_at parts index r.at <> None in
+    if (not ocaml's) && before_a_cut (target_of symbols.(r.symbol) r + 4) then
+      unknown "C's code counts from a place in OCaml's data"
+  in
+  (* What is behind a symbol has to move by as much as the symbol. *)
+  let check_distance (s : symbol) r =
+    let at = target_of s r in
+    if at > s.value then
+      match (place s.value, place at) with
+      | Ok now, Ok there when there - now = at - s.value -> ()
+      | _ -> unknown "a reference to what is behind %s" s.label
   in
   (* An operand of an instruction is counted from the instruction's end, up to 16 bytes on. *)
   let addend r =
@@ -164,16 +195,20 @@ let without_locations elf symbols parts ~returns =
       | None -> set_reloc elf.file at { r with at = exactly "a relocation" r.at })
     (entries relocs);
   if !returns <> Hashtbl.length tables.moved then unknown "a return address without relocation";
-  let about_data r =
-    r.how <> r_none && symbols.(r.symbol).is_section && symbols.(r.symbol).section = index
-  in
   Array.iter
     (fun (s : section) ->
       if s.kind = sht_rela then
+        let home = elf.sections.(s.info) in
+        let loaded = u64 elf.file (home.header + 8) land 2 <> 0 in
         Seq.iter
           (fun at ->
             let r = reloc elf.file at in
-            if about_data r then set_reloc elf.file at { r with addend = addend r })
+            let symbol = symbols.(r.symbol) in
+            if r.how <> r_none && symbol.section = index then
+              if symbol.is_section then (
+                if is_text home then check_code home s.info r;
+                set_reloc elf.file at { r with addend = addend r })
+              else if loaded then check_distance symbol r)
           (entries s))
     elf.sections;
   let _, symtab = find elf ".symtab" in

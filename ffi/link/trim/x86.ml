@@ -1,5 +1,7 @@
-(* For trim.ml: as much of x86-64's encoding as ocamlopt uses for integers, and no more. An instruction that is not
+(* As much of x86-64's encoding as ocamlopt uses for integers, and no more. An instruction that is not
    listed here is [Other], of which nothing is known. *)
+
+open Elf
 
 type operand =
   | No_operand

@@ -1,5 +1,7 @@
-(* For trim.ml: an object's OCaml code and data as parts, each of which the image has or has not, and who refers to
+(* An object's OCaml code and data as parts, each of which the image has or has not, and who refers to
    whom. A part is a function, or a block of static data: a closure, a constant, or what a module consists of. *)
+
+open Elf
 
 type part = {
   label : string;
@@ -180,14 +182,24 @@ let r_gotpcrelx = 41
 let r_rex_gotpcrelx = 42
 let of_got how = how = r_gotpcrel || how = r_gotpcrelx || how = r_rex_gotpcrelx
 let relative how = how = r_pc32 || how = r_plt32 || of_got how
+let known how = relative how || List.mem how [ r_none; r_64; r_32; r_32s ]
 
 (* The place in the symbol's section that a relocation refers to, if it is one of code or an address. *)
 let target_of (s : symbol) r = s.value + r.addend + if relative r.how then 4 else 0
 
-(* What a relocation refers to: as a rule one part, or none that is OCaml's. *)
+(* What a relocation refers to: as a rule one part, or none that is OCaml's. An operand that a constant follows counts from
+   behind that, so with the symbol of a section the place may be up to four bytes on. *)
 let targets parts symbols r =
   let s : symbol = symbols.(r.symbol) in
   let at = target_of s r in
-  let found = Option.to_list (part_at parts s.section at) in
-  if s.is_section || at = s.value then found
-  else Option.to_list (part_at parts s.section s.value) @ found
+  let add found at =
+    match part_at parts s.section at with
+    | Some p when not (List.memq p found) -> p :: found
+    | Some _ | None -> found
+  in
+  if (not (known r.how)) && Hashtbl.mem parts.by_section s.section then
+    unknown "a relocation of kind %d to what may be OCaml's" r.how;
+  if s.is_section then
+    if relative r.how then List.fold_left add [] [ at; at + 1; at + 2; at + 4 ] else add [] at
+  else if at = s.value then add [] at
+  else add (add [] at) s.value

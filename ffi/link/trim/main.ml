@@ -1,37 +1,18 @@
-(* Takes out of an OCaml object file (x86-64 ELF, as `dune` makes it) what an image can do without:
+(* Takes out of an OCaml object file what an image can do without (README.md):
 
-     ocaml -I DIR DIR/trim.ml [--locations] OBJECT TRIMMED
+     main.exe [--locations] OBJECT TRIMMED
 
-   DIR is where this file and those that it uses are.
-
-   - Unwind tables (.eh_frame) of functions written in OCaml. The collector's frame tables say as much, and an
-     image unwinds by those (rust-rt/boot/src/diag/ocaml_frames.rs). gdb gets a copy in .debug_frame, which is
-     not loaded. The runtime's own functions keep theirs, and so do those that have no entry in a frame table
-     or may call C other than the runtime's without one ([@@noalloc]).
-   - The source locations in the frame tables, which only backtraces of OCaml exceptions use: an image names
-     the functions instead. With --locations they stay.
-   - Functions and data that nobody reaches (trim_unused.ml), of whole modules such as the Stdlib's, and most of what
-     fills in the modules' fields (trim_entries.ml). With --locations they stay.
+   With --locations the source locations stay, and the functions and data that nobody reaches.
 
    An object that looks in any way unlike what the compiler writes today stays as it is; the message says why. *)
 
-#use "trim_elf.ml"
-
-#use "trim_parts.ml"
-
-#use "trim_x86.ml"
-
-#use "trim_fields.ml"
-
-#use "trim_switches.ml"
-
-#use "trim_unused.ml"
-
-#use "trim_frames.ml"
-
-#use "trim_entries.ml"
-
-#use "trim_unwind.ml"
+open Elf
+open Parts
+open Switches
+open Unused
+open Frames
+open Entries
+open Unwind
 
 let trim ~locations file =
   let elf = read_elf file in
@@ -50,7 +31,9 @@ let trim ~locations file =
       shorten_entries code modules;
       returns
   in
-  let unused section at = match part_at parts section at with Some p -> not p.live | None -> false in
+  let unused section at =
+    match part_at parts section at with Some p -> not p.live | None -> false
+  in
   let unwind = split_unwind elf symbols ~unused in
   if not locations then without_locations elf symbols parts ~returns;
   let replace name bytes =
@@ -84,5 +67,5 @@ let () =
       in
       Out_channel.with_open_bin trimmed (fun channel -> output_string channel out)
   | _ ->
-      prerr_endline "usage: ocaml trim.ml [--locations] OBJECT TRIMMED";
+      prerr_endline "usage: main.exe [--locations] OBJECT TRIMMED";
       exit 2

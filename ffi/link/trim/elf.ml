@@ -1,4 +1,4 @@
-(* For trim.ml: object files of x86-64, read and changed in place. *)
+(* Object files of x86-64, read and changed in place. *)
 
 exception Unknown of string
 
@@ -85,6 +85,7 @@ let r_none = 0
 let r_64 = 1
 let r_pc32 = 2
 let r_32 = 10
+let r_32s = 11
 
 (* Makes one say nothing. *)
 let forget elf ~now_at place =
@@ -103,7 +104,7 @@ let each_reloc elf f =
           Seq.iter (fun place -> f s.info target place (reloc elf.file place)) (entries s))
     elf.sections
 
-type symbol = { label : string; section : int; value : int; is_section : bool }
+type symbol = { label : string; section : int; value : int; is_section : bool; is_local : bool }
 
 let read_symbols elf =
   let _, symtab = find elf ".symtab" and _, strtab = find elf ".strtab" in
@@ -113,6 +114,7 @@ let read_symbols elf =
       section = u16 elf.file (at + 6);
       value = u64 elf.file (at + 8);
       is_section = u16 elf.file (at + 4) land 15 = 3;
+      is_local = Bytes.get_uint8 elf.file (at + 4) lsr 4 = 0;
     }
   in
   Array.of_seq (Seq.map symbol (entries symtab))

@@ -1,8 +1,15 @@
-(* For trim.ml: the initialisation of modules, shortened. What it fills into a field is mostly a block of static data,
+(* The initialisation of modules, shortened. What it fills into a field is mostly a block of static data,
    such as a function's closure. The linker can do that as well, by a relocation in the module's own block, and for a
    field that nobody reads nobody has to. Only code with a section of its own is changed, and only a function that is
    understood from its first instruction to its last. It has no line numbers any more, so the program's own modules are
    left as they are. *)
+
+open Elf
+open Parts
+open X86
+open Fields
+open Unused
+open Frames
 
 exception Leave
 

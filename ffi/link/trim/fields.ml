@@ -1,9 +1,13 @@
-(* For trim.ml: which fields of a module are read, and by whom.
+(* Which fields of a module are read, and by whom.
 
    A module is a block of static data, whose fields its initialisation fills in. Code that uses one loads the block's
    address from the global offset table and then the field. The address is followed here, register by register, from
    each such load to where it is overwritten. If anything but a field's load or the initialisation of a field happens
    to it, then the module as such is in use, with all of its fields. *)
+
+open Elf
+open Parts
+open X86
 
 type use =
   | Field of int  (** The field at this offset is read. *)
@@ -21,6 +25,7 @@ type code = {
   symbols : symbol array;
   parts : parts;
   reloc_at : (int * int, reloc) Hashtbl.t;  (** By section and place, those of OCaml's code. *)
+  has_table : part -> bool;  (** Whether a function may have a switch's table. *)
 }
 
 let rax, rbx, rsi, rdi = (0, 3, 6, 7)
@@ -54,6 +59,9 @@ let by_ocaml's_rules =
     "caml_resume";
     "caml_runstack";
   ]
+
+(* Of the same kind, but not known: a later runtime may have more of them. *)
+let perhaps_transparent label = starts "caml_call_" label || starts "caml_alloc" label
 
 let raises label =
   starts "caml_raise" label || starts "caml_reraise" label || starts "caml_ml_array_" label
@@ -99,6 +107,7 @@ let follow code first =
               (* OCaml's own, but not known as a part: it may be given arguments in any register. *)
               if of_module label || code.symbols.(r.symbol).is_section then raise In_use;
               if transparent label then true
+              else if perhaps_transparent label then raise In_use
               else if starts "caml_apply" label then
                 if is_argument label reg then raise In_use else false
               else if raises label then if reg = rax then raise In_use else false
@@ -120,8 +129,10 @@ let follow code first =
         continue ()
     | Call -> if enter (next - 4) then continue ()
     | Jump_to | Call_to ->
-        (* A closure's code is given the argument in rax and the closure in rbx. A switch stays in this function. *)
-        let switch = i.flow = Jump_to && Bytes.get_uint8 file (start part + at - 2) = 0x01 in
+        (* A closure's code is given the argument in rax and the closure in rbx. A switch stays in this function, and goes
+           on wherever its table says: it adds to the table's address, and a function with a table may do it otherwise. *)
+        let added = at >= 2 && Bytes.get_uint8 file (start part + at - 2) = 0x01 in
+        let switch = i.flow = Jump_to && (added || code.has_table part) in
         if switch || (not ours) || reg = rax || reg = rbx || mentions i reg then raise In_use
     | On ->
         if i.reg = reg && List.mem i.action [ Store; Change; Read ] then raise In_use;

@@ -1,6 +1,11 @@
-(* For trim.ml: what of an OCaml program nobody can reach. A program consists of whole modules, and the initialisation
+(* What of an OCaml program nobody can reach. A program consists of whole modules, and the initialisation
    of a module refers to all of its functions, since it makes them the module's fields. Here such a reference counts
    only if somebody reads the field. *)
+
+open Elf
+open Parts
+open Fields
+open Switches
 
 (* What is known of one module. *)
 type fields = {
@@ -29,7 +34,7 @@ let mark_used elf symbols parts switches ~is_return =
   each_reloc elf (fun index section _ r ->
       if is_text section && part_at parts index r.at <> None then
         Hashtbl.replace reloc_at (index, r.at) r);
-  let code = { elf; symbols; parts; reloc_at } in
+  let code = { elf; symbols; parts; reloc_at; has_table = owners switches } in
   let modules = modules_of symbols in
   let roots_of_collector = Hashtbl.create 256 in
   Array.iter
@@ -42,7 +47,15 @@ let mark_used elf symbols parts switches ~is_return =
   each_reloc elf (fun index _ _ r ->
       let label = symbols.(r.symbol).label in
       match Hashtbl.find_opt modules label with
-      | None -> ()
+      | None ->
+          (* By another symbol: what is read through that is not followed. *)
+          let s : symbol = symbols.(r.symbol) in
+          let is_module p = (not p.is_code) && target_of s r > p.first in
+          let use p =
+            if is_module p then
+              Option.iter (fun fields -> fields.whole <- true) (Hashtbl.find_opt modules p.label)
+          in
+          List.iter use (targets parts symbols r)
       | Some fields -> (
           match part_at parts index r.at with
           | Some part -> (
@@ -81,8 +94,18 @@ let mark_used elf symbols parts switches ~is_return =
               | Within _ -> ()
               | To others -> List.iter mark others
             else if not (index = data_index && is_return r.at) then List.iter mark refers);
+  (* What has a local symbol may be called by its own unit without a relocation. *)
+  let has_local = Hashtbl.create 16 in
+  Array.iter
+    (fun (s : symbol) ->
+      if s.is_local && not s.is_section then Hashtbl.replace has_local (s.section, s.value) ())
+    symbols;
   List.iter
-    (fun p -> if p.label = "caml_program" || Hashtbl.mem modules p.label then mark p)
+    (fun p ->
+      if
+        p.label = "caml_program" || Hashtbl.mem modules p.label
+        || (p.is_code && Hashtbl.mem has_local (p.home, p.first))
+      then mark p)
     parts.all;
   let rec read_field fields offset =
     if not (List.mem offset fields.read) then (

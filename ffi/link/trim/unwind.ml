@@ -1,4 +1,7 @@
-(* For trim.ml: the unwind tables of functions written in OCaml, which become gdb's alone. *)
+(* The unwind tables of functions written in OCaml, which become gdb's alone. *)
+
+open Elf
+open Frames
 
 (* Return addresses that have a descriptor, by section. *)
 let returns elf symbols =

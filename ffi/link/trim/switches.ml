@@ -1,6 +1,9 @@
-(* For trim.ml: the tables of switches. The code of a switch loads the address of its table and adds to it what it finds
+(* The tables of switches. The code of a switch loads the address of its table and adds to it what it finds
    there, the distance from the table's start to where it continues. The assembler writes each entry as a relocation
    that counts from the entry, so what an entry refers to can be said only if one knows where its table starts. *)
+
+open Elf
+open Parts
 
 type switches = {
   starts : (int, int array) Hashtbl.t;  (** By section of constants, in order. *)
@@ -31,6 +34,15 @@ let switches_of elf symbols parts =
     loads;
   let in_order (section, starts) = (section, Array.of_list (List.sort_uniq compare starts)) in
   { starts = Hashtbl.of_seq (Seq.map in_order (Hashtbl.to_seq starts)); loads }
+
+(* Whether a function loads the address of anything among the constants. *)
+let owners switches =
+  let found = Hashtbl.create 256 in
+  Hashtbl.iter
+    (fun _ owner ->
+      Option.iter (fun (p : part) -> Hashtbl.replace found (p.home, p.first) ()) owner)
+    switches.loads;
+  fun (p : part) -> Hashtbl.mem found (p.home, p.first)
 
 (* What an entry among the constants may refer to. *)
 type entry =
