@@ -52,8 +52,8 @@ size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 
 .PHONY: test test-xen test-cargo test-crates test-suites test-tutorial
 test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests except the slow ones (below)
-test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out)
-	@tests/rig/xen-test
+test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out, BUILD=0 uses the images that are there)
+	@tests/rig/xen-test $(if $(filter 0,$(BUILD)),--no-build)
 test-cargo: ## Builds and boots ordinary crates with `cargo mirust`, one of them on Xen (SKIP_XEN=1 leaves it out)
 	@$(ENV) tests/cargo/run
 	@$(ENV) tests/cargo/popular/run --few
