@@ -53,12 +53,13 @@ let memory =
          t.max_string <- min Resp.max_string share);
      t)
 
-(* What each connection may use of both without asking, and how much of the received data is parsed at a time. *)
+(* What each connection may use of both without asking, and how much of the received data is parsed at a time: no more
+   than what fits the collector's minor heap as one string. *)
 let small = 4096
-let slice = 2048
+let slice = 2040
 
 (* The most memory that a connection takes before it has to reserve any, in bytes: the beginning of a request, in a
-   buffer of twice the size or as a list of words, and replies being sent. An eighth of the memory is for that. *)
+   buffer of twice the size, and replies being sent. An eighth of the memory is for that. *)
 let places = lazy (Places.of_memory (fun { total; _ } -> max 16 (total / 8 / (4 * small))))
 
 (* How long a client may take for a whole request, or to read what it is sent at a time; and how many bytes of a large
@@ -79,6 +80,13 @@ let count f keys = List.length (List.filter f keys)
 let add b store key by =
   match Store.increment store key by with Ok n -> integer64 b n | Error e -> failure b e
 
+let rec delete b store n = function
+  | [] -> integer b n
+  | key :: keys -> (
+      match Store.delete store key with
+      | Ok existed -> delete b store (n + Bool.to_int existed) keys
+      | Error e -> failure b e)
+
 (* {1 Connections} *)
 
 type connection = {
@@ -87,9 +95,9 @@ type connection = {
   memory : memory;
   mutable requests : Resp.t;
   mutable reserved : int; (* of [memory.requests] *)
-  replies : Buffer.t;
+  replies : Reply.t;
   mutable large : int; (* of [memory.replies] *)
-  mutable since : int64; (* when the current request began; 0: there is none *)
+  mutable since : int; (* ns since boot, when the current request began; 0: there is none *)
   mutable arrived : Cstruct.t; (* and not parsed yet *)
   mutable wanted : string list; (* keys whose values are still to be sent *)
   mutable changed : bool; (* pending replies confirm changes of the store *)
@@ -107,6 +115,20 @@ let start_rewrite b store words =
   | Ok false -> error b "the log is being written anew already"
   | Error e -> error b e
 
+let full = "OOM command not allowed when used memory > 'maxmemory'"
+
+let refuse_change c =
+  let why = Option.value (Store.failure c.memory.store) ~default:"" in
+  failure c.replies ("MISCONF the disk has failed, and nothing is changed: " ^ why)
+
+(* Sets the key at [key] of these bytes to the value at [value]. *)
+let set c bytes key key_length value value_length =
+  c.changed <- true;
+  match Store.set c.memory.store bytes key key_length value value_length with
+  | 0 -> ok c.replies
+  | 1 -> failure c.replies full
+  | _ -> refuse_change c
+
 let execute c command arguments =
   let b = c.replies and store = c.memory.store in
   match (command, arguments) with
@@ -115,12 +137,15 @@ let execute c command arguments =
   | "LASTSAVE", [] -> integer b (Store.saved_at store)
   | "INFO", ([] | [ _ ]) -> bulk b (Some ("# Persistence\r\n" ^ Store.persistence store))
   | "GET", [ key ] -> c.wanted <- [ key ]
-  | "SET", [ key; value ] -> (
-      match Store.set store key value with Ok () -> simple b "OK" | Error e -> failure b e)
+  | "SET", [ key; value ] ->
+      (* Nobody writes to it. *)
+      let bytes = Bytes.unsafe_of_string (key ^ value) in
+      let n = String.length key in
+      set c bytes 0 n n (String.length value)
   | "MGET", (_ :: _ as keys) ->
       array b (List.length keys);
       c.wanted <- keys
-  | "DEL", (_ :: _ as keys) -> integer b (count (Store.delete store) keys)
+  | "DEL", (_ :: _ as keys) -> delete b store 0 keys
   | "EXISTS", (_ :: _ as keys) -> integer b (count (fun key -> Store.size store key >= 0) keys)
   | "INCR", [ key ] -> add b store key 1L
   | "DECR", [ key ] -> add b store key (-1L)
@@ -129,31 +154,29 @@ let execute c command arguments =
       | Some by -> add b store key by
       | None -> error b "value is not an integer or out of range")
   | "DBSIZE", [] -> integer b (Store.length store)
-  | ("FLUSHALL" | "FLUSHDB"), [] ->
-      Store.clear store;
-      simple b "OK"
+  | ("FLUSHALL" | "FLUSHDB"), [] -> (
+      match Store.clear store with Ok () -> ok b | Error e -> failure b e)
   | "PING", [] -> simple b "PONG"
   | ("PING" | "ECHO"), [ s ] -> bulk b (Some s)
   (* What redis-cli and redis-benchmark send when they start. *)
-  | ("CONFIG" | "COMMAND"), _ -> Buffer.add_string b "*0\r\n"
-  | ("SELECT" | "CLIENT"), _ -> simple b "OK"
+  | ("CONFIG" | "COMMAND"), _ -> array b 0
+  | ("SELECT" | "CLIENT"), _ -> ok b
   | ("GET" | "SET" | "MGET" | "DEL" | "EXISTS" | "INCR" | "DECR" | "INCRBY" | "DBSIZE"), _ ->
       error b "wrong number of arguments"
   | _ -> error b "unknown command"
 
-(* The same for changes, which are refused once the disk has failed. *)
-let change c command arguments =
-  match Store.failure c.memory.store with
-  | None ->
-      c.changed <- true;
-      execute c command arguments
-  | Some why -> failure c.replies ("MISCONF the disk has failed, and nothing is changed: " ^ why)
-
-let run c command arguments = (if is_write command then change else execute) c command arguments
+(* The same, but for changes, which are refused once the disk has failed. *)
+let run c command arguments =
+  if not (is_write command) then execute c command arguments
+  else if Store.has_failed c.memory.store then refuse_change c
+  else (
+    c.changed <- true;
+    execute c command arguments)
 
 let end_transaction c =
-  if c.transaction <> None then Pool.give c.memory.requests Transaction.most;
-  c.transaction <- None
+  if Option.is_some c.transaction then (
+    Pool.give c.memory.requests Transaction.most;
+    c.transaction <- None)
 
 (* Nobody else has a turn between the commands of a transaction. *)
 let request c command arguments =
@@ -162,13 +185,13 @@ let request c command arguments =
   | "MULTI", [], None ->
       if Pool.try_take c.memory.requests Transaction.most then (
         c.transaction <- Some (Transaction.create ());
-        simple b "OK")
+        ok b)
       else failure b "OOM too many transactions at a time"
   | "MULTI", [], Some _ -> error b "MULTI calls can not be nested"
   | ("EXEC" | "DISCARD"), [], None -> error b (command ^ " without MULTI")
   | "DISCARD", [], Some _ ->
       end_transaction c;
-      simple b "OK"
+      ok b
   | "EXEC", [], Some t -> (
       end_transaction c;
       match Transaction.commands t with
@@ -184,7 +207,7 @@ let request c command arguments =
 
 (* How many bytes of replies are collected before they are sent: a few, or many if there is memory. *)
 let enough = 65536
-let room c = small + c.large - Buffer.length c.replies
+let room c = small + c.large - Reply.length c.replies
 
 let widen c by =
   Pool.try_take c.memory.replies by
@@ -192,21 +215,28 @@ let widen c by =
   (c.large <- c.large + by;
    true)
 
-(* A value is copied when it is about to be sent; a large one only when there is memory for it. *)
-let rec value c key =
-  match Store.get c.memory.store key (room c) with
-  | Ok value ->
-      bulk c.replies value;
-      true
-  | Error length when length <= room c ->
-      failure c.replies "OOM out of memory";
-      true
-  | Error length -> widen c (length - room c) && value c key
+(* The value of the key at [at] of these bytes, copied once, to where it is sent from; a large one only when there is
+   memory for it: if not, false. *)
+let rec value c bytes at length =
+  let b = c.replies in
+  let stop = Store.get c.memory.store bytes at length (Reply.buffer b) (Reply.stop b) in
+  if stop >= 0 then (
+    Reply.set_stop b stop;
+    true)
+  else
+    let needed = -stop in
+    if needed <= room c then (
+      match Reply.reserve b needed with
+      | () -> value c bytes at length
+      | exception Out_of_memory ->
+          failure b "OOM out of memory";
+          true)
+    else widen c (needed - room c) && value c bytes at length
 
 (* The words of a request stay in memory until it is answered: for many of them, memory is reserved. *)
-let admitted c words =
-  let price = Resp.cost words in
-  price <= max small c.reserved
+let admitted c =
+  let price = Resp.whole_cost c.requests in
+  price <= small || price <= c.reserved
   || Pool.try_take c.memory.requests (price - c.reserved)
      &&
      (c.reserved <- price;
@@ -219,32 +249,50 @@ let rec answer c =
   if room c <= 0 && not (c.large = 0 && widen c enough) then `Enough
   else
     match c.wanted with
+    | [] -> next_request c
     | key :: rest ->
-        if value c key then (
+        (* Nobody writes to it. *)
+        if value c (Bytes.unsafe_of_string key) 0 (String.length key) then (
           c.wanted <- rest;
           answer c)
-        else if Buffer.length c.replies > 0 then `Enough
+        else if Reply.length c.replies > 0 then `Enough
         else `Busy
-    | [] -> (
-        match Resp.next c.requests with
-        | `More -> `Done
-        | `Malformed m ->
-            error c.replies ("Protocol error: " ^ m);
-            `Refused
-        | `Request [] -> answer c
-        | `Request words when not (admitted c words) ->
-            (* The rest of a transaction must not happen without it. *)
-            Option.iter Transaction.cancel c.transaction;
-            failure c.replies "OOM too many large requests at a time";
-            answer c
-        | `Request ("QUIT" :: _) ->
-            simple c.replies "OK";
-            `Last
-        | `Request [ "SAVE" ] when c.transaction = None -> `Save
-        | `Request (command :: arguments) ->
-            c.since <- 0L;
-            request c command arguments;
-            answer c)
+
+and next_request c =
+  let t = c.requests in
+  match Resp.next t with
+  | `More -> `Done
+  | `Malformed m ->
+      error c.replies ("Protocol error: " ^ m);
+      `Refused
+  | `Request when not (admitted c) ->
+      (* The rest of a transaction must not happen without it. *)
+      Option.iter Transaction.cancel c.transaction;
+      failure c.replies "OOM too many large requests at a time";
+      answer c
+  | `Request -> (
+      c.since <- 0;
+      match c.transaction with
+      (* What is asked for most is answered from where it arrived. *)
+      | None when Resp.is t "GET" && Resp.count t = 2 ->
+          if not (value c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1)) then
+            c.wanted <- [ Resp.word t 1 ];
+          answer c
+      | None when Resp.is t "SET" && Resp.count t = 3 ->
+          set c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1) (Resp.position t 2)
+            (Resp.length t 2);
+          answer c
+      | None | Some _ -> answer_words c (Resp.words t))
+
+and answer_words c = function
+  | [] -> answer c
+  | "QUIT" :: _ ->
+      ok c.replies;
+      `Last
+  | [ "SAVE" ] when Option.is_none c.transaction -> `Save
+  | command :: arguments ->
+      request c command arguments;
+      answer c
 
 (* What was made for a request for which memory ran out is garbage by now. *)
 let try_to_answer c =
@@ -277,44 +325,21 @@ let refuse c =
   c.arrived <- Cstruct.empty;
   end_of c (fun flow -> TCP.drain flow farewell)
 
-(* A time limit applies only in the middle of a request, and to the whole of it, not to each piece. *)
-let receive c =
-  let read () = TCP.read c.flow in
-  let held = Resp.held c.requests in
-  Places.set_busy c.place (held > 0);
-  if held = 0 then (
-    c.since <- 0L;
-    read () >|= fun r -> Ok r)
-  else
-    let now = Mirust.Mclock.elapsed_ns () in
-    if c.since = 0L then c.since <- now;
-    let allowed = Int64.add patience (Int64.of_int (held * (1_000_000_000 / slowest))) in
-    let left = Int64.sub (Int64.add c.since allowed) now in
-    if left <= 0L then Lwt.return_error `Timeout else Mirust.Time.with_timeout left read
+(* The time left for a request of which a part is held; [c.since] is set, if it was not. A time limit applies only in the
+   middle of a request, and to the whole of it, not to each piece. *)
+let time_left c held =
+  let now = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
+  if c.since = 0 then c.since <- now;
+  let allowed = Int64.to_int patience + (held * (1_000_000_000 / slowest)) in
+  c.since + allowed - now
 
 (* Memory for a large request is reserved before more of it is read. *)
-let pay c =
-  let held = Resp.held c.requests in
-  let price = if held > small then held else 0 in
+let pay c price =
   let paid () = c.reserved <- price in
   if price <= c.reserved then (
     Pool.give c.memory.requests (c.reserved - price);
     Lwt.return_ok (paid ()))
   else in_time (fun () -> Pool.take c.memory.requests (price - c.reserved) >|= paid)
-
-let send c =
-  if Buffer.length c.replies = 0 then Lwt.return_ok ()
-  else
-    let bytes = Cstruct.of_string (Buffer.contents c.replies) in
-    Buffer.reset c.replies;
-    Places.set_busy c.place true;
-    in_time (fun () -> TCP.write c.flow bytes) >|= function
-    | Ok (Ok ()) ->
-        Places.served c.place;
-        Pool.give c.memory.replies c.large;
-        c.large <- 0;
-        Ok ()
-    | Ok (Error _) | Error `Timeout -> Error `Gone
 
 (* Before replies go out, the changes that they confirm must be as safe as [appendfsync] says; so must be changes by
    other clients that this one has seen. *)
@@ -322,49 +347,102 @@ let settled c =
   let store = c.memory.store in
   if Store.is_settled store then Lwt.return_ok () else Store.settle store
 
+(* What waits for nothing goes on at once, without a promise. *)
+let ( let* ) promise f =
+  match Lwt.state promise with Lwt.Return v -> f v | Lwt.Fail _ | Lwt.Sleep -> promise >>= f
+
+let sent c =
+  Places.served c.place;
+  if c.large > 0 then (
+    Pool.give c.memory.replies c.large;
+    c.large <- 0)
+
 let rec read c =
   if not (Cstruct.is_empty c.arrived) then look c
   else
-    receive c >>= function
-    | Error `Timeout -> abort c
-    | Ok (Ok `Eof | Error _) -> end_of c TCP.close
-    | Ok (Ok (`Data data)) ->
-        Places.moved c.place;
-        c.arrived <- data;
-        look c
+    let held = Resp.held c.requests in
+    Places.set_busy c.place (held > 0);
+    if held = 0 then (
+      c.since <- 0;
+      TCP.read c.flow >>= received c)
+    else
+      let left = time_left c held in
+      if left <= 0 then abort c
+      else
+        Mirust.Time.with_timeout (Int64.of_int left) (fun () -> TCP.read c.flow) >>= function
+        | Error `Timeout -> abort c
+        | Ok data -> received c data
+
+and received c = function
+  | Ok `Eof | Error _ -> end_of c TCP.close
+  | Ok (`Data data) ->
+      Places.moved c.place;
+      c.arrived <- data;
+      look c
 
 (* A slice of the received data, however much there is. *)
 and look c =
-  let now, later = Cstruct.split c.arrived (min slice (Cstruct.length c.arrived)) in
-  c.arrived <- later;
-  Resp.feed c.requests now;
+  let length = Cstruct.length c.arrived in
+  if length <= slice then (
+    Resp.feed c.requests c.arrived;
+    c.arrived <- Cstruct.empty)
+  else (
+    Resp.feed c.requests (Cstruct.sub c.arrived 0 slice);
+    c.arrived <- Cstruct.shift c.arrived slice);
   reply c
 
+(* Replies wait until all that has arrived is answered, if there is room for them. *)
 and reply c =
-  let next = try_to_answer c in
-  let wait = next = `Done && not (Cstruct.is_empty c.arrived) in
-  (if wait then Lwt.return_ok () else settled c) >>= function
-  (* Nothing is confirmed that may be lost: the connection ends instead. Later clients are told why. *)
-  | Error _ when c.changed -> abort c
-  | Ok () | Error _ -> (
-      if not wait then c.changed <- false;
-      (if wait then Lwt.return_ok () else send c) >>= function
-      | Error `Gone -> abort c
-      | Ok () -> (
-          match next with
-          | `Enough -> reply c
-          | `Last -> end_of c TCP.close
-          | `Refused -> refuse c
-          | `Busy -> (
-              in_time (fun () -> Pool.changed c.memory.replies) >>= function
-              | Ok () -> reply c
-              | Error `Timeout -> abort c)
-          | `Save ->
-              c.since <- 0L;
-              Store.save c.memory.store >>= fun result ->
-              (match result with Ok () -> simple c.replies "OK" | Error e -> error c.replies e);
-              reply c
-          | `Done -> ( pay c >>= function Ok () -> read c | Error `Timeout -> abort c)))
+  match try_to_answer c with
+  | `Done when not (Cstruct.is_empty c.arrived) -> go_on c
+  | next -> (
+      let* safe = settled c in
+      match safe with
+      (* Nothing is confirmed that may be lost: the connection ends instead. Later clients are told why. *)
+      | Error _ when c.changed -> abort c
+      | Ok () | Error _ ->
+          c.changed <- false;
+          send c next)
+
+and send c next =
+  if Reply.length c.replies = 0 then after c next
+  else
+    let bytes = Reply.take c.replies in
+    Places.set_busy c.place true;
+    let written = TCP.write c.flow bytes in
+    match Lwt.state written with
+    | Lwt.Return (Ok ()) ->
+        sent c;
+        after c next
+    | Lwt.Return (Error _) -> abort c
+    | Lwt.Fail _ | Lwt.Sleep -> (
+        in_time (fun () -> written) >>= function
+        | Ok (Ok ()) ->
+            sent c;
+            after c next
+        | Ok (Error _) | Error `Timeout -> abort c)
+
+and after c = function
+  | `Enough -> reply c
+  | `Last -> end_of c TCP.close
+  | `Refused -> refuse c
+  | `Busy -> (
+      in_time (fun () -> Pool.changed c.memory.replies) >>= function
+      | Ok () -> reply c
+      | Error `Timeout -> abort c)
+  | `Save ->
+      Store.save c.memory.store >>= fun result ->
+      (match result with Ok () -> ok c.replies | Error e -> error c.replies e);
+      reply c
+  | `Done -> go_on c
+
+and go_on c =
+  let held = Resp.held c.requests in
+  let price = if held > small then held else 0 in
+  if price = c.reserved then read c
+  else
+    let* paid = pay c price in
+    match paid with Ok () -> read c | Error `Timeout -> abort c
 
 let serve flow =
   TCP.set_nodelay flow true;
@@ -376,9 +454,9 @@ let serve flow =
       memory;
       requests = Resp.create ~max_string:memory.max_string ();
       reserved = 0;
-      replies = Buffer.create 128;
+      replies = Reply.create ();
       large = 0;
-      since = 0L;
+      since = 0;
       arrived = Cstruct.empty;
       wanted = [];
       changed = false;

@@ -1,23 +1,84 @@
-let line_end b = Buffer.add_string b "\r\n"
+type t = {
+  mutable view : Cstruct.t;
+  (* all of the buffer *) mutable first : int;
+  mutable stop : int;
+}
+
+let create () = { view = Cstruct.empty; first = 0; stop = 0 }
+let length b = b.stop - b.first
+
+(* A buffer that serves several times. *)
+let usual = 2048
+
+(* Less room than that is not worth keeping. *)
+let little = 256
+
+let grow b n =
+  let have = length b in
+  let size = have + n in
+  (* Those that grow often do so by half. *)
+  let size = if have = 0 then Int.max usual size else Int.max size (have + (have / 2)) in
+  let view = Cstruct.create_unsafe size in
+  Cstruct.blit b.view b.first view 0 have;
+  b.view <- view;
+  b.first <- 0;
+  b.stop <- have
+
+let reserve b n = if b.stop + n > Cstruct.length b.view then grow b n
+
+(* What was taken stays as it is: others follow behind it. *)
+let take b =
+  let taken = Cstruct.sub b.view b.first (length b) in
+  if Cstruct.length b.view > usual || Cstruct.length b.view - b.stop < little then (
+    b.view <- Cstruct.empty;
+    b.stop <- 0);
+  b.first <- b.stop;
+  taken
+
+let buffer b = b.view.Cstruct.buffer
+let stop b = b.stop
+let set_stop b stop = b.stop <- stop
+
+(* {1 What is appended} *)
+
+let string b s =
+  let n = String.length s in
+  reserve b n;
+  Cstruct.blit_from_string s 0 b.view b.stop n;
+  b.stop <- b.stop + n
+
+let char b c =
+  Bigarray.Array1.set b.view.Cstruct.buffer b.stop c;
+  b.stop <- b.stop + 1
+
+let line_end b =
+  char b '\r';
+  char b '\n'
 
 (* The digits of a number that is not positive, as there is one more of those than of positive ones. *)
 let rec digits b n =
   if n <= -10 then digits b (n / 10);
-  Buffer.add_char b (Char.unsafe_chr (Char.code '0' - (n mod 10)))
+  char b (Char.unsafe_chr (Char.code '0' - (n mod 10)))
+
+(* The sign, and the longest number with its line's end. *)
+let longest = 32
 
 let line b sign n =
-  Buffer.add_char b sign;
+  reserve b longest;
+  char b sign;
   if n < 0 then (
-    Buffer.add_char b '-';
+    char b '-';
     digits b n)
   else digits b (-n);
   line_end b
 
 let text b sign s =
-  Buffer.add_char b sign;
-  Buffer.add_string b s;
+  reserve b (String.length s + 3);
+  char b sign;
+  string b s;
   line_end b
 
+let ok b = string b "+OK\r\n"
 let simple b s = text b '+' s
 let failure b s = text b '-' s
 let error b s = failure b ("ERR " ^ s)
@@ -26,8 +87,9 @@ let integer64 b n = text b ':' (Int64.to_string n)
 let array b n = line b '*' n
 
 let bulk b = function
-  | None -> Buffer.add_string b "$-1\r\n"
+  | None -> string b "$-1\r\n"
   | Some s ->
       line b '$' (String.length s);
-      Buffer.add_string b s;
+      reserve b (String.length s + 2);
+      string b s;
       line_end b

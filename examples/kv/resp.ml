@@ -1,13 +1,14 @@
 type t = {
-  longest : int; (* string *)
+  longest : int;
   mutable bytes : Bytes.t;
-  mutable start : int; (* everything before it was parsed *)
+  mutable start : int; (* the current request begins here; what is before it was answered *)
+  mutable at : int; (* and it was parsed up to here *)
   mutable stop : int;
-  mutable scanned : int; (* there is no line end between [start] and here *)
-  mutable missing : int; (* strings missing from the current request; 0: there is none *)
+  mutable scanned : int; (* there is no line end between [at] and here *)
+  mutable missing : int; (* strings missing from it; 0: it is whole, or has not begun *)
   mutable length : int; (* of the next string; -1: not known yet *)
-  mutable words : string list; (* complete strings, the latest first *)
-  mutable size : int; (* bytes that [words] take *)
+  mutable count : int; (* of its strings so far *)
+  mutable ranges : int array; (* of each: where it begins, counted from [start], and its length *)
 }
 
 let max_string = 1 lsl 20
@@ -24,28 +25,35 @@ let create ?(max_string = max_string) () =
     longest = min max_string (1 lsl 20);
     bytes = Bytes.empty;
     start = 0;
+    at = 0;
     stop = 0;
     scanned = 0;
     missing = 0;
     length = -1;
-    words = [];
-    size = 0;
+    count = 0;
+    ranges = [||];
   }
 
-let held t = t.stop - t.start + t.size
+let held t = t.stop - t.start + (word_cost * t.count)
 
-(* Makes room for [n] more bytes, by moving the contents to the front or to a larger buffer. Usually whole requests
-   arrive, so the first buffer has no room for more. *)
+(* {1 Bytes} *)
+
+(* Usually whole requests arrive, so the first buffer has no room for more. A large one is of half as much again, since
+   it is the whole of a large request. *)
+let larger size = Bytes.create (if size <= 65536 then max 512 (2 * size) else size + (size / 2))
+
+(* Makes room for [n] more bytes, by moving the contents to the front or to a larger buffer. *)
 let make_room t n =
-  let have = t.stop - t.start in
   if t.stop + n > Bytes.length t.bytes then (
-    let larger =
+    let have = t.stop - t.start in
+    let bytes =
       if have = 0 then Bytes.create n
-      else if 2 * (have + n) <= Bytes.length t.bytes then t.bytes
-      else Bytes.create (max 512 (2 * (have + n)))
+      else if have + n + ((have + n) / 4) <= Bytes.length t.bytes then t.bytes
+      else larger (have + n)
     in
-    Bytes.blit t.bytes t.start larger 0 have;
-    t.bytes <- larger;
+    Bytes.blit t.bytes t.start bytes 0 have;
+    t.bytes <- bytes;
+    t.at <- t.at - t.start;
     t.scanned <- t.scanned - t.start;
     t.start <- 0;
     t.stop <- have)
@@ -56,96 +64,169 @@ let feed t b =
   Cstruct.blit_to_bytes b 0 t.bytes t.stop n;
   t.stop <- t.stop + n
 
-(* Between requests a connection has no buffer. *)
-let consume t at =
-  t.start <- at;
-  t.scanned <- at;
+(* Ranges that a connection keeps between requests. *)
+let few_words = 8
+
+(* The request before it is answered. Between requests a connection has no buffer. *)
+let begin_request t =
+  t.count <- 0;
+  t.start <- t.at;
   if t.start = t.stop then (
     t.bytes <- Bytes.empty;
+    if Array.length t.ranges > 2 * few_words then t.ranges <- [||];
     t.start <- 0;
+    t.at <- 0;
     t.stop <- 0;
     t.scanned <- 0)
+
+(* {1 Parsing}
+
+   Nothing is parsed twice, however small the pieces are: [t] keeps what was parsed, and how far a line was searched for
+   its end. Only a line with a number, which is short, is looked at again. Its strings stay where they are. *)
 
 exception More
 exception Malformed of string
 
-(* Nothing is parsed twice, however small the pieces are: [t] keeps what was parsed, and how far a line was searched for
-   its end. *)
-
-let rec line_end t i =
-  if i >= t.stop then (
-    t.scanned <- t.stop;
-    if t.stop - t.start > max_line then raise (Malformed "too long a line") else raise More)
-  else if Bytes.get t.bytes i = '\n' then i
-  else line_end t (i + 1)
-
-let line t =
-  let i = line_end t (Int.max t.start t.scanned) in
-  let last = if i > t.start && Bytes.get t.bytes (i - 1) = '\r' then i - 1 else i in
-  let text = Bytes.sub_string t.bytes t.start (last - t.start) in
-  consume t (i + 1);
-  text
-
 let invalid_length = Malformed "invalid length"
 let most_digits = 19
+let byte bytes i = Char.code (Bytes.unsafe_get bytes i)
 
-(* The number that continues at [i], [n] being the value of its digits so far. A line this short may be parsed again. *)
+(* The number that continues at [i], [n] being the value of its digits so far, in a line of any form. *)
 let rec number t i ~most n =
-  if i >= t.stop then raise More
+  if i >= t.stop then raise_notrace More
   else
     let c = Bytes.get t.bytes i in
-    if '0' <= c && c <= '9' && n <= most && i - t.start <= most_digits then
+    if '0' <= c && c <= '9' && n <= most && i - t.at <= most_digits then
       number t (i + 1) ~most ((10 * n) + Char.code c - Char.code '0')
     else
       let last = if c = '\r' then i + 1 else i in
-      if last >= t.stop then raise More
-      else if Bytes.get t.bytes last <> '\n' || i = t.start + 1 || n > most then
-        raise invalid_length
+      if last >= t.stop then raise_notrace More
+      else if Bytes.get t.bytes last <> '\n' || i = t.at + 1 || n > most then
+        raise_notrace invalid_length
       else (
-        consume t (last + 1);
+        t.at <- last + 1;
         n)
 
-(* A line like [*3]. *)
-let count t ~sign ~most =
-  if t.start = t.stop then raise More
-  else if Bytes.get t.bytes t.start <> sign then
-    raise (Malformed (Printf.sprintf "expected '%c'" sign))
-  else number t (t.start + 1) ~most 0
+let any_count t ~sign ~most =
+  if t.at = t.stop then raise_notrace More
+  else if Bytes.get t.bytes t.at <> sign then
+    raise_notrace (Malformed (Printf.sprintf "expected '%c'" sign))
+  else number t (t.at + 1) ~most 0
 
-let rec is_upper s i = i = String.length s || ((s.[i] < 'a' || s.[i] > 'z') && is_upper s (i + 1))
-let command word = if is_upper word 0 then word else String.uppercase_ascii word
+let rec digits bytes i n =
+  let digit = byte bytes i - Char.code '0' in
+  if digit >= 0 && digit <= 9 then digits bytes (i + 1) ((10 * n) + digit) else n
+
+let width n = if n < 10 then 1 else if n < 100 then 2 else if n < 1000 then 3 else 4
+
+(* A line like [*3]. Nearly all of them are whole, end as they should and have a few digits, the first of which is no
+   zero: then there is the line's end where it has to be for that number, or else this is for [any_count]. Behind the
+   bytes there is always one that is no digit: OCaml's own. *)
+let count t ~sign ~most =
+  let bytes = t.bytes and at = t.at in
+  if t.stop - at < 4 then any_count t ~sign ~most
+  else
+    let n = digits bytes (at + 1) 0 in
+    let last = at + 1 + width n in
+    if
+      last + 2 <= t.stop
+      && byte bytes last = Char.code '\r'
+      && byte bytes (last + 1) = Char.code '\n'
+      && byte bytes at = Char.code sign
+      && n > 0 && n <= most
+    then (
+      t.at <- last + 2;
+      n)
+    else any_count t ~sign ~most
+
+let more_ranges t i =
+  let ranges = Array.make (Int.max (2 * few_words) (2 * i)) 0 in
+  Array.blit t.ranges 0 ranges 0 i;
+  t.ranges <- ranges
+
+let add t at length =
+  let i = 2 * t.count in
+  if i = Array.length t.ranges then more_ranges t i;
+  let ranges = t.ranges in
+  ranges.(i) <- at - t.start;
+  ranges.(i + 1) <- length;
+  t.count <- t.count + 1
 
 let rec strings t =
-  if t.missing = 0 then (
-    let words = List.rev t.words in
-    t.words <- [];
-    t.size <- 0;
-    words)
-  else (
+  if t.missing > 0 then (
     if t.length < 0 then t.length <- count t ~sign:'$' ~most:t.longest;
-    if t.size + t.length > max_request then raise (Malformed "too large a request");
-    if t.stop - t.start < t.length + 2 then raise More;
-    let word = Bytes.sub_string t.bytes t.start t.length in
-    t.words <- (match t.words with [] -> [ command word ] | words -> word :: words);
-    t.size <- t.size + t.length + word_cost;
-    consume t (t.start + t.length + 2);
+    let length = t.length and at = t.at in
+    if at - t.start + (word_cost * t.count) + length > max_request then
+      raise_notrace (Malformed "too large a request");
+    if t.stop - at < length + 2 then raise_notrace More;
+    add t at length;
+    t.at <- at + length + 2;
     t.length <- -1;
     t.missing <- t.missing - 1;
     strings t)
 
+let rec line_end t i =
+  if i >= t.stop then (
+    t.scanned <- t.stop;
+    if t.stop - t.at > max_line then raise_notrace (Malformed "too long a line")
+    else raise_notrace More)
+  else if Bytes.get t.bytes i = '\n' then i
+  else line_end t (i + 1)
+
+(* The words from [i] on to [last], with spaces between them; one begins at [from]. *)
+let rec words_of_line t ~from i last =
+  if i < last && Bytes.get t.bytes i <> ' ' then words_of_line t ~from (i + 1) last
+  else (
+    if i > from then (
+      if t.count = max_words then raise_notrace (Malformed "too many words");
+      add t from (i - from));
+    if i < last then words_of_line t ~from:(i + 1) (i + 1) last)
+
+let line t =
+  let i = line_end t (Int.max t.at t.scanned) in
+  let last = if i > t.at && Bytes.get t.bytes (i - 1) = '\r' then i - 1 else i in
+  words_of_line t ~from:t.at t.at last;
+  t.at <- i + 1
+
 let request t =
   if t.missing > 0 then strings t
-  else if t.start = t.stop then raise More
-  else if Bytes.get t.bytes t.start = '*' then (
-    t.missing <- count t ~sign:'*' ~most:max_words;
-    strings t)
-  else
-    let words = List.filter (( <> ) "") (String.split_on_char ' ' (line t)) in
-    if List.compare_length_with words max_words > 0 then raise (Malformed "too many words");
-    match words with [] -> [] | first :: rest -> command first :: rest
+  else (
+    begin_request t;
+    if t.at = t.stop then raise_notrace More
+    else if Bytes.get t.bytes t.at = '*' then (
+      t.missing <- count t ~sign:'*' ~most:max_words;
+      strings t)
+    else line t)
 
 let next t =
   match request t with
-  | words -> `Request words
+  | () -> `Request
   | exception More -> `More
   | exception Malformed m -> `Malformed m
+
+(* {1 The request that is whole} *)
+
+let count t = t.count
+let whole_cost t = t.at - t.start + (word_cost * t.count)
+let bytes t = t.bytes
+let position t i = t.start + t.ranges.(2 * i)
+let length t i = t.ranges.((2 * i) + 1)
+let word t i = Bytes.sub_string t.bytes (position t i) (length t i)
+
+let rec is_same bytes at name i length =
+  i = length
+  || byte bytes (at + i) land 0xdf = Char.code (String.unsafe_get name i)
+     && is_same bytes at name (i + 1) length
+
+let is t name =
+  t.count > 0
+  &&
+  let n = length t 0 in
+  n = String.length name && is_same t.bytes (position t 0) name 0 n
+
+let rec words_from t i tail = if i < 0 then tail else words_from t (i - 1) (word t i :: tail)
+
+let words t =
+  match words_from t (t.count - 1) [] with
+  | [] -> []
+  | command :: arguments -> String.uppercase_ascii command :: arguments

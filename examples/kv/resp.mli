@@ -9,7 +9,7 @@ val create : ?max_string:int -> unit -> t
 (** The most bytes that one string of a request may have. *)
 val max_string : int
 
-(** What a request takes in memory once it is parsed, in bytes. *)
+(** What these words take in memory, in bytes. *)
 val cost : string list -> int
 
 (** The most bytes that a request may have, about. *)
@@ -21,7 +21,34 @@ val held : t -> int
 (** Takes bytes in. *)
 val feed : t -> Cstruct.t -> unit
 
-(** The next whole request: its words, of which there may be none, and the first of which, the
-    command, is in capital letters whatever the peer wrote. [`More] asks for more bytes, and after
-    [`Malformed] there is nothing to be had from this peer. *)
-val next : t -> [ `Request of string list | `More | `Malformed of string ]
+(** Goes on to the next whole request: what is told of the one before it, below, holds no longer.
+    [`More] asks for more bytes, and after [`Malformed] there is nothing to be had from this peer.
+*)
+val next : t -> [ `Request | `More | `Malformed of string ]
+
+(** {1 The request that [next] has found}
+
+    Its words stay where they arrived until somebody asks for a copy. *)
+
+(** How many words it has; there may be none. *)
+val count : t -> int
+
+(** Whether its first word, the command, is this one, given in capital letters and of nothing but
+    letters, whatever the peer wrote. *)
+val is : t -> string -> bool
+
+(** Where its words are: in these bytes, the [i]th one from [position t i] on. They are not to be
+    changed, and are the next request's from the next {!feed} or {!next} on. *)
+val bytes : t -> Bytes.t
+
+val position : t -> int -> int
+val length : t -> int -> int
+
+(** A copy of a word. *)
+val word : t -> int -> string
+
+(** Copies of all of them, the first in capital letters. *)
+val words : t -> string list
+
+(** What the copies would take in memory, about, in bytes. *)
+val whole_cost : t -> int

@@ -172,11 +172,12 @@ impl<'a> Op<'a> {
             Op::Delete(key) => (2, key, &[][..]),
             Op::Clear => (3, &[][..], &[][..]),
         };
-        out.push(kind);
-        out.extend((key.len() as u32).to_le_bytes());
-        out.extend((value.len() as u32).to_le_bytes());
-        out.extend(key);
-        out.extend(value);
+        let mut head = [kind; OP_HEADER];
+        head[1..5].copy_from_slice(&(key.len() as u32).to_le_bytes());
+        head[5..].copy_from_slice(&(value.len() as u32).to_le_bytes());
+        out.extend_from_slice(&head);
+        out.extend_from_slice(key);
+        out.extend_from_slice(value);
     }
 
     /// Takes the next operation off `bytes`.

@@ -25,6 +25,9 @@ pub struct Store {
 /// The overhead of an entry: two vectors, their blocks, and a place in the table while that grows.
 const OVERHEAD: usize = 160;
 
+/// Bytes that a value's memory may have too many, so that a value of another length finds room there.
+const IDLE: usize = 16;
+
 /// The answer when the store is full, as in Redis.
 const FULL: &str = "OOM command not allowed when used memory > 'maxmemory'";
 
@@ -34,6 +37,50 @@ fn copy(bytes: &[u8]) -> Result<Vec<u8>, String> {
     copy.try_reserve_exact(bytes.len()).map_err(|_| FULL.to_owned())?;
     copy.extend_from_slice(bytes);
     Ok(copy)
+}
+
+/// A word of a request.
+fn part(request: &[u8], at: isize, length: isize) -> &[u8] {
+    &request[at as usize..][..length as usize]
+}
+
+/// Writes a bulk string of RESP, or that there is none, to the beginning of `out`. Returns how many bytes it has, as the
+/// error if that is more than there is room for.
+fn bulk(value: Option<&[u8]>, out: &mut [u8]) -> Result<usize, usize> {
+    const LINE_END: &[u8; 2] = b"\r\n";
+    // A sign, the digits of any length, and the end of the line; filled from its end on.
+    let mut line = [0; 24];
+    let mut start = line.len();
+    let mut before = |bytes: &[u8]| {
+        start -= bytes.len();
+        line[start..][..bytes.len()].copy_from_slice(bytes);
+    };
+    before(LINE_END);
+    match value {
+        None => before(b"$-1"),
+        Some(value) => {
+            let mut rest = value.len();
+            loop {
+                before(&[b'0' + (rest % 10) as u8]);
+                rest /= 10;
+                if rest == 0 {
+                    break;
+                }
+            }
+            before(b"$");
+        }
+    }
+    let line = &line[start..];
+    let needed = line.len() + value.map_or(0, |value| value.len() + LINE_END.len());
+    let out = out.get_mut(..needed).ok_or(needed)?;
+    let (head, rest) = out.split_at_mut(line.len());
+    head.copy_from_slice(line);
+    if let Some(value) = value {
+        let (body, end) = rest.split_at_mut(value.len());
+        body.copy_from_slice(value);
+        end.copy_from_slice(LINE_END);
+    }
+    Ok(needed)
 }
 
 #[mirust::export]
@@ -73,15 +120,24 @@ impl Store {
         Ok(word.map_or(found.clone(), |word| format!("{found}; {word}")))
     }
 
-    /// The value of `key`, if it has no more than `most` bytes and there is memory for a copy. The error is its length.
-    fn get(&self, key: &[u8], most: isize) -> Result<Option<Vec<u8>>, isize> {
+    /// Writes the value of a key to where it is sent from, as a bulk string of RESP: to `out` from `at` on. The key is
+    /// `length` bytes of `request`, from `key` on. Returns where the string ends; or, if there is no room for it, how
+    /// many bytes it has, as a negative number.
+    #[mirust::export(noalloc)]
+    fn get(
+        &self,
+        #[ocaml(bytes)] request: &[u8],
+        key: isize,
+        length: isize,
+        #[ocaml(bigarray)] out: &mut [u8],
+        at: isize,
+    ) -> isize {
         let values = self.values.borrow();
-        let Some(value) = values.get(key) else { return Ok(None) };
-        let len = value.len() as isize;
-        if len > most {
-            return Err(len);
+        let value = values.get(part(request, key, length)).map(Vec::as_slice);
+        match bulk(value, &mut out[at as usize..]) {
+            Ok(written) => at + written as isize,
+            Err(needed) => -(needed as isize),
         }
-        copy(value).map(Some).map_err(|_| len)
     }
 
     /// The length of the value of `key`; -1 if there is none.
@@ -89,19 +145,35 @@ impl Store {
         self.values.borrow().get(key).map_or(-1, |value| value.len() as isize)
     }
 
-    /// Sets `key` to `value`.
-    fn set(&self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        self.put(key, value, self.limit.get())
+    /// Sets a key to a value, both parts of `request`. Returns 0; 1 if the store is full; 2 if its disk has failed, and
+    /// nothing is changed any more.
+    #[mirust::export(noalloc)]
+    fn set(
+        &self,
+        #[ocaml(bytes)] request: &[u8],
+        key: isize,
+        key_length: isize,
+        value: isize,
+        value_length: isize,
+    ) -> isize {
+        if self.has_failed() {
+            return 2;
+        }
+        let (key, value) = (part(request, key, key_length), part(request, value, value_length));
+        isize::from(self.put(key, value, self.limit.get()).is_err())
     }
 
     /// Deletes `key`. Returns whether it existed.
-    fn delete(&self, key: &[u8]) -> bool {
-        let removed = self.values.borrow_mut().remove(key);
-        if let Some(value) = &removed {
-            self.held.set(self.held.get() - value.len() - key.len() - OVERHEAD);
-            self.note(Op::Delete(key));
+    fn delete(&self, key: &[u8]) -> Result<bool, String> {
+        let mut values = self.values.borrow_mut();
+        if !values.contains_key(key) {
+            return Ok(false);
         }
-        removed.is_some()
+        self.note(Op::Delete(key))?;
+        if let Some(value) = values.remove(key) {
+            self.held.set(self.held.get() - value.len() - key.len() - OVERHEAD);
+        }
+        Ok(true)
     }
 
     /// Adds to a decimal number (0 if the key does not exist), and returns the sum.
@@ -114,7 +186,7 @@ impl Store {
         };
         let sum = old.and_then(|old| old.checked_add(by));
         let sum = sum.ok_or("ERR value is not an integer or out of range")?;
-        self.set(key, sum.to_string().as_bytes())?;
+        self.put(key, sum.to_string().as_bytes(), self.limit.get())?;
         Ok(sum)
     }
 
@@ -124,13 +196,15 @@ impl Store {
     }
 
     /// Deletes everything.
-    fn clear(&self) {
+    fn clear(&self) -> Result<(), String> {
+        self.note(Op::Clear)?;
         *self.values.borrow_mut() = Map::new();
         self.held.set(0);
-        self.note(Op::Clear);
+        Ok(())
     }
 
     /// Whether everything up to now is as safe as `appendfsync` says: replies may go out.
+    #[mirust::export(noalloc)]
     fn is_settled(&self) -> bool {
         self.log.get().is_none_or(|log| log.is_settled())
     }
@@ -143,7 +217,13 @@ impl Store {
         }
     }
 
-    /// Why the store cannot be changed: its disk has failed, or is full.
+    /// Whether the store cannot be changed any more: its disk has failed, or is full.
+    #[mirust::export(noalloc)]
+    fn has_failed(&self) -> bool {
+        self.log.get().is_some_and(|log| log.has_failed())
+    }
+
+    /// Why it cannot be changed, if it cannot.
     fn failure(&self) -> Option<String> {
         self.log.get().and_then(|log| log.failure())
     }
@@ -205,26 +285,36 @@ impl Store {
     /// Sets `key` to `value`, if the store then has no more than `limit` bytes.
     fn put(&self, key: &[u8], value: &[u8], limit: usize) -> Result<(), String> {
         let mut values = self.values.borrow_mut();
-        let before = values.get(key).map(Vec::len);
-        let entry = if before.is_some() { 0 } else { key.len() + OVERHEAD };
-        let held = self.held.get() - before.unwrap_or(0) + value.len() + entry;
-        if held > limit {
-            return Err(FULL.to_owned());
-        }
-        let value = copy(value)?;
+        let held = self.held.get() + value.len();
         match values.get_mut(key) {
             Some(slot) => {
-                self.note(Op::Set(key, &value));
-                *slot = value;
+                let held = held - slot.len();
+                if held > limit {
+                    return Err(FULL.to_owned());
+                }
+                if (value.len()..=value.len() + IDLE).contains(&slot.capacity()) {
+                    self.note(Op::Set(key, value))?;
+                    slot.clear();
+                    slot.extend_from_slice(value);
+                } else {
+                    let copy = copy(value)?;
+                    self.note(Op::Set(key, value))?;
+                    *slot = copy;
+                }
+                self.held.set(held);
             }
             None => {
-                let owned = copy(key)?;
+                let held = held + key.len() + OVERHEAD;
+                if held > limit {
+                    return Err(FULL.to_owned());
+                }
+                let (owned, copy) = (copy(key)?, copy(value)?);
                 values.try_reserve(1).map_err(|_| FULL.to_owned())?;
-                self.note(Op::Set(key, &value));
-                values.insert(owned, value);
+                self.note(Op::Set(key, value))?;
+                values.insert(owned, copy);
+                self.held.set(held);
             }
         }
-        self.held.set(held);
         Ok(())
     }
 
@@ -238,15 +328,17 @@ impl Store {
                     format!("its store is larger than {limit} bytes: give the domain more memory")
                 })?
             }
-            Op::Delete(key) => drop(self.delete(key)),
-            Op::Clear => self.clear(),
+            Op::Delete(key) => drop(self.delete(key)?),
+            Op::Clear => self.clear()?,
         }
         Ok(())
     }
 
-    fn note(&self, op: Op<'_>) {
-        if let Some(log) = self.log.get() {
-            log.note(op);
+    /// Records a change that follows at once. Without memory for that there must be none.
+    fn note(&self, op: Op<'_>) -> Result<(), String> {
+        match self.log.get() {
+            Some(log) => log.note(op).map_err(|_| FULL.to_owned()),
+            None => Ok(()),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::recover::{Found, Place, area, recover};
 use crate::writer::{Writer, salt, write_super};
 use mirust::block::Disk;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, TryReserveError};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
@@ -168,9 +168,15 @@ impl Log {
         Ok((log, Writer::new(place, salt), word))
     }
 
-    /// Records an operation that has changed the store.
-    pub fn note(&self, op: Op<'_>) {
+    /// Records an operation that changes the store.
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for it: nothing is recorded, and the store must not be changed.
+    pub fn note(&self, op: Op<'_>) -> Result<(), TryReserveError> {
         let mut inner = self.inner.borrow_mut();
+        inner.noted.try_reserve(op.size())?;
+        inner.ends.try_reserve(1)?;
         op.emit(&mut inner.noted);
         let end = inner.noted.len();
         inner.ends.push(end);
@@ -178,6 +184,7 @@ impl Log {
         if inner.has_work(self.fsync) {
             inner.wake_writer();
         }
+        Ok(())
     }
 
     /// Waits until everything recorded so far is as safe as the policy says.
@@ -262,6 +269,11 @@ impl Log {
     pub fn is_last_rewrite_ok(&self) -> bool {
         let inner = self.inner.borrow();
         inner.rewrite_failed.as_ref().is_none_or(|(asked, _)| inner.rewrites_done >= *asked)
+    }
+
+    /// Whether the log has failed.
+    pub fn has_failed(&self) -> bool {
+        self.inner.borrow().failed.is_some()
     }
 
     /// Why the log has failed, if it has. The store should not be changed any more then.

@@ -32,7 +32,9 @@ let resp bytes =
   in
   let rec drain t =
     match Resp.next t with
-    | `Request words -> `Request words :: drain t
+    | `Request ->
+        let words = Resp.words t in
+        `Request words :: drain t
     | (`More | `Malformed _) as last -> [ last ]
   in
   in_pieces bytes ~feed ~drain

@@ -96,11 +96,12 @@ fn apply(map: &mut Map, change: &Change) {
 impl Store {
     fn change(&self, change: &Change) {
         apply(&mut self.map.borrow_mut(), change);
-        self.log.note(match change {
+        let noted = self.log.note(match change {
             Change::Set(key, value) => Op::Set(key, value),
             Change::Delete(key) => Op::Delete(key),
             Change::Clear => Op::Clear,
         });
+        noted.expect("there is memory");
     }
 }
 
