@@ -122,7 +122,7 @@ let refuse_change c =
   failure c.replies ("MISCONF the disk has failed, and nothing is changed: " ^ why)
 
 (* Sets the key at [key] of these bytes to the value at [value]. *)
-let set c bytes key key_length value value_length =
+let put c bytes key key_length value value_length =
   c.changed <- true;
   match Store.set c.memory.store bytes key key_length value value_length with
   | 0 -> ok c.replies
@@ -141,7 +141,7 @@ let execute c command arguments =
       (* Nobody writes to it. *)
       let bytes = Bytes.unsafe_of_string (key ^ value) in
       let n = String.length key in
-      set c bytes 0 n n (String.length value)
+      put c bytes 0 n n (String.length value)
   | "MGET", (_ :: _ as keys) ->
       array b (List.length keys);
       c.wanted <- keys
@@ -242,6 +242,9 @@ let admitted c =
      (c.reserved <- price;
       true)
 
+let get = Resp.letters "GET"
+let set = Resp.letters "SET"
+
 (* Answers the requests that have arrived, in order: [`Done] if those were all, [`Enough] if the replies should be sent
    first, [`Last] if the connection ends with them, [`Refused] if the client may be sending more in vain,
    [`Save] if the client waits for the disk. *)
@@ -272,14 +275,15 @@ and next_request c =
       answer c
   | `Request -> (
       c.since <- 0;
+      let command = Resp.command t and count = Resp.count t in
       match c.transaction with
       (* What is asked for most is answered from where it arrived. *)
-      | None when Resp.is t "GET" && Resp.count t = 2 ->
+      | None when command = get && count = 2 ->
           if not (value c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1)) then
             c.wanted <- [ Resp.word t 1 ];
           answer c
-      | None when Resp.is t "SET" && Resp.count t = 3 ->
-          set c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1) (Resp.position t 2)
+      | None when command = set && count = 3 ->
+          put c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1) (Resp.position t 2)
             (Resp.length t 2);
           answer c
       | None | Some _ -> answer_words c (Resp.words t))

@@ -47,11 +47,11 @@ let string b s =
   Cstruct.blit_from_string s 0 b.view b.stop n;
   b.stop <- b.stop + n
 
-let char b c =
+let[@inline] char b c =
   Bigarray.Array1.set b.view.Cstruct.buffer b.stop c;
   b.stop <- b.stop + 1
 
-let line_end b =
+let[@inline] line_end b =
   char b '\r';
   char b '\n'
 
@@ -78,7 +78,13 @@ let text b sign s =
   string b s;
   line_end b
 
-let ok b = string b "+OK\r\n"
+let ok b =
+  reserve b longest;
+  char b '+';
+  char b 'O';
+  char b 'K';
+  line_end b
+
 let simple b s = text b '+' s
 let failure b s = text b '-' s
 let error b s = failure b ("ERR " ^ s)

@@ -113,30 +113,41 @@ let any_count t ~sign ~most =
     raise_notrace (Malformed (Printf.sprintf "expected '%c'" sign))
   else number t (t.at + 1) ~most 0
 
-let rec digits bytes i n =
-  let digit = byte bytes i - Char.code '0' in
-  if digit >= 0 && digit <= 9 then digits bytes (i + 1) ((10 * n) + digit) else n
+(* Four bytes, the first of them lowest, and two. *)
+external get32 : Bytes.t -> int -> int32 = "%caml_bytes_get32"
+external get16 : Bytes.t -> int -> int = "%caml_bytes_get16"
 
-let width n = if n < 10 then 1 else if n < 100 then 2 else if n < 1000 then 3 else 4
+let[@inline] four bytes i = Int32.to_int (get32 bytes i)
 
-(* A line like [*3]. Nearly all of them are whole, end as they should and have a few digits, the first of which is no
-   zero: then there is the line's end where it has to be for that number, or else this is for [any_count]. Behind the
-   bytes there is always one that is no digit: OCaml's own. *)
-let count t ~sign ~most =
+(* A line like [*3]. Nearly all of them have one to three digits, and end as they should: [*d\r\n], [*dd\r] and [*ddd] are
+   recognised by four bytes at a time, in which a digit is 0x3 and its value. The rest is for [any_count]. *)
+let[@inline] count t ~sign ~most =
   let bytes = t.bytes and at = t.at in
-  if t.stop - at < 4 then any_count t ~sign ~most
+  if t.stop - at < 6 then any_count t ~sign ~most
   else
-    let n = digits bytes (at + 1) 0 in
-    let last = at + 1 + width n in
-    if
-      last + 2 <= t.stop
-      && byte bytes last = Char.code '\r'
-      && byte bytes (last + 1) = Char.code '\n'
-      && byte bytes at = Char.code sign
-      && n > 0 && n <= most
-    then (
-      t.at <- last + 2;
-      n)
+    let v = four bytes at and s = Char.code sign in
+    let first = (v lsr 8) land 15 and second = (v lsr 16) land 15 and third = (v lsr 24) land 15 in
+    if v land 0xfffff0ff = 0x0a0d3000 lor s && first <= 9 && first <= most then (
+      t.at <- at + 4;
+      first)
+    else if
+      v land 0xfff0f0ff = 0x0d303000 lor s && byte bytes (at + 4) = 10 && first <= 9 && second <= 9
+    then
+      let n = (10 * first) + second in
+      if n > most then any_count t ~sign ~most
+      else (
+        t.at <- at + 5;
+        n)
+    else if
+      v land 0xf0f0f0ff = 0x30303000 lor s
+      && get16 bytes (at + 4) = 0x0a0d
+      && first <= 9 && second <= 9 && third <= 9
+    then
+      let n = (100 * first) + (10 * second) + third in
+      if n > most then any_count t ~sign ~most
+      else (
+        t.at <- at + 6;
+        n)
     else any_count t ~sign ~most
 
 let more_ranges t i =
@@ -144,7 +155,7 @@ let more_ranges t i =
   Array.blit t.ranges 0 ranges 0 i;
   t.ranges <- ranges
 
-let add t at length =
+let[@inline] add t at length =
   let i = 2 * t.count in
   if i = Array.length t.ranges then more_ranges t i;
   let ranges = t.ranges in
@@ -209,21 +220,16 @@ let next t =
 let count t = t.count
 let whole_cost t = t.at - t.start + (word_cost * t.count)
 let bytes t = t.bytes
-let position t i = t.start + t.ranges.(2 * i)
-let length t i = t.ranges.((2 * i) + 1)
+let[@inline] position t i = t.start + t.ranges.(2 * i)
+let[@inline] length t i = t.ranges.((2 * i) + 1)
 let word t i = Bytes.sub_string t.bytes (position t i) (length t i)
 
-let rec is_same bytes at name i length =
-  i = length
-  || byte bytes (at + i) land 0xdf = Char.code (String.unsafe_get name i)
-     && is_same bytes at name (i + 1) length
+(* In both cases of a letter all bits are the same but one. Behind a word there is at least its line's end. *)
+let of_letters v length =
+  if length = 3 then v land 0xdfdfdf else if length = 4 then v land 0xdfdfdfdf else 0
 
-let is t name =
-  t.count > 0
-  &&
-  let n = length t 0 in
-  n = String.length name && is_same t.bytes (position t 0) name 0 n
-
+let letters name = of_letters (four (Bytes.of_string (name ^ "\n")) 0) (String.length name)
+let command t = if t.count = 0 then 0 else of_letters (four t.bytes (position t 0)) (length t 0)
 let rec words_from t i tail = if i < 0 then tail else words_from t (i - 1) (word t i :: tail)
 
 let words t =

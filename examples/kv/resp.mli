@@ -33,9 +33,12 @@ val next : t -> [ `Request | `More | `Malformed of string ]
 (** How many words it has; there may be none. *)
 val count : t -> int
 
-(** Whether its first word, the command, is this one, given in capital letters and of nothing but
-    letters, whatever the peer wrote. *)
-val is : t -> string -> bool
+(** Its first word as a number, if it has three or four bytes; else 0. *)
+val command : t -> int
+
+(** The number that {!command} gives for a command of so many letters, in capital letters here, and
+    in any there. *)
+val letters : string -> int
 
 (** Where its words are: in these bytes, the [i]th one from [position t i] on. They are not to be
     changed, and are the next request's from the next {!feed} or {!next} on. *)

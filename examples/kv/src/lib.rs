@@ -1,6 +1,7 @@
 //! The Rust side of kv. OCaml owns the store, and calls its methods as plain functions.
 
 mod format;
+mod keyed;
 mod log;
 mod recover;
 mod rewrite;
@@ -198,7 +199,7 @@ impl Store {
     /// Deletes everything.
     fn clear(&self) -> Result<(), String> {
         self.note(Op::Clear)?;
-        *self.values.borrow_mut() = Map::new();
+        *self.values.borrow_mut() = Map::default();
         self.held.set(0);
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! that leaves the area in use as it was.
 
 use crate::format::{BATCH_MAX, Op, Super, UNIT};
+use crate::keyed::Keyed;
 use crate::recover::{Found, Place, area, recover};
 use crate::writer::{Writer, salt, write_super};
 use mirust::block::Disk;
@@ -22,7 +23,7 @@ use std::task::{Poll, Waker};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Values by keys.
-pub type Map = HashMap<Vec<u8>, Vec<u8>>;
+pub type Map = HashMap<Vec<u8>, Vec<u8>, Keyed>;
 
 /// Bytes that may be recorded before callers have to wait for the disk, whatever the policy.
 const NOTED_MAX: usize = 8 << 20;

@@ -8,6 +8,9 @@
 #[path = "../../../examples/kv/src/format.rs"]
 mod format;
 #[allow(dead_code, missing_docs)]
+#[path = "../../../examples/kv/src/keyed.rs"]
+mod keyed;
+#[allow(dead_code, missing_docs)]
 #[path = "../../../examples/kv/src/log.rs"]
 mod log;
 #[allow(dead_code, missing_docs)]
@@ -25,6 +28,7 @@ use log::{Fsync, Log, Map};
 use mirust::block::Disk;
 use mirust_storage_tests::{CrashDisk, Image, Random};
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -226,7 +230,7 @@ async fn yield_once() {
 
 /// After how many changes, from `safe` on, the store was as it is now.
 fn find(history: &[Change], safe: usize, map: &Map) -> Option<usize> {
-    let mut state = Map::new();
+    let mut state = Map::default();
     history[..safe].iter().for_each(|change| apply(&mut state, change));
     let mut found = (state == *map).then_some(safe);
     for (n, change) in history[safe..].iter().enumerate() {
@@ -443,4 +447,28 @@ fn disk_that_fails_is_told_and_what_was_safe_stays() {
     let disk = CrashDisk::new(disk.crash(), 8);
     let found = open(&disk, Fsync::Always).unwrap().0;
     assert_eq!(found.map.borrow().get(&vec![1]), Some(&vec![1]));
+}
+
+/// std's hasher without keys of its own is the reference.
+#[test]
+fn keys_are_hashed_as_std_hashes_bytes() {
+    let bytes: Vec<u8> = (0..100u8).map(|i| i.wrapping_mul(37)).collect();
+    for len in 0..=bytes.len() {
+        let mut reference = DefaultHasher::new();
+        reference.write(&bytes[..len]);
+        assert_eq!(
+            keyed::sip(keyed::Keyed(0, 0), &bytes[..len]),
+            reference.finish(),
+            "{len} bytes"
+        );
+    }
+}
+
+/// Each store has keys of its own, and a map finds what it holds.
+#[test]
+fn nobody_knows_the_keys_of_a_hash() {
+    let (one, other) = (keyed::Keyed::default(), keyed::Keyed::default());
+    assert_ne!(one.hash_one(&b"key"[..]), other.hash_one(&b"key"[..]));
+    assert_ne!(one.hash_one(&b"key"[..]), one.hash_one(&b"kez"[..]));
+    assert_eq!(one.hash_one(&b"key"[..]), one.hash_one(b"key".to_vec()));
 }
