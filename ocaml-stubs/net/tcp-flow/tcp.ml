@@ -308,6 +308,11 @@ module Over (O : Output) = struct
         t.scheduled <- false;
         raise e
 
+  (* Of a connection in one turn. Where each segment is a frame of its own, a few dozen of them keep any device busy, and
+     more of them would only wait in memory, where they outlive OCaml's minor collections. *)
+  let burst t =
+    match t.path with Some p when O.max_segment p = 0 -> 64 * 1024 | Some _ | None -> 256 * 1024
+
   let whole_turn t =
     t.deferred <- false;
     if t.gone then t.scheduled <- false
@@ -319,6 +324,7 @@ module Over (O : Output) = struct
       else (
         (* They may have computed for long, which is not to count as time on the way. *)
         if users then Env.forget ();
+        Engine.set_burst (engine t) (burst t);
         Engine.flush (engine t) ~now:(Env.now ());
         O.flush t.ip;
         wake t;

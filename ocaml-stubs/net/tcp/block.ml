@@ -221,6 +221,7 @@ type env = {
   stats : Stats.t;
   news : news;
   mutable now : int;
+  mutable burst : int; (* octets of a connection in one turn, give or take a piece *)
   mutable memory : int; (* octets held by all connections *)
   challenges : Limit.t;
   resets : Limit.t;

@@ -67,6 +67,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       stats = Stats.create ();
       news = { echo = -1; sample = 0; octets = 0; ambiguous = false; original = false };
       now;
+      burst = 256 * 1024;
       memory = 0;
       challenges = Limit.create ~least:500 below;
       resets = Limit.create ~least:500 below;
@@ -501,6 +502,7 @@ let flush t ~now =
   Queue.iter (touch t.env) t.env.next_turn;
   Queue.clear t.env.next_turn
 
+let set_burst t octets = t.env.burst <- octets
 let has_more t = not (Queue.is_empty t.env.dirty)
 
 let next t =

@@ -60,9 +60,11 @@ val advance : t -> now:int -> unit
 (** Sends whatever is due: the end of a turn. *)
 val flush : t -> now:int -> unit
 
-(** A connection has more to send than it may in one turn (256 KiB): the next one is to come at
-    once. *)
+(** A connection has more to send than it may in one turn: the next one is to come at once. *)
 val has_more : t -> bool
+
+(** How many octets that is, give or take 64 KiB; 256 KiB if nothing is said. *)
+val set_burst : t -> int -> unit
 
 (** When {!advance} is due next; [max_int] if never. *)
 val next : t -> int

@@ -323,14 +323,12 @@ let sendable env c ~unsent =
     n
   else 0
 
-(* What is sent in one turn, and waits together in the device or in memory: the rest has the turns that follow, between
+(* What is sent in one turn waits together, in the device or in memory. The rest has the turns that follow, between
    which others have theirs, and the peer's acknowledgements arrive. *)
-let most_in_turn = 256 * 1024
-
 let rec send_new env c ~sent =
   let unsent = Octets.octets c.unsent in
   let n = if unsent > 0 then sendable env c ~unsent else 0 in
-  if n > 0 && sent >= most_in_turn then Queue.push c env.next_turn
+  if n > 0 && sent >= env.burst then Queue.push c env.next_turn
   else if n > 0 then (
     let n = Pace.allows env c n in
     if n > 0 then

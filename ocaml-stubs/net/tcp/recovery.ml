@@ -350,7 +350,13 @@ let wait_for_reordering env c wait =
   c.rexmit_at <- env.now + wait;
   arm env c
 
-let acked env c (h : Wire.t) ~payload =
+(* What most data comes with in one direction of a transfer: an acknowledgement that says nothing new of what we have
+   sent, because there is nothing. *)
+let says_nothing_new c (h : Wire.t) =
+  h.ack = c.snd_una && Flight.is_empty c.flight && c.phase = Open && c.probes = 0
+  && h.options.sack == []
+
+let acked_something env c (h : Wire.t) ~payload =
   let news = env.news in
   news.echo <- (if h.options.ts_value >= 0 then h.options.ts_echo else -1);
   news.sample <- 0;
@@ -403,6 +409,13 @@ let acked env c (h : Wire.t) ~payload =
     tune_send_buffer env c;
     wake_writer env c);
   touch env c
+
+let acked env c (h : Wire.t) ~payload =
+  if says_nothing_new c h then (
+    ignore (update_window c h : bool);
+    c.cwnd_limited <- false;
+    touch env c)
+  else acked_something env c h ~payload
 
 let congestion_echo c =
   if c.phase = Open && Seq.gt c.snd_una c.marks.reduced then (

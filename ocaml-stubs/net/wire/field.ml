@@ -2,8 +2,10 @@ external get16 : Cstruct.buffer -> int -> int = "%caml_bigstring_get16u"
 external get32 : Cstruct.buffer -> int -> int32 = "%caml_bigstring_get32u"
 external set16 : Cstruct.buffer -> int -> int -> unit = "%caml_bigstring_set16u"
 external set32 : Cstruct.buffer -> int -> int32 -> unit = "%caml_bigstring_set32u"
+external set64 : Cstruct.buffer -> int -> int64 -> unit = "%caml_bigstring_set64u"
 external swap16 : int -> int = "%bswap16"
 external swap32 : int32 -> int32 = "%bswap_int32"
+external swap64 : int64 -> int64 = "%bswap_int64"
 
 let out_of_bounds i n = invalid_arg (Fmt.str "Field: %d bytes at offset %d" n i) [@@inline never]
 
@@ -42,6 +44,14 @@ let set_u32 (b : Cstruct.t) i v =
   check b i 4;
   let v = Int32.of_int v in
   set32 b.buffer (b.off + i) (if Sys.big_endian then v else swap32 v)
+[@@inline]
+
+let set_u64 (b : Cstruct.t) i high low =
+  check b i 8;
+  let v =
+    Int64.logor (Int64.shift_left (Int64.of_int high) 32) (Int64.of_int (low land 0xffffffff))
+  in
+  set64 b.buffer (b.off + i) (if Sys.big_endian then v else swap64 v)
 [@@inline]
 
 let mac_number m =

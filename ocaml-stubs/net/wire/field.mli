@@ -16,6 +16,9 @@ val set_u16 : Cstruct.t -> int -> int -> unit
 (** Writes the low 32 bits. *)
 val set_u32 : Cstruct.t -> int -> int -> unit
 
+(** [set_u64 b i high low] writes the low 32 bits of both, in one access. *)
+val set_u64 : Cstruct.t -> int -> int -> int -> unit
+
 (** 0 to 2{^ 48}-1. *)
 val u48 : Cstruct.t -> int -> int
 

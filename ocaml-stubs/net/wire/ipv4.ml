@@ -86,14 +86,16 @@ let payload t b = Cstruct.sub b (header_length t) t.payload_length
 let plain_length b ~at =
   if at < 0 || Cstruct.length b - at < min_header_length then -1
   else
-    let first = Field.u32 b at in
+    let first = Field.u32 b at and second = Field.u32 b (at + 4) in
     let total = first land 0xffff in
     let is_plain =
       first lsr 24 = 0x45
       && total >= min_header_length
       && Cstruct.length b - at >= total
-      && Field.u16 b (at + 6) land 0x3fff = 0
-      && Checksum.is_valid (Checksum.range Checksum.zero b at min_header_length)
+      && second land 0x3fff = 0
+      && Checksum.is_valid
+           (Checksum.word Checksum.zero
+              (first + second + Field.u32 b (at + 8) + Field.u32 b (at + 12) + Field.u32 b (at + 16)))
     in
     if is_plain then total else -1
 
@@ -135,10 +137,8 @@ let emit t b =
 let emit_plain ~src ~dst ~proto ~ttl ~tos ~id ~dont_fragment ~total b ~at =
   let first = 0x4500 lor tos and flags = if dont_fragment then 0x4000 else 0 in
   let ttl_proto = (ttl lsl 8) lor proto in
-  Field.set_u32 b at ((first lsl 16) lor total);
-  Field.set_u32 b (at + 4) ((id lsl 16) lor flags);
-  Field.set_u16 b (at + 8) ttl_proto;
-  Field.set_u32 b (at + 12) src;
-  Field.set_u32 b (at + 16) dst;
   let sum = Checksum.word Checksum.zero (first + total + (id land 0xffff) + flags + ttl_proto) in
-  Field.set_u16 b (at + 10) (Checksum.finish (Checksum.word (Checksum.word sum src) dst))
+  let checksum = Checksum.finish (Checksum.word (Checksum.word sum src) dst) in
+  Field.set_u64 b at ((first lsl 16) lor total) ((id lsl 16) lor flags);
+  Field.set_u64 b (at + 8) ((ttl_proto lsl 16) lor checksum) src;
+  Field.set_u32 b (at + 16) dst

@@ -156,13 +156,14 @@ let create () =
   }
 
 let read t b =
-  let header_length = get_header_length b in
-  t.src_port <- get_src_port b;
-  t.dst_port <- get_dst_port b;
-  t.seq <- get_seq b;
-  t.ack <- get_ack b;
-  t.flags <- get_flags b;
-  t.window <- get_window b;
+  let ports = Field.u32 b 0 and rest = Field.u32 b 12 in
+  let header_length = (rest lsr 28) * 4 in
+  t.src_port <- ports lsr 16;
+  t.dst_port <- ports land 0xffff;
+  t.seq <- Field.u32 b 4;
+  t.ack <- Field.u32 b 8;
+  t.flags <- (rest lsr 16) land 0xff;
+  t.window <- rest land 0xffff;
   t.urgent <- Field.u16 b 18;
   let options = read_options b header_length ~last:t.options in
   if options != t.options then t.options <- options;
@@ -215,9 +216,9 @@ let emit_options o b at =
   let at =
     if o.ts_value >= 0 then (
       (* SACK-permitted takes the place of the two NOPs. *)
-      Field.set_u32 b at
-        (if o.sack_permitted then word sack_permitted 2 timestamps 10 else aligned_timestamps);
-      Field.set_u32 b (at + 4) o.ts_value;
+      Field.set_u64 b at
+        (if o.sack_permitted then word sack_permitted 2 timestamps 10 else aligned_timestamps)
+        o.ts_value;
       Field.set_u32 b (at + 8) o.ts_echo;
       at + 12)
     else if o.sack_permitted then (
@@ -242,15 +243,10 @@ let emit_part t ~seq ~flags b ~at =
     if t.options == no_options then min_header_length
     else emit_options t.options b (at + min_header_length) - at
   in
-  Field.set_u16 b at t.src_port;
-  Field.set_u16 b (at + 2) t.dst_port;
-  Field.set_u32 b (at + 4) seq;
-  Field.set_u32 b (at + 8) t.ack;
-  Field.set_u8 b (at + 12) (header_length / 4 * 16);
-  Field.set_u8 b (at + 13) flags;
-  Field.set_u16 b (at + 14) t.window;
-  Field.set_u16 b (at + checksum_offset) 0;
-  Field.set_u16 b (at + 18) t.urgent;
+  Field.set_u64 b at ((t.src_port lsl 16) lor t.dst_port) seq;
+  Field.set_u64 b (at + 8) t.ack ((header_length lsl 26) lor (flags lsl 16) lor t.window);
+  (* No checksum yet. *)
+  Field.set_u32 b (at + checksum_offset) (t.urgent land 0xffff);
   header_length
 
 let emit t b = emit_part t ~seq:t.seq ~flags:t.flags b ~at:0
