@@ -91,6 +91,21 @@ let udp ~immediate ~mtu ~size () =
   check_int "source port" 1234 src_port;
   check_bool "content" true (Cstruct.equal data b)
 
+(* How many datagrams arrive of [n] that are sent, one every so many ns. Those that do are intact. *)
+let arrivals a b ~every n data =
+  let good = ref 0 in
+  U.listen b.udp ~port:7 (fun ~src:_ ~dst:_ ~src_port:_ d ->
+      check_bool "content" true (Cstruct.equal data d);
+      incr good;
+      Lwt.return_unit);
+  let rec send n =
+    if n = 0 then Lwt.return !good
+    else
+      U.write ~dst:(v4 "10.0.0.2") ~dst_port:7 a.udp data >>= fun _ ->
+      Env.sleep every >>= fun () -> send (n - 1)
+  in
+  send n
+
 (* 20 fragments per datagram, reordered and duplicated: all arrive or none does. *)
 let fragments_in_any_order () =
   let conditions =
@@ -104,19 +119,8 @@ let fragments_in_any_order () =
     }
   in
   pair ~conditions ~mtu:576 () >>= fun (_, a, b) ->
-  let data = pattern 10_000 in
-  let good = ref 0 in
-  U.listen b.udp ~port:7 (fun ~src:_ ~dst:_ ~src_port:_ d ->
-      check_bool "content" true (Cstruct.equal data d);
-      incr good;
-      Lwt.return_unit);
-  let rec send n =
-    if n = 0 then Lwt.return_unit
-    else
-      U.write ~dst:(v4 "10.0.0.2") ~dst_port:7 a.udp data >>= fun _ ->
-      Env.sleep (Env.ms 20) >>= fun () -> send (n - 1)
-  in
-  send 50 >|= fun () -> check_bool "most arrive" true (!good >= 50)
+  arrivals a b ~every:(Env.ms 20) 50 (pattern 10_000) >|= fun n ->
+  check_bool "most arrive" true (n >= 50)
 
 let would_fragment () =
   pair () >>= fun (_, a, _) ->
@@ -128,20 +132,8 @@ let would_fragment () =
 let corruption_never_reaches_the_application () =
   let conditions = { Network.perfect with corrupt = 0.5 } in
   pair ~conditions () >>= fun (network, a, b) ->
-  let data = pattern 1000 in
-  let good = ref 0 in
-  U.listen b.udp ~port:7 (fun ~src:_ ~dst:_ ~src_port:_ d ->
-      check_bool "content" true (Cstruct.equal data d);
-      incr good;
-      Lwt.return_unit);
-  let rec send n =
-    if n = 0 then Lwt.return_unit
-    else
-      U.write ~dst:(v4 "10.0.0.2") ~dst_port:7 a.udp data >>= fun _ ->
-      Env.sleep (Env.ms 1) >>= fun () -> send (n - 1)
-  in
-  send 200 >|= fun () ->
-  check_bool "some arrive" true (!good > 50);
+  arrivals a b ~every:(Env.ms 1) 200 (pattern 1000) >|= fun n ->
+  check_bool "some arrive" true (n > 50);
   check_bool "some were damaged" true ((Network.counters network).corrupted > 50)
 
 let echo_to_broadcast_is_ignored () =
