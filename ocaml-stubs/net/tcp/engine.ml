@@ -28,6 +28,8 @@ type t = {
   listeners : (int, listener) Hashtbl.t;
   table : Table.t;
   mutable port_step : int;
+  mutable port_name : string; (* the destination to which the last connection was opened *)
+  mutable port_offset : int; (* its hash *)
   places : place Queue.t; (* for {!evict}; some may have gone *)
 }
 
@@ -88,6 +90,8 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       listeners = Hashtbl.create 8;
       table = Table.create ~random;
       port_step = below 65536;
+      port_name = "";
+      port_offset = 0;
       places = Queue.create ();
     }
   in
@@ -499,8 +503,9 @@ let flush t ~now =
     c.dirty <- false;
     with_connection t c run_output ()
   done;
-  Queue.iter (touch t.env) t.env.next_turn;
-  Queue.clear t.env.next_turn
+  if not (Queue.is_empty t.env.next_turn) then (
+    Queue.iter (touch t.env) t.env.next_turn;
+    Queue.clear t.env.next_turn)
 
 let set_burst t octets = t.env.burst <- octets
 let has_more t = not (Queue.is_empty t.env.dirty)
@@ -560,12 +565,14 @@ let first_port = 32768 (* the dynamic range proper, from 49152, is soon full of 
 let free_port t ~local ~remote ~remote_port =
   let range = 65536 - first_port in
   let name = tuple ~local ~local_port:0 ~remote ~remote_port in
-  let offset = Siphash.hash t.key ("port" ^ name) in
+  if not (String.equal name t.port_name) then (
+    t.port_offset <- Siphash.hash t.key ("port" ^ name);
+    t.port_name <- name);
   let rec search tries =
     if tries = range then None
     else (
       t.port_step <- t.port_step + 1;
-      let port = first_port + ((offset + t.port_step) land (range - 1)) in
+      let port = first_port + ((t.port_offset + t.port_step) land (range - 1)) in
       if is_taken t ~local ~local_port:port ~remote ~remote_port then search (tries + 1)
       else Some port)
   in

@@ -92,7 +92,7 @@ let compact ~device t = iter t (fun p -> p.payload <- Pinned.compact ~device p.p
 let grow t =
   let size = Array.length t.ring in
   if t.anchors = size then (
-    let ring = Array.make (max 4 (2 * size)) none in
+    let ring = Array.make (Int.max 4 (2 * size)) none in
     for i = 0 to t.anchors - 1 do
       ring.(i) <- anchor t i
     done;
@@ -356,4 +356,4 @@ let drop_all t =
   t.lost_pieces <- By_seq.empty;
   t.runs <- By_seq.empty;
   t.original <- none;
-  Queue.clear t.resent
+  if not (Queue.is_empty t.resent) then Queue.clear t.resent

@@ -90,8 +90,8 @@ let compact ~device t =
     List.iter (enqueue t) views)
 
 let clear t =
+  if t.queued > 0 then Queue.clear t.rest;
   t.front <- Cstruct.empty;
-  Queue.clear t.rest;
   t.queued <- 0;
   t.gather <- Cstruct.empty;
   t.gathered <- 0

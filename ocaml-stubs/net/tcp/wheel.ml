@@ -23,6 +23,8 @@ type 'a t = {
   heads : 'a timer array; (* [levels * slots] sentinels *)
   occupied : int array; (* of a level; bit [s] is set when its slot [s] holds a timer *)
   mutable length : int;
+  mutable first : int;
+      (* the tick at which the next of all occupied slots begins; -1: to be looked for *)
 }
 
 let make value =
@@ -37,6 +39,7 @@ let create ~now =
     heads = Array.init (levels * slots) (fun _ -> make None);
     occupied = Array.make levels 0;
     length = 0;
+    first = -1;
   }
 
 let pending timer = timer.where >= 0
@@ -44,6 +47,7 @@ let due timer = timer.due
 let length t = t.length
 
 let unlink t timer =
+  t.first <- -1;
   timer.prev.next <- timer.next;
   timer.next.prev <- timer.prev;
   timer.prev <- timer;
@@ -59,6 +63,7 @@ let rec level_of delta level =
   if delta < 1 lsl (slot_bits * (level + 1)) then level else level_of delta (level + 1)
 
 let link t timer =
+  t.first <- -1;
   (* Distances on a level run from 1 to [slots]. *)
   let level = level_of (timer.tick - t.now_tick - 1) 0 in
   let slot = (timer.tick lsr (slot_bits * level)) land (slots - 1) in
@@ -119,7 +124,12 @@ let level_at t tick =
   let rec down level = if next_tick t level = tick then level else down (level - 1) in
   down (levels - 1)
 
-let next t = if t.length = 0 then max_int else first_tick t lsl tick_bits
+(* Asked for each turn, in most of which no timer is moved. *)
+let next t =
+  if t.length = 0 then max_int
+  else (
+    if t.first < 0 then t.first <- first_tick t;
+    t.first lsl tick_bits)
 
 let rec cascade t head =
   let timer = head.next in
@@ -150,6 +160,8 @@ let rec advance_to t target f =
       t.now_tick <- tick;
       fire t head f);
     advance_to t target f)
-  else t.now_tick <- max t.now_tick target
+  else (
+    t.first <- -1;
+    t.now_tick <- max t.now_tick target)
 
 let advance t ~now f = advance_to t (now asr tick_bits) f

@@ -122,12 +122,13 @@ let input_packet t ~tcp ~udp ~default =
 let input t ~tcp ~udp ~default =
   (* Mirage's callbacks return promises, the receivers here do not: the last one is passed on. *)
   let result = ref Lwt.return_unit in
-  let receiver (f : callback) ~src ~dst ~tos:_ (p : W.Packet.t) = result := f ~src ~dst p.data in
+  let is r = if !result != r then result := r in
+  let receiver (f : callback) ~src ~dst ~tos:_ (p : W.Packet.t) = is (f ~src ~dst p.data) in
   let input =
     input_packet t ~tcp:(receiver tcp) ~udp:(receiver udp) ~default:(fun ~proto ->
         receiver (default ~proto))
   in
   fun b ->
-    result := Lwt.return_unit;
+    is Lwt.return_unit;
     input ~at:0 (W.Packet.v b);
     !result

@@ -122,7 +122,7 @@ let no_route e = `No_route (Fmt.to_to_string Routes.pp_error e)
 let src t ~dst =
   match Routes.lookup t.routes dst with Ok (src, _) -> src | Error _ -> Ipaddr.V4.any
 
-let link_mtu t = min t.mtu_limit (t.out.link.mtu ())
+let link_mtu t = Int.min t.mtu_limit (t.out.link.mtu ())
 let set_mtu t mtu = t.mtu_limit <- (match mtu with Some n -> max minimum_mtu n | None -> max_int)
 
 let mtu_to t dst =

@@ -211,7 +211,7 @@ let configured_ips t = Ndp_engine.addresses t.ndp
 let get_ip t = List.map P.address (configured_ips t)
 let find_source t dst = Ndp_engine.source t.ndp ~now:(Env.now ()) dst
 let src t ~dst = Option.value (find_source t dst) ~default:Ipaddr.V6.unspecified
-let link_mtu t = min (t.out.link.mtu ()) (Ndp_engine.mtu t.ndp)
+let link_mtu t = Int.min (t.out.link.mtu ()) (Ndp_engine.mtu t.ndp)
 
 let mtu_to t dst =
   if Ndp_engine.is_local t.ndp dst then 0xffff

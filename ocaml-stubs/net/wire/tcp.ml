@@ -109,7 +109,7 @@ let rec parse_options b off stop o =
         let o =
           if kind = mss && len = 4 then { o with mss = Field.u16 b (off + 2) }
           else if kind = window_scale && len = 3 then
-            { o with window_scale = min 14 (Field.u8 b (off + 2)) }
+            { o with window_scale = Int.min 14 (Field.u8 b (off + 2)) }
           else if kind = sack_permitted && len = 2 then { o with sack_permitted = true }
           else if kind = sack && len > 2 && len <= 34 && (len - 2) land 7 = 0 then
             { o with sack = sack_blocks b (off + 2) (off + len) }
@@ -190,7 +190,7 @@ let fixed_length o =
   + if o.window_scale >= 0 then 4 else 0
 
 let sack_fitting o =
-  match o.sack with [] -> 0 | l -> min (List.length l) ((40 - fixed_length o - 4) / 8)
+  match o.sack with [] -> 0 | l -> Int.min (List.length l) ((40 - fixed_length o - 4) / 8)
 
 let options_length o =
   let n = sack_fitting o in
