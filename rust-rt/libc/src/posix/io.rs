@@ -140,16 +140,34 @@ pub(super) unsafe extern "C" fn preadv64(
     size(list.and_then(|list| file(fd)?.read_at(list, offset)))
 }
 
-/// No file can be written.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) extern "C" fn pwrite64(fd: c_int, _bytes: *const c_void, _n: usize, _at: i64) -> isize {
-    size(file(fd).and(Err(Errno(EBADF))))
+fn write_parts_at(fd: c_int, parts: &[Part], offset: i64) -> Result<usize> {
+    let file = file(fd)?;
+    if !table::get(fd)?.may_write() {
+        return Err(Errno(EBADF));
+    }
+    file.write_at(parts, offset)
 }
 
-/// No file can be written.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn pwrite64(
+    fd: c_int,
+    bytes: *const c_void,
+    n: usize,
+    offset: i64,
+) -> isize {
+    size(Part::of(bytes, n).and_then(|part| write_parts_at(fd, &[part], offset)))
+}
+
 #[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
-pub(super) extern "C" fn pwritev64(fd: c_int, _list: *const Part, _n: c_int, _at: i64) -> isize {
-    size(file(fd).and(Err(Errno(EBADF))))
+pub(super) unsafe extern "C" fn pwritev64(
+    fd: c_int,
+    list: *const Part,
+    count: c_int,
+    offset: i64,
+) -> isize {
+    // SAFETY: the contract is the same.
+    let list = unsafe { parts(list, usize::try_from(count).unwrap_or(usize::MAX)) };
+    size(list.and_then(|list| write_parts_at(fd, list, offset)))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

@@ -2,7 +2,7 @@
 //! async-io and smol. The image's handler of that instruction calls this.
 
 use super::answer::size;
-use super::files::calls;
+use super::files::{calls, changes};
 use super::{epoll, eventfd, files, identity, io, pipe, poll, socket, socket_options, timer};
 use crate::errno;
 
@@ -57,11 +57,16 @@ unsafe fn descriptors(number: usize, [a, b, c, d, ..]: [usize; 6]) -> Option<isi
         33 => call!(io::dup2, fd, b as _),
         40 => call!(io::sendfile64, fd, b as _, c as _, d),
         72 => call!(io::fcntl, fd, b as _, c as _),
-        74 => call!(calls::fsync, fd),
-        75 => call!(calls::fdatasync, fd),
-        77 => call!(calls::ftruncate64, fd, b as _),
+        73 => call!(changes::flock, fd, b as _),
+        74 => call!(changes::fsync, fd),
+        75 => call!(changes::fdatasync, fd),
+        77 => call!(changes::ftruncate64, fd, b as _),
+        91 => call!(changes::fchmod, fd, b as _),
+        93 => call!(changes::fchown, fd, b as _, c as _),
+        285 => call!(changes::fallocate64, fd, b as _, c as _, d as _),
         292 => call!(io::dup3, fd, b as _, c as _),
         295 => call!(io::preadv64, fd, b as _, c as _, d as _),
+        296 => call!(io::pwritev64, fd, b as _, c as _, d as _),
         _ => return None,
     })
 }
@@ -132,7 +137,7 @@ unsafe fn sockets(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<isize
 unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> {
     let fd = a as i32;
     Some(match number {
-        2 => call!(calls::open64, a as _, b as _),
+        2 => call!(calls::open64, a as _, b as _, c as _),
         4 => call!(calls::stat64, a as _, b as _),
         6 => call!(calls::lstat64, a as _, b as _),
         21 => call!(calls::access, a as _, b as _),
@@ -143,22 +148,31 @@ unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> 
             _ => unsafe { core::ffi::CStr::from_ptr(a as _) }.count_bytes() as isize + 1,
         },
         80 => call!(calls::chdir, a as _),
-        82 => call!(calls::rename, a as _, b as _),
-        83 => call!(calls::mkdir, a as _, b as _),
-        84 => call!(calls::rmdir, a as _),
-        87 => call!(calls::unlink, a as _),
+        76 => call!(changes::truncate64, a as _, b as _),
+        82 => call!(changes::rename, a as _, b as _),
+        83 => call!(changes::mkdir, a as _, b as _),
+        84 => call!(changes::rmdir, a as _),
+        86 => call!(changes::link, a as _, b as _),
+        87 => call!(changes::unlink, a as _),
+        88 => call!(changes::symlink, a as _, b as _),
+        90 => call!(changes::chmod, a as _, b as _),
+        95 => call!(changes::umask, a as _),
         89 => call!(calls::readlink, a as _, b as _, c),
         // SAFETY: as the caller says.
         217 => size(unsafe { files::directory::read_directory(fd, b as _, c) }),
-        257 => call!(calls::openat64, fd, b as _, c as _),
-        258 => call!(calls::mkdirat, fd, b as _, c as _),
+        257 => call!(calls::openat64, fd, b as _, c as _, d as _),
+        258 => call!(changes::mkdirat, fd, b as _, c as _),
+        260 => call!(changes::fchownat, fd, b as _, c as _, d as _, e as _),
         262 => call!(calls::fstatat64, fd, b as _, c as _, d as _),
-        263 => call!(calls::unlinkat, fd, b as _, c as _),
-        264 => call!(calls::renameat, fd, b as _, c as _, d as _),
-        265 => call!(calls::linkat, fd, b as _, c as _, d as _, e as _),
-        266 => call!(calls::symlinkat, a as _, b as _, c as _),
+        263 => call!(changes::unlinkat, fd, b as _, c as _),
+        264 => call!(changes::renameat, fd, b as _, c as _, d as _),
+        265 => call!(changes::linkat, fd, b as _, c as _, d as _, e as _),
+        266 => call!(changes::symlinkat, a as _, b as _, c as _),
+        268 => call!(changes::fchmodat, fd, b as _, c as _, 0),
         267 => call!(calls::readlinkat, fd, b as _, c as _, d),
         269 => call!(calls::faccessat, fd, b as _, c as _, 0),
+        280 => call!(changes::utimensat, fd, b as _, c as _, d as _),
+        316 => call!(changes::renameat2, fd, b as _, c as _, d as _, e as _),
         332 => call!(calls::statx, fd, b as _, c as _, d as _, e as _),
         439 => call!(calls::faccessat, fd, b as _, c as _, d as _),
         _ => return None,
@@ -204,13 +218,13 @@ mod tests {
             ("epoll::epoll_pwait2", host_libc::SYS_epoll_pwait2),
             ("calls::openat64", host_libc::SYS_openat),
             ("calls::fstatat64", host_libc::SYS_newfstatat),
-            ("calls::rename,", host_libc::SYS_rename),
-            ("calls::rmdir", host_libc::SYS_rmdir),
-            ("calls::mkdirat", host_libc::SYS_mkdirat),
-            ("calls::unlinkat", host_libc::SYS_unlinkat),
-            ("calls::renameat", host_libc::SYS_renameat),
-            ("calls::linkat", host_libc::SYS_linkat),
-            ("calls::symlinkat", host_libc::SYS_symlinkat),
+            ("changes::rename,", host_libc::SYS_rename),
+            ("changes::rmdir", host_libc::SYS_rmdir),
+            ("changes::mkdirat", host_libc::SYS_mkdirat),
+            ("changes::unlinkat", host_libc::SYS_unlinkat),
+            ("changes::renameat,", host_libc::SYS_renameat),
+            ("changes::linkat", host_libc::SYS_linkat),
+            ("changes::symlinkat", host_libc::SYS_symlinkat),
             ("calls::readlinkat", host_libc::SYS_readlinkat),
             ("calls::statx", host_libc::SYS_statx),
             ("poll::ppoll", host_libc::SYS_ppoll),
@@ -222,6 +236,15 @@ mod tests {
             ("identity::uname", host_libc::SYS_uname),
             ("io::preadv64", host_libc::SYS_preadv),
             ("io::sendfile64", host_libc::SYS_sendfile),
+            ("io::pwritev64", host_libc::SYS_pwritev),
+            ("changes::renameat2", host_libc::SYS_renameat2),
+            ("changes::fallocate64", host_libc::SYS_fallocate),
+            ("changes::flock", host_libc::SYS_flock),
+            ("changes::utimensat", host_libc::SYS_utimensat),
+            ("changes::fchmodat", host_libc::SYS_fchmodat),
+            ("changes::fchownat", host_libc::SYS_fchownat),
+            ("changes::fchmod,", host_libc::SYS_fchmod),
+            ("changes::umask", host_libc::SYS_umask),
         ] {
             let line = alloc::format!("        {number} => call!({name}");
             assert!(source.contains(&line), "{line}");

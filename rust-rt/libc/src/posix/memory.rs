@@ -4,16 +4,18 @@ use core::cell::Cell;
 
 use super::local::local;
 use super::parts::{Errno, Result};
-use crate::errno::ENOBUFS;
+use crate::errno::{ENOBUFS, ENOSPC};
 
 /// One of so many bytes may be in buffers of pipes and socket pairs.
 const BUFFER_SHARE: usize = 16;
+/// One of so many bytes may be in files that the program writes.
+const FILE_SHARE: usize = 4;
 /// One descriptor for so many bytes of memory: one without buffers takes some 200 bytes.
 const BYTES_PER_DESCRIPTOR: usize = 16 * 1024;
 
 local! {
-    /// Bytes in buffers.
-    static BUFFERED: Cell<usize> = Cell::new(0);
+    /// Bytes in buffers, and in files.
+    static USED: [Cell<usize>; 2] = [Cell::new(0), Cell::new(0)];
 }
 
 /// The domain's memory, in bytes.
@@ -30,26 +32,60 @@ pub(super) fn most_descriptors() -> usize {
     (total() / BYTES_PER_DESCRIPTOR).clamp(256, 65536)
 }
 
-/// Bytes of buffers, which are given back when this is dropped.
+/// What memory is for.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum For {
+    /// Buffers of pipes and socket pairs.
+    #[default]
+    Buffers,
+    /// Files that the program writes.
+    Files,
+}
+
+/// The most that all of one kind may take together, in bytes.
+pub(super) fn share(of: For) -> usize {
+    total() / if of == For::Buffers { BUFFER_SHARE } else { FILE_SHARE }
+}
+
+/// What is in use of a share, in bytes.
+pub(super) fn used(of: For) -> usize {
+    USED.with(|used| used[of as usize].get())
+}
+
+/// Bytes of one kind, which are given back when this is dropped.
 #[derive(Default)]
-pub(super) struct Reserved(Cell<usize>);
+pub(super) struct Reserved {
+    bytes: Cell<usize>,
+    of: For,
+}
 
 impl Reserved {
+    /// Nothing yet, of this kind.
+    pub(super) fn new(of: For) -> Self {
+        Reserved { bytes: Cell::new(0), of }
+    }
+
     /// Has `bytes` in all.
     ///
     /// # Errors
     ///
-    /// ENOBUFS if the share is used up; then it has what it had.
+    /// ENOBUFS, or ENOSPC for files, if the share is used up; then it has what it had.
     pub(super) fn set(&self, bytes: usize) -> Result {
-        BUFFERED.with(|buffered| {
-            let sum = buffered.get() - self.0.get() + bytes;
-            if bytes > self.0.get() && sum > total() / BUFFER_SHARE {
-                return Err(Errno(ENOBUFS));
+        USED.with(|used| {
+            let used = &used[self.of as usize];
+            let sum = used.get() - self.bytes.get() + bytes;
+            if bytes > self.bytes.get() && sum > share(self.of) {
+                return Err(Errno(if self.of == For::Files { ENOSPC } else { ENOBUFS }));
             }
-            buffered.set(sum);
-            self.0.set(bytes);
+            used.set(sum);
+            self.bytes.set(bytes);
             Ok(())
         })
+    }
+
+    /// Bytes that it has.
+    pub(super) fn get(&self) -> usize {
+        self.bytes.get()
     }
 }
 
@@ -66,12 +102,15 @@ mod tests {
 
     #[test]
     fn buffers_have_a_share_of_the_memory() {
-        let share = total() / BUFFER_SHARE;
+        let share = share(For::Buffers);
         let (a, b) = (Reserved::default(), Reserved::default());
         assert_eq!(a.set(share - 1), Ok(()));
         assert_eq!((b.set(2), b.set(1)), (Err(Errno(ENOBUFS)), Ok(())));
         assert_eq!((a.set(0), b.set(share)), (Ok(()), Ok(())));
         drop(b);
         assert_eq!(a.set(share), Ok(()));
+        let files = Reserved::new(For::Files);
+        assert_eq!(files.set(super::share(For::Files) + 1), Err(Errno(ENOSPC)));
+        assert_eq!((files.set(share), used(For::Files)), (Ok(()), share));
     }
 }

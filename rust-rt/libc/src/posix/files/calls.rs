@@ -1,4 +1,4 @@
-//! `open`, `stat`, `readlink` and the other calls with paths.
+//! `open`, `stat`, `readlink` and the other calls with paths that change nothing.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -9,22 +9,27 @@ use super::super::answer::{number, size, status};
 use super::super::local::local;
 use super::super::object::downcast;
 use super::super::parts::{Errno, Result};
-use super::super::table::{self, O_ACCMODE, O_CLOEXEC, O_NONBLOCK};
+use super::super::table::{self, O_ACCMODE, O_APPEND, O_CLOEXEC, O_NONBLOCK};
+use super::temporary;
 use super::tree::{self, Found, Kind, Place};
-use super::{File, root};
-use crate::errno::{self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ERANGE, EROFS};
+use super::{File, changes, root};
+use crate::errno::{
+    self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, ERANGE, EROFS,
+};
 use crate::layout::Stat;
 
 /// The directory that relative paths start from.
 pub(super) const AT_FDCWD: c_int = -100;
-const AT_SYMLINK_NOFOLLOW: c_int = 0x100;
-const AT_EMPTY_PATH: c_int = 0x1000;
+pub(super) const AT_SYMLINK_NOFOLLOW: c_int = 0x100;
+pub(super) const AT_EMPTY_PATH: c_int = 0x1000;
 const O_CREAT: c_int = 0o100;
 const O_EXCL: c_int = 0o200;
 const O_TRUNC: c_int = 0o1000;
 pub(super) const O_DIRECTORY: c_int = 0o200_000;
 const O_NOFOLLOW: c_int = 0o400_000;
 const O_PATH: c_int = 0o10_000_000;
+/// With [`O_DIRECTORY`], a file without a name, which no directory here can have.
+const O_TMPFILE: c_int = 0o20_000_000;
 
 // SAFETY: the type is that of `stdlib.h`.
 unsafe extern "C" {
@@ -50,7 +55,7 @@ pub(super) unsafe fn path_argument<'a>(path: *const c_char) -> Result<&'a [u8]> 
 }
 
 /// What a path leads to, from the directory `dir` on.
-fn find(dir: c_int, path: &[u8], follow: bool) -> Result<Found> {
+pub(super) fn find(dir: c_int, path: &[u8], follow: bool) -> Result<Found> {
     let start = if dir == AT_FDCWD || path.starts_with(b"/") {
         HERE.with(|here| here.borrow().clone())
     } else {
@@ -60,41 +65,73 @@ fn find(dir: c_int, path: &[u8], follow: bool) -> Result<Found> {
     root::get().find(&start, path, follow)
 }
 
-/// Opens a file, and gives it a number.
-pub(in super::super) fn open_at(dir: c_int, path: &[u8], flags: c_int) -> Result<c_int> {
+/// Opens a file, which is made with this mode if it is not there and may be, and gives it a number.
+pub(in super::super) fn open_at(
+    dir: c_int,
+    path: &[u8],
+    flags: c_int,
+    mode: c_uint,
+) -> Result<c_int> {
     let nofollow = flags & O_NOFOLLOW != 0 || flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
-    let Found { place, node } = find(dir, path, !nofollow)?;
+    let found = find(dir, path, !nofollow)?;
     let writing = flags & O_ACCMODE != 0;
-    let Some(node) = node else {
-        return Err(Errno(if flags & O_CREAT != 0 { EROFS } else { ENOENT }));
+    if flags & O_TMPFILE != 0 {
+        return Err(Errno(EOPNOTSUPP));
+    }
+    let kept = flags & (O_ACCMODE | O_NONBLOCK | O_CLOEXEC | O_APPEND);
+    let mut place = found.place.clone();
+    let Some(node) = found.node.clone() else {
+        match flags & (O_CREAT | O_DIRECTORY) {
+            O_CREAT if path.ends_with(b"/") => return Err(Errno(EISDIR)),
+            O_CREAT => {}
+            0 | O_DIRECTORY => return Err(Errno(ENOENT)),
+            _ => return Err(Errno(EINVAL)),
+        }
+        let node = changes::create(found, mode)?;
+        if let Some((_, last)) = place.last_mut() {
+            *last = Rc::clone(&node);
+        }
+        return table::insert(File::new(node, place, kept), kept);
     };
     if flags & O_CREAT != 0 && flags & O_EXCL != 0 {
         return Err(Errno(EEXIST));
     }
-    match node.kind {
+    match &node.kind {
+        Kind::Socket if flags & O_PATH == 0 => return Err(Errno(ENXIO)),
         Kind::Link(_) if flags & O_PATH == 0 => return Err(Errno(ELOOP)),
         Kind::Directory(_) if writing || flags & O_CREAT != 0 => return Err(Errno(EISDIR)),
         Kind::Directory(_) => {}
         _ if flags & O_DIRECTORY != 0 => return Err(Errno(ENOTDIR)),
         _ if (writing || flags & O_TRUNC != 0) && !node.is_writable() => return Err(Errno(EROFS)),
+        Kind::Written(contents) if flags & O_TRUNC != 0 => {
+            contents.set_len(0)?;
+            node.modified.set(temporary::now());
+        }
         _ => {}
     }
-    let kept = flags & (O_ACCMODE | O_NONBLOCK | O_CLOEXEC);
-    table::insert(File::new(node, place), kept)
+    table::insert(File::new(node, place, kept), kept)
 }
 
-/// The mode of a file to be created is not looked at, as none can be.
+/// The mode, which C passes only where a file may be made, has the place of an ordinary third argument.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) unsafe extern "C" fn open64(path: *const c_char, flags: c_int) -> c_int {
+pub(in super::super) unsafe extern "C" fn open64(
+    path: *const c_char,
+    flags: c_int,
+    mode: c_uint,
+) -> c_int {
     // SAFETY: the contract is the same.
     let path = unsafe { path_argument(path) };
-    number(path.and_then(|path| open_at(AT_FDCWD, path, flags)))
+    number(path.and_then(|path| open_at(AT_FDCWD, path, flags, mode)))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) unsafe extern "C" fn open(path: *const c_char, flags: c_int) -> c_int {
+pub(in super::super) unsafe extern "C" fn open(
+    path: *const c_char,
+    flags: c_int,
+    mode: c_uint,
+) -> c_int {
     // SAFETY: the contract is the same.
-    unsafe { open64(path, flags) }
+    unsafe { open64(path, flags, mode) }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -102,10 +139,11 @@ pub(in super::super) unsafe extern "C" fn openat64(
     dir: c_int,
     path: *const c_char,
     flags: c_int,
+    mode: c_uint,
 ) -> c_int {
     // SAFETY: the contract is the same.
     let path = unsafe { path_argument(path) };
-    number(path.and_then(|path| open_at(dir, path, flags)))
+    number(path.and_then(|path| open_at(dir, path, flags, mode)))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -113,9 +151,10 @@ pub(in super::super) unsafe extern "C" fn openat(
     dir: c_int,
     path: *const c_char,
     flags: c_int,
+    mode: c_uint,
 ) -> c_int {
     // SAFETY: the contract is the same.
-    unsafe { openat64(dir, path, flags) }
+    unsafe { openat64(dir, path, flags, mode) }
 }
 
 /// What `fstatat` says.
@@ -378,108 +417,6 @@ pub(in super::super) unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
         HERE.with(|here| here.replace(found.place));
         Ok(())
     }))
-}
-
-/// Files cannot be changed: EROFS for what exists, or could; ENOENT for what does not.
-fn refuse(dir: c_int, path: Result<&[u8]>, creates: bool) -> c_int {
-    status(path.and_then(|path| {
-        let found = find(dir, path, false)?;
-        match (found.node, creates) {
-            (Some(_), true) => Err(Errno(EEXIST)),
-            (None, false) => Err(Errno(ENOENT)),
-            (Some(_), false) | (None, true) => Err(Errno(EROFS)),
-        }
-    }))
-}
-
-/// The calls that would create or change what is at `path`, with the names and the order of C's arguments.
-macro_rules! refused {
-    ($($name:ident($($argument:ident: $type:ty),*) at $dir:expr, $path:expr, $creates:expr;)*) => {$(
-        #[cfg_attr(not(test), unsafe(no_mangle))]
-        #[allow(unused_variables)] // a mode, a time: what is refused
-        pub(in super::super) unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
-            // SAFETY: the contract is the same.
-            refuse($dir, unsafe { path_argument($path) }, $creates)
-        }
-    )*};
-}
-
-refused! {
-    mkdir(path: *const c_char, mode: c_uint) at AT_FDCWD, path, true;
-    mkdirat(dir: c_int, path: *const c_char, mode: c_uint) at dir, path, true;
-    mkfifo(path: *const c_char, mode: c_uint) at AT_FDCWD, path, true;
-    symlink(to: *const c_char, path: *const c_char) at AT_FDCWD, path, true;
-    symlinkat(to: *const c_char, dir: c_int, path: *const c_char) at dir, path, true;
-    rmdir(path: *const c_char) at AT_FDCWD, path, false;
-    unlink(path: *const c_char) at AT_FDCWD, path, false;
-    unlinkat(dir: c_int, path: *const c_char, flags: c_int) at dir, path, false;
-    rename(path: *const c_char, to: *const c_char) at AT_FDCWD, path, false;
-    renameat(dir: c_int, path: *const c_char, to_dir: c_int, to: *const c_char) at dir, path, false;
-    chmod(path: *const c_char, mode: c_uint) at AT_FDCWD, path, false;
-    chown(path: *const c_char, user: c_uint, group: c_uint) at AT_FDCWD, path, false;
-    lchown(path: *const c_char, user: c_uint, group: c_uint) at AT_FDCWD, path, false;
-    truncate64(path: *const c_char, size: i64) at AT_FDCWD, path, false;
-    utimes(path: *const c_char, times: *const c_void) at AT_FDCWD, path, false;
-    utimensat(dir: c_int, path: *const c_char, times: *const c_void, flags: c_int) at dir, path, false;
-}
-
-/// A second name is refused as a new file is; ENOENT for one of nothing.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) unsafe extern "C" fn linkat(
-    dir: c_int,
-    path: *const c_char,
-    to_dir: c_int,
-    to: *const c_char,
-    _flags: c_int,
-) -> c_int {
-    // SAFETY: the contract is the same.
-    let (path, to) = unsafe { (path_argument(path), path_argument(to)) };
-    let old = path.and_then(|path| find(dir, path, false)?.node.ok_or(Errno(ENOENT)));
-    refuse(to_dir, old.and(to), true)
-}
-
-/// As [`linkat`].
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) unsafe extern "C" fn link(path: *const c_char, to: *const c_char) -> c_int {
-    // SAFETY: the contract is the same.
-    unsafe { linkat(AT_FDCWD, path, AT_FDCWD, to, 0) }
-}
-
-/// The attributes of an open file do not change either: EROFS.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) extern "C" fn fchmod(fd: c_int, _mode: c_uint) -> c_int {
-    status(table::get(fd).and(Err(Errno(EROFS))))
-}
-
-/// As [`fchmod`].
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) extern "C" fn fchown(fd: c_int, _user: c_uint, _group: c_uint) -> c_int {
-    status(table::get(fd).and(Err(Errno(EROFS))))
-}
-
-/// As [`fchmod`].
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) extern "C" fn futimens(fd: c_int, _times: *const c_void) -> c_int {
-    status(table::get(fd).and(Err(Errno(EROFS))))
-}
-
-/// No file is open for writing: EINVAL.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) extern "C" fn ftruncate64(fd: c_int, _size: i64) -> c_int {
-    status(table::get(fd).and(Err(Errno(EINVAL))))
-}
-
-/// Everything is as durable as it will be. EINVAL for what is no file.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) extern "C" fn fsync(fd: c_int) -> c_int {
-    status(table::get(fd).and_then(|description| {
-        downcast::<File>(&description.object).map(|_| ()).ok_or(Errno(EINVAL))
-    }))
-}
-
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(in super::super) extern "C" fn fdatasync(fd: c_int) -> c_int {
-    fsync(fd)
 }
 
 #[cfg(test)]

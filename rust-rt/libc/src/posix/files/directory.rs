@@ -47,7 +47,7 @@ pub(super) fn entries(fd: c_int) -> Result<Vec<Name>> {
 pub(super) unsafe extern "C" fn opendir(path: *const c_char) -> *mut Directory {
     // SAFETY: the contract is the same.
     let path = unsafe { path_argument(path) };
-    let opened = path.and_then(|path| open_at(super::calls::AT_FDCWD, path, O_DIRECTORY));
+    let opened = path.and_then(|path| open_at(super::calls::AT_FDCWD, path, O_DIRECTORY, 0));
     answer(opened.and_then(|fd| {
         open(fd).inspect_err(|_| {
             let _ = table::close(fd);

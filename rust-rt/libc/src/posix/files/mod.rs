@@ -1,13 +1,15 @@
-//! Read-only files: what a ramdisk or the program itself brought, and a few that every program may
-//! look for. Changes fail with EROFS.
+//! Files: what a ramdisk or the program itself brought, a few that every program may look for, and those that it
+//! [writes](temporary), in memory. Other changes fail with EROFS.
 
 #[cfg(test)]
 mod archive_tests;
 pub(super) mod calls;
+pub(super) mod changes;
 mod cpio;
 pub(super) mod directory;
 pub(super) mod locks;
 mod root;
+mod temporary;
 mod tree;
 mod volume;
 #[cfg(test)]
@@ -21,8 +23,9 @@ use core::ffi::c_int;
 use super::events::Events;
 use super::object::Object;
 use super::parts::{Errno, Part, PartMut, Result, room, scatter, total};
+use super::table::O_APPEND;
 use super::watch::Watchers;
-use crate::errno::{EINVAL, EIO, EISDIR, ENXIO};
+use crate::errno::{EBADF, EINVAL, EIO, EISDIR, ENOMEM, ENXIO};
 use crate::host;
 use crate::layout::Stat;
 use tree::{Device, Kind, Node, Place, Use};
@@ -39,13 +42,16 @@ pub(super) struct File {
     /// What was made when it was opened.
     made: Vec<u8>,
     offset: Cell<u64>,
+    /// Writing begins at the end.
+    append: Cell<bool>,
     watchers: Watchers,
 }
 
 impl File {
-    fn new(node: Rc<Node>, place: Place) -> Rc<Self> {
+    fn new(node: Rc<Node>, place: Place, flags: c_int) -> Rc<Self> {
         let made = if let Kind::Made(make) = node.kind { make() } else { Vec::new() };
-        Rc::new(File { node, place, made, offset: Cell::new(0), watchers: Watchers::new() })
+        let append = Cell::new(flags & O_APPEND != 0);
+        Rc::new(File { node, place, made, offset: Cell::new(0), append, watchers: Watchers::new() })
     }
 
     fn contents(&self) -> Result<&[u8]> {
@@ -54,14 +60,17 @@ impl File {
             Kind::Link(target) => Ok(target),
             Kind::Made(_) => Ok(&self.made),
             Kind::Directory(_) => Err(Errno(EISDIR)),
-            Kind::Device(_) | Kind::Far(..) => Err(Errno(EINVAL)),
+            Kind::Device(_) | Kind::Far(..) | Kind::Written(_) | Kind::Socket => {
+                Err(Errno(EINVAL))
+            }
         }
     }
 
     /// Bytes in it.
     fn size(&self) -> Result<u64> {
-        match self.node.kind {
-            Kind::Far(_, size) => Ok(size),
+        match &self.node.kind {
+            Kind::Far(_, size) => Ok(*size),
+            Kind::Written(contents) => Ok(contents.len()),
             _ => Ok(self.contents()?.len() as u64),
         }
     }
@@ -70,6 +79,16 @@ impl File {
     pub(super) fn with_bytes_at(&self, offset: i64, n: usize, f: Use<'_>) -> Result<usize> {
         match &self.node.kind {
             Kind::Far(far, _) => far.with_bytes(offset as u64, n, f),
+            Kind::Written(contents) => {
+                // A copy: whoever uses it may wait, and the file may change meanwhile.
+                let left = contents.len().saturating_sub(offset as u64);
+                let mut bytes = Vec::new();
+                let n = usize::try_from(left).unwrap_or(usize::MAX).min(n);
+                bytes.try_reserve_exact(n).map_err(|_| Errno(ENOMEM))?;
+                bytes.resize(n, 0);
+                let n = contents.read(&mut [PartMut::new(&mut bytes)], offset as u64);
+                f(&bytes[..n])
+            }
             _ => f(self.near_bytes_at(offset, n)?),
         }
     }
@@ -80,6 +99,19 @@ impl File {
         Ok(&contents[start..][..n.min(contents.len() - start)])
     }
 
+    /// `pwrite`.
+    pub(super) fn write_at(&self, parts: &[Part], offset: i64) -> Result<usize> {
+        let offset = u64::try_from(offset).map_err(|_| Errno(EINVAL))?;
+        match &self.node.kind {
+            Kind::Device(_) => Ok(total(parts)),
+            Kind::Written(contents) => {
+                self.node.modified.set(temporary::now());
+                contents.write(parts, offset)
+            }
+            _ => Err(Errno(EBADF)),
+        }
+    }
+
     /// `pread`. May wait.
     pub(super) fn read_at(&self, parts: &mut [PartMut], offset: i64) -> Result<usize> {
         if let Kind::Device(device) = self.node.kind {
@@ -87,6 +119,10 @@ impl File {
         }
         if let Kind::Far(far, _) = &self.node.kind {
             return if offset < 0 { Err(Errno(EINVAL)) } else { far.read(parts, offset as u64) };
+        }
+        if let Kind::Written(contents) = &self.node.kind {
+            let offset = u64::try_from(offset).map_err(|_| Errno(EINVAL))?;
+            return Ok(contents.read(parts, offset));
         }
         let bytes = self.near_bytes_at(offset, room(parts))?;
         Ok(scatter(bytes, parts))
@@ -160,9 +196,18 @@ impl Object for File {
         Ok(n)
     }
 
-    /// Only devices can be open for writing.
+    /// Only devices and files of the program's own can be open for writing.
     fn write(&self, parts: &[Part]) -> Result<usize> {
-        Ok(total(parts))
+        if self.append.get() {
+            self.offset.set(self.size().unwrap_or(0));
+        }
+        let n = self.write_at(parts, self.offset.get() as i64)?;
+        self.offset.set(self.offset.get() + n as u64);
+        Ok(n)
+    }
+
+    fn set_flags(&self, flags: c_int) {
+        self.append.set(flags & O_APPEND != 0);
     }
 
     fn available(&self) -> Result<usize> {

@@ -80,7 +80,7 @@ fn standard(tree: &Tree) {
         tree.put_made(b"etc/resolv.conf", network::resolver_configuration),
         tree.put_file(b"etc/hosts", network::HOSTS),
         tree.put_link(b"proc/self/exe", b"/mirust"),
-        tree.put_directory(b"tmp", 0o1777),
+        tree.put_temporary(b"tmp", 0o1777),
     ];
     debug_assert!(put.iter().all(core::result::Result::is_ok));
 }

@@ -1,4 +1,4 @@
-//! The tree of files: what ramdisks and the program brought, and what every program may look for.
+//! The tree of files: what ramdisks and the program brought, what every program may look for, and what it writes.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -7,8 +7,10 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use super::super::local::local;
+use super::super::memory::Reserved;
 use super::super::parts::{Errno, PartMut, Result};
 use super::cpio::{Entries, Entry};
+use super::temporary::{self, Contents};
 use crate::errno::{EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
 use crate::layout::Stat;
 use crate::timespec::Timespec;
@@ -29,12 +31,14 @@ const MOST_NAMES: usize = 4096;
 /// A file, a directory, a link or a device.
 pub(super) struct Node {
     pub(super) inode: u64,
-    /// The tree's own nodes have inodes of one device, and those of volumes of another.
+    /// The tree's own nodes have inodes of one device, those of volumes of another, and what can be changed of a third.
     device: u64,
-    mode: u32,
-    links: u64,
+    pub(super) mode: Cell<u32>,
+    pub(super) links: Cell<u64>,
     /// Nanoseconds since 1970.
-    modified: u64,
+    pub(super) modified: Cell<u64>,
+    /// What it takes of the memory for files, besides what it holds.
+    _space: Reserved,
     pub(super) kind: Kind,
 }
 
@@ -52,6 +56,10 @@ pub(super) enum Kind {
     Device(Device),
     /// A file elsewhere, and its size.
     Far(Rc<dyn Elsewhere>, u64),
+    /// A file that the program has made.
+    Written(Contents),
+    /// The name of a UNIX-domain socket.
+    Socket,
 }
 
 /// What is done with bytes of a file.
@@ -77,7 +85,7 @@ pub(super) trait Elsewhere {
 #[derive(Default)]
 pub(super) struct Directory {
     /// Those that were put here, in order.
-    own: RefCell<BTreeMap<Box<[u8]>, Rc<Node>>>,
+    pub(super) own: RefCell<BTreeMap<Box<[u8]>, Rc<Node>>>,
     /// The directory elsewhere that is seen below them.
     below: RefCell<Option<Rc<dyn Elsewhere>>>,
 }
@@ -95,13 +103,22 @@ pub(super) enum Device {
 
 impl Node {
     fn new(mode: u32, modified: u32, kind: Kind) -> Rc<Self> {
-        let modified = u64::from(modified) * 1_000_000_000;
+        Node::of(1, mode, u64::from(modified) * 1_000_000_000, kind, Reserved::default())
+    }
+
+    /// A new node that can be changed.
+    pub(super) fn temporary(mode: u32, modified: u64, kind: Kind, space: Reserved) -> Rc<Self> {
+        Node::of(temporary::DEVICE, mode, modified, kind, space)
+    }
+
+    fn of(device: u64, mode: u32, modified: u64, kind: Kind, _space: Reserved) -> Rc<Self> {
         let links = if matches!(kind, Kind::Directory(_)) { 2 } else { 1 };
         let inode = LAST_INODE.with(|last| {
             last.set(last.get() + 1);
             last.get()
         });
-        Rc::new(Node { inode, device: 1, mode, links, modified, kind })
+        let (mode, links, modified) = (Cell::new(mode), Cell::new(links), Cell::new(modified));
+        Rc::new(Node { inode, device, mode, links, modified, _space, kind })
     }
 
     fn directory(mode: u32, modified: u32) -> Rc<Self> {
@@ -116,12 +133,14 @@ impl Node {
         modified: u64,
         kind: Kind,
     ) -> Rc<Self> {
-        Rc::new(Node { inode, device: 2, mode, links, modified, kind })
+        let (mode, links, modified) = (Cell::new(mode), Cell::new(links), Cell::new(modified));
+        let _space = Reserved::default();
+        Rc::new(Node { inode, device: 2, mode, links, modified, _space, kind })
     }
 
     /// The type in the numbers of `d_type`: the four bits above the permissions.
     pub(super) fn directory_type(&self) -> u8 {
-        (self.mode >> 12) as u8
+        (self.mode.get() >> 12) as u8
     }
 
     /// Whether it is a directory.
@@ -131,14 +150,24 @@ impl Node {
 
     /// Whether it can be written.
     pub(super) fn is_writable(&self) -> bool {
-        matches!(self.kind, Kind::Device(_))
+        matches!(self.kind, Kind::Device(_)) || self.is_temporary()
+    }
+
+    /// Whether it can be changed in every way: a part of the files in memory.
+    pub(super) fn is_temporary(&self) -> bool {
+        self.device == temporary::DEVICE
     }
 
     pub(super) fn stat(&self, size: u64) -> Stat {
-        let times = [Timespec::from_ns(self.modified); 3];
-        let (size, blocks) = (size as i64, size.div_ceil(512) as i64);
-        let Node { inode, device, links, .. } = *self;
-        Stat { device, inode, links, size, blocks, times, ..Stat::new(self.mode) }
+        let times = [Timespec::from_ns(self.modified.get()); 3];
+        let blocks = match &self.kind {
+            Kind::Written(contents) => contents.blocks(),
+            _ => size.div_ceil(512),
+        };
+        let (size, blocks) = (size as i64, blocks as i64);
+        let Node { inode, device, .. } = *self;
+        let links = self.links.get();
+        Stat { device, inode, links, size, blocks, times, ..Stat::new(self.mode.get()) }
     }
 
     /// Bytes, as `stat` says.
@@ -147,8 +176,9 @@ impl Node {
             Kind::File(data) => data.len() as u64,
             Kind::Link(target) => target.len() as u64,
             Kind::Made(make) => make().len() as u64,
-            Kind::Directory(_) | Kind::Device(_) => 0,
+            Kind::Directory(_) | Kind::Device(_) | Kind::Socket => 0,
             Kind::Far(_, size) => *size,
+            Kind::Written(contents) => contents.len(),
         }
     }
 
@@ -300,8 +330,10 @@ impl Tree {
         self.put(path, Node::new(DEVICE | 0o666, 0, Kind::Device(device)))
     }
 
-    pub(super) fn put_directory(&self, path: &[u8], mode: u32) -> Result {
-        self.put(path, Node::directory(mode, 0))
+    /// A directory whose contents the program may change.
+    pub(super) fn put_temporary(&self, path: &[u8], mode: u32) -> Result {
+        let kind = Kind::Directory(Directory::default());
+        self.put(path, Node::temporary(DIRECTORY | mode, 0, kind, Reserved::default()))
     }
 
     /// Follows a path from `start` on. A link at its end is followed too if `follow`.
@@ -366,7 +398,12 @@ impl Tree {
         Ok(Found { place, node: Some(node) })
     }
 
-    fn last(&self, place: &Place) -> Rc<Node> {
+    /// The directory that a place is in.
+    pub(super) fn above(&self, place: &Place) -> Rc<Node> {
+        self.last(&place[..place.len().saturating_sub(1)])
+    }
+
+    fn last(&self, place: &[(Box<[u8]>, Rc<Node>)]) -> Rc<Node> {
         Rc::clone(place.last().map_or(&self.root, |(_, node)| node))
     }
 }
@@ -404,7 +441,8 @@ pub(super) fn names(node: &Node) -> Result<Vec<Name>> {
 
 /// EACCES if the mode does not let everybody do this; the bits of `access`.
 pub(super) fn check_access(node: &Node, wanted: u32) -> Result {
-    if node.mode & wanted == wanted || node.mode >> 6 & wanted == wanted {
+    let mode = node.mode.get();
+    if mode & wanted == wanted || mode >> 6 & wanted == wanted {
         return Ok(());
     }
     Err(Errno(EACCES))

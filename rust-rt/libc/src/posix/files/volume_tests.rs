@@ -101,7 +101,7 @@ fn mounted(path: &str) -> Rc<Cell<bool>> {
 }
 
 fn open(path: &str) -> Result<c_int> {
-    open_at(AT_FDCWD, path.as_bytes(), 0)
+    open_at(AT_FDCWD, path.as_bytes(), 0, 0)
 }
 
 fn contents(path: &str) -> Result<Vec<u8>> {
@@ -141,7 +141,7 @@ fn files_are_read_where_the_volume_is_seen() {
     let fd = open("/srv/data/sub").unwrap();
     assert_eq!(io::read_parts(fd, &mut [PartMut::new(&mut [0; 4])]), Err(Errno(EISDIR)));
     // A directory is where other paths begin.
-    let file = open_at(fd, b"deep", 0).unwrap();
+    let file = open_at(fd, b"deep", 0, 0).unwrap();
     assert_eq!(io::file(file).unwrap().read_at(&mut [PartMut::new(&mut [0; 9])], 1), Ok(3));
 }
 
@@ -204,7 +204,7 @@ fn nothing_can_be_written() {
     mounted("/data");
     let write = |path: &CStr, flags: c_int| {
         // SAFETY: a path.
-        (unsafe { open64(path.as_ptr(), flags) }, errno::get())
+        (unsafe { open64(path.as_ptr(), flags, 0) }, errno::get())
     };
     const O_CREAT: c_int = 0o100;
     assert_eq!(write(c"/data/greeting", 1), (-1, EROFS));

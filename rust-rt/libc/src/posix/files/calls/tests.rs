@@ -1,6 +1,7 @@
 use super::super::super::io;
 use super::super::archive_tests::put;
 use super::super::{directory, mount};
+use super::super::changes::*;
 use super::*;
 use crate::errno::{EACCES, EBADF, ENOTDIR};
 use alloc::ffi::CString;
@@ -25,7 +26,7 @@ fn c(path: &str) -> CString {
 /// A descriptor, or an error, negative.
 fn open_(path: &str, flags: c_int) -> c_int {
     // SAFETY: a C string.
-    let fd = unsafe { open64(c(path).as_ptr(), flags) };
+    let fd = unsafe { open64(c(path).as_ptr(), flags, 0) };
     if fd < 0 { -errno::get() } else { fd }
 }
 
@@ -77,9 +78,9 @@ fn what_cannot_be_opened_says_why() {
     assert_eq!(io::read_into(directory, &mut [0]), Err(Errno(EISDIR)));
     // SAFETY: C strings.
     unsafe {
-        assert_eq!(openat64(directory, c"../run".as_ptr(), 0), 4);
-        assert_eq!((openat64(4, c"x".as_ptr(), 0), errno::get()), (-1, ENOTDIR));
-        assert_eq!((open64(core::ptr::null(), 0), errno::get()), (-1, EFAULT));
+        assert_eq!(openat64(directory, c"../run".as_ptr(), 0, 0), 4);
+        assert_eq!((openat64(4, c"x".as_ptr(), 0, 0), errno::get()), (-1, ENOTDIR));
+        assert_eq!((open64(core::ptr::null(), 0, 0), errno::get()), (-1, EFAULT));
         assert_eq!((access(c"/run".as_ptr(), 1), access(c"/data/a".as_ptr(), 4)), (0, 0));
         assert_eq!((access(c"/data/a".as_ptr(), 1), errno::get()), (-1, EACCES));
         assert_eq!((access(c"/data/a".as_ptr(), 2), errno::get()), (-1, EROFS));

@@ -1,0 +1,468 @@
+//! The calls that change names and files. What a program may change is [in memory](super::temporary); anything else is
+//! read-only: EROFS for what exists, or could; ENOENT for what does not.
+
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use core::ffi::{c_char, c_int, c_uint, c_void};
+
+use super::super::answer::status;
+use super::super::memory::{For, Reserved};
+use super::super::object::downcast;
+use super::super::parts::{Errno, Result};
+use super::super::table;
+use super::calls::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, find, path_argument};
+use super::temporary::{self, Contents, NODE_COST};
+use super::tree::{DIRECTORY, Directory, Found, Kind, LINK, Node, REGULAR};
+use super::{File, root};
+use crate::errno::{
+    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENODEV, ENOENT, ENOTDIR, ENOTEMPTY, EOPNOTSUPP, EPERM,
+    EROFS, EXDEV,
+};
+use crate::timespec::Timespec;
+
+const AT_REMOVEDIR: c_int = 0x200;
+const AT_SYMLINK_FOLLOW: c_int = 0x400;
+const PERMISSIONS: u32 = 0o7777;
+/// What `umask` sets is not kept: there is one user, who may do everything.
+const MASK: c_uint = 0o022;
+
+/// The name that a path ends with, and the directory that has it.
+pub(super) struct Entry {
+    directory: Rc<Node>,
+    name: Box<[u8]>,
+    node: Option<Rc<Node>>,
+}
+
+impl Entry {
+    /// EBUSY for the root, which has no name.
+    pub(super) fn of(found: Found) -> Result<Entry> {
+        let Found { mut place, node } = found;
+        let above = root::get().above(&place);
+        let (name, last) = place.pop().ok_or(Errno(EBUSY))?;
+        // With a name that is not there, a place has its directory.
+        let directory = if node.is_some() { above } else { last };
+        Ok(Entry { directory, name, node })
+    }
+
+    fn directory(&self) -> Result<&Directory> {
+        match &self.directory.kind {
+            Kind::Directory(directory) if self.directory.is_temporary() => Ok(directory),
+            _ => Err(Errno(EROFS)),
+        }
+    }
+
+    /// Gives the name to a node.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST, EROFS; ENOENT in a directory that was removed.
+    pub(super) fn insert(&self, node: Rc<Node>) -> Result {
+        if self.node.is_some() {
+            return Err(Errno(EEXIST));
+        }
+        let directory = self.directory()?;
+        if self.directory.links.get() == 0 {
+            return Err(Errno(ENOENT));
+        }
+        let deeper = u64::from(node.is_directory());
+        directory.own.borrow_mut().insert(self.name.clone(), node);
+        self.directory.links.set(self.directory.links.get() + deeper);
+        self.directory.modified.set(temporary::now());
+        Ok(())
+    }
+
+    /// Makes a new node and gives it the name.
+    ///
+    /// # Errors
+    ///
+    /// As [`insert`](Entry::insert); ENOSPC.
+    pub(super) fn make(&self, mode: u32, kind: Kind) -> Result<Rc<Node>> {
+        self.directory()?;
+        let space = Reserved::new(For::Files);
+        space.set(NODE_COST + self.name.len())?;
+        let node = Node::temporary(mode, temporary::now(), kind, space);
+        self.insert(Rc::clone(&node))?;
+        Ok(node)
+    }
+
+    /// Takes the name away from its node.
+    fn remove(&self) -> Result {
+        let node = self.node.as_ref().ok_or(Errno(ENOENT))?;
+        let directory = self.directory()?;
+        // What a ramdisk or a disk has there is not the program's.
+        if !node.is_temporary() {
+            return Err(Errno(EROFS));
+        }
+        if node.is_directory() {
+            self.directory.links.set(self.directory.links.get() - 1);
+            node.links.set(0);
+        } else {
+            node.links.set(node.links.get() - 1);
+        }
+        let removed = directory.own.borrow_mut().remove(&self.name);
+        self.directory.modified.set(temporary::now());
+        drop(removed);
+        Ok(())
+    }
+}
+
+fn entry(dir: c_int, path: &[u8], follow: bool) -> Result<Entry> {
+    Entry::of(find(dir, path, follow)?)
+}
+
+/// A new file, which `open` makes.
+pub(super) fn create(found: Found, mode: c_uint) -> Result<Rc<Node>> {
+    Entry::of(found)?.make(REGULAR | mode & PERMISSIONS & !MASK, Kind::Written(Contents::new()))
+}
+
+fn make_directory(dir: c_int, path: &[u8], mode: c_uint) -> Result {
+    let entry = match entry(dir, path, false) {
+        // The root.
+        Err(Errno(EBUSY)) => return Err(Errno(EEXIST)),
+        entry => entry?,
+    };
+    if entry.node.is_some() {
+        return Err(Errno(EEXIST));
+    }
+    let mode = DIRECTORY | mode & PERMISSIONS & !MASK;
+    entry.make(mode, Kind::Directory(Directory::default())).map(|_| ())
+}
+
+fn make_link(target: &[u8], dir: c_int, path: &[u8]) -> Result {
+    let entry = entry(dir, path, false)?;
+    match (&entry.node, target.is_empty()) {
+        (Some(_), _) => Err(Errno(EEXIST)),
+        (None, true) => Err(Errno(ENOENT)),
+        (None, false) => entry.make(LINK | 0o777, Kind::Link(target.into())).map(|_| ()),
+    }
+}
+
+/// A named pipe, which no directory here can have.
+fn make_pipe(dir: c_int, path: &[u8]) -> Result {
+    let entry = entry(dir, path, false)?;
+    if entry.node.is_some() {
+        return Err(Errno(EEXIST));
+    }
+    entry.directory().and(Err(Errno(EPERM)))
+}
+
+fn remove(dir: c_int, path: &[u8], flags: c_int) -> Result {
+    let wants_directory = match flags {
+        0 => false,
+        AT_REMOVEDIR => true,
+        _ => return Err(Errno(EINVAL)),
+    };
+    let entry = entry(dir, path, false)?;
+    let node = entry.node.as_ref().ok_or(Errno(ENOENT))?;
+    entry.directory()?;
+    match (wants_directory, &node.kind) {
+        (true, Kind::Directory(inside)) => is_empty(inside)?,
+        (true, _) => return Err(Errno(ENOTDIR)),
+        (false, Kind::Directory(_)) => return Err(Errno(EISDIR)),
+        (false, _) => {}
+    }
+    entry.remove()
+}
+
+fn is_empty(directory: &Directory) -> Result {
+    match directory.own.borrow().is_empty() {
+        true => Ok(()),
+        false => Err(Errno(ENOTEMPTY)),
+    }
+}
+
+const RENAME_NOREPLACE: c_uint = 1;
+
+/// `renameat2`, without exchanging.
+fn rename_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_uint) -> Result {
+    if flags & !RENAME_NOREPLACE != 0 {
+        return Err(Errno(EINVAL));
+    }
+    let (old, place) = {
+        let found = find(from.0, from.1, false)?;
+        let place = found.place.clone();
+        (Entry::of(found)?, place)
+    };
+    let node = old.node.clone().ok_or(Errno(ENOENT))?;
+    let target = find(to.0, to.1, false)?;
+    let inside_itself = node.is_directory()
+        && target.place.len() > place.len()
+        && target.place[..place.len()].last().is_some_and(|(_, above)| Rc::ptr_eq(above, &node));
+    let within = target.place.len() == place.len() + 1
+        && target.node.is_none()
+        && target.place.last().is_some_and(|(_, above)| Rc::ptr_eq(above, &node));
+    let new = Entry::of(target)?;
+    match (old.directory(), new.directory()) {
+        (Ok(_), Ok(_)) if node.is_temporary() => {}
+        (Err(error), Err(_)) => return Err(error),
+        (Ok(_), Ok(_)) => return Err(Errno(EROFS)),
+        _ => return Err(Errno(EXDEV)),
+    }
+    if inside_itself || within {
+        return Err(Errno(EINVAL));
+    }
+    if new.directory.links.get() == 0 {
+        return Err(Errno(ENOENT));
+    }
+    if let Some(there) = &new.node {
+        if flags & RENAME_NOREPLACE != 0 {
+            return Err(Errno(EEXIST));
+        }
+        if Rc::ptr_eq(there, &node) {
+            return Ok(());
+        }
+        match (&there.kind, node.is_directory()) {
+            (Kind::Directory(inside), true) => is_empty(inside)?,
+            (Kind::Directory(_), false) => return Err(Errno(EISDIR)),
+            (_, true) => return Err(Errno(ENOTDIR)),
+            (_, false) => {}
+        }
+        new.remove()?;
+    }
+    // Nothing below waits or fails: nobody sees the file without a name.
+    let links = node.links.get();
+    old.remove()?;
+    node.links.set(links);
+    Entry { node: None, ..new }.insert(node)
+}
+
+fn link_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_int) -> Result {
+    let node = if from.1.is_empty() && flags & AT_EMPTY_PATH != 0 {
+        Rc::clone(&file(from.0)?.node)
+    } else {
+        let found = find(from.0, from.1, flags & AT_SYMLINK_FOLLOW != 0)?;
+        found.node.ok_or(Errno(ENOENT))?
+    };
+    let new = entry(to.0, to.1, false)?;
+    if new.node.is_some() {
+        return Err(Errno(EEXIST));
+    }
+    match (node.is_temporary(), new.directory()) {
+        (false, Err(error)) => return Err(error),
+        (true, Ok(_)) => {}
+        _ => return Err(Errno(EXDEV)),
+    }
+    if node.is_directory() {
+        return Err(Errno(EPERM));
+    }
+    new.insert(Rc::clone(&node))?;
+    node.links.set(node.links.get() + 1);
+    Ok(())
+}
+
+/// What can be changed at a path, or EROFS.
+fn changeable(dir: c_int, path: &[u8], follow: bool) -> Result<Rc<Node>> {
+    let node = find(dir, path, follow)?.node.ok_or(Errno(ENOENT))?;
+    if node.is_temporary() { Ok(node) } else { Err(Errno(EROFS)) }
+}
+
+fn file(fd: c_int) -> Result<Rc<File>> {
+    // A socket and a pipe have no attributes to change.
+    downcast(&table::get(fd)?.object).ok_or(Errno(EINVAL))
+}
+
+/// What can be changed of an open file, or EROFS.
+fn open_one(fd: c_int) -> Result<Rc<Node>> {
+    let node = Rc::clone(&file(fd)?.node);
+    if node.is_temporary() { Ok(node) } else { Err(Errno(EROFS)) }
+}
+
+fn set_mode(node: &Node, mode: c_uint) {
+    node.mode.set(node.mode.get() & !PERMISSIONS | mode & PERMISSIONS);
+}
+
+fn set_len(node: &Node, len: i64) -> Result {
+    let len = u64::try_from(len).map_err(|_| Errno(EINVAL))?;
+    match &node.kind {
+        Kind::Written(contents) => contents.set_len(len)?,
+        Kind::Directory(_) => return Err(Errno(EISDIR)),
+        _ => return Err(Errno(EINVAL)),
+    }
+    node.modified.set(temporary::now());
+    Ok(())
+}
+
+/// Sets the time of the last change; the other times of a file are always the same as that.
+///
+/// # Safety
+///
+/// NULL, or two times are readable there.
+unsafe fn set_times(node: &Node, times: *const [Timespec; 2]) -> Result {
+    const NOW: i64 = (1 << 30) - 1;
+    const OMIT: i64 = (1 << 30) - 2;
+    // SAFETY: as the caller says.
+    let modified = unsafe { times.as_ref() }.map(|[_, modified]| modified);
+    let ns = match modified {
+        None => temporary::now(),
+        Some(time) if time.nanoseconds == NOW => temporary::now(),
+        Some(time) if time.nanoseconds == OMIT => return Ok(()),
+        Some(time) => time.ns().ok_or(Errno(EINVAL))?,
+    };
+    node.modified.set(ns);
+    Ok(())
+}
+
+/// Defines C functions whose paths are arguments.
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) with $($path:ident),+ => $answer:expr;)*) => {$(
+        $(#[$doc])*
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub(in super::super) unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
+            // SAFETY: paths are NULL or C strings, by contract.
+            status((|| {
+                $(let $path = unsafe { path_argument($path) }?;)+
+                $answer
+            })())
+        }
+    )*};
+}
+
+calls! {
+    mkdir(path: *const c_char, mode: c_uint) with path => make_directory(AT_FDCWD, path, mode);
+    mkdirat(dir: c_int, path: *const c_char, mode: c_uint) with path => make_directory(dir, path, mode);
+    mkfifo(path: *const c_char, _mode: c_uint) with path => make_pipe(AT_FDCWD, path);
+    symlink(to: *const c_char, path: *const c_char) with to, path => make_link(to, AT_FDCWD, path);
+    symlinkat(to: *const c_char, dir: c_int, path: *const c_char) with to, path => make_link(to, dir, path);
+    rmdir(path: *const c_char) with path => remove(AT_FDCWD, path, AT_REMOVEDIR);
+    unlink(path: *const c_char) with path => remove(AT_FDCWD, path, 0);
+    unlinkat(dir: c_int, path: *const c_char, flags: c_int) with path => remove(dir, path, flags);
+    rename(path: *const c_char, to: *const c_char) with path, to =>
+        rename_at((AT_FDCWD, path), (AT_FDCWD, to), 0);
+    renameat(dir: c_int, path: *const c_char, to_dir: c_int, to: *const c_char) with path, to =>
+        rename_at((dir, path), (to_dir, to), 0);
+    renameat2(dir: c_int, path: *const c_char, to_dir: c_int, to: *const c_char, flags: c_uint) with path, to =>
+        rename_at((dir, path), (to_dir, to), flags);
+    link(path: *const c_char, to: *const c_char) with path, to =>
+        link_at((AT_FDCWD, path), (AT_FDCWD, to), 0);
+    linkat(dir: c_int, path: *const c_char, to_dir: c_int, to: *const c_char, flags: c_int) with path, to =>
+        link_at((dir, path), (to_dir, to), flags);
+    chmod(path: *const c_char, mode: c_uint) with path => {
+        set_mode(&*changeable(AT_FDCWD, path, true)?, mode);
+        Ok(())
+    };
+    fchmodat(dir: c_int, path: *const c_char, mode: c_uint, flags: c_int) with path => {
+        set_mode(&*changeable(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0)?, mode);
+        Ok(())
+    };
+    /// There is one user: an owner is taken, and not kept.
+    chown(path: *const c_char, _user: c_uint, _group: c_uint) with path =>
+        changeable(AT_FDCWD, path, true).map(|_| ());
+    /// As [`chown`].
+    lchown(path: *const c_char, _user: c_uint, _group: c_uint) with path =>
+        changeable(AT_FDCWD, path, false).map(|_| ());
+    /// As [`chown`].
+    fchownat(dir: c_int, path: *const c_char, _user: c_uint, _group: c_uint, flags: c_int) with path =>
+        changeable(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0).map(|_| ());
+    truncate64(path: *const c_char, len: i64) with path => set_len(&*changeable(AT_FDCWD, path, true)?, len);
+    /// Microseconds, and no values with a meaning of their own.
+    utimes(path: *const c_char, times: *const [Timespec; 2]) with path => {
+        let node = changeable(AT_FDCWD, path, true)?;
+        // SAFETY: NULL or two times, by contract; a `struct timeval` has the size of a `struct timespec`.
+        let mut times = unsafe { times.as_ref() }.copied();
+        times.iter_mut().flatten().for_each(|time| time.nanoseconds *= 1000);
+        let times = times.as_ref().map_or(core::ptr::null(), core::ptr::from_ref);
+        // SAFETY: NULL, or times of our own.
+        unsafe { set_times(&node, times) }
+    };
+    utimensat(dir: c_int, path: *const c_char, times: *const [Timespec; 2], flags: c_int) with path => {
+        let node = changeable(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0)?;
+        // SAFETY: NULL or two times, by contract.
+        unsafe { set_times(&node, times) }
+    };
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn fchmod(fd: c_int, mode: c_uint) -> c_int {
+    status(open_one(fd).map(|node| set_mode(&node, mode)))
+}
+
+/// As [`chown`].
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn fchown(fd: c_int, _user: c_uint, _group: c_uint) -> c_int {
+    status(open_one(fd).map(|_| ()))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) unsafe extern "C" fn futimens(
+    fd: c_int,
+    times: *const [Timespec; 2],
+) -> c_int {
+    // SAFETY: NULL or two times, by contract.
+    status(open_one(fd).and_then(|node| unsafe { set_times(&node, times) }))
+}
+
+/// The node of a file that is open for writing; EINVAL if it is not, or is no file.
+fn writable(fd: c_int) -> Result<Rc<Node>> {
+    if !table::get(fd)?.may_write() {
+        return Err(Errno(EINVAL));
+    }
+    Ok(Rc::clone(&file(fd)?.node))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn ftruncate64(fd: c_int, len: i64) -> c_int {
+    status(writable(fd).and_then(|node| set_len(&node, len)))
+}
+
+/// Only to have memory, beyond the end of the file too.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn fallocate64(
+    fd: c_int,
+    mode: c_int,
+    offset: i64,
+    len: i64,
+) -> c_int {
+    status(allocate(fd, mode, offset, len))
+}
+
+fn allocate(fd: c_int, mode: c_int, offset: i64, len: i64) -> Result {
+    const KEEP_SIZE: c_int = 1;
+    let node = match writable(fd) {
+        Err(Errno(EINVAL)) => return Err(Errno(EBADF)),
+        node => node?,
+    };
+    let (from, n) = (u64::try_from(offset), u64::try_from(len));
+    let (Ok(from), Ok(n @ 1..)) = (from, n) else { return Err(Errno(EINVAL)) };
+    if mode & !KEEP_SIZE != 0 {
+        return Err(Errno(EOPNOTSUPP));
+    }
+    let Kind::Written(contents) = &node.kind else { return Err(Errno(ENODEV)) };
+    contents.allocate(from, n)?;
+    if mode & KEEP_SIZE == 0 && contents.len() < from + n {
+        contents.set_len(from + n)?;
+    }
+    Ok(())
+}
+
+/// Unlike most calls, this one returns the error.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn posix_fallocate64(fd: c_int, offset: i64, len: i64) -> c_int {
+    allocate(fd, 0, offset, len).map_or_else(|Errno(errno)| errno, |()| 0)
+}
+
+/// There is one user, so that what others may not do matters to nobody: the mask stays what it is.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn umask(_mask: c_uint) -> c_uint {
+    MASK
+}
+
+/// Whole files are locked against other processes, of which there are none.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn flock(fd: c_int, _operation: c_int) -> c_int {
+    status(table::get(fd).map(|_| ()))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn fsync(fd: c_int) -> c_int {
+    // Everything is as durable as it will be. EINVAL for what is no file.
+    status(file(fd).map(|_| ()))
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn fdatasync(fd: c_int) -> c_int {
+    fsync(fd)
+}
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;

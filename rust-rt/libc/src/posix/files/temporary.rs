@@ -1,0 +1,246 @@
+//! Files that the program writes: they are in memory, below the directories that are made for them, and end with the
+//! domain.
+//!
+//! A file has memory for the pages that were written, so that one with holes is small. All files together have a share of
+//! the domain's memory, in which each name counts as well; beyond it, writing fails with ENOSPC. A program that writes
+//! no file has nothing of this in its memory.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+use super::super::memory::{For, Reserved};
+use super::super::parts::{Errno, Part, PartMut, Result, room, total};
+use crate::errno::{EFBIG, ENOSPC};
+use crate::host;
+
+/// The number of the device that such files are on.
+pub(super) const DEVICE: u64 = 3;
+/// Bytes of a page of a file.
+const PAGE: usize = 4096;
+/// What a page takes besides its bytes: its place in the map, and the heap's.
+const PAGE_COST: usize = PAGE + 64;
+/// What a name and its file take without contents, about.
+pub(super) const NODE_COST: usize = 512;
+
+/// The time, in nanoseconds since 1970.
+pub(super) fn now() -> u64 {
+    (host::get().wall_ns)()
+}
+
+/// What a file holds.
+pub(super) struct Contents {
+    /// Those that were written, by their number; a page is zeroes where there is none.
+    pages: RefCell<BTreeMap<u64, Vec<u8>>>,
+    size: Cell<u64>,
+    space: Reserved,
+}
+
+/// The piece of a page that `n` bytes from `offset` on begin with: the page, where in it, and how many bytes.
+fn piece(offset: u64, n: usize) -> (u64, usize, usize) {
+    let within = (offset % PAGE as u64) as usize;
+    (offset / PAGE as u64, within, n.min(PAGE - within))
+}
+
+impl Contents {
+    /// An empty file.
+    pub(super) fn new() -> Self {
+        Contents {
+            pages: RefCell::default(),
+            size: Cell::new(0),
+            space: Reserved::new(For::Files),
+        }
+    }
+
+    /// Bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.size.get()
+    }
+
+    /// Bytes that it takes, in units of 512.
+    pub(super) fn blocks(&self) -> u64 {
+        self.pages.borrow().len() as u64 * (PAGE as u64 / 512)
+    }
+
+    /// Fills the parts from `offset` on, as far as the file goes.
+    pub(super) fn read(&self, parts: &mut [PartMut], offset: u64) -> usize {
+        let pages = self.pages.borrow();
+        let mut left = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+        left = left.min(room(parts));
+        let (all, mut at) = (left, offset);
+        for part in parts {
+            let mut part: &mut [u8] = part;
+            while !part.is_empty() && left > 0 {
+                let (page, within, n) = piece(at, part.len().min(left));
+                let (now, rest) = part.split_at_mut(n);
+                match pages.get(&page) {
+                    Some(page) => now.copy_from_slice(&page[within..within + n]),
+                    None => now.fill(0),
+                }
+                (part, left, at) = (rest, left - n, at + n as u64);
+            }
+        }
+        all
+    }
+
+    /// Writes from `offset` on, as much as there is room for.
+    ///
+    /// # Errors
+    ///
+    /// ENOSPC if there is none; EFBIG for more than an `off_t` can say.
+    pub(super) fn write(&self, parts: &[Part], offset: u64) -> Result<usize> {
+        if offset.checked_add(total(parts) as u64).is_none_or(|end| end > i64::MAX as u64) {
+            return Err(Errno(EFBIG));
+        }
+        let mut at = offset;
+        let mut written = || {
+            for part in parts {
+                let mut part: &[u8] = part;
+                while !part.is_empty() {
+                    let (page, within, n) = piece(at, part.len());
+                    let (now, rest) = part.split_at(n);
+                    self.with_page(page, |page| page[within..within + n].copy_from_slice(now))?;
+                    (part, at) = (rest, at + n as u64);
+                }
+            }
+            Ok(())
+        };
+        let result = written();
+        self.size.set(self.len().max(at));
+        match result {
+            Err(error) if at == offset => Err(error),
+            _ => Ok((at - offset) as usize),
+        }
+    }
+
+    /// Has `f` change a page, which is made if it is not there.
+    fn with_page(&self, number: u64, f: impl FnOnce(&mut [u8])) -> Result {
+        let mut pages = self.pages.borrow_mut();
+        if let Some(page) = pages.get_mut(&number) {
+            f(page);
+            return Ok(());
+        }
+        self.space.set((pages.len() + 1) * PAGE_COST)?;
+        let mut page = Vec::new();
+        if page.try_reserve_exact(PAGE).is_err() {
+            self.space.set(pages.len() * PAGE_COST)?;
+            return Err(Errno(ENOSPC));
+        }
+        page.resize(PAGE, 0);
+        f(&mut page);
+        pages.insert(number, page);
+        Ok(())
+    }
+
+    /// Makes it so long: what is beyond is lost, what is added is zeroes.
+    ///
+    /// # Errors
+    ///
+    /// EFBIG for more than an `off_t` can say.
+    pub(super) fn set_len(&self, len: u64) -> Result {
+        if len > i64::MAX as u64 {
+            return Err(Errno(EFBIG));
+        }
+        if len < self.len() {
+            let mut pages = self.pages.borrow_mut();
+            let (last, within, _) = piece(len, 0);
+            drop(pages.split_off(&(last + u64::from(within > 0))));
+            if let Some(page) = pages.get_mut(&last) {
+                page[within..].fill(0);
+            }
+            // Less than before.
+            let _ = self.space.set(pages.len() * PAGE_COST);
+        }
+        self.size.set(len);
+        Ok(())
+    }
+
+    /// Has memory for `n` bytes from `offset` on, which later writing finds.
+    ///
+    /// # Errors
+    ///
+    /// ENOSPC; what there was room for stays.
+    pub(super) fn allocate(&self, offset: u64, n: u64) -> Result {
+        let end = offset.checked_add(n).filter(|&end| end <= i64::MAX as u64);
+        let end = end.ok_or(Errno(EFBIG))?;
+        for page in offset / PAGE as u64..end.div_ceil(PAGE as u64) {
+            self.with_page(page, |_| ())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::memory::{share, used};
+    use super::*;
+    use alloc::vec;
+
+    fn write(file: &Contents, bytes: &[u8], at: u64) -> Result<usize> {
+        file.write(&[Part::new(bytes)], at)
+    }
+
+    fn read(file: &Contents, n: usize, at: u64) -> Vec<u8> {
+        let mut bytes = vec![7; n];
+        let (one, two) = bytes.split_at_mut(n / 3);
+        let n = file.read(&mut [PartMut::new(one), PartMut::new(two)], at);
+        bytes.truncate(n);
+        bytes
+    }
+
+    #[test]
+    fn it_holds_what_a_vector_would() {
+        let file = Contents::new();
+        let mut model: Vec<u8> = vec![];
+        // A generator of a fixed sequence: steps across the borders of pages.
+        let mut random = 1u64;
+        let mut next = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (random >> 33) % below
+        };
+        for step in 0..400 {
+            let (at, n) = (next(20_000) as usize, next(9000) as usize);
+            if step % 5 == 4 {
+                model.resize(at, 0);
+                file.set_len(at as u64).unwrap();
+            } else {
+                let bytes = vec![step as u8; n];
+                if n > 0 {
+                    model.resize(model.len().max(at + n), 0);
+                    model[at..at + n].copy_from_slice(&bytes);
+                }
+                assert_eq!(write(&file, &bytes, at as u64), Ok(n));
+                model.resize(model.len().max(at), 0);
+            }
+            assert_eq!(file.len(), model.len() as u64, "{step}");
+            let from = next(20_000) as usize;
+            let expected = &model[from.min(model.len())..];
+            assert_eq!(read(&file, 30_000, from as u64), expected, "{step}");
+        }
+    }
+
+    #[test]
+    fn holes_take_nothing_and_ends_are_kept() {
+        let file = Contents::new();
+        assert_eq!(write(&file, b"end", 1 << 40), Ok(3));
+        assert_eq!((file.len(), file.blocks()), ((1 << 40) + 3, 8));
+        assert_eq!(read(&file, 6, (1 << 40) - 3), b"\0\0\0end");
+        assert_eq!(write(&file, b"x", i64::MAX as u64), Err(Errno(EFBIG)));
+        assert_eq!(file.set_len(u64::MAX), Err(Errno(EFBIG)));
+        assert_eq!((file.set_len(2), file.blocks(), used(For::Files)), (Ok(()), 0, 0));
+    }
+
+    #[test]
+    fn a_share_of_the_memory_is_all_there_is() {
+        let file = Contents::new();
+        let most = share(For::Files) / PAGE_COST;
+        assert_eq!(file.allocate(0, (most * PAGE) as u64), Ok(()));
+        assert_eq!(write(&file, &[1; 10], (most * PAGE - 4) as u64), Ok(4));
+        assert_eq!(write(&file, b"x", (most * PAGE) as u64), Err(Errno(ENOSPC)));
+        assert_eq!(read(&file, 9, (most * PAGE - 5) as u64), b"\0\x01\x01\x01\x01");
+        file.set_len(0).unwrap();
+        assert_eq!((used(For::Files), write(&file, b"x", 0)), (0, Ok(1)));
+        drop(file);
+        assert_eq!(used(For::Files), 0);
+    }
+}
