@@ -151,7 +151,7 @@ extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn getpid() -> c_int {
+pub(crate) extern "C" fn getpid() -> c_int {
     MAIN
 }
 

@@ -10,28 +10,76 @@ use crate::errno::{EAFNOSUPPORT, EFAULT, EINVAL};
 /// Whose address it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Address {
-    /// A socket of a pair, which has no name.
+    /// A UNIX-domain socket without a name.
     Unnamed,
+    /// The name of a UNIX-domain socket.
+    Local(Name),
     /// An address of the network.
     Inet(SocketAddr),
 }
 
-/// Bytes of the longest address, `struct sockaddr_in6`.
-pub(super) const LONGEST: usize = 28;
+/// The name of a UNIX-domain socket: a path, or, if it begins with a zero, an abstract one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    bytes: [u8; LOCAL - 2],
+    length: u8,
+}
+
+impl core::fmt::Debug for Name {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.bytes().escape_ascii())
+    }
+}
+
+impl Name {
+    /// # Errors
+    ///
+    /// EINVAL for more bytes than `sun_path` has.
+    pub(super) fn of(name: &[u8]) -> Result<Name> {
+        let mut bytes = [0; LOCAL - 2];
+        bytes.get_mut(..name.len()).ok_or(Errno(EINVAL))?.copy_from_slice(name);
+        Ok(Name { bytes, length: name.len() as u8 })
+    }
+
+    /// The whole name, of a path without the zero at its end.
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
+
+    /// The path, if it is one.
+    pub(super) fn path(&self) -> Option<&[u8]> {
+        Some(self.bytes()).filter(|bytes| bytes.first() != Some(&0))
+    }
+}
+
+/// What a C caller says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Said {
+    /// AF_UNSPEC.
+    Nothing,
+    /// An address of the network.
+    Inet(SocketAddr),
+    /// AF_UNIX, without a name if it does not matter which.
+    Local(Option<Name>),
+}
+
+/// Bytes of the longest address, `struct sockaddr_un`.
+const LONGEST: usize = LOCAL;
+/// Bytes of `struct sockaddr_un`.
+const LOCAL: usize = 110;
+/// Bytes of the longest address of the network, `struct sockaddr_in6`.
+pub(super) const INET6: usize = 28;
 /// Bytes of `struct sockaddr_storage`: no address is longer.
 const STORAGE: usize = 128;
 /// Bytes of `struct sockaddr_in`.
 const INET: usize = 16;
 
-/// An address of a C caller; nothing for AF_UNSPEC.
+/// An address of a C caller.
 ///
 /// # Safety
 ///
 /// NULL, or `length` bytes are readable there.
-pub(super) unsafe fn read_any(
-    address: *const c_void,
-    length: c_uint,
-) -> Result<Option<SocketAddr>> {
+pub(super) unsafe fn read(address: *const c_void, length: c_uint) -> Result<Said> {
     if address.is_null() {
         return Err(Errno(EFAULT));
     }
@@ -44,17 +92,7 @@ pub(super) unsafe fn read_any(
     decode(bytes)
 }
 
-/// An address of a C caller.
-///
-/// # Safety
-///
-/// As for [`read_any`].
-pub(super) unsafe fn read(address: *const c_void, length: c_uint) -> Result<SocketAddr> {
-    // SAFETY: the caller's promise.
-    unsafe { read_any(address, length) }?.ok_or(Errno(EAFNOSUPPORT))
-}
-
-fn decode(bytes: &[u8]) -> Result<Option<SocketAddr>> {
+fn decode(bytes: &[u8]) -> Result<Said> {
     let short = Errno(EINVAL);
     let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).ok_or(short);
     let family = u16::from_ne_bytes([bytes[0], bytes[1]]);
@@ -63,30 +101,40 @@ fn decode(bytes: &[u8]) -> Result<Option<SocketAddr>> {
         _ => Err(short),
     };
     match i32::from(family) {
-        AF_UNSPEC => Ok(None),
+        AF_UNSPEC => Ok(Said::Nothing),
+        AF_UNIX => match &bytes[2..] {
+            [] => Ok(Said::Local(None)),
+            name @ [0, ..] => Name::of(name).map(|name| Said::Local(Some(name))),
+            path => {
+                let path = path.split(|&c| c == 0).next().unwrap_or_default();
+                Name::of(path).map(|name| Said::Local(Some(name)))
+            }
+        },
         AF_INET if bytes.len() < INET => Err(short),
         AF_INET => {
             let ip: [u8; 4] = word(4)?;
-            Ok(Some(SocketAddrV4::new(Ipv4Addr::from(ip), port()?).into()))
+            Ok(Said::Inet(SocketAddrV4::new(Ipv4Addr::from(ip), port()?).into()))
         }
-        AF_INET6 if bytes.len() < LONGEST - 4 => Err(short),
+        AF_INET6 if bytes.len() < INET6 - 4 => Err(short),
         AF_INET6 => {
             let ip: [u8; 16] = bytes[8..24].try_into().map_err(|_| short)?;
             let flow = u32::from_ne_bytes(word(4)?);
             // Old programs leave the scope out.
             let scope = word(24).map_or(0, u32::from_ne_bytes);
-            Ok(Some(SocketAddrV6::new(Ipv6Addr::from(ip), port()?, flow, scope).into()))
+            let address = SocketAddrV6::new(Ipv6Addr::from(ip), port()?, flow, scope);
+            Ok(Said::Inet(address.into()))
         }
         _ => Err(Errno(EAFNOSUPPORT)),
     }
 }
 
-/// The address as a socket of this family takes it.
+/// The address of the network that a socket of this family is given, as it takes it.
 ///
 /// # Errors
 ///
 /// EAFNOSUPPORT.
-pub(super) fn for_family(family: Family, address: SocketAddr) -> Result<SocketAddr> {
+pub(super) fn for_family(family: Family, said: Said) -> Result<SocketAddr> {
+    let Said::Inet(address) = said else { return Err(Errno(EAFNOSUPPORT)) };
     match (family, address) {
         (Family::Inet4, SocketAddr::V4(_)) => Ok(address),
         // An IPv4 address in IPv6's clothes (RFC 4291 section 2.5.5.2).
@@ -105,6 +153,13 @@ pub(super) fn encode(address: Address, family: Family) -> ([u8; LONGEST], usize)
         (Address::Unnamed, _) => {
             bytes[..2].copy_from_slice(&(AF_UNIX as u16).to_ne_bytes());
             return (bytes, 2);
+        }
+        (Address::Local(name), _) => {
+            bytes[..2].copy_from_slice(&(AF_UNIX as u16).to_ne_bytes());
+            bytes[2..].copy_from_slice(&name.bytes);
+            // A path has its zero, if there is room for one.
+            let zero = usize::from(name.path().is_some());
+            return (bytes, (2 + name.bytes().len() + zero).min(LOCAL));
         }
         (Address::Inet(SocketAddr::V4(v4)), Family::Inet6) => {
             // Unspecified as well: what is bound to it takes both.
@@ -126,7 +181,7 @@ pub(super) fn encode(address: Address, family: Family) -> ([u8; LONGEST], usize)
             bytes[4..8].copy_from_slice(&v6.flowinfo().to_ne_bytes());
             bytes[8..24].copy_from_slice(&v6.ip().octets());
             bytes[24..28].copy_from_slice(&v6.scope_id().to_ne_bytes());
-            (bytes, LONGEST)
+            (bytes, INET6)
         }
     }
 }
@@ -165,6 +220,7 @@ pub(super) unsafe fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     #[test]
     fn literal_bytes() {
@@ -172,34 +228,51 @@ mod tests {
         let mut bytes = [0; LONGEST];
         bytes[..8].copy_from_slice(&[2, 0, 0x1f, 0x90, 10, 0, 0, 2]);
         assert_eq!(encode(Address::Inet(v4), Family::Inet4), (bytes, 16));
-        assert_eq!(decode(&bytes[..16]), Ok(Some(v4)));
-        let v6 = SocketAddrV6::new("fe80::2".parse().unwrap(), 1, 7, 3).into();
+        assert_eq!(decode(&bytes[..16]), Ok(Said::Inet(v4)));
+        let v6: SocketAddr = SocketAddrV6::new("fe80::2".parse().unwrap(), 1, 7, 3).into();
         let (bytes, n) = encode(Address::Inet(v6), Family::Inet6);
         assert_eq!((n, &bytes[..4]), (28, &[10, 0, 0, 1][..]));
-        assert_eq!(decode(&bytes), Ok(Some(v6)));
+        assert_eq!(decode(&bytes[..28]), Ok(Said::Inet(v6)));
         assert_eq!(encode(Address::Unnamed, Family::Unix).1, 2);
+    }
+
+    #[test]
+    fn names_are_paths_or_abstract() {
+        let round = |bytes: &[u8]| {
+            let Ok(Said::Local(Some(name))) = decode(bytes) else { panic!("{bytes:?}") };
+            let (bytes, n) = encode(Address::Local(name), Family::Unix);
+            (name.path().map(<[u8]>::to_vec), bytes[..n].to_vec())
+        };
+        assert_eq!(round(b"\x01\0/tmp/a\0rest"), (Some(b"/tmp/a".into()), b"\x01\0/tmp/a\0".into()));
+        assert_eq!(round(b"\x01\0/tmp/a"), (Some(b"/tmp/a".into()), b"\x01\0/tmp/a\0".into()));
+        assert_eq!(round(b"\x01\0\0ab\0"), (None, b"\x01\0\0ab\0".into()));
+        let long = [[1, 0].as_slice(), &[b'x'; 108]].concat();
+        assert_eq!(round(&long), (Some(vec![b'x'; 108]), long));
+        assert_eq!(decode(&[1, 0]), Ok(Said::Local(None)));
     }
 
     #[test]
     fn ipv4_dresses_as_ipv6_and_undresses() {
         let v4: SocketAddr = "10.0.0.2:80".parse().unwrap();
         let (bytes, n) = encode(Address::Inet(v4), Family::Inet6);
-        let mapped = decode(&bytes[..n]).unwrap().unwrap();
-        assert_eq!(mapped, "[::ffff:10.0.0.2]:80".parse().unwrap());
+        let mapped = decode(&bytes[..n]).unwrap();
+        assert_eq!(mapped, Said::Inet("[::ffff:10.0.0.2]:80".parse().unwrap()));
         assert_eq!(for_family(Family::Inet6, mapped), Ok(v4));
         assert_eq!(for_family(Family::Inet4, mapped), Err(Errno(EAFNOSUPPORT)));
-        assert_eq!(for_family(Family::Inet6, v4), Err(Errno(EAFNOSUPPORT)));
+        assert_eq!(for_family(Family::Inet6, Said::Inet(v4)), Err(Errno(EAFNOSUPPORT)));
+        assert_eq!(for_family(Family::Inet4, Said::Local(None)), Err(Errno(EAFNOSUPPORT)));
         let any = Address::Inet("0.0.0.0:80".parse().unwrap());
         let (bytes, n) = encode(any, Family::Inet6);
-        assert_eq!(decode(&bytes[..n]), Ok(Some("[::]:80".parse().unwrap())));
+        assert_eq!(decode(&bytes[..n]), Ok(Said::Inet("[::]:80".parse().unwrap())));
     }
 
     #[test]
     fn short_and_foreign_ones_are_refused() {
         let (bytes, _) = encode(Address::Inet("10.0.0.2:1".parse().unwrap()), Family::Inet4);
         assert_eq!(decode(&bytes[..15]), Err(Errno(EINVAL)));
-        assert_eq!(decode(&[1, 0, 0]), Err(Errno(EAFNOSUPPORT)));
-        assert_eq!(decode(&[0, 0]), Ok(None));
+        assert_eq!(decode(&[16, 0, 0]), Err(Errno(EAFNOSUPPORT)));
+        assert_eq!(decode(&[0, 0]), Ok(Said::Nothing));
+        assert_eq!(decode(&[[1, 0].as_slice(), &[b'x'; 109]].concat()), Err(Errno(EINVAL)));
         // SAFETY: NULL is allowed, and two bytes are there.
         unsafe {
             assert_eq!(read(core::ptr::null(), 16), Err(Errno(EFAULT)));

@@ -5,7 +5,7 @@ use core::ffi::c_int;
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Family {
-    /// Pairs only: nothing in an image has a name for another process.
+    /// Within the domain: pairs, and names that are files or abstract.
     Unix,
     /// IPv4.
     Inet4,

@@ -71,6 +71,88 @@ impl C {
         if result < 0 { [result as c_int, 0] } else { fds }
     }
 
+    pub(super) fn socket(&self, kind: c_int) -> c_int {
+        either!(self, socket::socket(1, kind, 0), host_libc::socket(1, kind, 0)) as c_int
+    }
+
+    /// Binds, connects or sends `n` bytes to a UNIX-domain socket of this name, with these bytes of `sun_path`.
+    pub(super) fn with_name(&self, call: &str, fd: c_int, name: &[u8]) -> i64 {
+        let address = [&[1, 0], name].concat();
+        let (at, n) = (address.as_ptr().cast::<c_void>(), address.len() as u32);
+        match call {
+            "bind" => either!(self, socket::bind(fd, at, n), host_libc::bind(fd, at.cast(), n)),
+            "connect" => {
+                either!(self, socket::connect(fd, at, n), host_libc::connect(fd, at.cast(), n))
+            }
+            message => {
+                let (text, length) = (message.as_ptr().cast::<c_void>(), message.len());
+                either!(
+                    self,
+                    socket::sendto(fd, text, length, 0, at, n),
+                    host_libc::sendto(fd, text.cast(), length, 0, at.cast(), n)
+                )
+            }
+        }
+    }
+
+    pub(super) fn listen(&self, fd: c_int, backlog: c_int) -> i64 {
+        either!(self, socket::listen(fd, backlog), host_libc::listen(fd, backlog))
+    }
+
+    /// A number, and the peer's address.
+    pub(super) fn accept(&self, fd: c_int) -> (c_int, Vec<u8>) {
+        self.addressed(|at, n| {
+            let flags = O_NONBLOCK;
+            either!(
+                self,
+                socket::accept4(fd, at, n, flags),
+                host_libc::accept4(fd, at.cast(), n, flags)
+            ) as c_int
+        })
+    }
+
+    /// A message, or an error, and who sent it.
+    pub(super) fn receive_from(&self, fd: c_int, buf: &mut [u8]) -> (c_int, Vec<u8>) {
+        let (to, size) = (buf.as_mut_ptr().cast::<c_void>(), buf.len());
+        self.addressed(|at, n| {
+            either!(
+                self,
+                socket::recvfrom(fd, to, size, 0, at, n),
+                host_libc::recvfrom(fd, to.cast(), size, 0, at.cast(), n)
+            ) as c_int
+        })
+    }
+
+    /// The address of a socket, or of its peer.
+    pub(super) fn name(&self, fd: c_int, peer: bool) -> (c_int, Vec<u8>) {
+        self.addressed(|at, n| {
+            if peer {
+                either!(
+                    self,
+                    socket::getpeername(fd, at, n),
+                    host_libc::getpeername(fd, at.cast(), n)
+                ) as c_int
+            } else {
+                either!(
+                    self,
+                    socket::getsockname(fd, at, n),
+                    host_libc::getsockname(fd, at.cast(), n)
+                ) as c_int
+            }
+        })
+    }
+
+    fn addressed(&self, f: impl FnOnce(*mut c_void, *mut u32) -> c_int) -> (c_int, Vec<u8>) {
+        let (mut address, mut n) = ([0u8; 128], 128);
+        let result = f(address.as_mut_ptr().cast(), &raw mut n);
+        let n = if result < 0 { 0 } else { n as usize };
+        (result, address[..n].to_vec())
+    }
+
+    pub(super) fn is_host(&self) -> bool {
+        self.kernel
+    }
+
     pub(super) fn read(&self, fd: c_int, buf: &mut [u8]) -> i64 {
         let (at, n) = (buf.as_mut_ptr().cast::<c_void>(), buf.len());
         either!(self, io::read(fd, at, n), host_libc::read(fd, at.cast(), n))

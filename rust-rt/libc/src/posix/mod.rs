@@ -29,6 +29,7 @@ mod io;
 mod kernel;
 mod local;
 mod memory;
+mod named;
 mod names;
 mod network;
 mod object;
@@ -43,7 +44,7 @@ mod table;
 mod timer;
 mod watch;
 
-pub use address::Address;
+pub use address::{Address, Name};
 pub use block::{Blocking, CannotBlock, give as give_blocking};
 pub use console::{ReadLine, give_input};
 pub use events::Events;
@@ -63,6 +64,8 @@ mod block_tests;
 mod debt_tests;
 #[cfg(test)]
 mod host_tests;
+#[cfg(test)]
+mod named_tests;
 #[cfg(test)]
 mod on_main_tests;
 #[cfg(test)]

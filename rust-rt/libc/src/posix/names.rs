@@ -37,7 +37,7 @@ pub(super) struct Info {
 #[repr(C)]
 struct Answer {
     info: Info,
-    bytes: [u8; address::LONGEST],
+    bytes: [u8; address::INET6],
     /// The canonical name, if it was asked for.
     name: Option<Box<[u8]>>,
 }
@@ -196,7 +196,9 @@ fn chain(answers: Answers) -> *mut Info {
     let mut next = core::ptr::null_mut();
     for (socket, kind, protocol, name) in answers.into_iter().rev() {
         let family = if socket.is_ipv4() { Family::Inet4 } else { Family::Inet6 };
-        let (bytes, length) = address::encode(Address::Inet(socket), family);
+        let (whole, length) = address::encode(Address::Inet(socket), family);
+        let mut bytes = [0; address::INET6];
+        bytes[..length].copy_from_slice(&whole[..length]);
         let info = Info {
             flags: 0,
             family: if socket.is_ipv4() { AF_INET } else { AF_INET6 },
@@ -339,7 +341,7 @@ mod tests {
             assert_eq!(getaddrinfo(node, core::ptr::null(), &raw const hints, &raw mut list), 0);
             assert_eq!(CStr::from_ptr((*list).name), c"127.0.0.1");
             assert_eq!((*list).length, 16);
-            assert_eq!(address::read((*list).address, 16), Ok("127.0.0.1:0".parse().unwrap()));
+            assert_eq!(address::read((*list).address, 16), Ok(address::Said::Inet("127.0.0.1:0".parse().unwrap())));
             assert!(!(*list).next.is_null() && (*(*list).next).next.is_null());
             freeaddrinfo(list);
         }

@@ -5,7 +5,7 @@ use core::any::{Any, TypeId};
 use core::ffi::c_int;
 use core::net::SocketAddr;
 
-use super::address::Address;
+use super::address::{Address, Name};
 use super::events::Events;
 use super::family::{Family, Type};
 use super::options::Options;
@@ -128,6 +128,33 @@ pub trait Socket {
     ///
     /// As `bind`.
     fn bind(&self, _address: SocketAddr) -> Result {
+        Err(Errno(EINVAL))
+    }
+
+    /// Binds a UNIX-domain socket to a name, any one if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As `bind`.
+    fn bind_name(&self, _name: Option<Name>) -> Result {
+        Err(Errno(EINVAL))
+    }
+
+    /// Connects a UNIX-domain socket with the one of this name.
+    ///
+    /// # Errors
+    ///
+    /// As `connect`; EAGAIN if that one has as many connections as it wants.
+    fn connect_name(&self, _name: &Name) -> Result {
+        Err(Errno(EINVAL))
+    }
+
+    /// Sends to the UNIX-domain socket of this name.
+    ///
+    /// # Errors
+    ///
+    /// As `sendto`.
+    fn send_to_name(&self, _parts: &[Part], _to: &Name) -> Result<usize> {
         Err(Errno(EINVAL))
     }
 

@@ -1,16 +1,17 @@
-//! `socketpair`: two sockets that are connected only to each other.
+//! UNIX-domain sockets: two ends that are connected only to each other, by `socketpair` or [by a name](super::named).
 
 use alloc::collections::VecDeque;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
-use core::cell::{Cell, OnceCell, RefCell};
+use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 use core::net::SocketAddr;
 
-use super::address::Address;
+use super::address::{Address, Name};
 use super::events::Events;
 use super::family::{Family, Type};
 use super::memory::Reserved;
+use super::named::{self, Listener};
 use super::object::Object;
 use super::object::{Received, Shutdown, Socket};
 use super::options::Options;
@@ -18,23 +19,37 @@ use super::parts::{Errno, Part, PartMut, Result, room, scatter, total};
 use super::pipe::{Buffer, CAPACITY, both};
 use super::table::O_RDWR;
 use super::watch::Watchers;
-use crate::errno::{EAGAIN, ECONNREFUSED, ECONNRESET, EISCONN, EMSGSIZE, EPIPE};
+use crate::errno::{
+    EAGAIN, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, EMSGSIZE, ENOTCONN, EOPNOTSUPP, EPERM,
+    EPIPE, EPROTOTYPE,
+};
 use crate::layout::Stat;
 
-/// Messages that wait for a reader, at most; Linux's net.unix.max_dgram_qlen.
-const MOST_MESSAGES: usize = 10;
+/// Messages that wait for a reader, at most; one more than Linux's net.unix.max_dgram_qlen, as there.
+const MOST_MESSAGES: usize = 11;
 
 /// What was sent to a socket and not received.
 enum Inbox {
     Bytes(Buffer),
-    Messages { queue: RefCell<VecDeque<Vec<u8>>>, bytes: Cell<usize>, reserved: Reserved },
+    Messages { queue: RefCell<VecDeque<(Address, Vec<u8>)>>, bytes: Cell<usize>, reserved: Reserved },
 }
 
-/// One of the two.
+/// One end.
 pub(super) struct Pair {
     kind: Type,
     inbox: Inbox,
-    peer: OnceCell<Weak<Pair>>,
+    /// This end.
+    pub(super) own: Weak<Pair>,
+    /// The end that is connected with; it may be gone.
+    peer: RefCell<Option<Weak<Pair>>>,
+    /// The name of that end.
+    peer_name: Cell<Address>,
+    /// The name of this one.
+    pub(super) name: Cell<Address>,
+    /// Connections that nobody has accepted yet, of an end that listens.
+    pub(super) listener: RefCell<Option<Listener>>,
+    /// Ends that found no room here, and want to know when there is some.
+    waiting: RefCell<Vec<Weak<Pair>>>,
     /// The peer will write no more.
     ended: Cell<bool>,
     /// We will write no more.
@@ -47,7 +62,8 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    fn new(kind: Type) -> Rc<Self> {
+    /// An end that is not connected, and has no name.
+    pub(super) fn new(kind: Type) -> Rc<Self> {
         let inbox = match kind {
             Type::Stream => Inbox::Bytes(Buffer::default()),
             Type::Datagram => Inbox::Messages {
@@ -56,10 +72,15 @@ impl Pair {
                 reserved: Reserved::default(),
             },
         };
-        Rc::new(Pair {
+        Rc::new_cyclic(|own| Pair {
             kind,
             inbox,
-            peer: OnceCell::new(),
+            own: Weak::clone(own),
+            peer: RefCell::default(),
+            peer_name: Cell::new(Address::Unnamed),
+            name: Cell::new(Address::Unnamed),
+            listener: RefCell::default(),
+            waiting: RefCell::default(),
             ended: Cell::new(false),
             finished: Cell::new(false),
             deaf: Cell::new(false),
@@ -69,8 +90,20 @@ impl Pair {
         })
     }
 
+    /// Connects it with another end, in this direction.
+    pub(super) fn join(&self, other: &Pair) {
+        self.peer.replace(Some(Weak::clone(&other.own)));
+        self.peer_name.set(other.name.get());
+        self.watchers.notify(Events::IN | Events::OUT | Events::ALWAYS);
+    }
+
+    /// Whether it was connected, with an end that may be gone.
+    pub(super) fn is_connected(&self) -> bool {
+        self.peer.borrow().is_some()
+    }
+
     fn other(&self) -> Option<Rc<Pair>> {
-        self.peer.get().and_then(Weak::upgrade)
+        self.peer.borrow().as_ref().and_then(Weak::upgrade)
     }
 
     fn is_empty(&self) -> bool {
@@ -90,8 +123,25 @@ impl Pair {
         }
     }
 
-    /// Stores what the peer sends.
-    fn put(&self, parts: &[Part]) -> Result<usize> {
+    /// Tells `other` when there is room here.
+    pub(super) fn keep_informed(&self, other: &Pair) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.retain(|waiting| waiting.strong_count() > 0);
+        if !waiting.iter().any(|waiting| Weak::ptr_eq(waiting, &other.own)) {
+            waiting.push(Weak::clone(&other.own));
+        }
+    }
+
+    /// There is room, or never will be.
+    pub(super) fn tell_waiting(&self) {
+        let waiting = self.waiting.take();
+        for other in waiting.iter().filter_map(Weak::upgrade) {
+            other.watchers.notify(Events::OUT);
+        }
+    }
+
+    /// Stores what `from` sends.
+    fn put(&self, parts: &[Part], from: &Pair) -> Result<usize> {
         let n = match &self.inbox {
             Inbox::Bytes(buffer) => buffer.put(parts, 1)?,
             Inbox::Messages { queue, bytes, reserved } => {
@@ -100,12 +150,13 @@ impl Pair {
                     return Err(Errno(EMSGSIZE));
                 }
                 if !self.has_room() {
+                    self.keep_informed(from);
                     return Err(Errno(EAGAIN));
                 }
                 reserved.set(bytes.get() + n)?;
                 bytes.set(bytes.get() + n);
                 let message = parts.iter().flat_map(|part| part.iter().copied()).collect();
-                queue.borrow_mut().push_back(message);
+                queue.borrow_mut().push_back((from.name.get(), message));
                 n
             }
         };
@@ -126,21 +177,47 @@ impl Pair {
             }
             Inbox::Messages { queue, bytes, reserved } => {
                 let mut queue = queue.borrow_mut();
-                let message = queue.front()?;
+                let (from, message) = queue.front()?;
                 let (n, whole) = (scatter(message, parts), message.len());
+                let from = Some(*from).filter(|from| *from != Address::Unnamed);
                 if !peek {
                     queue.pop_front();
                     bytes.set(bytes.get() - whole);
                     // Less was available than before.
                     let _ = reserved.set(bytes.get());
                 }
-                Received { bytes: n, whole, from: Some(Address::Unnamed) }
+                Received { bytes: n, whole, from }
             }
         };
         if !had_room && self.has_room() {
             self.other().inspect(|other| other.watchers.notify(Events::OUT));
+            self.tell_waiting();
         }
         Some(received)
+    }
+
+    /// Sends to another end, which takes messages.
+    fn send_message(&self, parts: &[Part], to: &Pair) -> Result<usize> {
+        if to.kind != Type::Datagram {
+            return Err(Errno(EPROTOTYPE));
+        }
+        // Who has a peer listens to nobody else.
+        let chosen = to.peer.borrow().as_ref().is_none_or(|peer| Weak::ptr_eq(peer, &self.own));
+        if !chosen {
+            return Err(Errno(EPERM));
+        }
+        if to.deaf.get() {
+            return Err(Errno(EPIPE));
+        }
+        to.put(parts, self)
+    }
+
+    /// Whether a stream can be written and read: it is connected, or was.
+    fn check_connected(&self, error: c_int) -> Result {
+        if self.kind == Type::Stream && !self.is_connected() {
+            return Err(Errno(error));
+        }
+        Ok(())
     }
 }
 
@@ -150,12 +227,18 @@ impl Object for Pair {
     }
 
     fn poll(&self, interest: Events) -> Events {
+        if let Some(listener) = &*self.listener.borrow() {
+            return Events::IN.when(!listener.is_empty()) & interest;
+        }
         let stream = self.kind == Type::Stream;
         let ended = self.ended.get() || self.deaf.get();
         let other = self.other();
-        let gone = other.is_none();
-        let room = other.is_none_or(|other| other.has_room());
-        let both = (self.finished.get() || gone) && ended;
+        let gone = other.is_none() && (stream || self.is_connected());
+        let room = other.as_ref().is_none_or(|other| other.has_room());
+        if let Some(other) = other.as_ref().filter(|_| !room) {
+            other.keep_informed(self);
+        }
+        let both = (self.finished.get() || gone) && ended || stream && !self.is_connected();
         let ready = Events::IN.when(!self.is_empty() || ended)
             | Events::RDHUP.when(ended)
             | Events::HUP.when(both && (stream || !gone))
@@ -173,9 +256,12 @@ impl Object for Pair {
     }
 
     fn available(&self) -> Result<usize> {
+        if self.listener.borrow().is_some() {
+            return Err(Errno(EINVAL));
+        }
         Ok(match &self.inbox {
             Inbox::Bytes(buffer) => buffer.len(),
-            Inbox::Messages { queue, .. } => queue.borrow().front().map_or(0, Vec::len),
+            Inbox::Messages { queue, .. } => queue.borrow().front().map_or(0, |(_, m)| m.len()),
         })
     }
 
@@ -205,7 +291,51 @@ impl Socket for Pair {
         &self.options
     }
 
+    fn bind_name(&self, name: Option<Name>) -> Result {
+        named::bind(self, name)
+    }
+
+    fn listen(&self, backlog: usize) -> Result {
+        named::listen(self, backlog)
+    }
+
+    fn accept(&self) -> Result<(Rc<dyn Object>, Address)> {
+        if self.kind != Type::Stream {
+            return Err(Errno(EOPNOTSUPP));
+        }
+        let next = match &*self.listener.borrow() {
+            Some(listener) => listener.next(),
+            None => return Err(Errno(EINVAL)),
+        };
+        let next = next.ok_or(Errno(EAGAIN))?;
+        self.tell_waiting();
+        let peer = next.peer_name.get();
+        Ok((next, peer))
+    }
+
+    fn connect_name(&self, name: &Name) -> Result {
+        let to = named::find(name)?;
+        match self.kind {
+            Type::Stream => named::connect(self, &to),
+            Type::Datagram if to.kind != self.kind => Err(Errno(EPROTOTYPE)),
+            Type::Datagram => {
+                self.join(&to);
+                Ok(())
+            }
+        }
+    }
+
+    fn disconnect(&self) -> Result {
+        if self.kind == Type::Stream {
+            return Err(Errno(EINVAL));
+        }
+        self.peer.take();
+        self.peer_name.set(Address::Unnamed);
+        Ok(())
+    }
+
     fn receive(&self, parts: &mut [PartMut], peek: bool) -> Result<Received> {
+        self.check_connected(EINVAL)?;
         if self.kind == Type::Stream && room(parts) == 0 {
             return Ok(Received { bytes: 0, whole: 0, from: None });
         }
@@ -223,25 +353,39 @@ impl Socket for Pair {
 
     fn send(&self, parts: &[Part], to: Option<SocketAddr>) -> Result<usize> {
         if to.is_some() {
-            return Err(Errno(EISCONN));
+            return Err(Errno(EINVAL));
         }
+        self.check_connected(ENOTCONN)?;
         if self.finished.get() {
             return Err(Errno(EPIPE));
         }
         let Some(other) = self.other() else {
             return Err(Errno(match (self.take_error(), self.kind) {
                 (0, Type::Stream) => EPIPE,
-                (0, Type::Datagram) => ECONNREFUSED,
+                (0, Type::Datagram) if self.is_connected() => ECONNREFUSED,
+                (0, Type::Datagram) => ENOTCONN,
                 (error, _) => error,
             }));
         };
+        if self.kind == Type::Datagram {
+            return self.send_message(parts, &other);
+        }
         if other.deaf.get() {
             return Err(Errno(EPIPE));
         }
-        if self.kind == Type::Stream && total(parts) == 0 {
+        if total(parts) == 0 {
             return Ok(0);
         }
-        other.put(parts)
+        other.put(parts, self)
+    }
+
+    fn send_to_name(&self, parts: &[Part], to: &Name) -> Result<usize> {
+        match (self.kind, self.is_connected()) {
+            (Type::Stream, true) => Err(Errno(EISCONN)),
+            (Type::Stream, false) => Err(Errno(EOPNOTSUPP)),
+            (Type::Datagram, _) if self.finished.get() => Err(Errno(EPIPE)),
+            (Type::Datagram, _) => self.send_message(parts, &*named::find(to)?),
+        }
     }
 
     fn shutdown(&self, how: Shutdown) -> Result {
@@ -266,11 +410,15 @@ impl Socket for Pair {
     }
 
     fn local(&self) -> Address {
-        Address::Unnamed
+        self.name.get()
     }
 
     fn peer(&self) -> Result<Address> {
-        Ok(Address::Unnamed)
+        if self.is_connected() { Ok(self.peer_name.get()) } else { Err(Errno(ENOTCONN)) }
+    }
+
+    fn is_listening(&self) -> bool {
+        self.listener.borrow().is_some()
     }
 
     fn take_error(&self) -> c_int {
@@ -280,6 +428,14 @@ impl Socket for Pair {
 
 impl Drop for Pair {
     fn drop(&mut self) {
+        named::forget(self.name.get());
+        // Connections that nobody accepted are reset.
+        if let Some(listener) = self.listener.take() {
+            while let Some(next) = listener.next() {
+                next.other().inspect(|other| other.error.set(ECONNRESET));
+            }
+        }
+        self.tell_waiting();
         if let Some(other) = self.other() {
             if self.kind == Type::Stream {
                 if !self.is_empty() {
@@ -297,8 +453,8 @@ impl Drop for Pair {
 /// Numbers of two connected sockets.
 pub(super) fn create(kind: Type, flags: c_int) -> Result<[c_int; 2]> {
     let (a, b) = (Pair::new(kind), Pair::new(kind));
-    // New: nothing is there yet.
-    let _ = (a.peer.set(Rc::downgrade(&b)), b.peer.set(Rc::downgrade(&a)));
+    a.join(&b);
+    b.join(&a);
     both(a, flags | O_RDWR, b, flags | O_RDWR)
 }
 

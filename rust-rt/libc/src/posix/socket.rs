@@ -2,9 +2,8 @@
 
 use alloc::rc::Rc;
 use core::ffi::{c_int, c_uint, c_void};
-use core::net::SocketAddr;
 
-use super::address;
+use super::address::{self, Name, Said};
 use super::answer::{number, size, status};
 use super::block::{self, NEVER, on_main};
 use super::events::Events;
@@ -37,6 +36,7 @@ pub(super) extern "C" fn socket(family: c_int, kind: c_int, protocol: c_int) -> 
 
 fn create(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int> {
     let family = match family {
+        AF_UNIX => return create_local(kind, protocol),
         AF_INET => Family::Inet4,
         AF_INET6 => Family::Inet6,
         _ => return Err(Errno(EAFNOSUPPORT)),
@@ -51,6 +51,17 @@ fn create(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int> {
         _ => return Err(Errno(EINVAL)),
     };
     table::insert_both(make(family), flags)
+}
+
+fn create_local(kind: c_int, protocol: c_int) -> Result<c_int> {
+    let kind_of = match (kind & !SOCK_FLAGS, protocol) {
+        (SOCK_STREAM, 0 | AF_UNIX) => Type::Stream,
+        (SOCK_DGRAM, 0 | AF_UNIX) => Type::Datagram,
+        (SOCK_STREAM | SOCK_DGRAM, _) => return Err(Errno(EPROTONOSUPPORT)),
+        (3..=6, _) => return Err(Errno(ESOCKTNOSUPPORT)),
+        _ => return Err(Errno(EINVAL)),
+    };
+    table::insert_both(super::pair::Pair::new(kind_of), kind & SOCK_FLAGS)
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -97,8 +108,11 @@ pub(super) fn with_on_main<R>(fd: c_int, f: impl FnOnce(&dyn Socket) -> Result<R
 pub(super) unsafe extern "C" fn bind(fd: c_int, address: *const c_void, length: c_uint) -> c_int {
     status(with_on_main(fd, |socket| {
         // SAFETY: the contract is the same.
-        let address = unsafe { address::read(address, length)? };
-        socket.bind(address::for_family(socket.family(), address)?)
+        match (socket.family(), unsafe { address::read(address, length)? }) {
+            (Family::Unix, Said::Local(name)) => socket.bind_name(name),
+            (Family::Unix, _) => Err(Errno(EINVAL)),
+            (family, said) => socket.bind(address::for_family(family, said)?),
+        }
     }))
 }
 
@@ -146,10 +160,15 @@ pub(super) unsafe extern "C" fn connect(
 ) -> c_int {
     status(with(fd, |description, socket| {
         // SAFETY: the contract is the same.
-        let Some(address) = (unsafe { address::read_any(address, length)? }) else {
-            return on_main(|| socket.disconnect());
+        let address = match (socket.family(), unsafe { address::read(address, length)? }) {
+            (_, Said::Nothing) => return on_main(|| socket.disconnect()),
+            (Family::Unix, Said::Local(Some(name))) => {
+                let connect = || socket.connect_name(&name);
+                return block::attempt(description, false, Events::OUT, connect);
+            }
+            (Family::Unix, _) => return Err(Errno(EINVAL)),
+            (family, said) => address::for_family(family, said)?,
         };
-        let address = address::for_family(socket.family(), address)?;
         match on_main(|| socket.connect(address)) {
             Err(Errno(EINPROGRESS)) if !description.is_nonblocking() => {
                 let limit = description.object.time_limit(false).map_or(NEVER, block::after);
@@ -276,15 +295,30 @@ pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut Message, flags:
     }))
 }
 
-fn send_parts(fd: c_int, list: &[Part], flags: c_int, to: Option<SocketAddr>) -> Result<usize> {
+/// Where a message goes that does not go to the peer.
+enum To {
+    Inet(core::net::SocketAddr),
+    Name(Name),
+}
+
+fn send_parts(fd: c_int, list: &[Part], flags: c_int, to: Option<Said>) -> Result<usize> {
     with(fd, |description, socket| {
         if flags & MSG_OOB != 0 {
             return Err(Errno(EOPNOTSUPP));
         }
-        let to = to.map(|to| address::for_family(socket.family(), to)).transpose()?;
+        let to = match (socket.family(), to) {
+            (_, None) => None,
+            (Family::Unix, Some(Said::Local(Some(name)))) => Some(To::Name(name)),
+            (Family::Unix, Some(_)) => return Err(Errno(EINVAL)),
+            (family, Some(said)) => Some(To::Inet(address::for_family(family, said)?)),
+        };
         let once = flags & MSG_DONTWAIT != 0;
         let write = |list: &[Part]| {
-            block::attempt(description, once, Events::OUT, || socket.send(list, to))
+            block::attempt(description, once, Events::OUT, || match &to {
+                None => socket.send(list, None),
+                Some(To::Inet(to)) => socket.send(list, Some(*to)),
+                Some(To::Name(name)) => socket.send_to_name(list, name),
+            })
         };
         let all = super::parts::total(list);
         let mut sent = write(list)?;
@@ -328,7 +362,7 @@ pub(super) unsafe extern "C" fn sendto(
 /// # Safety
 ///
 /// As for [`address::read`].
-unsafe fn destination(address: *const c_void, length: c_uint) -> Result<Option<SocketAddr>> {
+unsafe fn destination(address: *const c_void, length: c_uint) -> Result<Option<Said>> {
     if address.is_null() || length == 0 {
         return Ok(None);
     }

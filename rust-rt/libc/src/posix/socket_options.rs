@@ -23,6 +23,7 @@ const SO_RCVBUF: c_int = 8;
 const SO_KEEPALIVE: c_int = 9;
 const SO_LINGER: c_int = 13;
 const SO_REUSEPORT: c_int = 15;
+const SO_PEERCRED: c_int = 17;
 const SO_RCVTIMEO: c_int = 20;
 const SO_SNDTIMEO: c_int = 21;
 const SO_ACCEPTCONN: c_int = 30;
@@ -218,6 +219,16 @@ fn get(socket: &dyn Socket, level: c_int, option: c_int) -> Result<([u8; 16], us
             bytes[..8].copy_from_slice(&(ns / 1_000_000_000).to_ne_bytes());
             bytes[8..].copy_from_slice(&(ns % 1_000_000_000 / 1000).to_ne_bytes());
             return Ok((bytes, 16));
+        }
+        (SOL_SOCKET, SO_PEERCRED) if !inet => {
+            // Process, user and group: whoever is at the other end is this program.
+            let connected = socket.peer().is_ok();
+            let process: c_int = if connected { crate::process::getpid() } else { 0 };
+            let user: c_int = if connected { 0 } else { -1 };
+            for (word, number) in bytes.chunks_exact_mut(4).zip([process, user, user]) {
+                word.copy_from_slice(&number.to_ne_bytes());
+            }
+            return Ok((bytes, 12));
         }
         (SOL_SOCKET, SO_REUSEADDR) => options.reuse_address.get().into(),
         (SOL_SOCKET, SO_REUSEPORT) => options.reuse_port.get().into(),

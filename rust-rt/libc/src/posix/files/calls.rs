@@ -97,7 +97,7 @@ pub(in super::super) fn open_at(
         return Err(Errno(EEXIST));
     }
     match &node.kind {
-        Kind::Socket if flags & O_PATH == 0 => return Err(Errno(ENXIO)),
+        Kind::Socket(_) if flags & O_PATH == 0 => return Err(Errno(ENXIO)),
         Kind::Link(_) if flags & O_PATH == 0 => return Err(Errno(ELOOP)),
         Kind::Directory(_) if writing || flags & O_CREAT != 0 => return Err(Errno(EISDIR)),
         Kind::Directory(_) => {}

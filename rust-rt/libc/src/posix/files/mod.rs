@@ -30,6 +30,7 @@ use crate::host;
 use crate::layout::Stat;
 use tree::{Device, Kind, Node, Place, Use};
 
+pub(super) use changes::{put_socket, socket};
 pub(super) use root::contents;
 pub use root::{add, mount, mount_volume};
 pub use volume::{Found, Later, Volume};
@@ -60,7 +61,7 @@ impl File {
             Kind::Link(target) => Ok(target),
             Kind::Made(_) => Ok(&self.made),
             Kind::Directory(_) => Err(Errno(EISDIR)),
-            Kind::Device(_) | Kind::Far(..) | Kind::Written(_) | Kind::Socket => {
+            Kind::Device(_) | Kind::Far(..) | Kind::Written(_) | Kind::Socket(_) => {
                 Err(Errno(EINVAL))
             }
         }

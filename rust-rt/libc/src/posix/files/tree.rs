@@ -2,12 +2,13 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use super::super::local::local;
 use super::super::memory::Reserved;
+use super::super::pair::Pair;
 use super::super::parts::{Errno, PartMut, Result};
 use super::cpio::{Entries, Entry};
 use super::temporary::{self, Contents};
@@ -58,8 +59,8 @@ pub(super) enum Kind {
     Far(Rc<dyn Elsewhere>, u64),
     /// A file that the program has made.
     Written(Contents),
-    /// The name of a UNIX-domain socket.
-    Socket,
+    /// The name of a UNIX-domain socket, which may be gone.
+    Socket(Weak<Pair>),
 }
 
 /// What is done with bytes of a file.
@@ -176,7 +177,7 @@ impl Node {
             Kind::File(data) => data.len() as u64,
             Kind::Link(target) => target.len() as u64,
             Kind::Made(make) => make().len() as u64,
-            Kind::Directory(_) | Kind::Device(_) | Kind::Socket => 0,
+            Kind::Directory(_) | Kind::Device(_) | Kind::Socket(_) => 0,
             Kind::Far(_, size) => *size,
             Kind::Written(contents) => contents.len(),
         }
