@@ -67,8 +67,8 @@ impl Symbols {
                 }
             } else if matches!(
                 list,
-                "functions" | "strtol_family" | "nothing" | "refused" | "root" | "stats"
-            ) && !item.is_empty()
+                "functions" | "strtol_family" | "nothing" | "calls" | "root" | "stats"
+            ) && line.strip_prefix("    ").is_some_and(|item| !word(item).is_empty())
             {
                 let to = if list == "nothing" { &mut self.empty } else { &mut *file };
                 to.push(word(item).to_owned());

@@ -30,6 +30,8 @@ pub struct UdpSocket {
     peer: Cell<Option<SocketAddr>>,
     /// Was received, and looked at only.
     peeked: RefCell<Option<(Buffer, SocketAddr)>>,
+    /// OCaml knows already that nobody needs it any more.
+    closed: bool,
 }
 
 impl UdpSocket {
@@ -45,7 +47,7 @@ impl UdpSocket {
         let address = Octets::new(address::encode(address));
         let socket = serve::call(&stack.bind, (address, receives.token()), serve::root)??;
         let (peer, peeked) = (Cell::default(), RefCell::default());
-        Ok(UdpSocket { stack, socket: Rc::new(socket), receives, peer, peeked })
+        Ok(UdpSocket { stack, socket: Rc::new(socket), receives, peer, peeked, closed: false })
     }
 
     /// The address it was bound to, with the actual port.
@@ -235,8 +237,22 @@ impl std::fmt::Debug for UdpSocket {
     }
 }
 
+impl UdpSocket {
+    /// What dropping it does, at once instead of in the next turn: its port is free when this returns. For a caller who
+    /// expects that OCaml code runs.
+    #[cfg(feature = "posix")]
+    pub(crate) fn close(mut self) {
+        self.closed = true;
+        // It can only fail when OCaml has ended, and its sockets with it.
+        let _ = serve::call(&self.stack.close, (&*self.socket,), |_| ());
+    }
+}
+
 impl Drop for UdpSocket {
     fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
         let (stack, socket) = (Rc::clone(&self.stack), Rc::clone(&self.socket));
         serve::later(move || serve::call(&stack.close, (&*socket,), |_| ()));
     }

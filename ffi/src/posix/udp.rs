@@ -311,8 +311,14 @@ impl mirust_rt::libc::posix::Socket for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        let parts = (self.socket.take(), self.next.take());
+        let (socket, next) = (self.socket.take(), self.next.take());
         // The last to let go of it may be a thread.
-        on_main(move || drop(parts));
+        on_main(move || {
+            drop(next);
+            // Unless a datagram of its own is on its way, its port is free now, as `close` promises elsewhere.
+            if let Some(socket) = socket.and_then(Rc::into_inner) {
+                socket.close();
+            }
+        });
     }
 }

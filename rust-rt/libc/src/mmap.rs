@@ -61,19 +61,70 @@ fn access(prot: c_int) -> Result<Prot, c_int> {
     }
 }
 
+/// Fills memory that is full of zeroes with what a file has from an offset on, or says why it cannot be mapped; `shared`
+/// is whether later changes are to be seen.
+///
+/// # Safety
+///
+/// The bytes at the address are writable, and nobody else's; there are none for a question.
+pub(crate) type FillFromFile =
+    unsafe fn(fd: c_int, offset: i64, shared: bool, to: *mut u8, len: usize) -> Result<(), c_int>;
+
+/// Nothing where no file was ever opened: a program without files has no code for them.
+static FILES: spin::Once<FillFromFile> = spin::Once::new();
+
+/// Lets files be mapped.
+#[cfg_attr(not(feature = "posix"), allow(dead_code))]
+pub(crate) fn give_files(fill: FillFromFile) {
+    FILES.call_once(|| fill);
+}
+
+/// A copy of a file's contents, as a mapping that never sees changes may be.
+fn map_file(len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> Result<usize, c_int> {
+    let changes = flags & MAP_SHARED != 0 && prot & PROT_WRITE != 0;
+    let Some(fill) = FILES.get() else { return Err(errno::ENODEV) };
+    if changes || flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
+        return Err(errno::ENODEV);
+    }
+    let shared = flags & MAP_SHARED != 0;
+    if prot & PROT_EXEC != 0 {
+        return Err(errno::EACCES);
+    }
+    if len == 0 || offset < 0 || offset % mirust_mem::PAGE_SIZE as i64 != 0 {
+        return Err(errno::EINVAL);
+    }
+    // SAFETY: a question.
+    unsafe { fill(fd, offset, shared, ptr::null_mut(), 0)? };
+    let at = vm::with(|space| space.map(len, Prot::ReadWrite)).map_err(code)?;
+    // SAFETY: `len` bytes that were just mapped.
+    let filled = unsafe { fill(fd, offset, shared, ptr::with_exposed_provenance_mut(at), len) };
+    if let Err(code) = filled {
+        // SAFETY: nobody knows of it yet.
+        let _ = vm::with(|space| unsafe { space.unmap(at, len) });
+        return Err(code);
+    }
+    Ok(at)
+}
+
 /// Maps anonymous memory, full of zeroes and committed at once; with `PROT_NONE` it reserves
-/// addresses only. An address that is a mere hint is ignored. Files answer `ENODEV`.
+/// addresses only. An address that is a mere hint is ignored. A file is copied, which is the same for one that nobody
+/// can change and for private mappings; what would have to see or make changes answers `ENODEV`.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn mmap(
     addr: *mut u8,
     len: usize,
     prot: c_int,
     flags: c_int,
-    _fd: c_int,
-    _offset: i64,
+    fd: c_int,
+    offset: i64,
 ) -> *mut u8 {
-    // SAFETY: the caller gives up what a fixed mapping replaces.
-    match unsafe { try_mmap(addr.addr(), len, prot, flags) } {
+    let mapped = if flags & MAP_ANONYMOUS == 0 && flags & (MAP_SHARED | MAP_PRIVATE) != 0 {
+        map_file(len, prot, flags, fd, offset)
+    } else {
+        // SAFETY: the caller gives up what a fixed mapping replaces.
+        unsafe { try_mmap(addr.addr(), len, prot, flags) }
+    };
+    match mapped {
         Ok(addr) => ptr::with_exposed_provenance_mut(addr),
         Err(code) => {
             errno::set(code);
@@ -86,9 +137,6 @@ unsafe fn try_mmap(addr: usize, len: usize, prot: c_int, flags: c_int) -> Result
     // In one process alone, shared and private are the same.
     if flags & (MAP_SHARED | MAP_PRIVATE) == 0 || flags & (MAP_GROWSDOWN | MAP_32BIT) != 0 {
         return Err(errno::EINVAL);
-    }
-    if flags & MAP_ANONYMOUS == 0 {
-        return Err(errno::ENODEV);
     }
     if flags & MAP_HUGETLB != 0 {
         return Err(errno::ENOMEM);

@@ -78,6 +78,7 @@ pub(in super::super) fn open_at(
     if flags & O_TMPFILE != 0 {
         return Err(Errno(EOPNOTSUPP));
     }
+    super::let_files_be_mapped();
     let kept = flags & (O_ACCMODE | O_NONBLOCK | O_CLOEXEC | O_APPEND);
     let mut place = found.place.clone();
     let Some(node) = found.node.clone() else {

@@ -338,3 +338,25 @@ fn a_directory_that_was_removed_takes_nothing() {
     assert_eq!((made, errno::get(), used(For::Files) > 0), (-1, ENOENT, true));
     assert_eq!((f.close(directory), used(For::Files)), (0, 0));
 }
+
+#[test]
+fn a_mapping_is_a_copy_where_nobody_can_tell() {
+    let f = Files { kernel: false, root: String::new() };
+    f.put("tmp/a", "text");
+    let copy = |path: &str, flags: c_int, shared: bool, offset: i64| {
+        let fd = f.open(path, flags);
+        let mut bytes = [0; 8];
+        // SAFETY: the buffer is as long as said.
+        let filled = unsafe { super::super::fill(fd, offset, shared, bytes.as_mut_ptr(), 8) };
+        f.close(fd);
+        filled.map(|()| bytes)
+    };
+    assert_eq!(copy("tmp/a", RW, false, 0), Ok(*b"text\0\0\0\0"));
+    assert_eq!(copy("tmp/a", RW, false, 2), Ok(*b"xt\0\0\0\0\0\0"));
+    assert_eq!(copy("tmp/a", RW, true, 0), Err(ENODEV));
+    assert_eq!(copy("tmp/a", 1, false, 0), Err(errno::EACCES));
+    assert_eq!(copy("etc/hosts", 0, true, 0), Ok(*b"127.0.0."));
+    assert_eq!(copy("dev/zero", 0, false, 0), Err(ENODEV));
+    assert_eq!(copy("none", 0, false, 0), Err(EBADF));
+    assert_eq!(f.unlink("tmp/a"), 0);
+}

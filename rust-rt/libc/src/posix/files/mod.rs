@@ -21,11 +21,11 @@ use core::cell::Cell;
 use core::ffi::c_int;
 
 use super::events::Events;
-use super::object::Object;
+use super::object::{Object, downcast};
 use super::parts::{Errno, Part, PartMut, Result, room, scatter, total};
-use super::table::O_APPEND;
+use super::table::{self, O_APPEND};
 use super::watch::Watchers;
-use crate::errno::{EBADF, EINVAL, EIO, EISDIR, ENOMEM, ENXIO};
+use crate::errno::{EACCES, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO};
 use crate::host;
 use crate::layout::Stat;
 use tree::{Device, Kind, Node, Place, Use};
@@ -129,6 +129,11 @@ impl File {
         Ok(scatter(bytes, parts))
     }
 
+    /// Whether nobody can change what it holds.
+    fn is_fixed(&self) -> bool {
+        matches!(self.node.kind, Kind::File(_) | Kind::Far(..) | Kind::Made(_))
+    }
+
     /// `lseek`.
     pub(super) fn seek(&self, offset: i64, whence: c_int) -> Result<u64> {
         let size = match self.node.kind {
@@ -150,6 +155,46 @@ impl File {
         self.offset.set(at.ok_or(Errno(EINVAL))?);
         Ok(self.offset.get())
     }
+}
+
+/// Has `mmap` read files; see [`FillFromFile`](crate::mmap::FillFromFile).
+fn let_files_be_mapped() {
+    crate::mmap::give_files(fill);
+}
+
+/// As [`FillFromFile`](crate::mmap::FillFromFile).
+///
+/// # Safety
+///
+/// As there.
+unsafe fn fill(
+    fd: c_int,
+    offset: i64,
+    shared: bool,
+    to: *mut u8,
+    len: usize,
+) -> core::result::Result<(), c_int> {
+    let copy = || {
+        let description = table::get(fd)?;
+        let file: Rc<File> = downcast(&description.object).ok_or(Errno(ENODEV))?;
+        if !description.may_read() {
+            return Err(Errno(EACCES));
+        }
+        if !file.is_fixed() && (shared || !matches!(file.node.kind, Kind::Written(_))) {
+            return Err(Errno(ENODEV));
+        }
+        let mut done = 0;
+        while done < len {
+            // SAFETY: the caller's bytes, those that are not filled yet.
+            let rest = unsafe { core::slice::from_raw_parts_mut(to.add(done), len - done) };
+            match file.read_at(&mut [PartMut::new(rest)], offset + done as i64)? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        Ok(())
+    };
+    copy().map_err(|Errno(errno)| errno)
 }
 
 fn read_device(device: Device, parts: &mut [PartMut]) -> Result<usize> {

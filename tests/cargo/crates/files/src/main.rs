@@ -1,14 +1,17 @@
 //! Says what is in a folder, `static` unless another one is named, by all that std has for that. `--refuse FOLDER` says
-//! what becomes of changes instead.
+//! what becomes of changes instead, and `--write` makes files of its own.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+mod writes;
+
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--write"] => writes::all(),
         ["--refuse", folder] => refused(Path::new(folder)),
         ["--cat", file] => {
             io::copy(&mut File::open(file)?, &mut io::stdout())?;
