@@ -40,7 +40,7 @@ pub unsafe fn system_call(number: usize, arguments: [usize; 6]) -> isize {
 ///
 /// As [`system_call`].
 #[allow(unused_unsafe)] // some of the functions are safe
-unsafe fn descriptors(number: usize, [a, b, c, d, ..]: [usize; 6]) -> Option<isize> {
+unsafe fn descriptors(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<isize> {
     let fd = a as i32;
     Some(match number {
         0 => call!(io::read, fd, b as _, c),
@@ -63,6 +63,8 @@ unsafe fn descriptors(number: usize, [a, b, c, d, ..]: [usize; 6]) -> Option<isi
         77 => call!(changes::ftruncate64, fd, b as _),
         91 => call!(changes::fchmod, fd, b as _),
         93 => call!(changes::fchown, fd, b as _, c as _),
+        275 => call!(io::splice, fd, b as _, c as _, d as _, 0, 0),
+        326 => call!(io::copy_file_range, fd, b as _, c as _, d as _, e, f as _),
         285 => call!(changes::fallocate64, fd, b as _, c as _, d as _),
         292 => call!(io::dup3, fd, b as _, c as _),
         295 => call!(io::preadv64, fd, b as _, c as _, d as _),
@@ -237,6 +239,8 @@ mod tests {
             ("io::preadv64", host_libc::SYS_preadv),
             ("io::sendfile64", host_libc::SYS_sendfile),
             ("io::pwritev64", host_libc::SYS_pwritev),
+            ("io::splice", host_libc::SYS_splice),
+            ("io::copy_file_range", host_libc::SYS_copy_file_range),
             ("changes::renameat2", host_libc::SYS_renameat2),
             ("changes::fallocate64", host_libc::SYS_fallocate),
             ("changes::flock", host_libc::SYS_flock),

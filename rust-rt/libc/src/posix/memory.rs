@@ -48,6 +48,7 @@ pub(super) fn share(of: For) -> usize {
 }
 
 /// What is in use of a share, in bytes.
+#[cfg(test)]
 pub(super) fn used(of: For) -> usize {
     USED.with(|used| used[of as usize].get())
 }
@@ -81,11 +82,6 @@ impl Reserved {
             self.bytes.set(bytes);
             Ok(())
         })
-    }
-
-    /// Bytes that it has.
-    pub(super) fn get(&self) -> usize {
-        self.bytes.get()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
-use core::ffi::{c_char, c_int, c_uint, c_void};
+use core::ffi::{c_char, c_int, c_uint};
 
 use super::super::answer::status;
 use super::super::memory::{For, Reserved};

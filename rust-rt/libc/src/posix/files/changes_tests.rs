@@ -13,6 +13,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ffi::c_void;
 use host_libc as host;
 
 /// A file system: ours, or a directory of the host's.
@@ -325,6 +326,25 @@ fn times_locks_and_memory_ahead_of_time() {
     assert_eq!(posix_fallocate64(fd, 0, i64::MAX), errno::ENOSPC);
     assert_eq!((fallocate64(fd, 0, 0, 0), errno::get()), (-1, EINVAL));
     assert_eq!((f.close(fd), f.unlink("a"), used(For::Files)), (0, 0, 0));
+}
+
+#[test]
+fn files_are_copied_in_pieces() {
+    let f = Files { kernel: false, root: "/tmp".into() };
+    f.put("a", "0123456789");
+    let (from, to) = (f.open("a", 0), f.open("b", CREATE));
+    let (mut two, null) = (2i64, core::ptr::null_mut());
+    // SAFETY: NULL or writable offsets, here and below.
+    let copy = |offset: *mut i64, n| unsafe { io::copy_file_range(from, offset, to, null, n, 0) };
+    assert_eq!((copy(null, 4), copy(&raw mut two, 3), two), (4, 3, 5));
+    assert_eq!((copy(null, 100), copy(null, 100), f.text("b").unwrap()), (6, 0, b"0123234456789".into()));
+    // SAFETY: as above.
+    let back = unsafe { io::copy_file_range(to, null, from, null, 1, 0) };
+    assert_eq!((back, errno::get()), (-1, EBADF));
+    assert_eq!((io::splice(from, null, to, null, 1, 0), errno::get()), (-1, EINVAL));
+    f.close(from);
+    f.close(to);
+    assert_eq!((f.unlink("a"), f.unlink("b"), used(For::Files)), (0, 0, 0));
 }
 
 #[test]
