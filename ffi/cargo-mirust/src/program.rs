@@ -65,6 +65,15 @@ impl Program {
     /// There is no such file, or it is something else.
     pub fn read(file: &Path) -> Result<Program> {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        if bytes.starts_with(b"\x7fELF") {
+            bail!(
+                "another linker has linked {}\n\
+                 a flag for rustc names it, `-C linker=…` in RUSTFLAGS or in `rustflags` of .cargo/config.toml, and wins \
+                 over the linker of cargo mirust; name it by `linker` below [target.{}] instead, which does not",
+                file.display(),
+                crate::build::TARGET
+            );
+        }
         let text = String::from_utf8(bytes).unwrap_or_default();
         let Some(lines) = text.strip_prefix(MAGIC) else {
             bail!("{} was not built by cargo mirust", file.display());
@@ -110,6 +119,8 @@ mod tests {
         assert_eq!(Program::read(&file).unwrap(), program);
         assert_eq!(program.files().count(), 2);
         fs::write(&file, b"\x7fELF").unwrap();
+        assert!(Program::read(&file).unwrap_err().to_string().contains("another linker"));
+        fs::write(&file, b"#!").unwrap();
         assert!(Program::read(&file).unwrap_err().to_string().contains("not built by"));
         fs::remove_dir_all(&dir).unwrap();
     }

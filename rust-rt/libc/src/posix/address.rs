@@ -243,7 +243,10 @@ mod tests {
             let (bytes, n) = encode(Address::Local(name), Family::Unix);
             (name.path().map(<[u8]>::to_vec), bytes[..n].to_vec())
         };
-        assert_eq!(round(b"\x01\0/tmp/a\0rest"), (Some(b"/tmp/a".into()), b"\x01\0/tmp/a\0".into()));
+        assert_eq!(
+            round(b"\x01\0/tmp/a\0rest"),
+            (Some(b"/tmp/a".into()), b"\x01\0/tmp/a\0".into())
+        );
         assert_eq!(round(b"\x01\0/tmp/a"), (Some(b"/tmp/a".into()), b"\x01\0/tmp/a\0".into()));
         assert_eq!(round(b"\x01\0\0ab\0"), (None, b"\x01\0\0ab\0".into()));
         let long = [[1, 0].as_slice(), &[b'x'; 108]].concat();

@@ -55,7 +55,12 @@ fn streams_connect_by_a_path() {
         let mut names = vec![c.accept(listener), c.name(listener, false), c.name(client, true)];
         log.extend([c.read(client, &mut [0]), c.write(client, b"x")]);
         let ended = c.socket(STREAM);
-        log.extend([c.shutdown(ended, 2), c.write(ended, b"x"), c.poll(ended, ALL), c.close(ended)]);
+        log.extend([
+            c.shutdown(ended, 2),
+            c.write(ended, b"x"),
+            c.poll(ended, ALL),
+            c.close(ended),
+        ]);
         log.extend([c.with_name("connect", client, &none), c.with_name("connect", client, &a)]);
         log.extend([c.with_name("connect", client, &a), c.with_name("to", client, &a)]);
         log.extend([c.poll(listener, ALL), c.write(client, b"early")]);
@@ -90,7 +95,8 @@ fn datagrams_have_senders() {
         log.extend([c.with_name("connect", one, &b), c.write(one, b"answer")]);
         log.extend([c.with_name("refused", three, &a), c.with_name("taken", two, &a)]);
         got.extend([receive(c, two), receive(c, one)]);
-        let names = [c.name(one, false), c.name(one, true), c.name(two, true), c.name(three, false)];
+        let names =
+            [c.name(one, false), c.name(one, true), c.name(two, true), c.name(three, false)];
         // Until there is no room, and then again.
         let full = (0..20).map(|_| c.write(one, b"many")).filter(|&n| n == 4).count();
         log.extend([c.poll(one, 4), c.close(two), c.write(one, b"x"), c.close(one)]);

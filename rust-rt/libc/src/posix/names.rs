@@ -341,7 +341,10 @@ mod tests {
             assert_eq!(getaddrinfo(node, core::ptr::null(), &raw const hints, &raw mut list), 0);
             assert_eq!(CStr::from_ptr((*list).name), c"127.0.0.1");
             assert_eq!((*list).length, 16);
-            assert_eq!(address::read((*list).address, 16), Ok(address::Said::Inet("127.0.0.1:0".parse().unwrap())));
+            assert_eq!(
+                address::read((*list).address, 16),
+                Ok(address::Said::Inet("127.0.0.1:0".parse().unwrap()))
+            );
             assert!(!(*list).next.is_null() && (*(*list).next).next.is_null());
             freeaddrinfo(list);
         }

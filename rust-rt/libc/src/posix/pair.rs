@@ -31,7 +31,11 @@ const MOST_MESSAGES: usize = 11;
 /// What was sent to a socket and not received.
 enum Inbox {
     Bytes(Buffer),
-    Messages { queue: RefCell<VecDeque<(Address, Vec<u8>)>>, bytes: Cell<usize>, reserved: Reserved },
+    Messages {
+        queue: RefCell<VecDeque<(Address, Vec<u8>)>>,
+        bytes: Cell<usize>,
+        reserved: Reserved,
+    },
 }
 
 /// One end.

@@ -122,11 +122,8 @@ impl Files {
         let mut names = vec![];
         // SAFETY: the directory is used until it is closed, and entries until the next call; they are alike.
         unsafe {
-            let ours = if self.kernel {
-                core::ptr::null_mut()
-            } else {
-                directory::opendir(path.as_ptr())
-            };
+            let ours =
+                if self.kernel { core::ptr::null_mut() } else { directory::opendir(path.as_ptr()) };
             let theirs = if self.kernel { host::opendir(path.as_ptr()) } else { ours.cast() };
             loop {
                 let entry = if self.kernel {
@@ -140,7 +137,11 @@ impl Files {
                 let name = core::ffi::CStr::from_ptr(entry.add(19));
                 names.push(String::from(name.to_str().unwrap()));
             }
-            if self.kernel { host::closedir(theirs) } else { directory::closedir(ours) };
+            if self.kernel {
+                host::closedir(theirs)
+            } else {
+                directory::closedir(ours)
+            };
         }
         names.sort();
         names
@@ -251,7 +252,13 @@ fn names_come_and_go() {
         let mut log = vec![f.mkdir("d", 0o700), f.mkdir("d", 0o700), f.mkdir("none/d", 0o700)];
         log.extend([f.put("d/one", "1"), f.put("two", "22"), f.mkdir("d/e/", 0o777)]);
         let stats = [f.stat("d"), f.stat("d/e"), f.stat("d/one")];
-        log.extend([f.rmdir("d"), f.unlink("d"), f.rmdir("two"), f.unlink("none"), f.rmdir("none")]);
+        log.extend([
+            f.rmdir("d"),
+            f.unlink("d"),
+            f.rmdir("two"),
+            f.unlink("none"),
+            f.rmdir("none"),
+        ]);
         log.extend([f.link("two", "d/two"), f.link("two", "d/one"), f.link("d", "x")]);
         log.extend([f.link("none", "x")]);
         let linked = f.stat("two");
@@ -274,7 +281,11 @@ fn renaming_replaces_only_its_like() {
         log.extend([f.rename("d", "d/e/f"), f.rename("d", "d/f"), f.rename("d", "d")]);
         log.extend([f.rename("d", "full"), f.rename("full/x", "d"), f.rename("d", "full/x")]);
         log.extend([f.rename("full", "d/full"), f.stat("d")[1], f.stat("")[1]]);
-        log.extend([f.link("d/e/b", "same"), f.rename("same", "d/e/b"), f.rename("d/full/", "up/")]);
+        log.extend([
+            f.link("d/e/b", "same"),
+            f.rename("same", "d/e/b"),
+            f.rename("d/full/", "up/"),
+        ]);
         log.extend([f.put("up/y", "Y"), f.mkdir("empty", 0o755), f.rename("empty", "d/e")]);
         log.extend([f.rename("empty", "new"), f.rename("up", "new"), f.rename("none", "new")]);
         let texts = [f.text("d/e/b"), f.text("new/x"), f.text("new/y"), f.text("b")];
@@ -337,7 +348,10 @@ fn files_are_copied_in_pieces() {
     // SAFETY: NULL or writable offsets, here and below.
     let copy = |offset: *mut i64, n| unsafe { io::copy_file_range(from, offset, to, null, n, 0) };
     assert_eq!((copy(null, 4), copy(&raw mut two, 3), two), (4, 3, 5));
-    assert_eq!((copy(null, 100), copy(null, 100), f.text("b").unwrap()), (6, 0, b"0123234456789".into()));
+    assert_eq!(
+        (copy(null, 100), copy(null, 100), f.text("b").unwrap()),
+        (6, 0, b"0123234456789".into())
+    );
     // SAFETY: as above.
     let back = unsafe { io::copy_file_range(to, null, from, null, 1, 0) };
     assert_eq!((back, errno::get()), (-1, EBADF));

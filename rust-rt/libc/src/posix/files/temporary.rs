@@ -45,11 +45,7 @@ fn piece(offset: u64, n: usize) -> (u64, usize, usize) {
 impl Contents {
     /// An empty file.
     pub(super) fn new() -> Self {
-        Contents {
-            pages: RefCell::default(),
-            size: Cell::new(0),
-            space: Reserved::new(For::Files),
-        }
+        Contents { pages: RefCell::default(), size: Cell::new(0), space: Reserved::new(For::Files) }
     }
 
     /// Bytes.

@@ -1,7 +1,7 @@
 use super::super::super::io;
 use super::super::archive_tests::put;
-use super::super::{directory, mount};
 use super::super::changes::*;
+use super::super::{directory, mount};
 use super::*;
 use crate::errno::{EACCES, EBADF, ENOTDIR};
 use alloc::ffi::CString;
