@@ -328,9 +328,11 @@ macro_rules! calls {
         $(#[$doc])*
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub(in super::super) unsafe extern "C" fn $name($($argument: $type),*) -> c_int {
-            // SAFETY: paths are NULL or C strings, by contract.
             status((|| {
-                $(let $path = unsafe { path_argument($path) }?;)+
+                $(
+                    // SAFETY: paths are NULL or C strings, by contract.
+                    let $path = unsafe { path_argument($path) }?;
+                )+
                 $answer
             })())
         }
