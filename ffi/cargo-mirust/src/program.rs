@@ -71,7 +71,7 @@ impl Program {
                  a flag for rustc names it, `-C linker=…` in RUSTFLAGS or in `rustflags` of .cargo/config.toml, and wins \
                  over the linker of cargo mirust; name it by `linker` below [target.{}] instead, which does not",
                 file.display(),
-                crate::build::TARGET
+                crate::options::TARGET
             );
         }
         let text = String::from_utf8(bytes).unwrap_or_default();
