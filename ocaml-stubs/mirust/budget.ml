@@ -182,7 +182,11 @@ let look_again () =
 
 let parse s =
   let digits = String.length s - 1 in
-  let scaled unit = Option.map (( * ) unit) (int_of_string_opt (String.sub s 0 digits)) in
+  let scaled unit =
+    Option.bind
+      (int_of_string_opt (String.sub s 0 digits))
+      (fun n -> if abs n <= max_int / unit then Some (n * unit) else None)
+  in
   let bytes =
     if s = "" then None
     else

@@ -53,7 +53,11 @@ let forget token = ignore (take token)
 let complete token =
   match take token with
   | None -> ()
-  | Some wake -> ( try wake () with exn -> !Lwt.async_exception_hook exn)
+  | Some wake -> (
+      (* The loop says what it means that there was no memory: not the end of the program. *)
+      try wake () with
+      | Out_of_memory as exn -> raise exn
+      | exn -> !Lwt.async_exception_hook exn)
 
 let create () =
   let promise, resolver = Lwt.task () in

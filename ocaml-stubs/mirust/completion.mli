@@ -13,7 +13,8 @@ type token = int
 val create : unit -> token * unit Lwt.t
 
 (** [register f] is a fresh token whose completion runs [f ()] in the loop, outside any promise. An
-    exception raised by [f] goes to [!Lwt.async_exception_hook]. *)
+    exception raised by [f] goes to [!Lwt.async_exception_hook], but for [Out_of_memory], which
+    costs the loop what it was at. *)
 val register : (unit -> unit) -> token
 
 (** Makes a later completion of the token a no-op. Harmless if it has already completed. *)

@@ -16,6 +16,17 @@ let print backtrace =
       flush stderr;
       ignore (Abi.exception_frames frames n : int)
 
+(* Running out of memory costs what was at hand, and not the program, where that is one of many things: a turn's hook, or
+   what nobody waits for. The number says when it is worth a line: when it has doubled. *)
+let shortages = ref 0
+
+let note_shortage () =
+  incr shortages;
+  let n = !shortages in
+  if n land (n - 1) = 0 then
+    try Logs.warn (fun m -> m "out of memory in a turn of the loop (%d times)" n)
+    with Out_of_memory -> ()
+
 (* Ends the program, with how much memory there is and how much was asked for after these words. *)
 external exhausted : string -> (int[@untagged])
   = "mirust_native_only" "mirust_ocaml_memory_exhausted"
@@ -44,4 +55,7 @@ let install () =
   Printexc.record_backtrace true;
   Printexc.set_uncaught_exception_handler (report "uncaught OCaml exception");
   let in_async = report "uncaught OCaml exception in Lwt.async" in
-  Lwt.async_exception_hook := fun exn -> in_async exn (Printexc.get_raw_backtrace ())
+  Lwt.async_exception_hook :=
+    function
+    | Out_of_memory -> note_shortage ()
+    | exn -> in_async exn (Printexc.get_raw_backtrace ())

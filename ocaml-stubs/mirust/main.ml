@@ -21,21 +21,30 @@ let at_exit f = exit_hooks := f :: !exit_hooks
 let at_enter_iter f = enter_hooks := f :: !enter_hooks
 let at_leave_iter f = leave_hooks := f :: !leave_hooks
 
-(* The hooks are the network's: running out of memory in one of them costs what it was at, not the program. The
-   number says when that is worth a line: when it has doubled. *)
-let out_of_memory = ref 0
+(* The hooks are the network's: running out of memory in one of them costs what it was at, not the program. *)
+let lwt_is_suspect = ref false
 
 let attempt f =
   match f () with
   | () -> true
   | exception Out_of_memory ->
-      incr out_of_memory;
-      let n = !out_of_memory in
-      if n land (n - 1) = 0 then
-        Logs.warn (fun m -> m "out of memory in a turn of the loop (%d times)" n);
+      lwt_is_suspect := true;
+      Fatal.note_shortage ();
       false
 
 let run_hook f = ignore (attempt f : bool)
+
+(* Not only the hooks run out of memory: what Lwt or a program has caught is not known here. So now and then is as good
+   as at once, but before somebody is woken that nobody else would wake. *)
+let often = 64
+let turns = ref 0
+let repaired = ref (-1)
+
+let repair () =
+  if !repaired <> !turns then (
+    repaired := !turns;
+    run_hook Wakeups.repair)
+
 let run_hooks = function [] -> () | hooks -> List.iter run_hook (List.rev hooks)
 
 (* The shutdown request *)
@@ -77,6 +86,7 @@ let rec wake_due ~now =
   match Sleepers.pop_due sleepers ~now with
   | None -> ()
   | Some { Time.thread; _ } ->
+      repair ();
       Lwt.wakeup_later thread ();
       wake_due ~now
 
@@ -110,6 +120,10 @@ let exchange () =
     run_next_turn ())
 
 let step () =
+  incr turns;
+  if !lwt_is_suspect || !turns land (often - 1) = 0 then (
+    lwt_is_suspect := false;
+    repair ());
   run_hooks !enter_hooks;
   let users = Exchange.completions () || Lwt.paused_count () > 0 in
   collect_completions ();

@@ -165,5 +165,49 @@ let anywhere () =
       Engine.iter engine (fun c -> held := !held + Engine.held c);
       check_int "memory" !held (Engine.memory engine) )
 
+(* As the loop of an image does: Lwt may have been left in the middle of its callbacks. *)
+let rec repair () =
+  let promise, resolver = Lwt.wait () in
+  let woken = ref false in
+  Lwt.on_success promise (fun () -> woken := true);
+  Lwt.wakeup_later resolver ();
+  if not !woken then (
+    Lwt.abandon_wakeups ();
+    repair ())
+
+(* What others provoke and nobody waits for: an answer is lost, and not the program. *)
+let pings () =
+  let mock = Mock.install () in
+  Env.install (environment mock);
+  Env.install_attempt attempt;
+  Env.install_soon soon;
+  times := 0;
+  let ended = ref 0 in
+  (* As in an image. *)
+  (Lwt.async_exception_hook := function Out_of_memory -> incr times | _ -> incr ended);
+  let network = Network.create () in
+  let run promise = Mock.run ~limit:(Env.sec 1_000_000) mock promise in
+  ignore (run (be true (fun () -> stack ~wrap:short_device network 1)) : Stack.t);
+  let other = run (stack network 2) in
+  let payload = Cstruct.create 1000 in
+  let rec ping n answered =
+    if n = 0 then Lwt.return answered
+    else
+      Stack.ICMP.ping (Stack.icmp other) ~payload (Ipaddr.V4.make 10 0 0 1) >>= fun r ->
+      ping (n - 1) (answered + Bool.to_int (Result.is_ok r))
+  in
+  check_int "answered before" 20 (run (ping 20 0));
+  let lost = ref 0 in
+  run (with_shortage 1e-2 (fun () -> ping 300 0 >|= fun answered -> lost := 300 - answered));
+  check_bool "some are lost" true (!lost > 10);
+  check_int "nothing ends" 0 !ended;
+  repair ();
+  check_int "answered afterwards" 20 (run (ping 20 0))
+
 let () =
-  Alcotest.run "memory" [ ("out of memory", [ Alcotest.test_case "anywhere" `Quick anywhere ]) ]
+  Alcotest.run "memory"
+    [
+      ( "out of memory",
+        [ Alcotest.test_case "anywhere" `Quick anywhere; Alcotest.test_case "pings" `Quick pings ]
+      );
+    ]

@@ -259,6 +259,18 @@ let raises () =
   Alcotest.(check bool) "hooks ran" true !ran;
   Main.run (Time.ns 1L)
 
+(* Lwt is left in the middle of its callbacks, as when memory runs out in Lwt itself. *)
+let memory_runs_out_in_lwt () =
+  let promise, resolver = Lwt.wait () in
+  Lwt.on_success promise (fun () -> raise Out_of_memory);
+  let hook = !Lwt.async_exception_hook in
+  Lwt.async_exception_hook := raise;
+  (match Lwt.wakeup resolver () with () -> () | exception Out_of_memory -> ());
+  Lwt.async_exception_hook := hook;
+  Alcotest.(check bool) "nobody is woken" false (Mirust__Wakeups.work ());
+  Main.run (Time.ns (ms 1));
+  Alcotest.(check bool) "somebody is" true (Mirust__Wakeups.work ())
+
 let case name f = Alcotest.test_case name `Quick f
 
 let tests =
@@ -279,6 +291,7 @@ let tests =
     case "after_a_users_code_it_is_later" time_after_users;
     case "a_task_that_panics_ends_alone" task_panics;
     case "hooks_run_each_turn" hooks;
+    case "memory_runs_out_in_lwt" memory_runs_out_in_lwt;
     case "a_promise_woken_by_a_leave_hook_is_not_missed" woken_in_leave_hook;
     case "exit_hooks_run_once_last_first" exits;
     case "run_inside_run_is_refused" nested;

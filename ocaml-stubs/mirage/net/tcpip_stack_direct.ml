@@ -10,6 +10,9 @@ let src = Logs.Src.create "mirust.stack" ~doc:"TCP/IP stack"
 
 module Log = (val Logs.src_log src : Logs.LOG)
 
+(* Others provoke them. *)
+let failures = Mirust_net_env.Thin.create ()
+
 module type Ip = sig
   include Ip_ext.S with type ipaddr = Ipaddr.t and type prefix = Ipaddr.Prefix.t
 
@@ -78,7 +81,10 @@ struct
 
   let other t ~proto ~src ~dst ~tos:_ (p : W.Packet.t) =
     match (proto, src, dst) with
-    | 1, Ipaddr.V4 src, Ipaddr.V4 dst -> Lwt.async (fun () -> Icmp.input t.icmp ~src ~dst p.data)
+    | 1, Ipaddr.V4 src, Ipaddr.V4 dst ->
+        Lwt.dont_wait
+          (fun () -> Icmp.input t.icmp ~src ~dst p.data)
+          (fun e -> Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
     | _, Ipaddr.V4 src, Ipaddr.V4 dst -> Icmp.reject t.icmp ~src ~dst ~proto Protocol p.data
     | _, (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
 

@@ -8,6 +8,13 @@ let src = Logs.Src.create "mirust.stack" ~doc:"TCP/IP stack"
 
 module Log = (val Logs.src_log src : Logs.LOG)
 
+(* What others provoke, and what nobody waits for: it ends nothing but itself, if only memory has run out in it. *)
+let failures = Mirust_net_env.Thin.create ()
+
+let in_background f =
+  Lwt.dont_wait f (fun e ->
+      Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
+
 type ipv4 = { cidr : Ipaddr.V4.Prefix.t; gateway : Ipaddr.V4.t option }
 
 type config = {
@@ -118,14 +125,12 @@ let clear_ipv4 t = unconfigure_ipv4 t.v4 t.arp
 
 let dhcp_client netif v4 udp ~set ~clear =
   let send ~src ~dst datagram =
-    Lwt.dont_wait
-      (fun () ->
+    in_background (fun () ->
         UDP.write ~src:(Ipaddr.V4 src) ~dst:(Ipaddr.V4 dst) ~src_port:W.Dhcpv4.client_port
           ~dst_port:W.Dhcpv4.server_port udp datagram
         >|= function
         | Ok () -> ()
         | Error e -> Log.debug (fun m -> m "dhcp: %a" UDP.pp_error e))
-      (fun e -> Log.err (fun m -> m "dhcp: %s" (Printexc.to_string e)))
   in
   let mac = Netif.mac netif in
   let configure = function
@@ -162,7 +167,7 @@ let settled t = Lwt.join [ ready_v4 t; (if t.with_v6 then settled_v6 t else Lwt.
 
 let other icmp ~proto ~src ~dst ~tos:_ (p : W.Packet.t) =
   match (proto, src, dst) with
-  | 1, Ipaddr.V4 src, Ipaddr.V4 dst -> Lwt.async (fun () -> ICMP.input icmp ~src ~dst p.data)
+  | 1, Ipaddr.V4 src, Ipaddr.V4 dst -> in_background (fun () -> ICMP.input icmp ~src ~dst p.data)
   | _, Ipaddr.V4 src, Ipaddr.V4 dst -> ICMP.reject icmp ~src ~dst ~proto Protocol p.data
   | _, (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
 
@@ -224,12 +229,12 @@ let attach ?(limits = default_limits) config device =
         (* ARP's and the routing table's changes are immediate. *)
         Ipv4_core.set_acquiring v4 true;
         let set ipv4 =
-          Lwt.async (fun () -> configure_ipv4 v4 arp ipv4);
+          in_background (fun () -> configure_ipv4 v4 arp ipv4);
           Ipv4_core.set_acquiring v4 false
         in
         let clear () =
           Ipv4_core.set_acquiring v4 true;
-          Lwt.async (fun () -> unconfigure_ipv4 v4 arp)
+          in_background (fun () -> unconfigure_ipv4 v4 arp)
         in
         Some (dhcp_client netif v4 udp ~set ~clear)
   in
