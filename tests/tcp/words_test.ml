@@ -44,6 +44,10 @@ let connected mock =
     TCP.listen b ~port (fun flow ->
         Lwt.wakeup_later accept flow;
         Lwt.return_unit);
+    let rec serve flow =
+      TCP.read flow >>= function Ok (`Data _) -> serve flow | Ok `Eof | Error _ -> TCP.close flow
+    in
+    TCP.listen b ~port:(port + 1) serve;
     TCP.create_connection a (Ipaddr.of_string_exn "10.0.0.2", port) >>= fun client ->
     accepted >|= fun server -> (a, b, ok TCP.pp_error client, server)
   in
@@ -56,7 +60,7 @@ type counts = { words : float; promoted : float (* to the major heap, of these *
 
 let counts () = { words = Gc.minor_words (); promoted = (Gc.quick_stat ()).promoted_words }
 
-(* [work server client n] is a promise of [n] rounds. The first ones, in which windows grow, do not count. *)
+(* [work stack server client n] is a promise of [n] rounds. The first ones, in which windows grow, do not count. *)
 let per_segment work =
   let mock = Mock.install () in
   Env.install_soon (fun f -> Queue.push f next_turn);
@@ -65,7 +69,7 @@ let per_segment work =
     (* What the stacks themselves are made of is promoted here. *)
     Gc.minor ();
     let start = counts () and before = segments a b in
-    turns mock (work server client n);
+    turns mock (work a server client n);
     let stop = counts () and sent = float (segments a b - before) in
     {
       words = (stop.words -. start.words) /. sent;
@@ -82,18 +86,24 @@ let read flow =
 
 let write flow b = TCP.write flow b >|= ok TCP.pp_write_error
 
-let one_byte_and_back server client n =
+let one_byte_and_back _ server client n =
   let byte = Cstruct.of_string "x" in
   let serve () = read server >>= write server in
   let ask () = write client byte >>= fun () -> read client >|= ignore in
   Lwt.join [ times n serve; times n ask ]
 
-let bulk server client n =
+let bulk _ server client n =
   let chunk = Cstruct.create 65536 in
   let rec take left =
     if left > 0 then read server >>= fun b -> take (left - Cstruct.length b) else Lwt.return_unit
   in
   Lwt.join [ times n (fun () -> write client chunk); take (n * Cstruct.length chunk) ]
+
+(* What is promoted is what is left of them in TIME-WAIT. *)
+let connect_and_close stack _ _ n =
+  times n (fun () ->
+      TCP.create_connection stack (Ipaddr.of_string_exn "10.0.0.2", port + 1)
+      >|= ok TCP.pp_error >>= TCP.close)
 
 let at_most ~words ~promoted work () =
   let per = per_segment work in
@@ -110,5 +120,6 @@ let () =
         [
           case "bulk" ~words:120. ~promoted:2. bulk;
           case "one byte and back" ~words:300. ~promoted:1. one_byte_and_back;
+          case "connect and close" ~words:500. ~promoted:20. connect_and_close;
         ] );
     ]
