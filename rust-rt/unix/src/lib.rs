@@ -24,6 +24,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod clock;
+mod company;
 pub mod disk;
 mod fd;
 mod process;

@@ -2,8 +2,10 @@
 //! each frame (Virtual I/O Device specification 1.2, section 5.1.6).
 //!
 //! Frames are read straight into the receiver's slab and written from where they lie: the kernel
-//! copies, once each way.
+//! copies, once each way. That header lies in front of the frame both ways, and what is short is written from one place:
+//! a list of places costs the kernel more than the copy.
 
+use crate::company::Company;
 use crate::process;
 use crate::reactor::reactor;
 use crate::readiness::Readiness;
@@ -19,7 +21,8 @@ use core::{
     cell::RefCell,
     ffi::{CStr, c_ulong},
     fmt,
-    ptr::NonNull,
+    mem::MaybeUninit,
+    ptr::{self, NonNull},
 };
 use host_libc as libc;
 use mirust_executor::domain;
@@ -31,8 +34,12 @@ use mirust_net::{
 
 /// Bytes of the virtio-net header.
 const VNET: usize = 10;
-/// Memory for the head of the frame at hand.
-const HEAD_MAX: usize = 1 << 16;
+/// Where the head of the frame at hand begins, behind its virtio-net header.
+const HEAD: usize = 16;
+/// Memory for both.
+const HEAD_MAX: usize = HEAD + (1 << 16);
+/// The most payload that is copied behind its head.
+const COPIED: usize = 1024;
 /// Pieces that one system call takes (`UIO_MAXIOV`), without the headers.
 const PIECES_MAX: usize = 1000;
 
@@ -95,9 +102,12 @@ struct Inner {
     drained: bool,
     /// Frames that the last `receive` found.
     last: usize,
-    /// What is there now has come one by one of late, and was waited for.
+    /// What is there now has come one by one of late.
     alone: bool,
+    company: Company,
     reserved: usize,
+    /// Where a frame lies; kept for its allocation.
+    vectors: Vec<Vector>,
 }
 
 /// Opens the interface `name`; makes it if it does not exist. `mac` is the address of this end, which
@@ -129,7 +139,9 @@ pub fn open(name: &str, mac: Option<Mac>) -> Result<Rc<Tap>, OpenError> {
         drained: true,
         last: 0,
         alone: false,
+        company: Company::default(),
         reserved: 0,
+        vectors: Vec::new(),
     };
     let tap = Rc::new(Tap { name: name.into(), head, inner: RefCell::new(inner) });
     let this = Rc::downgrade(&tap);
@@ -160,7 +172,7 @@ impl Tap {
         let mut news = News::default();
         if ready.readable && inner.drained {
             inner.drained = false;
-            inner.alone = inner.last <= 1 && reactor().slept();
+            inner.alone = inner.last <= 1 && (reactor().slept() || inner.company.is_unlikely());
             inner.counters.events += 1;
             news |= News::FRAMES;
         }
@@ -195,6 +207,16 @@ impl Tap {
     }
 }
 
+/// A stretch of memory, for the kernel.
+#[repr(transparent)]
+struct Vector(libc::iovec);
+
+impl Vector {
+    fn new(base: *mut u8, len: usize) -> Self {
+        Vector(libc::iovec { iov_base: base.cast(), iov_len: len })
+    }
+}
+
 /// Whether an error will pass: the kernel had no memory, or a signal came in between.
 fn passes(error: Errno) -> bool {
     matches!(error, Errno::INTR | Errno(libc::ENOMEM | libc::ENOBUFS))
@@ -215,14 +237,14 @@ impl Device for Tap {
             return None;
         }
         inner.reserved = len;
-        Some(0)
+        Some(HEAD)
     }
 
     fn next_head(&self) -> Option<(usize, usize)> {
         let mut inner = self.inner.borrow_mut();
         inner.fd.as_ref()?;
         inner.reserved = inner.info.mtu + ETHERNET_HEADER;
-        Some((0, inner.reserved))
+        Some((HEAD, inner.reserved))
     }
 
     unsafe fn send(&self, frame: &TxFrame<'_>) -> Result<Option<u16>, SendError> {
@@ -238,16 +260,37 @@ impl Device for Tap {
         {
             return Err(SendError::Length);
         }
+        let payload = len - frame.head_len;
+        let (start, end) = (HEAD - VNET, HEAD + frame.head_len);
+        let base = self.head.as_ptr();
         // SAFETY: `heads` is as large, was initialised, and nobody writes it during this call.
-        let head = unsafe { core::slice::from_raw_parts(self.head.as_ptr(), frame.head_len) };
-        let mut header = emit(frame, head);
-        let mut vectors = Vec::with_capacity(2 + pieces);
-        vectors.push(sys::vector(header.as_mut_ptr(), VNET));
-        vectors.push(sys::vector(self.head.as_ptr(), frame.head_len));
-        vectors.extend(frame.payload.iter().map(|part| sys::vector(part.addr.as_ptr(), part.len)));
+        let head = unsafe { core::slice::from_raw_parts(base.add(HEAD), frame.head_len) };
+        let header = emit(frame, head);
+        // SAFETY: the place in front of the head is there for it, and is nobody else's.
+        unsafe { ptr::copy_nonoverlapping(header.as_ptr(), base.add(start), VNET) };
+        let written = if payload <= COPIED && end + payload <= HEAD_MAX {
+            let mut at = end;
+            for part in frame.payload {
+                // SAFETY: the caller promises that the bytes can be read. All of them together fit behind the head, which
+                // nobody uses: only one frame at a time has been reserved.
+                unsafe { ptr::copy(part.addr.as_ptr(), base.add(at), part.len) };
+                at += part.len;
+            }
+            // SAFETY: header, head and payload have just been written there.
+            let frame = unsafe { core::slice::from_raw_parts(base.add(start), at - start) };
+            sys::write(fd.as_raw_fd(), frame)
+        } else {
+            let vectors = &mut inner.vectors;
+            vectors.clear();
+            // SAFETY: within `heads`.
+            vectors.push(Vector::new(unsafe { base.add(start) }, end - start));
+            let parts = frame.payload.iter();
+            vectors.extend(parts.map(|part| Vector::new(part.addr.as_ptr(), part.len)));
+            // SAFETY: the first is valid, the rest by the caller's promise; the kernel only reads.
+            unsafe { sys::writev(fd.as_raw_fd(), vectors) }
+        };
         inner.counters.syscalls += 1;
-        // SAFETY: the first two are valid, the rest by the caller's promise; the kernel only reads.
-        match unsafe { sys::writev(fd.as_raw_fd(), &vectors) } {
+        match written {
             Ok(_) => {
                 inner.counters.tx_frames += 1;
                 inner.counters.tx_bytes += len as u64;
@@ -288,22 +331,16 @@ impl Device for Tap {
             self.inner.borrow_mut().last = frames;
             // It is cheaper to be told of another one, which there hardly is, than to ask.
             if alone && frames == 1 {
+                self.inner.borrow_mut().company.not_looked();
                 self.drained();
                 return Received::All;
             }
-            if !slab.fits(Slab::ROOM) {
+            if !slab.fits(VNET + Slab::ROOM) {
                 return Received::SlabFull;
             }
-            let mut header = [0; VNET];
-            let rest = slab.rest();
-            let vectors = [
-                sys::vector(header.as_mut_ptr(), VNET),
-                sys::vector(rest.as_mut_ptr().cast(), rest.len()),
-            ];
             let mut inner = self.inner.borrow_mut();
             inner.counters.syscalls += 1;
-            // SAFETY: both are exclusive and as long as said.
-            let len = match unsafe { sys::readv(fd.as_raw_fd(), &vectors) } {
+            let len = match sys::read(fd.as_raw_fd(), slab.rest()) {
                 Ok(len) => len,
                 Err(Errno::INTR) => continue,
                 // It would come again at once, and for ever: a deleted interface is always ready.
@@ -316,21 +353,30 @@ impl Device for Tap {
                     if error != Errno::AGAIN {
                         inner.counters.rx_dropped += 1;
                     }
+                    if frames == 1 {
+                        inner.company.missed();
+                    }
                     drop(inner);
                     self.drained();
                     return Received::All;
                 }
             };
+            if frames > 0 {
+                inner.company.found();
+            }
             let Some(len) = len.checked_sub(VNET).filter(|len| *len >= ETHERNET_HEADER) else {
                 inner.counters.rx_dropped += 1;
                 continue;
             };
+            // SAFETY: the kernel has written that much.
+            let header = unsafe { slab.rest().as_ptr().cast::<[u8; VNET]>().read() };
             let (checksum, gso_size) = parse(&header);
+            let at = slab.take(VNET + len) + VNET;
             inner.counters.rx_frames += 1;
             inner.counters.rx_bytes += len as u64;
             inner.counters.rx_gso += u64::from(gso_size > 0);
             drop(inner);
-            out(RxFrame { place: Place::Slab(slab.take(len)), len, checksum, gso_size });
+            out(RxFrame { place: Place::Slab(at), len, checksum, gso_size });
         }
         Received::More
     }
@@ -400,25 +446,24 @@ mod sys {
         })
     }
 
-    pub(super) fn vector(base: *mut u8, len: usize) -> libc::iovec {
-        libc::iovec { iov_base: base.cast(), iov_len: len }
+    /// Reads into the buffer; as many bytes of it as are returned are initialised then.
+    pub(super) fn read(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
+        let (start, len) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: the buffer is valid for writes, and nobody else's.
+        check(unsafe { libc::syscall(libc::SYS_read, fd, start, len) } as isize)
     }
 
-    /// # Safety
-    ///
-    /// The vectors must be valid for writes.
-    pub(super) unsafe fn readv(fd: RawFd, vectors: &[libc::iovec]) -> Result<usize, Errno> {
-        let (list, count) = (vectors.as_ptr(), vectors.len());
-        // SAFETY: as the caller promised.
-        check(unsafe { libc::syscall(libc::SYS_readv, fd, list, count) } as isize)
+    pub(super) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
+        // SAFETY: the bytes are valid for reads.
+        check(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) } as isize)
     }
 
     /// # Safety
     ///
     /// The vectors must be valid for reads.
-    pub(super) unsafe fn writev(fd: RawFd, vectors: &[libc::iovec]) -> Result<usize, Errno> {
+    pub(super) unsafe fn writev(fd: RawFd, vectors: &[Vector]) -> Result<usize, Errno> {
         let (list, count) = (vectors.as_ptr(), vectors.len());
-        // SAFETY: as the caller promised.
+        // SAFETY: as the caller promised; a vector is one of the kernel's.
         check(unsafe { libc::syscall(libc::SYS_writev, fd, list, count) } as isize)
     }
 
