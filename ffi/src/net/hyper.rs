@@ -1,12 +1,13 @@
 //! What hyper asks of a runtime: [`TcpStream`] reads and writes, [`Executor`] runs its tasks, and
 //! [`Timer`] keeps its time limits.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::OnceLock;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
@@ -55,17 +56,17 @@ pub struct Timer;
 
 impl hyper::rt::Timer for Timer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Here::new(crate::time::sleep(duration)))
+        Box::pin(Here::new(crate::time::now().saturating_add(duration)))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        Box::pin(Here::new(crate::time::sleep_until(in_the_domain(deadline))))
+        Box::pin(Here::new(in_the_domain(deadline)))
     }
 
     /// A server does so with each request: nothing is allocated for it.
     fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, new_deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<Here>() {
-            Some(here) => here.get_mut().sleep().reset(in_the_domain(new_deadline)),
+            Some(here) => here.get_mut().reset(in_the_domain(new_deadline)),
             None => *sleep = self.sleep_until(new_deadline),
         }
     }
@@ -78,23 +79,56 @@ fn in_the_domain(moment: Instant) -> crate::time::Instant {
     of_domain.saturating_add(moment.saturating_duration_since(*of_std))
 }
 
+crate::local::domain_local! {
+    /// The alarm of a sleep that was dropped, still set. A server with a time limit for heads of requests makes a sleep
+    /// for each, drops it when the head is there, which is long before, and makes the next. To set an alarm and to cancel
+    /// it would be half of what the timer costs. What it has of a task that has ended is kept until it goes off. Never
+    /// dropped, as there is nobody left then who needs the memory.
+    static SPARE: RefCell<ManuallyDrop<Option<Alarm>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+}
+
+type Alarm = crate::time::Sleep;
+
 /// hyper wants sleeps that may go to other threads; ours belong to one. This one panics elsewhere.
 struct Here {
     thread: ThreadId,
-    sleep: ManuallyDrop<crate::time::Sleep>,
+    deadline: crate::time::Instant,
+    /// Set from the first poll on. It may go off earlier, and is set anew then.
+    alarm: ManuallyDrop<Option<Alarm>>,
 }
 
 impl Here {
-    fn new(sleep: crate::time::Sleep) -> Self {
-        Here { thread: thread::current().id(), sleep: ManuallyDrop::new(sleep) }
+    fn new(deadline: crate::time::Instant) -> Self {
+        Here { thread: thread::current().id(), deadline, alarm: ManuallyDrop::new(None) }
+    }
+
+    fn is_here(&self) -> bool {
+        self.thread == thread::current().id()
     }
 
     /// # Panics
     ///
     /// In another thread.
-    fn sleep(&mut self) -> &mut crate::time::Sleep {
-        assert!(self.thread == thread::current().id(), "a sleep belongs to the domain's thread");
-        &mut self.sleep
+    fn check(&self) {
+        assert!(self.is_here(), "a sleep belongs to the domain's thread");
+    }
+
+    fn reset(&mut self, deadline: crate::time::Instant) {
+        self.check();
+        self.deadline = deadline;
+    }
+
+    /// What wakes us at the deadline at the latest.
+    fn alarm(&mut self) -> &mut Alarm {
+        let deadline = self.deadline;
+        let alarm = self.alarm.get_or_insert_with(|| {
+            let spare = SPARE.with_borrow_mut(|spare| spare.take_if(|s| s.deadline() <= deadline));
+            spare.unwrap_or_else(|| crate::time::sleep_until(deadline))
+        });
+        if alarm.deadline() > deadline {
+            alarm.reset(deadline);
+        }
+        alarm
     }
 }
 
@@ -107,18 +141,81 @@ impl Future for Here {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(self.sleep()).poll(cx)
+        self.check();
+        let deadline = self.deadline;
+        loop {
+            let alarm = self.alarm();
+            ready!(Pin::new(&mut *alarm).poll(cx));
+            if alarm.deadline() == deadline {
+                return Poll::Ready(());
+            }
+            alarm.reset(deadline);
+        }
     }
 }
 
 impl Drop for Here {
     fn drop(&mut self) {
         // In another thread it is leaked.
-        if self.thread == thread::current().id() {
-            // SAFETY: dropped once, here.
-            unsafe { ManuallyDrop::drop(&mut self.sleep) }
+        if self.is_here() {
+            let alarm = self.alarm.take();
+            // Bound to a name so that one that is not needed is dropped outside of the borrow.
+            let _other = SPARE.with_borrow_mut(|spare| match **spare {
+                None => std::mem::replace(&mut **spare, alarm),
+                Some(_) => alarm,
+            });
         }
     }
 }
 
 impl Sleep for Here {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::now;
+    use std::future::poll_fn;
+
+    /// A sleep that has been waited for, and ends so many milliseconds from now.
+    async fn begun(ms: u64) -> Here {
+        let mut here = Here::new(now().saturating_add(Duration::from_millis(ms)));
+        poll_fn(|cx| Poll::Ready(Pin::new(&mut here).poll(cx).is_ready())).await;
+        here
+    }
+
+    fn spare() -> Option<crate::time::Instant> {
+        SPARE.with_borrow_mut(|spare| (**spare).as_ref().map(|alarm| alarm.deadline()))
+    }
+
+    #[test]
+    fn alarms_that_serve_again_change_no_deadline() {
+        crate::domain::block_on(async {
+            let hours = 36_000_000;
+            // One of long ago goes off before the sleep is over.
+            let first = begun(10).await;
+            let early = first.deadline;
+            drop(first);
+            assert_eq!(spare(), Some(early));
+            let second = begun(40).await;
+            assert_eq!((spare(), second.alarm.as_ref().map(|a| a.deadline())), (None, Some(early)));
+            let deadline = second.deadline;
+            second.await;
+            assert!(now() >= deadline);
+            // One that is too late for it stays where it is.
+            let far = begun(hours).await;
+            let late = far.deadline;
+            drop(far);
+            begun(10).await.await;
+            assert_eq!(spare(), Some(late));
+            // Deadlines are moved, both ways.
+            let mut moved = begun(hours).await;
+            moved.reset(now().saturating_add(Duration::from_millis(10)));
+            moved.await;
+            let mut moved = begun(10).await;
+            let deadline = now().saturating_add(Duration::from_millis(40));
+            moved.reset(deadline);
+            moved.await;
+            assert!(now() >= deadline);
+        });
+    }
+}

@@ -33,7 +33,8 @@ const PATIENCE: u64 = 50_000;
 /// What a wait takes at least that had to sleep, in the same ticks: about two microseconds.
 const SLEEP: u64 = 5_000;
 
-/// Only one in so many calls looks at that counter.
+/// So many calls of `dispatch` after the kernel has told its events do not look at that counter, nor ask: whoever has
+/// nothing else to do waits next, which asks as well.
 const CALLS: u8 = 4;
 
 static REACTOR: Owned<Reactor> = Owned::new();
@@ -227,6 +228,7 @@ impl Reactor {
             self.unasked.set(0);
             self.asked.set(None);
         } else {
+            self.unasked.set(CALLS);
             self.asked.set(Some(now));
         }
     }
@@ -429,5 +431,25 @@ mod tests {
             }
             assert!(reactor.slept());
         }
+    }
+
+    #[test]
+    fn who_waits_next_does_not_ask_before() {
+        let reactor = Reactor::new(|_| ()).expect("an event loop");
+        let notify = reactor.notifier().expect("Unix has one");
+        notify();
+        reactor.wait(Instant::NEVER);
+        assert_eq!(reactor.dispatch(), 1);
+        notify();
+        // By the time that has passed, it would be asked.
+        let deadline = reactor.now().saturating_add(Duration::from_millis(1));
+        while reactor.now() < deadline {}
+        for _ in 0..CALLS {
+            assert_eq!(reactor.dispatch(), 0);
+        }
+        assert_eq!(reactor.dispatch(), 1, "who does not wait learns it all the same");
+        notify();
+        reactor.wait(Instant::NEVER);
+        assert_eq!(reactor.dispatch(), 1);
     }
 }
