@@ -13,3 +13,7 @@ for _ in $(seq 16); do
 done
 for client in "${clients[@]}"; do wait "$client"; done
 get "$at/all" | grep '^/all: visit 321, '
+# A line that does not end, and paths that are made up: they are not kept.
+head -c 200000 /dev/zero | tr '\0' x 2>/dev/null >"/dev/tcp/127.0.0.1/$1" || true
+for n in $(seq 270); do echo "url = $at/made-up-$n"; done | get --config - | grep -q '^/made-up-270: one of many'
+get "$at/one" | grep '^/one: visit 4, '

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,6 +13,12 @@ type Visits = Mutex<BTreeMap<String, u64>>;
 
 /// A generous stack for the threads here: a domain of 64 MiB has room for hundreds of them.
 const STACK: usize = 64 * 1024;
+
+/// The longest line that is read, in bytes: a longer one would have to be kept.
+const LONGEST: u64 = 4096;
+
+/// So many paths are counted: clients make them up.
+const MOST_PATHS: usize = 256;
 
 /// A client that is silent for this long counts as gone.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,15 +56,11 @@ fn serve(stream: TcpStream, visits: &Visits) {
 fn answer_all(mut stream: TcpStream, visits: &Visits) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let mut reader = BufReader::new(stream.try_clone()?);
     // The request, `GET /path HTTP/1.1`; then headers up to an empty line.
-    while let Some(request) = lines.next().transpose()? {
+    while let Some(request) = line(&mut reader)? {
         let mut close = false;
-        for header in lines.by_ref() {
-            let header = header?;
-            if header.is_empty() {
-                break;
-            }
+        while let Some(header) = line(&mut reader)?.filter(|header| !header.is_empty()) {
             close |= header.eq_ignore_ascii_case("connection: close");
         }
         let (status, body) = match request.split(' ').collect::<Vec<_>>()[..] {
@@ -82,11 +84,26 @@ fn answer_all(mut stream: TcpStream, visits: &Visits) -> io::Result<()> {
     Ok(())
 }
 
+/// The next line, without its end; nothing after the last one.
+fn line(reader: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    reader.take(LONGEST).read_line(&mut line)?;
+    let Some(text) = line.strip_suffix('\n') else {
+        let error = (!line.is_empty()).then(|| io::Error::other("too long a line, or half of one"));
+        return error.map_or(Ok(None), Err);
+    };
+    Ok(Some(text.strip_suffix('\r').unwrap_or(text).to_owned()))
+}
+
 fn greeting(path: &str, visits: &Visits) -> String {
     // The counts are valid even if a thread panicked while it held the lock.
     let mut visits = visits.lock().unwrap_or_else(PoisonError::into_inner);
+    let thread = thread::current();
+    let client = thread.name().unwrap_or("nobody");
+    if visits.len() == MOST_PATHS && !visits.contains_key(path) {
+        return format!("{path}: one of many, for {client}\n");
+    }
     let count = visits.entry(path.to_owned()).or_default();
     *count += 1;
-    let thread = thread::current();
-    format!("{path}: visit {count}, of {}\n", thread.name().unwrap_or("nobody"))
+    format!("{path}: visit {count}, of {client}\n")
 }
