@@ -68,16 +68,22 @@ async fn primes(Query(Length { bytes }): Query<Length>) -> Result<String, String
     count.await.map(|count| format!("{count}\n")).map_err(|error| error.to_string())
 }
 
+/// The longest message of a websocket, in bytes: it is kept as a whole, and by default it may have 64 MiB.
+const LONGEST: usize = 64 * 1024;
+
 /// `/ws`: a websocket that echoes.
 async fn echo(upgrade: WebSocketUpgrade) -> Response {
-    upgrade.on_upgrade(|mut socket: WebSocket| async move {
-        while let Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) = socket.recv().await
-        {
-            if socket.send(message).await.is_err() {
-                break;
+    upgrade.max_message_size(LONGEST).max_frame_size(LONGEST).on_upgrade(
+        |mut socket: WebSocket| async move {
+            while let Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) =
+                socket.recv().await
+            {
+                if socket.send(message).await.is_err() {
+                    break;
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 async fn log(request: Request, next: Next) -> impl IntoResponse {

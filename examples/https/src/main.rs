@@ -25,6 +25,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 /// How long a client may take to agree on keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// What hyper keeps of a request's head, in bytes, and of an answer that is not read: by default it is 400 KB, which
+/// every client could have it keep.
+const BUFFER: usize = 16 * 1024;
+
 /// The configuration from the files `cert.pem` (the server's certificate chain) and `key.pem`.
 fn tls(dir: &Path) -> Result<ServerConfig, Box<dyn Error>> {
     let certificates = CertificateDer::pem_file_iter(dir.join("cert.pem"))
@@ -44,6 +48,7 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor) -> Result<(), Box<dyn E
     let stream = timeout(HANDSHAKE, acceptor.accept(stream)).await??;
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service_fn(greet));
     Ok(connection.await?)
 }
