@@ -263,7 +263,7 @@ unsafe impl Argument for &mut [u8] {
     type Value<'a> = &'a mut [u8];
     const WRITES: bool = true;
     #[inline]
-    unsafe fn receive<'a>(scope: &'a Scope, raw: Raw) -> &'a mut [u8] {
+    unsafe fn receive(scope: &Scope, raw: Raw) -> &mut [u8] {
         // SAFETY: as above.
         unsafe { bytes::exclusive(scope, raw) }
     }
@@ -282,7 +282,7 @@ unsafe impl<T: 'static> Argument for OCaml<'_, T> {
     type Value<'a> = OCaml<'a, T>;
     const UNSEEN: bool = true;
     #[inline]
-    unsafe fn receive<'a>(_: &'a Scope, raw: Raw) -> OCaml<'a, T> {
+    unsafe fn receive(_: &Scope, raw: Raw) -> OCaml<'_, T> {
         // SAFETY: as above. Nothing can allocate before the call is over: its scope took the runtime.
         unsafe { OCaml::new(recover_runtime_handle(), raw) }
     }
