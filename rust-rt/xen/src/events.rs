@@ -79,6 +79,9 @@ pub struct Events {
     hypervisor: &'static dyn Hypervisor,
     info: &'static SharedInfo,
     inner: Mutex<Inner>,
+    /// How often all channels have become stale. Outside of the lock, which is held while the domain sleeps: what
+    /// interrupts it there (`xl trigger NAME nmi`) has a report to write, and notifies the console's daemon.
+    era: AtomicU32,
 }
 
 #[derive(Default)]
@@ -91,8 +94,6 @@ struct Inner {
     scratch: Vec<Waker>,
     /// Events for ports that nobody had bound.
     stray: u64,
-    /// How often all channels have become stale.
-    era: u32,
 }
 
 /// What counts as the number of events of a stale channel, which is more than there can be.
@@ -108,7 +109,7 @@ impl Events {
     /// Takes the event channels over, all of them masked.
     pub fn new(hypervisor: &'static dyn Hypervisor, info: &'static SharedInfo) -> Self {
         info.mask_all();
-        Events { hypervisor, info, inner: Mutex::default() }
+        Events { hypervisor, info, inner: Mutex::default(), era: AtomicU32::new(0) }
     }
 
     /// Allocates a port for `remote` to bind to; its number is then told through xenstore.
@@ -156,7 +157,7 @@ impl Events {
         }
         inner.put(port, Bound::default());
         self.info.unmask(port);
-        let era = AtomicU32::new(inner.era);
+        let era = AtomicU32::new(self.era());
         Ok(EventChannel { events: self, port: AtomicU32::new(port.0), era })
     }
 
@@ -210,7 +211,7 @@ impl Events {
         let mut inner = self.inner.lock();
         let mut ports = core::mem::take(&mut inner.ports);
         inner.polled.clear();
-        inner.era += 1;
+        let era = self.era.fetch_add(1, Ordering::Relaxed) + 1;
         let mut wakers = Vec::new();
         let mut bad = None;
         for (channel, port) in again {
@@ -225,7 +226,7 @@ impl Events {
             }
             inner.put(*port, bound);
             channel.port.store(port.0, Ordering::Relaxed);
-            channel.era.store(inner.era, Ordering::Relaxed);
+            channel.era.store(era, Ordering::Relaxed);
             self.info.unmask(*port);
         }
         ports.iter_mut().flatten().for_each(|bound| wakers.append(&mut bound.wakers));
@@ -236,7 +237,7 @@ impl Events {
 
     /// How often all channels have become stale: the number of other domains that this one was before.
     pub fn era(&self) -> u32 {
-        self.inner.lock().era
+        self.era.load(Ordering::Relaxed)
     }
 
     /// Calls `f` with the ports to wait for.
@@ -321,8 +322,7 @@ impl EventChannel {
     /// Calls `f` with what there is of the channel: nothing if it is stale.
     fn bound<T>(&self, f: impl FnOnce(Option<&mut Bound>) -> T) -> T {
         let mut inner = self.events.inner.lock();
-        let current = self.era.load(Ordering::Relaxed) == inner.era;
-        f(if current { inner.bound(self.port()) } else { None })
+        f(if self.is_stale() { None } else { inner.bound(self.port()) })
     }
 
     /// Waits until there have been other than `seen` events, and returns how many. See the head of

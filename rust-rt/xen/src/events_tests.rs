@@ -135,6 +135,19 @@ fn waker_may_use_the_events() {
     assert_eq!(events.dispatch(), 1);
 }
 
+/// What interrupts the poll reports where the domain was, and the console's daemon has to hear of the report.
+#[test]
+fn peer_is_notified_also_in_the_middle_of_a_poll() {
+    let World { events, .. } = world();
+    let channel = events.alloc_unbound(DomId::DOM0).unwrap();
+    events.with_ports(|ports| {
+        assert_eq!(ports, [channel.port()]);
+        channel.notify();
+        channel.raise();
+    });
+    assert_eq!(events.dispatch(), 1);
+}
+
 #[test]
 fn platform_wait_returns_at_once_for_an_undispatched_event() {
     let World { xen, events, clock, .. } = world();
