@@ -26,6 +26,16 @@ assert_console survive 'caught out of memory'
 assert_console survive '^survived'
 destroy survive
 
+# One that hangs can be asked where it is, also if it sleeps.
+create asleep probe 'cmdline="--case=asleep"'
+wait_console asleep 'case asleep' 30
+wait_state asleep b 20
+xl trigger asleep nmi || fail 'xl trigger asleep nmi'
+assert_shutdown asleep crash 30
+assert_console asleep 'backtrace'
+assert_console asleep '^crashed: '
+destroy asleep
+
 # xl itself acts on a crash: it destroys the domain, or starts another.
 create_supervised gone probe 'cmdline="--case=null"' 'on_crash="destroy"'
 wait_gone gone
