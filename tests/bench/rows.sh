@@ -39,9 +39,17 @@ exists() { # TREE GROUP
     [ -e "$1/$at" ] || { echo "there is no $2 in $1" >&2 && return 1; }
 }
 
+# Runs a program that measures itself, which ends within a minute even on a busy machine.
+ends() { # COMMAND
+    local status=0
+    timeout 600 "$@" || status=$?
+    [ $status -ne 124 ] || echo "it does not end: $*" >&2
+    return $status
+}
+
 # One side's name is a line's first columns; spaces at its end are none of it.
 boundary_figures() { # TREE
-    tests/rig/env "$1/_build/default/tests/ocaml/bench.exe" | awk -v OFS='\t' -v peers="${compare:+no}" '
+    ends tests/rig/env "$1/_build/default/tests/ocaml/bench.exe" | awk -v OFS='\t' -v peers="${compare:+no}" '
         NR == 1 { next } # the heading
         {
             name = substr($0, 1, 44)

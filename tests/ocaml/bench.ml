@@ -121,18 +121,9 @@ let futures () =
 let promises () =
   row ~goal:200. "Rust awaits an OCaml promise, resolved"
     (least steps (fun n -> Mirust.Main.run (await Lwt.return n)));
-  let waiting = ref None in
-  Mirust.Main.at_enter_iter (fun () ->
-      match !waiting with
-      | None -> ()
-      | Some resolver ->
-          waiting := None;
-          Lwt.wakeup_later resolver 1);
   let next_turn _ =
     let promise, resolver = Lwt.wait () in
-    (* As above: nothing else would make the loop turn once more. *)
-    Lwt.async Lwt.pause;
-    waiting := Some resolver;
+    Mirust.Main.soon (fun () -> Lwt.wakeup_later resolver 1);
     promise
   in
   row ~goal:200. "... pending, a turn of both loops each"
