@@ -74,6 +74,7 @@ let most = 256 * 1024
 
 let a_turn_sends_so_much () =
   let w, c = established () in
+  Engine.set_burst w.engine most;
   (* The windows grow until they are no bound. *)
   while Cc.cwnd (Engine.tcb c).cc < 6 * most do
     fill w c;
@@ -102,6 +103,7 @@ let a_turn_sends_so_much () =
 
 let what_waits_for_its_turn_may_be_aborted () =
   let w, c = established () in
+  Engine.set_burst w.engine most;
   while not (Engine.has_more w.engine) do
     segment w Wire.Flags.ack;
     fill w c;

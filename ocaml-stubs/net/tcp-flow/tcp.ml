@@ -311,7 +311,7 @@ module Over (O : Output) = struct
   (* Of a connection in one turn. Where each segment is a frame of its own, a few dozen of them keep any device busy, and
      more of them would only wait in memory, where they outlive OCaml's minor collections. *)
   let burst t =
-    match t.path with Some p when O.max_segment p = 0 -> 64 * 1024 | Some _ | None -> 256 * 1024
+    match t.path with Some p when O.max_segment p = 0 -> 64 * 1024 | Some _ | None -> 1024 * 1024
 
   let whole_turn t =
     t.deferred <- false;

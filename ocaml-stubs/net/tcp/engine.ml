@@ -69,7 +69,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       stats = Stats.create ();
       news = { echo = -1; sample = 0; octets = 0; ambiguous = false; original = false };
       now;
-      burst = 256 * 1024;
+      burst = 1024 * 1024;
       memory = 0;
       challenges = Limit.create ~least:500 below;
       resets = Limit.create ~least:500 below;

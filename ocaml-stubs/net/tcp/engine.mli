@@ -63,7 +63,7 @@ val flush : t -> now:int -> unit
 (** A connection has more to send than it may in one turn: the next one is to come at once. *)
 val has_more : t -> bool
 
-(** How many octets that is, give or take 64 KiB; 256 KiB if nothing is said. *)
+(** How many octets that is, give or take 64 KiB; 1 MiB if nothing is said. *)
 val set_burst : t -> int -> unit
 
 (** When {!advance} is due next; [max_int] if never. *)
