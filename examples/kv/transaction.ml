@@ -10,8 +10,8 @@ let most = 4096
 (* Their answers are small. Those of GET and MGET may not be: they are sent piece by piece, and others would have their
    turn meanwhile. *)
 let belongs = function
-  | "SET" | "DEL" | "EXISTS" | "INCR" | "DECR" | "INCRBY" | "DBSIZE" | "FLUSHALL" | "FLUSHDB"
-  | "PING" | "ECHO" ->
+  | "SET" | "DEL" | "UNLINK" | "EXISTS" | "STRLEN" | "TYPE" | "TTL" | "PTTL" | "INCR" | "DECR"
+  | "INCRBY" | "DECRBY" | "DBSIZE" | "FLUSHALL" | "FLUSHDB" | "PING" | "ECHO" ->
       true
   | _ -> false
 

@@ -10,7 +10,7 @@ assert_equal PONG "$(redis ping)" 'ping'
 assert_equal OK "$(redis set greeting 'two words')" 'set'
 assert_equal 'two words' "$(redis get greeting)" 'get'
 assert_equal 42 "$(redis incrby counter 42)" 'incrby'
-assert_equal 'ERR unknown command' "$(redis frobnicate 2>&1)" 'a wrong command'
+assert_equal "ERR unknown command 'FROBNICATE'" "$(redis frobnicate 2>&1)" 'a wrong command'
 head -c 1000000 /dev/urandom >/tmp/value
 assert_equal OK "$(redis -x set large </tmp/value)" 'set of a megabyte'
 redis --raw get large | head -c 1000000 | cmp - /tmp/value || fail 'the megabyte differs'

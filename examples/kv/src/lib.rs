@@ -40,6 +40,14 @@ fn copy(bytes: &[u8]) -> Result<Vec<u8>, String> {
     Ok(copy)
 }
 
+/// The number that these bytes are in decimal, as it is printed: nothing else would come back the same.
+fn number(bytes: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let as_printed = text == "0" || digits.starts_with(|first: char| ('1'..='9').contains(&first));
+    as_printed.then(|| text.parse().ok()).flatten()
+}
+
 /// A word of a request.
 fn part(request: &[u8], at: isize, length: isize) -> &[u8] {
     &request[at as usize..][..length as usize]
@@ -177,18 +185,25 @@ impl Store {
         Ok(true)
     }
 
-    /// Adds to a decimal number (0 if the key does not exist), and returns the sum.
-    fn increment(&self, key: &[u8], by: i64) -> Result<i64, String> {
-        let old = match self.values.borrow().get(key) {
-            None => Some(0),
-            Some(value) => {
-                std::str::from_utf8(value).ok().and_then(|text| text.parse::<i64>().ok())
-            }
-        };
-        let sum = old.and_then(|old| old.checked_add(by));
+    /// Adds a decimal number to another one, which is 0 if the key does not exist, or takes it away (`down`), and returns
+    /// the sum.
+    fn increment(&self, key: &[u8], by: &[u8], down: bool) -> Result<i64, String> {
+        let by = number(by).and_then(|by| if down { by.checked_neg() } else { Some(by) });
+        let old = self.values.borrow().get(key).map_or(Some(0), |value| number(value));
+        let sum = old.zip(by).and_then(|(old, by)| old.checked_add(by));
         let sum = sum.ok_or("ERR value is not an integer or out of range")?;
         self.put(key, sum.to_string().as_bytes(), self.limit.get())?;
         Ok(sum)
+    }
+
+    /// Bytes of keys and values, including overhead.
+    fn used_memory(&self) -> isize {
+        self.held.get() as isize
+    }
+
+    /// Bytes that they may have.
+    fn max_memory(&self) -> isize {
+        self.limit.get() as isize
     }
 
     /// The number of keys.

@@ -19,17 +19,59 @@ kv_commands() {
     says 3 dbsize && says 2 del greeting counter nothing && says 1 dbsize
 }
 kv_wrong_commands() {
-    says 'ERR unknown command' frobnicate || return
-    says 'ERR wrong number of arguments' get && says 'ERR wrong number of arguments' set key || return
+    says "ERR unknown command 'FROBNICATE'" frobnicate || return
+    # An error is one line, whatever it repeats.
+    says "ERR unknown command 'A??-B?'" $'a\r\n-b\x01' && says PONG ping || return
+    says "ERR wrong number of arguments for 'get' command" get || return
+    says "ERR wrong number of arguments for 'set' command" set key || return
+    says 'ERR syntax error' set key value often && says 'ERR keys do not expire here' set key value ex 10 || return
     says OK set word hello && says 'ERR value is not an integer or out of range' incr word || return
+    for number in 0x10 +1 1_000 007 -0 '' 9223372036854775808; do
+        says 'ERR value is not an integer or out of range' incrby number "$number" || return
+    done
     says OK set number 9223372036854775807 && says 'ERR value is not an integer or out of range' incr number
+}
+# What clients ask when they connect, and tools: what is confirmed is true.
+kv_what_clients_ask() {
+    says 'NOPROTO only version 2 of the protocol is spoken here' hello 3 || return
+    redis hello 2 | grep -qx mirust-kv && says OK select 0 && says 'ERR DB index is out of range: there is one, 0' select 1 || return
+    says OK client setname me && says '' client getname && says OK client setinfo lib-name test || return
+    [ "$(printf '%s\n' 'client setname me' 'client getname' reset 'client getname' | redis)" = $'OK\nme\nRESET' ] || return
+    redis client reply off 2>&1 | grep -q '^ERR unknown subcommand' || return
+    redis config get save maxmemory | tr '\n' ' ' | grep -qE '^maxmemory [0-9]+ save  ?$' || { redis config get save maxmemory && return 1; }
+    redis config set maxmemory 1 2>&1 | grep -q '^ERR' || return
+    redis flushall && redis set here 12345 || return
+    says 5 strlen here && says string type here && says none type gone && says -1 ttl here && says -2 ttl gone || return
+    says '' set here other nx && says OK set here 7 xx && says 2 decrby here 5 && says 1 unlink here || return
+    redis info >"$work/info" && grep -q '^uptime_in_seconds:[0-9]' "$work/info" && grep -q '^aof_enabled:0' "$work/info" || return
+    redis set here 1 && [ "$(redis info keyspace | tr -d '\r')" = $'# Keyspace\ndb0:keys=1,expires=0,avg_ttl=0' ]
+}
+# What redis-cli sends in one go, ends with an answer to the last of it; and a pipeline is answered the same wherever it is
+# cut.
+kv_in_bulk() {
+    local i cut
+    redis flushall || return
+    for i in $(seq 5000); do printf '*3\r\n$3\r\nSET\r\n$%d\r\nkey:%d\r\n$%d\r\n%d\r\n' $((4 + ${#i})) "$i" ${#i} "$i"; done >"$work/bulk"
+    timeout 20 redis-cli -h $stack --pipe <"$work/bulk" | grep 'errors: 0, replies: 5000' || return
+    says 5000 dbsize && says 4711 get key:4711 || return
+    printf 'set a 1\r\n*2\r\n$3\r\nGeT\r\n$8\r\nkey:1234\r\nPING\r\n*1\r\n$4\r\nPING\r\n*3\r\n$3\r\nset\r\n$1\r\nb\r\n$2\r\n\r\n\r\n*2\r\n$3\r\nGET\r\n$1\r\nb\r\nincr a\r\n' >"$work/pipeline"
+    printf '+OK\r\n$4\r\n1234\r\n+PONG\r\n+PONG\r\n+OK\r\n$2\r\n\r\n\r\n:2\r\n' >"$work/answers"
+    for cut in $(seq 1 $(($(stat -c %s "$work/pipeline") - 1))); do
+        exec 3<>"/dev/tcp/$stack/6379" || return
+        head -c "$cut" "$work/pipeline" >&3
+        # The two parts are to be two segments.
+        sleep 0.005
+        tail -c "+$((cut + 1))" "$work/pipeline" >&3
+        timeout 5 head -c "$(stat -c %s "$work/answers")" <&3 | cmp - "$work/answers" || { echo "cut at $cut" && return 1; }
+        exec 3>&-
+    done
 }
 # Nobody sees anything of a transaction before EXEC; one that cannot be is void as a whole.
 kv_transactions() {
     local found
     says OK flushall && says 'ERR EXEC without MULTI' exec && says 'ERR DISCARD without MULTI' discard || return
     found=$(printf '%s\n' multi 'set n 41' 'incr n' 'echo hello' 'set n' exec 'get n' | redis) || return
-    [ "$found" = $'OK\nQUEUED\nQUEUED\nQUEUED\nQUEUED\nOK\n42\nhello\nERR wrong number of arguments\n\n42' ] ||
+    [ "$found" = $'OK\nQUEUED\nQUEUED\nQUEUED\nQUEUED\nOK\n42\nhello\nERR wrong number of arguments for \'set\' command\n\n42' ] ||
         { echo "$found" && return 1; }
     found=$(printf '%s\n' multi multi 'set n 1' discard 'get n' multi 'set n 2' save exec 'get n' | redis) || return
     [ "$(tr '\n' ' ' <<<"$found" | tr -s ' ')" = 'OK ERR MULTI calls can not be nested QUEUED OK 42 OK QUEUED ERR SAVE is not for transactions EXECABORT Transaction discarded because of previous errors. 42 ' ] ||
@@ -96,5 +138,5 @@ kv_benchmark_random_keys() {
     kv_load -t set,get,incr -r 1000 -d 1000 -P 16 && [ "$(redis dbsize)" -gt 900 ]
 }
 
-group kv kv_commands kv_wrong_commands kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
+group kv kv_commands kv_wrong_commands kv_what_clients_ask kv_in_bulk kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
     kv_nonsense kv_benchmark kv_benchmark_pipelined kv_benchmark_random_keys

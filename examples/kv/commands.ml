@@ -1,0 +1,231 @@
+(* What each command does, but for those that are answered where they arrive (GET and SET, in main.ml) and those that end
+   the connection or wait for the disk. *)
+
+open Client
+open Reply
+
+(* {1 What is told} *)
+
+(* A word of a client's that an error repeats, in one line. *)
+let shown word =
+  let printable c = if c >= ' ' && c <= '~' then c else '?' in
+  String.map printable (if String.length word > 64 then String.sub word 0 64 else word)
+
+let unknown b what = error b (Printf.sprintf "unknown %s" what)
+
+let arity b command =
+  error b
+    (Printf.sprintf "wrong number of arguments for '%s' command" (String.lowercase_ascii command))
+
+let settings store =
+  [
+    ("appendfsync", Settings.appendfsync ());
+    ("appendonly", if Option.is_some (Settings.disk ()) then "yes" else "no");
+    ("databases", "1");
+    ("maxmemory", string_of_int (Store.max_memory store));
+    ("port", string_of_int Settings.port);
+    ("save", "");
+  ]
+
+(* Names and values, one after the other. *)
+let pairs b found =
+  array b (2 * List.length found);
+  List.iter
+    (fun (name, value) ->
+      bulk b (Some name);
+      bulk b (Some value))
+    found
+
+let config_get b store patterns =
+  let wanted name pattern = pattern = "*" || String.lowercase_ascii pattern = name in
+  pairs b (List.filter (fun (name, _) -> List.exists (wanted name) patterns) (settings store))
+
+let sections c =
+  let store = c.memory.store in
+  let keys = Store.length store in
+  [
+    ( "Server",
+      Printf.sprintf
+        "server_name:mirust-kv\r\nredis_mode:standalone\r\ntcp_port:%d\r\nuptime_in_seconds:%Ld\r\n"
+        Settings.port
+        (Int64.div (Mirust.Mclock.elapsed_ns ()) 1_000_000_000L) );
+    ("Clients", Printf.sprintf "connected_clients:%d\r\n" (Places.taken (Lazy.force places)));
+    ( "Memory",
+      Printf.sprintf "used_memory:%d\r\nmaxmemory:%d\r\n" (Store.used_memory store)
+        (Store.max_memory store) );
+    ("Persistence", Store.persistence store);
+    ("Keyspace", if keys = 0 then "" else Printf.sprintf "db0:keys=%d,expires=0,avg_ttl=0\r\n" keys);
+  ]
+
+let info c wanted =
+  let is_wanted (name, _) =
+    List.mem wanted [ "all"; "default"; "everything" ] || String.lowercase_ascii name = wanted
+  in
+  let text (name, lines) = Printf.sprintf "# %s\r\n%s" name lines in
+  String.concat "\r\n" (List.map text (List.filter is_wanted (sections c)))
+
+let hello c =
+  let b = c.replies in
+  array b 14;
+  List.iter
+    (fun (name, value) ->
+      bulk b (Some name);
+      value ())
+    [
+      ("server", fun () -> bulk b (Some "mirust-kv"));
+      ("version", fun () -> bulk b (Some "0"));
+      ("proto", fun () -> integer b 2);
+      ("id", fun () -> integer b c.id);
+      ("mode", fun () -> bulk b (Some "standalone"));
+      ("role", fun () -> bulk b (Some "master"));
+      ("modules", fun () -> array b 0);
+    ]
+
+let longest_name = 64
+
+(* What clients send when they start: only what is true is confirmed. *)
+let client c subcommand arguments =
+  let b = c.replies in
+  match (String.uppercase_ascii subcommand, arguments) with
+  | "ID", [] -> integer b c.id
+  | "GETNAME", [] -> bulk b (if c.name = "" then None else Some c.name)
+  | "SETNAME", [ name ] when String.length name <= longest_name ->
+      c.name <- name;
+      ok b
+  | "SETNAME", [ _ ] -> error b "the name is too long"
+  | "SETINFO", [ _; _ ] | ("NO-EVICT" | "NO-TOUCH"), [ _ ] -> ok b
+  | _ -> unknown b (Printf.sprintf "subcommand or arguments of CLIENT: '%s'" (shown subcommand))
+
+(* {1 The store} *)
+
+let count f keys = List.length (List.filter f keys)
+
+let add c key by ~down =
+  match Store.increment c.memory.store key by down with
+  | Ok n -> integer64 c.replies n
+  | Error e -> failure c.replies e
+
+let rec delete b store n = function
+  | [] -> integer b n
+  | key :: keys -> (
+      match Store.delete store key with
+      | Ok existed -> delete b store (n + Bool.to_int existed) keys
+      | Error e -> failure b e)
+
+let set c key value =
+  let n = String.length key in
+  (* Nobody writes to it. *)
+  put c (Bytes.unsafe_of_string (key ^ value)) 0 n n (String.length value)
+
+(* The options of SET that have a meaning without expiry. *)
+let rec set_if c key value ~only = function
+  | [] -> (
+      let exists = Store.size c.memory.store key >= 0 in
+      match only with
+      | Some wanted when wanted <> exists -> bulk c.replies None
+      | Some _ | None -> set c key value)
+  | option :: rest -> (
+      match (String.uppercase_ascii option, only) with
+      | "NX", None -> set_if c key value ~only:(Some false) rest
+      | "XX", None -> set_if c key value ~only:(Some true) rest
+      | "KEEPTTL", _ -> set_if c key value ~only rest
+      | ("EX" | "PX" | "EXAT" | "PXAT"), _ -> error c.replies "keys do not expire here"
+      | _ -> error c.replies "syntax error")
+
+let start_rewrite b store words =
+  match Store.rewrite store with
+  | Ok true -> simple b (words ^ " started")
+  | Ok false -> error b "the log is being written anew already"
+  | Error e -> error b e
+
+(* {1 All of them} *)
+
+(* Commands that change the store. *)
+let writes = [ "DEL"; "UNLINK"; "INCR"; "DECR"; "INCRBY"; "DECRBY"; "FLUSHALL"; "FLUSHDB"; "SET" ]
+
+let known =
+  writes
+  @ [ "GET"; "MGET"; "EXISTS"; "STRLEN"; "TYPE"; "TTL"; "PTTL"; "DBSIZE"; "PING"; "ECHO"; "QUIT" ]
+  @ [ "MULTI"; "EXEC"; "DISCARD"; "SAVE"; "BGSAVE"; "BGREWRITEAOF"; "LASTSAVE"; "INFO" ]
+  @ [ "HELLO"; "AUTH"; "CLIENT"; "COMMAND"; "CONFIG"; "SELECT"; "RESET" ]
+
+let execute c command arguments =
+  let b = c.replies and store = c.memory.store in
+  match (command, arguments) with
+  | "GET", [ key ] -> c.wanted <- [ key ]
+  | "SET", key :: value :: options -> set_if c key value ~only:None options
+  | "MGET", (_ :: _ as keys) ->
+      array b (List.length keys);
+      c.wanted <- keys
+  | ("DEL" | "UNLINK"), (_ :: _ as keys) -> delete b store 0 keys
+  | "EXISTS", (_ :: _ as keys) -> integer b (count (fun key -> Store.size store key >= 0) keys)
+  | "STRLEN", [ key ] -> integer b (Int.max 0 (Store.size store key))
+  | "TYPE", [ key ] -> simple b (if Store.size store key >= 0 then "string" else "none")
+  (* Keys do not expire. *)
+  | ("TTL" | "PTTL"), [ key ] -> integer b (if Store.size store key >= 0 then -1 else -2)
+  | "INCR", [ key ] -> add c key "1" ~down:false
+  | "DECR", [ key ] -> add c key "1" ~down:true
+  | "INCRBY", [ key; by ] -> add c key by ~down:false
+  | "DECRBY", [ key; by ] -> add c key by ~down:true
+  | "DBSIZE", [] -> integer b (Store.length store)
+  | ("FLUSHALL" | "FLUSHDB"), ([] | [ ("ASYNC" | "async" | "SYNC" | "sync") ]) -> (
+      match Store.clear store with Ok () -> ok b | Error e -> failure b e)
+  | "BGREWRITEAOF", [] -> start_rewrite b store "Background append only file rewriting"
+  | "BGSAVE", ([] | [ _ ]) -> start_rewrite b store "Background saving"
+  | "LASTSAVE", [] -> integer b (Store.saved_at store)
+  | "INFO", [] -> bulk b (Some (info c "default"))
+  | "INFO", [ section ] -> bulk b (Some (info c (String.lowercase_ascii section)))
+  | "PING", [] -> simple b "PONG"
+  | ("PING" | "ECHO"), [ s ] -> bulk b (Some s)
+  | "HELLO", ([] | [ "2" ]) -> hello c
+  | "HELLO", [ _ ] -> failure b "NOPROTO only version 2 of the protocol is spoken here"
+  | ("AUTH" | "HELLO"), _ :: _ -> error b "there are neither users nor passwords here"
+  | "CLIENT", subcommand :: arguments -> client c subcommand arguments
+  | "COMMAND", [ ("COUNT" | "count") ] -> integer b (List.length known)
+  | "COMMAND", _ -> array b 0
+  | "CONFIG", ("GET" | "get") :: (_ :: _ as patterns) -> config_get b store patterns
+  | "CONFIG", _ :: _ ->
+      error b "the configuration is the command line's, and can only be read: CONFIG GET"
+  | "SELECT", [ "0" ] -> ok b
+  | "SELECT", [ _ ] -> error b "DB index is out of range: there is one, 0"
+  | _ when List.mem command known -> arity b command
+  | _ -> unknown b (Printf.sprintf "command '%s'" (shown command))
+
+(* The same, but for changes, which are refused once the disk has failed. *)
+let run c command arguments =
+  if not (List.mem command writes) then execute c command arguments
+  else if Store.has_failed c.memory.store then refuse_change c
+  else (
+    c.changed <- true;
+    execute c command arguments)
+
+(* Nobody else has a turn between the commands of a transaction. *)
+let request c command arguments =
+  let b = c.replies in
+  match (command, arguments, c.transaction) with
+  | "MULTI", [], None ->
+      if Pool.try_take c.memory.requests Transaction.most then (
+        c.transaction <- Some (Transaction.create ());
+        ok b)
+      else failure b "OOM too many transactions at a time"
+  | "MULTI", [], Some _ -> error b "MULTI calls can not be nested"
+  | ("EXEC" | "DISCARD"), [], None -> error b (command ^ " without MULTI")
+  | "DISCARD", [], Some _ ->
+      end_transaction c;
+      ok b
+  | "RESET", [], _ ->
+      end_transaction c;
+      c.name <- "";
+      simple b "RESET"
+  | "EXEC", [], Some t -> (
+      end_transaction c;
+      match Transaction.commands t with
+      | None -> failure b "EXECABORT Transaction discarded because of previous errors."
+      | Some commands ->
+          array b (List.length commands);
+          List.iter (fun words -> run c (List.hd words) (List.tl words)) commands)
+  | _, _, Some t -> (
+      match Transaction.add t (command :: arguments) with
+      | Ok () -> simple b "QUEUED"
+      | Error e -> error b e)
+  | _, _, None -> run c command arguments
