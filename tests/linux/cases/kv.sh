@@ -138,5 +138,37 @@ kv_benchmark_random_keys() {
     kv_load -t set,get,incr -r 1000 -d 1000 -P 16 && [ "$(redis dbsize)" -gt 900 ]
 }
 
+# A transaction one request of which is refused, because others hold the memory for requests, changes nothing: its client
+# is told at that request and at EXEC, and what the transaction had reserved is free again.
+kv_transaction_without_memory() {
+    local keys found i
+    needs redis-cli || return
+    # shellcheck disable=SC2086
+    start kv $addresses --network-memory=1M
+    reachable && within 10 redis ping || return
+    # A twentieth of a MiB, 52428 bytes, is for requests. One that does not end holds 44 kB of them: 8 kB are left, for a
+    # transaction (4 kB), and not for ninety words besides.
+    exec 3<>"/dev/tcp/$stack/6379" || return
+    { printf '*3\r\n$3\r\nSET\r\n$4\r\nheld\r\n$45000\r\n' && head -c 44000 /dev/zero; } >&3
+    sleep 0.5
+    keys=$(seq -s ' ' 90)
+    # More often than the memory would do for it, if each kept its own.
+    for i in $(seq 20); do
+        found=$(printf '%s\n' multi "set n $i" "del $keys" 'set m 1' exec | redis | grep -v '^$' | tr '\n' ';')
+        [ "$found" = 'OK;QUEUED;OOM too many large requests at a time;QUEUED;EXECABORT Transaction discarded because of previous errors.;' ] ||
+            { echo "$i: $found" && return 1; }
+    done
+    says 0 exists n m && says 0 dbsize || return
+    exec 3>&-
+    # The whole of the memory, as before.
+    within 5 sh -c "head -c 40000 /dev/zero | timeout 5 redis-cli -h $stack -x set large | grep -q OK" || return
+    # shellcheck disable=SC2086 # words
+    says 0 del $keys || return
+    found=$(printf '%s\n' multi 'set n 1' 'incr n' exec | redis | grep -v '^$' | tr '\n' ';')
+    [ "$found" = 'OK;QUEUED;QUEUED;OK;2;' ] || { echo "$found" && return 1; }
+    stop
+}
+
 group kv kv_commands kv_wrong_commands kv_what_clients_ask kv_in_bulk kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
     kv_nonsense kv_benchmark kv_benchmark_pipelined kv_benchmark_random_keys
+alone kv_transaction_without_memory
