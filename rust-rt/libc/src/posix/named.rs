@@ -1,7 +1,7 @@
 //! Names of UNIX-domain sockets: files in a directory that the program may [write](super::files), and abstract ones. Both
 //! ends are in the domain, as no other process is.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use core::cell::{Cell, RefCell};
 
@@ -9,7 +9,7 @@ use super::address::{Address, Name};
 use super::family::Type;
 use super::files;
 use super::local::local;
-use super::pair::Pair;
+use super::pair::{Listener, Pair};
 use super::parts::{Errno, Result};
 use crate::errno::{
     EADDRINUSE, EAGAIN, ECONNREFUSED, EEXIST, EINVAL, EISCONN, EOPNOTSUPP, EPROTOTYPE,
@@ -26,22 +26,6 @@ local! {
 local! {
     /// The last name that was chosen for a socket.
     static CHOSEN: Cell<u32> = Cell::new(0);
-}
-
-/// Connections that have not been accepted, the oldest first, and how many there may be.
-pub(super) struct Listener {
-    pending: RefCell<VecDeque<Rc<Pair>>>,
-    backlog: Cell<usize>,
-}
-
-impl Listener {
-    pub(super) fn is_empty(&self) -> bool {
-        self.pending.borrow().is_empty()
-    }
-
-    pub(super) fn next(&self) -> Option<Rc<Pair>> {
-        self.pending.borrow_mut().pop_front()
-    }
 }
 
 /// Gives a socket a name, an abstract one of five digits if it does not matter which.
@@ -133,10 +117,8 @@ pub(super) fn listen(socket: &Pair, backlog: usize) -> Result {
     let backlog = backlog.min(MOST_PENDING);
     let mut listener = socket.listener.borrow_mut();
     match &*listener {
-        Some(listener) => listener.backlog.set(backlog),
-        None => {
-            *listener = Some(Listener { pending: RefCell::default(), backlog: Cell::new(backlog) });
-        }
+        Some(listener) => listener.set_backlog(backlog),
+        None => *listener = Some(Listener::new(backlog)),
     }
     Ok(())
 }
@@ -162,14 +144,14 @@ pub(super) fn connect(socket: &Pair, to: &Rc<Pair>) -> Result {
     {
         let listener = to.listener.borrow();
         let Some(listener) = &*listener else { return Err(Errno(ECONNREFUSED)) };
-        if listener.pending.borrow().len() > listener.backlog.get() {
+        if listener.is_full() {
             to.keep_informed(socket);
             return Err(Errno(EAGAIN));
         }
         end.name.set(to.name.get());
         end.join(socket);
         socket.join(&end);
-        listener.pending.borrow_mut().push_back(end);
+        listener.push(end);
     }
     to.watchers().notify(super::events::Events::IN);
     Ok(())

@@ -12,7 +12,7 @@ use super::super::parts::{Errno, Result};
 use super::super::table::{self, O_ACCMODE, O_APPEND, O_CLOEXEC, O_NONBLOCK};
 use super::temporary;
 use super::tree::{self, Found, Kind, Place};
-use super::{File, changes, root};
+use super::{File, entry, root};
 use crate::errno::{
     self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, ERANGE, EROFS,
 };
@@ -88,7 +88,7 @@ pub(in super::super) fn open_at(
             0 | O_DIRECTORY => return Err(Errno(ENOENT)),
             _ => return Err(Errno(EINVAL)),
         }
-        let node = changes::create(found, mode)?;
+        let node = entry::create(found, mode)?;
         if let Some((_, last)) = place.last_mut() {
             *last = Rc::clone(&node);
         }

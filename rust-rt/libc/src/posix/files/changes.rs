@@ -1,19 +1,19 @@
 //! The calls that change names and files. What a program may change is [in memory](super::temporary); anything else is
 //! read-only: EROFS for what exists, or could; ENOENT for what does not.
 
-use alloc::boxed::Box;
 use alloc::rc::{Rc, Weak};
 use core::ffi::{c_char, c_int, c_uint};
 
 use super::super::answer::status;
-use super::super::memory::{For, Reserved};
+use super::super::memory::For;
 use super::super::object::downcast;
 use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
 use super::super::table;
 use super::calls::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, find, path_argument};
-use super::temporary::{self, Contents, NODE_COST};
-use super::tree::{DIRECTORY, Directory, Found, Kind, LINK, Node, REGULAR};
+use super::entry::{Entry, MASK, PERMISSIONS};
+use super::temporary;
+use super::tree::{DIRECTORY, Directory, Kind, LINK, Node};
 use super::{File, root};
 use crate::errno::{
     EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENODEV, ENOENT, ENOTDIR, ENOTEMPTY, EOPNOTSUPP, EPERM,
@@ -24,97 +24,9 @@ use crate::timespec::Timespec;
 const AT_REMOVEDIR: c_int = 0x200;
 const AT_SYMLINK_FOLLOW: c_int = 0x400;
 const SOCKET: u32 = 0o140_000;
-const PERMISSIONS: u32 = 0o7777;
-/// What `umask` sets is not kept: there is one user, who may do everything.
-const MASK: c_uint = 0o022;
-
-/// The name that a path ends with, and the directory that has it.
-pub(super) struct Entry {
-    directory: Rc<Node>,
-    name: Box<[u8]>,
-    node: Option<Rc<Node>>,
-}
-
-impl Entry {
-    /// EBUSY for the root, which has no name.
-    pub(super) fn of(found: Found) -> Result<Entry> {
-        let Found { mut place, node } = found;
-        let above = root::get().above(&place);
-        let (name, last) = place.pop().ok_or(Errno(EBUSY))?;
-        // With a name that is not there, a place has its directory.
-        let directory = if node.is_some() { above } else { last };
-        Ok(Entry { directory, name, node })
-    }
-
-    fn directory(&self) -> Result<&Directory> {
-        match &self.directory.kind {
-            Kind::Directory(directory) if self.directory.is_temporary() => Ok(directory),
-            _ => Err(Errno(EROFS)),
-        }
-    }
-
-    /// Gives the name to a node.
-    ///
-    /// # Errors
-    ///
-    /// EEXIST, EROFS; ENOENT in a directory that was removed.
-    pub(super) fn insert(&self, node: Rc<Node>) -> Result {
-        if self.node.is_some() {
-            return Err(Errno(EEXIST));
-        }
-        let directory = self.directory()?;
-        if self.directory.links.get() == 0 {
-            return Err(Errno(ENOENT));
-        }
-        let deeper = u64::from(node.is_directory());
-        directory.own.borrow_mut().insert(self.name.clone(), node);
-        self.directory.links.set(self.directory.links.get() + deeper);
-        self.directory.modified.set(temporary::now());
-        Ok(())
-    }
-
-    /// Makes a new node and gives it the name.
-    ///
-    /// # Errors
-    ///
-    /// As [`insert`](Entry::insert); ENOSPC.
-    pub(super) fn make(&self, mode: u32, kind: Kind) -> Result<Rc<Node>> {
-        self.directory()?;
-        let space = Reserved::new(For::Files);
-        space.set(NODE_COST + self.name.len())?;
-        let node = Node::temporary(mode, temporary::now(), kind, space);
-        self.insert(Rc::clone(&node))?;
-        Ok(node)
-    }
-
-    /// Takes the name away from its node.
-    fn remove(&self) -> Result {
-        let node = self.node.as_ref().ok_or(Errno(ENOENT))?;
-        let directory = self.directory()?;
-        // What a ramdisk or a disk has there is not the program's.
-        if !node.is_temporary() {
-            return Err(Errno(EROFS));
-        }
-        if node.is_directory() {
-            self.directory.links.set(self.directory.links.get() - 1);
-            node.links.set(0);
-        } else {
-            node.links.set(node.links.get() - 1);
-        }
-        let removed = directory.own.borrow_mut().remove(&self.name);
-        self.directory.modified.set(temporary::now());
-        drop(removed);
-        Ok(())
-    }
-}
 
 fn entry(dir: c_int, path: &[u8], follow: bool) -> Result<Entry> {
     Entry::of(find(dir, path, follow)?)
-}
-
-/// A new file, which `open` makes.
-pub(super) fn create(found: Found, mode: c_uint) -> Result<Rc<Node>> {
-    Entry::of(found)?.make(REGULAR | mode & PERMISSIONS & !MASK, Kind::Written(Contents::new()))
 }
 
 fn make_directory(dir: c_int, path: &[u8], mode: c_uint) -> Result {

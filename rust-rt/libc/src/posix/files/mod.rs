@@ -7,6 +7,7 @@ pub(super) mod calls;
 pub(super) mod changes;
 mod cpio;
 pub(super) mod directory;
+mod entry;
 pub(super) mod locks;
 mod root;
 mod temporary;
