@@ -5,16 +5,15 @@ use alloc::rc::{Rc, Weak};
 use core::ffi::{c_char, c_int, c_uint};
 
 use super::super::answer::status;
-use super::super::memory::For;
 use super::super::object::downcast;
 use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
 use super::super::table;
+use super::File;
 use super::calls::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, find, path_argument};
 use super::entry::{Entry, MASK, PERMISSIONS};
 use super::temporary;
 use super::tree::{DIRECTORY, Directory, Kind, LINK, Node};
-use super::{File, root};
 use crate::errno::{
     EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENODEV, ENOENT, ENOTDIR, ENOTEMPTY, EOPNOTSUPP, EPERM,
     EROFS, EXDEV,

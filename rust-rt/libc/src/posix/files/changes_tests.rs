@@ -1,9 +1,10 @@
 //! The same changes here and on the host's file system, and what differs: what the program did not make is read-only.
 
 use super::super::super::io;
-use super::super::super::memory::used;
+use super::super::super::memory::{For, used};
 use super::super::archive_tests::put;
 use super::super::calls::{lstat64, open64, readlink};
+use super::super::root;
 use super::super::{directory, mount};
 use super::*;
 use crate::errno;
