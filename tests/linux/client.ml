@@ -2,6 +2,8 @@
 
      client echo ADDRESS PORT BYTES CONNECTIONS
      client requests ADDRESS PORT COUNT
+     client flood ADDRESS PORT SECONDS
+     client drain ADDRESS PORT SECONDS
      client hold ADDRESS PORT CONNECTIONS
      client serve ADDRESS PORT
      client pour ADDRESS PORT
@@ -9,7 +11,8 @@
      client reset ADDRESS PORT
 
    [echo]: all connections are open at the same time, each sends BYTES, and then closes its direction.
-   [requests]: one byte goes there and back again, COUNT times. [hold]: opens connections, says how many
+   [requests]: one byte goes there and back again, COUNT times. [flood]: sends for so long, and waits until the other
+   end has had it all and closes; [drain]: receives for so long. Both say how fast that was. [hold]: opens connections, says how many
    were not refused or reset within a second, and keeps them until its standard input ends. [serve]: an
    echo server. [pour]: a server that sends for ever, and says every tenth of a second how much that was.
    [datagram]: sends an octet by UDP from port SOURCE, and wants one back. [reset]: a server that resets what
@@ -111,6 +114,38 @@ let requests (domain, address) count =
   done;
   Printf.printf "%.0f requests per second\n" (float count /. (Unix.gettimeofday () -. start))
 
+(* Megabytes, and megabits per second. *)
+let rate start bytes =
+  let bytes = float bytes in
+  Printf.printf "%.1f MB %.1f Mbit/s\n" (bytes /. 1e6)
+    (bytes *. 8e-6 /. (Unix.gettimeofday () -. start))
+
+let drain (domain, address) seconds =
+  let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
+  Unix.connect socket address;
+  let buffer = Bytes.create chunk and start = Unix.gettimeofday () in
+  let rec go received =
+    if Unix.gettimeofday () -. start >= seconds then received
+    else
+      match Unix.read socket buffer 0 chunk with
+      | 0 -> fail "the other end closes after %d bytes" received
+      | length -> go (received + length)
+  in
+  rate start (go 0)
+
+let flood (domain, address) seconds =
+  let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
+  Unix.connect socket address;
+  let buffer = Bytes.make chunk 'x' and start = Unix.gettimeofday () in
+  let rec go sent =
+    if Unix.gettimeofday () -. start >= seconds then sent
+    else go (sent + Unix.write socket buffer 0 chunk)
+  in
+  let sent = go 0 in
+  Unix.shutdown socket SHUTDOWN_SEND;
+  if Unix.read socket buffer 0 chunk <> 0 then fail "bytes from who is to discard them";
+  rate start sent
+
 let hold (domain, address) count =
   let open_one _ =
     let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
@@ -199,6 +234,10 @@ let () =
         echo (address name (int_of_string port)) (int_of_string bytes) (int_of_string count)
     | [| _; "requests"; name; port; count |] ->
         requests (address name (int_of_string port)) (int_of_string count)
+    | [| _; "flood"; name; port; seconds |] ->
+        flood (address name (int_of_string port)) (float_of_string seconds)
+    | [| _; "drain"; name; port; seconds |] ->
+        drain (address name (int_of_string port)) (float_of_string seconds)
     | [| _; "hold"; name; port; count |] ->
         hold (address name (int_of_string port)) (int_of_string count)
     | [| _; "serve"; name; port |] -> serve_by serve_echo (address name (int_of_string port))

@@ -12,7 +12,8 @@
 //! task raise the `FOREIGN` signal; until the stack has looked no further one is needed. `flush` asks
 //! for the next (`rsp_event`) and then looks at the ring once more: what came before the backend saw
 //! the new `rsp_event` would otherwise wait for the next frame. If there is something, the signal is
-//! raised again and the poll does not block.
+//! raised again and the poll does not block. Answers to frames that were copied whole, as small ones are, are no
+//! reason to be woken: they are taken when the next frame is sent.
 //!
 //! # A backend that lies
 //!

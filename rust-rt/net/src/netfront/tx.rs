@@ -82,6 +82,8 @@ pub(super) struct TxQueue {
     slots: Shadow<Slot>,
     /// Requests in flight that are extra info.
     extras: u32,
+    /// Requests in flight whose pages are the sender's, who waits for them.
+    payloads: u32,
     /// The frame at hand; kept for their allocations.
     plan: Vec<Stretch>,
     pieces: Vec<Piece>,
@@ -104,6 +106,7 @@ impl TxQueue {
             ring,
             slots,
             extras: 0,
+            payloads: 0,
             plan: Vec::with_capacity(2 * SLOTS_MAX),
             pieces: Vec::with_capacity(SLOTS_MAX),
             granted: Vec::with_capacity(SLOTS_MAX),
@@ -181,6 +184,7 @@ impl TxQueue {
         for n in 0..count {
             let Granting { gref, offset, size, slot } = self.granted[n];
             let id = self.slots.insert(slot).expect("there are as many as slots of the ring");
+            self.payloads += u32::from(matches!(slot, Slot::Payload { .. }));
             let more = if n + 1 < count { tx_flags::MORE_DATA } else { 0 };
             let size = if n == 0 { len } else { size } as u16;
             let flags = if n == 0 { flags | more } else { more };
@@ -382,13 +386,14 @@ impl TxQueue {
         Ok(any)
     }
 
-    fn give_back(&self, common: &mut Common, slot: Slot) -> bool {
+    fn give_back(&mut self, common: &mut Common, slot: Slot) -> bool {
         match slot {
             Slot::Head { page, last } => {
                 common.heads.give_back(page);
                 last
             }
             Slot::Payload { gref, payload, last } => {
+                self.payloads -= 1;
                 common.counters.grant_ends += 1;
                 match self.grants.end(gref) {
                     Ok(()) => common.held.ended(payload),
@@ -402,9 +407,12 @@ impl TxQueue {
     /// Asks to be notified: soon if somebody waits for room, else when everything that is in flight
     /// now has been answered, so that the last payload is given back even if nothing follows. True
     /// if there are answers already.
+    ///
+    /// Where all that is in flight was copied nobody waits for the answers: they are taken when the next frame is
+    /// sent, and a notification of them would wake the domain for nothing, once for each small reply.
     pub fn arm(&mut self, wanted: bool) -> Result<bool, Fault> {
         let in_flight = self.ring.in_flight();
-        if in_flight == 0 {
+        if in_flight == 0 || !wanted && self.payloads == 0 {
             return Ok(false);
         }
         let after = if wanted { in_flight.div_ceil(4) } else { in_flight };

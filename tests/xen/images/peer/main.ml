@@ -1,5 +1,5 @@
-(* Our end of the tests against other stacks: an echo server (port 7), an iperf3 server, counters as
-   text (port 17), memory that is used (port 18), and, where asked, an echo client that checks what comes back and then ends. *)
+(* Our end of the tests against other stacks: an echo server (port 7), one that discards (port 9), an iperf3 server,
+   counters as text (port 17), memory that is used (port 18), bytes without end (port 19), and, where asked, an echo client that checks what comes back and then ends. *)
 
 open Lwt.Infix
 open Mirust_net_mock
@@ -75,6 +75,16 @@ let rec echo flow =
   | Ok (`Data b) -> (
       TCP.write flow b >>= function Ok () -> echo flow | Error _ -> TCP.close flow)
 
+let rec discard flow =
+  TCP.read flow >>= function Ok (`Data _) -> discard flow | Ok `Eof | Error _ -> TCP.close flow
+
+let generate =
+  let bytes = Cstruct.create 65536 in
+  let rec go flow =
+    TCP.write flow bytes >>= function Ok () -> go flow | Error _ -> TCP.close flow
+  in
+  go
+
 let counters device flow =
   let text =
     Fmt.str "%a@\npoll: %a@\nmemory: %a@\nnetwork: %a@\n"
@@ -144,8 +154,10 @@ let start () =
   | Ok device ->
       Mirust_network.connect (config ()) (cable device) >>= fun stack ->
       TCP.listen (Stack.tcp stack) ~port:7 echo;
+      TCP.listen (Stack.tcp stack) ~port:9 discard;
       TCP.listen (Stack.tcp stack) ~port:17 (counters device);
       TCP.listen (Stack.tcp stack) ~port:18 hold;
+      TCP.listen (Stack.tcp stack) ~port:19 generate;
       Server.listen stack;
       Stack.settled stack >>= fun () ->
       Fmt.pr "ready: %a@."

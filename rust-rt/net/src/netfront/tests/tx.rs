@@ -168,6 +168,25 @@ fn last_payload_comes_back_although_nothing_follows() {
 }
 
 #[test]
+fn nobody_is_woken_for_copies_that_were_sent() {
+    let mut rig = Rig::honest();
+    let mut once = |rig: &mut Rig, parts: &[&'static [u8]]| {
+        rig.send(&head(66), parts, 0).unwrap();
+        rig.device.flush();
+        let frame = rig.backend.take().unwrap();
+        rig.backend.answer(&frame, status::OKAY)
+    };
+    // A new ring wants to hear of the first answer in any case.
+    once(&mut rig, &[]);
+    for _ in 0..3 * 256 {
+        assert!(!once(&mut rig, &[pattern(100, 0)]));
+    }
+    assert_eq!(rig.counters().tx_frames, 769);
+    // Nor are answers left in the ring for it: the pages for copies served again and again.
+    assert_eq!(rig.counters().tx_full, 0);
+}
+
+#[test]
 fn groups_are_joined_again_on_every_connection() {
     let mut rig = Rig::honest();
     let group = Mac([0x33, 0x33, 0, 0, 0, 1]);
