@@ -60,6 +60,7 @@ type world = {
   sent : sent Queue.t;
   mutable events : string list;
   mutable device_full : bool;
+  mutable link_mss : int;
   mutable confirmed : int; (* how often the engine has said that the path works *)
   numbers : (int, int) Hashtbl.t; (* the engine's initial sequence number, by the peer's port *)
   stamps : (int, int) Hashtbl.t; (* and timestamp *)
@@ -110,7 +111,7 @@ let random_octets () =
 let create w =
   Engine.create ~config:w.config ~now:w.now ~random:(random_octets ())
     ~path_works:(fun ~src:_ ~dst:_ -> w.confirmed <- w.confirmed + 1)
-    ~mss:(fun ~dst:_ -> 1460)
+    ~mss:(fun ~dst:_ -> w.link_mss)
     ~can_send:(fun () -> not w.device_full)
     (transmit w)
 
@@ -603,6 +604,9 @@ let act w words =
   | [ "device"; "room" ] ->
       w.device_full <- false;
       Engine.resume (engine w)
+  | [ "link"; mtu ] ->
+      w.link_mss <- int_of_string mtu - 40;
+      Engine.link_changed (engine w) ~now
   | [ "icmp"; seq; mtu ] ->
       let seq = (int_of_string seq + iss w default_port) land 0xffff_ffff in
       let believed =
@@ -674,6 +678,7 @@ let world () =
     sent = Queue.create ();
     events = [];
     device_full = false;
+    link_mss = 1460;
     confirmed = 0;
     numbers = Hashtbl.create 4;
     stamps = Hashtbl.create 4;

@@ -248,6 +248,7 @@ let attach ?(limits = default_limits) config device =
   UDP.on_unlistened udp (unlistened t);
   Netif.on_link netif (fun () ->
       Arp_core.announce_again arp;
+      TCP.link_changed tcp;
       Option.iter Dhcp_client.link_changed dhcp;
       if with_v6 then Ipv6_core.announce_again v6);
   device.on_pressure (fun device -> TCP.compact ~device tcp);

@@ -46,6 +46,7 @@ module type S = sig
   val failure : flow -> error option
   val engine : t -> Engine.t
   val compact : device:(Cstruct.buffer -> bool) -> t -> unit
+  val link_changed : t -> unit
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
 end
 
@@ -404,6 +405,8 @@ module Over (O : Output) = struct
   let input t ~src ~dst b =
     input_packet t ~src ~dst ~tos:0 (W.Packet.v b);
     Lwt.return_unit
+
+  let link_changed t = take_in t (fun () -> Engine.link_changed (engine t) ~now:(Env.now ()))
 
   (* [quoted]: the beginning of the TCP header of a packet of ours. *)
   let problem t ~src ~dst what quoted =

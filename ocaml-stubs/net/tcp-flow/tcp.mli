@@ -101,6 +101,9 @@ module type S = sig
       written: see {!Mirust_netif.Device.t.on_pressure}. *)
   val compact : device:(Cstruct.buffer -> bool) -> t -> unit
 
+  (** The link is up again, perhaps with another MTU: see {!Mirust_tcp.Engine.link_changed}. *)
+  val link_changed : t -> unit
+
   (** As [input], with information from the device and the IP header. *)
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> Mirust_wire.Packet.t -> unit
 end

@@ -533,6 +533,10 @@ let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =
       true
   | Some _ | None -> false
 
+let link_changed t ~now =
+  tick t now;
+  Table.iter t.table (fun c -> Recovery.path_mss t.env c (t.mss ~dst:c.remote))
+
 let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq problem =
   tick t now;
   match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with

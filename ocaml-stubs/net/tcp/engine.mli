@@ -85,6 +85,10 @@ val packet_too_big :
   mtu:int ->
   bool
 
+(** The link is another one, and may carry smaller packets than the last: segments for which these
+    are too small are cut anew at once. Larger ones are of use to new connections only. *)
+val link_changed : t -> now:int -> unit
+
 (** ICMP, or the link's neighbour cache, reported that a segment of ours could not be delivered.
     That can end only a handshake that we have begun: an established connection waits for the path
     to come back (RFC 9293 section 3.9.2.2, RFC 5927 section 5). A transient error does not end a
