@@ -2,6 +2,8 @@
 //!
 //! The toolstack writes a word to `control/shutdown`; the domain acknowledges by emptying the node,
 //! and does what is asked in its own time (Xen, `docs/misc/xenstore-paths.pandoc`).
+//!
+//! A key that is sent to the domain (`xl sysrq`) comes the same way. There are none here, and the console says so.
 
 use super::xenstore::{Error, Watch, Xenstore};
 use alloc::string::String;
@@ -9,6 +11,10 @@ use mirust_executor::shutdown::ShutdownReason;
 
 /// Where the word is.
 pub const NODE: &str = "control/shutdown";
+/// What is watched: everything that the toolstack asks for is below it.
+const CONTROL: &str = "control";
+/// Where a key is.
+const KEY: &str = "control/sysrq";
 
 /// Serves the node: calls `request` for each request that the domain can follow. Ends only with the
 /// error that makes serving impossible.
@@ -20,7 +26,7 @@ pub async fn serve(
     request: impl Fn(ShutdownReason),
     suspend: impl AsyncFn(),
 ) -> Error {
-    let mut watch = match store.watch(NODE).await {
+    let mut watch = match store.watch(CONTROL).await {
         Ok(watch) => watch,
         Err(error) => return error,
     };
@@ -40,8 +46,14 @@ async fn follow_next(
 ) -> bool {
     // A broken connection that comes back tells about every watched node again, so that nothing
     // is missed by waiting on.
-    if watch.next().await.is_err() {
-        return false;
+    match watch.next().await.as_deref() {
+        Ok(KEY) => {
+            tell_of_key(store).await;
+            return false;
+        }
+        Ok(NODE | CONTROL) => {}
+        // Others are what is announced.
+        Ok(_) | Err(_) => return false,
     }
     // Another client in this domain that watches the node acknowledges and handles such requests itself.
     let ours = !store.relay_watches(NODE);
@@ -62,6 +74,18 @@ async fn follow_next(
         Err(error) => log::warn!("{NODE}: {error}"),
     }
     false
+}
+
+/// Says that there is nobody for a key.
+async fn tell_of_key(store: &Xenstore) {
+    match store.read_text(KEY).await {
+        Ok(key) if !key.is_empty() => {
+            log::warn!(
+                "{KEY}: there is nothing behind {key:?} (but xl trigger NAME nmi ends the domain with a backtrace)"
+            );
+        }
+        _ => {}
+    }
 }
 
 /// The word that the toolstack has written; emptied, which acknowledges it, if it is such a one.
@@ -151,6 +175,24 @@ mod tests {
     fn nonsense_is_not_acknowledged() {
         for word in ["s3", "PowerOff", "\u{fffd}"] {
             assert_eq!(hear(&[word]), (Vec::new(), word.as_bytes().to_vec()));
+        }
+    }
+
+    #[test]
+    fn what_else_is_below_the_node_is_no_request() {
+        let rig = Rig::new();
+        let mut serve = Box::pin(serve(
+            rig.store.clone(),
+            |reason| panic!("{reason:?}"),
+            async || panic!("suspend"),
+        ));
+        for (node, value) in [(KEY, "m"), (KEY, ""), ("control/feature-x", "1"), (KEY, "\u{fffd}")]
+        {
+            for _ in 0..10 {
+                assert!(poll_once(&mut serve).is_pending());
+                rig.step();
+            }
+            rig.daemon.borrow_mut().change(node, value.as_bytes());
         }
     }
 

@@ -299,12 +299,18 @@ impl Task {
         let most = if offload.sg { 65535 } else { mirust_mem::PAGE_SIZE } - ETHERNET_HEADER;
         let mtu = mtu.clamp(68, most);
         self.device.up(mac, mtu, offload.features());
+        let inner = self.device.inner.borrow();
+        let (name, kept) = (&inner.common.name, inner.info.mac);
         log::info!(
-            "{}: link up, {mac}, MTU {mtu}{}{}",
-            self.device.inner.borrow().common.name,
+            "{name}: link up, {kept}, MTU {mtu}{}{}",
             if offload.tso4 { ", TSO4" } else { "" },
             if offload.tso6 { ", TSO6" } else { "" },
         );
+        if kept != mac {
+            log::warn!(
+                "{name}: the toolstack says {mac} now, and the address stays as it is: the neighbours know it"
+            );
+        }
     }
 
     /// Asks a backend that can begin to filter at any time to do so. Others learn of it when they are

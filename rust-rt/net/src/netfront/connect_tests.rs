@@ -268,6 +268,31 @@ fn unplugged_and_plugged_in_again() {
 }
 
 #[test]
+fn plugged_into_another_network() {
+    let mut rig = Rig::new();
+    rig.attach(1);
+    rig.bus.set(&format!("{FRONT}/mtu"), "9000");
+    rig.steps(100);
+    rig.works();
+    let before = rig.device.info();
+    assert!(before.features.tso4 && before.mtu == 9000);
+    rig.detach();
+    rig.attach(2);
+    rig.bus.set(&format!("{FRONT}/mac"), "00:16:3e:0a:0b:0c");
+    rig.bus.set(&format!("{FRONT}/mtu"), "1280");
+    for feature in ["feature-sg", "feature-split-event-channels"] {
+        rig.bus.set(&rig.bus.back_node(feature), "0");
+    }
+    rig.steps(100);
+    rig.works();
+    let now = rig.device.info();
+    assert_eq!((now.mac, now.mtu), (before.mac, 1280), "neighbours and stack know the address");
+    assert!(!now.features.tso4 && !now.features.tso6);
+    assert_eq!(rig.device.reserve(1281 + ETHERNET_HEADER), None);
+    assert_eq!(rig.device.counters().lies, 0);
+}
+
+#[test]
 fn backend_that_closes_and_stays_is_connected_again() {
     let mut rig = Rig::new();
     rig.attach(1);

@@ -170,7 +170,7 @@ fn last_payload_comes_back_although_nothing_follows() {
 #[test]
 fn nobody_is_woken_for_copies_that_were_sent() {
     let mut rig = Rig::honest();
-    let mut once = |rig: &mut Rig, parts: &[&'static [u8]]| {
+    let once = |rig: &mut Rig, parts: &[&'static [u8]]| {
         rig.send(&head(66), parts, 0).unwrap();
         rig.device.flush();
         let frame = rig.backend.take().unwrap();
