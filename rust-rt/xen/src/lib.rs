@@ -36,6 +36,7 @@ pub mod shared;
 pub mod shared_info;
 pub mod shutdown;
 pub mod suspend;
+mod unused;
 pub mod wire;
 pub mod xenbus;
 pub mod xenstore;
@@ -46,7 +47,8 @@ pub mod fake;
 pub mod testing;
 
 pub use drivers::{
-    InitError, console, end, events, grants, init, present, spawn_drivers, store, write_console,
+    InitError, close_unused, console, end, events, grants, init, present, spawn_drivers, store,
+    write_console,
 };
 
 /// The examples of the page that a registry shows.

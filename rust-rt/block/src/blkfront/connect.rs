@@ -71,6 +71,7 @@ pub fn open(name: &str, options: Options) -> Result<Rc<Blkfront>, &'static str> 
     let handle = number as u16;
     suspend::attach(&device, domain::suspend_hooks(), sleep);
     domain::spawn(Task { device: device.clone(), front, handle, events, sleep }.run());
+    mirust_xen::close_unused();
     Ok(device)
 }
 
