@@ -38,7 +38,15 @@ for round in 1 2; do
     sleep 0.5
     xl block-attach hold "phy:$loop,xvda,w" || fail "block-attach $round"
 done
-sleep 2
+# One that the program has no use for lets itself be detached again.
+truncate -s 1M /tmp/unused
+unused=$(losetup -f)
+losetup "$unused" /tmp/unused
+xl block-attach hold "phy:$unused,xvdb,w" || fail 'block-attach of another one'
+wait_console hold 'device/vbd/51728: nothing in this program uses the disk'
+xl block-detach hold xvdb || fail 'block-detach of what nobody uses'
+losetup -d "$unused"
+rm /tmp/unused
 xl shutdown hold
 assert_shutdown hold poweroff 40
 assert_console hold '^held: .* 3 connections, .* 0 lies'

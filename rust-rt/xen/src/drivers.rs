@@ -19,13 +19,7 @@ use crate::{
     wire::{Gfn, Port},
 };
 use alloc::boxed::Box;
-use core::{
-    fmt,
-    ops::Range,
-    pin::Pin,
-    ptr::NonNull,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::{fmt, ops::Range, pin::Pin, ptr::NonNull};
 use mirust_executor::{domain, platform::Platform, time::Duration};
 use mirust_mem::{
     OutOfMemory, PAGE_SIZE, frames,
@@ -226,15 +220,6 @@ fn serve(what: &'static str, ends: Pin<Box<dyn Future<Output = xenstore::Error>>
         let error = ends.await;
         log::error!("{what} are not heard: {error}");
     });
-}
-
-/// Has devices that nobody uses closed from now on: for whoever opens one, so that programs without any do not pay for it.
-pub fn close_unused() {
-    static DONE: AtomicBool = AtomicBool::new(false);
-    let Some(store) = DRIVERS.get().and_then(|drivers| drivers.xenstore.clone()) else { return };
-    if !DONE.swap(true, Ordering::Relaxed) {
-        serve("devices that nobody uses", Box::pin(super::unused::serve(store, sleep)));
-    }
 }
 
 fn sleep(duration: Duration) -> Pin<Box<dyn Future<Output = ()>>> {

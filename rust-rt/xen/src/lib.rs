@@ -36,7 +36,6 @@ pub mod shared;
 pub mod shared_info;
 pub mod shutdown;
 pub mod suspend;
-mod unused;
 pub mod wire;
 pub mod xenbus;
 pub mod xenstore;
@@ -47,8 +46,7 @@ pub mod fake;
 pub mod testing;
 
 pub use drivers::{
-    InitError, close_unused, console, end, events, grants, init, present, spawn_drivers, store,
-    write_console,
+    InitError, console, end, events, grants, init, present, spawn_drivers, store, write_console,
 };
 
 /// The examples of the page that a registry shows.

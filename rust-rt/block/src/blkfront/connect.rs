@@ -4,7 +4,7 @@ use super::{
     Blkfront, Options,
     common::{Features, FlushBy},
     memory::Blkif,
-    suspend,
+    suspend, unused,
 };
 use crate::{Discard, Info, SECTOR, State as DiskState};
 use alloc::{boxed::Box, format, rc::Rc, string::ToString};
@@ -71,7 +71,7 @@ pub fn open(name: &str, options: Options) -> Result<Rc<Blkfront>, &'static str> 
     let handle = number as u16;
     suspend::attach(&device, domain::suspend_hooks(), sleep);
     domain::spawn(Task { device: device.clone(), front, handle, events, sleep }.run());
-    mirust_xen::close_unused();
+    unused::watch_over();
     Ok(device)
 }
 

@@ -40,6 +40,7 @@ mod connection;
 mod in_flight;
 mod memory;
 mod suspend;
+mod unused;
 
 use super::{
     Counters, Device, Info, Io, State,

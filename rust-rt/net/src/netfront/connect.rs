@@ -40,7 +40,6 @@ pub fn open(id: u32, limits: Limits) -> Result<Rc<Netfront>, &'static str> {
     let sleep = |duration| Box::pin(domain::sleep(duration)) as _;
     let task = Task { device: device.clone(), front, events, sleep };
     domain::spawn(task.run());
-    mirust_xen::close_unused();
     Ok(device)
 }
 

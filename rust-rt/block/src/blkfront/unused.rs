@@ -1,16 +1,19 @@
-//! Devices that the toolstack plugs into the domain while it runs (`xl block-attach`), and that nobody in it uses.
+//! Disks that the toolstack plugs into the domain while it runs (`xl block-attach`), and that nobody in it uses.
 //!
-//! As long as the frontend's end says that it begins, a backend waits for it to go on, also when it is to be removed: the
+//! As long as the frontend's end says that it begins, its backend waits for it to go on, also when it is to be removed: the
 //! toolstack's command fails then, after some time. So an end that nobody has taken up is closed, with a word on the
 //! console. A driver that is opened later begins anew, and the backend with it.
 
-use super::xenstore::{Error, Xenstore};
-use alloc::{boxed::Box, format};
-use core::pin::Pin;
-use mirust_executor::time::Duration;
+use alloc::{boxed::Box, format, string::String};
+use core::{
+    pin::Pin,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use mirust_executor::{domain, time::Duration};
+use mirust_xen::xenstore::{Error, Xenstore};
 
-/// Where the ends of all devices are.
-const DEVICES: &str = "device";
+/// Where the ends of all disks are.
+const DISKS: &str = "device/vbd";
 /// Whoever starts has better things to ask of xenstore; and what the domain has from its start, its program may take up
 /// late.
 const LATER: Duration = Duration::from_secs(1);
@@ -18,18 +21,27 @@ const LATER: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 const LOOKS: usize = 15;
 
-/// `Initialising`, `InitWait` and `Closed` ([`State`](super::xenbus::State)), as they are written.
+/// `Initialising`, `InitWait` and `Closed` ([`State`](mirust_xen::xenbus::State)), as they are written.
 const BEGINS: &str = "1";
 const WAITS: &str = "2";
 const CLOSED: &str = "6";
 
-/// Closes the ends that nobody takes up, of devices that are plugged in from now on. Ends only with the error that makes that impossible.
-pub async fn serve(
-    store: Xenstore,
-    sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>,
-) -> Error {
+/// Has such disks closed from now on. Programs that use no disk need not pay for that.
+pub(super) fn watch_over() {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    let Ok(store) = mirust_xen::store() else { return };
+    if !DONE.swap(true, Ordering::Relaxed) {
+        domain::spawn(async {
+            let error = serve(store, |duration| Box::pin(domain::sleep(duration))).await;
+            log::error!("disks that nobody uses are not heard of: {error}");
+        });
+    }
+}
+
+/// Closes the ends that nobody takes up. Ends only with the error that makes that impossible.
+async fn serve(store: Xenstore, sleep: fn(Duration) -> Pin<Box<dyn Future<Output = ()>>>) -> Error {
     sleep(LATER).await;
-    let mut watch = match store.watch(DEVICES).await {
+    let mut watch = match store.watch(DISKS).await {
         Ok(watch) => watch,
         Err(error) => return error,
     };
@@ -39,7 +51,7 @@ pub async fn serve(
         let Some(end) = path.strip_suffix("/backend") else { continue };
         for _ in 0..LOOKS {
             sleep(PATIENCE).await;
-            if close(&store, end, &path).await {
+            if close(&store, end, path.clone()).await {
                 break;
             }
         }
@@ -47,25 +59,31 @@ pub async fn serve(
 }
 
 /// Closes an end that nobody has taken up. False if the backend is not ready yet.
-async fn close(store: &Xenstore, end: &str, named: &str) -> bool {
+async fn close(store: &Xenstore, end: &str, named: String) -> bool {
     let state = format!("{end}/state");
     // Nor is there anything to do if it is gone again.
-    if !store.read_text(&state).await.is_ok_and(|state| state == BEGINS) {
+    if value(store, state.clone()).await != BEGINS {
         return true;
     }
-    let Ok(backend) = store.read_text(named).await else { return true };
-    if !store.read_text(&format!("{backend}/state")).await.is_ok_and(|state| state == WAITS) {
+    let backend = value(store, named).await;
+    if value(store, format!("{backend}/state")).await != WAITS {
         return false;
     }
-    log::warn!("{end}: nothing in this program uses it");
+    log::warn!("{end}: nothing in this program uses the disk");
     let _ = store.write(&state, CLOSED).await;
     true
+}
+
+/// The value of a node, and nothing if there is none. One function for all, for the sake of the image's size.
+#[inline(never)]
+fn value(store: &Xenstore, path: String) -> Pin<Box<dyn Future<Output = String> + '_>> {
+    Box::pin(async move { store.read_text(&path).await.unwrap_or_default() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{testing::poll_once, xenbus::fake::sleep, xenstore::daemon::Rig};
+    use mirust_xen::{testing::poll_once, xenbus::fake::sleep, xenstore::daemon::Rig};
 
     const END: &str = "device/vbd/51728";
     const BACKEND: &str = "/local/domain/3/backend/vbd/1/51728";
