@@ -323,6 +323,45 @@ fn unplugged_in_the_middle_of_work_and_plugged_in_again() {
 }
 
 #[test]
+fn plugged_into_a_backend_that_can_do_less() {
+    let mut rig = Rig::new(Options::default());
+    rig.attach(1);
+    rig.works();
+    assert_eq!(rig.device.info().transfer_max, 1 << 20);
+    // More than the next backend takes in one request, and more requests than its ring has slots.
+    rig.back.serves = false;
+    let write = |at: u64, len: usize| -> Pin<Box<dyn Future<Output = _>>> {
+        let disk = rig.disk.clone();
+        let data: Vec<u8> = (0..len).map(|n| (n / 512) as u8 ^ at as u8).collect();
+        Box::pin(async move { disk.write_at(512 * at, &data).await })
+    };
+    let mut writes = vec![write(0, 300_032)];
+    writes.extend((0..60).map(|n| write(600 + 2 * n, 512)));
+    assert!(writes.iter_mut().all(|write| poll_once(write).is_pending()));
+    rig.steps(3);
+    rig.bus.ask_to_detach();
+    rig.steps(400);
+    rig.remove();
+    rig.attach(2);
+    for name in ["max-ring-page-order", "feature-max-indirect-segments", "feature-flush-cache"] {
+        rig.bus.set(&rig.bus.back_node(name), "0");
+    }
+    rig.back.serves = true;
+    for write in writes {
+        assert_eq!(rig.run(write), Ok(()));
+    }
+    assert_eq!(rig.device.info().transfer_max, 11 * 4096);
+    let ring = rig.back.ring.as_ref().expect("connected");
+    for (n, sector) in ring.disk[..300_032].chunks(512).enumerate() {
+        assert_eq!(sector, [n as u8; 512]);
+    }
+    for n in 0..60 {
+        assert_eq!(ring.disk[512 * (600 + 2 * n)..][..512], [(600 + 2 * n) as u8; 512]);
+    }
+    assert_eq!(rig.device.counters().lies, 0);
+}
+
+#[test]
 fn nothing_is_under_way_when_the_domain_is_frozen_and_nothing_is_lost() {
     let mut rig = Rig::new(Options::default());
     rig.attach(1);
