@@ -37,13 +37,23 @@ answers || fail 'no answer beside an interface that nobody uses'
 xl network-detach peer 1 || fail 'network-detach of a second one'
 
 echo '-- the cable leads elsewhere: shorter packets, and another address by the toolstack'
-answers 8000000 >/tmp/transfer 2>&1 &
-transfer=$!
-sleep 0.5
+head -c 2000000 /dev/urandom >/tmp/sent
+mkfifo /tmp/said
+nc $ip 7 </tmp/said >/tmp/came &
+kept=$!
+exec 3>/tmp/said
+head -c 1000 /tmp/sent >&3
+came() { [ "$(wc -c </tmp/came)" = "$1" ]; }
+within 20 came 1000 || fail 'no echo'
 xl network-detach peer 0 || fail 'network-detach'
 # shellcheck disable=SC2046 # words
 xl network-attach peer $(vif 04) mtu=1280 || fail 'network-attach'
-wait $transfer || fail "the transfer did not survive: $(cat /tmp/transfer)"
+wait_console peer 'MTU 1280'
+tail -c +1001 /tmp/sent >&3
+within 60 came 2000000 || fail "the connection did not survive: $(wc -c </tmp/came) bytes came"
+cmp /tmp/came /tmp/sent || fail 'the echo differs'
+exec 3>&-
+kill $kept 2>/dev/null || true
 assert_console peer 'link up, 00:16:3e:00:17:02, MTU 1280'
 assert_console peer 'says 00:16:3e:00:17:04 now'
 assert_equal 0 "$(nc $ip 17 | sed -n 's/.* \([0-9]*\) lies.*/\1/p')" 'lies of the backend'
