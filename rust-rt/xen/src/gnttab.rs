@@ -212,6 +212,7 @@ impl GrantTable {
     ///
     /// Until [`end`](Self::end) has succeeded the memory must stay allocated, and no Rust reference
     /// to it may exist while the peer can write it.
+    #[inline(always)] // For each page of a frame, and the crate is compiled for its size.
     pub unsafe fn grant(
         &self,
         gfn: Gfn,
@@ -220,11 +221,11 @@ impl GrantTable {
     ) -> Result<GrantRef, GrantError> {
         let frame = u32::try_from(gfn.0).map_err(|_| GrantError::FrameTooHigh(gfn))?;
         let mut inner = self.inner.lock();
-        let Some(gref) = inner.free.pop() else {
-            self.grow(&mut inner)?;
-            drop(inner);
-            // SAFETY: as the caller promised.
-            return unsafe { self.grant(gfn, domid, access) };
+        let gref = loop {
+            match inner.free.pop() {
+                Some(gref) => break gref,
+                None => self.grow(&mut inner)?,
+            }
         };
         inner.set(GrantRef(gref), frame, domid, access);
         Ok(GrantRef(gref))
@@ -235,6 +236,7 @@ impl GrantTable {
     /// # Safety
     ///
     /// As there.
+    #[inline(always)] // As `grant`.
     pub unsafe fn grant_addr(
         &self,
         addr: usize,

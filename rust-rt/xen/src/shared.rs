@@ -29,14 +29,17 @@ unsafe impl Send for SharedPage {}
 // SAFETY: as above.
 unsafe impl Sync for SharedPage {}
 
+// One access each, after checks that mostly fall away: inlined although the crate is compiled for its size.
 macro_rules! word {
     ($load:ident, $store:ident, $int:ty, $atomic:ty) => {
         #[doc = concat!("Reads the `", stringify!($int), "` at `offset`.")]
+        #[inline(always)]
         pub fn $load(&self, offset: usize) -> $int {
             self.atomic::<$atomic>(offset).load(Ordering::Acquire)
         }
 
         #[doc = concat!("Writes the `", stringify!($int), "` at `offset`.")]
+        #[inline(always)]
         pub fn $store(&self, offset: usize, value: $int) {
             self.atomic::<$atomic>(offset).store(value, Ordering::Release)
         }
@@ -91,21 +94,25 @@ impl SharedPage {
     word!(load_u64, store_u64, u64, AtomicU64);
 
     /// Replaces the `u64` at `offset` and returns what was there.
+    #[inline(always)]
     pub fn swap_u64(&self, offset: usize, value: u64) -> u64 {
         self.atomic::<AtomicU64>(offset).swap(value, Ordering::AcqRel)
     }
 
     /// Sets `bits` in the `u64` at `offset` and returns what was there.
+    #[inline(always)]
     pub fn fetch_or_u64(&self, offset: usize, bits: u64) -> u64 {
         self.atomic::<AtomicU64>(offset).fetch_or(bits, Ordering::AcqRel)
     }
 
     /// Keeps only `bits` of the `u64` at `offset` and returns what was there.
+    #[inline(always)]
     pub fn fetch_and_u64(&self, offset: usize, bits: u64) -> u64 {
         self.atomic::<AtomicU64>(offset).fetch_and(bits, Ordering::AcqRel)
     }
 
     /// Replaces the `u16` at `offset` if it still is `current`; otherwise returns what it is.
+    #[inline(always)]
     pub fn compare_exchange_u16(&self, offset: usize, current: u16, new: u16) -> Result<(), u16> {
         self.atomic::<AtomicU16>(offset)
             .compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire)
@@ -157,10 +164,12 @@ impl SharedPage {
 
     /// Whether a copy is of a few aligned words, like the messages of a ring: starting a string
     /// instruction would take longer.
+    #[inline(always)]
     fn is_short(offset: usize, len: usize) -> bool {
         len <= 32 && (offset | len) % 4 == 0
     }
 
+    #[inline(always)]
     fn at(&self, offset: usize, len: usize) -> NonNull<u8> {
         let end = offset.checked_add(len).expect("shared offset overflows");
         assert!(end <= self.len, "shared access outside of the page");
@@ -168,6 +177,7 @@ impl SharedPage {
         unsafe { self.base.add(offset) }
     }
 
+    #[inline(always)]
     fn atomic<A: Atomic>(&self, offset: usize) -> &A {
         let at = self.at(offset, size_of::<A>());
         assert!(offset % size_of::<A>() == 0, "misaligned shared word");

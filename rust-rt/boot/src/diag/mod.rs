@@ -9,6 +9,8 @@ pub mod symbols;
 #[cfg(feature = "image")]
 pub mod backtrace;
 #[cfg(any(feature = "image", test))]
+mod functions;
+#[cfg(any(feature = "image", test))]
 mod ocaml_frames;
 #[cfg(feature = "image")]
 mod report;

@@ -10,36 +10,6 @@
 //! which is nearly always one of the same function; otherwise the backtrace ends early or has a wrong line. Such a
 //! C function runs on C's stack, and OCaml's stack pointer is meanwhile in `rbx`.
 
-/// Whether one of the functions in this `.eh_frame_hdr` contains `address`.
-///
-/// # Safety
-///
-/// `header` must be a table as GNU ld writes it, of functions described with addresses of 32 bits.
-pub(super) unsafe fn covers(header: *const u8, address: *const u8) -> bool {
-    let word = |at: *const u8| {
-        // SAFETY: `at` is within the table, or within one of the entries that it refers to.
-        (unsafe { at.cast::<i32>().read_unaligned() }) as isize
-    };
-    let (mut low, mut high) = (0, word(header.wrapping_add(8)));
-    let entry = |i: isize| header.wrapping_offset(12 + 8 * i);
-    let start = |i: isize| header.wrapping_offset(word(entry(i)));
-    while low < high {
-        let middle = (low + high) / 2;
-        if start(middle) <= address {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    if low == 0 {
-        return false;
-    }
-    let described = header.wrapping_offset(word(entry(low - 1).wrapping_add(4)));
-    // Length, CIE, start, and then the number of bytes.
-    let length = word(described.wrapping_add(12));
-    address < start(low - 1).wrapping_offset(length)
-}
-
 /// The frame of the OCaml function to which `address` returns, in bytes with the return address; or that of the nearest
 /// return address, if that is near. None for code that is not OCaml's.
 ///
@@ -214,6 +184,7 @@ impl Made {
 
 #[cfg(test)]
 mod tests {
+    use super::super::functions::find;
     use super::*;
     use alloc::vec::Vec;
 
@@ -303,9 +274,9 @@ mod tests {
         let header = made.fill(near, RBX, 0x4008);
         // SAFETY: just made.
         unsafe {
-            assert!(covers(header, near));
-            assert!(!covers(header, near.wrapping_add(1)));
-            assert!(!covers(header, near.wrapping_sub(1)));
+            assert!(find(header, near).is_some());
+            assert!(find(header, near.wrapping_add(1)).is_none());
+            assert!(find(header, near.wrapping_sub(1)).is_none());
         }
         // DW_CFA_def_cfa of rbx with 0x4008 in groups of seven bits.
         assert_eq!(made.cie[17..22], [0x0c, 3, 0x88, 0x80, 1]);

@@ -1,11 +1,13 @@
 //! Where the unwinder of libgcc finds the unwind tables of the image.
 //!
-//! libgcc asks `_dl_find_object` for the table that covers an address; std's own symboliser, and
-//! older libgcc, walk the objects with `dl_iterate_phdr`. An image is one object.
+//! libgcc's unwinder asks `_Unwind_Find_FDE` for the table of a function. Its own finds the object first, with
+//! `_dl_find_object` or by walking all of them, and keeps trees of those that were registered at run time: some 12 KB, which
+//! an image, being one object, does without. Std's own symboliser walks the objects with `dl_iterate_phdr`.
 //!
 //! Which function is `_dl_find_object` is the link script's choice: [`mirust_find_object`], unless the image
 //! has frames that OCaml's tables describe: then [`mirust_find_frame`].
 
+use super::functions::{self, Function};
 use super::ocaml_frames::{self, Made};
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_void};
@@ -75,7 +77,7 @@ unsafe extern "C" fn mirust_find_frame(address: *const u8, result: *mut DlFindOb
     let mut found = table();
     // SAFETY: the linker wrote the image's table, and the compiler OCaml's.
     let size = unsafe {
-        if ocaml_frames::covers(found, address) {
+        if functions::find(found, address).is_some() {
             None
         } else {
             ocaml_frames::frame_size((&raw const caml_frametable).cast(), address as u64 + 1)
@@ -93,6 +95,43 @@ unsafe extern "C" fn mirust_find_frame(address: *const u8, result: *mut DlFindOb
     // SAFETY: the caller passes a valid structure.
     unsafe { result.write(DlFindObject::with_table(found)) };
     0
+}
+
+/// `struct dwarf_eh_bases` of libgcc: what addresses in a function's table may count from.
+#[repr(C)]
+pub struct Bases {
+    text: *const u8,
+    data: *const u8,
+    function: *const u8,
+}
+
+// SAFETY: the link script says which of the functions above it is, and both have this type.
+unsafe extern "C" {
+    fn _dl_find_object(address: *const u8, result: *mut DlFindObject) -> c_int;
+}
+
+/// The entry in `.eh_frame` of the function that contains `address`, and in `bases` where the function begins; null if no
+/// table has it.
+///
+/// # Safety
+///
+/// `bases` must be valid for writes. The entry holds until the next call.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _Unwind_Find_FDE(address: *const u8, bases: *mut Bases) -> *const u8 {
+    let mut object = DlFindObject::with_table(table());
+    // SAFETY: `object` is valid for writes; what it then has is the image's table, or one made for this address.
+    let found = unsafe {
+        if _dl_find_object(address, &raw mut object) != 0 {
+            return core::ptr::null();
+        }
+        functions::find(object.eh_frame_hdr, address)
+    };
+    let Some(Function { start, entry }) = found else { return core::ptr::null() };
+    // No table counts from where the text or the data begins: such encodings are for other processors.
+    let found = Bases { text: core::ptr::null(), data: core::ptr::null(), function: start };
+    // SAFETY: the caller passes a valid structure.
+    unsafe { bases.write(found) };
+    entry
 }
 
 /// Whether the image has code there.
