@@ -6,7 +6,8 @@ use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::{Pin, pin};
-use core::task::{Context, Poll, Waker};
+use core::ptr;
+use core::task::{Context, Poll, RawWakerVTable, Waker};
 
 use crate::time::{Duration, Instant};
 
@@ -77,11 +78,20 @@ pub struct Sleep {
     deadline: Instant,
     /// Our entry in the map, from the first poll on.
     key: Option<Key>,
+    /// The waker in there, which cannot become another one as long as it is: who polls again need not look.
+    waker: Identity,
+}
+
+/// What two wakers of the same task have in common.
+type Identity = (*const (), *const RawWakerVTable);
+
+fn identity(waker: &Waker) -> Identity {
+    (waker.data(), waker.vtable())
 }
 
 impl Sleep {
     pub(crate) fn new(timers: Rc<Timers>, deadline: Instant) -> Self {
-        Sleep { timers, deadline, key: None }
+        Sleep { timers, deadline, key: None, waker: (ptr::null(), ptr::null()) }
     }
 
     /// When it ends.
@@ -116,12 +126,14 @@ impl Future for Sleep {
                 let key = self.timers.insert(self.deadline, cx.waker().clone());
                 self.key = Some(key);
             }
+            Some(_) if self.waker == identity(cx.waker()) => return Poll::Pending,
             Some(key) => {
                 if let Some(waker) = self.timers.pending.borrow_mut().get_mut(&key) {
                     waker.clone_from(cx.waker());
                 }
             }
         }
+        self.waker = identity(cx.waker());
         Poll::Pending
     }
 }

@@ -3,7 +3,9 @@
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use mirust_executor::Elapsed;
 use mirust_executor::poll::Ready;
@@ -101,6 +103,34 @@ fn a_sleep_wakes_the_task_that_polled_it_last() {
     d.block_on(handle).unwrap();
     assert_eq!(d.now(), at(10));
     assert_eq!(d.stats().timers_fired, 1);
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_sleep_that_is_polled_by_two_in_turn_wakes_the_last() {
+    for order in [&[0, 0][..], &[0, 1], &[0, 1, 0], &[0, 1, 1], &[0, 0, 1, 1, 0, 0]] {
+        let d = domain();
+        let both: [Arc<Woken>; 2] = Default::default();
+        let mut sleep = d.sleep(ns(10));
+        for who in order {
+            let waker = Waker::from(Arc::clone(&both[*who]));
+            assert!(Pin::new(&mut sleep).poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        d.poll(at(10));
+        let woken = both.each_ref().map(|one| one.0.load(Ordering::Relaxed));
+        let mut expected = [0; 2];
+        expected[*order.last().unwrap()] = 1;
+        assert_eq!(woken, expected, "{order:?}");
+    }
 }
 
 #[test]
