@@ -41,6 +41,7 @@ external owned_disconnected : string -> outcome = "mirust_export_test_net_owned_
 external owned_panics : string -> outcome = "mirust_export_test_net_owned_panics"
 external slow_reader : string -> bool -> outcome = "mirust_export_test_net_slow_reader"
 external out_of_memory : string -> outcome = "mirust_export_test_net_out_of_memory"
+external lost_piece : string -> (int, string) result Lwt.t = "mirust_export_test_net_lost_piece"
 
 external crossings : string -> (int[@untagged]) -> outcome
   = "mirust_native_only" "mirust_export_test_net_crossings"
@@ -93,6 +94,38 @@ let run_among others f =
 let run f = run_among [ collect () ] f
 let ok f () = Alcotest.(check (result unit string)) "ok" (Ok ()) (run f)
 let case = Test_promise.case
+
+(* The nth allocation of what takes a piece out of a connection fails: by then it has been taken. *)
+let with_piece_lost ~after f =
+  let left = ref after in
+  let takes (info : Gc.Memprof.allocation) =
+    match Printexc.backtrace_slots info.callstack with
+    | Some slots when Array.length slots > 0 ->
+        Option.fold ~none:false
+          ~some:(String.ends_with ~suffix:"Mirust_rust.take")
+          (Printexc.Slot.name slots.(0))
+    | Some _ | None -> false
+  in
+  let fail info =
+    if !left > 0 && takes info then (
+      decr left;
+      if !left = 0 then raise Out_of_memory);
+    None
+  in
+  let tracker = { Gc.Memprof.null_tracker with alloc_minor = fail } in
+  let profile = Gc.Memprof.start ~sampling_rate:1. ~callstack_size:4 tracker in
+  Lwt.finalize f (fun () ->
+      Gc.Memprof.stop ();
+      Gc.Memprof.discard profile;
+      Lwt.return_unit)
+  >|= fun result ->
+  Alcotest.(check int) "memory ran out" 0 !left;
+  result
+
+let piece_lost () =
+  match run_among [] (fun () -> with_piece_lost ~after:20 (fun () -> lost_piece on)) with
+  | Ok read -> Alcotest.(check bool) "some bytes came before" true (read > 0 && read < 200_000)
+  | Error e -> Alcotest.fail e
 
 (* A second stack, which goes away in the middle of it. *)
 let disconnected () =
@@ -246,6 +279,7 @@ let tests =
     case "a_slow_reader_of_copies_holds_little" (ok (fun () -> slow_reader on false));
     case "a_slow_reader_of_owned_bytes_holds_little" (ok (fun () -> slow_reader on true));
     case "owners_do_not_pile_up" pace;
+    case "nothing_is_read_from_behind_a_piece_that_is_lost" piece_lost;
     case "out_of_memory_is_an_error" (ok (fun () -> out_of_memory on));
     case "a_million_crossings_leave_nothing" leaks;
   ]

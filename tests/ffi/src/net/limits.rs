@@ -3,7 +3,7 @@
 use mirust::net::{Error, TcpListener, TcpStream, stats};
 use mirust::time::{Duration, sleep, timeout};
 
-use super::{address, expect, pair, text, until};
+use super::{address, expect, pair, pattern, text, until};
 
 /// Written again and again.
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
@@ -96,6 +96,40 @@ async fn test_net_out_of_memory(on: String) -> Result<(), String> {
         reader.await.map_err(|e| e.to_string())?.map_err(text)?;
     }
     expect(TcpStream::connect(at).await.is_ok(), "there is memory again")
+}
+
+/// Memory runs out where a piece has just been taken out of the connection, which OCaml sees to: the reader gets an error,
+/// and nothing from behind the hole, nor does the writer go on. How many bytes came before it.
+#[mirust::export]
+async fn test_net_lost_piece(on: String) -> Result<isize, String> {
+    let (_listener, mut client, mut server) = pair(&on).await?;
+    let all = pattern(200_000);
+    let sent = all.clone();
+    let writing = mirust::spawn(async move {
+        for piece in sent.chunks(1000) {
+            if client.write_all(piece).await.is_err() {
+                return true;
+            }
+            // The reader is to wait for each.
+            sleep(Duration::from_micros(100)).await;
+        }
+        false
+    });
+    let (mut read, mut errors) = (Vec::new(), 0);
+    while errors < 3 {
+        match server.read_chunk().await {
+            Ok(piece) if piece.is_empty() => break,
+            Ok(piece) => {
+                expect(errors == 0, "bytes come after an error")?;
+                read.extend_from_slice(&piece);
+            }
+            Err(_) => errors += 1,
+        }
+    }
+    expect(errors > 0, "memory ran out, and there was no error")?;
+    expect(read == all[..read.len()], "what came before is not what was sent")?;
+    expect(writing.await.map_err(|e| e.to_string())?, "the writer was not reset")?;
+    Ok(read.len() as isize)
 }
 
 /// `n` crossings in either direction, by copies and as they are.
