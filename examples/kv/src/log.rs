@@ -352,14 +352,22 @@ impl Inner {
     }
 
     /// Takes whole operations for a batch, and how many there are.
-    pub fn take(&mut self) -> (Vec<u8>, u64) {
+    ///
+    /// # Errors
+    ///
+    /// If there is no memory for those that stay; all of them do then.
+    pub fn take(&mut self) -> Result<(Vec<u8>, u64), String> {
         let many = self.ends.partition_point(|end| *end <= OPS_MAX).max(1).min(self.ends.len());
         let Some(end) = many.checked_sub(1).map(|last| self.ends[last]) else {
-            return (Vec::new(), 0);
+            return Ok((Vec::new(), 0));
         };
-        let rest = self.noted.split_off(end);
+        let mut rest = Vec::new();
+        let behind = &self.noted[end..];
+        rest.try_reserve(behind.len()).map_err(|_| "no memory to write".to_string())?;
+        rest.extend_from_slice(behind);
+        self.noted.truncate(end);
         self.ends.drain(..many);
         self.ends.iter_mut().for_each(|other| *other -= end);
-        (core::mem::replace(&mut self.noted, rest), many as u64)
+        Ok((core::mem::replace(&mut self.noted, rest), many as u64))
     }
 }

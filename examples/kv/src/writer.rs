@@ -35,7 +35,7 @@ impl Writer {
         self.begin_if_asked(log);
         let (ops, many, flush) = {
             let mut inner = log.inner.borrow_mut();
-            let (ops, many) = inner.take();
+            let (ops, many) = inner.take()?;
             (ops, many, inner.wanted > inner.stable)
         };
         if !ops.is_empty() {
@@ -130,7 +130,7 @@ impl Writer {
         // new log is a state that the store has had.
         let mut pieces = Vec::new();
         loop {
-            let (ops, count) = log.inner.borrow_mut().take();
+            let (ops, count) = log.inner.borrow_mut().take()?;
             if count == 0 {
                 break;
             }
