@@ -1,4 +1,4 @@
-(* What one turn of a connection may come to: how much is sent in it, and how much a reader that does not read is sent. *)
+(* What one turn of a connection may come to: how much is sent in it, and how much a slow reader is sent. *)
 
 open Mirust_tcp
 module Wire = Mirust_wire.Tcp
