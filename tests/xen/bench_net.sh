@@ -1,5 +1,5 @@
 # The network on Xen: our guest beside a Linux guest in the same run, measured from dom0, by iperf3 and by a second tool,
-# since iperf3's sender starves in that guest.
+# since iperf3's sender starves in that guest on a busy machine.
 # images: peer
 # programs: client
 # linux: yes

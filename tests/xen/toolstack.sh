@@ -2,7 +2,7 @@
 # nobody asked for, and a cable that is plugged into another network. Each works, or the console or xl says why not.
 # images: peer
 # programs: client
-# limit: 120
+# limit: 180
 
 ip=10.1.17.2
 vif() { echo "mac=00:16:3e:00:17:$1" script=vif-rig bridge=xenbr17; }
