@@ -41,6 +41,7 @@ external owned_disconnected : string -> outcome = "mirust_export_test_net_owned_
 external owned_panics : string -> outcome = "mirust_export_test_net_owned_panics"
 external slow_reader : string -> bool -> outcome = "mirust_export_test_net_slow_reader"
 external out_of_memory : string -> outcome = "mirust_export_test_net_out_of_memory"
+external told : string -> unit Lwt.t -> (int, string) result Lwt.t = "mirust_export_test_net_told"
 external lost_piece : string -> (int, string) result Lwt.t = "mirust_export_test_net_lost_piece"
 
 external crossings : string -> (int[@untagged]) -> outcome
@@ -126,6 +127,72 @@ let piece_lost () =
   match run_among [] (fun () -> with_piece_lost ~after:20 (fun () -> lost_piece on)) with
   | Ok read -> Alcotest.(check bool) "some bytes came before" true (read > 0 && read < 200_000)
   | Error e -> Alcotest.fail e
+
+(* A piece that a reader has been told of, and does not take, is all that is kept of the buffer in which it came. *)
+let told_pieces_are_copied () =
+  let open Mirust_stack in
+  let network = Mirust_net_mock.Network.create () in
+  let buffers = ref 0 in
+  (* Each frame arrives in a large buffer. *)
+  let into_large frame =
+    let large = Cstruct.create 65536 in
+    incr buffers;
+    Gc.finalise (fun _ -> decr buffers) large.Cstruct.buffer;
+    let length = Cstruct.length frame in
+    Cstruct.blit frame 0 large 0 length;
+    Cstruct.sub large 0 length
+  in
+  let attach number =
+    let mac = Macaddr.of_octets_exn (Printf.sprintf "\x02\000\000\000\000%c" number) in
+    let device = Mirust_net_mock.Network.attach network mac in
+    let on_receive f =
+      device.on_receive (fun packets ->
+          f
+            (List.map
+               (fun (p : Mirust_wire.Packet.t) -> { p with data = into_large p.data })
+               packets))
+    in
+    let cidr = Ipaddr.V4.Prefix.of_string_exn (Printf.sprintf "10.1.0.%d/24" (Char.code number)) in
+    let ipv4 = `Static { Stack.cidr; gateway = None } in
+    Mirust_network.connect
+      { Stack.default with ipv4; ipv6 = `Off }
+      { device with Mirust_netif.Device.on_receive }
+  in
+  let piece = Cstruct.of_string (String.make 100 'x') in
+  let say peer =
+    Stack.TCP.create_connection (Stack.tcp peer) (Ipaddr.of_string_exn "10.1.0.1", 5000)
+    >>= function
+    | Error _ -> Lwt.fail_with "no connection"
+    | Ok flow -> (
+        Stack.TCP.read flow >>= function
+        | Ok (`Data _) -> Stack.TCP.write flow piece >|= Result.is_ok
+        | Ok `Eof | Error _ -> Lwt.return_false)
+  in
+  let rec few tries =
+    Collect.full_major ();
+    if !buffers < 10 then Lwt.return_true
+    else if tries = 0 then Lwt.return_false
+    else Time.ns 1_000_000L >>= fun () -> few (tries - 1)
+  in
+  let test () =
+    Lazy.force stack >>= fun first ->
+    attach '\001' >>= fun stack ->
+    attach '\002' >>= fun peer ->
+    Mirust_rust.serve stack;
+    let until, enough = Lwt.wait () in
+    let reading = told "10.1.0.1:5000" until in
+    Lwt.finalize
+      (fun () ->
+        Lwt_list.map_s (fun () -> say peer) (List.init 20 ignore) >>= fun written ->
+        few 2000 >>= fun few ->
+        Lwt.wakeup enough ();
+        reading >|= Result.map (fun read -> (List.for_all Fun.id written, few, read)))
+      (fun () -> Lwt.return (Mirust_rust.serve first))
+  in
+  Alcotest.(check (result (triple bool bool int) string))
+    "written, copied, read"
+    (Ok (true, true, 2000))
+    (run_among [] test)
 
 (* A second stack, which goes away in the middle of it. *)
 let disconnected () =
@@ -279,6 +346,7 @@ let tests =
     case "a_slow_reader_of_copies_holds_little" (ok (fun () -> slow_reader on false));
     case "a_slow_reader_of_owned_bytes_holds_little" (ok (fun () -> slow_reader on true));
     case "owners_do_not_pile_up" pace;
+    case "what_nobody_takes_keeps_no_receive_buffer" told_pieces_are_copied;
     case "nothing_is_read_from_behind_a_piece_that_is_lost" piece_lost;
     case "out_of_memory_is_an_error" (ok (fun () -> out_of_memory on));
     case "a_million_crossings_leave_nothing" leaks;

@@ -1,6 +1,7 @@
 //! What is bounded, and what happens there.
 
 use mirust::net::{Error, TcpListener, TcpStream, stats};
+use mirust::ocaml::Promise;
 use mirust::time::{Duration, sleep, timeout};
 
 use super::{address, expect, pair, pattern, text, until};
@@ -130,6 +131,27 @@ async fn test_net_lost_piece(on: String) -> Result<isize, String> {
     expect(read == all[..read.len()], "what came before is not what was sent")?;
     expect(writing.await.map_err(|e| e.to_string())?, "the writer was not reset")?;
     Ok(read.len() as isize)
+}
+
+/// Twenty readers that wait, and give up; each says so to its peer. When the promise resolves, each reads what has arrived
+/// meanwhile: as many bytes as the result says, all together.
+#[mirust::export]
+async fn test_net_told(at: String, until: Promise<()>) -> Result<isize, String> {
+    let listener = TcpListener::bind(address(&at)?).map_err(text)?;
+    let mut servers = Vec::new();
+    for _ in 0..20 {
+        let (mut server, _) = listener.accept().await.map_err(text)?;
+        let early = timeout(Duration::from_millis(1), server.read_chunk()).await.is_ok();
+        expect(!early, "nothing to read")?;
+        server.write_all(b"!").await.map_err(text)?;
+        servers.push(server);
+    }
+    until.to_rust::<()>().await.map_err(|_| "the promise fails")?;
+    let mut read = 0;
+    for server in &mut servers {
+        read += server.read_chunk().await.map_err(text)?.len();
+    }
+    Ok(read as isize)
 }
 
 /// `n` crossings in either direction, by copies and as they are.
