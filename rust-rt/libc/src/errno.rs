@@ -92,6 +92,12 @@ extern "C" fn strerror(errno: c_int) -> *const c_char {
     text(errno).as_ptr()
 }
 
+/// GNU's `strerror_r`: the text is static, and the buffer not used.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn strerror_r(errno: c_int, _buf: *mut c_char, _len: usize) -> *const c_char {
+    text(errno).as_ptr()
+}
+
 /// POSIX's `strerror_r`: the text is copied, and cut off when `len` is too small.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn __xpg_strerror_r(errno: c_int, buf: *mut c_char, len: usize) -> c_int {

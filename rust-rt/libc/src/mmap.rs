@@ -201,6 +201,25 @@ extern "C" fn madvise(_addr: *mut u8, _len: usize, advice: c_int) -> c_int {
     }
 }
 
+/// Memory stays where it is: nothing is ever written elsewhere to make room.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn mlock(_addr: *const u8, _len: usize) -> c_int {
+    0
+}
+
+/// As [`mlock`].
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn munlock(_addr: *const u8, _len: usize) -> c_int {
+    0
+}
+
+/// There is no segment of data that grows: `ENOMEM`, on which allocators use `mmap`.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn sbrk(_increment: isize) -> *mut u8 {
+    errno::set(errno::ENOMEM);
+    MAP_FAILED
+}
+
 /// Not supported: `ENOSYS`. Allocate, copy and unmap instead.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn mremap(_addr: *mut u8, _old: usize, _new: usize, _flags: c_int) -> *mut u8 {

@@ -124,13 +124,15 @@ extern "C" fn __stack_chk_fail() -> ! {
 
 const PAGE_SIZE: c_int = 4096;
 
-/// The page size, one processor, and 100 ticks a second; EINVAL for all else.
+/// The page size, one processor, pages of memory, and 100 ticks a second; EINVAL for all else.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn sysconf(name: c_int) -> c_long {
     match name {
-        2 => 100,               // _SC_CLK_TCK
-        30 => PAGE_SIZE.into(), // _SC_PAGESIZE
-        83 | 84 => 1,           // _SC_NPROCESSORS_CONF, _SC_NPROCESSORS_ONLN
+        2 => 100,                                             // _SC_CLK_TCK
+        30 => PAGE_SIZE.into(),                               // _SC_PAGESIZE
+        83 | 84 => 1, // _SC_NPROCESSORS_CONF, _SC_NPROCESSORS_ONLN
+        85 => (memory().0 / mirust_mem::PAGE_SIZE) as c_long, // _SC_PHYS_PAGES
+        86 => (memory().1 / mirust_mem::PAGE_SIZE) as c_long, // _SC_AVPHYS_PAGES
         _ => errno::fail(EINVAL).into(),
     }
 }
@@ -187,6 +189,53 @@ unsafe extern "C" fn __sched_cpucount(size: usize, set: *const c_void) -> c_int 
     // SAFETY: the caller's set has that many bytes.
     let set = unsafe { core::slice::from_raw_parts(set.cast::<u8>(), size) };
     set.iter().map(|byte| byte.count_ones() as c_int).sum()
+}
+
+/// Whoever wants to run on processor 0 does; EINVAL for a set without it.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sched_setaffinity(_pid: c_int, size: usize, set: *const c_void) -> c_int {
+    // SAFETY: the caller's set has that many bytes.
+    match unsafe { core::slice::from_raw_parts(set.cast::<u8>(), size) } {
+        [first, ..] if first & 1 != 0 => 0,
+        _ => errno::fail(EINVAL),
+    }
+}
+
+/// `struct sysinfo`.
+#[repr(C)]
+struct System {
+    uptime: c_long,
+    loads: [c_ulong; 3],
+    /// Of memory: all, free, shared, in buffers, then both of swap.
+    memory: [c_ulong; 6],
+    processes: u16,
+    high: [c_ulong; 2],
+    unit: c_uint,
+}
+
+const _: () = assert!(size_of::<System>() == 112);
+
+/// The domain's memory, in bytes, and how much of it is free.
+pub(crate) fn memory() -> (usize, usize) {
+    let frames = mirust_mem::frames::stats();
+    (frames.total * mirust_mem::PAGE_SIZE, frames.free * mirust_mem::PAGE_SIZE)
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sysinfo(system: *mut System) -> c_int {
+    let (total, free) = memory();
+    let uptime = ((host::get().monotonic_ns)() / crate::timespec::NS_PER_S) as c_long;
+    let memory = [total as c_ulong, free as c_ulong, 0, 0, 0, 0];
+    let answer = System { uptime, loads: [0; 3], memory, processes: 1, high: [0; 2], unit: 1 };
+    // SAFETY: writable by contract.
+    unsafe { system.write(answer) };
+    0
+}
+
+/// EINVAL for everything that Linux has here: names, limits and traits of processes.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn prctl(_option: c_int) -> c_int {
+    errno::fail(EINVAL)
 }
 
 /// One processor, in a set of `size` bytes.

@@ -116,6 +116,17 @@ extern "C" fn usleep(us: c_uint) -> c_int {
     }
 }
 
+/// Sleeps for whole seconds; gives those that are left, which are all where [`usleep`] fails.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn sleep(seconds: c_uint) -> c_uint {
+    let ns = u64::from(seconds) * NS_PER_S;
+    let deadline = (host::get().monotonic_ns)().saturating_add(ns);
+    match table::get() {
+        Some(threads) if (threads.sleep)("sleep", deadline) => 0,
+        _ => seconds,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

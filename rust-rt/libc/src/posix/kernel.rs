@@ -3,7 +3,9 @@
 
 use super::answer::size;
 use super::files::{calls, changes};
-use super::{epoll, eventfd, files, identity, io, pipe, poll, socket, socket_options, timer};
+use super::{
+    epoll, eventfd, files, identity, io, messages, pipe, poll, socket, socket_options, timer,
+};
 use crate::errno;
 
 /// The C function, whose arguments have the types that the kernel expects.
@@ -125,6 +127,8 @@ unsafe fn sockets(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<isize
         53 => call!(socket::socketpair, fd, b as _, c as _, d as _),
         54 => call!(socket_options::setsockopt, fd, b as _, c as _, d as _, e as _),
         55 => call!(socket_options::getsockopt, fd, b as _, c as _, d as _, e as _),
+        299 => call!(messages::recvmmsg, fd, b as _, c as _, d as _, e as _),
+        307 => call!(messages::sendmmsg, fd, b as _, c as _, d as _),
         288 => call!(socket::accept4, fd, b as _, c as _, d as _),
         _ => return None,
     })
@@ -240,6 +244,8 @@ mod tests {
             ("io::sendfile64", host_libc::SYS_sendfile),
             ("io::pwritev64", host_libc::SYS_pwritev),
             ("io::splice", host_libc::SYS_splice),
+            ("messages::recvmmsg", host_libc::SYS_recvmmsg),
+            ("messages::sendmmsg", host_libc::SYS_sendmmsg),
             ("io::copy_file_range", host_libc::SYS_copy_file_range),
             ("changes::renameat2", host_libc::SYS_renameat2),
             ("changes::fallocate64", host_libc::SYS_fallocate),

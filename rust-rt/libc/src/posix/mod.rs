@@ -29,6 +29,7 @@ mod io;
 mod kernel;
 mod local;
 mod memory;
+mod messages;
 mod named;
 mod names;
 mod network;

@@ -2,7 +2,7 @@
 //!
 //! All that a program may set is kept, and told as Linux tells it. What has no effect here: the sizes of
 //! buffers, as the stack sizes its own by the connection and the domain's memory; types of service; reuse of addresses,
-//! as a port is free again as soon as its listener is closed; quick acknowledgements, as the stack's are; and what is
+//! as a port is free again as soon as its listener is closed; wishes for control data, of which there is none; quick acknowledgements, as the stack's are; and what is
 //! about multicast, which there is not (joining a group is refused).
 
 use core::cell::Cell;
@@ -35,6 +35,8 @@ pub struct Options {
     pub(super) buffers: [Cell<u32>; 2],
     pub(super) service: Cell<u32>,
     pub(super) quick_acknowledgements: Cell<bool>,
+    /// `IP_PKTINFO`, `IP_RECVTOS`, `IPV6_RECVPKTINFO` and `IPV6_RECVTCLASS`: no message says it, all the same.
+    pub(super) wants: [Cell<bool>; 4],
     /// `IP_MULTICAST_TTL` and `IPV6_MULTICAST_HOPS`.
     pub(super) group_ttl: Cell<u8>,
     /// `IP_MULTICAST_LOOP` and `IPV6_MULTICAST_LOOP`.
@@ -61,6 +63,7 @@ impl Default for Options {
             buffers: [Cell::new(212_992), Cell::new(212_992)],
             service: Cell::new(0),
             quick_acknowledgements: Cell::new(true),
+            wants: [const { Cell::new(false) }; 4],
             group_ttl: Cell::new(1),
             group_loop: Cell::new(true),
         }

@@ -278,6 +278,15 @@ pub(super) struct Message {
 
 const _: () = assert!(size_of::<Message>() == 56);
 
+#[cfg(test)]
+impl Message {
+    /// One of these parts, without an address.
+    pub(super) fn of(parts: *mut c_void, count: usize) -> Self {
+        let (name, control) = (core::ptr::null_mut(), core::ptr::null_mut());
+        Message { name, name_length: 0, parts, count, control, control_length: 0, flags: 0 }
+    }
+}
+
 /// There is no control data.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut Message, flags: c_int) -> isize {

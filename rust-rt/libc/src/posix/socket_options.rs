@@ -44,6 +44,9 @@ const IPV6_MULTICAST_HOPS: c_int = 18;
 const IPV6_MULTICAST_LOOP: c_int = 19;
 const IPV6_V6ONLY: c_int = 26;
 const IPV6_TCLASS: c_int = 67;
+/// What a program wants to be told with each datagram: level and option, in the order of `Options`'s `wants`.
+const WANTS: [(c_int, c_int); 4] =
+    [(IPPROTO_IP, 8), (IPPROTO_IP, 13), (IPPROTO_IPV6, 49), (IPPROTO_IPV6, 66)];
 
 /// Least sizes of buffers, for sending and for receiving.
 const LEAST: [u32; 2] = [2304, 4608];
@@ -87,6 +90,12 @@ fn long(bytes: &[u8], at: usize) -> Result<c_long> {
 /// -1, as [`set`] has it, is Linux's own.
 fn group_ttl(ttl: u32) -> u8 {
     u8::try_from(ttl).unwrap_or(1)
+}
+
+/// Which of [`WANTS`] an option is; those of IPv6 are only for its sockets.
+fn want(socket: &dyn Socket, level: c_int, option: c_int) -> Option<usize> {
+    let own = level == IPPROTO_IP || socket.family() == Family::Inet6;
+    WANTS.iter().position(|&want| want == (level, option)).filter(|_| own)
 }
 
 fn set(socket: &dyn Socket, level: c_int, option: c_int, bytes: &[u8]) -> Result {
@@ -160,6 +169,11 @@ fn set(socket: &dyn Socket, level: c_int, option: c_int, bytes: &[u8]) -> Result
         (IPPROTO_IP, IP_TOS) if inet => options.service.set(within(0, 255)?),
         (IPPROTO_IPV6, IPV6_TCLASS) if socket.family() == Family::Inet6 => {
             options.service.set(within(-1, 255)?);
+        }
+        (level, option) if inet && want(socket, level, option).is_some() => {
+            if let Some(want) = want(socket, level, option) {
+                options.wants[want].set(flag()?);
+            }
         }
         (SOL_SOCKET | IPPROTO_TCP | IPPROTO_IP | IPPROTO_IPV6, _) if inet => {
             return Err(Errno(ENOPROTOOPT));
@@ -265,6 +279,9 @@ fn get(socket: &dyn Socket, level: c_int, option: c_int) -> Result<([u8; 16], us
         }
         (IPPROTO_IPV6, IPV6_MULTICAST_HOPS) if groups && socket.family() == Family::Inet6 => {
             options.group_ttl.get().into()
+        }
+        (level, option) if inet && want(socket, level, option).is_some() => {
+            want(socket, level, option).is_some_and(|want| options.wants[want].get()).into()
         }
         (IPPROTO_IP, IP_TTL) if inet => ttl(),
         (IPPROTO_IPV6, IPV6_UNICAST_HOPS) if socket.family() == Family::Inet6 => ttl(),

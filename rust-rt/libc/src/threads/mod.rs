@@ -28,6 +28,7 @@ mod futex;
 mod lifetime;
 mod locks;
 mod objects;
+mod semaphores;
 pub(crate) mod table;
 mod timed;
 mod waiting;

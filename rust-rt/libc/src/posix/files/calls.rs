@@ -215,6 +215,17 @@ pub(in super::super) unsafe extern "C" fn fstatat64(
     unsafe { stat_into(dir, path, flags, stat) }
 }
 
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) unsafe extern "C" fn fstatat(
+    dir: c_int,
+    path: *const c_char,
+    stat: *mut Stat,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { stat_into(dir, path, flags, stat) }
+}
+
 /// `struct statx_timestamp`.
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -9,6 +9,7 @@ mod cpio;
 pub(super) mod directory;
 mod entry;
 pub(super) mod locks;
+mod machine;
 mod root;
 mod temporary;
 mod tree;

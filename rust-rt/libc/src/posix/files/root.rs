@@ -7,6 +7,7 @@ use core::cell::{OnceCell, RefCell};
 use super::super::local::local;
 use super::super::network;
 use super::super::parts::Result;
+use super::machine;
 use super::tree::{Device, Kind, Tree};
 use super::volume::{self, Volume};
 
@@ -80,6 +81,12 @@ fn standard(tree: &Tree) {
         tree.put_made(b"etc/resolv.conf", network::resolver_configuration),
         tree.put_file(b"etc/hosts", network::HOSTS),
         tree.put_link(b"proc/self/exe", b"/mirust"),
+        tree.put_made(b"proc/cpuinfo", machine::processors),
+        tree.put_made(b"proc/loadavg", || b"0.00 0.00 0.00 1/1 1\n".to_vec()),
+        tree.put_made(b"proc/meminfo", machine::memory),
+        tree.put_made(b"proc/stat", machine::times),
+        tree.put_made(b"proc/uptime", machine::uptime),
+        tree.put_file(b"sys/devices/system/cpu/online", b"0\n"),
         tree.put_temporary(b"tmp", 0o1777),
     ];
     debug_assert!(put.iter().all(core::result::Result::is_ok));
