@@ -51,7 +51,9 @@ size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
 
 .PHONY: test test-xen test-cargo test-crates test-suites test-tutorial
-test: test-unit test-boot test-cargo test-net test-xen test-tutorial ## Runs all tests except the slow ones (below)
+test: ## Runs all tests except the slow ones, two parts at a time (LANES=1: one)
+	@tests/rig/steps 'make test-unit' 'make test-boot' 'tests/rig/xen-test --only-build' 'make test-cargo' 'make test-net' \
+	    'make test-tutorial' -- 'make test-xen BUILD=0'
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out, BUILD=0 uses the images that are there)
 	@tests/rig/xen-test $(if $(filter 0,$(BUILD)),--no-build)
 test-cargo: ## Builds and boots ordinary crates with `cargo mirust`, one of them on Xen (SKIP_XEN=1 leaves it out)
