@@ -186,7 +186,24 @@ impl Workspace {
         cargo.arg(command).args(arguments(options)).args(["--target", TARGET]);
         cargo.arg("--target-dir").arg(&self.target_dir);
         cargo.arg("--config").arg(format!("target.{TARGET}.linker={:?}", self.linker()?));
+        for profile in self.profiles(options) {
+            cargo.arg("--config").arg(format!("profile.{profile}.split-debuginfo=\"off\""));
+        }
         Ok(cargo)
+    }
+
+    /// The profiles that a build may use, in which debug information must not be split: rustc would look for its parts in
+    /// what the linker wrote, and gdb beside NAME.elf.dbg.
+    fn profiles<'a>(&self, options: &'a Build) -> Vec<&'a str> {
+        let mut profiles = vec!["dev", "release", "test"];
+        // One that the manifest does not define is cargo's error, and must not be half defined here.
+        if let Some(name) = options.profile.as_deref().filter(|name| !profiles.contains(name)) {
+            let manifest = std::fs::read_to_string(self.metadata.workspace_root.join("Cargo.toml"));
+            if manifest.unwrap_or_default().contains(&format!("[profile.{name}]")) {
+                profiles.push(name);
+            }
+        }
+        profiles
     }
 
     fn executable(&self, artifact: Artifact, options: &Build) -> Result<Option<Executable>> {

@@ -65,6 +65,15 @@ const UNDEFINED: i32 = 3;
 /// The program needs what an image does not have, or the toolchain is missing.
 pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Image> {
     let program = Program::read(&executable.file)?;
+    if let Some(library) = program.shared_library() {
+        bail!(
+            "{} would need {}, a shared library, and an image has none\n\
+             leave out \"-C prefer-dynamic\", which is in RUSTFLAGS or below `rustflags` in cargo's configuration, and \
+             let crates be `lib` instead of `dylib`",
+            executable.name,
+            library.display()
+        );
+    }
     let dir = &executable.images;
     let name = executable.file.file_name().and_then(|name| name.to_str());
     let name = name.unwrap_or(&executable.name);

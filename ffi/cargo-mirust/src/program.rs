@@ -97,6 +97,11 @@ impl Program {
             Input::Missing(_) => None,
         })
     }
+
+    /// A shared library among them, which cannot be linked into an image.
+    pub fn shared_library(&self) -> Option<&Path> {
+        self.files().find(|path| path.extension().is_some_and(|extension| extension == "so"))
+    }
 }
 
 #[cfg(test)]
@@ -123,6 +128,15 @@ mod tests {
         fs::write(&file, b"#!").unwrap();
         assert!(Program::read(&file).unwrap_err().to_string().contains("not built by"));
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_shared_library_is_found() {
+        let mut program =
+            Program { inputs: vec![Input::File("/a.o".into()), Input::Missing("so".into())] };
+        assert_eq!(program.shared_library(), None);
+        program.inputs.push(Input::File("/lib/libstd-1.so".into()));
+        assert_eq!(program.shared_library(), Some(Path::new("/lib/libstd-1.so")));
     }
 
     #[test]
