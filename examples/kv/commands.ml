@@ -4,13 +4,12 @@
 open Client
 open Reply
 
+(* Whether a word, in whatever letters, is one of those. *)
+let is_any words word = List.mem (String.uppercase_ascii word) words
+
 (* {1 What is told} *)
 
-(* A word of a client's that an error repeats, in one line. *)
-let shown word =
-  let printable c = if c >= ' ' && c <= '~' then c else '?' in
-  String.map printable (if String.length word > 64 then String.sub word 0 64 else word)
-
+let no_users = "there are neither users nor passwords here"
 let unknown b what = error b (Printf.sprintf "unknown %s" what)
 
 let arity b command =
@@ -83,18 +82,37 @@ let hello c =
 
 let longest_name = 64
 
+(* Names it, and goes on to the answer. *)
+let name_client c name answer =
+  if String.length name > longest_name then error c.replies "the name is too long"
+  else (
+    c.name <- name;
+    answer c.replies)
+
 (* What clients send when they start: only what is true is confirmed. *)
 let client c subcommand arguments =
   let b = c.replies in
   match (String.uppercase_ascii subcommand, arguments) with
   | "ID", [] -> integer b c.id
   | "GETNAME", [] -> bulk b (if c.name = "" then None else Some c.name)
-  | "SETNAME", [ name ] when String.length name <= longest_name ->
-      c.name <- name;
-      ok b
-  | "SETNAME", [ _ ] -> error b "the name is too long"
-  | "SETINFO", [ _; _ ] | ("NO-EVICT" | "NO-TOUCH"), [ _ ] -> ok b
+  | "SETNAME", [ name ] -> name_client c name ok
+  (* Nobody can ask for it, so that it need not be kept. *)
+  | "SETINFO", [ what; _ ] when is_any [ "LIB-NAME"; "LIB-VER" ] what -> ok b
+  (* When a key was last used is noted for no client. *)
+  | "NO-TOUCH", [ mode ] when is_any [ "ON"; "OFF" ] mode -> ok b
+  | "NO-EVICT", [ mode ] when is_any [ "OFF" ] mode -> ok b
+  | "NO-EVICT", [ mode ] when is_any [ "ON" ] mode ->
+      error b "any client may have to make room for others here"
   | _ -> unknown b (Printf.sprintf "subcommand or arguments of CLIENT: '%s'" (shown subcommand))
+
+(* HELLO's arguments behind the version. *)
+let rec hello_with c name = function
+  | [] -> ( match name with None -> hello c | Some name -> name_client c name (fun _ -> hello c))
+  | option :: rest -> (
+      match (String.uppercase_ascii option, rest) with
+      | "SETNAME", name :: rest -> hello_with c (Some name) rest
+      | "AUTH", _ :: _ :: _ -> error c.replies no_users
+      | _ -> error c.replies ("syntax error in HELLO option '" ^ shown option ^ "'"))
 
 (* {1 The store} *)
 
@@ -168,8 +186,10 @@ let execute c command arguments =
   | "INCRBY", [ key; by ] -> add c key by ~down:false
   | "DECRBY", [ key; by ] -> add c key by ~down:true
   | "DBSIZE", [] -> integer b (Store.length store)
-  | ("FLUSHALL" | "FLUSHDB"), ([] | [ ("ASYNC" | "async" | "SYNC" | "sync") ]) -> (
+  | ("FLUSHALL" | "FLUSHDB"), ([] | [ _ ]) when List.for_all (is_any [ "ASYNC"; "SYNC" ]) arguments
+    -> (
       match Store.clear store with Ok () -> ok b | Error e -> failure b e)
+  | ("FLUSHALL" | "FLUSHDB"), _ -> error b "syntax error"
   | "BGREWRITEAOF", [] -> start_rewrite b store "Background append only file rewriting"
   | "BGSAVE", ([] | [ _ ]) -> start_rewrite b store "Background saving"
   | "LASTSAVE", [] -> integer b (Store.saved_at store)
@@ -177,13 +197,15 @@ let execute c command arguments =
   | "INFO", [ section ] -> bulk b (Some (info c (String.lowercase_ascii section)))
   | "PING", [] -> simple b "PONG"
   | ("PING" | "ECHO"), [ s ] -> bulk b (Some s)
-  | "HELLO", ([] | [ "2" ]) -> hello c
-  | "HELLO", [ _ ] -> failure b "NOPROTO only version 2 of the protocol is spoken here"
-  | ("AUTH" | "HELLO"), _ :: _ -> error b "there are neither users nor passwords here"
+  | "HELLO", [] -> hello c
+  | "HELLO", "2" :: options -> hello_with c None options
+  | "HELLO", _ -> failure b "NOPROTO only version 2 of the protocol is spoken here"
+  | "AUTH", _ :: _ -> error b no_users
   | "CLIENT", subcommand :: arguments -> client c subcommand arguments
-  | "COMMAND", [ ("COUNT" | "count") ] -> integer b (List.length known)
+  | "COMMAND", [ subcommand ] when is_any [ "COUNT" ] subcommand -> integer b (List.length known)
   | "COMMAND", _ -> array b 0
-  | "CONFIG", ("GET" | "get") :: (_ :: _ as patterns) -> config_get b store patterns
+  | "CONFIG", subcommand :: (_ :: _ as patterns) when is_any [ "GET" ] subcommand ->
+      config_get b store patterns
   | "CONFIG", _ :: _ ->
       error b "the configuration is the command line's, and can only be read: CONFIG GET"
   | "SELECT", [ "0" ] -> ok b

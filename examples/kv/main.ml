@@ -47,25 +47,27 @@ and next_request c =
   | `Malformed m ->
       Reply.error c.replies ("Protocol error: " ^ m);
       `Refused
-  | `Request when not (admitted c) ->
-      (* The rest of a transaction must not happen without it. *)
-      Option.iter Transaction.cancel c.transaction;
-      Reply.failure c.replies "OOM too many large requests at a time";
-      answer c
   | `Request -> (
+      (* What follows is another request, with a time of its own: also if this one is refused. *)
       c.since <- 0;
-      let command = Resp.command t and count = Resp.count t in
-      match c.transaction with
-      (* What is asked for most is answered from where it arrived. *)
-      | None when command = get && count = 2 ->
-          if not (value c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1)) then
-            c.wanted <- [ Resp.word t 1 ];
-          answer c
-      | None when command = set && count = 3 ->
-          put c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1) (Resp.position t 2)
-            (Resp.length t 2);
-          answer c
-      | None | Some _ -> answer_words c (Resp.words t))
+      if not (admitted c) then (
+        (* The rest of a transaction must not happen without it. *)
+        Option.iter Transaction.cancel c.transaction;
+        Reply.failure c.replies "OOM too many large requests at a time";
+        answer c)
+      else
+        let command = Resp.command t and count = Resp.count t in
+        match c.transaction with
+        (* What is asked for most is answered from where it arrived. *)
+        | None when command = get && count = 2 ->
+            if not (value c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1)) then
+              c.wanted <- [ Resp.word t 1 ];
+            answer c
+        | None when command = set && count = 3 ->
+            put c (Resp.bytes t) (Resp.position t 1) (Resp.length t 1) (Resp.position t 2)
+              (Resp.length t 2);
+            answer c
+        | None | Some _ -> answer_words c (Resp.words t))
 
 and answer_words c = function
   | [] -> answer c
@@ -174,6 +176,9 @@ and look c =
 and reply c =
   match try_to_answer c with
   | `Done when not (Cstruct.is_empty c.arrived) -> go_on c
+  (* Where nothing is said nothing is confirmed. And a wait for the disk between the look for memory and the wait for it
+     could miss that there is some. *)
+  | next when Reply.length c.replies = 0 -> after c next
   | next -> (
       let* safe = settled c in
       match safe with
@@ -184,22 +189,20 @@ and reply c =
           send c next)
 
 and send c next =
-  if Reply.length c.replies = 0 then after c next
-  else
-    let bytes = Reply.take c.replies in
-    Places.set_busy c.place true;
-    let written = TCP.write c.flow bytes in
-    match Lwt.state written with
-    | Lwt.Return (Ok ()) ->
-        sent c;
-        after c next
-    | Lwt.Return (Error _) -> abort c
-    | Lwt.Fail _ | Lwt.Sleep -> (
-        in_time (fun () -> written) >>= function
-        | Ok (Ok ()) ->
-            sent c;
-            after c next
-        | Ok (Error _) | Error `Timeout -> abort c)
+  let bytes = Reply.take c.replies in
+  Places.set_busy c.place true;
+  let written = TCP.write c.flow bytes in
+  match Lwt.state written with
+  | Lwt.Return (Ok ()) ->
+      sent c;
+      after c next
+  | Lwt.Return (Error _) -> abort c
+  | Lwt.Fail _ | Lwt.Sleep -> (
+      in_time (fun () -> written) >>= function
+      | Ok (Ok ()) ->
+          sent c;
+          after c next
+      | Ok (Error _) | Error `Timeout -> abort c)
 
 and after c = function
   | `Enough -> reply c

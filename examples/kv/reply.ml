@@ -1,6 +1,6 @@
 type t = {
-  mutable view : Cstruct.t;
-  (* all of the buffer *) mutable first : int;
+  mutable view : Cstruct.t; (* all of the buffer *)
+  mutable first : int; (* what was not taken yet begins here *)
   mutable stop : int;
 }
 
@@ -86,6 +86,11 @@ let ok b =
   line_end b
 
 let simple b s = text b '+' s
+
+let shown word =
+  let printable c = if c >= ' ' && c <= '~' then c else '?' in
+  String.map printable (if String.length word > 64 then String.sub word 0 64 else word)
+
 let failure b s = text b '-' s
 let error b s = failure b ("ERR " ^ s)
 let integer b n = line b ':' n
@@ -95,7 +100,8 @@ let array b n = line b '*' n
 let bulk b = function
   | None -> string b "$-1\r\n"
   | Some s ->
+      (* All or nothing of it, should there be no memory. *)
+      reserve b (longest + String.length s + 2);
       line b '$' (String.length s);
-      reserve b (String.length s + 2);
       string b s;
       line_end b

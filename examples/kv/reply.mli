@@ -28,6 +28,9 @@ val failure : t -> string -> unit
 (** [failure], of the kind [ERR]. *)
 val error : t -> string -> unit
 
+(** A client's word as an error may repeat it: within one line, and no more than its beginning. *)
+val shown : string -> string
+
 val integer : t -> int -> unit
 val integer64 : t -> int64 -> unit
 

@@ -42,21 +42,24 @@ let held t = t.stop - t.start + (word_cost * t.count)
    it is the whole of a large request. *)
 let larger size = Bytes.create (if size <= 65536 then max 512 (2 * size) else size + (size / 2))
 
+(* The contents are in [bytes] from now on, from its beginning. *)
+let move t bytes =
+  let have = t.stop - t.start in
+  Bytes.blit t.bytes t.start bytes 0 have;
+  t.bytes <- bytes;
+  t.at <- t.at - t.start;
+  t.scanned <- t.scanned - t.start;
+  t.start <- 0;
+  t.stop <- have
+
 (* Makes room for [n] more bytes, by moving the contents to the front or to a larger buffer. *)
 let make_room t n =
-  if t.stop + n > Bytes.length t.bytes then (
+  if t.stop + n > Bytes.length t.bytes then
     let have = t.stop - t.start in
-    let bytes =
-      if have = 0 then Bytes.create n
-      else if have + n + ((have + n) / 4) <= Bytes.length t.bytes then t.bytes
-      else larger (have + n)
-    in
-    Bytes.blit t.bytes t.start bytes 0 have;
-    t.bytes <- bytes;
-    t.at <- t.at - t.start;
-    t.scanned <- t.scanned - t.start;
-    t.start <- 0;
-    t.stop <- have)
+    move t
+      (if have = 0 then Bytes.create n
+       else if have + n + ((have + n) / 4) <= Bytes.length t.bytes then t.bytes
+       else larger (have + n))
 
 let feed t b =
   let n = Cstruct.length b in
@@ -64,14 +67,22 @@ let feed t b =
   Cstruct.blit_to_bytes b 0 t.bytes t.stop n;
   t.stop <- t.stop + n
 
-(* Ranges that a connection keeps between requests. *)
+(* Ranges that a connection keeps between requests, and within a pipeline. *)
 let few_words = 8
+let many_words = 64
 
-(* The request before it is answered. Between requests a connection has no buffer. *)
+(* A buffer that may be mostly empty, in bytes. *)
+let small_buffer = 8192
+
+(* The request before it is answered. Between requests a connection has no buffer; and within a pipeline it does not keep
+   what a large request needed, of which [held] knows nothing any more. *)
 let begin_request t =
   t.count <- 0;
   t.start <- t.at;
-  if t.start = t.stop then (
+  if Array.length t.ranges > 2 * many_words then t.ranges <- [||];
+  let size = Bytes.length t.bytes and have = t.stop - t.start in
+  if have > 0 then (if size > small_buffer && 2 * have < size then move t (Bytes.create have))
+  else (
     t.bytes <- Bytes.empty;
     if Array.length t.ranges > 2 * few_words then t.ranges <- [||];
     t.start <- 0;
@@ -91,17 +102,18 @@ let invalid_length = Malformed "invalid length"
 let most_digits = 19
 let byte bytes i = Char.code (Bytes.unsafe_get bytes i)
 
-(* The number that continues at [i], [n] being the value of its digits so far, in a line of any form. *)
-let rec number t i ~most n =
+(* The number that begins at [from] and continues at [i], [n] being the value of its digits so far, in a line of any
+   form. *)
+let rec number t ~from i ~most n =
   if i >= t.stop then raise_notrace More
   else
     let c = Bytes.get t.bytes i in
     if '0' <= c && c <= '9' && n <= most && i - t.at <= most_digits then
-      number t (i + 1) ~most ((10 * n) + Char.code c - Char.code '0')
+      number t ~from (i + 1) ~most ((10 * n) + Char.code c - Char.code '0')
     else
       let last = if c = '\r' then i + 1 else i in
       if last >= t.stop then raise_notrace More
-      else if Bytes.get t.bytes last <> '\n' || i = t.at + 1 || n > most then
+      else if Bytes.get t.bytes last <> '\n' || i = from || n > most then
         raise_notrace invalid_length
       else (
         t.at <- last + 1;
@@ -111,7 +123,13 @@ let any_count t ~sign ~most =
   if t.at = t.stop then raise_notrace More
   else if Bytes.get t.bytes t.at <> sign then
     raise_notrace (Malformed (Printf.sprintf "expected '%c'" sign))
-  else number t (t.at + 1) ~most 0
+  else
+    let from = t.at + 1 in
+    if sign = '*' && from < t.stop && Bytes.get t.bytes from = '-' then (
+      (* An array that is none: a request of no words, as in Redis. *)
+      ignore (number t ~from:(from + 1) (from + 1) ~most 0 : int);
+      0)
+    else number t ~from from ~most 0
 
 (* Four bytes, the first of them lowest, and two. *)
 external get32 : Bytes.t -> int -> int32 = "%caml_bytes_get32"
@@ -224,12 +242,16 @@ let[@inline] position t i = t.start + t.ranges.(2 * i)
 let[@inline] length t i = t.ranges.((2 * i) + 1)
 let word t i = Bytes.sub_string t.bytes (position t i) (length t i)
 
-(* In both cases of a letter all bits are the same but one. Behind a word there is at least its line's end. *)
+(* In both cases of a letter all bits are the same but one. Behind a word there is at least one byte, the end of its line
+   or a space, and there may be no more: of a word with fewer than three bytes, four cannot be read. *)
 let of_letters v length =
   if length = 3 then v land 0xdfdfdf else if length = 4 then v land 0xdfdfdfdf else 0
 
 let letters name = of_letters (four (Bytes.of_string (name ^ "\n")) 0) (String.length name)
-let command t = if t.count = 0 then 0 else of_letters (four t.bytes (position t 0)) (length t 0)
+
+let command t =
+  if t.count = 0 || length t 0 < 3 then 0 else of_letters (four t.bytes (position t 0)) (length t 0)
+
 let rec words_from t i tail = if i < 0 then tail else words_from t (i - 1) (word t i :: tail)
 
 let words t =

@@ -15,7 +15,8 @@ val cost : string list -> int
 (** The most bytes that a request may have, about. *)
 val max_request : int
 
-(** Bytes that it takes in memory: what came of a request that is not whole. *)
+(** Bytes that it takes in memory: what came of a request that is not whole. The buffer that they
+    are in has at most 8 KiB, or twice as many once [next] has said [`More]. *)
 val held : t -> int
 
 (** Takes bytes in. *)

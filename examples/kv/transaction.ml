@@ -26,7 +26,8 @@ let add t words =
     Error why
   in
   match words with
-  | command :: _ when not (belongs command) -> refused (command ^ " is not for transactions")
+  | command :: _ when not (belongs command) ->
+      refused (Reply.shown command ^ " is not for transactions")
   | _ when cost > most -> refused "the transaction is too large"
   | _ ->
       t.commands <- words :: t.commands;

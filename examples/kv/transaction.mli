@@ -8,9 +8,9 @@ val create : unit -> t
 (** What one may take in memory, in bytes. It is to be reserved beforehand. *)
 val most : int
 
-(** [add t words] keeps a command, the first of [words], and its arguments. [Error] says why it
-    cannot be part of a transaction, which is then void: not a command that only reads or writes
-    small values, or too many of them. *)
+(** [add t words] keeps a command, the first of [words], and its arguments. [Error] says in one line
+    why it cannot be part of a transaction, which is then void: not a command that only reads or
+    writes small values, or too many of them. *)
 val add : t -> string list -> (unit, string) result
 
 (** Makes it void: a command of it was refused before it could be kept. *)

@@ -29,6 +29,7 @@ let set = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\na\r\nb\n\r\n"
 let whole () =
   check "binary strings" (`Request [ "SET"; "k"; "a\r\nb\n" ]) (after [ set ]);
   check "no words" (`Request []) (after [ "*0\r\n" ]);
+  check "no array" (`Request []) (after [ "*-1\r\n" ]);
   check "an empty string" (`Request [ "" ]) (after [ "*1\r\n$0\r\n\r\n" ]);
   check "inline" (`Request [ "GET"; "k" ]) (after [ "GET  k\r\n" ]);
   check "an empty line" (`Request []) (after [ "\r\n" ]);
@@ -42,7 +43,44 @@ let pieces () =
   check "byte by byte" (after [ set ]) (after bytes);
   for i = 0 to String.length set - 1 do
     check "a beginning" `More (after [ String.sub set 0 i ])
-  done
+  done;
+  check "no array" (`Request []) (after [ "*"; "-"; "1"; "\r"; "\n" ])
+
+(* Behind a short word there may be nothing but its line's end, and the buffer ends there. *)
+let short_words () =
+  let command text =
+    let t = Resp.create () in
+    Resp.feed t (Cstruct.of_string text);
+    match Resp.next t with
+    | `Request -> Resp.command t
+    | `More | `Malformed _ -> Alcotest.failf "%S is no request" text
+  in
+  List.iter
+    (fun text -> Alcotest.(check int) (String.escaped text) 0 (command text))
+    [
+      "\n";
+      "\r\n";
+      "a\n";
+      "a\r\n";
+      "ab\n";
+      "ab\r\n";
+      "a b\n";
+      "abcde\n";
+      "*0\r\n";
+      "*1\r\n$0\r\n\r\n";
+      "*1\r\n$1\r\na\r\n";
+      "*1\r\n$2\r\nab\r\n";
+    ];
+  List.iter
+    (fun (name, text) ->
+      Alcotest.(check int) (String.escaped text) (Resp.letters name) (command text))
+    [
+      ("GET", "get\n");
+      ("GET", "GeT k\r\n");
+      ("GET", "*1\r\n$3\r\nGET\r\n");
+      ("PING", "ping\n");
+      ("PING", "*1\r\n$4\r\nPing\r\n");
+    ]
 
 (* What a parsed request keeps is more than its bytes: a list of words. *)
 let costs () =
@@ -91,7 +129,9 @@ let malformed () =
   in
   List.iter refused
     [
-      "*-1\r\n";
+      "*-\r\n";
+      "*--1\r\n";
+      "*-1x\r\n";
       "*x\r\n";
       "*1025\r\n";
       "*1\r\nx\r\n";
@@ -136,6 +176,56 @@ let nothing_is_held_between_requests () =
   Resp.feed t (Cstruct.of_string (String.sub set 0 20));
   ignore (next t);
   Alcotest.(check bool) "what came" true (Resp.held t > 0 && Resp.held t <= 20 + (3 * 48))
+
+(* Behind a large request in a pipeline that never ends, so that there is always a next one's beginning: what the large one
+   needed goes with it. *)
+let nothing_large_stays () =
+  let ping = Cstruct.of_string "1\r\n$4\r\nPING\r\n*" in
+  let behind name pieces =
+    let t = Resp.create () in
+    let rec feed = function
+      | [] -> Alcotest.failf "%s: no request" name
+      | [ last ] ->
+          Resp.feed t (Cstruct.of_string (last ^ "*"));
+          next t
+      | piece :: rest ->
+          Resp.feed t (Cstruct.of_string piece);
+          check name `More (next t);
+          feed rest
+    in
+    (match feed pieces with
+    | `Request _ -> ()
+    | (`More | `Malformed _) as r -> Alcotest.failf "%s: %a" name pp_result r);
+    check name `More (next t);
+    for _ = 1 to 1000 do
+      Resp.feed t ping;
+      check name (`Request [ "PING" ]) (next t);
+      check name `More (next t);
+      Alcotest.(check int) name 1 (Resp.held t);
+      let bytes = Sys.word_size / 8 * Obj.reachable_words (Obj.repr t) in
+      if bytes > 10240 then Alcotest.failf "%s: %d bytes stay" name bytes
+    done
+  in
+  let bulk = Printf.sprintf "$1000000\r\n%s\r\n" (String.make 1000000 'k') in
+  behind "a large request" [ "*3\r\n"; bulk; bulk; bulk ];
+  behind "many words" ("*1001\r\n" :: List.init 1001 (fun _ -> "$1\r\nk\r\n"));
+  behind "a long line" [ String.make 60000 'x'; "\n" ]
+
+(* A buffer is given up while there is more in it: what is left of a row of requests is the same as ever. *)
+let what_is_left () =
+  let t = Resp.create () in
+  let large = Printf.sprintf "*1\r\n$20000\r\n%s\r\n" (String.make 20000 'K') in
+  let sets = String.concat "" (List.init 100 (fun _ -> set)) in
+  Resp.feed t (Cstruct.of_string (large ^ sets ^ "get k"));
+  check "the large one" (`Request [ String.make 20000 'K' ]) (next t);
+  for _ = 1 to 100 do
+    check "each" (`Request [ "SET"; "k"; "a\r\nb\n" ]) (next t)
+  done;
+  check "the line's beginning" `More (next t);
+  Resp.feed t (Cstruct.of_string "ey\r\n");
+  check "the line" (`Request [ "GET"; "key" ]) (next t);
+  check "no more" `More (next t);
+  Alcotest.(check int) "held" 0 (Resp.held t)
 
 (* Words of the OCaml heap for each of a pipeline's requests: its bytes, once, and nothing else. *)
 let few_words () =
@@ -190,6 +280,15 @@ let cancelled () =
   add t [ "INCR"; "n" ];
   Alcotest.check commands "still void" None (Transaction.commands t)
 
+(* What an error repeats of a client's words stays within its line. *)
+let shown () =
+  let t = Transaction.create () in
+  Alcotest.(check (result unit string))
+    "one line" (Error "A??+B is not for transactions") (Transaction.add t [ "A\r\n+B" ]);
+  match Transaction.add t [ String.make 100000 'X' ] with
+  | Ok () -> Alcotest.fail "not for transactions"
+  | Error e -> Alcotest.(check bool) "a short one" true (String.length e < 100)
+
 let () =
   Alcotest.run "kv"
     [
@@ -203,9 +302,12 @@ let () =
           case "inline_commands_have_no_more_words" inline_words;
           case "nonsense_is_refused" malformed;
           case "small_pieces" small_pieces;
+          case "short_words_are_no_command" short_words;
           case "nothing_is_held_between_requests" nothing_is_held_between_requests;
+          case "nothing_large_stays_behind_its_request" nothing_large_stays;
+          case "what_is_left_of_a_buffer_is_the_same" what_is_left;
           case "a_request_takes_few_words" few_words;
         ] );
       ("replies", [ case "as_they_are_written" replies ]);
-      ("transactions", [ case "cancelled" cancelled ]);
+      ("transactions", [ case "cancelled" cancelled; case "an_error_is_one_line" shown ]);
     ]

@@ -34,6 +34,12 @@ let resp bytes =
     match Resp.next t with
     | `Request ->
         let words = Resp.words t in
+        let letters =
+          match words with
+          | command :: _ when List.mem (String.length command) [ 3; 4 ] -> Resp.letters command
+          | _ -> 0
+        in
+        if Resp.command t <> letters then failwith "another command";
         `Request words :: drain t
     | (`More | `Malformed _) as last -> [ last ]
   in

@@ -37,6 +37,13 @@ kv_what_clients_ask() {
     redis hello 2 | grep -qx mirust-kv && says OK select 0 && says 'ERR DB index is out of range: there is one, 0' select 1 || return
     says OK client setname me && says '' client getname && says OK client setinfo lib-name test || return
     [ "$(printf '%s\n' 'client setname me' 'client getname' reset 'client getname' | redis)" = $'OK\nme\nRESET' ] || return
+    says OK client no-touch on && says OK client no-evict off && says 'ERR any client may have to make room for others here' client no-evict on || return
+    redis client no-touch x 2>&1 | grep -q '^ERR unknown subcommand' && redis client setinfo x y 2>&1 | grep -q '^ERR unknown subcommand' || return
+    # In whatever letters, and with what newer clients say at once.
+    says OK flushall Async && says 'ERR syntax error' flushall now && says $'databases\n1' config Get databases || return
+    redis command Count | grep -q '^[1-9]' || return
+    [ "$(printf '%s\n' 'hello 2 SetName me' 'client getname' | redis | tail -n 1)" = me ] || return
+    says 'ERR there are neither users nor passwords here' hello 2 auth me word && says 'NOPROTO only version 2 of the protocol is spoken here' hello 3 setname me || return
     redis client reply off 2>&1 | grep -q '^ERR unknown subcommand' || return
     redis config get save maxmemory | tr '\n' ' ' | grep -qE '^maxmemory [0-9]+ save  ?$' || { redis config get save maxmemory && return 1; }
     redis config set maxmemory 1 2>&1 | grep -q '^ERR' || return
@@ -45,6 +52,33 @@ kv_what_clients_ask() {
     says '' set here other nx && says OK set here 7 xx && says 2 decrby here 5 && says 1 unlink here || return
     redis info >"$work/info" && grep -q '^uptime_in_seconds:[0-9]' "$work/info" && grep -q '^aof_enabled:0' "$work/info" || return
     redis set here 1 && [ "$(redis info keyspace | tr -d '\r')" = $'# Keyspace\ndb0:keys=1,expires=0,avg_ttl=0' ]
+}
+# A first word of less than three bytes, or of none, each on a new connection, whose buffer ends with it. Others follow.
+kv_short_words() {
+    local request
+    for request in 'a\r\n' 'a\n' 'ab\n' '*1\r\n$1\r\na\r\n' '*1\r\n$0\r\n\r\n'; do
+        exec 3<>"/dev/tcp/$stack/6379" && printf '%b' "$request" >&3 || return
+        timeout 5 head -n 1 <&3 | tee /dev/stderr | grep -aqE "^-ERR unknown command '(A|AB|)'"$'\r$' || return
+        printf '*-1\r\nPING\r\n' >&3 && timeout 5 head -c 7 <&3 | cmp - <(printf '+PONG\r\n') || return
+        exec 3>&-
+    done
+}
+# Behind a large request comes a pipeline that always has a next one's beginning: what the large one needed is given up.
+kv_pipelines_behind_large_requests() {
+    local i fd fds=() before after
+    for i in 1 2 3; do printf '$1000000\r\n' && head -c 1000000 /dev/zero && printf '\r\n'; done >"$work/strings"
+    { printf '*4\r\n$3\r\nDEL\r\n' && cat "$work/strings" && printf '*'; } >"$work/requests"
+    for i in $(seq 1000); do printf '1\r\n$4\r\nPING\r\n*'; done >>"$work/requests"
+    { printf ':0\r\n' && for i in $(seq 1000); do printf '+PONG\r\n'; done; } >"$work/answers"
+    before=$(resident)
+    for i in $(seq 30); do
+        exec {fd}<>"/dev/tcp/$stack/6379" && fds+=("$fd") && cat "$work/requests" >&"$fd" || return
+        timeout 10 head -c "$(stat -c %s "$work/answers")" <&"$fd" | cmp - "$work/answers" || return
+    done
+    after=$(resident)
+    for fd in "${fds[@]}"; do exec {fd}>&-; done
+    # Their buffers were more than 90 MB together.
+    echo "$before KiB, and then $after" && [ $((after - before)) -lt 50000 ]
 }
 # What redis-cli sends in one go, ends with an answer to the last of it; and a pipeline is answered the same wherever it is
 # cut.
@@ -81,6 +115,8 @@ kv_transactions() {
     printf 'multi\r\nincr n\r\n' >&3 && sleep 0.2 && says 42 get n && says 43 incr n || return
     printf 'exec\r\n' >&3 && timeout 5 head -c 23 <&3 | tr -d '\r' | cmp - <(printf '+OK\n+QUEUED\n*1\n:44\n') || return
     printf 'multi\r\nincr n\r\n' >&3 && sleep 0.2 && exec 3>&- && says 44 get n || return
+    # What is refused is repeated within one line.
+    found=$(printf 'multi\n"a\\r\\n+b"\ndiscard\n' | redis) && [ "$found" = $'OK\nERR A??+B is not for transactions\n\nOK' ] || { echo "$found" && return 1; }
     # It takes no more than its 4 KiB.
     found=$({ echo multi; yes 'incr n' | head -n 100; echo exec; } | redis | grep -v '^$' | sort | uniq -c | tr -s ' \n' ' ')
     [[ $found == *EXECABORT* && $found == *'ERR the transaction is too large'* ]] || { echo "$found" && return 1; }
@@ -169,6 +205,6 @@ kv_transaction_without_memory() {
     stop
 }
 
-group kv kv_commands kv_wrong_commands kv_what_clients_ask kv_in_bulk kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
+group kv kv_commands kv_wrong_commands kv_what_clients_ask kv_short_words kv_pipelines_behind_large_requests kv_in_bulk kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
     kv_nonsense kv_benchmark kv_benchmark_pipelined kv_benchmark_random_keys
 alone kv_transaction_without_memory
