@@ -68,7 +68,7 @@ impl Home {
         if stamp::of(&package).ok() != env!("MIRUST_STAMP").parse().ok() {
             bail!(
                 "this command was built from other sources than {} has now\n\
-                 install it anew, by `make -C {} setup`, or by: cargo install --path {}",
+                 reinstall it by `make -C {} setup`, or by: cargo install --path {}",
                 package.display(),
                 root.display(),
                 package.display(),
@@ -101,14 +101,18 @@ impl Home {
             symbols: dir.join(format!("{ground}.symbols")),
         };
         let made = modified(&object.file).min(modified(&object.symbols));
-        if made.is_none_or(|made| self.newest_source() > made) {
+        let (changed, newest) = self.newest_source();
+        if made.is_none_or(|made| changed > made) {
             say(
                 "Preparing",
                 format_args!(
                     "the runtime ({ground}); this is done once, and takes a minute or two"
                 ),
             );
-            let status = self.tool(self.file("ffi/link/program")).arg(ground.to_string()).status();
+            let mut program = self.tool(self.file("ffi/link/program"));
+            // Another command may be making it now: what is newer when that has ended stays as it is.
+            program.arg("--unless-newer-than").arg(newest).arg(ground.to_string());
+            let status = program.status();
             if !status.context("cannot run tests/rig/env")?.success() {
                 bail!(
                     "the runtime could not be built (see above); if a tool is missing, run: make -C {} setup",
@@ -131,8 +135,9 @@ impl Home {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    fn newest_source(&self) -> SystemTime {
-        let mut newest = SystemTime::UNIX_EPOCH;
+    /// The source that was changed last, and when.
+    fn newest_source(&self) -> (SystemTime, PathBuf) {
+        let mut newest = (SystemTime::UNIX_EPOCH, self.root.clone());
         for source in SOURCES {
             visit(&self.file(source), &mut newest);
         }
@@ -153,7 +158,7 @@ pub fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).and_then(|data| data.modified()).ok()
 }
 
-fn visit(path: &Path, newest: &mut SystemTime) {
+fn visit(path: &Path, newest: &mut (SystemTime, PathBuf)) {
     let skipped = |name: &str| OTHERS.contains(&name) || name.starts_with('.');
     if path.file_name().and_then(|name| name.to_str()).is_some_and(skipped) {
         return;
@@ -161,7 +166,9 @@ fn visit(path: &Path, newest: &mut SystemTime) {
     if let Ok(entries) = fs::read_dir(path) {
         entries.flatten().for_each(|entry| visit(&entry.path(), newest));
     } else if let Some(time) = modified(path) {
-        *newest = (*newest).max(time);
+        if time > newest.0 {
+            *newest = (time, path.to_owned());
+        }
     }
 }
 
