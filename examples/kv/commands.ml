@@ -35,9 +35,13 @@ let pairs b found =
       bulk b (Some value))
     found
 
-let config_get b store patterns =
-  let wanted name pattern = pattern = "*" || String.lowercase_ascii pattern = name in
-  pairs b (List.filter (fun (name, _) -> List.exists (wanted name) patterns) (settings store))
+(* Of patterns there is one, that for all: to others the answer would not be that there is nothing. *)
+let config_get b store names =
+  let is_pattern name = name <> "*" && String.exists (String.contains "*?[\\") name in
+  let wanted setting name = name = "*" || String.lowercase_ascii name = setting in
+  if List.exists is_pattern names then error b "of patterns CONFIG GET knows only *"
+  else
+    pairs b (List.filter (fun (setting, _) -> List.exists (wanted setting) names) (settings store))
 
 let sections c =
   let store = c.memory.store in
@@ -191,7 +195,9 @@ let execute c command arguments =
       match Store.clear store with Ok () -> ok b | Error e -> failure b e)
   | ("FLUSHALL" | "FLUSHDB"), _ -> error b "syntax error"
   | "BGREWRITEAOF", [] -> start_rewrite b store "Background append only file rewriting"
-  | "BGSAVE", ([] | [ _ ]) -> start_rewrite b store "Background saving"
+  | "BGSAVE", ([] | [ _ ]) when List.for_all (is_any [ "SCHEDULE" ]) arguments ->
+      start_rewrite b store "Background saving"
+  | "BGSAVE", _ -> error b "syntax error"
   | "LASTSAVE", [] -> integer b (Store.saved_at store)
   | "INFO", [] -> bulk b (Some (info c "default"))
   | "INFO", [ section ] -> bulk b (Some (info c (String.lowercase_ascii section)))
@@ -203,9 +209,13 @@ let execute c command arguments =
   | "AUTH", _ :: _ -> error b no_users
   | "CLIENT", subcommand :: arguments -> client c subcommand arguments
   | "COMMAND", [ subcommand ] when is_any [ "COUNT" ] subcommand -> integer b (List.length known)
-  | "COMMAND", _ -> array b 0
-  | "CONFIG", subcommand :: (_ :: _ as patterns) when is_any [ "GET" ] subcommand ->
-      config_get b store patterns
+  (* Of none there is anything to tell. *)
+  | "COMMAND", [] -> array b 0
+  | "COMMAND", subcommand :: _ when is_any [ "DOCS"; "INFO" ] subcommand -> array b 0
+  | "COMMAND", subcommand :: _ ->
+      unknown b (Printf.sprintf "subcommand or arguments of COMMAND: '%s'" (shown subcommand))
+  | "CONFIG", subcommand :: (_ :: _ as names) when is_any [ "GET" ] subcommand ->
+      config_get b store names
   | "CONFIG", _ :: _ ->
       error b "the configuration is the command line's, and can only be read: CONFIG GET"
   | "SELECT", [ "0" ] -> ok b

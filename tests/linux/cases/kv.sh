@@ -41,7 +41,8 @@ kv_what_clients_ask() {
     redis client no-touch x 2>&1 | grep -q '^ERR unknown subcommand' && redis client setinfo x y 2>&1 | grep -q '^ERR unknown subcommand' || return
     # In whatever letters, and with what newer clients say at once.
     says OK flushall Async && says 'ERR syntax error' flushall now && says $'databases\n1' config Get databases || return
-    redis command Count | grep -q '^[1-9]' || return
+    redis command Count | grep -q '^[1-9]' && says '' command docs get && says "ERR unknown subcommand or arguments of COMMAND: 'getkeys'" command getkeys get a || return
+    says 'ERR of patterns CONFIG GET knows only *' config get 'max*' && redis config get '*' | grep -qx databases && says 'ERR syntax error' bgsave often || return
     [ "$(printf '%s\n' 'hello 2 SetName me' 'client getname' | redis | tail -n 1)" = me ] || return
     says 'ERR there are neither users nor passwords here' hello 2 auth me word && says 'NOPROTO only version 2 of the protocol is spoken here' hello 3 setname me || return
     redis client reply off 2>&1 | grep -q '^ERR unknown subcommand' || return
