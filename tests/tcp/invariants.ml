@@ -109,4 +109,10 @@ let engine engine edges =
       if c.state <> Syn_sent then Hashtbl.replace edges (c.remote_port, c.iss) (c.irs, c.rcv_adv));
   !sum
 
-let end_of_turn e = Engine.iter e (fun c -> not_stuck (Engine.env e) (Engine.tcb c))
+let lingering env =
+  let n = Queue.fold (fun n c -> if c.state = Closed then n else n + 1) 0 env.waiting in
+  if n <> env.lingering then failf "%d linger in TIME-WAIT, not %d" n env.lingering
+
+let end_of_turn e =
+  lingering (Engine.env e);
+  Engine.iter e (fun c -> not_stuck (Engine.env e) (Engine.tcb c))

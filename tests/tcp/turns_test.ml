@@ -6,13 +6,16 @@ module Wire = Mirust_wire.Tcp
 let ms = 1_000_000
 let us_ip = Ipaddr.of_string_exn "192.0.2.1"
 let peer_ip = Ipaddr.of_string_exn "192.0.2.2"
-let mss = 1460
+let mss = 8960
 
 type world = {
   engine : Engine.t;
   mutable now : int;
   mutable peer_next : int;
   highest : int ref; (* behind what we have sent *)
+  sent : int ref; (* octets, those that were sent again too *)
+  room : int ref; (* octets that the device still takes *)
+  path : int ref; (* what a packet carries *)
   window : int ref; (* that we last advertised, scaled *)
 }
 
@@ -39,22 +42,26 @@ let turn w =
   Engine.advance w.engine ~now:w.now;
   Engine.flush w.engine ~now:w.now
 
-let established () =
+let established ?burst () =
   let highest = ref 0 and window = ref 0 and conn = ref None in
+  let sent = ref 0 and room = ref max_int and path = ref mss in
+  let burst = Option.map (fun n ~src:_ ~dst:_ -> n) burst in
   let config = { Engine.default_config with pacing = false } in
   let transmit ~src:_ ~dst:_ ~ect:_ (h : Wire.t) _ ~length ~segment_size:_ =
     let syn = Wire.Flags.(has h.flags syn) in
+    sent := !sent + length;
+    room := !room - length;
     window := if syn then h.window else h.window lsl Tcb.wscale_for config.receive_buffer_max;
     highest := if syn then Seq.add h.seq 1 else Seq.max !highest (Seq.add h.seq length)
   in
   let engine =
-    Engine.create ~config ~now:ms
+    Engine.create ~config ?burst ~now:ms
       ~random:(fun n -> String.make n 'r')
-      ~mss:(fun ~dst:_ -> mss)
-      ~can_send:(fun () -> true)
+      ~mss:(fun ~dst:_ -> !path)
+      ~can_send:(fun () -> !room > 0)
       transmit
   in
-  let w = { engine; now = ms; peer_next = 0; highest; window } in
+  let w = { engine; now = ms; peer_next = 0; highest; sent; room; path; window } in
   Result.get_ok (Engine.listen engine ~port:80 (fun c -> conn := Some c));
   segment w Wire.Flags.syn ~options:{ Wire.no_options with mss; window_scale = 14 };
   turn w;
@@ -72,19 +79,24 @@ let fill w c =
 
 let most = 256 * 1024
 
-let a_turn_sends_so_much () =
-  let w, c = established () in
-  Engine.set_burst w.engine most;
-  (* The windows grow until they are no bound. *)
-  while Cc.cwnd (Engine.tcb c).cc < 6 * most do
+let rec turns w =
+  turn w;
+  if Engine.has_more w.engine then turns w
+
+let cwnd c = Cc.cwnd (Engine.tcb c).cc
+
+(* The windows grow until they are no bound. *)
+let open_windows w c =
+  while cwnd c < 6 * most do
     fill w c;
-    turn w;
-    while Engine.has_more w.engine do
-      turn w
-    done;
+    turns w;
     segment w Wire.Flags.ack
   done;
-  fill w c;
+  fill w c
+
+let a_turn_sends_so_much () =
+  let w, c = established ~burst:most () in
+  open_windows w c;
   let turns = ref 0 in
   let rec send () =
     let before = !(w.highest) in
@@ -101,9 +113,47 @@ let a_turn_sends_so_much () =
   send ();
   if !turns < 3 then Alcotest.failf "all was sent in %d turns" !turns
 
+(* What has got lost, or does not fit through the path any more, goes again: no faster than the rest. *)
+let what_is_sent_again_counts () =
+  let w, c = established ~burst:most () in
+  open_windows w c;
+  turns w;
+  let lost = Tcb.in_flight (Engine.tcb c) in
+  if lost < 4 * most then Alcotest.failf "only %d octets in flight" lost;
+  w.path := 1400;
+  Engine.link_changed w.engine ~now:w.now;
+  let first = !(w.sent) in
+  let rec send () =
+    let before = !(w.sent) in
+    turn w;
+    let sent = !(w.sent) - before in
+    if sent > most + 65536 then Alcotest.failf "%d octets in a turn" sent;
+    if Engine.has_more w.engine then send ()
+  in
+  send ();
+  if !(w.sent) - first < lost then Alcotest.failf "only %d of %d" (!(w.sent) - first) lost
+
+(* Of the window only a part is used, as only so much is sent between two acknowledgements: it does not grow
+   beyond what has been tried out. *)
+let stays_small ?burst ~room () =
+  let w, c = established ?burst () in
+  let in_flight = ref 0 in
+  for _ = 1 to 50 do
+    w.room := room;
+    Engine.resume w.engine;
+    fill w c;
+    turn w;
+    in_flight := Int.max !in_flight (Tcb.in_flight (Engine.tcb c));
+    segment w Wire.Flags.ack
+  done;
+  if cwnd c > 3 * !in_flight then
+    Alcotest.failf "%d octets in flight, and a window of %d" !in_flight (cwnd c)
+
+let a_turn's_end_is_no_use_of_the_window = stays_small ~burst:65536 ~room:max_int
+let a_full_device_is_no_use_of_the_window = stays_small ~room:65536
+
 let what_waits_for_its_turn_may_be_aborted () =
-  let w, c = established () in
-  Engine.set_burst w.engine most;
+  let w, c = established ~burst:most () in
   while not (Engine.has_more w.engine) do
     segment w Wire.Flags.ack;
     fill w c;
@@ -145,6 +195,10 @@ let () =
       ( "sending",
         [
           case "a turn sends so much and no more" a_turn_sends_so_much;
+          case "what is sent again counts" what_is_sent_again_counts;
+          case "a window that turns do not use stays small" a_turn's_end_is_no_use_of_the_window;
+          case "a window that the device does not take stays small"
+            a_full_device_is_no_use_of_the_window;
           case "what waits for its turn may be aborted" what_waits_for_its_turn_may_be_aborted;
         ] );
       ("receiving", [ case "the buffer follows the reader" the_buffer_follows_the_reader ]);

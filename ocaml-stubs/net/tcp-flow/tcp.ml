@@ -311,8 +311,10 @@ module Over (O : Output) = struct
 
   (* Of a connection in one turn. Where each segment is a frame of its own, a few dozen of them keep any device busy, and
      more of them would only wait in memory, where they outlive OCaml's minor collections. *)
-  let burst t =
-    match t.path with Some p when O.max_segment p = 0 -> 64 * 1024 | Some _ | None -> 1024 * 1024
+  let burst t ~src ~dst =
+    match path t ~src ~dst with
+    | Some p when O.max_segment p = 0 -> 64 * 1024
+    | Some _ | None -> Engine.default_burst
 
   let whole_turn t =
     t.deferred <- false;
@@ -325,11 +327,16 @@ module Over (O : Output) = struct
       else (
         (* They may have computed for long, which is not to count as time on the way. *)
         if users then Env.forget ();
-        Engine.set_burst (engine t) (burst t);
-        Engine.flush (engine t) ~now:(Env.now ());
+        let now = Env.now () in
+        Engine.flush (engine t) ~now;
         O.flush t.ip;
         wake t;
-        if Engine.has_more (engine t) then schedule t else set_timer t)
+        if Engine.has_more (engine t) then (
+          (* One such turn may follow the other for long, and what comes due meanwhile would wait for the clock. No
+             sleeper is asked for, as the next turn looks again. *)
+          Engine.advance (engine t) ~now;
+          schedule t)
+        else set_timer t)
 
   (* What an exception has kept from its turn has another one: the next to come by itself may be never. *)
   let turn t =
@@ -810,7 +817,8 @@ module Over (O : Output) = struct
     let mss ~dst = O.mtu ip dst - W.Tcp.min_header_length in
     t.engine <-
       Some
-        (Engine.create ?config ~path_works:(path_works t) ~now:(Env.now ()) ~random:Env.random ~mss
+        (Engine.create ?config ~path_works:(path_works t) ~burst:(burst t) ~now:(Env.now ())
+           ~random:Env.random ~mss
            ~can_send:(fun () -> not t.full)
            (transmit t));
     t.turn <- (fun () -> turn t);

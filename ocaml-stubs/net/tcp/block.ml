@@ -218,10 +218,11 @@ type env = {
   transmit : transmit;
   can_send : unit -> bool;
   path_works : src:Ipaddr.t -> dst:Ipaddr.t -> unit;
+  burst : src:Ipaddr.t -> dst:Ipaddr.t -> int;
+      (* octets of a connection in one turn, give or take a piece *)
   stats : Stats.t;
   news : news;
   mutable now : int;
-  mutable burst : int; (* octets of a connection in one turn, give or take a piece *)
   mutable memory : int; (* octets held by all connections *)
   challenges : Limit.t;
   resets : Limit.t;
@@ -230,6 +231,7 @@ type env = {
   blocked : t Queue.t; (* could not send because the device was full *)
   starved : t Queue.t; (* may not write because all together hold too much *)
   waiting : t Queue.t; (* whole ones in TIME-WAIT, oldest first; some may have gone since *)
+  mutable lingering : int; (* those of them that have not *)
   resting : Waiting.t; (* those that their users have closed *)
   mutable forget : t -> unit; (* takes a closed connection out of the table *)
 }

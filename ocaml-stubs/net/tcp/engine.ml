@@ -56,8 +56,10 @@ let names_a_host = function
       && not (Ipaddr.V4.is_multicast a)
   | Ipaddr.V6 a -> Ipaddr.V6.compare a Ipaddr.V6.unspecified <> 0 && not (Ipaddr.V6.is_multicast a)
 
-let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~now ~random ~mss
-    ~can_send transmit =
+let default_burst = 1024 * 1024
+
+let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
+    ?(burst = fun ~src:_ ~dst:_ -> default_burst) ~now ~random ~mss ~can_send transmit =
   let below n = number random mod n in
   let env =
     {
@@ -66,10 +68,10 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       transmit;
       can_send;
       path_works;
+      burst;
       stats = Stats.create ();
       news = { echo = -1; sample = 0; octets = 0; ambiguous = false; original = false };
       now;
-      burst = 1024 * 1024;
       memory = 0;
       challenges = Limit.create ~least:500 below;
       resets = Limit.create ~least:500 below;
@@ -78,6 +80,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ()) ~n
       blocked = Queue.create ();
       starved = Queue.create ();
       waiting = Queue.create ();
+      lingering = 0;
       resting = Waiting.create ();
       forget = ignore;
     }
@@ -116,7 +119,12 @@ let resting t ~local ~local_port ~remote ~remote_port =
   if Waiting.length resting = 0 then Waiting.none
   else
     let hash = Table.hash_of t.table ~local ~local_port ~remote ~remote_port in
-    Waiting.find resting ~hash ~local ~local_port ~remote ~remote_port
+    let e = Waiting.find resting ~hash ~local ~local_port ~remote ~remote_port in
+    (* Its time may have passed behind others: it must not come back again and again. *)
+    if e != Waiting.none && e.until <= t.env.now then (
+      Waiting.remove resting e;
+      Waiting.none)
+    else e
 
 (* For a segment: what rests wakes up. *)
 let find t ~local ~local_port ~remote ~remote_port =
@@ -211,7 +219,8 @@ let set_bounds t ~memory ~connections ~time_wait =
       if count t = n then evict t;
       if count t < n then shrink ())
   in
-  shrink ()
+  shrink ();
+  trim_waiting t.env
 
 (* Closed ones leave the queue when it has grown to twice the connections there are. *)
 let add t c =
@@ -436,6 +445,7 @@ let lose t (c : connection) =
     Reassembly.clear c.ahead;
     hold t.env c (-c.account);
     t.env.stats.evicted <- t.env.stats.evicted + 1;
+    no_longer_lingers t.env c;
     c.state <- Closed;
     c.ended <- ending `Aborted;
     t.env.forget c;
@@ -507,7 +517,6 @@ let flush t ~now =
     Queue.iter (touch t.env) t.env.next_turn;
     Queue.clear t.env.next_turn)
 
-let set_burst t octets = t.env.burst <- octets
 let has_more t = not (Queue.is_empty t.env.dirty)
 
 let next t =
@@ -533,9 +542,15 @@ let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =
       true
   | Some _ | None -> false
 
+let move t (c : connection) () = Recovery.path_mss t.env c (t.mss ~dst:c.remote)
+
 let link_changed t ~now =
   tick t now;
-  Table.iter t.table (fun c -> Recovery.path_mss t.env c (t.mss ~dst:c.remote))
+  let short = ref false in
+  (* One that is lost for want of memory leaves the others to be told. *)
+  Table.iter t.table (fun c ->
+      try with_connection t c move () with Out_of_memory -> short := true);
+  if !short then raise Out_of_memory
 
 let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq problem =
   tick t now;

@@ -26,14 +26,19 @@ val patience : holds:bool -> moved:int -> int
     be changed; the engine does not change them either. *)
 type transmit = Tcb.transmit
 
+(** 1 MiB. *)
+val default_burst : int
+
 (** [random n]: [n] random octets, for secrets. [mss ~dst]: the octets of payload that one packet to
     [dst] can carry without TCP options. [can_send ()]: whether the device takes another segment;
     after a refusal, {!resume} must be called later. [path_works ~src ~dst] is called, at most once
-    a second for each connection, when its peer has made progress. [now], here and below: ns on a
-    monotonic clock. *)
+    a second for each connection, when its peer has made progress. [burst ~src ~dst]: a connection
+    sends about so many octets in a turn, at most 64 KiB more (default: {!default_burst}). [now],
+    here and below: ns on a monotonic clock. *)
 val create :
   ?config:config ->
   ?path_works:(src:Ipaddr.t -> dst:Ipaddr.t -> unit) ->
+  ?burst:(src:Ipaddr.t -> dst:Ipaddr.t -> int) ->
   now:int ->
   random:(int -> string) ->
   mss:(dst:Ipaddr.t -> int) ->
@@ -43,7 +48,8 @@ val create :
 
 (** [set_bounds t ~memory ~connections ~time_wait] changes [memory_max], [connections_max] and
     [time_wait_max]. Surplus connections whose patience is exhausted are reset at once, others as
-    new ones arrive. Windows already offered stay open, and close as they are used. *)
+    new ones arrive; surplus ones in TIME-WAIT go at once. Windows already offered stay open, and
+    close as they are used. *)
 val set_bounds : t -> memory:int -> connections:int -> time_wait:int -> unit
 
 (** {1 The driver's side} *)
@@ -60,11 +66,9 @@ val advance : t -> now:int -> unit
 (** Sends whatever is due: the end of a turn. *)
 val flush : t -> now:int -> unit
 
-(** A connection has more to send than it may in one turn: the next one is to come at once. *)
+(** A connection has more to send than it may in one turn: the next one is to come at once. Many may
+    follow each other: timers become due meanwhile, and each needs its {!advance}. *)
 val has_more : t -> bool
-
-(** How many octets that is, give or take 64 KiB; 1 MiB if nothing is said. *)
-val set_burst : t -> int -> unit
 
 (** When {!advance} is due next; [max_int] if never. *)
 val next : t -> int
@@ -85,7 +89,7 @@ val packet_too_big :
   mtu:int ->
   bool
 
-(** The link is another one, and may carry smaller packets than the last: segments for which these
+(** The link may lead elsewhere now, and carry smaller packets than before: segments for which these
     are too small are cut anew at once. Larger ones are of use to new connections only. *)
 val link_changed : t -> now:int -> unit
 

@@ -287,14 +287,24 @@ let send_piece env c n =
   c.snd_nxt <- Flight.seq_end p;
   c.persist_at <- max_int
 
-let rec resend_lost env c =
+(* What is sent in one turn waits together, in the device or in memory. The rest has the turns that follow, between
+   which others have theirs, and the peer's acknowledgements arrive. *)
+let is_enough env c ~sent = sent > 0 && sent >= env.burst ~src:c.local ~dst:c.remote
+
+(* How many octets of the turn are sent then. *)
+let rec resend_lost env c ~sent =
   let p = Flight.first_lost c.flight in
-  if p != Flight.none then
-    if in_flight c = 0 || in_flight c + min p.len c.mss <= Cc.cwnd c.cc then
-      if env.can_send () then (
-        resend env c p;
-        resend_lost env c)
-      else block env c
+  if p == Flight.none then sent
+  else if in_flight c > 0 && in_flight c + min p.len c.mss > Cc.cwnd c.cc then sent
+  else if is_enough env c ~sent then (
+    Queue.push c env.next_turn;
+    sent)
+  else if env.can_send () then (
+    resend env c p;
+    resend_lost env c ~sent:(sent + p.len))
+  else (
+    block env c;
+    sent)
 
 let peer_window c = Seq.diff (Seq.add c.snd_una c.snd_wnd) c.snd_nxt
 
@@ -307,7 +317,8 @@ let may_send_small c =
 (* In one piece: looking for one of its parts has to be quick. *)
 let most_segments = 64
 
-(* How many octets of new data may go now, as one piece; 0 if none. *)
+(* How many octets of new data may go now, as one piece; 0 if none. [cwnd_limited]: the congestion window is what is
+   short; whoever does not send all that it allows takes that back. *)
 let sendable env c ~unsent =
   let window = peer_window c in
   let allowed = min window (Cc.cwnd c.cc - in_flight c) in
@@ -323,12 +334,12 @@ let sendable env c ~unsent =
     n
   else 0
 
-(* What is sent in one turn waits together, in the device or in memory. The rest has the turns that follow, between
-   which others have theirs, and the peer's acknowledgements arrive. *)
 let rec send_new env c ~sent =
   let unsent = Octets.octets c.unsent in
   let n = if unsent > 0 then sendable env c ~unsent else 0 in
-  if n > 0 && sent >= env.burst then Queue.push c env.next_turn
+  if n > 0 && is_enough env c ~sent then (
+    c.cwnd_limited <- false;
+    Queue.push c env.next_turn)
   else if n > 0 then (
     let n = Pace.allows env c n in
     if n > 0 then
@@ -336,7 +347,9 @@ let rec send_new env c ~sent =
         Pace.sent env c n;
         send_piece env c n;
         send_new env c ~sent:(sent + n))
-      else block env c)
+      else (
+        c.cwnd_limited <- false;
+        block env c))
   else (
     Pace.nothing_to_send c;
     if unsent = 0 && c.closing && not c.fin_sent then send_piece env c 0)
@@ -359,8 +372,8 @@ let arm_persist env c =
 let data env c =
   let before = c.snd_nxt and resent = c.retransmits and idle = Flight.is_empty c.flight in
   if idle && env.now - c.last_sent > Rtt.timeout c.rtt then Cc.idle c.cc;
-  if Flight.lost c.flight > 0 then resend_lost env c;
-  if Flight.lost c.flight = 0 then send_new env c ~sent:0;
+  let sent = if Flight.lost c.flight > 0 then resend_lost env c ~sent:0 else 0 in
+  if Flight.lost c.flight = 0 then send_new env c ~sent;
   if c.snd_nxt <> before || c.retransmits <> resent then (
     if c.rexmit <> Reorder then arm_rexmit env c ~restart:idle)
   else arm_persist env c

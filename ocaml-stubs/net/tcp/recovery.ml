@@ -395,8 +395,8 @@ let acked_something env c (h : Wire.t) ~payload =
   (match c.phase with
   | Fast -> prr c ~delivered:(max 0 news.octets) ~advanced ~lost:newly_lost
   | Open | Loss ->
-      (* Not by what ends a reduction or asks for one (RFC 3168 section 6.1.2), nor a window that was
-         not used (RFC 7661). *)
+      (* Not by what ends a reduction or asks for one (RFC 3168 section 6.1.2), nor a window of which less
+         than half was used, unless it was what kept more from being sent (RFC 7661). *)
       let echo = c.ecn && Flags.has h.flags Flags.ece in
       let limited = c.cwnd_limited || 2 * before_flight >= Cc.cwnd c.cc in
       if advanced && limited && before <> Fast && not echo then

@@ -261,6 +261,10 @@ let drop_receiving env c =
   Octets.clear c.received;
   Reassembly.clear c.ahead
 
+(* A whole one in TIME-WAIT is about to go. *)
+let no_longer_lingers env c =
+  if c.lingers && c.state <> Closed then env.lingering <- env.lingering - 1
+
 (* The end of a connection. What was received in order and not yet read stays readable, unless the
    connection was torn down. *)
 let rec finish env c (reason : reason) =
@@ -273,6 +277,7 @@ let rec finish env c (reason : reason) =
         | `Reset | `Aborted -> env.stats.established_resets <- env.stats.established_resets + 1
         | `Closed | `Refused | `Timeout | `No_route -> ())
     | Fin_wait_1 | Fin_wait_2 | Closing | Last_ack | Time_wait | Closed -> ());
+    no_longer_lingers env c;
     c.state <- Closed;
     c.ended <- ending reason;
     stop_timers env c;
@@ -282,15 +287,19 @@ let rec finish env c (reason : reason) =
     if before = Time_wait then trim_waiting env;
     c.notify (Ended reason))
 
-(* Keeps no closed connection at the head, and no more than the bound. *)
+(* Keeps no closed connection at the head, few behind it, and no more live ones than the bound. *)
 and trim_waiting env =
   match Queue.peek_opt env.waiting with
   | Some c when c.state = Closed ->
       ignore (Queue.pop env.waiting : t);
       trim_waiting env
   | Some _ | None ->
-      let n = Queue.length env.waiting + Waiting.length env.resting in
-      if n > env.config.time_wait_max then (
+      if Queue.length env.waiting > 64 + (2 * env.lingering) then (
+        let live = Queue.create () in
+        Queue.iter (fun (c : t) -> if c.state <> Closed then Queue.push c live) env.waiting;
+        Queue.clear env.waiting;
+        Queue.transfer live env.waiting);
+      if env.lingering + Waiting.length env.resting > env.config.time_wait_max then (
         drop_waiting env;
         trim_waiting env)
 
@@ -347,6 +356,7 @@ let settle_time_wait env c =
   if c.read_shut && not c.lingers then rest env c
   else if not c.lingers then (
     Queue.push c env.waiting;
+    env.lingering <- env.lingering + 1;
     c.lingers <- true;
     trim_waiting env)
 

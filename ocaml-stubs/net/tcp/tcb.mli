@@ -116,5 +116,11 @@ val settle_time_wait : env -> t -> unit
 (** Makes a whole connection of one that rests. It is in no table. *)
 val revive : env -> Waiting.entry -> t
 
+(** To be called before the state becomes CLOSED: {!finish} does so. *)
+val no_longer_lingers : env -> t -> unit
+
+(** As many in TIME-WAIT as the configuration allows stay. *)
+val trim_waiting : env -> unit
+
 (** One TIME-WAIT makes room, if there is one: the oldest whose user has closed, else the oldest. *)
 val drop_waiting : env -> unit

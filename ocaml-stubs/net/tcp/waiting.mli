@@ -51,8 +51,9 @@ val oldest : t -> entry
 
 val clear : t -> unit
 
-(** Removes those whose time has come, in the order in which they were added: one that came back
-    with an old deadline stays until those before it go, and so at most twice its time. *)
+(** Removes those whose time has come, in the order in which they were added: one that was added
+    again with an old deadline is there until those before it go, at most twice its time. Whoever
+    finds it after [until] removes it. *)
 val expire : t -> now:int -> unit
 
 (** When {!expire} is due next; [max_int] if never. *)
