@@ -176,7 +176,12 @@ let with_exit_hooks main = Lwt.finalize (fun () -> main) call_exit_hooks
 let run main =
   if !running then invalid_arg "Mirust.Main.run: the loop is already running";
   List.iter (fun f -> f ()) !Setup.at_start;
-  if Abi.rust_main () = 1 then Lwt.async (fun () -> with_exit_hooks main)
+  if Abi.rust_main () = 1 then
+    (* Not as what nobody waits for: memory that runs out in main ends the program, as where OCaml owns the loop. *)
+    let report = Fatal.report "uncaught OCaml exception" in
+    Lwt.dont_wait
+      (fun () -> with_exit_hooks main)
+      (fun exn -> report exn (Printexc.get_raw_backtrace ()))
   else
     let stopped, stopper = Lwt.task () in
     (stop := fun () -> if Lwt.is_sleeping stopped then Lwt.wakeup_later stopper ());

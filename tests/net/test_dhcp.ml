@@ -325,7 +325,22 @@ let impossible_times () =
   let x = xid (E.start t ~now:0) in
   ignore (E.input t ~now:0 (ack ~kind:Offer x));
   ignore (E.input t ~now:0 { (ack x) with renewal_time = Some 1; rebinding_time = Some 1 });
-  check_bool "at once" true (E.next t = Some (1800 * second))
+  check_bool "at once" true (E.next t = Some (1800 * second));
+  (* What is left between the two is never so little. *)
+  let first_renewal m =
+    let t = engine () in
+    let x = xid (E.start t ~now:0) in
+    ignore (E.input t ~now:0 (ack ~kind:Offer x));
+    ignore (E.input t ~now:0 (m (ack x)));
+    Option.get (E.next t)
+  in
+  let check name m =
+    if first_renewal m < 30 * second then Alcotest.failf "%s: %d s" name (first_renewal m / second)
+  in
+  check_bool "T2 too early" true
+    (first_renewal (fun m -> { m with rebinding_time = Some 30 }) = 1800 * second);
+  check "T1 behind T2" (fun m -> { m with renewal_time = Some 100; rebinding_time = Some 40 });
+  check "a short lease" (fun m -> { m with lease_time = Some 60; renewal_time = Some 55 })
 
 (* The offer was usable, or the lease was; what confirms it is not. *)
 let acknowledgements_of_no_use () =

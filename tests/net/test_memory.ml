@@ -6,6 +6,7 @@ open Mirust_net_env
 open Mirust_netif
 open Mirust_net_mock
 open Mirust_stack
+open Mirust_tcpip
 open Lwt.Infix
 module Engine = Mirust_tcp.Engine
 module TCP = Stack.TCP
@@ -204,10 +205,64 @@ let pings () =
   repair ();
   check_int "answered afterwards" 20 (run (ping 20 0))
 
+(* {1 What waits for a neighbour, or for the device} *)
+
+let no_link =
+  {
+    Link.mac = mac 1;
+    mtu = (fun () -> 1500);
+    features = (fun () -> Device.no_features);
+    header = 14;
+    reserve = (fun _ -> Cstruct.empty);
+    send = (fun _ _ _ _ ~checksum_start:_ ~checksum_offset:_ ~gso_size:_ -> `Full);
+    write = (fun _ _ ~size:_ _ -> Lwt.return_ok ());
+    on_room = ignore;
+    join = ignore;
+    leave = ignore;
+    flush = ignore;
+  }
+
+(* The [nth] allocation of [f] fails: whether there was one. *)
+let fails_at nth f =
+  let left = ref nth in
+  let fail _ =
+    decr left;
+    if !left = 0 then raise Out_of_memory else None
+  in
+  let tracker = { Gc.Memprof.null_tracker with alloc_minor = fail; alloc_major = fail } in
+  let profile = Gc.Memprof.start ~sampling_rate:1. ~callstack_size:0 tracker in
+  let failed = match f () with () -> false | exception Out_of_memory -> true in
+  Gc.Memprof.stop ();
+  Gc.Memprof.discard profile;
+  failed
+
+(* Wherever memory ends, nothing is on the two accounts when nothing waits any more. How often it ended. *)
+let rec failures ~asks nth =
+  let out = Outgoing.create no_link `IPv4 ~header:20 in
+  let answered, answer = Lwt.wait () and written, write = Lwt.wait () in
+  let query = if asks then answered else Lwt.return_ok (mac 2) in
+  let send () =
+    let sent = Outgoing.with_mac out query ~pp:Ipaddr.pp ~octets:1000 (ip 2) (fun _ -> written) in
+    Lwt.on_any sent ignore ignore
+  in
+  let failed = fails_at nth send in
+  Lwt.wakeup answer (Ok (mac 2));
+  Lwt.wakeup write (Ok ());
+  check_int "for the neighbour" 0 out.asking.octets;
+  check_int "for the device" 0 out.queued.octets;
+  if failed then 1 + failures ~asks (nth + 1) else 0
+
+let accounts () =
+  check_bool "asking" true (failures ~asks:true 1 > 3);
+  check_bool "queued" true (failures ~asks:false 1 > 3)
+
 let () =
   Alcotest.run "memory"
     [
       ( "out of memory",
-        [ Alcotest.test_case "anywhere" `Quick anywhere; Alcotest.test_case "pings" `Quick pings ]
-      );
+        [
+          Alcotest.test_case "anywhere" `Quick anywhere;
+          Alcotest.test_case "pings" `Quick pings;
+          Alcotest.test_case "accounts" `Quick accounts;
+        ] );
     ]

@@ -163,13 +163,14 @@ let lease_of t ~now ~server (m : Dhcpv4.t) =
         (fun bits ->
           let for_ever = seconds = 0xffffffff in
           let seconds = max least_lease seconds in
-          let part default = function
-            | Some s when s >= least_time && s < seconds -> s
+          let part ~least default = function
+            | Some s when s >= least && s < seconds -> s
             | Some _ | None -> default
           in
-          let t2 = part (seconds * 7 / 8) m.rebinding_time in
-          let t1 = part (seconds / 2) m.renewal_time in
-          let t1 = if t1 < t2 then t1 else t2 / 2 in
+          (* T1 has to find room before T2. *)
+          let t2 = part ~least:(2 * least_time) (seconds * 7 / 8) m.rebinding_time in
+          let t1 = part ~least:least_time (seconds / 2) m.renewal_time in
+          let t1 = if t1 < t2 then t1 else max least_time (t2 / 2) in
           let at s = if for_ever then max_int else now + (s * second) in
           t.renew <- at t1;
           t.rebind <- at t2;

@@ -114,7 +114,7 @@ let remember t ~now key result ttl =
     make_room t ~now;
     Hashtbl.replace t.cache key { result; until = now + (ttl * second) })
 
-(* Somebody else's port is not taken from him. If nearly all are in use, so many tries find one. *)
+(* Somebody else's port is not taken from him. Even if nearly all are in use, so many tries almost certainly find one. *)
 let max_draws = 1000
 
 let fresh_port t =

@@ -155,8 +155,9 @@ let overhead = 512
 
 let hold waiting ~octets promise =
   if Lwt.is_sleeping promise then (
-    waiting.octets <- waiting.octets + octets;
-    Lwt.on_termination promise (fun () -> waiting.octets <- waiting.octets - octets));
+    Lwt.on_termination promise (fun () -> waiting.octets <- waiting.octets - octets);
+    (* Last: nobody would take them back if there were no memory for that. *)
+    waiting.octets <- waiting.octets + octets);
   promise
 
 let is_too_much t waiting octets = waiting.octets > 0 && waiting.octets + octets > t.own_max
