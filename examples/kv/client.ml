@@ -81,14 +81,26 @@ let give_back c =
   c.reserved <- 0;
   c.large <- 0
 
-(* The words of a request stay in memory until it is answered: for many of them, memory is reserved. *)
-let admitted c =
-  let price = Resp.whole_cost c.requests in
-  price <= small || price <= c.reserved
+let reserve c price =
+  price <= c.reserved
   || Pool.try_take c.memory.requests (price - c.reserved)
      &&
      (c.reserved <- price;
       true)
+
+(* The words of a request stay in memory until it is answered: for many of them, memory is reserved. *)
+let admitted c =
+  let price = Resp.whole_cost c.requests in
+  price <= small || reserve c price
+
+(* What is to be reserved while more of a request is awaited. A buffer that is larger than what is in it is not worth a
+   wait for memory. *)
+let price c =
+  let t = c.requests in
+  let kept = Resp.kept t in
+  if kept > small && kept > Resp.held t && not (reserve c kept) then Resp.fit t;
+  let kept = Resp.kept t in
+  if kept > small then kept else 0
 
 (* {1 Room for replies} *)
 

@@ -219,8 +219,7 @@ and after c = function
   | `Done -> go_on c
 
 and go_on c =
-  let held = Resp.held c.requests in
-  let price = if held > small then held else 0 in
+  let price = price c in
   if price = c.reserved then read c
   else
     let* paid = pay c price in

@@ -36,6 +36,13 @@ let create ?(max_string = max_string) () =
 
 let held t = t.stop - t.start + (word_cost * t.count)
 
+(* A buffer that may be mostly empty, in bytes. *)
+let small_buffer = 8192
+
+let kept t =
+  let size = Bytes.length t.bytes in
+  if size > small_buffer then Int.max (held t) (size / 2) else held t
+
 (* {1 Bytes} *)
 
 (* Usually whole requests arrive, so the first buffer has no room for more. A large one is of half as much again, since
@@ -70,18 +77,17 @@ let feed t b =
 (* Ranges that a connection keeps between requests, and within a pipeline. *)
 let few_words = 8
 let many_words = 64
+let fit t = move t (Bytes.create (t.stop - t.start))
 
-(* A buffer that may be mostly empty, in bytes. *)
-let small_buffer = 8192
-
-(* The request before it is answered. Between requests a connection has no buffer; and within a pipeline it does not keep
-   what a large request needed, of which [held] knows nothing any more. *)
+(* The request before it is answered. Between requests a connection has no buffer; and within a pipeline it keeps one only
+   if the last request or what has come of the next one needs a good part of it. *)
 let begin_request t =
+  let last = t.at - t.start in
   t.count <- 0;
   t.start <- t.at;
   if Array.length t.ranges > 2 * many_words then t.ranges <- [||];
   let size = Bytes.length t.bytes and have = t.stop - t.start in
-  if have > 0 then (if size > small_buffer && 2 * have < size then move t (Bytes.create have))
+  if have > 0 then (if size > small_buffer && 4 * Int.max last have < size then fit t)
   else (
     t.bytes <- Bytes.empty;
     if Array.length t.ranges > 2 * few_words then t.ranges <- [||];

@@ -15,9 +15,15 @@ val cost : string list -> int
 (** The most bytes that a request may have, about. *)
 val max_request : int
 
-(** Bytes that it takes in memory: what came of a request that is not whole. The buffer that they
-    are in has at most 8 KiB, or twice as many once [next] has said [`More]. *)
+(** Bytes that it takes in memory: what came of a request that is not whole. *)
 val held : t -> int
+
+(** The same, and at least half of a buffer of more than 8 KiB: within a pipeline of large requests
+    it is kept for the next one. *)
+val kept : t -> int
+
+(** Gives up the part of the buffer that is empty. *)
+val fit : t -> unit
 
 (** Takes bytes in. *)
 val feed : t -> Cstruct.t -> unit

@@ -197,19 +197,53 @@ let nothing_large_stays () =
     | `Request _ -> ()
     | (`More | `Malformed _) as r -> Alcotest.failf "%s: %a" name pp_result r);
     check name `More (next t);
+    (* For as long as the buffer stays, it counts. *)
+    let bytes () = Sys.word_size / 8 * Obj.reachable_words (Obj.repr t) in
+    Alcotest.(check bool) name true (bytes () <= (2 * Int.max 8192 (Resp.kept t)) + 1024);
     for _ = 1 to 1000 do
       Resp.feed t ping;
       check name (`Request [ "PING" ]) (next t);
       check name `More (next t);
       Alcotest.(check int) name 1 (Resp.held t);
-      let bytes = Sys.word_size / 8 * Obj.reachable_words (Obj.repr t) in
-      if bytes > 10240 then Alcotest.failf "%s: %d bytes stay" name bytes
+      Alcotest.(check bool) name true (Resp.kept t <= 4096);
+      if bytes () > 10240 then Alcotest.failf "%s: %d bytes stay" name (bytes ())
     done
   in
   let bulk = Printf.sprintf "$1000000\r\n%s\r\n" (String.make 1000000 'k') in
   behind "a large request" [ "*3\r\n"; bulk; bulk; bulk ];
   behind "many words" ("*1001\r\n" :: List.init 1001 (fun _ -> "$1\r\nk\r\n"));
   behind "a long line" [ String.make 60000 'x'; "\n" ]
+
+(* In a pipeline of large requests the next one finds the buffer of the last; and if there is no memory for it, it goes. *)
+let large_ones_in_a_row () =
+  let t = Resp.create () in
+  let large = Printf.sprintf "*1\r\n$20000\r\n%s\r\n" (String.make 20000 'K') in
+  let slice = 2000 and row = String.concat "" (List.init 20 (fun _ -> large)) in
+  let buffers = ref [] and found = ref 0 in
+  let rec drain () =
+    match Resp.next t with
+    | `Request ->
+        incr found;
+        if not (List.memq (Resp.bytes t) !buffers) then buffers := Resp.bytes t :: !buffers;
+        drain ()
+    | `More -> ()
+    | `Malformed m -> Alcotest.fail m
+  in
+  for i = 0 to (String.length row / slice) - 1 do
+    Resp.feed t (Cstruct.of_string (String.sub row (i * slice) slice));
+    drain ()
+  done;
+  Alcotest.(check int) "all but the last" 19 !found;
+  Alcotest.(check bool) "in the same few buffers" true (List.length !buffers <= 3);
+  let held = Resp.held t in
+  Resp.fit t;
+  Alcotest.(check int) "nothing is lost" held (Resp.held t);
+  Alcotest.(check int) "and nothing more is kept" held (Resp.kept t);
+  Resp.feed t
+    (Cstruct.of_string
+       (String.sub row (String.length row / slice * slice) (String.length row mod slice)));
+  drain ();
+  Alcotest.(check int) "the last" 20 !found
 
 (* A buffer is given up while there is more in it: what is left of a row of requests is the same as ever. *)
 let what_is_left () =
@@ -305,6 +339,7 @@ let () =
           case "short_words_are_no_command" short_words;
           case "nothing_is_held_between_requests" nothing_is_held_between_requests;
           case "nothing_large_stays_behind_its_request" nothing_large_stays;
+          case "large_requests_in_a_row_share_a_buffer" large_ones_in_a_row;
           case "what_is_left_of_a_buffer_is_the_same" what_is_left;
           case "a_request_takes_few_words" few_words;
         ] );
