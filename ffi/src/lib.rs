@@ -75,9 +75,13 @@ pub mod posix;
 #[cfg(all(feature = "descriptors", not(any(feature = "xen", feature = "posix-on-unix"))))]
 #[path = "posix/on_linux.rs"]
 pub mod posix;
+// Of the sockets of an image, what is only figures is tested on Linux.
 #[cfg(feature = "ocaml")]
 pub mod receive;
 mod setup;
+#[cfg(all(test, not(any(feature = "xen", feature = "posix-on-unix"))))]
+#[path = "posix/shortage.rs"]
+mod shortage;
 mod shutdown;
 #[cfg(feature = "ocaml")]
 mod slabs;

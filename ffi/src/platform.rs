@@ -28,6 +28,16 @@ mod here {
         MemStats { total: 0, free: 0, heap: unix::allocated() as u64, mapped: 0 }
     }
 
+    /// Bytes in all, free, and in the longest free run: nothing that is ours to divide.
+    #[cfg(feature = "posix-on-unix")]
+    pub fn free_memory() -> [u64; 3] {
+        [0; 3]
+    }
+
+    /// Gives back what the heap has and does not use.
+    #[cfg(feature = "posix-on-unix")]
+    pub fn trim() {}
+
     /// Bytes of the stack in use, with its end at `here`: the kernel does not say.
     #[cfg(feature = "ocaml")]
     #[cfg(feature = "ocaml")]
@@ -91,6 +101,20 @@ mod here {
             heap: heap.in_use as u64,
             mapped: bytes(vm.committed + vm.direct),
         }
+    }
+
+    /// Bytes in all, free for whoever asks, and in the longest free run.
+    #[cfg(feature = "posix")]
+    pub fn free_memory() -> [u64; 3] {
+        let frames = frames::stats();
+        [frames.total, frames.free - frames.kept, frames.largest_run]
+            .map(|pages| (pages * PAGE_SIZE) as u64)
+    }
+
+    /// Makes free what the heap has and does not use.
+    #[cfg(feature = "posix")]
+    pub fn trim() {
+        Heap.trim();
     }
 
     /// Bytes of the boot stack in use, with its end at `here`.

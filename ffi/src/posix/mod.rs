@@ -13,6 +13,8 @@ mod error;
 mod network;
 #[cfg(feature = "posix")]
 mod places;
+#[cfg(feature = "posix")]
+mod shortage;
 mod stack;
 #[cfg(feature = "posix")]
 mod tcp;

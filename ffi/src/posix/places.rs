@@ -4,11 +4,16 @@
 //! crowd of clients would end the domain. So accepted connections are limited in number. When all places are taken,
 //! `accept` waits, and the connection that has most exhausted its patience is reset, so that clients that do nothing do
 //! not keep others out.
+//!
+//! How much a program keeps of what its clients send is its own choice, and may be more than its memory. So when memory is
+//! [short](super::shortage), who has read much waits with reading on, and newcomers wait to be accepted, while one
+//! connection after the other is reset until there is memory again.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 
+use super::shortage::{self, LITTLE, Memory, Shortage};
 use crate::local::domain_local;
 use crate::time::{Duration, Instant, now, sleep};
 
@@ -27,11 +32,24 @@ const MOST_ANSWERS: u32 = 600;
 
 /// How long `accept` waits before it looks for another one to reset, if nobody leaves: a program takes its time to close.
 const PROGRAMS_TIME: Duration = Duration::from_millis(20);
+/// How long a program has to free what it keeps of a connection that was reset for want of memory, before another one is.
+const TIME_TO_FREE: Duration = Duration::from_millis(100);
+/// How often that is looked for.
+const LOOK: Duration = Duration::from_millis(1);
 
 domain_local! {
     static PLACES: RefCell<Places> = const {
-        RefCell::new(Places { asked: None, taken: Vec::new(), newcomers: Vec::new(), leaving: false })
+        RefCell::new(Places {
+            asked: None,
+            taken: Vec::new(),
+            newcomers: Vec::new(),
+            leaving: false,
+            readers: Vec::new(),
+            relief: None,
+            last_relief: 0,
+        })
     };
+    static SHORTAGE: RefCell<Shortage> = const { RefCell::new(Shortage::new()) };
 }
 
 /// An accepted connection.
@@ -40,6 +58,8 @@ pub(super) trait Guest {
     fn place(&self) -> Option<&Place>;
     /// Resets the connection: the program finds out by an error.
     fn reset(&self);
+    /// Tells whoever waits for it to look again.
+    fn notify(&self);
 }
 
 struct Places {
@@ -50,6 +70,20 @@ struct Places {
     newcomers: Vec<Waker>,
     /// A connection was reset, and the program has some time to close it.
     leaving: bool,
+    /// Of connections that wait for memory to read on.
+    readers: Vec<Waker>,
+    /// While somebody waits for memory, the number of the [relief](relieve) that is under way.
+    relief: Option<u64>,
+    last_relief: u64,
+}
+
+impl Places {
+    /// A listening socket waits for room. A program may ask again and again.
+    fn waits(&mut self, newcomer: &Waker) {
+        if !self.newcomers.iter().any(|other| other.will_wake(newcomer)) {
+            self.newcomers.push(newcomer.clone());
+        }
+    }
 }
 
 /// An accepted connection's account.
@@ -61,6 +95,10 @@ pub(super) struct Place {
     answers: Cell<u32>,
     /// It has been reset to make room.
     left: Cell<bool>,
+    /// Bytes that were read since the last write. At [`LITTLE`] or more it is among the readers of [`Shortage`].
+    read: Cell<u64>,
+    /// The last relief that it waited for.
+    waited: Cell<u64>,
 }
 
 impl Place {
@@ -70,20 +108,46 @@ impl Place {
             busy: Cell::new(false),
             answers: Cell::new(0),
             left: Cell::new(false),
+            read: Cell::new(0),
+            waited: Cell::new(0),
         }
     }
 
-    /// Something was read.
-    pub(super) fn read(&self) {
+    /// So many bytes were read.
+    pub(super) fn read(&self, bytes: usize) {
         self.moved.set(now());
         self.busy.set(true);
+        let before = self.read.get();
+        self.read.set(before.saturating_add(bytes as u64));
+        if before < LITTLE && self.read.get() >= LITTLE {
+            SHORTAGE.with_borrow_mut(Shortage::came);
+        }
     }
 
     /// Something was written: all that the program had, or what there was room for.
     pub(super) fn wrote(&self, all: bool) {
         self.moved.set(now());
+        self.forget();
         if self.busy.replace(!all) && all {
             self.answers.set(self.answers.get().saturating_add(1));
+        }
+    }
+
+    /// Whether it was reset to make room.
+    pub(super) fn has_left(&self) -> bool {
+        self.left.get()
+    }
+
+    /// It is to be reset.
+    fn leave(&self) {
+        self.left.set(true);
+        self.forget();
+    }
+
+    /// What was read is no longer held against it.
+    fn forget(&self) {
+        if self.read.replace(0) >= LITTLE {
+            SHORTAGE.with_borrow_mut(Shortage::went);
         }
     }
 
@@ -95,6 +159,12 @@ impl Place {
             answers => FOR_EACH_ANSWER * u128::from(answers.min(MOST_ANSWERS)),
         };
         now.duration_since(self.moved.get()).as_nanos() * 1000 / patience
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.forget();
     }
 }
 
@@ -111,6 +181,11 @@ fn most(asked: Option<usize>) -> usize {
 /// Whether there is room for one more connection. If not, somebody has to leave, and `newcomer` is woken when it is
 /// worth another try.
 pub(super) fn is_room(newcomer: &Waker) -> bool {
+    if is_short(0) {
+        PLACES.with_borrow_mut(|places| places.waits(newcomer));
+        ask_for_relief();
+        return false;
+    }
     let worst = PLACES.with_borrow_mut(|places| {
         let asked = || std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
         let most = most(*places.asked.get_or_insert_with(asked));
@@ -120,10 +195,7 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
         if places.taken.len() < most {
             return Ok(());
         }
-        // A program may ask again and again.
-        if !places.newcomers.iter().any(|other| other.will_wake(newcomer)) {
-            places.newcomers.push(newcomer.clone());
-        }
+        places.waits(newcomer);
         if std::mem::replace(&mut places.leaving, true) {
             return Err(None);
         }
@@ -137,7 +209,7 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
         Err(None) => {}
         Err(Some(socket)) => {
             if let Some(place) = socket.place() {
-                place.left.set(true);
+                place.leave();
             }
             socket.reset();
             crate::spawn(async {
@@ -152,6 +224,7 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
 /// A place for a connection that was just accepted.
 pub(super) fn take<G: Guest + 'static>(socket: &Rc<G>) {
     let socket: Weak<G> = Rc::downgrade(socket);
+    SHORTAGE.with_borrow_mut(|shortage| shortage.note(memory, seconds()));
     PLACES.with_borrow_mut(|places| {
         // Where there are far more places than connections, those that have gone must not add up.
         if places.taken.len() == places.taken.capacity() {
@@ -169,4 +242,94 @@ pub(super) fn go_on() {
         std::mem::take(&mut places.newcomers)
     });
     newcomers.into_iter().for_each(Waker::wake);
+}
+
+/// Since boot.
+fn seconds() -> u64 {
+    now().as_nanos() / 1_000_000_000
+}
+
+fn memory() -> Memory {
+    let [total, free, run] = crate::platform::free_memory();
+    Memory { total, free, run }
+}
+
+/// Whether memory is short for somebody who has `read` so much. Costs a comparison where nobody has read much.
+fn is_short(read: u64) -> bool {
+    SHORTAGE.with_borrow_mut(|shortage| shortage.has_readers() && shortage.is_short(memory(), read))
+}
+
+/// Whether a connection may read on. If not, memory is short, and `reader` is woken when it is worth another try.
+pub(super) fn may_read(place: &Place, reader: &Waker) -> bool {
+    if place.read.get() < LITTLE || !is_short(place.read.get()) {
+        return true;
+    }
+    let relief = ask_for_relief();
+    if place.waited.replace(relief) != relief {
+        PLACES.with_borrow_mut(|places| places.readers.push(reader.clone()));
+    }
+    false
+}
+
+/// Has connections reset until there is memory, unless that is under way. Returns the relief's number.
+fn ask_for_relief() -> u64 {
+    let (number, begins) = PLACES.with_borrow_mut(|places| match places.relief {
+        Some(number) => (number, false),
+        None => {
+            places.last_relief += 1;
+            places.relief = Some(places.last_relief);
+            (places.last_relief, true)
+        }
+    });
+    if begins {
+        crate::spawn(relieve());
+    }
+    number
+}
+
+/// Resets one connection after the other, as long as memory is short, each when the owner of the one before has had its
+/// turn. It is a task since whoever asked is in the middle of using a socket.
+async fn relieve() {
+    while let Some((guest, read)) = next_to_leave() {
+        if let Some(place) = guest.place() {
+            place.leave();
+        }
+        guest.reset();
+        guest.notify();
+        let line = SHORTAGE.with_borrow_mut(|shortage| {
+            let resets = shortage.count(seconds())?;
+            Some(shortage::line(memory(), resets, read, VARIABLE))
+        });
+        if let Some(line) = line {
+            log::warn!("{line}");
+        }
+        let guest = Rc::downgrade(&guest);
+        let limit = now().saturating_add(TIME_TO_FREE);
+        loop {
+            // Also of one that is gone at once: its owner may free the rest after the socket.
+            sleep(LOOK).await;
+            if guest.strong_count() == 0 || now() >= limit {
+                break;
+            }
+        }
+    }
+    let readers = PLACES.with_borrow_mut(|places| {
+        places.relief = None;
+        std::mem::take(&mut places.readers)
+    });
+    readers.into_iter().for_each(Waker::wake);
+    go_on();
+}
+
+/// The connection that has read the most since it last wrote, with how much that was, if memory is short.
+fn next_to_leave() -> Option<(Rc<dyn Guest>, u64)> {
+    crate::platform::trim();
+    let (guest, read) = PLACES.with_borrow_mut(|places| {
+        let guests = places.taken.iter().filter_map(Weak::upgrade);
+        shortage::chosen(guests.map(|guest| {
+            let read = guest.place().map_or(0, |place| place.read.get());
+            (guest, read)
+        }))
+    })?;
+    is_short(read).then_some((guest, read))
 }

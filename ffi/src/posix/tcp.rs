@@ -20,7 +20,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use mirust_rt::libc::errno::{EAGAIN, EALREADY, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EPIPE};
+use mirust_rt::libc::errno::{
+    EAGAIN, EALREADY, ECONNRESET, EINPROGRESS, EINVAL, EISCONN, ENOTCONN, EPIPE,
+};
 use mirust_rt::libc::layout::Stat;
 use mirust_rt::libc::posix::{
     Address, Errno, Events, Family, Object, Options, Part, PartMut, Received, Result, Shutdown,
@@ -158,7 +160,12 @@ impl TcpSocket {
     /// An error of the connection, which is reported once.
     fn fail<T>(&self, error: &net::Error) -> Result<T> {
         self.broken.set(true);
-        Err(number(error))
+        // Who was reset to make room learns what it would have if the peer had done that.
+        Err(if self.has_left() { Errno(ECONNRESET) } else { number(error) })
+    }
+
+    fn has_left(&self) -> bool {
+        self.place.as_ref().is_some_and(Place::has_left)
     }
 
     fn read_parts(&self, stream: &mut TcpStream, parts: &mut [PartMut]) -> Result<usize> {
@@ -166,6 +173,15 @@ impl TcpSocket {
             return Ok(0);
         }
         let waker = self.watchers.waker(READING);
+        if let Some(place) = &self.place {
+            // Also what had arrived before is of no use any more.
+            if place.has_left() {
+                return self.fail(&net::Error::Reset);
+            }
+            if !places::may_read(place, &waker) {
+                return Err(Errno(EAGAIN));
+            }
+        }
         let mut cx = Context::from_waker(&waker);
         let (wanted, mut read) = (room(parts), 0);
         let mut rest: Vec<PartMut>;
@@ -184,7 +200,7 @@ impl TcpSocket {
             };
             read += n;
             if let Some(place) = &self.place {
-                place.read();
+                place.read(n);
             }
             if read == wanted {
                 // What comes next must give notice all the same: callers may wait for the peer's end without reading on.
@@ -246,12 +262,13 @@ impl TcpSocket {
         let ended = self.ended.get();
         let broken =
             (READING | Events::OUT | Events::ERR | Events::HUP) & (interest | Events::ALWAYS);
-        if self.broken.get() {
+        if self.broken.get() || self.has_left() {
             return broken;
         }
         let mut ready = Events::OUT.when(ended.write);
-        if interest.intersects(READING) {
-            let waker = self.watchers.waker(READING);
+        let waker = self.watchers.waker(READING);
+        let may_read = || self.place.as_ref().is_none_or(|place| places::may_read(place, &waker));
+        if interest.intersects(READING) && may_read() {
             match stream.poll_fill(&mut Context::from_waker(&waker)) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) if stream.rest().is_empty() => {
@@ -288,6 +305,10 @@ impl Guest for TcpSocket {
                 stream.reset();
             }
         }
+    }
+
+    fn notify(&self) {
+        self.watchers.notify(READING | Events::OUT | Events::ERR | Events::HUP);
     }
 }
 
