@@ -254,7 +254,7 @@ fn memory() -> Memory {
     Memory { total, free, run }
 }
 
-/// Whether memory is short for somebody who has `read` so much. Costs a comparison where nobody has read much.
+/// Whether memory is short for somebody who has `read` so much. Costs little where nobody has read much.
 fn is_short(read: u64) -> bool {
     SHORTAGE.with_borrow_mut(|shortage| shortage.has_readers() && shortage.is_short(memory(), read))
 }
@@ -303,12 +303,13 @@ async fn relieve() {
         if let Some(line) = line {
             log::warn!("{line}");
         }
-        let guest = Rc::downgrade(&guest);
+        let socket = Rc::downgrade(&guest);
+        drop(guest);
         let limit = now().saturating_add(TIME_TO_FREE);
         loop {
             // Also of one that is gone at once: its owner may free the rest after the socket.
             sleep(LOOK).await;
-            if guest.strong_count() == 0 || now() >= limit {
+            if socket.strong_count() == 0 || now() >= limit {
                 break;
             }
         }
