@@ -86,6 +86,7 @@ pub(super) struct Task {
 impl Task {
     /// Runs for ever: after the device is closed, to answer its callers.
     pub async fn run(self) {
+        let driven = unused::Driven::new(&self.front);
         let mut pause = PAUSE;
         while !self.closed() {
             match self.live().await {
@@ -104,6 +105,7 @@ impl Task {
             }
         }
         self.give_up().await;
+        drop(driven);
         loop {
             self.pause(PAUSE_MAX).await;
             self.device.inner.borrow_mut().work = false;

@@ -4,13 +4,17 @@
 //! toolstack's command fails then, after some time. So an end that nobody has taken up is closed, with a word on the
 //! console. A driver that is opened later begins anew, and the backend with it.
 
-use alloc::{boxed::Box, format, string::String};
+use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::{
+    cell::RefCell,
     pin::Pin,
     sync::atomic::{AtomicBool, Ordering},
 };
 use mirust_executor::{domain, time::Duration};
-use mirust_xen::xenstore::{Error, Xenstore};
+use mirust_xen::{
+    xenbus::End,
+    xenstore::{Error, Xenstore},
+};
 
 /// Where the ends of all disks are.
 const DISKS: &str = "device/vbd";
@@ -58,20 +62,74 @@ async fn serve(store: Xenstore, sleep: fn(Duration) -> Pin<Box<dyn Future<Output
     }
 }
 
+/// The states of the ends that have a driver. It says so before it begins, which may take as long as an earlier backend keeps its pages.
+struct Drivers(RefCell<Vec<String>>);
+
+// SAFETY: an image has one thread of execution, and no borrow lasts beyond a statement; each test has its own.
+#[cfg(not(test))]
+unsafe impl Sync for Drivers {}
+
+/// Calls `f` with them.
+fn drivers<R>(f: impl FnOnce(&RefCell<Vec<String>>) -> R) -> R {
+    #[cfg(not(test))]
+    static DRIVERS: Drivers = Drivers(RefCell::new(Vec::new()));
+    #[cfg(not(test))]
+    return f(&DRIVERS.0);
+    #[cfg(test)]
+    {
+        std::thread_local!(static DRIVERS: Drivers = const { Drivers(RefCell::new(Vec::new())) });
+        DRIVERS.with(|drivers| f(&drivers.0))
+    }
+}
+
+/// An end whose driver is open, until this is dropped: the path of its state.
+pub(super) struct Driven(String);
+
+impl Driven {
+    pub(super) fn new(end: &End) -> Driven {
+        let state = end.node("state");
+        drivers(|all| all.borrow_mut().push(state.clone()));
+        Driven(state)
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        drivers(|all| {
+            let mut all = all.borrow_mut();
+            if let Some(at) = all.iter().position(|state| *state == self.0) {
+                all.swap_remove(at);
+            }
+        });
+    }
+}
+
 /// Closes an end that nobody has taken up. False if the backend is not ready yet.
+///
+/// In a transaction: a driver that begins meanwhile has its own state there, which stays.
 async fn close(store: &Xenstore, end: &str, named: String) -> bool {
     let state = format!("{end}/state");
-    // Nor is there anything to do if it is gone again.
-    if value(store, state.clone()).await != BEGINS {
-        return true;
+    let closed = store.transaction(async |store| {
+        // Nor is there anything to do if it is gone again.
+        let driven = drivers(|all| all.borrow().contains(&state));
+        if driven || value(store, state.clone()).await != BEGINS {
+            return Ok(None);
+        }
+        let backend = value(store, named.clone()).await;
+        let ready = value(store, format!("{backend}/state")).await == WAITS;
+        if ready {
+            store.write(&state, CLOSED).await?;
+        }
+        Ok(Some(ready))
+    });
+    match closed.await {
+        Ok(None) => true,
+        Ok(Some(false)) | Err(_) => false,
+        Ok(Some(true)) => {
+            log::warn!("{end}: nothing in this program uses the disk");
+            true
+        }
     }
-    let backend = value(store, named).await;
-    if value(store, format!("{backend}/state")).await != WAITS {
-        return false;
-    }
-    log::warn!("{end}: nothing in this program uses the disk");
-    let _ = store.write(&state, CLOSED).await;
-    true
 }
 
 /// The value of a node, and nothing if there is none. One function for all, for the sake of the image's size.
@@ -124,6 +182,49 @@ mod tests {
         for state in ["3", "4", "5", "6"] {
             assert_eq!(plugged(state, WAITS, None), state.as_bytes());
         }
+    }
+
+    /// As above, with something that is done when the end has been looked at so many times in a transaction.
+    fn looked_at(meanwhile: impl Fn(&Rig)) -> alloc::vec::Vec<u8> {
+        let rig = Rig::new();
+        let mut close = Box::pin(close(&rig.store, END, format!("{END}/backend")));
+        let tree = [("/state", "1"), ("/backend", BACKEND)];
+        for (node, value) in tree {
+            rig.daemon.borrow_mut().change(&format!("{END}{node}"), value.as_bytes());
+        }
+        rig.daemon.borrow_mut().change(&format!("{BACKEND}/state"), b"2");
+        let mut changed = false;
+        while poll_once(&mut close).is_pending() {
+            rig.step();
+            if !changed && rig.daemon.borrow().open_transactions() > 0 {
+                meanwhile(&rig);
+                changed = true;
+            }
+        }
+        drop(close);
+        rig.daemon.borrow().tree[&format!("{END}/state")].clone()
+    }
+
+    #[test]
+    fn a_driver_that_begins_while_it_is_looked_at_keeps_its_state() {
+        let begins = |rig: &Rig| {
+            let mut daemon = rig.daemon.borrow_mut();
+            daemon.change(&format!("{END}/state"), b"3");
+            daemon.conflicts = 1;
+        };
+        assert_eq!((looked_at(|_| ()), looked_at(begins)), (b"6".into(), b"3".into()));
+    }
+
+    #[test]
+    fn an_end_whose_driver_has_yet_to_begin_is_left_alone() {
+        let end = mirust_xen::xenbus::End::new(Rig::new().store.clone(), END.into());
+        let driver = Driven::new(&end);
+        assert_eq!(plugged(BEGINS, WAITS, None), b"1");
+        let other = Driven::new(&end);
+        drop(driver);
+        assert_eq!(plugged(BEGINS, WAITS, None), b"1");
+        drop(other);
+        assert_eq!(plugged(BEGINS, WAITS, None), b"6");
     }
 
     #[test]
