@@ -299,6 +299,10 @@ impl mirust_rt::libc::posix::Socket for Socket {
         self.error.take()
     }
 
+    fn put_error(&self, error: i32) {
+        self.error.set(error);
+    }
+
     fn local(&self) -> Address {
         let bound = self.socket.borrow().as_ref().and_then(|socket| socket.local_addr().ok());
         Address::Inet(bound.unwrap_or(self.unspecified()))

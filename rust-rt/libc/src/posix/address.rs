@@ -92,6 +92,19 @@ pub(super) unsafe fn read(address: *const c_void, length: c_uint) -> Result<Said
     decode(bytes)
 }
 
+/// An address of a C caller for a UNIX-domain socket, to which any other family is a mistake.
+///
+/// # Safety
+///
+/// As for [`read`].
+pub(super) unsafe fn read_local(address: *const c_void, length: c_uint) -> Result<Said> {
+    // SAFETY: the caller's promise.
+    unsafe { read(address, length) }.map_err(|error| match error {
+        Errno(EAFNOSUPPORT) => Errno(EINVAL),
+        error => error,
+    })
+}
+
 fn decode(bytes: &[u8]) -> Result<Said> {
     let short = Errno(EINVAL);
     let word = |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).ok_or(short);
@@ -102,6 +115,7 @@ fn decode(bytes: &[u8]) -> Result<Said> {
     };
     match i32::from(family) {
         AF_UNSPEC => Ok(Said::Nothing),
+        AF_UNIX if bytes.len() > LOCAL => Err(short),
         AF_UNIX => match &bytes[2..] {
             [] => Ok(Said::Local(None)),
             name @ [0, ..] => Name::of(name).map(|name| Said::Local(Some(name))),

@@ -125,6 +125,25 @@ fn cannot() -> Errno {
     Errno(EDEADLK)
 }
 
+local! {
+    /// The attempt is one of a call that waits for what it does not get.
+    static WAITS: Cell<bool> = Cell::new(false);
+}
+
+/// Whether the call that makes this attempt will wait if it gets EAGAIN: where nothing more can come, some calls only end
+/// if they would have waited.
+pub(super) fn waits() -> bool {
+    WAITS.with(Cell::get)
+}
+
+/// Makes an attempt of a call that waits.
+fn as_one_that_waits<T>(attempt: impl FnOnce() -> T) -> T {
+    WAITS.with(|waits| waits.set(true));
+    let result = attempt();
+    WAITS.with(|waits| waits.set(false));
+    result
+}
+
 /// Makes an attempt, and others until one does not give EAGAIN, waiting in between for `interest`: if
 /// the description blocks.
 pub(super) fn attempt<T>(
@@ -135,12 +154,13 @@ pub(super) fn attempt<T>(
 ) -> Result<T> {
     let object = &description.object;
     let again = |result: &Result<T>| matches!(result, Err(Errno(EAGAIN)));
-    let first = on_main(&mut attempt);
+    let waits = !once && !description.is_nonblocking();
+    let first = on_main(|| if waits { as_one_that_waits(&mut attempt) } else { attempt() });
     if !again(&first) {
         worked();
         return first;
     }
-    if once || description.is_nonblocking() {
+    if !waits {
         owe();
         return first;
     }
@@ -149,7 +169,7 @@ pub(super) fn attempt<T>(
     let found = until(deadline, |cx| {
         // Before the attempt, which may give notice at once.
         ticket = Some(object.watchers().wake_at(interest, cx.waker()));
-        let result = attempt();
+        let result = as_one_that_waits(&mut attempt);
         if again(&result) { Poll::Pending } else { Poll::Ready(result) }
     });
     found?.unwrap_or(Err(Errno(EAGAIN)))

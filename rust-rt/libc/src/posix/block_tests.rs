@@ -37,6 +37,16 @@ pub(super) fn give_busy() {
     give(Blocking { block_on, sleep_until, on_main });
 }
 
+/// As [`give_busy`], but what is called on the main stack may not wait, as in an image.
+pub(super) fn give_strict() {
+    host::set(&HOST);
+    let block_on = |future: Pin<&mut dyn Future<Output = ()>>| match is_on_main() {
+        true => Err(CannotBlock),
+        false => block_on(future),
+    };
+    give(Blocking { block_on, sleep_until, on_main });
+}
+
 /// Stops the clock of the calling test at `ns`.
 pub(super) fn stop_clock(ns: u64) {
     STOPPED.set(Some(ns));

@@ -6,11 +6,12 @@ use super::local::local;
 use super::parts::{Errno, Result};
 use crate::errno::{ENOBUFS, ENOSPC};
 
-/// One of so many bytes may be in buffers of pipes and socket pairs.
+/// One of so many bytes may be in buffers of pipes and UNIX-domain sockets, and in connections that wait to be accepted.
 const BUFFER_SHARE: usize = 16;
 /// One of so many bytes may be in files that the program writes.
 const FILE_SHARE: usize = 4;
-/// One descriptor for so many bytes of memory: one without buffers takes some 200 bytes.
+/// One descriptor for so many bytes of memory: without buffers one takes some 200 bytes, or 600 if it is the end of a
+/// UNIX-domain socket.
 const BYTES_PER_DESCRIPTOR: usize = 16 * 1024;
 
 local! {
@@ -35,7 +36,7 @@ pub(super) fn most_descriptors() -> usize {
 /// What memory is for.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum For {
-    /// Buffers of pipes and socket pairs.
+    /// Buffers of pipes and UNIX-domain sockets.
     #[default]
     Buffers,
     /// Files that the program writes.

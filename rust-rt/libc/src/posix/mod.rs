@@ -19,6 +19,7 @@ mod address;
 mod answer;
 mod block;
 mod console;
+mod control;
 mod epoll;
 mod eventfd;
 mod events;

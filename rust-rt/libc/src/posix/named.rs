@@ -7,13 +7,12 @@ use core::cell::{Cell, RefCell};
 
 use super::address::{Address, Name};
 use super::family::Type;
-use super::files;
+use super::files::{self, SocketPlace};
 use super::local::local;
+use super::object::{Object, Socket};
 use super::pair::{Listener, Pair};
-use super::parts::{Errno, Result};
-use crate::errno::{
-    EADDRINUSE, EAGAIN, ECONNREFUSED, EEXIST, EINVAL, EISCONN, EOPNOTSUPP, EPROTOTYPE,
-};
+use super::parts::{Errno, Part, Result};
+use crate::errno::{EADDRINUSE, EAGAIN, ECONNREFUSED, EINVAL, EISCONN, EOPNOTSUPP, EPROTOTYPE};
 
 /// Connections that have not been accepted, at most: Linux's net.core.somaxconn.
 const MOST_PENDING: usize = 4096;
@@ -28,34 +27,51 @@ local! {
     static CHOSEN: Cell<u32> = Cell::new(0);
 }
 
-/// Gives a socket a name, an abstract one of five digits if it does not matter which.
+/// Where a socket is to have its name.
+pub(super) enum Place {
+    /// It does not matter: an abstract name of five digits.
+    Any,
+    Abstract(Name),
+    File(Name, SocketPlace),
+}
+
+/// The place of a name, with none for any. Waits where a disk has to be asked.
 ///
 /// # Errors
 ///
-/// EINVAL if it has one; EADDRINUSE; for a file those of making one.
-pub(super) fn bind(socket: &Pair, name: Option<Name>) -> Result {
+/// Those of finding where a file may be made; EADDRINUSE if there is one.
+pub(super) fn place(name: Option<Name>) -> Result<Place> {
+    let Some(name) = name else { return Ok(Place::Any) };
+    Ok(match name.path() {
+        Some(path) => Place::File(name, SocketPlace::of(path)?),
+        None => Place::Abstract(name),
+    })
+}
+
+/// Gives a socket a name.
+///
+/// # Errors
+///
+/// EINVAL if it has one, but for any name that one will do; EADDRINUSE; for a file those of making one.
+pub(super) fn bind(socket: &Pair, place: Place) -> Result {
     if socket.name.get() != Address::Unnamed {
-        return Err(Errno(EINVAL));
+        return if matches!(place, Place::Any) { Ok(()) } else { Err(Errno(EINVAL)) };
     }
-    let own = Weak::clone(&socket.own);
-    let name = match name {
-        Some(name) => {
-            match name.path() {
-                Some(path) => files::put_socket(path, own).map_err(|Errno(errno)| {
-                    Errno(if errno == EEXIST { EADDRINUSE } else { errno })
-                })?,
-                None if !take(name, own) => return Err(Errno(EADDRINUSE)),
-                None => {}
-            }
+    let own = || Weak::clone(&socket.own);
+    let name = match place {
+        Place::File(name, file) => {
+            file.put(own())?;
             name
         }
-        None => loop {
+        Place::Abstract(name) if take(name, own()) => name,
+        Place::Abstract(_) => return Err(Errno(EADDRINUSE)),
+        Place::Any => loop {
             let number = CHOSEN.with(|chosen| {
                 chosen.set((chosen.get() + 1) % (1 << 20));
                 chosen.get()
             });
             let name = Name::of(alloc::format!("\0{number:05x}").as_bytes())?;
-            if take(name, Weak::clone(&own)) {
+            if take(name, own()) {
                 break name;
             }
         },
@@ -88,17 +104,45 @@ pub(super) fn forget(name: Address) {
     });
 }
 
-/// The socket of a name.
+/// The socket of a name, which may be closed before it is used. Waits where a disk has to be asked.
 ///
 /// # Errors
 ///
 /// ECONNREFUSED if there is none; those of looking for a file.
-pub(super) fn find(name: &Name) -> Result<Rc<Pair>> {
+pub(super) fn find(name: &Name) -> Result<Weak<Pair>> {
     let found = match name.path() {
         Some(path) => files::socket(path)?,
         None => ABSTRACT.with(|names| names.borrow().get(name).cloned()),
     };
-    found.and_then(|socket| socket.upgrade()).ok_or(Errno(ECONNREFUSED))
+    found.ok_or(Errno(ECONNREFUSED))
+}
+
+/// What was found, if it is still there.
+fn open(socket: &Weak<Pair>) -> Result<Rc<Pair>> {
+    socket.upgrade().ok_or(Errno(ECONNREFUSED))
+}
+
+/// Sends a datagram to a socket that was found.
+///
+/// # Errors
+///
+/// As `sendto`.
+pub(super) fn send(socket: &Pair, parts: &[Part], to: &Weak<Pair>) -> Result<usize> {
+    socket.may_send_to_others()?;
+    socket.send_message(parts, &*open(to)?)
+}
+
+/// Connects a socket with one that was found.
+///
+/// # Errors
+///
+/// As `connect`; EAGAIN if that one has as many connections as it wants.
+pub(super) fn connect(socket: &Pair, to: &Weak<Pair>) -> Result {
+    let to = open(to)?;
+    match socket.kind() {
+        Type::Stream => connect_stream(socket, &to),
+        Type::Datagram => socket.choose(&to),
+    }
 }
 
 /// Accepts connections from now on.
@@ -107,7 +151,6 @@ pub(super) fn find(name: &Name) -> Result<Rc<Pair>> {
 ///
 /// EOPNOTSUPP for datagrams; EINVAL without a name, or if it is connected.
 pub(super) fn listen(socket: &Pair, backlog: usize) -> Result {
-    use super::object::Socket;
     if socket.kind() != Type::Stream {
         return Err(Errno(EOPNOTSUPP));
     }
@@ -127,10 +170,9 @@ pub(super) fn listen(socket: &Pair, backlog: usize) -> Result {
 ///
 /// # Errors
 ///
-/// EISCONN; EINVAL if it listens itself; ECONNREFUSED if the other does not; EPROTOTYPE; EAGAIN if the other has as many
-/// as it wants.
-pub(super) fn connect(socket: &Pair, to: &Rc<Pair>) -> Result {
-    use super::object::{Object, Socket};
+/// EISCONN; EINVAL if it listens itself; ECONNREFUSED if the other does not, or was told to receive nothing more;
+/// EPROTOTYPE; EAGAIN if the other has as many as it wants; ENOBUFS.
+fn connect_stream(socket: &Pair, to: &Rc<Pair>) -> Result {
     if socket.is_connected() {
         return Err(Errno(EISCONN));
     }
@@ -140,18 +182,17 @@ pub(super) fn connect(socket: &Pair, to: &Rc<Pair>) -> Result {
     if to.kind() != Type::Stream {
         return Err(Errno(EPROTOTYPE));
     }
-    let end = Pair::new(Type::Stream);
     {
         let listener = to.listener.borrow();
-        let Some(listener) = &*listener else { return Err(Errno(ECONNREFUSED)) };
+        let listener = listener.as_ref().filter(|_| !to.is_deaf()).ok_or(Errno(ECONNREFUSED))?;
         if listener.is_full() {
             to.keep_informed(socket);
             return Err(Errno(EAGAIN));
         }
+        let end = listener.push()?;
         end.name.set(to.name.get());
         end.join(socket);
         socket.join(&end);
-        listener.push(end);
     }
     to.watchers().notify(super::events::Events::IN);
     Ok(())

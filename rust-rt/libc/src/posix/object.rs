@@ -5,7 +5,7 @@ use core::any::{Any, TypeId};
 use core::ffi::c_int;
 use core::net::SocketAddr;
 
-use super::address::{Address, Name};
+use super::address::Address;
 use super::events::Events;
 use super::family::{Family, Type};
 use super::options::Options;
@@ -131,33 +131,6 @@ pub trait Socket {
         Err(Errno(EINVAL))
     }
 
-    /// Binds a UNIX-domain socket to a name, any one if there is none.
-    ///
-    /// # Errors
-    ///
-    /// As `bind`.
-    fn bind_name(&self, _name: Option<Name>) -> Result {
-        Err(Errno(EINVAL))
-    }
-
-    /// Connects a UNIX-domain socket with the one of this name.
-    ///
-    /// # Errors
-    ///
-    /// As `connect`; EAGAIN if that one has as many connections as it wants.
-    fn connect_name(&self, _name: &Name) -> Result {
-        Err(Errno(EINVAL))
-    }
-
-    /// Sends to the UNIX-domain socket of this name.
-    ///
-    /// # Errors
-    ///
-    /// As `sendto`.
-    fn send_to_name(&self, _parts: &[Part], _to: &Name) -> Result<usize> {
-        Err(Errno(EINVAL))
-    }
-
     /// Accepts connections from now on.
     ///
     /// # Errors
@@ -234,4 +207,7 @@ pub trait Socket {
     fn take_error(&self) -> c_int {
         0
     }
+
+    /// Has an error reported by the next call, as a call that has something else to say could not.
+    fn put_error(&self, _error: c_int) {}
 }

@@ -1,18 +1,21 @@
 //! C's calls on sockets.
 
-use alloc::rc::Rc;
+use alloc::rc::{Rc, Weak};
 use core::ffi::{c_int, c_uint, c_void};
 
-use super::address::{self, Name, Said};
+use super::address::{self, Said};
 use super::answer::{number, size, status};
 use super::block::{self, NEVER, on_main};
+use super::control;
 use super::events::Events;
 use super::family::{
     AF_INET, AF_INET6, AF_UNIX, Family, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Type,
 };
 use super::io::{parts, parts_mut};
+use super::named;
 use super::network::network;
-use super::object::{Received, Shutdown, Socket};
+use super::object::{Received, Shutdown, Socket, downcast};
+use super::pair::Pair;
 use super::parts::{Errno, Part, PartMut, Result, room};
 use super::table::{self, Description, O_CLOEXEC, O_NONBLOCK};
 use crate::errno::{
@@ -61,7 +64,7 @@ fn create_local(kind: c_int, protocol: c_int) -> Result<c_int> {
         (3..=6, _) => return Err(Errno(ESOCKTNOSUPPORT)),
         _ => return Err(Errno(EINVAL)),
     };
-    table::insert_both(super::pair::Pair::new(kind_of), kind & SOCK_FLAGS)
+    table::insert_both(Pair::new(kind_of), kind & SOCK_FLAGS)
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -94,7 +97,10 @@ pub(super) unsafe extern "C" fn socketpair(
 }
 
 /// Calls `f` with a descriptor's socket. What `f` asks the socket for it asks [`on_main`].
-fn with<R>(fd: c_int, f: impl FnOnce(&Rc<Description>, &dyn Socket) -> Result<R>) -> Result<R> {
+pub(super) fn with<R>(
+    fd: c_int,
+    f: impl FnOnce(&Rc<Description>, &dyn Socket) -> Result<R>,
+) -> Result<R> {
     let description = table::get(fd)?;
     f(&description, description.object.socket().ok_or(Errno(ENOTSOCK))?)
 }
@@ -106,13 +112,22 @@ pub(super) fn with_on_main<R>(fd: c_int, f: impl FnOnce(&dyn Socket) -> Result<R
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn bind(fd: c_int, address: *const c_void, length: c_uint) -> c_int {
-    status(with_on_main(fd, |socket| {
-        // SAFETY: the contract is the same.
-        match (socket.family(), unsafe { address::read(address, length)? }) {
-            (Family::Unix, Said::Local(name)) => socket.bind_name(name),
-            (Family::Unix, _) => Err(Errno(EINVAL)),
-            (family, said) => socket.bind(address::for_family(family, said)?),
+    status(with(fd, |description, socket| {
+        if let Some(pair) = downcast::<Pair>(&description.object) {
+            // SAFETY: the contract is the same.
+            return match unsafe { address::read_local(address, length)? } {
+                // What it takes to find the place may wait for a disk.
+                Said::Local(name) => {
+                    let place = named::place(name)?;
+                    on_main(|| named::bind(&pair, place))
+                }
+                _ => Err(Errno(EINVAL)),
+            };
         }
+        // SAFETY: the contract is the same.
+        let said = unsafe { address::read(address, length)? };
+        let address = address::for_family(socket.family(), said)?;
+        on_main(|| socket.bind(address))
     }))
 }
 
@@ -159,15 +174,22 @@ pub(super) unsafe extern "C" fn connect(
     length: c_uint,
 ) -> c_int {
     status(with(fd, |description, socket| {
+        if let Some(pair) = downcast::<Pair>(&description.object) {
+            // SAFETY: the contract is the same.
+            return match unsafe { address::read_local(address, length)? } {
+                Said::Nothing => on_main(|| socket.disconnect()),
+                Said::Local(Some(name)) => {
+                    let to = named::find(&name)?;
+                    let connect = || named::connect(&pair, &to);
+                    block::attempt(description, false, Events::OUT, connect)
+                }
+                _ => Err(Errno(EINVAL)),
+            };
+        }
         // SAFETY: the contract is the same.
-        let address = match (socket.family(), unsafe { address::read(address, length)? }) {
-            (_, Said::Nothing) => return on_main(|| socket.disconnect()),
-            (Family::Unix, Said::Local(Some(name))) => {
-                let connect = || socket.connect_name(&name);
-                return block::attempt(description, false, Events::OUT, connect);
-            }
-            (Family::Unix, _) => return Err(Errno(EINVAL)),
-            (family, said) => address::for_family(family, said)?,
+        let address = match unsafe { address::read(address, length)? } {
+            Said::Nothing => return on_main(|| socket.disconnect()),
+            said => address::for_family(socket.family(), said)?,
         };
         match on_main(|| socket.connect(address)) {
             Err(Errno(EINPROGRESS)) if !description.is_nonblocking() => {
@@ -307,26 +329,31 @@ pub(super) unsafe extern "C" fn recvmsg(fd: c_int, message: *mut Message, flags:
 /// Where a message goes that does not go to the peer.
 enum To {
     Inet(core::net::SocketAddr),
-    Name(Name),
+    Named(Rc<Pair>, Weak<Pair>),
 }
 
-fn send_parts(fd: c_int, list: &[Part], flags: c_int, to: Option<Said>) -> Result<usize> {
+/// The same of an address.
+fn to(description: &Rc<Description>, socket: &dyn Socket, said: Said) -> Result<To> {
+    let Some(pair) = downcast::<Pair>(&description.object) else {
+        return address::for_family(socket.family(), said).map(To::Inet);
+    };
+    let Said::Local(Some(name)) = said else { return Err(Errno(EINVAL)) };
+    on_main(|| pair.may_send_to_others())?;
+    Ok(To::Named(pair, named::find(&name)?))
+}
+
+fn send_parts(fd: c_int, list: &[Part], flags: c_int, said: Option<Said>) -> Result<usize> {
     with(fd, |description, socket| {
         if flags & MSG_OOB != 0 {
             return Err(Errno(EOPNOTSUPP));
         }
-        let to = match (socket.family(), to) {
-            (_, None) => None,
-            (Family::Unix, Some(Said::Local(Some(name)))) => Some(To::Name(name)),
-            (Family::Unix, Some(_)) => return Err(Errno(EINVAL)),
-            (family, Some(said)) => Some(To::Inet(address::for_family(family, said)?)),
-        };
+        let to = said.map(|said| to(description, socket, said)).transpose()?;
         let once = flags & MSG_DONTWAIT != 0;
         let write = |list: &[Part]| {
             block::attempt(description, once, Events::OUT, || match &to {
                 None => socket.send(list, None),
                 Some(To::Inet(to)) => socket.send(list, Some(*to)),
-                Some(To::Name(name)) => socket.send_to_name(list, name),
+                Some(To::Named(pair, to)) => named::send(pair, list, to),
             })
         };
         let all = super::parts::total(list);
@@ -379,7 +406,7 @@ unsafe fn destination(address: *const c_void, length: c_uint) -> Result<Option<S
     unsafe { address::read(address, length) }.map(Some)
 }
 
-/// Control data is ignored: `setsockopt` supports nothing that would use it.
+/// Control data that nothing here would use is ignored, as `setsockopt` supports none of it.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn sendmsg(fd: c_int, message: *const Message, flags: c_int) -> isize {
     // SAFETY: NULL or a message, by contract.
@@ -387,8 +414,12 @@ pub(super) unsafe extern "C" fn sendmsg(fd: c_int, message: *const Message, flag
     // SAFETY: as many parts as it says.
     let list = unsafe { parts(message.parts.cast(), message.count) };
     size(list.and_then(|list| {
-        // SAFETY: the name is NULL or as long as it says.
-        let to = unsafe { destination(message.name, message.name_length)? };
+        let family = with(fd, |_, socket| Ok(socket.family()))?;
+        // SAFETY: the control data is NULL or as long as it says, and so is the name.
+        let to = unsafe {
+            control::check(family, message.control, message.control_length)?;
+            destination(message.name, message.name_length)?
+        };
         send_parts(fd, list, flags, to)
     }))
 }

@@ -1,12 +1,11 @@
 //! The calls that change names and files. What a program may change is [in memory](super::temporary); anything else is
 //! read-only: EROFS for what exists, or could; ENOENT for what does not.
 
-use alloc::rc::{Rc, Weak};
+use alloc::rc::Rc;
 use core::ffi::{c_char, c_int, c_uint};
 
 use super::super::answer::status;
 use super::super::object::downcast;
-use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
 use super::super::table;
 use super::File;
@@ -23,7 +22,6 @@ use crate::timespec::Timespec;
 
 const AT_REMOVEDIR: c_int = 0x200;
 const AT_SYMLINK_FOLLOW: c_int = 0x400;
-const SOCKET: u32 = 0o140_000;
 
 fn entry(dir: c_int, path: &[u8], follow: bool) -> Result<Entry> {
     Entry::of(find(dir, path, follow)?)
@@ -49,24 +47,6 @@ fn make_link(target: &[u8], dir: c_int, path: &[u8]) -> Result {
         (None, true) => Err(Errno(ENOENT)),
         (None, false) => entry.make(LINK | 0o777, Kind::Link(target.into())).map(|_| ()),
     }
-}
-
-/// The name of a UNIX-domain socket.
-pub(in super::super) fn put_socket(path: &[u8], socket: Weak<Pair>) -> Result {
-    let entry = entry(AT_FDCWD, path, true)?;
-    if entry.node.is_some() {
-        return Err(Errno(EEXIST));
-    }
-    entry.make(SOCKET | 0o777 & !MASK, Kind::Socket(socket)).map(|_| ())
-}
-
-/// The UNIX-domain socket of this name; nothing if what has it is not one.
-pub(in super::super) fn socket(path: &[u8]) -> Result<Option<Weak<Pair>>> {
-    let node = find(AT_FDCWD, path, true)?.node.ok_or(Errno(ENOENT))?;
-    Ok(match &node.kind {
-        Kind::Socket(socket) => Some(Weak::clone(socket)),
-        _ => None,
-    })
 }
 
 /// A named pipe, which no directory here can have.

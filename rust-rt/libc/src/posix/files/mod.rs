@@ -11,6 +11,7 @@ mod entry;
 pub(super) mod locks;
 mod machine;
 mod root;
+mod sockets;
 mod temporary;
 mod tree;
 mod volume;
@@ -32,9 +33,9 @@ use crate::host;
 use crate::layout::Stat;
 use tree::{Device, Kind, Node, Place, Use};
 
-pub(super) use changes::{put_socket, socket};
 pub(super) use root::contents;
 pub use root::{add, mount, mount_volume};
+pub(super) use sockets::{SocketPlace, socket};
 pub use volume::{Found, Later, Volume};
 
 /// An open file, directory or device.

@@ -16,12 +16,19 @@ use super::parts::{Errno, Part, PartMut, Result, scatter, total};
 use super::pipe::{Buffer, CAPACITY, both};
 use super::table::O_RDWR;
 use super::watch::Watchers;
-use crate::errno::{EAGAIN, EMSGSIZE, EPERM, EPIPE, EPROTOTYPE};
+use crate::errno::{EAGAIN, EMSGSIZE};
 
+mod datagram;
 mod socket;
 
 /// Messages that wait for a reader, at most; one more than Linux's net.unix.max_dgram_qlen, as there.
 const MOST_MESSAGES: usize = 11;
+
+/// What an end takes of the memory before anything is sent to it: itself, who watches it, and its place in a queue. An open
+/// one is paid for by its descriptor; one that nobody has accepted has none, and counts as a buffer.
+const END: usize = 640;
+
+const _: () = assert!(size_of::<Pair>() + 128 <= END);
 
 /// What was sent to a socket and not received.
 enum Inbox {
@@ -35,7 +42,7 @@ enum Inbox {
 
 /// Connections that have not been accepted, the oldest first, and how many there may be.
 pub(super) struct Listener {
-    pending: RefCell<VecDeque<Rc<Pair>>>,
+    pending: RefCell<VecDeque<(Rc<Pair>, Reserved)>>,
     backlog: Cell<usize>,
 }
 
@@ -54,8 +61,17 @@ impl Listener {
         self.pending.borrow().len() > self.backlog.get()
     }
 
-    pub(super) fn push(&self, end: Rc<Pair>) {
-        self.pending.borrow_mut().push_back(end);
+    /// An end of a new connection, which is the last to be accepted.
+    ///
+    /// # Errors
+    ///
+    /// ENOBUFS.
+    pub(super) fn push(&self) -> Result<Rc<Pair>> {
+        let space = Reserved::default();
+        space.set(END)?;
+        let end = Pair::new(Type::Stream);
+        self.pending.borrow_mut().push_back((Rc::clone(&end), space));
+        Ok(end)
     }
 
     fn is_empty(&self) -> bool {
@@ -63,7 +79,12 @@ impl Listener {
     }
 
     fn next(&self) -> Option<Rc<Pair>> {
-        self.pending.borrow_mut().pop_front()
+        let mut pending = self.pending.borrow_mut();
+        let (next, _) = pending.pop_front()?;
+        if pending.is_empty() {
+            *pending = VecDeque::new();
+        }
+        Some(next)
     }
 }
 
@@ -133,6 +154,11 @@ impl Pair {
     /// Whether it was connected, with an end that may be gone.
     pub(super) fn is_connected(&self) -> bool {
         self.peer.borrow().is_some()
+    }
+
+    /// The program will read no more from it.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.get()
     }
 
     fn other(&self) -> Option<Rc<Pair>> {
@@ -227,22 +253,6 @@ impl Pair {
             self.tell_waiting();
         }
         Some(received)
-    }
-
-    /// Sends to another end, which takes messages.
-    fn send_message(&self, parts: &[Part], to: &Pair) -> Result<usize> {
-        if to.kind != Type::Datagram {
-            return Err(Errno(EPROTOTYPE));
-        }
-        // Who has a peer listens to nobody else.
-        let chosen = to.peer.borrow().as_ref().is_none_or(|peer| Weak::ptr_eq(peer, &self.own));
-        if !chosen {
-            return Err(Errno(EPERM));
-        }
-        if to.deaf.get() {
-            return Err(Errno(EPIPE));
-        }
-        to.put(parts, self)
     }
 
     /// Whether a stream can be written and read: it is connected, or was.

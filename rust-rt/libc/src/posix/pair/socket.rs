@@ -4,7 +4,8 @@ use alloc::rc::Rc;
 use core::ffi::c_int;
 use core::net::SocketAddr;
 
-use super::super::address::{Address, Name};
+use super::super::address::Address;
+use super::super::block;
 use super::super::events::Events;
 use super::super::family::{Family, Type};
 use super::super::named;
@@ -13,9 +14,7 @@ use super::super::options::Options;
 use super::super::parts::{Errno, Part, PartMut, Result, room, total};
 use super::super::watch::Watchers;
 use super::{Inbox, Pair};
-use crate::errno::{
-    EAGAIN, ECONNREFUSED, ECONNRESET, EINVAL, EISCONN, ENOTCONN, EOPNOTSUPP, EPIPE, EPROTOTYPE,
-};
+use crate::errno::{EAGAIN, ECONNRESET, EINVAL, ENOTCONN, EOPNOTSUPP, EPIPE};
 use crate::layout::Stat;
 
 impl Object for Pair {
@@ -25,7 +24,12 @@ impl Object for Pair {
 
     fn poll(&self, interest: Events) -> Events {
         if let Some(listener) = &*self.listener.borrow() {
-            return Events::IN.when(!listener.is_empty()) & interest;
+            let deaf = self.deaf.get();
+            let ready = Events::IN.when(!listener.is_empty() || deaf)
+                | Events::RDHUP.when(deaf)
+                | Events::HUP.when(deaf && self.finished.get())
+                | Events::ERR.when(self.error.get() != 0);
+            return ready & (interest | Events::ALWAYS);
         }
         let stream = self.kind == Type::Stream;
         let ended = self.ended.get() || self.deaf.get();
@@ -88,10 +92,6 @@ impl Socket for Pair {
         &self.options
     }
 
-    fn bind_name(&self, name: Option<Name>) -> Result {
-        named::bind(self, name)
-    }
-
     fn listen(&self, backlog: usize) -> Result {
         named::listen(self, backlog)
     }
@@ -104,30 +104,19 @@ impl Socket for Pair {
             Some(listener) => listener.next(),
             None => return Err(Errno(EINVAL)),
         };
-        let next = next.ok_or(Errno(EAGAIN))?;
+        // Linux says EINVAL only where it would wait for ever.
+        let none = Errno(if self.deaf.get() && block::waits() { EINVAL } else { EAGAIN });
+        let next = next.ok_or(none)?;
         self.tell_waiting();
         let peer = next.peer_name.get();
         Ok((next, peer))
-    }
-
-    fn connect_name(&self, name: &Name) -> Result {
-        let to = named::find(name)?;
-        match self.kind {
-            Type::Stream => named::connect(self, &to),
-            Type::Datagram if to.kind != self.kind => Err(Errno(EPROTOTYPE)),
-            Type::Datagram => {
-                self.join(&to);
-                Ok(())
-            }
-        }
     }
 
     fn disconnect(&self) -> Result {
         if self.kind == Type::Stream {
             return Err(Errno(EINVAL));
         }
-        self.peer.take();
-        self.peer_name.set(Address::Unnamed);
+        self.part(self.peer.take());
         Ok(())
     }
 
@@ -136,13 +125,21 @@ impl Socket for Pair {
         if self.kind == Type::Stream && room(parts) == 0 {
             return Ok(Received { bytes: 0, whole: 0, from: None });
         }
+        // A stream's error comes behind its bytes.
+        let error = if self.kind == Type::Datagram { self.take_error() } else { 0 };
+        if error != 0 {
+            return Err(Errno(error));
+        }
         if let Some(received) = self.take(parts, peek) {
             return Ok(received);
         }
+        let ended = match self.kind {
+            Type::Stream => self.ended.get() || self.deaf.get(),
+            // Linux says so only where it would wait for ever.
+            Type::Datagram => self.deaf.get() && block::waits(),
+        };
         match self.take_error() {
-            0 if self.ended.get() && self.kind == Type::Stream || self.deaf.get() => {
-                Ok(Received { bytes: 0, whole: 0, from: None })
-            }
+            0 if ended => Ok(Received { bytes: 0, whole: 0, from: None }),
             0 => Err(Errno(EAGAIN)),
             error => Err(Errno(error)),
         }
@@ -152,21 +149,19 @@ impl Socket for Pair {
         if to.is_some() {
             return Err(Errno(EINVAL));
         }
+        if self.kind == Type::Datagram {
+            return self.send_to_peer(parts);
+        }
         self.check_connected(ENOTCONN)?;
         if self.finished.get() {
             return Err(Errno(EPIPE));
         }
         let Some(other) = self.other() else {
-            return Err(Errno(match (self.take_error(), self.kind) {
-                (0, Type::Stream) => EPIPE,
-                (0, Type::Datagram) if self.is_connected() => ECONNREFUSED,
-                (0, Type::Datagram) => ENOTCONN,
-                (error, _) => error,
+            return Err(Errno(match self.take_error() {
+                0 => EPIPE,
+                error => error,
             }));
         };
-        if self.kind == Type::Datagram {
-            return self.send_message(parts, &other);
-        }
         if other.deaf.get() {
             return Err(Errno(EPIPE));
         }
@@ -174,15 +169,6 @@ impl Socket for Pair {
             return Ok(0);
         }
         other.put(parts, self)
-    }
-
-    fn send_to_name(&self, parts: &[Part], to: &Name) -> Result<usize> {
-        match (self.kind, self.is_connected()) {
-            (Type::Stream, true) => Err(Errno(EISCONN)),
-            (Type::Stream, false) => Err(Errno(EOPNOTSUPP)),
-            (Type::Datagram, _) if self.finished.get() => Err(Errno(EPIPE)),
-            (Type::Datagram, _) => self.send_message(parts, &*named::find(to)?),
-        }
     }
 
     fn shutdown(&self, how: Shutdown) -> Result {
@@ -203,6 +189,9 @@ impl Socket for Pair {
             other.watchers.notify(Events::IN | Events::OUT | Events::RDHUP);
         }
         self.watchers.notify(Events::IN | Events::OUT | Events::RDHUP);
+        if how.read {
+            self.tell_waiting();
+        }
         Ok(())
     }
 
@@ -220,6 +209,10 @@ impl Socket for Pair {
 
     fn take_error(&self) -> c_int {
         self.error.take()
+    }
+
+    fn put_error(&self, error: c_int) {
+        self.error.set(error);
     }
 }
 
