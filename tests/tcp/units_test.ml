@@ -325,10 +325,10 @@ let reductions_are_undone () =
 
 let host n = Ipaddr.V4 (Ipaddr.V4.make 10 0 0 n)
 
-let engine ?(config = Engine.default_config) ?(secret = 'a') () =
+let engine ?(config = Engine.default_config) ?(secret = 'a') ?(mss = fun ~dst:_ -> 1460) () =
   Engine.create ~config ~now:0
     ~random:(fun n -> String.make n secret)
-    ~mss:(fun ~dst:_ -> 1460)
+    ~mss
     ~can_send:(fun () -> true)
     (fun ~src:_ ~dst:_ ~ect:_ _ _ ~length:_ ~segment_size:_ -> ())
 
@@ -392,6 +392,25 @@ let bounds_follow () =
   check_bool "still one" true (connect e = Error `No_memory);
   Engine.abort e second;
   check_bool "room again" true (Result.is_ok (connect e))
+
+(* It costs the connection at which memory runs out, and the others hear of the link. *)
+let link_changes_while_memory_is_short () =
+  let path = ref 1460 and short = ref false in
+  let mss ~dst:_ =
+    if !short then (
+      short := false;
+      raise Out_of_memory);
+    !path
+  in
+  let e = engine ~mss () in
+  let all = List.init 10 (fun i -> opened (connect ~to_:(2 + i) e)) in
+  path := 1000;
+  short := true;
+  check_bool "is told" true
+    (match Engine.link_changed e ~now:1 with () -> false | exception Out_of_memory -> true);
+  let gone, left = List.partition Engine.ended all in
+  check_int "one is lost" 1 (List.length gone);
+  List.iter (fun c -> check_int "the others" 1000 (Engine.tcb c).path_mss) left
 
 (* Neither to nor from what is not of one host, nor from one family to the other. *)
 let addresses () =
@@ -506,6 +525,7 @@ let () =
           case "out of connections" out_of_connections;
           case "bounds follow" bounds_follow;
           case "addresses and ports" addresses;
+          case "the link changes while memory is short" link_changes_while_memory_is_short;
         ] );
       ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);
       ("rtt", [ case "timeouts stay at the ceiling" timeouts_stay_at_the_ceiling ]);

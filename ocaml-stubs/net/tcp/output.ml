@@ -287,9 +287,13 @@ let send_piece env c n =
   c.snd_nxt <- Flight.seq_end p;
   c.persist_at <- max_int
 
+(* Of any connection: nobody is asked for less. *)
+let least_burst = 64 * 1024
+
 (* What is sent in one turn waits together, in the device or in memory. The rest has the turns that follow, between
    which others have theirs, and the peer's acknowledgements arrive. *)
-let is_enough env c ~sent = sent > 0 && sent >= env.burst ~src:c.local ~dst:c.remote
+let[@inline] is_enough env c ~sent =
+  sent >= least_burst && sent >= env.burst ~src:c.local ~dst:c.remote
 
 (* How many octets of the turn are sent then. *)
 let rec resend_lost env c ~sent =
