@@ -9,7 +9,7 @@ use super::files::File;
 use super::files::locks::{self, F_GETLK, F_SETLK, F_SETLKW};
 use super::object::downcast;
 use super::parts::{Errno, Part, PartMut, Result};
-use super::table::{self, O_CLOEXEC, O_NONBLOCK};
+use super::table::{self, O_APPEND, O_CLOEXEC, O_NONBLOCK};
 use crate::errno::{self, EBADF, EFAULT, EINVAL, ENOTTY, ESPIPE};
 use crate::layout::Stat;
 
@@ -118,6 +118,14 @@ pub(super) fn file(fd: c_int) -> Result<alloc::rc::Rc<File>> {
     downcast(&table::get(fd)?.object).ok_or(Errno(ESPIPE))
 }
 
+fn read_parts_at(fd: c_int, parts: &mut [PartMut], offset: i64) -> Result<usize> {
+    let file = file(fd)?;
+    if !table::get(fd)?.may_read() {
+        return Err(Errno(EBADF));
+    }
+    file.read_at(parts, offset)
+}
+
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn pread64(
     fd: c_int,
@@ -125,7 +133,7 @@ pub(super) unsafe extern "C" fn pread64(
     n: usize,
     offset: i64,
 ) -> isize {
-    size(PartMut::of(buf, n).and_then(|part| file(fd)?.read_at(&mut [part], offset)))
+    size(PartMut::of(buf, n).and_then(|part| read_parts_at(fd, &mut [part], offset)))
 }
 
 #[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
@@ -137,7 +145,7 @@ pub(super) unsafe extern "C" fn preadv64(
 ) -> isize {
     // SAFETY: the contract is the same.
     let list = unsafe { parts_mut(list, usize::try_from(count).unwrap_or(usize::MAX)) };
-    size(list.and_then(|list| file(fd)?.read_at(list, offset)))
+    size(list.and_then(|list| read_parts_at(fd, list, offset)))
 }
 
 fn write_parts_at(fd: c_int, parts: &[Part], offset: i64) -> Result<usize> {
@@ -145,7 +153,9 @@ fn write_parts_at(fd: c_int, parts: &[Part], offset: i64) -> Result<usize> {
     if !table::get(fd)?.may_write() {
         return Err(Errno(EBADF));
     }
-    file.write_at(parts, offset)
+    // As on Linux, and unlike what POSIX says.
+    let appended = file.appends() && offset >= 0;
+    file.write_at(parts, if appended { file.end() as i64 } else { offset })
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -198,7 +208,14 @@ pub(super) unsafe extern "C" fn sendfile64(
 
 fn send_file(to: c_int, from: c_int, offset: Option<&mut i64>, count: usize) -> Result<usize> {
     const STEP: usize = 64 * 1024;
-    let file: alloc::rc::Rc<File> = downcast(&table::get(from)?.object).ok_or(Errno(EINVAL))?;
+    let (source, target) = (table::get(from)?, table::get(to)?);
+    if !source.may_read() || !target.may_write() {
+        return Err(Errno(EBADF));
+    }
+    let file: alloc::rc::Rc<File> = downcast(&source.object).ok_or(Errno(EINVAL))?;
+    if target.flags() & O_APPEND != 0 {
+        return Err(Errno(EINVAL));
+    }
     let mut at = match &offset {
         Some(offset) => **offset,
         None => file.seek(0, SEEK_CUR)? as i64,
@@ -248,7 +265,8 @@ fn copy_range(
             (Some(source), Some(file)) if flags == 0 => (source, file),
             _ => return Err(Errno(EINVAL)),
         };
-    if !table::get(from)?.may_read() || !target.may_write() {
+    // A file that appends has no offset to copy to: whoever copies writes instead.
+    if !table::get(from)?.may_read() || !target.may_write() || file.appends() {
         return Err(Errno(EBADF));
     }
     let at = match &from_offset {

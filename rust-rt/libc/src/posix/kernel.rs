@@ -177,6 +177,10 @@ unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> 
         268 => call!(changes::fchmodat, fd, b as _, c as _, 0),
         267 => call!(calls::readlinkat, fd, b as _, c as _, d),
         269 => call!(calls::faccessat, fd, b as _, c as _, 0),
+        // This is what `futimens` calls.
+        280 if b == 0 && fd != files::lookup::AT_FDCWD && d == 0 => {
+            call!(changes::futimens, fd, c as _)
+        }
         280 => call!(changes::utimensat, fd, b as _, c as _, d as _),
         316 => call!(changes::renameat2, fd, b as _, c as _, d as _, e as _),
         332 => call!(calls::statx, fd, b as _, c as _, d as _, e as _),

@@ -103,8 +103,7 @@ impl Table {
     /// Assigns it the lowest free number that is not below `from`.
     fn place(&mut self, from: usize, slot: Slot) -> Result<c_int> {
         let from = from.max(self.lowest);
-        let free = self.slots.iter().skip(from).position(Option::is_none).map(|at| from + at);
-        let at = free.unwrap_or(self.slots.len().max(from));
+        let at = self.free_from(from);
         if at >= self.limit {
             return Err(Errno(EMFILE));
         }
@@ -113,6 +112,12 @@ impl Table {
         }
         self.put(at, slot)?;
         Ok(at as c_int)
+    }
+
+    /// The lowest free number that is not below `from`.
+    fn free_from(&self, from: usize) -> usize {
+        let free = self.slots.iter().skip(from).position(Option::is_none).map(|at| from + at);
+        free.unwrap_or(self.slots.len().max(from))
     }
 
     fn put(&mut self, at: usize, slot: Slot) -> Result<Option<Slot>> {
@@ -138,6 +143,22 @@ impl Table {
 /// EMFILE.
 pub fn insert(object: Rc<dyn Object>, flags: c_int) -> Result<c_int> {
     table(|t| t.insert_from(0, object, flags))
+}
+
+/// Whether [`insert`] has a number to assign, for calls that must not do anything without one.
+///
+/// # Errors
+///
+/// EMFILE; ENOMEM for the table itself.
+pub(super) fn check_room() -> Result {
+    table(|t| {
+        let at = t.free_from(t.lowest);
+        if at >= t.limit {
+            return Err(Errno(EMFILE));
+        }
+        let more = (at + 1).saturating_sub(t.slots.len());
+        t.slots.try_reserve(more).map_err(|_| Errno(crate::errno::ENOMEM))
+    })
 }
 
 /// [`insert`] for an object that is both read and written.

@@ -1,25 +1,23 @@
 //! `open`, `stat`, `readlink` and the other calls with paths that change nothing.
 
-use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
 use super::super::answer::{number, size, status};
-use super::super::local::local;
-use super::super::object::downcast;
 use super::super::parts::{Errno, Result};
 use super::super::table::{self, O_ACCMODE, O_APPEND, O_CLOEXEC, O_NONBLOCK};
+use super::File;
+use super::entry::{self, Entry};
+use super::lookup::{AT_FDCWD, find, here, start_from};
+use super::place::Place;
 use super::temporary;
-use super::tree::{self, Found, Kind, Place};
-use super::{File, entry, root};
+use super::tree::{self, Kind, LONGEST};
 use crate::errno::{
-    self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP, ERANGE, EROFS,
+    self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP,
+    ERANGE, EROFS,
 };
 use crate::layout::Stat;
 
-/// The directory that relative paths start from.
-pub(super) const AT_FDCWD: c_int = -100;
 pub(super) const AT_SYMLINK_NOFOLLOW: c_int = 0x100;
 pub(super) const AT_EMPTY_PATH: c_int = 0x1000;
 const O_CREAT: c_int = 0o100;
@@ -36,11 +34,6 @@ unsafe extern "C" {
     fn malloc(size: usize) -> *mut c_void;
 }
 
-local! {
-    /// The working directory.
-    static HERE: RefCell<Place> = RefCell::new(Vec::new());
-}
-
 /// A path of a C caller.
 ///
 /// # Safety
@@ -54,17 +47,6 @@ pub(super) unsafe fn path_argument<'a>(path: *const c_char) -> Result<&'a [u8]> 
     Ok(unsafe { CStr::from_ptr(path) }.to_bytes())
 }
 
-/// What a path leads to, from the directory `dir` on.
-pub(super) fn find(dir: c_int, path: &[u8], follow: bool) -> Result<Found> {
-    let start = if dir == AT_FDCWD || path.starts_with(b"/") {
-        HERE.with(|here| here.borrow().clone())
-    } else {
-        let file: Rc<File> = downcast(&table::get(dir)?.object).ok_or(Errno(ENOTDIR))?;
-        file.place.clone()
-    };
-    root::get().find(&start, path, follow)
-}
-
 /// Opens a file, which is made with this mode if it is not there and may be, and gives it a number.
 pub(in super::super) fn open_at(
     dir: c_int,
@@ -72,6 +54,13 @@ pub(in super::super) fn open_at(
     flags: c_int,
     mode: c_uint,
 ) -> Result<c_int> {
+    // Without a number for it, nothing is to be made or emptied.
+    table::check_room()?;
+    if flags & O_CREAT != 0 && path.ends_with(b"/") {
+        let instead = if flags & O_EXCL != 0 { EEXIST } else { EISDIR };
+        Entry::at(dir, path, [instead; 3])?;
+        return Err(Errno(EISDIR));
+    }
     let nofollow = flags & O_NOFOLLOW != 0 || flags & (O_CREAT | O_EXCL) == O_CREAT | O_EXCL;
     let found = find(dir, path, !nofollow)?;
     let writing = flags & O_ACCMODE != 0;
@@ -80,19 +69,20 @@ pub(in super::super) fn open_at(
     }
     super::let_files_be_mapped();
     let kept = flags & (O_ACCMODE | O_NONBLOCK | O_CLOEXEC | O_APPEND);
-    let mut place = found.place.clone();
+    // Looking for it may have waited. Nothing does from here on.
+    table::check_room()?;
     let Some(node) = found.node.clone() else {
         match flags & (O_CREAT | O_DIRECTORY) {
-            O_CREAT if path.ends_with(b"/") => return Err(Errno(EISDIR)),
             O_CREAT => {}
             0 | O_DIRECTORY => return Err(Errno(ENOENT)),
             _ => return Err(Errno(EINVAL)),
         }
-        let node = entry::create(found, mode)?;
-        if let Some((_, last)) = place.last_mut() {
-            *last = Rc::clone(&node);
-        }
-        return table::insert(File::new(node, place, kept), kept);
+        let node = match entry::create(found, mode) {
+            // Another thread has made it meanwhile.
+            Err(Errno(EEXIST)) if flags & O_EXCL == 0 => return open_at(dir, path, flags, mode),
+            node => node?,
+        };
+        return table::insert(File::new(node, Place::new(), kept), kept);
     };
     if flags & O_CREAT != 0 && flags & O_EXCL != 0 {
         return Err(Errno(EEXIST));
@@ -110,7 +100,7 @@ pub(in super::super) fn open_at(
         }
         _ => {}
     }
-    table::insert(File::new(node, place, kept), kept)
+    table::insert(File::new(node, found.place, kept), kept)
 }
 
 /// The mode, which C passes only where a file may be made, has the place of an ordinary third argument.
@@ -381,7 +371,12 @@ pub(in super::super) unsafe extern "C" fn realpath(
     let real = path.and_then(|path| {
         let found = find(AT_FDCWD, path, true)?;
         found.node.ok_or(Errno(ENOENT))?;
-        Ok(tree::path_of(&found.place))
+        let real = tree::path_of(&found.place);
+        // A program makes directories of any depth, step by step.
+        if !buf.is_null() && real.len() > LONGEST.0 {
+            return Err(Errno(ENAMETOOLONG));
+        }
+        Ok(real)
     });
     let copied = real.and_then(|real| {
         // SAFETY: the heap's own function, which any size suits.
@@ -389,7 +384,8 @@ pub(in super::super) unsafe extern "C" fn realpath(
         if to.is_null() {
             return Err(Errno(crate::errno::ENOMEM));
         }
-        // SAFETY: PATH_MAX bytes are there by contract, or just as many as are needed.
+        // SAFETY: the caller gives PATH_MAX bytes, and the path with its end was just found not to be longer; `malloc`
+        // gave as many as are needed.
         unsafe {
             to.cast::<u8>().copy_from_nonoverlapping(real.as_ptr(), real.len());
             *to.add(real.len()) = 0;
@@ -404,7 +400,12 @@ pub(in super::super) unsafe extern "C" fn realpath(
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(in super::super) unsafe extern "C" fn getcwd(buf: *mut c_char, size: usize) -> *mut c_char {
-    let here = HERE.with(|here| tree::path_of(&here.borrow()));
+    let (node, place) = here();
+    if node.is_some_and(|node| node.links.get() == 0) {
+        errno::set(ENOENT);
+        return core::ptr::null_mut();
+    }
+    let here = tree::path_of(&place);
     if buf.is_null() || size <= here.len() {
         errno::set(if buf.is_null() { EFAULT } else { ERANGE });
         return core::ptr::null_mut();
@@ -421,14 +422,7 @@ pub(in super::super) unsafe extern "C" fn getcwd(buf: *mut c_char, size: usize) 
 pub(in super::super) unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
     // SAFETY: the contract is the same.
     let path = unsafe { path_argument(path) };
-    status(path.and_then(|path| {
-        let found = find(AT_FDCWD, path, true)?;
-        if !found.node.ok_or(Errno(ENOENT))?.is_directory() {
-            return Err(Errno(ENOTDIR));
-        }
-        HERE.with(|here| here.replace(found.place));
-        Ok(())
-    }))
+    status(path.and_then(|path| start_from(find(AT_FDCWD, path, true)?)))
 }
 
 #[cfg(test)]

@@ -9,13 +9,15 @@ use super::super::object::downcast;
 use super::super::parts::{Errno, Result};
 use super::super::table;
 use super::File;
-use super::calls::{AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, find, path_argument};
+use super::calls::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, path_argument};
 use super::entry::{Entry, MASK, PERMISSIONS};
+use super::lookup::{AT_FDCWD, find};
+use super::place::is_within;
 use super::temporary;
-use super::tree::{DIRECTORY, Directory, Kind, LINK, Node};
+use super::tree::{DIRECTORY, Directory, Kind, LINK, LONGEST, Node};
 use crate::errno::{
-    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENODEV, ENOENT, ENOTDIR, ENOTEMPTY, EOPNOTSUPP, EPERM,
-    EROFS, EXDEV,
+    EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENODEV, ENOENT, ENOTDIR, ENOTEMPTY,
+    EOPNOTSUPP, EPERM, EROFS, EXDEV,
 };
 use crate::stub::stubs;
 use crate::timespec::Timespec;
@@ -23,57 +25,40 @@ use crate::timespec::Timespec;
 const AT_REMOVEDIR: c_int = 0x200;
 const AT_SYMLINK_FOLLOW: c_int = 0x400;
 
-fn entry(dir: c_int, path: &[u8], follow: bool) -> Result<Entry> {
-    Entry::of(find(dir, path, follow)?)
-}
-
 fn make_directory(dir: c_int, path: &[u8], mode: c_uint) -> Result {
-    let entry = match entry(dir, path, false) {
-        // The root.
-        Err(Errno(EBUSY)) => return Err(Errno(EEXIST)),
-        entry => entry?,
-    };
-    if entry.node.is_some() {
-        return Err(Errno(EEXIST));
-    }
     let mode = DIRECTORY | mode & PERMISSIONS & !MASK;
-    entry.make(mode, Kind::Directory(Directory::default())).map(|_| ())
+    Entry::free(dir, path, true)?.make(mode, Kind::Directory(Directory::default())).map(|_| ())
 }
 
 fn make_link(target: &[u8], dir: c_int, path: &[u8]) -> Result {
-    let entry = entry(dir, path, false)?;
-    match (&entry.node, target.is_empty()) {
-        (Some(_), _) => Err(Errno(EEXIST)),
-        (None, true) => Err(Errno(ENOENT)),
-        (None, false) => entry.make(LINK | 0o777, Kind::Link(target.into())).map(|_| ()),
+    if target.is_empty() || target.len() > LONGEST.0 {
+        return Err(Errno(if target.is_empty() { ENOENT } else { ENAMETOOLONG }));
     }
+    Entry::free(dir, path, false)?.make(LINK | 0o777, Kind::Link(target.into())).map(|_| ())
 }
 
 /// A named pipe, which no directory here can have.
 fn make_pipe(dir: c_int, path: &[u8]) -> Result {
-    let entry = entry(dir, path, false)?;
-    if entry.node.is_some() {
-        return Err(Errno(EEXIST));
-    }
-    entry.directory().and(Err(Errno(EPERM)))
+    Entry::free(dir, path, false)?.directory().and(Err(Errno(EPERM)))
 }
 
 fn remove(dir: c_int, path: &[u8], flags: c_int) -> Result {
-    let wants_directory = match flags {
-        0 => false,
-        AT_REMOVEDIR => true,
+    let (wants_directory, instead) = match flags {
+        0 => (false, [EISDIR; 3]),
+        AT_REMOVEDIR => (true, [EINVAL, ENOTEMPTY, EBUSY]),
         _ => return Err(Errno(EINVAL)),
     };
-    let entry = entry(dir, path, false)?;
+    let entry = Entry::at(dir, path, instead)?;
     let node = entry.node.as_ref().ok_or(Errno(ENOENT))?;
     entry.directory()?;
     match (wants_directory, &node.kind) {
         (true, Kind::Directory(inside)) => is_empty(inside)?,
         (true, _) => return Err(Errno(ENOTDIR)),
         (false, Kind::Directory(_)) => return Err(Errno(EISDIR)),
+        (false, _) if entry.slash => return Err(Errno(ENOTDIR)),
         (false, _) => {}
     }
-    entry.remove()
+    entry.remove().map(drop)
 }
 
 fn is_empty(directory: &Directory) -> Result {
@@ -90,37 +75,42 @@ fn rename_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_uint) -> Result 
     if flags & !RENAME_NOREPLACE != 0 {
         return Err(Errno(EINVAL));
     }
-    let (old, place) = {
-        let found = find(from.0, from.1, false)?;
-        let place = found.place.clone();
-        (Entry::of(found)?, place)
-    };
-    let node = old.node.clone().ok_or(Errno(ENOENT))?;
-    let target = find(to.0, to.1, false)?;
-    let inside_itself = node.is_directory()
-        && target.place.len() > place.len()
-        && target.place[..place.len()].last().is_some_and(|(_, above)| Rc::ptr_eq(above, &node));
-    let within = target.place.len() == place.len() + 1
-        && target.node.is_none()
-        && target.place.last().is_some_and(|(_, above)| Rc::ptr_eq(above, &node));
-    let new = Entry::of(target)?;
+    let exists = if flags & RENAME_NOREPLACE != 0 { EEXIST } else { EBUSY };
+    loop {
+        let old = Entry::at(from.0, from.1, [EBUSY; 3])?;
+        let new = Entry::at(to.0, to.1, [exists; 3])?;
+        // Looking for the second may have waited, and the first may be something else by now.
+        if old.is_current() && new.is_current() {
+            return rename_entry(&old, new, flags);
+        }
+    }
+}
+
+fn rename_entry(old: &Entry, new: Entry, flags: c_uint) -> Result {
+    let node = old.node.as_ref().ok_or(Errno(ENOENT))?;
     match (old.directory(), new.directory()) {
         (Ok(_), Ok(_)) if node.is_temporary() => {}
         (Err(error), Err(_)) => return Err(error),
         (Ok(_), Ok(_)) => return Err(Errno(EROFS)),
         _ => return Err(Errno(EXDEV)),
     }
-    if inside_itself || within {
+    if new.node.is_some() && flags & RENAME_NOREPLACE != 0 {
+        return Err(Errno(EEXIST));
+    }
+    if !node.is_directory() && (old.slash || new.slash) {
+        return Err(Errno(ENOTDIR));
+    }
+    if is_within(&new.directory, node) {
         return Err(Errno(EINVAL));
     }
     if new.directory.links.get() == 0 {
         return Err(Errno(ENOENT));
     }
     if let Some(there) = &new.node {
-        if flags & RENAME_NOREPLACE != 0 {
-            return Err(Errno(EEXIST));
+        if is_within(&old.directory, there) {
+            return Err(Errno(ENOTEMPTY));
         }
-        if Rc::ptr_eq(there, &node) {
+        if Rc::ptr_eq(there, node) {
             return Ok(());
         }
         match (&there.kind, node.is_directory()) {
@@ -129,42 +119,42 @@ fn rename_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_uint) -> Result 
             (_, true) => return Err(Errno(ENOTDIR)),
             (_, false) => {}
         }
-        new.remove()?;
     }
-    // Nothing below waits or fails: nobody sees the file without a name.
-    let links = node.links.get();
-    old.remove()?;
-    node.links.set(links);
-    Entry { node: None, ..new }.insert(node)
+    old.rename(new)
 }
 
 fn link_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_int) -> Result {
+    if flags & !(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH) != 0 {
+        return Err(Errno(EINVAL));
+    }
     let node = if from.1.is_empty() && flags & AT_EMPTY_PATH != 0 {
         Rc::clone(&file(from.0)?.node)
     } else {
         let found = find(from.0, from.1, flags & AT_SYMLINK_FOLLOW != 0)?;
         found.node.ok_or(Errno(ENOENT))?
     };
-    let new = entry(to.0, to.1, false)?;
-    if new.node.is_some() {
-        return Err(Errno(EEXIST));
-    }
+    let new = Entry::free(to.0, to.1, false)?;
     match (node.is_temporary(), new.directory()) {
         (false, Err(error)) => return Err(error),
         (true, Ok(_)) => {}
         _ => return Err(Errno(EXDEV)),
     }
-    if node.is_directory() {
-        return Err(Errno(EPERM));
+    // Without a name it is gone for good, though it may still be open.
+    if node.is_directory() || node.links.get() == 0 {
+        return Err(Errno(if node.is_directory() { EPERM } else { ENOENT }));
     }
-    new.insert(Rc::clone(&node))?;
+    new.insert(Rc::clone(&node), new.space()?)?;
     node.links.set(node.links.get() + 1);
     Ok(())
 }
 
 /// What can be changed at a path, or EROFS.
-fn changeable(dir: c_int, path: &[u8], follow: bool) -> Result<Rc<Node>> {
-    let node = find(dir, path, follow)?.node.ok_or(Errno(ENOENT))?;
+fn changeable(dir: c_int, path: &[u8], flags: c_int) -> Result<Rc<Node>> {
+    if path.is_empty() && flags & AT_EMPTY_PATH != 0 && dir != AT_FDCWD {
+        return open_one(dir);
+    }
+    let path = if path.is_empty() && flags & AT_EMPTY_PATH != 0 { b"." } else { path };
+    let node = find(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0)?.node.ok_or(Errno(ENOENT))?;
     if node.is_temporary() { Ok(node) } else { Err(Errno(EROFS)) }
 }
 
@@ -251,26 +241,26 @@ calls! {
     linkat(dir: c_int, path: *const c_char, to_dir: c_int, to: *const c_char, flags: c_int) with path, to =>
         link_at((dir, path), (to_dir, to), flags);
     chmod(path: *const c_char, mode: c_uint) with path => {
-        set_mode(&*changeable(AT_FDCWD, path, true)?, mode);
+        set_mode(&*changeable(AT_FDCWD, path, 0)?, mode);
         Ok(())
     };
     fchmodat(dir: c_int, path: *const c_char, mode: c_uint, flags: c_int) with path => {
-        set_mode(&*changeable(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0)?, mode);
+        set_mode(&*changeable(dir, path, flags)?, mode);
         Ok(())
     };
     /// There is one user: an owner is taken, and not kept.
     chown(path: *const c_char, _user: c_uint, _group: c_uint) with path =>
-        changeable(AT_FDCWD, path, true).map(|_| ());
+        changeable(AT_FDCWD, path, 0).map(|_| ());
     /// As [`chown`].
     lchown(path: *const c_char, _user: c_uint, _group: c_uint) with path =>
-        changeable(AT_FDCWD, path, false).map(|_| ());
+        changeable(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).map(|_| ());
     /// As [`chown`].
     fchownat(dir: c_int, path: *const c_char, _user: c_uint, _group: c_uint, flags: c_int) with path =>
-        changeable(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0).map(|_| ());
-    truncate64(path: *const c_char, len: i64) with path => set_len(&*changeable(AT_FDCWD, path, true)?, len);
+        changeable(dir, path, flags).map(|_| ());
+    truncate64(path: *const c_char, len: i64) with path => set_len(&*changeable(AT_FDCWD, path, 0)?, len);
     /// Microseconds, and no values with a meaning of their own.
     utimes(path: *const c_char, times: *const [Timespec; 2]) with path => {
-        let node = changeable(AT_FDCWD, path, true)?;
+        let node = changeable(AT_FDCWD, path, 0)?;
         // SAFETY: NULL or two times, by contract; a `struct timeval` has the size of a `struct timespec`.
         let mut times = unsafe { times.as_ref() }.copied();
         times.iter_mut().flatten().for_each(|time| time.nanoseconds *= 1000);
@@ -279,7 +269,7 @@ calls! {
         unsafe { set_times(&node, times) }
     };
     utimensat(dir: c_int, path: *const c_char, times: *const [Timespec; 2], flags: c_int) with path => {
-        let node = changeable(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0)?;
+        let node = changeable(dir, path, flags)?;
         // SAFETY: NULL or two times, by contract.
         unsafe { set_times(&node, times) }
     };

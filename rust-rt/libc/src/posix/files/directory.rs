@@ -10,7 +10,10 @@ use super::super::object::downcast;
 use super::super::parts::{Errno, Result};
 use super::super::table;
 use super::calls::{O_DIRECTORY, open_at, path_argument};
-use super::{File, tree};
+use super::listing::Listing;
+use super::lookup::AT_FDCWD;
+use super::place::current;
+use super::{File, root, tree};
 use crate::errno::{self, EFAULT, EINVAL, ENOTDIR};
 use tree::Name;
 
@@ -24,30 +27,31 @@ pub(super) struct DirectoryEntry {
     name: [u8; 256],
 }
 
-/// C's `DIR`: a copy of the names, made when it was opened.
+/// C's `DIR`, with the names as they were when it was opened.
 pub(super) struct Directory {
     fd: c_int,
-    entries: Vec<Name>,
+    entries: Listing,
     at: usize,
     entry: DirectoryEntry,
 }
 
-/// The names in an open directory, with itself and the one above.
-pub(super) fn entries(fd: c_int) -> Result<Vec<Name>> {
+/// The names in an open directory. Waits where somebody else has to be asked.
+pub(super) fn entries(fd: c_int) -> Result<Listing> {
     let file: Rc<File> = downcast(&table::get(fd)?.object).ok_or(Errno(ENOTDIR))?;
     if !file.node.is_directory() {
         return Err(Errno(ENOTDIR));
     }
-    let above = file.place.iter().rev().nth(1).map_or(file.node.inode, |(_, node)| node.inode);
-    let dots = [(Box::from(&b"."[..]), file.node.inode, 4), (Box::from(&b".."[..]), above, 4)];
-    Ok(dots.into_iter().chain(tree::names(&file.node)?).collect())
+    let above = root::get().above(&current(&file.node, &file.place)).inode;
+    let dots = [(Rc::from(&b"."[..]), file.node.inode, 4), (Rc::from(&b".."[..]), above, 4)];
+    let names: Vec<Name> = dots.into_iter().chain(tree::names(&file.node)?).collect();
+    Listing::new(names)
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn opendir(path: *const c_char) -> *mut Directory {
     // SAFETY: the contract is the same.
     let path = unsafe { path_argument(path) };
-    let opened = path.and_then(|path| open_at(super::calls::AT_FDCWD, path, O_DIRECTORY, 0));
+    let opened = path.and_then(|path| open_at(AT_FDCWD, path, O_DIRECTORY, 0));
     answer(opened.and_then(|fd| {
         open(fd).inspect_err(|_| {
             let _ = table::close(fd);
@@ -80,7 +84,7 @@ fn answer(directory: Result<Box<Directory>>) -> *mut Directory {
 pub(super) unsafe extern "C" fn readdir64(directory: *mut Directory) -> *const DirectoryEntry {
     // SAFETY: `opendir` made it, and `closedir` was not called, by contract.
     let directory = unsafe { &mut *directory };
-    let Some((name, inode, kind)) = directory.entries.get(directory.at) else {
+    let Some((name, inode, kind)) = directory.entries.names.get(directory.at) else {
         return core::ptr::null();
     };
     let entry = &mut directory.entry;
@@ -137,9 +141,17 @@ pub(in super::super) unsafe fn read_directory(
         return Err(Errno(EFAULT));
     }
     let mut written = 0;
-    let entries = entries(fd)?;
     let start = file.offset.get() as usize;
-    for (at, (name, inode, kind)) in entries.iter().enumerate().skip(start) {
+    let kept = file.listing.borrow().clone();
+    let entries = match kept.filter(|_| start > 0) {
+        Some(entries) => entries,
+        None => {
+            let entries = Rc::new(entries(fd)?);
+            file.listing.replace(Some(Rc::clone(&entries)));
+            entries
+        }
+    };
+    for (at, (name, inode, kind)) in entries.names.iter().enumerate().skip(start) {
         let record = (19 + name.len() + 1).next_multiple_of(8);
         if written + record > n {
             if written == 0 {

@@ -1,15 +1,15 @@
 //! A name in a directory that the program may write, and what is done with it.
 
-use alloc::boxed::Box;
 use alloc::rc::Rc;
-use core::ffi::c_uint;
+use core::ffi::{c_int, c_uint};
 
 use super::super::memory::{For, Reserved};
+use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
-use super::root;
-use super::temporary::{self, Contents, NODE_COST};
-use super::tree::{Directory, Found, Kind, Node, REGULAR};
-use crate::errno::{EBUSY, EEXIST, ENOENT, EROFS};
+use super::lookup::find;
+use super::temporary::{self, Contents, DIRECTORY_COST, NAME_COST, NODE_COST};
+use super::tree::{Directory, Found, Kind, LONGEST, Node, REGULAR};
+use crate::errno::{EBUSY, EEXIST, ENAMETOOLONG, ENOENT, EROFS};
 
 /// The bits of a mode that are permissions.
 pub(super) const PERMISSIONS: u32 = 0o7777;
@@ -19,19 +19,52 @@ pub(super) const MASK: c_uint = 0o022;
 /// The name that a path ends with, and the directory that has it.
 pub(super) struct Entry {
     pub(super) directory: Rc<Node>,
-    pub(super) name: Box<[u8]>,
+    pub(super) name: Rc<[u8]>,
     pub(super) node: Option<Rc<Node>>,
+    /// The path goes on with a slash, so that only a directory is meant.
+    pub(super) slash: bool,
 }
 
 impl Entry {
-    /// EBUSY for the root, which has no name.
-    pub(super) fn of(found: Found) -> Result<Entry> {
-        let Found { mut place, node } = found;
-        let above = root::get().above(&place);
-        let (name, last) = place.pop().ok_or(Errno(EBUSY))?;
-        // With a name that is not there, a place has its directory.
-        let directory = if node.is_some() { above } else { last };
-        Ok(Entry { directory, name, node })
+    /// What a path ends with; a symbolic link there is not followed, whether or not a slash is behind it. May wait.
+    ///
+    /// # Errors
+    ///
+    /// The first of `instead` for a path that ends with `.`, the second for `..`, the third for the root: those are no
+    /// names that a call could change. For all else as [`find`].
+    pub(super) fn at(dir: c_int, path: &[u8], instead: [c_int; 3]) -> Result<Entry> {
+        if path.is_empty() || path.len() > LONGEST.0 {
+            return Err(Errno(if path.is_empty() { ENOENT } else { ENAMETOOLONG }));
+        }
+        let end = path.iter().rposition(|&c| c != b'/').map_or(0, |at| at + 1);
+        let start = path[..end].iter().rposition(|&c| c == b'/').map_or(0, |at| at + 1);
+        let above = if start == 0 { b"." } else { &path[..start] };
+        let directory = find(dir, above, true)?.node.ok_or(Errno(ENOENT))?;
+        let name = &path[start..end];
+        let [dot, dots, root] = instead;
+        match name {
+            b"" => return Err(Errno(root)),
+            b"." => return Err(Errno(dot)),
+            b".." => return Err(Errno(dots)),
+            name if name.len() > LONGEST.1 => return Err(Errno(ENAMETOOLONG)),
+            _ => {}
+        }
+        let node = directory.child(name)?;
+        Ok(Entry { directory, name: name.into(), node, slash: end < path.len() })
+    }
+
+    /// A name that is to be given to something new.
+    ///
+    /// # Errors
+    ///
+    /// EEXIST; ENOENT with a slash behind it, unless it is to be a directory's.
+    pub(super) fn free(dir: c_int, path: &[u8], is_directory: bool) -> Result<Entry> {
+        let entry = Entry::at(dir, path, [EEXIST; 3])?;
+        match entry.node {
+            Some(_) => Err(Errno(EEXIST)),
+            None if entry.slash && !is_directory => Err(Errno(ENOENT)),
+            None => Ok(entry),
+        }
     }
 
     pub(super) fn directory(&self) -> Result<&Directory> {
@@ -41,24 +74,49 @@ impl Entry {
         }
     }
 
-    /// Gives the name to a node.
+    /// Whether the name still is what it was when it was looked up. What was looked up next may have waited for a disk.
+    pub(super) fn is_current(&self) -> bool {
+        match (self.directory.own_child(&self.name), &self.node) {
+            (Some(now), Some(node)) => Rc::ptr_eq(&now, node),
+            // It lies elsewhere.
+            (None, Some(node)) => !node.is_temporary(),
+            (now, None) => now.is_none(),
+        }
+    }
+
+    /// Gives the name to a node. `space` is what the name takes.
     ///
     /// # Errors
     ///
     /// EEXIST, EROFS; ENOENT in a directory that was removed.
-    pub(super) fn insert(&self, node: Rc<Node>) -> Result {
-        if self.node.is_some() {
+    pub(super) fn insert(&self, node: Rc<Node>, space: Reserved) -> Result {
+        self.directory()?;
+        if self.node.is_some() || !self.is_current() {
             return Err(Errno(EEXIST));
         }
-        let directory = self.directory()?;
         if self.directory.links.get() == 0 {
             return Err(Errno(ENOENT));
         }
         let deeper = u64::from(node.is_directory());
-        directory.own.borrow_mut().insert(self.name.clone(), node);
+        self.directory.put(Rc::clone(&self.name), node, space);
         self.directory.links.set(self.directory.links.get() + deeper);
         self.directory.modified.set(temporary::now());
         Ok(())
+    }
+
+    /// Memory for the name.
+    ///
+    /// # Errors
+    ///
+    /// ENOSPC.
+    pub(super) fn space(&self) -> Result<Reserved> {
+        let space = Reserved::new(For::Files);
+        space.set(self.cost())?;
+        Ok(space)
+    }
+
+    fn cost(&self) -> usize {
+        NAME_COST + self.name.len()
     }
 
     /// Makes a new node and gives it the name.
@@ -69,34 +127,77 @@ impl Entry {
     pub(super) fn make(&self, mode: u32, kind: Kind) -> Result<Rc<Node>> {
         self.directory()?;
         let space = Reserved::new(For::Files);
-        space.set(NODE_COST + self.name.len())?;
+        space.set(match &kind {
+            Kind::Directory(_) => NODE_COST + DIRECTORY_COST,
+            Kind::Link(target) => NODE_COST + target.len(),
+            // Its memory stays as long as a name refers to it, even if it is closed.
+            Kind::Socket(_) => NODE_COST + size_of::<Pair>(),
+            _ => NODE_COST,
+        })?;
         let node = Node::temporary(mode, temporary::now(), kind, space);
-        self.insert(Rc::clone(&node))?;
+        self.insert(Rc::clone(&node), self.space()?)?;
         Ok(node)
     }
 
-    /// Takes the name away from its node.
-    pub(super) fn remove(&self) -> Result {
+    /// Takes the name away from its node; what the name took is the answer.
+    ///
+    /// # Errors
+    ///
+    /// EROFS; ENOENT if the name is not the node's any more.
+    pub(super) fn remove(&self) -> Result<Reserved> {
         let node = self.node.as_ref().ok_or(Errno(ENOENT))?;
         let directory = self.directory()?;
         // What a ramdisk or a disk has there is not the program's.
         if !node.is_temporary() {
             return Err(Errno(EROFS));
         }
+        if !self.is_current() {
+            return Err(Errno(ENOENT));
+        }
+        let removed = directory.own.borrow_mut().remove(&*self.name).ok_or(Errno(ENOENT))?;
         if node.is_directory() {
             self.directory.links.set(self.directory.links.get() - 1);
             node.links.set(0);
         } else {
             node.links.set(node.links.get() - 1);
         }
-        let removed = directory.own.borrow_mut().remove(&self.name);
         self.directory.modified.set(temporary::now());
-        drop(removed);
-        Ok(())
+        Ok(removed.space)
+    }
+
+    /// Gives what has this name another name instead, that of nothing or of what may be replaced. Does not wait, so that
+    /// nobody sees the file without a name.
+    ///
+    /// # Errors
+    ///
+    /// EROFS; ENOSPC if the new name is longer. Nothing has changed then.
+    pub(super) fn rename(&self, to: Entry) -> Result {
+        let node = self.node.clone().ok_or(Errno(ENOENT))?;
+        let links = node.links.get();
+        let space = match to.node {
+            // Its name has memory already.
+            Some(_) => {
+                let space = to.remove()?;
+                self.remove()?;
+                space
+            }
+            None => {
+                if let Some(named) = self.directory()?.own.borrow().get(&*self.name) {
+                    named.space.set(to.cost())?;
+                }
+                self.remove()?
+            }
+        };
+        node.links.set(links);
+        Entry { node: None, ..to }.insert(node, space)
     }
 }
 
 /// A new file, which `open` makes.
 pub(super) fn create(found: Found, mode: c_uint) -> Result<Rc<Node>> {
-    Entry::of(found)?.make(REGULAR | mode & PERMISSIONS & !MASK, Kind::Written(Contents::new()))
+    // With a name that is not there, a place has its directory.
+    let Found { mut place, node } = found;
+    let (name, directory) = place.pop().ok_or(Errno(EBUSY))?;
+    let entry = Entry { directory, name, node, slash: false };
+    entry.make(REGULAR | mode & PERMISSIONS & !MASK, Kind::Written(Contents::new()))
 }

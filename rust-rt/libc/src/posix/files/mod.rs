@@ -8,8 +8,11 @@ pub(super) mod changes;
 mod cpio;
 pub(super) mod directory;
 mod entry;
+mod listing;
 pub(super) mod locks;
+pub(super) mod lookup;
 mod machine;
+mod place;
 mod root;
 mod sockets;
 mod temporary;
@@ -20,7 +23,7 @@ mod volume_tests;
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::Cell;
+use core::cell::{Cell, RefCell};
 use core::ffi::c_int;
 
 use super::events::Events;
@@ -31,7 +34,9 @@ use super::watch::Watchers;
 use crate::errno::{EACCES, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO};
 use crate::host;
 use crate::layout::Stat;
-use tree::{Device, Kind, Node, Place, Use};
+use listing::Listing;
+use place::Place;
+use tree::{Device, Kind, Node, Use};
 
 pub(super) use root::contents;
 pub use root::{add, mount, mount_volume};
@@ -41,11 +46,13 @@ pub use volume::{Found, Later, Volume};
 /// An open file, directory or device.
 pub(super) struct File {
     node: Rc<Node>,
-    /// Where it is; for a directory that other paths start from.
+    /// What is [kept](place::kept) of where it is, for a directory that other paths start from.
     place: Place,
     /// What was made when it was opened.
     made: Vec<u8>,
     offset: Cell<u64>,
+    /// The names in a directory, as they were when its reader began.
+    listing: RefCell<Option<Rc<Listing>>>,
     /// Writing begins at the end.
     append: Cell<bool>,
     watchers: Watchers,
@@ -55,7 +62,9 @@ impl File {
     fn new(node: Rc<Node>, place: Place, flags: c_int) -> Rc<Self> {
         let made = if let Kind::Made(make) = node.kind { make() } else { Vec::new() };
         let append = Cell::new(flags & O_APPEND != 0);
-        Rc::new(File { node, place, made, offset: Cell::new(0), append, watchers: Watchers::new() })
+        let place = place::kept(&node, place);
+        let (offset, listing, watchers) = (Cell::new(0), RefCell::default(), Watchers::new());
+        Rc::new(File { node, place, made, offset, listing, append, watchers })
     }
 
     fn contents(&self) -> Result<&[u8]> {
@@ -77,6 +86,11 @@ impl File {
             Kind::Written(contents) => Ok(contents.len()),
             _ => Ok(self.contents()?.len() as u64),
         }
+    }
+
+    /// Where what is appended goes.
+    pub(super) fn end(&self) -> u64 {
+        self.size().unwrap_or(0)
     }
 
     /// Has `f` use at most `n` bytes from an offset on. May wait before that.
@@ -103,14 +117,22 @@ impl File {
         Ok(&contents[start..][..n.min(contents.len() - start)])
     }
 
-    /// `pwrite`.
+    /// Whether what is written goes to the end, wherever it was to go.
+    pub(super) fn appends(&self) -> bool {
+        self.append.get()
+    }
+
+    /// `pwrite`. A file that [appends](File::appends) is written at this offset too.
     pub(super) fn write_at(&self, parts: &[Part], offset: i64) -> Result<usize> {
         let offset = u64::try_from(offset).map_err(|_| Errno(EINVAL))?;
         match &self.node.kind {
             Kind::Device(_) => Ok(total(parts)),
             Kind::Written(contents) => {
-                self.node.modified.set(temporary::now());
-                contents.write(parts, offset)
+                let n = contents.write(parts, offset)?;
+                if n > 0 {
+                    self.node.modified.set(temporary::now());
+                }
+                Ok(n)
             }
             _ => Err(Errno(EBADF)),
         }
@@ -248,7 +270,7 @@ impl Object for File {
     /// Only devices and files of the program's own can be open for writing.
     fn write(&self, parts: &[Part]) -> Result<usize> {
         if self.append.get() {
-            self.offset.set(self.size().unwrap_or(0));
+            self.offset.set(self.end());
         }
         let n = self.write_at(parts, self.offset.get() as i64)?;
         self.offset.set(self.offset.get() + n as u64);

@@ -4,10 +4,10 @@ use alloc::rc::Weak;
 
 use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
-use super::calls::{AT_FDCWD, find};
 use super::entry::{Entry, MASK};
+use super::lookup::{AT_FDCWD, find};
 use super::tree::Kind;
-use crate::errno::{EADDRINUSE, EBUSY, ENOENT};
+use crate::errno::{EADDRINUSE, EEXIST, ENOENT};
 
 const SOCKET: u32 = 0o140_000;
 
@@ -22,18 +22,7 @@ impl SocketPlace {
     ///
     /// EADDRINUSE if there is anything; ENOENT also for a path that ends with a slash; EROFS.
     pub(in super::super) fn of(path: &[u8]) -> Result<SocketPlace> {
-        let end = path.iter().rposition(|&c| c != b'/').map_or(path.len(), |at| at + 1);
-        let entry = match find(AT_FDCWD, &path[..end], false).and_then(Entry::of) {
-            // The root.
-            Err(Errno(EBUSY)) => return Err(Errno(EADDRINUSE)),
-            entry => entry?,
-        };
-        if entry.node.is_some() {
-            return Err(Errno(EADDRINUSE));
-        }
-        if end < path.len() {
-            return Err(Errno(ENOENT));
-        }
+        let entry = Entry::free(AT_FDCWD, path, false).map_err(taken)?;
         entry.directory()?;
         Ok(SocketPlace(entry))
     }
@@ -42,10 +31,16 @@ impl SocketPlace {
     ///
     /// # Errors
     ///
-    /// ENOSPC; ENOENT if the directory was removed.
+    /// ENOSPC; ENOENT if the directory was removed, EADDRINUSE if something has been put there.
     pub(in super::super) fn put(&self, socket: Weak<Pair>) -> Result {
-        self.0.make(SOCKET | 0o777 & !MASK, Kind::Socket(socket)).map(|_| ())
+        let made = self.0.make(SOCKET | 0o777 & !MASK, Kind::Socket(socket));
+        made.map(|_| ()).map_err(taken)
     }
+}
+
+/// What `bind` says of a name that is taken.
+fn taken(Errno(errno): Errno) -> Errno {
+    Errno(if errno == EEXIST { EADDRINUSE } else { errno })
 }
 
 /// The UNIX-domain socket of this name; nothing if what has it is not one. Waits where somebody else has to be asked.

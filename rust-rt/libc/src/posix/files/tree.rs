@@ -11,6 +11,7 @@ use super::super::memory::Reserved;
 use super::super::pair::Pair;
 use super::super::parts::{Errno, PartMut, Result};
 use super::cpio::{Entries, Entry};
+pub(super) use super::place::{Place, path_of};
 use super::temporary::{self, Contents};
 use crate::errno::{EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
 use crate::layout::Stat;
@@ -25,7 +26,7 @@ const DEVICE: u32 = 0o020_000;
 /// Symbolic links on the way to a file, at most.
 const MOST_LINKS: usize = 40;
 /// Bytes of a path, and of one of its names.
-const LONGEST: (usize, usize) = (4095, 255);
+pub(super) const LONGEST: (usize, usize) = (4095, 255);
 /// Names that are still to be followed, at most. A path alone has fewer; links on a disk may add as many again each.
 const MOST_NAMES: usize = 4096;
 
@@ -86,9 +87,27 @@ pub(super) trait Elsewhere {
 #[derive(Default)]
 pub(super) struct Directory {
     /// Those that were put here, in order.
-    pub(super) own: RefCell<BTreeMap<Box<[u8]>, Rc<Node>>>,
+    pub(super) own: RefCell<BTreeMap<Rc<[u8]>, Named>>,
+    /// Nothing for the root and for what lies elsewhere.
+    pub(super) above: RefCell<Option<Above>>,
     /// The directory elsewhere that is seen below them.
     below: RefCell<Option<Rc<dyn Elsewhere>>>,
+}
+
+/// Where a directory is, or was when it was removed.
+#[derive(Clone)]
+pub(super) struct Above {
+    /// The directory that has it.
+    pub(super) directory: Weak<Node>,
+    /// Its name there.
+    pub(super) name: Rc<[u8]>,
+}
+
+/// What has a name.
+pub(super) struct Named {
+    node: Rc<Node>,
+    /// What the name takes of the memory for files.
+    pub(super) space: Reserved,
 }
 
 /// Devices.
@@ -184,13 +203,30 @@ impl Node {
     }
 
     /// What has a name in this directory. Waits where somebody else has to be asked.
-    fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>> {
+    pub(super) fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>> {
         let Kind::Directory(directory) = &self.kind else { return Ok(None) };
-        let own = directory.own.borrow().get(name).cloned();
         let below = directory.below.borrow().clone();
-        match (own, below) {
+        match (self.own_child(name), below) {
             (None, Some(below)) => below.child(name),
             (own, _) => Ok(own),
+        }
+    }
+
+    /// What was put into this directory by this name.
+    pub(super) fn own_child(&self, name: &[u8]) -> Option<Rc<Node>> {
+        let Kind::Directory(directory) = &self.kind else { return None };
+        directory.own.borrow().get(name).map(|named| Rc::clone(&named.node))
+    }
+
+    /// Puts a node into this directory by a name, in the place of what had it.
+    pub(super) fn put(self: &Rc<Self>, name: Rc<[u8]>, node: Rc<Node>, space: Reserved) {
+        if let Kind::Directory(directory) = &node.kind {
+            let above = Above { directory: Rc::downgrade(self), name: Rc::clone(&name) };
+            directory.above.replace(Some(above));
+        }
+        if let Kind::Directory(directory) = &self.kind {
+            let replaced = directory.own.borrow_mut().insert(name, Named { node, space });
+            drop(replaced);
         }
     }
 
@@ -206,11 +242,11 @@ impl Node {
     }
 
     /// The directories that were put into this one.
-    pub(super) fn own_directories(&self) -> Vec<(Box<[u8]>, Rc<Node>)> {
+    pub(super) fn own_directories(&self) -> Vec<(Rc<[u8]>, Rc<Node>)> {
         let Kind::Directory(directory) = &self.kind else { return Vec::new() };
         let own = directory.own.borrow();
-        let directories = own.iter().filter(|(_, node)| node.is_directory());
-        directories.map(|(name, node)| (name.clone(), Rc::clone(node))).collect()
+        let directories = own.iter().filter(|(_, named)| named.node.is_directory());
+        directories.map(|(name, named)| (Rc::clone(name), Rc::clone(&named.node))).collect()
     }
 }
 
@@ -222,9 +258,6 @@ local! {
 pub(super) struct Tree {
     root: Rc<Node>,
 }
-
-/// A directory and the ones above it, from the root on.
-pub(super) type Place = Vec<(Box<[u8]>, Rc<Node>)>;
 
 /// What a path leads to.
 pub(super) struct Found {
@@ -250,18 +283,22 @@ impl Tree {
         let Some(last) = names.pop() else { return Ok(()) };
         let mut at = Rc::clone(&self.root);
         for name in names {
-            let Kind::Directory(inside) = &at.kind else { return Err(Errno(ENOTDIR)) };
-            let next = {
-                let mut inside = inside.own.borrow_mut();
-                Rc::clone(inside.entry(name.into()).or_insert_with(|| Node::directory(0o755, 0)))
+            at = match at.own_child(name) {
+                Some(next) => next,
+                None if at.is_directory() => {
+                    let next = Node::directory(0o755, 0);
+                    at.put(name.into(), Rc::clone(&next), Reserved::default());
+                    next
+                }
+                None => return Err(Errno(ENOTDIR)),
             };
-            at = next;
         }
-        let Kind::Directory(inside) = &at.kind else { return Err(Errno(ENOTDIR)) };
-        let mut inside = inside.own.borrow_mut();
-        let keep = node.is_directory() && inside.get(last).is_some_and(|n| n.is_directory());
+        if !at.is_directory() {
+            return Err(Errno(ENOTDIR));
+        }
+        let keep = node.is_directory() && at.own_child(last).is_some_and(|n| n.is_directory());
         if !keep {
-            inside.insert(last.into(), node);
+            at.put(last.into(), node, Reserved::default());
         }
         Ok(())
     }
@@ -351,7 +388,7 @@ impl Tree {
         }
         let mut place: Place = if path[0] == b'/' { Vec::new() } else { start.clone() };
         // Names still to be followed, the next one last.
-        let mut names: Vec<Box<[u8]>> = split(path);
+        let mut names: Vec<Rc<[u8]>> = split(path);
         let must_be_directory = path.ends_with(b"/") || path.ends_with(b"/.");
         let mut links = 0;
         while let Some(name) = names.pop() {
@@ -404,33 +441,26 @@ impl Tree {
         self.last(&place[..place.len().saturating_sub(1)])
     }
 
-    fn last(&self, place: &[(Box<[u8]>, Rc<Node>)]) -> Rc<Node> {
+    fn last(&self, place: &[(Rc<[u8]>, Rc<Node>)]) -> Rc<Node> {
         Rc::clone(place.last().map_or(&self.root, |(_, node)| node))
     }
 }
 
 /// The names of a path, the first one last.
-fn split(path: &[u8]) -> Vec<Box<[u8]>> {
+fn split(path: &[u8]) -> Vec<Rc<[u8]>> {
     path.split(|&c| c == b'/').filter(|name| !name.is_empty()).rev().map(Into::into).collect()
 }
 
-/// A place as an absolute path.
-pub(super) fn path_of(place: &Place) -> Vec<u8> {
-    let mut path: Vec<u8> = place.iter().flat_map(|(name, _)| [b"/", &name[..]].concat()).collect();
-    if path.is_empty() {
-        path.push(b'/');
-    }
-    path
-}
-
 /// A name, its inode, and its type as `d_type` has it.
-pub(super) type Name = (Box<[u8]>, u64, u8);
+pub(super) type Name = (Rc<[u8]>, u64, u8);
 
 /// The names in a directory; nothing of another node. Waits where somebody else has to be asked.
 pub(super) fn names(node: &Node) -> Result<Vec<Name>> {
     let Kind::Directory(directory) = &node.kind else { return Ok(Vec::new()) };
     let own = directory.own.borrow();
-    let names = own.iter().map(|(name, node)| (name.clone(), node.inode, node.directory_type()));
+    let names = own
+        .iter()
+        .map(|(name, Named { node, .. })| (Rc::clone(name), node.inode, node.directory_type()));
     let mut names: Vec<Name> = names.collect();
     drop(own);
     let below = directory.below.borrow().clone();

@@ -11,8 +11,9 @@ use core::task::{Context, Poll, Waker};
 use super::super::block::{Blocking, give};
 use super::super::parts::{Errno, PartMut, Result};
 use super::super::{io, table};
-use super::calls::{AT_FDCWD, lstat, open_at, open64, stat};
+use super::calls::{lstat, open_at, open64, stat};
 use super::directory::entries;
+use super::lookup::AT_FDCWD;
 use super::volume::{Found, Later, Volume};
 use super::{add, mount_volume};
 use crate::errno::{self, EBADF, EDEADLK, EIO, EISDIR, ENOENT, ENOTDIR, EROFS};
@@ -117,7 +118,8 @@ fn contents(path: &str) -> Result<Vec<u8>> {
 
 fn named(path: &str) -> Vec<(Box<[u8]>, u8)> {
     let fd = open(path).unwrap();
-    let names = entries(fd).unwrap().into_iter().map(|(name, _, kind)| (name, kind)).collect();
+    let names = entries(fd).unwrap();
+    let names = names.names.iter().map(|(name, _, kind)| (Box::from(&name[..]), *kind)).collect();
     table::close(fd).unwrap();
     names
 }
