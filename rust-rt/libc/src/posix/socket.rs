@@ -15,7 +15,7 @@ use super::io::{parts, parts_mut};
 use super::named;
 use super::network::network;
 use super::object::{Received, Shutdown, Socket, downcast};
-use super::pair::Pair;
+use super::pair::{self, Pair};
 use super::parts::{Errno, Part, PartMut, Result, room};
 use super::table::{self, Description, O_CLOEXEC, O_NONBLOCK};
 use crate::errno::{
@@ -75,9 +75,10 @@ pub(super) unsafe extern "C" fn socketpair(
     fds: *mut [c_int; 2],
 ) -> c_int {
     let made = match (family, kind & !SOCK_FLAGS, protocol) {
-        (AF_UNIX, SOCK_STREAM, 0) => super::pair::create(Type::Stream, kind & SOCK_FLAGS),
+        (AF_UNIX, SOCK_STREAM, 0) => pair::create(Type::Stream, true, kind & SOCK_FLAGS),
         (AF_UNIX, SOCK_DGRAM | SOCK_SEQPACKET, 0) => {
-            super::pair::create(Type::Datagram, kind & SOCK_FLAGS)
+            let in_sequence = kind & !SOCK_FLAGS == SOCK_SEQPACKET;
+            pair::create(Type::Datagram, in_sequence, kind & SOCK_FLAGS)
         }
         (AF_UNIX, SOCK_STREAM | SOCK_DGRAM | SOCK_SEQPACKET, _) => Err(Errno(EPROTONOSUPPORT)),
         (AF_UNIX, 3..=6, _) => Err(Errno(ESOCKTNOSUPPORT)),

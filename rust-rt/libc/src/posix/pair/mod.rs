@@ -91,6 +91,8 @@ impl Listener {
 /// One end.
 pub(super) struct Pair {
     kind: Type,
+    /// Of a connection: either end hears of what the other one ends.
+    in_sequence: bool,
     inbox: Inbox,
     /// This end.
     pub(super) own: Weak<Pair>,
@@ -118,6 +120,10 @@ pub(super) struct Pair {
 impl Pair {
     /// An end that is not connected, and has no name.
     pub(super) fn new(kind: Type) -> Rc<Self> {
+        Pair::of(kind, kind == Type::Stream)
+    }
+
+    fn of(kind: Type, in_sequence: bool) -> Rc<Self> {
         let inbox = match kind {
             Type::Stream => Inbox::Bytes(Buffer::default()),
             Type::Datagram => Inbox::Messages {
@@ -128,6 +134,7 @@ impl Pair {
         };
         Rc::new_cyclic(|own| Pair {
             kind,
+            in_sequence,
             inbox,
             own: Weak::clone(own),
             peer: RefCell::default(),
@@ -264,9 +271,9 @@ impl Pair {
     }
 }
 
-/// Numbers of two connected sockets.
-pub(super) fn create(kind: Type, flags: c_int) -> Result<[c_int; 2]> {
-    let (a, b) = (Pair::new(kind), Pair::new(kind));
+/// Numbers of two connected sockets. Messages are those of a connection if they are `in_sequence`, as a stream always is.
+pub(super) fn create(kind: Type, in_sequence: bool, flags: c_int) -> Result<[c_int; 2]> {
+    let (a, b) = (Pair::of(kind, in_sequence), Pair::of(kind, in_sequence));
     a.join(&b);
     b.join(&a);
     both(a, flags | O_RDWR, b, flags | O_RDWR)
@@ -318,6 +325,23 @@ mod tests {
         same(|c| {
             let [a, b] = c.socketpair(1, O_NONBLOCK);
             vec![c.shutdown(a, 2), c.poll(a, ALL), c.poll(b, ALL), c.close(a), c.close(b)]
+        });
+    }
+
+    #[test]
+    fn messages_in_sequence_end_as_a_stream_does() {
+        same(|c| {
+            let [a, b] = c.socketpair(5, O_NONBLOCK);
+            let mut buf = [0; 8];
+            let mut log = vec![c.write(a, b"one"), c.write(a, b"two"), c.read(b, &mut buf[..2])];
+            log.extend([c.shutdown(a, 1), c.poll(a, ALL), c.poll(b, ALL), c.write(a, b"x")]);
+            log.extend([c.read(b, &mut buf), c.read(b, &mut buf), c.write(b, b"back")]);
+            log.extend([c.shutdown(b, 0), c.read(b, &mut buf), c.close(b), c.poll(a, ALL)]);
+            log.extend([c.read(a, &mut buf), c.read(a, &mut buf), c.write(a, b"x"), c.close(a)]);
+            let [a, b] = c.socketpair(5, O_NONBLOCK);
+            log.extend([c.write(a, b"unread"), c.close(b), c.poll(a, ALL), c.read(a, &mut buf)]);
+            log.extend([c.read(a, &mut buf), c.write(a, b"x"), c.close(a)]);
+            (log, buf)
         });
     }
 

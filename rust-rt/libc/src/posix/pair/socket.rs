@@ -31,7 +31,7 @@ impl Object for Pair {
                 | Events::ERR.when(self.error.get() != 0);
             return ready & (interest | Events::ALWAYS);
         }
-        let stream = self.kind == Type::Stream;
+        let stream = self.in_sequence;
         let ended = self.ended.get() || self.deaf.get();
         let other = self.other();
         let gone = other.is_none() && (stream || self.is_connected());
@@ -133,10 +133,10 @@ impl Socket for Pair {
         if let Some(received) = self.take(parts, peek) {
             return Ok(received);
         }
-        let ended = match self.kind {
-            Type::Stream => self.ended.get() || self.deaf.get(),
+        let ended = match self.in_sequence {
+            true => self.ended.get() || self.deaf.get(),
             // Linux says so only where it would wait for ever.
-            Type::Datagram => self.deaf.get() && block::waits(),
+            false => self.deaf.get() && block::waits(),
         };
         match self.take_error() {
             0 if ended => Ok(Received { bytes: 0, whole: 0, from: None }),
@@ -179,7 +179,7 @@ impl Socket for Pair {
         if how.write {
             self.finished.set(true);
         }
-        if let Some(other) = other.filter(|_| self.kind == Type::Stream) {
+        if let Some(other) = other.filter(|_| self.in_sequence) {
             if how.write {
                 other.ended.set(true);
             }
@@ -227,7 +227,7 @@ impl Drop for Pair {
         }
         self.tell_waiting();
         if let Some(other) = self.other() {
-            if self.kind == Type::Stream {
+            if self.in_sequence {
                 if !self.is_empty() {
                     other.error.set(ECONNRESET);
                 }
