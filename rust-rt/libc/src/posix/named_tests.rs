@@ -307,6 +307,18 @@ fn looking_for_a_name_may_wait_for_a_disk() {
 }
 
 #[test]
+fn a_socket_is_paid_for_as_long_as_a_file_has_its_name() {
+    let ours = C { kernel: false };
+    let (before, fd) = (used(For::Files), ours.socket(DATAGRAM));
+    assert_eq!(ours.with_name("bind", fd, b"/tmp/paid\0"), 0);
+    assert_eq!(ours.close(fd), 0);
+    assert!(used(For::Files) - before >= 2 * size_of::<super::pair::Pair>());
+    // SAFETY: a C string.
+    assert_eq!(unsafe { changes::unlink(c"/tmp/paid".as_ptr()) }, 0);
+    assert_eq!(used(For::Files), before);
+}
+
+#[test]
 fn what_nobody_has_accepted_is_paid_for() {
     let ours = C { kernel: false };
     let name = b"\0paid";

@@ -2,7 +2,7 @@
 
 use alloc::rc::Weak;
 
-use super::super::pair::Pair;
+use super::super::pair::{Pair, Remembered};
 use super::super::parts::{Errno, Result};
 use super::entry::{Entry, MASK};
 use super::lookup::{AT_FDCWD, find};
@@ -33,8 +33,8 @@ impl SocketPlace {
     ///
     /// ENOSPC; ENOENT if the directory was removed, EADDRINUSE if something has been put there.
     pub(in super::super) fn put(&self, socket: Weak<Pair>) -> Result {
-        let made = self.0.make(SOCKET | 0o777 & !MASK, Kind::Socket(socket));
-        made.map(|_| ()).map_err(taken)
+        let socket = Kind::Socket(Remembered::new(socket)?);
+        self.0.make(SOCKET | 0o777 & !MASK, socket).map(|_| ()).map_err(taken)
     }
 }
 
@@ -47,7 +47,7 @@ fn taken(Errno(errno): Errno) -> Errno {
 pub(in super::super) fn socket(path: &[u8]) -> Result<Option<Weak<Pair>>> {
     let node = find(AT_FDCWD, path, true)?.node.ok_or(Errno(ENOENT))?;
     Ok(match &node.kind {
-        Kind::Socket(socket) => Some(Weak::clone(socket)),
+        Kind::Socket(named) => Some(named.end()),
         _ => None,
     })
 }

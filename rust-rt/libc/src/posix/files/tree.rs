@@ -8,7 +8,7 @@ use core::cell::{Cell, RefCell};
 
 use super::super::local::local;
 use super::super::memory::Reserved;
-use super::super::pair::Pair;
+use super::super::pair::Remembered;
 use super::super::parts::{Errno, PartMut, Result};
 use super::cpio::{Entries, Entry};
 pub(super) use super::place::{Place, path_of};
@@ -61,7 +61,7 @@ pub(super) enum Kind {
     /// A file that the program has made.
     Written(Contents),
     /// The name of a UNIX-domain socket, which may be gone.
-    Socket(Weak<Pair>),
+    Socket(Remembered),
 }
 
 /// What is done with bytes of a file.

@@ -19,7 +19,10 @@ use super::watch::Watchers;
 use crate::errno::{EAGAIN, EMSGSIZE};
 
 mod datagram;
+mod file;
 mod socket;
+
+pub(super) use file::Remembered;
 
 /// Messages that wait for a reader, at most; one more than Linux's net.unix.max_dgram_qlen, as there.
 const MOST_MESSAGES: usize = 11;
