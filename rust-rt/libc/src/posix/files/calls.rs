@@ -1,6 +1,5 @@
 //! `open`, `stat`, `readlink` and the other calls with paths that change nothing.
 
-use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
 use super::super::answer::{number, size, status};

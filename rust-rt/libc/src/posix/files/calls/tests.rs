@@ -7,6 +7,7 @@ use crate::errno::{EACCES, EBADF, ENOTDIR};
 use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec;
+use alloc::vec::Vec;
 
 /// Files in this thread's tree.
 fn prepare() {
