@@ -20,6 +20,8 @@ mod tree;
 mod volume;
 #[cfg(test)]
 mod volume_tests;
+#[cfg(test)]
+mod waiting_tests;
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
