@@ -6,7 +6,8 @@ use super::local::local;
 use super::parts::{Errno, Result};
 use crate::errno::{ENOBUFS, ENOSPC};
 
-/// One of so many bytes may be in buffers of pipes and UNIX-domain sockets, and in connections that wait to be accepted.
+/// One of so many bytes may be in buffers of pipes and UNIX-domain sockets, in connections that wait to be accepted, and
+/// in the names of directories that are being read.
 const BUFFER_SHARE: usize = 16;
 /// One of so many bytes may be in files that the program writes.
 const FILE_SHARE: usize = 4;

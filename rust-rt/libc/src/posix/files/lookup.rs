@@ -15,6 +15,7 @@ use crate::errno::{ENOENT, ENOTDIR};
 
 /// The directory that relative paths start from.
 pub(in super::super) const AT_FDCWD: c_int = -100;
+
 local! {
     /// The working directory, and what is [`kept`] of its place; the root at first.
     static HERE: RefCell<Option<(Rc<Node>, Place)>> = const { RefCell::new(None) };
