@@ -124,14 +124,11 @@ impl Contents {
             return Ok(());
         }
         self.space.set((pages.len() + 1) * PAGE_COST)?;
-        let mut page = Vec::new();
-        if page.try_reserve_exact(PAGE).is_err() {
-            self.space.set(pages.len() * PAGE_COST)?;
-            return Err(Errno(ENOSPC));
-        }
-        page.resize(PAGE, 0);
+        let mut page = new_page().inspect_err(|_| {
+            let _ = self.space.set(pages.len() * PAGE_COST);
+        })?;
         f(&mut page);
-        pages.insert(number, page);
+        put_page(&mut pages, number, page);
         Ok(())
     }
 
@@ -167,27 +164,48 @@ impl Contents {
         let end = offset.checked_add(n).filter(|&end| end <= i64::MAX as u64);
         let end = end.ok_or(Errno(EFBIG))?;
         let wanted = offset / PAGE as u64..end.div_ceil(PAGE as u64);
-        let now = self.pages.borrow().len();
-        let there = self.pages.borrow().range(wanted.clone()).count();
+        let mut pages = self.pages.borrow_mut();
+        let there = pages.range(wanted.clone()).count();
         let more = (wanted.end - wanted.start) as usize - there;
-        let sum = (now + more).checked_mul(PAGE_COST).ok_or(Errno(ENOSPC))?;
+        let sum = (pages.len() + more).checked_mul(PAGE_COST).ok_or(Errno(ENOSPC))?;
         self.space.set(sum)?;
-        let mut made = Vec::new();
-        let mut result = made.try_reserve_exact(more).map_err(|_| Errno(ENOSPC));
-        // What remains to fail is the heap.
-        for page in wanted {
-            if result.is_ok() && !self.pages.borrow().contains_key(&page) {
-                result = self.with_page(page, |_| ());
-                made.push(page);
+        // What remains to fail is the heap: the pages are all there before one is put in.
+        let mut new = Vec::new();
+        let mut made = new.try_reserve_exact(more).map_err(|_| Errno(ENOSPC));
+        while made.is_ok() && new.len() < more {
+            made = new_page().map(|page| new.push(page));
+        }
+        if made.is_err() {
+            let _ = self.space.set(pages.len() * PAGE_COST);
+            return made;
+        }
+        let mut new = new.into_iter();
+        for number in wanted {
+            if !pages.contains_key(&number) {
+                let Some(page) = new.next() else { break };
+                put_page(&mut pages, number, page);
             }
         }
-        if result.is_err() {
-            let mut pages = self.pages.borrow_mut();
-            made.iter().for_each(|page| drop(pages.remove(page)));
-            let _ = self.space.set(pages.len() * PAGE_COST);
-        }
-        result
+        Ok(())
     }
+}
+
+/// Zeroes.
+///
+/// # Errors
+///
+/// ENOSPC if the heap has no room for them.
+fn new_page() -> Result<Vec<u8>> {
+    let mut page = Vec::new();
+    page.try_reserve_exact(PAGE).map_err(|_| Errno(ENOSPC))?;
+    page.resize(PAGE, 0);
+    Ok(page)
+}
+
+/// The code of a map's insertion is long: once is enough.
+#[inline(never)]
+fn put_page(pages: &mut BTreeMap<u64, Vec<u8>>, number: u64, page: Vec<u8>) {
+    pages.insert(number, page);
 }
 
 #[cfg(test)]

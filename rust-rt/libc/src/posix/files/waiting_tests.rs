@@ -23,7 +23,10 @@ use crate::layout::Stat;
 
 /// An empty volume; what happens while it is asked for a name, once.
 #[derive(Default)]
-struct Slow(RefCell<Option<(Vec<u8>, Box<dyn FnOnce()>)>>);
+struct Slow(RefCell<Option<Event>>);
+
+/// A name, and what happens.
+type Event = (Vec<u8>, Box<dyn FnOnce()>);
 
 impl Volume for Rc<Slow> {
     fn lookup(&self, _: u64, name: &[u8]) -> Later<Option<Found>> {
