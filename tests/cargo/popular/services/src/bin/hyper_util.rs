@@ -10,10 +10,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let service = hyper::service::service_fn(|request: hyper::Request<hyper::body::Incoming>| async move {
-                let text = format!("{:?} {}", request.version(), request.uri().path());
-                Ok::<_, std::convert::Infallible>(hyper::Response::new(text))
-            });
+            let service = hyper::service::service_fn(
+                |request: hyper::Request<hyper::body::Incoming>| async move {
+                    let text = format!("{:?} {}", request.version(), request.uri().path());
+                    Ok::<_, std::convert::Infallible>(hyper::Response::new(text))
+                },
+            );
             tokio::spawn(async move {
                 let server = auto::Builder::new(TokioExecutor::new());
                 server.serve_connection(TokioIo::new(stream), service).await

@@ -10,7 +10,8 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         text
     });
     let request = server.recv()?;
-    let answer = tiny_http::Response::from_string(format!("{} {}", request.method(), request.url()));
+    let answer =
+        tiny_http::Response::from_string(format!("{} {}", request.method(), request.url()));
     request.respond(answer)?;
     assert!(client.join().unwrap().ends_with("GET /x"));
     println!("works");
