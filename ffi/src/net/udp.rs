@@ -240,7 +240,7 @@ impl std::fmt::Debug for UdpSocket {
 impl UdpSocket {
     /// What dropping it does, at once instead of in the next turn: its port is free when this returns. For a caller who
     /// expects that OCaml code runs.
-    #[cfg(feature = "posix")]
+    #[cfg(all(feature = "posix", any(feature = "xen", feature = "posix-on-unix")))]
     pub(crate) fn close(mut self) {
         self.closed = true;
         // It can only fail when OCaml has ended, and its sockets with it.
