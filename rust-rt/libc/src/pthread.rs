@@ -260,8 +260,10 @@ pub(super) unsafe fn run_key_destructors(values: &[Cell<*mut c_void>; KEYS]) {
     // PTHREAD_DESTRUCTOR_ITERATIONS
     for _ in 0..4 {
         let mut called = false;
-        // Destructors may make and delete keys: the list is not locked while one runs.
-        for (value, used) in values.iter().zip(*USED.lock()) {
+        // Destructors may make and delete keys, and switch to another thread that ends: the list is not locked while one
+        // runs. In the head of the loop it would be, to the loop's end.
+        let keys = *USED.lock();
+        for (value, used) in values.iter().zip(keys) {
             let destructor = match used {
                 Key::Used(Some(destructor)) if !value.get().is_null() => destructor,
                 _ => continue,
@@ -371,6 +373,27 @@ mod tests {
             assert_eq!(pthread_mutex_init(&raw mut mutex, &raw const attributes), 0);
         }
         mutex
+    }
+
+    #[test]
+    fn a_destructor_of_a_key_may_make_another() {
+        /// # Safety
+        ///
+        /// The value is where a key's number can be written.
+        unsafe extern "C" fn destructor(made: *mut c_void) {
+            // SAFETY: the caller says so.
+            unsafe { assert_eq!(pthread_key_create(made.cast(), None), 0) }
+        }
+        let (mut key, mut made) = (0, c_uint::MAX);
+        // SAFETY: the number is writable, and the destructor gets the value that it expects.
+        unsafe {
+            assert_eq!(pthread_key_create(&raw mut key, Some(destructor)), 0);
+            let values = [const { Cell::new(ptr::null_mut()) }; KEYS];
+            values[key as usize].set((&raw mut made).cast());
+            run_key_destructors(&values);
+        }
+        assert!((made as usize) < KEYS);
+        assert_eq!((pthread_key_delete(key), pthread_key_delete(made)), (0, 0));
     }
 
     #[test]
