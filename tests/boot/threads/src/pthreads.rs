@@ -148,17 +148,17 @@ fn condition() {
         let waiting = [1, 2, 3].map(|_| start(wait, 0));
         thread::yield_now();
         ok(libc::pthread_mutex_lock(LOCK.get()));
+        let start = Instant::now();
         let mut time = MaybeUninit::<libc::timespec>::uninit();
         libc::clock_gettime(libc::CLOCK_MONOTONIC, time.as_mut_ptr());
         let mut time = time.assume_init();
-        let start = Instant::now();
         time.tv_nsec += 5_000_000;
         if time.tv_nsec >= 1_000_000_000 {
             (time.tv_sec, time.tv_nsec) = (time.tv_sec + 1, time.tv_nsec - 1_000_000_000);
         }
         let error = libc::pthread_cond_timedwait(CHANGED.get(), LOCK.get(), &raw const time);
         assert_eq!(error, libc::ETIMEDOUT);
-        assert!(start.elapsed() >= 4 * MS && start.elapsed() < 20_000 * MS);
+        assert!(start.elapsed() >= 5 * MS && start.elapsed() < 20_000 * MS);
         READY.store(1, Ordering::Relaxed);
         ok(libc::pthread_cond_broadcast(CHANGED.get()));
         ok(libc::pthread_mutex_unlock(LOCK.get()));
