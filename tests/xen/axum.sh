@@ -7,7 +7,7 @@
 
 create service axum memory=64 'vif=["script=vif-rig,bridge=xenbr0"]' 'cmdline="RUST_LOG=warn --ipv4=10.0.2.24/24"'
 wait_console service 'axum on port 80' 30
-host_step axum
+host_step axum 120
 for connections in 16 64; do
     /bin/wrk -t 1 -c $connections -d 5 http://10.0.2.24:80/ >/tmp/wrk 2>&1 || fail "wrk: $(cat /tmp/wrk)"
     ! grep 'Socket errors' /tmp/wrk || fail "wrk, $connections connections: $(cat /tmp/wrk)"

@@ -63,9 +63,9 @@ cold=$(first_octet)
 running=$(first_octet)
 
 echo '-- a connection that is kept'
-mkfifo /tmp/said
-{ nc 127.0.0.1 8014 </tmp/said >/tmp/kept 2>&1 || true; echo yes >/tmp/ended; } &
-exec 3>/tmp/said
+mkfifo /tmp/said-summon
+{ nc 127.0.0.1 8014 </tmp/said-summon >/tmp/kept 2>&1 || true; echo yes >/tmp/ended; } &
+exec 3>/tmp/said-summon
 pages() { [ "$(grep -c '^HTTP/1.1 200' /tmp/kept)" = "$1" ]; }
 printf 'GET / HTTP/1.1\r\nHost: there\r\n\r\n' >&3
 within 10 pages 1 || fail "no page: $(cat /tmp/kept)"

@@ -53,10 +53,10 @@ ip link set xenbr4 up
 create peer peer vcpus=1 "vif=[\"mac=$mac,script=vif-rig,bridge=xenbr4\"]" "cmdline=\"--ipv4=$ip/24\""
 wait_console peer '^ready' 20
 
-mkfifo /tmp/said
-nc $ip 7 </tmp/said >/tmp/kept &
+mkfifo /tmp/said-suspend
+nc $ip 7 </tmp/said-suspend >/tmp/kept &
 kept=$!
-exec 3>/tmp/said
+exec 3>/tmp/said-suspend
 echo first >&3
 within 10 grep -q first /tmp/kept || fail 'no echo'
 

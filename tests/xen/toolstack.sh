@@ -38,10 +38,10 @@ xl network-detach peer 1 || fail 'network-detach of a second one'
 
 echo '-- the cable leads elsewhere: shorter packets, and another address by the toolstack'
 head -c 2000000 /dev/urandom >/tmp/sent
-mkfifo /tmp/said
-nc $ip 7 </tmp/said >/tmp/came &
+mkfifo /tmp/said-toolstack
+nc $ip 7 </tmp/said-toolstack >/tmp/came &
 kept=$!
-exec 3>/tmp/said
+exec 3>/tmp/said-toolstack
 head -c 1000 /tmp/sent >&3
 came() { [ "$(wc -c </tmp/came)" = "$1" ]; }
 within 20 came 1000 || fail 'no echo'
