@@ -4,28 +4,16 @@
 open Mirust_net_env
 open Mirust_net_mock
 open Mirust_stack
+open Stacks
 open Lwt.Infix
 module TCP = Stack.TCP
 module Engine = Mirust_tcp.Engine
 
 let port = 7
-let ok pp = function Ok v -> v | Error e -> Alcotest.failf "%a" pp e
 
-let stack network n =
-  let cidr = Ipaddr.V4.Prefix.make 24 (Ipaddr.V4.make 10 0 0 n) in
-  let mac = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n)) in
-  Stack.connect
-    { Stack.default with ipv4 = `Static { cidr; gateway = None } }
-    (Network.attach network mac)
-
-(* As the loop of an image has it; each turn takes a millisecond. *)
-let next_turn = Queue.create ()
-
+(* Each turn takes a millisecond. *)
 let turn mock =
-  for _ = 1 to Queue.length next_turn do
-    (Queue.pop next_turn) ()
-  done;
-  Mock.settle mock;
+  turn mock;
   Mock.advance mock (Env.ms 1)
 
 let rec turns mock promise =
@@ -45,8 +33,7 @@ let rec write chunk flow =
 let connect a = TCP.create_connection a (Ipaddr.of_string_exn "10.0.0.2", port) >|= ok TCP.pp_error
 
 let timers_fire () =
-  let mock = Mock.install () in
-  Env.install_soon (fun f -> Queue.push f next_turn);
+  let mock = install () in
   let network = Network.create () in
   let opened =
     stack network 1 >>= fun a ->

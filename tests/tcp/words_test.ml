@@ -4,22 +4,12 @@
 open Mirust_net_env
 open Mirust_net_mock
 open Mirust_stack
+open Stacks
 open Lwt.Infix
 module TCP = Stack.TCP
 module Engine = Mirust_tcp.Engine
 
 let port = 7
-let ok pp = function Ok v -> v | Error e -> Alcotest.failf "%a" pp e
-
-let stack network n =
-  let cidr = Ipaddr.V4.Prefix.make 24 (Ipaddr.V4.make 10 0 0 n) in
-  let mac = Macaddr.of_octets_exn (Printf.sprintf "\x02\x00\x00\x00\x00%c" (Char.chr n)) in
-  Stack.connect
-    { Stack.default with ipv4 = `Static { cidr; gateway = None } }
-    (Network.attach network mac)
-
-(* As the loop of an image has it. *)
-let next_turn = Queue.create ()
 
 let rec turns mock promise =
   match Lwt.state promise with
@@ -27,11 +17,7 @@ let rec turns mock promise =
   | Lwt.Fail e -> raise e
   | Lwt.Sleep ->
       if Queue.is_empty next_turn && Lwt.paused_count () = 0 then Mock.advance mock (Env.ms 1)
-      else (
-        for _ = 1 to Queue.length next_turn do
-          (Queue.pop next_turn) ()
-        done;
-        Mock.settle mock);
+      else turn mock;
       turns mock promise
 
 let connected mock =
@@ -62,8 +48,7 @@ let counts () = { words = Gc.minor_words (); promoted = (Gc.quick_stat ()).promo
 
 (* [work stack server client n] is a promise of [n] rounds. The first ones, in which windows grow, do not count. *)
 let per_segment work =
-  let mock = Mock.install () in
-  Env.install_soon (fun f -> Queue.push f next_turn);
+  let mock = install () in
   let a, b, client, server = connected mock in
   let round n =
     (* What the stacks themselves are made of is promoted here. *)
