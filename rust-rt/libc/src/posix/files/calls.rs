@@ -8,9 +8,10 @@ use super::super::table::{self, O_ACCMODE, O_APPEND, O_CLOEXEC, O_NONBLOCK};
 use super::File;
 use super::entry::{self, Entry};
 use super::lookup::{AT_FDCWD, find, here, start_from};
-use super::place::Place;
+use super::node::{self, Kind};
+use super::place::{Place, path_of};
 use super::temporary;
-use super::tree::{self, Kind, LONGEST};
+use super::tree::LONGEST;
 use crate::errno::{
     self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP,
     ERANGE, EROFS,
@@ -323,7 +324,7 @@ pub(in super::super) unsafe extern "C" fn faccessat(
         if mode & W_OK != 0 && !node.is_writable() {
             return Err(Errno(EROFS));
         }
-        tree::check_access(&node, mode as u32)
+        node::check_access(&node, mode as u32)
     }))
 }
 
@@ -370,7 +371,7 @@ pub(in super::super) unsafe extern "C" fn realpath(
     let real = path.and_then(|path| {
         let found = find(AT_FDCWD, path, true)?;
         found.node.ok_or(Errno(ENOENT))?;
-        let real = tree::path_of(&found.place);
+        let real = path_of(&found.place);
         // A program makes directories of any depth, step by step.
         if !buf.is_null() && real.len() > LONGEST.0 {
             return Err(Errno(ENAMETOOLONG));
@@ -404,7 +405,7 @@ pub(in super::super) unsafe extern "C" fn getcwd(buf: *mut c_char, size: usize) 
         errno::set(ENOENT);
         return core::ptr::null_mut();
     }
-    let here = tree::path_of(&place);
+    let here = path_of(&place);
     if buf.is_null() || size <= here.len() {
         errno::set(if buf.is_null() { EFAULT } else { ERANGE });
         return core::ptr::null_mut();

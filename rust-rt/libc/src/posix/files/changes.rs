@@ -14,7 +14,8 @@ use super::entry::{Entry, MASK, PERMISSIONS};
 use super::lookup::{AT_FDCWD, find};
 use super::place::is_within;
 use super::temporary;
-use super::tree::{DIRECTORY, Directory, Kind, LINK, LONGEST, Node};
+use super::node::{DIRECTORY, Directory, Kind, LINK, Node};
+use super::tree::LONGEST;
 use crate::errno::{
     EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENODEV, ENOENT, ENOTDIR, ENOTEMPTY,
     EOPNOTSUPP, EPERM, EROFS, EXDEV,

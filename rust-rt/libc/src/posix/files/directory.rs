@@ -12,10 +12,10 @@ use super::super::table;
 use super::calls::{O_DIRECTORY, open_at, path_argument};
 use super::listing::Listing;
 use super::lookup::AT_FDCWD;
+use super::node::{self, Name};
 use super::place::current;
-use super::{File, root, tree};
+use super::{File, root};
 use crate::errno::{self, EFAULT, EINVAL, ENOTDIR};
-use tree::Name;
 
 /// `struct dirent64`.
 #[repr(C)]
@@ -43,7 +43,7 @@ pub(super) fn entries(fd: c_int) -> Result<Listing> {
     }
     let above = root::get().above(&current(&file.node, &file.place)).inode;
     let dots = [(Rc::from(&b"."[..]), file.node.inode, 4), (Rc::from(&b".."[..]), above, 4)];
-    let names: Vec<Name> = dots.into_iter().chain(tree::names(&file.node)?).collect();
+    let names: Vec<Name> = dots.into_iter().chain(node::names(&file.node)?).collect();
     Listing::new(names)
 }
 

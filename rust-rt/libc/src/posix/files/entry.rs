@@ -8,7 +8,8 @@ use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
 use super::lookup::find;
 use super::temporary::{self, Contents, DIRECTORY_COST, NAME_COST, NODE_COST};
-use super::tree::{Directory, Found, Kind, LONGEST, Node, REGULAR};
+use super::node::{Directory, Kind, Node, REGULAR};
+use super::tree::{Found, LONGEST};
 use crate::errno::{EBUSY, EEXIST, ENAMETOOLONG, ENOENT, EROFS};
 
 /// The bits of a mode that are permissions.

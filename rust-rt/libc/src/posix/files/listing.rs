@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use super::super::memory::{For, Reserved};
 use super::super::parts::{Errno, Result};
-use super::tree::Name;
+use super::node::Name;
 use crate::errno::ENOMEM;
 
 /// The names in a directory at one time, with itself and the one above. A reader keeps them, so that it misses none if

@@ -9,7 +9,8 @@ use super::super::object::downcast;
 use super::super::parts::{Errno, Result};
 use super::super::table;
 use super::place::{Place, current, kept};
-use super::tree::{Found, Node};
+use super::node::Node;
+use super::tree::Found;
 use super::{File, root};
 use crate::errno::{ENOENT, ENOTDIR};
 

@@ -12,6 +12,7 @@ mod listing;
 pub(super) mod locks;
 pub(super) mod lookup;
 mod machine;
+mod node;
 mod place;
 mod root;
 mod sockets;
@@ -38,7 +39,7 @@ use crate::host;
 use crate::layout::Stat;
 use listing::Listing;
 use place::Place;
-use tree::{Device, Kind, Node, Use};
+use node::{Device, Kind, Node, Use};
 
 pub(super) use root::contents;
 pub use root::{add, mount, mount_volume};

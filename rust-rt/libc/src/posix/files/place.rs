@@ -4,7 +4,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use super::tree::{Above, Kind, Node};
+use super::node::{Above, Kind, Node};
 
 /// A directory and the ones above it, from the root on.
 pub(super) type Place = Vec<(Rc<[u8]>, Rc<Node>)>;

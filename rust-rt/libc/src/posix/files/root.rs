@@ -8,7 +8,8 @@ use super::super::local::local;
 use super::super::network;
 use super::super::parts::Result;
 use super::machine;
-use super::tree::{Device, Kind, Tree};
+use super::node::{Device, Kind};
+use super::tree::Tree;
 use super::volume::{self, Volume};
 
 /// Archives that are part of the tree when it is made.

@@ -6,7 +6,7 @@ use super::super::pair::{Pair, Remembered};
 use super::super::parts::{Errno, Result};
 use super::entry::{Entry, MASK};
 use super::lookup::{AT_FDCWD, find};
-use super::tree::Kind;
+use super::node::Kind;
 use crate::errno::{EADDRINUSE, EEXIST, ENOENT};
 
 const SOCKET: u32 = 0o140_000;

@@ -1,27 +1,15 @@
 //! The tree of files: what ramdisks and the program brought, what every program may look for, and what it writes.
 
-use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::rc::{Rc, Weak};
+use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
 
-use super::super::local::local;
 use super::super::memory::Reserved;
-use super::super::pair::Remembered;
-use super::super::parts::{Errno, PartMut, Result};
+use super::super::parts::{Errno, Result};
 use super::cpio::{Entries, Entry};
-pub(super) use super::place::{Place, path_of};
-use super::temporary::{self, Contents};
-use crate::errno::{EACCES, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
-use crate::layout::Stat;
-use crate::timespec::Timespec;
-
-pub(super) const TYPE: u32 = 0o170_000;
-pub(super) const DIRECTORY: u32 = 0o040_000;
-pub(super) const REGULAR: u32 = 0o100_000;
-pub(super) const LINK: u32 = 0o120_000;
-const DEVICE: u32 = 0o020_000;
+use super::node::{DEVICE, DIRECTORY, Device, Directory, Kind, LINK, Node, REGULAR, TYPE};
+use super::place::Place;
+use crate::errno::{EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
 
 /// Symbolic links on the way to a file, at most.
 const MOST_LINKS: usize = 40;
@@ -29,230 +17,6 @@ const MOST_LINKS: usize = 40;
 pub(super) const LONGEST: (usize, usize) = (4095, 255);
 /// Names that are still to be followed, at most. A path alone has fewer; links on a disk may add as many again each.
 const MOST_NAMES: usize = 4096;
-
-/// A file, a directory, a link or a device.
-pub(super) struct Node {
-    pub(super) inode: u64,
-    /// The tree's own nodes have inodes of one device, those of volumes of another, and what can be changed of a third.
-    device: u64,
-    pub(super) mode: Cell<u32>,
-    pub(super) links: Cell<u64>,
-    /// Nanoseconds since 1970.
-    pub(super) modified: Cell<u64>,
-    /// What it takes of the memory for files, besides what it holds.
-    _space: Reserved,
-    pub(super) kind: Kind,
-}
-
-/// What a node holds.
-pub(super) enum Kind {
-    /// Names.
-    Directory(Directory),
-    /// A file's contents.
-    File(&'static [u8]),
-    /// A file whose contents are made when it is opened.
-    Made(fn() -> Vec<u8>),
-    /// A symbolic link's target.
-    Link(Box<[u8]>),
-    /// A device.
-    Device(Device),
-    /// A file elsewhere, and its size.
-    Far(Rc<dyn Elsewhere>, u64),
-    /// A file that the program has made.
-    Written(Contents),
-    /// The name of a UNIX-domain socket, which may be gone.
-    Socket(Remembered),
-}
-
-/// What is done with bytes of a file.
-pub(super) type Use<'a> = &'a mut dyn FnMut(&[u8]) -> Result<usize>;
-
-/// A file or a directory that is not here, but on a disk, say. The trait keeps what waits for it out of programs
-/// that have none.
-pub(super) trait Elsewhere {
-    /// What has a name in the directory. Waits.
-    fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>>;
-
-    /// Adds the names in the directory to others, which are in order, unless they are among those. Waits.
-    fn add_names(&self, names: &mut Vec<Name>) -> Result;
-
-    /// Has `f` use at most `most` bytes of the file, from `offset` on. Waits before that.
-    fn with_bytes(&self, offset: u64, most: usize, f: Use<'_>) -> Result<usize>;
-
-    /// Fills the parts from `offset` on, as far as the file goes. Waits.
-    fn read(&self, parts: &mut [PartMut], offset: u64) -> Result<usize>;
-}
-
-/// The names in a directory.
-#[derive(Default)]
-pub(super) struct Directory {
-    /// Those that were put here, in order.
-    pub(super) own: RefCell<BTreeMap<Rc<[u8]>, Named>>,
-    /// Nothing for the root and for what lies elsewhere.
-    pub(super) above: RefCell<Option<Above>>,
-    /// The directory elsewhere that is seen below them.
-    below: RefCell<Option<Rc<dyn Elsewhere>>>,
-}
-
-/// Where a directory is, or was when it was removed.
-#[derive(Clone)]
-pub(super) struct Above {
-    /// The directory that has it.
-    pub(super) directory: Weak<Node>,
-    /// Its name there.
-    pub(super) name: Rc<[u8]>,
-}
-
-/// What has a name.
-pub(super) struct Named {
-    node: Rc<Node>,
-    /// What the name takes of the memory for files.
-    pub(super) space: Reserved,
-}
-
-/// Devices.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Device {
-    /// `/dev/null`.
-    Null,
-    /// `/dev/zero`.
-    Zero,
-    /// `/dev/urandom` and `/dev/random`.
-    Random,
-}
-
-impl Node {
-    fn new(mode: u32, modified: u32, kind: Kind) -> Rc<Self> {
-        Node::of(1, mode, u64::from(modified) * 1_000_000_000, kind, Reserved::default())
-    }
-
-    /// A new node that can be changed.
-    pub(super) fn temporary(mode: u32, modified: u64, kind: Kind, space: Reserved) -> Rc<Self> {
-        Node::of(temporary::DEVICE, mode, modified, kind, space)
-    }
-
-    fn of(device: u64, mode: u32, modified: u64, kind: Kind, _space: Reserved) -> Rc<Self> {
-        let links = if matches!(kind, Kind::Directory(_)) { 2 } else { 1 };
-        let inode = LAST_INODE.with(|last| {
-            last.set(last.get() + 1);
-            last.get()
-        });
-        let (mode, links, modified) = (Cell::new(mode), Cell::new(links), Cell::new(modified));
-        Rc::new(Node { inode, device, mode, links, modified, _space, kind })
-    }
-
-    fn directory(mode: u32, modified: u32) -> Rc<Self> {
-        Node::new(DIRECTORY | mode & 0o7777, modified, Kind::Directory(Directory::default()))
-    }
-
-    /// What is elsewhere.
-    pub(super) fn elsewhere(
-        inode: u64,
-        mode: u32,
-        links: u64,
-        modified: u64,
-        kind: Kind,
-    ) -> Rc<Self> {
-        let (mode, links, modified) = (Cell::new(mode), Cell::new(links), Cell::new(modified));
-        let _space = Reserved::default();
-        Rc::new(Node { inode, device: 2, mode, links, modified, _space, kind })
-    }
-
-    /// The type in the numbers of `d_type`: the four bits above the permissions.
-    pub(super) fn directory_type(&self) -> u8 {
-        (self.mode.get() >> 12) as u8
-    }
-
-    /// Whether it is a directory.
-    pub(super) fn is_directory(&self) -> bool {
-        matches!(self.kind, Kind::Directory(_))
-    }
-
-    /// Whether it can be written.
-    pub(super) fn is_writable(&self) -> bool {
-        matches!(self.kind, Kind::Device(_)) || self.is_temporary()
-    }
-
-    /// Whether it can be changed in every way: a part of the files in memory.
-    pub(super) fn is_temporary(&self) -> bool {
-        self.device == temporary::DEVICE
-    }
-
-    pub(super) fn stat(&self, size: u64) -> Stat {
-        let times = [Timespec::from_ns(self.modified.get()); 3];
-        let blocks = match &self.kind {
-            Kind::Written(contents) => contents.blocks(),
-            _ => size.div_ceil(512),
-        };
-        let (size, blocks) = (size as i64, blocks as i64);
-        let Node { inode, device, .. } = *self;
-        let links = self.links.get();
-        Stat { device, inode, links, size, blocks, times, ..Stat::new(self.mode.get()) }
-    }
-
-    /// Bytes, as `stat` says.
-    pub(super) fn size(&self) -> u64 {
-        match &self.kind {
-            Kind::File(data) => data.len() as u64,
-            Kind::Link(target) => target.len() as u64,
-            Kind::Made(make) => make().len() as u64,
-            Kind::Directory(_) | Kind::Device(_) | Kind::Socket(_) => 0,
-            Kind::Far(_, size) => *size,
-            Kind::Written(contents) => contents.len(),
-        }
-    }
-
-    /// What has a name in this directory. Waits where somebody else has to be asked.
-    pub(super) fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>> {
-        let Kind::Directory(directory) = &self.kind else { return Ok(None) };
-        let below = directory.below.borrow().clone();
-        match (self.own_child(name), below) {
-            (None, Some(below)) => below.child(name),
-            (own, _) => Ok(own),
-        }
-    }
-
-    /// What was put into this directory by this name.
-    pub(super) fn own_child(&self, name: &[u8]) -> Option<Rc<Node>> {
-        let Kind::Directory(directory) = &self.kind else { return None };
-        directory.own.borrow().get(name).map(|named| Rc::clone(&named.node))
-    }
-
-    /// Puts a node into this directory by a name, in the place of what had it.
-    pub(super) fn put(self: &Rc<Self>, name: Rc<[u8]>, node: Rc<Node>, space: Reserved) {
-        if let Kind::Directory(directory) = &node.kind {
-            let above = Above { directory: Rc::downgrade(self), name: Rc::clone(&name) };
-            directory.above.replace(Some(above));
-        }
-        if let Kind::Directory(directory) = &self.kind {
-            let replaced = directory.own.borrow_mut().insert(name, Named { node, space });
-            drop(replaced);
-        }
-    }
-
-    /// Has a directory elsewhere seen below this one.
-    ///
-    /// # Errors
-    ///
-    /// ENOTDIR.
-    pub(super) fn see_below(&self, below: Rc<dyn Elsewhere>) -> Result {
-        let Kind::Directory(directory) = &self.kind else { return Err(Errno(ENOTDIR)) };
-        directory.below.replace(Some(below));
-        Ok(())
-    }
-
-    /// The directories that were put into this one.
-    pub(super) fn own_directories(&self) -> Vec<(Rc<[u8]>, Rc<Node>)> {
-        let Kind::Directory(directory) = &self.kind else { return Vec::new() };
-        let own = directory.own.borrow();
-        let directories = own.iter().filter(|(_, named)| named.node.is_directory());
-        directories.map(|(name, named)| (Rc::clone(name), Rc::clone(&named.node))).collect()
-    }
-}
-
-local! {
-    static LAST_INODE: Cell<u64> = Cell::new(0);
-}
 
 /// The tree.
 pub(super) struct Tree {
@@ -451,37 +215,11 @@ fn split(path: &[u8]) -> Vec<Rc<[u8]>> {
     path.split(|&c| c == b'/').filter(|name| !name.is_empty()).rev().map(Into::into).collect()
 }
 
-/// A name, its inode, and its type as `d_type` has it.
-pub(super) type Name = (Rc<[u8]>, u64, u8);
-
-/// The names in a directory; nothing of another node. Waits where somebody else has to be asked.
-pub(super) fn names(node: &Node) -> Result<Vec<Name>> {
-    let Kind::Directory(directory) = &node.kind else { return Ok(Vec::new()) };
-    let own = directory.own.borrow();
-    let names = own
-        .iter()
-        .map(|(name, Named { node, .. })| (Rc::clone(name), node.inode, node.directory_type()));
-    let mut names: Vec<Name> = names.collect();
-    drop(own);
-    let below = directory.below.borrow().clone();
-    if let Some(below) = below {
-        below.add_names(&mut names)?;
-    }
-    Ok(names)
-}
-
-/// EACCES if the mode does not let everybody do this; the bits of `access`.
-pub(super) fn check_access(node: &Node, wanted: u32) -> Result {
-    let mode = node.mode.get();
-    if mode & wanted == wanted || mode >> 6 & wanted == wanted {
-        return Ok(());
-    }
-    Err(Errno(EACCES))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::archive_tests::put;
+    use super::super::node::names;
+    use super::super::place::path_of;
     use super::*;
     use alloc::vec;
 

@@ -8,7 +8,7 @@ use core::pin::Pin;
 
 use super::super::block;
 use super::super::parts::{PartMut, Result, room, scatter};
-use super::tree::{DIRECTORY, Directory, Elsewhere, Kind, LINK, Name, Node, REGULAR, TYPE, Use};
+use super::node::{DIRECTORY, Directory, Elsewhere, Kind, LINK, Name, Node, REGULAR, TYPE, Use};
 
 /// An answer that takes time. Errors are those of Linux.
 pub type Later<T> = Pin<Box<dyn Future<Output = Result<T>>>>;
