@@ -191,10 +191,6 @@ impl Object for Socket {
     fn socket(&self) -> Option<&dyn mirust_rt::libc::posix::Socket> {
         Some(self)
     }
-
-    fn time_limit(&self, reading: bool) -> Option<u64> {
-        self.options.time_limit(reading)
-    }
 }
 
 impl mirust_rt::libc::posix::Socket for Socket {

@@ -6,7 +6,7 @@ use core::fmt::Debug;
 
 use super::epoll::Event;
 use super::table::O_NONBLOCK;
-use super::{epoll, eventfd, io, pipe, poll, socket, timer};
+use super::{epoll, eventfd, io, pipe, poll, socket, timer, transfer};
 use crate::errno;
 use crate::layout::PollFd;
 
@@ -88,7 +88,7 @@ impl C {
                 let (text, length) = (message.as_ptr().cast::<c_void>(), message.len());
                 either!(
                     self,
-                    socket::sendto(fd, text, length, 0, at, n),
+                    transfer::sendto(fd, text, length, 0, at, n),
                     host_libc::sendto(fd, text.cast(), length, 0, at.cast(), n)
                 )
             }
@@ -117,7 +117,7 @@ impl C {
         self.addressed(|at, n| {
             either!(
                 self,
-                socket::recvfrom(fd, to, size, 0, at, n),
+                transfer::recvfrom(fd, to, size, 0, at, n),
                 host_libc::recvfrom(fd, to.cast(), size, 0, at.cast(), n)
             ) as c_int
         })
@@ -171,7 +171,7 @@ impl C {
 
     pub(super) fn recv(&self, fd: c_int, buf: &mut [u8], flags: c_int) -> i64 {
         let (at, n) = (buf.as_mut_ptr().cast::<c_void>(), buf.len());
-        either!(self, socket::recv(fd, at, n, flags), host_libc::recv(fd, at.cast(), n, flags))
+        either!(self, transfer::recv(fd, at, n, flags), host_libc::recv(fd, at.cast(), n, flags))
     }
 
     pub(super) fn shutdown(&self, fd: c_int, how: c_int) -> i64 {

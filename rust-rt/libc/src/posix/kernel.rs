@@ -5,6 +5,7 @@ use super::answer::size;
 use super::files::{calls, changes};
 use super::{
     epoll, eventfd, files, identity, io, messages, pipe, poll, socket, socket_options, timer,
+    transfer,
 };
 use crate::errno;
 
@@ -115,10 +116,10 @@ unsafe fn sockets(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<isize
         41 => call!(socket::socket, fd, b as _, c as _),
         42 => call!(socket::connect, fd, b as _, c as _),
         43 => call!(socket::accept, fd, b as _, c as _),
-        44 => call!(socket::sendto, fd, b as _, c, d as _, e as _, f as _),
-        45 => call!(socket::recvfrom, fd, b as _, c, d as _, e as _, f as _),
-        46 => call!(socket::sendmsg, fd, b as _, c as _),
-        47 => call!(socket::recvmsg, fd, b as _, c as _),
+        44 => call!(transfer::sendto, fd, b as _, c, d as _, e as _, f as _),
+        45 => call!(transfer::recvfrom, fd, b as _, c, d as _, e as _, f as _),
+        46 => call!(transfer::sendmsg, fd, b as _, c as _),
+        47 => call!(transfer::recvmsg, fd, b as _, c as _),
         48 => call!(socket::shutdown, fd, b as _),
         49 => call!(socket::bind, fd, b as _, c as _),
         50 => call!(socket::listen, fd, b as _),
@@ -218,7 +219,7 @@ mod tests {
             ("io::read,", host_libc::SYS_read),
             ("io::lseek64", host_libc::SYS_lseek),
             ("io::writev", host_libc::SYS_writev),
-            ("socket::sendto", host_libc::SYS_sendto),
+            ("transfer::sendto", host_libc::SYS_sendto),
             ("socket::accept4", host_libc::SYS_accept4),
             ("socket_options::getsockopt", host_libc::SYS_getsockopt),
             ("io::fcntl", host_libc::SYS_fcntl),

@@ -5,11 +5,11 @@ use core::ffi::{c_int, c_uint};
 use super::answer::number;
 use super::block::{after, now};
 use super::parts::{Errno, Result};
-use super::socket::{Message, recvmsg, sendmsg, with, with_on_main};
+use super::socket::{with, with_on_main};
+use super::transfer::{MSG_DONTWAIT, Message, recvmsg, sendmsg};
 use crate::errno::{self, EAGAIN, EDEADLK, EFAULT, EINVAL};
 use crate::timespec::Timespec;
 
-const MSG_DONTWAIT: c_int = 0x40;
 const MSG_WAITFORONE: c_int = 0x10000;
 /// Messages of one call at most (`UIO_MAXIOV`).
 const MOST: c_uint = 1024;

@@ -1,7 +1,7 @@
 //! Descriptors: sockets, events, files and names, for programs that were written for Linux.
 //!
 //! ```text
-//!   C functions      io · epoll · poll · socket · files::calls · names
+//!   C functions      io · epoll · poll · socket · transfer · files::calls · names
 //!   the table        numbers → descriptions → objects                    table
 //!   objects          eventfd · pipe · pair · timer · console · files · epoll::set
 //!                    and, given by the image, sockets for TCP and UDP    object, socket
@@ -44,6 +44,7 @@ mod socket;
 mod socket_options;
 mod table;
 mod timer;
+mod transfer;
 mod watch;
 
 pub use address::{Address, Name};

@@ -71,9 +71,9 @@ pub trait Object: Any {
         None
     }
 
-    /// The limit of a blocking read, or of a blocking write, in nanoseconds.
-    fn time_limit(&self, _reading: bool) -> Option<u64> {
-        None
+    /// The limit of a blocking read, or of a blocking write, in nanoseconds. Only sockets can have one.
+    fn time_limit(&self, reading: bool) -> Option<u64> {
+        self.socket()?.options().time_limit(reading)
     }
 
     /// The descriptor's flags have changed (`fcntl` with F_SETFL).

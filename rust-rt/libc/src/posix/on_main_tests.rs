@@ -15,7 +15,7 @@ use super::object::{Object, Received, Shutdown, Socket};
 use super::options::Options;
 use super::parts::{Part, PartMut, Result, total};
 use super::watch::Watchers;
-use super::{io, poll, socket, socket_options, table};
+use super::{io, poll, socket, socket_options, table, transfer};
 use crate::layout::{PollFd, Stat};
 
 /// A socket that is always ready, and insists on the main stack: IPv4's for TCP, or one of another kind.
@@ -166,8 +166,8 @@ fn every_call_asks_on_the_main_stack() {
     // SAFETY: as above.
     let sizes = unsafe {
         vec![
-            socket::recv(fd, bytes, 4, 0),
-            socket::send(fd, bytes, 4, 0),
+            transfer::recv(fd, bytes, 4, 0),
+            transfer::send(fd, bytes, 4, 0),
             io::read(fd, bytes, 4),
             io::write(fd, bytes, 4),
         ]

@@ -7,7 +7,9 @@ use core::ptr::{null, null_mut};
 
 use super::host_tests::{C, either, same};
 use super::parts::{Part, PartMut};
-use super::{block_tests, epoll, io, messages, pipe, poll, socket, socket_options, timer};
+use super::{
+    block_tests, epoll, io, messages, pipe, poll, socket, socket_options, timer, transfer,
+};
 use crate::errno;
 use crate::layout::PollFd;
 
@@ -44,10 +46,10 @@ fn memory_that_is_none_is_refused() {
         log.push(either!(c, io::readv(b, null_mut(), 1), host_libc::readv(b, null(), 1)));
         log.push(either!(
             c,
-            socket::recvmsg(b, null_mut(), 0),
+            transfer::recvmsg(b, null_mut(), 0),
             host_libc::recvmsg(b, null_mut(), 0)
         ));
-        log.push(either!(c, socket::sendmsg(a, null(), 0), host_libc::sendmsg(a, null(), 0)));
+        log.push(either!(c, transfer::sendmsg(a, null(), 0), host_libc::sendmsg(a, null(), 0)));
         log.extend([c.close(a), c.close(b)]);
         log
     });
@@ -155,7 +157,7 @@ fn send_with(c: &C, fd: c_int, header: [c_int; 4], length: usize) -> i64 {
     one.msg_control = control.as_ptr().cast_mut().cast();
     one.msg_controllen = length;
     let at = &raw const one;
-    either!(c, socket::sendmsg(fd, at.cast(), 0), host_libc::sendmsg(fd, at, 0))
+    either!(c, transfer::sendmsg(fd, at.cast(), 0), host_libc::sendmsg(fd, at, 0))
 }
 
 #[test]

@@ -18,8 +18,10 @@ mod error;
 mod numbered;
 mod relay;
 mod several;
+mod state;
 mod transaction;
 mod watch;
+mod watches;
 
 use super::events::EventChannel;
 use crate::{

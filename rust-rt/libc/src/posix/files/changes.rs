@@ -12,9 +12,9 @@ use super::File;
 use super::calls::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, path_argument};
 use super::entry::{Entry, MASK, PERMISSIONS};
 use super::lookup::{AT_FDCWD, find};
+use super::node::{DIRECTORY, Directory, Kind, LINK, Node};
 use super::place::is_within;
 use super::temporary;
-use super::node::{DIRECTORY, Directory, Kind, LINK, Node};
 use super::tree::LONGEST;
 use crate::errno::{
     EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENODEV, ENOENT, ENOTDIR, ENOTEMPTY,

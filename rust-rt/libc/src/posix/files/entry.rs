@@ -7,8 +7,8 @@ use super::super::memory::{For, Reserved};
 use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
 use super::lookup::find;
-use super::temporary::{self, Contents, DIRECTORY_COST, NAME_COST, NODE_COST};
 use super::node::{Directory, Kind, Node, REGULAR};
+use super::temporary::{self, Contents, DIRECTORY_COST, NAME_COST, NODE_COST};
 use super::tree::{Found, LONGEST};
 use crate::errno::{EBUSY, EEXIST, ENAMETOOLONG, ENOENT, EROFS};
 

@@ -38,8 +38,8 @@ use crate::errno::{EACCES, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO};
 use crate::host;
 use crate::layout::Stat;
 use listing::Listing;
-use place::Place;
 use node::{Device, Kind, Node, Use};
+use place::Place;
 
 pub(super) use root::contents;
 pub use root::{add, mount, mount_volume};

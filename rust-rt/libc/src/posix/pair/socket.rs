@@ -73,10 +73,6 @@ impl Object for Pair {
     fn socket(&self) -> Option<&dyn Socket> {
         Some(self)
     }
-
-    fn time_limit(&self, reading: bool) -> Option<u64> {
-        self.options.time_limit(reading)
-    }
 }
 
 impl Socket for Pair {

@@ -1,7 +1,7 @@
 //! How the second client's requests, replies and events pass through the connection.
 
-use super::super::connection::{Hooks, Request, State, Turn};
 use super::super::error::Error;
+use super::super::state::{Hooks, Request, State, Turn};
 use super::{Bell, MARK, Relayed, Watched, marked, strings, two_strings};
 use crate::ring::Corrupt;
 use crate::shared::SharedPage;
