@@ -12,6 +12,9 @@ cache=${MIRUST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mirust}
 suite=trixie
 root=$cache/$suite
 
+# Debian gives ordinary users a PATH without the directories of chroot, ip, mkfs.erofs and the like.
+export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
 # A file inside that root; its presence tells a script that it already runs there.
 in_root_mark=/etc/mirust-root
 
