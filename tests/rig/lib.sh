@@ -39,6 +39,15 @@ packages() {
 # version_at_least WANTED HAVE
 version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
+# apt-get or apt-cache with package lists of its own, so that no root is needed to renew them. Only for `get update`,
+# `get download` and questions.
+own_apt() { # get|cache ARGUMENT...
+    local program=apt-$1
+    shift
+    mkdir -p "$cache/apt/lists/partial" "$cache/apt/archives/partial"
+    "$program" -o Dir::State::Lists="$cache/apt/lists" -o Dir::Cache="$cache/apt" -o APT::Sandbox::User=root "$@"
+}
+
 # Is this machine Debian 13 itself, whose packages are the ones we want?
 is_native_debian() {
     [ -r /etc/os-release ] && (

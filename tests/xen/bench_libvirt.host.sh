@@ -3,13 +3,14 @@
 # have, and the description virt.xml, which is made as `make xen` does it.
 set -euo pipefail
 
-project=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# shellcheck source=tests/rig/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../rig/lib.sh"
 packages=(libvirt-daemon libvirt-daemon-driver-xen libvirt-daemon-common libvirt-clients libvirt-common libvirt0 libapparmor1 libssh-4)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-download() { (cd "$work" && apt-get download -qq -o APT::Sandbox::User=root "${packages[@]}"); }
-download || { apt-get update -qq && download; }
+own_apt get update -qq
+(cd "$work" && own_apt get download -qq "${packages[@]}")
 for package in "$work"/*.deb; do dpkg -x "$package" "$work/tree"; done
 
 libraries=$work/tree/usr/lib/x86_64-linux-gnu
