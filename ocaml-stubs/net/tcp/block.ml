@@ -162,6 +162,7 @@ type t = {
   mutable last_ack_sent : Seq.t;
   mutable quick_acks : int;
   mutable pushed : bool; (* the peer pushed since our last acknowledgement *)
+  habit : Habit.t;
   answers : answers;
   (* Options *)
   mutable ts_ok : bool;

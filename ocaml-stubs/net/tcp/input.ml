@@ -179,7 +179,9 @@ let payload env c (h : Wire.t) ~seq view =
     else
       let view = if skip = 0 && stop = length then view else Cstruct.sub view skip (stop - skip) in
       let seq = Seq.add seq skip in
-      if Flags.has h.flags Flags.psh then c.pushed <- true;
+      if Flags.has h.flags Flags.psh then (
+        c.pushed <- true;
+        Habit.asked c.habit ~now:env.now);
       if seq <> c.rcv_nxt then keep_ahead env c ~seq view
       else if refused_for_memory env c then (
         env.stats.memory_drops <- env.stats.memory_drops + 1;

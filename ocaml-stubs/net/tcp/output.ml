@@ -279,6 +279,7 @@ let send_piece env c n =
   let fin = c.closing && (not c.fin_sent) && Octets.octets c.unsent = 0 in
   let seq = c.snd_nxt in
   if Flight.is_empty c.flight then c.progress <- env.now;
+  if n > 0 then Habit.answered c.habit ~now:env.now;
   let p = Flight.add c.flight ~seq ~len:n ~syn:false ~fin payload ~now:env.now in
   if fin then c.fin_sent <- true;
   if n mod c.mss <> 0 then c.small_end <- Seq.add seq n;
@@ -384,15 +385,19 @@ let data env c =
 
 (* Whether to acknowledge what has arrived, at the end of a turn in which the reader has had the
    chance to answer. Two segments' worth are acknowledged at once (RFC 9293, SHLD-19). So is data that
-   the peer pushed: it has nothing more to send, and may well wait. What is left to delay is the odd
-   segment of a bulk transfer. *)
+   the peer pushed: it has nothing more to send, and may well wait, unless it is known to wait for the
+   user's answer. What is left to delay is the odd segment of a bulk transfer. *)
 let ack_due env c =
   let waiting = Seq.diff c.rcv_nxt c.last_ack_sent in
   if waiting <= 0 then ()
-  else if waiting >= 2 * c.rcv_mss || c.quick_acks > 0 || c.pushed then ack env c
-  else if c.ack_at = max_int then (
-    c.ack_at <- env.now + env.config.delayed_ack;
-    arm env c)
+  else if waiting >= 2 * c.rcv_mss || c.quick_acks > 0 then ack env c
+  else
+    let most = env.config.delayed_ack in
+    let delay = if c.pushed then Habit.patience c.habit ~most else most in
+    if delay = 0 then ack env c
+    else if c.ack_at = max_int then (
+      c.ack_at <- env.now + delay;
+      arm env c)
 
 let run env c =
   match c.state with

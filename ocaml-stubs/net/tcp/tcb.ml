@@ -147,6 +147,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
       last_ack_sent = 0;
       quick_acks = 0;
       pushed = false;
+      habit = Habit.create ();
       answers = { repeats_paid = env.now; odd_at = env.now; odd_wait = odd_wait_min };
       ts_ok = false;
       ts_offset;

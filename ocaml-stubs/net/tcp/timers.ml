@@ -86,6 +86,7 @@ let fire env c =
   if c.ack_at <= now then (
     c.ack_at <- max_int;
     c.ack_now <- true;
+    if c.pushed then Habit.missed c.habit;
     env.stats.delayed_acks <- env.stats.delayed_acks + 1;
     touch env c);
   arm env c
