@@ -41,7 +41,6 @@ type t = {
   replies : Reply.t;
   mutable large : int; (* of [memory.replies] *)
   mutable since : int; (* ns since boot, when the current request began; 0: there is none *)
-  mutable arrived : Cstruct.t; (* and not parsed yet *)
   mutable wanted : string list; (* keys whose values are still to be sent *)
   mutable changed : bool; (* pending replies confirm changes of the store *)
   mutable transaction : Transaction.t option; (* the client has sent MULTI; memory is reserved *)
@@ -63,7 +62,6 @@ let create ~place flow =
     replies = Reply.create ();
     large = 0;
     since = 0;
-    arrived = Cstruct.empty;
     wanted = [];
     changed = false;
     transaction = None;

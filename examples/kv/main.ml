@@ -16,7 +16,8 @@ let slowest = 32768
    it has sent all, it may not read what was wrong. *)
 let farewell = 10_000_000_000L
 
-(* How much of the received data is parsed at a time: no more than what fits the collector's minor heap as one string. *)
+(* How much of what has arrived is taken at a time: no more than what fits the collector's minor heap as one string. The
+   rest stays with the stack, which bounds it for all connections, while this one waits until its client reads. *)
 let slice = 2040
 
 (* {1 Answers} *)
@@ -103,7 +104,6 @@ let abort c =
 (* Nothing of what it has sent is kept meanwhile. *)
 let refuse c =
   c.requests <- Resp.create ~max_string:0 ();
-  c.arrived <- Cstruct.empty;
   end_of c (fun flow -> TCP.drain flow farewell)
 
 (* The time left for a request of which a part is held; [c.since] is set, if it was not. A time limit applies only in the
@@ -139,43 +139,34 @@ let sent c =
     c.large <- 0)
 
 let rec read c =
-  if not (Cstruct.is_empty c.arrived) then look c
+  let held = Resp.held c.requests in
+  Places.set_busy c.place (held > 0);
+  if held = 0 then c.since <- 0;
+  if TCP.unread c.flow > 0 then
+    (* What has come in time is not too late, however long its turn was in coming. *)
+    let* data = TCP.read_some c.flow ~most:slice in
+    received c data
+  else if held = 0 then TCP.read_some c.flow ~most:slice >>= received c
   else
-    let held = Resp.held c.requests in
-    Places.set_busy c.place (held > 0);
-    if held = 0 then (
-      c.since <- 0;
-      TCP.read c.flow >>= received c)
+    let left = time_left c held in
+    if left <= 0 then abort c
     else
-      let left = time_left c held in
-      if left <= 0 then abort c
-      else
-        Mirust.Time.with_timeout (Int64.of_int left) (fun () -> TCP.read c.flow) >>= function
-        | Error `Timeout -> abort c
-        | Ok data -> received c data
+      Mirust.Time.with_timeout (Int64.of_int left) (fun () -> TCP.read_some c.flow ~most:slice)
+      >>= function
+      | Error `Timeout -> abort c
+      | Ok data -> received c data
 
 and received c = function
   | Ok `Eof | Error _ -> end_of c TCP.close
   | Ok (`Data data) ->
       Places.moved c.place;
-      c.arrived <- data;
-      look c
-
-(* A slice of the received data, however much there is. *)
-and look c =
-  let length = Cstruct.length c.arrived in
-  if length <= slice then (
-    Resp.feed c.requests c.arrived;
-    c.arrived <- Cstruct.empty)
-  else (
-    Resp.feed c.requests (Cstruct.sub c.arrived 0 slice);
-    c.arrived <- Cstruct.shift c.arrived slice);
-  reply c
+      Resp.feed c.requests data;
+      reply c
 
 (* Replies wait until all that has arrived is answered, if there is room for them. *)
 and reply c =
   match try_to_answer c with
-  | `Done when not (Cstruct.is_empty c.arrived) -> go_on c
+  | `Done when TCP.unread c.flow > 0 -> go_on c
   (* Where nothing is said nothing is confirmed. And a wait for the disk between the look for memory and the wait for it
      could miss that there is some. *)
   | next when Reply.length c.replies = 0 -> after c next

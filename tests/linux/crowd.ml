@@ -4,7 +4,7 @@
 
    KIND is what each of the crowd does on its connection: [idle], nothing; [octet], it sends one; [unread],
    it sends as much as is taken. None of them ever reads, and all stay until SECONDS are over. A REQUEST is
-   what they send first, instead.
+   what they send first, instead, and what those that are [unread] send again and again.
 
    The honest client asks a QUESTION (by default some octets that an echo service sends back) ten times a
    second, on a connection that it has had from the start and on a new one each time, for a while before,
@@ -28,7 +28,12 @@ let kind = function
 
 (* {1 The crowd} *)
 
-type member = { socket : Unix.file_descr; mutable greeted : bool; mutable gone : bool }
+type member = {
+  socket : Unix.file_descr;
+  mutable greeted : bool;
+  mutable at : int; (* how far in the load *)
+  mutable gone : bool;
+}
 
 let join (domain, address) =
   let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
@@ -37,10 +42,10 @@ let join (domain, address) =
   Unix.setsockopt_int socket SO_RCVBUF 4096;
   Unix.setsockopt_int socket SO_SNDBUF 16384;
   (try Unix.connect socket address with Unix.Unix_error (EINPROGRESS, _, _) -> ());
-  { socket; greeted = false; gone = false }
+  { socket; greeted = false; at = 0; gone = false }
 
-let push member text =
-  match Unix.write_substring member.socket text 0 (String.length text) with
+let push member text ~from =
+  match Unix.write_substring member.socket text from (String.length text - from) with
   | n -> n
   | exception Unix.Unix_error ((EAGAIN | EWOULDBLOCK | ENOTCONN), _, _) -> 0
   | exception Unix.Unix_error _ ->
@@ -49,7 +54,10 @@ let push member text =
       0
 
 let crowd kind address ~request ~count ~seconds =
-  let load = String.make 65536 'x' in
+  let load =
+    if request = "" then String.make 65536 'x'
+    else String.concat "" (List.init (1 + (65536 / String.length request)) (fun _ -> request))
+  in
   let members = List.init count (fun _ -> join address) in
   let until = Unix.gettimeofday () +. seconds in
   let octets = ref 0 in
@@ -57,10 +65,13 @@ let crowd kind address ~request ~count ~seconds =
     if not member.gone then (
       let greeting = if request = "" then "x" else request in
       if (not member.greeted) && (kind <> Idle || request <> "") then (
-        let n = push member greeting in
+        let n = push member greeting ~from:0 in
         member.greeted <- n > 0;
         octets := !octets + n);
-      if kind = Unread && member.greeted then octets := !octets + push member load)
+      if kind = Unread && member.greeted && not member.gone then (
+        let n = push member load ~from:member.at in
+        member.at <- (member.at + n) mod String.length load;
+        octets := !octets + n))
   in
   while Unix.gettimeofday () < until do
     let before = !octets in

@@ -134,6 +134,42 @@ let reply_of_the_next_turn p =
   check_bool (Printf.sprintf "%d frames" frames) true (frames <= (2 * rounds) + 2);
   close_both client server
 
+(* A service that takes a part of what has come: the rest is still held by the engine, and bounded there. *)
+let read_in_parts p =
+  accept p >>= fun (client, server) ->
+  let part ?(most = 100) () =
+    TCP.read_some server ~most >|= function
+    | Ok (`Data v) -> Cstruct.to_string v
+    | Ok `Eof -> ""
+    | Error e -> fail "read_some: %a" TCP.pp_error e
+  in
+  let waits = part () in
+  let text = pattern 1000 in
+  write_all client text >>= fun () ->
+  (* Who waited is given no more either. *)
+  waits >>= fun first ->
+  check_int "first" 100 (String.length first);
+  check_int "unread" 900 (TCP.unread server);
+  let held () = Engine.memory (TCP.engine p.b) in
+  let before = held () in
+  part ~most:300 () >>= fun second ->
+  check_int "unread" 600 (TCP.unread server);
+  check_int "held" (before - 300) (held ());
+  part ~most:1 () >>= fun third ->
+  part ~most:5000 () >>= fun rest ->
+  check_int "unread" 0 (TCP.unread server);
+  check_int "held" 0 (held ());
+  check_bool "text" true (text = first ^ second ^ third ^ rest);
+  write_all client text >>= fun () ->
+  TCP.close client >>= fun () ->
+  let rec all so_far = part () >>= function "" -> Lwt.return so_far | s -> all (so_far ^ s) in
+  all "" >>= fun again ->
+  check_bool "again" true (text = again);
+  (match TCP.read_some server ~most:0 with
+  | exception Invalid_argument _ -> ()
+  | _ -> fail "nothing at most");
+  TCP.close server
+
 let half_close p =
   accept p >>= fun (client, server) ->
   write_all client "question" >>= fun () ->
@@ -618,6 +654,7 @@ let () =
           case "both ways, frames arrive inside of send" ~immediate:true (both_ways 1_000_000);
           case "both ways through a tiny ring" ~ring:4 (both_ways 1_000_000);
           case "half close" half_close;
+          case "parts of what has come" read_in_parts;
           case "a reply of the next turn carries the acknowledgement" reply_of_the_next_turn;
           case "200 connections" many_connections;
           case "200 connections, frames arrive inside of send" ~immediate:true many_connections;

@@ -33,6 +33,8 @@ module type S = sig
   val set_nodelay : flow -> bool -> unit
   val set_keepalive : flow -> Tcpip.Tcp.Keepalive.t option -> unit
   val set_user_timeout : flow -> int -> unit
+  val read_some : flow -> most:int -> ([ `Data of Cstruct.t | `Eof ], error) result Lwt.t
+  val unread : flow -> int
   val try_read : flow -> [ `Data of Cstruct.t | `Eof | `Wait | `Error of error ]
   val would_wait : flow -> bool
   val readable : flow -> unit Lwt.t
@@ -157,6 +159,7 @@ module Over (O : Output) = struct
     c : Engine.connection;
     mutable taker : ([ `Data of Cstruct.t | `Eof ], error) result Lwt.u option;
         (* a [read] that waits *)
+    mutable most : int; (* how many octets it takes *)
     mutable reader : unit Lwt.u option;
     mutable readable : unit Lwt.t;
     mutable wake : unit -> unit; (* those two *)
@@ -481,10 +484,10 @@ module Over (O : Output) = struct
   let readable = reader
   let writable = writer
 
-  let try_read flow =
+  let try_read_some flow ~most =
     if flow.deaf then `Eof
     else
-      match Engine.read (engine flow.t) flow.c with
+      match Engine.read_some (engine flow.t) flow.c ~most with
       | Some view ->
           (* The window may have opened. *)
           schedule flow.t;
@@ -503,7 +506,7 @@ module Over (O : Output) = struct
     (match flow.taker with
     | None -> ()
     | Some u -> (
-        match try_read flow with
+        match try_read_some flow ~most:flow.most with
         | (`Data _ | `Eof) as r -> hand_over flow u r
         | `Error _ -> hand_over flow u `Eof
         | `Wait -> ()));
@@ -533,6 +536,7 @@ module Over (O : Output) = struct
         t;
         c;
         taker = None;
+        most = max_int;
         wake = ignore;
         waking = false;
         reader = None;
@@ -555,15 +559,24 @@ module Over (O : Output) = struct
     && not (Engine.at_eof flow.c)
 
   (* The first to wait is handed what has come. Others, which are rare, look for themselves after that. *)
-  let rec read flow =
-    match try_read flow with
+  let rec read_some flow ~most =
+    match try_read_some flow ~most with
     | (`Data _ | `Eof) as r -> Lwt.return (Ok r)
     | `Error _ -> Lwt.return_ok `Eof
     | `Wait when Option.is_none flow.taker ->
         let promise, resolver = Lwt.wait () in
+        flow.most <- most;
         flow.taker <- Some resolver;
         promise
-    | `Wait -> Lwt.bind (reader flow) (fun () -> read flow)
+    | `Wait -> Lwt.bind (reader flow) (fun () -> read_some flow ~most)
+
+  let read_some flow ~most =
+    if most < 1 then invalid_arg "Tcp.read_some: most";
+    read_some flow ~most
+
+  let read flow = read_some flow ~most:max_int
+  let try_read flow = try_read_some flow ~most:max_int
+  let unread flow = if flow.deaf then 0 else Engine.unread flow.c
 
   let write_error flow : write_error =
     match failure flow with Some e -> (e :> write_error) | None -> `Closed

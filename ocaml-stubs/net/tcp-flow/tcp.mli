@@ -49,6 +49,16 @@ module type S = sig
   (** How long written data may stay unacknowledged before the connection is given up, in ns. *)
   val set_user_timeout : flow -> int -> unit
 
+  (** [read_some flow ~most] is [read] of at most [most] octets (1 or more). What is not taken stays
+      in the receive window, which is bounded for all connections together and can be copied out of
+      a device's buffers: [read] may hand out a view of 64 KiB and more, which nobody bounds any
+      longer. For services that hold on to what they have read while they wait for something.
+      @raise Invalid_argument if [most] is less than 1 *)
+  val read_some : flow -> most:int -> ([ `Data of Cstruct.t | `Eof ], error) result Lwt.t
+
+  (** The number of octets that have arrived and that reads would give without waiting. *)
+  val unread : flow -> int
+
   (** {2 Without promises}
 
       For code with its own scheduler: functions that answer at once, and promises that are resolved

@@ -677,12 +677,13 @@ let put t (c : connection) view =
 
 let write t c view = with_connection t c put view
 
-let take t (c : connection) () =
-  match Octets.pop c.received with
+let take t (c : connection) most =
+  let cost = received_cost c in
+  match Octets.pop c.received ~most with
   | None -> None
   | Some view as taken ->
       let n = Cstruct.length view in
-      hold t.env c (-(n + view_overhead));
+      hold t.env c (received_cost c - cost);
       (match c.state with
       | Established | Fin_wait_1 | Fin_wait_2 ->
           Output.tune_receive_buffer t.env c n;
@@ -692,7 +693,8 @@ let take t (c : connection) () =
       | Syn_sent | Syn_received | Close_wait | Closing | Last_ack | Time_wait | Closed -> ());
       taken
 
-let read t c = with_connection t c take ()
+let read_some t c ~most = with_connection t c take most
+let read t c = read_some t c ~most:max_int
 let unread (c : connection) = Octets.octets c.received
 
 let at_eof (c : connection) =

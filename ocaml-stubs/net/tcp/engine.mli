@@ -182,6 +182,10 @@ val write : t -> connection -> Cstruct.t -> (unit, [ `Closed ]) result
 (** The next octets received in order, if there are any. *)
 val read : t -> connection -> Cstruct.t option
 
+(** The same, but at most [most] of them, which is positive. What is not taken is still held for the
+    connection, and counts in {!memory}. *)
+val read_some : t -> connection -> most:int -> Cstruct.t option
+
 (** The number of octets that {!read} would return, in one or more views. *)
 val unread : connection -> int
 

@@ -52,14 +52,20 @@ let push t view =
 
 let next t = t.front <- (if Queue.is_empty t.rest then Cstruct.empty else Queue.pop t.rest)
 
-let pop t =
+let pop t ~most =
   if t.queued = 0 then flush t;
   if t.queued = 0 then None
   else
     let view = t.front in
-    t.queued <- t.queued - Cstruct.length view;
-    next t;
-    Some view
+    if Cstruct.length view <= most then (
+      t.queued <- t.queued - Cstruct.length view;
+      next t;
+      Some view)
+    else
+      let first = Cstruct.sub view 0 most in
+      t.front <- Cstruct.shift view most;
+      t.queued <- t.queued - most;
+      Some first
 
 let rec take_queued t n =
   if n = 0 then []

@@ -21,8 +21,8 @@ val is_empty : t -> bool
 (** Takes the view over; its octets must not change from now on. *)
 val push : t -> Cstruct.t -> unit
 
-(** The first view, as a whole. *)
-val pop : t -> Cstruct.t option
+(** The first view, or its first [most] octets; [most > 0]. *)
+val pop : t -> most:int -> Cstruct.t option
 
 (** The next [n] octets, [n <= octets t], as views. *)
 val take : t -> int -> Cstruct.t list

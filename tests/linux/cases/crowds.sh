@@ -75,12 +75,12 @@ kv_large_answers_that_nobody_reads() {
     return $status
 }
 
-# served_beside PORT REQUEST QUESTION: a thousand clients send a request and read nothing; one that asks now and then is
+# served_beside PORT REQUEST QUESTION [KIND]: a thousand clients send a request and read nothing; one that asks now and then is
 # served all the time, and of new connections nearly all: one that comes in the storm of a thousand may be pushed out by
 # the next two hundred.
 served_beside() {
     local status=0
-    timeout 60 "$bin/crowd" idle $stack "$1" 1000 6 "$2" "$3" >"$work/crowd"
+    timeout 60 "$bin/crowd" "${4:-idle}" $stack "$1" 1000 6 "$2" "$3" >"$work/crowd"
     cat "$work/crowd"
     [ "$(grep -cE 'the old connection: .* 0 without' "$work/crowd")" = 3 ] || status=1
     awk '/new connections/ && ++n && $NF == "without" && $(NF - 1) * 20 > $4 { exit 1 } END { if (n != 3) exit 1 }' \
@@ -94,7 +94,7 @@ kv_crowd() {
     local status=0
     start_small 24 kv $addresses
     head -c 4000 /dev/zero | kv -x set k >/dev/null || status=1
-    served_beside 6379 "$1" 'PING\r\n' || status=1
+    served_beside 6379 "$1" 'PING\r\n' "${2:-idle}" || status=1
     [ "$(kv ping)" = PONG ] && [ "$(kv set other value)" = OK ] || status=1
     stop || status=1
     return $status
@@ -104,7 +104,8 @@ times() { local i; for i in $(seq "$1"); do printf '%s' "$2"; done; }
 kv_crowd_of_many_words() { kv_crowd "*1024\\r\\n$(times 1000 '$1\r\nk\r\n')"; }
 kv_crowd_of_inline_words() { kv_crowd "MGET $(times 6000 'k ')\\r\\n"; }
 kv_crowd_of_many_values() { kv_crowd "*1024\\r\\n\$4\\r\\nMGET\\r\\n$(times 1023 '$1\r\nk\r\n')"; }
-kv_crowd_of_pipelines() { kv_crowd "$(times 200 '*2\r\n$3\r\nGET\r\n$1\r\nk\r\n')"; }
+# And it does not end.
+kv_crowd_of_pipelines() { kv_crowd "$(times 200 '*2\r\n$3\r\nGET\r\n$1\r\nk\r\n')" unread; }
 # A large request that goes on for ever, a byte at a time, has its memory until its time is over.
 kv_crowd_in_the_middle() { kv_crowd "*3\\r\\n\$3\\r\\nSET\\r\\n\$1\\r\\nz\\r\\n\$1000000\\r\\n$(times 6000 y)"; }
 
