@@ -23,9 +23,11 @@ APP := $(MIRAGE)
 endif
 NAME = $(shell basename -- "$(APP)")
 
+##@ Begin here
 .PHONY: help
 help: ## Lists these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Installs the toolchain and the test rig (safe to repeat)
@@ -36,6 +38,7 @@ KIND ?= ocaml
 new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust, both or mirage
 	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
 
+##@ Build and run a program
 .PHONY: run
 run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
 	@exec tests/rig/xen-run $(ARGS) "build/xen/$(NAME).elf"
@@ -50,6 +53,7 @@ unix: ## Builds build/unix/NAME, the same program as a Linux process
 size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
 
+##@ Test
 .PHONY: test test-xen test-cargo test-crates test-suites test-tutorial
 test: ## Runs all tests except the slow ones, two parts at a time (LANES=1: one)
 	@tests/rig/steps 'make test-unit' 'make test-boot' 'tests/rig/xen-test --only-build' 'make test-cargo' 'make test-net' \
@@ -109,6 +113,7 @@ test-leaks: ## Ten million round trips each way, and a million of every crossing
 	@$(DUNE) build --profile release @tests/ocaml/leaks
 fuzz: ## Coverage-guided fuzzing of both languages (TIME=seconds, TARGET='names' instead of all, KEEP=1 renews the corpus)
 	@$(ENV) tests/rig/alone build/fuzz.lock tests/fuzz/run --time $(or $(TIME),60) $(if $(KEEP),--keep) $(TARGET)
+##@ Measure
 bench: ## Calls, TCP and services against their peers; COMPARE=commit: against that commit; ROW=name: one row (RUNS= SECONDS=)
 	@tests/bench/run $(if $(COMPARE),--compare "$(COMPARE)") $(if $(ROW),--row "$(ROW)") \
 	    $(if $(RUNS),--runs "$(RUNS)") $(if $(SECONDS),--seconds "$(SECONDS)")
@@ -126,6 +131,7 @@ bench-netem: ## TCP over bad links, against the kernel's, on the rig's Linux in 
 
 SCRIPTS = $(shell git grep -lE '^\#!.*/(env )?(ba)?sh$$')
 
+##@ Work on Mirust itself
 .PHONY: header fmt lint licences doc package clean
 header: ## Regenerates ffi/include/mirust.h, OCaml's part of it and of ffi/src/net, and the bindings to Xen's headers
 	@UPDATE=1 $(ENV) cargo test --locked --quiet -p mirust-header --test header
