@@ -2,6 +2,8 @@
 # is the machine's own toolchain or the private one that `make setup` made.
 
 .DEFAULT_GOAL := help
+# In `make setup test`, one after the other.
+.NOTPARALLEL:
 SHELL := bash
 ENV := tests/rig/env
 # dune takes no second command on the same build directory: the later one waits, and says so.

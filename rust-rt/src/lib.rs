@@ -15,6 +15,23 @@
 //!
 //! Dependencies point up this table, never down; cargo enforces that. With the feature `xen` this is the
 //! runtime of an image, without it that of a Linux process.
+//!
+//! # Example
+//!
+//! ```standalone_crate
+//! use mirust_rt::{domain, time::Duration};
+//!
+//! let answer = domain::block_on(async {
+//!     let task = domain::spawn(async {
+//!         domain::sleep(Duration::from_millis(2)).await;
+//!         42
+//!     });
+//!     task.await
+//! });
+//! assert!(matches!(answer, Ok(42)));
+//! ```
+//!
+//! `docs/hundred-lines.md` has a whole image on top of this crate.
 #![no_std]
 
 pub use mirust_boot as boot;

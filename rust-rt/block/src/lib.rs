@@ -10,6 +10,23 @@
 //!     read, write, flush ──► engine ──► requests ──► ring ──► reads and writes pages where they lie
 //!     future, promise   ◄──  done   ◄── answers  ◄────┘
 //! ```
+//!
+//! # Example
+//!
+//! ```
+//! use mirust_block::{Disk, Error};
+//!
+//! /// How often this disk has been counted, which is in its first byte; for good once `flush` has returned.
+//! async fn count(disk: &Disk) -> Result<u8, Error> {
+//!     let info = disk.ready().await?;
+//!     let mut sector = vec![0; info.sector_size as usize];
+//!     disk.read_at(0, &mut sector).await?;
+//!     sector[0] = sector[0].wrapping_add(1);
+//!     disk.write_at(0, &sector).await?;
+//!     disk.flush().await?;
+//!     Ok(sector[0])
+//! }
+//! ```
 #![no_std]
 
 extern crate alloc;

@@ -3,6 +3,8 @@
 //! `entry` reaches 64-bit mode; `start` then brings the image up in order: exception handlers,
 //! thread-local storage, [`start_info`], the [`memory_map`] and the page frames, the final
 //! [`page_tables`], and in `platform` what the image runs on: Xen, or QEMU's bare machine.
+//!
+//! The crate is linked into images only, where `mirust_main` is the program. `docs/hundred-lines.md` has a whole one.
 
 #![no_std]
 

@@ -38,6 +38,18 @@
 //! top. It also has two words, for `errno` and a pointer, which a switch preserves, and a name.
 //!
 //! Mutexes, conditions and joining are built on waiting for a word of memory to change: [`wait`].
+//!
+//! # Example
+//!
+//! ```
+//! use mirust_executor::{domain, time::Duration};
+//! use mirust_fiber::{CannotBlock, block_on};
+//!
+//! /// What `std::thread::sleep` does in an image: everything else goes on in the meantime.
+//! fn sleep_ms(ms: u64) -> Result<(), CannotBlock> {
+//!     block_on(domain::sleep(Duration::from_millis(ms)))
+//! }
+//! ```
 #![no_std]
 
 extern crate alloc;

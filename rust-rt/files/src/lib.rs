@@ -15,6 +15,23 @@
 //! or use unbounded memory.
 //!
 //! Source: "Core on-disk format" of the EROFS project's documentation, <https://erofs.docs.kernel.org>.
+//!
+//! # Example
+//!
+//! ```
+//! use mirust_block::Disk;
+//! use mirust_files::{Error, Image};
+//!
+//! /// The beginning of a file.
+//! async fn greeting(disk: Disk) -> Result<Vec<u8>, Error> {
+//!     let image = Image::open(disk).await?;
+//!     let file = image.find(b"/etc/motd", true).await?;
+//!     let mut bytes = vec![0; 80];
+//!     let length = image.read_at(&file, 0, &mut bytes).await?;
+//!     bytes.truncate(length);
+//!     Ok(bytes)
+//! }
+//! ```
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -9,6 +9,20 @@
 //! an error from `try_reserve` in Rust. Where Rust's collections cannot report failure, std prints how much
 //! was requested and aborts, and the crash report shows [`stats`]. A small reserve is released at the first
 //! failure, so that the code that handles it can allocate. Crash reports themselves allocate nothing.
+//!
+//! # Example
+//!
+//! An image's allocator, and how full it is:
+//!
+//! ```no_run
+//! use mirust_mem::heap::Heap;
+//!
+//! #[global_allocator]
+//! static HEAP: Heap = Heap;
+//!
+//! let frames = mirust_mem::stats().frames;
+//! println!("{} of {} pages are free", frames.free, frames.total);
+//! ```
 #![no_std]
 
 extern crate alloc;

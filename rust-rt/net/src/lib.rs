@@ -13,6 +13,18 @@
 //!                             payload ───┘ tx ring ──► reads heads, and payload where it lies
 //!   completed ◄─────────────  "payload is yours again"
 //! ```
+//!
+//! # Example
+//!
+//! ```
+//! use mirust_net::checksum::Sum;
+//!
+//! // The example of RFC 1071, section 3, in two pieces.
+//! let mut sum = Sum::default();
+//! sum.add(&[0x00, 0x01, 0xf2]);
+//! sum.add(&[0x03, 0xf4, 0xf5, 0xf6, 0xf7]);
+//! assert_eq!(sum.finish(), [0x22, 0x0d]);
+//! ```
 #![no_std]
 
 extern crate alloc;

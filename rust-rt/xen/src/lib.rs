@@ -8,6 +8,17 @@
 //! Below the drivers, from the bottom up: [`wire`] describes bytes that a peer sees, imports nothing and
 //! forbids `unsafe`; [`shared`] is the only module that touches memory a peer can write; [`ring`] moves
 //! requests through such memory.
+//!
+//! # Example
+//!
+//! ```
+//! use mirust_xen::{store, xenstore::Error};
+//!
+//! /// What the toolstack calls this domain; an error where there is no Xen.
+//! async fn name() -> Result<String, Error> {
+//!     store()?.read_text("name").await
+//! }
+//! ```
 #![no_std]
 
 extern crate alloc;

@@ -1,4 +1,4 @@
-//! A TAP interface of Linux (`linux/if_tun.h`), with offloads by a virtio-net [header] in front of each frame.
+//! A TAP interface of Linux (`linux/if_tun.h`), with offloads by a virtio-net header in front of each frame.
 //!
 //! Frames are read straight into the receiver's slab and written from where they lie: the kernel
 //! copies, once each way. That header lies in front of the frame both ways, and what is short is written from one place:
