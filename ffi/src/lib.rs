@@ -75,7 +75,10 @@ pub mod posix;
 #[cfg(all(feature = "descriptors", not(any(feature = "xen", feature = "posix-on-unix"))))]
 #[path = "posix/on_linux.rs"]
 pub mod posix;
-// Of the sockets of an image, what is only figures is tested on Linux.
+// Of the sockets of an image, what knows nothing of sockets is tested on Linux.
+#[cfg(all(test, not(any(feature = "xen", feature = "posix-on-unix"))))]
+#[path = "posix/places.rs"]
+mod places;
 #[cfg(feature = "ocaml")]
 pub mod receive;
 mod setup;

@@ -4,7 +4,11 @@
 
    KIND is what each of the crowd does on its connection: [idle], nothing; [octet], it sends one; [unread],
    it sends as much as is taken. None of them ever reads, and all stay until SECONDS are over. A REQUEST is
-   what they send first, instead, and what those that are [unread] send again and again.
+   what they send first, instead, and what those that are [unread] send again and again; those that are [endless] send
+   one, which never ends.
+
+   With $UNTIL, a file's name, the crowd goes as soon as that file is there, and those who were reset come back: so it
+   stays until it has done what it came for, on a machine of any speed.
 
    The honest client asks a QUESTION (by default some octets that an echo service sends back) ten times a
    second, on a connection that it has had from the start and on a new one each time, for a while before,
@@ -18,22 +22,25 @@ let fail fmt =
       exit 2)
     fmt
 
-type kind = Idle | Octet | Unread
+type kind = Idle | Octet | Unread | Endless
 
 let kind = function
   | "idle" -> Idle
   | "octet" -> Octet
   | "unread" -> Unread
+  | "endless" -> Endless
   | s -> fail "there is no kind %S" s
 
 (* {1 The crowd} *)
 
 type member = {
-  socket : Unix.file_descr;
+  mutable socket : Unix.file_descr;
   mutable greeted : bool;
   mutable at : int; (* how far in the load *)
   mutable gone : bool;
 }
+
+let end_of_it = Sys.getenv_opt "UNTIL"
 
 let join (domain, address) =
   let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
@@ -42,7 +49,7 @@ let join (domain, address) =
   Unix.setsockopt_int socket SO_RCVBUF 4096;
   Unix.setsockopt_int socket SO_SNDBUF 16384;
   (try Unix.connect socket address with Unix.Unix_error (EINPROGRESS, _, _) -> ());
-  { socket; greeted = false; at = 0; gone = false }
+  socket
 
 let push member text ~from =
   match Unix.write_substring member.socket text from (String.length text - from) with
@@ -55,32 +62,43 @@ let push member text ~from =
 
 let crowd kind address ~request ~count ~seconds =
   let load =
-    if request = "" then String.make 65536 'x'
+    if request = "" || kind = Endless then String.make 65536 'x'
     else String.concat "" (List.init (1 + (65536 / String.length request)) (fun _ -> request))
   in
-  let members = List.init count (fun _ -> join address) in
+  let members =
+    List.init count (fun _ -> { socket = join address; greeted = false; at = 0; gone = false })
+  in
   let until = Unix.gettimeofday () +. seconds in
-  let octets = ref 0 in
+  let octets = ref 0 and resets = ref 0 in
   let act member =
+    if member.gone && Option.is_some end_of_it then (
+      incr resets;
+      member.socket <- join address;
+      member.greeted <- false;
+      member.at <- 0;
+      member.gone <- false);
     if not member.gone then (
       let greeting = if request = "" then "x" else request in
       if (not member.greeted) && (kind <> Idle || request <> "") then (
         let n = push member greeting ~from:0 in
         member.greeted <- n > 0;
         octets := !octets + n);
-      if kind = Unread && member.greeted && not member.gone then (
+      if (kind = Unread || kind = Endless) && member.greeted && not member.gone then (
         let n = push member load ~from:member.at in
         member.at <- (member.at + n) mod String.length load;
         octets := !octets + n))
   in
-  while Unix.gettimeofday () < until do
+  let is_over () =
+    Unix.gettimeofday () >= until || Option.fold end_of_it ~none:false ~some:Sys.file_exists
+  in
+  while not (is_over ()) do
     let before = !octets in
     List.iter act members;
     if !octets = before then Unix.sleepf 0.02
   done;
   let count f = List.length (List.filter f members) in
   Printf.printf "the crowd: %d, %d of them reset, %d KiB taken from them\n%!" (List.length members)
-    (count (fun m -> m.gone))
+    (!resets + count (fun m -> m.gone))
     (!octets / 1024);
   exit 0
 

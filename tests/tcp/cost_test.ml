@@ -1,6 +1,6 @@
-(* What an acknowledgement costs does not grow with what is in flight: a peer with a small segment size
-   and a large window acknowledges every second segment selectively, the latest first, and so has us
-   mark thousands of pieces. *)
+(* What a segment costs does not grow with what is in flight or held, whatever the peer does: with a small segment size
+   and a large window it acknowledges every second segment selectively, the latest first, and so has us mark thousands of
+   pieces; it sends single octets from the end of our window to its beginning. *)
 
 open Mirust_tcp
 module Wire = Mirust_wire.Tcp
@@ -105,13 +105,45 @@ let cost segments =
   (Sys.time () -. start) /. float (!acks + 1000)
 
 (* The best of some runs, as other processes disturb. *)
-let best segments = List.fold_left min infinity (List.init 5 (fun _ -> cost segments))
+let best cost segments = List.fold_left min infinity (List.init 5 (fun _ -> cost segments))
 
 let sack () =
-  let few = best 2500 and many = best 160_000 in
+  let few = best cost 2500 and many = best cost 160_000 in
   (* Caches and logarithms make some difference, and so do other processes; a scan would make it 64 times. *)
   if many > 24. *. few then
     Alcotest.failf "%.1f us for each of 2500 segments, %.1f us for each of 160000" (few *. 1e6)
       (many *. 1e6)
 
-let () = Alcotest.run "costs" [ ("sack", [ Alcotest.test_case "an acknowledgement" `Quick sack ]) ]
+(* Time for each of so many octets that are put where [seq] says. *)
+let octets seq n =
+  let t = Reassembly.create () and view = Cstruct.create 1 in
+  let start = Sys.time () in
+  for i = 1 to n do
+    if Reassembly.insert t ~seq:(seq ~n i) view ~max_ranges:256 <> 1 then Alcotest.fail "refused"
+  done;
+  let time = (Sys.time () -. start) /. float n in
+  if Reassembly.views t <> n then Alcotest.failf "%d views" (Reassembly.views t);
+  let next = match Reassembly.ranges t with (left, _) :: _ -> left | [] -> 0 in
+  ignore (Reassembly.pop t next ignore : Seq.t);
+  time
+
+let ahead seq () =
+  let few = best (octets seq) 400 and many = best (octets seq) 8000 in
+  (* If each walked over those before it, it would be 20 times. *)
+  if many > 6. *. few then
+    Alcotest.failf "%.2f us for each of 400 octets, %.2f us for each of 8000" (few *. 1e6)
+      (many *. 1e6)
+
+let () =
+  let case = Alcotest.test_case in
+  Alcotest.run "costs"
+    [
+      ("sack", [ case "an acknowledgement" `Quick sack ]);
+      ( "ahead of a gap",
+        [
+          case "the next one" `Quick (ahead (fun ~n:_ i -> i));
+          case "the one before" `Quick (ahead (fun ~n i -> n - i));
+          (* In twos: one with a gap behind it, and then the gap. *)
+          case "between two" `Quick (ahead (fun ~n i -> n - i + if i land 1 = 1 then -1 else 1));
+        ] );
+    ]

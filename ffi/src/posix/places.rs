@@ -334,3 +334,7 @@ fn next_to_leave() -> Option<(Rc<dyn Guest>, u64)> {
     })?;
     is_short(read).then_some((guest, read))
 }
+
+#[cfg(test)]
+#[path = "places_tests.rs"]
+mod tests;

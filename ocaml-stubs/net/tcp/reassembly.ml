@@ -1,6 +1,17 @@
-(* A range is a run of octets without a gap; its views are in reverse order, so that the common case,
-   the next segment of the last range, costs one cons. *)
-type range = { left : Seq.t; mutable right : Seq.t; mutable held : Cstruct.t list }
+(* Views in order. Whether they come in front, behind or between, it costs the same: a peer that sends single octets has
+   us hold tens of thousands, and decides where the next one is put. *)
+type held = View of Cstruct.t | Both of held * held
+
+(* From the first view to the last. Trees may be as deep as there are views. *)
+let rec each f = function
+  | [] -> ()
+  | View view :: rest ->
+      f view;
+      each f rest
+  | Both (first, second) :: rest -> each f (first :: second :: rest)
+
+(* A range is a run of octets without a gap. *)
+type range = { left : Seq.t; mutable right : Seq.t; mutable held : held }
 
 type t = {
   mutable list : range list; (* ascending, with gaps between them *)
@@ -15,12 +26,21 @@ let views t = t.views
 
 let compact ~device t =
   let one view = match Pinned.compact ~device [ view ] with [ copy ] -> copy | _ -> view in
-  List.iter (fun r -> r.held <- List.map one r.held) t.list
+  let copy r =
+    let held = ref None in
+    let put view =
+      let view = View (one view) in
+      held := Some (match !held with None -> view | Some first -> Both (first, view))
+    in
+    each put [ r.held ];
+    Option.iter (fun held -> r.held <- held) !held
+  in
+  List.iter copy t.list
 
 let hold t view =
   t.octets <- t.octets + Cstruct.length view;
   t.views <- t.views + 1;
-  view
+  View view
 
 let clear t =
   t.list <- [];
@@ -28,7 +48,7 @@ let clear t =
   t.views <- 0
 
 (* [r] and [next], which begins at the right edge of [r], become one. *)
-let join r next = { r with right = next.right; held = next.held @ r.held }
+let join r next = { r with right = next.right; held = Both (r.held, next.held) }
 
 (* Puts what is new of [view], from [seq] on, among [ranges]; [room] more ranges are allowed. *)
 let rec place t ranges seq view room =
@@ -36,16 +56,16 @@ let rec place t ranges seq view room =
   if Cstruct.length view = 0 then ranges
   else
     match ranges with
-    | [] -> if room = 0 then [] else [ { left = seq; right = stop; held = [ hold t view ] } ]
+    | [] -> if room = 0 then [] else [ { left = seq; right = stop; held = hold t view } ]
     | r :: rest when Seq.gt seq r.right -> r :: place t rest seq view (room - 1)
     | r :: _ when Seq.lt stop r.left ->
         if room <= List.length ranges then ranges
-        else { left = seq; right = stop; held = [ hold t view ] } :: ranges
+        else { left = seq; right = stop; held = hold t view } :: ranges
     | r :: rest when Seq.lt seq r.left ->
         (* The part before [r] touches it. *)
         let n = Seq.diff r.left seq in
         let first = hold t (Cstruct.sub view 0 n) in
-        let r = { left = seq; right = r.right; held = r.held @ [ first ] } in
+        let r = { left = seq; right = r.right; held = Both (first, r.held) } in
         let behind = Seq.diff r.right seq in
         if behind >= Cstruct.length view then r :: rest
         else place t (r :: rest) r.right (Cstruct.shift view behind) room
@@ -60,7 +80,7 @@ let rec place t ranges seq view room =
           in
           let n = min limit (Cstruct.length view) in
           r.right <- Seq.add r.right n;
-          r.held <- hold t (Cstruct.sub view 0 n) :: r.held;
+          r.held <- Both (r.held, hold t (Cstruct.sub view 0 n));
           match rest with
           | next :: others when next.left = r.right ->
               let r = join r next in
@@ -79,7 +99,7 @@ let rec pop t next f =
   | r :: rest when Seq.leq r.left next ->
       t.list <- rest;
       let skip = ref (Seq.diff next r.left) in
-      List.iter
+      each
         (fun view ->
           let length = Cstruct.length view in
           t.octets <- t.octets - length;
@@ -88,7 +108,7 @@ let rec pop t next f =
           else (
             f (if !skip > 0 then Cstruct.shift view !skip else view);
             skip := 0))
-        (List.rev r.held);
+        [ r.held ];
       pop t (Seq.max next r.right) f
   | _ -> next
 
