@@ -285,10 +285,104 @@ let fewer () =
   done;
   Alcotest.(check int) "and newcomers find room up to the bound" 60 (Engine.connections w.server)
 
+(* ---- One host that wants all places ---- *)
+
+let places = 64
+let host n = Ipaddr.of_string_exn (Printf.sprintf "192.0.2.%d" n)
+let network n = Ipaddr.of_string_exn (Printf.sprintf "2001:db8:0:%x::%x" (n / 100) n)
+
+type hosts = { engine : Engine.t; mutable time : int; sent : Wire.t option ref }
+
+let hosts () =
+  let rng = Random.State.make [| 5 |] and sent = ref None in
+  let engine =
+    Engine.create
+      ~config:{ Engine.default_config with connections_max = places }
+      ~now:0
+      ~random:(fun n -> String.init n (fun _ -> Char.chr (Random.State.int rng 256)))
+      ~mss:(fun ~dst:_ -> 1460)
+      ~can_send:(fun () -> true)
+      (fun ~src:_ ~dst:_ ~ect:_ h _ ~length:_ ~segment_size:_ -> sent := Some h)
+  in
+  (match Engine.listen engine ~port ignore with
+  | Ok () -> ()
+  | Error (`In_use | `Invalid) -> assert false);
+  { engine; time = 0; sent }
+
+let local_of = function
+  | Ipaddr.V4 _ -> server_ip
+  | Ipaddr.V6 _ -> Ipaddr.of_string_exn "2001:db8::1"
+
+let arrives w src h payload =
+  w.sent := None;
+  Engine.input w.engine ~now:w.time ~src ~dst:(local_of src) ~ce:false h payload;
+  Engine.flush w.engine ~now:w.time
+
+let is_in w src src_port =
+  match Engine.lookup w.engine ~local:(local_of src, port) ~remote:(src, src_port) with
+  | Some c -> Engine.state c = Established
+  | None -> false
+
+(* Connects and sends an octet. Whether it got in. *)
+let comes w src src_port =
+  arrives w src (segment ~src_port ~flags:Wire.Flags.syn ~seq:1 ~ack:0 ~window:1000) Cstruct.empty;
+  match !(w.sent) with
+  | Some h when Wire.Flags.(has h.flags syn) ->
+      let flags = Wire.Flags.(ack lor psh) and ack = Seq.add h.seq 1 in
+      arrives w src (segment ~src_port ~flags ~seq:2 ~ack ~window:1000) (Cstruct.create 1);
+      is_in w src src_port
+  | Some _ | None -> false
+
+(* How many of so many got in, the last ones at the expense of those before them, maybe. *)
+let come w ?(from = 1000) src n =
+  for i = 1 to n do
+    ignore (comes w src (from + i) : bool);
+    w.time <- w.time + ms
+  done;
+  List.length (List.filter (fun i -> is_in w src (from + i)) (List.init n succ))
+
+let one_host address () =
+  let w = hosts () in
+  let first = address 1 and second = address 100 in
+  Alcotest.(check int) "one host takes all" places (come w first places);
+  Alcotest.(check bool) "another one gets in" true (comes w second 1);
+  Alcotest.(check bool) "the first gets no more" false (comes w first 1);
+  let n = 1 + come w second (2 * places) in
+  if n < 16 || n > 48 then Alcotest.failf "%d of %d for the second" n places;
+  Alcotest.(check bool) "a third" true (comes w (address 200) 1)
+
+(* Nobody has much, and all have moved something lately. *)
+let many_hosts () =
+  let w = hosts () in
+  for n = 1 to places / 2 do
+    Alcotest.(check int) "two each" 2 (come w (host n) 2)
+  done;
+  Alcotest.(check bool) "no room" false (comes w (host 200) 1);
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted
+
+(* Who guesses is nobody's newcomer. *)
+let guesses () =
+  let w = hosts () in
+  Alcotest.(check int) "all places" places (come w (host 1) places);
+  w.time <- 100_000 * ms;
+  for i = 1 to 100 do
+    let h = segment ~src_port:i ~flags:Wire.Flags.ack ~seq:i ~ack:i ~window:1000 in
+    arrives w (host 2) h Cstruct.empty
+  done;
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted;
+  Alcotest.(check bool) "who proves it gets in" true (comes w (host 2) 1)
+
 let () =
   Alcotest.run "floods"
     [
       ("bounds", [ Alcotest.test_case "fewer connections than there are" `Quick fewer ]);
+      ( "places",
+        [
+          Alcotest.test_case "one host" `Quick (one_host host);
+          Alcotest.test_case "one network of IPv6" `Quick (one_host network);
+          Alcotest.test_case "many hosts" `Quick many_hosts;
+          Alcotest.test_case "guesses" `Quick guesses;
+        ] );
       ( "storms",
         List.map
           (fun (name, victims) -> Alcotest.test_case name `Quick (storm victims))

@@ -174,30 +174,59 @@ let tried t place c =
   let patience = patience ~holds:(holds c) ~moved:place.moved in
   (t.env.now - place.since) / (patience / 1000)
 
-let evict t =
-  let worst = ref None and most = ref 999 in
+let make_way t (c : connection) =
+  t.env.stats.evicted <- t.env.stats.evicted + 1;
+  Output.reset t.env c;
+  finish t.env c `Aborted
+
+(* Of IPv6 a host has a whole network. *)
+let same_host a b =
+  match (a, b) with
+  | Ipaddr.V4 a, Ipaddr.V4 b -> Ipaddr.V4.compare a b = 0
+  | Ipaddr.V6 a, Ipaddr.V6 b ->
+      Int64.equal (fst (Ipaddr.V6.to_int64 a)) (fst (Ipaddr.V6.to_int64 b))
+  | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> false
+
+(* Whoever moves an octet on each of its connections now and then exhausts no patience, and one host could have all
+   places for itself. So if one has more than an eighth of those that were looked at, and more than the newcomer's would
+   have then, the connection of that host goes which has tried its patience most. [seen]: with how much each has. *)
+let make_fair t ~newcomer seen =
+  let of_host host = List.filter (fun (_, (c : connection)) -> same_host host c.remote) seen in
+  let more a b = if List.compare_lengths a b >= 0 then a else b in
+  let most =
+    List.fold_left (fun most (_, (c : connection)) -> more most (of_host c.remote)) [] seen
+  in
+  let n = List.length most in
+  if n >= 4 && 8 * n > List.length seen && n > 1 + List.length (of_host newcomer) then
+    let worse a b = if fst a >= fst b then a else b in
+    make_way t (snd (List.fold_left worse (List.hd most) most))
+
+(* [newcomer]: who wants to come in, if that is proven. *)
+let evict ?newcomer t =
+  let worst = ref None and most = ref 999 and seen = ref [] in
   for _ = 1 to min looked_at (Queue.length t.places) do
     match Queue.take_opt t.places with
     | None | Some { who = None | Some { state = Closed | Time_wait; _ }; _ } -> ()
     | Some ({ who = Some c; _ } as place) ->
         look t place c;
         let tried = tried t place c in
+        (* Not those that were opened from here. *)
+        if Option.is_some newcomer && Hashtbl.mem t.listeners c.local_port then
+          seen := (tried, c) :: !seen;
         if tried > !most then (
           most := tried;
           worst := place.who)
   done;
-  Option.iter
-    (fun (c : connection) ->
-      t.env.stats.evicted <- t.env.stats.evicted + 1;
-      Output.reset t.env c;
-      finish t.env c `Aborted)
-    !worst
+  match (!worst, newcomer) with
+  | Some c, _ -> make_way t c
+  | None, Some newcomer -> make_fair t ~newcomer !seen
+  | None, None -> ()
 
 (* One connection more. *)
-let has_room t =
+let has_room ?newcomer t =
   let full () = connections t >= t.env.config.connections_max in
   if full () then drop_waiting t.env;
-  if full () then evict t;
+  if full () then evict ?newcomer t;
   not (full ())
 
 let count = connections
@@ -372,6 +401,7 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
   | None ->
       if recently then env.stats.cookies_bad <- env.stats.cookies_bad + 1;
       refuse t ~local ~remote h ~length:(Cstruct.length payload)
+  | Some _ when not (has_room ~newcomer:remote t) -> (* It will send that again. *) ()
   | Some mss ->
       env.stats.cookies_ok <- env.stats.cookies_ok + 1;
       let c =
@@ -399,7 +429,6 @@ let for_listener t l ~local ~remote ~after (h : Wire.t) payload ~ce =
   if has Flags.rst then ()
   else if has Flags.ack then
     if has Flags.syn then refuse t ~local ~remote h ~length:(Cstruct.length payload)
-    else if not (has_room t) then ()
     else from_cookie t l ~local ~remote h payload ~ce
   else if has Flags.syn then
     if l.half_open >= l.backlog || under_pressure t.env || not (has_room t) then (
