@@ -6,7 +6,7 @@
 
     {2 What is promised}
 
-    A write is complete when its promise is fulfilled; it is stable once a {!flush} called after
+    A write is complete when its promise is fulfilled; it is stable once a {!val-flush} called after
     that has succeeded. Requests may be served in any order, also reads and writes of the same
     sectors: to enforce an order, await one before making the next. A flush waits for all writes
     called before it.

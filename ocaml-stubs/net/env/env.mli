@@ -23,7 +23,7 @@ val soon : (unit -> unit) -> unit
 (** Replaces {!forget}, which by default does nothing. *)
 val install_forget : (unit -> unit) -> unit
 
-(** Has the next {!now} read the clock, if the loop sets the time once a turn: for after a user's
+(** Has the next {!val-now} read the clock, if the loop sets the time once a turn: for after a user's
     code. *)
 val forget : unit -> unit
 
@@ -40,9 +40,9 @@ val attempt : (unit -> unit) -> bool
 
 val now : unit -> int
 
-(** The last result of {!now}, whoever called it, without reading the clock: for decisions that are
+(** The last result of {!val-now}, whoever called it, without reading the clock: for decisions that are
     made for each packet and need a resolution of seconds. Code that sends outside a turn must call
-    {!now} first. *)
+    {!val-now} first. *)
 val recent : unit -> int
 
 (** In ns. *)

@@ -21,7 +21,7 @@ type entry = {
   ts_recent : int;  (** -1: there are no timestamps *)
   ts_recent_at : int;
   repeats_paid : int;
-      (** as in {!Block.answers}: what strangers may provoke is bounded here, too *)
+      (** as in {!Block.field-answers}: what strangers may provoke is bounded here, too *)
   odd_at : int;
   odd_wait : int;
   mutable chain : entry;  (** of the same place in the table *)

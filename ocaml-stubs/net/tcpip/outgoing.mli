@@ -49,7 +49,7 @@ val create : ?own:int -> Link.t -> Mirust_wire.Ethernet.proto -> header:int -> t
 (** {1 A transport's packets}
 
     In a buffer that begins with both headers; [payload] follows it. The other arguments are those
-    of {!Mirust_mirage_types.Ip_ext.S.output}; [offload]: the device completes the checksum. *)
+    of {!Mirust_mirage_types.Ip_ext.S.val-output}; [offload]: the device completes the checksum. *)
 
 (** Makes [fill] write a transport header of [size] bytes at byte [at] of a buffer, and completes
     its checksum or prepares it for the device. *)
