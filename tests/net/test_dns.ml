@@ -92,8 +92,28 @@ let more_records_than_anybody_needs () =
       check_bool "some answers" true (m.answers <> [] && List.length m.answers <= 256);
       check_int "authority" 0 (List.length m.authority)
   | Error e -> Alcotest.failf "%a" D.pp_error e);
-  match D.parse (Cstruct.of_hex (message ~answers:0 ~authority:4000)) with
+  (match D.parse (Cstruct.of_hex (message ~answers:0 ~authority:4000)) with
   | Ok m -> check_bool "authority" true (List.length m.authority <= 256)
+  | Error e -> Alcotest.failf "%a" D.pp_error e);
+  let takes ~answers ~authority =
+    match D.parse (Cstruct.of_hex (message ~answers ~authority)) with
+    | Ok m -> 8 * Obj.reachable_words (Obj.repr m)
+    | Error e -> Alcotest.failf "%a" D.pp_error e
+  in
+  let within what n = check_bool (Printf.sprintf "%s: %d bytes" what n) true (n <= 150_000) in
+  within "answers" (takes ~answers:4000 ~authority:0);
+  within "authority" (takes ~answers:0 ~authority:4000);
+  within "both" (takes ~answers:200 ~authority:200)
+
+(* As many addresses as one name has ever had. *)
+let as_many_records_as_are_read () =
+  let record = "c00c 0001 0001 0000003c 0004 c0000201" in
+  let message =
+    "1234 8180 0001 0100 0000 0000 03777777076578616d706c6503636f6d00 0001 0001"
+    ^ String.concat "" (List.init 256 (fun _ -> record))
+  in
+  match D.parse (Cstruct.of_hex message) with
+  | Ok m -> check_int "answers" 256 (List.length m.answers)
   | Error e -> Alcotest.failf "%a" D.pp_error e
 
 let fuzz () =
@@ -407,6 +427,7 @@ let () =
           case "damaged" damaged;
           case "fuzz" fuzz;
           case "more_records_than_anybody_needs" more_records_than_anybody_needs;
+          case "as_many_records_as_are_read" as_many_records_as_are_read;
         ] );
       ( "engine",
         [

@@ -271,28 +271,28 @@ let same_question t q (name, kind) =
   && if is_mixed t q && not q.tcp then spelled_as q name else Domain_name.equal name q.name
 
 let input t ~now ~server ~port b =
-  match (Hashtbl.find_opt t.ports port, Dns.parse b) with
-  | None, _ | _, Error _ -> []
-  | Some q, Ok m -> (
-      let expected = q.servers.(q.server) in
-      if
-        (not m.response) || m.id <> q.id
-        || (not (same_question t q m.question))
-        || Ipaddr.compare server expected <> 0
-      then []
-      else
-        match m.rcode with
-        | (0 | 3) when m.truncated && not q.tcp ->
-            q.tcp <- true;
-            q.at <- now + (2 * t.config.timeout);
-            [ Ask_tcp { server; port; message = message q } ]
-        | (0 | 3) when m.truncated ->
-            q.failures <- q.failures + 1;
-            again t ~now q
-        | 0 | 3 -> follow t ~now q m
-        | _ ->
-            q.failures <- q.failures + 1;
-            again t ~now q)
+  (* Before it is read: a stranger's costs nothing. *)
+  let expected q = Ipaddr.compare server q.servers.(q.server) = 0 in
+  match Hashtbl.find_opt t.ports port with
+  | None -> []
+  | Some q when not (expected q) -> []
+  | Some q -> (
+      match Dns.parse b with
+      | Error _ -> []
+      | Ok m when (not m.response) || m.id <> q.id || not (same_question t q m.question) -> []
+      | Ok m -> (
+          match m.rcode with
+          | (0 | 3) when m.truncated && not q.tcp ->
+              q.tcp <- true;
+              q.at <- now + (2 * t.config.timeout);
+              [ Ask_tcp { server; port; message = message q } ]
+          | (0 | 3) when m.truncated ->
+              q.failures <- q.failures + 1;
+              again t ~now q
+          | 0 | 3 -> follow t ~now q m
+          | _ ->
+              q.failures <- q.failures + 1;
+              again t ~now q))
 
 let failed t ~now ~port =
   match Hashtbl.find_opt t.ports port with

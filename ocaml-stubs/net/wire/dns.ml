@@ -52,9 +52,16 @@ exception Stop of error
 let stop e = raise_notrace (Stop e)
 let need b off n = if off + n > Cstruct.length b then stop Truncated
 
+(* What the records that were read take in memory, about, in bytes: a name of 127 labels is read from a pointer of two
+   bytes, so that a message of 64 KiB would take 30 MB. *)
+type cost = { mutable spent : int }
+
+let label_cost = 72
+let record_cost = 128
+
 (* A name that starts at [off], and where what follows it begins. Each pointer must lead to before the
    name's own latest part, so that following them ends; 255 bytes bound the work besides. *)
-let read_name b off =
+let read_name cost b off =
   let rec labels acc size off limit after =
     need b off 1;
     let len = Field.u8 b off in
@@ -69,6 +76,7 @@ let read_name b off =
     else (
       need b (off + 1) len;
       let label = Cstruct.to_string ~off:(off + 1) ~len b in
+      cost.spent <- cost.spent + label_cost + len;
       labels (label :: acc) (size + len + 1) (off + 1 + len) limit after)
   in
   let strings, after = labels [] 0 off off None in
@@ -76,44 +84,47 @@ let read_name b off =
   | Ok name -> (name, after)
   | Error (`Msg _) -> stop Bad_name
 
-let read_data b kind off len =
+let read_data cost b kind off len =
   if kind = type_a then if len = 4 then Address (Field.v4 b off) else stop Bad_record
   else if kind = type_aaaa then if len = 16 then Address6 (Field.v6 b off) else stop Bad_record
   else if kind = type_cname then (
-    let name, after = read_name b off in
+    let name, after = read_name cost b off in
     if after <> off + len then stop Bad_record;
     Alias name)
   else if kind = type_soa then (
-    let _, off' = read_name b off in
-    let _, off' = read_name b off' in
+    let _, off' = read_name cost b off in
+    let _, off' = read_name cost b off' in
     if off' + 20 <> off + len then stop Bad_record;
     Authority { minimum = Field.u32 b (off' + 16) })
   else Other kind
 
-let read_record b off =
-  let name, off = read_name b off in
+let read_record cost b off =
+  cost.spent <- cost.spent + record_cost;
+  let name, off = read_name cost b off in
   need b off 10;
   let kind = Field.u16 b off and class_ = Field.u16 b (off + 2) in
   let ttl = Field.u32 b (off + 4) and len = Field.u16 b (off + 8) in
   let off = off + 10 in
   need b off len;
-  let data = if class_ = class_internet then read_data b kind off len else Other kind in
+  let data = if class_ = class_internet then read_data cost b kind off len else Other kind in
   ({ name; ttl = (if ttl > 0x7fffffff then 0 else ttl); data }, off + len)
 
-(* Of one section. A record of twelve bytes can name 127 labels by a pointer: a message of 64 KiB would take 30 MB.
-   Those behind them are not looked at. *)
+(* Of one section, and what all of them may take: the names of honest records are short. What is behind is not looked
+   at. *)
 let max_records = 256
+let max_cost = 128 * 1024
 
-let rec read_records b off n acc =
-  if n = 0 then (List.rev acc, off)
+let rec read_records cost b off n acc =
+  if n = 0 || cost.spent >= max_cost then (List.rev acc, off)
   else
-    let record, off = read_record b off in
-    read_records b off (n - 1) (record :: acc)
+    let record, off = read_record cost b off in
+    read_records cost b off (n - 1) (record :: acc)
 
 let read b =
   let flags = Field.u16 b 2 in
   if flags land 0x7800 <> 0 || Field.u16 b 4 <> 1 then stop Unsupported;
-  let name, off = read_name b header_length in
+  let cost = { spent = 0 } in
+  let name, off = read_name cost b header_length in
   need b off 4;
   let kind = Field.u16 b off in
   let kind = if kind = type_a then A else if kind = type_aaaa then Aaaa else stop Unsupported in
@@ -122,10 +133,10 @@ let read b =
   let off = off + 4 in
   (* What a truncated message carries is of no use: it will be asked again over TCP. *)
   let n = if truncated then 0 else Field.u16 b 6 in
-  let answers, off = read_records b off (min n max_records) [] in
+  let answers, off = read_records cost b off (min n max_records) [] in
   (* Who answers so much denies nothing. *)
-  let m = if truncated || n > max_records then 0 else Field.u16 b 8 in
-  let authority, _ = read_records b off (min m max_records) [] in
+  let m = if truncated || n > max_records || cost.spent >= max_cost then 0 else Field.u16 b 8 in
+  let authority, _ = read_records cost b off (min m max_records) [] in
   {
     id = Field.u16 b 0;
     response = flags land 0x8000 <> 0;

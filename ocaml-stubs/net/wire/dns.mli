@@ -41,7 +41,8 @@ val pp_error : error Fmt.t
 val pp : t Fmt.t
 
 (** The payload of a UDP datagram, or a TCP message without its length. Additional records are not
-    read. *)
+    read; nor is what lies behind 256 records of a section, or behind those that take 128 KiB of
+    memory. *)
 val parse : Cstruct.t -> (t, error) result
 
 (** A message in full, names uncompressed. [payload_size] adds an EDNS0 record (RFC 6891) that
