@@ -8,23 +8,23 @@ module Store = Rust.Store
    out. Others can fill each of them, and none of them more than that. Small requests and replies come and
    go whatever else there is. *)
 
-type memory = { store : Store.t; requests : Pool.t; replies : Pool.t; mutable max_string : int }
+type memory = { store : Store.t; requests : Pool.t; replies : Pool.t }
 
 let memory =
   lazy
-    (let t =
-       { store = Store.create 0; requests = Pool.create 0; replies = Pool.create 0; max_string = 0 }
-     in
+    (let t = { store = Store.create 0; requests = Pool.create 0; replies = Pool.create 0 } in
      Mirust.Budget.follow (fun { total; _ } ->
          let share = total / 20 in
          Store.set_limit t.store (total / 5);
          Pool.resize t.requests share;
-         Pool.resize t.replies share;
-         t.max_string <- min Resp.max_string share);
+         Pool.resize t.replies share);
      t)
 
 (* What each connection may use of both without asking. *)
 let small = 4096
+
+(* The most that a request may take. What has come behind it is held, too. *)
+let max_request memory = Int.max small (Pool.size memory.requests - small)
 
 (* The most memory that a connection takes before it has to reserve any, in bytes: the beginning of a request, in a
    buffer of twice the size, and replies being sent. An eighth of the memory is for that. *)
@@ -57,7 +57,7 @@ let create ~place flow =
     place;
     flow;
     memory;
-    requests = Resp.create ~max_string:memory.max_string ();
+    requests = Resp.create ~most:(max_request memory) ();
     reserved = 0;
     replies = Reply.create ();
     large = 0;

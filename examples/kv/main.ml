@@ -24,6 +24,8 @@ let slice = 2040
 
 let get = Resp.letters "GET"
 let set = Resp.letters "SET"
+let too_large = "OOM a request of this size never fits into the memory for requests"
+let no_room = "OOM for 30 seconds there was no memory for a request of this size"
 
 (* Answers the requests that have arrived, in order: [`Done] if those were all, [`Enough] if the replies should be sent
    first, [`Last] if the connection ends with them, [`Refused] if the client may be sending more in vain,
@@ -47,6 +49,9 @@ and next_request c =
   | `More -> `Done
   | `Malformed m ->
       Reply.error c.replies ("Protocol error: " ^ m);
+      `Refused
+  | `Too_large ->
+      Reply.failure c.replies too_large;
       `Refused
   | `Request -> (
       (* What follows is another request, with a time of its own: also if this one is refused. *)
@@ -103,7 +108,7 @@ let abort c =
 
 (* Nothing of what it has sent is kept meanwhile. *)
 let refuse c =
-  c.requests <- Resp.create ~max_string:0 ();
+  c.requests <- Resp.create ();
   end_of c (fun flow -> TCP.drain flow farewell)
 
 (* The time left for a request of which a part is held; [c.since] is set, if it was not. A time limit applies only in the
@@ -120,7 +125,10 @@ let pay c price =
   if price <= c.reserved then (
     Pool.give c.memory.requests (c.reserved - price);
     Lwt.return_ok (paid ()))
-  else in_time (fun () -> Pool.take c.memory.requests (price - c.reserved) >|= paid)
+  else if price > Pool.size c.memory.requests then Lwt.return_error too_large
+  else
+    in_time (fun () -> Pool.take c.memory.requests (price - c.reserved) >|= paid)
+    >|= Result.map_error (fun `Timeout -> no_room)
 
 (* Before replies go out, the changes that they confirm must be as safe as [appendfsync] says; so must be changes by
    other clients that this one has seen. *)
@@ -214,7 +222,11 @@ and go_on c =
   if price = c.reserved then read c
   else
     let* paid = pay c price in
-    match paid with Ok () -> read c | Error `Timeout -> abort c
+    match paid with
+    | Ok () -> read c
+    | Error why ->
+        Reply.failure c.replies why;
+        send c `Refused
 
 let serve flow =
   TCP.set_nodelay flow true;

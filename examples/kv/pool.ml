@@ -3,6 +3,7 @@ open Lwt.Infix
 type t = { mutable size : int; mutable free : int; changed : unit Lwt_condition.t }
 
 let create size = { size; free = size; changed = Lwt_condition.create () }
+let size t = t.size
 
 (* More than the whole pool counts as the whole pool. *)
 let amount t n = min n t.size

@@ -4,6 +4,9 @@ type t
 
 val create : int -> t
 
+(** How much there is, taken or not. *)
+val size : t -> int
+
 (** False if there is not so much. *)
 val try_take : t -> int -> bool
 

@@ -1,5 +1,5 @@
 type t = {
-  longest : int;
+  most : int; (* that a request may take *)
   mutable bytes : Bytes.t;
   mutable start : int; (* the current request begins here; what is before it was answered *)
   mutable at : int; (* and it was parsed up to here *)
@@ -20,9 +20,9 @@ let max_line = 65536
 let word_cost = 48
 let cost words = List.fold_left (fun sum word -> sum + word_cost + String.length word) 0 words
 
-let create ?(max_string = max_string) () =
+let create ?(most = max_request) () =
   {
-    longest = min max_string (1 lsl 20);
+    most;
     bytes = Bytes.empty;
     start = 0;
     at = 0;
@@ -103,6 +103,7 @@ let begin_request t =
 
 exception More
 exception Malformed of string
+exception Too_large
 
 let invalid_length = Malformed "invalid length"
 let most_digits = 19
@@ -189,10 +190,11 @@ let[@inline] add t at length =
 
 let rec strings t =
   if t.missing > 0 then (
-    if t.length < 0 then t.length <- count t ~sign:'$' ~most:t.longest;
+    if t.length < 0 then t.length <- count t ~sign:'$' ~most:max_string;
     let length = t.length and at = t.at in
-    if at - t.start + (word_cost * t.count) + length > max_request then
-      raise_notrace (Malformed "too large a request");
+    let takes = at - t.start + (word_cost * t.count) + length in
+    if takes > max_request then raise_notrace (Malformed "too large a request");
+    if takes > t.most then raise_notrace Too_large;
     if t.stop - at < length + 2 then raise_notrace More;
     add t at length;
     t.at <- at + length + 2;
@@ -238,6 +240,7 @@ let next t =
   | () -> `Request
   | exception More -> `More
   | exception Malformed m -> `Malformed m
+  | exception Too_large -> `Too_large
 
 (* {1 The request that is whole} *)
 

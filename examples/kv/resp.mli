@@ -3,8 +3,8 @@
 (** Requests on their way: bytes that have arrived, in any pieces. *)
 type t
 
-(** [max_string], if given, is the most bytes that one string of its requests may have. *)
-val create : ?max_string:int -> unit -> t
+(** [most], if given, is the most bytes of memory that one of its requests may take. *)
+val create : ?most:int -> unit -> t
 
 (** The most bytes that one string of a request may have. *)
 val max_string : int
@@ -29,9 +29,9 @@ val fit : t -> unit
 val feed : t -> Cstruct.t -> unit
 
 (** Goes on to the next whole request: what is told of the one before it, below, holds no longer.
-    [`More] asks for more bytes, and after [`Malformed] there is nothing to be had from this peer.
-*)
-val next : t -> [ `Request | `More | `Malformed of string ]
+    [`More] asks for more bytes, and after [`Malformed] there is nothing to be had from this peer;
+    nor after [`Too_large], which is found when the length is known, not when all has come. *)
+val next : t -> [ `Request | `More | `Malformed of string | `Too_large ]
 
 (** {1 The request that [next] has found}
 

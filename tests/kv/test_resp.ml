@@ -6,6 +6,7 @@ let pp_result ppf = function
   | `Request words -> Fmt.pf ppf "request %a" Fmt.(Dump.list Dump.string) words
   | `More -> Fmt.string ppf "more"
   | `Malformed m -> Fmt.pf ppf "malformed: %s" m
+  | `Too_large -> Fmt.string ppf "too large"
 
 let check = Alcotest.(check (testable pp_result ( = )))
 
@@ -13,7 +14,7 @@ let check = Alcotest.(check (testable pp_result ( = )))
 let next t =
   match Resp.next t with
   | `Request -> `Request (Resp.words t)
-  | (`More | `Malformed _) as other -> other
+  | (`More | `Malformed _ | `Too_large) as other -> other
 
 (* What a parser fed with these pieces says last. *)
 let after pieces =
@@ -53,7 +54,7 @@ let short_words () =
     Resp.feed t (Cstruct.of_string text);
     match Resp.next t with
     | `Request -> Resp.command t
-    | `More | `Malformed _ -> Alcotest.failf "%S is no request" text
+    | `More | `Malformed _ | `Too_large -> Alcotest.failf "%S is no request" text
   in
   List.iter
     (fun text -> Alcotest.(check int) (String.escaped text) 0 (command text))
@@ -95,9 +96,12 @@ let costs () =
   Alcotest.(check bool)
     "and go on counting" true
     (Resp.cost (List.init 999 (fun _ -> "k")) > 999 * 40);
-  let small = Resp.create ~max_string:10 () in
-  Resp.feed small (Cstruct.of_string "*1\r\n$11\r\n");
-  check "a bound of its own" (`Malformed "invalid length") (next small)
+  (* As soon as it is known. *)
+  let small = Resp.create ~most:100 () in
+  Resp.feed small (Cstruct.of_string "*2\r\n$11\r\n");
+  check "a bound of its own" `More (next small);
+  Resp.feed small (Cstruct.of_string "hello world\r\n$30\r\n");
+  check "with what words cost" `Too_large (next small)
 
 let inline_words () =
   let words n = String.concat " " (List.init n (fun _ -> "K")) ^ "\r\n" in
@@ -195,7 +199,7 @@ let nothing_large_stays () =
     in
     (match feed pieces with
     | `Request _ -> ()
-    | (`More | `Malformed _) as r -> Alcotest.failf "%s: %a" name pp_result r);
+    | (`More | `Malformed _ | `Too_large) as r -> Alcotest.failf "%s: %a" name pp_result r);
     check name `More (next t);
     (* For as long as the buffer stays, it counts. *)
     let bytes () = Sys.word_size / 8 * Obj.reachable_words (Obj.repr t) in
@@ -228,6 +232,7 @@ let large_ones_in_a_row () =
         drain ()
     | `More -> ()
     | `Malformed m -> Alcotest.fail m
+    | `Too_large -> Alcotest.fail "too large"
   in
   for i = 0 to (String.length row / slice) - 1 do
     Resp.feed t (Cstruct.of_string (String.sub row (i * slice) slice));

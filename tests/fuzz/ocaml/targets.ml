@@ -41,7 +41,7 @@ let resp bytes =
         in
         if Resp.command t <> letters then failwith "another command";
         `Request words :: drain t
-    | (`More | `Malformed _) as last -> [ last ]
+    | (`More | `Malformed _ | `Too_large) as last -> [ last ]
   in
   in_pieces bytes ~feed ~drain
 

@@ -206,6 +206,35 @@ kv_transaction_without_memory() {
     stop
 }
 
+# One that can never fit is told so when its length is known, and not after a wait for memory; one that fits waits while others
+# have the memory.
+kv_requests_larger_than_the_memory() {
+    local i found begin=$SECONDS
+    needs redis-cli || return
+    # shellcheck disable=SC2086
+    start kv $addresses --network-memory=1M
+    reachable && within 10 redis ping || return
+    # Of 52428 bytes. It has sent a part of the value only.
+    for i in '*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$60000\r\nabc' '*3\r\n$3\r\nSET\r\n$30000\r\n'"$(head -c 30000 /dev/zero | tr '\0' k)"'\r\n$30000\r\nabc'; do
+        exec 3<>"/dev/tcp/$stack/6379" && printf '%b' "$i" >&3 || return
+        found=$(timeout 20 head -n 1 <&3 | tr -d '\r')
+        [ "$found" = '-OOM a request of this size never fits into the memory for requests' ] || { echo "'$found'" && return 1; }
+        exec 3>&-
+    done
+    # A line's length is not known before it has come.
+    exec 3<>"/dev/tcp/$stack/6379" && { head -c 60000 /dev/zero | tr '\0' x; } >&3 || return
+    timeout 20 head -n 1 <&3 | grep '^-OOM a request of this size never fits' || return
+    exec 3>&-
+    [ $((SECONDS - begin)) -lt 25 ] || { echo "after $((SECONDS - begin)) s" && return 1; }
+    exec 3<>"/dev/tcp/$stack/6379" || return
+    { printf '*3\r\n$3\r\nSET\r\n$4\r\nheld\r\n$45000\r\n' && head -c 44000 /dev/zero; } >&3
+    sleep 0.5
+    (exec 3>&- && head -c 40000 /dev/zero | timeout 20 redis-cli -h $stack -x set large) >"$work/answer" &
+    sleep 1
+    [ ! -s "$work/answer" ] && exec 3>&- && wait $! && [ "$(cat "$work/answer")" = OK ] || { cat "$work/answer" && return 1; }
+    stop
+}
+
 group kv kv_commands kv_wrong_commands kv_what_clients_ask kv_short_words kv_pipelines_behind_large_requests kv_in_bulk kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
     kv_nonsense kv_benchmark kv_benchmark_pipelined kv_benchmark_random_keys
-alone kv_transaction_without_memory
+alone kv_transaction_without_memory kv_requests_larger_than_the_memory
