@@ -272,7 +272,10 @@ let end_of_turn t =
     ignore (Lwt.pause () : unit Lwt.t)
 
 let () =
-  Mirust.Main.at_enter_iter (fun () -> List.iter start_of_turn !polled);
+  (* One's shortage of memory is no reason to leave out the others. *)
+  let start t = ignore (Mirust.Main.attempt (fun () -> start_of_turn t) : bool) in
+  Mirust.Main.at_enter_iter (fun () ->
+      match !polled with [ t ] -> start_of_turn t | several -> List.iter start several);
   Mirust.Main.at_leave_iter (fun () -> List.iter end_of_turn !polled)
 
 (* Devices *)

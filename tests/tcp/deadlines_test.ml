@@ -123,6 +123,29 @@ let starved_writer () =
     input w Wire.Flags.ack ~seq:1 ~ack:!acked
   done
 
+(* Also where memory runs out in telling it, and whoever else waits. *)
+let starved_writer_and_no_memory () =
+  let config = { Engine.default_config with memory_max = 1_000_000 } in
+  let w = established ~config (1000 * tick) in
+  let tries = ref 0 in
+  Engine.on_event w.conn (function
+    | Writable ->
+        incr tries;
+        if !tries = 1 then raise Out_of_memory
+    | Connected | Readable | Ended _ -> ());
+  Engine.charge w.engine 1_000_000;
+  write w 3000;
+  check_int "there is no room" 0 (Engine.write_space w.engine w.conn);
+  input w Wire.Flags.ack ~seq:1 ~ack:1001;
+  Engine.charge w.engine (-1_000_000);
+  (match flush w with
+  | () -> Alcotest.fail "memory did not run out"
+  | exception Out_of_memory -> ());
+  flush w;
+  check_int "tries" 2 !tries;
+  flush w;
+  check_int "not again" 2 !tries
+
 (* ---- The stories, each with its deadline and what is to happen then ---- *)
 
 let something_is_sent w = not (Queue.is_empty w.sent)
@@ -203,7 +226,12 @@ let () =
   in
   Alcotest.run "deadlines"
     [
-      ("memory", [ Alcotest.test_case "a starved writer is told" `Quick starved_writer ]);
+      ( "memory",
+        [
+          Alcotest.test_case "a starved writer is told" `Quick starved_writer;
+          Alcotest.test_case "and told again where memory ran out" `Quick
+            starved_writer_and_no_memory;
+        ] );
       ( "met exactly",
         [
           case "retransmission" retransmission (fun c -> c.rexmit_at) something_is_sent;

@@ -52,6 +52,38 @@ let added_while_firing () =
   (* Re-armed for the past: once a tick, not for ever. *)
   Alcotest.(check int) "fired" 5 !fired
 
+(* What is due with one for which memory runs out is late until the next time, and no later. *)
+let memory_runs_out () =
+  let wheel = Wheel.create ~now:0 in
+  let timers = Array.init 40 (fun i -> Wheel.timer i) in
+  (* In one slot, behind the end of a level, in which others begin. *)
+  Array.iteri (fun i timer -> Wheel.add wheel timer ((32 + (i / 20)) * tick)) timers;
+  let fired = ref [] in
+  let f fails i =
+    fired := i :: !fired;
+    if List.mem i fails then (
+      (* What is added meanwhile stays where it belongs, a turn of both levels later too. *)
+      Wheel.add wheel timers.(i) (((32 * (i + 1)) + 33) * tick);
+      raise Out_of_memory)
+  in
+  let advance ~now fails =
+    match Wheel.advance wheel ~now:(now * tick) (f fails) with
+    | () -> false
+    | exception Out_of_memory -> true
+  in
+  Alcotest.(check bool) "runs out" true (advance ~now:32 [ 0 ]);
+  Alcotest.(check int) "due at once" (32 * tick) (Wheel.next wheel);
+  Alcotest.(check bool) "and again" true (advance ~now:33 [ 1; 31 ]);
+  Alcotest.(check bool) "and again" true (advance ~now:33 [ 31 ]);
+  Alcotest.(check bool) "the rest" false (advance ~now:33 []);
+  Alcotest.(check (list int)) "each once, in order" (List.init 40 Fun.id) (List.rev !fired);
+  fired := [];
+  for now = 34 to 3000 do
+    ignore (advance ~now [] : bool)
+  done;
+  Alcotest.(check (list int)) "what was added" [ 0; 1; 31 ] (List.rev !fired);
+  Alcotest.(check int) "nothing is left" 0 (Wheel.length wheel)
+
 (* A full turn of the lowest level later is the slot that is being fired. *)
 let added_a_turn_later () =
   let wheel = Wheel.create ~now:0 in
@@ -93,6 +125,7 @@ let () =
         Alcotest.test_case "timer added while firing waits a tick" `Quick added_while_firing
         :: Alcotest.test_case "timer added a turn later waits for it" `Quick added_a_turn_later
         :: Alcotest.test_case "timer added at every distance" `Quick added_at_every_distance
+        :: Alcotest.test_case "memory runs out for one of several" `Quick memory_runs_out
         :: List.init 20 (fun seed ->
                Alcotest.test_case
                  (Printf.sprintf "model, seed %d" seed)

@@ -33,5 +33,22 @@ let attempting =
 
 let install_attempt f = attempting := f
 let attempt f = !attempting f
+
+let rec each f = function
+  | [] -> ()
+  | x :: rest -> (
+      match f x with
+      | () -> each f rest
+      | exception Out_of_memory ->
+          (try each f rest with Out_of_memory -> ());
+          raise Out_of_memory)
+
+let each_then f list finish =
+  match each f list with
+  | () -> finish ()
+  | exception Out_of_memory ->
+      finish ();
+      raise Out_of_memory
+
 let ms n = n * 1_000_000
 let sec n = n * 1_000_000_000

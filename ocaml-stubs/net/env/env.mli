@@ -34,6 +34,14 @@ val install_attempt : ((unit -> unit) -> bool) -> unit
     has then counted. *)
 val attempt : (unit -> unit) -> bool
 
+(** As [List.iter], but where memory runs out for one, the others have their turn before the
+    exception goes on: for things that have nothing to do with each other, and that nobody will
+    bring again. *)
+val each : ('a -> unit) -> 'a list -> unit
+
+(** [each_then f list finish] is [each f list], and [finish ()] also if that raises. *)
+val each_then : ('a -> unit) -> 'a list -> (unit -> unit) -> unit
+
 (** {1 Use}
 
     All of these raise [Failure] before {!install}. *)

@@ -34,7 +34,7 @@ let connect (device : Device.t) =
   in
   device.on_room (fun () ->
       t.full <- false;
-      List.iter (fun f -> f ()) t.waiters;
+      Mirust_net_env.Env.each (fun f -> f ()) t.waiters;
       Lwt_condition.broadcast t.room_again ());
   device.on_disconnect (fun () ->
       if not t.disconnected then (

@@ -253,7 +253,7 @@ let attach ?(limits = default_limits) config device =
       if with_v6 then Ipv6_core.announce_again v6);
   device.on_pressure (fun device -> TCP.compact ~device tcp);
   let station = W.Field.mac_number (Netif.mac netif) in
-  Netif.listen_packets netif (List.iter (frame ~station ~arp ~v4 packet));
+  Netif.listen_packets netif (Mirust_net_env.Env.each (frame ~station ~arp ~v4 packet));
   if with_v6 then (
     Ipv6_core.start v6;
     List.iter (Ipv6_core.add_address v6) config.ipv6_addresses;

@@ -319,6 +319,22 @@ module Over (O : Output) = struct
     | Some p when O.max_segment p = 0 -> 64 * 1024
     | Some _ | None -> Engine.default_burst
 
+  let rec send_pending t =
+    match Queue.peek_opt t.pending with
+    | None -> Engine.resume (engine t)
+    | Some { src; dst; ect; header; payload; gso_size } -> (
+        match path t ~src ~dst with
+        | None ->
+            ignore (Queue.pop t.pending);
+            send_pending t
+        | Some p -> (
+            let { W.Tcp.seq; flags; _ } = header in
+            match send_part t p ~ect header ~seq ~flags ~gso_size payload with
+            | `Full -> t.full <- true
+            | `Sent | `Lost ->
+                ignore (Queue.pop t.pending);
+                send_pending t))
+
   let whole_turn t =
     t.deferred <- false;
     if t.gone then t.scheduled <- false
@@ -331,6 +347,8 @@ module Over (O : Output) = struct
         (* They may have computed for long, which is not to count as time on the way. *)
         if users then Env.forget ();
         let now = Env.now () in
+        (* Memory ran out when there was room for them. *)
+        if not (t.full || Queue.is_empty t.pending) then send_pending t;
         Engine.flush (engine t) ~now;
         O.flush t.ip;
         wake t;
@@ -349,26 +367,10 @@ module Over (O : Output) = struct
       schedule t;
       raise e
 
-  let rec send_pending t =
-    match Queue.peek_opt t.pending with
-    | None -> Engine.resume (engine t)
-    | Some { src; dst; ect; header; payload; gso_size } -> (
-        match path t ~src ~dst with
-        | None ->
-            ignore (Queue.pop t.pending);
-            send_pending t
-        | Some p -> (
-            let { W.Tcp.seq; flags; _ } = header in
-            match send_part t p ~ect header ~seq ~flags ~gso_size payload with
-            | `Full -> t.full <- true
-            | `Sent | `Lost ->
-                ignore (Queue.pop t.pending);
-                send_pending t))
-
   let room t () =
     t.full <- false;
-    send_pending t;
-    schedule t
+    schedule t;
+    send_pending t
 
   let timer_fired t () =
     Engine.advance (engine t) ~now:(Env.now ());

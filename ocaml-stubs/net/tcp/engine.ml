@@ -104,10 +104,13 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
 let compact ~device t =
   Table.iter t.table (fun c ->
       let cost = received_cost c + ahead_cost c in
-      Octets.compact ~device c.received;
-      Reassembly.compact ~device c.ahead;
-      Octets.compact ~device c.unsent;
-      Flight.compact ~device c.flight;
+      (* Whatever there is no memory for stays as it is, and costs neither this connection nor others anything. *)
+      (try
+         Octets.compact ~device c.received;
+         Reassembly.compact ~device c.ahead;
+         Octets.compact ~device c.unsent;
+         Flight.compact ~device c.flight
+       with Out_of_memory -> ());
       hold t.env c (received_cost c + ahead_cost c - cost))
 
 let charge t n = t.env.memory <- t.env.memory + n
@@ -525,18 +528,28 @@ let advance t ~now =
 
 (* Memory is free again: those who could not write for want of it may. *)
 let feed t =
-  if not (Queue.is_empty t.env.starved || under_pressure t.env) then (
-    let hungry = Queue.copy t.env.starved in
-    Queue.clear t.env.starved;
-    Queue.iter
-      (fun (c : connection) ->
-        c.starved <- false;
-        if c.state <> Closed then Recovery.wake_writer t.env c)
-      hungry)
+  if not (Queue.is_empty t.env.starved || under_pressure t.env) then
+    for _ = 1 to Queue.length t.env.starved do
+      let c = Queue.peek t.env.starved in
+      c.starved <- false;
+      if c.state <> Closed then Recovery.wake_writer t.env c;
+      (* Last: if memory ran out before, it is the first again. *)
+      ignore (Queue.pop t.env.starved : connection)
+    done
+
+let resume t =
+  Queue.iter
+    (fun (c : connection) ->
+      c.blocked <- false;
+      touch t.env c)
+    t.env.blocked;
+  Queue.clear t.env.blocked
 
 let flush t ~now =
   tick t now;
   feed t;
+  (* Memory may have run out while the device said that it takes segments again. *)
+  if (not (Queue.is_empty t.env.blocked)) && t.env.can_send () then resume t;
   while not (Queue.is_empty t.env.dirty) do
     let c = Queue.pop t.env.dirty in
     c.dirty <- false;
@@ -551,14 +564,6 @@ let has_more t = not (Queue.is_empty t.env.dirty)
 let next t =
   if Queue.is_empty t.env.dirty then Int.min (Wheel.next t.env.wheel) (Waiting.next t.env.resting)
   else t.env.now
-
-let resume t =
-  Queue.iter
-    (fun (c : connection) ->
-      c.blocked <- false;
-      touch t.env c)
-    t.env.blocked;
-  Queue.clear t.env.blocked
 
 let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =
   tick t now;

@@ -2,7 +2,7 @@
    becomes a view of its own when something else is queued or the octets are wanted. *)
 type t = {
   mutable front : Cstruct.t;
-  rest : Cstruct.t Queue.t;
+  mutable rest : Cstruct.t Queue.t;
   mutable queued : int; (* octets in [front] and [rest] *)
   mutable gather : Cstruct.t;
   mutable gathered : int;
@@ -32,8 +32,11 @@ let enqueue t view =
 
 let flush t =
   if t.gathered > 0 then (
-    enqueue t (Cstruct.sub t.gather 0 t.gathered);
-    t.gather <- Cstruct.shift t.gather t.gathered;
+    (* Nothing is changed before all that can run out of memory. *)
+    let view = Cstruct.sub t.gather 0 t.gathered
+    and left = Cstruct.shift t.gather t.gathered in
+    enqueue t view;
+    t.gather <- left;
     t.gathered <- 0)
 
 let push t view =
@@ -89,11 +92,15 @@ let take t n =
 let compact ~device t =
   flush t;
   t.gather <- Cstruct.empty;
-  if t.queued > 0 then (
-    let views = Pinned.compact ~device (t.front :: List.of_seq (Queue.to_seq t.rest)) in
-    Queue.clear t.rest;
-    t.queued <- 0;
-    List.iter (enqueue t) views)
+  if t.queued > 0 then
+    (* As they are, until the new ones are there. *)
+    let rest = Queue.create () in
+    match Pinned.compact ~device (t.front :: List.of_seq (Queue.to_seq t.rest)) with
+    | [] -> ()
+    | front :: views ->
+        List.iter (fun view -> Queue.push view rest) views;
+        t.front <- front;
+        t.rest <- rest
 
 let clear t =
   if t.queued > 0 then Queue.clear t.rest;

@@ -251,8 +251,8 @@ let wake_writer env c =
         Queue.push c env.starved;
         c.starved <- true))
     else if space > 0 && (space >= c.send_buffer / 3 || under_pressure env) then (
-      c.blocked_writer <- false;
-      c.notify Writable)
+      c.notify Writable;
+      c.blocked_writer <- false)
 
 (* Without SACK: three duplicates (RFC 5681), unless they answer what was sent again in the recovery
    before (RFC 6582 section 4.1); then each partial acknowledgement. *)

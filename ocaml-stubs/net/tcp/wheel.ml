@@ -59,13 +59,19 @@ let unlink t timer =
     let level = where / slots in
     t.occupied.(level) <- t.occupied.(level) land lnot (1 lsl (where mod slots))
 
-let rec level_of delta level =
-  if delta < 1 lsl (slot_bits * (level + 1)) then level else level_of delta (level + 1)
+(* Without a loop, in which OCaml looks for signals, and may find that memory is short: a timer that is between two slots
+   must not be lost. *)
+let level_of delta =
+  if delta < 1 lsl slot_bits then 0
+  else if delta < 1 lsl (2 * slot_bits) then 1
+  else if delta < 1 lsl (3 * slot_bits) then 2
+  else if delta < 1 lsl (4 * slot_bits) then 3
+  else 4
 
 let link t timer =
   t.first <- -1;
   (* Distances on a level run from 1 to [slots]. *)
-  let level = level_of (timer.tick - t.now_tick - 1) 0 in
+  let level = level_of (timer.tick - t.now_tick - 1) in
   let slot = (timer.tick lsr (slot_bits * level)) land (slots - 1) in
   let where = (level * slots) + slot in
   let head = t.heads.(where) in
@@ -158,7 +164,12 @@ let rec advance_to t target f =
       cascade t head)
     else (
       t.now_tick <- tick;
-      fire t head f);
+      try fire t head f
+      with e ->
+        (* The rest of the slot is for the next time, and not for when the lowest level has gone round. *)
+        t.now_tick <- tick - 1;
+        t.first <- -1;
+        raise e);
     advance_to t target f)
   else (
     t.first <- -1;

@@ -47,7 +47,7 @@ let perform t (action : waiter Arp_engine.action) =
   | Transmit { packet; mac } -> Lwt.wakeup_later packet (Ok mac)
   | Unreachable { target; packets } ->
       Log.debug (fun m -> m "no reply from %a" Ipaddr.V4.pp target);
-      List.iter (fun u -> Lwt.wakeup_later u (Error `Timeout)) packets
+      Env.each (fun u -> Lwt.wakeup_later u (Error `Timeout)) packets
   | Overflow u -> Lwt.wakeup_later u (Error `Overflow)
   | Ready ip -> probe_done t ip (Ok ())
   | Conflict { address; mac; lost } ->
@@ -60,8 +60,8 @@ let perform t (action : waiter Arp_engine.action) =
 (* The engine's state is settled before the first action is performed: a frame sent here may be answered,
    and the answer come in, before the next one is. *)
 let perform_all t actions =
-  List.iter (perform t) actions;
-  Timer.set (Lazy.force t.timer) (Arp_engine.next t.engine)
+  let set_timer () = Timer.set (Lazy.force t.timer) (Arp_engine.next t.engine) in
+  Env.each_then (perform t) actions set_timer
 
 let create ?config (link : Link.t) =
   let engine = Arp_engine.create ?config link.mac in

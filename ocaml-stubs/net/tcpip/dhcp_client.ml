@@ -40,8 +40,8 @@ let perform t (action : Dhcp_engine.action) =
       complain t (fun () -> Fmt.str "no DHCP server has answered for %d s; asking on" seconds)
 
 let perform_all t actions =
-  List.iter (perform t) actions;
-  Timer.set (Lazy.force t.timer) (Dhcp_engine.next t.engine)
+  let set_timer () = Timer.set (Lazy.force t.timer) (Dhcp_engine.next t.engine) in
+  Env.each_then (perform t) actions set_timer
 
 let create ?host_name ~mac ~send configure =
   let engine = Dhcp_engine.create ?host_name ~random:Env.random_int mac in

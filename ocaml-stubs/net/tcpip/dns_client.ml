@@ -59,8 +59,8 @@ struct
         Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
 
   let rec perform_all t actions =
-    List.iter (perform t) actions;
-    Timer.set (Lazy.force t.timer) (Dns_engine.next t.engine)
+    let set_timer () = Timer.set (Lazy.force t.timer) (Dns_engine.next t.engine) in
+    Env.each_then (perform t) actions set_timer
 
   and perform t (action : waiter Dns_engine.action) =
     match action with
@@ -77,7 +77,7 @@ struct
             | Error e -> Log.debug (fun m -> m "%a: %a" Ipaddr.pp server S.UDP.pp_error e))
     | Release port -> S.UDP.unlisten (S.udp t.stack) ~port
     | Ask_tcp { server; port; message } -> in_background (fun () -> ask_tcp t ~server ~port message)
-    | Answer { waiters; result } -> List.iter (fun u -> Lwt.wakeup_later u result) waiters
+    | Answer { waiters; result } -> Env.each (fun u -> Lwt.wakeup_later u result) waiters
 
   (* Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
   and ask_tcp t ~server ~port:local message =

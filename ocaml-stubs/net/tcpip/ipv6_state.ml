@@ -93,8 +93,8 @@ let ndp_size (message : W.Icmpv6.t) =
 
 (* As everywhere, the engine's state is settled before its actions are performed. *)
 let rec perform_all t actions =
-  List.iter (perform t) actions;
-  Timer.set (Lazy.force t.ndp_timer) (Ndp_engine.next t.ndp)
+  let set_timer () = Timer.set (Lazy.force t.ndp_timer) (Ndp_engine.next t.ndp) in
+  Env.each_then (perform t) actions set_timer
 
 and perform t (action : waiter Ndp_engine.action) =
   match action with
@@ -109,7 +109,7 @@ and perform t (action : waiter Ndp_engine.action) =
   | Transmit { packet; mac } -> Lwt.wakeup_later packet (Ok mac)
   | Unreachable { target; packets } ->
       Log.debug (fun m -> m "no answer from %a" Ipaddr.V6.pp target);
-      List.iter (fun u -> Lwt.wakeup_later u (Error `Timeout)) packets
+      Env.each (fun u -> Lwt.wakeup_later u (Error `Timeout)) packets
   | Overflow u -> Lwt.wakeup_later u (Error `Overflow)
   | Ready a ->
       Log.info (fun m -> m "%a" Ipaddr.V6.pp a);

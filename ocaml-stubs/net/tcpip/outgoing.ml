@@ -81,10 +81,10 @@ let looped t =
 (* What is sent while these are delivered waits for the next turn: two services that answer each other
    without end leave room for others. *)
 let deliver_own t deliver =
-  let batch = Queue.create () in
-  Queue.transfer t.own batch;
+  let batch = List.of_seq (Queue.to_seq t.own) in
+  Queue.clear t.own;
   t.own_octets <- 0;
-  Queue.iter
+  Env.each
     (fun packet ->
       t.looped <- true;
       Fun.protect ~finally:(fun () -> t.looped <- false) (fun () -> deliver packet))
