@@ -404,6 +404,19 @@ let resolve dns name =
       let found = Result.value six ~default:[] @ Result.value four ~default:[] in
       if found = [] then Error Not_found else Ok (List.map (fun ip -> encode (ip, 0)) found)
 
+(* The device's link address, and then our own, each by [encode] with the bits of its prefix for a port. *)
+let interface stack =
+  let own prefix =
+    let bits =
+      match prefix with
+      | Ipaddr.V4 p -> Ipaddr.V4.Prefix.bits p
+      | Ipaddr.V6 p -> Ipaddr.V6.Prefix.bits p
+    in
+    encode (Ipaddr.Prefix.address prefix, bits)
+  in
+  Macaddr.to_octets (Mirust_netif.Netif.mac (Stack.netif stack))
+  :: List.map own (Stack.IP.configured_ips (Stack.ip stack))
+
 (* {1 Figures} *)
 
 (* Rust reads the values of these types, which are integers in this order: ffi/src/net/stats.rs. *)
@@ -444,7 +457,8 @@ let serve stack =
   let dns = lazy (Dns.create ~config ~nameservers:(fun () -> Stack.dns stack) stack) in
   Serve.names
     ~resolve:(fun name -> resolve (Lazy.force dns) name)
-    ~servers:(fun () -> List.map (fun ip -> encode (ip, 0)) (Stack.dns stack));
+    ~servers:(fun () -> List.map (fun ip -> encode (ip, 0)) (Stack.dns stack))
+    ~interface:(fun () -> interface stack);
   Serve.figures
     ~tcp:(fun () -> tcp_stats stack)
     ~udp:(fun () -> udp_stats stack)

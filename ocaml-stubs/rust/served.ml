@@ -64,6 +64,7 @@ module Of (T : TYPES) = struct
   external names :
     resolve:(string -> (string list, error) result Lwt.t) ->
     servers:(unit -> string list) ->
+    interface:(unit -> string list) ->
     unit = "mirust_native_only" "mirust_ocaml_net_serve_names"
 
   (* Counters. *)

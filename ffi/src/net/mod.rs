@@ -87,7 +87,7 @@ pub use counted::stats;
 pub use error::Error;
 pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use listener::{Incoming, TcpListener};
-pub use names::{lookup_host, name_servers};
+pub use names::{Interface, interface, lookup_host, name_servers};
 pub use serve::{Flow as OCamlFlow, ready, up};
 pub use stats::{Copied, Gauges, Stats, TcpInfo, TcpState, TcpStats, UdpStats, copied};
 pub use std::net::Shutdown;

@@ -1,4 +1,4 @@
-//! Names to addresses.
+//! Names to addresses, and the domain's own.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -28,4 +28,29 @@ pub fn name_servers() -> Vec<IpAddr> {
         serve::call(&names.servers, ((),), |list| list.to_rust());
     let addresses = found.unwrap_or_default().into_iter();
     addresses.filter_map(|bytes| address::decode(&bytes)).map(|server| server.ip()).collect()
+}
+
+/// The device that the stack is on, as it is at the moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interface {
+    /// Its address on the link.
+    pub mac: [u8; 6],
+    /// The domain's own addresses, each with the bits of its prefix, IPv6 last. By DHCP or router advertisements they come
+    /// and go.
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+/// The domain's own addresses; nothing without a stack.
+pub fn interface() -> Option<Interface> {
+    let names = serve::names().ok()?;
+    let found: Vec<Vec<u8>> = serve::call(&names.interface, ((),), |list| list.to_rust()).ok()?;
+    let (mac, addresses) = found.split_first()?;
+    let own = |bytes: &Vec<u8>| {
+        let address = address::decode(bytes)?;
+        Some((address.ip(), u8::try_from(address.port()).ok()?))
+    };
+    Some(Interface {
+        mac: mac.as_slice().try_into().ok()?,
+        addresses: addresses.iter().filter_map(own).collect(),
+    })
 }

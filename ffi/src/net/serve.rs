@@ -109,6 +109,7 @@ served! {
     Names in names by "mirust_ocaml_net_serve_names", serve_names {
         resolve: fn(String) -> Later<OCamlList<String>>,
         servers: fn(()) -> OCamlList<String>,
+        interface: fn(()) -> OCamlList<String>,
     }
 }
 

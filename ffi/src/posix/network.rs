@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use mirust_rt::libc::posix::{Family, Network, Object, ResolveError, Resolving};
+use mirust_rt::libc::posix::{Family, Interface, Network, Object, ResolveError, Resolving};
 
 use super::{tcp, udp};
 use crate::net;
 
 /// What sockets and names are made of.
-pub(super) const NETWORK: Network = Network { tcp, udp, resolve, name_servers: net::name_servers };
+pub(super) const NETWORK: Network =
+    Network { tcp, udp, resolve, name_servers: net::name_servers, interface };
 
 fn tcp(family: Family) -> Rc<dyn Object> {
     Rc::new(tcp::TcpSocket::new(family))
@@ -17,6 +18,11 @@ fn tcp(family: Family) -> Rc<dyn Object> {
 
 fn udp(family: Family) -> Rc<dyn Object> {
     Rc::new(udp::Socket::new(family))
+}
+
+fn interface() -> Option<Interface> {
+    let net::Interface { mac, addresses } = net::interface()?;
+    Some(Interface { mac, addresses })
 }
 
 fn resolve(name: &str) -> Resolving {

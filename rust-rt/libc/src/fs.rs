@@ -2,7 +2,7 @@
 //!
 //! Input is at its end. A look-up fails with ENOENT, a change with EROFS.
 
-use super::errno::{self, EBADF, EFAULT, ENOENT, ENOTTY, ERANGE, ESPIPE};
+use super::errno::{self, EBADF, EINVAL, ENOENT, ENOMEM, ENOTTY, ERANGE, ESPIPE};
 use super::layout::{PollFd, Stat};
 use super::stub::{stubs, unsupported};
 use super::{host, stdio};
@@ -94,16 +94,35 @@ unsafe extern "C" fn fstat64(fd: c_int, stat: *mut Stat) -> c_int {
     0
 }
 
-/// The root.
+// SAFETY: the type is that of `stdlib.h`.
+unsafe extern "C" {
+    fn malloc(size: usize) -> *mut c_void;
+}
+
+/// The root. For NULL `malloc` gives a buffer, as with glibc.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn getcwd(buf: *mut c_char, size: usize) -> *mut c_char {
-    if buf.is_null() || size < 2 {
-        errno::set(if buf.is_null() { EFAULT } else { ERANGE });
-        return core::ptr::null_mut();
+    let to = match (buf.is_null(), size) {
+        (false, 0) => Err(EINVAL),
+        (_, 1) => Err(ERANGE),
+        (false, _) => Ok(buf),
+        // SAFETY: the heap's own function, which any size suits.
+        (true, _) => match unsafe { malloc(size.max(2)) }.cast::<c_char>() {
+            to if to.is_null() => Err(ENOMEM),
+            to => Ok(to),
+        },
+    };
+    match to {
+        Ok(to) => {
+            // SAFETY: the buffer has at least two bytes.
+            unsafe { to.copy_from_nonoverlapping(c"/".as_ptr(), 2) };
+            to
+        }
+        Err(error) => {
+            errno::set(error);
+            core::ptr::null_mut()
+        }
     }
-    // SAFETY: the buffer has at least two bytes.
-    unsafe { buf.copy_from_nonoverlapping(c"/".as_ptr(), 2) };
-    buf
 }
 
 /// The state of the console, without waiting: output is always possible, input is at its end.
@@ -190,6 +209,11 @@ mod tests {
             assert_eq!(stat.assume_init().links, 1);
             assert!(getcwd(path.as_mut_ptr(), 1).is_null());
             assert_eq!(getcwd(path.as_mut_ptr(), 2), path.as_mut_ptr());
+            assert!(getcwd(path.as_mut_ptr(), 0).is_null());
+            assert_eq!(errno::get(), EINVAL);
+            let made = getcwd(core::ptr::null_mut(), 0);
+            assert_eq!(core::ffi::CStr::from_ptr(made), c"/");
+            host_libc::free(made.cast());
             assert_eq!(write(0, c"x".as_ptr().cast(), 1), -1);
         }
         assert_eq!(path.map(|c| c as u8), *b"/\0");

@@ -28,5 +28,6 @@ pub(super) const AF_INET: c_int = 2;
 pub(super) const AF_INET6: c_int = 10;
 pub(super) const SOCK_STREAM: c_int = 1;
 pub(super) const SOCK_DGRAM: c_int = 2;
+pub(super) const SOCK_SEQPACKET: c_int = 5;
 pub(super) const IPPROTO_TCP: c_int = 6;
 pub(super) const IPPROTO_UDP: c_int = 17;

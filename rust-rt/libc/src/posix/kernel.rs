@@ -2,7 +2,7 @@
 //! async-io and smol. The image's handler of that instruction calls this.
 
 use super::answer::size;
-use super::files::{calls, changes};
+use super::files::{calls, changes, space};
 use super::{
     epoll, eventfd, files, identity, io, messages, pipe, poll, socket, socket_options, timer,
     transfer,
@@ -148,7 +148,10 @@ unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> 
         4 => call!(calls::stat64, a as _, b as _),
         6 => call!(calls::lstat64, a as _, b as _),
         21 => call!(calls::access, a as _, b as _),
-        // Unlike the C function, the system call returns a length.
+        // Unlike the C function, the system call returns a length, and makes no buffer.
+        79 if a == 0 || b == 0 => {
+            errno::fail(if b == 0 { errno::ERANGE } else { errno::EFAULT }) as isize
+        }
         79 => match call!(calls::getcwd, a as _, b) {
             0 => -1,
             // SAFETY: the path has just been written there.
@@ -165,6 +168,8 @@ unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> 
         90 => call!(changes::chmod, a as _, b as _),
         95 => call!(changes::umask, a as _),
         89 => call!(calls::readlink, a as _, b as _, c),
+        137 => call!(space::statfs, a as _, b as _),
+        138 => call!(space::fstatfs, fd, b as _),
         // SAFETY: as the caller says.
         217 => size(unsafe { files::directory::read_directory(fd, b as _, c) }),
         257 => call!(calls::openat64, fd, b as _, c as _, d as _),
@@ -259,6 +264,8 @@ mod tests {
             ("changes::fchmodat", host_libc::SYS_fchmodat),
             ("changes::fchownat", host_libc::SYS_fchownat),
             ("changes::fchmod,", host_libc::SYS_fchmod),
+            ("space::statfs", host_libc::SYS_statfs),
+            ("space::fstatfs", host_libc::SYS_fstatfs),
             ("changes::umask", host_libc::SYS_umask),
         ] {
             let line = alloc::format!("        {number} => call!({name}");
@@ -284,6 +291,7 @@ mod tests {
             let at = path.as_mut_ptr().expose_provenance();
             assert_eq!(system_call(79, [at, 8, 0, 0, 0, 0]), 2);
             assert_eq!(system_call(79, [at, 1, 0, 0, 0, 0]), -(errno::ERANGE as isize));
+            assert_eq!(system_call(79, [0, 8, 0, 0, 0, 0]), -(errno::EFAULT as isize));
             assert_eq!(system_call(57, [0; 6]), -(errno::ENOSYS as isize));
         }
     }

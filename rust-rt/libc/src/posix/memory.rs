@@ -50,7 +50,6 @@ pub(super) fn share(of: For) -> usize {
 }
 
 /// What is in use of a share, in bytes.
-#[cfg(test)]
 pub(super) fn used(of: For) -> usize {
     USED.with(|used| used[of as usize].get())
 }

@@ -296,6 +296,7 @@ mod tests {
                 Box::pin(core::future::ready(found))
             },
             name_servers: || vec!["10.0.0.1".parse().unwrap()],
+            interface: || None,
         });
         let tcp = (0, AF_UNSPEC, SOCK_STREAM, 0);
         assert_eq!(look_up(Some("10.1.2.3"), Some("80"), tcp), Ok(vec!["10.1.2.3:80 1".into()]));

@@ -49,6 +49,17 @@ pub struct Network {
     pub resolve: fn(&str) -> Resolving,
     /// The name servers.
     pub name_servers: fn() -> Vec<IpAddr>,
+    /// The interface that others are reached by; nothing if there is none.
+    pub interface: fn() -> Option<Interface>,
+}
+
+/// A network interface, as it is at the moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interface {
+    /// Its address on the link.
+    pub mac: [u8; 6],
+    /// The domain's own addresses, each with the bits of its prefix.
+    pub addresses: Vec<(IpAddr, u8)>,
 }
 
 local! {

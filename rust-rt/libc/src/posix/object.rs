@@ -116,6 +116,11 @@ pub trait Socket {
     /// What it was made as.
     fn kind(&self) -> Type;
 
+    /// Whether its messages are those of a connection (SOCK_SEQPACKET).
+    fn is_in_sequence(&self) -> bool {
+        false
+    }
+
     /// What `setsockopt` has set.
     fn options(&self) -> &Options;
 

@@ -8,7 +8,8 @@ use super::answer::{number, status};
 use super::block::{self, NEVER, on_main};
 use super::events::Events;
 use super::family::{
-    AF_INET, AF_INET6, AF_UNIX, Family, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Type,
+    AF_INET, AF_INET6, AF_UNIX, Family, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_SEQPACKET,
+    SOCK_STREAM, Type,
 };
 use super::named;
 use super::network::network;
@@ -21,7 +22,6 @@ use crate::errno::{
     ESOCKTNOSUPPORT,
 };
 
-const SOCK_SEQPACKET: c_int = 5;
 /// Flags that a socket's type may be combined with.
 const SOCK_FLAGS: c_int = O_NONBLOCK | O_CLOEXEC;
 

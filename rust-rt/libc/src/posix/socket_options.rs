@@ -4,7 +4,8 @@ use core::ffi::{c_int, c_long, c_uint, c_void};
 
 use super::answer::status;
 use super::family::{
-    AF_INET, AF_INET6, AF_UNIX, Family, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_STREAM, Type,
+    AF_INET, AF_INET6, AF_UNIX, Family, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_SEQPACKET,
+    SOCK_STREAM, Type,
 };
 use super::object::Socket;
 use super::parts::{Errno, Result};
@@ -254,6 +255,7 @@ fn get(socket: &dyn Socket, level: c_int, option: c_int) -> Result<([u8; 16], us
         (SOL_SOCKET, SO_ACCEPTCONN) => socket.is_listening().into(),
         (SOL_SOCKET, SO_TYPE) => match socket.kind() {
             Type::Stream => SOCK_STREAM,
+            Type::Datagram if socket.is_in_sequence() => SOCK_SEQPACKET,
             Type::Datagram => SOCK_DGRAM,
         },
         (SOL_SOCKET, SO_PROTOCOL) => match (inet, socket.kind()) {

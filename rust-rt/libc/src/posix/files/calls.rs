@@ -13,8 +13,8 @@ use super::place::{Place, path_of};
 use super::temporary;
 use super::tree::LONGEST;
 use crate::errno::{
-    self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR, ENXIO, EOPNOTSUPP,
-    ERANGE, EROFS,
+    self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, ENXIO,
+    EOPNOTSUPP, ERANGE, EROFS,
 };
 use crate::layout::Stat;
 
@@ -382,7 +382,7 @@ pub(in super::super) unsafe extern "C" fn realpath(
         // SAFETY: the heap's own function, which any size suits.
         let to = if buf.is_null() { unsafe { malloc(real.len() + 1) }.cast() } else { buf };
         if to.is_null() {
-            return Err(Errno(crate::errno::ENOMEM));
+            return Err(Errno(ENOMEM));
         }
         // SAFETY: the caller gives PATH_MAX bytes, and the path with its end was just found not to be longer; `malloc`
         // gave as many as are needed.
@@ -398,24 +398,37 @@ pub(in super::super) unsafe extern "C" fn realpath(
     })
 }
 
+/// Into a buffer of `size` bytes, or, for NULL, into one of that size or, for 0, of the right one, which `malloc` gives, as
+/// glibc has it.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(in super::super) unsafe extern "C" fn getcwd(buf: *mut c_char, size: usize) -> *mut c_char {
     let (node, place) = here();
-    if node.is_some_and(|node| node.links.get() == 0) {
-        errno::set(ENOENT);
-        return core::ptr::null_mut();
-    }
     let here = path_of(&place);
-    if buf.is_null() || size <= here.len() {
-        errno::set(if buf.is_null() { EFAULT } else { ERANGE });
-        return core::ptr::null_mut();
+    let to = match node {
+        Some(node) if node.links.get() == 0 => Err(ENOENT),
+        _ if size == 0 && !buf.is_null() => Err(EINVAL),
+        _ if size <= here.len() && (size != 0 || !buf.is_null()) => Err(ERANGE),
+        _ if !buf.is_null() => Ok(buf),
+        // SAFETY: the heap's own function, which any size suits.
+        _ => match unsafe { malloc(size.max(here.len() + 1)) }.cast::<c_char>() {
+            to if to.is_null() => Err(ENOMEM),
+            to => Ok(to),
+        },
+    };
+    match to {
+        Ok(to) => {
+            // SAFETY: the buffer has `size` bytes, which is more, or what `malloc` was asked for.
+            unsafe {
+                to.cast::<u8>().copy_from_nonoverlapping(here.as_ptr(), here.len());
+                *to.add(here.len()) = 0;
+            }
+            to
+        }
+        Err(error) => {
+            errno::set(error);
+            core::ptr::null_mut()
+        }
     }
-    // SAFETY: the buffer has `size` bytes, which is more.
-    unsafe {
-        buf.cast::<u8>().copy_from_nonoverlapping(here.as_ptr(), here.len());
-        *buf.add(here.len()) = 0;
-    }
-    buf
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

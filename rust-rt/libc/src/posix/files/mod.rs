@@ -16,6 +16,7 @@ mod node;
 mod place;
 mod root;
 mod sockets;
+pub(super) mod space;
 mod temporary;
 mod tree;
 mod volume;

@@ -84,6 +84,10 @@ impl Socket for Pair {
         self.kind
     }
 
+    fn is_in_sequence(&self) -> bool {
+        self.in_sequence && self.kind == Type::Datagram
+    }
+
     fn options(&self) -> &Options {
         &self.options
     }

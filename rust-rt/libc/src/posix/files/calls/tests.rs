@@ -205,6 +205,20 @@ fn names_are_resolved_and_the_working_directory_counts() {
         assert_eq!(getcwd(buf.as_mut_ptr(), 6), buf.as_mut_ptr());
         assert_eq!(CStr::from_ptr(buf.as_ptr()), c"/data");
         assert!(getcwd(buf.as_mut_ptr(), 5).is_null());
+        for size in [0, 9] {
+            let made = getcwd(core::ptr::null_mut(), size);
+            assert_eq!(CStr::from_ptr(made), c"/data");
+            host_libc::free(made.cast());
+        }
+        for (to, size, error) in [(core::ptr::null_mut(), 5, ERANGE), (buf.as_mut_ptr(), 0, EINVAL)]
+        {
+            assert!(getcwd(to, size).is_null());
+            assert_eq!(errno::get(), error);
+            // As glibc has it.
+            assert!(host_libc::getcwd(to, size.min(1)).is_null());
+            assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(error));
+        }
+        assert!(getcwd(buf.as_mut_ptr(), 5).is_null());
         assert_eq!((errno::get(), chdir(c"a".as_ptr()), chdir(c"/".as_ptr())), (ERANGE, -1, 0));
     }
 }
