@@ -214,12 +214,8 @@ impl Workspace {
         let package = artifact.manifest_path.parent().map(PathBuf::from).unwrap_or_default();
         let manifest =
             self.metadata.packages.iter().find(|p| p.manifest_path == artifact.manifest_path);
-        let list = |key: &str| {
-            let value = manifest.and_then(|p| p.metadata.get("mirust")?.get(key));
-            let list = value.and_then(|value| value.as_array()).into_iter().flatten();
-            list.chain(value).filter_map(|value| value.as_str())
-        };
-        let attached = Attached::read(options, &package, list("files"), list("disks"))?;
+        let [files, disks] = manifest.map_or(Ok([const { Vec::new() }; 2]), asked_by)?;
+        let attached = Attached::read(options, &package, files.into_iter(), disks.into_iter())?;
         Ok(Some(Executable {
             images: self.target_dir.join(images),
             package,
@@ -246,6 +242,35 @@ impl Workspace {
             .with_context(|| format!("cannot make {}", link.display()))?;
         Ok(link)
     }
+}
+
+/// `files` and `disks` of `[package.metadata.mirust]`: a list of texts, or one text.
+///
+/// # Errors
+///
+/// There is something else. Cargo leaves the table to us, so nobody else would notice a slip.
+fn asked_by(package: &Package) -> Result<[Vec<&str>; 2]> {
+    let mut asked = [const { Vec::new() }; 2];
+    let Some(table) = package.metadata.get("mirust") else { return Ok(asked) };
+    let place = || format!("{}: [package.metadata.mirust]", package.manifest_path);
+    let Some(table) = table.as_object() else { bail!("{} is no table", place()) };
+    for (key, value) in table {
+        let list = match key.as_str() {
+            "files" => &mut asked[0],
+            "disks" => &mut asked[1],
+            "memory" => bail!("{} has no `memory`: it is the option --memory", place()),
+            other => bail!("{} has no `{other}`: there are `files` and `disks`", place()),
+        };
+        let texts: Option<Vec<&str>> = match value.as_array() {
+            Some(values) => values.iter().map(|value| value.as_str()).collect(),
+            None => value.as_str().map(|text| Vec::from([text])),
+        };
+        match texts {
+            Some(texts) => *list = texts,
+            None => bail!("{}: `{key}` is a list of texts, not {value}", place()),
+        }
+    }
+    Ok(asked)
 }
 
 /// Whether no package can have this name, nor an id that begins so: it may be meant as a port.
@@ -293,4 +318,43 @@ fn arguments(options: &Build) -> Vec<String> {
         all.extend(["--manifest-path".to_owned(), path.display().to_string()]);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is asked for by a package whose manifest ends so, or what is wrong with it.
+    fn asked(name: &str, lines: &str) -> Result<[Vec<String>; 2], String> {
+        let dir = std::env::temp_dir().join(format!("asked-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(dir.join("src")).unwrap();
+        std::fs::write(dir.join("src/main.rs"), "fn main() {}").unwrap();
+        let manifest = format!("[package]\nname = \"{name}\"\n[workspace]\n{lines}\n");
+        std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
+        let metadata =
+            MetadataCommand::new().no_deps().manifest_path(dir.join("Cargo.toml")).exec().unwrap();
+        std::fs::remove_dir_all(&dir).unwrap();
+        let lists = asked_by(&metadata.packages[0]);
+        let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
+        lists.map(|lists| lists.map(own)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_manifest_asks_for_files_and_disks_and_slips_are_errors() {
+        let table = "[package.metadata.mirust]\n";
+        let of = |name, lines: &str| asked(name, &format!("{table}{lines}"));
+        assert_eq!(asked("none", ""), Ok([vec![], vec![]]));
+        let both = of("both", "files = [\"a\", \"b:/c\"]\ndisks = \"xvdb:/srv\"");
+        assert_eq!(both, Ok([vec!["a".into(), "b:/c".into()], vec!["xvdb:/srv".into()]]));
+        for (name, lines, wrong) in [
+            ("slip", "file = [\"a\"]", "has no `file`: there are `files` and `disks`"),
+            ("number", "files = [1]", "`files` is a list of texts, not [1]"),
+            ("memory", "memory = 128", "the option --memory"),
+        ] {
+            let error = of(name, lines).unwrap_err();
+            assert!(error.contains(wrong) && error.contains("Cargo.toml"), "{error}");
+        }
+        let error = asked("flat", "[package.metadata]\nmirust = 1").unwrap_err();
+        assert!(error.contains("is no table"), "{error}");
+    }
 }
