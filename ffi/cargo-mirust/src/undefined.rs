@@ -58,7 +58,7 @@ const LACKS: &[Lack] = &[
         remedy: "a domain is one program; call a library for it, or leave it out by a cargo feature",
     },
     Lack {
-        names: &["kill", "sigwait", "sigsuspend", "signalfd", "pause"],
+        names: &["sigwait", "sigsuspend", "signalfd", "pause"],
         prefixes: &[],
         what: "signals from outside",
         remedy: "a domain is asked to end by `xl shutdown`; nothing else comes in",

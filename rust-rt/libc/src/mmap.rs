@@ -110,7 +110,7 @@ fn map_file(len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> Re
 /// addresses only. An address that is a mere hint is ignored. A file is copied, which is the same for one that nobody
 /// can change and for private mappings; what would have to see or make changes answers `ENODEV`.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn mmap(
+pub(crate) unsafe extern "C" fn mmap(
     addr: *mut u8,
     len: usize,
     prot: c_int,
@@ -171,7 +171,7 @@ unsafe extern "C" fn mmap64(
 
 /// Gives up a range, or parts of one.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn munmap(addr: *mut u8, len: usize) -> c_int {
+pub(crate) unsafe extern "C" fn munmap(addr: *mut u8, len: usize) -> c_int {
     // SAFETY: the caller gives up the range.
     status(vm::with(|space| unsafe { space.unmap(addr.addr(), len) }).map_err(code))
 }
@@ -182,7 +182,7 @@ unsafe extern "C" fn munmap(addr: *mut u8, len: usize) -> c_int {
 /// lies; any other access to it is refused with `EACCES`. Reserve with `PROT_NONE` to have a range
 /// whose access can change.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn mprotect(addr: *mut u8, len: usize, prot: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn mprotect(addr: *mut u8, len: usize, prot: c_int) -> c_int {
     if len == 0 {
         return 0;
     }
@@ -194,7 +194,7 @@ unsafe extern "C" fn mprotect(addr: *mut u8, len: usize, prot: c_int) -> c_int {
 
 /// Takes hints and does nothing about them. What would change contents is refused with `EINVAL`.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn madvise(_addr: *mut u8, _len: usize, advice: c_int) -> c_int {
+pub(crate) extern "C" fn madvise(_addr: *mut u8, _len: usize, advice: c_int) -> c_int {
     match advice {
         MADV_DONTNEED | MADV_REMOVE => status(Err(errno::EINVAL)),
         _ => 0,

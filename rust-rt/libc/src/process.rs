@@ -164,13 +164,13 @@ extern "C" fn gettid() -> c_int {
 
 /// No parent: 0, as for process 1 of a container.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn getppid() -> c_int {
+pub(crate) extern "C" fn getppid() -> c_int {
     0
 }
 
 /// Lets other threads go first. In a task of the executor, or without threads, it does nothing.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn sched_yield() -> c_int {
+pub(crate) extern "C" fn sched_yield() -> c_int {
     if let Some(fibers) = fibers() {
         (fibers.yield_now)();
     }
@@ -203,7 +203,7 @@ unsafe extern "C" fn sched_setaffinity(_pid: c_int, size: usize, set: *const c_v
 
 /// `struct sysinfo`.
 #[repr(C)]
-struct System {
+pub(crate) struct System {
     uptime: c_long,
     loads: [c_ulong; 3],
     /// Of memory: all, free, shared, in buffers, then both of swap.
@@ -222,7 +222,7 @@ pub(crate) fn memory() -> (usize, usize) {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn sysinfo(system: *mut System) -> c_int {
+pub(crate) unsafe extern "C" fn sysinfo(system: *mut System) -> c_int {
     let (total, free) = memory();
     let uptime = ((host::get().monotonic_ns)() / crate::timespec::NS_PER_S) as c_long;
     let memory = [total as c_ulong, free as c_ulong, 0, 0, 0, 0];
@@ -234,13 +234,17 @@ unsafe extern "C" fn sysinfo(system: *mut System) -> c_int {
 
 /// EINVAL for everything that Linux has here: names, limits and traits of processes.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn prctl(_option: c_int) -> c_int {
+pub(crate) extern "C" fn prctl(_option: c_int) -> c_int {
     errno::fail(EINVAL)
 }
 
 /// One processor, in a set of `size` bytes.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn sched_getaffinity(_pid: c_int, size: usize, set: *mut c_void) -> c_int {
+pub(crate) unsafe extern "C" fn sched_getaffinity(
+    _pid: c_int,
+    size: usize,
+    set: *mut c_void,
+) -> c_int {
     // SAFETY: the contract is the same.
     match unsafe { only_processor(size, set) } {
         0 => 0,

@@ -1,11 +1,12 @@
-//! `<signal.h>`: handlers and masks are remembered, and no signal ever comes but from `raise`.
+//! `<signal.h>`: handlers and masks are remembered, and no signal ever comes but from `raise`
+//! and `kill`, by which a program sends one to itself.
 //!
 //! A CPU exception is reported by the image's own handlers and ends the domain. For the signals that such an
 //! exception is elsewhere there seems to be a handler from the start: Rust's std then does not prepare one of its
 //! own, with a stack and a guard page for it in each thread.
 
-use super::die;
-use super::errno::{self, EINVAL};
+use super::errno::{self, EINVAL, ESRCH};
+use super::{die, process};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
@@ -58,6 +59,25 @@ fn handler(number: c_int) -> usize {
         (handler, _) => handler,
     }
 }
+
+/// `siginfo_t`, of a signal that a process has sent itself.
+#[repr(C)]
+struct Information {
+    signal: c_int,
+    error: c_int,
+    code: c_int,
+    /// For other signals an address follows.
+    padding: c_int,
+    process: c_int,
+    user: u32,
+    rest: [u64; 13],
+}
+
+/// `si_code`: by `raise`.
+const SI_TKILL: c_int = -6;
+/// Words of `ucontext_t`: the registers of what was interrupted. Nothing was.
+const CONTEXT: usize = 121;
+type Context = [u64; CONTEXT];
 
 fn bit(signal: c_int) -> Option<u64> {
     (1..SIGNALS as c_int).contains(&signal).then(|| 1 << (signal - 1))
@@ -126,16 +146,42 @@ unsafe extern "C" fn raise(signal: c_int) -> c_int {
         (SIG_IGN, _) | (SIG_DFL, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) => {}
         (SIG_DFL, _) => die::die(format_args!("signal {signal} was raised")),
         (handler, _) => {
-            type Handler = unsafe extern "C" fn(c_int, *mut c_void, *mut c_void);
+            type Handler = unsafe extern "C" fn(c_int, *mut Information, *mut Context);
+            let mut information = Information {
+                signal,
+                error: 0,
+                code: SI_TKILL,
+                padding: 0,
+                process: process::getpid(),
+                user: 0,
+                rest: [0; 13],
+            };
+            let mut context = [0; CONTEXT];
             // SAFETY: the handler was installed as a function of one argument, or of three, which
             // may be called with three by the System V ABI.
             unsafe {
                 let handler = core::mem::transmute::<usize, Handler>(handler);
-                handler(signal, core::ptr::null_mut(), core::ptr::null_mut());
+                handler(signal, &raw mut information, &raw mut context);
             }
         }
     }
     0
+}
+
+/// A signal to the program itself, or, with the signal 0, only the question whether there is such a process. Nobody else is
+/// there: `ESRCH`.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+pub(crate) unsafe extern "C" fn kill(to: c_int, signal: c_int) -> c_int {
+    let own = process::getpid();
+    if signal != 0 && bit(signal).is_none() {
+        return errno::fail(EINVAL);
+    }
+    // 0 is the own group; -1 is everybody else.
+    if to != 0 && to != own {
+        return errno::fail(ESRCH);
+    }
+    // SAFETY: the contract is the same.
+    if signal == 0 { 0 } else { unsafe { raise(signal) } }
 }
 
 /// The stack is not needed: no handler ever interrupts anything.
@@ -263,6 +309,42 @@ mod tests {
         assert_eq!((signal(10, SIG_IGN), signal(65, SIG_IGN)), (address, usize::MAX));
     }
 
+    /// signal-hook aborts the program if a handler of this kind gets no information.
+    #[test]
+    fn a_handler_with_three_arguments_learns_who_sent_the_signal() {
+        static SEEN: AtomicU64 = AtomicU64::new(0);
+        unsafe extern "C" fn handler(
+            signal: c_int,
+            info: *mut host_libc::siginfo_t,
+            context: *mut Context,
+        ) {
+            // SAFETY: `raise` gives both; the layout is the host's.
+            unsafe {
+                let info = &*info;
+                assert_eq!(
+                    (info.si_signo, info.si_errno, info.si_code),
+                    (signal, 0, host_libc::SI_TKILL)
+                );
+                assert_eq!((info.si_pid(), info.si_uid()), (process::getpid(), 0));
+                assert_eq!((*context)[0], 0);
+            }
+            SEEN.fetch_add(1, Ordering::Relaxed);
+        }
+        let address = handler as unsafe extern "C" fn(_, _, _) as usize;
+        let action = Action { handler: address, mask: Set::new(0), flags: 4, restorer: 0 };
+        // SAFETY: the action is valid, and its handler takes three arguments.
+        unsafe {
+            assert_eq!(sigaction(12, &raw const action, core::ptr::null_mut()), 0);
+            assert_eq!(
+                (raise(12), kill(process::getpid(), 12), kill(0, 12), kill(0, 0)),
+                (0, 0, 0, 0)
+            );
+            assert_eq!((kill(99, 12), errno::get()), (-1, ESRCH));
+            assert_eq!((kill(0, 65), errno::get()), (-1, EINVAL));
+        }
+        assert_eq!(SEEN.load(Ordering::Relaxed), 3);
+    }
+
     #[test]
     fn exceptions_seem_to_have_a_handler_until_there_is_one() {
         assert_ne!(signal(SIGBUS, SIG_IGN), SIG_DFL);
@@ -292,6 +374,8 @@ mod tests {
             core::mem::offset_of!(Action, flags),
             core::mem::offset_of!(host_libc::sigaction, sa_flags)
         );
+        assert_eq!(size_of::<Information>(), size_of::<host_libc::siginfo_t>());
+        assert_eq!(size_of::<Context>(), size_of::<host_libc::ucontext_t>());
         assert_eq!(size_of::<Stack>(), size_of::<host_libc::stack_t>());
         assert_eq!(size_of::<Set>(), size_of::<host_libc::sigset_t>());
     }

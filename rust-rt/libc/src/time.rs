@@ -57,7 +57,7 @@ pub(crate) unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut Timespec)
 
 /// Nanoseconds; the clocks of Xen and of Linux count in these.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn clock_getres(clock: c_int, resolution: *mut Timespec) -> c_int {
+pub(crate) unsafe extern "C" fn clock_getres(clock: c_int, resolution: *mut Timespec) -> c_int {
     if !(0..=7).contains(&clock) {
         return errno::fail(EINVAL);
     }

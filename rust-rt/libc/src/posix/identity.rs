@@ -6,7 +6,7 @@ use super::answer::status;
 use super::parts::Errno;
 use super::table;
 use crate::env;
-use crate::errno::{EFAULT, EINVAL, ENAMETOOLONG, ENOENT, EPERM};
+use crate::errno::{EFAULT, EINVAL, ENAMETOOLONG, ENOENT, EPERM, ESRCH};
 
 /// The name of the domain, from its environment (`HOSTNAME`).
 fn host_name() -> &'static [u8] {
@@ -83,6 +83,56 @@ pub(super) unsafe extern "C" fn getpwuid_r(
     ENOENT
 }
 
+/// Defines look-ups of users and groups, none of whom has an entry.
+macro_rules! nobody {
+    ($($name:ident($type:ty);)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub(super) unsafe extern "C" fn $name(
+            _whom: $type,
+            entry: *mut c_void,
+            buf: *mut c_char,
+            size: usize,
+            result: *mut *mut c_void,
+        ) -> c_int {
+            // SAFETY: the contract is the same.
+            unsafe { getpwuid_r(0, entry, buf, size, result) }
+        }
+    )*};
+}
+
+nobody! {
+    getpwnam_r(*const c_char);
+    getgrgid_r(c_uint);
+    getgrnam_r(*const c_char);
+}
+
+/// Of no other groups than its own.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn getgroups(size: c_int, _list: *mut c_uint) -> c_int {
+    if size < 0 { status(Err(Errno(EINVAL))) } else { 0 }
+}
+
+/// Defines questions for the group and the session that a process is in: this one's own.
+macro_rules! groups {
+    ($($name:ident)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub(super) extern "C" fn $name(process: c_int) -> c_int {
+            let own = crate::process::getpid();
+            if process == 0 || process == own { own } else { status(Err(Errno(ESRCH))) }
+        }
+    )*};
+}
+
+groups! {
+    getpgid
+    getsid
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn getpgrp() -> c_int {
+    getpgid(0)
+}
+
 /// `struct rlimit`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -129,6 +179,39 @@ pub(super) unsafe extern "C" fn setrlimit(resource: c_int, limits: *const Limits
     status(if wanted.soft > now.hard { Err(Errno(EPERM)) } else { Ok(()) })
 }
 
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn getrlimit64(resource: c_int, limits: *mut Limits) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { getrlimit(resource, limits) }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn setrlimit64(resource: c_int, limits: *const Limits) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { setrlimit(resource, limits) }
+}
+
+/// Both, of this process alone.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn prlimit64(
+    process: c_int,
+    resource: c_int,
+    new: *const Limits,
+    old: *mut Limits,
+) -> c_int {
+    if process != 0 && process != crate::process::getpid() {
+        return status(Err(Errno(ESRCH)));
+    }
+    // SAFETY: each is NULL or valid by contract.
+    unsafe {
+        match (old.is_null(), new.is_null()) {
+            (false, _) if getrlimit(resource, old) != 0 => -1,
+            (_, false) => setrlimit(resource, new),
+            _ => 0,
+        }
+    }
+}
+
 /// The oldest version of glibc whose functions std looks for.
 #[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
 pub(super) extern "C" fn gnu_get_libc_version() -> *const c_char {
@@ -139,6 +222,7 @@ pub(super) extern "C" fn gnu_get_libc_version() -> *const c_char {
 mod tests {
     use super::*;
     use crate::errno;
+    use core::ptr::null_mut;
 
     #[test]
     fn names_are_cut_or_refused() {
@@ -158,6 +242,30 @@ mod tests {
     }
 
     #[test]
+    fn there_is_one_process_of_one_user() {
+        let mut result = core::ptr::dangling_mut::<c_void>();
+        // SAFETY: the result is writable.
+        unsafe {
+            assert_eq!(getgrgid_r(0, null_mut(), null_mut(), 0, &raw mut result), ENOENT);
+            assert!(result.is_null());
+            assert_eq!(
+                getpwnam_r(c"root".as_ptr(), null_mut(), null_mut(), 0, &raw mut result),
+                ENOENT
+            );
+            assert_eq!(
+                getgrnam_r(c"root".as_ptr(), null_mut(), null_mut(), 0, &raw mut result),
+                ENOENT
+            );
+        }
+        assert_eq!(
+            (getgroups(0, core::ptr::null_mut()), getgroups(-1, core::ptr::null_mut())),
+            (0, -1)
+        );
+        assert_eq!((getpgid(0), getsid(getpgrp())), (getpgrp(), crate::process::getpid()));
+        assert_eq!((getpgid(99), errno::get()), (-1, ESRCH));
+    }
+
+    #[test]
     fn limits_can_be_asked_for_and_not_raised() {
         let mut limits = Limits { soft: 0, hard: 0 };
         // SAFETY: readable and writable, here and below.
@@ -165,6 +273,11 @@ mod tests {
             assert_eq!(getrlimit(RLIMIT_NOFILE, &raw mut limits), 0);
             assert_eq!(limits.soft as usize, table::limit());
             assert_eq!(setrlimit(RLIMIT_NOFILE, &raw const limits), 0);
+            assert_eq!(prlimit64(0, RLIMIT_NOFILE, &raw const limits, &raw mut limits), 0);
+            assert_eq!(
+                (prlimit64(99, 0, core::ptr::null(), &raw mut limits), errno::get()),
+                (-1, ESRCH)
+            );
             limits.soft += 1;
             assert_eq!((setrlimit(RLIMIT_NOFILE, &raw const limits), errno::get()), (-1, EPERM));
             assert_eq!((getrlimit(99, &raw mut limits), errno::get()), (-1, EINVAL));

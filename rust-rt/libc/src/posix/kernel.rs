@@ -2,12 +2,16 @@
 //! async-io and smol. The image's handler of that instruction calls this.
 
 use super::answer::size;
+use super::block;
 use super::files::{calls, changes, space};
+use super::parts::Errno;
 use super::{
-    epoll, eventfd, files, identity, io, messages, pipe, poll, socket, socket_options, timer,
-    transfer,
+    epoll, eventfd, files, identity, io, messages, pipe, poll, select, small, socket,
+    socket_options, timer, transfer,
 };
-use crate::errno;
+use crate::timespec::Timespec;
+use crate::{errno, mmap};
+use core::task::Poll;
 
 /// The C function, whose arguments have the types that the kernel expects.
 macro_rules! call {
@@ -68,6 +72,13 @@ unsafe fn descriptors(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<i
         93 => call!(changes::fchown, fd, b as _, c as _),
         275 => call!(io::splice, fd, b as _, c as _, d as _, 0, 0),
         326 => call!(io::copy_file_range, fd, b as _, c as _, d as _, e, f as _),
+        162 => {
+            small::sync();
+            0
+        }
+        // The system call returns the error as others do.
+        221 => -(small::posix_fadvise(fd, b as _, c as _, d as _) as isize),
+        306 => call!(small::syncfs, fd),
         285 => call!(changes::fallocate64, fd, b as _, c as _, d as _),
         292 => call!(io::dup3, fd, b as _, c as _),
         295 => call!(io::preadv64, fd, b as _, c as _, d as _),
@@ -85,6 +96,7 @@ unsafe fn descriptors(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<i
 unsafe fn events(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> {
     let fd = a as i32;
     Some(match number {
+        23 => call!(select::select, fd, b as _, c as _, d as _, e as _),
         7 => call!(poll::poll, a as _, b as _, c as _),
         22 => call!(pipe::pipe, a as _),
         213 => call!(epoll::epoll_create, fd),
@@ -201,19 +213,72 @@ unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> 
 ///
 /// As [`system_call`].
 #[allow(unused_unsafe)] // some of the functions are safe
-unsafe fn process(number: usize, [a, b, ..]: [usize; 6]) -> Option<isize> {
+unsafe fn process(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<isize> {
     let fd = a as i32;
     Some(match number {
+        9 => call!(mmap::mmap, a as _, b, c as _, d as _, e as _, f as _),
+        10 => call!(mmap::mprotect, a as _, b, c as _),
+        11 => call!(mmap::munmap, a as _, b),
+        24 => call!(crate::process::sched_yield,),
+        28 => call!(mmap::madvise, a as _, b, c as _),
+        35 => call!(sleep, 1, 0, a as _, b as _),
+        39 => call!(crate::process::getpid,),
+        62 => call!(crate::signal::kill, fd, b as _),
         63 => call!(identity::uname, a as _),
         97 => call!(identity::getrlimit, fd, b as _),
+        99 => call!(crate::process::sysinfo, a as _),
+        110 => call!(crate::process::getppid,),
+        115 => call!(identity::getgroups, fd, b as _),
+        121 => call!(identity::getpgid, fd),
+        124 => call!(identity::getsid, fd),
+        // Unlike the C function, the system call says how many bytes it has filled.
+        204 => match call!(crate::process::sched_getaffinity, fd, b, c as _) {
+            0 => b.min(8) as isize,
+            error => error,
+        },
+        157 => call!(crate::process::prctl, fd),
+        230 => call!(sleep, fd, b as _, c as _, d as _),
+        229 => call!(crate::time::clock_getres, fd, b as _),
+        302 => call!(identity::prlimit64, fd, b as _, c as _, d as _),
         102 | 104 | 107 | 108 => 0, // the numbers of user and group
         228 => call!(crate::time::clock_gettime, fd, b as _),
         _ => return None,
     })
 }
 
+/// `clock_nanosleep`, but for its answer. (The C function is a part of what makes an image one with threads.)
+///
+/// # Safety
+///
+/// As for the C function.
+unsafe fn sleep(clock: i32, flags: i32, time: *const Timespec, left: *mut Timespec) -> i32 {
+    const ABSOLUTE: i32 = 1;
+    if time.is_null() {
+        return errno::fail(errno::EFAULT);
+    }
+    // SAFETY: readable by contract.
+    let Some(ns) = (unsafe { (*time).ns() }) else { return errno::fail(errno::EINVAL) };
+    let deadline = match (flags & ABSOLUTE != 0, clock) {
+        (false, 0..=7) => block::after(ns),
+        (true, 0 | 5) => {
+            block::now().saturating_add(ns.saturating_sub((crate::host::get().wall_ns)()))
+        }
+        (true, 1..=7) => ns,
+        _ => return errno::fail(errno::EINVAL),
+    };
+    if let Err(Errno(error)) = block::until(deadline, |_| Poll::<()>::Pending) {
+        return errno::fail(error);
+    }
+    if !left.is_null() && flags & ABSOLUTE == 0 {
+        // SAFETY: writable by contract.
+        unsafe { *left = Timespec::from_ns(0) };
+    }
+    0
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::block_tests;
     use super::*;
 
     /// The numbers above, by those of the host's header.
@@ -250,6 +315,22 @@ mod tests {
             ("io::dup3", host_libc::SYS_dup3),
             ("socket::socketpair", host_libc::SYS_socketpair),
             ("identity::uname", host_libc::SYS_uname),
+            ("mmap::mmap", host_libc::SYS_mmap),
+            ("mmap::mprotect", host_libc::SYS_mprotect),
+            ("mmap::munmap", host_libc::SYS_munmap),
+            ("mmap::madvise", host_libc::SYS_madvise),
+            ("crate::process::sched_yield", host_libc::SYS_sched_yield),
+            ("crate::process::getpid", host_libc::SYS_getpid),
+            ("crate::process::getppid", host_libc::SYS_getppid),
+            ("crate::process::sysinfo", host_libc::SYS_sysinfo),
+            ("crate::signal::kill", host_libc::SYS_kill),
+            ("crate::time::clock_getres", host_libc::SYS_clock_getres),
+            ("identity::getgroups", host_libc::SYS_getgroups),
+            ("identity::getpgid", host_libc::SYS_getpgid),
+            ("identity::getsid", host_libc::SYS_getsid),
+            ("identity::prlimit64", host_libc::SYS_prlimit64),
+            ("select::select", host_libc::SYS_select),
+            ("small::syncfs", host_libc::SYS_syncfs),
             ("io::preadv64", host_libc::SYS_preadv),
             ("io::sendfile64", host_libc::SYS_sendfile),
             ("io::pwritev64", host_libc::SYS_pwritev),
@@ -271,6 +352,28 @@ mod tests {
             let line = alloc::format!("        {number} => call!({name}");
             assert!(source.contains(&line), "{line}");
         }
+    }
+
+    #[test]
+    fn a_sleep_ends_when_it_is_to() {
+        block_tests::give_busy();
+        let at = |time: &mut Timespec| (&raw mut *time).expose_provenance();
+        let (mut time, mut left) = (Timespec::from_ns(3_000_000), Timespec::from_ns(7));
+        let start = block::now();
+        // SAFETY: the times are readable and writable, here and below.
+        assert_eq!(unsafe { system_call(35, [at(&mut time), at(&mut left), 0, 0, 0, 0]) }, 0);
+        assert!(block::now() - start >= 3_000_000);
+        assert_eq!(left.ns(), Some(0));
+        let mut until = Timespec::from_ns(block::now() + 3_000_000);
+        let end = until.ns();
+        // SAFETY: as above.
+        assert_eq!(unsafe { system_call(230, [1, 1, at(&mut until), 0, 0, 0]) }, 0);
+        assert!(Some(block::now()) >= end);
+        let mut wrong = Timespec::from_ns(0);
+        wrong.nanoseconds = 1_000_000_000;
+        // SAFETY: as above.
+        let refused = unsafe { system_call(35, [at(&mut wrong), 0, 0, 0, 0, 0]) };
+        assert_eq!(refused, -(errno::EINVAL as isize));
     }
 
     #[test]

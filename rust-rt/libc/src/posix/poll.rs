@@ -41,7 +41,7 @@ pub(super) unsafe extern "C" fn ppoll(
 /// # Safety
 ///
 /// `count` entries at `list` are writable, and nobody else accesses them.
-unsafe fn wait(list: *mut PollFd, count: c_ulong, limit: Option<u64>) -> Result<c_int> {
+pub(super) unsafe fn wait(list: *mut PollFd, count: c_ulong, limit: Option<u64>) -> Result<c_int> {
     let count = usize::try_from(count).ok().filter(|&n| n <= table::limit());
     let count = count.ok_or(Errno(EINVAL))?;
     let list = match (count, list.is_null()) {

@@ -41,6 +41,17 @@ pub(super) fn times() -> Vec<u8> {
     format!("cpu  {user} {rest}\ncpu0 {user} {rest}\nbtime {boot}\nprocesses 1\n").into_bytes()
 }
 
+/// `/proc/self/auxv`, where rustix looks for the size of a page: pairs of a kind and a value. There are AT_PAGESZ, AT_CLKTCK,
+/// and the end.
+pub(super) fn vector() -> Vec<u8> {
+    let pairs = [(6, mirust_mem::PAGE_SIZE as u64), (17, 100), (0, 0)];
+    pairs
+        .into_iter()
+        .flat_map(|(kind, value): (u64, u64)| [kind, value])
+        .flat_map(u64::to_ne_bytes)
+        .collect()
+}
+
 /// `/proc/uptime`: seconds since boot, and seconds without work, of which nobody keeps count.
 pub(super) fn uptime() -> Vec<u8> {
     let hundredths = now() / 10_000_000;

@@ -19,6 +19,7 @@ mod sockets;
 pub(super) mod space;
 mod temporary;
 mod tree;
+mod unique;
 mod volume;
 #[cfg(test)]
 mod volume_tests;

@@ -81,6 +81,7 @@ fn standard(tree: &Tree) {
         tree.put_device(b"dev/urandom", Device::Random),
         tree.put_made(b"etc/resolv.conf", network::resolver_configuration),
         tree.put_file(b"etc/hosts", network::HOSTS),
+        tree.put_made(b"proc/self/auxv", machine::vector),
         tree.put_link(b"proc/self/exe", b"/mirust"),
         tree.put_made(b"proc/cpuinfo", machine::processors),
         tree.put_made(b"proc/loadavg", || b"0.00 0.00 0.00 1/1 1\n".to_vec()),

@@ -1,0 +1,93 @@
+use super::super::eventfd::eventfd;
+use super::super::host_tests::{C, either, same};
+use super::super::{block_tests as testing, io};
+use super::*;
+use crate::errno;
+use alloc::vec;
+
+impl C {
+    /// Waits with these descriptors in the three sets. What is found, the descriptors that are left in each set by their place
+    /// in the list, and whether time is left.
+    fn select(&self, sets: [&[c_int]; 3], us: Option<i64>) -> (i64, [Vec<bool>; 3], bool) {
+        let mut bits = [[0u64; 16]; 3];
+        let mut count = 0;
+        for (bits, fds) in bits.iter_mut().zip(sets) {
+            for &fd in fds {
+                bits[fd as usize / 64] |= 1 << (fd % 64);
+                count = count.max(fd + 1);
+            }
+        }
+        let mut time = Time { seconds: 0, microseconds: us.unwrap_or(0) };
+        let limit = if us.is_some() { &raw mut time } else { core::ptr::null_mut() };
+        let [read, write, other] = &mut bits;
+        let [read, write, other] = [read, write, other].map(|bits| bits.as_mut_ptr());
+        let found = either!(
+            self,
+            select(count, read, write, other, limit),
+            host_libc::select(count, read.cast(), write.cast(), other.cast(), limit.cast())
+        );
+        let left = |i: usize| {
+            let there = |&fd: &c_int| bits[i][fd as usize / 64] >> (fd % 64) & 1 != 0;
+            sets[i].iter().map(there).collect()
+        };
+        (found, [left(0), left(1), left(2)], time.microseconds > 0)
+    }
+}
+
+#[test]
+fn sets_say_what_is_ready_as_on_the_host() {
+    testing::give_busy();
+    same(|c| {
+        let [r, w] = c.pipe(0);
+        let event = c.eventfd(0, 0);
+        let mut log = vec![c.select([&[r, event], &[w], &[r]], Some(0))];
+        // Nothing comes, and no time is left.
+        log.push(c.select([&[r], &[], &[]], Some(2000)));
+        c.write(w, b"x");
+        log.push(c.select([&[r, event], &[w, event], &[r, w]], None));
+        log.push(c.select([&[r, event], &[], &[]], Some(900_000)));
+        c.close(w);
+        let mut byte = [0];
+        c.read(r, &mut byte);
+        // The end can be read, too.
+        log.push(c.select([&[r], &[], &[r]], None));
+        c.close(r);
+        log.push(c.select([&[event, r], &[], &[]], Some(0)));
+        c.close(event);
+        // An error leaves the sets alone; who waits for nothing waits for the time.
+        log.push(c.select([&[], &[], &[]], Some(1000)));
+        log.push(c.select([&[], &[], &[]], Some(-1)));
+        log
+    });
+}
+
+#[test]
+fn more_descriptors_than_a_word_has_bits() {
+    testing::give_busy();
+    let fds: Vec<c_int> = (0..70).map(|i| eventfd(u32::from(i % 2 == 1), 0)).collect();
+    let most = fds.iter().copied().max().expect("some");
+    let mut bits = [0u64; 16];
+    for &fd in &fds {
+        bits[fd as usize / 64] |= 1 << (fd % 64);
+    }
+    let null = core::ptr::null_mut();
+    // SAFETY: the set has 1024 bits, and there are fewer descriptors.
+    unsafe {
+        assert!(most < 1024);
+        assert_eq!(
+            pselect(most + 1, bits.as_mut_ptr(), null, null, core::ptr::null(), null.cast()),
+            35
+        );
+    }
+    for (i, &fd) in fds.iter().enumerate() {
+        assert_eq!(bits[fd as usize / 64] >> (fd % 64) & 1, i as u64 % 2, "{i}");
+        io::close(fd);
+    }
+    // SAFETY: NULL is a set without descriptors.
+    unsafe {
+        assert_eq!(
+            (select(-1, null, null, null, core::ptr::null_mut()), errno::get()),
+            (-1, EINVAL)
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! Calls that are others by another name, and calls that have nothing to do here.
+//!
+//! Programs in C that were not compiled for large files call functions without `64` in their names, whose offsets have 64
+//! bits on this architecture all the same.
+
+use core::ffi::{c_char, c_int, c_uint, c_void};
+
+use super::answer::{number, status};
+use super::files::{calls as paths, changes};
+use super::parts::{Errno, Part, PartMut, Result};
+use super::{io, table};
+use crate::errno::{self, EINVAL, EPERM};
+use crate::timespec::Timespec;
+
+/// Defines each as the other.
+macro_rules! calls {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $other:path;)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub(super) unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+            // SAFETY: the contract is the same.
+            #[allow(unused_unsafe)]
+            unsafe {
+                $other($($argument),*)
+            }
+        }
+    )*};
+}
+
+calls! {
+    fallocate(fd: c_int, mode: c_int, offset: i64, len: i64) -> c_int = changes::fallocate64;
+    ftruncate(fd: c_int, len: i64) -> c_int = changes::ftruncate64;
+    posix_fallocate(fd: c_int, offset: i64, len: i64) -> c_int = changes::posix_fallocate64;
+    pread(fd: c_int, to: *mut c_void, n: usize, offset: i64) -> isize = io::pread64;
+    preadv(fd: c_int, list: *mut PartMut, count: c_int, offset: i64) -> isize = io::preadv64;
+    pwrite(fd: c_int, from: *const c_void, n: usize, offset: i64) -> isize = io::pwrite64;
+    pwritev(fd: c_int, list: *const Part, count: c_int, offset: i64) -> isize = io::pwritev64;
+    sendfile(to: c_int, from: c_int, offset: *mut i64, n: usize) -> isize = io::sendfile64;
+    truncate(path: *const c_char, len: i64) -> c_int = changes::truncate64;
+    creat64(path: *const c_char, mode: c_uint) -> c_int = creat;
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn creat(path: *const c_char, mode: c_uint) -> c_int {
+    const O_WRONLY_CREAT_TRUNC: c_int = 0o1 | 0o100 | 0o1000;
+    // SAFETY: the contract is the same.
+    unsafe { paths::open64(path, O_WRONLY_CREAT_TRUNC, mode) }
+}
+
+/// Files in memory are as durable as they will be, and others do not change.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn sync() {}
+
+/// As [`sync`]; EBADF.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn syncfs(fd: c_int) -> c_int {
+    status(table::get(fd).map(|_| ()))
+}
+
+fn advice(fd: c_int, advice: c_int) -> Result {
+    table::get(fd)?;
+    // POSIX_FADV_NORMAL to POSIX_FADV_NOREUSE.
+    if (0..=5).contains(&advice) { Ok(()) } else { Err(Errno(EINVAL)) }
+}
+
+/// A hint, of no use here. Unlike most calls, this one returns the error.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn posix_fadvise(fd: c_int, _from: i64, _n: i64, hint: c_int) -> c_int {
+    advice(fd, hint).map_or_else(|Errno(error)| error, |()| 0)
+}
+
+/// As [`posix_fadvise`].
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn posix_fadvise64(fd: c_int, from: i64, n: i64, hint: c_int) -> c_int {
+    posix_fadvise(fd, from, n, hint)
+}
+
+/// The clock is Xen's, for whoever would set it.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn clock_settime(_clock: c_int, _time: *const Timespec) -> c_int {
+    errno::fail(EPERM)
+}
+
+/// A limit of the file system, -1 without an error if there is none.
+fn limit(name: c_int) -> Result<i64> {
+    match name {
+        // _PC_NAME_MAX, _PC_PATH_MAX, _PC_PIPE_BUF.
+        3 => Ok(255),
+        4 | 5 => Ok(4096),
+        0..=20 => Ok(-1),
+        _ => Err(Errno(EINVAL)),
+    }
+}
+
+fn limit_or_error(limit: Result<i64>) -> i64 {
+    limit.unwrap_or_else(|Errno(error)| errno::fail(error).into())
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn pathconf(path: *const c_char, name: c_int) -> i64 {
+    // SAFETY: the contract is the same.
+    match unsafe { paths::access(path, 0) } {
+        0 => limit_or_error(limit(name)),
+        error => error.into(),
+    }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn fpathconf(fd: c_int, name: c_int) -> i64 {
+    limit_or_error(table::get(fd).and_then(|_| limit(name)))
+}
+
+/// What is mapped is a copy, which nobody else sees: there is nothing to write back.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn msync(at: *mut c_void, _len: usize, flags: c_int) -> c_int {
+    // MS_ASYNC, MS_INVALIDATE, MS_SYNC; the first and the last exclude each other.
+    let wrong = flags & !7 != 0 || flags & 5 == 5 || at.addr() % mirust_mem::PAGE_SIZE != 0;
+    number(if wrong { Err(Errno(EINVAL)) } else { Ok(0) })
+}
+
+/// Memory stays where it is in any case.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn mlockall(_flags: c_int) -> c_int {
+    0
+}
+
+/// As [`mlockall`].
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn munlockall() -> c_int {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::errno::{EBADF, ENOENT};
+
+    #[test]
+    fn what_does_nothing_refuses_what_is_wrong_as_the_host_does() {
+        let host_error = || std::io::Error::last_os_error().raw_os_error();
+        let odd = core::ptr::without_provenance_mut::<c_void>(4097);
+        // SAFETY: nothing is mapped at these addresses, and nothing changes.
+        unsafe {
+            for (at, flags) in [(core::ptr::null_mut(), 5), (odd, 4), (core::ptr::null_mut(), 8)] {
+                assert_eq!((msync(at, 4096, flags), errno::get()), (-1, EINVAL));
+                assert_eq!(host_libc::msync(at.cast(), 4096, flags), -1);
+                assert_eq!(host_error(), Some(EINVAL));
+            }
+        }
+        assert_eq!((syncfs(-1), errno::get(), posix_fadvise(-1, 0, 0, 0)), (-1, EBADF, EBADF));
+        assert_eq!((posix_fadvise(1, 0, 0, 2), posix_fadvise64(1, 0, 0, 9)), (0, EINVAL));
+        assert_eq!((clock_settime(0, core::ptr::null()), errno::get()), (-1, EPERM));
+    }
+
+    #[test]
+    fn limits_of_names_are_the_hosts() {
+        // SAFETY: C strings.
+        unsafe {
+            for name in [3, 4, 5] {
+                assert_eq!(
+                    pathconf(c"/tmp".as_ptr(), name),
+                    host_libc::pathconf(c"/".as_ptr(), name)
+                );
+            }
+            assert_eq!((pathconf(c"/none".as_ptr(), 3), errno::get()), (-1, ENOENT));
+            assert_eq!((pathconf(c"/tmp".as_ptr(), 99), errno::get()), (-1, EINVAL));
+            assert_eq!((fpathconf(1, 5), fpathconf(-1, 5)), (4096, -1));
+        }
+    }
+
+    #[test]
+    fn files_by_calls_without_the_number() {
+        let mut buf = [0u8; 4];
+        let at = buf.as_mut_ptr().cast::<c_void>();
+        // SAFETY: C strings, and a buffer of four bytes.
+        unsafe {
+            let fd = creat(c"/tmp/small".as_ptr(), 0o600);
+            assert_eq!(pwrite(fd, c"abcd".as_ptr().cast(), 4, 2), 4);
+            assert_eq!((ftruncate(fd, 5), io::close(fd)), (0, 0));
+            let fd = paths::open64(c"/tmp/small".as_ptr(), 0, 0);
+            assert_eq!((pread(fd, at, 4, 1), &buf), (4, b"\0abc"));
+            assert_eq!((io::close(fd), truncate(c"/tmp/small".as_ptr(), 0)), (0, 0));
+        }
+    }
+}
