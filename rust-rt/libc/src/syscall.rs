@@ -1,4 +1,4 @@
-//! `syscall`, for what Rust's std asks of Linux this way: random bytes, futexes, its thread's id.
+//! `syscall`: what Rust's std asks of Linux this way, and, with descriptors, what the instruction SYSCALL is served.
 
 use super::errno::{self, EAGAIN, ENOSYS};
 use super::stub::unsupported;
@@ -11,7 +11,8 @@ const SYS_GETTID: c_long = 186;
 const SYS_FUTEX: c_long = 202;
 const SYS_GETRANDOM: c_long = 318;
 
-/// `getrandom`, `futex` and `gettid`; ENOSYS for all else. Integers and pointers of a variadic call are where
+/// `getrandom`, `futex` and `gettid`, which every program may ask for; with descriptors the others too, as allocators call
+/// `open` this way to be called by nobody meanwhile. ENOSYS for what there is not. Integers and pointers of a variadic call are where
 /// those of any other call are, so an ordinary function serves.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn syscall(
@@ -20,10 +21,9 @@ pub(crate) unsafe extern "C" fn syscall(
     b: usize,
     c: usize,
     timeout: usize,
-    _second_word: usize,
+    second_word: usize,
     mask: usize,
 ) -> c_long {
-    static LOGGED: AtomicBool = AtomicBool::new(false);
     match number {
         // SAFETY: the caller owns `b` bytes at `a`.
         SYS_GETRANDOM => unsafe { random::getrandom(a as *mut c_void, b, c as c_uint) as c_long },
@@ -42,12 +42,34 @@ pub(crate) unsafe extern "C" fn syscall(
             }
         },
         SYS_GETTID => thread().into(),
-        _ => {
-            let why = "an image has no Linux below it";
-            unsupported(&LOGGED, format_args!("system call {number}"), why, ENOSYS);
-            -1
-        }
+        // SAFETY: the caller's promise.
+        _ => unsafe { others(number, [a, b, c, timeout, second_word, mask]) }
+            .map_or_else(|| unserved(number), |result| result as c_long),
     }
+}
+
+/// What there is besides: a result, or -1 and `errno`.
+///
+/// # Safety
+///
+/// As for [`system_call`](super::posix::system_call).
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
+unsafe fn others(number: c_long, arguments: [usize; 6]) -> Option<isize> {
+    // SAFETY: as the caller says.
+    unsafe { super::posix::served(number as usize, arguments) }
+}
+
+/// Nothing, without descriptors.
+#[cfg(not(all(feature = "posix", any(test, feature = "symbols"))))]
+unsafe fn others(_number: c_long, _arguments: [usize; 6]) -> Option<isize> {
+    None
+}
+
+fn unserved(number: c_long) -> c_long {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    let why = "an image has no Linux below it";
+    unsupported(&LOGGED, format_args!("system call {number}"), why, ENOSYS);
+    -1
 }
 
 /// In a program without threads. A wake-up finds nobody waiting. A wait with a time limit is refused, which std takes for an
@@ -96,7 +118,7 @@ mod tests {
             assert_eq!(syscall(SYS_FUTEX, at, 1 | 128, 1, 0, 0, 0), 0);
             assert_eq!((syscall(SYS_FUTEX, at, 9 | 128, 8, 0, 0, 0), errno::get()), (-1, EAGAIN));
             assert_eq!((syscall(SYS_FUTEX, at, 9 | 128, 7, 1, 0, 0), errno::get()), (-1, ENOSYS));
-            assert_eq!((syscall(0, 0, 0, 0, 0, 0, 0), errno::get()), (-1, ENOSYS));
+            assert_eq!((syscall(57, 0, 0, 0, 0, 0, 0), errno::get()), (-1, ENOSYS));
         }
         assert_ne!(bytes, [0; 32]);
     }

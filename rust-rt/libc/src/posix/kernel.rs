@@ -31,14 +31,26 @@ pub unsafe fn system_call(number: usize, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
     // SAFETY: as the caller says.
     let result = unsafe {
+        served(number, arguments)
+            .unwrap_or_else(|| crate::syscall::syscall(number as _, a, b, c, d, e, f) as isize)
+    };
+    if result == -1 { -(errno::get() as isize) } else { result }
+}
+
+/// The same by the C library's rules: -1 and `errno` for an error. Nothing for a call that is not among those here.
+///
+/// # Safety
+///
+/// As [`system_call`].
+pub(crate) unsafe fn served(number: usize, arguments: [usize; 6]) -> Option<isize> {
+    // SAFETY: as the caller says.
+    unsafe {
         descriptors(number, arguments)
             .or_else(|| events(number, arguments))
             .or_else(|| sockets(number, arguments))
             .or_else(|| paths(number, arguments))
             .or_else(|| process(number, arguments))
-            .unwrap_or_else(|| crate::syscall::syscall(number as _, a, b, c, d, e, f) as isize)
-    };
-    if result == -1 { -(errno::get() as isize) } else { result }
+    }
 }
 
 /// Calls on every kind of descriptor, and on open files.
@@ -239,11 +251,25 @@ unsafe fn process(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<isize
         157 => call!(crate::process::prctl, fd),
         230 => call!(sleep, fd, b as _, c as _, d as _),
         229 => call!(crate::time::clock_getres, fd, b as _),
+        309 => call!(processor, a as _, b as _),
         302 => call!(identity::prlimit64, fd, b as _, c as _, d as _),
         102 | 104 | 107 | 108 => 0, // the numbers of user and group
         228 => call!(crate::time::clock_gettime, fd, b as _),
         _ => return None,
     })
+}
+
+/// `getcpu`: processor 0 of node 0.
+///
+/// # Safety
+///
+/// Each is NULL or writable.
+unsafe fn processor(number: *mut u32, node: *mut u32) -> i32 {
+    for to in [number, node].into_iter().filter(|to| !to.is_null()) {
+        // SAFETY: as the caller says.
+        unsafe { to.write(0) };
+    }
+    0
 }
 
 /// `clock_nanosleep`, but for its answer. (The C function is a part of what makes an image one with threads.)
@@ -390,6 +416,14 @@ mod tests {
         assert_eq!(u64::from_ne_bytes(word), 5);
         // SAFETY: as above.
         unsafe {
+            // By the C function the same calls, and the C library's errors.
+            let c = |n, a, b| crate::syscall::syscall(n, a, b, 8, 0, 0, 0);
+            assert_eq!((c(0, fd as usize, at), errno::get()), (-1, errno::EAGAIN));
+            assert_eq!(
+                (c(309, at, 0), word),
+                (0, [0, 0, 0, 0, word[4], word[5], word[6], word[7]])
+            );
+            assert_eq!((c(57, 0, 0), errno::get()), (-1, errno::ENOSYS));
             let mut path = [0u8; 8];
             let at = path.as_mut_ptr().expose_provenance();
             assert_eq!(system_call(79, [at, 8, 0, 0, 0, 0]), 2);

@@ -11,7 +11,7 @@ use super::super::table;
 use super::File;
 use super::calls::path_argument;
 use super::lookup::{AT_FDCWD, find};
-use super::tree::Node;
+use super::node::Node;
 use crate::errno::{EFAULT, ENOENT};
 use mirust_mem::PAGE_SIZE;
 

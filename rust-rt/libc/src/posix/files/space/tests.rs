@@ -12,7 +12,7 @@ use crate::errno::{self, EBADF, ENOTDIR};
 #[test]
 fn layouts_are_the_hosts() {
     assert_eq!(i64::from(TYPES[0]), host::TMPFS_MAGIC);
-    assert_eq!(u64::from(ST_RDONLY), host::ST_RDONLY);
+    assert_eq!(ST_RDONLY, host::ST_RDONLY);
     assert_eq!(size_of::<FileSystem>(), size_of::<host::statvfs>());
     assert_eq!(size_of::<LinuxFileSystem>(), size_of::<host::statfs>());
     for (ours, theirs) in [
