@@ -15,6 +15,9 @@ root=$cache/$suite
 # Debian gives ordinary users a PATH without the directories of chroot, ip, mkfs.erofs and the like.
 export PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
+# Messages that scripts read are in English, whatever the user's language; letters beyond ASCII stay letters.
+export LC_ALL=C.UTF-8
+
 # A file inside that root; its presence tells a script that it already runs there.
 in_root_mark=/etc/mirust-root
 
