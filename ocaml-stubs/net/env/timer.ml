@@ -11,7 +11,7 @@ let create fire = { fire; deadline = max_int; sleeping = max_int; stopped = fals
 
 (* A wake-up that is so late was lost when memory ran out. *)
 let late = 1_000_000_000
-let is_lost t = t.sleeping < max_int && Env.now () - t.sleeping > late
+let is_lost t = t.sleeping < max_int && Env.recent () - t.sleeping > late
 
 (* A sleep is never cancelled. When the deadline moves later, the sleep under way wakes early and
    sleeps again; when it moves earlier, another sleep starts and the later one finds nothing to do.

@@ -415,9 +415,36 @@ let synchronizing env c (h : Wire.t) view ~ce =
   then in_order env c h view ~ce
   else out_of_window env c h ~length
 
+(* What nearly all segments are: the next one, of a connection that is open both ways, with nothing in it but an
+   acknowledgement and octets for which there is room. Of such a segment all that [synchronizing] looks at is known. *)
+let is_as_expected env c (h : Wire.t) ~length ~ce =
+  let behind = Seq.diff h.ack c.snd_una in
+  h.flags lor Flags.psh = Flags.(ack lor psh)
+  && h.seq = c.rcv_nxt
+  && behind >= 0
+  && behind <= Seq.diff c.snd_nxt c.snd_una
+  && length <= Output.advertised c
+  && (not (ce || c.fin_known || c.read_shut))
+  && Reassembly.is_empty c.ahead
+  && ((not c.ts_ok) || Seq.geq h.options.ts_value c.ts_recent)
+  && not (under_pressure env)
+
+let as_expected env c (h : Wire.t) view ~length =
+  Recovery.acked env c h ~payload:length;
+  believed env c h ~ce:false;
+  (* Its user may just have been told that there is room, and have closed. *)
+  if c.state <> Established then text env c h ~seq:h.seq view
+  else (
+    if length > 0 then (
+      if Flags.has h.flags Flags.psh then c.pushed <- true;
+      receive env c view ~repeated:false);
+    touch env c)
+
 let segment env c (h : Wire.t) view ~ce =
   c.segments_in <- c.segments_in + 1;
   match c.state with
+  | Established when is_as_expected env c h ~length:(Cstruct.length view) ~ce ->
+      as_expected env c h view ~length:(Cstruct.length view)
   | Closed -> ()
   | Syn_sent -> syn_sent env c h view
   | Syn_received | Established | Fin_wait_1 | Fin_wait_2 | Close_wait | Closing | Last_ack

@@ -4,6 +4,7 @@ type t = {
   mutable front : Cstruct.t;
   mutable rest : Cstruct.t Queue.t;
   mutable queued : int; (* octets in [front] and [rest] *)
+  mutable views : int; (* in them, and one if something is gathered *)
   mutable gather : Cstruct.t;
   mutable gathered : int;
   small : int;
@@ -14,6 +15,7 @@ let create ~small =
     front = Cstruct.empty;
     rest = Queue.create ();
     queued = 0;
+    views = 0;
     gather = Cstruct.empty;
     gathered = 0;
     small;
@@ -23,9 +25,9 @@ let gather_size = 2048
 let octets t = t.queued + t.gathered
 let is_empty t = octets t = 0
 
-let views t =
-  (if t.queued > 0 then 1 + Queue.length t.rest else 0) + if t.gathered > 0 then 1 else 0
+let views t = t.views
 
+(* [view] is counted already. *)
 let enqueue t view =
   if t.queued = 0 then t.front <- view else Queue.push view t.rest;
   t.queued <- t.queued + Cstruct.length view
@@ -48,12 +50,16 @@ let push t view =
         flush t;
         t.gather <- Cstruct.create_unsafe gather_size);
       Cstruct.blit view 0 t.gather t.gathered n;
+      if t.gathered = 0 then t.views <- t.views + 1;
       t.gathered <- t.gathered + n)
     else (
       flush t;
-      enqueue t view)
+      enqueue t view;
+      t.views <- t.views + 1)
 
-let next t = t.front <- (if Queue.is_empty t.rest then Cstruct.empty else Queue.pop t.rest)
+let next t =
+  t.views <- t.views - 1;
+  t.front <- (if Queue.is_empty t.rest then Cstruct.empty else Queue.pop t.rest)
 
 let pop t ~most =
   if t.queued = 0 then flush t;
@@ -100,11 +106,13 @@ let compact ~device t =
     | front :: views ->
         List.iter (fun view -> Queue.push view rest) views;
         t.front <- front;
-        t.rest <- rest
+        t.rest <- rest;
+        t.views <- 1 + Queue.length rest
 
 let clear t =
   if t.queued > 0 then Queue.clear t.rest;
   t.front <- Cstruct.empty;
   t.queued <- 0;
+  t.views <- 0;
   t.gather <- Cstruct.empty;
   t.gathered <- 0

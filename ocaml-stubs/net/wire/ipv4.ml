@@ -86,16 +86,14 @@ let payload t b = Cstruct.sub b (header_length t) t.payload_length
 let plain_length b ~at =
   if at < 0 || Cstruct.length b - at < min_header_length then -1
   else
-    let first = Field.u32 b at and second = Field.u32 b (at + 4) in
+    let first = Field.u32 b at in
     let total = first land 0xffff in
     let is_plain =
       first lsr 24 = 0x45
       && total >= min_header_length
       && Cstruct.length b - at >= total
-      && second land 0x3fff = 0
-      && Checksum.is_valid
-           (Checksum.word Checksum.zero
-              (first + second + Field.u32 b (at + 8) + Field.u32 b (at + 12) + Field.u32 b (at + 16)))
+      && Field.u16 b (at + 6) land 0x3fff = 0
+      && Checksum.is_valid (Checksum.twenty b at)
     in
     if is_plain then total else -1
 
