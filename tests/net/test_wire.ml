@@ -65,6 +65,19 @@ module Sums = struct
         | exception Invalid_argument _ -> ())
       [ (0, 21); (20, 1); (-1, 4); (4, -1); (max_int, 2) ]
 
+  let twenty_octets () =
+    let rng = Random.State.make [| 5 |] in
+    let b = random rng 60 in
+    for off = 0 to 40 do
+      check_int "sum" (reference (Cstruct.sub b off 20)) (Checksum.finish (Checksum.twenty b off))
+    done;
+    List.iter
+      (fun off ->
+        match Checksum.twenty b off with
+        | _ -> Alcotest.failf "at %d" off
+        | exception Invalid_argument _ -> ())
+      [ -1; 41; max_int; min_int ]
+
   let all_ones () =
     let b = Cstruct.create 65535 in
     Cstruct.memset b 0xff;
@@ -104,6 +117,7 @@ module Sums = struct
     [
       case "rfc_1071_example" rfc_1071_example;
       case "every_length_and_alignment" every_length_and_alignment;
+      case "twenty_octets" twenty_octets;
       case "all_ones" all_ones;
       case "fragments_equal_whole" fragments_equal_whole;
       case "update_equals_recomputation" update_equals_recomputation;
@@ -146,12 +160,25 @@ module Ethernet_tests = struct
     check_bool "other, high half" false (is_for "00:16:3f:01:02:03");
     check_bool "other, low half" false (is_for "00:16:3e:01:02:04")
 
+  let plain_ipv4 () =
+    let number = Field.mac_number (mac "00:16:3e:01:02:03") in
+    let frame ?(dst = "00:16:3e:01:02:03") proto =
+      emitted 14 (Ethernet.emit { repr with destination = mac dst; proto })
+    in
+    let is b = Ethernet.is_plain_ipv4 number b in
+    check_bool "ours" true (is (frame `IPv4));
+    check_bool "another protocol" false (is (frame `IPv6));
+    check_bool "another station" false (is (frame ~dst:"00:16:3e:01:02:04" `IPv4));
+    check_bool "broadcast" false (is (frame ~dst:"ff:ff:ff:ff:ff:ff" `IPv4));
+    check_bool "too short" false (is (Cstruct.sub (frame `IPv4) 0 13))
+
   let tests =
     [
       case "both_ways" both_ways;
       case "short" short;
       case "ethertypes" ethertypes;
       case "station_filter" station;
+      case "plain_ipv4" plain_ipv4;
     ]
 end
 

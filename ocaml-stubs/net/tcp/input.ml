@@ -419,9 +419,8 @@ let synchronizing env c (h : Wire.t) view ~ce =
    acknowledgement and octets for which there is room. Of such a segment all that [synchronizing] looks at is known. *)
 let is_as_expected env c (h : Wire.t) ~length ~ce =
   let behind = Seq.diff h.ack c.snd_una in
-  h.flags lor Flags.psh = Flags.(ack lor psh)
-  && h.seq = c.rcv_nxt
-  && behind >= 0
+  (h.flags lor Flags.psh = Flags.(ack lor psh))
+  && h.seq = c.rcv_nxt && behind >= 0
   && behind <= Seq.diff c.snd_nxt c.snd_una
   && length <= Output.advertised c
   && (not (ce || c.fin_known || c.read_shut))

@@ -24,7 +24,6 @@ let create ~small =
 let gather_size = 2048
 let octets t = t.queued + t.gathered
 let is_empty t = octets t = 0
-
 let views t = t.views
 
 (* [view] is counted already. *)

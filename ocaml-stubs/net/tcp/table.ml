@@ -42,10 +42,16 @@ let hash t k =
 
 let place t hash = hash lsr (Sys.int_size - t.bits)
 
+(* Without a call for IPv4. *)
+let same (a : Ipaddr.t) (b : Ipaddr.t) =
+  match (a, b) with
+  | V4 a, V4 b -> Int32.equal (Ipaddr.V4.to_int32 a) (Ipaddr.V4.to_int32 b)
+  | (V4 _ | V6 _), _ -> Ipaddr.compare a b = 0
+[@@inline]
+
 let is (c : Tcb.t) ~local ~local_port ~remote ~remote_port =
-  c.remote_port = remote_port && c.local_port = local_port
-  && Ipaddr.compare c.remote remote = 0
-  && Ipaddr.compare c.local local = 0
+  c.remote_port = remote_port && c.local_port = local_port && same c.remote remote
+  && same c.local local
 
 let rec find_in list ~local ~local_port ~remote ~remote_port =
   match list with

@@ -68,9 +68,13 @@ module Make (N : Mirust_mirage_types.Mirage_net.S) = struct
           Lwt.map (Result.map_error (fun e -> `Netif e)) written
 
   let input ~arpv4 ~ipv4 ~ipv6 t frame =
-    match W.Ethernet.proto frame with
-    | Some proto when W.Ethernet.is_for_station t.station frame -> (
-        let payload = W.Ethernet.payload frame in
-        match proto with `ARP -> arpv4 payload | `IPv4 -> ipv4 payload | `IPv6 -> ipv6 payload)
-    | Some _ | None -> Lwt.return_unit
+    (* Nearly all frames. *)
+    if W.Ethernet.is_plain_ipv4 t.station frame then
+      ipv4 (Cstruct.shift frame W.Ethernet.header_length)
+    else
+      match W.Ethernet.proto frame with
+      | Some proto when W.Ethernet.is_for_station t.station frame -> (
+          let payload = W.Ethernet.payload frame in
+          match proto with `ARP -> arpv4 payload | `IPv4 -> ipv4 payload | `IPv6 -> ipv6 payload)
+      | Some _ | None -> Lwt.return_unit
 end

@@ -100,8 +100,7 @@ let twenty (b : Cstruct.t) off =
   if off < 0 || off > b.len - 20 then invalid_arg "Checksum.twenty";
   let i = b.off + off in
   let v = get64 b.buffer i and w = get64 b.buffer (i + 8) in
-  network
-    (fold (Int64.to_int (low v ++ high v ++ low w ++ high w) + get32 b.buffer (i + 16)))
+  network (fold (Int64.to_int (low v ++ high v ++ low w ++ high w) + get32 b.buffer (i + 16)))
 
 let fragments s l =
   (* A fragment that starts at an odd offset has every word split across two: swapping the bytes of

@@ -69,4 +69,8 @@ let emit_like last ~destination proto b =
 
 let is_group b = Field.u8 b 0 land 1 = 1
 let is_for_station number b = is_group b || Field.u48 b 0 = number
+
+let is_plain_ipv4 number b =
+  Cstruct.length b >= header_length && Field.u16 b 12 = 0x0800 && Field.u48 b 0 = number
+
 let is_for mac b = is_for_station (Field.mac_number mac) b

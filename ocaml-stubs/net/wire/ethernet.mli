@@ -51,5 +51,10 @@ val is_for : Macaddr.t -> Cstruct.t -> bool
 (** {!is_for} of an address as {!Field.mac_number} gives it. *)
 val is_for_station : int -> Cstruct.t -> bool
 
+(** Whether an untagged frame of IPv4 is for the address that {!Field.mac_number} gives as this
+    number; false for groups, and for a frame that is too short. The payload is at {!header_length}.
+*)
+val is_plain_ipv4 : int -> Cstruct.t -> bool
+
 (** Where {!payload} starts. *)
 val payload_start : Cstruct.t -> int
