@@ -23,8 +23,8 @@ val soon : (unit -> unit) -> unit
 (** Replaces {!forget}, which by default does nothing. *)
 val install_forget : (unit -> unit) -> unit
 
-(** Has the next {!val-now} read the clock, if the loop sets the time once a turn: for after a user's
-    code. *)
+(** Has the next {!val-now} read the clock, if the loop sets the time once a turn: for after a
+    user's code. *)
 val forget : unit -> unit
 
 (** Replaces {!attempt}, which by default only calls [f]. *)
@@ -48,9 +48,9 @@ val each_then : ('a -> unit) -> 'a list -> (unit -> unit) -> unit
 
 val now : unit -> int
 
-(** The last result of {!val-now}, whoever called it, without reading the clock: for decisions that are
-    made for each packet and need a resolution of seconds. Code that sends outside a turn must call
-    {!val-now} first. *)
+(** The last result of {!val-now}, whoever called it, without reading the clock: for decisions that
+    are made for each packet and need a resolution of seconds. Code that sends outside a turn must
+    call {!val-now} first. *)
 val recent : unit -> int
 
 (** In ns. *)

@@ -163,6 +163,11 @@ let refused_for_memory env c =
    Reassembly.clear c.ahead;
    not (Octets.is_empty c.received))
 
+let note_push env c (h : Wire.t) =
+  if Flags.has h.flags Flags.psh then (
+    c.pushed <- true;
+    Habit.asked c.habit ~now:env.now)
+
 let payload env c (h : Wire.t) ~seq view =
   let length = Cstruct.length view in
   (* What is old is cut off, and what lies beyond the window or the peer's own FIN. *)
@@ -179,9 +184,7 @@ let payload env c (h : Wire.t) ~seq view =
     else
       let view = if skip = 0 && stop = length then view else Cstruct.sub view skip (stop - skip) in
       let seq = Seq.add seq skip in
-      if Flags.has h.flags Flags.psh then (
-        c.pushed <- true;
-        Habit.asked c.habit ~now:env.now);
+      note_push env c h;
       if seq <> c.rcv_nxt then keep_ahead env c ~seq view
       else if refused_for_memory env c then (
         env.stats.memory_drops <- env.stats.memory_drops + 1;
@@ -435,7 +438,7 @@ let as_expected env c (h : Wire.t) view ~length =
   if c.state <> Established then text env c h ~seq:h.seq view
   else (
     if length > 0 then (
-      if Flags.has h.flags Flags.psh then c.pushed <- true;
+      note_push env c h;
       receive env c view ~repeated:false);
     touch env c)
 
