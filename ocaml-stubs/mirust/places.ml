@@ -21,9 +21,10 @@ let served p =
 let give t p = Hashtbl.remove t.places p.id
 let taken t = Hashtbl.length t.places
 
-(* Patience in nanoseconds: with a client that was never served or is in the middle of something, and for each time
-   that a client was served. A crowd comes within a moment, so known clients get a hundred times the patience of
-   unknown ones. *)
+(* Patience in nanoseconds: with a client that was never served, and for each time that a client was served. A crowd comes
+   within a moment, so known clients get a hundred times the patience of unknown ones. With one that is in the middle of
+   something it is that of a stranger for each time, and once more: nobody who is known makes room for a crowd that comes
+   while he is being served. *)
 let with_a_stranger = 1e7
 let for_each_time = 1e9
 let most_times = 600
@@ -31,9 +32,9 @@ let most_times = 600
 (* How much of the patience with a client is used up. *)
 let tried p ~now =
   let idle = Int64.to_float (Int64.sub now p.active) in
+  let times = float_of_int (min most_times p.times) in
   let patience =
-    if p.busy || p.times = 0 then with_a_stranger
-    else for_each_time *. float_of_int (min most_times p.times)
+    if p.busy || p.times = 0 then with_a_stranger *. (1. +. times) else for_each_time *. times
   in
   idle /. patience
 

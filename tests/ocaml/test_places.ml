@@ -3,8 +3,8 @@
 module Places = Mirust.Places
 
 (* Times differ by more than the clock's steps. *)
-let a_moment () =
-  let until = Int64.add (Mirust.Mclock.elapsed_ns ()) 200_000L in
+let a_moment ?(ns = 200_000L) () =
+  let until = Int64.add (Mirust.Mclock.elapsed_ns ()) ns in
   while Mirust.Mclock.elapsed_ns () < until do
     ()
   done
@@ -43,12 +43,39 @@ let credit () =
   for i = 1 to 10 do
     ignore (take (string_of_int i) : Places.place)
   done;
-  Alcotest.(check bool) "who was served stays" false (List.mem "old" !gone);
-  (* In the middle of something he has no more patience than others. *)
-  Places.set_busy old true;
+  Alcotest.(check bool) "who was served stays" false (List.mem "old" !gone)
+
+(* A known client asks, and then a crowd comes, before he is answered. *)
+let in_the_middle () =
+  let t, take, gone = places 3 in
+  let old = take "old" in
+  let other = take "other" in
+  for _ = 1 to 1000 do
+    Places.served old
+  done;
   a_moment ();
-  ignore (take "next" : Places.place);
-  Alcotest.(check bool) "and goes when he keeps waiting" true (List.mem "old" !gone)
+  Places.moved other;
+  Places.set_busy old true;
+  (* So long that it makes no difference if something else ran in that moment. *)
+  a_moment ~ns:20_000_000L ();
+  ignore (take "1" : Places.place);
+  ignore (take "2" : Places.place);
+  check_gone "a stranger goes" [ "other" ] !gone;
+  (* Known or not, he goes when he keeps others waiting; and before that, whoever was served less. *)
+  Places.give t old;
+  let t, take, gone = places 2 in
+  let old = take "old" in
+  for _ = 1 to 3 do
+    Places.served old
+  done;
+  Places.set_busy old true;
+  let known = take "known" in
+  for _ = 1 to 1000 do
+    Places.served known
+  done;
+  ignore (take "1" : Places.place);
+  check_gone "who keeps others waiting" [ "old" ] !gone;
+  Places.give t known
 
 let one_at_least () =
   let t, take, gone = places 0 in
@@ -91,6 +118,7 @@ let tests =
   [
     Alcotest.test_case "the_longest_idle_makes_room" `Quick the_longest_idle;
     Alcotest.test_case "those_who_were_served_may_be_idle" `Quick credit;
+    Alcotest.test_case "those_who_are_being_served_stay" `Quick in_the_middle;
     Alcotest.test_case "there_is_one_at_least" `Quick one_at_least;
     Alcotest.test_case "when_there_are_fewer_some_have_to_go" `Quick fewer;
     Alcotest.test_case "places_follow_the_memory" `Quick following;

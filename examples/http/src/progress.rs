@@ -9,7 +9,9 @@ use mirust::time::{Duration, Instant, now};
 
 /// Bytes of an upload that count as progress: single bytes do not.
 const WORTH_IT: usize = 65536;
-/// The patience with a client that was never answered, or is in the middle of something: a crowd comes within a moment.
+/// The patience with a client that was never answered: a crowd comes within a moment. With one that is in the middle of
+/// something it is as much more for each time that it was answered, so that nobody who is known makes room for a crowd
+/// that comes while he is being answered.
 const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
 /// The patience with any other client, for each time that it was answered.
 const FOR_EACH_TIME: u128 = Duration::from_secs(1).as_nanos();
@@ -87,10 +89,10 @@ impl Progress {
 
     /// How much of the patience with it is used up by now, in thousandths.
     pub fn tried(&self, now: Instant) -> u128 {
-        let patience = match self.0.answered.get() {
+        let patience = match u128::from(self.0.answered.get().min(MOST_TIMES)) {
             0 => WITH_A_STRANGER,
-            _ if self.0.busy.get() => WITH_A_STRANGER,
-            times => FOR_EACH_TIME * u128::from(times.min(MOST_TIMES)),
+            times if self.0.busy.get() => WITH_A_STRANGER * (1 + times),
+            times => FOR_EACH_TIME * times,
         };
         now.duration_since(self.0.last.get()).as_nanos() * 1000 / patience
     }

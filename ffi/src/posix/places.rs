@@ -24,9 +24,11 @@ const VARIABLE: &str = "MIRUST_CONNECTIONS";
 const MEMORY_EACH: u64 = 320 * 1024;
 const LEAST: usize = 32;
 
-/// The patience with a client that has never been answered, or that is in the middle of a request or an answer.
+/// The patience with a client that has never been answered, and as much more for each answer, up to [`MOST_ANSWERS`], with
+/// one that is in the middle of a request or an answer: whoever is known is not to make room for a crowd that comes while
+/// he is being answered.
 const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
-/// With any other, for each answer that it has had, up to [`MOST_ANSWERS`].
+/// With any other, for each answer that it has had.
 const FOR_EACH_ANSWER: u128 = Duration::from_secs(1).as_nanos();
 const MOST_ANSWERS: u32 = 600;
 
@@ -153,10 +155,10 @@ impl Place {
 
     /// How much of the patience is exhausted, in thousandths.
     fn tried(&self, now: Instant) -> u128 {
-        let patience = match self.answers.get() {
+        let patience = match u128::from(self.answers.get().min(MOST_ANSWERS)) {
             0 => WITH_A_STRANGER,
-            _ if self.busy.get() => WITH_A_STRANGER,
-            answers => FOR_EACH_ANSWER * u128::from(answers.min(MOST_ANSWERS)),
+            answers if self.busy.get() => WITH_A_STRANGER * (1 + answers),
+            answers => FOR_EACH_ANSWER * answers,
         };
         now.duration_since(self.moved.get()).as_nanos() * 1000 / patience
     }

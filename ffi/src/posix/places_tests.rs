@@ -107,6 +107,36 @@ fn an_answer_is_all_it_takes_to_be_left_alone() {
     });
 }
 
+#[test]
+fn who_is_known_is_not_reset_for_strangers_while_being_answered() {
+    by_itself("who_is_known_is_not_reset_for_strangers_while_being_answered", || {
+        is_free(0);
+        let [known, stranger] = [0, 1].map(Client::new);
+        for _ in 0..20 {
+            known.place.read(1);
+            known.place.wrote(true);
+        }
+        // So many milliseconds after it asked, and after strangers came.
+        let asked = now();
+        let after = |ms| asked.saturating_add(Duration::from_millis(ms));
+        known.place.read(1);
+        known.place.moved.set(asked);
+        stranger.place.moved.set(after(20));
+        let tried = |ms| {
+            let now = after(ms);
+            (known.place.tried(now), stranger.place.tried(now))
+        };
+        let (known_by, strangers_by) = tried(25);
+        assert!(known_by < strangers_by, "{known_by} and {strangers_by} thousandths");
+        // It has no more than its own patience.
+        assert!(tried(2000).0 > 1000);
+        // The answer is complete: a second for each.
+        known.place.wrote(true);
+        known.place.moved.set(asked);
+        assert!(tried(20_000).0 < 1000 && tried(22_000).0 > 1000);
+    });
+}
+
 async fn the_most_is_reset() {
     is_free(56 * MIB);
     let [little, less, more, most] =
