@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::attach::Attached;
 use crate::home::{Ground, Home, Object, modified};
-use crate::options::{Build, Missing};
+use crate::options::Build;
 use crate::program::{Input, Program};
 use crate::{calls, say, undefined};
 
@@ -83,7 +83,7 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
         file: dir.join(format!("{name}.image")),
         memory: options.memory,
         attached: attached.is_some(),
-        missing: options.missing,
+        lenient: options.allow_missing,
     };
 
     let image = |ground| Image { name: name.to_owned(), elf: elf.clone(), ground };
@@ -112,10 +112,13 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
         // and is not what the crate asks for.
         let chains = calls::chains(&program, &missing, executable.is_test.then_some("test"));
         let asked = |symbol: &String| chains.iter().any(|chain| chain.symbol == *symbol);
-        let lenient = options.missing == Missing::Fails;
+        // A program is not to have pointers that are none, so that of it fewer calls may fail.
+        let may_fail = |symbol: &String| {
+            options.allow_missing && (executable.is_test || undefined::only_fails(symbol))
+        };
         let (refused, unused): (Vec<_>, Vec<_>) = missing
             .into_iter()
-            .partition(|symbol| !lenient && (!executable.is_test || asked(symbol)));
+            .partition(|symbol| !may_fail(symbol) && (!executable.is_test || asked(symbol)));
         let refused = if refused.is_empty() { link.attempt(&image, &unused)? } else { refused };
         if !refused.is_empty() {
             bail!("{}", undefined::explain(name, &refused, &chains, &program));
@@ -245,13 +248,13 @@ struct Notes {
     file: PathBuf,
     memory: u32,
     attached: bool,
-    missing: Missing,
+    /// Whether what a domain does not have may fail instead.
+    lenient: bool,
 }
 
 impl Notes {
     fn text(&self, ground: Ground) -> String {
-        let Notes { memory, attached, missing, .. } = self;
-        let lenient = *missing == Missing::Fails;
+        let Notes { memory, attached, lenient, .. } = self;
         format!(
             "ground {ground}\nmemory {memory}\nattached {attached}\nmissing allowed {lenient}\n"
         )

@@ -102,9 +102,10 @@ pub struct Build {
         value_parser = clap::value_parser!(u32).range(4..))]
     pub memory: u32,
 
-    /// What the program asks for and a domain does not have: an error, or functions that fail.
-    #[arg(skip)]
-    pub missing: Missing,
+    /// Link also what starts other processes: these calls then fail with ENOSYS. Of tests, all calls that a domain does not
+    /// have, and with them only the tests that make them; otherwise nothing of that is linked
+    #[arg(long, help_heading = "Image")]
+    pub allow_missing: bool,
 
     /// Put this folder into the image, at the same path from the root or at PATH; in Cargo.toml: `files`
     /// under [package.metadata.mirust]
@@ -141,16 +142,6 @@ pub struct Build {
     /// Do not print cargo's messages
     #[arg(short, long)]
     pub quiet: bool,
-}
-
-/// What becomes of C functions that a program calls and a domain does not have.
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// The image is not linked.
-    #[default]
-    Refused,
-    /// Each returns -1 with ENOSYS.
-    Fails,
 }
 
 /// The target that an image is built for, as `--target` may say: there is one.
@@ -219,10 +210,6 @@ pub struct Test {
     /// Build, and do not run
     #[arg(long)]
     pub no_run: bool,
-    /// Let C functions that a domain does not have fail with ENOSYS when they are called, and with them only the tests
-    /// that do; otherwise such a test binary is not linked
-    #[arg(long, help_heading = "Image")]
-    pub allow_missing: bool,
     /// Run only tests whose name contains this
     pub filter: Option<String>,
     /// Arguments of the test binaries

@@ -9,7 +9,7 @@ use crate::boot::{self, Domain};
 use crate::build::{self, Workspace};
 use crate::home::{Ground, Home};
 use crate::image::{self, Executable};
-use crate::options::{Boot, Build, Doctest, Missing, TARGET, Test};
+use crate::options::{Boot, Build, Doctest, TARGET, Test};
 use crate::{interrupt, say};
 
 /// Of the variables that programs are given. Backtraces go to the console past the harness, which would hold back those of
@@ -37,7 +37,6 @@ pub fn test(options: &Test) -> Result<u8> {
     if executables.is_empty() {
         bail!("there are no tests here but those in documentation: cargo mirust test --doc");
     }
-    let missing = if options.allow_missing { Missing::Fails } else { Missing::Refused };
     let mut arguments: Vec<OsString> = options.filter.iter().map(OsString::from).collect();
     arguments.extend(options.arguments.iter().cloned());
     let domain = Domain {
@@ -46,11 +45,10 @@ pub fn test(options: &Test) -> Result<u8> {
         ports: Vec::new(),
         command_line: boot::command_line(&options.boot.env, &PASSED_ON, &arguments)?,
     };
-    let build = Build { missing, ..options.build.clone() };
     let mut failed = Vec::new();
     for executable in &executables {
         let what = described(executable);
-        let image = match image::link(&home, executable, &build) {
+        let image = match image::link(&home, executable, &options.build) {
             Ok(image) => image,
             Err(error) if options.no_fail_fast => {
                 eprintln!("error: {error:#}");

@@ -30,6 +30,9 @@ struct Lack {
     remedy: &'static str,
 }
 
+const ONE_PROGRAM: &str = "a domain is one program; call a library for it, or leave it out by a cargo feature;\n    \
+    if the program can do without it, --allow-missing links it, and these calls fail";
+
 /// The first that matches counts.
 const LACKS: &[Lack] = &[
     Lack {
@@ -39,7 +42,7 @@ const LACKS: &[Lack] = &[
         ],
         prefixes: &["exec", "posix_spawn"],
         what: "other processes (std::process::Command)",
-        remedy: "a domain is one program; call a library for it, or leave it out by a cargo feature",
+        remedy: ONE_PROGRAM,
     },
     Lack {
         names: &[
@@ -55,7 +58,7 @@ const LACKS: &[Lack] = &[
         ],
         prefixes: &[],
         what: "other users and roots (std::process::Command again, if that is what was called)",
-        remedy: "a domain is one program; call a library for it, or leave it out by a cargo feature",
+        remedy: ONE_PROGRAM,
     },
     Lack {
         names: &["sigwait", "sigsuspend", "signalfd", "pause"],
@@ -130,6 +133,12 @@ const LACKS: &[Lack] = &[
     },
 ];
 
+/// Whether whoever calls the function, where it only fails, gets -1 for an error: it has to do with processes, and its
+/// result is a number.
+pub fn only_fails(symbol: &str) -> bool {
+    kind(symbol).1 == ONE_PROGRAM && symbol != "popen"
+}
+
 /// The part that a symbol belongs to: what it is, and what to do.
 fn kind(symbol: &str) -> (&'static str, &'static str) {
     let has = |lack: &&Lack| {
@@ -195,6 +204,16 @@ mod tests {
             (.text.f+0x9): undefined reference to `fork'\n";
         assert_eq!(parse(messages), ["fork", "execvp"]);
         assert_eq!(parse("ld: cannot find x"), [""; 0]);
+    }
+
+    #[test]
+    fn what_starts_processes_may_fail_but_give_no_pointer() {
+        for symbol in ["fork", "execvp", "posix_spawn_file_actions_init", "setgroups", "waitpid"] {
+            assert!(only_fails(symbol), "{symbol}");
+        }
+        for symbol in ["popen", "fopen64", "_ZdlPv", "sigwait", "main"] {
+            assert!(!only_fails(symbol), "{symbol}");
+        }
     }
 
     #[test]

@@ -17,16 +17,29 @@ extern "C" fn dlsym(_library: *mut c_void, _name: *const c_char) -> *mut c_void 
     ptr::null_mut()
 }
 
-/// Finds no library, and not the program itself (a null name) either: it has no table of its symbols.
+/// What stands for the program itself.
+static PROGRAM: AtomicBool = AtomicBool::new(true);
+
+fn program() -> *mut c_void {
+    (&raw const PROGRAM).cast_mut().cast()
+}
+
+/// Finds no library, only the program itself (a null name), which has no table of its symbols.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn dlopen(_name: *const c_char, _flags: c_int) -> *mut c_void {
+extern "C" fn dlopen(name: *const c_char, _flags: c_int) -> *mut c_void {
+    if name.is_null() {
+        return program();
+    }
     FAILED.store(true, Ordering::Relaxed);
     ptr::null_mut()
 }
 
-/// Fails: no library was ever opened.
+/// Of the program itself; fails for all else, as no library was ever opened.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn dlclose(_library: *mut c_void) -> c_int {
+extern "C" fn dlclose(library: *mut c_void) -> c_int {
+    if library == program() {
+        return 0;
+    }
     FAILED.store(true, Ordering::Relaxed);
     -1
 }
@@ -49,6 +62,9 @@ mod tests {
         assert!(dlopen(c"libm.so".as_ptr(), 1).is_null());
         assert!(!dlerror().is_null());
         assert!(dlerror().is_null());
+        let own = dlopen(ptr::null(), 1);
+        assert!(!own.is_null() && dlsym(own, c"sin".as_ptr()).is_null());
+        assert_eq!((dlclose(own), dlerror()), (0, ptr::null()));
         assert!(dlsym(ptr::null_mut(), c"sin".as_ptr()).is_null());
         assert_eq!(dlclose(ptr::null_mut()), -1);
         assert!(!dlerror().is_null() && dlerror().is_null());
