@@ -57,6 +57,7 @@ pub use console::{ReadLine, give_input};
 pub use events::Events;
 pub use family::{Family, Type};
 pub use files::{Found, Later, Volume, add as add_file, mount, mount_volume};
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
 pub(crate) use kernel::served;
 pub use kernel::system_call;
 pub use network::{Interface, Network, ResolveError, Resolving, give_network};
