@@ -550,13 +550,13 @@ intptr_t mirust_turn_look(void);
 // `[@@noalloc]`.
 intptr_t mirust_turn_end(void);
 
-// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, within a budget of time: what OCaml
-// has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers. Returns
-// how many tasks had a turn.
+// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, `most` of them at most and within a
+// budget of time: what OCaml has made ready in its part of the turn is answered in the same turn. It handles no events
+// and fires no timers. Returns how many more there were than that.
 //
 // For OCaml's loop, in the middle of its part: nothing reports that the tasks have given OCaml something to do, which
 // looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
-intptr_t mirust_exchange(void);
+intptr_t mirust_exchange(intptr_t most);
 
 // Handles events, fires timers and runs Rust tasks until OCaml has something to do or
 // `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only

@@ -136,21 +136,22 @@ pub extern "C" fn mirust_turn_end() -> isize {
     0
 }
 
-/// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, within a budget of time: what OCaml
-/// has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers. Returns
-/// how many tasks had a turn.
+/// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, `most` of them at most and within a
+/// budget of time: what OCaml has made ready in its part of the turn is answered in the same turn. It handles no events
+/// and fires no timers. Returns how many more there were than that.
 ///
 /// For OCaml's loop, in the middle of its part: nothing reports that the tasks have given OCaml something to do, which
 /// looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
-pub extern "C" fn mirust_exchange() -> isize {
+pub extern "C" fn mirust_exchange(most: isize) -> isize {
     wake_all();
     LOOKS.store(true, Ordering::Relaxed);
-    let run = domain::run_tasks();
+    let (ready, most) = (domain::ready_tasks(), most.max(0) as usize);
+    domain::run_tasks(most);
     LOOKS.store(false, Ordering::Relaxed);
     look();
     BEGIN.get()(false);
-    run as isize
+    ready.saturating_sub(most) as isize
 }
 
 /// Handles events, fires timers and runs Rust tasks until OCaml has something to do or

@@ -21,8 +21,9 @@ val wake : int -> unit
 val ask : unit -> unit
 
 (** Gives Rust's tasks a turn, if there was a reason since the last time: [true] if so. What they
-    have given OCaml to do, the caller looks for. *)
-val run : unit -> bool
+    have given OCaml to do, the caller looks for. [interlude] is called in between if they are many,
+    and must not raise. *)
+val run : interlude:(unit -> unit) -> bool
 
 (** Ends OCaml's part of the turn, as the poll does: whoever is woken is told, and what was sent
     goes out. For a loop that does not poll again. *)

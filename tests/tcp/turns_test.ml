@@ -14,6 +14,7 @@ type world = {
   mutable peer_next : int;
   highest : int ref; (* behind what we have sent *)
   sent : int ref; (* octets, those that were sent again too *)
+  segments : int ref;
   room : int ref; (* octets that the device still takes *)
   path : int ref; (* what a packet carries *)
   window : int ref; (* that we last advertised, scaled *)
@@ -44,12 +45,13 @@ let turn w =
 
 let established ?burst () =
   let highest = ref 0 and window = ref 0 and conn = ref None in
-  let sent = ref 0 and room = ref max_int and path = ref mss in
+  let sent = ref 0 and segments = ref 0 and room = ref max_int and path = ref mss in
   let burst = Option.map (fun n ~src:_ ~dst:_ -> n) burst in
   let config = { Engine.default_config with pacing = false } in
   let transmit ~src:_ ~dst:_ ~ect:_ (h : Wire.t) _ ~length ~segment_size:_ =
     let syn = Wire.Flags.(has h.flags syn) in
     sent := !sent + length;
+    incr segments;
     room := !room - length;
     window := if syn then h.window else h.window lsl Tcb.wscale_for config.receive_buffer_max;
     highest := if syn then Seq.add h.seq 1 else Seq.max !highest (Seq.add h.seq length)
@@ -61,7 +63,7 @@ let established ?burst () =
       ~can_send:(fun () -> !room > 0)
       transmit
   in
-  let w = { engine; now = ms; peer_next = 0; highest; sent; room; path; window } in
+  let w = { engine; now = ms; peer_next = 0; highest; sent; segments; room; path; window } in
   Result.get_ok (Engine.listen engine ~port:80 (fun c -> conn := Some c));
   segment w Wire.Flags.syn ~options:{ Wire.no_options with mss; window_scale = 14 };
   turn w;
@@ -165,6 +167,24 @@ let what_waits_for_its_turn_may_be_aborted () =
   Alcotest.(check int) "nothing more is sent" before !(w.highest);
   Alcotest.(check bool) "nothing waits" false (Engine.has_more w.engine)
 
+(* In the middle of the turn in which a request has come: only an answer goes out, and the acknowledgement with it. *)
+let an_answer_may_leave_before_the_turn_ends () =
+  let w, c = established () in
+  let told what n f =
+    let before = !(w.segments) in
+    f w.engine ~now:w.now;
+    Alcotest.(check int) what n (!(w.segments) - before)
+  in
+  segment w Wire.Flags.(ack lor psh) ~payload:(Cstruct.create 100);
+  told "nothing, before the answer" 0 Engine.flush_answers;
+  Result.get_ok (Engine.write w.engine c (Cstruct.create 200));
+  told "the answer" 1 Engine.flush_answers;
+  Alcotest.(check int) "all of it" 200 !(w.sent);
+  told "nothing, at the turn's end" 0 Engine.flush;
+  segment w Wire.Flags.(ack lor psh) ~payload:(Cstruct.create 100);
+  told "nothing, without an answer" 0 Engine.flush_answers;
+  told "the acknowledgement" 1 Engine.flush
+
 (* ---- Receiving ---- *)
 
 (* The peer sends as much as it may, for some turns, in each of which so many segments are read. *)
@@ -200,6 +220,7 @@ let () =
           case "a window that the device does not take stays small"
             a_full_device_is_no_use_of_the_window;
           case "what waits for its turn may be aborted" what_waits_for_its_turn_may_be_aborted;
+          case "an answer may leave before the turn ends" an_answer_may_leave_before_the_turn_ends;
         ] );
       ("receiving", [ case "the buffer follows the reader" the_buffer_follows_the_reader ]);
     ]

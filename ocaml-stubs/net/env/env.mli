@@ -20,6 +20,13 @@ val install_soon : ((unit -> unit) -> unit) -> unit
 (** [soon f] calls [f ()] in the next turn of the loop, after everything that is ready now. *)
 val soon : (unit -> unit) -> unit
 
+(** Replaces {!at_interlude}, which by default does nothing. *)
+val install_interlude : ((unit -> unit) -> unit) -> unit
+
+(** [at_interlude f] has the loop call [f ()] whenever it has let a few of many users act, if it
+    does so: what those have to send could leave before the others have had their turn. *)
+val at_interlude : (unit -> unit) -> unit
+
 (** Replaces {!forget}, which by default does nothing. *)
 val install_forget : (unit -> unit) -> unit
 

@@ -297,6 +297,14 @@ module Over (O : Output) = struct
       (* Last: without memory for that, the next one asks again. *)
       t.scheduled <- true)
 
+  (* What those have written who were first is sent while many are still to act. A client on the same processor is woken
+     by that, and waits for us to end. Woken only when all answers are ready, it would have waited for so long that it has
+     the processor's next turn, after each answer anew. *)
+  let interlude t =
+    if t.scheduled && not t.gone then (
+      Engine.flush_answers (engine t) ~now:(Env.now ());
+      O.flush t.ip)
+
   (* What those who are woken ask for is sent in this very turn. Gives whether there was anybody. *)
   let take_in_all t =
     match
@@ -841,6 +849,7 @@ module Over (O : Output) = struct
     t.timer <- Some (Timer.create (timer_fired t));
     O.on_room ip (room t);
     O.on_problem ip (problem t);
+    Env.at_interlude (fun () -> interlude t);
     Lwt.return t
 
   let disconnect t =

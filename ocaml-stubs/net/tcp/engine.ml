@@ -545,15 +545,26 @@ let resume t =
     t.env.blocked;
   Queue.clear t.env.blocked
 
+let output_next t =
+  let c = Queue.pop t.env.dirty in
+  c.dirty <- false;
+  with_connection t c run_output ()
+
+let rec flush_answers t ~now =
+  match Queue.peek_opt t.env.dirty with
+  | Some c when Octets.octets c.unsent > 0 ->
+      tick t now;
+      output_next t;
+      flush_answers t ~now
+  | Some _ | None -> ()
+
 let flush t ~now =
   tick t now;
   feed t;
   (* Memory may have run out while the device said that it takes segments again. *)
   if (not (Queue.is_empty t.env.blocked)) && t.env.can_send () then resume t;
   while not (Queue.is_empty t.env.dirty) do
-    let c = Queue.pop t.env.dirty in
-    c.dirty <- false;
-    with_connection t c run_output ()
+    output_next t
   done;
   if not (Queue.is_empty t.env.next_turn) then (
     Queue.iter (touch t.env) t.env.next_turn;

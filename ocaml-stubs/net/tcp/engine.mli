@@ -68,6 +68,11 @@ val advance : t -> now:int -> unit
 (** Sends whatever is due: the end of a turn. *)
 val flush : t -> now:int -> unit
 
+(** In the middle of a turn: sends what the connections that were first to hear of something in it
+    have written since, up to the first that has written nothing. The rest is for {!flush}, and so
+    are all bare acknowledgements. *)
+val flush_answers : t -> now:int -> unit
+
 (** A connection has more to send than it may in one turn: the next one is to come at once. Many may
     follow each other: timers become due meanwhile, and each needs its {!advance}. *)
 val has_more : t -> bool

@@ -146,8 +146,13 @@ pub fn poll(deadline: Instant) -> Ready {
 }
 
 /// See [`Domain::run_tasks`].
-pub fn run_tasks() -> usize {
-    get().run_tasks()
+pub fn run_tasks(most: usize) -> usize {
+    get().run_tasks(most)
+}
+
+/// See [`Domain::ready_tasks`].
+pub fn ready_tasks() -> usize {
+    get().ready_tasks()
 }
 
 /// See [`Domain::has_work`].

@@ -62,11 +62,16 @@ impl Executor {
         handle.expect("insert calls its argument")
     }
 
-    /// One turn: gives each task that is queued now its turn. After every `floor` of them `goes_on` is asked
-    /// whether there is time for more. Returns how many had one.
-    pub(crate) fn run_turn(&self, floor: usize, mut goes_on: impl FnMut() -> bool) -> usize {
+    /// One turn: gives each task that is queued now its turn, but at most `most` of them. After every `floor` of them
+    /// `goes_on` is asked whether there is time for more. Returns how many had one.
+    pub(crate) fn run_turn(
+        &self,
+        most: usize,
+        floor: usize,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> usize {
         let mut had_turn = 0;
-        for n in 0..self.inbox.ready_len() {
+        for n in 0..self.inbox.ready_len().min(most) {
             if n > 0 && n % floor == 0 && !goes_on() {
                 break;
             }

@@ -275,7 +275,7 @@ impl<P: Platform> Domain<P> {
             let now = self.time_for(deadline);
             let fired = now.map_or(0, |now| self.timers.fire(now));
             // 3. One turn of the tasks. It ends even if they wake each other for ever, or are very many.
-            self.take_turns();
+            self.take_turns(usize::MAX);
             self.stats.events.add(events);
             self.stats.timers_fired.add(fired);
 
@@ -309,16 +309,23 @@ impl<P: Platform> Domain<P> {
         }
     }
 
-    /// Gives each task that is ready a turn, as `poll` does, and does nothing else: for OCaml, which has made them ready
-    /// and waits for what they answer. Returns how many had one: none, if it is called from inside a poll.
-    pub fn run_tasks(&self) -> usize {
-        Polling::enter(&self.polling).map_or(0, |_polling| self.take_turns())
+    /// Gives each task that is ready a turn, as `poll` does, but at most `most` of them, and does nothing else: for OCaml,
+    /// which has made them ready and waits for what they answer. Returns how many had one: none, if it is called from
+    /// inside a poll.
+    pub fn run_tasks(&self, most: usize) -> usize {
+        Polling::enter(&self.polling).map_or(0, |_polling| self.take_turns(most))
     }
 
-    /// Gives each task that is ready its turn, as far as [`TURN_BUDGET`] lasts. Returns how many had one.
-    fn take_turns(&self) -> usize {
+    /// How many tasks are ready.
+    pub fn ready_tasks(&self) -> usize {
+        self.inbox.ready_len()
+    }
+
+    /// Gives each task that is ready its turn, as far as [`TURN_BUDGET`] lasts, and at most `most` of them. Returns how
+    /// many had one.
+    fn take_turns(&self, most: usize) -> usize {
         let mut end = None;
-        let run = self.executor.run_turn(TURN_FLOOR, || {
+        let run = self.executor.run_turn(most, TURN_FLOOR, || {
             let now = self.platform.now();
             now < *end.get_or_insert(now.saturating_add(TURN_BUDGET))
         });
