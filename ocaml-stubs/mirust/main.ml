@@ -84,21 +84,27 @@ let rec drain_completions () =
     else Future.complete (Header.completion_future - token);
     drain_completions ())
 
+(* Memory ran out while the first sleeper was woken: it may have been, or not. *)
+let in_doubt = ref false
+
+let wake thread =
+  let doubt = !in_doubt in
+  in_doubt := true;
+  (match Lwt.wakeup_later thread () with () -> () | exception Invalid_argument _ when doubt -> ());
+  in_doubt := false
+
+(* A sleeper is among the others until it has been woken: nobody else would ever do so. *)
 let rec wake_due ~now =
-  match Sleepers.pop_due sleepers ~now with
+  match Sleepers.first_due sleepers ~now with
   | None -> ()
   | Some { Time.thread; _ } ->
       repair ();
-      Lwt.wakeup_later thread ();
+      wake thread;
+      Sleepers.drop_first sleepers;
       wake_due ~now
 
-let rec collect_sleepers () =
-  match Time.new_sleepers () with
-  | [] -> ()
-  | fresh ->
-      (* The list has the newest first, the heap keeps the order of equal times. *)
-      List.iter (Sleepers.add sleepers) (List.rev fresh);
-      collect_sleepers ()
+let add_sleeper = Sleepers.add sleepers
+let collect_sleepers () = Time.take_new_sleepers add_sleeper
 
 (* What these ask for is for the turn after. *)
 let next_turn = Queue.create ()

@@ -56,9 +56,10 @@ let add t sleeper =
       let larger = Array.make (max 16 (2 * t.length)) vacant in
       Array.blit t.heap 0 larger 0 t.length;
       t.heap <- larger);
+    let entry = { sleeper; seq = t.seq } in
     t.seq <- t.seq + 1;
     t.length <- t.length + 1;
-    sift_up t (t.length - 1) { sleeper; seq = t.seq })
+    sift_up t (t.length - 1) entry)
 
 let pop t =
   let top = t.heap.(0) in
@@ -77,5 +78,9 @@ let rec next t =
       next t)
     else Some first.time
 
-let pop_due t ~now =
-  match next t with Some time when Int64.compare time now <= 0 -> Some (pop t) | _ -> None
+let first_due t ~now =
+  match next t with
+  | Some time when Int64.compare time now <= 0 -> Some t.heap.(0).sleeper
+  | Some _ | None -> None
+
+let drop_first t = ignore (pop t : Time.t)

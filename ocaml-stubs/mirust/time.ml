@@ -1,10 +1,19 @@
 type t = { time : int64; mutable canceled : bool; thread : unit Lwt.u }
 
-let fresh = ref []
+let fresh = Queue.create ()
+
+(* Each is there until [f] has it: memory may run out in between. *)
+let rec take_new_sleepers f =
+  match Queue.peek fresh with
+  | sleeper ->
+      f sleeper;
+      ignore (Queue.pop fresh : t);
+      take_new_sleepers f
+  | exception Queue.Empty -> ()
 
 let new_sleepers () =
-  let sleepers = !fresh in
-  fresh := [];
+  let sleepers = Queue.fold (fun list sleeper -> sleeper :: list) [] fresh in
+  Queue.clear fresh;
   sleepers
 
 (* 2^63 ns are 292 years: a sum that overflows means "never". *)
@@ -16,7 +25,7 @@ let after d =
 let own d =
   let promise, thread = Lwt.task () in
   let sleeper = { time = after d; canceled = false; thread } in
-  fresh := sleeper :: !fresh;
+  Queue.push sleeper fresh;
   Lwt.on_cancel promise (fun () -> sleeper.canceled <- true);
   promise
 

@@ -37,7 +37,12 @@ module Deadline : sig
   val clear : t -> unit
 end
 
-(** The sleepers created since the last call, for the loop that wakes them ({!Main}). *)
+(** [take_new_sleepers f] calls [f] with each sleeper created since the last call, for the loop that
+    wakes them ({!Main}), the oldest first. An exception of [f] leaves that one and those after it
+    for the next call. *)
+val take_new_sleepers : (t -> unit) -> unit
+
+(** The same sleepers as a list, the newest first, for another loop. *)
 val new_sleepers : unit -> t list
 
 (** [delegate sleep] makes {!ns} call [sleep], for a program whose loop is not {!Main}'s and would

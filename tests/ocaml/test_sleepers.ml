@@ -6,7 +6,11 @@ module Time = Mirust.Time
 let sleeper time = { Time.time; canceled = false; thread = snd (Lwt.wait ()) }
 
 let rec drain t ~now acc =
-  match Sleepers.pop_due t ~now with None -> List.rev acc | Some s -> drain t ~now (s :: acc)
+  match Sleepers.first_due t ~now with
+  | None -> List.rev acc
+  | Some s ->
+      Sleepers.drop_first t;
+      drain t ~now (s :: acc)
 
 let in_order () =
   let t = Sleepers.create () in
@@ -38,6 +42,24 @@ let bounded () =
   done;
   Alcotest.(check bool) "swept" true (Sleepers.length t <= 128)
 
+(* Where memory runs out for one, it and those behind it are taken the next time. *)
+let memory_runs_out () =
+  ignore (Time.new_sleepers () : Time.t list);
+  let promises = List.init 5 (fun i -> Time.ns (Int64.of_int i)) in
+  let t = Sleepers.create () and calls = ref 0 in
+  let add s =
+    incr calls;
+    if !calls = 3 then raise Out_of_memory;
+    Sleepers.add t s
+  in
+  (match Time.take_new_sleepers add with
+  | () -> Alcotest.fail "memory did not run out"
+  | exception Out_of_memory -> ());
+  Alcotest.(check int) "so far" 2 (Sleepers.length t);
+  Time.take_new_sleepers add;
+  Alcotest.(check int) "all" (List.length promises) (Sleepers.length t);
+  Alcotest.(check int) "no more" 0 (List.length (Time.new_sleepers ()))
+
 let case name f = Alcotest.test_case name `Quick f
 
 let tests =
@@ -45,4 +67,5 @@ let tests =
     case "pops_in_order_of_time_and_then_of_arrival" in_order;
     case "skips_cancelled_ones" cancelled;
     case "cancelled_ones_do_not_pile_up" bounded;
+    case "memory_runs_out_for_one_of_several" memory_runs_out;
   ]
