@@ -2,6 +2,7 @@
 
 use alloc::rc::Rc;
 use core::ffi::{c_int, c_uint, c_void};
+use core::sync::atomic::AtomicBool;
 
 use super::address::{self, Said};
 use super::answer::{number, status};
@@ -21,6 +22,7 @@ use crate::errno::{
     EAFNOSUPPORT, EFAULT, EINPROGRESS, EINVAL, ENOTSOCK, EOPNOTSUPP, EPROTONOSUPPORT,
     ESOCKTNOSUPPORT,
 };
+use crate::stub::unsupported;
 
 /// Flags that a socket's type may be combined with.
 const SOCK_FLAGS: c_int = O_NONBLOCK | O_CLOEXEC;
@@ -37,7 +39,7 @@ fn create(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int> {
         AF_INET6 => Family::Inet6,
         _ => return Err(Errno(EAFNOSUPPORT)),
     };
-    let network = network().ok_or(Errno(EAFNOSUPPORT))?;
+    let network = network().ok_or_else(no_network)?;
     let flags = kind & SOCK_FLAGS;
     let make = match (kind & !SOCK_FLAGS, protocol) {
         (SOCK_STREAM, 0 | IPPROTO_TCP) => network.tcp,
@@ -47,6 +49,15 @@ fn create(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int> {
         _ => return Err(Errno(EINVAL)),
     };
     table::insert_both(make(family), flags)
+}
+
+/// An image has a network where its program refers to a C function of one. Whoever comes here has asked by a SYSCALL
+/// instruction, which no link sees.
+fn no_network() -> Errno {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    let why = "the image has no network, as its program refers to no function for sockets: have it use one of std::net";
+    unsupported(&LOGGED, "socket", why, EAFNOSUPPORT);
+    Errno(EAFNOSUPPORT)
 }
 
 fn create_local(kind: c_int, protocol: c_int) -> Result<c_int> {
