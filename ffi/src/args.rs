@@ -45,8 +45,35 @@ fn name() -> String {
     std::env::args_os().next().map_or_else(|| "mirust".into(), |a| a.to_string_lossy().into_owned())
 }
 
+/// Sets the environment variables of the command line. Called once, before the program begins.
+pub(crate) fn set_environment() {
+    #[cfg(all(feature = "ocaml", feature = "xen"))]
+    set("OCAMLRUNPARAM", minor_heap(platform::mem_stats().total));
+    #[cfg(feature = "xen")]
+    for (name, value) in split(&platform::command_line()).iter().map_while(|w| assignment(w)) {
+        set(name, value);
+    }
+    #[cfg(feature = "ocaml")]
+    one_domain();
+}
+
+/// Sets an environment variable.
+#[cfg(feature = "xen")]
+fn set(name: &str, value: &str) {
+    // Std's own way here, but that panics if it fails, which takes a name of a wrong form.
+    mirust_rt::libc::env::set(name.as_bytes(), Some(value.as_bytes()));
+}
+
+/// Sets an environment variable.
+#[cfg(all(feature = "ocaml", not(feature = "xen")))]
+fn set(name: &str, value: &str) {
+    // SAFETY: the program has one thread yet.
+    unsafe { std::env::set_var(name, value) };
+}
+
 /// How many words of a domain's memory are OCaml's minor heap at the start. OCaml 5 takes 2 MiB, which is much of
 /// a small domain: a quarter of one of 8 MiB. Twice as much is kept for its collection (`ocaml/reserve.rs`).
+#[cfg(all(feature = "ocaml", feature = "xen"))]
 fn minor_heap(memory: u64) -> &'static str {
     const MIB: u64 = 1 << 20;
     match memory {
@@ -57,25 +84,13 @@ fn minor_heap(memory: u64) -> &'static str {
     }
 }
 
-/// Sets the environment variables of the command line. Called once, before the program begins.
-pub(crate) fn set_environment() {
-    if cfg!(feature = "xen") {
-        // SAFETY: the image has one thread.
-        unsafe { std::env::set_var("OCAMLRUNPARAM", minor_heap(platform::mem_stats().total)) };
-        for (name, value) in split(&platform::command_line()).iter().map_while(|w| assignment(w)) {
-            // SAFETY: the image has one thread.
-            unsafe { std::env::set_var(name, value) };
-        }
-    }
-    one_domain();
-}
-
 /// Has `Domain.spawn` fail, whatever the user's `OCAMLRUNPARAM` says: a second OCaml domain would enter Rust functions
 /// that a first one is in.
+#[cfg(feature = "ocaml")]
 fn one_domain() {
-    let mut parameters = std::env::var_os("OCAMLRUNPARAM").unwrap_or_default();
+    let parameters = std::env::var_os("OCAMLRUNPARAM").unwrap_or_default();
+    let mut parameters = parameters.to_string_lossy().into_owned();
     // The last one counts.
-    parameters.push(if parameters.is_empty() { "d=1" } else { ",d=1" });
-    // SAFETY: the program has one thread yet.
-    unsafe { std::env::set_var("OCAMLRUNPARAM", parameters) };
+    parameters.push_str(if parameters.is_empty() { "d=1" } else { ",d=1" });
+    set("OCAMLRUNPARAM", &parameters);
 }

@@ -99,6 +99,16 @@ pub fn is_set_up() -> bool {
 /// On a thread that does not own it; on Xen, before boot has set it up.
 #[inline]
 pub fn get() -> &'static ImageDomain {
+    match DOMAIN.get() {
+        Some(domain) => domain,
+        None => first(),
+    }
+}
+
+/// Apart, so that what makes the domain is in an image once.
+#[cold]
+#[inline(never)]
+fn first() -> &'static ImageDomain {
     DOMAIN.get_or_init(|| Domain::new(__mirust_platform()))
 }
 

@@ -86,6 +86,7 @@
 
 extern crate alloc;
 
+mod deadlines;
 pub mod domain;
 mod executor;
 mod inbox;

@@ -8,8 +8,16 @@ struct Inner<T> {
     value: T,
 }
 
+impl<T> Inner<T> {
+    #[inline]
+    fn value(&self) -> &T {
+        assert!(self.owner == thread(), "the domain belongs to another thread");
+        &self.value
+    }
+}
+
 // SAFETY: `Owned` gives references to the value only to the thread that made it (checked in
-// `get_or_init`), and as a static it is never dropped. Other threads read only `owner`, which
+// `value`), and as a static it is never dropped. Other threads read only `owner`, which
 // never changes.
 unsafe impl<T> Sync for Inner<T> {}
 // SAFETY: as above: the value is made, used and left behind on one thread.
@@ -28,10 +36,17 @@ impl<T> Owned<T> {
     /// On another thread than the one of the first use.
     #[inline]
     pub fn get_or_init(&'static self, make: impl FnOnce() -> T) -> &'static T {
-        let here = thread();
-        let inner = self.0.call_once(|| Inner { owner: here, value: make() });
-        assert!(inner.owner == here, "the domain belongs to another thread");
-        &inner.value
+        self.0.call_once(|| Inner { owner: thread(), value: make() }).value()
+    }
+
+    /// The value, if it was made.
+    ///
+    /// # Panics
+    ///
+    /// On another thread than the one of the first use.
+    #[inline]
+    pub fn get(&'static self) -> Option<&'static T> {
+        self.0.get().map(Inner::value)
     }
 
     /// Whether the value was made.

@@ -6,8 +6,8 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 
+use crate::deadlines::{Deadlines, Key};
 use crate::time::Instant;
-use crate::timers::Wakers;
 
 /// What was asked for: `xl shutdown` and `xl reboot` on Xen, SIGTERM and SIGINT on Unix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,9 +25,8 @@ pub enum ShutdownReason {
 #[derive(Default)]
 pub(crate) struct Shutdown {
     reason: Cell<Option<ShutdownReason>>,
-    /// At the time zero, by number: the code of this map is in every image already.
-    waiting: RefCell<Wakers>,
-    next_number: Cell<u64>,
+    /// All at the time zero: this code is in every image already.
+    waiting: RefCell<Deadlines>,
 }
 
 impl Shutdown {
@@ -43,7 +42,7 @@ impl Shutdown {
     }
 
     fn pop(&self) -> Option<Waker> {
-        self.waiting.borrow_mut().first_entry().map(|entry| entry.remove())
+        self.waiting.borrow_mut().pop_due(Instant::ZERO)
     }
 }
 
@@ -52,31 +51,37 @@ impl Shutdown {
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct ShutdownRequested {
     shutdown: Rc<Shutdown>,
-    number: u64,
+    /// Our entry among those that wait, from the first poll on.
+    key: Option<Key>,
 }
 
 impl ShutdownRequested {
     pub(crate) fn new(shutdown: Rc<Shutdown>) -> Self {
-        let number = shutdown.next_number.get();
-        shutdown.next_number.set(number + 1);
-        ShutdownRequested { shutdown, number }
+        ShutdownRequested { shutdown, key: None }
     }
 }
 
 impl Future for ShutdownRequested {
     type Output = ShutdownReason;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ShutdownReason> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ShutdownReason> {
         if let Some(reason) = self.shutdown.reason.get() {
             return Poll::Ready(reason);
         }
-        self.shutdown.waiting.borrow_mut().insert((Instant::ZERO, self.number), cx.waker().clone());
+        let shutdown = Rc::clone(&self.shutdown);
+        let mut waiting = shutdown.waiting.borrow_mut();
+        match self.key.and_then(|key| waiting.get_mut(key)) {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.key = Some(waiting.insert(Instant::ZERO, cx.waker().clone())),
+        }
         Poll::Pending
     }
 }
 
 impl Drop for ShutdownRequested {
     fn drop(&mut self) {
-        let _waker = self.shutdown.waiting.borrow_mut().remove(&(Instant::ZERO, self.number));
+        if let Some(key) = self.key.take() {
+            let _waker = self.shutdown.waiting.borrow_mut().remove(key);
+        }
     }
 }

@@ -1,6 +1,5 @@
-//! Timers of Rust tasks: an ordered map from deadlines to wakers.
+//! Timers of Rust tasks.
 
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
 use core::fmt;
@@ -9,31 +8,20 @@ use core::pin::{Pin, pin};
 use core::ptr;
 use core::task::{Context, Poll, RawWakerVTable, Waker};
 
+use crate::deadlines::{Deadlines, Key};
 use crate::time::{Duration, Instant};
-
-/// A deadline, and a number that keeps timers of the same deadline apart and in order.
-type Key = (Instant, u64);
-
-/// Who waits, in the order of keys.
-pub(crate) type Wakers = BTreeMap<Key, Waker>;
 
 /// The timers of one domain. Setting and cancelling cost O(log n); the platform only ever sees the
 /// earliest deadline, and everything due at one wake-up fires in one go.
-#[derive(Debug)]
 pub(crate) struct Timers {
-    pending: RefCell<Wakers>,
-    next_number: Cell<u64>,
+    pending: RefCell<Deadlines>,
     /// The clock when timers last fired. A timer is over if and only if it is not later than this.
     fired: Cell<Instant>,
 }
 
 impl Timers {
     pub(crate) fn new() -> Self {
-        Timers {
-            pending: RefCell::default(),
-            next_number: Cell::new(0),
-            fired: Cell::new(Instant::ZERO),
-        }
+        Timers { pending: RefCell::default(), fired: Cell::new(Instant::ZERO) }
     }
 
     /// Wakes all that is due at `now`, in the order of deadlines, and returns how many that were.
@@ -48,26 +36,17 @@ impl Timers {
     }
 
     fn pop_due(&self, now: Instant) -> Option<Waker> {
-        let mut pending = self.pending.borrow_mut();
-        let first = pending.first_entry()?;
-        (first.key().0 <= now).then(|| first.remove())
+        self.pending.borrow_mut().pop_due(now)
     }
 
     /// The earliest deadline, [`Instant::NEVER`] if there is none.
     pub(crate) fn next(&self) -> Instant {
-        self.pending.borrow().first_key_value().map_or(Instant::NEVER, |(key, _)| key.0)
+        self.pending.borrow().first().unwrap_or(Instant::NEVER)
     }
 
     /// Whether any is set.
     pub(crate) fn any(&self) -> bool {
-        !self.pending.borrow().is_empty()
-    }
-
-    fn insert(&self, deadline: Instant, waker: Waker) -> Key {
-        let number = self.next_number.get();
-        self.next_number.set(number + 1);
-        self.pending.borrow_mut().insert((deadline, number), waker);
-        (deadline, number)
+        self.pending.borrow().first().is_some()
     }
 }
 
@@ -76,7 +55,7 @@ impl Timers {
 pub struct Sleep {
     timers: Rc<Timers>,
     deadline: Instant,
-    /// Our entry in the map, from the first poll on.
+    /// Our entry among those that wait, from the first poll on.
     key: Option<Key>,
     /// The waker in there, which cannot become another one as long as it is: who polls again need not look.
     waker: Identity,
@@ -107,8 +86,8 @@ impl Sleep {
 
     fn cancel(&mut self) {
         if let Some(key) = self.key.take() {
-            // Bound to a name so that the waker is dropped after the map is free again.
-            let _waker = self.timers.pending.borrow_mut().remove(&key);
+            // Bound to a name so that the waker is dropped after the timers are free again.
+            let _waker = self.timers.pending.borrow_mut().remove(key);
         }
     }
 }
@@ -123,12 +102,14 @@ impl Future for Sleep {
         }
         match self.key {
             None => {
-                let key = self.timers.insert(self.deadline, cx.waker().clone());
+                let mut pending = self.timers.pending.borrow_mut();
+                let key = pending.insert(self.deadline, cx.waker().clone());
+                drop(pending);
                 self.key = Some(key);
             }
             Some(_) if self.waker == identity(cx.waker()) => return Poll::Pending,
             Some(key) => {
-                if let Some(waker) = self.timers.pending.borrow_mut().get_mut(&key) {
+                if let Some(waker) = self.timers.pending.borrow_mut().get_mut(key) {
                     waker.clone_from(cx.waker());
                 }
             }

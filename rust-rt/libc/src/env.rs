@@ -61,9 +61,11 @@ pub fn set(name: &[u8], value: Option<&[u8]>) -> bool {
         return false;
     }
     let others = entries().filter(|entry| value_of(entry, name).is_none());
-    let new = new.and_then(Result::ok).map(|entry| entry.into_raw().cast_const());
-    let list: Vec<*const c_char> =
-        others.map(CStr::as_ptr).chain(new).chain([core::ptr::null()]).collect();
+    let mut list: Vec<*const c_char> = others.map(CStr::as_ptr).collect();
+    if let Some(Ok(entry)) = new {
+        list.push(entry.into_raw());
+    }
+    list.push(core::ptr::null());
     environ.store(Box::leak(list.into_boxed_slice()).as_mut_ptr(), Ordering::Release);
     true
 }

@@ -231,10 +231,8 @@ async fn follow_suspend() {
     let Some(suspend) = DRIVERS.get().and_then(|drivers| drivers.suspend.as_ref()) else { return };
     match suspend.request(domain::suspend_hooks(), sleep).await {
         Ok(resumed) => {
-            let (ms, what) = (
-                resumed.away.as_millis(),
-                if resumed.cancelled { "goes on here" } else { "goes on" },
-            );
+            let ms = resumed.away.as_millis() as u64;
+            let what = if resumed.cancelled { "goes on here" } else { "goes on" };
             log::info!("suspend: the domain {what} after {ms} ms");
         }
         Err(refusal) => log::error!("suspend refused: {refusal}"),

@@ -66,7 +66,9 @@ async fn follow_next(
                 request(reason);
             }
             Some(Asked::Suspend) => return true,
-            None if ours && !word.is_empty() => log::warn!("{NODE}: cannot do {word:?}"),
+            None if ours && !word.is_empty() => {
+                log::warn!("{NODE}: cannot do \"{}\"", word.escape_default());
+            }
             Some(Asked::End(_)) | None => {}
         },
         Err(Error::NotFound | Error::BadValue) => {}
@@ -81,7 +83,8 @@ async fn tell_of_key(store: &Xenstore) {
     match store.read_text(KEY).await {
         Ok(key) if !key.is_empty() => {
             log::warn!(
-                "{KEY}: there is nothing behind {key:?} (but xl trigger NAME nmi ends the domain with a backtrace)"
+                "{KEY}: there is nothing behind \"{}\" (but xl trigger NAME nmi ends the domain with a backtrace)",
+                key.escape_default()
             );
         }
         _ => {}

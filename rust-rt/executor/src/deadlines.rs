@@ -1,0 +1,190 @@
+//! Who waits until when: a binary heap in which each entry can be found again, and taken out.
+//!
+//! ```text
+//!   order    a heap of deadlines: none is later than the two below it
+//!     │ ▲
+//!     ▼ │    each side knows where its other half is
+//!   places   wakers, at indices that stay
+//! ```
+//!
+//! A `BTreeMap` would do the same, with 8 KiB more in every image.
+
+use alloc::vec::Vec;
+use core::task::Waker;
+
+use crate::time::Instant;
+
+/// Names an entry. Never valid for a second one: places are reused, numbers are not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Key {
+    place: usize,
+    number: u64,
+}
+
+/// Earlier ones first, and those of the same deadline in the order in which they came.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    deadline: Instant,
+    number: u64,
+    place: usize,
+}
+
+struct Place {
+    /// Where the entry is in the heap.
+    at: usize,
+    /// None if the place is free.
+    waker: Option<Waker>,
+}
+
+/// Entries in the order of their deadlines. Adding one and taking one out cost O(log n).
+#[derive(Default)]
+pub(crate) struct Deadlines {
+    order: Vec<Entry>,
+    places: Vec<Place>,
+    free: Vec<usize>,
+    next_number: u64,
+}
+
+impl Deadlines {
+    /// The earliest.
+    pub(crate) fn first(&self) -> Option<Instant> {
+        self.order.first().map(|entry| entry.deadline)
+    }
+
+    pub(crate) fn insert(&mut self, deadline: Instant, waker: Waker) -> Key {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { at: 0, waker: None });
+            self.places.len() - 1
+        });
+        self.places[place].waker = Some(waker);
+        let number = self.next_number;
+        self.next_number += 1;
+        let entry = Entry { deadline, number, place };
+        self.order.push(entry);
+        self.settle(self.order.len() - 1, entry);
+        Key { place, number }
+    }
+
+    /// The waker of an entry that is still there.
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Waker> {
+        self.find(key)?;
+        self.places[key.place].waker.as_mut()
+    }
+
+    /// Takes out an entry, if it is still there.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Waker> {
+        let at = self.find(key)?;
+        Some(self.take(at))
+    }
+
+    /// Takes out the earliest, if its deadline is not later than `now`.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Waker> {
+        (self.first()? <= now).then(|| self.take(0))
+    }
+
+    fn find(&self, key: Key) -> Option<usize> {
+        let at = self.places[key.place].at;
+        // The index that a free place has is an old one: another entry may be there, or none.
+        (self.order.get(at)?.number == key.number).then_some(at)
+    }
+
+    fn take(&mut self, at: usize) -> Waker {
+        let Entry { place, .. } = self.order.swap_remove(at);
+        if let Some(&moved) = self.order.get(at) {
+            self.settle(at, moved);
+        }
+        self.free.push(place);
+        self.places[place].waker.take().expect("an entry has a waker")
+    }
+
+    /// Puts an entry where it belongs, given that all others are there, and that the heap has room for it at `at`.
+    fn settle(&mut self, mut at: usize, entry: Entry) {
+        while at > 0 && entry < self.order[(at - 1) / 2] {
+            self.put(at, self.order[(at - 1) / 2]);
+            at = (at - 1) / 2;
+        }
+        loop {
+            let below = [2 * at + 1, 2 * at + 2];
+            let Some(&left) = self.order.get(below[0]) else { break };
+            let right = self.order.get(below[1]).copied().filter(|right| *right < left);
+            let (next, earlier) = right.map_or((below[0], left), |right| (below[1], right));
+            if entry < earlier {
+                break;
+            }
+            self.put(at, earlier);
+            at = next;
+        }
+        self.put(at, entry);
+    }
+
+    fn put(&mut self, at: usize, entry: Entry) {
+        self.order[at] = entry;
+        self.places[entry.place].at = at;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::collections::BTreeMap;
+    use alloc::sync::Arc;
+    use alloc::task::Wake;
+    use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    /// Says, when it is woken, which one it was.
+    struct Told(u64, Arc<AtomicU64>);
+
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            self.1.store(self.0, Relaxed);
+        }
+    }
+
+    #[test]
+    fn entries_come_and_go_as_in_a_map() {
+        let last = Arc::new(AtomicU64::new(0));
+        let woken = |waker: Waker| {
+            waker.wake();
+            last.load(Relaxed)
+        };
+        let (mut deadlines, mut model) = (Deadlines::default(), BTreeMap::new());
+        // All keys that ever were: old ones must find nothing.
+        let mut keys: Vec<(Key, (u64, u64))> = Vec::new();
+        let (mut random, mut most) = (1_u64, 0);
+        let mut draw = |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        for number in 1..20_000 {
+            let at = Instant::from_nanos(draw(200));
+            match draw(8) {
+                // More come than go in the first half, and more go than come in the second.
+                step if step < if number < 10_000 { 6 } else { 2 } => {
+                    let waker = Waker::from(Arc::new(Told(number, Arc::clone(&last))));
+                    keys.push((deadlines.insert(at, waker), (at.as_nanos(), number)));
+                    model.insert((at.as_nanos(), number), number);
+                }
+                2 | 6 if !keys.is_empty() => {
+                    let (key, expected) = keys[draw(keys.len() as u64) as usize];
+                    assert_eq!(deadlines.get_mut(key).is_some(), model.contains_key(&expected));
+                    assert_eq!(deadlines.remove(key).map(woken), model.remove(&expected));
+                }
+                _ => {
+                    let due = model.first_entry().filter(|e| e.key().0 <= at.as_nanos());
+                    let due = due.map(|entry| entry.remove());
+                    assert_eq!(deadlines.pop_due(at).map(woken), due);
+                }
+            }
+            let first = model.first_key_value().map(|((at, _), _)| Instant::from_nanos(*at));
+            assert_eq!(deadlines.first(), first);
+            assert_eq!(deadlines.order.len(), model.len());
+            most = most.max(model.len());
+        }
+        let rest: Vec<u64> =
+            core::iter::from_fn(|| deadlines.pop_due(Instant::NEVER).map(woken)).collect();
+        assert!(rest.iter().eq(model.values()));
+        assert!(most > 2_000 && rest.len() < most, "many came, and many of them went");
+    }
+}
