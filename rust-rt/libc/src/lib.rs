@@ -35,6 +35,7 @@ mod fortify;
 mod fs;
 pub mod host;
 mod integer;
+mod keys;
 pub mod layout;
 mod locale;
 mod malloc;

@@ -214,6 +214,18 @@ pub enum SendError {
     Closed,
 }
 
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SendError::Full => "the device has no room now",
+            SendError::Length => "a length that the device cannot send",
+            SendError::Closed => "the device was closed",
+        })
+    }
+}
+
+impl core::error::Error for SendError {}
+
 /// What has happened since the last call of [`Device::news`].
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct News(u32);

@@ -11,7 +11,7 @@ use super::objects::Attributes;
 use super::table::Function;
 use super::waiting::refused;
 use crate::errno::{EAGAIN, EDEADLK, EINVAL, ESRCH};
-use crate::{env, pthread};
+use crate::{env, keys};
 
 /// The main stack's is 1.
 static LAST_NUMBER: AtomicI32 = AtomicI32::new(1);
@@ -113,7 +113,7 @@ pub(super) unsafe fn end(block: *mut Block) {
             unsafe { (handler.function)(handler.argument) };
         }
         // SAFETY: as above.
-        unsafe { pthread::run_key_destructors(&block.values) };
+        unsafe { keys::run_key_destructors(&block.values) };
         block.ended.set(true);
         if !block.detached.get() {
             (given().wake)(ptr::from_ref(&block.ended).addr(), ANY, usize::MAX);
