@@ -418,11 +418,12 @@ let honest (m : D.t) =
   | Request -> Some (ack m.xid)
   | Offer | Decline | Ack | Nak | Release | Inform -> None
 
-let with_stack ?conditions answer f () =
+let with_stack ?conditions ?(others = fun _ -> Lwt.return_unit) answer f () =
   let mock = Mock.install () in
   let network = Network.create ?conditions () in
   Mock.run mock
     ( server network answer >>= fun log ->
+      others network >>= fun () ->
       let open Mirust_stack in
       Stack.connect { Stack.default with ipv4 = `Dhcp; ipv6 = `Off } (Network.attach network mac)
       >>= fun stack -> f stack log )
@@ -447,6 +448,45 @@ let a_stack_gets_an_address =
       check_bool "renewed" true (List.length !log >= 6);
       Stack.disconnect stack >>= fun () ->
       Env.sleep (Env.ms 1) >|= fun () -> Alcotest.(check string) "released" "release" (List.hd !log))
+
+(* A station that has an address of its own, whatever a server says. *)
+let squatter address network =
+  let netif = Netif.connect (Network.attach network (Macaddr.of_string_exn "02:00:00:00:00:77")) in
+  let arp = Mirust_tcpip.Arp_core.create (Mirust_tcpip.Link.of_netif netif) in
+  Netif.listen_packets netif
+    (List.iter (fun (p : W.Packet.t) ->
+         if W.Ethernet.get_ethertype p.data = 0x0806 then
+           Mirust_tcpip.Arp_core.input_packet arp (W.Ethernet.payload p.data)));
+  Mirust_tcpip.Arp_core.add_ip arp (v4 address)
+
+let an_address_in_use_is_declined =
+  let declined = ref false in
+  let answer (m : D.t) =
+    let your = if !declined then "10.0.0.51" else "10.0.0.50" in
+    match m.kind with
+    | Discover -> Some (ack ~kind:Offer ~your m.xid)
+    | Request -> Some (ack ~your m.xid)
+    | Decline ->
+        check_bool "which" true (m.requested = Some (v4 "10.0.0.50"));
+        declined := true;
+        None
+    | Offer | Ack | Nak | Release | Inform -> None
+  in
+  let wire = ref None in
+  let others network =
+    wire := Some network;
+    squatter "10.0.0.50" network
+  in
+  with_stack ~others answer (fun stack log ->
+      Env.sleep (Env.sec 1) >>= fun () ->
+      Alcotest.(check (list string)) "none" [] (addresses stack);
+      Alcotest.(check (list string)) "said" [ "decline"; "request"; "discover" ] !log;
+      Env.sleep (Env.sec 20) >>= fun () ->
+      Alcotest.(check (list string)) "another" [ "10.0.0.51/24" ] (addresses stack);
+      (* Who comes later gets nothing by it. *)
+      squatter "10.0.0.51" (Option.get !wire) >>= fun () ->
+      Env.sleep (Env.sec 20) >|= fun () ->
+      Alcotest.(check (list string)) "kept" [ "10.0.0.51/24" ] (addresses stack))
 
 let losses_are_survived =
   with_stack ~conditions:{ Network.perfect with drop = 0.4 } honest (fun stack _ ->
@@ -493,6 +533,7 @@ let () =
       ( "stack",
         [
           case "a_stack_gets_an_address" a_stack_gets_an_address;
+          case "an_address_in_use_is_declined" an_address_in_use_is_declined;
           case "losses_are_survived" losses_are_survived;
           case "a_server_that_dies" a_server_that_dies;
         ] );

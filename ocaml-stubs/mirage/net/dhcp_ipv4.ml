@@ -29,17 +29,16 @@ let by_dhcp net ip arp =
       (fun e -> Log.err (fun m -> m "%s" (Printexc.to_string e)))
   in
   let configure = function
-    | None ->
-        Ipv4_core.set_routes ip Routes.empty;
-        Lwt.async (fun () -> Arp_core.set_ips arp [])
+    | None -> Lwt.async (fun () -> Ipv4_address.drop ip arp)
     | Some (lease : Dhcp_engine.lease) ->
         Log.info (fun m -> m "%a" Ipaddr.V4.Prefix.pp lease.address);
         Ipv4_core.set_mtu ip lease.mtu;
         Lwt.async
-          (Static_ipv4.configure ip arp ~cidr:lease.address ?gateway:(List.nth_opt lease.routers 0))
+          (Ipv4_address.use ~claim:true ip arp ~cidr:lease.address
+             ?gateway:(List.nth_opt lease.routers 0))
   in
   let client =
-    Dhcp_client.create ~host_name:(Mirage_runtime.name ()) ~mac:(Netif.mac net) ~send configure
+    Dhcp_client.create ~host_name:(Mirage_runtime.name ()) ~mac:(Netif.mac net) ~arp ~send configure
   in
   clients := (net, client) :: !clients;
   U.listen udp ~port:W.Dhcpv4.client_port (fun ~src:_ ~dst:_ ~src_port:_ datagram ->
@@ -72,7 +71,7 @@ module Make (N : Netif.S) (E : Ethernet.S) (A : Arp.S) = struct
     let ip = Static_ipv4.create_shared (E.link ethernet) arp in
     (match cidr with
     | _ when no_init -> Lwt.return_unit
-    | Some cidr -> Static_ipv4.configure ip arp ~cidr ?gateway ()
+    | Some cidr -> Ipv4_address.use ip arp ~cidr ?gateway ()
     | None -> by_dhcp net ip arp)
     >|= fun () -> { net; ip }
 end

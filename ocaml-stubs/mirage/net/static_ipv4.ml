@@ -8,17 +8,6 @@ module type S =
      and type prefix = Ipaddr.V4.Prefix.t
      and type t = Ipv4_core.t
 
-let configure ip arp ~cidr ?gateway () =
-  let routes = Routes.add_address cidr Routes.empty in
-  let default = Ipaddr.V4.Prefix.global in
-  let routes =
-    match gateway with None -> routes | Some gateway -> Routes.add_route default ~gateway routes
-  in
-  Ipv4_core.set_routes ip routes;
-  let address = Ipaddr.V4.Prefix.address cidr in
-  (* A renewed lease is not announced again. *)
-  if Arp_core.get_ips arp = [ address ] then Lwt.return_unit else Arp_core.set_ips arp [ address ]
-
 let create_shared ?(reassembly = Mirust_net_image.reassembly ()) link arp =
   Ipv4_core.create ~reassembly ~own:(Mirust_net_image.own ()) link (Ipv4_core.resolver_of_arp arp)
 
@@ -30,5 +19,6 @@ module Make (E : Ethernet.S) (A : Arp.S) = struct
       Option.map (fun memory -> { Reassembly.default with memory }) fragment_cache_size
     in
     let t = create_shared ?reassembly (E.link ethernet) arp in
-    if no_init then Lwt.return t else Lwt.map (fun () -> t) (configure t arp ~cidr ?gateway ())
+    if no_init then Lwt.return t
+    else Lwt.map (fun () -> t) (Mirust_tcpip.Ipv4_address.use t arp ~cidr ?gateway ())
 end

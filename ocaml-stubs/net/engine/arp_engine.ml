@@ -71,6 +71,15 @@ let add t ~now ?probe address =
       o.at <- now + wait;
       []
 
+let claim t ~now address =
+  let announcement = add t ~now address in
+  match find t address with
+  | None -> announcement
+  | Some o ->
+      (* Not defended until everybody has had time to answer: whoever does had it first. *)
+      o.defended <- now;
+      probe t o :: announcement
+
 let announce_again t ~now =
   List.filter_map (fun o -> if o.probing then None else Some (start_announcing t o ~now)) t.own
 

@@ -24,6 +24,10 @@ val addresses : 'packet t -> Ipaddr.V4.t list
     most 1 s) the link is asked first, for about 6 s, and [Ready] or [Conflict] follow. *)
 val add : 'packet t -> now:int -> ?probe:int -> Ipaddr.V4.t -> 'packet action list
 
+(** Announces the address and answers for it, and asks the link all the same: [Conflict] follows,
+    with [lost = false], if somebody has it already. For ten seconds it is not defended. *)
+val claim : 'packet t -> now:int -> Ipaddr.V4.t -> 'packet action list
+
 val remove : 'packet t -> Ipaddr.V4.t -> unit
 
 (** Announces all of them: the link has come back, perhaps at another port of the switch, which has

@@ -98,32 +98,17 @@ let tcp t = t.tcp
 let ip t = t.ip
 let dhcp t = t.dhcp
 
-let configure_ipv4 v4 arp { cidr; gateway } =
-  let routes = Routes.add_address cidr Routes.empty in
-  let everywhere = Ipaddr.V4.Prefix.global in
-  let routes =
-    match gateway with
-    | None -> routes
-    | Some gateway -> Routes.add_route everywhere ~gateway routes
-  in
-  Ipv4_core.set_routes v4 routes;
+let configure_ipv4 ?claim v4 arp { cidr; gateway } =
   Log.info (fun m ->
       m "%a%a" Ipaddr.V4.Prefix.pp cidr Fmt.(option (any ", gateway " ++ Ipaddr.V4.pp)) gateway);
-  let address = Ipaddr.V4.Prefix.address cidr in
-  (* A renewed lease is not announced again. *)
-  if Arp_core.get_ips arp = [ address ] then Lwt.return_unit else Arp_core.set_ips arp [ address ]
+  Ipv4_address.use ?claim v4 arp ~cidr ?gateway ()
 
 let set_ipv4 t = configure_ipv4 t.v4 t.arp
-
-let unconfigure_ipv4 v4 arp =
-  Ipv4_core.set_routes v4 Routes.empty;
-  Arp_core.set_ips arp []
-
-let clear_ipv4 t = unconfigure_ipv4 t.v4 t.arp
+let clear_ipv4 t = Ipv4_address.drop t.v4 t.arp
 
 (* {1 DHCP} *)
 
-let dhcp_client netif v4 udp ~set ~clear =
+let dhcp_client netif arp v4 udp ~set ~clear =
   let send ~src ~dst datagram =
     in_background (fun () ->
         UDP.write ~src:(Ipaddr.V4 src) ~dst:(Ipaddr.V4 dst) ~src_port:W.Dhcpv4.client_port
@@ -139,7 +124,7 @@ let dhcp_client netif v4 udp ~set ~clear =
         Ipv4_core.set_mtu v4 lease.mtu;
         set { cidr = lease.address; gateway = List.nth_opt lease.routers 0 }
   in
-  let client = Dhcp_client.create ~mac ~send configure in
+  let client = Dhcp_client.create ~mac ~arp ~send configure in
   UDP.listen udp ~port:W.Dhcpv4.client_port (fun ~src:_ ~dst:_ ~src_port:_ datagram ->
       Dhcp_client.input client datagram;
       Lwt.return_unit);
@@ -229,14 +214,14 @@ let attach ?(limits = default_limits) config device =
         (* ARP's and the routing table's changes are immediate. *)
         Ipv4_core.set_acquiring v4 true;
         let set ipv4 =
-          in_background (fun () -> configure_ipv4 v4 arp ipv4);
+          in_background (fun () -> configure_ipv4 ~claim:true v4 arp ipv4);
           Ipv4_core.set_acquiring v4 false
         in
         let clear () =
           Ipv4_core.set_acquiring v4 true;
-          in_background (fun () -> unconfigure_ipv4 v4 arp)
+          in_background (fun () -> Ipv4_address.drop v4 arp)
         in
-        Some (dhcp_client netif v4 udp ~set ~clear)
+        Some (dhcp_client netif arp v4 udp ~set ~clear)
   in
   let t = { netif; arp; v4; v6; ip; icmp; udp; tcp; dhcp; with_v4; with_v6 } in
   let packet =

@@ -105,6 +105,10 @@ let set_ips t ips =
   List.iter (Arp_engine.remove t.engine) (get_ips t);
   Lwt_list.iter_s (add_ip t) ips
 
+let claim_ip t ip =
+  List.iter (Arp_engine.remove t.engine) (get_ips t);
+  perform_all t (Arp_engine.claim t.engine ~now:(Env.now ()) ip)
+
 let add_ip_checked t ip =
   let promise, resolver = Lwt.wait () in
   t.probes <- (ip, resolver) :: t.probes;

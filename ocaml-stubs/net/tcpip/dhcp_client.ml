@@ -13,8 +13,11 @@ type t = {
   timer : Timer.t Lazy.t;
   changed : unit Lwt_condition.t;
   complaints : Thin.t;
+  mutable taken : (Ipaddr.V4.t * int) option; (* the address in use, and since when *)
 }
 
+(* For so long after an address was taken (ns), another user of it is the answer to our question. *)
+let answered_within = Env.sec 2
 let complain t text = Thin.warn t.complaints (module Log) text
 
 let perform t (action : Dhcp_engine.action) =
@@ -28,10 +31,15 @@ let perform t (action : Dhcp_engine.action) =
       t.send ~src:message.client ~dst:server (W.Dhcpv4.emit message)
   | Configure lease ->
       Log.info (fun m -> m "lease: %a" Dhcp_engine.pp_lease lease);
+      let address = Ipaddr.V4.Prefix.address lease.address in
+      (match t.taken with
+      | Some (known, _) when Ipaddr.V4.compare known address = 0 -> ()
+      | Some _ | None -> t.taken <- Some (address, Env.now ()));
       t.configure (Some lease);
       Lwt_condition.broadcast t.changed ()
   | Deconfigure ->
       Log.info (fun m -> m "the lease has ended");
+      t.taken <- None;
       t.configure None
   | Unusable { server; why } ->
       complain t (fun () ->
@@ -43,7 +51,19 @@ let perform_all t actions =
   let set_timer () = Timer.set (Lazy.force t.timer) (Dhcp_engine.next t.engine) in
   Env.each_then (perform t) actions set_timer
 
-let create ?host_name ~mac ~send configure =
+(* Somebody else uses an address, perhaps ours. One that we have had for a while is not given up: connections are on it,
+   and anybody can send such a frame. *)
+let conflict t address mac =
+  match t.taken with
+  | Some (ours, since)
+    when Ipaddr.V4.compare ours address = 0 && Env.now () - since < answered_within ->
+      complain t (fun () ->
+          Fmt.str "%a, which the server has leased, is in use by %a: asking for another"
+            Ipaddr.V4.pp address Macaddr.pp mac);
+      perform_all t (Dhcp_engine.declined t.engine ~now:(Env.now ()))
+  | Some _ | None -> ()
+
+let create ?host_name ~mac ~arp ~send configure =
   let engine = Dhcp_engine.create ?host_name ~random:Env.random_int mac in
   let rec t =
     {
@@ -54,8 +74,10 @@ let create ?host_name ~mac ~send configure =
         lazy (Timer.create (fun () -> perform_all t (Dhcp_engine.tick engine ~now:(Env.now ()))));
       changed = Lwt_condition.create ();
       complaints = Thin.create ();
+      taken = None;
     }
   in
+  Arp_core.on_conflict arp (conflict t);
   t
 
 let start t = perform_all t (Dhcp_engine.start t.engine ~now:(Env.now ()))
@@ -70,7 +92,6 @@ let input t b =
   | Error ((Truncated | Not_dhcp) as e) -> Log.debug (fun m -> m "dropped: %a" W.Dhcpv4.pp_error e)
 
 let link_changed t = perform_all t (Dhcp_engine.link_changed t.engine ~now:(Env.now ()))
-let declined t = perform_all t (Dhcp_engine.declined t.engine ~now:(Env.now ()))
 let lease t = Dhcp_engine.lease t.engine
 
 let rec bound t =

@@ -5,10 +5,13 @@ open Mirust_net_engine
 type t
 
 (** [send] sends a datagram from port 68 to port 67. The last argument is told of every new or
-    renewed lease, and of its end. *)
+    renewed lease, and of its end. It shall {!Ipv4_address.use} an address with [claim], by the same
+    [arp]: if another station answers for one that is new, the lease is declined, and another one
+    asked for. *)
 val create :
   ?host_name:string ->
   mac:Macaddr.t ->
+  arp:Arp_core.t ->
   send:(src:Ipaddr.V4.t -> dst:Ipaddr.V4.t -> Cstruct.t -> unit) ->
   (Dhcp_engine.lease option -> unit) ->
   t
@@ -21,9 +24,6 @@ val input : t -> Cstruct.t -> unit
 
 (** The link has come back: see {!Mirust_net_engine.Dhcp_engine.link_changed}. *)
 val link_changed : t -> unit
-
-(** Another station uses the address. *)
-val declined : t -> unit
 
 (** The current one. *)
 val lease : t -> Dhcp_engine.lease option

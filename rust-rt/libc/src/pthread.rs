@@ -12,7 +12,6 @@ use super::{die, process};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::AtomicBool;
-use spin::Mutex as SpinMutex;
 
 const RECURSIVE: c_int = 1;
 const ERRORCHECK: c_int = 2;
@@ -278,6 +277,7 @@ extern "C" fn pthread_cancel(_thread: usize) -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use spin::Mutex as SpinMutex;
 
     fn mutex(kind: c_int) -> Mutex {
         let mut mutex = Mutex { locked: 3, owner: 1, waiting: 1, unused: 1, kind: 9, rest: [1; 5] };

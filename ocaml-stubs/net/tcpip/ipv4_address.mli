@@ -1,0 +1,15 @@
+(** The one address of an interface: its routes, and ARP's answers for it. *)
+
+(** Replaces what was there. With [claim], for an address that somebody may use all the same, the
+    link is asked ({!Arp_core.claim_ip}). *)
+val use :
+  ?claim:bool ->
+  Ipv4_core.t ->
+  Arp_core.t ->
+  cidr:Ipaddr.V4.Prefix.t ->
+  ?gateway:Ipaddr.V4.t ->
+  unit ->
+  unit Lwt.t
+
+(** Has none any more. *)
+val drop : Ipv4_core.t -> Arp_core.t -> unit Lwt.t
