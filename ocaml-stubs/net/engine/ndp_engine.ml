@@ -85,7 +85,6 @@ type 'packet t = {
   mutable generation : int;
   mutable solicitations : int; (* router solicitations still to send *)
   mutable solicit_at : int;
-  mutable redirects : int;
   mutable reported : int; (* when a listener query was answered last *)
   neighbours : (Ipaddr.V6.t, 'packet) Neighbour.t;
 }
@@ -104,7 +103,6 @@ let create (config : config) mac =
     generation = 0;
     solicitations = 0;
     solicit_at = forever;
-    redirects = 0;
     reported = min_int;
     neighbours = Neighbour.create config.neighbours;
   }
@@ -115,7 +113,6 @@ let generation t = t.generation
 let neighbours t = t.neighbours
 let mtu t = t.mtu
 let hop_limit t = t.hop_limit
-let redirects_ignored t = t.redirects
 let unspecified = Ipaddr.V6.unspecified
 let all_nodes = Ipaddr.V6.link_nodes
 let all_routers = Ipaddr.V6.link_routers
@@ -614,10 +611,7 @@ let input t ~now ~src ~dst ~hop_limit (message : Icmpv6.t) =
         else advertised t ~now target ~solicited ~override options
     | Router_advertisement r ->
         if t.config.handle_ra && is_link_local src then router_advertised t ~now ~src r else []
-    | Redirect _ ->
-        t.redirects <- t.redirects + 1;
-        []
-    | Router_solicitation _ | Unreachable _ | Packet_too_big _ | Time_exceeded _
+    | Redirect _ | Router_solicitation _ | Unreachable _ | Packet_too_big _ | Time_exceeded _
     | Parameter_problem _ | Echo_request _ | Echo_reply _ | Listener_report _ ->
         []
 

@@ -129,7 +129,6 @@ val input :
 
 val next : 'packet t -> int option
 val tick : 'packet t -> now:int -> 'packet action list
-val redirects_ignored : 'packet t -> int
 val solicited_node : Ipaddr.V6.t -> Ipaddr.V6.t
 
 (** By the modified EUI-64. *)

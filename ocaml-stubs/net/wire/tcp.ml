@@ -1,5 +1,4 @@
 let min_header_length = 20
-let max_header_length = 60
 let checksum_offset = 16
 
 module Flags = struct
@@ -74,7 +73,6 @@ let pp ppf t =
 let get_src_port b = Field.u16 b 0
 let get_dst_port b = Field.u16 b 2
 let get_seq b = Field.u32 b 4
-let get_ack b = Field.u32 b 8
 let get_header_length b = (Field.u8 b 12 lsr 4) * 4
 let get_flags b = Field.u8 b 13
 let get_window b = Field.u16 b 14

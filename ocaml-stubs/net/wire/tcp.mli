@@ -7,9 +7,6 @@
 (** 20 bytes. *)
 val min_header_length : int
 
-(** 60 bytes. *)
-val max_header_length : int
-
 (** The control bits, as a bit set. *)
 module Flags : sig
   type t = int
@@ -109,7 +106,6 @@ val checksum_offset : int
 val get_src_port : Cstruct.t -> int
 val get_dst_port : Cstruct.t -> int
 val get_seq : Cstruct.t -> int
-val get_ack : Cstruct.t -> int
 val get_flags : Cstruct.t -> Flags.t
 val get_window : Cstruct.t -> int
 

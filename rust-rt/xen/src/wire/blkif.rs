@@ -6,8 +6,6 @@ use super::GrantRef;
 
 /// Bytes of a sector, as the protocol counts them.
 pub const SECTOR: usize = 512;
-/// Sectors in a page.
-pub const SECTORS_PER_PAGE: usize = 8;
 
 /// Size of a slot on the ring, in bytes.
 pub const SLOT: usize = 112;
