@@ -20,6 +20,7 @@ extern crate alloc;
 extern crate std;
 
 mod asm;
+mod basic_calls;
 mod calendar;
 mod cstr;
 mod die;

@@ -10,7 +10,7 @@ use super::{
     socket_options, timer, transfer,
 };
 use crate::timespec::Timespec;
-use crate::{errno, mmap};
+use crate::{basic_calls, errno, mmap};
 use core::task::Poll;
 
 /// The C function, whose arguments have the types that the kernel expects.
@@ -22,18 +22,18 @@ macro_rules! call {
 }
 
 /// Serves the call of this number (asm/unistd_64.h) with these arguments: a result, or an error's number,
-/// negative. Calls that do not concern descriptors go to `syscall`.
+/// negative.
 ///
 /// # Safety
 ///
 /// The arguments are what Linux expects for this call: pointers are valid for what the call does with them.
 pub unsafe fn system_call(number: usize, arguments: [usize; 6]) -> isize {
-    let [a, b, c, d, e, f] = arguments;
     // SAFETY: as the caller says.
     let result = unsafe {
         served(number, arguments)
-            .unwrap_or_else(|| crate::syscall::syscall(number as _, a, b, c, d, e, f) as isize)
+            .or_else(|| basic_calls::served(number as _, arguments).map(|result| result as isize))
     };
+    let result = result.unwrap_or_else(|| basic_calls::unserved(number as _) as isize);
     if result == -1 { -(errno::get() as isize) } else { result }
 }
 
