@@ -29,6 +29,10 @@ let with_a_stranger = 1e7
 let for_each_time = 1e9
 let most_times = 600
 
+(* Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or those
+   who are known would have to go. *)
+let a_moment = 1e6
+
 (* How much of the patience with a client is used up. *)
 let tried p ~now =
   let idle = Int64.to_float (Int64.sub now p.active) in
@@ -36,7 +40,7 @@ let tried p ~now =
   let patience =
     if p.busy || p.times = 0 then with_a_stranger *. (1. +. times) else for_each_time *. times
   in
-  idle /. patience
+  (idle +. a_moment) /. patience
 
 let make_room t =
   let now = now () in

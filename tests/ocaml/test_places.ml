@@ -45,6 +45,18 @@ let credit () =
   done;
   Alcotest.(check bool) "who was served stays" false (List.mem "old" !gone)
 
+(* Who comes in the same turn as a hundred others has not been idle at all. *)
+let all_at_once () =
+  let t, take, gone = places 3 in
+  let old = take "old" in
+  Places.served old;
+  a_moment ~ns:20_000_000L ();
+  for i = 1 to 100 do
+    ignore (Places.take t ~leave:(fun () -> gone := string_of_int i :: !gone) : Places.place)
+  done;
+  Alcotest.(check int) "so many had to go" 98 (List.length !gone);
+  Alcotest.(check bool) "who was served stays" false (List.mem "old" !gone)
+
 (* A known client asks, and then a crowd comes, before he is answered. *)
 let in_the_middle () =
   let t, take, gone = places 3 in
@@ -119,6 +131,7 @@ let tests =
     Alcotest.test_case "the_longest_idle_makes_room" `Quick the_longest_idle;
     Alcotest.test_case "those_who_were_served_may_be_idle" `Quick credit;
     Alcotest.test_case "those_who_are_being_served_stay" `Quick in_the_middle;
+    Alcotest.test_case "a_crowd_in_one_turn_makes_room_itself" `Quick all_at_once;
     Alcotest.test_case "there_is_one_at_least" `Quick one_at_least;
     Alcotest.test_case "when_there_are_fewer_some_have_to_go" `Quick fewer;
     Alcotest.test_case "places_follow_the_memory" `Quick following;

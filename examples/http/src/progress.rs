@@ -16,6 +16,9 @@ const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
 /// The patience with any other client, for each time that it was answered.
 const FOR_EACH_TIME: u128 = Duration::from_secs(1).as_nanos();
 const MOST_TIMES: u32 = 600;
+/// Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or
+/// those who are known would have to go.
+const A_MOMENT: u128 = Duration::from_millis(1).as_nanos();
 
 /// When a connection last made progress, and how much patience there is with it.
 #[derive(Clone)]
@@ -94,7 +97,7 @@ impl Progress {
             times if self.0.busy.get() => WITH_A_STRANGER * (1 + times),
             times => FOR_EACH_TIME * times,
         };
-        now.duration_since(self.0.last.get()).as_nanos() * 1000 / patience
+        (now.duration_since(self.0.last.get()).as_nanos() + A_MOMENT) * 1000 / patience
     }
 
     /// Asks it to make room.

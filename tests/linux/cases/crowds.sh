@@ -145,6 +145,15 @@ http_crowd() {
     return $status
 }
 http_crowd_of_downloads() { start_small 16 http $addresses && http_crowd; }
+# Requests without end in one burst, whose answers nobody reads: hundreds of clients come in one turn, and have not been idle
+# then, as who was there before has.
+http_crowd_of_requests() {
+    local status=0 request='GET / HTTP/1.1\r\nHost: x\r\n\r\n'
+    start_small 16 http $addresses
+    served_beside 80 "$request" "$request" unread || status=1
+    stop || status=1
+    return $status
+}
 # The process is given its limit when it has been up for a while.
 http_crowd_under_a_late_limit() {
     local space
@@ -169,5 +178,5 @@ echo_answers_no_service() {
     return $status
 }
 
-alone kv_when_full kv_large_answers_that_nobody_reads http_crowd_of_downloads http_crowd_under_a_late_limit \
+alone kv_when_full kv_large_answers_that_nobody_reads http_crowd_of_downloads http_crowd_of_requests http_crowd_under_a_late_limit \
     echo_answers_no_service
