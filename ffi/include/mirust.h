@@ -176,8 +176,8 @@ typedef intptr_t value;
 #define MIRUST_TOKEN_INDEX_BITS 24
 
 // Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of
-// the turn began, or when the last `mirust_exchange` or `mirust_turn_look` in it returned. 0 if that may be long ago, as
-// for what a Rust task calls inside a poll: then `mirust_turn_look` finds out.
+// the turn began, or when the last `mirust_turn_look` in it returned. 0 if that may be long ago, as for what a Rust task
+// calls inside a poll, and after `mirust_exchange`: then `mirust_turn_look` finds out.
 #define MIRUST_TURN_NOW 0
 
 // The word that is 1 if there were completions to collect at that time, and otherwise 0.

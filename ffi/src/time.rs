@@ -2,7 +2,7 @@
 
 use mirust_rt::domain;
 
-pub use mirust_rt::domain::{interval, now, sleep, sleep_until, timeout};
+pub use mirust_rt::domain::{coarse_now, interval, now, sleep, sleep_until, timeout};
 pub use mirust_rt::executor::{Elapsed, Interval, Sleep};
 pub use mirust_rt::time::{Duration, Instant};
 

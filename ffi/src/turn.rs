@@ -14,8 +14,8 @@ use mirust_rt::poll::Ready;
 use crate::{domain, time};
 
 /// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of
-/// the turn began, or when the last `mirust_exchange` or `mirust_turn_look` in it returned. 0 if that may be long ago, as
-/// for what a Rust task calls inside a poll: then `mirust_turn_look` finds out.
+/// the turn began, or when the last `mirust_turn_look` in it returned. 0 if that may be long ago, as for what a Rust task
+/// calls inside a poll, and after `mirust_exchange`: then `mirust_turn_look` finds out.
 pub const MIRUST_TURN_NOW: isize = 0;
 /// The word that is 1 if there were completions to collect at that time, and otherwise 0.
 pub const MIRUST_TURN_COMPLETIONS: isize = 1;
@@ -89,7 +89,6 @@ pub(crate) fn end() {
 }
 
 /// The time that the words say may be long ago. Whoever needs it reads the clock, and nobody else has to.
-#[cfg(feature = "ocaml")]
 pub(crate) fn forget_time() {
     word(MIRUST_TURN_NOW).store(0, Ordering::Relaxed);
 }
@@ -102,6 +101,10 @@ fn tell_time() {
 /// Has the words say how things are now.
 fn look() {
     tell_time();
+    tell_completions();
+}
+
+fn tell_completions() {
     word(MIRUST_TURN_COMPLETIONS).store(domain::has_completions().into(), Ordering::Relaxed);
 }
 
@@ -147,9 +150,12 @@ pub extern "C" fn mirust_exchange(most: isize) -> isize {
     wake_all();
     LOOKS.store(true, Ordering::Relaxed);
     let (ready, most) = (domain::ready_tasks(), most.max(0) as usize);
-    domain::run_tasks(most);
+    let run = domain::run_tasks(most);
     LOOKS.store(false, Ordering::Relaxed);
-    look();
+    if run > 0 {
+        forget_time();
+    }
+    tell_completions();
     BEGIN.get()(false);
     ready.saturating_sub(most) as isize
 }

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use mirust::time::{Duration, Instant, now};
+use mirust::time::{Duration, Instant, coarse_now, now};
 
 /// Bytes of an upload that count as progress: single bytes do not.
 const WORTH_IT: usize = 65536;
@@ -65,9 +65,9 @@ impl Progress {
         self.0.answered.set(self.0.answered.get().saturating_add(1));
     }
 
-    /// There was progress.
+    /// There was progress: the time of the turn is good enough for when.
     pub fn made(&self) {
-        self.0.last.set(now());
+        self.0.last.set(coarse_now());
         self.0.octets.set(0);
     }
 

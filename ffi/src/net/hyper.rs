@@ -63,6 +63,12 @@ impl hyper::rt::Timer for Timer {
         Box::pin(Here::new(in_the_domain(deadline)))
     }
 
+    /// A server looks at the clock with each request, for a time limit of seconds.
+    fn now(&self) -> Instant {
+        let (of_std, of_domain) = compared();
+        of_std + crate::time::coarse_now().duration_since(of_domain)
+    }
+
     /// A server does so with each request: nothing is allocated for it.
     fn reset(&self, sleep: &mut Pin<Box<dyn Sleep>>, new_deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<Here>() {
@@ -72,11 +78,16 @@ impl hyper::rt::Timer for Timer {
     }
 }
 
-/// The same moment on the domain's clock. Both count on alike from when they were first compared.
-fn in_the_domain(moment: Instant) -> crate::time::Instant {
+/// The same moment on std's clock and on the domain's: both count on alike from when they were first compared.
+fn compared() -> (Instant, crate::time::Instant) {
     static COMPARED: OnceLock<(Instant, crate::time::Instant)> = OnceLock::new();
-    let (of_std, of_domain) = COMPARED.get_or_init(|| (Instant::now(), crate::time::now()));
-    of_domain.saturating_add(moment.saturating_duration_since(*of_std))
+    *COMPARED.get_or_init(|| (Instant::now(), crate::time::now()))
+}
+
+/// A moment of std's clock on the domain's.
+fn in_the_domain(moment: Instant) -> crate::time::Instant {
+    let (of_std, of_domain) = compared();
+    of_domain.saturating_add(moment.saturating_duration_since(of_std))
 }
 
 crate::local::domain_local! {

@@ -145,6 +145,11 @@ pub fn now() -> Instant {
     get().now()
 }
 
+/// See [`Domain::coarse_now`].
+pub fn coarse_now() -> Instant {
+    get().coarse_now()
+}
+
 /// See [`Platform::wall`].
 pub fn wall() -> Duration {
     get().platform().wall()

@@ -39,6 +39,9 @@ pub const TURN_BUDGET: Duration = Duration::from_millis(4);
 /// How many tasks have a turn whatever it takes, and between two looks at the clock.
 pub const TURN_FLOOR: usize = 64;
 
+/// How many rounds of the poll in a row need no look at the clock.
+const BLIND_ROUNDS: u32 = 2;
+
 /// What the poll has done so far. All counters start at zero with the domain.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[repr(C)]
@@ -74,6 +77,10 @@ pub struct Domain<P: Platform> {
     resize: Listeners,
     stats: Counters,
     polling: Cell<bool>,
+    /// What the clock showed when anybody last looked.
+    seen: Cell<Instant>,
+    /// Somebody has looked since the last poll ended, or in the round of the poll that runs.
+    looked: Cell<bool>,
 }
 
 /// [`PollStats`] while they count.
@@ -112,6 +119,8 @@ impl<P: Platform> Domain<P> {
             resize: Listeners::default(),
             stats: Counters::default(),
             polling: Cell::new(false),
+            seen: Cell::new(Instant::ZERO),
+            looked: Cell::new(false),
         }
     }
 
@@ -121,8 +130,21 @@ impl<P: Platform> Domain<P> {
     }
 
     /// The monotonic clock.
+    ///
+    /// Where the hypervisor emulates the time stamp counter, as Xen does on a host whose own is not the same at all
+    /// times, each look is an exit to it, and costs as much as a hypercall.
     pub fn now(&self) -> Instant {
-        self.platform.now()
+        let now = self.platform.now();
+        self.seen.set(now);
+        self.looked.set(true);
+        now
+    }
+
+    /// The monotonic clock as it was at the last look, if somebody has looked in this turn; else as it is now. So it is
+    /// behind by no more than what has run in this turn, and may stand still until the next: for time limits of seconds,
+    /// and not for loops that wait, nor to measure how long something takes.
+    pub fn coarse_now(&self) -> Instant {
+        if self.looked.get() { self.seen.get() } else { self.now() }
     }
 
     /// The counters.
@@ -268,11 +290,17 @@ impl<P: Platform> Domain<P> {
     fn poll_for(&self, deadline: Instant, interest: Ready) -> Ready {
         let Some(_polling) = Polling::enter(&self.polling) else { return Ready::NESTED };
         self.stats.polls.add(1);
+        // The caller has just looked at the clock, as OCaml's loop does in each turn.
+        let mut blind = if self.looked.replace(false) { BLIND_ROUNDS } else { 0 };
+        let mut until = None;
         loop {
             // 1. Events first: they make tasks ready and raise signals.
             let events = self.platform.dispatch();
+            if let Some(until) = until.take() {
+                self.stats.wakeups.add((events > 0 || self.now() < until).into());
+            }
             // 2. Then whatever the clock makes ready. Nobody looks at it who has nothing to learn.
-            let now = self.time_for(deadline);
+            let now = self.time_for(deadline, &mut blind);
             let fired = now.map_or(0, |now| self.timers.fire(now));
             // 3. One turn of the tasks. It ends even if they wake each other for ever, or are very many.
             self.take_turns(usize::MAX);
@@ -285,6 +313,7 @@ impl<P: Platform> Domain<P> {
             if now.unwrap_or(Instant::ZERO) >= deadline {
                 ready |= Ready::TIMER;
             }
+            self.looked.set(false);
             if !ready.is_empty() {
                 return ready;
             }
@@ -301,8 +330,10 @@ impl<P: Platform> Domain<P> {
             //    - Events: one that became pending after step 1, even after `park`, is still
             //      pending, and `wait` must return at once for such. Step 1 then dispatches it.
             if self.inbox.park(interest) {
-                self.block(deadline.min(self.timers.next()));
+                let end = deadline.min(self.timers.next());
+                self.block(end);
                 self.inbox.unpark();
+                until = Some(end);
             }
             // 6. Round again, also if `wait` returned for no reason at all: every decision above
             //    is made from the state, none from why we came back.
@@ -326,7 +357,7 @@ impl<P: Platform> Domain<P> {
     fn take_turns(&self, most: usize) -> usize {
         let mut end = None;
         let run = self.executor.run_turn(most, TURN_FLOOR, || {
-            let now = self.platform.now();
+            let now = self.now();
             now < *end.get_or_insert(now.saturating_add(TURN_BUDGET))
         });
         self.stats.tasks_run.add(run);
@@ -357,23 +388,35 @@ impl<P: Platform> Domain<P> {
         }
         // As in `poll`: events that come from here on stay pending, and `wait` returns at once.
         if self.inbox.park(Ready::FOREIGN | Ready::SHUTDOWN) {
-            self.block(deadline.min(self.timers.next()));
+            let end = deadline.min(self.timers.next());
+            self.block(end);
             self.inbox.unpark();
+            self.stats.wakeups.add((self.now() < end).into());
         }
     }
 
     /// Gives up the processor. The only place that does.
     fn block(&self, deadline: Instant) {
         self.platform.wait(deadline);
-        let early = self.platform.now() < deadline;
         self.stats.blocks.add(1);
-        self.stats.wakeups.add(early.into());
     }
 
-    /// The clock, unless no timer is set and the deadline is one that is told without it.
-    fn time_for(&self, deadline: Instant) -> Option<Instant> {
+    /// The time, unless no timer is set and the deadline is one that is told without it.
+    ///
+    /// It is at least what the clock showed before. If nothing was due by then, the next look can wait for so many
+    /// rounds as are left: the one before a block, which ends at once if something is due; and the one that an event
+    /// has begun, after which OCaml looks at the clock for its part of the turn. What is due then comes in the next.
+    fn time_for(&self, deadline: Instant, blind: &mut u32) -> Option<Instant> {
         let told = deadline == Instant::ZERO || deadline == Instant::NEVER;
-        (!told || self.timers.any()).then(|| self.platform.now())
+        if told && !self.timers.any() {
+            return None;
+        }
+        if !self.looked.get() && *blind > 0 {
+            *blind -= 1;
+            return Some(self.seen.get());
+        }
+        *blind = BLIND_ROUNDS;
+        Some(self.coarse_now())
     }
 
     /// Runs `future` to its end, and with it everything else in the domain but OCaml, whose

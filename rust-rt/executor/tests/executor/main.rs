@@ -1,6 +1,7 @@
 //! The executor, its timers and the domain poll, on a mock platform.
 
 mod abort;
+mod clock;
 mod mock;
 mod model;
 mod panics;

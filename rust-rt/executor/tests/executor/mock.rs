@@ -18,6 +18,8 @@ pub type Handler = Box<dyn FnOnce()>;
 #[derive(Default)]
 pub struct Mock {
     now: Cell<u64>,
+    /// How often somebody has looked at the clock.
+    looks: Cell<u32>,
     /// Pending events.
     pending: RefCell<VecDeque<Handler>>,
     /// Events that become pending at a time, earliest first.
@@ -49,6 +51,11 @@ impl Mock {
         self.now.set(now);
     }
 
+    /// How often somebody has looked at the clock since the last call.
+    pub fn take_looks(&self) -> u32 {
+        self.looks.take()
+    }
+
     /// The deadlines of all waits since the last call, in nanoseconds.
     pub fn take_waits(&self) -> Vec<u64> {
         self.waits.take().into_iter().map(Instant::as_nanos).collect()
@@ -57,6 +64,7 @@ impl Mock {
 
 impl Platform for Mock {
     fn now(&self) -> Instant {
+        self.looks.set(self.looks.get() + 1);
         Instant::from_nanos(self.now.get())
     }
 
