@@ -43,12 +43,13 @@ packages() {
 version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
 # apt-get or apt-cache with package lists of its own, so that no root is needed to renew them. Only for `get update`,
-# `get download` and questions.
+# `get download` and questions. One at a time: apt-get does not wait for who renews the lists.
 own_apt() { # get|cache ARGUMENT...
     local program=apt-$1
     shift
     mkdir -p "$cache/apt/lists/partial" "$cache/apt/archives/partial"
-    "$program" -o Dir::State::Lists="$cache/apt/lists" -o Dir::Cache="$cache/apt" -o APT::Sandbox::User=root "$@"
+    flock "$cache/apt/lock" \
+        "$program" -o Dir::State::Lists="$cache/apt/lists" -o Dir::Cache="$cache/apt" -o APT::Sandbox::User=root "$@"
 }
 
 # Is this machine Debian 13 itself, whose packages are the ones we want?
