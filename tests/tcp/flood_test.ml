@@ -293,7 +293,7 @@ let network n = Ipaddr.of_string_exn (Printf.sprintf "2001:db8:0:%x::%x" (n / 10
 
 type hosts = { engine : Engine.t; mutable time : int; sent : Wire.t option ref }
 
-let hosts () =
+let hosts ?(places = places) () =
   let rng = Random.State.make [| 5 |] and sent = ref None in
   let engine =
     Engine.create
@@ -360,15 +360,67 @@ let many_hosts () =
   Alcotest.(check bool) "no room" false (comes w (host 200) 1);
   Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted
 
+(* As browsers do: five at once are neighbours in the order of arrival, and yet few among all. *)
+let browsers () =
+  let w = hosts () in
+  for n = 1 to 12 do
+    Alcotest.(check int) "five each" 5 (come w (host n) 5)
+  done;
+  for n = 13 to 16 do
+    Alcotest.(check int) "and one each" 1 (come w (host n) 1)
+  done;
+  Alcotest.(check bool) "no room" false (comes w (host 200) 1);
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted
+
+(* Who came long before the host that has the most does not hide it. *)
+let late_host () =
+  let w = hosts ~places:256 () in
+  for n = 2 to 129 do
+    Alcotest.(check int) "one each" 1 (come w (host n) 1)
+  done;
+  Alcotest.(check int) "half of all places" 128 (come w (host 1) 128);
+  for n = 200 to 250 do
+    Alcotest.(check bool) "a newcomer gets in" true (comes w (host n) 1)
+  done;
+  for n = 2 to 129 do
+    Alcotest.(check bool) "nobody else has to go" true (is_in w (host n) 1001)
+  done
+
+(* SYNs in somebody's name make nobody the host that has the most. *)
+let forged () =
+  let w = hosts () in
+  for n = 2 to 33 do
+    Alcotest.(check int) "one each" 1 (come w (host n) 1)
+  done;
+  Alcotest.(check int) "four connections" 4 (come w (host 1) 4);
+  for src_port = 1 to 16 do
+    let h = segment ~src_port ~flags:Wire.Flags.syn ~seq:1 ~ack:0 ~window:1000 in
+    arrives w (host 1) h Cstruct.empty
+  done;
+  for n = 34 to 45 do
+    Alcotest.(check int) "and one each" 1 (come w (host n) 1)
+  done;
+  Alcotest.(check int) "all places" places (Engine.connections w.engine);
+  Alcotest.(check bool) "no room" false (comes w (host 200) 1);
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted
+
 (* Who guesses is nobody's newcomer. *)
 let guesses () =
   let w = hosts () in
   Alcotest.(check int) "all places" places (come w (host 1) places);
   w.time <- 100_000 * ms;
+  (* There are cookies to be guessed. *)
+  let h = segment ~src_port:1 ~flags:Wire.Flags.syn ~seq:1 ~ack:0 ~window:1000 in
+  let memory n = Engine.set_bounds w.engine ~memory:n ~connections:places ~time_wait:10 in
+  memory 0;
+  arrives w (host 3) h Cstruct.empty;
+  memory 1_000_000;
+  Alcotest.(check int) "a cookie" 1 (Engine.stats w.engine).cookies_sent;
   for i = 1 to 100 do
     let h = segment ~src_port:i ~flags:Wire.Flags.ack ~seq:i ~ack:i ~window:1000 in
     arrives w (host 2) h Cstruct.empty
   done;
+  Alcotest.(check int) "each was looked at" 100 (Engine.stats w.engine).cookies_bad;
   Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted;
   Alcotest.(check bool) "who proves it gets in" true (comes w (host 2) 1)
 
@@ -381,6 +433,9 @@ let () =
           Alcotest.test_case "one host" `Quick (one_host host);
           Alcotest.test_case "one network of IPv6" `Quick (one_host network);
           Alcotest.test_case "many hosts" `Quick many_hosts;
+          Alcotest.test_case "browsers" `Quick browsers;
+          Alcotest.test_case "one host, after others" `Quick late_host;
+          Alcotest.test_case "forged SYNs" `Quick forged;
           Alcotest.test_case "guesses" `Quick guesses;
         ] );
       ( "storms",

@@ -199,9 +199,27 @@ type t = {
 
 (* Among all connections, for [Engine.evict]: what it had moved when it was last looked at, and since when it has not
    moved more. A connection that has gone is not kept in memory by the place that it had. *)
-and place = { mutable who : t option; mutable moved : int; mutable since : int }
+and place = {
+  mutable who : t option;
+  mutable moved : int;
+  mutable since : int;
+  mutable host : host; (* [no_host] before it was accepted, or if it was opened from here *)
+  mutable older : place; (* a ring of those of the host *)
+  mutable newer : place;
+}
 
-let no_place = { who = None; moved = 0; since = 0 }
+(* See [Hosts]. *)
+and host = {
+  key : int;
+  mutable count : int;
+  mutable chain : host;
+  mutable next : place; (* of its ring; the one that has been looked at least lately *)
+}
+
+let rec no_place =
+  { who = None; moved = 0; since = 0; host = no_host; older = no_place; newer = no_place }
+
+and no_host = { key = -1; count = 0; chain = no_host; next = no_place }
 
 type transmit =
   src:Ipaddr.t ->

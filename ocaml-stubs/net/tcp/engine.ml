@@ -31,12 +31,14 @@ type t = {
   mutable port_name : string; (* the destination to which the last connection was opened *)
   mutable port_offset : int; (* its hash *)
   places : place Queue.t; (* for {!evict}; some may have gone *)
+  hosts : Hosts.t; (* of those that were accepted *)
 }
 
 (* ---- Making one ---- *)
 
 let forget t (c : connection) =
   if c.place != no_place then (
+    Hosts.remove t.hosts c.place;
     c.place.who <- None;
     c.place <- no_place);
   if Table.remove t.table c && c.passive then
@@ -85,17 +87,19 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
       forget = ignore;
     }
   in
+  let key = Siphash.key (random 16) in
   let t =
     {
       env;
       mss;
-      key = Siphash.key (random 16);
+      key;
       listeners = Hashtbl.create 8;
       table = Table.create ~random;
       port_step = below 65536;
       port_name = "";
       port_offset = 0;
       places = Queue.create ();
+      hosts = Hosts.create ~secret:(Siphash.hash key "hosts");
     }
   in
   env.forget <- forget t;
@@ -166,8 +170,7 @@ let look t place (c : connection) =
   let moved = c.octets_received + c.octets_acked in
   if moved <> place.moved then (
     place.moved <- moved;
-    place.since <- t.env.now);
-  Queue.push place t.places
+    place.since <- t.env.now)
 
 let holds (c : connection) =
   not (Flight.is_empty c.flight && Octets.is_empty c.unsent && Octets.is_empty c.received)
@@ -182,47 +185,47 @@ let make_way t (c : connection) =
   Output.reset t.env c;
   finish t.env c `Aborted
 
-(* Of IPv6 a host has a whole network. *)
-let same_host a b =
-  match (a, b) with
-  | Ipaddr.V4 a, Ipaddr.V4 b -> Ipaddr.V4.compare a b = 0
-  | Ipaddr.V6 a, Ipaddr.V6 b ->
-      Int64.equal (fst (Ipaddr.V6.to_int64 a)) (fst (Ipaddr.V6.to_int64 b))
-  | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> false
-
 (* Whoever moves an octet on each of its connections now and then exhausts no patience, and one host could have all
-   places for itself. So if one has more than an eighth of those that were looked at, and more than the newcomer's would
-   have then, the connection of that host goes which has tried its patience most. [seen]: with how much each has. *)
-let make_fair t ~newcomer seen =
-  let of_host host = List.filter (fun (_, (c : connection)) -> same_host host c.remote) seen in
-  let more a b = if List.compare_lengths a b >= 0 then a else b in
-  let most =
-    List.fold_left (fun most (_, (c : connection)) -> more most (of_host c.remote)) [] seen
-  in
-  let n = List.length most in
-  if n >= 4 && 8 * n > List.length seen && n > 1 + List.length (of_host newcomer) then
-    let worse a b = if fst a >= fst b then a else b in
-    make_way t (snd (List.fold_left worse (List.hd most) most))
+   places for itself. So if one has more than an eighth of all that were accepted, and more than the newcomer's would
+   have then, the connection of that host goes which has tried its patience most, of some that are next in turn. Who has
+   not completed a handshake counts for nobody: a stranger can begin one in the name of anybody. *)
+let make_fair t ~newcomer =
+  let host = Hosts.most t.hosts in
+  let n = host.count in
+  if n >= 4 && 8 * n > Hosts.total t.hosts && n > 1 + Hosts.count t.hosts newcomer then (
+    let worst = ref None and most = ref (-1) in
+    for _ = 1 to min looked_at n do
+      let place = host.next in
+      host.next <- place.newer;
+      match place.who with
+      | None | Some { state = Closed | Time_wait; _ } -> ()
+      | Some c ->
+          look t place c;
+          let tried = tried t place c in
+          if tried > !most then (
+            most := tried;
+            worst := place.who)
+    done;
+    Option.iter (make_way t) !worst)
 
 (* [newcomer]: who wants to come in, if that is proven. *)
 let evict ?newcomer t =
-  let worst = ref None and most = ref 999 and seen = ref [] in
+  let worst = ref None and most = ref 999 in
   for _ = 1 to min looked_at (Queue.length t.places) do
     match Queue.take_opt t.places with
     | None | Some { who = None | Some { state = Closed | Time_wait; _ }; _ } -> ()
     | Some ({ who = Some c; _ } as place) ->
+        Hosts.saw t.hosts place.host;
         look t place c;
+        Queue.push place t.places;
         let tried = tried t place c in
-        (* Not those that were opened from here. *)
-        if Option.is_some newcomer && Hashtbl.mem t.listeners c.local_port then
-          seen := (tried, c) :: !seen;
         if tried > !most then (
           most := tried;
           worst := place.who)
   done;
   match (!worst, newcomer) with
   | Some c, _ -> make_way t c
-  | None, Some newcomer -> make_fair t ~newcomer !seen
+  | None, Some newcomer -> make_fair t ~newcomer
   | None, None -> ()
 
 (* One connection more. *)
@@ -262,7 +265,15 @@ let add t c =
     Queue.iter (fun place -> if Option.is_some place.who then Queue.push place live) t.places;
     Queue.clear t.places;
     Queue.transfer live t.places);
-  c.place <- { who = Some c; moved = 0; since = t.env.now };
+  c.place <-
+    {
+      who = Some c;
+      moved = 0;
+      since = t.env.now;
+      host = no_host;
+      older = no_place;
+      newer = no_place;
+    };
   Queue.push c.place t.places
 
 let tick t now = if now > t.env.now then t.env.now <- now
@@ -343,6 +354,7 @@ let refuse t ~local ~remote h ~length =
 
 (* The connection leaves the listener's count of half-open ones and is the user's from now on. *)
 let accepted t l (c : connection) =
+  Hosts.add t.hosts c.place c.remote;
   if c.passive then (
     c.passive <- false;
     l.half_open <- l.half_open - 1);

@@ -18,8 +18,8 @@ val default_config : config
     no byte was received or acknowledged for longer than this, in ns: three seconds while data is
     buffered that its peer or reader does not take; otherwise one second, plus one more each time
     that the amount of data it has moved in its life has doubled. If that is so for none of those
-    looked at, a newcomer whose handshake is complete takes the place of one of a host that has many
-    more than the newcomer's. *)
+    looked at, a newcomer whose handshake is complete takes the place of one of a host that has more
+    than an eighth of all that were accepted, and more than the newcomer's. *)
 val patience : holds:bool -> moved:int -> int
 
 (** [transmit ~src ~dst ~ect header payload ~length ~segment_size] sends a segment: [length] octets

@@ -1,0 +1,112 @@
+(* How many connections each host has: against a table of the standard library, and without memory. *)
+
+open Mirust_tcp
+open Mirust_tcp.Block
+
+let check_int = Alcotest.(check int)
+let host n = Ipaddr.of_string_exn (Printf.sprintf "192.0.2.%d" n)
+
+let place () =
+  { who = None; moved = 0; since = 0; host = no_host; older = no_place; newer = no_place }
+
+(* Those of the ring, each of which points back. *)
+let ring (h : host) =
+  let rec go p =
+    Alcotest.(check bool) "both ways" true (p.newer.older == p && p.host == h);
+    if p.newer == h.next then 1 else 1 + go p.newer
+  in
+  if h == no_host then 0 else go h.next
+
+let random () =
+  let rng = Random.State.make [| 11 |] in
+  let hosts = Hosts.create ~secret:0x1234_5678_9abc_def and model = Hashtbl.create 16 in
+  let live = ref [] in
+  let of_model n = Option.value (Hashtbl.find_opt model n) ~default:0 in
+  for step = 1 to 20_000 do
+    let grows = if step / 5000 mod 2 = 0 then 60 else 45 in
+    if !live = [] || Random.State.int rng 100 < grows then (
+      let n = Random.State.int rng 200 and p = place () in
+      Hosts.add hosts p (host n);
+      Hashtbl.replace model n (of_model n + 1);
+      live := (n, p) :: !live)
+    else
+      let at = Random.State.int rng (List.length !live) in
+      let n, p = List.nth !live at in
+      Hosts.remove hosts p;
+      Hosts.remove hosts p;
+      Hashtbl.replace model n (of_model n - 1);
+      live := List.filteri (fun i _ -> i <> at) !live
+  done;
+  check_int "in all" (List.length !live) (Hosts.total hosts);
+  for n = 0 to 199 do
+    check_int "of a host" (of_model n) (Hosts.count hosts (host n))
+  done;
+  List.iter
+    (fun (n, p) ->
+      Hosts.saw hosts p.host;
+      check_int "its ring" (of_model n) (ring p.host))
+    !live;
+  check_int "the most" (Hashtbl.fold (fun _ -> max) model 0) (Hosts.most hosts).count;
+  List.iter (fun (_, p) -> Hosts.remove hosts p) !live;
+  check_int "nobody" 0 (Hosts.total hosts);
+  check_int "nobody has the most" 0 (Hosts.most hosts).count
+
+let networks () =
+  let hosts = Hosts.create ~secret:1 in
+  let add s = Hosts.add hosts (place ()) (Ipaddr.of_string_exn s) in
+  let count s = Hosts.count hosts (Ipaddr.of_string_exn s) in
+  List.iter add [ "2001:db8::1"; "2001:db8::2"; "2001:db8:0:1::1"; "192.0.2.1"; "fe80::1" ];
+  check_int "a network" 2 (count "2001:db8::3");
+  check_int "the next" 1 (count "2001:db8:0:1::2");
+  check_int "IPv4" 1 (count "192.0.2.1");
+  check_int "a stranger" 0 (count "192.0.2.2");
+  check_int "a link" 1 (count "fe80::2")
+
+(* The [nth] allocation of [f] fails: whether there was one. *)
+let fails_at nth f =
+  let left = ref nth in
+  let fail _ =
+    decr left;
+    if !left = 0 then raise Out_of_memory else None
+  in
+  let tracker = { Gc.Memprof.null_tracker with alloc_minor = fail; alloc_major = fail } in
+  let profile = Gc.Memprof.start ~sampling_rate:1. ~callstack_size:0 tracker in
+  let failed = match f () with () -> false | exception Out_of_memory -> true in
+  Gc.Memprof.stop ();
+  Gc.Memprof.discard profile;
+  failed
+
+(* Wherever memory ends while one more host is added, where the table grows too, it can be added later. *)
+let without_memory () =
+  let rec failures nth =
+    let hosts = Hosts.create ~secret:3 in
+    for n = 1 to 32 do
+      Hosts.add hosts (place ()) (host n)
+    done;
+    let p = place () and address = host 100 in
+    let failed = fails_at nth (fun () -> Hosts.add hosts p address) in
+    if failed && Hosts.count hosts address = 0 then (
+      check_int "not counted" 32 (Hosts.total hosts);
+      Hosts.remove hosts p;
+      Hosts.add hosts p address);
+    check_int "counted" 33 (Hosts.total hosts);
+    check_int "once" 1 (Hosts.count hosts address);
+    check_int "its ring" 1 (ring p.host);
+    Hosts.remove hosts p;
+    for n = 1 to 32 do
+      check_int "the others" 1 (Hosts.count hosts (host n))
+    done;
+    if failed then 1 + failures (nth + 1) else 0
+  in
+  Alcotest.(check bool) "failures" true (failures 1 >= 2)
+
+let () =
+  Alcotest.run "hosts"
+    [
+      ( "hosts",
+        [
+          Alcotest.test_case "against a model" `Quick random;
+          Alcotest.test_case "networks" `Quick networks;
+          Alcotest.test_case "without memory" `Quick without_memory;
+        ] );
+    ]
