@@ -62,6 +62,18 @@ let networks () =
   check_int "a stranger" 0 (count "192.0.2.2");
   check_int "a link" 1 (count "fe80::2")
 
+(* Many hosts, one after the other: those that have gone take no memory. *)
+let bounded () =
+  let hosts = Hosts.create ~secret:5 in
+  let words () = Obj.reachable_words (Obj.repr hosts) in
+  let before = words () in
+  for n = 1 to 100_000 do
+    let p = place () in
+    Hosts.add hosts p (Ipaddr.V4 (Ipaddr.V4.of_int32 (Int32.of_int n)));
+    Hosts.remove hosts p
+  done;
+  Alcotest.(check bool) "bounded" true (words () - before < 200)
+
 (* The [nth] allocation of [f] fails: whether there was one. *)
 let fails_at nth f =
   let left = ref nth in
@@ -80,20 +92,20 @@ let fails_at nth f =
 let without_memory () =
   let rec failures nth =
     let hosts = Hosts.create ~secret:3 in
-    for n = 1 to 32 do
+    for n = 1 to 16 do
       Hosts.add hosts (place ()) (host n)
     done;
     let p = place () and address = host 100 in
     let failed = fails_at nth (fun () -> Hosts.add hosts p address) in
     if failed && Hosts.count hosts address = 0 then (
-      check_int "not counted" 32 (Hosts.total hosts);
+      check_int "not counted" 16 (Hosts.total hosts);
       Hosts.remove hosts p;
       Hosts.add hosts p address);
-    check_int "counted" 33 (Hosts.total hosts);
+    check_int "counted" 17 (Hosts.total hosts);
     check_int "once" 1 (Hosts.count hosts address);
     check_int "its ring" 1 (ring p.host);
     Hosts.remove hosts p;
-    for n = 1 to 32 do
+    for n = 1 to 16 do
       check_int "the others" 1 (Hosts.count hosts (host n))
     done;
     if failed then 1 + failures (nth + 1) else 0
@@ -107,6 +119,7 @@ let () =
         [
           Alcotest.test_case "against a model" `Quick random;
           Alcotest.test_case "networks" `Quick networks;
+          Alcotest.test_case "bounded" `Quick bounded;
           Alcotest.test_case "without memory" `Quick without_memory;
         ] );
     ]

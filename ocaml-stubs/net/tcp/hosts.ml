@@ -1,11 +1,13 @@
 open Block
 
-(* The hosts of a place in the table are a chain that ends in [no_host]. *)
+(* The hosts of a place in the table are a chain that ends in [no_host]. Who has nothing any more stays until there is no
+   room: most come again. *)
 type t = {
   secret : int; (* odd *)
-  mutable bits : int; (* the table has 2^bits places *)
+  mutable bits : int; (* the table has 2^bits places, and no more hosts *)
   mutable table : host array;
   mutable length : int;
+  mutable live : int; (* that have a connection *)
   mutable total : int;
   mutable most : host;
 }
@@ -18,6 +20,7 @@ let create ~secret =
     bits = first_bits;
     table = Array.make (1 lsl first_bits) no_host;
     length = 0;
+    live = 0;
     total = 0;
     most = no_host;
   }
@@ -43,40 +46,34 @@ let saw t host = if host.count > t.most.count then t.most <- host
 let link t h =
   let i = index t h.key in
   h.chain <- t.table.(i);
-  t.table.(i) <- h
+  t.table.(i) <- h;
+  t.length <- t.length + 1
 
-let rec move t h =
+let rec keep_live t h =
   if h != no_host then (
     let rest = h.chain in
-    link t h;
-    move t rest)
+    if h.count > 0 then link t h;
+    keep_live t rest)
 
-let grow t =
-  if t.length >= 2 * Array.length t.table then (
-    let old = t.table in
-    t.table <- Array.make (4 * Array.length old) no_host;
-    t.bits <- t.bits + 2;
+(* So that no more than four times as many are kept as have a connection, or had at a time. *)
+let make_room t =
+  let old = t.table in
+  let size = Array.length old in
+  if t.length >= size then (
+    let more = if 2 * t.live >= size then 1 else 0 in
+    t.table <- Array.make (size lsl more) no_host;
+    t.bits <- t.bits + more;
+    t.length <- 0;
     (* Nothing is allocated on the way: memory that ended here would take hosts out of the table. *)
-    for i = 0 to Array.length old - 1 do
-      move t (Array.unsafe_get old i)
+    for i = 0 to size - 1 do
+      keep_live t (Array.unsafe_get old i)
     done)
-
-let rec unlink_after before h =
-  if before.chain == h then before.chain <- h.chain
-  else if before != no_host then unlink_after before.chain h
-
-let unlink t h =
-  let i = index t h.key in
-  if t.table.(i) == h then t.table.(i) <- h.chain else unlink_after t.table.(i) h;
-  h.chain <- no_host;
-  t.length <- t.length - 1
 
 let make t key =
   (* First: nothing has happened if there is no memory for that. *)
-  grow t;
+  make_room t;
   let h = { key; count = 0; chain = no_host; next = no_place } in
   link t h;
-  t.length <- t.length + 1;
   h
 
 let add t place address =
@@ -103,13 +100,15 @@ let remove t place =
   let host = place.host in
   if host != no_host then (
     place.host <- no_host;
-    if host.next == place then host.next <- place.newer;
-    place.older.newer <- place.newer;
-    place.newer.older <- place.older;
-    place.older <- no_place;
-    place.newer <- no_place;
     host.count <- host.count - 1;
     t.total <- t.total - 1;
     if host.count = 0 then (
       host.next <- no_place;
-      unlink t host))
+      t.live <- t.live - 1)
+    else (
+      if host.next == place then host.next <- place.newer;
+      place.older.newer <- place.newer;
+      place.newer.older <- place.older;
+      (* What has gone keeps nobody in memory. *)
+      place.older <- no_place;
+      place.newer <- no_place))

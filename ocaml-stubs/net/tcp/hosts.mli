@@ -1,7 +1,7 @@
 (** How many connections each host has in its hands: those that were accepted from it and have not
-    gone. Of IPv6 a host is a network of 64 bits, all of which one may have. There is never more to
-    remember than there are connections, and strangers cannot choose hosts that fall together in the
-    table. *)
+    gone. Of IPv6 a host is a network of 64 bits, all of which one may have. What is remembered is
+    bounded by the most connections that there were at a time, and strangers cannot choose hosts
+    that fall together in the table. *)
 
 open Block
 
