@@ -183,6 +183,8 @@ let pings () =
   Env.install_attempt attempt;
   Env.install_soon soon;
   times := 0;
+  (* Whatever the last test has left. *)
+  repair ();
   let ended = ref 0 in
   (* As in an image. *)
   (Lwt.async_exception_hook := function Out_of_memory -> incr times | _ -> incr ended);
@@ -256,6 +258,55 @@ let accounts () =
   check_bool "asking" true (failures ~asks:true 1 > 3);
   check_bool "queued" true (failures ~asks:false 1 > 3)
 
+(* Wherever memory ends while packets to ourselves are sent and delivered, one of them may be lost, and the next ones
+   arrive. *)
+let own () =
+  let calls = Queue.create () in
+  let turns () =
+    while not (Queue.is_empty calls) do
+      (Queue.pop calls) ()
+    done
+  in
+  let rec failures nth =
+    let out = Outgoing.create no_link `IPv4 ~header:20 and arrived = ref 0 and seen = ref [] in
+    out.loopback <-
+      Some
+        (fun _ ->
+          seen := !arrived :: !seen;
+          incr arrived);
+    let send n =
+      for _ = 1 to n do
+        ignore (Outgoing.send_to_own out ~size:20 ignore [])
+      done
+    in
+    Queue.clear calls;
+    let sent = ref 0 in
+    let failed =
+      fails_at nth (fun () ->
+          for _ = 1 to 5 do
+            send 1;
+            incr sent
+          done;
+          turns ())
+    in
+    turns ();
+    (* Those for which there was no memory to remember that they are to be delivered wait for the next one. *)
+    send 1;
+    turns ();
+    if !arrived < !sent then
+      Alcotest.failf "memory ends at allocation %d: %d of %d arrive" nth !arrived (!sent + 1);
+    check_int "nothing is left" 0 (Queue.length out.own);
+    check_int "no octet" 0 out.own_octets;
+    let before = !arrived in
+    send 3;
+    turns ();
+    check_int "later" 3 (!arrived - before);
+    if failed then 1 + failures (nth + 1) else 0
+  in
+  Env.install_soon (fun f -> Queue.push f calls);
+  let n = failures 1 in
+  check_bool "failures" true (n > 20)
+
 let () =
   Alcotest.run "memory"
     [
@@ -264,5 +315,7 @@ let () =
           Alcotest.test_case "anywhere" `Quick anywhere;
           Alcotest.test_case "pings" `Quick pings;
           Alcotest.test_case "accounts" `Quick accounts;
+          (* Last: it keeps the turns for itself. *)
+          Alcotest.test_case "packets to ourselves" `Quick own;
         ] );
     ]

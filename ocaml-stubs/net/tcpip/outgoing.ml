@@ -25,6 +25,7 @@ type t = {
   mutable loopback : (W.Packet.t -> unit) option;
   own : W.Packet.t Queue.t;
   mutable own_octets : int;
+  mutable own_asked : bool;
   own_max : int;
   asking : waiting;
   queued : waiting;
@@ -54,6 +55,7 @@ let create ?(own = 4 lsl 20) link ethertype ~header =
     loopback = None;
     own = Queue.create ();
     own_octets = 0;
+    own_asked = false;
     own_max = own;
     asking = { octets = 0 };
     queued = { octets = 0 };
@@ -78,17 +80,39 @@ let looped t =
   t.looped <- false;
   looped
 
+let deliver_one t deliver =
+  let packet = Queue.pop t.own in
+  t.own_octets <- t.own_octets - Cstruct.length packet.W.Packet.data;
+  t.looped <- true;
+  match deliver packet with
+  | () -> t.looped <- false
+  | exception e ->
+      t.looped <- false;
+      raise e
+
 (* What is sent while these are delivered waits for the next turn: two services that answer each other
-   without end leave room for others. *)
-let deliver_own t deliver =
-  let batch = List.of_seq (Queue.to_seq t.own) in
-  Queue.clear t.own;
-  t.own_octets <- 0;
-  Env.each
-    (fun packet ->
-      t.looped <- true;
-      Fun.protect ~finally:(fun () -> t.looped <- false) (fun () -> deliver packet))
-    batch
+   without end leave room for others. Where memory runs out for one, the others are still delivered. *)
+let deliver_all t deliver =
+  let short = ref false in
+  for _ = 1 to Queue.length t.own do
+    try deliver_one t deliver with Out_of_memory -> short := true
+  done;
+  if !short then raise Out_of_memory
+
+let rec ask t deliver =
+  if not t.own_asked then (
+    Env.soon (fun () -> deliver_own t deliver);
+    (* Last: if there was no memory for that, the next packet asks. *)
+    t.own_asked <- true)
+
+and deliver_own t deliver =
+  (* First: from here on nobody is coming, whatever happens. *)
+  t.own_asked <- false;
+  match deliver_all t deliver with
+  | () -> ()
+  | exception e ->
+      if not (Queue.is_empty t.own) then ask t deliver;
+      raise e
 
 let to_own t (packet : W.Packet.t) =
   match t.loopback with
@@ -98,9 +122,9 @@ let to_own t (packet : W.Packet.t) =
       t.counters.own_dropped <- t.counters.own_dropped + 1;
       `Sent
   | Some deliver ->
-      if Queue.is_empty t.own then Env.soon (fun () -> deliver_own t deliver);
-      t.own_octets <- t.own_octets + Cstruct.length packet.data;
+      ask t deliver;
       Queue.push packet t.own;
+      t.own_octets <- t.own_octets + Cstruct.length packet.data;
       `Sent
 
 let send_to_own t ?(checksum = `Valid) ~size emit payload =

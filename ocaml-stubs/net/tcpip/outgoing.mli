@@ -28,6 +28,7 @@ type t = {
       (** where packets to ourselves are delivered; without it there is no route to them *)
   own : Mirust_wire.Packet.t Queue.t;  (** to ourselves, for the next turn *)
   mutable own_octets : int;  (** in [own] *)
+  mutable own_asked : bool;  (** the next turn will deliver them *)
   own_max : int;
   asking : waiting;  (** written, and waiting for a neighbour's answer *)
   queued : waiting;  (** written, and waiting for the device *)
