@@ -262,6 +262,16 @@ let slow_start_ends_when_the_round_trip_rises () =
   check_bool "ended" false (Cc.in_slow_start cc);
   check_bool "did not double on" true (Cc.cwnd cc < before * 8)
 
+(* RFC 9406 section 4.2: an eighth of the last round's least, and that itself is enough. *)
+let slow_start_ends_at_the_threshold () =
+  let after rise =
+    let cc = Cc.create Cubic ~mss in
+    List.iter (fun rise -> round cc ~rtt:(rtt + rise) ~now:(Cc.cwnd cc)) [ 0; 0; rise; rise ];
+    Cc.cwnd cc
+  in
+  check_int "below" 160_000 (after ((rtt / 8) - 1));
+  check_bool "there" true (after (rtt / 8) < 160_000)
+
 let reno_adds_a_segment_a_round () =
   let cc = Cc.create New_reno ~mss in
   Cc.congestion cc ~in_flight:10_000;
@@ -391,7 +401,15 @@ let bounds_follow () =
   Engine.abort e first;
   check_bool "still one" true (connect e = Error `No_memory);
   Engine.abort e second;
-  check_bool "room again" true (Result.is_ok (connect e))
+  check_bool "room again" true (Result.is_ok (connect e));
+  let backlog n =
+    bounds n;
+    (Engine.env e).config.backlog
+  in
+  check_int "a quarter" 25 (backlog 100);
+  check_int "at least one" 1 (backlog 1);
+  check_int "more again" 100 (backlog 400);
+  check_int "what was wanted" Engine.default_config.backlog (backlog 1_000_000)
 
 (* It costs the connection at which memory runs out, and the others hear of the link. *)
 let link_changes_while_memory_is_short () =
@@ -548,6 +566,7 @@ let () =
           case "slow start goes on after an undo early in a round"
             slow_start_goes_on_after_an_undo_early_in_a_round;
           case "slow start ends when the round trip rises" slow_start_ends_when_the_round_trip_rises;
+          case "slow start ends at the threshold" slow_start_ends_at_the_threshold;
           case "New Reno adds a segment a round" reno_adds_a_segment_a_round;
           case "CUBIC's curve" cubic_curve;
           case "CUBIC gives room to newcomers" cubic_gives_room_to_newcomers;

@@ -25,6 +25,7 @@ type t = {
   env : env;
   mss : dst:Ipaddr.t -> int;
   key : Siphash.key;
+  backlog_max : int; (* of a listener, whatever the memory *)
   listeners : (int, listener) Hashtbl.t;
   table : Table.t;
   mutable port_step : int;
@@ -93,6 +94,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
       env;
       mss;
       key;
+      backlog_max = config.backlog;
       listeners = Hashtbl.create 8;
       table = Table.create ~random;
       port_step = below 65536;
@@ -244,7 +246,7 @@ let set_bounds t ~memory ~connections ~time_wait =
       memory_max = memory;
       connections_max = connections;
       time_wait_max = time_wait;
-      backlog = min t.env.config.backlog (max 1 (connections / 4));
+      backlog = min t.backlog_max (max 1 (connections / 4));
     };
   (* A newcomer pushes out one: those above the bound go before. *)
   let rec shrink () =

@@ -51,7 +51,8 @@ val create :
 (** [set_bounds t ~memory ~connections ~time_wait] changes [memory_max], [connections_max] and
     [time_wait_max]. Surplus connections whose patience is exhausted are reset at once, others as
     new ones arrive; surplus ones in TIME-WAIT go at once. Windows already offered stay open, and
-    close as they are used. *)
+    close as they are used. Listeners to come have a backlog of a quarter of the connections, or
+    what the configuration says if that is less. *)
 val set_bounds : t -> memory:int -> connections:int -> time_wait:int -> unit
 
 (** {1 The driver's side} *)
@@ -190,7 +191,7 @@ val write : t -> connection -> Cstruct.t -> (unit, [ `Closed ]) result
 val read : t -> connection -> Cstruct.t option
 
 (** The same, but at most [most] of them, which is positive. What is not taken is still held for the
-    connection, and counts in {!memory}. *)
+    connection, and counts in {!val-memory}. *)
 val read_some : t -> connection -> most:int -> Cstruct.t option
 
 (** The number of octets that {!read} would return, in one or more views. *)

@@ -1,7 +1,7 @@
 (** The one address of an interface: its routes, and ARP's answers for it. *)
 
 (** Replaces what was there. With [claim], for an address that somebody may use all the same, the
-    link is asked ({!Arp_core.claim_ip}). *)
+    link is asked ([Arp_core.claim_ip]). *)
 val use :
   ?claim:bool ->
   Ipv4_core.t ->

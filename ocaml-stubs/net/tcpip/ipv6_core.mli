@@ -12,7 +12,7 @@ val create : ?reassembly:Reassembly.config -> ?own:int -> ?config:Ndp_engine.con
 (** Takes the link-local address, and asks for routers if router advertisements are to be used. *)
 val start : t -> unit
 
-(** As {!Arp_core.announce_again}. *)
+(** As [Arp_core.announce_again]. *)
 val announce_again : t -> unit
 
 (** Usable after duplicate detection, which takes a second. *)
@@ -32,7 +32,7 @@ val ready : t -> Ipaddr.V6.t -> unit Lwt.t
 (** Name servers from router advertisements (RFC 8106). *)
 val dns : t -> Ipaddr.V6.t list
 
-(** As {!Ipv4_core.set_loopback}. *)
+(** As [Ipv4_core.set_loopback]. *)
 val set_loopback : t -> (Mirust_wire.Packet.t -> unit) -> unit
 
 (** Sends one echo request; the round-trip time in ns, or [`Timeout] after [timeout] ns (default 1
@@ -44,7 +44,7 @@ val ping :
   Ipaddr.V6.t ->
   (int, [ `Timeout | `No_route ]) result Lwt.t
 
-(** As {!Icmpv4.Make.reject}. *)
+(** As [Icmpv4.Make.reject]. *)
 val reject :
   t ->
   src:Ipaddr.V6.t ->
