@@ -404,6 +404,16 @@ let forged () =
   Alcotest.(check bool) "no room" false (comes w (host 200) 1);
   Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted
 
+(* It has one less, and the other would have one less then: they would only change places. *)
+let shares_that_are_fair () =
+  let w = hosts ~places:16 () in
+  List.iter
+    (fun (n, all) -> Alcotest.(check int) "all get in" all (come w (host n) all))
+    [ (1, 8); (2, 7); (3, 1) ];
+  Alcotest.(check bool) "no room" false (comes w (host 2) 1);
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted;
+  Alcotest.(check bool) "who has less by two gets in" true (comes w (host 3) 1)
+
 (* Who guesses is nobody's newcomer. *)
 let guesses () =
   let w = hosts () in
@@ -436,6 +446,7 @@ let () =
           Alcotest.test_case "browsers" `Quick browsers;
           Alcotest.test_case "one host, after others" `Quick late_host;
           Alcotest.test_case "forged SYNs" `Quick forged;
+          Alcotest.test_case "shares that are fair" `Quick shares_that_are_fair;
           Alcotest.test_case "guesses" `Quick guesses;
         ] );
       ( "storms",

@@ -39,6 +39,7 @@ let files =
     "rtt.ml";
     "cc.ml";
     "table.ml";
+    "hosts.ml";
     "wheel.ml";
     "seq.ml";
   ]
@@ -53,8 +54,8 @@ let contains part s =
 let dune =
   {|(library (name mirust_tcp_script) (modules script) (wrapped false) (libraries mirust_tcp))
 (executables
- (names scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test flood_test link_test fuzz_engine)
- (modules invariants life scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test flood_test link_test fuzz_engine)
+ (names scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test hosts_test flood_test link_test fuzz_engine)
+ (modules invariants life scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test hosts_test flood_test link_test fuzz_engine)
  (libraries mirust_tcp_script mirust_tcp mirust_wire alcotest))
 |}
 
@@ -83,6 +84,7 @@ let tests =
     ("wheel_test", "");
     ("turns_test", "");
     ("time_wait_test", "");
+    ("hosts_test", "");
     ("fuzz_engine", "1 300");
     ("link_test", "1 60");
     ("flood_test", "");
