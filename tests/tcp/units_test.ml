@@ -33,6 +33,95 @@ let siphash_vectors () =
   vector 8 0x93f5f5799a932462L;
   vector 15 0xa129ca6149be45e5L
 
+(* ---- Ring: against a queue ---- *)
+
+let ring_and_queue seed () =
+  let rng = Random.State.make [| seed |] in
+  let ring = Ring.create (-1) and queue = Queue.create () in
+  for i = 1 to 50 do
+    for j = 1 to Random.State.int rng 200 do
+      Ring.push ring ((1000 * i) + j);
+      Queue.push ((1000 * i) + j) queue
+    done;
+    let n = if i mod 10 = 0 then max_int else Random.State.int rng 200 in
+    for _ = 1 to min n (Queue.length queue) do
+      check_int "first" (Queue.peek queue) (Ring.first ring);
+      check_int "the same" (Queue.pop queue) (Ring.pop ring)
+    done;
+    check_int "length" (Queue.length queue) (Ring.length ring);
+    check_bool "empty" (Queue.is_empty queue) (Ring.is_empty ring)
+  done
+
+let ring_gives_back () =
+  let ring = Ring.create 0 in
+  let words () = Obj.reachable_words (Obj.repr ring) in
+  let turn n =
+    for i = 1 to n do
+      Ring.push ring i
+    done;
+    for i = 1 to n do
+      check_int "in order" i (Ring.pop ring)
+    done
+  in
+  let small = words () in
+  turn 1000;
+  check_bool "room for a crowd" true (words () > 1000);
+  (* As large as it was for the next one. *)
+  turn 1000;
+  check_bool "room for another" true (words () > 1000);
+  for _ = 1 to 10 do
+    turn 3
+  done;
+  check_int "without a crowd" small (words ())
+
+(* Whether it ends although no allocation succeeds. *)
+let without_memory f =
+  let fail _ = raise Out_of_memory in
+  let tracker = { Gc.Memprof.null_tracker with alloc_minor = fail; alloc_major = fail } in
+  let profile = Gc.Memprof.start ~sampling_rate:1. ~callstack_size:0 tracker in
+  let ends = match f () with () -> true | exception Out_of_memory -> false in
+  Gc.Memprof.stop ();
+  Gc.Memprof.discard profile;
+  ends
+
+let ring_without_memory () =
+  let ring = Ring.create 0 in
+  for i = 1 to 100 do
+    let pushed = without_memory (fun () -> Ring.push ring i) in
+    check_bool "but where it grows" (not (List.mem i [ 17; 33; 65 ])) pushed;
+    if not pushed then (
+      check_int "as before" (i - 1) (Ring.length ring);
+      Ring.push ring i)
+  done;
+  let popped = ref 0 in
+  let pop () = popped := Ring.pop ring in
+  for i = 1 to 100 do
+    check_bool "taken out" true (without_memory pop);
+    check_int "in order" i !popped
+  done;
+  (* The array is too large now. *)
+  let words = Obj.reachable_words (Obj.repr ring) in
+  Ring.push ring 1;
+  check_bool "taken out" true (without_memory pop);
+  check_int "nor is it made smaller" words (Obj.reachable_words (Obj.repr ring));
+  Ring.push ring 2;
+  pop ();
+  check_bool "until there is memory" true (Obj.reachable_words (Obj.repr ring) < words)
+
+let ring_keeps_nothing_alive () =
+  let ring = Ring.create (ref 0) and freed = ref 0 in
+  for i = 1 to 10 do
+    let r = ref i in
+    Gc.finalise (fun _ -> incr freed) r;
+    Ring.push ring r
+  done;
+  for _ = 1 to 10 do
+    ignore (Ring.pop ring : int ref)
+  done;
+  Gc.full_major ();
+  check_int "freed" 10 !freed;
+  check_bool "it is still there" true (Ring.is_empty ring)
+
 (* ---- Rtt ---- *)
 
 (* However often a peer keeps silent: a shift of more bits than a number has would be no time at all. *)
@@ -546,6 +635,12 @@ let () =
           case "the link changes while memory is short" link_changes_while_memory_is_short;
         ] );
       ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);
+      ( "ring",
+        case "gives back what a crowd needed" ring_gives_back
+        :: case "keeps nothing alive" ring_keeps_nothing_alive
+        :: case "without memory" ring_without_memory
+        :: List.init 5 (fun seed ->
+               case (Printf.sprintf "model, seed %d" seed) (ring_and_queue seed)) );
       ("rtt", [ case "timeouts stay at the ceiling" timeouts_stay_at_the_ceiling ]);
       ("siphash", [ case "vectors" siphash_vectors ]);
       ( "reassembly",

@@ -8,7 +8,7 @@ let random_against_model seed () =
   let rng = Random.State.make [| seed |] in
   let now = ref (Random.State.full_int rng (1 lsl 50)) in
   let wheel = Wheel.create ~now:!now in
-  let timers = Array.init 200 (fun i -> Wheel.timer i) in
+  let timers = Array.init 200 (fun i -> Wheel.timer wheel i) in
   let model = Hashtbl.create 200 in
   for _ = 1 to 5000 do
     (match Random.State.int rng 4 with
@@ -42,7 +42,7 @@ let random_against_model seed () =
 let added_while_firing () =
   let wheel = Wheel.create ~now:0 in
   let fired = ref 0 in
-  let rec timer = lazy (Wheel.timer ())
+  let rec timer = lazy (Wheel.timer wheel ())
   and f () =
     incr fired;
     Wheel.add wheel (Lazy.force timer) 0
@@ -55,7 +55,7 @@ let added_while_firing () =
 (* What is due with one for which memory runs out is late until the next time, and no later. *)
 let memory_runs_out () =
   let wheel = Wheel.create ~now:0 in
-  let timers = Array.init 40 (fun i -> Wheel.timer i) in
+  let timers = Array.init 40 (fun i -> Wheel.timer wheel i) in
   (* In one slot, behind the end of a level, in which others begin. *)
   Array.iteri (fun i timer -> Wheel.add wheel timer ((32 + (i / 20)) * tick)) timers;
   let fired = ref [] in
@@ -88,7 +88,7 @@ let memory_runs_out () =
 let added_a_turn_later () =
   let wheel = Wheel.create ~now:0 in
   let fired = ref 0 in
-  let timer = Wheel.timer () in
+  let timer = Wheel.timer wheel () in
   let due = ref tick in
   let f () =
     incr fired;
@@ -107,7 +107,7 @@ let added_at_every_distance () =
   for ticks = 1 to 3000 do
     let wheel = Wheel.create ~now:0 in
     let fired = ref 0 in
-    let timer = Wheel.timer () in
+    let timer = Wheel.timer wheel () in
     let f () =
       incr fired;
       if !fired > 10 then Alcotest.failf "%d ticks: fires for ever" ticks;

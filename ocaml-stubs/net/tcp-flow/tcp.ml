@@ -2,6 +2,7 @@ open Mirust_mirage_types
 open Mirust_net_env
 module W = Mirust_wire
 module Engine = Mirust_tcp.Engine
+module Ring = Mirust_tcp.Ring
 
 let log_src = Logs.Src.create "mirust.tcp" ~doc:"TCP"
 
@@ -139,13 +140,13 @@ module Over (O : Output) = struct
     (* A network in memory may answer before it has taken the whole of a segment. The engine is not
        to be called from inside itself: what arrives meanwhile waits here for the turn. *)
     mutable sending : bool;
-    inbox : (unit -> unit) Queue.t;
+    inbox : (unit -> unit) Ring.t;
     mutable timer : Timer.t option;
     mutable scheduled : bool; (* a turn is to come, or is on *)
     mutable turn : unit -> unit;
     mutable deferred : bool; (* somebody has still to act before what there is to send is sent *)
     mutable waited : bool; (* the last turn was put off for that *)
-    ready : (unit -> unit) Queue.t; (* what events have to wake, outside of the engine *)
+    ready : (unit -> unit) Ring.t; (* what events have to wake, outside of the engine *)
     stalled : (int, stalled) Hashtbl.t; (* by a number of their own *)
     mutable stalls : int;
     mutable gone : bool;
@@ -282,8 +283,8 @@ module Over (O : Output) = struct
   (* ---- Turns ---- *)
 
   let rec run_all queue =
-    if not (Queue.is_empty queue) then (
-      (Queue.pop queue) ();
+    if not (Ring.is_empty queue) then (
+      (Ring.pop queue) ();
       run_all queue)
 
   let wake t = run_all t.ready
@@ -309,7 +310,7 @@ module Over (O : Output) = struct
   let take_in_all t =
     match
       run_all t.inbox;
-      let users = not (Queue.is_empty t.ready) in
+      let users = not (Ring.is_empty t.ready) in
       wake t;
       users
     with
@@ -387,10 +388,10 @@ module Over (O : Output) = struct
   (* ---- Segments in ---- *)
 
   (* The engine is at work, or something has come earlier and goes first. *)
-  let must_wait t = t.sending || not (Queue.is_empty t.inbox)
+  let must_wait t = t.sending || not (Ring.is_empty t.inbox)
 
   let take_in t arrive =
-    if must_wait t then Queue.push arrive t.inbox else arrive ();
+    if must_wait t then Ring.push t.inbox arrive else arrive ();
     schedule t
 
   let pseudo ~src ~dst len =
@@ -418,7 +419,7 @@ module Over (O : Output) = struct
       in
       if not right then stats.bad_checksum <- stats.bad_checksum + 1
       else (
-        if must_wait t then Queue.push (fun () -> arrive t ~src ~dst ~tos data) t.inbox
+        if must_wait t then Ring.push t.inbox (fun () -> arrive t ~src ~dst ~tos data)
         else arrive t ~src ~dst ~tos data;
         schedule t)
 
@@ -458,14 +459,14 @@ module Over (O : Output) = struct
 
   let wake_reader flow =
     if (Option.is_some flow.taker || Option.is_some flow.reader) && not flow.waking then (
-      Queue.push flow.wake flow.t.ready;
+      Ring.push flow.t.ready flow.wake;
       flow.waking <- true)
 
   let wake_writer flow =
     match flow.writer with
     | None -> ()
     | Some u ->
-        Queue.push (fun () -> or_abort flow (fun _ -> Lwt.wakeup u ())) flow.t.ready;
+        Ring.push flow.t.ready (fun () -> or_abort flow (fun _ -> Lwt.wakeup u ()));
         flow.writer <- None
 
   let reader flow =
@@ -529,7 +530,7 @@ module Over (O : Output) = struct
   (* In the turn: the engine is at work now. *)
   let discard flow =
     let rec go () = if Option.is_some (Engine.read (engine flow.t) flow.c) then go () in
-    Queue.push go flow.t.ready
+    Ring.push flow.t.ready go
 
   let event flow : Engine.event -> unit = function
     | Connected -> ()
@@ -745,11 +746,9 @@ module Over (O : Output) = struct
   let try_listen t ~port ?backlog ?keepalive f =
     Engine.listen (engine t) ~port ?backlog (fun c ->
         let flow = make_flow t c in
-        Queue.push
-          (fun () ->
+        Ring.push t.ready (fun () ->
             Option.iter (fun k -> set_keepalive flow (Some k)) keepalive;
-            serve f flow)
-          t.ready)
+            serve f flow))
 
   let unlisten t ~port =
     Engine.unlisten (engine t) ~port;
@@ -784,7 +783,7 @@ module Over (O : Output) = struct
         let flow = ref None in
         let settle r =
           if !pending then (
-            Queue.push (fun () -> Lwt.wakeup resolver r) t.ready;
+            Ring.push t.ready (fun () -> Lwt.wakeup resolver r);
             pending := false)
         in
         let notify : Engine.event -> unit = function
@@ -825,13 +824,13 @@ module Over (O : Output) = struct
         pending = Queue.create ();
         full = false;
         sending = false;
-        inbox = Queue.create ();
+        inbox = Ring.create ignore;
         timer = None;
         scheduled = false;
         turn = ignore;
         deferred = false;
         waited = false;
-        ready = Queue.create ();
+        ready = Ring.create ignore;
         stalled = Hashtbl.create 16;
         stalls = 0;
         gone = false;

@@ -245,7 +245,7 @@ type env = {
   mutable memory : int; (* octets held by all connections *)
   challenges : Limit.t;
   resets : Limit.t;
-  dirty : t Queue.t;
+  dirty : t Ring.t;
   next_turn : t Queue.t; (* have sent enough in this turn, and have more *)
   blocked : t Queue.t; (* could not send because the device was full *)
   starved : t Queue.t; (* may not write because all together hold too much *)

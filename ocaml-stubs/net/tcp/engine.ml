@@ -78,7 +78,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
       memory = 0;
       challenges = Limit.create ~least:500 below;
       resets = Limit.create ~least:500 below;
-      dirty = Queue.create ();
+      dirty = Ring.create nobody;
       next_turn = Queue.create ();
       blocked = Queue.create ();
       starved = Queue.create ();
@@ -560,34 +560,33 @@ let resume t =
   Queue.clear t.env.blocked
 
 let output_next t =
-  let c = Queue.pop t.env.dirty in
+  let c = Ring.pop t.env.dirty in
   c.dirty <- false;
   with_connection t c run_output ()
 
 let rec flush_answers t ~now =
-  match Queue.peek_opt t.env.dirty with
-  | Some c when Octets.octets c.unsent > 0 ->
-      tick t now;
-      output_next t;
-      flush_answers t ~now
-  | Some _ | None -> ()
+  let dirty = t.env.dirty in
+  if (not (Ring.is_empty dirty)) && Octets.octets (Ring.first dirty).unsent > 0 then (
+    tick t now;
+    output_next t;
+    flush_answers t ~now)
 
 let flush t ~now =
   tick t now;
   feed t;
   (* Memory may have run out while the device said that it takes segments again. *)
   if (not (Queue.is_empty t.env.blocked)) && t.env.can_send () then resume t;
-  while not (Queue.is_empty t.env.dirty) do
+  while not (Ring.is_empty t.env.dirty) do
     output_next t
   done;
   if not (Queue.is_empty t.env.next_turn) then (
     Queue.iter (touch t.env) t.env.next_turn;
     Queue.clear t.env.next_turn)
 
-let has_more t = not (Queue.is_empty t.env.dirty)
+let has_more t = not (Ring.is_empty t.env.dirty)
 
 let next t =
-  if Queue.is_empty t.env.dirty then Int.min (Wheel.next t.env.wheel) (Waiting.next t.env.resting)
+  if Ring.is_empty t.env.dirty then Int.min (Wheel.next t.env.wheel) (Waiting.next t.env.resting)
   else t.env.now
 
 let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =

@@ -39,7 +39,7 @@ type t = {
   mutable ring : piece array; (* the size is 0 or a power of two *)
   mutable head : int;
   mutable anchors : int; (* pieces in the ring *)
-  mutable tail : piece;
+  mutable tail : piece; (* if there is any *)
   mutable count : int;
   mutable in_network : int;
   mutable sacked : int;
@@ -74,7 +74,7 @@ let lost (t : t) = t.lost
 let at t i = (t.head + i) land (Array.length t.ring - 1)
 let anchor t i = t.ring.(at t i)
 let first t = if t.count = 0 then none else anchor t 0
-let last t = t.tail
+let last t = if t.count = 0 then none else t.tail
 let seq_length p = p.len + if p.syn || p.fin then 1 else 0
 let seq_end p = Seq.add p.seq (seq_length p)
 
@@ -195,13 +195,11 @@ let pop t f x y =
     t.head <- at t 1;
     t.anchors <- t.anchors - 1);
   t.count <- t.count - 1;
-  if t.count = 0 then (
-    t.anchors <- 0;
-    t.tail <- none);
+  if t.count = 0 then t.anchors <- 0;
   f x y p;
   p.sends <- 0;
   p.payload <- [];
-  p.next <- none
+  if next != none then p.next <- none
 
 (* The first [n] octets of the oldest piece go, and what is behind them stays the same piece, if only a
    FIN. *)

@@ -110,8 +110,8 @@ let compact ~device t =
 
 let clear t =
   if t.queued > 0 then Queue.clear t.rest;
-  t.front <- Cstruct.empty;
+  if t.front != Cstruct.empty then t.front <- Cstruct.empty;
   t.queued <- 0;
   t.views <- 0;
-  t.gather <- Cstruct.empty;
+  if t.gather != Cstruct.empty then t.gather <- Cstruct.empty;
   t.gathered <- 0

@@ -356,13 +356,24 @@ let says_nothing_new c (h : Wire.t) =
   h.ack = c.snd_una && Flight.is_empty c.flight && c.phase = Open && c.probes = 0
   && h.options.sack == []
 
-let acked_something env c (h : Wire.t) ~payload =
-  let news = env.news in
+let begin_news news (h : Wire.t) =
   news.echo <- (if h.options.ts_value >= 0 then h.options.ts_echo else -1);
   news.sample <- 0;
   news.octets <- 0;
   news.ambiguous <- false;
-  news.original <- false;
+  news.original <- false
+
+(* Not by what ends a reduction or asks for one (RFC 3168 section 6.1.2), nor a window of which less than half was used,
+   unless it was what kept more from being sent (RFC 7661). *)
+let grow_window env c (h : Wire.t) news ~before_flight =
+  let echo = c.ecn && Flags.has h.flags Flags.ece in
+  let limited = c.cwnd_limited || 2 * before_flight >= Cc.cwnd c.cc in
+  if limited && not echo then
+    Cc.acked c.cc ~now:env.now ~rtt:news.sample ~octets:(max 0 news.octets)
+
+let acked_something env c (h : Wire.t) ~payload =
+  let news = env.news in
+  begin_news news h;
   let advanced = Seq.gt h.ack c.snd_una in
   let before_flight = in_flight c in
   let had_flight = not (Flight.is_empty c.flight) in
@@ -394,13 +405,7 @@ let acked_something env c (h : Wire.t) ~payload =
   if newly_lost && c.phase = Open then enter_fast env c;
   (match c.phase with
   | Fast -> prr c ~delivered:(max 0 news.octets) ~advanced ~lost:newly_lost
-  | Open | Loss ->
-      (* Not by what ends a reduction or asks for one (RFC 3168 section 6.1.2), nor a window of which less
-         than half was used, unless it was what kept more from being sent (RFC 7661). *)
-      let echo = c.ecn && Flags.has h.flags Flags.ece in
-      let limited = c.cwnd_limited || 2 * before_flight >= Cc.cwnd c.cc in
-      if advanced && limited && before <> Fast && not echo then
-        Cc.acked c.cc ~now:env.now ~rtt:news.sample ~octets:(max 0 news.octets));
+  | Open | Loss -> if advanced && before <> Fast then grow_window env c h news ~before_flight);
   c.cwnd_limited <- false;
   if wait > 0 then wait_for_reordering env c wait
   else if advanced || c.rexmit = Reorder || (newly_sacked && c.rexmit = Probe) then
@@ -410,11 +415,34 @@ let acked_something env c (h : Wire.t) ~payload =
     wake_writer env c);
   touch env c
 
+(* Where requests and answers are short nearly each acknowledgement is of all that was under way, and nothing was lost. *)
+let says_all_is_well c (h : Wire.t) =
+  h.ack = c.snd_nxt
+  && (not (Flight.is_empty c.flight))
+  && c.phase = Open && c.probes = 0 && c.dupacks = 0 && h.options.sack == [] && c.undo.saved = None
+  && c.rack.dsack_round < 0
+
+(* What is left of [acked_something] then: there is nothing on the scoreboard, nothing to count and nothing to take back. *)
+let acked_all env c (h : Wire.t) =
+  let news = env.news in
+  begin_news news h;
+  let before_flight = in_flight c in
+  ignore (update_window c h : bool);
+  advance env c h news;
+  sample_rtt env c h news ~advanced:true;
+  grow_window env c h news ~before_flight;
+  c.cwnd_limited <- false;
+  Output.arm_rexmit env c ~restart:true;
+  tune_send_buffer env c;
+  wake_writer env c;
+  touch env c
+
 let acked env c (h : Wire.t) ~payload =
   if says_nothing_new c h then (
     ignore (update_window c h : bool);
     c.cwnd_limited <- false;
     touch env c)
+  else if says_all_is_well c h then acked_all env c h
   else acked_something env c h ~payload
 
 let congestion_echo c =

@@ -59,132 +59,141 @@ let wscale_for max_buffer =
   let rec shift n = if n < 14 && max_buffer lsr n > 0xffff then shift (n + 1) else n in
   shift 0
 
+let fresh (config : Config.t) ~now ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote
+    ~remote_port =
+  {
+    local;
+    local_port;
+    remote;
+    remote_port;
+    hash;
+    state;
+    ended = Not_ended;
+    notify = ignore;
+    timer = None;
+    dirty = false;
+    blocked = false;
+    starved = false;
+    lingers = false;
+    passive = false;
+    place = no_place;
+    iss;
+    snd_una = iss;
+    snd_nxt = iss;
+    snd_wnd = 0;
+    snd_wl1 = 0;
+    snd_wl2 = 0;
+    snd_shift = 0;
+    snd_wnd_max = 0;
+    mss = min 536 path_mss;
+    peer_mss = 536;
+    path_mss;
+    unsent = Octets.create ~small:256;
+    small_end = iss;
+    nodelay = false;
+    closing = false;
+    fin_sent = false;
+    send_buffer = config.send_buffer;
+    blocked_writer = false;
+    flight = Flight.create ();
+    rtt = Rtt.create ~initial:config.rto_initial ~min:config.rto_min ~max:config.rto_max;
+    cc = Cc.create config.algorithm ~mss:path_mss;
+    phase = Open;
+    recover = iss;
+    dupacks = 0;
+    sacked_end = iss;
+    prr = { delivered = 0; out = 0; in_flight_before = 1 };
+    rack =
+      {
+        sent = 0;
+        sent_end = iss;
+        sent_rtt = 0;
+        reordering = false;
+        mult = 1;
+        persist = 0;
+        dsack_round = -1;
+      };
+    undo = { saved = None; stamp = -1; left = 0; credit = max_undos; mark = iss; timeout_at = 0 };
+    probe_end = iss;
+    probes = 0;
+    probe_retransmit = false;
+    cwnd_limited = false;
+    last_sent = now;
+    pace_next = 0;
+    pace_waits = false;
+    progress = now;
+    ecn = false;
+    marks = { echo = false; cwr = false; reduced = iss };
+    account = 0;
+    black_hole = 0;
+    irs = 0;
+    rcv_nxt = 0;
+    rcv_adv = 0;
+    rcv_shift = wscale_for config.receive_buffer_max;
+    scaling = true;
+    rcv_mss = 536;
+    received = Octets.create ~small:small_view;
+    ahead = Reassembly.create ();
+    ahead_last = 0;
+    dsack = None;
+    fin_at = 0;
+    fin_known = false;
+    receive_buffer = config.receive_buffer;
+    tune_at = now;
+    tune_octets = 0;
+    read_shut = false;
+    ack_now = false;
+    last_ack_sent = 0;
+    quick_acks = 0;
+    pushed = false;
+    habit = Habit.create ();
+    answers = { repeats_paid = now; odd_at = now; odd_wait = odd_wait_min };
+    ts_ok = false;
+    ts_offset;
+    ts_recent = 0;
+    ts_recent_at = 0;
+    stamped = Mirust_wire.Tcp.no_options;
+    sack_ok = false;
+    rexmit = Idle;
+    rexmit_at = max_int;
+    rto_at = max_int;
+    ack_at = max_int;
+    persist_at = max_int;
+    persist_shift = 0;
+    pace_at = max_int;
+    keep_at = max_int;
+    wait_at = max_int;
+    keepalive = None;
+    keep_probes = 0;
+    user_timeout = config.user_timeout;
+    heard = now;
+    confirmed = now - second;
+    unreachable = false;
+    retransmits = 0;
+    octets_acked = 0;
+    octets_received = 0;
+    segments_in = 0;
+    segments_out = 0;
+    octets_sent = 0;
+    octets_retransmitted = 0;
+  }
+
 let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~remote_port =
-  let config = env.config in
   let c =
-    {
-      local;
-      local_port;
-      remote;
-      remote_port;
-      hash;
-      state;
-      ended = Not_ended;
-      notify = ignore;
-      timer = None;
-      dirty = false;
-      blocked = false;
-      starved = false;
-      lingers = false;
-      passive = false;
-      place = no_place;
-      iss;
-      snd_una = iss;
-      snd_nxt = iss;
-      snd_wnd = 0;
-      snd_wl1 = 0;
-      snd_wl2 = 0;
-      snd_shift = 0;
-      snd_wnd_max = 0;
-      mss = min 536 path_mss;
-      peer_mss = 536;
-      path_mss;
-      unsent = Octets.create ~small:256;
-      small_end = iss;
-      nodelay = false;
-      closing = false;
-      fin_sent = false;
-      send_buffer = config.send_buffer;
-      blocked_writer = false;
-      flight = Flight.create ();
-      rtt = Rtt.create ~initial:config.rto_initial ~min:config.rto_min ~max:config.rto_max;
-      cc = Cc.create config.algorithm ~mss:path_mss;
-      phase = Open;
-      recover = iss;
-      dupacks = 0;
-      sacked_end = iss;
-      prr = { delivered = 0; out = 0; in_flight_before = 1 };
-      rack =
-        {
-          sent = 0;
-          sent_end = iss;
-          sent_rtt = 0;
-          reordering = false;
-          mult = 1;
-          persist = 0;
-          dsack_round = -1;
-        };
-      undo = { saved = None; stamp = -1; left = 0; credit = max_undos; mark = iss; timeout_at = 0 };
-      probe_end = iss;
-      probes = 0;
-      probe_retransmit = false;
-      cwnd_limited = false;
-      last_sent = env.now;
-      pace_next = 0;
-      pace_waits = false;
-      progress = env.now;
-      ecn = false;
-      marks = { echo = false; cwr = false; reduced = iss };
-      account = 0;
-      black_hole = 0;
-      irs = 0;
-      rcv_nxt = 0;
-      rcv_adv = 0;
-      rcv_shift = wscale_for config.receive_buffer_max;
-      scaling = true;
-      rcv_mss = 536;
-      received = Octets.create ~small:small_view;
-      ahead = Reassembly.create ();
-      ahead_last = 0;
-      dsack = None;
-      fin_at = 0;
-      fin_known = false;
-      receive_buffer = config.receive_buffer;
-      tune_at = env.now;
-      tune_octets = 0;
-      read_shut = false;
-      ack_now = false;
-      last_ack_sent = 0;
-      quick_acks = 0;
-      pushed = false;
-      habit = Habit.create ();
-      answers = { repeats_paid = env.now; odd_at = env.now; odd_wait = odd_wait_min };
-      ts_ok = false;
-      ts_offset;
-      ts_recent = 0;
-      ts_recent_at = 0;
-      stamped = Mirust_wire.Tcp.no_options;
-      sack_ok = false;
-      rexmit = Idle;
-      rexmit_at = max_int;
-      rto_at = max_int;
-      ack_at = max_int;
-      persist_at = max_int;
-      persist_shift = 0;
-      pace_at = max_int;
-      keep_at = max_int;
-      wait_at = max_int;
-      keepalive = None;
-      keep_probes = 0;
-      user_timeout = config.user_timeout;
-      heard = env.now;
-      confirmed = env.now - second;
-      unreachable = false;
-      retransmits = 0;
-      octets_acked = 0;
-      octets_received = 0;
-      segments_in = 0;
-      segments_out = 0;
-      octets_sent = 0;
-      octets_retransmitted = 0;
-    }
+    fresh env.config ~now:env.now ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote
+      ~remote_port
   in
-  c.timer <- Some (Wheel.timer c);
+  c.timer <- Some (Wheel.timer env.wheel c);
   c
+
+let nobody =
+  let address = Ipaddr.V4 Ipaddr.V4.any in
+  fresh Config.default ~now:0 ~state:Closed ~iss:0 ~ts_offset:0 ~path_mss:536 ~hash:0 ~local:address
+    ~local_port:0 ~remote:address ~remote_port:0
 
 let touch env (c : t) =
   if not c.dirty then (
-    Queue.push c env.dirty;
+    Ring.push env.dirty c;
     (* Last: if there was no memory for the place in the queue, the next one asks for it again. *)
     c.dirty <- true)
 

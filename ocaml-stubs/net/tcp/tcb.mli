@@ -48,6 +48,9 @@ val make :
   remote_port:int ->
   t
 
+(** Stands for no connection. *)
+val nobody : t
+
 (** {1 Memory} *)
 
 (** The connection, and all of them together, hold so many octets more. *)

@@ -27,37 +27,45 @@ type 'a t = {
       (* the tick at which the next of all occupied slots begins; -1: to be looked for *)
 }
 
-let make value =
-  let rec timer = { value; due = 0; tick = 0; where = -1; prev = timer; next = timer } in
-  timer
-
-let timer v = make (Some v)
+let sentinel () =
+  let rec head = { value = None; due = 0; tick = 0; where = -1; prev = head; next = head } in
+  head
 
 let create ~now =
   {
     now_tick = now asr tick_bits;
-    heads = Array.init (levels * slots) (fun _ -> make None);
+    heads = Array.init (levels * slots) (fun _ -> sentinel ());
     occupied = Array.make levels 0;
     length = 0;
     first = -1;
   }
 
+(* As it is in no slot yet its links may be any. *)
+let timer t v =
+  let any = t.heads.(0) in
+  { value = Some v; due = 0; tick = 0; where = -1; prev = any; next = any }
+
 let pending timer = timer.where >= 0
 let due timer = timer.due
 let length t = t.length
 
-let unlink t timer =
+(* Its own links stay as they were, for the next slot's to replace them. *)
+let take_out t timer =
   t.first <- -1;
   timer.prev.next <- timer.next;
   timer.next.prev <- timer.prev;
-  timer.prev <- timer;
-  timer.next <- timer;
   let where = timer.where in
   timer.where <- -1;
   let head = t.heads.(where) in
   if head.next == head then
     let level = where / slots in
     t.occupied.(level) <- t.occupied.(level) land lnot (1 lsl (where mod slots))
+
+(* For good: it keeps none of its neighbours alive. *)
+let unlink t timer =
+  take_out t timer;
+  timer.prev <- timer;
+  timer.next <- timer
 
 (* Without a loop, in which OCaml looks for signals, and may find that memory is short: a timer that is between two slots
    must not be lost. *)
@@ -88,7 +96,7 @@ let remove t timer =
     t.length <- t.length - 1)
 
 let add t timer due =
-  if pending timer then unlink t timer else t.length <- t.length + 1;
+  if pending timer then take_out t timer else t.length <- t.length + 1;
   timer.due <- due;
   (* Rounded up, so that it does not fire early. *)
   let tick = ((due - 1) asr tick_bits) + 1 in
@@ -140,7 +148,7 @@ let next t =
 let rec cascade t head =
   let timer = head.next in
   if timer != head then (
-    unlink t timer;
+    take_out t timer;
     link t timer;
     cascade t head)
 

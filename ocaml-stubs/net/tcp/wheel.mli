@@ -13,8 +13,8 @@ type 'a timer
 (** An empty wheel. [now], here and below: nanoseconds on a clock that does not go back. *)
 val create : now:int -> 'a t
 
-(** A timer that is not pending. *)
-val timer : 'a -> 'a timer
+(** A timer for this wheel, not pending. *)
+val timer : 'a t -> 'a -> 'a timer
 
 val pending : 'a timer -> bool
 

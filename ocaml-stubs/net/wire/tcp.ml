@@ -93,29 +93,61 @@ let rec sack_blocks b off stop =
     let block = (Field.u32 b off, Field.u32 b (off + 4)) in
     block :: sack_blocks b (off + 8) stop
 
-let rec parse_options b off stop o =
-  if off >= stop then o
-  else
+(* Options while they are being found: [options] made anew for each would be five of them for a SYN. *)
+module Found = struct
+  type t = {
+    mutable mss : int;
+    mutable window_scale : int;
+    mutable sack_permitted : bool;
+    mutable sack : (int * int) list;
+    mutable ts_value : int;
+    mutable ts_echo : int;
+  }
+
+  let options o : options =
+    {
+      mss = o.mss;
+      window_scale = o.window_scale;
+      sack_permitted = o.sack_permitted;
+      sack = o.sack;
+      ts_value = o.ts_value;
+      ts_echo = o.ts_echo;
+    }
+end
+
+let parse_option (o : Found.t) b off kind len =
+  if kind = mss && len = 4 then o.mss <- Field.u16 b (off + 2)
+  else if kind = window_scale && len = 3 then o.window_scale <- Int.min 14 (Field.u8 b (off + 2))
+  else if kind = sack_permitted && len = 2 then o.sack_permitted <- true
+  else if kind = sack && len > 2 && len <= 34 && (len - 2) land 7 = 0 then
+    o.sack <- sack_blocks b (off + 2) (off + len)
+  else if kind = timestamps && len = 10 then (
+    o.ts_value <- Field.u32 b (off + 2);
+    o.ts_echo <- Field.u32 b (off + 6))
+
+let rec parse_all o b off stop =
+  if off < stop then
     let kind = Field.u8 b off in
-    if kind = eol then o
-    else if kind = nop then parse_options b (off + 1) stop o
-    else if off + 2 > stop then o
-    else
+    if kind = nop then parse_all o b (off + 1) stop
+    else if kind <> eol && off + 2 <= stop then
       let len = Field.u8 b (off + 1) in
-      if len < 2 || off + len > stop then o
-      else
-        let o =
-          if kind = mss && len = 4 then { o with mss = Field.u16 b (off + 2) }
-          else if kind = window_scale && len = 3 then
-            { o with window_scale = Int.min 14 (Field.u8 b (off + 2)) }
-          else if kind = sack_permitted && len = 2 then { o with sack_permitted = true }
-          else if kind = sack && len > 2 && len <= 34 && (len - 2) land 7 = 0 then
-            { o with sack = sack_blocks b (off + 2) (off + len) }
-          else if kind = timestamps && len = 10 then
-            { o with ts_value = Field.u32 b (off + 2); ts_echo = Field.u32 b (off + 6) }
-          else o
-        in
-        parse_options b (off + len) stop o
+      if len >= 2 && off + len <= stop then (
+        parse_option o b off kind len;
+        parse_all o b (off + len) stop)
+
+let parse_options b off stop =
+  let o =
+    {
+      Found.mss = -1;
+      window_scale = -1;
+      sack_permitted = false;
+      sack = [];
+      ts_value = -1;
+      ts_echo = -1;
+    }
+  in
+  parse_all o b off stop;
+  Found.options o
 
 (* Two NOPs and the timestamps: the layout of nearly every data segment. *)
 let aligned_timestamps = (nop lsl 24) lor (nop lsl 16) lor (timestamps lsl 8) lor 10
@@ -132,7 +164,7 @@ let read_options b stop ~last =
   if stop = min_header_length then no_options
   else if stop = min_header_length + 12 && Field.u32 b min_header_length = aligned_timestamps then
     stamped last (Field.u32 b 24) (Field.u32 b 28)
-  else parse_options b min_header_length stop no_options
+  else parse_options b min_header_length stop
 
 let is_whole b =
   Cstruct.length b >= min_header_length

@@ -1,0 +1,46 @@
+type 'a t = {
+  nothing : 'a;
+  mutable places : 'a array; (* the size is a power of two *)
+  mutable head : int;
+  mutable length : int;
+}
+
+let least = 16
+let create nothing = { nothing; places = Array.make least nothing; head = 0; length = 0 }
+let length t = t.length
+let is_empty t = t.length = 0
+let place t i = (t.head + i) land (Array.length t.places - 1)
+
+(* Nothing is changed before all that can run out of memory. *)
+let resize t size =
+  let places = Array.make size t.nothing in
+  for i = 0 to t.length - 1 do
+    places.(i) <- t.places.(place t i)
+  done;
+  t.places <- places;
+  t.head <- 0
+
+let push t x =
+  if t.length = Array.length t.places then resize t (2 * t.length);
+  t.places.(place t t.length) <- x;
+  t.length <- t.length + 1
+
+let first t =
+  assert (t.length > 0);
+  t.places.(t.head)
+
+(* It begins at the first place again, so that the head tells how many have passed since it was empty: what comes in
+   crowds, turn after turn, finds the room that it had. Without memory for a smaller array the large one stays. *)
+let emptied t =
+  let size = Array.length t.places in
+  (if size > least && t.head <= size / 4 then try resize t (size / 2) with Out_of_memory -> ());
+  t.head <- 0
+
+let pop t =
+  let x = first t in
+  (* It must not be kept alive. *)
+  t.places.(t.head) <- t.nothing;
+  t.head <- place t 1;
+  t.length <- t.length - 1;
+  if t.length = 0 then emptied t;
+  x
