@@ -150,7 +150,7 @@ let anywhere () =
           clients (n - 1)
       in
       let of_them outcome = Option.value (Hashtbl.find_opt tally outcome) ~default:0 in
-      with_shortage 3e-5 (fun () -> clients 300) >>= fun () ->
+      with_shortage 5e-5 (fun () -> clients 300) >>= fun () ->
       Printf.printf "%d times: %d served, %d failed, %d stuck\n%!" !times (of_them Served)
         (of_them Failed) (of_them Stuck);
       check_bool "it ran out" true (!times > 10);
