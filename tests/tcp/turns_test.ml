@@ -185,6 +185,50 @@ let an_answer_may_leave_before_the_turn_ends () =
   told "nothing, without an answer" 0 Engine.flush_answers;
   told "the acknowledgement" 1 Engine.flush
 
+(* A user who answers within the turn, until the acknowledgement waits for that. *)
+let with_a_habit () =
+  let w, c = established () in
+  for _ = 1 to 20 do
+    segment w Wire.Flags.(ack lor psh) ~payload:(Cstruct.create 100);
+    ignore (Engine.read w.engine c : Cstruct.t option);
+    Result.get_ok (Engine.write w.engine c (Cstruct.create 100));
+    turn w;
+    segment w Wire.Flags.ack;
+    turn w
+  done;
+  (w, c)
+
+(* How many turns, of a millisecond, until something is sent. *)
+let rec turns_until_sent w ~since =
+  if !(w.segments) > since then 0
+  else (
+    turn w;
+    1 + turns_until_sent w ~since)
+
+let a_pushed_tail_shortens_the_wait () =
+  let w, _ = with_a_habit () in
+  let since = !(w.segments) in
+  segment w Wire.Flags.ack ~payload:(Cstruct.create 100);
+  turn w;
+  Alcotest.(check int) "the odd segment waits" since !(w.segments);
+  segment w Wire.Flags.(ack lor psh) ~payload:(Cstruct.create 100);
+  let turns = turns_until_sent w ~since in
+  if turns > 10 then Alcotest.failf "%d ms" turns
+
+let nothing_waits_for_who_has_ended () =
+  let w, _ = with_a_habit () in
+  segment w Wire.Flags.(ack lor psh) ~payload:(Cstruct.create 100);
+  let since = !(w.segments) in
+  turn w;
+  Alcotest.(check int) "there may be an answer" since !(w.segments);
+  let w, c = with_a_habit () in
+  Engine.shutdown w.engine ~now:w.now c;
+  turn w;
+  segment w Wire.Flags.(ack lor psh) ~payload:(Cstruct.create 100);
+  let since = !(w.segments) in
+  turn w;
+  Alcotest.(check int) "there cannot be one" (since + 1) !(w.segments)
+
 (* ---- Receiving ---- *)
 
 (* The peer sends as much as it may, for some turns, in each of which so many segments are read. *)
@@ -221,6 +265,8 @@ let () =
             a_full_device_is_no_use_of_the_window;
           case "what waits for its turn may be aborted" what_waits_for_its_turn_may_be_aborted;
           case "an answer may leave before the turn ends" an_answer_may_leave_before_the_turn_ends;
+          case "a pushed tail shortens the wait" a_pushed_tail_shortens_the_wait;
+          case "nothing waits for who has ended" nothing_waits_for_who_has_ended;
         ] );
       ("receiving", [ case "the buffer follows the reader" the_buffer_follows_the_reader ]);
     ]

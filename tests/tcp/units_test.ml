@@ -223,7 +223,21 @@ let queue_of_octets seed () =
         let views = Octets.take t n in
         check_int "taken" n (Cstruct.lenv views);
         check views
-    | _ -> check (Option.to_list (Octets.pop t ~most:max_int)));
+    | _ ->
+        let most = if Random.State.bool rng then max_int else 1 + Random.State.int rng 2000 in
+        let view = Octets.pop t ~most in
+        Option.iter (fun v -> check_bool "at most" true (Cstruct.length v <= most)) view;
+        check (Option.to_list view));
+    (if Random.State.int rng 20 = 0 then
+       let rec pop_all () =
+         match Octets.pop t ~most:max_int with
+         | None -> 0
+         | Some view ->
+             check [ view ];
+             1 + pop_all ()
+       in
+       let views = Octets.views t in
+       check_int "so many views" views (pop_all ()));
     check_int "octets" (!pushed - !taken) (Octets.octets t);
     check_bool "views" true (Octets.views t > 0 = (Octets.octets t > 0))
   done

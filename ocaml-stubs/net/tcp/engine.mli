@@ -71,7 +71,8 @@ val flush : t -> now:int -> unit
 
 (** In the middle of a turn: sends what the connections that were first to hear of something in it
     have written since, up to the first that has written nothing. The rest is for {!flush}, and so
-    are all bare acknowledgements. *)
+    are bare acknowledgements, but for that of a connection whose octets may not go yet, for want of
+    a window or of room in the device. *)
 val flush_answers : t -> now:int -> unit
 
 (** A connection has more to send than it may in one turn: the next one is to come at once. Many may

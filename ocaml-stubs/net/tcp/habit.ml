@@ -12,7 +12,7 @@ let create () = { asked_at = nobody; took = 0; streak = 0 }
 (* Four times as long fits into the delay of an acknowledgement that nothing is known of. *)
 let longest = 10 * ms
 
-(* So many make a habit; so many more do not count after it has been broken. *)
+(* So many make a habit; so many do not count, before those, after an answer has not come. *)
 let enough = 4
 let penance = -16
 

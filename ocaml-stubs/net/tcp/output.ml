@@ -386,17 +386,20 @@ let data env c =
 (* Whether to acknowledge what has arrived, at the end of a turn in which the reader has had the
    chance to answer. Two segments' worth are acknowledged at once (RFC 9293, SHLD-19). So is data that
    the peer pushed: it has nothing more to send, and may well wait, unless it is known to wait for the
-   user's answer. What is left to delay is the odd segment of a bulk transfer. *)
+   user's answer, and there may still be one. What is left to delay is the odd segment of a bulk transfer. *)
 let ack_due env c =
   let waiting = Seq.diff c.rcv_nxt c.last_ack_sent in
   if waiting <= 0 then ()
   else if waiting >= 2 * c.rcv_mss || c.quick_acks > 0 then ack env c
   else
     let most = env.config.delayed_ack in
-    let delay = if c.pushed then Habit.patience c.habit ~most else most in
+    let delay =
+      if not c.pushed then most else if c.closing then 0 else Habit.patience c.habit ~most
+    in
+    let at = env.now + delay in
     if delay = 0 then ack env c
-    else if c.ack_at = max_int then (
-      c.ack_at <- env.now + delay;
+    else if at < c.ack_at then (
+      c.ack_at <- at;
       arm env c)
 
 let run env c =
