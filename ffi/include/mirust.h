@@ -25,7 +25,7 @@
 typedef intptr_t value;
 
 // The version of this interface. It changes whenever a function or a struct in it does.
-#define MIRUST_ABI_VERSION 2
+#define MIRUST_ABI_VERSION 3
 
 // `mirust_poll` returned because OCaml has work: completions to collect, or news.
 #define MIRUST_READY_FOREIGN 1
@@ -552,7 +552,8 @@ intptr_t mirust_turn_end(void);
 
 // Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, `most` of them at most and within a
 // budget of time: what OCaml has made ready in its part of the turn is answered in the same turn. It handles no events
-// and fires no timers. Returns how many more there were than that.
+// and fires no timers. Returns how many more there were than that, or 0 if the time was over first, and inside a poll: whoever
+// is left then has a turn in the next poll.
 //
 // For OCaml's loop, in the middle of its part: nothing reports that the tasks have given OCaml something to do, which
 // looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.

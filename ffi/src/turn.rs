@@ -141,7 +141,8 @@ pub extern "C" fn mirust_turn_end() -> isize {
 
 /// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, `most` of them at most and within a
 /// budget of time: what OCaml has made ready in its part of the turn is answered in the same turn. It handles no events
-/// and fires no timers. Returns how many more there were than that.
+/// and fires no timers. Returns how many more there were than that, or 0 if the time was over first, and inside a poll: whoever
+/// is left then has a turn in the next poll.
 ///
 /// For OCaml's loop, in the middle of its part: nothing reports that the tasks have given OCaml something to do, which
 /// looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
@@ -149,15 +150,14 @@ pub extern "C" fn mirust_turn_end() -> isize {
 pub extern "C" fn mirust_exchange(most: isize) -> isize {
     wake_all();
     LOOKS.store(true, Ordering::Relaxed);
-    let (ready, most) = (domain::ready_tasks(), most.max(0) as usize);
-    let run = domain::run_tasks(most);
+    let turn = domain::run_tasks(most.max(0) as usize);
     LOOKS.store(false, Ordering::Relaxed);
-    if run > 0 {
+    if turn.run > 0 {
         forget_time();
     }
     tell_completions();
     BEGIN.get()(false);
-    ready.saturating_sub(most) as isize
+    turn.more as isize
 }
 
 /// Handles events, fires timers and runs Rust tasks until OCaml has something to do or

@@ -22,6 +22,15 @@ fn no_guard(call: &mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>> {
     Ok(())
 }
 
+/// What a turn of the ready tasks came to.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Turn {
+    /// How many tasks ran.
+    pub run: usize,
+    /// How many more were ready than were to run. 0 if the time was over first: those that are left have had their share.
+    pub more: usize,
+}
+
 /// Owns the tasks of one domain.
 pub(crate) struct Executor {
     tasks: RefCell<Slab<Task>>,
@@ -63,22 +72,24 @@ impl Executor {
     }
 
     /// One turn: gives each task that is queued now its turn, but at most `most` of them. After every `floor` of them
-    /// `goes_on` is asked whether there is time for more. Returns how many had one.
+    /// `goes_on` is asked whether there is time for more.
     pub(crate) fn run_turn(
         &self,
         most: usize,
         floor: usize,
         mut goes_on: impl FnMut() -> bool,
-    ) -> usize {
-        let mut had_turn = 0;
-        for n in 0..self.inbox.ready_len().min(most) {
+    ) -> Turn {
+        let ready = self.inbox.ready_len();
+        let mut turn = Turn { run: 0, more: ready.saturating_sub(most) };
+        for n in 0..ready.min(most) {
             if n > 0 && n % floor == 0 && !goes_on() {
+                turn.more = 0;
                 break;
             }
             let Some(id) = self.inbox.pop_ready() else { break };
-            had_turn += usize::from(self.step(id));
+            turn.run += usize::from(self.step(id));
         }
-        had_turn
+        turn
     }
 
     /// Polls a task, or drops it if it was aborted. False if there is no such task any more.

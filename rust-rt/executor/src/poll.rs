@@ -19,7 +19,7 @@ use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 
-use crate::executor::{Executor, Guard};
+use crate::executor::{Executor, Guard, Turn};
 use crate::inbox::Inbox;
 use crate::platform::Platform;
 use crate::resize::Listeners;
@@ -140,9 +140,10 @@ impl<P: Platform> Domain<P> {
         now
     }
 
-    /// The monotonic clock as it was at the last look, if somebody has looked in this turn; else as it is now. So it is
-    /// behind by no more than what has run in this turn, and may stand still until the next: for time limits of seconds,
-    /// and not for loops that wait, nor to measure how long something takes.
+    /// The monotonic clock as it was at the last look, if somebody has looked in this turn; else as it is now. The look
+    /// that ended the last poll counts, too: so it is behind by no more than what has run since that poll returned, and may
+    /// stand still until the next one. It is for time limits of seconds, and not for loops that wait, nor to measure how
+    /// long something takes.
     pub fn coarse_now(&self) -> Instant {
         if self.looked.get() { self.seen.get() } else { self.now() }
     }
@@ -341,27 +342,20 @@ impl<P: Platform> Domain<P> {
     }
 
     /// Gives each task that is ready a turn, as `poll` does, but at most `most` of them, and does nothing else: for OCaml,
-    /// which has made them ready and waits for what they answer. Returns how many had one: none, if it is called from
-    /// inside a poll.
-    pub fn run_tasks(&self, most: usize) -> usize {
-        Polling::enter(&self.polling).map_or(0, |_polling| self.take_turns(most))
+    /// which has made them ready and waits for what they answer. None has one if it is called from inside a poll.
+    pub fn run_tasks(&self, most: usize) -> Turn {
+        Polling::enter(&self.polling).map_or(Turn::default(), |_polling| self.take_turns(most))
     }
 
-    /// How many tasks are ready.
-    pub fn ready_tasks(&self) -> usize {
-        self.inbox.ready_len()
-    }
-
-    /// Gives each task that is ready its turn, as far as [`TURN_BUDGET`] lasts, and at most `most` of them. Returns how
-    /// many had one.
-    fn take_turns(&self, most: usize) -> usize {
+    /// Gives each task that is ready its turn, as far as [`TURN_BUDGET`] lasts, and at most `most` of them.
+    fn take_turns(&self, most: usize) -> Turn {
         let mut end = None;
-        let run = self.executor.run_turn(most, TURN_FLOOR, || {
+        let turn = self.executor.run_turn(most, TURN_FLOOR, || {
             let now = self.now();
             now < *end.get_or_insert(now.saturating_add(TURN_BUDGET))
         });
-        self.stats.tasks_run.add(run);
-        run
+        self.stats.tasks_run.add(turn.run);
+        turn
     }
 
     /// Whether [`poll`](Self::poll) with a deadline in the past would find something to do, or to

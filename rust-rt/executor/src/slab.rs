@@ -36,6 +36,8 @@ impl<T> Slab<T> {
     pub(crate) fn insert(&mut self, make: impl FnOnce(TaskId) -> T) -> TaskId {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, value: None });
+            // So that no task needs memory to end: that is often what is done to free some.
+            self.free.reserve(self.places.len());
             u32::try_from(self.places.len() - 1).expect("fewer than 2^32 tasks")
         });
         let place = &mut self.places[index as usize];

@@ -2,6 +2,7 @@
 
 mod abort;
 mod clock;
+mod memory;
 mod mock;
 mod model;
 mod panics;
