@@ -21,6 +21,20 @@ pub(crate) fn number() -> c_int {
 /// Keys of `pthread_key_create`: as many as POSIX asks for.
 pub(crate) const KEYS: usize = 128;
 
+/// What a thread has set for a key of `pthread_key_create`.
+pub(crate) struct Value {
+    /// The number of the key that it was set for. Others may have had the same place before, and may have it later.
+    pub(crate) of: Cell<u64>,
+    pub(crate) pointer: Cell<*mut c_void>,
+}
+
+impl Value {
+    /// NULL, of no key.
+    pub(crate) const fn new() -> Self {
+        Value { of: Cell::new(0), pointer: Cell::new(ptr::null_mut()) }
+    }
+}
+
 /// What is called at the end of a thread, or of the program.
 pub(crate) struct Handler {
     pub(crate) function: unsafe extern "C" fn(*mut c_void),
@@ -47,7 +61,7 @@ pub(crate) struct Block {
     pub(super) bounds: Cell<(usize, usize)>,
     pub(super) name: Cell<[u8; 16]>,
     /// Values of `pthread_getspecific`.
-    pub(crate) values: [Cell<*mut c_void>; KEYS],
+    pub(crate) values: [Value; KEYS],
     /// Destructors of thread-local variables, the first registered first.
     pub(crate) destructors: Cell<Vec<Handler>>,
 }
@@ -68,7 +82,7 @@ impl Block {
             fiber: Cell::new(ptr::null()),
             bounds: Cell::new((0, 0)),
             name: Cell::new([0; 16]),
-            values: [const { Cell::new(ptr::null_mut()) }; KEYS],
+            values: [const { Value::new() }; KEYS],
             destructors: Cell::default(),
         })
     }
