@@ -2,6 +2,7 @@ open Mirust_net_engine
 open Lwt.Infix
 module Arp_core = Mirust_tcpip.Arp_core
 module Dhcp_client = Mirust_tcpip.Dhcp_client
+module Ipv4_address = Mirust_tcpip.Ipv4_address
 module Ipv4_core = Mirust_tcpip.Ipv4_core
 module W = Mirust_wire
 
