@@ -83,6 +83,7 @@ let segments_do_not_prolong_it () =
   (* It goes behind the other. *)
   segment w ~port:1000 ~seq:ack ~ack:snd_nxt Wire.Flags.ack;
   check_int "both" 2 (Engine.connections w.engine);
+  check_int "rests again" 0 (Engine.env w.engine).lingering;
   wait w 9;
   check_bool "59 s" true (there w 1000);
   turn w;
