@@ -69,6 +69,7 @@ pub mod net;
 pub mod ocaml;
 mod owner;
 mod panic;
+pub mod patience;
 mod platform;
 #[cfg(all(feature = "descriptors", any(feature = "xen", feature = "posix-on-unix")))]
 pub mod posix;

@@ -1,6 +1,7 @@
 type place = {
   id : int;
   leave : unit -> unit;
+  came : int64;
   mutable active : int64; (* when something last moved *)
   mutable busy : bool;
   mutable times : int; (* the client was served *)
@@ -23,24 +24,28 @@ let taken t = Hashtbl.length t.places
 
 (* Patience in nanoseconds: with a client that was never served, and for each time that a client was served. A crowd comes
    within a moment, so known clients get a hundred times the patience of unknown ones. With one that is in the middle of
-   something it is that of a stranger for each time, and once more: nobody who is known makes room for a crowd that comes
-   while he is being served. *)
+   something it is a hundredth of its own, and a stranger's: nobody who is known makes room for a crowd that comes while
+   he is being served. Whoever sends hundreds of requests in one burst is not known for that: beyond what one earns, there is
+   no more patience than ten times as long as the client has been there. (The same in ffi/src/patience.rs.) *)
 let with_a_stranger = 1e7
 let for_each_time = 1e9
 let most_times = 600
+let times_as_long = 10.
+let in_the_middle = 0.01
 
 (* Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or those
    who are known would have to go. *)
 let a_moment = 1e6
+let between earlier later = Int64.to_float (Int64.sub later earlier)
 
 (* How much of the patience with a client is used up. *)
 let tried p ~now =
-  let idle = Int64.to_float (Int64.sub now p.active) in
-  let times = float_of_int (min most_times p.times) in
+  let earned = for_each_time *. float_of_int (min most_times p.times) in
+  let own = Float.min earned (for_each_time +. (times_as_long *. between p.came p.active)) in
   let patience =
-    if p.busy || p.times = 0 then with_a_stranger *. (1. +. times) else for_each_time *. times
+    if p.busy || p.times = 0 then with_a_stranger +. (in_the_middle *. own) else own
   in
-  (idle +. a_moment) /. patience
+  (between p.active now +. a_moment) /. patience
 
 let make_room t =
   let now = now () in
@@ -63,7 +68,8 @@ let take t ~leave =
   while taken t >= t.most do
     make_room t
   done;
-  let p = { id = t.next; leave; active = now (); busy = false; times = 0 } in
+  let now = now () in
+  let p = { id = t.next; leave; came = now; active = now; busy = false; times = 0 } in
   t.next <- t.next + 1;
   Hashtbl.replace t.places p.id p;
   p

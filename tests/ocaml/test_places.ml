@@ -57,6 +57,20 @@ let all_at_once () =
   Alcotest.(check int) "so many had to go" 98 (List.length !gone);
   Alcotest.(check bool) "who was served stays" false (List.mem "old" !gone)
 
+(* Ten thousand answers within a moment are worth no more than one: some answers in a while are worth more. *)
+let burst () =
+  let _, take, gone = places 2 in
+  let old = take "old" and burst = take "burst" in
+  for _ = 1 to 10_000 do
+    Places.served burst
+  done;
+  a_moment ~ns:100_000_000L ();
+  for _ = 1 to 4 do
+    Places.served old
+  done;
+  ignore (take "new" : Places.place);
+  check_gone "a burst is worth one" [ "burst" ] !gone
+
 (* A known client asks, and then a crowd comes, before he is answered. *)
 let in_the_middle () =
   let t, take, gone = places 3 in
@@ -132,6 +146,7 @@ let tests =
     Alcotest.test_case "those_who_were_served_may_be_idle" `Quick credit;
     Alcotest.test_case "those_who_are_being_served_stay" `Quick in_the_middle;
     Alcotest.test_case "a_crowd_in_one_turn_makes_room_itself" `Quick all_at_once;
+    Alcotest.test_case "a_burst_is_worth_no_more_than_one" `Quick burst;
     Alcotest.test_case "there_is_one_at_least" `Quick one_at_least;
     Alcotest.test_case "when_there_are_fewer_some_have_to_go" `Quick fewer;
     Alcotest.test_case "places_follow_the_memory" `Quick following;

@@ -5,33 +5,20 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use mirust::patience::Patience;
 use mirust::time::{Duration, Instant, coarse_now, now};
 
 /// Bytes of an upload that count as progress: single bytes do not.
 const WORTH_IT: usize = 65536;
-/// The patience with a client that was never answered: a crowd comes within a moment. With one that is in the middle of
-/// something it is as much more for each time that it was answered, so that nobody who is known makes room for a crowd
-/// that comes while he is being answered.
-const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
-/// The patience with any other client, for each time that it was answered.
-const FOR_EACH_TIME: u128 = Duration::from_secs(1).as_nanos();
-const MOST_TIMES: u32 = 600;
-/// Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or
-/// those who are known would have to go.
-const A_MOMENT: u128 = Duration::from_millis(1).as_nanos();
 
 /// When a connection last made progress, and how much patience there is with it.
 #[derive(Clone)]
 pub struct Progress(Rc<State>);
 
 struct State {
-    last: Cell<Instant>,
-    /// Octets of an upload since then.
+    patience: Patience,
+    /// Octets of an upload since there was progress.
     octets: Cell<usize>,
-    /// In the middle of a request or a response.
-    busy: Cell<bool>,
-    /// Complete responses.
-    answered: Cell<u32>,
     leaving: Cell<bool>,
     /// The client may be sending in vain.
     refused: Cell<bool>,
@@ -42,10 +29,8 @@ impl Progress {
     /// Progress just now.
     pub fn new() -> Self {
         Progress(Rc::new(State {
-            last: Cell::new(now()),
+            patience: Patience::new(now()),
             octets: Cell::new(0),
-            busy: Cell::new(false),
-            answered: Cell::new(0),
             leaving: Cell::new(false),
             refused: Cell::new(false),
             waker: RefCell::default(),
@@ -55,19 +40,19 @@ impl Progress {
     /// A request has arrived.
     pub fn asked(&self) {
         self.made();
-        self.0.busy.set(true);
+        self.0.patience.set_busy(true);
     }
 
     /// The response is complete.
     pub fn answered(&self) {
-        self.made();
-        self.0.busy.set(false);
-        self.0.answered.set(self.0.answered.get().saturating_add(1));
+        self.0.patience.set_busy(false);
+        self.0.patience.answered(coarse_now());
+        self.0.octets.set(0);
     }
 
     /// There was progress: the time of the turn is good enough for when.
     pub fn made(&self) {
-        self.0.last.set(coarse_now());
+        self.0.patience.moved(coarse_now());
         self.0.octets.set(0);
     }
 
@@ -92,12 +77,7 @@ impl Progress {
 
     /// How much of the patience with it is used up by now, in thousandths.
     pub fn tried(&self, now: Instant) -> u128 {
-        let patience = match u128::from(self.0.answered.get().min(MOST_TIMES)) {
-            0 => WITH_A_STRANGER,
-            times if self.0.busy.get() => WITH_A_STRANGER * (1 + times),
-            times => FOR_EACH_TIME * times,
-        };
-        (now.duration_since(self.0.last.get()).as_nanos() + A_MOMENT) * 1000 / patience
+        self.0.patience.tried(now)
     }
 
     /// Asks it to make room.
@@ -133,7 +113,7 @@ impl Progress {
     /// Waits until there has been no progress for `limit`.
     pub async fn stalled(&self, limit: Duration) {
         loop {
-            let idle = now().duration_since(self.0.last.get());
+            let idle = self.0.patience.idle(now());
             if idle >= limit {
                 return;
             }

@@ -15,7 +15,8 @@ use std::task::Waker;
 
 use super::shortage::{self, LITTLE, Memory, Shortage};
 use crate::local::domain_local;
-use crate::time::{Duration, Instant, now, sleep};
+use crate::patience::Patience;
+use crate::time::{Duration, now, sleep};
 
 /// The environment variable with the number of places.
 const VARIABLE: &str = "MIRUST_CONNECTIONS";
@@ -23,14 +24,6 @@ const VARIABLE: &str = "MIRUST_CONNECTIONS";
 /// 120 KiB, and as much again is left to the program.
 const MEMORY_EACH: u64 = 320 * 1024;
 const LEAST: usize = 32;
-
-/// The patience with a client that has never been answered, and as much more for each answer, up to [`MOST_ANSWERS`], with
-/// one that is in the middle of a request or an answer: whoever is known is not to make room for a crowd that comes while
-/// he is being answered.
-const WITH_A_STRANGER: u128 = Duration::from_millis(10).as_nanos();
-/// With any other, for each answer that it has had.
-const FOR_EACH_ANSWER: u128 = Duration::from_secs(1).as_nanos();
-const MOST_ANSWERS: u32 = 600;
 
 /// How long `accept` waits before it looks for another one to reset, if nobody leaves: a program takes its time to close.
 const PROGRAMS_TIME: Duration = Duration::from_millis(20);
@@ -90,11 +83,8 @@ impl Places {
 
 /// An accepted connection's account.
 pub(super) struct Place {
-    /// When something was last read or written.
-    moved: Cell<Instant>,
-    /// Something was read since the last write, or a write was incomplete.
-    busy: Cell<bool>,
-    answers: Cell<u32>,
+    /// The client is in the middle of something when something was read since the last write, or a write was incomplete.
+    patience: Patience,
     /// It has been reset to make room.
     left: Cell<bool>,
     /// Bytes that were read since the last write. At [`LITTLE`] or more it is among the readers of [`Shortage`].
@@ -106,9 +96,7 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn new() -> Self {
         Place {
-            moved: Cell::new(now()),
-            busy: Cell::new(false),
-            answers: Cell::new(0),
+            patience: Patience::new(now()),
             left: Cell::new(false),
             read: Cell::new(0),
             waited: Cell::new(0),
@@ -117,8 +105,8 @@ impl Place {
 
     /// So many bytes were read.
     pub(super) fn read(&self, bytes: usize) {
-        self.moved.set(now());
-        self.busy.set(true);
+        self.patience.moved(now());
+        self.patience.set_busy(true);
         let before = self.read.get();
         self.read.set(before.saturating_add(bytes as u64));
         if before < LITTLE && self.read.get() >= LITTLE {
@@ -128,10 +116,11 @@ impl Place {
 
     /// Something was written: all that the program had, or what there was room for.
     pub(super) fn wrote(&self, all: bool) {
-        self.moved.set(now());
         self.forget();
-        if self.busy.replace(!all) && all {
-            self.answers.set(self.answers.get().saturating_add(1));
+        if self.patience.set_busy(!all) && all {
+            self.patience.answered(now());
+        } else {
+            self.patience.moved(now());
         }
     }
 
@@ -151,16 +140,6 @@ impl Place {
         if self.read.replace(0) >= LITTLE {
             SHORTAGE.with_borrow_mut(Shortage::went);
         }
-    }
-
-    /// How much of the patience is exhausted, in thousandths.
-    fn tried(&self, now: Instant) -> u128 {
-        let patience = match u128::from(self.answers.get().min(MOST_ANSWERS)) {
-            0 => WITH_A_STRANGER,
-            answers if self.busy.get() => WITH_A_STRANGER * (1 + answers),
-            answers => FOR_EACH_ANSWER * answers,
-        };
-        now.duration_since(self.moved.get()).as_nanos() * 1000 / patience
     }
 }
 
@@ -203,7 +182,8 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
         }
         let now = now();
         let stays = |socket: &Rc<dyn Guest>| socket.place().is_some_and(|place| !place.left.get());
-        let tried = |socket: &Rc<dyn Guest>| socket.place().map_or(0, |place| place.tried(now));
+        let tried =
+            |socket: &Rc<dyn Guest>| socket.place().map_or(0, |place| place.patience.tried(now));
         Err(places.taken.iter().filter_map(Weak::upgrade).filter(stays).max_by_key(tried))
     });
     match worst {

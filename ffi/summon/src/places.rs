@@ -11,17 +11,27 @@ use std::{
 };
 use tokio::sync::Notify;
 
-/// The patience with a client that was never answered, or is waiting for an answer: a crowd comes within a moment.
+// The policy of `ffi/src/patience.rs`, in a program that uses nothing of Mirust's.
+
+/// The patience with a client that was never answered: a crowd comes within a moment.
 const WITH_A_STRANGER: Duration = Duration::from_millis(10);
 /// The patience with any other client, for each time that it was answered, up to so many.
 const FOR_EACH_ANSWER: Duration = Duration::from_secs(1);
 const MOST_ANSWERS: u32 = 600;
+/// A burst of answers makes nobody known: beyond one answer's, the patience is no more than so many times as long as the
+/// client has been there.
+const TIMES_AS_LONG: u32 = 10;
+/// One that waits for an answer has that of a stranger, and such a part of its own.
+const WHILE_WAITING: u32 = 100;
+/// Who came in the same turn as hundreds of others has not been idle then: each counts as if it had been for so long.
+const A_MOMENT: Duration = Duration::from_millis(1);
 /// Octets without an answer that count as progress: single ones do not.
 const WORTH_IT: usize = 64 << 10;
 
 /// A client that has a place.
 pub struct Guest {
     number: u64,
+    came: Instant,
     /// When it last made progress.
     moved: Cell<Instant>,
     /// What it has sent since then.
@@ -33,6 +43,18 @@ pub struct Guest {
 }
 
 impl Guest {
+    fn new(number: u64, now: Instant) -> Self {
+        Guest {
+            number,
+            came: now,
+            moved: Cell::new(now),
+            octets: Cell::new(0),
+            waits: Cell::new(false),
+            answers: Cell::new(0),
+            leave: Notify::new(),
+        }
+    }
+
     /// So much has come from it.
     pub fn asks(&self, octets: usize) {
         self.waits.set(true);
@@ -63,12 +85,15 @@ impl Guest {
 
     /// How much of the patience with it is used up, in thousandths.
     fn tried(&self, now: Instant) -> u128 {
-        let patience = match self.answers.get() {
-            0 => WITH_A_STRANGER,
-            _ if self.waits.get() => WITH_A_STRANGER,
-            answers => FOR_EACH_ANSWER * answers.min(MOST_ANSWERS),
+        let earned = FOR_EACH_ANSWER * self.answers.get().min(MOST_ANSWERS);
+        let known = self.moved.get().duration_since(self.came);
+        let own = earned.min(FOR_EACH_ANSWER + known.saturating_mul(TIMES_AS_LONG));
+        let patience = if own.is_zero() || self.waits.get() {
+            WITH_A_STRANGER + own / WHILE_WAITING
+        } else {
+            own
         };
-        now.duration_since(self.moved.get()).as_nanos() * 1000 / patience.as_nanos()
+        (now.duration_since(self.moved.get()) + A_MOMENT).as_nanos() * 1000 / patience.as_nanos()
     }
 }
 
@@ -93,14 +118,7 @@ impl Places {
         }
         let number = self.next.get();
         self.next.set(number + 1);
-        let guest = Rc::new(Guest {
-            number,
-            moved: Cell::new(Instant::now()),
-            octets: Cell::new(0),
-            waits: Cell::new(false),
-            answers: Cell::new(0),
-            leave: Notify::new(),
-        });
+        let guest = Rc::new(Guest::new(number, Instant::now()));
         taken.insert(number, guest.clone());
         guest
     }
@@ -108,5 +126,44 @@ impl Places {
     /// It has gone.
     pub fn give(&self, guest: &Guest) {
         self.taken.borrow_mut().remove(&guest.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Came at a time, and had so many answers, the last one later by so many milliseconds.
+    fn guest(came: Instant, answers: u32, last: u64) -> Guest {
+        let guest = Guest::new(0, came);
+        guest.moved.set(came + Duration::from_millis(last));
+        guest.answers.set(answers);
+        guest
+    }
+
+    #[test]
+    fn those_who_come_in_one_turn_go_before_who_is_known() {
+        let start = Instant::now();
+        let now = start + Duration::from_millis(21);
+        assert!(guest(now, 0, 0).tried(now) > guest(start, 1, 1).tried(now));
+    }
+
+    #[test]
+    fn who_is_known_does_not_go_for_strangers_while_it_waits() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let known = guest(start, 20, 5000);
+        known.waits.set(true);
+        let stranger = guest(at(5020), 0, 0);
+        assert!(known.tried(at(5040)) < stranger.tried(at(5040)));
+        assert!(known.tried(at(5100)) < 1000 && known.tried(at(5250)) > 1000, "it has its own");
+    }
+
+    #[test]
+    fn a_burst_of_answers_earns_no_more_than_one() {
+        let start = Instant::now();
+        let now = start + Duration::from_millis(500);
+        assert_eq!(guest(start, 10_000, 0).tried(now), guest(start, 1, 0).tried(now));
+        assert!(guest(start, 10_000, 100).tried(now) < guest(start, 1, 0).tried(now));
     }
 }

@@ -1,0 +1,136 @@
+//! How much patience a server has with a client, for when there are more clients than places.
+//!
+//! Whoever turned newcomers away would leave a server to those that came first and do nothing. So a newcomer is let in,
+//! and the client whose patience is used up the most makes room (as in OCaml's `Mirust.Places`, which is to say the same).
+//!
+//! ```
+//! use mirust::patience::Patience;
+//! use mirust::time::{Duration, Instant};
+//!
+//! let at = |ms| Instant::ZERO.saturating_add(Duration::from_millis(ms));
+//! let (known, stranger) = (Patience::new(at(0)), Patience::new(at(50)));
+//! known.answered(at(1));
+//! assert!(known.tried(at(60)) < stranger.tried(at(60)));
+//! ```
+
+use std::cell::Cell;
+
+use crate::time::{Duration, Instant};
+
+/// With a client that was never answered: a crowd comes within a moment.
+const WITH_A_STRANGER: u64 = nanos(Duration::from_millis(10));
+/// With any other, for each answer that it has had, up to [`MOST_ANSWERS`].
+const FOR_EACH_ANSWER: u64 = nanos(Duration::from_secs(1));
+const MOST_ANSWERS: u64 = 600;
+/// Whoever sends hundreds of requests in one burst is not known for that: beyond one answer's, it has no more patience
+/// than so many times as long as the server has known it.
+const TIMES_AS_LONG: u64 = 10;
+/// A client that is in the middle of something has that of a stranger and such a part of its own: who is known is not
+/// to make room for a crowd that comes while he is being answered, and nobody is to keep others waiting for long.
+const IN_THE_MIDDLE: u64 = 100;
+/// Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or
+/// those who are known would have to go.
+const A_MOMENT: u64 = nanos(Duration::from_millis(1));
+
+const fn nanos(time: Duration) -> u64 {
+    time.as_nanos() as u64
+}
+
+/// What the patience with one client depends on.
+#[derive(Debug)]
+pub struct Patience {
+    came: Instant,
+    moved: Cell<Instant>,
+    busy: Cell<bool>,
+    answers: Cell<u32>,
+}
+
+impl Patience {
+    /// With a client that has come just now.
+    pub const fn new(now: Instant) -> Self {
+        Patience { came: now, moved: Cell::new(now), busy: Cell::new(false), answers: Cell::new(0) }
+    }
+
+    /// The client has made progress.
+    pub fn moved(&self, now: Instant) {
+        self.moved.set(now);
+    }
+
+    /// Whether the client is in the middle of something, a request or an answer. Returns whether it was.
+    pub fn set_busy(&self, busy: bool) -> bool {
+        self.busy.replace(busy)
+    }
+
+    /// The client has had a whole answer, which is progress.
+    pub fn answered(&self, now: Instant) {
+        self.moved(now);
+        self.answers.set(self.answers.get().saturating_add(1));
+    }
+
+    /// How long there has been no progress.
+    pub fn idle(&self, now: Instant) -> Duration {
+        now.duration_since(self.moved.get())
+    }
+
+    /// How much of the patience is used up, in thousandths. Above a thousand it is exhausted.
+    pub fn tried(&self, now: Instant) -> u128 {
+        let earned = FOR_EACH_ANSWER * u64::from(self.answers.get()).min(MOST_ANSWERS);
+        let known = nanos(self.moved.get().duration_since(self.came));
+        let own = earned.min(FOR_EACH_ANSWER.saturating_add(known.saturating_mul(TIMES_AS_LONG)));
+        let patience =
+            if own == 0 || self.busy.get() { WITH_A_STRANGER + own / IN_THE_MIDDLE } else { own };
+        u128::from(nanos(self.idle(now)) + A_MOMENT) * 1000 / u128::from(patience)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::ZERO.saturating_add(Duration::from_millis(ms))
+    }
+
+    /// Came at 0, and has had so many answers, the last one after so many milliseconds.
+    fn known(answers: u32, last: u64) -> Patience {
+        let client = Patience::new(at(0));
+        (0..answers).for_each(|_| client.answered(at(last)));
+        client
+    }
+
+    #[test]
+    fn those_who_come_in_one_turn_go_before_who_is_known() {
+        let stranger = Patience::new(at(21));
+        assert!(stranger.tried(at(21)) > known(1, 1).tried(at(21)));
+    }
+
+    #[test]
+    fn a_client_that_is_being_answered_stays_for_as_long_as_it_is_known() {
+        let (stranger, client) = (Patience::new(at(5000)), known(20, 5000));
+        client.set_busy(true);
+        assert!(client.tried(at(5100)) < 1000 && stranger.tried(at(5100)) > 1000);
+        assert!(client.tried(at(5250)) > 1000, "no longer than that");
+        client.set_busy(false);
+        assert!(client.tried(at(24_900)) < 1000 && client.tried(at(25_100)) > 1000);
+    }
+
+    #[test]
+    fn a_burst_of_answers_earns_no_more_than_one() {
+        let (burst, one) = (known(10_000, 0), known(1, 0));
+        for now in [0, 10, 500, 2000].map(at) {
+            assert_eq!(burst.tried(now), one.tried(now));
+        }
+        // In time it earns more, up to the same as anybody.
+        assert!(known(10_000, 1000).tried(at(11_000)) < 1000);
+        assert!(known(10_000, 1000).tried(at(13_000)) > 1000);
+        assert_eq!(known(600, 3_600_000).tried(at(0)), known(10_000, 3_600_000).tried(at(0)));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_or_times_far_away_are_no_trouble() {
+        let client = known(700, 0);
+        assert_eq!(client.tried(Instant::ZERO), 1);
+        client.moved(Instant::from_nanos(1 << 62));
+        assert!(client.tried(Instant::ZERO) <= 1000);
+    }
+}
