@@ -491,6 +491,14 @@ let out_of_connections () =
   Engine.abort e only;
   check_bool "room again" true (Result.is_ok (connect e))
 
+(* Connections whose peers do not read hold all memory: there is still a segment's for another one. *)
+let others_hold_all_memory () =
+  let e = engine ~config:{ Engine.default_config with memory_max = 1000 } () in
+  let put = Engine.write e (opened (connect e)) (Cstruct.create 2000) in
+  check_bool "written" true (Result.is_ok put && Engine.memory e >= 1000);
+  let another = opened (connect e) in
+  check_bool "a segment" true (Engine.write_space e another > 0)
+
 (* The domain has got more memory, or has less. *)
 let bounds_follow () =
   let e = engine ~config:{ Engine.default_config with connections_max = 1 } () in
@@ -644,6 +652,7 @@ let () =
           case "ports are hard to guess" ports_are_hard_to_guess;
           case "out of ports" out_of_ports;
           case "out of connections" out_of_connections;
+          case "others hold all memory" others_hold_all_memory;
           case "bounds follow" bounds_follow;
           case "addresses and ports" addresses;
           case "the link changes while memory is short" link_changes_while_memory_is_short;
