@@ -22,15 +22,16 @@ const WITH_A_STRANGER: u64 = nanos(Duration::from_millis(10));
 /// With any other, for each answer that it has had, up to [`MOST_ANSWERS`].
 const FOR_EACH_ANSWER: u64 = nanos(Duration::from_secs(1));
 const MOST_ANSWERS: u64 = 600;
-/// Whoever sends hundreds of requests in one burst is not known for that: beyond one answer's, it has no more patience
-/// than so many times as long as the server has known it.
+/// Whoever sends hundreds of requests in one burst, or one as soon as it comes, is not known for that: there is so much
+/// patience with it, and so many times as long as the server has known it.
+const AT_FIRST: u64 = nanos(Duration::from_millis(100));
 const TIMES_AS_LONG: u64 = 10;
 /// A client that is in the middle of something has that of a stranger and such a part of its own: who is known is not
 /// to make room for a crowd that comes while he is being answered, and nobody is to keep others waiting for long.
 const IN_THE_MIDDLE: u64 = 100;
 /// Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or
 /// those who are known would have to go.
-const A_MOMENT: u64 = nanos(Duration::from_millis(1));
+const A_MOMENT: u64 = nanos(Duration::from_millis(5));
 
 const fn nanos(time: Duration) -> u64 {
     time.as_nanos() as u64
@@ -76,7 +77,7 @@ impl Patience {
     pub fn tried(&self, now: Instant) -> u128 {
         let earned = FOR_EACH_ANSWER * u64::from(self.answers.get()).min(MOST_ANSWERS);
         let known = nanos(self.moved.get().duration_since(self.came));
-        let own = earned.min(FOR_EACH_ANSWER.saturating_add(known.saturating_mul(TIMES_AS_LONG)));
+        let own = earned.min(AT_FIRST.saturating_add(known.saturating_mul(TIMES_AS_LONG)));
         let patience =
             if own == 0 || self.busy.get() { WITH_A_STRANGER + own / IN_THE_MIDDLE } else { own };
         u128::from(nanos(self.idle(now)) + A_MOMENT) * 1000 / u128::from(patience)
@@ -105,6 +106,13 @@ mod tests {
     }
 
     #[test]
+    fn those_who_are_answered_as_soon_as_they_come_go_before_who_has_been_there_for_a_while() {
+        let newcomer = Patience::new(at(3100));
+        newcomer.answered(at(3100));
+        assert!(newcomer.tried(at(3100)) > known(30, 3000).tried(at(3100)));
+    }
+
+    #[test]
     fn a_client_that_is_being_answered_stays_for_as_long_as_it_is_known() {
         let (stranger, client) = (Patience::new(at(5000)), known(20, 5000));
         client.set_busy(true);
@@ -129,7 +137,7 @@ mod tests {
     #[test]
     fn a_clock_that_stands_still_or_times_far_away_are_no_trouble() {
         let client = known(700, 0);
-        assert_eq!(client.tried(Instant::ZERO), 1);
+        assert_eq!(client.tried(Instant::ZERO), 50);
         client.moved(Instant::from_nanos(1 << 62));
         assert!(client.tried(Instant::ZERO) <= 1000);
     }

@@ -37,6 +37,7 @@ let the_longest_idle () =
 let credit () =
   let _, take, gone = places 3 in
   let old = take "old" in
+  a_moment ~ns:50_000_000L ();
   for _ = 1 to 100 do
     Places.served old
   done;
@@ -49,6 +50,7 @@ let credit () =
 let all_at_once () =
   let t, take, gone = places 3 in
   let old = take "old" in
+  a_moment ~ns:50_000_000L ();
   Places.served old;
   a_moment ~ns:20_000_000L ();
   for i = 1 to 100 do
@@ -113,6 +115,7 @@ let one_at_least () =
 let fewer () =
   let t, take, gone = places 4 in
   let old = take "old" in
+  a_moment ~ns:50_000_000L ();
   Places.served old;
   List.iter (fun name -> ignore (take name : Places.place)) [ "a"; "b"; "c" ];
   Places.set_most t 2;

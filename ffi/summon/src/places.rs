@@ -18,13 +18,14 @@ const WITH_A_STRANGER: Duration = Duration::from_millis(10);
 /// The patience with any other client, for each time that it was answered, up to so many.
 const FOR_EACH_ANSWER: Duration = Duration::from_secs(1);
 const MOST_ANSWERS: u32 = 600;
-/// A burst of answers makes nobody known: beyond one answer's, the patience is no more than so many times as long as the
-/// client has been there.
+/// A burst of answers makes nobody known: the patience is no more than this, and so many times as long as the client has
+/// been there.
+const AT_FIRST: Duration = Duration::from_millis(100);
 const TIMES_AS_LONG: u32 = 10;
 /// One that waits for an answer has that of a stranger, and such a part of its own.
 const WHILE_WAITING: u32 = 100;
 /// Who came in the same turn as hundreds of others has not been idle then: each counts as if it had been for so long.
-const A_MOMENT: Duration = Duration::from_millis(1);
+const A_MOMENT: Duration = Duration::from_millis(5);
 /// Octets without an answer that count as progress: single ones do not.
 const WORTH_IT: usize = 64 << 10;
 
@@ -87,7 +88,7 @@ impl Guest {
     fn tried(&self, now: Instant) -> u128 {
         let earned = FOR_EACH_ANSWER * self.answers.get().min(MOST_ANSWERS);
         let known = self.moved.get().duration_since(self.came);
-        let own = earned.min(FOR_EACH_ANSWER + known.saturating_mul(TIMES_AS_LONG));
+        let own = earned.min(AT_FIRST + known.saturating_mul(TIMES_AS_LONG));
         let patience = if own.is_zero() || self.waits.get() {
             WITH_A_STRANGER + own / WHILE_WAITING
         } else {

@@ -167,9 +167,8 @@ val listen :
 val unlisten : t -> port:int -> unit
 
 (** Starts the handshake; [Connected] or [Ended] follows. Source ports are random (RFC 6056).
-    [`No_memory]: there are as many connections as there may be.
-    [`Invalid]: an impossible port, addresses of two families, or one that is not a unicast address.
-*)
+    [`No_memory]: there are as many connections as there may be. [`Invalid]: an impossible port,
+    addresses of two families, or one that is not a unicast address. *)
 val connect :
   t ->
   now:int ->

@@ -154,26 +154,14 @@ http_crowd_of_requests() {
     stop || status=1
     return $status
 }
-# Such clients of others: each question is answered while there is room for the answer, and no further.
-crowd_of_requests() { # NAME MEBIBYTES PORT REQUEST [ARGUMENT...]
-    local status=0 name=$1 free=$2 port=$3 request=$4
-    shift 4
-    start_small "$free" "$name" $addresses "$@"
-    served_beside "$port" "$request" "$request" unread || status=1
-    stop || status=1
-    return $status
-}
-cohttp_crowd_of_requests() { crowd_of_requests cohttp 16 80 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'; }
-dns_crowd_of_requests() {
-    crowd_of_requests dns 16 53 \
-        '\000\033\018\052\001\000\000\001\000\000\000\000\000\000\003www\007example\003org\000\000\001\000\001'
-}
-# Its clients hold all of TCP's memory, and it needs another connection for each newcomer.
+# Such clients of the proxy hold all of TCP's memory, and it needs another connection for each newcomer.
 proxy_crowd_of_requests() {
     local status=0 target
     "$bin/client" serve 10.0.0.1 7777 >/dev/null &
     target=$!
-    crowd_of_requests proxy 24 80 'a line that comes back\n' --target=10.0.0.1:7777 || status=1
+    start_small 24 proxy $addresses --target=10.0.0.1:7777
+    served_beside 80 'a line that comes back\n' 'a line that comes back\n' unread || status=1
+    stop || status=1
     kill $target
     wait $target 2>/dev/null
     return $status
@@ -203,4 +191,4 @@ echo_answers_no_service() {
 }
 
 alone kv_when_full kv_large_answers_that_nobody_reads http_crowd_of_downloads http_crowd_of_requests http_crowd_under_a_late_limit \
-    echo_answers_no_service
+    echo_answers_no_service proxy_crowd_of_requests
