@@ -31,17 +31,21 @@ let wake token =
   asked := true
 
 (* The first has its turn, then sixteen, then all others: each after an interlude, if there are three times as many to
-   come, since few are soon done. *)
-let rec run_after ~interlude most =
+   come, since few are soon done. The others once and no more: each call has a time of its own for them. *)
+let run_all () = ignore (Abi.exchange max_int : int)
+
+let run_some most ~interlude rest =
   let left = Abi.exchange most in
-  if left >= 3 * most && most <= 16 then (
+  if left >= 3 * most then (
     interlude ();
-    run_after ~interlude (16 * most))
-  else if left > 0 then ignore (Abi.exchange max_int : int)
+    rest ())
+  else if left > 0 then run_all ()
+
+let run_stages ~interlude = run_some 1 ~interlude (fun () -> run_some 16 ~interlude run_all)
 
 let run ~interlude =
   !asked
   &&
   (asked := false;
-   run_after ~interlude 1;
+   run_stages ~interlude;
    true)

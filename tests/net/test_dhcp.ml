@@ -372,6 +372,38 @@ let declined_and_stopped () =
   check_actions "released" [ "unicast release"; "deconfigure" ] (E.stop t ~now:0);
   check_bool "no timer" true (E.next t = None)
 
+(* Who answers every question does not get us to decline all that the server has. *)
+let declined_again_and_again () =
+  let t = engine () in
+  ignore (E.start t ~now:0);
+  let rec declines ~now n =
+    if n = 0 then []
+    else
+      let x = xid (E.tick t ~now) in
+      ignore (E.input t ~now (ack ~kind:Offer x));
+      check_actions "bound" [ "configure 10.0.0.50/24" ] (E.input t ~now (ack x));
+      ignore (E.declined t ~now);
+      let next = Option.get (E.next t) in
+      ((next - now) / second) :: declines ~now:next (n - 1)
+  in
+  let check_waits = Alcotest.(check (list int)) in
+  check_waits "longer each time" [ 10; 20; 40; 80; 160; 320; 640; 640 ]
+    (declines ~now:(Option.get (E.next t)) 8);
+  (* Another network, perhaps. *)
+  let now = Option.get (E.next t) - (600 * second) in
+  check_actions "nothing yet" [] (E.link_changed t ~now);
+  check_int "soon" (now + (10 * second)) (Option.get (E.next t));
+  check_waits "as at first" [ 10; 20 ] (declines ~now:(Option.get (E.next t)) 2);
+  (* One that lasts. *)
+  let now = Option.get (E.next t) in
+  let x = xid (E.tick t ~now) in
+  ignore (E.input t ~now (ack ~kind:Offer x));
+  ignore (E.input t ~now (ack x));
+  let now, renewal = step t in
+  ignore (E.input t ~now (ack (xid renewal)));
+  ignore (E.declined t ~now);
+  check_int "as at first" (now + (10 * second)) (Option.get (E.next t))
+
 (* {1 A stack} *)
 
 (* A server on the wire: answers by the function, and remembers what it was sent. *)
@@ -526,6 +558,7 @@ let () =
           case "impossible_times" impossible_times;
           case "acknowledgements_of_no_use" acknowledgements_of_no_use;
           case "declined_and_stopped" declined_and_stopped;
+          case "declined_again_and_again" declined_again_and_again;
           case "link_changes" link_changes;
           case "silence_is_told" silence_is_told;
           case "offers_of_no_use" offers_of_no_use;

@@ -302,6 +302,17 @@ module Arp_tests = struct
     check "not again so soon" [ "conflict over 10.0.0.1" ] (A.input t ~now:(9 * second) rival);
     check "later" [ "conflict over 10.0.0.1"; announce ] (A.input t ~now:(10 * second) rival)
 
+  (* Whoever has the address has said so after two seconds; from then on it is ours. *)
+  let claim () =
+    let rival = packet "10.0.0.1" "10.0.0.1" in
+    let at now =
+      let t = A.create (mac 1) in
+      check "asked" [ probe; announce ] (A.claim t ~now:(5 * second) (v4 "10.0.0.1"));
+      A.input t ~now rival
+    in
+    check "its owner" [ "conflict over 10.0.0.1" ] (at (7 * second - 1));
+    check "a rival" [ "conflict over 10.0.0.1"; announce ] (at (7 * second))
+
   let tests =
     [
       case "announces" announces;
@@ -311,6 +322,7 @@ module Arp_tests = struct
       case "probing" probing;
       case "probing_finds_another" probing_finds;
       case "defence" defence;
+      case "claim" claim;
     ]
 end
 

@@ -9,6 +9,7 @@ let announce_wait = 2 * second
 let announce_count = 2
 let announce_interval = 2 * second
 let defend_interval = 10 * second
+let answered_within = 2 * second
 
 type own = {
   address : Ipaddr.V4.t;
@@ -77,7 +78,7 @@ let claim t ~now address =
   | None -> announcement
   | Some o ->
       (* Not defended until everybody has had time to answer: whoever does had it first. *)
-      o.defended <- now;
+      o.defended <- now + answered_within - defend_interval;
       probe t o :: announcement
 
 let announce_again t ~now =

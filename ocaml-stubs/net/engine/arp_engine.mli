@@ -25,8 +25,11 @@ val addresses : 'packet t -> Ipaddr.V4.t list
 val add : 'packet t -> now:int -> ?probe:int -> Ipaddr.V4.t -> 'packet action list
 
 (** Announces the address and answers for it, and asks the link all the same: [Conflict] follows,
-    with [lost = false], if somebody has it already. For ten seconds it is not defended. *)
+    with [lost = false], if somebody has it already. It is not defended for {!answered_within}. *)
 val claim : 'packet t -> now:int -> Ipaddr.V4.t -> 'packet action list
+
+(** Who has an address that was claimed has said so after so many ns. *)
+val answered_within : int
 
 val remove : 'packet t -> Ipaddr.V4.t -> unit
 

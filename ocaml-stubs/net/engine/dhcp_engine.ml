@@ -49,6 +49,7 @@ type t = {
   mutable at : int; (* the next retransmission or change of state; max_int: none *)
   mutable tries : int;
   mutable failures : int; (* attempts in a row that came to nothing *)
+  mutable declines : int; (* in a row, without a lease that lasted *)
   mutable seeking : int; (* since when no server has answered *)
   mutable offer : Dhcpv4.t option; (* being requested *)
   mutable lease : lease option;
@@ -69,6 +70,7 @@ let create ?host_name ~random mac =
     at = max_int;
     tries = 0;
     failures = 0;
+    declines = 0;
     seeking = 0;
     offer = None;
     lease = None;
@@ -264,6 +266,9 @@ let input t ~now (m : Dhcpv4.t) =
         _ ) ->
         []
 
+(* Section 3.1, point 5: at least ten seconds. *)
+let decline_wait = 10 * second
+
 (* Perhaps on another network now: INIT-REBOOT (section 3.2). The address stays in use meanwhile, as most
    links come back where they were, and connections live on. *)
 let link_changed t ~now =
@@ -279,7 +284,12 @@ let link_changed t ~now =
   | Selecting, _ ->
       t.at <- now;
       []
-  | (Init | Requesting | Stopped | Bound | Renewing | Rebinding | Rebooting), _ -> []
+  | Init, _ ->
+      (* A network on which nothing was declined yet, perhaps. *)
+      t.declines <- 0;
+      t.at <- min t.at (now + decline_wait);
+      []
+  | (Requesting | Stopped | Bound | Renewing | Rebinding | Rebooting), _ -> []
 
 let declined t ~now =
   match t.lease with
@@ -294,8 +304,9 @@ let declined t ~now =
         }
       in
       t.lease <- None;
-      (* Section 3.1, point 5: at least ten seconds. *)
-      wait t ~now (10 * second);
+      (* Longer each time: who answers every question would have us use up all that the server has for everybody. *)
+      wait t ~now (decline_wait lsl min 6 t.declines);
+      t.declines <- t.declines + 1;
       [ Deconfigure; Broadcast decline ]
 
 let stop t ~now =
@@ -320,6 +331,7 @@ let retry_before t ~now limit = t.at <- min limit (now + max (60 * second) ((lim
 
 let start_renewal t ~now lease =
   t.state <- Renewing;
+  t.declines <- 0;
   t.began <- now;
   fresh_xid t;
   retry_before t ~now t.rebind;

@@ -48,7 +48,9 @@ val input : t -> now:int -> Dhcpv4.t -> action list
     then. *)
 val link_changed : t -> now:int -> action list
 
-(** The address turned out to be in use by another station. *)
+(** The address turned out to be in use by another station. Another is asked for after ten seconds,
+    and after twice as long for each time in a row, up to 640: until a lease has lasted for half of
+    its time, or the link changes. *)
 val declined : t -> now:int -> action list
 
 (** Gives the lease back. *)

@@ -16,8 +16,6 @@ type t = {
   mutable taken : (Ipaddr.V4.t * int) option; (* the address in use, and since when *)
 }
 
-(* For so long after an address was taken (ns), another user of it is the answer to our question. *)
-let answered_within = Env.sec 2
 let complain t text = Thin.warn t.complaints (module Log) text
 
 let perform t (action : Dhcp_engine.action) =
@@ -51,12 +49,12 @@ let perform_all t actions =
   let set_timer () = Timer.set (Lazy.force t.timer) (Dhcp_engine.next t.engine) in
   Env.each_then (perform t) actions set_timer
 
-(* Somebody else uses an address, perhaps ours. One that we have had for a while is not given up: connections are on it,
+(* Somebody else uses an address, perhaps ours. Soon after it was taken, that is the answer to our question. One that we have had for a while is not given up: connections are on it,
    and anybody can send such a frame. *)
 let conflict t address mac =
   match t.taken with
   | Some (ours, since)
-    when Ipaddr.V4.compare ours address = 0 && Env.now () - since < answered_within ->
+    when Ipaddr.V4.compare ours address = 0 && Env.now () - since < Arp_engine.answered_within ->
       complain t (fun () ->
           Fmt.str "%a, which the server has leased, is in use by %a: asking for another"
             Ipaddr.V4.pp address Macaddr.pp mac);
