@@ -73,8 +73,14 @@ struct Information {
     rest: [u64; 13],
 }
 
-/// `si_code`: by `raise`.
+/// `si_code`: by `kill`, by `raise`.
+const SI_USER: c_int = 0;
 const SI_TKILL: c_int = -6;
+
+/// In `sa_flags`: the handler is for one signal.
+const SA_RESETHAND: c_int = 0x8000_0000_u32 as c_int;
+/// What `signal` sets, as glibc's does.
+const SA_RESTART: c_int = 0x1000_0000;
 /// Words of `ucontext_t`: the registers of what was interrupted. Nothing was.
 const CONTEXT: usize = 121;
 type Context = [u64; CONTEXT];
@@ -129,12 +135,22 @@ extern "C" fn signal(signal: c_int, handler: usize) -> usize {
     }
     let before = self::handler(signal);
     HANDLERS[signal as usize].store(handler, Ordering::Relaxed);
+    FLAGS[signal as usize].store(SA_RESTART, Ordering::Relaxed);
     before
 }
 
-/// Calls the handler. A signal without one ends the domain, but for those that are ignored.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn raise(signal: c_int) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { send(signal, SI_TKILL) }
+}
+
+/// Calls the handler, also of a signal that is blocked. A signal without one ends the domain, but for those that are ignored.
+///
+/// # Safety
+///
+/// The handler can be called now.
+unsafe fn send(signal: c_int, code: c_int) -> c_int {
     const SIGCHLD: c_int = 17;
     const SIGCONT: c_int = 18;
     const SIGURG: c_int = 23;
@@ -150,13 +166,17 @@ unsafe extern "C" fn raise(signal: c_int) -> c_int {
             let mut information = Information {
                 signal,
                 error: 0,
-                code: SI_TKILL,
+                code,
                 padding: 0,
                 process: process::getpid(),
                 user: 0,
                 rest: [0; 13],
             };
             let mut context = [0; CONTEXT];
+            // Before the call, in which it may send the signal again, for what is done without a handler.
+            if FLAGS[signal as usize].load(Ordering::Relaxed) & SA_RESETHAND != 0 {
+                HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
+            }
             // SAFETY: the handler was installed as a function of one argument, or of three, which
             // may be called with three by the System V ABI.
             unsafe {
@@ -181,7 +201,7 @@ pub(crate) unsafe extern "C" fn kill(to: c_int, signal: c_int) -> c_int {
         return errno::fail(ESRCH);
     }
     // SAFETY: the contract is the same.
-    if signal == 0 { 0 } else { unsafe { raise(signal) } }
+    if signal == 0 { 0 } else { unsafe { send(signal, SI_USER) } }
 }
 
 /// The stack is not needed: no handler ever interrupts anything.
@@ -313,6 +333,7 @@ mod tests {
     #[test]
     fn a_handler_with_three_arguments_learns_who_sent_the_signal() {
         static SEEN: AtomicU64 = AtomicU64::new(0);
+        static CODE: AtomicI32 = AtomicI32::new(0);
         unsafe extern "C" fn handler(
             signal: c_int,
             info: *mut host_libc::siginfo_t,
@@ -321,10 +342,8 @@ mod tests {
             // SAFETY: `raise` gives both; the layout is the host's.
             unsafe {
                 let info = &*info;
-                assert_eq!(
-                    (info.si_signo, info.si_errno, info.si_code),
-                    (signal, 0, host_libc::SI_TKILL)
-                );
+                assert_eq!((info.si_signo, info.si_errno), (signal, 0));
+                CODE.store(info.si_code, Ordering::Relaxed);
                 assert_eq!((info.si_pid(), info.si_uid()), (process::getpid(), 0));
                 assert_eq!((*context)[0], 0);
             }
@@ -335,14 +354,40 @@ mod tests {
         // SAFETY: the action is valid, and its handler takes three arguments.
         unsafe {
             assert_eq!(sigaction(12, &raw const action, core::ptr::null_mut()), 0);
-            assert_eq!(
-                (raise(12), kill(process::getpid(), 12), kill(0, 12), kill(0, 0)),
-                (0, 0, 0, 0)
-            );
+            assert_eq!((raise(12), CODE.load(Ordering::Relaxed)), (0, host_libc::SI_TKILL));
+            for to in [process::getpid(), 0] {
+                assert_eq!((kill(to, 12), CODE.load(Ordering::Relaxed)), (0, host_libc::SI_USER));
+            }
+            assert_eq!(kill(0, 0), 0);
             assert_eq!((kill(99, 12), errno::get()), (-1, ESRCH));
             assert_eq!((kill(0, 65), errno::get()), (-1, EINVAL));
         }
         assert_eq!(SEEN.load(Ordering::Relaxed), 3);
+    }
+
+    #[test]
+    fn a_handler_for_one_signal_is_none_for_the_next() {
+        static CALLED: AtomicI32 = AtomicI32::new(0);
+        extern "C" fn handler(signal: c_int) {
+            CALLED.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: without a handler this signal (SIGURG) is ignored.
+            assert_eq!(unsafe { raise(signal) }, 0);
+        }
+        let address = handler as extern "C" fn(c_int) as usize;
+        let flags = host_libc::SA_RESETHAND;
+        let mut action = Action { handler: address, mask: Set::new(0), flags, restorer: 0 };
+        // SAFETY: the actions are valid, and the handler takes the signal.
+        unsafe {
+            assert_eq!(sigaction(23, &raw const action, core::ptr::null_mut()), 0);
+            assert_eq!((raise(23), raise(23)), (0, 0));
+            assert_eq!(sigaction(23, core::ptr::null(), &raw mut action), 0);
+        }
+        assert_eq!((action.handler, CALLED.load(Ordering::Relaxed)), (SIG_DFL, 1));
+        // By `signal` it stays.
+        assert_eq!((signal(23, address), SA_RESTART), (SIG_DFL, host_libc::SA_RESTART));
+        // SAFETY: as before.
+        unsafe { assert_eq!(sigaction(23, core::ptr::null(), &raw mut action), 0) };
+        assert_eq!((action.flags, signal(23, SIG_DFL)), (SA_RESTART, address));
     }
 
     #[test]

@@ -202,14 +202,19 @@ pub(super) unsafe extern "C" fn prlimit64(
     if process != 0 && process != crate::process::getpid() {
         return status(Err(Errno(ESRCH)));
     }
-    // SAFETY: each is NULL or valid by contract.
+    let mut now = Limits { soft: 0, hard: 0 };
+    // SAFETY: `now` is writable. Each of the others is NULL or valid by contract; what is new is read before what is old is
+    // written, which may be in the same place.
     unsafe {
-        match (old.is_null(), new.is_null()) {
-            (false, _) if getrlimit(resource, old) != 0 => -1,
-            (_, false) => setrlimit(resource, new),
-            _ => 0,
+        if getrlimit(resource, &raw mut now) != 0 || !new.is_null() && setrlimit(resource, new) != 0
+        {
+            return -1;
+        }
+        if !old.is_null() {
+            *old = now;
         }
     }
+    0
 }
 
 /// The oldest version of glibc whose functions std looks for.
@@ -279,6 +284,12 @@ mod tests {
                 (-1, ESRCH)
             );
             limits.soft += 1;
+            // Both in one place, and no answer but with success.
+            let asked = limits.soft;
+            assert_eq!(prlimit64(0, RLIMIT_NOFILE, &raw const limits, &raw mut limits), -1);
+            assert_eq!((errno::get(), limits.soft), (EPERM, asked));
+            let neither = (core::ptr::null(), null_mut());
+            assert_eq!((prlimit64(0, 99, neither.0, neither.1), errno::get()), (-1, EINVAL));
             assert_eq!((setrlimit(RLIMIT_NOFILE, &raw const limits), errno::get()), (-1, EPERM));
             assert_eq!((getrlimit(99, &raw mut limits), errno::get()), (-1, EINVAL));
         }

@@ -37,9 +37,13 @@ pub(super) struct InterfaceAddress {
     address: *mut c_void,
     netmask: *mut c_void,
     broadcast: *mut c_void,
-    /// Linux's counters of a link, which there are none of here.
+    /// Of a link, its [`Counters`].
     data: *mut c_void,
 }
+
+/// `struct rtnl_link_stats`, what Linux counts of a link. All are 0, since nobody counts here; but who prints them does not
+/// ask whether they are there.
+type Counters = [u32; 24];
 
 /// `struct sockaddr_ll`, the address of a link.
 #[repr(C)]
@@ -67,6 +71,7 @@ struct Entry {
     name: [u8; NAME],
     /// Address, mask, broadcast address.
     addresses: [Bytes; 3],
+    counters: Counters,
 }
 
 /// An interface as it is at the moment.
@@ -193,7 +198,9 @@ pub(super) unsafe extern "C" fn getifaddrs(list: *mut *mut InterfaceAddress) -> 
             data: core::ptr::null_mut(),
         };
         let addresses = addresses.map(|address| address.unwrap_or([0; address::INET6]));
-        let entry = Box::into_raw(Box::new(Entry { c, name, addresses }));
+        let is_link = addresses[0][..2] == AF_PACKET.to_ne_bytes();
+        let counters = [0; 24];
+        let entry = Box::into_raw(Box::new(Entry { c, name, addresses, counters }));
         // SAFETY: just made, and nobody else's. The pointers are to parts of what stays where it is.
         unsafe {
             let parts = (&raw mut (*entry).addresses).cast::<Bytes>();
@@ -205,6 +212,9 @@ pub(super) unsafe extern "C" fn getifaddrs(list: *mut *mut InterfaceAddress) -> 
             (*entry).c.address = pointer(0);
             (*entry).c.netmask = pointer(1);
             (*entry).c.broadcast = pointer(2);
+            if is_link {
+                (*entry).c.data = (&raw mut (*entry).counters).cast();
+            }
         }
         next = entry.cast();
     }

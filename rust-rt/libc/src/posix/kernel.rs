@@ -88,8 +88,11 @@ unsafe fn descriptors(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<i
             small::sync();
             0
         }
-        // The system call returns the error as others do.
-        221 => -(small::posix_fadvise(fd, b as _, c as _, d as _) as isize),
+        // The C function returns the error; the system call is as others are.
+        221 => match small::posix_fadvise(fd, b as _, c as _, d as _) {
+            0 => 0,
+            error => errno::fail(error) as isize,
+        },
         306 => call!(small::syncfs, fd),
         285 => call!(changes::fallocate64, fd, b as _, c as _, d as _),
         292 => call!(io::dup3, fd, b as _, c as _),
@@ -424,6 +427,8 @@ mod tests {
                 (0, [0, 0, 0, 0, word[4], word[5], word[6], word[7]])
             );
             assert_eq!((c(57, 0, 0), errno::get()), (-1, errno::ENOSYS));
+            assert_eq!((c(221, usize::MAX, 0), errno::get()), (-1, errno::EBADF));
+            assert_eq!(system_call(221, [usize::MAX, 0, 0, 0, 0, 0]), -(errno::EBADF as isize));
             let mut path = [0u8; 8];
             let at = path.as_mut_ptr().expose_provenance();
             assert_eq!(system_call(79, [at, 8, 0, 0, 0, 0]), 2);

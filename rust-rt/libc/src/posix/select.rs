@@ -31,6 +31,12 @@ const KINDS: [(Events, Events); 3] = [
     (Events::PRI, Events::PRI),
 ];
 
+/// Whether an entry of the list is found in the set that asks for this.
+fn is_in(entry: &PollFd, (wanted, met): (Events, Events)) -> bool {
+    let found = Events(entry.revents as u16 as u32) & met;
+    entry.events & wanted.0 as c_short != 0 && !found.is_empty()
+}
+
 /// Afterwards `limit` is what is left of the time, as on Linux.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn select(
@@ -99,14 +105,23 @@ unsafe fn wait(count: c_int, sets: [Set; 3], limit: Option<u64>) -> Result<c_int
             list.push(PollFd { fd: fd as c_int, events: events.0 as c_short, revents: 0 });
         }
     }
-    // SAFETY: the list is ours.
-    unsafe { poll::wait(list.as_mut_ptr(), list.len() as _, limit)? };
+    let end = limit.map(block::after);
+    loop {
+        let left = end.map(|end| end.saturating_sub(block::now()));
+        // SAFETY: the list is ours.
+        let found = unsafe { poll::wait(list.as_mut_ptr(), list.len() as _, left)? };
+        if found == 0 || list.iter().any(|entry| KINDS.iter().any(|&kind| is_in(entry, kind))) {
+            break;
+        }
+        // An end or an error is always told to who polls, but is in no set of those that ask for other things: it is
+        // not what they wait for.
+        list.retain(|entry| entry.revents == 0);
+    }
     let mut bits = 0;
-    for (set, (wanted, met)) in sets.into_iter().zip(KINDS).filter(|(set, _)| !set.is_null()) {
+    for (set, kind) in sets.into_iter().zip(KINDS).filter(|(set, _)| !set.is_null()) {
         let mut answer = Vec::from_iter((0..words).map(|_| 0u64));
         for entry in &list {
-            let found = Events(entry.revents as u16 as u32) & met;
-            if entry.events & wanted.0 as c_short != 0 && !found.is_empty() {
+            if is_in(entry, kind) {
                 answer[entry.fd as usize / 64] |= 1 << (entry.fd % 64);
                 bits += 1;
             }

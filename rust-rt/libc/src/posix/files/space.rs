@@ -138,7 +138,7 @@ unsafe fn at_path(path: *const c_char) -> Result<Space> {
 ///
 /// # Safety
 ///
-/// None is needed, but by [`at_path`], which is called in the same way.
+/// None: it is unsafe only because [`at_path`] is, and both are called by the same code.
 unsafe fn at_descriptor(fd: c_int) -> Result<Space> {
     let file = downcast::<File>(&table::get(fd)?.object);
     Ok(Space::around(file.as_ref().map(|file| &*file.node)))

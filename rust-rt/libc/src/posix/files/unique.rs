@@ -12,7 +12,7 @@ use crate::errno::{self, EEXIST, EFAULT, EINVAL};
 use crate::random::getrandom;
 
 /// What a name ends in, to be replaced.
-const ENDING: &[u8] = b"XXXXXX";
+const ENDING: &[u8; 6] = b"XXXXXX";
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 /// More names than these have never been taken, unless somebody takes them all.
 const ATTEMPTS: usize = 100;
@@ -29,15 +29,16 @@ unsafe fn try_names<R>(template: *mut c_char, make: impl Fn(&CStr) -> Result<R>)
     // SAFETY: as the caller says.
     let length = unsafe { CStr::from_ptr(template) }.count_bytes();
     let start = length.checked_sub(ENDING.len()).ok_or(Errno(EINVAL))?;
-    // SAFETY: these bytes were just found to be there.
-    let ending =
-        unsafe { core::slice::from_raw_parts_mut(template.cast::<u8>().add(start), ENDING.len()) };
-    if ending != ENDING {
+    // SAFETY: so many bytes were just found to be there.
+    let ending = unsafe { template.cast::<[u8; ENDING.len()]>().byte_add(start) };
+    // SAFETY: as above; an array of bytes is aligned anywhere.
+    if unsafe { ending.read() } != *ENDING {
         return Err(Errno(EINVAL));
     }
     for _ in 0..ATTEMPTS {
         let mut number = seed();
-        for byte in &mut *ending {
+        // SAFETY: as above, and writable by contract. The name is read when this reference is gone.
+        for byte in unsafe { &mut *ending } {
             *byte = LETTERS[(number % 62) as usize];
             number /= 62;
         }

@@ -55,6 +55,10 @@ fn listed() -> Vec<String> {
         let mut at = list;
         while let Some(entry) = at.as_ref() {
             let name = CStr::from_ptr(entry.name).to_str().expect("text");
+            // Without counters of a link, programs that print them would read at NULL.
+            let is_link = entry.address.cast::<u16>().read() == AF_PACKET;
+            let counters = entry.data.cast::<Counters>().as_ref();
+            assert_eq!(counters, is_link.then_some(&[0; 24]));
             let [address, mask, all] =
                 [entry.address, entry.netmask, entry.broadcast].map(|part| text(part));
             found.push(format!("{name} {:x}: {address}, {mask}, {all}", entry.flags));
