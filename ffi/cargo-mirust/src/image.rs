@@ -163,7 +163,8 @@ impl Link<'_> {
         if let Some(printer) = calls::backtrace_printer(program) {
             command.arg(format!("--defsym={printer}=mirust_std_backtrace"));
         }
-        command.args(unused.iter().map(|symbol| format!("--defsym={symbol}=mirust_no_process")));
+        let stub = |symbol: &String| format!("--defsym={symbol}={}", undefined::stub(symbol));
+        command.args(unused.iter().map(stub));
         match attached {
             Some(source) => command.arg(self.assemble(source)?),
             None => command.arg("--defsym=mirust_before_main=mirust_nothing"),

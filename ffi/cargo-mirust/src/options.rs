@@ -102,8 +102,8 @@ pub struct Build {
         value_parser = clap::value_parser!(u32).range(4..))]
     pub memory: u32,
 
-    /// Link also what starts other processes: these calls then fail. Of tests, all calls that a domain does not
-    /// have, and with them only the tests that make them; otherwise nothing of that is linked
+    /// Link also calls for other processes or users, which then fail when they are made; of tests, any call that a domain
+    /// does not have
     #[arg(long, help_heading = "Image")]
     pub allow_missing: bool,
 

@@ -133,10 +133,15 @@ const LACKS: &[Lack] = &[
     },
 ];
 
-/// Whether whoever calls the function, where it only fails, gets -1 for an error: it has to do with processes, and its
-/// result is a number.
+/// Whether a program may have the function if it only fails: it has to do with processes or users, and its result is a
+/// number, which can be an error.
 pub fn only_fails(symbol: &str) -> bool {
     kind(symbol).1 == ONE_PROGRAM && symbol != "popen"
+}
+
+/// What takes the place of a function that only fails: see `ffi/program`.
+pub fn stub(symbol: &str) -> &'static str {
+    if symbol.starts_with("posix_spawn") { "mirust_no_spawn" } else { "mirust_no_process" }
 }
 
 /// The part that a symbol belongs to: what it is, and what to do.
@@ -211,6 +216,8 @@ mod tests {
         for symbol in ["fork", "execvp", "posix_spawn_file_actions_init", "setgroups", "waitpid"] {
             assert!(only_fails(symbol), "{symbol}");
         }
+        assert_eq!(stub("posix_spawnattr_init"), "mirust_no_spawn");
+        assert_eq!((stub("fork"), stub("execvp")), ("mirust_no_process", "mirust_no_process"));
         for symbol in ["popen", "fopen64", "_ZdlPv", "sigwait", "main"] {
             assert!(!only_fails(symbol), "{symbol}");
         }

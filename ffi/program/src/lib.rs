@@ -63,8 +63,9 @@ extern "C" fn mirust_std_backtrace() -> bool {
     false
 }
 
-/// What stands for C functions about other processes in a program that has them and cannot call them: the harness of
-/// `cargo test`, which needs them with `panic = "abort"` alone. `cargo mirust` lets their names mean this.
+/// What stands for C functions about other processes, which a program has and that can only fail: if it is told so by
+/// `--allow-missing`, or in the harness of `cargo test`, which needs them with `panic = "abort"` alone. `cargo mirust` lets
+/// their names mean this.
 #[unsafe(no_mangle)]
 extern "C" fn mirust_no_process() -> c_int {
     // SAFETY: the type is that of `errno.h`.
@@ -74,6 +75,12 @@ extern "C" fn mirust_no_process() -> c_int {
     // SAFETY: the runtime's `__errno_location` gives the calling thread's errno, which nobody else writes to.
     unsafe { *__errno_location() = ENOSYS };
     -1
+}
+
+/// The same for `posix_spawn` and its relatives, which return an error's number.
+#[unsafe(no_mangle)]
+extern "C" fn mirust_no_spawn() -> c_int {
+    ENOSYS
 }
 
 /// Linux's number.
