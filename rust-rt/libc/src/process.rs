@@ -3,7 +3,7 @@
 use super::die::die;
 use super::errno::{self, ECHILD, EINVAL, ENOENT, ENOMEM};
 use super::stub::stubs;
-use super::threads::{Block, Handler, MAIN, fibers, number};
+use super::threads::{Block, Handler, MAIN, fibers, living, number};
 use super::{cstr, host, stdio};
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
@@ -226,7 +226,8 @@ pub(crate) unsafe extern "C" fn sysinfo(system: *mut System) -> c_int {
     let (total, free) = memory();
     let uptime = ((host::get().monotonic_ns)() / crate::timespec::NS_PER_S) as c_long;
     let memory = [total as c_ulong, free as c_ulong, 0, 0, 0, 0];
-    let answer = System { uptime, loads: [0; 3], memory, processes: 1, high: [0; 2], unit: 1 };
+    let processes = living() as u16;
+    let answer = System { uptime, loads: [0; 3], memory, processes, high: [0; 2], unit: 1 };
     // SAFETY: writable by contract.
     unsafe { system.write(answer) };
     0

@@ -6,7 +6,7 @@ use core::fmt::Debug;
 
 use super::epoll::Event;
 use super::table::O_NONBLOCK;
-use super::{epoll, eventfd, io, pipe, poll, socket, timer, transfer};
+use super::{epoll, eventfd, io, pipe, poll, socket, socket_options, timer, transfer};
 use crate::errno;
 use crate::layout::PollFd;
 
@@ -69,6 +69,18 @@ impl C {
             host_libc::socketpair(1, kind, 0, fds.as_mut_ptr())
         );
         if result < 0 { [result as c_int, 0] } else { fds }
+    }
+
+    /// SO_TYPE, or an error.
+    pub(super) fn type_of(&self, fd: c_int) -> i64 {
+        let (mut kind, mut length) = (0 as c_int, 4);
+        let (value, size) = ((&raw mut kind).cast::<c_void>(), &raw mut length);
+        let result = either!(
+            self,
+            socket_options::getsockopt(fd, 1, 3, value, size),
+            host_libc::getsockopt(fd, 1, 3, value, size)
+        );
+        if result < 0 { result } else { i64::from(kind) }
     }
 
     pub(super) fn socket(&self, kind: c_int) -> c_int {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::errno;
 
@@ -16,6 +17,24 @@ pub(crate) fn number() -> c_int {
     // SAFETY: the words live for ever, and no reference to them exists.
     let number = unsafe { (*errno::own()).number };
     if number == 0 { MAIN } else { number }
+}
+
+/// Threads that were started and have not ended, and the main stack.
+static LIVING: AtomicUsize = AtomicUsize::new(1);
+
+/// How many threads there are, with the main stack.
+pub(crate) fn living() -> usize {
+    LIVING.load(Ordering::Relaxed)
+}
+
+/// A thread was started.
+pub(super) fn one_more() {
+    LIVING.fetch_add(1, Ordering::Relaxed);
+}
+
+/// A thread has ended.
+pub(super) fn one_less() {
+    LIVING.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Keys of `pthread_key_create`: as many as POSIX asks for.

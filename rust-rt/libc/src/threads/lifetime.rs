@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::block::Block;
+use super::block::{Block, one_less, one_more};
 use super::fibers::{ANY, NEVER, Start, Waited, given};
 use super::objects::Attributes;
 use super::table::Function;
@@ -49,6 +49,7 @@ pub(crate) unsafe fn create(
         drop(unsafe { Box::from_raw(block) });
         return EAGAIN;
     }
+    one_more();
     // SAFETY: writable by contract. The thread has not run yet.
     unsafe { *thread = block.expose_provenance() };
     0
@@ -114,6 +115,7 @@ pub(super) unsafe fn end(block: *mut Block) {
         }
         // SAFETY: as above.
         unsafe { keys::run_key_destructors(&block.values) };
+        one_less();
         block.ended.set(true);
         if !block.detached.get() {
             (given().wake)(ptr::from_ref(&block.ended).addr(), ANY, usize::MAX);

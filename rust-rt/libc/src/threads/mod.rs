@@ -34,7 +34,7 @@ mod timed;
 mod waiting;
 
 use super::errno;
-pub(super) use block::{Block, Handler, KEYS, MAIN, Value, number};
+pub(super) use block::{Block, Handler, KEYS, MAIN, Value, living, number};
 pub use fibers::{Fibers, Start, Waited};
 pub(super) use objects::{Attributes, Condition, Mutex};
 pub(super) use table::FutexCall;

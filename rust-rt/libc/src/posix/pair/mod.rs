@@ -292,6 +292,22 @@ mod tests {
     const ALL: i16 = 0x2005;
 
     #[test]
+    fn a_pair_says_its_type_as_the_kernels_does() {
+        same(|c| {
+            let both = |kind| {
+                let pair = c.socketpair(kind, 0);
+                let types = pair.map(|fd| c.type_of(fd));
+                assert_eq!(pair.map(|fd| c.close(fd)), [0; 2]);
+                types
+            };
+            // SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET.
+            let types = [1, 2, 5].map(both);
+            assert_eq!(types, [[1; 2], [2; 2], [5; 2]]);
+            types
+        });
+    }
+
+    #[test]
     fn a_stream_is_as_the_kernels() {
         same(|c| {
             let [a, b] = c.socketpair(1, O_NONBLOCK);

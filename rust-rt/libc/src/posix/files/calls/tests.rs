@@ -57,6 +57,67 @@ fn files_are_read_from_where_one_is() {
     assert_eq!(io::close(fd), 0);
 }
 
+/// The whole of a file that is made when it is opened.
+fn whole(path: &str) -> String {
+    let fd = open_(path, 0);
+    assert!(fd >= 0, "{path}: {fd}");
+    let mut buf = vec![0; 4096];
+    let n = io::read_into(fd, &mut buf).unwrap();
+    assert_eq!(io::read_into(fd, &mut [0]), Ok(0));
+    io::close(fd);
+    String::from_utf8(buf[..n].to_vec()).unwrap()
+}
+
+#[test]
+fn the_process_is_one_of_proc_with_the_fields_of_linux() {
+    prepare();
+    let mut buf = [0u8; 8];
+    // SAFETY: a C string, and the buffer.
+    let n = unsafe { readlink(c"/proc/self".as_ptr(), buf.as_mut_ptr().cast(), buf.len()) };
+    assert_eq!(&buf[..n as usize], b"1");
+    let kernels = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let numbers = |text: &str| text.rsplit_once(") ").unwrap().1.trim_end().split(' ').count();
+    let ours = whole("/proc/self/stat");
+    assert_eq!(ours, whole("/proc/1/stat"));
+    assert!(ours.starts_with("1 (mirust) R 0 1 1 0 -1 "), "{ours}");
+    assert_eq!(numbers(&ours), numbers(&kernels), "{ours}{kernels}");
+    let field = |n: usize| ours.split(' ').nth(n - 1).unwrap().parse::<u64>().unwrap();
+    let (total, free) = crate::process::memory();
+    assert_eq!((field(23), field(24)), (total as u64, ((total - free) / 4096) as u64));
+    // Threads; the limit of resident memory: none.
+    assert_eq!((field(20), field(25)), (crate::threads::living() as u64, u64::MAX));
+    assert_eq!(ours, whole("proc/../proc/self/stat"));
+}
+
+#[test]
+fn memory_and_times_have_lines_that_linux_has() {
+    prepare();
+    for path in ["/proc/meminfo", "/proc/stat"] {
+        let kernels = std::fs::read_to_string(path).unwrap();
+        let known: Vec<&str> =
+            kernels.lines().filter_map(|l| l.split_whitespace().next()).collect();
+        let ours = whole(path);
+        for line in ours.lines() {
+            let mut words = line.split_whitespace();
+            let name = words.next().unwrap();
+            assert!(known.contains(&name), "{path} has no {name}");
+            assert!(words.next().is_some_and(|n| n.parse::<u64>().is_ok()), "{line}");
+        }
+    }
+    let lines = |path| {
+        whole(path).lines().map(|l| l.split(' ').next().unwrap().into()).collect::<Vec<String>>()
+    };
+    for name in ["MemTotal", "SwapCached", "Active", "Committed_AS", "VmallocChunk"] {
+        assert!(
+            lines("/proc/meminfo").iter().any(|line| line.trim_end_matches(':') == name),
+            "{name}"
+        );
+    }
+    for name in ["cpu", "ctxt", "btime"] {
+        assert!(lines("/proc/stat").iter().any(|line| line == name), "{name}");
+    }
+}
+
 #[test]
 fn what_cannot_be_opened_says_why() {
     prepare();
