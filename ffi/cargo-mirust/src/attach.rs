@@ -118,7 +118,12 @@ fn update(file: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
     }
-    fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
+    // Another build of the same program may read it now: it finds the whole old file or the whole new one.
+    let new = file.with_extension(format!("{}.new", std::process::id()));
+    fs::write(&new, bytes)
+        .and_then(|()| fs::rename(&new, file))
+        .inspect_err(|_| drop(fs::remove_file(&new)))
+        .with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// `DIR` or `DIR:PATH`.

@@ -97,7 +97,8 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
     if !options.quiet {
         say("Linking", format_args!("{name} into an image"));
     }
-    let link = Link { home, program: &program, dir, options, attached };
+    let link =
+        Link { home, program: &program, package: &executable.package, dir, options, attached };
     let mut image = image(Ground::Plain);
     let mut missing = link.attempt(&image, &[])?;
     if !missing.is_empty() {
@@ -129,7 +130,6 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
             say("Missing", format_args!("{}: they fail if they are called", failing.join(", ")));
         }
     }
-    finish(&image, executable)?;
     notes.write(image.ground)?;
     if !options.quiet {
         let size = fs::metadata(&image.elf).map_or(0, |data| data.len());
@@ -142,6 +142,8 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
 struct Link<'a> {
     home: &'a Home,
     program: &'a Program,
+    /// The directory of the program's package.
+    package: &'a Path,
     dir: &'a Path,
     options: &'a Build,
     /// What is attached, as an assembler file.
@@ -151,14 +153,18 @@ struct Link<'a> {
 impl Link<'_> {
     /// Links, and gives the symbols that are missing. What is `unused` fails if it is called.
     fn attempt(&self, image: &Image, unused: &[String]) -> Result<Vec<String>> {
-        let Link { home, program, dir, options, attached } = self;
+        let Link { home, program, dir, options, attached, .. } = self;
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let messages = dir.join(format!("{}.messages", image.name));
+        // Another build of the same program may be under way.
+        let own = std::process::id();
+        let messages = dir.join(format!(".messages.{own}"));
+        let object = dir.join(format!(".files.{own}.o"));
         let mut command = home.tool("env");
         command.arg(format!("OUT={}", dir.display()));
         command.arg(format!("MEMORY={}", options.memory));
         command.arg(format!("STACK={STACK}"));
         command.arg(format!("UNDEFINED={}", messages.display()));
+        command.arg(format!("CONFIG={}", self.configuration(image.ground)));
         command.arg(home.file("rust-rt/link/image")).arg(&image.name);
         if let Some(printer) = calls::backtrace_printer(program) {
             command.arg(format!("--defsym={printer}=mirust_std_backtrace"));
@@ -166,7 +172,10 @@ impl Link<'_> {
         let stub = |symbol: &String| format!("--defsym={symbol}={}", undefined::stub(symbol));
         command.args(unused.iter().map(stub));
         match attached {
-            Some(source) => command.arg(self.assemble(source)?),
+            Some(source) => {
+                self.assemble(source, &object)?;
+                command.arg(&object)
+            }
             None => command.arg("--defsym=mirust_before_main=mirust_nothing"),
         };
         if image.ground == Ground::Net {
@@ -186,6 +195,7 @@ impl Link<'_> {
         let status = command.stdin(Stdio::null()).status().context("cannot run tests/rig/env")?;
         let text = fs::read_to_string(&messages).unwrap_or_default();
         let _ = fs::remove_file(&messages);
+        let _ = fs::remove_file(&object);
         match status.code() {
             Some(0) => Ok(Vec::new()),
             Some(UNDEFINED) => match undefined::parse(&text) {
@@ -199,28 +209,23 @@ impl Link<'_> {
     }
 
     /// Makes an object of what is attached.
-    fn assemble(&self, source: &Path) -> Result<PathBuf> {
-        let object = source.with_extension("o");
-        let status = self.home.tool("as").arg("-o").arg(&object).arg(source).status();
+    fn assemble(&self, source: &Path, object: &Path) -> Result<()> {
+        let status = self.home.tool("as").arg("-o").arg(object).arg(source).status();
         if !status.context("cannot run tests/rig/env")?.success() {
-            bail!("cannot make {} (see above)", object.display());
+            bail!("cannot make an object of {} (see above)", source.display());
         }
-        Ok(object)
+        Ok(())
     }
-}
 
-/// What the domain needs besides goes into its configuration: a network interface, and the package's `xl.cfg`.
-fn finish(image: &Image, executable: &Executable) -> Result<()> {
-    let mut cfg = fs::read_to_string(image.cfg()).context("the link wrote no configuration")?;
-    let own = fs::read_to_string(executable.package.join("xl.cfg")).unwrap_or_default();
-    let sets = |key: &str| {
-        own.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key))
-    };
-    if image.ground == Ground::Net && !sets("vif") {
-        cfg += "vif = [\"\"]\n";
+    /// What the domain needs besides, for its configuration: a network interface, and the package's `xl.cfg`.
+    fn configuration(&self, ground: Ground) -> String {
+        let own = fs::read_to_string(self.package.join("xl.cfg")).unwrap_or_default();
+        let sets = |key: &str| {
+            own.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key))
+        };
+        let interface = if ground == Ground::Net && !sets("vif") { "vif = [\"\"]\n" } else { "" };
+        format!("{interface}{own}")
     }
-    cfg += &own;
-    fs::write(image.cfg(), cfg).context("cannot write the configuration")
 }
 
 /// Whether the image is newer than all that it is made of.
