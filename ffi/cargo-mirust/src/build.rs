@@ -28,6 +28,25 @@ pub fn build(options: &Build) -> Result<Vec<Image>> {
     executables.iter().map(|executable| image::link(&home, executable, options)).collect()
 }
 
+/// Bytes of a program's name, at most: a file's name has 255, and the longest that is made of it is NAME-HASH.objects, with a
+/// hash of 16 ([`Program::objects_of`](crate::program::Program::objects_of)).
+const LONGEST_NAME: usize = 255 - 17 - 8;
+
+/// That a program's name is longer than that.
+fn too_long(name: &str, is_bin: bool) -> String {
+    let start: String = name.chars().take(40).collect();
+    let remedy = if is_bin {
+        "give it a shorter one in Cargo.toml, below [[bin]]: name = \"short\", path = \"src/main.rs\""
+    } else {
+        "rename its file"
+    };
+    format!(
+        "the name of a program is too long: {start}… has {} bytes, and may have {LONGEST_NAME}, as files are named after \
+         it\n{remedy}",
+        name.len()
+    )
+}
+
 /// The crates around, and where their builds go.
 pub struct Workspace {
     metadata: Metadata,
@@ -154,6 +173,13 @@ impl Workspace {
         options: &Build,
         more: &[String],
     ) -> Result<Vec<Executable>> {
+        let targets = self.packages(options).into_iter().flat_map(|package| &package.targets);
+        if let Some(target) = targets
+            .filter(|target| target.is_bin() || target.is_example() || target.is_test())
+            .find(|target| target.name.len() > LONGEST_NAME)
+        {
+            bail!("{}", too_long(&target.name, target.is_bin()));
+        }
         let mut cargo = self.command(command, options)?;
         cargo.args(more).args(["--message-format", "json-render-diagnostics"]);
         let mut child = cargo.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
@@ -337,6 +363,15 @@ mod tests {
         let lists = asked_by(&metadata.packages[0]);
         let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
         lists.map(|lists| lists.map(own)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_is_said_with_what_to_do() {
+        let name = "n".repeat(LONGEST_NAME + 1);
+        let text = too_long(&name, true);
+        assert!(text.contains("has 231 bytes") && text.contains("[[bin]]"), "{text}");
+        assert!(text.lines().all(|line| line.len() < 160), "{text}");
+        assert!(too_long(&name, false).ends_with("rename its file"));
     }
 
     #[test]

@@ -98,8 +98,7 @@ pub struct Build {
     #[arg(long, value_name = "TRIPLE", hide = true, value_parser = target)]
     pub target: Option<String>,
     /// Memory of the domain, in MiB (in NAME.cfg)
-    #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Image",
-        value_parser = clap::value_parser!(u32).range(4..))]
+    #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Image", value_parser = memory)]
     pub memory: u32,
 
     /// Link also calls for other processes or users, which then fail when they are made; of tests, any call that a domain
@@ -153,6 +152,19 @@ fn target(name: &str) -> Result<String, String> {
         "an image is always built for {}, whose std the runtime serves; leave --target out",
         TARGET
     ))
+}
+
+/// Memory of a domain, in MiB.
+fn memory(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(mib @ 4..) => Ok(mib),
+        Ok(_) => {
+            Err("no image fits into less than 4 MiB; most programs are at ease with 64, which \
+                      they have if --memory is left out"
+                .into())
+        }
+        Err(_) => Err(format!("write a whole number of MiB, from 4 to {}: --memory 128", u32::MAX)),
+    }
 }
 
 /// How to boot.
@@ -301,7 +313,17 @@ mod tests {
         assert!(parsed(&["build", "--target", "x86_64-unknown-linux-gnu"]).is_ok());
         let error = parsed(&["build", "--target", "x86_64-unknown-linux-musl"]).err();
         assert!(error.is_some_and(|error| error.contains("leave --target out")));
-        assert!(parsed(&["run", "--memory", "0"]).is_err());
+        for (memory, remedy) in [
+            ("0", "64"),
+            ("3", "64"),
+            ("1G", "--memory 128"),
+            ("-1", "--memory 128"),
+            ("5000000000", "to 4294967295"),
+        ] {
+            let error = parsed(&["run", &format!("--memory={memory}")]).err();
+            assert!(error.is_some_and(|error| error.contains(remedy)), "{memory}");
+        }
+        assert!(parsed(&["run", "--memory", "4"]).is_ok());
         assert!(parsed(&["run", "--timeout", "0"]).is_err());
     }
 }
