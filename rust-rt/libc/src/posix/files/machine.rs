@@ -72,7 +72,8 @@ pub(super) fn times() -> Vec<u8> {
 }
 
 /// `/proc/1/stat`: 52 fields. The process has begun with the machine, has all of its memory as address space, and is resident
-/// where that is in use. Fields that have no meaning here (a terminal, faults, addresses, signals) are 0.
+/// where that is in use; the image itself does not count. Fields that have no meaning here (a terminal, faults, addresses,
+/// signals) are 0.
 pub(super) fn process() -> Vec<u8> {
     let (total, free) = process::memory();
     let pages = total.saturating_sub(free) / mirust_mem::PAGE_SIZE;
