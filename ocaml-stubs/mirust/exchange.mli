@@ -2,9 +2,9 @@
     through words of memory that both read and write ([ffi/src/turn.rs]). For the libraries of this
     repository. *)
 
-(** When OCaml's part of this turn began, or Rust's part in it ended: in nanoseconds since boot,
-    never later than {!Mclock.elapsed_ns}. After {!forget}, and for what a Rust task calls inside a
-    poll, when this was first asked. *)
+(** When OCaml's part of this turn began: in nanoseconds since boot, never later than
+    {!Mclock.elapsed_ns}. After {!forget}, after {!run} if tasks have run, and for what a Rust task
+    calls inside a poll, when this was first asked. *)
 val now : unit -> int
 
 (** Has the next {!now} read the clock: for after code that may have taken long. *)

@@ -34,8 +34,8 @@ val at_enter_iter : (unit -> unit) -> unit
 val at_leave_iter : (unit -> unit) -> unit
 
 (** [at_interlude f] runs [f ()] when the first of many Rust tasks that are ready have had their
-    turn: whoever waits for their answers could have them already. *)
-val at_interlude : (unit -> unit) -> unit
+    turn: whoever waits for their answers could have them already. The result ends that. *)
+val at_interlude : (unit -> unit) -> unit -> unit
 
 (** [soon f] calls [f ()] in the next turn, right after whatever waits for [Lwt.pause]. It costs
     less than a promise. An exception goes to [Lwt.async_exception_hook], except [Out_of_memory],

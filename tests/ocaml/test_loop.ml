@@ -247,13 +247,18 @@ let few_tasks_have_no_interlude () =
   Alcotest.(check (list int)) "65" [ 17; 1 ] (interludes 65)
 
 let the_loop_tells_of_interludes () =
-  let told = ref [] and listens = ref true in
-  Main.at_interlude (fun () -> if !listens then told := !tasks_ran :: !told);
-  many_tasks 70;
-  Exchange.ask ();
-  until_all 70;
-  listens := false;
-  Alcotest.(check (list int)) "interludes" [ 17; 1 ] !told
+  let told = ref [] in
+  let no_more = Main.at_interlude (fun () -> told := !tasks_ran :: !told) in
+  let run () =
+    many_tasks 70;
+    Exchange.ask ();
+    until_all 70
+  in
+  run ();
+  Alcotest.(check (list int)) "interludes" [ 17; 1 ] !told;
+  no_more ();
+  run ();
+  Alcotest.(check (list int)) "none is told of after that" [ 17; 1 ] !told
 
 let task_panics () =
   let token, promise = Completion.create () in

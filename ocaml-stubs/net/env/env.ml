@@ -22,7 +22,7 @@ let random_int n =
 let in_the_next_turn = ref (fun f -> Lwt.on_success (Lwt.pause ()) f)
 let install_soon f = in_the_next_turn := f
 let soon f = !in_the_next_turn f
-let interludes = ref ignore
+let interludes = ref (fun _ -> ignore)
 let install_interlude f = interludes := f
 let at_interlude f = !interludes f
 let forgetting = ref ignore

@@ -21,11 +21,12 @@ val install_soon : ((unit -> unit) -> unit) -> unit
 val soon : (unit -> unit) -> unit
 
 (** Replaces {!at_interlude}, which by default does nothing. *)
-val install_interlude : ((unit -> unit) -> unit) -> unit
+val install_interlude : ((unit -> unit) -> unit -> unit) -> unit
 
 (** [at_interlude f] has the loop call [f ()] whenever it has let a few of many users act, if it
-    does so: what those have to send could leave before the others have had their turn. *)
-val at_interlude : (unit -> unit) -> unit
+    does so: what those have to send could leave before the others have had their turn. The result
+    ends that: whoever goes calls it, or the loop keeps [f] for ever. *)
+val at_interlude : (unit -> unit) -> unit -> unit
 
 (** Replaces {!forget}, which by default does nothing. *)
 val install_forget : (unit -> unit) -> unit

@@ -149,6 +149,7 @@ module Over (O : Output) = struct
     ready : (unit -> unit) Ring.t; (* what events have to wake, outside of the engine *)
     stalled : (int, stalled) Hashtbl.t; (* by a number of their own *)
     mutable stalls : int;
+    mutable no_interludes : unit -> unit;
     mutable gone : bool;
   }
 
@@ -302,7 +303,7 @@ module Over (O : Output) = struct
      by that, and waits for us to end. Woken only when all answers are ready, it would have waited for so long that it has
      the processor's next turn, after each answer anew. *)
   let interlude t =
-    if t.scheduled && not t.gone then (
+    if t.scheduled then (
       Engine.flush_answers (engine t) ~now:(Env.now ());
       O.flush t.ip)
 
@@ -833,6 +834,7 @@ module Over (O : Output) = struct
         ready = Ring.create ignore;
         stalled = Hashtbl.create 16;
         stalls = 0;
+        no_interludes = ignore;
         gone = false;
       }
     in
@@ -848,7 +850,7 @@ module Over (O : Output) = struct
     t.timer <- Some (Timer.create (timer_fired t));
     O.on_room ip (room t);
     O.on_problem ip (problem t);
-    Env.at_interlude (fun () -> interlude t);
+    t.no_interludes <- Env.at_interlude (fun () -> interlude t);
     Lwt.return t
 
   let disconnect t =
@@ -857,6 +859,7 @@ module Over (O : Output) = struct
       wake t;
       O.flush t.ip;
       Option.iter Timer.stop t.timer;
+      t.no_interludes ();
       t.gone <- true);
     Lwt.return_unit
 end
