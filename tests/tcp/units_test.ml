@@ -375,6 +375,34 @@ let slow_start_ends_at_the_threshold () =
   check_int "below" 160_000 (after ((rtt / 8) - 1));
   check_bool "there" true (after (rtt / 8) < 160_000)
 
+(* RFC 9438 section 4.7: who lost at the same window as before leaves no room; who lost at a smaller one does. *)
+let room_is_left_below_the_last_window_only () =
+  let after window =
+    let cc = Cc.create Cubic ~mss in
+    List.iter
+      (fun window ->
+        Cc.set_cwnd cc window;
+        Cc.congestion cc ~in_flight:window)
+      [ 100_000; window ];
+    Cc.set_cwnd cc 70_000;
+    for i = 1 to 20 do
+      round cc ~now:(i * rtt)
+    done;
+    Cc.cwnd cc
+  in
+  let once =
+    let cc = Cc.create Cubic ~mss in
+    Cc.set_cwnd cc 100_000;
+    Cc.congestion cc ~in_flight:100_000;
+    Cc.set_cwnd cc 70_000;
+    for i = 1 to 20 do
+      round cc ~now:(i * rtt)
+    done;
+    Cc.cwnd cc
+  in
+  check_int "the same window" once (after 100_000);
+  check_bool "a smaller one" true (after 99_000 < once)
+
 let reno_adds_a_segment_a_round () =
   let cc = Cc.create New_reno ~mss in
   Cc.congestion cc ~in_flight:10_000;
@@ -685,6 +713,7 @@ let () =
             slow_start_goes_on_after_an_undo_early_in_a_round;
           case "slow start ends when the round trip rises" slow_start_ends_when_the_round_trip_rises;
           case "slow start ends at the threshold" slow_start_ends_at_the_threshold;
+          case "room is left below the last window only" room_is_left_below_the_last_window_only;
           case "New Reno adds a segment a round" reno_adds_a_segment_a_round;
           case "CUBIC's curve" cubic_curve;
           case "CUBIC gives room to newcomers" cubic_gives_room_to_newcomers;
