@@ -1,9 +1,10 @@
 open Lwt.Infix
 open Mirust_stack
 module TCP = Stack.TCP
+module Places = Mirust.Places
 
 type 'a t = 'a Lwt.t
-type conn = Mirust.Places.place
+type conn = Places.place
 type error = TCP.write_error
 
 exception Broken of error
@@ -20,10 +21,10 @@ let catch f =
 (* [unread] was received and not consumed yet; [lines] is the number of bytes in lines since the last body or the
    last empty line, which ends a head. *)
 type ic = { flow : TCP.flow; mutable unread : Cstruct.t; mutable lines : int }
-type oc = { flow : TCP.flow; pending : Buffer.t }
+type oc = { flow : TCP.flow; place : Places.place; pending : Buffer.t }
 
-let channels flow =
-  ({ flow; unread = Cstruct.empty; lines = 0 }, { flow; pending = Buffer.create 1024 })
+let channels flow place =
+  ({ flow; unread = Cstruct.empty; lines = 0 }, { flow; place; pending = Buffer.create 1024 })
 
 (* The limit for a head, and for what comes between the chunks of a body. Cohttp keeps all lines of a head. *)
 let longest_head = 16384
@@ -85,10 +86,15 @@ let flush oc =
   let text = Buffer.contents oc.pending in
   Buffer.clear oc.pending;
   if text = "" then Lwt.return_unit
-  else
+  else (
+    (* A client that does not read its answer is in the middle of something, however often it was served. *)
+    Places.set_busy oc.place true;
     TCP.write oc.flow (Cstruct.of_string text) >>= function
-    | Ok () -> Lwt.return_unit
-    | Error e -> Lwt.fail (Broken e)
+    | Ok () ->
+        Places.set_busy oc.place false;
+        Places.moved oc.place;
+        Lwt.return_unit
+    | Error e -> Lwt.fail (Broken e))
 
 let write oc text =
   Buffer.add_string oc.pending text;

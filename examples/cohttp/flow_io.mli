@@ -8,8 +8,8 @@ type oc
 (** Octets of a head that are kept; a longer one ends the connection. *)
 val longest_head : int
 
-(** Both directions of a connection. *)
-val channels : Stack.TCP.flow -> ic * oc
+(** Both directions of a connection, whose client has this place: it is busy during a write. *)
+val channels : Stack.TCP.flow -> Mirust.Places.place -> ic * oc
 
 include
   Cohttp_lwt.S.IO

@@ -94,7 +94,7 @@ let start () =
   TCP.listen (Stack.tcp stack) ~port:80 (fun flow ->
       let places = Lazy.force places in
       let place = Places.take places ~leave:(fun () -> TCP.abort flow) in
-      let ic, oc = Flow_io.channels flow in
+      let ic, oc = Flow_io.channels flow place in
       Lwt.finalize
         (fun () -> Server.callback server place ic oc)
         (fun () ->
