@@ -26,9 +26,11 @@ const MOST_ANSWERS: u64 = 600;
 /// patience with it, and so many times as long as the server has known it.
 const AT_FIRST: u64 = nanos(Duration::from_millis(100));
 const TIMES_AS_LONG: u64 = 10;
-/// A client that is in the middle of something has that of a stranger and such a part of its own: who is known is not
-/// to make room for a crowd that comes while he is being answered, and nobody is to keep others waiting for long.
+/// A client that is in the middle of something has that of a stranger and such a part of its own, but all its own up to
+/// [`SOON`], as it might just as well be idle: who is known is not to make room for a crowd that comes while he is being
+/// answered, and nobody is to keep others waiting for long.
 const IN_THE_MIDDLE: u64 = 100;
+const SOON: u64 = nanos(Duration::from_secs(1));
 /// Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or
 /// those who are known would have to go.
 const A_MOMENT: u64 = nanos(Duration::from_millis(5));
@@ -78,8 +80,8 @@ impl Patience {
         let earned = FOR_EACH_ANSWER * u64::from(self.answers.get()).min(MOST_ANSWERS);
         let known = nanos(self.moved.get().duration_since(self.came));
         let own = earned.min(AT_FIRST.saturating_add(known.saturating_mul(TIMES_AS_LONG)));
-        let patience =
-            if own == 0 || self.busy.get() { WITH_A_STRANGER + own / IN_THE_MIDDLE } else { own };
+        let in_the_middle = (WITH_A_STRANGER + own / IN_THE_MIDDLE).max(own.min(SOON));
+        let patience = if own == 0 || self.busy.get() { in_the_middle } else { own };
         u128::from(nanos(self.idle(now)) + A_MOMENT) * 1000 / u128::from(patience)
     }
 }
@@ -116,10 +118,21 @@ mod tests {
     fn a_client_that_is_being_answered_stays_for_as_long_as_it_is_known() {
         let (stranger, client) = (Patience::new(at(5000)), known(20, 5000));
         client.set_busy(true);
-        assert!(client.tried(at(5100)) < 1000 && stranger.tried(at(5100)) > 1000);
-        assert!(client.tried(at(5250)) > 1000, "no longer than that");
+        assert!(client.tried(at(5900)) < 1000 && stranger.tried(at(5100)) > 1000);
+        assert!(client.tried(at(6100)) > 1000, "no longer than that");
         client.set_busy(false);
         assert!(client.tried(at(24_900)) < 1000 && client.tried(at(25_100)) > 1000);
+    }
+
+    #[test]
+    fn those_who_come_in_one_turn_go_before_who_is_being_answered_for_the_second_time() {
+        let (stranger, client) = (Patience::new(at(25)), known(1, 1));
+        client.moved(at(20));
+        client.set_busy(true);
+        assert!(stranger.tried(at(25)) > client.tried(at(25)));
+        // Who is busy has no more patience than who is idle.
+        let idle = known(1, 20);
+        assert!(client.tried(at(400)) >= idle.tried(at(400)));
     }
 
     #[test]

@@ -24,8 +24,8 @@ let taken t = Hashtbl.length t.places
 
 (* Patience in nanoseconds: with a client that was never served, and for each time that a client was served. A crowd comes
    within a moment, so known clients get a hundred times the patience of unknown ones. With one that is in the middle of
-   something it is a hundredth of its own, and a stranger's: nobody who is known makes room for a crowd that comes while
-   he is being served. Whoever sends hundreds of requests in one burst, or one as soon as he comes, is not known for that:
+   something it is a hundredth of its own, and a stranger's, but all its own up to a second, as it might just as well be idle:
+   nobody who is known makes room for a crowd that comes while he is soon served. Whoever sends hundreds of requests in one burst, or one as soon as he comes, is not known for that:
    there is a tenth of a second's patience, and ten times as long as the client has been there. (The same in ffi/src/patience.rs.) *)
 let with_a_stranger = 1e7
 let for_each_time = 1e9
@@ -33,6 +33,7 @@ let most_times = 600
 let at_first = 1e8
 let times_as_long = 10.
 let in_the_middle = 0.01
+let soon = 1e9
 
 (* Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or those
    who are known would have to go. *)
@@ -43,7 +44,8 @@ let between earlier later = Int64.to_float (Int64.sub later earlier)
 let tried p ~now =
   let earned = for_each_time *. float_of_int (min most_times p.times) in
   let own = Float.min earned (at_first +. (times_as_long *. between p.came p.active)) in
-  let patience = if p.busy || p.times = 0 then with_a_stranger +. (in_the_middle *. own) else own in
+  let in_the_middle = Float.max (with_a_stranger +. (in_the_middle *. own)) (Float.min own soon) in
+  let patience = if p.busy || p.times = 0 then in_the_middle else own in
   (between p.active now +. a_moment) /. patience
 
 let make_room t =

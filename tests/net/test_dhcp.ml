@@ -387,7 +387,8 @@ let declined_again_and_again () =
       ((next - now) / second) :: declines ~now:next (n - 1)
   in
   let check_waits = Alcotest.(check (list int)) in
-  check_waits "longer each time" [ 10; 20; 40; 80; 160; 320; 640; 640 ]
+  check_waits "longer each time"
+    [ 10; 20; 40; 80; 160; 320; 640; 640 ]
     (declines ~now:(Option.get (E.next t)) 8);
   (* Another network, perhaps. *)
   let now = Option.get (E.next t) - (600 * second) in

@@ -310,7 +310,7 @@ module Arp_tests = struct
       check "asked" [ probe; announce ] (A.claim t ~now:(5 * second) (v4 "10.0.0.1"));
       A.input t ~now rival
     in
-    check "its owner" [ "conflict over 10.0.0.1" ] (at (7 * second - 1));
+    check "its owner" [ "conflict over 10.0.0.1" ] (at ((7 * second) - 1));
     check "a rival" [ "conflict over 10.0.0.1"; announce ] (at (7 * second))
 
   let tests =

@@ -105,6 +105,20 @@ let in_the_middle () =
   check_gone "who keeps others waiting" [ "old" ] !gone;
   Places.give t known
 
+(* His second request takes some milliseconds, and in the turn in which it is answered hundreds come. *)
+let second_request () =
+  let t, take, gone = places 3 in
+  let old = take "old" in
+  a_moment ~ns:100_000_000L ();
+  Places.served old;
+  Places.set_busy old true;
+  a_moment ~ns:15_000_000L ();
+  for i = 1 to 300 do
+    ignore (Places.take t ~leave:(fun () -> gone := string_of_int i :: !gone) : Places.place)
+  done;
+  Alcotest.(check int) "so many had to go" 298 (List.length !gone);
+  Alcotest.(check bool) "who is being served stays" false (List.mem "old" !gone)
+
 let one_at_least () =
   let t, take, gone = places 0 in
   ignore (take "a" : Places.place);
@@ -149,6 +163,7 @@ let tests =
     Alcotest.test_case "those_who_were_served_may_be_idle" `Quick credit;
     Alcotest.test_case "those_who_are_being_served_stay" `Quick in_the_middle;
     Alcotest.test_case "a_crowd_in_one_turn_makes_room_itself" `Quick all_at_once;
+    Alcotest.test_case "a_second_request_is_answered_in_a_crowd" `Quick second_request;
     Alcotest.test_case "a_burst_is_worth_no_more_than_one" `Quick burst;
     Alcotest.test_case "there_is_one_at_least" `Quick one_at_least;
     Alcotest.test_case "when_there_are_fewer_some_have_to_go" `Quick fewer;

@@ -22,8 +22,9 @@ const MOST_ANSWERS: u32 = 600;
 /// been there.
 const AT_FIRST: Duration = Duration::from_millis(100);
 const TIMES_AS_LONG: u32 = 10;
-/// One that waits for an answer has that of a stranger, and such a part of its own.
+/// One that waits for an answer has that of a stranger and such a part of its own, but all its own up to a second.
 const WHILE_WAITING: u32 = 100;
+const SOON: Duration = Duration::from_secs(1);
 /// Who came in the same turn as hundreds of others has not been idle then: each counts as if it had been for so long.
 const A_MOMENT: Duration = Duration::from_millis(5);
 /// Octets without an answer that count as progress: single ones do not.
@@ -90,7 +91,7 @@ impl Guest {
         let known = self.moved.get().duration_since(self.came);
         let own = earned.min(AT_FIRST + known.saturating_mul(TIMES_AS_LONG));
         let patience = if own.is_zero() || self.waits.get() {
-            WITH_A_STRANGER + own / WHILE_WAITING
+            (WITH_A_STRANGER + own / WHILE_WAITING).max(own.min(SOON))
         } else {
             own
         };
@@ -157,7 +158,11 @@ mod tests {
         known.waits.set(true);
         let stranger = guest(at(5020), 0, 0);
         assert!(known.tried(at(5040)) < stranger.tried(at(5040)));
-        assert!(known.tried(at(5100)) < 1000 && known.tried(at(5250)) > 1000, "it has its own");
+        assert!(known.tried(at(5900)) < 1000 && known.tried(at(6100)) > 1000, "it has its own");
+        // Also one that was answered once.
+        let known = guest(start, 1, 20);
+        known.waits.set(true);
+        assert!(known.tried(at(25)) < guest(at(25), 0, 0).tried(at(25)));
     }
 
     #[test]
