@@ -37,28 +37,31 @@ let datagram server stack ~src ~dst ~src_port b =
 (* {1 Connections} *)
 
 (* Answers the next message. A response is only made when the previous one has been sent. *)
-let rec exchange server stream flow =
+let rec exchange server place stream flow =
   match Stream.next stream with
   | `Too_long -> Lwt.return `End
   | `Message message -> (
       match Server.answer server `Tcp message with
-      | None -> exchange server stream flow
+      | None -> exchange server place stream flow
       | Some response -> (
+          (* Whoever does not read it is not idle, however often he was served. *)
+          Places.set_busy place true;
           TCP.writev flow (Stream.frame response) >|= function Ok () -> `More | Error _ -> `End))
   | `More -> (
       TCP.read flow >>= function
       | Ok `Eof | Error _ -> Lwt.return `End
       | Ok (`Data data) ->
           Stream.feed stream data;
-          exchange server stream flow)
+          exchange server place stream flow)
 
 let converse server place flow =
   TCP.set_nodelay flow true;
   let stream = Stream.create () in
   let silence () = Mirust.Time.ns idle >|= fun () -> `Silence in
   let rec go () =
-    Lwt.pick [ exchange server stream flow; silence () ] >>= function
+    Lwt.pick [ exchange server place stream flow; silence () ] >>= function
     | `More ->
+        Places.set_busy place false;
         Places.served place;
         go ()
     | `End -> TCP.close flow

@@ -124,37 +124,57 @@ cohttp_crowd_in_the_middle() {
     stop || status=1
     return $status
 }
-# asks FD: sends a request on a connection, and reads the whole answer.
-asks() {
+# known_beside PORT CLIENTS MANY ASK...: clients that were served for a while, as many as there are places, send many
+# requests and read no answer. One that was served less often, and is idle for as long, stays when others come: the server
+# is in the middle of a write to each of them. `ASK... FD` has a request answered.
+known_beside() {
+    local i fd old known others=() status=0 port=$1 clients=$2 many=$3
+    shift 3
+    for i in $(seq "$clients"); do
+        exec {fd}<>/dev/tcp/$stack/"$port" && "$@" "$fd" && others+=("$fd")
+    done
+    exec {old}<>/dev/tcp/$stack/"$port"
+    for i in 1 2 3 4 5; do
+        known=0
+        for fd in "${others[@]}"; do ! "$@" "$fd" || known=$((known + 1)); done
+        "$@" "$old" || status=1
+        sleep 0.2
+    done
+    echo "$known are known"
+    [ $known -ge 15 ] && [ $known -lt "$clients" ] || status=1
+    for fd in "${others[@]}"; do printf "$many" >&"$fd"; done 2>/dev/null
+    sleep 2
+    for i in 1 2 3; do
+        exec {fd}<>/dev/tcp/$stack/"$port" && "$@" "$fd" || status=1
+        exec {fd}>&-
+    done
+    "$@" "$old" || { echo "who was served before is gone" && status=1; }
+    for fd in "${others[@]}" $old; do exec {fd}>&-; done
+    return $status
+}
+cohttp_asks() {
     local line=
     printf 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' >&"$1" || return
     until [[ $line = Hello* ]]; do read -r -t 20 line <&"$1" || return; done
 } 2>/dev/null
-# Clients that were served for a while, as many as there are places, ask for much and read none of it. One that was served
-# less often, and is idle for as long, stays when others come: the server is in the middle of a write to each of them.
 cohttp_crowd_of_known_clients() {
-    local i fd old known others=() status=0
+    local status=0
     start_small 16 cohttp $addresses
     head -c 16000 /dev/zero | curl -sSf -m 20 -T - http://$stack/notes/long >/dev/null || status=1
-    for i in $(seq 100); do
-        exec {fd}<>/dev/tcp/$stack/80 && asks "$fd" && others+=("$fd")
-    done
-    exec {old}<>/dev/tcp/$stack/80
-    for i in 1 2 3 4 5; do
-        known=0
-        for fd in "${others[@]}"; do ! asks "$fd" || known=$((known + 1)); done
-        ((i % 4 != 1)) || asks "$old" || status=1
-        sleep 0.2
-    done
-    echo "$known are known"
-    [ $known -ge 15 ] && [ $known -lt 100 ] || status=1
-    for fd in "${others[@]}"; do
-        times 100 $'GET /notes/long HTTP/1.1\r\nHost: x\r\n\r\n' >&"$fd"
-    done 2>/dev/null
-    sleep 2
-    for i in 1 2 3; do curl -sSf -m 20 http://$stack/ >/dev/null || status=1; done
-    asks "$old" || { echo "who was served before is gone" && status=1; }
-    for fd in "${others[@]}" $old; do exec {fd}>&-; done
+    known_beside 80 100 "$(times 100 'GET /notes/long HTTP/1.1\r\nHost: x\r\n\r\n')" cohttp_asks || status=1
+    stop || status=1
+    return $status
+}
+# example.org's address, in an answer with so many octets of zero; and long.example.org's texts.
+dns_asks() { # ZEROS FD
+    local n
+    printf '\000\035\022\064\001\000\000\001\000\000\000\000\000\000\007example\003org\000\000\001\000\001' >&"$2" || return
+    for ((n = 0; n < $1; n++)); do read -r -d '' -t 20 _ <&"$2" || return; done
+} 2>/dev/null
+dns_crowd_of_known_clients() {
+    local status=0 long='\000\042\022\064\001\000\000\001\000\000\000\000\000\000\004long\007example\003org\000\000\020\000\001'
+    start_small 16 dns $addresses
+    known_beside 53 130 "$(times 1000 "$long")" dns_asks 17 || status=1
     stop || status=1
     return $status
 }
@@ -170,7 +190,7 @@ dns_crowd_in_the_middle() {
 
 alone kv_crowd_of_many_words kv_crowd_of_inline_words kv_crowd_of_many_values kv_crowd_of_pipelines \
     kv_crowd_in_the_middle web_crowd_in_the_middle cohttp_crowd_in_the_middle dns_crowd_in_the_middle \
-    cohttp_crowd_of_known_clients
+    cohttp_crowd_of_known_clients dns_crowd_of_known_clients
 
 # Downloads that nobody reads: of 16 MiB a quarter is for connections that are served.
 http_crowd() {
