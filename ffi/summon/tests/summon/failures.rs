@@ -1,7 +1,7 @@
 //! A domain that does not come up, or ends.
 
 use crate::rig::{Client, Rig, eventually};
-use std::fs;
+use std::{fs, thread::sleep, time::Duration};
 
 #[test]
 fn failing_create_is_a_refusal_and_a_reason() {
@@ -114,6 +114,8 @@ fn as_many_are_served_as_the_configuration_allows() {
     first.is_served();
     let mut second = Client::connect(rig.front());
     for _ in 0..5 {
+        // Nobody is known for answers that came at once.
+        sleep(Duration::from_millis(20));
         second.is_served();
     }
     // One has to make room: that with which there is less patience.
