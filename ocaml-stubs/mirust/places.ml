@@ -22,11 +22,12 @@ let served p =
 let give t p = Hashtbl.remove t.places p.id
 let taken t = Hashtbl.length t.places
 
-(* Patience in nanoseconds: with a client that was never served, and for each time that a client was served. A crowd comes
-   within a moment, so known clients get a hundred times the patience of unknown ones. With one that is in the middle of
-   something it is a hundredth of its own, and a stranger's, but all its own up to a second, as it might just as well be idle:
-   nobody who is known makes room for a crowd that comes while he is soon served. Whoever sends hundreds of requests in one burst, or one as soon as he comes, is not known for that:
-   there is a tenth of a second's patience, and ten times as long as the client has been there. (The same in ffi/src/patience.rs.) *)
+(* Patience in nanoseconds, as in ffi/src/patience.rs: with a client that was never served, and for each time that one
+   was served. A crowd comes within a moment, so known clients get a hundred times the patience of unknown ones.
+   With one that is in the middle of something it is a hundredth of its own and a stranger's, but all its own up to a
+   second, so that nobody who is known makes room for a crowd that comes while it is served.
+   Hundreds of requests in one burst, or one at once, make nobody known: the patience is at most a tenth of a second
+   and ten times as long as the client has been there. *)
 let with_a_stranger = 1e7
 let for_each_time = 1e9
 let most_times = 600
