@@ -473,8 +473,8 @@ let engine ?(config = Engine.default_config) ?(secret = 'a') ?(mss = fun ~dst:_ 
     ~can_send:(fun () -> true)
     (fun ~src:_ ~dst:_ ~ect:_ _ _ ~length:_ ~segment_size:_ -> ())
 
-let connect ?(now = 0) ?src_port ?(to_ = 2) e =
-  Engine.connect e ~now ?src_port ~src:(host 1) ~dst:(host to_) ~dst_port:80 ignore
+let connect ?(now = 0) ?src_port ?(to_ = 2) ?(dst_port = 80) e =
+  Engine.connect e ~now ?src_port ~src:(host 1) ~dst:(host to_) ~dst_port ignore
 
 let opened = function Ok c -> c | Error _ -> Alcotest.fail "no connection"
 let iss c = (Engine.tcb (opened c)).iss
@@ -511,6 +511,15 @@ let out_of_ports () =
   done;
   check_bool "an error" true (connect e = Error `No_port);
   check_bool "elsewhere there are some" true (Result.is_ok (connect ~to_:3 e))
+
+(* To an own address, the port that is connected to is not chosen: that would be a connection with itself. *)
+let never_with_itself () =
+  let e = engine ~config:{ Engine.default_config with connections_max = 100_000 } () in
+  let connect () = connect ~to_:1 ~dst_port:40_000 e in
+  for _ = 1 to 32767 do
+    check_bool "another port" false (port (connect ()) = 40_000)
+  done;
+  check_bool "all others are taken" true (connect () = Error `No_port)
 
 let out_of_connections () =
   let e = engine ~config:{ Engine.default_config with connections_max = 1 } () in
@@ -679,6 +688,7 @@ let () =
           case "initial numbers" initial_numbers;
           case "ports are hard to guess" ports_are_hard_to_guess;
           case "out of ports" out_of_ports;
+          case "never with itself" never_with_itself;
           case "out of connections" out_of_connections;
           case "others hold all memory" others_hold_all_memory;
           case "bounds follow" bounds_follow;

@@ -636,7 +636,8 @@ let no_neighbour t ~now ~src ~dst ~src_port ~dst_port =
 let on_event (c : connection) f = c.notify <- f
 
 (* RFC 6056, algorithm 3 with a random start: ports of one destination run through the range in an order
-   that a stranger does not know. *)
+   that a stranger does not know. Never both ends of one connection, which would be open to itself at once (a simultaneous
+   open, RFC 9293, 3.5), whoever listens there. *)
 let first_port = 32768 (* the dynamic range proper, from 49152, is soon full of TIME-WAIT *)
 
 let free_port t ~local ~remote ~remote_port =
@@ -645,12 +646,14 @@ let free_port t ~local ~remote ~remote_port =
   if not (String.equal name t.port_name) then (
     t.port_offset <- Siphash.hash t.key ("port" ^ name);
     t.port_name <- name);
+  let is_other_end port = port = remote_port && Ipaddr.compare local remote = 0 in
   let rec search tries =
     if tries = range then None
     else (
       t.port_step <- t.port_step + 1;
       let port = first_port + ((t.port_offset + t.port_step) land (range - 1)) in
-      if is_taken t ~local ~local_port:port ~remote ~remote_port then search (tries + 1)
+      if is_other_end port || is_taken t ~local ~local_port:port ~remote ~remote_port then
+        search (tries + 1)
       else Some port)
   in
   search 0
