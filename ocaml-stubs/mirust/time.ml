@@ -2,14 +2,13 @@ type t = { time : int64; mutable canceled : bool; thread : unit Lwt.u }
 
 let fresh = Queue.create ()
 
-(* Each is there until [f] has it: memory may run out in between. *)
+(* Each is there until [f] has it: memory may run out in between. No turn raises an exception of its own, which would take
+   the backtrace of the one that the program ends with. *)
 let rec take_new_sleepers f =
-  match Queue.peek fresh with
-  | sleeper ->
-      f sleeper;
-      ignore (Queue.pop fresh : t);
-      take_new_sleepers f
-  | exception Queue.Empty -> ()
+  if not (Queue.is_empty fresh) then (
+    f (Queue.peek fresh);
+    ignore (Queue.pop fresh : t);
+    take_new_sleepers f)
 
 let new_sleepers () =
   let sleepers = Queue.fold (fun list sleeper -> sleeper :: list) [] fresh in
