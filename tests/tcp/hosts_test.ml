@@ -74,6 +74,18 @@ let bounded () =
   done;
   Alcotest.(check bool) "bounded" true (words () - before < 200)
 
+(* Many hosts at a time, who may all be a stranger's: the table is as large as there are hosts, so that chains are short
+   and it is seldom made anew. *)
+let grows () =
+  let hosts = Hosts.create ~secret:7 and n = 10_000 in
+  for n = 1 to n do
+    Hosts.add hosts (place ()) (Ipaddr.V4 (Ipaddr.V4.of_int32 (Int32.of_int n)))
+  done;
+  let words x = Obj.reachable_words (Obj.repr x) in
+  let entry = words { key = 0; count = 0; chain = no_host; next = no_place } + words (place ()) in
+  let common = 2 * words no_host in
+  Alcotest.(check bool) "as large" true (words hosts - (n * (entry - common)) >= n)
+
 (* The [nth] allocation of [f] fails: whether there was one. *)
 let fails_at nth f =
   let left = ref nth in
@@ -120,6 +132,7 @@ let () =
           Alcotest.test_case "against a model" `Quick random;
           Alcotest.test_case "networks" `Quick networks;
           Alcotest.test_case "bounded" `Quick bounded;
+          Alcotest.test_case "grows" `Quick grows;
           Alcotest.test_case "without memory" `Quick without_memory;
         ] );
     ]

@@ -82,6 +82,7 @@ let add t place address =
   let host = if known == no_host then make t key else known in
   (* From here on nothing is allocated. *)
   (if host.count = 0 then (
+     t.live <- t.live + 1;
      place.older <- place;
      place.newer <- place;
      host.next <- place)
