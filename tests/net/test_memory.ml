@@ -226,20 +226,6 @@ let no_link =
     flush = ignore;
   }
 
-(* The [nth] allocation of [f] fails: whether there was one. *)
-let fails_at nth f =
-  let left = ref nth in
-  let fail _ =
-    decr left;
-    if !left = 0 then raise Out_of_memory else None
-  in
-  let tracker = { Gc.Memprof.null_tracker with alloc_minor = fail; alloc_major = fail } in
-  let profile = Gc.Memprof.start ~sampling_rate:1. ~callstack_size:0 tracker in
-  let failed = match f () with () -> false | exception Out_of_memory -> true in
-  Gc.Memprof.stop ();
-  Gc.Memprof.discard profile;
-  failed
-
 (* Wherever memory ends, nothing is on the two accounts when nothing waits any more. How often it ended. *)
 let rec failures ~asks nth =
   let out = Outgoing.create no_link `IPv4 ~header:20 in
@@ -249,7 +235,7 @@ let rec failures ~asks nth =
     let sent = Outgoing.with_mac out query ~pp:Ipaddr.pp ~octets:1000 (ip 2) (fun _ -> written) in
     Lwt.on_any sent ignore ignore
   in
-  let failed = fails_at nth send in
+  let failed = Shortage.fails_at nth send in
   Lwt.wakeup answer (Ok (mac 2));
   Lwt.wakeup write (Ok ());
   check_int "for the neighbour" 0 out.asking.octets;
@@ -284,7 +270,7 @@ let own () =
     Queue.clear calls;
     let sent = ref 0 in
     let failed =
-      fails_at nth (fun () ->
+      Shortage.fails_at nth (fun () ->
           for _ = 1 to 5 do
             send 1;
             incr sent

@@ -86,20 +86,6 @@ let grows () =
   let common = 2 * words no_host in
   Alcotest.(check bool) "as large" true (words hosts - (n * (entry - common)) >= n)
 
-(* The [nth] allocation of [f] fails: whether there was one. *)
-let fails_at nth f =
-  let left = ref nth in
-  let fail _ =
-    decr left;
-    if !left = 0 then raise Out_of_memory else None
-  in
-  let tracker = { Gc.Memprof.null_tracker with alloc_minor = fail; alloc_major = fail } in
-  let profile = Gc.Memprof.start ~sampling_rate:1. ~callstack_size:0 tracker in
-  let failed = match f () with () -> false | exception Out_of_memory -> true in
-  Gc.Memprof.stop ();
-  Gc.Memprof.discard profile;
-  failed
-
 (* Wherever memory ends while one more host is added, where the table grows too, it can be added later. *)
 let without_memory () =
   let rec failures nth =
@@ -108,7 +94,7 @@ let without_memory () =
       Hosts.add hosts (place ()) (host n)
     done;
     let p = place () and address = host 100 in
-    let failed = fails_at nth (fun () -> Hosts.add hosts p address) in
+    let failed = Shortage.fails_at nth (fun () -> Hosts.add hosts p address) in
     if failed && Hosts.count hosts address = 0 then (
       check_int "not counted" 16 (Hosts.total hosts);
       Hosts.remove hosts p;

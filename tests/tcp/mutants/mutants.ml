@@ -55,7 +55,7 @@ let dune =
   {|(library (name mirust_tcp_script) (modules script) (wrapped false) (libraries mirust_tcp))
 (executables
  (names scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test hosts_test flood_test link_test fuzz_engine)
- (modules invariants life scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test hosts_test flood_test link_test fuzz_engine)
+ (modules invariants life shortage scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test hosts_test flood_test link_test fuzz_engine)
  (libraries mirust_tcp_script mirust_tcp mirust_wire alcotest))
 |}
 
