@@ -28,9 +28,9 @@ pub fn build(options: &Build) -> Result<Vec<Image>> {
     executables.iter().map(|executable| image::link(&home, executable, options)).collect()
 }
 
-/// Bytes of a program's name, at most: a file's name has 255, and the longest that is made of it is NAME-HASH.objects, with a
-/// hash of 16 ([`Program::objects_of`](crate::program::Program::objects_of)).
-const LONGEST_NAME: usize = 255 - 17 - 8;
+/// Bytes of a program's name, at most: a file's name has 255, and the longest that is made of it is NAME-HASH.files.PID.new, with a
+/// hash of 16 and a process's number of 7 at most.
+const LONGEST_NAME: usize = 255 - 17 - 18;
 
 /// That a program's name is longer than that.
 fn too_long(name: &str, is_bin: bool) -> String {
@@ -369,7 +369,7 @@ mod tests {
     fn a_name_that_is_too_long_is_said_with_what_to_do() {
         let name = "n".repeat(LONGEST_NAME + 1);
         let text = too_long(&name, true);
-        assert!(text.contains("has 231 bytes") && text.contains("[[bin]]"), "{text}");
+        assert!(text.contains("has 221 bytes") && text.contains("[[bin]]"), "{text}");
         assert!(text.lines().all(|line| line.len() < 160), "{text}");
         assert!(too_long(&name, false).ends_with("rename its file"));
     }

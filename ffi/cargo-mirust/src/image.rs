@@ -164,7 +164,7 @@ impl Link<'_> {
         command.arg(format!("MEMORY={}", options.memory));
         command.arg(format!("STACK={STACK}"));
         command.arg(format!("UNDEFINED={}", messages.display()));
-        command.arg(format!("CONFIG={}", self.configuration(image.ground)));
+        command.arg(format!("XL_LINES={}", self.configuration(image.ground)));
         command.arg(home.file("rust-rt/link/image")).arg(&image.name);
         if let Some(printer) = calls::backtrace_printer(program) {
             command.arg(format!("--defsym={printer}=mirust_std_backtrace"));

@@ -25,6 +25,8 @@ const VARIABLE: &str = "MIRUST_CONNECTIONS";
 const MEMORY_EACH: u64 = 320 * 1024;
 const LEAST: usize = 32;
 
+/// Bytes without an answer that count as progress: single ones do not.
+const WORTH_IT: u64 = 64 << 10;
 /// How long `accept` waits before it looks for another one to reset, if nobody leaves: a program takes its time to close.
 const PROGRAMS_TIME: Duration = Duration::from_millis(20);
 /// How long a program has to free what it keeps of a connection that was reset for want of memory, before another one is.
@@ -105,10 +107,12 @@ impl Place {
 
     /// So many bytes were read.
     pub(super) fn read(&self, bytes: usize) {
-        self.patience.moved(now());
         self.patience.set_busy(true);
         let before = self.read.get();
         self.read.set(before.saturating_add(bytes as u64));
+        if self.read.get() / WORTH_IT > before / WORTH_IT {
+            self.patience.moved(now());
+        }
         if before < LITTLE && self.read.get() >= LITTLE {
             SHORTAGE.with_borrow_mut(Shortage::came);
         }

@@ -35,9 +35,9 @@ impl<T> Slab<T> {
     /// Occupies a place; `make` gets its name.
     pub(crate) fn insert(&mut self, make: impl FnOnce(TaskId) -> T) -> TaskId {
         let index = self.free.pop().unwrap_or_else(|| {
+            // First, and so that no task needs memory to end: that is often what is done to free some.
+            self.free.reserve(self.places.len() + 1);
             self.places.push(Place { generation: 0, value: None });
-            // So that no task needs memory to end: that is often what is done to free some.
-            self.free.reserve(self.places.len());
             u32::try_from(self.places.len() - 1).expect("fewer than 2^32 tasks")
         });
         let place = &mut self.places[index as usize];

@@ -212,9 +212,9 @@ http_crowd_of_requests() {
 # Such clients of the proxy hold all of TCP's memory, and it needs another connection for each newcomer.
 proxy_crowd_of_requests() {
     local status=0 target
+    start_small 24 proxy $addresses --target=10.0.0.1:7777
     "$bin/client" serve 10.0.0.1 7777 >/dev/null &
     target=$!
-    start_small 24 proxy $addresses --target=10.0.0.1:7777
     served_beside 80 'a line that comes back\n' 'a line that comes back\n' unread || status=1
     stop || status=1
     kill $target

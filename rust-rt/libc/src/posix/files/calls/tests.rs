@@ -1,4 +1,4 @@
-use super::super::super::io;
+use super::super::super::{block_tests as testing, io};
 use super::super::archive_tests::put;
 use super::super::changes::*;
 use super::super::{directory, mount};
@@ -71,6 +71,8 @@ fn whole(path: &str) -> String {
 #[test]
 fn the_process_is_one_of_proc_with_the_fields_of_linux() {
     prepare();
+    // The process's time is one of the fields.
+    testing::stop_clock(1_000_000_000);
     let mut buf = [0u8; 8];
     // SAFETY: a C string, and the buffer.
     let n = unsafe { readlink(c"/proc/self".as_ptr(), buf.as_mut_ptr().cast(), buf.len()) };
