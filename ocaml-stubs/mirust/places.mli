@@ -3,8 +3,9 @@
     A server that turns new clients away when all places are taken leaves the service to those that
     came first and do nothing. Here a new client is always served: the client that has most
     exhausted its patience makes room. The more requests a client has made, the longer it may be
-    idle, up to a tenth of a second and ten times as long as it has been there; and for a hundredth of that time, or for as
-    much of it as there is up to a second, it may be in the middle of something. *)
+    idle, up to a tenth of a second and ten times as long as it has been there; and for a hundredth
+    of that time, or for as much of it as there is up to a second, it may be in the middle of
+    something. *)
 
 type t
 

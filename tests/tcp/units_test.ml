@@ -52,7 +52,7 @@ let ring_and_queue seed () =
     check_bool "empty" (Queue.is_empty queue) (Ring.is_empty ring)
   done
 
-let ring_gives_back () =
+let ring_gives_back crowd () =
   let ring = Ring.create 0 in
   let words () = Obj.reachable_words (Obj.repr ring) in
   let turn n =
@@ -64,11 +64,12 @@ let ring_gives_back () =
     done
   in
   let small = words () in
-  turn 1000;
-  check_bool "room for a crowd" true (words () > 1000);
+  turn crowd;
+  let large = words () in
+  check_bool "room for a crowd" true (large > crowd);
   (* As large as it was for the next one. *)
-  turn 1000;
-  check_bool "room for another" true (words () > 1000);
+  turn crowd;
+  check_int "room for another" large (words ());
   for _ = 1 to 10 do
     turn 3
   done;
@@ -273,7 +274,40 @@ let limit () =
   check_int "no more" 0 (count (second - 1));
   check_int "next second" 15 (count second)
 
+(* ---- Tables without memory ---- *)
+
+(* Wherever memory ends while the [n + 1]th is added, where the table grows: the others are still found, and it can be added
+   later. Entries are numbers here. *)
+let grows_without_memory n ~create ~add ~find () =
+  let rec failures nth =
+    let table = create () in
+    for i = 1 to n do
+      add table i
+    done;
+    let failed = Shortage.fails_at nth (fun () -> add table (n + 1)) in
+    for i = 1 to n do
+      check_bool "found" true (find table i)
+    done;
+    if failed && not (find table (n + 1)) then add table (n + 1);
+    for i = 1 to n + 1 do
+      check_bool "found afterwards" true (find table i)
+    done;
+    if failed then 1 + failures (nth + 1) else 0
+  in
+  check_bool "failures" true (failures 1 > 0)
+
 (* ---- Table ---- *)
+
+let table () = Table.create ~random:(fun n -> String.init n (fun i -> Char.chr (7 * i land 255)))
+
+let add_connection table i =
+  let { Tcb.local; remote; _ } = Tcb.nobody in
+  let hash = Table.hash table { local; local_port = 80; remote; remote_port = i } in
+  Table.add table { Tcb.nobody with local_port = 80; remote_port = i; hash }
+
+let has_connection table i =
+  let { Tcb.local; remote; _ } = Tcb.nobody in
+  Option.is_some (Table.find table ~local ~local_port:80 ~remote ~remote_port:i)
 
 (* Words that change places make another hash: else a stranger could have as many connections as he likes in one
    place of the table, without knowing its secret. *)
@@ -641,6 +675,12 @@ let waiting_entry i =
     until = 1000 + (i / 10 * 10);
   }
 
+let has_waiting t i =
+  let nobody = Waiting.none.local in
+  Waiting.find t ~hash:(waiting_entry i).hash ~local:nobody ~local_port:80 ~remote:nobody
+    ~remote_port:i
+  != Waiting.none
+
 let waiting () =
   let t = Waiting.create () and n = 1000 in
   let nobody = Waiting.none.local in
@@ -687,7 +727,9 @@ let () =
         ] );
       ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);
       ( "ring",
-        case "gives back what a crowd needed" ring_gives_back
+        case "gives back what a crowd needed" (ring_gives_back 1000)
+        (* Where it is full, and begins at the first place again. *)
+        :: case "a crowd of a power of two" (ring_gives_back 1024)
         :: case "keeps nothing alive" ring_keeps_nothing_alive
         :: case "without memory" ring_without_memory
         :: List.init 5 (fun seed ->
@@ -701,8 +743,20 @@ let () =
       ( "octets",
         List.init 20 (fun seed ->
             case (Printf.sprintf "model, seed %d" seed) (queue_of_octets seed)) );
-      ("waiting", [ case "found, removed, expired" waiting ]);
-      ("table", [ case "words of addresses" every_word_of_an_address_counts_by_itself ]);
+      ( "waiting",
+        [
+          case "found, removed, expired" waiting;
+          case "without memory"
+            (grows_without_memory 32 ~create:Waiting.create
+               ~add:(fun t i -> Waiting.add t (waiting_entry i))
+               ~find:has_waiting);
+        ] );
+      ( "table",
+        [
+          case "words of addresses" every_word_of_an_address_counts_by_itself;
+          case "without memory"
+            (grows_without_memory 128 ~create:table ~add:add_connection ~find:has_connection);
+        ] );
       ("cookie", [ case "check" cookies; case "stamps" cookie_stamps ]);
       ("limit", [ case "a second" limit ]);
       ( "congestion control",

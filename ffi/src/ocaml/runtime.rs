@@ -150,7 +150,8 @@ pub fn is_started() -> bool {
 ///
 /// [`Unavailable`], with the reason; `f` is then not run.
 pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unavailable> {
-    RAN.store(false, Ordering::Relaxed);
+    // Of a call inside another: what ran before counts for the outer one.
+    let before = RAN.swap(false, Ordering::Relaxed);
     let in_poll = !turn::ocaml_looks();
     let result = hold(|ocaml| {
         if in_poll {
@@ -158,8 +159,10 @@ pub fn with_runtime<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unav
             turn::forget_time();
         }
         f(ocaml)
-    })?;
-    if RAN.load(Ordering::Relaxed) && in_poll {
+    });
+    let ran = RAN.fetch_or(before, Ordering::Relaxed);
+    let result = result?;
+    if ran && in_poll {
         // We are inside a poll, which knows what OCaml had to do when it began. What OCaml has to do
         // now, a promise that was paused or a new sleeper, it must go and see.
         domain::signal_foreign();

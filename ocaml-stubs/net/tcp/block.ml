@@ -204,7 +204,7 @@ and place = {
   mutable moved : int;
   mutable since : int;
   mutable host : host; (* [no_host] before it was accepted, or if it was opened from here *)
-  mutable older : place; (* a ring of those of the host *)
+  mutable older : place; (* a ring of those of the host, which is [Hosts]' to change *)
   mutable newer : place;
 }
 

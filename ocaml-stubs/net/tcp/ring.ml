@@ -3,10 +3,11 @@ type 'a t = {
   mutable places : 'a array; (* the size is a power of two *)
   mutable head : int;
   mutable length : int;
+  mutable most : int; (* that there were since it was empty *)
 }
 
 let least = 16
-let create nothing = { nothing; places = Array.make least nothing; head = 0; length = 0 }
+let create nothing = { nothing; places = Array.make least nothing; head = 0; length = 0; most = 0 }
 let length t = t.length
 let is_empty t = t.length = 0
 let place t i = (t.head + i) land (Array.length t.places - 1)
@@ -23,18 +24,19 @@ let resize t size =
 let push t x =
   if t.length = Array.length t.places then resize t (2 * t.length);
   t.places.(place t t.length) <- x;
-  t.length <- t.length + 1
+  t.length <- t.length + 1;
+  if t.length > t.most then t.most <- t.length
 
 let first t =
   assert (t.length > 0);
   t.places.(t.head)
 
-(* It begins at the first place again, so that the head tells how many have passed since it was empty: what comes in
-   crowds, turn after turn, finds the room that it had. Without memory for a smaller array the large one stays. *)
+(* What comes in crowds, turn after turn, finds the room that it had. Without memory for a smaller array the large one
+   stays. *)
 let emptied t =
   let size = Array.length t.places in
-  (if size > least && t.head <= size / 4 then try resize t (size / 2) with Out_of_memory -> ());
-  t.head <- 0
+  (if size > least && t.most <= size / 4 then try resize t (size / 2) with Out_of_memory -> ());
+  t.most <- 0
 
 let pop t =
   let x = first t in

@@ -40,7 +40,8 @@ let hash_of t ~local ~local_port ~remote ~remote_port =
 let hash t k =
   hash_of t ~local:k.local ~local_port:k.local_port ~remote:k.remote ~remote_port:k.remote_port
 
-let place t hash = hash lsr (Sys.int_size - t.bits)
+let place_of hash ~bits = hash lsr (Sys.int_size - bits)
+let place t hash = place_of hash ~bits:t.bits
 
 (* Without a call for IPv4. *)
 let same (a : Ipaddr.t) (b : Ipaddr.t) =
@@ -69,17 +70,21 @@ let find t ~local ~local_port ~remote ~remote_port =
       (match found with Some _ -> t.last <- found | None -> ());
       found
 
-let insert t (c : Tcb.t) =
-  let i = place t c.hash in
-  t.places.(i) <- c :: t.places.(i)
+let insert places ~bits (c : Tcb.t) =
+  let i = place_of c.hash ~bits in
+  places.(i) <- c :: places.(i)
+
+(* The larger table is the one that counts when all are in it: memory may run out on the way. *)
+let grow t =
+  let bits = t.bits + 2 in
+  let places = Array.make (1 lsl bits) [] in
+  Array.iter (List.iter (insert places ~bits)) t.places;
+  t.bits <- bits;
+  t.places <- places
 
 let add t c =
-  if t.length >= 2 * Array.length t.places then (
-    let old = t.places in
-    t.bits <- t.bits + 2;
-    t.places <- Array.make (1 lsl t.bits) [];
-    Array.iter (List.iter (insert t)) old);
-  insert t c;
+  if t.length >= 2 * Array.length t.places then grow t;
+  insert t.places ~bits:t.bits c;
   t.length <- t.length + 1
 
 let remove t (c : Tcb.t) =

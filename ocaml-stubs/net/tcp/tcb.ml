@@ -59,6 +59,7 @@ let wscale_for max_buffer =
   let rec shift n = if n < 14 && max_buffer lsr n > 0xffff then shift (n + 1) else n in
   shift 0
 
+(* Without what belongs to an engine, for [nobody]. *)
 let fresh (config : Config.t) ~now ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote
     ~remote_port =
   {

@@ -86,18 +86,21 @@ let link t e =
   e.chain <- t.places.(i);
   t.places.(i) <- e
 
+let rec move t e =
+  if e != none then (
+    let rest = e.chain in
+    link t e;
+    move t rest)
+
+(* Nothing is allocated on the way: memory that ended there would take entries out of the table. *)
 let grow t =
   if t.length >= 2 * Array.length t.places then (
     let old = t.places in
     t.places <- Array.make (4 * Array.length old) none;
     t.bits <- t.bits + 2;
-    let rec move e =
-      if e != none then (
-        let rest = e.chain in
-        link t e;
-        move rest)
-    in
-    Array.iter move old)
+    for i = 0 to Array.length old - 1 do
+      move t (Array.unsafe_get old i)
+    done)
 
 let add t e =
   (* First: nothing has happened if there is no memory for that. *)

@@ -43,9 +43,12 @@ fn text(error: Error) -> String {
 async fn pair(on: &str) -> Result<(TcpListener, TcpStream, TcpStream), String> {
     let listener = TcpListener::bind(address(on)?).map_err(text)?;
     let at = listener.local_addr().map_err(text)?;
-    let connecting = mirust::spawn(TcpStream::connect(at));
-    let (accepted, peer) = listener.accept().await.map_err(text)?;
-    let connected = connecting.await.map_err(|e| e.to_string())?.map_err(text)?;
+    // First: nobody would be accepted if this failed, and that is the error to see.
+    let connected = TcpStream::connect(at).await.map_err(text)?;
+    let local = connected.local_addr().map_err(text)?;
+    let accepted = timeout(Duration::from_secs(60), listener.accept()).await;
+    let (accepted, peer) =
+        accepted.map_err(|_| format!("{local} is not accepted at {at}"))?.map_err(text)?;
     expect(connected.local_addr() == Ok(peer), "the peer's address")?;
     expect(connected.peer_addr() == Ok(at), "the address connected to")?;
     expect(accepted.local_addr() == Ok(at), "the address accepted at")?;
