@@ -110,13 +110,13 @@ let starved_writer () =
   let told = ref 0 and acked = ref 1 in
   Engine.on_event w.conn (function Writable -> incr told | Connected | Readable | Ended _ -> ());
   for round = 1 to 3 do
-    Engine.charge w.engine 1_000_000;
+    Engine.charge w.engine w.conn 1_000_000;
     write w 3000;
     check_int "there is no room" 0 (Engine.write_space w.engine w.conn);
     acked := !acked + 1000;
     input w Wire.Flags.ack ~seq:1 ~ack:!acked;
     check_int "not before" (round - 1) !told;
-    Engine.charge w.engine (-1_000_000);
+    Engine.charge w.engine w.conn (-1_000_000);
     flush w;
     check_int "told" round !told;
     acked := !acked + 2000;
@@ -133,11 +133,11 @@ let starved_writer_and_no_memory () =
         incr tries;
         if !tries = 1 then raise Out_of_memory
     | Connected | Readable | Ended _ -> ());
-  Engine.charge w.engine 1_000_000;
+  Engine.charge w.engine w.conn 1_000_000;
   write w 3000;
   check_int "there is no room" 0 (Engine.write_space w.engine w.conn);
   input w Wire.Flags.ack ~seq:1 ~ack:1001;
-  Engine.charge w.engine (-1_000_000);
+  Engine.charge w.engine w.conn (-1_000_000);
   (match flush w with
   | () -> Alcotest.fail "memory did not run out"
   | exception Out_of_memory -> ());

@@ -293,18 +293,18 @@ let network n = Ipaddr.of_string_exn (Printf.sprintf "2001:db8:0:%x::%x" (n / 10
 
 type hosts = { engine : Engine.t; mutable time : int; sent : Wire.t option ref }
 
-let hosts ?(places = places) () =
+let hosts ?(places = places) ?(memory = 1_000_000) ?(accept = ignore) () =
   let rng = Random.State.make [| 5 |] and sent = ref None in
   let engine =
     Engine.create
-      ~config:{ Engine.default_config with connections_max = places }
+      ~config:{ Engine.default_config with connections_max = places; memory_max = memory }
       ~now:0
       ~random:(fun n -> String.init n (fun _ -> Char.chr (Random.State.int rng 256)))
       ~mss:(fun ~dst:_ -> 1460)
       ~can_send:(fun () -> true)
       (fun ~src:_ ~dst:_ ~ect:_ h _ ~length:_ ~segment_size:_ -> sent := Some h)
   in
-  (match Engine.listen engine ~port ignore with
+  (match Engine.listen engine ~port accept with
   | Ok () -> ()
   | Error (`In_use | `Invalid) -> assert false);
   { engine; time = 0; sent }
@@ -414,6 +414,164 @@ let shares_that_are_fair () =
   Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted;
   Alcotest.(check bool) "who has less by two gets in" true (comes w (host 3) 1)
 
+(* A network whose hosts take one place each has no more than another's. *)
+let one_network first second () =
+  let w = hosts () in
+  for n = 1 to places do
+    Alcotest.(check int) "one each" 1 (come w (first n) 1)
+  done;
+  Alcotest.(check bool) "no more of that network" false (comes w (first 200) 1);
+  Alcotest.(check bool) "another one gets in" true (comes w (second 1) 1);
+  Alcotest.(check bool) "once, as all others" false (comes w (second 1) 2);
+  let n = List.length (List.filter (fun n -> comes w (second n) 1) (List.init places succ)) in
+  if n < 24 || n > 32 then Alcotest.failf "%d of %d for the second" n places;
+  Alcotest.(check bool) "a third" true (comes w (Ipaddr.of_string_exn "203.0.113.1") 1)
+
+let of_v4 network n = Ipaddr.of_string_exn (Printf.sprintf "%s.%d" network n)
+let of_v6 network n = Ipaddr.of_string_exn (Printf.sprintf "%s:%x::1" network n)
+
+(* Nobody takes more from a crowd of another network than each of them has. *)
+let from_outside () =
+  let w = hosts () in
+  for n = 1 to places / 2 do
+    Alcotest.(check int) "two each" 2 (come w (host n) 2)
+  done;
+  Alcotest.(check int) "as many" 2 (come w (of_v4 "203.0.113" 1) 10);
+  Alcotest.(check int) "as many had to go" 2 (Engine.stats w.engine).evicted
+
+(* An acknowledgement that has no room is neither let in nor refused: what follows it may find room. *)
+let no_room_yet () =
+  let w = hosts () in
+  for n = 1 to places / 2 do
+    Alcotest.(check int) "two each" 2 (come w (host n) 2)
+  done;
+  let src = host 200 in
+  arrives w src (segment ~src_port:1 ~flags:Wire.Flags.syn ~seq:1 ~ack:0 ~window:1000) Cstruct.empty;
+  let ack = match !(w.sent) with Some h -> Seq.add h.seq 1 | None -> Alcotest.fail "no cookie" in
+  let says ?(seq = 2) ?(flags = Wire.Flags.ack) text =
+    arrives w src (segment ~src_port:1 ~flags ~seq ~ack ~window:1000) (Cstruct.of_string text)
+  in
+  says "";
+  Alcotest.(check bool) "nothing is said to it" true (!(w.sent) = None);
+  says "request";
+  Alcotest.(check bool) "nor to the first octets" true (!(w.sent) = None);
+  Engine.iter w.engine (fun c ->
+      if fst (Engine.remote c) = host 1 && snd (Engine.remote c) = 1001 then Engine.abort w.engine c);
+  says "request";
+  Alcotest.(check bool) "when they come again there is room" true (is_in w src 1);
+  (* Who asks whether anybody is there learns that nobody is. *)
+  Engine.iter w.engine (fun c -> if fst (Engine.remote c) = src then Engine.abort w.engine c);
+  says ~seq:1 "";
+  match !(w.sent) with
+  | Some h when Wire.Flags.(has h.flags rst) -> ()
+  | Some _ | None -> Alcotest.fail "a probe is refused"
+
+(* ---- Memory that some hold and others need ---- *)
+
+type reader = { src : Ipaddr.t; c : Engine.connection; mutable acked : Seq.t }
+
+(* A server that writes as much as it can to all who come. *)
+let memory = 300_000
+
+let crowd () =
+  let last = ref None in
+  let w = hosts ~memory ~accept:(fun c -> last := Some c) () in
+  let comes src =
+    Alcotest.(check bool) "gets in" true (comes w src 1);
+    let c = Option.get !last in
+    { src; c; acked = (Engine.tcb c).snd_una }
+  in
+  (w, comes)
+
+let writes w r =
+  let rec go () =
+    let space = Engine.write_space w.engine r.c in
+    if space > 0 then
+      match Engine.write w.engine r.c (Cstruct.create space) with
+      | Ok () -> go ()
+      | Error `Closed -> ()
+  in
+  if not (Engine.ended r.c) then go ();
+  Engine.flush w.engine ~now:w.time
+
+(* Takes so many octets of what was sent, and has room for so many more. *)
+let reads w r octets ~window =
+  let nxt = (Engine.tcb r.c).snd_nxt in
+  r.acked <- Seq.min nxt (Seq.add r.acked octets);
+  let h = segment ~src_port:1 ~flags:Wire.Flags.ack ~seq:3 ~ack:r.acked ~window in
+  if not (Engine.ended r.c) then arrives w r.src h Cstruct.empty
+
+let pass w ms_ =
+  w.time <- w.time + (ms_ * ms);
+  Engine.advance w.engine ~now:w.time;
+  Engine.flush w.engine ~now:w.time
+
+let stays r = not (Engine.ended r.c)
+
+(* Some who read nothing: all the memory is theirs. *)
+let slow w comes n =
+  let all = List.init n (fun i -> comes (of_v4 "198.51.100" (i + 1))) in
+  List.iter (writes w) all;
+  List.iter (fun r -> reads w r 1_000_000 ~window:0) all;
+  List.iter (writes w) all;
+  Alcotest.(check bool) "all the memory" true (Engine.memory w.engine >= memory);
+  all
+
+let quarter_second w ~fast ~slow =
+  List.iter (fun r -> reads w r 0 ~window:0) slow;
+  List.iter
+    (fun r ->
+      writes w r;
+      reads w r 1_000_000 ~window:60_000)
+    fast;
+  pass w 250
+
+let slow_readers_alone () =
+  let w, comes = crowd () in
+  let slow = slow w comes 3 in
+  for _ = 1 to 4 * 3600 do
+    quarter_second w ~fast:[] ~slow;
+    List.iter (writes w) slow
+  done;
+  Alcotest.(check bool) "nobody needs it, and all stay" true (List.for_all stays slow)
+
+let slow_readers_beside_others () =
+  let w, comes = crowd () in
+  let slow = slow w comes 3 in
+  let fast = comes (host 1) in
+  quarter_second w ~fast:[ fast ] ~slow;
+  Alcotest.(check bool) "a segment at a time" true (Engine.write_space w.engine fast.c <= 1460);
+  for _ = 1 to 40 do
+    quarter_second w ~fast:[ fast ] ~slow
+  done;
+  reads w fast 1_000_000 ~window:60_000;
+  let space = Engine.write_space w.engine fast.c in
+  if space < 50_000 then Alcotest.failf "room for %d octets" space;
+  Alcotest.(check int) "no more had to go than it took" 1 (Engine.stats w.engine).evicted
+
+(* One reads as slowly as an old modem, one an octet now and then, and what a third has not read waits with its writer. *)
+let those_who_read () =
+  let w, comes = crowd () in
+  let modem = comes (host 2) and trickle = comes (host 3) and fast = comes (host 1) in
+  let writer = comes (host 4) in
+  List.iter (writes w) [ modem; trickle; writer ];
+  List.iter (fun r -> reads w r 1_000_000 ~window:0) [ modem; trickle; writer ];
+  List.iter (writes w) [ modem; trickle ];
+  Engine.charge w.engine writer.c memory;
+  for i = 1 to 80 do
+    reads w trickle (i land 1) ~window:1;
+    reads w modem 1000 ~window:1000;
+    quarter_second w ~fast:[ fast ] ~slow:(if stays writer then [ writer ] else []);
+    if not (stays writer || writer.acked = 0) then (
+      (* As its writer does then. *)
+      Engine.charge w.engine writer.c (-memory);
+      writer.acked <- 0;
+      Engine.charge w.engine modem.c 100_000)
+  done;
+  Alcotest.(check (list bool))
+    "the writer, an octet now and then, the modem, who is fast" [ false; false; true; true ]
+    (List.map stays [ writer; trickle; modem; fast ])
+
 (* Who guesses is nobody's newcomer. *)
 let guesses () =
   let w = hosts () in
@@ -448,6 +606,18 @@ let () =
           Alcotest.test_case "forged SYNs" `Quick forged;
           Alcotest.test_case "shares that are fair" `Quick shares_that_are_fair;
           Alcotest.test_case "guesses" `Quick guesses;
+          Alcotest.test_case "one network of IPv4" `Quick
+            (one_network (of_v4 "192.0.2") (of_v4 "198.51.100"));
+          Alcotest.test_case "one large network of IPv6" `Quick
+            (one_network (of_v6 "2001:db8:1") (of_v6 "2001:db8:2"));
+          Alcotest.test_case "from another network" `Quick from_outside;
+          Alcotest.test_case "no room yet" `Quick no_room_yet;
+        ] );
+      ( "memory",
+        [
+          Alcotest.test_case "slow readers alone" `Quick slow_readers_alone;
+          Alcotest.test_case "slow readers beside others" `Quick slow_readers_beside_others;
+          Alcotest.test_case "those who read" `Quick those_who_read;
         ] );
       ( "storms",
         List.map

@@ -4,10 +4,9 @@ open Mirust_tcp
 open Mirust_tcp.Block
 
 let check_int = Alcotest.(check int)
-let host n = Ipaddr.of_string_exn (Printf.sprintf "192.0.2.%d" n)
-
-let place () =
-  { who = None; moved = 0; since = 0; host = no_host; older = no_place; newer = no_place }
+let network n = n mod 7
+let host n = Ipaddr.of_string_exn (Printf.sprintf "192.0.%d.%d" (network n) n)
+let place () = { no_place with who = None }
 
 (* Those of the ring, each of which points back. *)
 let ring (h : host) =
@@ -22,6 +21,9 @@ let random () =
   let hosts = Hosts.create ~secret:0x1234_5678_9abc_def and model = Hashtbl.create 16 in
   let live = ref [] in
   let of_model n = Option.value (Hashtbl.find_opt model n) ~default:0 in
+  let of_network m =
+    Hashtbl.fold (fun n count sum -> if network n = m then sum + count else sum) model 0
+  in
   for step = 1 to 20_000 do
     let grows = if step / 5000 mod 2 = 0 then 60 else 45 in
     if !live = [] || Random.State.int rng 100 < grows then (
@@ -47,9 +49,20 @@ let random () =
       check_int "its ring" (of_model n) (ring p.host))
     !live;
   check_int "the most" (Hashtbl.fold (fun _ -> max) model 0) (Hosts.most hosts).count;
+  for n = 0 to 6 do
+    check_int "of a network" (of_network n) (Hosts.count_of_network hosts (host (n + 7)))
+  done;
+  let largest = Hosts.most_of_networks hosts in
+  check_int "the most of networks" (List.fold_left max 0 (List.init 7 of_network)) largest.count;
+  check_int "the most in it" 0
+    (Hashtbl.fold
+       (fun n count most -> if of_network (network n) = largest.count then max most count else most)
+       model 0
+    - largest.most.count);
   List.iter (fun (_, p) -> Hosts.remove hosts p) !live;
   check_int "nobody" 0 (Hosts.total hosts);
-  check_int "nobody has the most" 0 (Hosts.most hosts).count
+  check_int "nobody has the most" 0 (Hosts.most hosts).count;
+  check_int "nor a network" 0 (Hosts.most_of_networks hosts).count
 
 let networks () =
   let hosts = Hosts.create ~secret:1 in
@@ -60,7 +73,12 @@ let networks () =
   check_int "the next" 1 (count "2001:db8:0:1::2");
   check_int "IPv4" 1 (count "192.0.2.1");
   check_int "a stranger" 0 (count "192.0.2.2");
-  check_int "a link" 1 (count "fe80::2")
+  check_int "a link" 1 (count "fe80::2");
+  let count s = Hosts.count_of_network hosts (Ipaddr.of_string_exn s) in
+  check_int "one's networks" 3 (count "2001:db8:0:2::1");
+  check_int "another's" 0 (count "2001:db8:1::1");
+  check_int "of IPv4" 1 (count "192.0.2.2");
+  check_int "another one of IPv4" 0 (count "192.0.3.1")
 
 (* Many hosts, one after the other: those that have gone take no memory. *)
 let bounded () =
@@ -72,7 +90,7 @@ let bounded () =
     Hosts.add hosts p (Ipaddr.V4 (Ipaddr.V4.of_int32 (Int32.of_int n)));
     Hosts.remove hosts p
   done;
-  Alcotest.(check bool) "bounded" true (words () - before < 200)
+  Alcotest.(check bool) "bounded" true (words () - before < 300)
 
 (* Many hosts at a time, who may all be a stranger's: the table is as large as there are hosts, so that chains are short
    and it is seldom made anew. *)
@@ -82,7 +100,7 @@ let grows () =
     Hosts.add hosts (place ()) (Ipaddr.V4 (Ipaddr.V4.of_int32 (Int32.of_int n)))
   done;
   let words x = Obj.reachable_words (Obj.repr x) in
-  let entry = words { key = 0; count = 0; chain = no_host; next = no_place } + words (place ()) in
+  let entry = words { no_host with key = 0 } + words (place ()) in
   let common = 2 * words no_host in
   Alcotest.(check bool) "as large" true (words hosts - (n * (entry - common)) >= n)
 

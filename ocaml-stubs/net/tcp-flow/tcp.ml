@@ -633,10 +633,10 @@ module Over (O : Output) = struct
     let stalled = { octets = Cstruct.lenv views; views } in
     Hashtbl.replace t.stalled t.stalls stalled;
     let number = t.stalls in
-    Engine.charge (engine t) stalled.octets;
+    Engine.charge (engine t) flow.c stalled.octets;
     Lwt.bind (writer flow) (fun () ->
         Hashtbl.remove t.stalled number;
-        Engine.charge (engine t) (-stalled.octets);
+        Engine.charge (engine t) flow.c (-stalled.octets);
         push flow stalled.views)
 
   let writev flow views =

@@ -139,6 +139,7 @@ type t = {
   mutable ecn : bool;
   marks : marks;
   mutable account : int; (* what [memory] has for it *)
+  mutable beside : int; (* what it has for what its user waits to write *)
   mutable black_hole : int; (* timeouts in a row of full-sized segments (RFC 8899) *)
   (* Receiving *)
   mutable irs : Seq.t;
@@ -198,28 +199,45 @@ type t = {
 }
 
 (* Among all connections, for [Engine.evict]: what it had moved when it was last looked at, and since when it has not
-   moved more. A connection that has gone is not kept in memory by the place that it had. *)
+   moved more; for [Engine.relieve] what it held and had released then. A connection that has gone is not kept in memory by the
+   place that it had. *)
 and place = {
   mutable who : t option;
   mutable moved : int;
   mutable since : int;
+  mutable held : int;
+  mutable released : int;
+  mutable stuck_since : int;
   mutable host : host; (* [no_host] before it was accepted, or if it was opened from here *)
   mutable older : place; (* a ring of those of the host, which is [Hosts]' to change *)
   mutable newer : place;
 }
 
-(* See [Hosts]. *)
+(* See [Hosts]: a host, or a network of hosts. *)
 and host = {
   key : int;
   mutable count : int;
   mutable chain : host;
   mutable next : place; (* of its ring; the one that has been looked at least lately *)
+  mutable network : host; (* that it belongs to; of a network [no_host] *)
+  mutable most : host; (* of a network: who has the most there; of a host [no_host] *)
 }
 
 let rec no_place =
-  { who = None; moved = 0; since = 0; host = no_host; older = no_place; newer = no_place }
+  {
+    who = None;
+    moved = 0;
+    since = 0;
+    held = 0;
+    released = 0;
+    stuck_since = 0;
+    host = no_host;
+    older = no_place;
+    newer = no_place;
+  }
 
-and no_host = { key = -1; count = 0; chain = no_host; next = no_place }
+and no_host =
+  { key = -1; count = 0; chain = no_host; next = no_place; network = no_host; most = no_host }
 
 type transmit =
   src:Ipaddr.t ->
@@ -243,6 +261,7 @@ type env = {
   news : news;
   mutable now : int;
   mutable memory : int; (* octets held by all connections *)
+  mutable short : bool; (* somebody could go on, but for what others hold *)
   challenges : Limit.t;
   resets : Limit.t;
   dirty : t Ring.t;

@@ -76,6 +76,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
       news = { echo = -1; sample = 0; octets = 0; ambiguous = false; original = false };
       now;
       memory = 0;
+      short = false;
       challenges = Limit.create ~least:500 below;
       resets = Limit.create ~least:500 below;
       dirty = Ring.create nobody;
@@ -119,7 +120,9 @@ let compact ~device t =
        with Out_of_memory -> ());
       hold t.env c (received_cost c + ahead_cost c - cost))
 
-let charge t n = t.env.memory <- t.env.memory + n
+let charge t (c : connection) n =
+  t.env.memory <- t.env.memory + n;
+  c.beside <- c.beside + n
 
 (* {1 Those in TIME-WAIT} *)
 
@@ -188,13 +191,19 @@ let make_way t (c : connection) =
   finish t.env c `Aborted
 
 (* Whoever moves an octet on each of its connections now and then exhausts no patience, and one host could have all
-   places for itself. So if one has more than an eighth of all that were accepted, and more than the newcomer's would
-   have then, the connection of that host goes which has tried its patience most, of some that are next in turn. Who has
-   not completed a handshake counts for nobody: a stranger can begin one in the name of anybody. *)
+   places for itself, or all hosts of one network. So of the network that has the most, if it has more than the
+   newcomer's would have then, the host that has the most gives one, but not to one that has as many. In the newcomer's
+   own network, or where all have little, a host gives one that has more than an eighth of all that were accepted, and
+   more than the newcomer's would have. It is the one that has tried its patience most, of some that are next in turn. Who
+   has not completed a handshake counts for nobody: a stranger can begin one in the name of anybody. *)
 let make_fair t ~newcomer =
-  let host = Hosts.most t.hosts in
+  let hosts = t.hosts in
+  let has = Hosts.count hosts newcomer and network = Hosts.most_of_networks hosts in
+  let of_others = network.count >= 8 && network.count > 1 + Hosts.count_of_network hosts newcomer in
+  let of_others = of_others && network.most.count > has in
+  let host = if of_others then network.most else Hosts.most hosts in
   let n = host.count in
-  if n >= 4 && 8 * n > Hosts.total t.hosts && n > 1 + Hosts.count t.hosts newcomer then (
+  if of_others || (n >= 4 && 8 * n > Hosts.total hosts && n > 1 + has) then (
     let worst = ref None and most = ref (-1) in
     for _ = 1 to min looked_at n do
       let place = host.next in
@@ -229,6 +238,54 @@ let evict ?newcomer t =
   | Some c, _ -> make_way t c
   | None, Some newcomer -> make_fair t ~newcomer
   | None, None -> ()
+
+(* {1 Too much data} *)
+
+(* Releasing counts in proportion: with an octet now and then a buffer would last for days. Whoever releases a thirty-second
+   part in his patience has half of it left in a minute. What has grown since is another matter than what was there. *)
+let worth_it = 32
+
+let is_stuck t place ~held ~released =
+  if
+    held > 2 * place.held
+    || released < place.released
+    || released - place.released > held / worth_it
+  then (
+    place.held <- held;
+    place.released <- released;
+    place.stuck_since <- t.env.now);
+  t.env.now - place.stuck_since >= patience ~holds:true ~moved:0
+
+(* How much it holds beyond what anybody may when memory is short; 0 if that is becoming less. What its user waits to
+   write is not yet for the peer to take. *)
+let stuck_with t place (c : connection) =
+  let sending = Flight.octets c.flight + Octets.octets c.unsent
+  and receiving = received_cost c + ahead_cost c in
+  let sent = sending + c.beside - c.mss and received = receiving - (3 * c.mss) in
+  let stuck =
+    if sent >= received then is_stuck t place ~held:sending ~released:c.octets_acked
+    else is_stuck t place ~held:receiving ~released:(c.octets_received - Octets.octets c.received)
+  in
+  if stuck then max sent received else 0
+
+(* Somebody could go on but for what others hold. Of some that are next in turn, that connection gives way which is stuck
+   with the most: a closed window may stay closed for ever (RFC 9293 section 3.8.6.1), but not at the expense of others.
+   While nobody needs the memory, a slow reader may take as long as it likes. *)
+let relieve t =
+  t.env.short <- false;
+  if under_pressure t.env then (
+    let worst = ref None and most = ref 0 in
+    for _ = 1 to min looked_at (Queue.length t.places) do
+      match Queue.take_opt t.places with
+      | None | Some { who = None | Some { state = Closed; _ }; _ } -> ()
+      | Some ({ who = Some c; _ } as place) ->
+          Queue.push place t.places;
+          let held = stuck_with t place c in
+          if held > !most then (
+            most := held;
+            worst := place.who)
+    done;
+    Option.iter (make_way t) !worst)
 
 (* One connection more. *)
 let has_room ?newcomer t =
@@ -272,6 +329,9 @@ let add t c =
       who = Some c;
       moved = 0;
       since = t.env.now;
+      held = 0;
+      released = 0;
+      stuck_since = t.env.now;
       host = no_host;
       older = no_place;
       newer = no_place;
@@ -418,7 +478,9 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
   | None ->
       if recently then env.stats.cookies_bad <- env.stats.cookies_bad + 1;
       refuse t ~local ~remote h ~length:(Cstruct.length payload)
-  | Some _ when not (has_room ~newcomer:remote t) -> (* It will send that again. *) ()
+  | Some _ when not (has_room ~newcomer:remote t) ->
+      (* Not refused: it sends its request again and again, the first of which to find room lets it in. *)
+      ()
   | Some mss ->
       env.stats.cookies_ok <- env.stats.cookies_ok + 1;
       let c =
@@ -573,6 +635,7 @@ let rec flush_answers t ~now =
 
 let flush t ~now =
   tick t now;
+  if t.env.short then relieve t;
   feed t;
   (* Memory may have run out while the device said that it takes segments again. *)
   if (not (Queue.is_empty t.env.blocked)) && t.env.can_send () then resume t;

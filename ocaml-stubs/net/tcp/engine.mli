@@ -136,9 +136,9 @@ val no_neighbour :
     buffers: for a device whose buffers are used up. *)
 val compact : device:(Cstruct.buffer -> bool) -> t -> unit
 
-(** [charge t n] adds [n] octets (negative: subtracts) that the driver holds for connections to the
-    memory bounded by the configuration. *)
-val charge : t -> int -> unit
+(** [charge t c n] adds [n] octets (negative: subtracts) that the driver holds for a connection to
+    the memory bounded by the configuration. *)
+val charge : t -> connection -> int -> unit
 
 (** {1 The user's side} *)
 

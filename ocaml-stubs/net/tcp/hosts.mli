@@ -1,7 +1,8 @@
-(** How many connections each host has in its hands: those that were accepted from it and have not
-    gone. Of IPv6 a host is a network of 64 bits, all of which one may have. What is remembered is
-    bounded by the most connections that there were at a time, and strangers cannot choose hosts
-    that fall together in the table. *)
+(** How many connections each host has in its hands, and each network of hosts: those that were
+    accepted from it and have not gone. Of IPv6 a host is a network of 64 bits, all of which one may
+    have. The networks have 24 bits in IPv4 and 48 in IPv6: as many as one is usually given. What is
+    remembered is bounded by the most connections that there were at a time, and strangers cannot
+    choose hosts that fall together in the table. *)
 
 open Block
 
@@ -20,12 +21,19 @@ val remove : t -> place -> unit
 (** How many connections the address's host has. *)
 val count : t -> Ipaddr.t -> int
 
+(** How many the address's network has. *)
+val count_of_network : t -> Ipaddr.t -> int
+
 (** How many there are of all hosts. *)
 val total : t -> int
 
 (** The host that has the most, as far as is known; {!no_host} if there was never any. It is known
     of those that grow, and of those that {!saw} tells. *)
 val most : t -> host
+
+(** The network that has the most, as far as is known, and so in its field [most] the host that has
+    the most there. *)
+val most_of_networks : t -> host
 
 (** One that was met: {!most} may have shrunk below it meanwhile. *)
 val saw : t -> host -> unit

@@ -185,6 +185,7 @@ let payload env c (h : Wire.t) ~seq view =
       let view = if skip = 0 && stop = length then view else Cstruct.sub view skip (stop - skip) in
       let seq = Seq.add seq skip in
       note_push env c h;
+      if under_pressure env then env.short <- true;
       if seq <> c.rcv_nxt then keep_ahead env c ~seq view
       else if refused_for_memory env c then (
         env.stats.memory_drops <- env.stats.memory_drops + 1;

@@ -48,6 +48,9 @@ val force : Tcb.env -> Tcb.t -> bool
     sequence number is the last that was acknowledged. Also the keepalive probe. *)
 val window_probe : Tcb.env -> Tcb.t -> unit
 
+(** Octets that may be sent in the peer's window. *)
+val peer_window : Tcb.t -> int
+
 (** Octets that may be received, whatever was advertised. *)
 val room : Tcb.env -> Tcb.t -> int
 

@@ -247,6 +247,8 @@ let wake_writer env c =
   if c.blocked_writer then
     let space = send_space env c in
     if under_pressure env && space = 0 then (
+      (* Whose peer takes no more is kept waiting by that. *)
+      if Output.peer_window c > Octets.octets c.unsent then env.short <- true;
       if not c.starved then (
         Queue.push c env.starved;
         c.starved <- true))

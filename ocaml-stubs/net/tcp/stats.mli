@@ -38,7 +38,7 @@ type t = {
   mutable delayed_acks : int;  (** that nothing else carried *)
   mutable duplicates_in : int;  (** segments of which all was there *)
   mutable out_of_order_in : int;  (** segments ahead of a gap *)
-  mutable evicted : int;  (** idle connections that made room for others *)
+  mutable evicted : int;  (** connections that made room for others *)
 }
 
 val create : unit -> t

@@ -126,6 +126,7 @@ let fresh (config : Config.t) ~now ~state ~iss ~ts_offset ~path_mss ~hash ~local
     ecn = false;
     marks = { echo = false; cwr = false; reduced = iss };
     account = 0;
+    beside = 0;
     black_hole = 0;
     irs = 0;
     rcv_nxt = 0;
