@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -9,8 +10,9 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::progress::Progress;
 
-/// Bytes generated at a time: hyper holds a copy of them for each slow reader.
-static ZEROS: [u8; 16384] = [0; 16384];
+/// Bytes generated at a time: hyper holds a copy of them for each slow reader. Made when first sent: a constant would be
+/// in the image.
+static ZEROS: LazyLock<Bytes> = LazyLock::new(|| vec![0; 16384].into());
 
 /// Some bytes, and then zeros.
 pub struct Body {
@@ -62,7 +64,7 @@ impl hyper::body::Body for Body {
         let data = if first.is_empty() {
             let n = self.zeros.min(ZEROS.len() as u64);
             self.zeros -= n;
-            Bytes::from_static(&ZEROS[..n as usize])
+            ZEROS.slice(..n as usize)
         } else {
             first
         };
