@@ -659,6 +659,18 @@ module Tcp_tests = struct
     is "scale above 14" { Tcp.no_options with window_scale = 14 } "0303ff00";
     is "sack of seven bytes" Tcp.no_options "05070000 00000000"
 
+  (* The usual options of a SYN are read at once: what is nearly like them, octet by octet. *)
+  let options_like_the_usual_ones () =
+    let rng = Random.State.make [| 6 |] in
+    let usual = Cstruct.to_string (hex "020405b4 0402080a 00000001 fffffffe 01030309") in
+    for _ = 1 to 5000 do
+      let octets = Bytes.of_string usual in
+      let octet = [| 0; 1; 3; 4; 5; 8; 15; 255 |].(Random.State.int rng 8) in
+      Bytes.set_uint8 octets (Random.State.int rng 20) octet;
+      let text = Cstruct.to_hex_string (Cstruct.of_bytes octets) in
+      check_bool text true (with_options text = with_options (text ^ "00000000"))
+    done
+
   let checksum () =
     let src = v4 "10.0.0.2" and dst = v4 "10.0.0.1" in
     let pseudo = Checksum.pseudo_v4 ~src ~dst ~proto:6 ~len:40 in
@@ -681,6 +693,7 @@ module Tcp_tests = struct
       case "sack_beyond_room_is_left_out" sack_beyond_room_is_left_out;
       case "short" short;
       case "impossible_options" impossible_options;
+      case "options_like_the_usual_ones" options_like_the_usual_ones;
       case "checksum" checksum;
       case "fields_in_place" fields_in_place;
     ]

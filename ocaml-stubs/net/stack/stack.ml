@@ -168,13 +168,16 @@ let fits_its_frame v4 frame ~at =
   | None -> false
 
 let frame ~station ~arp ~v4 packet (p : W.Packet.t) =
-  match W.Ethernet.proto p.data with
-  | Some proto when W.Ethernet.is_for_station station p.data -> (
-      let at = W.Ethernet.payload_start p.data in
-      match proto with
-      | `IPv4 | `IPv6 -> if fits_its_frame v4 p.data ~at then packet ~at p
-      | `ARP -> Arp_core.input_packet arp (Cstruct.shift p.data at))
-  | Some _ | None -> ()
+  (* Nearly all frames. *)
+  if W.Ethernet.is_plain_ipv4 station p.data then packet ~at:W.Ethernet.header_length p
+  else
+    match W.Ethernet.proto p.data with
+    | Some proto when W.Ethernet.is_for_station station p.data -> (
+        let at = W.Ethernet.payload_start p.data in
+        match proto with
+        | `IPv4 | `IPv6 -> if fits_its_frame v4 p.data ~at then packet ~at p
+        | `ARP -> Arp_core.input_packet arp (Cstruct.shift p.data at))
+    | Some _ | None -> ()
 
 let unlistened t ~src ~dst datagram =
   match (src, dst) with

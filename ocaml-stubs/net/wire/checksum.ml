@@ -9,7 +9,10 @@ type sum = int
 
 let zero = 0
 let rec fold s = if s > 0xffff then fold ((s lsr 16) + (s land 0xffff)) else s
-let network s = if Sys.big_endian then s else swap16 s [@@inline]
+
+(* Swapped octets are 256 times as much: 2^16 counts as 1. So a sum need not be folded for it, as long as it is not of
+   megabytes. *)
+let network s = if Sys.big_endian then s else s lsl 8 [@@inline]
 
 (* Words are summed in the machine's byte order, 64 bits at a time, and the result is swapped once: the sum does not
    depend on byte order (RFC 1071 section 2(B)). What is wanted is the sum of all 32-bit halves. *)
@@ -82,34 +85,38 @@ let native buffer off len =
     (* Behind an odd number of octets all others are the other way round. *)
     head + if off land 1 = 1 then swap16 (fold rest) else rest
 
-let folded (b : Cstruct.t) = network (fold (native b.buffer b.off b.len))
+let folded (b : Cstruct.t) = fold (network (fold (native b.buffer b.off b.len)))
 
 (* From about this size on a call is worth it. *)
 let large = 128
 let large_sum = ref folded
 let use_for_large f = large_sum := f
-let part (b : Cstruct.t) = if b.len < large then folded b else !large_sum b [@@inline]
+
+let part (b : Cstruct.t) =
+  if b.len < large then network (native b.buffer b.off b.len) else !large_sum b
+[@@inline]
+
 let bytes s b = s + part b
 
 let range s (b : Cstruct.t) off len =
   if off < 0 || len < 0 || off > b.len - len then invalid_arg "Checksum.range";
-  s + network (fold (native b.buffer (b.off + off) len))
+  let sum = native b.buffer (b.off + off) len in
+  s + network (if len < large then sum else fold sum)
 
 (* An IPv4 header without options: it is looked at for each packet. *)
 let twenty (b : Cstruct.t) off =
   if off < 0 || off > b.len - 20 then invalid_arg "Checksum.twenty";
   let i = b.off + off in
   let v = get64 b.buffer i and w = get64 b.buffer (i + 8) in
-  network (fold (Int64.to_int (low v ++ high v ++ low w ++ high w) + get32 b.buffer (i + 16)))
+  network (Int64.to_int (low v ++ high v ++ low w ++ high w) + get32 b.buffer (i + 16))
 
 let fragments s l =
-  (* A fragment that starts at an odd offset has every word split across two: swapping the bytes of
-     its sum is the same as shifting it by one byte. *)
+  (* A fragment that starts at an odd offset has every word split across two: its octets are the other way round. *)
   let rec go s odd = function
     | [] -> s
     | b :: rest ->
         let part = part b in
-        let part = if odd then swap16 part else part in
+        let part = if odd then part lsl 8 else part in
         go (s + part) (odd <> (Cstruct.length b land 1 = 1)) rest
   in
   go s false l

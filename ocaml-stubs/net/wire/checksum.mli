@@ -20,8 +20,8 @@ val range : sum -> Cstruct.t -> int -> int -> sum
     registers, say): its result is {!fold} of {!bytes} of the buffer. *)
 val use_for_large : (Cstruct.t -> int) -> unit
 
-(** [twenty b off]: the folded sum of the twenty octets from [off] on. Raises [Invalid_argument] if
-    they are not all there. *)
+(** [twenty b off]: the sum of the twenty octets from [off] on. Raises [Invalid_argument] if they
+    are not all there. *)
 val twenty : Cstruct.t -> int -> sum
 
 (** [fragments s l] adds the concatenation of [l]; each fragment may have any length. *)

@@ -52,20 +52,39 @@ let emit t b =
   Field.set_mac b 6 t.source;
   Field.set_u16 b 12 (ethertype t.proto)
 
-type last = { mutable header : t; octets : Cstruct.t }
+(* The octets of the header as numbers: four, four, four and two. *)
+type last = {
+  source : Macaddr.t;
+  mutable destination : Macaddr.t;
+  mutable proto : proto;
+  mutable first : int;
+  mutable second : int;
+  mutable third : int;
+  mutable fourth : int;
+}
+
+let number last ~destination proto =
+  let b = Cstruct.create header_length in
+  emit { source = last.source; destination; proto } b;
+  last.destination <- destination;
+  last.proto <- proto;
+  last.first <- Field.u32 b 0;
+  last.second <- Field.u32 b 4;
+  last.third <- Field.u32 b 8;
+  last.fourth <- Field.u16 b 12
 
 let last ~source =
-  let header = { source; destination = Macaddr.broadcast; proto = `ARP } in
-  let octets = Cstruct.create header_length in
-  emit header octets;
-  { header; octets }
+  let destination = Macaddr.broadcast in
+  let last = { source; destination; proto = `ARP; first = 0; second = 0; third = 0; fourth = 0 } in
+  number last ~destination `ARP;
+  last
 
 let emit_like last ~destination proto b =
-  let { source; destination = before; proto = proto_before } = last.header in
-  if not (destination == before && proto == proto_before) then (
-    last.header <- { source; destination; proto };
-    emit last.header last.octets);
-  Cstruct.blit last.octets 0 b 0 header_length
+  if not (destination == last.destination && proto == last.proto) then
+    number last ~destination proto;
+  Field.set_u64 b 0 last.first last.second;
+  Field.set_u32 b 8 last.third;
+  Field.set_u16 b 12 last.fourth
 
 let is_group b = Field.u8 b 0 land 1 = 1
 let is_for_station number b = is_group b || Field.u48 b 0 = number

@@ -97,10 +97,10 @@ let plain_length b ~at =
     in
     if is_plain then total else -1
 
-let get_tos b ~at = Field.u8 b (at + 1)
-let get_proto b ~at = Field.u8 b (at + 9)
-let get_src b ~at = Field.u32 b (at + 12)
-let get_dst b ~at = Field.u32 b (at + 16)
+let get_tos b ~at = Field.u8 b (at + 1) [@@inline]
+let get_proto b ~at = Field.u8 b (at + 9) [@@inline]
+let get_src b ~at = Field.u32 b (at + 12) [@@inline]
+let get_dst b ~at = Field.u32 b (at + 16) [@@inline]
 let set_total_length b n = Field.set_u16 b 2 n
 let set_id b n = Field.set_u16 b 4 n
 

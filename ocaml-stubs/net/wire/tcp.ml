@@ -159,11 +159,27 @@ let stamped last ts_value ts_echo =
   then last
   else { no_options with ts_value; ts_echo }
 
+(* What Linux sends, and we: MSS, SACK-permitted, timestamps, a NOP, window scale. *)
+let is_usual_syn b =
+  Field.u16 b 20 = (mss lsl 8) lor 4
+  && Field.u32 b 24 = (sack_permitted lsl 24) lor (2 lsl 16) lor (timestamps lsl 8) lor 10
+  && Field.u32 b 36 lsr 8 = (nop lsl 16) lor (window_scale lsl 8) lor 3
+
 (* [last] serves again if it says the same: clocks tick in milliseconds, and segments come in microseconds. *)
 let read_options b stop ~last =
   if stop = min_header_length then no_options
   else if stop = min_header_length + 12 && Field.u32 b min_header_length = aligned_timestamps then
-    stamped last (Field.u32 b 24) (Field.u32 b 28)
+    let stamps = Field.u64 b 24 in
+    stamped last (Field.high stamps) (Field.low stamps)
+  else if stop = min_header_length + 20 && is_usual_syn b then
+    {
+      mss = Field.u16 b 22;
+      window_scale = Int.min 14 (Field.u8 b 39);
+      sack_permitted = true;
+      sack = [];
+      ts_value = Field.u32 b 28;
+      ts_echo = Field.u32 b 32;
+    }
   else parse_options b min_header_length stop
 
 let is_whole b =
@@ -186,12 +202,13 @@ let create () =
   }
 
 let read t b =
-  let ports = Field.u32 b 0 and rest = Field.u32 b 12 in
+  let first = Field.u64 b 0 and second = Field.u64 b 8 in
+  let ports = Field.high first and rest = Field.low second in
   let header_length = (rest lsr 28) * 4 in
   t.src_port <- ports lsr 16;
   t.dst_port <- ports land 0xffff;
-  t.seq <- Field.u32 b 4;
-  t.ack <- Field.u32 b 8;
+  t.seq <- Field.low first;
+  t.ack <- Field.high second;
   t.flags <- (rest lsr 16) land 0xff;
   t.window <- rest land 0xffff;
   t.urgent <- Field.u16 b 18;
