@@ -91,15 +91,15 @@ where
 pub type CMain =
     unsafe extern "C-unwind" fn(c_int, *const *const c_char, *const *const c_char) -> c_int;
 
-/// Calls a program's C `main` with the command line's arguments and environment. Returns its exit code. `before` is called
-/// first, before the network is up, and may block.
+/// Calls a program's C `main` with the command line's arguments and environment, and ends the domain with its exit code.
+/// `before` is called first, before the network is up, and may block.
 ///
 /// # Safety
 ///
 /// `main` is a program's main function, and was not called before.
 #[doc(hidden)]
 #[cfg(feature = "xen")]
-pub unsafe fn run_c(main: CMain, before: fn()) -> i32 {
+pub unsafe fn run_c(main: CMain, before: fn()) -> ! {
     owner::c_owns_main();
     setup::init();
     before();
@@ -115,13 +115,15 @@ pub unsafe fn run_c(main: CMain, before: fn()) -> i32 {
     // C programs may keep these for ever.
     let arguments = arguments.into_iter().map(|argument| argument.into_raw().cast_const());
     let argv = arguments.chain([null]).collect::<Vec<_>>().leak();
-    // SAFETY: the type is that of POSIX.
+    // SAFETY: the types are those of POSIX.
     unsafe extern "C" {
         static environ: *const *const c_char;
+        fn exit(status: c_int) -> !;
     }
     // SAFETY: `main` is what the caller says; argv is a null-terminated vector of `count` C strings, and the
-    // C library's variable another one, which nobody writes to meanwhile.
-    unsafe { main(count, argv.as_ptr(), environ) }
+    // C library's variable another one, which nobody writes to meanwhile. What `main` returns is what it would call `exit`
+    // with: what the program has registered to be called then is called.
+    unsafe { exit(main(count, argv.as_ptr(), environ)) }
 }
 
 /// Starts OCaml, and waits for the network: an ordinary program expects it to be up, as on Linux.

@@ -67,7 +67,7 @@ const LACKS: &[Lack] = &[
         remedy: "a domain is asked to end by `xl shutdown`; nothing else comes in",
     },
     Lack {
-        names: &["dladdr", "dlinfo", "dlmopen", "dlvsym"],
+        names: &["dlinfo", "dlmopen", "dlvsym"],
         prefixes: &[],
         what: "shared libraries",
         remedy: "an image has none; link the library statically",

@@ -6,22 +6,22 @@ use core::ffi::{c_char, c_int, c_long};
 /// `struct tm`.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Debug)]
-struct Tm {
-    second: c_int,
-    minute: c_int,
-    hour: c_int,
-    day: c_int,
+pub(super) struct Tm {
+    pub(super) second: c_int,
+    pub(super) minute: c_int,
+    pub(super) hour: c_int,
+    pub(super) day: c_int,
     /// 0 is January.
-    month: c_int,
+    pub(super) month: c_int,
     /// Since 1900.
-    year: c_int,
+    pub(super) year: c_int,
     /// 0 is Sunday.
-    weekday: c_int,
+    pub(super) weekday: c_int,
     /// 0 is the first of January.
-    yearday: c_int,
-    daylight_saving: c_int,
-    offset: c_long,
-    zone: *const c_char,
+    pub(super) yearday: c_int,
+    pub(super) daylight_saving: c_int,
+    pub(super) offset: c_long,
+    pub(super) zone: *const c_char,
 }
 
 const _: () = assert!(size_of::<Tm>() == 56);
@@ -88,8 +88,63 @@ unsafe fn store(time: *const i64, to: *mut Tm) -> *mut Tm {
     to
 }
 
+/// The time of what was broken down, with fields out of their ranges carried over. Sets the fields right.
+///
+/// # Safety
+///
+/// `tm` is readable and writable.
+unsafe fn normalized(tm: *mut Tm) -> i64 {
+    // SAFETY: as the caller says.
+    let Tm { second, minute, hour, day, month, year, .. } = unsafe { tm.read() };
+    let (year, month) =
+        (i64::from(year) + 1900 + i64::from(month).div_euclid(12), month.rem_euclid(12));
+    // Days before the month, from March on as in `date`.
+    let from_march = (i64::from(month) + 10) % 12;
+    let march_year = if month < 2 { year - 1 } else { year };
+    let days = 365 * march_year + march_year.div_euclid(4) - march_year.div_euclid(100)
+        + march_year.div_euclid(400)
+        + (153 * from_march + 2) / 5
+        - 719_468
+        + i64::from(day)
+        - 1;
+    let time = days * DAY + i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+    // SAFETY: as the caller says.
+    unsafe { store(&raw const time, tm) };
+    time
+}
+
+/// The time of what was broken down.
+pub(super) fn time_of(mut tm: Tm) -> i64 {
+    // SAFETY: its own copy.
+    unsafe { normalized(&raw mut tm) }
+}
+
+/// -1 with EOVERFLOW when the year does not fit into an `int`.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn gmtime_r(time: *const i64, to: *mut Tm) -> *mut Tm {
+unsafe extern "C" fn timegm(tm: *mut Tm) -> i64 {
+    // SAFETY: the contract is the same.
+    let time = unsafe { normalized(tm) };
+    if broken_down(time).is_some() { time } else { errno::fail(EOVERFLOW).into() }
+}
+
+/// `timegm`: local time is UTC.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn mktime(tm: *mut Tm) -> i64 {
+    // SAFETY: the contract is the same.
+    unsafe { timegm(tm) }
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn difftime(later: i64, earlier: i64) -> f64 {
+    (i128::from(later) - i128::from(earlier)) as f64
+}
+
+/// Nothing to be read from anywhere: the time zone is UTC.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn tzset() {}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+pub(super) unsafe extern "C" fn gmtime_r(time: *const i64, to: *mut Tm) -> *mut Tm {
     // SAFETY: the contract is the same.
     unsafe { store(time, to) }
 }
@@ -102,12 +157,12 @@ unsafe extern "C" fn localtime_r(time: *const i64, to: *mut Tm) -> *mut Tm {
 }
 
 /// What `gmtime` and `localtime` return a pointer to, as C has it.
-struct Shared(core::cell::UnsafeCell<Tm>);
+pub(super) struct Shared<T>(pub(super) core::cell::UnsafeCell<T>);
 
 // SAFETY: C allows a call to race with no other; the image has one thread.
-unsafe impl Sync for Shared {}
+unsafe impl<T> Sync for Shared<T> {}
 
-static SHARED: Shared = Shared(core::cell::UnsafeCell::new(Tm {
+static SHARED: Shared<Tm> = Shared(core::cell::UnsafeCell::new(Tm {
     second: 0,
     minute: 0,
     hour: 0,
@@ -187,6 +242,35 @@ mod tests {
         ] {
             same(time);
         }
+    }
+
+    #[test]
+    fn times_of_dates_are_those_of_the_host() {
+        let fields = [
+            [0, 0, 0, 1, 0, 70],
+            [59, 59, 23, 31, 11, 137],
+            [-1, 0, 0, 1, 0, 100],
+            [0, 0, 0, 0, 2, 100],
+            [0, 0, 0, 29, 1, 101],
+            [3600, 90, -30, 400, -13, -70],
+            [7, 100_000, 0, 1, 1000, 24],
+        ];
+        for [second, minute, hour, day, month, year] in fields {
+            // SAFETY: numbers and pointers, for which zeros are values.
+            let mut tm: Tm = unsafe { core::mem::zeroed() };
+            tm = Tm { second, minute, hour, day, month, year, ..tm };
+            // SAFETY: as above.
+            let mut theirs: host_libc::tm = unsafe { core::mem::zeroed() };
+            (theirs.tm_sec, theirs.tm_min, theirs.tm_hour) = (second, minute, hour);
+            (theirs.tm_mday, theirs.tm_mon, theirs.tm_year) = (day, month, year);
+            // SAFETY: both are writable.
+            unsafe { assert_eq!(timegm(&raw mut tm), host_libc::timegm(&raw mut theirs)) };
+            let ours = (tm.day, tm.month, tm.year, tm.yearday, tm.weekday);
+            let theirs =
+                (theirs.tm_mday, theirs.tm_mon, theirs.tm_year, theirs.tm_yday, theirs.tm_wday);
+            assert_eq!(ours, theirs);
+        }
+        assert!((difftime(5, 7) + 2.0).abs() < f64::EPSILON);
     }
 
     #[test]

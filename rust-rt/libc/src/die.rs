@@ -21,7 +21,7 @@ pub(super) fn die(reason: core::fmt::Arguments) -> ! {
     }
     let mut text = Reason([0; 200], 0);
     let _ = text.write_fmt(reason);
-    stdio::flush_all();
+    stdio::flush_console();
     (host::get().abort)(core::str::from_utf8(&text.0[..text.1]).unwrap_or("abort"))
 }
 

@@ -44,6 +44,12 @@ extern "C" fn dlclose(library: *mut c_void) -> c_int {
     -1
 }
 
+/// Of no address: what an image has is in no shared library.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn dladdr(_address: *const c_void, _info: *mut c_void) -> c_int {
+    0
+}
+
 /// Why the last call failed, said once; null if none did.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn dlerror() -> *const c_char {

@@ -27,7 +27,7 @@ unsafe fn write_part(fd: c_int, bytes: *const c_void, n: usize) -> isize {
     if !matches!(fd, 1 | 2) {
         return errno::fail(EBADF) as isize;
     }
-    stdio::flush_all();
+    stdio::flush_console();
     if n > 0 {
         // SAFETY: as the caller says.
         let bytes = unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), n) };

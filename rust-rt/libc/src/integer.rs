@@ -101,7 +101,7 @@ pub(super) unsafe fn store_end(end: *mut *const c_char, at: *const c_char) {
 macro_rules! strtol_family {
     ($($name:ident -> $type:ty, $value:ident, $binary:literal;)*) => {$(
         #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-        unsafe extern "C" fn $name(
+        pub(super) unsafe extern "C" fn $name(
             text: *const c_char,
             end: *mut *const c_char,
             base: c_int,
@@ -117,10 +117,14 @@ strtol_family! {
     strtoll -> c_longlong, signed, false;
     strtoul -> c_ulong, unsigned, false;
     strtoull -> c_ulonglong, unsigned, false;
+    strtoimax -> i64, signed, false;
+    strtoumax -> u64, unsigned, false;
     __isoc23_strtol -> c_long, signed, true;
     __isoc23_strtoll -> c_longlong, signed, true;
     __isoc23_strtoul -> c_ulong, unsigned, true;
     __isoc23_strtoull -> c_ulonglong, unsigned, true;
+    __isoc23_strtoimax -> i64, signed, true;
+    __isoc23_strtoumax -> u64, unsigned, true;
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -130,7 +134,7 @@ unsafe extern "C" fn atoi(text: *const c_char) -> c_int {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn atol(text: *const c_char) -> c_long {
+pub(super) unsafe extern "C" fn atol(text: *const c_char) -> c_long {
     // SAFETY: `text` is a C string.
     parse(unsafe { cstr::bytes(text) }, 10, false).signed()
 }

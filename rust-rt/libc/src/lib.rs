@@ -19,6 +19,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod allocated;
 mod asm;
 mod basic_calls;
 mod calendar;
@@ -43,6 +44,7 @@ mod malloc;
 mod math;
 mod mem;
 mod mmap;
+mod numbers;
 #[cfg(any(all(feature = "posix", any(test, feature = "symbols")), feature = "posix-on-unix"))]
 pub mod posix;
 mod printf;
@@ -51,15 +53,19 @@ mod pthread;
 mod random;
 pub mod rdrand;
 mod scanf;
+mod setjmp;
 mod signal;
 mod sort;
 mod stdio;
+mod strftime;
 mod string;
 mod stub;
 mod syscall;
 pub mod threads;
 mod time;
 mod timespec;
+mod wide;
+mod words;
 
 /// The examples of the page that a registry shows.
 #[cfg(doctest)]

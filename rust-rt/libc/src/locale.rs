@@ -115,6 +115,74 @@ extern "C" fn toupper(c: c_int) -> c_int {
     usize::try_from(c).ok().and_then(|c| UPPER.get(BELOW + c)).copied().unwrap_or(c)
 }
 
+/// Defines `isalpha` and its kin, each by its bit in [`class`].
+macro_rules! functions {
+    ($($name:ident $bit:literal;)*) => {$(
+        #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+        extern "C" fn $name(c: c_int) -> c_int {
+            let class = usize::try_from(c).ok().and_then(|c| CLASSES.get(BELOW + c));
+            class.map_or(0, |class| c_int::from(class >> $bit & 1))
+        }
+    )*};
+}
+
+functions! {
+    isblank 0;
+    iscntrl 1;
+    ispunct 2;
+    isalnum 3;
+    isupper 8;
+    islower 9;
+    isalpha 10;
+    isdigit 11;
+    isxdigit 12;
+    isspace 13;
+    isprint 14;
+    isgraph 15;
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn isascii(c: c_int) -> c_int {
+    (0..128).contains(&c).into()
+}
+
+/// The C locale.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn duplocale(_locale: *mut c_void) -> *const c_void {
+    (&raw const C_LOCALE).cast()
+}
+
+/// `struct lconv`: ten strings, of which the first is the point of a number, and fourteen numbers that say nothing.
+#[repr(C)]
+struct Conventions {
+    point: *const c_char,
+    others: [*const c_char; 9],
+    numbers: [c_char; 14],
+}
+
+// SAFETY: the strings are constants.
+unsafe impl Sync for Conventions {}
+
+const _: () = assert!(size_of::<Conventions>() == 96);
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn localeconv() -> *const c_void {
+    static C: Conventions =
+        Conventions { point: c".".as_ptr(), others: [c"".as_ptr(); 9], numbers: [c_char::MAX; 14] };
+    (&raw const C).cast()
+}
+
+/// The name of the character set, the point of a number, and no answer to anything else.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn nl_langinfo(item: c_int) -> *const c_char {
+    match item {
+        14 => c"ANSI_X3.4-1968", // CODESET
+        0x1_0000 => c".",        // RADIXCHAR
+        _ => c"",
+    }
+    .as_ptr()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +207,42 @@ mod tests {
                 assert_eq!(tolower(c), host_libc::tolower(c));
                 assert_eq!(toupper(c), host_libc::toupper(c));
             }
+        }
+    }
+
+    #[test]
+    fn functions_and_conventions_are_those_of_the_host() {
+        type Class = unsafe extern "C" fn(c_int) -> c_int;
+        let classes: [(extern "C" fn(c_int) -> c_int, Class); 12] = [
+            (isalnum, host_libc::isalnum),
+            (isalpha, host_libc::isalpha),
+            (isblank, host_libc::isblank),
+            (iscntrl, host_libc::iscntrl),
+            (isdigit, host_libc::isdigit),
+            (isgraph, host_libc::isgraph),
+            (islower, host_libc::islower),
+            (isprint, host_libc::isprint),
+            (ispunct, host_libc::ispunct),
+            (isspace, host_libc::isspace),
+            (isupper, host_libc::isupper),
+            (isxdigit, host_libc::isxdigit),
+        ];
+        for (ours, theirs) in classes {
+            for c in -1..256 {
+                // SAFETY: EOF, or an octet.
+                assert_eq!(ours(c) != 0, unsafe { theirs(c) } != 0, "{c}");
+            }
+        }
+        assert_eq!((isascii(127), isascii(128), isascii(-1)), (1, 0, 0));
+        // SAFETY: the structure begins with strings.
+        unsafe {
+            let (ours, theirs) = (localeconv().cast::<*const c_char>(), host_libc::localeconv());
+            assert_eq!(
+                super::super::cstr::bytes(*ours),
+                super::super::cstr::bytes((*theirs).decimal_point)
+            );
+            let ours = super::super::cstr::bytes(nl_langinfo(host_libc::CODESET));
+            assert_eq!(ours, super::super::cstr::bytes(host_libc::nl_langinfo(host_libc::CODESET)));
         }
     }
 }

@@ -99,6 +99,107 @@ functions! {
     tanf(x: c_float) -> c_float;
     tanhf(x: c_float) -> c_float;
     truncf(x: c_float) -> c_float;
+
+    erfcf(x: c_float) -> c_float;
+    erff(x: c_float) -> c_float;
+    exp10f(x: c_float) -> c_float;
+    ilogb(x: c_double) -> c_int;
+    ilogbf(x: c_float) -> c_int;
+    lgammaf(x: c_float) -> c_float;
+    nextafterf(x: c_float, y: c_float) -> c_float;
+    remainderf(x: c_float, y: c_float) -> c_float;
+    scalbnf(x: c_float, n: c_int) -> c_float;
+    tgammaf(x: c_float) -> c_float;
+}
+
+/// Defines functions that round to integers.
+macro_rules! calls {
+    ($($name:ident($type:ty) -> $result:ty = $round:ident;)*) => {$(
+        #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+        extern "C" fn $name(x: $type) -> $result {
+            libm::$round(x) as $result
+        }
+    )*};
+}
+
+calls! {
+    llrint(c_double) -> i64 = rint;
+    llrintf(c_float) -> i64 = rintf;
+    llround(c_double) -> i64 = round;
+    llroundf(c_float) -> i64 = roundf;
+    lrintf(c_float) -> c_long = rintf;
+    lroundf(c_float) -> c_long = roundf;
+    nearbyintf(c_float) -> c_float = rintf;
+}
+
+/// The exponent, as a number.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn logb(x: c_double) -> c_double {
+    match x {
+        _ if x == 0.0 => c_double::NEG_INFINITY,
+        _ if x.is_infinite() => c_double::INFINITY,
+        _ if x.is_nan() => x,
+        _ => libm::ilogb(x).into(),
+    }
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn scalbln(x: c_double, n: c_long) -> c_double {
+    libm::scalbn(x, n.clamp(c_int::MIN.into(), c_int::MAX.into()) as c_int)
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn remquo(x: c_double, y: c_double, quotient: *mut c_int) -> c_double {
+    let (rest, n) = libm::remquo(x, y);
+    // SAFETY: writable by contract.
+    unsafe { *quotient = n };
+    rest
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn frexpf(x: c_float, exponent: *mut c_int) -> c_float {
+    let (fraction, e) = libm::frexpf(x);
+    // SAFETY: writable by contract.
+    unsafe { *exponent = e };
+    fraction
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn modff(x: c_float, whole: *mut c_float) -> c_float {
+    let (fraction, integer) = libm::modff(x);
+    // SAFETY: writable by contract.
+    unsafe { *whole = integer };
+    fraction
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sincosf(x: c_float, sin: *mut c_float, cos: *mut c_float) {
+    // SAFETY: both are writable by contract.
+    unsafe { (*sin, *cos) = libm::sincosf(x) };
+}
+
+/// A NaN, whatever its text says.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn nan(_text: *const core::ffi::c_char) -> c_double {
+    c_double::NAN
+}
+
+/// As [`nan`].
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn nanf(_text: *const core::ffi::c_char) -> c_float {
+    c_float::NAN
+}
+
+/// To nearest (FE_TONEAREST): nobody changes the rounding mode of an image.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn fegetround() -> c_int {
+    0
+}
+
+/// Only to the mode that there is.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn fesetround(mode: c_int) -> c_int {
+    c_int::from(mode != 0)
 }
 
 /// The `libm` crate (0.2.16) takes arguments below -1 for their absolute values.
@@ -204,6 +305,10 @@ mod tests {
             pub safe fn tan(x: c_double) -> c_double;
             pub safe fn tanh(x: c_double) -> c_double;
             pub safe fn trunc(x: c_double) -> c_double;
+            pub safe fn logb(x: c_double) -> c_double;
+            pub safe fn llround(x: c_double) -> i64;
+            pub safe fn llrint(x: c_double) -> i64;
+            pub fn remquo(x: c_double, y: c_double, quotient: *mut c_int) -> c_double;
             pub fn frexp(x: c_double, exponent: *mut c_int) -> c_double;
             pub fn modf(x: c_double, whole: *mut c_double) -> c_double;
         }
@@ -294,6 +399,10 @@ mod tests {
             same("rint", rint(x), host::rint(x));
             same("sqrt", sqrt(x), host::sqrt(x));
             same("fmod", fmod(x, y), host::fmod(x, y));
+            same("logb", logb(x), host::logb(x));
+            if x.abs() < 9e18 {
+                assert_eq!((llround(x), llrint(x)), (host::llround(x), host::llrint(x)), "{x:e}");
+            }
             same("fma", fma(x, y, z), host::fma(x, y, z));
             same("nextafter", nextafter(x, y), host::nextafter(x, y));
             same("copysign", copysign(x, y), x.copysign(y));

@@ -13,7 +13,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::AtomicBool;
 
-const RECURSIVE: c_int = 1;
+pub(super) const RECURSIVE: c_int = 1;
 const ERRORCHECK: c_int = 2;
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -85,7 +85,7 @@ pub(super) unsafe extern "C" fn pthread_mutex_lock(mutex: *mut Mutex) -> c_int {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut Mutex) -> c_int {
+pub(super) unsafe extern "C" fn pthread_mutex_trylock(mutex: *mut Mutex) -> c_int {
     // SAFETY: as above.
     let mutex = unsafe { &mut *mutex };
     match (mutex.locked, mutex.kind) {

@@ -1,7 +1,6 @@
-//! `sscanf`: integers, floating-point numbers, characters, words and `%n`.
+//! `sscanf`: integers, floating-point numbers, characters, words, sets of characters and `%n`.
 //!
-//! A conversion that is not implemented (`%[`, wide characters) ends the scan, as input that does
-//! not match does.
+//! A conversion that is not implemented (wide characters) ends the scan, as input that does not match does.
 
 use super::asm::{VaList, variadic};
 use super::{cstr, double, integer};
@@ -20,24 +19,26 @@ unsafe extern "C" fn vsscanf(
     args: *mut VaList,
 ) -> c_int {
     // SAFETY: both are C strings that nobody writes to meanwhile, and the list is started.
-    unsafe { scan(cstr::bytes(input), cstr::bytes(format), &mut *args) }
+    unsafe { scan(cstr::bytes(input), cstr::bytes(format), &mut *args, &mut 0) }
 }
 
+/// Moves `at` behind what was taken of the input.
+///
 /// # Safety
 ///
 /// `args` has the pointers that the format names.
-unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
-    let (mut at, mut assigned) = (0, 0);
+pub(super) unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList, at: &mut usize) -> c_int {
+    let mut assigned = 0;
     let mut format = format.iter().copied().peekable();
     while let Some(c) = format.next() {
-        let rest = &input[at..];
+        let rest = &input[*at..];
         if integer::spaces(&[c]) == 1 {
-            at += integer::spaces(rest);
+            *at += integer::spaces(rest);
             continue;
         }
         if c != b'%' {
             match rest.first() {
-                Some(&first) if first == c => at += 1,
+                Some(&first) if first == c => *at += 1,
                 first => return result(assigned, first.is_none()),
             }
             continue;
@@ -46,17 +47,18 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
         if conversion.letter == b'n' {
             if conversion.store {
                 // SAFETY: the argument points to an integer of this length.
-                unsafe { store_integer(args.integer(), conversion.length, at as u64) };
+                unsafe { store_integer(args.integer(), conversion.length, *at as u64) };
             }
             continue;
         }
-        let skip = if conversion.letter == b'c' { 0 } else { integer::spaces(rest) };
-        let rest = &rest[skip..];
+        let skip = if matches!(conversion.letter, b'c' | b'[') { 0 } else { integer::spaces(rest) };
+        *at += skip;
+        let rest = &input[*at..];
         if rest.is_empty() {
             return result(assigned, true);
         }
         if conversion.letter == b'%' && rest[0] == b'%' {
-            at += skip + 1;
+            *at += 1;
             continue;
         }
         // SAFETY: the next argument is the one for this conversion.
@@ -64,7 +66,7 @@ unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList) -> c_int {
         if taken == 0 {
             return assigned;
         }
-        at += skip + taken;
+        *at += taken;
         assigned += c_int::from(conversion.store);
     }
     assigned
@@ -79,6 +81,8 @@ struct Conversion {
     /// Bytes of the argument's integer.
     length: usize,
     letter: u8,
+    /// The characters of `%[`, a bit each.
+    set: [u64; 4],
 }
 
 impl Conversion {
@@ -93,7 +97,9 @@ impl Conversion {
         while let Some(modifier) = format.next_if(|c| b"hljztqL".contains(c)) {
             length = if modifier == b'h' { length / 2 } else { 8 };
         }
-        Some(Conversion { store, width, length, letter: format.next()? })
+        let letter = format.next()?;
+        let set = if letter == b'[' { characters(format)? } else { [0; 4] };
+        Some(Conversion { store, width, length, letter, set })
     }
 
     /// Converts the beginning of `rest`, which is not empty, and stores the result. How many characters that took;
@@ -103,7 +109,7 @@ impl Conversion {
     ///
     /// The next of `args` points to what this conversion stores.
     unsafe fn apply(&self, rest: &[u8], args: &mut VaList) -> usize {
-        let Conversion { store, width, length, letter } = *self;
+        let Conversion { store, width, length, letter, ref set } = *self;
         let field = &rest[..if width == 0 { rest.len() } else { width.min(rest.len()) }];
         match letter {
             b'd' | b'i' | b'u' | b'x' | b'X' | b'o' | b'p' => {
@@ -136,9 +142,10 @@ impl Conversion {
                 }
                 taken
             }
-            b'c' | b's' => {
+            b'c' | b's' | b'[' => {
                 let n = match letter {
                     b'c' => width.max(1).min(rest.len()),
+                    b'[' => field.iter().take_while(|&&c| has(set, c)).count(),
                     _ => field.iter().take_while(|&&c| integer::spaces(&[c]) == 0).count(),
                 };
                 if n > 0 && store {
@@ -146,7 +153,7 @@ impl Conversion {
                     unsafe {
                         let to = args.integer() as *mut u8;
                         to.copy_from_nonoverlapping(field.as_ptr(), n);
-                        if letter == b's' {
+                        if letter != b'c' {
                             *to.add(n) = 0;
                         }
                     }
@@ -156,6 +163,32 @@ impl Conversion {
             _ => 0,
         }
     }
+}
+
+fn has(set: &[u64; 4], c: u8) -> bool {
+    set[usize::from(c / 64)] >> (c % 64) & 1 != 0
+}
+
+/// Takes a set of characters from the format, up to its `]`, which is one of them if it comes first. In `a-z` are all
+/// between the two.
+fn characters(format: &mut Peekable<impl Iterator<Item = u8>>) -> Option<[u64; 4]> {
+    let mut set = [0u64; 4];
+    let inverted = format.next_if_eq(&b'^').is_some();
+    let mut last = None;
+    loop {
+        let mut c = format.next()?;
+        let mut first = c;
+        match last {
+            Some(_) if c == b']' => break,
+            Some(low) if c == b'-' && format.peek() != Some(&b']') => {
+                (first, c) = (low, format.next()?);
+            }
+            _ => {}
+        }
+        (first..=c).for_each(|c| set[usize::from(c / 64)] |= 1 << (c % 64));
+        last = Some(c);
+    }
+    Some(if inverted { set.map(|bits| !bits) } else { set })
 }
 
 /// EOF when the input has `ended` before anything was assigned.
@@ -209,10 +242,41 @@ mod tests {
             c"1.5e3x",
         ] {
             for format in [
-                c"%d", c"%i", c"%u", c"%x", c"%o", c"%d %d", c"%2d%d", c"%*d%d", c"%hd", c"%hhd",
-                c"%ld", c"%s", c"%3s%s", c"%c", c"%2c", c" %c%n", c"=%u%c", c"=0x%x%c", c"=%lu%c",
-                c"%d,%d", c"%i,%d", c"%%%d", c"%lf", c"%f%c", c"%3lf%s", c"%n", c"x", c"%s %d",
+                c"%d",
+                c"%i",
+                c"%u",
+                c"%x",
+                c"%o",
+                c"%d %d",
+                c"%2d%d",
+                c"%*d%d",
+                c"%hd",
+                c"%hhd",
+                c"%ld",
+                c"%s",
+                c"%3s%s",
+                c"%c",
+                c"%2c",
+                c" %c%n",
+                c"=%u%c",
+                c"=0x%x%c",
+                c"=%lu%c",
+                c"%d,%d",
+                c"%i,%d",
+                c"%%%d",
+                c"%lf",
+                c"%f%c",
+                c"%3lf%s",
+                c"%n",
+                c"x",
+                c"%s %d",
                 c"%d%n",
+                c"%[0-9]%s",
+                c"%[^ ]%c",
+                c"%2[a-c]%[^]]",
+                c"%[]a]",
+                c" %[a-]",
+                c"%*[a-z]%s",
             ] {
                 same!(input, format);
             }

@@ -1,23 +1,85 @@
-//! `<stdio.h>`: formatted output, and the three streams on the console.
+//! `<stdio.h>`: formatted output, and the streams on the console.
 //!
 //! `stdout` and `stderr` are buffered by line, so that a message made of several calls stays in one
-//! piece; `stdin` is at its end. There are no other streams.
+//! piece. With the feature `posix` there are streams on files as well, and `stdin` is one (`posix/streams`);
+//! without it `stdin` is for nothing.
 
 use super::asm::{VaList, variadic};
 use super::cstr;
-use super::errno::{self, EBADF};
+use super::errno;
 use super::host;
 use super::printf::{self, Sink};
+use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use spin::Mutex;
 
-const EOF: c_int = -1;
+pub(super) const EOF: c_int = -1;
 
-/// C's `FILE`, only ever seen through a pointer.
-struct File {
-    fd: c_int,
+/// What every stream begins with: C's `FILE`, only ever seen through a pointer.
+///
+/// glibc's macros and inline functions (`getc_unlocked`, `feof_unlocked`) read the first fields. By these, nothing is
+/// ever buffered, so that a function is called.
+#[repr(C)]
+pub(super) struct File {
+    flags: Cell<c_int>,
+    buffers: [*const u8; 6],
+    pub(super) kind: &'static Kind,
+    /// The stream that was opened before this one.
+    pub(super) next: AtomicPtr<File>,
+    pub(super) fd: Cell<c_int>,
+}
+
+/// What a stream does.
+#[repr(C)]
+pub(super) struct Kind {
+    /// Takes octets, and says how many. If not all, `errno` is set.
+    pub(super) put: unsafe fn(*const File, &[u8]) -> usize,
+    /// Sends what is buffered: 0, or EOF and `errno`.
+    pub(super) flush: unsafe fn(*const File) -> c_int,
+}
+
+/// The flags of a stream that has met its end, and of one that has failed, as glibc has them.
+pub(super) const END: c_int = 0x10;
+pub(super) const ERROR: c_int = 0x20;
+
+impl File {
+    pub(super) const fn new(kind: &'static Kind, fd: c_int) -> Self {
+        File {
+            flags: Cell::new(0),
+            buffers: [ptr::null(); 6],
+            kind,
+            next: AtomicPtr::new(ptr::null_mut()),
+            fd: Cell::new(fd),
+        }
+    }
+
+    pub(super) fn has(&self, flags: c_int) -> bool {
+        self.flags.get() & flags != 0
+    }
+
+    pub(super) fn note(&self, flags: c_int) {
+        self.flags.set(self.flags.get() | flags);
+    }
+
+    pub(super) fn forget(&self, flags: c_int) {
+        self.flags.set(self.flags.get() & !flags);
+    }
+}
+
+/// The last one that was opened. Those of the console always are.
+pub(super) static OPENED: AtomicPtr<File> = AtomicPtr::new(ptr::null_mut());
+
+/// A stream to the console.
+#[repr(C)]
+struct Console {
+    file: File,
     line: Mutex<Line>,
 }
+
+// SAFETY: its flags never change, its line has a lock, and nobody else has one.
+unsafe impl Sync for Console {}
 
 struct Line {
     buf: [u8; 256],
@@ -33,9 +95,7 @@ impl Line {
             self.used = 0;
         }
     }
-}
 
-impl Sink for Line {
     /// Sends whole lines, and keeps an unfinished one that fits.
     fn put(&mut self, bytes: &[u8]) {
         let whole = bytes.iter().rposition(|&c| c == b'\n').map_or(0, |i| i + 1);
@@ -57,99 +117,133 @@ impl Sink for Line {
     }
 }
 
-static STDIN: File = File { fd: 0, line: Mutex::new(Line::NEW) };
-static STDOUT: File = File { fd: 1, line: Mutex::new(Line::NEW) };
-static STDERR: File = File { fd: 2, line: Mutex::new(Line::NEW) };
+static CONSOLE: Kind = Kind { put: put_on_console, flush: |_| flush_console() };
 
-/// The value of C's variables `stdin`, `stdout` and `stderr`.
+static STDOUT: Console = Console::new(1);
+static STDERR: Console = Console::new(2);
+
+impl Console {
+    const fn new(fd: c_int) -> Self {
+        Console { file: File::new(&CONSOLE, fd), line: Mutex::new(Line::NEW) }
+    }
+}
+
+/// Should an exception handler print while the line is locked, it goes past the buffer.
+unsafe fn put_on_console(stream: *const File, bytes: &[u8]) -> usize {
+    // SAFETY: a stream of this kind is one of the two above.
+    let console = unsafe { &*stream.cast::<Console>() };
+    match console.line.try_lock() {
+        Some(mut line) => line.put(bytes),
+        None => (host::get().console_write)(bytes),
+    }
+    bytes.len()
+}
+
+/// A C program's pointer to a stream: NULL, or one that is open.
 #[repr(transparent)]
-struct Stream(*const File);
+pub(super) struct Stream(pub(super) *const File);
 
 // SAFETY: the pointer is to a static that is Sync itself.
 unsafe impl Sync for Stream {}
 
+#[cfg(not(all(feature = "posix", any(test, feature = "symbols"))))]
+mod input {
+    use super::*;
+
+    static NOWHERE: Kind = Kind {
+        put: |_, _| {
+            errno::set(errno::EBADF);
+            0
+        },
+        flush: |_| 0,
+    };
+
+    struct Nothing(File);
+    // SAFETY: nobody writes to it.
+    unsafe impl Sync for Nothing {}
+    static STDIN: Nothing = Nothing(File::new(&NOWHERE, 0));
+
+    #[allow(non_upper_case_globals)]
+    #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+    static stdin: Stream = Stream((&raw const STDIN).cast());
+}
+
 #[allow(non_upper_case_globals)]
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-static stdin: Stream = Stream(&raw const STDIN);
+pub(super) static stdout: Stream = Stream((&raw const STDOUT).cast());
 #[allow(non_upper_case_globals)]
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-static stdout: Stream = Stream(&raw const STDOUT);
-#[allow(non_upper_case_globals)]
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-static stderr: Stream = Stream(&raw const STDERR);
+static stderr: Stream = Stream((&raw const STDERR).cast());
 
 impl Stream {
-    fn file(&self) -> &'static File {
-        // SAFETY: C code gets streams only from the three variables above, which point to statics.
+    fn file(&self) -> &File {
+        // SAFETY: C code has streams from the variables above or from functions that opened them.
         unsafe { &*self.0 }
     }
 
-    /// Hands the stream's line to `write`. Should an exception handler print while the line is
-    /// locked, it goes past the buffer.
-    fn with<R>(&self, write: impl FnOnce(&mut dyn Sink) -> R) -> R {
-        match self.file() {
-            File { fd: 1 | 2, line } => match line.try_lock() {
-                Some(mut line) => write(&mut *line),
-                None => write(&mut Unbuffered),
-            },
-            _ => write(&mut Nowhere),
-        }
-    }
-
-    /// Sends bytes; false, with EBADF, for the stream that is for input.
-    fn put(&self, bytes: &[u8]) -> bool {
-        if self.file().fd == 0 {
-            errno::set(EBADF);
-            return false;
-        }
-        self.with(|line| line.put(bytes));
-        true
+    /// Sends bytes, and says how many.
+    fn put(&self, bytes: &[u8]) -> usize {
+        // SAFETY: as above.
+        unsafe { (self.file().kind.put)(self.0, bytes) }
     }
 }
 
-struct Unbuffered;
+/// What is formatted goes to a stream.
+struct To<'a> {
+    stream: &'a Stream,
+    failed: bool,
+}
 
-impl Sink for Unbuffered {
+impl Sink for To<'_> {
     fn put(&mut self, bytes: &[u8]) {
-        (host::get().console_write)(bytes);
+        self.failed |= self.stream.put(bytes) < bytes.len();
     }
 }
 
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn put(&mut self, _bytes: &[u8]) {}
-}
-
-/// Sends what is buffered. Called before the domain ends.
-pub(super) fn flush_all() {
-    for file in [&STDOUT, &STDERR] {
-        if let Some(mut line) = file.line.try_lock() {
+/// Sends what is buffered for the console; 0.
+pub(super) fn flush_console() -> c_int {
+    for console in [&STDOUT, &STDERR] {
+        if let Some(mut line) = console.line.try_lock() {
             line.flush();
         }
     }
+    0
+}
+
+/// Sends what is buffered: 0, or EOF if a stream fails. Called before the domain ends.
+pub(super) fn flush_all() -> c_int {
+    let mut answer = flush_console();
+    let mut stream = OPENED.load(Ordering::Relaxed).cast_const();
+    while !stream.is_null() {
+        // SAFETY: those in the list are open.
+        unsafe {
+            answer |= ((*stream).kind.flush)(stream);
+            stream = (*stream).next.load(Ordering::Relaxed);
+        }
+    }
+    answer
 }
 
 /// A NULL stream means all of them.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn fflush(_stream: Stream) -> c_int {
-    flush_all();
-    0
+pub(super) extern "C" fn fflush(stream: Stream) -> c_int {
+    // SAFETY: the stream is open.
+    if stream.0.is_null() { flush_all() } else { unsafe { (stream.file().kind.flush)(stream.0) } }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn fileno(stream: Stream) -> c_int {
-    stream.file().fd
+    stream.file().fd.get()
 }
 
 /// The console never fails.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn ferror(_stream: Stream) -> c_int {
-    0
+pub(super) extern "C" fn ferror(stream: Stream) -> c_int {
+    stream.file().has(ERROR).into()
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn fwrite(
+pub(super) unsafe extern "C" fn fwrite(
     bytes: *const c_void,
     size: usize,
     count: usize,
@@ -161,11 +255,14 @@ unsafe extern "C" fn fwrite(
     // SAFETY: the caller has `count` items of `size` bytes, which are an object and so do not
     // overflow a size.
     let bytes = unsafe { core::slice::from_raw_parts(bytes.cast::<u8>(), size * count) };
-    if stream.put(bytes) { count } else { 0 }
+    match stream.put(bytes) {
+        n if n == bytes.len() => count,
+        n => n / size,
+    }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn fputc(byte: c_int, stream: Stream) -> c_int {
+pub(super) extern "C" fn fputc(byte: c_int, stream: Stream) -> c_int {
     put_byte(byte, &stream)
 }
 
@@ -180,13 +277,45 @@ extern "C" fn putchar(byte: c_int) -> c_int {
 }
 
 fn put_byte(byte: c_int, stream: &Stream) -> c_int {
-    if stream.put(&[byte as u8]) { c_int::from(byte as u8) } else { EOF }
+    if stream.put(&[byte as u8]) == 1 { c_int::from(byte as u8) } else { EOF }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn fputs(s: *const c_char, stream: Stream) -> c_int {
+pub(super) unsafe extern "C" fn fputs(s: *const c_char, stream: Stream) -> c_int {
     // SAFETY: `s` is a C string.
-    if stream.put(unsafe { cstr::bytes(s) }) { 0 } else { EOF }
+    let bytes = unsafe { cstr::bytes(s) };
+    if stream.put(bytes) == bytes.len() { 0 } else { EOF }
+}
+
+/// What glibc's `putc_unlocked` calls where the buffer is full.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn __overflow(stream: Stream, byte: c_int) -> c_int {
+    put_byte(byte, &stream)
+}
+
+/// Defines functions by another name: what needs a lock takes it.
+macro_rules! calls {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty = $other:ident;)*) => {$(
+        #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+        unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+            // SAFETY: the contract is the same.
+            #[allow(unused_unsafe)]
+            unsafe {
+                $other($($argument),*)
+            }
+        }
+    )*};
+}
+
+calls! {
+    ferror_unlocked(stream: Stream) -> c_int = ferror;
+    fflush_unlocked(stream: Stream) -> c_int = fflush;
+    fileno_unlocked(stream: Stream) -> c_int = fileno;
+    fputc_unlocked(byte: c_int, stream: Stream) -> c_int = fputc;
+    fputs_unlocked(text: *const c_char, stream: Stream) -> c_int = fputs;
+    fwrite_unlocked(from: *const c_void, size: usize, n: usize, stream: Stream) -> usize = fwrite;
+    putc_unlocked(byte: c_int, stream: Stream) -> c_int = fputc;
+    putchar_unlocked(byte: c_int) -> c_int = putchar;
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -202,12 +331,9 @@ unsafe extern "C" fn perror(s: *const c_char) {
     let text = errno::text(errno::get()).to_bytes();
     // SAFETY: `s` is NULL or a C string.
     let s = if s.is_null() { &b""[..] } else { unsafe { cstr::bytes(s) } };
-    stderr.with(|out| {
-        out.put(s);
-        out.put(if s.is_empty() { b"" } else { b": " });
-        out.put(text);
-        out.put(b"\n");
-    });
+    for part in [s, if s.is_empty() { b"" } else { b": " }, text, b"\n"] {
+        stderr.put(part);
+    }
 }
 
 variadic!("printf", 1 => vprintf);
@@ -255,11 +381,10 @@ unsafe extern "C" fn __vfprintf_chk(
 ///
 /// That of [`printf::format`]; `args` is not NULL and not used by anyone else.
 unsafe fn print(stream: &Stream, format: *const c_char, args: *mut VaList) -> c_int {
-    if stream.file().fd == 0 {
-        return errno::fail(EBADF);
-    }
+    let mut to = To { stream, failed: false };
     // SAFETY: as the caller says.
-    stream.with(|out| unsafe { printf::format(out, format, &mut *args) })
+    let n = unsafe { printf::format(&mut to, format, &mut *args) };
+    if to.failed { EOF } else { n }
 }
 
 /// A buffer that keeps what fits.

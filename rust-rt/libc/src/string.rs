@@ -24,7 +24,7 @@ unsafe extern "C" fn strnlen(s: *const c_char, max: usize) -> usize {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strcmp(a: *const c_char, b: *const c_char) -> c_int {
+pub(super) unsafe extern "C" fn strcmp(a: *const c_char, b: *const c_char) -> c_int {
     // SAFETY: the contract of `strcmp` is that of `compare` without a bound.
     unsafe { compare(a, b, usize::MAX, |c| c) }
 }
@@ -37,7 +37,7 @@ unsafe extern "C" fn strncmp(a: *const c_char, b: *const c_char, max: usize) -> 
 
 /// In the C locale.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strcasecmp(a: *const c_char, b: *const c_char) -> c_int {
+pub(super) unsafe extern "C" fn strcasecmp(a: *const c_char, b: *const c_char) -> c_int {
     // SAFETY: the contract is that of `compare` without a bound.
     unsafe { compare(a, b, usize::MAX, |c| c.to_ascii_lowercase()) }
 }
@@ -138,7 +138,7 @@ unsafe extern "C" fn strncat(dst: *mut c_char, src: *const c_char, max: usize) -
 
 /// Searches the NUL too.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strchr(s: *const c_char, byte: c_int) -> *mut c_char {
+pub(super) unsafe extern "C" fn strchr(s: *const c_char, byte: c_int) -> *mut c_char {
     // SAFETY: the string and its NUL are readable.
     let at = unsafe { find(s.cast(), byte as u8, 0..=strlen(s)) };
     at.map_or(ptr::null_mut(), |i| s.wrapping_add(i).cast_mut())
@@ -146,7 +146,7 @@ unsafe extern "C" fn strchr(s: *const c_char, byte: c_int) -> *mut c_char {
 
 /// Searches the NUL too.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strrchr(s: *const c_char, byte: c_int) -> *mut c_char {
+pub(super) unsafe extern "C" fn strrchr(s: *const c_char, byte: c_int) -> *mut c_char {
     // SAFETY: the string and its NUL are readable.
     let at = unsafe { find(s.cast(), byte as u8, (0..=strlen(s)).rev()) };
     at.map_or(ptr::null_mut(), |i| s.wrapping_add(i).cast_mut())
@@ -200,7 +200,7 @@ unsafe fn span(s: *const c_char, set: *const c_char, inside: bool) -> usize {
 
 /// A copy from the heap, for the caller to free; NULL when memory is exhausted.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strdup(s: *const c_char) -> *mut c_char {
+pub(super) unsafe extern "C" fn strdup(s: *const c_char) -> *mut c_char {
     // SAFETY: `s` is a C string, and the block has room for it and its NUL.
     unsafe {
         let n = strlen(s) + 1;

@@ -86,6 +86,27 @@ unsafe extern "C" fn time(time: *mut i64) -> i64 {
     seconds
 }
 
+/// Processor time is the time since boot, in microseconds.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn clock() -> c_long {
+    (monotonic() / 1000) as c_long
+}
+
+/// `struct tms`: in ticks, of which a second has a hundred.
+#[repr(C)]
+struct Ticks([c_long; 4]);
+
+/// User time is the time since boot; the rest is 0.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn times(ticks: *mut Ticks) -> c_long {
+    let now = (monotonic() / 10_000_000) as c_long;
+    if !ticks.is_null() {
+        // SAFETY: writable by contract.
+        unsafe { *ticks = Ticks([now, 0, 0, 0]) };
+    }
+    now
+}
+
 /// `struct rusage`.
 #[repr(C)]
 struct Usage {

@@ -83,7 +83,7 @@ impl Object for Console {
 
     /// After what the streams of C still hold.
     fn write(&self, parts: &[Part]) -> Result<usize> {
-        stdio::flush_all();
+        stdio::flush_console();
         let mut n = 0;
         for part in parts.iter().filter(|part| !part.is_empty()) {
             (host::get().console_write)(part);

@@ -106,6 +106,23 @@ nobody! {
     getgrnam_r(*const c_char);
 }
 
+/// Defines the same look-ups without a buffer: NULL, and `errno` stays as it is.
+macro_rules! calls {
+    ($($name:ident($type:ty);)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub(super) extern "C" fn $name(_whom: $type) -> *mut c_void {
+            core::ptr::null_mut()
+        }
+    )*};
+}
+
+calls! {
+    getpwnam(*const c_char);
+    getpwuid(c_uint);
+    getgrnam(*const c_char);
+    getgrgid(c_uint);
+}
+
 /// Of no other groups than its own.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn getgroups(size: c_int, _list: *mut c_uint) -> c_int {
@@ -262,6 +279,8 @@ mod tests {
                 ENOENT
             );
         }
+        assert!(getpwuid(0).is_null() && getpwnam(c"root".as_ptr()).is_null());
+        assert!(getgrgid(0).is_null() && getgrnam(c"root".as_ptr()).is_null());
         assert_eq!(
             (getgroups(0, core::ptr::null_mut()), getgroups(-1, core::ptr::null_mut())),
             (0, -1)

@@ -26,6 +26,7 @@ mod events;
 mod family;
 mod files;
 mod identity;
+mod inet;
 mod interfaces;
 mod io;
 mod kernel;
@@ -45,6 +46,8 @@ mod select;
 mod small;
 mod socket;
 mod socket_options;
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
+mod streams;
 mod table;
 mod terminal;
 mod timer;

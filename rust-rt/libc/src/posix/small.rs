@@ -25,6 +25,7 @@ macro_rules! calls {
         }
     )*};
 }
+pub(super) use calls;
 
 calls! {
     fallocate(fd: c_int, mode: c_int, offset: i64, len: i64) -> c_int = changes::fallocate64;

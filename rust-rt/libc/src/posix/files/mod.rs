@@ -19,7 +19,7 @@ mod sockets;
 pub(super) mod space;
 mod temporary;
 mod tree;
-mod unique;
+pub(super) mod unique;
 mod volume;
 #[cfg(test)]
 mod volume_tests;

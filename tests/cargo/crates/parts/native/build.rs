@@ -6,11 +6,19 @@ use std::process::Command;
 
 fn main() {
     let out = env::var("OUT_DIR").expect("cargo sets it");
-    let object = Path::new(&out).join("twice.o");
+    let object = |name: &str| Path::new(&out).join(name).with_extension("o");
     let run = |command: &mut Command| assert!(command.status().expect("it runs").success());
-    run(Command::new("cc").args(["-O2", "-fPIC", "-c", "src/twice.c", "-o"]).arg(&object));
-    run(Command::new("ar").args(["crs"]).arg(Path::new(&out).join("libtwice.a")).arg(&object));
-    println!("cargo::rerun-if-changed=src/twice.c");
+    let mut archive = Command::new("ar");
+    archive.arg("crs").arg(Path::new(&out).join("libtwice.a"));
+    for name in ["twice", "library"] {
+        let source = format!("src/{name}.c");
+        run(Command::new("cc")
+            .args(["-O2", "-fPIC", "-D_GNU_SOURCE", "-c", &source, "-o"])
+            .arg(object(name)));
+        archive.arg(object(name));
+        println!("cargo::rerun-if-changed={source}");
+    }
+    run(&mut archive);
     println!("cargo::rustc-link-search=native={out}");
     println!("cargo::rustc-link-lib=static=twice");
     println!("cargo::rustc-env=BUILT_FOR={}", env::var("TARGET").expect("cargo sets it"));

@@ -1,0 +1,205 @@
+//! What one stream has read ahead, or has not written yet.
+
+use alloc::vec::Vec;
+use core::ffi::c_int;
+
+use super::super::io;
+use super::super::parts::{Errno, Part, PartMut, Result};
+use crate::errno::{ENOMEM, ESPIPE};
+use crate::stdio;
+
+/// Octets in a buffer, unless `setvbuf` says otherwise.
+pub(super) const SIZE: usize = 4096;
+/// Room before what was read, for what is pushed back.
+const ROOM: usize = 8;
+
+const SEEK_CUR: c_int = 1;
+
+/// Between a stream and its descriptor.
+pub(super) struct Buffer {
+    /// Empty until it is needed.
+    bytes: Vec<u8>,
+    /// What was read and not taken is `bytes[at..end]`, what is to be written `bytes[ROOM..end]`.
+    at: usize,
+    end: usize,
+    writing: bool,
+    size: usize,
+    by_line: bool,
+}
+
+impl Buffer {
+    pub(super) const fn new() -> Self {
+        Buffer {
+            bytes: Vec::new(),
+            at: ROOM,
+            end: ROOM,
+            writing: false,
+            size: SIZE,
+            by_line: false,
+        }
+    }
+
+    /// As `setvbuf` wants it, with one octet for no buffer at all. What is in it goes.
+    pub(super) fn set(&mut self, fd: c_int, size: usize, by_line: bool) -> Result {
+        self.settle(fd)?;
+        (self.bytes, self.size, self.by_line) = (Vec::new(), size.max(1), by_line);
+        Ok(())
+    }
+
+    fn prepare(&mut self) -> Result {
+        if self.bytes.is_empty() {
+            self.bytes.try_reserve_exact(ROOM + self.size).map_err(|_| Errno(ENOMEM))?;
+            self.bytes.resize(ROOM + self.size, 0);
+        }
+        Ok(())
+    }
+
+    /// What was read and not taken.
+    pub(super) fn unread(&self) -> &[u8] {
+        if self.writing { &[] } else { self.bytes.get(self.at..self.end).unwrap_or_default() }
+    }
+
+    /// Whether nothing more can be read before something is taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.unread().len() >= self.size
+    }
+
+    /// Takes so many octets of what is unread.
+    pub(super) fn take(&mut self, n: usize) {
+        self.at += n;
+    }
+
+    /// Gives an octet back, to be read next. Whether there is room for it.
+    pub(super) fn push_back(&mut self, fd: c_int, byte: u8) -> bool {
+        if self.flush(fd).is_err() || self.prepare().is_err() || self.at == 0 {
+            return false;
+        }
+        self.writing = false;
+        self.at -= 1;
+        self.bytes[self.at] = byte;
+        true
+    }
+
+    /// Reads more behind what is unread: how much; 0 at the end, and when the buffer is full.
+    pub(super) fn fill(&mut self, fd: c_int) -> Result<usize> {
+        self.flush(fd)?;
+        self.writing = false;
+        self.prepare()?;
+        if self.at > ROOM || self.at == self.end {
+            let n = self.end - self.at;
+            self.bytes.copy_within(self.at..self.end, ROOM);
+            (self.at, self.end) = (ROOM, ROOM + n);
+        }
+        if fd == 0 {
+            // Whoever is asked for a line sees the question before.
+            stdio::flush_console();
+        }
+        if self.end == self.bytes.len() {
+            return Ok(0);
+        }
+        let n = io::read_parts(fd, &mut [PartMut::new(&mut self.bytes[self.end..])])?;
+        self.end += n;
+        Ok(n)
+    }
+
+    /// Reads until `to` is full: how much was read, and whether that was the end.
+    pub(super) fn read(&mut self, fd: c_int, to: &mut [u8]) -> (usize, Result<bool>) {
+        let mut done = 0;
+        while done < to.len() {
+            let rest = &mut to[done..];
+            let n = self.unread().len().min(rest.len());
+            rest[..n].copy_from_slice(&self.unread()[..n]);
+            self.take(n);
+            done += n;
+            let rest = &mut rest[n..];
+            if rest.is_empty() {
+                break;
+            }
+            let more = if rest.len() < self.size {
+                self.fill(fd)
+            } else {
+                let read =
+                    self.settle(fd).and_then(|()| io::read_parts(fd, &mut [PartMut::new(rest)]));
+                done += *read.as_ref().unwrap_or(&0);
+                read
+            };
+            match more {
+                Ok(0) => return (done, Ok(true)),
+                Ok(_) => {}
+                Err(error) => return (done, Err(error)),
+            }
+        }
+        (done, Ok(false))
+    }
+
+    /// Writes, at once or later.
+    pub(super) fn write(&mut self, fd: c_int, bytes: &[u8]) -> Result {
+        if !self.writing {
+            self.settle(fd)?;
+            self.prepare()?;
+            self.writing = true;
+        }
+        if bytes.len() > self.bytes.len() - self.end {
+            self.flush(fd)?;
+        }
+        if bytes.len() >= self.size {
+            return write_all(fd, bytes);
+        }
+        self.bytes[self.end..][..bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+        if self.by_line && bytes.contains(&b'\n') { self.flush(fd) } else { Ok(()) }
+    }
+
+    /// Writes what is to be written. What cannot be is dropped.
+    pub(super) fn flush(&mut self, fd: c_int) -> Result {
+        if !self.writing || self.end == ROOM {
+            return Ok(());
+        }
+        let end = core::mem::replace(&mut self.end, ROOM);
+        write_all(fd, &self.bytes[ROOM..end])
+    }
+
+    /// Has nothing in it any more, and the descriptor where the stream is.
+    pub(super) fn settle(&mut self, fd: c_int) -> Result {
+        self.flush(fd)?;
+        let unread = self.unread().len() as i64;
+        self.writing = false;
+        (self.at, self.end) = (ROOM, ROOM);
+        match io::file(fd).and_then(|file| file.seek(-unread, SEEK_CUR)) {
+            // What cannot be sought has nowhere else to be.
+            Ok(_) | Err(Errno(ESPIPE)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets what is unread.
+    pub(super) fn forget(&mut self) {
+        if !self.writing {
+            (self.at, self.end) = (ROOM, ROOM);
+        }
+    }
+
+    pub(super) fn seek(&mut self, fd: c_int, offset: i64, whence: c_int) -> Result<u64> {
+        self.flush(fd)?;
+        let unread = self.unread().len() as i64;
+        let offset = if whence == SEEK_CUR { offset - unread } else { offset };
+        let at = io::file(fd)?.seek(offset, whence)?;
+        self.writing = false;
+        (self.at, self.end) = (ROOM, ROOM);
+        Ok(at)
+    }
+
+    pub(super) fn tell(&mut self, fd: c_int) -> Result<u64> {
+        self.flush(fd)?;
+        let at = io::file(fd)?.seek(0, SEEK_CUR)?;
+        Ok(at - self.unread().len() as u64)
+    }
+}
+
+fn write_all(fd: c_int, mut bytes: &[u8]) -> Result {
+    while !bytes.is_empty() {
+        let n = io::write_parts(fd, &[Part::new(bytes)])?;
+        bytes = &bytes[n..];
+    }
+    Ok(())
+}

@@ -1,0 +1,422 @@
+//! The same calls on streams here and of the host's C library.
+
+use std::ffi::CString;
+use std::format;
+use std::string::String;
+use std::sync::{Mutex, MutexGuard};
+use std::vec::Vec;
+
+use super::super::{console, io, pipe};
+use super::calls::*;
+use super::lines::*;
+use super::positions::*;
+use super::stdin;
+use crate::errno;
+use crate::stdio::{self, File, flush_all};
+use core::ffi::{c_char, c_int, c_long, c_void};
+
+/// The list of open streams is the process's, of which an image has one.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+// SAFETY: this crate defines them, under names that are not the host's.
+unsafe extern "C" {
+    #[link_name = "mirust_host_fprintf"]
+    fn fprintf(stream: *const c_void, format: *const c_char, ...) -> c_int;
+    #[link_name = "mirust_host_fscanf"]
+    fn fscanf(stream: *const c_void, format: *const c_char, ...) -> c_int;
+    #[link_name = "mirust_host_dprintf"]
+    fn dprintf(fd: c_int, format: *const c_char, ...) -> c_int;
+}
+
+type Stream = *mut c_void;
+
+/// One of two implementations.
+struct C {
+    host: bool,
+    stream: Stream,
+    trace: Vec<String>,
+}
+
+macro_rules! either {
+    ($c:ident, $name:ident($($argument:expr),*)) => {{
+        let stream = $c.stream;
+        // SAFETY: a stream that is open, and arguments that last as long as the call.
+        unsafe {
+            if $c.host { host_libc::$name($($argument,)* stream.cast()) as i64 }
+            else { $name($($argument,)* stream.cast_const().cast()) as i64 }
+        }
+    }};
+    ($c:ident, $name:ident; $($argument:expr),*) => {{
+        let stream = $c.stream;
+        // SAFETY: as above.
+        unsafe {
+            if $c.host { host_libc::$name(stream.cast(), $($argument),*) as i64 }
+            else { $name(stream.cast_const().cast(), $($argument),*) as i64 }
+        }
+    }};
+}
+
+/// The functions that every image has take their streams as a type of their own.
+macro_rules! plain {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {$(
+        #[allow(unused_unsafe)]
+        unsafe fn $name($($argument: $type,)* stream: *const File) -> $result {
+            // SAFETY: the contract is the same.
+            unsafe { stdio::$name($($argument,)* stdio::Stream(stream)) }
+        }
+    )*};
+}
+
+plain! {
+    ferror() -> c_int;
+    fflush() -> c_int;
+    fputc(byte: c_int) -> c_int;
+    fwrite(from: *const c_void, size: usize, count: usize) -> usize;
+}
+
+impl C {
+    fn note(&mut self, what: &str, result: impl core::fmt::Debug) {
+        self.trace.push(format!("{what}: {result:?}"));
+    }
+
+    fn open(&mut self, path: &str, mode: &str) {
+        let (path, mode) = (CString::new(path).unwrap(), CString::new(mode).unwrap());
+        // SAFETY: C strings.
+        self.stream = unsafe {
+            match self.host {
+                true => host_libc::fopen(path.as_ptr(), mode.as_ptr()).cast(),
+                false => fopen(path.as_ptr(), mode.as_ptr()).cast_mut().cast(),
+            }
+        };
+        let error = if self.stream.is_null() { self.error() } else { 0 };
+        self.note("open", error);
+    }
+
+    fn error(&self) -> c_int {
+        if self.host {
+            std::io::Error::last_os_error().raw_os_error().unwrap()
+        } else {
+            errno::get()
+        }
+    }
+
+    fn close(&mut self) {
+        let result = either!(self, fclose());
+        self.note("close", result);
+    }
+
+    fn read(&mut self, n: usize) {
+        let mut buf = std::vec![0u8; n];
+        let result = either!(self, fread(buf.as_mut_ptr().cast::<c_void>(), 1, n));
+        buf.truncate(result as usize);
+        self.note("read", String::from_utf8_lossy(&buf));
+        self.state();
+    }
+
+    fn state(&mut self) {
+        let (end, error) = (either!(self, feof()), either!(self, ferror()));
+        self.note("state", (end != 0, error != 0));
+    }
+
+    fn write(&mut self, text: &[u8]) {
+        let result = either!(self, fwrite(text.as_ptr().cast::<c_void>(), 1, text.len()));
+        self.note("write", result);
+    }
+
+    fn byte(&mut self) {
+        let result = either!(self, fgetc());
+        self.note("byte", result);
+    }
+
+    fn back(&mut self, byte: u8) {
+        let result = either!(self, ungetc(c_int::from(byte)));
+        self.note("back", result);
+    }
+
+    fn put(&mut self, byte: u8) {
+        let result = either!(self, fputc(c_int::from(byte)));
+        self.note("put", result);
+    }
+
+    fn line(&mut self, n: c_int) {
+        let mut buf = [7 as c_char; 64];
+        let any = either!(self, fgets(buf.as_mut_ptr(), n)) != 0;
+        self.note("line", any.then_some(&buf[..]).map(|buf| buf.to_vec()));
+    }
+
+    fn seek(&mut self, offset: c_long, whence: c_int) {
+        let result = either!(self, fseek; offset, whence);
+        self.note("seek", result);
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let result = either!(self, ftell());
+        self.note("tell", result);
+    }
+
+    fn flush(&mut self) {
+        let result = either!(self, fflush());
+        self.note("flush", result);
+    }
+
+    fn buffered(&mut self, mode: c_int, size: usize) {
+        let result = either!(self, setvbuf; core::ptr::null_mut(), mode, size);
+        self.note("setvbuf", result);
+    }
+}
+
+/// Does the same with both, each with a directory of its own.
+fn same(what: impl Fn(&mut C, &str)) {
+    let _alone = alone();
+    let dir = std::env::temp_dir().join(format!("mirust-streams-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let [ours, theirs] = [(false, "/tmp"), (true, dir.to_str().unwrap())].map(|(host, dir)| {
+        let mut c = C { host, stream: core::ptr::null_mut(), trace: Vec::new() };
+        what(&mut c, dir);
+        c.trace
+    });
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(ours, theirs, "ours, and the host's");
+}
+
+#[test]
+fn what_is_written_is_read_and_places_are_those_of_the_host() {
+    for (mode, size) in [(0, 0), (0, 16), (1, 0), (2, 0)] {
+        same(|c, dir| {
+            let path = format!("{dir}/a");
+            c.open(&path, "w+");
+            c.buffered(mode, size);
+            c.write(b"one\ntwo\nthree");
+            c.tell();
+            c.put(b'!');
+            c.seek(0, 0);
+            c.read(5);
+            c.back(b'W');
+            c.back(b'w');
+            c.tell();
+            c.line(64);
+            c.line(3);
+            c.byte();
+            c.seek(-2, 1);
+            c.byte();
+            // From reading to writing and back, in the middle of what was read ahead.
+            c.seek(0, 1);
+            c.write(b"HRE");
+            c.flush();
+            c.seek(-6, 2);
+            c.read(100);
+            c.byte();
+            c.state();
+            c.back(b'x');
+            c.state();
+            c.byte();
+            c.write(&[b'y'; 9000]);
+            c.seek(0, 2);
+            c.seek(0, 0);
+            c.read(9100);
+            c.read(1);
+            c.seek(-1, 0);
+            c.close();
+        });
+    }
+}
+
+#[test]
+fn modes_and_errors_are_those_of_the_host() {
+    same(|c, dir| {
+        let path = format!("{dir}/b");
+        for mode in ["r", "r+", "", "q", "wx", "wx", "r"] {
+            c.open(&path, mode);
+            if !c.stream.is_null() {
+                c.close();
+            }
+        }
+        c.open(&path, "w");
+        c.write(b"abc");
+        c.byte();
+        c.state();
+        c.close();
+        c.open(&path, "a");
+        c.write(b"def");
+        c.tell();
+        c.close();
+        c.open(&path, "a+e");
+        c.read(2);
+        c.write(b"g");
+        c.seek(0, 0);
+        c.read(10);
+        c.close();
+        c.open(&path, "rbm");
+        c.put(b'x');
+        c.state();
+        c.line(1);
+        c.line(64);
+        c.line(64);
+        c.state();
+        c.close();
+        c.open(dir, "r");
+        c.byte();
+        c.state();
+        c.close();
+        c.open(dir, "w");
+    });
+}
+
+/// A stream with text in it, at its beginning.
+fn with_text(text: &str) -> *const File {
+    let stream = tmpfile();
+    assert!(!stream.is_null());
+    // SAFETY: a stream that is open, here and below.
+    unsafe {
+        assert_eq!(
+            fprintf(stream.cast(), c"%s".as_ptr(), CString::new(text).unwrap().as_ptr()),
+            text.len() as c_int
+        );
+        rewind(stream);
+    }
+    stream
+}
+
+#[test]
+fn lines_are_as_long_as_they_are() {
+    let _alone = alone();
+    let long = "x".repeat(10_000);
+    let stream = with_text(&format!("one\n\n{long}\nend"));
+    let (mut line, mut size) = (core::ptr::null_mut(), 0);
+    // SAFETY: a stream, and a block of `malloc`.
+    unsafe {
+        for wanted in ["one\n", "\n", &format!("{long}\n"), "end"] {
+            let n = getline(&raw mut line, &raw mut size, stream);
+            assert_eq!(n as usize, wanted.len());
+            assert!(size > n as usize);
+            assert_eq!(crate::cstr::bytes(line), wanted.as_bytes());
+        }
+        assert_eq!((getline(&raw mut line, &raw mut size, stream), feof(stream)), (-1, 1));
+        assert_eq!(getline(core::ptr::null_mut(), &raw mut size, stream), -1);
+        rewind(stream);
+        assert_eq!(getdelim(&raw mut line, &raw mut size, c_int::from(b'e'), stream), 3);
+        host_libc::free(line.cast());
+        assert_eq!(fclose(stream), 0);
+    }
+}
+
+#[test]
+fn numbers_are_scanned_across_buffers() {
+    let _alone = alone();
+    let numbers: Vec<String> = (0..3000).map(|n| format!("{}", n * 7919)).collect();
+    let stream = with_text(&format!("{} end x", numbers.join(" ")));
+    let mut word = [0 as c_char; 8];
+    // SAFETY: a stream, and what the formats name.
+    unsafe {
+        for n in 0..3000 {
+            let mut number = -1;
+            assert_eq!(fscanf(stream.cast(), c"%d".as_ptr(), &raw mut number), 1);
+            assert_eq!(number, n * 7919);
+        }
+        assert_eq!(fscanf(stream.cast(), c"%d".as_ptr(), &raw mut word), 0);
+        assert_eq!(fscanf(stream.cast(), c"%7s %*[x]".as_ptr(), word.as_mut_ptr()), 1);
+        assert_eq!(&word[..4], [b'e', b'n', b'd', 0].map(|c| c as c_char));
+        assert_eq!(fscanf(stream.cast(), c"%d".as_ptr(), &raw mut word), -1);
+        assert_eq!(fclose(stream), 0);
+    }
+}
+
+#[test]
+fn a_pipe_has_no_place_and_gives_what_there_is() {
+    let _alone = alone();
+    let mut ends = [0; 2];
+    // SAFETY: two numbers; streams that are open.
+    unsafe {
+        assert_eq!(pipe::pipe2(&raw mut ends, 0), 0);
+        let (from, to) = (fdopen(ends[0], c"r".as_ptr()), fdopen(ends[1], c"w".as_ptr()));
+        assert!(fdopen(ends[0], c"w".as_ptr()).is_null());
+        assert_eq!(dprintf(ends[1], c"%s\n".as_ptr(), c"first".as_ptr()), 6);
+        assert!(fdopen(99, c"r".as_ptr()).is_null());
+        assert_eq!((ftell(from), errno::get()), (-1, errno::ESPIPE));
+        assert_eq!(fprintf(to.cast(), c"%d\n%s".as_ptr(), 42, c"rest".as_ptr()), 7);
+        // Nothing was written yet.
+        assert_eq!(fflush(core::ptr::null()), 0);
+        let mut buf = [0 as c_char; 16];
+        for line in [&b"first\n"[..], b"42\n"] {
+            assert_eq!(fgets(buf.as_mut_ptr(), 16, from), buf.as_mut_ptr());
+            assert_eq!(crate::cstr::bytes(buf.as_ptr()), line);
+        }
+        assert_eq!(fclose(to), 0);
+        assert_eq!(fread(buf.as_mut_ptr().cast(), 2, 8, from), 2);
+        assert_eq!((feof(from), fclose(from)), (1, 0));
+        assert_eq!((dprintf(ends[1], c"%d".as_ptr(), 1), errno::get()), (-1, errno::EBADF));
+        assert_eq!((io::close(ends[0]), io::close(ends[1])), (-1, -1));
+    }
+}
+
+#[test]
+fn a_stream_goes_on_with_another_file() {
+    let _alone = alone();
+    // SAFETY: C strings, and streams that are open.
+    unsafe {
+        let stream = fopen(c"/tmp/first".as_ptr(), c"w".as_ptr());
+        fprintf(stream.cast(), c"first".as_ptr());
+        let fd = (*stream).fd.get();
+        assert_eq!(freopen(c"/tmp/second".as_ptr(), c"w+".as_ptr(), stream), stream);
+        assert_eq!((*stream).fd.get(), fd);
+        fprintf(stream.cast(), c"second".as_ptr());
+        assert_eq!(fclose(stream), 0);
+        for (path, text) in [(c"/tmp/first", &b"first"[..]), (c"/tmp/second", b"second")] {
+            let (mut buf, stream) = ([0u8; 16], fopen(path.as_ptr(), c"r".as_ptr()));
+            let n = fread(buf.as_mut_ptr().cast(), 1, 16, stream);
+            assert_eq!(&buf[..n], text);
+            assert_eq!((fclose(stream), remove(path.as_ptr())), (0, 0));
+        }
+        assert!(freopen(c"/tmp/x".as_ptr(), c"w".as_ptr(), stdio::stdout.0).is_null());
+        assert_eq!(errno::get(), errno::EOPNOTSUPP);
+    }
+}
+
+#[test]
+fn what_no_disk_has_room_for_is_an_error_at_the_latest_when_it_is_closed() {
+    let _alone = alone();
+    // SAFETY: C strings, and streams that are open.
+    unsafe {
+        let stream = fopen(c"/dev/null".as_ptr(), c"r".as_ptr());
+        assert_eq!((fgetc(stream), feof(stream), ferror(stream)), (-1, 1, 0));
+        assert_eq!(fputc(65, stream), -1);
+        assert_eq!((errno::get(), ferror(stream)), (errno::EBADF, 1));
+        clearerr(stream);
+        assert_eq!((feof(stream), ferror(stream)), (0, 0));
+        let other = fopen(c"/tmp/gone".as_ptr(), c"w".as_ptr());
+        fprintf(other.cast(), c"x".as_ptr());
+        assert_eq!(io::close((*other).fd.get()), 0);
+        assert_ne!(flush_all(), 0);
+        assert_eq!((fclose(other), fclose(stream)), (-1, 0));
+        assert_eq!(remove(c"/tmp/gone".as_ptr()), 0);
+        assert_eq!((remove(c"/tmp/gone".as_ptr()), errno::get()), (-1, errno::ENOENT));
+    }
+}
+
+#[test]
+fn standard_input_is_a_stream_on_the_console() {
+    let _alone = alone();
+    std::thread_local! {
+        static LINES: core::cell::RefCell<Vec<Vec<u8>>> = const { core::cell::RefCell::new(Vec::new()) };
+    }
+    LINES.set(std::vec![b"two 3".to_vec(), b"one".to_vec()]);
+    console::give_input(|_| {
+        LINES.with_borrow_mut(Vec::pop).map_or(core::task::Poll::Pending, core::task::Poll::Ready)
+    });
+    let mut buf = [0 as c_char; 16];
+    // SAFETY: a stream, and room for what is said.
+    unsafe {
+        assert_eq!(fgets(buf.as_mut_ptr(), 16, stdin.0), buf.as_mut_ptr());
+        assert_eq!(crate::cstr::bytes(buf.as_ptr()), b"one\n");
+        let mut number = 0;
+        // What a line has is enough: nobody types another one.
+        assert_eq!(fscanf(stdin.0.cast(), c"%s%d".as_ptr(), buf.as_mut_ptr(), &raw mut number), 2);
+        assert_eq!((crate::cstr::bytes(buf.as_ptr()), number), (&b"two"[..], 3));
+        assert_eq!(fputc(65, stdin.0), -1);
+    }
+}
