@@ -59,7 +59,7 @@ impl Fleet {
                 Ok(list) => {
                     for (domain, start) in up.iter().zip(starts) {
                         if domain.is_up() && domain.start_number() == start {
-                            domain.seen(xl::find(&list, domain.name()));
+                            domain.seen(&list);
                         }
                     }
                 }

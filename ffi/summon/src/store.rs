@@ -32,18 +32,18 @@ impl<'a> Store<'a> {
         self.directory.join(format!("{}.{stage}", self.name))
     }
 
-    /// Saves the domain.
+    /// Saves the domain, which the toolstack knows as `domain`.
     ///
     /// # Errors
     ///
     /// The directory cannot be written, or what xl said. The domain may still be running.
-    pub async fn save(&self, general: &General) -> Result<(), String> {
+    pub async fn save(&self, general: &General, domain: &str) -> Result<(), String> {
         // The states contain everything that was in the domains' memory.
         fs::DirBuilder::new().recursive(true).mode(0o700).create(self.directory).map_err(
             |error| format!("{}: {error} (`state` under [summon])", self.directory.display()),
         )?;
         let (saving, saved) = (self.file("saving"), self.file("saved"));
-        let done = xl::save(general, self.name, &saving).await;
+        let done = xl::save(general, domain, &saving).await;
         if done.is_err() {
             // There may be no file, or part of one.
             let _ = fs::remove_file(&saving);

@@ -17,7 +17,7 @@ const PRINTED: usize = 4 << 20;
 pub struct Listed {
     /// Its name.
     pub name: String,
-    /// Its number. It changes when the domain is restarted or restored.
+    /// Its number. It changes when the domain is restarted or restored, and not when it is renamed.
     pub id: u32,
     /// Whether it is running, blocked or paused. A dead domain may be kept for inspection.
     pub alive: bool,
@@ -43,13 +43,22 @@ pub async fn restore(general: &General, state: &Path) -> Result<(), String> {
     call(general, &["restore".as_ref(), state.as_os_str()]).await.map(drop)
 }
 
-/// Saves a domain, which is gone afterwards.
+/// Saves a domain, which is gone afterwards. Here and below it is named by its name or by its number.
 ///
 /// # Errors
 ///
 /// What xl said. The domain usually goes on.
-pub async fn save(general: &General, name: &str, state: &Path) -> Result<(), String> {
-    call(general, &["save".as_ref(), name.as_ref(), state.as_os_str()]).await.map(drop)
+pub async fn save(general: &General, domain: &str, state: &Path) -> Result<(), String> {
+    call(general, &["save".as_ref(), domain.as_ref(), state.as_os_str()]).await.map(drop)
+}
+
+/// Gives a domain another name.
+///
+/// # Errors
+///
+/// What xl said: another domain has that name, for one.
+pub async fn rename(general: &General, domain: &str, name: &str) -> Result<(), String> {
+    call(general, &["rename".as_ref(), domain.as_ref(), name.as_ref()]).await.map(drop)
 }
 
 /// Asks a domain to shut down, and waits until it has.
@@ -57,8 +66,8 @@ pub async fn save(general: &General, name: &str, state: &Path) -> Result<(), Str
 /// # Errors
 ///
 /// What xl said.
-pub async fn shutdown(general: &General, name: &str) -> Result<(), String> {
-    call(general, &["shutdown".as_ref(), "-w".as_ref(), name.as_ref()]).await.map(drop)
+pub async fn shutdown(general: &General, domain: &str) -> Result<(), String> {
+    call(general, &["shutdown".as_ref(), "-w".as_ref(), domain.as_ref()]).await.map(drop)
 }
 
 /// Ends a domain, or what is left of one.
@@ -66,8 +75,8 @@ pub async fn shutdown(general: &General, name: &str) -> Result<(), String> {
 /// # Errors
 ///
 /// What xl said.
-pub async fn destroy(general: &General, name: &str) -> Result<(), String> {
-    call(general, &["destroy".as_ref(), name.as_ref()]).await.map(drop)
+pub async fn destroy(general: &General, domain: &str) -> Result<(), String> {
+    call(general, &["destroy".as_ref(), domain.as_ref()]).await.map(drop)
 }
 
 /// All domains.

@@ -133,9 +133,9 @@ impl Domain {
         let _place = places.acquire().await.expect("nobody closes it");
         let asked = Instant::now();
         let done = match plan.asleep {
-            Asleep::Save => Store::new(&general.state, self.name()).save(&general).await,
+            Asleep::Save => self.save().await,
             Asleep::Shutdown => self.shut_down().await,
-            Asleep::Destroy => xl::destroy(&general, self.name()).await,
+            Asleep::Destroy => xl::destroy(&general, &self.handle()).await,
         };
         if let Err(why) = done {
             log::error!("{}: {why}", self.name());
@@ -143,7 +143,7 @@ impl Domain {
             // If the domains cannot be listed, it is taken to be still up, so that this is tried again.
             let there = xl::list(&general)
                 .await
-                .map_or(true, |list| xl::find(&list, self.name()).is_some_and(|d| d.alive));
+                .map_or(true, |list| self.find(&list).is_some_and(|d| d.alive));
             if there {
                 self.state.send_replace(State::Up);
                 return false;
@@ -157,12 +157,24 @@ impl Domain {
         true
     }
 
+    /// Saves it, under its own name: that is what it is called when it is restored, and how it is found then.
+    async fn save(&self) -> Result<(), String> {
+        let general = self.host.general();
+        // Nobody tells of a new name.
+        let list = xl::list(&general).await?;
+        if let Some(found) = self.find(&list).filter(|found| found.name != self.name()) {
+            log::info!("{}: is called {} now, and gets its name back", self.name(), found.name);
+            xl::rename(&general, &found.id.to_string(), self.name()).await?;
+        }
+        Store::new(&general.state, self.name()).save(&general, &self.handle()).await
+    }
+
     /// Asks it to shut down, and destroys it if it does not.
     async fn shut_down(&self) -> Result<(), String> {
         let general = self.host.general();
         // xl would wait forever for a domain that ignores the request.
         let patience = Duration::from_secs(60);
-        match timeout(patience, xl::shutdown(&general, self.name())).await {
+        match timeout(patience, xl::shutdown(&general, &self.handle())).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => log::warn!("{}: {why}; it is destroyed", self.name()),
             Err(_) => log::warn!(
@@ -171,8 +183,8 @@ impl Domain {
             ),
         }
         // With on_poweroff = "destroy", xl's supervisor has removed it already.
-        match xl::find(&xl::list(&general).await?, self.name()) {
-            Some(_) => xl::destroy(&general, self.name()).await,
+        match self.find(&xl::list(&general).await?) {
+            Some(found) => xl::destroy(&general, &found.id.to_string()).await,
             None => Ok(()),
         }
     }

@@ -49,8 +49,10 @@ pub struct Domain {
     life: watch::Sender<(u64, Farewell)>,
     /// The number of its last start, and the time.
     start: Cell<(u64, Instant)>,
-    /// Its number, once it is known.
+    /// Its number, once it is known: whoever renames it leaves it that.
     id: Cell<Option<u32>>,
+    /// What it was called when it was seen last.
+    called: RefCell<String>,
     /// Whether it has answered since its last start.
     answered: Cell<bool>,
     /// When there was traffic last.
@@ -67,6 +69,7 @@ impl Domain {
     pub fn new(host: Rc<Host>, plan: Rc<Plan>) -> Rc<Self> {
         Rc::new(Domain {
             name: plan.name.clone(),
+            called: RefCell::new(plan.name.clone()),
             host,
             plan: RefCell::new(plan),
             replanned: Notify::new(),
@@ -213,7 +216,7 @@ impl Domain {
             self.state.send_replace(State::Leaving);
             let (domain, why) = (self.clone(), why.clone());
             spawn_local(async move {
-                if let Err(error) = xl::destroy(&domain.host.general(), domain.name()).await {
+                if let Err(error) = xl::destroy(&domain.host.general(), &domain.handle()).await {
                     log::warn!("{}: {error}", domain.name());
                 }
                 domain.fail(why);
@@ -222,16 +225,34 @@ impl Domain {
         Refusal::Silent(why)
     }
 
+    /// What the toolstack is to call it: by its number, if that is known, no other domain is meant.
+    fn handle(&self) -> String {
+        self.id.get().map_or_else(|| self.called.borrow().clone(), |id| id.to_string())
+    }
+
+    /// Finds it in the list: by its number, or, since it may have started anew, by the name that it had last.
+    fn find<'a>(&self, list: &'a [Listed]) -> Option<&'a Listed> {
+        let same = list.iter().find(|listed| Some(listed.id) == self.id.get());
+        same.filter(|listed| listed.alive)
+            .or_else(|| xl::find(list, &self.called.borrow()))
+            .or(same)
+    }
+
     /// Compares it, while it is up, with the list of domains.
-    pub fn seen(self: &Rc<Self>, listed: Option<&Listed>) {
-        match listed {
-            Some(found) if found.alive => match self.id.replace(Some(found.id)) {
-                Some(id) if id != found.id => {
-                    log::info!("{}: has started anew", self.name());
-                    self.part(Farewell::Died);
+    pub fn seen(self: &Rc<Self>, list: &[Listed]) {
+        match self.find(list) {
+            Some(found) if found.alive => {
+                match self.id.replace(Some(found.id)) {
+                    Some(id) if id != found.id => {
+                        log::info!("{}: has started anew", self.name());
+                        self.part(Farewell::Died);
+                    }
+                    _ => {}
                 }
-                _ => {}
-            },
+                if self.called.replace(found.name.clone()) != found.name {
+                    log::info!("{}: is called {} now", self.name(), found.name);
+                }
+            }
             _ if self.answered.get() => {
                 log::warn!("{}: has ended", self.name());
                 self.counts.deaths.add(1);
@@ -260,6 +281,7 @@ impl Domain {
         self.counts.started(how, took);
         self.start.set((self.start_number() + 1, Instant::now()));
         self.id.set(None);
+        self.called.replace(self.name.clone());
         self.answered.set(false);
         self.touch();
         self.trouble.replace("nobody has asked it yet".into());

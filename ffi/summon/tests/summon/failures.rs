@@ -202,12 +202,38 @@ fn domain_that_restarts_by_itself_has_new_connections() {
     rig.start(&rig.config(""));
     let mut client = Client::connect(rig.front());
     client.is_served();
-    // It is looked for at the program's start, and after its own.
-    eventually("its number is known", || rig.log().matches("xl list ended").count() == 2);
-    fs::write(rig.file("domains/http"), "99 -b---- 99\n").unwrap();
+    rig.knows_its_number();
+    fs::write(rig.file("domains/http"), "99 -b---- 99 http\n").unwrap();
     rig.tell_of_a_death();
     client.is_refused();
     rig.says("has started anew");
     Client::connect(rig.front()).is_served();
     assert_eq!(rig.calls(), ["create"]);
+}
+
+#[test]
+fn renamed_domain_is_still_the_same() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config(""));
+    let mut client = Client::connect(rig.front());
+    client.is_served();
+    rig.knows_its_number();
+    rig.rename("http", "other");
+    rig.tell_of_a_death();
+    rig.says("http: is called other now");
+    client.is_served();
+    Client::connect(rig.front()).is_served();
+    assert_eq!(rig.calls(), ["create", "rename"]);
+    // It may start anew under that name.
+    fs::write(rig.file("domains/http"), "99 -b---- 99 other\n").unwrap();
+    rig.tell_of_a_death();
+    client.is_refused();
+    rig.says("has started anew");
+    Client::connect(rig.front()).is_served();
+    // Its end is noticed, though another one has its name.
+    fs::write(rig.file("domains/stranger"), "100 -b---- 100 http\n").unwrap();
+    rig.kill("http");
+    rig.says("warning: http: has ended");
+    assert_eq!(rig.calls(), ["create", "rename"]);
 }

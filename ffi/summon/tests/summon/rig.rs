@@ -168,6 +168,17 @@ impl Rig {
         self.tell_of_a_death();
     }
 
+    /// Waits until the number of the first domain is known: it is looked for at the program's start, and after its own.
+    pub fn knows_its_number(&self) {
+        eventually("its number is known", || self.log().matches("xl list ended").count() == 2);
+    }
+
+    /// Has somebody else rename a domain.
+    pub fn rename(&self, name: &str, new: &str) {
+        let status = Command::new(self.file("xl")).args(["rename", name, new]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// As xenstore does, of whomever.
     pub fn tell_of_a_death(&self) {
         let mut deaths = fs::OpenOptions::new().append(true).open(self.file("deaths")).unwrap();

@@ -226,3 +226,25 @@ fn warm_state_is_restored_again_and_again() {
     Client::connect(rig.front()).is_served();
     assert_eq!(rig.calls()[..6], ["restore", "destroy", "restore", "destroy", "restore", "create"]);
 }
+
+#[test]
+fn renamed_domain_is_put_to_sleep_and_comes_back_under_its_name() {
+    for (how, expected) in [
+        ("save", &["create", "rename", "rename", "save", "restore"][..]),
+        ("destroy", &["create", "rename", "destroy", "create"]),
+    ] {
+        let mut rig = Rig::new();
+        rig.echo("http", rig.back(), false);
+        rig.start(&rig.config(""));
+        Client::connect(rig.front()).is_served();
+        rig.knows_its_number();
+        // Nobody tells of that.
+        rig.rename("http", "other");
+        let more = format!("idle = \"1s\"\nasleep = \"{how}\"");
+        fs::write(rig.file("summon.toml"), rig.config(&more)).unwrap();
+        rig.signal("HUP");
+        asleep(&rig, 1);
+        Client::connect(rig.front()).is_served();
+        assert_eq!(rig.calls()[..expected.len()], *expected);
+    }
+}

@@ -141,7 +141,7 @@ fn ready_is_where_the_domain_says_that_it_can_serve() {
 fn domain_that_runs_already_is_taken_up() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
-    std::fs::write(rig.file("domains/http"), "7 -b---- 7\n").unwrap();
+    std::fs::write(rig.file("domains/http"), "7 -b---- 7 http\n").unwrap();
     rig.start(&rig.config("idle = \"2s\"\nasleep = \"destroy\""));
     rig.says("http: runs already");
     Client::connect(rig.front()).is_served();
@@ -154,14 +154,14 @@ fn domain_that_somebody_else_has_started_is_used() {
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
     rig.start(&rig.config(""));
-    std::fs::write(rig.file("domains/http"), "7 -b---- 7\n").unwrap();
+    std::fs::write(rig.file("domains/http"), "7 -b---- 7 http\n").unwrap();
     Client::connect(rig.front()).is_served();
     rig.says("somebody else has started it");
     // A dead one is no use.
     let mut rig = Rig::new();
     rig.echo("http", rig.back(), false);
     rig.start(&rig.config(""));
-    std::fs::write(rig.file("domains/http"), "7 ---s-- 7\n").unwrap();
+    std::fs::write(rig.file("domains/http"), "7 ---s-- 7 http\n").unwrap();
     Client::connect(rig.front()).is_served();
     assert_eq!(rig.calls(), ["create", "destroy", "create"]);
 }
