@@ -11,6 +11,7 @@ use crate::attach::Attached;
 use crate::home::Home;
 use crate::image::{self, Executable, Image};
 use crate::linker;
+use crate::lock::Lock;
 use crate::options::{Build, TARGET};
 
 /// Builds, and gives the images.
@@ -21,6 +22,7 @@ use crate::options::{Build, TARGET};
 pub fn build(options: &Build) -> Result<Vec<Image>> {
     let home = Home::find()?;
     let workspace = Workspace::load(options)?;
+    let _lock = workspace.lock(options)?;
     let executables = workspace.cargo("build", options, &[])?;
     if executables.is_empty() {
         bail!("{}", workspace.no_program(options));
@@ -100,6 +102,22 @@ impl Workspace {
                 )
             })?;
         Ok(Workspace { metadata, target_dir })
+    }
+
+    /// Waits until no other build writes to where the images of this one go.
+    ///
+    /// # Errors
+    ///
+    /// The target directory cannot be written to.
+    pub fn lock(&self, options: &Build) -> Result<Lock> {
+        let directory = match options.profile.as_deref() {
+            Some("dev" | "test") => "debug",
+            Some("bench") => "release",
+            Some(name) => name,
+            None if options.release => "release",
+            None => "debug",
+        };
+        Lock::take(&self.target_dir.join(directory))
     }
 
     /// The packages that a command is about if it names none: that of the current directory, or all.

@@ -16,6 +16,7 @@ mod home;
 mod image;
 mod interrupt;
 mod linker;
+mod lock;
 mod new;
 mod options;
 mod program;

@@ -48,7 +48,11 @@ pub fn test(options: &Test) -> Result<u8> {
     let mut failed = Vec::new();
     for executable in &executables {
         let what = described(executable);
-        let image = match image::link(&home, executable, &options.build) {
+        // A harness with other features has another name: only its link must not be disturbed.
+        let lock = workspace.lock(&options.build)?;
+        let image = image::link(&home, executable, &options.build);
+        drop(lock);
+        let image = match image {
             Ok(image) => image,
             Err(error) if options.no_fail_fast => {
                 eprintln!("error: {error:#}");
