@@ -547,6 +547,7 @@ let info w name =
   | "sacked" -> i.sacked
   | "unread" -> i.unread
   | "out_of_order" -> i.out_of_order
+  | "recovering" -> Bool.to_int i.recovering
   | name -> failf "info %s" name
 
 let unreachable = function

@@ -5,6 +5,8 @@ open Mirust_tcp
 let case name f = Alcotest.test_case name `Quick f
 let check_int = Alcotest.(check int)
 let check_bool = Alcotest.(check bool)
+let ms = 1_000_000
+let second = 1000 * ms
 let octet n = Char.unsafe_chr (n * 7 land 0xff)
 
 (* ---- Seq ---- *)
@@ -38,6 +40,8 @@ let siphash_vectors () =
 let ring_and_queue seed () =
   let rng = Random.State.make [| seed |] in
   let ring = Ring.create (-1) and queue = Queue.create () in
+  check_bool "nothing is no element" true
+    (match Ring.pop ring with _ -> false | exception Assert_failure _ -> true);
   for i = 1 to 50 do
     for j = 1 to Random.State.int rng 200 do
       Ring.push ring ((1000 * i) + j);
@@ -70,6 +74,8 @@ let ring_gives_back crowd () =
   (* As large as it was for the next one. *)
   turn crowd;
   check_int "room for another" large (words ());
+  turn 256;
+  check_bool "a quarter is too little" true (words () < large);
   for _ = 1 to 10 do
     turn 3
   done;
@@ -234,8 +240,6 @@ let queue_of_octets seed () =
   done
 
 (* ---- Cookie ---- *)
-
-let second = 1_000_000_000
 
 let cookies () =
   let key = Siphash.key (String.make 16 'k') in
@@ -663,6 +667,104 @@ let addresses () =
     [ 1; 65535 ];
   check_bool "a SYN to a host" true (syn ~src:"fe80::9" ~dst:"fe80::8")
 
+(* ---- Habit ---- *)
+
+let exchange t ~at ~took =
+  Habit.asked t ~now:at;
+  Habit.answered t ~now:(at + took)
+
+let habit_of_four () =
+  let t = Habit.create () and most = 100 * ms in
+  for i = 1 to 4 do
+    check_int "too few" 0 (Habit.patience t ~most);
+    exchange t ~at:(i * second) ~took:(3 * ms)
+  done;
+  check_int "four times as long" (12 * ms) (Habit.patience t ~most);
+  check_int "but no longer than it is told" (5 * ms) (Habit.patience t ~most:(5 * ms));
+  (* More in the same turn is the same; more before the answer is not. *)
+  Habit.asked t ~now:(5 * second);
+  exchange t ~at:(5 * second) ~took:ms;
+  check_bool "still" true (Habit.patience t ~most > 0);
+  Habit.asked t ~now:(6 * second);
+  exchange t ~at:((6 * second) + 1) ~took:ms;
+  check_int "one answer for two" 0 (Habit.patience t ~most);
+  (* What nobody has asked for is no answer. *)
+  for _ = 1 to 10 do
+    Habit.answered t ~now:(7 * second)
+  done;
+  check_int "unasked" 0 (Habit.patience t ~most)
+
+let habit_of_slow_answers () =
+  let after took =
+    let t = Habit.create () in
+    for i = 1 to 10 do
+      exchange t ~at:(i * second) ~took
+    done;
+    Habit.patience t ~most:second
+  in
+  check_int "the longest" (4 * Habit.longest) (after Habit.longest);
+  check_int "a nanosecond longer" 0 (after (Habit.longest + 1));
+  check_int "what timers can tell apart" (2 * ms) (after 0)
+
+let habit_that_is_missed () =
+  let t = Habit.create () in
+  Habit.missed t;
+  (* These do not count, and then there are the four. *)
+  for i = 1 to 16 + 4 do
+    check_int "not yet" 0 (Habit.patience t ~most:second);
+    exchange t ~at:(i * second) ~took:ms
+  done;
+  check_bool "again" true (Habit.patience t ~most:second > 0)
+
+(* ---- Pinned ---- *)
+
+let nobodys _ = false
+
+let short_views_of_large_buffers () =
+  let view ~buffer length = Cstruct.sub (Cstruct.create buffer) 0 length in
+  let pins ?(device = nobodys) v = Pinned.pins ~device v and worth = Pinned.worth in
+  check_bool "four times as large" true (pins (view ~buffer:400 100));
+  check_bool "less than that" false (pins (view ~buffer:399 100));
+  check_bool "as long as is worth it" true (pins (view ~buffer:(4 * worth) worth));
+  check_bool "longer" false (pins (view ~buffer:(8 * worth) (worth + 1)));
+  check_bool "a device's" true (pins ~device:(fun _ -> true) (view ~buffer:100 100))
+
+let neighbours_are_copied_together () =
+  let slab = Cstruct.create 1_000_000 in
+  for i = 0 to Cstruct.length slab - 1 do
+    Cstruct.set_char slab i (octet i)
+  done;
+  let cut lengths =
+    let at = ref 0 in
+    List.map
+      (fun n ->
+        at := !at + n;
+        Cstruct.sub slab (!at - n) n)
+      lengths
+  in
+  let device b = b == slab.Cstruct.buffer in
+  let after lengths =
+    let before = cut lengths in
+    let after = Pinned.compact ~device before in
+    check_bool "the same octets" true (Cstruct.equal (Cstruct.concat before) (Cstruct.concat after));
+    check_bool "nothing is pinned" false (List.exists (Pinned.pins ~device) after);
+    List.map Cstruct.length after
+  in
+  let worth = Pinned.worth in
+  let check = Alcotest.(check (list int)) in
+  check "none" [] (after []);
+  check "as many as fit" [ worth ] (after [ worth / 2; worth / 2 ]);
+  check "one more octet" [ worth / 2; (worth / 2) + 1 ] (after [ worth / 2; (worth / 2) + 1 ]);
+  check "a long one by itself" [ 3 * worth ] (after [ 3 * worth ]);
+  check "and its neighbours" [ 10; 3 * worth; 10 ] (after [ 10; 3 * worth; 10 ]);
+  (* What is kept is the very view, and parts neighbours. *)
+  let own = Cstruct.create 100 and first, last = (Cstruct.sub slab 0 10, Cstruct.sub slab 10 10) in
+  match Pinned.compact ~device [ first; first; own; last; last ] with
+  | [ a; b; c ] ->
+      check "two and two" [ 20; 20 ] [ Cstruct.length a; Cstruct.length c ];
+      check_bool "the same" true (b == own)
+  | views -> check "three" [] (List.map Cstruct.length views)
+
 (* ---- Waiting ---- *)
 
 let waiting_entry i =
@@ -701,7 +803,8 @@ let waiting () =
       check_bool "removed" true (find i == Waiting.none))
   done;
   check_int "the oldest of the rest" 1 (Waiting.oldest t).remote_port;
-  Waiting.expire t ~now:1494;
+  (* At its own time, too. *)
+  Waiting.expire t ~now:1490;
   check_int "the next is later" 1500 (Waiting.next t);
   for i = 0 to n - 1 do
     check_bool "those that are left" (i mod 3 > 0 && i >= 500) (find i != Waiting.none)
@@ -743,6 +846,17 @@ let () =
       ( "octets",
         List.init 20 (fun seed ->
             case (Printf.sprintf "model, seed %d" seed) (queue_of_octets seed)) );
+      ( "habit",
+        [
+          case "of four" habit_of_four;
+          case "of slow answers" habit_of_slow_answers;
+          case "that is missed" habit_that_is_missed;
+        ] );
+      ( "pinned",
+        [
+          case "short views of large buffers" short_views_of_large_buffers;
+          case "neighbours are copied together" neighbours_are_copied_together;
+        ] );
       ( "waiting",
         [
           case "found, removed, expired" waiting;

@@ -19,30 +19,10 @@ let must fmt =
     (fun command -> if Sys.command command <> 0 then failwith ("failed: " ^ command))
     fmt
 
-(* Hashing and times of the path are compared with models by tests of their own; the rest is what the
-   scripts are about. *)
-let files =
-  [
-    "answer.ml";
-    "input.ml";
-    "recovery.ml";
-    "output.ml";
-    "engine.ml";
-    "timers.ml";
-    "tcb.ml";
-    "flight.ml";
-    "reassembly.ml";
-    "pace.ml";
-    "limit.ml";
-    "cookie.ml";
-    "octets.ml";
-    "rtt.ml";
-    "cc.ml";
-    "table.ml";
-    "hosts.ml";
-    "wheel.ml";
-    "seq.ml";
-  ]
+let files () =
+  Sys.readdir sources |> Array.to_list
+  |> List.filter (fun f -> Filename.check_suffix f ".ml")
+  |> List.sort String.compare
 
 let contains part s =
   let n = String.length part in
@@ -123,7 +103,7 @@ let sites () =
     (fun file ->
       let path = Filename.concat sources file in
       Site.all ~file (read path))
-    files
+    (files ())
 
 (* In an order that depends on the seed and on each one's own name, so that an edit elsewhere leaves the
    choice as it was. *)
