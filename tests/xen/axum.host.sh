@@ -2,7 +2,7 @@
 # On the host: the routes of the guest at 127.0.0.1:$1, and 16 clients at a time, each with one connection for all
 # it asks.
 set -euo pipefail
-get() { curl --silent --show-error --fail --max-time 40 "$@"; }
+get() { curl --silent --show-error --fail --max-time 160 "$@"; }
 at=http://127.0.0.1:$1
 get "$at/" | grep 'Hello from axum'
 get "$at/json/host" | grep '"hello":"host","visit":1'
@@ -22,11 +22,11 @@ grep -q '^HTTP/1.1 101 ' <<<"$answer"
 grep -qi '^sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=' <<<"$answer"
 for text in hello again; do
     printf '\x81\x85\0\0\0\0%s' "$text" >&$socket
-    [ "$(timeout 40 head -c 7 <&$socket)" = $'\x81\x05'"$text" ]
+    [ "$(timeout 160 head -c 7 <&$socket)" = $'\x81\x05'"$text" ]
 done
 # We close, and so does the service.
 printf '\x88\x80\0\0\0\0' >&$socket
-timeout 40 cat <&$socket >/dev/null
+timeout 160 cat <&$socket >/dev/null
 exec {socket}>&-
 clients=()
 for i in $(seq 16); do

@@ -16,7 +16,7 @@ create_paused() { # IMAGE MEMORY [KEY=VALUE...]
 
 # Waits for a line of the console, and shows the milliseconds since; dom0's clock counts hundredths of seconds.
 line() { # PATTERN
-    limit=$((before + 3000))
+    limit=$((before + 3000 * patience))
     until grep -q "$1" "$consoles/guest-start.log" 2>/dev/null; do
         [ "$(now)" -lt "$limit" ] || fail "no line '$1': $(console start)"
         sleep 0.01
@@ -36,6 +36,6 @@ note "Rust alone: $(first_line hello-rust 32) ms"
 
 create_paused echo 16 'vif=["script=vif-rig,bridge=xenbr0"]' 'cmdline="--ipv4=10.0.2.22/24"'
 up=$(line 'echo on port 7')
-timeout 20 /share/programs/client echo 10.0.2.22 7 10 1 || fail 'no echo'
+timeout 80 /share/programs/client echo 10.0.2.22 7 10 1 || fail 'no echo'
 note "echo with 16 MiB: up after $up ms, has answered after $(($(now) - before))0 ms"
 destroy start

@@ -2,13 +2,14 @@
 # images: probe
 # limit: 120
 
+last_line() { console "$1" | tr -d '\r' | tail -n 1; }
+ends_with() { last_line "$1" | grep -q -e "$2"; }
 crashes() { # CASE LAST-LINE
     create "$1" probe "cmdline=\"--case=$1\""
     assert_shutdown "$1" crash
     case $(state "$1") in *c*) ;; *) fail "$1: the state letters are '$(state "$1")'" ;; esac
-    sleep 0.2 # xenconsoled may still be writing
-    last=$(console "$1" | tr -d '\r' | tail -n 1)
-    echo "$last" | grep -q -e "$2" || fail "$1: the last line is '$last'"
+    # xenconsoled may still be writing.
+    within 2 ends_with "$1" "$2" || fail "$1: the last line is '$(last_line "$1")'"
     destroy "$1"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On the host: every page of the guest at 127.0.0.1:$1.
 set -euo pipefail
-get() { curl --silent --show-error --fail --max-time 20 "$@"; }
+get() { curl --silent --show-error --fail --max-time 80 "$@"; }
 at=http://127.0.0.1:$1
 get "$at/" | grep 'Hello from Rust'
 get "$at/ocaml/host" | grep 'Hello host, this is OCaml'

@@ -3,7 +3,7 @@
 set -euo pipefail
 certificate=$IMAGES/https.pem
 at=https://service.test:$1
-get() { curl --silent --show-error --fail --max-time 40 --resolve "service.test:$1:127.0.0.1" "${@:2}"; }
+get() { curl --silent --show-error --fail --max-time 160 --resolve "service.test:$1:127.0.0.1" "${@:2}"; }
 for version in 1.2 1.3; do
     get "$1" --cacert "$certificate" "--tlsv$version" --tls-max $version "$at/$version" | grep -x "GET /$version over TLS"
 done

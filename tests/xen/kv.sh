@@ -5,7 +5,7 @@ ip=10.0.2.25
 create served kv memory=64 'vif=["script=vif-rig,bridge=xenbr0"]' "cmdline=\"--ipv4=$ip/24\""
 wait_console served 'kv on port 6379' 20
 
-redis() { timeout 20 /bin/redis-cli -h $ip "$@"; }
+redis() { timeout 80 /bin/redis-cli -h $ip "$@"; }
 assert_equal PONG "$(redis ping)" 'ping'
 assert_equal OK "$(redis set greeting 'two words')" 'set'
 assert_equal 'two words' "$(redis get greeting)" 'get'
@@ -15,7 +15,7 @@ head -c 1000000 /dev/urandom >/tmp/value
 assert_equal OK "$(redis -x set large </tmp/value)" 'set of a megabyte'
 redis --raw get large | head -c 1000000 | cmp - /tmp/value || fail 'the megabyte differs'
 
-timeout 40 /bin/redis-benchmark -h $ip -n 4000 -c 20 -P 16 -t set,get,incr --csv >/tmp/benchmark 2>&1 ||
+timeout 160 /bin/redis-benchmark -h $ip -n 4000 -c 20 -P 16 -t set,get,incr --csv >/tmp/benchmark 2>&1 ||
     fail "redis-benchmark: $(cat /tmp/benchmark)"
 cat /tmp/benchmark
 assert_equal 3 "$(grep -cE '^"(SET|GET|INCR)"' /tmp/benchmark)" 'kinds of requests'

@@ -9,8 +9,8 @@ truncate -s 64M /tmp/kv-log
 loop=$(losetup -f)
 losetup "$loop" /tmp/kv-log || fail losetup
 
-redis() { timeout 30 /bin/redis-cli -h $ip "$@"; }
-witness() { timeout 120 /share/programs/witness "$@"; }
+redis() { timeout 120 /bin/redis-cli -h $ip "$@"; }
+witness() { timeout 480 /share/programs/witness "$@"; }
 
 start() { # POLICY
     create served kv memory=64 'vif=["script=vif-rig,bridge=xenbr0"]' "disk=[\"phy:$loop,xvda,w\"]" \

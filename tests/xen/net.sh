@@ -13,7 +13,7 @@ create net net memory=64 'vif=["mac=00:16:3e:00:00:20,script=vif-rig,bridge=netb
 wait_console net 'link up: 00:16:3e:00:00:20, MTU 1500' 10
 wait_console net '^ready' 10
 
-get() { timeout "${2:-20}" /bin/curl -s -S "http://$ip/$1"; }
+get() { timeout "$((${2:-20} * patience))" /bin/curl -s -S "http://$ip/$1"; }
 
 services() {
     within 10 /bin/ping -c 1 -W 1 $ip >/dev/null || fail "no answer to ping"
@@ -36,10 +36,10 @@ get stats
 
 head -c 8000000 /dev/urandom >/tmp/bytes
 start=$(now)
-timeout 60 nc -w 30 $ip 9 </tmp/bytes || fail 'discard'
+timeout 240 nc -w 120 $ip 9 </tmp/bytes || fail 'discard'
 echo "in: 8 MB in $(($(now) - start)) hundredths of a second"
 get stats
-(cat /tmp/bytes; sleep 5) | timeout 60 nc $ip 7 | head -c 8000000 | cmp - /tmp/bytes || fail 'the echo differs'
+(cat /tmp/bytes; sleep 5) | timeout 240 nc $ip 7 | head -c 8000000 | cmp - /tmp/bytes || fail 'the echo differs'
 echo "echo: 8 MB"
 get stats
 
@@ -53,7 +53,7 @@ get stats
 # Unplugged in the middle of transfers, both ways: the connections are still there afterwards.
 get 30000000 90 | wc -c >/tmp/out &
 out=$!
-(cat /tmp/bytes; sleep 20) | timeout 90 nc $ip 7 | head -c 8000000 | cmp - /tmp/bytes &
+(cat /tmp/bytes; sleep 20) | timeout 360 nc $ip 7 | head -c 8000000 | cmp - /tmp/bytes &
 echo=$!
 sleep 1
 kill -0 $out && kill -0 $echo || fail 'the transfers were over too soon'

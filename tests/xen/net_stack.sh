@@ -5,7 +5,7 @@
 # forward: 10.0.2.22:80
 # limit: 300
 
-client() { timeout 100 /share/programs/client "$@"; }
+client() { timeout 400 /share/programs/client "$@"; }
 vif() { echo "vif=[\"mac=00:16:3e:00:00:$1,script=vif-rig,bridge=${2:-xenbr0}\"]"; }
 megabytes=$((16 << 20))
 ip=10.1.0.2 ip6=fd00::2 mac=00:16:3e:00:00:21
@@ -36,7 +36,7 @@ nc $ip 17
 echo '-- iperf3'
 for way in '' -R; do
     # shellcheck disable=SC2086
-    timeout 30 /bin/iperf3 -c $ip -t 3 $way >/tmp/iperf3 2>&1 || fail "iperf3 $way: $(cat /tmp/iperf3)"
+    timeout 120 /bin/iperf3 -c $ip -t 3 $way >/tmp/iperf3 2>&1 || fail "iperf3 $way: $(cat /tmp/iperf3)"
     cat /tmp/iperf3
     note "iperf3 ${way:-(in)}: $(awk '/receiver/ { print $7, $8 }' /tmp/iperf3)"
 done
@@ -71,7 +71,7 @@ destroy peer
 echo '-- a web page, here and on the host'
 create web web "$(vif 22)" 'cmdline="--ipv4=10.0.2.22/24 --ipv4-gateway=10.0.2.2"'
 wait_console web 'http on port 80' 20
-/bin/curl -sS -m 10 http://10.0.2.22/ | grep -q 'It works' || fail 'no page'
+/bin/curl -sS -m 40 http://10.0.2.22/ | grep -q 'It works' || fail 'no page'
 host_step net_stack
 destroy web
 

@@ -9,23 +9,14 @@ ip addr add 10.1.0.1/24 dev tap0
 ip link set tap0 up
 /share/programs/peer --interface=tap0@02:00:00:00:00:02 --ipv4=$ip/24 >/tmp/peer 2>&1 &
 peer=$!
-within() { # SECONDS COMMAND...
-    left=$1
-    shift
-    until "$@" >/dev/null 2>&1; do
-        left=$((left - 1))
-        [ $left -gt 0 ] || fail "in vain: $*"
-        sleep 1
-    done
-}
-within 20 /bin/ping -c 1 -W 1 $ip
+within 20 eval '/bin/ping -c 1 -W 1 $ip >/dev/null 2>&1' || fail 'no answer to ping'
 
 # Half of a link: the way to our stack. What comes back is the other half of the echo, and its acknowledgements.
 bad() { # BYTES NETEM...
     bytes=$1
     shift
     /bin/tc qdisc replace dev tap0 root netem "$@" || fail "no netem $*"
-    timeout 60 /share/programs/client echo $ip 7 "$bytes" 1 || fail "echo over a link with $*"
+    timeout 240 /share/programs/client echo $ip 7 "$bytes" 1 || fail "echo over a link with $*"
 }
 bad 1000000 loss 1%
 bad 300000 loss 5% delay 20ms

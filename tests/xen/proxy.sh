@@ -3,7 +3,7 @@
 # programs: client
 
 ip=10.0.2.26 dom0=10.0.2.15
-client() { timeout 50 /share/programs/client "$@"; }
+client() { timeout 200 /share/programs/client "$@"; }
 create served proxy memory=64 'vif=["script=vif-rig,bridge=xenbr0"]' \
     "cmdline=\"--ipv4=$ip/24 --port=7 --target=$dom0:7777\""
 wait_console served 'proxy on port 7 of' 20

@@ -8,7 +8,7 @@ at=http://127.0.0.1:8014/
 state=/tmp/summon
 # In milliseconds, from the request to the first octet of the response.
 first_octet() {
-    /bin/curl --silent --show-error --fail --max-time 60 --output /tmp/page --write-out '%{time_starttransfer}' $at \
+    /bin/curl --silent --show-error --fail --max-time 240 --output /tmp/page --write-out '%{time_starttransfer}' $at \
         >/tmp/took 2>/tmp/curl || fail "no page: $(cat /tmp/curl); $(cat /tmp/summon.log)"
     grep -q . /tmp/page || fail 'an empty page'
     awk '{ print int($1 * 1000) }' /tmp/took
@@ -41,6 +41,7 @@ config = "/tmp/summoned.cfg"
 listen = "127.0.0.1:8014"
 target = "10.14.0.2:80"
 idle = "4s"
+hold = "2m"
 asleep = "save"
 
 [domain.broken]
@@ -55,7 +56,7 @@ said '2 domains are served'
 assert_equal '' "$(state summoned)" 'a domain that nobody asked for'
 
 echo '-- a domain that cannot be created'
-if /bin/curl --silent --max-time 30 --output /dev/null http://127.0.0.1:8015/; then fail 'somebody answers'; fi
+if /bin/curl --silent --max-time 120 --output /dev/null http://127.0.0.1:8015/; then fail 'somebody answers'; fi
 said 'error: broken: xl create failed'
 
 echo '-- from nothing'

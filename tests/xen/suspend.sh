@@ -4,7 +4,7 @@
 # programs: client
 # limit: 500
 
-client() { timeout 120 /share/programs/client "$@"; }
+client() { timeout 480 /share/programs/client "$@"; }
 ip=10.1.4.2 mac=00:16:3e:00:04:02 saved=/share/saved
 
 # Mapped guest pages cannot be written to the share directly, and dom0's memory has no room for them.

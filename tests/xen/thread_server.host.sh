@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # On the host: the guest at 127.0.0.1:$1, by one client and by 16 at a time, each with one connection for all it asks.
 set -euo pipefail
-get() { curl --silent --show-error --fail --max-time 40 "$@"; }
+get() { curl --silent --show-error --fail --max-time 160 "$@"; }
 at=http://127.0.0.1:$1
 get "$at/one" | grep '^/one: visit 1, of client '
 get "$at/one" "$at/one" | tail -n 1 | grep '^/one: visit 3, '
-[ "$(curl --silent --max-time 40 --output /dev/null --write-out '%{http_code}' --request DELETE "$at/one")" = 400 ]
+[ "$(curl --silent --max-time 160 --output /dev/null --write-out '%{http_code}' --request DELETE "$at/one")" = 400 ]
 clients=()
 for _ in $(seq 16); do
     (for _ in $(seq 20); do echo "url = $at/all"; done | get --config - | grep -c '^/all: visit' | grep -qx 20) &

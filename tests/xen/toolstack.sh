@@ -11,7 +11,7 @@ ip addr add 10.1.17.1/24 dev xenbr17
 ip link set xenbr17 up
 create peer peer vcpus=1 maxvcpus=2 "vif=[\"$(vif 02 | tr ' ' ,)\"]" "cmdline=\"--ipv4=$ip/24\""
 wait_console peer '^ready' 20
-answers() { timeout 60 /share/programs/client echo $ip 7 10000 1; }
+answers() { timeout 240 /share/programs/client echo $ip 7 10000 1; }
 
 echo '-- another name'
 xl rename peer other || fail 'xl rename'

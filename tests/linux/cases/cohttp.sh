@@ -39,7 +39,7 @@ cohttp_panic() {
 # A head that has no end, and octets that are no head.
 cohttp_nonsense() {
     # shellcheck disable=SC2016 # of the inner shell
-    timeout 10 bash -c '{ printf "GET / HTTP/1.1\r\n"; yes "X-A: b"; } >"/dev/tcp/$1/80"' _ "$stack"
+    timeout 60 bash -c '{ printf "GET / HTTP/1.1\r\n"; yes "X-A: b"; } >"/dev/tcp/$1/80"' _ "$stack"
     [ $? != 124 ] || { echo "it reads on and on" && return 1; }
     head -c 100000 /dev/urandom >"/dev/tcp/$stack/80"
     printf 'GET / HTTP/1.1\r\n%s' "$(head -c 100000 /dev/zero | tr '\0' a)" >"/dev/tcp/$stack/80"

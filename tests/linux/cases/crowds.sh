@@ -21,7 +21,7 @@ start_small() {
 crowd() { # KIND CONNECTIONS SECONDS
     local status=0
     start_small 24 echo $addresses
-    timeout 100 "$bin/crowd" "$1" $stack 7 "$2" "$3" || status=$?
+    timeout 200 "$bin/crowd" "$1" $stack 7 "$2" "$3" || status=$?
     [ $status -eq 0 ] && runs || status=1
     stop || status=1
     # What it says must be bounded, too.
@@ -36,7 +36,7 @@ alone crowd_that_does_not_read crowd_that_sends_an_octet crowd_that_is_idle
 
 # {1 The examples}
 
-kv() { timeout 20 redis-cli -h $stack "$@"; }
+kv() { timeout 60 redis-cli -h $stack "$@"; }
 
 # More than fits: the store says so, and goes on; what it has can be had.
 kv_when_full() {
@@ -80,7 +80,7 @@ kv_large_answers_that_nobody_reads() {
 # the next two hundred.
 served_beside() {
     local status=0
-    timeout 60 "$bin/crowd" "${4:-idle}" $stack "$1" 1000 6 "$2" "$3" >"$work/crowd"
+    timeout 200 "$bin/crowd" "${4:-idle}" $stack "$1" 1000 6 "$2" "$3" >"$work/crowd"
     cat "$work/crowd"
     [ "$(grep -cE 'the old connection: .* 0 without' "$work/crowd")" = 3 ] || status=1
     awk '/new connections/ && ++n && $NF == "without" && $(NF - 1) * 20 > $4 { exit 1 } END { if (n != 3) exit 1 }' \
@@ -155,7 +155,7 @@ known_beside() {
 cohttp_asks() {
     local line=
     printf 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' >&"$1" || return
-    until [[ $line = Hello* ]]; do read -r -t 20 line <&"$1" || return; done
+    until [[ $line = Hello* ]]; do read -r -t 60 line <&"$1" || return; done
 } 2>/dev/null
 cohttp_crowd_of_known_clients() {
     local status=0
@@ -169,7 +169,7 @@ cohttp_crowd_of_known_clients() {
 dns_asks() { # ZEROS FD
     local n
     printf '\000\035\022\064\001\000\000\001\000\000\000\000\000\000\007example\003org\000\000\001\000\001' >&"$2" || return
-    for ((n = 0; n < $1; n++)); do read -r -d '' -t 20 _ <&"$2" || return; done
+    for ((n = 0; n < $1; n++)); do read -r -d '' -t 60 _ <&"$2" || return; done
 } 2>/dev/null
 dns_crowd_of_known_clients() {
     local status=0 long='\000\042\022\064\001\000\000\001\000\000\000\000\000\000\004long\007example\003org\000\000\020\000\001'

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # examples/dns, with dig and dnsperf.
 
-ask() { dig @$stack +norecurse +noall +nocookie +tries=1 +time=2 "$@"; }
+ask() { dig @$stack +norecurse +noall +nocookie +tries=1 +time=20 "$@"; }
 answers() { ask +answer +short "$@" | sort | tr '\n' ' '; }
 is() { # EXPECTED FOUND
     [ "$1" = "$2" ] || { echo "expected '$1', found '$2'" && return 1; }
@@ -90,7 +90,7 @@ nobody.example.org A
 mail.example.org AAAA
 www.sub.example.org A
 END
-    dnsperf -s $stack -d "$work/queries" -l 2 -q 50 "$@" >"$work/dnsperf" 2>&1
+    dnsperf -s $stack -d "$work/queries" -l 2 -t 20 -q 50 "$@" >"$work/dnsperf" 2>&1
     cat "$work/dnsperf"
     echo "NOTE: $(sed -n 's/^ *Queries per second: *//p' "$work/dnsperf") queries/s"
     grep 'Queries lost: *0 ' "$work/dnsperf" && grep 'Response codes: *NOERROR .*NXDOMAIN' "$work/dnsperf"

@@ -54,14 +54,14 @@ kv_persistence() {
     says OK set last words && stop || return
     kv_on_disk everysec && says words get last || return
     # One disk, one process.
-    if timeout 20 "$bin/kv" "--disk=data:$data" >"$work/second" 2>&1 || ! grep -q 'disk data' "$work/second"; then
+    if timeout 60 "$bin/kv" "--disk=data:$data" >"$work/second" 2>&1 || ! grep -q 'disk data' "$work/second"; then
         cat "$work/second"
         return 1
     fi
     stop || return
     # What is something else's is left alone.
     truncate -s 0 "$data" && truncate -s 16M "$data" && printf 'a filesystem' | dd of="$data" bs=1 seek=1080 conv=notrunc 2>/dev/null
-    if timeout 20 "$bin/kv" "--disk=data:$data" >"$work/other" 2>&1 || ! grep -q 'holds something else' "$work/other"; then
+    if timeout 60 "$bin/kv" "--disk=data:$data" >"$work/other" 2>&1 || ! grep -q 'holds something else' "$work/other"; then
         cat "$work/other"
         return 1
     fi

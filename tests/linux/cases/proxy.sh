@@ -38,8 +38,7 @@ proxy_iperf() {
     through() {
         iperf3 -c $stack -p 80 -t 1 || return
         # iperf3's server closes its port between two tests.
-        sleep 0.3
-        iperf3 -c $stack -p 80 -t 1 -R -P 2 || return
+        within 5 iperf3 -c $stack -p 80 -t 1 -R -P 2 || return
         echo "NOTE: $(awk '/receiver/ { print $7, $8; exit }' "$work/target.log")"
     }
     with_target iperf3 -s -B 10.0.0.1 -p $target_port
@@ -84,12 +83,12 @@ proxy_idle() {
     through() {
         exec 3<>"/dev/tcp/$stack/80"
         echo one >&3
-        read -r -t 1 line <&3 && [ "$line" = one ] || return
+        read -r -t 20 line <&3 && [ "$line" = one ] || return
         # Within the time it may be used again; after it the connection is reset.
         sleep 1
         echo two >&3
-        read -r -t 1 line <&3 && [ "$line" = two ] || return
-        ! read -r -t 5 line <&3 || return
+        read -r -t 20 line <&3 && [ "$line" = two ] || return
+        ! read -r -t 20 line <&3 || return
         exec 3>&-
         within 1 grep 'timed out' "$log"
     }
@@ -99,8 +98,7 @@ proxy_limit() {
     # More at once than it lets in: for those beyond the bound others make room, and it goes on.
     through() {
         client hold $stack 80 300 </dev/null | grep '250 of 300 connections are open' || return
-        sleep 0.5
-        client echo $stack 80 1000 200
+        within 5 client echo $stack 80 1000 200
     }
     with_target echo_server
 }
@@ -125,11 +123,11 @@ proxy_ends_in_good_order() {
         client echo $stack 80 $megabytes 1 || return
         exec 3<>"/dev/tcp/$stack/80"
         echo one >&3
-        read -r -t 1 line <&3 || return
+        read -r -t 20 line <&3 || return
         kill "$running"
         within 2 eval "! (: <>/dev/tcp/$stack/80)" || return
         echo two >&3
-        read -r -t 1 line <&3 && [ "$line" = two ] || return
+        read -r -t 20 line <&3 && [ "$line" = two ] || return
         exec 3>&-
         ended && grep ' 0 connections cut, 0 bytes were copied' "$log"
     }

@@ -15,7 +15,7 @@ web_refuses() {
     exec 3<>"/dev/tcp/$stack/80" || return
     head -c 10000000 /dev/zero | tr '\0' x >&3 || return
     sleep 0.2
-    timeout 5 cat <&3 | tee /dev/stderr | grep '^HTTP/1.1 400' || return
+    timeout 60 cat <&3 | tee /dev/stderr | grep '^HTTP/1.1 400' || return
     exec 3>&-
 }
 web_many() { wrk -t 1 -c 100 -d 1 "http://$stack/" | tee /dev/stderr | grep 'requests in'; }

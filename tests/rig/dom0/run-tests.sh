@@ -9,7 +9,7 @@ run_test() { # NAME
     test=/share/tests/$1.sh
     log=/share/logs/$1
     limit=$(sed -n 's/^# limit: *//p' "$test")
-    limit=${limit:-60}
+    limit=$((${limit:-60} * patience))
     mkdir -p "$log"
     start=$(now)
     status=0
@@ -37,13 +37,15 @@ report_failure() { # NAME REASON
     done
 }
 
-# No test sees the guests of another. The daemons of `create_supervised` go first, or they might
-# restart what is destroyed.
+# No test sees the guests of another, or has less of dom0's memory for its files: there is no other place for them. The
+# daemons of `create_supervised` go first, or they might restart what is destroyed.
 clean_up() {
     killall -q xl
     for guest in $(xl list | awk 'NR > 1 && $2 > 0 { print $2 }'); do
         xl destroy "$guest" >/dev/null 2>&1
     done
+    for left in $(losetup | sed -n 's,^\([^:]*\): .* /tmp/.*,\1,p'); do losetup -d "$left"; done
+    rm -rf /tmp/* 2>/dev/null
 }
 
 while read -r name; do run_test "$name" >>/share/report; done </share/tests/list
