@@ -18,6 +18,16 @@ said() { # PATTERN [SECONDS]
     within "${2:-30}" has_said "$1" || fail "mirust-summon did not say '$1': $(cat /tmp/summon.log)"
 }
 
+# How long it may be idle from now on. On a busy machine no step may come so late that it sleeps already.
+reloads=0
+has_reloaded() { [ "$(grep -c 'served from now on' /tmp/summon.log)" = $reloads ]; }
+idle() { # TIME
+    reloads=$((reloads + 1))
+    sed -i "s/^idle = .*/idle = \"$1\"/" /tmp/summon.toml
+    kill -HUP $summon
+    within 30 has_reloaded || fail "the configuration is not read again: $(cat /tmp/summon.log)"
+}
+
 brctl addbr xenbr14
 ip addr add 10.14.0.1/24 dev xenbr14
 ip link set xenbr14 up
@@ -40,7 +50,7 @@ metrics = "127.0.0.1:9014"
 config = "/tmp/summoned.cfg"
 listen = "127.0.0.1:8014"
 target = "10.14.0.2:80"
-idle = "4s"
+idle = "1h"
 hold = "2m"
 asleep = "save"
 
@@ -70,11 +80,16 @@ exec 3>/tmp/said-summon
 pages() { [ "$(grep -c '^HTTP/1.1 200' /tmp/kept)" = "$1" ]; }
 printf 'GET / HTTP/1.1\r\nHost: there\r\n\r\n' >&3
 within 10 pages 1 || fail "no page: $(cat /tmp/kept)"
+# Whoever renames it does not keep it awake, and it gets its name back.
+xl rename summoned other || fail 'xl rename'
+idle 1s
 said 'summoned: asleep' 60
+assert_equal '' "$(state other)" 'a saved domain'
 assert_equal '' "$(state summoned)" 'a saved domain'
 size=$(stat -c %s $state/summoned.saved)
 
 echo '-- from the saved state'
+idle 1h
 restored=$(first_octet)
 printf 'GET / HTTP/1.1\r\nHost: there\r\n\r\n' >&3
 within 20 pages 2 || fail "the connection did not live on: $(cat /tmp/kept /tmp/summon.log)"
@@ -83,7 +98,10 @@ grep -q 'starts_total{domain="summoned",how="saved"} 1$' /tmp/metrics || fail "$
 [ ! -e $state/summoned.saved ] || fail 'a state that was used is still there'
 
 echo '-- a death with somebody connected'
-xl destroy summoned
+# By another name, too.
+xl rename summoned other || fail 'xl rename'
+/bin/curl --silent --max-time 240 --output /tmp/page $at || fail 'no page under another name'
+xl destroy other
 within 20 grep -q 'summoned: has ended' /tmp/summon.log || fail "a death is not noticed: $(cat /tmp/summon.log)"
 within 10 test -s /tmp/ended || fail 'the client hears nothing of it'
 exec 3>&-
