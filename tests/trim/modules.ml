@@ -127,6 +127,41 @@ let nobody's_row n =
     (fun (a, b) -> (a * b) + n)
     [ (n, 1); (n + 1, n + 2); (n + 3, n + 4); (n + 5, n + 6); (n + 7, n + 8) ]
 
+(* Modules inside, each of which is a block that is made when the program starts, and other such blocks. *)
+module Nobody's = struct
+  module Inner = struct
+    let f n = if n > 0 then [ "a constant in a module inside, that nobody calls" ] else []
+    let g n = f (n + 1)
+  end
+
+  let f n = Inner.g (n + 2)
+  let table = [| f; Inner.f |]
+end
+
+module Outer = struct
+  module Copied = struct
+    let twice n = 2 * n
+    let name = "copied"
+  end
+
+  module Copy = Copied
+
+  module Passed = struct
+    let name = String.concat " " [ "passed"; "on" ]
+    let area n = n + 1
+  end
+
+  module Held = struct
+    let thrice n = 3 * n
+    let cell = ref thrice
+    let table = [| thrice; (fun n -> n - 1) |]
+  end
+
+  let by_name = [ ("twice", Copied.twice); ("thrice", Held.thrice) ]
+end
+
+module Passed = Twice (Outer.Passed)
+
 (* A choice that is made when the program starts. *)
 let chosen = if Array.length Sys.argv > 5 then String.uppercase_ascii else String.lowercase_ascii
 let both = (fst, snd)
@@ -136,6 +171,10 @@ let several a b c d e f g = a + b + c + d + e + f + g
 let say () =
   List.iter print_endline (areas [ (module Square); (module Pair); (module Alias); (module Cube) ]);
   Printf.printf "%d %b %b\n" (Pair.perimeter 2) (Even.is 10) (Odd.is 10);
+  Printf.printf "%s %d %d %d %d %d\n" Outer.Copy.name (Outer.Copy.twice 1) (!Outer.Held.cell 1)
+    (Outer.Held.table.(1) 5)
+    (List.assoc "thrice" Outer.by_name 2)
+    (Passed.perimeter 2);
   let set = Strings.of_list [ "b"; "a"; "b" ] in
   print_endline (String.concat "," (Strings.elements set));
   print_endline (try raise (Of_ours 3) with e -> Printexc.to_string e);

@@ -9,6 +9,15 @@ let rec deep n =
   let pair = (block, [ below ]) in
   (fst pair).(0) + (fst pair).(1) - n - 1 + List.hd (snd pair)
 
+(* Made where an exception may come from, and in one of two ways. *)
+module Careful = struct
+  let number = match int_of_string "1x" with n -> n | exception Failure _ -> 7
+
+  module Chosen =
+    (val if number > 5 then (module Modules.Outer.Passed : Modules.Shape)
+         else (module Modules.Square))
+end
+
 let[@inline never] fail () = if Sys.opaque_identity true then raise Not_found
 
 let[@inline never] caught () =
@@ -16,6 +25,7 @@ let[@inline never] caught () =
 
 let () =
   Modules.say ();
+  Printf.printf "%s %d\n" Careful.Chosen.name (Careful.Chosen.area 1);
   Printexc.record_backtrace true;
   let made = List.init 1000 (fun i -> (string_of_int i, float_of_int i)) in
   Printf.printf "deep %d\n" (deep 2000);

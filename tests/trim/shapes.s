@@ -163,7 +163,44 @@ camlMain.entry:
         .cfi_startproc
         mov     camlUsed@GOTPCREL(%rip), %rax
         mov     (%rax), %rbx
+        mov     %rbx, 16(%rsp)
         mov     16(%rax), %rdi
+        mov     %rdi, 24(%rsp)
+        .ifdef  MADE
+        # A block that holds the function g becomes a field of this module, which nobody reads.
+        mov     8(%rax), %rcx
+        sub     $24, %r15
+        call    caml_allocN@PLT
+        lea     8(%r15), %rsi
+        .if     MADE == 2 # It is spilled,
+        mov     %rsi, 32(%rsp)
+        .endif
+        movq    $0x800, -8(%rsi)
+        mov     %rcx, (%rsi)
+        movq    $1, 8(%rsi)
+        .if     MADE == 3 # or passed to C,
+        mov     %rsi, %rdi
+        call    something@PLT
+        .endif
+        .if     MADE == 4 # or what it holds is read,
+        mov     (%rsi), %rdx
+        mov     %rdx, 32(%rsp)
+        .endif
+        .if     MADE == 5 # or a jump leads to code that uses it,
+        test    %rdx, %rdx
+        jne     .Lused_later
+        .endif
+        mov     camlMain@GOTPCREL(%rip), %rdi
+        mov     %rsp, %rbx
+        mov     64(%r14), %rsp
+        call    caml_initialize@PLT
+        mov     %rbx, %rsp
+        .if     MADE == 6 # or the field is read.
+        mov     camlMain@GOTPCREL(%rip), %rax
+        mov     (%rax), %rax
+        mov     %rax, 32(%rsp)
+        .endif
+        .endif
         .ifdef  SECTION
         lea     .Lused(%rip), %rsi
         mov     8(%rsi), %rsi
@@ -198,6 +235,11 @@ camlMain.entry:
         .endif
         mov     $1, %eax
         ret
+        .ifdef  MADE
+.Lused_later:
+        mov     %rsi, 32(%rsp)
+        ret
+        .endif
         .cfi_endproc
         .globl  camlMain.code_end
 camlMain.code_end:

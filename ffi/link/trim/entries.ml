@@ -11,8 +11,6 @@ open Fields
 open Unused
 open Frames
 
-exception Leave
-
 (* Code from [first] to [stop] that fills [owner]'s field at [offset] with what the relocation at [at] says. *)
 type step = { first : int; stop : int; at : int; offset : int; block : part }
 
@@ -33,29 +31,6 @@ let step code (part : part) (offset, filling) =
       if Bytes.sub_string b (base + stop) 3 = "\x48\x89\xdc" then
         Some { first = at - 3; stop = stop + 3; at; offset; block }
       else None
-
-(* Jumps within a function: where the distance is, how many bytes it has, where it counts from, and to. *)
-let jumps code (part : part) =
-  let b = code.elf.file and base = code.elf.sections.(part.home).offset in
-  let has_reloc at stop =
-    let rec any i = i < stop && (Hashtbl.mem code.reloc_at (part.home, i) || any (i + 1)) in
-    any at
-  in
-  let rec walk at found =
-    if at >= part.stop then if at = part.stop then found else raise Leave
-    else
-      let i = decode b (base + at) in
-      let next = at + i.size in
-      let known = has_reloc at next in
-      match (i.flow, i.rm) with
-      | (Other, _ | _, Memory { base = -1; index = _; _ }) when i.flow = Other || not known ->
-          raise Leave
-      | (Jump distance | Branch distance), _ when not known ->
-          let size = if i.size = 2 then 1 else 4 in
-          walk next ((next - size, size, next, next + distance) :: found)
-      | _ -> walk next found
-  in
-  walk part.first []
 
 (* The entry in .eh_frame: its place in the section, and that of its instructions and of its end. *)
 type unwind_entry = { entry : int; program : int; finish : int }

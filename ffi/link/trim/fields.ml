@@ -63,6 +63,10 @@ let by_ocaml's_rules =
 (* Of the same kind, but not known: a later runtime may have more of them. *)
 let perhaps_transparent label = starts "caml_call_" label || starts "caml_alloc" label
 
+let known_to_be_ocaml's label =
+  perhaps_transparent label || starts "caml_apply" label
+  || List.exists (fun p -> starts p label) by_ocaml's_rules
+
 let raises label =
   starts "caml_raise" label || starts "caml_reraise" label || starts "caml_ml_array_" label
 
@@ -74,6 +78,32 @@ let is_argument label reg =
   | None -> true
 
 exception In_use
+
+(* The code is not understood. *)
+exception Leave
+
+(* Jumps within a function: where the distance is, how many bytes it has, where it counts from, and to. *)
+let jumps code (part : part) =
+  let b = code.elf.file and base = code.elf.sections.(part.home).offset in
+  let has_reloc at stop =
+    let rec any i = i < stop && (Hashtbl.mem code.reloc_at (part.home, i) || any (i + 1)) in
+    any at
+  in
+  let rec walk at found =
+    if at >= part.stop then if at = part.stop then found else raise Leave
+    else
+      let i = decode b (base + at) in
+      let next = at + i.size in
+      let known = has_reloc at next in
+      match (i.flow, i.rm) with
+      | (Other, _ | _, Memory { base = -1; index = _; _ }) when i.flow = Other || not known ->
+          raise Leave
+      | (Jump distance | Branch distance), _ when not known ->
+          let size = if i.size = 2 then 1 else 4 in
+          walk next ((next - size, size, next, next + distance) :: found)
+      | _ -> walk next found
+  in
+  walk part.first []
 
 (* [reg] holds the module's address before the code at a place, or ([inner]) that of one of its fields. *)
 type state = { part : part; at : int; reg : int; inner : bool }

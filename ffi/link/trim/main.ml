@@ -25,9 +25,9 @@ let trim ~locations file =
     else
       let is_return = is_return elf symbols in
       let switches = switches_of elf symbols parts in
-      let code, modules = mark_used elf symbols parts switches ~is_return in
+      let code, modules, only_put = mark_used elf symbols parts switches ~is_return in
       let returns = unused_returns elf symbols parts ~is_return in
-      drop_unused elf symbols parts switches modules ~returns;
+      drop_unused elf symbols parts switches modules only_put ~returns;
       shorten_entries code modules;
       returns
   in

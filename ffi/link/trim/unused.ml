@@ -6,6 +6,7 @@ open Elf
 open Parts
 open Fields
 open Switches
+open Made
 
 (* What is known of one module. *)
 type fields = {
@@ -13,6 +14,7 @@ type fields = {
   mutable whole : bool;
   mutable fillings : (int * (part * filling)) list;
       (** By offset, with the function that does it. *)
+  mutable puts : (int * value) list;  (** What is computed for a field, by its offset. *)
 }
 
 let modules_of symbols =
@@ -21,13 +23,14 @@ let modules_of symbols =
     (fun (s : symbol) ->
       match without_suffix ".data_begin" s.label with
       | Some label when of_module label ->
-          Hashtbl.replace modules label { read = []; whole = false; fillings = [] }
+          Hashtbl.replace modules label { read = []; whole = false; fillings = []; puts = [] }
       | _ -> ())
     symbols;
   modules
 
-(* Marks the parts that are in use, and gives what is known of the modules. [is_return at]: whether a place in .data is that of a return address in a frame table,
-   which keeps nothing. *)
+(* Marks the parts that are in use. Gives what is known of the modules, and the places where their initialisation loads
+   static blocks only to put them into fields. [is_return at]: whether a place in .data is that of a return address in a
+   frame table, which keeps nothing. *)
 let mark_used elf symbols parts switches ~is_return =
   let data_index, _ = find elf ".data" in
   let reloc_at = Hashtbl.create 65536 in
@@ -42,8 +45,38 @@ let mark_used elf symbols parts switches ~is_return =
       if s.section = data_index && String.ends_with ~suffix:".gc_roots" s.label then
         Hashtbl.replace roots_of_collector s.value ())
     symbols;
-  (* References to modules, by the part that has them; and those by which a field is filled. *)
-  let about_modules = Hashtbl.create 1024 and filling_places = Hashtbl.create 4096 in
+  (* References to modules, by the part that has them; and those that count only if a field is read. *)
+  let about_modules = Hashtbl.create 1024 and conditional_places = Hashtbl.create 4096 in
+  (* The fields that initialisations read in any case, and the static blocks that they only put into fields. *)
+  let read_anyway = Hashtbl.create 1024 and only_put = ref [] in
+  let look_at (part : part) =
+    match make code part ~is_module:(Hashtbl.mem modules) with
+    | exception (Leave | Invalid_argument _) -> ()
+    | made ->
+        List.iter
+          (fun (label, offset, value) ->
+            let fields = Hashtbl.find modules label in
+            fields.puts <- (offset, value) :: fields.puts)
+          made.puts;
+        List.iter
+          (fun o ->
+            if not o.lost then (
+              Hashtbl.replace conditional_places (part.home, o.at) ();
+              match o.data with
+              | Module label ->
+                  List.iter
+                    (fun offset ->
+                      Hashtbl.add read_anyway part.label (Hashtbl.find modules label, offset))
+                    o.read
+              | Block block -> only_put := (part, o.at, block) :: !only_put))
+          made.origins
+  in
+  List.iter
+    (fun p ->
+      match without_suffix ".entry" p.label with
+      | Some label when p.is_code && Hashtbl.mem modules label -> look_at p
+      | _ -> ())
+    parts.all;
   each_reloc elf (fun index _ _ r ->
       let label = symbols.(r.symbol).label in
       match Hashtbl.find_opt modules label with
@@ -66,11 +99,12 @@ let mark_used elf symbols parts switches ~is_return =
               | Some (offset, how) -> (
                   fields.fillings <- (offset, (part, how)) :: fields.fillings;
                   match how with
-                  | Static { at; _ } -> Hashtbl.replace filling_places (index, at) ()
+                  | Static { at; _ } -> Hashtbl.replace conditional_places (index, at) ()
                   | From _ | Computed -> ())
               | None ->
-                  Hashtbl.add about_modules part.label
-                    (fields, if plain then Some (part, r.at) else None))
+                  if not (Hashtbl.mem conditional_places (index, r.at)) then
+                    Hashtbl.add about_modules part.label
+                      (fields, if plain then Some (part, r.at) else None))
           | None ->
               if not (index = data_index && Hashtbl.mem roots_of_collector r.at) then
                 fields.whole <- true));
@@ -83,7 +117,8 @@ let mark_used elf symbols parts switches ~is_return =
   each_reloc elf (fun index section _ r ->
       if
         not
-          (Hashtbl.mem filling_places (index, r.at) || Hashtbl.mem modules symbols.(r.symbol).label)
+          (Hashtbl.mem conditional_places (index, r.at)
+          || Hashtbl.mem modules symbols.(r.symbol).label)
       then
         let refers = targets parts symbols r in
         match part_at parts index r.at with
@@ -110,15 +145,28 @@ let mark_used elf symbols parts switches ~is_return =
   let rec read_field fields offset =
     if not (List.mem offset fields.read) then (
       fields.read <- offset :: fields.read;
-      List.iter (fun (o, how) -> if o = offset then fill fields how) fields.fillings)
+      List.iter (fun (o, how) -> if o = offset then fill fields how) fields.fillings;
+      List.iter (fun (o, value) -> if o = offset then need value) fields.puts)
+  and need = function
+    | Unknown -> ()
+    | Constant { data = Block block; _ } -> mark block
+    | Inside ({ data = Module label; _ }, _) -> use_whole (Hashtbl.find modules label)
+    | Loaded ({ data = Module label; _ }, offset) -> read_field (Hashtbl.find modules label) offset
+    | Constant _ | Inside _ | Loaded _ -> assert false
+    | Fresh (chunk, at) -> (
+        match block_at chunk at with
+        | Some made when not made.needed ->
+            made.needed <- true;
+            List.iter need made.holds
+        | Some _ | None -> ())
   and fill fields = function
     | _, Static { block; _ } -> mark block
     | _, From offset -> read_field fields offset
     | _, Computed -> ()
-  in
-  let use_whole fields =
+  and use_whole fields =
     fields.whole <- true;
-    List.iter (fun (offset, _) -> read_field fields offset) fields.fillings
+    List.iter (fun (offset, _) -> read_field fields offset) fields.fillings;
+    List.iter (fun (offset, _) -> read_field fields offset) fields.puts
   in
   Hashtbl.iter (fun _ fields -> if fields.whole then use_whole fields) modules;
   let apply fields = function
@@ -136,11 +184,14 @@ let mark_used elf symbols parts switches ~is_return =
     | None -> ()
     | Some p ->
         List.iter mark p.refers;
+        List.iter
+          (fun (fields, offset) -> read_field fields offset)
+          (Hashtbl.find_all read_anyway p.label);
         List.iter about (Hashtbl.find_all about_modules p.label);
         run ()
   in
   run ();
-  (code, modules)
+  (code, modules, !only_put)
 
 (* Return addresses in functions that are not used, by their places in .data. The function is that of the call before
    the address: if it ends with the call, then the address is the next one's. *)
@@ -159,8 +210,10 @@ let unused_returns elf symbols parts ~is_return =
   found
 
 (* What fills fields that nobody reads: the function, and the place of the relocation in it. *)
-let idle_fillings modules =
-  let idle = ref [] in
+let idle_fillings modules only_put =
+  let idle =
+    ref (List.filter_map (fun (p, at, block) -> if block.live then None else Some (p, at)) only_put)
+  in
   let look = function
     | _, (part, Static { at; block }) when not block.live -> idle := (part, at) :: !idle
     | _ -> ()
@@ -170,9 +223,9 @@ let idle_fillings modules =
 
 (* Takes the references of what is not used out of the object, and what refers to it. Its code is made to trap; the
    linker drops it where it has a section of its own. Its data is left for the caller to cut. *)
-let drop_unused elf symbols parts switches modules ~returns =
+let drop_unused elf symbols parts switches modules only_put ~returns =
   let data_index, _ = find elf ".data" in
-  let idle = idle_fillings modules in
+  let idle = idle_fillings modules only_put in
   let dead section at =
     match part_at parts section at with Some p -> not p.live | None -> false
   in
@@ -186,11 +239,16 @@ let drop_unused elf symbols parts switches modules ~returns =
         match entry switches parts symbols index r with
         | Within owner when not owner.live -> forget elf place ~now_at:r.at
         | Within _ | To _ -> ());
-  (* mov $1, %rsi in place of the load of an address: the field stays as it was. *)
+  (* mov $1, %REG in place of the load of an address, which is as long: the field stays as it was, or a block is put
+     into it that refers to nothing. *)
   List.iter
     (fun ((p : part), at) ->
-      let nothing = "\x48\xc7\xc6\x01\000\000\000" in
-      Bytes.blit_string nothing 0 elf.file (elf.sections.(p.home).offset + at - 3) 7)
+      let place = elf.sections.(p.home).offset + at - 3 in
+      let reg = (X86.decode elf.file place).reg in
+      Bytes.set_uint8 elf.file place (if reg < 8 then 0x48 else 0x49);
+      Bytes.set_uint8 elf.file (place + 1) 0xc7;
+      Bytes.set_uint8 elf.file (place + 2) (0xc0 lor (reg land 7));
+      set_u32 elf.file (place + 3) 1)
     idle;
   List.iter
     (fun p ->

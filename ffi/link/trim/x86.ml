@@ -98,6 +98,14 @@ let decode b at =
   in
   match byte i with
   | 0x01 | 0x09 | 0x21 | 0x29 | 0x31 -> with_operand (i + 1) Change
+  | (0x05 | 0x0d | 0x25 | 0x2d | 0x35 | 0x3d) as c -> (
+      let is action = { size = i + 1 + word - at; flow = On; action; rm = Register 0; reg = -1 } in
+      let amount = if word = 4 then i32 b (i + 1) else Bytes.get_int16_le b (i + 1) in
+      match c with
+      | 0x05 -> is (Add amount)
+      | 0x2d -> is (Add (-amount))
+      | 0x3d -> is Read
+      | _ -> is Change)
   | 0x03 | 0x0b | 0x23 | 0x2b | 0x33 | 0x39 | 0x3b | 0x84 | 0x85 -> with_operand (i + 1) Read
   | c when c land 0xf8 = 0x50 -> of_code i Read
   | c when c land 0xf8 = 0x58 -> of_code i Set
@@ -127,7 +135,7 @@ let decode b at =
   | 0x90 -> plain (i + 1 - at) On
   | c when c land 0xf8 = 0xb8 -> of_code ~immediate:(if rex land 8 <> 0 then 8 else word) i Set
   | 0xc1 -> without_reg (with_operand ~immediate:1 (i + 1) Change)
-  | 0xd1 -> without_reg (with_operand (i + 1) Change)
+  | 0xd1 | 0xd3 -> without_reg (with_operand (i + 1) Change)
   | 0xc3 -> plain (i + 1 - at) Return
   | 0xc6 -> partly (without_reg (with_operand ~immediate:1 (i + 1) Set))
   | 0xc7 -> without_reg (with_operand ~immediate:word (i + 1) Set)
