@@ -1,8 +1,8 @@
 //! The C ABI that OCaml stands on. `include/mirust.h` is generated from this file.
 //!
-//! The functions are shaped so that an OCaml `external` can name them without a stub between:
-//! integers untagged (`intptr_t`), 64-bit numbers unboxed, a `bytes` or `string` as a pointer to its
-//! first byte with its length behind it. All of them return something, because an external has to.
+//! The functions are shaped so that an OCaml `external` can name them without a stub: integers are untagged
+//! (`intptr_t`), 64-bit numbers unboxed, and a `bytes` or `string` is a pointer to its first byte, followed by its
+//! length. All of them return something, because an external has to.
 
 use core::slice;
 

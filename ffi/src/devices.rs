@@ -1,8 +1,8 @@
 //! The C ABI of network devices. Part of `include/mirust.h`, like [`abi`](crate::abi).
 //!
-//! A device is a number that `mirust_net_open` gave out. What happens at it, and the frames that have arrived, are in
-//! memory that OCaml reads when its part of a turn begins ([`frames`](crate::frames)). To send a frame takes one call;
-//! at the end of OCaml's part they go out together.
+//! A device is a number that `mirust_net_open` returned. What happens at it, and the frames that have arrived, are in
+//! memory that OCaml reads when its part of a turn begins ([`frames`](crate::frames)). Sending a frame takes one call;
+//! all frames go out together, at the end of OCaml's part.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! The C ABI of disks. Part of `include/mirust.h`, like [`abi`](crate::abi).
 //!
-//! A disk is a number that `mirust_block_open` gave out. A request carries a token; when the request has
-//! ended, the token is among the completions, and `mirust_block_result` tells how it went.
+//! A disk is a number that `mirust_block_open` returned. A request carries a token; when the request has ended, the
+//! token is among the completions, and `mirust_block_result` returns its result.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

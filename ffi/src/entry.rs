@@ -1,9 +1,8 @@
 //! Where a program begins and ends.
 //!
-//! The platform calls `mirust_main`, and ends with its result. Unless the program has
-//! [`main!`](crate::main), the linker uses `mirust_ocaml_main` for that. A panic that would leave it is
-//! caught by no frame, and ends the program at the place where it began, which the crash's backtrace
-//! shows.
+//! The platform calls `mirust_main`, and ends with its result. In a program without [`main!`](crate::main), the linker
+//! uses `mirust_ocaml_main` for that. No frame catches a panic that would leave it: the program ends where the panic
+//! began, which is what the backtrace shows.
 
 #[cfg(feature = "xen")]
 use std::ffi::{CString, c_char, c_int};

@@ -1,4 +1,4 @@
-//! What OCaml's `mirust.files` stands on: the files of a disk ([`fs`](crate::fs)), as the values of a store.
+//! The Rust side of OCaml's `mirust.files`: the files of a disk ([`fs`](crate::fs)), as the values of a store.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

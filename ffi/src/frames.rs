@@ -1,10 +1,10 @@
-//! What a network device and OCaml tell each other without a call, and the frames that arrive. Part of
-//! `include/mirust.h`, like [`abi`](crate::abi).
+//! What a network device and OCaml tell each other without a call, and received frames. Part of `include/mirust.h`,
+//! like [`abi`](crate::abi).
 //!
-//! Each device has words, which OCaml has as a bigarray. When OCaml's part of a turn begins, they hold what has happened
-//! at the device, and the descriptions of all frames that have arrived, which have been copied to the device's slab, or
-//! are lent. Only if there is something to be done first (memory to be found, a slab to be replaced) has OCaml to ask for
-//! the frames.
+//! Each device has an array of words, which OCaml sees as a bigarray. When OCaml's part of a turn begins, it holds what
+//! has happened at the device and the descriptions of all frames that have arrived; these have been copied to the
+//! device's slab, or are lent. OCaml has to ask for the frames only if something must be done first (memory found, a
+//! slab replaced).
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -16,7 +16,7 @@ use mirust_rt::net::{Device, Place, Received, RxChecksum, Slab};
 
 use crate::slabs::Slabs;
 
-/// In MIRUST_NET_WORD_NEWS: there may be frames, which are to be asked for by `mirust_net_receive`.
+/// In MIRUST_NET_WORD_NEWS: there may be frames; call `mirust_net_receive` to get them.
 pub const MIRUST_NET_FRAMES: isize = 1;
 /// There is room again, after a frame or a reservation was refused.
 pub const MIRUST_NET_ROOM: isize = 2;
@@ -29,17 +29,17 @@ pub const MIRUST_NET_PRESSURE: isize = 16;
 /// Frames are copied because so many pages are lent.
 pub const MIRUST_NET_SHORTAGE: isize = 32;
 
-/// Of a device's words, the one with what has happened: MIRUST_NET bits. OCaml sets it to 0. Before there is something,
-/// `mirust_poll` reports MIRUST_READY_FOREIGN.
+/// Index of the word with what has happened at the device: MIRUST_NET bits. OCaml sets it to 0. When something happens,
+/// `mirust_poll` reports MIRUST_READY_FOREIGN first.
 pub const MIRUST_NET_WORD_NEWS: isize = 0;
-/// How many frames are described. OCaml sets it to 0 before it uses them; until then there will be no others.
+/// How many frames are described. OCaml sets it to 0 before it uses them; until then no others are described.
 pub const MIRUST_NET_WORD_COUNT: isize = 1;
-/// How far the device got with them: 0 if these are all frames; 1 if there are more, for the next turn; 2 if the slab has
-/// no room for the next one: replace it, and ask for the rest.
+/// How far the device got: 0 if these are all frames; 1 if there are more, for the next turn; 2 if the slab has no room
+/// for the next one: replace it, and ask for the rest.
 pub const MIRUST_NET_WORD_STATE: isize = 2;
 /// Where the head of the next frame can be written without a call, in the bigarray of `mirust_net_heads`.
 pub const MIRUST_NET_WORD_HEAD: isize = 3;
-/// How many bytes there are for it; 0 if `mirust_net_reserve` is to be asked.
+/// How many bytes there are for it; if 0, call `mirust_net_reserve`.
 pub const MIRUST_NET_WORD_ROOM: isize = 4;
 /// The first word of the first frame's description. It has four numbers: where the frame is, its length in bytes, the
 /// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes of each packet that it
@@ -54,7 +54,7 @@ pub const MIRUST_NET_FRAMES_MOST: isize = 256;
 const COUNT: usize =
     (MIRUST_NET_WORD_FRAMES + MIRUST_NET_FRAMES_MOST * MIRUST_NET_FRAME_FIELDS) as usize;
 
-/// A device's words, which stay for ever.
+/// A device's words, which are never freed.
 pub(crate) struct Words(&'static [Cell<isize>; COUNT]);
 
 impl Default for Words {
@@ -101,7 +101,7 @@ pub(crate) struct Receiving {
     more: bool,
 }
 
-/// The memory that frames are copied to at present: what is behind `used` nobody uses.
+/// The memory that frames are copied to at present: what follows `used` is free.
 struct Current {
     base: NonNull<u8>,
     size: usize,
@@ -115,8 +115,8 @@ impl Receiving {
         self.slabs.as_mut().expect("mirust_net_spare comes first")
     }
 
-    /// Has frames be received into slabs of this size, and before there is one, into the spare memory, which is given.
-    /// None if there is no memory.
+    /// From now on frames are received into slabs of this size, and as long as there is no slab, into the spare memory,
+    /// which is returned. None if there is no memory.
     pub(crate) fn start(&mut self, size: usize) -> Option<(NonNull<u8>, usize)> {
         if self.slabs.is_none() {
             self.slabs = Slabs::new(size);
@@ -126,7 +126,7 @@ impl Receiving {
         Some(spare)
     }
 
-    /// A slab that nobody uses, with its size and a reference for the caller, unless `most` are in use, or there is no
+    /// A free slab, with its size and a reference for the caller. None if `most` slabs are in use, or there is no
     /// memory. Until [`Receiving::go_on`], frames go to the spare memory.
     pub(crate) fn take(&mut self, most: usize) -> Option<(NonNull<u8>, usize, NonNull<Share>)> {
         self.spare();
@@ -135,7 +135,7 @@ impl Receiving {
         Some((base, size, share))
     }
 
-    /// From now on frames go to this slab, for which there is a reference more.
+    /// From now on frames go to this slab, whose count is incremented.
     pub(crate) fn go_on(&mut self, (base, size, share): (NonNull<u8>, usize, NonNull<Share>)) {
         crate::slabs::keep(share);
         self.replace(Current { base, size, used: 0, share: Some(share) });
@@ -203,11 +203,11 @@ impl Receiving {
         words.set(MIRUST_NET_WORD_STATE, state);
     }
 
-    /// Has the words say what has happened at the device since the last time, and what has arrived.
+    /// Describes in the words what has happened at the device since the last time, and what has arrived.
     pub(crate) fn take_in(&mut self, device: &dyn Device, words: &Words) {
         let mut news = words.get(MIRUST_NET_WORD_NEWS) | device.news().bits() as isize;
         if news & MIRUST_NET_FRAMES != 0 || self.more {
-            // Where OCaml can do something for the frames first, it is to. And it may not have come to the last ones.
+            // If OCaml can make room for the frames first, it should. And it may not have taken the last ones yet.
             let first = news & (MIRUST_NET_PRESSURE | MIRUST_NET_SHORTAGE) != 0
                 || !self.has_slab()
                 || words.get(MIRUST_NET_WORD_COUNT) > 0;

@@ -4,19 +4,19 @@
 //! image (or, for development, the Linux process) has one thread and one event loop, shared by both
 //! languages:
 //!
-//! - [`spawn`], [`time`], [`shutdown_requested`] and [`suspend`] are the executor's: futures run while OCaml has
-//!   nothing to do, and OCaml's promises while no future is ready.
+//! - [`spawn`], [`time`], [`shutdown_requested`] and [`suspend`] belong to the executor: futures run when OCaml has
+//!   nothing to do, and OCaml's promises when no future is ready.
 //! - [`export`](macro@export) and [`ocaml`] are the language boundary.
 //! - [`main!`] makes Rust the owner of the program's main function; without it, OCaml owns it.
-//! - [`log`] is the usual facade. Its lines look like those of OCaml's `Logs`, on the same console.
+//! - [`log`] is the usual facade. Its lines look like those of OCaml's `Logs`, and go to the same console.
 //! - [`abi`] is the interface for OCaml; `include/mirust.h` is the same for a C compiler.
 //!
 //! The executor is independent of the futures that it runs, so channels, streams and combinators of
 //! other crates work unchanged: `futures` (`select!`, `mpsc`, `StreamExt`) and
 //! `async-channel` are in the tests.
 //!
-//! A panic in a task ends only that task: its [`JoinHandle`] gets the error, and the console a line. A
-//! panic in a function called by OCaml becomes an exception there.
+//! A panic in a task ends only that task: its [`JoinHandle`] gets the error, and a line appears on the console. A panic
+//! in a function called by OCaml becomes an exception there.
 //!
 //! # Features
 //!
@@ -26,12 +26,12 @@
 //! | `xen` | an image instead of a Linux process; `make xen` sets it |
 //! | `net` | the OCaml network stack, for a program that has no OCaml of its own: [`net::up`] |
 //! | `posix` | sockets and files for programs written for Linux: std, mio, tokio; in an image only |
-//! | `descriptors` | the part of that without sockets, which needs no OCaml |
-//! | `posix-on-unix` | the same in a Linux process, for benchmarks |
+//! | `descriptors` | `posix` without sockets, which needs no OCaml |
+//! | `posix-on-unix` | `posix` in a Linux process, for benchmarks |
 //! | `tokio`, `futures-io`, `embedded-io-async` | these crates' traits on the streams of [`net`] |
 //! | `hyper` | hyper's executor and timer |
 //! | `embedded-nal-async` | a whole stack under these traits |
-//! | `redb` | a disk that the database redb can stand on |
+//! | `redb` | disks as storage for the database redb |
 //!
 //! ```
 //! # fn compiles() {
@@ -42,7 +42,7 @@
 //! # }
 //! ```
 
-// What the macros of this crate expand to is the same inside it.
+// The macros of this crate expand to paths that begin with its name.
 extern crate self as mirust;
 
 pub mod abi;
@@ -76,7 +76,7 @@ pub mod posix;
 #[cfg(all(feature = "descriptors", not(any(feature = "xen", feature = "posix-on-unix"))))]
 #[path = "posix/on_linux.rs"]
 pub mod posix;
-// Of the sockets of an image, what knows nothing of sockets is tested on Linux.
+// The parts of an image's socket layer that do not depend on sockets are tested on Linux.
 #[cfg(all(test, not(any(feature = "xen", feature = "posix-on-unix"))))]
 #[path = "posix/places.rs"]
 mod places;
@@ -94,7 +94,7 @@ pub mod time;
 pub mod token;
 pub mod turn;
 
-// What touches no OCaml value is tested where there is no OCaml, too.
+// What touches no OCaml value is also tested without OCaml.
 #[cfg(all(test, not(feature = "ocaml")))]
 #[allow(dead_code)]
 #[path = "."]
@@ -152,10 +152,9 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 /// In OCaml a function has its Rust name, except that `new` becomes `create`, and that other OCaml
 /// keywords get an underscore appended.
 ///
-/// Arguments and results have types that implement [`ocaml::Argument`] and [`ocaml::Return`]. A function
-/// whose first argument is `&mut OCamlRuntime` may allocate on the OCaml heap and call closures; all its
-/// other arguments are then rooted or owned. Without it, arguments can be borrowed from the OCaml
-/// heap, where nothing moves during the call.
+/// Arguments and results have types that implement [`ocaml::Argument`] and [`ocaml::Return`]. If the first argument is
+/// `&mut OCamlRuntime`, the function may allocate on the OCaml heap and call closures; all its other arguments are then
+/// rooted or owned. Without it, arguments can be borrowed from the OCaml heap, where nothing moves during the call.
 ///
 /// A panic becomes the exception `Mirust.Panic`.
 ///
@@ -199,17 +198,16 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 ///
 /// # Other OCaml types
 ///
-/// Bytes are a `string` to OCaml, and `bytes` where they are written to: `#[ocaml(bytes)]`, `#[ocaml(cstruct)]` and
-/// `#[ocaml(bigarray)]` before an argument make it another buffer. Any other argument that is passed as a
-/// value can be given an OCaml type as `#[ocaml(type = "…")]`, and a result by `#[mirust::export(returns = "…")]`;
-/// these types are not checked. Everything else is checked: what is spelled `String` has to be Rust's
-/// `String`, and so on.
+/// Bytes are a `string` in OCaml, or `bytes` if they are written to; `#[ocaml(bytes)]`, `#[ocaml(cstruct)]` and
+/// `#[ocaml(bigarray)]` before an argument choose another buffer type. Any other argument that is passed as a value can
+/// be given an OCaml type with `#[ocaml(type = "…")]`, and a result with `#[mirust::export(returns = "…")]`; these
+/// types are not checked. Everything else is checked: what is spelled `String` has to be Rust's `String`, and so on.
 ///
 /// # Calls that cost nothing
 ///
-/// `#[export(noalloc)]` is for an external marked `[@@noalloc]`: numbers and borrowed bytes in, a number,
-/// `bool` or nothing out. It costs no more than a C call; but a panic in it ends the program, because OCaml
-/// cannot handle an exception there.
+/// `#[export(noalloc)]` is for an external marked `[@@noalloc]`: numbers and borrowed bytes in, a number, `bool` or
+/// nothing out. It costs no more than a C call, but a panic in it ends the program, because OCaml cannot handle an
+/// exception there.
 #[cfg(feature = "ocaml")]
 pub use mirust_macros::export;
 

@@ -1,9 +1,8 @@
-//! State of which the domain has one.
+//! State that exists once per domain.
 //!
-//! In an image every thread is the domain's: a table of what OCaml awaits must be the same one whoever
-//! looks. There is one thread of execution, so a plain static does, and no thread-local storage is
-//! involved. In a Linux process the domain belongs to one thread of many, and what another one finds
-//! is its own, and empty.
+//! In an image every thread belongs to the domain: all of them must see the same table of what OCaml awaits. There is
+//! one thread of execution, so a plain static does, without thread-local storage. In a Linux process the domain belongs
+//! to one thread of many; any other thread has a copy of its own, which is empty.
 
 /// Declares it, in the form of `thread_local!` with constant values.
 #[cfg(not(feature = "xen"))]

@@ -1,7 +1,7 @@
 //! The size of the domain's memory, which the toolstack can change.
 //!
-//! `xl mem-set` gives the domain more memory (up to `maxmem`) or takes some back, as far as it is not in use. A
-//! program that sizes a cache by the memory it has may follow that.
+//! `xl mem-set` gives the domain more memory (up to `maxmem`) or takes back memory that is not in use. A program that
+//! sizes a cache by the available memory can follow that.
 //!
 //! ```
 //! # fn compiles() {
@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! In a Linux process the kernel has the memory, and none of these is ever called.
+//! In a Linux process the kernel manages the memory, and none of these is ever called.
 
 use crate::domain;
 

@@ -1,4 +1,4 @@
-//! What the platforms offer under different names, under one.
+//! One name for what the platforms offer under different names.
 
 /// Memory in bytes: see `MirustMemStats`.
 pub struct MemStats {

@@ -1,4 +1,4 @@
-//! The C ABI of frames that arrive. Part of `include/mirust.h`, like [`abi`](crate::abi).
+//! The C ABI of received frames. Part of `include/mirust.h`, like [`abi`](crate::abi).
 
 use std::ptr::NonNull;
 

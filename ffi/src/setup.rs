@@ -1,4 +1,4 @@
-//! What comes before everything else, whoever owns the program's main function.
+//! What comes before everything else, whichever language owns the program's main function.
 
 #[cfg(all(feature = "ocaml", not(feature = "xen")))]
 use crate::ocaml;

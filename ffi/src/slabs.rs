@@ -1,7 +1,7 @@
-//! The memory that received frames are copied to: slabs, each of which OCaml has as a bigarray.
+//! The memory that received frames are copied to: slabs, each of which OCaml sees as a bigarray.
 //!
-//! A slab is used again as soon as OCaml's collector has found its bigarray dead, and all parts of it. So the kernel need
-//! not give out fresh pages, each with a fault, for bytes that live for a moment only, and the collector need not hurry
+//! A slab is reused as soon as OCaml's collector has found its bigarray and all parts of it dead. So the kernel need
+//! not supply fresh pages, each with a fault, for bytes that live only for a moment, and the collector need not hurry
 //! because of memory that comes back by itself.
 
 use std::alloc::{Layout, alloc, dealloc};

@@ -1,4 +1,5 @@
-//! The numbers by which the two languages name what waits. Part of `include/mirust.h`, like [`abi`](crate::abi).
+//! Tokens: the numbers by which each language names what waits in it. Part of `include/mirust.h`, like
+//! [`abi`](crate::abi).
 
 /// Result of `mirust_completion_next`: there is none.
 pub const MIRUST_COMPLETION_NONE: isize = -1;

@@ -1,8 +1,8 @@
 //! A turn of the loop, as the two languages share it. Part of `include/mirust.h`, like [`abi`](crate::abi).
 //!
-//! What one of them has to know of the other in every turn lies in words of memory that both read and write without a
-//! call: the time, whether completions wait, and whom OCaml has woken. OCaml's part of a turn begins with `begin`
-//! and ends with `end`, whoever owns the loop.
+//! What each of them needs from the other in every turn is in an array of words that both read and write without a
+//! call: the time, whether there are completions, and the tokens of the tasks that OCaml has woken. OCaml's part of a
+//! turn begins with `begin` and ends with `end`, whichever language owns the loop.
 
 use std::cell::Cell;
 #[cfg(feature = "ocaml")]
@@ -13,15 +13,15 @@ use mirust_rt::poll::Ready;
 
 use crate::{domain, time};
 
-/// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of
-/// the turn began, or when the last `mirust_turn_look` in it returned. 0 if that may be long ago, as for what a Rust task
-/// calls inside a poll, and after `mirust_exchange`: then `mirust_turn_look` finds out.
+/// Index of the word with the time, in nanoseconds since boot, in the array that `mirust_turn_words` gives: when
+/// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned. 0 if that may be long ago, as in
+/// code that a Rust task calls inside a poll, and after `mirust_exchange`: call `mirust_turn_look` then.
 pub const MIRUST_TURN_NOW: isize = 0;
 /// The word that is 1 if there were completions to collect at that time, and otherwise 0.
 pub const MIRUST_TURN_COMPLETIONS: isize = 1;
 /// The word with the number of tokens behind it. OCaml adds one, and Rust takes all.
 pub const MIRUST_TURN_WOKEN: isize = 2;
-/// The first of the words with the tokens of those whom OCaml wakes: what they have waited for is worth a retry.
+/// The first of the words with the tokens of the tasks that OCaml wakes: what they have waited for is worth a retry.
 pub const MIRUST_TURN_TOKENS: isize = 3;
 /// How many tokens there is room for.
 pub const MIRUST_TURN_TOKENS_MAX: isize = 253;
@@ -38,11 +38,12 @@ fn word(at: isize) -> &'static AtomicU64 {
 /// How many of the tokens are taken already, while they are being taken.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
-/// OCaml looks for what it has to do when the tasks that run now have had their turns, and need not be told.
+/// Set while OCaml will look for new work by itself, after the tasks that run now: no signal is needed.
 static LOOKS: AtomicBool = AtomicBool::new(false);
 
 crate::local::domain_local! {
-    /// Wakes somebody by a token. Set by whom it is needed for, so that it is not linked to a program without.
+    /// Wakes the task that a token stands for. Set by the module that uses tokens, so that programs without it do not
+    /// link it.
     static WAKE: Cell<fn(isize)> = const { Cell::new(|_| ()) };
     /// What network devices do when OCaml's part begins (true) or goes on (false). Set by the first one.
     static BEGIN: Cell<fn(bool)> = const { Cell::new(|_| ()) };
@@ -50,14 +51,14 @@ crate::local::domain_local! {
     static END: Cell<fn()> = const { Cell::new(|| ()) };
 }
 
-/// The words, which say how things are now, as bytes.
+/// The words, brought up to date, as bytes.
 #[cfg(feature = "ocaml")]
 pub(crate) fn words() -> (NonNull<u8>, usize) {
     look();
     (NonNull::from(&WORDS).cast(), size_of_val(&WORDS))
 }
 
-/// Sets what wakes those whom OCaml names by a token.
+/// Sets the function that wakes the task that a token stands for.
 #[cfg(feature = "ocaml")]
 pub(crate) fn set_wake(wake: fn(isize)) {
     WAKE.set(wake);
@@ -88,17 +89,17 @@ pub(crate) fn end() {
     END.get()();
 }
 
-/// The time that the words say may be long ago. Whoever needs it reads the clock, and nobody else has to.
+/// Marks the time in the words as old: whoever needs it reads the clock, and others need not.
 pub(crate) fn forget_time() {
     word(MIRUST_TURN_NOW).store(0, Ordering::Relaxed);
 }
 
-/// Has the words say what time it is now.
+/// Puts the current time into the words.
 fn tell_time() {
     word(MIRUST_TURN_NOW).store(domain::now().as_nanos(), Ordering::Relaxed);
 }
 
-/// Has the words say how things are now.
+/// Brings the words up to date.
 fn look() {
     tell_time();
     tell_completions();
@@ -109,8 +110,8 @@ fn tell_completions() {
 }
 
 fn wake_all() {
-    // A waker is somebody's code, which may call OCaml, which may wake others: they come behind. If there is no room
-    // for them, this is called again from inside, takes the rest, and begins anew.
+    // A waker may be any code; it may call OCaml, which may wake others: their tokens are appended. If there is no room
+    // // for them, this is called again from inside, takes the rest, and starts over.
     loop {
         let next = TAKEN.load(Ordering::Relaxed);
         if next == word(MIRUST_TURN_WOKEN).load(Ordering::Relaxed) {
@@ -123,29 +124,28 @@ fn wake_all() {
     TAKEN.store(0, Ordering::Relaxed);
 }
 
-/// Has the word MIRUST_TURN_NOW say what time it is now. Returns 0.
+/// Puts the current time into the word MIRUST_TURN_NOW. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_turn_look() -> isize {
     tell_time();
     0
 }
 
-/// Ends OCaml's part of a turn, as `mirust_poll` does first: wakes those whose tokens there are, and what was sent goes out.
-/// For when no poll follows, and for room for more tokens. Returns 0. Who is woken has code of its own, so this is not for
-/// `[@@noalloc]`.
+/// Ends OCaml's part of a turn, as `mirust_poll` does first: wakes the tasks whose tokens are there, and sends what is
+/// waiting to be sent. For when no poll follows, and to make room for more tokens. Returns 0. Wakers may run any code,
+/// so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_turn_end() -> isize {
     end();
     0
 }
 
-/// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, `most` of them at most and within a
-/// budget of time: what OCaml has made ready in its part of the turn is answered in the same turn. It handles no events
-/// and fires no timers. Returns how many more there were than that, or 0 if the time was over first, and inside a poll: whoever
-/// is left then has a turn in the next poll.
+/// Wakes the tasks whose tokens are there, and runs up to `most` of the ready Rust tasks, within a time budget: so what
+/// OCaml has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers.
+/// Returns how many more tasks were ready; 0 if time ran out first, and inside a poll: the rest run in the next poll.
 ///
-/// For OCaml's loop, in the middle of its part: nothing reports that the tasks have given OCaml something to do, which
-/// looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
+/// For OCaml's loop, in the middle of its part: if the tasks give OCaml something to do, nothing reports that, and
+/// OCaml has to look for it afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_exchange(most: isize) -> isize {
     wake_all();
@@ -164,7 +164,7 @@ pub extern "C" fn mirust_exchange(most: isize) -> isize {
 /// `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
 /// while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
 ///
-/// First, what OCaml has sent in its part of the turn goes out. At the end the words say what there is for it to do.
+/// First, what OCaml has sent in its part of the turn goes out. At the end, the words are brought up to date.
 ///
 /// Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]

@@ -30,9 +30,9 @@ type write_error = [ Mirage_block.write_error | failure ]
 
 include Mirage_block.S with type t := t and type error := error and type write_error := write_error
 
-(** [connect name] is the disk, as soon as it is connected; a disk that is already connected is
-    shared. [depth] bounds the number of requests that the backend has at the same time. With
-    [persistent] the backend may keep pages mapped, and all data is copied. Both matter only on Xen.
+(** [connect name] is the disk, once it is connected; a disk that is already connected is shared.
+    [depth] bounds the number of requests that the backend has at the same time. With [persistent],
+    the backend may keep pages mapped, and all data is copied. Both matter only on Xen.
 
     @raise Failure if there is no such disk and there never will be, or if it is closed. *)
 val connect : ?depth:int -> ?persistent:bool -> string -> t Lwt.t

@@ -1,5 +1,5 @@
-(** The parameter [--disk=NAME:DEVICE]: which device is the disk that the program calls so. *)
+(** The parameter [--disk=NAME:DEVICE], which assigns a device to a disk's name. *)
 
-(** The names that were given, with their devices. A program that has disks calls it, so that the
-    parameter is one of its own; Rust looks for the names by itself. *)
+(** The names and devices that were given. A program with disks calls it so that the parameter is
+    accepted; Rust looks the names up by itself. *)
 val named : unit -> (string * string) list

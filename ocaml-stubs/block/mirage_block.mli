@@ -1,6 +1,6 @@
-(** What Mirage's libraries expect of a disk: its signature, for where Mirage's own package of this
-    name is not installed. Where it is, [info] is Mirage's own, and the rest is the same by
-    structure: {!Block} is what Mirage's functors take. *)
+(** What Mirage's libraries expect of a disk, for when Mirage's own package of this name is not
+    installed. If it is, [info] is Mirage's type, and the rest is structurally the same, so that
+    Mirage's functors accept {!Block}. *)
 
 type error = [ `Unimplemented | `Disconnected ]
 
@@ -36,11 +36,10 @@ module type S = sig
   (** Its size, and whether it can be written. *)
   val get_info : t -> info Lwt.t
 
-  (** [read t sector buffers] fills the buffers in turn, beginning with a sector of the disk. Each
-      has a whole number of sectors. *)
+  (** [read t sector buffers] fills the buffers in turn, beginning at [sector]. Each has a whole
+      number of sectors. *)
   val read : t -> int64 -> Cstruct.t list -> (unit, error) result Lwt.t
 
-  (** [write t sector buffers] writes the buffers one after another, beginning with a sector of the
-      disk. *)
+  (** [write t sector buffers] writes the buffers one after another, beginning at [sector]. *)
   val write : t -> int64 -> Cstruct.t list -> (unit, write_error) result Lwt.t
 end

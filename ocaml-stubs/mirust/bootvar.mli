@@ -2,8 +2,8 @@
 
     The command line is split at spaces. Single quotes preserve everything between them; between
     double quotes, and outside quotes, a backslash escapes the next character. An unterminated quote
-    ends with the line. [Sys.argv] is the result, with the program's name first. On Xen, leading
-    words [NAME=value] are environment variables instead, as before a command in a shell.
+    ends with the line. The result is [Sys.argv], with the program's name first. On Xen, leading
+    words [NAME=value] set environment variables instead, as before a command in a shell.
 
     A program that does not use this module ignores its command line.
 

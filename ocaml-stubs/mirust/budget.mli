@@ -45,8 +45,8 @@ val set : int -> unit
 val follow : (t -> unit) -> unit
 
 (** Checks, at most ten times a second, whether the limits of the process have changed. To be called
-    before memory is taken for others. Memory that the process had when {!get} was first called is
-    never divided. Does nothing on Xen, and after {!set}. *)
+    before memory is allocated on behalf of peers. Memory that the process had when {!get} was first
+    called is never divided. Does nothing on Xen, and after {!set}. *)
 val look_again : unit -> unit
 
 (** [--network-memory=SIZE]: in bytes, or with a suffix [K], [M] or [G]. *)

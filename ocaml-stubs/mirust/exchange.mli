@@ -2,29 +2,29 @@
     through words of memory that both read and write ([ffi/src/turn.rs]). For the libraries of this
     repository. *)
 
-(** When OCaml's part of this turn began: in nanoseconds since boot, never later than
-    {!Mclock.elapsed_ns}. After {!forget}, after {!run} if tasks have run, and for what a Rust task
-    calls inside a poll, when this was first asked. *)
+(** The time, in nanoseconds since boot, when OCaml's part of this turn began; never later than
+    {!Mclock.elapsed_ns}. After {!forget}, after {!run} if tasks have run, and in what a Rust task
+    calls inside a poll, the time of the first call of [now] instead. *)
 val now : unit -> int
 
-(** Has the next {!now} read the clock: for after code that may have taken long. *)
+(** Makes the next {!now} read the clock. To be called after code that may have taken long. *)
 val forget : unit -> unit
 
 (** Whether there were completions to collect at that time. *)
 val completions : unit -> bool
 
-(** [wake token] tells Rust that what it waits for by this token is worth a retry. Its task has a
-    turn in {!run}, or in the poll. *)
+(** [wake token] tells Rust that whatever waits for this token should try again. Its task runs in
+    {!run}, or in the poll. *)
 val wake : int -> unit
 
 (** Makes the next {!run} give Rust's tasks a turn. *)
 val ask : unit -> unit
 
-(** Gives Rust's tasks a turn, if there was a reason since the last time: [true] if so. What they
-    have given OCaml to do, the caller looks for. [interlude] is called in between if they are many,
-    and must not raise. *)
+(** Gives Rust's tasks a turn if there was a reason since the last time; [true] if so. Afterwards
+    the caller has to look for what they have given OCaml to do. If there are many tasks,
+    [interlude] is called in between; it must not raise. *)
 val run : interlude:(unit -> unit) -> bool
 
-(** Ends OCaml's part of the turn, as the poll does: whoever is woken is told, and what was sent
-    goes out. For a loop that does not poll again. *)
+(** Ends OCaml's part of the turn, as the poll does: wakes the tasks whose tokens were given, and
+    what was sent goes out. For a loop that does not poll again. *)
 val finish : unit -> unit

@@ -43,6 +43,6 @@ module Suspend = Suspend
 
 module Streams = Streams
 
-(** A Rust function called by OCaml has panicked, with this message. Whether what it had begun is
-    undone depends on the function; the program may go on. *)
+(** A Rust function called by OCaml has panicked, with this message. The program may go on; whether
+    the work that the function had begun was undone depends on the function. *)
 exception Panic of string

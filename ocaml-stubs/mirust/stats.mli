@@ -1,4 +1,4 @@
-(** What the runtime counted since boot. *)
+(** What the runtime has counted since boot. *)
 
 (** The domain poll, for both languages together. *)
 module Poll : sig

@@ -1,5 +1,5 @@
-(** Streams between the languages. Lwt's take a tenth of a small image, so only a program that calls
-    {!enable} has them. *)
+(** Streams between the languages. [Lwt_stream] would be a tenth of a small image, so only programs
+    that call {!enable} contain it. *)
 
 (** Lets exported Rust functions take and return [Lwt_stream.t]. Modules that [mirust-bindgen] has
     generated call it where they need it; a program with hand-written externals of this kind has to

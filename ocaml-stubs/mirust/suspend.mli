@@ -2,7 +2,7 @@
 
     [xl save] and [xl migrate] freeze the domain, and make a new one from its memory. To the
     program, only the wall clock jumps: connections survive, timers have as long to run as before,
-    disks have lost nothing. A program may have to act because of peers that were not frozen:
+    disks have lost nothing. But a program may have to act because its peers were not frozen:
     release what it holds on another host, reseed a generator of its own, check whether it still has
     a lease.
 

@@ -1,12 +1,12 @@
-(** Lwt counts how deep it is in callbacks that callbacks have set off, and keeps what
-    [Lwt.wakeup_later] wakes until it has left the last one. [Out_of_memory] in the middle of that,
-    where no callback of a program's is running, leaves the count too high: then nobody is woken
-    later, no sleeper and nobody who waits for Rust, ever.
+(** Repairs Lwt after [Out_of_memory]. Lwt counts how deeply callbacks are nested, and defers what
+    [Lwt.wakeup_later] wakes until the outermost one has returned. [Out_of_memory] in Lwt's own
+    code, outside all callbacks of the program, leaves that count too high: then nothing is ever
+    woken again, neither sleepers nor what waits for Rust.
 
     To be called outside of all callbacks. *)
 
-(** Whether [Lwt.wakeup_later] wakes. *)
+(** Whether [Lwt.wakeup_later] works. *)
 val work : unit -> bool
 
-(** Has it wake again, and wakes whoever has been kept. *)
+(** Makes it work again, and wakes what was deferred. *)
 val repair : unit -> unit

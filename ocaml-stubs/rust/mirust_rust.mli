@@ -9,7 +9,7 @@
         Mirust_stack.Stack.listen stack
     ]}
 
-    Rust tasks may listen and connect from then on; those that wait for it ([mirust::net::ready])
+    From then on Rust tasks may listen and connect; those that wait for it ([mirust::net::ready])
     are woken. *)
 
 (** Gives the stack to Rust; calling it again replaces the stack for everything opened from then on.

@@ -1,4 +1,4 @@
-(** The domain's network devices under the name and the signature that Mirage's users know. *)
+(** The domain's network devices under Mirage's name and signature. *)
 
 include module type of struct
   include Mirust_netif.Netif

@@ -9,7 +9,7 @@
 //! | `mirust-libc` | `libc` | the C symbols that a program refers to |
 //! | `mirust-net` | [`net`] | network devices: netfront, and what all devices have in common |
 //! | `mirust-block` | [`block`] | disks: blkfront, and what all disks have in common |
-//! | `mirust-files` | [`files`] | files on a disk, to be read |
+//! | `mirust-files` | [`files`] | read-only files on a disk |
 //! | `mirust-boot` | [`boot`], [`diag`] | from the entry point to `mirust_main`; console output and crash reports |
 //! | `mirust-unix` | `unix`, `net::tap`, `block::file` | the same services for a Linux process |
 //!

@@ -1,4 +1,5 @@
-//! What an image has besides the program: folders of files, which are a part of it, and disks that it reads files from.
+//! What an image holds besides the program: folders of files, which are part of it, and the disks that it reads files
+//! from.
 //!
 //! Both are in an assembler file NAME.files.s, the folders as a cpio archive (newc), NAME.files.cpio. Its one function is what
 //! the runtime calls before `main`. An image without files and disks has neither, nor the code that would look for them.

@@ -1,10 +1,9 @@
 //! `cargo mirust`: an ordinary binary crate as a Xen unikernel.
 //!
-//! Cargo builds the crate as ever, for the Linux target, with this program as its linker ([`linker`]), which
-//! only writes down what would have been linked ([`program`]). The image is linked from that
-//! ([`image`]), with one object below that has the runtime and C's symbols ([`home`]); its symbols are local but for
-//! C's, so the program and the runtime each have their own std. Build scripts and procedural macros
-//! run on the host, with the host's linker.
+//! Cargo builds the crate as usual, for the Linux target, with this program as its linker ([`linker`]), which only
+//! records what would have been linked ([`program`]). The image is linked from that ([`image`]) and from one object
+//! with the runtime and C's symbols ([`home`]); all of its symbols are local except C's, so the program and the runtime
+//! each have their own std. Build scripts and procedural macros run on the host, with the host's linker.
 
 mod attach;
 mod boot;

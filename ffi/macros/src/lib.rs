@@ -1,4 +1,4 @@
-//! `#[mirust::export]`: the C functions that OCaml sees of Rust functions.
+//! `#[mirust::export]`: generates the C functions through which OCaml calls Rust functions.
 //!
 //! Use it through the `mirust` crate, where it is documented.
 

@@ -1,8 +1,8 @@
 //! What an exported Rust item says, and which OCaml type belongs to which Rust type.
 //!
-//! The attribute `#[mirust::export]` makes the C side of an export, the tool `mirust-bindgen` the OCaml
-//! side. Both read the item by this crate, so that they cannot disagree: [`Function`] is what they agree
-//! on, and [`Table`] the types.
+//! The attribute `#[mirust::export]` generates the C side of an export, and the tool `mirust-bindgen` the OCaml side.
+//! Both parse the item with this crate, so that they cannot disagree: [`Function`] is what they agree on, and [`Table`]
+//! lists the types.
 //!
 //! The table goes by how a type is written, because that is all there is to go by. The attribute
 //! therefore has the compiler check that each type really is the one in the table: [`Known::rust`] names

@@ -1,8 +1,8 @@
-//! What is below a binary crate that knows nothing of Mirust.
+//! The runtime for a binary crate that does not mention Mirust.
 //!
-//! `cargo mirust` links this archive into one object in which only C's symbols are global (see
-//! `ffi/link/ground`), and that object to what rustc made of the program. Two copies of Rust's std are then in one
-//! image, the program's and the runtime's, and neither sees the other.
+//! `cargo mirust` links this archive into one object in which only C's symbols are global (see `ffi/link/program`), and
+//! links that object with the objects of the program. The image then contains two copies of Rust's std, the program's
+//! and the runtime's, and neither sees the other.
 #![cfg(feature = "xen")]
 
 use core::ffi::{c_char, c_int};

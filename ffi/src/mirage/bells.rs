@@ -1,4 +1,4 @@
-//! Event channels that have no Xen behind them: of the rings that are served in this domain.
+//! Event channels without Xen, for the rings that are served inside this domain.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

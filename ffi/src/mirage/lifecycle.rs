@@ -1,8 +1,8 @@
 //! What a suspension would break.
 //!
 //! The new domain has none of the old one's event channels and grants. This runtime's own drivers know that, and make
-//! new ones; a driver that talks to Xen by itself does not. So the domain refuses to be suspended as long as such a
-//! driver is in use. Users of xenstore and the console are not affected.
+//! new ones; a driver that talks to Xen by itself does not. So the domain refuses to be suspended while such a driver
+//! is in use. Users of xenstore and the console are not affected.
 
 use std::sync::Once;
 

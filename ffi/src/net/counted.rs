@@ -1,4 +1,4 @@
-//! Asks the stack what it has counted.
+//! Gets counters from the stack.
 
 use super::stats::{Gauges, Stats, TcpStats, UdpStats};
 use super::{Error, serve};

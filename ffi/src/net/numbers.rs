@@ -1,7 +1,7 @@
-//! What both languages have as one of a few, and what crosses as its number.
+//! Enumerations of both languages, which cross the boundary as numbers.
 //!
-//! `make header` makes OCaml's variants of these, in `ocaml-stubs/rust/served.ml`, with the constructors in the
-//! order that they have here.
+//! `make header` generates OCaml's variants from these, in `ocaml-stubs/rust/served.ml`, with the constructors in the
+//! same order.
 
 use ocaml_interop::OCamlRuntime;
 use ocaml_sys::Value as Raw;

@@ -1,4 +1,4 @@
-//! OCaml's strings are bytes; the boundary's type for them is `String` or `Vec<u8>`.
+//! OCaml's strings are bytes: at the boundary they are a `String` or a `Vec<u8>`.
 
 use crate::ocaml::export::Raw;
 use crate::ocaml::{BoxRoot, OCamlRuntime, Pass, ToOCaml};

@@ -1,7 +1,7 @@
 //! The stack that OCaml serves: its functions, as OCaml passed them.
 //!
-//! The tables here are where both languages have them from: `make header` makes
-//! `ocaml-stubs/rust/served.ml` of them, in which every function has its name as a label, and its type.
+//! The tables here define them for both languages: `make header` generates `ocaml-stubs/rust/served.ml` from them, in
+//! which every function has its name as a label, and its type.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

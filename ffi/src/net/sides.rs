@@ -1,4 +1,4 @@
-//! What the traits of futures-io, tokio and hyper have in common but for names.
+//! What the traits of futures-io, tokio and hyper have in common, apart from names.
 
 /// A trait's functions for writing, in its `impl` for `$type`; the one that ends the direction is called `$end`.
 macro_rules! write_side {

@@ -1,4 +1,4 @@
-//! What `#[mirust::export]` is made of: how values come in, go out, and how a panic leaves.
+//! What `#[mirust::export]` expands to: how values come in and go out, and how a panic leaves.
 
 use std::any::Any;
 use std::ffi::CStr;

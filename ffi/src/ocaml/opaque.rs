@@ -6,13 +6,13 @@
 //!    size, and a place in the queue of the dead is reserved.
 //! 2. A function gets the block back. The type inside is compared with the one that is asked for: OCaml's
 //!    types say that they agree, but a hand-written `external`, or `Obj.magic`, can say anything.
-//! 3. The collector finds the block dead. Its finaliser moves the `Rc` to the queue and wakes a task. It
-//!    neither allocates nor runs anybody's code: a destructor may call OCaml, panic, or take its time, and
-//!    the collector could bear none of these.
+//! 3. The collector finds the block dead. Its finaliser moves the `Rc` to the queue and wakes a task. It neither
+//!    allocates nor runs a destructor: that may call OCaml, panic, or take long, none of which is possible inside the
+//!    collector.
 //! 4. The task drops it, from the loop.
 //!
-//! OCaml code that never lets the loop turn cannot pile up the dead: where many of them wait, or large ones,
-//! whoever makes another value drops some first.
+//! OCaml code that never returns to the loop cannot pile up dead values: if there are many of them, or large ones,
+//! making another value drops some first.
 
 use std::any::{Any, type_name};
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! What one call from OCaml borrows.
+//! What a call from OCaml borrows.
 
 use std::cell::Cell;
 use std::marker::PhantomData;

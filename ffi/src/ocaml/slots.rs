@@ -1,4 +1,4 @@
-//! A table whose entries are named by integers that the other language may keep.
+//! A table with integers as keys, which the other language may keep.
 
 use crate::token::MIRUST_TOKEN_INDEX_BITS;
 

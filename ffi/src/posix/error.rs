@@ -1,4 +1,4 @@
-//! Errors of the stack by the numbers that Linux gives.
+//! The stack's errors as Linux's error numbers.
 
 use mirust_rt::libc::errno::{
     EADDRINUSE, EADDRNOTAVAIL, ECONNABORTED, ECONNREFUSED, ECONNRESET, EHOSTUNREACH, EIO, EMSGSIZE,

@@ -1,10 +1,10 @@
-//! Sockets of C over the OCaml stack, and what else the descriptors of `mirust-libc` stand on.
+//! C sockets over the OCaml stack, and everything else that the descriptors of `mirust-libc` need.
 //!
-//! `mirust_libc::posix` has the descriptors, the events and the files, and takes what reaches out of
-//! the program as functions. This module gives them: sockets made of [`net`](crate::net)'s,
-//! names from the stack's resolver, blocking and the way to the main stack from `mirust-fiber`, input from the console, files from the
-//! ramdisk, and from disks. It is the crate's feature `posix`, or `descriptors` without OCaml and its sockets, and part of images
-//! only: on Linux a program has Linux's.
+//! `mirust_libc::posix` implements descriptors, events and files, and is passed a table of functions for whatever is
+//! outside the program. This module provides these: sockets on top of [`net`](crate::net), names from the stack's
+//! resolver, blocking and the way to the main stack from `mirust-fiber`, input from the console, and files from the
+//! ramdisk and from disks. It is enabled by the feature `posix`, or, without OCaml and its sockets, by `descriptors`,
+//! and only in images: on Linux, a program uses Linux's own.
 
 mod disks;
 #[cfg(feature = "posix")]

@@ -1,4 +1,4 @@
-//! What a program that runs in a domain asks of this module, in a Linux process: there descriptors, files and mounts are
+//! The functions of this module that programs call, for a Linux process: there descriptors, files and mounts are
 //! Linux's.
 
 use std::io;

@@ -1,5 +1,5 @@
-(** Direct style: code that waits by ordinary calls, without promises. It is built on Lwt, so that
-    it can be mixed with promises and with Rust's futures.
+(** Direct style: code that waits in ordinary calls, without promises. It is built on Lwt, so it can
+    be mixed with promises and with Rust's futures.
 
     {[
       open Mirust_stack
@@ -16,13 +16,13 @@
     A function in direct style runs in a fibre, which has its own OCaml stack. Fibres are cheap
     (some hundred bytes initially) and cooperative: a fibre runs until it waits or ends. *)
 
-(** [run f] starts [f ()] at once, and is a promise of its result or exception. Cancelling that
+(** [run f] starts [f ()] at once, and returns a promise of its result or exception. Cancelling that
     promise cancels what [f] waits for, which raises [Lwt.Canceled] there. *)
 val run : (unit -> 'a) -> 'a Lwt.t
 
-(** The promise's result; raises what it failed with. Waits for it if necessary, which only a fibre
-    can do. A fibre may not wait below a call from Rust, or in a finaliser: it would leave those
-    frames behind.
+(** The promise's result; raises the exception that it was rejected with. Waits for it if necessary,
+    which only a fibre can do. A fibre may not wait below a call from Rust, or in a finaliser,
+    because that would leave those frames behind.
 
     @raise Effect.Unhandled if it has to wait elsewhere. *)
 val await : 'a Lwt.t -> 'a

@@ -1,5 +1,5 @@
-(** A doubly linked list of entries that know their place in it: adding at the end, taking from the
-    front and taking out of the middle take constant time. *)
+(** A doubly linked list: adding at the end, taking from the front and removing from the middle take
+    constant time. *)
 
 type 'a t
 

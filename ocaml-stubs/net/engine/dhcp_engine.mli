@@ -22,8 +22,8 @@ type action =
   | Unicast of { server : Ipaddr.V4.t; message : Dhcpv4.t }
   | Configure of lease  (** a new lease, or a renewed one whose values may have changed *)
   | Deconfigure  (** the address may no longer be used *)
-  | Unusable of { server : Ipaddr.V4.t option; why : string }  (** an offer that is no use *)
-  | Silence of int  (** for so many seconds no server has answered; it is asked on *)
+  | Unusable of { server : Ipaddr.V4.t option; why : string }  (** an unusable offer *)
+  | Silence of int  (** no server has answered for this many seconds; the client keeps asking *)
 
 type state =
   | Init  (** waiting before the next attempt *)

@@ -1,6 +1,6 @@
-(** Identifications of packets in pieces that nobody can foresee, and that tell nobody how many
-    packets go to others (RFC 7739 section 5.3; RFC 6864): a counter for each of a number of groups
-    of destinations, which one a secret decides, and from an offset of the destination's own. *)
+(** Identifications for fragmented packets: unpredictable, and without revealing how many packets go
+    to other destinations (RFC 7739 section 5.3; RFC 6864). There is one counter for each group of
+    destinations; a secret hash chooses the group, and an offset for each destination. *)
 
 type t
 

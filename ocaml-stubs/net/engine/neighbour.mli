@@ -13,8 +13,8 @@ type config = {
   multicast_tries : int;
   unicast_tries : int;
   capacity : int;
-      (** entries. A quarter of them may be questions without an answer; the oldest of these goes
-          first. Then go those who were only heard of, and of those that packets were sent to one
+      (** entries. A quarter of them may be unanswered requests, the oldest of which goes first.
+          Then go neighbours that were only heard of, and then those to which packets were sent, one
           that has not been used for long (RFC 6583) *)
   queue : int;
       (** packets waiting per neighbour; the oldest goes first. All together have no more waiting

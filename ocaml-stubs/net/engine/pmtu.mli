@@ -2,8 +2,8 @@
 
 type 'addr t
 
-(** [minimum]: no report lowers the MTU below it, so that a forged one cannot make packets tiny: 552
-    for IPv4 and 1280 for IPv6. *)
+(** [minimum]: no report lowers the MTU below this (552 for IPv4, 1280 for IPv6), so that a forged
+    one cannot make packets tiny. *)
 val create : ?capacity:int -> minimum:int -> unit -> 'addr t
 
 (** [lower t ~now dst mtu ~link] takes note of a report; [link] is the MTU of the own link. False if

@@ -13,8 +13,8 @@ type t = {
 (** Replaces the sources for the whole image. *)
 val install : t -> unit
 
-(** Replaces {!soon}, which by default uses [Lwt.pause], by something cheaper that the loop may
-    have. *)
+(** Replaces {!soon}, which by default uses [Lwt.pause], by something cheaper, if the loop has that.
+*)
 val install_soon : ((unit -> unit) -> unit) -> unit
 
 (** [soon f] calls [f ()] in the next turn of the loop, after everything that is ready now. *)
@@ -23,9 +23,9 @@ val soon : (unit -> unit) -> unit
 (** Replaces {!at_interlude}, which by default does nothing. *)
 val install_interlude : ((unit -> unit) -> unit -> unit) -> unit
 
-(** [at_interlude f] has the loop call [f ()] whenever it has let a few of many users act, if it
-    does so: what those have to send could leave before the others have had their turn. The result
-    ends that: whoever goes calls it, or the loop keeps [f] for ever. *)
+(** [at_interlude f] makes the loop call [f ()] in turns in which many users act, after the first
+    few of them, if it supports that: so what those have to send can leave before the others have
+    had their turn. The result removes [f]; call it in the end, or the loop keeps [f] for ever. *)
 val at_interlude : (unit -> unit) -> unit -> unit
 
 (** Replaces {!forget}, which by default does nothing. *)

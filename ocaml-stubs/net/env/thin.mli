@@ -1,5 +1,5 @@
-(** Warnings that a stranger can provoke at will: the first eight are logged, and then each one at
-    which their number has doubled, so that nobody can fill a console. *)
+(** Warnings that a stranger can provoke at will: the first eight are logged, and then one each time
+    their number has doubled, so that nobody can fill the console. *)
 
 type t
 

@@ -1,15 +1,15 @@
-(** What layers of a network stack are given in an image. Who has {!Mirust_network} needs none of
-    this; it is for stacks that are put together by hand. *)
+(** What the layers of a network stack are given in an image. With {!Mirust_network} none of this is
+    needed; it is for stacks that are put together by hand. *)
 
-(** Whether there is a Xen below, and not Linux. *)
+(** Whether the program runs on Xen rather than on Linux. *)
 val on_xen : unit -> bool
 
-(** Installs the image's clock and random numbers as {!Mirust_net_env.Env}: first of all, before any
-    layer. *)
+(** Installs the image's clock and random numbers in {!Mirust_net_env.Env}. To be called before any
+    layer is created. *)
 val init : unit -> unit
 
-(** Declares [--network-memory], of which there is one however many interfaces there are; the
-    function it returns has {!Mirust.Budget} divide what was asked for. *)
+(** Declares [--network-memory], once for all interfaces; the function it returns makes
+    {!Mirust.Budget} divide the amount that was asked for. *)
 val register : unit -> unit -> unit
 
 (** {1 Shares of the memory}
@@ -18,8 +18,8 @@ val register : unit -> unit -> unit
 
 val tcp : unit -> Mirust_tcp.Engine.config
 
-(** The engine's bounds are those of the memory from now on, also when that changes:
-    {!Mirust.Budget.follow}. *)
+(** From now on the engine's bounds follow the memory, also when that changes
+    ({!Mirust.Budget.follow}). *)
 val follow : Mirust_tcp.Engine.t -> unit
 
 (** For each version of IP. *)

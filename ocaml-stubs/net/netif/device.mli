@@ -5,8 +5,8 @@
 
     {b Sending.} {!t.reserve} returns a buffer that the device can send from, and {!t.send} passes
     it to the device with any further payload; nothing else may be done with the device in between.
-    The device may keep frames until {!t.flush}, which the stack calls when it has sent what there
-    was, or until the turn ends, so that a batch of frames costs one notification.
+    The device may keep frames until {!t.flush}, which the stack calls when it has sent everything,
+    or until the turn ends, so that a batch of frames costs one notification.
 
     {b Receiving.} The device delivers all frames that have arrived since the last turn, as one
     list. The receiver may send; on an in-memory network, what it sends may arrive at another port,

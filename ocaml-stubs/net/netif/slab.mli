@@ -1,4 +1,4 @@
-(** Many small buffers out of few large ones.
+(** Small buffers cut out of large ones.
 
     A Bigarray costs an allocation outside the OCaml heap and a finaliser; a view into one costs
     four words. The slab lives as long as one of its buffers does. *)
@@ -8,6 +8,6 @@ type t
 (** The size of a slab in bytes. *)
 val create : int -> t
 
-(** A buffer of any content that nobody else uses; starts at a multiple of 8 bytes. Requests above a
-    quarter of the slab get a Bigarray of their own. *)
+(** A buffer with any content that nothing else uses; it starts at a multiple of 8 bytes. Requests
+    above a quarter of the slab get a Bigarray of their own. *)
 val alloc : t -> int -> Cstruct.t

@@ -10,5 +10,5 @@
     - [--ipv4-only], [--ipv6-only]. *)
 val config : ?group:string -> unit -> Stack.config Cmdliner.Term.t
 
-(** The section of the manual that they are in. *)
+(** The section of the manual that lists them. *)
 val section : string

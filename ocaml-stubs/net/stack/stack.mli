@@ -1,4 +1,4 @@
-(** A ready-made stack: Ethernet, ARP, IPv4, IPv6, ICMP, UDP and TCP on one device.
+(** A complete stack: Ethernet, ARP, IPv4, IPv6, ICMP, UDP and TCP on one device.
 
     {[
       let serve flow = ...
@@ -62,7 +62,7 @@ type t
 (** Takes over the device, starts receiving, and is resolved as soon as there is an address: a
     static IPv4 address at once, one by DHCP when a server has assigned it, and without IPv4 the
     link-local IPv6 address. (IPv6 addresses are in use while duplicates of them are looked for.)
-    There is no time limit; while it waits, it logs that now and then.
+    There is no time limit; while waiting, it logs that now and then.
 
     @raise Invalid_argument if {!check} refuses the configuration. *)
 val connect : ?limits:limits -> config -> Mirust_netif.Device.t -> t Lwt.t
@@ -113,7 +113,7 @@ val dhcp : t -> Dhcp_client.t option
 (** Replaces the IPv4 address and the default route, and announces the address. *)
 val set_ipv4 : t -> ipv4 -> unit Lwt.t
 
-(** Gives the IPv4 address and the routes up. *)
+(** Gives up the IPv4 address and the routes. *)
 val clear_ipv4 : t -> unit Lwt.t
 
 (** The form that Mirage's functors take. *)

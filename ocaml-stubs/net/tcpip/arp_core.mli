@@ -7,7 +7,7 @@ val create : ?config:Mirust_net_engine.Neighbour.config -> Link.t -> t
 (** Asks the link first whether the address is in use (RFC 5227), which takes about six seconds. *)
 val add_ip_checked : t -> Ipaddr.V4.t -> (unit, [ `Conflict of Macaddr.t ]) result Lwt.t
 
-(** Has this one as the only address at once, and asks the link meanwhile whether it is in use:
+(** Makes this the only address at once, and asks the link meanwhile whether it is in use:
     {!on_conflict}. *)
 val claim_ip : t -> Ipaddr.V4.t -> unit
 
@@ -19,7 +19,7 @@ val on_conflict : t -> (Ipaddr.V4.t -> Macaddr.t -> unit) -> unit
 (** Announces our addresses again, after the link was down. *)
 val announce_again : t -> unit
 
-(** As [query], but distinguishes no answer from too much waiting for the answer. *)
+(** As [query], but distinguishes between no answer and too many packets waiting for it. *)
 val resolve : t -> Ipaddr.V4.t -> (Macaddr.t, [ `Timeout | `Overflow ]) result Lwt.t
 
 (** [hop t ip] is a function that returns the neighbour's link address as long as it is known

@@ -1,6 +1,6 @@
-(** Pairs of IPv4 addresses that packets may come with: from such a source as a host can have, to an
-    address of ours. What routes and addresses say about a pair is kept for as long as they do not
-    change, since most packets are from the same few hosts as those before. *)
+(** A cache of acceptable pairs of IPv4 addresses in received packets: from a source that a host can
+    have, to an address of ours. The verdict on a pair is kept until routes or addresses change,
+    since most packets come from the same few hosts. *)
 
 type pair = { src : Ipaddr.V4.t; dst : Ipaddr.V4.t }
 type t

@@ -4,10 +4,10 @@ open Mirust_net_engine
 
 type t
 
-(** [send] sends a datagram from port 68 to port 67. The last argument is told of every new or
-    renewed lease, and of its end. It shall {!Ipv4_address.use} an address with [claim], by the same
-    [arp]: if another station answers for one that is new, the lease is declined, and another one
-    asked for. *)
+(** [send] sends a datagram from port 68 to port 67. The last argument is called with every new or
+    renewed lease, and when it ends. It must {!Ipv4_address.use} an address with [claim], with the
+    same [arp]: if another station answers for a new address, the lease is declined, and another one
+    requested. *)
 val create :
   ?host_name:string ->
   mac:Macaddr.t ->

@@ -1,6 +1,6 @@
 (** The one address of an interface: its routes, and ARP's answers for it. *)
 
-(** Replaces what was there. With [claim], for an address that somebody may use all the same, the
+(** Replaces what was there. With [claim], for an address that another station may be using, the
     link is asked ([Arp_core.claim_ip]). *)
 val use :
   ?claim:bool ->
@@ -11,5 +11,5 @@ val use :
   unit ->
   unit Lwt.t
 
-(** Has none any more. *)
+(** Removes the address. *)
 val drop : Ipv4_core.t -> Arp_core.t -> unit Lwt.t

@@ -1,4 +1,4 @@
-(** What IPv4 and IPv6 have in common in sending packets, once header and next hop are known; and
+(** The part of sending packets that IPv4 and IPv6 share, once header and next hop are known; and
     their counters. *)
 
 open Mirust_mirage_types
@@ -16,7 +16,7 @@ type counters = {
   mutable crowded_out : int;  (** dropped, as too much was waiting for the device *)
 }
 
-(** Octets of packets that wait, and of what remembers them. *)
+(** Octets of waiting packets, including the cost of queueing them. *)
 type waiting = { mutable octets : int }
 
 type t = {

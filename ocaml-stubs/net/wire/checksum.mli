@@ -16,8 +16,8 @@ val bytes : sum -> Cstruct.t -> sum
 (** [range s b off len] adds [len] bytes of [b] from [off] on, as {!bytes} does; for headers. *)
 val range : sum -> Cstruct.t -> int -> int -> sum
 
-(** Has buffers that are not small summed by a faster function (one that uses the processor's vector
-    registers, say): its result is {!fold} of {!bytes} of the buffer. *)
+(** Sets a faster function for buffers that are not small (for example one that uses the processor's
+    vector registers): its result is {!fold} of {!bytes} of the buffer. *)
 val use_for_large : (Cstruct.t -> int) -> unit
 
 (** [twenty b off]: the sum of the twenty octets from [off] on. Raises [Invalid_argument] if they

@@ -1,6 +1,5 @@
-(** Ethernet II frames (RFC 894), without the frame check sequence. A tag of IEEE 802.1Q is passed
-    over if it gives a priority only (network 0); frames of a network with a number are of an
-    unknown ethertype. *)
+(** Ethernet II frames (RFC 894), without the frame check sequence. An IEEE 802.1Q tag is skipped if
+    it carries only a priority (VLAN 0); frames of any other VLAN are of an unknown ethertype. *)
 
 (** 14 bytes. *)
 val header_length : int
@@ -22,7 +21,7 @@ val payload : Cstruct.t -> Cstruct.t
 (** Writes the header to the first {!header_length} bytes. *)
 val emit : t -> Cstruct.t -> unit
 
-(** A header, with its octets: most frames go where the one before went. *)
+(** The last header, with its octets: most frames go to the same station as the one before. *)
 type last
 
 val last : source:Macaddr.t -> last

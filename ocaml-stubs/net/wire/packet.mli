@@ -1,7 +1,8 @@
-(** What a device says about a received frame, and what a sender asks of it, beside the bytes.
+(** What a device says about a received frame, and what a sender asks of it, in addition to the
+    bytes.
 
-    A large segment (GSO) is one TCP packet longer than the MTU: the sender leaves the cutting into
-    segments to the device, and a receiver may be handed several segments glued together. *)
+    A large segment (GSO) is one TCP packet longer than the MTU: the sender lets the device cut it
+    into segments, and a receiver may get several segments merged into one. *)
 
 (** State of the transport (TCP or UDP) checksum. The IPv4 header's own is always in place. *)
 type checksum =

@@ -1,4 +1,4 @@
-//! The instructions that Rust has no other word for.
+//! Instructions for which Rust has no function.
 
 use core::arch::asm;
 

@@ -1,8 +1,8 @@
 //! Segments, and the table of exceptions.
 //!
-//! All segments are flat. Each exception runs on one of three stacks of its own (IST), so that an
-//! overflow of the boot stack, and a fault while another is being reported, can still be told.
-//! Only the 32 vectors of exceptions have gates: no interrupt is ever enabled.
+//! All segments are flat. Exceptions run on one of three separate stacks (IST), so that an overflow of the boot stack,
+//! and a fault during the report of another, can still be reported. Only the 32 exception vectors have gates: no
+//! interrupt is ever enabled.
 
 use core::arch::asm;
 use core::cell::UnsafeCell;

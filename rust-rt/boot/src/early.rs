@@ -1,4 +1,4 @@
-//! What is below, and a place for output before there is a console driver.
+//! Which platform the image runs on, and output before there is a console driver.
 
 use super::{cpu, paging::ActiveTables, qemu};
 use crate::{console, end};

@@ -1,8 +1,8 @@
 //! Random numbers fit for keys: what the CPU gives, mixed with what boot knows, expanded by ChaCha20.
 //!
-//! The CPU's generators are used to make keys, never as output: a generator that is broken, or that the host pretends,
-//! then has to be broken together with everything else that was mixed in. Each request replaces the key before its
-//! bytes are handed out, so that nobody who reads the memory later learns what was drawn before.
+//! The CPU's generators are used to make keys, never as output: so a broken generator, or one faked by the host,
+//! reveals nothing unless everything else that was mixed in is known too. Each request replaces the key before its
+//! bytes are handed out, so that reading the memory later does not reveal what was drawn before.
 
 use rand_chacha::{
     ChaCha20Rng,

@@ -1,9 +1,8 @@
 //! From the PVH entry point to Rust.
 //!
-//! The loader enters in 32-bit protected mode with paging off and `ebx` holding the physical
-//! address of `start_info` (Xen, docs/misc/pvh). An identity map of the low 4 GiB, in 2 MiB pages,
-//! is all that the way to [`super::rust_entry`] needs: Xen and QEMU put `start_info` and all it
-//! points to there. Interrupts are off, and stay off.
+//! The loader enters in 32-bit protected mode with paging off and `ebx` holding the physical address of `start_info`
+//! (Xen, docs/misc/pvh). On the way to [`super::rust_entry`], an identity map of the low 4 GiB, in 2 MiB pages, is
+//! enough: Xen and QEMU put `start_info` and all it points to there. Interrupts are off, and stay off.
 
 use core::arch::global_asm;
 

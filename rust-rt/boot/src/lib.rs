@@ -1,10 +1,10 @@
 //! From the loader to `mirust_main`, and the end of the domain.
 //!
-//! `entry` reaches 64-bit mode; `start` then brings the image up in order: exception handlers,
-//! thread-local storage, [`start_info`], the [`memory_map`] and the page frames, the final
-//! [`page_tables`], and in `platform` what the image runs on: Xen, or QEMU's bare machine.
+//! `entry` reaches 64-bit mode; `start` then brings the image up in order: exception handlers, thread-local storage,
+//! [`start_info`], the [`memory_map`] and the page frames, the final [`page_tables`], and, in `platform`, Xen or QEMU's
+//! bare machine.
 //!
-//! The crate is linked into images only, where `mirust_main` is the program. `docs/hundred-lines.md` has a whole one.
+//! The crate is linked into images only, which supply `mirust_main`. `docs/hundred-lines.md` has a complete one.
 
 #![no_std]
 

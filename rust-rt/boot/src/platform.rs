@@ -1,4 +1,4 @@
-//! Connects the runtime to what the image stands on: Xen, or QEMU's bare machine.
+//! Connects the runtime to the platform below it: Xen, or QEMU's bare machine.
 
 use super::bare::BareMachine;
 use super::paging::ActiveTables;

@@ -1,7 +1,6 @@
-//! The clock of a PC that a battery keeps going, which QEMU has too: the date, where no Xen tells it.
+//! A PC's battery-backed clock, which QEMU emulates: the date, on a machine without Xen.
 //!
-//! Its registers hold the parts of a date in UTC, in binary or as two decimal digits to a byte, and count on while
-//! they are read.
+//! Its registers hold the parts of a date in UTC, in binary or BCD, and keep counting while they are read.
 
 const SECONDS: u8 = 0x00;
 const MINUTES: u8 = 0x02;

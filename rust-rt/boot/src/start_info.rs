@@ -1,7 +1,7 @@
-//! What the loader says: `start_info` of the PVH boot protocol, checked and copied.
+//! What the loader passes: `start_info` of the PVH boot protocol, checked and copied.
 //!
-//! The addresses come from outside, so all of it is read through [`PhysRead`], which refuses what
-//! is not there; nothing of it is kept by reference. Layout: xen/arch-x86/hvm/start_info.h.
+//! The addresses come from outside, so everything is read through [`PhysRead`], which refuses addresses without memory;
+//! nothing is kept by reference. Layout: xen/arch-x86/hvm/start_info.h.
 
 use super::list::List;
 use super::memory_map::{Entry, Range};

@@ -1,10 +1,10 @@
 //! The instruction SYSCALL, for programs that call the kernel past the C library, as rustix does.
 //!
-//! In ring 0 the instruction is a jump that leaves the return address in RCX and the flags in R11: the
-//! privilege does not change, nor does the stack. The handler therefore runs where the program does, may
-//! block like any other function, and goes back by a jump. It keeps what Linux keeps, every
-//! register but RAX, RCX and R11, the vector registers included, and the 128 bytes below the stack pointer,
-//! which the program may use without saying so (System V ABI, section 3.2.2).
+//! In ring 0 the instruction is a jump that leaves the return address in RCX and the flags in R11: the privilege does
+//! not change, nor does the stack. The handler therefore runs on the program's stack, may block like any other
+//! function, and returns by a jump. It preserves what Linux preserves: every register except RAX, RCX and R11,
+//! including the vector registers, and the 128 bytes below the stack pointer, which the program may use without
+//! reserving them (System V ABI, section 3.2.2).
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

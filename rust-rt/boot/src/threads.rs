@@ -1,7 +1,7 @@
 //! Gives the C symbols their threads, and threads their host.
 //!
-//! All of it is dropped by the link of a program that starts none: only [`FIBERS`] leads here, and only
-//! the C symbols for threads refer to that.
+//! If a program starts no thread, the linker drops all of this: only [`FIBERS`] leads here, and only the C symbols for
+//! threads refer to that.
 
 use super::{cpu, layout, tls};
 use core::ffi::c_void;

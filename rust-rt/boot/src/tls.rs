@@ -1,8 +1,8 @@
 //! Thread-local storage (x86-64 ABI, variant II).
 //!
-//! The link script reserves the main stack's block; threads have theirs on top of their stacks. Variables end at the thread pointer, and a small control
-//! block starts there. Its first word is its own address, and the stack protector of C code reads
-//! its canary at offset 0x28.
+//! The link script reserves the main stack's block; threads have theirs at the top of their stacks. Variables end at
+//! the thread pointer, where a small control block starts. Its first word is its own address, and the stack protector
+//! of C code reads its canary at offset 0x28.
 
 use super::{cpu, layout};
 

@@ -1,4 +1,4 @@
-//! Who waits until when: a binary heap in which each entry can be found again, and taken out.
+//! Wakers by deadline: a binary heap from which any entry can be removed.
 //!
 //! ```text
 //!   order    a heap of deadlines: none is later than the two below it
@@ -7,23 +7,23 @@
 //!   places   wakers, at indices that stay
 //! ```
 //!
-//! Taking one out allocates nothing: it is often what is done to free memory.
+//! Removing an entry allocates nothing: tasks are often ended in order to free memory.
 //!
-//! A `BTreeMap` would do the same, with 8 KiB more in every image.
+//! A `BTreeMap` would do the same, but add 8 KiB to every image.
 
 use alloc::vec::Vec;
 use core::task::Waker;
 
 use crate::time::Instant;
 
-/// Names an entry. Never valid for a second one: places are reused, numbers are not.
+/// Identifies an entry. Never valid for a second one: places are reused, numbers are not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Key {
     place: usize,
     number: u64,
 }
 
-/// Earlier ones first, and those of the same deadline in the order in which they came.
+/// Ordered by deadline; equal deadlines in order of arrival.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     deadline: Instant,
@@ -35,13 +35,13 @@ struct Entry {
 const NONE: usize = usize::MAX;
 
 struct Place {
-    /// Where the entry is in the heap; of a free place, the next free one, or [`NONE`].
+    /// Index of the entry in the heap; of a free place, the next free one, or [`NONE`].
     at: usize,
     /// None if the place is free.
     waker: Option<Waker>,
 }
 
-/// Entries in the order of their deadlines. Adding one and taking one out cost O(log n).
+/// Entries in the order of their deadlines. Adding or removing one costs O(log n).
 pub(crate) struct Deadlines {
     order: Vec<Entry>,
     places: Vec<Place>,
@@ -102,7 +102,7 @@ impl Deadlines {
 
     fn find(&self, key: Key) -> Option<usize> {
         let at = self.places[key.place].at;
-        // What a free place has is no index of an entry: another's may be there, or none.
+        // In a free place, `at` is not the index of its entry: there may be another entry there, or none.
         (self.order.get(at)?.number == key.number).then_some(at)
     }
 
@@ -115,7 +115,7 @@ impl Deadlines {
         self.places[place].waker.take().expect("an entry has a waker")
     }
 
-    /// Puts an entry where it belongs, given that all others are there, and that the heap has room for it at `at`.
+    /// Moves an entry to where it belongs, given that all others are in order, and that `at` is free for it.
     fn settle(&mut self, mut at: usize, entry: Entry) {
         while at > 0 && entry < self.order[(at - 1) / 2] {
             self.put(at, self.order[(at - 1) / 2]);

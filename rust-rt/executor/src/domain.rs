@@ -1,8 +1,8 @@
 //! The one domain of this program: its executor, clock and poll as plain functions.
 //!
-//! The first use sets everything up, over the platform that the program's [`platform!`](crate::platform!) names, and for
-//! the thread that makes it: a call from another thread panics. Other threads reach the domain through
-//! wakers and through a [`Remote`].
+//! The first use sets everything up, on the platform that the program's [`platform!`](crate::platform!) names. The
+//! domain belongs to the thread of that first use: a call from another thread panics. Other threads reach the domain
+//! through wakers and through a [`Remote`].
 //!
 //! Everything here does what the [`Domain`] method of the same name does.
 //!
@@ -10,10 +10,10 @@
 //! use core::time::Duration;
 //! use mirust_executor::{domain, platform::Platform, time::Instant};
 //!
-//! /// A clock that is as late as it is asked to be.
-//! struct Patience(core::sync::atomic::AtomicU64);
+//! /// A clock that jumps to each deadline instead of waiting for it.
+//! struct Clock(core::sync::atomic::AtomicU64);
 //!
-//! impl Platform for Patience {
+//! impl Platform for Clock {
 //!     fn now(&self) -> Instant {
 //!         Instant::from_nanos(self.0.load(core::sync::atomic::Ordering::Relaxed))
 //!     }
@@ -28,8 +28,8 @@
 //!     }
 //! }
 //!
-//! static PATIENCE: Patience = Patience(core::sync::atomic::AtomicU64::new(0));
-//! mirust_executor::platform!(&PATIENCE);
+//! static CLOCK: Clock = Clock(core::sync::atomic::AtomicU64::new(0));
+//! mirust_executor::platform!(&CLOCK);
 //!
 //! # fn main() {
 //! let answer = domain::block_on(async {

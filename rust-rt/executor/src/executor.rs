@@ -1,4 +1,4 @@
-//! Gives tasks their turns. The life of a task is drawn at the [crate's root](crate).
+//! Runs tasks. The [crate's root](crate) has a diagram of the life of a task.
 
 use alloc::boxed::Box;
 use core::any::Any;
@@ -22,12 +22,13 @@ fn no_guard(call: &mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>> {
     Ok(())
 }
 
-/// What a turn of the ready tasks came to.
+/// The outcome of a turn of the ready tasks.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Turn {
     /// How many tasks ran.
     pub run: usize,
-    /// How many more were ready than were to run. 0 if the time was over first: those that are left have had their share.
+    /// How many more were ready than were allowed to run. 0 if time ran out first: the time budget counts as the tasks'
+    /// share.
     pub more: usize,
 }
 
@@ -71,8 +72,8 @@ impl Executor {
         handle.expect("insert calls its argument")
     }
 
-    /// One turn: gives each task that is queued now its turn, but at most `most` of them. After every `floor` of them
-    /// `goes_on` is asked whether there is time for more.
+    /// One turn: runs each task that is queued now, but at most `most` of them. After every `floor` tasks, `goes_on`
+    /// says whether there is time for more.
     pub(crate) fn run_turn(
         &self,
         most: usize,

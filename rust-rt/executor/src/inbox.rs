@@ -14,11 +14,10 @@ pub type Notifier = Arc<dyn Fn() + Send + Sync>;
 
 /// The domain's inbox: ready tasks, completion tokens for OCaml, and one-bit signals.
 ///
-/// It has two halves. Nearly everything is posted by the domain's own thread, to its own half, which
-/// needs no lock. What other threads post (on Unix) goes to the other half, behind a lock, together
-/// with the flag that says whether the domain is about to block. So "has anybody else something to
-/// do?" and "then I block" are one step, and nobody can slip something in between: see
-/// [`Inbox::park`].
+/// It has two halves. Nearly everything is posted by the domain's own thread, to its own half, which needs no lock.
+/// What other threads post (on Unix) goes to the other half, behind a lock, together with the flag that says whether
+/// the domain is about to block. So the check for work and the announcement "I block now" are one step, and nothing can
+/// slip in between: see [`Inbox::park`].
 pub(crate) struct Inbox {
     own: Own,
     others: spin::Mutex<Others>,
@@ -139,8 +138,8 @@ impl Inbox {
         self.post(|s| s.signals |= bits);
     }
 
-    /// Makes sure that `tasks` queue entries fit without an allocation, so that waking out of the
-    /// domain's thread never allocates.
+    /// Makes sure that `tasks` queue entries fit without an allocation, so that waking on the domain's thread never ///
+    /// allocates.
     #[inline]
     pub(crate) fn reserve_ready(&self, tasks: usize) {
         self.own.with(|own| {

@@ -1,8 +1,8 @@
 //! An executor for one thread, with a poll that is the only place where that thread blocks.
 //!
-//! [`poll::Domain`] owns tasks and timers, and drives them over a [`platform::Platform`]: the clock,
-//! the events and the one blocking call of whatever the program runs on. The functions of
-//! [`domain`] do the same for the one domain of an image. Nothing here knows of Xen or Linux.
+//! [`poll::Domain`] owns tasks and timers, and drives them on a [`platform::Platform`]: the clock, the events and the
+//! one blocking call of whatever the program runs on. The functions of [`domain`] do the same for the one domain of an
+//! image. Nothing here depends on Xen or Linux.
 //!
 //! # The life of a task
 //!
@@ -31,8 +31,8 @@
 //! 1. `spawn` queues the task; it never polls inside the caller.
 //! 2. A turn takes tasks from the head of the queue, at most as many as were queued when the turn
 //!    began and at most the budget.
-//! 3. A task woken while it runs goes to the tail of the queue and runs in the *next* turn: it
-//!    cannot keep the turn alive, so timers, events and OCaml get theirs.
+//! 3. A task woken while it runs goes to the tail of the queue and runs in the *next* turn: it cannot keep the turn
+//!    going, so timers, events and OCaml have their turns.
 //! 4. Any number of wakes queue a task once. A wake may come from another thread (on Unix).
 //! 5. A task that is pending and was not woken costs nothing until it is.
 //! 6. The result goes to the [`JoinHandle`]; the future is dropped first. A panic is caught by the

@@ -25,9 +25,8 @@ pub trait Platform {
     /// This is the only blocking call in the whole image.
     fn wait(&self, deadline: Instant);
 
-    /// What makes a [`wait`](Self::wait) return that is going on or about to begin, if another
-    /// thread can wake a task here. Where there is only one thread of execution nothing can happen
-    /// during a wait but events, and `None` is the answer.
+    /// A function that ends a [`wait`](Self::wait) in progress or about to begin, if other threads can wake a task
+    /// here. `None` if there is only one thread of execution: then only events can happen during a wait.
     fn notifier(&self) -> Option<Notifier> {
         None
     }

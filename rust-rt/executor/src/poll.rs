@@ -1,13 +1,11 @@
 //! The domain poll: events, timers, Rust tasks, and the one place where the domain sleeps.
 //!
-//! A domain has one thread of execution, which two languages share. The foreign language (OCaml)
-//! owns the outer loop: whenever it has nothing to run it calls [`Domain::poll`] with the time at
-//! which it wants to run again. A program whose main function is Rust calls [`Domain::block_on`]
-//! instead, which is the same loop with a future in OCaml's place.
+//! A domain has one thread of execution, which two languages share. The foreign language (OCaml) owns the outer loop:
+//! when it has nothing to run, it calls [`Domain::poll`] with the time at which it wants to run again. A program with
+//! its main function in Rust calls [`Domain::block_on`] instead, which is the same loop with a future in OCaml's place.
 //!
-//! Devices and services tell OCaml about news in two ways: by a *completion*, a token that names
-//! one finished operation and is kept until OCaml collects it, or by the `FOREIGN` signal, which
-//! only says "look again".
+//! Devices and services notify OCaml in two ways: by a *completion*, a token that stands for one finished operation and
+//! is kept until OCaml collects it, or by the `FOREIGN` signal, which only says "look again".
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;

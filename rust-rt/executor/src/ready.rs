@@ -1,21 +1,21 @@
-//! What a poll has to say.
+//! The result of a poll.
 
 use core::ops::{BitAnd, BitOr, BitOrAssign};
 
-/// Why [`Domain::poll`](crate::poll::Domain::poll) returned: a set of bits, more than one of which may be up.
+/// Why [`Domain::poll`](crate::poll::Domain::poll) returned: a set of bits, of which more than one may be set.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[repr(transparent)]
 pub struct Ready(u32);
 
 impl Ready {
-    /// OCaml has work: completions wait to be collected, or somebody signalled.
+    /// OCaml has work: completions wait to be collected, or there was a signal.
     pub const FOREIGN: Ready = Ready(1 << 0);
     /// The caller's deadline has passed.
     pub const TIMER: Ready = Ready(1 << 1);
-    /// Somebody asked for the domain's end. Reported once per request; the reason stays readable.
+    /// A shutdown was requested. Reported once per request; the reason stays readable.
     pub const SHUTDOWN: Ready = Ready(1 << 2);
-    /// Nothing was done: the call came out of a poll that is still going on, that is, from a Rust
-    /// task or an event handler. Such code must not wait; it must return to the outer loop.
+    /// Nothing was done: the call came from inside a poll, that is, from a Rust task or an event handler. Such code
+    /// must not wait; it must return to the outer loop.
     pub const NESTED: Ready = Ready(1 << 3);
     /// The future of a `block_on` was woken. Never leaves `poll`.
     pub(crate) const MAIN: Ready = Ready(1 << 31);
@@ -25,12 +25,12 @@ impl Ready {
         Ready(0)
     }
 
-    /// Whether no bit is up.
+    /// Whether no bit is set.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether all bits of `other` are up.
+    /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Ready) -> bool {
         self.0 & other.0 == other.0
     }
@@ -40,7 +40,7 @@ impl Ready {
         self.0
     }
 
-    /// Puts the bits of `other` down.
+    /// Clears the bits of `other`.
     pub(crate) fn remove(&mut self, other: Ready) {
         self.0 &= !other.0;
     }

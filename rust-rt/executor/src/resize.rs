@@ -1,4 +1,4 @@
-//! Who wants to know that the domain's memory has become larger or smaller.
+//! Hooks for when the domain's memory has become larger or smaller.
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;

@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-/// Names a task. An id is never valid for a second task: the place is reused, the generation not
-/// (before it has wrapped around, which takes 2³² tasks in one place).
+/// Identifies a task. An id is never valid for a second task: the place is reused, but not the generation (unless it
+/// wraps around, which takes 2³² tasks in one place).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct TaskId {
     index: u32,
@@ -35,7 +35,7 @@ impl<T> Slab<T> {
     /// Occupies a place; `make` gets its name.
     pub(crate) fn insert(&mut self, make: impl FnOnce(TaskId) -> T) -> TaskId {
         let index = self.free.pop().unwrap_or_else(|| {
-            // First, and so that no task needs memory to end: that is often what is done to free some.
+            // First, so that no task needs memory to end: tasks are often ended in order to free some.
             self.free.reserve(self.places.len() + 1);
             self.places.push(Place { generation: 0, value: None });
             u32::try_from(self.places.len() - 1).expect("fewer than 2^32 tasks")

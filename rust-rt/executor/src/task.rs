@@ -1,9 +1,9 @@
 //! One task: what its wakers, the executor and its [`JoinHandle`] share.
 //!
-//! All of it is one allocation. Wakers, on any thread, use three fields of the [`Header`]. The rest
-//! belongs to the domain's thread: the executor has the future until the task is done, the handle has
-//! the result from then on. These two have one reference between them, and every waker has its own.
-//! When the last goes, perhaps elsewhere, future and result are gone already.
+//! All of it is one allocation. Wakers, on any thread, use three fields of the [`Header`]. The rest belongs to the
+//! domain's thread: the executor has the future until the task is done, the handle has the result from then on. These
+//! two have one reference between them, and every waker has its own. When the last one goes, perhaps on another thread,
+//! future and result have been dropped already.
 
 use alloc::boxed::Box;
 use core::any::Any;

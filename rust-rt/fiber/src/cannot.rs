@@ -1,4 +1,4 @@
-//! What a blocking call answers where it cannot block.
+//! The error of a blocking call where it cannot block.
 
 use alloc::boxed::Box;
 use core::any::Any;

@@ -1,8 +1,8 @@
 //! Threads for code that blocks, on an executor that never does.
 //!
-//! An image has one virtual CPU, one loop, and one place that sleeps. Programs written for an operating
-//! system block anywhere. This crate lets them: a blocking call names a future to wait
-//! for, and [`block_on`] waits for it in the way that the stack it was called on allows.
+//! An image has one virtual CPU, one loop, and one place that sleeps. Programs written for an operating system block
+//! anywhere. This crate lets them: a blocking call passes a future to [`block_on`], which waits for it in a way that
+//! depends on the stack it was called on.
 //!
 //! | called on | what happens |
 //! |---|---|

@@ -1,8 +1,8 @@
 //! Another order of the ready threads at each run, for tests.
 //!
-//! Ready threads run first come, first served. A program that is right with that order alone is not
-//! right. With a seed, a thread whose turn it is lets others go first at random, and gives up its turn
-//! at some of the places where others become ready or where it reads the clock. The same seed makes the same choices.
+//! Ready threads run first come, first served. A program that is correct only in that order is not correct. With a
+//! seed, a thread at random lets others go first when its turn comes, and gives up its turn at some of the places where
+//! others become ready or where it reads the clock. The same seed makes the same choices.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,10 +1,9 @@
 //! Stacks: how large they are, and where they come from.
 //!
-//! Memory for a stack is committed when the thread starts, all of it. So a domain that has none left
-//! refuses the thread, which its starter can handle, and no thread is lost in the middle of a function.
-//! It also means that a stack must not be larger than it has to be: Rust's `std` asks for 2 MiB
-//! when nobody has an opinion, expecting a system that counts only touched pages. That request is
-//! taken for what it is; any other is granted as it stands.
+//! All memory of a stack is committed when the thread starts. So if none is left, starting the thread fails, which the
+//! caller can handle, and no thread dies in the middle of a function. It also means that a stack must not be larger
+//! than necessary: by default, Rust's `std` asks for 2 MiB, expecting a system that counts only touched pages. That
+//! request gets our own default; any other is granted exactly.
 
 use alloc::vec::Vec;
 

@@ -1,7 +1,7 @@
 //! The switch from one stack to another.
 //!
-//! What the System V ABI has a function preserve is what is saved: six registers, and the control
-//! words of both floating-point units. All else the compiler takes for lost at a call.
+//! It saves what a function has to preserve in the System V ABI: six registers, and the control words of both
+//! floating-point units. The compiler assumes that a call destroys everything else.
 
 use core::arch::global_asm;
 

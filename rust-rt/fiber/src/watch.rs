@@ -1,4 +1,4 @@
-//! Names the threads that keep everybody else waiting.
+//! Reports threads that keep everything else waiting.
 //!
 //! Nothing preempts a thread: one that computes for a second holds the network up for a second. Each
 //! turn of a thread is measured, and a long one is counted, and logged. A loop that never ends never

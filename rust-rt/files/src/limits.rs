@@ -1,4 +1,4 @@
-//! What is too much, as on Linux.
+//! Limits, as on Linux.
 
 /// Bytes of a name, at most.
 pub const LONGEST_NAME: usize = 255;

@@ -1,7 +1,7 @@
 //! Looking things up at run time, for code that asks whether a newer function or a plug-in exists.
 //!
-//! Nothing is ever found: an image is linked once, and what it has not then it has not at all. Rust's std asks this
-//! way for functions that not every libc has, and does without; SQLite keeps these four for its extensions.
+//! Nothing is ever found: an image is linked once, and nothing can be added to it later. Rust's std looks for functions
+//! that not every libc has in this way, and does without them; SQLite refers to these four for its extensions.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;

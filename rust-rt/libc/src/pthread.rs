@@ -1,8 +1,8 @@
-//! `<pthread.h>`, as far as a program with one thread has it too.
+//! The part of `<pthread.h>` that a program with a single thread uses too.
 //!
-//! Locks keep their state, so that a mutex locked twice is found out; what would wait for another
-//! thread where there are none ends the program with a reason, since it would wait forever. What
-//! threads add is in [`threads`](super::threads). The layouts start with what glibc's static initialisers set.
+//! Locks keep their state, so that locking a mutex twice is detected; a call that would wait for another thread where
+//! there is none ends the program with a reason, since it would wait forever. What threads add is in
+//! [`threads`](super::threads). The layouts start with what glibc's static initialisers set.
 
 use super::errno::{EAGAIN, EBUSY, EDEADLK, EINVAL, EPERM, ESRCH};
 use super::stub::unsupported;

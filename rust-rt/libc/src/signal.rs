@@ -1,9 +1,9 @@
-//! `<signal.h>`: handlers and masks are remembered, and no signal ever comes but from `raise`
-//! and `kill`, by which a program sends one to itself.
+//! `<signal.h>`: handlers and masks are remembered, and the only signals are those that a program sends to itself, with
+//! `raise` and `kill`.
 //!
-//! A CPU exception is reported by the image's own handlers and ends the domain. For the signals that such an
-//! exception is elsewhere there seems to be a handler from the start: Rust's std then does not prepare one of its
-//! own, with a stack and a guard page for it in each thread.
+//! A CPU exception is reported by the image's own handlers and ends the domain. The signals that such exceptions raise
+//! on other systems appear to have a handler from the start: so Rust's std does not install one of its own, which would
+//! need a stack and a guard page in each thread.
 
 use super::errno::{self, EINVAL, ESRCH};
 use super::{die, process};

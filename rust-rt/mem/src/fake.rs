@@ -1,4 +1,4 @@
-//! Fake memory: for tests here, and of what stands on this crate.
+//! Fake memory, for tests of this crate and of those that use it.
 
 use alloc::alloc::{Layout, alloc, dealloc};
 use alloc::boxed::Box;

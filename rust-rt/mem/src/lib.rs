@@ -1,9 +1,8 @@
 //! Page frames, the heap that both languages share, and reservable address space.
 //!
-//! [`frames`] owns all RAM. Above it, [`heap`] is `malloc` and Rust's allocator, and [`vm`] is
-//! `mmap`, from which OCaml takes its own heap; boot takes page tables, and drivers take pages to
-//! grant. RAM is identity-mapped, so that memory from any of them but [`vm`]'s window has its
-//! physical address.
+//! [`frames`] owns all RAM. Above it, [`heap`] is `malloc` and Rust's allocator, and [`vm`] is `mmap`, from which OCaml
+//! takes its own heap; boot takes page tables, and drivers take pages to grant. RAM is identity-mapped, so all memory
+//! except [`vm`]'s window is at its physical address.
 //!
 //! Exhaustion is reported to the caller: null and `ENOMEM` in C, which OCaml turns into `Out_of_memory`, and
 //! an error from `try_reserve` in Rust. Where Rust's collections cannot report failure, std prints how much

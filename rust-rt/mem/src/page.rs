@@ -1,4 +1,4 @@
-//! The unit of memory, and the lack of it.
+//! The unit of memory, and the error when there is none.
 
 use core::fmt;
 

@@ -1,9 +1,9 @@
-//! The memory, divided: how much of it each queue of the runtime's own may take.
+//! How much memory each of the runtime's own queues may take.
 //!
-//! What others can fill is bounded, and the bounds have to fit into the domain: 16 KiB are nothing in a gigabyte,
+//! Whatever others can fill is bounded, and the bounds have to fit into the domain: 16 KiB are nothing in a gigabyte,
 //! and a megabyte is an eighth of the smallest domain. This is the one place that turns the size of the memory into
-//! such bounds; who keeps to them gets plain numbers. The network's tables are divided by OCaml's
-//! `Mirust.Budget`, by the same rule and from what is free when it starts; what it does not say is decided here.
+//! such bounds; the queues get plain numbers. OCaml's `Mirust.Budget` divides the network's memory by the same rule,
+//! from what is free when it starts; everything else is decided here.
 
 use crate::{PAGE_SIZE, frames};
 

@@ -1,4 +1,4 @@
-//! What else a domain has: console, command line, randomness, an end.
+//! The rest of what a domain has: console, command line, random numbers, an exit.
 
 use host_libc as libc;
 

@@ -1,4 +1,4 @@
-//! What the process waits for: one epoll instance, and who is to be woken by which descriptor.
+//! What the process waits for: one epoll instance, and the wakers of each descriptor.
 
 use host_libc as libc;
 

@@ -1,7 +1,7 @@
 //! System calls, each behind a function that is safe to call. The only `unsafe` of the platform.
 //!
-//! Those on descriptors are made by number: the functions of C by their names may be those of
-//! `mirust-libc`, which has other descriptors (its feature `posix-on-unix`).
+//! Those on descriptors are made by number: C's functions may be those of `mirust-libc`, which has descriptors of its
+//! own (feature `posix-on-unix`).
 
 use host_libc as libc;
 

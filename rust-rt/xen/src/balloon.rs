@@ -1,13 +1,13 @@
 //! The domain's memory follows `memory/target` (`xl mem-set`), down and up again.
 //!
-//! Pages that are given back are holes in the domain's memory; those that are taken fill holes again. At most the
-//! domain has what its memory map says, which is `maxmem`; with `memory` below that it begins with holes. Xen would
-//! fill these in by itself when they are first used, as long as there are no more than `memory` (populate on demand), and end
-//! the domain then: so they are made real ones before anything else.
+//! Pages that are given back leave holes in the domain's memory; pages that are taken fill holes again. The domain has
+//! at most what its memory map says, which is `maxmem`; if `memory` is less than that, it begins with holes. Xen would
+//! fill these by itself at their first use, up to `memory` in all (populate on demand), and beyond that end the domain:
+//! so they are turned into real holes before anything else.
 //!
-//! What is given back is only what nobody uses, and not the last of it: neither what is kept for OCaml's collector, nor
-//! a little for everybody else. The rest is tried again, ever less often, until it is done or the toolstack wants
-//! something else. Pages are cleared first: Xen may give them to another domain as they are.
+//! Only unused pages are given back, and not the last of them: the reserve for OCaml's collector and a little for
+//! everything else stay. The rest is tried again, less and less often, until it is done or the toolstack changes the
+//! target. Pages are cleared first, since Xen may give them to another domain as they are.
 //!
 //! Whole 2 MiB go and come as such: Xen keeps one entry for them in the domain's tables, which are from a small pool of
 //! pages, in place of a table.

@@ -1,4 +1,4 @@
-//! What the CPU, and the hypervisor through it, say of themselves.
+//! What the CPU, and through it the hypervisor, says about itself.
 
 use core::arch::asm;
 

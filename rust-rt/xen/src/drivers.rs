@@ -1,4 +1,4 @@
-//! Everything that a domain has from Xen, brought up in order.
+//! Brings up everything that Xen gives to a domain, in order.
 
 use super::{
     abi,

@@ -15,10 +15,10 @@
 //!
 //! # In another domain
 //!
-//! A domain that was suspended and goes on in a new one finds none of its channels there, but those that the
-//! toolstack has made anew ([`Events::renew`]). The others are *stale*: whoever waits for one is woken, once, and
-//! finds that there is nobody at its other end. The numbers of stale channels may be those of new ones by
-//! then; the era, which each channel knows, tells them apart.
+//! After a suspension, the program continues in a new domain, which has none of its event channels except those that
+//! the toolstack has set up again ([`Events::renew`]). The others are *stale*: whoever waits for one is woken, once,
+//! and finds no peer at its other end. New channels may have the numbers of stale ones; the era, which each channel
+//! knows, tells them apart.
 
 use super::{
     abi,

@@ -1,4 +1,4 @@
-//! A console ring for somebody else in this domain.
+//! A console ring for other code in this domain.
 
 use super::page::Page;
 use crate::{

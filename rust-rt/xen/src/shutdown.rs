@@ -3,7 +3,8 @@
 //! The toolstack writes a word to `control/shutdown`; the domain acknowledges by emptying the node,
 //! and does what is asked in its own time (Xen, `docs/misc/xenstore-paths.pandoc`).
 //!
-//! A key that is sent to the domain (`xl sysrq`) comes the same way. There are none here, and the console says so.
+//! A key that is sent to the domain (`xl sysrq`) comes the same way. No key has a meaning here, and the console says
+//! so.
 
 use super::xenstore::{Error, Watch, Xenstore};
 use alloc::string::String;

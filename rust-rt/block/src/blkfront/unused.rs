@@ -1,8 +1,8 @@
-//! Disks that the toolstack plugs into the domain while it runs (`xl block-attach`), and that nobody in it uses.
+//! Disks that the toolstack attaches to the running domain (`xl block-attach`) and that the program does not use.
 //!
-//! As long as the frontend's end says that it begins, its backend waits for it to go on, also when it is to be removed: the
-//! toolstack's command fails then, after some time. So an end that nobody has taken up is closed, with a word on the
-//! console. A driver that is opened later begins anew, and the backend with it.
+//! While the frontend's state is Initialising, the backend waits for it, even if the disk is to be removed: the
+//! toolstack's command then fails after some time. So the frontend of an unused disk is closed, with a line on the
+//! console. A driver that is opened later starts over, and the backend with it.
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 use core::{

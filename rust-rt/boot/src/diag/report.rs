@@ -1,4 +1,4 @@
-//! The last words of an image that cannot go on.
+//! The crash report: the last words of an image that cannot go on.
 
 use super::backtrace;
 use crate::{console, end};

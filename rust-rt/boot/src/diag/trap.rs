@@ -1,8 +1,7 @@
 //! Entry points of the CPU exceptions, and their report.
 //!
-//! No exception is ever returned from. The entry code saves all registers and describes, as unwind
-//! information of a signal frame, where it did: backtraces thereby cross the trap into the code
-//! that caused it.
+//! Nothing returns from an exception. The entry code saves all registers and describes where, in the unwind information
+//! of a signal frame, so that backtraces cross the trap into the code that caused it.
 
 use super::fault::{Fault, PAGE_FAULT, Parts};
 use super::{backtrace, report};

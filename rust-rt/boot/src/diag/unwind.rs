@@ -1,8 +1,8 @@
 //! Where the unwinder of libgcc finds the unwind tables of the image.
 //!
-//! libgcc's unwinder asks `_Unwind_Find_FDE` for the table of a function. Its own finds the object first, with
-//! `_dl_find_object` or by walking all of them, and keeps trees of those that were registered at run time: some 12 KB, which
-//! an image, being one object, does without. Std's own symboliser walks the objects with `dl_iterate_phdr`.
+//! libgcc's unwinder asks `_Unwind_Find_FDE` for the table of a function. libgcc's version of that first finds the
+//! object, with `_dl_find_object` or by walking all objects, and keeps trees of those registered at run time: some 12
+//! KB, which an image, being one object, does not need. Std's own symboliser walks the objects with `dl_iterate_phdr`.
 //!
 //! Which function is `_dl_find_object` is the link script's choice: [`mirust_find_object`], unless the image
 //! has frames that OCaml's tables describe: then [`mirust_find_frame`].

@@ -1,4 +1,4 @@
-//! What C functions return.
+//! Return values of C functions.
 
 use core::ffi::c_int;
 

@@ -1,8 +1,8 @@
 //! Blocking: the calls that wait, and the turns that a program owes the rest of the domain.
 //!
-//! Nothing here waits by itself. The image gives a function that runs a future to its end ([`give`]): on
-//! the main stack by a poll inside the program's, on a thread by switching away. A call that may not
-//! wait where it is, in a task of the executor, say, gets EDEADLK.
+//! Nothing here waits by itself. The image supplies a function that runs a future to its end ([`give`]): on the main
+//! stack by polling the domain from within the program, on a thread by switching away. A call that must not wait where
+//! it is, such as in a task of the executor, gets EDEADLK.
 //!
 //! Objects are asked on the main stack only ([`on_main`]), whichever thread calls.
 

@@ -1,9 +1,10 @@
 //! Options of sockets.
 //!
-//! All that a program may set is kept, and told as Linux tells it. What has no effect here: the sizes of
-//! buffers, as the stack sizes its own by the connection and the domain's memory; types of service; reuse of addresses,
-//! as a port is free again as soon as its listener is closed; wishes for control data, of which there is none; quick acknowledgements, as the stack's are; and what is
-//! about multicast, which there is not (joining a group is refused).
+//! Whatever a program sets is stored, and reported as Linux reports it. These have no effect: buffer sizes, as the
+//! stack sizes its own by the connection and the domain's memory; types of service; reuse of addresses, as a port is
+//! free again as soon as its listener is closed; requests for control data, of which there is none; quick
+//! acknowledgements, as the stack decides on these itself; and multicast options, as there is no multicast (joining a
+//! group is refused).
 
 use core::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! Calls that are others by another name, and calls that have nothing to do here.
+//! Aliases of other calls, and calls that have nothing to do here.
 //!
 //! Programs in C that were not compiled for large files call functions without `64` in their names, whose offsets have 64
 //! bits on this architecture all the same.

@@ -1,5 +1,5 @@
-//! Terminals, of which there are none: the console counts as a pipe. A program that asks learns just that (ENOTTY), and goes
-//! on without colours, line editing and questions for passwords.
+//! Terminal calls. There is no terminal: the console counts as a pipe. A program that asks gets ENOTTY, and does
+//! without colours, line editing and password prompts.
 
 use core::ffi::{c_char, c_int, c_uint};
 

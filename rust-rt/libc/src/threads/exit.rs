@@ -1,4 +1,4 @@
-//! A thread's early end, and its name: who calls these is a program with threads.
+//! A thread's early end, and its name: only programs with threads call these.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;

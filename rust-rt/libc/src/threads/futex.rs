@@ -1,4 +1,4 @@
-//! The futex: what Rust's std, parking_lot and others make everything of.
+//! The futex, on which Rust's std, parking_lot and others build everything.
 
 use core::ffi::c_int;
 

@@ -1,5 +1,4 @@
-//! What functions do that every program has, where there are threads: they find it here, if the link has
-//! left it in.
+//! What functions that every program has do if there are threads: they find it here, unless the linker has dropped it.
 
 use core::ffi::{c_int, c_uint, c_void};
 

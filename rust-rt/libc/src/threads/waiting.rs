@@ -1,4 +1,4 @@
-//! Waits of functions that cannot all say that they failed.
+//! Waiting, in functions of which some cannot report failure.
 
 use core::sync::atomic::AtomicBool;
 

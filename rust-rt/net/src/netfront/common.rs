@@ -1,4 +1,4 @@
-//! What the two queues have in common, and what can be wrong with what the backend says.
+//! What the two queues have in common, and the errors that a backend can make.
 
 use super::{
     heads::Heads,

@@ -1,5 +1,5 @@
-//! What outlives a connection: payload that its sender must not touch yet, and grants that the
-//! backend has not let go of.
+//! What outlives a connection: payload that its sender must not touch yet, and grants that the backend has not
+//! released.
 
 use crate::pool::PageNo;
 use alloc::{collections::VecDeque, vec::Vec};

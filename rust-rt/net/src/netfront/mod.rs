@@ -4,7 +4,7 @@
 //! xenstore, and the queues (`tx`, `rx`) do the rest. They share what outlives a connection: pages for
 //! heads, the pool that frames are received into, and what is `held`.
 //!
-//! # When who is notified
+//! # Notifications
 //!
 //! Both rings are looked at once per turn. What was sent and what was posted is published by
 //! [`flush`](Device::flush), at the end of the turn, with at most one notification per channel, and
@@ -17,9 +17,9 @@
 //!
 //! # A backend that lies
 //!
-//! All that it writes is copied and then checked. A frame that makes no sense is dropped. Indices
-//! and identifiers that make no sense leave nothing to trust in the ring: the link goes down, and
-//! another connection is attempted after a while. Both are counted, and logged less and less often.
+//! All that it writes is copied and then checked. A malformed frame is dropped. After an impossible index or
+//! identifier, the ring cannot be trusted: the link goes down, and another connection is attempted after a while. Both
+//! are counted, and logged less and less often.
 
 mod common;
 mod connect;

@@ -5,10 +5,9 @@
 //! in a slot is checked on a copy, and a page belongs to a slot because it was posted there, whatever
 //! number the backend echoes.
 //!
-//! Small frames are copied to the receiver's slab, and their pages posted again as they are. Larger
-//! ones are lent: the backend's access is ended first (one compare-and-exchange), so that nobody can
-//! change a frame that has been looked at. As long as many pages are lent everything is copied, so
-//! that the ring never runs dry.
+//! Small frames are copied to the receiver's slab, and their pages posted again as they are. Larger ones are lent: the
+//! backend's access is ended first (one compare-and-exchange), so that a frame cannot change once it was inspected.
+//! While many pages are lent, everything is copied, so that the ring never runs dry.
 
 use super::{Common, Fault, Malformed, common::CHAIN_MAX, held::Owner};
 use crate::{Place, Received, RxChecksum, RxFrame, Slab, device::ETHERNET_HEADER, pool::PageNo};

@@ -1,5 +1,5 @@
-//! The two rings of Linux's io_uring (`linux/io_uring.h`), in memory that the kernel shares. The kernel is trusted
-//! here: it is what the process stands on.
+//! The two rings of Linux's io_uring (`linux/io_uring.h`), in memory shared with the kernel. Unlike a Xen backend, the
+//! kernel is trusted.
 
 use crate::{
     Errno, RawFd,

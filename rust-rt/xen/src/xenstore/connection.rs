@@ -1,4 +1,4 @@
-//! A connection to the daemon, as its users and its driver see it: who locks the state, moves bytes, notifies and wakes.
+//! A connection to the daemon: locks the state, moves bytes, notifies and wakes.
 
 use super::{
     error::Error,

@@ -1,4 +1,4 @@
-//! Why a call fails.
+//! Errors of xenstore calls.
 
 use crate::wire::xenstore::Malformed;
 use alloc::string::String;

@@ -1,7 +1,7 @@
-//! What has a number, in the order in which it came.
+//! Values by number, in order of arrival.
 //!
-//! Requests under way and watches are few, so that looking at each is as quick as a tree, whose code would be in
-//! every image, once for each type.
+//! There are few requests in flight and few watches, so that searching a list is as quick as a tree, whose code would
+//! be in every image, once for each type.
 
 use alloc::vec::Vec;
 

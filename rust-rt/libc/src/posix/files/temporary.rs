@@ -1,10 +1,9 @@
 //! Files that the program writes: they are in memory, below the directories that are made for them, and end with the
 //! domain.
 //!
-//! A file has memory for the pages that were written, so that one with holes is small. All files together have a share of
-//! the domain's memory, in which each file, each name and each link's target counts as well; beyond it, writing fails with
-//! ENOSPC. A program that writes
-//! no file has nothing of this in its memory.
+//! A file takes memory only for the pages that were written, so that one with holes is small. All files together have a
+//! share of the domain's memory, in which each file, each name and each link's target counts as well; beyond it,
+//! writing fails with ENOSPC. A program that writes no file uses no memory for this.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
