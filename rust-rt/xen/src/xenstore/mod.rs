@@ -14,9 +14,11 @@
 //! Source: Xen's `docs/misc/xenstore.txt` and `docs/misc/xenstore-ring.txt`.
 
 mod connection;
+mod driver;
 mod error;
 mod numbered;
 mod relay;
+mod reply;
 mod several;
 mod state;
 mod transaction;
@@ -35,6 +37,7 @@ use alloc::{format, string::String, sync::Arc, vec::Vec};
 use connection::Connection;
 use core::{ptr::NonNull, str::FromStr};
 use mirust_mem::OutOfMemory;
+use reply::Reply;
 
 pub use error::Error;
 pub use several::Asked;
@@ -202,7 +205,7 @@ impl Xenstore {
     }
 
     async fn request(&self, kind: Kind, payload: &[&[u8]]) -> Result<Vec<u8>, Error> {
-        Connection::request(&self.connection, kind, self.tx_id, payload)?.await
+        Reply::to(&self.connection, kind, self.tx_id, payload)?.await
     }
 }
 

@@ -1,11 +1,7 @@
 //! Several requests at once: each visit to the daemon takes two switches between domains, and a device needs dozens of
 //! nodes.
 
-use super::{
-    Xenstore,
-    connection::{Connection, Reply},
-    error::Error,
-};
+use super::{Xenstore, error::Error, reply::Reply};
 use crate::wire::xenstore::{self as wire, Kind};
 use alloc::{string::String, vec::Vec};
 
@@ -31,7 +27,7 @@ impl Xenstore {
         if !wire::path_is_valid(path) {
             return Err(Error::BadPath);
         }
-        Connection::request(&self.connection, kind, self.tx_id, &[path.as_bytes(), b"\0", value])
+        Reply::to(&self.connection, kind, self.tx_id, &[path.as_bytes(), b"\0", value])
     }
 }
 

@@ -1,6 +1,6 @@
 //! Several requests that take effect together or not at all.
 
-use super::{Xenstore, connection::Connection, error::Error};
+use super::{Xenstore, connection::Connection, error::Error, reply::Reply};
 use crate::wire::xenstore::{self as wire, Kind};
 use alloc::sync::Arc;
 use core::ops::Deref;
@@ -16,7 +16,7 @@ pub struct Transaction {
 impl Transaction {
     pub(super) async fn begin(connection: Arc<Connection>) -> Result<Transaction, Error> {
         let payload: &[&[u8]] = &[b"\0"];
-        let reply = Connection::request(&connection, Kind::TransactionStart, 0, payload)?.await?;
+        let reply = Reply::to(&connection, Kind::TransactionStart, 0, payload)?.await?;
         let tx_id = wire::parse_transaction_id(&reply)?;
         Ok(Transaction { store: Xenstore { connection, tx_id }, open: true })
     }
@@ -26,7 +26,7 @@ impl Transaction {
         self.open = false;
         let payload: &[&[u8]] = &[b"T\0"];
         let Xenstore { connection, tx_id } = &self.store;
-        let reply = Connection::request(connection, Kind::TransactionEnd, *tx_id, payload)?.await?;
+        let reply = Reply::to(connection, Kind::TransactionEnd, *tx_id, payload)?.await?;
         Ok(wire::parse_ok(&reply)?)
     }
 }

@@ -1,6 +1,6 @@
 //! Watches: notifications of changes.
 
-use super::{connection::Connection, error::Error};
+use super::{connection::Connection, error::Error, reply::Reply};
 use crate::wire::xenstore::{self as wire, Kind};
 use alloc::{format, string::String, sync::Arc};
 use core::{future::poll_fn, task::Poll};
@@ -23,7 +23,7 @@ impl Watch {
         let watch = Watch { connection, token };
         let token = format!("{token}\0");
         let payload = [path.as_bytes(), b"\0", token.as_bytes()];
-        let reply = match Connection::request(&watch.connection, Kind::Watch, 0, &payload) {
+        let reply = match Reply::to(&watch.connection, Kind::Watch, 0, &payload) {
             Ok(request) => request.await,
             Err(error) => Err(error),
         };
