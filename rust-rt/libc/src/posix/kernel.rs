@@ -6,7 +6,7 @@ use super::block;
 use super::files::{calls, changes, space};
 use super::parts::Errno;
 use super::{
-    epoll, eventfd, files, identity, io, messages, pipe, poll, select, small, socket,
+    copy, epoll, eventfd, files, identity, io, messages, pipe, poll, select, small, socket,
     socket_options, timer, transfer,
 };
 use crate::timespec::Timespec;
@@ -74,7 +74,7 @@ unsafe fn descriptors(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<i
         20 => call!(io::writev, fd, b as _, c as _),
         32 => call!(io::dup, fd),
         33 => call!(io::dup2, fd, b as _),
-        40 => call!(io::sendfile64, fd, b as _, c as _, d),
+        40 => call!(copy::sendfile64, fd, b as _, c as _, d),
         72 => call!(io::fcntl, fd, b as _, c as _),
         73 => call!(changes::flock, fd, b as _),
         74 => call!(changes::fsync, fd),
@@ -82,8 +82,8 @@ unsafe fn descriptors(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<i
         77 => call!(changes::ftruncate64, fd, b as _),
         91 => call!(changes::fchmod, fd, b as _),
         93 => call!(changes::fchown, fd, b as _, c as _),
-        275 => call!(io::splice, fd, b as _, c as _, d as _, 0, 0),
-        326 => call!(io::copy_file_range, fd, b as _, c as _, d as _, e, f as _),
+        275 => call!(copy::splice, fd, b as _, c as _, d as _, 0, 0),
+        326 => call!(copy::copy_file_range, fd, b as _, c as _, d as _, e, f as _),
         162 => {
             small::sync();
             0
@@ -361,12 +361,12 @@ mod tests {
             ("select::select", host_libc::SYS_select),
             ("small::syncfs", host_libc::SYS_syncfs),
             ("io::preadv64", host_libc::SYS_preadv),
-            ("io::sendfile64", host_libc::SYS_sendfile),
+            ("copy::sendfile64", host_libc::SYS_sendfile),
             ("io::pwritev64", host_libc::SYS_pwritev),
-            ("io::splice", host_libc::SYS_splice),
+            ("copy::splice", host_libc::SYS_splice),
             ("messages::recvmmsg", host_libc::SYS_recvmmsg),
             ("messages::sendmmsg", host_libc::SYS_sendmmsg),
-            ("io::copy_file_range", host_libc::SYS_copy_file_range),
+            ("copy::copy_file_range", host_libc::SYS_copy_file_range),
             ("changes::renameat2", host_libc::SYS_renameat2),
             ("changes::fallocate64", host_libc::SYS_fallocate),
             ("changes::flock", host_libc::SYS_flock),

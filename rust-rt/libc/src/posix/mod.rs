@@ -20,6 +20,7 @@ mod answer;
 mod block;
 mod console;
 mod control;
+mod copy;
 mod epoll;
 mod eventfd;
 mod events;

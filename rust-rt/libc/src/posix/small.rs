@@ -8,7 +8,7 @@ use core::ffi::{c_char, c_int, c_uint, c_void};
 use super::answer::{number, status};
 use super::files::{calls as paths, changes};
 use super::parts::{Errno, Part, PartMut, Result};
-use super::{io, table};
+use super::{copy, io, table};
 use crate::errno::{self, EINVAL, EPERM};
 use crate::timespec::Timespec;
 
@@ -35,7 +35,7 @@ calls! {
     preadv(fd: c_int, list: *mut PartMut, count: c_int, offset: i64) -> isize = io::preadv64;
     pwrite(fd: c_int, from: *const c_void, n: usize, offset: i64) -> isize = io::pwrite64;
     pwritev(fd: c_int, list: *const Part, count: c_int, offset: i64) -> isize = io::pwritev64;
-    sendfile(to: c_int, from: c_int, offset: *mut i64, n: usize) -> isize = io::sendfile64;
+    sendfile(to: c_int, from: c_int, offset: *mut i64, n: usize) -> isize = copy::sendfile64;
     truncate(path: *const c_char, len: i64) -> c_int = changes::truncate64;
     creat64(path: *const c_char, mode: c_uint) -> c_int = creat;
 }

@@ -1,7 +1,7 @@
 //! The same changes here and on the host's file system, and what differs: what the program did not make is read-only.
 
-use super::super::super::io;
 use super::super::super::memory::{For, used};
+use super::super::super::{copy, io};
 use super::super::archive_tests::put;
 use super::super::calls::{lstat64, open64, readlink};
 use super::super::root;
@@ -353,16 +353,16 @@ fn files_are_copied_in_pieces() {
     let (from, to) = (f.open("a", 0), f.open("b", CREATE));
     let (mut two, null) = (2i64, core::ptr::null_mut());
     // SAFETY: NULL or writable offsets, here and below.
-    let copy = |offset: *mut i64, n| unsafe { io::copy_file_range(from, offset, to, null, n, 0) };
+    let copy = |offset: *mut i64, n| unsafe { copy::copy_file_range(from, offset, to, null, n, 0) };
     assert_eq!((copy(null, 4), copy(&raw mut two, 3), two), (4, 3, 5));
     assert_eq!(
         (copy(null, 100), copy(null, 100), f.text("b").unwrap()),
         (6, 0, b"0123234456789".into())
     );
     // SAFETY: as above.
-    let back = unsafe { io::copy_file_range(to, null, from, null, 1, 0) };
+    let back = unsafe { copy::copy_file_range(to, null, from, null, 1, 0) };
     assert_eq!((back, errno::get()), (-1, EBADF));
-    assert_eq!((io::splice(from, null, to, null, 1, 0), errno::get()), (-1, EINVAL));
+    assert_eq!((copy::splice(from, null, to, null, 1, 0), errno::get()), (-1, EINVAL));
     f.close(from);
     f.close(to);
     assert_eq!((f.unlink("a"), f.unlink("b"), used(For::Files)), (0, 0, 0));

@@ -14,6 +14,7 @@ pub(super) mod lookup;
 mod machine;
 mod node;
 mod place;
+mod ramdisk;
 mod root;
 mod sockets;
 pub(super) mod space;

@@ -23,14 +23,14 @@ impl Files {
         let null = core::ptr::null_mut::<i64>();
         either!(
             self,
-            io::copy_file_range(from, null, to, null, 9, 0),
+            copy::copy_file_range(from, null, to, null, 9, 0),
             host::copy_file_range(from, null, to, null, 9, 0)
         )
     }
 
     fn send(&self, to: c_int, from: c_int) -> i64 {
         let null = core::ptr::null_mut::<i64>();
-        either!(self, io::sendfile64(to, from, null, 9), host::sendfile(to, from, null, 9))
+        either!(self, copy::sendfile64(to, from, null, 9), host::sendfile(to, from, null, 9))
     }
 }
 

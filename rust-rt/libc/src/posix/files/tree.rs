@@ -1,13 +1,12 @@
-//! The tree of files: what ramdisks and the program brought, what every program may look for, and what it writes.
+//! The tree of files: what ramdisks and the program brought, what every program may look for, and what it writes. Names are
+//! put into it, and paths followed.
 
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
 use super::super::memory::Reserved;
 use super::super::parts::{Errno, Result};
-use super::cpio::{Entries, Entry};
-use super::node::{DEVICE, DIRECTORY, Device, Directory, Kind, LINK, Node, REGULAR, TYPE};
+use super::node::{DEVICE, DIRECTORY, Device, Directory, Kind, LINK, Node, REGULAR};
 use super::place::Place;
 use crate::errno::{EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
 
@@ -71,49 +70,6 @@ impl Tree {
     pub(super) fn directory(&self, path: &[u8]) -> Result<Rc<Node>> {
         self.put(path, Node::directory(0o755, 0))?;
         self.find(&Vec::new(), path, true)?.node.ok_or(Errno(ENOENT))
-    }
-
-    /// Puts in what an archive holds; what is malformed ends it, with a line in the log.
-    pub(super) fn unpack(&self, archive: &'static [u8]) {
-        let mut linked: BTreeMap<[u32; 3], &'static [u8]> = BTreeMap::new();
-        let entries = || Entries::new(archive).map_while(core::result::Result::ok);
-        // The contents are with one of the links to a file, the last one as a rule.
-        for entry in entries().filter(|e| e.links > 1 && !e.data.is_empty()) {
-            linked.insert(entry.identity, entry.data);
-        }
-        for entry in Entries::new(archive) {
-            let put = match entry {
-                Ok(entry) => self.put_entry(&entry, &linked),
-                Err(malformed) => {
-                    log::error!(target: "files", "ramdisk: {malformed}; the rest of it is not there");
-                    break;
-                }
-            };
-            if let (Err(_), Ok(entry)) = (put, entry) {
-                let name = alloc::string::String::from_utf8_lossy(entry.name);
-                log::error!(target: "files", "ramdisk: {name:?} cannot be where it wants to be");
-            }
-        }
-    }
-
-    fn put_entry(
-        &self,
-        entry: &Entry<'static>,
-        linked: &BTreeMap<[u32; 3], &'static [u8]>,
-    ) -> Result {
-        let Entry { name, mode, modified, data, .. } = *entry;
-        let node = match mode & TYPE {
-            DIRECTORY => Node::directory(mode, modified),
-            REGULAR => {
-                let shared = linked.get(&entry.identity).filter(|_| entry.links > 1);
-                let data = shared.copied().unwrap_or(data);
-                Node::new(mode, modified, Kind::File(data))
-            }
-            LINK => Node::new(mode, modified, Kind::Link(data.into())),
-            // Devices and the like: those that exist are there anyway.
-            _ => return Ok(()),
-        };
-        self.put(name, node)
     }
 
     pub(super) fn put_file(&self, path: &[u8], data: &'static [u8]) -> Result {
@@ -305,15 +261,5 @@ mod tests {
             (b"up", 10),
         ];
         assert_eq!(kinds, expected);
-    }
-
-    #[test]
-    fn a_malformed_rest_leaves_what_came_before() {
-        let mut archive = Vec::new();
-        put(&mut archive, "a", 0o100_644, 1, b"A");
-        archive.extend(b"garbage");
-        let tree = Tree::new();
-        tree.unpack(archive.leak());
-        assert_eq!(text(&tree, "a"), Ok("/a=A".into()));
     }
 }
