@@ -60,7 +60,7 @@ typedef intptr_t value;
 // Result of `mirust_net_send`: the device is closed.
 #define MIRUST_NET_DISCONNECTED -3
 
-// In MIRUST_NET_WORD_NEWS: there may be frames, which are to be asked for by `mirust_net_receive`.
+// In MIRUST_NET_WORD_NEWS: there may be frames; call `mirust_net_receive` to get them.
 #define MIRUST_NET_FRAMES 1
 
 // There is room again, after a frame or a reservation was refused.
@@ -78,21 +78,21 @@ typedef intptr_t value;
 // Frames are copied because so many pages are lent.
 #define MIRUST_NET_SHORTAGE 32
 
-// Of a device's words, the one with what has happened: MIRUST_NET bits. OCaml sets it to 0. Before there is something,
-// `mirust_poll` reports MIRUST_READY_FOREIGN.
+// Index of the word with what has happened at the device: MIRUST_NET bits. OCaml sets it to 0. When something happens,
+// `mirust_poll` reports MIRUST_READY_FOREIGN first.
 #define MIRUST_NET_WORD_NEWS 0
 
-// How many frames are described. OCaml sets it to 0 before it uses them; until then there will be no others.
+// How many frames are described. OCaml sets it to 0 before it uses them; until then no others are described.
 #define MIRUST_NET_WORD_COUNT 1
 
-// How far the device got with them: 0 if these are all frames; 1 if there are more, for the next turn; 2 if the slab has
-// no room for the next one: replace it, and ask for the rest.
+// How far the device got: 0 if these are all frames; 1 if there are more, for the next turn; 2 if the slab has no room
+// for the next one: replace it, and ask for the rest.
 #define MIRUST_NET_WORD_STATE 2
 
 // Where the head of the next frame can be written without a call, in the bigarray of `mirust_net_heads`.
 #define MIRUST_NET_WORD_HEAD 3
 
-// How many bytes there are for it; 0 if `mirust_net_reserve` is to be asked.
+// How many bytes there are for it; if 0, call `mirust_net_reserve`.
 #define MIRUST_NET_WORD_ROOM 4
 
 // The first word of the first frame's description. It has four numbers: where the frame is, its length in bytes, the
@@ -175,9 +175,9 @@ typedef intptr_t value;
 // count how often the slot was used before. (Either language makes tokens, and looks its own ones up.)
 #define MIRUST_TOKEN_INDEX_BITS 24
 
-// Of the words that `mirust_turn_words` gives, the one with the time in nanoseconds since boot: when OCaml's part of
-// the turn began, or when the last `mirust_turn_look` in it returned. 0 if that may be long ago, as for what a Rust task
-// calls inside a poll, and after `mirust_exchange`: then `mirust_turn_look` finds out.
+// Index of the word with the time, in nanoseconds since boot, in the array that `mirust_turn_words` gives: when
+// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned. 0 if that may be long ago, as in
+// code that a Rust task calls inside a poll, and after `mirust_exchange`: call `mirust_turn_look` then.
 #define MIRUST_TURN_NOW 0
 
 // The word that is 1 if there were completions to collect at that time, and otherwise 0.
@@ -186,7 +186,7 @@ typedef intptr_t value;
 // The word with the number of tokens behind it. OCaml adds one, and Rust takes all.
 #define MIRUST_TURN_WOKEN 2
 
-// The first of the words with the tokens of those whom OCaml wakes: what they have waited for is worth a retry.
+// The first of the words with the tokens of the tasks that OCaml wakes: what they have waited for is worth a retry.
 #define MIRUST_TURN_TOKENS 3
 
 // How many tokens there is room for.
@@ -542,28 +542,27 @@ intptr_t mirust_block_align(value buffer);
 // Closes the disk. Returns 0.
 intptr_t mirust_block_close(intptr_t handle);
 
-// Has the word MIRUST_TURN_NOW say what time it is now. Returns 0.
+// Puts the current time into the word MIRUST_TURN_NOW. Returns 0.
 intptr_t mirust_turn_look(void);
 
-// Ends OCaml's part of a turn, as `mirust_poll` does first: wakes those whose tokens there are, and what was sent goes out.
-// For when no poll follows, and for room for more tokens. Returns 0. Who is woken has code of its own, so this is not for
-// `[@@noalloc]`.
+// Ends OCaml's part of a turn, as `mirust_poll` does first: wakes the tasks whose tokens are there, and sends what is
+// waiting to be sent. For when no poll follows, and to make room for more tokens. Returns 0. Wakers may run any code,
+// so this is not for `[@@noalloc]`.
 intptr_t mirust_turn_end(void);
 
-// Wakes those whose tokens there are, and gives the Rust tasks that are ready a turn, `most` of them at most and within a
-// budget of time: what OCaml has made ready in its part of the turn is answered in the same turn. It handles no events
-// and fires no timers. Returns how many more there were than that, or 0 if the time was over first, and inside a poll: whoever
-// is left then has a turn in the next poll.
+// Wakes the tasks whose tokens are there, and runs up to `most` of the ready Rust tasks, within a time budget: so what
+// OCaml has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers.
+// Returns how many more tasks were ready; 0 if time ran out first, and inside a poll: the rest run in the next poll.
 //
-// For OCaml's loop, in the middle of its part: nothing reports that the tasks have given OCaml something to do, which
-// looks for that afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
+// For OCaml's loop, in the middle of its part: if the tasks give OCaml something to do, nothing reports that, and
+// OCaml has to look for it afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
 intptr_t mirust_exchange(intptr_t most);
 
 // Handles events, fires timers and runs Rust tasks until OCaml has something to do or
 // `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only
 // while neither language has anything to do. With a deadline in the past it never blocks. Returns MIRUST_READY bits.
 //
-// First, what OCaml has sent in its part of the turn goes out. At the end the words say what there is for it to do.
+// First, what OCaml has sent in its part of the turn goes out. At the end, the words are brought up to date.
 //
 // Rust tasks run inside and may run OCaml code, so this is not for `[@@noalloc]`.
 intptr_t mirust_poll(uint64_t deadline_ns);
