@@ -34,6 +34,18 @@ pub fn build(options: &Build) -> Result<Vec<Image>> {
 /// hash of 16 and a process's number of 7 at most.
 const LONGEST_NAME: usize = 255 - 17 - 18;
 
+/// Variables by which build scripts compile the library that comes with their crate, instead of linking the machine's, which
+/// an image cannot have: zlib's own, and those of the crate pkg-config.
+const OWN_COPIES: [&str; 7] = [
+    "LIBZ_SYS_STATIC",
+    "BZIP2_NO_PKG_CONFIG",
+    "LIBCURL_NO_PKG_CONFIG",
+    "LIBGIT2_NO_PKG_CONFIG",
+    "LIBLZMA_NO_PKG_CONFIG",
+    "LIBPCRE2_8_NO_PKG_CONFIG",
+    "LIBZSTD_NO_PKG_CONFIG",
+];
+
 /// That a program's name is longer than that.
 fn too_long(name: &str, is_bin: bool) -> String {
     let start: String = name.chars().take(40).collect();
@@ -233,6 +245,8 @@ impl Workspace {
         for profile in self.profiles(options) {
             cargo.arg("--config").arg(format!("profile.{profile}.split-debuginfo=\"off\""));
         }
+        let own_copies = OWN_COPIES.into_iter().filter(|name| std::env::var_os(name).is_none());
+        cargo.envs(own_copies.map(|name| (name, "1")));
         Ok(cargo)
     }
 

@@ -71,20 +71,32 @@ fn access(prot: c_int) -> Result<Prot, c_int> {
 pub(crate) type FillFromFile =
     unsafe fn(fd: c_int, offset: i64, shared: bool, to: *mut u8, len: usize) -> Result<(), c_int>;
 
+/// What mappings of files are made by.
+#[cfg_attr(not(feature = "posix"), allow(dead_code))]
+pub(crate) struct Files {
+    /// A copy.
+    pub(crate) fill: FillFromFile,
+    /// The address of a file's bytes from an offset on, for a shared mapping, and perhaps to write to; None if a copy is as
+    /// good.
+    pub(crate) share:
+        fn(fd: c_int, offset: i64, len: usize, writes: bool) -> Result<Option<usize>, c_int>,
+    /// Ends such a mapping. Whether it was one.
+    pub(crate) unshare: fn(at: usize, len: usize) -> bool,
+}
+
 /// Nothing where no file was ever opened: a program without files has no code for them.
-static FILES: spin::Once<FillFromFile> = spin::Once::new();
+static FILES: spin::Once<&Files> = spin::Once::new();
 
 /// Lets files be mapped.
 #[cfg_attr(not(feature = "posix"), allow(dead_code))]
-pub(crate) fn give_files(fill: FillFromFile) {
-    FILES.call_once(|| fill);
+pub(crate) fn give_files(files: &'static Files) {
+    FILES.call_once(|| files);
 }
 
-/// A copy of a file's contents, as a mapping that never sees changes may be.
+/// A file's own contents, or a copy if nobody can tell.
 fn map_file(len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> Result<usize, c_int> {
-    let changes = flags & MAP_SHARED != 0 && prot & PROT_WRITE != 0;
-    let Some(fill) = FILES.get() else { return Err(errno::ENODEV) };
-    if changes || flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
+    let Some(Files { fill, share, .. }) = FILES.get() else { return Err(errno::ENODEV) };
+    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
         return Err(errno::ENODEV);
     }
     let shared = flags & MAP_SHARED != 0;
@@ -93,6 +105,11 @@ fn map_file(len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> Re
     }
     if len == 0 || offset < 0 || offset % mirust_mem::PAGE_SIZE as i64 != 0 {
         return Err(errno::EINVAL);
+    }
+    if shared {
+        if let Some(at) = share(fd, offset, len, prot & PROT_WRITE != 0)? {
+            return Ok(at);
+        }
     }
     // SAFETY: a question.
     unsafe { fill(fd, offset, shared, ptr::null_mut(), 0)? };
@@ -109,7 +126,7 @@ fn map_file(len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> Re
 
 /// Maps anonymous memory, full of zeroes and committed at once; with `PROT_NONE` it reserves
 /// addresses only. An address that is a mere hint is ignored. A file is copied, which is the same for one that nobody
-/// can change and for private mappings; what would have to see or make changes answers `ENODEV`.
+/// can change and for private mappings; a shared mapping of one that the program writes is the file's own memory.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn mmap(
     addr: *mut u8,
@@ -185,6 +202,10 @@ unsafe extern "C" fn mmap64(
 /// Gives up a range, or parts of one.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn munmap(addr: *mut u8, len: usize) -> c_int {
+    #[cfg(feature = "posix")]
+    if FILES.get().is_some_and(|files| (files.unshare)(addr.addr(), len)) {
+        return 0;
+    }
     // SAFETY: the caller gives up the range.
     status(vm::with(|space| unsafe { space.unmap(addr.addr(), len) }).map_err(code))
 }

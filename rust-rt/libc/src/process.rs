@@ -292,6 +292,17 @@ extern "C" fn pthread_atfork(
 
 stubs! {
     ENOSYS system(*const c_char) -> c_int = -1, "an image has no other programs";
+    ENOSYS getcontext(*mut c_void) -> c_int = -1, "only threads have stacks of their own";
+    ENOSYS setcontext(*const c_void) -> c_int = -1, "only threads have stacks of their own";
+    ENOSYS swapcontext(*mut c_void, *const c_void) -> c_int = -1,
+        "only threads have stacks of their own";
+    ENOSYS makecontext(*mut c_void, *const c_void, c_int) -> () = (),
+        "only threads have stacks of their own";
+    ENOSYS shmget(c_int, usize, c_int) -> c_int = -1, "there is no other process to share memory with";
+    ENOSYS shmat(c_int, *const c_void, c_int) -> *mut c_void = core::ptr::without_provenance_mut(usize::MAX),
+        "there is no other process to share memory with";
+    ENOSYS shmdt(*const c_void) -> c_int = -1, "there is no other process to share memory with";
+    ENOSYS shmctl(c_int, c_int, *mut c_void) -> c_int = -1, "there is no other process to share memory with";
 }
 
 #[cfg(test)]
@@ -305,6 +316,15 @@ mod tests {
         errno::set(0);
         assert_eq!(waitid(0, 1, core::ptr::null_mut(), 0), -1);
         assert_eq!(errno::get(), ECHILD);
+    }
+
+    #[test]
+    fn neither_contexts_nor_shared_memory_can_be_had() {
+        errno::set(0);
+        assert_eq!((getcontext(core::ptr::null_mut()), errno::get()), (-1, errno::ENOSYS));
+        errno::set(0);
+        assert_eq!((shmget(1, 4096, 0), errno::get()), (-1, errno::ENOSYS));
+        assert_eq!(shmat(1, core::ptr::null(), 0).addr(), usize::MAX);
     }
 
     #[test]

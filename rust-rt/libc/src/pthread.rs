@@ -38,6 +38,24 @@ unsafe extern "C" fn pthread_mutexattr_settype(attributes: *mut c_int, kind: c_i
     0
 }
 
+/// Whether it is shared with other processes, of which there are none.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_mutexattr_setpshared(_attributes: *mut c_int, shared: c_int) -> c_int {
+    if (0..=1).contains(&shared) { 0 } else { EINVAL }
+}
+
+/// Whether it is free again when its process has died, after which nobody would lock it.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_mutexattr_setrobust(_attributes: *mut c_int, robust: c_int) -> c_int {
+    if (0..=1).contains(&robust) { 0 } else { EINVAL }
+}
+
+/// EINVAL, as nobody has died with it.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_mutex_consistent(_mutex: *mut Mutex) -> c_int {
+    EINVAL
+}
+
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_mutex_init(mutex: *mut Mutex, attributes: *const c_int) -> c_int {
     // SAFETY: the mutex is writable, and the attributes are NULL or initialised, by contract.
@@ -129,6 +147,12 @@ unsafe extern "C" fn pthread_condattr_init(attributes: *mut c_int) -> c_int {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_condattr_destroy(_attributes: *mut c_int) -> c_int {
     0
+}
+
+/// As for mutexes.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_condattr_setpshared(attributes: *mut c_int, shared: c_int) -> c_int {
+    pthread_mutexattr_setpshared(attributes, shared)
 }
 
 /// CLOCK_REALTIME (0) or CLOCK_MONOTONIC (1).
@@ -277,6 +301,22 @@ extern "C" fn pthread_cancel(_thread: usize) -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mutex_keeps_its_kind_if_it_is_shared_and_robust() {
+        let (mut attributes, mut mutex) = (0, mutex(0));
+        // SAFETY: both are writable.
+        unsafe {
+            pthread_mutexattr_init(&raw mut attributes);
+            pthread_mutexattr_settype(&raw mut attributes, RECURSIVE);
+            assert_eq!(pthread_mutexattr_setpshared(&raw mut attributes, 1), 0);
+            assert_eq!(pthread_mutexattr_setrobust(&raw mut attributes, 1), 0);
+            assert_eq!(pthread_mutexattr_setrobust(&raw mut attributes, 2), EINVAL);
+            assert_eq!(pthread_condattr_setpshared(&raw mut attributes, 7), EINVAL);
+            pthread_mutex_init(&raw mut mutex, &raw const attributes);
+            assert_eq!((mutex.kind, pthread_mutex_consistent(&raw mut mutex)), (RECURSIVE, EINVAL));
+        }
+    }
     use spin::Mutex as SpinMutex;
 
     fn mutex(kind: c_int) -> Mutex {

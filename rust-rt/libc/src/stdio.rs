@@ -41,9 +41,11 @@ pub(super) struct Kind {
 }
 
 /// The flags of a stream that has met its end, and of one that has failed, as glibc has them.
+#[cfg_attr(not(feature = "posix"), allow(dead_code))]
 pub(super) const END: c_int = 0x10;
 pub(super) const ERROR: c_int = 0x20;
 
+#[cfg_attr(not(feature = "posix"), allow(dead_code))]
 impl File {
     pub(super) const fn new(kind: &'static Kind, fd: c_int) -> Self {
         File {
@@ -158,6 +160,7 @@ mod input {
         flush: |_| 0,
     };
 
+    #[allow(dead_code, reason = "C has its address")]
     struct Nothing(File);
     // SAFETY: nobody writes to it.
     unsafe impl Sync for Nothing {}

@@ -402,6 +402,83 @@ fn a_mapping_is_a_copy_where_nobody_can_tell() {
     assert_eq!(f.unlink("tmp/a"), 0);
 }
 
+/// What is seen where, after changes by one way and by the other.
+#[test]
+fn a_shared_mapping_is_the_file() {
+    same("shared", |f| {
+        let fd = f.open("shared", CREATE);
+        let map = |len: usize, prot: c_int, offset: i64| {
+            let at = either!(
+                f,
+                crate::mmap::mmap(core::ptr::null_mut(), len, prot, 1, fd, offset).addr(),
+                host::mmap(core::ptr::null_mut(), len, prot, 1, fd, offset).addr()
+            );
+            core::ptr::with_exposed_provenance_mut::<u8>(at as usize)
+        };
+        let unmap = |at: *mut u8, len: usize| {
+            either!(f, crate::mmap::munmap(at, len), host::munmap(at.cast(), len))
+        };
+        let truncate = |len: i64| either!(f, ftruncate64(fd, len), host::ftruncate64(fd, len));
+        let mut seen = vec![f.write_at(fd, "first", 4094), truncate(10_000)];
+        let (one, two, second) = (map(10_000, 3, 0), map(10_000, 1, 0), map(100, 3, 4096));
+        // SAFETY: within the mappings, as long as they are there.
+        unsafe {
+            seen.extend(
+                [two.add(4094).read(), two.add(4097).read(), two.add(9_999).read()].map(i64::from),
+            );
+            one.write(b'F');
+            second.write(b'R');
+            seen.extend([two.read(), one.add(4096).read(), second.add(1).read()].map(i64::from));
+            seen.push(f.write_at(fd, "more", 9_998));
+            seen.extend([two.add(9_998).read(), one.add(9_999).read()].map(i64::from));
+            seen.extend([unmap(one, 4096), unmap(second, 100)]);
+            one.add(4097).write(b's');
+            seen.extend([unmap(one.add(4096), 5_904), truncate(4_097), truncate(9_000)]);
+            seen.extend(
+                [two.add(4_096).read(), two.add(4_097).read(), two.add(8_999).read()]
+                    .map(i64::from),
+            );
+            seen.push(unmap(two, 10_000));
+        }
+        let read_only = f.open("shared", 0);
+        let refused = either!(
+            f,
+            match crate::mmap::mmap(core::ptr::null_mut(), 10, 3, 1, read_only, 0).addr() {
+                usize::MAX => -1,
+                _ => 0,
+            },
+            match host::mmap(core::ptr::null_mut(), 10, 3, 1, read_only, 0).addr() {
+                usize::MAX => -1,
+                _ => 0,
+            }
+        );
+        seen.extend([refused, f.close(read_only), f.close(fd)]);
+        let text = f.text("shared");
+        (seen, text, f.unlink("shared"))
+    });
+    assert_eq!(used(For::Files), 0);
+}
+
+#[test]
+fn a_mapped_file_has_its_memory_until_nobody_needs_it() {
+    let f = Files { kernel: false, root: String::new() };
+    let fd = f.open("tmp/a", CREATE);
+    // SAFETY: a new mapping, which is given back.
+    unsafe {
+        let map = |len| crate::mmap::mmap(core::ptr::null_mut(), len, 3, 1, fd, 0);
+        let at = map(5000);
+        at.add(8000).write(1);
+        assert_eq!(f.seek(fd, 0, 2), 0);
+        // It cannot grow where it is, nor can there be two.
+        assert_eq!((map(9000).addr(), errno::get()), (usize::MAX, errno::ENOMEM));
+        assert_eq!((map(1 << 40).addr(), errno::get()), (usize::MAX, errno::ENOMEM));
+        assert_eq!((f.close(fd), f.unlink("tmp/a")), (0, 0));
+        assert!(used(For::Files) > 8192);
+        assert_eq!((at.add(8000).read(), crate::mmap::munmap(at, 5000)), (1, 0));
+    }
+    assert_eq!(used(For::Files), 0);
+}
+
 #[path = "places_tests.rs"]
 mod places;
 #[path = "space_tests.rs"]

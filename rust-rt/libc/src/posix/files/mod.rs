@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod archive_tests;
+mod block;
 pub(super) mod calls;
 pub(super) mod changes;
 mod cpio;
@@ -12,6 +13,7 @@ mod listing;
 pub(super) mod locks;
 pub(super) mod lookup;
 mod machine;
+mod mapped;
 mod node;
 mod place;
 mod ramdisk;
@@ -190,7 +192,7 @@ impl File {
 
 /// Has `mmap` read files; see [`FillFromFile`](crate::mmap::FillFromFile).
 fn let_files_be_mapped() {
-    crate::mmap::give_files(fill);
+    crate::mmap::give_files(&crate::mmap::Files { fill, share, unshare: mapped::unshare });
 }
 
 /// As [`FillFromFile`](crate::mmap::FillFromFile).
@@ -226,6 +228,28 @@ unsafe fn fill(
         Ok(())
     };
     copy().map_err(|Errno(errno)| errno)
+}
+
+/// As [`share`](crate::mmap::Files).
+fn share(
+    fd: c_int,
+    offset: i64,
+    len: usize,
+    writes: bool,
+) -> core::result::Result<Option<usize>, c_int> {
+    let share = || {
+        let description = table::get(fd)?;
+        let file: Rc<File> = downcast(&description.object).ok_or(Errno(ENODEV))?;
+        if !description.may_read() || writes && !description.may_write() {
+            return Err(Errno(EACCES));
+        }
+        let Kind::Written(contents) = &file.node.kind else {
+            return if writes { Err(Errno(ENODEV)) } else { Ok(None) };
+        };
+        let end = (offset as u64).saturating_add(len as u64);
+        mapped::map(contents.share(end)?, offset as usize, len).map(Some)
+    };
+    share().map_err(|Errno(error)| error)
 }
 
 fn read_device(device: Device, parts: &mut [PartMut]) -> Result<usize> {

@@ -6,20 +6,18 @@
 //! writing fails with ENOSPC. A program that writes no file uses no memory for this.
 
 use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use super::super::memory::{For, Reserved};
 use super::super::parts::{Errno, Part, PartMut, Result, room, total};
-use crate::errno::{EFBIG, ENOSPC};
+use super::block::{Block, PAGE, PAGE_COST};
+use crate::errno::{EFBIG, ENOMEM, ENOSPC};
 use crate::host;
 
 /// The number of the device that such files are on.
 pub(super) const DEVICE: u64 = 3;
-/// Bytes of a page of a file.
-const PAGE: usize = 4096;
-/// What a page takes besides its bytes: its place in the map, and the heap's.
-const PAGE_COST: usize = PAGE + 64;
 /// What a file takes without contents, about; a directory or a link too.
 pub(super) const NODE_COST: usize = 320;
 /// What a directory takes besides: its map has memory for eleven names at a time.
@@ -36,6 +34,8 @@ pub(super) fn now() -> u64 {
 pub(super) struct Contents {
     /// Those that were written, by their number; a page is zeroes where there is none.
     pages: RefCell<BTreeMap<u64, Vec<u8>>>,
+    /// The first pages, since the file was mapped.
+    block: RefCell<Option<Rc<Block>>>,
     size: Cell<u64>,
     space: Reserved,
 }
@@ -49,7 +49,8 @@ fn piece(offset: u64, n: usize) -> (u64, usize, usize) {
 impl Contents {
     /// An empty file.
     pub(super) fn new() -> Self {
-        Contents { pages: RefCell::default(), size: Cell::new(0), space: Reserved::new(For::Files) }
+        let space = Reserved::new(For::Files);
+        Contents { pages: RefCell::default(), block: RefCell::default(), size: Cell::new(0), space }
     }
 
     /// Bytes.
@@ -59,7 +60,46 @@ impl Contents {
 
     /// Bytes that it takes, in units of 512.
     pub(super) fn blocks(&self) -> u64 {
-        self.pages.borrow().len() as u64 * (PAGE as u64 / 512)
+        (self.pages.borrow().len() as u64 + self.shared()) * (PAGE as u64 / 512)
+    }
+
+    /// How many pages are in the block.
+    fn shared(&self) -> u64 {
+        self.block.borrow().as_ref().map_or(0, |block| (block.len() / PAGE) as u64)
+    }
+
+    /// The block with all of the file, and with everything before `end`.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM if there is no memory for it, or if a smaller one is mapped, which cannot grow where it is.
+    pub(super) fn share(&self, end: u64) -> Result<Rc<Block>> {
+        let mut block = self.block.borrow_mut();
+        if let Some(block) = block.as_ref() {
+            if block.len() as u64 >= end {
+                return Ok(Rc::clone(block));
+            }
+            if Rc::strong_count(block) > 1 {
+                return Err(Errno(ENOMEM));
+            }
+        }
+        let mut pages = self.pages.borrow_mut();
+        let new = Block::new(end.max(self.len())).map_err(|_| Errno(ENOMEM))?;
+        if let Some(old) = block.take() {
+            let mut page = [0; PAGE];
+            for at in (0..old.len()).step_by(PAGE) {
+                old.read(at, &mut page);
+                new.write(at, &page);
+            }
+        }
+        let beyond = pages.split_off(&((new.len() / PAGE) as u64));
+        for (number, page) in core::mem::replace(&mut *pages, beyond) {
+            new.write(number as usize * PAGE, &page);
+        }
+        // Not more than before.
+        let _ = self.space.set(pages.len() * PAGE_COST);
+        *block = Some(Rc::clone(&new));
+        Ok(new)
     }
 
     /// Fills the parts from `offset` on, as far as the file goes.
@@ -73,9 +113,12 @@ impl Contents {
             while !part.is_empty() && left > 0 {
                 let (page, within, n) = piece(at, part.len().min(left));
                 let (now, rest) = part.split_at_mut(n);
-                match pages.get(&page) {
-                    Some(page) => now.copy_from_slice(&page[within..within + n]),
-                    None => now.fill(0),
+                match (self.block.borrow().as_ref(), pages.get(&page)) {
+                    (Some(block), _) if page < (block.len() / PAGE) as u64 => {
+                        block.read(at as usize, now)
+                    }
+                    (_, Some(page)) => now.copy_from_slice(&page[within..within + n]),
+                    (_, None) => now.fill(0),
                 }
                 (part, left, at) = (rest, left - n, at + n as u64);
             }
@@ -99,7 +142,14 @@ impl Contents {
                 while !part.is_empty() {
                     let (page, within, n) = piece(at, part.len());
                     let (now, rest) = part.split_at(n);
-                    self.with_page(page, |page| page[within..within + n].copy_from_slice(now))?;
+                    match self.block.borrow().as_ref() {
+                        Some(block) if page < (block.len() / PAGE) as u64 => {
+                            block.write(at as usize, now)
+                        }
+                        _ => self.with_page(page, |page| {
+                            page[within..within + n].copy_from_slice(now)
+                        })?,
+                    }
                     (part, at) = (rest, at + n as u64);
                 }
             }
@@ -147,9 +197,15 @@ impl Contents {
         if let Some(page) = pages.get_mut(&last) {
             page[within..].fill(0);
         }
+        let mut block = self.block.borrow_mut();
+        if let Some(block) = block.as_ref() {
+            block.clear(usize::try_from(len).unwrap_or(usize::MAX));
+        }
+        // An empty file needs none, unless it is mapped.
+        let unused = block.take_if(|block| len == 0 && Rc::strong_count(block) == 1);
         // Not more than before.
         let _ = self.space.set(pages.len() * PAGE_COST);
-        drop((beyond, pages));
+        drop((beyond, pages, unused));
         self.size.set(len);
         Ok(())
     }
@@ -162,7 +218,8 @@ impl Contents {
     pub(super) fn allocate(&self, offset: u64, n: u64) -> Result {
         let end = offset.checked_add(n).filter(|&end| end <= i64::MAX as u64);
         let end = end.ok_or(Errno(EFBIG))?;
-        let wanted = offset / PAGE as u64..end.div_ceil(PAGE as u64);
+        let start = (offset / PAGE as u64).max(self.shared());
+        let wanted = start..end.div_ceil(PAGE as u64).max(start);
         let mut pages = self.pages.borrow_mut();
         let there = pages.range(wanted.clone()).count();
         let more = (wanted.end - wanted.start) as usize - there;

@@ -21,5 +21,6 @@ fn main() {
     run(&mut archive);
     println!("cargo::rustc-link-search=native={out}");
     println!("cargo::rustc-link-lib=static=twice");
-    println!("cargo::rustc-env=BUILT_FOR={}", env::var("TARGET").expect("cargo sets it"));
+    let own = if env::var_os("LIBZ_SYS_STATIC").is_some() { ", own copies" } else { "" };
+    println!("cargo::rustc-env=BUILT_FOR={}{own}", env::var("TARGET").expect("cargo sets it"));
 }
