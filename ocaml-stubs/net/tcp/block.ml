@@ -255,8 +255,7 @@ type env = {
   transmit : transmit;
   can_send : unit -> bool;
   path_works : src:Ipaddr.t -> dst:Ipaddr.t -> unit;
-  burst : src:Ipaddr.t -> dst:Ipaddr.t -> int;
-      (* octets of a connection in one turn, give or take a piece *)
+  burst : src:Ipaddr.t -> dst:Ipaddr.t -> int; (* octets of a connection in one turn, at most *)
   stats : Stats.t;
   news : news;
   mutable now : int;

@@ -34,9 +34,9 @@ val default_burst : int
 (** [random n]: [n] random octets, for secrets. [mss ~dst]: the octets of payload that one packet to
     [dst] can carry without TCP options. [can_send ()]: whether the device takes another segment;
     after a refusal, {!resume} must be called later. [path_works ~src ~dst] is called, at most once
-    a second for each connection, when its peer has made progress. [burst ~src ~dst]: about how many
-    octets a connection sends in a turn, 64 KiB or more; the last piece may go beyond it by 64 KiB
-    (default: {!default_burst}). [now], here and below: ns on a monotonic clock. *)
+    a second for each connection, when its peer has made progress. [burst ~src ~dst]: how many
+    octets a connection sends in a turn at most, if more than 64 KiB (default: {!default_burst}).
+    [now], here and below: ns on a monotonic clock. *)
 val create :
   ?config:config ->
   ?path_works:(src:Ipaddr.t -> dst:Ipaddr.t -> unit) ->

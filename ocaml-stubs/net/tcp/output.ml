@@ -291,17 +291,17 @@ let send_piece env c n =
 (* Of any connection: nobody is asked for less. *)
 let least_burst = 64 * 1024
 
-(* What is sent in one turn waits together, in the device or in memory. The rest has the turns that follow, between
-   which others have theirs, and the peer's acknowledgements arrive. *)
-let[@inline] is_enough env c ~sent =
-  sent >= least_burst && sent >= env.burst ~src:c.local ~dst:c.remote
+(* What is sent in one turn waits together, in the device or in memory. The rest, of which [next] octets would be sent
+   now, has the turns that follow, between which others have theirs, and the peer's acknowledgements arrive. *)
+let[@inline] is_enough env c ~sent ~next =
+  sent > 0 && sent + next > least_burst && sent + next > env.burst ~src:c.local ~dst:c.remote
 
 (* How many octets of the turn are sent then. *)
 let rec resend_lost env c ~sent =
   let p = Flight.first_lost c.flight in
   if p == Flight.none then sent
   else if in_flight c > 0 && in_flight c + min p.len c.mss > Cc.cwnd c.cc then sent
-  else if is_enough env c ~sent then (
+  else if is_enough env c ~sent ~next:(min p.len c.mss) then (
     Queue.push c env.next_turn;
     sent)
   else if env.can_send () then (
@@ -342,7 +342,7 @@ let sendable env c ~unsent =
 let rec send_new env c ~sent =
   let unsent = Octets.octets c.unsent in
   let n = if unsent > 0 then sendable env c ~unsent else 0 in
-  if n > 0 && is_enough env c ~sent then (
+  if n > 0 && is_enough env c ~sent ~next:n then (
     c.cwnd_limited <- false;
     Queue.push c env.next_turn)
   else if n > 0 then (

@@ -1,6 +1,5 @@
 external get16 : Cstruct.buffer -> int -> int = "%caml_bigstring_get16u"
 external get32 : Cstruct.buffer -> int -> int32 = "%caml_bigstring_get32u"
-external get64 : Cstruct.buffer -> int -> int64 = "%caml_bigstring_get64u"
 external set16 : Cstruct.buffer -> int -> int -> unit = "%caml_bigstring_set16u"
 external set32 : Cstruct.buffer -> int -> int32 -> unit = "%caml_bigstring_set32u"
 external set64 : Cstruct.buffer -> int -> int64 -> unit = "%caml_bigstring_set64u"
@@ -30,15 +29,6 @@ let u32 (b : Cstruct.t) i =
   let v = get32 b.buffer (b.off + i) in
   Int32.to_int (if Sys.big_endian then v else swap32 v) land 0xffffffff
 [@@inline]
-
-let u64 (b : Cstruct.t) i =
-  check b i 8;
-  let v = get64 b.buffer (b.off + i) in
-  if Sys.big_endian then v else swap64 v
-[@@inline]
-
-let high v = Int64.to_int (Int64.shift_right_logical v 32) [@@inline]
-let low v = Int64.to_int v land 0xffffffff [@@inline]
 
 let set_u8 (b : Cstruct.t) i v =
   check b i 1;

@@ -10,12 +10,6 @@ val u16 : Cstruct.t -> int -> int
 (** 0 to 2{^ 32}-1. *)
 val u32 : Cstruct.t -> int -> int
 
-(** As it is, to be taken apart at once by {!high} and {!low}: held for longer it would be a block
-    on the heap. *)
-val u64 : Cstruct.t -> int -> int64
-
-val high : int64 -> int
-val low : int64 -> int
 val set_u8 : Cstruct.t -> int -> int -> unit
 val set_u16 : Cstruct.t -> int -> int -> unit
 

@@ -169,8 +169,7 @@ let is_usual_syn b =
 let read_options b stop ~last =
   if stop = min_header_length then no_options
   else if stop = min_header_length + 12 && Field.u32 b min_header_length = aligned_timestamps then
-    let stamps = Field.u64 b 24 in
-    stamped last (Field.high stamps) (Field.low stamps)
+    stamped last (Field.u32 b 24) (Field.u32 b 28)
   else if stop = min_header_length + 20 && is_usual_syn b then
     {
       mss = Field.u16 b 22;
@@ -202,13 +201,12 @@ let create () =
   }
 
 let read t b =
-  let first = Field.u64 b 0 and second = Field.u64 b 8 in
-  let ports = Field.high first and rest = Field.low second in
+  let ports = Field.u32 b 0 and rest = Field.u32 b 12 in
   let header_length = (rest lsr 28) * 4 in
   t.src_port <- ports lsr 16;
   t.dst_port <- ports land 0xffff;
-  t.seq <- Field.low first;
-  t.ack <- Field.high second;
+  t.seq <- Field.u32 b 4;
+  t.ack <- Field.u32 b 8;
   t.flags <- (rest lsr 16) land 0xff;
   t.window <- rest land 0xffff;
   t.urgent <- Field.u16 b 18;
