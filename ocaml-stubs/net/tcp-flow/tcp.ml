@@ -299,9 +299,9 @@ module Over (O : Output) = struct
       (* Last: without memory for that, the next one asks again. *)
       t.scheduled <- true)
 
-  (* What those have written who were first is sent while many are still to act. A client on the same processor is woken
-     by that, and waits for us to end. Woken only when all answers are ready, it would have waited for so long that it has
-     the processor's next turn, after each answer anew. *)
+  (* What those have written who were first is given to the device while many are still to act. It leaves when the device
+     is flushed: the devices that there are wait for the end of the turn, so that a client on the same processor is woken
+     once (docs/figures.md). *)
   let interlude t =
     if t.scheduled then (
       Engine.flush_answers (engine t) ~now:(Env.now ());
