@@ -10,10 +10,14 @@ let network = Mirust_network.register ()
 let port = 53
 
 (* Connections at a time. A twentieth of the memory is for what they hold: an incomplete message, and a
-   response that is not read. *)
-let places =
-  lazy
-    (Places.of_memory (fun { total; _ } -> max 8 (min 256 (total / 20 / (Stream.longest + 4096)))))
+   response that is not read. How long that can be only the zones know: there are fewer places when a longer one has
+   been asked for. *)
+let most server ({ total; _ } : Mirust.Budget.t) =
+  max 8 (min 256 (total / 20 / (Stream.longest + Server.longest server)))
+
+let make_it_fit server places =
+  Places.set_most places (most server (Mirust.Budget.get ()));
+  Places.shed places
 
 (* Time without a complete query after which a connection is closed (RFC 7766 section 6.2.3): single bytes do
    not keep it open. *)
@@ -37,29 +41,30 @@ let datagram server stack ~src ~dst ~src_port b =
 (* {1 Connections} *)
 
 (* Answers the next message. A response is only made when the previous one has been sent. *)
-let rec exchange server place stream flow =
+let rec exchange server places place stream flow =
   match Stream.next stream with
   | `Too_long -> Lwt.return `End
   | `Message message -> (
       match Server.answer server `Tcp message with
-      | None -> exchange server place stream flow
+      | None -> exchange server places place stream flow
       | Some response -> (
           (* Whoever does not read it is not idle, however often he was served. *)
           Places.set_busy place true;
+          make_it_fit server places;
           TCP.writev flow (Stream.frame response) >|= function Ok () -> `More | Error _ -> `End))
   | `More -> (
       TCP.read flow >>= function
       | Ok `Eof | Error _ -> Lwt.return `End
       | Ok (`Data data) ->
           Stream.feed stream data;
-          exchange server place stream flow)
+          exchange server places place stream flow)
 
-let converse server place flow =
+let converse server places place flow =
   TCP.set_nodelay flow true;
   let stream = Stream.create () in
   let silence () = Mirust.Time.ns idle >|= fun () -> `Silence in
   let rec go () =
-    Lwt.pick [ exchange server place stream flow; silence () ] >>= function
+    Lwt.pick [ exchange server places place stream flow; silence () ] >>= function
     | `More ->
         Places.set_busy place false;
         Places.served place;
@@ -69,11 +74,10 @@ let converse server place flow =
   in
   go ()
 
-let accept server flow =
-  let places = Lazy.force places in
+let accept server places flow =
   let place = Places.take places ~leave:(fun () -> TCP.abort flow) in
   Lwt.finalize
-    (fun () -> converse server place flow)
+    (fun () -> converse server places place flow)
     (fun () -> Lwt.return (Places.give places place))
 
 let start () =
@@ -82,7 +86,7 @@ let start () =
   let server = Server.create ~lookup:Rust.lookup () in
   Mirust.Budget.follow (fun { total; _ } -> Server.set_memory server (min (8 lsl 20) (total / 20)));
   UDP.listen (Stack.udp stack) ~port (datagram server stack);
-  TCP.listen (Stack.tcp stack) ~port (accept server);
+  TCP.listen (Stack.tcp stack) ~port (accept server (Places.of_memory (most server)));
   Stack.ready stack >>= fun () ->
   Logs.app (fun m ->
       m "dns on port %d of %a: %s" port

@@ -4,13 +4,25 @@ type t = {
   mutable memory : int;
   mutable held : int;
   mutable failures : int;
+  mutable longest : int; (* answer over TCP *)
 }
 
+(* Of a response. *)
+let usual = 4096
+
 let create ?(memory = 1 lsl 20) ~lookup () =
-  { lookup; cache = Hashtbl.create ~random:true 256; memory; held = 0; failures = 0 }
+  {
+    lookup;
+    cache = Hashtbl.create ~random:true 256;
+    memory;
+    held = 0;
+    failures = 0;
+    longest = usual;
+  }
 
 let set_memory t memory = t.memory <- memory
 let held t = t.held
+let longest t = t.longest
 
 (* The record, the pair, the bucket and its slot in a table that grows by doubling. *)
 let overhead = 240
@@ -70,4 +82,6 @@ let answer t transport b =
   | Other header -> Some (Reply.failure header ~rcode:Reply.not_implemented)
   | Question (header, question, edns) ->
       let limit = limit transport edns in
-      Some (Reply.message ~limit header question edns (body t question edns))
+      let message = Reply.message ~limit header question edns (body t question edns) in
+      if transport = `Tcp then t.longest <- max t.longest (Cstruct.length message);
+      Some message

@@ -13,6 +13,9 @@ val set_memory : t -> int -> unit
 (** Bytes of the answers that are kept now, about. *)
 val held : t -> int
 
+(** Bytes of the longest response over TCP that there has been, 4096 at least. *)
+val longest : t -> int
+
 (** The response to a message, if it is to have one. An exception of [lookup] is a server failure.
 *)
 val answer : t -> [ `Udp | `Tcp ] -> Cstruct.t -> Cstruct.t option

@@ -395,6 +395,14 @@ intptr_t mirust_shutdown_reason(void);
 // Whether Rust code has asked to be told of shutdown requests (1) or not (0).
 intptr_t mirust_shutdown_awaited(void);
 
+// How much of a server's patience with a client is used up, in thousandths (`mirust::patience`). `known`: nanoseconds from
+// when the client came until it last made progress; `idle`: nanoseconds since then; `answers`: how many it has had; `busy`:
+// whether it is in the middle of something (1) or not (0).
+intptr_t mirust_patience(intptr_t known,
+                         intptr_t idle,
+                         intptr_t answers,
+                         intptr_t busy);
+
 // Ends the program: a clean poweroff for code 0, otherwise a crash that reports the code. OCaml's
 // `at_exit` functions do not run. Does not return.
 intptr_t mirust_exit(intptr_t code);

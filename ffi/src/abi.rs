@@ -5,13 +5,14 @@
 //! length. All of them return something, because an external has to.
 
 use core::slice;
+use core::time::Duration;
 
 use mirust_rt::poll::PollStats;
 
 use crate::token::MIRUST_COMPLETION_NONE;
 #[cfg(feature = "ocaml")]
 use crate::turn;
-use crate::{domain, logger, owner, platform, setup, shutdown};
+use crate::{domain, logger, owner, patience, platform, setup, shutdown};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
 pub const MIRUST_ABI_VERSION: isize = 3;
@@ -302,6 +303,17 @@ pub extern "C" fn mirust_shutdown_reason() -> isize {
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_shutdown_awaited() -> isize {
     shutdown::awaited().into()
+}
+
+/// How much of a server's patience with a client is used up, in thousandths (`mirust::patience`). `known`: nanoseconds from
+/// when the client came until it last made progress; `idle`: nanoseconds since then; `answers`: how many it has had; `busy`:
+/// whether it is in the middle of something (1) or not (0).
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_patience(known: isize, idle: isize, answers: isize, busy: isize) -> isize {
+    let time = |ns| Duration::from_nanos(u64::try_from(ns).unwrap_or(0));
+    let answers = u32::try_from(answers.max(0)).unwrap_or(u32::MAX);
+    let used_up = patience::used_up(time(known), time(idle), answers, busy != 0);
+    isize::try_from(used_up).unwrap_or(isize::MAX)
 }
 
 /// Ends the program: a clean poweroff for code 0, otherwise a crash that reports the code. OCaml's

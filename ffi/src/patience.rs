@@ -1,7 +1,7 @@
 //! How much patience a server has with a client, for when there are more clients than places.
 //!
 //! Whoever turned newcomers away would leave a server to those that came first and do nothing. So a newcomer is let in,
-//! and the client whose patience is used up the most makes room (as in OCaml's `Mirust.Places`, which is to say the same).
+//! and the client whose patience is used up the most makes room (as in OCaml's `Mirust.Places`).
 //!
 //! ```
 //! use mirust::patience::Patience;
@@ -13,31 +13,13 @@
 //! assert!(known.tried(at(60)) < stranger.tried(at(60)));
 //! ```
 
+mod policy;
+
 use std::cell::Cell;
 
+pub(crate) use policy::used_up;
+
 use crate::time::{Duration, Instant};
-
-/// With a client that was never answered: a crowd comes within a moment.
-const WITH_A_STRANGER: u64 = nanos(Duration::from_millis(10));
-/// With any other, for each answer that it has had, up to [`MOST_ANSWERS`].
-const FOR_EACH_ANSWER: u64 = nanos(Duration::from_secs(1));
-const MOST_ANSWERS: u64 = 600;
-/// Whoever sends hundreds of requests in one burst, or one as soon as it comes, is not known for that: there is so much
-/// patience with it, and so many times as long as the server has known it.
-const AT_FIRST: u64 = nanos(Duration::from_millis(100));
-const TIMES_AS_LONG: u64 = 10;
-/// A client that is in the middle of something has that of a stranger and such a part of its own, but all its own up to
-/// [`SOON`], as it might just as well be idle: who is known is not to make room for a crowd that comes while he is being
-/// answered, and nobody is to keep others waiting for long.
-const IN_THE_MIDDLE: u64 = 100;
-const SOON: u64 = nanos(Duration::from_secs(1));
-/// Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or
-/// those who are known would have to go.
-const A_MOMENT: u64 = nanos(Duration::from_millis(5));
-
-const fn nanos(time: Duration) -> u64 {
-    time.as_nanos() as u64
-}
 
 /// What the patience with one client depends on.
 #[derive(Debug)]
@@ -77,12 +59,8 @@ impl Patience {
 
     /// How much of the patience is used up, in thousandths. Above a thousand it is exhausted.
     pub fn tried(&self, now: Instant) -> u128 {
-        let earned = FOR_EACH_ANSWER * u64::from(self.answers.get()).min(MOST_ANSWERS);
-        let known = nanos(self.moved.get().duration_since(self.came));
-        let own = earned.min(AT_FIRST.saturating_add(known.saturating_mul(TIMES_AS_LONG)));
-        let in_the_middle = (WITH_A_STRANGER + own / IN_THE_MIDDLE).max(own.min(SOON));
-        let patience = if own == 0 || self.busy.get() { in_the_middle } else { own };
-        u128::from(nanos(self.idle(now)) + A_MOMENT) * 1000 / u128::from(patience)
+        let known = self.moved.get().duration_since(self.came);
+        used_up(known, self.idle(now), self.answers.get(), self.busy.get())
     }
 }
 

@@ -78,5 +78,10 @@ external platform_name : bytes -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_platform_name"
 [@@noalloc]
 
+external patience :
+  (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_patience"
+[@@noalloc]
+
 external exit : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_exit"
 [@@noalloc]

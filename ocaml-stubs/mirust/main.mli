@@ -26,7 +26,7 @@ val step : unit -> int64
     first. An exception is logged, and the others still run. *)
 val at_exit : (unit -> unit Lwt.t) -> unit
 
-(** [at_enter_iter f] runs [f ()] at the start of each turn. *)
+(** [at_enter_iter f] runs [f ()] at the start of each turn, until the program ends. *)
 val at_enter_iter : (unit -> unit) -> unit
 
 (** [at_leave_iter f] runs [f ()] at the end of each turn, before the poll that may block. If it

@@ -22,32 +22,10 @@ let served p =
 let give t p = Hashtbl.remove t.places p.id
 let taken t = Hashtbl.length t.places
 
-(* Patience in nanoseconds, as in ffi/src/patience.rs: with a client that was never served, and for each time that one
-   was served. A crowd comes within a moment, so known clients get a hundred times the patience of unknown ones.
-   With one that is in the middle of something it is a hundredth of its own and a stranger's, but all its own up to a
-   second, so that nobody who is known makes room for a crowd that comes while it is served.
-   Hundreds of requests in one burst, or one at once, make nobody known: the patience is at most a tenth of a second
-   and ten times as long as the client has been there. *)
-let with_a_stranger = 1e7
-let for_each_time = 1e9
-let most_times = 600
-let at_first = 1e8
-let times_as_long = 10.
-let in_the_middle = 0.01
-let soon = 1e9
-
-(* Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or those
-   who are known would have to go. *)
-let a_moment = 5e6
-let between earlier later = Int64.to_float (Int64.sub later earlier)
-
 (* How much of the patience with a client is used up. *)
 let tried p ~now =
-  let earned = for_each_time *. float_of_int (min most_times p.times) in
-  let own = Float.min earned (at_first +. (times_as_long *. between p.came p.active)) in
-  let in_the_middle = Float.max (with_a_stranger +. (in_the_middle *. own)) (Float.min own soon) in
-  let patience = if p.busy || p.times = 0 then in_the_middle else own in
-  (between p.active now +. a_moment) /. patience
+  let between earlier later = Int64.to_int (Int64.sub later earlier) in
+  Abi.patience (between p.came p.active) (between p.active now) p.times (Bool.to_int p.busy)
 
 let make_room t =
   let now = now () in
@@ -60,6 +38,11 @@ let make_room t =
       give t p;
       p.leave ())
     (Hashtbl.fold worse t.places None)
+
+let shed t =
+  while taken t > t.most do
+    make_room t
+  done
 
 let of_memory most =
   let t = create 1 in

@@ -23,6 +23,9 @@ val of_memory : (Budget.t -> int) -> t
     client comes. *)
 val set_most : t -> int -> unit
 
+(** If there are fewer places than clients, the surplus leaves now. *)
+val shed : t -> unit
+
 (** [take t ~leave] is a place. To make room for another client, [leave ()] may be called, once; it
     must end this one's connection. *)
 val take : t -> leave:(unit -> unit) -> place

@@ -233,7 +233,12 @@ let large_answers_are_few () =
       (answer server (header ^ "0 00" ^ Printf.sprintf "%04x" kind ^ "0001") : Cstruct.t option);
     check_bool "no more than its memory" true (Server.held server <= 50_000)
   done;
-  check_bool "but some" true (Server.held server > 10_000)
+  check_bool "but some" true (Server.held server > 10_000);
+  (* Of a connection that is not read one is held. *)
+  check_int "none is long" 4096 (Server.longest server);
+  let length = Option.map Cstruct.length (answer server ~transport:`Tcp (header ^ "0 00 00100001")) in
+  check_int "the longest" (Option.get length) (Server.longest server);
+  check_bool "all of it" true (Server.longest server > 4400)
 
 let limits () =
   let records = String.concat "" (List.init 50 (fun _ -> "00 0001 0001 00000000 0004 c0000201")) in
@@ -246,6 +251,7 @@ let limits () =
   in
   let whole = 12 + 21 + (50 * 15) + 11 in
   check_int "there is room" whole (ask "0400");
+  check_int "the longest is one over TCP" 4096 (Server.longest server);
   check_int "there is none" (12 + 21 + 11) (ask "0200");
   check_int "less than 512 is 512" (12 + 21 + 11) (ask "0000");
   check_int "TCP" whole (ask ~transport:`Tcp "0200");

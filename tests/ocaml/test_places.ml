@@ -136,7 +136,12 @@ let fewer () =
   check_gone "nobody is pushed out for nothing" [] !gone;
   ignore (take "new" : Places.place);
   check_gone "as many as it takes" [ "c"; "b"; "a" ] !gone;
-  Alcotest.(check int) "taken" 2 (Places.taken t)
+  Alcotest.(check int) "taken" 2 (Places.taken t);
+  Places.set_most t 1;
+  Places.shed t;
+  check_gone "at once, where that is asked for" [ "new"; "c"; "b"; "a" ] !gone;
+  Places.shed t;
+  Alcotest.(check int) "taken" 1 (Places.taken t)
 
 (* What follows the memory is told at once, and of each change. *)
 let following () =

@@ -3,30 +3,18 @@
 //! Whoever turned newcomers away would leave a domain to those that came first and do nothing. So a newcomer is let in,
 //! and the client leaves that has most exhausted the patience with it.
 
+/// It is the same for servers in domains, and stands there.
+#[path = "../../src/patience/policy.rs"]
+mod policy;
+
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     rc::Rc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::sync::Notify;
 
-// The policy of `ffi/src/patience.rs`, in a program that uses nothing of Mirust's.
-
-/// The patience with a client that was never answered: a crowd comes within a moment.
-const WITH_A_STRANGER: Duration = Duration::from_millis(10);
-/// The patience with any other client, for each time that it was answered, up to so many.
-const FOR_EACH_ANSWER: Duration = Duration::from_secs(1);
-const MOST_ANSWERS: u32 = 600;
-/// A burst of answers makes nobody known: the patience is no more than this, and so many times as long as the client has
-/// been there.
-const AT_FIRST: Duration = Duration::from_millis(100);
-const TIMES_AS_LONG: u32 = 10;
-/// One that waits for an answer has that of a stranger and such a part of its own, but all its own up to a second.
-const WHILE_WAITING: u32 = 100;
-const SOON: Duration = Duration::from_secs(1);
-/// Who came in the same turn as hundreds of others has not been idle then: each counts as if it had been for so long.
-const A_MOMENT: Duration = Duration::from_millis(5);
 /// Octets without an answer that count as progress: single ones do not.
 const WORTH_IT: usize = 64 << 10;
 
@@ -87,15 +75,9 @@ impl Guest {
 
     /// How much of the patience with it is used up, in thousandths.
     fn tried(&self, now: Instant) -> u128 {
-        let earned = FOR_EACH_ANSWER * self.answers.get().min(MOST_ANSWERS);
-        let known = self.moved.get().duration_since(self.came);
-        let own = earned.min(AT_FIRST + known.saturating_mul(TIMES_AS_LONG));
-        let patience = if own.is_zero() || self.waits.get() {
-            (WITH_A_STRANGER + own / WHILE_WAITING).max(own.min(SOON))
-        } else {
-            own
-        };
-        (now.duration_since(self.moved.get()) + A_MOMENT).as_nanos() * 1000 / patience.as_nanos()
+        let moved = self.moved.get();
+        let (known, idle) = (moved.duration_since(self.came), now.duration_since(moved));
+        policy::used_up(known, idle, self.answers.get(), self.waits.get())
     }
 }
 
@@ -134,6 +116,7 @@ impl Places {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     /// Came at a time, and had so many answers, the last one later by so many milliseconds.
     fn guest(came: Instant, answers: u32, last: u64) -> Guest {

@@ -7,7 +7,7 @@
 //!   places   wakers, at indices that stay
 //! ```
 //!
-//! Removing an entry allocates nothing: tasks are often ended in order to free memory.
+//! Removing an entry needs no memory: tasks are often ended in order to free some. What a crowd leaves is given back.
 //!
 //! A `BTreeMap` would do the same, but add 8 KiB to every image.
 
@@ -48,11 +48,13 @@ pub(crate) struct Deadlines {
     /// The first free place, or [`NONE`].
     free: usize,
     next_number: u64,
+    /// So many entries there were when places were given back, or when there was one place more.
+    most: usize,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
-        Deadlines { order: Vec::new(), places: Vec::new(), free: NONE, next_number: 0 }
+        Deadlines { order: Vec::new(), places: Vec::new(), free: NONE, next_number: 0, most: 0 }
     }
 }
 
@@ -72,7 +74,8 @@ impl Deadlines {
             }
             None => {
                 self.places.push(Place { at: NONE, waker: Some(waker) });
-                self.places.len() - 1
+                self.most = self.places.len();
+                self.most - 1
             }
         };
         let number = self.next_number;
@@ -101,7 +104,7 @@ impl Deadlines {
     }
 
     fn find(&self, key: Key) -> Option<usize> {
-        let at = self.places[key.place].at;
+        let at = self.places.get(key.place)?.at;
         // In a free place, `at` is not the index of its entry: there may be another entry there, or none.
         (self.order.get(at)?.number == key.number).then_some(at)
     }
@@ -112,7 +115,26 @@ impl Deadlines {
             self.settle(at, moved);
         }
         self.places[place].at = core::mem::replace(&mut self.free, place);
-        self.places[place].waker.take().expect("an entry has a waker")
+        let waker = self.places[place].waker.take().expect("an entry has a waker");
+        let left = self.order.len();
+        // Each time that half of them have gone: the last place may be that of one who stays.
+        if left <= self.most / 2 && self.places.len() > 4 * (left + 16) {
+            self.most = left;
+            self.give_back();
+        }
+        waker
+    }
+
+    /// Gives back the places behind the last that is in use, and what the heap has needed.
+    fn give_back(&mut self) {
+        let used = self.places.iter().rposition(|place| place.waker.is_some());
+        self.places.truncate(used.map_or(0, |last| last + 1));
+        self.free = NONE;
+        for (at, place) in self.places.iter_mut().enumerate().filter(|(_, p)| p.waker.is_none()) {
+            place.at = core::mem::replace(&mut self.free, at);
+        }
+        fit(&mut self.places);
+        fit(&mut self.order);
     }
 
     /// Moves an entry to where it belongs, given that all others are in order, and that `at` is free for it.
@@ -138,6 +160,15 @@ impl Deadlines {
     fn put(&mut self, at: usize, entry: Entry) {
         self.order[at] = entry;
         self.places[entry.place].at = at;
+    }
+}
+
+/// Into less memory, if there is that much.
+fn fit<T>(list: &mut Vec<T>) {
+    let mut less = Vec::new();
+    if less.try_reserve_exact(list.len()).is_ok() {
+        less.append(list);
+        *list = less;
     }
 }
 
@@ -168,10 +199,30 @@ mod tests {
             keys.iter().for_each(|&key| assert!(deadlines.remove(key).is_some()));
             (deadlines.places.len(), keys)
         };
-        let (places, old) = insert(100);
-        assert_eq!(places, 100);
-        assert_eq!((insert(40).0, insert(100).0, insert(101).0), (100, 100, 101));
+        let (places, old) = insert(50);
+        assert_eq!(places, 50);
+        assert_eq!((insert(40).0, insert(50).0, insert(51).0), (50, 50, 51));
         assert!(old.iter().all(|&key| deadlines.remove(key).is_none()));
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_leaves_little() {
+        let mut deadlines = Deadlines::default();
+        let mut insert = |n| deadlines.insert(Instant::from_nanos(n), Waker::noop().clone());
+        let first = insert(0);
+        let crowd: Vec<Key> = (0..5000).map(&mut insert).collect();
+        let amid = insert(1);
+        let rest: Vec<Key> = (0..5000).map(&mut insert).collect();
+        let room = |d: &Deadlines| (d.order.capacity(), d.places.capacity());
+        rest.iter().rev().for_each(|&key| assert!(deadlines.remove(key).is_some()));
+        crowd.iter().for_each(|&key| assert!(deadlines.remove(key).is_some()));
+        let (order, places) = room(&deadlines);
+        assert!(order < 200 && places < 5200, "{order} and {places}");
+        assert!(deadlines.get_mut(first).is_some() && deadlines.remove(amid).is_some());
+        let (order, places) = room(&deadlines);
+        assert!(order < 200 && places < 200, "{order} and {places}");
+        assert!(rest.iter().chain(&crowd).all(|&key| deadlines.remove(key).is_none()));
+        assert!(deadlines.remove(first).is_some());
     }
 
     #[test]

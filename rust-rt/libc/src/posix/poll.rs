@@ -19,7 +19,7 @@ use crate::timespec::Timespec;
 pub(super) unsafe extern "C" fn poll(list: *mut PollFd, count: c_ulong, timeout: c_int) -> c_int {
     let limit = u64::try_from(timeout).ok().map(|ms| ms * 1_000_000);
     // SAFETY: the contract is the same.
-    number(unsafe { wait(list, count, limit) })
+    number(unsafe { wait(list, count, limit, told) })
 }
 
 /// Signals never come, so the mask makes no difference.
@@ -35,13 +35,25 @@ pub(super) unsafe extern "C" fn ppoll(
         return number(Err(Errno(EINVAL)));
     };
     // SAFETY: the contract is the same.
-    number(unsafe { wait(list, count, limit) })
+    number(unsafe { wait(list, count, limit, told) })
 }
 
+/// What an entry is to be told: an end and an error also unasked.
+fn told(entry: &PollFd) -> Events {
+    Events(entry.events as u16 as u32) | Events::ALWAYS
+}
+
+/// Waits for one of the events that an entry is to be told.
+///
 /// # Safety
 ///
 /// `count` entries at `list` are writable, and nobody else accesses them.
-pub(super) unsafe fn wait(list: *mut PollFd, count: c_ulong, limit: Option<u64>) -> Result<c_int> {
+pub(super) unsafe fn wait(
+    list: *mut PollFd,
+    count: c_ulong,
+    limit: Option<u64>,
+    told: fn(&PollFd) -> Events,
+) -> Result<c_int> {
     let count = usize::try_from(count).ok().filter(|&n| n <= table::limit());
     let count = count.ok_or(Errno(EINVAL))?;
     let list = match (count, list.is_null()) {
@@ -56,7 +68,7 @@ pub(super) unsafe fn wait(list: *mut PollFd, count: c_ulong, limit: Option<u64>)
     if limit == Some(0) {
         block::give_way();
     }
-    let ready = block::on_main(|| look(list, &open));
+    let ready = block::on_main(|| look(list, &open, told));
     if ready > 0 || limit == Some(0) {
         if limit != Some(0) {
             block::owe();
@@ -71,7 +83,7 @@ pub(super) unsafe fn wait(list: *mut PollFd, count: c_ulong, limit: Option<u64>)
             let watchers = description.object.watchers();
             tickets.push(watchers.wake_at(asked(entry), cx.waker()));
         }
-        match look(list, &open) {
+        match look(list, &open, told) {
             0 => Poll::Pending,
             ready => Poll::Ready(ready),
         }
@@ -85,16 +97,18 @@ fn asked(entry: &PollFd) -> Events {
 }
 
 /// Fills in the list. Returns how many are ready.
-fn look(list: &mut [PollFd], open: &[Option<Rc<Description>>]) -> c_int {
+fn look(
+    list: &mut [PollFd],
+    open: &[Option<Rc<Description>>],
+    told: fn(&PollFd) -> Events,
+) -> c_int {
     let mut ready = 0;
     for (entry, description) in list.iter_mut().zip(open) {
         let found = match description {
             _ if entry.fd < 0 => Events::NONE,
             None => Events::NVAL,
             Some(description) => {
-                let found = description.object.poll(asked(entry)).under_all_names();
-                let wanted = Events(entry.events as u16 as u32);
-                found & (wanted | Events::ALWAYS)
+                description.object.poll(asked(entry)).under_all_names() & told(entry)
             }
         };
         entry.revents = found.0 as c_short;

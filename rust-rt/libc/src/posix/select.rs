@@ -31,10 +31,19 @@ const KINDS: [(Events, Events); 3] = [
     (Events::PRI, Events::PRI),
 ];
 
+/// What is found of an entry in a set, if it is one of those that ask.
+fn met_by(entry: &PollFd, (wanted, met): (Events, Events)) -> Events {
+    met.when(entry.events & wanted.0 as c_short != 0)
+}
+
+/// An end or an error is always told to who polls, but is in no set of those that ask for other things: nobody waits for it.
+fn told(entry: &PollFd) -> Events {
+    KINDS.iter().fold(Events::NONE, |all, &kind| all | met_by(entry, kind))
+}
+
 /// Whether an entry of the list is found in the set that asks for this.
-fn is_in(entry: &PollFd, (wanted, met): (Events, Events)) -> bool {
-    let found = Events(entry.revents as u16 as u32) & met;
-    entry.events & wanted.0 as c_short != 0 && !found.is_empty()
+fn is_in(entry: &PollFd, kind: (Events, Events)) -> bool {
+    Events(entry.revents as u16 as u32).intersects(met_by(entry, kind))
 }
 
 /// Afterwards `limit` is what is left of the time, as on Linux.
@@ -105,18 +114,8 @@ unsafe fn wait(count: c_int, sets: [Set; 3], limit: Option<u64>) -> Result<c_int
             list.push(PollFd { fd: fd as c_int, events: events.0 as c_short, revents: 0 });
         }
     }
-    let end = limit.map(block::after);
-    loop {
-        let left = end.map(|end| end.saturating_sub(block::now()));
-        // SAFETY: the list is ours.
-        let found = unsafe { poll::wait(list.as_mut_ptr(), list.len() as _, left)? };
-        if found == 0 || list.iter().any(|entry| KINDS.iter().any(|&kind| is_in(entry, kind))) {
-            break;
-        }
-        // An end or an error is always told to who polls, but is in no set of those that ask for other things: it is
-        // not what they wait for.
-        list.retain(|entry| entry.revents == 0);
-    }
+    // SAFETY: the list is ours.
+    unsafe { poll::wait(list.as_mut_ptr(), list.len() as _, limit, told)? };
     let mut bits = 0;
     for (set, kind) in sets.into_iter().zip(KINDS).filter(|(set, _)| !set.is_null()) {
         let mut answer = Vec::from_iter((0..words).map(|_| 0u64));

@@ -1,6 +1,6 @@
 use super::super::eventfd::eventfd;
 use super::super::host_tests::{C, either, same};
-use super::super::{block_tests as testing, io};
+use super::super::{block_tests as testing, io, socket};
 use super::*;
 use crate::errno;
 use alloc::vec;
@@ -65,6 +65,29 @@ fn sets_say_what_is_ready_as_on_the_host() {
         log.push(c.select([&[], &[], &[]], Some(-1)));
         log
     });
+}
+
+/// Both directions of a socket have ended, which is no reason to write; what it has sent is in the way of more until the peer
+/// reads that.
+#[test]
+fn an_end_that_nobody_asks_about_hides_nothing() {
+    testing::give_busy();
+    let (mut fds, mut set) = ([0; 2], [0u64; 2]);
+    // SAFETY: there is room for two.
+    assert_eq!(unsafe { socket::socketpair(1, 1 | table::O_NONBLOCK, 0, &raw mut fds) }, 0);
+    let [ours, peers] = fds;
+    while io::write_from(ours, &[0; 4096]).is_ok() {}
+    assert_eq!([socket::shutdown(peers, 1), socket::shutdown(ours, 1)], [0, 0]);
+    testing::meanwhile(move || while io::read_into(peers, &mut [0; 4096]).is_ok_and(|n| n > 0) {});
+    set[0] = 1 << ours;
+    let null = core::ptr::null_mut();
+    let mut limit = Time { seconds: 10, microseconds: 0 };
+    // SAFETY: the set has 128 bits, and there are fewer descriptors; NULL is a set without.
+    let found = unsafe { select(ours + 1, null, set.as_mut_ptr(), null, &raw mut limit) };
+    assert_eq!((found, set[0]), (1, 1 << ours));
+    for fd in fds {
+        io::close(fd);
+    }
 }
 
 #[test]
