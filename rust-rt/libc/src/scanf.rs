@@ -98,7 +98,9 @@ impl Conversion {
             length = if modifier == b'h' { length / 2 } else { 8 };
         }
         let letter = format.next()?;
-        let set = if letter == b'[' { characters(format)? } else { [0; 4] };
+        // OCaml's runtime, which is all that scans in an image without files, has none.
+        let has_sets = cfg!(feature = "posix");
+        let set = if has_sets && letter == b'[' { characters(format)? } else { [0; 4] };
         Some(Conversion { store, width, length, letter, set })
     }
 
@@ -142,10 +144,12 @@ impl Conversion {
                 }
                 taken
             }
-            b'c' | b's' | b'[' => {
+            b'c' | b's' | b'[' if letter != b'[' || cfg!(feature = "posix") => {
                 let n = match letter {
                     b'c' => width.max(1).min(rest.len()),
-                    b'[' => field.iter().take_while(|&&c| has(set, c)).count(),
+                    b'[' if cfg!(feature = "posix") => {
+                        field.iter().take_while(|&&c| has(set, c)).count()
+                    }
                     _ => field.iter().take_while(|&&c| integer::spaces(&[c]) == 0).count(),
                 };
                 if n > 0 && store {

@@ -11,7 +11,7 @@ use super::host;
 use super::printf::{self, Sink};
 use core::cell::Cell;
 use core::ffi::{c_char, c_int, c_void};
-use core::ptr;
+#[cfg(feature = "posix")]
 use core::sync::atomic::{AtomicPtr, Ordering};
 use spin::Mutex;
 
@@ -24,9 +24,11 @@ pub(super) const EOF: c_int = -1;
 #[repr(C)]
 pub(super) struct File {
     flags: Cell<c_int>,
+    #[cfg(feature = "posix")]
     buffers: [*const u8; 6],
     pub(super) kind: &'static Kind,
     /// The stream that was opened before this one.
+    #[cfg(feature = "posix")]
     pub(super) next: AtomicPtr<File>,
     pub(super) fd: Cell<c_int>,
 }
@@ -50,9 +52,11 @@ impl File {
     pub(super) const fn new(kind: &'static Kind, fd: c_int) -> Self {
         File {
             flags: Cell::new(0),
-            buffers: [ptr::null(); 6],
+            #[cfg(feature = "posix")]
+            buffers: [core::ptr::null(); 6],
             kind,
-            next: AtomicPtr::new(ptr::null_mut()),
+            #[cfg(feature = "posix")]
+            next: AtomicPtr::new(core::ptr::null_mut()),
             fd: Cell::new(fd),
         }
     }
@@ -71,7 +75,8 @@ impl File {
 }
 
 /// The last one that was opened. Those of the console always are.
-pub(super) static OPENED: AtomicPtr<File> = AtomicPtr::new(ptr::null_mut());
+#[cfg(feature = "posix")]
+pub(super) static OPENED: AtomicPtr<File> = AtomicPtr::new(core::ptr::null_mut());
 
 /// A stream to the console.
 #[repr(C)]
@@ -204,6 +209,7 @@ impl Sink for To<'_> {
 }
 
 /// Sends what is buffered for the console; 0.
+#[inline(never)]
 pub(super) fn flush_console() -> c_int {
     for console in [&STDOUT, &STDERR] {
         if let Some(mut line) = console.line.try_lock() {
@@ -214,6 +220,8 @@ pub(super) fn flush_console() -> c_int {
 }
 
 /// Sends what is buffered: 0, or EOF if a stream fails. Called before the domain ends.
+#[cfg(feature = "posix")]
+#[inline(never)]
 pub(super) fn flush_all() -> c_int {
     let mut answer = flush_console();
     let mut stream = OPENED.load(Ordering::Relaxed).cast_const();
@@ -227,11 +235,19 @@ pub(super) fn flush_all() -> c_int {
     answer
 }
 
+/// Without files there are no other streams.
+#[cfg(not(feature = "posix"))]
+pub(super) use flush_console as flush_all;
+
 /// A NULL stream means all of them.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(super) extern "C" fn fflush(stream: Stream) -> c_int {
     // SAFETY: the stream is open.
-    if stream.0.is_null() { flush_all() } else { unsafe { (stream.file().kind.flush)(stream.0) } }
+    if cfg!(not(feature = "posix")) || stream.0.is_null() {
+        flush_all()
+    } else {
+        unsafe { (stream.file().kind.flush)(stream.0) }
+    }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
