@@ -12,16 +12,15 @@ use mirust_xen as xen;
 use mirust_xen::hypercall::Xen;
 use mirust_xen::hypervisor::EndReason;
 
-/// What the domain's poll stands on, once [`init`] has found out.
+/// The platform of the domain's poll, once [`init`] has detected it.
 static PLATFORM: Owned<&'static dyn Platform> = Owned::new();
 
 mirust_executor::platform!(
     *PLATFORM.get_or_init(|| panic!("the domain was used before boot code set it up"))
 );
 
-/// Clocks, poll, console, log, and how the domain ends. There is a heap already.
-///
-/// `holes` and `beyond` are the RAM that the domain could have and does not: see [`xen::spawn_drivers`].
+/// Clocks, poll, console, log, and how the domain ends. There is a heap already. `holes` and `beyond` are the RAM that
+///the domain may get later: see [`xen::spawn_drivers`].
 pub(super) fn init(command_line: &[u8], holes: Vec<Range<usize>>, beyond: usize) {
     let platform: &'static dyn Platform = match Xen::detect() {
         // A box of nothing: this does not allocate.
@@ -60,7 +59,7 @@ pub(super) fn init(command_line: &[u8], holes: Vec<Range<usize>>, beyond: usize)
     xen::spawn_drivers(holes, beyond);
 }
 
-/// A new domain has come of this one's memory, and perhaps others as well.
+/// A new domain was made from this one's memory, and perhaps several.
 fn stir(known: &[u8]) {
     entropy::stir(&[known]);
 }

@@ -24,7 +24,7 @@ static START_INFO: Once<StartInfo> = Once::new();
 enum BootError {
     StartInfo(StartInfoError),
     Map(MapError),
-    /// Neither the loader nor Xen gave a memory map.
+    /// Neither the loader nor Xen supplied a memory map.
     NoMap,
     /// This module is not in RAM, or in the image's.
     Module(Range),
@@ -59,7 +59,7 @@ impl<E: Into<MapError>> From<E> for BootError {
     }
 }
 
-/// Called once by the entry code, on the boot stack, with interrupts off. Output and a proper end come first.
+/// Called once by the entry code, on the boot stack, with interrupts off. Output and a way to end properly come first.
 #[unsafe(no_mangle)]
 extern "C-unwind" fn mirust_rust_entry(start_info: u32) -> ! {
     early::init(platform::end_on_xen);
@@ -124,16 +124,15 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
 /// Pages that the domain has for other things than RAM: rings, tables, what the loader left.
 const OTHER_PAGES: u64 = 64;
 
-/// The memory can grow to so many times what there is at the start: tables of all of it are made at the start, and take
-/// a five-thousandth of it each time.
+/// How many times its initial size the memory can grow to: tables for all of it are made at the start, and take a ///
+/// five-thousandth of it.
 const GROWTH: u64 = 256;
 
-/// RAM that the domain could have and does not: `maxmem` is above `memory`, and Xen ends a domain that uses more than
-/// `memory`.
+/// RAM that the domain may get later: `maxmem` is above `memory`, and Xen ends a domain that uses more than `memory`.
 struct Spare {
-    /// Where what it has ends.
+    /// The end of what it has now.
     start: u64,
-    /// Where that ends which it can have one day.
+    /// The end of what it can get later.
     end: u64,
     /// Pages of the rest.
     beyond: usize,

@@ -29,12 +29,12 @@ use crate::timers::{self, Elapsed, Interval, Sleep, Timers};
 
 pub use crate::ready::Ready;
 
-/// How long tasks have turns, from the first [`TURN_FLOOR`] on, before the poll looks at events, timers and
-/// OCaml again. A measure of time and not of tasks: what arrives together is answered together, however many
-/// connections it is from, and OCaml sends the answers of one turn in one go.
+/// How long tasks may run, once the first [`TURN_FLOOR`] have, before the poll looks at events, timers and OCaml again.
+/// A /// measure of time and not of tasks: what arrives together is answered together, however many connections it is
+/// from, and /// OCaml sends the answers of one turn in one go.
 pub const TURN_BUDGET: Duration = Duration::from_millis(4);
 
-/// How many tasks have a turn whatever it takes, and between two looks at the clock.
+/// How many tasks run in any case, and between two looks at the clock.
 pub const TURN_FLOOR: usize = 64;
 
 /// How many rounds of the poll in a row need no look at the clock.
@@ -60,7 +60,7 @@ pub struct PollStats {
     pub completions: u64,
 }
 
-/// One domain: its platform, its Rust tasks and their timers, and what waits for OCaml.
+/// One domain: its platform, its Rust tasks and their timers, and what is waiting for OCaml.
 ///
 /// Belongs to one thread. The image has one, behind the functions of [`domain`](crate::domain);
 /// tests make their own on a mock platform. The inbox is never freed: wakers and other threads may
@@ -75,9 +75,9 @@ pub struct Domain<P: Platform> {
     resize: Listeners,
     stats: Counters,
     polling: Cell<bool>,
-    /// What the clock showed when anybody last looked.
+    /// The last reading of the clock.
     seen: Cell<Instant>,
-    /// Somebody has looked since the last poll ended, or in the round of the poll that runs.
+    /// The clock was read since the last poll ended, or in the current round of the poll.
     looked: Cell<bool>,
 }
 
@@ -127,10 +127,8 @@ impl<P: Platform> Domain<P> {
         &self.platform
     }
 
-    /// The monotonic clock.
-    ///
-    /// Where the hypervisor emulates the time stamp counter, as Xen does on a host whose own is not the same at all
-    /// times, each look is an exit to it, and costs as much as a hypercall.
+    /// The monotonic clock. If the hypervisor emulates the time stamp counter, as Xen does on a host whose own is not
+    ///reliable, each reading is an /// exit to it, and costs as much as a hypercall.
     pub fn now(&self) -> Instant {
         let now = self.platform.now();
         self.seen.set(now);
@@ -138,10 +136,10 @@ impl<P: Platform> Domain<P> {
         now
     }
 
-    /// The monotonic clock as it was at the last look, if somebody has looked in this turn; else as it is now. The look
-    /// that ended the last poll counts, too: so it is behind by no more than what has run since that poll returned, and may
-    /// stand still until the next one. It is for time limits of seconds, and not for loops that wait, nor to measure how
-    /// long something takes.
+    /// The last reading of the monotonic clock, if it was read in this turn; otherwise the time now. The reading that
+    /// ended /// the last poll counts, too: so it is behind by no more than what has run since that poll returned, and
+    /// may stand still /// until the next one. It is meant for time limits of seconds, not for loops that wait or for
+    /// measuring durations.
     pub fn coarse_now(&self) -> Instant {
         if self.looked.get() { self.seen.get() } else { self.now() }
     }
@@ -160,13 +158,13 @@ impl<P: Platform> Domain<P> {
         }
     }
 
-    /// Sets what catches the panics of tasks. Without a guard a panic goes through the poll into
-    /// its caller.
+    /// Sets the function that catches the panics of tasks. Without a guard, a panic unwinds through the poll into its
+    /// caller.
     pub fn set_guard(&self, guard: Guard) {
         self.executor.set_guard(guard);
     }
 
-    /// What catches the panics of tasks.
+    /// The function that catches the panics of tasks.
     pub fn guard(&self) -> Guard {
         self.executor.guard()
     }
@@ -220,7 +218,7 @@ impl<P: Platform> Domain<P> {
         Interval::new(Rc::clone(&self.timers), self.now(), period)
     }
 
-    /// What may reach the domain from other threads.
+    /// A handle for other threads.
     pub fn remote(&self) -> Remote {
         Remote(self.inbox)
     }
@@ -230,8 +228,8 @@ impl<P: Platform> Domain<P> {
         self.inbox.push_completion(token);
     }
 
-    /// The oldest token that OCaml has not collected. As long as there are any, `poll` reports
-    /// [`Ready::FOREIGN`] and does not block.
+    /// The oldest token that OCaml has not collected. While there are any, `poll` reports [`Ready::FOREIGN`] and does
+    /// not /// block.
     pub fn next_completion(&self) -> Option<u64> {
         let token = self.inbox.pop_completion();
         self.stats.completions.add(token.is_some().into());
@@ -264,7 +262,7 @@ impl<P: Platform> Domain<P> {
         ShutdownRequested::new(Rc::clone(&self.shutdown))
     }
 
-    /// Who is told when the domain's memory becomes larger or smaller.
+    /// The hooks for when the domain's memory becomes larger or smaller.
     pub fn resize_listeners(&self) -> &Listeners {
         &self.resize
     }
@@ -285,7 +283,7 @@ impl<P: Platform> Domain<P> {
         self.poll_for(deadline, Ready::FOREIGN | Ready::SHUTDOWN)
     }
 
-    /// `poll` for a caller that only wants to hear of `interest`. Other signals stay up.
+    /// `poll` for a caller that is only interested in `interest`. Other signals stay set.
     fn poll_for(&self, deadline: Instant, interest: Ready) -> Ready {
         let Some(_polling) = Polling::enter(&self.polling) else { return Ready::NESTED };
         self.stats.polls.add(1);
@@ -298,7 +296,7 @@ impl<P: Platform> Domain<P> {
             if let Some(until) = until.take() {
                 self.stats.wakeups.add((events > 0 || self.now() < until).into());
             }
-            // 2. Then whatever the clock makes ready. Nobody looks at it who has nothing to learn.
+            // 2. Then whatever the clock makes ready. It is not read if nothing depends on it.
             let now = self.time_for(deadline, &mut blind);
             let fired = now.map_or(0, |now| self.timers.fire(now));
             // 3. One turn of the tasks. It ends even if they wake each other for ever, or are very many.
@@ -306,8 +304,8 @@ impl<P: Platform> Domain<P> {
             self.stats.events.add(events);
             self.stats.timers_fired.add(fired);
 
-            // 4. News for the caller go to the caller, ready tasks or not: this is what keeps the
-            //    executor fair to OCaml.
+            // 4. News for the caller is reported, whether or not tasks are ready: this keeps the executor fair to
+            //    OCaml.
             let mut ready = self.inbox.take_signals(interest);
             if now.unwrap_or(Instant::ZERO) >= deadline {
                 ready |= Ready::TIMER;
@@ -317,8 +315,8 @@ impl<P: Platform> Domain<P> {
                 return ready;
             }
 
-            // 5. Nobody may block while there is something to do. What there is to do comes from
-            //    three sides, and none of them can be missed:
+            // 5. The domain must not block while there is something to do. Work comes from three sides, and none can be
+            //    missed:
             //
             //    - Tasks, completions and signals sit in the inbox. `park` looks at all of them and
             //      announces the block, in one step under the inbox's lock. Whoever posts before
@@ -339,13 +337,13 @@ impl<P: Platform> Domain<P> {
         }
     }
 
-    /// Gives each task that is ready a turn, as `poll` does, but at most `most` of them, and does nothing else: for OCaml,
-    /// which has made them ready and waits for what they answer. None has one if it is called from inside a poll.
+    /// Runs the tasks that are ready, as `poll` does, but at most `most` of them, and does nothing else: for OCaml,
+    /// which has made them ready and waits for their answers. Inside a poll, none is run.
     pub fn run_tasks(&self, most: usize) -> Turn {
         Polling::enter(&self.polling).map_or(Turn::default(), |_polling| self.take_turns(most))
     }
 
-    /// Gives each task that is ready its turn, as far as [`TURN_BUDGET`] lasts, and at most `most` of them.
+    /// Runs the tasks that are ready, while [`TURN_BUDGET`] lasts, and at most `most` of them.
     fn take_turns(&self, most: usize) -> Turn {
         let mut end = None;
         let turn = self.executor.run_turn(most, TURN_FLOOR, || {

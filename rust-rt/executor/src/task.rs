@@ -20,7 +20,7 @@ use core::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use crate::inbox::Inbox;
 use crate::slab::TaskId;
 
-/// A task whose future is an `F`. Whoever knows the header knows the whole.
+/// A task whose future is an `F`. A pointer to the header is a pointer to the task.
 #[repr(C)]
 struct Shared<F: Future> {
     header: Header,
@@ -30,7 +30,7 @@ struct Shared<F: Future> {
 enum Stage<F: Future> {
     Running(F),
     Settled(Result<F::Output, JoinError>),
-    /// The result was given, or nobody wanted it.
+    /// The result was taken, or nobody waits for it.
     Over,
 }
 
@@ -56,7 +56,7 @@ struct Progress {
     detached: Cell<bool>,
     /// Who waits for the result.
     waiter: Cell<Option<Waker>>,
-    /// Executor or handle has let go: the reference is the other's.
+    /// Executor or handle has let go: the other one has the reference.
     one_left: Cell<bool>,
 }
 
@@ -87,7 +87,7 @@ impl Header {
 unsafe fn release(task: NonNull<Header>) {
     // SAFETY: the caller's reference keeps it.
     let header = unsafe { task.as_ref() };
-    // Whoever has the only reference need not count: nobody else can make another.
+    // The only reference need not be counted down: nobody else can make another.
     if header.references.load(Ordering::Acquire) == 1
         || header.references.fetch_sub(1, Ordering::AcqRel) == 1
     {
@@ -150,8 +150,8 @@ static WAKER: RawWakerVTable = {
     RawWakerVTable::new(clone, wake, wake_by_ref, drop)
 };
 
-/// What is done with a task by those who do not know the type of its future. All but `free` are for
-/// the domain's thread, and leave the task as it says.
+/// The operations on a task for code that does not know the type of its future. All except `free` are for the domain's
+/// /// thread, and leave the task as described.
 struct Kind {
     /// For the executor, until the task is done: polls the future. If it is ready, drops it and
     /// settles the result. Returns whether it was.
