@@ -14,17 +14,18 @@ type 'packet t
 type identifiers =
   | Modified_eui64  (** from the station's MAC address, which is thereby public (RFC 4291) *)
   | Stable of string
-      (** a hash of this secret, the network and the MAC (RFC 7217): the same on the same network as
-          long as the secret is, and of no meaning to others. One that another station has is
+      (** a hash of this secret, the network and the MAC (RFC 7217): the same on the same network
+          while the secret is the same, and meaningless to others. If another station has it, it is
           replaced by the next *)
 
 type config = {
   handle_ra : bool;  (** use router advertisements, and ask for them *)
   dad_transmits : int;  (** solicitations for each address; 0: none *)
   optimistic : bool;
-      (** addresses are used while duplicates of them are looked for (RFC 4429), and not only after
-          that. The RFC would rather not have it for addresses that people type in; here they are a
-          fleet's, and given up as soon as another station says that it has them *)
+      (** addresses are used while duplicate detection is in progress (RFC 4429), and not only
+          afterwards. The RFC advises against this for manually configured addresses; here, those
+          come from whoever starts a fleet of domains, and are given up as soon as another station
+          claims them *)
   link_mtu : int;
   neighbours : Neighbour.config;
   identifiers : identifiers;

@@ -1,20 +1,20 @@
 (** Answers to segments that change nothing.
 
-    Whoever knows the addresses and ports of a connection can send such segments, in anybody's name;
-    each kind of answer has a limit for each connection, so that they are neither a flood nor, with
-    the other end's answers to them, a storm that goes on by itself. *)
+    Anyone who knows the addresses and ports of a connection can forge such segments. Each kind of
+    answer is limited for each connection, so that answers are neither a flood nor, with the other
+    end's answers to them, a storm that keeps itself going. *)
 
-(** {1 What an honest peer may send again} *)
+(** {1 To what an honest peer may send again} *)
 
 (** Acknowledges octets or a FIN that were there already, or octets that the window had no room for,
     or a probe: up to 500 a second. *)
 val repeat : Tcb.env -> Tcb.t -> unit
 
-(** {1 What none sends but after a crash}
+(** {1 To what a peer sends only after a crash}
 
-    All of these share one limit: two in a second at first, then ever fewer, to one in 64 seconds,
-    until the connection makes progress. Only answers to such answers keep a storm going: every
-    round of it has one of them, and so it dies away. *)
+    All of these share one limit: two a second at first, then fewer and fewer, down to one in 64
+    seconds, until the connection makes progress. Only answers to such answers keep a storm going:
+    every round of it has one of them, and so it dies down. *)
 
 (** Acknowledges a segment without data from outside the window. *)
 val odd : Tcb.env -> Tcb.t -> unit

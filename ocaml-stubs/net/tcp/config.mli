@@ -1,4 +1,4 @@
-(** What can be chosen of an engine: RFCs that are in use, and bounds. *)
+(** An engine's settings: which RFCs are in use, and bounds. *)
 
 type t = {
   algorithm : Cc.algorithm;

@@ -69,14 +69,14 @@ val advance : t -> now:int -> unit
 (** Sends whatever is due: the end of a turn. *)
 val flush : t -> now:int -> unit
 
-(** In the middle of a turn: sends what the connections that were first to hear of something in it
-    have written since, up to the first that has written nothing. The rest is for {!flush}, and so
-    are bare acknowledgements, but for that of a connection whose octets may not go yet, for want of
-    a window or of room in the device. *)
+(** In the middle of a turn: sends what connections have written since they were notified in it, in
+    the order in which they were notified, up to the first that has written nothing. {!flush} sends
+    the rest, and bare acknowledgements, except that of a connection whose octets may not go yet for
+    lack of a window or of room in the device. *)
 val flush_answers : t -> now:int -> unit
 
-(** A connection has more to send than it may in one turn: the next one is to come at once. Many may
-    follow each other: timers become due meanwhile, and each needs its {!advance}. *)
+(** A connection has more to send than it may in one turn: the next turn should follow at once.
+    There may be many such turns, in which timers become due: each needs its {!advance}. *)
 val has_more : t -> bool
 
 (** When {!advance} is due next; [max_int] if never. *)
@@ -98,8 +98,8 @@ val packet_too_big :
   mtu:int ->
   bool
 
-(** The link may lead elsewhere now, and carry smaller packets than before: segments for which these
-    are too small are cut anew at once. Larger ones are of use to new connections only. *)
+(** The link may lead elsewhere now, and carry smaller packets than before: segments that are too
+    large for it are cut anew at once. If it carries larger ones, only new connections use them. *)
 val link_changed : t -> now:int -> unit
 
 (** ICMP, or the link's neighbour cache, reported that a segment of ours could not be delivered.

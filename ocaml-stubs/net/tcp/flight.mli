@@ -1,13 +1,13 @@
-(** What has been sent and not yet been acknowledged, in order of sequence numbers, with what the
-    peer's selective acknowledgements (RFC 2018) say of it.
+(** What has been sent but not yet acknowledged, in order of sequence numbers, with what the peer's
+    selective acknowledgements (RFC 2018) say about it.
 
     A {!piece} is what was sent at one time: one segment, or several that the device cut (GSO). A
     piece is split where an acknowledgement, a selective one or a retransmission needs it.
 
-    A peer can have thousands of pieces marked, and acknowledge one at a time: no question that an
-    acknowledgement asks looks at all of them. Each costs a constant time, or the logarithm of what
-    has been lost or selectively acknowledged, or a walk over pieces that none later walks over
-    again. *)
+    A peer can have thousands of pieces marked, and acknowledge them one at a time: no operation
+    that an acknowledgement needs looks at all of them. Each takes constant time, or time
+    logarithmic in what was lost or selectively acknowledged, or walks over pieces that are never
+    walked over again. *)
 
 type piece = private {
   mutable seq : Seq.t;

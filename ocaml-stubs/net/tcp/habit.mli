@@ -1,5 +1,5 @@
-(** Whether the user of a connection answers what the peer sends, and how soon: then the answer may
-    carry the acknowledgement, and a segment is saved (RFC 1122 section 4.2.3.2, RFC 9293 section
+(** Whether the user of a connection answers what the peer sends, and how soon: if so, the answer
+    can carry the acknowledgement, which saves a segment (RFC 1122 section 4.2.3.2, RFC 9293 section
     3.8.6.3).
 
     It is learned, not configured: after a few exchanges in a row in which one piece of data, pushed

@@ -1,8 +1,8 @@
-(** How many connections each host has in its hands, and each network of hosts: those that were
-    accepted from it and have not gone. Of IPv6 a host is a network of 64 bits, all of which one may
-    have. The networks have 24 bits in IPv4 and 48 in IPv6: as many as one is usually given. What is
-    remembered is bounded by the most connections that there were at a time, and strangers cannot
-    choose hosts that fall together in the table. *)
+(** How many connections each host and each network of hosts has: those that were accepted from it
+    and are not gone. For IPv6, a host is a /64 network, as one host may use all of it. The networks
+    are /24 in IPv4 and /48 in IPv6, the usual size of what one customer is given. The table is
+    bounded by the largest number of connections that there were at one time, and strangers cannot
+    choose hosts that collide in it. *)
 
 open Block
 

@@ -1,4 +1,4 @@
-(** What is known of a connection, for people; the numbers are known to Rust by their order. *)
+(** Statistics of a connection. Rust knows the fields by their order. *)
 
 (** What [ss -i] shows: octets and ns. *)
 type t = {

@@ -1,4 +1,4 @@
-(** So many events a second, for answers that a stranger can provoke.
+(** A limit of events per second, for answers that a stranger can provoke.
 
     The number changes at random every second: an attacker who knew it could find out what other
     connections do by using up the rest (RFC 5961 section 10, CVE-2016-5696). *)

@@ -1,9 +1,9 @@
 (** A queue of octets, as views: what the user has written and was not sent yet, and what has
     arrived in order and was not read yet.
 
-    Views are kept as they are, but small ones that have to wait behind others are copied together:
-    a view keeps the whole buffer alive that it is a part of, and what is held shall stay in
-    proportion to what is counted. *)
+    Views are kept as they are, except that small ones that have to wait behind others are copied
+    together: a view keeps its whole buffer alive, and the memory that is held should stay in
+    proportion to the octets that are counted. *)
 
 type t
 

@@ -1,5 +1,5 @@
-(** Views that keep a buffer alive which others need, or which is much larger than they are. Most
-    live for a turn, and cost nothing to make; those that live longer are copied when memory is
+(** Views that keep alive a buffer that others need, or one that is much larger than they are. Most
+    live for a turn and cost nothing to make; those that live longer are copied when memory is
     short. *)
 
 (** Octets: views are copied together up to so many, and longer ones are believed to be a good part

@@ -1,12 +1,12 @@
-(** A queue in an array, for what is queued and taken out again many times in each turn: that
-    allocates nothing, and leaves less for the collector to look at than a [Queue] does.
+(** A queue in an array, for elements that are queued and taken out many times in each turn: it
+    allocates nothing, and leaves less work to the collector than a [Queue].
 
     The array grows with the number of elements, and is given back when there have been few of them
     for a while. *)
 
 type 'a t
 
-(** An empty one. What is given stands in the places that hold no element. *)
+(** An empty queue. The argument fills the places that hold no element. *)
 val create : 'a -> 'a t
 
 val length : 'a t -> int

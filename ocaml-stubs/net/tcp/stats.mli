@@ -1,4 +1,4 @@
-(** What an engine has counted since it began; the numbers are known to Rust by their order. *)
+(** What an engine has counted since it was created. Rust knows the fields by their order. *)
 
 type t = {
   mutable segments_in : int;  (** received, with a checksum that was right *)

@@ -1,5 +1,5 @@
 (** All connections by their addresses and ports: a hash table with a secret, so that nobody can
-    choose ports and addresses that fall together. *)
+    choose ports and addresses that collide. *)
 
 type t
 

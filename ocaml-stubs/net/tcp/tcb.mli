@@ -1,5 +1,5 @@
-(** Transmission control blocks: what connections are made of ({!Block}), and what the modules that
-    change them have in common. *)
+(** Transmission control blocks: the state of connections ({!Block}), and what the modules that
+    change it share. *)
 
 include module type of struct
   include Block

@@ -1,7 +1,7 @@
-(** Connections in TIME-WAIT that their users have closed: of such a one nothing is needed but its
-    name, its numbers, its timestamps and the time, a tenth of what a whole connection takes. When a
-    segment arrives for it, which is rare, it becomes a whole connection for the rest of the turn
-    ({!Tcb.revive}). *)
+(** Connections in TIME-WAIT that their users have closed: only their addresses, sequence numbers,
+    timestamps and end are kept, a tenth of what a whole connection takes. When a segment arrives
+    for one, which is rare, it becomes a whole connection for the rest of the turn ({!Tcb.revive}).
+*)
 
 type entry = {
   local : Ipaddr.t;
