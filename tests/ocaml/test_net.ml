@@ -112,7 +112,7 @@ let with_piece_lost ~after f =
     match Printexc.backtrace_slots info.callstack with
     | Some slots when Array.length slots > 0 ->
         Option.fold ~none:false
-          ~some:(String.ends_with ~suffix:"Mirust_rust.take")
+          ~some:(String.ends_with ~suffix:"Streams.take")
           (Printexc.Slot.name slots.(0))
     | Some _ | None -> false
   in

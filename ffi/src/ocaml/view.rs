@@ -1,4 +1,4 @@
-//! What crosses between `mirust::net` and `ocaml-stubs/rust/mirust_rust.ml`: views of bytes, and
+//! What crosses between `mirust::net` and the modules in `ocaml-stubs/rust`: views of bytes, and
 //! records of numbers.
 
 use std::ffi::c_void;
