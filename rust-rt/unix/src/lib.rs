@@ -24,9 +24,9 @@ extern crate alloc;
 extern crate std;
 
 pub mod clock;
-mod company;
 pub mod disk;
 mod fd;
+mod lookahead;
 mod process;
 mod reactor;
 mod readiness;

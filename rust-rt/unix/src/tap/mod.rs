@@ -12,7 +12,7 @@ mod sys;
 
 pub use error::OpenError;
 
-use crate::company::Company;
+use crate::lookahead::Lookahead;
 use crate::process;
 use crate::reactor::reactor;
 use crate::readiness::Readiness;
@@ -68,7 +68,7 @@ struct Inner {
     last: usize,
     /// What is there now has come one by one of late.
     alone: bool,
-    company: Company,
+    lookahead: Lookahead,
     /// Where the head at hand begins, and how many bytes it may have: none if there is no such head.
     reserved: (usize, usize),
     /// Where the next one begins: behind those that wait.
@@ -108,7 +108,7 @@ pub fn open(name: &str, mac: Option<Mac>) -> Result<Rc<Tap>, OpenError> {
         drained: true,
         last: 0,
         alone: false,
-        company: Company::default(),
+        lookahead: Lookahead::default(),
         reserved: (HEADER, 0),
         next: HEADER,
         waiting: Batch::default(),
@@ -188,7 +188,7 @@ impl Tap {
         let mut news = News::default();
         if ready.readable && inner.drained {
             inner.drained = false;
-            inner.alone = inner.last <= 1 && (reactor().slept() || inner.company.is_unlikely());
+            inner.alone = inner.last <= 1 && (reactor().slept() || inner.lookahead.is_vain());
             inner.counters.events += 1;
             news |= News::FRAMES;
         }
@@ -349,7 +349,7 @@ impl Device for Tap {
             self.inner.borrow_mut().last = frames;
             // It is cheaper to be told of another one, which there hardly is, than to ask.
             if alone && frames == 1 {
-                self.inner.borrow_mut().company.not_looked();
+                self.inner.borrow_mut().lookahead.skip();
                 self.drained();
                 return Received::All;
             }
@@ -372,7 +372,7 @@ impl Device for Tap {
                         inner.counters.rx_dropped += 1;
                     }
                     if frames == 1 {
-                        inner.company.missed();
+                        inner.lookahead.miss();
                     }
                     drop(inner);
                     self.drained();
@@ -380,7 +380,7 @@ impl Device for Tap {
                 }
             };
             if frames > 0 {
-                inner.company.found();
+                inner.lookahead.hit();
             }
             let Some(len) = len.checked_sub(header::LEN).filter(|len| *len >= ETHERNET_HEADER)
             else {
