@@ -96,7 +96,7 @@ pub(crate) fn forget_time() {
 
 /// Puts the current time into the words.
 fn tell_time() {
-    word(MIRUST_TURN_NOW).store(domain::now().as_nanos(), Ordering::Relaxed);
+    word(MIRUST_TURN_NOW).store(domain::recent_now().as_nanos(), Ordering::Relaxed);
 }
 
 /// Brings the words up to date.

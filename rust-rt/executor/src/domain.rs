@@ -145,6 +145,11 @@ pub fn now() -> Instant {
     get().now()
 }
 
+/// See [`Domain::recent_now`].
+pub fn recent_now() -> Instant {
+    get().recent_now()
+}
+
 /// See [`Domain::coarse_now`].
 pub fn coarse_now() -> Instant {
     get().coarse_now()

@@ -25,6 +25,13 @@ pub trait Platform {
     /// This is the only blocking call in the whole image.
     fn wait(&self, deadline: Instant);
 
+    /// The clock as it was within the last hundredth of a second, if the platform knows that without a look at it,
+    /// since a look costs much there. Not earlier than anything that it has shown, nor than the end of the last
+    /// [`wait`](Self::wait) that gave up the processor.
+    fn recent(&self) -> Option<Instant> {
+        None
+    }
+
     /// A function that ends a [`wait`](Self::wait) in progress or about to begin, if other threads can wake a task
     /// here. `None` if there is only one thread of execution: then only events can happen during a wait.
     fn notifier(&self) -> Option<Notifier> {
@@ -47,6 +54,10 @@ impl<P: Platform + ?Sized> Platform for &P {
 
     fn wait(&self, deadline: Instant) {
         (**self).wait(deadline)
+    }
+
+    fn recent(&self) -> Option<Instant> {
+        (**self).recent()
     }
 
     fn notifier(&self) -> Option<Notifier> {

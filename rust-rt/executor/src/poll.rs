@@ -130,7 +130,16 @@ impl<P: Platform> Domain<P> {
     /// The monotonic clock. If the hypervisor emulates the time stamp counter, as Xen does on a host whose own is not
     ///reliable, each reading is an /// exit to it, and costs as much as a hypercall.
     pub fn now(&self) -> Instant {
-        let now = self.platform.now();
+        self.see(self.platform.now())
+    }
+
+    /// The monotonic clock, as it was within the last hundredth of a second: without a look at it, if the platform
+    /// knows.
+    pub fn recent_now(&self) -> Instant {
+        self.see(self.platform.recent().unwrap_or_else(|| self.platform.now()))
+    }
+
+    fn see(&self, now: Instant) -> Instant {
         self.seen.set(now);
         self.looked.set(true);
         now
@@ -141,7 +150,7 @@ impl<P: Platform> Domain<P> {
     /// may stand still /// until the next one. It is meant for time limits of seconds, not for loops that wait or for
     /// measuring durations.
     pub fn coarse_now(&self) -> Instant {
-        if self.looked.get() { self.seen.get() } else { self.now() }
+        if self.looked.get() { self.seen.get() } else { self.recent_now() }
     }
 
     /// The counters.
@@ -294,7 +303,7 @@ impl<P: Platform> Domain<P> {
             // 1. Events first: they make tasks ready and raise signals.
             let events = self.platform.dispatch();
             if let Some(until) = until.take() {
-                self.stats.wakeups.add((events > 0 || self.now() < until).into());
+                self.stats.wakeups.add((events > 0 || self.recent_now() < until).into());
             }
             // 2. Then whatever the clock makes ready. It is not read if nothing depends on it.
             let now = self.time_for(deadline, &mut blind);

@@ -4,6 +4,7 @@ pub const __HYPERVISOR_memory_op: u32 = 12;
 pub const __HYPERVISOR_xen_version: u32 = 17;
 pub const __HYPERVISOR_console_io: u32 = 18;
 pub const __HYPERVISOR_grant_table_op: u32 = 20;
+pub const __HYPERVISOR_vcpu_op: u32 = 24;
 pub const __HYPERVISOR_sched_op: u32 = 29;
 pub const __HYPERVISOR_event_channel_op: u32 = 32;
 pub const __HYPERVISOR_hvm_op: u32 = 34;
@@ -74,6 +75,8 @@ pub const SHUTDOWN_crash: u32 = 3;
 pub const SHUTDOWN_watchdog: u32 = 4;
 pub const SHUTDOWN_soft_reset: u32 = 5;
 pub const SHUTDOWN_MAX: u32 = 5;
+pub const VCPUOP_set_periodic_timer: u32 = 6;
+pub const VCPUOP_register_runstate_phys_area: u32 = 14;
 pub const GNTTAB_NR_RESERVED_ENTRIES: u32 = 8;
 pub const GTF_invalid: u32 = 0;
 pub const GTF_permit_access: u32 = 1;
@@ -120,6 +123,7 @@ pub const HVM_PARAM_STORE_PFN: u32 = 1;
 pub const HVM_PARAM_STORE_EVTCHN: u32 = 2;
 pub const HVM_PARAM_CONSOLE_PFN: u32 = 17;
 pub const HVM_PARAM_CONSOLE_EVTCHN: u32 = 18;
+pub const XEN_CPUID_TSC_EMULATED: u32 = 1;
 pub const XS_WRITE_NONE: &[u8; 5] = b"NONE\0";
 pub const XS_WRITE_CREATE: &[u8; 7] = b"CREATE\0";
 pub const XS_WRITE_CREATE_EXCL: &[u8; 12] = b"CREATE|EXCL\0";
@@ -721,6 +725,140 @@ impl Default for sched_poll {
         }
     }
 }
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct vcpu_runstate_info {
+    pub state: ::core::ffi::c_int,
+    pub state_entry_time: u64,
+    pub time: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of vcpu_runstate_info",
+    ][::core::mem::size_of::<vcpu_runstate_info>() - 48usize];
+    [
+        "Alignment of vcpu_runstate_info",
+    ][::core::mem::align_of::<vcpu_runstate_info>() - 8usize];
+    [
+        "Offset of field: vcpu_runstate_info::state",
+    ][::core::mem::offset_of!(vcpu_runstate_info, state) - 0usize];
+    [
+        "Offset of field: vcpu_runstate_info::state_entry_time",
+    ][::core::mem::offset_of!(vcpu_runstate_info, state_entry_time) - 8usize];
+    [
+        "Offset of field: vcpu_runstate_info::time",
+    ][::core::mem::offset_of!(vcpu_runstate_info, time) - 16usize];
+};
+pub type vcpu_runstate_info_t = vcpu_runstate_info;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct __guest_handle_vcpu_runstate_info_t {
+    pub p: *mut vcpu_runstate_info_t,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of __guest_handle_vcpu_runstate_info_t",
+    ][::core::mem::size_of::<__guest_handle_vcpu_runstate_info_t>() - 8usize];
+    [
+        "Alignment of __guest_handle_vcpu_runstate_info_t",
+    ][::core::mem::align_of::<__guest_handle_vcpu_runstate_info_t>() - 8usize];
+    [
+        "Offset of field: __guest_handle_vcpu_runstate_info_t::p",
+    ][::core::mem::offset_of!(__guest_handle_vcpu_runstate_info_t, p) - 0usize];
+};
+impl Default for __guest_handle_vcpu_runstate_info_t {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub struct vcpu_register_runstate_memory_area {
+    pub addr: vcpu_register_runstate_memory_area__bindgen_ty_1,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union vcpu_register_runstate_memory_area__bindgen_ty_1 {
+    pub h: __guest_handle_vcpu_runstate_info_t,
+    pub v: *mut vcpu_runstate_info,
+    pub p: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of vcpu_register_runstate_memory_area__bindgen_ty_1",
+    ][::core::mem::size_of::<vcpu_register_runstate_memory_area__bindgen_ty_1>()
+        - 8usize];
+    [
+        "Alignment of vcpu_register_runstate_memory_area__bindgen_ty_1",
+    ][::core::mem::align_of::<vcpu_register_runstate_memory_area__bindgen_ty_1>()
+        - 8usize];
+    [
+        "Offset of field: vcpu_register_runstate_memory_area__bindgen_ty_1::h",
+    ][::core::mem::offset_of!(vcpu_register_runstate_memory_area__bindgen_ty_1, h)
+        - 0usize];
+    [
+        "Offset of field: vcpu_register_runstate_memory_area__bindgen_ty_1::v",
+    ][::core::mem::offset_of!(vcpu_register_runstate_memory_area__bindgen_ty_1, v)
+        - 0usize];
+    [
+        "Offset of field: vcpu_register_runstate_memory_area__bindgen_ty_1::p",
+    ][::core::mem::offset_of!(vcpu_register_runstate_memory_area__bindgen_ty_1, p)
+        - 0usize];
+};
+impl Default for vcpu_register_runstate_memory_area__bindgen_ty_1 {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of vcpu_register_runstate_memory_area",
+    ][::core::mem::size_of::<vcpu_register_runstate_memory_area>() - 8usize];
+    [
+        "Alignment of vcpu_register_runstate_memory_area",
+    ][::core::mem::align_of::<vcpu_register_runstate_memory_area>() - 8usize];
+    [
+        "Offset of field: vcpu_register_runstate_memory_area::addr",
+    ][::core::mem::offset_of!(vcpu_register_runstate_memory_area, addr) - 0usize];
+};
+impl Default for vcpu_register_runstate_memory_area {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct vcpu_set_periodic_timer {
+    pub period_ns: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    [
+        "Size of vcpu_set_periodic_timer",
+    ][::core::mem::size_of::<vcpu_set_periodic_timer>() - 8usize];
+    [
+        "Alignment of vcpu_set_periodic_timer",
+    ][::core::mem::align_of::<vcpu_set_periodic_timer>() - 8usize];
+    [
+        "Offset of field: vcpu_set_periodic_timer::period_ns",
+    ][::core::mem::offset_of!(vcpu_set_periodic_timer, period_ns) - 0usize];
+};
 pub type grant_ref_t = u32;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]

@@ -1,6 +1,10 @@
 //! Xen's paravirtual clock: time from the time stamp counter, without an exit to Xen.
 
-use super::shared_info::{SharedInfo, WallClock};
+use super::{
+    hypervisor::Hypervisor,
+    shared_info::{SharedInfo, WallClock},
+    told::Told,
+};
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use mirust_executor::time::{Duration, Instant};
 
@@ -16,13 +20,20 @@ pub struct Clock {
     start: AtomicI64,
     /// The latest system time that was handed out.
     last: AtomicU64,
+    told: Told,
 }
 
 impl Clock {
     /// A clock that starts now, over the time stamp counter `tsc`.
     pub fn new(info: &'static SharedInfo, tsc: fn() -> u64) -> Self {
         let start = info.time().at(tsc());
-        Clock { info, tsc, start: AtomicI64::new(start as i64), last: AtomicU64::new(start) }
+        let last = AtomicU64::new(start);
+        Clock { info, tsc, start: AtomicI64::new(start as i64), last, told: Told::default() }
+    }
+
+    /// Has Xen tell of time by itself where each look is an exit: for [`recent`](Self::recent). Once in each domain.
+    pub fn begin(&'static self, hypervisor: &dyn Hypervisor) {
+        self.told.begin(hypervisor);
     }
 
     /// What the clock shows when the domain is about to be frozen.
@@ -44,14 +55,35 @@ impl Clock {
     /// ns since the host booted, the time that Xen's timers use. It never runs backwards, not even
     /// by the rounding of a new scale.
     pub fn system_time(&self) -> u64 {
-        let now = self.info.time().at((self.tsc)());
+        self.told.look(self.info);
+        self.latest(self.info.time().at((self.tsc)()))
+    }
+
+    fn latest(&self, now: u64) -> u64 {
         self.last.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+
+    /// Calls `block`, which may give up the processor, and takes what Xen then tells of the time.
+    pub fn across(&self, block: impl FnOnce()) {
+        if let Some(since) = self.told.across(self.info, block) {
+            self.latest(since);
+        }
+    }
+
+    /// What the clock has shown within the last hundredth of a second, if Xen has told so.
+    pub fn recent(&self) -> Option<Instant> {
+        let last = self.last.load(Ordering::Relaxed);
+        self.told.is_recent(self.info).then(|| self.since_start(last))
     }
 
     /// Time since the domain started, without the time for which it was frozen.
     pub fn now(&self) -> Instant {
+        self.since_start(self.system_time())
+    }
+
+    fn since_start(&self, system: u64) -> Instant {
         let start = self.start.load(Ordering::Relaxed);
-        Instant::from_nanos((self.system_time() as i64).wrapping_sub(start) as u64)
+        Instant::from_nanos((system as i64).wrapping_sub(start) as u64)
     }
 
     /// Time since 1970-01-01T00:00:00Z. It follows the host's idea of it, and may jump.

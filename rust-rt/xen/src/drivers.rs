@@ -97,6 +97,7 @@ pub fn init(
     let info: &SharedInfo = Box::leak(Box::new(shared_info(hypervisor)?));
     let events: &Events = Box::leak(Box::new(Events::new(hypervisor, info)));
     let clock: &Clock = Box::leak(Box::new(Clock::new(info, clock::rdtsc)));
+    clock.begin(hypervisor);
 
     let mut ring = |name, pfn, port| ring(hypervisor, &mut *tables, name, pfn, port);
     let console = ring("console", abi::HVM_PARAM_CONSOLE_PFN, abi::HVM_PARAM_CONSOLE_EVTCHN)?;

@@ -90,6 +90,9 @@ struct State {
     /// Pages that Xen still has for this domain, and the largest order in which it has them.
     stock: (usize, u32),
     refuses_release: bool,
+    /// Whether a look at the counter is an exit, and where the vCPU's runstate is told.
+    emulates_tsc: bool,
+    runstate: Option<SharedPage>,
 }
 
 /// What a suspension shall come to.
@@ -188,6 +191,19 @@ impl FakeXen {
     /// The next ports have numbers from `port` on.
     pub fn set_next_port(&self, port: u32) {
         self.state.lock().unwrap().next_port = port;
+    }
+
+    /// Looks at the counter are exits from now on: the timer of a domain that wants to be told the time has the port that
+    /// is returned.
+    pub fn emulate_tsc(&self) -> Port {
+        let mut state = self.state.lock().unwrap();
+        state.emulates_tsc = true;
+        Port(state.next_port)
+    }
+
+    /// They are not, on the next host.
+    pub fn emulate_no_tsc(&self) {
+        self.state.lock().unwrap().emulates_tsc = false;
     }
 
     /// Refuses to bind ports from now on.
@@ -400,8 +416,26 @@ impl Hypervisor for FakeXen {
             assert_ne!(deadline, 0, "the domain would sleep for ever");
             // System time is the counter plus the constant of `world`.
             TSC.set(TSC.get().max(deadline.saturating_sub(1_000_000)));
+            if let Some(runstate) = &self.state.lock().unwrap().runstate {
+                let since = offset_of!(abi::vcpu_runstate_info, state_entry_time);
+                runstate.store_u64(since, TSC.get() + 1_000_000);
+            }
         }
         Ok(())
+    }
+
+    unsafe fn tell_time(&self, runstate: usize, period: u64) -> Result<Port, Errno> {
+        assert!(period >= 1_000_000, "Xen takes no shorter one");
+        let size = size_of::<abi::vcpu_runstate_info>();
+        assert_eq!(runstate / PAGE_SIZE, (runstate + size - 1) / PAGE_SIZE, "in one page");
+        if !self.state.lock().unwrap().emulates_tsc {
+            return Err(Errno::ENOSYS);
+        }
+        let base = NonNull::new(runstate as *mut u8).expect("nothing is at zero");
+        // SAFETY: the caller vouches for it.
+        let runstate = unsafe { SharedPage::new(base, size) };
+        self.state.lock().unwrap().runstate = Some(runstate);
+        self.bind()
     }
 
     fn shutdown(&self, reason: EndReason) -> Errno {
@@ -422,6 +456,7 @@ impl Hypervisor for FakeXen {
             Suspension::Elsewhere { system_time, wall } => {
                 state.homeless = Some((system_time, wall));
                 state.open.clear();
+                state.runstate = None;
                 let table = core::mem::take(&mut state.table);
                 drop(state);
                 make_a_hole(&self.info);

@@ -128,6 +128,17 @@ unsafe fn operation<T>(number: u32, command: u32, arg: &mut T) -> Result<u64, Er
     check(unsafe { hypercall(number, [command.into(), arg as *mut T as u64, 0]) })
 }
 
+/// An operation on vCPU 0.
+///
+/// # Safety
+///
+/// As for [`operation`].
+unsafe fn vcpu_operation<T>(command: u32, arg: &mut T) -> Result<u64, Errno> {
+    let args = [command.into(), 0, arg as *mut T as u64];
+    // SAFETY: by the caller; `arg` is exclusive for the time of the call.
+    check(unsafe { hypercall(abi::__HYPERVISOR_vcpu_op, args) })
+}
+
 /// A grant table operation on one structure.
 ///
 /// # Safety
@@ -286,6 +297,21 @@ impl Hypervisor for Xen {
         // SAFETY: the structure of this command; the ports live until it returns.
         unsafe { operation(abi::__HYPERVISOR_sched_op, abi::SCHEDOP_poll, &mut arg)? };
         Ok(())
+    }
+
+    unsafe fn tell_time(&self, runstate: usize, period: u64) -> Result<Port, Errno> {
+        // Xen's fourth leaf is about time.
+        if cpuid(LEAF.load(Ordering::Relaxed) + 3, 0).eax & abi::XEN_CPUID_TSC_EMULATED == 0 {
+            return Err(Errno::ENOSYS);
+        }
+        let mut area = abi::vcpu_register_runstate_memory_area::default();
+        area.addr.p = runstate as u64;
+        // SAFETY: the structure of this command; the caller vouches for the address.
+        unsafe { vcpu_operation(abi::VCPUOP_register_runstate_phys_area, &mut area)? };
+        let mut timer = abi::vcpu_set_periodic_timer { period_ns: period };
+        // SAFETY: the structure of this command.
+        unsafe { vcpu_operation(abi::VCPUOP_set_periodic_timer, &mut timer)? };
+        self.evtchn_bind_virq(abi::VIRQ_TIMER)
     }
 
     fn shutdown(&self, reason: EndReason) -> Errno {

@@ -199,6 +199,15 @@ pub trait Hypervisor: Sync {
     /// pending already. Only [`block`](super::sched::block) calls this.
     fn poll(&self, ports: &[Port], deadline: u64) -> Result<(), Errno>;
 
+    /// If Xen emulates the time stamp counter of this domain, has it write vCPU 0's `struct vcpu_runstate_info`
+    /// (`xen/vcpu.h`) to the address `runstate` whenever the vCPU is given a processor or loses it, and raise the
+    /// returned port every `period` ns while it runs.
+    ///
+    /// # Safety
+    ///
+    /// The structure must be in one page, exist for ever, and be accessed as shared memory only.
+    unsafe fn tell_time(&self, runstate: usize, period: u64) -> Result<Port, Errno>;
+
     /// Ends the domain. Returns only when Xen refuses.
     fn shutdown(&self, reason: EndReason) -> Errno;
 

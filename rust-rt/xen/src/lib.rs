@@ -47,6 +47,7 @@ pub mod shared;
 pub mod shared_info;
 pub mod shutdown;
 pub mod suspend;
+mod told;
 pub mod wire;
 pub mod xenbus;
 pub mod xenstore;

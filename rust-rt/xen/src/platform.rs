@@ -39,6 +39,12 @@ impl Platform for XenPlatform {
     /// that `dispatch` serves is among those that Xen looks at: it returns at once then.
     fn wait(&self, deadline: Instant) {
         let deadline = self.clock.deadline(deadline);
-        self.events.with_ports(|ports| sched::block(self.hypervisor, ports, deadline));
+        self.clock.across(|| {
+            self.events.with_ports(|ports| sched::block(self.hypervisor, ports, deadline));
+        });
+    }
+
+    fn recent(&self) -> Option<Instant> {
+        self.clock.recent()
     }
 }

@@ -112,6 +112,12 @@ impl SharedInfo {
         self.page.fetch_and_u64(PENDING + word, !bit) & bit != 0
     }
 
+    /// Whether an event of the port is pending, masked or not.
+    pub fn is_pending(&self, port: Port) -> bool {
+        let (word, bit) = Self::bit(port);
+        self.page.load_u64(PENDING + word) & bit != 0
+    }
+
     /// Makes an event of the port pending, as Xen would.
     pub fn raise(&self, port: Port) {
         let (word, bit) = Self::bit(port);

@@ -12,6 +12,7 @@
 //! | the rings of the console and of xenstore | empty pages, whose places are HVM parameters |
 //! | grants, watches, transactions | gone |
 //! | system time | the host's |
+//! | the runstate's place, the periodic timer | told to Xen again, if it emulates the counter there |
 //! | devices | their directories in xenstore are new: their drivers connect again |
 //!
 //! If the toolstack changes its mind, or has only taken a copy, the domain simply continues. The result of the
@@ -251,6 +252,7 @@ impl Suspend {
                 self.give_up(lost);
             }
             grants = self.grants.map_or(Ok(()), GrantTable::renew);
+            self.clock.begin(hypervisor);
         }
         let away = self.clock.go_on(&stopped);
         self.stir_in();

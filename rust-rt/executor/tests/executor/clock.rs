@@ -121,3 +121,27 @@ fn the_coarse_clock_is_of_after_a_block() {
     d.poll(Instant::NEVER);
     t.expect(&["70"]);
 }
+
+#[test]
+fn what_the_platform_knows_of_the_time_needs_no_look() {
+    let d = domain();
+    d.platform().recent.set(Some(7));
+    d.platform().set_now(9);
+    assert_eq!(d.recent_now(), at(7));
+    assert_eq!(d.coarse_now(), at(7));
+    assert_eq!(d.platform().take_looks(), 0);
+    assert_eq!(d.now(), at(9));
+    d.platform().recent.set(None);
+    assert_eq!((d.platform().take_looks(), d.recent_now()), (1, at(9)));
+}
+
+#[test]
+fn a_block_that_its_deadline_ends_needs_no_look_if_the_platform_knows() {
+    let d = domain();
+    d.now();
+    d.platform().take_looks();
+    d.platform().recent.set(Some(500));
+    assert_eq!(d.poll(at(500)), Ready::TIMER);
+    assert_eq!(d.platform().take_looks(), 0);
+    assert_eq!(d.stats().wakeups, 0);
+}

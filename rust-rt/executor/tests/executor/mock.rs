@@ -20,6 +20,8 @@ pub struct Mock {
     now: Cell<u64>,
     /// How often somebody has looked at the clock.
     looks: Cell<u32>,
+    /// What the platform knows of the time without a look.
+    pub recent: Cell<Option<u64>>,
     /// Pending events.
     pending: RefCell<VecDeque<Handler>>,
     /// Events that become pending at a time, earliest first.
@@ -104,6 +106,10 @@ impl Platform for Mock {
         }
         assert!(deadline != Instant::NEVER, "the domain sleeps for ever");
         self.now.set(self.now.get().max(deadline.as_nanos()));
+    }
+
+    fn recent(&self) -> Option<Instant> {
+        self.recent.get().map(Instant::from_nanos)
     }
 
     fn notifier(&self) -> Option<Notifier> {
