@@ -167,6 +167,17 @@ fn sleep(duration: Duration) -> Pin<Box<dyn Future<Output = ()>>> {
 }
 
 #[test]
+fn what_xen_tells_of_time_goes_on_in_the_new_domain() {
+    let rig = rig();
+    rig.xen.emulate_tsc();
+    rig.clock.begin(rig.xen);
+    rig.request(ELSEWHERE).unwrap();
+    let there = rig.clock.now();
+    assert_eq!(rig.clock.recent(), Some(there));
+    assert_eq!(rig.xen.open_ports().len(), 1);
+}
+
+#[test]
 fn everything_comes_anew_in_its_order() {
     let rig = rig();
     let grant = rig.grants.share(DomId::DOM0, GrantAccess::ReadWrite).unwrap();

@@ -1,8 +1,8 @@
 //! What Xen tells of time without being asked.
 //!
-//! Where Xen emulates the time stamp counter, as on a host whose counters differ, or for a domain that came from a host
-//! with another frequency, each look at the clock is an exit. Two things the domain learns without one. When the vCPU
-//! was last given a processor is in its runstate, which Xen writes to the domain's memory. And the periodic timer raises
+//! Where Xen emulates the time stamp counter, as on a host whose counters differ, or for a domain that came from one with
+//! another frequency, each look at the clock is an exit. Two things the domain learns without one. When its vCPU was
+//! given the processor is in its runstate, which Xen writes to the domain's memory. And the periodic timer raises
 //! `VIRQ_TIMER` while the vCPU runs: as long as its pending bit is not set, no more than a period has passed. Nobody
 //! waits for that port, which stays masked, and Xen stops the timer while the domain sleeps.
 
