@@ -72,7 +72,10 @@ end)
 external served : unit -> unit = "mirust_ocaml_net_served"
 
 let serve stack =
-  let config = { Mirust_net_engine.Dns_engine.default with cache = (Mirust.Budget.get ()).names } in
+  let names = (Mirust.Budget.get ()).names in
+  (* What arrives over TCP has no more memory than the cache. *)
+  let over_tcp = max 1 (names / 128) in
+  let config = { Mirust_net_engine.Dns_engine.default with cache = names; over_tcp } in
   let dns = lazy (Dns.create ~config ~nameservers:(fun () -> Stack.dns stack) stack) in
   Serve.names
     ~resolve:(fun name -> resolve (Lazy.force dns) name)

@@ -61,7 +61,7 @@ type t = {
   counters : Device.counters;
 }
 
-let devices : (Device.t * t) list ref = ref []
+(* Those that are open, or have not given back everything yet. *)
 let polled : t list ref = ref []
 
 (* The state of the link *)
@@ -250,6 +250,11 @@ let heed_memory t =
     (* Most frames die young: this is all it takes to give their pages back. *)
     Gc.minor ()
 
+(* The peer may still read what is in flight, which only we keep. *)
+let forget t =
+  if Array.for_all (fun payload -> payload = []) t.in_flight then
+    polled := List.filter (fun other -> other != t) !polled
+
 let start_of_turn t =
   t.again <- false;
   if news t <> 0 then (
@@ -263,7 +268,8 @@ let start_of_turn t =
   if some || t.words.{Header.word_state} <> 0 then
     ignore (Mirust.Main.attempt (fun () -> take_in t) : bool);
   heed t Header.frames receive;
-  heed t Header.room (fun t -> t.room ())
+  heed t Header.room (fun t -> t.room ());
+  if t.link = Closed then forget t
 
 (* Nobody says anything more of what is left, so the loop may not sleep. A pause of the beginning of the turn would be
    over by now. *)
@@ -290,29 +296,25 @@ let multicast t group join =
   ignore (Abi.multicast t.handle mac join : int)
 
 let device t =
-  let device =
-    {
-      Device.name = t.name;
-      mac = t.mac;
-      mtu = (fun () -> t.mtu);
-      features = (fun () -> t.features);
-      reserve = reserve t;
-      send = send t;
-      (* What was sent goes out when the turn ends, all of it with one notification. *)
-      flush = ignore;
-      on_receive = (fun f -> t.receiver <- Some f);
-      on_room = (fun f -> t.room <- f);
-      on_link = (fun f -> t.back <- f);
-      on_pressure = (fun f -> t.pressure <- f);
-      on_disconnect = (fun f -> t.gone <- f);
-      join = (fun group -> multicast t group 1);
-      leave = (fun group -> multicast t group 0);
-      disconnect = (fun () -> disconnect t);
-      counters = t.counters;
-    }
-  in
-  devices := (device, t) :: !devices;
-  device
+  {
+    Device.name = t.name;
+    mac = t.mac;
+    mtu = (fun () -> t.mtu);
+    features = (fun () -> t.features);
+    reserve = reserve t;
+    send = send t;
+    (* What was sent goes out when the turn ends, all of it with one notification. *)
+    flush = ignore;
+    on_receive = (fun f -> t.receiver <- Some f);
+    on_room = (fun f -> t.room <- f);
+    on_link = (fun f -> t.back <- f);
+    on_pressure = (fun f -> t.pressure <- f);
+    on_disconnect = (fun f -> t.gone <- f);
+    join = (fun group -> multicast t group 1);
+    leave = (fun group -> multicast t group 0);
+    disconnect = (fun () -> disconnect t);
+    counters = t.counters;
+  }
 
 let rec wait_until_up t =
   match t.link with
@@ -387,7 +389,7 @@ type counters = Header.Stats.t = {
 
 type stats = { device : counters; rx_no_memory : int }
 
-let find device = List.assq_opt device !devices
+let find (device : Device.t) = List.find_opt (fun t -> t.counters == device.counters) !polled
 
 let set_copied device octets =
   Option.iter (fun t -> t.slabs.most <- most_slabs octets ~size:t.slabs.size) (find device)

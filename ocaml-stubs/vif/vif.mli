@@ -73,7 +73,7 @@ type stats = {
       (** frames dropped because copied ones occupied all the memory allowed for them *)
 }
 
-(** [None] if the device is not one of this module. *)
+(** [None] if the device is not one of this module, or was closed. *)
 val stats : Mirust_netif.Device.t -> stats option
 
 (** On one line. *)

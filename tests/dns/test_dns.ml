@@ -236,7 +236,9 @@ let large_answers_are_few () =
   check_bool "but some" true (Server.held server > 10_000);
   (* Of a connection that is not read one is held. *)
   check_int "none is long" 4096 (Server.longest server);
-  let length = Option.map Cstruct.length (answer server ~transport:`Tcp (header ^ "0 00 00100001")) in
+  let length =
+    Option.map Cstruct.length (answer server ~transport:`Tcp (header ^ "0 00 00100001"))
+  in
   check_int "the longest" (Option.get length) (Server.longest server);
   check_bool "all of it" true (Server.longest server > 4400)
 

@@ -1,6 +1,7 @@
 (* The DNS client: messages, its engine against scripts, and two stacks. *)
 
 open Mirust_net_engine
+open Mirust_net_env
 open Mirust_net_mock
 open Lwt.Infix
 module W = Mirust_wire
@@ -343,6 +344,41 @@ let bounds () =
   check_bool "cache" true (E.cached t <= 20);
   check_result "no server" (Error `No_server) (E.resolve t ~now:0 ~servers:[] (host "q.net") A ())
 
+(* 256 addresses of IPv6 take 20 KiB, where 512 bytes are meant for an entry. *)
+let long_answers_take_more_of_the_cache () =
+  let t = engine ~config:{ E.default with cache = 100 } () in
+  let ask ~addresses n =
+    let n = Printf.sprintf "n%d.net" n in
+    let k = asked (E.resolve t ~now:0 ~servers (host n) Aaaa ()) in
+    let record i =
+      let a = Ipaddr.V6.make 0x2001 0xdb8 0 0 0 0 1 i in
+      { D.name = name n; ttl = 100; data = Address6 a }
+    in
+    let _, result = answered (reply t k (List.init addresses record)) in
+    check_bool "all of them" true (List.length (Result.get_ok result) = addresses)
+  in
+  let within_memory () =
+    let bytes = 8 * Obj.reachable_words (Obj.repr t) in
+    check_bool (Printf.sprintf "%d bytes" bytes) true (bytes <= 100 * 512)
+  in
+  for n = 1 to 100 do
+    ask ~addresses:256 n
+  done;
+  check_int "long ones" 2 (E.cached t);
+  within_memory ();
+  for n = 101 to 200 do
+    ask ~addresses:5 n
+  done;
+  check_int "short ones" 100 (E.cached t);
+  within_memory ();
+  (* What has no room at all drives nothing out. *)
+  let t = engine ~config:{ E.default with cache = 20 } () in
+  ignore (reply t (asked (resolve t)) [ a "www.example.net" "192.0.2.1" ]);
+  let k = asked (resolve ~n:"long.net" t) in
+  ignore (reply t k (List.init 200 (fun i -> a "long.net" (Printf.sprintf "192.0.2.%d" i))));
+  check_result "still there" good (resolve t);
+  ignore (asked (resolve ~n:"long.net" t))
+
 (* {1 Stacks} *)
 
 module Stack = Mirust_stack.Stack
@@ -355,16 +391,28 @@ let stack network n =
     { Stack.default with ipv4 = `Static { cidr; gateway = None } }
     (Network.attach network mac)
 
-(* A name server: [small] fits in a datagram, [big] only over TCP. *)
+(* Questions that the server has been asked over TCP and has not answered, and how long it takes. *)
+let at_once = ref 0
+let most_at_once = ref 0
+let patience = ref 0
+
+let is_numbered n =
+  match Domain_name.to_strings n with
+  | [ n; "numbered" ] -> int_of_string_opt n <> None
+  | _ -> false
+
+(* A name server: [small] fits in a datagram, [big] and those with numbers only over TCP. *)
 let serve s =
   let answer (q : D.t) ~tcp =
     let n, _ = q.question in
     let is s = Domain_name.equal n (name s) in
     let m = { q with response = true } in
     if is "small.net" then { m with answers = [ a "small.net" "192.0.2.1" ] }
-    else if is "big.net" && not tcp then { m with truncated = true }
+    else if (is "big.net" || is_numbered n) && not tcp then { m with truncated = true }
     else if is "big.net" then
       { m with answers = List.init 200 (fun i -> a "big.net" (Printf.sprintf "192.0.2.%d" i)) }
+    else if is_numbered n then
+      { m with answers = [ { D.name = n; ttl = 300; data = Address (v4 "192.0.2.2") } ] }
     else { m with rcode = 3 }
   in
   Stack.UDP.listen (Stack.udp s) ~port:53 (fun ~src ~dst:_ ~src_port b ->
@@ -384,6 +432,10 @@ let serve s =
           | Ok `Eof | Error _ -> Lwt.return Cstruct.empty
       in
       read Cstruct.empty >>= fun b ->
+      incr at_once;
+      most_at_once := max !most_at_once !at_once;
+      Env.sleep !patience >>= fun () ->
+      decr at_once;
       (match D.parse b with
       | Error _ -> Lwt.return_unit
       | Ok q ->
@@ -393,14 +445,14 @@ let serve s =
           Stack.TCP.writev flow [ length; m ] >|= ignore)
       >>= fun () -> Stack.TCP.close flow)
 
-let with_stacks ?conditions f () =
+let with_stacks ?conditions ?config f () =
   let mock = Mock.install () in
   let network = Network.create ?conditions () in
   Mock.run mock
     ( stack network 1 >>= fun client ->
       stack network 2 >>= fun server ->
       serve server;
-      f (Client.create ~nameservers:(fun () -> [ ip "10.0.0.2" ]) client) )
+      f (Client.create ?config ~nameservers:(fun () -> [ ip "10.0.0.2" ]) client) )
 
 let names =
   with_stacks (fun t ->
@@ -410,6 +462,23 @@ let names =
       check_bool "big" true (match r with Ok l -> List.length l = 200 | Error _ -> false);
       Client.gethostbyname t (host "missing.net") >|= fun r ->
       check_bool "missing" true (Result.is_error r))
+
+let numbered t i = Client.gethostbyname t (host (Printf.sprintf "%d.numbered" i))
+
+let few_answers_over_tcp_at_a_time =
+  with_stacks ~config:{ E.default with over_tcp = 2 } (fun t ->
+      let all = List.init 16 Fun.id in
+      patience := second / 100;
+      Lwt_list.map_p (numbered t) all >>= fun results ->
+      check_bool "each in its turn" true (List.for_all (( = ) (Ok (v4 "192.0.2.2"))) results);
+      check_int "at a time" 2 !most_at_once;
+      (* Whose time is up gives its place to others. *)
+      patience := 3600 * second;
+      Lwt_list.map_p (fun i -> numbered t (100 + i)) all >>= fun results ->
+      check_bool "too late" true (List.for_all Result.is_error results);
+      Env.sleep (10 * second) >>= fun () ->
+      patience := 0;
+      numbered t 200 >|= fun r -> check_bool "afterwards" true (r = Ok (v4 "192.0.2.2")))
 
 let over_a_bad_link =
   with_stacks ~conditions:{ Network.perfect with drop = 0.2; corrupt = 0.1; duplicate = 0.1 }
@@ -442,7 +511,13 @@ let () =
           case "failing_servers" failing_servers;
           case "too_long_goes_to_tcp" too_long_goes_to_tcp;
           case "bounds" bounds;
+          case "long_answers_take_more_of_the_cache" long_answers_take_more_of_the_cache;
           case "ports_of_others_are_left_alone" ports_of_others_are_left_alone;
         ] );
-      ("stacks", [ case "names" names; case "over_a_bad_link" over_a_bad_link ]);
+      ( "stacks",
+        [
+          case "names" names;
+          case "few_answers_over_tcp_at_a_time" few_answers_over_tcp_at_a_time;
+          case "over_a_bad_link" over_a_bad_link;
+        ] );
     ]

@@ -182,6 +182,23 @@ let closed_device_is_gone () =
   in
   Alcotest.check outcome "gone" `Disconnected (t.device.send frame)
 
+(* With the stack that was its receiver. *)
+let closed_device_is_forgotten () =
+  let kept = Weak.create 1 and still_open = Weak.create 1 in
+  let use kept close =
+    opened () >>= fun t ->
+    Weak.set kept 0 (Some t);
+    ignore (send t [ fragment 0 3000 ]);
+    turn () >>= fun () ->
+    if close then t.device.disconnect ();
+    turn ()
+  in
+  use kept true >>= fun () ->
+  use still_open false >|= fun () ->
+  Gc.full_major ();
+  Alcotest.(check bool) "open" true (Weak.check still_open 0);
+  Alcotest.(check bool) "closed" false (Weak.check kept 0)
+
 (* The lowest bit of the first byte says so. *)
 let alone_nobody_repeats_what_goes_to_groups () =
   opened ~kind:"alone" () >>= fun t ->
@@ -247,6 +264,7 @@ let () =
           case "full device says when there is room" full_device_says_when_there_is_room;
           case "refuses what it cannot send" refuses_what_it_cannot_send;
           case "closed device is gone" closed_device_is_gone;
+          case "closed device is forgotten" closed_device_is_forgotten;
           case "alone, nobody repeats what goes to groups" alone_nobody_repeats_what_goes_to_groups;
           case "what memory ran out for is said again" what_memory_ran_out_for_is_said_again;
           case "unknown interface is an error" unknown_interface_is_an_error;

@@ -6,13 +6,24 @@ type config = {
   aliases : int;
   cache : int;
   in_flight : int;
+  over_tcp : int;
   max_ttl : int;
 }
 
 let second = 1_000_000_000
 
 let default =
-  { timeout = 2 * second; tries = 5; aliases = 8; cache = 1024; in_flight = 256; max_ttl = 3600 }
+  {
+    timeout = 2 * second;
+    tries = 5;
+    aliases = 8;
+    cache = 1024;
+    in_flight = 256;
+    over_tcp = 8;
+    max_ttl = 3600;
+  }
+
+let addresses_per_entry = 6
 
 type answer = Ipaddr.t list
 
@@ -70,6 +81,7 @@ type 'waiter t = {
   random : int -> int;
   is_free : int -> bool;
   cache : (key, entry) Hashtbl.t;
+  mutable taken : int; (* of the cache *)
   questions : (key, 'waiter question) Hashtbl.t;
   ports : (int, 'waiter question) Hashtbl.t;
 }
@@ -80,6 +92,7 @@ let create ?(config = default) ?(is_free = fun _ -> true) ~random () =
     random;
     is_free;
     cache = Hashtbl.create 16;
+    taken = 0;
     questions = Hashtbl.create 16;
     ports = Hashtbl.create 16;
   }
@@ -88,30 +101,51 @@ let pending t = Hashtbl.length t.questions
 let cached t = Hashtbl.length t.cache
 let key name kind = (Domain_name.to_string (Domain_name.canonical name), kind)
 
+let size = function
+  | Ok addresses -> 1 + (List.length addresses / addresses_per_entry)
+  | Error _ -> 1
+
+let forget t key e =
+  Hashtbl.remove t.cache key;
+  t.taken <- t.taken - size e.result
+
 let lookup t ~now key =
   match Hashtbl.find_opt t.cache key with
   | Some e when now < e.until -> Some e.result
-  | Some _ ->
-      Hashtbl.remove t.cache key;
+  | Some e ->
+      forget t key e;
       None
   | None -> None
 
-(* Full: what has expired goes; if that is not enough, any entry does. *)
-let make_room t ~now =
-  if Hashtbl.length t.cache >= t.config.cache then (
-    Hashtbl.filter_map_inplace (fun _ e -> if now < e.until then Some e else None) t.cache;
-    if Hashtbl.length t.cache >= t.config.cache then
-      match Hashtbl.to_seq_keys t.cache () with
-      | Seq.Cons (victim, _) -> Hashtbl.remove t.cache victim
-      | Seq.Nil -> ())
+let rec forget_some t until =
+  if t.taken > until then
+    match Hashtbl.to_seq t.cache () with
+    | Seq.Cons ((victim, e), _) ->
+        forget t victim e;
+        forget_some t until
+    | Seq.Nil -> ()
+
+(* Full: what has expired goes; if that is not enough, any entries do. *)
+let make_room t ~now wanted =
+  let until = t.config.cache - wanted in
+  let keep _ e =
+    if now < e.until then Some e
+    else (
+      t.taken <- t.taken - size e.result;
+      None)
+  in
+  if t.taken > until then Hashtbl.filter_map_inplace keep t.cache;
+  forget_some t until
 
 let remember t ~now key result ttl =
   let limit =
     match result with Ok _ -> t.config.max_ttl | Error _ -> max 1 (t.config.max_ttl / 12)
   in
   let ttl = min ttl limit in
-  if ttl > 0 then (
-    make_room t ~now;
+  let size = size result in
+  if ttl > 0 && size <= t.config.cache then (
+    make_room t ~now size;
+    t.taken <- t.taken + size;
     Hashtbl.replace t.cache key { result; until = now + (ttl * second) })
 
 (* Somebody else's port is not taken from him. Even if nearly all are in use, so many tries almost certainly find one. *)
@@ -298,6 +332,9 @@ let failed t ~now ~port =
   match Hashtbl.find_opt t.ports port with
   | Some q when q.tcp -> again t ~now q
   | Some _ | None -> []
+
+let asks_over_tcp t ~port =
+  match Hashtbl.find_opt t.ports port with Some q -> q.tcp | None -> false
 
 let next t =
   match Hashtbl.fold (fun _ q at -> min at q.at) t.questions max_int with

@@ -12,13 +12,17 @@ type config = {
   timeout : int;  (** ns until a question is repeated, to the next server *)
   tries : int;  (** questions altogether for one name of an alias chain *)
   aliases : int;  (** longest chain followed *)
-  cache : int;  (** entries *)
+  cache : int;  (** entries; {!addresses_per_entry} more addresses count as one more entry *)
   in_flight : int;  (** names asked for at one time *)
+  over_tcp : int;  (** answers over TCP at one time, each of up to 64 KiB: for the user of this *)
   max_ttl : int;  (** seconds; for negative answers a twelfth of it *)
 }
 
-(** 2 s, 5 tries, 8 aliases, 1024 entries, 256 in flight, one hour. *)
+(** 2 s, 5 tries, 8 aliases, 1024 entries, 256 in flight, 8 of them over TCP, one hour. *)
 val default : config
+
+(** About as much memory as an entry with few takes without them. *)
+val addresses_per_entry : int
 
 (** Not empty. *)
 type answer = Ipaddr.t list
@@ -59,6 +63,9 @@ val resolve :
 (** A message that came to [port] from a server's port 53. *)
 val input : 'waiter t -> now:int -> server:Ipaddr.t -> port:int -> Cstruct.t -> 'waiter action list
 
+(** Whether an answer over TCP is still of use. *)
+val asks_over_tcp : 'waiter t -> port:int -> bool
+
 (** The query over TCP failed. *)
 val failed : 'waiter t -> now:int -> port:int -> 'waiter action list
 
@@ -68,4 +75,5 @@ val tick : 'waiter t -> now:int -> 'waiter action list
 (** Questions in flight. *)
 val pending : 'waiter t -> int
 
+(** Entries of the cache, however long. *)
 val cached : 'waiter t -> int

@@ -52,11 +52,54 @@ struct
     nameservers : unit -> Ipaddr.t list;
     engine : waiter Dns_engine.t;
     timer : Timer.t Lazy.t;
+    mutable places : int; (* for answers over TCP *)
+    waiting : unit Lwt.u Queue.t;
   }
 
   let in_background f =
     Lwt.dont_wait f (fun e ->
         Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
+
+  let take_place t =
+    if t.places > 0 then (
+      t.places <- t.places - 1;
+      Lwt.return_unit)
+    else
+      let promise, resolver = Lwt.wait () in
+      Queue.add resolver t.waiting;
+      promise
+
+  let give_place t =
+    match Queue.take_opt t.waiting with
+    | Some next -> Lwt.wakeup_later next ()
+    | None -> t.places <- t.places + 1
+
+  (* Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
+  let exchange flow message =
+    let length = Cstruct.create 2 in
+    W.Field.set_u16 length 0 (Cstruct.length message);
+    (* A copy, as the message may come in single bytes. *)
+    let arrived = Buffer.create 512 in
+    let rec read () =
+      let have = Buffer.length arrived in
+      let byte i = Char.code (Buffer.nth arrived i) in
+      let wanted = if have < 2 then max_int else 2 + (byte 0 lsl 8) + byte 1 in
+      if have >= wanted then Lwt.return_some (Cstruct.of_string (Buffer.sub arrived 2 (wanted - 2)))
+      else
+        S.TCP.read flow >>= function
+        | Ok (`Data b) ->
+            Buffer.add_string arrived (Cstruct.to_string b);
+            read ()
+        | Ok `Eof | Error _ -> Lwt.return_none
+    in
+    Lwt.choose
+      [
+        ( S.TCP.writev flow [ length; message ] >>= function
+          | Error _ -> Lwt.return_none
+          | Ok () -> read () );
+        (* The engine has given up by then; closing the flow ends the reader. *)
+        (Env.sleep (Env.sec 10) >|= fun () -> None);
+      ]
 
   let rec perform_all t actions =
     let set_timer () = Timer.set (Lazy.force t.timer) (Dns_engine.next t.engine) in
@@ -79,39 +122,20 @@ struct
     | Ask_tcp { server; port; message } -> in_background (fun () -> ask_tcp t ~server ~port message)
     | Answer { waiters; result } -> Env.each (fun u -> Lwt.wakeup_later u result) waiters
 
-  (* Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
   and ask_tcp t ~server ~port:local message =
     S.TCP.create_connection (S.tcp t.stack) (server, port) >>= function
     | Error _ -> failed t local
     | Ok flow -> (
-        let length = Cstruct.create 2 in
-        W.Field.set_u16 length 0 (Cstruct.length message);
-        (* A copy, as the message may come in single bytes. *)
-        let arrived = Buffer.create 512 in
-        let rec read () =
-          let have = Buffer.length arrived in
-          let byte i = Char.code (Buffer.nth arrived i) in
-          let wanted = if have < 2 then max_int else 2 + (byte 0 lsl 8) + byte 1 in
-          if have >= wanted then
-            Lwt.return_some (Cstruct.of_string (Buffer.sub arrived 2 (wanted - 2)))
-          else
-            S.TCP.read flow >>= function
-            | Ok (`Data b) ->
-                Buffer.add_string arrived (Cstruct.to_string b);
-                read ()
-            | Ok `Eof | Error _ -> Lwt.return_none
-        in
-        Lwt.choose
-          [
-            ( S.TCP.writev flow [ length; message ] >>= function
-              | Error _ -> Lwt.return_none
-              | Ok () -> read () );
-            (* The engine has given up by then; closing the flow ends the reader. *)
-            (Env.sleep (Env.sec 10) >|= fun () -> None);
-          ]
-        >>= fun answer ->
-        S.TCP.close flow >>= fun () ->
-        match answer with
+        take_place t >>= fun () ->
+        Lwt.finalize
+          (fun () ->
+            (* It may have taken long. *)
+            if Dns_engine.asks_over_tcp t.engine ~port:local then exchange flow message
+            else Lwt.return_none)
+          (fun () ->
+            give_place t;
+            S.TCP.close flow)
+        >>= function
         | None -> failed t local
         | Some b ->
             perform_all t (Dns_engine.input t.engine ~now:(Env.now ()) ~server ~port:local b);
@@ -121,9 +145,9 @@ struct
     perform_all t (Dns_engine.failed t.engine ~now:(Env.now ()) ~port:local);
     Lwt.return_unit
 
-  let create ?config ~nameservers stack =
+  let create ?(config = Dns_engine.default) ~nameservers stack =
     let is_free port = L.is_free (S.udp stack) ~port in
-    let engine = Dns_engine.create ?config ~is_free ~random:Env.random_int () in
+    let engine = Dns_engine.create ~config ~is_free ~random:Env.random_int () in
     let rec t =
       {
         stack;
@@ -131,6 +155,8 @@ struct
         engine;
         timer =
           lazy (Timer.create (fun () -> perform_all t (Dns_engine.tick engine ~now:(Env.now ()))));
+        places = config.over_tcp;
+        waiting = Queue.create ();
       }
     in
     t
