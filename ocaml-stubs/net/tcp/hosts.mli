@@ -27,8 +27,8 @@ val count_of_network : t -> Ipaddr.t -> int
 (** How many there are of all hosts. *)
 val total : t -> int
 
-(** The host that has the most, as far as is known; {!no_host} if there was never any. It is known
-    of those that grow, and of those that {!saw} tells. *)
+(** The host that has the most, as far as is known; [no_host] if there was never any. It is known of
+    those that grow, and of those that {!saw} tells. *)
 val most : t -> host
 
 (** The network that has the most, as far as is known, and so in its field [most] the host that has
