@@ -65,8 +65,9 @@ impl MirustFiles {
     ) -> Result<(bool, isize, isize, isize), (isize, String)> {
         let inode = self.find(&key).await.map_err(failure)?;
         let Inode { size, modified, modified_ns, .. } = inode;
-        let modified = modified.min(isize::MAX as u64 / 2) as isize;
-        Ok((is_dictionary(inode.kind()), size as isize, modified, modified_ns as isize))
+        // OCaml's numbers have 63 bits.
+        let [size, modified] = [size, modified].map(|n| n.min(isize::MAX as u64 / 2) as isize);
+        Ok((is_dictionary(inode.kind()), size, modified, modified_ns as isize))
     }
 
     /// At most `most` bytes of a value, from `offset` on. Errors are those of `about`.

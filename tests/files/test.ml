@@ -145,6 +145,41 @@ let refused () =
   | Error (`Failed _) -> ()
   | r -> check Alcotest.string "closed" (Error (`Failed "the disk")) r
 
+(* Of an image that somebody has made by hand: a value's size, which is at 8 of an inode of 64 bytes. *)
+let sizes_that_lie () =
+  with_image @@ fun image ->
+  let forged = image ^ "-forged" and folder = Filename.(concat (dirname image) "folder") in
+  sh "mkfs.erofs --quiet -E force-inode-extended,nosbcrc %s %s >/dev/null" forged folder;
+  let bytes = Bytes.of_string (In_channel.with_open_bin forged In_channel.input_all) in
+  let is_value at =
+    Bytes.get_uint16_le bytes (at + 4) = 0o100644 && Bytes.get_int64_le bytes (at + 8) = 14L
+  in
+  let rec find at = if is_value at then at else find (at + 32) in
+  let inode = find 1152 and key = Key.v "index.html" in
+  let forge what ~layout size expected =
+    Bytes.set_uint16_le bytes inode (1 lor (layout lsl 1));
+    Bytes.set_int64_le bytes (inode + 8) size;
+    write forged (Bytes.to_string bytes);
+    Kv.connect forged >>= fun store ->
+    Kv.size store key >>= fun size ->
+    check Alcotest.int what expected (Result.map Optint.Int63.to_int size);
+    Kv.get store key >>= fun whole ->
+    Kv.get_partial store key ~offset:(Optint.Int63.of_int (max_int - 3)) ~length:max_int
+    >>= fun part ->
+    Kv.digest store key >>= fun digest ->
+    let is_error what r = Alcotest.(check bool) what true (Result.is_error r) in
+    is_error "a value" whole;
+    is_error "a part" part;
+    is_error "a digest" digest;
+    Kv.disconnect store
+  in
+  let damaged = Error (`Failed "the image of files is damaged: an impossible size of a file") in
+  forge "OCaml's largest" ~layout:0 0x3fff_ffff_ffff_ffffL (Ok max_int) >>= fun () ->
+  forge "one more" ~layout:0 0x4000_0000_0000_0000L (Ok max_int) >>= fun () ->
+  forge "with a tail" ~layout:2 Int64.max_int (Ok max_int) >>= fun () ->
+  forge "in chunks" ~layout:4 Int64.max_int (Ok max_int) >>= fun () ->
+  forge "none" ~layout:0 (-1L) damaged
+
 let () =
   let case name f = Alcotest.test_case name `Quick f in
   Alcotest.run "files"
@@ -156,5 +191,6 @@ let () =
           case "lists" lists;
           case "known" known;
           case "refused" refused;
+          case "sizes that lie" sizes_that_lie;
         ] );
     ]
