@@ -32,18 +32,43 @@ let is word text i stop =
   let rec same n = n < 0 || (Char.lowercase_ascii text.[i + n] = word.[n] && same (n - 1)) in
   stop - i = String.length word && same (stop - i - 1)
 
-(* {1 A request} *)
+(* {1 A request}
+
+   What others may take for something else is refused: behind a proxy, what it takes for a body would be somebody else's
+   next request here (RFC 9112 section 11.2). *)
+
+let is_token = function
+  | 'a' .. 'z' | 'A' .. 'Z' | '0' .. '9' | '-' -> true
+  | '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '.' | '^' | '_' | '`' | '|' | '~' -> true
+  | _ -> false
+
+let rec token text i stop = if i < stop && is_token text.[i] then token text (i + 1) stop else i
+
+let rec is_text text i stop =
+  i >= stop
+  || ((text.[i] >= ' ' || text.[i] = '\t') && text.[i] <> '\127' && is_text text (i + 1) stop)
 
 type fields = { body : bool; connection : [ `Close | `Keep_alive | `Unsaid ] }
+
+(* Separated by commas. One that closes has the last word. *)
+let rec options fields text i stop =
+  if i >= stop then fields
+  else
+    let next = find text ',' i stop in
+    let first = skip text i next in
+    let last = back text first next in
+    let connection =
+      if is "close" text first last then `Close
+      else if fields.connection = `Unsaid && is "keep-alive" text first last then `Keep_alive
+      else fields.connection
+    in
+    options { fields with connection } text (next + 1) stop
 
 let field fields text first colon value stop =
   if is "transfer-encoding" text first colon then { fields with body = true }
   else if is "content-length" text first colon then
     { fields with body = fields.body || not (is "0" text value stop) }
-  else if fields.connection = `Unsaid && is "connection" text first colon then
-    if is "close" text value stop then { fields with connection = `Close }
-    else if is "keep-alive" text value stop then { fields with connection = `Keep_alive }
-    else fields
+  else if is "connection" text first colon then options fields text value stop
   else fields
 
 (* The lines after the one that ends at [i]. *)
@@ -51,10 +76,11 @@ let rec lines fields text i stop =
   if i >= stop then Some fields
   else
     let next = find text '\n' (i + 1) stop in
-    let first = skip text (i + 1) next in
-    let last = back text first next in
-    let colon = find text ':' first last in
-    if colon = first || colon = last then None
+    let first = i + 1 and last = back text (i + 1) next in
+    let colon = token text first last in
+    (* Nor does a line go on in the next one. *)
+    if colon = first || colon = last || text.[colon] <> ':' || not (is_text text colon last) then
+      None
     else lines (field fields text first colon (skip text (colon + 1) last) last) text next stop
 
 let head text stop =

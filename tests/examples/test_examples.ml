@@ -122,7 +122,9 @@ let requests () =
       ("", "more");
       ("GET / HTTP/2\r\n\r\n", "bad");
       ("GET /\r\n\r\n", "bad");
-      ("GET / HTTP/1.1\r\nconnection:\tKEEP-alive \r\nConnection: close\r\n\r\n", "GET / true 62");
+      ("GET / HTTP/1.1\r\nconnection:\tKEEP-alive \r\nConnection: close\r\n\r\n", "GET / false 62");
+      ("GET / HTTP/1.1\r\nConnection: keep-alive, close\r\n\r\n", "GET / false 49");
+      ("GET / HTTP/1.0\r\nConnection: x, , Keep-Alive,\r\n\r\n", "GET / true 48");
       ("GET / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", "GET / true 61");
       (" GET ?q HTTP/1.1 \r\n\r\n", "GET  true 21");
       ("GET / HTTP/1.1 \r\nConnections: close\r\nX: \r\n\r\n", "GET / true 44");
@@ -136,6 +138,15 @@ let requests () =
       ("POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", "bad");
       ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "bad");
       (String.make 9000 'x', "bad");
+      (* What another program on the way may read otherwise. *)
+      ("POST / HTTP/1.1\r\nContent-Length : 5\r\n\r\nhello", "bad");
+      ("POST / HTTP/1.1\r\nTransfer-Encoding\t: chunked\r\n\r\n", "bad");
+      ("POST / HTTP/1.1\r\nContent-Length\x0b: 5\r\n\r\nhello", "bad");
+      ("GET / HTTP/1.1\r\n X: y\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nX: y\r\n z: folded\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nX: y\rContent-Length: 5\r\n\r\nhello", "bad");
+      ("GET / HTTP/1.1\r\nX: y\x00z\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nX-1.~: caf\xe9 \t\"(y)\"\r\n\r\n", "GET / true 36");
     ]
 
 let answers () =
