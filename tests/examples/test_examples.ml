@@ -146,7 +146,7 @@ let requests () =
       ("GET / HTTP/1.1\r\nX: y\r\n z: folded\r\n\r\n", "bad");
       ("GET / HTTP/1.1\r\nX: y\rContent-Length: 5\r\n\r\nhello", "bad");
       ("GET / HTTP/1.1\r\nX: y\x00z\r\n\r\n", "bad");
-      ("GET / HTTP/1.1\r\nX-1.~: caf\xe9 \t\"(y)\"\r\n\r\n", "GET / true 36");
+      ("GET / HTTP/1.1\r\nX-1.~: caf\xe9 \t\"(y)\"\r\n\r\n", "GET / true 38");
     ]
 
 let answers () =
