@@ -30,22 +30,9 @@ let wake token =
   set Header.turn_woken (n + 1);
   asked := true
 
-(* The first has its turn, then sixteen, then all others: each after an interlude, if there are three times as many to
-   come, since few are soon done. The others once and no more: each call has a time of its own for them. *)
-let run_all () = ignore (Abi.exchange max_int : int)
-
-let run_some most ~interlude rest =
-  let left = Abi.exchange most in
-  if left >= 3 * most then (
-    interlude ();
-    rest ())
-  else if left > 0 then run_all ()
-
-let run_stages ~interlude = run_some 1 ~interlude (fun () -> run_some 16 ~interlude run_all)
-
-let run ~interlude =
+let run () =
   !asked
   &&
   (asked := false;
-   run_stages ~interlude;
+   ignore (Abi.exchange () : int);
    true)

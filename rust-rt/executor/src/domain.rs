@@ -45,7 +45,7 @@
 
 use core::future::Future;
 
-use crate::executor::{Guard, Turn};
+use crate::executor::Guard;
 use crate::owned::Owned;
 use crate::platform::Platform;
 use crate::poll::{Domain, PollStats, Ready, Remote};
@@ -166,8 +166,8 @@ pub fn poll(deadline: Instant) -> Ready {
 }
 
 /// See [`Domain::run_tasks`].
-pub fn run_tasks(most: usize) -> Turn {
-    get().run_tasks(most)
+pub fn run_tasks() -> usize {
+    get().run_tasks()
 }
 
 /// See [`Domain::has_work`].
