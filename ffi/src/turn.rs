@@ -111,7 +111,7 @@ fn tell_completions() {
 
 fn wake_all() {
     // A waker may be any code; it may call OCaml, which may wake others: their tokens are appended. If there is no room
-    // // for them, this is called again from inside, takes the rest, and starts over.
+    // for them, this is called again from inside, takes the rest, and starts over.
     loop {
         let next = TAKEN.load(Ordering::Relaxed);
         if next == word(MIRUST_TURN_WOKEN).load(Ordering::Relaxed) {

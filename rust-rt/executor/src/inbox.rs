@@ -138,7 +138,7 @@ impl Inbox {
         self.post(|s| s.signals |= bits);
     }
 
-    /// Makes sure that `tasks` queue entries fit without an allocation, so that waking on the domain's thread never ///
+    /// Makes sure that `tasks` queue entries fit without an allocation, so that waking on the domain's thread never
     /// allocates.
     #[inline]
     pub(crate) fn reserve_ready(&self, tasks: usize) {

@@ -23,17 +23,15 @@ pub(crate) extern "C" fn exit(code: c_int) -> ! {
         // SAFETY: whoever registered the function promised that it can be called now, with this.
         unsafe { function(argument) };
     }
-    end(code)
+    stdio::flush_all();
+    (host::get().exit)(code)
 }
 
-/// Ends the domain without running exit handlers.
+/// Ends the domain without running exit handlers, and without what streams on files still have to write. The console,
+/// which is no file, has all that was written to it.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn _exit(code: c_int) -> ! {
-    end(code)
-}
-
-fn end(code: c_int) -> ! {
-    stdio::flush_all();
+    stdio::flush_console();
     (host::get().exit)(code)
 }
 

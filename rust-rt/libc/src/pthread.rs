@@ -44,7 +44,8 @@ extern "C" fn pthread_mutexattr_setpshared(_attributes: *mut c_int, shared: c_in
     if (0..=1).contains(&shared) { 0 } else { EINVAL }
 }
 
-/// Whether it is free again when its process has died, after which nobody would lock it.
+/// Whether it is free again when its owner has died. A process that has died leaves nobody to lock it; a thread that ends
+/// with it keeps it locked all the same.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_mutexattr_setrobust(_attributes: *mut c_int, robust: c_int) -> c_int {
     if (0..=1).contains(&robust) { 0 } else { EINVAL }

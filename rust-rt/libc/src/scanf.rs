@@ -1,6 +1,7 @@
 //! `sscanf`: integers, floating-point numbers, characters, words, sets of characters and `%n`.
 //!
-//! A conversion that is not implemented (wide characters) ends the scan, as input that does not match does.
+//! A conversion that is not implemented (wide characters) ends the scan, as input that does not match does. An image without
+//! files has less of this: there, OCaml's runtime is all that scans.
 
 use super::asm::{VaList, variadic};
 use super::{cstr, double, integer};
@@ -11,6 +12,9 @@ variadic!("sscanf", 2 => vsscanf);
 variadic!("__isoc99_sscanf", 2 => vsscanf);
 variadic!("__isoc23_sscanf", 2 => vsscanf);
 
+/// Whether there is what OCaml's runtime has no use for.
+const ALL: bool = cfg!(any(test, feature = "posix"));
+
 /// The number of arguments assigned, or EOF when the input ends before the first assignment.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn vsscanf(
@@ -19,27 +23,71 @@ unsafe extern "C" fn vsscanf(
     args: *mut VaList,
 ) -> c_int {
     // SAFETY: both are C strings that nobody writes to meanwhile, and the list is started.
-    unsafe { scan(cstr::bytes(input), cstr::bytes(format), &mut *args, &mut 0) }
+    unsafe { scan::<false>(&mut Input::new(cstr::bytes(input)), cstr::bytes(format), &mut *args) }
 }
 
-/// Moves `at` behind what was taken of the input.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn __isoc99_vsscanf(
+    input: *const c_char,
+    format: *const c_char,
+    args: *mut VaList,
+) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { vsscanf(input, format, args) }
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn __isoc23_vsscanf(
+    input: *const c_char,
+    format: *const c_char,
+    args: *mut VaList,
+) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { vsscanf(input, format, args) }
+}
+
+/// What is scanned.
+pub(super) struct Input<'a> {
+    bytes: &'a [u8],
+    /// Behind what was taken of it.
+    pub(super) at: usize,
+    /// Its end made a difference: with more of it, more might have been taken.
+    pub(super) short: bool,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Input { bytes, at: 0, short: false }
+    }
+}
+
+/// Scans, and says whether the input was `short` if there is `MORE` of it somewhere.
 ///
 /// # Safety
 ///
 /// `args` has the pointers that the format names.
-pub(super) unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList, at: &mut usize) -> c_int {
+pub(super) unsafe fn scan<const MORE: bool>(
+    input: &mut Input<'_>,
+    format: &[u8],
+    args: &mut VaList,
+) -> c_int {
+    let Input { bytes: input, at, short } = input;
     let mut assigned = 0;
     let mut format = format.iter().copied().peekable();
     while let Some(c) = format.next() {
         let rest = &input[*at..];
         if integer::spaces(&[c]) == 1 {
             *at += integer::spaces(rest);
+            *short |= MORE && *at == input.len();
             continue;
         }
         if c != b'%' {
             match rest.first() {
                 Some(&first) if first == c => *at += 1,
-                first => return result(assigned, first.is_none()),
+                first => {
+                    *short |= MORE && first.is_none();
+                    return result(assigned, first.is_none());
+                }
             }
             continue;
         }
@@ -55,6 +103,7 @@ pub(super) unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList, at: &m
         *at += skip;
         let rest = &input[*at..];
         if rest.is_empty() {
+            *short |= MORE;
             return result(assigned, true);
         }
         if conversion.letter == b'%' && rest[0] == b'%' {
@@ -63,6 +112,7 @@ pub(super) unsafe fn scan(input: &[u8], format: &[u8], args: &mut VaList, at: &m
         }
         // SAFETY: the next argument is the one for this conversion.
         let taken = unsafe { conversion.apply(rest, args) };
+        *short |= MORE && conversion.is_short(rest, taken);
         if taken == 0 {
             return assigned;
         }
@@ -95,12 +145,14 @@ impl Conversion {
         }
         let mut length = 4usize;
         while let Some(modifier) = format.next_if(|c| b"hljztqL".contains(c)) {
-            length = if modifier == b'h' { length / 2 } else { 8 };
+            length = match modifier {
+                b'h' => length / 2,
+                b'L' if ALL => 16,
+                _ => 8,
+            };
         }
         let letter = format.next()?;
-        // OCaml's runtime, which is all that scans in an image without files, has none.
-        let has_sets = cfg!(feature = "posix");
-        let set = if has_sets && letter == b'[' { characters(format)? } else { [0; 4] };
+        let set = if ALL && letter == b'[' { characters(format)? } else { [0; 4] };
         Some(Conversion { store, width, length, letter, set })
     }
 
@@ -134,9 +186,10 @@ impl Conversion {
             b'e' | b'E' | b'f' | b'F' | b'g' | b'G' | b'a' | b'A' => {
                 let (value, taken) = double::parse(field);
                 if taken > 0 && store {
-                    // SAFETY: the argument points to a float, or a double with the modifier l.
+                    // SAFETY: the argument points to a float, or a double with the modifier l, or a long double with L.
                     unsafe {
                         match (args.integer(), length) {
+                            (to, 16) if ALL => store_long_double(to, value),
                             (to, 8) => *(to as *mut f64) = value,
                             (to, _) => *(to as *mut f32) = value as f32,
                         }
@@ -144,12 +197,11 @@ impl Conversion {
                 }
                 taken
             }
-            b'c' | b's' | b'[' if letter != b'[' || cfg!(feature = "posix") => {
+            // With the modifier l, they are for wide characters.
+            b'c' | b's' | b'[' if !ALL && letter != b'[' || ALL && length != 8 => {
                 let n = match letter {
                     b'c' => width.max(1).min(rest.len()),
-                    b'[' if cfg!(feature = "posix") => {
-                        field.iter().take_while(|&&c| has(set, c)).count()
-                    }
+                    b'[' if ALL => field.iter().take_while(|&&c| has(set, c)).count(),
                     _ => field.iter().take_while(|&&c| integer::spaces(&[c]) == 0).count(),
                 };
                 if n > 0 && store {
@@ -165,6 +217,61 @@ impl Conversion {
                 n
             }
             _ => 0,
+        }
+    }
+
+    /// Whether more behind `rest`, of which `taken` were taken, might have been taken too.
+    fn is_short(&self, rest: &[u8], taken: usize) -> bool {
+        let most = if self.letter == b'c' { self.width.max(1) } else { self.width };
+        if most != 0 && most <= rest.len() {
+            return false;
+        }
+        taken == rest.len()
+            || match self.letter {
+                b'i' | b'x' | b'X' | b'p' => is_begun(rest, taken, Begun::Integer),
+                b'd' | b'u' | b'o' => is_begun(rest, taken, Begun::Decimal),
+                b'e' | b'E' | b'f' | b'F' | b'g' | b'G' | b'a' | b'A' => {
+                    is_begun(rest, taken, Begun::Float)
+                }
+                _ => false,
+            }
+    }
+}
+
+/// What may be the beginning of what.
+#[derive(Clone, Copy, PartialEq)]
+enum Begun {
+    /// Of digits alone.
+    Decimal,
+    /// Of digits, behind `0x` perhaps.
+    Integer,
+    Float,
+}
+
+/// Whether what was not taken goes with what was, and with something that is still to come: `0` and `x`, or `1` and `e-`.
+fn is_begun(text: &[u8], taken: usize, what: Begun) -> bool {
+    let sign = usize::from(matches!(text.first(), Some(b'+' | b'-')));
+    let number = &text[sign..];
+    let left = &text[taken.max(sign)..];
+    let is = |text: &[u8], word: &[u8]| text.eq_ignore_ascii_case(word);
+    let begins = |word: &[u8]| word.get(..number.len()).is_some_and(|word| is(number, word));
+    let hexadecimal = number.get(..2).is_some_and(|text| is(text, b"0x"));
+    if number.is_empty() {
+        return true;
+    }
+    match what {
+        Begun::Decimal => false,
+        Begun::Integer => is(number, b"0x"),
+        Begun::Float => {
+            let exponent = if hexadecimal { b'p' } else { b'e' };
+            let in_exponent = taken > 0
+                && left.first().is_some_and(|c| c.to_ascii_lowercase() == exponent)
+                && matches!(left[1..], [] | [b'+' | b'-']);
+            let in_payload = number.get(..4).is_some_and(|text| is(text, b"nan("))
+                && number[4..].iter().all(|&c| c.is_ascii_alphanumeric() || c == b'_');
+            in_exponent
+                || in_payload
+                || [&b"infinity"[..], b"nan", b".", b"0x."].into_iter().any(begins)
         }
     }
 }
@@ -198,6 +305,18 @@ fn characters(format: &mut Peekable<impl Iterator<Item = u8>>) -> Option<[u64; 4
 /// EOF when the input has `ended` before anything was assigned.
 fn result(assigned: c_int, ended: bool) -> c_int {
     if ended && assigned == 0 { -1 } else { assigned }
+}
+
+/// # Safety
+///
+/// `to` is the address of a `long double`.
+unsafe fn store_long_double(to: u64, value: f64) {
+    // SAFETY: as the caller says, of 10 bytes that count; the x87 stack is empty between functions, and is again after the
+    // pop.
+    unsafe {
+        core::arch::asm!("fld qword ptr [{from}]", "fstp tbyte ptr [{to}]",
+            from = in(reg) &raw const value, to = in(reg) to, options(nostack));
+    }
 }
 
 /// # Safety
@@ -281,9 +400,20 @@ mod tests {
                 c"%[]a]",
                 c" %[a-]",
                 c"%*[a-z]%s",
+                c"%Lf%Ld",
             ] {
                 same!(input, format);
             }
+        }
+    }
+
+    #[test]
+    fn wide_characters_are_not_scanned_as_narrow_ones() {
+        let mut to = [0x55u8; 32];
+        for format in [c"%ls", c"%lc", c"%l[a-z]"] {
+            // SAFETY: 32 bytes are room for every conversion here.
+            let n = unsafe { sscanf(c"abc".as_ptr(), format.as_ptr(), &mut to) };
+            assert_eq!((n, to), (0, [0x55; 32]));
         }
     }
 }

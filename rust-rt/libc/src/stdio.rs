@@ -38,8 +38,13 @@ pub(super) struct File {
 pub(super) struct Kind {
     /// Takes octets, and says how many. If not all, `errno` is set.
     pub(super) put: unsafe fn(*const File, &[u8]) -> usize,
-    /// Sends what is buffered: 0, or EOF and `errno`.
-    pub(super) flush: unsafe fn(*const File) -> c_int,
+    /// Sends what is buffered: 0, or EOF and `errno`. Of a stream that is in use it waits to be the next user, or else
+    /// passes over it.
+    #[cfg_attr(not(feature = "posix"), allow(dead_code))]
+    pub(super) flush: unsafe fn(*const File, waits: bool) -> c_int,
+    /// Formats, as one operation.
+    #[cfg(feature = "posix")]
+    pub(super) print: unsafe fn(*const File, *const c_char, &mut VaList) -> c_int,
 }
 
 /// The flags of a stream that has met its end, and of one that has failed, as glibc has them.
@@ -124,7 +129,12 @@ impl Line {
     }
 }
 
-static CONSOLE: Kind = Kind { put: put_on_console, flush: |_| flush_console() };
+static CONSOLE: Kind = Kind {
+    put: put_on_console,
+    flush: |_, _| flush_console(),
+    #[cfg(feature = "posix")]
+    print: print_by_piece,
+};
 
 static STDOUT: Console = Console::new(1);
 static STDERR: Console = Console::new(2);
@@ -162,7 +172,9 @@ mod input {
             errno::set(errno::EBADF);
             0
         },
-        flush: |_| 0,
+        flush: |_, _| 0,
+        #[cfg(feature = "posix")]
+        print: print_by_piece,
     };
 
     #[allow(dead_code, reason = "C has its address")]
@@ -219,16 +231,19 @@ pub(super) fn flush_console() -> c_int {
     0
 }
 
-/// Sends what is buffered: 0, or EOF if a stream fails. Called before the domain ends.
+/// Sends what is buffered: 0, or EOF if a stream fails. Called before the domain ends, which nobody who reads from a stream
+/// or writes to one shall delay: what is in use is passed over. (To wait for one is no way either: its user may close it,
+/// and free what is waited for.)
 #[cfg(feature = "posix")]
 #[inline(never)]
 pub(super) fn flush_all() -> c_int {
     let mut answer = flush_console();
     let mut stream = OPENED.load(Ordering::Relaxed).cast_const();
     while !stream.is_null() {
-        // SAFETY: those in the list are open.
+        // SAFETY: those in the list are open. One that is flushed is locked, so that nobody closes it meanwhile, and nobody
+        // else runs between that and the look at the next one.
         unsafe {
-            answer |= ((*stream).kind.flush)(stream);
+            answer |= ((*stream).kind.flush)(stream, false);
             stream = (*stream).next.load(Ordering::Relaxed);
         }
     }
@@ -239,19 +254,19 @@ pub(super) fn flush_all() -> c_int {
 #[cfg(not(feature = "posix"))]
 pub(super) use flush_console as flush_all;
 
-/// A NULL stream means all of them.
+/// A NULL stream means all of them, but for those that are in use.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(super) extern "C" fn fflush(stream: Stream) -> c_int {
-    // SAFETY: the stream is open.
     if cfg!(not(feature = "posix")) || stream.0.is_null() {
         flush_all()
     } else {
-        unsafe { (stream.file().kind.flush)(stream.0) }
+        // SAFETY: the stream is open.
+        unsafe { (stream.file().kind.flush)(stream.0, true) }
     }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn fileno(stream: Stream) -> c_int {
+pub(super) extern "C" fn fileno(stream: Stream) -> c_int {
     stream.file().fd.get()
 }
 
@@ -365,7 +380,7 @@ variadic!("__fprintf_chk", 3 => __vfprintf_chk);
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn vprintf(format: *const c_char, args: *mut VaList) -> c_int {
     // SAFETY: the contract is the same.
-    unsafe { print(&stdout, format, args) }
+    unsafe { print_by_piece(stdout.0, format, &mut *args) }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -382,7 +397,7 @@ unsafe extern "C" fn __vprintf_chk(
     args: *mut VaList,
 ) -> c_int {
     // SAFETY: the contract is the same.
-    unsafe { print(&stdout, format, args) }
+    unsafe { print_by_piece(stdout.0, format, &mut *args) }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -400,9 +415,23 @@ unsafe extern "C" fn __vfprintf_chk(
 ///
 /// That of [`printf::format`]; `args` is not NULL and not used by anyone else.
 unsafe fn print(stream: &Stream, format: *const c_char, args: *mut VaList) -> c_int {
+    // SAFETY: as the caller says.
+    unsafe {
+        #[cfg(feature = "posix")]
+        return (stream.file().kind.print)(stream.0, format, &mut *args);
+        #[cfg(not(feature = "posix"))]
+        print_by_piece(stream.0, format, &mut *args)
+    }
+}
+
+/// # Safety
+///
+/// That of [`printf::format`]; the stream is open.
+unsafe fn print_by_piece(stream: *const File, format: *const c_char, args: &mut VaList) -> c_int {
+    let stream = &Stream(stream);
     let mut to = To { stream, failed: false };
     // SAFETY: as the caller says.
-    let n = unsafe { printf::format(&mut to, format, &mut *args) };
+    let n = unsafe { printf::format(&mut to, format, args) };
     if to.failed { EOF } else { n }
 }
 

@@ -2,6 +2,7 @@
 
 use super::calendar::{Shared, Tm, gmtime_r};
 use super::cstr;
+use super::errno::{self, EOVERFLOW};
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_void};
 use core::fmt::{self, Write};
@@ -23,24 +24,40 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// Text of a length that is known before.
-struct Text<'a> {
-    to: &'a mut [u8],
+/// Text that fits, behind which nothing is written.
+struct Text {
+    to: *mut u8,
+    room: usize,
     used: usize,
 }
 
-impl Write for Text<'_> {
+impl Write for Text {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         self.put(s.as_bytes())
     }
 }
 
-impl Text<'_> {
+impl Text {
+    /// # Safety
+    ///
+    /// So many octets are writable as long as this is used.
+    unsafe fn new(to: *mut c_char, room: usize) -> Self {
+        Text { to: to.cast(), room, used: 0 }
+    }
+
     fn put(&mut self, bytes: &[u8]) -> fmt::Result {
-        let room = self.to.get_mut(self.used..).and_then(|rest| rest.get_mut(..bytes.len()));
-        room.ok_or(fmt::Error)?.copy_from_slice(bytes);
+        if bytes.len() > self.room - self.used {
+            return Err(fmt::Error);
+        }
+        // SAFETY: there is room, as was just seen; nobody else has it.
+        unsafe { self.to.add(self.used).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         self.used += bytes.len();
         Ok(())
+    }
+
+    fn from(&mut self, start: usize) -> &mut [u8] {
+        // SAFETY: so many octets were written.
+        unsafe { core::slice::from_raw_parts_mut(self.to.add(start), self.used - start) }
     }
 }
 
@@ -53,12 +70,13 @@ fn short(name: &'static str) -> &'static str {
 }
 
 /// The year and the week of ISO 8601, which begins on the Monday of the week with the year's first Thursday.
-fn iso_week(tm: &Tm) -> (i64, c_int) {
+fn iso_week(tm: &Tm) -> (i64, i64) {
     let days_of =
-        |year: i64| 365 + c_int::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+        |year: i64| 365 + i64::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
     let year = i64::from(tm.year) + 1900;
+    let (yearday, weekday) = (i64::from(tm.yearday), i64::from(tm.weekday));
     // Of the Thursday in the same week.
-    let thursday = tm.yearday - (tm.weekday + 6) % 7 + 3;
+    let thursday = yearday - (weekday + 6) % 7 + 3;
     if thursday < 0 {
         (year - 1, (thursday + days_of(year - 1)) / 7 + 1)
     } else if thursday >= days_of(year) {
@@ -71,7 +89,7 @@ fn iso_week(tm: &Tm) -> (i64, c_int) {
 /// What a conversion pads with, instead of its own way; `-` for nothing.
 type Pad = Option<u8>;
 
-fn number(text: &mut Text<'_>, n: i64, width: usize, own: u8, pad: Pad) -> fmt::Result {
+fn number(text: &mut Text, n: i64, width: usize, own: u8, pad: Pad) -> fmt::Result {
     match pad.unwrap_or(own) {
         b'-' => write!(text, "{n}"),
         b'_' => write!(text, "{n:width$}"),
@@ -79,11 +97,12 @@ fn number(text: &mut Text<'_>, n: i64, width: usize, own: u8, pad: Pad) -> fmt::
     }
 }
 
-fn convert(text: &mut Text<'_>, letter: u8, pad: Pad, upper: bool, tm: &Tm) -> fmt::Result {
-    let year = i64::from(tm.year) + 1900;
-    let twelve = i64::from((tm.hour + 11) % 12 + 1);
-    let start = text.used;
+fn convert(text: &mut Text, letter: u8, pad: Pad, upper: bool, tm: &Tm) -> fmt::Result {
+    // Whatever the program has put into a date, sums have room.
     let of = |n: c_int| i64::from(n);
+    let (year, yearday, weekday) = (of(tm.year) + 1900, of(tm.yearday), of(tm.weekday));
+    let twelve = (of(tm.hour) + 11) % 12 + 1;
+    let start = text.used;
     match letter {
         b'a' => text.write_str(short(name(&DAYS, tm.weekday)))?,
         b'A' => text.write_str(name(&DAYS, tm.weekday))?,
@@ -99,7 +118,7 @@ fn convert(text: &mut Text<'_>, letter: u8, pad: Pad, upper: bool, tm: &Tm) -> f
         b'G' => number(text, iso_week(tm).0, 1, b'0', pad)?,
         b'H' => number(text, of(tm.hour), 2, b'0', pad)?,
         b'I' => number(text, twelve, 2, b'0', pad)?,
-        b'j' => number(text, of(tm.yearday) + 1, 3, b'0', pad)?,
+        b'j' => number(text, yearday + 1, 3, b'0', pad)?,
         b'k' => number(text, of(tm.hour), 2, b'_', pad)?,
         b'l' => number(text, twelve, 2, b'_', pad)?,
         b'm' => number(text, of(tm.month) + 1, 2, b'0', pad)?,
@@ -113,11 +132,11 @@ fn convert(text: &mut Text<'_>, letter: u8, pad: Pad, upper: bool, tm: &Tm) -> f
         b'S' => number(text, of(tm.second), 2, b'0', pad)?,
         b't' => text.write_str("\t")?,
         b'T' | b'X' => all(text, b"%H:%M:%S", tm)?,
-        b'u' => number(text, of((tm.weekday + 6) % 7) + 1, 1, b'0', pad)?,
-        b'U' => number(text, of((tm.yearday + 7 - tm.weekday) / 7), 2, b'0', pad)?,
-        b'V' => number(text, of(iso_week(tm).1), 2, b'0', pad)?,
-        b'w' => number(text, of(tm.weekday), 1, b'0', pad)?,
-        b'W' => number(text, of((tm.yearday + 7 - (tm.weekday + 6) % 7) / 7), 2, b'0', pad)?,
+        b'u' => number(text, (weekday + 6) % 7 + 1, 1, b'0', pad)?,
+        b'U' => number(text, (yearday + 7 - weekday) / 7, 2, b'0', pad)?,
+        b'V' => number(text, iso_week(tm).1, 2, b'0', pad)?,
+        b'w' => number(text, weekday, 1, b'0', pad)?,
+        b'W' => number(text, (yearday + 7 - (weekday + 6) % 7) / 7, 2, b'0', pad)?,
         b'y' => number(text, year.rem_euclid(100), 2, b'0', pad)?,
         b'Y' => number(text, year, 1, b'0', pad)?,
         b'z' => text.write_str("+0000")?,
@@ -125,12 +144,12 @@ fn convert(text: &mut Text<'_>, letter: u8, pad: Pad, upper: bool, tm: &Tm) -> f
         other => text.put(&[b'%', other][usize::from(other == b'%')..])?,
     }
     if upper && letter != b'P' {
-        text.to[start..text.used].make_ascii_uppercase();
+        text.from(start).make_ascii_uppercase();
     }
     Ok(())
 }
 
-fn all(text: &mut Text<'_>, mut format: &[u8], tm: &Tm) -> fmt::Result {
+fn all(text: &mut Text, mut format: &[u8], tm: &Tm) -> fmt::Result {
     while let Some((&c, rest)) = format.split_first() {
         format = rest;
         if c != b'%' {
@@ -153,6 +172,15 @@ fn all(text: &mut Text<'_>, mut format: &[u8], tm: &Tm) -> fmt::Result {
     Ok(())
 }
 
+/// # Safety
+///
+/// There is room for so many octets.
+unsafe fn write(to: *mut c_char, room: usize, format: &[u8], tm: &Tm) -> Option<usize> {
+    // SAFETY: as the caller says.
+    let mut text = unsafe { Text::new(to, room) };
+    all(&mut text, format, tm).and_then(|()| text.put(b"\0")).ok().map(|()| text.used - 1)
+}
+
 /// How many octets that makes; 0 if there is no room for them and a NUL. Widths (`%10d`) are left out.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn strftime(
@@ -161,15 +189,8 @@ unsafe extern "C" fn strftime(
     format: *const c_char,
     tm: *const Tm,
 ) -> usize {
-    let Some(most) = room.checked_sub(1) else { return 0 };
     // SAFETY: room for so many octets, a C string, and a date.
-    unsafe {
-        // Nobody has put anything there yet.
-        to.write_bytes(0, room);
-        let to = core::slice::from_raw_parts_mut(to.cast::<u8>(), most);
-        let mut text = Text { to, used: 0 };
-        all(&mut text, cstr::bytes(format), &*tm).map_or(0, |()| text.used)
-    }
+    unsafe { write(to, room, cstr::bytes(format), &*tm) }.unwrap_or(0)
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -184,12 +205,25 @@ unsafe extern "C" fn strftime_l(
     unsafe { strftime(to, room, format, tm) }
 }
 
-/// Into 26 octets.
+/// # Safety
+///
+/// There is room for so many octets, and a date.
+unsafe fn as_text(tm: *const Tm, to: *mut c_char, room: usize) -> *mut c_char {
+    // SAFETY: as the caller says.
+    match unsafe { write(to, room, b"%a %b %e %H:%M:%S %Y\n", &*tm) } {
+        Some(_) => to,
+        None => {
+            errno::set(EOVERFLOW);
+            core::ptr::null_mut()
+        }
+    }
+}
+
+/// Into 26 octets. NULL with EOVERFLOW for a year of more than four digits.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn asctime_r(tm: *const Tm, to: *mut c_char) -> *mut c_char {
-    // SAFETY: the caller has so much room; a year of more digits than four is left out.
-    unsafe { strftime(to, 26, c"%a %b %e %H:%M:%S %Y\n".as_ptr(), tm) };
-    to
+    // SAFETY: the contract is the same.
+    unsafe { as_text(tm, to, 26) }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -201,19 +235,23 @@ unsafe extern "C" fn ctime_r(time: *const i64, to: *mut c_char) -> *mut c_char {
     if tm.is_null() { core::ptr::null_mut() } else { unsafe { asctime_r(tm, to) } }
 }
 
-/// What `asctime` and `ctime` return a pointer to.
-static LAST: Shared<[c_char; 26]> = Shared(UnsafeCell::new([0; 26]));
+/// What `asctime` and `ctime` return a pointer to: room for every year.
+const ROOM: usize = 64;
+static LAST: Shared<[c_char; ROOM]> = Shared(UnsafeCell::new([0; ROOM]));
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn asctime(tm: *const Tm) -> *mut c_char {
-    // SAFETY: the contract is the same, and the shared one has 26 octets.
-    unsafe { asctime_r(tm, LAST.0.get().cast()) }
+    // SAFETY: the contract is the same, and the shared one has so much room.
+    unsafe { as_text(tm, LAST.0.get().cast(), ROOM) }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn ctime(time: *const i64) -> *mut c_char {
-    // SAFETY: the contract is the same, and the shared one has 26 octets.
-    unsafe { ctime_r(time, LAST.0.get().cast()) }
+    let mut tm = core::mem::MaybeUninit::<Tm>::uninit();
+    // SAFETY: a time, and a place for a date.
+    let tm = unsafe { gmtime_r(time, tm.as_mut_ptr()) };
+    // SAFETY: a date, unless it is NULL.
+    if tm.is_null() { core::ptr::null_mut() } else { unsafe { asctime(tm) } }
 }
 
 #[cfg(test)]
@@ -253,7 +291,8 @@ mod tests {
                         format.as_ptr(),
                         tm.as_ptr().cast(),
                     );
-                    assert_eq!((n, &a[..n]), (m, &b[..m]), "{format:?} of {time}");
+                    // Nothing is written behind it.
+                    assert_eq!((n, a), (m, b), "{format:?} of {time}");
                 }
             }
         }
@@ -273,6 +312,37 @@ mod tests {
             assert_eq!(strftime(short.as_mut_ptr(), 4, c"%Y".as_ptr(), tm.as_ptr()), 0);
             assert_eq!(cstr::bytes(asctime(tm.as_ptr())), text);
             assert_eq!(strftime(short.as_mut_ptr(), 0, c"".as_ptr(), tm.as_ptr()), 0);
+        }
+    }
+
+    #[test]
+    fn dates_that_are_none_do_no_harm() {
+        // SAFETY: the types are those of `time.h`.
+        unsafe extern "C" {
+            #[link_name = "asctime_r"]
+            fn host_asctime_r(tm: *const Tm, to: *mut c_char) -> *mut c_char;
+            #[link_name = "asctime"]
+            fn host_asctime(tm: *const Tm) -> *mut c_char;
+        }
+        let (mut a, mut b) = ([1 as c_char; 64], [1 as c_char; 64]);
+        // SAFETY: room for so many octets, and dates.
+        unsafe {
+            let mut tm = core::mem::MaybeUninit::<Tm>::zeroed().assume_init();
+            (tm.day, tm.year) = (1, 10_000 - 1900);
+            assert!(asctime_r(&raw const tm, a.as_mut_ptr()).is_null());
+            assert_eq!(errno::get(), EOVERFLOW);
+            assert!(host_asctime_r(&raw const tm, b.as_mut_ptr()).is_null());
+            assert_eq!(
+                cstr::bytes(asctime(&raw const tm)),
+                cstr::bytes(host_asctime(&raw const tm))
+            );
+            for n in [c_int::MAX, c_int::MIN] {
+                (tm.year, tm.month, tm.day, tm.hour, tm.minute, tm.second) = (n, n, n, n, n, n);
+                (tm.weekday, tm.yearday) = (n, n);
+                let all = c"%a%b%c%C%d%e%g%G%H%I%j%k%l%m%M%p%r%S%u%U%V%w%W%x%X%y%Y";
+                let mut text = [0 as c_char; 512];
+                assert_ne!(strftime(text.as_mut_ptr(), 512, all.as_ptr(), &raw const tm), 0);
+            }
         }
     }
 }

@@ -61,7 +61,14 @@ pub(super) unsafe extern "C" fn inet_ntop(
         let written = match family {
             AF_INET => write!(text, "{}", Ipv4Addr::from(from.cast::<[u8; 4]>().read_unaligned())),
             AF_INET6 => {
-                write!(text, "{}", Ipv6Addr::from(from.cast::<[u8; 16]>().read_unaligned()))
+                let address = from.cast::<[u8; 16]>().read_unaligned();
+                match address {
+                    // As glibc has it: an IPv4 address in the last four, unless the others go on with zeroes there.
+                    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, v4 @ ..] if v4[..2] != [0; 2] => {
+                        write!(text, "::{}", Ipv4Addr::from(v4))
+                    }
+                    _ => write!(text, "{}", Ipv6Addr::from(address)),
+                }
             }
             _ => {
                 errno::set(EAFNOSUPPORT);
@@ -192,6 +199,11 @@ mod tests {
             c"::1",
             c"fe80::1",
             c"::ffff:1.2.3.4",
+            c"::1.2.3.4",
+            c"::0.1.2.3",
+            c"::1:0",
+            c"::1:2",
+            c"::1:1.2.3.4",
             c"1:2:3:4:5:6:7:8",
             c"1::2::3",
             c"2001:db8::0:1",

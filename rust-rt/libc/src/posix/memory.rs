@@ -67,6 +67,11 @@ impl Reserved {
         Reserved { bytes: Cell::new(0), of }
     }
 
+    /// How many it has.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
     /// Has `bytes` in all.
     ///
     /// # Errors

@@ -110,7 +110,7 @@ pub(super) extern "C" fn fpathconf(fd: c_int, name: c_int) -> i64 {
     limit_or_error(table::get(fd).and_then(|_| limit(name)))
 }
 
-/// What is mapped is a copy, which nobody else sees: there is nothing to write back.
+/// What is mapped is the file itself, or a copy that nobody else sees: there is nothing to write back.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn msync(at: *mut c_void, _len: usize, flags: c_int) -> c_int {
     // MS_ASYNC, MS_INVALIDATE, MS_SYNC; the first and the last exclude each other.

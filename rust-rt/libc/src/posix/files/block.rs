@@ -17,7 +17,8 @@ pub(super) const PAGE_COST: usize = PAGE + 64;
 pub(super) struct Block {
     at: NonNull<u8>,
     len: usize,
-    _space: Reserved,
+    /// What it takes of the share of files.
+    pub(super) space: Reserved,
 }
 
 impl Block {
@@ -34,7 +35,7 @@ impl Block {
         space.set((layout.size() / PAGE).saturating_mul(PAGE_COST))?;
         // SAFETY: it has a size.
         let at = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(Errno(ENOMEM))?;
-        Ok(Rc::new(Block { at, len: layout.size(), _space: space }))
+        Ok(Rc::new(Block { at, len: layout.size(), space }))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,10 +62,10 @@ impl Block {
     }
 
     /// Makes everything from there on zeroes.
-    pub(super) fn clear(&self, from: usize) {
-        if from < self.len {
+    pub(super) fn clear(&self, from: u64) {
+        if let Some(n) = (self.len as u64).checked_sub(from) {
             // SAFETY: within the block.
-            unsafe { self.at.as_ptr().add(from).write_bytes(0, self.len - from) };
+            unsafe { self.at.as_ptr().add(from as usize).write_bytes(0, n as usize) };
         }
     }
 }

@@ -474,6 +474,8 @@ fn a_mapped_file_has_its_memory_until_nobody_needs_it() {
         assert_eq!((map(1 << 40).addr(), errno::get()), (usize::MAX, errno::ENOMEM));
         assert_eq!((f.close(fd), f.unlink("tmp/a")), (0, 0));
         assert!(used(For::Files) > 8192);
+        // Nothing of it is no part of it.
+        assert_eq!((crate::mmap::munmap(at, 0), crate::mmap::munmap(at.add(1), 4096)), (-1, -1));
         assert_eq!((at.add(8000).read(), crate::mmap::munmap(at, 5000)), (1, 0));
     }
     assert_eq!(used(For::Files), 0);

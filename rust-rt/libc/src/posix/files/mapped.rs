@@ -36,6 +36,9 @@ pub(super) fn map(block: Rc<Block>, offset: usize, len: usize) -> Result<usize> 
 
 /// Ends such a mapping, or a part of one at its beginning or its end. Whether it was one; what is in the middle stays.
 pub(super) fn unshare(at: usize, len: usize) -> bool {
+    if len == 0 || at % PAGE != 0 {
+        return false;
+    }
     let end = at.saturating_add(len).next_multiple_of(PAGE);
     // Dropped at the end, which may give a file's memory back.
     let mut gone = None;

@@ -84,7 +84,22 @@ impl Contents {
             }
         }
         let mut pages = self.pages.borrow_mut();
-        let new = Block::new(end.max(self.len())).map_err(|_| Errno(ENOMEM))?;
+        let end = end.max(self.len());
+        // What goes into the block no longer counts here, so that the share need not have room for both.
+        let spaces = [Some(&self.space), block.as_ref().map(|block| &block.space)];
+        let before = spaces.map(|space| space.map_or(0, Reserved::bytes));
+        let beyond = pages.range(end.div_ceil(PAGE as u64)..).count() * PAGE_COST;
+        let give = |bytes: [usize; 2]| {
+            for (space, bytes) in spaces.into_iter().zip(bytes) {
+                // Not more than before.
+                let _ = space.map(|space| space.set(bytes));
+            }
+        };
+        give([beyond, 0]);
+        let new = Block::new(end).map_err(|_| {
+            give(before);
+            Errno(ENOMEM)
+        })?;
         if let Some(old) = block.take() {
             let mut page = [0; PAGE];
             for at in (0..old.len()).step_by(PAGE) {
@@ -96,8 +111,6 @@ impl Contents {
         for (number, page) in core::mem::replace(&mut *pages, beyond) {
             new.write(number as usize * PAGE, &page);
         }
-        // Not more than before.
-        let _ = self.space.set(pages.len() * PAGE_COST);
         *block = Some(Rc::clone(&new));
         Ok(new)
     }
@@ -135,6 +148,7 @@ impl Contents {
         if offset.checked_add(total(parts) as u64).is_none_or(|end| end > i64::MAX as u64) {
             return Err(Errno(EFBIG));
         }
+        self.clear_between(offset);
         let mut at = offset;
         let mut written = || {
             for part in parts {
@@ -165,6 +179,13 @@ impl Contents {
         }
     }
 
+    /// What a mapping has put behind the end is not to be seen when the file grows.
+    fn clear_between(&self, new_end: u64) {
+        if let (true, Some(block)) = (new_end > self.len(), self.block.borrow().as_ref()) {
+            block.clear(self.len());
+        }
+    }
+
     /// Has `f` change a page, which is made if it is not there.
     fn with_page(&self, number: u64, f: impl FnOnce(&mut [u8])) -> Result {
         let mut pages = self.pages.borrow_mut();
@@ -190,6 +211,7 @@ impl Contents {
         if len > i64::MAX as u64 {
             return Err(Errno(EFBIG));
         }
+        self.clear_between(len);
         // There may be pages behind the end too, which `allocate` made.
         let mut pages = self.pages.borrow_mut();
         let (last, within, _) = piece(len, 0);
@@ -199,7 +221,7 @@ impl Contents {
         }
         let mut block = self.block.borrow_mut();
         if let Some(block) = block.as_ref() {
-            block.clear(usize::try_from(len).unwrap_or(usize::MAX));
+            block.clear(len);
         }
         // An empty file needs none, unless it is mapped.
         let unused = block.take_if(|block| len == 0 && Rc::strong_count(block) == 1);
@@ -323,6 +345,41 @@ mod tests {
         assert_eq!(write(&file, b"x", i64::MAX as u64), Err(Errno(EFBIG)));
         assert_eq!(file.set_len(u64::MAX), Err(Errno(EFBIG)));
         assert_eq!((file.set_len(2), file.blocks(), used(For::Files)), (Ok(()), 0, 0));
+    }
+
+    #[test]
+    fn a_file_that_is_mapped_takes_its_share_once() {
+        let file = Contents::new();
+        let most = share(For::Files) / PAGE_COST / 4 * 3;
+        assert_eq!(write(&file, b"begin", 0), Ok(5));
+        assert_eq!(file.allocate(0, (most * PAGE) as u64), Ok(()));
+        file.set_len((most * PAGE) as u64 - 1).unwrap();
+        let before = used(For::Files);
+        // More than there is, and then what there was.
+        assert_eq!(file.share(share(For::Files) as u64).err(), Some(Errno(ENOMEM)));
+        assert_eq!(used(For::Files), before);
+        let block = file.share(0).unwrap();
+        assert_eq!((block.len(), used(For::Files)), (most * PAGE, before));
+        assert_eq!(file.share((block.len() + 1) as u64).err(), Some(Errno(ENOMEM)));
+        drop(block);
+        let end = file.len() + PAGE as u64;
+        assert_eq!(file.share(end).unwrap().len(), (most + 1) * PAGE);
+        assert_eq!((used(For::Files), read(&file, 5, 0)), (before + PAGE_COST, b"begin".to_vec()));
+    }
+
+    #[test]
+    fn what_a_mapping_wrote_behind_the_end_is_not_in_the_file() {
+        for grow in [
+            |file: &Contents| file.set_len(40),
+            |file: &Contents| write(file, b"end", 37).map(|_| ()),
+        ] {
+            let file = Contents::new();
+            write(&file, b"text", 0).unwrap();
+            file.share(0).unwrap().write(4, &[7; 100]);
+            grow(&file).unwrap();
+            assert_eq!(read(&file, 100, 0)[..37], [&b"text"[..], &[0; 33]].concat());
+            assert_eq!(file.len(), 40);
+        }
     }
 
     #[test]

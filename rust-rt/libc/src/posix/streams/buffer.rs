@@ -5,13 +5,15 @@ use core::ffi::c_int;
 
 use super::super::io;
 use super::super::parts::{Errno, Part, PartMut, Result};
-use crate::errno::{ENOMEM, ESPIPE};
+use crate::errno::{EINVAL, ENOMEM, ESPIPE};
 use crate::stdio;
 
 /// Octets in a buffer, unless `setvbuf` says otherwise.
 pub(super) const SIZE: usize = 4096;
 /// Room before what was read, for what is pushed back.
 const ROOM: usize = 8;
+/// Octets that are read ahead at most, for a call that sees no end of what it takes at once (`fscanf`).
+const MOST: usize = 1 << 16;
 
 const SEEK_CUR: c_int = 1;
 
@@ -47,21 +49,19 @@ impl Buffer {
     }
 
     fn prepare(&mut self) -> Result {
-        if self.bytes.is_empty() {
-            self.bytes.try_reserve_exact(ROOM + self.size).map_err(|_| Errno(ENOMEM))?;
-            self.bytes.resize(ROOM + self.size, 0);
-        }
+        if self.bytes.is_empty() { self.grow(ROOM + self.size) } else { Ok(()) }
+    }
+
+    fn grow(&mut self, to: usize) -> Result {
+        let more = to - self.bytes.len();
+        self.bytes.try_reserve_exact(more).map_err(|_| Errno(ENOMEM))?;
+        self.bytes.resize(to, 0);
         Ok(())
     }
 
     /// What was read and not taken.
     pub(super) fn unread(&self) -> &[u8] {
         if self.writing { &[] } else { self.bytes.get(self.at..self.end).unwrap_or_default() }
-    }
-
-    /// Whether nothing more can be read before something is taken.
-    pub(super) fn is_full(&self) -> bool {
-        self.unread().len() >= self.size
     }
 
     /// Takes so many octets of what is unread.
@@ -80,7 +80,8 @@ impl Buffer {
         true
     }
 
-    /// Reads more behind what is unread: how much; 0 at the end, and when the buffer is full.
+    /// Reads more behind what is unread, as much as `setvbuf` said at a time: how much; 0 at the end, and where nobody can
+    /// want so much at once.
     pub(super) fn fill(&mut self, fd: c_int) -> Result<usize> {
         self.flush(fd)?;
         self.writing = false;
@@ -90,14 +91,14 @@ impl Buffer {
             self.bytes.copy_within(self.at..self.end, ROOM);
             (self.at, self.end) = (ROOM, ROOM + n);
         }
-        if fd == 0 {
-            // Whoever is asked for a line sees the question before.
-            stdio::flush_console();
-        }
         if self.end == self.bytes.len() {
-            return Ok(0);
+            if self.end >= MOST {
+                return Ok(0);
+            }
+            self.grow(2 * self.end)?;
         }
-        let n = io::read_parts(fd, &mut [PartMut::new(&mut self.bytes[self.end..])])?;
+        let end = self.bytes.len().min(self.end + self.size);
+        let n = read_some(fd, &mut self.bytes[self.end..end])?;
         self.end += n;
         Ok(n)
     }
@@ -118,8 +119,7 @@ impl Buffer {
             let more = if rest.len() < self.size {
                 self.fill(fd)
             } else {
-                let read =
-                    self.settle(fd).and_then(|()| io::read_parts(fd, &mut [PartMut::new(rest)]));
+                let read = self.settle(fd).and_then(|()| read_some(fd, rest));
                 done += *read.as_ref().unwrap_or(&0);
                 read
             };
@@ -132,22 +132,28 @@ impl Buffer {
         (done, Ok(false))
     }
 
-    /// Writes, at once or later.
-    pub(super) fn write(&mut self, fd: c_int, bytes: &[u8]) -> Result {
-        if !self.writing {
-            self.settle(fd)?;
-            self.prepare()?;
-            self.writing = true;
-        }
-        if bytes.len() > self.bytes.len() - self.end {
-            self.flush(fd)?;
+    /// Writes, at once or later: how much, and what ended it.
+    pub(super) fn write(&mut self, fd: c_int, bytes: &[u8]) -> (usize, Result) {
+        if let Err(error) = self.make_room(fd, bytes.len()) {
+            return (0, Err(error));
         }
         if bytes.len() >= self.size {
             return write_all(fd, bytes);
         }
         self.bytes[self.end..][..bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
-        if self.by_line && bytes.contains(&b'\n') { self.flush(fd) } else { Ok(()) }
+        let sent = if self.by_line && bytes.contains(&b'\n') { self.flush(fd) } else { Ok(()) };
+        (if sent.is_ok() { bytes.len() } else { 0 }, sent)
+    }
+
+    /// Is for writing, and has room for so many octets, unless they are more than it ever has.
+    fn make_room(&mut self, fd: c_int, n: usize) -> Result {
+        if !self.writing {
+            self.settle(fd)?;
+            self.prepare()?;
+            self.writing = true;
+        }
+        if n > self.bytes.len() - self.end { self.flush(fd) } else { Ok(()) }
     }
 
     /// Writes what is to be written. What cannot be is dropped.
@@ -156,20 +162,23 @@ impl Buffer {
             return Ok(());
         }
         let end = core::mem::replace(&mut self.end, ROOM);
-        write_all(fd, &self.bytes[ROOM..end])
+        write_all(fd, &self.bytes[ROOM..end]).1
     }
 
-    /// Has nothing in it any more, and the descriptor where the stream is.
+    /// Has nothing in it any more, and the descriptor where the stream is; before a file's beginning there is nothing,
+    /// whatever was pushed back.
     pub(super) fn settle(&mut self, fd: c_int) -> Result {
         self.flush(fd)?;
-        let unread = self.unread().len() as i64;
+        let unread = self.unread().len() as u64;
         self.writing = false;
         (self.at, self.end) = (ROOM, ROOM);
-        match io::file(fd).and_then(|file| file.seek(-unread, SEEK_CUR)) {
+        let file = match io::file(fd) {
             // What cannot be sought has nowhere else to be.
-            Ok(_) | Err(Errno(ESPIPE)) => Ok(()),
-            Err(error) => Err(error),
-        }
+            Err(Errno(ESPIPE)) => return Ok(()),
+            file => file?,
+        };
+        let at = file.seek(0, SEEK_CUR)?;
+        file.seek(-(unread.min(at) as i64), SEEK_CUR).map(|_| ())
     }
 
     /// Forgets what is unread.
@@ -181,25 +190,38 @@ impl Buffer {
 
     pub(super) fn seek(&mut self, fd: c_int, offset: i64, whence: c_int) -> Result<u64> {
         self.flush(fd)?;
-        let unread = self.unread().len() as i64;
-        let offset = if whence == SEEK_CUR { offset - unread } else { offset };
+        let unread = if whence == SEEK_CUR { self.unread().len() as i64 } else { 0 };
+        let offset = offset.checked_sub(unread).ok_or(Errno(EINVAL))?;
         let at = io::file(fd)?.seek(offset, whence)?;
         self.writing = false;
         (self.at, self.end) = (ROOM, ROOM);
         Ok(at)
     }
 
+    /// EINVAL before the beginning.
     pub(super) fn tell(&mut self, fd: c_int) -> Result<u64> {
         self.flush(fd)?;
         let at = io::file(fd)?.seek(0, SEEK_CUR)?;
-        Ok(at - self.unread().len() as u64)
+        at.checked_sub(self.unread().len() as u64).ok_or(Errno(EINVAL))
     }
 }
 
-fn write_all(fd: c_int, mut bytes: &[u8]) -> Result {
-    while !bytes.is_empty() {
-        let n = io::write_parts(fd, &[Part::new(bytes)])?;
-        bytes = &bytes[n..];
+fn read_some(fd: c_int, to: &mut [u8]) -> Result<usize> {
+    if fd == 0 {
+        // Whoever is asked for a line sees the question before.
+        stdio::flush_console();
     }
-    Ok(())
+    io::read_parts(fd, &mut [PartMut::new(to)])
+}
+
+/// How much was written, and what ended it.
+pub(super) fn write_all(fd: c_int, bytes: &[u8]) -> (usize, Result) {
+    let mut done = 0;
+    while done < bytes.len() {
+        match io::write_parts(fd, &[Part::new(&bytes[done..])]) {
+            Ok(n) => done += n,
+            Err(error) => return (done, Err(error)),
+        }
+    }
+    (done, Ok(()))
 }

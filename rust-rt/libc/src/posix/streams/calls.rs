@@ -6,6 +6,7 @@ use core::ptr;
 
 use super::super::files::calls::open_at;
 use super::super::files::{changes, unique};
+use super::super::io;
 use super::super::parts::{Errno, Result};
 use super::super::small::calls;
 use super::super::table::{self, O_ACCMODE, O_APPEND, O_CLOEXEC};
@@ -57,13 +58,30 @@ unsafe fn open(path: *const c_char, mode: *const c_char) -> Result<(c_int, c_int
     // SAFETY: as the caller says.
     let (path, mode) = unsafe { (CStr::from_ptr(path), CStr::from_ptr(mode)) };
     let flags = flags(mode.to_bytes())?;
-    Ok((open_at(AT_FDCWD, path.to_bytes(), flags, 0o666)?, flags))
+    let fd = open_at(AT_FDCWD, path.to_bytes(), flags, 0o666)?;
+    if flags & (O_ACCMODE | O_APPEND) == O_WRONLY | O_APPEND {
+        go_to_the_end(fd);
+    }
+    Ok((fd, flags))
+}
+
+/// Where what is appended goes, if it has places.
+fn go_to_the_end(fd: c_int) {
+    const SEEK_END: c_int = 2;
+    let _ = io::file(fd).and_then(|file| file.seek(0, SEEK_END));
+}
+
+/// A stream on a descriptor of its own, which is closed if there is no memory for it.
+fn stream_on(fd: c_int, flags: c_int) -> Result<*const File> {
+    Opened::open(fd, flags).inspect_err(|_| {
+        let _ = table::close(fd);
+    })
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *const File {
     // SAFETY: the contract is the same.
-    stream(unsafe { open(path, mode) }.map(|(fd, flags)| Opened::open(fd, flags)))
+    stream(unsafe { open(path, mode) }.and_then(|(fd, flags)| stream_on(fd, flags)))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -77,10 +95,13 @@ pub(super) unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *const
         if refused {
             return Err(Errno(EINVAL));
         }
-        if flags & O_APPEND != 0 {
+        if flags & !description.flags() & O_APPEND != 0 {
             description.set_flags(description.flags() | O_APPEND);
+            if flags & O_ACCMODE == O_WRONLY {
+                go_to_the_end(fd);
+            }
         }
-        Ok(Opened::open(fd, flags))
+        Opened::open(fd, flags)
     }))
 }
 
@@ -92,34 +113,53 @@ pub(super) unsafe extern "C" fn freopen(
     mode: *const c_char,
     old: *const File,
 ) -> *const File {
-    // SAFETY: a stream of the caller's.
-    let Ok(mut locked) = (unsafe { Locked::of(old) }) else {
-        return stream(Err(Errno(EOPNOTSUPP)));
+    // SAFETY: the contract is the same.
+    let opened = unsafe {
+        match Locked::of(old) {
+            Ok(mut locked) => reopen(&mut locked, path, mode),
+            Err(Errno(EBADF)) => return stream(Err(Errno(EOPNOTSUPP))),
+            Err(error) => return stream(Err(error)),
+        }
     };
+    if opened.is_err() {
+        // SAFETY: as above; the caller does not use it again.
+        unsafe { fclose(old) };
+    }
+    stream(opened.map(|()| old))
+}
+
+/// # Safety
+///
+/// The path is NULL or a C string, the mode a C string.
+unsafe fn reopen(locked: &mut Locked, path: *const c_char, mode: *const c_char) -> Result {
     let fd = locked.fd();
     // Whatever is wrong with the old one is over.
     let _ = locked.buffer().settle(fd);
-    let opened = match path.is_null() {
-        true => Err(Errno(EBADF)),
-        // SAFETY: the contract is the same.
-        false => unsafe { open(path, mode) },
-    };
-    stream(opened.and_then(|(new, flags)| {
-        // The number stays the same, as on Linux.
-        table::duplicate_to(new, fd, flags & O_CLOEXEC != 0)?;
+    if path.is_null() {
+        return Err(Errno(EBADF));
+    }
+    // SAFETY: as the caller says.
+    let (new, flags) = unsafe { open(path, mode) }?;
+    // The number stays the same, as on Linux. Somebody may have closed it before.
+    if new != fd {
+        let moved = table::duplicate_to(new, fd, flags & O_CLOEXEC != 0);
         table::close(new)?;
-        locked.0.mode.set(flags & (O_ACCMODE | O_APPEND));
-        locked.0.file.forget(END | ERROR);
-        Ok(old)
-    }))
+        moved?;
+    }
+    locked.0.mode.set(flags & (O_ACCMODE | O_APPEND));
+    locked.0.file.forget(END | ERROR);
+    locked.0.list();
+    Ok(())
 }
 
 /// The console stays open, once it is flushed.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn fclose(stream: *const File) -> c_int {
     // SAFETY: a stream of the caller's.
-    let Ok(mut locked) = (unsafe { Locked::of(stream) }) else {
-        return stdio::flush_console();
+    let mut locked = match unsafe { Locked::of(stream) } {
+        Ok(locked) => locked,
+        Err(Errno(EBADF)) => return stdio::flush_console(),
+        Err(Errno(error)) => return errno::fail(error),
     };
     let fd = locked.fd();
     let written = locked.buffer().settle(fd);
@@ -145,7 +185,7 @@ pub(super) extern "C" fn tmpfile() -> *const File {
             return ptr::null();
         }
         changes::unlink(name);
-        Opened::open(fd, O_RDWR)
+        stream(stream_on(fd, O_RDWR))
     }
 }
 

@@ -3,28 +3,32 @@
 //! ```text
 //!   C functions      calls · positions · lines · scan
 //!   a stream         Opened: what every stream begins with (stdio.rs), a lock, and
-//!   its buffer       buffer
+//!   its buffer       buffer · pieces
 //! ```
 //!
 //! `stdout` and `stderr` are not among them: they are the console's, in every image (`stdio.rs`). A thread that waits in the
-//! middle of a call keeps the stream's lock.
+//! middle of a call keeps the stream's lock. The end of the program waits for no lock.
 
 mod buffer;
 mod calls;
 mod lines;
+mod pieces;
 mod positions;
 mod print;
 mod scan;
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
-use core::ffi::c_int;
+use core::ffi::{c_char, c_int};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
+use super::io;
 use super::parts::{Errno, Result};
 use super::table::{O_ACCMODE, O_APPEND};
-use crate::errno::{self, EBADF};
-use crate::pthread::{RECURSIVE, pthread_mutex_lock, pthread_mutex_unlock};
+use crate::asm::VaList;
+use crate::errno::{self, EBADF, EDEADLK, ENOMEM};
+use crate::pthread::{RECURSIVE, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock};
 use crate::stdio::{END, ERROR, File, Kind, OPENED, Stream};
 use crate::threads::Mutex;
 use buffer::Buffer;
@@ -36,6 +40,8 @@ const O_WRONLY: c_int = 1;
 struct Opened {
     file: File,
     lock: UnsafeCell<Mutex>,
+    /// A call is at work. Whoever has the lock may find it so: tasks of the executor are the main thread to it.
+    busy: Cell<bool>,
     /// `O_RDONLY`, `O_WRONLY` or `O_RDWR`, and `O_APPEND`.
     mode: Cell<c_int>,
     buffer: UnsafeCell<Buffer>,
@@ -44,7 +50,7 @@ struct Opened {
 // SAFETY: what is in the cells is used under the lock.
 unsafe impl Sync for Opened {}
 
-static KIND: Kind = Kind { put, flush };
+static KIND: Kind = Kind { put, flush, print };
 
 static STDIN: Opened = Opened::new(0, 0);
 
@@ -64,18 +70,32 @@ impl Opened {
                 kind: RECURSIVE,
                 rest: [0; 5],
             }),
+            busy: Cell::new(false),
             mode: Cell::new(mode & (O_ACCMODE | O_APPEND)),
             buffer: UnsafeCell::new(Buffer::new()),
         }
     }
 
     /// A new one, which is flushed with the others.
-    fn open(fd: c_int, mode: c_int) -> *const File {
-        let file = Box::into_raw(Box::new(Opened::new(fd, mode))).cast::<File>();
-        // SAFETY: the one just made.
-        unsafe { &*file }.next.store(OPENED.load(Ordering::Relaxed), Ordering::Relaxed);
-        OPENED.store(file, Ordering::Relaxed);
-        file
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    fn open(fd: c_int, mode: c_int) -> Result<*const File> {
+        // A box that there may be no memory for.
+        let mut memory = Vec::new();
+        memory.try_reserve_exact(1).map_err(|_| Errno(ENOMEM))?;
+        memory.push(Opened::new(fd, mode));
+        let opened = Box::leak(memory.into_boxed_slice());
+        opened[0].list();
+        Ok((&raw const opened[0]).cast())
+    }
+
+    /// Has it flushed with the others.
+    fn list(&self) {
+        self.unlist();
+        self.file.next.store(OPENED.load(Ordering::Relaxed), Ordering::Relaxed);
+        OPENED.store((&raw const self.file).cast_mut(), Ordering::Relaxed);
     }
 
     /// Takes it out of those that are flushed.
@@ -100,12 +120,30 @@ impl Opened {
 struct Locked(&'static Opened);
 
 impl Locked {
-    /// EBADF for the console's streams.
+    /// EBADF for the console's streams; EDEADLK for a task that finds another call of the main thread's at work.
     ///
     /// # Safety
     ///
     /// It is a stream that is open.
     unsafe fn of(stream: *const File) -> Result<Locked> {
+        // SAFETY: as the caller says; the mutex was made with the stream.
+        unsafe { Locked::by(stream, |lock| pthread_mutex_lock(lock)) }
+    }
+
+    /// As [`of`](Self::of), but EBUSY where others have it locked.
+    ///
+    /// # Safety
+    ///
+    /// It is a stream that is open.
+    unsafe fn if_unused(stream: *const File) -> Result<Locked> {
+        // SAFETY: as above.
+        unsafe { Locked::by(stream, |lock| pthread_mutex_trylock(lock)) }
+    }
+
+    /// # Safety
+    ///
+    /// It is a stream that is open.
+    unsafe fn by(stream: *const File, lock: impl FnOnce(*mut Mutex) -> c_int) -> Result<Locked> {
         // SAFETY: as the caller says.
         let file = unsafe { &*stream };
         if !core::ptr::eq(file.kind, &raw const KIND) {
@@ -113,9 +151,15 @@ impl Locked {
         }
         // SAFETY: a stream of this kind is an Opened.
         let opened = unsafe { &*stream.cast::<Opened>() };
-        // SAFETY: the mutex was made above.
-        unsafe { pthread_mutex_lock(opened.lock.get()) };
-        Ok(Locked(opened))
+        match lock(opened.lock.get()) {
+            0 if opened.busy.replace(true) => {
+                // SAFETY: it was just locked once more.
+                unsafe { pthread_mutex_unlock(opened.lock.get()) };
+                Err(Errno(EDEADLK))
+            }
+            0 => Ok(Locked(opened)),
+            error => Err(Errno(error)),
+        }
     }
 
     /// As [`of`](Self::of), of a stream for reading.
@@ -138,7 +182,7 @@ impl Locked {
     }
 
     fn buffer(&mut self) -> &mut Buffer {
-        // SAFETY: under the lock, which nothing takes that is called with the buffer.
+        // SAFETY: only the call that is at work has it.
         unsafe { &mut *self.0.buffer.get() }
     }
 
@@ -174,6 +218,7 @@ impl Locked {
 
 impl Drop for Locked {
     fn drop(&mut self) {
+        self.0.busy.set(false);
         // SAFETY: this thread locked it.
         unsafe { pthread_mutex_unlock(self.0.lock.get()) };
     }
@@ -187,16 +232,20 @@ fn or_end(result: Result<c_int>) -> c_int {
 /// How many of the octets were written, or are going to be.
 unsafe fn put(stream: *const File, bytes: &[u8]) -> usize {
     // SAFETY: as the caller says.
-    let written = unsafe { Locked::of(stream) }.and_then(|mut locked| {
+    let written = unsafe { Locked::of(stream) }.map(|mut locked| {
         let fd = locked.fd();
-        let answer = match locked.0.mode.get() & O_ACCMODE {
-            0 => Err(Errno(EBADF)),
+        let (n, answer) = match locked.0.mode.get() & O_ACCMODE {
+            0 => (0, Err(Errno(EBADF))),
             _ => locked.buffer().write(fd, bytes),
         };
-        locked.note(answer.map(|()| false))
+        (n, locked.note(answer.map(|()| false)))
     });
     match written {
-        Ok(()) => bytes.len(),
+        Ok((n, Ok(()))) => n,
+        Ok((n, Err(Errno(error)))) => {
+            errno::set(error);
+            n
+        }
         Err(Errno(error)) => {
             errno::set(error);
             0
@@ -204,13 +253,40 @@ unsafe fn put(stream: *const File, bytes: &[u8]) -> usize {
     }
 }
 
-unsafe fn flush(stream: *const File) -> c_int {
+/// Writes what is to be written. If the program asks for it, a stream that was read from has its file's offset where it
+/// is itself, too.
+unsafe fn flush(stream: *const File, waits: bool) -> c_int {
     // SAFETY: as the caller says.
-    or_end(unsafe { Locked::of(stream) }.and_then(|mut locked| {
+    let locked = unsafe { if waits { Locked::of(stream) } else { Locked::if_unused(stream) } };
+    let flushed = locked.map(|mut locked| {
         let fd = locked.fd();
-        let answer = locked.buffer().flush(fd);
+        let is_read = waits && !locked.buffer().unread().is_empty() && io::file(fd).is_ok();
+        let answer = if is_read { locked.buffer().settle(fd) } else { locked.buffer().flush(fd) };
         locked.note(answer.map(|()| false)).map(|()| 0)
-    }))
+    });
+    match flushed {
+        Err(_) if !waits => 0,
+        answer => or_end(answer.and_then(|answer| answer)),
+    }
+}
+
+/// To a stream, which is locked meanwhile: what one call writes stays in one piece.
+///
+/// # Safety
+///
+/// That of [`printf::format`]; it is a stream on a descriptor, and open.
+unsafe fn print(stream: *const File, text: *const c_char, args: &mut VaList) -> c_int {
+    // SAFETY: as the caller says.
+    unsafe {
+        let lock = (*stream.cast::<Opened>()).lock.get();
+        pthread_mutex_lock(lock);
+        let n = pieces::format(text, args, |piece| match put(stream, piece) == piece.len() {
+            true => Ok(()),
+            false => Err(Errno(errno::get())),
+        });
+        pthread_mutex_unlock(lock);
+        or_end(n)
+    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
-//! `fscanf` and its kin: what is unread is scanned, and scanned again when it may have ended too early.
+//! `fscanf` and its kin: what is unread is scanned, and scanned again with more where it ended too early.
 
 use core::ffi::{c_char, c_int};
 
-use super::super::parts::Result;
+use super::super::parts::{Errno, Result};
+use super::super::small::calls;
 use super::{Locked, or_end, stdin};
 use crate::asm::{VaList, variadic};
-use crate::cstr;
-use crate::scanf::scan;
-use crate::stdio::{END, EOF, File};
+use crate::scanf::{Input, scan};
+use crate::stdio::{END, ERROR, File};
+use crate::{cstr, errno};
 
 variadic!("fscanf", 2 => vfscanf);
 variadic!("__isoc99_fscanf", 2 => vfscanf);
@@ -16,10 +17,7 @@ variadic!("scanf", 1 => vscanf);
 variadic!("__isoc99_scanf", 1 => vscanf);
 variadic!("__isoc23_scanf", 1 => vscanf);
 
-/// A number that goes on behind this was not to be read.
-const LONGEST_NUMBER: usize = 512;
-
-/// One conversion is at most as long as the stream's buffer.
+/// All that one call takes is at most 64 KiB.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn vfscanf(
     stream: *const File,
@@ -47,22 +45,35 @@ unsafe fn scan_stream(
     // SAFETY: as the caller says.
     let mut locked = unsafe { Locked::to_read(stream) }?;
     let fd = locked.fd();
-    if locked.unread()?.is_none() {
-        return Ok(EOF);
-    }
     loop {
-        let mut at = 0;
-        let unread = locked.buffer().unread();
+        let mut input = Input::new(locked.buffer().unread());
         // SAFETY: as the caller says. Each attempt begins with the first argument, and writes what the last one has.
-        let result = unsafe { scan(unread, cstr::bytes(format), &mut args.read(), &mut at) };
-        // What follows may be the beginning of something.
-        let rest = &unread[at..];
-        let ended = rest.len() < LONGEST_NUMBER && !rest.iter().any(u8::is_ascii_whitespace);
-        if !ended || locked.0.file.has(END) || locked.buffer().is_full() {
+        let result = unsafe { scan::<true>(&mut input, cstr::bytes(format), &mut args.read()) };
+        let Input { at, short, .. } = input;
+        // What an error keeps from coming is as at the end; what was read before it counts.
+        let more = short
+            && !locked.0.file.has(END)
+            && match locked.buffer().fill(fd) {
+                Ok(n) => {
+                    let _ = locked.note(Ok(n == 0));
+                    n > 0
+                }
+                Err(Errno(error)) => {
+                    errno::set(error);
+                    locked.0.file.note(ERROR);
+                    false
+                }
+            };
+        if !more {
             locked.buffer().take(at);
             return Ok(result);
         }
-        let more = locked.buffer().fill(fd);
-        locked.note(more.map(|n| n == 0))?;
     }
+}
+
+calls! {
+    __isoc99_vfscanf(stream: *const File, format: *const c_char, args: *mut VaList) -> c_int = vfscanf;
+    __isoc23_vfscanf(stream: *const File, format: *const c_char, args: *mut VaList) -> c_int = vfscanf;
+    __isoc99_vscanf(format: *const c_char, args: *mut VaList) -> c_int = vscanf;
+    __isoc23_vscanf(format: *const c_char, args: *mut VaList) -> c_int = vscanf;
 }

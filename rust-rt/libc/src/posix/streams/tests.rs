@@ -6,11 +6,11 @@ use std::string::String;
 use std::sync::{Mutex, MutexGuard};
 use std::vec::Vec;
 
-use super::super::{console, io, pipe};
+use super::super::{console, io, pipe, socket};
 use super::calls::*;
 use super::lines::*;
 use super::positions::*;
-use super::stdin;
+use super::{Opened, stdin};
 use crate::errno;
 use crate::stdio::{self, File, flush_all};
 use core::ffi::{c_char, c_int, c_long, c_void};
@@ -74,6 +74,7 @@ macro_rules! plain {
 plain! {
     ferror() -> c_int;
     fflush() -> c_int;
+    fileno() -> c_int;
     fputc(byte: c_int) -> c_int;
     fwrite(from: *const c_void, size: usize, count: usize) -> usize;
 }
@@ -162,6 +163,36 @@ impl C {
     fn flush(&mut self) {
         let result = either!(self, fflush());
         self.note("flush", result);
+    }
+
+    /// Where the descriptor is.
+    fn offset(&mut self) {
+        let fd = either!(self, fileno()) as c_int;
+        let at = match self.host {
+            // SAFETY: nothing is lent.
+            true => unsafe { host_libc::lseek(fd, 0, 1) },
+            false => io::lseek(fd, 0, 1),
+        };
+        self.note("offset", at);
+    }
+
+    /// Scans into three places.
+    fn scan(&mut self, format: &str) {
+        let text = CString::new(format).unwrap();
+        let (mut to, stream) = (std::vec![[0x55u8; 5000]; 3], self.stream);
+        // SAFETY: a stream, and room for what the formats name.
+        let result = unsafe {
+            let [a, b, c] = [0, 1, 2].map(|n| to[n].as_mut_ptr());
+            if self.host {
+                host_libc::fscanf(stream.cast(), text.as_ptr(), a, b, c)
+            } else {
+                fscanf(stream, text.as_ptr(), a, b, c)
+            }
+        };
+        let used = to.iter().map(|to| to[..to.iter().position(|&c| c == 0x55).unwrap()].to_vec());
+        let used: Vec<_> = used.collect();
+        self.note(format, (result, used));
+        self.state();
     }
 
     fn buffered(&mut self, mode: c_int, size: usize) {
@@ -265,6 +296,206 @@ fn modes_and_errors_are_those_of_the_host() {
         c.close();
         c.open(dir, "w");
     });
+}
+
+#[test]
+fn places_at_the_beginning_and_the_end_are_those_of_the_host() {
+    same(|c, dir| {
+        let path = format!("{dir}/c");
+        c.open(&path, "w");
+        c.write(b"0123456789");
+        c.close();
+        // What is pushed back before the beginning is nowhere in the file.
+        c.open(&path, "r");
+        c.back(b'x');
+        c.byte();
+        c.tell();
+        c.back(b'0');
+        c.byte();
+        c.close();
+        c.open(&path, "r");
+        c.back(b'x');
+        c.close();
+        c.open("/dev/zero", "r");
+        c.byte();
+        c.tell();
+        c.close();
+        for mode in ["a", "a+", "r+"] {
+            c.open(&path, mode);
+            c.tell();
+            c.offset();
+            c.write(b"!");
+            c.tell();
+            c.close();
+        }
+        // What was read ahead is given back.
+        c.open(&path, "r+");
+        c.read(2);
+        c.flush();
+        c.offset();
+        c.line(4);
+        c.back(b'4');
+        c.flush();
+        c.offset();
+        c.read(3);
+        c.seek(i64::MIN, 1);
+        c.close();
+    });
+}
+
+#[test]
+fn what_is_scanned_is_as_long_as_the_host_has_it() {
+    let words = format!("{} {}  42", "x".repeat(3000), "y".repeat(3000));
+    let spaces = format!("{}7\n", " ".repeat(5000));
+    let texts = [
+        "42\n", "1,2,3", "1.5e3x", "1e", "1e-", "+", "0x", "0x1p", "inf", "infi", "na", "nan(",
+        "abc", " ", "", "1 2\n", "-", &words, &spaces,
+    ];
+    let formats = [
+        "%d",
+        "%i",
+        "%x",
+        "%d,",
+        "%lf",
+        "%lf%c",
+        "%4lf",
+        "%s",
+        "%c",
+        "%2c",
+        "%[a-z]",
+        "%d%*c",
+        "%d %d",
+        "%d\n",
+        "x",
+        "%3000s %3000s%d",
+        "%2000s%[^ ]",
+        "%3d%d",
+        "",
+        "%n",
+    ];
+    for text in texts {
+        for format in formats {
+            // The host has its own ways with numbers that end too early.
+            let unclear = text.ends_with(['e', '-', '+', 'x', 'p', 'i', '(', 'a']);
+            if unclear && format != "x" && format.contains(['d', 'f', 'i', 'x']) {
+                continue;
+            }
+            same(|c, dir| {
+                // Octet by octet, long ones take their time.
+                let modes = if text.len() > 99 && format != "%d" { &[0][..] } else { &[0, 2] };
+                for &mode in modes {
+                    c.open(&format!("{dir}/d"), "w+");
+                    c.write(text.as_bytes());
+                    c.seek(0, 0);
+                    c.buffered(mode, 0);
+                    for _ in 0..3 {
+                        c.scan(format);
+                        c.tell();
+                    }
+                    c.close();
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn a_scan_does_not_wait_for_what_it_does_not_take() {
+    let _alone = alone();
+    let mut ends = [0; 2];
+    let mut room = [0u64; 2];
+    // SAFETY: two numbers; streams that are open, and room for what the formats name.
+    unsafe {
+        assert_eq!(pipe::pipe2(&raw mut ends, 0), 0);
+        let from = fdopen(ends[0], c"r".as_ptr());
+        for (text, format, taken) in [
+            (c"42\n", c"%d%*c", 1),
+            (c"x", c"%c", 1),
+            (c"1e5 ", c"%lf%*c", 1),
+            (c"1.5x", c"%lf%*c", 1),
+            (c"word\n", c"%3s%*c%*c", 1),
+            (c"7;", c"%d;", 1),
+            (c"12x", c"%i%*c", 1),
+            (c"no", c"%d", 0),
+            (c"", c"%*2c", 0),
+        ] {
+            assert_eq!(
+                dprintf(ends[1], c"%s".as_ptr(), text.as_ptr()),
+                text.count_bytes() as c_int
+            );
+            // To wait would fail here, and so be an error of the stream.
+            assert_eq!(fscanf(from.cast(), format.as_ptr(), room.as_mut_ptr()), taken, "{text:?}");
+            assert_eq!((feof(from), ferror(from)), (0, 0), "{text:?}");
+        }
+        // What may go on does.
+        for (text, format) in [
+            (c"42", c"%d"),
+            (c"1e", c"%lf"),
+            (c"0x", c"%i"),
+            (c"-", c"%d"),
+            (c"in", c"%lf"),
+            (c" ", c"%c "),
+        ] {
+            assert_eq!(
+                dprintf(ends[1], c"%s".as_ptr(), text.as_ptr()),
+                text.count_bytes() as c_int
+            );
+            fscanf(from.cast(), format.as_ptr(), room.as_mut_ptr());
+            assert_eq!(ferror(from), 1, "{text:?}");
+            clearerr(from);
+            __fpurge(from);
+        }
+        assert_eq!((fclose(from), io::close(ends[1])), (0, 0));
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_stream_that_is_in_use_when_all_are_flushed() {
+    let _alone = alone();
+    // SAFETY: C strings, and streams that are open.
+    unsafe {
+        let stream = fopen(c"/tmp/used".as_ptr(), c"w+".as_ptr());
+        fprintf(stream.cast(), c"x".as_ptr());
+        let opened = &*stream.cast::<Opened>();
+        // As another thread has it, which nobody here could wait for.
+        let lock = opened.lock.get();
+        ((*lock).locked, (*lock).owner) = (1, 999);
+        assert_eq!((flush_all(), io::lseek((*stream).fd.get(), 0, 1)), (0, 0));
+        assert_eq!((fflush(core::ptr::null()), io::lseek((*stream).fd.get(), 0, 1)), (0, 0));
+        (*lock).locked = 0;
+        // As a task finds it in the middle of a call of the main thread's.
+        opened.busy.set(true);
+        assert_eq!((fputc(65, stream), errno::get()), (-1, errno::EDEADLK));
+        assert_eq!((fclose(stream), errno::get(), flush_all()), (-1, errno::EDEADLK, 0));
+        opened.busy.set(false);
+        assert_eq!((flush_all(), io::lseek((*stream).fd.get(), 0, 1)), (0, 1));
+        assert_eq!((fclose(stream), remove(c"/tmp/used".as_ptr())), (0, 0));
+    }
+}
+
+#[test]
+fn what_one_call_prints_is_one_piece() {
+    let _alone = alone();
+    let mut ends = [0; 2];
+    // SAFETY: two numbers; streams that are open.
+    unsafe {
+        assert_eq!(socket::socketpair(1, 2, 0, &raw mut ends), 0); // AF_UNIX, SOCK_DGRAM
+        let to = fdopen(ends[0], c"w".as_ptr());
+        setbuf(to, core::ptr::null_mut());
+        assert_eq!(fprintf(to.cast(), c"%d and %s".as_ptr(), 42, c"more".as_ptr()), 11);
+        assert_eq!(dprintf(ends[0], c"%d and %s".as_ptr(), 43, c"more".as_ptr()), 11);
+        let mut buf = [0; 32];
+        for text in [b"42 and more", b"43 and more"] {
+            assert_eq!((io::read_into(ends[1], &mut buf), &buf[..11]), (Ok(11), &text[..]));
+        }
+        assert_eq!((fclose(to), io::close(ends[1])), (0, 0));
+        // More than a piece.
+        let stream = with_text(&"x".repeat(5000));
+        assert_eq!((fseek(stream, 0, 2), ftell(stream)), (0, 5000));
+        let fd = (*stream).fd.get();
+        assert_eq!((dprintf(fd, c"%4000d".as_ptr(), 1), io::lseek(fd, 0, 1)), (4000, 9000));
+        assert_eq!(fclose(stream), 0);
+    }
 }
 
 /// A stream with text in it, at its beginning.
@@ -374,6 +605,51 @@ fn a_stream_goes_on_with_another_file() {
         }
         assert!(freopen(c"/tmp/x".as_ptr(), c"w".as_ptr(), stdio::stdout.0).is_null());
         assert_eq!(errno::get(), errno::EOPNOTSUPP);
+    }
+}
+
+#[test]
+fn a_stream_that_has_no_other_file_is_closed() {
+    let _alone = alone();
+    // SAFETY: C strings, and streams that are open.
+    unsafe {
+        let stream = fopen(c"/tmp/third".as_ptr(), c"w".as_ptr());
+        let fd = (*stream).fd.get();
+        // The number is free for the new file.
+        assert_eq!(io::close(fd), 0);
+        assert_eq!(freopen(c"/tmp/third".as_ptr(), c"w+".as_ptr(), stream), stream);
+        assert_eq!((fputc(65, stream), fflush(stream), ftell(stream)), (65, 0, 1));
+        for (path, mode, error) in [
+            (c"/tmp/none/x".as_ptr(), c"w", errno::ENOENT),
+            (c"/tmp/third".as_ptr(), c"q", errno::EINVAL),
+            (core::ptr::null(), c"w", errno::EBADF),
+        ] {
+            let stream = fopen(c"/tmp/third".as_ptr(), c"w".as_ptr());
+            let fd = (*stream).fd.get();
+            assert!(freopen(path, mode.as_ptr(), stream).is_null());
+            assert_eq!((errno::get(), io::lseek(fd, 0, 1)), (error, -1));
+        }
+        assert_eq!(fclose(stream), 0);
+        // What is written to standard input has somebody who flushes it.
+        assert_eq!(freopen(c"/tmp/third".as_ptr(), c"w".as_ptr(), stdin.0), stdin.0);
+        assert_eq!((fputc(65, stdin.0), io::lseek(0, 0, 1)), (65, 0));
+        assert_eq!((flush_all(), io::lseek(0, 0, 1)), (0, 1));
+        assert_eq!(freopen(c"/dev/null".as_ptr(), c"r".as_ptr(), stdin.0), stdin.0);
+        assert_eq!(remove(c"/tmp/third".as_ptr()), 0);
+    }
+}
+
+#[test]
+fn what_is_appended_begins_at_the_end() {
+    let _alone = alone();
+    // SAFETY: C strings, and streams that are open.
+    unsafe {
+        let stream = with_text("text");
+        let fd = io::dup((*stream).fd.get());
+        assert_eq!((fflush(stream), io::lseek(fd, 0, 0)), (0, 0));
+        let other = fdopen(fd, c"a".as_ptr());
+        assert_eq!(ftell(other), 4);
+        assert_eq!((fclose(other), fclose(stream)), (0, 0));
     }
 }
 
