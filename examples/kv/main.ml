@@ -80,6 +80,10 @@ and answer_words c = function
   | "QUIT" :: _ ->
       Reply.ok c.replies;
       `Last
+  (* A browser, whose requests somebody else's page may have made: what follows could be commands. *)
+  | ("POST" | "HOST:") :: _ ->
+      Reply.error c.replies "this is not HTTP";
+      `Refused
   | [ "SAVE" ] when Option.is_none c.transaction -> `Save
   | command :: arguments ->
       Commands.request c command arguments;

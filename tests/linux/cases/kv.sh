@@ -234,6 +234,18 @@ kv_requests_larger_than_the_memory() {
     stop
 }
 
-group kv kv_commands kv_wrong_commands kv_what_clients_ask kv_short_words kv_pipelines_behind_large_requests kv_in_bulk kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
+# A page in somebody's browser can have it send what it likes to any address, as the body of a request.
+kv_refuses_browsers() {
+    local head
+    for head in 'POST / HTTP/1.1\r\n\r\n' 'GET / HTTP/1.1\r\nHost: x\r\n\r\n' 'MULTI\r\nhost: x\r\n'; do
+        says OK set word safe && exec 3<>"/dev/tcp/$stack/6379" || return
+        printf "${head}SET word taken\r\nEXEC\r\n" >&3
+        timeout 60 cat <&3 | grep '^-ERR this is not HTTP' || return
+        exec 3>&-
+        says safe get word || return
+    done
+}
+
+group kv kv_commands kv_wrong_commands kv_what_clients_ask kv_short_words kv_refuses_browsers kv_pipelines_behind_large_requests kv_in_bulk kv_transactions kv_binary_keys_and_values kv_large_values kv_answers_that_nobody_reads \
     kv_nonsense kv_benchmark kv_benchmark_pipelined kv_benchmark_random_keys
 alone kv_transaction_without_memory kv_requests_larger_than_the_memory
