@@ -30,13 +30,19 @@ let target =
   in
   Mirust.Bootvar.register (Arg.required arg)
 
-let number name default ~doc =
-  Mirust.Bootvar.register Arg.(value & opt int default & info [ name ] ~docv:"N" ~doc)
+let number name default ~least ~most ~doc =
+  let parse s =
+    match int_of_string_opt s with
+    | Some n when n >= least && n <= most -> Ok n
+    | Some _ | None -> Error (`Msg (Fmt.str "expected a number from %d to %d" least most))
+  in
+  let number = Arg.conv (parse, Fmt.int) in
+  Mirust.Bootvar.register Arg.(value & opt number default & info [ name ] ~docv:"N" ~doc)
 
-let port = number "port" 80 ~doc:"The port that is listened on."
+let port = number "port" 80 ~least:1 ~most:0xffff ~doc:"The port that is listened on."
 
 let limit =
-  number "limit" 0
+  number "limit" 0 ~least:0 ~most:1_000_000
     ~doc:
       "Connections at a time; for each more, one that makes no progress is reset. By default a \
        third of what the memory is enough for."
@@ -57,7 +63,9 @@ let complain f =
   let n = !complaints in
   if n <= 8 || n land (n - 1) = 0 then Logs.warn (fun m -> f (m "%a:%d: %s (complaint %d)") n)
 
-let idle = number "idle" 300 ~doc:"Seconds without a byte after which a connection is reset."
+let idle =
+  number "idle" 300 ~least:1 ~most:1_000_000_000
+    ~doc:"Seconds without a byte after which a connection is reset."
 
 (* {1 Connections} *)
 

@@ -9,7 +9,13 @@ let network = Mirust_network.register ()
 
 let port =
   let doc = "The TCP port to listen on." in
-  Mirust.Bootvar.register Cmdliner.Arg.(value & opt int 80 & info [ "port" ] ~doc)
+  let parse s =
+    match int_of_string_opt s with
+    | Some port when port > 0 && port < 0x10000 -> Ok port
+    | Some _ | None -> Error (`Msg "expected a port, 1 to 65535")
+  in
+  let number = Cmdliner.Arg.conv (parse, Fmt.int) in
+  Mirust.Bootvar.register Cmdliner.Arg.(value & opt number 80 & info [ "port" ] ~doc)
 
 (* {1 A connection} *)
 

@@ -21,3 +21,14 @@ web_refuses() {
 web_many() { wrk -t 1 -c 100 -d 1 "http://$stack/" | tee /dev/stderr | grep 'requests in'; }
 
 group web web web_refuses web_many
+
+# The command line is at fault, and not the program: no crash with a backtrace.
+web_impossible_ports() {
+    local port ended
+    for port in 0 -1 65536 http; do
+        "$bin/web" --interface="$tap@$mac" --ipv4="$stack/24" --port=$port >"$work/ports" 2>&1
+        ended=$?
+        [ $ended = 64 ] && grep -i port "$work/ports" || { echo "$port: $ended" && return 1; }
+    done
+}
+alone web_impossible_ports
