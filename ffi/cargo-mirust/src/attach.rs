@@ -75,14 +75,14 @@ impl Attached {
             let bytes = pack(&self.folders)?;
             update(&archive, &bytes)?;
             let path = archive.to_str().context("the target directory's name is not UTF-8")?;
-            data += &format!("\t.balign 4\nfiles:\n\t.incbin {path:?}\n");
+            data += &format!("\t.balign 4\nfiles:\n\t.incbin {}\n", literal(path));
             calls += &call("mirust_mount_files", "files", bytes.len());
         }
         if !self.disks.is_empty() {
             let line = |disk: &Disk| format!("{}:{}", disk.device, disk.to);
             let list: Vec<_> = self.disks.iter().map(line).collect();
             let list = list.join(",");
-            data += &format!("disks:\n\t.ascii {list:?}\n");
+            data += &format!("disks:\n\t.ascii {}\n", literal(&list));
             calls += &call("mirust_mount_disks", "disks", list.len());
         }
         let text = format!(
@@ -104,6 +104,16 @@ impl Attached {
     pub fn archive(&self, source: &Path) -> Option<PathBuf> {
         (!self.folders.is_empty()).then(|| source.with_extension("cpio"))
     }
+}
+
+/// A text as the assembler reads it, whose escapes are not Rust's.
+fn literal(text: &str) -> String {
+    let plain = |byte: u8| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte);
+    let escaped = |byte| match byte {
+        _ if plain(byte) => char::from(byte).to_string(),
+        _ => format!("\\{byte:03o}"),
+    };
+    format!("\"{}\"", text.bytes().map(escaped).collect::<String>())
 }
 
 /// A call with an address and a length.
@@ -134,6 +144,7 @@ fn folder(package: &Path, text: &str) -> Result<Folder> {
     let plain =
         |part| matches!(part, Component::RootDir | Component::CurDir | Component::Normal(_));
     if from.is_empty()
+        || text.contains('\0')
         || !Path::new(to).components().all(plain)
         || (to == text && to.starts_with('/'))
     {
@@ -152,7 +163,7 @@ fn folder(package: &Path, text: &str) -> Result<Folder> {
 fn disk(text: &str) -> Result<Disk> {
     match text.split_once(':') {
         Some((device, to))
-            if !device.is_empty() && to.starts_with('/') && !text.contains([',', '\n']) =>
+            if !device.is_empty() && to.starts_with('/') && !text.contains([',', '\n', '\0']) =>
         {
             Ok(Disk { device: device.into(), to: to.into() })
         }
@@ -235,13 +246,26 @@ mod tests {
         assert_eq!(path("src").as_deref(), Some("src"));
         assert_eq!(path("src:/").as_deref(), Some("/"));
         assert_eq!(path("src:/etc/app").as_deref(), Some("/etc/app"));
-        for wrong in ["", "nowhere", "../src", "src:../x", ":/x", "/usr"] {
+        for wrong in ["", "nowhere", "../src", "src:../x", ":/x", "/usr", "src:/a\0b"] {
             assert_eq!(path(wrong), None, "{wrong}");
         }
         assert_eq!(disk("xvdb:/srv").unwrap().to, "/srv");
-        for wrong in ["xvdb", "xvdb:srv", ":/srv", "xvdb:/a,b"] {
+        for wrong in ["xvdb", "xvdb:srv", ":/srv", "xvdb:/a,b", "xvdb:/a\0b"] {
             assert!(disk(wrong).is_err(), "{wrong}");
         }
+    }
+
+    /// An accent that is a character of its own, as some systems write it in the names of files.
+    #[test]
+    fn paths_are_written_as_the_assembler_reads_them() {
+        let dir = std::env::temp_dir().join(format!("attach-{}", std::process::id()));
+        let disks = vec![disk("xvdb:/cafe\u{301} \"a\\b\"1\t").unwrap()];
+        let source = Attached { disks, ..Attached::default() }.write(&dir, "disks").unwrap();
+        let source = fs::read_to_string(source.unwrap()).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        let line = r#"	.ascii "xvdb:/cafe\314\201 \042a\134b\0421\011""#;
+        assert!(source.lines().any(|found| found == line), "{source}");
+        assert!(source.contains("mov $20, %rsi"), "{source}");
     }
 
     #[test]
