@@ -55,10 +55,40 @@ let divide total =
 
 let without_limit = 512 * mib
 
+(* Files of the kernel's, which stay open: each look at one is two reads then, and nothing is allocated for a channel. *)
+let files = ref []
+
+let close file =
+  Option.iter In_channel.close_noerr (List.assoc_opt file !files);
+  files := List.remove_assoc file !files
+
+let from_the_start file =
+  match List.assoc_opt file !files with
+  | Some channel ->
+      In_channel.seek channel 0L;
+      channel
+  | None ->
+      let channel = In_channel.open_bin file in
+      files := (file, channel) :: !files;
+      channel
+
+let text file =
+  let channel = from_the_start file in
+  let part = Bytes.create 2000 in
+  (* To the very end: only then the channel holds nothing, and asks the kernel again. *)
+  let rec read_on before =
+    match In_channel.input channel part 0 (Bytes.length part) with
+    | 0 -> before
+    | n -> read_on (before ^ Bytes.sub_string part 0 n)
+  in
+  read_on ""
+
 let lines file =
-  match In_channel.with_open_bin file In_channel.input_all with
+  match text file with
   | text -> String.split_on_char '\n' text
-  | exception Sys_error _ -> []
+  | exception Sys_error _ ->
+      close file;
+      []
 
 let number s = int_of_string_opt (String.trim s)
 
@@ -66,8 +96,8 @@ let number s = int_of_string_opt (String.trim s)
 
 let no_limit = max_int
 
-(* "Max address space   LIMIT   LIMIT   bytes", and the first number of statm, in pages. *)
-let address_space () =
+(* "Max address space   LIMIT   LIMIT   bytes". *)
+let address_space_limit () =
   let name = "Max address space" in
   let limit line =
     if String.starts_with ~prefix:name line then
@@ -78,36 +108,46 @@ let address_space () =
       |> Option.map (fun word -> Option.value (number word) ~default:no_limit)
     else None
   in
-  match (List.find_map limit (lines "/proc/self/limits"), lines "/proc/self/statm") with
-  | Some most, first :: _ ->
-      let pages = Option.bind (List.nth_opt (String.split_on_char ' ' first) 0) number in
-      Some (most, 4096 * Option.value pages ~default:0)
-  | _, _ -> None
+  List.find_map limit (lines "/proc/self/limits")
 
-(* Version 2 of control groups: "max" is no number. *)
-let control_group () =
+(* The first number of statm, in pages. *)
+let address_space () =
+  match lines "/proc/self/statm" with
+  | first :: _ ->
+      let pages = Option.bind (List.nth_opt (String.split_on_char ' ' first) 0) number in
+      Some (4096 * Option.value pages ~default:0)
+  | [] -> None
+
+(* Version 2 of control groups. *)
+let in_control_group file ~default =
   let own line =
     match String.split_on_char ':' line with
     | "0" :: "" :: path -> Some ("/sys/fs/cgroup" ^ String.concat ":" path)
     | _ -> None
   in
-  let read file = List.nth_opt (lines file) 0 in
-  match List.find_map own (lines "/proc/self/cgroup") with
-  | None -> None
-  | Some folder -> (
-      match (read (folder ^ "/memory.max"), read (folder ^ "/memory.current")) with
-      | Some most, Some now ->
-          let number default text = Option.value (number text) ~default in
-          Some (number no_limit most, number 0 now)
-      | _, _ -> None)
+  Option.bind
+    (List.find_map own (lines "/proc/self/cgroup"))
+    (fun folder ->
+      List.nth_opt (lines (folder ^ file)) 0
+      |> Option.map (fun text -> Option.value (number text) ~default))
+
+(* "max" is no number. *)
+let control_group_limit () = in_control_group "/memory.max" ~default:no_limit
+let control_group () = in_control_group "/memory.current" ~default:0
 
 (* Each with what there was when the budget was first asked for, none of which is the network's: what is divided later
    goes by that, too, however much the network has by then. *)
 let limits = ref []
 
 let begin_with_limits () =
-  let with_others limit = Option.map (fun (_, others) -> (limit, others)) (limit ()) in
-  limits := List.filter_map with_others [ address_space; control_group ]
+  let with_others (limit, now) =
+    match (limit (), now ()) with Some _, Some others -> Some (limit, others) | _, _ -> None
+  in
+  limits :=
+    List.filter_map with_others
+      [ (address_space_limit, address_space); (control_group_limit, control_group) ];
+  (* Some of them are not looked at again. *)
+  List.iter (fun (file, _) -> close file) !files
 
 (* [None] if one of them cannot be read, for want of memory or of files. *)
 let left () =
@@ -117,7 +157,7 @@ let left () =
         match limit () with
         | exception Out_of_memory -> None
         | None -> None
-        | Some (bytes, _) -> least (min most (bytes - others)) rest)
+        | Some bytes -> least (min most (bytes - others)) rest)
   in
   least without_limit !limits
 
