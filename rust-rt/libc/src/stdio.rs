@@ -21,29 +21,33 @@ pub(super) const EOF: c_int = -1;
 ///
 /// glibc's macros and inline functions (`getc_unlocked`, `feof_unlocked`) read the first fields. By these, nothing is
 /// ever buffered, so that a function is called.
+///
+/// Without files there is the console alone, whose streams are nothing but zeroes at first and take no room in an image.
 #[repr(C)]
 pub(super) struct File {
     flags: Cell<c_int>,
-    #[cfg(feature = "posix")]
     buffers: [*const u8; 6],
+    #[cfg(feature = "posix")]
     pub(super) kind: &'static Kind,
     /// The stream that was opened before this one.
     #[cfg(feature = "posix")]
     pub(super) next: AtomicPtr<File>,
+    #[cfg(feature = "posix")]
     pub(super) fd: Cell<c_int>,
 }
 
+// From `_IO_read_ptr` to `_IO_write_end`.
+const _: () = assert!(core::mem::offset_of!(File, buffers) == 8 && size_of::<File>() >= 56);
+
 /// What a stream does.
-#[repr(C)]
+#[cfg(feature = "posix")]
 pub(super) struct Kind {
     /// Takes octets, and says how many. If not all, `errno` is set.
     pub(super) put: unsafe fn(*const File, &[u8]) -> usize,
     /// Sends what is buffered: 0, or EOF and `errno`. Of a stream that is in use it waits to be the next user, or else
     /// passes over it.
-    #[cfg_attr(not(feature = "posix"), allow(dead_code))]
     pub(super) flush: unsafe fn(*const File, waits: bool) -> c_int,
     /// Formats, as one operation.
-    #[cfg(feature = "posix")]
     pub(super) print: unsafe fn(*const File, *const c_char, &mut VaList) -> c_int,
 }
 
@@ -54,13 +58,17 @@ pub(super) const ERROR: c_int = 0x20;
 
 #[cfg_attr(not(feature = "posix"), allow(dead_code))]
 impl File {
+    #[cfg(not(feature = "posix"))]
+    const fn new() -> Self {
+        File { flags: Cell::new(0), buffers: [core::ptr::null(); 6] }
+    }
+
+    #[cfg(feature = "posix")]
     pub(super) const fn new(kind: &'static Kind, fd: c_int) -> Self {
         File {
             flags: Cell::new(0),
-            #[cfg(feature = "posix")]
             buffers: [core::ptr::null(); 6],
             kind,
-            #[cfg(feature = "posix")]
             next: AtomicPtr::new(core::ptr::null_mut()),
             fd: Cell::new(fd),
         }
@@ -129,19 +137,21 @@ impl Line {
     }
 }
 
-static CONSOLE: Kind = Kind {
-    put: put_on_console,
-    flush: |_, _| flush_console(),
-    #[cfg(feature = "posix")]
-    print: print_by_piece,
-};
+#[cfg(feature = "posix")]
+static CONSOLE: Kind =
+    Kind { put: put_on_console, flush: |_, _| flush_console(), print: print_by_piece };
 
 static STDOUT: Console = Console::new(1);
 static STDERR: Console = Console::new(2);
 
 impl Console {
+    #[cfg_attr(not(feature = "posix"), allow(unused_variables))]
     const fn new(fd: c_int) -> Self {
-        Console { file: File::new(&CONSOLE, fd), line: Mutex::new(Line::NEW) }
+        #[cfg(feature = "posix")]
+        let file = File::new(&CONSOLE, fd);
+        #[cfg(not(feature = "posix"))]
+        let file = File::new();
+        Console { file, line: Mutex::new(Line::NEW) }
     }
 }
 
@@ -163,30 +173,14 @@ pub(super) struct Stream(pub(super) *const File);
 // SAFETY: the pointer is to a static that is Sync itself.
 unsafe impl Sync for Stream {}
 
-#[cfg(not(all(feature = "posix", any(test, feature = "symbols"))))]
-mod input {
-    use super::*;
+/// What stands for `stdin` where there is nothing to read: neither can it be written to.
+#[cfg(not(feature = "posix"))]
+static STDIN: Console = Console::new(0);
 
-    static NOWHERE: Kind = Kind {
-        put: |_, _| {
-            errno::set(errno::EBADF);
-            0
-        },
-        flush: |_, _| 0,
-        #[cfg(feature = "posix")]
-        print: print_by_piece,
-    };
-
-    #[allow(dead_code, reason = "C has its address")]
-    struct Nothing(File);
-    // SAFETY: nobody writes to it.
-    unsafe impl Sync for Nothing {}
-    static STDIN: Nothing = Nothing(File::new(&NOWHERE, 0));
-
-    #[allow(non_upper_case_globals)]
-    #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-    static stdin: Stream = Stream((&raw const STDIN).cast());
-}
+#[cfg(not(feature = "posix"))]
+#[allow(non_upper_case_globals)]
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+static stdin: Stream = Stream((&raw const STDIN).cast());
 
 #[allow(non_upper_case_globals)]
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -202,9 +196,21 @@ impl Stream {
     }
 
     /// Sends bytes, and says how many.
+    #[cfg(feature = "posix")]
     fn put(&self, bytes: &[u8]) -> usize {
         // SAFETY: as above.
         unsafe { (self.file().kind.put)(self.0, bytes) }
+    }
+
+    /// Sends bytes, and says how many.
+    #[cfg(not(feature = "posix"))]
+    fn put(&self, bytes: &[u8]) -> usize {
+        if core::ptr::eq(self.0, &raw const STDIN.file) {
+            errno::set(errno::EBADF);
+            return 0;
+        }
+        // SAFETY: one of the other two.
+        unsafe { put_on_console(self.0, bytes) }
     }
 }
 
@@ -257,17 +263,24 @@ pub(super) use flush_console as flush_all;
 /// A NULL stream means all of them, but for those that are in use.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(super) extern "C" fn fflush(stream: Stream) -> c_int {
-    if cfg!(not(feature = "posix")) || stream.0.is_null() {
-        flush_all()
-    } else {
+    #[cfg(feature = "posix")]
+    if !stream.0.is_null() {
         // SAFETY: the stream is open.
-        unsafe { (stream.file().kind.flush)(stream.0, true) }
+        return unsafe { (stream.file().kind.flush)(stream.0, true) };
     }
+    let _ = stream;
+    flush_all()
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(super) extern "C" fn fileno(stream: Stream) -> c_int {
-    stream.file().fd.get()
+    #[cfg(feature = "posix")]
+    return stream.file().fd.get();
+    #[cfg(not(feature = "posix"))]
+    [&STDIN, &STDOUT, &STDERR]
+        .iter()
+        .position(|console| core::ptr::eq(&raw const console.file, stream.0))
+        .map_or(-1, |fd| fd as c_int)
 }
 
 /// The console never fails.

@@ -25,6 +25,7 @@ macro_rules! calls {
         }
     )*};
 }
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
 pub(super) use calls;
 
 calls! {

@@ -12,12 +12,14 @@ fn main() {
     archive.arg("crs").arg(Path::new(&out).join("libtwice.a"));
     for name in ["twice", "library"] {
         let source = format!("src/{name}.c");
+        let own = if env::var_os("OWN_HEAP").is_some() { "-DOWN_HEAP" } else { "-UOWN_HEAP" };
         run(Command::new("cc")
-            .args(["-O2", "-fPIC", "-D_GNU_SOURCE", "-c", &source, "-o"])
+            .args(["-O2", "-fPIC", "-D_GNU_SOURCE", own, "-c", &source, "-o"])
             .arg(object(name)));
         archive.arg(object(name));
         println!("cargo::rerun-if-changed={source}");
     }
+    println!("cargo::rerun-if-env-changed=OWN_HEAP");
     run(&mut archive);
     println!("cargo::rustc-link-search=native={out}");
     println!("cargo::rustc-link-lib=static=twice");
