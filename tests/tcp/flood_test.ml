@@ -466,6 +466,37 @@ let no_room_yet () =
   | Some h when Wire.Flags.(has h.flags rst) -> ()
   | Some _ | None -> Alcotest.fail "a probe is refused"
 
+(* At any allocation of what a newcomer causes: nobody has a place for ever. *)
+let memory_ends () =
+  let w = hosts () in
+  let address n = of_v4 (Printf.sprintf "203.0.%d" (n / 100)) (1 + (n mod 100)) in
+  let so_many = ref 0 in
+  let newcomer () =
+    incr so_many;
+    ignore (comes w (address !so_many) 1 : bool)
+  in
+  let idle () = w.time <- w.time + (1000 * 1000 * ms) in
+  let rec fail_at n =
+    idle ();
+    if Shortage.fails_at n newcomer then fail_at (n + 1)
+  in
+  for _ = 1 to places do
+    newcomer ()
+  done;
+  fail_at 1;
+  (* The last one has come in. *)
+  let before = !so_many - 1 in
+  if before < places + 50 then Alcotest.failf "%d" before;
+  idle ();
+  for _ = 1 to 2 * places do
+    newcomer ()
+  done;
+  let old = ref 0 in
+  let is_new c = List.exists (fun n -> fst (Engine.remote c) = address (before + n)) in
+  let count c = if not (is_new c (List.init (1 + (2 * places)) succ)) then incr old in
+  Engine.iter w.engine count;
+  Alcotest.(check (pair int int)) "only new ones" (places, 0) (Engine.connections w.engine, !old)
+
 (* ---- Memory that some hold and others need ---- *)
 
 type reader = { src : Ipaddr.t; c : Engine.connection; mutable acked : Seq.t }
@@ -612,6 +643,7 @@ let () =
             (one_network (of_v6 "2001:db8:1") (of_v6 "2001:db8:2"));
           Alcotest.test_case "from another network" `Quick from_outside;
           Alcotest.test_case "no room yet" `Quick no_room_yet;
+          Alcotest.test_case "memory ends while room is made" `Quick memory_ends;
         ] );
       ( "memory",
         [

@@ -38,14 +38,16 @@ type t = {
 (* ---- Making one ---- *)
 
 let forget t (c : connection) =
+  (* From then on nothing is allocated. *)
+  let was_there = Table.remove t.table c in
   if c.place != no_place then (
     Hosts.remove t.hosts c.place;
     c.place.who <- None;
     c.place <- no_place);
-  if Table.remove t.table c && c.passive then
-    match Hashtbl.find_opt t.listeners c.local_port with
-    | Some l -> l.half_open <- l.half_open - 1
-    | None -> ()
+  if was_there && c.passive then
+    match Hashtbl.find t.listeners c.local_port with
+    | l -> l.half_open <- l.half_open - 1
+    | exception Not_found -> ()
 
 let number random =
   let s = random 8 in
@@ -219,16 +221,24 @@ let make_fair t ~newcomer =
     done;
     Option.iter (make_way t) !worst)
 
+(* The first goes to the end, where it is put before it is taken: memory that ends here must not take its place away,
+   or it would have its connection for ever. *)
+let rotate places =
+  Queue.push (Queue.peek places) places;
+  ignore (Queue.take places : place)
+
 (* [newcomer]: who wants to come in, if that is proven. *)
 let evict ?newcomer t =
   let worst = ref None and most = ref 999 in
   for _ = 1 to min looked_at (Queue.length t.places) do
-    match Queue.take_opt t.places with
-    | None | Some { who = None | Some { state = Closed | Time_wait; _ }; _ } -> ()
+    match Queue.peek_opt t.places with
+    | None -> ()
+    | Some { who = None | Some { state = Closed | Time_wait; _ }; _ } ->
+        ignore (Queue.take t.places : place)
     | Some ({ who = Some c; _ } as place) ->
+        rotate t.places;
         Hosts.saw t.hosts place.host;
         look t place c;
-        Queue.push place t.places;
         let tried = tried t place c in
         if tried > !most then (
           most := tried;
@@ -276,10 +286,11 @@ let relieve t =
   if under_pressure t.env then (
     let worst = ref None and most = ref 0 in
     for _ = 1 to min looked_at (Queue.length t.places) do
-      match Queue.take_opt t.places with
-      | None | Some { who = None | Some { state = Closed; _ }; _ } -> ()
+      match Queue.peek_opt t.places with
+      | None -> ()
+      | Some { who = None | Some { state = Closed; _ }; _ } -> ignore (Queue.take t.places : place)
       | Some ({ who = Some c; _ } as place) ->
-          Queue.push place t.places;
+          rotate t.places;
           let held = stuck_with t place c in
           if held > !most then (
             most := held;
@@ -318,7 +329,6 @@ let set_bounds t ~memory ~connections ~time_wait =
 
 (* Closed ones leave the queue when it has grown to twice the connections there are. *)
 let add t c =
-  Table.add t.table c;
   if Queue.length t.places > 64 + (2 * Table.length t.table) then (
     let live = Queue.create () in
     Queue.iter (fun place -> if Option.is_some place.who then Queue.push place live) t.places;
@@ -336,7 +346,9 @@ let add t c =
       older = no_place;
       newer = no_place;
     };
-  Queue.push c.place t.places
+  (* First: if memory ends, who is in the table has a place all the same. *)
+  Queue.push c.place t.places;
+  Table.add t.table c
 
 let tick t now = if now > t.env.now then t.env.now <- now
 
@@ -460,8 +472,8 @@ let new_passive t l ~local ~remote ~after (h : Wire.t) payload =
   c.last_ack_sent <- c.rcv_nxt;
   Input.adopt_options env c h.options;
   c.ecn <- (env.config.ecn && Flags.(has h.flags ece && has h.flags cwr));
-  l.half_open <- l.half_open + 1;
   add t c;
+  l.half_open <- l.half_open + 1;
   c.notify <- (function Connected -> accepted t l c | Readable | Writable | Ended _ -> ());
   c.wait_at <- env.now + env.config.connect_timeout;
   Input.early env c ~seq:c.rcv_nxt payload;

@@ -256,7 +256,7 @@ let stop_timers env c =
   c.pace_at <- max_int;
   c.keep_at <- max_int;
   c.wait_at <- max_int;
-  Option.iter (Wheel.remove env.wheel) c.timer
+  match c.timer with None -> () | Some timer -> Wheel.remove env.wheel timer
 
 (* Releases what the connection holds for sending. *)
 let drop_sending env c =
@@ -282,6 +282,8 @@ let no_longer_lingers env c =
 let rec finish env c (reason : reason) =
   let before = c.state in
   if before <> Closed then (
+    (* First: if memory ends here nothing has happened yet, and a closed one is not in the table for ever. *)
+    env.forget c;
     (match before with
     | Syn_sent | Syn_received -> env.stats.failed_attempts <- env.stats.failed_attempts + 1
     | Established | Close_wait -> (
@@ -295,7 +297,6 @@ let rec finish env c (reason : reason) =
     stop_timers env c;
     drop_sending env c;
     if reason <> `Closed || c.read_shut then drop_receiving env c;
-    env.forget c;
     if before = Time_wait then trim_waiting env;
     c.notify (Ended reason))
 
