@@ -30,8 +30,8 @@ use crate::timers::{self, Elapsed, Interval, Sleep, Timers};
 pub use crate::ready::Ready;
 
 /// How long tasks may run, once the first [`TURN_FLOOR`] have, before the poll looks at events, timers and OCaml again.
-/// A /// measure of time and not of tasks: what arrives together is answered together, however many connections it is
-/// from, and /// OCaml sends the answers of one turn in one go.
+/// A measure of time and not of tasks: what arrives together is answered together, however many connections it is from,
+/// and OCaml sends the answers of one turn in one go.
 pub const TURN_BUDGET: Duration = Duration::from_millis(4);
 
 /// How many tasks run in any case, and between two looks at the clock.
@@ -128,7 +128,7 @@ impl<P: Platform> Domain<P> {
     }
 
     /// The monotonic clock. If the hypervisor emulates the time stamp counter, as Xen does on a host whose own is not
-    ///reliable, each reading is an /// exit to it, and costs as much as a hypercall.
+    /// reliable, each reading is an exit to it, and costs as much as a hypercall.
     pub fn now(&self) -> Instant {
         self.see(self.platform.now())
     }
@@ -146,8 +146,8 @@ impl<P: Platform> Domain<P> {
     }
 
     /// The last reading of the monotonic clock, if it was read in this turn; otherwise the time now. The reading that
-    /// ended /// the last poll counts, too: so it is behind by no more than what has run since that poll returned, and
-    /// may stand still /// until the next one. It is meant for time limits of seconds, not for loops that wait or for
+    /// ended the last poll counts, too: so it is behind by no more than what has run since that poll returned, and
+    /// may stand still until the next one. It is meant for time limits of seconds, not for loops that wait or for
     /// measuring durations.
     pub fn coarse_now(&self) -> Instant {
         if self.looked.get() { self.seen.get() } else { self.recent_now() }
@@ -238,7 +238,7 @@ impl<P: Platform> Domain<P> {
     }
 
     /// The oldest token that OCaml has not collected. While there are any, `poll` reports [`Ready::FOREIGN`] and does
-    /// not /// block.
+    /// not block.
     pub fn next_completion(&self) -> Option<u64> {
         let token = self.inbox.pop_completion();
         self.stats.completions.add(token.is_some().into());

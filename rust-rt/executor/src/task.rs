@@ -151,7 +151,7 @@ static WAKER: RawWakerVTable = {
 };
 
 /// The operations on a task for code that does not know the type of its future. All except `free` are for the domain's
-/// /// thread, and leave the task as described.
+/// thread, and leave the task as described.
 struct Kind {
     /// For the executor, until the task is done: polls the future. If it is ready, drops it and
     /// settles the result. Returns whether it was.
