@@ -162,6 +162,21 @@ end
 
 module Passed = Twice (Outer.Passed)
 
+(* Nobody reads these, but the initialisation of `Follows` reads what they hold. *)
+let pair = ("left", "right")
+
+module Defaults = struct
+  type t = { host : string; ports : int * int }
+
+  let t = { host = "here"; ports = (1, 2) }
+end
+
+module All_constants = struct
+  let one = "one"
+  let some = Some "some"
+  let deep = (("left", "right"), "down")
+end
+
 (* A choice that is made when the program starts. *)
 let chosen = if Array.length Sys.argv > 5 then String.uppercase_ascii else String.lowercase_ascii
 let both = (fst, snd)

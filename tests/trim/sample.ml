@@ -25,6 +25,7 @@ let[@inline never] caught () =
 
 let () =
   Modules.say ();
+  print_endline Follows.said;
   Printf.printf "%s %d\n" Careful.Chosen.name (Careful.Chosen.area 1);
   Printexc.record_backtrace true;
   let made = List.init 1000 (fun i -> (string_of_int i, float_of_int i)) in

@@ -169,6 +169,9 @@ camlMain.entry:
         .ifdef  MADE
         # A block that holds the function g becomes a field of this module, which nobody reads.
         mov     8(%rax), %rcx
+        .if     MADE == 7 # What the field holds is followed, whoever reads the result,
+        mov     (%rcx), %rcx
+        .endif
         sub     $24, %r15
         call    caml_allocN@PLT
         lea     8(%r15), %rsi
@@ -195,6 +198,18 @@ camlMain.entry:
         mov     64(%r14), %rsp
         call    caml_initialize@PLT
         mov     %rbx, %rsp
+        .if     MADE == 8 # or the block is perhaps written again, and what it holds read,
+        test    %rdx, %rdx
+        jne     .Lwritten
+        mov     camlMain@GOTPCREL(%rip), %rax
+        mov     (%rax), %rax
+        movq    $1, (%rax)
+.Lwritten:
+        mov     camlMain@GOTPCREL(%rip), %rax
+        mov     (%rax), %rax
+        mov     (%rax), %rax
+        mov     %rax, 32(%rsp)
+        .endif
         .if     MADE == 6 # or the field is read.
         mov     camlMain@GOTPCREL(%rip), %rax
         mov     (%rax), %rax

@@ -23,7 +23,7 @@ type value =
   | Unknown
   | Constant of origin  (** A static block. *)
   | Inside of origin * int  (** The address of a module, plus an offset. *)
-  | Loaded of origin * int  (** What the field of a module holds, or a part of that. *)
+  | Loaded of origin * int  (** What the field of a module holds. *)
   | Fresh of chunk * int  (** A place in what was allocated at one time. *)
 
 (* Blocks that are allocated together. An address of one leads to all. *)
@@ -50,6 +50,12 @@ let put chunk at value =
   match block_at chunk at with
   | None -> raise Leave
   | Some made ->
+      (* What is written twice may, behind a branch, be either. *)
+      Option.iter
+        (fun before ->
+          escape before;
+          escape value)
+        (Hashtbl.find_opt chunk.words at);
       Hashtbl.replace chunk.words at value;
       made.holds <- value :: made.holds;
       if chunk.escaped then escape value
@@ -98,6 +104,12 @@ let make code (part : part) ~is_module =
           | _ -> Unknown)
     | _ -> Unknown
   in
+  (* A block that is made here is there whoever reads the field, and so are those that it holds. *)
+  let held owner offset =
+    match List.filter (fun (label, o, _) -> o = offset && owner.data = Module label) !puts with
+    | [ (_, _, (Fresh _ as made)) ] -> made
+    | _ -> Loaded (owner, offset)
+  in
   let load (i : instruction) next =
     match i.rm with
     | Memory { base = -1; index = -1; _ } when i.size = 7 -> address next
@@ -107,8 +119,8 @@ let make code (part : part) ~is_module =
             match Hashtbl.find_opt chunk.words (at + disp) with
             | Some value -> value
             | None -> raise Leave)
-        | Inside (origin, 0) when disp >= 0 && disp land 7 = 0 -> Loaded (origin, disp)
-        | (Loaded _ | Constant _) as whole -> whole
+        | Inside (origin, 0) when disp >= 0 && disp land 7 = 0 -> held origin disp
+        (* Also what was loaded: the program follows it when it starts, whether or not anybody reads the result. *)
         | other ->
             escape other;
             Unknown)
@@ -192,6 +204,7 @@ let make code (part : part) ~is_module =
     | Some (o, From from), Loaded (same, field), _ when o = offset && same == owner && field = from
       ->
         ()
+    | Some (o, From _), Fresh _, _ when o = offset -> ()
     | (None | Some (_, Computed)), _, Module label -> puts := (label, offset, value) :: !puts
     | _ ->
         escape value;

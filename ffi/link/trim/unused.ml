@@ -241,15 +241,15 @@ let drop_unused elf symbols parts switches modules only_put ~returns =
         | Within _ | To _ -> ());
   (* mov $1, %REG in place of the load of an address, which is as long: the field stays as it was, or a block is put
      into it that refers to nothing. *)
-  List.iter
-    (fun ((p : part), at) ->
-      let place = elf.sections.(p.home).offset + at - 3 in
+  Hashtbl.iter
+    (fun (home, at) () ->
+      let place = elf.sections.(home).offset + at - 3 in
       let reg = (X86.decode elf.file place).reg in
       Bytes.set_uint8 elf.file place (if reg < 8 then 0x48 else 0x49);
       Bytes.set_uint8 elf.file (place + 1) 0xc7;
       Bytes.set_uint8 elf.file (place + 2) (0xc0 lor (reg land 7));
       set_u32 elf.file (place + 3) 1)
-    idle;
+    idle_places;
   List.iter
     (fun p ->
       if p.is_code && not p.live then
