@@ -472,6 +472,12 @@ let few_answers_over_tcp_at_a_time =
       check_bool "too late" true (List.for_all Result.is_error results);
       numbered t 16 >|= fun r -> check_bool "afterwards" true (r = Ok (v4 "192.0.2.2")))
 
+let a_slow_answer_keeps_its_place_no_longer_than_it_is_waited_for =
+  with_stacks ~config:{ E.default with over_tcp = 1; tries = 1 } (fun t ->
+      numbered t 100 >>= fun r ->
+      check_bool "too late" true (Result.is_error r);
+      numbered t 17 >|= fun r -> check_bool "afterwards" true (r = Ok (v4 "192.0.2.2")))
+
 let over_a_bad_link =
   with_stacks ~conditions:{ Network.perfect with drop = 0.2; corrupt = 0.1; duplicate = 0.1 }
     (fun t ->
@@ -510,6 +516,8 @@ let () =
         [
           case "names" names;
           case "few_answers_over_tcp_at_a_time" few_answers_over_tcp_at_a_time;
+          case "a_slow_answer_keeps_its_place_no_longer_than_it_is_waited_for"
+            a_slow_answer_keeps_its_place_no_longer_than_it_is_waited_for;
           case "over_a_bad_link" over_a_bad_link;
         ] );
     ]

@@ -48,6 +48,7 @@ struct
   type waiter = (Ipaddr.t list, Dns_engine.failure) result Lwt.u
 
   type t = {
+    config : Dns_engine.config;
     stack : S.t;
     nameservers : unit -> Ipaddr.t list;
     engine : waiter Dns_engine.t;
@@ -60,22 +61,24 @@ struct
     Lwt.dont_wait f (fun e ->
         Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
 
-  let take_place t =
+  (* [has_place] changes together with the number: wherever memory runs out, the place comes back. *)
+  let rec take_place t has_place =
     if t.places > 0 then (
       t.places <- t.places - 1;
+      has_place := true;
       Lwt.return_unit)
     else
       let promise, resolver = Lwt.wait () in
       Queue.add resolver t.waiting;
-      promise
+      promise >>= fun () -> take_place t has_place
 
-  let give_place t =
-    match Queue.take_opt t.waiting with
-    | Some next -> Lwt.wakeup_later next ()
-    | None -> t.places <- t.places + 1
+  let give_place t has_place =
+    if !has_place then (
+      t.places <- t.places + 1;
+      Option.iter (fun next -> Lwt.wakeup_later next ()) (Queue.take_opt t.waiting))
 
   (* Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
-  let exchange flow message =
+  let exchange t flow message =
     let length = Cstruct.create 2 in
     W.Field.set_u16 length 0 (Cstruct.length message);
     (* A copy, as the message may come in single bytes. *)
@@ -97,8 +100,8 @@ struct
         ( S.TCP.writev flow [ length; message ] >>= function
           | Error _ -> Lwt.return_none
           | Ok () -> read () );
-        (* The engine has given up by then; closing the flow ends the reader. *)
-        (Env.sleep (Env.sec 10) >|= fun () -> None);
+        (* The engine gives up no later, and others wait for the place; closing the flow ends the reader. *)
+        (Env.sleep (2 * t.config.timeout) >|= fun () -> None);
       ]
 
   let rec perform_all t actions =
@@ -126,14 +129,15 @@ struct
     S.TCP.create_connection (S.tcp t.stack) (server, port) >>= function
     | Error _ -> failed t local
     | Ok flow -> (
-        take_place t >>= fun () ->
+        let has_place = ref false in
         Lwt.finalize
           (fun () ->
+            take_place t has_place >>= fun () ->
             (* It may have taken long. *)
-            if Dns_engine.asks_over_tcp t.engine ~port:local then exchange flow message
+            if Dns_engine.asks_over_tcp t.engine ~port:local then exchange t flow message
             else Lwt.return_none)
           (fun () ->
-            give_place t;
+            give_place t has_place;
             S.TCP.close flow)
         >>= function
         | None -> failed t local
@@ -150,6 +154,7 @@ struct
     let engine = Dns_engine.create ~config ~is_free ~random:Env.random_int () in
     let rec t =
       {
+        config;
         stack;
         nameservers;
         engine;
