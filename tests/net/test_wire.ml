@@ -94,6 +94,18 @@ module Sums = struct
         (Checksum.finish (Checksum.fragments Checksum.zero parts))
     done
 
+  (* As many as there may be, all but the first of which begin in the middle of a word. *)
+  let small_fragments_of_large_numbers () =
+    let large n =
+      let b = Cstruct.create n in
+      Cstruct.memset b 0xfd;
+      b
+    in
+    let parts = large 1 :: List.init 1000 (fun _ -> large 126) in
+    check_int "checksum"
+      (reference (Cstruct.concat parts))
+      (Checksum.finish (Checksum.fragments Checksum.zero parts))
+
   let update_equals_recomputation () =
     let rng = Random.State.make [| 5 |] in
     for _ = 1 to 500 do
@@ -120,6 +132,7 @@ module Sums = struct
       case "twenty_octets" twenty_octets;
       case "all_ones" all_ones;
       case "fragments_equal_whole" fragments_equal_whole;
+      case "small_fragments_of_large_numbers" small_fragments_of_large_numbers;
       case "update_equals_recomputation" update_equals_recomputation;
       case "subtract_undoes" subtract_undoes;
     ]

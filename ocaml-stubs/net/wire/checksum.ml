@@ -11,7 +11,7 @@ let zero = 0
 let rec fold s = if s > 0xffff then fold ((s lsr 16) + (s land 0xffff)) else s
 
 (* Swapped octets are 256 times as much: 2^16 counts as 1. So a sum need not be folded for it, as long as it is not of
-   megabytes. *)
+   megabytes, and that is done once. *)
 let network s = if Sys.big_endian then s else s lsl 8 [@@inline]
 
 (* Words are summed in the machine's byte order, 64 bits at a time, and the result is swapped once: the sum does not
@@ -116,7 +116,7 @@ let fragments s l =
     | [] -> s
     | b :: rest ->
         let part = part b in
-        let part = if odd then part lsl 8 else part in
+        let part = if odd then fold part lsl 8 else part in
         go (s + part) (odd <> (Cstruct.length b land 1 = 1)) rest
   in
   go s false l
