@@ -43,11 +43,11 @@ let turn w =
   Engine.advance w.engine ~now:w.now;
   Engine.flush w.engine ~now:w.now
 
-let established ?burst () =
+let established ?burst ?(pacing = false) () =
   let highest = ref 0 and window = ref 0 and conn = ref None in
   let sent = ref 0 and segments = ref 0 and room = ref max_int and path = ref mss in
   let burst = Option.map (fun n ~src:_ ~dst:_ -> n) burst in
-  let config = { Engine.default_config with pacing = false } in
+  let config = { Engine.default_config with pacing } in
   let transmit ~src:_ ~dst:_ ~ect:_ (h : Wire.t) _ ~length ~segment_size:_ =
     let syn = Wire.Flags.(has h.flags syn) in
     sent := !sent + length;
@@ -153,6 +153,23 @@ let stays_small ?burst ~room () =
 let a_turn's_end_is_no_use_of_the_window = stays_small ~burst:65536 ~room:max_int
 let a_full_device_is_no_use_of_the_window = stays_small ~room:65536
 
+(* One tick's worth has gone, and a large segment may follow only with the next tick: that is no matter of turns. *)
+let what_the_pace_holds_back_asks_for_no_turn () =
+  let w, c = established ~burst:65536 ~pacing:true () in
+  while cwnd c < 200_000 do
+    fill w c;
+    for _ = 1 to 100 do
+      turn w
+    done;
+    segment w Wire.Flags.ack
+  done;
+  fill w c;
+  let before = !(w.sent) in
+  turn w;
+  Alcotest.(check bool) "something is sent" true (!(w.sent) > before);
+  Alcotest.(check bool) "the rest has its time" true ((Engine.tcb c).pace_at < max_int);
+  Alcotest.(check bool) "and no turn at once" false (Engine.has_more w.engine)
+
 let what_waits_for_its_turn_may_be_aborted () =
   let w, c = established ~burst:most () in
   while not (Engine.has_more w.engine) do
@@ -244,6 +261,7 @@ let () =
           case "a window that turns do not use stays small" a_turn's_end_is_no_use_of_the_window;
           case "a window that the device does not take stays small"
             a_full_device_is_no_use_of_the_window;
+          case "what the pace holds back asks for no turn" what_the_pace_holds_back_asks_for_no_turn;
           case "what waits for its turn may be aborted" what_waits_for_its_turn_may_be_aborted;
           case "a pushed tail shortens the wait" a_pushed_tail_shortens_the_wait;
           case "nothing waits for who has ended" nothing_waits_for_who_has_ended;

@@ -342,13 +342,13 @@ let sendable env c ~unsent =
 let rec send_new env c ~sent =
   let unsent = Octets.octets c.unsent in
   let n = if unsent > 0 then sendable env c ~unsent else 0 in
-  if n > 0 && is_enough env c ~sent ~next:n then (
-    c.cwnd_limited <- false;
-    Queue.push c env.next_turn)
-  else if n > 0 then (
+  if n > 0 then (
     let n = Pace.allows env c n in
     if n > 0 then
-      if env.can_send () then (
+      if is_enough env c ~sent ~next:n then (
+        c.cwnd_limited <- false;
+        Queue.push c env.next_turn)
+      else if env.can_send () then (
         Pace.sent env c n;
         send_piece env c n;
         send_new env c ~sent:(sent + n))
