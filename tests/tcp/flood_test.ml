@@ -439,6 +439,46 @@ let from_outside () =
   Alcotest.(check int) "as many" 2 (come w (of_v4 "203.0.113" 1) 10);
   Alcotest.(check int) "as many had to go" 2 (Engine.stats w.engine).evicted
 
+(* No network is too small to give a place to one that has none. *)
+let a_few_each () =
+  let w = hosts ~places:63 () in
+  for network = 1 to 9 do
+    for n = 1 to 7 do
+      Alcotest.(check int) "one each" 1 (come w (of_v4 (Printf.sprintf "192.0.%d" network) n) 1)
+    done
+  done;
+  for network = 1 to 8 do
+    let src = of_v4 (Printf.sprintf "203.0.%d" network) 1 in
+    Alcotest.(check bool) "gets in" true (comes w src 1)
+  done
+
+(* Of a network that has to give a place to others, who uses his keeps it. *)
+let who_is_busy_stays () =
+  let w = hosts () in
+  for n = 1 to places / 2 do
+    Alcotest.(check int) "one each" 1 (come w (host n) 1)
+  done;
+  for n = 1 to places / 2 do
+    Alcotest.(check int) "of a network each" 1 (come w (of_v4 (Printf.sprintf "192.1.%d" n) 1) 1)
+  done;
+  (* All have been looked at before. *)
+  Alcotest.(check bool) "no room" false (comes w (host 200) 1);
+  for n = 1 to places / 4 do
+    w.time <- w.time + (10 * ms);
+    List.iter
+      (fun busy ->
+        let seq = n + 2 and flags = Wire.Flags.ack in
+        let c = Engine.lookup w.engine ~local:(server_ip, port) ~remote:(host busy, 1001) in
+        let ack = (Engine.tcb (Option.get c)).snd_nxt in
+        let h = segment ~src_port:1001 ~flags ~seq ~ack ~window:1000 in
+        arrives w (host busy) h (Cstruct.create 1))
+      [ 1; 2; places / 2 ];
+    Alcotest.(check bool) "gets in" true (comes w (of_v4 (Printf.sprintf "203.0.%d" n) 1) 1)
+  done;
+  List.iter
+    (fun busy -> Alcotest.(check bool) "stays" true (is_in w (host busy) 1001))
+    [ 1; 2; places / 2 ]
+
 (* An acknowledgement that has no room is neither let in nor refused: what follows it may find room. *)
 let no_room_yet () =
   let w = hosts () in
@@ -504,7 +544,7 @@ type reader = { src : Ipaddr.t; c : Engine.connection; mutable acked : Seq.t }
 (* A server that writes as much as it can to all who come. *)
 let memory = 300_000
 
-let crowd () =
+let crowd ?(memory = memory) () =
   let last = ref None in
   let w = hosts ~memory ~accept:(fun c -> last := Some c) () in
   let comes src =
@@ -536,6 +576,12 @@ let pass w ms_ =
   w.time <- w.time + (ms_ * ms);
   Engine.advance w.engine ~now:w.time;
   Engine.flush w.engine ~now:w.time
+
+(* The sum goes by those that there are. *)
+let sum_is_right w =
+  let stuck = ref 0 in
+  Engine.iter w.engine (fun c -> stuck := !stuck + (Engine.tcb c).place.stuck);
+  Alcotest.(check int) "stuck with" !stuck (Engine.env w.engine).stuck_octets
 
 let stays r = not (Engine.ended r.c)
 
@@ -603,6 +649,221 @@ let those_who_read () =
     "the writer, an octet now and then, the modem, who is fast" [ false; false; true; true ]
     (List.map stays [ writer; trickle; modem; fast ])
 
+(* It is what he reads that makes memory short, and others who are stuck with little cannot help that. *)
+let large_write () =
+  let w, comes = crowd () in
+  let fast = comes (host 1) and quiet = comes (host 2) in
+  Alcotest.(check bool)
+    "a little" true
+    (Result.is_ok (Engine.write w.engine quiet.c (Cstruct.create 4096)));
+  Engine.charge w.engine fast.c (memory + 1000);
+  for _ = 1 to 40 do
+    quarter_second w ~fast:[ fast ] ~slow:[]
+  done;
+  Alcotest.(check bool) "memory is short" true (Engine.memory w.engine >= memory);
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted
+
+(* As much as anybody may have. *)
+let a_segment_each () =
+  let w, comes = crowd ~memory:40_000 () in
+  let fast = comes (host 1) in
+  let quiet = List.init 40 (fun i -> comes (of_v4 "198.51.100" (i + 1))) in
+  List.iter
+    (fun r -> ignore (Engine.write w.engine r.c (Cstruct.create 1000) : (unit, _) result))
+    quiet;
+  for _ = 1 to 40 do
+    quarter_second w ~fast:[ fast ] ~slow:[]
+  done;
+  Alcotest.(check bool) "memory is short" true (Engine.memory w.engine >= 40_000);
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted
+
+(* Each of them holds little, and all together hold what others need. *)
+let many_writers () =
+  let w, comes = crowd () in
+  let fast = comes (host 1) in
+  let slow = List.init 50 (fun i -> comes (of_v4 "198.51.100" (i + 1))) in
+  List.iter
+    (fun r ->
+      Alcotest.(check bool)
+        "a little" true
+        (Result.is_ok (Engine.write w.engine r.c (Cstruct.create 1460)));
+      Engine.charge w.engine r.c 5000)
+    slow;
+  let gone = ref [] in
+  for _ = 1 to 40 do
+    quarter_second w ~fast:[ fast ] ~slow:[];
+    (* As their writers do. *)
+    List.iter
+      (fun r ->
+        if not (stays r || List.memq r !gone) then (
+          gone := r :: !gone;
+          Engine.charge w.engine r.c (-5000)))
+      slow
+  done;
+  reads w fast 1_000_000 ~window:60_000;
+  Alcotest.(check bool) "room" true (Engine.write_space w.engine fast.c > 10_000);
+  sum_is_right w;
+  Alcotest.(check bool) "some had to go" true (stays fast && List.length !gone < 20)
+
+(* What is ahead of a gap can be sent again. *)
+let ahead_of_a_gap () =
+  let w, comes = crowd () in
+  let senders = List.init 6 (fun i -> comes (of_v4 "198.51.100" (i + 1))) in
+  let sends r ~seq =
+    let ack = (Engine.tcb r.c).snd_nxt and flags = Wire.Flags.ack in
+    arrives w r.src (segment ~src_port:1 ~flags ~seq ~ack ~window:1000) (Cstruct.create 1460)
+  in
+  List.iter
+    (fun r ->
+      ignore (Engine.read w.engine r.c : Cstruct.t option);
+      for i = 1 to 40 do
+        sends r ~seq:(3 + (i * 1460))
+      done)
+    senders;
+  Alcotest.(check bool) "all the memory" true (Engine.memory w.engine >= memory);
+  let fast = comes (host 1) in
+  for _ = 1 to 40 do
+    quarter_second w ~fast:[ fast ] ~slow:[]
+  done;
+  let space = Engine.write_space w.engine fast.c in
+  if space < 50_000 then Alcotest.failf "room for %d octets" space;
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted;
+  List.iter
+    (fun r ->
+      sends r ~seq:3;
+      Alcotest.(check bool) "goes on" true (Engine.unread r.c >= 1460))
+    senders
+
+(* The peer has done its part. *)
+let time_wait_unread () =
+  let w, comes = crowd () in
+  let senders = List.init 6 (fun i -> comes (of_v4 "198.51.100" (i + 1))) in
+  let sends r flags octets =
+    let tcb = Engine.tcb r.c in
+    let h = segment ~src_port:1 ~flags ~seq:tcb.rcv_nxt ~ack:tcb.snd_nxt ~window:1000 in
+    arrives w r.src h (Cstruct.create octets)
+  in
+  List.iter
+    (fun r ->
+      Engine.shutdown w.engine ~now:w.time r.c;
+      Engine.flush w.engine ~now:w.time;
+      for _ = 1 to 40 do
+        sends r Wire.Flags.ack 1460
+      done;
+      sends r Wire.Flags.(ack lor fin) 0;
+      Alcotest.(check bool) "over" true (Engine.state r.c = Time_wait))
+    senders;
+  Alcotest.(check bool) "all the memory" true (Engine.memory w.engine >= memory);
+  let unread () = List.map (fun r -> Engine.unread r.c) senders in
+  let before = unread () in
+  let fast = comes (host 1) in
+  for _ = 1 to 40 do
+    quarter_second w ~fast:[ fast ] ~slow:[]
+  done;
+  Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted;
+  Alcotest.(check (list int)) "all is there" before (unread ())
+
+(* Those who were stuck when their peers did it are so no longer. *)
+let time_wait_is_not_stuck () =
+  let w, comes = crowd () in
+  let senders = List.init 6 (fun i -> comes (of_v4 "198.51.100" (i + 1))) in
+  let sends r flags octets =
+    let tcb = Engine.tcb r.c in
+    let h = segment ~src_port:1 ~flags ~seq:tcb.rcv_nxt ~ack:tcb.snd_nxt ~window:1000 in
+    arrives w r.src h (Cstruct.create octets)
+  in
+  let needed () =
+    (Engine.env w.engine).short <- true;
+    Engine.flush w.engine ~now:w.time
+  in
+  List.iter
+    (fun r ->
+      Engine.shutdown w.engine ~now:w.time r.c;
+      Engine.flush w.engine ~now:w.time;
+      for _ = 1 to 40 do
+        sends r Wire.Flags.ack 1460
+      done)
+    senders;
+  needed ();
+  w.time <- w.time + (3_100 * ms);
+  needed ();
+  Alcotest.(check int) "one had to go" 1 (Engine.stats w.engine).evicted;
+  Alcotest.(check bool) "the others are stuck" true ((Engine.env w.engine).stuck_octets > 0);
+  List.iter (fun r -> if stays r then sends r Wire.Flags.(ack lor fin) 0) senders;
+  Engine.charge w.engine (List.hd senders).c memory;
+  needed ();
+  sum_is_right w;
+  Alcotest.(check int) "nobody is stuck" 0 (Engine.env w.engine).stuck_octets
+
+(* Wherever memory ends while one is to give way: who has gone is told, and who has not may have to go another time. *)
+let without_memory prepare act () =
+  let rec failures nth =
+    let all = ref [] and log = ref [] in
+    let accept c =
+      let told = ref false in
+      Engine.on_event c (function
+        | Ended _ ->
+            log := () :: !log;
+            told := true
+        | Connected | Readable | Writable -> ());
+      all := (c, told) :: !all
+    in
+    let w = hosts ~places:40 ~memory ~accept () in
+    prepare w all;
+    let before = !all in
+    Alcotest.(check int) "nobody had to go" 0 (Engine.stats w.engine).evicted;
+    let failed = Shortage.fails_at nth (fun () -> act w) in
+    let gone = List.filter (fun (c, _) -> Engine.ended c) before in
+    List.iter (fun (_, told) -> Alcotest.(check bool) "is told" true !told) gone;
+    if not failed then Alcotest.(check int) "one had to go" 1 (List.length gone);
+    (* Each is looked at, and then again when his patience is exhausted. *)
+    for _ = 1 to 2 do
+      w.time <- w.time + (20_000 * ms);
+      Engine.advance w.engine ~now:w.time;
+      for _ = 1 to 3 do
+        Engine.set_bounds w.engine ~memory ~connections:0 ~time_wait:10
+      done
+    done;
+    Alcotest.(check int) "all have to go" 0 (Engine.connections w.engine);
+    Alcotest.(check int) "memory" 0 (Engine.memory w.engine);
+    if failed then 1 + failures (nth + 1) else 0
+  in
+  let n = failures 1 in
+  Alcotest.(check bool) "failures" true (n > 10)
+
+let a_place_without_memory =
+  without_memory
+    (fun w _ ->
+      for n = 1 to 40 do
+        Alcotest.(check int) "one each" 1 (come w (host n) 1)
+      done;
+      Alcotest.(check int) "no room" 0 (come w (host 200) 2);
+      w.time <- w.time + (100_000 * ms))
+    (fun w -> ignore (comes w (host 200) 1 : bool))
+
+let memory_without_memory =
+  without_memory
+    (fun w all ->
+      List.iter (fun n -> Alcotest.(check int) "one each" 1 (come w (host n) 1)) [ 1; 2; 3; 4 ];
+      let write (c, _) octets =
+        Alcotest.(check bool)
+          "written" true
+          (Result.is_ok (Engine.write w.engine c (Cstruct.create octets)))
+      in
+      (match !all with
+      | fast :: slow ->
+          List.iter (fun r -> write r 110_000) slow;
+          pass w 1;
+          write fast 1000;
+          pass w 1
+      | [] -> ());
+      pass w 2_990;
+      (Engine.env w.engine).short <- true;
+      pass w 1;
+      w.time <- w.time + (3_100 * ms);
+      (Engine.env w.engine).short <- true)
+    (fun w -> Engine.flush w.engine ~now:w.time)
+
 (* Who guesses is nobody's newcomer. *)
 let guesses () =
   let w = hosts () in
@@ -644,12 +905,22 @@ let () =
           Alcotest.test_case "from another network" `Quick from_outside;
           Alcotest.test_case "no room yet" `Quick no_room_yet;
           Alcotest.test_case "memory ends while room is made" `Quick memory_ends;
+          Alcotest.test_case "a few each" `Quick a_few_each;
+          Alcotest.test_case "who is busy stays" `Quick who_is_busy_stays;
+          Alcotest.test_case "without memory" `Quick a_place_without_memory;
         ] );
       ( "memory",
         [
           Alcotest.test_case "slow readers alone" `Quick slow_readers_alone;
           Alcotest.test_case "slow readers beside others" `Quick slow_readers_beside_others;
           Alcotest.test_case "those who read" `Quick those_who_read;
+          Alcotest.test_case "a large write" `Quick large_write;
+          Alcotest.test_case "a segment each" `Quick a_segment_each;
+          Alcotest.test_case "many writers" `Quick many_writers;
+          Alcotest.test_case "ahead of a gap" `Quick ahead_of_a_gap;
+          Alcotest.test_case "unread in TIME-WAIT" `Quick time_wait_unread;
+          Alcotest.test_case "TIME-WAIT is not stuck" `Quick time_wait_is_not_stuck;
+          Alcotest.test_case "without memory" `Quick memory_without_memory;
         ] );
       ( "storms",
         List.map

@@ -93,7 +93,7 @@ let check env c =
 
 (* [edges] remembers the right edge of each connection's window. *)
 let engine engine edges =
-  let sum = ref 0 in
+  let sum = ref 0 and stuck = ref 0 in
   let before = Hashtbl.copy edges in
   Hashtbl.reset edges;
   Engine.iter engine (fun connection ->
@@ -102,11 +102,14 @@ let engine engine edges =
       if Engine.held connection <> held c then
         failf "holds %d, not %d" (held c) (Engine.held connection);
       sum := !sum + held c;
+      stuck := !stuck + c.place.stuck;
       (match Hashtbl.find_opt before (c.remote_port, c.iss) with
       | Some old when c.irs = fst old && Seq.lt c.rcv_adv (snd old) ->
           failf "the window's edge moved left by %d" (Seq.diff (snd old) c.rcv_adv)
       | Some _ | None -> ());
       if c.state <> Syn_sent then Hashtbl.replace edges (c.remote_port, c.iss) (c.irs, c.rcv_adv));
+  if !stuck <> (Engine.env engine).stuck_octets then
+    failf "stuck with %d, not %d" !stuck (Engine.env engine).stuck_octets;
   !sum
 
 let lingering env =

@@ -208,6 +208,7 @@ and place = {
   mutable held : int;
   mutable released : int;
   mutable stuck_since : int;
+  mutable stuck : int; (* the octets that it was stuck with then; 0 if it was not *)
   mutable host : host; (* [no_host] before it was accepted, or if it was opened from here *)
   mutable older : place; (* a ring of those of the host, which is [Hosts]' to change *)
   mutable newer : place;
@@ -231,6 +232,7 @@ let rec no_place =
     held = 0;
     released = 0;
     stuck_since = 0;
+    stuck = 0;
     host = no_host;
     older = no_place;
     newer = no_place;
@@ -261,6 +263,8 @@ type env = {
   mutable now : int;
   mutable memory : int; (* octets held by all connections *)
   mutable short : bool; (* somebody could go on, but for what others hold *)
+  mutable stuck_octets : int;
+      (* what those held who were stuck when [Engine.relieve] last looked at them *)
   challenges : Limit.t;
   resets : Limit.t;
   dirty : t Ring.t;

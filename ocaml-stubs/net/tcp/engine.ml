@@ -37,10 +37,15 @@ type t = {
 
 (* ---- Making one ---- *)
 
+let count_stuck t place octets =
+  t.env.stuck_octets <- t.env.stuck_octets - place.stuck + octets;
+  place.stuck <- octets
+
 let forget t (c : connection) =
   (* From then on nothing is allocated. *)
   let was_there = Table.remove t.table c in
   if c.place != no_place then (
+    count_stuck t c.place 0;
     Hosts.remove t.hosts c.place;
     c.place.who <- None;
     c.place <- no_place);
@@ -79,6 +84,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
       now;
       memory = 0;
       short = false;
+      stuck_octets = 0;
       challenges = Limit.create ~least:500 below;
       resets = Limit.create ~least:500 below;
       dirty = Ring.create nobody;
@@ -125,6 +131,38 @@ let compact ~device t =
 let charge t (c : connection) n =
   t.env.memory <- t.env.memory + n;
   c.beside <- c.beside + n
+
+(* {1 Running out of memory}
+
+   Out_of_memory may be raised at any allocation (docs/memory.md). The connection that the engine is at may then be in any
+   state, and is lost; the others are as they were. *)
+
+let held (c : connection) = c.account
+
+(* Its account is as true as [memory] is, whatever has happened to what it holds. *)
+let lose t (c : connection) =
+  let release () =
+    stop_timers t.env c;
+    Flight.drop_all c.flight;
+    Octets.clear c.unsent;
+    Octets.clear c.received;
+    Reassembly.clear c.ahead;
+    hold t.env c (-c.account);
+    t.env.stats.evicted <- t.env.stats.evicted + 1;
+    no_longer_lingers t.env c;
+    c.state <- Closed;
+    c.ended <- ending `Aborted;
+    t.env.forget c;
+    c.notify (Ended `Aborted)
+  in
+  (* What was released is enough for the second time. *)
+  try release () with Out_of_memory -> release ()
+
+let with_connection t c f x =
+  try f t c x
+  with Out_of_memory as e ->
+    lose t c;
+    raise e
 
 (* {1 Those in TIME-WAIT} *)
 
@@ -187,10 +225,25 @@ let tried t place c =
   let patience = patience ~holds:(holds c) ~moved:place.moved in
   (t.env.now - place.since) / (patience / 1000)
 
-let make_way t (c : connection) =
-  t.env.stats.evicted <- t.env.stats.evicted + 1;
+let put_out t (c : connection) () =
   Output.reset t.env c;
-  finish t.env c `Aborted
+  finish t.env c `Aborted;
+  t.env.stats.evicted <- t.env.stats.evicted + 1
+
+let make_way t c = with_connection t c put_out ()
+
+(* Calls [f] for some that are next in turn. *)
+let in_turn t f =
+  for _ = 1 to min looked_at (Queue.length t.places) do
+    let place = Queue.peek t.places in
+    (match place.who with
+    | None | Some { state = Closed | Time_wait; _ } -> count_stuck t place 0
+    | Some c ->
+        f place c;
+        Queue.push place t.places);
+    (* Last: if memory ran out before, it is still the first. *)
+    ignore (Queue.pop t.places : place)
+  done
 
 (* Whoever moves an octet on each of its connections now and then exhausts no patience, and one host could have all
    places for itself, or all hosts of one network. So of the network that has the most, if it has more than the
@@ -201,8 +254,9 @@ let make_way t (c : connection) =
 let make_fair t ~newcomer =
   let hosts = t.hosts in
   let has = Hosts.count hosts newcomer and network = Hosts.most_of_networks hosts in
-  let of_others = network.count >= 8 && network.count > 1 + Hosts.count_of_network hosts newcomer in
-  let of_others = of_others && network.most.count > has in
+  let of_others =
+    network.count > 1 + Hosts.count_of_network hosts newcomer && network.most.count > has
+  in
   let host = if of_others then network.most else Hosts.most hosts in
   let n = host.count in
   if of_others || (n >= 4 && 8 * n > Hosts.total hosts && n > 1 + has) then (
@@ -221,29 +275,26 @@ let make_fair t ~newcomer =
     done;
     Option.iter (make_way t) !worst)
 
-(* The first goes to the end, where it is put before it is taken: memory that ends here must not take its place away,
-   or it would have its connection for ever. *)
-let rotate places =
-  Queue.push (Queue.peek places) places;
-  ignore (Queue.take places : place)
+(* Of the hosts that have as many as any in the largest network, that one is to give a place whose patience has been
+   tried most: they may have no more than one each. *)
+let has_the_most t host ~tried ~most =
+  let network = host.network in
+  if network == Hosts.most_of_networks t.hosts && host.count = network.most.count && tried > !most
+  then (
+    most := tried;
+    network.most <- host)
 
 (* [newcomer]: who wants to come in, if that is proven. *)
 let evict ?newcomer t =
-  let worst = ref None and most = ref 999 in
-  for _ = 1 to min looked_at (Queue.length t.places) do
-    match Queue.peek_opt t.places with
-    | None -> ()
-    | Some { who = None | Some { state = Closed | Time_wait; _ }; _ } ->
-        ignore (Queue.take t.places : place)
-    | Some ({ who = Some c; _ } as place) ->
-        rotate t.places;
-        Hosts.saw t.hosts place.host;
-        look t place c;
-        let tried = tried t place c in
-        if tried > !most then (
-          most := tried;
-          worst := place.who)
-  done;
+  let worst = ref None and most = ref 999 and most_there = ref (-1) in
+  in_turn t (fun place c ->
+      Hosts.saw t.hosts place.host;
+      look t place c;
+      let tried = tried t place c in
+      has_the_most t place.host ~tried ~most:most_there;
+      if tried > !most then (
+        most := tried;
+        worst := place.who));
   match (!worst, newcomer) with
   | Some c, _ -> make_way t c
   | None, Some newcomer -> make_fair t ~newcomer
@@ -266,37 +317,43 @@ let is_stuck t place ~held ~released =
     place.stuck_since <- t.env.now);
   t.env.now - place.stuck_since >= patience ~holds:true ~moved:0
 
-(* How much it holds beyond what anybody may when memory is short; 0 if that is becoming less. What its user waits to
-   write is not yet for the peer to take. *)
+(* What it holds, if that is more than anybody may when memory is short, and not becoming less; else 0. What its user
+   waits to write is not yet for the peer to take. *)
 let stuck_with t place (c : connection) =
   let sending = Flight.octets c.flight + Octets.octets c.unsent
   and receiving = received_cost c + ahead_cost c in
-  let sent = sending + c.beside - c.mss and received = receiving - (3 * c.mss) in
+  (* On a path that is silent they become smaller, and what was one is not to count as more then. *)
+  let segment = max c.mss 1460 in
+  let sent = sending + c.beside - segment and received = receiving - (3 * segment) in
   let stuck =
     if sent >= received then is_stuck t place ~held:sending ~released:c.octets_acked
     else is_stuck t place ~held:receiving ~released:(c.octets_received - Octets.octets c.received)
   in
-  if stuck then max sent received else 0
+  if stuck && max sent received > 0 then c.account + c.beside else 0
+
+(* What is ahead of a gap need not be kept (RFC 2018 section 8), and without it nothing may be stuck. *)
+let give_way t (c : connection) =
+  if Reassembly.is_empty c.ahead then make_way t c
+  else (
+    hold t.env c (-ahead_cost c);
+    Reassembly.clear c.ahead)
 
 (* Somebody could go on but for what others hold. Of some that are next in turn, that connection gives way which is stuck
    with the most: a closed window may stay closed for ever (RFC 9293 section 3.8.6.1), but not at the expense of others.
-   While nobody needs the memory, a slow reader may take as long as it likes. *)
+   Nobody does where it would not help: memory may be short because of what peers are taking, as where a user writes more
+   at once than all may hold. While nobody needs the memory, a slow reader may take as long as it likes. *)
 let relieve t =
   t.env.short <- false;
   if under_pressure t.env then (
     let worst = ref None and most = ref 0 in
-    for _ = 1 to min looked_at (Queue.length t.places) do
-      match Queue.peek_opt t.places with
-      | None -> ()
-      | Some { who = None | Some { state = Closed; _ }; _ } -> ignore (Queue.take t.places : place)
-      | Some ({ who = Some c; _ } as place) ->
-          rotate t.places;
-          let held = stuck_with t place c in
-          if held > !most then (
-            most := held;
-            worst := place.who)
-    done;
-    Option.iter (make_way t) !worst)
+    in_turn t (fun place c ->
+        let stuck = stuck_with t place c in
+        count_stuck t place stuck;
+        if stuck > !most then (
+          most := stuck;
+          worst := place.who));
+    if t.env.memory - t.env.stuck_octets < t.env.config.memory_max then
+      Option.iter (give_way t) !worst)
 
 (* One connection more. *)
 let has_room ?newcomer t =
@@ -342,6 +399,7 @@ let add t c =
       held = 0;
       released = 0;
       stuck_since = t.env.now;
+      stuck = 0;
       host = no_host;
       older = no_place;
       newer = no_place;
@@ -547,38 +605,6 @@ let to_listener t ~src ~dst ~after (h : Wire.t) payload ~ce =
     match Hashtbl.find_opt t.listeners h.dst_port with
     | Some l -> for_listener t l ~local:dst ~remote:src ~after h payload ~ce
     | None -> refuse t ~local:dst ~remote:src h ~length:(Cstruct.length payload)
-
-(* ---- Running out of memory ----
-
-   Out_of_memory may be raised at any allocation (docs/memory.md). The connection that the engine is at may then be in any
-   state, and is lost; the others are as they were. *)
-
-let held (c : connection) = c.account
-
-(* Its account is as true as [memory] is, whatever has happened to what it holds. *)
-let lose t (c : connection) =
-  let release () =
-    stop_timers t.env c;
-    Flight.drop_all c.flight;
-    Octets.clear c.unsent;
-    Octets.clear c.received;
-    Reassembly.clear c.ahead;
-    hold t.env c (-c.account);
-    t.env.stats.evicted <- t.env.stats.evicted + 1;
-    no_longer_lingers t.env c;
-    c.state <- Closed;
-    c.ended <- ending `Aborted;
-    t.env.forget c;
-    c.notify (Ended `Aborted)
-  in
-  (* What was released is enough for the second time. *)
-  try release () with Out_of_memory -> release ()
-
-let with_connection t c f x =
-  try f t c x
-  with Out_of_memory as e ->
-    lose t c;
-    raise e
 
 let fire t c () = Timers.fire t.env c
 let run_output t c () = Output.run t.env c

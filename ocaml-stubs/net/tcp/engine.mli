@@ -18,8 +18,9 @@ val default_config : config
     no byte was received or acknowledged for longer than this, in ns: three seconds while data is
     buffered that its peer or reader does not take; otherwise one second, plus one more each time
     that the amount of data it has moved in its life has doubled. If that is so for none of those
-    looked at, a newcomer whose handshake is complete takes the place of one of a host that has more
-    than an eighth of all that were accepted, and more than the newcomer's. *)
+    looked at, a newcomer whose handshake is complete takes the place of one of the network that has
+    the most, if that is more than the newcomer's would have then; else of a host that has more than
+    an eighth of all that were accepted, and more than the newcomer's (docs/memory.md). *)
 val patience : holds:bool -> moved:int -> int
 
 (** [transmit ~src ~dst ~ect header payload ~length ~segment_size] sends a segment: [length] octets
@@ -66,7 +67,8 @@ val input :
 (** Runs the timers that are due. *)
 val advance : t -> now:int -> unit
 
-(** Sends whatever is due: the end of a turn. *)
+(** Sends whatever is due: the end of a turn. If memory is short and somebody could go on without
+    what others are stuck with, one of those is reset ([Ended `Aborted]). *)
 val flush : t -> now:int -> unit
 
 (** A connection has more to send than it may in one turn: the next turn should follow at once.
