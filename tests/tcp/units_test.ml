@@ -605,6 +605,42 @@ let link_changes_while_memory_is_short () =
   check_int "one is lost" 1 (List.length gone);
   List.iter (fun c -> check_int "the others" 1000 (Engine.tcb c).path_mss) left
 
+(* Wherever memory ends while one is opened, or ends because its peer cannot be reached: it is there, or its user knows. *)
+let handshake_without_memory act () =
+  let rec failures nth =
+    let e = engine () and told = ref false and log = ref [] in
+    let notify _ =
+      log := () :: !log;
+      told := true
+    in
+    let result = ref (Error `Invalid) in
+    let failed =
+      Shortage.fails_at nth (fun () ->
+          result := Engine.connect e ~now:0 ~src:(host 1) ~dst:(host 2) ~dst_port:80 notify;
+          act e (opened !result))
+    in
+    (match !result with
+    | Error _ -> check_int "it is not there" 0 (Engine.connections e)
+    | Ok c -> check_bool "it is told" (Engine.ended c) !told);
+    if failed then 1 + failures (nth + 1)
+    else (
+      check_bool "it has ended" true !told;
+      0)
+  in
+  check_bool "failures" true (failures 1 > 10)
+
+let port_of c = snd (Engine.local c)
+
+let unreachable e c =
+  let seq = (Engine.tcb c).iss and src_port = port_of c in
+  ignore
+    (Engine.unreachable e ~now:0 ~src:(host 1) ~dst:(host 2) ~src_port ~dst_port:80 ~seq `Port
+      : bool)
+
+let no_neighbour e c =
+  let src_port = port_of c in
+  ignore (Engine.no_neighbour e ~now:0 ~src:(host 1) ~dst:(host 2) ~src_port ~dst_port:80 : bool)
+
 (* Neither to nor from what is not of one host, nor from one family to the other. *)
 let addresses () =
   let hosts = [ "192.0.2.9"; "fe80::9" ] in
@@ -826,6 +862,8 @@ let () =
           case "bounds follow" bounds_follow;
           case "addresses and ports" addresses;
           case "the link changes while memory is short" link_changes_while_memory_is_short;
+          case "refused without memory" (handshake_without_memory unreachable);
+          case "nobody there without memory" (handshake_without_memory no_neighbour);
         ] );
       ("seq", [ case "numbers wrap" sequence_numbers_wrap ]);
       ( "ring",

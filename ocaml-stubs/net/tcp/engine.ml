@@ -164,6 +164,8 @@ let with_connection t c f x =
     lose t c;
     raise e
 
+let conclude t (c : connection) reason = finish t.env c reason
+
 (* {1 Those in TIME-WAIT} *)
 
 let resting t ~local ~local_port ~remote ~remote_port =
@@ -707,7 +709,7 @@ let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq problem =
   | Some c when c.state = Syn_sent && seq = c.iss -> (
       match problem with
       | `Port | `Protocol ->
-          finish t.env c `Refused;
+          with_connection t c conclude `Refused;
           true
       | `Network | `Host | `Prohibited ->
           c.unreachable <- true;
@@ -718,7 +720,7 @@ let no_neighbour t ~now ~src ~dst ~src_port ~dst_port =
   tick t now;
   match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
   | Some c when c.state = Syn_sent ->
-      finish t.env c `No_route;
+      with_connection t c conclude `No_route;
       true
   | Some _ | None -> false
 
@@ -772,6 +774,11 @@ let same_family a b =
   | Ipaddr.V4 _, Ipaddr.V4 _ | Ipaddr.V6 _, Ipaddr.V6 _ -> true
   | Ipaddr.V4 _, Ipaddr.V6 _ | Ipaddr.V6 _, Ipaddr.V4 _ -> false
 
+let begin_handshake t (c : connection) () =
+  add t c;
+  c.wait_at <- t.env.now + t.env.config.connect_timeout;
+  Output.syn t.env c
+
 let open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify =
   let env = t.env in
   let port =
@@ -793,13 +800,13 @@ let open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify =
           make t ~state:Syn_sent ~iss:(initial_seq t hash ~after:None) ~ts_offset:(initial_ts hash)
             ~local:src ~local_port ~remote:dst ~remote_port:dst_port
         in
-        c.notify <- notify;
         c.keepalive <- Option.map sane_keepalive keepalive;
         env.stats.active_opens <- env.stats.active_opens + 1;
-        add t c;
-        c.wait_at <- env.now + env.config.connect_timeout;
-        Output.syn env c;
-        Ok c
+        let opened = Ok c in
+        with_connection t c begin_handshake ();
+        (* From here on nothing is allocated, and its user knows of it. *)
+        c.notify <- notify;
+        opened
 
 let connect t ~now ?src_port ?keepalive ~src ~dst ~dst_port notify =
   tick t now;
