@@ -5,6 +5,7 @@ mod events;
 mod files;
 mod leaks;
 mod sockets;
+mod streams;
 mod tokio_net;
 mod tokio_threads;
 
@@ -13,13 +14,14 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 /// A part, and its name.
 type Part = (&'static str, fn() -> Outcome);
 
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("files", files::run),
     ("sockets", sockets::run),
     ("events", events::run),
     ("tokio", tokio_net::run),
     ("leaks", leaks::run),
     ("tokio on threads", tokio_threads::run),
+    ("streams", streams::run),
 ];
 
 async fn run() -> Result<(), String> {
@@ -30,7 +32,8 @@ async fn run() -> Result<(), String> {
         println!("{name} works");
     }
     println!("posix works");
-    Ok(())
+    // As C has it, which flushes its streams.
+    std::process::exit(0)
 }
 
 mirust::main!(run);
