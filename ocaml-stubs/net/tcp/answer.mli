@@ -4,13 +4,13 @@
     answer is limited for each connection, so that answers are neither a flood nor, with the other
     end's answers to them, a storm that keeps itself going. *)
 
-(** {1 To what an honest peer may send again} *)
+(** {1 Answers to what an honest peer may send again} *)
 
 (** Acknowledges octets or a FIN that were there already, or octets that the window had no room for,
     or a probe: up to 500 a second. *)
 val repeat : Tcb.env -> Tcb.t -> unit
 
-(** {1 To what a peer sends only after a crash}
+(** {1 Answers to what a peer sends only after a crash}
 
     All of these share one limit: two a second at first, then fewer and fewer, down to one in 64
     seconds, until the connection makes progress. Only answers to such answers keep a storm going:
