@@ -25,7 +25,7 @@
 typedef intptr_t value;
 
 // The version of this interface. It changes whenever a function or a struct in it does.
-#define MIRUST_ABI_VERSION 4
+#define MIRUST_ABI_VERSION 3
 
 // `mirust_poll` returned because OCaml has work: completions to collect, or news.
 #define MIRUST_READY_FOREIGN 1
@@ -558,13 +558,13 @@ intptr_t mirust_turn_look(void);
 // so this is not for `[@@noalloc]`.
 intptr_t mirust_turn_end(void);
 
-// Wakes the tasks whose tokens are there, and runs the ready Rust tasks, within a time budget: so what OCaml has made
-// ready in its part of the turn is answered in the same turn. It handles no events and fires no timers. The tasks that
-// are left when time runs out, and all of them if this is called inside a poll, run in the next poll. Returns 0.
+// Wakes the tasks whose tokens are there, and runs up to `most` of the ready Rust tasks, within a time budget: so what
+// OCaml has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers.
+// Returns how many more tasks were ready; 0 if time ran out first, and inside a poll: the rest run in the next poll.
 //
 // For OCaml's loop, in the middle of its part: if the tasks give OCaml something to do, nothing reports that, and
 // OCaml has to look for it afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
-intptr_t mirust_exchange(void);
+intptr_t mirust_exchange(intptr_t most);
 
 // Handles events, fires timers and runs Rust tasks until OCaml has something to do or
 // `deadline_ns` (nanoseconds since boot; 2^62-1 and above mean never) has passed; blocks only

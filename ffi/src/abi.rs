@@ -15,7 +15,7 @@ use crate::turn;
 use crate::{domain, logger, owner, patience, platform, setup, shutdown};
 
 /// The version of this interface. It changes whenever a function or a struct in it does.
-pub const MIRUST_ABI_VERSION: isize = 4;
+pub const MIRUST_ABI_VERSION: isize = 3;
 
 /// `mirust_poll` returned because OCaml has work: completions to collect, or news.
 pub const MIRUST_READY_FOREIGN: isize = 1;

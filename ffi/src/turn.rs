@@ -140,24 +140,24 @@ pub extern "C" fn mirust_turn_end() -> isize {
     0
 }
 
-/// Wakes the tasks whose tokens are there, and runs the ready Rust tasks, within a time budget: so what OCaml has made
-/// ready in its part of the turn is answered in the same turn. It handles no events and fires no timers. The tasks that
-/// are left when time runs out, and all of them if this is called inside a poll, run in the next poll. Returns 0.
+/// Wakes the tasks whose tokens are there, and runs up to `most` of the ready Rust tasks, within a time budget: so what
+/// OCaml has made ready in its part of the turn is answered in the same turn. It handles no events and fires no timers.
+/// Returns how many more tasks were ready; 0 if time ran out first, and inside a poll: the rest run in the next poll.
 ///
 /// For OCaml's loop, in the middle of its part: if the tasks give OCaml something to do, nothing reports that, and
 /// OCaml has to look for it afterwards. They may run OCaml code, so this is not for `[@@noalloc]`.
 #[unsafe(no_mangle)]
-pub extern "C" fn mirust_exchange() -> isize {
+pub extern "C" fn mirust_exchange(most: isize) -> isize {
     wake_all();
     LOOKS.store(true, Ordering::Relaxed);
-    let run = domain::run_tasks();
+    let turn = domain::run_tasks(most.max(0) as usize);
     LOOKS.store(false, Ordering::Relaxed);
-    if run > 0 {
+    if turn.run > 0 {
         forget_time();
     }
     tell_completions();
     BEGIN.get()(false);
-    0
+    turn.more as isize
 }
 
 /// Handles events, fires timers and runs Rust tasks until OCaml has something to do or

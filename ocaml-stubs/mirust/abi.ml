@@ -23,7 +23,7 @@ type words = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Arra
 external turn_words : unit -> words = "mirust_turn_words"
 external turn_look : unit -> (int[@untagged]) = "mirust_native_only" "mirust_turn_look" [@@noalloc]
 external turn_end : unit -> (int[@untagged]) = "mirust_native_only" "mirust_turn_end"
-external exchange : unit -> (int[@untagged]) = "mirust_native_only" "mirust_exchange"
+external exchange : (int[@untagged]) -> (int[@untagged]) = "mirust_native_only" "mirust_exchange"
 
 external poll_stats : bytes -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_poll_stats"

@@ -30,9 +30,22 @@ let wake token =
   set Header.turn_woken (n + 1);
   asked := true
 
-let run () =
+(* The first has its turn, then sixteen, then all others: each after an interlude, if there are three times as many to
+   come, since few are soon done. The others once and no more: each call has a time of its own for them. *)
+let run_all () = ignore (Abi.exchange max_int : int)
+
+let run_some most ~interlude rest =
+  let left = Abi.exchange most in
+  if left >= 3 * most then (
+    interlude ();
+    rest ())
+  else if left > 0 then run_all ()
+
+let run_stages ~interlude = run_some 1 ~interlude (fun () -> run_some 16 ~interlude run_all)
+
+let run ~interlude =
   !asked
   &&
   (asked := false;
-   ignore (Abi.exchange () : int);
+   run_stages ~interlude;
    true)

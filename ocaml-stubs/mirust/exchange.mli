@@ -21,8 +21,9 @@ val wake : int -> unit
 val ask : unit -> unit
 
 (** Gives Rust's tasks a turn if there was a reason since the last time; [true] if so. Afterwards
-    the caller has to look for what they have given OCaml to do. *)
-val run : unit -> bool
+    the caller has to look for what they have given OCaml to do. If there are many tasks,
+    [interlude] is called in between; it must not raise. *)
+val run : interlude:(unit -> unit) -> bool
 
 (** Ends OCaml's part of the turn, as the poll does: wakes the tasks whose tokens were given, and
     what was sent goes out. For a loop that does not poll again. *)

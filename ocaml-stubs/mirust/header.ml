@@ -3,7 +3,7 @@
 (* Generated from ffi/include/mirust.h: edit ffi/src, then run `make header`.
    What the names mean is said there. *)
 
-let abi_version = 4
+let abi_version = 3
 let ready_foreign = 1
 let ready_timer = 2
 let ready_shutdown = 4

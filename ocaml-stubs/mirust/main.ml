@@ -17,9 +17,18 @@ let sleepers = Sleepers.create ()
 let exit_hooks = ref []
 let enter_hooks = ref []
 let leave_hooks = ref []
+let interludes = ref []
 let at_exit f = exit_hooks := f :: !exit_hooks
 let at_enter_iter f = enter_hooks := f :: !enter_hooks
 let at_leave_iter f = leave_hooks := f :: !leave_hooks
+
+let at_interlude f =
+  (* Taken out while the others run, it is not called any more either. *)
+  let hook = ref f in
+  interludes := hook :: !interludes;
+  fun () ->
+    hook := ignore;
+    interludes := List.filter (fun other -> other != hook) !interludes
 
 (* The hooks are the network's: running out of memory in one of them costs what it was at, not the program. *)
 let lwt_is_suspect = ref false
@@ -118,10 +127,11 @@ let wake_sleepers () =
   if Sleepers.length sleepers > 0 then wake_due ~now:(Int64.of_int (Exchange.now ()))
 
 let collect_completions () = if Exchange.completions () then run_hook drain_completions
+let interlude () = List.iter (fun hook -> run_hook !hook) (List.rev !interludes)
 
 (* What OCaml has made ready in Rust is done, and what comes of it goes out, in the same turn. *)
 let exchange () =
-  if Exchange.run () then (
+  if Exchange.run ~interlude then (
     collect_completions ();
     run_next_turn ())
 

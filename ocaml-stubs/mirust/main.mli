@@ -33,6 +33,10 @@ val at_enter_iter : (unit -> unit) -> unit
     wakes something, the poll does not block. *)
 val at_leave_iter : (unit -> unit) -> unit
 
+(** [at_interlude f] runs [f ()] in turns in which many Rust tasks are ready, after the first of
+    them have run: so their answers can leave early. The result removes [f]. *)
+val at_interlude : (unit -> unit) -> unit -> unit
+
 (** [soon f] calls [f ()] in the next turn, right after the promises of [Lwt.pause] are resolved. It
     costs less than a promise. An exception goes to [Lwt.async_exception_hook], except
     [Out_of_memory], which loses this call ({!attempt}). *)

@@ -220,13 +220,45 @@ let rec until_all n =
     Main.run (Time.ns (ms 1));
     until_all n)
 
-(* 256 of them take no time, and when 64 more have run there is none left. On a busy machine there may be none before. *)
+(* Seventeen tasks have had their turn when all others are given theirs; of these, 256 take no time, and when 64 more have
+   been run there is none left. On a busy machine there may be none before. *)
 let many_tasks_have_one_budget () =
-  many_tasks ~quick:256 600;
+  many_tasks ~quick:(17 + 256) 600;
+  let told = ref [] in
   Exchange.ask ();
-  Alcotest.(check bool) "ran" true (Exchange.run ());
-  if !tasks_ran < 128 || !tasks_ran > 256 + 64 then Alcotest.failf "%d in one turn" !tasks_ran;
+  Alcotest.(check bool) "ran" true (Exchange.run ~interlude:(fun () -> told := !tasks_ran :: !told));
+  Alcotest.(check (list int)) "interludes" [ 17; 1 ] !told;
+  if !tasks_ran < 17 + 128 || !tasks_ran > 17 + 256 + 64 then
+    Alcotest.failf "%d in one turn" !tasks_ran;
   until_all 600
+
+let few_tasks_have_no_interlude () =
+  let interludes n =
+    many_tasks n;
+    let told = ref [] in
+    Exchange.ask ();
+    ignore (Exchange.run ~interlude:(fun () -> told := !tasks_ran :: !told) : bool);
+    Alcotest.(check int) "all in one turn" n !tasks_ran;
+    !told
+  in
+  Alcotest.(check (list int)) "three" [] (interludes 3);
+  Alcotest.(check (list int)) "four" [ 1 ] (interludes 4);
+  Alcotest.(check (list int)) "64" [ 1 ] (interludes 64);
+  Alcotest.(check (list int)) "65" [ 17; 1 ] (interludes 65)
+
+let the_loop_tells_of_interludes () =
+  let told = ref [] in
+  let no_more = Main.at_interlude (fun () -> told := !tasks_ran :: !told) in
+  let run () =
+    many_tasks 70;
+    Exchange.ask ();
+    until_all 70
+  in
+  run ();
+  Alcotest.(check (list int)) "interludes" [ 17; 1 ] !told;
+  no_more ();
+  run ();
+  Alcotest.(check (list int)) "none is told of after that" [ 17; 1 ] !told
 
 let task_panics () =
   let token, promise = Completion.create () in
@@ -320,6 +352,8 @@ let tests =
     case "what_a_task_calls_knows_the_time" time_in_task;
     case "after_a_users_code_it_is_later" time_after_users;
     case "many_tasks_have_one_budget" many_tasks_have_one_budget;
+    case "few_tasks_have_no_interlude" few_tasks_have_no_interlude;
+    case "the_loop_tells_of_interludes" the_loop_tells_of_interludes;
     case "a_task_that_panics_ends_alone" task_panics;
     case "hooks_run_each_turn" hooks;
     case "memory_runs_out_in_lwt" memory_runs_out_in_lwt;

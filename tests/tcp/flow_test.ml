@@ -457,6 +457,23 @@ let latency p =
   check_bool "no stalls" true (Env.now () - start < Env.ms 5);
   close_both client server
 
+(* A loop with interludes, which keeps whom it is to call. *)
+let no_interlude_is_left () =
+  let hooks = ref [] in
+  Env.install_interlude (fun f ->
+      let hook = ref f in
+      hooks := hook :: !hooks;
+      fun () -> hooks := List.filter (fun other -> other != hook) !hooks);
+  let there = ref 0 in
+  with_pair
+    (fun p ->
+      there := List.length !hooks;
+      Stack.disconnect p.stack_a)
+    ();
+  Env.install_interlude (fun _ -> ignore);
+  check_int "both" 2 !there;
+  check_int "the other's" 1 (List.length !hooks)
+
 let disconnected p =
   accept p >>= fun (client, _) ->
   let reading = TCP.read client in
@@ -685,6 +702,7 @@ let () =
           case "server that raises" server_that_raises;
           case "listeners" listeners;
           case "disconnect" disconnected;
+          Alcotest.test_case "disconnect ends interludes" `Quick no_interlude_is_left;
           case "progress confirms the path" progress_confirms_the_path;
           case "an IP that raises loses a segment, and no more" ip_that_raises_loses_a_segment;
         ] );

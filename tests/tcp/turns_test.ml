@@ -183,6 +183,24 @@ let what_waits_for_its_turn_may_be_aborted () =
   Alcotest.(check int) "nothing more is sent" before !(w.highest);
   Alcotest.(check bool) "nothing waits" false (Engine.has_more w.engine)
 
+(* In the middle of the turn in which a request has come: only an answer goes out, and the acknowledgement with it. *)
+let an_answer_may_leave_before_the_turn_ends () =
+  let w, c = established () in
+  let told what n f =
+    let before = !(w.segments) in
+    f w.engine ~now:w.now;
+    Alcotest.(check int) what n (!(w.segments) - before)
+  in
+  segment w Wire.Flags.(ack lor psh) ~payload:(Cstruct.create 100);
+  told "nothing, before the answer" 0 Engine.flush_answers;
+  Result.get_ok (Engine.write w.engine c (Cstruct.create 200));
+  told "the answer" 1 Engine.flush_answers;
+  Alcotest.(check int) "all of it" 200 !(w.sent);
+  told "nothing, at the turn's end" 0 Engine.flush;
+  segment w Wire.Flags.(ack lor psh) ~payload:(Cstruct.create 100);
+  told "nothing, without an answer" 0 Engine.flush_answers;
+  told "the acknowledgement" 1 Engine.flush
+
 (* A user who answers within the turn, until the acknowledgement waits for that. *)
 let with_a_habit () =
   let w, c = established () in
@@ -263,6 +281,7 @@ let () =
             a_full_device_is_no_use_of_the_window;
           case "what the pace holds back asks for no turn" what_the_pace_holds_back_asks_for_no_turn;
           case "what waits for its turn may be aborted" what_waits_for_its_turn_may_be_aborted;
+          case "an answer may leave before the turn ends" an_answer_may_leave_before_the_turn_ends;
           case "a pushed tail shortens the wait" a_pushed_tail_shortens_the_wait;
           case "nothing waits for who has ended" nothing_waits_for_who_has_ended;
         ] );

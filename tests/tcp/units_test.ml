@@ -49,6 +49,7 @@ let ring_and_queue seed () =
     done;
     let n = if i mod 10 = 0 then max_int else Random.State.int rng 200 in
     for _ = 1 to min n (Queue.length queue) do
+      check_int "first" (Queue.peek queue) (Ring.first ring);
       check_int "the same" (Queue.pop queue) (Ring.pop ring)
     done;
     check_int "length" (Queue.length queue) (Ring.length ring);

@@ -22,6 +22,9 @@ let random_int n =
 let in_the_next_turn = ref (fun f -> Lwt.on_success (Lwt.pause ()) f)
 let install_soon f = in_the_next_turn := f
 let soon f = !in_the_next_turn f
+let interludes = ref (fun _ -> ignore)
+let install_interlude f = interludes := f
+let at_interlude f = !interludes f
 let forgetting = ref ignore
 let install_forget f = forgetting := f
 let forget () = !forgetting ()

@@ -20,6 +20,14 @@ val install_soon : ((unit -> unit) -> unit) -> unit
 (** [soon f] calls [f ()] in the next turn of the loop, after everything that is ready now. *)
 val soon : (unit -> unit) -> unit
 
+(** Replaces {!at_interlude}, which by default does nothing. *)
+val install_interlude : ((unit -> unit) -> unit -> unit) -> unit
+
+(** [at_interlude f] makes the loop call [f ()] in turns in which many users act, after the first
+    few of them, if it supports that: so what those have to send can leave before the others have
+    had their turn. The result removes [f]; call it in the end, or the loop keeps [f] for ever. *)
+val at_interlude : (unit -> unit) -> unit -> unit
+
 (** Replaces {!forget}, which by default does nothing. *)
 val install_forget : (unit -> unit) -> unit
 

@@ -28,6 +28,7 @@ let init () =
     Mirust.Budget.follow (fun { total; _ } -> buffers_may_wait (total >= plenty));
   Mirust_net_env.Env.install environment;
   Mirust_net_env.Env.install_soon Mirust.Main.soon;
+  Mirust_net_env.Env.install_interlude Mirust.Main.at_interlude;
   Mirust_net_env.Env.install_forget Mirust.Exchange.forget;
   Mirust_net_env.Env.install_attempt Mirust.Main.attempt
 

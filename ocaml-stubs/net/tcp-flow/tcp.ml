@@ -149,6 +149,7 @@ module Over (O : Output) = struct
     ready : (unit -> unit) Ring.t; (* what events have to wake, outside of the engine *)
     stalled : (int, stalled) Hashtbl.t; (* by a number of their own *)
     mutable stalls : int;
+    mutable no_interludes : unit -> unit;
     mutable gone : bool;
   }
 
@@ -297,6 +298,14 @@ module Over (O : Output) = struct
       Env.soon t.turn;
       (* Last: without memory for that, the next one asks again. *)
       t.scheduled <- true)
+
+  (* What those have written who were first is given to the device while many are still to act. It leaves when the device
+     is flushed: the devices that there are wait for the end of the turn, so that a client on the same processor is woken
+     once (docs/figures.md). *)
+  let interlude t =
+    if t.scheduled then (
+      Engine.flush_answers (engine t) ~now:(Env.now ());
+      O.flush t.ip)
 
   (* What those who are woken ask for is sent in this very turn. Gives whether there was anybody. *)
   let take_in_all t =
@@ -825,6 +834,7 @@ module Over (O : Output) = struct
         ready = Ring.create ignore;
         stalled = Hashtbl.create 16;
         stalls = 0;
+        no_interludes = ignore;
         gone = false;
       }
     in
@@ -840,6 +850,7 @@ module Over (O : Output) = struct
     t.timer <- Some (Timer.create (timer_fired t));
     O.on_room ip (room t);
     O.on_problem ip (problem t);
+    t.no_interludes <- Env.at_interlude (fun () -> interlude t);
     Lwt.return t
 
   let disconnect t =
@@ -848,6 +859,7 @@ module Over (O : Output) = struct
       wake t;
       O.flush t.ip;
       Option.iter Timer.stop t.timer;
+      t.no_interludes ();
       t.gone <- true);
     Lwt.return_unit
 end

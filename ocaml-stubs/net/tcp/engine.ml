@@ -661,6 +661,18 @@ let resume t =
     t.env.blocked;
   Queue.clear t.env.blocked
 
+let output_next t =
+  let c = Ring.pop t.env.dirty in
+  c.dirty <- false;
+  with_connection t c run_output ()
+
+let rec flush_answers t ~now =
+  let dirty = t.env.dirty in
+  if (not (Ring.is_empty dirty)) && Octets.octets (Ring.first dirty).unsent > 0 then (
+    tick t now;
+    output_next t;
+    flush_answers t ~now)
+
 let flush t ~now =
   tick t now;
   if t.env.short then relieve t;
@@ -668,9 +680,7 @@ let flush t ~now =
   (* Memory may have run out while the device said that it takes segments again. *)
   if (not (Queue.is_empty t.env.blocked)) && t.env.can_send () then resume t;
   while not (Ring.is_empty t.env.dirty) do
-    let c = Ring.pop t.env.dirty in
-    c.dirty <- false;
-    with_connection t c run_output ()
+    output_next t
   done;
   if not (Queue.is_empty t.env.next_turn) then (
     Queue.iter (touch t.env) t.env.next_turn;

@@ -71,6 +71,12 @@ val advance : t -> now:int -> unit
     what others are stuck with, one of those is reset ([Ended `Aborted]). *)
 val flush : t -> now:int -> unit
 
+(** In the middle of a turn: sends what connections have written since they were notified in it, in
+    the order in which they were notified, up to the first that has written nothing. {!flush} sends
+    the rest, and bare acknowledgements, except that of a connection whose octets may not go yet for
+    lack of a window or of room in the device. *)
+val flush_answers : t -> now:int -> unit
+
 (** A connection has more to send than it may in one turn: the next turn should follow at once.
     There may be many such turns, in which timers become due: each needs its {!advance}. *)
 val has_more : t -> bool

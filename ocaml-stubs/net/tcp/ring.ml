@@ -27,6 +27,10 @@ let push t x =
   t.length <- t.length + 1;
   if t.length > t.most then t.most <- t.length
 
+let first t =
+  assert (t.length > 0);
+  t.places.(t.head)
+
 (* What comes in crowds, turn after turn, finds the room that it had. Without memory for a smaller array the large one
    stays. *)
 let emptied t =
@@ -35,8 +39,7 @@ let emptied t =
   t.most <- 0
 
 let pop t =
-  assert (t.length > 0);
-  let x = t.places.(t.head) in
+  let x = first t in
   (* It must not be kept alive. *)
   t.places.(t.head) <- t.nothing;
   t.head <- place t 1;

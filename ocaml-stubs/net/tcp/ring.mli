@@ -16,5 +16,8 @@ val is_empty : 'a t -> bool
     nothing has changed. *)
 val push : 'a t -> 'a -> unit
 
+(** The first element; there must be one. *)
+val first : 'a t -> 'a
+
 (** Takes the first element out; there must be one. Never fails for want of memory. *)
 val pop : 'a t -> 'a

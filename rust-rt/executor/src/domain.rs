@@ -45,7 +45,7 @@
 
 use core::future::Future;
 
-use crate::executor::Guard;
+use crate::executor::{Guard, Turn};
 use crate::owned::Owned;
 use crate::platform::Platform;
 use crate::poll::{Domain, PollStats, Ready, Remote};
@@ -166,8 +166,8 @@ pub fn poll(deadline: Instant) -> Ready {
 }
 
 /// See [`Domain::run_tasks`].
-pub fn run_tasks() -> usize {
-    get().run_tasks()
+pub fn run_tasks(most: usize) -> Turn {
+    get().run_tasks(most)
 }
 
 /// See [`Domain::has_work`].

@@ -22,6 +22,16 @@ fn no_guard(call: &mut dyn FnMut()) -> Result<(), Box<dyn Any + Send>> {
     Ok(())
 }
 
+/// The outcome of a turn of the ready tasks.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Turn {
+    /// How many tasks ran.
+    pub run: usize,
+    /// How many more were ready than were allowed to run. 0 if time ran out first: the time budget counts as the tasks'
+    /// share.
+    pub more: usize,
+}
+
 /// Owns the tasks of one domain.
 pub(crate) struct Executor {
     tasks: RefCell<Slab<Task>>,
@@ -62,18 +72,25 @@ impl Executor {
         handle.expect("insert calls its argument")
     }
 
-    /// One turn: runs each task that is queued now. After every `floor` tasks, `goes_on` says whether there is time for
-    /// more. Returns how many ran.
-    pub(crate) fn run_turn(&self, floor: usize, mut goes_on: impl FnMut() -> bool) -> usize {
-        let mut run = 0;
-        for n in 0..self.inbox.ready_len() {
+    /// One turn: runs each task that is queued now, but at most `most` of them. After every `floor` tasks, `goes_on`
+    /// says whether there is time for more.
+    pub(crate) fn run_turn(
+        &self,
+        most: usize,
+        floor: usize,
+        mut goes_on: impl FnMut() -> bool,
+    ) -> Turn {
+        let ready = self.inbox.ready_len();
+        let mut turn = Turn { run: 0, more: ready.saturating_sub(most) };
+        for n in 0..ready.min(most) {
             if n > 0 && n % floor == 0 && !goes_on() {
+                turn.more = 0;
                 break;
             }
             let Some(id) = self.inbox.pop_ready() else { break };
-            run += usize::from(self.step(id));
+            turn.run += usize::from(self.step(id));
         }
-        run
+        turn
     }
 
     /// Polls a task, or drops it if it was aborted. False if there is no such task any more.

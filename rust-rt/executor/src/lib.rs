@@ -102,7 +102,7 @@ mod task;
 pub mod time;
 mod timers;
 
-pub use executor::{Guard, yield_now};
+pub use executor::{Guard, Turn, yield_now};
 pub use inbox::Notifier;
 pub use task::{JoinError, JoinHandle};
 pub use timers::{Elapsed, Interval, Sleep};

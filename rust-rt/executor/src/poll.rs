@@ -17,7 +17,7 @@ use core::pin::pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 
-use crate::executor::{Executor, Guard};
+use crate::executor::{Executor, Guard, Turn};
 use crate::inbox::Inbox;
 use crate::platform::Platform;
 use crate::resize::Listeners;
@@ -309,7 +309,7 @@ impl<P: Platform> Domain<P> {
             let now = self.time_for(deadline, &mut blind);
             let fired = now.map_or(0, |now| self.timers.fire(now));
             // 3. One turn of the tasks. It ends even if they wake each other for ever, or are very many.
-            self.take_turns();
+            self.take_turns(usize::MAX);
             self.stats.events.add(events);
             self.stats.timers_fired.add(fired);
 
@@ -346,21 +346,21 @@ impl<P: Platform> Domain<P> {
         }
     }
 
-    /// Runs the tasks that are ready, as `poll` does, and does nothing else: for OCaml, which has made them ready and
-    /// waits for their answers. Returns how many ran: none inside a poll.
-    pub fn run_tasks(&self) -> usize {
-        Polling::enter(&self.polling).map_or(0, |_polling| self.take_turns())
+    /// Runs the tasks that are ready, as `poll` does, but at most `most` of them, and does nothing else: for OCaml,
+    /// which has made them ready and waits for their answers. Inside a poll, none is run.
+    pub fn run_tasks(&self, most: usize) -> Turn {
+        Polling::enter(&self.polling).map_or(Turn::default(), |_polling| self.take_turns(most))
     }
 
-    /// Runs the tasks that are ready, while [`TURN_BUDGET`] lasts. Returns how many ran.
-    fn take_turns(&self) -> usize {
+    /// Runs the tasks that are ready, while [`TURN_BUDGET`] lasts, and at most `most` of them.
+    fn take_turns(&self, most: usize) -> Turn {
         let mut end = None;
-        let run = self.executor.run_turn(TURN_FLOOR, || {
+        let turn = self.executor.run_turn(most, TURN_FLOOR, || {
             let now = self.now();
             now < *end.get_or_insert(now.saturating_add(TURN_BUDGET))
         });
-        self.stats.tasks_run.add(run);
-        run
+        self.stats.tasks_run.add(turn.run);
+        turn
     }
 
     /// Whether [`poll`](Self::poll) with a deadline in the past would find something to do, or to

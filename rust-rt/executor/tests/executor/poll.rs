@@ -7,7 +7,7 @@ use std::task::Waker;
 use mirust_executor::poll::Ready;
 use mirust_executor::shutdown::ShutdownReason;
 use mirust_executor::time::Instant;
-use mirust_executor::yield_now;
+use mirust_executor::{Turn, yield_now};
 
 use crate::mock::{PAST, Trace, at, domain, ns};
 use crate::tasks::park;
@@ -205,10 +205,12 @@ fn tasks_alone_have_a_turn_and_nothing_else_happens() {
         d2.signal_foreign();
         t2.log("task");
         yield_now().await;
-        assert_eq!(d2.run_tasks(), 0, "out of a task");
+        assert_eq!(d2.run_tasks(9), Turn::default(), "out of a task");
         t2.log("again");
     });
-    assert_eq!(d.run_tasks(), 2);
+    assert_eq!(d.run_tasks(1), Turn { run: 1, more: 1 });
+    t.expect(&[]);
+    assert_eq!(d.run_tasks(9), Turn { run: 1, more: 0 });
     t.expect(&["task"]);
     assert_eq!((d.stats().polls, d.stats().timers_fired, d.stats().tasks_run), (0, 0, 2));
     // What was signalled meanwhile is still told.

@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use mirust_executor::poll::{Domain, Ready, TURN_BUDGET, TURN_FLOOR};
 use mirust_executor::time::Instant;
-use mirust_executor::{JoinError, yield_now};
+use mirust_executor::{JoinError, Turn, yield_now};
 
 use crate::mock::{Mock, PAST, Trace, domain, ns};
 
@@ -105,7 +105,7 @@ fn a_turn_ends_at_the_budget_and_the_rest_keeps_its_order() {
 }
 
 #[test]
-fn a_turn_without_a_poll_has_the_same_budget() {
+fn a_turn_that_the_budget_ends_asks_for_no_other() {
     let d = domain();
     let tasks = 4 * TURN_FLOOR;
     for _ in 0..tasks {
@@ -114,8 +114,11 @@ fn a_turn_without_a_poll_has_the_same_budget() {
             clock.platform().set_now(clock.now().as_nanos() + TURN_BUDGET.as_nanos() as u64);
         });
     }
-    assert_eq!(d.run_tasks(), 2 * TURN_FLOOR);
-    assert_eq!(d.tasks(), tasks - 2 * TURN_FLOOR);
+    // So few that nobody looks at the clock.
+    assert_eq!(d.run_tasks(1), Turn { run: 1, more: tasks - 1 });
+    let most = 3 * TURN_FLOOR;
+    assert_eq!(d.run_tasks(most), Turn { run: 2 * TURN_FLOOR, more: 0 }, "of {most}");
+    assert_eq!(d.tasks(), tasks - 1 - 2 * TURN_FLOOR);
 }
 
 #[test]
