@@ -2,10 +2,8 @@
 //!
 //! Frames are read straight into the receiver's slab and written from where they lie: the kernel
 //! copies, once each way. That header lies in front of the frame both ways, and what is short is written from one place:
-//! a list of places costs the kernel more than the copy. Short frames wait there for each other, until the flush, or
-//! until a long one follows.
+//! a list of places costs the kernel more than the copy.
 
-mod batch;
 mod error;
 mod header;
 mod sys;
@@ -24,25 +22,23 @@ use alloc::{
     string::String,
     vec::Vec,
 };
-use batch::Batch;
 use core::{
     cell::RefCell,
     ptr::{self, NonNull},
-    slice,
 };
 use host_libc as libc;
 use mirust_executor::domain;
 use mirust_net::{
-    Counters, Device, Features, Fragment, Info, Link, Mac, News, Place, Received, RxFrame,
-    SendError, Slab, TxFrame,
+    Counters, Device, Features, Info, Link, Mac, News, Place, Received, RxFrame, SendError, Slab,
+    TxFrame,
     device::{ETHERNET_HEADER, MAX_GSO},
 };
 use sys::Vector;
 
-/// Room for a frame's virtio-net header, which ends where the frame begins.
-const HEADER: usize = 16;
-/// Memory for the frames that wait, and for the head of the next one.
-const HEADS: usize = HEADER + (1 << 16);
+/// Where the head of the frame at hand begins, behind its virtio-net header.
+const HEAD: usize = 16;
+/// Memory for both.
+const HEAD_MAX: usize = HEAD + (1 << 16);
 /// The most payload that is copied behind its head.
 const COPIED: usize = 1024;
 /// Pieces that one system call takes (`UIO_MAXIOV`), without the headers.
@@ -69,12 +65,7 @@ struct Inner {
     /// What is there now has come one by one of late.
     alone: bool,
     lookahead: Lookahead,
-    /// Where the head at hand begins, and how many bytes it may have: none if there is no such head.
-    reserved: (usize, usize),
-    /// Where the next one begins: behind those that wait.
-    next: usize,
-    /// Frames that wait for the flush.
-    waiting: Batch,
+    reserved: usize,
     /// Where a frame lies; kept for its allocation.
     vectors: Vec<Vector>,
 }
@@ -95,7 +86,7 @@ pub fn open(name: &str, mac: Option<Mac>) -> Result<Rc<Tap>, OpenError> {
     });
     let features = Features { checksum: true, tso4: true, tso6: true };
     let info = Info { link: Link::Up, mac, mtu: sys::mtu(name).unwrap_or(1500), features };
-    let layout = Layout::from_size_align(HEADS, 64).expect("a constant that is right");
+    let layout = Layout::from_size_align(HEAD_MAX, 64).expect("a constant that is right");
     // SAFETY: the layout is not empty.
     let head = NonNull::new(unsafe { alloc_zeroed(layout) })
         .ok_or(OpenError::System("memory", Errno(libc::ENOMEM)))?;
@@ -109,9 +100,7 @@ pub fn open(name: &str, mac: Option<Mac>) -> Result<Rc<Tap>, OpenError> {
         last: 0,
         alone: false,
         lookahead: Lookahead::default(),
-        reserved: (HEADER, 0),
-        next: HEADER,
-        waiting: Batch::default(),
+        reserved: 0,
         vectors: Vec::new(),
     };
     let tap = Rc::new(Tap { name: name.into(), head, inner: RefCell::new(inner) });
@@ -135,51 +124,6 @@ impl Tap {
             log::error!("{}: the interface {what}: {error}; the device is closed", self.name);
             self.close();
         }
-    }
-
-    /// Puts a frame's payload behind its head, which ends at `end`, with the header at `start`; all of it leaves with the
-    /// next flush.
-    ///
-    /// # Safety
-    ///
-    /// The payload must be valid, and fit there.
-    unsafe fn put_off(&self, start: usize, end: usize, payload: &[Fragment]) {
-        let mut inner = self.inner.borrow_mut();
-        let (base, mut at) = (self.head.as_ptr(), end);
-        for part in payload {
-            // SAFETY: it can be read and fits, by the caller's promise. Frames that wait are in front of this head, and
-            // behind it is nothing.
-            unsafe { ptr::copy(part.addr.as_ptr(), base.add(at), part.len) };
-            at += part.len;
-        }
-        // SAFETY: all of it has been written, and stays until it has left: the next head is behind it.
-        unsafe { inner.waiting.push(slice::from_raw_parts(base.add(start), at - start)) };
-        inner.next = at.next_multiple_of(8) + HEADER;
-        inner.reserved.1 = 0;
-        let next = inner.info.mtu + ETHERNET_HEADER + COPIED;
-        let full = inner.waiting.len() == batch::MOST || inner.next + next > HEADS;
-        drop(inner);
-        if full {
-            self.flush();
-        }
-    }
-
-    /// Writes a frame, its payload from where it lies.
-    ///
-    /// # Safety
-    ///
-    /// The payload must be valid for reads.
-    unsafe fn write(&self, start: usize, end: usize, payload: &[Fragment]) -> Result<usize, Errno> {
-        let mut inner = self.inner.borrow_mut();
-        let Inner { fd, counters, vectors, .. } = &mut *inner;
-        let Some(fd) = fd else { return Err(Errno(libc::EBADFD)) };
-        counters.syscalls += 1;
-        vectors.clear();
-        // SAFETY: within `heads`.
-        vectors.push(Vector::new(unsafe { self.head.as_ptr().add(start) }, end - start));
-        vectors.extend(payload.iter().map(|part| Vector::new(part.addr.as_ptr(), part.len)));
-        // SAFETY: the first is valid, the rest by the caller's promise; the kernel only reads.
-        unsafe { sys::writev(fd.as_raw_fd(), vectors) }
     }
 
     /// There is something to read, or room to write: tells the stack.
@@ -228,88 +172,97 @@ fn passes(error: Errno) -> bool {
     matches!(error, Errno::INTR | Errno(libc::ENOMEM | libc::ENOBUFS))
 }
 
-/// Whether an error says that there is no such interface any more.
-fn is_gone(error: Errno) -> bool {
-    matches!(error, Errno(libc::EBADFD | libc::ENODEV))
-}
-
 impl Device for Tap {
     fn info(&self) -> Info {
         self.inner.borrow().info
     }
 
     fn heads(&self) -> (NonNull<u8>, usize) {
-        (self.head, HEADS)
+        (self.head, HEAD_MAX)
     }
 
     fn reserve(&self, len: usize) -> Option<usize> {
-        let (at, most) = self.next_head()?;
-        (len <= most).then_some(at)
+        let mut inner = self.inner.borrow_mut();
+        if len > inner.info.mtu + ETHERNET_HEADER || inner.fd.is_none() {
+            return None;
+        }
+        inner.reserved = len;
+        Some(HEAD)
     }
 
     fn next_head(&self) -> Option<(usize, usize)> {
         let mut inner = self.inner.borrow_mut();
         inner.fd.as_ref()?;
-        inner.reserved = (inner.next, inner.info.mtu + ETHERNET_HEADER);
-        Some(inner.reserved)
+        inner.reserved = inner.info.mtu + ETHERNET_HEADER;
+        Some((HEAD, inner.reserved))
     }
 
     unsafe fn send(&self, frame: &TxFrame<'_>) -> Result<Option<u16>, SendError> {
-        let inner = self.inner.borrow();
-        if inner.fd.is_none() {
-            return Err(SendError::Closed);
-        }
+        let mut inner = self.inner.borrow_mut();
+        let Some(fd) = inner.fd.clone() else { return Err(SendError::Closed) };
         let len = frame.len();
         let limit = if frame.gso_size > 0 { MAX_GSO } else { inner.info.mtu };
-        let (at, most) = inner.reserved;
-        if frame.head != at
-            || frame.head_len < ETHERNET_HEADER
-            || frame.head_len > most
+        let pieces = frame.payload.len();
+        if frame.head_len < ETHERNET_HEADER
+            || frame.head_len > inner.reserved
             || len > limit + ETHERNET_HEADER
-            || frame.payload.len() > PIECES_MAX
+            || pieces > PIECES_MAX
         {
             return Err(SendError::Length);
         }
-        let (start, end) = (at - header::LEN, at + frame.head_len);
+        let payload = len - frame.head_len;
+        let (start, end) = (HEAD - header::LEN, HEAD + frame.head_len);
         let base = self.head.as_ptr();
         // SAFETY: `heads` is as large, was initialised, and nobody writes it during this call.
-        let head = unsafe { slice::from_raw_parts(base.add(at), frame.head_len) };
+        let head = unsafe { core::slice::from_raw_parts(base.add(HEAD), frame.head_len) };
         let header = header::emit(frame, head);
         // SAFETY: the place in front of the head is there for it, and is nobody else's.
         unsafe { ptr::copy_nonoverlapping(header.as_ptr(), base.add(start), header::LEN) };
-        drop(inner);
-        let payload = len - frame.head_len;
-        if payload <= COPIED && frame.gso_size == 0 && end + payload <= HEADS {
-            // SAFETY: the payload is valid, by the caller's promise, and there is room for it.
-            unsafe { self.put_off(start, end, frame.payload) };
-            return Ok(None);
-        }
-        // What waits goes first.
-        self.flush();
-        // SAFETY: by the caller's promise.
-        match unsafe { self.write(start, end, frame.payload) } {
+        let written = if payload <= COPIED && end + payload <= HEAD_MAX {
+            let mut at = end;
+            for part in frame.payload {
+                // SAFETY: the caller promises that the bytes can be read. All of them together fit behind the head, which
+                // nobody uses: only one frame at a time has been reserved.
+                unsafe { ptr::copy(part.addr.as_ptr(), base.add(at), part.len) };
+                at += part.len;
+            }
+            // SAFETY: header, head and payload have just been written there.
+            let frame = unsafe { core::slice::from_raw_parts(base.add(start), at - start) };
+            sys::write(fd.as_raw_fd(), frame)
+        } else {
+            let vectors = &mut inner.vectors;
+            vectors.clear();
+            // SAFETY: within `heads`.
+            vectors.push(Vector::new(unsafe { base.add(start) }, end - start));
+            let parts = frame.payload.iter();
+            vectors.extend(parts.map(|part| Vector::new(part.addr.as_ptr(), part.len)));
+            // SAFETY: the first is valid, the rest by the caller's promise; the kernel only reads.
+            unsafe { sys::writev(fd.as_raw_fd(), vectors) }
+        };
+        inner.counters.syscalls += 1;
+        match written {
             Ok(_) => {
-                let counters = &mut self.inner.borrow_mut().counters;
-                counters.tx_frames += 1;
-                counters.tx_bytes += len as u64;
-                counters.tx_gso += u64::from(frame.gso_size > 0);
+                inner.counters.tx_frames += 1;
+                inner.counters.tx_bytes += len as u64;
+                inner.counters.tx_gso += u64::from(frame.gso_size > 0);
                 Ok(None)
             }
             Err(Errno::AGAIN) => {
-                let mut inner = self.inner.borrow_mut();
                 inner.full = true;
                 inner.counters.tx_full += 1;
                 drop(inner);
                 self.watch();
                 Err(SendError::Full)
             }
-            Err(error) if is_gone(error) => {
+            // There is no such interface any more.
+            Err(error @ Errno(libc::EBADFD | libc::ENODEV)) => {
+                drop(inner);
                 self.fail("is gone", error);
                 Err(SendError::Closed)
             }
             // The interface is down, or the kernel is out of memory: as on a cable, it is lost.
             Err(_) => {
-                self.inner.borrow_mut().counters.tx_dropped += 1;
+                inner.counters.tx_dropped += 1;
                 Ok(None)
             }
         }
@@ -319,28 +272,7 @@ impl Device for Tap {
         None
     }
 
-    fn flush(&self) {
-        let mut inner = self.inner.borrow_mut();
-        let Inner { fd: Some(fd), waiting, counters, .. } = &mut *inner else { return };
-        let mut gone = None;
-        let calls = waiting.write(fd.as_raw_fd(), |len, result| match result {
-            Ok(_) => {
-                counters.tx_frames += 1;
-                counters.tx_bytes += (len - header::LEN) as u64;
-            }
-            // Lost as on a cable, too, where the kernel has no room: but of that it has as much as memory.
-            Err(error) => {
-                counters.tx_dropped += 1;
-                gone = gone.or(is_gone(error).then_some(error));
-            }
-        });
-        counters.syscalls += calls;
-        inner.next = HEADER;
-        drop(inner);
-        if let Some(error) = gone {
-            self.fail("is gone", error);
-        }
-    }
+    fn flush(&self) {}
 
     fn receive(&self, max: usize, slab: &mut Slab<'_>, out: &mut dyn FnMut(RxFrame)) -> Received {
         let Some(fd) = self.inner.borrow().fd.clone() else { return Received::All };

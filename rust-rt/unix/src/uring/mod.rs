@@ -1,5 +1,4 @@
-//! Requests to the kernel that end later: one io_uring of the process, which its disks share. (A TAP interface has rings of
-//! its own, for what ends at once.)
+//! Requests to the kernel that end later: one io_uring of the process, which its disks share.
 //!
 //! While the kernel has any of them, the event loop waits here. Then one system call tells the kernel of new requests,
 //! waits, and brings the ends of others; the descriptor that the loop waits for otherwise is polled by one more
@@ -16,7 +15,8 @@ use mirust_executor::{owned::Owned, time::Duration};
 
 mod rings;
 
-pub(crate) use rings::{Op, Request, Rings};
+use rings::Rings;
+pub(crate) use rings::{Op, Request};
 
 /// Requests that can be put into the ring before the kernel has to be told.
 const ENTRIES: u32 = 256;
@@ -98,7 +98,7 @@ impl Uring {
 }
 
 /// Errors that pass are none: whoever is concerned tries again.
-pub(crate) fn tolerate(result: Result<(), Errno>) {
+fn tolerate(result: Result<(), Errno>) {
     match result {
         Ok(()) | Err(Errno::INTR | Errno::AGAIN | Errno(libc::EBUSY)) => {}
         Err(error) => panic!("io_uring: {error}"),

@@ -144,7 +144,7 @@ pub(crate) struct Request {
     pub addr: u64,
     /// Of vectors: how many. Of memory: how many bytes. Of an allocation: its mode.
     pub len: u32,
-    /// Of a sync: that only data need to be stable. Of a poll: what for. Of others: `RWF_…`.
+    /// Of a sync: that only data need to be stable. Of a poll: what for.
     pub flags: u32,
     pub id: u64,
 }
@@ -161,7 +161,7 @@ struct WaitArgument {
 const _: () = assert!(size_of::<WaitArgument>() == 24);
 
 /// A pair of rings.
-pub(crate) struct Rings {
+pub(super) struct Rings {
     ring: Mapping,
     sqes: Mapping,
     sq: SqOffsets,
