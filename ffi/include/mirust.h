@@ -176,7 +176,8 @@ typedef intptr_t value;
 #define MIRUST_TOKEN_INDEX_BITS 24
 
 // Index of the word with the time, in nanoseconds since boot, in the array that `mirust_turn_words` gives: when
-// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned. 0 if that may be long ago, as in
+// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned; up to 10 ms earlier where Xen
+// emulates the time stamp counter. 0 if that may be long ago, as in
 // code that a Rust task calls inside a poll, and after `mirust_exchange`: call `mirust_turn_look` then.
 #define MIRUST_TURN_NOW 0
 
@@ -550,7 +551,7 @@ intptr_t mirust_block_align(value buffer);
 // Closes the disk. Returns 0.
 intptr_t mirust_block_close(intptr_t handle);
 
-// Puts the current time into the word MIRUST_TURN_NOW. Returns 0.
+// Puts the time into the word MIRUST_TURN_NOW, as that describes it. Returns 0.
 intptr_t mirust_turn_look(void);
 
 // Ends OCaml's part of a turn, as `mirust_poll` does first: wakes the tasks whose tokens are there, and sends what is

@@ -14,7 +14,8 @@ use mirust_rt::poll::Ready;
 use crate::{domain, time};
 
 /// Index of the word with the time, in nanoseconds since boot, in the array that `mirust_turn_words` gives: when
-/// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned. 0 if that may be long ago, as in
+/// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned; up to 10 ms earlier where Xen
+/// emulates the time stamp counter. 0 if that may be long ago, as in
 /// code that a Rust task calls inside a poll, and after `mirust_exchange`: call `mirust_turn_look` then.
 pub const MIRUST_TURN_NOW: isize = 0;
 /// The word that is 1 if there were completions to collect at that time, and otherwise 0.
@@ -124,7 +125,7 @@ fn wake_all() {
     TAKEN.store(0, Ordering::Relaxed);
 }
 
-/// Puts the current time into the word MIRUST_TURN_NOW. Returns 0.
+/// Puts the time into the word MIRUST_TURN_NOW, as that describes it. Returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_turn_look() -> isize {
     tell_time();

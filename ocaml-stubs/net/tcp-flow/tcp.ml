@@ -299,9 +299,9 @@ module Over (O : Output) = struct
       (* Last: without memory for that, the next one asks again. *)
       t.scheduled <- true)
 
-  (* What those have written who were first is given to the device while many are still to act. It leaves when the device
-     is flushed: the devices that there are wait for the end of the turn, so that a client on the same processor is woken
-     once (docs/figures.md). *)
+  (* What the first have written is given to the device while many are still to act. A TAP sends it at once: a client on
+     another processor goes on meanwhile, and one on ours is woken before it has waited so long that it has the
+     processor's next turn, after each answer anew (docs/profiles.md). A ring waits for the end of the turn. *)
   let interlude t =
     if t.scheduled then (
       Engine.flush_answers (engine t) ~now:(Env.now ());

@@ -66,8 +66,6 @@ impl core::error::Error for BindError {}
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
 pub enum Virq {
-    /// The vCPU's timers. The domain's poll has its own deadline and does not need it.
-    Timer = abi::VIRQ_TIMER,
     /// `xl debug-keys q` and the like: somebody wants the domain to dump its state.
     Debug = abi::VIRQ_DEBUG,
     /// Another domain has died. Xen tells one domain of it, which is dom0 unless that was changed.

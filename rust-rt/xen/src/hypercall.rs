@@ -308,10 +308,17 @@ impl Hypervisor for Xen {
         area.addr.p = runstate as u64;
         // SAFETY: the structure of this command; the caller vouches for the address.
         unsafe { vcpu_operation(abi::VCPUOP_register_runstate_phys_area, &mut area)? };
+        // First: without the port, the timer would wake the domain for nobody.
+        let port = self.evtchn_bind_virq(abi::VIRQ_TIMER)?;
         let mut timer = abi::vcpu_set_periodic_timer { period_ns: period };
         // SAFETY: the structure of this command.
-        unsafe { vcpu_operation(abi::VCPUOP_set_periodic_timer, &mut timer)? };
-        self.evtchn_bind_virq(abi::VIRQ_TIMER)
+        let set = unsafe { vcpu_operation(abi::VCPUOP_set_periodic_timer, &mut timer) };
+        if let Err(error) = set {
+            // Fails only if there is no such port.
+            let _ = self.evtchn_close(port);
+            return Err(error);
+        }
+        Ok(port)
     }
 
     fn shutdown(&self, reason: EndReason) -> Errno {
