@@ -91,6 +91,16 @@ let damaged () =
   (match with_options "350105 0304 0a000001 0304 0a000002 ff" with
   | Ok { routers = [ _; _ ]; _ } -> ()
   | _ -> Alcotest.fail "option in two parts");
+  (* The first of several counts where only one makes sense, be they next to each other or not. *)
+  (match
+     with_options
+       "350105 350105 3304 00000e10 0104 ffffff00 1a02 0578 3604 0a000001 0104 ffff0000 3304 \
+        0000000f 1a02 05dc 3604 0a000002 ff"
+   with
+  | Ok { kind = Ack; lease_time = Some 3600; mtu = Some 1400; server; subnet_mask; _ } ->
+      check_bool "server" true (server = Some (v4 "10.0.0.1"));
+      check_bool "mask" true (subnet_mask = Some (v4 "255.255.255.0"))
+  | _ -> Alcotest.fail "options that came twice");
   let overloaded = Cstruct.append (Cstruct.sub good 0 240) (Cstruct.of_hex "350105 340101 ff") in
   Cstruct.blit (Cstruct.of_hex "330400000e10ff") 0 overloaded 108 7;
   match D.parse overloaded with
@@ -177,6 +187,77 @@ let link_changes () =
   check_actions "request" [ "broadcast request" ] (E.input t ~now (ack ~kind:Offer xid));
   check_actions "bound" [ "configure 10.0.0.50/24" ] (E.input t ~now (ack xid))
 
+(* Between an offer and its acknowledgement, and while one is sought in place of an old one. *)
+let link_changes_while_asking () =
+  let t = engine () in
+  let actions = E.start t ~now:0 in
+  (match actions with
+  | [ Broadcast m ] -> check_bool "without an address all is taken" false m.broadcast
+  | _ -> Alcotest.fail "no discover");
+  let first = xid actions in
+  ignore (E.input t ~now:0 (ack ~kind:Offer first));
+  let again = E.link_changed t ~now:second in
+  check_actions "from the start" [ "broadcast discover" ] again;
+  check_actions "the first network's" [] (E.input t ~now:second (ack first));
+  check_actions "request" [ "broadcast request" ]
+    (E.input t ~now:second (ack ~kind:Offer ~your:"10.1.0.50" (xid again)));
+  check_actions "bound" [ "configure 10.1.0.50/24" ]
+    (E.input t ~now:second (ack ~your:"10.1.0.50" (xid again)));
+  let t = bound () in
+  ignore (E.link_changed t ~now:(10 * second));
+  let rec until state =
+    if E.state t <> state then (
+      ignore (E.tick t ~now:(Option.get (E.next t)));
+      until state)
+  in
+  until Selecting;
+  (* The address that is offered is not the one that we take packets for. *)
+  (match E.tick t ~now:(Option.get (E.next t)) with
+  | Broadcast m :: _ as actions -> (
+      check_bool "a discover that is answered to all" true (m.kind = Discover && m.broadcast);
+      let now = Option.get (E.next t) - second in
+      match E.input t ~now (ack ~kind:Offer ~your:"10.1.0.50" (xid actions)) with
+      | [ Broadcast m ] -> check_bool "a request that is" true (m.kind = Request && m.broadcast)
+      | _ -> Alcotest.fail "no request")
+  | _ -> Alcotest.fail "no discover");
+  let now = 100 * second in
+  let back = E.link_changed t ~now in
+  check_actions "back" [ "broadcast request" ] back;
+  check_actions "where it was" [ "configure 10.0.0.50/24" ] (E.input t ~now (ack (xid back)))
+
+(* To the second, although it looks for another and is about to have one. *)
+let a_lease_ends_whatever_is_being_done () =
+  let short () =
+    let t = engine () in
+    let x = xid (E.start t ~now:0) in
+    ignore (E.input t ~now:0 (ack ~kind:Offer x));
+    ignore (E.input t ~now:0 (ack ~lease:60 x));
+    t
+  in
+  let rec end_of t =
+    let at = Option.get (E.next t) in
+    match E.tick t ~now:at with E.Deconfigure :: _ -> at | _ -> end_of t
+  in
+  let check name t =
+    check_int name (60 * second) (end_of t);
+    check_bool "none" true (E.lease t = None)
+  in
+  let t = short () in
+  ignore (E.link_changed t ~now:(59 * second));
+  check "asking for it" t;
+  let t = short () in
+  ignore (E.link_changed t ~now:(20 * second));
+  check "asking for any" t;
+  let t = short () in
+  ignore (E.link_changed t ~now:(20 * second));
+  while E.state t <> Selecting do
+    ignore (E.tick t ~now:(Option.get (E.next t)))
+  done;
+  let x = xid (E.tick t ~now:(Option.get (E.next t))) in
+  ignore (E.input t ~now:(59 * second) (ack ~kind:Offer ~your:"10.0.0.51" x));
+  check_state "offered" Requesting (E.state t);
+  check "asking for another" t
+
 let silence_is_told () =
   let t = engine () in
   ignore (E.start t ~now:0);
@@ -204,6 +285,38 @@ let offers_of_no_use () =
   List.iter
     (fun a -> try_one a (fun (m : D.t) -> { m with your = Ipaddr.V4.of_string_exn a }))
     [ "0.0.0.0"; "127.0.0.1"; "224.0.0.1"; "10.0.0.0"; "10.0.0.255"; "250.0.0.1" ]
+
+(* Others of the list may do. *)
+let routers_and_name_servers_that_cannot_be () =
+  let t = engine () in
+  let x = xid (E.start t ~now:0) in
+  let list l = List.map v4 l in
+  let m =
+    {
+      (ack x) with
+      routers =
+        list
+          [
+            "10.0.0.50";
+            "0.0.0.0";
+            "127.0.0.1";
+            "10.0.0.255";
+            "10.0.0.0";
+            "224.0.0.1";
+            "255.255.255.255";
+            "10.0.0.3";
+            "192.0.2.1";
+          ];
+      dns = list [ "0.0.0.0"; "127.0.0.53"; "255.255.255.255"; "224.0.0.251"; "192.0.2.53" ];
+    }
+  in
+  ignore (E.input t ~now:0 { m with kind = Offer });
+  match E.input t ~now:0 m with
+  | [ Configure lease ] ->
+      (* One that is elsewhere is on the link nevertheless. *)
+      check_bool "routers" true (lease.routers = list [ "10.0.0.3"; "192.0.2.1" ]);
+      check_bool "name servers" true (lease.dns = list [ "192.0.2.53" ])
+  | l -> Alcotest.failf "%a" Fmt.(list string) (List.map describe l)
 
 (* The time and the actions of the next tick. *)
 let step t =
@@ -278,14 +391,18 @@ let silent_after_the_offer () =
     check_actions "again" [ "broadcast request" ] (snd (step t))
   done;
   let _, actions = step t in
-  check_actions "from the start" [ "broadcast discover" ] actions
+  check_actions "from the start"
+    [ "unusable: the server does not confirm it"; "broadcast discover" ]
+    actions
 
 let naks () =
   let t = engine () in
   let x = xid (E.start t ~now:0) in
   ignore (E.input t ~now:0 (ack ~kind:Offer x));
   check_actions "another server's" [] (E.input t ~now:0 (ack ~kind:Nak ~server:"10.0.0.66" x));
-  check_actions "the server's" [] (E.input t ~now:0 (ack ~kind:Nak x));
+  check_actions "the server's"
+    [ "unusable: the server refuses it after all" ]
+    (E.input t ~now:0 (ack ~kind:Nak x));
   check_state "waits" Init (E.state t);
   let at, actions = step t in
   check_bool "a second at least" true (at >= second);
@@ -561,6 +678,9 @@ let () =
           case "declined_and_stopped" declined_and_stopped;
           case "declined_again_and_again" declined_again_and_again;
           case "link_changes" link_changes;
+          case "link_changes_while_asking" link_changes_while_asking;
+          case "a_lease_ends_whatever_is_being_done" a_lease_ends_whatever_is_being_done;
+          case "routers_and_name_servers_that_cannot_be" routers_and_name_servers_that_cannot_be;
           case "silence_is_told" silence_is_told;
           case "offers_of_no_use" offers_of_no_use;
         ] );

@@ -102,10 +102,14 @@ let message t ~now kind =
   }
 
 let fresh_xid t = t.xid <- (t.random 0x10000 lsl 16) lor t.random 0x10000
-let discover t ~now = Broadcast (message t ~now Discover)
+
+(* Servers answer at the address that they offer, and that is nobody's yet: who has none takes what comes, but who still
+   uses an old one would not take it for his (section 4.1). *)
+let to_all t (m : Dhcpv4.t) = Broadcast { m with broadcast = t.lease <> None }
+let discover t ~now = to_all t (message t ~now Discover)
 
 let request t ~now (offer : Dhcpv4.t) =
-  Broadcast { (message t ~now Request) with requested = Some offer.your; server = offer.server }
+  to_all t { (message t ~now Request) with requested = Some offer.your; server = offer.server }
 
 (* In renewal the address is in use: it goes into ciaddr, and neither server nor requested address
    are named (table 5). *)
@@ -143,8 +147,6 @@ let classful a =
   let n = Field.int_of_v4 a lsr 24 in
   if n < 128 then 8 else if n < 192 then 16 else 24
 
-let usable a = Ipaddr.V4.(compare a any <> 0 && compare a broadcast <> 0 && not (is_multicast a))
-
 let prefix_bits (m : Dhcpv4.t) =
   match m.subnet_mask with
   | None -> Some (classful m.your)
@@ -176,10 +178,12 @@ let lease_of t ~now ~server (m : Dhcpv4.t) =
           let at s = if for_ever then max_int else now + (s * second) in
           t.renew <- at t1;
           t.rebind <- at t2;
+          let address = Ipaddr.V4.Prefix.make bits m.your in
+          let is_host a = Result.is_ok (Routes.check_host (Ipaddr.V4.Prefix.make 32 a)) in
           {
-            address = Ipaddr.V4.Prefix.make bits m.your;
-            routers = List.filter usable m.routers;
-            dns = List.filter usable m.dns;
+            address;
+            routers = List.filter (fun a -> Result.is_ok (Routes.check_gateway address a)) m.routers;
+            dns = List.filter is_host m.dns;
             domain = m.domain_name;
             mtu = (match m.mtu with Some n when n >= 576 -> Some n | Some _ | None -> None);
             server;
@@ -246,7 +250,8 @@ let input t ~now (m : Dhcpv4.t) =
         | Some _ | None -> [])
     | Requesting, Nak, server -> (
         match t.offer with
-        | Some offer when server = offer.server -> give_up t ~now
+        | Some offer when server = offer.server ->
+            Unusable { server; why = "the server refuses it after all" } :: give_up t ~now
         | Some _ | None -> [])
     | (Renewing | Rebinding | Rebooting), Ack, server -> (
         match t.lease with
@@ -273,23 +278,23 @@ let decline_wait = 10 * second
    links come back where they were, and connections live on. *)
 let link_changed t ~now =
   match (t.state, t.lease) with
-  | (Bound | Renewing | Rebinding | Rebooting), Some lease ->
+  | (Selecting | Requesting | Bound | Renewing | Rebinding | Rebooting), Some lease ->
       t.state <- Rebooting;
+      t.offer <- None;
       t.tries <- 0;
       t.began <- now;
       t.seeking <- now;
       fresh_xid t;
       t.at <- now + backoff t;
       [ reboot t ~now lease ]
-  | Selecting, _ ->
-      t.at <- now;
-      []
+  (* Whose server the offer was is not here, perhaps. *)
+  | (Selecting | Requesting), None -> select t ~now
   | Init, _ ->
       (* A network on which nothing was declined yet, perhaps. *)
       t.declines <- 0;
       t.at <- min t.at (now + decline_wait);
       []
-  | (Requesting | Stopped | Bound | Renewing | Rebinding | Rebooting), _ -> []
+  | (Stopped | Bound | Renewing | Rebinding | Rebooting), _ -> []
 
 let declined t ~now =
   match t.lease with
@@ -324,7 +329,9 @@ let stop t ~now =
   t.at <- max_int;
   actions
 
-let next t = if t.at = max_int then None else Some t.at
+let next t =
+  let at = match t.lease with Some lease -> min t.at lease.until | None -> t.at in
+  if at = max_int then None else Some at
 
 (* Half of what is left, but not more often than once a minute (section 4.4.5). *)
 let retry_before t ~now limit = t.at <- min limit (now + max (60 * second) ((limit - now) / 2))
@@ -346,47 +353,46 @@ let max_reboots = 2
 let silent_from = 3
 
 let tick t ~now =
-  if t.at > now then []
-  else
-    match (t.state, t.lease) with
-    | Stopped, _ ->
-        t.at <- max_int;
-        []
-    | Init, _ -> select t ~now
-    | Selecting, Some lease when now >= lease.until ->
-        t.lease <- None;
-        Deconfigure :: select t ~now
-    | Selecting, _ ->
-        t.tries <- t.tries + 1;
-        t.at <- now + backoff t;
-        let silence =
-          if t.tries >= silent_from then [ Silence ((now - t.seeking) / second) ] else []
-        in
-        discover t ~now :: silence
-    | Rebooting, Some lease when t.tries + 1 < max_reboots ->
-        t.tries <- t.tries + 1;
-        t.at <- now + backoff t;
-        [ reboot t ~now lease ]
-    | Rebooting, _ -> select t ~now
-    | Requesting, _ -> (
-        match t.offer with
-        | Some offer when t.tries < max_requests ->
-            t.tries <- t.tries + 1;
-            t.at <- now + backoff t;
-            [ request t ~now offer ]
-        | Some _ | None -> select t ~now)
-    | (Bound | Renewing | Rebinding), None -> select t ~now
-    | (Bound | Renewing | Rebinding), Some lease when now >= lease.until ->
-        t.lease <- None;
-        Deconfigure :: select t ~now
-    | Bound, Some lease -> start_renewal t ~now lease
-    | Renewing, Some lease when now >= t.rebind ->
-        t.state <- Rebinding;
-        retry_before t ~now lease.until;
-        [ Broadcast (renewal t ~now lease) ]
-    | Renewing, Some lease ->
-        retry_before t ~now t.rebind;
-        [ Unicast { server = lease.server; message = renewal t ~now lease } ]
-    | Rebinding, Some lease ->
-        retry_before t ~now lease.until;
-        [ Broadcast (renewal t ~now lease) ]
+  match (t.state, t.lease) with
+  (* Whatever is being done about another one (section 4.4.5). *)
+  | _, Some lease when now >= lease.until ->
+      t.lease <- None;
+      Deconfigure :: select t ~now
+  | _, _ when t.at > now -> []
+  | Stopped, _ ->
+      t.at <- max_int;
+      []
+  | Init, _ -> select t ~now
+  | Selecting, _ ->
+      t.tries <- t.tries + 1;
+      t.at <- now + backoff t;
+      let silence =
+        if t.tries >= silent_from then [ Silence ((now - t.seeking) / second) ] else []
+      in
+      discover t ~now :: silence
+  | Rebooting, Some lease when t.tries + 1 < max_reboots ->
+      t.tries <- t.tries + 1;
+      t.at <- now + backoff t;
+      [ reboot t ~now lease ]
+  | Rebooting, _ -> select t ~now
+  | Requesting, _ -> (
+      match t.offer with
+      | Some offer when t.tries < max_requests ->
+          t.tries <- t.tries + 1;
+          t.at <- now + backoff t;
+          [ request t ~now offer ]
+      | Some { server; _ } ->
+          Unusable { server; why = "the server does not confirm it" } :: select t ~now
+      | None -> select t ~now)
+  | (Bound | Renewing | Rebinding), None -> select t ~now
+  | Bound, Some lease -> start_renewal t ~now lease
+  | Renewing, Some lease when now >= t.rebind ->
+      t.state <- Rebinding;
+      retry_before t ~now lease.until;
+      [ Broadcast (renewal t ~now lease) ]
+  | Renewing, Some lease ->
+      retry_before t ~now t.rebind;
+      [ Unicast { server = lease.server; message = renewal t ~now lease } ]
+  | Rebinding, Some lease ->
+      retry_before t ~now lease.until;
+      [ Broadcast (renewal t ~now lease) ]

@@ -6,7 +6,7 @@ type t
 
 type lease = {
   address : Ipaddr.V4.Prefix.t;  (** with the prefix on the link *)
-  routers : Ipaddr.V4.t list;
+  routers : Ipaddr.V4.t list;  (** those that can be one *)
   dns : Ipaddr.V4.t list;
   domain : string option;
   mtu : int option;

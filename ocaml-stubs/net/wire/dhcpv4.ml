@@ -134,13 +134,28 @@ let collect options b =
   in
   go 0 options
 
+(* What of an option that came more than once is joined: of one that says a single thing the first counts. *)
+let is_of s size = s <> "" && String.length s mod size = 0
+let address s = if is_of s 4 then Some (Ipaddr.V4.of_octets_exn (String.sub s 0 4)) else None
+
+let addresses s =
+  if is_of s 4 then
+    Some (List.init (String.length s / 4) (fun i -> Ipaddr.V4.of_octets_exn ~off:(4 * i) s))
+  else None
+
+let u8 s = if is_of s 1 then Some (Char.code s.[0]) else None
+let u16 s = if is_of s 2 then Some (String.get_uint16_be s 0) else None
+
+let u32 s =
+  if is_of s 4 then Some (Int32.to_int (String.get_int32_be s 0) land 0xffffffff) else None
+
 let read_options b =
   let options = collect [] (Cstruct.sub b fixed (min (Cstruct.length b) max_length - fixed)) in
   let file = Cstruct.sub b 108 128 and sname = Cstruct.sub b 44 64 in
-  match List.assoc_opt overload options with
-  | Some "\001" -> collect options file
-  | Some "\002" -> collect options sname
-  | Some "\003" -> collect (collect options file) sname
+  match Option.bind (List.assoc_opt overload options) u8 with
+  | Some 1 -> collect options file
+  | Some 2 -> collect options sname
+  | Some 3 -> collect (collect options file) sname
   | Some _ | None -> options
 
 let find options n of_string =
@@ -151,19 +166,6 @@ let find options n of_string =
       | Some _ as found -> found
       | None -> if is_mandatory n then raise_notrace (Stop (Bad_option n)) else None)
 
-let address s = if String.length s = 4 then Some (Ipaddr.V4.of_octets_exn s) else None
-
-let addresses s =
-  let n = String.length s in
-  if n = 0 || n land 3 <> 0 then None
-  else Some (List.init (n / 4) (fun i -> Ipaddr.V4.of_octets_exn ~off:(4 * i) s))
-
-let u16 s = if String.length s = 2 then Some (String.get_uint16_be s 0) else None
-
-let u32 s =
-  if String.length s = 4 then Some (Int32.to_int (String.get_int32_be s 0) land 0xffffffff)
-  else None
-
 let text s = if s = "" then None else Some s
 let bytes s = Some (List.map Char.code (List.of_seq (String.to_seq s)))
 
@@ -172,7 +174,7 @@ let read b =
   let find n of_string = find options n of_string in
   let list n = Option.value (find n addresses) ~default:[] in
   let kind =
-    match find 53 (fun s -> if String.length s = 1 then Some (Char.code s.[0]) else None) with
+    match find 53 u8 with
     | None -> raise_notrace (Stop Not_dhcp)
     | Some n -> (
         match kind_of_int n with Some k -> k | None -> raise_notrace (Stop (Bad_option 53)))
