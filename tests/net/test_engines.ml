@@ -112,6 +112,25 @@ module Neighbour_tests = struct
     Alcotest.(check string) "reachable" "reachable" (state t 1);
     check_bool "no timer" true (N.next t = None)
 
+  (* Who is not there any more is used for three seconds longer, and not for as long as he was believed in. *)
+  let after_the_link_was_away () =
+    let t = prepare "reachable" in
+    ignore (N.heard t ~now:0 2 (mac 2));
+    ignore (N.send t ~now:0 3 "x");
+    N.doubt t ~now:second;
+    Alcotest.(check string) "who was never sent to" "none" (state t 2);
+    Alcotest.(check string) "who was asked already" "incomplete" (state t 3);
+    check "is used meanwhile" [ "send y to 1" ] (N.send t ~now:second 1 "y");
+    check "asked at once" [ "ask all for 3"; "ask 1" ] (N.tick t ~now:second);
+    check "again" [ "ask all for 3"; "ask 1" ] (N.tick t ~now:(2 * second));
+    check "and again" [ "3 unreachable: x"; "ask 1" ] (N.tick t ~now:(3 * second));
+    check "gone" [ "1 unreachable: " ] (N.tick t ~now:(4 * second));
+    let t = prepare "stale" in
+    N.doubt t ~now:second;
+    check "asked" [ "ask 1" ] (N.tick t ~now:second);
+    ignore (N.advertised t ~now:second 1 ~mac:(Some (mac 1)) ~solicited:true ~override:true);
+    Alcotest.(check string) "still there" "reachable" (state t 1)
+
   let bounds () =
     let t = N.create { N.default with capacity = 8; queue = 2 } in
     ignore (N.send t ~now:0 1 "a");
@@ -200,6 +219,7 @@ module Neighbour_tests = struct
       case "nobody" nobody;
       case "ageing" ageing;
       case "confirmation" confirmation;
+      case "after_the_link_was_away" after_the_link_was_away;
       case "bounds" bounds;
       case "flood_of_questions" flood_of_questions;
       case "flood_of_forged_askers" flood_of_forged_askers;

@@ -276,6 +276,47 @@ let advertisements_from_afar_are_ignored =
       Station.send router ~src:(v6 "2001:db8::9") ~dst:(v6 "ff02::1") m;
       Env.sleep dad_time >|= fun () -> check_int "addresses" 1 (List.length (I.configured_ips a.ip)))
 
+(* Who guards a network against forged advertisements looks at whole ones only. *)
+let advertisements_in_pieces_are_ignored =
+  with_router (fun router a ->
+      let src = link_local 9 and dst = v6 "ff02::1" in
+      let whole m =
+        let b = Cstruct.create (W.Icmpv6.length m) in
+        W.Icmpv6.emit ~src ~dst m b;
+        b
+      in
+      let send ~id ~offset ~more b =
+        let header = Cstruct.create 8 in
+        W.Ipv6.emit_fragment ~next_header:58 { id; offset; more } header;
+        Station.send_packet router ~src ~dst ~next_header:44 ~hop_limit:255
+          (Cstruct.append header b)
+      in
+      let m = whole (advertisement ()) in
+      send ~id:1 ~offset:0 ~more:false m;
+      send ~id:2 ~offset:0 ~more:true (Cstruct.sub m 0 16);
+      send ~id:2 ~offset:16 ~more:false (Cstruct.shift m 16);
+      Env.sleep dad_time >>= fun () ->
+      check_int "addresses" 1 (List.length (I.configured_ips a.ip));
+      (* What else may come so does: an echo. *)
+      let src = v6 "fe80::ff:fe00:9" and dst = link_local 1 in
+      let echo = W.Icmpv6.Echo_request { id = 1; seq = 1; data = pattern 16 } in
+      let b = Cstruct.create (W.Icmpv6.length echo) in
+      W.Icmpv6.emit ~src ~dst echo b;
+      let header = Cstruct.create 8 in
+      W.Ipv6.emit_fragment ~next_header:58 { id = 3; offset = 0; more = false } header;
+      Station.send_packet router ~src ~dst ~next_header:44 ~hop_limit:64 (Cstruct.append header b);
+      Env.sleep (Env.ms 1) >>= fun () ->
+      (* It asks for the station first. *)
+      let asked = function
+        | W.Icmpv6.Neighbour_solicitation { target; _ } -> same target src
+        | W.Icmpv6.Echo_reply _ -> true
+        | _ -> false
+      in
+      check_bool "an echo is answered" true (Station.saw router asked);
+      advertise router (advertisement ());
+      Env.sleep dad_time >|= fun () ->
+      check_int "a whole one" 2 (List.length (I.configured_ips a.ip)))
+
 let a_flood_of_advertisements_is_bounded =
   with_router (fun router a ->
       for i = 0 to 499 do
@@ -350,6 +391,69 @@ let a_group_is_no_neighbours_link_address () =
   List.iter
     (fun m -> check_bool m true (parsed (Macaddr.of_string_exn m) = (None, None)))
     [ "ff:ff:ff:ff:ff:ff"; "33:33:00:00:00:01"; "01:00:5e:00:00:01" ]
+
+(* The prefix of an address that was given stays, whatever a router says. *)
+let a_prefix_that_was_given_is_not_ended () =
+  let t : int Ndp.t = Ndp.create Ndp.default (mac 1) in
+  ignore (Ndp.start t ~now:0);
+  ignore (Ndp.add_address t ~now:0 (cidr "2001:db8:5::1/64"));
+  let now = Env.sec 2 in
+  ignore (Ndp.tick t ~now);
+  let neighbour = v6 "2001:db8:5::2" in
+  let check name = check_bool name true (Ndp.next_hop t ~now neighbour = Link neighbour) in
+  check "before";
+  ignore (advertised_to t ~now (advertisement ~valid:0 ~preferred:0 ()));
+  ignore (Ndp.tick t ~now);
+  check "afterwards";
+  (* One that routers brought they may end. *)
+  let theirs = v6 "2001:db8:6::2" and prefix = "2001:db8:6::/64" in
+  ignore (advertised_to t ~now (advertisement ~prefix ()));
+  check_bool "on the link" true (Ndp.next_hop t ~now theirs = Link theirs);
+  ignore (advertised_to t ~now (advertisement ~valid:0 ~preferred:0 ~prefix ()));
+  check_bool "behind the router" true (Ndp.next_hop t ~now theirs = Link (link_local 9))
+
+(* On another network its router and its prefix are used, although the old ones would live on for hours. *)
+let the_link_comes_back_elsewhere () =
+  let t : int Ndp.t = Ndp.create Ndp.default (mac 1) in
+  ignore (Ndp.start t ~now:0);
+  let there = v6 "2001:db9::1" in
+  let hear ~now n ?(prefix = "2001:db8:5::/64") () =
+    ignore
+      (Ndp.input t ~now ~src:(link_local n) ~dst:(v6 "ff02::1") ~hop_limit:255
+         (advertisement ~prefix ()));
+    ignore (Ndp.tick t ~now:(now + Env.sec 2))
+  in
+  let uses name ~now ~router ~prefix =
+    check_bool (name ^ ": router") true (Ndp.next_hop t ~now there = Link (link_local router));
+    match Ndp.source t ~now there with
+    | None -> Alcotest.failf "%s: no source" name
+    | Some a -> check_bool (name ^ ": source") true (Ipaddr.V6.Prefix.mem a (cidr prefix))
+  in
+  hear ~now:(Env.sec 2) 9 ();
+  hear ~now:(Env.sec 2) 8 ();
+  uses "at first" ~now:(Env.sec 10) ~router:9 ~prefix:"2001:db8:5::/64";
+  ignore (Ndp.announce_again t ~now:(Env.sec 10));
+  uses "nobody has answered" ~now:(Env.sec 10) ~router:9 ~prefix:"2001:db8:5::/64";
+  hear ~now:(Env.sec 11) 7 ~prefix:"2001:db8:6::/64" ();
+  uses "elsewhere" ~now:(Env.sec 14) ~router:7 ~prefix:"2001:db8:6::/64";
+  (* Who speaks unasked does not come first. *)
+  hear ~now:(Env.sec 15) 8 ();
+  check_bool "router" true (Ndp.next_hop t ~now:(Env.sec 18) there = Link (link_local 7));
+  (* And back, whence nobody has gone. *)
+  ignore (Ndp.announce_again t ~now:(Env.sec 20));
+  hear ~now:(Env.sec 21) 9 ();
+  uses "back" ~now:(Env.sec 24) ~router:9 ~prefix:"2001:db8:5::/64"
+
+(* As IPv4's, from DHCP. *)
+let name_servers_that_cannot_be () =
+  let t : int Ndp.t = Ndp.create Ndp.default (mac 1) in
+  (match advertisement () with
+  | Router_advertisement r ->
+      let servers = List.map v6 [ "::"; "::1"; "ff02::fb"; "::ffff:10.0.0.53"; "2001:db8::53" ] in
+      let options = { r.options with dns = [ (600, servers) ] } in
+      ignore (advertised_to t ~now:0 (W.Icmpv6.Router_advertisement { r with options }))
+  | _ -> assert false);
+  check_bool "one" true (Ndp.dns t ~now:1 = [ v6 "2001:db8::53" ])
 
 let redirects_are_ignored =
   with_router (fun router a ->
@@ -577,10 +681,14 @@ let () =
           case "a_forged_advertisement_leaves_two_hours"
             (run a_forged_advertisement_leaves_two_hours);
           case "advertisements_from_afar_are_ignored" (run advertisements_from_afar_are_ignored);
+          case "advertisements_in_pieces_are_ignored" (run advertisements_in_pieces_are_ignored);
           case "a_flood_of_advertisements_is_bounded" (run a_flood_of_advertisements_is_bounded);
           case "claimed_addresses_are_bounded" claimed_addresses_are_bounded;
           case "an_hour_for_an_answer_is_not_believed" an_hour_for_an_answer_is_not_believed;
           case "a_group_is_no_neighbours_link_address" a_group_is_no_neighbours_link_address;
+          case "a_prefix_that_was_given_is_not_ended" a_prefix_that_was_given_is_not_ended;
+          case "the_link_comes_back_elsewhere" the_link_comes_back_elsewhere;
+          case "name_servers_that_cannot_be" name_servers_that_cannot_be;
           case "redirects_are_ignored" (run redirects_are_ignored);
           case "answers_solicitations" (run answers_and_joins);
           case "listener_queries_are_answered" (run listener_queries_are_answered);

@@ -82,6 +82,7 @@ let claim t ~now address =
       probe t o :: announcement
 
 let announce_again t ~now =
+  Neighbour.doubt t.neighbours ~now;
   List.filter_map (fun o -> if o.probing then None else Some (start_announcing t o ~now)) t.own
 
 (* Questions about neighbours are asked in the name of the first address; before there is one they

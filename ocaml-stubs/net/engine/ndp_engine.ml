@@ -450,6 +450,10 @@ let advertisement t ~solicited target =
     }
 
 let announce_again t ~now =
+  Neighbour.doubt t.neighbours ~now;
+  (* Perhaps another network: what no router advertises again is for want of anything better. *)
+  List.iter (fun a -> if a.auto then a.preferred <- min a.preferred now) t.addresses;
+  changed t;
   let announce a =
     let ip = address a in
     [
@@ -548,12 +552,22 @@ let autoconfigure t ~now (p : Icmpv6.prefix) =
 
 let prefix_advertised t ~now (p : Icmpv6.prefix) =
   if is_link_local (P.network p.prefix) || Ipaddr.V6.is_multicast (P.network p.prefix) then []
-  else (
-    if p.on_link then add_prefix t (P.prefix p.prefix) (until ~now p.valid);
+  else
+    (* That of an address that was given is no router's to end. *)
+    let is_given a = (not a.auto) && P.compare (P.prefix a.cidr) (P.prefix p.prefix) = 0 in
+    if p.on_link && not (List.exists is_given t.addresses) then
+      add_prefix t (P.prefix p.prefix) (until ~now p.valid);
     if p.autonomous && P.bits p.prefix = 64 && p.preferred <= p.valid then autoconfigure t ~now p
-    else [])
+    else []
+
+(* Who answers is there, which of the others nobody knows after the link was away. *)
+let prefer_router t src =
+  let given, others = List.partition (fun o -> o.until = forever) t.routers in
+  let answered, others = List.partition (fun o -> same o.router src) others in
+  t.routers <- given @ answered @ others
 
 let router_advertised t ~now ~src (r : Icmpv6.router_advertisement) =
+  let asked = t.solicit_at <> forever in
   t.solicitations <- 0;
   t.solicit_at <- forever;
   if r.hop_limit > 0 then t.hop_limit <- max least_hop_limit r.hop_limit;
@@ -573,10 +587,13 @@ let router_advertised t ~now ~src (r : Icmpv6.router_advertisement) =
   | None ->
       if r.lifetime > 0 && List.length t.routers < max_routers then
         t.routers <- t.routers @ [ { router = src; until = now + (r.lifetime * second) } ]);
+  if asked then prefer_router t src;
   (match r.options.mtu with
   | Some mtu when mtu >= 1280 && mtu <= t.config.link_mtu -> t.mtu <- mtu
   | Some _ | None -> ());
+  let is_host a = Result.is_ok (check_host (P.make 128 a)) in
   let server (lifetime, addresses) =
+    let addresses = List.filter is_host addresses in
     let others = List.filter (fun (a, _) -> not (List.exists (same a) addresses)) t.servers in
     let now_on = List.map (fun a -> (a, until ~now lifetime)) addresses in
     let now_on = if lifetime = 0 then [] else now_on in

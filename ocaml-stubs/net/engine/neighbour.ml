@@ -310,6 +310,19 @@ let confirm e t ~now =
   | Incomplete -> ()
   | Reachable | Stale | Delay | Probe -> if e.alive then set_reachable t e ~now
 
+let doubt t ~now =
+  while Chain.length t.heard > 0 do
+    ignore (evict_first t t.heard)
+  done;
+  Hashtbl.iter
+    (fun _ e ->
+      match e.state with
+      | Incomplete | Probe -> ()
+      | Reachable | Stale | Delay ->
+          e.state <- Delay;
+          set_deadline t e now)
+    t.table
+
 let forget t addr = match Hashtbl.find_opt t.table addr with None -> [] | Some e -> drop t e
 
 let next t =

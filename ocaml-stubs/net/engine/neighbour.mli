@@ -72,6 +72,10 @@ val advertised :
 (** A transport has made progress by way of this neighbour. *)
 val confirm : ('addr, 'packet) entry -> ('addr, 'packet) t -> now:int -> unit
 
+(** The link was away, and others may be there now: all that are known are asked at once, and used
+    until they have not answered. *)
+val doubt : ('addr, 'packet) t -> now:int -> unit
+
 (** Drops the entry, and returns what waited for it. *)
 val forget : ('addr, 'packet) t -> 'addr -> 'packet list
 

@@ -31,10 +31,14 @@ let is_for_us t ~looped (h : W.Ipv6.t) =
 let input_packet t ~tcp ~udp ~default ~at (p : W.Packet.t) =
   let p = if at = 0 then p else { p with data = Cstruct.shift p.data at } in
   let c = counters t and looped = Outgoing.looped t.out in
-  let deliver (h : W.Ipv6.t) proto packet =
+  let deliver (h : W.Ipv6.t) ~in_pieces proto packet =
     let { W.Ipv6.src; dst; traffic_class = tos; _ } = h in
     (* An address under duplicate detection receives neighbour discovery only. *)
-    if proto = W.Icmpv6.proto then icmp t ~src ~dst ~hop_limit:h.hop_limit packet.W.Packet.data
+    if proto = W.Icmpv6.proto then
+      (* Neighbour discovery does not come in pieces, which those who guard a network do not look into (RFC 6980): no
+         hop limit speaks for it. *)
+      let hop_limit = if in_pieces then 0 else h.hop_limit in
+      icmp t ~src ~dst ~hop_limit packet.W.Packet.data
     else if has_source h && (is_multicast dst || Ndp_engine.is_local t.ndp dst) then
       match proto with
       | 6 when is_multicast dst -> c.not_for_us <- c.not_for_us + 1
@@ -49,12 +53,15 @@ let input_packet t ~tcp ~udp ~default ~at (p : W.Packet.t) =
         c.malformed <- c.malformed + 1;
         Log.debug (fun m -> m "from %a: %a" Ipaddr.V6.pp h.src W.Ipv6.pp_chain_error e);
         if not again then chain_error t ~src:h.src ~dst:h.dst p.data e
-    | Ok { fragment = None; proto; data; _ } -> deliver h proto { packet with data }
+    | Ok { fragment = None; proto; data; _ } ->
+        deliver h ~in_pieces:again proto { packet with data }
     | Ok { fragment = Some _; _ } when again -> c.malformed <- c.malformed + 1
     | Ok { fragment = Some f; proto; data; _ } ->
+        (* An atomic fragment is a whole packet, whatever others there are (RFC 6946). *)
+        let is_whole = f.offset = 0 && not f.more in
         Option.iter
           (fun data -> follow h ~next_header:proto ~again:true (W.Packet.v data))
-          (reassemble t h f proto data)
+          (if is_whole then Some data else reassemble t h f proto data)
   in
   c.received <- c.received + 1;
   match W.Ipv6.parse p.data with

@@ -136,10 +136,7 @@ let follow ~next_header ~offset b =
       let field = Field.u16 b 2 in
       let fragment = { id = Field.u32 b 4; offset = field land 0xfff8; more = field land 1 <> 0 } in
       let data = Cstruct.shift b fragment_header_length in
-      if fragment.offset = 0 && not fragment.more then
-        (* An atomic fragment is a whole packet (RFC 6946). *)
-        continue fragment_header_length alert
-      else if fragment.more && Cstruct.length data land 7 <> 0 then
+      if fragment.more && Cstruct.length data land 7 <> 0 then
         raise_notrace (Stop (Bad_fragment_length 4))
       else { proto = Field.u8 b 0; data; fragment = Some fragment; router_alert = alert })
     else { proto = kind; data = b; fragment = None; router_alert = alert }
