@@ -80,6 +80,29 @@ let damaged () =
           "1234 8180 0001 0001 0000 0000 00 0001 0001 00 0001 0001 00000000 0003 010203")
     = Error Bad_record)
 
+(* One that is damaged does not keep others from being read, as long as it can be told where it ends. *)
+let damaged_records () =
+  let good = "c00c 0001 0001 0000003c 0004 c0000201" in
+  let answers records ~authority =
+    let message =
+      Printf.sprintf "1234 8180 0001 %04x %04x 0000 01 61 00 0001 0001" (List.length records)
+        (List.length authority)
+    in
+    match D.parse (Cstruct.of_hex (String.concat "" ((message :: records) @ authority))) with
+    | Ok m -> List.filter (fun (r : D.record) -> r.data = Address (v4 "192.0.2.1")) m.answers
+    | Error e -> Alcotest.failf "%a" D.pp_error e
+  in
+  let check what ?(authority = []) records =
+    check_int what 1 (List.length (answers records ~authority))
+  in
+  check "a short address" [ "c00c 0001 0001 0000003c 0003 010203"; good ];
+  check "an address of nothing" [ good; "c00c 0001 0001 0000003c 0000" ];
+  check "a long one" [ "c00c 001c 0001 0000003c 0011 0102030405060708090a0b0c0d0e0f1011"; good ];
+  check "an alias that points ahead" [ "c00c 0005 0001 0000003c 0002 c0ff"; good ];
+  check "an alias with something behind" [ "c00c 0005 0001 0000003c 0003 c00c 00"; good ];
+  check "an authority" [ good ] ~authority:[ "c00c 0006 0001 0000003c 0004 c00cc00c" ];
+  check "an authority without an end" [ good ] ~authority:[ "c00c 0006 0001 0000003c 00ff c00c" ]
+
 (* 64 KiB of records of sixteen bytes, each of which names 127 labels by a pointer. *)
 let more_records_than_anybody_needs () =
   let labels = String.concat "" (List.init 126 (fun _ -> "0161")) ^ "00" in
@@ -297,6 +320,19 @@ let too_long_goes_to_tcp () =
   ignore (E.input t ~now:0 ~server:k.server ~port:k.port truncated);
   check_bool "refused" true ((asked (E.failed t ~now:0 ~port:k.port)).server = ip "10.0.0.54")
 
+(* With an OPT record in the question at first. *)
+let servers_without_edns () =
+  let t = engine () in
+  let additional (q : Cstruct.t) = W.Field.u16 q 10 in
+  let rec go n actions =
+    match List.find_map (function E.Ask { message; _ } -> Some message | _ -> None) actions with
+    | Some message ->
+        check_int (Printf.sprintf "question %d" n) (if n < 3 then 1 else 0) (additional message);
+        go (n + 1) (E.tick t ~now:(Option.get (E.next t)))
+    | None -> check_int "questions" 5 n
+  in
+  go 0 (resolve t)
+
 (* Whose socket is bound there would hear nothing any more. *)
 let ports_of_others_are_left_alone () =
   let rng = Random.State.make [| 1 |] in
@@ -376,7 +412,34 @@ let long_answers_take_more_of_the_cache () =
 (* {1 Stacks} *)
 
 module Stack = Mirust_stack.Stack
-module Client = Mirust_tcpip.Dns_client.Make (Stack.V4V6)
+
+(* Answers that a client has begun to read and not read to their end: after the first piece of each there is a second
+   reading. *)
+let at_once = ref 0
+let most_at_once = ref 0
+
+module Watched = struct
+  include Stack.V4V6
+
+  module TCP = struct
+    include TCP
+
+    let begun = ref []
+
+    let read flow =
+      if List.memq flow !begun then (
+        incr at_once;
+        most_at_once := max !most_at_once !at_once;
+        TCP.read flow >|= fun r ->
+        decr at_once;
+        r)
+      else (
+        begun := flow :: !begun;
+        TCP.read flow)
+  end
+end
+
+module Client = Mirust_tcpip.Dns_client.Make (Watched)
 
 let stack network n =
   let cidr = Ipaddr.V4.Prefix.make 24 (Ipaddr.V4.make 10 0 0 n) in
@@ -385,10 +448,6 @@ let stack network n =
     { Stack.default with ipv4 = `Static { cidr; gateway = None } }
     (Network.attach network mac)
 
-(* Questions that the server has been asked over TCP and has not answered. *)
-let at_once = ref 0
-let most_at_once = ref 0
-
 let number n =
   match Domain_name.(to_strings (canonical n)) with
   | [ n; "numbered" ] -> int_of_string_opt n
@@ -396,7 +455,8 @@ let number n =
 
 let is_numbered n = number n <> None
 
-(* A name server: [small] fits in a datagram, [big] and those with numbers only over TCP. *)
+(* A name server: [small] fits in a datagram, [big] and those with numbers only over TCP, in two pieces. From 100 on the
+   second never comes, and from 200 on neither does. *)
 let serve s =
   let answer (q : D.t) ~tcp =
     let n, _ = q.question in
@@ -427,18 +487,18 @@ let serve s =
           | Ok `Eof | Error _ -> Lwt.return Cstruct.empty
       in
       read Cstruct.empty >>= fun b ->
-      incr at_once;
-      most_at_once := max !most_at_once !at_once;
       (match D.parse b with
       | Error _ -> Lwt.return_unit
       | Ok q ->
-          let is_late = Option.fold ~none:false ~some:(( <= ) 100) (number (fst q.question)) in
-          Env.sleep (if is_late then 3600 * second else second / 100) >>= fun () ->
-          decr at_once;
+          let n = Option.value (number (fst q.question)) ~default:0 in
+          let is_silent = n >= 200 and is_late = n >= 100 in
           let m = D.emit (answer q ~tcp:true) in
           let length = Cstruct.create 2 in
           W.Field.set_u16 length 0 (Cstruct.length m);
-          Stack.TCP.writev flow [ length; m ] >|= ignore)
+          Env.sleep (if is_silent then 3600 * second else 0) >>= fun () ->
+          Stack.TCP.writev flow [ length ] >>= fun _ ->
+          Env.sleep (if is_late then 3600 * second else second / 100) >>= fun () ->
+          Stack.TCP.writev flow [ m ] >|= ignore)
       >>= fun () -> Stack.TCP.close flow)
 
 let with_stacks ?conditions ?config f () =
@@ -472,6 +532,16 @@ let few_answers_over_tcp_at_a_time =
       check_bool "too late" true (List.for_all Result.is_error results);
       numbered t 16 >|= fun r -> check_bool "afterwards" true (r = Ok (v4 "192.0.2.2")))
 
+let who_has_not_begun_to_answer_keeps_no_place =
+  with_stacks ~config:{ E.default with over_tcp = 1; tries = 1 } (fun t ->
+      let silent = List.init 4 (fun i -> numbered t (200 + i)) in
+      Env.sleep second >>= fun () ->
+      numbered t 17 >>= fun r ->
+      check_bool "meanwhile" true (r = Ok (v4 "192.0.2.2"));
+      check_bool "still asked" true (List.for_all Lwt.is_sleeping silent);
+      Lwt.all silent >|= fun results ->
+      check_bool "too late" true (List.for_all Result.is_error results))
+
 let a_slow_answer_keeps_its_place_no_longer_than_it_is_waited_for =
   with_stacks ~config:{ E.default with over_tcp = 1; tries = 1 } (fun t ->
       numbered t 100 >>= fun r ->
@@ -492,6 +562,7 @@ let () =
           case "golden" golden;
           case "both_ways" both_ways;
           case "damaged" damaged;
+          case "damaged_records" damaged_records;
           case "fuzz" fuzz;
           case "more_records_than_anybody_needs" more_records_than_anybody_needs;
           case "as_many_records_as_are_read" as_many_records_as_are_read;
@@ -507,6 +578,7 @@ let () =
           case "forgeries" forgeries;
           case "retries_go_round_the_servers" retries_go_round_the_servers;
           case "failing_servers" failing_servers;
+          case "servers_without_edns" servers_without_edns;
           case "too_long_goes_to_tcp" too_long_goes_to_tcp;
           case "bounds" bounds;
           case "long_answers_take_more_of_the_cache" long_answers_take_more_of_the_cache;
@@ -516,6 +588,8 @@ let () =
         [
           case "names" names;
           case "few_answers_over_tcp_at_a_time" few_answers_over_tcp_at_a_time;
+          case "who_has_not_begun_to_answer_keeps_no_place"
+            who_has_not_begun_to_answer_keeps_no_place;
           case "a_slow_answer_keeps_its_place_no_longer_than_it_is_waited_for"
             a_slow_answer_keeps_its_place_no_longer_than_it_is_waited_for;
           case "over_a_bad_link" over_a_bad_link;

@@ -159,8 +159,6 @@ let fresh_port t =
   in
   draw max_draws
 
-let message q = Dns.emit ~payload_size:1232 (Dns.query ~id:q.id q.spelled q.kind)
-
 (* Large and small letters by chance, which servers give back as they got them: a bit more for each letter
    that a forger has to guess. *)
 let mix t name =
@@ -169,8 +167,13 @@ let mix t name =
   | Ok mixed -> mixed
   | Error (`Msg _) -> name
 
-(* A server that spells names its own way gets a chance in the end. *)
+(* A server that spells names its own way, or does not know EDNS (RFC 6891 section 7), gets a chance in the end. *)
 let is_mixed t q = q.tries < t.config.tries - 2
+
+let message t q =
+  let payload_size = if is_mixed t q then Some 1232 else None in
+  Dns.emit ?payload_size (Dns.query ~id:q.id q.spelled q.kind)
+
 let spelled_as q name = Domain_name.to_strings name = Domain_name.to_strings q.spelled
 
 let finish_without_port t q result =
@@ -188,7 +191,7 @@ let ask t ~now q =
       q.tcp <- false;
       q.at <- now + t.config.timeout;
       Hashtbl.replace t.ports port q;
-      Ask { server = q.servers.(q.server); port; message = message q }
+      Ask { server = q.servers.(q.server); port; message = message t q }
 
 let release t q =
   Hashtbl.remove t.ports q.port;
@@ -319,7 +322,7 @@ let input t ~now ~server ~port b =
           | (0 | 3) when m.truncated && not q.tcp ->
               q.tcp <- true;
               q.at <- now + (2 * t.config.timeout);
-              [ Ask_tcp { server; port; message = message q } ]
+              [ Ask_tcp { server; port; message = message t q } ]
           | (0 | 3) when m.truncated ->
               q.failures <- q.failures + 1;
               again t ~now q

@@ -77,32 +77,33 @@ struct
       t.places <- t.places + 1;
       Option.iter (fun next -> Lwt.wakeup_later next ()) (Queue.take_opt t.waiting))
 
-  (* Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
-  let exchange t flow message =
+  (* No longer than the engine waits, as closing the flow ends the reader. *)
+  let in_time t promise =
+    Lwt.choose [ promise; (Env.sleep (2 * t.config.timeout) >|= fun () -> None) ]
+
+  let read flow = S.TCP.read flow >|= function Ok (`Data b) -> Some b | Ok `Eof | Error _ -> None
+
+  let ask t flow message =
     let length = Cstruct.create 2 in
     W.Field.set_u16 length 0 (Cstruct.length message);
+    in_time t
+      ( S.TCP.writev flow [ length; message ] >>= function
+        | Error _ -> Lwt.return_none
+        | Ok () -> read flow )
+
+  (* The rest of what begins with [first]. Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
+  let answer t flow first =
     (* A copy, as the message may come in single bytes. *)
     let arrived = Buffer.create 512 in
-    let rec read () =
+    let rec add b =
+      Buffer.add_string arrived (Cstruct.to_string b);
       let have = Buffer.length arrived in
       let byte i = Char.code (Buffer.nth arrived i) in
       let wanted = if have < 2 then max_int else 2 + (byte 0 lsl 8) + byte 1 in
       if have >= wanted then Lwt.return_some (Cstruct.of_string (Buffer.sub arrived 2 (wanted - 2)))
-      else
-        S.TCP.read flow >>= function
-        | Ok (`Data b) ->
-            Buffer.add_string arrived (Cstruct.to_string b);
-            read ()
-        | Ok `Eof | Error _ -> Lwt.return_none
+      else read flow >>= function None -> Lwt.return_none | Some b -> add b
     in
-    Lwt.choose
-      [
-        ( S.TCP.writev flow [ length; message ] >>= function
-          | Error _ -> Lwt.return_none
-          | Ok () -> read () );
-        (* The engine gives up no later, and others wait for the place; closing the flow ends the reader. *)
-        (Env.sleep (2 * t.config.timeout) >|= fun () -> None);
-      ]
+    in_time t (add first)
 
   let rec perform_all t actions =
     let set_timer () = Timer.set (Lazy.force t.timer) (Dns_engine.next t.engine) in
@@ -130,12 +131,16 @@ struct
     | Error _ -> failed t local
     | Ok flow -> (
         let has_place = ref false in
+        (* The server may take its time for the answer: only what has begun to come needs a place. *)
         Lwt.finalize
           (fun () ->
-            take_place t has_place >>= fun () ->
-            (* It may have taken long. *)
-            if Dns_engine.asks_over_tcp t.engine ~port:local then exchange t flow message
-            else Lwt.return_none)
+            ask t flow message >>= function
+            | None -> Lwt.return_none
+            | Some first ->
+                take_place t has_place >>= fun () ->
+                (* It may have taken long. *)
+                if Dns_engine.asks_over_tcp t.engine ~port:local then answer t flow first
+                else Lwt.return_none)
           (fun () ->
             give_place t has_place;
             S.TCP.close flow)

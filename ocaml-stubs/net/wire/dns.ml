@@ -54,7 +54,7 @@ let need b off n = if off + n > Cstruct.length b then stop Truncated
 
 (* What the records that were read take in memory, about, in bytes: a name of 127 labels is read from a pointer of two
    bytes, so that a message of 64 KiB would take 30 MB. *)
-type cost = { mutable spent : int }
+type cost = { mutable spent : int; mutable damaged : bool (* one of them *) }
 
 let label_cost = 72
 let record_cost = 128
@@ -106,7 +106,14 @@ let read_record cost b off =
   let ttl = Field.u32 b (off + 4) and len = Field.u16 b (off + 8) in
   let off = off + 10 in
   need b off len;
-  let data = if class_ = class_internet then read_data cost b kind off len else Other kind in
+  let data =
+    if class_ <> class_internet then Other kind
+    else
+      try read_data cost b kind off len
+      with Stop _ ->
+        cost.damaged <- true;
+        Other kind
+  in
   ({ name; ttl = (if ttl > 0x7fffffff then 0 else ttl); data }, off + len)
 
 (* Of one section, and what all of them may take: the names of honest records are short. What is behind is not looked
@@ -120,10 +127,13 @@ let rec read_records cost b off n acc =
     let record, off = read_record cost b off in
     read_records cost b off (n - 1) (record :: acc)
 
+let says_something r =
+  match r.data with Address _ | Address6 _ | Alias _ -> true | Authority _ | Other _ -> false
+
 let read b =
   let flags = Field.u16 b 2 in
   if flags land 0x7800 <> 0 || Field.u16 b 4 <> 1 then stop Unsupported;
-  let cost = { spent = 0 } in
+  let cost = { spent = 0; damaged = false } in
   let name, off = read_name cost b header_length in
   need b off 4;
   let kind = Field.u16 b off in
@@ -134,9 +144,11 @@ let read b =
   (* What a truncated message carries is of no use: it will be asked again over TCP. *)
   let n = if truncated then 0 else Field.u16 b 6 in
   let answers, off = read_records cost b off (min n max_records) [] in
+  (* One that is damaged is as good as absent, but not all of them: another server may do better. *)
+  if cost.damaged && not (List.exists says_something answers) then stop Bad_record;
   (* Who answers so much denies nothing. *)
   let m = if truncated || n > max_records || cost.spent >= max_cost then 0 else Field.u16 b 8 in
-  let authority, _ = read_records cost b off (min m max_records) [] in
+  let authority = try fst (read_records cost b off (min m max_records) []) with Stop _ -> [] in
   {
     id = Field.u16 b 0;
     response = flags land 0x8000 <> 0;
