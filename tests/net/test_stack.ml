@@ -117,6 +117,26 @@ let closed_udp_port () =
   seen >|= fun r ->
   check_bool "port unreachable" true (r = (17, Mirust_mirage_types.Ip_ext.Unreachable `Port))
 
+(* Less fits than when the connection began, and nothing of it is lost for longer than a turn. *)
+let less_fits () =
+  let conditions = { Network.perfect with rate = 50_000_000; delay = Env.ms 1 } in
+  let network = Network.create ~conditions () in
+  stack network 1 >>= fun a ->
+  stack network 2 >>= fun b ->
+  Ready.start b;
+  let open Mirust_stack in
+  let set_mtu mtu s = Mirust_tcpip.Ipv4_core.set_mtu (Stack.ipv4 s) (Some mtu) in
+  let shrink () =
+    Env.sleep (Env.ms 100) >|= fun () ->
+    set_mtu 1000 a;
+    set_mtu 900 b
+  in
+  let data = pattern 2_000_000 in
+  Lwt.both (Ready.client a (ip 2) data) (shrink ()) >|= fun (r, ()) ->
+  check_bool "echo" true (r = Ok data);
+  let timeouts s = (Mirust_tcp.Engine.stats (Stack.TCP.engine (Stack.tcp s))).timeouts in
+  check_int "timeouts" 0 (timeouts a + timeouts b)
+
 let disconnected () =
   let network = Network.create () in
   stack network 1 >>= fun a ->
@@ -360,6 +380,7 @@ let () =
           case "headers_of_frames" headers_of_frames;
           case "refused" (run refused);
           case "closed_udp_port" (run closed_udp_port);
+          case "less_fits" (run less_fits);
           case "disconnected" (run disconnected);
           case "announced_when_the_link_is_back" (run announced_when_the_link_is_back);
           case "recorded" (run recorded);

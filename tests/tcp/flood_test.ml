@@ -864,6 +864,44 @@ let memory_without_memory =
       (Engine.env w.engine).short <- true)
     (fun w -> Engine.flush w.engine ~now:w.time)
 
+(* One of those in TIME-WAIT has to go, whose user has still to read. *)
+let time_wait_without_memory =
+  without_memory
+    (fun w all ->
+      for n = 1 to 40 do
+        Alcotest.(check int) "one each" 1 (come w (host n) 1)
+      done;
+      List.iter
+        (fun (c, _) ->
+          ignore (Engine.read w.engine c);
+          Engine.shutdown w.engine ~now:w.time c;
+          Engine.flush w.engine ~now:w.time;
+          let src, src_port = Engine.remote c and tcb = Engine.tcb c in
+          let flags = Wire.Flags.(ack lor fin) in
+          let fin = segment ~src_port ~flags ~seq:tcb.rcv_nxt ~ack:tcb.snd_nxt ~window:1000 in
+          arrives w src fin Cstruct.empty;
+          Alcotest.(check bool) "over" true (Engine.state c = Time_wait))
+        !all)
+    (fun w -> ignore (comes w (host 200) 1 : bool))
+
+(* Who had begun to come is gone, wherever memory ends, and the port can be listened to again. *)
+let unlisten_without_memory () =
+  let rec failures nth =
+    let w = hosts () in
+    for n = 1 to 5 do
+      let syn = segment ~src_port:1 ~flags:Wire.Flags.syn ~seq:1 ~ack:0 ~window:1000 in
+      arrives w (host n) syn Cstruct.empty
+    done;
+    Alcotest.(check int) "half open" 5 (Engine.connections w.engine);
+    let failed = Shortage.fails_at nth (fun () -> Engine.unlisten w.engine ~port) in
+    if failed then Engine.unlisten w.engine ~port;
+    Alcotest.(check int) "gone" 0 (Engine.connections w.engine);
+    Alcotest.(check int) "told once" 5 (Engine.stats w.engine).resets_out;
+    Alcotest.(check bool) "free" true (Result.is_ok (Engine.listen w.engine ~port ignore));
+    if failed then 1 + failures (nth + 1) else 0
+  in
+  Alcotest.(check bool) "failures" true (failures 1 > 5)
+
 (* Who guesses is nobody's newcomer. *)
 let guesses () =
   let w = hosts () in
@@ -908,6 +946,8 @@ let () =
           Alcotest.test_case "a few each" `Quick a_few_each;
           Alcotest.test_case "who is busy stays" `Quick who_is_busy_stays;
           Alcotest.test_case "without memory" `Quick a_place_without_memory;
+          Alcotest.test_case "in TIME-WAIT, without memory" `Quick time_wait_without_memory;
+          Alcotest.test_case "a listener that goes, without memory" `Quick unlisten_without_memory;
         ] );
       ( "memory",
         [

@@ -75,7 +75,7 @@ module type Output = sig
     size:int ->
     (Cstruct.t -> int -> unit) ->
     Cstruct.t list ->
-    [ `Sent | `Full | `Lost ]
+    [ `Sent | `Full | `Lost | `Too_long ]
 
   val on_room : t -> (unit -> unit) -> unit
   val flush : t -> unit
@@ -228,11 +228,26 @@ module Over (O : Output) = struct
       let header = { header with seq; flags } in
       Queue.push { src = t.path_src; dst = t.path_dst; ect; header; payload; gso_size } t.pending
 
-  let send_or_keep t p ~ect header ~seq ~flags ~gso_size payload =
+  let schedule t =
+    if not t.scheduled then (
+      Env.soon t.turn;
+      (* Last: without memory for that, the next one asks again. *)
+      t.scheduled <- true)
+
+  (* The path carries less than the connection knows: one of another connection was too long for it, or a router or a
+     DHCP server has said so. The engine is at work, and hears of it in its next turn. *)
+  let too_long t (h : W.Tcp.t) =
+    let src = t.path_src and dst = t.path_dst and { W.Tcp.src_port; dst_port; _ } = h in
+    Ring.push t.inbox (fun () ->
+        Engine.path_changed (engine t) ~now:(Env.now ()) ~src ~dst ~src_port ~dst_port);
+    schedule t
+
+  let send_or_keep t p ~ect (header : W.Tcp.t) ~seq ~flags ~gso_size payload =
     if t.full then keep t ~ect header ~seq ~flags ~gso_size payload
     else
       match send_part t p ~ect header ~seq ~flags ~gso_size payload with
       | `Sent | `Lost -> ()
+      | `Too_long -> too_long t header
       | `Full -> keep t ~ect header ~seq ~flags ~gso_size payload
 
   (* Cuts what the path's device does not cut itself: from [off] octets into [payload] on, [length] of them. *)
@@ -293,12 +308,6 @@ module Over (O : Output) = struct
   let set_timer t =
     match t.timer with None -> () | Some timer -> Timer.set_at timer (Engine.next (engine t))
 
-  let schedule t =
-    if not t.scheduled then (
-      Env.soon t.turn;
-      (* Last: without memory for that, the next one asks again. *)
-      t.scheduled <- true)
-
   (* What the first have written is given to the device while many are still to act. A TAP sends it at once: a client on
      another processor goes on meanwhile, and one on ours is woken before it has waited so long that it has the
      processor's next turn, after each answer anew (docs/profiles.md). A ring waits for the end of the turn. *)
@@ -341,7 +350,8 @@ module Over (O : Output) = struct
             let { W.Tcp.seq; flags; _ } = header in
             match send_part t p ~ect header ~seq ~flags ~gso_size payload with
             | `Full -> t.full <- true
-            | `Sent | `Lost ->
+            | (`Sent | `Lost | `Too_long) as outcome ->
+                if outcome = `Too_long then too_long t header;
                 ignore (Queue.pop t.pending);
                 send_pending t))
 
@@ -889,7 +899,8 @@ module Flow = struct
         match I.output p ~tos ~gso_size ~proto:`TCP ~checksum_offset ~size fill payload with
         | `Sent -> `Sent
         | `Full -> `Full
-        | `Too_long | `No_route -> `Lost
+        | `Too_long -> `Too_long
+        | `No_route -> `Lost
 
       let on_room = I.on_room
       let flush = I.flush

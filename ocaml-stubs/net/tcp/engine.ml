@@ -139,32 +139,11 @@ let charge t (c : connection) n =
 
 let held (c : connection) = c.account
 
-(* Its account is as true as [memory] is, whatever has happened to what it holds. *)
-let lose t (c : connection) =
-  let release () =
-    stop_timers t.env c;
-    Flight.drop_all c.flight;
-    Octets.clear c.unsent;
-    Octets.clear c.received;
-    Reassembly.clear c.ahead;
-    hold t.env c (-c.account);
-    t.env.stats.evicted <- t.env.stats.evicted + 1;
-    no_longer_lingers t.env c;
-    c.state <- Closed;
-    c.ended <- ending `Aborted;
-    t.env.forget c;
-    c.notify (Ended `Aborted)
-  in
-  (* What was released is enough for the second time. *)
-  try release () with Out_of_memory -> release ()
-
 let with_connection t c f x =
   try f t c x
   with Out_of_memory as e ->
-    lose t c;
+    lose t.env c;
     raise e
-
-let conclude t (c : connection) reason = finish t.env c reason
 
 (* {1 Those in TIME-WAIT} *)
 
@@ -508,12 +487,20 @@ let listen t ~port ?backlog accept =
 
 let iter t f = Table.iter t.table f
 
+(* One that is lost for want of memory leaves the others to be told. *)
+let each t f x =
+  let short = ref false in
+  iter t (fun c -> try with_connection t c f x with Out_of_memory -> short := true);
+  if !short then raise Out_of_memory
+
+let abandon t (c : connection) port =
+  if c.passive && c.local_port = port then (
+    Output.reset t.env c;
+    finish t.env c `Aborted)
+
 let unlisten t ~port =
   if Hashtbl.mem t.listeners port then (
-    iter t (fun c ->
-        if c.passive && c.local_port = port then (
-          Output.reset t.env c;
-          finish t.env c `Aborted));
+    each t abandon port;
     Hashtbl.remove t.listeners port)
 
 let new_passive t l ~local ~remote ~after (h : Wire.t) payload =
@@ -614,14 +601,14 @@ let run_output t c () = Output.run t.env c
 let segment t c h payload ~ce =
   try Input.segment t.env c h payload ~ce
   with Out_of_memory as e ->
-    lose t c;
+    lose t.env c;
     raise e
 
 (* A connection may have been made. *)
 let to_listener t ~src ~dst ~after (h : Wire.t) payload ~ce =
   try to_listener t ~src ~dst ~after h payload ~ce
   with Out_of_memory as e ->
-    Option.iter (lose t)
+    Option.iter (lose t.env)
       (Table.find t.table ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port);
     raise e
 
@@ -632,7 +619,7 @@ let input t ~now ~src ~dst ~ce (h : Wire.t) payload =
   match find t ~local:dst ~local_port:h.dst_port ~remote:src ~remote_port:h.src_port with
   | Some c when c.state = Time_wait && newer_incarnation c h && Hashtbl.mem t.listeners h.dst_port
     ->
-      finish env c `Closed;
+      conclude env c `Closed;
       to_listener t ~src ~dst ~after:(Some c.snd_nxt) h payload ~ce
   | Some c -> segment t c h payload ~ce
   | None -> to_listener t ~src ~dst ~after:None h payload ~ce
@@ -705,13 +692,15 @@ let packet_too_big t ~now ~src ~dst ~src_port ~dst_port ~seq ~mtu =
 
 let move t (c : connection) () = Recovery.path_mss t.env c (t.mss ~dst:c.remote)
 
+let path_changed t ~now ~src ~dst ~src_port ~dst_port =
+  tick t now;
+  match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
+  | Some c -> with_connection t c move ()
+  | None -> ()
+
 let link_changed t ~now =
   tick t now;
-  let short = ref false in
-  (* One that is lost for want of memory leaves the others to be told. *)
-  Table.iter t.table (fun c ->
-      try with_connection t c move () with Out_of_memory -> short := true);
-  if !short then raise Out_of_memory
+  each t move ()
 
 let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq problem =
   tick t now;
@@ -719,7 +708,7 @@ let unreachable t ~now ~src ~dst ~src_port ~dst_port ~seq problem =
   | Some c when c.state = Syn_sent && seq = c.iss -> (
       match problem with
       | `Port | `Protocol ->
-          with_connection t c conclude `Refused;
+          conclude t.env c `Refused;
           true
       | `Network | `Host | `Prohibited ->
           c.unreachable <- true;
@@ -730,7 +719,7 @@ let no_neighbour t ~now ~src ~dst ~src_port ~dst_port =
   tick t now;
   match Table.find t.table ~local:src ~local_port:src_port ~remote:dst ~remote_port:dst_port with
   | Some c when c.state = Syn_sent ->
-      with_connection t c conclude `No_route;
+      conclude t.env c `No_route;
       true
   | Some _ | None -> false
 
@@ -905,7 +894,7 @@ let abort t c = with_connection t c tear_down ()
 
 let abort_all t =
   Hashtbl.reset t.listeners;
-  iter t (abort t);
+  each t tear_down ();
   Waiting.clear t.env.resting
 
 let leave t (c : connection) () =

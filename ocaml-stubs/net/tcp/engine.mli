@@ -104,6 +104,10 @@ val packet_too_big :
     large for it are cut anew at once. If it carries larger ones, only new connections use them. *)
 val link_changed : t -> now:int -> unit
 
+(** The same for one connection, whose path has refused a segment as too long. *)
+val path_changed :
+  t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> src_port:int -> dst_port:int -> unit
+
 (** ICMP, or the link's neighbour cache, reported that a segment of ours could not be delivered.
     That can end only a handshake that we have begun: an established connection waits for the path
     to come back (RFC 9293 section 3.9.2.2, RFC 5927 section 5). A transient error does not end a

@@ -277,6 +277,26 @@ let drop_receiving env c =
 let no_longer_lingers env c =
   if c.lingers && c.state <> Closed then env.lingering <- env.lingering - 1
 
+(* The end of one that memory ran out for: its account is as true as [memory] is, whatever has happened to what it
+   holds. *)
+let lose env c =
+  let release () =
+    stop_timers env c;
+    Flight.drop_all c.flight;
+    Octets.clear c.unsent;
+    Octets.clear c.received;
+    Reassembly.clear c.ahead;
+    hold env c (-c.account);
+    env.stats.evicted <- env.stats.evicted + 1;
+    no_longer_lingers env c;
+    c.state <- Closed;
+    c.ended <- ending `Aborted;
+    env.forget c;
+    c.notify (Ended `Aborted)
+  in
+  (* What was released is enough for the second time. *)
+  try release () with Out_of_memory -> release ()
+
 (* The end of a connection. What was received in order and not yet read stays readable, unless the
    connection was torn down. *)
 let rec finish env c (reason : reason) =
@@ -323,12 +343,22 @@ and drop_waiting env =
     env.stats.time_wait_dropped <- env.stats.time_wait_dropped + 1;
     Waiting.remove env.resting oldest)
   else
-    match Queue.take_opt env.waiting with
+    (* It stays in the queue until it is closed: memory may end before. *)
+    match Queue.peek_opt env.waiting with
     | None -> ()
-    | Some c when c.state = Closed -> drop_waiting env
+    | Some c when c.state = Closed ->
+        ignore (Queue.pop env.waiting : t);
+        drop_waiting env
     | Some c ->
         env.stats.time_wait_dropped <- env.stats.time_wait_dropped + 1;
-        finish env c `Closed
+        conclude env c `Closed
+
+(* The same for another than the one that the engine is at. *)
+and conclude env c reason =
+  try finish env c reason
+  with Out_of_memory as e ->
+    lose env c;
+    raise e
 
 let enter_time_wait env c =
   c.state <- Time_wait;

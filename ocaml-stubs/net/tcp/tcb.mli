@@ -110,6 +110,13 @@ val stop_timers : env -> t -> unit
     still to be read, unless it was torn down; its user hears the reason. *)
 val finish : env -> t -> reason -> unit
 
+(** The same, of another than the one that the engine is at: if memory runs out on the way it is
+    lost. *)
+val conclude : env -> t -> reason -> unit
+
+(** Ends a connection in the middle of whose work memory has run out, whatever state it is in. *)
+val lose : env -> t -> unit
+
 val enter_time_wait : env -> t -> unit
 
 (** In TIME-WAIT, at the end of a turn, when nothing is to be acknowledged: a connection that its
