@@ -470,6 +470,40 @@ let early_connect () =
   check_bool "no route" true (match r with Error (`No_route _) -> true | Ok _ | Error _ -> false);
   check_bool "but not for ever" true (Env.now () - began < Env.sec 20)
 
+(* A report about a datagram that nobody has sent is believed, as far as IPv6's least MTU: it costs headers, and no
+   connection any time. *)
+let forged_reports_delay_nobody () =
+  let network = Network.create () in
+  let x = stranger network in
+  stack network >>= fun s ->
+  let config = { off with ipv6_addresses = [ Ipaddr.V6.Prefix.of_string_exn "fd00::2/64" ] } in
+  Stack.connect config (Network.attach ~ring:10_000 network (mac 2)) >>= fun peer ->
+  Stack.TCP.listen (Stack.tcp peer) ~port:7 echo;
+  Env.sleep (Env.sec 3) >>= fun () ->
+  Stack.TCP.create_connection (Stack.tcp s) (ip "fd00::2", 7) >>= function
+  | Error e -> Alcotest.failf "%a" Stack.TCP.pp_error e
+  | Ok flow ->
+      let us = v6 "fd00::1" and them = v6 "fd00::2" in
+      let quoted = ipv6 ~src:us ~dst:them ~proto:17 (Cstruct.create 8) in
+      let m = W.Icmpv6.Packet_too_big { mtu = 68; quoted } in
+      let b = Cstruct.create (W.Icmpv6.length m) in
+      W.Icmpv6.emit ~src:(v6 "fd00::9") ~dst:us m b;
+      inject x (packet ~src:(ip "fd00::9") ~dst:(ip "fd00::1") ~proto:W.Icmpv6.proto b);
+      settle () >>= fun () ->
+      check_int "believed" 1240 (Stack.IP.mtu (Stack.ip s) ~dst:(ip "fd00::2"));
+      let rec collect n =
+        if n > 0 then
+          Stack.TCP.read flow >>= function
+          | Ok (`Data b) -> collect (n - Cstruct.length b)
+          | Ok `Eof | Error _ -> Alcotest.fail "an end"
+        else Lwt.return_unit
+      in
+      let octets = 100_000 in
+      let write = Stack.TCP.write flow (Cstruct.create octets) >|= ignore in
+      Lwt.join [ write; collect octets ] >|= fun () ->
+      let stats = Mirust_tcp.Engine.stats (Stack.TCP.engine (Stack.tcp s)) in
+      check_int "timeouts" 0 stats.timeouts
+
 (* {1 Memory} *)
 
 let few = { Stack.default_limits with tcp = { Stack.default_limits.tcp with connections_max = 8 } }
@@ -817,6 +851,22 @@ let identifications () =
   check_bool "a SYN" true (answers x <> []);
   List.iter (fun b -> check_int "no identification" 0 (id_of b)) (answers x)
 
+(* Each dynamic port is somebody's: what is sent without one is refused, and nobody is kept waiting. *)
+let no_port_is_free () =
+  target () >>= fun (_, s) ->
+  let send () =
+    Stack.UDP.write ~dst:(ip "10.0.0.255") ~dst_port:9 (Stack.udp s) (Cstruct.of_string "x")
+  in
+  for port = 49152 to 65535 do
+    Stack.UDP.listen (Stack.udp s) ~port (fun ~src:_ ~dst:_ ~src_port:_ _ -> Lwt.return_unit)
+  done;
+  send () >>= fun r ->
+  check_bool "refused" true (Result.is_error r);
+  for port = 50000 to 60000 do
+    Stack.UDP.unlisten (Stack.udp s) ~port
+  done;
+  send () >|= fun r -> check_bool "there are some" true (r = Ok ())
+
 let numbers_are_checked () =
   target () >>= fun (x, s) ->
   x.seen <- [];
@@ -901,7 +951,9 @@ let () =
         [
           case "identifications" (run identifications);
           case "numbers_are_checked" (run numbers_are_checked);
+          case "no_port_is_free" (run no_port_is_free);
           case "hop_limits" (run hop_limits);
+          case "forged_reports_delay_nobody" (run forged_reports_delay_nobody);
         ] );
       ( "memory",
         [

@@ -114,9 +114,13 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
           (module Log)
           (fun () -> "listener: " ^ Printexc.to_string e))
 
-  let rec ephemeral t =
-    let port = first_ephemeral + Env.random_int (0x10000 - first_ephemeral) in
-    if Hashtbl.mem t.listeners port then ephemeral t else port
+  (* Where nearly all are listened to, so many draws almost certainly find one that is not. *)
+  let ephemeral t =
+    let rec draw n =
+      let port = first_ephemeral + Env.random_int (0x10000 - first_ephemeral) in
+      if not (Hashtbl.mem t.listeners port) then Some port else if n = 0 then None else draw (n - 1)
+    in
+    draw 1000
 
   (* Nothing that does not fit its field is cut to it. *)
   let invalid ~src_port ~ttl ~dst_port payload =
@@ -134,16 +138,7 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
          else None);
       ]
 
-  let rec write ?src ?src_port ?ttl ~dst ~dst_port t payload =
-    match invalid ~src_port ~ttl ~dst_port payload with
-    | Some what -> Lwt.return_error (`Invalid what)
-    | None ->
-        Lwt.map
-          (Result.map_error (fun e -> `Ip e))
-          (send ?src ?src_port ?ttl ~dst ~dst_port t payload)
-
-  and send ?src ?src_port ?ttl ~dst ~dst_port t payload =
-    let src_port = match src_port with Some p -> p | None -> ephemeral t in
+  let send ?src ~src_port ?ttl ~dst ~dst_port t payload =
     let src = match src with Some a -> a | None -> I.src t.ip ~dst in
     let fill b =
       let len = W.Udp.header_length + Cstruct.length payload in
@@ -152,4 +147,15 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) = struct
     in
     t.counters.sent <- t.counters.sent + 1;
     I.write t.ip ?ttl ~src dst `UDP ~size:W.Udp.header_length fill [ payload ]
+
+  let write ?src ?src_port ?ttl ~dst ~dst_port t payload =
+    match invalid ~src_port ~ttl ~dst_port payload with
+    | Some what -> Lwt.return_error (`Invalid what)
+    | None -> (
+        match if Option.is_some src_port then src_port else ephemeral t with
+        | None -> Lwt.return_error (`Invalid "no port is free")
+        | Some src_port ->
+            Lwt.map
+              (Result.map_error (fun e -> `Ip e))
+              (send ?src ~src_port ?ttl ~dst ~dst_port t payload))
 end

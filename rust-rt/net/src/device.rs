@@ -11,7 +11,8 @@ pub const ETHERNET_HEADER: usize = 14;
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// Reads six pairs of hexadecimal digits with colons between them.
+    /// Reads a station's address: six pairs of hexadecimal digits with colons between them, and neither a group's
+    /// nor all zeros.
     pub fn parse(text: &str) -> Option<Mac> {
         let mut octets = [0; 6];
         let mut pairs = text.trim().split(':');
@@ -22,7 +23,8 @@ impl Mac {
             }
             *octet = u8::from_str_radix(pair, 16).ok()?;
         }
-        pairs.next().is_none().then_some(Mac(octets))
+        let is_station = octets[0] & 1 == 0 && octets != [0; 6];
+        (pairs.next().is_none() && is_station).then_some(Mac(octets))
     }
 }
 
@@ -392,8 +394,16 @@ mod tests {
         let mac = Mac([0, 0x16, 0x3e, 0xab, 0xcd, 0xef]);
         assert_eq!(Mac::parse("00:16:3e:AB:cd:ef"), Some(mac));
         assert_eq!(mac.to_string(), "00:16:3e:ab:cd:ef");
-        let bad =
-            ["", "00:16:3e:ab:cd", "00:16:3e:ab:cd:ef:01", "0:16:3e:ab:cd:ef", "00:16:3e:ab:cd:+f"];
+        let bad = [
+            "",
+            "00:16:3e:ab:cd",
+            "00:16:3e:ab:cd:ef:01",
+            "0:16:3e:ab:cd:ef",
+            "00:16:3e:ab:cd:+f",
+            "01:16:3e:ab:cd:ef",
+            "ff:ff:ff:ff:ff:ff",
+            "00:00:00:00:00:00",
+        ];
         for text in bad {
             assert_eq!(Mac::parse(text), None, "{text}");
         }
