@@ -25,17 +25,15 @@ let idle = Duration.of_sec 10
 
 (* {1 Datagrams} *)
 
-let is_ours stack ip =
-  let same prefix = Ipaddr.compare (Ipaddr.Prefix.address prefix) ip = 0 in
-  List.exists same (Stack.IP.configured_ips (Stack.ip stack))
+(* Not a broadcast address: if what was asked of many were answered by all, a forged question would flood whose address
+   it bears. An address of ours is its own source. *)
+let is_ours stack dst = Ipaddr.compare (Stack.IP.src (Stack.ip stack) ~dst) dst = 0
 
 let datagram server stack ~src ~dst ~src_port b =
-  match Server.answer server `Udp b with
+  match if is_ours stack dst then Server.answer server `Udp b else None with
   | None -> Lwt.return_unit
   | Some response ->
-      (* From the address that was asked, unless that was a broadcast address. *)
-      let from = if is_ours stack dst then Some dst else None in
-      UDP.write ?src:from ~src_port:port ~dst:src ~dst_port:src_port (Stack.udp stack) response
+      UDP.write ~src:dst ~src_port:port ~dst:src ~dst_port:src_port (Stack.udp stack) response
       >|= ignore
 
 (* {1 Connections} *)

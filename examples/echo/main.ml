@@ -15,15 +15,19 @@ let rec echo flow =
    starts it (CVE-1999-0103). Clients do not use reserved ports, and port 0 is invalid. *)
 let is_a_client's port = port >= 1024
 
-let answer udp ~src ~dst:_ ~src_port b =
-  if is_a_client's src_port then
-    Stack.UDP.write ~src_port:7 ~dst:src ~dst_port:src_port udp b >|= ignore
+(* Not a broadcast address: if what was sent to many were answered by all, a forged datagram would flood whose address
+   it bears. An address of ours is its own source. *)
+let is_ours stack dst = Ipaddr.compare (Stack.IP.src (Stack.ip stack) ~dst) dst = 0
+
+let answer stack ~src ~dst ~src_port b =
+  if is_a_client's src_port && is_ours stack dst then
+    Stack.UDP.write ~src:dst ~src_port:7 ~dst:src ~dst_port:src_port (Stack.udp stack) b >|= ignore
   else Lwt.return_unit
 
 let start () =
   network () >>= fun stack ->
   Stack.TCP.listen (Stack.tcp stack) ~port:7 echo;
-  Stack.UDP.listen (Stack.udp stack) ~port:7 (answer (Stack.udp stack));
+  Stack.UDP.listen (Stack.udp stack) ~port:7 (answer stack);
   Stack.ready stack >>= fun () ->
   Logs.app (fun m ->
       m "echo on port 7 of %a"
