@@ -867,6 +867,26 @@ let no_port_is_free () =
   done;
   send () >|= fun r -> check_bool "there are some" true (r = Ok ())
 
+(* A network that gives back what was sent to all is no other station with our addresses. *)
+let what_comes_back () =
+  let network = Network.create () in
+  let port = Network.attach ~promiscuous:true ~ring:10_000 network (mac 9) in
+  let x = { port; seen = [] } in
+  let give_back (p : W.Packet.t) =
+    if W.Ethernet.is_group p.data then (
+      x.seen <- p.data :: x.seen;
+      inject x p.data)
+  in
+  port.on_receive (List.iter give_back);
+  stack network >>= fun s ->
+  Env.sleep (Env.sec 3) >|= fun () ->
+  check_bool "something came back" true (List.length x.seen > 3);
+  let all = List.map Ipaddr.Prefix.to_string (Stack.IP.configured_ips (Stack.ip s)) in
+  Alcotest.(check (list string))
+    "addresses"
+    [ "10.0.0.1/24"; "fe80::ff:fe00:1/64"; "fd00::1/64" ]
+    all
+
 let numbers_are_checked () =
   target () >>= fun (x, s) ->
   x.seen <- [];
@@ -931,7 +951,9 @@ let () =
           case "tcp_has_no_business_with_groups" (run tcp_has_no_business_with_groups);
           case "groups_hear_datagrams" (run groups_hear_datagrams);
         ] );
-      ("frames", [ case "priority_tags" (run priority_tags) ]);
+      ( "frames",
+        [ case "priority_tags" (run priority_tags); case "what_comes_back" (run what_comes_back) ]
+      );
       ( "addresses of ours",
         [
           case "early_connect" (run early_connect);

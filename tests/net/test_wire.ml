@@ -164,12 +164,15 @@ module Ethernet_tests = struct
 
   let station () =
     let me = mac "00:16:3e:01:02:03" in
-    let is_for dst =
-      Ethernet.is_for me (emitted 14 (Ethernet.emit { repr with destination = mac dst }))
+    let is_for ?(src = "00:16:3e:09:09:09") dst =
+      let frame = { repr with source = mac src; destination = mac dst } in
+      Ethernet.is_for me (emitted 14 (Ethernet.emit frame))
     in
     check_bool "me" true (is_for "00:16:3e:01:02:03");
     check_bool "broadcast" true (is_for "ff:ff:ff:ff:ff:ff");
     check_bool "group" true (is_for "33:33:00:00:00:01");
+    check_bool "broadcast, from here" false (is_for ~src:"00:16:3e:01:02:03" "ff:ff:ff:ff:ff:ff");
+    check_bool "me, from here" true (is_for ~src:"00:16:3e:01:02:03" "00:16:3e:01:02:03");
     check_bool "other, high half" false (is_for "00:16:3f:01:02:03");
     check_bool "other, low half" false (is_for "00:16:3e:01:02:04")
 

@@ -87,7 +87,9 @@ let emit_like last ~destination proto b =
   Field.set_u16 b 12 last.fourth
 
 let is_group b = Field.u8 b 0 land 1 = 1
-let is_for_station number b = is_group b || Field.u48 b 0 = number
+
+(* What comes back would be taken for that of another station with our addresses. *)
+let is_for_station number b = if is_group b then Field.u48 b 6 <> number else Field.u48 b 0 = number
 
 let is_plain_ipv4 number b =
   Cstruct.length b >= header_length && Field.u16 b 12 = 0x0800 && Field.u48 b 0 = number

@@ -44,7 +44,8 @@ val proto : Cstruct.t -> proto option
 (** Whether the destination is a group address (broadcast included). *)
 val is_group : Cstruct.t -> bool
 
-(** Whether the destination is this address or a group address (broadcast included). *)
+(** Whether the destination is this address, or a group address (broadcast included) and the source
+    another: some networks give their stations back what they have sent to all. *)
 val is_for : Macaddr.t -> Cstruct.t -> bool
 
 (** {!is_for} of an address as {!Field.mac_number} gives it. *)
