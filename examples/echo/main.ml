@@ -11,12 +11,11 @@ let rec echo flow =
   | Ok (`Data b) -> (
       Stack.TCP.write flow b >>= function Ok () -> echo flow | Error _ -> Stack.TCP.close flow)
 
-(* Ports of services that answer any datagram: answering them would never end, and a single forged datagram
-   starts it (CVE-1999-0103). Clients do not use reserved ports, and port 0 is invalid. *)
+(* Services answer any datagram: answering them would never end, and a single forged one begins it (CVE-1999-0103). *)
+(* Clients do not use reserved ports, and port 0 is invalid. *)
 let is_a_client's port = port >= 1024
 
-(* Not a broadcast address: if what was sent to many were answered by all, a forged datagram would flood whose address
-   it bears. An address of ours is its own source. *)
+(* If all answered what was sent to many, a forged datagram would flood whose address it bears. *)
 let is_ours stack dst = Ipaddr.compare (Stack.IP.src (Stack.ip stack) ~dst) dst = 0
 
 let answer stack ~src ~dst ~src_port b =
