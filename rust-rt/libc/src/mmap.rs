@@ -18,7 +18,6 @@ const MAP_FIXED: c_int = 0x10;
 const MAP_ANONYMOUS: c_int = 0x20;
 const MAP_32BIT: c_int = 0x40;
 const MAP_GROWSDOWN: c_int = 0x100;
-const MAP_STACK: c_int = 0x2_0000;
 const MAP_HUGETLB: c_int = 0x4_0000;
 const MAP_FIXED_NOREPLACE: c_int = 0x10_0000;
 
@@ -33,7 +32,6 @@ fn code(error: MapError) -> c_int {
         MapError::NoMemory => errno::ENOMEM,
         MapError::Invalid => errno::EINVAL,
         MapError::Exists => errno::EEXIST,
-        MapError::Access => errno::EACCES,
     }
 }
 
@@ -162,18 +160,6 @@ unsafe fn try_mmap(addr: usize, len: usize, prot: c_int, flags: c_int) -> Result
     let prot = access(prot)?;
     vm::with(|space| match (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE), prot) {
         (0, Prot::None) => space.reserve(len),
-        // Whoever makes a stack takes a page's access away afterwards, to guard it, which RAM where it lies does not allow.
-        (0, prot) if flags & MAP_STACK != 0 => {
-            let at = space.reserve(len)?;
-            // SAFETY: nobody knows of the range yet.
-            let committed = unsafe { space.protect(at, len, prot) };
-            if committed.is_err() {
-                // The error is that of the commitment.
-                // SAFETY: as above.
-                let _ = unsafe { space.unmap(at, len) };
-            }
-            committed.map(|()| at)
-        }
         (0, prot) => space.map(len, prot),
         (fixed, prot) => {
             let replace = fixed & MAP_FIXED_NOREPLACE == 0;
@@ -212,9 +198,7 @@ pub(crate) unsafe extern "C" fn munmap(addr: *mut u8, len: usize) -> c_int {
 
 /// Changes what a range allows, and commits what of it was reserved only.
 ///
-/// Memory that [`mmap`] returned for reading and writing, without `MAP_FIXED` or `MAP_STACK`, may be RAM where it
-/// lies; any other access to it is refused with `EACCES`. Reserve with `PROT_NONE` to have a range
-/// whose access can change.
+/// Writing and executing at once is refused with `EACCES`: a compiler first writes its code, and then makes it executable.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn mprotect(addr: *mut u8, len: usize, prot: c_int) -> c_int {
     if len == 0 {

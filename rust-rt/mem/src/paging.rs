@@ -38,7 +38,7 @@ pub unsafe trait PageTables {
     /// Removes the mapping of `page` and returns the frame it had, if any.
     fn unmap(&mut self, page: VirtPage) -> Option<Frame>;
 
-    /// Changes what the mapped `page` allows; false when it is not mapped.
+    /// Changes what the mapped `page` allows; false when it is not mapped, or when no frame is left for a table.
     fn protect(&mut self, page: VirtPage, prot: Prot) -> bool;
 }
 

@@ -137,6 +137,11 @@ impl FrameAllocator {
         (frame.0 / PAGE_SIZE).checked_sub(self.base)
     }
 
+    /// Whether the `n` pages are among those between the lowest and the highest of the memory.
+    pub fn covers(&self, frame: Frame, n: usize) -> bool {
+        self.index(frame).is_some_and(|index| index + n <= self.blocks.pages())
+    }
+
     /// Makes the reserve free for use.
     fn open_reserve(&mut self) {
         if let Some(index) = self.reserve.take() {

@@ -21,6 +21,11 @@ impl<'a> Blocks<'a> {
         Blocks { first, last }
     }
 
+    /// How many pages there are.
+    pub fn pages(&self) -> usize {
+        self.first.len() * 64
+    }
+
     /// Makes one block of `n` pages from `start` on.
     pub fn insert(&mut self, start: usize, n: usize) {
         words(start, 1).for_each(|(w, mask)| self.first[w] |= mask);

@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use super::regions::{Regions, State};
+use super::regions::{Region, Regions, State};
 use crate::frames::{Frames, zero};
 use crate::page::{OutOfMemory, PAGE_SIZE};
 use crate::paging::{Frame, PageTables, Prot, VirtPage};
@@ -17,8 +17,6 @@ pub enum MapError {
     Invalid,
     /// The range is in use already.
     Exists,
-    /// The pages cannot be given that access.
-    Access,
 }
 
 impl fmt::Display for MapError {
@@ -31,7 +29,6 @@ impl fmt::Display for MapError {
                 "the range is empty, not made of pages, or not one that was given out"
             }
             MapError::Exists => "the range is in use already",
-            MapError::Access => "the pages cannot be given that access",
         })
     }
 }
@@ -69,12 +66,15 @@ pub struct AddressSpace<P> {
     regions: Regions,
     /// Pages that are mapped outside the window.
     direct: usize,
+    /// What outside the window was made something else than for reading and writing.
+    changed: Regions,
 }
 
 impl<P: PageTables> AddressSpace<P> {
     /// All of `window` is unused, and `tables` has no mapping in it. Frames are identity-mapped.
     pub const fn new(tables: P, frames: &'static Frames, window: Range<usize>) -> Self {
-        AddressSpace { tables, frames, window, regions: Regions::new(), direct: 0 }
+        let regions = Regions::new();
+        AddressSpace { tables, frames, window, regions, direct: 0, changed: Regions::new() }
     }
 
     /// Reserves `len` bytes of addresses.
@@ -146,6 +146,8 @@ impl<P: PageTables> AddressSpace<P> {
             return Ok(());
         }
         let (frame, pages) = self.as_direct(&range).ok_or(MapError::Invalid)?;
+        // As their next owner wants them.
+        self.protect_outside(&range, Prot::ReadWrite)?;
         // SAFETY: the pages come from `map`, and the caller gives them up.
         self.frames.with(|frames| unsafe { frames.free_loose(frame, pages) });
         self.direct -= pages;
@@ -155,7 +157,8 @@ impl<P: PageTables> AddressSpace<P> {
     /// Sets what `len` bytes from `addr` on allow. Reserved pages are committed, unless `prot` is
     /// [`Prot::None`]; the others keep their contents. On failure nothing has changed.
     ///
-    /// Memory that [`map`](Self::map) gave out where RAM lies is for reading and writing only.
+    /// Outside the window, where RAM lies, these may be pages of a heap too: whoever gives those back makes them writable
+    /// before.
     ///
     /// # Safety
     ///
@@ -163,8 +166,12 @@ impl<P: PageTables> AddressSpace<P> {
     pub unsafe fn protect(&mut self, addr: usize, len: usize, prot: Prot) -> Result<(), MapError> {
         let range = page_range(addr, len)?;
         if !self.in_window(&range) {
-            self.as_direct(&range).ok_or(MapError::NoMemory)?;
-            return if prot == Prot::ReadWrite { Ok(()) } else { Err(MapError::Access) };
+            let (frame, pages) = (Frame(range.start), range.len() / PAGE_SIZE);
+            let is_ram = self.frames.with(|frames| frames.covers(frame, pages));
+            return match is_ram {
+                Some(true) => self.protect_outside(&range, prot),
+                _ => Err(MapError::NoMemory),
+            };
         }
         if !self.regions.covers(&range) {
             return Err(MapError::NoMemory);
@@ -190,6 +197,37 @@ impl<P: PageTables> AddressSpace<P> {
             self.regions.set(range, Some(State::Committed(prot)));
         }
         Ok(())
+    }
+
+    /// [`protect`](Self::protect) for pages outside the window. What the tables have as one large page is split, which takes
+    /// memory; what was changed before needs none to be changed back.
+    fn protect_outside(&mut self, range: &Range<usize>, prot: Prot) -> Result<(), MapError> {
+        let state = (prot != Prot::ReadWrite).then_some(State::Committed(prot));
+        if state.is_none() && self.changed.first_in(range).is_none() {
+            return Ok(());
+        }
+        self.changed.prepare()?;
+        for page in range.clone().step_by(PAGE_SIZE) {
+            if self.outside(page) != prot && !self.tables.protect(VirtPage(page), prot) {
+                for page in (range.start..page).step_by(PAGE_SIZE) {
+                    let before = self.outside(page);
+                    if before != prot {
+                        self.tables.protect(VirtPage(page), before);
+                    }
+                }
+                return Err(MapError::NoMemory);
+            }
+        }
+        self.changed.set(range.clone(), state);
+        Ok(())
+    }
+
+    /// What a page outside the window allows.
+    fn outside(&self, page: usize) -> Prot {
+        match self.changed.first_in(&(page..page + PAGE_SIZE)) {
+            Some(Region { state: State::Committed(prot), .. }) => prot,
+            _ => Prot::ReadWrite,
+        }
     }
 
     /// Counters.

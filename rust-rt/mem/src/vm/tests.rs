@@ -2,13 +2,14 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::vec;
+use alloc::vec::{self, Vec};
 
 use super::*;
 use crate::fake::{Ram, Rng};
 
 const BASE: usize = 0x4000_0000_0000;
 const PAGE: usize = PAGE_SIZE;
+const RW: Prot = Prot::ReadWrite;
 
 /// Page tables of which only so many entries can be made.
 struct Fake {
@@ -72,6 +73,18 @@ impl Space {
     fn change(&mut self, addr: usize, pages: usize, prot: Prot) -> Result<(), MapError> {
         // SAFETY: as above.
         unsafe { self.protect(addr, pages * PAGE, prot) }
+    }
+
+    /// Has entries for pages that are mapped where RAM lies.
+    fn identity(&mut self, addr: usize, pages: usize) {
+        for page in (addr..addr + pages * PAGE).step_by(PAGE) {
+            self.tables.pages.insert(page, (Frame(page), RW));
+        }
+    }
+
+    fn prots(&self, addr: usize, pages: usize) -> Vec<Prot> {
+        let pages = (addr..addr + pages * PAGE).step_by(PAGE);
+        pages.map(|page| self.tables.pages[&page].1).collect()
     }
 }
 
@@ -157,14 +170,38 @@ fn pools_use_ram_where_it_lies_and_can_be_unmapped_in_parts() {
     let bytes = core::ptr::with_exposed_provenance_mut::<u8>(pool);
     // SAFETY: mapped above.
     assert!(unsafe { (0..8 * PAGE).all(|i| bytes.add(i).read() == 0) });
-    assert_eq!(space.change(pool, 8, Prot::ReadWrite), Ok(()));
-    assert_eq!(space.change(pool, 1, Prot::Read), Err(MapError::Access));
     space.give_up(pool + PAGE, 2).unwrap();
     assert_eq!(space.give_up(pool, 2), Err(MapError::Invalid));
     assert_eq!(space.stats().direct, 6);
     space.give_up(pool, 1).unwrap();
     space.give_up(pool + 3 * PAGE, 5).unwrap();
     assert_eq!(free(&space), before);
+}
+
+#[test]
+fn what_ram_where_it_lies_allows_can_change_until_it_is_given_back() {
+    let mut space = space(64, 1 << 20);
+    let code = space.map(4 * PAGE, Prot::ReadWrite).unwrap();
+    assert!(!space.window.contains(&code));
+    space.identity(code, 4);
+    assert_eq!(space.change(code + PAGE, 2, Prot::ReadExecute), Ok(()));
+    assert_eq!(space.prots(code, 4), [RW, Prot::ReadExecute, Prot::ReadExecute, RW]);
+    assert_eq!(space.change(code, 2, Prot::None), Ok(()));
+    assert_eq!(space.prots(code, 4), [Prot::None, Prot::None, Prot::ReadExecute, RW]);
+    assert_eq!(space.change(code, 1, Prot::ReadWrite), Ok(()));
+    space.give_up(code, 4).unwrap();
+    assert_eq!(space.prots(code, 4), [RW; 4]);
+}
+
+#[test]
+fn a_change_of_ram_where_it_lies_that_fails_changes_nothing() {
+    let mut space = space(64, 1 << 20);
+    let code = space.map(4 * PAGE, Prot::ReadWrite).unwrap();
+    space.identity(code, 4);
+    space.change(code, 1, Prot::Read).unwrap();
+    space.tables.pages.remove(&(code + 2 * PAGE));
+    assert_eq!(space.change(code, 4, Prot::ReadExecute), Err(MapError::NoMemory));
+    assert_eq!(space.prots(code, 2), [Prot::Read, RW]);
 }
 
 #[test]
@@ -192,6 +229,7 @@ fn addresses_that_were_not_given_out_are_refused() {
     assert_eq!(space.give_up(BASE, 100), Ok(()));
     assert_eq!(space.change(BASE, 1, Prot::Read), Err(MapError::NoMemory));
     assert_eq!(space.change(0x1000, 1, Prot::Read), Err(MapError::NoMemory));
+    assert_eq!(space.change(0x1000, 1, Prot::ReadWrite), Err(MapError::NoMemory));
     assert_eq!(space.fixed(BASE + 100 * PAGE, 1, None), Err(MapError::NoMemory));
     space.fixed(BASE, 2, None).unwrap();
     // SAFETY: refused.
