@@ -29,6 +29,7 @@ mod dl;
 mod double;
 pub mod env;
 pub mod errno;
+pub mod exceptions;
 mod fortify;
 #[cfg(not(any(
     all(feature = "posix", any(test, feature = "symbols")),

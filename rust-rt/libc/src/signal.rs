@@ -1,12 +1,14 @@
 //! `<signal.h>`: handlers and masks are remembered, and the only signals are those that a program sends to itself, with
-//! `raise` and `kill`.
+//! `raise` and `kill`, and those of [CPU exceptions](super::exceptions).
 //!
-//! A CPU exception is reported by the image's own handlers and ends the domain. The signals that such exceptions raise
-//! on other systems appear to have a handler from the start: so Rust's std does not install one of its own, which would
-//! need a stack and a guard page in each thread.
+//! A CPU exception for which the program has set no handler is reported by the image and ends the domain. SIGSEGV and
+//! SIGBUS appear to have a handler from the start: so Rust's std does not install one of its own, which would need a stack
+//! and a guard page in each thread.
 
-use super::errno::{self, EINVAL, ESRCH};
-use super::{die, process};
+use super::errno::{self, EINVAL, ENOMEM, EPERM, ESRCH};
+use super::threads::Block;
+use super::{die, exceptions, process};
+use core::cell::Cell;
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 
@@ -47,9 +49,37 @@ static BLOCKED: AtomicU64 = AtomicU64::new(0);
 const SIGBUS: c_int = 7;
 const SIGSEGV: c_int = 11;
 
-/// What stands for the image's own report of a CPU exception.
+/// What stands for the image's own report of a CPU exception. Called by a handler that leaves the exception to whoever was
+/// there before: without a handler it comes again, and is reported.
 extern "C" fn report(signal: c_int) {
-    die::die(format_args!("signal {signal} was raised"))
+    HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
+}
+
+/// Whether this is no handler of the program's.
+fn is_none(handler: usize) -> bool {
+    [SIG_DFL, SIG_IGN, report as extern "C" fn(c_int) as usize].contains(&handler)
+}
+
+/// Sets a handler.
+fn set(signal: c_int, handler: usize, flags: c_int) {
+    HANDLERS[signal as usize].store(handler, Ordering::Relaxed);
+    FLAGS[signal as usize].store(flags, Ordering::Relaxed);
+    if exceptions::is_raised(signal) && !is_none(handler) {
+        exceptions::receive();
+    }
+}
+
+/// The handler to call for an exception, if the program has one, and whether on the thread's alternate stack.
+pub(super) fn take_handler(signal: c_int) -> Option<(usize, bool)> {
+    let handler = HANDLERS[signal as usize].load(Ordering::Relaxed);
+    let flags = FLAGS[signal as usize].load(Ordering::Relaxed);
+    if is_none(handler) {
+        return None;
+    }
+    if flags & SA_RESETHAND != 0 {
+        HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
+    }
+    Some((handler, flags & SA_ONSTACK != 0))
 }
 
 /// The handler of a signal; `number` is one.
@@ -60,17 +90,27 @@ fn handler(number: c_int) -> usize {
     }
 }
 
-/// `siginfo_t`, of a signal that a process has sent itself.
+/// `siginfo_t`.
 #[repr(C)]
-struct Information {
+pub(super) struct Information {
     signal: c_int,
     error: c_int,
     code: c_int,
-    /// For other signals an address follows.
     padding: c_int,
-    process: c_int,
-    user: u32,
+    /// An exception's address, or the process that has sent the signal, and its user.
+    from: u64,
     rest: [u64; 13],
+}
+
+impl Information {
+    fn new(signal: c_int, code: c_int, from: u64) -> Self {
+        Information { signal, error: 0, code, padding: 0, from, rest: [0; 13] }
+    }
+
+    /// Of a CPU exception at this address.
+    pub(super) fn of_exception(signal: c_int, code: c_int, address: u64) -> Self {
+        Information::new(signal, code, address)
+    }
 }
 
 /// `si_code`: by `kill`, by `raise`.
@@ -79,11 +119,13 @@ const SI_TKILL: c_int = -6;
 
 /// In `sa_flags`: the handler is for one signal.
 const SA_RESETHAND: c_int = 0x8000_0000_u32 as c_int;
+/// The handler of an exception is called on the alternate stack.
+const SA_ONSTACK: c_int = 0x0800_0000;
 /// What `signal` sets, as glibc's does.
 const SA_RESTART: c_int = 0x1000_0000;
-/// Words of `ucontext_t`: the registers of what was interrupted. Nothing was.
-const CONTEXT: usize = 121;
-type Context = [u64; CONTEXT];
+/// Words of `ucontext_t`: the registers of what was interrupted, which is nothing unless it was by an exception.
+pub(super) const CONTEXT: usize = 121;
+pub(super) type Context = [u64; CONTEXT];
 
 fn bit(signal: c_int) -> Option<u64> {
     (1..SIGNALS as c_int).contains(&signal).then(|| 1 << (signal - 1))
@@ -106,19 +148,17 @@ unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Acti
     if bit(signal).is_none() {
         return errno::fail(EINVAL);
     }
-    let flags = &FLAGS[signal as usize];
     let before = Action {
         handler: handler(signal),
         mask: Set::new(0),
-        flags: flags.load(Ordering::Relaxed),
+        flags: FLAGS[signal as usize].load(Ordering::Relaxed),
         restorer: 0,
     };
     // SAFETY: each is NULL or valid by contract; `new` is read before `old`, which may be the same,
     // is written.
     unsafe {
         if !new.is_null() {
-            HANDLERS[signal as usize].store((*new).handler, Ordering::Relaxed);
-            flags.store((*new).flags, Ordering::Relaxed);
+            set(signal, (*new).handler, (*new).flags);
         }
         if !old.is_null() {
             *old = before;
@@ -134,8 +174,7 @@ extern "C" fn signal(signal: c_int, handler: usize) -> usize {
         return errno::fail(EINVAL) as usize;
     }
     let before = self::handler(signal);
-    HANDLERS[signal as usize].store(handler, Ordering::Relaxed);
-    FLAGS[signal as usize].store(SA_RESTART, Ordering::Relaxed);
+    set(signal, handler, SA_RESTART);
     before
 }
 
@@ -160,18 +199,10 @@ unsafe fn send(signal: c_int, code: c_int) -> c_int {
     }
     match (handler(signal), signal) {
         (SIG_IGN, _) | (SIG_DFL, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) => {}
-        (SIG_DFL, _) => die::die(format_args!("signal {signal} was raised")),
+        (handler, _) if is_none(handler) => die::die(format_args!("signal {signal} was raised")),
         (handler, _) => {
             type Handler = unsafe extern "C" fn(c_int, *mut Information, *mut Context);
-            let mut information = Information {
-                signal,
-                error: 0,
-                code,
-                padding: 0,
-                process: process::getpid(),
-                user: 0,
-                rest: [0; 13],
-            };
+            let mut information = Information::new(signal, code, process::getpid() as u64);
             let mut context = [0; CONTEXT];
             // Before the call, in which it may send the signal again, for what is done without a handler.
             if FLAGS[signal as usize].load(Ordering::Relaxed) & SA_RESETHAND != 0 {
@@ -204,13 +235,47 @@ pub(crate) unsafe extern "C" fn kill(to: c_int, signal: c_int) -> c_int {
     if signal == 0 { 0 } else { unsafe { send(signal, SI_USER) } }
 }
 
-/// The stack is not needed: no handler ever interrupts anything.
+/// A stack for handlers: its lowest address and its size, which is 0 if there is none.
+pub(super) type Alternate = Cell<(usize, usize)>;
+
+/// That of the main stack. Threads have their own.
+struct Only(Alternate);
+// SAFETY: an image has one thread of execution; the tests of the host use it in one.
+unsafe impl Sync for Only {}
+static MAIN_ALTERNATE: Only = Only(Cell::new((0, 0)));
+
+/// The alternate stack of the thread that runs.
+pub(super) fn alternate() -> &'static Alternate {
+    Block::current().map_or(&MAIN_ALTERNATE.0, |block| &block.alternate)
+}
+
+/// Sets the stack on which handlers of exceptions run that ask for it; others do not interrupt anything.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn sigaltstack(_new: *const Stack, old: *mut Stack) -> c_int {
+unsafe extern "C" fn sigaltstack(new: *const Stack, old: *mut Stack) -> c_int {
+    const SS_ONSTACK: c_int = 1;
     const SS_DISABLE: c_int = 2;
-    if !old.is_null() {
-        // SAFETY: `old` is NULL or writable by contract.
-        unsafe { *old = Stack { base: core::ptr::null_mut(), flags: SS_DISABLE, size: 0 } };
+    const SMALLEST: usize = 2048;
+    let here = (&raw const new).addr();
+    let (base, size) = alternate().get();
+    let is_on = (base..base + size).contains(&here);
+    let flags = if size == 0 { SS_DISABLE } else { c_int::from(is_on) * SS_ONSTACK };
+    let before = Stack { base: core::ptr::with_exposed_provenance_mut(base), flags, size };
+    // SAFETY: each is NULL or valid by contract; `new` is read before `old`, which may be the same, is written.
+    unsafe {
+        if !new.is_null() {
+            let Stack { base, flags, size } = new.read();
+            let next = match flags & !i32::MIN {
+                _ if is_on => return errno::fail(EPERM),
+                SS_DISABLE => (0, 0),
+                0 | SS_ONSTACK if size < SMALLEST => return errno::fail(ENOMEM),
+                0 | SS_ONSTACK => (base.expose_provenance(), size),
+                _ => return errno::fail(EINVAL),
+            };
+            alternate().set(next);
+        }
+        if !old.is_null() {
+            *old = before;
+        }
     }
     0
 }
@@ -396,6 +461,26 @@ mod tests {
         assert_eq!(signal(SIGBUS, SIG_DFL), SIG_IGN);
         let seen = signal(SIGBUS, SIG_DFL);
         assert_eq!(signal(SIGBUS, seen), seen);
+    }
+
+    #[test]
+    fn an_alternate_stack_is_remembered() {
+        let mut memory = [0u8; 4096];
+        let base = memory.as_mut_ptr().cast::<c_void>();
+        let set = |flags, size| {
+            let new = Stack { base, flags, size };
+            let mut old = Stack { base, flags: 7, size: 7 };
+            // SAFETY: the stacks are valid, and no exception uses them.
+            let result = unsafe { sigaltstack(&raw const new, &raw mut old) };
+            (result, old.flags, old.size)
+        };
+        assert_eq!(set(0, 4096), (0, host_libc::SS_DISABLE, 0));
+        assert_eq!(set(0, 2048), (0, 0, 4096));
+        assert_eq!((set(0, 100).0, errno::get()), (-1, ENOMEM));
+        assert_eq!((set(8, 4096).0, errno::get()), (-1, EINVAL));
+        assert_eq!(alternate().get(), (base.addr(), 2048));
+        assert_eq!(set(2, 0), (0, 0, 2048));
+        assert_eq!(alternate().get(), (0, 0));
     }
 
     #[test]

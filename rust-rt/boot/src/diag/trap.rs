@@ -1,13 +1,14 @@
 //! Entry points of the CPU exceptions, and their report.
 //!
-//! Nothing returns from an exception. The entry code saves all registers and describes where, in the unwind information
-//! of a signal frame, so that backtraces cross the trap into the code that caused it.
+//! The entry code saves all registers and describes where, in the unwind information of a signal frame, so that backtraces
+//! cross the trap into the code that caused it. It returns only if the program has a handler for the exception: to that.
 
 use super::fault::{Fault, PAGE_FAULT, Parts};
 use super::{backtrace, report};
 use crate::memory_map::NULL_END;
 use crate::{console, cpu, layout};
 use core::arch::global_asm;
+use core::cell::UnsafeCell;
 
 /// What the entry code and the CPU push, from the top of the stack.
 #[repr(C)]
@@ -85,9 +86,26 @@ global_asm!(
     "mirust_saved 0, 112",
     "mirust_saved 16, 136",
     "cld",
+    "fxsave64 [rip + {vectors}]",
     "mov rdi, rsp",
     "call mirust_trap",
-    "ud2",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop r11",
+    "pop r10",
+    "pop r9",
+    "pop r8",
+    "pop rbp",
+    "pop rdi",
+    "pop rsi",
+    "pop rdx",
+    "pop rcx",
+    "pop rbx",
+    "pop rax",
+    "add rsp, 16",
+    "iretq",
     ".cfi_endproc",
     ".size mirust_trap_common, . - mirust_trap_common",
     // One stub a vector: a zero where the CPU pushes no error code, then the vector.
@@ -119,11 +137,32 @@ global_asm!(
     ".endr",
     ".noaltmacro",
     ".text",
+    vectors = sym VECTORS,
 );
 
-/// Reports the exception and ends the domain. On the exception's own stack.
+/// What the vector registers were, as FXSAVE writes them.
+#[repr(C, align(16))]
+struct Vectors(UnsafeCell<[u8; 512]>);
+// SAFETY: only the entry code writes to it, and an exception in the handling of another is not returned from.
+unsafe impl Sync for Vectors {}
+static VECTORS: Vectors = Vectors(UnsafeCell::new([0; 512]));
+
+/// Lets a handler of the program's take the exception; true if one does.
+#[cfg(feature = "libc")]
+fn is_received(frame: &mut TrapFrame) -> bool {
+    let Some(receive) = mirust_libc::exceptions::receiver() else { return false };
+    // SAFETY: the frame is these words; it is what was interrupted, as are VECTORS, and this is another stack.
+    unsafe { receive(&mut *(&raw mut *frame).cast(), VECTORS.0.get().cast(), cpu::fault_address()) }
+}
+
+/// Reports the exception and ends the domain, unless the program goes on with a handler of its own. On the exception's
+/// own stack.
 #[unsafe(no_mangle)]
-extern "C" fn mirust_trap(frame: &mut TrapFrame) -> ! {
+extern "C" fn mirust_trap(frame: &mut TrapFrame) {
+    #[cfg(feature = "libc")]
+    if is_received(frame) {
+        return;
+    }
     let fault = Fault {
         vector: frame.vector,
         error: frame.error,

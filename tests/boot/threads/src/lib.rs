@@ -1,9 +1,10 @@
-//! An image of threads. Its command line names a case: `std`, `c`, `crates`, `tokio`, `many`, `bench`, or one that
-//! crashes.
+//! An image of threads. Its command line names a case: `std`, `c`, `crates`, `tokio`, `many`, `exceptions`,
+//! `bench`, or one that crashes.
 
 mod bench;
 mod crashes;
 mod crates;
+mod exceptions;
 mod many;
 mod pthreads;
 mod standard;
@@ -21,6 +22,8 @@ async fn run() -> i32 {
         "bench" => bench::run(),
         "overflow" => crashes::overflow(),
         "abort" => crashes::abort(),
+        "exceptions" => exceptions::run(),
+        "exception passed on" => exceptions::passed_on(),
         "task" => crashes::task().await,
         "busy" => crashes::busy(),
         other => {

@@ -1,0 +1,241 @@
+//! Signals of CPU exceptions, by the rules of sigaction(2): where a program has a handler for one, the handler is called
+//! instead of the image's report, with the registers of what was interrupted, and may change them. What compiles code at
+//! run time lives on this: an access out of bounds or a division by zero becomes an error of the compiled program.
+//!
+//! The handler runs on the stack of what was interrupted, or on the thread's alternate one. When it returns,
+//! [`mirust_signal_return`] loads the registers that it has left. An exception in a handler calls the handler again.
+
+use super::signal::{self, Context, Information};
+use core::ffi::c_int;
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// What the entry code of an exception has saved, from the lowest address up: the registers from R15 to RAX, and from
+/// [`VECTOR`] on what the CPU has pushed.
+pub type Saved = [u64; 22];
+
+const RSI: usize = 10;
+const RDI: usize = 9;
+const RDX: usize = 11;
+const VECTOR: usize = 15;
+const ERROR: usize = 16;
+const RIP: usize = 17;
+const CS: usize = 18;
+const RFLAGS: usize = 19;
+const RSP: usize = 20;
+const SS: usize = 21;
+
+/// Where the first 18 words of `gregs` are in [`Saved`]: R8 to R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP, flags.
+const REGISTERS: [usize; 18] =
+    [7, 6, 5, 4, 3, 2, 1, 0, RDI, RSI, 8, 13, RDX, 14, 12, RSP, RIP, RFLAGS];
+
+/// Where they are in `ucontext_t`, in words; after them the segments, the error code, the vector, the mask of signals,
+/// the address, and a pointer to the states of the vector registers.
+const GREGS: usize = 5;
+const SEGMENTS: usize = GREGS + 18;
+const STATES: usize = GREGS + 23;
+
+/// Calls the program's handler of an exception; see [`receiver`].
+pub type Receiver = unsafe fn(saved: &mut Saved, vectors: *const u8, address: u64) -> bool;
+
+/// Nothing where no handler was ever set: such a program has no code for this.
+static RECEIVER: spin::Once<Receiver> = spin::Once::new();
+
+/// What exceptions are to be given to first. It is given the saved registers, what FXSAVE has written, and for a page
+/// fault the address; true if the program goes on with the registers as they are then.
+///
+/// To call it, these must be the registers of what was interrupted, and the stack must not be that of the latter.
+pub fn receiver() -> Option<Receiver> {
+    RECEIVER.get().copied()
+}
+
+/// Has exceptions call handlers from now on.
+pub(super) fn receive() {
+    RECEIVER.call_once(|| deliver);
+}
+
+/// Whether the signal is one that exceptions raise.
+pub(super) fn is_raised(number: c_int) -> bool {
+    matches!(number, SIGILL | SIGTRAP | SIGBUS | SIGFPE | SIGSEGV)
+}
+
+const SIGILL: c_int = 4;
+const SIGTRAP: c_int = 5;
+const SIGBUS: c_int = 7;
+const SIGFPE: c_int = 8;
+const SIGSEGV: c_int = 11;
+
+/// The signal of an exception, and its `si_code`.
+fn signal_of(vector: u64, error: u64) -> Option<(c_int, c_int)> {
+    const SI_KERNEL: c_int = 0x80;
+    Some(match vector {
+        0 => (SIGFPE, 1),                                 // FPE_INTDIV
+        3 => (SIGTRAP, SI_KERNEL),                        // the instruction INT3
+        6 => (SIGILL, 2),                                 // ILL_ILLOPN
+        12 | 13 => (SIGSEGV, SI_KERNEL),                  // no address is known
+        14 => (SIGSEGV, 1 + c_int::from(error & 1 != 0)), // SEGV_MAPERR, SEGV_ACCERR
+        16 | 19 => (SIGFPE, 7),                           // FPE_FLTINV, for one
+        17 => (SIGBUS, 1),                                // BUS_ADRALN
+        _ => return None,
+    })
+}
+
+/// What lies on the handler's stack, from the lowest address up; then come the states of the vector registers.
+#[repr(C)]
+struct Frame {
+    /// Where the handler returns to.
+    back: usize,
+    context: Context,
+    information: Information,
+}
+
+const FLAGS_DOWN: u64 = 1 << 10 | 1 << 8 | 1 << 18; // direction, single step, alignment check
+
+/// Whether XSAVE knows the states of vector registers, rather than FXSAVE.
+static XSAVE: AtomicBool = AtomicBool::new(false);
+/// A handler is being called.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// See [`receiver`].
+unsafe fn deliver(saved: &mut Saved, vectors: *const u8, address: u64) -> bool {
+    let Some((number, code)) = signal_of(saved[VECTOR], saved[ERROR]) else { return false };
+    // There is no room for a handler on that stack: this is an exception of the code below.
+    if BUSY.swap(true, Ordering::Relaxed) {
+        return false;
+    }
+    let Some((handler, on_alternate)) = signal::take_handler(number) else {
+        BUSY.store(false, Ordering::Relaxed);
+        return false;
+    };
+    let rsp = saved[RSP] as usize;
+    let top = match signal::alternate().get() {
+        (base, size) if on_alternate && size != 0 && !(base..base + size).contains(&rsp) => {
+            base + size
+        }
+        // Functions may use so much below their stack without reserving it (System V ABI, 3.2.2).
+        _ => rsp - 128,
+    };
+    let states = (top - states_size()) & !63;
+    // As after a call: the return address lies 8 bytes below a multiple of 16.
+    let at = ((states - size_of::<Frame>()) & !15) - 8;
+    let mut context: Context = [0; signal::CONTEXT];
+    for (to, from) in context[GREGS..].iter_mut().zip(REGISTERS) {
+        *to = saved[from];
+    }
+    context[SEGMENTS] = saved[CS] | saved[SS] << 48;
+    context[SEGMENTS + 1] = saved[ERROR];
+    context[SEGMENTS + 2] = saved[VECTOR];
+    context[SEGMENTS + 4] = address;
+    context[STATES] = states as u64;
+    let place = if saved[VECTOR] == 14 { address } else { saved[RIP] };
+    let information = Information::of_exception(number, code, place);
+    let frame = ptr::with_exposed_provenance_mut::<Frame>(at);
+    let back = mirust_signal_return as unsafe extern "C" fn() as usize;
+    // SAFETY: below the stack pointer and what lies there, or on a stack that the program gave for this. Should the
+    // stack have no such room, the exception is reported, as one that came in the middle of this.
+    unsafe {
+        frame.write(Frame { back, context, information });
+        save_states(vectors, ptr::with_exposed_provenance_mut(states));
+    }
+    saved[RDI] = number as u64;
+    saved[RSI] = (at + core::mem::offset_of!(Frame, information)) as u64;
+    saved[RDX] = (at + core::mem::offset_of!(Frame, context)) as u64;
+    saved[RIP] = handler as u64;
+    saved[RSP] = at as u64;
+    saved[RFLAGS] &= !FLAGS_DOWN;
+    BUSY.store(false, Ordering::Relaxed);
+    true
+}
+
+/// How many bytes the states of the vector registers take.
+#[allow(unused_unsafe, reason = "newer compilers know that every x86-64 CPU has the instruction")]
+fn states_size() -> usize {
+    // SAFETY: as that says.
+    unsafe {
+        if core::arch::x86_64::__cpuid(1).ecx >> 27 & 1 == 0 {
+            return 512;
+        }
+        XSAVE.store(true, Ordering::Relaxed);
+        core::arch::x86_64::__cpuid_count(0xd, 0).ebx as usize
+    }
+}
+
+/// Writes the states to memory: of those that FXSAVE has saved as they were then, of others as they are, since nothing
+/// here uses them.
+///
+/// # Safety
+///
+/// `vectors` is what FXSAVE has written; `to` is a multiple of 64, with room for [`states_size`] bytes.
+unsafe fn save_states(vectors: *const u8, to: *mut u8) {
+    // SAFETY: as the caller says.
+    unsafe {
+        if !XSAVE.load(Ordering::Relaxed) {
+            to.copy_from_nonoverlapping(vectors, 512);
+            return;
+        }
+        // The header has to be clean when it is restored.
+        to.add(512).write_bytes(0, 64);
+        core::arch::asm!(
+            "fxrstor64 [{vectors}]",
+            "xsave64 [{to}]",
+            vectors = in(reg) vectors, to = in(reg) to, in("eax") -1, in("edx") -1,
+            clobber_abi("C"),
+        );
+    }
+}
+
+// SAFETY: the assembly below defines it; it is never called from Rust, only its address is used.
+unsafe extern "C" {
+    /// Where handlers return to, with the stack pointer at their context.
+    fn mirust_signal_return();
+}
+
+core::arch::global_asm!(
+    ".pushsection .text.mirust_signal_return,\"ax\",@progbits",
+    ".globl mirust_signal_return",
+    ".type mirust_signal_return, @function",
+    ".cfi_startproc",
+    // Backtraces of a handler end here. They look for what is in front of a return address.
+    ".cfi_undefined rip",
+    "nop",
+    "mirust_signal_return:",
+    "mov rdi, qword ptr [rsp + 224]",
+    "cmp byte ptr [rip + {xsave}], 0",
+    "je 2f",
+    "mov eax, -1",
+    "mov edx, -1",
+    "xrstor64 [rdi]",
+    "jmp 3f",
+    "2:",
+    "fxrstor64 [rdi]",
+    "3:",
+    "mov rcx, rsp",
+    // What IRETQ takes: from SS down to RIP.
+    "movzx eax, word ptr [rcx + 190]",
+    "push rax",
+    "push qword ptr [rcx + 160]",
+    "push qword ptr [rcx + 176]",
+    "movzx eax, word ptr [rcx + 184]",
+    "push rax",
+    "push qword ptr [rcx + 168]",
+    "mov r8, qword ptr [rcx + 40]",
+    "mov r9, qword ptr [rcx + 48]",
+    "mov r10, qword ptr [rcx + 56]",
+    "mov r11, qword ptr [rcx + 64]",
+    "mov r12, qword ptr [rcx + 72]",
+    "mov r13, qword ptr [rcx + 80]",
+    "mov r14, qword ptr [rcx + 88]",
+    "mov r15, qword ptr [rcx + 96]",
+    "mov rdi, qword ptr [rcx + 104]",
+    "mov rsi, qword ptr [rcx + 112]",
+    "mov rbp, qword ptr [rcx + 120]",
+    "mov rbx, qword ptr [rcx + 128]",
+    "mov rdx, qword ptr [rcx + 136]",
+    "mov rax, qword ptr [rcx + 144]",
+    "mov rcx, qword ptr [rcx + 152]",
+    "iretq",
+    ".cfi_endproc",
+    ".size mirust_signal_return, . - mirust_signal_return",
+    ".popsection",
+    xsave = sym XSAVE,
+);
