@@ -15,12 +15,15 @@ let target =
     match String.rindex_opt s ':' with
     | None -> Error (`Msg "expected HOST:PORT")
     | Some colon -> (
-        let host = String.sub s 0 colon in
-        let bracketed = String.length host > 2 && host.[0] = '[' in
-        let host = if bracketed then String.sub host 1 (colon - 2) else host in
+        let bracketed = colon > 1 && s.[0] = '[' && s.[colon - 1] = ']' in
+        let host = if bracketed then String.sub s 1 (colon - 2) else String.sub s 0 colon in
         let port = String.sub s (colon + 1) (String.length s - colon - 1) in
+        let is_host =
+          if bracketed then Result.is_ok (Ipaddr.V6.of_string host)
+          else host <> "" && not (String.exists (String.contains ":[]") host)
+        in
         match int_of_string_opt port with
-        | Some port when port > 0 && port < 0x10000 && host <> "" -> Ok (host, port)
+        | Some port when port > 0 && port < 0x10000 && is_host -> Ok (host, port)
         | Some _ | None -> Error (`Msg "expected HOST:PORT"))
   in
   let print ppf (host, port) = Fmt.pf ppf "%s:%d" host port in

@@ -48,7 +48,19 @@ let rec is_text text i stop =
   i >= stop
   || ((text.[i] >= ' ' || text.[i] = '\t') && text.[i] <> '\127' && is_text text (i + 1) stop)
 
-type fields = { body : bool; connection : [ `Close | `Keep_alive | `Unsaid ] }
+type fields = {
+  wrong : bool; (* there is a body, or a host that is none *)
+  host : bool;
+  connection : [ `Close | `Keep_alive | `Unsaid ];
+}
+
+(* What a host's name or address and a port consist of (RFC 3986 section 3.2.2). *)
+let is_host_char = function
+  | 'a' .. 'z' | 'A' .. 'Z' | '0' .. '9' | '-' | '.' | '_' | '~' | '%' | ':' | '[' | ']' -> true
+  | '!' | '$' | '&' | '\'' | '(' | ')' | '*' | '+' | ',' | ';' | '=' -> true
+  | _ -> false
+
+let rec is_host text i stop = i >= stop || (is_host_char text.[i] && is_host text (i + 1) stop)
 
 (* Separated by commas. One that closes has the last word. *)
 let rec options fields text i stop =
@@ -65,9 +77,13 @@ let rec options fields text i stop =
     options { fields with connection } text (next + 1) stop
 
 let field fields text first colon value stop =
-  if is "transfer-encoding" text first colon then { fields with body = true }
+  if is "transfer-encoding" text first colon then { fields with wrong = true }
   else if is "content-length" text first colon then
-    { fields with body = fields.body || not (is "0" text value stop) }
+    { fields with wrong = fields.wrong || not (is "0" text value stop) }
+  else if is "host" text first colon then
+    (* Of two, another program on the way may go by the other one (RFC 9112 section 3.2). *)
+    let wrong = fields.wrong || fields.host || not (is_host text value stop) in
+    { fields with wrong; host = true }
   else if is "connection" text first colon then options fields text value stop
   else fields
 
@@ -92,8 +108,9 @@ let head text stop =
   let old = is "http/1.0" text (second + 1) last in
   if not (old || is "http/1.1" text (second + 1) last) then None
   else
-    match lines { body = false; connection = `Unsaid } text next stop with
-    | None | Some { body = true; _ } -> None
+    match lines { wrong = false; host = false; connection = `Unsaid } text next stop with
+    | None | Some { wrong = true; _ } -> None
+    | Some { host = false; _ } when not old -> None
     | Some { connection; _ } ->
         let path = find text '?' (space + 1) second in
         let keep_alive =

@@ -11,7 +11,8 @@ type request = {
 val max_head : int
 
 (** Reads the first request in the text: [`Request (r, n)] if it takes the first [n] bytes, [`More]
-    if it is not complete, [`Bad] if it is not HTTP, is too long, or has a body. *)
+    if it is not complete, [`Bad] if it is not HTTP, is too long, has a body, or does not name one
+    host (in HTTP/1.0 it need not name any). *)
 val parse : string -> [ `Request of request * int | `More | `Bad ]
 
 (** The answer to a request, given the pages: paths with their media types and contents. *)

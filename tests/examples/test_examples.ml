@@ -116,37 +116,48 @@ let requests () =
     (fun (text, expected) -> check text expected (outcome text))
     [
       ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", "GET / true 27");
-      ("GET /a?b=c HTTP/1.1\r\nConnection: Close\r\n\r\nGET", "GET /a false 42");
+      ("GET /a?b=c HTTP/1.1\r\nHost: x\r\nConnection: Close\r\n\r\nGET", "GET /a false 51");
       ("HEAD / HTTP/1.0\r\n\r\n", "HEAD / false 19");
       ("GET / HTTP/1.1\r\n", "more");
       ("", "more");
       ("GET / HTTP/2\r\n\r\n", "bad");
       ("GET /\r\n\r\n", "bad");
-      ("GET / HTTP/1.1\r\nconnection:\tKEEP-alive \r\nConnection: close\r\n\r\n", "GET / false 62");
-      ("GET / HTTP/1.1\r\nConnection: keep-alive, close\r\n\r\n", "GET / false 49");
+      ( "GET / HTTP/1.1\r\nHost: x\r\nconnection:\tKEEP-alive \r\nConnection: close\r\n\r\n",
+        "GET / false 71" );
+      ("GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, close\r\n\r\n", "GET / false 58");
       ("GET / HTTP/1.0\r\nConnection: x, , Keep-Alive,\r\n\r\n", "GET / true 48");
       ("GET / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", "GET / true 61");
-      (" GET ?q HTTP/1.1 \r\n\r\n", "GET  true 21");
-      ("GET / HTTP/1.1 \r\nConnections: close\r\nX: \r\n\r\n", "GET / true 44");
-      ("GET / HTTP/1.1\r\nno colon\r\n\r\n", "bad");
-      ("GET / HTTP/1.1\r\n: no name\r\n\r\n", "bad");
+      (" GET ?q HTTP/1.1 \r\nHost: x\r\n\r\n", "GET  true 30");
+      ("GET / HTTP/1.1 \r\nHost: x\r\nConnections: close\r\nX: \r\n\r\n", "GET / true 53");
+      ("GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: x\r\n: no name\r\n\r\n", "bad");
       ("GET / HTTP/1.1\n\r\n\r\n", "bad");
-      ("GET / x HTTP/1.1\r\n\r\n", "bad");
-      ("GET / HTTP/1.1\r\nContent-Length: 0\r\ncontent-length: 7\r\n\r\n", "bad");
+      ("GET / x HTTP/1.1\r\nHost: x\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\ncontent-length: 7\r\n\r\n", "bad");
       ("\r\n\r\n", "bad");
       (" \r\n\r\n", "bad");
-      ("POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", "bad");
-      ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "bad");
+      ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", "bad");
+      ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "bad");
       (String.make 9000 'x', "bad");
+      (* One host, and no more. *)
+      ("GET / HTTP/1.1\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nhost: a\r\n\r\n", "bad");
+      ("GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: me@a\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHosts: x\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHOST:\r\n\r\n", "GET / true 25");
+      ("GET / HTTP/1.1\r\nHost: [fd00::2]:80 \r\n\r\n", "GET / true 39");
       (* What another program on the way may read otherwise. *)
-      ("POST / HTTP/1.1\r\nContent-Length : 5\r\n\r\nhello", "bad");
-      ("POST / HTTP/1.1\r\nTransfer-Encoding\t: chunked\r\n\r\n", "bad");
-      ("POST / HTTP/1.1\r\nContent-Length\x0b: 5\r\n\r\nhello", "bad");
-      ("GET / HTTP/1.1\r\n X: y\r\n\r\n", "bad");
-      ("GET / HTTP/1.1\r\nX: y\r\n z: folded\r\n\r\n", "bad");
-      ("GET / HTTP/1.1\r\nX: y\rContent-Length: 5\r\n\r\nhello", "bad");
-      ("GET / HTTP/1.1\r\nX: y\x00z\r\n\r\n", "bad");
-      ("GET / HTTP/1.1\r\nX-1.~: caf\xe9 \t\"(y)\"\r\n\r\n", "GET / true 38");
+      ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length : 5\r\n\r\nhello", "bad");
+      ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding\t: chunked\r\n\r\n", "bad");
+      ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length\x0b: 5\r\n\r\nhello", "bad");
+      ("GET / HTTP/1.1\r\nHost: x\r\n X: y\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: x\r\nX: y\r\n z: folded\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: x\r\nX: y\rContent-Length: 5\r\n\r\nhello", "bad");
+      ("GET / HTTP/1.1\r\nHost: x\r\nX: y\x00z\r\n\r\n", "bad");
+      ("GET / HTTP/1.1\r\nHost: x\r\nX-1.~: caf\xe9 \t\"(y)\"\r\n\r\n", "GET / true 47");
     ]
 
 let answers () =

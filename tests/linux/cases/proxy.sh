@@ -134,6 +134,16 @@ proxy_ends_in_good_order() {
     with_target echo_server
 }
 
+# The command line is at fault, and not the program: no crash with a backtrace.
+proxy_impossible_targets() {
+    local target ended
+    for target in 10.0.0.1 :80 10.0.0.1:0 10.0.0.1:65536 '[]:80' '[fd00::1:80' 'fd00::1]:80' fd00::1:80 '[host]:80'; do
+        "$bin/proxy" --interface="$tap@$mac" --ipv4="$stack/24" --target="$target" >"$work/targets" 2>&1
+        ended=$?
+        [ $ended = 64 ] && grep HOST:PORT "$work/targets" || { echo "$target: $ended" && return 1; }
+    done
+}
+
 group proxy proxy_echo proxy_echo_v6 proxy_connections_200 proxy_iperf proxy_http proxy_target_refuses \
     proxy_target_resets proxy_slow_reader proxy_idle proxy_limit
-alone proxy_crowd_that_says_nothing proxy_ends_in_good_order
+alone proxy_impossible_targets proxy_crowd_that_says_nothing proxy_ends_in_good_order
