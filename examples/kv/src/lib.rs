@@ -103,6 +103,9 @@ impl Store {
     /// Changes the limit; what is stored beyond it stays.
     fn set_limit(&self, limit: isize) {
         self.limit.set(limit.max(0) as usize);
+        if let Some(log) = self.log.get() {
+            log.set_share(self.limit.get());
+        }
     }
 
     /// Reads the log of a disk, and continues it: call it once, while the store is empty. `fsync` is Redis's
@@ -114,6 +117,7 @@ impl Store {
         let apply = &mut |op: Op<'_>| self.apply(op);
         let (log, writer, word) = Log::open(disk, self.values.clone(), fsync, apply).await?;
         let log = Rc::new(log);
+        log.set_share(self.limit.get());
         if self.log.set(log.clone()).is_err() {
             return Err("the store has a log already".into());
         }

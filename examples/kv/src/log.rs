@@ -14,10 +14,11 @@ use crate::format::{BATCH_MAX, Op, Super, UNIT};
 use crate::keyed::Keyed;
 use crate::recover::{Found, Place, area, recover};
 use crate::writer::{Writer, salt, write_super};
-use mirust::block::Disk;
+use mirust::block::{Disk, Error};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, TryReserveError};
+use std::collections::{HashMap, TryReserveError, VecDeque};
 use std::future::poll_fn;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,8 +26,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Values by keys.
 pub type Map = HashMap<Vec<u8>, Vec<u8>, Keyed>;
 
-/// Bytes that may be recorded before callers have to wait for the disk, whatever the policy.
-const NOTED_MAX: usize = 8 << 20;
+/// Bytes that may be recorded before callers have to wait for the disk, whatever the policy: half of what the store may
+/// have, within these bounds.
+const NOTED: RangeInclusive<usize> = 64 << 10..=8 << 20;
 /// Bytes of a batch's operations; one may be larger.
 pub const OPS_MAX: usize = 1 << 20;
 
@@ -62,8 +64,19 @@ pub struct Log {
     pub(crate) map: Rc<RefCell<Map>>,
     pub(crate) fsync: Fsync,
     pub(crate) inner: RefCell<Inner>,
+    /// See [`NOTED`].
+    noted_max: Cell<usize>,
     /// Statistics for `INFO`.
     pub stats: Stats,
+}
+
+/// Whole operations, for a batch.
+#[derive(Default)]
+pub struct Ops {
+    /// As they are written.
+    pub bytes: Vec<u8>,
+    /// How many there are.
+    pub many: u64,
 }
 
 /// Counters.
@@ -96,10 +109,10 @@ impl Stats {
 /// Shared by the tasks that record changes and the one that writes them.
 #[derive(Default)]
 pub(crate) struct Inner {
-    /// Operations that are not in a batch yet.
-    noted: Vec<u8>,
-    /// Where each of them ends, so that a batch has whole ones.
-    ends: Vec<usize>,
+    /// Operations that are not written yet, batch by batch: what is taken frees its memory, and needs none.
+    noted: VecDeque<Ops>,
+    /// Bytes of all of them.
+    noted_bytes: usize,
     /// The number of operations recorded, written, and stable so far.
     pub count: u64,
     pub written: u64,
@@ -117,6 +130,8 @@ pub(crate) struct Inner {
     /// The number of requests up to one that failed, and why it failed.
     pub rewrite_failed: Option<(u64, String)>,
     failed: Option<String>,
+    /// Calls of [`Log::tick`].
+    ticks: u64,
     writer: Option<Waker>,
     waiters: Vec<Waker>,
 }
@@ -161,7 +176,7 @@ impl Log {
         // What was read may only be in a cache: it has to be stable before anything builds on it.
         disk.flush().await.map_err(|error| error.to_string())?;
         let (inner, stats) = Default::default();
-        let log = Log { disk, map, fsync, inner, stats };
+        let log = Log { disk, map, fsync, inner, noted_max: Cell::new(*NOTED.end()), stats };
         let size = place.at - area(&log.disk, place.generation).0;
         log.stats.size.set(size);
         log.stats.base.set(size);
@@ -175,12 +190,17 @@ impl Log {
     ///
     /// If there is no memory for it: nothing is recorded, and the store must not be changed.
     pub fn note(&self, op: Op<'_>) -> Result<(), TryReserveError> {
-        let mut inner = self.inner.borrow_mut();
-        inner.noted.try_reserve(op.size())?;
-        inner.ends.try_reserve(1)?;
-        op.emit(&mut inner.noted);
-        let end = inner.noted.len();
-        inner.ends.push(end);
+        let (mut inner, size) = (self.inner.borrow_mut(), op.size());
+        match inner.noted.back_mut().filter(|last| last.bytes.len() + size <= OPS_MAX) {
+            Some(last) => last.add(op)?,
+            None => {
+                let mut ops = Ops::default();
+                ops.add(op)?;
+                inner.noted.try_reserve(1)?;
+                inner.noted.push_back(ops);
+            }
+        }
+        inner.noted_bytes += size;
         inner.count += 1;
         if inner.has_work(self.fsync) {
             inner.wake_writer();
@@ -195,13 +215,18 @@ impl Log {
     /// If the disk has failed. What was recorded may or may not be there after a restart.
     pub async fn commit(&self) -> Result<(), String> {
         let count = self.inner.borrow().count;
-        self.wait(|inner| inner.is_settled(self.fsync, count)).await
+        self.wait(|inner| inner.is_settled(self, count)).await
     }
 
     /// Whether [`commit`](Self::commit) would not wait.
     pub fn is_settled(&self) -> bool {
         let inner = self.inner.borrow();
-        inner.failed.is_none() && inner.is_settled(self.fsync, inner.count)
+        inner.failed.is_none() && inner.is_settled(self, inner.count)
+    }
+
+    /// What is noted may take a part of so much memory.
+    pub fn set_share(&self, bytes: usize) {
+        self.noted_max.set((bytes / 2).clamp(*NOTED.start(), *NOTED.end()));
     }
 
     /// Operations that are not stable.
@@ -216,11 +241,35 @@ impl Log {
         let mut inner = self.inner.borrow_mut();
         inner.is_late = inner.wanted > inner.stable;
         inner.due = inner.count;
+        inner.ticks += 1;
         if self.fsync == Fsync::EverySecond {
             inner.wanted = inner.count;
         }
-        if inner.has_work(self.fsync) {
-            inner.wake_writer();
+        // It may wait for memory.
+        inner.wake_writer();
+    }
+
+    /// Waits for the next [`tick`](Self::tick): somebody may have given back memory by then.
+    pub(crate) async fn next_tick(&self) {
+        let before = self.inner.borrow().ticks;
+        poll_fn(|cx| {
+            let mut inner = self.inner.borrow_mut();
+            if inner.ticks != before {
+                return Poll::Ready(());
+            }
+            inner.writer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Makes what was written stable. A shortage of memory passes, and is no failure of the disk.
+    pub(crate) async fn flush(&self) -> Result<(), Error> {
+        loop {
+            match self.disk.flush().await {
+                Err(Error::NoMemory) => self.next_tick().await,
+                result => return result,
+            }
         }
     }
 
@@ -321,19 +370,28 @@ impl Log {
     }
 }
 
+impl Ops {
+    fn add(&mut self, op: Op<'_>) -> Result<(), TryReserveError> {
+        self.bytes.try_reserve(op.size())?;
+        op.emit(&mut self.bytes);
+        self.many += 1;
+        Ok(())
+    }
+}
+
 impl Inner {
-    fn is_settled(&self, fsync: Fsync, count: u64) -> bool {
-        match fsync {
+    fn is_settled(&self, log: &Log, count: u64) -> bool {
+        match log.fsync {
             Fsync::Always => self.stable >= count,
             Fsync::EverySecond if self.is_late && self.wanted > self.stable => self.stable >= count,
-            Fsync::EverySecond | Fsync::No => self.noted.len() < NOTED_MAX,
+            Fsync::EverySecond | Fsync::No => self.noted_bytes < log.noted_max.get(),
         }
     }
 
     /// Whether the writer has something to do. If nobody waits, a batch collects for half a second, because it is
     /// written in whole units, and many small ones would be mostly padding.
     fn has_work(&self, fsync: Fsync) -> bool {
-        let (noted, asked) = (self.noted.len(), self.due > self.written || self.rewrite);
+        let (noted, asked) = (self.noted_bytes, self.due > self.written || self.rewrite);
         asked
             || self.wanted > self.stable
             || noted >= ENOUGH
@@ -351,23 +409,10 @@ impl Inner {
         }
     }
 
-    /// Takes whole operations for a batch, and how many there are.
-    ///
-    /// # Errors
-    ///
-    /// If there is no memory for those that stay; all of them do then.
-    pub fn take(&mut self) -> Result<(Vec<u8>, u64), String> {
-        let many = self.ends.partition_point(|end| *end <= OPS_MAX).max(1).min(self.ends.len());
-        let Some(end) = many.checked_sub(1).map(|last| self.ends[last]) else {
-            return Ok((Vec::new(), 0));
-        };
-        let mut rest = Vec::new();
-        let behind = &self.noted[end..];
-        rest.try_reserve(behind.len()).map_err(|_| "no memory to write".to_string())?;
-        rest.extend_from_slice(behind);
-        self.noted.truncate(end);
-        self.ends.drain(..many);
-        self.ends.iter_mut().for_each(|other| *other -= end);
-        Ok((core::mem::replace(&mut self.noted, rest), many as u64))
+    /// Takes the next operations that are to be written, if there are any.
+    pub fn take(&mut self) -> Ops {
+        let ops = self.noted.pop_front().unwrap_or_default();
+        self.noted_bytes -= ops.bytes.len();
+        ops
     }
 }

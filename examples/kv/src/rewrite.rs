@@ -41,19 +41,23 @@ impl Rewrite {
         self.keys.is_empty()
     }
 
-    /// Takes the next piece of the store.
+    /// Takes the next piece of the store. Without memory for it, nothing is taken.
     pub fn piece(&mut self, log: &Log) -> Result<Vec<u8>, String> {
         let map = log.map.borrow();
-        let mut piece = Vec::new();
-        while piece.len() < PIECE {
-            let Some(key) = self.keys.pop() else { break };
-            // It may have been deleted since, and that was noted.
-            if let Some(value) = map.get(&key) {
-                let op = Op::Set(&key, value);
-                piece.try_reserve(op.size()).map_err(no_memory)?;
-                op.emit(&mut piece);
+        // It may have been deleted since, and that was noted.
+        let ops = self.keys.iter().rev().map(|key| map.get(key).map(|value| Op::Set(key, value)));
+        let (mut size, mut many) = (0, 0);
+        for op in ops.clone() {
+            if size >= PIECE {
+                break;
             }
+            size += op.map_or(0, |op| op.size());
+            many += 1;
         }
+        let mut piece = Vec::new();
+        piece.try_reserve_exact(size).map_err(no_memory)?;
+        ops.take(many).flatten().for_each(|op| op.emit(&mut piece));
+        self.keys.truncate(self.keys.len() - many);
         Ok(piece)
     }
 

@@ -1,7 +1,7 @@
 //! The task that writes the log.
 
 use crate::format::{Batch, HEADER, Super, UNIT};
-use crate::log::{Fsync, Log};
+use crate::log::{Fsync, Log, Ops};
 use crate::recover::{Place, area};
 use crate::rewrite::Rewrite;
 use mirust::block::{Buffer, Disk, Error};
@@ -33,10 +33,9 @@ impl Writer {
     /// Writes a batch of what has been recorded, and a piece of the new log if there is one.
     pub(crate) async fn turn(&mut self, log: &Log) -> Result<(), String> {
         self.begin_if_asked(log);
-        let (ops, many, flush) = {
+        let (Ops { bytes: ops, many }, flush) = {
             let mut inner = log.inner.borrow_mut();
-            let (ops, many) = inner.take()?;
-            (ops, many, inner.wanted > inner.stable)
+            (inner.take(), inner.wanted > inner.stable)
         };
         if !ops.is_empty() {
             if !self.place.has_room(&log.disk, ops.len()) {
@@ -62,7 +61,7 @@ impl Writer {
         if flush || (log.fsync == Fsync::Always && many > 0) {
             let (number, written) = (self.place.number, log.inner.borrow().written);
             log.stats.flushes.set(log.stats.flushes.get() + 1);
-            match log.disk.flush().await {
+            match log.flush().await {
                 Ok(()) => {
                     self.stable = number;
                     log.inner.borrow_mut().stable = written;
@@ -112,10 +111,19 @@ impl Writer {
     async fn finish(&mut self, log: &Log, ops: Vec<u8>, many: u64) -> Result<(), String> {
         let asked = log.inner.borrow().rewrites_asked;
         log.stats.rewriting.set(true);
-        let mut rewrite = Rewrite::new(log, &self.place, asked)?;
+        // There is no other way: without memory, it waits for some.
+        let mut rewrite = loop {
+            match Rewrite::new(log, &self.place, asked) {
+                Ok(rewrite) => break rewrite,
+                Err(_) => log.next_tick().await,
+            }
+        };
         let mut first = ops;
         while !rewrite.is_last() {
-            let piece = rewrite.piece(log)?;
+            let Ok(piece) = rewrite.piece(log) else {
+                log.next_tick().await;
+                continue;
+            };
             rewrite.write(log, &first, &piece).await?;
             first = Vec::new();
         }
@@ -130,17 +138,17 @@ impl Writer {
         // new log is a state that the store has had.
         let mut pieces = Vec::new();
         loop {
-            let (ops, count) = log.inner.borrow_mut().take()?;
-            if count == 0 {
+            let ops = log.inner.borrow_mut().take();
+            if ops.many == 0 {
                 break;
             }
-            many += count;
-            pieces.push(ops);
+            many += ops.many;
+            pieces.push(ops.bytes);
         }
         for ops in pieces {
             rewrite.write(log, &ops, &[]).await?;
         }
-        match log.disk.flush().await {
+        match log.flush().await {
             Ok(()) => {}
             Err(Error::Lost) => {
                 log.inner.borrow_mut().written += many;
@@ -149,9 +157,13 @@ impl Writer {
             Err(error) => return Err(format!("flush: {error}")),
         }
         let (salt, Place { generation, number, .. }) = (rewrite.salt, rewrite.place);
-        write_super(&log.disk, Super { generation, sealed: number, salt })
-            .await
-            .map_err(|error| format!("superblock: {error}"))?;
+        loop {
+            match write_super(&log.disk, Super { generation, sealed: number, salt }).await {
+                Ok(()) => break,
+                Err(Error::NoMemory) => log.next_tick().await,
+                Err(error) => return Err(format!("superblock: {error}")),
+            }
+        }
         (self.place, self.salt, self.stable) = (rewrite.place, salt, number);
         let size = self.place.at - area(&log.disk, generation).0;
         log.stats.size.set(size);
@@ -181,7 +193,7 @@ pub(crate) fn salt() -> u32 {
     RandomState::new().build_hasher().finish() as u32
 }
 
-/// Writes a batch of operations, given in several parts.
+/// Writes a batch of operations, given in several parts. If there is no memory for that, it waits for some.
 pub(crate) async fn write(
     log: &Log,
     place: &mut Place,
@@ -193,9 +205,18 @@ pub(crate) async fn write(
     let Place { generation, number, at, previous } = *place;
     let mut batch = Batch { generation, number, stable, previous, len, sum: 0 };
     let size = batch.size();
-    let mut buffer = Buffer::new(size as usize).map_err(|_| "no memory to write".to_string())?;
-    batch.emit(salt, ops, &mut buffer);
-    log.disk.write(at, buffer).await.map_err(|error| format!("write: {error}"))?;
+    loop {
+        let Ok(mut buffer) = Buffer::new(size as usize) else {
+            log.next_tick().await;
+            continue;
+        };
+        batch.emit(salt, ops, &mut buffer);
+        match log.disk.write(at, buffer).await {
+            Ok(_) => break,
+            Err(Error::NoMemory) => log.next_tick().await,
+            Err(error) => return Err(format!("write: {error}")),
+        }
+    }
     log.stats.batches.set(log.stats.batches.get() + 1);
     *place = Place { generation, number: number + 1, at: at + size, previous: batch.sum };
     Ok(())

@@ -47,6 +47,8 @@ struct Inner {
     waiting: Vec<Io>,
     /// Nothing can be written any more.
     broken: bool,
+    /// There is no memory for what writes and flushes need.
+    short: bool,
     random: Random,
     counters: Counters,
 }
@@ -62,6 +64,7 @@ impl CrashDisk {
             unflushed: Vec::new(),
             waiting: Vec::new(),
             broken: false,
+            short: false,
             random: Random::new(seed),
             counters: Counters::default(),
         };
@@ -80,6 +83,11 @@ impl CrashDisk {
     /// has gone bad.
     pub fn break_down(&self) {
         self.inner.borrow_mut().broken = true;
+    }
+
+    /// From now on writes and flushes end in [`Error::NoMemory`], or no longer.
+    pub fn set_short_of_memory(&self, short: bool) {
+        self.inner.borrow_mut().short = short;
     }
 
     /// What the disk holds after a crash now.
@@ -155,6 +163,9 @@ impl Inner {
         let at = io.sector as usize * SECTOR;
         if self.broken && io.op != Op::Read {
             return Err(Error::Io);
+        }
+        if self.short && io.op != Op::Read {
+            return Err(Error::NoMemory);
         }
         match io.op {
             Op::Read => {

@@ -449,6 +449,55 @@ fn disk_that_fails_is_told_and_what_was_safe_stays() {
     assert_eq!(found.map.borrow().get(&vec![1]), Some(&vec![1]));
 }
 
+/// Memory comes back: whoever waits is told then, and nothing that was noted is lost, neither while the log is written
+/// anew nor when its area is full.
+#[test]
+fn no_memory_to_write_is_waited_for_and_no_failure() {
+    let disk = CrashDisk::new(Image::zeros(SIZE), 9);
+    let (store, writer, _) = open(&disk, Fsync::Always).unwrap();
+    let log = store.log.clone();
+    let mut task: Running<()> = Box::pin(async move { log.run(writer).await });
+    // More than the area has room for.
+    for n in 0..300u32 {
+        store.change(&Change::Set(vec![(n % 7) as u8], vec![n as u8; 30_000]));
+        let log = store.log.clone();
+        let mut commit: Running<_> = Box::pin(async move { log.commit().await });
+        disk.set_short_of_memory(true);
+        for _ in 0..3 {
+            assert!(poll(&mut task).is_pending() && poll(&mut commit).is_pending());
+            disk.step();
+            store.log.tick();
+        }
+        disk.set_short_of_memory(false);
+        while poll(&mut commit).is_pending() {
+            assert!(poll(&mut task).is_pending());
+            disk.step();
+            store.log.tick();
+        }
+        assert_eq!(store.log.failure(), None);
+    }
+    assert!(store.log.stats.rewrites.get() > 0);
+    let before = store.map.borrow().clone();
+    let disk = CrashDisk::new(disk.crash(), 10);
+    assert!(*open(&disk, Fsync::Always).unwrap().0.map.borrow() == before);
+}
+
+/// What waits for a disk that is slow, or gone for a while, takes as much memory as the store's share allows.
+#[test]
+fn what_is_noted_has_a_share_of_the_memory() {
+    let disk = CrashDisk::new(Image::zeros(SIZE), 11);
+    let (store, _writer, _) = open(&disk, Fsync::No).unwrap();
+    // Of 1024 bytes each.
+    let change = Change::Set(vec![1], vec![1; 1024 - 10]);
+    for (share, noted) in [(0, 64), (4 << 20, 2 << 10), (1 << 40, 8 << 10)] {
+        store.log.set_share(share);
+        while store.log.is_settled() {
+            store.change(&change);
+        }
+        assert_eq!(store.log.unstable(), noted);
+    }
+}
+
 /// std's hasher without keys of its own is the reference.
 #[test]
 fn keys_are_hashed_as_std_hashes_bytes() {
