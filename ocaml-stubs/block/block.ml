@@ -109,14 +109,19 @@ let get_info t =
   let size_sectors = Int64.div size (Int64.of_int (max 1 sector_size)) in
   Lwt.return { Mirage_block.read_write = not read_only; sector_size; size_sectors }
 
-(* The token's action references the buffers until the request has ended: forgetting the promise does not free memory to which the backend still writes. *)
+(* The memory of requests that have not ended: the backend still reads it or writes to it, whatever becomes of the promise
+   or of the token, which is a number that anybody can forget. *)
+let in_flight : (Mirust.Completion.token, Cstruct.t list) Hashtbl.t = Hashtbl.create 16
+
 let submit t op ~sector ~sectors buffers =
   let promise, resolver = Lwt.wait () in
   let token = ref (-1) in
   token :=
     Mirust.Completion.register (fun () ->
-        ignore (Sys.opaque_identity buffers : Cstruct.t list);
-        Lwt.wakeup_later resolver (Abi.result !token));
+        let result = Abi.result !token in
+        Hashtbl.remove in_flight !token;
+        Lwt.wakeup_later resolver result);
+  if buffers <> [] then Hashtbl.replace in_flight !token buffers;
   ignore (Abi.submit t.handle op sector sectors buffers !token : int);
   promise
 

@@ -89,6 +89,29 @@ let buffers_stay_through_collections () =
   in
   Lwt.join (List.init 64 read)
 
+(* The kernel still writes there. *)
+let buffers_stay_though_their_token_is_forgotten () =
+  with_file megabyte @@ fun _ disk ->
+  let first = Mirust.Completion.register ignore in
+  Mirust.Completion.forget first;
+  let second = Mirust.Completion.register ignore in
+  Mirust.Completion.forget second;
+  let freed = ref false in
+  let read () =
+    let b = Cstruct.create (Block.details disk).sector_size in
+    Gc.finalise (fun _ -> freed := true) b.Cstruct.buffer;
+    ignore (Block.read disk 0L [ b ] : _ Lwt.t)
+  in
+  let pending = Mirust.Completion.pending () in
+  read ();
+  Alcotest.(check int) "asked for" (pending + 1) (Mirust.Completion.pending ());
+  Mirust.Completion.forget (second + (second - first));
+  Alcotest.(check int) "forgotten" pending (Mirust.Completion.pending ());
+  Gc.full_major ();
+  Gc.full_major ();
+  Alcotest.(check bool) "freed" false !freed;
+  Lwt.return_unit
+
 let errors () =
   with_file megabyte @@ fun _ disk ->
   let { Block.sector_size = unit; _ } = Block.details disk in
@@ -152,6 +175,8 @@ let () =
         [
           case "what_is_written_is_in_the_file" what_is_written_is_in_the_file;
           case "buffers_stay_through_collections" buffers_stay_through_collections;
+          case "buffers_stay_though_their_token_is_forgotten"
+            buffers_stay_though_their_token_is_forgotten;
           case "errors" errors;
           case "zeros" zeros;
           case "closed" closed;
