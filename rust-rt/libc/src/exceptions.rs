@@ -5,7 +5,7 @@
 //! The handler runs on the stack of what was interrupted, or on the thread's alternate one. When it returns,
 //! [`mirust_signal_return`] loads the registers that it has left. An exception in a handler calls the handler again.
 
-use super::signal::{self, Context, Information};
+use super::handlers::{self, CONTEXT, Context, Information};
 use core::ffi::c_int;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -103,12 +103,12 @@ unsafe fn deliver(saved: &mut Saved, vectors: *const u8, address: u64) -> bool {
     if BUSY.swap(true, Ordering::Relaxed) {
         return false;
     }
-    let Some((handler, on_alternate)) = signal::take_handler(number) else {
+    let Some((handler, on_alternate)) = handlers::take_handler(number) else {
         BUSY.store(false, Ordering::Relaxed);
         return false;
     };
     let rsp = saved[RSP] as usize;
-    let top = match signal::alternate().get() {
+    let top = match handlers::alternate().get() {
         (base, size) if on_alternate && size != 0 && !(base..base + size).contains(&rsp) => {
             base + size
         }
@@ -118,7 +118,7 @@ unsafe fn deliver(saved: &mut Saved, vectors: *const u8, address: u64) -> bool {
     let states = (top - states_size()) & !63;
     // As after a call: the return address lies 8 bytes below a multiple of 16.
     let at = ((states - size_of::<Frame>()) & !15) - 8;
-    let mut context: Context = [0; signal::CONTEXT];
+    let mut context: Context = [0; CONTEXT];
     for (to, from) in context[GREGS..].iter_mut().zip(REGISTERS) {
         *to = saved[from];
     }
@@ -128,7 +128,7 @@ unsafe fn deliver(saved: &mut Saved, vectors: *const u8, address: u64) -> bool {
     context[SEGMENTS + 4] = address;
     context[STATES] = states as u64;
     let place = if saved[VECTOR] == 14 { address } else { saved[RIP] };
-    let information = Information::of_exception(number, code, place);
+    let information = Information::new(number, code, place);
     let frame = ptr::with_exposed_provenance_mut::<Frame>(at);
     let back = mirust_signal_return as unsafe extern "C" fn() as usize;
     // SAFETY: below the stack pointer and what lies there, or on a stack that the program gave for this. Should the

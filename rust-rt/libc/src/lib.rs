@@ -36,6 +36,7 @@ mod fortify;
     feature = "posix-on-unix"
 )))]
 mod fs;
+mod handlers;
 pub mod host;
 mod integer;
 mod keys;

@@ -6,16 +6,16 @@
 //! and a guard page in each thread.
 
 use super::errno::{self, EINVAL, ENOMEM, EPERM, ESRCH};
-use super::threads::Block;
+use super::handlers::{
+    CONTEXT, Context, FLAGS, HANDLERS, Information, SA_RESETHAND, SIG_DFL, SIG_IGN, SIGNALS,
+    alternate, is_none, report,
+};
 use super::{die, exceptions, process};
-use core::cell::Cell;
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
-/// One more than the highest signal.
-const SIGNALS: usize = 65;
-const SIG_DFL: usize = 0;
-const SIG_IGN: usize = 1;
+const SIGBUS: c_int = 7;
+const SIGSEGV: c_int = 11;
 
 /// `sigset_t`: 1024 bits, of which Linux uses the first 64; bit 0 is signal 1.
 #[repr(C)]
@@ -42,23 +42,7 @@ struct Action {
 
 const _: () = assert!(size_of::<Action>() == 152);
 
-static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(SIG_DFL) }; SIGNALS];
-static FLAGS: [AtomicI32; SIGNALS] = [const { AtomicI32::new(0) }; SIGNALS];
 static BLOCKED: AtomicU64 = AtomicU64::new(0);
-
-const SIGBUS: c_int = 7;
-const SIGSEGV: c_int = 11;
-
-/// What stands for the image's own report of a CPU exception. Called by a handler that leaves the exception to whoever was
-/// there before: without a handler it comes again, and is reported.
-extern "C" fn report(signal: c_int) {
-    HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
-}
-
-/// Whether this is no handler of the program's.
-fn is_none(handler: usize) -> bool {
-    [SIG_DFL, SIG_IGN, report as extern "C" fn(c_int) as usize].contains(&handler)
-}
 
 /// Sets a handler.
 fn set(signal: c_int, handler: usize, flags: c_int) {
@@ -69,19 +53,6 @@ fn set(signal: c_int, handler: usize, flags: c_int) {
     }
 }
 
-/// The handler to call for an exception, if the program has one, and whether on the thread's alternate stack.
-pub(super) fn take_handler(signal: c_int) -> Option<(usize, bool)> {
-    let handler = HANDLERS[signal as usize].load(Ordering::Relaxed);
-    let flags = FLAGS[signal as usize].load(Ordering::Relaxed);
-    if is_none(handler) {
-        return None;
-    }
-    if flags & SA_RESETHAND != 0 {
-        HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
-    }
-    Some((handler, flags & SA_ONSTACK != 0))
-}
-
 /// The handler of a signal; `number` is one.
 fn handler(number: c_int) -> usize {
     match (HANDLERS[number as usize].load(Ordering::Relaxed), number) {
@@ -90,42 +61,12 @@ fn handler(number: c_int) -> usize {
     }
 }
 
-/// `siginfo_t`.
-#[repr(C)]
-pub(super) struct Information {
-    signal: c_int,
-    error: c_int,
-    code: c_int,
-    padding: c_int,
-    /// An exception's address, or the process that has sent the signal, and its user.
-    from: u64,
-    rest: [u64; 13],
-}
-
-impl Information {
-    fn new(signal: c_int, code: c_int, from: u64) -> Self {
-        Information { signal, error: 0, code, padding: 0, from, rest: [0; 13] }
-    }
-
-    /// Of a CPU exception at this address.
-    pub(super) fn of_exception(signal: c_int, code: c_int, address: u64) -> Self {
-        Information::new(signal, code, address)
-    }
-}
-
 /// `si_code`: by `kill`, by `raise`.
 const SI_USER: c_int = 0;
 const SI_TKILL: c_int = -6;
 
-/// In `sa_flags`: the handler is for one signal.
-const SA_RESETHAND: c_int = 0x8000_0000_u32 as c_int;
-/// The handler of an exception is called on the alternate stack.
-const SA_ONSTACK: c_int = 0x0800_0000;
 /// What `signal` sets, as glibc's does.
 const SA_RESTART: c_int = 0x1000_0000;
-/// Words of `ucontext_t`: the registers of what was interrupted, which is nothing unless it was by an exception.
-pub(super) const CONTEXT: usize = 121;
-pub(super) type Context = [u64; CONTEXT];
 
 fn bit(signal: c_int) -> Option<u64> {
     (1..SIGNALS as c_int).contains(&signal).then(|| 1 << (signal - 1))
@@ -233,20 +174,6 @@ pub(crate) unsafe extern "C" fn kill(to: c_int, signal: c_int) -> c_int {
     }
     // SAFETY: the contract is the same.
     if signal == 0 { 0 } else { unsafe { send(signal, SI_USER) } }
-}
-
-/// A stack for handlers: its lowest address and its size, which is 0 if there is none.
-pub(super) type Alternate = Cell<(usize, usize)>;
-
-/// That of the main stack. Threads have their own.
-struct Only(Alternate);
-// SAFETY: an image has one thread of execution; the tests of the host use it in one.
-unsafe impl Sync for Only {}
-static MAIN_ALTERNATE: Only = Only(Cell::new((0, 0)));
-
-/// The alternate stack of the thread that runs.
-pub(super) fn alternate() -> &'static Alternate {
-    Block::current().map_or(&MAIN_ALTERNATE.0, |block| &block.alternate)
 }
 
 /// Sets the stack on which handlers of exceptions run that ask for it; others do not interrupt anything.
@@ -374,6 +301,7 @@ extern "C" fn pause() -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use core::sync::atomic::AtomicI32;
 
     #[test]
     fn a_handler_is_remembered_and_called_by_raise() {

@@ -8,7 +8,6 @@ use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::errno;
-use crate::signal::Alternate;
 
 /// The number of the process and of its main stack.
 pub(crate) const MAIN: c_int = 1;
@@ -84,8 +83,8 @@ pub(crate) struct Block {
     pub(crate) values: [Value; KEYS],
     /// Destructors of thread-local variables, the first registered first.
     pub(crate) destructors: Cell<Vec<Handler>>,
-    /// What `sigaltstack` has set.
-    pub(crate) alternate: Alternate,
+    /// What `sigaltstack` has set: the lowest address, and the size.
+    pub(crate) alternate: Cell<(usize, usize)>,
 }
 
 impl Block {
@@ -106,7 +105,7 @@ impl Block {
             name: Cell::new([0; 16]),
             values: [const { Value::new() }; KEYS],
             destructors: Cell::default(),
-            alternate: Alternate::default(),
+            alternate: Cell::default(),
         })
     }
 
