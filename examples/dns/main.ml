@@ -46,7 +46,7 @@ let rec exchange server places place stream flow =
       match Server.answer server `Tcp message with
       | None -> exchange server places place stream flow
       | Some response -> (
-          (* Whoever does not read it is not idle, however often he was served. *)
+          (* A client that does not read its answer is not merely idle, however often it was served before. *)
           Places.set_busy place true;
           make_it_fit server places;
           TCP.writev flow (Stream.frame response) >|= function Ok () -> `More | Error _ -> `End))

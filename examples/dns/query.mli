@@ -6,7 +6,7 @@
 type header = { id : int; opcode : int; recursion_desired : bool }
 
 type question = {
-  name : string;  (** as it stands in the message, in the letters of whoever asks *)
+  name : string;  (** as in the message, with the letter case that the client used *)
   kind : int;
   class_ : int;
 }

@@ -75,7 +75,7 @@ let idle =
 let connections = ref 0
 let none_left = Lwt_condition.create ()
 
-(* Whoever has to make room is told nothing more, and neither is its target. *)
+(* A client that has to make room gets nothing more, and neither does its target. *)
 let pass_on place flow =
   let host, port = target () in
   let moved progress answered busy =

@@ -75,7 +75,7 @@ let rec serve c text =
 (* A tenth of the memory for what is waiting. *)
 let places = lazy (Places.of_memory (fun { total; _ } -> max 16 (total / 10 / max_waiting)))
 
-(* A connection whose time is up ends like one whose client has gone: for whoever reads or writes, too. *)
+(* A connection whose time is up ends as if its client had gone, also for code that is reading or writing. *)
 let accept flow =
   let places = Lazy.force places in
   let leave () = TCP.abort flow in

@@ -1,7 +1,7 @@
-//! How much patience a server has with a client, for when there are more clients than places.
+//! Which client a server evicts when there are more clients than places.
 //!
-//! Whoever turned newcomers away would leave a server to those that came first and do nothing. So a newcomer is let in,
-//! and the client whose patience is used up the most makes room (as in OCaml's `Mirust.Places`).
+//! A server that turned newcomers away would be left to the clients that came first and do nothing. So a newcomer is
+//! let in, and the client that has used up most of the server's patience makes room (as in OCaml's `Mirust.Places`).
 //!
 //! ```
 //! use mirust::patience::Patience;
@@ -21,7 +21,7 @@ pub(crate) use policy::used_up;
 
 use crate::time::{Duration, Instant};
 
-/// What the patience with one client depends on.
+/// One client's record, on which the patience with it depends.
 #[derive(Debug)]
 pub struct Patience {
     came: Instant,
@@ -31,7 +31,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// With a client that has come just now.
+    /// For a client that has just arrived.
     pub const fn new(now: Instant) -> Self {
         Patience { came: now, moved: Cell::new(now), busy: Cell::new(false), answers: Cell::new(0) }
     }
@@ -46,7 +46,7 @@ impl Patience {
         self.busy.replace(busy)
     }
 
-    /// The client has had a whole answer, which is progress.
+    /// The client has received a whole answer, which also counts as progress.
     pub fn answered(&self, now: Instant) {
         self.moved(now);
         self.answers.set(self.answers.get().saturating_add(1));

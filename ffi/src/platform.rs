@@ -115,7 +115,7 @@ mod here {
         }
     }
 
-    /// Bytes in all, free for whoever asks, and in the longest free run.
+    /// Bytes in total, free bytes that may be allocated, and bytes in the longest free run.
     #[cfg(feature = "posix")]
     pub fn free_memory() -> [u64; 3] {
         let frames = frames::stats();

@@ -88,8 +88,8 @@ impl Slabs {
         self.layout.size()
     }
 
-    /// A slab that nobody uses, of `most` that may be in use; none if so many are, or there is no memory. Whoever gets it
-    /// has a reference of the count.
+    /// An unused slab, with one reference, which the caller owns; `None` if `most` are in use already, or if there is
+    /// no memory.
     pub(crate) fn take(&mut self, most: usize) -> Option<(NonNull<u8>, NonNull<Share>)> {
         let idle = self.all.iter().filter(|slab| slab.is_idle()).count();
         if self.all.len() - idle >= most {
@@ -103,7 +103,8 @@ impl Slabs {
         let slab = self.all.iter().find(|slab| slab.is_idle())?;
         slab.count().fetch_add(1, Ordering::AcqRel);
         let taken = (slab.base, slab.share);
-        // One at a time: the crowd that they were for may come again. If there may be fewer now, their memory is wanted.
+        // One at a time: the crowd that they were for may come again. If there may be fewer now, their memory is
+        // wanted.
         if idle > IDLE + 1 || self.all.len() > most {
             if let Some(i) = self.all.iter().rposition(Slab::is_idle) {
                 // SAFETY: it is idle, and all have this layout.

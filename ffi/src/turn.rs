@@ -15,8 +15,8 @@ use crate::{domain, time};
 
 /// Index of the word with the time, in nanoseconds since boot, in the array that `mirust_turn_words` gives: when
 /// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned; up to 10 ms earlier where Xen
-/// emulates the time stamp counter. 0 if that may be long ago, as in
-/// code that a Rust task calls inside a poll, and after `mirust_exchange`: call `mirust_turn_look` then.
+/// emulates the time stamp counter. 0 if that may be long ago, as in code that a Rust task calls inside a poll, and
+/// after `mirust_exchange`: call `mirust_turn_look` then.
 pub const MIRUST_TURN_NOW: isize = 0;
 /// The word that is 1 if there were completions to collect at that time, and otherwise 0.
 pub const MIRUST_TURN_COMPLETIONS: isize = 1;
@@ -90,7 +90,7 @@ pub(crate) fn end() {
     END.get()();
 }
 
-/// Marks the time in the words as old: whoever needs it reads the clock, and others need not.
+/// Marks the time in the words as old, so that code that needs it reads the clock.
 pub(crate) fn forget_time() {
     word(MIRUST_TURN_NOW).store(0, Ordering::Relaxed);
 }

@@ -2,8 +2,8 @@ type t = { time : int64; mutable canceled : bool; thread : unit Lwt.u }
 
 let fresh = Queue.create ()
 
-(* Each is there until [f] has it: memory may run out in between. No turn raises an exception of its own, which would take
-   the backtrace of the one that the program ends with. *)
+(* Each is there until [f] has it: memory may run out in between. No turn raises an exception of its own, which would
+   take the backtrace of the one that the program ends with. *)
 let rec take_new_sleepers f =
   if not (Queue.is_empty fresh) then (
     f (Queue.peek fresh);
@@ -48,7 +48,7 @@ module Deadline = struct
     let rec t = { passed; due = never; wakes = never; sleeper = Lwt.return_unit; next = t } in
     t
 
-  (* Moving a deadline further away is a number that is written: whoever wakes too early sleeps again. *)
+  (* Postponing a deadline only stores a number: the sleeper wakes too early, and sleeps again. *)
   let rec sleep t ~now =
     let sleeper = ns (Int64.of_int (t.due - now)) in
     t.wakes <- t.due;

@@ -28,7 +28,7 @@ let decode s =
   let length = String.length s - 2 in
   (Ipaddr.of_octets_exn (String.sub s 0 length), String.get_uint16_be s length)
 
-(* Nothing here waits. Rust repeats a call that is not possible yet, and is told when, by the token of whoever called:
+(* Nothing here waits. Rust repeats a call that is not possible yet, and is told when by the caller's token:
    ffi/src/net/wait.rs. *)
 
 let wake = Mirust.Exchange.wake
@@ -47,7 +47,7 @@ module Mailbox = struct
   let create token = { queue = Queue.create (); token; asked = false; closed = false }
   let length t = Queue.length t.queue
 
-  (* Whoever found nothing shall ask again. *)
+  (* Tells a caller that found nothing to ask again. *)
   let notify t =
     if t.asked then (
       t.asked <- false;

@@ -137,7 +137,7 @@ impl House {
         Some(at)
     }
 
-    /// The file that defines what has this absolute name, whoever hands it on.
+    /// The file that defines the item with this absolute name, through all re-exports.
     fn definition(&self, name: &Name, depth: usize) -> Option<Name> {
         let home =
             (0..=name.len()).rev().map(|n| &name[..n]).find(|n| self.files.contains_key(*n))?;

@@ -199,7 +199,7 @@ impl Reader {
             };
             if is_exported(attributes) {
                 let message =
-                    "an export inside of `mod { … }`: OCaml modules are made of files, move it";
+                    "an export inside `mod { … }`: OCaml modules are made from files, so move it to a file of its own";
                 self.fault(&syn::Error::new(item.span(), message));
             }
         }

@@ -104,7 +104,7 @@ let make code (part : part) ~is_module =
           | _ -> Unknown)
     | _ -> Unknown
   in
-  (* A block that is made here is there whoever reads the field, and so are those that it holds. *)
+  (* A block that is made here exists before anything reads the field, and so do the blocks that it refers to. *)
   let held owner offset =
     match List.filter (fun (label, o, _) -> o = offset && owner.data = Module label) !puts with
     | [ (_, _, (Fresh _ as made)) ] -> made

@@ -173,7 +173,7 @@ fn read_argument(
     let given = matches!(said, Some(Said::Type(_)));
     let known = match said {
         None => table.argument(&ty),
-        // What is said of an argument has to make sense, whoever asks.
+        // An annotation that does not fit its argument is an error in the macro and in bindgen alike.
         Some(Said::Buffer(buffer)) => Ok(table.buffer(&ty, buffer)?),
         Some(Said::Type(text)) => Ok(given_type(text.value())),
     };

@@ -262,7 +262,7 @@ pub(super) fn socket_address(value: OCaml<'_, String>) -> Result<SocketAddr, Err
     address::decode(value.as_bytes()).ok_or_else(|| Error::Stack("a bad address".into()))
 }
 
-/// Has the loop do something with OCaml: whoever drops a socket does not expect OCaml code to run.
+/// Runs `f` as a task, because a caller that drops a socket does not expect OCaml code to run inside the drop.
 pub(super) fn later(f: impl FnOnce() -> Result<(), Error> + 'static) {
     crate::spawn(async move {
         // It can only fail when OCaml has ended, and its sockets with it.

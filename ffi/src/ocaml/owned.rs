@@ -165,7 +165,7 @@ fn bury() {
     let mut next = DEAD.swap(ptr::null_mut(), Ordering::Acquire);
     while !next.is_null() {
         let head = next;
-        // SAFETY: what is on the list belongs to whoever took the list.
+        // SAFETY: taking the list gave us everything on it.
         let drop = unsafe {
             next = (*head).next;
             (*head).drop

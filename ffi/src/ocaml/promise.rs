@@ -268,7 +268,8 @@ impl<T> Drop for Promise<T> {
     }
 }
 
-/// Has the loop cancel the promise: whoever drops a future does not expect OCaml code to run.
+/// Cancels the promise from a task, because a caller that drops a future does not expect OCaml code to run inside the
+/// drop.
 fn cancel<T>(promise: BoxRoot<OCamlPromise<T>>) {
     domain::spawn(async move {
         loop {

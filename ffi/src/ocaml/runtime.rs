@@ -24,8 +24,8 @@ const LENT: u8 = 3;
 ///
 /// A `&mut OCamlRuntime` is the permission to allocate on the OCaml heap and to run OCaml code,
 /// both of which move values. There must be one at a time, and none while Rust borrows bytes of an
-/// OCaml value. Whoever hands one out therefore takes the state from `FREE` to `TAKEN`; running
-/// OCaml code out of Rust gives it back for that long.
+/// OCaml value. Code that hands one out therefore takes the state from `FREE` to `TAKEN`; calling
+/// OCaml from Rust gives it back for the duration of the call.
 ///
 /// Only OCaml's thread changes it. A thread-local would cost each call from OCaml twice as much as
 /// this does, so that other threads are distinguished in [`with_runtime`] alone.

@@ -1,28 +1,29 @@
-//! How much of the patience with a client is used up. This is said once: OCaml's `Mirust.Places` asks through the C ABI,
-//! and `mirust-summon`, which uses nothing of Mirust's, includes this file.
+//! How much of the patience with a client is used up. The rule exists only once: OCaml's `Mirust.Places` calls it
+//! through the C ABI, and `mirust-summon`, which depends on none of our crates, includes this file.
 
 use core::time::Duration;
 
-/// With a client that was never answered: a crowd comes within a moment.
+/// The patience with a client that was never answered. It is short because a crowd arrives within a moment.
 const WITH_A_STRANGER: Duration = Duration::from_millis(10);
-/// With any other, for each answer that it has had, up to [`MOST_ANSWERS`].
+/// The patience with any other client, for each answer that it has had, up to [`MOST_ANSWERS`].
 const FOR_EACH_ANSWER: Duration = Duration::from_secs(1);
 const MOST_ANSWERS: u32 = 600;
-/// Whoever sends hundreds of requests in one burst, or one as soon as it comes, is not known for that: there is so much
-/// patience with it, and so many times as long as the server has known it.
+/// Hundreds of requests in one burst, or one on arrival, do not make a client well known: the patience earned by
+/// answers is at most [`AT_FIRST`] plus [`TIMES_AS_LONG`] times as long as the server has known the client.
 const AT_FIRST: Duration = Duration::from_millis(100);
 const TIMES_AS_LONG: u32 = 10;
-/// A client that is in the middle of something has that of a stranger and such a part of its own, but all its own up to
-/// [`SOON`], as it might just as well be idle: who is known is not to make room for a crowd that comes while he is being
-/// answered, and nobody is to keep others waiting for long.
+/// A client in the middle of a request or an answer has a stranger's patience plus this fraction of its own, or all of
+/// its own up to [`SOON`] if that is more. So a known client does not make room for a crowd that arrives while it is
+/// being answered, and no client keeps the others waiting for long.
 const IN_THE_MIDDLE: u32 = 100;
 const SOON: Duration = Duration::from_secs(1);
-/// Hundreds may come in one turn, and none of them has been idle then: each counts as if it had been for so long, or
-/// those who are known would have to go.
+/// Added to every client's idle time. Hundreds of newcomers may arrive in one turn, none of which has been idle at all;
+/// without this, known clients would be evicted before them.
 const A_MOMENT: Duration = Duration::from_millis(5);
 
-/// In thousandths: above a thousand it is exhausted. `known`: from when the client came until it last made progress;
-/// `idle`: since then; `busy`: it is in the middle of something.
+/// The part of the patience that is used up, in thousandths: above a thousand it is exhausted. `known` is the time from
+/// the client's arrival until its last progress, `idle` the time since then; `busy` says that it is in the middle of a
+/// request or an answer.
 pub(crate) fn used_up(known: Duration, idle: Duration, answers: u32, busy: bool) -> u128 {
     let earned = FOR_EACH_ANSWER * answers.min(MOST_ANSWERS);
     let own = earned.min(AT_FIRST.saturating_add(known.saturating_mul(TIMES_AS_LONG)));

@@ -1,12 +1,12 @@
 //! Places for accepted connections. How many there are depends on the memory.
 //!
-//! An unmodified program accepts everybody, and each connection costs it buffers of its own, whose allocation cannot fail: a
-//! crowd of clients would end the domain. So accepted connections are limited in number. When all places are taken,
-//! `accept` waits, and the connection that has most exhausted its patience is reset, so that clients that do nothing do
-//! not keep others out.
+//! An unmodified program accepts everybody, and each connection costs it buffers of its own, whose allocation cannot
+//! fail: a crowd of clients would end the domain. So accepted connections are limited in number. When all places are
+//! taken, `accept` waits, and the connection that has most exhausted its patience is reset, so that clients that do
+//! nothing do not keep others out.
 //!
-//! How much a program keeps of what its clients send is its own choice, and may be more than its memory. So when memory is
-//! [short](super::shortage), who has read much waits with reading on, and newcomers wait to be accepted, while one
+//! How much a program keeps of what its clients send is its own choice, and may be more than its memory. So when memory
+//! is [short](super::shortage), who has read much waits with reading on, and newcomers wait to be accepted, while one
 //! connection after the other is reset until there is memory again.
 
 use std::cell::{Cell, RefCell};
@@ -20,16 +20,18 @@ use crate::time::{Duration, now, sleep};
 
 /// The environment variable with the number of places.
 const VARIABLE: &str = "MIRUST_CONNECTIONS";
-/// By default there is one for so many bytes of the domain's memory. A connection to axum whose client does not read costs some
-/// 120 KiB, and as much again is left to the program.
+/// By default there is one for so many bytes of the domain's memory. A connection to axum whose client does not read
+/// costs some 120 KiB, and as much again is left to the program.
 const MEMORY_EACH: u64 = 320 * 1024;
 const LEAST: usize = 32;
 
 /// Bytes without an answer that count as progress: single ones do not.
 const WORTH_IT: u64 = 64 << 10;
-/// How long `accept` waits before it looks for another one to reset, if nobody leaves: a program takes its time to close.
+/// How long `accept` waits before it looks for another one to reset, if nobody leaves: a program takes its time to
+/// close.
 const PROGRAMS_TIME: Duration = Duration::from_millis(20);
-/// How long a program has to free what it keeps of a connection that was reset for want of memory, before another one is.
+/// How long a program has to free what it keeps of a connection that was reset for want of memory, before another one
+/// is.
 const TIME_TO_FREE: Duration = Duration::from_millis(100);
 /// How often that is looked for.
 const LOOK: Duration = Duration::from_millis(1);
@@ -55,7 +57,7 @@ pub(super) trait Guest {
     fn place(&self) -> Option<&Place>;
     /// Resets the connection: the program finds out by an error.
     fn reset(&self);
-    /// Tells whoever waits for it to look again.
+    /// Tells the program's waiting calls to look again.
     fn notify(&self);
 }
 
@@ -85,7 +87,8 @@ impl Places {
 
 /// An accepted connection's account.
 pub(super) struct Place {
-    /// The client is in the middle of something when something was read since the last write, or a write was incomplete.
+    /// The client is in the middle of something when something was read since the last write, or a write was
+    /// incomplete.
     patience: Patience,
     /// It has been reset to make room.
     left: Cell<bool>,
@@ -273,8 +276,8 @@ fn ask_for_relief() -> u64 {
     number
 }
 
-/// Resets one connection after the other, as long as memory is short, each when the owner of the one before has had its
-/// turn. It is a task since whoever asked is in the middle of using a socket.
+/// Resets one connection after the other while memory is short, giving the owner of each a turn before the next. It is
+/// a task because its caller is in the middle of using a socket.
 async fn relieve() {
     while let Some((guest, read)) = next_to_leave() {
         if let Some(place) = guest.place() {

@@ -150,7 +150,7 @@ async fn the_most_is_reset() {
     assert!(!less.may_read() && !more.may_read() && !less.may_read());
     let newcomer = Arc::new(Told::default());
     assert!(!is_room(&Arc::clone(&newcomer).into()), "newcomers wait");
-    assert!(!most.was_reset.get(), "not by whoever asks, who is in the middle of something");
+    assert!(!most.was_reset.get(), "not by the caller, which is in the middle of something");
     until(|| most.was_reset.get()).await;
     assert_eq!(most.told.times(), 1);
     assert!(most.place.has_left() && !more.was_reset.get());

@@ -1,10 +1,10 @@
 //! When memory is so short that clients have to go, and who does.
 //!
-//! A program may keep what it reads for as long as a client sends, in a buffer that doubles: hyper does so with the head
-//! of a request, up to 400 KB. One such client is harmless, some hundred of them are more than a small domain has, and an
-//! allocation that cannot fail ends it. What a program keeps of whom is not to be seen from here, but it read it from a
-//! connection, and has not answered yet. So when memory is nearly used up, the connection that has read the most since
-//! it last wrote is reset, and the program frees what it kept of it.
+//! A program may keep what it reads for as long as a client sends, in a buffer that doubles: hyper does so with the
+//! head of a request, up to 400 KB. One such client is harmless, some hundred of them are more than a small domain has,
+//! and an allocation that cannot fail ends it. What a program keeps of whom is not to be seen from here, but it read it
+//! from a connection, and has not answered yet. So when memory is nearly used up, the connection that has read the most
+//! since it last wrote is reset, and the program frees what it kept of it.
 //!
 //! Here are the figures, [`places`](super::places) has the connections.
 
@@ -29,7 +29,7 @@ const SECONDS_BETWEEN_LINES: u64 = 10;
 pub(super) struct Memory {
     /// All of it; 0 in a process, whose memory is the kernel's.
     pub(super) total: u64,
-    /// Free for whoever asks.
+    /// Free bytes that may be allocated.
     pub(super) free: u64,
     /// In one piece.
     pub(super) run: u64,
@@ -79,8 +79,8 @@ impl Shortage {
         self.readers > 0
     }
 
-    /// How much is to stay free. A program that uses nearly all memory for other things leaves little to start with, and
-    /// clients may have half of that.
+    /// How much is to stay free. A program that uses nearly all memory for other things leaves little to start with,
+    /// and clients may have half of that.
     fn kept(&self, now: Memory) -> u64 {
         (self.before.free / 2).clamp(now.total / KEPT_AT_LEAST, now.total / KEPT)
     }
@@ -150,8 +150,8 @@ mod tests {
         buffer: u64,
     }
 
-    /// A domain in which every client sends a head without an end, all at the same pace. Returns the least that was ever
-    /// free, or nothing if an allocation failed, and how many were reset.
+    /// A domain in which every client sends a head without an end, all at the same pace. Returns the least that was
+    /// ever free, or nothing if an allocation failed, and how many were reset.
     fn flood(total: u64, free: u64, heeded: bool) -> (Option<u64>, usize) {
         let mut clients = vec![Client::default(); (total / (320 * KIB)) as usize];
         let (mut shortage, mut now) = (Shortage::new(), memory(total, free));

@@ -19,9 +19,9 @@ use super::stack::on_main;
 use crate::net::UdpSocket;
 use crate::ocaml::Buffer;
 
-/// Datagrams of a socket that wait for the link address of their next hop, and their bytes beyond which no other one is
-/// taken: so there are less than 128 KiB. Whoever makes a server answer to addresses that nobody has decides how many
-/// those are.
+/// How many datagrams of a socket may wait for the link address of their next hop, and beyond how many bytes of these
+/// no further one is accepted (so less than 128 KiB wait). An attacker could otherwise make a server queue any number
+/// of answers to addresses that do not exist.
 const MOST_SENDING: usize = 64;
 const MOST_BYTES: usize = 64 * 1024;
 /// Bytes of the longest datagram.

@@ -1,9 +1,9 @@
 //! Which client makes room when there are as many as there may be.
 //!
-//! Whoever turned newcomers away would leave a domain to those that came first and do nothing. So a newcomer is let in,
-//! and the client leaves that has most exhausted the patience with it.
+//! Turning newcomers away would leave a domain to the clients that came first and do nothing. So a newcomer is let in,
+//! and the client that has used up most of the patience with it is disconnected.
 
-/// It is the same for servers in domains, and stands there.
+/// The same rule as for servers inside domains.
 #[path = "../../src/patience/policy.rs"]
 mod policy;
 

@@ -1,4 +1,5 @@
-//! Saved states on the host's disk. Each is restored at most once: afterwards the domain's disks and peers have moved on.
+//! Saved states on the host's disk. Each is restored at most once: afterwards the domain's disks and peers have moved
+//! on.
 //!
 //! ```text
 //!   NAME.saving     xl save is running, or was interrupted: useless
@@ -109,7 +110,7 @@ impl<'a> Store<'a> {
     }
 }
 
-/// The domain's configuration or its kernel, if it has changed since then: whoever installs a new version wants it to run.
+/// The domain's configuration or its kernel, if it has changed since then: a new version was installed in order to run.
 fn newer(plan: &Plan, than: SystemTime) -> Option<PathBuf> {
     let kernel = fs::read_to_string(&plan.config).ok().and_then(|text| kernel(&text));
     [Some(plan.config.clone()), kernel].into_iter().flatten().find(|path| {

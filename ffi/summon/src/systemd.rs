@@ -36,8 +36,8 @@ pub unsafe fn inherited() -> Vec<(SocketAddr, Socket)> {
             log::warn!("the inherited descriptor {fd} is not a socket");
             return None;
         }
-        // SAFETY: the descriptor is open, as was just seen. Whoever set LISTEN_PID to this process opened it for it,
-        // and by this function's contract nothing owns it yet.
+        // SAFETY: the descriptor is open, as was just seen. LISTEN_PID names this process, so it was opened for it, and
+        // by this function's contract nothing owns it yet.
         let socket = Socket::from(unsafe { OwnedFd::from_raw_fd(fd) });
         let address = socket.local_addr().ok().and_then(|address| address.as_socket());
         // Neither xl nor the processes that it leaves behind may inherit them.

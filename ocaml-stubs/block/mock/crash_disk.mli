@@ -45,7 +45,7 @@ val discard : ?secure:bool -> t -> int64 -> int64 -> (unit, write_error) result 
 val zero : t -> int64 -> int64 -> (unit, write_error) result Lwt.t
 
 (** [crash t] is what a crash leaves at this moment, as a disk that continues with [t]'s generator.
-    Requests to [t] never end from here on: whoever waited for them is gone too. *)
+    Requests to [t] never complete from here on, since their callers have crashed too. *)
 val crash : t -> t
 
 (** After [break_down t], writes and flushes fail with [`Io], as if the backend's storage were full

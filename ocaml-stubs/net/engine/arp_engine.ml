@@ -77,7 +77,7 @@ let claim t ~now address =
   match find t address with
   | None -> announcement
   | Some o ->
-      (* Not defended until everybody has had time to answer: whoever does had it first. *)
+      (* Not defended until other hosts have had time to answer: one that does had the address first. *)
       o.defended <- now + answered_within - defend_interval;
       probe t o :: announcement
 

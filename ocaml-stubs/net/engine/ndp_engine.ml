@@ -47,9 +47,9 @@ let again_delay = second
 (* An address that another station has is tried again so much later: that one may have gone. *)
 let retry_delay = 60 * second
 
-(* Below this an advertisement does not bring the hop limit: a host whose packets do not reach their
-   destination any more is what whoever forges it wants (CVE-2015-2922). It is also the value that is
-   recommended for all (RFC 1700, and RFC 4861 section 6.3.2 by reference). *)
+(* The least hop limit that an advertisement can set: a forged one could otherwise keep our packets from reaching
+   their destinations (CVE-2015-2922). It is also the recommended default (RFC 1700, and RFC 4861 section 6.3.2 by
+   reference). *)
 let least_hop_limit = 64
 
 (* Nor may it have us wait longer than this for a neighbour's answer: a lost question would be repeated after up to an
@@ -539,8 +539,7 @@ let autoconfigure t ~now (p : Icmpv6.prefix) =
   | None when List.exists (fun l -> made_of_it l.was) t.lost -> []
   | None ->
       let ip = make_address t network ~counter:0 in
-      (* Those that are lost count: whoever advertises prefixes can also claim the addresses made of them, one after
-         the other. *)
+      (* Lost addresses count too: an attacker that advertises prefixes can also claim each address made from them. *)
       let auto =
         List.length (List.filter (fun a -> a.auto) t.addresses)
         + List.length (List.filter (fun l -> l.was.auto) t.lost)

@@ -82,7 +82,7 @@ type t = {
       (** sets the function called when the link is up again after it was down *)
   on_pressure : ((Cstruct.buffer -> bool) -> unit) -> unit;
       (** sets the function called when frames that are still referenced keep the device from
-          receiving more: whoever holds part of one should copy and release it. It is given a
+          receiving more: code that holds part of one should copy and release it. It is given a
           predicate for the buffers that the device needs *)
   on_disconnect : (unit -> unit) -> unit;
       (** sets the function called when the device is gone for good *)

@@ -252,7 +252,7 @@ let attach ?(limits = default_limits) config device =
 
 let connect ?limits config device =
   attach ?limits config device >>= fun t ->
-  (* Whoever waits at the console shall know for what. *)
+  (* Tells a person at the console what the program is waiting for. *)
   let word =
     Mirust_net_env.Env.sleep (Mirust_net_env.Env.sec 10) >|= fun () ->
     Log.warn (fun m -> m "still without an address, and waiting for one")

@@ -331,8 +331,8 @@ module Over (O : Output) = struct
         t.scheduled <- false;
         raise e
 
-  (* Of a connection in one turn. Where each segment is a frame of its own, a few dozen of them keep any device busy, and
-     more of them would only wait in memory, where they outlive OCaml's minor collections. *)
+  (* Of a connection in one turn. Where each segment is a frame of its own, a few dozen of them keep any device busy,
+     and more of them would only wait in memory, where they outlive OCaml's minor collections. *)
   let burst t ~src ~dst =
     match path t ~src ~dst with
     | Some p when O.max_segment p = 0 -> 64 * 1024
@@ -673,7 +673,7 @@ module Over (O : Output) = struct
 
   let write_nodelay flow view = writev_nodelay flow [ view ]
 
-  (* Nobody reads any more: whoever waits to sees the end. *)
+  (* Ends reading: a pending [read] gets the end of file. *)
   let deafen flow =
     if not flow.deaf then (
       flow.deaf <- true;

@@ -42,7 +42,7 @@ let count_stuck t place octets =
   place.stuck <- octets
 
 let forget t (c : connection) =
-  (* From then on nothing is allocated. *)
+  (* Nothing after this allocates. *)
   let was_there = Table.remove t.table c in
   if c.place != no_place then (
     count_stuck t c.place 0;
@@ -58,7 +58,7 @@ let number random =
   let s = random 8 in
   Int64.to_int (String.get_int64_le s 0) land max_int
 
-(* Of one host, and not the network of RFC 1122's "this host". *)
+(* Neither a group's, nor a broadcast address, nor the unspecified one (RFC 1122's "this host"). *)
 let names_a_host = function
   | Ipaddr.V4 a ->
       Ipaddr.V4.compare a Ipaddr.V4.any <> 0
@@ -119,7 +119,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
 let compact ~device t =
   Table.iter t.table (fun c ->
       let cost = received_cost c + ahead_cost c in
-      (* Whatever there is no memory for stays as it is, and costs neither this connection nor others anything. *)
+      (* Where memory runs out, the rest stays as it is; no connection suffers. *)
       (try
          Octets.compact ~device c.received;
          Reassembly.compact ~device c.ahead;
@@ -134,8 +134,8 @@ let charge t (c : connection) n =
 
 (* {1 Running out of memory}
 
-   Out_of_memory may be raised at any allocation (docs/memory.md). The connection that the engine is at may then be in any
-   state, and is lost; the others are as they were. *)
+   Out_of_memory may be raised at any allocation (docs/memory.md). The connection that is being processed may then be in
+   an inconsistent state, and is dropped; the others are unaffected. *)
 
 let held (c : connection) = c.account
 
@@ -153,13 +153,13 @@ let resting t ~local ~local_port ~remote ~remote_port =
   else
     let hash = Table.hash_of t.table ~local ~local_port ~remote ~remote_port in
     let e = Waiting.find resting ~hash ~local ~local_port ~remote ~remote_port in
-    (* Its time may have passed behind others: it must not come back again and again. *)
+    (* It may have expired while waiting behind others, and must then not be revived. *)
     if e != Waiting.none && e.until <= t.env.now then (
       Waiting.remove resting e;
       Waiting.none)
     else e
 
-(* For a segment: what rests wakes up. *)
+(* The connection that a segment belongs to. One in TIME-WAIT is revived from its record. *)
 let find t ~local ~local_port ~remote ~remote_port =
   match Table.find t.table ~local ~local_port ~remote ~remote_port with
   | Some _ as found -> found
@@ -183,15 +183,13 @@ let patience ~holds ~moved =
   let rec doublings n = if n = 0 then 0 else 1 + doublings (n lsr 1) in
   if holds then 3 * second else (1 + doublings moved) * second
 
-(* How many are looked at for each that wants to come in: so the work for one is bounded, and all are
-   looked at in turn. *)
+(* How many connections are examined for each newcomer, which bounds the work. *)
 let looked_at = 32
 
-(* Whoever holds all the places without using them shall not keep others out: of some that are next in
-   the queue that connection goes which has tried its patience most. Those that have been looked at go to
-   the end, so that all have their turn. Octets count, and not segments: it costs nothing to answer a window
-   probe. A client between two requests holds nothing, and has moved something: it is not taken for one
-   that came to stay. *)
+(* Idle connections must not keep newcomers out. Of the next few in the queue, the one that has exhausted most of
+   its patience is evicted; the others go to the end of the queue, so that every connection is examined in turn.
+   Progress is counted in octets, not in segments, because it costs a peer nothing to answer a window probe. A client
+   between two requests holds nothing and has moved something, so it has a long patience. *)
 let look t place (c : connection) =
   let moved = c.octets_received + c.octets_acked in
   if moved <> place.moved then (
@@ -201,7 +199,7 @@ let look t place (c : connection) =
 let holds (c : connection) =
   not (Flight.is_empty c.flight && Octets.is_empty c.unsent && Octets.is_empty c.received)
 
-(* In thousandths of its patience. *)
+(* How much of the patience with it is used up, in thousandths. *)
 let tried t place c =
   let patience = patience ~holds:(holds c) ~moved:place.moved in
   (t.env.now - place.since) / (patience / 1000)
@@ -226,12 +224,13 @@ let in_turn t f =
     ignore (Queue.pop t.places : place)
   done
 
-(* Whoever moves an octet on each of its connections now and then exhausts no patience, and one host could have all
-   places for itself, or all hosts of one network. So of the network that has the most, if it has more than the
-   newcomer's would have then, the host that has the most gives one, but not to one that has as many. In the newcomer's
-   own network, or where all have little, a host gives one that has more than an eighth of all that were accepted, and
-   more than the newcomer's would have. It is the one that has tried its patience most, of some that are next in turn. Who
-   has not completed a handshake counts for nobody: a stranger can begin one in the name of anybody. *)
+(* A peer that moves an octet on each of its connections now and then never exhausts its patience, so one host, or the
+   hosts of one network, could take all places. Therefore the network with the most connections gives up one of its
+   host with the most, provided that it has more than the newcomer's network would then have, and that this host has
+   more than the newcomer. Otherwise (the newcomer's own network has the most, or the networks are even), a host gives
+   up one if it has more than an eighth of all accepted connections, and more than the newcomer would have. Of that
+   host's next few connections, the one that has exhausted most of its patience is evicted. A connection counts for its
+   host only when its handshake is complete, since anybody can begin one in another host's name. *)
 let make_fair t ~newcomer =
   let hosts = t.hosts in
   let has = Hosts.count hosts newcomer and network = Hosts.most_of_networks hosts in
@@ -256,8 +255,8 @@ let make_fair t ~newcomer =
     done;
     Option.iter (make_way t) !worst)
 
-(* Of the hosts that have as many as any in the largest network, that one is to give a place whose patience has been
-   tried most: they may have no more than one each. *)
+(* Among the hosts of the largest network that have equally many connections (perhaps one each), the host whose
+   connection has exhausted most of its patience is the one to give up a place. *)
 let has_the_most t host ~tried ~most =
   let network = host.network in
   if network == Hosts.most_of_networks t.hosts && host.count = network.most.count && tried > !most
@@ -265,7 +264,7 @@ let has_the_most t host ~tried ~most =
     most := tried;
     network.most <- host)
 
-(* [newcomer]: who wants to come in, if that is proven. *)
+(* [newcomer] is the host that wants a place, if its address has been verified. *)
 let evict ?newcomer t =
   let worst = ref None and most = ref 999 and most_there = ref (-1) in
   in_turn t (fun place c ->
@@ -283,8 +282,9 @@ let evict ?newcomer t =
 
 (* {1 Too much data} *)
 
-(* Releasing counts in proportion: with an octet now and then a buffer would last for days. Whoever releases a thirty-second
-   part in his patience has half of it left in a minute. What has grown since is another matter than what was there. *)
+(* Releasing memory counts as progress only in proportion to what is held: with an octet now and then, a buffer could
+   be kept for days. At a thirty-second part per patience (three seconds), half of it is released within about a minute.
+   A buffer that has doubled since starts afresh. *)
 let worth_it = 32
 
 let is_stuck t place ~held ~released =
@@ -298,12 +298,12 @@ let is_stuck t place ~held ~released =
     place.stuck_since <- t.env.now);
   t.env.now - place.stuck_since >= patience ~holds:true ~moved:0
 
-(* What it holds, if that is more than anybody may when memory is short, and not becoming less; else 0. What its user
-   waits to write is not yet for the peer to take. *)
+(* What the connection holds, if that is more than is allowed when memory is short and does not shrink; otherwise 0.
+   Data that its user is still waiting to write does not count as held by the peer. *)
 let stuck_with t place (c : connection) =
   let sending = Flight.octets c.flight + Octets.octets c.unsent
   and receiving = received_cost c + ahead_cost c in
-  (* On a path that is silent they become smaller, and what was one is not to count as more then. *)
+  (* On a silent path segments are cut smaller, and what was one segment must not then count as several. *)
   let segment = max c.mss 1460 in
   let sent = sending + c.beside - segment and received = receiving - (3 * segment) in
   let stuck =
@@ -312,17 +312,18 @@ let stuck_with t place (c : connection) =
   in
   if stuck && max sent received > 0 then c.account + c.beside else 0
 
-(* What is ahead of a gap need not be kept (RFC 2018 section 8), and without it nothing may be stuck. *)
+(* Data ahead of a gap need not be kept (RFC 2018 section 8), and dropping it may be enough. *)
 let give_way t (c : connection) =
   if Reassembly.is_empty c.ahead then make_way t c
   else (
     hold t.env c (-ahead_cost c);
     Reassembly.clear c.ahead)
 
-(* Somebody could go on but for what others hold. Of some that are next in turn, that connection gives way which is stuck
-   with the most: a closed window may stay closed for ever (RFC 9293 section 3.8.6.1), but not at the expense of others.
-   Nobody does where it would not help: memory may be short because of what peers are taking, as where a user writes more
-   at once than all may hold. While nobody needs the memory, a slow reader may take as long as it likes. *)
+(* Called when a connection cannot go on because others hold the memory. Of the next few in the queue, the connection
+   that is stuck with the most gives way: a closed window may stay closed for ever (RFC 9293 section 3.8.6.1), but not
+   at the expense of others. None does if that would not help: memory may also be short because of data that peers are
+   taking, such as when a user writes more at once than the limit for all. While the memory is not needed, a slow reader
+   may take as long as it likes. *)
 let relieve t =
   t.env.short <- false;
   if under_pressure t.env then (
@@ -336,7 +337,7 @@ let relieve t =
     if t.env.memory - t.env.stuck_octets < t.env.config.memory_max then
       Option.iter (give_way t) !worst)
 
-(* One connection more. *)
+(* Makes room for one more connection if necessary; whether there is any. *)
 let has_room ?newcomer t =
   let full () = connections t >= t.env.config.connections_max in
   if full () then drop_waiting t.env;
@@ -354,7 +355,7 @@ let set_bounds t ~memory ~connections ~time_wait =
       time_wait_max = time_wait;
       backlog = min t.backlog_max (max 1 (connections / 4));
     };
-  (* A newcomer pushes out one: those above the bound go before. *)
+  (* A newcomer evicts only one connection, so those above the new bound have to go now. *)
   let rec shrink () =
     let n = count t in
     if n > connections then (
@@ -365,7 +366,7 @@ let set_bounds t ~memory ~connections ~time_wait =
   shrink ();
   trim_waiting t.env
 
-(* Closed ones leave the queue when it has grown to twice the connections there are. *)
+(* Closed connections are removed from the queue once it is twice as long as the table. *)
 let add t c =
   if Queue.length t.places > 64 + (2 * Table.length t.table) then (
     let live = Queue.create () in
@@ -385,7 +386,7 @@ let add t c =
       older = no_place;
       newer = no_place;
     };
-  (* First: if memory ends, who is in the table has a place all the same. *)
+  (* In this order, because every connection in the table must have a place even if memory runs out here. *)
   Queue.push c.place t.places;
   Table.add t.table c
 
@@ -728,8 +729,8 @@ let no_neighbour t ~now ~src ~dst ~src_port ~dst_port =
 let on_event (c : connection) f = c.notify <- f
 
 (* RFC 6056, algorithm 3 with a random start: ports of one destination run through the range in an order
-   that a stranger does not know. Never both ends of one connection, which would be open to itself at once (a simultaneous
-   open, RFC 9293, 3.5), whoever listens there. *)
+   that a stranger does not know. A connection never gets its own port as its destination: it would be connected to
+   itself at once (a simultaneous open, RFC 9293, 3.5), even if a server listens there. *)
 let first_port = 32768 (* the dynamic range proper, from 49152, is soon full of TIME-WAIT *)
 
 let free_port t ~local ~remote ~remote_port =

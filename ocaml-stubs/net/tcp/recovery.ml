@@ -238,8 +238,8 @@ let tune_send_buffer env c =
 
 let send_space env c =
   let held = Octets.octets c.unsent + outstanding c in
-  (* Under pressure a connection that has nothing under way may still send a segment: whoever holds
-     the memory may be waiting for it. *)
+  (* Under pressure, a connection with nothing in flight may still send a segment: the connection that holds the
+     memory may be waiting for it. *)
   let limit = if under_pressure env then min c.mss c.send_buffer else c.send_buffer in
   max 0 (limit - held)
 
@@ -417,14 +417,15 @@ let acked_something env c (h : Wire.t) ~payload =
     wake_writer env c);
   touch env c
 
-(* Where requests and answers are short nearly each acknowledgement is of all that was under way, and nothing was lost. *)
+(* If requests and answers are short, nearly every acknowledgement covers all data in flight, and nothing was lost. *)
 let says_all_is_well c (h : Wire.t) =
   h.ack = c.snd_nxt
   && (not (Flight.is_empty c.flight))
   && c.phase = Open && c.probes = 0 && c.dupacks = 0 && h.options.sack == [] && c.undo.saved = None
   && c.rack.dsack_round < 0
 
-(* What is left of [acked_something] then: there is nothing on the scoreboard, nothing to count and nothing to take back. *)
+(* What is left of [acked_something] then: there is nothing on the scoreboard, nothing to count and nothing to take
+   back. *)
 let acked_all env c (h : Wire.t) =
   let news = env.news in
   begin_news news h;

@@ -9,7 +9,8 @@ type place = {
 
 type t = place array
 
-(* A pair has one place: whoever sends from many addresses has them looked at each time, and nothing grows. *)
+(* Each pair of addresses has one fixed place. A sender that uses many source addresses makes us check them again each
+   time, but nothing grows. *)
 let places = 64
 
 let create () =

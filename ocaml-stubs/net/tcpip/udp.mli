@@ -12,7 +12,7 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S) : sig
   (** As [listen], for one peer only: to all others the port behaves as if it were closed. *)
   val listen_to : t -> port:int -> peer:ipaddr * int -> callback -> unit
 
-  (** Whether nobody listens on a port: [listen] takes it from whoever does. *)
+  (** Whether a port has no listener. ([listen] replaces the one there is.) *)
   val is_free : t -> port:int -> bool
 
   (** As [input], for a packet whose checksum the device may have verified. *)

@@ -112,8 +112,8 @@ pub fn halt() -> ! {
 /// Attempts at a random number. Intel's guide bounds those of RDRAND by ten; RDSEED runs dry more often.
 const ATTEMPTS: usize = 128;
 
-/// The CPU's generators of random numbers. Finding out takes CPUID, which leaves the guest: whoever draws much keeps
-/// this.
+/// The CPU's generators of random numbers. Detecting them takes CPUID, which is an exit: keep this to draw many
+/// numbers.
 #[derive(Clone, Copy)]
 pub struct Generators {
     random: bool,

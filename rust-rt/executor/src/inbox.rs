@@ -49,7 +49,7 @@ impl Own {
 #[derive(Default)]
 struct Others {
     posted: State,
-    /// The domain blocks, or is about to: whoever adds something must notify.
+    /// The domain blocks, or is about to: a thread that posts something must notify it.
     parked: bool,
 }
 
@@ -192,8 +192,8 @@ impl Inbox {
         if !idle {
             return false;
         }
-        // Whoever posted after the look above is found here. What was posted before and is not of
-        // `interest` has been collected, and keeps nobody from blocking.
+        // What was posted after the look above is found here. What was posted before and is not of
+        // `interest` has been collected, and does not prevent blocking.
         let mut others = self.others.lock();
         others.parked = !self.posted.load(Ordering::Relaxed);
         others.parked

@@ -13,7 +13,7 @@ pub trait Platform {
     /// The wall clock: time since 1970-01-01T00:00:00Z. It may jump, in both directions.
     fn wall(&self) -> Duration;
 
-    /// Hands every pending event to whoever waits for it (usually by waking a
+    /// Delivers every pending event to what waits for it (usually by waking a
     /// [`Waker`](core::task::Waker)) and returns how many there were. Never blocks. Where checking is
     /// expensive it may miss events of the last few microseconds, but not after a [`wait`](Self::wait).
     fn dispatch(&self) -> usize;

@@ -145,10 +145,11 @@ impl<P: Platform> Domain<P> {
         now
     }
 
-    /// The last reading of the monotonic clock, if it was read in this turn; otherwise [`recent_now`](Self::recent_now).
-    /// The reading that ended the last poll counts, too: so it is behind by no more than what has run since that poll
-    /// returned, and a hundredth of a second where Xen emulates the counter, and may stand still until the next one. It is meant for time limits of seconds, not for loops that wait or for
-    /// measuring durations.
+    /// The last reading of the monotonic clock, if it was read in this turn; otherwise
+    /// [`recent_now`](Self::recent_now). The reading that ended the last poll counts, too: so it is behind by no more
+    /// than what has run since that poll returned, and a hundredth of a second where Xen emulates the counter, and may
+    /// stand still until the next one. It is meant for time limits of seconds, not for loops that wait or for measuring
+    /// durations.
     pub fn coarse_now(&self) -> Instant {
         if self.looked.get() { self.seen.get() } else { self.recent_now() }
     }
@@ -328,8 +329,8 @@ impl<P: Platform> Domain<P> {
             //    missed:
             //
             //    - Tasks, completions and signals sit in the inbox. `park` looks at all of them and
-            //      announces the block, in one step under the inbox's lock. Whoever posts before
-            //      that step is seen by it. Whoever posts after it (another thread, on Unix) finds
+            //      announces the block, in one step under the inbox's lock. What was posted before
+            //      that step is seen by it. A thread that posts after it (another one, on Unix) finds
             //      the announcement and calls the platform's notifier, which is an event.
             //    - Timers are set by this thread only, and its last chance was step 3. So the
             //      earliest deadline read below is still the earliest when the block begins.

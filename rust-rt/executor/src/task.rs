@@ -386,7 +386,7 @@ impl LetGo {
 impl Drop for LetGo {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: as whoever made it has promised.
+        // SAFETY: the code that made this `LetGo` has promised what `let_go` requires.
         unsafe { let_go(self.0) }
     }
 }

@@ -6,8 +6,8 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 
-/// A small image: files, a file among its inode's bytes and one in blocks, links, a link to itself, a directory of three
-/// blocks. `tests/small.sh` makes it.
+/// A small image: files, a file among its inode's bytes and one in blocks, links, a link to itself, a directory of
+/// three blocks. `tests/small.sh` makes it.
 pub const SMALL: &[u8] = include_bytes!("../tests/small.erofs");
 
 /// Runs a future that never has to wait, as those over memory.
@@ -22,7 +22,7 @@ pub fn at_once<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// What a walk may take: whoever lies may have made a directory its own grandchild.
+/// What a walk may take: a hostile image may have a directory that is its own grandchild.
 struct Budget {
     /// Names.
     names: usize,

@@ -60,8 +60,8 @@ fn access(prot: c_int) -> Result<Prot, c_int> {
     }
 }
 
-/// Fills memory that is full of zeroes with what a file has from an offset on, or says why it cannot be mapped; `shared`
-/// is whether later changes are to be seen.
+/// Fills memory that is full of zeroes with what a file has from an offset on, or says why it cannot be mapped;
+/// `shared` is whether later changes are to be seen.
 ///
 /// # Safety
 ///
@@ -74,8 +74,8 @@ pub(crate) type FillFromFile =
 pub(crate) struct Files {
     /// A copy.
     pub(crate) fill: FillFromFile,
-    /// The address of a file's bytes from an offset on, for a shared mapping, and perhaps to write to; None if a copy is as
-    /// good.
+    /// The address of a file's bytes from an offset on, for a shared mapping, and perhaps to write to; None if a copy
+    /// is as good.
     pub(crate) share:
         fn(fd: c_int, offset: i64, len: usize, writes: bool) -> Result<Option<usize>, c_int>,
     /// Ends such a mapping. Whether it was one.

@@ -20,7 +20,7 @@ pub(crate) extern "C" fn exit(code: c_int) -> ! {
         // The lock is not held while the handler runs.
         let handler = AT_EXIT.lock().pop();
         let Some(Handler { function, argument }) = handler else { break };
-        // SAFETY: whoever registered the function promised that it can be called now, with this.
+        // SAFETY: the caller that registered the function promised that it can be called now, with this argument.
         unsafe { function(argument) };
     }
     stdio::flush_all();
@@ -189,7 +189,7 @@ unsafe extern "C" fn __sched_cpucount(size: usize, set: *const c_void) -> c_int 
     set.iter().map(|byte| byte.count_ones() as c_int).sum()
 }
 
-/// Whoever wants to run on processor 0 does; EINVAL for a set without it.
+/// 0 for a set that contains processor 0, the only one; EINVAL for any other.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn sched_setaffinity(_pid: c_int, size: usize, set: *const c_void) -> c_int {
     // SAFETY: the caller's set has that many bytes.

@@ -1,4 +1,4 @@
-//! Pages that frames are received into, and that are lent to whoever reads the frames.
+//! Pages into which frames are received, and which are lent to the readers of the frames.
 //!
 //! The pages lie in one row and are used in the order of their addresses, round and round. A frame
 //! that fills several pages, taken one after the other, therefore usually lies in one piece, and can
@@ -56,7 +56,7 @@ impl Lease {
         self.addr
     }
 
-    /// Hands the holder's reference over: whoever gets it decrements the count in the end.
+    /// Hands over the holder's reference: the new owner has to decrement the count in the end.
     pub fn into_raw(self) -> (NonNull<u8>, &'static Share) {
         let raw = (self.addr, self.share);
         core::mem::forget(self);

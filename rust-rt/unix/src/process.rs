@@ -23,7 +23,7 @@ fn write_all(fd: RawFd, mut bytes: &[u8]) {
         match sys::write(fd, bytes) {
             Ok(n) => bytes = &bytes[n..],
             Err(Errno::INTR) => (),
-            // Whoever started us left the descriptor non-blocking.
+            // The descriptor was non-blocking when this process started.
             Err(Errno::AGAIN) => {
                 let _ = sys::ppoll(fd, libc::POLLOUT, None);
             }

@@ -33,8 +33,8 @@ const PATIENCE: u64 = 50_000;
 /// What a wait takes at least that had to sleep, in the same ticks: about two microseconds.
 const SLEEP: u64 = 5_000;
 
-/// So many calls of `dispatch` after the kernel has told its events do not look at that counter, nor ask: whoever has
-/// nothing else to do waits next, which asks as well.
+/// After the kernel has reported its events, this many calls of `dispatch` neither read that counter nor ask again: a
+/// loop with nothing else to do waits next, which asks as well.
 const CALLS: u8 = 4;
 
 static REACTOR: Owned<Reactor> = Owned::new();
@@ -81,8 +81,8 @@ pub(crate) trait Place {
     /// Tells the kernel what is to be told, and tells what has ended since.
     fn dispatch(&self) -> Found;
 
-    /// Waits until something has ended, or until `descriptor` is readable, or until the time is over; without one, for as
-    /// long as it takes. May return early. False if nothing can end: then it has not waited.
+    /// Waits until something has ended, or until `descriptor` is readable, or until the time is over; without one, for
+    /// as long as it takes. May return early. False if nothing can end: then it has not waited.
     fn wait(&self, descriptor: RawFd, time: Option<Duration>) -> bool;
 }
 
@@ -249,7 +249,7 @@ impl Reactor {
 
     /// False if there was nothing to wait for there.
     fn wait_in(&self, place: &dyn Place, timeout: Option<Duration>) -> bool {
-        // Whoever waits twice without a dispatch in between gets what is there at once.
+        // A second wait without a dispatch in between returns at once with what is there.
         if self.events.borrow().len > 0 {
             return true;
         }
@@ -261,11 +261,11 @@ impl Reactor {
         waited
     }
 
-    /// One system call for what `ppoll` and `epoll_pending` do together; where the kernel has none (before Linux 5.11, or
-    /// in a sandbox), it says so for the future.
+    /// One system call for what `ppoll` and `epoll_pending` do together; where the kernel has none (before Linux 5.11,
+    /// or in a sandbox), it says so for the future.
     fn wait_for_events(&self, timeout: Option<Duration>) {
         let found = &mut *self.events.borrow_mut();
-        // Whoever waits twice without a dispatch in between gets the rest of it at once.
+        // A second wait without a dispatch in between returns at once with the rest.
         if found.len > 0 {
             return;
         }
@@ -344,8 +344,8 @@ impl Platform for Reactor {
         clock::wall()
     }
 
-    /// Asks the kernel after every wait, and otherwise now and then. Whoever blocks misses nothing by
-    /// that: the wait returns at once for what is pending.
+    /// Asks the kernel after every wait, and otherwise now and then. Nothing is missed by that when
+    /// the loop blocks: the wait returns at once if something is pending.
     fn dispatch(&self) -> usize {
         let elsewhere = self.place.get().map_or(0, |place| self.dispatch_place(place));
         let len = core::mem::take(&mut self.events.borrow_mut().len);

@@ -12,8 +12,8 @@ use crate::sys::{self, Descriptor, Errno, RawFd};
 /// An open, non-blocking descriptor that is watched for as long as it lives, unlike an [`Fd`](crate::Fd), which
 /// is watched while a task waits for it: nothing has to be asked of the kernel again after each event.
 ///
-/// The interest is level-triggered, so an event that is not acted on comes back at once, and for ever. Whoever cannot
-/// act now has to [`want`](Watch::want) less.
+/// The interest is level-triggered, so an event that is not acted on comes back at once, and for ever. A caller that
+/// cannot act now has to [`want`](Watch::want) less.
 pub(crate) struct Watch {
     token: u64,
     wanted: Cell<i32>,

@@ -38,7 +38,7 @@ pub const TARGET: &str = "memory/target";
 /// What it can have at most, in KiB.
 const STATIC_MAX: &str = "memory/static-max";
 
-/// Whoever starts has better things to ask of xenstore.
+/// A starting domain has more urgent requests to xenstore.
 const LATER: Duration = Duration::from_secs(1);
 /// Until what could not be done is tried again the first time, and at last.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(32)];
@@ -66,8 +66,8 @@ pub struct Balloon {
 }
 
 impl Balloon {
-    /// Of a domain with these `holes` in its RAM, physical addresses below the reach of `frames`, and with `beyond` more
-    /// pages above it.
+    /// Of a domain with these `holes` in its RAM, physical addresses below the reach of `frames`, and with `beyond`
+    /// more pages above it.
     pub fn new(
         hypervisor: &'static dyn Hypervisor,
         frames: &'static Frames,

@@ -16,7 +16,7 @@
 //! # In another domain
 //!
 //! After a suspension, the program continues in a new domain, which has none of its event channels except those that
-//! the toolstack has set up again ([`Events::renew`]). The others are *stale*: whoever waits for one is woken, once,
+//! the toolstack has set up again ([`Events::renew`]). The others are *stale*: a waiter for one is woken, once,
 //! and finds no peer at its other end. New channels may have the numbers of stale ones; the era, which each channel
 //! knows, tells them apart.
 
@@ -198,8 +198,8 @@ impl Events {
         events
     }
 
-    /// Begins anew, in another domain, whose shared_info is in its place: all channels are stale, but for those
-    /// that have another port now. These have an event: something may have happened meanwhile.
+    /// Starts over in a new domain, whose shared_info is mapped by now: all channels become stale except those that
+    /// have got another port. These get an event, since something may have happened meanwhile.
     ///
     /// # Errors
     ///

@@ -11,7 +11,7 @@ pub const MAX_PORTS: usize = 128;
 ///
 /// The only place in the image that blocks. No event can slip in between the last look at the
 /// pending bits and the sleep: Xen marks the vCPU as polling first, then looks at the pending bit of
-/// each port, and whoever sets a pending bit afterwards finds the mark and wakes the vCPU
+/// each port; a sender that sets a pending bit afterwards finds the mark and wakes the vCPU
 /// (`do_poll` and `evtchn_check_pollers` in Xen's `common/sched` and `common/event_channel.c`).
 pub fn block(hypervisor: &dyn Hypervisor, ports: &[Port], deadline: u64) {
     // To Xen zero is no deadline at all, and times are signed: a later one would be in the past.

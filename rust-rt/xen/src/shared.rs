@@ -17,7 +17,7 @@ use core::{
 /// is our own mistake and panics; no value that a peer wrote may be used as one unchecked.
 ///
 /// Loads have acquire and stores have release ordering, which on x86 costs nothing: what was
-/// written before an index is visible to whoever reads that index.
+/// written before an index is visible to a peer that has read that index.
 #[derive(Debug)]
 pub struct SharedPage {
     base: NonNull<u8>,

@@ -233,7 +233,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Whether whoever connects to `target` from this host ends up at `listen`: each client would become another one.
+/// Whether a connection to `target` from this host ends up at `listen`: each client would then cause another one.
 fn leads_back(listen: SocketAddr, target: SocketAddr) -> bool {
     let everywhere = listen.ip().is_unspecified() && listen.is_ipv4() == target.is_ipv4();
     listen == target || everywhere && target.ip().is_loopback() && listen.port() == target.port()

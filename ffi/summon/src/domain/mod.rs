@@ -9,9 +9,9 @@
 //!     └─────────────────────────────────────────────── Leaving
 //! ```
 //!
-//! A domain that ends by itself goes from Up to Asleep, or to Failed if it has not answered yet. Only the task that made it
-//! Starting or Leaving calls the toolstack for it. Everything runs on one thread, so that code without an `await` is
-//! atomic.
+//! A domain that ends by itself goes from Up to Asleep, or to Failed if it has not answered yet. Only the task that
+//! made it Starting or Leaving calls the toolstack for it. Everything runs on one thread, so that code without an
+//! `await` is atomic.
 
 pub mod counts;
 mod life;
@@ -49,7 +49,7 @@ pub struct Domain {
     life: watch::Sender<(u64, Farewell)>,
     /// The number of its last start, and the time.
     start: Cell<(u64, Instant)>,
-    /// Its number, once it is known: whoever renames it leaves it that.
+    /// Its domid, once it is known, which stays the same when it is renamed.
     id: Cell<Option<u32>>,
     /// What it was called when it was seen last.
     called: RefCell<String>,
@@ -200,8 +200,8 @@ impl Domain {
         self.trouble.replace(why);
     }
 
-    /// Called when a client has waited for `hold`. A domain that has had enough time and has never answered is destroyed, so
-    /// that the next client gets a new one.
+    /// Called when a client has waited for `hold`. A domain that has had enough time and has never answered is
+    /// destroyed, so that the next client gets a new one.
     pub fn was_silent(self: &Rc<Self>) -> Refusal {
         let plan = self.plan();
         let why = match self.state() {

@@ -18,8 +18,7 @@ use mirust_xen::{
 
 /// Where the ends of all disks are.
 const DISKS: &str = "device/vbd";
-/// Whoever starts has better things to ask of xenstore; and what the domain has from its start, its program may take up
-/// late.
+/// A starting domain has more urgent requests to xenstore, and its program may open late what it had from the start.
 const LATER: Duration = Duration::from_secs(1);
 /// What a driver takes until it has begun, and how often to look whether the backend is made.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -62,7 +61,8 @@ async fn serve(store: Xenstore, sleep: fn(Duration) -> Pin<Box<dyn Future<Output
     }
 }
 
-/// The states of the ends that have a driver. It says so before it begins, which may take as long as an earlier backend keeps its pages.
+/// The states of the ends that have a driver. It says so before it begins, which may take as long as an earlier backend
+/// keeps its pages.
 struct Drivers(RefCell<Vec<String>>);
 
 // SAFETY: an image has one thread of execution, and no borrow lasts beyond a statement; each test has its own.

@@ -119,7 +119,7 @@ fn cannot() -> Errno {
     if log::log_enabled!(log::Level::Warn) && !LOGGED.swap(true, Ordering::Relaxed) {
         log::warn!(
             target: "libc",
-            "a blocking call inside of a task or of a call from OCaml fails: make it on a thread, or on the main stack"
+            "a blocking call inside a task or a call from OCaml fails: make it on a thread, or on the main stack"
         );
     }
     Errno(EDEADLK)
@@ -130,8 +130,8 @@ local! {
     static WAITS: Cell<bool> = Cell::new(false);
 }
 
-/// Whether the call that makes this attempt will wait if it gets EAGAIN: where nothing more can come, some calls only end
-/// if they would have waited.
+/// Whether the call that makes this attempt will wait if it gets EAGAIN: where nothing more can come, some calls only
+/// end if they would have waited.
 pub(super) fn waits() -> bool {
     WAITS.with(Cell::get)
 }
@@ -280,7 +280,7 @@ fn turn() {
         cx.waker().wake_by_ref();
         Poll::Pending
     }));
-    // Where nothing may wait, whoever runs there lets the others run when it returns.
+    // Code that may not wait lets the others run by returning.
     if let Some(blocking) = BLOCKING.with(Cell::get) {
         let _ = (blocking.block_on)(wait);
     }

@@ -83,7 +83,7 @@ fn copy_range(
             (Some(source), Some(file)) if flags == 0 => (source, file),
             _ => return Err(Errno(EINVAL)),
         };
-    // A file that appends has no offset to copy to: whoever copies writes instead.
+    // A file opened for appending has no offset to copy to: callers fall back to write.
     if !table::get(from)?.may_read() || !target.may_write() || file.appends() {
         return Err(Errno(EBADF));
     }
@@ -111,7 +111,7 @@ fn copy_range(
     Ok(n)
 }
 
-/// Refused, on which whoever wants to save copies copies: EINVAL, as for descriptors without pages to move.
+/// Refused with EINVAL, as for descriptors without pages to move: callers then fall back to copying.
 #[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
 pub(super) extern "C" fn splice(
     from: c_int,

@@ -1,4 +1,4 @@
-//! No call asks a socket anywhere but on the main stack: whoever makes it may be a thread.
+//! Calls reach a socket only on the main stack, even if a thread makes them.
 
 use alloc::rc::Rc;
 use alloc::vec;

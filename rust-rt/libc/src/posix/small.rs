@@ -1,7 +1,7 @@
 //! Aliases of other calls, and calls that have nothing to do here.
 //!
-//! Programs in C that were not compiled for large files call functions without `64` in their names, whose offsets have 64
-//! bits on this architecture all the same.
+//! Programs in C that were not compiled for large files call functions without `64` in their names, whose offsets have
+//! 64 bits on this architecture all the same.
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
 
@@ -76,7 +76,7 @@ pub(super) extern "C" fn posix_fadvise64(fd: c_int, from: i64, n: i64, hint: c_i
     posix_fadvise(fd, from, n, hint)
 }
 
-/// The clock is Xen's, for whoever would set it.
+/// EPERM: the clock is Xen's, and the program cannot set it.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn clock_settime(_clock: c_int, _time: *const Timespec) -> c_int {
     errno::fail(EPERM)

@@ -51,8 +51,8 @@ fn create(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int> {
     table::insert_both(make(family), flags)
 }
 
-/// An image has a network where its program refers to a C function of one. Whoever comes here has asked by a SYSCALL
-/// instruction, which no link sees.
+/// An image has a network if its program refers to a C function for sockets. A call that gets here was made by a
+/// SYSCALL instruction, which the linker does not see.
 fn no_network() -> Errno {
     static LOGGED: AtomicBool = AtomicBool::new(false);
     let why = "the image has no network, as its program refers to no function for sockets: have it use one of std::net";

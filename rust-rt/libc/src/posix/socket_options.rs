@@ -236,7 +236,7 @@ fn get(socket: &dyn Socket, level: c_int, option: c_int) -> Result<([u8; 16], us
             return Ok((bytes, 16));
         }
         (SOL_SOCKET, SO_PEERCRED) if !inet => {
-            // Process, user and group: whoever is at the other end is this program.
+            // Process, user and group: this program's own, since it is at both ends.
             let connected = socket.peer().is_ok();
             let process: c_int = if connected { crate::process::getpid() } else { 0 };
             let user: c_int = if connected { 0 } else { -1 };

@@ -94,7 +94,7 @@ unsafe extern "C" fn run(block: *mut c_void) {
     unsafe { end(block.cast()) }
 }
 
-/// Runs destructors, and wakes whoever joins. The block may be gone afterwards.
+/// Runs destructors, and wakes the thread that joins this one. The block may be gone afterwards.
 ///
 /// # Safety
 ///

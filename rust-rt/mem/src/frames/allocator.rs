@@ -36,7 +36,7 @@ pub struct FrameStats {
 ///
 /// Allocating and freeing takes a time that is logarithmic in the memory's size, plus a step for
 /// each 64 pages of the run. A few pages are kept in reserve: they become free when a request has
-/// failed, for the (usually small) requests of whoever reports that failure, and are set aside again
+/// failed, for the (usually small) requests of the code that reports that failure, and are set aside again
 /// as soon as there is free memory.
 ///
 /// # What is kept
@@ -184,7 +184,7 @@ impl FrameAllocator {
             (false, true) => self.floor / 4,
             (false, false) => self.floor,
         };
-        // Whoever reports exhaustion has the reserve's pages besides.
+        // Code that reports exhaustion may also use the reserve.
         let opened = if self.reserve.is_none() { RESERVE } else { 0 };
         self.free.saturating_sub(n) >= floor.saturating_sub(opened)
     }

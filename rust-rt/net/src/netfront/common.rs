@@ -201,8 +201,8 @@ impl Common {
             self.pool.reclaim();
             self.reclaimed_at = self.lent_total;
         }
-        // Whoever holds frames hears of it each time that another quarter has been lent: more often
-        // would not help if they are really needed.
+        // Holders of frames are notified each time that another quarter has been lent; more often
+        // would not help if they really need the frames.
         if self.pool.lent() > self.lend_max / 2 && self.lent_total - self.pressed_at >= step {
             self.pressed_at = self.lent_total;
             self.pressure |= News::PRESSURE;

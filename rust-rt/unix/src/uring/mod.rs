@@ -97,7 +97,7 @@ impl Uring {
     }
 }
 
-/// Errors that pass are none: whoever is concerned tries again.
+/// Transient errors are ignored: what needs the call tries again.
 fn tolerate(result: Result<(), Errno>) {
     match result {
         Ok(()) | Err(Errno::INTR | Errno::AGAIN | Errno(libc::EBUSY)) => {}

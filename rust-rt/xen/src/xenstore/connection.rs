@@ -1,5 +1,5 @@
-//! A connection to the daemon, as its users see it: what they do changes its state, moves bytes, notifies and wakes. The
-//! [driver](super::driver) serves the ring.
+//! A connection to the daemon, as its users see it: what they do changes its state, moves bytes, notifies and wakes.
+//! The [driver](super::driver) serves the ring.
 
 use super::{
     error::Error,
@@ -114,8 +114,8 @@ impl Connection {
         (result, turn.more)
     }
 
-    /// Begins to serve a second client, or begins anew; the address of its page, which is valid for
-    /// ever.
+    /// Begins to serve a second client, or starts over with it. Returns the address of its page, which
+    /// stays valid for ever.
     pub(super) fn relay(&self, bell: Bell) -> Result<NonNull<u8>, OutOfMemory> {
         let attach = |state: &mut State| {
             state.relay_leave();

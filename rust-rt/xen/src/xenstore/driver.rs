@@ -59,8 +59,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Begins anew, with a daemon that knows nothing of this domain yet and a ring that is empty. Whoever waits for
-    /// an answer gets [`Error::Broken`]; watches are registered again, and have an event.
+    /// Starts over with a daemon that knows nothing of this domain yet and an empty ring. Calls that wait for an answer
+    /// fail with [`Error::Broken`]; watches are registered again, and each gets an event.
     pub(super) fn renew(&self) {
         let mut wakers = Vec::new();
         self.change(|state| {

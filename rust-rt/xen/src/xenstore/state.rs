@@ -42,7 +42,7 @@ pub(super) struct State {
     pub(super) oddities: u64,
     /// Transactions that have begun and not ended, the second client's included.
     transactions: u32,
-    /// How often it has begun anew.
+    /// How often it has started over.
     pub(super) era: u32,
     pub(super) broken: bool,
     /// Never dropped, as the connection is there for ever: what drops it would be in every image.

@@ -52,7 +52,7 @@ impl Watch {
         .await
     }
 
-    /// Forgets the events so far. For whoever is about to look at everything that they could be about.
+    /// Forgets the events so far: for a caller that is about to read everything they could be about.
     pub fn forget(&mut self) {
         self.connection.forget_events(self.token);
     }

@@ -106,7 +106,7 @@ impl File {
         match &self.node.kind {
             Kind::Far(far, _) => far.with_bytes(offset as u64, n, f),
             Kind::Written(contents) => {
-                // A copy: whoever uses it may wait, and the file may change meanwhile.
+                // A copy, because the file may change while `f` waits.
                 let left = contents.len().saturating_sub(offset as u64);
                 let mut bytes = Vec::new();
                 let n = usize::try_from(left).unwrap_or(usize::MAX).min(n);

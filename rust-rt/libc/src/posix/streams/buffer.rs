@@ -80,8 +80,8 @@ impl Buffer {
         true
     }
 
-    /// Reads more behind what is unread, as much as `setvbuf` said at a time: how much; 0 at the end, and where nobody can
-    /// want so much at once.
+    /// Reads more behind what is unread, as much as `setvbuf` said at a time: how much; 0 at the end, and where nobody
+    /// can want so much at once.
     pub(super) fn fill(&mut self, fd: c_int) -> Result<usize> {
         self.flush(fd)?;
         self.writing = false;
@@ -208,7 +208,7 @@ impl Buffer {
 
 fn read_some(fd: c_int, to: &mut [u8]) -> Result<usize> {
     if fd == 0 {
-        // Whoever is asked for a line sees the question before.
+        // A prompt must appear before the program waits for the answer.
         stdio::flush_console();
     }
     io::read_parts(fd, &mut [PartMut::new(to)])

@@ -6,8 +6,8 @@
 //!   its buffer       buffer · pieces
 //! ```
 //!
-//! `stdout` and `stderr` are not among them: they are the console's, in every image (`stdio.rs`). A thread that waits in the
-//! middle of a call keeps the stream's lock. The end of the program waits for no lock.
+//! `stdout` and `stderr` are not among them: they are the console's, in every image (`stdio.rs`). A thread that waits
+//! in the middle of a call keeps the stream's lock. The end of the program waits for no lock.
 
 mod buffer;
 mod calls;
@@ -40,7 +40,8 @@ const O_WRONLY: c_int = 1;
 struct Opened {
     file: File,
     lock: UnsafeCell<Mutex>,
-    /// A call is at work. Whoever has the lock may find it so: tasks of the executor are the main thread to it.
+    /// A call is in progress. This is possible even with the lock held, which takes all tasks of the executor for the
+    /// main thread.
     busy: Cell<bool>,
     /// `O_RDONLY`, `O_WRONLY` or `O_RDWR`, and `O_APPEND`.
     mode: Cell<c_int>,
@@ -199,7 +200,8 @@ impl Locked {
         Ok(())
     }
 
-    /// What can be read without waiting again, after reading if there is nothing. None at the end, which counts from then on.
+    /// What can be read without waiting again, after reading if there is nothing. None at the end, which counts from
+    /// then on.
     fn unread(&mut self) -> Result<Option<&[u8]>> {
         let fd = self.fd();
         if self.buffer().unread().is_empty() {
