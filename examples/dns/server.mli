@@ -4,10 +4,10 @@ type t
 
 (** A server whose zones are a function: the answer for a name, as it stands in a message, and a
     type, in the form that {!Reply.body} takes. Answers are kept, as the zones do not change, in
-    about so many bytes of [memory]. *)
+    about this many bytes of [memory]. *)
 val create : ?memory:int -> lookup:(string -> int -> string) -> unit -> t
 
-(** There are so many from now on. *)
+(** There are this many from now on. *)
 val set_memory : t -> int -> unit
 
 (** Bytes of the answers that are kept now, about. *)

@@ -15,7 +15,7 @@ val take : t -> int -> unit Lwt.t
 
 val give : t -> int -> unit
 
-(** [resize t size]: there are so many from now on. What is held above that is waited for. *)
+(** [resize t size]: there are this many from now on. What is held above that is waited for. *)
 val resize : t -> int -> unit
 
 (** Resolves when something is given back. *)

@@ -37,7 +37,7 @@ val integer64 : t -> int64 -> unit
 (** Any bytes, or that there are none. *)
 val bulk : t -> string option -> unit
 
-(** What announces so many replies as the elements of one. *)
+(** What announces this many replies as the elements of one. *)
 val array : t -> int -> unit
 
 (** {1 By others}

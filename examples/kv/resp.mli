@@ -43,7 +43,7 @@ val count : t -> int
 (** Its first word as a number, if it has three or four bytes; else 0. *)
 val command : t -> int
 
-(** The number that {!command} gives for a command of so many letters, in capital letters here, and
+(** The number that {!command} gives for a command of this many letters, in capital letters here, and
     in any there. *)
 val letters : string -> int
 

@@ -488,9 +488,9 @@ value mirust_net_words(intptr_t handle);
 value mirust_net_spare(intptr_t handle,
                        uintptr_t size);
 
-// A bigarray of the memory that frames are copied to from now on: a slab. It is used again when OCaml has found it and
-// all parts of it dead; at most `most` are in use at a time. An empty one if so many are, or if there is no memory: then
-// frames are copied to that of `mirust_net_spare`, also if this raises. Allocates on the OCaml heap.
+// A bigarray of the memory that frames are copied to from now on: a slab. It is reused when OCaml has found it and
+// all parts of it dead; at most `most` are in use at a time. If that many are, or if there is no memory, the result is
+// empty, and frames are copied to that of `mirust_net_spare`, as also if this raises. Allocates on the OCaml heap.
 value mirust_net_slab(intptr_t handle,
                       uintptr_t most);
 
@@ -529,11 +529,11 @@ intptr_t mirust_block_stats(intptr_t handle, uint8_t *buffer, uintptr_t length);
 intptr_t mirust_block_on_change(intptr_t handle, intptr_t token);
 
 // Submits a request: `operation` is MIRUST_BLOCK_OP_READ and the like, `sector` and `sectors` are in
-// units of 512 bytes, `memory` is a `Cstruct.t list` of so many sectors in all; of another request than
-// a read or a write it is empty. Returns 0.
+// units of 512 bytes, `memory` is a `Cstruct.t list` of that many sectors in total, which is empty unless
+// the request is a read or a write. Returns 0.
 //
 // When the request has ended, `token` completes, and `mirust_block_result` MUST be called with it. The
-// memory MUST stay referenced so long, and nobody may use it. Whole pages of it are not copied.
+// memory MUST stay referenced until then, and MUST NOT be used. Whole pages of it are not copied.
 intptr_t mirust_block_submit(intptr_t handle,
                              intptr_t operation,
                              intptr_t sector,

@@ -247,11 +247,11 @@ pub extern "C" fn mirust_block_on_change(handle: isize, token: isize) -> isize {
 }
 
 /// Submits a request: `operation` is MIRUST_BLOCK_OP_READ and the like, `sector` and `sectors` are in
-/// units of 512 bytes, `memory` is a `Cstruct.t list` of so many sectors in all; of another request than
-/// a read or a write it is empty. Returns 0.
+/// units of 512 bytes, `memory` is a `Cstruct.t list` of that many sectors in total, which is empty unless
+/// the request is a read or a write. Returns 0.
 ///
 /// When the request has ended, `token` completes, and `mirust_block_result` MUST be called with it. The
-/// memory MUST stay referenced so long, and nobody may use it. Whole pages of it are not copied.
+/// memory MUST stay referenced until then, and MUST NOT be used. Whole pages of it are not copied.
 ///
 /// # Safety
 ///

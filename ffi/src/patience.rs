@@ -72,7 +72,7 @@ mod tests {
         Instant::ZERO.saturating_add(Duration::from_millis(ms))
     }
 
-    /// Came at 0, and has had so many answers, the last one after so many milliseconds.
+    /// Came at 0, and has had this many answers, the last one after this many milliseconds.
     fn known(answers: u32, last: u64) -> Patience {
         let client = Patience::new(at(0));
         (0..answers).for_each(|_| client.answered(at(last)));

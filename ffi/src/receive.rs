@@ -15,8 +15,9 @@ pub extern "C" fn mirust_net_words(handle: isize) -> Value {
     unsafe { values::external_numbers(words.cast(), words.len()) }
 }
 
-/// Makes the device's frames be copied to slabs of `size` bytes each. Returns a bigarray of as many, valid for ever: what
-/// frames are copied to as long as there is no slab. An empty one if there is no memory. Allocates on the OCaml heap.
+/// Makes the device's frames be copied to slabs of `size` bytes each. Returns a bigarray of as many, valid for ever:
+/// what frames are copied to as long as there is no slab. An empty one if there is no memory. Allocates on the OCaml
+/// heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_spare(handle: isize, size: usize) -> Value {
     let spare = opened(handle).receiving.borrow_mut().start(size);
@@ -25,9 +26,9 @@ pub extern "C" fn mirust_net_spare(handle: isize, size: usize) -> Value {
     unsafe { values::external_bigarray(base, size) }
 }
 
-/// A bigarray of the memory that frames are copied to from now on: a slab. It is used again when OCaml has found it and
-/// all parts of it dead; at most `most` are in use at a time. An empty one if so many are, or if there is no memory: then
-/// frames are copied to that of `mirust_net_spare`, also if this raises. Allocates on the OCaml heap.
+/// A bigarray of the memory that frames are copied to from now on: a slab. It is reused when OCaml has found it and
+/// all parts of it dead; at most `most` are in use at a time. If that many are, or if there is no memory, the result is
+/// empty, and frames are copied to that of `mirust_net_spare`, as also if this raises. Allocates on the OCaml heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_slab(handle: isize, most: usize) -> Value {
     let opened = opened(handle);
@@ -51,8 +52,8 @@ pub extern "C" fn mirust_net_receive(handle: isize) -> isize {
 }
 
 /// A bigarray of the `length` bytes of a frame that was described with this (negative) place. The frame's memory goes
-/// back to the device when neither the bigarray nor a part of it is referenced any more. Call it once for each. Allocates
-/// on the OCaml heap.
+/// back to the device when neither the bigarray nor a part of it is referenced any more. Call it once for each.
+/// Allocates on the OCaml heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) -> Value {
     let lease = opened(handle).receiving.borrow_mut().view(place);

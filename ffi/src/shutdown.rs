@@ -12,7 +12,7 @@ crate::local::domain_local! {
     static AWAITED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether anybody has asked to be told.
+/// Whether the program awaits shutdown requests.
 pub(crate) fn awaited() -> bool {
     AWAITED.get()
 }

@@ -12,8 +12,7 @@ pub fn wall() -> Duration {
     domain::wall()
 }
 
-/// A time that OCaml names. Its greatest integers stand for no time at all, which is told without a
-/// look at the clock.
+/// A deadline given by OCaml, whose greatest integers stand for none.
 pub(crate) fn deadline(ns: u64) -> Instant {
     const NEVER: u64 = (1 << 62) - 1;
     if ns < NEVER { Instant::from_nanos(ns) } else { Instant::NEVER }

@@ -16,8 +16,8 @@ let print backtrace =
       flush stderr;
       ignore (Abi.exception_frames frames n : int)
 
-(* Running out of memory costs what was at hand, and not the program, where that is one of many things: a turn's hook, or
-   what nobody waits for. The number says when it is worth a line: when it has doubled. *)
+(* Running out of memory in one of many independent things, such as a turn's hook or a background promise, costs that
+   thing and not the program. It is logged each time that the number of such failures has doubled. *)
 let shortages = ref 0
 
 let note_shortage () =

@@ -43,8 +43,8 @@ let attempt f =
 
 let run_hook f = ignore (attempt f : bool)
 
-(* Not only the hooks run out of memory: what Lwt or a program has caught is not known here. So now and then is as good
-   as at once, but before somebody is woken that nobody else would wake. *)
+(* Memory may also run out where Lwt or the program catches the exception, of which we learn nothing. So this is called
+   now and then, and always before waking a promise that nothing else would wake. *)
 let often = 64
 let turns = ref 0
 let repaired = ref (-1)
@@ -74,7 +74,7 @@ let shutdown_requested () =
   | Some reason -> Lwt.return reason
   | None -> Lwt_condition.wait shutdown_waiters
 
-(* Ends the main promise that runs, if nobody else takes care of the request. *)
+(* Ends the running main promise, if nothing else handles the request. *)
 let stop = ref ignore
 
 let tell_shutdown () =
@@ -100,7 +100,7 @@ let wake thread =
   (match Lwt.wakeup_later thread () with () -> () | exception Invalid_argument _ when doubt -> ());
   in_doubt := false
 
-(* A sleeper is among the others until it has been woken: nobody else would ever do so. *)
+(* A sleeper is removed only after it has been woken, because nothing else would ever wake it. *)
 let rec wake_due ~now =
   match Sleepers.first_due sleepers ~now with
   | None -> ()
@@ -193,7 +193,7 @@ let run main =
   if !running then invalid_arg "Mirust.Main.run: the loop is already running";
   List.iter (fun f -> f ()) !Setup.at_start;
   if Abi.rust_main () = 1 then
-    (* Not as what nobody waits for: memory that runs out in main ends the program, as where OCaml owns the loop. *)
+    (* Unlike in background work, running out of memory in main ends the program, as when OCaml owns the loop. *)
     let report = Fatal.report "uncaught OCaml exception" in
     Lwt.dont_wait
       (fun () -> with_exit_hooks main)

@@ -117,7 +117,7 @@ let limit d work =
   let result, resolver = Lwt.task () in
   let waits () = Lwt.is_sleeping result in
   let late () =
-    (* Called by a sleeper, so that this is told to others after [work] has heard of it. *)
+    (* Called by a sleeper, so that waiters get the result only after [work] has been cancelled. *)
     Lwt.wakeup_later resolver (Error `Timeout);
     Lwt.cancel work
   in

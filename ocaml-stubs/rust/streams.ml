@@ -115,8 +115,9 @@ and tell s arrived =
   wake s.reader;
   told := s :: !told
 
-(* Who does not read, or has to wait for the next turn, has a piece that the engine does not count any more, and no
-   collection under pressure comes by: it is not to keep a receive buffer alive, of which it is a small part. *)
+(* Called for a stream whose reader does not read, or has to wait for the next turn. The engine no longer counts the
+   piece that it holds, and compaction under pressure does not reach it. So a piece that is a small part of a receive
+   buffer is copied, in order not to keep the buffer alive. *)
 let release s =
   let small (view : Cstruct.t) buffer = 4 * Cstruct.length view <= Bigarray.Array1.dim buffer in
   let copy view =

@@ -125,11 +125,11 @@ let without_slab t (p : Packet.t) =
 
 let slabs_rest_until = ref 0
 
-(* By their size, which is nobody else's but by chance: then a copy too many is made. *)
+(* Slabs are recognised by their size. If another buffer happens to have it, that only costs a needless copy. *)
 let is_slab t b = Bigarray.Array1.dim b = t.slabs.size
 
-(* Those who hold little of a frame copy it, and the collector finds what that has freed. It has its
-   share of the time, even if all that came of it is nothing. *)
+(* Holders of small parts of frames copy them, and the collector finds what that has freed. The time that this may take
+   is limited, even if it frees nothing. *)
 let relieve t =
   let now () = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
   let start = now () in
@@ -178,7 +178,8 @@ let rec take_in t =
   let count = t.words.{Header.word_count} and state = t.words.{Header.word_state} in
   t.words.{Header.word_count} <- 0;
   t.words.{Header.word_state} <- 0;
-  (* Everybody else gets a turn before the rest, and so it is if an exception comes before the rest is asked for. *)
+  (* Others get a turn before the remaining frames are taken, also if an exception is raised before these are asked for.
+     *)
   if state <> 0 then t.again <- true;
   let arrived = if count > 0 then packets t (count - 1) [] else [] in
   let taken = if t.slab == t.spare then List.filter_map (without_slab t) arrived else arrived in
@@ -237,7 +238,8 @@ let collect_major t =
 let news t = t.words.{Header.word_news}
 let dealt_with t bits = t.words.{Header.word_news} <- news t land lnot bits
 
-(* The device says it once, so it is struck out when it has been dealt with: what memory ran out for has another turn. *)
+(* The device says it once, so it is struck out when it has been dealt with: what memory ran out for has another turn.
+   *)
 let heed t bit f =
   if news t land bit <> 0 && Mirust.Main.attempt (fun () -> f t) then dealt_with t bit
 
@@ -271,8 +273,8 @@ let start_of_turn t =
   heed t Header.room (fun t -> t.room ());
   if t.link = Closed then forget t
 
-(* Nobody says anything more of what is left, so the loop may not sleep. A pause of the beginning of the turn would be
-   over by now. *)
+(* No event announces what is left, so the loop must not sleep. A pause made at the beginning of the turn would be over
+   by now. *)
 let end_of_turn t =
   if t.again || news t <> 0 || t.words.{Header.word_count} > 0 then
     ignore (Lwt.pause () : unit Lwt.t)

@@ -33,7 +33,7 @@ queue() { # PORT NETEM...
         tc qdisc replace dev "$port" parent 1: handle 2: netem rate "${rate}mbit" "$@" || exit 1
 }
 
-# Half of the delay each way; the loss, and whatever else, both ways. With `queue N` the data meets a queue of so many
+# Half of the delay each way; the loss, and whatever else, both ways. With `queue N` the data meets a queue of this many
 # packets and the acknowledgements all of the delay, since netem counts what it delays as in its queue.
 link() { # RTT:LOSS[:MORE] WAY
     local rtt loss more port data='s0 tap0' seed=1

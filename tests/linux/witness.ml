@@ -3,8 +3,8 @@
      witness tell ADDRESS PORT HISTORY SECONDS CONNECTIONS DEPTH
      witness check ADDRESS PORT HISTORY LENIENCE
 
-   [tell]: so many connections change keys of their own, each with so many requests under way, and note in the
-   file HISTORY what was sent and what was answered. It ends after so many seconds, when it gets SIGTERM, or when
+   [tell]: this many connections change keys of their own, each with this many requests under way, and note in the
+   file HISTORY what was sent and what was answered. It ends after this many seconds, when it gets SIGTERM, or when
    all connections have ended: its server may die at any moment. [check]: a server that was started again is asked for
    every key. It must have the last change that was answered, or one that was sent after that. With a LENIENCE
    in seconds, answers that came so late before the end of [tell] count as none. What differs is printed: the key, what

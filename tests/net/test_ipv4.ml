@@ -91,7 +91,7 @@ let udp ~immediate ~mtu ~size () =
   check_int "source port" 1234 src_port;
   check_bool "content" true (Cstruct.equal data b)
 
-(* How many datagrams arrive of [n] that are sent, one every so many ns. Those that do are intact. *)
+(* How many datagrams arrive of [n] that are sent, one every this many ns. Those that do are intact. *)
 let arrivals a b ~every n data =
   let good = ref 0 in
   U.listen b.udp ~port:7 (fun ~src:_ ~dst:_ ~src_port:_ d ->

@@ -80,7 +80,7 @@ let quietly f =
 
 let steps = 10_000
 
-(* [n] steps, so many at a time. *)
+(* [n] steps, this many at a time. *)
 let in_batches size one n =
   let rec go left =
     if left = 0 then Lwt.return_unit

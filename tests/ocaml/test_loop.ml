@@ -198,7 +198,7 @@ let time_after_users () =
   Main.run (compute () >>= Lwt.pause);
   Alcotest.(check bool) "now" true (!ran > 0 && !dated >= !ran)
 
-(* So many tasks, of which all after [quick] take 0.1 ms at least, and how many have run. *)
+(* This many tasks, of which all after [quick] take 0.1 ms at least, and how many have run. *)
 let tasks_ran = ref 0
 
 let many_tasks ?(quick = max_int) n =
@@ -220,8 +220,8 @@ let rec until_all n =
     Main.run (Time.ns (ms 1));
     until_all n)
 
-(* Seventeen tasks have had their turn when all others are given theirs; of these, 256 take no time, and when 64 more have
-   been run there is none left. On a busy machine there may be none before. *)
+(* Seventeen tasks have had their turn when all others are given theirs; of these, 256 take no time, and when 64 more
+   have been run there is none left. On a busy machine there may be none before. *)
 let many_tasks_have_one_budget () =
   many_tasks ~quick:(17 + 256) 600;
   let told = ref [] in

@@ -265,7 +265,7 @@ let sleepers = ref Sleepers.empty
 let earliest = ref max_int
 
 (* The processor's time, for timers too: others on the machine count little. Reading it takes a system
-   call, and so is done every so many turns, unless timers matter. *)
+   call, and so is done every this many turns, unless timers matter. *)
 let time = ref (Sys.time ())
 let turns = ref 0
 let turns_per_reading = ref 64

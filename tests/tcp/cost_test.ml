@@ -1,6 +1,6 @@
 (* What a segment costs does not grow with what is in flight or held, whatever the peer does: with a small segment size
-   and a large window it acknowledges every second segment selectively, the latest first, and so has us mark thousands of
-   pieces; it sends single octets from the end of our window to its beginning. *)
+   and a large window it acknowledges every second segment selectively, the latest first, and so has us mark thousands
+   of pieces; it sends single octets from the end of our window to its beginning. *)
 
 open Mirust_tcp
 module Wire = Mirust_wire.Tcp
@@ -114,7 +114,7 @@ let sack () =
     Alcotest.failf "%.1f us for each of 2500 segments, %.1f us for each of 160000" (few *. 1e6)
       (many *. 1e6)
 
-(* Time for each of so many octets that are put where [seq] says. *)
+(* Time for each of this many octets that are put where [seq] says. *)
 let octets seq n =
   let t = Reassembly.create () and view = Cstruct.create 1 in
   let start = Sys.time () in

@@ -333,7 +333,7 @@ let comes w src src_port =
       is_in w src src_port
   | Some _ | None -> false
 
-(* How many of so many got in, the last ones at the expense of those before them, maybe. *)
+(* How many of this many got in, the last ones at the expense of those before them, maybe. *)
 let come w ?(from = 1000) src n =
   for i = 1 to n do
     ignore (comes w src (from + i) : bool);
@@ -565,7 +565,7 @@ let writes w r =
   if not (Engine.ended r.c) then go ();
   Engine.flush w.engine ~now:w.time
 
-(* Takes so many octets of what was sent, and has room for so many more. *)
+(* Takes that many octets of what was sent, and has room for that many more. *)
 let reads w r octets ~window =
   let nxt = (Engine.tcb r.c).snd_nxt in
   r.acked <- Seq.min nxt (Seq.add r.acked octets);
@@ -626,7 +626,8 @@ let slow_readers_beside_others () =
   if space < 50_000 then Alcotest.failf "room for %d octets" space;
   Alcotest.(check int) "no more had to go than it took" 1 (Engine.stats w.engine).evicted
 
-(* One reads as slowly as an old modem, one an octet now and then, and what a third has not read waits with its writer. *)
+(* One reads as slowly as an old modem, one an octet now and then, and what a third has not read waits with its writer.
+   *)
 let those_who_read () =
   let w, comes = crowd () in
   let modem = comes (host 2) and trickle = comes (host 3) and fast = comes (host 1) in

@@ -6,7 +6,7 @@
     5000. Sequence numbers are relative: each side's SYN is 0, its first octet 1. Payload is made up
     from the sequence number, and compared with that when it comes out.
 
-    A step may begin with [+MS]: it happens so many milliseconds later, and what the engine sends in
+    A step may begin with [+MS]: it happens this many milliseconds later, and what the engine sends in
     between must have been expected. Without it a step belongs to the same turn as the one before;
     the engine is flushed before anything is expected from it.
 
@@ -15,7 +15,7 @@
     > FLAGS SEQ:END [ack N] [win N] [option..] [ect] [port N]    one must have been sent
     none                                             nothing was sent
     flood N every MS < ..                            the segment arrives N times; time passes
-    answers N                                        so many segments have been sent, whatever they are
+    answers N                                        this many segments have been sent, whatever they are
     connect | listen [backlog N] | unlisten | established [passive] [mss N] [win N] ..
     write N | read N | eof | shutdown | close | abort | nodelay | user_timeout MS
     keepalive AFTER INTERVAL PROBES | no_keepalive | device full | device room | icmp SEQ MTU
@@ -24,7 +24,7 @@
     silence MS                                       time passes, whatever is sent
     paused MS                                        time passes, and nothing runs
     state STATE | events EVENT.. | stat NAME N | info NAME N | memory N | space N | confirmed N | gone
-    connections N                                    so many there are, those in TIME-WAIT included
+    connections N                                    this many there are, those in TIME-WAIT included
     config NAME[=VALUE]..                            before anything else
     isn N | iss N                                    the peer's, and the engine's first number
     v}

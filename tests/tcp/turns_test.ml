@@ -247,7 +247,7 @@ let nothing_waits_for_who_has_ended () =
 
 (* ---- Receiving ---- *)
 
-(* The peer sends as much as it may, for some turns, in each of which so many segments are read. *)
+(* The peer sends as much as it may, for some turns, in each of which this many segments are read. *)
 let receive ~reads =
   let w, c = established () in
   for _ = 1 to 40 do

@@ -21,7 +21,7 @@ wait_has() { within 20 has "$1" "$2" || fail "$1 has $(xl list "$1" | awk 'NR ==
 # KiB that the guest knows of.
 knows() { nc $ip 17 | sed -n 's/^memory: \([0-9]*\) KiB.*/\1/p'; }
 connections() { nc $ip 17 | sed -n 's/^network: .*KiB: \([0-9]*\) connections.*/\1/p'; }
-# Has the guest use so many MiB until they are let go of, if it can.
+# Has the guest use this many MiB until they are let go of, if it can.
 hold() { # MIB ANSWER
     rm -f /tmp/hold
     mkfifo /tmp/hold

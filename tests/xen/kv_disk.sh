@@ -18,7 +18,7 @@ start() { # POLICY
     wait_console served 'kv on port 6379' 60
 }
 
-# Rounds under a policy; answers of so many seconds before the end may be lost.
+# Rounds under a policy; answers of this many seconds before the end may be lost.
 crashes() { # POLICY LENIENCE ROUNDS
     round=0
     while [ $round -lt "$3" ]; do

@@ -5,7 +5,7 @@
 pub enum Part {
     /// The answer proper.
     Answer,
-    /// Who knows more, or how long there is nothing.
+    /// Name servers that know more, or the SOA record, which says how long a negative answer may be cached.
     Authority,
     /// What will be asked next.
     Additional,

@@ -83,7 +83,7 @@ pub struct Batch {
     pub generation: u64,
     /// The number of the batch in its area, from 0 on.
     pub number: u64,
-    /// So many batches were stable when this one was written.
+    /// This many batches were stable when this one was written.
     pub stable: u64,
     /// The checksum of the batch before it; of the first one, the superblock's salt.
     pub previous: u32,

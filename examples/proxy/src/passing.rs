@@ -77,7 +77,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// So many bytes were forwarded. `stuck`: the client does not read what there is for it.
+    /// This many bytes were forwarded. `stuck`: the client does not read what there is for it.
     fn made(&mut self, up: u64, down: u64, stuck: bool) -> Option<News> {
         let answered = down > 0 && self.asked;
         self.asked = up > 0 || (self.asked && !answered);

@@ -17,7 +17,7 @@ const STACK: usize = 64 * 1024;
 /// The longest line that is read, in bytes: a longer one would have to be kept.
 const LONGEST: u64 = 4096;
 
-/// So many paths are counted: clients make them up.
+/// This many paths are counted: clients make them up.
 const MOST_PATHS: usize = 256;
 
 /// A client that is silent for this long counts as gone.

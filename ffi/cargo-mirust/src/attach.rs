@@ -1,8 +1,9 @@
 //! What an image holds besides the program: folders of files, which are part of it, and the disks that it reads files
 //! from.
 //!
-//! Both are in an assembler file NAME.files.s, the folders as a cpio archive (newc), NAME.files.cpio. Its one function is what
-//! the runtime calls before `main`. An image without files and disks has neither, nor the code that would look for them.
+//! Both are in an assembler file NAME.files.s, the folders as a cpio archive (newc), NAME.files.cpio. Its one function
+//! is what the runtime calls before `main`. An image without files and disks has neither, nor the code that would look
+//! for them.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,7 +14,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::options::Build;
 
-/// What shall be attached.
+/// The folders and disks to attach.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Attached {
     folders: Vec<Folder>,
@@ -140,7 +141,8 @@ fn update(file: &Path, bytes: &[u8]) -> Result<()> {
 /// `DIR` or `DIR:PATH`.
 fn folder(package: &Path, text: &str) -> Result<Folder> {
     let (from, to) = text.split_once(':').unwrap_or((text, text));
-    // A relative folder is found from the root as it is from where it is now; the program's working directory is the root.
+    // A relative folder is found from the root as it is from where it is now; the program's working directory is the
+    // root.
     let plain =
         |part| matches!(part, Component::RootDir | Component::CurDir | Component::Normal(_));
     if from.is_empty()

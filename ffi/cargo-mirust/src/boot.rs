@@ -27,7 +27,7 @@ pub struct Domain<'a> {
     pub command_line: String,
 }
 
-/// A port of the domain that this machine shall have.
+/// A port of the domain that is published on this machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Port {
     host: u16,

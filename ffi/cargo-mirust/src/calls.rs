@@ -1,7 +1,7 @@
 //! The call graph of what an image is linked from: the path from `main` to a symbol.
 //!
-//! A section refers to others by its relocations. The linker keeps what can be reached that way from the entry point, and
-//! this module follows the same references.
+//! A section refers to others by its relocations. The linker keeps what can be reached that way from the entry point,
+//! and this module follows the same references.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -42,7 +42,7 @@ impl Chain {
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(asked) = self.asked() else { return f.write_str("nobody who can be named") };
+        let Some(asked) = self.asked() else { return f.write_str("code that cannot be named") };
         write!(f, "crate {}: {}", asked.part, asked.function)?;
         let below = self.steps.iter().rev().take_while(|step| is_std(&step.part));
         // The function of the standard library that it called is what its author wrote.

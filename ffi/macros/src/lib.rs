@@ -23,8 +23,7 @@ pub fn export(attribute: TokenStream, item: TokenStream) -> TokenStream {
     exported.unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// Any name may be a type of OCaml's: the file around it is not to be seen here, and the tool, which
-/// sees it, is stricter.
+/// Any name may be an OCaml type: the macro cannot see the file around it, and the tool, which can, is stricter.
 const TABLE: Table<'static> = Table { is_opaque: &|_| true };
 
 fn export_function(attribute: Tokens, mut function: ItemFn) -> syn::Result<Tokens> {
@@ -133,7 +132,7 @@ fn wrapper(function: &Function, of: Option<&Ident>) -> Tokens {
     }
 }
 
-/// That the types are what the OCaml side is told. A type that the table does not know needs none:
+/// Assertions that the types are those that the OCaml side assumes. A type that is not in the table needs none:
 /// the tool refuses to write the OCaml side of it.
 fn assertions(function: &Function) -> Tokens {
     let ocaml = quote!(::mirust::ocaml::export);

@@ -49,7 +49,7 @@ impl Ocaml {
         let own = match self {
             Ocaml::Arrow(..) => Level::Arrow,
             Ocaml::Tuple(_) => Level::Tuple,
-            // Who knows what it is: parentheses do no harm.
+            // It could be anything, and parentheses do no harm.
             Ocaml::Given(text) if text.contains([' ', '*']) => Level::Arrow,
             _ => Level::Apply,
         };

@@ -337,7 +337,7 @@ fn is_bytes(ty: &Type) -> bool {
 }
 
 const HINT: &str = "write it out if it is an alias; export the type's `impl` block in this file if OCaml \
-                    shall own it; or give the OCaml type, of an argument by `#[ocaml(type = \"…\")]`, of a \
+                    should own it; or give the OCaml type, of an argument by `#[ocaml(type = \"…\")]`, of a \
                     result by `#[mirust::export(returns = \"…\")]`";
 
 /// What to do about a type that is not in the table.

@@ -63,9 +63,8 @@ extern "C" fn mirust_std_backtrace() -> bool {
     false
 }
 
-/// What stands for C functions about other processes, which a program has and that can only fail: if it is told so by
-/// `--allow-missing`, or in the harness of `cargo test`, which needs them with `panic = "abort"` alone. `cargo mirust` lets
-/// their names mean this.
+/// Stands for C functions about other processes, which can only fail here. `cargo mirust` makes their names refer to
+/// this with `--allow-missing`, and in the harness of `cargo test`, which needs them only with `panic = "abort"`.
 #[unsafe(no_mangle)]
 extern "C" fn mirust_no_process() -> c_int {
     // SAFETY: the type is that of `errno.h`.

@@ -92,9 +92,9 @@ fn in_the_domain(moment: Instant) -> crate::time::Instant {
 
 crate::local::domain_local! {
     /// The alarm of a sleep that was dropped, still set. A server with a time limit for heads of requests makes a sleep
-    /// for each, drops it when the head is there, which is long before, and makes the next. To set an alarm and to cancel
-    /// it would be half of what the timer costs. What it has of a task that has ended is kept until it goes off. Never
-    /// dropped, as there is nobody left then who needs the memory.
+    /// for each, drops it when the head is there, which is long before the limit, and makes the next. Setting and
+    /// cancelling an alarm each time would be half of what the timer costs. It keeps the waker of a task that has ended
+    /// until it goes off. Never dropped, as nothing needs the memory at the end.
     static SPARE: RefCell<ManuallyDrop<Option<Alarm>>> = const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
@@ -187,7 +187,7 @@ mod tests {
     use crate::time::now;
     use std::future::poll_fn;
 
-    /// A sleep that has been waited for, and ends so many milliseconds from now.
+    /// A sleep that has been waited for, and ends this many milliseconds from now.
     async fn begun(ms: u64) -> Here {
         let mut here = Here::new(now().saturating_add(Duration::from_millis(ms)));
         poll_fn(|cx| Poll::Ready(Pin::new(&mut here).poll(cx).is_ready())).await;

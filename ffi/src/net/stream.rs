@@ -139,8 +139,8 @@ impl TcpStream {
     }
 
     /// Closes the connection of a peer that is refused while it sends. Dropping it with unread data would reset it (RFC
-    /// 2525 section 2.17), and the reset can overtake the refusal. Instead our direction ends after what was written, and
-    /// what arrives is discarded until the peer has ended its own, for at most `limit`.
+    /// 2525 section 2.17), and the reset can overtake the refusal. Instead our direction ends after what was written,
+    /// and what arrives is discarded until the peer has ended its own, for at most `limit`.
     pub async fn drain(mut self, limit: Duration) {
         if self.shutdown(Shutdown::Write).is_ok() {
             let discard =
@@ -150,7 +150,7 @@ impl TcpStream {
         }
     }
 
-    /// [`abort`](Self::abort), for somebody who does not own it.
+    /// [`abort`](Self::abort), for code that does not own the stream.
     pub(crate) fn reset(&self) {
         self.connection.close(true);
     }

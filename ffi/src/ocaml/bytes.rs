@@ -162,7 +162,7 @@ unsafe fn allocate_major(bytes: &[u8]) -> Option<Raw> {
     if value == 0 {
         return None;
     }
-    // SAFETY: a fresh block of so many words, which are all initialised here, the way a string is: its
+    // SAFETY: a fresh block of that many words, which are all initialised here, the way a string is: its
     // last byte says how many of the last word are not the string's, and the others of these are zero.
     // Then the collector, which the size may have made due, may run: it roots the value.
     unsafe {

@@ -41,7 +41,7 @@ pub(crate) unsafe fn pair(number: isize, v: Value) -> Value {
 ///
 /// # Safety
 ///
-/// So many bytes were lent, and the caller may allocate on the OCaml heap.
+/// This many bytes were lent, and the caller may allocate on the OCaml heap.
 pub(crate) unsafe fn shared_bigarray(lease: Lease, len: usize) -> Value {
     let (base, share) = lease.into_raw();
     let pages = len.div_ceil(PAGE_SIZE) * PAGE_SIZE;

@@ -89,7 +89,7 @@ impl std::error::Error for PromiseError {}
 /// Stands for any OCaml type.
 type Any = ();
 
-/// What OCaml knows by a token: somebody who waits, or what they have not fetched yet.
+/// What a token stands for: a task that waits, or a result that it has not fetched yet.
 enum Wait {
     Pending(Waker),
     Settled(Settled),
@@ -99,7 +99,7 @@ enum Wait {
 type Settled = Result<BoxRoot<Any>, Box<PromiseError>>;
 
 crate::local::domain_local! {
-    /// Everybody who waits. Never dropped: roots must not outlive OCaml.
+    /// All tokens in use. Never dropped: roots must not outlive OCaml.
     static WAITING: RefCell<ManuallyDrop<Slots<Wait>>> =
         const { RefCell::new(ManuallyDrop::new(Slots::new())) };
 }

@@ -79,7 +79,7 @@ pub(super) fn empty(ocaml: &mut OCamlRuntime) -> BoxRoot<OCamlCstruct> {
     copied(ocaml, 0, &[]).expect("no bytes need no memory")
 }
 
-/// A `Cstruct.t` with the first `len` bytes of `parts`, of which there are so many, in memory that OCaml
+/// A `Cstruct.t` with the first `len` bytes of `parts`, of which there are this many, in memory that OCaml
 /// frees. Nothing if there is no such memory; OCaml's own allocation would raise then.
 pub(crate) fn copied(
     ocaml: &mut OCamlRuntime,
@@ -147,8 +147,8 @@ pub(crate) unsafe fn take_arrived<'a, T>(
     unsafe extern "C" {
         fn caml_modify(field: *mut Raw, value: Raw);
     }
-    // SAFETY: the record has four fields, by the caller's promise. Nothing allocates in here, so that it stays where it is;
-    // what was in the field is kept by nobody then, and the borrow of the runtime keeps the collector away.
+    // SAFETY: the record has four fields, by the caller's promise. Nothing allocates in here, so that it stays where it
+    // is; what was in the field is kept by nobody then, and the borrow of the runtime keeps the collector away.
     unsafe {
         let field = field(stream.get_raw(), ARRIVED);
         let v_reading = *field;

@@ -6,8 +6,8 @@
 //! nothing do not keep others out.
 //!
 //! How much a program keeps of what its clients send is its own choice, and may be more than its memory. So when memory
-//! is [short](super::shortage), who has read much waits with reading on, and newcomers wait to be accepted, while one
-//! connection after the other is reset until there is memory again.
+//! is [short](super::shortage), connections that have read much have to wait before reading on, and newcomers wait to
+//! be accepted, while one connection after the other is reset until there is memory again.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -20,8 +20,8 @@ use crate::time::{Duration, now, sleep};
 
 /// The environment variable with the number of places.
 const VARIABLE: &str = "MIRUST_CONNECTIONS";
-/// By default there is one for so many bytes of the domain's memory. A connection to axum whose client does not read
-/// costs some 120 KiB, and as much again is left to the program.
+/// By default there is one place for this many bytes of the domain's memory. A connection to axum whose client does not
+/// read costs some 120 KiB, and as much again is left to the program.
 const MEMORY_EACH: u64 = 320 * 1024;
 const LEAST: usize = 32;
 
@@ -65,13 +65,13 @@ struct Places {
     /// What [`VARIABLE`] says, once it was looked at.
     asked: Option<Option<usize>>,
     taken: Vec<Weak<dyn Guest>>,
-    /// Of listening sockets that have somebody to accept.
+    /// Of listening sockets with a connection to accept.
     newcomers: Vec<Waker>,
     /// A connection was reset, and the program has some time to close it.
     leaving: bool,
     /// Of connections that wait for memory to read on.
     readers: Vec<Waker>,
-    /// While somebody waits for memory, the number of the [relief](relieve) that is under way.
+    /// The number of the [relief](relieve) in progress, while connections wait for memory.
     relief: Option<u64>,
     last_relief: u64,
 }
@@ -108,7 +108,7 @@ impl Place {
         }
     }
 
-    /// So many bytes were read.
+    /// This many bytes were read.
     pub(super) fn read(&self, bytes: usize) {
         self.patience.set_busy(true);
         let before = self.read.get();
@@ -166,8 +166,8 @@ fn most(asked: Option<usize>) -> usize {
     asked.unwrap_or_else(by_memory).max(LEAST)
 }
 
-/// Whether there is room for one more connection. If not, somebody has to leave, and `newcomer` is woken when it is
-/// worth another try.
+/// Whether there is room for one more connection. If not, one is reset, and `newcomer` is woken when it is worth
+/// another try.
 pub(super) fn is_room(newcomer: &Waker) -> bool {
     if is_short(0) {
         PLACES.with_borrow_mut(|places| places.waits(newcomer));
@@ -224,7 +224,7 @@ pub(super) fn take<G: Guest + 'static>(socket: &Rc<G>) {
     });
 }
 
-/// Newcomers try again: somebody has left, or takes too long to.
+/// Newcomers try again: a connection has been closed, or is taking too long.
 pub(super) fn go_on() {
     let newcomers = PLACES.with_borrow_mut(|places| {
         places.leaving = false;
@@ -243,7 +243,7 @@ fn memory() -> Memory {
     Memory { total, free, run }
 }
 
-/// Whether memory is short for somebody who has `read` so much. Costs little where nobody has read much.
+/// Whether memory is short for a connection that has `read` this many bytes. Costs little if none has read much.
 fn is_short(read: u64) -> bool {
     SHORTAGE.with_borrow_mut(|shortage| shortage.has_readers() && shortage.is_short(memory(), read))
 }
@@ -260,7 +260,7 @@ pub(super) fn may_read(place: &Place, reader: &Waker) -> bool {
     false
 }
 
-/// Has connections reset until there is memory, unless that is under way. Returns the relief's number.
+/// Starts resetting connections until there is memory, unless that is in progress. Returns the relief's number.
 fn ask_for_relief() -> u64 {
     let (number, begins) = PLACES.with_borrow_mut(|places| match places.relief {
         Some(number) => (number, false),

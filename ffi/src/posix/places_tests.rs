@@ -116,7 +116,7 @@ fn who_is_known_is_not_reset_for_strangers_while_being_answered() {
             known.place.read(1);
             known.place.wrote(true);
         }
-        // So many milliseconds after it asked, when it had been there for a while; and after strangers came.
+        // This many milliseconds after it asked, when it had been there for a while; and after strangers came.
         let asked = now().saturating_add(Duration::from_secs(5));
         let after = |ms| asked.saturating_add(Duration::from_millis(ms));
         known.place.read(1);

@@ -1,15 +1,15 @@
-//! When memory is so short that clients have to go, and who does.
+//! When memory is so short that connections have to be reset, and which ones.
 //!
 //! A program may keep what it reads for as long as a client sends, in a buffer that doubles: hyper does so with the
-//! head of a request, up to 400 KB. One such client is harmless, some hundred of them are more than a small domain has,
-//! and an allocation that cannot fail ends it. What a program keeps of whom is not to be seen from here, but it read it
-//! from a connection, and has not answered yet. So when memory is nearly used up, the connection that has read the most
-//! since it last wrote is reset, and the program frees what it kept of it.
+//! head of a request, up to 400 KB. One such client is harmless, but a hundred of them need more than a small domain
+//! has, and an infallible allocation then ends it. What a program keeps of each client cannot be seen from here, but it
+//! was read from a connection and has not been answered yet. So when memory is nearly used up, the connection that has
+//! read the most since it last wrote is reset, and the program frees what it kept of it.
 //!
-//! Here are the figures, [`places`](super::places) has the connections.
+//! This module has the arithmetic; [`places`](super::places) has the connections.
 
-/// Who has read less than so many bytes since it last wrote pays for nothing that follows, and is never reset: heads of
-/// requests, and most bodies, are shorter.
+/// A connection that has read less than this many bytes since it last wrote is never reset, and costs no bookkeeping:
+/// heads of requests, and most bodies, are shorter.
 pub(super) const LITTLE: u64 = 8 * 1024;
 
 /// Memory is short when less than this part of it is free. It has to last until a connection's owner had a turn: for
@@ -18,10 +18,11 @@ const KEPT: u64 = 8;
 /// At least this part, where the program itself leaves less than twice of [`KEPT`].
 const KEPT_AT_LEAST: u64 = 16;
 
-/// What was free is believed for so many seconds, even if less is free later, since that may be the clients' doing.
+/// For this many seconds the most memory that was free is remembered, even if less is free later, since clients may be
+/// using the rest.
 const MEMORY_LASTS: u64 = 600;
 
-/// The console gets a line in so many seconds.
+/// Seconds between two lines about it on the console.
 const SECONDS_BETWEEN_LINES: u64 = 10;
 
 /// What there is of memory, in bytes.
@@ -74,7 +75,7 @@ impl Shortage {
         self.readers = self.readers.saturating_sub(1);
     }
 
-    /// Whether there is anybody whom a reset could take memory from.
+    /// Whether any connection has read so much that resetting it could free memory.
     pub(super) fn has_readers(&self) -> bool {
         self.readers > 0
     }
@@ -85,7 +86,7 @@ impl Shortage {
         (self.before.free / 2).clamp(now.total / KEPT_AT_LEAST, now.total / KEPT)
     }
 
-    /// Whether memory is too short for somebody who has read so many bytes to read on, or, with 0, for a newcomer.
+    /// Whether memory is too short for a connection that has read `read` bytes to read on, or, with 0, for a newcomer.
     pub(super) fn is_short(&self, now: Memory, read: u64) -> bool {
         if self.readers == 0 || now.total == 0 {
             return false;
@@ -96,7 +97,7 @@ impl Shortage {
         now.free < kept || now.run < next.min(kept / 2).min(self.before.run / 2)
     }
 
-    /// Somebody was reset. Sometimes the console should be told, by [`line`].
+    /// Counts a reset. Returns the number of resets if it is time for a [`line`] on the console.
     pub(super) fn count(&mut self, seconds: u64) -> Option<u64> {
         self.resets += 1;
         if self.said.is_some_and(|said| seconds < said + SECONDS_BETWEEN_LINES) {
@@ -107,12 +108,12 @@ impl Shortage {
     }
 }
 
-/// Of connections that each have read so many bytes since they last wrote, the one to be reset.
+/// The connection to reset, given how many bytes each has read since it last wrote.
 pub(super) fn chosen<T>(connections: impl Iterator<Item = (T, u64)>) -> Option<(T, u64)> {
     connections.filter(|&(_, read)| read >= LITTLE).max_by_key(|&(_, read)| read)
 }
 
-/// What the console is told: why, how often, and what to do.
+/// The line for the console: why, how often, and what to do.
 pub(super) fn line(now: Memory, resets: u64, read: u64, variable: &str) -> String {
     let kib = |bytes: u64| bytes / 1024;
     format!(

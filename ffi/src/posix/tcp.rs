@@ -155,7 +155,7 @@ impl TcpSocket {
     /// An error of the connection, which is reported once.
     fn fail<T>(&self, error: &net::Error) -> Result<T> {
         self.broken.set(true);
-        // Who was reset to make room learns what it would have if the peer had done that.
+        // A connection that was reset to make room reports the same error as one that its peer has reset.
         Err(if self.has_left() { Errno(ECONNRESET) } else { number(error) })
     }
 

@@ -136,7 +136,7 @@ impl Socket {
                 let (datagrams, sum) = count.get();
                 count.set((datagrams + 1, sum + length));
                 crate::spawn(async move {
-                    // An error comes too late for the program, as it does on Linux.
+                    // An error now would come too late for the program, as on Linux.
                     let _ = sending.await;
                     let (datagrams, sum) = count.get();
                     count.set((datagrams - 1, sum - length));

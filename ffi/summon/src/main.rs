@@ -2,10 +2,11 @@
 //! client connects, holds the client until the domain answers, relays, and puts the domain to sleep once it has been
 //! idle for a while. `docs/fleet.md` is its manual.
 //!
-//! From the bottom up: [`config`] is pure, [`xl`] runs the toolstack, [`store`] keeps saved states, [`places`] says who
-//! makes room for newcomers, [`host`] is what all domains share, [`domain`] is the life of one, [`fleet`] has all of
-//! them, [`knock`] brings a client to one, [`tcp`] and [`udp`] relay, [`metrics`] shows the counters, and [`table`] says
-//! who is served where. A single thread does everything: it waits far more than it works.
+//! From the bottom up: [`config`] is pure, [`xl`] runs the toolstack, [`store`] keeps saved states, [`places`] chooses
+//! the client that makes room for a newcomer, [`host`] is what all domains share, [`domain`] is the life of one,
+//! [`fleet`] has all of them, [`knock`] brings a client to one, [`tcp`] and [`udp`] relay, [`metrics`] shows the
+//! counters, and [`table`] says which address belongs to which domain. A single thread does everything: it waits far
+//! more than it works.
 
 mod config;
 mod domain;

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    /// Came at a time, and had so many answers, the last one later by so many milliseconds.
+    /// Came at a time, and had this many answers, the last one later by this many milliseconds.
     fn guest(came: Instant, answers: u32, last: u64) -> Guest {
         let guest = Guest::new(0, came);
         guest.moved.set(came + Duration::from_millis(last));

@@ -28,7 +28,7 @@ val add : 'packet t -> now:int -> ?probe:int -> Ipaddr.V4.t -> 'packet action li
     with [lost = false], if somebody has it already. It is not defended for {!answered_within}. *)
 val claim : 'packet t -> now:int -> Ipaddr.V4.t -> 'packet action list
 
-(** Who has an address that was claimed has said so after so many ns. *)
+(** How many ns after {!claim} a station that has the address already will have objected. *)
 val answered_within : int
 
 val remove : 'packet t -> Ipaddr.V4.t -> unit

@@ -309,7 +309,7 @@ let declined t ~now =
         }
       in
       t.lease <- None;
-      (* Longer each time: who answers every question would have us use up all that the server has for everybody. *)
+      (* Longer each time: a station that claims every address offered would have us exhaust the server's pool. *)
       wait t ~now (decline_wait lsl min 6 t.declines);
       t.declines <- t.declines + 1;
       [ Deconfigure; Broadcast decline ]
@@ -349,7 +349,7 @@ let max_requests = 4
 (* Requests for the old address before any is taken: a server that does not know it may keep silent. *)
 let max_reboots = 2
 
-(* From this repetition on, some ten seconds after the first question, silence is told. *)
+(* From this repetition on, some ten seconds after the first question, it is logged that no server answers. *)
 let silent_from = 3
 
 let tick t ~now =

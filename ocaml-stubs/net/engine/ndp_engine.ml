@@ -44,7 +44,7 @@ let max_dns = 8
 let max_again = 3
 let again_delay = second
 
-(* An address that another station has is tried again so much later: that one may have gone. *)
+(* How much later an address that another station has is tried again: that station may have gone. *)
 let retry_delay = 60 * second
 
 (* The least hop limit that an advertisement can set: a forged one could otherwise keep our packets from reaching
@@ -162,9 +162,9 @@ let address a = P.address a.cidr
 let find t a = List.find_opt (fun o -> same (address o) a) t.addresses
 let proven t = List.filter (fun a -> not a.tentative) t.addresses
 
-(* A duplicate is rare, so that an address is used while it is looked for (RFC 4429). What such an address must not do
-   is change what others know of the station that has it, should there be one: so it asks for nobody, and what it
-   answers overrides nothing. *)
+(* Duplicates are rare, so an address is used while it is still being checked (RFC 4429). If another station does have
+   it, our packets must not change what others know of that station: so a tentative address sends no solicitations, and
+   its advertisements override nothing. *)
 let in_use t a = t.config.optimistic || not a.tentative
 let usable t = List.filter (in_use t) t.addresses
 let addresses t = List.map (fun a -> a.cidr) (usable t)
@@ -177,7 +177,7 @@ let is_local t a = same a localhost || is_own t a
 let mapped = P.of_string_exn "::ffff:0:0/96"
 let is_nowhere a = same a unspecified || P.mem a mapped
 
-(* Who has the address that we are using may say so, from that very address. *)
+(* An address of ours is martian only once it is proven unique: before, its rightful owner may object from it. *)
 let is_martian t a =
   Ipaddr.V6.is_multicast a || P.mem a mapped || same a localhost
   || List.exists (fun o -> same (address o) a) (proven t)
@@ -464,9 +464,9 @@ let announce_again t ~now =
   let routers = if t.config.handle_ra && usable t <> [] then [ solicit_routers t ~now ] else [] in
   List.concat_map announce (proven t) @ routers
 
-(* The next identifier for the prefix, if there is one to try. Else the same address again after a
-   while, and so again and again: an address that was given can work only as it is, and who has used up
-   all identifiers has a hostile neighbour, who may go. *)
+(* Tries the next identifier for the prefix, if there is one. Otherwise the same address is tried again after a while,
+   repeatedly: a configured address cannot be replaced, and if all identifiers are used up, a hostile neighbour has
+   claimed them, which may disappear. *)
 let duplicate t ~now a =
   drop t a;
   let again =

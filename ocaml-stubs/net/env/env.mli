@@ -6,8 +6,8 @@
 
 type t = {
   now : unit -> int;  (** ns since boot, never going back *)
-  sleep : int -> unit Lwt.t;  (** resolved after so many ns *)
-  random : int -> string;  (** so many bytes, unpredictable for others *)
+  sleep : int -> unit Lwt.t;  (** resolved after this many ns *)
+  random : int -> string;  (** this many bytes, unpredictable for others *)
 }
 
 (** Replaces the sources for the whole image. *)
@@ -64,7 +64,7 @@ val recent : unit -> int
 (** In ns. *)
 val sleep : int -> unit Lwt.t
 
-(** So many bytes, unpredictable for others. *)
+(** This many bytes, unpredictable for others. *)
 val random : int -> string
 
 (** [random_int n] is between 0 and [n - 1], evenly spread. [n] is at most 2{^ 30}. *)

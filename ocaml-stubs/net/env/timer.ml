@@ -34,7 +34,7 @@ and wake t at =
       if not t.stopped then fire t);
     arm t)
 
-(* Nobody else would ask for what was not done for want of memory. *)
+(* If memory runs out, the timer fires again soon: nothing else would repeat what was not done. *)
 and fire t =
   match Env.attempt t.fire with
   | true -> ()

@@ -16,7 +16,7 @@ val sleep : t -> int -> unit Lwt.t
     (default: one day after the current time). *)
 val run : ?limit:int -> t -> 'a Lwt.t -> 'a
 
-(** Lets so many ns pass, running what becomes due. *)
+(** Lets this many ns pass, running what becomes due. *)
 val advance : t -> int -> unit
 
 (** Runs everything that can run without time passing. *)

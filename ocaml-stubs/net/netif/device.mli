@@ -51,7 +51,7 @@ type counters = {
 
 val no_counters : unit -> counters
 
-(** Counts one received frame of so many bytes. *)
+(** Counts one received frame of this many bytes. *)
 val count_rx : counters -> int -> unit
 
 val count_tx : counters -> int -> unit

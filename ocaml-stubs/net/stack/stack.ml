@@ -8,7 +8,8 @@ let src = Logs.Src.create "mirust.stack" ~doc:"TCP/IP stack"
 
 module Log = (val Logs.src_log src : Logs.LOG)
 
-(* What others provoke, and what nobody waits for: it ends nothing but itself, if only memory has run out in it. *)
+(* Failures of background work, which others may have provoked, and on which nothing waits. Running out of memory there
+   ends only that piece of work. *)
 let failures = Mirust_net_env.Thin.create ()
 
 let in_background f =

@@ -316,7 +316,7 @@ module Over (O : Output) = struct
       Engine.flush_answers (engine t) ~now:(Env.now ());
       O.flush t.ip)
 
-  (* What those who are woken ask for is sent in this very turn. Gives whether there was anybody. *)
+  (* Wakes the users of connections, whose writes are then sent in this very turn. Returns whether any were woken. *)
   let take_in_all t =
     match
       run_all t.inbox;
@@ -379,7 +379,7 @@ module Over (O : Output) = struct
           schedule t)
         else set_timer t)
 
-  (* What an exception has kept from its turn has another one: the next to come by itself may be never. *)
+  (* After an exception, another turn is scheduled for what was left undone: there might otherwise never be one. *)
   let turn t =
     try whole_turn t
     with e ->
@@ -459,7 +459,7 @@ module Over (O : Output) = struct
 
   (* ---- Flows ---- *)
 
-  (* What the woken were at is forgotten if memory runs out between Lwt's callbacks: nobody would ever end the
+  (* If memory runs out between Lwt's callbacks, the user's code never continues, so nothing else would ever close the
      connection. *)
   let or_abort flow f =
     try f flow
@@ -928,8 +928,8 @@ module Flow = struct
         | Ipaddr.V4 a -> Ipaddr.V4.compare a Ipaddr.V4.any = 0
         | Ipaddr.V6 a -> Ipaddr.V6.compare a Ipaddr.V6.unspecified = 0
 
-      (* Mirage's IP does not say that an address is still to come, such as while a link is asked
-         whether anybody else has it, which takes a second. So it is looked for again, for three. *)
+      (* Mirage's IP does not say that an address is still to come, such as during duplicate detection, which takes a
+         second. So the address is looked up again, for up to three seconds. *)
       let patience = Env.sec 3
 
       let source ip dst =

@@ -199,8 +199,8 @@ type t = {
 }
 
 (* Among all connections, for [Engine.evict]: what it had moved when it was last looked at, and since when it has not
-   moved more; for [Engine.relieve] what it held and had released then. A connection that has gone is not kept in memory by the
-   place that it had. *)
+   moved more; for [Engine.relieve] what it held and had released then. A connection that has gone is not kept in memory
+   by the place that it had. *)
 and place = {
   mutable who : t option;
   mutable moved : int;
@@ -219,9 +219,9 @@ and host = {
   key : int;
   mutable count : int;
   mutable chain : host;
-  mutable next : place; (* of its ring; the one that has been looked at least lately *)
-  mutable network : host; (* that it belongs to; of a network [no_host] *)
-  mutable most : host; (* of a network: who has the most there; of a host [no_host] *)
+  mutable next : place; (* of its ring; the one that was examined least recently *)
+  mutable network : host; (* that it belongs to; for a network [no_host] *)
+  mutable most : host; (* for a network: its host with the most connections; for a host [no_host] *)
 }
 
 let rec no_place =

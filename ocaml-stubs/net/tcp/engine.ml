@@ -630,7 +630,7 @@ let advance t ~now =
   Waiting.expire t.env.resting ~now:t.env.now;
   Wheel.advance t.env.wheel ~now (fun c -> with_connection t c fire ())
 
-(* Memory is free again: those who could not write for want of it may. *)
+(* Memory is free again: wakes writers that had been waiting for it. *)
 let feed t =
   if not (Queue.is_empty t.env.starved || under_pressure t.env) then
     for _ = 1 to Queue.length t.env.starved do

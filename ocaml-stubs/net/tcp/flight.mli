@@ -108,7 +108,7 @@ val forget_losses : t -> unit
 (** Octets of payload. *)
 val octets : t -> int
 
-(** Whether it holds one piece, of at most so many octets. *)
+(** Whether it holds one piece, of at most that many octets. *)
 val octets_at_most : t -> int -> bool
 
 (** Empties it; the connection is gone. *)

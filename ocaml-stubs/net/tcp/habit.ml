@@ -1,18 +1,18 @@
 type t = {
-  mutable asked_at : int; (* ns; [nobody]: there is nothing to answer *)
-  mutable took : int; (* ns; what answers took lately, the longest of them counting for longest *)
+  mutable asked_at : int; (* ns; [never]: there is nothing to answer *)
+  mutable took : int; (* ns; how long answers took lately: the longest, which decays slowly *)
   mutable streak : int;
-      (* exchanges in a row that were as they should be; less than 0: so many to go before they count *)
+      (* how many exchanges in a row were prompt; negative: how many must still pass before they count *)
 }
 
-let nobody = -1
+let never = -1
 let ms = 1_000_000
-let create () = { asked_at = nobody; took = 0; streak = 0 }
+let create () = { asked_at = never; took = 0; streak = 0 }
 
 (* Four times as long fits into the delay of an acknowledgement that nothing is known of. *)
 let longest = 10 * ms
 
-(* So many make a habit; so many do not count, before those, after an answer has not come. *)
+(* [enough] prompt exchanges make a habit. After a missing answer, the next [-penance] do not count. *)
 let enough = 4
 let penance = -16
 
@@ -21,13 +21,13 @@ let least = 2 * ms
 let break t = if t.streak > 0 then t.streak <- 0
 
 let asked t ~now =
-  if t.asked_at = nobody then t.asked_at <- now (* In the same turn it is the rest of the same. *)
+  if t.asked_at = never then t.asked_at <- now (* More data in the same turn belongs to the same request. *)
   else if t.asked_at <> now then break t
 
 let answered t ~now =
-  if t.asked_at <> nobody then (
+  if t.asked_at <> never then (
     let took = now - t.asked_at in
-    t.asked_at <- nobody;
+    t.asked_at <- never;
     if took > longest then break t
     else (
       if t.streak < enough then t.streak <- t.streak + 1;

@@ -1,7 +1,7 @@
 open Block
 
-(* The hosts of a place in the table are a chain that ends in [no_host]. Who has nothing any more stays until there is no
-   room: most come again. *)
+(* The hosts in one bucket of the table are a chain that ends in [no_host]. A host without connections stays until its
+   room is needed, since most hosts come back. *)
 type table = {
   secret : int; (* odd *)
   mutable bits : int; (* the table has 2^bits places, and no more hosts *)
@@ -39,8 +39,9 @@ let create ~secret =
     most_of_networks = no_host;
   }
 
-(* The first bit of a network is lost: no address with it is anybody's but on the same link, and then the network
-   without it is nobody's. Neither is ::/32, where the addresses of IPv4 are. *)
+(* An OCaml integer loses the first bit of an IPv6 network. That is harmless: only local and multicast addresses have
+   it, and without it they collide with no network that is assigned. Neither does ::/32, where IPv4 addresses are put.
+   *)
 let key : Ipaddr.t -> int = function
   | V4 a -> Int32.to_int (Ipaddr.V4.to_int32 a) land 0xffff_ffff
   | V6 a -> Int64.to_int (String.get_int64_be (Ipaddr.V6.to_octets a) 0)
@@ -148,6 +149,6 @@ let remove t place =
       if host.next == place then host.next <- place.newer;
       place.older.newer <- place.newer;
       place.newer.older <- place.older;
-      (* What has gone keeps nobody in memory. *)
+      (* A removed place must not keep its neighbours alive. *)
       place.older <- no_place;
       place.newer <- no_place))

@@ -87,7 +87,7 @@ let unacceptable env c (h : Wire.t) ~length =
 
 let deliver c view = Octets.push c.received view
 
-(* So many octets more wait for the reader. *)
+(* This many octets more wait for the reader. *)
 let received env c n =
   if n > 0 then (
     c.octets_received <- c.octets_received + n;
@@ -144,8 +144,8 @@ let keep_ahead env c ~seq view =
         Answer.repeat env c)
 
 (* Octets that came with a SYN wait for the handshake (RFC 9293 section 3.10.7.2): the peer need not
-   send them again. They are copied, and no more than a segment of them is kept, and of all such octets
-   no more than memory is plenty for: anybody can send SYNs. *)
+   send them again. They are copied, at most one segment of them is kept, and for all connections together only
+   while three quarters of the memory are free: anybody can send SYNs. *)
 let early env c ~seq view =
   let n = min (Cstruct.length view) (min c.path_mss (Output.room env c)) in
   if n > 0 && env.memory < env.config.memory_max / 4 then (
@@ -178,7 +178,7 @@ let payload env c (h : Wire.t) ~seq view =
   let stop = min length (Seq.diff edge seq) in
   if stop > skip then (
     if c.read_shut then (
-      (* Nobody will read it: the peer must not believe otherwise (RFC 9293 section 3.6.1). *)
+      (* The user will not read it, and the peer must not believe otherwise (RFC 9293 section 3.6.1). *)
       Output.reset env c;
       finish env c `Aborted)
     else
@@ -252,7 +252,7 @@ let fin_acked env c =
   match c.state with
   | Fin_wait_1 ->
       c.state <- Fin_wait_2;
-      (* Nobody reads any more: do not wait for ever for a FIN that may never come. *)
+      (* The user no longer reads: do not wait for ever for a FIN that may never come. *)
       if c.read_shut then (
         c.wait_at <- env.now + env.config.time_wait;
         arm env c)
@@ -362,8 +362,8 @@ let believed env c (h : Wire.t) ~ce =
 (* Nothing of the segment is taken before its acknowledgement was found credible. RFC 7323 (R3 in section
    5.3) would keep its timestamp earlier, when only its sequence number is known to be right: then one
    forged segment near RCV.NXT, which is a guess among few, would put TS.Recent ahead and have PAWS
-   discard all that the peer sends. With RFC 5961's check first the forger has to guess both numbers,
-   and who can do that can insert data as well. *)
+   discard all that the peer sends. With RFC 5961's check first, the forger has to guess both numbers,
+   which would be enough to insert data as well. *)
 let in_order env c (h : Wire.t) view ~ce =
   if Flags.has h.flags Flags.ack then (
     let length = Cstruct.length view in

@@ -236,7 +236,7 @@ let syn env c =
   let flags =
     if passive then if c.ecn then flags lor Flags.ece else flags
     else if env.config.ecn && Flight.is_empty c.flight then
-      (* Only the first: somebody on the way may drop what it does not know (RFC 3168 6.1.1.1). *)
+      (* Only in the first SYN: a middlebox may drop flags that it does not know (RFC 3168 6.1.1.1). *)
       flags lor Flags.(ece lor cwr)
     else flags
   in
@@ -288,11 +288,12 @@ let send_piece env c n =
   c.snd_nxt <- Flight.seq_end p;
   c.persist_at <- max_int
 
-(* Of any connection: nobody is asked for less. *)
+(* The least burst of any connection. *)
 let least_burst = 64 * 1024
 
-(* What is sent in one turn waits together, in the device or in memory. The rest, of which [next] octets would be sent
-   now, has the turns that follow, between which others have theirs, and the peer's acknowledgements arrive. *)
+(* Whether a connection has sent its share of this turn, as everything sent in a turn is held together, in the device or
+   in memory. The rest, of which [next] octets would be sent now, follows in later turns, so that other connections can
+   send and the peer's acknowledgements can arrive in between. *)
 let[@inline] is_enough env c ~sent ~next =
   sent > 0 && sent + next > least_burst && sent + next > env.burst ~src:c.local ~dst:c.remote
 

@@ -11,7 +11,7 @@ open Tcb
     The connection has its turn when the others may. *)
 val allows : env -> Tcb.t -> int -> int
 
-(** So many octets of new data go. *)
+(** This many octets of new data go. *)
 val sent : env -> Tcb.t -> int -> unit
 
 (** The user or the windows have no more. *)

@@ -177,7 +177,7 @@ let undo env c saved =
 (* Was the last reduction a mistake? By the echo of a timestamp from before the first retransmission
    (Eifel, RFC 3522); by the peer's word that all retransmissions were duplicates (RFC 3708); after
    a timeout also by the arrival of what was not sent again (F-RTO, RFC 5682), unless everything has
-   arrived by now: then nobody knows. *)
+   arrived by now, which proves nothing. *)
 let check_undo env c (h : Wire.t) news ~advanced ~dsack =
   match c.undo.saved with
   | None -> ()
@@ -289,7 +289,7 @@ let count_dupacks c (h : Wire.t) news ~advanced ~had_flight ~payload ~window_cha
     if c.phase = Fast then news.octets <- c.mss)
 
 (* RFC 8985 section 7.4. The answer to a probe that repeated the last segment ends it if that was
-   needless; if it repaired a loss, nobody else has noticed. *)
+   needless; if it repaired a loss, this is the only sign of that loss. *)
 let finish_probe c ~ack ~advanced ~dsack ~payload =
   if c.probes > 0 then
     if not c.probe_retransmit then (if advanced then c.probes <- 0)

@@ -6,7 +6,7 @@ type t
 (** Addresses and ports of a connection, from our side. *)
 type key = { local : Ipaddr.t; local_port : int; remote : Ipaddr.t; remote_port : int }
 
-(** [random n]: so many random octets, for the secret. *)
+(** [random n]: this many random octets, for the secret. *)
 val create : random:(int -> string) -> t
 
 (** What a connection's [hash] must be. *)

@@ -242,8 +242,8 @@ let arm env c =
 
 (* A time without any progress, not a number of tries, decides when to give up (RFC 9293 section
    3.8.3): what a try is worth depends on the back-off. A peer whose window is closed may take as
-   long as it likes, as long as it answers (section 3.8.6.1), unless our user has gone: then nobody
-   could ever end it. A handshake has [wait_at]. *)
+   long as it likes, as long as it answers (section 3.8.6.1), unless our user has gone: then nothing else
+   would ever end the connection. A handshake has [wait_at]. *)
 let gives_up_at c =
   if not (synchronized c) then max_int
   else c.user_timeout + if c.snd_wnd = 0 && not c.read_shut then c.heard else c.progress

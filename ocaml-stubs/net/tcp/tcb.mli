@@ -53,7 +53,7 @@ val nobody : t
 
 (** {1 Memory} *)
 
-(** The connection, and all of them together, hold so many octets more. *)
+(** The connection, and all of them together, hold this many octets more. *)
 val hold : env -> t -> int -> unit
 
 (** They hold too much. *)

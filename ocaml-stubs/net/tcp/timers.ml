@@ -58,11 +58,11 @@ let waited env c =
       finish env c `Closed
   | Established | Fin_wait_1 | Close_wait | Closing | Last_ack | Closed -> ()
 
-(* No work keeps a timer from firing for so long. *)
+(* Longer than any work can delay a timer. *)
 let impossible_delay = 1000 * ms
 
-(* A timer that is very late says that nothing ran here: the domain was paused. Nobody could have heard the peer
-   meanwhile, so that this was no time without progress. *)
+(* A timer that is very late means that the domain was paused. It could not have heard its peer meanwhile, so that time
+   does not count as time without progress. *)
 let leave_out_what_did_not_run env c =
   let late = env.now - min c.rexmit_at (min c.persist_at c.keep_at) in
   if late > impossible_delay then (

@@ -49,8 +49,8 @@ let perform_all t actions =
   let set_timer () = Timer.set (Lazy.force t.timer) (Dhcp_engine.next t.engine) in
   Env.each_then (perform t) actions set_timer
 
-(* Somebody else uses an address, perhaps ours. Soon after it was taken, that is the answer to our question. One that we
-   have had for a while is not given up: connections are on it, and anybody can send such a frame. *)
+(* Another station uses an address, perhaps ours. Soon after we took it, that is an answer to our probe. An address that
+   we have had for a while is not given up: connections use it, and anybody can forge such a frame. *)
 let conflict t address mac =
   match t.taken with
   | Some (ours, since)

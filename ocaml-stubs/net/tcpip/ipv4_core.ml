@@ -56,8 +56,8 @@ let deliver t ~tcp ~udp ~default (h : W.Ipv4.t) packet =
       default ~proto:1 ~src ~dst ~tos packet
   | proto -> default ~proto ~src ~dst ~tos packet
 
-(* A host without an address asks from 0.0.0.0 for one (RFC 2131 section 4.1): a server wants to hear
-   that, and nobody else. *)
+(* A host without an address asks for one from 0.0.0.0 (RFC 2131 section 4.1), which only a DHCP server wants to
+   receive. *)
 let asks_for_an_address (h : W.Ipv4.t) =
   h.proto = 17
   && Ipaddr.V4.compare h.src Ipaddr.V4.any = 0

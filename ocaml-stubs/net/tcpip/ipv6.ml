@@ -6,8 +6,8 @@ module Make (N : Mirust_mirage_types.Mirage_net.S) (E : Mirust_mirage_types.Ethe
 
   let nobody _ = Lwt.return_unit
 
-  (* Objections to our addresses have to come in, and nobody receives yet. Who listens after us takes our
-     place. *)
+  (* Listens to the device, because objections to our addresses must arrive before the stack listens. The stack's
+     listener replaces this one. *)
   let receive t net e =
     let ignored ~src:_ ~dst:_ = nobody in
     let ipv6 = input t ~tcp:ignored ~udp:ignored ~default:(fun ~proto:_ -> ignored) in

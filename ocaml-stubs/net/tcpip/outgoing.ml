@@ -106,7 +106,7 @@ let rec ask t deliver =
     t.own_asked <- true)
 
 and deliver_own t deliver =
-  (* First: from here on nobody is coming, whatever happens. *)
+  (* Before anything can raise: no other call is scheduled from here on. *)
   t.own_asked <- false;
   match deliver_all t deliver with
   | () -> ()
@@ -180,7 +180,7 @@ let overhead = 512
 let hold waiting ~octets promise =
   if Lwt.is_sleeping promise then (
     Lwt.on_termination promise (fun () -> waiting.octets <- waiting.octets - octets);
-    (* Last: nobody would take them back if there were no memory for that. *)
+    (* Counted last: if registering the callback fails for want of memory, nothing would subtract them again. *)
     waiting.octets <- waiting.octets + octets);
   promise
 
@@ -190,8 +190,9 @@ let unresolved t why =
   t.counters.unresolved <- t.counters.unresolved + 1;
   Lwt.return_error (`No_route why)
 
-(* A stranger can choose what waits for a neighbour: 64 KiB for each ping from an address that nobody has. And a device
-   may take less than strangers provoke. Two accounts, so that the former do not keep from it what need not wait. *)
+(* A stranger can choose what waits for a neighbour: 64 KiB for each ping from an address that does not exist. And a
+   device may take less than strangers provoke. The two are counted separately, so that packets waiting for a neighbour
+   do not keep others from the device. *)
 let with_mac t query ~pp ~octets via f =
   let octets = octets + overhead in
   let send mac =

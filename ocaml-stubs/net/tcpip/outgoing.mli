@@ -108,7 +108,7 @@ val send_after :
 (** A packet to be written: [emit] fills exactly [size] bytes. *)
 type piece = { size : int; emit : Cstruct.t -> unit }
 
-(** [with_mac t query ~pp ~octets via f] is [f] of the answer; it keeps so many octets alive until
+(** [with_mac t query ~pp ~octets via f] is [f] of the answer; it keeps this many octets alive until
     it is done. An error without an answer, which names [via], or if too many octets wait already.
 *)
 val with_mac :

@@ -4,8 +4,8 @@ open Mirust_net_env
 module Make (E : Mirust_mirage_types.Ethernet.S) (A : Mirust_mirage_types.Arp.S) = struct
   include Ipv4_core
 
-  (* For so long (ns) an answer of the layer below is believed: what it remembers can only be had by asking
-     it, which costs more than all else that is done for a packet here. *)
+  (* How long (ns) an answer of the ARP layer is cached here. Asking it costs more than everything else that is done for
+     a packet. *)
   let believed = Env.ms 100
 
   let resolver a =

@@ -46,7 +46,7 @@ val pp : t Fmt.t
 val parse : Cstruct.t -> (t, error) result
 
 (** A message in full, names uncompressed. [payload_size] adds an EDNS0 record (RFC 6891) that
-    invites answers of up to so many bytes. *)
+    invites answers of up to this many bytes. *)
 val emit : ?payload_size:int -> t -> Cstruct.t
 
 (** A question, with recursion desired. *)

@@ -111,7 +111,7 @@ let prefix_option b =
         preferred = Field.u32 b 8;
       }
 
-(* No station has the address of a group: a neighbour known by one would have all that is for it sent to everybody. *)
+(* A group's address is not accepted as a station's: everything for that neighbour would be multicast. *)
 let station old b =
   let mac = Field.mac b 2 in
   if Macaddr.is_unicast mac then first old mac else old

@@ -82,9 +82,9 @@ struct Repeats {
 static REPEATS: Repeats = Repeats::new();
 
 impl Repeats {
-    /// So many repetitions are written all the same.
+    /// How many repetitions are still written.
     const SHOWN: u64 = 8;
-    /// A line is counted for so long after it was written, in nanoseconds.
+    /// How long after a line was written its repetitions are counted, in nanoseconds.
     const LONGEST: u64 = 1_000_000_000;
 
     const fn new() -> Repeats {

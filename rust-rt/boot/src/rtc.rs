@@ -73,7 +73,7 @@ fn since_1970(parts: [u8; 7], status: u8) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A clock of so many registers.
+    /// A clock of this many registers.
     fn clock(parts: [u8; 7], status: u8) -> impl FnMut(u8) -> u8 {
         move |register| match register {
             STATUS_A => 0x26,

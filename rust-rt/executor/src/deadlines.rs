@@ -48,7 +48,7 @@ pub(crate) struct Deadlines {
     /// The first free place, or [`NONE`].
     free: usize,
     next_number: u64,
-    /// So many entries there were when places were given back, or when there was one place more.
+    /// How many entries there were when places were last given back or added.
     most: usize,
 }
 
@@ -117,7 +117,7 @@ impl Deadlines {
         self.places[place].at = core::mem::replace(&mut self.free, place);
         let waker = self.places[place].waker.take().expect("an entry has a waker");
         let left = self.order.len();
-        // Each time that half of them have gone: the last place may be that of one who stays.
+        // Only each time that half of the entries have gone, since the last place may be in use for long.
         if left <= self.most / 2 && self.places.len() > 4 * (left + 16) {
             self.most = left;
             self.give_back();

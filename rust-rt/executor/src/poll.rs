@@ -401,11 +401,12 @@ impl<P: Platform> Domain<P> {
         self.stats.blocks.add(1);
     }
 
-    /// The time, unless no timer is set and the deadline is one that is told without it.
+    /// The time, or `None` if no timer is set and the deadline can be judged without the time.
     ///
-    /// It is at least what the clock showed before. If nothing was due by then, the next look can wait for so many
-    /// rounds as are left: the one before a block, which ends at once if something is due; and the one that an event
-    /// has begun, after which OCaml looks at the clock for its part of the turn. What is due then comes in the next.
+    /// The time is never less than at the last reading. If nothing was due by then, the clock need not be read in the
+    /// next `blind` rounds: not in one before a block, which ends at once if something is due; and not in one that an
+    /// event has begun, after which OCaml reads the clock for its part of the turn. What is due by then fires in the
+    /// next round.
     fn time_for(&self, deadline: Instant, blind: &mut u32) -> Option<Instant> {
         let told = deadline == Instant::ZERO || deadline == Instant::NEVER;
         if told && !self.timers.any() {

@@ -15,7 +15,7 @@ pub struct Resized {
 
 type Listener = Rc<dyn Fn(Resized)>;
 
-/// Everybody who is told.
+/// The functions to call when the memory's size changes.
 #[derive(Default)]
 pub struct Listeners(RefCell<Vec<Listener>>);
 

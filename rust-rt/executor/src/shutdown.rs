@@ -21,7 +21,7 @@ pub enum ShutdownReason {
     Halt = 3,
 }
 
-/// The last request, and who waits for one.
+/// The last request, and the wakers of the tasks that wait for one.
 #[derive(Default)]
 pub(crate) struct Shutdown {
     reason: Cell<Option<ShutdownReason>>,

@@ -54,7 +54,7 @@ struct Progress {
     done: Cell<bool>,
     /// Nobody waits for its result.
     detached: Cell<bool>,
-    /// Who waits for the result.
+    /// Wakes the task that waits for the result.
     waiter: Cell<Option<Waker>>,
     /// Executor or handle has let go: the other one has the reference.
     one_left: Cell<bool>,
@@ -376,7 +376,7 @@ struct LetGo(NonNull<Header>);
 impl LetGo {
     /// # Safety
     ///
-    /// The reference is the caller's, who does not use it after this is dropped.
+    /// The caller owns the reference, and does not use it after this is dropped.
     #[inline]
     unsafe fn at_the_end(task: NonNull<Header>) -> LetGo {
         LetGo(task)

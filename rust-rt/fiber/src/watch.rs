@@ -14,7 +14,7 @@ static LONG_RUNS: AtomicU64 = AtomicU64::new(0);
 /// When the last line was logged, in ns since boot: one a second is enough.
 static LAST_LINE: AtomicU64 = AtomicU64::new(0);
 
-/// A turn of less than so many ticks is shorter than any limit (some 5 ms), and the clock need
+/// A turn of less than this many ticks is shorter than any limit (some 5 ms), and the clock need
 /// not be asked for it.
 const SHORT: u64 = 1 << 24;
 
@@ -67,7 +67,7 @@ fn long(passed: u64) -> Option<u64> {
     Some(ns / 1_000_000)
 }
 
-/// So many ticks in nanoseconds; unknown at the first call, which takes the first of two readings.
+/// This many ticks in nanoseconds; unknown at the first call, which takes the first of two readings.
 fn in_ns(ticks_passed: u64) -> Option<u64> {
     static FIRST: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
     let (tick, now) = (ticks(), domain::now().as_nanos());

@@ -31,8 +31,8 @@ impl<S: Source> Image<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if it holds none, or one whose superblock has been changed since its checksum was made or that
-    /// is longer than the source; [`Error::Unsupported`].
+    /// [`Error::Corrupt`] if it holds none, or one whose superblock has been changed since its checksum was made or
+    /// that is longer than the source; [`Error::Unsupported`].
     pub async fn open(source: S) -> Result<Image<S>, Error> {
         let mut bytes = [0; superblock::SIZE];
         source.read(superblock::OFFSET, &mut bytes).await?;
@@ -281,7 +281,7 @@ impl<S: Source> Image<S> {
     }
 }
 
-/// So many zeros.
+/// This many zeros.
 fn zeros(n: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(n).map_err(|_| Error::NoMemory)?;

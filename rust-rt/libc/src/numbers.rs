@@ -137,7 +137,7 @@ mod tests {
         let numbers: [c_int; 7] = [1, 3, 5, 7, 9, 11, 13];
         for count in 0..=numbers.len() {
             for key in 0..15 {
-                // SAFETY: so many numbers are there, in order.
+                // SAFETY: that many numbers are there, in order.
                 let found = unsafe {
                     bsearch((&raw const key).cast(), numbers.as_ptr().cast(), count, 4, order)
                 };

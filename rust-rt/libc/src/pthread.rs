@@ -44,8 +44,8 @@ extern "C" fn pthread_mutexattr_setpshared(_attributes: *mut c_int, shared: c_in
     if (0..=1).contains(&shared) { 0 } else { EINVAL }
 }
 
-/// Whether it is free again when its owner has died. A process that has died leaves nobody to lock it; a thread that ends
-/// with it keeps it locked all the same.
+/// Whether it is free again when its owner has died. A process that has died leaves nobody to lock it; a thread that
+/// ends with it keeps it locked all the same.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pthread_mutexattr_setrobust(_attributes: *mut c_int, robust: c_int) -> c_int {
     if (0..=1).contains(&robust) { 0 } else { EINVAL }
@@ -219,7 +219,7 @@ unsafe extern "C" fn pthread_cond_wait(condition: *mut c_void, mutex: *mut Mutex
     unsafe { (threads.wait_for_signal)(condition, mutex, u64::MAX) }
 }
 
-/// Runs `function` the first time. Who comes while it runs waits, but for the one that it calls itself.
+/// Runs `function` the first time. Other threads wait while it runs; a recursive call returns at once.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_once(control: *mut c_int, function: unsafe extern "C" fn()) -> c_int {
     const DONE: c_int = -1;

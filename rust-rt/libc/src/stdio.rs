@@ -22,7 +22,8 @@ pub(super) const EOF: c_int = -1;
 /// glibc's macros and inline functions (`getc_unlocked`, `feof_unlocked`) read the first fields. By these, nothing is
 /// ever buffered, so that a function is called.
 ///
-/// Without files there is the console alone, whose streams are nothing but zeroes at first and take no room in an image.
+/// Without files there is the console alone, whose streams are nothing but zeroes at first and take no room in an
+/// image.
 #[repr(C)]
 pub(super) struct File {
     flags: Cell<c_int>,
@@ -44,8 +45,8 @@ const _: () = assert!(core::mem::offset_of!(File, buffers) == 8 && size_of::<Fil
 pub(super) struct Kind {
     /// Takes octets, and says how many. If not all, `errno` is set.
     pub(super) put: unsafe fn(*const File, &[u8]) -> usize,
-    /// Sends what is buffered: 0, or EOF and `errno`. Of a stream that is in use it waits to be the next user, or else
-    /// passes over it.
+    /// Sends what is buffered: 0, or EOF and `errno`. If the stream is in use, it waits for it if `waits`, and
+    /// otherwise does nothing.
     pub(super) flush: unsafe fn(*const File, waits: bool) -> c_int,
     /// Formats, as one operation.
     pub(super) print: unsafe fn(*const File, *const c_char, &mut VaList) -> c_int,
@@ -237,17 +238,17 @@ pub(super) fn flush_console() -> c_int {
     0
 }
 
-/// Sends what is buffered: 0, or EOF if a stream fails. Called before the domain ends, which nobody who reads from a stream
-/// or writes to one shall delay: what is in use is passed over. (To wait for one is no way either: its user may close it,
-/// and free what is waited for.)
+/// Sends what is buffered: 0, or EOF if a stream fails. Called before the domain ends, which a thread that uses a
+/// stream must not delay: streams in use are passed over. (Waiting for one would also be unsound, since its user may
+/// close it and free the lock that is waited for.)
 #[cfg(feature = "posix")]
 #[inline(never)]
 pub(super) fn flush_all() -> c_int {
     let mut answer = flush_console();
     let mut stream = OPENED.load(Ordering::Relaxed).cast_const();
     while !stream.is_null() {
-        // SAFETY: those in the list are open. One that is flushed is locked, so that nobody closes it meanwhile, and nobody
-        // else runs between that and the look at the next one.
+        // SAFETY: those in the list are open. One that is flushed is locked, so that nobody closes it meanwhile, and
+        // nobody else runs between that and the look at the next one.
         unsafe {
             answer |= ((*stream).kind.flush)(stream, false);
             stream = (*stream).next.load(Ordering::Relaxed);

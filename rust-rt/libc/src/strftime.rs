@@ -40,7 +40,7 @@ impl Write for Text {
 impl Text {
     /// # Safety
     ///
-    /// So many octets are writable as long as this is used.
+    /// This many octets are writable as long as this is used.
     unsafe fn new(to: *mut c_char, room: usize) -> Self {
         Text { to: to.cast(), room, used: 0 }
     }
@@ -56,7 +56,7 @@ impl Text {
     }
 
     fn from(&mut self, start: usize) -> &mut [u8] {
-        // SAFETY: so many octets were written.
+        // SAFETY: that many octets were written.
         unsafe { core::slice::from_raw_parts_mut(self.to.add(start), self.used - start) }
     }
 }
@@ -174,7 +174,7 @@ fn all(text: &mut Text, mut format: &[u8], tm: &Tm) -> fmt::Result {
 
 /// # Safety
 ///
-/// There is room for so many octets.
+/// There is room for that many octets.
 unsafe fn write(to: *mut c_char, room: usize, format: &[u8], tm: &Tm) -> Option<usize> {
     // SAFETY: as the caller says.
     let mut text = unsafe { Text::new(to, room) };
@@ -189,7 +189,7 @@ unsafe extern "C" fn strftime(
     format: *const c_char,
     tm: *const Tm,
 ) -> usize {
-    // SAFETY: room for so many octets, a C string, and a date.
+    // SAFETY: room for that many octets, a C string, and a date.
     unsafe { write(to, room, cstr::bytes(format), &*tm) }.unwrap_or(0)
 }
 
@@ -207,7 +207,7 @@ unsafe extern "C" fn strftime_l(
 
 /// # Safety
 ///
-/// There is room for so many octets, and a date.
+/// There is room for that many octets, and a date.
 unsafe fn as_text(tm: *const Tm, to: *mut c_char, room: usize) -> *mut c_char {
     // SAFETY: as the caller says.
     match unsafe { write(to, room, b"%a %b %e %H:%M:%S %Y\n", &*tm) } {
@@ -325,7 +325,7 @@ mod tests {
             fn host_asctime(tm: *const Tm) -> *mut c_char;
         }
         let (mut a, mut b) = ([1 as c_char; 64], [1 as c_char; 64]);
-        // SAFETY: room for so many octets, and dates.
+        // SAFETY: room for that many octets, and dates.
         unsafe {
             let mut tm = core::mem::MaybeUninit::<Tm>::zeroed().assume_init();
             (tm.day, tm.year) = (1, 10_000 - 1900);

@@ -1,5 +1,5 @@
-//! Wide characters, `<wchar.h>` and `<wctype.h>`, in the C locale: each octet of a string below 128 is the character of that
-//! number, and the others are none (EILSEQ), as in glibc. A wide character takes four octets.
+//! Wide characters, `<wchar.h>` and `<wctype.h>`, in the C locale: each octet of a string below 128 is the character of
+//! that number, and the others are none (EILSEQ), as in glibc. A wide character takes four octets.
 
 use super::errno::{self, EILSEQ};
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
@@ -72,7 +72,7 @@ unsafe extern "C" fn wcsrchr(s: *const Wide, wide: Wide) -> *mut Wide {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn wmemchr(s: *const Wide, wide: Wide, n: usize) -> *mut Wide {
     for at in 0..n {
-        // SAFETY: so many are readable, up to the one that is found.
+        // SAFETY: that many are readable, up to the one that is found.
         if unsafe { s.add(at).read() } == wide {
             return s.wrapping_add(at).cast_mut();
         }
@@ -83,7 +83,7 @@ unsafe extern "C" fn wmemchr(s: *const Wide, wide: Wide, n: usize) -> *mut Wide 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn wmemcmp(a: *const Wide, b: *const Wide, n: usize) -> c_int {
     for at in 0..n {
-        // SAFETY: so many are readable.
+        // SAFETY: that many are readable.
         let (x, y) = unsafe { (a.add(at).read(), b.add(at).read()) };
         if x != y {
             return if x < y { -1 } else { 1 };
@@ -94,14 +94,14 @@ unsafe extern "C" fn wmemcmp(a: *const Wide, b: *const Wide, n: usize) -> c_int 
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn wmemcpy(dst: *mut Wide, src: *const Wide, n: usize) -> *mut Wide {
-    // SAFETY: so many are readable and writable, and do not overlap.
+    // SAFETY: that many are readable and writable, and do not overlap.
     unsafe { dst.copy_from_nonoverlapping(src, n) };
     dst
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn wmemmove(dst: *mut Wide, src: *const Wide, n: usize) -> *mut Wide {
-    // SAFETY: so many are readable and writable.
+    // SAFETY: that many are readable and writable.
     unsafe { dst.copy_from(src, n) };
     dst
 }
@@ -109,7 +109,7 @@ unsafe extern "C" fn wmemmove(dst: *mut Wide, src: *const Wide, n: usize) -> *mu
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn wmemset(dst: *mut Wide, wide: Wide, n: usize) -> *mut Wide {
     for at in 0..n {
-        // SAFETY: so many are writable.
+        // SAFETY: that many are writable.
         unsafe { dst.add(at).write(wide) };
     }
     dst
@@ -204,8 +204,8 @@ unsafe extern "C" fn wctomb(to: *mut c_char, wide: Wide) -> c_int {
     if to.is_null() { 0 } else { unsafe { wcrtomb(to, wide, ptr::null_mut()) as c_int } }
 }
 
-/// Converts up to `most` characters, and the NUL if it comes before. `from` then is where to go on, or NULL behind the NUL;
-/// it does not move if nothing is stored (`to` is NULL).
+/// Converts up to `most` characters, and the NUL if it comes before. `from` then is where to go on, or NULL behind the
+/// NUL; it does not move if nothing is stored (`to` is NULL).
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn mbsrtowcs(
     to: *mut Wide,

@@ -53,7 +53,7 @@ unsafe extern "C" fn memmem(
     if n < length {
         return ptr::null_mut();
     }
-    // SAFETY: so many octets are readable, by contract, and neither length is 0.
+    // SAFETY: that many octets are readable, by contract, and neither length is 0.
     let (s, needle) = unsafe {
         (
             core::slice::from_raw_parts(s.cast::<u8>(), n),
@@ -181,7 +181,7 @@ unsafe extern "C" fn strxfrm(dst: *mut c_char, src: *const c_char, n: usize) -> 
 /// As much of the string as there is room for, with its NUL. How long the string is.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn strlcpy(dst: *mut c_char, src: *const c_char, room: usize) -> usize {
-    // SAFETY: a C string, and room for so many octets.
+    // SAFETY: a C string, and room for that many octets.
     unsafe {
         let length = strlen(src);
         if let Some(most) = room.checked_sub(1) {
@@ -195,7 +195,7 @@ unsafe extern "C" fn strlcpy(dst: *mut c_char, src: *const c_char, room: usize) 
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn strlcat(dst: *mut c_char, src: *const c_char, room: usize) -> usize {
-    // SAFETY: a C string, and room for so many octets, of which some are a string.
+    // SAFETY: a C string, and room for that many octets, of which some are a string.
     unsafe {
         let length = len_at_most(dst, room);
         length + strlcpy(dst.add(length), src, room - length)
@@ -219,7 +219,7 @@ unsafe extern "C" fn memccpy(
     n: usize,
 ) -> *mut c_void {
     for at in 0..n {
-        // SAFETY: so many octets are readable and writable, by contract, as long as none was `byte`.
+        // SAFETY: that many octets are readable and writable, by contract, as long as none was `byte`.
         unsafe {
             let copied = src.cast::<u8>().add(at).read();
             dst.cast::<u8>().add(at).write(copied);
@@ -234,7 +234,7 @@ unsafe extern "C" fn memccpy(
 /// Is not left out, even if nobody reads the memory again.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn explicit_bzero(at: *mut c_void, n: usize) {
-    // SAFETY: so many octets are writable, by contract.
+    // SAFETY: that many octets are writable, by contract.
     unsafe { at.cast::<u8>().write_bytes(0, n) };
     // SAFETY: an empty instruction, which may read them.
     unsafe { core::arch::asm!("/* {0} */", in(reg) at, options(nostack, preserves_flags)) };

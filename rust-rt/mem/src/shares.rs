@@ -23,7 +23,7 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// Of so many bytes of memory: thousandths of it, no less than what makes each of them useful, and no more
+    /// Of this many bytes of memory: thousandths of it, no less than what makes each of them useful, and no more
     /// than any program has been seen to fill.
     pub const fn of(memory: usize) -> Shares {
         Shares {

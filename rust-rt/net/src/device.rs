@@ -168,7 +168,7 @@ pub struct Fragment {
     pub len: usize,
 }
 
-/// A checksum that the device shall complete: the sum over everything from `start` to the end of
+/// A checksum that the device is to complete: the sum over everything from `start` to the end of
 /// the frame. The field holds the sum of the pseudo-header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TxChecksum {
@@ -348,9 +348,9 @@ pub trait Device {
     /// can have. The next call invalidates what was not sent.
     fn reserve(&self, len: usize) -> Option<usize>;
 
-    /// Memory for the next head that needs no [`reserve`](Self::reserve): where it is, and how many bytes. `None` if there
-    /// is none without an effort; nobody has been refused then. As `reserve`, it invalidates what was reserved and not
-    /// sent, and it is gone with the next frame, or with the link.
+    /// Memory for the next head that needs no [`reserve`](Self::reserve): where it is, and how many bytes. `None` if
+    /// there is none without an effort; nobody has been refused then. As `reserve`, it invalidates what was reserved
+    /// and not sent, and it is gone with the next frame, or with the link.
     fn next_head(&self) -> Option<(usize, usize)>;
 
     /// Sends a frame; it goes out with the next [`flush`](Self::flush) at the latest. Returns a number if the

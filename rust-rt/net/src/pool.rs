@@ -111,7 +111,7 @@ enum State {
     Free,
     /// With its user.
     Taken,
-    /// The first of a lent run of so many pages.
+    /// The first of a lent run of this many pages.
     Lent(u16),
     /// Another one of such a run.
     LentRest,

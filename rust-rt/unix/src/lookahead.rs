@@ -1,14 +1,14 @@
 //! Whether to look for another frame behind the first: if frames always come alone, that is not worth a system call.
 
-/// After so many looks in a row that found nothing, looking is not worthwhile.
+/// After this many looks in a row that found nothing, looking is not worthwhile.
 const MISSES: u8 = 4;
 /// How many looks are then left out before the next one.
 const SKIPS: u8 = 12;
 
 /// A predictor, which knows the latest frames.
 ///
-/// With one connection each request comes alone. A loop that has slept until then knows that anyway; but if the peer is on
-/// the same processor, it has answered by the time that we look, and there has been no sleep.
+/// With one connection each request comes alone. A loop that has slept until then knows that anyway; but if the peer is
+/// on the same processor, it has answered by the time that we look, and there has been no sleep.
 #[derive(Default)]
 pub(crate) struct Lookahead {
     /// Misses in a row, up to [`MISSES`]; beyond that, looks that were left out since.

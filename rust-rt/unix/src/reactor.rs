@@ -222,7 +222,7 @@ impl Reactor {
         sys::epoll_ctl(&self.epoll, libc::EPOLL_CTL_MOD, source.fd, events, token)
     }
 
-    /// The kernel was asked, and told so many events.
+    /// The kernel was asked, and told this many events.
     fn asked_at(&self, now: u64, events: usize) {
         if events == BATCH {
             self.unasked.set(0);

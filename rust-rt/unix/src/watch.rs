@@ -41,8 +41,8 @@ impl Watch {
         self.descriptor.raw()
     }
 
-    /// What is to be told from now on. Being ready already is told as well. Costs a system call only if it is
-    /// something else than before.
+    /// Sets what is reported from now on, which includes being ready already. Costs a system call only if it differs
+    /// from before.
     pub(crate) fn want(&self, readable: bool, writable: bool) -> Result<(), Errno> {
         let mut events = 0;
         if readable {

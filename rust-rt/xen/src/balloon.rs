@@ -104,7 +104,7 @@ impl Balloon {
         }
     }
 
-    /// Has Xen forget the pages that it would fill in by itself.
+    /// Gives up the pages that Xen would populate on demand.
     fn renounce(&self) {
         for hole in &self.holes {
             let mut at = hole.start;
@@ -117,7 +117,7 @@ impl Balloon {
         }
     }
 
-    /// Has so many pages be out, as far as that can be done.
+    /// Gives back or takes pages until `wanted` are out, as far as that is possible.
     async fn follow(&mut self, wanted: usize, listeners: &Listeners) {
         let before = (self.out, self.short);
         let mut told = before;

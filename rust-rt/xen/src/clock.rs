@@ -31,7 +31,8 @@ impl Clock {
         Clock { info, tsc, start: AtomicI64::new(start as i64), last, told: Told::default() }
     }
 
-    /// Has Xen tell of time by itself where each look is an exit: for [`recent`](Self::recent). Once in each domain.
+    /// Makes Xen report the time, if each reading of the counter is an exit: for [`recent`](Self::recent). To be called
+    /// once in each domain.
     pub fn begin(&'static self, hypervisor: &dyn Hypervisor) {
         self.told.begin(hypervisor);
     }

@@ -78,7 +78,7 @@ struct State {
     mapped: BTreeMap<u32, Gfn>,
     next_handle: u32,
     params: BTreeMap<u32, u64>,
-    /// What a suspension shall come to.
+    /// How the next suspension ends.
     suspension: Option<Suspension>,
     /// Where shared_info is to be placed again.
     homeless: Option<(u64, u64)>,
@@ -95,15 +95,14 @@ struct State {
     runstate: Option<SharedPage>,
 }
 
-/// What a suspension shall come to.
+/// How a suspension ends.
 #[derive(Clone, Copy, Debug)]
 pub enum Suspension {
     /// Xen refuses.
     Refused(Errno),
     /// The domain goes on where it was.
     Cancelled,
-    /// It goes on in another domain, on a host that has been up for so many nanoseconds and whose wall clock was at
-    /// so many seconds when it was started.
+    /// It goes on in another domain, perhaps on another host.
     Elsewhere {
         /// System time.
         system_time: u64,
@@ -193,8 +192,8 @@ impl FakeXen {
         self.state.lock().unwrap().next_port = port;
     }
 
-    /// Looks at the counter are exits from now on: the timer of a domain that wants to be told the time has the port that
-    /// is returned.
+    /// Emulates the time stamp counter from now on, so that each reading is an exit. Returns the port that the timer of
+    /// a domain will get.
     pub fn emulate_tsc(&self) -> Port {
         let mut state = self.state.lock().unwrap();
         state.emulates_tsc = true;
@@ -211,12 +210,12 @@ impl FakeXen {
         self.state.lock().unwrap().refuse_bind = true;
     }
 
-    /// An HVM parameter shall have this value.
+    /// Sets an HVM parameter.
     pub fn set_param(&self, index: u32, value: u64) {
         self.state.lock().unwrap().params.insert(index, value);
     }
 
-    /// The next suspension shall come to this.
+    /// Sets how the next suspension ends.
     pub fn set_suspension(&self, suspension: Suspension) {
         self.state.lock().unwrap().suspension = Some(suspension);
     }
@@ -247,7 +246,7 @@ impl FakeXen {
         unsafe { SharedPage::new(base.expect("no page is at zero"), PAGE_SIZE) }
     }
 
-    /// Xen has so many pages for this domain besides those that it returns, in extents up to this order.
+    /// Sets how many pages Xen has for this domain besides those that it returns, in extents up to this order.
     pub fn set_stock(&self, pages: usize, order: u32) {
         self.state.lock().unwrap().stock = (pages, order);
     }

@@ -20,8 +20,8 @@ const KEY: &str = "control/sysrq";
 /// Serves the node: calls `request` for each request that the domain can follow. Ends only with the
 /// error that makes serving impossible.
 ///
-/// `suspend` is for the request of that name. It acknowledges by itself when it can follow; the node that it leaves
-/// as it is makes the toolstack give up after its timeout.
+/// `suspend` handles the request of that name. It acknowledges the request itself if it can comply; otherwise it leaves
+/// the node as it is, and the toolstack gives up after its timeout.
 pub async fn serve(
     store: Xenstore,
     request: impl Fn(ShutdownReason),
@@ -92,7 +92,8 @@ async fn tell_of_key(store: &Xenstore) {
     }
 }
 
-/// The word that the toolstack has written; emptied, which acknowledges it, if it is such a one.
+/// The word that the toolstack has written. The node is emptied, which acknowledges the request, if `acknowledged` says
+/// so.
 pub async fn take(store: &Xenstore, acknowledged: fn(&str) -> bool) -> Result<String, Error> {
     // In a transaction, or a request that comes between the read and the write would be lost.
     let taken = store.transaction(async |tx| {

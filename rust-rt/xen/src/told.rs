@@ -1,8 +1,8 @@
 //! What Xen tells of time without being asked.
 //!
-//! Where Xen emulates the time stamp counter, as on a host whose counters differ, or for a domain that came from one with
-//! another frequency, each look at the clock is an exit. Two things the domain learns without one. When its vCPU was
-//! given the processor is in its runstate, which Xen writes to the domain's memory. And the periodic timer raises
+//! Where Xen emulates the time stamp counter, as on a host whose counters differ, or for a domain that came from one
+//! with another frequency, each look at the clock is an exit. Two things the domain learns without one. When its vCPU
+//! was given the processor is in its runstate, which Xen writes to the domain's memory. And the periodic timer raises
 //! `VIRQ_TIMER` while the vCPU runs: as long as its pending bit is not set, no more than a period has passed. Nobody
 //! waits for that port, which stays masked, and Xen stops the timer while the domain sleeps.
 
@@ -31,7 +31,7 @@ struct Runstate([AtomicU64; size_of::<abi::vcpu_runstate_info>() / 8]);
 #[derive(Debug, Default)]
 pub struct Told {
     runstate: Runstate,
-    /// The timer's port; 0 if nothing is told.
+    /// The timer's port; 0 if there is none.
     port: AtomicU32,
     /// Somebody has looked at the clock, or the vCPU was given a processor.
     known: AtomicBool,

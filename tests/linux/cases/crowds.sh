@@ -165,7 +165,7 @@ cohttp_crowd_of_known_clients() {
     stop || status=1
     return $status
 }
-# example.org's address, in an answer with so many octets of zero; and long.example.org's texts.
+# example.org's address, in an answer with this many octets of zero; and long.example.org's texts.
 dns_asks() { # ZEROS FD
     local n
     printf '\000\035\022\064\001\000\000\001\000\000\000\000\000\000\007example\003org\000\000\001\000\001' >&"$2" || return

@@ -13,7 +13,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// So many zeros.
+    /// This many zeros.
     pub fn zeros(len: usize) -> Image {
         let zeros = Rc::new([0; PIECE]);
         Image { pieces: vec![zeros; len.div_ceil(PIECE)], len }

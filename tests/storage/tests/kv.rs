@@ -169,7 +169,7 @@ fn lives(seed: u64, talk: bool) {
     }
 }
 
-/// What a crash leaves after so many steps of opening.
+/// What a crash leaves after this many steps of opening.
 fn crash_while_opening(image: Image, seed: u64, steps: usize) -> Image {
     let disk = CrashDisk::new(image, seed);
     let (values, disk_of_log): (Rc<RefCell<Map>>, _) = (Rc::default(), Disk::new(disk.clone()));

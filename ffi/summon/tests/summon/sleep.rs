@@ -3,7 +3,7 @@
 use crate::rig::{Client, Rig, eventually};
 use std::{fs, io::Read, thread, time::Duration};
 
-/// Waits until it was put to sleep so many times at least, and is asleep. On a busy machine it may have gone to sleep
+/// Waits until it was put to sleep this many times at least, and is asleep. On a busy machine it may have gone to sleep
 /// between two steps of a test, too.
 fn asleep(rig: &Rig, times: u32) {
     eventually("it is put to sleep", || {

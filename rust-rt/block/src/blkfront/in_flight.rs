@@ -53,7 +53,7 @@ impl InFlight {
         }
     }
 
-    /// Copies what the backend shall write into the pages that go through it.
+    /// Copies the data that the backend will write into the device's own pages.
     pub fn copy_in(&self) {
         for copied in &self.copied {
             // SAFETY: the memory of a request is valid, and nobody writes it, until it ends.

@@ -30,8 +30,8 @@
 //!
 //! # A domain that is suspended
 //!
-//! The domain is frozen only when the backend has answered all requests; otherwise the disk refuses (`suspend`). Requests
-//! submitted in the meantime wait for the next backend.
+//! The domain is frozen only when the backend has answered all requests; otherwise the disk refuses (`suspend`).
+//! Requests submitted in the meantime wait for the next backend.
 
 mod build;
 mod common;
@@ -145,7 +145,7 @@ impl Blkfront {
         Blkfront { inner: RefCell::new(inner), grants, options: options.clamped() }
     }
 
-    /// Sets a ring of so many pages up for a backend. It is not used before [`up`](Self::up).
+    /// Sets a ring of this many pages up for a backend. It is not used before [`up`](Self::up).
     fn prepare(
         &self,
         peer: DomId,

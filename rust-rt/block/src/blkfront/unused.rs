@@ -184,7 +184,7 @@ mod tests {
         }
     }
 
-    /// As above, with something that is done when the end has been looked at so many times in a transaction.
+    /// As above, with something that is done when the end has been looked at this many times in a transaction.
     fn looked_at(meanwhile: impl Fn(&Rig)) -> alloc::vec::Vec<u8> {
         let rig = Rig::new();
         let mut close = Box::pin(close(&rig.store, END, format!("{END}/backend")));

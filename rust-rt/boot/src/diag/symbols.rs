@@ -19,7 +19,7 @@ use core::fmt;
 const BLOCK: usize = 16;
 /// Longest name, in bytes; `link/symbols` cuts longer ones.
 const MAX_NAME: usize = 80;
-/// Bytes that stand for two others: so many, and the first.
+/// How many bytes stand for two others, and the first of them.
 const PAIRS: usize = 128;
 const FIRST_PAIR: u8 = 128;
 

@@ -240,7 +240,7 @@ fn worked() {
 }
 
 /// A program that asks again and again without waiting would never let the network bring what it asks
-/// for: after so many answers the domain takes a turn, unless the program is [busy](give_way) in between.
+/// for: after this many answers the domain takes a turn, unless the program is [busy](give_way) in between.
 pub(super) fn owe() {
     let answers = DEBT.with(|d| {
         let debt = Debt { answers: d.get().answers + 1, ..d.get() };
@@ -253,7 +253,7 @@ pub(super) fn owe() {
 }
 
 /// Lets the domain have a turn, before a call that asks what is ready and does not wait, but not each time that a busy
-/// program asks. Runtimes ask like this after so many tasks, with others still to run: a turn between them sends what
+/// program asks. Runtimes ask like this after this many tasks, with others still to run: a turn between them sends what
 /// the first ones have written, and a bare acknowledgement for each of the rest, whose answers would have carried it.
 /// Together they are sent in one go. The turn comes when [`BUDGET`] is used up, or when the program has nothing more
 /// to do than to ask.

@@ -6,12 +6,12 @@ use super::local::local;
 use super::parts::{Errno, Result};
 use crate::errno::{ENOBUFS, ENOSPC};
 
-/// One of so many bytes may be in buffers of pipes and UNIX-domain sockets, in connections that wait to be accepted, and
-/// in the names of directories that are being read.
+/// One of this many bytes may be in buffers of pipes and UNIX-domain sockets, in connections that wait to be accepted,
+/// and in the names of directories that are being read.
 const BUFFER_SHARE: usize = 16;
-/// One of so many bytes may be in files that the program writes.
+/// One of this many bytes may be in files that the program writes.
 const FILE_SHARE: usize = 4;
-/// One descriptor for so many bytes of memory: without buffers one takes some 200 bytes, or 600 if it is the end of a
+/// One descriptor for this many bytes of memory: without buffers one takes some 200 bytes, or 600 if it is the end of a
 /// UNIX-domain socket.
 const BYTES_PER_DESCRIPTOR: usize = 16 * 1024;
 

@@ -13,7 +13,7 @@
 //! supplies, until the object notifies it, and tries again. An epoll set is one more receiver of notifications.
 //!
 //! The layer is the cargo feature `posix`; without it `fs.rs` has only the console. The image supplies what the layer
-//! is built on ([`give_blocking`], [`give_network`], [`give_input`], [`mount`]); the layer does not depend on who does.
+//! is built on ([`give_blocking`], [`give_network`], [`give_input`], [`mount`]), and the layer does not depend on it.
 
 mod address;
 mod answer;

@@ -1,4 +1,5 @@
-//! Arguments that no correct program has: NULL, lengths that cannot be. They get the kernel's errors, and end no domain.
+//! Arguments that no correct program has: NULL, lengths that cannot be. They get the kernel's errors, and end no
+//! domain.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -148,7 +149,7 @@ fn an_error_behind_messages_is_reported_later() {
     });
 }
 
-/// Sends a byte with control data of this length, level and type, of which so many bytes are there.
+/// Sends a byte with control data of this length, level and type, of which this many bytes are there.
 fn send_with(c: &C, fd: c_int, header: [c_int; 4], length: usize) -> i64 {
     let control = [header, [0; 4]];
     let mut byte = *b"x";

@@ -4,8 +4,8 @@ use core::ffi::c_void;
 
 /// What the threads are made of. Every function is called on the one thread of execution.
 pub struct Fibers {
-    /// Starts a thread that calls `run(argument)`, with this name and these words of its [`own`](super::own), on a stack
-    /// of so many bytes (0: no opinion). False if there is no memory for it.
+    /// Starts a thread that calls `run(argument)`, with this name and these words of its [`own`](super::own), on a
+    /// stack of this many bytes (0: no opinion). False if there is no memory for it.
     pub start: fn(start: &Start<'_>) -> bool,
     /// The thread that runs, as a name for `set_name`; null on the main stack.
     pub current: fn() -> *const (),
@@ -18,14 +18,14 @@ pub struct Fibers {
     /// Waits until a `wake` at the same address whose mask meets this one, at most until the deadline, in
     /// ns since boot; `u64::MAX` is never.
     pub wait: fn(address: usize, mask: u32, deadline: u64) -> Waited,
-    /// Wakes so many of those who wait, the first first; gives how many there were.
+    /// Wakes up to `most` waiters, in order of arrival; returns how many there were.
     pub wake: fn(address: usize, mask: u32, most: usize) -> usize,
-    /// Lets everybody else go first; false if the caller cannot.
+    /// Lets all others run first; false if the caller cannot.
     pub yield_now: fn() -> bool,
     /// Sleeps until this time, in ns since boot; false if the caller cannot.
     pub sleep_until: fn(deadline: u64) -> bool,
-    /// The program has read a clock, the wall clock or the monotonic one, and this time in ns from it: if the caller is a
-    /// thread that has long had its turn, it lets everybody else go first.
+    /// The program has read a clock, the wall clock or the monotonic one, and this time in ns from it: if the caller is
+    /// a thread that has long had its turn, it lets everybody else go first.
     pub clock_was_read: fn(is_wall: bool, ns: u64),
     /// Another order of threads for each seed but 0.
     pub set_order: fn(seed: u64),

@@ -12,7 +12,7 @@ use crate::paging::Frame;
 /// Adjacent pages that only those who report exhaustion get: a segment of the heap.
 const RESERVE: usize = 16;
 
-/// Requests of so many pages are small: a segment of the heap, a page table.
+/// Requests of this many pages are small: a segment of the heap, a page table.
 const SMALL: usize = 16;
 
 /// How many page frames there are and how they are used, in pages of [`PAGE_SIZE`] bytes.
@@ -41,9 +41,9 @@ pub struct FrameStats {
 ///
 /// # What is kept
 ///
-/// Some requests come from where their failure cannot be told to anybody: in the middle of a collection of OCaml's,
-/// above all. For those a *floor* of free pages can be set, which other requests are refused at: large
-/// ones, whose refusal somebody handles, at the floor, and small ones, which often nobody does, at a quarter of it.
+/// Some requests come from code that cannot report a failure, above all OCaml's collector in the middle of a
+/// collection. For these a *floor* of free pages can be set, at which other requests are refused: large ones, whose
+/// failure is usually handled, at the floor itself, and small ones, whose failure often is not, at a quarter of it.
 #[derive(Debug)]
 pub struct FrameAllocator {
     /// Number of the page that bit 0 stands for.
@@ -234,8 +234,7 @@ impl FrameAllocator {
         Ok((self.alloc(n, 1)?, n))
     }
 
-    /// Fails like the allocation of `n` pages, but only if there are not so many at all, adjacent
-    /// or not.
+    /// Fails like the allocation of `n` pages, but only if there are fewer free pages, adjacent or not.
     pub fn check(&mut self, n: usize) -> Result<(), OutOfMemory> {
         let reserved = if self.reserve.is_some() { RESERVE } else { 0 };
         if n <= self.free - reserved && self.spares(n, false) {
@@ -302,7 +301,7 @@ impl FrameAllocator {
         let index = self.index(frame).expect("block is not RAM");
         let n = self.blocks.len(index).expect("freed block is none");
         self.blocks.remove(index, n);
-        // SAFETY: the block's pages are in use by nobody but its owner, who gives them up.
+        // SAFETY: only the block's owner uses its pages, and gives them up.
         unsafe { self.free(frame, n) };
     }
 

@@ -102,7 +102,7 @@ pub unsafe fn free_pages(frame: Frame, n: usize) {
     FRAMES.with(|frames| unsafe { frames.free(frame, n) });
 }
 
-/// Keeps so many free pages for requests that cannot be refused: see [`FrameAllocator`].
+/// Keeps this many free pages for requests that cannot be refused: see [`FrameAllocator`].
 pub fn keep(pages: usize) {
     FRAMES.with(|frames| frames.keep(pages));
 }

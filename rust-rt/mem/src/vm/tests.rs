@@ -11,7 +11,7 @@ const BASE: usize = 0x4000_0000_0000;
 const PAGE: usize = PAGE_SIZE;
 const RW: Prot = Prot::ReadWrite;
 
-/// Page tables of which only so many entries can be made.
+/// Page tables of which only this many entries can be made.
 struct Fake {
     pages: BTreeMap<usize, (Frame, Prot)>,
     room: usize,

@@ -7,7 +7,7 @@ use mirust_xen::gnttab::GrantTable;
 use mirust_xen::ring::shadow::Shadow;
 use mirust_xen::wire::GrantRef;
 
-/// Who can use the memory again once a grant has ended.
+/// What may use the memory again once a grant has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Owner {
     /// The sender of the payload with this number.

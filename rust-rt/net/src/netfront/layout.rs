@@ -40,7 +40,7 @@ pub(super) struct Cost {
 pub(super) enum Copying {
     /// All parts of pages.
     Parts,
-    /// Parts of pages up to so many bytes, if there is a page for them.
+    /// Parts of pages up to this many bytes, if there is a page for them.
     UpTo(usize),
     /// Everything.
     All,

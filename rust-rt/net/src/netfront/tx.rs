@@ -82,7 +82,7 @@ pub(super) struct TxQueue {
     slots: Shadow<Slot>,
     /// Requests in flight that are extra info.
     extras: u32,
-    /// Requests in flight whose pages are the sender's, who waits for them.
+    /// Requests in flight whose pages belong to the sender, which waits for them.
     payloads: u32,
     /// The frame at hand; kept for their allocations.
     plan: Vec<Stretch>,

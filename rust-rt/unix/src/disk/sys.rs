@@ -54,8 +54,8 @@ fn try_open(path: &CString, flags: c_int) -> Result<RawFd, Errno> {
     if fd < 0 { Err(last_error()) } else { Ok(fd) }
 }
 
-/// Keeps other processes off the file. What a process that was killed had under way goes on for a while, and
-/// the kernel keeps its lock so long: so this waits a little before it gives up.
+/// Keeps other processes off the file. Requests of a process that was killed go on for a while, during which the kernel
+/// keeps its lock, so this waits a little before it gives up.
 fn lock(fd: RawFd, read_only: bool) -> Result<(), OpenError> {
     let how = if read_only { libc::LOCK_SH } else { libc::LOCK_EX };
     for wait in 0..=LOCK_TRIES {

@@ -1,8 +1,8 @@
 //! A TAP interface of Linux (`linux/if_tun.h`), with offloads by a virtio-net header in front of each frame.
 //!
-//! Frames are read straight into the receiver's slab and written from where they lie: the kernel
-//! copies, once each way. That header lies in front of the frame both ways, and what is short is written from one place:
-//! a list of places costs the kernel more than the copy.
+//! Frames are read straight into the receiver's slab and written from where they lie: the kernel copies, once each way.
+//! That header lies in front of the frame both ways, and what is short is written from one place: a list of places
+//! costs the kernel more than the copy.
 
 mod error;
 mod header;
@@ -150,7 +150,7 @@ impl Tap {
         }
     }
 
-    /// The stack has all frames, and is told of the next.
+    /// The stack has taken all frames, and is notified of the next one.
     fn drained(&self) {
         self.inner.borrow_mut().drained = true;
         self.watch();
@@ -221,8 +221,8 @@ impl Device for Tap {
         let written = if payload <= COPIED && end + payload <= HEAD_MAX {
             let mut at = end;
             for part in frame.payload {
-                // SAFETY: the caller promises that the bytes can be read. All of them together fit behind the head, which
-                // nobody uses: only one frame at a time has been reserved.
+                // SAFETY: the caller promises that the bytes can be read. All of them together fit behind the head,
+                // which nobody uses: only one frame at a time has been reserved.
                 unsafe { ptr::copy(part.addr.as_ptr(), base.add(at), part.len) };
                 at += part.len;
             }
@@ -279,7 +279,7 @@ impl Device for Tap {
         let alone = core::mem::take(&mut self.inner.borrow_mut().alone);
         for frames in 0..max {
             self.inner.borrow_mut().last = frames;
-            // It is cheaper to be told of another one, which there hardly is, than to ask.
+            // Another frame is unlikely: being notified of it is cheaper than asking.
             if alone && frames == 1 {
                 self.inner.borrow_mut().lookahead.skip();
                 self.drained();

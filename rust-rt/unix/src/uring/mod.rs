@@ -26,7 +26,7 @@ const ENTRIES: u32 = 256;
 /// process locks, of which older kernels allow 64 KiB.
 const ENDS: u32 = 2048;
 
-/// The kernel is told of so many requests at once: a disk that waits for more of them to be prepared stands idle.
+/// How many requests are submitted at once: a disk is idle while it waits for more of them to be prepared.
 const BATCH: u32 = 8;
 
 /// How many turns of the loop may go by before the kernel is told. If the loop waits earlier, that tells it as well.
@@ -37,7 +37,7 @@ const POLL: u32 = u32::MAX;
 
 static URING: Owned<Uring> = Owned::new();
 
-/// Who is told of an end: the request's number, and the kernel's result, an errno if it is negative. Runs inside
+/// Called when a request has ended, with its number and the kernel's result, an errno if it is negative. Runs inside
 /// [`dispatch`](mirust_executor::platform::Platform::dispatch).
 pub(crate) type Told = Rc<dyn Fn(u32, i32)>;
 
@@ -159,18 +159,18 @@ impl Place for Uring {
     }
 }
 
-/// Somebody who makes requests.
+/// A client of the ring, which makes requests.
 pub(crate) struct User {
     uring: &'static Uring,
     number: u32,
 }
 
 impl User {
-    /// Makes a request. `request.id`, of 32 bits, is told at its end, which never comes inside this call.
+    /// Makes a request. Its end is reported with `request.id` (32 bits), never inside this call.
     ///
     /// # Safety
     ///
-    /// What the request points to must be valid until its end is told, and nobody else may use it.
+    /// What the request points to must stay valid until its end is reported, and must not be used otherwise.
     pub(crate) unsafe fn push(&self, request: Request) {
         let id = u64::from(self.number) << 32 | request.id;
         self.uring.in_flight.set(self.uring.in_flight.get() + 1);

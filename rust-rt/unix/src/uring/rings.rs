@@ -217,8 +217,8 @@ fn last_error() -> Errno {
 }
 
 impl Rings {
-    /// Rings for so many requests that the kernel was not told of, and for so many ends, powers of two. They belong to the
-    /// calling thread.
+    /// Rings for this many requests not yet submitted, and for this many completions, both powers of two. They belong
+    /// to the calling thread.
     ///
     /// # Errors
     ///
@@ -301,7 +301,8 @@ impl Rings {
     ///
     /// # Errors
     ///
-    /// `EAGAIN` and `EBUSY` if the kernel cannot take more requests now, because of memory or of ends that were not taken.
+    /// `EAGAIN` and `EBUSY` if the kernel cannot take more requests now, because of memory or of ends that were not
+    /// taken.
     pub fn enter(&mut self) -> Result<(), Errno> {
         self.call(0, ENTER_GET_ENDS, 0, 0)
     }

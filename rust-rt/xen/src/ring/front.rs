@@ -1,8 +1,9 @@
 //! The frontend's half of a request/response ring (Xen's `io/ring.h`).
 //!
-//! A ring is a page, or several in a row where the protocol allows for that: a header with four indices,
-//! then a power-of-two number of slots that requests and responses share. Each side advances its own producer index. `req_event` and `rsp_event` say
-//! from which index on their writer wants to be notified, so that a busy ring costs no event at all.
+//! A ring is a page, or several in a row where the protocol allows for that: a header with four indices, then a
+//! power-of-two number of slots that requests and responses share. Each side advances its own producer index.
+//! `req_event` and `rsp_event` say from which index on their writer wants to be notified, so that a busy ring costs no
+//! event at all.
 
 use super::Corrupt;
 use crate::shared::SharedPage;
@@ -80,7 +81,7 @@ impl<P: Protocol, M: Deref<Target = SharedPage>> FrontRing<P, M> {
     /// Slots in a ring of one page.
     pub const SLOTS: u32 = Self::slots_in(PAGE_SIZE);
 
-    /// Slots in a ring of so many bytes.
+    /// Slots in a ring of this many bytes.
     pub const fn slots_in(bytes: usize) -> u32 {
         assert!(P::SLOT > 0 && P::SLOT <= SLOT_MAX && P::SLOT % 4 == 0);
         // The largest power of two that fits, as Xen's `__RING_SIZE` computes it.

@@ -109,7 +109,7 @@ impl Segment {
 pub enum Body<'a> {
     /// At most [`SEGMENTS_MAX`] segments.
     Direct(&'a [Segment]),
-    /// So many segments, in these pages. At most [`INDIRECT_PAGES_MAX`] of them.
+    /// This many segments, in these pages. At most [`INDIRECT_PAGES_MAX`] of them.
     Indirect {
         /// How many segments there are.
         count: u16,

@@ -24,7 +24,7 @@ impl Connection {
         Connection { page, channel, state: Mutex::new(state) }
     }
 
-    /// Ends a transaction of which nothing shall remain.
+    /// Aborts a transaction.
     pub(super) fn send_abort(&self, tx_id: u32) {
         self.send_and_forget(Kind::TransactionEnd, tx_id, &[b"F\0"]);
     }

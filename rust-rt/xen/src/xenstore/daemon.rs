@@ -346,7 +346,7 @@ impl Rig {
         run(future, || self.step())
     }
 
-    /// So many steps.
+    /// This many steps.
     pub fn steps(&self, n: usize) {
         (0..n).for_each(|_| self.step());
     }

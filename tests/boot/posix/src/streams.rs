@@ -31,7 +31,7 @@ pub(crate) fn run() -> Outcome {
     let ((from, _), (to, other)) = (stream(c"r"), stream(c"w"));
     std::thread::spawn(move || {
         let mut line = [0; 8];
-        // SAFETY: room for so many octets, and a stream that is open.
+        // SAFETY: room for that many octets, and a stream that is open.
         unsafe { fgets(line.as_mut_ptr(), 8, std::ptr::with_exposed_provenance_mut(from)) };
         unreachable!("nobody has written a line");
     });

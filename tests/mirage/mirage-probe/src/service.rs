@@ -10,7 +10,7 @@ thread_local! {
     static TICKS: Cell<isize> = const { Cell::new(0) };
 }
 
-/// The number, after so many milliseconds.
+/// The number, after this many milliseconds.
 #[mirust::export]
 async fn later(number: isize, ms: isize) -> isize {
     sleep(Duration::from_millis(ms as u64)).await;

@@ -1,5 +1,6 @@
 (* Our end of the tests against other stacks: an echo server (port 7), one that discards (port 9), an iperf3 server,
-   counters as text (port 17), memory that is used (port 18), bytes without end (port 19), and, where asked, an echo client that checks what comes back and then ends. *)
+   counters as text (port 17), memory that is used (port 18), bytes without end (port 19), and, where asked, an echo
+   client that checks what comes back and then ends. *)
 
 open Lwt.Infix
 open Mirust_net_mock
@@ -94,7 +95,7 @@ let counters device flow =
   in
   TCP.write flow (Cstruct.of_string text) >>= fun _ -> TCP.close flow
 
-(* Uses so many MiB, each page of them, as long as the connection is open. *)
+(* Uses this many MiB, each page of them, as long as the connection is open. *)
 let hold flow =
   TCP.read flow >>= function
   | Ok `Eof | Error _ -> TCP.close flow

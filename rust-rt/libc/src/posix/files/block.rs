@@ -22,7 +22,7 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Zeroes, at least so many.
+    /// Zeroes, at least that many.
     ///
     /// # Errors
     ///

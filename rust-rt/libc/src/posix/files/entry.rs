@@ -14,7 +14,7 @@ use crate::errno::{EBUSY, EEXIST, ENAMETOOLONG, ENOENT, EROFS};
 
 /// The bits of a mode that are permissions.
 pub(super) const PERMISSIONS: u32 = 0o7777;
-/// What `umask` sets is not kept: there is one user, who may do everything.
+/// `umask` has no effect: there is one user, and permissions are not checked.
 pub(super) const MASK: c_uint = 0o022;
 
 /// The name that a path ends with, and the directory that has it.
@@ -166,8 +166,8 @@ impl Entry {
         Ok(removed.space)
     }
 
-    /// Gives what has this name another name instead, that of nothing or of what may be replaced. Does not wait, so that
-    /// nobody sees the file without a name.
+    /// Gives what has this name another name instead, that of nothing or of what may be replaced. Does not wait, so
+    /// that nobody sees the file without a name.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! How much room there is for files: `statvfs`, `statfs`. What a program writes has its share of the memory; where it can
-//! write nothing there is none, as on an image of a disk that is read.
+//! How much room there is for files: `statvfs`, `statfs`. What a program writes has its share of the memory; where it
+//! can write nothing there is none, as on an image of a disk that is read.
 
 use core::ffi::{c_char, c_int};
 
@@ -22,7 +22,7 @@ const ST_VALID: u64 = 0x20;
 const TYPES: [u32; 2] = [0x0102_1994, 0xe0f5_e1e2];
 /// Bytes of the longest name in a directory.
 const LONGEST_NAME: u64 = 255;
-/// A file without contents takes so many bytes.
+/// A file without contents takes this many bytes.
 const FILE: u64 = 512;
 
 /// What both calls say.

@@ -29,7 +29,7 @@ unsafe fn try_names<R>(template: *mut c_char, make: impl Fn(&CStr) -> Result<R>)
     // SAFETY: as the caller says.
     let length = unsafe { CStr::from_ptr(template) }.count_bytes();
     let start = length.checked_sub(ENDING.len()).ok_or(Errno(EINVAL))?;
-    // SAFETY: so many bytes were just found to be there.
+    // SAFETY: that many bytes were just found to be there.
     let ending = unsafe { template.cast::<[u8; ENDING.len()]>().byte_add(start) };
     // SAFETY: as above; an array of bytes is aligned anywhere.
     if unsafe { ending.read() } != *ENDING {

@@ -12,7 +12,7 @@ use crate::errno::{
 };
 
 impl Pair {
-    /// Whether it takes messages, and those of `from`: who has a peer listens to nobody else.
+    /// Whether it accepts messages from `from`: a socket with a peer accepts only that peer's.
     fn check_listens_to(&self, from: &Pair) -> Result {
         if self.kind != Type::Datagram {
             return Err(Errno(EPROTOTYPE));

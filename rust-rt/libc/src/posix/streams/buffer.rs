@@ -64,7 +64,7 @@ impl Buffer {
         if self.writing { &[] } else { self.bytes.get(self.at..self.end).unwrap_or_default() }
     }
 
-    /// Takes so many octets of what is unread.
+    /// Takes this many octets of what is unread.
     pub(super) fn take(&mut self, n: usize) {
         self.at += n;
     }
@@ -146,7 +146,7 @@ impl Buffer {
         (if sent.is_ok() { bytes.len() } else { 0 }, sent)
     }
 
-    /// Is for writing, and has room for so many octets, unless they are more than it ever has.
+    /// Is for writing, and has room for that many octets, unless they are more than it ever has.
     fn make_room(&mut self, fd: c_int, n: usize) -> Result {
         if !self.writing {
             self.settle(fd)?;

@@ -6,7 +6,7 @@ use super::super::parts::Result;
 use crate::asm::VaList;
 use crate::printf::{self, Sink};
 
-/// What is formatted is passed on in pieces of so many octets, so that most text is one.
+/// What is formatted is passed on in pieces of this many octets, so that most text is one.
 const PIECE: usize = 1024;
 
 struct Pieces<F> {

@@ -34,7 +34,7 @@ fn hand_over(
     HANDED.set(Some(ManuallyDrop::new(Handed { double, ticks, block })));
 }
 
-/// Blocks for so many milliseconds, called by OCaml. Threads go on meanwhile, and OCaml does not. Gives the
+/// Blocks for this many milliseconds, called by OCaml. Threads go on meanwhile, and OCaml does not. Gives the
 /// milliseconds that have passed.
 #[mirust::export]
 fn block(ms: isize) -> isize {
