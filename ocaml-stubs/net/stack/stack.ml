@@ -186,50 +186,45 @@ let unlistened t ~src ~dst datagram =
   | Ipaddr.V6 src, Ipaddr.V6 dst -> Ipv6_core.reject t.v6 ~src ~dst ~proto:17 Port datagram
   | (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
 
-let attach ?(limits = default_limits) config device =
-  (match check config with Ok () -> () | Error why -> invalid_arg ("Stack: " ^ why));
-  let netif = Netif.connect device in
-  let link = Link.of_netif netif in
-  let { tcp = tcp_config; neighbours; reassembly; own } = limits in
-  let arp = Arp_core.create ~config:neighbours link in
-  let v4 = Ipv4_core.create ~reassembly ~own link (Ipv4_core.resolver_of_arp arp) in
-  let v6 =
-    let handle_ra = config.accept_router_advertisements in
-    let identifiers =
-      match config.ipv6_identifiers with
-      | `Modified_eui64 -> Ndp_engine.Modified_eui64
-      | `Stable secret -> Stable secret
-      | `Private -> Stable (Mirust_net_env.Env.random 16)
-    in
-    let config =
-      { Ndp_engine.default with handle_ra; neighbours; identifiers; optimistic = true }
-    in
-    Ipv6_core.create ~reassembly ~own ~config link
+let create_ipv6 config (limits : limits) link =
+  let identifiers =
+    match config.ipv6_identifiers with
+    | `Modified_eui64 -> Ndp_engine.Modified_eui64
+    | `Stable secret -> Stable secret
+    | `Private -> Stable (Mirust_net_env.Env.random 16)
   in
-  let with_v4 = config.ipv4 <> `Off and with_v6 = config.ipv6 = `On in
-  IP.connect ~ipv4_only:(not with_v6) ~ipv6_only:(not with_v4) v4 v6 >>= fun ip ->
-  ICMP.connect v4 >>= fun icmp ->
-  UDP.connect ip >>= fun udp ->
-  TCP.connect ~config:tcp_config ip >>= fun tcp ->
-  let dhcp =
-    match config.ipv4 with
-    | `Off | `Static _ -> None
-    | `Dhcp ->
-        (* ARP's and the routing table's changes are immediate. *)
+  let engine =
+    {
+      Ndp_engine.default with
+      handle_ra = config.accept_router_advertisements;
+      neighbours = limits.neighbours;
+      identifiers;
+      optimistic = true;
+    }
+  in
+  Ipv6_core.create ~reassembly:limits.reassembly ~own:limits.own ~config:engine link
+
+let create_dhcp config netif arp v4 udp =
+  match config.ipv4 with
+  | `Off | `Static _ -> None
+  | `Dhcp ->
+      (* ARP's and the routing table's changes are immediate. *)
+      Ipv4_core.set_acquiring v4 true;
+      let set ipv4 =
+        in_background (fun () -> configure_ipv4 ~claim:true v4 arp ipv4);
+        Ipv4_core.set_acquiring v4 false
+      in
+      let clear () =
         Ipv4_core.set_acquiring v4 true;
-        let set ipv4 =
-          in_background (fun () -> configure_ipv4 ~claim:true v4 arp ipv4);
-          Ipv4_core.set_acquiring v4 false
-        in
-        let clear () =
-          Ipv4_core.set_acquiring v4 true;
-          in_background (fun () -> Ipv4_address.drop v4 arp)
-        in
-        Some (dhcp_client netif arp v4 udp ~set ~clear)
-  in
-  let t = { netif; arp; v4; v6; ip; icmp; udp; tcp; dhcp; with_v4; with_v6 } in
+        in_background (fun () -> Ipv4_address.drop v4 arp)
+      in
+      Some (dhcp_client netif arp v4 udp ~set ~clear)
+
+(* Connects the layers to the device and to each other; frames are received from here on. *)
+let receive t (device : Device.t) =
+  let { netif; arp; v4; v6; tcp; udp; icmp; _ } = t in
   let packet =
-    IP.input_packet ip ~tcp:(TCP.input_packet tcp) ~udp:(UDP.input_packet udp)
+    IP.input_packet t.ip ~tcp:(TCP.input_packet tcp) ~udp:(UDP.input_packet udp)
       ~default:(fun ~proto -> other icmp ~proto)
   in
   Ipv4_core.set_loopback v4 (packet ~at:0);
@@ -238,11 +233,30 @@ let attach ?(limits = default_limits) config device =
   Netif.on_link netif (fun () ->
       Arp_core.announce_again arp;
       TCP.link_changed tcp;
-      Option.iter Dhcp_client.link_changed dhcp;
-      if with_v6 then Ipv6_core.announce_again v6);
+      Option.iter Dhcp_client.link_changed t.dhcp;
+      if t.with_v6 then Ipv6_core.announce_again v6);
   device.on_pressure (fun device -> TCP.compact ~device tcp);
   let station = W.Field.mac_number (Netif.mac netif) in
-  Netif.listen_packets netif (Mirust_net_env.Env.each (frame ~station ~arp ~v4 packet));
+  Netif.listen_packets netif (Mirust_net_env.Env.each (frame ~station ~arp ~v4 packet))
+
+let attach ?(limits = default_limits) config device =
+  (match check config with Ok () -> () | Error why -> invalid_arg ("Stack: " ^ why));
+  let netif = Netif.connect device in
+  let link = Link.of_netif netif in
+  let arp = Arp_core.create ~config:limits.neighbours link in
+  let v4 =
+    let { reassembly; own; _ } = limits in
+    Ipv4_core.create ~reassembly ~own link (Ipv4_core.resolver_of_arp arp)
+  in
+  let v6 = create_ipv6 config limits link in
+  let with_v4 = config.ipv4 <> `Off and with_v6 = config.ipv6 = `On in
+  IP.connect ~ipv4_only:(not with_v6) ~ipv6_only:(not with_v4) v4 v6 >>= fun ip ->
+  ICMP.connect v4 >>= fun icmp ->
+  UDP.connect ip >>= fun udp ->
+  TCP.connect ~config:limits.tcp ip >>= fun tcp ->
+  let dhcp = create_dhcp config netif arp v4 udp in
+  let t = { netif; arp; v4; v6; ip; icmp; udp; tcp; dhcp; with_v4; with_v6 } in
+  receive t device;
   if with_v6 then (
     Ipv6_core.start v6;
     List.iter (Ipv6_core.add_address v6) config.ipv6_addresses;
