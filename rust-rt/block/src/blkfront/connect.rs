@@ -75,6 +75,80 @@ pub fn open(name: &str, options: Options) -> Result<Rc<Blkfront>, &'static str> 
     Ok(device)
 }
 
+/// What a backend says of its disk and of itself, except for the size.
+struct Offer {
+    sector_size: u32,
+    physical_sector_size: u32,
+    /// The bits of [`blkif::info`].
+    bits: u32,
+    flush: FlushBy,
+    discard: Option<Discard>,
+    /// Segments of an indirect request; 0 if it takes none.
+    indirect_segments: usize,
+}
+
+impl Offer {
+    /// Reads all nodes at once.
+    async fn read(backend: &Backend) -> Result<Offer, ConnectError> {
+        let nodes = [
+            "sector-size",
+            "physical-sector-size",
+            "info",
+            "feature-barrier",
+            "feature-flush-cache",
+            "feature-discard",
+            "discard-granularity",
+            "discard-alignment",
+            "discard-secure",
+            "feature-max-indirect-segments",
+        ];
+        let numbers = all(nodes.map(|name| backend.end.value::<u32>(name))).await;
+        let mut found = [None; 10];
+        for (found, number) in found.iter_mut().zip(numbers) {
+            *found = number?;
+        }
+        let [
+            size,
+            physical,
+            bits,
+            barrier,
+            flush,
+            discards,
+            granularity,
+            alignment,
+            secure,
+            indirect,
+        ] = found;
+        let is_set = |number: Option<u32>| number.is_some_and(|number| number != 0);
+        let sector_size = size.unwrap_or(512);
+        if !sector_size.is_power_of_two() || !(512..=PAGE_SIZE as u32).contains(&sector_size) {
+            return Err(ConnectError::Value("sector-size"));
+        }
+        let physical = physical.unwrap_or(sector_size);
+        let makes_sense = physical % sector_size == 0;
+        let flush = if is_set(flush) {
+            FlushBy::Operation(Operation::FlushDiskcache, is_set(barrier))
+        } else if is_set(barrier) {
+            FlushBy::Operation(Operation::WriteBarrier, false)
+        } else {
+            FlushBy::Nothing
+        };
+        let discard = is_set(discards).then(|| Discard {
+            granularity: granularity.unwrap_or(sector_size).max(sector_size),
+            alignment: alignment.unwrap_or(0),
+            secure: is_set(secure),
+        });
+        Ok(Offer {
+            sector_size,
+            physical_sector_size: if makes_sense { physical.max(sector_size) } else { sector_size },
+            bits: bits.unwrap_or(0),
+            flush,
+            discard,
+            indirect_segments: indirect.unwrap_or(0) as usize,
+        })
+    }
+}
+
 pub(super) struct Task {
     pub device: Rc<Blkfront>,
     pub front: End,
@@ -255,88 +329,37 @@ impl Task {
         Ok(sectors.filter(|sectors| *sectors <= i64::MAX as u64 / SECTOR))
     }
 
+    /// Begins to use the disk, as the backend describes it.
     async fn go_up(&self, backend: &Backend) -> Result<(), ConnectError> {
-        let nodes = [
-            "sector-size",
-            "physical-sector-size",
-            "info",
-            "feature-barrier",
-            "feature-flush-cache",
-            "feature-discard",
-            "discard-granularity",
-            "discard-alignment",
-            "discard-secure",
-            "feature-max-indirect-segments",
-        ];
-        let numbers = all(nodes.map(|name| backend.end.value::<u32>(name)));
-        let (sectors, numbers) = both(self.sectors(backend), numbers).await;
+        let (sectors, offer) = both(self.sectors(backend), Offer::read(backend)).await;
         let sectors = sectors?.ok_or(ConnectError::Value("sectors"))?;
-        let mut found = [None; 10];
-        for (found, number) in found.iter_mut().zip(numbers) {
-            *found = number?;
-        }
-        let [
-            size,
-            physical,
-            bits,
-            barrier,
-            flush,
-            discards,
-            granularity,
-            alignment,
-            secure,
-            indirect,
-        ] = found;
-        let is_set = |number: Option<u32>| number.is_some_and(|number| number != 0);
-        let sector_size = size.unwrap_or(512);
-        if !sector_size.is_power_of_two() || !(512..=PAGE_SIZE as u32).contains(&sector_size) {
-            return Err(ConnectError::Value("sector-size"));
-        }
-        let physical = physical.unwrap_or(sector_size);
-        let bits = bits.unwrap_or(0);
-        let barrier = is_set(barrier);
-        let flush = if is_set(flush) {
-            FlushBy::Operation(Operation::FlushDiskcache, barrier)
-        } else if barrier {
-            FlushBy::Operation(Operation::WriteBarrier, false)
-        } else {
-            FlushBy::Nothing
-        };
-        let discard = is_set(discards).then(|| Discard {
-            granularity: granularity.unwrap_or(sector_size).max(sector_size),
-            alignment: alignment.unwrap_or(0),
-            secure: is_set(secure),
-        });
-        let indirect = indirect.unwrap_or(0) as usize;
+        let offer = offer?;
         let most = blkif::INDIRECT_PAGES_MAX * blkif::SEGMENTS_PER_PAGE;
-        let segments = indirect.clamp(blkif::SEGMENTS_MAX, most).min(self.device.options.segments);
+        let segments = offer.indirect_segments.clamp(blkif::SEGMENTS_MAX, most);
         // A page of segments is of no use if there is no page of data beside it.
-        let segments = segments.min(self.device.options.pages / 2);
+        let segments = segments.min(self.device.options.segments).min(self.device.options.pages / 2);
         let features = {
             let inner = self.device.inner.borrow();
             let connection = inner.connection.as_ref().ok_or(ConnectError::Value("state"))?;
-            Features { flush, segments, ..connection.features }
+            Features { flush: offer.flush, segments, ..connection.features }
         };
         let info = Info {
             state: DiskState::Up,
             sectors,
-            sector_size,
-            physical_sector_size: if physical % sector_size == 0 {
-                physical.max(sector_size)
-            } else {
-                sector_size
-            },
-            read_only: bits & (blkif::info::READONLY | blkif::info::CDROM) != 0,
-            cdrom: bits & blkif::info::CDROM != 0,
-            flush: flush != FlushBy::Nothing,
-            discard,
+            sector_size: offer.sector_size,
+            physical_sector_size: offer.physical_sector_size,
+            read_only: offer.bits & (blkif::info::READONLY | blkif::info::CDROM) != 0,
+            cdrom: offer.bits & blkif::info::CDROM != 0,
+            flush: offer.flush != FlushBy::Nothing,
+            discard: offer.discard,
             transfer_max: segments * PAGE_SIZE,
         };
         self.front.publish(State::Connected).await?;
         log::info!(
-            "{}: {} MiB, sectors of {sector_size} bytes, {} requests of {} KiB{}",
+            "{}: {} MiB, sectors of {} bytes, {} requests of {} KiB{}",
             self.device.inner.borrow().engine.name,
             (sectors * SECTOR) >> 20,
+            info.sector_size,
             features.depth,
             info.transfer_max >> 10,
             if info.read_only { ", read-only" } else { "" },
