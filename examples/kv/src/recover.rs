@@ -16,6 +16,14 @@ pub struct Place {
     pub previous: u32,
 }
 
+impl Place {
+    fn is_next(&self, batch: &Batch) -> bool {
+        batch.generation == self.generation
+            && batch.number == self.number
+            && batch.previous == self.previous
+    }
+}
+
 /// How a log was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
@@ -52,12 +60,7 @@ pub async fn recover(
     let mut place = Place { generation, number: 0, at: start, previous: salt };
     loop {
         let found = reader.batch(place.at).await?;
-        let fits = |batch: &Batch| {
-            batch.generation == generation
-                && batch.number == place.number
-                && batch.previous == place.previous
-        };
-        let Some(batch) = found.filter(fits) else { break };
+        let Some(batch) = found.filter(|batch| place.is_next(batch)) else { break };
         let mut ops = reader.ops(place.at, batch.len);
         while !ops.is_empty() {
             let damaged = || format!("batch {} makes no sense: another program's?", batch.number);
@@ -73,13 +76,32 @@ pub async fn recover(
             place.number
         ));
     }
-    // Is this the end, or a hole? A batch behind it says how many were stable when it was written.
+    let behind = torn_batches(&mut reader, &place).await?;
+    let word = (!behind.is_empty()).then(|| {
+        format!(
+            "the log's tail was torn by a crash: cut off at batch {}, {} of which were never confirmed",
+            place.number,
+            behind.len()
+        )
+    });
+    Ok(Some(Found { place, block, word, behind }))
+}
+
+/// Where batches lie from the end of the log on: those that a crash has torn, none of which had been confirmed.
+///
+/// # Errors
+///
+/// A batch that lies behind says that more of them were stable when it was written: so this is not the end of the log,
+/// but a hole in it.
+async fn torn_batches(reader: &mut Reader<'_>, place: &Place) -> Result<Vec<u64>, String> {
     let mut behind = Vec::new();
     let mut at = place.at;
-    let limit = end.min(place.at + BATCH_MAX as u64 + WINDOW);
+    let limit = reader.end.min(place.at + BATCH_MAX as u64 + WINDOW);
     while at < limit {
         let step = match reader.batch(at).await? {
-            Some(batch) if batch.generation == generation && batch.number > place.number => {
+            Some(batch)
+                if batch.generation == place.generation && batch.number > place.number =>
+            {
                 if batch.stable > place.number {
                     return Err(format!(
                         "the log is damaged: batch {} cannot be read, and number {} behind it says that it \
@@ -95,22 +117,10 @@ pub async fn recover(
         at += step;
     }
     // A torn batch at the very end is recognised by its header.
-    let torn = reader.header(place.at).await?.is_some_and(|batch| {
-        batch.generation == generation
-            && batch.number == place.number
-            && batch.previous == place.previous
-    });
-    if torn {
+    if reader.header(place.at).await?.is_some_and(|batch| place.is_next(&batch)) {
         behind.push(place.at);
     }
-    let word = (!behind.is_empty()).then(|| {
-        format!(
-            "the log's tail was torn by a crash: cut off at batch {}, {} of which nobody had been told",
-            place.number,
-            behind.len()
-        )
-    });
-    Ok(Some(Found { place, block, word, behind }))
+    Ok(behind)
 }
 
 /// The valid superblock. `None` on an unused disk.
