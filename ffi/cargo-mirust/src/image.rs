@@ -109,26 +109,7 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
         }
     }
     if !missing.is_empty() {
-        // With `panic = "abort"` the harness of tests runs each as another process. The code for that is always in it,
-        // and is not what the crate asks for.
-        let chains = calls::chains(&program, &missing, executable.is_test.then_some("test"));
-        let asked = |symbol: &String| chains.iter().any(|chain| chain.symbol == *symbol);
-        // A program is not to have pointers that are none, so that of it fewer calls may fail.
-        let may_fail = |symbol: &String| {
-            options.allow_missing && (executable.is_test || undefined::only_fails(symbol))
-        };
-        let (refused, unused): (Vec<_>, Vec<_>) = missing
-            .into_iter()
-            .partition(|symbol| !may_fail(symbol) && (!executable.is_test || asked(symbol)));
-        let refused = if refused.is_empty() { link.attempt(&image, &unused)? } else { refused };
-        if !refused.is_empty() {
-            bail!("{}", undefined::explain(name, &refused, &chains, &program));
-        }
-        let failing: Vec<&str> =
-            unused.iter().filter(|symbol| asked(symbol)).map(String::as_str).collect();
-        if !failing.is_empty() {
-            say("Missing", format_args!("{}: they fail if they are called", failing.join(", ")));
-        }
+        link.without(&image, missing, executable.is_test)?;
     }
     notes.write(image.ground)?;
     if !options.quiet {
@@ -151,8 +132,37 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
-    /// Links, and gives the symbols that are missing. What is `unused` fails if it is called.
-    fn attempt(&self, image: &Image, unused: &[String]) -> Result<Vec<String>> {
+    /// Links although symbols are `missing`, if the calls that need them may fail, and says which calls will.
+    ///
+    /// # Errors
+    ///
+    /// A call that must not fail needs one of them: the message names it.
+    fn without(&self, image: &Image, missing: Vec<String>, is_test: bool) -> Result<()> {
+        // With `panic = "abort"` the harness of tests runs each as another process. The code for that is always in it,
+        // and is not what the crate asks for.
+        let chains = calls::chains(self.program, &missing, is_test.then_some("test"));
+        let asked = |symbol: &String| chains.iter().any(|chain| chain.symbol == *symbol);
+        // Except in tests, only functions whose result can be an error: a program would use a null pointer.
+        let may_fail = |symbol: &String| {
+            self.options.allow_missing && (is_test || undefined::only_fails(symbol))
+        };
+        let (refused, failing): (Vec<_>, Vec<_>) = missing
+            .into_iter()
+            .partition(|symbol| !may_fail(symbol) && (!is_test || asked(symbol)));
+        let refused = if refused.is_empty() { self.attempt(image, &failing)? } else { refused };
+        if !refused.is_empty() {
+            bail!("{}", undefined::explain(&image.name, &refused, &chains, self.program));
+        }
+        let called: Vec<&str> =
+            failing.iter().filter(|symbol| asked(symbol)).map(String::as_str).collect();
+        if !called.is_empty() {
+            say("Missing", format_args!("{}: they fail if they are called", called.join(", ")));
+        }
+        Ok(())
+    }
+
+    /// Links, and returns the symbols that are missing. A call of one that is `failing` fails.
+    fn attempt(&self, image: &Image, failing: &[String]) -> Result<Vec<String>> {
         let Link { home, program, dir, options, attached, .. } = self;
         fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         // Another build of the same program may be under way.
@@ -170,7 +180,7 @@ impl Link<'_> {
             command.arg(format!("--defsym={printer}=mirust_std_backtrace"));
         }
         let stub = |symbol: &String| format!("--defsym={symbol}={}", undefined::stub(symbol));
-        command.args(unused.iter().map(stub));
+        command.args(failing.iter().map(stub));
         match attached {
             Some(source) => {
                 self.assemble(source, &object)?;
