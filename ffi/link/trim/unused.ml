@@ -1,6 +1,6 @@
-(* What of an OCaml program nobody can reach. A program consists of whole modules, and the initialisation
+(* What of an OCaml program is unreachable. A program consists of whole modules, and the initialisation
    of a module refers to all of its functions, since it makes them the module's fields. Here such a reference counts
-   only if somebody reads the field. *)
+   only if the field is read. *)
 
 open Elf
 open Parts
@@ -28,97 +28,125 @@ let modules_of symbols =
     symbols;
   modules
 
-(* Marks the parts that are in use. Gives what is known of the modules, and the places where their initialisation loads
-   static blocks only to put them into fields. [is_return at]: whether a place in .data is that of a return address in a
-   frame table, which keeps nothing. *)
-let mark_used elf symbols parts switches ~is_return =
-  let data_index, _ = find elf ".data" in
+(* What a program's code refers to, as far as modules are concerned. *)
+type survey = {
+  code : code;
+  modules : (string, fields) Hashtbl.t;
+  about_modules : (string, fields * (part * int) option) Hashtbl.t;
+      (** References to modules, by the part that has them; with the place of a load that can be followed. *)
+  conditional : (int * int, unit) Hashtbl.t;
+      (** Places of references that count only if a field is read. *)
+  read_anyway : (string, fields * int) Hashtbl.t;
+      (** Fields that initialisations read in any case, by the initialisation. *)
+  mutable only_put : (part * int * part) list;
+      (** Static blocks that initialisations only put into fields, and where. *)
+}
+
+let relocs_of_code elf parts =
   let reloc_at = Hashtbl.create 65536 in
   each_reloc elf (fun index section _ r ->
       if is_text section && part_at parts index r.at <> None then
         Hashtbl.replace reloc_at (index, r.at) r);
-  let code = { elf; symbols; parts; reloc_at; has_table = owners switches } in
-  let modules = modules_of symbols in
-  let roots_of_collector = Hashtbl.create 256 in
+  reloc_at
+
+(* The places at which the collector's list of roots refers to modules. *)
+let roots_of_collector symbols ~data_index =
+  let roots = Hashtbl.create 256 in
   Array.iter
     (fun (s : symbol) ->
       if s.section = data_index && String.ends_with ~suffix:".gc_roots" s.label then
-        Hashtbl.replace roots_of_collector s.value ())
+        Hashtbl.replace roots s.value ())
     symbols;
-  (* References to modules, by the part that has them; and those that count only if a field is read. *)
-  let about_modules = Hashtbl.create 1024 and conditional_places = Hashtbl.create 4096 in
-  (* The fields that initialisations read in any case, and the static blocks that they only put into fields. *)
-  let read_anyway = Hashtbl.create 1024 and only_put = ref [] in
-  let look_at (part : part) =
-    match make code part ~is_module:(Hashtbl.mem modules) with
-    | exception (Leave | Invalid_argument _) -> ()
-    | made ->
+  roots
+
+(* Notes what a module's initialisation makes, unless it is not understood. *)
+let note_made survey (initialisation : part) =
+  let fields_of label = Hashtbl.find survey.modules label in
+  let note_origin o =
+    Hashtbl.replace survey.conditional (initialisation.home, o.at) ();
+    match o.data with
+    | Module label ->
         List.iter
-          (fun (label, offset, value) ->
-            let fields = Hashtbl.find modules label in
-            fields.puts <- (offset, value) :: fields.puts)
-          made.puts;
-        List.iter
-          (fun o ->
-            if not o.lost then (
-              Hashtbl.replace conditional_places (part.home, o.at) ();
-              match o.data with
-              | Module label ->
-                  List.iter
-                    (fun offset ->
-                      Hashtbl.add read_anyway part.label (Hashtbl.find modules label, offset))
-                    o.read
-              | Block block -> only_put := (part, o.at, block) :: !only_put))
-          made.origins
+          (fun offset ->
+            Hashtbl.add survey.read_anyway initialisation.label (fields_of label, offset))
+          o.read
+    | Block block -> survey.only_put <- (initialisation, o.at, block) :: survey.only_put
+  in
+  match make survey.code initialisation ~is_module:(Hashtbl.mem survey.modules) with
+  | exception (Leave | Invalid_argument _) -> ()
+  | made ->
+      List.iter
+        (fun (label, offset, value) ->
+          let fields = fields_of label in
+          fields.puts <- (offset, value) :: fields.puts)
+        made.puts;
+      List.iter (fun o -> if not o.lost then note_origin o) made.origins
+
+(* Notes a reference to a module by its own symbol, from section [index]. *)
+let note_reference survey label fields ~roots ~data_index index r =
+  match part_at survey.code.parts index r.at with
+  | Some part -> (
+      let plain = part.is_code && of_got r.how && r.addend = -4 in
+      match
+        if plain && part.label = label ^ ".entry" then filling survey.code part r.at else None
+      with
+      | Some (offset, how) -> (
+          fields.fillings <- (offset, (part, how)) :: fields.fillings;
+          match how with
+          | Static { at; _ } -> Hashtbl.replace survey.conditional (index, at) ()
+          | From _ | Computed -> ())
+      | None ->
+          if not (Hashtbl.mem survey.conditional (index, r.at)) then
+            Hashtbl.add survey.about_modules part.label
+              (fields, if plain then Some (part, r.at) else None))
+  | None -> if not (index = data_index && Hashtbl.mem roots r.at) then fields.whole <- true
+
+(* Notes a reference by another symbol, which may lead into a module: what is read through it is not followed. *)
+let note_other_reference survey (s : symbol) r =
+  let { parts; symbols; _ } = survey.code in
+  let is_module p = (not p.is_code) && target_of s r > p.first in
+  let use p =
+    if is_module p then
+      Option.iter (fun fields -> fields.whole <- true) (Hashtbl.find_opt survey.modules p.label)
+  in
+  List.iter use (targets parts symbols r)
+
+let survey elf symbols parts switches =
+  let data_index, _ = find elf ".data" in
+  let reloc_at = relocs_of_code elf parts in
+  let survey =
+    {
+      code = { elf; symbols; parts; reloc_at; has_table = owners switches };
+      modules = modules_of symbols;
+      about_modules = Hashtbl.create 1024;
+      conditional = Hashtbl.create 4096;
+      read_anyway = Hashtbl.create 1024;
+      only_put = [];
+    }
   in
   List.iter
     (fun p ->
       match without_suffix ".entry" p.label with
-      | Some label when p.is_code && Hashtbl.mem modules label -> look_at p
+      | Some label when p.is_code && Hashtbl.mem survey.modules label -> note_made survey p
       | _ -> ())
     parts.all;
+  let roots = roots_of_collector symbols ~data_index in
   each_reloc elf (fun index _ _ r ->
-      let label = symbols.(r.symbol).label in
-      match Hashtbl.find_opt modules label with
-      | None ->
-          (* By another symbol: what is read through that is not followed. *)
-          let s : symbol = symbols.(r.symbol) in
-          let is_module p = (not p.is_code) && target_of s r > p.first in
-          let use p =
-            if is_module p then
-              Option.iter (fun fields -> fields.whole <- true) (Hashtbl.find_opt modules p.label)
-          in
-          List.iter use (targets parts symbols r)
-      | Some fields -> (
-          match part_at parts index r.at with
-          | Some part -> (
-              let plain = part.is_code && of_got r.how && r.addend = -4 in
-              match
-                if plain && part.label = label ^ ".entry" then filling code part r.at else None
-              with
-              | Some (offset, how) -> (
-                  fields.fillings <- (offset, (part, how)) :: fields.fillings;
-                  match how with
-                  | Static { at; _ } -> Hashtbl.replace conditional_places (index, at) ()
-                  | From _ | Computed -> ())
-              | None ->
-                  if not (Hashtbl.mem conditional_places (index, r.at)) then
-                    Hashtbl.add about_modules part.label
-                      (fields, if plain then Some (part, r.at) else None))
-          | None ->
-              if not (index = data_index && Hashtbl.mem roots_of_collector r.at) then
-                fields.whole <- true));
-  let waiting = Queue.create () in
-  let mark p =
-    if not p.live then (
-      p.live <- true;
-      Queue.add p waiting)
-  in
+      let s : symbol = symbols.(r.symbol) in
+      match Hashtbl.find_opt survey.modules s.label with
+      | None -> note_other_reference survey s r
+      | Some fields -> note_reference survey s.label fields ~roots ~data_index index r);
+  survey
+
+(* Notes which parts each part refers to, and marks those that something outside all parts refers to. *)
+let refer survey switches ~is_return ~mark =
+  let { elf; symbols; parts; _ } = survey.code in
+  let data_index, _ = find elf ".data" in
   each_reloc elf (fun index section _ r ->
       if
         not
-          (Hashtbl.mem conditional_places (index, r.at)
-          || Hashtbl.mem modules symbols.(r.symbol).label)
+          (Hashtbl.mem survey.conditional (index, r.at)
+          || Hashtbl.mem survey.modules symbols.(r.symbol).label)
       then
         let refers = targets parts symbols r in
         match part_at parts index r.at with
@@ -128,8 +156,12 @@ let mark_used elf symbols parts switches ~is_return =
               match entry switches parts symbols index r with
               | Within _ -> ()
               | To others -> List.iter mark others
-            else if not (index = data_index && is_return r.at) then List.iter mark refers);
-  (* What has a local symbol may be called by its own unit without a relocation. *)
+            else if not (index = data_index && is_return r.at) then List.iter mark refers)
+
+(* Marks the program's beginning, and what may be called without a relocation: code of a unit's own that has a local
+   symbol. *)
+let mark_roots survey ~mark =
+  let { symbols; parts; _ } = survey.code in
   let has_local = Hashtbl.create 16 in
   Array.iter
     (fun (s : symbol) ->
@@ -138,60 +170,82 @@ let mark_used elf symbols parts switches ~is_return =
   List.iter
     (fun p ->
       if
-        p.label = "caml_program" || Hashtbl.mem modules p.label
+        p.label = "caml_program"
+        || Hashtbl.mem survey.modules p.label
         || (p.is_code && Hashtbl.mem has_local (p.home, p.first))
       then mark p)
-    parts.all;
-  let rec read_field fields offset =
-    if not (List.mem offset fields.read) then (
-      fields.read <- offset :: fields.read;
-      List.iter (fun (o, how) -> if o = offset then fill fields how) fields.fillings;
-      List.iter (fun (o, value) -> if o = offset then need value) fields.puts)
-  and need = function
-    | Unknown -> ()
-    | Constant { data = Block block; _ } -> mark block
-    | Inside ({ data = Module label; _ }, _) -> use_whole (Hashtbl.find modules label)
-    | Loaded ({ data = Module label; _ }, offset) -> read_field (Hashtbl.find modules label) offset
-    | Constant _ | Inside _ | Loaded _ -> assert false
-    | Fresh (chunk, at) -> (
-        match block_at chunk at with
-        | Some made when not made.needed ->
-            made.needed <- true;
-            List.iter need made.holds
-        | Some _ | None -> ())
-  and fill fields = function
+    parts.all
+
+(* A field is read: marks what it is filled with. *)
+let rec read_field survey ~mark fields offset =
+  let fill = function
     | _, Static { block; _ } -> mark block
-    | _, From offset -> read_field fields offset
+    | _, From offset -> read_field survey ~mark fields offset
     | _, Computed -> ()
-  and use_whole fields =
-    fields.whole <- true;
-    List.iter (fun (offset, _) -> read_field fields offset) fields.fillings;
-    List.iter (fun (offset, _) -> read_field fields offset) fields.puts
   in
-  Hashtbl.iter (fun _ fields -> if fields.whole then use_whole fields) modules;
-  let apply fields = function
-    | Field offset -> read_field fields offset
-    | Whole -> use_whole fields
+  if not (List.mem offset fields.read) then (
+    fields.read <- offset :: fields.read;
+    List.iter (fun (o, how) -> if o = offset then fill how) fields.fillings;
+    List.iter (fun (o, value) -> if o = offset then need survey ~mark value) fields.puts)
+
+and need survey ~mark = function
+  | Unknown -> ()
+  | Constant { data = Block block; _ } -> mark block
+  | Inside ({ data = Module label; _ }, _) ->
+      use_whole survey ~mark (Hashtbl.find survey.modules label)
+  | Loaded ({ data = Module label; _ }, offset) ->
+      read_field survey ~mark (Hashtbl.find survey.modules label) offset
+  | Constant _ | Inside _ | Loaded _ -> assert false
+  | Fresh (chunk, at) -> (
+      match block_at chunk at with
+      | Some made when not made.needed ->
+          made.needed <- true;
+          List.iter (need survey ~mark) made.holds
+      | Some _ | None -> ())
+
+and use_whole survey ~mark fields =
+  fields.whole <- true;
+  List.iter (fun (offset, _) -> read_field survey ~mark fields offset) fields.fillings;
+  List.iter (fun (offset, _) -> read_field survey ~mark fields offset) fields.puts
+
+(* A part that is in use refers to a module. *)
+let follow_reference survey ~mark (fields, reference) =
+  let apply = function
+    | Field offset -> read_field survey ~mark fields offset
+    | Whole -> use_whole survey ~mark fields
   in
-  let about (fields, reference) =
-    if not fields.whole then
-      match reference with
-      | None -> use_whole fields
-      | Some (part, at) -> List.iter (apply fields) (follow_load code part at)
+  if not fields.whole then
+    match reference with
+    | None -> use_whole survey ~mark fields
+    | Some (part, at) -> List.iter apply (follow_load survey.code part at)
+
+(* Marks the parts that are in use. Gives what is known of the modules, and the places where their initialisation loads
+   static blocks only to put them into fields. [is_return at]: whether a place in .data is that of a return address in a
+   frame table, which keeps nothing. *)
+let mark_used elf symbols parts switches ~is_return =
+  let survey = survey elf symbols parts switches in
+  let waiting = Queue.create () in
+  let mark p =
+    if not p.live then (
+      p.live <- true;
+      Queue.add p waiting)
   in
+  refer survey switches ~is_return ~mark;
+  mark_roots survey ~mark;
+  Hashtbl.iter (fun _ fields -> if fields.whole then use_whole survey ~mark fields) survey.modules;
   let rec run () =
     match Queue.take_opt waiting with
     | None -> ()
     | Some p ->
         List.iter mark p.refers;
         List.iter
-          (fun (fields, offset) -> read_field fields offset)
-          (Hashtbl.find_all read_anyway p.label);
-        List.iter about (Hashtbl.find_all about_modules p.label);
+          (fun (fields, offset) -> read_field survey ~mark fields offset)
+          (Hashtbl.find_all survey.read_anyway p.label);
+        List.iter (follow_reference survey ~mark) (Hashtbl.find_all survey.about_modules p.label);
         run ()
   in
   run ();
-  (code, modules, !only_put)
+  (survey.code, survey.modules, survey.only_put)
 
 (* Return addresses in functions that are not used, by their places in .data. The function is that of the call before
    the address: if it ends with the call, then the address is the next one's. *)
@@ -209,7 +263,7 @@ let unused_returns elf symbols parts ~is_return =
     (entries relocs);
   found
 
-(* What fills fields that nobody reads: the function, and the place of the relocation in it. *)
+(* What fills fields that are never read: the function, and the place of the relocation in it. *)
 let idle_fillings modules only_put =
   let idle =
     ref (List.filter_map (fun (p, at, block) -> if block.live then None else Some (p, at)) only_put)
