@@ -59,7 +59,7 @@ let () = Setup.at_start := close :: !Setup.at_start
 let delegate parser =
   match !state with
   | Closed -> invalid_arg "Mirust.Bootvar.delegate: the parameters were already evaluated"
-  | Delegated _ -> invalid_arg "Mirust.Bootvar.delegate: somebody else evaluates them already"
+  | Delegated _ -> invalid_arg "Mirust.Bootvar.delegate: another library evaluates them already"
   | Open terms ->
       state := Delegated parser;
       List.iter parser (List.rev terms)

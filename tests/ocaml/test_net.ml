@@ -273,7 +273,7 @@ let lent () =
   check_int "hash" (Hashtbl.hash of_copy) (Hashtbl.hash (Option.get !part));
   part := None;
   Gc.full_major ();
-  check_int "not inside of the collector" 0 (lent_drops ());
+  check_int "not inside the collector" 0 (lent_drops ());
   turn ();
   check_int "dropped once" 1 (lent_drops ());
   check_int "nothing is lent" before (bytes_lent ());

@@ -668,13 +668,13 @@ let () =
       ( "data",
         [
           case "both ways" (both_ways 1_000_000);
-          case "both ways, frames arrive inside of send" ~immediate:true (both_ways 1_000_000);
+          case "both ways, frames arrive inside send" ~immediate:true (both_ways 1_000_000);
           case "both ways through a tiny ring" ~ring:4 (both_ways 1_000_000);
           case "half close" half_close;
           case "parts of what has come" read_in_parts;
           case "a reply of the next turn carries the acknowledgement" reply_of_the_next_turn;
           case "200 connections" many_connections;
-          case "200 connections, frames arrive inside of send" ~immediate:true many_connections;
+          case "200 connections, frames arrive inside send" ~immediate:true many_connections;
           case "200 connections through a tiny ring" ~ring:4 many_connections;
           case "back-pressure" back_pressure;
           case "many writers" many_writers;

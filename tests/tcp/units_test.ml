@@ -305,12 +305,12 @@ let grows_without_memory n ~create ~add ~find () =
 let table () = Table.create ~random:(fun n -> String.init n (fun i -> Char.chr (7 * i land 255)))
 
 let add_connection table i =
-  let { Tcb.local; remote; _ } = Tcb.nobody in
+  let { Tcb.local; remote; _ } = Tcb.no_connection in
   let hash = Table.hash table { local; local_port = 80; remote; remote_port = i } in
-  Table.add table { Tcb.nobody with local_port = 80; remote_port = i; hash }
+  Table.add table { Tcb.no_connection with local_port = 80; remote_port = i; hash }
 
 let has_connection table i =
-  let { Tcb.local; remote; _ } = Tcb.nobody in
+  let { Tcb.local; remote; _ } = Tcb.no_connection in
   Option.is_some (Table.find table ~local ~local_port:80 ~remote ~remote_port:i)
 
 (* Words that change places make another hash: else a stranger could have as many connections as he likes in one

@@ -73,7 +73,7 @@ hold 60 held
 let_go
 xl mem-set peer 32
 wait_has peer 32
-if console peer | grep -q 'does not take\|not to be had'; then fail 'something was refused'; fi
+if console peer | grep -q 'does not take\|not available'; then fail 'something was refused'; fi
 xl shutdown peer
 assert_shutdown peer poweroff
 destroy peer

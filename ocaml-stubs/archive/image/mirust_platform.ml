@@ -1,1 +1,3 @@
+(* How the runtime's archive is linked: by `make`, which brings it. *)
+
 let archive = `Own

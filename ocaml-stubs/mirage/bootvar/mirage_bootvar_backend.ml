@@ -1,1 +1,3 @@
+(* Mirage's command line is the domain's own. *)
+
 let cmd_line = Mirust.Bootvar.cmdline

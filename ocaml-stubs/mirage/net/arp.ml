@@ -1,3 +1,5 @@
+(* Our ARP as Mirage's functor [Arp.Make]. *)
+
 module Arp_core = Mirust_tcpip.Arp_core
 
 module type S = Mirust_mirage_types.Arp.S with type t = Arp_core.t

@@ -1,3 +1,5 @@
+(* IPv4 with an address by DHCP, as Mirage's functor [Dhcp_ipv4.Make]. *)
+
 open Mirust_net_engine
 open Lwt.Infix
 module Arp_core = Mirust_tcpip.Arp_core

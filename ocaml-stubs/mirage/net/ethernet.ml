@@ -1,3 +1,5 @@
+(* Our Ethernet as Mirage's functor [Ethernet.Make]. *)
+
 module Link = Mirust_tcpip.Link
 module Packet = Mirust_tcpip.Ethernet.Packet
 

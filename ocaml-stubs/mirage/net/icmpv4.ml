@@ -1,1 +1,3 @@
+(* Our ICMP under Mirage's name. *)
+
 include Mirust_tcpip.Icmpv4

@@ -1,3 +1,5 @@
+(* Our IPv6 as Mirage's functor [Ipv6.Make]. *)
+
 open Mirust_net_engine
 module Ipv6_core = Mirust_tcpip.Ipv6_core
 

@@ -1,3 +1,5 @@
+(* The domain's network devices under Mirage's name, with the image's clock, random numbers and budget. *)
+
 include Mirust_vif.Netif
 
 module type S = Mirust_mirage_types.Mirage_net.S with type t = t

@@ -1,3 +1,5 @@
+(* IPv4 with a fixed address, as Mirage's functor [Static_ipv4.Make]. *)
+
 open Mirust_net_engine
 module Arp_core = Mirust_tcpip.Arp_core
 module Ipv4_core = Mirust_tcpip.Ipv4_core

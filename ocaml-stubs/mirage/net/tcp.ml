@@ -1,3 +1,5 @@
+(* Our TCP as Mirage's functor [Tcp.Flow.Make], within the image's budget. *)
+
 module Flow = struct
   module Make (Ip : Mirust_mirage_types.Ip_ext.S with type ipaddr = Ipaddr.t) = struct
     include Mirust_tcp_flow.Tcp.Flow.Make (Ip)

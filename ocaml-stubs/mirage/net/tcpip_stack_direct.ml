@@ -1,3 +1,5 @@
+(* Mirage's functor that assembles a stack from layers, for ours. *)
+
 open Lwt.Infix
 module Arp_core = Mirust_tcpip.Arp_core
 module Ip_ext = Mirust_mirage_types.Ip_ext

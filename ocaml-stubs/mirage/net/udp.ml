@@ -1,1 +1,3 @@
+(* Our UDP under Mirage's name. *)
+
 include Mirust_tcpip.Udp

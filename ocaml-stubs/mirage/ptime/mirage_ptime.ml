@@ -1,1 +1,3 @@
+(* Mirage's wall clock is the runtime's. *)
+
 include Mirust.Pclock

@@ -87,7 +87,7 @@ let create ?(config = default_config) ?(path_works = fun ~src:_ ~dst:_ -> ())
       stuck_octets = 0;
       challenges = Limit.create ~least:500 below;
       resets = Limit.create ~least:500 below;
-      dirty = Ring.create nobody;
+      dirty = Ring.create no_connection;
       next_turn = Queue.create ();
       blocked = Queue.create ();
       starved = Queue.create ();

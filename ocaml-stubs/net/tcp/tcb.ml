@@ -59,7 +59,7 @@ let wscale_for max_buffer =
   let rec shift n = if n < 14 && max_buffer lsr n > 0xffff then shift (n + 1) else n in
   shift 0
 
-(* Without what belongs to an engine, for [nobody]. *)
+(* Without what belongs to an engine, for [no_connection]. *)
 let fresh (config : Config.t) ~now ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote
     ~remote_port =
   {
@@ -188,7 +188,7 @@ let make env ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote ~
   c.timer <- Some (Wheel.timer env.wheel c);
   c
 
-let nobody =
+let no_connection =
   let address = Ipaddr.V4 Ipaddr.V4.any in
   fresh Config.default ~now:0 ~state:Closed ~iss:0 ~ts_offset:0 ~path_mss:536 ~hash:0 ~local:address
     ~local_port:0 ~remote:address ~remote_port:0

@@ -49,7 +49,7 @@ val make :
   t
 
 (** Stands for no connection. *)
-val nobody : t
+val no_connection : t
 
 (** {1 Memory} *)
 

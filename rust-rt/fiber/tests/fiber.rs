@@ -85,7 +85,7 @@ fn threads_take_turns_when_they_block() {
             }
         });
     }
-    assert!(trace.borrow().is_empty(), "a thread ran inside of start");
+    assert!(trace.borrow().is_empty(), "a thread ran inside start");
     run_all();
     let expected = [('a', 0), ('b', 0), ('a', 1), ('b', 1), ('a', 2), ('b', 2)];
     assert_eq!(*trace.borrow(), expected);

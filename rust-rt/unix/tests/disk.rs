@@ -237,7 +237,7 @@ fn discard_and_zeros(path: &Path) {
 fn read_only_file(path: &Path) {
     // Root may write everything that has a mode; nobody writes to what is mounted so.
     let Ok(true) = Command::new("chattr").arg("+i").arg(path).status().map(|s| s.success()) else {
-        println!("  not run: chattr is not to be had here");
+        println!("  not run: there is no chattr here");
         return;
     };
     let disk = open(path);

@@ -97,7 +97,7 @@ impl Balloon {
             let rest = if self.short == 0 { DAY } else { pause };
             let event = within(sleep(rest), watch.next()).await;
             pause = if event.is_some() { PAUSES[0] } else { PAUSES[1].min(2 * pause) };
-            // A node that is not there, or makes no sense, is no wish.
+            // A node that is missing or makes no sense asks for nothing.
             if let Ok(out) = wanted(&store).await {
                 self.follow(out, listeners).await;
             }
@@ -110,7 +110,7 @@ impl Balloon {
             let mut at = hole.start;
             while at < hole.end {
                 let pages = in_unit(at, hole.end);
-                // SAFETY: boot gave these pages to nobody.
+                // SAFETY: boot has not given these pages to the allocator.
                 unsafe { self.release(at, pages) };
                 at += pages * PAGE_SIZE;
             }
@@ -128,7 +128,7 @@ impl Balloon {
                 break;
             }
             told = (self.out, self.short);
-            // Somebody may let go of something.
+            // A listener may release memory.
             listeners.tell(Resized {
                 bytes: self.frames.with(|frames| frames.stats().total).unwrap_or(0) * PAGE_SIZE,
                 short: wanted.saturating_sub(self.out) * PAGE_SIZE,
@@ -139,7 +139,7 @@ impl Balloon {
             log::info!("memory: {} of {} KiB are given back", kib(self.out), kib(wanted));
         }
         if self.short != 0 && self.short != before.1 {
-            let why = if self.out < wanted { "in use" } else { "not to be had" };
+            let why = if self.out < wanted { "in use" } else { "not available" };
             log::warn!("memory: the rest is {why}");
         }
     }
@@ -162,13 +162,13 @@ impl Balloon {
     /// Gives some pages to Xen, at most `n` and at most a large extent. False if it refused some.
     #[inline(never)]
     fn give(&mut self, n: usize) -> bool {
-        // A place to note them must be there before.
+        // There must be room to note them first.
         if self.holes.try_reserve(1).is_err() {
             return true;
         }
         let found = self.frames.with(|frames| frames.withdraw(n, LEAVE, LARGE.0)).flatten();
         let Some((frame, offered)) = found else { return true };
-        // SAFETY: withdrawn, so that they are nobody's else.
+        // SAFETY: withdrawn from the allocator, so that nothing else uses them.
         let n = unsafe {
             frames::zero(frame, offered);
             self.release(frame.0, offered)

@@ -151,7 +151,7 @@ pub(super) fn for_family(family: Family, said: Said) -> Result<SocketAddr> {
     let Said::Inet(address) = said else { return Err(Errno(EAFNOSUPPORT)) };
     match (family, address) {
         (Family::Inet4, SocketAddr::V4(_)) => Ok(address),
-        // An IPv4 address in IPv6's clothes (RFC 4291 section 2.5.5.2).
+        // An IPv4-mapped IPv6 address (RFC 4291 section 2.5.5.2).
         (Family::Inet6, SocketAddr::V6(v6)) => Ok(match v6.ip().to_ipv4_mapped() {
             Some(v4) => SocketAddr::new(IpAddr::V4(v4), v6.port()),
             None => address,

@@ -126,7 +126,7 @@ fn cannot() -> Errno {
 }
 
 local! {
-    /// The attempt is one of a call that waits for what it does not get.
+    /// The attempt is made by a call that will wait if it gets EAGAIN.
     static WAITS: Cell<bool> = Cell::new(false);
 }
 
@@ -136,7 +136,7 @@ pub(super) fn waits() -> bool {
     WAITS.with(Cell::get)
 }
 
-/// Makes an attempt of a call that waits.
+/// Makes an attempt for a call that will wait.
 fn as_one_that_waits<T>(attempt: impl FnOnce() -> T) -> T {
     WAITS.with(|waits| waits.set(true));
     let result = attempt();
@@ -203,11 +203,11 @@ pub(super) fn wait_for(object: &Rc<dyn Object>, interest: Events, deadline: u64)
     Ok(found?.unwrap_or_default())
 }
 
-/// How many answers at once may cost the others nothing.
+/// How many calls in a row may be answered without waiting before the rest of the domain gets a turn.
 const OWED: u32 = 32;
 
-/// A program that has read and written successfully so often since it last asked is in the middle of its work, and not
-/// in a loop that waits for the network.
+/// A program that has made this many successful reads and writes since it last asked is in the middle of its work, and
+/// not in a loop that waits for the network.
 const BUSY: u32 = 16;
 
 /// How long a busy program goes on before the domain takes a turn, in nanoseconds: as long as the executor's tasks
@@ -240,7 +240,7 @@ fn worked() {
 }
 
 /// A program that asks again and again without waiting would never let the network bring what it asks
-/// for: after this many answers the domain takes a turn, unless the program is [busy](give_way) in between.
+/// for: after [`OWED`] answers the domain takes a turn, unless the program is [busy](give_way) in between.
 pub(super) fn owe() {
     let answers = DEBT.with(|d| {
         let debt = Debt { answers: d.get().answers + 1, ..d.get() };
@@ -253,10 +253,10 @@ pub(super) fn owe() {
 }
 
 /// Lets the domain have a turn, before a call that asks what is ready and does not wait, but not each time that a busy
-/// program asks. Runtimes ask like this after this many tasks, with others still to run: a turn between them sends what
-/// the first ones have written, and a bare acknowledgement for each of the rest, whose answers would have carried it.
-/// Together they are sent in one go. The turn comes when [`BUDGET`] is used up, or when the program has nothing more
-/// to do than to ask.
+/// program asks. Runtimes ask like this after a number of tasks, with others still to run: a turn in between would send
+/// what the first ones have written, and a bare acknowledgement for each of the rest, whose answers would have carried
+/// it. Without it, everything is sent together. The turn comes when [`BUDGET`] is used up, or when the program does
+/// nothing else than ask.
 pub(super) fn give_way() {
     let Debt { work, since, .. } = DEBT.with(Cell::get);
     if work >= BUSY {

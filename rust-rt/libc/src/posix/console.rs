@@ -81,7 +81,7 @@ impl Object for Console {
         Ok(n)
     }
 
-    /// After what the streams of C still hold.
+    /// Writes what C's streams still hold first.
     fn write(&self, parts: &[Part]) -> Result<usize> {
         stdio::flush_console();
         let mut n = 0;
@@ -92,7 +92,7 @@ impl Object for Console {
         Ok(n)
     }
 
-    /// A pipe rather than a terminal: nobody should send it colours.
+    /// A pipe rather than a terminal, so that programs do not send it colours.
     fn stat(&self) -> Stat {
         Stat::fifo()
     }

@@ -1,7 +1,7 @@
 //! Network interfaces: `lo`, and `eth0` if the image has a network.
 //!
-//! `getifaddrs` has an entry for each link address and for each address, as on Linux. What others need a netlink socket
-//! for there, nobody has here.
+//! `getifaddrs` has an entry for each link address and for each address, as on Linux. What takes a netlink socket there
+//! is missing here.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -41,8 +41,8 @@ pub(super) struct InterfaceAddress {
     data: *mut c_void,
 }
 
-/// `struct rtnl_link_stats`, what Linux counts of a link. All are 0, since nobody counts here; but who prints them does not
-/// ask whether they are there.
+/// `struct rtnl_link_stats`, Linux's counters of a link. All are 0, but programs print them without checking whether
+/// they exist.
 type Counters = [u32; 24];
 
 /// `struct sockaddr_ll`, the address of a link.

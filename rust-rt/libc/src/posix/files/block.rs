@@ -22,11 +22,11 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Zeroes, at least that many.
+    /// A block of at least `len` zeroes.
     ///
     /// # Errors
     ///
-    /// ENOSPC if files have no more room, ENOMEM if nobody has.
+    /// ENOSPC if the share of files is used up, ENOMEM if the memory is.
     pub(super) fn new(len: u64) -> Result<Rc<Block>> {
         let len = usize::try_from(len).ok().and_then(|len| len.checked_next_multiple_of(PAGE));
         let layout = len.and_then(|len| Layout::from_size_align(len, PAGE).ok());

@@ -345,7 +345,7 @@ pub(in super::super) extern "C" fn posix_fallocate64(fd: c_int, offset: i64, len
     allocate(fd, 0, offset, len).map_or_else(|Errno(errno)| errno, |()| 0)
 }
 
-/// There is one user, so that what others may not do matters to nobody: the mask stays what it is.
+/// The mask stays what it is: there is one user, and permissions are not checked.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(in super::super) extern "C" fn umask(_mask: c_uint) -> c_uint {
     MASK
@@ -359,7 +359,7 @@ pub(in super::super) extern "C" fn flock(fd: c_int, _operation: c_int) -> c_int 
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(in super::super) extern "C" fn fsync(fd: c_int) -> c_int {
-    // Everything is as durable as it will be. EINVAL for what is no file.
+    // Files in memory cannot become more durable. EINVAL for what is no file.
     status(file(fd).map(|_| ()))
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Directory {
     entry: DirectoryEntry,
 }
 
-/// The names in an open directory. Waits where somebody else has to be asked.
+/// The names in an open directory. Waits if they are on a volume.
 pub(super) fn entries(fd: c_int) -> Result<Listing> {
     let file: Rc<File> = downcast(&table::get(fd)?.object).ok_or(Errno(ENOTDIR))?;
     if !file.node.is_directory() {

@@ -140,7 +140,7 @@ impl Entry {
         Ok(node)
     }
 
-    /// Takes the name away from its node; what the name took is the answer.
+    /// Removes the name from its directory. Returns the space that the name took.
     ///
     /// # Errors
     ///
@@ -166,8 +166,8 @@ impl Entry {
         Ok(removed.space)
     }
 
-    /// Gives what has this name another name instead, that of nothing or of what may be replaced. Does not wait, so
-    /// that nobody sees the file without a name.
+    /// Renames what has this name; the new name must be free, or that of something that may be replaced. Does not wait,
+    /// so that no other thread finds the file without a name.
     ///
     /// # Errors
     ///

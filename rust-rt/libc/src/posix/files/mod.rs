@@ -101,7 +101,7 @@ impl File {
         self.size().unwrap_or(0)
     }
 
-    /// Has `f` use at most `n` bytes from an offset on. May wait before that.
+    /// Calls `f` with at most `n` bytes from an offset on. May wait before that.
     pub(super) fn with_bytes_at(&self, offset: i64, n: usize, f: Use<'_>) -> Result<usize> {
         match &self.node.kind {
             Kind::Far(far, _) => far.with_bytes(offset as u64, n, f),
@@ -125,7 +125,7 @@ impl File {
         Ok(&contents[start..][..n.min(contents.len() - start)])
     }
 
-    /// Whether what is written goes to the end, wherever it was to go.
+    /// Whether everything written goes to the end (`O_APPEND`).
     pub(super) fn appends(&self) -> bool {
         self.append.get()
     }
@@ -162,7 +162,7 @@ impl File {
         Ok(scatter(bytes, parts))
     }
 
-    /// Whether nobody can change what it holds.
+    /// Whether its contents never change.
     fn is_fixed(&self) -> bool {
         matches!(self.node.kind, Kind::File(_) | Kind::Far(..) | Kind::Made(_))
     }
@@ -190,7 +190,7 @@ impl File {
     }
 }
 
-/// Has `mmap` read files; see [`FillFromFile`](crate::mmap::FillFromFile).
+/// Makes `mmap` able to map files; see [`FillFromFile`](crate::mmap::FillFromFile).
 fn let_files_be_mapped() {
     crate::mmap::give_files(&crate::mmap::Files { fill, share, unshare: mapped::unshare });
 }

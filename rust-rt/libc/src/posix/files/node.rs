@@ -58,8 +58,8 @@ pub(super) enum Kind {
 /// What is done with bytes of a file.
 pub(super) type Use<'a> = &'a mut dyn FnMut(&[u8]) -> Result<usize>;
 
-/// A file or a directory that is not here, but on a disk, say. The trait keeps what waits for it out of programs
-/// that have none.
+/// A file or a directory on a volume, such as a disk. The trait keeps the code that waits for it out of programs
+/// without volumes.
 pub(super) trait Elsewhere {
     /// What has a name in the directory. Waits.
     fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>>;
@@ -67,7 +67,7 @@ pub(super) trait Elsewhere {
     /// Adds the names in the directory to others, which are in order, unless they are among those. Waits.
     fn add_names(&self, names: &mut Vec<Name>) -> Result;
 
-    /// Has `f` use at most `most` bytes of the file, from `offset` on. Waits before that.
+    /// Calls `f` with at most `most` bytes of the file, from `offset` on. Waits before that.
     fn with_bytes(&self, offset: u64, most: usize, f: Use<'_>) -> Result<usize>;
 
     /// Fills the parts from `offset` on, as far as the file goes. Waits.
@@ -79,9 +79,9 @@ pub(super) trait Elsewhere {
 pub(super) struct Directory {
     /// Those that were put here, in order.
     pub(super) own: RefCell<BTreeMap<Rc<[u8]>, Named>>,
-    /// Nothing for the root and for what lies elsewhere.
+    /// `None` for the root, and for what is on a volume.
     pub(super) above: RefCell<Option<Above>>,
-    /// The directory elsewhere that is seen below them.
+    /// The directory of a volume whose names are seen too.
     below: RefCell<Option<Rc<dyn Elsewhere>>>,
 }
 
@@ -195,7 +195,7 @@ impl Node {
         }
     }
 
-    /// What has a name in this directory. Waits where somebody else has to be asked.
+    /// What has a name in this directory. Waits if it is on a volume.
     pub(super) fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>> {
         let Kind::Directory(directory) = &self.kind else { return Ok(None) };
         let below = directory.below.borrow().clone();
@@ -223,7 +223,7 @@ impl Node {
         }
     }
 
-    /// Has a directory elsewhere seen below this one.
+    /// Makes the names of a volume's directory visible in this one.
     ///
     /// # Errors
     ///
@@ -250,7 +250,7 @@ local! {
 /// A name, its inode, and its type as `d_type` has it.
 pub(super) type Name = (Rc<[u8]>, u64, u8);
 
-/// The names in a directory; nothing of another node. Waits where somebody else has to be asked.
+/// The names in a directory; none of another node. Waits if they are on a volume.
 pub(super) fn names(node: &Node) -> Result<Vec<Name>> {
     let Kind::Directory(directory) = &node.kind else { return Ok(Vec::new()) };
     let own = directory.own.borrow();
@@ -266,7 +266,7 @@ pub(super) fn names(node: &Node) -> Result<Vec<Name>> {
     Ok(names)
 }
 
-/// EACCES if the mode does not let everybody do this; the bits of `access`.
+/// EACCES if the mode does not permit this to all users; the bits of `access`.
 pub(super) fn check_access(node: &Node, wanted: u32) -> Result {
     let mode = node.mode.get();
     if mode & wanted == wanted || mode >> 6 & wanted == wanted {

@@ -16,7 +16,7 @@ pub(in super::super) struct SocketPlace(Entry);
 
 impl SocketPlace {
     /// The place that a path leads to, in a directory that the program may write. A link there is not followed, as
-    /// the name is taken then. Waits where somebody else has to be asked.
+    /// the name is taken then. Waits if a volume has to be searched.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ fn taken(Errno(errno): Errno) -> Errno {
     Errno(if errno == EEXIST { EADDRINUSE } else { errno })
 }
 
-/// The UNIX-domain socket of this name; nothing if what has it is not one. Waits where somebody else has to be asked.
+/// The UNIX-domain socket of this name; `None` if it names something else. Waits if a volume has to be searched.
 pub(in super::super) fn socket(path: &[u8]) -> Result<Option<Weak<Pair>>> {
     let node = find(AT_FDCWD, path, true)?.node.ok_or(Errno(ENOENT))?;
     Ok(match &node.kind {

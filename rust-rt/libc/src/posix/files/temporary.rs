@@ -179,14 +179,14 @@ impl Contents {
         }
     }
 
-    /// What a mapping has put behind the end is not to be seen when the file grows.
+    /// What a mapping has written behind the end must not reappear when the file grows.
     fn clear_between(&self, new_end: u64) {
         if let (true, Some(block)) = (new_end > self.len(), self.block.borrow().as_ref()) {
             block.clear(self.len());
         }
     }
 
-    /// Has `f` change a page, which is made if it is not there.
+    /// Calls `f` to change a page, which is made if it is not there.
     fn with_page(&self, number: u64, f: impl FnOnce(&mut [u8])) -> Result {
         let mut pages = self.pages.borrow_mut();
         if let Some(page) = pages.get_mut(&number) {
@@ -202,7 +202,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Makes it so long: what is beyond is lost, what is added is zeroes.
+    /// Sets the length: what is beyond is lost, what is added is zeroes.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ impl Contents {
         Ok(())
     }
 
-    /// Has memory for `n` bytes from `offset` on, which later writing finds.
+    /// Reserves memory for `n` bytes from `offset` on, so that writing them cannot fail.
     ///
     /// # Errors
     ///

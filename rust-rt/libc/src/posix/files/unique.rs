@@ -1,4 +1,4 @@
-//! Files and directories with names that nobody had before: `mkstemp`, `mkdtemp`.
+//! Files and directories with new, unique names: `mkstemp`, `mkdtemp`.
 
 use core::ffi::{CStr, c_char, c_int};
 
@@ -14,7 +14,7 @@ use crate::random::getrandom;
 /// What a name ends in, to be replaced.
 const ENDING: &[u8; 6] = b"XXXXXX";
 const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-/// More names than these have never been taken, unless somebody takes them all.
+/// How many names are tried: this many are not taken by chance.
 const ATTEMPTS: usize = 100;
 
 /// Calls `make` with one name after another in place of the template, until one is free.
@@ -51,7 +51,8 @@ unsafe fn try_names<R>(template: *mut c_char, make: impl Fn(&CStr) -> Result<R>)
     Err(Errno(EEXIST))
 }
 
-/// Not to be guessed, where the CPU has random numbers; elsewhere it is the time, and nobody else is there to guess it.
+/// Unpredictable if the CPU has random numbers; otherwise it is the time, which does no harm in a domain of one
+/// program.
 fn seed() -> u64 {
     let mut bytes = [0u8; 8];
     // SAFETY: the buffer has eight bytes.

@@ -1,4 +1,4 @@
-//! Files that lie elsewhere, such as on a disk: what the image gives, and how a call waits for it.
+//! Volumes: read-only files that the image supplies, such as those of a disk, and how a call waits for them.
 
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -65,7 +65,7 @@ impl Far {
         block::wait(self.volume.read(self.number, offset, most.min(STEP)))
     }
 
-    /// Has this directory seen below another one, and those in it below those in that one. Waits.
+    /// Merges this directory into another one, and its subdirectories into those of that one. Waits.
     fn graft(self: Rc<Self>, above: &Node) -> Result {
         for (name, node) in above.own_directories() {
             let found = self.lookup(&name)?.filter(|found| found.mode & TYPE == DIRECTORY);
@@ -77,7 +77,7 @@ impl Far {
     }
 }
 
-/// Has the root directory of a volume seen below a directory of the program. Waits.
+/// Merges the root directory of a volume into a directory of the program. Waits.
 pub(super) fn graft(above: &Node, volume: Rc<dyn Volume>, root: u64) -> Result {
     Rc::new(Far { volume, number: root }).graft(above)
 }
@@ -124,7 +124,7 @@ impl Elsewhere for Far {
             let bytes = match self.bytes(offset.saturating_add(done as u64), room(rest)) {
                 Ok(bytes) => bytes,
                 Err(error) if done == 0 => return Err(error),
-                // It is told the next time.
+                // The error is reported the next time.
                 Err(_) => return Ok(done),
             };
             done += scatter(&bytes, rest);

@@ -139,7 +139,7 @@ fn rust_blocks_below_ocaml() {
             })
         });
         assert!(slept.unwrap() >= 30);
-        assert!(ticks() - before <= 1, "OCaml's loop turned inside of a call");
+        assert!(ticks() - before <= 1, "OCaml's loop turned inside a call");
     });
     assert_eq!(turns.into_inner().unwrap(), 5);
 }
