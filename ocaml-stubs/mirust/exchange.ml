@@ -1,5 +1,5 @@
-(* The words of 64 bits that both languages read and write without a call. No bound is checked: the places are constants, or a
-   token's, of which there are not more than [turn_tokens_max]. *)
+(* The words of 64 bits that both languages read and write without a call. No bound is checked: the places are
+   constants, or a token's, of which there are not more than [turn_tokens_max]. *)
 
 external get : Abi.words -> int -> int64 = "%caml_bigstring_get64u"
 external set : Abi.words -> int -> int64 -> unit = "%caml_bigstring_set64u"
@@ -30,8 +30,9 @@ let wake token =
   set Header.turn_woken (n + 1);
   asked := true
 
-(* The first has its turn, then sixteen, then all others: each after an interlude, if there are three times as many to
-   come, since few are soon done. The others once and no more: each call has a time of its own for them. *)
+(* Runs one task, then sixteen, then all others. After the first two steps there is an interlude if at least three times
+   as many tasks are still to come; fewer are done soon enough. The last step runs only once, because each call has its
+   own time budget. *)
 let run_all () = ignore (Abi.exchange max_int : int)
 
 let run_some most ~interlude rest =

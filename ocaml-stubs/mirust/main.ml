@@ -1,6 +1,6 @@
 open Lwt.Infix
 
-(* Everybody who runs the loop gets the reporters of errors, and can await what Rust does. *)
+(* Every program with a loop gets the reporters of errors, and can await Rust's futures. *)
 let () =
   Fatal.install ();
   Log.install ();
@@ -23,14 +23,14 @@ let at_enter_iter f = enter_hooks := f :: !enter_hooks
 let at_leave_iter f = leave_hooks := f :: !leave_hooks
 
 let at_interlude f =
-  (* Taken out while the others run, it is not called any more either. *)
+  (* A hook that is removed while the hooks run is not called any more either. *)
   let hook = ref f in
   interludes := hook :: !interludes;
   fun () ->
     hook := ignore;
     interludes := List.filter (fun other -> other != hook) !interludes
 
-(* The hooks are the network's: running out of memory in one of them costs what it was at, not the program. *)
+(* Hooks belong to the network: running out of memory in one of them costs what it was doing, not the program. *)
 let lwt_is_suspect = ref false
 
 let attempt f =
@@ -91,7 +91,7 @@ let rec drain_completions () =
     else Future.complete (Header.completion_future - token);
     drain_completions ())
 
-(* Memory ran out while the first sleeper was woken: it may have been, or not. *)
+(* Set while a sleeper is being woken: if memory runs out there, it may have been woken or not. *)
 let in_doubt = ref false
 
 let wake thread =
@@ -113,7 +113,7 @@ let rec wake_due ~now =
 let add_sleeper = Sleepers.add sleepers
 let collect_sleepers () = Time.take_new_sleepers add_sleeper
 
-(* What these ask for is for the turn after. *)
+(* Functions to call in the next turn; what they add in turn is for the one after. *)
 let next_turn = Queue.create ()
 let soon f = Queue.push f next_turn
 
@@ -129,7 +129,7 @@ let wake_sleepers () =
 let collect_completions () = if Exchange.completions () then run_hook drain_completions
 let interlude () = List.iter (fun hook -> run_hook !hook) (List.rev !interludes)
 
-(* What OCaml has made ready in Rust is done, and what comes of it goes out, in the same turn. *)
+(* Runs the Rust tasks that OCaml has woken, so that their answers leave in the same turn. *)
 let exchange () =
   if Exchange.run ~interlude then (
     collect_completions ();
@@ -144,7 +144,7 @@ let step () =
   let users = Exchange.completions () || Lwt.paused_count () > 0 in
   collect_completions ();
   run_hook Lwt.wakeup_paused;
-  (* They may have computed for long, and what they ask for comes next. *)
+  (* The program may have computed for long. *)
   if users then Exchange.forget ();
   run_next_turn ();
   run_hook wake_sleepers;
@@ -161,7 +161,7 @@ let running = ref false
 
 let rec turn_until promise =
   let deadline = step () in
-  (* There is no poll then that would do so. *)
+  (* No poll follows that would do this. *)
   if not (Lwt.is_sleeping promise) then Exchange.finish ();
   match Lwt.poll promise with
   | Some v -> v

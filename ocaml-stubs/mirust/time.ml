@@ -2,8 +2,8 @@ type t = { time : int64; mutable canceled : bool; thread : unit Lwt.u }
 
 let fresh = Queue.create ()
 
-(* Each is there until [f] has it: memory may run out in between. No turn raises an exception of its own, which would
-   take the backtrace of the one that the program ends with. *)
+(* Each sleeper is removed only after [f] has taken it, since memory may run out in between. (A check instead of the
+   exception [Queue.Empty], which would overwrite the backtrace of the one that the program ends with.) *)
 let rec take_new_sleepers f =
   if not (Queue.is_empty fresh) then (
     f (Queue.peek fresh);

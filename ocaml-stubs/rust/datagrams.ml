@@ -16,7 +16,7 @@ type socket = {
   received : (Cstruct.t * string) Mailbox.t;
   mutable ttl : int; (* 0: the stack's default *)
   mutable udp_peer : (Ipaddr.t * int) option;
-  mutable refused : bool; (* the peer's host has said that nobody has the peer's port *)
+  mutable refused : bool; (* the peer's host has said that the peer's port is closed *)
 }
 
 (* UDP's [listen] does not report that a port is in use: it replaces the listener. *)
@@ -85,8 +85,8 @@ let udp_receive socket =
     Option.iter release_datagram datagram;
     Ok datagram
 
-(* Somebody's word about a datagram of ours that the message quotes. It may be forged, and so is only believed if it is about
-   a peer that the program itself has named: a socket that sends to many cannot tell whom it would be about either. *)
+(* An ICMP message about a datagram of ours that it quotes. It may be forged, and so is only believed if it is about a
+   peer to which the program has connected the socket: for an unconnected one there is no way to report it anyway. *)
 let udp_problem ~proto ~src:_ ~dst problem quoted =
   match (problem : Mirust_mirage_types.Ip_ext.problem) with
   | Unreachable `Port when proto = 17 && Cstruct.length quoted >= 4 -> (

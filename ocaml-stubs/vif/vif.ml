@@ -109,8 +109,8 @@ let packet t i : Packet.t =
 
 let rec packets t i rest = if i < 0 then rest else packets t (i - 1) (packet t i :: rest)
 
-(* Without a slab: frames that the device lends need none, and small ones are copied each by itself. So
-   those who send little are heard while others send all that they can. *)
+(* What can be received without a slab: frames that the device lends, and small ones, which are copied individually. So
+   peers that send little are heard while others send all that they can. *)
 let small_frame = 2048
 
 let without_slab t (p : Packet.t) =
@@ -238,12 +238,12 @@ let collect_major t =
 let news t = t.words.{Header.word_news}
 let dealt_with t bits = t.words.{Header.word_news} <- news t land lnot bits
 
-(* The device says it once, so it is struck out when it has been dealt with: what memory ran out for has another turn.
-   *)
+(* For news that the device reports once: it is cleared only when it has been handled, so that it is handled in a later
+   turn if memory runs out. *)
 let heed t bit f =
   if news t land bit <> 0 && Mirust.Main.attempt (fun () -> f t) then dealt_with t bit
 
-(* This the device says as long as it is so. *)
+(* For news that the device repeats for as long as it is true. *)
 let heed_memory t =
   let short = news t land Header.shortage <> 0 and pressed = news t land Header.pressure <> 0 in
   dealt_with t (Header.shortage lor Header.pressure);
@@ -264,9 +264,9 @@ let start_of_turn t =
     heed t Header.link link_changed;
     heed t Header.completed collect);
   let some = t.words.{Header.word_count} > 0 in
-  (* Whatever is held for others has come in a frame. *)
+  (* Memory for peers is only allocated after a frame has arrived. *)
   if some || news t land Header.frames <> 0 then Mirust.Budget.look_again ();
-  (* Some of the last turn's may be left. *)
+  (* Frames of the last turn may be left. *)
   if some || t.words.{Header.word_state} <> 0 then
     ignore (Mirust.Main.attempt (fun () -> take_in t) : bool);
   heed t Header.frames receive;
@@ -280,7 +280,7 @@ let end_of_turn t =
     ignore (Lwt.pause () : unit Lwt.t)
 
 let () =
-  (* One's shortage of memory is no reason to leave out the others. *)
+  (* If memory runs out for one device, the others still have their turn. *)
   let start t = ignore (Mirust.Main.attempt (fun () -> start_of_turn t) : bool) in
   Mirust.Main.at_enter_iter (fun () ->
       match !polled with [ t ] -> start_of_turn t | several -> List.iter start several);

@@ -142,9 +142,9 @@ module Over (O : Output) = struct
     mutable sending : bool;
     inbox : (unit -> unit) Ring.t;
     mutable timer : Timer.t option;
-    mutable scheduled : bool; (* a turn is to come, or is on *)
+    mutable scheduled : bool; (* a turn is scheduled or running *)
     mutable turn : unit -> unit;
-    mutable deferred : bool; (* somebody has still to act before what there is to send is sent *)
+    mutable deferred : bool; (* Rust's tasks have yet to run: what they write is to be sent with the rest *)
     mutable waited : bool; (* the last turn was put off for that *)
     ready : (unit -> unit) Ring.t; (* what events have to wake, outside of the engine *)
     stalled : (int, stalled) Hashtbl.t; (* by a number of their own *)
@@ -169,7 +169,7 @@ module Over (O : Output) = struct
     mutable writer : unit Lwt.u option;
     mutable writable : unit Lwt.t;
     mutable ended : Engine.reason option;
-    mutable deaf : bool; (* nobody will read; what arrives is thrown away *)
+    mutable deaf : bool; (* the user no longer reads; what arrives is thrown away *)
     mutable closed : bool; (* [close] was called *)
     writing : Lwt_mutex.t; (* so that what one writer writes stays together *)
   }
@@ -184,7 +184,7 @@ module Over (O : Output) = struct
 
   let max_paths = 1024
 
-  (* Nearly always the very value that the connection has. *)
+  (* Nearly always physically the connection's own value. *)
   let same a b = a == b || Ipaddr.compare a b = 0
 
   let path t ~src ~dst =
@@ -331,8 +331,8 @@ module Over (O : Output) = struct
         t.scheduled <- false;
         raise e
 
-  (* Of a connection in one turn. Where each segment is a frame of its own, a few dozen of them keep any device busy,
-     and more of them would only wait in memory, where they outlive OCaml's minor collections. *)
+  (* How much a connection may send in one turn. If each segment is a frame of its own, a few dozen keep any device
+     busy; more would only wait in memory, where they outlive OCaml's minor collections. *)
   let burst t ~src ~dst =
     match path t ~src ~dst with
     | Some p when O.max_segment p = 0 -> 64 * 1024
@@ -360,21 +360,20 @@ module Over (O : Output) = struct
     if t.gone then t.scheduled <- false
     else
       let users = take_in_all t in
-      (* Never twice in a row: who acts without end must not keep the rest from being sent. *)
+      (* Never twice in a row: a task that keeps writing must not keep the rest from being sent. *)
       t.waited <- t.deferred && not t.waited;
       if t.waited then schedule t
       else (
-        (* They may have computed for long, which is not to count as time on the way. *)
+        (* Users may have computed for long, which must not count as time on the path. *)
         if users then Env.forget ();
         let now = Env.now () in
-        (* Memory ran out when there was room for them. *)
+        (* Left over if memory ran out when the device had room again. *)
         if not (t.full || Queue.is_empty t.pending) then send_pending t;
         Engine.flush (engine t) ~now;
         O.flush t.ip;
         wake t;
         if Engine.has_more (engine t) then (
-          (* One such turn may follow the other for long, and what comes due meanwhile would wait for the clock. No
-             sleeper is asked for, as the next turn looks again. *)
+          (* Such turns may follow each other for long, so timers are run here; the clock's timer is not set. *)
           Engine.advance (engine t) ~now;
           schedule t)
         else set_timer t)
@@ -580,7 +579,7 @@ module Over (O : Output) = struct
     && Engine.unread flow.c = 0
     && not (Engine.at_eof flow.c)
 
-  (* The first to wait is handed what has come. Others, which are rare, look for themselves after that. *)
+  (* The first waiting reader is handed the data. Further ones, which are rare, look again after that. *)
   let rec read_some flow ~most =
     match try_read_some flow ~most with
     | (`Data _ | `Eof) as r -> Lwt.return (Ok r)
@@ -635,8 +634,8 @@ module Over (O : Output) = struct
               in
               match put flow now with Error _ as e -> Lwt.return e | Ok () -> push flow later))
 
-  (* What waits is under the bound on all connections: a peer that does not read could else fill the
-     memory with what one reads from it, and writes to it. *)
+  (* Data that waits to be written counts towards the bound on all connections: otherwise a peer that does not read
+     could fill the memory with what is echoed to it. *)
   and stall flow views =
     let t = flow.t in
     t.stalls <- t.stalls + 1;
@@ -700,7 +699,7 @@ module Over (O : Output) = struct
       schedule flow.t);
     Lwt.return_unit
 
-  (* What does not fit into an integer is more than the engine's longest time. *)
+  (* Saturates: a value that does not fit into an integer is longer than any time of the engine's. *)
   let of_ns ns =
     if Int64.compare ns (Int64.of_int max_int) >= 0 then max_int
     else if Int64.compare ns (Int64.of_int min_int) <= 0 then min_int
@@ -740,7 +739,7 @@ module Over (O : Output) = struct
 
   (* ---- Connections ---- *)
 
-  (* What a server fails at may be what a stranger has asked it for. *)
+  (* Rate-limited, because strangers may provoke a server's failures. *)
   let failures = Thin.create ()
 
   let serve f flow =
@@ -778,7 +777,7 @@ module Over (O : Output) = struct
     if dst_port < 1 || dst_port > 0xffff then
       Lwt.return_error (`No_route (Printf.sprintf "there is no port %d" dst_port))
     else
-      (* Our own address may still be asked for, or be looked for on the link. *)
+      (* Our own address may still be missing (DHCP), or under duplicate detection. *)
       let source = Lwt.map (Result.map_error (fun why -> `No_route why)) (O.source t.ip dst) in
       if Lwt.is_sleeping source then
         let late = Lwt.map (fun () -> Error (`No_route "no address of ours")) (Env.sleep timeout) in
@@ -947,14 +946,13 @@ module Flow = struct
       let confirm _ = ()
       let max_segment _ = 0
 
-      (* Mirage's IP waits where ours says that it is full; what waits is bounded by the windows of
-         the connections. *)
+      (* Mirage's IP waits instead of saying that it is full; what waits is bounded by the connections' windows. *)
       let output p ~tos:_ ~gso_size:_ ~size fill payload =
         let length = size + Cstruct.lenv payload in
         let pseudo =
           W.Checksum.bytes W.Checksum.zero (I.pseudoheader p.ip ~src:p.src p.dst `TCP length)
         in
-        (* Mirage's IP calls back when it likes, and [fill] is for now. *)
+        (* Mirage's IP may call back later, but [fill] is valid only now. *)
         let head = Cstruct.create size in
         fill head 0;
         let sum = W.Checksum.bytes pseudo head in

@@ -157,7 +157,7 @@ type t = {
   mutable receive_buffer : int;
   mutable tune_at : int;
   mutable tune_octets : int;
-  mutable read_shut : bool; (* nobody will read: data is answered by a reset *)
+  mutable read_shut : bool; (* the user will not read: data is answered by a reset *)
   (* Acknowledging *)
   mutable ack_now : bool;
   mutable last_ack_sent : Seq.t;
@@ -262,9 +262,9 @@ type env = {
   news : news;
   mutable now : int;
   mutable memory : int; (* octets held by all connections *)
-  mutable short : bool; (* somebody could go on, but for what others hold *)
+  mutable short : bool; (* a connection could go on but for the memory that others hold *)
   mutable stuck_octets : int;
-      (* what those held who were stuck when [Engine.relieve] last looked at them *)
+      (* held by connections that were stuck when [Engine.relieve] last examined them *)
   challenges : Limit.t;
   resets : Limit.t;
   dirty : t Ring.t;

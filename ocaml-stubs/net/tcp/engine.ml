@@ -220,7 +220,7 @@ let in_turn t f =
     | Some c ->
         f place c;
         Queue.push place t.places);
-    (* Last: if memory ran out before, it is still the first. *)
+    (* Popped last, so that it is still the first if memory runs out before. *)
     ignore (Queue.pop t.places : place)
   done
 
@@ -539,7 +539,7 @@ let from_cookie t l ~local ~remote (h : Wire.t) payload ~ce =
       if recently then env.stats.cookies_bad <- env.stats.cookies_bad + 1;
       refuse t ~local ~remote h ~length:(Cstruct.length payload)
   | Some _ when not (has_room ~newcomer:remote t) ->
-      (* Not refused: it sends its request again and again, the first of which to find room lets it in. *)
+      (* Not refused: the client repeats its request, and is accepted as soon as there is room. *)
       ()
   | Some mss ->
       env.stats.cookies_ok <- env.stats.cookies_ok + 1;
@@ -637,7 +637,7 @@ let feed t =
       let c = Queue.peek t.env.starved in
       c.starved <- false;
       if c.state <> Closed then Recovery.wake_writer t.env c;
-      (* Last: if memory ran out before, it is the first again. *)
+      (* Popped last, so that it is still the first if memory runs out before. *)
       ignore (Queue.pop t.env.starved : connection)
     done
 
@@ -665,7 +665,7 @@ let flush t ~now =
   tick t now;
   if t.env.short then relieve t;
   feed t;
-  (* Memory may have run out while the device said that it takes segments again. *)
+  (* Memory may have run out in [resume] when the device had room again. *)
   if (not (Queue.is_empty t.env.blocked)) && t.env.can_send () then resume t;
   while not (Ring.is_empty t.env.dirty) do
     output_next t
@@ -788,7 +788,7 @@ let open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify =
         if taken then None else Some port
     | None -> free_port t ~local:src ~remote:dst ~remote_port:dst_port
   in
-  (* Not for others' octets: there is memory for a segment of each connection, and those that come in need no more. *)
+  (* Memory that others hold is no reason to refuse: there is enough for a segment of each connection. *)
   if not (has_room t) then Error `No_memory
   else
     match port with
@@ -804,7 +804,7 @@ let open_ t ?src_port ?keepalive ~src ~dst ~dst_port notify =
         env.stats.active_opens <- env.stats.active_opens + 1;
         let opened = Ok c in
         with_connection t c begin_handshake ();
-        (* From here on nothing is allocated, and its user knows of it. *)
+        (* Nothing after this allocates, so the user certainly gets the connection that it is notified of. *)
         c.notify <- notify;
         opened
 

@@ -133,7 +133,7 @@ let add t ~seq ~len ~syn ~fin payload ~now =
   p
 
 let find t seq =
-  (* The last of the ring that begins at or before it; its parts, and then the next. *)
+  (* Finds the last piece in the ring that begins at or before [seq], then searches its parts. *)
   let rec search low high =
     if low >= high then low
     else

@@ -46,7 +46,7 @@ let key : Ipaddr.t -> int = function
   | V4 a -> Int32.to_int (Ipaddr.V4.to_int32 a) land 0xffff_ffff
   | V6 a -> Int64.to_int (String.get_int64_be (Ipaddr.V6.to_octets a) 0)
 
-(* What one may have to himself, or announce: 24 bits of IPv4, 48 of IPv6. *)
+(* The smallest network that is commonly assigned to one party and routed: 24 bits of IPv4, 48 of IPv6. *)
 let network_key (address : Ipaddr.t) =
   match address with V4 _ -> key address asr 8 | V6 _ -> key address asr 16
 
@@ -81,7 +81,8 @@ let rec keep_live t h =
     if h.count > 0 then link t h else h.chain <- no_host;
     keep_live t rest)
 
-(* So that no more than four times as many are kept as have a connection, or had at a time. *)
+(* Makes room in a full table: drops hosts without connections, and doubles it if at least half have some. So at most
+   four times as many hosts are kept as have connections, or had at one time. *)
 let make_room t =
   let old = t.places in
   let size = Array.length old in

@@ -320,11 +320,11 @@ let peer_window c = Seq.diff (Seq.add c.snd_una c.snd_wnd) c.snd_nxt
 let may_send_small c =
   c.nodelay || c.closing || Seq.leq c.small_end c.snd_una || Flight.is_empty c.flight
 
-(* In one piece: looking for one of its parts has to be quick. *)
+(* The most segments in one piece, because the search for a part of it is linear. *)
 let most_segments = 64
 
-(* How many octets of new data may go now, as one piece; 0 if none. [cwnd_limited]: the congestion window is what is
-   short; whoever does not send all that it allows takes that back. *)
+(* How many octets of new data may be sent now, as one piece; 0 if none. Sets [cwnd_limited] if the congestion window is
+   the limit; callers that send less than allowed clear it again. *)
 let sendable env c ~unsent =
   let window = peer_window c in
   let allowed = min window (Cc.cwnd c.cc - in_flight c) in

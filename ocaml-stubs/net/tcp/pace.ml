@@ -1,6 +1,6 @@
 open Tcb
 
-(* Of the wheel: a timer may be so late. *)
+(* The wheel's tick: a timer may be this late. *)
 let tick = 1 lsl 20
 
 (* On a shorter path the timer is too coarse to spread a window. *)

@@ -88,7 +88,7 @@ let sack_piece env c news (p : Flight.piece) =
 
 (* What of the pieces from [p] on lies between [left] and [right], up to the first that is marked
    already. They are split where segments were cut, and nowhere else: a peer that acknowledges odd octets
-   does not make a fine powder of the scoreboard (CVE-2019-11478). *)
+   cannot fragment the scoreboard (CVE-2019-11478). *)
 let rec sack_pieces env c news (p : Flight.piece) left right =
   if p != Flight.none && Seq.lt p.seq right && not p.sacked then
     if Seq.lt p.seq left then
@@ -99,8 +99,8 @@ let rec sack_pieces env c news (p : Flight.piece) left right =
       sack_piece env c news p;
       sack_pieces env c news p.next left right)
     else
-      (* A peer speaks of the data alone if it keeps a FIN that came ahead of a gap in its mind (RFC 2018 is about
-         data); the FIN is then a piece by itself. *)
+      (* Some peers do not report a FIN ahead of a gap (RFC 2018 is about data); the FIN is then split off as a piece of
+         its own. *)
       let data = Seq.diff right p.seq in
       let n = if data = p.len then data else data / c.mss * c.mss in
       if n > 0 then (
@@ -247,7 +247,7 @@ let wake_writer env c =
   if c.blocked_writer then
     let space = send_space env c in
     if under_pressure env && space = 0 then (
-      (* Whose peer takes no more is kept waiting by that. *)
+      (* Memory keeps this writer waiting only if its peer would take more. *)
       if Output.peer_window c > Octets.octets c.unsent then env.short <- true;
       if not c.starved then (
         Queue.push c env.starved;

@@ -31,8 +31,8 @@ let first t =
   assert (t.length > 0);
   t.places.(t.head)
 
-(* What comes in crowds, turn after turn, finds the room that it had. Without memory for a smaller array the large one
-   stays. *)
+(* Shrinks the array only if much less than its size was used since it was last empty, so that bursts in turn after turn
+   find the room that they had. Without memory for a smaller array, the large one stays. *)
 let emptied t =
   let size = Array.length t.places in
   (if size > least && t.most <= size / 4 then try resize t (size / 2) with Out_of_memory -> ());
@@ -40,7 +40,7 @@ let emptied t =
 
 let pop t =
   let x = first t in
-  (* It must not be kept alive. *)
+  (* The array must not keep the element alive. *)
   t.places.(t.head) <- t.nothing;
   t.head <- place t 1;
   t.length <- t.length - 1;

@@ -41,10 +41,10 @@ let ending : reason -> ending = function
 (* What a received view costs beyond its octets. *)
 let view_overhead = 192
 
-(* Within a window: each undo makes all that was taken for lost worth another look. *)
+(* Undos within one window, as each examines everything again that had been marked as lost. *)
 let max_undos = 8
 
-(* The least time between two answers to what no honest peer sends. *)
+(* The least time between two answers to segments that no honest peer sends. *)
 let odd_wait_min = second / 2
 
 (* Received views below this length are copied rather than held for long. *)
@@ -54,12 +54,12 @@ let hold env c n =
   env.memory <- env.memory + n;
   c.account <- c.account + n
 
-(* The shift with which a window of this size can be told (RFC 7323 section 2.3). *)
+(* The window scale with which this size can be expressed (RFC 7323 section 2.3). *)
 let wscale_for max_buffer =
   let rec shift n = if n < 14 && max_buffer lsr n > 0xffff then shift (n + 1) else n in
   shift 0
 
-(* Without what belongs to an engine, for [no_connection]. *)
+(* A fresh record, not in any table; also for [no_connection]. *)
 let fresh (config : Config.t) ~now ~state ~iss ~ts_offset ~path_mss ~hash ~local ~local_port ~remote
     ~remote_port =
   {

@@ -145,11 +145,10 @@ impl<P: Platform> Domain<P> {
         now
     }
 
-    /// The last reading of the monotonic clock, if it was read in this turn; otherwise
-    /// [`recent_now`](Self::recent_now). The reading that ended the last poll counts, too: so it is behind by no more
-    /// than what has run since that poll returned, and a hundredth of a second where Xen emulates the counter, and may
-    /// stand still until the next one. It is meant for time limits of seconds, not for loops that wait or for measuring
-    /// durations.
+    /// The last reading of the monotonic clock, if it was read in this turn (or when the last poll returned); otherwise
+    /// [`recent_now`](Self::recent_now). So it lags by at most the time since that poll returned, plus a hundredth of a
+    /// second where Xen emulates the counter, and may stand still until the next poll. It is meant for time limits of
+    /// seconds, not for loops that wait or for measuring durations.
     pub fn coarse_now(&self) -> Instant {
         if self.looked.get() { self.seen.get() } else { self.recent_now() }
     }

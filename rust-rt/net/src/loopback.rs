@@ -54,9 +54,9 @@ struct Frame {
     gso_size: u16,
 }
 
-/// A device that copies frames up to `copy_max` bytes, and has `pages` pages to lend others from. Without `groups` it
-/// is one on whose network nobody else is: what goes to all stations or to a group of them does not come back, so that
-/// nobody seems to have the addresses that one asks about.
+/// A device that copies frames up to `copy_max` bytes, and has `pages` pages to lend larger ones from. Without
+/// `groups`, broadcast and multicast frames do not come back, as on a network without other stations: otherwise
+/// duplicate detection would find the domain's own addresses taken.
 pub fn open(copy_max: usize, pages: usize, groups: bool) -> Rc<Loopback> {
     let features = Features { checksum: true, tso4: true, tso6: true };
     let info = Info { link: Link::Up, mac: Mac([2, 0, 0, 0, 0, 1]), mtu: 1500, features };
