@@ -18,6 +18,22 @@ use core::{
 /// has no effect, and a write may or may not happen.
 ///
 /// A write is complete when its future is ready; it is stable once a later [`flush`](Self::flush) has succeeded.
+///
+/// ```
+/// # use mirust_block::{Disk, Error};
+/// /// Replaces the disk's first sector, for good.
+/// async fn replace_first(disk: &Disk, text: &[u8]) -> Result<(), Error> {
+///     let mut sector = vec![0; disk.ready().await?.sector_size as usize];
+///     sector[..text.len()].copy_from_slice(text);
+///     disk.write_at(0, &sector).await?;
+///     disk.flush().await
+/// }
+/// ```
+///
+/// # Errors
+///
+/// Any request may fail with [`Error::OutOfRange`], [`Error::Io`], [`Error::NoMemory`] or [`Error::Closed`], and all
+/// but [`read_at`](Self::read_at) with [`Error::Misaligned`]. Further errors are listed with each.
 #[derive(Clone)]
 pub struct Disk {
     device: Shared,
@@ -79,6 +95,10 @@ impl Disk {
     }
 
     /// Reads `out.len()` bytes from `offset` on; neither needs to be aligned, but whole sectors are read.
+    ///
+    /// # Errors
+    ///
+    /// Those of any request.
     pub async fn read_at(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
         let unit = u64::from(self.ready().await?.sector_size);
         let start = offset - offset % unit;
@@ -96,6 +116,10 @@ impl Disk {
     }
 
     /// Writes `data` from `offset` on. It is copied once, before this first waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`], and those of any request.
     pub async fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), Error> {
         if data.is_empty() {
             return Ok(());
@@ -106,30 +130,51 @@ impl Disk {
     }
 
     /// Fills a buffer from `offset` on, without a copy where the disk allows.
+    ///
+    /// # Errors
+    ///
+    /// Those of any request; the buffer is dropped then.
     pub async fn read(&self, offset: u64, buffer: Buffer) -> Result<Buffer, Error> {
         let (result, buffer) = self.transfer(Op::Read, offset, buffer).await;
         result.map(|()| buffer.expect("a request returns its buffer"))
     }
 
     /// Writes a buffer from `offset` on, without a copy where the disk allows, and returns it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`], and those of any request; the buffer is dropped then.
     pub async fn write(&self, offset: u64, buffer: Buffer) -> Result<Buffer, Error> {
         let (result, buffer) = self.transfer(Op::Write, offset, buffer).await;
         result.map(|()| buffer.expect("a request returns its buffer"))
     }
 
     /// Makes all writes made before this call stable. Waits for writes in progress.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the backend vanished with completed writes that had not been flushed,
+    /// [`Error::Unsupported`] if it refuses to flush, and those of any request.
     pub async fn flush(&self) -> Result<(), Error> {
         self.request(Op::Flush, 0, 0, Vec::new(), None).await.0
     }
 
     /// Discards `len` bytes from `offset` on: their contents are undefined until they are written again. With
-    /// `secure` no copy remains, or it is an error that the disk cannot do that.
+    /// `secure` no copy remains.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the disk cannot do that, [`Error::ReadOnly`], and those of any request.
     pub async fn discard(&self, offset: u64, len: u64, secure: bool) -> Result<(), Error> {
         let (sector, sectors) = (sectors(offset)?, sectors(len)?);
         self.request(Op::Discard { secure }, sector, sectors, Vec::new(), None).await.0
     }
 
     /// Writes zeros to `len` bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`], and those of any request.
     pub async fn zero(&self, offset: u64, len: u64) -> Result<(), Error> {
         let (sector, sectors) = (sectors(offset)?, sectors(len)?);
         self.request(Op::Zero, sector, sectors, Vec::new(), None).await.0

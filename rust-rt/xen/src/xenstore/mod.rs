@@ -49,6 +49,24 @@ pub use watch::Watch;
 /// Paths are absolute (`/local/domain/0/…`) or relative to the domain's own directory
 /// (`device/vif/0`), at most 3071 or 2047 bytes long. Values are any bytes, at most about 4000 of
 /// them; by convention they are text without a terminating NUL.
+///
+/// ```
+/// # use mirust_xen::xenstore::{Error, Xenstore};
+/// /// What the toolstack calls this domain, each time that it changes.
+/// async fn follow_name(store: &Xenstore) -> Result<(), Error> {
+///     let mut watch = store.watch("name").await?;
+///     loop {
+///         watch.next().await?;
+///         log::info!("this domain is called {}", store.read_text("name").await?);
+///     }
+/// }
+/// ```
+///
+/// # Errors
+///
+/// Any call may fail with an errno of the daemon's (such as [`Error::NotFound`] for a node that does not exist), with
+/// [`Error::BadPath`], [`Error::Malformed`] for a reply that makes no sense, or [`Error::Broken`] if the connection was
+/// lost. Further errors are listed with each.
 #[derive(Clone, Debug)]
 pub struct Xenstore {
     connection: Arc<Connection>,
@@ -74,11 +92,19 @@ impl Xenstore {
     }
 
     /// The value of a node, as text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadValue`] if it is not UTF-8, and those of any call.
     pub async fn read_text(&self, path: &str) -> Result<String, Error> {
         String::from_utf8(self.read(path).await?).map_err(|_| Error::BadValue)
     }
 
     /// The value of a node as a number, or whatever else `T` parses.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadValue`] if it cannot be parsed, and those of any call.
     pub async fn read_parsed<T: FromStr>(&self, path: &str) -> Result<T, Error> {
         self.read_text(path).await?.parse().map_err(|_| Error::BadValue)
     }
@@ -99,8 +125,11 @@ impl Xenstore {
         Ok(wire::parse_ok(&self.ask(Kind::Rm, path, &[]).await?)?)
     }
 
-    /// The names of a node's children, in no particular order. [`Error::TooBig`] if they take more
-    /// than 4096 bytes.
+    /// The names of a node's children, in no particular order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooBig`] if they take more than 4096 bytes, and those of any call.
     pub async fn directory(&self, path: &str) -> Result<Vec<String>, Error> {
         Ok(wire::parse_strings(&self.ask(Kind::Directory, path, &[]).await?)?)
     }
@@ -134,6 +163,8 @@ impl Xenstore {
 
     /// Gives the connection up and makes the daemon reset the ring, as after an error: pending calls fail with
     /// [`Error::Broken`], transactions are lost, watches are registered again.
+    ///
+    /// # Errors
     ///
     /// [`Error::Unavailable`], and nothing happens, if the daemon cannot do that: oxenstored can, the
     /// xenstored written in C cannot.
@@ -170,10 +201,9 @@ impl Xenstore {
     /// Serves a second client: code in this domain that speaks the protocol itself, on a page of its own
     /// with the layout of the daemon's. Both ends of that page are used by the thread that calls this.
     ///
-    /// Returns the page's address; the page is valid for ever, and all zeros now. The client
-    /// announces its changes by [`relay_notified`](Self::relay_notified), and is notified by `bell`, which may be called
-    /// from within that, and must not call anything here. A second call starts again, on the same page, with a client
-    /// that has no watches.
+    /// Returns the page's address; the page is valid for ever, and all zeros now. The client announces its changes by
+    /// [`relay_notified`](Self::relay_notified), and is notified by `bell`, which may be called from within that, and
+    /// must not call anything here. A second call starts again, on the same page, with a client that has no watches.
     ///
     /// # Errors
     ///

@@ -39,8 +39,11 @@ impl Watch {
     }
 
     /// Waits for the next event and returns the path that has changed: the watched one or one below
-    /// it, absolute or relative as the watched one is. [`Error::Broken`] once when the connection
-    /// has failed; if it recovers, events continue.
+    /// it, absolute or relative as the watched one is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Broken`], once, when the connection has failed; if it recovers, events continue.
     pub async fn next(&mut self) -> Result<String, Error> {
         poll_fn(|cx| match self.connection.take_event(self.token) {
             Some(event) => Poll::Ready(event),
