@@ -43,8 +43,8 @@ val count : t -> int
 (** Its first word as a number, if it has three or four bytes; else 0. *)
 val command : t -> int
 
-(** The number that {!command} gives for a command of this many letters, in capital letters here, and
-    in any there. *)
+(** The number that {!command} gives for a command of this many letters, in capital letters here,
+    and in any there. *)
 val letters : string -> int
 
 (** Where its words are: in these bytes, the [i]th one from [position t i] on. They are not to be

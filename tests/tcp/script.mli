@@ -6,9 +6,9 @@
     5000. Sequence numbers are relative: each side's SYN is 0, its first octet 1. Payload is made up
     from the sequence number, and compared with that when it comes out.
 
-    A step may begin with [+MS]: it happens this many milliseconds later, and what the engine sends in
-    between must have been expected. Without it a step belongs to the same turn as the one before;
-    the engine is flushed before anything is expected from it.
+    A step may begin with [+MS]: it happens this many milliseconds later, and what the engine sends
+    in between must have been expected. Without it a step belongs to the same turn as the one
+    before; the engine is flushed before anything is expected from it.
 
     {v
     < FLAGS SEQ:END [ack N] [win N] [option..] [ce] [port N]     a segment arrives

@@ -99,9 +99,7 @@ async fn torn_batches(reader: &mut Reader<'_>, place: &Place) -> Result<Vec<u64>
     let limit = reader.end.min(place.at + BATCH_MAX as u64 + WINDOW);
     while at < limit {
         let step = match reader.batch(at).await? {
-            Some(batch)
-                if batch.generation == place.generation && batch.number > place.number =>
-            {
+            Some(batch) if batch.generation == place.generation && batch.number > place.number => {
                 if batch.stable > place.number {
                     return Err(format!(
                         "the log is damaged: batch {} cannot be read, and number {} behind it says that it \

@@ -198,8 +198,7 @@ impl Reader {
                 _ => continue,
             };
             if is_exported(attributes) {
-                let message =
-                    "an export inside `mod { … }`: OCaml modules are made from files, so move it to a file of its own";
+                let message = "an export inside `mod { … }`: an OCaml module is made from a file, so move it to one";
                 self.fault(&syn::Error::new(item.span(), message));
             }
         }

@@ -33,7 +33,8 @@ type survey = {
   code : code;
   modules : (string, fields) Hashtbl.t;
   about_modules : (string, fields * (part * int) option) Hashtbl.t;
-      (** References to modules, by the part that has them; with the place of a load that can be followed. *)
+      (** References to modules, by the part that has them; with the place of a load that can be
+          followed. *)
   conditional : (int * int, unit) Hashtbl.t;
       (** Places of references that count only if a field is read. *)
   read_anyway : (string, fields * int) Hashtbl.t;

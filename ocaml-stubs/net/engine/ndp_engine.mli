@@ -24,8 +24,8 @@ type config = {
   optimistic : bool;
       (** addresses are used while duplicate detection is in progress (RFC 4429), and not only
           afterwards. The RFC advises against this for manually configured addresses; here, those
-          come from the administrator of a fleet of domains, and are given up as soon as another station
-          claims them *)
+          come from the administrator of a fleet of domains, and are given up as soon as another
+          station claims them *)
   link_mtu : int;
   neighbours : Neighbour.config;
   identifiers : identifiers;

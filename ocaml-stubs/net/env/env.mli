@@ -56,9 +56,9 @@ val each_then : ('a -> unit) -> 'a list -> (unit -> unit) -> unit
 
 val now : unit -> int
 
-(** The last result of {!val-now} for any caller, without reading the clock: for decisions that
-    are made for each packet and need a resolution of seconds. Code that sends outside a turn must
-    call {!val-now} first. *)
+(** The last result of {!val-now} for any caller, without reading the clock: for decisions that are
+    made for each packet and need a resolution of seconds. Code that sends outside a turn must call
+    {!val-now} first. *)
 val recent : unit -> int
 
 (** In ns. *)

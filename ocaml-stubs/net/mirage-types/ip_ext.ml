@@ -87,8 +87,8 @@ module type S = sig
       [`Unknown] the receiver verifies the checksum. *)
   type receiver = src:ipaddr -> dst:ipaddr -> tos:int -> Packet.t -> unit
 
-  (** [data] contains the packet, whose IP header begins at byte [at]. A caller with many packets applies the function
-      partially, once, and then calls the result for each packet. *)
+  (** [data] contains the packet, whose IP header begins at byte [at]. A caller with many packets
+      applies the function partially, once, and then calls the result for each packet. *)
   val input_packet :
     t ->
     tcp:receiver ->

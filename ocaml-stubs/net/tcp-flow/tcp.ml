@@ -144,7 +144,8 @@ module Over (O : Output) = struct
     mutable timer : Timer.t option;
     mutable scheduled : bool; (* a turn is scheduled or running *)
     mutable turn : unit -> unit;
-    mutable deferred : bool; (* Rust's tasks have yet to run: what they write is to be sent with the rest *)
+    mutable deferred : bool;
+        (* Rust's tasks have yet to run: what they write is to be sent with the rest *)
     mutable waited : bool; (* the last turn was put off for that *)
     ready : (unit -> unit) Ring.t; (* what events have to wake, outside of the engine *)
     stalled : (int, stalled) Hashtbl.t; (* by a number of their own *)

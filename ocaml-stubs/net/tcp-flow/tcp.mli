@@ -1,7 +1,8 @@
 (** TCP as a Mirage flow: {!Mirust_tcp.Engine} driven by an IP layer, a clock and Lwt.
 
-    One turn of the Lwt loop takes in all segments that have arrived, wakes the promises that wait for them,
-    and only then sends: replies carry acknowledgements, and one acknowledgement covers a batch. *)
+    One turn of the Lwt loop takes in all segments that have arrived, wakes the promises that wait
+    for them, and only then sends: replies carry acknowledgements, and one acknowledgement covers a
+    batch. *)
 
 open Mirust_mirage_types
 

@@ -67,8 +67,8 @@ val input :
 (** Runs the timers that are due. *)
 val advance : t -> now:int -> unit
 
-(** Sends whatever is due: the end of a turn. If memory is short and a connection could go on without
-    what others are stuck with, one of those is reset ([Ended `Aborted]). *)
+(** Sends whatever is due: the end of a turn. If memory is short and a connection could go on
+    without what others are stuck with, one of those is reset ([Ended `Aborted]). *)
 val flush : t -> now:int -> unit
 
 (** In the middle of a turn: sends what connections have written since they were notified in it, in

@@ -21,7 +21,8 @@ let least = 2 * ms
 let break t = if t.streak > 0 then t.streak <- 0
 
 let asked t ~now =
-  if t.asked_at = never then t.asked_at <- now (* More data in the same turn belongs to the same request. *)
+  if t.asked_at = never then
+    t.asked_at <- now (* More data in the same turn belongs to the same request. *)
   else if t.asked_at <> now then break t
 
 let answered t ~now =

@@ -7,8 +7,8 @@
 
 type t
 
-(** [create ~small]: views below this many octets, at most 2048, are copied if they are not the first.
-*)
+(** [create ~small]: views below this many octets, at most 2048, are copied if they are not the
+    first. *)
 val create : small:int -> t
 
 val octets : t -> int

@@ -13,8 +13,8 @@ val ack : Tcb.env -> Tcb.t -> unit
 (** The first SYN, or SYN-ACK in SYN-RECEIVED. *)
 val syn : Tcb.env -> Tcb.t -> unit
 
-(** The reader has taken this many octets. The receive buffer grows with what is read in a round trip
-    (dynamic right-sizing, Fisk and Feng 2001): what arrives for a slow reader would only fill
+(** The reader has taken this many octets. The receive buffer grows with what is read in a round
+    trip (dynamic right-sizing, Fisk and Feng 2001): what arrives for a slow reader would only fill
     memory. *)
 val tune_receive_buffer : Tcb.env -> Tcb.t -> int -> unit
 

@@ -2,8 +2,8 @@
     live for a turn and cost nothing to make; those that live longer are copied when memory is
     short. *)
 
-(** Octets: views are copied together up to this many, and longer ones are believed to be a good part
-    of what they are in (or to be pieces of a user's buffer, which is there anyway). *)
+(** Octets: views are copied together up to this many, and longer ones are believed to be a good
+    part of what they are in (or to be pieces of a user's buffer, which is there anyway). *)
 val worth : int
 
 (** Whether a copy of the view is better kept than the view: it is one of a device's receive

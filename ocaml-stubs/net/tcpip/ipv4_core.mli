@@ -36,8 +36,8 @@ val set_acquiring : t -> bool -> unit
     the Lwt loop later. Without it there is no route to them. *)
 val set_loopback : t -> (Mirust_wire.Packet.t -> unit) -> unit
 
-(** Sends no packets above this many bytes, header included, even if the link could (DHCP option 26).
-*)
+(** Sends no packets above this many bytes, header included, even if the link could (DHCP option
+    26). *)
 val set_mtu : t -> int option -> unit
 
 val counters : t -> Outgoing.counters

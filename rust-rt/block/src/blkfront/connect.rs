@@ -337,7 +337,8 @@ impl Task {
         let most = blkif::INDIRECT_PAGES_MAX * blkif::SEGMENTS_PER_PAGE;
         let segments = offer.indirect_segments.clamp(blkif::SEGMENTS_MAX, most);
         // A page of segments is of no use if there is no page of data beside it.
-        let segments = segments.min(self.device.options.segments).min(self.device.options.pages / 2);
+        let segments =
+            segments.min(self.device.options.segments).min(self.device.options.pages / 2);
         let features = {
             let inner = self.device.inner.borrow();
             let connection = inner.connection.as_ref().ok_or(ConnectError::Value("state"))?;
