@@ -84,7 +84,7 @@ let note_made survey (initialisation : part) =
       List.iter (fun o -> if not o.lost then note_origin o) made.origins
 
 (* Notes a reference to a module by its own symbol, from section [index]. *)
-let note_reference survey label fields ~roots ~data_index index r =
+let note_reference survey label fields ~roots ~data_index index (r : reloc) =
   match part_at survey.code.parts index r.at with
   | Some part -> (
       let plain = part.is_code && of_got r.how && r.addend = -4 in
@@ -103,7 +103,7 @@ let note_reference survey label fields ~roots ~data_index index r =
   | None -> if not (index = data_index && Hashtbl.mem roots r.at) then fields.whole <- true
 
 (* Notes a reference by another symbol, which may lead into a module: what is read through it is not followed. *)
-let note_other_reference survey (s : symbol) r =
+let note_other_reference survey (s : symbol) (r : reloc) =
   let { parts; symbols; _ } = survey.code in
   let is_module p = (not p.is_code) && target_of s r > p.first in
   let use p =
