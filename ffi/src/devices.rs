@@ -153,7 +153,8 @@ fn open(name: &str, limits: net::netfront::Limits) -> Result<Rc<dyn Device>, Str
     let (name, mac) = match name.split_once('@') {
         None => (name, None),
         Some((name, mac)) => {
-            let mac = Mac::parse(mac).ok_or_else(|| format!("{mac:?} is not a station's address"))?;
+            let mac =
+                Mac::parse(mac).ok_or_else(|| format!("{mac:?} is not a station's address"))?;
             (name, Some(mac))
         }
     };

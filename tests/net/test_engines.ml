@@ -322,7 +322,7 @@ module Arp_tests = struct
     check "not again so soon" [ "conflict over 10.0.0.1" ] (A.input t ~now:(9 * second) rival);
     check "later" [ "conflict over 10.0.0.1"; announce ] (A.input t ~now:(10 * second) rival)
 
-  (* Whoever has the address has said so after two seconds; from then on it is ours. *)
+  (* A station that has the address has objected after two seconds; from then on it is ours. *)
   let claim () =
     let rival = packet "10.0.0.1" "10.0.0.1" in
     let at now =

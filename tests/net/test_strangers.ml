@@ -657,7 +657,7 @@ let identifiers () =
   let all = [ eui64; one; other; station; private_ ] in
   check_int "all others differ" 5 (List.length (List.sort_uniq Ipaddr.V6.compare all))
 
-(* Whoever has our address: with identifiers to choose from the next is taken, and the stack is ready
+(* Another station has our address: with identifiers to choose from the next is taken, and the stack is ready
    a little later; an address of the MAC is tried again until the other station has gone. *)
 let duplicate_of_link_local () =
   let network = Network.create () in

@@ -89,7 +89,7 @@ let in_the_middle () =
   ignore (take "1" : Places.place);
   ignore (take "2" : Places.place);
   check_gone "a stranger goes" [ "other" ] !gone;
-  (* Known or not, he goes when he keeps others waiting; and before that, whoever was served less. *)
+  (* Known or not, a client goes when it keeps others waiting; clients that were served less go first. *)
   Places.give t old;
   let t, take, gone = places 2 in
   let old = take "old" in

@@ -111,7 +111,7 @@ let dropped_by_ocaml () =
   Alcotest.(check int) "at its end" (before + 2) (dropped 0);
   ignore (Sys.opaque_identity stream)
 
-(* Whoever waits keeps the stream, though nobody else does; and who gives up leaves it usable. *)
+(* A waiting reader alone keeps the stream alive, and one that gives up leaves it usable. *)
 let waits () =
   let seen = ref [] in
   Lwt.async (fun () -> Lwt_stream.iter (fun s -> seen := s :: !seen) (feed_slowly 3 (ms 2)));

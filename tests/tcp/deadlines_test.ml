@@ -103,7 +103,7 @@ let timeout_at_timestamp_zero () =
   answer ();
   check_int "undone" 1 (Engine.stats w.engine).undos
 
-(* Whoever waits for memory that others hold is told when it is free again: each time, and by nothing else. *)
+(* A writer that waits for memory that others hold is told when it is free again: each time, and by nothing else. *)
 let starved_writer () =
   let config = { Engine.default_config with memory_max = 1_000_000 } in
   let w = established ~config (1000 * tick) in
@@ -123,7 +123,7 @@ let starved_writer () =
     input w Wire.Flags.ack ~seq:1 ~ack:!acked
   done
 
-(* Also where memory runs out in telling it, and whoever else waits. *)
+(* Also if memory runs out while it is told, and all other waiters too. *)
 let starved_writer_and_no_memory () =
   let config = { Engine.default_config with memory_max = 1_000_000 } in
   let w = established ~config (1000 * tick) in

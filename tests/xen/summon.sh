@@ -80,7 +80,7 @@ exec 3>/tmp/said-summon
 pages() { [ "$(grep -c '^HTTP/1.1 200' /tmp/kept)" = "$1" ]; }
 printf 'GET / HTTP/1.1\r\nHost: there\r\n\r\n' >&3
 within 10 pages 1 || fail "no page: $(cat /tmp/kept)"
-# Whoever renames it does not keep it awake, and it gets its name back.
+# Renaming it does not keep it awake, and it gets its name back.
 xl rename summoned other || fail 'xl rename'
 idle 1s
 said 'summoned: asleep' 60

@@ -52,8 +52,8 @@ val oldest : t -> entry
 val clear : t -> unit
 
 (** Removes those whose time has come, in the order in which they were added: one that was added
-    again with an old deadline is there until those before it go, at most twice its time. Whoever
-    finds it after [until] removes it. *)
+    again with an old deadline is there until those before it go, at most twice its time. A caller
+    that finds it after [until] has to remove it. *)
 val expire : t -> now:int -> unit
 
 (** When {!expire} is due next; [max_int] if never. *)

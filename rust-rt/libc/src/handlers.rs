@@ -14,8 +14,8 @@ pub(super) const SIG_IGN: usize = 1;
 pub(super) static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(SIG_DFL) }; SIGNALS];
 pub(super) static FLAGS: [AtomicI32; SIGNALS] = [const { AtomicI32::new(0) }; SIGNALS];
 
-/// What stands for the image's own report of a CPU exception. Called by a handler that leaves the exception to whoever was
-/// there before: without a handler it comes again, and is reported.
+/// Stands for the image's own report of a CPU exception. A handler calls it to pass the exception on to the previous
+/// handler: without one, the exception is raised again and reported.
 pub(super) extern "C" fn report(signal: c_int) {
     HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
 }

@@ -1,4 +1,5 @@
-//! Lists the licence of everything that an image, or `mirust-summon`, is linked from, and fails if one is unknown or does not fit ours.
+//! Lists the licence of everything that an image, or `mirust-summon`, is linked from, and fails if one is unknown or
+//! does not fit ours.
 //!
 //! `mirust-licences OTHERS` takes the Rust crates from cargo, the names of OCaml libraries from standard input, one a
 //! line, and what is known of these and of the rest from the file OTHERS.
@@ -10,8 +11,8 @@ use std::{
     io::Read,
 };
 
-/// What may be linked into a program under the ISC licence without asking more of whoever passes it on than that
-/// notices are kept. Licences that ask for more stand here only with the exception for linking.
+/// Licences of code that may be linked into a program under the ISC licence, and that ask no more of its distributors
+/// than to keep notices. Licences that ask for more are listed only with an exception for linking.
 const FITTING: &[&str] = &[
     "0BSD",
     "Apache-2.0",

@@ -102,8 +102,8 @@ proxy_limit() {
     }
     with_target echo_server
 }
-# Far more stalled connections than there are places, with all the patience that there is by default: whoever moves
-# bytes is served (crowds.sh).
+# Far more stalled connections than there are places, with the default patience: clients that move bytes are served
+# (crowds.sh).
 proxy_crowd_that_says_nothing() {
     through() {
         local status=0

@@ -449,8 +449,8 @@ fn disk_that_fails_is_told_and_what_was_safe_stays() {
     assert_eq!(found.map.borrow().get(&vec![1]), Some(&vec![1]));
 }
 
-/// Memory comes back: whoever waits is told then, and nothing that was noted is lost, neither while the log is written
-/// anew nor when its area is full.
+/// When memory is available again, waiting writers are woken, and nothing that was noted is lost, neither while the log
+/// is rewritten nor when its area is full.
 #[test]
 fn no_memory_to_write_is_waited_for_and_no_failure() {
     let disk = CrashDisk::new(Image::zeros(SIZE), 9);

@@ -161,7 +161,7 @@ fn lack_of_descriptors_is_not_the_domains_fault() {
     first.is_served();
     let others: Vec<_> = (0..30).map(|_| Client::connect(rig.front())).collect();
     rig.says("Too many open files");
-    // Whoever is served goes on, and others find room later.
+    // Clients that are being served go on, and others find room later.
     first.is_served();
     drop(others);
     eventually("a client is served", || Client::connect(rig.front()).says("hello").is_ok());

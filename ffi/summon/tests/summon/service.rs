@@ -88,7 +88,7 @@ fn reload_changes_what_is_served_and_keeps_connections() {
     rig.says("2 domains are served from now on");
     Client::connect(other.parse().unwrap()).is_served();
     client.is_served();
-    // The first one is not served any more; whoever is connected stays so, and it is left to itself.
+    // The first one is not served any more; its clients stay connected, and it is left running.
     fs::write(rig.file("summon.toml"), rig.general() + &more).unwrap();
     rig.signal("HUP");
     rig.says("1 domains are served from now on");
@@ -223,7 +223,7 @@ fn metrics_are_prometheus_text() {
     }
     assert!(families > 5);
     assert!(rig.scrape("/else").starts_with("HTTP/1.1 404"));
-    // Whoever asks for nothing keeps nobody from asking.
+    // Connections that ask for nothing do not keep others out.
     let idle: Vec<_> = (0..3).map(|_| Client::connect(rig.metrics())).collect();
     assert!(rig.scrape("/metrics").starts_with("HTTP/1.1 200"));
     drop(idle);

@@ -157,12 +157,12 @@ impl<P: PageTables> AddressSpace<P> {
     /// Sets what `len` bytes from `addr` on allow. Reserved pages are committed, unless `prot` is
     /// [`Prot::None`]; the others keep their contents. On failure nothing has changed.
     ///
-    /// Outside the window, where RAM lies, these may be pages of a heap too: whoever gives those back makes them writable
-    /// before.
+    /// Outside the window, where RAM lies, these may be pages of a heap too, which must be made writable again before
+    /// they are freed.
     ///
     /// # Safety
     ///
-    /// Nobody relies on an access that the pages lose.
+    /// Nothing relies on an access that the pages lose.
     pub unsafe fn protect(&mut self, addr: usize, len: usize, prot: Prot) -> Result<(), MapError> {
         let range = page_range(addr, len)?;
         if !self.in_window(&range) {
@@ -199,8 +199,8 @@ impl<P: PageTables> AddressSpace<P> {
         Ok(())
     }
 
-    /// [`protect`](Self::protect) for pages outside the window. What the tables have as one large page is split, which takes
-    /// memory; what was changed before needs none to be changed back.
+    /// [`protect`](Self::protect) for pages outside the window. What the tables have as one large page is split, which
+    /// takes memory; what was changed before needs none to be changed back.
     fn protect_outside(&mut self, range: &Range<usize>, prot: Prot) -> Result<(), MapError> {
         let state = (prot != Prot::ReadWrite).then_some(State::Committed(prot));
         if state.is_none() && self.changed.first_in(range).is_none() {

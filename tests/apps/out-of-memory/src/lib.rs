@@ -21,7 +21,7 @@ fn block() -> Option<Vec<u8>> {
     Some(block)
 }
 
-/// Takes all there is, but one block for whoever needs a little. The number of blocks.
+/// Takes all memory except one block, for code that needs a little. Returns the number of blocks.
 #[mirust::export]
 fn hold(_: ()) -> isize {
     HELD.with_borrow_mut(|held| {

@@ -67,8 +67,8 @@ fn with_mio() -> Outcome {
     Ok(())
 }
 
-/// Whoever has read just as much as there was, into a buffer of that size, is told of the peer's end: whether that came
-/// with the data or later.
+/// After a read that took all there was, into a buffer of just that size, the end of the peer's data is still reported,
+/// whether it came with the data or later.
 fn end_behind_a_full_buffer() -> Outcome {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let mut poll = Poll::new()?;

@@ -81,7 +81,7 @@ fn udp(address: &str) -> Outcome {
     Ok(())
 }
 
-/// A datagram to a port that nobody has: whoever has named it as the peer is told, once, by whatever comes next.
+/// A datagram to a closed port: a connected socket reports it, once, by the next call.
 fn nobody_there(address: &str) -> Outcome {
     let closed = UdpSocket::bind(address)?.local_addr()?;
     let socket = UdpSocket::bind(address)?;

@@ -46,8 +46,8 @@ fn each(cases: &[(&str, fn())]) {
     settle();
 }
 
-/// Waits until all threads have ended: whoever has joined one knows that it has done its work, and one that
-/// was not joined ends in its time.
+/// Waits until all threads have ended: joining one only shows that it has done its work, and one that was not joined
+/// ends in its time.
 fn settle() {
     for _ in 0..100 {
         if mirust::fiber::stats().threads == 0 {

@@ -20,7 +20,7 @@ struct Handed {
 }
 
 thread_local! {
-    /// Never dropped: roots must not outlive OCaml. The main stack's: whoever runs with OCaml runs there.
+    /// Never dropped: roots must not outlive OCaml. Used on the main stack only, where all code that calls OCaml runs.
     static HANDED: RefCell<Option<ManuallyDrop<Handed>>> = const { RefCell::new(None) };
 }
 
