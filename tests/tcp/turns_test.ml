@@ -114,6 +114,15 @@ let a_turn_sends_so_much () =
   send ();
   if !turns < 3 then Alcotest.failf "all was sent in %d turns" !turns
 
+let a_turn_sends_all_that_it_may () =
+  let most = 4 * (Engine.default_config.gso_max / mss * mss) in
+  let w, c = established ~burst:most () in
+  open_windows w c;
+  let before = !(w.highest) in
+  turn w;
+  Alcotest.(check int) "octets" most (Seq.diff !(w.highest) before);
+  Alcotest.(check bool) "of more" true (Engine.has_more w.engine)
+
 (* What has got lost, or does not fit through the path any more, goes again: no faster than the rest. *)
 let what_is_sent_again_counts () =
   let w, c = established ~burst:most () in
@@ -275,6 +284,7 @@ let () =
       ( "sending",
         [
           case "a turn sends so much and no more" a_turn_sends_so_much;
+          case "a turn sends all that it may" a_turn_sends_all_that_it_may;
           case "what is sent again counts" what_is_sent_again_counts;
           case "a window that turns do not use stays small" a_turn's_end_is_no_use_of_the_window;
           case "a window that the device does not take stays small"
