@@ -113,5 +113,9 @@ within() {
     done
 }
 
+# Whether a server of this namespace waits for connections at a port of IPv4. Whoever connects to find out is a client, and
+# iperf3 serves one at a time. The kernel's list has ports in hexadecimal; 0A is a socket that listens.
+listens() { grep -q "$(printf ':%04X 00000000:0000 0A' "$1")" /proc/net/tcp; }
+
 # Until the stack answers.
 reachable() { within 10 ping -c 1 -W 1 "${1:-$stack}"; }

@@ -43,13 +43,14 @@ done
 nc $ip 17
 
 echo '-- the cable is pulled for two seconds'
+before=$(passed peer tx)
 client echo $ip 7 $megabytes 1 >/tmp/interrupted 2>&1 &
 transfer=$!
-sleep 1
+wait_passed peer tx $((before + 500000))
 xl network-detach peer 0 || fail 'network-detach'
 wait_console peer 'link down' 10
 kill -0 $transfer || fail "the transfer ended too early: $(cat /tmp/interrupted)"
-sleep 2
+sleep 2 # so long it is away
 xl network-attach peer mac=$mac script=vif-rig bridge=xenbr1 || fail 'network-attach'
 wait $transfer || fail "the transfer did not survive: $(cat /tmp/interrupted)"
 cat /tmp/interrupted

@@ -35,10 +35,11 @@ incoming=peer--incoming
 through() {
     line=$1
     echo "-- $line"
+    begun=$(passed peer tx)
     client echo $ip 7 16000000 1 >/tmp/transfer 2>&1 &
     transfer=$!
     before=$(backs peer)
-    sleep 0.5
+    wait_passed peer tx $((begun + 500000))
     "$2"
     wait $transfer || fail "the transfer did not survive $line: $(cat /tmp/transfer)"
     cat /tmp/transfer
@@ -136,15 +137,19 @@ loop=$(losetup -f)
 losetup "$loop" /tmp/data
 create hold disk vcpus=1 "disk=[\"phy:$loop,xvda,w\"]" 'cmdline="hold --disk=data:xvda"'
 wait_console hold '^holding'
-sleep 1
+# Requests are under way when many have ended.
+ended() { awk '{ print $1 + $5 }' "/sys/block/${loop#/dev/}/stat"; }
+have_ended() { [ "$(ended)" -ge "$1" ]; }
+wait_requests() { within 20 have_ended $(($(ended) + 50)) || fail 'the disk is not used'; }
+wait_requests
 save hold
 restore
 within 40 back_again hold 0 || fail 'nobody tells the program'
-sleep 1
+wait_requests
 save hold -c
 within 40 back_again hold 1 || fail 'nobody tells the program'
 rm $saved
-sleep 1
+wait_requests
 xl shutdown hold
 assert_shutdown hold poweroff 40
 assert_console hold '^held: .* 2 connections, 0 issued again, 0 lies'

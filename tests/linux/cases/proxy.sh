@@ -9,7 +9,7 @@ arguments_of[proxy]="--target=10.0.0.1:$target_port --idle=2 --limit=250"
 with_target() {
     "$@" >"$work/target.log" 2>&1 &
     local server=$! status
-    within 5 eval "(: <>/dev/tcp/10.0.0.1/$target_port)" || { echo 'the target does not start' && return 1; }
+    within 5 listens $target_port || { echo 'the target does not start' && return 1; }
     through
     status=$?
     kill $server 2>/dev/null

@@ -94,6 +94,15 @@ assert_equal() { # EXPECTED FOUND WHAT
     [ "$1" = "$2" ] || fail "$3: expected '$1', found '$2'"
 }
 
+# Bytes that have passed a guest's interface: to the guest (tx) or from it (rx).
+passed() { cat "/sys/class/net/vif$(domid "$1").0/statistics/$2_bytes"; } # NAME tx|rx
+have_passed() { [ "$(passed "$1" "$2")" -ge "$3" ]; }
+
+# Waits until a transfer is under way. After a fixed time it has not begun on a busy machine, and is over on a fast one.
+wait_passed() { # NAME tx|rx BYTES
+    within 20 have_passed "$1" "$2" "$3" || fail "$(passed "$1" "$2") bytes have passed $1 ($2), and not $3"
+}
+
 # Waits for the guest's death and checks how it died.
 assert_shutdown() { # NAME poweroff|reboot|crash [SECONDS]
     wait_dead "$1" "${3:-20}"
