@@ -10,7 +10,8 @@ wait_console service 'axum on port 80' 30
 host_step axum 120
 for connections in 16 64; do
     /bin/wrk -t 1 -c $connections -d 5 http://10.0.2.24:80/ >/tmp/wrk 2>&1 || fail "wrk: $(cat /tmp/wrk)"
-    ! grep 'Socket errors' /tmp/wrk || fail "wrk, $connections connections: $(cat /tmp/wrk)"
+    # wrk counts also who waits for two seconds, which on a busy machine may be anybody.
+    ! grep 'Socket errors:.* \(connect\|read\|write\) [1-9]' /tmp/wrk || fail "wrk, $connections connections: $(cat /tmp/wrk)"
     note "$connections connections: $(awk '/^Requests\/sec/ { print int($2) }' /tmp/wrk) requests/s"
 done
 xl shutdown service

@@ -9,7 +9,8 @@ wait_console service 'threads on port 80' 30
 host_step thread_server 120
 for connections in 16 64; do
     /bin/wrk -t 1 -c $connections -d 5 --timeout 4s http://10.0.2.26:80/wrk >/tmp/wrk 2>&1 || fail "wrk: $(cat /tmp/wrk)"
-    ! grep 'Socket errors\|Non-2xx' /tmp/wrk || fail "wrk, $connections connections: $(cat /tmp/wrk)"
+    # wrk counts also who waits for two seconds, which on a busy machine may be anybody.
+    ! grep 'Socket errors:.* \(connect\|read\|write\) [1-9]\|Non-2xx' /tmp/wrk || fail "wrk, $connections connections: $(cat /tmp/wrk)"
     note "$connections connections: $(awk '/^Requests\/sec/ { print int($2) }' /tmp/wrk) requests/s"
 done
 xl shutdown service
