@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use crate::build::{self, Workspace};
 use crate::console;
 use crate::home::{Ground, Home};
-use crate::image::Image;
+use crate::image::{Image, Kept};
 use crate::options::{Boot, Build, Run};
 use crate::{interrupt, say};
 
@@ -19,8 +19,8 @@ use crate::{interrupt, say};
 pub struct Domain<'a> {
     /// The options.
     pub boot: &'a Boot,
-    /// MiB of memory.
-    pub memory: u32,
+    /// MiB of memory, if not what the image's configuration says.
+    pub memory: Option<u32>,
     /// Ports, as [`port`] gives them.
     pub ports: Vec<Port>,
     /// Environment and arguments, as one line.
@@ -62,7 +62,7 @@ pub fn run(options: &Run) -> Result<u8> {
 /// # Errors
 ///
 /// There are several or none, or the build fails.
-pub fn build_one(options: &mut Build) -> Result<Image> {
+pub fn build_one(options: &mut Build) -> Result<Kept> {
     if options.bin.is_empty() && options.example.is_empty() {
         let workspace = Workspace::load(options)?;
         let packages = workspace.packages(options);
@@ -82,9 +82,9 @@ pub fn build_one(options: &mut Build) -> Result<Image> {
             (None, [] | [_]) => {}
         }
     }
-    let mut images = build::build(options)?;
+    let (mut images, _lock) = build::build(options)?;
     match images.len() {
-        1 => Ok(images.remove(0)),
+        1 => images.remove(0).keep(),
         _ => bail!("one program at a time: say which by --bin NAME or --example NAME"),
     }
 }
@@ -108,7 +108,7 @@ impl Domain<'_> {
         }
         let cfg = self.configuration(image)?;
         let mut command = Command::new(home.file("tests/rig/xen-run"));
-        command.arg("--cfg").arg(&cfg).arg("--memory").arg(self.memory.to_string());
+        command.arg("--cfg").arg(&cfg).arg("--memory").arg(self.memory(image)?.to_string());
         if !self.command_line.is_empty() {
             command.arg("--cmdline").arg(&self.command_line);
         }
@@ -126,7 +126,7 @@ impl Domain<'_> {
     }
 
     fn run_on_qemu(&self, home: &Home, image: &Image) -> Result<u8> {
-        let mut command = self.qemu(home, image);
+        let mut command = self.qemu(home, image)?;
         let mut child = interrupt::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         let errors = child.stderr.take().context("QEMU has no standard error")?;
         let complaints = std::thread::spawn(move || pass_on(BufReader::new(errors)));
@@ -166,14 +166,18 @@ impl Domain<'_> {
         Ok(file)
     }
 
-    fn qemu(&self, home: &Home, image: &Image) -> Command {
+    fn memory(&self, image: &Image) -> Result<u32> {
+        self.memory.map_or_else(|| image.memory(), Ok)
+    }
+
+    fn qemu(&self, home: &Home, image: &Image) -> Result<Command> {
         let mut command = Command::new(home.file("tests/rig/env"));
         command.arg("--rig");
         if let Some(seconds) = self.boot.timeout {
             command.args(["timeout", "--kill-after=5"]).arg(seconds.to_string());
         }
-        qemu(&mut command, image, self.memory, &self.command_line);
-        command
+        qemu(&mut command, image, self.memory(image)?, &self.command_line);
+        Ok(command)
     }
 }
 

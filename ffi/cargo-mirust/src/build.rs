@@ -14,20 +14,21 @@ use crate::linker;
 use crate::lock::Lock;
 use crate::options::{Build, TARGET};
 
-/// Builds, and gives the images.
+/// Builds, and gives the images. Nobody else replaces them as long as the lock is held.
 ///
 /// # Errors
 ///
 /// Cargo's build fails, there is nothing to build, or a program needs what an image does not have.
-pub fn build(options: &Build) -> Result<Vec<Image>> {
+pub fn build(options: &Build) -> Result<(Vec<Image>, Lock)> {
     let home = Home::find()?;
     let workspace = Workspace::load(options)?;
-    let _lock = workspace.lock(options)?;
+    let lock = workspace.lock(options)?;
     let executables = workspace.cargo("build", options, &[])?;
     if executables.is_empty() {
         bail!("{}", workspace.no_program(options));
     }
-    executables.iter().map(|executable| image::link(&home, executable, options)).collect()
+    let images = executables.iter().map(|executable| image::link(&home, executable, options));
+    Ok((images.collect::<Result<_>>()?, lock))
 }
 
 /// Bytes of a program's name, at most: a file's name has 255, and the longest that is made of it is NAME-HASH.files.PID.new, with a
@@ -85,6 +86,14 @@ impl Workspace {
         if let Some(path) = &options.manifest_path {
             command.manifest_path(path);
         }
+        // The target directory, for one.
+        command.other_options(
+            options
+                .config
+                .iter()
+                .flat_map(|value| ["--config".into(), value.clone()])
+                .collect::<Vec<_>>(),
+        );
         let metadata = match command.exec() {
             Ok(metadata) => metadata,
             Err(cargo_metadata::Error::CargoMetadata { stderr }) => {
@@ -113,6 +122,12 @@ impl Workspace {
                     target_dir.display()
                 )
             })?;
+        if target_dir.to_str().is_none_or(|path| path.contains('\n')) {
+            bail!(
+                "cannot build in {target_dir:?}: the path has a line break, or is not UTF-8\n\
+                 choose another directory: --target-dir DIR"
+            );
+        }
         Ok(Workspace { metadata, target_dir })
     }
 
@@ -132,7 +147,8 @@ impl Workspace {
         Lock::take(&self.target_dir.join(directory))
     }
 
-    /// The packages that a command is about if it names none: that of the current directory, or all.
+    /// The packages that a command is about if it names none: that of the current directory, or, as in cargo, the root's,
+    /// the `default-members`, or all.
     pub fn packages(&self, options: &Build) -> Vec<&Package> {
         let all = self.metadata.workspace_packages();
         if options.workspace {
@@ -144,22 +160,24 @@ impl Workspace {
                 .filter(|package| options.package.iter().any(|name| *name == *package.name))
                 .collect();
         }
-        let here = options.manifest_path.clone().or_else(|| std::env::current_dir().ok());
-        let mut around: Vec<&Package> = all
-            .iter()
-            .copied()
+        let here = match &options.manifest_path {
+            Some(path) => path.canonicalize().ok(),
+            None => std::env::current_dir().ok(),
+        };
+        // The innermost one; a virtual workspace has none.
+        let around = all
+            .into_iter()
             .filter(|package| {
-                let dir = package.manifest_path.parent();
+                let dir = package.manifest_path.parent().and_then(|dir| dir.canonicalize().ok());
                 dir.is_some_and(|dir| here.as_ref().is_some_and(|here| here.starts_with(dir)))
             })
-            .collect();
-        // The innermost one; a virtual workspace has none.
-        around.sort_by_key(|package| package.manifest_path.as_str().len());
-        let root_is_virtual = self.metadata.root_package().is_none();
-        match around.pop() {
-            Some(package) => vec![package],
-            None if root_is_virtual => all,
-            None => self.metadata.root_package().into_iter().collect(),
+            .max_by_key(|package| package.manifest_path.as_str().len());
+        let is_root = |package: &Package| {
+            self.metadata.root_package().is_some_and(|root| root.id == package.id)
+        };
+        match around {
+            Some(package) if !is_root(package) => vec![package],
+            _ => self.metadata.workspace_default_packages(),
         }
     }
 
@@ -241,7 +259,10 @@ impl Workspace {
         let mut cargo = cargo();
         cargo.arg(command).args(arguments(options)).args(["--target", TARGET]);
         cargo.arg("--target-dir").arg(&self.target_dir);
-        cargo.arg("--config").arg(format!("target.{TARGET}.linker={:?}", self.linker()?));
+        // Where programs are told from what runs on this machine. Cargo's configuration may name another place.
+        cargo.env("CARGO_BUILD_BUILD_DIR", &self.target_dir);
+        let linker = toml(&self.linker()?.display().to_string());
+        cargo.arg("--config").arg(format!("target.{TARGET}.linker={linker}"));
         for profile in self.profiles(options) {
             cargo.arg("--config").arg(format!("profile.{profile}.split-debuginfo=\"off\""));
         }
@@ -331,6 +352,16 @@ fn asked_by(package: &Package) -> Result<[Vec<&str>; 2]> {
     Ok(asked)
 }
 
+/// A text as TOML has it, whose escapes are not Rust's: in Rust's, an accent that is a character of its own has one.
+pub fn toml(text: &str) -> String {
+    let escaped = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        _ if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        _ => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escaped).collect::<String>())
+}
+
 /// Whether no package can have this name, nor an id that begins so: it may be meant as a port.
 pub fn is_no_package(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_digit())
@@ -395,6 +426,14 @@ mod tests {
         let lists = asked_by(&metadata.packages[0]);
         let own = |list: Vec<&str>| list.into_iter().map(str::to_owned).collect();
         lists.map(|lists| lists.map(own)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn texts_are_written_as_toml_has_them() {
+        assert_eq!(
+            toml("cafe\u{301} \"a\\b\"\t\u{7f}"),
+            "\"cafe\u{301} \\\"a\\\\b\\\"\\u0009\\u007f\""
+        );
     }
 
     #[test]

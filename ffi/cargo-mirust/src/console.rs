@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::home::Home;
 use crate::image::Image;
+use crate::interrupt;
 
 /// How a domain ended.
 pub struct End {
@@ -20,13 +21,15 @@ pub struct End {
 ///
 /// # Errors
 ///
-/// Standard output is closed.
+/// It cannot be shown, because standard output is closed or its disk is full. The domain has then been ended, as by
+/// Ctrl-C: nobody would know of it any more.
 pub fn follow(home: &Home, image: &Image, mut child: Child) -> Result<End> {
     let mut console = child.stdout.take().context("the console is not there")?;
     let mut out = std::io::stdout();
     let mut lines = Lines::default();
     let mut lookup = Lookup::new(home, image);
     let mut buffer = [0; 4096];
+    let mut shown = Ok(());
     loop {
         let count = match console.read(&mut buffer) {
             Ok(0) => break,
@@ -34,9 +37,15 @@ pub fn follow(home: &Home, image: &Image, mut child: Child) -> Result<End> {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error).context("cannot read the console"),
         };
-        lines.pass(&buffer[..count], &mut out, |address| lookup.lines(address))?;
+        if shown.is_ok() {
+            shown = lines.pass(&buffer[..count], &mut out, |address| lookup.lines(address));
+            if shown.is_err() {
+                interrupt::pass_on();
+            }
+        }
     }
     let status = child.wait().context("cannot wait for the domain")?.code();
+    shown.context("cannot show the console any more, so the domain was ended")?;
     Ok(End { status, said_status: lines.said_status })
 }
 

@@ -28,7 +28,8 @@ pub fn debug(options: &Debug) -> Result<u8> {
     let mut command = Command::new(home.file("tests/rig/env"));
     command.arg("--rig");
     let line = command_line(&options.env, &PASSED_ON, &options.arguments)?;
-    qemu(&mut command, &image, build.memory, &line);
+    let memory = build.memory.map_or_else(|| image.memory(), Ok)?;
+    qemu(&mut command, &image, memory, &line);
     command.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{}", options.port)]);
     // In hardware: the image is not in memory yet. rustc's `main` for C calls the program's own.
     let main = format!("hbreak {}::main", image.name.replace('-', "_"));

@@ -1,5 +1,6 @@
 //! The checkout of Mirust that this command belongs to, and the objects that it links to programs.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -110,6 +111,12 @@ impl Home {
                 ),
             );
             let mut program = self.tool(self.file("ffi/link/program"));
+            // What cargo and rustup are told of the user's crate is not about the runtime: flags, another toolchain, a
+            // folder of vendored sources. They look for it where they are called, and in the environment.
+            program.current_dir(&self.root);
+            for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_the_crate(name)) {
+                program.env_remove(name);
+            }
             // Another command may be making it now: what is newer when that has ended stays as it is.
             program.arg("--unless-newer-than").arg(newest).arg(ground.to_string());
             let status = program.status();
@@ -143,6 +150,14 @@ impl Home {
         }
         newest
     }
+}
+
+/// Whether a variable says how cargo shall build what it is called for.
+fn is_of_the_crate(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let begins = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
+    matches!(&*name, "RUSTFLAGS" | "CARGO_ENCODED_RUSTFLAGS" | "RUSTUP_TOOLCHAIN")
+        || begins.iter().any(|begin| name.starts_with(begin))
 }
 
 /// A relocatable object, and the list of the symbols that it exports.

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::attach::Attached;
 use crate::home::{Ground, Home, Object, modified};
-use crate::options::Build;
+use crate::options::{Build, MEMORY};
 use crate::program::{Input, Program};
 use crate::{calls, say, undefined};
 
@@ -50,6 +50,79 @@ impl Image {
     pub fn cfg(&self) -> PathBuf {
         self.elf.with_extension("cfg")
     }
+
+    /// The memory in it, in MiB: the package's `xl.cfg` may have changed it.
+    ///
+    /// # Errors
+    ///
+    /// The configuration cannot be read.
+    pub fn memory(&self) -> Result<u32> {
+        let cfg = fs::read_to_string(self.cfg())
+            .with_context(|| format!("cannot read {}", self.cfg().display()))?;
+        Ok(memory_of(&cfg).unwrap_or(MEMORY))
+    }
+}
+
+/// The files of an image by names of their own, so that they stay what they are when another build replaces the image.
+/// They go when it is dropped.
+pub struct Kept {
+    image: Image,
+    dir: PathBuf,
+}
+
+/// What the directory's name begins with; a process's number follows.
+const KEPT: &str = ".run.";
+
+impl Image {
+    /// Keeps it as it is, from now on, when nobody else can replace its files.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be written to.
+    pub fn keep(self) -> Result<Kept> {
+        let from = self.elf.parent().unwrap_or(Path::new("."));
+        sweep(from);
+        let dir = from.join(format!("{KEPT}{}", std::process::id()));
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let moved = |file: &Path| dir.join(file.file_name().unwrap_or_default());
+        let files = [self.elf.clone(), self.with_symbols(), self.cfg()];
+        let image = Image { elf: moved(&self.elf), ..self };
+        let kept = Kept { dir: dir.clone(), image };
+        for file in files {
+            let to = moved(&file);
+            let _ = fs::remove_file(&to);
+            // A new image has new files, so that a second name of the old ones is enough, where there are such.
+            fs::hard_link(&file, &to)
+                .or_else(|_| fs::copy(&file, &to).map(drop))
+                .with_context(|| format!("cannot write {}", to.display()))?;
+        }
+        Ok(kept)
+    }
+}
+
+impl std::ops::Deref for Kept {
+    type Target = Image;
+
+    fn deref(&self) -> &Image {
+        &self.image
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// Removes what commands have left that were killed.
+fn sweep(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(KEPT));
+        if process.is_some_and(|number| !Path::new("/proc").join(number).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// Bytes of the stack that `main` runs on. Linux gives 8 MiB of address space; these are real.
@@ -81,7 +154,7 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
     let attached = executable.attached.write(dir, name)?;
     let notes = Notes {
         file: dir.join(format!("{name}.image")),
-        memory: options.memory,
+        memory: options.memory(),
         attached: attached.is_some(),
         lenient: options.allow_missing,
     };
@@ -171,10 +244,10 @@ impl Link<'_> {
         let object = dir.join(format!(".files.{own}.o"));
         let mut command = home.tool("env");
         command.arg(format!("OUT={}", dir.display()));
-        command.arg(format!("MEMORY={}", options.memory));
+        command.arg(format!("MEMORY={}", options.memory()));
         command.arg(format!("STACK={STACK}"));
         command.arg(format!("UNDEFINED={}", messages.display()));
-        command.arg(format!("XL_LINES={}", self.configuration(image.ground)));
+        command.arg(format!("XL_LINES={}", self.configuration(image.ground)?));
         command.arg(home.file("rust-rt/link/image")).arg(&image.name);
         if let Some(printer) = calls::backtrace_printer(program) {
             command.arg(format!("--defsym={printer}=mirust_std_backtrace"));
@@ -228,13 +301,21 @@ impl Link<'_> {
     }
 
     /// What the domain needs besides, for its configuration: a network interface, and the package's `xl.cfg`.
-    fn configuration(&self, ground: Ground) -> String {
-        let own = fs::read_to_string(self.package.join("xl.cfg")).unwrap_or_default();
+    fn configuration(&self, ground: Ground) -> Result<String> {
+        let file = self.package.join("xl.cfg");
+        let mut own = match fs::read_to_string(&file) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.with_context(|| format!("cannot read {}", file.display()))?,
+        };
+        // Something may come behind it.
+        if !own.is_empty() && !own.ends_with('\n') {
+            own.push('\n');
+        }
         let sets = |key: &str| {
             own.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key))
         };
         let interface = if ground == Ground::Net && !sets("vif") { "vif = [\"\"]\n" } else { "" };
-        format!("{interface}{own}")
+        Ok(format!("{interface}{own}"))
     }
 }
 
@@ -288,8 +369,43 @@ impl Notes {
     }
 }
 
+/// The last `memory` of a configuration, which is the one that counts.
+fn memory_of(cfg: &str) -> Option<u32> {
+    let mut values = cfg.lines().filter_map(|line| line.split('#').next()?.split_once('='));
+    values.rfind(|(key, _)| key.trim() == "memory")?.1.trim().parse().ok()
+}
+
 /// A path as the user would write it here.
 fn shown(path: &Path) -> std::path::Display<'_> {
     let here = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(here).unwrap_or(path).display()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_is_kept_stays_what_it_is() {
+        let dir = std::env::temp_dir().join(format!("mirust-image-{}", std::process::id()));
+        let left = dir.join(format!("{KEPT}4294967295"));
+        fs::create_dir_all(&left).unwrap();
+        let write = |name: &str, text: &str| {
+            fs::write(dir.join("new"), text).unwrap();
+            fs::rename(dir.join("new"), dir.join(name)).unwrap();
+        };
+        let names = ["it.elf", "it.elf.dbg", "it.cfg"];
+        names.iter().for_each(|name| write(name, "memory = 64\nmemory = 32 # less\n"));
+        let image = Image { name: "it".into(), elf: dir.join("it.elf"), ground: Ground::Plain };
+        let kept = image.keep().unwrap();
+        names.iter().for_each(|name| write(name, "another"));
+        assert_eq!(kept.memory().unwrap(), 32);
+        for file in [kept.elf.clone(), kept.with_symbols()] {
+            assert!(fs::read_to_string(file).unwrap().starts_with("memory"));
+        }
+        assert!(!left.exists(), "left by a command that was killed");
+        drop(kept);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), names.len());
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -47,7 +47,8 @@ pub fn start(command: &mut Command) -> Result<Child> {
     Ok(child)
 }
 
-fn pass_on() {
+/// Has the program that boots the domain end it, as by Ctrl-C.
+pub fn pass_on() {
     match CHILD.load(Ordering::SeqCst) {
         0 => {}
         // Not waited for yet, since this program ends soon after: the number is still the child's.

@@ -55,7 +55,12 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     fs::create_dir_all(&objects).with_context(|| objects.display().to_string())?;
     let mut program = request.program;
     for (number, input) in program.inputs.iter_mut().enumerate() {
-        let Input::File(path) = input else { continue };
+        let path = match input {
+            Input::File(path) | Input::Whole(path) => path,
+            Input::Missing(_) => continue,
+        };
+        // The image is linked in another directory than this: a build script may have named a folder of its package.
+        *path = std::path::absolute(&*path).with_context(|| path.display().to_string())?;
         if path.extension().is_some_and(|extension| extension == "o") {
             let kept = objects.join(format!("{number}.o"));
             // rustc never overwrites an existing file, so a hard link under another name is enough.

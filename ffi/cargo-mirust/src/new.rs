@@ -56,8 +56,10 @@ pub fn new(options: &New) -> Result<()> {
     let path = |name: &str| options.path.join(name);
     fs::write(path("src/main.rs"), main).context("cannot write src/main.rs")?;
     let manifest = fs::read_to_string(path("Cargo.toml")).context("cannot read Cargo.toml")?;
-    fs::write(path("Cargo.toml"), manifest.trim_end().to_owned() + "\n" + dependencies)
-        .context("cannot write Cargo.toml")?;
+    // In a workspace, other tables may follow that of the dependencies.
+    let table = "[dependencies]\n";
+    let manifest = manifest.replacen(table, &format!("{table}{dependencies}"), 1);
+    fs::write(path("Cargo.toml"), manifest).context("cannot write Cargo.toml")?;
     let ports = match options.kind {
         Kind::Hello => "",
         Kind::Std | Kind::Axum => " -p 8080:8080",

@@ -97,9 +97,9 @@ pub struct Build {
     /// Only there to be refused with a reason: see [`target`]
     #[arg(long, value_name = "TRIPLE", hide = true, value_parser = target)]
     pub target: Option<String>,
-    /// Memory of the domain, in MiB (in NAME.cfg)
-    #[arg(long, value_name = "MIB", default_value_t = 64, help_heading = "Image", value_parser = memory)]
-    pub memory: u32,
+    /// Memory of the domain, in MiB (in NAME.cfg); by default 64, or what `xl.cfg` says
+    #[arg(long, value_name = "MIB", help_heading = "Image", value_parser = memory)]
+    pub memory: Option<u32>,
 
     /// Link also calls for other processes or users, which then fail when they are made; of tests, any call that a domain
     /// does not have
@@ -152,6 +152,16 @@ fn target(name: &str) -> Result<String, String> {
         "an image is always built for {}, whose std the runtime serves; leave --target out",
         TARGET
     ))
+}
+
+/// MiB of memory that a domain has if nobody says how much.
+pub const MEMORY: u32 = 64;
+
+impl Build {
+    /// MiB of memory that the option asks for, or else a domain has.
+    pub fn memory(&self) -> u32 {
+        self.memory.unwrap_or(MEMORY)
+    }
 }
 
 /// Memory of a domain, in MiB.

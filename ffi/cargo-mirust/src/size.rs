@@ -15,7 +15,8 @@ use crate::options::Build;
 /// The build fails.
 pub fn size(options: &Build) -> Result<()> {
     let home = Home::find()?;
-    for image in build::build(options)? {
+    let (images, _lock) = build::build(options)?;
+    for image in images {
         let size = fs::metadata(&image.elf).map_or(0, |data| data.len());
         println!("{}: {size} bytes", image.name);
         let status = home.tool(home.file("rust-rt/link/sizes")).arg(image.with_symbols()).status();

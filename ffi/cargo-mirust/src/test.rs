@@ -51,9 +51,11 @@ pub fn test(options: &Test) -> Result<u8> {
         // A harness with other features has another name: only its link must not be disturbed.
         let lock = workspace.lock(&options.build)?;
         let image = image::link(&home, executable, &options.build);
+        let image = image.and_then(|image| (!options.no_run).then(|| image.keep()).transpose());
         drop(lock);
         let image = match image {
-            Ok(image) => image,
+            Ok(Some(image)) => image,
+            Ok(None) => continue,
             Err(error) if options.no_fail_fast => {
                 eprintln!("error: {error:#}");
                 failed.push(what);
@@ -61,9 +63,6 @@ pub fn test(options: &Test) -> Result<u8> {
             }
             Err(error) => return Err(error),
         };
-        if options.no_run {
-            continue;
-        }
         say("Running", format_args!("{what} in a domain"));
         let code = domain.run(&home, &image)?;
         if interrupt::came() {
@@ -113,13 +112,18 @@ fn documentation(options: &Test, home: &Home, workspace: &Workspace) -> Result<u
     let mut runner: Vec<String> = Vec::new();
     runner.push(std::env::current_exe().context("cannot find this program")?.display().to_string());
     runner.extend(["mirust".into(), "doctest".into()]);
-    runner.extend(["--memory".into(), options.build.memory.to_string()]);
+    runner.extend(["--memory".into(), options.build.memory().to_string()]);
     runner.extend(options.boot.env.iter().flat_map(|variable| ["--env".into(), variable.clone()]));
     if let Some(seconds) = options.boot.timeout {
         runner.extend(["--timeout".into(), seconds.to_string()]);
     }
+    let runner: Vec<String> = runner.iter().map(|word| build::toml(word)).collect();
     let mut cargo = workspace.command("test", &options.build)?;
-    cargo.arg("--doc").arg("--config").arg(format!("target.{}.runner={runner:?}", TARGET));
+    cargo.arg("--doc").arg("--config").arg(format!(
+        "target.{}.runner=[{}]",
+        TARGET,
+        runner.join(",")
+    ));
     cargo.args(options.no_fail_fast.then_some("--no-fail-fast"));
     cargo.args(&options.filter).arg("--").args(&options.arguments);
     let status = cargo.status().context("cannot run cargo")?;
@@ -153,11 +157,11 @@ pub fn doctest(options: &Doctest) -> Result<u8> {
         is_test: false,
         is_integration_test: false,
     };
-    let build = Build { memory: options.memory, quiet: true, ..Build::default() };
+    let build = Build { memory: Some(options.memory), quiet: true, ..Build::default() };
     let image = image::link(&home, &executable, &build)?;
     let domain = Domain {
         boot: &Boot { qemu: true, ..options.boot.clone() },
-        memory: options.memory,
+        memory: Some(options.memory),
         ports: Vec::new(),
         command_line: boot::command_line(&options.boot.env, &PASSED_ON, &[])?,
     };
