@@ -20,10 +20,15 @@ APP ?= examples/$(EXAMPLE)
 # Or a MirageOS unikernel, in which `mirage configure -t xen` was run, by MIRAGE=path; LOOP=mirust for our loop
 # and network below it instead of Mirage's own.
 LOOP ?= mirage
-ifdef MIRAGE
-APP := $(MIRAGE)
+# What is written in a command is taken as it is: a path may have a dollar.
+ifneq (undefined,$(origin MIRAGE))
+override APP := $(value MIRAGE)
+else ifneq (file,$(origin APP))
+override APP := $(value APP)
 endif
-NAME = $(shell basename -- "$(APP)")
+# A text as one word of the shell.
+quoted = '$(subst ','\'',$(1))'
+NAME = $(shell basename -- $(call quoted,$(APP)))
 
 ##@ Begin here
 .PHONY: help
@@ -38,22 +43,22 @@ setup: ## Installs the toolchain and the test rig (safe to repeat)
 .PHONY: new
 KIND ?= ocaml
 new: ## Writes a starter application: APP=../my-app KIND=ocaml, rust, both or mirage
-	@template/new "$(KIND)" "$(if $(findstring file,$(origin APP)),,$(APP))"
+	@template/new $(call quoted,$(KIND)) $(if $(findstring file,$(origin APP)),'',$(call quoted,$(APP)))
 
 ##@ Build and run a program
 .PHONY: run
 run: xen ## Boots build/xen/NAME.elf as a domU of a real Xen (EXAMPLE=name or APP=dir; ARGS= for xen-run)
-	@exec tests/rig/xen-run $(ARGS) "build/xen/$(NAME).elf"
+	@exec tests/rig/xen-run $(ARGS) build/xen/$(call quoted,$(NAME)).elf
 
 .PHONY: xen unix
 xen: ## Builds build/xen/NAME.elf, NAME.cfg and NAME.xml (EXAMPLE=name, APP=dir or MIRAGE=dir)
-	@$(ENV) ffi/link/build xen "$(APP)" $(if $(MIRAGE),$(LOOP))
+	@$(ENV) ffi/link/build xen $(call quoted,$(APP)) $(if $(MIRAGE),$(LOOP))
 unix: ## Builds build/unix/NAME, the same program as a Linux process
-	@$(ENV) ffi/link/build unix "$(APP)" $(if $(MIRAGE),$(LOOP))
+	@$(ENV) ffi/link/build unix $(call quoted,$(APP)) $(if $(MIRAGE),$(LOOP))
 
 .PHONY: size
 size: xen ## Says what build/xen/NAME.elf is made of, in bytes
-	@$(ENV) rust-rt/link/sizes "build/xen/$(NAME).elf.dbg"
+	@$(ENV) rust-rt/link/sizes build/xen/$(call quoted,$(NAME)).elf.dbg
 
 ##@ Test
 .PHONY: test test-xen test-cargo test-crates test-suites test-tutorial

@@ -19,8 +19,7 @@ enter_rig() {
 # Makes $1 the shared directory, with this directory in it as `rig`.
 make_share() {
     share=$1
-    mkdir -p "$share/rig" "$share/console" "$share/images"
-    cp -r "$rig/." "$share/rig"
+    mkdir -p "$share/rig" "$share/console" "$share/images" && cp -r "$rig/." "$share/rig"
 }
 
 # Starts QEMU in the background.
@@ -59,7 +58,7 @@ start_dom0() {
     "${session[@]}" qemu-system-x86_64 -accel tcg,thread=multi -smp 1 -cpu qemu64,+svm,+npt,+rdrand \
         -m "${rig_memory:-1024}" -display none -nodefaults -no-reboot -monitor none \
         -serial "$serial" \
-        -fsdev "local,id=share,path=$share,security_model=none" \
+        -fsdev "local,id=share,path=${share//,/,,},security_model=none" \
         -device virtio-9p-pci,fsdev=share,mount_tag=share \
         -netdev "$net" -device virtio-net-pci,netdev=net0,romfile= \
         "${boot[@]}" <&0 2>"$share/qemu.log" &
@@ -89,15 +88,19 @@ wait_for_dom0() {
 }
 
 # Prints a file as it grows, until the job ends. A command is run now and then meanwhile. Ctrl-C, which
-# a script can have a trap for, ends the programs called here but not this.
-follow() { # FILE [COMMAND]
+# a script can have a trap for, ends the programs called here but not this. Another command is run when what is printed
+# goes nowhere: who has read it is gone, or its disk is full.
+follow() { # FILE [COMMAND [COMMAND]]
     until [ -e "$1" ]; do
         job_runs || return 0
         sleep 0.1 || true
     done
     exec 7<"$1"
     while job_runs; do
-        cat <&7 || true
+        cat <&7 || case $? in
+            129 | 130 | 143) ;;
+            *) ${3:-} ;;
+        esac
         ${2:-}
         sleep 0.1 || true
     done
