@@ -5,7 +5,7 @@
 
 use host_libc as libc;
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 use core::fmt;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -33,7 +33,11 @@ impl Errno {
 
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "system call failed with errno {}", self.0)
+        let mut text = [0; 128];
+        // SAFETY: the buffer is writable and so long; the function writes a string into it that ends with a zero byte.
+        unsafe { libc::strerror_r(self.0, text.as_mut_ptr().cast(), text.len()) };
+        let text = CStr::from_bytes_until_nul(&text).ok().and_then(|text| text.to_str().ok());
+        write!(f, "{} (errno {})", text.unwrap_or("system call failed"), self.0)
     }
 }
 

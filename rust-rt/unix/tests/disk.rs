@@ -12,11 +12,31 @@ use std::{
     process::Command,
     ptr::NonNull,
     rc::Rc,
+    sync::Mutex,
 };
+
+/// What has been logged.
+static LOGGED: Mutex<String> = Mutex::new(String::new());
+
+struct Logged;
+
+impl log::Log for Logged {
+    fn enabled(&self, _: &log::Metadata) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record) {
+        *LOGGED.lock().unwrap() += &format!("{}\n", record.args());
+    }
+
+    fn flush(&self) {}
+}
 
 const MIB: usize = 1 << 20;
 
 fn main() {
+    log::set_logger(&Logged).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
     let dir = std::env::temp_dir().join(format!("mirust-disk-{}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
     for (name, case) in CASES {
@@ -287,6 +307,8 @@ fn shrunk_file(path: &Path) {
         assert_eq!(disk.read_at(2 * MIB as u64, &mut [0; 4096]).await, Err(Error::Io));
         assert_eq!(disk.read_at(0, &mut [0; 4096]).await, Ok(()));
     });
+    let logged = LOGGED.lock().unwrap();
+    assert!(logged.contains("shrunk_file: the file cannot be read: it has been cut"), "{logged}");
 }
 
 fn two_on_one_file_are_refused(path: &Path) {

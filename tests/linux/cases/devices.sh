@@ -49,4 +49,19 @@ tap_down_and_up() {
     return $status
 }
 
-alone tap_deleted_under_ocaml tap_deleted_under_rust tap_down_and_up
+# Who forgets to bring it up is told, once; and it works as soon as that is done.
+tap_down_at_first() {
+    local status=0
+    ip tuntap add dev tap9 mode tap
+    tap=tap9 start echo --ipv4=10.0.9.2/24 --ipv4-only
+    within 5 grep 'WARN.*tap9: the interface is down.*ip link set tap9 up' "$log" || status=1
+    ip link set tap9 up
+    ip addr add 10.0.9.1/24 dev tap9
+    reachable 10.0.9.2 || status=1
+    [ "$(grep -c 'is down' "$log")" = 1 ] || status=1
+    stop || status=1
+    ip link del tap9
+    return $status
+}
+
+alone tap_deleted_under_ocaml tap_deleted_under_rust tap_down_and_up tap_down_at_first

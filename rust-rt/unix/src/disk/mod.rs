@@ -277,6 +277,22 @@ impl Inner {
         self.engine.counters.requests += 1;
     }
 
+    /// Says what the kernel says: whoever has asked only learns that it failed.
+    fn complain(&mut self, op: Op, result: i32) {
+        let what = match op {
+            Op::Read => "cannot be read",
+            Op::Write | Op::Zero => "cannot be written",
+            Op::Flush => "cannot be flushed",
+            Op::Discard { .. } => "cannot be punched",
+        };
+        if result < 0 {
+            self.engine.complain(format_args!("the file {what}: {}", Errno(-result)));
+        } else {
+            self.engine
+                .complain(format_args!("the file {what}: it has been cut since it was opened"));
+        }
+    }
+
     fn finish(&mut self, request: InFlight, result: i32) {
         let InFlight { part, more, op, bounce, covers, .. } = request;
         if result == -libc::EAGAIN || result == -libc::EINTR {
@@ -285,6 +301,9 @@ impl Inner {
         }
         match op {
             Op::Flush => {
+                if result < 0 {
+                    self.complain(op, result);
+                }
                 let outcome = if result < 0 { Err(Error::Io) } else { Ok(()) };
                 if outcome.is_ok() {
                     self.engine.flushed(covers);
@@ -298,7 +317,10 @@ impl Inner {
                         self.engine.info.discard = None;
                         Err(Error::Unsupported)
                     }
-                    _ => Err(Error::Io),
+                    _ => {
+                        self.complain(op, result);
+                        Err(Error::Io)
+                    }
                 };
                 self.engine.answered(part, outcome);
             }
@@ -327,6 +349,7 @@ impl Inner {
                     if done > 0 {
                         self.engine.requeue(alloc::vec![rest]);
                     } else {
+                        self.complain(op, result);
                         self.engine.answered(rest, Err(Error::Io));
                     }
                 }

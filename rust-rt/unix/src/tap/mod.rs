@@ -58,6 +58,8 @@ struct Inner {
     news: News,
     counters: Counters,
     full: bool,
+    /// It was said that the interface is down.
+    down: bool,
     /// All frames were taken, as far as is known: the next ones are news.
     drained: bool,
     /// Frames that the last `receive` found.
@@ -96,6 +98,7 @@ pub fn open(name: &str, mac: Option<Mac>) -> Result<Rc<Tap>, OpenError> {
         news: News::LINK,
         counters: Counters { links: 1, ..Counters::default() },
         full: false,
+        down: false,
         drained: true,
         last: 0,
         alone: false,
@@ -245,6 +248,7 @@ impl Device for Tap {
                 inner.counters.tx_frames += 1;
                 inner.counters.tx_bytes += len as u64;
                 inner.counters.tx_gso += u64::from(frame.gso_size > 0);
+                inner.down = false;
                 Ok(None)
             }
             Err(Errno::AGAIN) => {
@@ -261,8 +265,14 @@ impl Device for Tap {
                 Err(SendError::Closed)
             }
             // The interface is down, or the kernel is out of memory: as on a cable, it is lost.
-            Err(_) => {
+            Err(error) => {
                 inner.counters.tx_dropped += 1;
+                if error == Errno(libc::EIO) && !core::mem::replace(&mut inner.down, true) {
+                    log::warn!(
+                        "{name}: the interface is down, and what is sent is lost; as root: ip link set {name} up",
+                        name = self.name
+                    );
+                }
                 Ok(None)
             }
         }
