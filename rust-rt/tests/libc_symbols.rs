@@ -67,7 +67,16 @@ impl Symbols {
                 }
             } else if matches!(
                 list,
-                "functions" | "strtol_family" | "nothing" | "calls" | "root" | "stats"
+                "attributes"
+                    | "checked"
+                    | "functions"
+                    | "groups"
+                    | "nobody"
+                    | "nothing"
+                    | "calls"
+                    | "root"
+                    | "stats"
+                    | "strtol_family"
             ) && line.strip_prefix("    ").is_some_and(|item| !word(item).is_empty())
             {
                 let to = if list == "nothing" { &mut self.empty } else { &mut *file };

@@ -261,6 +261,10 @@ impl Link<'_> {
             }
             None => command.arg("--defsym=mirust_before_main=mirust_nothing"),
         };
+        if program.files().any(|path| path.ends_with("libstdc++.a")) {
+            // C++ starts threads without attributes, by which a program is otherwise known to have some.
+            command.arg("--undefined=pthread_attr_init");
+        }
         if image.ground == Ground::Net {
             // Its OCaml functions have no unwind tables (ffi/link/trim).
             command.arg("--defsym=_dl_find_object=mirust_find_frame");

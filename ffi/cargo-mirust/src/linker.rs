@@ -3,7 +3,7 @@
 //! The image is linked by `cargo mirust` itself, after cargo's build, since it depends on the runtime, which cargo does
 //! not know. The C library and the compiler's own libraries are left out, since the runtime replaces them.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -155,6 +155,7 @@ impl Request {
 }
 
 /// The archive of a library. The machine's directories are not searched: their archives are for the machine's C library.
+/// That of GNU's C++ library can do with ours.
 fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
     if SUPPLIED.contains(&name) {
         return None;
@@ -163,7 +164,19 @@ fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
         Some(file) => file.to_owned(),
         None => format!("lib{name}.a"),
     };
-    directories.iter().map(|directory| directory.join(&file)).find(|path| path.exists())
+    let own = directories.iter().map(|directory| directory.join(&file)).find(|path| path.exists());
+    own.or_else(|| {
+        let compiler = || std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
+        (name == "stdc++").then(|| cxx_library(&compiler())).flatten()
+    })
+}
+
+/// The archive of a C++ compiler's own library, if there is one.
+fn cxx_library(compiler: &OsStr) -> Option<PathBuf> {
+    let output = std::process::Command::new(compiler).arg("-print-file-name=libstdc++.a").output();
+    // A compiler that has none prints the name as it is.
+    let path = PathBuf::from(String::from_utf8(output.ok()?.stdout).ok()?.trim());
+    path.is_absolute().then_some(path)
 }
 
 /// The arguments as a C compiler passes them to the linker: without `-Wl,` and `-Xlinker`, and with argument files
@@ -241,6 +254,13 @@ mod tests {
         let file = dir.join("libfoo.a");
         assert_eq!(request.program.inputs, [Input::Whole(file.clone()), Input::File(file)]);
         fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_compiler_without_a_cxx_library_has_none() {
+        for compiler in ["echo", "/nonexistent/compiler"] {
+            assert_eq!(cxx_library(OsStr::new(compiler)), None);
+        }
     }
 
     #[test]

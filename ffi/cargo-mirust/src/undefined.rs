@@ -123,7 +123,7 @@ const LACKS: &[Lack] = &[
         names: &["__gxx_personality_v0"],
         prefixes: &["_Z"],
         what: "the C++ library",
-        remedy: "an image has none",
+        remedy: "an image can have GNU's (libstdc++.a, which comes with g++), where a crate asks for it as `stdc++`",
     },
     Lack {
         names: &[],

@@ -158,7 +158,7 @@ unsafe fn double_at(text: *const c_char, end: *mut *const c_char) -> f64 {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strtod(text: *const c_char, end: *mut *const c_char) -> f64 {
+pub(super) unsafe extern "C" fn strtod(text: *const c_char, end: *mut *const c_char) -> f64 {
     // SAFETY: the contract is the same.
     unsafe { double_at(text, end) }
 }
@@ -176,7 +176,7 @@ unsafe extern "C" fn strtod_l(
 
 /// Rounded twice: to a double first.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strtof(text: *const c_char, end: *mut *const c_char) -> f32 {
+pub(super) unsafe extern "C" fn strtof(text: *const c_char, end: *mut *const c_char) -> f32 {
     // SAFETY: the contract is the same.
     unsafe { double_at(text, end) as f32 }
 }

@@ -3,99 +3,91 @@
 use super::asm::{VaList, variadic};
 use super::cstr::strlen;
 use super::die::die;
-use super::mem::{memmove, memset};
 use super::stdio::print_to;
-use super::string::{copy, copy_at_most};
-use core::ffi::{c_char, c_int, c_void};
+use super::wide::{self, Wide};
+use super::{mem, string, words};
+use core::ffi::{c_char, c_int, c_long, c_void};
 
 /// Ends the domain when a fortified function would write `n` bytes into `room`.
-fn check_room(function: &str, n: usize, room: usize) {
+pub(super) fn check_room(function: &str, n: usize, room: usize) {
     if n > room {
         die(format_args!("{function}: buffer overflow: {n} bytes for {room}"));
     }
 }
 
-/// `memcpy` of a fortified caller, which knows how many bytes the destination has.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __memcpy_chk(
-    dst: *mut c_void,
-    src: *const c_void,
-    n: usize,
-    room: usize,
-) -> *mut c_void {
-    check_room("memcpy", n, room);
-    // SAFETY: the contract is the one of `memmove`, which allows more.
-    unsafe { memmove(dst, src, n) }
+/// Defines what fortified callers call: as another function, which writes so much into so much room.
+macro_rules! checked {
+    (
+        ($export:meta)
+        $($name:ident($($parameter:ident: $type:ty),*) -> $result:ty
+            = $function:path[$($argument:expr),*]: $n:expr, $room:expr;)*
+    ) => {$(
+        #[cfg_attr($export, unsafe(no_mangle))]
+        unsafe extern "C" fn $name($($parameter: $type),*) -> $result {
+            // SAFETY: the contract is the same, and the room is checked first.
+            #[allow(unused_unsafe)]
+            unsafe {
+                $crate::fortify::check_room(stringify!($name), $n, $room);
+                $function($($argument),*)
+            }
+        }
+    )*};
+}
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
+pub(super) use checked;
+
+checked! {
+    (feature = "symbols")
+    __memcpy_chk(to: *mut c_void, from: *const c_void, n: usize, room: usize) -> *mut c_void
+        = mem::memmove[to, from, n]: n, room;
+    __memmove_chk(to: *mut c_void, from: *const c_void, n: usize, room: usize) -> *mut c_void
+        = mem::memmove[to, from, n]: n, room;
+    __mempcpy_chk(to: *mut c_void, from: *const c_void, n: usize, room: usize) -> *mut c_void
+        = words::mempcpy[to, from, n]: n, room;
+    __memset_chk(to: *mut c_void, byte: c_int, n: usize, room: usize) -> *mut c_void
+        = mem::memset[to, byte, n]: n, room;
+    __explicit_bzero_chk(to: *mut c_void, n: usize, room: usize) -> ()
+        = words::explicit_bzero[to, n]: n, room;
+    __strcpy_chk(to: *mut c_char, from: *const c_char, room: usize) -> *mut c_char
+        = string::strcpy[to, from]: strlen(from) + 1, room;
+    __stpcpy_chk(to: *mut c_char, from: *const c_char, room: usize) -> *mut c_char
+        = string::stpcpy[to, from]: strlen(from) + 1, room;
+    __strncpy_chk(to: *mut c_char, from: *const c_char, n: usize, room: usize) -> *mut c_char
+        = string::strncpy[to, from, n]: n, room;
+    __strcat_chk(to: *mut c_char, from: *const c_char, room: usize) -> *mut c_char
+        = string::strcat[to, from]: strlen(to) + strlen(from) + 1, room;
+    __strncat_chk(to: *mut c_char, from: *const c_char, n: usize, room: usize) -> *mut c_char
+        = string::strncat[to, from, n]: strlen(to) + string::strnlen(from, n) + 1, room;
+    __strlcpy_chk(to: *mut c_char, from: *const c_char, n: usize, room: usize) -> usize
+        = words::strlcpy[to, from, n]: n, room;
+    __strlcat_chk(to: *mut c_char, from: *const c_char, n: usize, room: usize) -> usize
+        = words::strlcat[to, from, n]: n, room;
+    __wmemcpy_chk(to: *mut Wide, from: *const Wide, n: usize, room: usize) -> *mut Wide
+        = wide::wmemcpy[to, from, n]: n, room;
+    __wmemmove_chk(to: *mut Wide, from: *const Wide, n: usize, room: usize) -> *mut Wide
+        = wide::wmemmove[to, from, n]: n, room;
+    __wmemset_chk(to: *mut Wide, wide: Wide, n: usize, room: usize) -> *mut Wide
+        = wide::wmemset[to, wide, n]: n, room;
+    __wcscpy_chk(to: *mut Wide, from: *const Wide, room: usize) -> *mut Wide
+        = wide::wcscpy[to, from]: wide::wcslen(from) + 1, room;
+    __mbstowcs_chk(to: *mut Wide, from: *const c_char, n: usize, room: usize) -> usize
+        = wide::mbstowcs[to, from, n]: n, room;
+    __wcstombs_chk(to: *mut c_char, from: *const Wide, n: usize, room: usize) -> usize
+        = wide::wcstombs[to, from, n]: n, room;
+    __wcrtomb_chk(to: *mut c_char, wide: Wide, state: *mut c_void, room: usize) -> usize
+        = wide::wcrtomb[to, wide, state]: 1, room;
 }
 
-/// `memmove` of a fortified caller.
+/// The word of an `fd_set` that has a descriptor, which must be one of those that fit.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __memmove_chk(
-    dst: *mut c_void,
-    src: *const c_void,
-    n: usize,
-    room: usize,
-) -> *mut c_void {
-    check_room("memmove", n, room);
-    // SAFETY: the contract is the same.
-    unsafe { memmove(dst, src, n) }
-}
-
-/// `memset` of a fortified caller.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __memset_chk(
-    dst: *mut c_void,
-    byte: c_int,
-    n: usize,
-    room: usize,
-) -> *mut c_void {
-    check_room("memset", n, room);
-    // SAFETY: the contract is the same.
-    unsafe { memset(dst, byte, n) }
-}
-
-/// `strcpy` of a fortified caller, which knows how many bytes the destination has.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __strcpy_chk(
-    dst: *mut c_char,
-    src: *const c_char,
-    room: usize,
-) -> *mut c_char {
-    // SAFETY: the contract is the one of `strcpy`, and the room is checked first.
-    unsafe {
-        check_room("strcpy", strlen(src) + 1, room);
-        copy(dst, src)
-    };
-    dst
-}
-
-/// `strncpy` of a fortified caller.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __strncpy_chk(
-    dst: *mut c_char,
-    src: *const c_char,
-    n: usize,
-    room: usize,
-) -> *mut c_char {
-    check_room("strncpy", n, room);
-    // SAFETY: the contract is the same.
-    unsafe { copy_at_most(dst, src, n) };
-    dst
-}
-
-/// `strcat` of a fortified caller.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn __strcat_chk(
-    dst: *mut c_char,
-    src: *const c_char,
-    room: usize,
-) -> *mut c_char {
-    // SAFETY: the contract is the one of `strcat`, and the room is checked first.
-    unsafe {
-        check_room("strcat", strlen(dst) + strlen(src) + 1, room);
-        copy(dst.add(strlen(dst)), src)
-    };
-    dst
+extern "C" fn __fdelt_chk(fd: c_long) -> c_long {
+    const FD_SETSIZE: c_long = 1024;
+    if !(0..FD_SETSIZE).contains(&fd) {
+        die(format_args!(
+            "__fdelt_chk: descriptor {fd} is none of the {FD_SETSIZE} that an fd_set has"
+        ));
+    }
+    fd / 64
 }
 
 variadic!("__sprintf_chk", 4 => __vsprintf_chk);
@@ -110,7 +102,7 @@ unsafe extern "C" fn __vsnprintf_chk(
     format: *const c_char,
     args: *mut VaList,
 ) -> c_int {
-    check_room("snprintf", size, room);
+    check_room("__vsnprintf_chk", size, room);
     // SAFETY: the contract is the same.
     unsafe { print_to(buf, size, format, args) }
 }
@@ -126,6 +118,27 @@ unsafe extern "C" fn __vsprintf_chk(
 ) -> c_int {
     // SAFETY: the buffer has `room` bytes, or an unknown number that is enough (usize::MAX).
     let n = unsafe { print_to(buf, room.min(isize::MAX as usize), format, args) };
-    check_room("sprintf", usize::try_from(n).map_or(0, |n| n + 1), room);
+    check_room("__vsprintf_chk", usize::try_from(n).map_or(0, |n| n + 1), room);
     n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_done() {
+        let mut to = [7u8; 8];
+        let at = to.as_mut_ptr().cast::<c_char>();
+        // SAFETY: eight bytes, of which the functions are told.
+        unsafe {
+            assert_eq!(__stpcpy_chk(at, c"abc".as_ptr(), 8), at.add(3));
+            assert_eq!(__strncat_chk(at, c"defgh".as_ptr(), 4, 8), at);
+            assert_eq!(to, *b"abcdefg\0");
+            assert_eq!(__mempcpy_chk(at.cast(), b"xyz".as_ptr().cast(), 3, 3), at.add(3).cast());
+            assert_eq!(__strlcpy_chk(at.add(3), c"123456".as_ptr(), 5, 5), 6);
+        }
+        assert_eq!(to, *b"xyz1234\0");
+        assert_eq!((__fdelt_chk(63), __fdelt_chk(1023)), (0, 15));
+    }
 }

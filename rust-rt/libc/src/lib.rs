@@ -24,6 +24,7 @@ mod asm;
 mod basic_calls;
 mod calendar;
 mod cstr;
+mod cxx;
 mod die;
 mod dl;
 mod double;

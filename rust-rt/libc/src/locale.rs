@@ -3,21 +3,54 @@
 use core::ffi::{c_char, c_int, c_ushort, c_void};
 use core::ptr;
 
-/// What a `locale_t` points to.
+/// What a `locale_t` points to: glibc's `struct __locale_struct`, of which macros of `<ctype.h>` and GNU's C++ library read
+/// the tables.
+#[cfg(feature = "posix")]
+#[repr(C)]
+struct Locale {
+    data: [*const c_void; 13],
+    classes: *const c_ushort,
+    lower: *const c_int,
+    upper: *const c_int,
+    names: [*const c_char; 13],
+}
+
+#[cfg(feature = "posix")]
+const _: () = assert!(size_of::<Locale>() == 232);
+
+// SAFETY: the pointers are to static tables that nobody writes to.
+#[cfg(feature = "posix")]
+unsafe impl Sync for Locale {}
+
+#[cfg(feature = "posix")]
+static C_LOCALE: Locale = Locale {
+    data: [ptr::null(); 13],
+    classes: (&raw const CLASSES[BELOW]).cast(),
+    lower: (&raw const LOWER[BELOW]).cast(),
+    upper: (&raw const UPPER[BELOW]).cast(),
+    names: [c"C".as_ptr(); 13],
+};
+
+/// OCaml's runtime, which is what an image without programs in C has, only passes it on: the tables would be 4 KB.
+#[cfg(not(feature = "posix"))]
 static C_LOCALE: u8 = 0;
 
 /// The C locale, whatever its name: number formats never change.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn newlocale(_mask: c_int, _name: *const c_char, _base: *mut c_void) -> *const c_void {
+pub(super) extern "C" fn newlocale(
+    _mask: c_int,
+    _name: *const c_char,
+    _base: *mut c_void,
+) -> *const c_void {
     (&raw const C_LOCALE).cast()
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn freelocale(_locale: *mut c_void) {}
+pub(super) extern "C" fn freelocale(_locale: *mut c_void) {}
 
 /// The locale of before: the C locale.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn uselocale(_locale: *mut c_void) -> *const c_void {
+pub(super) extern "C" fn uselocale(_locale: *mut c_void) -> *const c_void {
     (&raw const C_LOCALE).cast()
 }
 
@@ -148,7 +181,7 @@ extern "C" fn isascii(c: c_int) -> c_int {
 
 /// The C locale.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn duplocale(_locale: *mut c_void) -> *const c_void {
+pub(super) extern "C" fn duplocale(_locale: *mut c_void) -> *const c_void {
     (&raw const C_LOCALE).cast()
 }
 
@@ -174,7 +207,7 @@ extern "C" fn localeconv() -> *const c_void {
 
 /// The name of the character set, the point of a number, and no answer to anything else.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn nl_langinfo(item: c_int) -> *const c_char {
+pub(super) extern "C" fn nl_langinfo(item: c_int) -> *const c_char {
     match item {
         14 => c"ANSI_X3.4-1968", // CODESET
         0x1_0000 => c".",        // RADIXCHAR
@@ -191,6 +224,19 @@ mod tests {
     unsafe extern "C" {
         #[link_name = "__ctype_b_loc"]
         safe fn host_classes() -> *const *const c_ushort;
+    }
+
+    /// The tables of a locale are where glibc has them.
+    #[cfg(feature = "posix")]
+    #[test]
+    fn a_locale_has_the_tables_that_macros_read() {
+        let words = newlocale(0, ptr::null(), ptr::null_mut()).cast::<*const c_void>();
+        // SAFETY: the three pointers come after thirteen others, and are to tables of characters from -128 on.
+        unsafe {
+            assert_eq!(*words.add(13), (*__ctype_b_loc()).cast());
+            assert_eq!((*words.add(14)).cast(), *__ctype_tolower_loc());
+            assert_eq!((*words.add(15)).cast(), *__ctype_toupper_loc());
+        }
     }
 
     #[test]

@@ -230,7 +230,7 @@ extern "C" fn lrint(x: c_double) -> c_long {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn frexp(x: c_double, exponent: *mut c_int) -> c_double {
+pub(super) unsafe extern "C" fn frexp(x: c_double, exponent: *mut c_int) -> c_double {
     let (fraction, e) = libm::frexp(x);
     // SAFETY: `exponent` is writable by contract.
     unsafe { *exponent = e };

@@ -6,7 +6,7 @@ use core::ffi::{c_int, c_uint, c_void};
 
 /// At most 256 bytes, or EIO; EIO too when the CPU has no generator.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn getentropy(buf: *mut c_void, len: usize) -> c_int {
+pub(super) unsafe extern "C" fn getentropy(buf: *mut c_void, len: usize) -> c_int {
     if len > 256 {
         return errno::fail(EIO);
     }

@@ -183,7 +183,7 @@ unsafe fn write(to: *mut c_char, room: usize, format: &[u8], tm: &Tm) -> Option<
 
 /// How many octets that makes; 0 if there is no room for them and a NUL. Widths (`%10d`) are left out.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strftime(
+pub(super) unsafe extern "C" fn strftime(
     to: *mut c_char,
     room: usize,
     format: *const c_char,
@@ -194,7 +194,7 @@ unsafe extern "C" fn strftime(
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strftime_l(
+pub(super) unsafe extern "C" fn strftime_l(
     to: *mut c_char,
     room: usize,
     format: *const c_char,

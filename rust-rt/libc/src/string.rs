@@ -18,7 +18,7 @@ unsafe extern "C" {
 
 /// The length of the string, or `max` when there is no NUL in that many bytes.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strnlen(s: *const c_char, max: usize) -> usize {
+pub(super) unsafe extern "C" fn strnlen(s: *const c_char, max: usize) -> usize {
     // SAFETY: the contract is the same.
     unsafe { len_at_most(s, max) }
 }
@@ -69,7 +69,7 @@ unsafe fn compare(
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strcpy(dst: *mut c_char, src: *const c_char) -> *mut c_char {
+pub(super) unsafe extern "C" fn strcpy(dst: *mut c_char, src: *const c_char) -> *mut c_char {
     // SAFETY: the contract is the same.
     unsafe { copy(dst, src) };
     dst
@@ -77,7 +77,7 @@ unsafe extern "C" fn strcpy(dst: *mut c_char, src: *const c_char) -> *mut c_char
 
 /// `strcpy` that returns the end of the copy.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn stpcpy(dst: *mut c_char, src: *const c_char) -> *mut c_char {
+pub(super) unsafe extern "C" fn stpcpy(dst: *mut c_char, src: *const c_char) -> *mut c_char {
     // SAFETY: the contract is the same.
     unsafe { copy(dst, src) }
 }
@@ -98,7 +98,11 @@ pub(super) unsafe fn copy(dst: *mut c_char, src: *const c_char) -> *mut c_char {
 
 /// Fills up with NULs, and writes none when the source has `n` bytes or more.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strncpy(dst: *mut c_char, src: *const c_char, n: usize) -> *mut c_char {
+pub(super) unsafe extern "C" fn strncpy(
+    dst: *mut c_char,
+    src: *const c_char,
+    n: usize,
+) -> *mut c_char {
     // SAFETY: the contract is the same.
     unsafe { copy_at_most(dst, src, n) };
     dst
@@ -119,14 +123,18 @@ pub(super) unsafe fn copy_at_most(dst: *mut c_char, src: *const c_char, n: usize
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strcat(dst: *mut c_char, src: *const c_char) -> *mut c_char {
+pub(super) unsafe extern "C" fn strcat(dst: *mut c_char, src: *const c_char) -> *mut c_char {
     // SAFETY: the destination has room for both by contract.
     unsafe { copy(dst.add(strlen(dst)), src) };
     dst
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strncat(dst: *mut c_char, src: *const c_char, max: usize) -> *mut c_char {
+pub(super) unsafe extern "C" fn strncat(
+    dst: *mut c_char,
+    src: *const c_char,
+    max: usize,
+) -> *mut c_char {
     // SAFETY: the destination has room for its string, `max` more bytes at most, and a NUL.
     unsafe {
         let (end, n) = (dst.add(strlen(dst)), len_at_most(src, max));

@@ -5,7 +5,7 @@ use super::errno::{self, EILSEQ};
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 use core::ptr;
 
-type Wide = c_int;
+pub(super) type Wide = c_int;
 
 const WEOF: c_uint = c_uint::MAX;
 
@@ -15,7 +15,7 @@ fn octet(wide: Wide) -> Option<u8> {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wcslen(s: *const Wide) -> usize {
+pub(super) unsafe extern "C" fn wcslen(s: *const Wide) -> usize {
     let mut n = 0;
     // SAFETY: there is a NUL, and everything before it is readable.
     while unsafe { s.add(n).read() } != 0 {
@@ -25,7 +25,7 @@ unsafe extern "C" fn wcslen(s: *const Wide) -> usize {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wcscpy(dst: *mut Wide, src: *const Wide) -> *mut Wide {
+pub(super) unsafe extern "C" fn wcscpy(dst: *mut Wide, src: *const Wide) -> *mut Wide {
     // SAFETY: there is room for the string and its NUL.
     unsafe { dst.copy_from_nonoverlapping(src, wcslen(src) + 1) };
     dst
@@ -50,7 +50,7 @@ unsafe extern "C" fn wcsncmp(a: *const Wide, b: *const Wide, most: usize) -> c_i
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wcscmp(a: *const Wide, b: *const Wide) -> c_int {
+pub(super) unsafe extern "C" fn wcscmp(a: *const Wide, b: *const Wide) -> c_int {
     // SAFETY: the contract is that of `wcsncmp` without a bound.
     unsafe { wcsncmp(a, b, usize::MAX) }
 }
@@ -93,21 +93,21 @@ unsafe extern "C" fn wmemcmp(a: *const Wide, b: *const Wide, n: usize) -> c_int 
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wmemcpy(dst: *mut Wide, src: *const Wide, n: usize) -> *mut Wide {
+pub(super) unsafe extern "C" fn wmemcpy(dst: *mut Wide, src: *const Wide, n: usize) -> *mut Wide {
     // SAFETY: that many are readable and writable, and do not overlap.
     unsafe { dst.copy_from_nonoverlapping(src, n) };
     dst
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wmemmove(dst: *mut Wide, src: *const Wide, n: usize) -> *mut Wide {
+pub(super) unsafe extern "C" fn wmemmove(dst: *mut Wide, src: *const Wide, n: usize) -> *mut Wide {
     // SAFETY: that many are readable and writable.
     unsafe { dst.copy_from(src, n) };
     dst
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wmemset(dst: *mut Wide, wide: Wide, n: usize) -> *mut Wide {
+pub(super) unsafe extern "C" fn wmemset(dst: *mut Wide, wide: Wide, n: usize) -> *mut Wide {
     for at in 0..n {
         // SAFETY: that many are writable.
         unsafe { dst.add(at).write(wide) };
@@ -184,7 +184,7 @@ unsafe extern "C" fn mblen(from: *const c_char, n: usize) -> c_int {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wcrtomb(to: *mut c_char, wide: Wide, _state: *mut c_void) -> usize {
+pub(super) unsafe extern "C" fn wcrtomb(to: *mut c_char, wide: Wide, _state: *mut c_void) -> usize {
     if to.is_null() {
         return 1;
     }
@@ -207,7 +207,7 @@ unsafe extern "C" fn wctomb(to: *mut c_char, wide: Wide) -> c_int {
 /// Converts up to `most` characters, and the NUL if it comes before. `from` then is where to go on, or NULL behind the
 /// NUL; it does not move if nothing is stored (`to` is NULL).
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn mbsrtowcs(
+pub(super) unsafe extern "C" fn mbsrtowcs(
     to: *mut Wide,
     from: *mut *const c_char,
     most: usize,
@@ -236,14 +236,18 @@ unsafe extern "C" fn mbsrtowcs(
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn mbstowcs(to: *mut Wide, mut from: *const c_char, most: usize) -> usize {
+pub(super) unsafe extern "C" fn mbstowcs(
+    to: *mut Wide,
+    mut from: *const c_char,
+    most: usize,
+) -> usize {
     // SAFETY: the contract is the same.
     unsafe { mbsrtowcs(to, &raw mut from, most, ptr::null_mut()) }
 }
 
 /// As [`mbsrtowcs`], the other way.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wcsrtombs(
+pub(super) unsafe extern "C" fn wcsrtombs(
     to: *mut c_char,
     from: *mut *const Wide,
     most: usize,
@@ -269,7 +273,11 @@ unsafe extern "C" fn wcsrtombs(
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wcstombs(to: *mut c_char, mut from: *const Wide, most: usize) -> usize {
+pub(super) unsafe extern "C" fn wcstombs(
+    to: *mut c_char,
+    mut from: *const Wide,
+    most: usize,
+) -> usize {
     // SAFETY: the contract is the same.
     unsafe { wcsrtombs(to, &raw mut from, most, ptr::null_mut()) }
 }
@@ -286,7 +294,7 @@ macro_rules! functions {
 
         /// The number of a class of this name, from 1 on; 0 for others.
         #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-        unsafe extern "C" fn wctype(name: *const c_char) -> c_ulong {
+        pub(super) unsafe extern "C" fn wctype(name: *const c_char) -> c_ulong {
             // SAFETY: a C string.
             let name = unsafe { super::cstr::bytes(name) };
             [$($class),*].iter().position(|class| class.as_bytes() == name).map_or(0, |at| at as c_ulong + 1)
@@ -294,7 +302,7 @@ macro_rules! functions {
 
         /// Whether it is in the class that `wctype` has given.
         #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-        extern "C" fn iswctype(wide: c_uint, class: c_ulong) -> c_int {
+        pub(super) extern "C" fn iswctype(wide: c_uint, class: c_ulong) -> c_int {
             let classes: &[extern "C" fn(c_uint) -> c_int] = &[$($name),*];
             let class = (class as usize).checked_sub(1).and_then(|class| classes.get(class));
             class.map_or(0, |class| class(wide))
@@ -355,12 +363,12 @@ functions! {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn towlower(wide: c_uint) -> c_uint {
+pub(super) extern "C" fn towlower(wide: c_uint) -> c_uint {
     octet(wide as Wide).map_or(wide, |c| c.to_ascii_lowercase().into())
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn towupper(wide: c_uint) -> c_uint {
+pub(super) extern "C" fn towupper(wide: c_uint) -> c_uint {
     octet(wide as Wide).map_or(wide, |c| c.to_ascii_uppercase().into())
 }
 

@@ -180,7 +180,11 @@ unsafe extern "C" fn strxfrm(dst: *mut c_char, src: *const c_char, n: usize) -> 
 
 /// As much of the string as there is room for, with its NUL. How long the string is.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strlcpy(dst: *mut c_char, src: *const c_char, room: usize) -> usize {
+pub(super) unsafe extern "C" fn strlcpy(
+    dst: *mut c_char,
+    src: *const c_char,
+    room: usize,
+) -> usize {
     // SAFETY: a C string, and room for that many octets.
     unsafe {
         let length = strlen(src);
@@ -194,7 +198,11 @@ unsafe extern "C" fn strlcpy(dst: *mut c_char, src: *const c_char, room: usize) 
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn strlcat(dst: *mut c_char, src: *const c_char, room: usize) -> usize {
+pub(super) unsafe extern "C" fn strlcat(
+    dst: *mut c_char,
+    src: *const c_char,
+    room: usize,
+) -> usize {
     // SAFETY: a C string, and room for that many octets, of which some are a string.
     unsafe {
         let length = len_at_most(dst, room);
@@ -204,7 +212,11 @@ unsafe extern "C" fn strlcat(dst: *mut c_char, src: *const c_char, room: usize) 
 
 /// `memcpy` that returns the end of the copy.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn mempcpy(dst: *mut c_void, src: *const c_void, n: usize) -> *mut c_void {
+pub(super) unsafe extern "C" fn mempcpy(
+    dst: *mut c_void,
+    src: *const c_void,
+    n: usize,
+) -> *mut c_void {
     // SAFETY: the contract is the same.
     unsafe { ptr::copy_nonoverlapping(src.cast::<u8>(), dst.cast::<u8>(), n) };
     dst.wrapping_byte_add(n)
@@ -233,7 +245,7 @@ unsafe extern "C" fn memccpy(
 
 /// Is not left out, even if nobody reads the memory again.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn explicit_bzero(at: *mut c_void, n: usize) {
+pub(super) unsafe extern "C" fn explicit_bzero(at: *mut c_void, n: usize) {
     // SAFETY: that many octets are writable, by contract.
     unsafe { at.cast::<u8>().write_bytes(0, n) };
     // SAFETY: an empty instruction, which may read them.
@@ -265,10 +277,14 @@ macro_rules! functions {
         #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
         unsafe extern "C" fn $name($($argument: $type,)* $(_: $more),*) -> $result {
             // SAFETY: the contract is the same.
-            unsafe { $other($($argument),*) }
+            #[allow(unused_unsafe)]
+            unsafe {
+                $other($($argument),*)
+            }
         }
     )*};
 }
+pub(super) use functions;
 
 functions! {
     strcoll(a: *const c_char, b: *const c_char;) -> c_int = super::string::strcmp;

@@ -88,6 +88,7 @@ unsafe fn descriptors(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<i
             small::sync();
             0
         }
+        188..=199 => errno::fail(errno::EOPNOTSUPP) as isize, // extended attributes
         // The C function returns the error; the system call is as others are.
         221 => match small::posix_fadvise(fd, b as _, c as _, d as _) {
             0 => 0,

@@ -26,6 +26,8 @@ mod eventfd;
 mod events;
 mod family;
 mod files;
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
+mod fortify;
 mod identity;
 mod inet;
 mod interfaces;

@@ -9,7 +9,7 @@ use super::answer::{number, status};
 use super::files::{calls as paths, changes};
 use super::parts::{Errno, Part, PartMut, Result};
 use super::{copy, io, table};
-use crate::errno::{self, EINVAL, EPERM};
+use crate::errno::{self, EINVAL, EOPNOTSUPP, EPERM};
 use crate::timespec::Timespec;
 
 /// Defines each as the other.
@@ -76,6 +76,43 @@ pub(super) extern "C" fn posix_fadvise64(fd: c_int, from: i64, n: i64, hint: c_i
     posix_fadvise(fd, from, n, hint)
 }
 
+/// Defines the calls on extended attributes, which no file has.
+macro_rules! attributes {
+    ($($name:ident($($type:ty),*) -> $result:ty;)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub(super) extern "C" fn $name($(_: $type),*) -> $result {
+            errno::fail(EOPNOTSUPP) as $result
+        }
+    )*};
+}
+
+attributes! {
+    getxattr(*const c_char, *const c_char, *mut c_void, usize) -> isize;
+    lgetxattr(*const c_char, *const c_char, *mut c_void, usize) -> isize;
+    fgetxattr(c_int, *const c_char, *mut c_void, usize) -> isize;
+    listxattr(*const c_char, *mut c_char, usize) -> isize;
+    llistxattr(*const c_char, *mut c_char, usize) -> isize;
+    flistxattr(c_int, *mut c_char, usize) -> isize;
+    setxattr(*const c_char, *const c_char, *const c_void, usize, c_int) -> c_int;
+    lsetxattr(*const c_char, *const c_char, *const c_void, usize, c_int) -> c_int;
+    fsetxattr(c_int, *const c_char, *const c_void, usize, c_int) -> c_int;
+    removexattr(*const c_char, *const c_char) -> c_int;
+    lremovexattr(*const c_char, *const c_char) -> c_int;
+    fremovexattr(c_int, *const c_char) -> c_int;
+}
+
+/// How urgent the process is: there are no others.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn getpriority(_kind: c_int, _whose: c_uint) -> c_int {
+    0
+}
+
+/// As [`getpriority`].
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn setpriority(_kind: c_int, _whose: c_uint, _priority: c_int) -> c_int {
+    0
+}
+
 /// EPERM: the clock is Xen's, and the program cannot set it.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn clock_settime(_clock: c_int, _time: *const Timespec) -> c_int {
@@ -135,6 +172,18 @@ pub(super) extern "C" fn munlockall() -> c_int {
 mod tests {
     use super::*;
     use crate::errno::{EBADF, ENOENT};
+
+    #[test]
+    fn no_file_has_extended_attributes() {
+        let (name, none) = (c"user.x".as_ptr(), core::ptr::null_mut());
+        assert_eq!((fgetxattr(1, name, none, 0), errno::get()), (-1, EOPNOTSUPP));
+        assert_eq!((setxattr(c"/tmp".as_ptr(), name, none, 0, 0), errno::get()), (-1, EOPNOTSUPP));
+        for number in [host_libc::SYS_setxattr, host_libc::SYS_fremovexattr] {
+            // SAFETY: refused, whatever the arguments are.
+            let answer = unsafe { super::super::system_call(number as usize, [0; 6]) };
+            assert_eq!(answer, -(EOPNOTSUPP as isize));
+        }
+    }
 
     #[test]
     fn what_does_nothing_refuses_what_is_wrong_as_the_host_does() {

@@ -212,7 +212,7 @@ pub(super) extern "C" fn pclose(_stream: *const File) -> c_int {
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) unsafe extern "C" fn fread(
+pub(in super::super) unsafe extern "C" fn fread(
     to: *mut c_void,
     size: usize,
     count: usize,

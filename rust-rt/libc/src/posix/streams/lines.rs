@@ -6,7 +6,6 @@ use core::ptr;
 use super::super::parts::{Errno, Result};
 use super::super::small::calls;
 use super::Locked;
-use crate::die::die;
 use crate::errno::{self, EINVAL, ENOMEM};
 use crate::stdio::{EOF, File};
 
@@ -39,7 +38,7 @@ fn take_until(
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) unsafe extern "C" fn fgets(
+pub(in super::super) unsafe extern "C" fn fgets(
     to: *mut c_char,
     size: c_int,
     stream: *const File,
@@ -73,21 +72,6 @@ pub(super) unsafe extern "C" fn fgets(
             ptr::null_mut()
         }
     }
-}
-
-/// As `fgets`, into `room` bytes, of which the caller knows.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) unsafe extern "C" fn __fgets_chk(
-    to: *mut c_char,
-    room: usize,
-    size: c_int,
-    stream: *const File,
-) -> *mut c_char {
-    if usize::try_from(size).is_ok_and(|size| size > room) {
-        die(format_args!("fgets: buffer overflow: {size} bytes for {room}"));
-    }
-    // SAFETY: the contract is the same.
-    unsafe { fgets(to, size, stream) }
 }
 
 /// Into a block of `malloc`, which grows. How long the line is with its end; -1 at the end of the stream.

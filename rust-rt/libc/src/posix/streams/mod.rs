@@ -10,8 +10,8 @@
 //! in the middle of a call keeps the stream's lock. The end of the program waits for no lock.
 
 mod buffer;
-mod calls;
-mod lines;
+pub(super) mod calls;
+pub(super) mod lines;
 mod pieces;
 mod positions;
 mod print;
