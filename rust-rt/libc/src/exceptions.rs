@@ -3,7 +3,7 @@
 //! run time lives on this: an access out of bounds or a division by zero becomes an error of the compiled program.
 //!
 //! The handler runs on the stack of what was interrupted, or on the thread's alternate one. When it returns,
-//! [`mirust_signal_return`] loads the registers that it has left. An exception in a handler calls the handler again.
+//! `mirust_signal_return` loads the registers that it has left. An exception in a handler calls the handler again.
 
 use super::handlers::{self, CONTEXT, Context, Information};
 use core::ffi::c_int;
@@ -11,7 +11,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// What the entry code of an exception has saved, from the lowest address up: the registers from R15 to RAX, and from
-/// [`VECTOR`] on what the CPU has pushed.
+/// `VECTOR` on what the CPU has pushed.
 pub type Saved = [u64; 22];
 
 const RSI: usize = 10;
