@@ -229,7 +229,7 @@ pub const PASSED_ON: [&str; 2] = ["RUST_BACKTRACE", "RUST_LOG"];
 ///
 /// # Errors
 ///
-/// A variable has no name of capital letters, or an argument is not UTF-8.
+/// A variable has no name of capital letters, an argument is not UTF-8, or the line is too long for a domain.
 pub fn command_line(
     variables: &[String],
     passed: &[&str],
@@ -261,8 +261,19 @@ pub fn command_line(
         };
         words.push(quoted(argument));
     }
-    Ok(words.join(" "))
+    let line = words.join(" ");
+    if line.len() > LONGEST_LINE {
+        bail!(
+            "arguments and environment variables have {} bytes together, and a domain's may have {LONGEST_LINE}\n\
+             let the program read a file instead: --files DIR puts a folder into the image",
+            line.len()
+        );
+    }
+    Ok(line)
 }
+
+/// Bytes of a command line, at most: the runtime reads 4095, and that of a network on QEMU may come to it.
+const LONGEST_LINE: usize = 4000;
 
 /// A word that the runtime reads back as it is. Only single quotes and spaces matter to others on the way.
 fn quoted(word: &str) -> String {
@@ -284,6 +295,14 @@ mod tests {
         for wrong in ["", "a", "80:", "80:70000", "80/sctp", "my-crate"] {
             assert!(port(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_line_that_no_domain_would_read_is_refused() {
+        let line = |len| command_line(&[], &[], &["a".repeat(len).into()]);
+        assert_eq!(line(LONGEST_LINE).unwrap().len(), LONGEST_LINE);
+        assert!(line(LONGEST_LINE + 1).unwrap_err().to_string().contains("--files DIR"));
+        assert!(NETWORK_ON_QEMU.len() + "MIRUST_ARGS='' ".len() <= 4095 - LONGEST_LINE);
     }
 
     #[test]
