@@ -82,8 +82,9 @@ let echo address total count =
     if connections <> [] then (
       let sockets = List.map (fun c -> c.socket) connections in
       let sending = List.filter (fun c -> not c.closed) connections in
+      (* On a busy machine a domain that is saved is away for more than a minute. *)
       let readable, writable, _ =
-        Unix.select sockets (List.map (fun c -> c.socket) sending) [] 60.
+        Unix.select sockets (List.map (fun c -> c.socket) sending) [] 300.
       in
       if readable = [] && writable = [] then fail "nothing moves";
       List.iter (fun c -> if List.mem c.socket writable then send total buffer c) sending;
