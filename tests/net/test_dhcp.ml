@@ -53,7 +53,15 @@ let both_ways () =
       secs = 9;
     }
   in
-  check_bool "request" true (D.parse (D.emit m) = Ok m)
+  check_bool "request" true (D.parse (D.emit m) = Ok m);
+  (* Options without a field of their own: one of 42, one that is longer than a part may be, one of nothing. *)
+  let others =
+    [ (42, "\010\000\000\042"); (119, String.init 600 (fun i -> Char.chr (i mod 251))); (224, "") ]
+  in
+  let m = { (ack 1) with others } in
+  check_bool "others" true (D.parse (D.emit m) = Ok m);
+  check_bool "all options" true
+    (List.for_all (fun o -> List.mem o (D.options m)) ((54, "\010\000\000\001") :: others))
 
 let golden () =
   let b = D.emit (D.empty Discover ~reply:false ~xid:0x3903f326 mac) in
@@ -151,6 +159,21 @@ let bound () =
   check_actions "bound" [ "configure 10.0.0.50/24" ] (E.input t ~now:0 (ack xid));
   check_state "state" Bound (E.state t);
   t
+
+let what_is_asked_for_and_said () =
+  let t = E.create ~wanted:[ 42; 6 ] ~random:(fun n -> n / 2) mac in
+  let asked = E.start t ~now:0 in
+  (match asked with
+  | [ Broadcast m ] ->
+      check_bool "asks for it" true (List.mem 42 m.wanted);
+      check_int "once" 1 (List.length (List.filter (( = ) 6) m.wanted))
+  | _ -> Alcotest.fail "no message");
+  let xid = xid asked and others = [ (42, "\010\000\000\042") ] in
+  ignore (E.input t ~now:0 { (ack ~kind:Offer xid) with others });
+  ignore (E.input t ~now:0 { (ack xid) with others });
+  let said = (Option.get (E.lease t)).options in
+  check_bool "said" true (List.assoc_opt 42 said = Some "\010\000\000\042");
+  check_bool "what has a field, too" true (List.assoc_opt 15 said = Some "example.net")
 
 (* On the same network, on another whose server says so, and on another whose server does not know us. *)
 let link_changes () =
@@ -677,6 +700,7 @@ let () =
           case "acknowledgements_of_no_use" acknowledgements_of_no_use;
           case "declined_and_stopped" declined_and_stopped;
           case "declined_again_and_again" declined_again_and_again;
+          case "what_is_asked_for_and_said" what_is_asked_for_and_said;
           case "link_changes" link_changes;
           case "link_changes_while_asking" link_changes_while_asking;
           case "a_lease_ends_whatever_is_being_done" a_lease_ends_whatever_is_being_done;

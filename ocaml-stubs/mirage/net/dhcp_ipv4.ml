@@ -13,14 +13,14 @@ let src = Logs.Src.create "mirust.dhcp" ~doc:"IPv4 by DHCP, in Mirage's words"
 module Log = (val Logs.src_log src : Logs.LOG)
 module U = Udp.Make (Ipv4_core)
 
-type device = { net : Netif.t; ip : Ipv4_core.t }
+type device = { net : Netif.t; ip : Ipv4_core.t; options : (int * string) list option }
 
 (* To which the stack hands on datagrams from port 67, once it has taken the device over. *)
 let clients : (Netif.t * Dhcp_client.t) list ref = ref []
 let client netif = List.assq_opt netif !clients
 
 (* The client has UDP of its own, so that there can be a lease before there is a stack. *)
-let by_dhcp net ip arp =
+let by_dhcp ?requests net ip arp =
   U.connect ip >>= fun udp ->
   let send ~src ~dst datagram =
     Lwt.dont_wait
@@ -41,7 +41,8 @@ let by_dhcp net ip arp =
              ?gateway:(List.nth_opt lease.routers 0))
   in
   let client =
-    Dhcp_client.create ~host_name:(Mirage_runtime.name ()) ~mac:(Netif.mac net) ~arp ~send configure
+    Dhcp_client.create ~host_name:(Mirage_runtime.name ()) ?wanted:requests ~mac:(Netif.mac net)
+      ~arp ~send configure
   in
   clients := (net, client) :: !clients;
   U.listen udp ~port:W.Dhcpv4.client_port (fun ~src:_ ~dst:_ ~src_port:_ datagram ->
@@ -61,7 +62,7 @@ let by_dhcp net ip arp =
   in
   Mirust_netif.Netif.listen_packets net (List.iter frame);
   Dhcp_client.start client;
-  Dhcp_client.bound client >|= ignore
+  Dhcp_client.bound client >|= fun lease -> lease.options
 
 module type S = sig
   type t = device
@@ -70,13 +71,17 @@ end
 module Make (N : Netif.S) (E : Ethernet.S) (A : Arp.S) = struct
   type t = device
 
-  let connect ?(no_init = false) ?cidr ?gateway ?options:_ ?requests:_ net ethernet arp =
+  (* Our client says by itself what the generated code gives as [options]. *)
+  let connect ?(no_init = false) ?cidr ?gateway ?options:_ ?requests net ethernet arp =
     let ip = Static_ipv4.create_shared (E.link ethernet) arp in
     (match cidr with
-    | _ when no_init -> Lwt.return_unit
-    | Some cidr -> Ipv4_address.use ip arp ~cidr ?gateway ()
-    | None -> by_dhcp net ip arp)
-    >|= fun () -> { net; ip }
+    | _ when no_init -> Lwt.return_none
+    | Some cidr -> Ipv4_address.use ip arp ~cidr ?gateway () >|= fun () -> None
+    | None -> by_dhcp ?requests net ip arp >|= Option.some)
+    >|= fun options -> { net; ip; options }
+
+  (* Of the lease, for [Mirust_mirage_charrua]. *)
+  let options t = t.options
 end
 
 module Proj_net (D : S) = struct

@@ -8,6 +8,7 @@ type lease = {
   mtu : int option;
   server : Ipaddr.V4.t;
   until : int;
+  options : (int * string) list;
 }
 
 let pp_lease ppf l =
@@ -42,6 +43,7 @@ let pp_state ppf s =
 type t = {
   mac : Macaddr.t;
   host_name : string option;
+  wanted : int list;
   random : int -> int;
   mutable state : state;
   mutable xid : int;
@@ -59,10 +61,14 @@ type t = {
 
 let second = 1_000_000_000
 
-let create ?host_name ~random mac =
+(* Subnet mask, routers, DNS, host name, domain name, MTU, broadcast, lease and its times. *)
+let understood = [ 1; 3; 6; 15; 26; 28; 51; 58; 59 ]
+
+let create ?host_name ?(wanted = []) ~random mac =
   {
     mac;
     host_name;
+    wanted = List.sort_uniq compare (wanted @ understood);
     random;
     state = Stopped;
     xid = 0;
@@ -87,16 +93,13 @@ let backoff t =
   let base = min 64 (1 lsl min 6 (1 + t.tries)) * second in
   base - (second / 2) + (t.random 1000 * 1_000_000)
 
-(* Subnet mask, routers, DNS, host name, domain name, MTU, broadcast, lease and its times. *)
-let wanted = [ 1; 3; 6; 15; 26; 28; 51; 58; 59 ]
-
 let message t ~now kind =
   let m = Dhcpv4.empty kind ~reply:false ~xid:t.xid t.mac in
   let id = "\001" ^ Macaddr.to_octets t.mac in
   {
     m with
     secs = max 0 ((now - t.began) / second);
-    wanted;
+    wanted = t.wanted;
     host_name = t.host_name;
     client_id = Some id;
   }
@@ -188,6 +191,7 @@ let lease_of t ~now ~server (m : Dhcpv4.t) =
             mtu = (match m.mtu with Some n when n >= 576 -> Some n | Some _ | None -> None);
             server;
             until = at seconds;
+            options = Dhcpv4.options m;
           })
         (prefix_bits m)
 

@@ -12,6 +12,7 @@ type lease = {
   mtu : int option;
   server : Ipaddr.V4.t;
   until : int;  (** [max_int]: for ever *)
+  options : (int * string) list;  (** what the server has said, by {!Dhcpv4.options} *)
 }
 
 val pp_lease : lease Fmt.t
@@ -37,8 +38,9 @@ type state =
 
 val pp_state : state Fmt.t
 
-(** [random n] is between 0 and [n - 1]. *)
-val create : ?host_name:string -> random:(int -> int) -> Macaddr.t -> t
+(** [random n] is between 0 and [n - 1]. [wanted] are numbers of options that the server is asked
+    for, besides those that the client understands. *)
+val create : ?host_name:string -> ?wanted:int list -> random:(int -> int) -> Macaddr.t -> t
 
 val start : t -> now:int -> action list
 val input : t -> now:int -> Dhcpv4.t -> action list

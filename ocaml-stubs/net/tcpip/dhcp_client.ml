@@ -61,8 +61,8 @@ let conflict t address mac =
       perform_all t (Dhcp_engine.declined t.engine ~now:(Env.now ()))
   | Some _ | None -> ()
 
-let create ?host_name ~mac ~arp ~send configure =
-  let engine = Dhcp_engine.create ?host_name ~random:Env.random_int mac in
+let create ?host_name ?wanted ~mac ~arp ~send configure =
+  let engine = Dhcp_engine.create ?host_name ?wanted ~random:Env.random_int mac in
   let rec t =
     {
       engine;

@@ -7,9 +7,10 @@ type t
 (** [send] sends a datagram from port 68 to port 67. The last argument is called with every new or
     renewed lease, and when it ends. It must {!Ipv4_address.use} an address with [claim], with the
     same [arp]: if another station answers for a new address, the lease is declined, and another one
-    requested. *)
+    requested. [wanted]: see {!Mirust_net_engine.Dhcp_engine.create}. *)
 val create :
   ?host_name:string ->
+  ?wanted:int list ->
   mac:Macaddr.t ->
   arp:Arp_core.t ->
   send:(src:Ipaddr.V4.t -> dst:Ipaddr.V4.t -> Cstruct.t -> unit) ->

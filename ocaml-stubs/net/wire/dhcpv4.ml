@@ -28,6 +28,7 @@ type t = {
   renewal_time : int option;
   rebinding_time : int option;
   client_id : string option;
+  others : (int * string) list;
 }
 
 let empty kind ~reply ~xid mac =
@@ -56,6 +57,7 @@ let empty kind ~reply ~xid mac =
     renewal_time = None;
     rebinding_time = None;
     client_id = None;
+    others = [];
   }
 
 type error = Truncated | Not_dhcp | Bad_option of int
@@ -169,6 +171,9 @@ let find options n of_string =
 let text s = if s = "" then None else Some s
 let bytes s = Some (List.map Char.code (List.of_seq (String.to_seq s)))
 
+(* Those that have a field of their own, and the one that says where options are. *)
+let known = [ 1; 3; 6; 12; 15; 26; 50; 51; overload; 53; 54; 55; 56; 58; 59; 61 ]
+
 let read b =
   let options = read_options b in
   let find n of_string = find options n of_string in
@@ -204,6 +209,7 @@ let read b =
     renewal_time = find 58 u32;
     rebinding_time = find 59 u32;
     client_id = find 61 text;
+    others = List.sort compare (List.filter (fun (n, _) -> not (List.mem n known)) options);
   }
 
 let parse b =
@@ -238,10 +244,18 @@ let options t =
   @ one 51 be32 t.lease_time @ one 58 be32 t.renewal_time @ one 59 be32 t.rebinding_time
   @ one 1 octets t.subnet_mask @ many 3 t.routers @ many 6 t.dns @ one 12 string t.host_name
   @ one 15 string t.domain_name @ one 26 be16 t.mtu @ one 56 string t.message
-  @ match t.wanted with [] -> [] | l -> [ (55, String.of_seq (Seq.map Char.chr (List.to_seq l))) ]
+  @ (match t.wanted with
+    | [] -> []
+    | l -> [ (55, String.of_seq (Seq.map Char.chr (List.to_seq l))) ])
+  @ t.others
+
+(* One part after another, if it is long (RFC 3396). *)
+let rec parts (n, v) =
+  if String.length v <= 255 then [ (n, v) ]
+  else (n, String.sub v 0 255) :: parts (n, String.sub v 255 (String.length v - 255))
 
 let emit t =
-  let options = options t in
+  let options = List.concat_map parts (options t) in
   let needed = List.fold_left (fun n (_, v) -> n + 2 + String.length v) 1 options in
   let b = Cstruct.create (max 300 (fixed + needed)) in
   Field.set_u8 b 0 (if t.reply then 2 else 1);
@@ -257,7 +271,6 @@ let emit t =
   Field.set_u32 b (fixed - 4) cookie;
   let put off (n, v) =
     let len = String.length v in
-    if len > 255 then invalid_arg "Dhcpv4.emit: option";
     Field.set_u8 b off n;
     Field.set_u8 b (off + 1) len;
     Cstruct.blit_from_string v 0 b (off + 2) len;

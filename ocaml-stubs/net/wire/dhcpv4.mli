@@ -30,6 +30,7 @@ type t = {
   renewal_time : int option;  (** T1, seconds *)
   rebinding_time : int option;  (** T2, seconds *)
   client_id : string option;
+  others : (int * string) list;  (** by number: each other option, as it came *)
 }
 
 (** No addresses, no options. *)
@@ -49,6 +50,9 @@ val pp : t Fmt.t
 (** The payload of a UDP datagram. Options may go on in the file and server name fields (option 52),
     and one option may come in several parts (RFC 3396). *)
 val parse : Cstruct.t -> (t, error) result
+
+(** All options by number, except 52, in no particular order. *)
+val options : t -> (int * string) list
 
 (** At least 300 bytes, which some old relays and servers insist on. *)
 val emit : t -> Cstruct.t

@@ -20,17 +20,18 @@ mirage_static() {
     mirage_stack $stack --ipv4=$stack/24 --ipv6=$stack6/64 --resets=10.0.0.1:9999
     local status=$?
     kill $server
-    [ $status = 0 ] && grep 'ok and no more writing' "$log" && grep "addresses: .*$stack6" "$log" &&
+    [ $status = 0 ] && grep 'ok and no more writing' "$log" && grep '^no lease' "$log" && grep "addresses: .*$stack6" "$log" &&
         [ "$(tail -c 1024 "$work/disk" | tr -d 'ab' | wc -c)" = 0 ]
 }
 # Nothing is said: an address from a server.
 mirage_dhcp() {
     needs dnsmasq || return
     dnsmasq --keep-in-foreground --port=0 --interface=tap0 --bind-interfaces --dhcp-authoritative --no-ping \
-        --dhcp-range=10.0.0.60,10.0.0.60,2m --dhcp-leasefile="$work/leases" --user=root --group=root \
+        --dhcp-range=10.0.0.60,10.0.0.60,2m --dhcp-leasefile="$work/leases" \
+        --dhcp-option=6,10.0.0.53 --dhcp-option=42,10.0.0.42 --dhcp-option-force=224,private --user=root --group=root \
         --pid-file="$work/dnsmasq.pid" --conf-file=/dev/null >"$work/dnsmasq.log" 2>&1 &
     local server=$!
-    mirage_stack 10.0.0.60 && grep 'addresses: 10.0.0.60/24' "$log"
+    mirage_stack 10.0.0.60 && grep 'addresses: 10.0.0.60/24' "$log" && grep 'lease: dns 10.0.0.53, ntp 10.0.0.42' "$log"
     local status=$?
     kill $server
     return $status
@@ -39,4 +40,13 @@ mirage_ipv6() {
     mirage_stack $stack6 --ipv6-only=true --ipv6=$stack6/64 && ! grep 'addresses: .*10.0.0' "$log"
 }
 
-alone mirage_static mirage_dhcp mirage_ipv6
+# The program ends itself from inside the loop.
+mirage_exit() {
+    truncate -s 1M "$work/disk"
+    start mirage-stack --disk="51728:$work/disk" --ipv4=$stack/24 --leave
+    local status=0
+    ended || status=$?
+    [ $status = 3 ] && grep '^a hook that sleeps' "$log"
+}
+
+alone mirage_static mirage_dhcp mirage_ipv6 mirage_exit

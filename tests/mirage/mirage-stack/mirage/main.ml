@@ -21,6 +21,7 @@ module Arp_make = Arp.Make (Ethernet_make)
 module Dhcp_make = Dhcp_ipv4.Make (Netif) (Ethernet_make) (Arp_make)
 module Net = Dhcp_ipv4.Proj_net (Dhcp_make)
 module V4 = Dhcp_ipv4.Proj_ipv4 (Dhcp_make)
+module Lease = Dhcp_ipv4.Proj_lease (Dhcp_make)
 module V6 = Ipv6.Make (Net) (Ethernet_make)
 module V4v6 = Tcpip_stack_direct.IPV4V6 (V4) (V6)
 module Icmp = Icmpv4.Make (V4)
@@ -36,12 +37,18 @@ let stack () =
   Netif.connect (interface ()) >>= fun netif ->
   Ethernet_make.connect netif >>= fun ethernet ->
   Arp_make.connect ethernet >>= fun arp ->
-  let requests = Option.map (List.map Dhcp_wire.int_to_option_code_exn) (Some [ 1; 3 ]) in
+  let requests = Option.map (List.map Dhcp_wire.int_to_option_code_exn) (Some [ 1; 3; 42 ]) in
   let options = [ Dhcp_wire.Hostname (Mirage_runtime.name ()) ] in
   Dhcp_make.connect ~no_init:(ipv6_only ()) ?cidr:(ipv4 ()) ?requests ~options netif ethernet arp
   >>= fun dhcp ->
   Net.connect dhcp >>= fun net ->
   V4.connect dhcp >>= fun v4 ->
+  Lease.connect dhcp >>= fun lease ->
+  (match lease with
+   | None -> print_endline "no lease"
+   | Some lease ->
+     let pp = Fmt.(list ~sep:comma Ipaddr.V4.pp) in
+     Fmt.pr "lease: dns %a, ntp %a\n%!" pp (Dhcp_wire.collect_dns_servers lease) pp (Dhcp_wire.collect_ntp_servers lease));
   V6.connect ~no_init:(ipv4_only ()) ~handle_ra:true ?cidr:(ipv6 ()) net ethernet >>= fun v6 ->
   V4v6.connect ~ipv4_only:(ipv4_only ()) ~ipv6_only:(ipv6_only ()) v4 v6 >>= fun ip ->
   Icmp.connect v4 >>= fun icmp ->
