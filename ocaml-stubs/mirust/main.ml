@@ -205,6 +205,11 @@ let run main =
     running := true;
     Fun.protect ~finally:(fun () -> running := false) (fun () -> drive main)
 
+(* The turn in which [exit] was called never ends, so that one within it disturbs nobody. *)
+let run_exit_hooks () =
+  Lwt.abandon_wakeups ();
+  drive (call_exit_hooks ())
+
 (* For a loop of OCaml's that is not this one. *)
 module Guest = struct
   let turn ~stop:f =

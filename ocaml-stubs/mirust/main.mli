@@ -26,6 +26,10 @@ val step : unit -> int64
     first. An exception is logged, and the others still run. *)
 val at_exit : (unit -> unit Lwt.t) -> unit
 
+(** For [Stdlib.at_exit], in programs that call [exit] while the loop runs: runs it until the
+    {!at_exit} hooks that have not run yet are done. *)
+val run_exit_hooks : unit -> unit
+
 (** [at_enter_iter f] runs [f ()] at the start of each turn, until the program ends. *)
 val at_enter_iter : (unit -> unit) -> unit
 

@@ -3,7 +3,9 @@ let () =
   at_enter_iter Mirage_runtime.run_enter_iter_hooks;
   at_enter_iter Mirust.Log.follow;
   at_leave_iter Mirage_runtime.run_leave_iter_hooks;
-  at_exit Mirage_runtime.run_exit_hooks
+  at_exit Mirage_runtime.run_exit_hooks;
+  (* As mirage-xen has it: also where the program calls [exit]. *)
+  Stdlib.at_exit run_exit_hooks
 
 module Main = struct
   let run = Mirust.Main.run

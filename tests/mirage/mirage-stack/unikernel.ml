@@ -9,6 +9,10 @@ let peer =
       & opt (some string) None
       & info [ "resets" ] ~docv:"IP:PORT" ~doc:"A server that resets what is connected to it.")
 
+let leave =
+  Mirage_runtime.register_arg
+    Cmdliner.Arg.(value & flag & info [ "leave" ] ~doc:"Call exit, with a hook that takes a moment.")
+
 let passed = ref 0
 
 let check name condition =
@@ -116,5 +120,9 @@ module Main (S : Tcpip.Stack.V4V6) (B : Mirage_block.S) = struct
         | Error (`Msg m) -> failwith m))
     >>= fun () ->
     Printf.printf "stack: %d checks passed\n%!" !passed;
+    if leave () then (
+      Mirage_runtime.at_exit (fun () ->
+          Mirage_sleep.ns 1_000_000L >|= fun () -> print_endline "a hook that sleeps");
+      exit 3);
     S.listen s
 end
