@@ -177,8 +177,8 @@ typedef intptr_t value;
 
 // Index of the word with the time, in nanoseconds since boot, in the array that `mirust_turn_words` gives: when
 // OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned; up to 10 ms earlier where Xen
-// emulates the time stamp counter. 0 if that may be long ago, as in
-// code that a Rust task calls inside a poll, and after `mirust_exchange`: call `mirust_turn_look` then.
+// emulates the time stamp counter. 0 if that may be long ago, as in code that a Rust task calls inside a poll, and
+// after `mirust_exchange`: call `mirust_turn_look` then.
 #define MIRUST_TURN_NOW 0
 
 // The word that is 1 if there were completions to collect at that time, and otherwise 0.
@@ -483,8 +483,9 @@ intptr_t mirust_checksum(value buffer, uintptr_t offset, uintptr_t length);
 // OCaml heap.
 value mirust_net_words(intptr_t handle);
 
-// Makes the device's frames be copied to slabs of `size` bytes each. Returns a bigarray of as many, valid for ever: what
-// frames are copied to as long as there is no slab. An empty one if there is no memory. Allocates on the OCaml heap.
+// Makes the device's frames be copied to slabs of `size` bytes each. Returns a bigarray of as many, valid for ever:
+// what frames are copied to as long as there is no slab. An empty one if there is no memory. Allocates on the OCaml
+// heap.
 value mirust_net_spare(intptr_t handle,
                        uintptr_t size);
 
@@ -498,8 +499,8 @@ value mirust_net_slab(intptr_t handle,
 intptr_t mirust_net_receive(intptr_t handle);
 
 // A bigarray of the `length` bytes of a frame that was described with this (negative) place. The frame's memory goes
-// back to the device when neither the bigarray nor a part of it is referenced any more. Call it once for each. Allocates
-// on the OCaml heap.
+// back to the device when neither the bigarray nor a part of it is referenced any more. Call it once for each.
+// Allocates on the OCaml heap.
 value mirust_net_view(intptr_t handle,
                       intptr_t place,
                       uintptr_t length);
