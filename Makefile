@@ -63,7 +63,7 @@ size: xen ## Says what build/xen/NAME.elf is made of, in bytes
 ##@ Test
 .PHONY: test test-xen test-cargo test-crates test-suites test-tutorial
 test: ## Runs all tests except the slow ones, two parts at a time (LANES=1: one)
-	@tests/rig/steps 'make test-unit' 'make test-boot' 'tests/rig/xen-test --only-build' 'make test-cargo' 'make test-net' \
+	@tests/rig/steps 'make test-unit' 'make test-boot' 'make test-cargo' 'tests/rig/xen-test --only-build' 'make test-net' \
 	    'make test-tutorial' -- 'make test-xen BUILD=0'
 test-xen: ## Runs tests/xen on a real Xen in QEMU (SKIP_XEN=1 leaves them out, BUILD=0 uses the images that are there)
 	@tests/rig/xen-test $(if $(filter 0,$(BUILD)),--no-build)
