@@ -5,6 +5,9 @@
 rig=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 project=$(cd "$rig/../.." && pwd -P)
 
+# Without HOME, as below some schedulers and containers, it is what the machine knows of this user.
+[ -n "${HOME:-}" ] || { unset HOME && export HOME=~; }
+
 # Everything heavy lives here, outside the source tree, and is shared by every checkout.
 cache=${MIRUST_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mirust}
 
@@ -75,13 +78,12 @@ place_of() { # toolchain|rig
 }
 
 # Runs "$@" as root with mounts of its own: as root in a mount namespace, else also in a user
-# namespace. `ids=all` maps a whole range of user ids, as installing packages needs.
+# namespace. `ids=all` maps a whole range of user ids, as installing packages needs; and whatever COMMAND starts ends
+# with it, at once if this process is killed (KILL: other signals wait for COMMAND).
 with_own_mounts() { # [ids=all] COMMAND...
-    local flags=(--mount --propagation private)
-    if [ "$EUID" -ne 0 ]; then
-        flags+=(--map-root-user)
-        [ "$1" != ids=all ] || flags+=(--map-auto)
-    fi
-    [ "$1" != ids=all ] || shift
+    local flags=(--mount --propagation private) ids=
+    [ "$1" != ids=all ] || { ids=all && shift; }
+    [ "$EUID" -eq 0 ] || flags+=(--map-root-user ${ids:+--map-auto})
+    [ -z "$ids" ] || flags+=(--pid --fork --kill-child)
     exec unshare "${flags[@]}" -- "$@"
 }
