@@ -3,11 +3,10 @@
 //! `make header` generates OCaml's variants from these, in `ocaml-stubs/rust/served.ml`, with the constructors in the
 //! same order.
 
-use ocaml_interop::OCamlRuntime;
 use ocaml_sys::Value as Raw;
 
 use super::Error;
-use crate::ocaml::Pass;
+use crate::ocaml::{OCamlRuntime, Pass};
 
 /// Defines what OCaml has as a variant without arguments.
 macro_rules! numbered {

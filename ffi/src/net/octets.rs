@@ -1,7 +1,7 @@
 //! OCaml's strings are bytes: at the boundary they are a `String` or a `Vec<u8>`.
 
 use crate::ocaml::export::Raw;
-use crate::ocaml::{BoxRoot, OCamlRuntime, Pass, ToOCaml};
+use crate::ocaml::{BoxRoot, OCamlRuntime, Pass, copy};
 
 /// Bytes for an OCaml function that takes a `string`.
 pub(super) struct Octets(Vec<u8>);
@@ -16,7 +16,7 @@ impl Octets {
 unsafe impl Pass<String> for Octets {
     type Kept<'a> = BoxRoot<String>;
     fn keep(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<String> {
-        ToOCaml::<String>::to_boxroot(&self.0, ocaml)
+        copy(ocaml, &self.0)
     }
     unsafe fn raw(kept: &BoxRoot<String>) -> Raw {
         // SAFETY: read from the root when it is passed.

@@ -8,14 +8,14 @@ use std::ops::{Deref, Range};
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
-use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
+use ocaml_interop::{BoxRoot, OCaml};
 use ocaml_sys::{is_block, tag_val};
 
 use super::bigarray::{OCamlBigarray, OCamlCstruct};
 use super::call::Pass;
 use super::compound::{ReturnPart, held_as_it_is};
 use super::export::{Argument, Raw, Return, Rooted, Scope};
-use super::runtime::{self, Unavailable, with_runtime};
+use super::runtime::{self, OCamlRuntime, Unavailable, with_runtime};
 use super::{bytes, owned, view};
 
 /// Immutable bytes: cheap to clone, to slice and to keep.
@@ -285,7 +285,7 @@ unsafe impl Return for Buffer {
     unsafe fn give_value(self) -> Raw {
         // SAFETY: the caller may allocate on the OCaml heap. Nothing does between reading the value
         // and returning it.
-        unsafe { self.give_away(ocaml_interop::internal::recover_runtime_handle_mut()).get_raw() }
+        unsafe { self.give_away(runtime::handle()).get_raw() }
     }
 }
 

@@ -2,10 +2,24 @@
 
 use std::panic::resume_unwind;
 
+use ocaml_interop::{FromOCaml, OCaml};
 use ocaml_sys::bigarray::{Bigarray, Kind};
 use ocaml_sys::{Value as Raw, caml_string_length, field, is_block, string_val, tag_val};
 
 use super::scope::{Scope, Span};
+
+/// OCaml's type `bytes`.
+///
+/// Nobody promises that they are text, so that they become no `String`: `String::from_utf8` finds out.
+pub struct OCamlBytes(());
+
+// SAFETY: a copy of what `bytes` hold.
+unsafe impl FromOCaml<OCamlBytes> for Vec<u8> {
+    fn from_ocaml(value: OCaml<'_, OCamlBytes>) -> Self {
+        // SAFETY: a valid value, as it borrows the runtime.
+        unsafe { copy(value.raw()) }
+    }
+}
 
 /// Tags of OCaml's block headers (`caml/mlvalues.h`).
 const STRING_TAG: u8 = 252;

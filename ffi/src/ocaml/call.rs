@@ -2,11 +2,15 @@
 
 use std::ffi::CStr;
 use std::fmt;
+use std::io::IoSlice;
 
-use ocaml_interop::{BoxRoot, OCaml, OCamlBytes, OCamlRef, OCamlRuntime, ToOCaml};
+use ocaml_interop::{BoxRoot, OCaml, OCamlRef};
 use ocaml_sys::{Value as Raw, extract_exception, is_exception_result};
 
-use super::{bytes, runtime};
+use super::bigarray::OCamlBigarray;
+use super::bytes::{self, OCamlBytes};
+use super::runtime::{self, OCamlRuntime};
+use super::view;
 
 /// An exception raised by OCaml code, as text.
 ///
@@ -147,19 +151,43 @@ pass_copied! {
     String => String, |s, ocaml| copy(ocaml, s.as_bytes());
     &[u8] => OCamlBytes, |b, ocaml| copy(ocaml, b);
     Vec<u8> => OCamlBytes, |v, ocaml| copy(ocaml, v);
-    &[u8] => super::bigarray::OCamlBigarray, |b, ocaml| b.to_boxroot(ocaml);
+    &[u8] => OCamlBigarray, |b, ocaml| {
+        view::copied_bytes(ocaml, b.len(), &[IoSlice::new(b)]).unwrap_or_else(|| no_memory(b))
+    };
 }
 
 /// A string or `bytes` of OCaml's. Panics if there is no memory for it, so that a task that passes it
 /// ends alone.
-fn copy<T: 'static>(_: &mut OCamlRuntime, data: &[u8]) -> BoxRoot<T> {
+pub(crate) fn copy<T: 'static>(_: &mut OCamlRuntime, data: &[u8]) -> BoxRoot<T> {
     // SAFETY: the caller has the runtime.
-    let Some(value) = (unsafe { bytes::allocate(data) }) else {
-        panic!("no memory for {} bytes on the OCaml heap", data.len());
-    };
+    let value = unsafe { bytes::allocate(data) }.unwrap_or_else(|| no_memory(data));
     // SAFETY: made just now. Both types that this is called for are such blocks.
     unsafe { runtime::root(value) }
 }
+
+fn no_memory(data: &[u8]) -> ! {
+    panic!("no memory for {} bytes on the OCaml heap", data.len())
+}
+
+/// Making an OCaml value of whatever can be passed to a closure, for code that keeps it, or returns it as it is.
+///
+/// If there is no memory for it, it panics: what Rust's frames hold is dropped.
+pub trait ToOCaml<T: 'static>: Pass<T> {
+    /// The value, rooted.
+    fn to_boxroot(&self, ocaml: &mut OCamlRuntime) -> BoxRoot<T> {
+        let kept = self.keep(ocaml);
+        // SAFETY: OCaml has not run since it was kept, and is of that type.
+        unsafe { runtime::root(Self::raw(&kept)) }
+    }
+
+    /// The value, for as long as OCaml does not run.
+    fn to_ocaml<'a>(&self, ocaml: &'a mut OCamlRuntime) -> OCaml<'a, T> {
+        let root = self.to_boxroot(ocaml);
+        root.get(ocaml)
+    }
+}
+
+impl<T: 'static, P: Pass<T>> ToOCaml<T> for P {}
 
 /// Calls a rooted OCaml closure. An exception is an `Err`; nothing unwinds.
 pub trait Closure<Arguments, R> {

@@ -12,14 +12,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use ocaml_interop::internal::recover_runtime_handle_mut;
-use ocaml_interop::{OCaml, OCamlRuntime};
+use ocaml_interop::OCaml;
 use ocaml_sys::is_exception_result;
 
 use super::compound::ReturnPart;
 use super::export::{Raw, Return, launch};
 use super::named::Named;
 use super::promise::OCamlPromise;
+use super::runtime::{self, OCamlRuntime};
 use super::slots::Slots;
 use crate::domain;
 
@@ -155,7 +155,7 @@ unsafe impl<T: ReturnPart + 'static> Return for Feed<T> {
         let token = fed(|f| f.insert(new.clone()));
         new.token.set(token);
         // SAFETY: the caller may allocate, which is to have the runtime, and nobody else has it.
-        let ocaml = unsafe { recover_runtime_handle_mut() };
+        let ocaml = unsafe { runtime::handle() };
         // SAFETY: the function takes an int.
         let stream = unsafe { CREATE.call(ocaml, || token << 1 | 1) };
         assert!(!is_exception_result(stream), "OCaml could not make a stream");

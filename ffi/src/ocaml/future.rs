@@ -18,12 +18,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ocaml_interop::{OCaml, OCamlRuntime};
+use ocaml_interop::OCaml;
 use ocaml_sys::is_exception_result;
 
 use super::export::{Raw, Return};
 use super::named::Named;
 use super::parcel::{Outcome, Parcel};
+use super::runtime::OCamlRuntime;
 use super::slots::Slots;
 use crate::JoinHandle;
 use crate::domain;

@@ -247,29 +247,85 @@ mod a_result_that_ocaml_cannot_have {}
 /// Bytes inside a value cannot be read while others, which may be the same, are written.
 ///
 /// ```compile_fail,E0080
-/// use mirust::ocaml::{OCaml, OCamlBytes};
+/// use mirust::ocaml::{OCaml, OCamlBigarray};
 ///
 /// #[mirust::export]
-/// fn f(#[ocaml(type = "bytes")] seen: OCaml<'_, OCamlBytes>, out: &mut [u8]) {
-///     out.copy_from_slice(seen.as_bytes());
+/// fn f(seen: OCaml<'_, OCamlBigarray>, out: &mut [u8]) {
+///     out.copy_from_slice(seen.as_slice());
 /// }
 /// ```
 ///
 /// ```compile_fail,E0080
-/// use mirust::ocaml::{OCaml, OCamlBytes};
+/// use mirust::ocaml::{OCaml, OCamlBigarray};
 ///
 /// #[mirust::export]
-/// fn f(out: (&mut [u8], isize), #[ocaml(type = "bytes")] seen: OCaml<'_, OCamlBytes>) {
-///     out.0.copy_from_slice(seen.as_bytes());
+/// fn f(out: (&mut [u8], isize), seen: OCaml<'_, OCamlBigarray>) {
+///     out.0.copy_from_slice(seen.as_slice());
 /// }
 /// ```
 ///
 /// ```
-/// use mirust::ocaml::{OCaml, OCamlBytes};
+/// use mirust::ocaml::{OCaml, OCamlBigarray};
 ///
 /// #[mirust::export]
-/// fn f(#[ocaml(type = "bytes")] seen: OCaml<'_, OCamlBytes>, n: &[u8]) -> bool {
-///     seen.as_bytes() == n
+/// fn f(seen: OCaml<'_, OCamlBigarray>, n: &[u8]) -> bool {
+///     seen.as_slice() == n
 /// }
 /// ```
 mod a_value_beside_what_is_written {}
+
+/// What ocaml-interop would do with the runtime is not safe here: a value whose destructor the collector runs, an
+/// exception through Rust's frames, and code during which others have the runtime.
+///
+/// ```compile_fail,E0308
+/// use mirust::ocaml::{OCaml, OCamlRuntime};
+///
+/// fn f(ocaml: &mut OCamlRuntime) {
+///     OCaml::box_value(ocaml, 1);
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// use mirust::ocaml::{OCaml, OCamlInt, OCamlList, OCamlRuntime};
+///
+/// fn f(ocaml: &mut OCamlRuntime) {
+///     OCaml::<OCamlList<OCamlInt>>::nil(ocaml);
+/// }
+/// ```
+///
+/// ```compile_fail,E0596
+/// use mirust::ocaml::OCamlRuntime;
+///
+/// fn f(ocaml: &mut OCamlRuntime) {
+///     ocaml.releasing_runtime(|| ());
+/// }
+/// ```
+///
+/// ```
+/// use mirust::ocaml::{BoxRoot, OCamlRuntime, ToOCaml};
+///
+/// fn f(ocaml: &mut OCamlRuntime) -> String {
+///     let root: BoxRoot<String> = "text".to_boxroot(ocaml);
+///     root.to_rust(ocaml)
+/// }
+/// ```
+mod what_ocaml_interop_would_do {}
+
+/// Bytes of OCaml's need not be text.
+///
+/// ```compile_fail,E0277
+/// use mirust::ocaml::{BoxRoot, OCamlBytes, OCamlRuntime};
+///
+/// fn f(ocaml: &mut OCamlRuntime, bytes: BoxRoot<OCamlBytes>) -> String {
+///     bytes.to_rust(ocaml)
+/// }
+/// ```
+///
+/// ```
+/// use mirust::ocaml::{BoxRoot, OCamlBytes, OCamlRuntime};
+///
+/// fn f(ocaml: &mut OCamlRuntime, bytes: BoxRoot<OCamlBytes>) -> Option<String> {
+///     String::from_utf8(bytes.to_rust(ocaml)).ok()
+/// }
+/// ```
+mod bytes_that_are_taken_for_text {}

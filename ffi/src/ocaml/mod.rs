@@ -54,23 +54,24 @@ mod misuse;
 
 pub use bigarray::{OCamlBigarray, OCamlCstruct};
 pub use buffer::Buffer;
-pub use call::{Closure, Exception, Pass};
+pub use bytes::OCamlBytes;
+pub use call::{Closure, Exception, Pass, ToOCaml};
 pub use completion::Completion;
 pub use compound::{Part, ReturnPart};
 pub use export::{Argument, Return, Rooted};
 pub use feed::{Feed, streams_fed};
 pub use future::futures_awaited;
 pub use ocaml_interop::{
-    BoxRoot, FromOCaml, OCaml, OCamlBytes, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64, OCamlList,
-    OCamlRef, OCamlRuntime, ToOCaml,
+    BoxRoot, FromOCaml, OCaml, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64, OCamlList, OCamlRef,
 };
 pub use opaque::{Opaque, opaque_values};
 pub use owned::bytes_lent;
 pub use promise::{AsyncClosure, OCamlPromise, Promise, PromiseError, promises_awaited};
-pub use runtime::{Unavailable, from_thread, is_started, with_runtime};
+pub use runtime::{OCamlRuntime, Unavailable, from_thread, is_started, with_runtime};
 pub use start::{StartError, start};
 pub use stream::{LwtStream, OCamlStream};
 
+pub(crate) use call::copy;
 pub(crate) use runtime::taken;
 pub(crate) use slots::Slots;
 pub(crate) use start::{init, run_toplevel, shutdown, step};

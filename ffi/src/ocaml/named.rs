@@ -4,10 +4,9 @@ use std::ffi::CStr;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use ocaml_interop::OCamlRuntime;
 use ocaml_sys::Value as Raw;
 
-use super::runtime;
+use super::runtime::{self, OCamlRuntime};
 
 /// A function known by name. Its root is looked up once: OCaml never moves or removes it.
 pub(super) struct Named {

@@ -23,13 +23,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use ocaml_interop::{BoxRoot, OCaml, OCamlRef, OCamlRuntime};
+use ocaml_interop::{BoxRoot, OCaml, OCamlRef};
 use ocaml_sys::{custom_operations, field, is_block, tag_val};
 
 use super::call::Pass;
 use super::compound::{Part, ReturnPart, held_as_it_is};
 use super::export::{Argument, Raw, Return, Rooted, Scope};
-use super::runtime;
+use super::runtime::{self, OCamlRuntime};
 use crate::domain;
 
 /// A Rust type whose values OCaml can own.

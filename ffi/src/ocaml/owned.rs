@@ -20,12 +20,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use mirust_rt::net::pool::Share;
-use ocaml_interop::OCamlRuntime;
 use ocaml_sys::bigarray::Bigarray;
 use ocaml_sys::{Value, field};
 
 use super::bigarray::{Operations, bigarray, caml_ba_ops};
 use super::named::Named;
+use super::runtime::OCamlRuntime;
 use crate::domain;
 
 /// OCaml's `()`.

@@ -1,13 +1,44 @@
 //! Access to the OCaml heap: who has it, and when.
 
 use std::cell::Cell;
+use std::ops::Deref;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use ocaml_interop::internal::{recover_runtime_handle, recover_runtime_handle_mut};
-use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
+use ocaml_interop::{BoxRoot, OCaml};
 use ocaml_sys::Value as Raw;
 
 use crate::{domain, turn};
+
+/// The OCaml runtime. An exclusive reference is the right to allocate on the OCaml heap, to call closures and to make
+/// OCaml values ([`ToOCaml`](super::ToOCaml)); a shared one is enough to read what is rooted.
+///
+/// It lends ocaml-interop's own handle for reading only. What that crate does with an exclusive one is not safe here: an
+/// allocation that fails would raise an OCaml exception through Rust's frames, and a boxed value would be dropped inside
+/// the collector.
+#[repr(transparent)]
+pub struct OCamlRuntime(ocaml_interop::OCamlRuntime);
+
+impl Deref for OCamlRuntime {
+    type Target = ocaml_interop::OCamlRuntime;
+
+    #[inline]
+    fn deref(&self) -> &ocaml_interop::OCamlRuntime {
+        &self.0
+    }
+}
+
+/// The handle.
+///
+/// # Safety
+///
+/// The caller is in OCaml's thread, and nobody else has it for as long.
+#[inline]
+pub(super) unsafe fn handle<'a>() -> &'a mut OCamlRuntime {
+    // SAFETY: the caller's promise; both types have the same layout.
+    unsafe { &mut *ptr::from_mut(recover_runtime_handle_mut()).cast() }
+}
 
 /// OCaml was not started.
 const ABSENT: u8 = 0;
@@ -183,7 +214,7 @@ pub(super) fn hold<R>(f: impl FnOnce(&mut OCamlRuntime) -> R) -> Result<R, Unava
     let _held = Held(before);
     // SAFETY: OCaml was started in this thread. The state was not TAKEN, so nobody else has the runtime,
     // and it is TAKEN until `f` has returned.
-    Ok(f(unsafe { recover_runtime_handle_mut() }))
+    Ok(f(unsafe { handle() }))
 }
 
 /// Runs `f` with the OCaml runtime, from any thread of an image: on the main stack, while this thread waits.

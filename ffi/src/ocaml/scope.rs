@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use ocaml_interop::OCamlRuntime;
-use ocaml_interop::internal::recover_runtime_handle_mut;
+use super::runtime::{self, OCamlRuntime};
 
 /// A stretch of memory that a call borrows.
 #[derive(Clone, Copy)]
@@ -113,6 +112,6 @@ impl Scope {
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn runtime(&self) -> &mut OCamlRuntime {
         // SAFETY: OCaml called us, so it runs in this thread; the caller asks once.
-        unsafe { recover_runtime_handle_mut() }
+        unsafe { runtime::handle() }
     }
 }

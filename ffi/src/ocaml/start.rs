@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mirust_rt::poll::Ready;
+use ocaml_sys::Value as Raw;
 
 use super::runtime;
 use crate::time::Instant;
@@ -12,6 +13,9 @@ use crate::turn;
 
 /// The callback that `ocaml-stubs/mirust/main.ml` registers.
 const STEP: &CStr = c"mirust_step";
+
+/// What OCaml's standard library registers for its end.
+const AT_EXIT: &CStr = c"Pervasives.do_at_exit";
 
 static STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -91,9 +95,32 @@ pub(crate) fn init() -> bool {
 /// Ends OCaml: its `at_exit` functions run.
 pub(crate) fn shutdown() {
     if STARTED.load(Ordering::Relaxed) {
-        // SAFETY: OCaml was started in this thread and none of its code is on the stack.
-        unsafe { ocaml_sys::caml_shutdown() }
+        // SAFETY: OCaml was started in this thread and none of its code is on the stack. The function takes unit.
+        unsafe {
+            // `caml_shutdown` would do the same, but for an exception, which it drops.
+            if let Some(v_exit) = ocaml_sys::caml_named_value(AT_EXIT.as_ptr()).as_ref() {
+                returned_or_end(ocaml_sys::caml_callback_exn(*v_exit, ocaml_sys::UNIT));
+            }
+            ocaml_sys::caml_shutdown()
+        }
     }
+}
+
+/// What a callback gave. An exception ends the program, as one that nobody has caught does in OCaml.
+///
+/// # Safety
+///
+/// A callback returned it just now, and OCaml can run.
+unsafe fn returned_or_end(v: Raw) -> Raw {
+    // SAFETY: the type is that of OCaml's `printexc.h`.
+    unsafe extern "C" {
+        fn caml_fatal_uncaught_exception(v_exn: Raw) -> !;
+    }
+    if ocaml_sys::is_exception_result(v) {
+        // SAFETY: an encoded exception; the caller's promise.
+        unsafe { caml_fatal_uncaught_exception(ocaml_sys::extract_exception(v)) }
+    }
+    v
 }
 
 /// One turn of OCaml's loop, told why the poll returned. Gives the time of the next one.
@@ -109,13 +136,13 @@ pub(crate) fn step(ready: u32) -> Instant {
     let stepped = runtime::hold(|_| {
         let _lent = runtime::lend();
         // SAFETY: the runtime is ours; the closure takes an int and gives one.
-        unsafe { ocaml_sys::caml_callback_exn(*v_step, (ready as isize) << 1 | 1) }
+        unsafe {
+            let ready = (ready as isize) << 1 | 1;
+            returned_or_end(ocaml_sys::caml_callback_exn(*v_step, ready))
+        }
     });
     turn::end();
     match stepped {
-        Ok(v_next) if ocaml_sys::is_exception_result(v_next) => {
-            panic!("an OCaml exception came out of Main.step")
-        }
         Ok(v_next) => crate::time::deadline((v_next >> 1) as u64),
         Err(unavailable) => panic!("the loop turned inside a call from OCaml: {unavailable}"),
     }

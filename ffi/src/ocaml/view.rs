@@ -5,12 +5,13 @@ use std::ffi::c_void;
 use std::io::IoSlice;
 use std::ptr::{self, NonNull};
 
-use ocaml_interop::{BoxRoot, OCaml, OCamlRuntime};
+use ocaml_interop::{BoxRoot, OCaml};
 use ocaml_sys::bigarray::Bigarray;
 use ocaml_sys::{Value as Raw, field, is_block, is_long, tag_val, wosize_val};
 
 use super::bigarray::{OCamlBigarray, OCamlCstruct, bigarray, caml_ba_ops};
-use super::{bytes, runtime};
+use super::bytes;
+use super::runtime::{self, OCamlRuntime};
 
 // SAFETY: the type is that of `stdlib.h`.
 unsafe extern "C" {
@@ -86,6 +87,17 @@ pub(crate) fn copied(
     len: usize,
     parts: &[IoSlice<'_>],
 ) -> Option<BoxRoot<OCamlCstruct>> {
+    let root = copied_bytes(ocaml, len, parts)?;
+    // SAFETY: all of it.
+    Some(unsafe { view(ocaml, root, 0, len) })
+}
+
+/// The same as a bigarray.
+pub(super) fn copied_bytes(
+    _ocaml: &mut OCamlRuntime,
+    len: usize,
+    parts: &[IoSlice<'_>],
+) -> Option<BoxRoot<OCamlBigarray>> {
     // SAFETY: no more than a call of malloc, which may give null for no bytes.
     let base = NonNull::new(unsafe { malloc(len.max(1)) }.cast::<u8>())?;
     let mut at = 0;
@@ -98,9 +110,7 @@ pub(crate) fn copied(
     assert_eq!(at, len, "fewer bytes than were said");
     // SAFETY: we have the runtime. The memory is from malloc and belongs to the bigarray, whose
     // operations are those that give it to free; it is rooted at once.
-    let root = unsafe { runtime::root(bigarray(&caml_ba_ops, base, len, ptr::null(), len)) };
-    // SAFETY: all of it.
-    Some(unsafe { view(ocaml, root, 0, len) })
+    Some(unsafe { runtime::root(bigarray(&caml_ba_ops, base, len, ptr::null(), len)) })
 }
 
 /// Looks at the bytes of a `Cstruct.t` for as long as `f` takes.

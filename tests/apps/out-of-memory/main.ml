@@ -10,6 +10,11 @@ external give : unit -> bytes = "mirust_export_give"
 external give_later : unit -> (bytes, string) result Lwt.t = "mirust_export_give_later"
 external pass : (bytes -> int) -> string Lwt.t = "mirust_export_pass"
 
+type bigarray = (char, Bigarray.int8_unsigned_elt, Bigarray.c_layout) Bigarray.Array1.t
+
+external pass_bigarray : (bigarray -> int) -> string Lwt.t = "mirust_export_pass_bigarray"
+external make : unit -> string Lwt.t = "mirust_export_make"
+
 let times = 8
 
 let rust () =
@@ -46,8 +51,12 @@ let boundary () =
   count times (fun () -> short (fun () -> raised (fun () -> give_later () >|= fun _ -> 0)))
   >>= fun later ->
   Printf.printf "between them: %d results and %d promises raised Out_of_memory\n" at_once later;
-  short (fun () -> pass Bytes.length) >|= fun task ->
+  short (fun () -> pass Bytes.length) >>= fun task ->
   print_endline ("a task: " ^ task);
+  short (fun () -> pass_bigarray Bigarray.Array1.dim) >>= fun task ->
+  print_endline ("a task with a bigarray: " ^ task);
+  short make >|= fun task ->
+  print_endline ("a task that makes a value: " ^ task);
   prepare ();
   Printf.printf "and then: %d bytes\n" (Bytes.length (give ()))
 

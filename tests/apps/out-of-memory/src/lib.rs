@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use mirust::ocaml::{BoxRoot, Closure, with_runtime};
+use mirust::ocaml::{BoxRoot, Closure, OCamlBigarray, OCamlBytes, ToOCaml, with_runtime};
 
 const BLOCK: usize = 1 << 20;
 /// What does not fit when one block is left, or nearly two.
@@ -57,10 +57,37 @@ async fn give_later(_: ()) -> Result<Vec<u8>, String> {
 
 /// A task passes it to a closure. What became of the task.
 #[mirust::export]
-async fn pass(f: BoxRoot<fn(mirust::ocaml::OCamlBytes) -> isize>) -> String {
+async fn pass(f: BoxRoot<fn(OCamlBytes) -> isize>) -> String {
     let task = mirust::spawn(async move {
         let large = LARGE_ONE.take();
         with_runtime(|ocaml| f.call(ocaml, (large,)).map_or(-1, |n| n.to_i64()))
+    });
+    match task.await {
+        Ok(result) => format!("{result:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The same, borrowed: OCaml gets a copy as a bigarray.
+#[mirust::export]
+async fn pass_bigarray(f: BoxRoot<fn(OCamlBigarray) -> isize>) -> String {
+    let task = mirust::spawn(async move {
+        let large = LARGE_ONE.take();
+        with_runtime(|ocaml| f.call(ocaml, (&large[..],)).map_or(-1, |n| n.to_i64()))
+    });
+    match task.await {
+        Ok(result) => format!("{result:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// A task makes an OCaml value of it, for itself.
+#[mirust::export]
+async fn make(_: ()) -> String {
+    let task = mirust::spawn(async {
+        let large = LARGE_ONE.take();
+        let made = with_runtime(|ocaml| -> BoxRoot<OCamlBytes> { large.to_boxroot(ocaml) });
+        made.map(drop)
     });
     match task.await {
         Ok(result) => format!("{result:?}"),
