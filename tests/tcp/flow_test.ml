@@ -404,6 +404,24 @@ let shut_reader_does_not_stop_the_peer p =
   check_string "answer" "thanks" got;
   TCP.close client
 
+(* Its promise may be old, and would keep alive all that a view is part of. *)
+let late_reader_keeps_no_frame p =
+  accept p >>= fun (client, server) ->
+  let read = TCP.read server in
+  TCP.write client (Cstruct.of_string (pattern 60_000)) >|= ok TCP.pp_write_error >>= fun () ->
+  ( read >>= function
+    | Ok (`Data v) ->
+        check_int "memory of its own" (Cstruct.length v) (Bigarray.Array1.dim v.buffer);
+        check_bool "not much" true (Cstruct.length v <= 1024);
+        Lwt.return (Cstruct.to_string v)
+    | Ok `Eof | Error _ -> fail "nothing" )
+  >>= fun first ->
+  let rest = read_all server in
+  TCP.close client >>= fun () ->
+  rest >>= fun rest ->
+  check_bool "all" true (first ^ rest = pattern 60_000);
+  TCP.close server
+
 let server_that_raises p =
   TCP.listen p.b ~port (fun _ -> failwith "expected by the test");
   connect p >>= fun client ->
@@ -679,6 +697,7 @@ let () =
           case "back-pressure" back_pressure;
           case "many writers" many_writers;
           case "readers share" readers_share;
+          case "a late reader keeps no frame" late_reader_keeps_no_frame;
           case "latency" latency;
           case "arrivals do not wait after a segment was sent" arrivals_do_not_wait;
           case "from or to many hosts" not_for_one_host;

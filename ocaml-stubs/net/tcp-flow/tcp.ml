@@ -2,6 +2,7 @@ open Mirust_mirage_types
 open Mirust_net_env
 module W = Mirust_wire
 module Engine = Mirust_tcp.Engine
+module Pinned = Mirust_tcp.Pinned
 module Ring = Mirust_tcp.Ring
 
 let log_src = Logs.Src.create "mirust.tcp" ~doc:"TCP"
@@ -179,7 +180,7 @@ module Over (O : Output) = struct
 
   let compact ~device t =
     Engine.compact ~device (engine t);
-    Hashtbl.iter (fun _ s -> s.views <- Mirust_tcp.Pinned.compact ~device s.views) t.stalled
+    Hashtbl.iter (fun _ s -> s.views <- Pinned.compact ~device s.views) t.stalled
 
   (* ---- Segments out ---- *)
 
@@ -523,12 +524,22 @@ module Over (O : Output) = struct
     flow.taker <- None;
     Lwt.wakeup u (Ok r)
 
+  (* For a promise that has waited. It is old by now, and with it what it is given: that is not found dead before the next
+     major collection, and would keep the device's memory for so long. So of much, it gets the first octets in memory of
+     their own, and whoever reads on has the rest at once. *)
+  let try_read_late flow =
+    if Engine.unread flow.c <= Pinned.worth then try_read_some flow ~most:flow.most
+    else
+      match try_read_some flow ~most:(min flow.most 1024) with
+      | `Data view -> `Data (Pinned.detached view)
+      | (`Eof | `Error _ | `Wait) as r -> r
+
   let wake_readers flow =
     flow.waking <- false;
     (match flow.taker with
     | None -> ()
     | Some u -> (
-        match try_read_some flow ~most:flow.most with
+        match try_read_late flow with
         | (`Data _ | `Eof) as r -> hand_over flow u r
         | `Error _ -> hand_over flow u `Eof
         | `Wait -> ()));

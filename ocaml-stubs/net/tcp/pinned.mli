@@ -10,5 +10,8 @@ val worth : int
     buffers, or short and in a much larger one. *)
 val pins : device:(Cstruct.buffer -> bool) -> Cstruct.t -> bool
 
+(** The same octets in memory of their own; the view itself if there is none. *)
+val detached : Cstruct.t -> Cstruct.t
+
 (** The same octets; what {!pins} was copied, neighbours together. *)
 val compact : device:(Cstruct.buffer -> bool) -> Cstruct.t list -> Cstruct.t list
