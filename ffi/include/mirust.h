@@ -72,7 +72,7 @@ typedef intptr_t value;
 // The link has changed: see `mirust_net_info`.
 #define MIRUST_NET_LINK 8
 
-// Many pages are lent: release views that are not in use.
+// Many pages are lent, or several slabs are full: release views that are not in use.
 #define MIRUST_NET_PRESSURE 16
 
 // Frames are copied because so many pages are lent.
@@ -97,8 +97,8 @@ typedef intptr_t value;
 
 // The first word of the first frame's description. It has four numbers: where the frame is, its length in bytes, the
 // state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes of each packet that it
-// stands for. A frame is at that offset in the slab; if the number is negative, get it by `mirust_net_view` before the
-// next frames are described.
+// stands for. Get it by `mirust_net_view` before the next frames are described. If the first number is not negative, it
+// is an offset in the slab, or in the memory of `mirust_net_spare` as long as there is no slab.
 #define MIRUST_NET_WORD_FRAMES 5
 
 // The numbers that describe one frame.
@@ -489,18 +489,21 @@ value mirust_net_words(intptr_t handle);
 value mirust_net_spare(intptr_t handle,
                        uintptr_t size);
 
-// A bigarray of the memory that frames are copied to from now on: a slab. It is reused when OCaml has found it and
-// all parts of it dead; at most `most` are in use at a time. If that many are, or if there is no memory, the result is
-// empty, and frames are copied to that of `mirust_net_spare`, as also if this raises. Allocates on the OCaml heap.
-value mirust_net_slab(intptr_t handle,
-                      uintptr_t most);
+// Has frames be copied to a slab that nobody uses, from now on. It is used again when OCaml has found all views of it
+// dead; at most `most` are in use at a time. Returns 1; 0 if so many are, or if there is no memory: then frames are copied
+// to that of `mirust_net_spare`.
+intptr_t mirust_net_slab(intptr_t handle,
+                         uintptr_t most);
+
+// Whether the bytes of this bigarray are in one of the device's slabs: 1 or 0.
+intptr_t mirust_net_in_slab(intptr_t handle, value v_bytes);
 
 // Has the words describe the frames that have arrived, which MIRUST_NET_FRAMES wants to be asked for. Returns 0.
 intptr_t mirust_net_receive(intptr_t handle);
 
-// A bigarray of the `length` bytes of a frame that was described with this (negative) place. The frame's memory goes
-// back to the device when neither the bigarray nor a part of it is referenced any more. Call it once for each.
-// Allocates on the OCaml heap.
+// A bigarray of the `length` bytes of a frame that was described with this place, or of another part of the slab. The
+// frame's memory goes back to the device when neither the bigarray nor a part of it is referenced any more. If the place
+// is negative, call it once. Allocates on the OCaml heap.
 value mirust_net_view(intptr_t handle,
                       intptr_t place,
                       uintptr_t length);

@@ -24,7 +24,7 @@ pub const MIRUST_NET_ROOM: isize = 2;
 pub const MIRUST_NET_COMPLETED: isize = 4;
 /// The link has changed: see `mirust_net_info`.
 pub const MIRUST_NET_LINK: isize = 8;
-/// Many pages are lent: release views that are not in use.
+/// Many pages are lent, or several slabs are full: release views that are not in use.
 pub const MIRUST_NET_PRESSURE: isize = 16;
 /// Frames are copied because so many pages are lent.
 pub const MIRUST_NET_SHORTAGE: isize = 32;
@@ -43,8 +43,8 @@ pub const MIRUST_NET_WORD_HEAD: isize = 3;
 pub const MIRUST_NET_WORD_ROOM: isize = 4;
 /// The first word of the first frame's description. It has four numbers: where the frame is, its length in bytes, the
 /// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes of each packet that it
-/// stands for. A frame is at that offset in the slab; if the number is negative, get it by `mirust_net_view` before the
-/// next frames are described.
+/// stands for. Get it by `mirust_net_view` before the next frames are described. If the first number is not negative, it
+/// is an offset in the slab, or in the memory of `mirust_net_spare` as long as there is no slab.
 pub const MIRUST_NET_WORD_FRAMES: isize = 5;
 /// The numbers that describe one frame.
 pub const MIRUST_NET_FRAME_FIELDS: isize = 4;
@@ -126,25 +126,40 @@ impl Receiving {
         Some(spare)
     }
 
-    /// A free slab, with its size and a reference for the caller. None if `most` slabs are in use, or there is no
-    /// memory. Until [`Receiving::go_on`], frames go to the spare memory.
-    pub(crate) fn take(&mut self, most: usize) -> Option<(NonNull<u8>, usize, NonNull<Share>)> {
+    /// From now on frames go to a free slab. If `most` slabs are in use, or there is no memory, they go to the spare memory,
+    /// and false is returned.
+    pub(crate) fn next_slab(&mut self, most: usize) -> bool {
         self.spare();
         let size = self.slabs().size();
-        let (base, share) = self.slabs().take(most)?;
-        Some((base, size, share))
+        let taken = self.slabs().take(most);
+        if let Some((base, share)) = taken {
+            self.replace(Current { base, size, used: 0, share: Some(share) });
+        }
+        taken.is_some()
     }
 
-    /// From now on frames go to this slab, whose count is incremented.
-    pub(crate) fn go_on(&mut self, (base, size, share): (NonNull<u8>, usize, NonNull<Share>)) {
-        crate::slabs::keep(share);
-        self.replace(Current { base, size, used: 0, share: Some(share) });
-    }
-
-    /// The frame that was described with this place, once.
-    pub(crate) fn view(&mut self, place: isize) -> Option<Lease> {
+    /// The lent frame that was described with this place, once.
+    pub(crate) fn lent(&mut self, place: isize) -> Option<Lease> {
         let at = usize::try_from(-1 - place).ok()?;
         self.lent.get_mut(at)?.take()
+    }
+
+    /// So many bytes at this place in the slab, with a reference of its count for the caller. None if they are not in it,
+    /// or there is no slab.
+    pub(crate) fn part(&self, place: isize, len: usize) -> Option<(NonNull<u8>, NonNull<Share>)> {
+        let Current { base, size, share, .. } = self.current.as_ref()?;
+        let (place, share) = (usize::try_from(place).ok()?, (*share)?);
+        if len > size.checked_sub(place)? {
+            return None;
+        }
+        crate::slabs::keep(share);
+        // SAFETY: within the slab.
+        Some((unsafe { base.add(place) }, share))
+    }
+
+    /// Whether a byte is in a slab, the present one or another.
+    pub(crate) fn holds(&self, byte: NonNull<u8>) -> bool {
+        self.slabs.as_ref().is_some_and(|slabs| slabs.hold(byte))
     }
 
     /// From now on frames go to the spare memory.
@@ -206,6 +221,9 @@ impl Receiving {
     /// Describes in the words what has happened at the device since the last time, and what has arrived.
     pub(crate) fn take_in(&mut self, device: &dyn Device, words: &Words) {
         let mut news = words.get(MIRUST_NET_WORD_NEWS) | device.news().bits() as isize;
+        if self.slabs.as_mut().is_some_and(Slabs::collect) {
+            news |= MIRUST_NET_PRESSURE;
+        }
         if news & MIRUST_NET_FRAMES != 0 || self.more {
             // If OCaml can make room for the frames first, it should. And it may not have taken the last ones yet.
             let first = news & (MIRUST_NET_PRESSURE | MIRUST_NET_SHORTAGE) != 0

@@ -26,21 +26,20 @@ pub extern "C" fn mirust_net_spare(handle: isize, size: usize) -> Value {
     unsafe { values::external_bigarray(base, size) }
 }
 
-/// A bigarray of the memory that frames are copied to from now on: a slab. It is reused when OCaml has found it and
-/// all parts of it dead; at most `most` are in use at a time. If that many are, or if there is no memory, the result is
-/// empty, and frames are copied to that of `mirust_net_spare`, as also if this raises. Allocates on the OCaml heap.
+/// Has frames be copied to a slab that nobody uses, from now on. It is used again when OCaml has found all views of it
+/// dead; at most `most` are in use at a time. Returns 1; 0 if so many are, or if there is no memory: then frames are copied
+/// to that of `mirust_net_spare`.
 #[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_slab(handle: isize, most: usize) -> Value {
-    let opened = opened(handle);
-    let taken = opened.receiving.borrow_mut().take(most);
-    let Some(slab @ (base, size, share)) = taken else {
-        // SAFETY: nothing is read or written there.
-        return unsafe { values::external_bigarray(NonNull::dangling(), 0) };
-    };
-    // SAFETY: nobody else uses it, and the reference that was taken is for the bigarray.
-    let v_slab = unsafe { values::slab(base, size, share) };
-    opened.receiving.borrow_mut().go_on(slab);
-    v_slab
+pub extern "C" fn mirust_net_slab(handle: isize, most: usize) -> isize {
+    opened(handle).receiving.borrow_mut().next_slab(most).into()
+}
+
+/// Whether the bytes of this bigarray are in one of the device's slabs: 1 or 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn mirust_net_in_slab(handle: isize, v_bytes: Value) -> isize {
+    // SAFETY: a bigarray of bytes, by the signature in OCaml.
+    let (base, len) = unsafe { values::bytes_of(v_bytes) };
+    (len > 0 && opened(handle).receiving.borrow().holds(base)).into()
 }
 
 /// Has the words describe the frames that have arrived, which MIRUST_NET_FRAMES wants to be asked for. Returns 0.
@@ -51,13 +50,20 @@ pub extern "C" fn mirust_net_receive(handle: isize) -> isize {
     0
 }
 
-/// A bigarray of the `length` bytes of a frame that was described with this (negative) place. The frame's memory goes
-/// back to the device when neither the bigarray nor a part of it is referenced any more. Call it once for each.
-/// Allocates on the OCaml heap.
+/// A bigarray of the `length` bytes of a frame that was described with this place, or of another part of the slab. The
+/// frame's memory goes back to the device when neither the bigarray nor a part of it is referenced any more. If the place
+/// is negative, call it once. Allocates on the OCaml heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) -> Value {
-    let lease = opened(handle).receiving.borrow_mut().view(place);
-    let lease = lease.expect("a frame that was described and not viewed yet");
-    // SAFETY: the lease covers the frame's bytes.
-    unsafe { values::shared_bigarray(lease, length) }
+    let opened = opened(handle);
+    if place < 0 {
+        let lease = opened.receiving.borrow_mut().lent(place);
+        let lease = lease.expect("a frame that was described and not viewed yet");
+        // SAFETY: the lease covers the frame's bytes.
+        return unsafe { values::shared_bigarray(lease, length) };
+    }
+    let part = opened.receiving.borrow().part(place, length);
+    let (base, share) = part.expect("a part of the slab");
+    // SAFETY: nobody writes there as long as there is a reference, of which this one is for the bigarray.
+    unsafe { values::slab(base, length, share) }
 }

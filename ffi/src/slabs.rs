@@ -1,8 +1,9 @@
-//! The memory that received frames are copied to: slabs, each of which OCaml sees as a bigarray.
+//! The memory that received frames are copied to: slabs, parts of which OCaml sees as bigarrays.
 //!
-//! A slab is reused as soon as OCaml's collector has found its bigarray and all parts of it dead. So the kernel need
-//! not supply fresh pages, each with a fault, for bytes that live only for a moment, and the collector need not hurry
-//! because of memory that comes back by itself.
+//! A slab is reused as soon as OCaml's collector has found all of these bigarrays dead. So the kernel need not supply
+//! fresh pages, each with a fault, for bytes that live only for a moment, and the collector need not hurry because of
+//! memory that comes back by itself. The sooner they are found dead, the fewer slabs there are in turn: a few stay in
+//! the processor's cache, to which a copy takes half the time.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::{self, NonNull};
@@ -12,6 +13,10 @@ use mirust_rt::net::pool::Share;
 
 /// Slabs that are kept although nobody uses them; no more than may be in use, if that is less.
 const IDLE: usize = 32;
+
+/// After so many have been taken, those before are worth looking for: together they are about as large as a
+/// processor's cache of its own.
+const WORTH: usize = 4;
 
 /// One that is there, in use or not.
 struct Slab {
@@ -67,6 +72,8 @@ pub(crate) struct Slabs {
     all: Vec<Slab>,
     /// Memory of the same size, which is always there.
     spare: NonNull<u8>,
+    /// How many were taken since a collection was last asked for.
+    taken: usize,
 }
 
 impl Slabs {
@@ -75,7 +82,7 @@ impl Slabs {
         let layout = Layout::from_size_align(size, 64).expect("a size that memory has");
         // SAFETY: the layout is not empty.
         let spare = NonNull::new(unsafe { alloc(layout) })?;
-        Some(Slabs { layout, all: Vec::new(), spare })
+        Some(Slabs { layout, all: Vec::new(), spare, taken: 0 })
     }
 
     /// Memory that stays for ever, for when there is no slab.
@@ -103,8 +110,8 @@ impl Slabs {
         let slab = self.all.iter().find(|slab| slab.is_idle())?;
         slab.count().fetch_add(1, Ordering::AcqRel);
         let taken = (slab.base, slab.share);
-        // One at a time: the crowd that they were for may come again. If there may be fewer now, their memory is
-        // wanted.
+        self.taken += 1;
+        // One at a time: the crowd that they were for may come again. If there may be fewer now, their memory is wanted.
         if idle > IDLE + 1 || self.all.len() > most {
             if let Some(i) = self.all.iter().rposition(Slab::is_idle) {
                 // SAFETY: it is idle, and all have this layout.
@@ -112,6 +119,21 @@ impl Slabs {
             }
         }
         Some(taken)
+    }
+
+    /// Whether OCaml should now look for those that are dead; then not again before as many more have been taken.
+    pub(crate) fn collect(&mut self) -> bool {
+        let due = self.taken >= WORTH;
+        if due {
+            self.taken = 0;
+        }
+        due
+    }
+
+    /// Whether a byte is in one of them.
+    pub(crate) fn hold(&self, byte: NonNull<u8>) -> bool {
+        let size = self.layout.size();
+        self.all.iter().any(|slab| (byte.addr().get().wrapping_sub(slab.base.addr().get())) < size)
     }
 }
 
@@ -150,6 +172,29 @@ mod tests {
             give(slabs.take(3).expect("a slab"));
         }
         assert_eq!(slabs.all.len(), 3);
+    }
+
+    #[test]
+    fn after_a_few_slabs_the_dead_are_worth_looking_for() {
+        let mut slabs = Slabs::new(4096).expect("memory");
+        for _ in 0..3 {
+            for _ in 0..WORTH {
+                assert!(!slabs.collect());
+                give(slabs.take(1).expect("a slab"));
+            }
+            assert!(slabs.collect());
+        }
+    }
+
+    #[test]
+    fn bytes_are_in_a_slab_or_not() {
+        let mut slabs = Slabs::new(4096).expect("memory");
+        let [(one, _), (other, _)] = [(); 2].map(|()| slabs.take(2).expect("a slab"));
+        // SAFETY: within the slabs, and at the end of one.
+        let (last, behind) = unsafe { (one.add(4095), one.add(4096)) };
+        assert!(slabs.hold(one) && slabs.hold(last) && slabs.hold(other));
+        assert!(!slabs.hold(slabs.spare()));
+        assert!(!slabs.hold(behind) || behind == other);
     }
 
     #[test]

@@ -24,8 +24,13 @@ external heads : (int[@untagged]) -> Cstruct.buffer = "mirust_native_only" "miru
 external spare : (int[@untagged]) -> (int[@untagged]) -> Cstruct.buffer
   = "mirust_native_only" "mirust_net_spare"
 
-external slab : (int[@untagged]) -> (int[@untagged]) -> Cstruct.buffer
+external slab : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_net_slab"
+[@@noalloc]
+
+external in_slab : (int[@untagged]) -> Cstruct.buffer -> (int[@untagged])
+  = "mirust_native_only" "mirust_net_in_slab"
+[@@noalloc]
 
 external reserve : (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
   = "mirust_native_only" "mirust_net_reserve"

@@ -16,6 +16,10 @@ type limits = { receive_pages : int; send_pages : int; copied : int }
 
 let default_limits = { receive_pages = 0; send_pages = 0; copied = 32 lsl 20 }
 
+(* Slabs that may be filled before everybody else has a turn, and the collector too if it is asked for: so that a few
+   slabs, which stay in the processor's cache, are used again and again. *)
+let slabs_in_turn = 4
+
 (* The memory that frames are copied to, in slabs: each lives on in the frames that lie in it, and is used again when
    the last one is dead. *)
 type slabs = {
@@ -45,7 +49,8 @@ type t = {
   words : Abi.words; (* what the device and we tell each other: ffi/src/frames.rs *)
   slabs : slabs;
   spare : Cstruct.buffer; (* what comes while there is no slab is received into this, and dropped *)
-  mutable slab : Cstruct.buffer;
+  mutable has_slab : bool;
+  mutable slab : Cstruct.buffer option; (* all of it, once there is a frame in it *)
   in_flight : Cstruct.t list array; (* payload that the device reads, by its number *)
   mutable link : link;
   mutable mac : Macaddr.t;
@@ -97,12 +102,21 @@ let link_changed t =
 
 let checksum_states = [| `Unknown; `Valid; `Blank |]
 
+(* All of the present slab. *)
+let slab t =
+  match t.slab with
+  | Some slab -> slab
+  | None ->
+      let slab = Abi.view t.handle 0 t.slabs.size in
+      t.slab <- Some slab;
+      slab
+
 let packet t i : Packet.t =
   let at = Header.word_frames + (Header.frame_fields * i) in
   let place = t.words.{at} and len = t.words.{at + 1} in
   let data =
-    if place >= 0 then Cstruct.of_bigarray t.slab ~off:place ~len
-    else Cstruct.of_bigarray (Abi.view t.handle place len)
+    if place < 0 then Cstruct.of_bigarray (Abi.view t.handle place len)
+    else Cstruct.of_bigarray (if t.has_slab then slab t else t.spare) ~off:place ~len
   in
   Device.count_rx t.counters len;
   { data; checksum = checksum_states.(t.words.{at + 2}); gso_size = t.words.{at + 3} }
@@ -124,9 +138,7 @@ let without_slab t (p : Packet.t) =
 (* {1 Slabs} *)
 
 let slabs_rest_until = ref 0
-
-(* Slabs are recognised by their size. If another buffer happens to have it, that only costs a needless copy. *)
-let is_slab t b = Bigarray.Array1.dim b = t.slabs.size
+let in_slab t b = Abi.in_slab t.handle b = 1
 
 (* Holders of small parts of frames copy them, and the collector finds what that has freed. The time that this may take
    is limited, even if it frees nothing. *)
@@ -134,34 +146,20 @@ let relieve t =
   let now () = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
   let start = now () in
   if start >= !slabs_rest_until then (
-    t.pressure (is_slab t);
+    t.pressure (in_slab t);
     Mirust.Collect.full_major ();
     let stop = now () in
     slabs_rest_until := stop + (3 * (stop - start)))
 
-(* Running out of memory here, in the loop's own hook, costs frames and not the program. *)
-let take_slab t =
-  match Abi.slab t.handle t.slabs.most with
-  | exception Out_of_memory -> None
-  | slab when Bigarray.Array1.dim slab = 0 -> None
-  | slab -> Some slab
-
-let rec first_of = function
-  | [] -> None
-  | attempt :: rest -> ( match attempt () with None -> first_of rest | slab -> slab)
-
-(* Most die young, and then the small collection finds it. *)
-let make_slab t =
-  let after collect () =
-    collect ();
-    take_slab t
-  in
-  first_of [ after ignore; after Gc.minor; after (fun () -> relieve t) ]
-
-(* If there is none, or an exception comes out of this, it is the spare one, for the device too. *)
+(* Most frames die young, and then the small collection finds it. *)
 let new_slab t =
-  t.slab <- t.spare;
-  Option.iter (fun slab -> t.slab <- slab) (make_slab t)
+  t.slab <- None;
+  let after collect =
+    collect ();
+    t.has_slab <- Abi.slab t.handle t.slabs.most = 1;
+    t.has_slab
+  in
+  ignore (List.exists after [ ignore; Gc.minor; (fun () -> relieve t) ] : bool)
 
 let dropped t n =
   let s = t.slabs in
@@ -173,8 +171,9 @@ let dropped t n =
         m "%s: no memory to copy frames to: %d dropped so far (there may be %d slabs of %d KiB)"
           t.name s.dropped s.most (s.size / 1024))
 
-(* What the words describe. Should an exception come out of this, these frames are lost, and no others. *)
-let rec take_in t =
+(* What the words describe, and [slabs] slabs more at most. Should an exception come out of this, these frames are lost,
+   and no others. *)
+let rec take_in t slabs =
   let count = t.words.{Header.word_count} and state = t.words.{Header.word_state} in
   t.words.{Header.word_count} <- 0;
   t.words.{Header.word_state} <- 0;
@@ -182,18 +181,18 @@ let rec take_in t =
      *)
   if state <> 0 then t.again <- true;
   let arrived = if count > 0 then packets t (count - 1) [] else [] in
-  let taken = if t.slab == t.spare then List.filter_map (without_slab t) arrived else arrived in
-  if t.slab == t.spare then dropped t (List.length arrived - List.length taken);
+  let taken = if t.has_slab then arrived else List.filter_map (without_slab t) arrived in
+  if not t.has_slab then dropped t (List.length arrived - List.length taken);
   (match t.receiver with Some receiver when taken <> [] -> receiver taken | Some _ | None -> ());
-  if state = 2 then (
+  if state = 2 && slabs > 0 then (
     new_slab t;
-    receive t)
+    receive t (slabs - 1))
 
-and receive t =
-  if t.slab == t.spare then new_slab t;
+and receive t slabs =
+  if not t.has_slab then new_slab t;
   ignore (Abi.receive t.handle : int);
   t.again <- false;
-  take_in t
+  take_in t slabs
 
 (* Sending *)
 
@@ -230,7 +229,7 @@ let collector_rests_until = ref 0
 let collect_major t =
   let start = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
   if start >= !collector_rests_until then (
-    t.pressure (is_slab t);
+    t.pressure (in_slab t);
     Mirust.Collect.full_major ();
     let stop = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
     collector_rests_until := stop + (30 * (stop - start)))
@@ -248,9 +247,11 @@ let heed_memory t =
   let short = news t land Header.shortage <> 0 and pressed = news t land Header.pressure <> 0 in
   dealt_with t (Header.shortage lor Header.pressure);
   if short then ignore (Mirust.Main.attempt (fun () -> collect_major t) : bool)
-  else if pressed then
-    (* Most frames die young: this is all it takes to give their pages back. *)
-    Gc.minor ()
+  else if pressed then (
+    (* Most frames die young: this is all it takes to give their memory back. What is still referenced grows old, which
+       the present slab need not. *)
+    t.slab <- None;
+    Gc.minor ())
 
 (* The peer may still read what is in flight, which only we keep. *)
 let forget t =
@@ -268,8 +269,8 @@ let start_of_turn t =
   if some || news t land Header.frames <> 0 then Mirust.Budget.look_again ();
   (* Frames of the last turn may be left. *)
   if some || t.words.{Header.word_state} <> 0 then
-    ignore (Mirust.Main.attempt (fun () -> take_in t) : bool);
-  heed t Header.frames receive;
+    ignore (Mirust.Main.attempt (fun () -> take_in t slabs_in_turn) : bool);
+  heed t Header.frames (fun t -> receive t slabs_in_turn);
   heed t Header.room (fun t -> t.room ());
   if t.link = Closed then forget t
 
@@ -338,7 +339,8 @@ let connect ?(limits = default_limits) ?timeout name =
         spare;
         heads = Abi.heads handle;
         words = Abi.words handle;
-        slab = spare;
+        has_slab = false;
+        slab = None;
         in_flight = Array.make 257 [];
         link = Down;
         mac = Macaddr.broadcast;

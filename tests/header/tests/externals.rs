@@ -155,7 +155,6 @@ fn only_what_runs_ocaml_or_allocates_is_not_noalloc() {
         let runs_ocaml = [
             "mirust_exchange",
             "mirust_net_heads",
-            "mirust_net_slab",
             "mirust_net_spare",
             "mirust_net_view",
             "mirust_net_words",
