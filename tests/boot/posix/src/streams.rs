@@ -1,7 +1,9 @@
-//! The end of the program while a thread reads from a stream of C's.
+//! Streams of C's: without memory for one, by all names of `scanf`, and at the program's end, while a thread reads from
+//! one.
 
-use std::ffi::{c_char, c_int, c_void};
-use std::io::Read;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::io::{Error, Read};
+use std::ptr::{self, null_mut};
 use std::time::Duration;
 
 use super::Outcome;
@@ -13,11 +15,152 @@ unsafe extern "C" {
     fn fgets(line: *mut c_char, room: c_int, stream: *mut c_void) -> *mut c_char;
     fn fputs(text: *const c_char, stream: *mut c_void) -> c_int;
     fn fflush(stream: *mut c_void) -> c_int;
+    fn fopen(path: *const c_char, mode: *const c_char) -> *mut c_void;
+    fn fclose(stream: *mut c_void) -> c_int;
+    fn dup(fd: c_int) -> c_int;
+    fn close(fd: c_int) -> c_int;
+    fn malloc(size: usize) -> *mut c_void;
+    fn free(block: *mut c_void);
+    fn _exit(status: c_int) -> !;
+    fn __isoc99_vfscanf(stream: *mut c_void, format: *const c_char, args: *mut VaList) -> c_int;
+    fn __isoc23_vfscanf(stream: *mut c_void, format: *const c_char, args: *mut VaList) -> c_int;
+    fn __isoc99_vsscanf(text: *const c_char, format: *const c_char, args: *mut VaList) -> c_int;
+    fn __isoc23_vsscanf(text: *const c_char, format: *const c_char, args: *mut VaList) -> c_int;
+    fn __isoc99_vscanf(format: *const c_char, args: *mut VaList) -> c_int;
+    fn __isoc23_vscanf(format: *const c_char, args: *mut VaList) -> c_int;
+}
+
+/// C's `va_list`, of which all that is passed in registers was taken: the rest is in memory.
+#[repr(C)]
+struct VaList {
+    integers: u32,
+    numbers: u32,
+    rest: *const *mut c_int,
+    registers: *const c_void,
+}
+
+/// Calls one of C's functions with a list of two pointers, and returns the sum of what these point to then.
+fn scanned(call: impl FnOnce(*mut VaList) -> c_int) -> c_int {
+    let (mut first, mut second) = (0, 0);
+    let rest = [&raw mut first, &raw mut second];
+    let (integers, numbers) = (6 * 8, 6 * 8 + 8 * 16);
+    let mut list = VaList { integers, numbers, rest: rest.as_ptr(), registers: ptr::null() };
+    assert_eq!(call(&raw mut list), 2);
+    first + second
+}
+
+/// The headers of C's library, by the language's version, call its functions by these names.
+fn scan_by_all_names() {
+    let format = c"%d,%d".as_ptr();
+    // SAFETY: C strings, and a list of two pointers to integers.
+    unsafe {
+        assert_eq!(scanned(|list| __isoc99_vsscanf(c"1,2".as_ptr(), format, list)), 3);
+        assert_eq!(scanned(|list| __isoc23_vsscanf(c"3,4".as_ptr(), format, list)), 7);
+        let stream = fopen(c"/tmp/numbers".as_ptr(), c"w+".as_ptr());
+        assert!(!stream.is_null() && fputs(c"5,6 7,8 ".as_ptr(), stream) >= 0);
+        assert_eq!(fclose(stream), 0);
+        let stream = fopen(c"/tmp/numbers".as_ptr(), c"r".as_ptr());
+        assert_eq!(scanned(|list| __isoc99_vfscanf(stream, format, list)), 11);
+        assert_eq!(scanned(|list| __isoc23_vfscanf(stream, format, list)), 15);
+        assert_eq!(fclose(stream), 0);
+        // Nobody types anything here.
+        assert_eq!(__isoc99_vscanf(c"%d".as_ptr(), null_mut()), -1);
+        assert_eq!(__isoc23_vscanf(c"%d".as_ptr(), null_mut()), -1);
+    }
+}
+
+/// Takes all memory, in blocks that lead to each other, the smallest ones first.
+fn take_all_memory() -> *mut c_void {
+    let mut blocks = null_mut();
+    let mut size = 1 << 20;
+    while size >= 16 {
+        // SAFETY: a block has room for a pointer.
+        unsafe {
+            let block = malloc(size);
+            if block.is_null() {
+                size /= 2;
+            } else {
+                block.cast::<*mut c_void>().write(blocks);
+                blocks = block;
+            }
+        }
+    }
+    blocks
+}
+
+/// Gives back one of them, and returns the others.
+///
+/// # Safety
+///
+/// [`take_all_memory`] or this has returned it, and nobody else has it.
+unsafe fn give_one_back(blocks: *mut c_void) -> *mut c_void {
+    // SAFETY: as the caller says.
+    unsafe {
+        let rest = blocks.cast::<*mut c_void>().read();
+        free(blocks);
+        rest
+    }
+}
+
+/// The next descriptor that would be used.
+fn next_descriptor() -> c_int {
+    // SAFETY: a descriptor of its own.
+    unsafe {
+        let next = dup(1);
+        assert!(next >= 0 && close(next) == 0);
+        next
+    }
+}
+
+/// Whatever there is no memory for, the answer is NULL, and nothing stays open.
+fn open_without_memory() {
+    const ENOMEM: i32 = 12;
+    let mut failed = 0;
+    let next = next_descriptor();
+    let mut blocks = take_all_memory();
+    loop {
+        // SAFETY: C strings.
+        let stream = unsafe { fopen(c"/data/hello.txt".as_ptr(), c"r".as_ptr()) };
+        if !stream.is_null() {
+            // SAFETY: a stream that is open.
+            unsafe { assert_eq!(fclose(stream), 0) };
+            break;
+        }
+        assert_eq!(Error::last_os_error().raw_os_error(), Some(ENOMEM));
+        failed += 1;
+        // SAFETY: it is this function's, and not the last one: a stream needs less than all there is.
+        blocks = unsafe { give_one_back(blocks) };
+    }
+    while !blocks.is_null() {
+        // SAFETY: as above.
+        blocks = unsafe { give_one_back(blocks) };
+    }
+    assert!(failed > 0);
+    assert_eq!(next_descriptor(), next);
+}
+
+/// Leaves text to be written in a stream on the console, which is a file to it.
+pub(crate) fn leave_text(text: &CStr) {
+    // SAFETY: a descriptor of its own, and C strings.
+    unsafe {
+        let stream = fdopen(dup(1), c"w".as_ptr());
+        assert!(fputs(text.as_ptr(), stream) >= 0);
+    }
+}
+
+/// Ends without what is still to be written.
+pub(crate) fn end_at_once() -> ! {
+    println!("the end");
+    leave_text(c"what _exit does not write");
+    // SAFETY: as POSIX has it.
+    unsafe { _exit(0) }
 }
 
 /// Leaves a thread that waits for a line which nobody writes. The other streams are flushed all the same.
 pub(crate) fn run() -> Outcome {
-    let stream = |mode: &'static std::ffi::CStr| {
+    scan_by_all_names();
+    open_without_memory();
+    let stream = |mode: &'static CStr| {
         let mut ends = [0; 2];
         // SAFETY: two numbers, one of which a stream is made of, and a C string.
         unsafe {
@@ -32,14 +175,14 @@ pub(crate) fn run() -> Outcome {
     std::thread::spawn(move || {
         let mut line = [0; 8];
         // SAFETY: room for that many octets, and a stream that is open.
-        unsafe { fgets(line.as_mut_ptr(), 8, std::ptr::with_exposed_provenance_mut(from)) };
+        unsafe { fgets(line.as_mut_ptr(), 8, ptr::with_exposed_provenance_mut(from)) };
         unreachable!("nobody has written a line");
     });
     std::thread::sleep(Duration::from_millis(1));
     // SAFETY: a stream that is open and a C string; NULL is all streams. The descriptor is nobody else's.
     unsafe {
-        assert!(fputs(c"text".as_ptr(), std::ptr::with_exposed_provenance_mut(to)) >= 0);
-        assert_eq!(fflush(std::ptr::null_mut()), 0);
+        assert!(fputs(c"text".as_ptr(), ptr::with_exposed_provenance_mut(to)) >= 0);
+        assert_eq!(fflush(null_mut()), 0);
         let mut text = [0; 4];
         <std::fs::File as std::os::fd::FromRawFd>::from_raw_fd(other).read_exact(&mut text)?;
         assert_eq!(&text, b"text");
