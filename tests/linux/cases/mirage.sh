@@ -15,11 +15,12 @@ mirage_stack() {
 
 mirage_static() {
     # What resets connections, for its last check.
-    client reset 10.0.0.1 9999 &
+    "$bin/client" reset 10.0.0.1 9999 &
     local server=$!
     mirage_stack $stack --ipv4=$stack/24 --ipv6=$stack6/64 --resets=10.0.0.1:9999
     local status=$?
     kill $server
+    wait $server 2>/dev/null
     [ $status = 0 ] && grep 'ok and no more writing' "$log" && grep '^no lease' "$log" && grep "addresses: .*$stack6" "$log" &&
         [ "$(tail -c 1024 "$work/disk" | tr -d 'ab' | wc -c)" = 0 ]
 }
