@@ -224,15 +224,17 @@ let send t (f : Device.frame) : Device.outcome =
 
 let collector_rests_until = ref 0
 
-(* Frames that were held for a while have to be found by a major collection. The rest after it keeps
-   its share of the time small, whether it helps or not. *)
+(* Frames that were held for a while have to be found by a major collection. The rest after it keeps its share of the
+   time small, whether it helps or not: then the answer is false. *)
 let collect_major t =
   let start = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
-  if start >= !collector_rests_until then (
+  let is_due = start >= !collector_rests_until in
+  if is_due then (
     t.pressure (in_slab t);
     Mirust.Collect.full_major ();
     let stop = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
-    collector_rests_until := stop + (30 * (stop - start)))
+    collector_rests_until := stop + (30 * (stop - start)));
+  is_due
 
 let news t = t.words.{Header.word_news}
 let dealt_with t bits = t.words.{Header.word_news} <- news t land lnot bits
@@ -246,12 +248,14 @@ let heed t bit f =
 let heed_memory t =
   let short = news t land Header.shortage <> 0 and pressed = news t land Header.pressure <> 0 in
   dealt_with t (Header.shortage lor Header.pressure);
-  if short then ignore (Mirust.Main.attempt (fun () -> collect_major t) : bool)
-  else if pressed then (
-    (* Most frames die young: this is all it takes to give their memory back. What is still referenced grows old, which
-       the present slab need not. *)
-    t.slab <- None;
-    Gc.minor ())
+  let collect () =
+    if (not (short && collect_major t)) && pressed then (
+      (* Most frames die young: this is all it takes to give their memory back. What is still referenced grows old,
+         which the present slab need not. *)
+      t.slab <- None;
+      Gc.minor ())
+  in
+  if short || pressed then ignore (Mirust.Main.attempt collect : bool)
 
 (* The peer may still read what is in flight, which only we keep. *)
 let forget t =

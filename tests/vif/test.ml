@@ -64,6 +64,8 @@ let comes_back_as_it_was_sent copy () =
       | l -> Alcotest.failf "%d frames" (List.length l))
     [ []; [ 1 ]; [ 202 ]; [ 203 ]; [ 600; 0; 800 ]; [ 5000 ]; [ 30_000; 1; 30_000 ]; [ 65_400 ] ]
 
+let collections () = (Gc.quick_stat ()).minor_collections
+
 (* After a few slabs, and not only when there is no other, so that those few serve for any number of frames. *)
 let dead_frames_are_looked_for () =
   opened ~copy:100_000 () >>= fun t ->
@@ -78,12 +80,33 @@ let dead_frames_are_looked_for () =
       done;
       turn () >>= fun () -> go (n - 1))
   in
-  let collections () = (Gc.quick_stat ()).minor_collections in
   let before = collections () in
   go 500 >|= fun () ->
   Alcotest.(check int) "all of them" 2000 !arrived;
   let often = collections () - before in
   if often < 50 then Alcotest.failf "%d collections for 2000 frames of 60 kB" often
+
+(* Even if there are hardly any pages to lend, which is said again and again. *)
+let dead_frames_are_looked_for_while_pages_are_short () =
+  opened ~pages:16 () >>= fun t ->
+  let payload = [ fragment 1 60_000 ] in
+  let rec go n =
+    if n = 0 then Lwt.return_unit
+    else (
+      for _ = 1 to 4 do
+        ignore (send ~gso_size:1400 t payload)
+      done;
+      turn () >>= fun () -> go (n - 1))
+  in
+  go 16 >>= fun () ->
+  let held = t.received and arrived = ref 0 in
+  t.device.on_receive (fun l -> arrived := !arrived + List.length l);
+  let before = collections () in
+  go 500 >|= fun () ->
+  Alcotest.(check int) "all of them" 2000 !arrived;
+  let often = collections () - before in
+  if often < 50 then Alcotest.failf "%d collections for 2000 frames of 60 kB" often;
+  ignore (Sys.opaque_identity held)
 
 (* A part of a view keeps the memory, when nothing else does and others want it. *)
 let parts_of_a_view_are_enough () =
@@ -279,6 +302,8 @@ let () =
           case "comes back as it was sent, lent" (comes_back_as_it_was_sent 0);
           case "comes back as it was sent, copied" (comes_back_as_it_was_sent 100_000);
           case "dead frames are looked for" dead_frames_are_looked_for;
+          case "dead frames are looked for while pages are short"
+            dead_frames_are_looked_for_while_pages_are_short;
           case "parts of a view are enough" parts_of_a_view_are_enough;
           case "lent pages are used again" lent_pages_are_used_again;
           case "frames held for long cost copies" frames_held_for_long_cost_copies;
