@@ -89,7 +89,9 @@ let damaged_records () =
         (List.length authority)
     in
     match D.parse (Cstruct.of_hex (String.concat "" ((message :: records) @ authority))) with
-    | Ok m -> List.filter (fun (r : D.record) -> r.data = Address (v4 "192.0.2.1")) m.answers
+    | Ok m ->
+        check_bool "damaged" (List.length records > 1) m.damaged;
+        List.filter (fun (r : D.record) -> r.data = Address (v4 "192.0.2.1")) m.answers
     | Error e -> Alcotest.failf "%a" D.pp_error e
   in
   let check what ?(authority = []) records =
@@ -305,6 +307,19 @@ let failing_servers () =
     if n < 4 then go (n + 1) (asked actions) else check_result "all" (Error `Server_failure) actions
   in
   go 0 (asked (resolve t))
+
+(* It may have been the answer, if the others are none. *)
+let a_damaged_answer_is_no_denial () =
+  let damaged_alias = { D.name = name "www.example.net"; ttl = 300; data = Other 5 } in
+  let reply t k = reply t k ~authority:[ soa 60 ] in
+  let t = engine () in
+  let k = asked (reply t (asked (resolve t)) [ damaged_alias; a "example.net" "192.0.2.1" ]) in
+  check_bool "the next" true (k.server = ip "10.0.0.54");
+  check_result "good" good (reply t k [ damaged_alias; a "www.example.net" "192.0.2.1" ]);
+  let t = engine () in
+  let k = asked (reply t (asked (resolve t)) [ damaged_alias; alias "www.example.net" "b.net" ]) in
+  check_bool "the next for the alias" true (k.server = ip "10.0.0.54");
+  check_result "good" good (reply t k [ a "b.net" "192.0.2.1" ])
 
 let too_long_goes_to_tcp () =
   let t = engine () in
@@ -579,6 +594,7 @@ let () =
           case "retries_go_round_the_servers" retries_go_round_the_servers;
           case "failing_servers" failing_servers;
           case "servers_without_edns" servers_without_edns;
+          case "a_damaged_answer_is_no_denial" a_damaged_answer_is_no_denial;
           case "too_long_goes_to_tcp" too_long_goes_to_tcp;
           case "bounds" bounds;
           case "long_answers_take_more_of_the_cache" long_answers_take_more_of_the_cache;

@@ -210,6 +210,11 @@ let again t ~now q =
     q.server <- (q.server + 1) mod Array.length q.servers;
     [ released; ask t ~now q ]
 
+(* The server did answer. *)
+let has_failed t ~now q =
+  q.failures <- q.failures + 1;
+  again t ~now q
+
 let resolve t ~now ~servers name kind waiter =
   let key = key name kind in
   let answer result = [ Answer { waiters = [ waiter ]; result } ] in
@@ -293,7 +298,10 @@ let rec follow t ~now q (m : Dns.t) =
           (* At the end of what the message says: of the name that was asked, this is the answer; of
              another, it may have to be asked itself. *)
           let asked, _ = m.question in
-          if m.rcode = 3 || Domain_name.equal asked q.name || negative_ttl m <> None then (
+          let denies = m.rcode = 3 || Domain_name.equal asked q.name || negative_ttl m <> None in
+          (* What could not be read may have been the answer. *)
+          if denies && m.damaged then has_failed t ~now q
+          else if denies then (
             let failure = if m.rcode = 3 then `No_such_name else `No_address in
             let result = Error failure in
             Option.iter (fun ttl -> remember t ~now q.key result (min ttl q.ttl)) (negative_ttl m);
@@ -323,13 +331,9 @@ let input t ~now ~server ~port b =
               q.tcp <- true;
               q.at <- now + (2 * t.config.timeout);
               [ Ask_tcp { server; port; message = message t q } ]
-          | (0 | 3) when m.truncated ->
-              q.failures <- q.failures + 1;
-              again t ~now q
+          | (0 | 3) when m.truncated -> has_failed t ~now q
           | 0 | 3 -> follow t ~now q m
-          | _ ->
-              q.failures <- q.failures + 1;
-              again t ~now q))
+          | _ -> has_failed t ~now q))
 
 let failed t ~now ~port =
   match Hashtbl.find_opt t.ports port with

@@ -18,6 +18,7 @@ type t = {
   question : name * kind;
   answers : record list;
   authority : record list;
+  damaged : bool;
 }
 
 type error = Truncated | Bad_name | Bad_record | Unsupported
@@ -145,7 +146,8 @@ let read b =
   let n = if truncated then 0 else Field.u16 b 6 in
   let answers, off = read_records cost b off (min n max_records) [] in
   (* One that is damaged is as good as absent, but not all of them: another server may do better. *)
-  if cost.damaged && not (List.exists says_something answers) then stop Bad_record;
+  let damaged = cost.damaged in
+  if damaged && not (List.exists says_something answers) then stop Bad_record;
   (* Who answers so much denies nothing. *)
   let m = if truncated || n > max_records || cost.spent >= max_cost then 0 else Field.u16 b 8 in
   let authority = try fst (read_records cost b off (min m max_records) []) with Stop _ -> [] in
@@ -157,6 +159,7 @@ let read b =
     question = (name, kind);
     answers;
     authority;
+    damaged;
   }
 
 let parse b =
@@ -172,6 +175,7 @@ let query ~id name kind =
     question = (name, kind);
     answers = [];
     authority = [];
+    damaged = false;
   }
 
 (* {1 Emitting} *)

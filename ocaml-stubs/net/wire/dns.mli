@@ -28,6 +28,7 @@ type t = {
   question : name * kind;
   answers : record list;
   authority : record list;
+  damaged : bool;  (** an answer could not be read: it is [Other] *)
 }
 
 type error =
