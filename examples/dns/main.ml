@@ -25,8 +25,8 @@ let idle = Duration.of_sec 10
 
 (* {1 Datagrams} *)
 
-(* Not a broadcast address: if what was asked of many were answered by all, a forged question would flood whose address
-   it bears. An address of ours is its own source. *)
+(* Not a broadcast address: if every host answered a broadcast, a datagram with a forged source would flood that source.
+   An address of ours is its own source. *)
 let is_ours stack dst = Ipaddr.compare (Stack.IP.src (Stack.ip stack) ~dst) dst = 0
 
 let datagram server stack ~src ~dst ~src_port b =

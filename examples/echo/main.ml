@@ -11,11 +11,11 @@ let rec echo flow =
   | Ok (`Data b) -> (
       Stack.TCP.write flow b >>= function Ok () -> echo flow | Error _ -> Stack.TCP.close flow)
 
-(* Services answer any datagram: answering them would never end, and a single forged one begins it (CVE-1999-0103). *)
-(* Clients do not use reserved ports, and port 0 is invalid. *)
+(* Some services answer every datagram: answering one of them would never end, and a single forged datagram would start
+   it (CVE-1999-0103). Clients do not use reserved ports, where services are, and port 0 is invalid. *)
 let is_a_client's port = port >= 1024
 
-(* If all answered what was sent to many, a forged datagram would flood whose address it bears. *)
+(* If every host answered a broadcast, a datagram with a forged source would flood that source. *)
 let is_ours stack dst = Ipaddr.compare (Stack.IP.src (Stack.ip stack) ~dst) dst = 0
 
 let answer stack ~src ~dst ~src_port b =

@@ -49,7 +49,7 @@ let rec is_text text i stop =
   || ((text.[i] >= ' ' || text.[i] = '\t') && text.[i] <> '\127' && is_text text (i + 1) stop)
 
 type fields = {
-  wrong : bool; (* there is a body, or a host that is none *)
+  wrong : bool; (* there is a body, or a [Host] that is repeated or invalid *)
   host : bool;
   connection : [ `Close | `Keep_alive | `Unsaid ];
 }

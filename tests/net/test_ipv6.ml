@@ -439,7 +439,7 @@ let the_link_comes_back_elsewhere () =
   (* Who speaks unasked does not come first. *)
   hear ~now:(Env.sec 15) 8 ();
   check_bool "router" true (Ndp.next_hop t ~now:(Env.sec 18) there = Link (link_local 7));
-  (* And back, whence nobody has gone. *)
+  (* And back again, where nothing has changed. *)
   ignore (Ndp.announce_again t ~now:(Env.sec 20));
   hear ~now:(Env.sec 21) 9 ();
   uses "back" ~now:(Env.sec 24) ~router:9 ~prefix:"2001:db8:5::/64"

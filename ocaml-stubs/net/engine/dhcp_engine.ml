@@ -106,8 +106,8 @@ let message t ~now kind =
 
 let fresh_xid t = t.xid <- (t.random 0x10000 lsl 16) lor t.random 0x10000
 
-(* Servers answer at the address that they offer, and that is nobody's yet: who has none takes what comes, but who still
-   uses an old one would not take it for his (section 4.1). *)
+(* Servers send their answer to the offered address, which is not configured yet. A client without an address accepts
+   such packets; one that still uses an old address would not, and asks for broadcast answers (section 4.1). *)
 let to_all t (m : Dhcpv4.t) = Broadcast { m with broadcast = t.lease <> None }
 let discover t ~now = to_all t (message t ~now Discover)
 

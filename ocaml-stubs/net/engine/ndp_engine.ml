@@ -451,7 +451,7 @@ let advertisement t ~solicited target =
 
 let announce_again t ~now =
   Neighbour.doubt t.neighbours ~now;
-  (* Perhaps another network: what no router advertises again is for want of anything better. *)
+  (* Perhaps another network: addresses that no router advertises again are used only if there is no other. *)
   List.iter (fun a -> if a.auto then a.preferred <- min a.preferred now) t.addresses;
   changed t;
   let announce a =
@@ -552,14 +552,14 @@ let autoconfigure t ~now (p : Icmpv6.prefix) =
 let prefix_advertised t ~now (p : Icmpv6.prefix) =
   if is_link_local (P.network p.prefix) || Ipaddr.V6.is_multicast (P.network p.prefix) then []
   else
-    (* That of an address that was given is no router's to end. *)
+    (* A router cannot end the prefix of a configured address. *)
     let is_given a = (not a.auto) && P.compare (P.prefix a.cidr) (P.prefix p.prefix) = 0 in
     if p.on_link && not (List.exists is_given t.addresses) then
       add_prefix t (P.prefix p.prefix) (until ~now p.valid);
     if p.autonomous && P.bits p.prefix = 64 && p.preferred <= p.valid then autoconfigure t ~now p
     else []
 
-(* Who answers is there, which of the others nobody knows after the link was away. *)
+(* A router that answers is there; after the link was away, nothing is known of the others. *)
 let prefer_router t src =
   let given, others = List.partition (fun o -> o.until = forever) t.routers in
   let answered, others = List.partition (fun o -> same o.router src) others in

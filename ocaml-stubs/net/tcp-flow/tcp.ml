@@ -525,8 +525,8 @@ module Over (O : Output) = struct
     Lwt.wakeup u (Ok r)
 
   (* For a promise that has waited. It is old by now, and with it what it is given: that is not found dead before the next
-     major collection, and would keep the device's memory for so long. So of much, it gets the first octets in memory of
-     their own, and whoever reads on has the rest at once. *)
+     major collection, and would keep the device's memory for so long. So if there is much, it gets a copy of the
+     first octets, and a further read gets the rest at once. *)
   let try_read_late flow =
     if Engine.unread flow.c <= Pinned.worth then try_read_some flow ~most:flow.most
     else

@@ -35,8 +35,8 @@ let input_packet t ~tcp ~udp ~default ~at (p : W.Packet.t) =
     let { W.Ipv6.src; dst; traffic_class = tos; _ } = h in
     (* An address under duplicate detection receives neighbour discovery only. *)
     if proto = W.Icmpv6.proto then
-      (* Neighbour discovery does not come in pieces, which those who guard a network do not look into (RFC 6980): no
-         hop limit speaks for it. *)
+      (* Fragmented neighbour discovery is ignored, because guards in switches do not look into fragments (RFC 6980). A
+         hop limit of 0 makes sure of that. *)
       let hop_limit = if in_pieces then 0 else h.hop_limit in
       icmp t ~src ~dst ~hop_limit packet.W.Packet.data
     else if has_source h && (is_multicast dst || Ndp_engine.is_local t.ndp dst) then

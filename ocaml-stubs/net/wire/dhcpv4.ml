@@ -136,7 +136,7 @@ let collect options b =
   in
   go 0 options
 
-(* What of an option that came more than once is joined: of one that says a single thing the first counts. *)
+(* The parts of a repeated option have been joined; of an option with a single value, the first counts. *)
 let is_of s size = s <> "" && String.length s mod size = 0
 let address s = if is_of s 4 then Some (Ipaddr.V4.of_octets_exn (String.sub s 0 4)) else None
 
