@@ -110,8 +110,11 @@ let get_info t =
   Lwt.return { Mirage_block.read_write = not read_only; sector_size; size_sectors }
 
 (* The memory of requests that have not ended: the backend still reads it or writes to it, whatever becomes of the promise
-   or of the token, which is a number that anybody can forget. *)
-let in_flight : (Mirust.Completion.token, Cstruct.t list) Hashtbl.t = Hashtbl.create 16
+   or of the token, which is a number that anybody can forget. A hash table would lose what it holds if memory ran out
+   while it grew. *)
+module Tokens = Map.Make (Int)
+
+let in_flight : Cstruct.t list Tokens.t ref = ref Tokens.empty
 
 let submit t op ~sector ~sectors buffers =
   let promise, resolver = Lwt.wait () in
@@ -119,9 +122,12 @@ let submit t op ~sector ~sectors buffers =
   token :=
     Mirust.Completion.register (fun () ->
         let result = Abi.result !token in
-        Hashtbl.remove in_flight !token;
+        in_flight := Tokens.remove !token !in_flight;
         Lwt.wakeup_later resolver result);
-  if buffers <> [] then Hashtbl.replace in_flight !token buffers;
+  (try if buffers <> [] then in_flight := Tokens.add !token buffers !in_flight
+   with exn ->
+     Mirust.Completion.forget !token;
+     raise exn);
   ignore (Abi.submit t.handle op sector sectors buffers !token : int);
   promise
 

@@ -112,6 +112,40 @@ let buffers_stay_though_their_token_is_forgotten () =
   Alcotest.(check bool) "freed" false !freed;
   Lwt.return_unit
 
+(* It is made or not: nothing waits for the end of one that was not. *)
+let memory_ends_where_a_request_begins () =
+  with_file megabyte @@ fun _ disk ->
+  let { Block.sector_size = unit; _ } = Block.details disk in
+  let pending = Mirust.Completion.pending () and b = Cstruct.create unit in
+  let left = ref 0 in
+  let fail _ =
+    decr left;
+    if !left = 0 then raise Out_of_memory else None
+  in
+  let write n =
+    left := n;
+    match Block.write disk 0L [ b ] with
+    | written ->
+        left := 0;
+        Some written
+    | exception Out_of_memory -> None
+  in
+  let tracker = { Gc.Memprof.null_tracker with alloc_minor = fail; alloc_major = fail } in
+  let profile = Gc.Memprof.start ~sampling_rate:1. ~callstack_size:0 tracker in
+  let writes = List.init 128 write in
+  Gc.Memprof.stop ();
+  Gc.Memprof.discard profile;
+  let made = List.filter_map Fun.id writes in
+  Alcotest.(check bool) "some" true (List.length made > 0 && List.length made < 128);
+  Lwt.all made >>= fun results ->
+  List.iter (ok "write") results;
+  (* Of some that were made the promise is lost. *)
+  let rec wait n =
+    if n = 0 || Mirust.Completion.pending () = pending then Lwt.return_unit
+    else Mirust.Time.ns 1_000_000L >>= fun () -> wait (n - 1)
+  in
+  wait 1000 >|= fun () -> Alcotest.(check int) "waited for" pending (Mirust.Completion.pending ())
+
 let errors () =
   with_file megabyte @@ fun _ disk ->
   let { Block.sector_size = unit; _ } = Block.details disk in
@@ -177,6 +211,7 @@ let () =
           case "buffers_stay_through_collections" buffers_stay_through_collections;
           case "buffers_stay_though_their_token_is_forgotten"
             buffers_stay_though_their_token_is_forgotten;
+          case "memory_ends_where_a_request_begins" memory_ends_where_a_request_begins;
           case "errors" errors;
           case "zeros" zeros;
           case "closed" closed;
