@@ -433,6 +433,17 @@ module Stack = Mirust_stack.Stack
 let at_once = ref 0
 let most_at_once = ref 0
 
+(* First pieces in memory that a device needs. *)
+let held = ref 0
+
+let first = function
+  | `Eof -> `Eof
+  | `Data b ->
+      let b = Cstruct.append b Cstruct.empty in
+      incr held;
+      Gc.finalise (fun _ -> decr held) b.Cstruct.buffer;
+      `Data b
+
 module Watched = struct
   include Stack.V4V6
 
@@ -450,7 +461,7 @@ module Watched = struct
         r)
       else (
         begun := flow :: !begun;
-        TCP.read flow)
+        TCP.read flow >|= Result.map first)
   end
 end
 
@@ -563,6 +574,17 @@ let a_slow_answer_keeps_its_place_no_longer_than_it_is_waited_for =
       check_bool "too late" true (Result.is_error r);
       numbered t 17 >|= fun r -> check_bool "afterwards" true (r = Ok (v4 "192.0.2.2")))
 
+let who_waits_for_a_place_holds_no_memory_of_the_device =
+  with_stacks ~config:{ E.default with over_tcp = 1; tries = 1 } (fun t ->
+      let late = List.init 4 (fun i -> numbered t (100 + i)) in
+      Env.sleep second >>= fun () ->
+      Gc.full_major ();
+      Gc.full_major ();
+      check_int "held" 0 !held;
+      check_bool "still asked" true (List.for_all Lwt.is_sleeping late);
+      Lwt.all late >|= fun results ->
+      check_bool "too late" true (List.for_all Result.is_error results))
+
 let over_a_bad_link =
   with_stacks ~conditions:{ Network.perfect with drop = 0.2; corrupt = 0.1; duplicate = 0.1 }
     (fun t ->
@@ -604,6 +626,8 @@ let () =
         [
           case "names" names;
           case "few_answers_over_tcp_at_a_time" few_answers_over_tcp_at_a_time;
+          case "who_waits_for_a_place_holds_no_memory_of_the_device"
+            who_waits_for_a_place_holds_no_memory_of_the_device;
           case "who_has_not_begun_to_answer_keeps_no_place"
             who_has_not_begun_to_answer_keeps_no_place;
           case "a_slow_answer_keeps_its_place_no_longer_than_it_is_waited_for"

@@ -81,7 +81,12 @@ struct
   let in_time t promise =
     Lwt.choose [ promise; (Env.sleep (2 * t.config.timeout) >|= fun () -> None) ]
 
-  let read flow = S.TCP.read flow >|= function Ok (`Data b) -> Some b | Ok `Eof | Error _ -> None
+  (* A copy, as the message may come in single bytes, and what begins it may wait for a place, while the device needs
+     its memory. *)
+  let read flow =
+    S.TCP.read flow >|= function
+    | Ok (`Data b) -> Some (Cstruct.to_string b)
+    | Ok `Eof | Error _ -> None
 
   let ask t flow message =
     let length = Cstruct.create 2 in
@@ -93,15 +98,14 @@ struct
 
   (* The rest of what begins with [first]. Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
   let answer t flow first =
-    (* A copy, as the message may come in single bytes. *)
     let arrived = Buffer.create 512 in
-    let rec add b =
-      Buffer.add_string arrived (Cstruct.to_string b);
+    let rec add piece =
+      Buffer.add_string arrived piece;
       let have = Buffer.length arrived in
       let byte i = Char.code (Buffer.nth arrived i) in
       let wanted = if have < 2 then max_int else 2 + (byte 0 lsl 8) + byte 1 in
       if have >= wanted then Lwt.return_some (Cstruct.of_string (Buffer.sub arrived 2 (wanted - 2)))
-      else read flow >>= function None -> Lwt.return_none | Some b -> add b
+      else read flow >>= function None -> Lwt.return_none | Some piece -> add piece
     in
     in_time t (add first)
 
