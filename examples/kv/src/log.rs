@@ -32,7 +32,7 @@ const NOTED: RangeInclusive<usize> = 64 << 10..=8 << 20;
 /// Bytes of a batch's operations; one may be larger.
 pub const OPS_MAX: usize = 1 << 20;
 
-/// Bytes that are written as one batch when nobody waits for them.
+/// Bytes that are written as one batch when nobody waits for them; half of what may be noted, if that is less.
 const ENOUGH: usize = 256 << 10;
 
 /// When the log is made stable.
@@ -202,7 +202,7 @@ impl Log {
         }
         inner.noted_bytes += size;
         inner.count += 1;
-        if inner.has_work(self.fsync) {
+        if inner.has_work(self) {
             inner.wake_writer();
         }
         Ok(())
@@ -226,7 +226,12 @@ impl Log {
 
     /// What is noted may take a part of so much memory.
     pub fn set_share(&self, bytes: usize) {
-        self.noted_max.set((bytes / 2).clamp(*NOTED.start(), *NOTED.end()));
+        let most = (bytes / 2).clamp(*NOTED.start(), *NOTED.end());
+        if self.noted_max.replace(most) != most {
+            let mut inner = self.inner.borrow_mut();
+            inner.wake_waiters();
+            inner.wake_writer();
+        }
     }
 
     /// Operations that are not stable.
@@ -353,7 +358,7 @@ impl Log {
         loop {
             poll_fn(|cx| {
                 let mut inner = self.inner.borrow_mut();
-                if inner.has_work(self.fsync) || writer.is_rewriting() {
+                if inner.has_work(self) || writer.is_rewriting() {
                     return Poll::Ready(());
                 }
                 inner.writer = Some(cx.waker().clone());
@@ -390,12 +395,12 @@ impl Inner {
 
     /// Whether the writer has something to do. If nobody waits, a batch collects for half a second, because it is
     /// written in whole units, and many small ones would be mostly padding.
-    fn has_work(&self, fsync: Fsync) -> bool {
+    fn has_work(&self, log: &Log) -> bool {
         let (noted, asked) = (self.noted_bytes, self.due > self.written || self.rewrite);
         asked
             || self.wanted > self.stable
-            || noted >= ENOUGH
-            || (noted > 0 && fsync == Fsync::Always)
+            || noted >= ENOUGH.min(log.noted_max.get() / 2)
+            || (noted > 0 && log.fsync == Fsync::Always)
     }
 
     /// Wakes callers to check again.

@@ -31,7 +31,9 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, DefaultHasher, Hasher};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, Wake, Waker};
 
 const SIZE: usize = AREAS as usize + 2 * BATCH_MAX;
 
@@ -495,6 +497,48 @@ fn what_is_noted_has_a_share_of_the_memory() {
             store.change(&change);
         }
         assert_eq!(store.log.unstable(), noted);
+    }
+}
+
+/// However small the share is: it is not the next tick that everybody waits for. And a larger one lets those go on who
+/// wait.
+#[test]
+fn a_small_share_is_written_before_it_is_full() {
+    let disk = CrashDisk::new(Image::zeros(SIZE), 12);
+    let (store, writer, _) = open(&disk, Fsync::No).unwrap();
+    let log = store.log.clone();
+    let mut task: Running<()> = Box::pin(async move { log.run(writer).await });
+    store.log.set_share(0);
+    let change = Change::Set(vec![1], vec![1; 1024 - 10]);
+    let fill = || {
+        while store.log.is_settled() {
+            store.change(&change);
+        }
+    };
+    assert!(poll(&mut task).is_pending());
+    fill();
+    for _ in 0..100 {
+        assert!(poll(&mut task).is_pending());
+        disk.step();
+    }
+    assert!(store.log.is_settled());
+
+    fill();
+    let (log, woken) = (store.log.clone(), Arc::new(Woken::default()));
+    let mut commit: Running<_> = Box::pin(async move { log.commit().await });
+    let waker = Waker::from(woken.clone());
+    assert!(commit.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    store.log.set_share(1 << 20);
+    assert!(woken.0.load(Relaxed));
+    assert_eq!(poll(&mut commit), Poll::Ready(Ok(())));
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
     }
 }
 
