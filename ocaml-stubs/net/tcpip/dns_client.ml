@@ -73,9 +73,10 @@ struct
       promise >>= fun () -> take_place t has_place
 
   let give_place t has_place =
-    if !has_place then (
-      t.places <- t.places + 1;
-      Option.iter (fun next -> Lwt.wakeup_later next ()) (Queue.take_opt t.waiting))
+    if !has_place then t.places <- t.places + 1;
+    (* Whoever was woken and had no memory to go on wakes the next. *)
+    if t.places > 0 && not (Queue.is_empty t.waiting) then
+      Lwt.wakeup_later (Queue.take t.waiting) ()
 
   (* No longer than the engine waits, as closing the flow ends the reader. *)
   let in_time t promise =
