@@ -89,17 +89,27 @@ wait_for_dom0() {
 
 # Prints a file as it grows, until the job ends. A command is run now and then meanwhile. Ctrl-C, which
 # a script can have a trap for, ends the programs called here but not this. Another command is run when what is printed
-# goes nowhere: who has read it is gone, or its disk is full.
+# goes nowhere: who has read it is gone (SIGPIPE), or nothing could be written ten times in a row, as on a full disk. Once
+# is not enough: a terminal or pipe that another program has made non-blocking may only have no room at the moment.
 follow() { # FILE [COMMAND [COMMAND]]
+    local failures=0 position=0 before status
     until [ -e "$1" ]; do
         job_runs || return 0
         sleep 0.1 || true
     done
     exec 7<"$1"
     while job_runs; do
-        cat <&7 || case $? in
+        before=$position status=0
+        cat <&7 || status=$?
+        read -r _ position <"/proc/$BASHPID/fdinfo/7"
+        case $status in
+            0) [ "$position" = "$before" ] || failures=0 ;;
             129 | 130 | 143) ;;
-            *) ${3:-} ;;
+            141) ${3:-} ;;
+            *)
+                failures=$((failures + 1))
+                [ "$failures" -lt 10 ] || ${3:-}
+                ;;
         esac
         ${2:-}
         sleep 0.1 || true
