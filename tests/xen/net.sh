@@ -57,7 +57,7 @@ tx=$(passed net tx) rx=$(passed net rx)
 get 30000000 90 | wc -c >/tmp/out &
 out=$!
 wait_passed net rx $((rx + 500000))
-client echo $ip 7 8000000 1 &
+client echo $ip 7 64000000 1 &
 echo=$!
 wait_passed net tx $((tx + 500000))
 kill -0 $out && kill -0 $echo || fail 'the transfers were over too soon'
