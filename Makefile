@@ -21,7 +21,8 @@ APP ?= examples/$(EXAMPLE)
 # and network below it instead of Mirage's own.
 LOOP ?= mirage
 # What is written in a command is taken as it is: a path may have a dollar.
-ifneq (undefined,$(origin MIRAGE))
+# MIRAGE= in a command is a mistake; in the environment, it is as good as none.
+ifneq (,$(filter command,$(origin MIRAGE))$(value MIRAGE))
 override APP := $(value MIRAGE)
 else ifneq (file,$(origin APP))
 override APP := $(value APP)
