@@ -27,6 +27,11 @@ module type S = sig
   (** As in Mirage, [read] returns [`Eof] however the connection ended, and never an error; writing
       does. {!failure} distinguishes a reset from an orderly end. *)
 
+  (** A [read] that finds data returns a view of it. One that has waited gets at most 1024 octets,
+      in memory of their own, if more than 8192 are there; the next [read] has the rest at once. For
+      the promise is old by then, and what it holds stays in use until the next major collection: a
+      view would keep a device's receive buffer for so long. {!read_some} does the same. *)
+
   (** {1 Beyond Mirage's interface} *)
 
   (** As [listen], but errors are values: [`In_use] if the port already has a listener, which
