@@ -1,6 +1,7 @@
 //! `cargo mirust new`: an ordinary crate, to begin with.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -28,11 +29,19 @@ fn quoted(path: &str) -> String {
     format!("'{}'", path.replace('\'', r"'\''"))
 }
 
+/// The checkout of Mirust that a new path would be in: cargo would make the crate a member of Mirust's own workspace.
+fn checkout_around(path: &Path) -> Option<PathBuf> {
+    // Cargo makes the directories above it that do not exist either.
+    let there =
+        path.ancestors().skip(1).find_map(|dir| Path::new(".").join(dir).canonicalize().ok())?;
+    there.ancestors().find(|dir| dir.join("ffi/link/program").exists()).map(Path::to_path_buf)
+}
+
 /// Has cargo make the crate, and fills it.
 ///
 /// # Errors
 ///
-/// The directory exists, or its name cannot be a crate's: cargo said so.
+/// The directory exists or would be in a checkout of Mirust, or its name cannot be a crate's: cargo said so.
 pub fn new(options: &New) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let here = options.path.display().to_string();
@@ -41,6 +50,15 @@ pub fn new(options: &New) -> Result<()> {
             "{here} exists already; choose another path\n\
              (a crate that is there needs nothing: cd {} && cargo mirust run --release)",
             quoted(&here)
+        );
+    }
+    if let Some(checkout) = checkout_around(&options.path) {
+        let name = options.path.file_name().unwrap_or_default();
+        bail!(
+            "{here} is inside the checkout of Mirust, {}\n\
+             choose a place beside it: cargo mirust new {}",
+            checkout.display(),
+            quoted(&checkout.with_file_name(name).display().to_string())
         );
     }
     let mut new = Command::new(cargo);
@@ -68,4 +86,20 @@ pub fn new(options: &New) -> Result<()> {
     println!("next: cd {} && cargo mirust run --release{ports}", quoted(&here));
     println!("      cargo run                 # as a Linux process");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_crate_is_not_inside_the_checkout() {
+        let checkout = Path::new("../..").canonicalize().unwrap();
+        for inside in ["new", "not/there/new", "../../new"] {
+            assert_eq!(checkout_around(Path::new(inside)).as_ref(), Some(&checkout), "{inside}");
+        }
+        for outside in ["../../../new", "/new", "/not/there/new"] {
+            assert_eq!(checkout_around(Path::new(outside)), None, "{outside}");
+        }
+    }
 }
