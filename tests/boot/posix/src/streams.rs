@@ -1,8 +1,7 @@
-//! Streams of C's: without memory for one, by all names of `scanf`, and at the program's end, while a thread reads from
-//! one.
+//! Streams of C's: by all names of `scanf`, and at the program's end, while a thread reads from one.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::io::{Error, Read};
+use std::io::Read;
 use std::ptr::{self, null_mut};
 use std::time::Duration;
 
@@ -18,9 +17,6 @@ unsafe extern "C" {
     fn fopen(path: *const c_char, mode: *const c_char) -> *mut c_void;
     fn fclose(stream: *mut c_void) -> c_int;
     fn dup(fd: c_int) -> c_int;
-    fn close(fd: c_int) -> c_int;
-    fn malloc(size: usize) -> *mut c_void;
-    fn free(block: *mut c_void);
     fn _exit(status: c_int) -> !;
     fn __isoc99_vfscanf(stream: *mut c_void, format: *const c_char, args: *mut VaList) -> c_int;
     fn __isoc23_vfscanf(stream: *mut c_void, format: *const c_char, args: *mut VaList) -> c_int;
@@ -69,76 +65,6 @@ fn scan_by_all_names() {
     }
 }
 
-/// Takes all memory, in blocks that lead to each other, the smallest ones first.
-fn take_all_memory() -> *mut c_void {
-    let mut blocks = null_mut();
-    let mut size = 1 << 20;
-    while size >= 16 {
-        // SAFETY: a block has room for a pointer.
-        unsafe {
-            let block = malloc(size);
-            if block.is_null() {
-                size /= 2;
-            } else {
-                block.cast::<*mut c_void>().write(blocks);
-                blocks = block;
-            }
-        }
-    }
-    blocks
-}
-
-/// Gives back one of them, and returns the others.
-///
-/// # Safety
-///
-/// [`take_all_memory`] or this has returned it, and nobody else has it.
-unsafe fn give_one_back(blocks: *mut c_void) -> *mut c_void {
-    // SAFETY: as the caller says.
-    unsafe {
-        let rest = blocks.cast::<*mut c_void>().read();
-        free(blocks);
-        rest
-    }
-}
-
-/// The next descriptor that would be used.
-fn next_descriptor() -> c_int {
-    // SAFETY: a descriptor of its own.
-    unsafe {
-        let next = dup(1);
-        assert!(next >= 0 && close(next) == 0);
-        next
-    }
-}
-
-/// Whatever there is no memory for, the answer is NULL, and nothing stays open.
-fn open_without_memory() {
-    const ENOMEM: i32 = 12;
-    let mut failed = 0;
-    let next = next_descriptor();
-    let mut blocks = take_all_memory();
-    loop {
-        // SAFETY: C strings.
-        let stream = unsafe { fopen(c"/data/hello.txt".as_ptr(), c"r".as_ptr()) };
-        if !stream.is_null() {
-            // SAFETY: a stream that is open.
-            unsafe { assert_eq!(fclose(stream), 0) };
-            break;
-        }
-        assert_eq!(Error::last_os_error().raw_os_error(), Some(ENOMEM));
-        failed += 1;
-        // SAFETY: it is this function's, and not the last one: a stream needs less than all there is.
-        blocks = unsafe { give_one_back(blocks) };
-    }
-    while !blocks.is_null() {
-        // SAFETY: as above.
-        blocks = unsafe { give_one_back(blocks) };
-    }
-    assert!(failed > 0);
-    assert_eq!(next_descriptor(), next);
-}
-
 /// Leaves text to be written in a stream on the console, which is a file to it.
 pub(crate) fn leave_text(text: &CStr) {
     // SAFETY: a descriptor of its own, and C strings.
@@ -159,7 +85,6 @@ pub(crate) fn end_at_once() -> ! {
 /// Leaves a thread that waits for a line which nobody writes. The other streams are flushed all the same.
 pub(crate) fn run() -> Outcome {
     scan_by_all_names();
-    open_without_memory();
     let stream = |mode: &'static CStr| {
         let mut ends = [0; 2];
         // SAFETY: two numbers, one of which a stream is made of, and a C string.
