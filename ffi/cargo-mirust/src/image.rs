@@ -1,6 +1,7 @@
 //! Links images.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -8,6 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::attach::Attached;
 use crate::home::{Ground, Home, Object, modified};
+use crate::lock::Lock;
 use crate::options::{Build, MEMORY};
 use crate::program::{Input, Program};
 use crate::{calls, say, undefined};
@@ -51,7 +53,7 @@ impl Image {
         self.elf.with_extension("cfg")
     }
 
-    /// The memory in it, in MiB: the package's `xl.cfg` may have changed it.
+    /// The memory in its configuration, in MiB: that of the option, or of the package's `xl.cfg`.
     ///
     /// # Errors
     ///
@@ -68,9 +70,11 @@ impl Image {
 pub struct Kept {
     image: Image,
     dir: PathBuf,
+    /// Of the directory, for as long as it is in use.
+    _lock: Lock,
 }
 
-/// What the directory's name begins with; a process's number follows.
+/// What the directory's name begins with; a number follows.
 const KEPT: &str = ".run.";
 
 impl Image {
@@ -82,12 +86,12 @@ impl Image {
     pub fn keep(self) -> Result<Kept> {
         let from = self.elf.parent().unwrap_or(Path::new("."));
         sweep(from);
-        let dir = from.join(format!("{KEPT}{}", std::process::id()));
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        let dir = own_directory(from)?;
+        let lock = Lock::take(&dir)?;
         let moved = |file: &Path| dir.join(file.file_name().unwrap_or_default());
         let files = [self.elf.clone(), self.with_symbols(), self.cfg()];
         let image = Image { elf: moved(&self.elf), ..self };
-        let kept = Kept { dir: dir.clone(), image };
+        let kept = Kept { dir: dir.clone(), image, _lock: lock };
         for file in files {
             let to = moved(&file);
             let _ = fs::remove_file(&to);
@@ -114,13 +118,28 @@ impl Drop for Kept {
     }
 }
 
-/// Removes what commands have left that were killed.
+/// Removes what commands have left that were killed. It cannot have the locks of the others, which may run in another
+/// container.
 fn sweep(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(KEPT));
-        if process.is_some_and(|number| !Path::new("/proc").join(number).exists()) {
+        let is_kept = entry.file_name().to_str().is_some_and(|name| name.starts_with(KEPT));
+        if is_kept && Lock::try_take(&entry.path()).is_some() {
             let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// A new directory, of which nobody else knows.
+fn own_directory(dir: &Path) -> Result<PathBuf> {
+    let mut number = 1;
+    loop {
+        let own = dir.join(format!("{KEPT}{number}"));
+        match fs::create_dir(&own) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+            made => {
+                made.with_context(|| format!("cannot make {}", own.display()))?;
+                return Ok(own);
+            }
         }
     }
 }
@@ -154,7 +173,7 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
     let attached = executable.attached.write(dir, name)?;
     let notes = Notes {
         file: dir.join(format!("{name}.image")),
-        memory: options.memory(),
+        memory: options.memory,
         attached: attached.is_some(),
         lenient: options.allow_missing,
     };
@@ -304,23 +323,30 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// What the domain needs besides, for its configuration: a network interface, and the package's `xl.cfg`.
+    /// What the domain needs besides, for its configuration.
     fn configuration(&self, ground: Ground) -> Result<String> {
         let file = self.package.join("xl.cfg");
-        let mut own = match fs::read_to_string(&file) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        let own = match fs::read_to_string(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             text => text.with_context(|| format!("cannot read {}", file.display()))?,
         };
-        // Something may come behind it.
-        if !own.is_empty() && !own.ends_with('\n') {
-            own.push('\n');
-        }
-        let sets = |key: &str| {
-            own.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key))
-        };
-        let interface = if ground == Ground::Net && !sets("vif") { "vif = [\"\"]\n" } else { "" };
-        Ok(format!("{interface}{own}"))
+        Ok(lines(own, ground, self.options.memory))
     }
+}
+
+/// A network interface, the package's own lines, and, if one of them sets the memory, that of the option: the last one
+/// counts.
+fn lines(mut own: String, ground: Ground, memory: Option<u32>) -> String {
+    let sets = |key: &str| {
+        own.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key))
+    };
+    let interface = if ground == Ground::Net && !sets("vif") { "vif = [\"\"]\n" } else { "" };
+    let memory = memory.filter(|_| sets("memory")).map(|mib| format!("memory = {mib}\n"));
+    let memory = memory.unwrap_or_default();
+    if !own.is_empty() && !own.ends_with('\n') {
+        own.push('\n');
+    }
+    format!("{interface}{own}{memory}")
 }
 
 /// Whether the image is newer than all that it is made of.
@@ -347,7 +373,8 @@ fn is_new(
 /// How an image was made, beside it.
 struct Notes {
     file: PathBuf,
-    memory: u32,
+    /// What the option says.
+    memory: Option<u32>,
     attached: bool,
     /// Whether what a domain does not have may fail instead.
     lenient: bool,
@@ -356,6 +383,7 @@ struct Notes {
 impl Notes {
     fn text(&self, ground: Ground) -> String {
         let Notes { memory, attached, lenient, .. } = self;
+        let memory = memory.map_or("by default".to_owned(), |mib| mib.to_string());
         format!(
             "ground {ground}\nmemory {memory}\nattached {attached}\nmissing allowed {lenient}\n"
         )
@@ -392,8 +420,10 @@ mod tests {
     #[test]
     fn an_image_that_is_kept_stays_what_it_is() {
         let dir = std::env::temp_dir().join(format!("mirust-image-{}", std::process::id()));
-        let left = dir.join(format!("{KEPT}4294967295"));
+        let [left, used] = ["1", "2"].map(|number| dir.join(format!("{KEPT}{number}")));
         fs::create_dir_all(&left).unwrap();
+        fs::write(left.join("left"), "by a command that was killed").unwrap();
+        let in_use = Lock::take(&used).unwrap();
         let write = |name: &str, text: &str| {
             fs::write(dir.join("new"), text).unwrap();
             fs::rename(dir.join("new"), dir.join(name)).unwrap();
@@ -407,9 +437,29 @@ mod tests {
         for file in [kept.elf.clone(), kept.with_symbols()] {
             assert!(fs::read_to_string(file).unwrap().starts_with("memory"));
         }
-        assert!(!left.exists(), "left by a command that was killed");
-        drop(kept);
+        assert!(!left.join("left").exists() && used.exists());
+        drop((kept, in_use));
+        fs::remove_dir_all(used).unwrap();
         assert_eq!(fs::read_dir(&dir).unwrap().count(), names.len());
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn the_option_overrides_the_memory_of_the_package() {
+        let dir = std::env::temp_dir().join(format!("mirust-memory-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let image = Image { name: "it".into(), elf: dir.join("it.elf"), ground: Ground::Plain };
+        for (package, option, expected) in [
+            ("memory = 80", None, 80),
+            ("memory = 80", Some(33), 33),
+            ("", Some(33), 33),
+            ("", None, MEMORY),
+        ] {
+            let lines = lines(package.into(), image.ground, option);
+            fs::write(image.cfg(), format!("memory = {}\n{lines}", option.unwrap_or(MEMORY)))
+                .unwrap();
+            assert_eq!(image.memory().unwrap(), expected);
+        }
         fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -1,7 +1,7 @@
-//! One build at a time of those whose images go to the same directory.
+//! One build at a time of those whose images go to the same directory, and one command for each image that is kept.
 //!
-//! Cargo lets go of its own lock before the images of what it has built are linked. By then another build might have put
-//! a program with other features in the place of this one's, and the files of an image might be of both.
+//! Cargo lets go of its own lock before the images of what it has built are linked. By then another build might have
+//! put a program with other features in the place of this one's, and the files of an image might be of both.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -24,11 +24,7 @@ impl Lock {
     ///
     /// The directory cannot be written to.
     pub fn take(dir: &Path) -> Result<Lock> {
-        let path = dir.join(".mirust-lock");
-        let file = fs::create_dir_all(dir)
-            .and_then(|()| File::create(&path))
-            .with_context(|| format!("cannot write {}", path.display()))?;
-        let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        let file = match Flock::lock(file(dir)?, FlockArg::LockExclusiveNonblock) {
             Err((file, Errno::EWOULDBLOCK)) => {
                 say("Waiting", format_args!("for another build in {}", dir.display()));
                 Flock::lock(file, FlockArg::LockExclusive)
@@ -38,6 +34,20 @@ impl Lock {
         // Some file systems have no locks. Cargo goes on there, too.
         Ok(Lock { _file: file.ok() })
     }
+
+    /// Takes it, if it is certain that nobody else has it.
+    pub fn try_take(dir: &Path) -> Option<Lock> {
+        let file = Flock::lock(file(dir).ok()?, FlockArg::LockExclusiveNonblock);
+        Some(Lock { _file: Some(file.ok()?) })
+    }
+}
+
+/// The file that is locked.
+fn file(dir: &Path) -> Result<File> {
+    let path = dir.join(".mirust-lock");
+    fs::create_dir_all(dir)
+        .and_then(|()| File::create(&path))
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -57,9 +67,11 @@ mod tests {
             told.send(()).unwrap();
         });
         assert!(second.recv_timeout(Duration::from_millis(100)).is_err());
+        assert!(Lock::try_take(&dir).is_none());
         drop(first);
         second.recv().unwrap();
         waiting.join().unwrap();
+        assert!(Lock::try_take(&dir).is_some());
         fs::remove_dir_all(dir).unwrap();
     }
 }
