@@ -111,8 +111,8 @@ impl Home {
                 ),
             );
             let mut program = self.tool(self.file("ffi/link/program"));
-            // What cargo and rustup are told of the user's crate is not about the runtime: flags, another toolchain, a
-            // folder of vendored sources. They look for it where they are called, and in the environment.
+            // What cargo and rustup are told of the user's crate is not about the runtime: flags, another compiler or
+            // toolchain, a folder of vendored sources. They look for it where they are called, and in the environment.
             program.current_dir(&self.root);
             for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_the_crate(name)) {
                 program.env_remove(name);
@@ -152,12 +152,20 @@ impl Home {
     }
 }
 
-/// Whether a variable says how cargo shall build what it is called for.
+/// Whether a variable says how cargo shall build what it is called for. `RUSTC_WRAPPER` does not: it is the machine's
+/// cache of what was compiled, such as sccache.
 fn is_of_the_crate(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let begins = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "CARGO_UNSTABLE_"];
-    matches!(&*name, "RUSTFLAGS" | "CARGO_ENCODED_RUSTFLAGS" | "RUSTUP_TOOLCHAIN")
-        || begins.iter().any(|begin| name.starts_with(begin))
+    let whole = [
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC",
+        "RUSTC_BOOTSTRAP",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTFLAGS",
+        "RUSTUP_TOOLCHAIN",
+    ];
+    whole.contains(&&*name) || begins.iter().any(|begin| name.starts_with(begin))
 }
 
 /// A relocatable object, and the list of the symbols that it exports.
@@ -190,6 +198,16 @@ fn visit(path: &Path, newest: &mut (SystemTime, PathBuf)) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_runtime_is_built_as_if_for_nobody() {
+        for name in ["RUSTC", "RUSTC_BOOTSTRAP", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC"] {
+            assert!(is_of_the_crate(OsStr::new(name)), "{name}");
+        }
+        for name in ["RUSTC_WRAPPER", "PATH", "CARGO_HOME", "RUSTUP_HOME"] {
+            assert!(!is_of_the_crate(OsStr::new(name)), "{name}");
+        }
+    }
 
     /// It is printed where there is no checkout, so it has to be a path that a user knows.
     #[test]
