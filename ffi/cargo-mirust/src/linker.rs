@@ -3,7 +3,7 @@
 //! The image is linked by `cargo mirust` itself, after cargo's build, since it depends on the runtime, which cargo does
 //! not know. The C library and the compiler's own libraries are left out, since the runtime replaces them.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -154,8 +154,8 @@ impl Request {
     }
 }
 
-/// The archive of a library. The machine's directories are not searched: their archives are for the machine's C library.
-/// That of GNU's C++ library can do with ours.
+/// The archive of a library. The machine's directories are not searched: their archives are for the machine's C
+/// library. That of GNU's C++ library can do with ours.
 fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
     if SUPPLIED.contains(&name) {
         return None;
@@ -166,14 +166,29 @@ fn find(name: &str, directories: &[PathBuf]) -> Option<PathBuf> {
     };
     let own = directories.iter().map(|directory| directory.join(&file)).find(|path| path.exists());
     own.or_else(|| {
-        let compiler = || std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
-        (name == "stdc++").then(|| cxx_library(&compiler())).flatten()
+        let variable = |name: &str| std::env::var(name).ok();
+        (name == "stdc++").then(|| cxx_library(&cxx_compiler(variable))).flatten()
     })
 }
 
+/// The C++ compiler, with what it is always given, as the crate `cc` finds it: what the archives of build scripts are
+/// compiled with.
+fn cxx_compiler(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let of_target = [format!("CXX_{TARGET}"), format!("CXX_{}", TARGET.replace('-', "_"))];
+    let names = of_target.iter().map(String::as_str).chain(["HOST_CXX", "CXX"]);
+    let value = names.into_iter().find_map(variable).unwrap_or_default();
+    if Path::new(value.trim()).exists() {
+        return vec![value.trim().to_owned()];
+    }
+    let words: Vec<String> = value.split_whitespace().map(String::from).collect();
+    if words.is_empty() { vec!["c++".to_owned()] } else { words }
+}
+
 /// The archive of a C++ compiler's own library, if there is one.
-fn cxx_library(compiler: &OsStr) -> Option<PathBuf> {
-    let output = std::process::Command::new(compiler).arg("-print-file-name=libstdc++.a").output();
+fn cxx_library(compiler: &[String]) -> Option<PathBuf> {
+    let (program, arguments) = compiler.split_first()?;
+    let mut command = std::process::Command::new(program);
+    let output = command.args(arguments).arg("-print-file-name=libstdc++.a").output();
     // A compiler that has none prints the name as it is.
     let path = PathBuf::from(String::from_utf8(output.ok()?.stdout).ok()?.trim());
     path.is_absolute().then_some(path)
@@ -259,8 +274,31 @@ mod tests {
     #[test]
     fn a_compiler_without_a_cxx_library_has_none() {
         for compiler in ["echo", "/nonexistent/compiler"] {
-            assert_eq!(cxx_library(OsStr::new(compiler)), None);
+            assert_eq!(cxx_library(&[compiler.to_owned()]), None);
         }
+    }
+
+    #[test]
+    fn the_cxx_compiler_is_that_of_build_scripts() {
+        let compiler = |set: &[(&str, &str)]| {
+            cxx_compiler(|name| {
+                set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(compiler(&[]), ["c++"]);
+        assert_eq!(compiler(&[("CXX", " ")]), ["c++"]);
+        assert_eq!(compiler(&[("CXX", "ccache g++")]), ["ccache", "g++"]);
+        let dashes = ("CXX_x86_64-unknown-linux-gnu", "one");
+        let underscores = ("CXX_x86_64_unknown_linux_gnu", "two");
+        assert_eq!(compiler(&[("CXX", "g++"), underscores]), ["two"]);
+        assert_eq!(compiler(&[("HOST_CXX", "g++"), underscores, dashes]), ["one"]);
+    }
+
+    #[test]
+    fn a_cxx_compiler_of_several_words_is_asked() {
+        let words = ["env", "echo", "/lib/"].map(str::to_owned);
+        let path = cxx_library(&words).expect("what it prints");
+        assert!(path.starts_with("/lib"));
     }
 
     #[test]
