@@ -20,6 +20,21 @@ fn parts(kind: Kind) -> (&'static str, &'static str) {
     }
 }
 
+/// The manifest with these dependencies.
+fn with_dependencies(manifest: &str, dependencies: &str) -> String {
+    let is_table =
+        |line: &&str| line.split('#').next().is_some_and(|l| l.trim() == "[dependencies]");
+    // In a workspace, other tables may follow.
+    match manifest.split_inclusive('\n').find(is_table) {
+        _ if dependencies.is_empty() => manifest.to_owned(),
+        Some(table) if table.ends_with('\n') => {
+            manifest.replacen(table, &format!("{table}{dependencies}"), 1)
+        }
+        Some(_) => format!("{manifest}\n{dependencies}"),
+        None => format!("{manifest}\n[dependencies]\n{dependencies}"),
+    }
+}
+
 /// A path as it is typed at a shell.
 fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-=./:,+@%".contains(c);
@@ -74,9 +89,7 @@ pub fn new(options: &New) -> Result<()> {
     let path = |name: &str| options.path.join(name);
     fs::write(path("src/main.rs"), main).context("cannot write src/main.rs")?;
     let manifest = fs::read_to_string(path("Cargo.toml")).context("cannot read Cargo.toml")?;
-    // In a workspace, other tables may follow that of the dependencies.
-    let table = "[dependencies]\n";
-    let manifest = manifest.replacen(table, &format!("{table}{dependencies}"), 1);
+    let manifest = with_dependencies(&manifest, dependencies);
     fs::write(path("Cargo.toml"), manifest).context("cannot write Cargo.toml")?;
     let ports = match options.kind {
         Kind::Hello => "",
@@ -101,5 +114,19 @@ mod tests {
         for outside in ["../../../new", "/new", "/not/there/new"] {
             assert_eq!(checkout_around(Path::new(outside)), None, "{outside}");
         }
+    }
+
+    #[test]
+    fn dependencies_are_added_with_and_without_their_table() {
+        let with = |manifest| with_dependencies(manifest, "a = \"1\"\n");
+        let table = "[package]\n\n[dependencies]\na = \"1\"\n";
+        assert_eq!(with("[package]\n"), table);
+        assert_eq!(with("[package]\n\n[dependencies]"), table);
+        assert_eq!(with("[package]\n\n[dependencies]\n"), table);
+        assert_eq!(
+            with("[dependencies] # none\n\n[lints]\nworkspace = true\n"),
+            "[dependencies] # none\na = \"1\"\n\n[lints]\nworkspace = true\n"
+        );
+        assert_eq!(with_dependencies("[package]\n", ""), "[package]\n");
     }
 }
