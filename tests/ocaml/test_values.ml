@@ -45,6 +45,20 @@ external many : string -> (int[@untagged]) -> (string * string option) list
 
 external call : (string -> int -> bool -> string) -> string -> string = "mirust_export_test_call"
 
+external pass_numbers :
+  (float -> int32 -> int64 -> float) -> (int -> int -> int) -> (float[@unboxed])
+  = "mirust_native_only" "mirust_export_test_pass_numbers"
+
+external pass_parts :
+  ((float * string option) list ->
+  (int64, string) result list ->
+  int * bool * string * bytes ->
+  string) ->
+  (int[@untagged]) ->
+  string = "mirust_native_only" "mirust_export_test_pass_parts"
+
+external made : (unit -> unit) -> (int[@untagged]) = "mirust_native_only" "mirust_export_test_made"
+
 let case name f = Alcotest.test_case name `Quick (fun () -> Test_abi.around f)
 
 let tests =
@@ -85,6 +99,30 @@ let tests =
           check string "result" "x 42 true" (call f "x"));
       case "closure_that_raises" (fun () ->
           check string "text" "exception: Not_found" (call (fun _ _ _ -> raise Not_found) "x"));
+      case "closures_of_numbers" (fun () ->
+          let f x n m =
+            Gc.compact ();
+            check int32 "int32" Int32.min_int n;
+            check int64 "int64" Int64.max_int m;
+            x +. 1.
+          in
+          check (float 0.) "all" (-9.5) (pass_numbers f ( - )));
+      case "closures_of_what_has_parts" (fun () ->
+          let f pairs outcomes four =
+            let pair i (x, s) =
+              x = Float.of_int i /. 2. && s = if i mod 2 = 0 then Some (string_of_int i) else None
+            in
+            check bool "pairs" true (List.for_all Fun.id (List.mapi pair pairs));
+            check bool "outcomes" true (outcomes = [ Ok Int64.min_int; Error "error" ]);
+            check bool "four" true (four = (-1, true, "text", Bytes.of_string "\000\255"));
+            string_of_int (List.length pairs)
+          in
+          check string "none" "0" (pass_parts f 0);
+          (* Each is made across several collections. *)
+          for _ = 1 to 20 do
+            check string "all" "50000" (pass_parts f 50_000)
+          done);
+      case "what_rust_makes_and_keeps" (fun () -> check int "sum" 42 (made Gc.compact));
       case "what_is_not_rooted_beside_what_is_allocated" (fun () ->
           for i = 1 to 20_000 do
             (* Young, so that a minor collection moves it. *)

@@ -12,9 +12,9 @@ use ocaml_interop::{BoxRoot, OCaml};
 use ocaml_sys::{is_block, tag_val};
 
 use super::bigarray::{OCamlBigarray, OCamlCstruct};
-use super::call::Pass;
 use super::compound::{ReturnPart, held_as_it_is};
 use super::export::{Argument, Raw, Return, Rooted, Scope};
+use super::pass::Pass;
 use super::runtime::{self, OCamlRuntime, Unavailable, with_runtime};
 use super::{bytes, owned, view};
 

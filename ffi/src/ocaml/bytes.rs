@@ -13,6 +13,20 @@ use super::scope::{Scope, Span};
 /// Nobody promises that they are text, so that they become no `String`: `String::from_utf8` finds out.
 pub struct OCamlBytes(());
 
+impl OCamlBytes {
+    /// The bytes, where they are, for as long as OCaml does not run.
+    pub fn as_slice<'a>(value: &'a OCaml<'_, OCamlBytes>) -> &'a [u8] {
+        // SAFETY: a valid value, as it borrows the runtime.
+        let (start, length) = unsafe { locate(value.raw()) };
+        if length == 0 {
+            return &[];
+        }
+        // SAFETY: OCaml initialises its buffers. The borrow keeps it from running, so nobody writes to the bytes or
+        // moves them, and an export has no `&mut [u8]` beside an `OCaml<T>`.
+        unsafe { std::slice::from_raw_parts(start, length) }
+    }
+}
+
 // SAFETY: a copy of what `bytes` hold.
 unsafe impl FromOCaml<OCamlBytes> for Vec<u8> {
     fn from_ocaml(value: OCaml<'_, OCamlBytes>) -> Self {

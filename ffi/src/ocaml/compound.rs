@@ -242,10 +242,10 @@ unsafe impl<T: ReturnPart> ReturnPart for Vec<T> {
 }
 
 /// Tags of OCaml's constructors with an argument.
-const SOME_TAG: u8 = 0;
-const CONS_TAG: u8 = 0;
-const OK_TAG: u8 = 0;
-const ERROR_TAG: u8 = 1;
+pub(super) const SOME_TAG: u8 = 0;
+pub(super) const CONS_TAG: u8 = 0;
+pub(super) const OK_TAG: u8 = 0;
+pub(super) const ERROR_TAG: u8 = 1;
 
 // SAFETY: as of a tuple.
 unsafe impl<T: ReturnPart> Return for Option<T> {
@@ -316,7 +316,7 @@ unsafe fn root(value: impl Return) -> BoxRoot<()> {
 /// # Safety
 ///
 /// As [`Return::give_value`].
-unsafe fn block<const N: usize>(tag: u8, fields: [BoxRoot<()>; N]) -> Raw {
+pub(super) unsafe fn block<const N: usize>(tag: u8, fields: [BoxRoot<()>; N]) -> Raw {
     // SAFETY: the caller's promise. The fields are rooted while their block is allocated; a block from
     // `caml_alloc` is initialised, and may be of either generation, which `caml_modify` minds.
     unsafe {

@@ -311,6 +311,25 @@ mod a_value_beside_what_is_written {}
 /// ```
 mod what_ocaml_interop_would_do {}
 
+/// A closure is called with what its OCaml type can be made of.
+///
+/// ```compile_fail,E0277
+/// use mirust::ocaml::{BoxRoot, Closure, OCamlFloat, OCamlRuntime};
+///
+/// fn f(ocaml: &mut OCamlRuntime, g: BoxRoot<fn(OCamlFloat) -> OCamlFloat>) -> f64 {
+///     g.call(ocaml, (1,)).unwrap().to_rust()
+/// }
+/// ```
+///
+/// ```
+/// use mirust::ocaml::{BoxRoot, Closure, OCamlFloat, OCamlRuntime};
+///
+/// fn f(ocaml: &mut OCamlRuntime, g: BoxRoot<fn(OCamlFloat) -> OCamlFloat>) -> f64 {
+///     g.call(ocaml, (1.0,)).unwrap().to_rust()
+/// }
+/// ```
+mod a_number_of_another_type {}
+
 /// Bytes of OCaml's need not be text.
 ///
 /// ```compile_fail,E0277

@@ -26,9 +26,9 @@ use std::task::{Context, Poll, Waker};
 use ocaml_interop::{BoxRoot, OCaml, OCamlRef};
 use ocaml_sys::{custom_operations, field, is_block, tag_val};
 
-use super::call::Pass;
 use super::compound::{Part, ReturnPart, held_as_it_is};
 use super::export::{Argument, Raw, Return, Rooted, Scope};
+use super::pass::Pass;
 use super::runtime::{self, OCamlRuntime};
 use crate::domain;
 

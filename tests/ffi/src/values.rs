@@ -1,6 +1,9 @@
 //! Every type that can be passed and returned.
 
-use mirust::ocaml::{BoxRoot, Closure, OCaml, OCamlList, OCamlRuntime, ToOCaml};
+use mirust::ocaml::{
+    BoxRoot, Closure, OCaml, OCamlBytes, OCamlFloat, OCamlInt, OCamlInt32, OCamlInt64, OCamlList,
+    OCamlRuntime, ToOCaml,
+};
 
 #[mirust::export]
 fn test_isize(n: isize) -> isize {
@@ -86,6 +89,49 @@ fn test_call(
         Ok(result) => result.to_rust(),
         Err(exception) => format!("exception: {exception}"),
     }
+}
+
+/// Numbers, each in its own type.
+#[mirust::export]
+fn test_pass_numbers(
+    ocaml: &mut OCamlRuntime,
+    f: BoxRoot<fn(OCamlFloat, OCamlInt32, OCamlInt64) -> OCamlFloat>,
+    g: BoxRoot<fn(OCamlInt, OCamlInt) -> OCamlInt>,
+) -> f64 {
+    let sum: f64 = f.call(ocaml, (1.5, i32::MIN, i64::MAX)).expect("a sum").to_rust();
+    let difference: i64 = g.call(ocaml, (-7_i64, 5_i32)).expect("a difference").to_rust();
+    sum + difference as f64
+}
+
+type Pair = (OCamlFloat, Option<String>);
+type Outcome = Result<OCamlInt64, String>;
+type Four = (OCamlInt, bool, String, OCamlBytes);
+type Parts = fn(OCamlList<Pair>, OCamlList<Outcome>, Four) -> String;
+
+/// Lists, options, results and tuples, for each of whose blocks OCaml allocates.
+#[mirust::export]
+fn test_pass_parts(ocaml: &mut OCamlRuntime, f: BoxRoot<Parts>, n: isize) -> String {
+    let pairs: Vec<(f64, Option<String>)> =
+        (0..n).map(|i| (i as f64 / 2.0, (i % 2 == 0).then(|| i.to_string()))).collect();
+    let outcomes: [Result<i64, &str>; 2] = [Ok(i64::MIN), Err("error")];
+    let four = (-1_isize, true, "text", vec![0, 255]);
+    f.call(ocaml, (pairs, &outcomes[..], four)).expect("no exception").to_rust()
+}
+
+/// A value that is kept, and bytes where they are.
+#[mirust::export]
+fn test_made(ocaml: &mut OCamlRuntime, collect: BoxRoot<fn(()) -> ()>) -> isize {
+    let list: BoxRoot<OCamlList<Option<OCamlBytes>>> =
+        vec![None, Some(vec![1, 2]), Some(vec![39])].to_boxroot(ocaml);
+    collect.call(ocaml, ((),)).expect("a collection");
+    let (mut sum, mut rest) = (0, list.get(ocaml));
+    while let Some((head, tail)) = rest.uncons() {
+        if let Some(bytes) = head.to_option() {
+            sum += OCamlBytes::as_slice(&bytes).iter().map(|b| *b as isize).sum::<isize>();
+        }
+        rest = tail;
+    }
+    sum
 }
 
 /// What came in, beside bytes that OCaml allocates for.
