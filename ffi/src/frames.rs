@@ -42,9 +42,9 @@ pub const MIRUST_NET_WORD_HEAD: isize = 3;
 /// How many bytes there are for it; if 0, call `mirust_net_reserve`.
 pub const MIRUST_NET_WORD_ROOM: isize = 4;
 /// The first word of the first frame's description. It has four numbers: where the frame is, its length in bytes, the
-/// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes of each packet that it
-/// stands for. Get it by `mirust_net_view` before the next frames are described. If the first number is not negative, it
-/// is an offset in the slab, or in the memory of `mirust_net_spare` as long as there is no slab.
+/// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes of each packet that
+/// it stands for. Get it by `mirust_net_view` before the next frames are described. If the first number is not
+/// negative, it is an offset in the slab, or in the memory of `mirust_net_spare` as long as there is no slab.
 pub const MIRUST_NET_WORD_FRAMES: isize = 5;
 /// The numbers that describe one frame.
 pub const MIRUST_NET_FRAME_FIELDS: isize = 4;
@@ -126,8 +126,8 @@ impl Receiving {
         Some(spare)
     }
 
-    /// From now on frames go to a free slab. If `most` slabs are in use, or there is no memory, they go to the spare memory,
-    /// and false is returned.
+    /// From now on frames go to a free slab. If `most` slabs are in use, or there is no memory, they go to the spare
+    /// memory, and false is returned.
     pub(crate) fn next_slab(&mut self, most: usize) -> bool {
         self.spare();
         let size = self.slabs().size();
@@ -144,8 +144,8 @@ impl Receiving {
         self.lent.get_mut(at)?.take()
     }
 
-    /// So many bytes at this place in the slab, with a reference of its count for the caller. None if they are not in it,
-    /// or there is no slab.
+    /// This many bytes at this place in the slab, with a reference of its count for the caller. None if they are not in
+    /// it, or there is no slab.
     pub(crate) fn part(&self, place: isize, len: usize) -> Option<(NonNull<u8>, NonNull<Share>)> {
         let Current { base, size, share, .. } = self.current.as_ref()?;
         let (place, share) = (usize::try_from(place).ok()?, (*share)?);

@@ -27,8 +27,8 @@ pub extern "C" fn mirust_net_spare(handle: isize, size: usize) -> Value {
 }
 
 /// Has frames be copied to a slab that nobody uses, from now on. It is used again when OCaml has found all views of it
-/// dead; at most `most` are in use at a time. Returns 1; 0 if so many are, or if there is no memory: then frames are copied
-/// to that of `mirust_net_spare`.
+/// dead; at most `most` are in use at a time. Returns 1; 0 if this many are, or if there is no memory: then frames are
+/// copied to that of `mirust_net_spare`.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_slab(handle: isize, most: usize) -> isize {
     opened(handle).receiving.borrow_mut().next_slab(most).into()
@@ -50,9 +50,10 @@ pub extern "C" fn mirust_net_receive(handle: isize) -> isize {
     0
 }
 
-/// A bigarray of the `length` bytes of a frame that was described with this place, or of another part of the slab. The
-/// frame's memory goes back to the device when neither the bigarray nor a part of it is referenced any more. If the place
-/// is negative, call it once. Allocates on the OCaml heap.
+/// A bigarray of the `length` bytes of a frame that was described with this place, or of another part of the slab. What
+/// is behind the last frame that was described may change: later frames are copied there. The frame's memory goes back
+/// to the device when neither the bigarray nor a part of it is referenced any more. If the place is negative, call it
+/// once. Allocates on the OCaml heap.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) -> Value {
     let opened = opened(handle);
@@ -64,6 +65,8 @@ pub extern "C" fn mirust_net_view(handle: isize, place: isize, length: usize) ->
     }
     let part = opened.receiving.borrow().part(place, length);
     let (base, share) = part.expect("a part of the slab");
-    // SAFETY: nobody writes there as long as there is a reference, of which this one is for the bigarray.
+    // SAFETY: as long as there is a reference, of which this one is for the bigarray, the memory stays, and frames are
+    // written only behind those that were described. OCaml may have that part in its bigarray, but reads nothing where
+    // no frame was described to it, and does not run while one is written.
     unsafe { values::slab(base, length, share) }
 }

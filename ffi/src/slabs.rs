@@ -14,7 +14,7 @@ use mirust_rt::net::pool::Share;
 /// Slabs that are kept although nobody uses them; no more than may be in use, if that is less.
 const IDLE: usize = 32;
 
-/// After so many have been taken, those before are worth looking for: together they are about as large as a
+/// After this many have been taken, those before are worth looking for: together they are about as large as a
 /// processor's cache of its own.
 const WORTH: usize = 4;
 

@@ -109,9 +109,9 @@ let get_info t =
   let size_sectors = Int64.div size (Int64.of_int (max 1 sector_size)) in
   Lwt.return { Mirage_block.read_write = not read_only; sector_size; size_sectors }
 
-(* The memory of requests that have not ended: the backend still reads it or writes to it, whatever becomes of the promise
-   or of the token, which is a number that anybody can forget. A hash table would lose what it holds if memory ran out
-   while it grew. *)
+(* The memory of requests that have not ended: the backend still reads it or writes to it, whatever becomes of the
+   promise or of the token, which is a number that anybody can forget. A hash table would lose what it holds if memory
+   ran out while it grew. *)
 module Tokens = Map.Make (Int)
 
 let in_flight : Cstruct.t list Tokens.t ref = ref Tokens.empty

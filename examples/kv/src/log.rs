@@ -224,7 +224,7 @@ impl Log {
         inner.failed.is_none() && inner.is_settled(self, inner.count)
     }
 
-    /// What is noted may take a part of so much memory.
+    /// What is noted may take a part of this much memory.
     pub fn set_share(&self, bytes: usize) {
         let most = (bytes / 2).clamp(*NOTED.start(), *NOTED.end());
         if self.noted_max.replace(most) != most {

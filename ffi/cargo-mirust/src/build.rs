@@ -147,8 +147,8 @@ impl Workspace {
         Lock::take(&self.target_dir.join(directory))
     }
 
-    /// The packages that a command is about if it names none: that of the current directory, or, as in cargo, the root's,
-    /// the `default-members`, or all.
+    /// The packages that a command is about if it names none: that of the current directory, or, as in cargo, the
+    /// root's, the `default-members`, or all.
     pub fn packages(&self, options: &Build) -> Vec<&Package> {
         let all = self.metadata.workspace_packages();
         if options.workspace {

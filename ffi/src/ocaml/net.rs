@@ -49,10 +49,10 @@ pub(crate) unsafe fn shared_bigarray(lease: Lease, len: usize) -> Value {
     unsafe { bigarray(&caml_ba_ops, base, len, share, pages) }
 }
 
-/// What share of its size a part of a slab counts for when OCaml's collector decides on its pace, which slabs are not to
-/// set: most die young, the small collection is asked for after a few of them, between turns, when hardly a frame is in
-/// use, and their number is bounded.
-const SLAB_COUNTS: usize = 4;
+/// OCaml's collector decides on its pace by the size of what is gained, and of a part of a slab it is told one in this
+/// many bytes. For slabs are not to set the pace: most die young, the small collection is asked for after a few of
+/// them, between turns, when hardly a frame is in use, and their number is bounded.
+const SLAB_SHARE: usize = 4;
 
 /// A bigarray of a part of a slab. The slab's count is its proxy, as in [`shared_bigarray`].
 ///
@@ -61,7 +61,7 @@ const SLAB_COUNTS: usize = 4;
 /// The memory stays, and a reference of the count is for this bigarray. The caller may allocate on the OCaml heap.
 pub(crate) unsafe fn slab(base: NonNull<u8>, len: usize, share: NonNull<Share>) -> Value {
     // SAFETY: the caller's promise.
-    unsafe { bigarray(&caml_ba_ops, base, len, share.as_ptr(), len / SLAB_COUNTS) }
+    unsafe { bigarray(&caml_ba_ops, base, len, share.as_ptr(), len / SLAB_SHARE) }
 }
 
 /// Where the bytes of a bigarray are, and how many.

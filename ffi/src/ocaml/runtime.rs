@@ -14,9 +14,9 @@ use crate::{domain, turn};
 /// The OCaml runtime. An exclusive reference is the right to allocate on the OCaml heap, to call closures and to make
 /// OCaml values ([`ToOCaml`](super::ToOCaml)); a shared one is enough to read what is rooted.
 ///
-/// It lends ocaml-interop's own handle for reading only. What that crate does with an exclusive one is not safe here: an
-/// allocation that fails would raise an OCaml exception through Rust's frames, and a boxed value would be dropped inside
-/// the collector.
+/// It lends ocaml-interop's own handle for reading only. What that crate does with an exclusive one is not safe here:
+/// an allocation that fails would raise an OCaml exception through Rust's frames, and a boxed value would be dropped
+/// inside the collector.
 #[repr(transparent)]
 pub struct OCamlRuntime(ocaml_interop::OCamlRuntime);
 

@@ -524,8 +524,8 @@ module Over (O : Output) = struct
     flow.taker <- None;
     Lwt.wakeup u (Ok r)
 
-  (* For a promise that has waited. It is old by now, and with it what it is given: that is not found dead before the next
-     major collection, and would keep the device's memory for so long. So if there is much, it gets a copy of the
+  (* For a promise that has waited. It is old by now, and with it what it is given: that is not found dead before the
+     next major collection, and would keep the device's memory for so long. So if there is much, it gets a copy of the
      first octets, and a further read gets the rest at once. *)
   let try_read_late flow =
     if Engine.unread flow.c <= Pinned.worth then try_read_some flow ~most:flow.most

@@ -97,7 +97,8 @@ struct
         | Error _ -> Lwt.return_none
         | Ok () -> read flow )
 
-  (* The rest of what begins with [first]. Messages over TCP follow their length in two bytes (RFC 1035 section 4.2.2). *)
+  (* The rest of what begins with [first]. Messages over TCP follow their length in two bytes (RFC 1035 section
+     4.2.2). *)
   let answer t flow first =
     let arrived = Buffer.create 512 in
     let rec add piece =

@@ -1,5 +1,5 @@
-(* An exception in the last moment is one that nobody has caught, as in any OCaml program; what else is to run at the end
-   does. *)
+(* An exception in the last moment is one that nobody has caught, as in any OCaml program; what else is to run at the
+   end does. *)
 
 let () =
   at_exit (fun () -> print_endline "registered first, and called last");
