@@ -24,7 +24,7 @@
 /* An OCaml value, as in caml/mlvalues.h. */
 typedef intptr_t value;
 
-// The version of this interface. It changes whenever a function or a struct in it does.
+// The version of this interface. From the first release on, it changes whenever a function or a struct in it does.
 #define MIRUST_ABI_VERSION 3
 
 // `mirust_poll` returned because OCaml has work: completions to collect, or news.
@@ -96,9 +96,9 @@ typedef intptr_t value;
 #define MIRUST_NET_WORD_ROOM 4
 
 // The first word of the first frame's description. It has four numbers: where the frame is, its length in bytes, the
-// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes of each packet that it
-// stands for. Get it by `mirust_net_view` before the next frames are described. If the first number is not negative, it
-// is an offset in the slab, or in the memory of `mirust_net_spare` as long as there is no slab.
+// state of its checksum (0 unknown, 1 valid, 2 blank), and, for a large segment, the payload bytes of each packet that
+// it stands for. Get it by `mirust_net_view` before the next frames are described. If the first number is not
+// negative, it is an offset in the slab, or in the memory of `mirust_net_spare` as long as there is no slab.
 #define MIRUST_NET_WORD_FRAMES 5
 
 // The numbers that describe one frame.
@@ -490,8 +490,8 @@ value mirust_net_spare(intptr_t handle,
                        uintptr_t size);
 
 // Has frames be copied to a slab that nobody uses, from now on. It is used again when OCaml has found all views of it
-// dead; at most `most` are in use at a time. Returns 1; 0 if so many are, or if there is no memory: then frames are copied
-// to that of `mirust_net_spare`.
+// dead; at most `most` are in use at a time. Returns 1; 0 if this many are, or if there is no memory: then frames are
+// copied to that of `mirust_net_spare`.
 intptr_t mirust_net_slab(intptr_t handle,
                          uintptr_t most);
 
@@ -501,9 +501,10 @@ intptr_t mirust_net_in_slab(intptr_t handle, value v_bytes);
 // Has the words describe the frames that have arrived, which MIRUST_NET_FRAMES wants to be asked for. Returns 0.
 intptr_t mirust_net_receive(intptr_t handle);
 
-// A bigarray of the `length` bytes of a frame that was described with this place, or of another part of the slab. The
-// frame's memory goes back to the device when neither the bigarray nor a part of it is referenced any more. If the place
-// is negative, call it once. Allocates on the OCaml heap.
+// A bigarray of the `length` bytes of a frame that was described with this place, or of another part of the slab. What
+// is behind the last frame that was described may change: later frames are copied there. The frame's memory goes back
+// to the device when neither the bigarray nor a part of it is referenced any more. If the place is negative, call it
+// once. Allocates on the OCaml heap.
 value mirust_net_view(intptr_t handle,
                       intptr_t place,
                       uintptr_t length);

@@ -14,7 +14,7 @@ use crate::token::MIRUST_COMPLETION_NONE;
 use crate::turn;
 use crate::{domain, logger, owner, patience, platform, setup, shutdown};
 
-/// The version of this interface. It changes whenever a function or a struct in it does.
+/// The version of this interface. From the first release on, it changes whenever a function or a struct in it does.
 pub const MIRUST_ABI_VERSION: isize = 3;
 
 /// `mirust_poll` returned because OCaml has work: completions to collect, or news.
