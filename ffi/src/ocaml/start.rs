@@ -97,11 +97,11 @@ pub(crate) fn shutdown() {
     if STARTED.load(Ordering::Relaxed) {
         // SAFETY: OCaml was started in this thread and none of its code is on the stack. The function takes unit.
         unsafe {
-            // `caml_shutdown` would do the same, but for an exception, which it drops.
+            // No `caml_shutdown`: it would drop an exception, and call once more what has been called, which
+            // functions of `Domain.at_exit` do not mind themselves. The program's end frees the memory.
             if let Some(v_exit) = ocaml_sys::caml_named_value(AT_EXIT.as_ptr()).as_ref() {
                 returned_or_end(ocaml_sys::caml_callback_exn(*v_exit, ocaml_sys::UNIT));
             }
-            ocaml_sys::caml_shutdown()
         }
     }
 }
