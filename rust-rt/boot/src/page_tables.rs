@@ -172,12 +172,20 @@ impl<F: TableFrames> Mapper<F> {
         (*entry & (PRESENT | HELD) != 0).then_some((entry, 0))
     }
 
-    /// Changes the 4 KiB entry of a mapped `page`, and returns the old one. None if the page is not
-    /// mapped, or if it is a part of a huge page and no frame is left to split that.
-    fn change(&mut self, page: VirtPage, to: impl FnOnce(u64) -> u64) -> Option<u64> {
-        self.find(page.0 as u64)?;
-        let old = *self.entry(page.0 as u64, 0).ok()?;
-        self.set(page.0 as u64, 0, to(old)).ok()
+    /// Changes the 4 KiB entry of a mapped `page` to these bits, and the frame if that is to be kept; returns the old
+    /// one. A part of a huge page that has the bits stays one. None if the page is not mapped, or if no frame is left
+    /// to split a huge page.
+    fn change(&mut self, page: VirtPage, keep: u64, bits: u64) -> Option<u64> {
+        let old = *self.find(page.0 as u64)?.0;
+        if old & !(ADDRESS | HUGE) == bits {
+            return Some(old);
+        }
+        let entry = self.entry(page.0 as u64, 0).ok()?;
+        let old = core::mem::replace(entry, *entry & keep | bits);
+        if old & PRESENT != 0 {
+            self.frames.flush(page.0);
+        }
+        Some(old)
     }
 }
 
@@ -190,11 +198,11 @@ unsafe impl<F: TableFrames> PageTables for Mapper<F> {
     }
 
     fn unmap(&mut self, page: VirtPage) -> Option<Frame> {
-        self.change(page, |_| 0).map(|old| Frame((old & ADDRESS) as usize))
+        self.change(page, 0, 0).map(|old| Frame((old & ADDRESS) as usize))
     }
 
     fn protect(&mut self, page: VirtPage, prot: Prot) -> bool {
-        self.change(page, |old| old & ADDRESS | bits(prot)).is_some()
+        self.change(page, ADDRESS, bits(prot)).is_some()
     }
 }
 
@@ -312,6 +320,20 @@ mod tests {
         assert_eq!(m.lookup(0x4fff), Some((0x4fff, Prot::ReadWrite)));
         assert_eq!(m.lookup(0x5000), None);
         assert_eq!(m.lookup(3 * M as usize), Some((3 * M, Prot::ReadWrite)));
+    }
+
+    #[test]
+    fn a_huge_page_that_allows_it_already_is_not_split() {
+        let mut m = mapper(100);
+        map(&mut m, 0, 2 * M);
+        m.map_identity(Range { start: 2 * M, end: 4 * M }, Prot::ReadExecute).unwrap();
+        let tables = m.frames.tables.len();
+        assert!(m.protect(VirtPage(0x3000), Prot::ReadWrite));
+        assert!(m.protect(VirtPage(3 * M as usize), Prot::ReadExecute));
+        assert_eq!((m.frames.tables.len(), m.frames.flushed.len()), (tables, 0));
+        assert!(m.protect(VirtPage(3 * M as usize), Prot::ReadWrite));
+        assert_eq!(m.lookup(3 * M as usize), Some((3 * M, Prot::ReadWrite)));
+        assert_eq!(m.lookup(3 * M as usize + 0x1000), Some((3 * M + 0x1000, Prot::ReadExecute)));
     }
 
     #[test]

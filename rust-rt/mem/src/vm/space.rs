@@ -3,7 +3,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use super::regions::{Region, Regions, State};
+use super::regions::{Regions, State};
 use crate::frames::{Frames, zero};
 use crate::page::{OutOfMemory, PAGE_SIZE};
 use crate::paging::{Frame, PageTables, Prot, VirtPage};
@@ -66,15 +66,14 @@ pub struct AddressSpace<P> {
     regions: Regions,
     /// Pages that are mapped outside the window.
     direct: usize,
-    /// What outside the window was made something else than for reading and writing.
-    changed: Regions,
+    /// Something outside the window was once made something else than for reading and writing.
+    changed: bool,
 }
 
 impl<P: PageTables> AddressSpace<P> {
     /// All of `window` is unused, and `tables` has no mapping in it. Frames are identity-mapped.
     pub const fn new(tables: P, frames: &'static Frames, window: Range<usize>) -> Self {
-        let regions = Regions::new();
-        AddressSpace { tables, frames, window, regions, direct: 0, changed: Regions::new() }
+        AddressSpace { tables, frames, window, regions: Regions::new(), direct: 0, changed: false }
     }
 
     /// Reserves `len` bytes of addresses.
@@ -146,8 +145,10 @@ impl<P: PageTables> AddressSpace<P> {
             return Ok(());
         }
         let (frame, pages) = self.as_direct(&range).ok_or(MapError::Invalid)?;
-        // As their next owner wants them.
-        self.protect_outside(&range, Prot::ReadWrite)?;
+        if self.changed {
+            // As their next owner wants them. What was changed has table entries of its own: nothing can fail.
+            let _ = self.protect_outside(range, Prot::ReadWrite);
+        }
         // SAFETY: the pages come from `map`, and the caller gives them up.
         self.frames.with(|frames| unsafe { frames.free_loose(frame, pages) });
         self.direct -= pages;
@@ -155,10 +156,11 @@ impl<P: PageTables> AddressSpace<P> {
     }
 
     /// Sets what `len` bytes from `addr` on allow. Reserved pages are committed, unless `prot` is
-    /// [`Prot::None`]; the others keep their contents. On failure nothing has changed.
+    /// [`Prot::None`]; the others keep their contents. On failure nothing in the window has changed.
     ///
     /// Outside the window, where RAM lies, these may be pages of a heap too, which must be made writable again before
-    /// they are freed.
+    /// they are freed. There, some of the pages may have changed when others are not mapped, or when there is no memory
+    /// to split what the tables have as one large page.
     ///
     /// # Safety
     ///
@@ -169,7 +171,7 @@ impl<P: PageTables> AddressSpace<P> {
             let (frame, pages) = (Frame(range.start), range.len() / PAGE_SIZE);
             let is_ram = self.frames.with(|frames| frames.covers(frame, pages));
             return match is_ram {
-                Some(true) => self.protect_outside(&range, prot),
+                Some(true) => self.protect_outside(range, prot),
                 _ => Err(MapError::NoMemory),
             };
         }
@@ -199,34 +201,13 @@ impl<P: PageTables> AddressSpace<P> {
         Ok(())
     }
 
-    /// [`protect`](Self::protect) for pages outside the window. What the tables have as one large page is split, which
-    /// takes memory; what was changed before needs none to be changed back.
-    fn protect_outside(&mut self, range: &Range<usize>, prot: Prot) -> Result<(), MapError> {
-        let state = (prot != Prot::ReadWrite).then_some(State::Committed(prot));
-        if state.is_none() && self.changed.first_in(range).is_none() {
-            return Ok(());
-        }
-        self.changed.prepare()?;
-        for page in range.clone().step_by(PAGE_SIZE) {
-            if self.outside(page) != prot && !self.tables.protect(VirtPage(page), prot) {
-                for page in (range.start..page).step_by(PAGE_SIZE) {
-                    let before = self.outside(page);
-                    if before != prot {
-                        self.tables.protect(VirtPage(page), before);
-                    }
-                }
-                return Err(MapError::NoMemory);
-            }
-        }
-        self.changed.set(range.clone(), state);
-        Ok(())
-    }
-
-    /// What a page outside the window allows.
-    fn outside(&self, page: usize) -> Prot {
-        match self.changed.first_in(&(page..page + PAGE_SIZE)) {
-            Some(Region { state: State::Committed(prot), .. }) => prot,
-            _ => Prot::ReadWrite,
+    /// [`protect`](Self::protect) for pages outside the window. What they allowed before is in the tables alone.
+    fn protect_outside(&mut self, range: Range<usize>, prot: Prot) -> Result<(), MapError> {
+        self.changed |= prot != Prot::ReadWrite;
+        let mut pages = range.step_by(PAGE_SIZE);
+        match pages.all(|page| self.tables.protect(VirtPage(page), prot)) {
+            true => Ok(()),
+            false => Err(MapError::NoMemory),
         }
     }
 

@@ -194,14 +194,20 @@ fn what_ram_where_it_lies_allows_can_change_until_it_is_given_back() {
 }
 
 #[test]
-fn a_change_of_ram_where_it_lies_that_fails_changes_nothing() {
+fn what_ram_where_it_lies_allowed_before_is_what_the_tables_say() {
     let mut space = space(64, 1 << 20);
-    let code = space.map(4 * PAGE, Prot::ReadWrite).unwrap();
-    space.identity(code, 4);
-    space.change(code, 1, Prot::Read).unwrap();
-    space.tables.pages.remove(&(code + 2 * PAGE));
-    assert_eq!(space.change(code, 4, Prot::ReadExecute), Err(MapError::NoMemory));
-    assert_eq!(space.prots(code, 2), [Prot::Read, RW]);
+    let text = space.map(4 * PAGE, Prot::ReadWrite).unwrap();
+    space.identity(text, 3);
+    for page in (text..text + 3 * PAGE).step_by(PAGE) {
+        space.tables.protect(VirtPage(page), Prot::ReadExecute);
+    }
+    assert_eq!(space.change(text, 2, Prot::ReadWrite), Ok(()));
+    assert_eq!(space.prots(text, 3), [RW, RW, Prot::ReadExecute]);
+    // A guard page is refused, whatever is asked of it.
+    for prot in [Prot::Read, Prot::ReadWrite] {
+        assert_eq!(space.change(text + 3 * PAGE, 1, prot), Err(MapError::NoMemory));
+        assert_eq!(space.change(text + 2 * PAGE, 2, prot), Err(MapError::NoMemory));
+    }
 }
 
 #[test]
