@@ -80,6 +80,8 @@ pub(crate) struct Files {
         fn(fd: c_int, offset: i64, len: usize, writes: bool) -> Result<Option<usize>, c_int>,
     /// Ends such a mapping. Whether it was one.
     pub(crate) unshare: fn(at: usize, len: usize) -> bool,
+    /// Whether there are such mappings in the range.
+    pub(crate) is_shared: fn(at: usize, len: usize) -> bool,
 }
 
 /// Nothing where no file was ever opened: a program without files has no code for them.
@@ -198,13 +200,19 @@ pub(crate) unsafe extern "C" fn munmap(addr: *mut u8, len: usize) -> c_int {
 
 /// Changes what a range allows, and commits what of it was reserved only.
 ///
-/// Writing and executing at once is refused with `EACCES`: a compiler first writes its code, and then makes it executable.
+/// Writing and executing at once is refused with `EACCES`: a compiler first writes its code, and then makes it
+/// executable. Pages of `malloc` must be made writable again before `free`. The memory of a file that is mapped shared
+/// stays writable: it has one address, at which `write` and other mappings write too.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn mprotect(addr: *mut u8, len: usize, prot: c_int) -> c_int {
     if len == 0 {
         return 0;
     }
     status(access(prot).and_then(|prot| {
+        #[cfg(feature = "posix")]
+        if FILES.get().is_some_and(|files| (files.is_shared)(addr.addr(), len)) {
+            return if prot == Prot::ReadExecute { Err(errno::EACCES) } else { Ok(()) };
+        }
         // SAFETY: the caller does without the access that it takes away.
         vm::with(|space| unsafe { space.protect(addr.addr(), len, prot) }).map_err(code)
     }))

@@ -2,7 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
+use std::ptr;
 
 use super::Outcome;
 
@@ -35,6 +37,8 @@ pub(crate) fn run() -> Outcome {
     assert_eq!(kind(File::open("/none").map(drop)), Err(ErrorKind::NotFound));
     assert_eq!(kind(File::open("/data/hello.txt/x").map(drop)), Err(ErrorKind::NotADirectory));
 
+    a_mapping_that_becomes_read_only()?;
+
     let mut random = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     assert_ne!(random, [0; 32]);
@@ -42,5 +46,27 @@ pub(crate) fn run() -> Outcome {
     fs::read_to_string("/etc/resolv.conf")?;
     std::env::current_exe()?;
     assert_eq!(std::io::copy(&mut File::open("/data/numbers")?, &mut std::io::sink())?, 100_000);
+    Ok(())
+}
+
+/// The file can be written all the same, and so can its memory when the file is gone.
+fn a_mapping_that_becomes_read_only() -> Outcome {
+    let file = File::options().read(true).write(true).create_new(true).open("/tmp/mapped")?;
+    file.set_len(8192)?;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping, to which there is no reference.
+    unsafe {
+        let at = libc::mmap(ptr::null_mut(), 8192, access, libc::MAP_SHARED, file.as_raw_fd(), 0);
+        assert_ne!(at, libc::MAP_FAILED);
+        at.cast::<u8>().write(1);
+        assert_eq!(libc::mprotect(at, 8192, libc::PROT_READ), 0);
+        file.write_all_at(&[2; 8192], 0)?;
+        assert_eq!(at.cast::<u8>().add(8191).read(), 2);
+        assert_eq!(libc::munmap(at, 8192), 0);
+    }
+    file.write_all_at(&[3; 8192], 0)?;
+    fs::remove_file("/tmp/mapped")?;
+    drop(file);
+    std::hint::black_box(vec![[4u8; 4096]; 64]);
     Ok(())
 }

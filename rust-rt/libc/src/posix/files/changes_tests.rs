@@ -418,6 +418,9 @@ fn a_shared_mapping_is_the_file() {
         let unmap = |at: *mut u8, len: usize| {
             either!(f, crate::mmap::munmap(at, len), host::munmap(at.cast(), len))
         };
+        let protect = |at: *mut u8, len: usize| {
+            either!(f, crate::mmap::mprotect(at, len, 1), host::mprotect(at.cast(), len, 1))
+        };
         let truncate = |len: i64| either!(f, ftruncate64(fd, len), host::ftruncate64(fd, len));
         let mut seen = vec![f.write_at(fd, "first", 4094), truncate(10_000)];
         let (one, two, second) = (map(10_000, 3, 0), map(10_000, 1, 0), map(100, 3, 4096));
@@ -429,7 +432,8 @@ fn a_shared_mapping_is_the_file() {
             one.write(b'F');
             second.write(b'R');
             seen.extend([two.read(), one.add(4096).read(), second.add(1).read()].map(i64::from));
-            seen.push(f.write_at(fd, "more", 9_998));
+            // What this mapping allows is nothing to the file and to others.
+            seen.extend([protect(two, 10_000), f.write_at(fd, "more", 9_998)]);
             seen.extend([two.add(9_998).read(), one.add(9_999).read()].map(i64::from));
             seen.extend([unmap(one, 4096), unmap(second, 100)]);
             one.add(4097).write(b's');

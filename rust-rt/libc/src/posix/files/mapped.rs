@@ -34,6 +34,13 @@ pub(super) fn map(block: Rc<Block>, offset: usize, len: usize) -> Result<usize> 
     })
 }
 
+/// Whether there are such mappings in a range.
+pub(super) fn is_shared(at: usize, len: usize) -> bool {
+    let end = at.saturating_add(len);
+    let is_in = |of: &Mapping| of.at < end && at < of.at + of.len;
+    MAPPINGS.with(|mappings| mappings.borrow().iter().any(is_in))
+}
+
 /// Ends such a mapping, or a part of one at its beginning or its end. Whether it was one; what is in the middle stays.
 pub(super) fn unshare(at: usize, len: usize) -> bool {
     if len == 0 || at % PAGE != 0 {

@@ -192,7 +192,8 @@ impl File {
 
 /// Makes `mmap` able to map files; see [`FillFromFile`](crate::mmap::FillFromFile).
 fn let_files_be_mapped() {
-    crate::mmap::give_files(&crate::mmap::Files { fill, share, unshare: mapped::unshare });
+    use mapped::{is_shared, unshare};
+    crate::mmap::give_files(&crate::mmap::Files { fill, share, unshare, is_shared });
 }
 
 /// As [`FillFromFile`](crate::mmap::FillFromFile).
