@@ -1,18 +1,26 @@
-//! Signals of CPU exceptions, by the rules of sigaction(2): where a program has a handler for one, the handler is called
-//! instead of the image's report, with the registers of what was interrupted, and may change them. What compiles code at
-//! run time lives on this: an access out of bounds or a division by zero becomes an error of the compiled program.
+//! Signals of CPU exceptions, by the rules of sigaction(2): where a program has a handler for one, the handler is
+//! called instead of the image's report, with the registers of what was interrupted, and may change them. What compiles
+//! code at run time lives on this: an access out of bounds or a division by zero becomes an error of the compiled
+//! program.
 //!
 //! The handler runs on the stack of what was interrupted, or on the thread's alternate one. When it returns,
 //! `mirust_signal_return` loads the registers that it has left. An exception in a handler calls the handler again.
+//! Where there is no room for a handler, as on a stack that has overflowed, the exception is reported.
 
 use super::handlers::{self, CONTEXT, Context, Information};
+use super::states::{FRAME, XSAVE, save_states, states_size};
+use super::threads;
 use core::ffi::c_int;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
+use mirust_mem::PAGE_SIZE;
 
 /// What the entry code of an exception has saved, from the lowest address up: the registers from R15 to RAX, and from
 /// `VECTOR` on what the CPU has pushed.
 pub type Saved = [u64; 22];
+
+/// The vector of a page fault.
+const PAGE_FAULT: u64 = 14;
 
 const RSI: usize = 10;
 const RDI: usize = 9;
@@ -69,13 +77,14 @@ const SIGSEGV: c_int = 11;
 fn signal_of(vector: u64, error: u64) -> Option<(c_int, c_int)> {
     const SI_KERNEL: c_int = 0x80;
     Some(match vector {
-        0 => (SIGFPE, 1),                                 // FPE_INTDIV
-        3 => (SIGTRAP, SI_KERNEL),                        // the instruction INT3
-        6 => (SIGILL, 2),                                 // ILL_ILLOPN
-        12 | 13 => (SIGSEGV, SI_KERNEL),                  // no address is known
-        14 => (SIGSEGV, 1 + c_int::from(error & 1 != 0)), // SEGV_MAPERR, SEGV_ACCERR
-        16 | 19 => (SIGFPE, 7),                           // FPE_FLTINV, for one
-        17 => (SIGBUS, 1),                                // BUS_ADRALN
+        0 => (SIGFPE, 1),                                         // FPE_INTDIV
+        3 => (SIGTRAP, SI_KERNEL),                                // the instruction INT3
+        6 => (SIGILL, 2),                                         // ILL_ILLOPN
+        12 => (SIGBUS, SI_KERNEL),                                // an address that no stack has
+        13 => (SIGSEGV, SI_KERNEL),                               // no address is known
+        PAGE_FAULT => (SIGSEGV, 1 + c_int::from(error & 1 != 0)), // SEGV_MAPERR, SEGV_ACCERR
+        16 | 19 => (SIGFPE, 7),                                   // FPE_FLTINV, for one
+        17 => (SIGBUS, 1),                                        // BUS_ADRALN
         _ => return None,
     })
 }
@@ -89,10 +98,10 @@ struct Frame {
     information: Information,
 }
 
+const _: () = assert!(size_of::<Frame>() == FRAME);
+
 const FLAGS_DOWN: u64 = 1 << 10 | 1 << 8 | 1 << 18; // direction, single step, alignment check
 
-/// Whether XSAVE knows the states of vector registers, rather than FXSAVE.
-static XSAVE: AtomicBool = AtomicBool::new(false);
 /// A handler is being called.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
@@ -107,17 +116,12 @@ unsafe fn deliver(saved: &mut Saved, vectors: *const u8, address: u64) -> bool {
         BUSY.store(false, Ordering::Relaxed);
         return false;
     };
-    let rsp = saved[RSP] as usize;
-    let top = match handlers::alternate().get() {
-        (base, size) if on_alternate && size != 0 && !(base..base + size).contains(&rsp) => {
-            base + size
-        }
-        // Functions may use so much below their stack without reserving it (System V ABI, 3.2.2).
-        _ => rsp - 128,
+    let alternate = handlers::alternate().get();
+    let fault = (saved[VECTOR] == PAGE_FAULT).then_some(address as usize);
+    let Some((at, states)) = place(saved[RSP] as usize, alternate, on_alternate, fault) else {
+        // Still busy: what goes wrong in the report is no business of the program's.
+        return false;
     };
-    let states = (top - states_size()) & !63;
-    // As after a call: the return address lies 8 bytes below a multiple of 16.
-    let at = ((states - size_of::<Frame>()) & !15) - 8;
     let mut context: Context = [0; CONTEXT];
     for (to, from) in context[GREGS..].iter_mut().zip(REGISTERS) {
         *to = saved[from];
@@ -127,8 +131,8 @@ unsafe fn deliver(saved: &mut Saved, vectors: *const u8, address: u64) -> bool {
     context[SEGMENTS + 2] = saved[VECTOR];
     context[SEGMENTS + 4] = address;
     context[STATES] = states as u64;
-    let place = if saved[VECTOR] == 14 { address } else { saved[RIP] };
-    let information = Information::new(number, code, place);
+    let from = if saved[VECTOR] == PAGE_FAULT { address } else { saved[RIP] };
+    let information = Information::new(number, code, from);
     let frame = ptr::with_exposed_provenance_mut::<Frame>(at);
     let back = mirust_signal_return as unsafe extern "C" fn() as usize;
     // SAFETY: below the stack pointer and what lies there, or on a stack that the program gave for this. Should the
@@ -147,41 +151,36 @@ unsafe fn deliver(saved: &mut Saved, vectors: *const u8, address: u64) -> bool {
     true
 }
 
-/// How many bytes the states of the vector registers take.
-#[allow(unused_unsafe, reason = "newer compilers know that every x86-64 CPU has the instruction")]
-fn states_size() -> usize {
-    // SAFETY: as that says.
-    unsafe {
-        if core::arch::x86_64::__cpuid(1).ecx >> 27 & 1 == 0 {
-            return 512;
-        }
-        XSAVE.store(true, Ordering::Relaxed);
-        core::arch::x86_64::__cpuid_count(0xd, 0).ebx as usize
-    }
+/// Where the frame goes, and the states above it: on the alternate stack, or below what was interrupted, which may be
+/// on the alternate stack already. None if there is no room, which is what a page fault at the end of a stack is about.
+fn place(
+    rsp: usize,
+    (base, size): (usize, usize),
+    on_alternate: bool,
+    fault: Option<usize>,
+) -> Option<(usize, usize)> {
+    let is_there = (base..base + size).contains(&rsp);
+    let goes_there = on_alternate && size != 0 && !is_there;
+    // Functions may use this much below their stack without reserving it (System V ABI, 3.2.2).
+    let top = if goes_there { base + size } else { rsp.checked_sub(128)? };
+    let states = top.checked_sub(states_size())? & !63;
+    // As after a call: the return address lies 8 bytes below a multiple of 16.
+    let at = (states.checked_sub(size_of::<Frame>())? & !15).checked_sub(8)?;
+    let has_room = if is_there || goes_there {
+        at >= base
+    } else {
+        // The stack ends at the address, or within the page that a function touches for its variables.
+        !fault.is_some_and(|address| {
+            (at..rsp.saturating_add(PAGE_SIZE)).contains(&address) || is_below_a_stack(address)
+        })
+    };
+    has_room.then_some((at, states))
 }
 
-/// Writes the states to memory: of those that FXSAVE has saved as they were then, of others as they are, since nothing
-/// here uses them.
-///
-/// # Safety
-///
-/// `vectors` is what FXSAVE has written; `to` is a multiple of 64, with room for [`states_size`] bytes.
-unsafe fn save_states(vectors: *const u8, to: *mut u8) {
-    // SAFETY: as the caller says.
-    unsafe {
-        if !XSAVE.load(Ordering::Relaxed) {
-            to.copy_from_nonoverlapping(vectors, 512);
-            return;
-        }
-        // The header has to be clean when it is restored.
-        to.add(512).write_bytes(0, 64);
-        core::arch::asm!(
-            "fxrstor64 [{vectors}]",
-            "xsave64 [{to}]",
-            vectors = in(reg) vectors, to = in(reg) to, in("eax") -1, in("edx") -1,
-            clobber_abi("C"),
-        );
-    }
+/// Whether the address is in the guard of a thread's stack.
+fn is_below_a_stack(address: usize) -> bool {
+    // SAFETY: nothing runs after the report that there is then.
+    threads::fibers().is_some_and(|fibers| unsafe { (fibers.stack_owner)(address) }.is_some())
 }
 
 // SAFETY: the assembly below defines it; it is never called from Rust, only its address is used.
@@ -239,3 +238,50 @@ core::arch::global_asm!(
     ".popsection",
     xsave = sym XSAVE,
 );
+
+#[cfg(test)]
+mod tests {
+    use super::super::states::least_stack;
+    use super::*;
+
+    const STACK: usize = 0x10_0000;
+
+    #[test]
+    fn a_handler_has_room_on_the_smallest_alternate_stack() {
+        let stack = (STACK, least_stack());
+        let (at, states) = place(0x8000, stack, true, Some(0x7ff8)).unwrap();
+        assert!(at >= STACK + 1024 && states + states_size() <= STACK + least_stack());
+        assert_eq!((at % 16, states % 64), (8, 0));
+        // Not asked for.
+        assert!(place(0x8000, stack, false, None).is_some_and(|(at, _)| at < 0x8000 - 128));
+    }
+
+    #[test]
+    fn nothing_is_written_below_an_alternate_stack() {
+        let small = (STACK, states_size() + 1024);
+        assert_eq!(place(0x8000, small, true, None), None);
+        // In a handler on it, whether or not this one asks for it.
+        let stack = (STACK, 0x10000);
+        assert!(place(STACK + 0xf000, stack, false, None).is_some());
+        assert_eq!(place(STACK + 0x200, stack, false, None), None);
+        assert_eq!(place(STACK + 0x200, stack, true, None), None);
+    }
+
+    #[test]
+    fn no_handler_runs_on_a_stack_that_has_overflowed() {
+        let at = |address| place(STACK, (0, 0), true, Some(address)).is_some();
+        assert_eq!([STACK - 8, STACK - 512, STACK, STACK + 64].map(at), [false; 4]);
+        assert_eq!([0, STACK - 0x10000, STACK + 0x10000].map(at), [true; 3]);
+        // Nor on one that there cannot be.
+        assert_eq!([0, 64, 512].map(|rsp| place(rsp, (0, 0), false, None)), [None; 3]);
+    }
+
+    #[test]
+    fn exceptions_are_the_signals_that_linux_has_for_them() {
+        assert_eq!(signal_of(12, 0), Some((host_libc::SIGBUS, host_libc::SI_KERNEL)));
+        assert_eq!(signal_of(13, 0), Some((host_libc::SIGSEGV, host_libc::SI_KERNEL)));
+        let faults = [0, 2, 3].map(|error| signal_of(14, error).unwrap());
+        assert_eq!(faults, [1, 1, 2].map(|code| (host_libc::SIGSEGV, code)));
+        assert_eq!(signal_of(1, 0), None);
+    }
+}

@@ -59,6 +59,7 @@ mod scanf;
 mod setjmp;
 mod signal;
 mod sort;
+mod states;
 mod stdio;
 mod strftime;
 mod string;

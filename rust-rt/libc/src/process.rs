@@ -2,6 +2,7 @@
 
 use super::die::die;
 use super::errno::{self, ECHILD, EINVAL, ENOENT, ENOMEM};
+use super::states;
 use super::stub::stubs;
 use super::threads::{Block, Handler, MAIN, fibers, living, number};
 use super::{cstr, host, stdio};
@@ -122,7 +123,8 @@ extern "C" fn __stack_chk_fail() -> ! {
 
 const PAGE_SIZE: c_int = 4096;
 
-/// The page size, one processor, pages of memory, and 100 ticks a second; EINVAL for all else.
+/// The page size, one processor, pages of memory, 100 ticks a second, and the least and a good size of a stack for
+/// handlers of signals; EINVAL for all else.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn sysconf(name: c_int) -> c_long {
     match name {
@@ -131,6 +133,8 @@ extern "C" fn sysconf(name: c_int) -> c_long {
         83 | 84 => 1, // _SC_NPROCESSORS_CONF, _SC_NPROCESSORS_ONLN
         85 => (memory().0 / mirust_mem::PAGE_SIZE) as c_long, // _SC_PHYS_PAGES
         86 => (memory().1 / mirust_mem::PAGE_SIZE) as c_long, // _SC_AVPHYS_PAGES
+        249 => states::least_stack() as c_long, // _SC_MINSIGSTKSZ
+        250 => 4 * states::least_stack() as c_long, // _SC_SIGSTKSZ
         _ => errno::fail(EINVAL).into(),
     }
 }
@@ -140,14 +144,17 @@ extern "C" fn getpagesize() -> c_int {
     PAGE_SIZE
 }
 
-/// The page size (AT_PAGESZ); ENOENT for all else.
+/// The page size, and the least size of a stack for handlers of signals; ENOENT for all else.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn getauxval(kind: c_ulong) -> c_ulong {
-    if kind == 6 {
-        return PAGE_SIZE as c_ulong;
+    match kind {
+        6 => PAGE_SIZE as c_ulong,              // AT_PAGESZ
+        51 => states::least_stack() as c_ulong, // AT_MINSIGSTKSZ
+        _ => {
+            errno::set(ENOENT);
+            0
+        }
     }
-    errno::set(ENOENT);
-    0
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -359,6 +366,10 @@ mod tests {
         assert_eq!(sysconf(host_libc::_SC_NPROCESSORS_ONLN), 1);
         assert_eq!(sysconf(host_libc::_SC_NPROCESSORS_CONF), 1);
         assert_eq!(sysconf(host_libc::_SC_PAGESIZE), 4096);
+        let least = getauxval(host_libc::AT_MINSIGSTKSZ) as c_long;
+        assert!(least > 2048);
+        let sizes = [249, 250].map(|name| sysconf(name));
+        assert_eq!(sizes, [least, 4 * least]);
         assert_eq!(sysconf(host_libc::_SC_OPEN_MAX), -1);
     }
 }

@@ -2,15 +2,15 @@
 //! `raise` and `kill`, and those of [CPU exceptions](super::exceptions).
 //!
 //! A CPU exception for which the program has set no handler is reported by the image and ends the domain. SIGSEGV and
-//! SIGBUS appear to have a handler from the start: so Rust's std does not install one of its own, which would need a stack
-//! and a guard page in each thread.
+//! SIGBUS appear to have a handler from the start: so Rust's std does not install one of its own, which would need a
+//! stack and a guard page in each thread.
 
 use super::errno::{self, EINVAL, ENOMEM, EPERM, ESRCH};
 use super::handlers::{
     CONTEXT, Context, FLAGS, HANDLERS, Information, SA_RESETHAND, SIG_DFL, SIG_IGN, SIGNALS,
     alternate, is_none, report,
 };
-use super::{die, exceptions, process};
+use super::{die, exceptions, process, states};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -176,12 +176,12 @@ pub(crate) unsafe extern "C" fn kill(to: c_int, signal: c_int) -> c_int {
     if signal == 0 { 0 } else { unsafe { send(signal, SI_USER) } }
 }
 
-/// Sets the stack on which handlers of exceptions run that ask for it; others do not interrupt anything.
+/// Sets the stack on which handlers of exceptions run that ask for it; others do not interrupt anything. ENOMEM if it is
+/// smaller than what `sysconf` answers for `_SC_MINSIGSTKSZ`.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn sigaltstack(new: *const Stack, old: *mut Stack) -> c_int {
     const SS_ONSTACK: c_int = 1;
     const SS_DISABLE: c_int = 2;
-    const SMALLEST: usize = 2048;
     let here = (&raw const new).addr();
     let (base, size) = alternate().get();
     let is_on = (base..base + size).contains(&here);
@@ -194,7 +194,10 @@ unsafe extern "C" fn sigaltstack(new: *const Stack, old: *mut Stack) -> c_int {
             let next = match flags & !i32::MIN {
                 _ if is_on => return errno::fail(EPERM),
                 SS_DISABLE => (0, 0),
-                0 | SS_ONSTACK if size < SMALLEST => return errno::fail(ENOMEM),
+                0 | SS_ONSTACK if base.addr().checked_add(size).is_none() => {
+                    return errno::fail(EINVAL);
+                }
+                0 | SS_ONSTACK if size < states::least_stack() => return errno::fail(ENOMEM),
                 0 | SS_ONSTACK => (base.expose_provenance(), size),
                 _ => return errno::fail(EINVAL),
             };
@@ -393,8 +396,9 @@ mod tests {
 
     #[test]
     fn an_alternate_stack_is_remembered() {
-        let mut memory = [0u8; 4096];
-        let base = memory.as_mut_ptr().cast::<c_void>();
+        // No exception uses it.
+        let base = core::ptr::without_provenance_mut::<c_void>(0x10000);
+        let least = states::least_stack();
         let set = |flags, size| {
             let new = Stack { base, flags, size };
             let mut old = Stack { base, flags: 7, size: 7 };
@@ -402,12 +406,13 @@ mod tests {
             let result = unsafe { sigaltstack(&raw const new, &raw mut old) };
             (result, old.flags, old.size)
         };
-        assert_eq!(set(0, 4096), (0, host_libc::SS_DISABLE, 0));
-        assert_eq!(set(0, 2048), (0, 0, 4096));
-        assert_eq!((set(0, 100).0, errno::get()), (-1, ENOMEM));
-        assert_eq!((set(8, 4096).0, errno::get()), (-1, EINVAL));
-        assert_eq!(alternate().get(), (base.addr(), 2048));
-        assert_eq!(set(2, 0), (0, 0, 2048));
+        assert_eq!(set(0, 1 << 16), (0, host_libc::SS_DISABLE, 0));
+        assert_eq!(set(0, least), (0, 0, 1 << 16));
+        assert_eq!((set(0, least - 1).0, errno::get()), (-1, ENOMEM));
+        assert_eq!((set(0, usize::MAX).0, errno::get()), (-1, EINVAL));
+        assert_eq!((set(8, 1 << 16).0, errno::get()), (-1, EINVAL));
+        assert_eq!(alternate().get(), (base.addr(), least));
+        assert_eq!(set(2, 0), (0, 0, least));
         assert_eq!(alternate().get(), (0, 0));
     }
 

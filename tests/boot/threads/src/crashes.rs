@@ -5,15 +5,16 @@ use std::time::Duration;
 
 /// Crashes: the report names the thread.
 pub fn overflow() {
-    #[expect(unconditional_recursion, reason = "that is the case")]
-    fn dig(n: u64) -> u64 {
-        let numbers = std::hint::black_box([n; 64]);
-        dig(n + 1) + numbers[7]
-    }
     let others = thread::spawn(thread::park);
     let deep = Builder::new().name("digger".into()).spawn(|| dig(0)).unwrap();
     println!("{:?}", deep.join());
     drop(others);
+}
+
+#[expect(unconditional_recursion, reason = "that is the case")]
+pub fn dig(n: u64) -> u64 {
+    let numbers = std::hint::black_box([n; 64]);
+    dig(n + 1) + numbers[7]
 }
 
 /// Crashes: a panic that nothing can catch, on a thread. The backtrace ends where the thread begins.

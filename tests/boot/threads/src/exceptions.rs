@@ -28,6 +28,23 @@ pub fn passed_on() {
     store(ptr::without_provenance_mut(0x2000), 1);
 }
 
+/// Crashes: there is no room for the handler, which is not called.
+pub fn no_room() {
+    handle(libc::SIGSEGV, unexpected, 0);
+    crate::crashes::overflow();
+}
+
+/// Crashes: the same without a thread.
+pub fn no_room_on_main() {
+    handle(libc::SIGSEGV, unexpected, 0);
+    println!("{}", crate::crashes::dig(0));
+}
+
+extern "C" fn unexpected(_: c_int, _: *mut libc::siginfo_t, _: *mut c_void) {
+    println!("called on a stack that has overflowed");
+    std::process::exit(0);
+}
+
 type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
 
 fn handle(signal: c_int, handler: Handler, flags: c_int) {

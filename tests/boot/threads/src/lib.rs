@@ -24,6 +24,8 @@ async fn run() -> i32 {
         "abort" => crashes::abort(),
         "exceptions" => exceptions::run(),
         "exception passed on" => exceptions::passed_on(),
+        "exception without room" => exceptions::no_room(),
+        "exception without room on main" => exceptions::no_room_on_main(),
         "task" => crashes::task().await,
         "busy" => crashes::busy(),
         other => {
