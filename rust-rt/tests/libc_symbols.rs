@@ -2,7 +2,7 @@
 //!
 //! `UPDATE=1 cargo test -p mirust-rt --test libc_symbols` writes the lists anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
@@ -106,24 +106,53 @@ impl Symbols {
     }
 }
 
+impl Symbols {
+    fn of_the_sources(root: &Path) -> Self {
+        let mut symbols = Symbols::default();
+        let mut sources = vec![root.join("boot/src/diag/unwind.rs")];
+        let mut folders = vec![root.join("libc/src")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { sources.push(path) }
+            }
+        }
+        for path in sources {
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().replace("/src/", "/");
+            if name != "libc/asm.rs" {
+                symbols.read(&name, &fs::read_to_string(&path).unwrap());
+            }
+        }
+        symbols
+    }
+}
+
+/// What glibc 2.41 has for fortified callers: `__NAME_chk` for each.
+const FORTIFIED: &str = "asprintf confstr dprintf explicit_bzero fdelt fgets fgets_unlocked fgetws fgetws_unlocked fprintf
+    fread fread_unlocked fwprintf getcwd getdomainname getgroups gethostname getlogin_r gets getwd longjmp mbsnrtowcs
+    mbsrtowcs mbstowcs memcpy memmove mempcpy memset obstack_printf obstack_vprintf poll ppoll pread64 pread printf
+    ptsname_r read readlink readlinkat realpath recv recvfrom snprintf sprintf stpcpy stpncpy strcat strcpy strlcat strlcpy
+    strncat strncpy swprintf syslog ttyname_r vasprintf vdprintf vfprintf vfwprintf vprintf vsnprintf vsprintf vswprintf
+    vsyslog vwprintf wcpcpy wcpncpy wcrtomb wcscat wcscpy wcslcat wcslcpy wcsncat wcsncpy wcsnrtombs wcsrtombs wcstombs
+    wctomb wmemcpy wmemmove wmempcpy wmemset wprintf";
+
+#[test]
+fn what_there_is_can_be_called_by_fortified_code() {
+    let symbols = Symbols::of_the_sources(Path::new(env!("CARGO_MANIFEST_DIR")));
+    let stubs = symbols.stubs.iter().map(|[name, ..]| name);
+    let names: BTreeSet<&String> = symbols.supplied.values().flatten().chain(stubs).collect();
+    let has = |name: &str| names.contains(&name.to_owned());
+    let missing: Vec<_> = FORTIFIED
+        .split_whitespace()
+        .filter(|name| has(name) && !has(&format!("__{name}_chk")))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
 #[test]
 fn the_documented_symbols_are_those_of_the_sources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut symbols = Symbols::default();
-    let mut sources = vec![root.join("boot/src/diag/unwind.rs")];
-    let mut folders = vec![root.join("libc/src")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { sources.push(path) }
-        }
-    }
-    for path in sources {
-        let name = path.strip_prefix(root).unwrap().to_string_lossy().replace("/src/", "/");
-        if name != "libc/asm.rs" {
-            symbols.read(&name, &fs::read_to_string(&path).unwrap());
-        }
-    }
+    let symbols = Symbols::of_the_sources(root);
     let document = root.join("../docs/libc.md");
     let text = fs::read_to_string(&document).unwrap();
     let start = text.find("## Supplied").expect("docs/libc.md has the list of symbols");

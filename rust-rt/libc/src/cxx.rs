@@ -52,9 +52,9 @@ unsafe fn copy_wide(to: *mut Wide, from: *const Wide, n: usize) -> usize {
     }
 }
 
-/// `mbsrtowcs` that reads at most so many octets.
+/// `mbsrtowcs` that reads at most this many octets.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn mbsnrtowcs(
+pub(super) unsafe extern "C" fn mbsnrtowcs(
     to: *mut Wide,
     from: *mut *const c_char,
     octets: usize,
@@ -72,9 +72,9 @@ unsafe extern "C" fn mbsnrtowcs(
     }
 }
 
-/// `wcsrtombs` that reads at most so many characters.
+/// `wcsrtombs` that reads at most this many characters.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wcsnrtombs(
+pub(super) unsafe extern "C" fn wcsnrtombs(
     to: *mut c_char,
     from: *mut *const Wide,
     characters: usize,

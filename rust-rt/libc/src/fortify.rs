@@ -5,7 +5,7 @@ use super::cstr::strlen;
 use super::die::die;
 use super::stdio::print_to;
 use super::wide::{self, Wide};
-use super::{mem, string, words};
+use super::{cxx, mem, string, words};
 use core::ffi::{c_char, c_int, c_long, c_void};
 
 /// Ends the domain when a fortified function would write `n` bytes into `room`.
@@ -15,7 +15,7 @@ pub(super) fn check_room(function: &str, n: usize, room: usize) {
     }
 }
 
-/// Defines what fortified callers call: as another function, which writes so much into so much room.
+/// Defines what fortified callers call: as another function, which writes this much into this much room.
 macro_rules! checked {
     (
         ($export:meta)
@@ -74,6 +74,16 @@ checked! {
         = wide::mbstowcs[to, from, n]: n, room;
     __wcstombs_chk(to: *mut c_char, from: *const Wide, n: usize, room: usize) -> usize
         = wide::wcstombs[to, from, n]: n, room;
+    __mbsrtowcs_chk(to: *mut Wide, from: *mut *const c_char, n: usize, state: *mut c_void, room: usize) -> usize
+        = wide::mbsrtowcs[to, from, n, state]: n, room;
+    __wcsrtombs_chk(to: *mut c_char, from: *mut *const Wide, n: usize, state: *mut c_void, room: usize) -> usize
+        = wide::wcsrtombs[to, from, n, state]: n, room;
+    __mbsnrtowcs_chk(to: *mut Wide, from: *mut *const c_char, most: usize, n: usize, state: *mut c_void, room: usize) -> usize
+        = cxx::mbsnrtowcs[to, from, most, n, state]: n, room;
+    __wcsnrtombs_chk(to: *mut c_char, from: *mut *const Wide, most: usize, n: usize, state: *mut c_void, room: usize) -> usize
+        = cxx::wcsnrtombs[to, from, most, n, state]: n, room;
+    __wctomb_chk(to: *mut c_char, wide: Wide, room: usize) -> c_int
+        = wide::wctomb[to, wide]: 1, room;
     __wcrtomb_chk(to: *mut c_char, wide: Wide, state: *mut c_void, room: usize) -> usize
         = wide::wcrtomb[to, wide, state]: 1, room;
 }
@@ -139,6 +149,19 @@ mod tests {
             assert_eq!(__strlcpy_chk(at.add(3), c"123456".as_ptr(), 5, 5), 6);
         }
         assert_eq!(to, *b"xyz1234\0");
+        let (text, mut wide) = (c"wide", [7; 5]);
+        let (mut from, mut back) = (text.as_ptr(), wide.as_ptr());
+        // SAFETY: as above.
+        unsafe {
+            let none = core::ptr::null_mut();
+            assert_eq!(__mbsnrtowcs_chk(wide.as_mut_ptr(), &raw mut from, 2, 5, none, 5), 2);
+            assert_eq!(__mbsrtowcs_chk(wide.as_mut_ptr().add(2), &raw mut from, 3, none, 3), 2);
+            assert_eq!((from.is_null(), wide), (true, [119, 105, 100, 101, 0]));
+            assert_eq!(__wcsnrtombs_chk(at, &raw mut back, 1, 8, none, 8), 1);
+            assert_eq!(__wcsrtombs_chk(at.add(1), &raw mut back, 7, none, 7), 3);
+            assert_eq!(__wctomb_chk(at.add(5), 33, 3), 1);
+        }
+        assert_eq!(to, *b"wide\x00!4\0".first_chunk().unwrap());
         assert_eq!((__fdelt_chk(63), __fdelt_chk(1023)), (0, 15));
     }
 }

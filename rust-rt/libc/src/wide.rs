@@ -199,7 +199,7 @@ pub(super) unsafe extern "C" fn wcrtomb(to: *mut c_char, wide: Wide, _state: *mu
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn wctomb(to: *mut c_char, wide: Wide) -> c_int {
+pub(super) unsafe extern "C" fn wctomb(to: *mut c_char, wide: Wide) -> c_int {
     // SAFETY: the contract is the same.
     if to.is_null() { 0 } else { unsafe { wcrtomb(to, wide, ptr::null_mut()) as c_int } }
 }

@@ -20,14 +20,14 @@ use crate::layout::Stat;
 
 pub(super) const AT_SYMLINK_NOFOLLOW: c_int = 0x100;
 pub(super) const AT_EMPTY_PATH: c_int = 0x1000;
-const O_CREAT: c_int = 0o100;
+pub(in super::super) const O_CREAT: c_int = 0o100;
 const O_EXCL: c_int = 0o200;
 const O_TRUNC: c_int = 0o1000;
 pub(super) const O_DIRECTORY: c_int = 0o200_000;
 const O_NOFOLLOW: c_int = 0o400_000;
 const O_PATH: c_int = 0o10_000_000;
 /// With [`O_DIRECTORY`], a file without a name, which no directory here can have.
-const O_TMPFILE: c_int = 0o20_000_000;
+pub(in super::super) const O_TMPFILE: c_int = 0o20_000_000;
 
 // SAFETY: the type is that of `stdlib.h`.
 unsafe extern "C" {
