@@ -3,8 +3,8 @@
 use core::ffi::{c_char, c_int, c_ushort, c_void};
 use core::ptr;
 
-/// What a `locale_t` points to: glibc's `struct __locale_struct`, of which macros of `<ctype.h>` and GNU's C++ library read
-/// the tables.
+/// What a `locale_t` points to: glibc's `struct __locale_struct`, of which macros of `<ctype.h>` and GNU's C++ library
+/// read the tables.
 #[cfg(feature = "posix")]
 #[repr(C)]
 struct Locale {

@@ -1,7 +1,8 @@
 //! Entry points of the CPU exceptions, and their report.
 //!
-//! The entry code saves all registers and describes where, in the unwind information of a signal frame, so that backtraces
-//! cross the trap into the code that caused it. It returns only if the program has a handler for the exception: to that.
+//! The entry code saves all registers and describes where, in the unwind information of a signal frame, so that
+//! backtraces cross the trap into the code that caused it. It returns only if the program has a handler for the
+//! exception: to that.
 
 use super::fault::{Fault, PAGE_FAULT, Parts};
 use super::{backtrace, report};
