@@ -215,6 +215,7 @@ proxy_crowd_of_requests() {
     start_small 24 proxy $addresses --target=10.0.0.1:7777
     "$bin/client" serve 10.0.0.1 7777 >/dev/null &
     target=$!
+    within 5 listens 7777 || status=1
     served_beside 80 'a line that comes back\n' 'a line that comes back\n' unread || status=1
     stop || status=1
     kill $target
