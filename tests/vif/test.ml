@@ -66,11 +66,8 @@ let comes_back_as_it_was_sent copy () =
 
 let collections () = (Gc.quick_stat ()).minor_collections
 
-(* After a few slabs, and not only when there is no other, so that those few serve for any number of frames. *)
-let dead_frames_are_looked_for () =
-  opened ~copy:100_000 () >>= fun t ->
-  let arrived = ref 0 in
-  t.device.on_receive (fun l -> arrived := !arrived + List.length l);
+(* Turns with four frames of 60 kB each. *)
+let large_frames t turns =
   let payload = [ fragment 1 60_000 ] in
   let rec go n =
     if n = 0 then Lwt.return_unit
@@ -80,33 +77,27 @@ let dead_frames_are_looked_for () =
       done;
       turn () >>= fun () -> go (n - 1))
   in
+  go turns
+
+(* All frames of 500 such turns arrive, and the collector is asked for often enough. *)
+let collected_meanwhile t =
+  let arrived = ref 0 in
+  t.device.on_receive (fun l -> arrived := !arrived + List.length l);
   let before = collections () in
-  go 500 >|= fun () ->
+  large_frames t 500 >|= fun () ->
   Alcotest.(check int) "all of them" 2000 !arrived;
   let often = collections () - before in
   if often < 50 then Alcotest.failf "%d collections for 2000 frames of 60 kB" often
 
+(* After a few slabs, and not only when there is no other, so that those few serve for any number of frames. *)
+let dead_frames_are_looked_for () = opened ~copy:100_000 () >>= collected_meanwhile
+
 (* Even if there are hardly any pages to lend, which is said again and again. *)
 let dead_frames_are_looked_for_while_pages_are_short () =
   opened ~pages:16 () >>= fun t ->
-  let payload = [ fragment 1 60_000 ] in
-  let rec go n =
-    if n = 0 then Lwt.return_unit
-    else (
-      for _ = 1 to 4 do
-        ignore (send ~gso_size:1400 t payload)
-      done;
-      turn () >>= fun () -> go (n - 1))
-  in
-  go 16 >>= fun () ->
-  let held = t.received and arrived = ref 0 in
-  t.device.on_receive (fun l -> arrived := !arrived + List.length l);
-  let before = collections () in
-  go 500 >|= fun () ->
-  Alcotest.(check int) "all of them" 2000 !arrived;
-  let often = collections () - before in
-  if often < 50 then Alcotest.failf "%d collections for 2000 frames of 60 kB" often;
-  ignore (Sys.opaque_identity held)
+  large_frames t 16 >>= fun () ->
+  let held = t.received in
+  collected_meanwhile t >|= fun () -> ignore (Sys.opaque_identity held)
 
 (* A part of a view keeps the memory, when nothing else does and others want it. *)
 let parts_of_a_view_are_enough () =

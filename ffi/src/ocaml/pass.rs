@@ -31,7 +31,8 @@ use super::view;
 /// | `Result<A, B>` | `Result<T, U>` | `result` |
 /// | `Vec<A>`, `&[A]` | [`OCamlList<T>`] | `list` |
 /// | `(A, B)`, `(A, B, C)`, `(A, B, C, D)` | `(T, U)` and so on | tuples |
-/// | [`BoxRoot<T>`], `&BoxRoot<T>` | any | what it is a root of |
+/// | [`BoxRoot<T>`] | any | what it is a root of |
+/// | a reference to any of these | the same | the same |
 ///
 /// # Safety
 ///
@@ -98,20 +99,20 @@ unsafe impl<T> Pass<T> for BoxRoot<T> {
     }
 }
 
-// SAFETY: as above.
-unsafe impl<T> Pass<T> for &BoxRoot<T> {
+// SAFETY: what it refers to is passed.
+unsafe impl<T, P: Pass<T>> Pass<T> for &P {
     type Kept<'a>
-        = OCamlRef<'a, T>
+        = P::Kept<'a>
     where
         Self: 'a;
     #[inline]
-    fn keep<'a>(&'a self, _: &mut OCamlRuntime) -> OCamlRef<'a, T> {
-        self
+    fn keep<'a>(&'a self, ocaml: &mut OCamlRuntime) -> P::Kept<'a> {
+        (**self).keep(ocaml)
     }
     #[inline]
-    unsafe fn raw(kept: &OCamlRef<'_, T>) -> Raw {
-        // SAFETY: read from the root when it is passed.
-        unsafe { kept.get_raw() }
+    unsafe fn raw(kept: &P::Kept<'_>) -> Raw {
+        // SAFETY: the caller's promise.
+        unsafe { P::raw(kept) }
     }
 }
 
