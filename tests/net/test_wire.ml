@@ -163,10 +163,10 @@ module Ethernet_tests = struct
     check_bool "length" true (with_type 60 = Error (Unknown_ethertype 60))
 
   let station () =
-    let me = mac "00:16:3e:01:02:03" in
+    let me = Field.mac_number (mac "00:16:3e:01:02:03") in
     let is_for ?(src = "00:16:3e:09:09:09") dst =
       let frame = { repr with source = mac src; destination = mac dst } in
-      Ethernet.is_for me (emitted 14 (Ethernet.emit frame))
+      Ethernet.is_for_station me (emitted 14 (Ethernet.emit frame))
     in
     check_bool "me" true (is_for "00:16:3e:01:02:03");
     check_bool "broadcast" true (is_for "ff:ff:ff:ff:ff:ff");

@@ -49,18 +49,17 @@ let by_dhcp ?requests net ip arp =
       Dhcp_client.input client datagram;
       Lwt.return_unit);
   let nobody ~src:_ ~dst:_ ~tos:_ _ = () in
-  let frame (p : W.Packet.t) =
-    if Cstruct.length p.data >= W.Ethernet.header_length && W.Ethernet.is_for (Netif.mac net) p.data
-    then
-      match W.Ethernet.get_ethertype p.data with
-      | 0x0800 ->
-          Ipv4_core.input_packet ip ~tcp:nobody ~udp:(U.input_packet udp)
-            ~default:(fun ~proto:_ -> nobody)
-            ~at:(W.Ethernet.payload_start p.data) p
-      | 0x0806 -> Arp_core.input_packet arp (W.Ethernet.payload p.data)
-      | _ -> ()
+  let packet =
+    Ipv4_core.input_packet ip ~tcp:nobody ~udp:(U.input_packet udp) ~default:(fun ~proto:_ ->
+        nobody)
   in
-  Mirust_netif.Netif.listen_packets net (List.iter frame);
+  let of_ipv4 ~at (p : W.Packet.t) =
+    match Mirust_tcpip.Tcpip_stack_direct.destination p.data ~at with
+    | Some (Ipaddr.V4 _) -> packet ~at p
+    | Some (Ipaddr.V6 _) | None -> ()
+  in
+  let frame = Mirust_tcpip.Frames.receive ~mac:(Netif.mac net) ~arp ~v4:ip of_ipv4 in
+  Mirust_netif.Netif.listen_packets net (Mirust_net_env.Env.each frame);
   Dhcp_client.start client;
   Dhcp_client.bound client >|= fun lease -> lease.options
 

@@ -45,6 +45,7 @@ module type Streams = sig
   include Tcpip.Tcp.S with type ipaddr = Ipaddr.t
 
   val compact : device:(Cstruct.buffer -> bool) -> t -> unit
+  val link_changed : t -> unit
   val input_packet : t -> src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
 end
 
@@ -94,16 +95,6 @@ struct
     Ip.input_packet t.ip ~tcp:(T.input_packet t.tcp) ~udp:(U.input_packet t.udp)
       ~default:(fun ~proto -> other t ~proto)
 
-  let frame t packet (p : W.Packet.t) =
-    if
-      Cstruct.length p.data >= W.Ethernet.header_length
-      && W.Ethernet.is_for (Netif.mac t.net) p.data
-    then
-      match W.Ethernet.get_ethertype p.data with
-      | 0x0800 | 0x86dd -> packet ~at:(W.Ethernet.payload_start p.data) p
-      | 0x0806 -> Arp_core.input_packet t.arp (W.Ethernet.payload p.data)
-      | _ -> ()
-
   let unlistened t v6 ~src ~dst datagram =
     match (src, dst) with
     | Ipaddr.V4 src, Ipaddr.V4 dst -> Icmp.reject t.icmp ~src ~dst ~proto:17 Port datagram
@@ -128,9 +119,11 @@ struct
     (Mirust_netif.Netif.device net).on_pressure (fun device -> T.compact ~device tcp);
     Mirust_netif.Netif.on_link net (fun () ->
         Arp_core.announce_again arp;
+        T.link_changed tcp;
         Option.iter Mirust_tcpip.Dhcp_client.link_changed dhcp;
         if with_v6 then Ipv6_core.announce_again v6);
-    Mirust_netif.Netif.listen_packets net (List.iter (frame t packet));
+    let frame = Mirust_tcpip.Frames.receive ~mac:(Netif.mac net) ~arp ~v4 packet in
+    Mirust_netif.Netif.listen_packets net (Mirust_net_env.Env.each frame);
     (* As Mirage's stack: when it is there, it has addresses. *)
     (if with_v6 then Ipv6_core.ready v6 Ipaddr.V6.link_nodes else Lwt.return_unit) >|= fun () ->
     Log.info (fun m -> m "%a" Fmt.(list ~sep:comma Ip.pp_prefix) (Ip.configured_ips ip));

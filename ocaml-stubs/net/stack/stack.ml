@@ -157,29 +157,6 @@ let other icmp ~proto ~src ~dst ~tos:_ (p : W.Packet.t) =
   | _, Ipaddr.V4 src, Ipaddr.V4 dst -> ICMP.reject icmp ~src ~dst ~proto Protocol p.data
   | _, (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
 
-(* A packet for one host in a frame for many is not taken (RFC 1122 section 3.3.6): it is how filters
-   at a wireless station are gone round. *)
-let fits_its_frame v4 frame ~at =
-  (not (W.Ethernet.is_group frame))
-  ||
-  match Tcpip_stack_direct.destination frame ~at with
-  | Some (Ipaddr.V4 a) ->
-      Routes.is_group (Ipv4_core.routes v4) a || Ipv4_core.configured_ips v4 = []
-  | Some (Ipaddr.V6 a) -> Ipaddr.V6.is_multicast a
-  | None -> false
-
-let frame ~station ~arp ~v4 packet (p : W.Packet.t) =
-  (* Nearly all frames. *)
-  if W.Ethernet.is_plain_ipv4 station p.data then packet ~at:W.Ethernet.header_length p
-  else
-    match W.Ethernet.proto p.data with
-    | Some proto when W.Ethernet.is_for_station station p.data -> (
-        let at = W.Ethernet.payload_start p.data in
-        match proto with
-        | `IPv4 | `IPv6 -> if fits_its_frame v4 p.data ~at then packet ~at p
-        | `ARP -> Arp_core.input_packet arp (Cstruct.shift p.data at))
-    | Some _ | None -> ()
-
 let unlistened t ~src ~dst datagram =
   match (src, dst) with
   | Ipaddr.V4 src, Ipaddr.V4 dst -> ICMP.reject t.icmp ~src ~dst ~proto:17 Port datagram
@@ -236,8 +213,8 @@ let receive t (device : Device.t) =
       Option.iter Dhcp_client.link_changed t.dhcp;
       if t.with_v6 then Ipv6_core.announce_again v6);
   device.on_pressure (fun device -> TCP.compact ~device tcp);
-  let station = W.Field.mac_number (Netif.mac netif) in
-  Netif.listen_packets netif (Mirust_net_env.Env.each (frame ~station ~arp ~v4 packet))
+  let frame = Frames.receive ~mac:(Netif.mac netif) ~arp ~v4 packet in
+  Netif.listen_packets netif (Mirust_net_env.Env.each frame)
 
 let attach ?(limits = default_limits) config device =
   (match check config with Ok () -> () | Error why -> invalid_arg ("Stack: " ^ why));

@@ -93,5 +93,3 @@ let is_for_station number b = if is_group b then Field.u48 b 6 <> number else Fi
 
 let is_plain_ipv4 number b =
   Cstruct.length b >= header_length && Field.u16 b 12 = 0x0800 && Field.u48 b 0 = number
-
-let is_for mac b = is_for_station (Field.mac_number mac) b

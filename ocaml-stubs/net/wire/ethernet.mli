@@ -44,11 +44,9 @@ val proto : Cstruct.t -> proto option
 (** Whether the destination is a group address (broadcast included). *)
 val is_group : Cstruct.t -> bool
 
-(** Whether the destination is this address, or a group address (broadcast included) and the source
-    another: some networks give their stations back what they have sent to all. *)
-val is_for : Macaddr.t -> Cstruct.t -> bool
-
-(** {!is_for} of an address as {!Field.mac_number} gives it. *)
+(** Whether the destination is the address that {!Field.mac_number} gives as this number, or a group
+    address (broadcast included) and the source another: some networks give their stations back what
+    they have sent to all. *)
 val is_for_station : int -> Cstruct.t -> bool
 
 (** Whether an untagged frame of IPv4 is for the address that {!Field.mac_number} gives as this
