@@ -67,6 +67,14 @@ let ping_times_out () =
   Network.set_conditions network { Network.perfect with drop = 1. };
   Icmp.ping a.icmp (v4 "10.0.0.2") >|= fun r -> check_bool "timeout" true (r = Error `Timeout)
 
+let a_cancelled_ping_is_forgotten () =
+  let pings = Pings.create () in
+  let ping = Pings.ping pings ~timeout:(Env.sec 1) (fun ~id:_ ~seq:_ -> Lwt.return_ok ()) in
+  check_int "waits" 1 (Pings.waiting pings);
+  Lwt.cancel ping;
+  check_int "forgotten" 0 (Pings.waiting pings);
+  Lwt.return_unit
+
 let nobody_there () =
   pair () >>= fun (_, a, _) ->
   let t0 = Env.now () in
@@ -121,6 +129,38 @@ let fragments_in_any_order () =
   pair ~conditions ~mtu:576 () >>= fun (_, a, b) ->
   arrivals a b ~every:(Env.ms 20) 50 (pattern 10_000) >|= fun n ->
   check_bool "most arrive" true (n >= 50)
+
+(* Nothing is said of what was not completed in time. *)
+let half_a_packet_is_forgotten_in_silence () =
+  let open Mirust_wire in
+  pair () >>= fun (network, a, _) ->
+  let sender = Network.attach network (Macaddr.of_string_exn "02:00:00:00:00:09") in
+  let heard = ref 0 in
+  sender.on_receive (fun frames -> heard := !heard + List.length frames);
+  (* The hosts have announced themselves. *)
+  Env.sleep (Env.sec 5) >>= fun () ->
+  heard := 0;
+  let head = sender.reserve 42 in
+  Ethernet.emit { source = sender.mac; destination = Netif.mac a.netif; proto = `IPv4 } head;
+  Ipv4.emit
+    {
+      src = v4 "10.0.0.9";
+      dst = v4 "10.0.0.1";
+      proto = 17;
+      ttl = 64;
+      tos = 0;
+      id = 1;
+      dont_fragment = false;
+      more_fragments = true;
+      fragment_offset = 0;
+      options = Cstruct.empty;
+      payload_length = 8;
+    }
+    (Cstruct.shift head 14);
+  ignore (sender.send { head; payload = []; checksum_start = 0; checksum_offset = 0; gso_size = 0 });
+  Env.sleep (Env.sec 31) >|= fun () ->
+  check_int "arrived" 1 (Ipv4_core.counters a.ip).fragments;
+  check_int "silence" 0 !heard
 
 let would_fragment () =
   pair () >>= fun (_, a, _) ->
@@ -315,6 +355,7 @@ let () =
           case "ping" (run (ping ~immediate:false));
           case "ping_reentrant" (run (ping ~immediate:true));
           case "ping_times_out" (run ping_times_out);
+          case "a_cancelled_ping_is_forgotten" (run a_cancelled_ping_is_forgotten);
           case "echo_to_broadcast_is_ignored" (run echo_to_broadcast_is_ignored);
           case "icmp_errors_reach_the_transport" (run icmp_errors_reach_the_transport);
         ] );
@@ -334,6 +375,7 @@ let () =
           case "largest" (run (udp ~immediate:false ~mtu:1500 ~size:65_507));
           case "no_gateway" (run no_gateway);
           case "fragments_in_any_order" (run fragments_in_any_order);
+          case "half_a_packet_is_forgotten_in_silence" (run half_a_packet_is_forgotten_in_silence);
           case "would_fragment" (run would_fragment);
           case "packets_from_ourselves_are_dropped" (run packets_from_ourselves_are_dropped);
           case "known_pairs_of_addresses" known_pairs;

@@ -145,15 +145,9 @@ let add t ~now key ~offset ~more data =
 
 let next t = Option.map (fun p -> p.expires) (oldest t)
 
-let tick t ~now =
-  let rec go acc =
-    match oldest t with
-    | Some p when p.expires <= now ->
-        drop t p;
-        let first =
-          match p.ranges with (0, b) :: _ -> Some (Cstruct.sub p.buffer 0 b) | _ -> None
-        in
-        go ((p.key, first) :: acc)
-    | Some _ | None -> List.rev acc
-  in
-  go []
+let rec tick t ~now =
+  match oldest t with
+  | Some p when p.expires <= now ->
+      drop t p;
+      tick t ~now
+  | Some _ | None -> ()

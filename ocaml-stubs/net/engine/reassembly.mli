@@ -31,9 +31,8 @@ val add : 'key t -> now:int -> 'key -> offset:int -> more:bool -> Cstruct.t -> o
 
 val next : 'key t -> int option
 
-(** Drops what has timed out; with the content of its first fragment if that arrived, for the ICMP
-    error. *)
-val tick : 'key t -> now:int -> ('key * Cstruct.t option) list
+(** Drops what has timed out. *)
+val tick : 'key t -> now:int -> unit
 
 (** Bytes in use; never above the bound. *)
 val memory : 'key t -> int

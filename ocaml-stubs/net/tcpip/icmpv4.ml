@@ -16,22 +16,13 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
 
   let pp_error = I.pp_error
 
-  type t = {
-    ip : I.t;
-    id : int;
-    mutable seq : int;
-    waiting : (int, int * int Lwt.u) Hashtbl.t; (* by sequence number: when sent, whom to tell *)
-    errors : Errors.t;
-    echoes : Bucket.t;
-  }
+  type t = { ip : I.t; pings : Pings.t; errors : Errors.t; echoes : Bucket.t }
 
   let connect ip =
     Lwt.return
       {
         ip;
-        id = Env.random_int 0x10000;
-        seq = 0;
-        waiting = Hashtbl.create 4;
+        pings = Pings.create ();
         errors = Errors.create ();
         echoes = Bucket.create ~rate:1000 ~burst:1000;
       }
@@ -63,11 +54,7 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
           in_background (fun () -> send t ~src:dst ~dst:src (Echo_reply { id; seq; data }));
         Lwt.return_unit
     | Ok (Echo_reply { id; seq; _ }) ->
-        (match Hashtbl.find_opt t.waiting seq with
-        | Some (sent, resolver) when id = t.id ->
-            Hashtbl.remove t.waiting seq;
-            Lwt.wakeup_later resolver (Env.now () - sent)
-        | Some _ | None -> ());
+        Pings.answered t.pings ~id ~seq;
         Lwt.return_unit
     | Ok ((Unreachable _ | Time_exceeded _ | Parameter_problem _ | Redirect _) as m) ->
         Log.debug (fun f -> f "from %a: %a" Ipaddr.V4.pp src W.Icmpv4.pp m);
@@ -77,21 +64,8 @@ module Make (I : Mirust_mirage_types.Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) 
         Lwt.return_unit
 
   let ping t ?(timeout = Env.sec 1) ?(payload = Cstruct.empty) dst =
-    t.seq <- (t.seq + 1) land 0xffff;
-    let seq = t.seq in
-    let answer, resolver = Lwt.wait () in
-    Hashtbl.replace t.waiting seq (Env.now (), resolver);
-    let open Lwt.Infix in
-    Lwt.choose
-      [
-        ( send t ~dst (Echo_request { id = t.id; seq; data = payload }) >>= function
-          | Ok () -> Lwt.map Result.ok answer
-          | Error _ -> Lwt.return_error `No_route );
-        (Env.sleep timeout >|= fun () -> Error `Timeout);
-      ]
-    >|= fun result ->
-    Hashtbl.remove t.waiting seq;
-    result
+    Pings.ping t.pings ~timeout (fun ~id ~seq ->
+        send t ~dst (Echo_request { id; seq; data = payload }))
 
   let reject t ~src ~dst ~proto reason transport =
     if is_ours t dst && Errors.take t.errors ~to_:(Ipaddr.V4.to_octets src) then (

@@ -70,7 +70,7 @@ let create ?(reassembly = Reassembly.default) ?own ?(ttl = 64) link resolver =
     let rec timer =
       lazy
         (Timer.create (fun () ->
-             ignore (Reassembly.tick reassembly ~now:(Env.now ()));
+             Reassembly.tick reassembly ~now:(Env.now ());
              Timer.set (Lazy.force timer) (Reassembly.next reassembly)))
     in
     timer

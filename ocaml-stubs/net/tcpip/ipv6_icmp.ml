@@ -85,12 +85,7 @@ let icmp t ~src ~dst ~hop_limit data =
   | Ok (Echo_request { id; seq; data }) ->
       let from = if is_multicast dst then find_source t src else Some dst in
       Option.iter (fun from -> send_icmp t ~src:from ~dst:src (Echo_reply { id; seq; data })) from
-  | Ok (Echo_reply { id; seq; _ }) -> (
-      match Hashtbl.find_opt t.pings seq with
-      | Some (sent, resolver) when id = t.ping_id ->
-          Hashtbl.remove t.pings seq;
-          Lwt.wakeup_later resolver (Env.now () - sent)
-      | Some _ | None -> ())
+  | Ok (Echo_reply { id; seq; _ }) -> Pings.answered t.pings ~id ~seq
   | Ok (Packet_too_big { mtu; quoted }) -> report_problem t (Too_big mtu) quoted
   | Ok (Time_exceeded { quoted; _ }) -> report_problem t Expired quoted
   | Ok (Parameter_problem { code = 1; quoted; _ }) ->
@@ -110,21 +105,8 @@ let ping t ?(timeout = Env.sec 1) ?(payload = Cstruct.empty) dst =
   match find_source t dst with
   | None -> Lwt.return_error `No_route
   | Some from ->
-      t.ping_seq <- (t.ping_seq + 1) land 0xffff;
-      let seq = t.ping_seq in
-      let answer, resolver = Lwt.wait () in
-      Hashtbl.replace t.pings seq (Env.now (), resolver);
-      let message = W.Icmpv6.Echo_request { id = t.ping_id; seq; data = payload } in
-      let b = Cstruct.create (W.Icmpv6.length message) in
-      W.Icmpv6.emit ~src:from ~dst message b;
-      let open Lwt.Infix in
-      Lwt.choose
-        [
-          ( write t ~src:from dst `ICMP (fun _ -> 0) [ b ] >>= function
-            | Ok () -> Lwt.map Result.ok answer
-            | Error _ -> Lwt.return_error `No_route );
-          (Env.sleep timeout >|= fun () -> Error `Timeout);
-        ]
-      >|= fun result ->
-      Hashtbl.remove t.pings seq;
-      result
+      Pings.ping t.pings ~timeout (fun ~id ~seq ->
+          let message = W.Icmpv6.Echo_request { id; seq; data = payload } in
+          let b = Cstruct.create (W.Icmpv6.length message) in
+          W.Icmpv6.emit ~src:from ~dst message b;
+          write t ~src:from dst `ICMP (fun _ -> 0) [ b ])

@@ -43,9 +43,7 @@ type t = {
   mutable problems :
     (proto:int -> src:ipaddr -> dst:ipaddr -> Ip_ext.problem -> Cstruct.t -> unit) list;
   mutable address : (address_event -> unit) list;
-  mutable ping_seq : int;
-  ping_id : int;
-  pings : (int, int * int Lwt.u) Hashtbl.t;
+  pings : Pings.t;
   errors : Errors.t;
   echoes : Bucket.t;
   neighbourly : Bucket.t; (* messages of neighbour discovery: others provoke most of them *)
@@ -153,7 +151,7 @@ let create ?(reassembly = Reassembly.default) ?own ?(config = Ndp_engine.default
   let rec reassembly_timer =
     lazy
       (Timer.create (fun () ->
-           ignore (Reassembly.tick reassembly ~now:(Env.now ()));
+           Reassembly.tick reassembly ~now:(Env.now ());
            Timer.set (Lazy.force reassembly_timer) (Reassembly.next reassembly)))
   in
   let rec t =
@@ -172,9 +170,7 @@ let create ?(reassembly = Reassembly.default) ?own ?(config = Ndp_engine.default
       ident = Ident.create ~random:Env.random;
       problems = [];
       address = [];
-      ping_seq = 0;
-      ping_id = Env.random_int 0x10000;
-      pings = Hashtbl.create 4;
+      pings = Pings.create ();
       errors = Errors.create ();
       echoes = Bucket.create ~rate:1000 ~burst:1000;
       neighbourly = Bucket.create ~rate:1000 ~burst:1000;

@@ -187,7 +187,7 @@ let reassembly bytes =
       (match Choices.int c 8 with
       | 0 ->
           pass_time c now;
-          ignore (Reassembly.tick t ~now:!now : (int * Cstruct.t option) list)
+          Reassembly.tick t ~now:!now
       | _ -> (
           let offset = [| 0; 8; 16; 24; 1480; 65528; 8 * Choices.int c 100 |].(Choices.int c 7) in
           let length = [| 0; 1; 7; 8; 16; 1480; 8 * Choices.int c 20 |].(Choices.int c 7) in
@@ -199,7 +199,7 @@ let reassembly bytes =
           | Complete _ | Pending | Dropped _ -> ()));
       if Reassembly.memory t > config.memory || Reassembly.memory t < 0 then
         failf "%d bytes in use" (Reassembly.memory t));
-  ignore (Reassembly.tick t ~now:max_int : (int * Cstruct.t option) list);
+  Reassembly.tick t ~now:max_int;
   if Reassembly.memory t <> 0 then failf "%d bytes are left" (Reassembly.memory t)
 
 (* ---- Neighbours and routers of IPv6 ---- *)
