@@ -412,6 +412,31 @@ let a_prefix_that_was_given_is_not_ended () =
   ignore (advertised_to t ~now (advertisement ~valid:0 ~preferred:0 ~prefix ()));
   check_bool "behind the router" true (Ndp.next_hop t ~now theirs = Link (link_local 9))
 
+(* RFC 4861 section 7.2.5. *)
+let a_router_that_is_a_host_now_is_not_used () =
+  let t : int Ndp.t = Ndp.create Ndp.default (mac 1) in
+  ignore (Ndp.start t ~now:0);
+  let now = Env.sec 2 in
+  ignore (Ndp.tick t ~now);
+  ignore (advertised_to t ~now (advertisement ()));
+  let says ?(n = 9) ?(override = true) router =
+    let options = { W.Icmpv6.no_options with target_link = Some (mac n) } in
+    ignore
+      (advertised_to t ~now
+         (Neighbour_advertisement
+            { router; solicited = false; override; target = link_local 9; options }))
+  in
+  let is_used () = Ndp.next_hop t ~now (v6 "2001:db9::1") = Link (link_local 9) in
+  says true;
+  check_bool "a router" true (is_used ());
+  says ~n:7 ~override:false false;
+  check_bool "from where nobody knows it" true (is_used ());
+  says ~override:false false;
+  check_bool "a host" false (is_used ());
+  Ndp.add_router t (link_local 9);
+  says false;
+  check_bool "configured" true (is_used ())
+
 (* On another network its router and its prefix are used, although the old ones would live on for hours. *)
 let the_link_comes_back_elsewhere () =
   let t : int Ndp.t = Ndp.create Ndp.default (mac 1) in
@@ -687,6 +712,7 @@ let () =
           case "an_hour_for_an_answer_is_not_believed" an_hour_for_an_answer_is_not_believed;
           case "a_group_is_no_neighbours_link_address" a_group_is_no_neighbours_link_address;
           case "a_prefix_that_was_given_is_not_ended" a_prefix_that_was_given_is_not_ended;
+          case "a_router_that_is_a_host_now_is_not_used" a_router_that_is_a_host_now_is_not_used;
           case "the_link_comes_back_elsewhere" the_link_comes_back_elsewhere;
           case "name_servers_that_cannot_be" name_servers_that_cannot_be;
           case "redirects_are_ignored" (run redirects_are_ignored);

@@ -1,7 +1,7 @@
 open Mirust_wire
 module P = Ipaddr.V6.Prefix
 
-type identifiers = Modified_eui64 | Stable of string
+type identifiers = Interface_id.t = Modified_eui64 | Stable of string
 
 type config = {
   handle_ra : bool;
@@ -117,40 +117,11 @@ let unspecified = Ipaddr.V6.unspecified
 let all_nodes = Ipaddr.V6.link_nodes
 let all_routers = Ipaddr.V6.link_routers
 let all_mldv2_routers = Ipaddr.V6.of_string_exn "ff02::16"
-
-(* The modified EUI-64 of RFC 4291 appendix A. *)
-let interface_id mac =
-  let m = Macaddr.to_octets mac in
-  let first = Char.chr (Char.code m.[0] lxor 2) in
-  String.concat "" [ String.make 1 first; String.sub m 1 2; "\xff\xfe"; String.sub m 3 3 ]
-
-let with_interface_id prefix id =
-  let octets = Ipaddr.V6.to_octets prefix in
-  Ipaddr.V6.of_octets_exn (String.sub octets 0 8 ^ id)
-
+let make_address t prefix ~counter = Interface_id.address t.config.identifiers t.mac prefix ~counter
 let link_local_prefix = P.of_string_exn "fe80::/64"
-let link_local mac = with_interface_id (P.network link_local_prefix) (interface_id mac)
 
-(* RFC 5453: anycast to the routers of a prefix, and to its mobile home agents and such. *)
-let is_reserved id =
-  String.equal id (String.make 8 '\000')
-  || (String.equal (String.sub id 0 7) "\xfd\xff\xff\xff\xff\xff\xff" && id.[7] >= '\x80')
-  || String.equal (String.sub id 0 5) "\x02\x00\x5e\xff\xfe"
-
-(* An identifier that says nothing about the station, is the same whenever the station is on the same
-   network, and another on each network (RFC 7217 section 5). *)
-let rec stable ~secret ~prefix ~mac counter =
-  let network = String.sub (Ipaddr.V6.to_octets prefix) 0 8 in
-  let input =
-    String.concat "" [ network; Macaddr.to_octets mac; String.make 1 (Char.chr (counter land 255)) ]
-  in
-  let id = String.sub (Digest.BLAKE256.string (Digest.BLAKE256.string secret ^ input)) 0 8 in
-  if is_reserved id then stable ~secret ~prefix ~mac (counter + 16) else id
-
-let make_address t prefix ~counter =
-  match t.config.identifiers with
-  | Modified_eui64 -> with_interface_id prefix (interface_id t.mac)
-  | Stable secret -> with_interface_id prefix (stable ~secret ~prefix ~mac:t.mac counter)
+let link_local mac =
+  Interface_id.address Modified_eui64 mac (P.network link_local_prefix) ~counter:0
 
 let is_link_local a = P.mem a P.link
 
@@ -510,15 +481,26 @@ let solicited t ~now ~src target (options : Icmpv6.options) =
             };
         ]
 
-let advertised t ~now target ~solicited ~override (options : Icmpv6.options) =
+(* One that was configured stays. *)
+let no_router t a =
+  let goes r = r.until <> forever && same r.router a in
+  if List.exists goes t.routers then (
+    t.routers <- List.filter (fun r -> not (goes r)) t.routers;
+    changed t)
+
+let advertised t ~now target ~router ~solicited ~override (options : Icmpv6.options) =
   match find t target with
   | Some ({ tentative = true; _ } as a) -> duplicate t ~now a
   | Some _ ->
       (* Someone else claims an address in use: it is kept (RFC 4862 section 5.4 is over for it). *)
       []
   | None ->
-      of_neighbours t
-        (Neighbour.advertised t.neighbours ~now target ~mac:options.target_link ~solicited ~override)
+      let mac = options.target_link in
+      let known = Neighbour.mac (Neighbour.find t.neighbours target) in
+      let contradicts = Option.fold ~none:false ~some:(fun m -> Macaddr.compare m known <> 0) mac in
+      (* Nothing is sent there any more to be passed on (RFC 4861 section 7.2.5). *)
+      if (override || not contradicts) && not router then no_router t target;
+      of_neighbours t (Neighbour.advertised t.neighbours ~now target ~mac ~solicited ~override)
 
 let until ~now seconds = if seconds = 0xffffffff then forever else now + (seconds * second)
 
@@ -580,11 +562,10 @@ let router_advertised t ~now ~src (r : Icmpv6.router_advertisement) =
       retransmit = max 100_000_000 (min most_retransmit (ms r.retransmit config.retransmit));
     };
   (match List.find_opt (fun o -> same o.router src) t.routers with
-  | Some o when r.lifetime = 0 && o.until <> forever ->
-      t.routers <- List.filter (fun x -> x != o) t.routers
+  | _ when r.lifetime = 0 -> no_router t src
   | Some o -> if o.until <> forever then o.until <- now + (r.lifetime * second)
   | None ->
-      if r.lifetime > 0 && List.length t.routers < max_routers then
+      if List.length t.routers < max_routers then
         t.routers <- t.routers @ [ { router = src; until = now + (r.lifetime * second) } ]);
   if asked then prefer_router t src;
   (match r.options.mtu with
@@ -622,9 +603,9 @@ let input t ~now ~src ~dst ~hop_limit (message : Icmpv6.t) =
         (* A solicitation from nowhere is duplicate detection, and goes to the target's group. *)
         if same src unspecified && not (same dst (solicited_node target)) then []
         else solicited t ~now ~src target options
-    | Neighbour_advertisement { solicited; override; target; options; router = _ } ->
+    | Neighbour_advertisement { router; solicited; override; target; options } ->
         if solicited && Ipaddr.V6.is_multicast dst then []
-        else advertised t ~now target ~solicited ~override options
+        else advertised t ~now target ~router ~solicited ~override options
     | Router_advertisement r ->
         if t.config.handle_ra && is_link_local src then router_advertised t ~now ~src r else []
     | Redirect _ | Router_solicitation _ | Unreachable _ | Packet_too_big _ | Time_exceeded _

@@ -9,14 +9,9 @@ open Mirust_wire
 
 type 'packet t
 
-(** How the last 64 bits of addresses that are not configured are formed: the link-local address,
-    and those from autoconfiguration. *)
-type identifiers =
-  | Modified_eui64  (** from the station's MAC address, which is thereby public (RFC 4291) *)
-  | Stable of string
-      (** a hash of this secret, the network and the MAC (RFC 7217): the same on the same network
-          while the secret is the same, and meaningless to others. If another station has it, it is
-          replaced by the next *)
+(** How addresses that are not configured are formed: the link-local address, and those from
+    autoconfiguration. If another station has a [Stable] one, it is replaced by the next. *)
+type identifiers = Interface_id.t = Modified_eui64 | Stable of string
 
 type config = {
   handle_ra : bool;  (** use router advertisements, and ask for them *)
