@@ -198,8 +198,8 @@ type t = {
   mutable octets_retransmitted : int;
 }
 
-(* Among all connections, for [Engine.evict]: what it had moved when it was last looked at, and since when it has not
-   moved more; for [Engine.relieve] what it held and had released then. A connection that has gone is not kept in memory
+(* Among all connections, for [Crowd.has_room]: what it had moved when it was last looked at, and since when it has not
+   moved more; for [Crowd.relieve] what it held and had released then. A connection that has gone is not kept in memory
    by the place that it had. *)
 and place = {
   mutable who : t option;
@@ -264,7 +264,7 @@ type env = {
   mutable memory : int; (* octets held by all connections *)
   mutable short : bool; (* a connection could go on but for the memory that others hold *)
   mutable stuck_octets : int;
-      (* held by connections that were stuck when [Engine.relieve] last examined them *)
+      (* held by connections that were stuck when [Crowd.relieve] last examined them *)
   challenges : Limit.t;
   resets : Limit.t;
   dirty : t Ring.t;

@@ -21,7 +21,7 @@ type t = {
   time_wait_max : int;  (** connections in TIME-WAIT; the oldest goes first *)
   connections_max : int;
       (** in whatever state; each is about 2 KiB. For a new one the oldest in TIME-WAIT makes room,
-          and then one that has tried its patience ([Engine.patience]) *)
+          and then one that has tried its patience ([Crowd.patience]) *)
   backlog : int;  (** half-open connections of a listener before it answers with SYN cookies *)
   gso_max : int;  (** octets of payload handed to [transmit] at once *)
   pacing : bool;  (** new data is spread over round trips of more than a few milliseconds *)

@@ -14,15 +14,6 @@ type config = Config.t
 
 val default_config : config
 
-(** When there are too many connections and another one arrives, a connection is dropped for which
-    no byte was received or acknowledged for longer than this, in ns: three seconds while data is
-    buffered that its peer or reader does not take; otherwise one second, plus one more each time
-    that the amount of data it has moved in its life has doubled. If that is so for none of those
-    looked at, a newcomer whose handshake is complete takes the place of one of the network that has
-    the most, if that is more than the newcomer's would have then; else of a host that has more than
-    an eighth of all that were accepted, and more than the newcomer's (docs/memory.md). *)
-val patience : holds:bool -> moved:int -> int
-
 (** [transmit ~src ~dst ~ect header payload ~length ~segment_size] sends a segment: [length] octets
     in the views of [payload]. [ect]: mark the IP header ECN-capable. If [segment_size] is not 0 it
     is to be split into segments of that many octets, by the device or before it. The views must not

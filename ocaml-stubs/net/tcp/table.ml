@@ -98,3 +98,41 @@ let remove t (c : Tcb.t) =
 
 let length t = t.length
 let iter t f = Array.iter (List.iter f) (Array.copy t.places)
+
+let each t env f =
+  let short = ref false in
+  let one c =
+    try f c
+    with Out_of_memory ->
+      Tcb.lose env c;
+      short := true
+  in
+  iter t one;
+  if !short then raise Out_of_memory
+
+let resting t (env : Tcb.env) ~local ~local_port ~remote ~remote_port =
+  let resting = env.resting in
+  if Waiting.length resting = 0 then Waiting.none
+  else
+    let hash = hash_of t ~local ~local_port ~remote ~remote_port in
+    let e = Waiting.find resting ~hash ~local ~local_port ~remote ~remote_port in
+    (* It may have expired while waiting behind others, and must then not be revived. *)
+    if e != Waiting.none && e.until <= env.now then (
+      Waiting.remove resting e;
+      Waiting.none)
+    else e
+
+let find_or_revive t env ~local ~local_port ~remote ~remote_port =
+  match find t ~local ~local_port ~remote ~remote_port with
+  | Some _ as found -> found
+  | None ->
+      let e = resting t env ~local ~local_port ~remote ~remote_port in
+      if e == Waiting.none then None
+      else
+        let c = Tcb.revive env e in
+        add t c;
+        Some c
+
+let is_taken t env ~local ~local_port ~remote ~remote_port =
+  Option.is_some (find t ~local ~local_port ~remote ~remote_port)
+  || resting t env ~local ~local_port ~remote ~remote_port != Waiting.none

@@ -27,3 +27,22 @@ val length : t -> int
 
 (** The function may add and remove connections. *)
 val iter : t -> (Tcb.t -> unit) -> unit
+
+(** As {!iter}. A connection for which memory runs out is lost, and the others have their turn
+    before the exception goes on. *)
+val each : t -> Tcb.env -> (Tcb.t -> unit) -> unit
+
+(** {1 With those that rest in TIME-WAIT} *)
+
+(** As {!find}. One that rests is revived from its record. *)
+val find_or_revive :
+  t ->
+  Tcb.env ->
+  local:Ipaddr.t ->
+  local_port:int ->
+  remote:Ipaddr.t ->
+  remote_port:int ->
+  Tcb.t option
+
+val is_taken :
+  t -> Tcb.env -> local:Ipaddr.t -> local_port:int -> remote:Ipaddr.t -> remote_port:int -> bool
