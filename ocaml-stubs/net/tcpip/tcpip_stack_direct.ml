@@ -65,6 +65,7 @@ struct
 
   let mixed = `No_route "source and destination of different families"
   let disabled = `No_route "this family is disabled"
+  let only_v6 = function Ipaddr.V6 a -> Some a | Ipaddr.V4 _ -> None
   let error4 r = Result.map_error (fun e -> `Ipv4 e) r
   let error6 r = Result.map_error (fun e -> `Ipv6 e) r
 
@@ -74,9 +75,7 @@ struct
         let src = Option.bind src Ipaddr.to_v4 in
         Lwt.map error4 (Ipv4.write t.v4 ?fragment ?ttl ?src dst proto ?size fill payload)
     | Ipaddr.V6 dst, (None | Some (Ipaddr.V6 _)) when t.has6 || is_loopback to_ ->
-        let src =
-          match src with Some (Ipaddr.V6 a) -> Some a | Some (Ipaddr.V4 _) | None -> None
-        in
+        let src = Option.bind src only_v6 in
         Lwt.map error6 (Ipv6.write t.v6 ?fragment ?ttl ?src dst proto ?size fill payload)
     | Ipaddr.V4 _, Some (Ipaddr.V6 _) | Ipaddr.V6 _, Some (Ipaddr.V4 _) -> Lwt.return_error mixed
     | (Ipaddr.V4 _ | Ipaddr.V6 _), _ -> Lwt.return_error disabled
@@ -120,36 +119,26 @@ struct
   type path = P4 of Ipv4.path | P6 of Ipv6.path
   type receiver = src:ipaddr -> dst:ipaddr -> tos:int -> W.Packet.t -> unit
 
+  let path4 r = error4 (Result.map (fun p -> P4 p) r)
+  let path6 r = error6 (Result.map (fun p -> P6 p) r)
+
   let path t ?src to_ =
     match (to_, src) with
     | Ipaddr.V4 dst, (None | Some (Ipaddr.V4 _)) when t.has4 || is_loopback to_ ->
-        let src = Option.bind src Ipaddr.to_v4 in
-        error4 (Result.map (fun p -> P4 p) (Ipv4.path t.v4 ?src dst))
+        path4 (Ipv4.path t.v4 ?src:(Option.bind src Ipaddr.to_v4) dst)
     | Ipaddr.V6 dst, (None | Some (Ipaddr.V6 _)) when t.has6 || is_loopback to_ ->
-        let src =
-          match src with Some (Ipaddr.V6 a) -> Some a | Some (Ipaddr.V4 _) | None -> None
-        in
-        error6 (Result.map (fun p -> P6 p) (Ipv6.path t.v6 ?src dst))
+        path6 (Ipv6.path t.v6 ?src:(Option.bind src only_v6) dst)
     | Ipaddr.V4 _, Some (Ipaddr.V6 _) | Ipaddr.V6 _, Some (Ipaddr.V4 _) -> Error mixed
     | (Ipaddr.V4 _ | Ipaddr.V6 _), _ -> Error disabled
 
+  (* Only the family's own errors may be over in a moment. *)
   let route t ?src to_ =
-    let v6 = function Ipaddr.V6 a -> Some a | Ipaddr.V4 _ -> None in
-    match path t ?src to_ with
-    | Ok _ as found -> Lwt.return found
-    | Error (`Ipv4 _) -> (
-        match Ipaddr.to_v4 to_ with
-        | Some dst ->
-            Ipv4.route t.v4 ?src:(Option.bind src Ipaddr.to_v4) dst
-            |> Lwt.map (fun r -> error4 (Result.map (fun p -> P4 p) r))
-        | None -> Lwt.return (path t ?src to_))
-    | Error (`Ipv6 _) -> (
-        match v6 to_ with
-        | Some dst ->
-            Ipv6.route t.v6 ?src:(Option.bind src v6) dst
-            |> Lwt.map (fun r -> error6 (Result.map (fun p -> P6 p) r))
-        | None -> Lwt.return (path t ?src to_))
-    | Error (`No_route _ | `Would_fragment) as e -> Lwt.return e
+    match (path t ?src to_, to_) with
+    | Error (`Ipv4 _), Ipaddr.V4 dst ->
+        Lwt.map path4 (Ipv4.route t.v4 ?src:(Option.bind src Ipaddr.to_v4) dst)
+    | Error (`Ipv6 _), Ipaddr.V6 dst ->
+        Lwt.map path6 (Ipv6.route t.v6 ?src:(Option.bind src only_v6) dst)
+    | ((Ok _ | Error _) as r), _ -> Lwt.return r
 
   let source = function P4 p -> Ipaddr.V4 (Ipv4.source p) | P6 p -> Ipaddr.V6 (Ipv6.source p)
 
