@@ -1,5 +1,5 @@
-(* What each command does, but for those that are answered where they arrive (GET and SET, in main.ml) and those that end
-   the connection or wait for the disk. *)
+(* What each command does, but for those that are answered where they arrive (GET and SET, in main.ml) and those that
+   end the connection or wait for the disk. *)
 
 open Client
 open Reply

@@ -115,8 +115,8 @@ let refuse c =
   c.requests <- Resp.create ();
   end_of c (fun flow -> TCP.drain flow farewell)
 
-(* The time left for a request of which a part is held; [c.since] is set, if it was not. A time limit applies only in the
-   middle of a request, and to the whole of it, not to each piece. *)
+(* The time left for a request of which a part is held; [c.since] is set, if it was not. A time limit applies only in
+   the middle of a request, and to the whole of it, not to each piece. *)
 let time_left c held =
   let now = Int64.to_int (Mirust.Mclock.elapsed_ns ()) in
   if c.since = 0 then c.since <- now;

@@ -79,8 +79,8 @@ let few_words = 8
 let many_words = 64
 let fit t = move t (Bytes.create (t.stop - t.start))
 
-(* The request before it is answered. Between requests a connection has no buffer; and within a pipeline it keeps one only
-   if the last request or what has come of the next one needs a good part of it. *)
+(* The request before it is answered. Between requests a connection has no buffer; and within a pipeline it keeps one
+   only if the last request or what has come of the next one needs a good part of it. *)
 let begin_request t =
   let last = t.at - t.start in
   t.count <- 0;
@@ -144,8 +144,8 @@ external get16 : Bytes.t -> int -> int = "%caml_bytes_get16"
 
 let[@inline] four bytes i = Int32.to_int (get32 bytes i)
 
-(* A line like [*3]. Nearly all of them have one to three digits, and end as they should: [*d\r\n], [*dd\r] and [*ddd] are
-   recognised by four bytes at a time, in which a digit is 0x3 and its value. The rest is for [any_count]. *)
+(* A line like [*3]. Nearly all of them have one to three digits, and end as they should: [*d\r\n], [*dd\r] and [*ddd]
+   are recognised by four bytes at a time, in which a digit is 0x3 and its value. The rest is for [any_count]. *)
 let[@inline] count t ~sign ~most =
   let bytes = t.bytes and at = t.at in
   if t.stop - at < 6 then any_count t ~sign ~most
@@ -251,8 +251,8 @@ let[@inline] position t i = t.start + t.ranges.(2 * i)
 let[@inline] length t i = t.ranges.((2 * i) + 1)
 let word t i = Bytes.sub_string t.bytes (position t i) (length t i)
 
-(* In both cases of a letter all bits are the same but one. Behind a word there is at least one byte, the end of its line
-   or a space, and there may be no more: of a word with fewer than three bytes, four cannot be read. *)
+(* In both cases of a letter all bits are the same but one. Behind a word there is at least one byte, the end of its
+   line or a space, and there may be no more: of a word with fewer than three bytes, four cannot be read. *)
 let of_letters v length =
   if length = 3 then v land 0xdfdfdf else if length = 4 then v land 0xdfdfdfdf else 0
 

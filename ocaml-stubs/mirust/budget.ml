@@ -23,9 +23,9 @@ let connection_cost = 9 * kib
 
 (* {1 Dividing}
 
-   In thousandths. Together the shares are three quarters of what there is: the rest is for the
-   application, and for what has been let go of and waits for the collector. Least and most: what a table needs to be of use,
-   and what no program has been seen to fill. *)
+   In thousandths. Together the shares are three quarters of what there is: the rest is for the application, and for
+   what has been let go of and waits for the collector. Least and most: what a table needs to be of use, and what no
+   program has been seen to fill. *)
 
 let divide total =
   let share thousandths ~least ~most = max least (min most (total / 1000 * thousandths)) in
@@ -55,7 +55,7 @@ let divide total =
 
 let without_limit = 512 * mib
 
-(* Files of the kernel's, which stay open: each look at one is two reads then, and nothing is allocated for a channel. *)
+(* Files of the kernel's, which stay open: each look is two reads then, and nothing is allocated for a channel. *)
 let files = ref []
 
 let close file =

@@ -1,6 +1,7 @@
 type token = int
 
-(* A token is a slot's index and the slot's generation: a token that comes back after its slot was reused has the wrong generation. 2^38 generations of one slot outlast the domain. *)
+(* A token is a slot's index and the slot's generation: a token that comes back after its slot was reused has the wrong
+   generation. 2^38 generations of one slot outlast the domain. *)
 type slot = { mutable generation : int; mutable wake : unit -> unit; mutable next_free : int }
 
 let index_bits = Header.token_index_bits

@@ -1,11 +1,13 @@
-(* Futures and promises for ffi/src/ocaml/future.rs and promise.rs, which look these functions up by name. Nothing here runs the program's code inside a call from Rust, except that cancelling a promise runs whatever waits for it. *)
+(* Futures and promises for ffi/src/ocaml/future.rs and promise.rs, which look these functions up by name. Nothing here
+   runs the program's code inside a call from Rust, except that cancelling a promise runs whatever waits for it. *)
 
 (* A Rust future that OCaml awaits *)
 
 external take : (int[@untagged]) -> 'a = "mirust_native_only" "mirust_ocaml_future_take"
 external cancel : (int[@untagged]) -> unit = "mirust_native_only" "mirust_ocaml_future_cancel"
 
-(* Futures that OCaml awaits, by the index that their tokens have in Rust's table (slots.rs). A future that is cancelled may already have completed, and its index may have been reused: the token shows it. *)
+(* Futures that OCaml awaits, by the index that their tokens have in Rust's table (slots.rs). A future that is
+   cancelled may already have completed, and its index may have been reused: the token shows it. *)
 let index token = token land ((1 lsl Header.token_index_bits) - 1)
 let vacant = -1
 let tokens = ref [||]

@@ -1,4 +1,5 @@
-(* What has to be set up before anything of this library is used. {!Abi} is below every module that calls the runtime, and depends on this one; unused modules are not linked. *)
+(* What has to be set up before anything of this library is used. {!Abi} is below every module that calls the runtime,
+   and depends on this one; unused modules are not linked. *)
 
 external version : unit -> (int[@untagged]) = "mirust_native_only" "mirust_abi_version" [@@noalloc]
 external init : unit -> (int[@untagged]) = "mirust_native_only" "mirust_init" [@@noalloc]
@@ -11,7 +12,8 @@ let () =
     failwith
       (Printf.sprintf "the OCaml libraries speak version %d of the ABI, the runtime %d"
          Header.abi_version (version ()));
-  (* Elsewhere the limit on domains makes Domain.spawn fail. Here it would succeed, and two domains could enter Rust code at once. *)
+  (* Elsewhere the limit on domains makes Domain.spawn fail. Here it would succeed, and two domains could enter Rust
+     code at once. *)
   if init () = 1 then
     Domain.before_first_spawn (fun () ->
         prerr_endline

@@ -2,7 +2,8 @@ open Lwt.Infix
 
 type resumed = { away : int64; cancelled : bool }
 
-(* Rust awaits the first before the domain is frozen, whose result is a reason to refuse or an empty string, and the second when the domain resumes (ffi/src/suspend.rs). *)
+(* Rust awaits the first before the domain is frozen, whose result is a reason to refuse or an empty string, and the
+   second when the domain resumes (ffi/src/suspend.rs). *)
 external listen : (unit -> string Lwt.t) -> (int -> bool -> unit Lwt.t) -> unit
   = "mirust_ocaml_suspend_listen"
 

@@ -1,5 +1,5 @@
-(* Our module type of a disk is that of Mirage's package (mirage-block 3), where that is not installed: written down here
-   as the package publishes it, and compared in both directions by the type checker. There is nothing to run. *)
+(* Our module type of a disk is that of Mirage's package (mirage-block 3), where that is not installed: written down
+   here as the package publishes it, and compared in both directions by the type checker. There is nothing to run. *)
 
 open Mirust_block
 

@@ -181,8 +181,8 @@ let nothing_is_held_between_requests () =
   ignore (next t);
   Alcotest.(check bool) "what came" true (Resp.held t > 0 && Resp.held t <= 20 + (3 * 48))
 
-(* Behind a large request in a pipeline that never ends, so that there is always a next one's beginning: what the large one
-   needed goes with it. *)
+(* Behind a large request in a pipeline that never ends, so that there is always a next one's beginning: what the large
+   one needed goes with it. *)
 let nothing_large_stays () =
   let ping = Cstruct.of_string "1\r\n$4\r\nPING\r\n*" in
   let behind name pieces =
@@ -218,7 +218,8 @@ let nothing_large_stays () =
   behind "many words" ("*1001\r\n" :: List.init 1001 (fun _ -> "$1\r\nk\r\n"));
   behind "a long line" [ String.make 60000 'x'; "\n" ]
 
-(* In a pipeline of large requests the next one finds the buffer of the last; and if there is no memory for it, it goes. *)
+(* In a pipeline of large requests the next one finds the buffer of the last; and if there is no memory for it, it
+   goes. *)
 let large_ones_in_a_row () =
   let t = Resp.create () in
   let large = Printf.sprintf "*1\r\n$20000\r\n%s\r\n" (String.make 20000 'K') in

@@ -12,11 +12,10 @@
 
    [echo]: all connections are open at the same time, each sends BYTES, and then closes its direction.
    [requests]: one byte goes there and back again, COUNT times. [flood]: sends for so long, and waits until the other
-   end has had it all and closes; [drain]: receives for so long. Both say how fast that was. [hold]: opens connections, says how many
-   were not refused or reset within a second, and keeps them until its standard input ends. [serve]: an
-   echo server. [pour]: a server that sends for ever, and says every tenth of a second how much that was.
-   [datagram]: sends an octet by UDP from port SOURCE, and wants one back. [reset]: a server that resets what
-   it accepts. *)
+   end has had it all and closes; [drain]: receives for so long. Both say how fast that was. [hold]: opens connections,
+   says how many were not refused or reset within a second, and keeps them until its standard input ends. [serve]: an
+   echo server. [pour]: a server that sends for ever, and says every tenth of a second how much that was. [datagram]:
+   sends an octet by UDP from port SOURCE, and wants one back. [reset]: a server that resets what it accepts. *)
 
 let chunk = 65536
 

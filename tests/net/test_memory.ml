@@ -1,6 +1,6 @@
-(* Memory runs out at any allocation of a stack, or of a service on it, as it does where the collector's reserve is used
-   up: `Out_of_memory` is raised there as by a signal. That costs what was at hand. The stack goes on, forgets nothing that is
-   due, and holds nothing for ever. *)
+(* Memory runs out at any allocation of a stack, or of a service on it, as it does where the collector's reserve is
+   used up: `Out_of_memory` is raised there as by a signal. That costs what was at hand. The stack goes on, forgets
+   nothing that is due, and holds nothing for ever. *)
 
 open Mirust_net_env
 open Mirust_netif

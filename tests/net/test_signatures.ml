@@ -1,6 +1,6 @@
-(* Our module types are those of Mirage's packages (mirage-net 4, mirage-flow 5, ethernet 3, arp 4, tcpip 9), where these are not installed: written down here as the packages publish them, and compared in both
-   directions by the type checker. So a functor over Mirage's type takes our module, and one over ours Mirage's. There
-   is nothing to run. *)
+(* Our module types are those of Mirage's packages (mirage-net 4, mirage-flow 5, ethernet 3, arp 4, tcpip 9), where
+   these are not installed: written down here as the packages publish them, and compared in both directions by the type
+   checker. So a functor over Mirage's type takes our module, and one over ours Mirage's. There is nothing to run. *)
 
 open Mirust_mirage_types
 

@@ -280,8 +280,8 @@ let limit () =
 
 (* ---- Tables without memory ---- *)
 
-(* Wherever memory ends while the [n + 1]th is added, where the table grows: the others are still found, and it can be added
-   later. Entries are numbers here. *)
+(* Wherever memory ends while the [n + 1]th is added, where the table grows: the others are still found, and it can be
+   added later. Entries are numbers here. *)
 let grows_without_memory n ~create ~add ~find () =
   let rec failures nth =
     let table = create () in
@@ -606,7 +606,8 @@ let link_changes_while_memory_is_short () =
   check_int "one is lost" 1 (List.length gone);
   List.iter (fun c -> check_int "the others" 1000 (Engine.tcb c).path_mss) left
 
-(* Wherever memory ends while one is opened, or ends because its peer cannot be reached: it is there, or its user knows. *)
+(* Wherever memory ends while one is opened, or ends because its peer cannot be reached: it is there, or its user
+   knows. *)
 let handshake_without_memory act () =
   let rec failures nth =
     let e = engine () and told = ref false and log = ref [] in

@@ -159,8 +159,9 @@ let follow code first =
         continue ()
     | Call -> if enter (next - 4) then continue ()
     | Jump_to | Call_to ->
-        (* A closure's code is given the argument in rax and the closure in rbx. A switch stays in this function, and goes
-           on wherever its table says: it adds to the table's address, and a function with a table may do it otherwise. *)
+        (* A closure's code is given the argument in rax and the closure in rbx. A switch stays in this function, and
+           goes on wherever its table says: it adds to the table's address, and a function with a table may do it
+           otherwise. *)
         let added = at >= 2 && Bytes.get_uint8 file (start part + at - 2) = 0x01 in
         let switch = i.flow = Jump_to && (added || code.has_table part) in
         if switch || (not ours) || reg = rax || reg = rbx || mentions i reg then raise In_use

@@ -187,8 +187,8 @@ let known how = relative how || List.mem how [ r_none; r_64; r_32; r_32s ]
 (* The place in the symbol's section that a relocation refers to, if it is one of code or an address. *)
 let target_of (s : symbol) r = s.value + r.addend + if relative r.how then 4 else 0
 
-(* What a relocation refers to: as a rule one part, or none that is OCaml's. An operand that a constant follows counts from
-   behind that, so with the symbol of a section the place may be up to four bytes on. *)
+(* What a relocation refers to: as a rule one part, or none that is OCaml's. An operand that a constant follows counts
+   from behind that, so with the symbol of a section the place may be up to four bytes on. *)
 let targets parts symbols r =
   let s : symbol = symbols.(r.symbol) in
   let at = target_of s r in

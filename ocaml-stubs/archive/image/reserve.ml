@@ -1,4 +1,5 @@
-(* What OCaml does when memory runs short (ffi/src/ocaml/reserve.rs), and the limit of its stack. Linked into every image, whatever else it uses. *)
+(* What OCaml does when memory runs short (ffi/src/ocaml/reserve.rs), and the limit of its stack. Linked into every
+   image, whatever else it uses. *)
 
 external most : unit -> (int[@untagged]) = "mirust_native_only" "mirust_ocaml_memory_most"
 [@@noalloc]
@@ -19,7 +20,8 @@ let relieve _ =
   Gc.compact ();
   if listen () = 0 then raise Out_of_memory
 
-(* A stack grows by being copied to one of twice the size, and never shrinks: after an overflow it would keep its size. OCaml's own limit is 1 GiB. *)
+(* A stack grows by being copied to one of twice the size, and never shrinks: after an overflow it would keep its size.
+   OCaml's own limit is 1 GiB. *)
 let ocamls_limit = 128 * 1024 * 1024
 let words bytes = bytes / 8
 

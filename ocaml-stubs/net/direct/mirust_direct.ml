@@ -8,7 +8,8 @@ let await promise =
 
 let run f =
   let open Effect.Deep in
-  (* The promise for the rest is returned from a bind: Lwt merges it with the previous promise, so that a fibre may wait any number of times without building a chain. *)
+  (* The promise for the rest is returned from a bind: Lwt merges it with the previous promise, so that a fibre may
+     wait any number of times without building a chain. *)
   let effc : type a b. a Effect.t -> ((a, b Lwt.t) continuation -> b Lwt.t) option = function
     | Await promise ->
         Some (fun rest -> Lwt.try_bind (fun () -> promise) (continue rest) (discontinue rest))

@@ -148,7 +148,7 @@ let remember t ~now key result ttl =
     t.taken <- t.taken + size;
     Hashtbl.replace t.cache key { result; until = now + (ttl * second) })
 
-(* Somebody else's port is not taken from him. Even if nearly all are in use, so many tries almost certainly find one. *)
+(* Somebody else's port is not taken. Even if nearly all are in use, so many tries almost certainly find one. *)
 let max_draws = 1000
 
 let fresh_port t =

@@ -67,8 +67,8 @@ let unlink t timer =
   timer.prev <- timer;
   timer.next <- timer
 
-(* Without a loop, in which OCaml looks for signals, and may find that memory is short: a timer that is between two slots
-   must not be lost. *)
+(* Without a loop, in which OCaml looks for signals, and may find that memory is short: a timer that is between two
+   slots must not be lost. *)
 let level_of delta =
   if delta < 1 lsl slot_bits then 0
   else if delta < 1 lsl (2 * slot_bits) then 1
