@@ -12,7 +12,7 @@ type lease = {
   mtu : int option;
   server : Ipaddr.V4.t;
   until : int;  (** [max_int]: for ever *)
-  options : (int * string) list;  (** what the server has said, by {!Dhcpv4.options} *)
+  options : (int * string) list;  (** what the server has said, by {!Mirust_wire.Dhcpv4.options} *)
 }
 
 val pp_lease : lease Fmt.t
