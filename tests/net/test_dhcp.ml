@@ -132,7 +132,7 @@ let fuzz () =
 
 (* {1 The engine} *)
 
-let engine () = E.create ~random:(fun n -> n / 2) mac
+let engine ?host_name () = E.create ?host_name ~random:(fun n -> n / 2) mac
 let state = Alcotest.testable E.pp_state ( = )
 let check_state = Alcotest.check state
 
@@ -152,8 +152,8 @@ let xid : E.action list -> int = function
   | _ -> Alcotest.fail "no message"
 
 (* Up to a lease of an hour, at time 0. *)
-let bound () =
-  let t = engine () in
+let bound ?host_name () =
+  let t = engine ?host_name () in
   let xid = xid (E.start t ~now:0) in
   check_actions "request" [ "broadcast request" ] (E.input t ~now:0 (ack ~kind:Offer xid));
   check_actions "bound" [ "configure 10.0.0.50/24" ] (E.input t ~now:0 (ack xid));
@@ -505,11 +505,23 @@ let acknowledgements_of_no_use () =
   | l -> Alcotest.failf "renewal: %a" Fmt.(list string) (List.map describe l)
 
 let declined_and_stopped () =
-  let t = bound () in
-  check_actions "declined" [ "deconfigure"; "broadcast decline" ] (E.declined t ~now:0);
-  check_bool "pause" true (E.next t = Some (10 * second));
-  let t = bound () in
-  check_actions "released" [ "unicast release"; "deconfigure" ] (E.stop t ~now:0);
+  let now = 7 * second in
+  let t = bound ~host_name:"guest" () in
+  let last_words : E.action list -> unit = function
+    | Broadcast m :: _ | Unicast { message = m; _ } :: _ | [ Deconfigure; Broadcast m ] ->
+        check_bool "no name" true (m.host_name = None);
+        check_bool "no question" true (m.wanted = []);
+        check_int "no time" 0 m.secs
+    | _ -> Alcotest.fail "no message"
+  in
+  let actions = E.declined t ~now in
+  check_actions "declined" [ "deconfigure"; "broadcast decline" ] actions;
+  last_words actions;
+  check_bool "pause" true (E.next t = Some (now + (10 * second)));
+  let t = bound ~host_name:"guest" () in
+  let actions = E.stop t ~now in
+  check_actions "released" [ "unicast release"; "deconfigure" ] actions;
+  last_words actions;
   check_bool "no timer" true (E.next t = None)
 
 (* Who answers every question does not get us to decline all that the server has. *)

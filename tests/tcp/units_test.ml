@@ -35,6 +35,36 @@ let siphash_vectors () =
   vector 8 0x93f5f5799a932462L;
   vector 15 0xa129ca6149be45e5L
 
+(* ---- Opening ---- *)
+
+let size_for_a_peer_that_announces_none () =
+  let size us peer =
+    let us = Ipaddr.of_string_exn us and peer = Ipaddr.of_string_exn peer in
+    let engine =
+      Engine.create ~now:second
+        ~random:(fun n -> String.make n 'r')
+        ~mss:(fun ~dst:_ -> 1440)
+        ~can_send:(fun () -> true)
+        (fun ~src:_ ~dst:_ ~ect:_ _ _ ~length:_ ~segment_size:_ -> ())
+    in
+    Result.get_ok (Engine.listen engine ~port:80 ignore);
+    let module Wire = Mirust_wire.Tcp in
+    let syn =
+      {
+        (Wire.create ()) with
+        src_port = 1000;
+        dst_port = 80;
+        flags = Wire.Flags.syn;
+        window = 9000;
+      }
+    in
+    Engine.input engine ~now:second ~src:peer ~dst:us ~ce:false syn Cstruct.empty;
+    let c = Engine.lookup engine ~local:(us, 80) ~remote:(peer, 1000) in
+    (Engine.info (Option.get c)).mss
+  in
+  check_int "IPv4" 536 (size "192.0.2.1" "192.0.2.2");
+  check_int "IPv6" 1220 (size "2001:db8::1" "2001:db8::2")
+
 (* ---- Ring: against a queue ---- *)
 
 let ring_and_queue seed () =
@@ -910,6 +940,7 @@ let () =
           case "without memory"
             (grows_without_memory 128 ~create:table ~add:add_connection ~find:has_connection);
         ] );
+      ("opening", [ case "no size announced" size_for_a_peer_that_announces_none ]);
       ("cookie", [ case "check" cookies; case "stamps" cookie_stamps ]);
       ("limit", [ case "a second" limit ]);
       ( "congestion control",

@@ -104,6 +104,8 @@ let message t ~now kind =
     client_id = Some id;
   }
 
+(* In a message that nobody answers less may be said (section 4.4.1, table 5). *)
+let last_word m = { m with Dhcpv4.secs = 0; wanted = []; host_name = None }
 let fresh_xid t = t.xid <- (t.random 0x10000 lsl 16) lor t.random 0x10000
 
 (* Servers send their answer to the offered address, which is not configured yet. A client without an address accepts
@@ -306,10 +308,9 @@ let declined t ~now =
   | Some lease ->
       let decline =
         {
-          (message t ~now Decline) with
+          (last_word (message t ~now Decline)) with
           requested = Some (Ipaddr.V4.Prefix.address lease.address);
           server = Some lease.server;
-          wanted = [];
         }
       in
       t.lease <- None;
@@ -324,7 +325,7 @@ let stop t ~now =
     | None -> []
     | Some lease ->
         let release =
-          { (renewal t ~now lease) with kind = Release; server = Some lease.server; wanted = [] }
+          { (last_word (renewal t ~now lease)) with kind = Release; server = Some lease.server }
         in
         [ Unicast { server = lease.server; message = release }; Deconfigure ]
   in

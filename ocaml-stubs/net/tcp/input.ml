@@ -5,7 +5,7 @@ module Flags = Wire.Flags
 (* ---- Handshake ---- *)
 
 let adopt_options env c (o : Wire.options) =
-  c.peer_mss <- (if o.mss > 0 then o.mss else 536);
+  c.peer_mss <- (if o.mss > 0 then o.mss else default_mss c.remote);
   if o.window_scale >= 0 then c.snd_shift <- o.window_scale
   else (
     c.scaling <- false;

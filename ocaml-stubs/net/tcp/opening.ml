@@ -97,7 +97,7 @@ let send_cookie t l ~local ~remote (h : Wire.t) =
   l.overflow_at <- env.now;
   let name = tuple ~local ~local_port:h.dst_port ~remote ~remote_port:h.src_port in
   let o = h.options and config = env.config in
-  let mss = if o.mss > 0 then o.mss else 536 in
+  let mss = if o.mss > 0 then o.mss else default_mss remote in
   let ts = config.timestamps && o.ts_value >= 0 in
   let timestamp = ((env.now / ms) + initial_ts (Siphash.hash t.key name)) land 0xffff_ffff in
   (* Without timestamps there is no place for the other options. *)

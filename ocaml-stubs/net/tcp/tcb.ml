@@ -38,6 +38,8 @@ let ending : reason -> ending = function
   | `Aborted -> Aborted
   | `No_route -> No_route
 
+let default_mss = function Ipaddr.V4 _ -> 536 | Ipaddr.V6 _ -> 1220
+
 (* What a received view costs beyond its octets. *)
 let view_overhead = 192
 

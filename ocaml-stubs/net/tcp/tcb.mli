@@ -25,6 +25,9 @@ val max_undos : int
 (** The least time between two answers to what no honest peer sends. *)
 val odd_wait_min : int
 
+(** The largest segment for a peer that announces none (RFC 9293 section 3.7.1). *)
+val default_mss : Ipaddr.t -> int
+
 (** What a received view costs beyond its octets. *)
 val view_overhead : int
 
