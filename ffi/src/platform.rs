@@ -52,7 +52,6 @@ mod here {
 
     /// Bytes of the stack in use, with its end at `here`: the kernel does not say.
     #[cfg(feature = "ocaml")]
-    #[cfg(feature = "ocaml")]
     pub fn stack_used(_here: usize) -> usize {
         0
     }
@@ -130,7 +129,6 @@ mod here {
     }
 
     /// Bytes of the boot stack in use, with its end at `here`.
-    #[cfg(feature = "ocaml")]
     #[cfg(feature = "ocaml")]
     pub fn stack_used(here: usize) -> usize {
         boot::stack_top().saturating_sub(here)

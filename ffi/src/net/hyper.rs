@@ -143,7 +143,7 @@ impl Here {
     }
 }
 
-// SAFETY: the sleep is touched in the thread that made it only, which `sleep` and `drop` check.
+// SAFETY: the sleep is touched in the thread that made it only, which `poll`, `reset` and `drop` check.
 unsafe impl Send for Here {}
 // SAFETY: as above; there is no method by shared reference.
 unsafe impl Sync for Here {}

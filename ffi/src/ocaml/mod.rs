@@ -1,9 +1,8 @@
 //! The language boundary: the only module that touches OCaml values.
 //!
-//! Values, roots and conversions are [`ocaml_interop`]'s: an [`OCaml<'a, T>`](OCaml) is valid until
-//! OCaml code runs, because it borrows the [`OCamlRuntime`] that is needed for that; a
-//! [`BoxRoot<T>`](BoxRoot) is valid for as long as it is kept. This module adds what an image needs
-//! on top of that.
+//! Values and roots are [`ocaml_interop`]'s: an [`OCaml<'a, T>`](OCaml) is valid until OCaml code runs, because it
+//! borrows the [`OCamlRuntime`] that is needed for that; a [`BoxRoot<T>`](BoxRoot) is valid for as long as it is kept.
+//! The runtime itself, what is made in Rust ([`Pass`], [`ToOCaml`]) and everything else here is this module's own.
 //!
 //! **OCaml calls Rust**: [`#[mirust::export]`](macro@crate::export) makes C functions of Rust functions, and
 //! `mirust-bindgen` the OCaml module that declares them; [`Argument`] and [`Return`] list the types. Bytes

@@ -20,7 +20,7 @@ mirust_executor::platform!(
 );
 
 /// Clocks, poll, console, log, and how the domain ends. There is a heap already. `holes` and `beyond` are the RAM that
-///the domain may get later: see [`xen::spawn_drivers`].
+/// the domain may get later: see [`xen::spawn_drivers`].
 pub(super) fn init(command_line: &[u8], holes: Vec<Range<usize>>, beyond: usize) {
     let platform: &'static dyn Platform = match Xen::detect() {
         // A box of nothing: this does not allocate.

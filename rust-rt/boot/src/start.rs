@@ -124,7 +124,7 @@ fn init_memory(start_info: u32) -> Result<(), BootError> {
 /// Pages that the domain has for other things than RAM: rings, tables, what the loader left.
 const OTHER_PAGES: u64 = 64;
 
-/// How many times its initial size the memory can grow to: tables for all of it are made at the start, and take a ///
+/// How many times its initial size the memory can grow to: tables for all of it are made at the start, and take a
 /// five-thousandth of it.
 const GROWTH: u64 = 256;
 

@@ -1,4 +1,4 @@
-//! System calls, each behind a function that is safe to call. The only `unsafe` of the platform.
+//! System calls of the process and its event loop, each behind a function that is safe to call.
 //!
 //! Those on descriptors are made by number: C's functions may be those of `mirust-libc`, which has descriptors of its
 //! own (feature `posix-on-unix`).
