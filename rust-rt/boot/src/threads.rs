@@ -18,17 +18,18 @@ use mirust_mem::{PAGE_SIZE, frames};
 #[unsafe(export_name = "__mirust_fibers")]
 static FIBERS: Fibers = Fibers {
     start,
-    current: || fiber::current().map_or(core::ptr::null(), |thread| (&raw const *thread).cast()),
+    current: || fiber::current(|thread| (&raw const *thread).cast()).unwrap_or(core::ptr::null()),
     // SAFETY: what `current` has returned, and the thread has not ended.
     set_name: |thread, name| unsafe { (*thread.cast::<Thread>()).set_name(name) },
-    bounds: || match fiber::current() {
-        Some(thread) => thread.stack(),
-        None => (layout::stack().start as usize, layout::stack().end as usize),
+    bounds: || {
+        let main = || (layout::stack().start as usize, layout::stack().end as usize);
+        fiber::current(Thread::stack).unwrap_or_else(main)
     },
-    exit: || match fiber::current() {
-        Some(thread) => thread.exit(),
+    exit: || {
+        // SAFETY: the caller's promise.
+        fiber::current(|thread| unsafe { thread.exit() });
         // Nobody asks for the main stack's end this way.
-        None => cpu::halt(),
+        cpu::halt()
     },
     wait: |address, mask, deadline| match wait::wait(
         address,

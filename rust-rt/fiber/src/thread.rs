@@ -143,10 +143,10 @@ pub(crate) fn running() -> Option<&'static Thread> {
     unsafe { threads().current.get().as_ref() }
 }
 
-/// The running thread. `None` on the main stack, also while that works on behalf of a thread.
+/// What `f` makes of the running thread. `None` on the main stack, also while that works on behalf of a thread.
 #[inline]
-pub fn current() -> Option<&'static Thread> {
-    running()
+pub fn current<R>(f: impl FnOnce(&Thread) -> R) -> Option<R> {
+    running().map(f)
 }
 
 /// Counters.
@@ -280,7 +280,12 @@ impl Thread {
     }
 
     /// Ends the running thread, wherever it is: nothing on its stack is dropped.
-    pub fn exit(&self) -> ! {
+    ///
+    /// # Safety
+    ///
+    /// Nothing refers to its stack as to a place where something is pinned or borrowed: both are over only once it has
+    /// been dropped.
+    pub unsafe fn exit(&self) -> ! {
         assert!(ptr::eq(threads().current.get(), self), "only a thread itself can end it");
         self.ended.set(true);
         self.leave();

@@ -15,7 +15,7 @@ use std::time::Duration;
 use common::{CLOCK, errno, go, run_all};
 use mirust_executor::domain;
 use mirust_executor::time::Instant;
-use mirust_fiber::{self as fiber, CannotBlock, Clock, wait};
+use mirust_fiber::{self as fiber, CannotBlock, Clock, Thread, wait};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -110,13 +110,17 @@ fn a_deadline_that_has_passed_gives_a_turn() {
     assert!(got.is_none() && domain::stats().polls > turns);
 }
 
+fn on_main() -> bool {
+    fiber::current(|_| ()).is_none()
+}
+
 fn futures_are_on_the_main_stack() {
     /// Notes on which stack it is polled and dropped.
     struct Where(Rc<Cell<u32>>, bool);
     impl Future for Where {
         type Output = ();
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-            assert!(fiber::current().is_none());
+            assert!(on_main());
             if std::mem::replace(&mut self.1, true) {
                 return Poll::Ready(());
             }
@@ -126,7 +130,7 @@ fn futures_are_on_the_main_stack() {
     }
     impl Drop for Where {
         fn drop(&mut self) {
-            assert!(fiber::current().is_none());
+            assert!(on_main());
             self.0.set(self.0.get() + 1);
         }
     }
@@ -134,9 +138,8 @@ fn futures_are_on_the_main_stack() {
     let seen = Rc::clone(&drops);
     go("asker", move || {
         fiber::block_on(Where(Rc::clone(&seen), false)).unwrap();
-        assert!(fiber::current().is_some());
-        let on_main = fiber::on_main(|| fiber::current().is_none()).unwrap();
-        assert!(on_main);
+        assert!(!on_main());
+        assert!(fiber::on_main(on_main).unwrap());
     });
     run_all();
     assert_eq!(drops.get(), 1);
@@ -376,14 +379,14 @@ fn ten_thousand_threads_leave_nothing() {
 
 fn overflow_is_told_by_name() {
     go("deep", || {
-        let (low, high) = fiber::current().unwrap().stack();
+        let (low, high) = fiber::current(Thread::stack).unwrap();
         let here = (&raw const low).addr();
         assert!((low..high).contains(&here));
         // SAFETY: no name is set while we look at one.
         let name = |address| unsafe { fiber::stack_owner(address) };
         assert_eq!(name(low - 8), Some("deep"));
         assert_eq!((name(low), name(8)), (None, None));
-        fiber::current().unwrap().set_name("deep, and renamed to a name of many bytes");
+        fiber::current(|deep| deep.set_name("deep, and renamed to a name of many bytes"));
         assert_eq!(name(low - 8), Some("deep, and renamed to a name of m"));
     });
     run_all();
@@ -394,7 +397,8 @@ fn a_thread_can_end_in_the_middle() {
     let seen = Rc::clone(&ended);
     go("leaving", move || {
         seen.set(false);
-        fiber::current().unwrap().exit();
+        // SAFETY: nothing is pinned on this stack.
+        fiber::current(|leaving| unsafe { leaving.exit() });
     });
     run_all();
     assert!(!ended.get());

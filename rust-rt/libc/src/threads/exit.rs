@@ -14,9 +14,12 @@ use crate::{cstr, process};
 unsafe extern "C" fn pthread_exit(result: *mut c_void) -> ! {
     let Some(block) = Block::current() else { process::exit(0) };
     block.result.set(result);
-    // SAFETY: it is the current one, and not used again.
-    unsafe { lifetime::end(ptr::from_ref(block).cast_mut()) };
-    (required().exit)()
+    // SAFETY: it is the current one, and not used again. That nothing refers to the stack is the caller's promise, by
+    // POSIX.
+    unsafe {
+        lifetime::end(ptr::from_ref(block).cast_mut());
+        (required().exit)()
+    }
 }
 
 /// The name in crash reports and in the watchdog's lines; ERANGE for more than 15 bytes. The main

@@ -13,8 +13,8 @@ pub struct Fibers {
     pub set_name: unsafe fn(thread: *const (), name: &str),
     /// The stack that the caller is on: its lowest address, and one beyond its highest.
     pub bounds: fn() -> (usize, usize),
-    /// Ends the thread that runs, which is not the main stack.
-    pub exit: fn() -> !,
+    /// Ends the thread that runs, which is not the main stack, and to whose stack nothing may refer any more.
+    pub exit: unsafe fn() -> !,
     /// Waits until a `wake` at the same address whose mask meets this one, at most until the deadline, in
     /// ns since boot; `u64::MAX` is never.
     pub wait: fn(address: usize, mask: u32, deadline: u64) -> Waited,
