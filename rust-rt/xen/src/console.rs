@@ -126,6 +126,10 @@ impl Console {
                 }
                 return Poll::Pending;
             };
+            if inner.input.len() >= INPUT {
+                // The rest is still in the ring, and no event will say so again: `run` has to look.
+                self.channel.raise();
+            }
             let mut line: Vec<u8> = inner.input.drain(..=end).collect();
             if matches!(line.last(), Some(b'\r' | b'\n')) {
                 line.pop();

@@ -167,6 +167,26 @@ fn input_without_an_end_is_cut_at_the_size_of_the_buffer() {
 }
 
 #[test]
+fn what_the_buffer_had_no_room_for_is_read_without_another_event() {
+    let mut rig = rig();
+    let mut driver = Box::pin(rig.console.run());
+    let lines: Vec<u8> = (0..500).flat_map(|i| format!("line {i:03}\n").into_bytes()).collect();
+    for piece in lines.chunks(1000) {
+        assert_eq!(rig.input.push(&rig.peer, piece), Ok(piece.len()));
+        rig.event();
+        let _ = poll_once(&mut driver);
+    }
+    for i in 0..500 {
+        let mut line = Box::pin(rig.console.read_line());
+        let read = run(&mut line, || {
+            rig.world.events.dispatch();
+            let _ = poll_once(&mut driver);
+        });
+        assert_eq!(read, format!("line {i:03}").into_bytes());
+    }
+}
+
+#[test]
 fn impossible_index_sends_output_to_xens_log() {
     let rig = rig();
     rig.peer.store_u32(CONSOLE_OUT.cons, 99);
