@@ -25,7 +25,8 @@ impl Errno {
     /// A signal came in between.
     pub const INTR: Errno = Errno(libc::EINTR);
 
-    fn last() -> Self {
+    /// That of the call that has just failed.
+    pub(crate) fn last() -> Self {
         // SAFETY: the C library gives each thread its own errno, valid while the thread lives.
         Errno(unsafe { *libc::__errno_location() })
     }
@@ -47,7 +48,7 @@ fn check(result: c_int) -> Result<c_int, Errno> {
     if result < 0 { Err(Errno::last()) } else { Ok(result) }
 }
 
-fn check_size(result: isize) -> Result<usize, Errno> {
+pub(crate) fn check_size(result: isize) -> Result<usize, Errno> {
     usize::try_from(result).map_err(|_| Errno::last())
 }
 

@@ -4,15 +4,19 @@ use mirust_block::{Buffer, Disk, Error, Fragment, Io, Op};
 use mirust_executor::{domain, time::Duration};
 use mirust_unix::{Fd, disk as file};
 use std::{
+    alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     fs,
     io::{Read, Write},
     os::{fd::IntoRawFd, unix::net::UnixStream},
     path::Path,
     process::Command,
-    ptr::NonNull,
+    ptr::{self, NonNull},
     rc::Rc,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 /// What has been logged.
@@ -31,6 +35,35 @@ impl log::Log for Logged {
 
     fn flush(&self) {}
 }
+
+/// The process's allocator, which has no memory for buffers while it is told so.
+struct Allocator;
+
+static REFUSE: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: the system's.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if REFUSE.load(Relaxed) && layout.align() >= 4096 {
+            return ptr::null_mut();
+        }
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, addr: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(addr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 const MIB: usize = 1 << 20;
 
@@ -53,6 +86,7 @@ type Case = fn(&Path);
 const CASES: &[(&str, Case)] = &[
     ("what_is_written_is_in_the_file", what_is_written_is_in_the_file),
     ("memory_of_any_alignment", memory_of_any_alignment),
+    ("without_memory_for_a_copy_a_request_ends", without_memory_for_a_copy_a_request_ends),
     ("many_requests_at_once", many_requests_at_once),
     ("loop_goes_on_while_the_disk_works", loop_goes_on_while_the_disk_works),
     ("descriptors_and_timers_while_the_disk_works", descriptors_and_timers_while_the_disk_works),
@@ -90,6 +124,38 @@ fn what_is_written_is_in_the_file(path: &Path) {
     assert_eq!(counters.copied, 0, "a buffer is aligned");
 }
 
+/// How a request of these places in memory ends, if it does.
+///
+/// # Safety
+///
+/// They are valid, and nobody looks at them before this returns.
+unsafe fn request(
+    disk: &Disk,
+    op: Op,
+    at: u64,
+    memory: Vec<Fragment>,
+) -> Option<Result<(), Error>> {
+    let done = Rc::new(Cell::new(None));
+    let told = done.clone();
+    let io = Io {
+        op,
+        sector: at / 512,
+        sectors: memory.iter().map(|fragment| fragment.len as u64).sum::<u64>() / 512,
+        memory,
+        buffer: None,
+        done: Box::new(move |result, _| told.set(Some(result))),
+    };
+    // SAFETY: promised by the caller.
+    unsafe { disk.device().submit(io) };
+    let ended = async {
+        while done.get().is_none() {
+            domain::yield_now().await;
+        }
+    };
+    let _ = domain::block_on(domain::timeout(Duration::from_secs(10), ended));
+    done.get()
+}
+
 fn memory_of_any_alignment(path: &Path) {
     let disk = open(path);
     let unit = disk.info().sector_size as usize;
@@ -97,7 +163,6 @@ fn memory_of_any_alignment(path: &Path) {
     let pieces = [(1, unit), (unit + 2, 4 * unit), (20_001, 2 * unit)];
     let before = memory.clone();
     for op in [Op::Write, Op::Read] {
-        let done = Rc::new(Cell::new(None));
         let base = NonNull::from(&mut memory[..]).cast::<u8>();
         let fragment = |(at, len)| Fragment {
             // SAFETY: inside the vector.
@@ -105,23 +170,9 @@ fn memory_of_any_alignment(path: &Path) {
             len,
             alone: false,
         };
-        let told = done.clone();
-        let io = Io {
-            op,
-            sector: unit as u64 / 512,
-            sectors: 7 * unit as u64 / 512,
-            memory: pieces.into_iter().map(fragment).collect(),
-            buffer: None,
-            done: Box::new(move |result, _| told.set(Some(result))),
-        };
+        let fragments = pieces.into_iter().map(fragment).collect();
         // SAFETY: the vector stays, and is not looked at before the end.
-        unsafe { disk.device().submit(io) };
-        domain::block_on(async {
-            while done.get().is_none() {
-                domain::yield_now().await;
-            }
-        });
-        assert_eq!(done.get(), Some(Ok(())));
+        assert_eq!(unsafe { request(&disk, op, unit as u64, fragments) }, Some(Ok(())));
         assert!(memory == before);
         for (at, len) in pieces {
             if op == Op::Write {
@@ -132,6 +183,19 @@ fn memory_of_any_alignment(path: &Path) {
     let bytes: Vec<u8> =
         pieces.iter().flat_map(|(at, len)| before[*at..at + len].to_vec()).collect();
     assert!(fs::read(path).unwrap()[unit..8 * unit] == bytes);
+}
+
+fn without_memory_for_a_copy_a_request_ends(path: &Path) {
+    let disk = open(path);
+    let mut memory = vec![0u8; 3 * MIB + 1];
+    let addr = NonNull::from(&mut memory[1..]).cast();
+    let fragments = vec![Fragment { addr, len: 3 * MIB, alone: false }];
+    REFUSE.store(true, Relaxed);
+    // SAFETY: as above.
+    let result = unsafe { request(&disk, Op::Write, 0, fragments) };
+    REFUSE.store(false, Relaxed);
+    assert_eq!(result, Some(Err(Error::NoMemory)));
+    assert_eq!(domain::block_on(disk.write_at(0, &memory[1..])), Ok(()));
 }
 
 fn many_requests_at_once(path: &Path) {

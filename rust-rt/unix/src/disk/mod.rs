@@ -18,7 +18,7 @@ use core::{
 };
 use host_libc as libc;
 use mirust_block::{
-    Buffer, Counters, Device, Discard, Error, Info, Io, Op, SECTOR, State,
+    Buffer, Counters, Device, Discard, Error, Fragment, Info, Io, Op, SECTOR, State,
     engine::{Ended, Engine, Part, locate},
 };
 use mirust_executor::domain;
@@ -185,17 +185,16 @@ impl Inner {
             self.push(record, uring::Op::Sync, 0, 0);
         }
         while self.in_flight.len() < DEPTH as usize {
-            let Some(front) = self.engine.queue.front_mut() else { break };
-            let mut part = *front;
+            let Some(&whole) = self.engine.queue.front() else { break };
+            let mut part = whole;
             let io = self.engine.io(part.io);
-            let discard = matches!(io.op, Op::Discard { .. });
-            if !discard {
+            if !matches!(io.op, Op::Discard { .. }) {
                 part.sectors = part.sectors.min((TRANSFER_MAX / SECTOR as usize) as u64);
             }
             let (op, offset) = (io.op, (io.sector + part.at) * SECTOR);
             let Ok((vectors, bounce)) = self.vectors(&part) else {
                 self.engine.queue.pop_front();
-                self.engine.answered(part, Err(Error::NoMemory));
+                self.engine.answered(whole, Err(Error::NoMemory));
                 continue;
             };
             let front = self.engine.queue.front_mut().expect("looked at above");
@@ -227,22 +226,13 @@ impl Inner {
     fn vectors(&mut self, part: &Part) -> Result<(Vec<libc::iovec>, Option<Buffer>), Error> {
         let io = self.engine.io(part.io);
         let len = (part.sectors * SECTOR) as usize;
-        let vector =
-            |base: NonNull<u8>, len| libc::iovec { iov_base: base.as_ptr().cast(), iov_len: len };
         match io.op {
             Op::Flush | Op::Discard { .. } => return Ok((Vec::new(), None)),
             Op::Zero => return Ok((alloc::vec![vector(self.zeros.addr(), len)], None)),
             Op::Read | Op::Write => {}
         }
-        let (mut vectors, mut done) = (Vec::new(), 0);
-        let mut aligned = true;
-        while done < len {
-            let (addr, rest, _) = locate(&io.memory, (part.at * SECTOR) as usize + done);
-            let now = rest.min(len - done);
-            aligned &= addr.as_ptr() as usize % self.align == 0;
-            vectors.push(vector(addr, now));
-            done += now;
-        }
+        let vectors = pieces(&io.memory, part.at, len);
+        let aligned = vectors.iter().all(|vector| vector.iov_base.addr() % self.align == 0);
         // As many as the kernel takes (`UIO_MAXIOV`).
         if aligned && vectors.len() <= 1024 {
             return Ok((vectors, None));
@@ -329,16 +319,13 @@ impl Inner {
                 let unit = u64::from(self.engine.info.sector_size) / SECTOR;
                 let done = u64::try_from(result).unwrap_or(0) / SECTOR / unit * unit;
                 let done = done.min(part.sectors);
-                if let (Some(mut bounce), Op::Read, true) = (bounce, op, done > 0) {
-                    let io = self.engine.io(part.io);
-                    let (mut vectors, mut at) = (Vec::new(), 0);
-                    while at < (done * SECTOR) as usize {
-                        let (addr, rest, _) = locate(&io.memory, (part.at * SECTOR) as usize + at);
-                        let now = rest.min((done * SECTOR) as usize - at);
-                        vectors.push(libc::iovec { iov_base: addr.as_ptr().cast(), iov_len: now });
-                        at += now;
-                    }
-                    copy(&vectors, &mut bounce, false);
+                if let (Some(mut bounce), Op::Read) = (bounce, op) {
+                    let len = (done * SECTOR) as usize;
+                    copy(
+                        &pieces(&self.engine.io(part.io).memory, part.at, len),
+                        &mut bounce,
+                        false,
+                    );
                     self.engine.counters.copied += done * SECTOR;
                 }
                 if done > 0 {
@@ -364,6 +351,23 @@ impl Inner {
             }
         }
     }
+}
+
+/// Memory in the kernel's format.
+fn vector(base: NonNull<u8>, len: usize) -> libc::iovec {
+    libc::iovec { iov_base: base.as_ptr().cast(), iov_len: len }
+}
+
+/// The `len` bytes of a request's memory from its sector `at` on, in the kernel's format.
+fn pieces(memory: &[Fragment], at: u64, len: usize) -> Vec<libc::iovec> {
+    let (mut vectors, mut done) = (Vec::new(), 0);
+    while done < len {
+        let (addr, rest, _) = locate(memory, (at * SECTOR) as usize + done);
+        let now = rest.min(len - done);
+        vectors.push(vector(addr, now));
+        done += now;
+    }
+    vectors
 }
 
 /// Copies between callers' memory and a buffer.

@@ -38,11 +38,6 @@ pub struct Opened {
     pub block: bool,
 }
 
-fn last_error() -> Errno {
-    // SAFETY: the C library gives each thread its own errno.
-    Errno(unsafe { *libc::__errno_location() })
-}
-
 pub fn close(fd: RawFd) {
     // SAFETY: ours, and not used any more.
     unsafe { libc::close(fd) };
@@ -51,7 +46,7 @@ pub fn close(fd: RawFd) {
 fn try_open(path: &CString, flags: c_int) -> Result<RawFd, Errno> {
     // SAFETY: the path ends in a zero byte.
     let fd = unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC) };
-    if fd < 0 { Err(last_error()) } else { Ok(fd) }
+    if fd < 0 { Err(Errno::last()) } else { Ok(fd) }
 }
 
 /// Keeps other processes off the file. Requests of a process that was killed go on for a while, during which the kernel
@@ -63,7 +58,7 @@ fn lock(fd: RawFd, read_only: bool) -> Result<(), OpenError> {
         if unsafe { libc::flock(fd, how | libc::LOCK_NB) } == 0 {
             return Ok(());
         }
-        match last_error() {
+        match Errno::last() {
             // Wait, and try again.
             Errno(libc::EWOULDBLOCK) if wait < LOCK_TRIES => {
                 let pause = libc::timespec { tv_sec: 0, tv_nsec: 10_000_000 };
@@ -115,7 +110,7 @@ fn describe(fd: RawFd, read_only: bool, direct: bool) -> Result<Opened, OpenErro
     // SAFETY: an empty path means the descriptor; the structure is writable.
     let result = unsafe { libc::statx(fd, c"".as_ptr(), libc::AT_EMPTY_PATH, mask, &mut stat) };
     if result < 0 {
-        return Err(OpenError("statx", last_error()));
+        return Err(OpenError("statx", Errno::last()));
     }
     let kind = u32::from(stat.stx_mode) & libc::S_IFMT;
     let block = kind == libc::S_IFBLK;
@@ -131,7 +126,7 @@ fn describe(fd: RawFd, read_only: bool, direct: bool) -> Result<Opened, OpenErro
                 || libc::ioctl(fd, BLKSSZGET, &raw mut size) < 0
         };
         if failed {
-            return Err(OpenError("size of the device", last_error()));
+            return Err(OpenError("size of the device", Errno::last()));
         }
         sector_size = size as u32;
     }

@@ -1,7 +1,7 @@
 //! The system calls of a TAP interface; by number, as in [`crate::sys`].
 
 use super::error::OpenError;
-use crate::sys::{Descriptor, Errno, RawFd};
+use crate::sys::{Descriptor, Errno, RawFd, check_size};
 use core::{
     ffi::{CStr, c_ulong},
     mem::MaybeUninit,
@@ -18,23 +18,16 @@ impl Vector {
     }
 }
 
-fn check(result: isize) -> Result<usize, Errno> {
-    usize::try_from(result).map_err(|_| {
-        // SAFETY: the C library gives each thread its own errno.
-        Errno(unsafe { *libc::__errno_location() })
-    })
-}
-
 /// Reads into the buffer; as many bytes of it as are returned are initialised then.
 pub(super) fn read(fd: RawFd, buffer: &mut [MaybeUninit<u8>]) -> Result<usize, Errno> {
     let (start, len) = (buffer.as_mut_ptr(), buffer.len());
     // SAFETY: the buffer is valid for writes, and nobody else's.
-    check(unsafe { libc::syscall(libc::SYS_read, fd, start, len) } as isize)
+    check_size(unsafe { libc::syscall(libc::SYS_read, fd, start, len) } as isize)
 }
 
 pub(super) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the bytes are valid for reads.
-    check(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) } as isize)
+    check_size(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) } as isize)
 }
 
 /// # Safety
@@ -43,7 +36,7 @@ pub(super) fn write(fd: RawFd, bytes: &[u8]) -> Result<usize, Errno> {
 pub(super) unsafe fn writev(fd: RawFd, vectors: &[Vector]) -> Result<usize, Errno> {
     let (list, count) = (vectors.as_ptr(), vectors.len());
     // SAFETY: as the caller promised; a vector is one of the kernel's.
-    check(unsafe { libc::syscall(libc::SYS_writev, fd, list, count) } as isize)
+    check_size(unsafe { libc::syscall(libc::SYS_writev, fd, list, count) } as isize)
 }
 
 fn request(name: &str) -> libc::ifreq {
@@ -66,7 +59,7 @@ unsafe fn ioctl(
 ) -> Result<(), OpenError> {
     // SAFETY: as the caller promised.
     let result = unsafe { libc::syscall(libc::SYS_ioctl, fd, code, argument) };
-    check(result as isize).map(drop).map_err(|errno| OpenError::System(what, errno))
+    check_size(result as isize).map(drop).map_err(|errno| OpenError::System(what, errno))
 }
 
 pub(super) fn open_tap(name: &str) -> Result<Descriptor, OpenError> {
@@ -74,7 +67,7 @@ pub(super) fn open_tap(name: &str) -> Result<Descriptor, OpenError> {
     let flags = libc::O_RDWR | libc::O_CLOEXEC;
     // SAFETY: the path ends in a zero byte.
     let raw = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, PATH.as_ptr(), flags) };
-    let raw = check(raw as isize).map_err(OpenError::NoTun)? as RawFd;
+    let raw = check_size(raw as isize).map_err(OpenError::NoTun)? as RawFd;
     let fd = Descriptor::from_raw(raw);
     let mut tap = request(name);
     let flags = libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR;
@@ -98,7 +91,7 @@ pub(super) fn mtu(name: &str) -> Option<usize> {
     let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
     // SAFETY: takes three integers.
     let socket = unsafe { libc::syscall(libc::SYS_socket, libc::AF_INET, kind, 0) };
-    let socket = check(socket as isize).ok()? as RawFd;
+    let socket = check_size(socket as isize).ok()? as RawFd;
     let mut request = request(name);
     // SAFETY: SIOCGIFMTU takes an ifreq.
     let result =

@@ -184,7 +184,7 @@ impl Mapping {
         let base = unsafe { libc::mmap(null_mut(), len, prot, flags, fd, offset) };
         match NonNull::new(base.cast()) {
             Some(base) if base.as_ptr() as isize != -1 => Ok(Mapping { base, len }),
-            _ => Err(last_error()),
+            _ => Err(Errno::last()),
         }
     }
 
@@ -211,11 +211,6 @@ impl Drop for Mapping {
     }
 }
 
-fn last_error() -> Errno {
-    // SAFETY: the C library gives each thread its own errno.
-    Errno(unsafe { *libc::__errno_location() })
-}
-
 impl Rings {
     /// Rings for this many requests not yet submitted, and for this many completions, both powers of two. They belong
     /// to the calling thread.
@@ -232,7 +227,7 @@ impl Rings {
             let fd = unsafe { libc::syscall(SYS_SETUP, c_long::from(entries), &raw mut params) };
             match RawFd::try_from(fd) {
                 Ok(fd) if fd >= 0 => return Rings::map(Descriptor::from_raw(fd), &params),
-                _ => last = last_error(),
+                _ => last = Errno::last(),
             }
             // Only a flag that it does not know is a reason to ask for less.
             if last != Errno(libc::EINVAL) {
@@ -336,7 +331,7 @@ impl Rings {
                 self.unsubmitted -= taken.min(self.unsubmitted);
                 Ok(())
             }
-            Err(_) => Err(last_error()),
+            Err(_) => Err(Errno::last()),
         }
     }
 
