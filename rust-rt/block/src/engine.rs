@@ -34,6 +34,12 @@ pub struct Part {
     pub single: bool,
 }
 
+impl Part {
+    fn flush(io: u64) -> Part {
+        Part { io, at: 0, sectors: 1, single: false }
+    }
+}
+
 /// A request that has not ended.
 pub struct Pending {
     /// What to do.
@@ -197,17 +203,12 @@ impl Engine {
         while let Some(number) = self.flushes.front().copied().filter(|flush| *flush < first_write)
         {
             self.flushes.pop_front();
-            parts.push(Part { io: number, at: 0, sectors: 1, single: false });
+            parts.push(Part::flush(number));
         }
         if self.lost && !parts.is_empty() {
             self.lost = false;
             // Flushes that wait for a write are also about what is lost.
-            parts.extend(core::mem::take(&mut self.flushes).into_iter().map(|number| Part {
-                io: number,
-                at: 0,
-                sectors: 1,
-                single: false,
-            }));
+            parts.extend(core::mem::take(&mut self.flushes).into_iter().map(Part::flush));
             parts.drain(..).for_each(|part| self.answered(part, Err(Error::Lost)));
         }
         parts
@@ -300,8 +301,7 @@ impl Engine {
         self.info.state = State::Closed;
         let flushes = core::mem::take(&mut self.flushes);
         let parts = core::mem::take(&mut self.queue);
-        let flushes = flushes.into_iter().map(|io| Part { io, at: 0, sectors: 1, single: false });
-        for part in flushes.chain(parts).collect::<Vec<_>>() {
+        for part in flushes.into_iter().map(Part::flush).chain(parts) {
             self.answered(part, Err(Error::Closed));
         }
     }
