@@ -143,6 +143,10 @@ struct Inner {
     news: News,
     /// Groups that have been joined.
     groups: BTreeSet<Mac>,
+    /// Those that the backend has been told of since it was connected.
+    told: BTreeSet<Mac>,
+    /// It is to be told of changes, as soon as there is room.
+    untold: bool,
     /// The backend is to be asked to let only these through.
     filter: bool,
     /// The device's task, if it waits.
@@ -169,6 +173,8 @@ impl Netfront {
             useless: 0,
             news: News::default(),
             groups: BTreeSet::new(),
+            told: BTreeSet::new(),
+            untold: false,
             filter: false,
             waker: None,
         };
@@ -211,14 +217,8 @@ impl Netfront {
         if core::mem::take(&mut inner.full) {
             inner.news |= News::ROOM;
         }
-        let groups: Vec<Mac> = inner.groups.iter().copied().collect();
-        let Inner { common, queue, .. } = &mut *inner;
-        if let Some(queue) = queue {
-            let joined = groups.into_iter().all(|group| queue.tx.multicast(common, group, true));
-            if !joined {
-                common.complain(format_args!("no room to join multicast groups"));
-            }
-        }
+        inner.told.clear();
+        inner.tell_groups();
         inner.flush(self.signal);
         (self.signal)();
     }
@@ -261,6 +261,9 @@ impl Netfront {
         if tx {
             inner.reap();
             inner.arm_tx();
+            if inner.untold {
+                inner.news |= News::ROOM;
+            }
         }
         if !inner.news.is_empty() {
             (self.signal)();
@@ -314,7 +317,7 @@ impl Inner {
         // Each time round takes all answers there are, so twice is rare and more a backend's game.
         for _ in 0..4 {
             let Some(queue) = &mut self.queue else { return };
-            match queue.tx.arm(self.full) {
+            match queue.tx.arm(self.full || self.untold) {
                 Ok(false) => return,
                 Ok(true) => self.reap(),
                 Err(fault) => return self.fail(fault),
@@ -330,6 +333,9 @@ impl Inner {
             }
         }
         self.reap();
+        if self.untold {
+            self.tell_groups();
+        }
         let Inner { common, queue: Some(queue), .. } = self else { return };
         queue.rx.refill(common);
         queue.publish(&mut common.counters);
@@ -342,6 +348,25 @@ impl Inner {
         if !self.news.is_empty() {
             signal();
         }
+    }
+
+    /// Tells a connected backend which groups have been joined and left.
+    fn tell_groups(&mut self) {
+        let Inner { common, queue: Some(queue), info, groups, told, untold, .. } = self else {
+            return;
+        };
+        if info.link != Link::Up {
+            return;
+        }
+        let changes: Vec<Mac> = groups.symmetric_difference(told).copied().collect();
+        *untold = !changes.into_iter().all(|group| {
+            let join = groups.contains(&group);
+            let there_was_room = queue.tx.multicast(common, group, join);
+            if there_was_room {
+                let _ = if join { told.insert(group) } else { told.remove(&group) };
+            }
+            there_was_room
+        });
     }
 
     fn turn_away<T>(&mut self) -> Option<T> {
@@ -451,17 +476,14 @@ impl Device for Netfront {
     fn multicast(&self, group: Mac, join: bool) {
         let mut inner = self.inner.borrow_mut();
         let changed = if join { inner.groups.insert(group) } else { inner.groups.remove(&group) };
-        if changed && inner.groups.len() == 1 {
+        if join && changed && inner.groups.len() == 1 {
             // The first one: the task asks the backend to filter.
             inner.filter = true;
             if let Some(waker) = inner.waker.take() {
                 waker.wake();
             }
         }
-        let Inner { common, queue: Some(queue), .. } = &mut *inner else { return };
-        if changed && !queue.tx.multicast(common, group, join) {
-            common.complain(format_args!("no room to change multicast groups"));
-        }
+        inner.tell_groups();
     }
 
     fn close(&self) {

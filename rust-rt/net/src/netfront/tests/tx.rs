@@ -202,3 +202,32 @@ fn groups_are_joined_again_on_every_connection() {
     assert_eq!(rig.backend.take_all()[0].group, Some((3, group.0)));
     assert_eq!(rig.device.info().link, Link::Up);
 }
+
+#[test]
+fn a_group_joined_while_the_ring_is_full_is_told_when_there_is_room() {
+    let mut rig = Rig::honest();
+    // A new ring wants to hear of the first answer in any case.
+    rig.send(&head(60), &[], 0).unwrap();
+    rig.device.flush();
+    rig.backend.take_all();
+    rig.device.flush();
+    for _ in 0..Limits::default().send_pages {
+        rig.send(&head(60), &[], 0).unwrap();
+    }
+    let (joined, left) = (Mac([0x33, 0x33, 0, 0, 0, 1]), Mac([0x33, 0x33, 0, 0, 0, 2]));
+    rig.device.multicast(left, true);
+    rig.device.multicast(joined, true);
+    rig.device.multicast(left, false);
+    rig.device.flush();
+    let mut notified = false;
+    while let Some(frame) = rig.backend.take() {
+        assert_eq!(frame.group, None);
+        notified |= rig.backend.answer(&frame, status::OKAY);
+    }
+    assert!(notified);
+    rig.device.on_event(true, false);
+    assert!(rig.device.news().contains(News::ROOM), "the stack looks, and flushes");
+    rig.device.flush();
+    let told: Vec<_> = rig.backend.take_all().iter().map(|sent| sent.group).collect();
+    assert_eq!(told, [Some((2, joined.0))]);
+}
