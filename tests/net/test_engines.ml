@@ -239,9 +239,7 @@ module Arp_tests = struct
     | Transmit { packet; _ } -> "send " ^ packet
     | Unreachable { target; _ } -> Fmt.str "%a unreachable" Ipaddr.V4.pp target
     | Overflow p -> "drop " ^ p
-    | Ready ip -> Fmt.str "ready %a" Ipaddr.V4.pp ip
-    | Conflict { address; lost; _ } ->
-        Fmt.str "conflict over %a%s" Ipaddr.V4.pp address (if lost then ", lost" else "")
+    | Conflict { address; _ } -> Fmt.str "conflict over %a" Ipaddr.V4.pp address
 
   let check name expected actions = check_strings name expected (List.map show actions)
 
@@ -270,8 +268,7 @@ module Arp_tests = struct
   let announces_again () =
     let t = ours () in
     ignore (A.tick t ~now:(2 * second));
-    ignore (A.add t ~now:(3 * second) ~probe:second (v4 "10.0.0.5"));
-    check "those in use" [ announce ] (A.announce_again t ~now:(10 * second));
+    check "again" [ announce ] (A.announce_again t ~now:(10 * second));
     check_bool "twice" true (List.mem announce (List.map show (A.tick t ~now:(12 * second))))
 
   let answers () =
@@ -292,28 +289,6 @@ module Arp_tests = struct
     let t = ours () in
     ignore (A.input t ~now:0 (packet ~operation:Reply ~target_mac:1 "10.0.0.7" "10.0.0.1"));
     check_int "entries" 0 (List.length (Neighbour.entries (A.neighbours t) ~now:0))
-
-  let probing () =
-    let t = A.create (mac 1) in
-    check "waits" [] (A.add t ~now:0 ~probe:(second / 2) (v4 "10.0.0.1"));
-    check "first" [ probe ] (A.tick t ~now:(second / 2));
-    check "not answered for" [] (A.input t ~now:0 (packet "10.0.0.2" "10.0.0.1"));
-    check "second" [ probe ] (A.tick t ~now:(2 * second));
-    check "third" [ probe ] (A.tick t ~now:(3 * second));
-    check_int "none yet" 0 (List.length (A.addresses t));
-    check "ours" [ announce; "ready 10.0.0.1" ] (A.tick t ~now:(5 * second));
-    check_int "one" 1 (List.length (A.addresses t))
-
-  let probing_finds () =
-    let taken name p =
-      let t = A.create (mac 1) in
-      ignore (A.add t ~now:0 ~probe:0 (v4 "10.0.0.1"));
-      ignore (A.tick t ~now:0);
-      check name [ "conflict over 10.0.0.1, lost" ] (A.input t ~now:0 p);
-      check_bool "no timer" true (A.next t = None)
-    in
-    taken "its owner" (packet ~operation:Reply ~target_mac:1 "10.0.0.1" "0.0.0.0");
-    taken "another's probe" (packet "0.0.0.0" "10.0.0.1")
 
   let defence () =
     let t = ours () in
@@ -339,8 +314,6 @@ module Arp_tests = struct
       case "announces_again" announces_again;
       case "answers" answers;
       case "unasked_replies_make_no_entries" unasked_replies_make_no_entries;
-      case "probing" probing;
-      case "probing_finds_another" probing_finds;
       case "defence" defence;
       case "claim" claim;
     ]

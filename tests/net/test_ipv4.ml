@@ -228,13 +228,6 @@ let packets_from_ourselves_are_dropped () =
   List.iter send [ "10.0.0.1"; "255.255.255.255"; "224.0.0.1"; "10.0.0.9" ];
   Env.sleep (Env.ms 1) >|= fun () -> check_int "the last alone" 1 !received
 
-let address_conflict ~taken () =
-  pair () >>= fun (_, a, _) ->
-  let ip = v4 (if taken then "10.0.0.2" else "10.0.0.3") in
-  Arp_core.add_ip_checked a.arp ip >|= fun r ->
-  check_bool "result" taken (Result.is_error r);
-  check_bool "answered for" (not taken) (List.mem ip (A.get_ips a.arp))
-
 let gratuitous_arp_updates_neighbours () =
   let network = Network.create () in
   host network "10.0.0.1/24" >>= fun a ->
@@ -362,8 +355,6 @@ let () =
       ( "arp",
         [
           case "nobody_there" (run nobody_there);
-          case "address_conflict" (run (address_conflict ~taken:true));
-          case "no_conflict" (run (address_conflict ~taken:false));
           case "gratuitous_arp_updates_neighbours" (run gratuitous_arp_updates_neighbours);
         ] );
       ( "udp",

@@ -2,10 +2,7 @@ open Mirust_wire
 
 let second = Neighbour.default.retransmit
 
-(* RFC 5227 section 1.1, with the shortest intervals it allows. *)
-let probe_count = 3
-let probe_interval = second
-let announce_wait = 2 * second
+(* RFC 5227 section 1.1. *)
 let announce_count = 2
 let announce_interval = 2 * second
 let defend_interval = 10 * second
@@ -13,8 +10,7 @@ let answered_within = 2 * second
 
 type own = {
   address : Ipaddr.V4.t;
-  mutable probing : bool;
-  mutable left : int; (* probes or announcements still to send *)
+  mutable left : int; (* announcements still to send *)
   mutable at : int; (* when; max_int: never *)
   mutable defended : int;
 }
@@ -30,17 +26,16 @@ type 'packet action =
   | Transmit of { packet : 'packet; mac : Macaddr.t }
   | Unreachable of { target : Ipaddr.V4.t; packets : 'packet list }
   | Overflow of 'packet
-  | Ready of Ipaddr.V4.t
-  | Conflict of { address : Ipaddr.V4.t; mac : Macaddr.t; lost : bool }
+  | Conflict of { address : Ipaddr.V4.t; mac : Macaddr.t }
 
 let create ?(config = Neighbour.default) mac =
   { mac; own = []; neighbours = Neighbour.create config }
 
 let neighbours t = t.neighbours
 let zero_mac = Macaddr.of_octets_exn "\000\000\000\000\000\000"
-let same = Macaddr.compare
+let is_ours t mac = Macaddr.compare mac t.mac = 0
 let find t address = List.find_opt (fun o -> Ipaddr.V4.compare o.address address = 0) t.own
-let addresses t = List.filter_map (fun o -> if o.probing then None else Some o.address) t.own
+let addresses t = List.map (fun o -> o.address) t.own
 
 let ask t ~sender_ip ~destination target_ip =
   Send
@@ -53,8 +48,7 @@ let ask t ~sender_ip ~destination target_ip =
 let probe t o = ask t ~sender_ip:Ipaddr.V4.any ~destination:Macaddr.broadcast o.address
 let announce t o = ask t ~sender_ip:o.address ~destination:Macaddr.broadcast o.address
 
-let start_announcing t o ~now =
-  o.probing <- false;
+let start_announcing t ~now o =
   o.left <- announce_count - 1;
   o.at <- now + announce_interval;
   announce t o
@@ -62,28 +56,24 @@ let start_announcing t o ~now =
 let remove t address =
   t.own <- List.filter (fun o -> Ipaddr.V4.compare o.address address <> 0) t.own
 
-let add t ~now ?probe address =
+let take t address ~defended =
   remove t address;
-  let o = { address; probing = true; left = probe_count; at = now; defended = min_int } in
+  let o = { address; left = 0; at = max_int; defended } in
   t.own <- t.own @ [ o ];
-  match probe with
-  | None -> [ start_announcing t o ~now ]
-  | Some wait ->
-      o.at <- now + wait;
-      []
+  o
 
+let add t ~now address =
+  let o = take t address ~defended:min_int in
+  [ start_announcing t ~now o ]
+
+(* Not defended until other hosts have had time to answer: one that does had the address first. *)
 let claim t ~now address =
-  let announcement = add t ~now address in
-  match find t address with
-  | None -> announcement
-  | Some o ->
-      (* Not defended until other hosts have had time to answer: one that does had the address first. *)
-      o.defended <- now + answered_within - defend_interval;
-      probe t o :: announcement
+  let o = take t address ~defended:(now + answered_within - defend_interval) in
+  [ probe t o; start_announcing t ~now o ]
 
 let announce_again t ~now =
   Neighbour.doubt t.neighbours ~now;
-  List.filter_map (fun o -> if o.probing then None else Some (start_announcing t o ~now)) t.own
+  List.map (start_announcing t ~now) t.own
 
 (* Questions about neighbours are asked in the name of the first address; before there is one they
    look like a probe, which is answered as well. *)
@@ -100,28 +90,23 @@ let send t ~now target packet =
   List.map (of_neighbour t) (Neighbour.send t.neighbours ~now target packet)
 
 let conflict t o ~now (p : Arp.t) =
-  let report lost = Conflict { address = o.address; mac = p.sender_mac; lost } in
-  if o.probing then (
-    remove t o.address;
-    [ report true ])
-  else if o.defended > now - defend_interval then [ report false ]
+  let report = Conflict { address = o.address; mac = p.sender_mac } in
+  if o.defended > now - defend_interval then [ report ]
   else (
     o.defended <- now;
-    [ report false; announce t o ])
+    [ report; announce t o ])
 
 let from_host ip =
   Ipaddr.V4.(compare ip any <> 0 && compare ip broadcast <> 0 && not (is_multicast ip))
 
 let input t ~now (p : Arp.t) =
-  if same p.sender_mac t.mac = 0 || not (Macaddr.is_unicast p.sender_mac) then []
+  if is_ours t p.sender_mac || not (Macaddr.is_unicast p.sender_mac) then []
   else
-    let is_probe = Ipaddr.V4.compare p.sender_ip Ipaddr.V4.any = 0 in
     match find t p.sender_ip with
     | Some o -> conflict t o ~now p
     | None -> (
         match (find t p.target_ip, p.operation) with
-        | Some ({ probing = true; _ } as o), Request when is_probe -> conflict t o ~now p
-        | Some { probing = false; address; _ }, Request ->
+        | Some { address; _ }, Request ->
             let reply =
               Send
                 {
@@ -146,7 +131,7 @@ let input t ~now (p : Arp.t) =
         | (Some _ | None), operation ->
             if not (from_host p.sender_ip) then []
             else
-              let solicited = operation = Arp.Reply && same p.target_mac t.mac = 0 in
+              let solicited = operation = Arp.Reply && is_ours t p.target_mac in
               Neighbour.advertised t.neighbours ~now p.sender_ip ~mac:(Some p.sender_mac) ~solicited
                 ~override:true
               |> List.map (of_neighbour t))
@@ -159,19 +144,10 @@ let next t =
 
 let tick_own t ~now o =
   if o.at > now then []
-  else if o.probing then
-    if o.left > 0 then (
-      o.left <- o.left - 1;
-      o.at <- (now + if o.left = 0 then announce_wait else probe_interval);
-      [ probe t o ])
-    else [ start_announcing t o ~now; Ready o.address ]
-  else if o.left > 0 then (
+  else (
     o.left <- o.left - 1;
     o.at <- (if o.left = 0 then max_int else now + announce_interval);
     [ announce t o ])
-  else (
-    o.at <- max_int;
-    [])
 
 let tick t ~now =
   let own = List.concat_map (tick_own t ~now) t.own in

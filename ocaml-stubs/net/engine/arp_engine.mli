@@ -1,5 +1,5 @@
-(** ARP for one interface: own addresses, answers, probes and announcements, conflicts (RFC 826, RFC
-    5227), and the neighbour cache. *)
+(** ARP for one interface: own addresses, answers and announcements, conflicts (RFC 826, RFC 5227),
+    and the neighbour cache. *)
 
 type 'packet t
 
@@ -8,10 +8,8 @@ type 'packet action =
   | Transmit of { packet : 'packet; mac : Macaddr.t }  (** the address it waited for is known *)
   | Unreachable of { target : Ipaddr.V4.t; packets : 'packet list }
   | Overflow of 'packet
-  | Ready of Ipaddr.V4.t  (** probing found no other user: the address may be used *)
-  | Conflict of { address : Ipaddr.V4.t; mac : Macaddr.t; lost : bool }
-      (** another station uses the address. [lost]: it was still being probed and has been given up;
-          else it is defended and kept *)
+  | Conflict of { address : Ipaddr.V4.t; mac : Macaddr.t }
+      (** another station uses the address, which is kept *)
 
 val create : ?config:Neighbour.config -> Macaddr.t -> 'packet t
 
@@ -20,12 +18,11 @@ val create : ?config:Neighbour.config -> Macaddr.t -> 'packet t
 (** Those that are answered for. *)
 val addresses : 'packet t -> Ipaddr.V4.t list
 
-(** Announces the address and answers for it. With [probe] (a random number of ns to wait first, at
-    most 1 s) the link is asked first, for about 6 s, and [Ready] or [Conflict] follow. *)
-val add : 'packet t -> now:int -> ?probe:int -> Ipaddr.V4.t -> 'packet action list
+(** Announces the address, answers for it and defends it. *)
+val add : 'packet t -> now:int -> Ipaddr.V4.t -> 'packet action list
 
-(** Announces the address and answers for it, and asks the link all the same: [Conflict] follows,
-    with [lost = false], if somebody has it already. It is not defended for {!answered_within}. *)
+(** As {!add}, and asks the link all the same: [Conflict] follows if somebody has the address
+    already. It is not defended for {!answered_within}. *)
 val claim : 'packet t -> now:int -> Ipaddr.V4.t -> 'packet action list
 
 (** How many ns after {!claim} a station that has the address already will have objected. *)

@@ -12,8 +12,6 @@ val create : random:(int -> string) -> t
 (** What a connection's [hash] must be. *)
 val hash : t -> key -> int
 
-val hash_of : t -> local:Ipaddr.t -> local_port:int -> remote:Ipaddr.t -> remote_port:int -> int
-
 val find :
   t -> local:Ipaddr.t -> local_port:int -> remote:Ipaddr.t -> remote_port:int -> Tcb.t option
 

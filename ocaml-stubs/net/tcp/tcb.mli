@@ -28,9 +28,6 @@ val odd_wait_min : int
 (** The largest segment for a peer that announces none (RFC 9293 section 3.7.1). *)
 val default_mss : Ipaddr.t -> int
 
-(** What a received view costs beyond its octets. *)
-val view_overhead : int
-
 (** Received views below this length are copied rather than held for long. *)
 val small_view : int
 
@@ -106,9 +103,6 @@ val path_works : env -> t -> unit
 
 (** {1 The end} *)
 
-(** Clears all deadlines, and takes the timer from the wheel. *)
-val stop_timers : env -> t -> unit
-
 (** The connection is gone: what it holds is released, but for octets that came in order and have
     still to be read, unless it was torn down; its user hears the reason. *)
 val finish : env -> t -> reason -> unit
@@ -128,9 +122,6 @@ val settle_time_wait : env -> t -> unit
 
 (** Makes a whole connection of one that rests. It is in no table. *)
 val revive : env -> Waiting.entry -> t
-
-(** To be called before the state becomes CLOSED: {!finish} does so. *)
-val no_longer_lingers : env -> t -> unit
 
 (** As many in TIME-WAIT as the configuration allows stay. *)
 val trim_waiting : env -> unit

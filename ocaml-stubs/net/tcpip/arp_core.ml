@@ -17,7 +17,6 @@ type t = {
   link : Link.t;
   engine : waiter Arp_engine.t;
   timer : Timer.t Lazy.t;
-  mutable probes : (Ipaddr.V4.t * (unit, [ `Conflict of Macaddr.t ]) result Lwt.u) list;
   mutable conflict : (Ipaddr.V4.t -> Macaddr.t -> unit) list;
   complaints : Thin.t;
   frames : Bucket.t;
@@ -32,13 +31,6 @@ let transmit t destination packet =
       (* The engine asks again. *)
       Log.debug (fun m -> m "not sent: %a" W.Arp.pp packet)
 
-let probe_done t ip result =
-  match List.find_opt (fun (a, _) -> Ipaddr.V4.compare a ip = 0) t.probes with
-  | None -> ()
-  | Some ((_, u) as probe) ->
-      t.probes <- List.filter (fun p -> p != probe) t.probes;
-      Lwt.wakeup_later u result
-
 let perform t (action : waiter Arp_engine.action) =
   match action with
   | Send { destination; packet } ->
@@ -49,12 +41,10 @@ let perform t (action : waiter Arp_engine.action) =
       Log.debug (fun m -> m "no reply from %a" Ipaddr.V4.pp target);
       Env.each (fun u -> Lwt.wakeup_later u (Error `Timeout)) packets
   | Overflow u -> Lwt.wakeup_later u (Error `Overflow)
-  | Ready ip -> probe_done t ip (Ok ())
-  | Conflict { address; mac; lost } ->
+  | Conflict { address; mac } ->
       Thin.warn t.complaints
         (module Log)
         (fun () -> Fmt.str "%a is also used by %a" Ipaddr.V4.pp address Macaddr.pp mac);
-      if lost then probe_done t address (Error (`Conflict mac));
       List.iter (fun f -> f address mac) t.conflict
 
 (* The engine's state is settled before the first action is performed: a frame sent here may be answered,
@@ -71,7 +61,6 @@ let create ?config (link : Link.t) =
       engine;
       timer =
         lazy (Timer.create (fun () -> perform_all t (Arp_engine.tick engine ~now:(Env.now ()))));
-      probes = [];
       conflict = [];
       complaints = Thin.create ();
       frames = Bucket.create ~rate:1000 ~burst:1000;
@@ -108,13 +97,6 @@ let set_ips t ips =
 let claim_ip t ip =
   List.iter (Arp_engine.remove t.engine) (get_ips t);
   perform_all t (Arp_engine.claim t.engine ~now:(Env.now ()) ip)
-
-let add_ip_checked t ip =
-  let promise, resolver = Lwt.wait () in
-  t.probes <- (ip, resolver) :: t.probes;
-  let probe = Env.random_int (Env.ms 1000) in
-  perform_all t (Arp_engine.add t.engine ~now:(Env.now ()) ~probe ip);
-  promise
 
 let announce_again t = perform_all t (Arp_engine.announce_again t.engine ~now:(Env.now ()))
 let on_conflict t f = t.conflict <- t.conflict @ [ f ]

@@ -4,9 +4,6 @@ include Mirust_mirage_types.Arp.S
 
 val create : ?config:Mirust_net_engine.Neighbour.config -> Link.t -> t
 
-(** Asks the link first whether the address is in use (RFC 5227), which takes about six seconds. *)
-val add_ip_checked : t -> Ipaddr.V4.t -> (unit, [ `Conflict of Macaddr.t ]) result Lwt.t
-
 (** Makes this the only address at once, and asks the link meanwhile whether it is in use:
     {!on_conflict}. *)
 val claim_ip : t -> Ipaddr.V4.t -> unit

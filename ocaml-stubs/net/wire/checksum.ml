@@ -123,7 +123,6 @@ let fragments s l =
 
 (* Both halves: 2^16 counts as 1, as {!fold} has it. *)
 let word s w = s + w
-let subtract s part = s + (0xffff - fold part)
 
 let pseudo_v4 ~src ~dst ~proto ~len =
   word (word (proto + len) (Field.int_of_v4 src)) (Field.int_of_v4 dst)
@@ -140,4 +139,3 @@ let pseudo_v6 ~src ~dst ~proto ~len =
 
 let finish s = lnot (fold s) land 0xffff
 let is_valid s = fold s = 0xffff
-let update field ~old ~now = finish ((lnot field land 0xffff) + (lnot old land 0xffff) + now)

@@ -30,9 +30,6 @@ val fragments : sum -> Cstruct.t list -> sum
 (** [word s w] adds the 16-bit or 32-bit number [w]. *)
 val word : sum -> int -> sum
 
-(** [subtract s part] takes out a part that was added, in one's complement arithmetic. *)
-val subtract : sum -> sum -> sum
-
 (** The pseudo-header of TCP and UDP over IPv4 (RFC 9293 section 3.1). [len]: bytes of transport
     header and payload. *)
 val pseudo_v4 : src:Ipaddr.V4.t -> dst:Ipaddr.V4.t -> proto:int -> len:int -> sum
@@ -49,7 +46,3 @@ val finish : sum -> int
 
 (** Whether a sum that includes the received checksum field comes out right. *)
 val is_valid : sum -> bool
-
-(** [update field ~old ~now] is the checksum field after one 16-bit word of the packet changed from
-    [old] to [now] (RFC 1624, equation 3). *)
-val update : int -> old:int -> now:int -> int
