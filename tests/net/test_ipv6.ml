@@ -210,6 +210,16 @@ let optimistic_gives_up () =
   check_bool "not ours" false (Ndp.is_local t (link_local 1));
   check_bool "no source" true (Ndp.source t ~now:1 (link_local 2) = None)
 
+let who_looks_for_duplicates_gives_no_link_address () =
+  let t, _ = optimistic () in
+  let asks source_link =
+    let target = link_local 1 in
+    Ndp.input t ~now:1 ~src:Ipaddr.V6.unspecified ~dst:(Ndp.solicited_node target) ~hop_limit:255
+      (Neighbour_solicitation { target; options = { W.Icmpv6.no_options with source_link } })
+  in
+  check_bool "ignored" true (asks (Some (mac 9)) = []);
+  check_bool "a duplicate" true (List.mem (Ndp.Duplicate (link_local 1)) (asks None))
+
 let advertisement ?(lifetime = 1800) ?(valid = 7200) ?(preferred = 3600) ?mtu
     ?(prefix = "2001:db8:5::/64") () =
   W.Icmpv6.Router_advertisement
@@ -522,8 +532,11 @@ let listener_queries_are_answered =
       router.device.on_receive
         (List.iter (fun (p : W.Packet.t) ->
              let b = W.Ethernet.payload p.data in
-             (* Hop-by-hop options with a router alert, then a version 2 report with one record. *)
-             if Cstruct.to_hex_string (Cstruct.sub b 40 10) = "3a000502000001008f00" then (
+             (* Hop-by-hop options with a router alert, then a version 2 report with one record: it listens. *)
+             if
+               Cstruct.to_hex_string (Cstruct.sub b 40 10) = "3a000502000001008f00"
+               && W.Field.u8 b 56 = 2
+             then (
                check_int "hop limit" 1 (W.Field.u8 b 7);
                check_bool "group" true (Ipaddr.V6.compare (W.Field.v6 b 60) group = 0);
                incr seen)));
@@ -696,6 +709,8 @@ let () =
           case "static_addresses" (run static_addresses);
           case "duplicate_of_an_address_in_use" (run (duplicate_address ~order:`Later));
           case "two_tentative_duplicates" (run (duplicate_address ~order:`Together));
+          case "who_looks_for_duplicates_gives_no_link_address"
+            who_looks_for_duplicates_gives_no_link_address;
           case "optimistic_is_used_and_overrides_nothing" optimistic_is_used_and_overrides_nothing;
           case "optimistic_asks_for_nobody" optimistic_asks_for_nobody;
           case "optimistic_gives_up" optimistic_gives_up;

@@ -491,7 +491,7 @@ module Icmp_tests = struct
     check_bytes "bytes" expected b
 
   let v6_report () =
-    let m = Icmpv6.Listener_report { join = true; group = v6 "ff02::1:ff00:2" } in
+    let m = Icmpv6.Listener_report { listener = Joining; group = v6 "ff02::1:ff00:2" } in
     let b = emitted 28 (Icmpv6.emit ~src:ns_src ~dst:(v6 "ff02::16") m) in
     Field.set_u16 b 2 0;
     check_bytes "bytes" (hex "8f000000 00000001 04000000 ff0200000000000000000001ff000002") b

@@ -188,8 +188,9 @@ let my_link_local t =
   | Some a -> address a
   | None -> unspecified
 
-let report t ~join group =
-  multicast ~src:(my_link_local t) ~dst:all_mldv2_routers (Icmpv6.Listener_report { join; group })
+let report t listener group =
+  multicast ~src:(my_link_local t) ~dst:all_mldv2_routers
+    (Icmpv6.Listener_report { listener; group })
 
 let source_option t = { Icmpv6.no_options with source_link = Some t.mac }
 
@@ -294,7 +295,7 @@ let become_ready t a ~now =
      that want one as the source (RFC 3810 section 5.2.13 allows it only then): repeat them. *)
   let reports =
     if was_first && is_link_local (address a) then
-      List.map (fun o -> report t ~join:true (solicited_node (address o))) t.addresses
+      List.map (fun o -> report t Joining (solicited_node (address o))) t.addresses
     else []
   in
   let routers =
@@ -325,7 +326,7 @@ let new_address t ~now ?(delay = 0) ~auto ~made ~preferred ~valid cidr =
     }
   in
   t.addresses <- t.addresses @ [ a ];
-  let join = report t ~join:true (solicited_node (address a)) in
+  let join = report t Joining (solicited_node (address a)) in
   let used =
     if not t.config.optimistic then []
     else (
@@ -428,7 +429,7 @@ let announce_again t ~now =
   let announce a =
     let ip = address a in
     [
-      report t ~join:true (solicited_node ip);
+      report t Joining (solicited_node ip);
       multicast ~src:ip ~dst:all_nodes (advertisement t ~solicited:false ip);
     ]
   in
@@ -452,7 +453,7 @@ let duplicate t ~now a =
         t.lost <- { was = a; retry_at = now + retry_delay } :: t.lost;
         []
   in
-  report t ~join:false (solicited_node (address a)) :: Duplicate (address a) :: again
+  report t Leaving (solicited_node (address a)) :: Duplicate (address a) :: again
 
 let try_again t ~now { was = a; _ } =
   if a.valid <= now || find t (address a) <> None then []
@@ -592,7 +593,7 @@ let queried t ~now ~src group =
     t.reported <- now;
     let groups = List.map (fun a -> solicited_node (address a)) t.addresses in
     let wanted g = same group unspecified || same group g in
-    List.map (report t ~join:true) (List.filter wanted (List.sort_uniq Ipaddr.V6.compare groups)))
+    List.map (report t Listening) (List.filter wanted (List.sort_uniq Ipaddr.V6.compare groups)))
 
 let input t ~now ~src ~dst ~hop_limit (message : Icmpv6.t) =
   if hop_limit <> if Icmpv6.is_ndp message then 255 else 1 then []
@@ -600,9 +601,10 @@ let input t ~now ~src ~dst ~hop_limit (message : Icmpv6.t) =
     match message with
     | Listener_query { group } -> queried t ~now ~src group
     | Neighbour_solicitation { target; options } ->
-        (* A solicitation from nowhere is duplicate detection, and goes to the target's group. *)
-        if same src unspecified && not (same dst (solicited_node target)) then []
-        else solicited t ~now ~src target options
+        (* A solicitation from nowhere is duplicate detection, and goes to the target's group, without a link address
+           (RFC 4861 section 7.1.1). *)
+        let fits = same dst (solicited_node target) && options.source_link = None in
+        if same src unspecified && not fits then [] else solicited t ~now ~src target options
     | Neighbour_advertisement { router; solicited; override; target; options } ->
         if solicited && Ipaddr.V6.is_multicast dst then []
         else advertised t ~now target ~router ~solicited ~override options

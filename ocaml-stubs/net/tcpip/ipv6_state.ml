@@ -98,7 +98,9 @@ and perform t (action : waiter Ndp_engine.action) =
   match action with
   | Send _ when not (Bucket.take t.neighbourly ~now:(Env.now ())) -> ()
   | Send { src; dst; mac = Some mac; message } ->
-      (match message with Listener_report { join; group } -> membership t group join | _ -> ());
+      (match message with
+      | Listener_report { listener; group } -> membership t group (listener <> Leaving)
+      | _ -> ());
       raw_send t mac ~size:(ndp_size message) (fill_ndp ~src ~dst message)
   | Send { src; dst; mac = None; message } ->
       Lwt.on_success (query t dst) (function

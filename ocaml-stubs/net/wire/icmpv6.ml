@@ -30,6 +30,8 @@ type router_advertisement = {
   options : options;
 }
 
+type listener = Listening | Joining | Leaving
+
 type t =
   | Unreachable of { reason : unreachable; quoted : Cstruct.t }
   | Packet_too_big of { mtu : int; quoted : Cstruct.t }
@@ -49,7 +51,7 @@ type t =
     }
   | Redirect of { target : Ipaddr.V6.t; destination : Ipaddr.V6.t; options : options }
   | Listener_query of { group : Ipaddr.V6.t }
-  | Listener_report of { join : bool; group : Ipaddr.V6.t }
+  | Listener_report of { listener : listener; group : Ipaddr.V6.t }
 
 type error =
   | Truncated
@@ -85,8 +87,11 @@ let pp ppf = function
   | Redirect { target; destination; _ } ->
       Fmt.pf ppf "redirect of %a to %a" Ipaddr.V6.pp destination Ipaddr.V6.pp target
   | Listener_query { group } -> Fmt.pf ppf "query for %a" Ipaddr.V6.pp group
-  | Listener_report { join; group } ->
-      Fmt.pf ppf "%s %a" (if join then "join" else "leave") Ipaddr.V6.pp group
+  | Listener_report { listener; group } ->
+      let verb =
+        match listener with Listening -> "listen to" | Joining -> "join" | Leaving -> "leave"
+      in
+      Fmt.pf ppf "%s %a" verb Ipaddr.V6.pp group
 
 let is_ndp = function
   | Router_solicitation _ | Router_advertisement _ | Neighbour_solicitation _
@@ -346,9 +351,9 @@ let emit ~src ~dst t b =
       (* As MLDv1 has it, with ten seconds to answer. *)
       header 130 0 (10_000 lsl 16);
       Field.set_v6 b 8 group
-  | Listener_report { join; group } ->
+  | Listener_report { listener; group } ->
       header 143 0 1;
-      Field.set_u8 b 8 (if join then 4 else 3);
+      Field.set_u8 b 8 (match listener with Listening -> 2 | Leaving -> 3 | Joining -> 4);
       Field.set_u8 b 9 0;
       Field.set_u16 b 10 0;
       Field.set_v6 b 12 group);

@@ -37,6 +37,10 @@ type router_advertisement = {
   options : options;
 }
 
+(** What a station says of a group: that it listens to all senders, as the answer to a query, or
+    that this has changed (RFC 3810 section 5.2.12). *)
+type listener = Listening | Joining | Leaving
+
 type t =
   | Unreachable of { reason : unreachable; quoted : Cstruct.t }
   | Packet_too_big of { mtu : int; quoted : Cstruct.t }
@@ -57,8 +61,7 @@ type t =
   | Redirect of { target : Ipaddr.V6.t; destination : Ipaddr.V6.t; options : options }
   | Listener_query of { group : Ipaddr.V6.t }
       (** MLDv1 or v2; the unspecified address asks for all groups *)
-  | Listener_report of { join : bool; group : Ipaddr.V6.t }
-      (** MLDv2 with one record: join (exclude nothing) or leave (include nothing) *)
+  | Listener_report of { listener : listener; group : Ipaddr.V6.t }  (** MLDv2 with one record *)
 
 type error =
   | Truncated
