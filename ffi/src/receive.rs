@@ -35,9 +35,13 @@ pub extern "C" fn mirust_net_slab(handle: isize, most: usize) -> isize {
 }
 
 /// Whether the bytes of this bigarray are in one of the device's slabs: 1 or 0.
+///
+/// # Safety
+///
+/// It must be a bigarray of bytes.
 #[unsafe(no_mangle)]
-pub extern "C" fn mirust_net_in_slab(handle: isize, v_bytes: Value) -> isize {
-    // SAFETY: a bigarray of bytes, by the signature in OCaml.
+pub unsafe extern "C" fn mirust_net_in_slab(handle: isize, v_bytes: Value) -> isize {
+    // SAFETY: promised by the caller.
     let (base, len) = unsafe { values::bytes_of(v_bytes) };
     (len > 0 && opened(handle).receiving.borrow().holds(base)).into()
 }

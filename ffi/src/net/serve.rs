@@ -11,6 +11,8 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use mirust_rt::executor::add_waker;
+
 use super::numbers::{self, Setting, Side};
 use super::stats::{Gauges, TcpInfo, TcpStats, UdpStats};
 use super::{Error, address};
@@ -171,7 +173,7 @@ pub async fn ready() {
             if s.ready {
                 return Poll::Ready(());
             }
-            s.waiting.push(cx.waker().clone());
+            add_waker(&mut s.waiting, cx.waker());
             Poll::Pending
         })
     })

@@ -8,6 +8,8 @@ use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 use std::task::{Context, Poll, Waker};
 
+use mirust_rt::executor::add_waker;
+
 use crate::ocaml::Slots;
 
 /// Something that tasks wait for, such as data from a connection.
@@ -56,9 +58,7 @@ impl Wait {
     pub(super) fn is_asked(&self, cx: &mut Context<'_>) -> bool {
         entries(|e| match e.get_mut(self.token) {
             Some(entry) if entry.asked => {
-                if !entry.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                    entry.wakers.push(cx.waker().clone());
-                }
+                add_waker(&mut entry.wakers, cx.waker());
                 true
             }
             _ => false,

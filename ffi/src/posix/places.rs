@@ -13,6 +13,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 
+use mirust_rt::executor::add_waker;
+
 use super::shortage::{self, LITTLE, Memory, Shortage};
 use crate::local::domain_local;
 use crate::patience::Patience;
@@ -74,15 +76,6 @@ struct Places {
     /// The number of the [relief](relieve) in progress, while connections wait for memory.
     relief: Option<u64>,
     last_relief: u64,
-}
-
-impl Places {
-    /// A listening socket waits for room. A program may ask again and again.
-    fn waits(&mut self, newcomer: &Waker) {
-        if !self.newcomers.iter().any(|other| other.will_wake(newcomer)) {
-            self.newcomers.push(newcomer.clone());
-        }
-    }
 }
 
 /// An accepted connection's account.
@@ -170,7 +163,7 @@ fn most(asked: Option<usize>) -> usize {
 /// another try.
 pub(super) fn is_room(newcomer: &Waker) -> bool {
     if is_short(0) {
-        PLACES.with_borrow_mut(|places| places.waits(newcomer));
+        PLACES.with_borrow_mut(|places| add_waker(&mut places.newcomers, newcomer));
         ask_for_relief();
         return false;
     }
@@ -183,7 +176,7 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
         if places.taken.len() < most {
             return Ok(());
         }
-        places.waits(newcomer);
+        add_waker(&mut places.newcomers, newcomer);
         if std::mem::replace(&mut places.leaving, true) {
             return Err(None);
         }

@@ -101,11 +101,13 @@ pub mod suspend;
 mod task;
 pub mod time;
 mod timers;
+mod wakers;
 
 pub use executor::{Guard, Turn, yield_now};
 pub use inbox::Notifier;
 pub use task::{JoinError, JoinHandle};
 pub use timers::{Elapsed, Interval, Sleep};
+pub use wakers::add_waker;
 
 /// The examples of the page that a registry shows.
 #[cfg(doctest)]

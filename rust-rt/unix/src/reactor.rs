@@ -16,7 +16,7 @@ use mirust_executor::owned::Owned;
 use mirust_executor::platform::Platform;
 use mirust_executor::shutdown::ShutdownReason;
 use mirust_executor::time::{Duration, Instant};
-use mirust_executor::{Notifier, domain};
+use mirust_executor::{Notifier, add_waker, domain};
 
 /// Tokens of the two descriptors that the reactor itself reads.
 const NOTIFY: u64 = 0;
@@ -204,9 +204,7 @@ impl Reactor {
             Direction::Read => &mut source.readers,
             Direction::Write => &mut source.writers,
         };
-        if !waiting.iter().any(|w| w.will_wake(waker)) {
-            waiting.push(waker.clone());
-        }
+        add_waker(waiting, waker);
         self.arm(token, source)
     }
 

@@ -14,9 +14,10 @@ use std::{
     ptr::{self, NonNull},
     rc::Rc,
     sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
+    task::{Wake, Waker},
 };
 
 /// What has been logged.
@@ -388,9 +389,24 @@ fn two_on_one_file_are_refused(path: &Path) {
     assert_eq!(back, [7]);
 }
 
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
 fn closed(path: &Path) {
     let disk = open(path);
+    let woken = Arc::new(Woken::default());
+    // A task that is polled twice asks twice, and is woken once.
+    for _ in 0..2 {
+        disk.device().on_change(&Waker::from(woken.clone()));
+    }
     disk.close();
+    assert_eq!(woken.0.load(Relaxed), 1);
     domain::block_on(async {
         assert_eq!(disk.read_at(0, &mut [0; 512]).await, Err(Error::Closed));
         assert_eq!(disk.flush().await, Err(Error::Closed));

@@ -26,6 +26,7 @@ use core::{
     future::poll_fn,
     task::{Poll, Waker},
 };
+use mirust_executor::add_waker;
 use spin::Mutex;
 
 /// Bytes of input that wait for a reader; more stay in the ring.
@@ -121,9 +122,7 @@ impl Console {
             // The Enter key is a carriage return on a raw terminal.
             let end = inner.input.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
             let Some(end) = end.or((inner.input.len() >= INPUT).then_some(INPUT - 1)) else {
-                if !inner.readers.iter().any(|reader| reader.will_wake(cx.waker())) {
-                    inner.readers.push(cx.waker().clone());
-                }
+                add_waker(&mut inner.readers, cx.waker());
                 return Poll::Pending;
             };
             if inner.input.len() >= INPUT {

@@ -35,6 +35,7 @@ use core::{
     sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll, Waker},
 };
+use mirust_executor::add_waker;
 use spin::Mutex;
 
 /// Why a port could not be bound.
@@ -370,9 +371,7 @@ impl Future for Wait<'_> {
             if bound.count != self.seen {
                 return Poll::Ready(bound.count);
             }
-            if !bound.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                bound.wakers.push(cx.waker().clone());
-            }
+            add_waker(&mut bound.wakers, cx.waker());
             Poll::Pending
         })
     }

@@ -51,6 +51,7 @@ use common::{Fault, Features};
 use connection::{Connection, Leftover};
 use core::{cell::RefCell, task::Waker};
 use memory::Pages;
+use mirust_executor::add_waker;
 use mirust_xen::{
     events::EventChannel,
     gnttab::{GrantError, GrantTable},
@@ -359,10 +360,7 @@ impl Device for Blkfront {
     }
 
     fn on_change(&self, waker: &Waker) {
-        let mut inner = self.inner.borrow_mut();
-        if !inner.watchers.iter().any(|known| known.will_wake(waker)) {
-            inner.watchers.push(waker.clone());
-        }
+        add_waker(&mut self.inner.borrow_mut().watchers, waker);
     }
 
     fn counters(&self) -> Counters {

@@ -21,7 +21,7 @@ use mirust_block::{
     Buffer, Counters, Device, Discard, Error, Fragment, Info, Io, Op, SECTOR, State,
     engine::{Ended, Engine, Part, locate},
 };
-use mirust_executor::domain;
+use mirust_executor::{add_waker, domain};
 use mirust_xen::ring::shadow::Shadow;
 
 mod sys;
@@ -399,7 +399,7 @@ impl Device for File {
     }
 
     fn on_change(&self, waker: &Waker) {
-        self.inner.borrow_mut().watchers.push(waker.clone());
+        add_waker(&mut self.inner.borrow_mut().watchers, waker);
     }
 
     fn counters(&self) -> Counters {
