@@ -234,6 +234,29 @@ let closed_device_is_forgotten () =
   Alcotest.(check bool) "open" true (Weak.check still_open 0);
   Alcotest.(check bool) "closed" false (Weak.check kept 0)
 
+(* Nor does what follows the memory keep them: of an image's devices, and of the stacks above them. *)
+let closed_device_follows_no_memory () =
+  let kept = Weak.create 2 in
+  let use () =
+    Mirust_net_image.connect "loopback:256" >>= fun device ->
+    let engine =
+      Mirust_tcp.Engine.create ~now:0
+        ~random:(fun n -> String.make n 'r')
+        ~mss:(fun ~dst:_ -> 1460)
+        ~can_send:(fun () -> true)
+        (fun ~src:_ ~dst:_ ~ect:_ _ _ ~length:_ ~segment_size:_ -> ())
+    in
+    Mirust_net_image.follow engine;
+    Weak.set kept 0 (Some (Obj.repr (get device)));
+    Weak.set kept 1 (Some (Obj.repr engine));
+    (get device).disconnect ();
+    turn ()
+  in
+  use () >|= fun () ->
+  Gc.full_major ();
+  Alcotest.(check bool) "the device" false (Weak.check kept 0);
+  Alcotest.(check bool) "the engine" false (Weak.check kept 1)
+
 (* The lowest bit of the first byte says so. *)
 let alone_nobody_repeats_what_goes_to_groups () =
   opened ~kind:"alone" () >>= fun t ->
@@ -303,6 +326,7 @@ let () =
           case "refuses what it cannot send" refuses_what_it_cannot_send;
           case "closed device is gone" closed_device_is_gone;
           case "closed device is forgotten" closed_device_is_forgotten;
+          case "closed device follows no memory" closed_device_follows_no_memory;
           case "alone, nobody repeats what goes to groups" alone_nobody_repeats_what_goes_to_groups;
           case "what memory ran out for is said again" what_memory_ran_out_for_is_said_again;
           case "unknown interface is an error" unknown_interface_is_an_error;

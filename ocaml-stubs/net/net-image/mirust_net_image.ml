@@ -52,8 +52,14 @@ let tcp () =
     backlog = min d.backlog (b.connections / 4);
   }
 
+(* For as long as there is [v]: what is closed is not kept for this. *)
+let follow_with v f =
+  let place = Weak.create 1 in
+  Weak.set place 0 (Some v);
+  Mirust.Budget.follow (fun budget -> Option.iter (f budget) (Weak.get place 0))
+
 let follow engine =
-  Mirust.Budget.follow (fun { tcp; connections; time_wait; _ } ->
+  follow_with engine (fun { tcp; connections; time_wait; _ } engine ->
       Mirust_tcp.Engine.set_bounds engine ~memory:tcp ~connections ~time_wait)
 
 let neighbours () = { Neighbour.default with capacity = (Mirust.Budget.get ()).neighbours }
@@ -76,6 +82,7 @@ let connect ?receive_pages ?send_pages name =
   |> Lwt.map (fun result ->
          Result.iter
            (fun device ->
-             Mirust.Budget.follow (fun { copied; _ } -> Mirust_vif.Vif.set_copied device copied))
+             follow_with device (fun { copied; _ } device ->
+                 Mirust_vif.Vif.set_copied device copied))
            result;
          result)
