@@ -107,6 +107,9 @@ pub(super) struct Offload {
     /// The toolstack says that the backend is not to be trusted: all payload is copied, so that it never reads
     /// memory of the program at all.
     pub untrusted: bool,
+    /// It can leave out frames of groups that nobody has joined. To one that cannot, a request that says which have
+    /// been is malformed.
+    pub filter: bool,
 }
 
 impl Offload {

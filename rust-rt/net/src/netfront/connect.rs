@@ -79,8 +79,6 @@ struct Offer {
     offload: Offload,
     /// A channel for each ring.
     split: bool,
-    /// The backend can leave out frames of groups that nobody has joined.
-    filter: bool,
     mac: Mac,
     mtu: usize,
 }
@@ -110,9 +108,10 @@ impl Offer {
             tso6: sg && tso6,
             sg,
             untrusted: parsed::<u32>(trusted)? == Some(0),
+            filter,
         };
         let mac = Mac::parse(&mac?).ok_or(ConnectError::Value("mac"))?;
-        Ok(Offer { offload, split, filter, mac, mtu: parsed(mtu)?.unwrap_or(1500) })
+        Ok(Offer { offload, split, mac, mtu: parsed(mtu)?.unwrap_or(1500) })
     }
 }
 
@@ -269,7 +268,7 @@ impl Task {
         });
         self.device.prepare(backend.domid, offer.offload, channels.clone())?;
         let (tx, rx) = self.device.ring_refs().expect("just prepared");
-        let filter = offer.filter && !self.device.inner.borrow().groups.is_empty();
+        let filter = offer.offload.filter && !self.device.inner.borrow().groups.is_empty();
         let mut nodes: Vec<(&str, u32)> = [("tx-ring-ref", tx), ("rx-ring-ref", rx)].into();
         match &*channels {
             Channels::One(channel) => nodes.push(("event-channel", channel.port().0)),

@@ -218,6 +218,7 @@ impl Netfront {
             inner.news |= News::ROOM;
         }
         inner.told.clear();
+        inner.untold = false;
         inner.tell_groups();
         inner.flush(self.signal);
         (self.signal)();
@@ -355,7 +356,7 @@ impl Inner {
         let Inner { common, queue: Some(queue), info, groups, told, untold, .. } = self else {
             return;
         };
-        if info.link != Link::Up {
+        if info.link != Link::Up || !queue.tx.has_filter() {
             return;
         }
         let changes: Vec<Mac> = groups.symmetric_difference(told).copied().collect();

@@ -15,6 +15,7 @@ pub const ALL: Offload = Offload {
     tso6: true,
     sg: true,
     untrusted: false,
+    filter: true,
 };
 pub const PEER: DomId = DomId(3);
 

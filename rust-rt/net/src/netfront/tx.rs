@@ -121,6 +121,11 @@ impl TxQueue {
         self.grants
     }
 
+    /// Whether the backend is to be told of groups.
+    pub fn has_filter(&self) -> bool {
+        self.offload.filter
+    }
+
     pub fn gref(&self) -> GrantRef {
         self.ring.page().gref()
     }

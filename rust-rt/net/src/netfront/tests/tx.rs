@@ -231,3 +231,11 @@ fn a_group_joined_while_the_ring_is_full_is_told_when_there_is_room() {
     let told: Vec<_> = rig.backend.take_all().iter().map(|sent| sent.group).collect();
     assert_eq!(told, [Some((2, joined.0))]);
 }
+
+#[test]
+fn a_backend_that_cannot_filter_is_not_told_of_groups() {
+    let mut rig = Rig::new(Offload { filter: false, ..ALL }, Limits::default());
+    rig.device.multicast(Mac([0x33, 0x33, 0, 0, 0, 1]), true);
+    rig.device.flush();
+    assert!(rig.backend.take().is_none());
+}
