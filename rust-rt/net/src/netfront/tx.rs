@@ -185,6 +185,17 @@ impl TxQueue {
         if extra.is_some() {
             flags |= tx_flags::EXTRA_INFO;
         }
+        self.push(len, flags, extra);
+        common.heads.keep(frame.head_len.max(1));
+        let counters = &mut common.counters;
+        counters.tx_frames += 1;
+        counters.tx_bytes += len as u64;
+        counters.tx_gso += u64::from(extra.is_some());
+        Ok(kept)
+    }
+
+    /// Writes requests for what was granted, of a frame of this length, to the ring.
+    fn push(&mut self, len: usize, flags: u16, extra: Option<Extra>) {
         let count = self.granted.len();
         for n in 0..count {
             let Granting { gref, offset, size, slot } = self.granted[n];
@@ -200,13 +211,7 @@ impl TxQueue {
                 self.extras += 1;
             }
         }
-        common.heads.keep(frame.head_len.max(1));
         self.unpublished = true;
-        let counters = &mut common.counters;
-        counters.tx_frames += 1;
-        counters.tx_bytes += len as u64;
-        counters.tx_gso += u64::from(extra.is_some());
-        Ok(kept)
     }
 
     /// Splits the frame into pieces, and copies what has to be copied.

@@ -153,6 +153,47 @@ impl Tap {
         }
     }
 
+    /// Gives a frame to the kernel: in one piece if little of it has to be copied for that.
+    ///
+    /// # Safety
+    ///
+    /// The head is in what was reserved, and the payload valid.
+    unsafe fn write(
+        &self,
+        fd: &Watch,
+        frame: &TxFrame<'_>,
+        vectors: &mut Vec<Vector>,
+    ) -> Result<usize, Errno> {
+        let payload = frame.len() - frame.head_len;
+        let (start, end) = (HEAD - header::LEN, HEAD + frame.head_len);
+        let base = self.head.as_ptr();
+        // SAFETY: `heads` is as large, was initialised, and nobody writes it during this call.
+        let head = unsafe { core::slice::from_raw_parts(base.add(HEAD), frame.head_len) };
+        let header = header::emit(frame, head);
+        // SAFETY: the place in front of the head is there for it, and is nobody else's.
+        unsafe { ptr::copy_nonoverlapping(header.as_ptr(), base.add(start), header::LEN) };
+        if payload <= COPIED && end + payload <= HEAD_MAX {
+            let mut at = end;
+            for part in frame.payload {
+                // SAFETY: the caller promises that the bytes can be read. All of them together fit behind the head,
+                // which nobody uses: only one frame at a time has been reserved.
+                unsafe { ptr::copy(part.addr.as_ptr(), base.add(at), part.len) };
+                at += part.len;
+            }
+            // SAFETY: header, head and payload have just been written there.
+            let frame = unsafe { core::slice::from_raw_parts(base.add(start), at - start) };
+            sys::write(fd.as_raw_fd(), frame)
+        } else {
+            vectors.clear();
+            // SAFETY: within `heads`.
+            vectors.push(Vector::new(unsafe { base.add(start) }, end - start));
+            let parts = frame.payload.iter();
+            vectors.extend(parts.map(|part| Vector::new(part.addr.as_ptr(), part.len)));
+            // SAFETY: the first is valid, the rest by the caller's promise; the kernel only reads.
+            unsafe { sys::writev(fd.as_raw_fd(), vectors) }
+        }
+    }
+
     /// The stack has taken all frames, and is notified of the next one.
     fn drained(&self) {
         self.inner.borrow_mut().drained = true;
@@ -213,35 +254,8 @@ impl Device for Tap {
         {
             return Err(SendError::Length);
         }
-        let payload = len - frame.head_len;
-        let (start, end) = (HEAD - header::LEN, HEAD + frame.head_len);
-        let base = self.head.as_ptr();
-        // SAFETY: `heads` is as large, was initialised, and nobody writes it during this call.
-        let head = unsafe { core::slice::from_raw_parts(base.add(HEAD), frame.head_len) };
-        let header = header::emit(frame, head);
-        // SAFETY: the place in front of the head is there for it, and is nobody else's.
-        unsafe { ptr::copy_nonoverlapping(header.as_ptr(), base.add(start), header::LEN) };
-        let written = if payload <= COPIED && end + payload <= HEAD_MAX {
-            let mut at = end;
-            for part in frame.payload {
-                // SAFETY: the caller promises that the bytes can be read. All of them together fit behind the head,
-                // which nobody uses: only one frame at a time has been reserved.
-                unsafe { ptr::copy(part.addr.as_ptr(), base.add(at), part.len) };
-                at += part.len;
-            }
-            // SAFETY: header, head and payload have just been written there.
-            let frame = unsafe { core::slice::from_raw_parts(base.add(start), at - start) };
-            sys::write(fd.as_raw_fd(), frame)
-        } else {
-            let vectors = &mut inner.vectors;
-            vectors.clear();
-            // SAFETY: within `heads`.
-            vectors.push(Vector::new(unsafe { base.add(start) }, end - start));
-            let parts = frame.payload.iter();
-            vectors.extend(parts.map(|part| Vector::new(part.addr.as_ptr(), part.len)));
-            // SAFETY: the first is valid, the rest by the caller's promise; the kernel only reads.
-            unsafe { sys::writev(fd.as_raw_fd(), vectors) }
-        };
+        // SAFETY: as the caller promised; the head was checked.
+        let written = unsafe { self.write(&fd, frame, &mut inner.vectors) };
         inner.counters.syscalls += 1;
         match written {
             Ok(_) => {
