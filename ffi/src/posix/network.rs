@@ -1,6 +1,6 @@
 //! The network of the descriptors: the OCaml stack.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use mirust_rt::libc::posix::{Family, Interface, Network, Object, ResolveError, Resolving};
@@ -29,9 +29,18 @@ fn resolve(name: &str) -> Resolving {
     let name = name.to_owned();
     Box::pin(async move {
         match net::lookup_host(&name, 0).await {
-            Ok(found) => Ok(found.iter().map(std::net::SocketAddr::ip).collect::<Vec<IpAddr>>()),
+            Ok(found) => Ok(found.iter().map(SocketAddr::ip).collect::<Vec<IpAddr>>()),
             Err(net::Error::NotFound) => Err(ResolveError::NotFound),
             Err(_) => Err(ResolveError::Unavailable),
         }
     })
+}
+
+/// The address of a socket that has none.
+pub(super) fn unspecified(family: Family) -> SocketAddr {
+    let ip: IpAddr = match family {
+        Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+        _ => Ipv4Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(ip, 0)
 }

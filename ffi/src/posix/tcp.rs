@@ -17,7 +17,7 @@ mod socket;
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -165,14 +165,6 @@ impl TcpSocket {
 
     fn bind_listener(&self, address: SocketAddr) -> Result<TcpListener> {
         TcpListener::bind(address).map_err(|error| number(&error))
-    }
-
-    fn unspecified(&self) -> SocketAddr {
-        let ip: IpAddr = match self.family {
-            Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
-            _ => Ipv4Addr::UNSPECIFIED.into(),
-        };
-        SocketAddr::new(ip, 0)
     }
 }
 

@@ -1,7 +1,7 @@
 //! UDP sockets.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -15,6 +15,7 @@ use mirust_rt::libc::posix::{
 };
 
 use super::error::number;
+use super::network::unspecified;
 use super::stack::on_main;
 use crate::net::UdpSocket;
 use crate::ocaml::Buffer;
@@ -59,21 +60,13 @@ impl Socket {
         }
     }
 
-    fn unspecified(&self) -> SocketAddr {
-        let ip: IpAddr = match self.family {
-            Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
-            _ => Ipv4Addr::UNSPECIFIED.into(),
-        };
-        SocketAddr::new(ip, 0)
-    }
-
     /// The port, any one if there was none.
     fn port(&self) -> Result<Rc<UdpSocket>> {
         let mut socket = self.socket.borrow_mut();
         if let Some(socket) = &*socket {
             return Ok(Rc::clone(socket));
         }
-        let bound = UdpSocket::bind(self.unspecified()).map_err(|error| number(&error))?;
+        let bound = UdpSocket::bind(unspecified(self.family)).map_err(|error| number(&error))?;
         let bound = Rc::new(bound);
         *socket = Some(Rc::clone(&bound));
         drop(socket);
@@ -301,7 +294,7 @@ impl mirust_rt::libc::posix::Socket for Socket {
 
     fn local(&self) -> Address {
         let bound = self.socket.borrow().as_ref().and_then(|socket| socket.local_addr().ok());
-        Address::Inet(bound.unwrap_or(self.unspecified()))
+        Address::Inet(bound.unwrap_or(unspecified(self.family)))
     }
 
     fn peer(&self) -> Result<Address> {

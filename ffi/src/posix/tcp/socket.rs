@@ -14,6 +14,7 @@ use mirust_rt::libc::posix::{
 use super::{READING, State, TcpSocket};
 use crate::net::TcpStream;
 use crate::posix::error::number;
+use crate::posix::network::unspecified;
 use crate::posix::places::{self, Place};
 
 impl Object for TcpSocket {
@@ -104,7 +105,7 @@ impl Socket for TcpSocket {
     fn listen(&self, _backlog: usize) -> Result {
         let mut state = self.state.borrow_mut();
         let listener = match std::mem::replace(&mut *state, State::New) {
-            State::New => self.bind_listener(self.unspecified())?,
+            State::New => self.bind_listener(unspecified(self.family))?,
             State::Bound(listener) => listener,
             other => {
                 let listening = matches!(other, State::Listening(..));
@@ -210,7 +211,7 @@ impl Socket for TcpSocket {
             State::Connected(stream) => stream.local_addr().ok(),
             State::New | State::Connecting(_) => None,
         };
-        Address::Inet(address.unwrap_or(self.unspecified()))
+        Address::Inet(address.unwrap_or(unspecified(self.family)))
     }
 
     fn peer(&self) -> Result<Address> {
