@@ -66,6 +66,17 @@ let find elf name =
 
 let content elf s = Bytes.sub elf.file s.offset s.size
 
+(* The [size] bytes from [at] on without those of [cuts], which are in order and counted from [at]. *)
+let without cuts b ~at ~size =
+  let out = Buffer.create size in
+  let keep from stop = Buffer.add_subbytes out b (at + from) (stop - from) in
+  let rest from (first, stop) =
+    keep from first;
+    stop
+  in
+  keep (List.fold_left rest 0 cuts) size;
+  Buffer.to_bytes out
+
 (* Symbols and relocations, as places in the file: both kinds of entry have 24 bytes. *)
 
 let entries s = Seq.init (s.size / 24) (fun i -> s.offset + (24 * i))

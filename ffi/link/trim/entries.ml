@@ -98,12 +98,87 @@ let references elf symbols =
     elf.sections;
   found
 
+let section_of code (index, _) = code.elf.sections.(index)
+let reloc_of code (_, at) = reloc code.elf.file at
+
+let readable =
+  [
+    ".data";
+    ".eh_frame";
+    ".debug_line";
+    ".debug_aranges";
+    ".debug_info";
+    ".debug_ranges";
+    ".debug_rnglists";
+  ]
+
+(* Of what refers to the function from outside of it: Leave if it could not be moved. *)
+let check_reference code ~inside reference =
+  let r = reloc_of code reference and section = section_of code reference in
+  let is_call = is_text section && r.how = r_plt32 in
+  if not (List.mem section.name readable || is_call) then raise Leave;
+  let target = code.symbols.(r.symbol).value + r.addend in
+  if section.name = ".data" && (r.how <> r_64 || inside target) then raise Leave
+
+let move_reference code ~now ~size ((_, at) as reference) =
+  let b = code.elf.file and section = section_of code reference in
+  let r = reloc b at in
+  match section.name with
+  | ".debug_line" ->
+      (* No lines are better than wrong ones. *)
+      forget code.elf at ~now_at:r.at
+  | ".debug_aranges" -> set_u64 b (section.offset + r.at + 8) size
+  | ".eh_frame" -> ()
+  | _ when is_text section -> ()
+  | _ ->
+      let value = (code.symbols.(r.symbol) : symbol).value in
+      set_reloc b at { r with addend = now (value + r.addend) - value }
+
+(* The entry of the unwind tables, of a section with one function. *)
+let unwind_of code outside =
+  let _, frames = find code.elf ".eh_frame" in
+  let is_start r = (code.symbols.(r.symbol) : symbol).value + r.addend = 0 in
+  match List.filter (fun reference -> (section_of code reference).name = ".eh_frame") outside with
+  | [ reference ] when is_start (reloc_of code reference) ->
+      unwind_entry code.elf.file (frames.offset + (reloc_of code reference).at - 8)
+  | _ -> raise Leave
+
+let move_advances b unwind ~now ~size =
+  let old = ref 0 and written = ref 0 in
+  each_advance b unwind (fun at bits ->
+      old := !old + get_bits b at bits;
+      set_bits b at (now !old - !written) bits;
+      written := now !old);
+  set_u32 b (unwind.entry + 12) size
+
+let move_jump b (section : section) ~now (at, bytes, from, target) =
+  let distance = now target - now from in
+  if bytes = 1 then Bytes.set_int8 b (section.offset + at) distance
+  else set_u32 b (section.offset + at) distance
+
+let move_relocs elf (part : part) ~inside ~now =
+  let move at =
+    let r = reloc elf.file at in
+    if inside r.at then forget elf at ~now_at:0 else set_reloc elf.file at { r with at = now r.at }
+  in
+  Array.iter
+    (fun (s : section) -> if s.kind = sht_rela && s.info = part.home then Seq.iter move (entries s))
+    elf.sections
+
+let resize_symbols code (part : part) size =
+  let _, symtab = find code.elf ".symtab" in
+  Seq.iteri
+    (fun i at ->
+      let s : symbol = code.symbols.(i) in
+      if s.section = part.home && (not s.is_section) && s.value = 0 then
+        set_u64 code.elf.file (at + 16) size)
+    (entries symtab)
+
 (* Shortens one function by [steps]; Leave if anything about it is not understood, and then nothing has changed. *)
 let shorten code references (part : part) steps =
   let elf = code.elf in
   let b = elf.file and section = elf.sections.(part.home) in
-  let steps = List.sort compare steps in
-  let cuts = List.map (fun s -> (s.first, s.stop)) steps in
+  let cuts = List.map (fun s -> (s.first, s.stop)) (List.sort compare steps) in
   let inside at = List.exists (fun (a, z) -> a < at && at < z) cuts in
   let jumps = List.filter (fun (at, _, _, _) -> not (inside at)) (jumps code part) in
   if List.exists (fun (_, _, from, target) -> inside from || inside target) jumps then raise Leave;
@@ -111,95 +186,19 @@ let shorten code references (part : part) steps =
   (* What is cut is where it was cut. *)
   let now at = match place at with Ok at -> at | Error stop -> Result.get_ok (place stop) in
   let outside = Hashtbl.find_all references part.home in
-  let name (index, _) = elf.sections.(index).name in
-  let reloc_of (_, at) = reloc b at in
-  let is_start r = (code.symbols.(r.symbol) : symbol).value + r.addend = 0 in
-  List.iter
-    (fun reference ->
-      let r = reloc_of reference in
-      let known =
-        [
-          ".data";
-          ".eh_frame";
-          ".debug_line";
-          ".debug_aranges";
-          ".debug_info";
-          ".debug_ranges";
-          ".debug_rnglists";
-        ]
-      in
-      if
-        not
-          (List.mem (name reference) known
-          || (is_text elf.sections.(fst reference) && r.how = r_plt32))
-      then raise Leave;
-      if
-        name reference = ".data"
-        && (r.how <> r_64 || inside (code.symbols.(r.symbol).value + r.addend))
-      then raise Leave)
-    outside;
-  let _, frames = find elf ".eh_frame" in
-  let unwind =
-    match List.filter (fun reference -> name reference = ".eh_frame") outside with
-    | [ reference ] when is_start (reloc_of reference) ->
-        unwind_entry b (frames.offset + (reloc_of reference).at - 8)
-    | _ -> raise Leave
-  in
+  List.iter (check_reference code ~inside) outside;
+  let unwind = unwind_of code outside in
   each_advance b unwind (fun _ _ -> ());
   (* Nothing is left but to do it. *)
   let size = now section.size in
-  let old = ref 0 and written = ref 0 in
-  each_advance b unwind (fun at bits ->
-      old := !old + get_bits b at bits;
-      set_bits b at (now !old - !written) bits;
-      written := now !old);
-  set_u32 b (unwind.entry + 12) size;
-  List.iter
-    (fun (at, bytes, from, target) ->
-      let distance = now target - now from in
-      if bytes = 1 then Bytes.set_int8 b (section.offset + at) distance
-      else set_u32 b (section.offset + at) distance)
-    jumps;
-  Array.iter
-    (fun (s : section) ->
-      if s.kind = sht_rela && s.info = part.home then
-        Seq.iter
-          (fun at ->
-            let r = reloc b at in
-            if inside r.at then forget elf at ~now_at:0 else set_reloc b at { r with at = now r.at })
-          (entries s))
-    elf.sections;
-  List.iter
-    (fun ((index, at) as reference) ->
-      let r = reloc b at in
-      match name reference with
-      | ".debug_line" ->
-          (* No lines are better than wrong ones. *)
-          forget elf at ~now_at:r.at
-      | ".debug_aranges" -> set_u64 b (elf.sections.(index).offset + r.at + 8) size
-      | ".eh_frame" -> ()
-      | _ when is_text elf.sections.(index) -> ()
-      | _ ->
-          let value = (code.symbols.(r.symbol) : symbol).value in
-          set_reloc b at { r with addend = now (value + r.addend) - value })
-    outside;
-  let text = Buffer.create section.size in
-  let rest =
-    List.fold_left
-      (fun from (a, z) ->
-        Buffer.add_subbytes text b (section.offset + from) (a - from);
-        z)
-      0 cuts
-  in
-  Buffer.add_subbytes text b (section.offset + rest) (section.size - rest);
-  Bytes.blit (Buffer.to_bytes text) 0 b section.offset size;
+  move_advances b unwind ~now ~size;
+  List.iter (move_jump b section ~now) jumps;
+  move_relocs elf part ~inside ~now;
+  List.iter (move_reference code ~now ~size) outside;
+  let text = without cuts b ~at:section.offset ~size:section.size in
+  Bytes.blit text 0 b section.offset size;
   set_u64 b (section.header + 32) size;
-  let _, symtab = find elf ".symtab" in
-  Seq.iteri
-    (fun i at ->
-      let s : symbol = code.symbols.(i) in
-      if s.section = part.home && (not s.is_section) && s.value = 0 then set_u64 b (at + 16) size)
-    (entries symtab)
+  resize_symbols code part size
 
 (* Shortens what it can. The linker's part needs relocations of .data that say nothing any more. *)
 let shorten_entries code modules =

@@ -142,6 +142,79 @@ let before_a_cut starts cuts =
   let ends = Array.of_list (ends starts cuts) in
   fun at -> match last_from fst ends at with Some (_, last) -> at < last | None -> false
 
+let exactly place what at =
+  match place at with Ok at -> at | Error _ -> unknown "%s within what is cut" what
+
+(* The relocations of return addresses, and of all else in .data. *)
+let move_relocs elf relocs tables ~keep ~place =
+  let returns = ref 0 in
+  Seq.iter
+    (fun at ->
+      let r = reloc elf.file at in
+      match Hashtbl.find_opt tables.moved r.at with
+      | _ when r.how = r_none || not (keep r.at) -> forget elf at ~now_at:0
+      | Some _ when r.how <> r_64 -> unknown "a return address of another kind"
+      | Some into ->
+          incr returns;
+          set_reloc elf.file at { r with at = exactly place "a return address" into }
+      | None -> set_reloc elf.file at { r with at = exactly place "a relocation" r.at })
+    (entries relocs);
+  if !returns <> Hashtbl.length tables.moved then unknown "a return address without relocation"
+
+(* What is behind a symbol has to move by as much as the symbol. *)
+let check_distance (s : symbol) r ~place =
+  let at = target_of s r in
+  if at > s.value then
+    match (place s.value, place at) with
+    | Ok now, Ok there when there - now = at - s.value -> ()
+    | _ -> unknown "a reference to what is behind %s" s.label
+
+(* An operand of an instruction is counted from the instruction's end, up to 16 bytes on. *)
+let moved_addend r ~place =
+  match place r.addend with
+  | Ok at -> at
+  | Error stop when r.how <> r_64 && stop - r.addend <= 16 ->
+      exactly place "a target" stop - (stop - r.addend)
+  | Error _ -> unknown "a reference to source locations"
+
+(* What refers to the section [index], .data. *)
+let move_references elf symbols parts index ~starts ~cuts ~place =
+  (* C's code may count from a place before its own data, which moves by less where that is another unit's. *)
+  let before_a_cut = before_a_cut starts cuts in
+  let check_code home index r =
+    let ocaml's = Elf.starts ".text.caml." home.name || part_at parts index r.at <> None in
+    if (not ocaml's) && before_a_cut (target_of symbols.(r.symbol) r + 4) then
+      unknown "C's code counts from a place in OCaml's data"
+  in
+  let move (s : section) at =
+    let home = elf.sections.(s.info) in
+    let r = reloc elf.file at in
+    let symbol = symbols.(r.symbol) in
+    if r.how <> r_none && symbol.section = index then
+      if symbol.is_section then (
+        if is_text home then check_code home s.info r;
+        set_reloc elf.file at { r with addend = moved_addend r ~place })
+      else if u64 elf.file (home.header + 8) land 2 <> 0 then
+        (* It is loaded. *)
+        check_distance symbol r ~place
+  in
+  Array.iter
+    (fun (s : section) -> if s.kind = sht_rela then Seq.iter (move s) (entries s))
+    elf.sections
+
+let move_symbols elf symbols parts index ~place =
+  let _, symtab = find elf ".symtab" in
+  Seq.iteri
+    (fun i at ->
+      let s = symbols.(i) in
+      if s.section = index && not s.is_section then
+        match place s.value with
+        | Ok now -> set_u64 elf.file (at + 8) now
+        | Error stop when part_at parts index s.value <> None ->
+            set_u64 elf.file (at + 8) (exactly place s.label stop)
+        | Error _ -> unknown "%s within what is cut" s.label)
+    (entries symtab)
+
 (* Cuts the locations out of .data, and the unused blocks of [parts] and the descriptors of unused [returns], and
    mends everything that refers to what is behind them. *)
 let without_locations elf symbols parts ~returns =
@@ -156,80 +229,9 @@ let without_locations elf symbols parts ~returns =
   let starts = List.sort compare (List.map (fun (s : symbol) -> s.value) starts) in
   let cuts = keep_alignment ~align:data.align starts (List.sort compare (unused @ tables.cuts)) in
   let place = place cuts in
-  let exactly what at =
-    match place at with Ok at -> at | Error _ -> unknown "%s within what is cut" what
-  in
-  (* C's code may count from a place before its own data, which moves by less where that is another unit's. *)
-  let before_a_cut = before_a_cut starts cuts in
-  let check_code home index r =
-    let ocaml's = Elf.starts ".text.caml." home.name || part_at parts index r.at <> None in
-    if (not ocaml's) && before_a_cut (target_of symbols.(r.symbol) r + 4) then
-      unknown "C's code counts from a place in OCaml's data"
-  in
-  (* What is behind a symbol has to move by as much as the symbol. *)
-  let check_distance (s : symbol) r =
-    let at = target_of s r in
-    if at > s.value then
-      match (place s.value, place at) with
-      | Ok now, Ok there when there - now = at - s.value -> ()
-      | _ -> unknown "a reference to what is behind %s" s.label
-  in
-  (* An operand of an instruction is counted from the instruction's end, up to 16 bytes on. *)
-  let addend r =
-    match place r.addend with
-    | Ok at -> at
-    | Error stop when r.how <> r_64 && stop - r.addend <= 16 ->
-        exactly "a target" stop - (stop - r.addend)
-    | Error _ -> unknown "a reference to source locations"
-  in
-  let returns = ref 0 in
-  Seq.iter
-    (fun at ->
-      let r = reloc elf.file at in
-      match Hashtbl.find_opt tables.moved r.at with
-      | _ when r.how = r_none || not (keep r.at) -> forget elf at ~now_at:0
-      | Some _ when r.how <> r_64 -> unknown "a return address of another kind"
-      | Some into ->
-          incr returns;
-          set_reloc elf.file at { r with at = exactly "a return address" into }
-      | None -> set_reloc elf.file at { r with at = exactly "a relocation" r.at })
-    (entries relocs);
-  if !returns <> Hashtbl.length tables.moved then unknown "a return address without relocation";
-  Array.iter
-    (fun (s : section) ->
-      if s.kind = sht_rela then
-        let home = elf.sections.(s.info) in
-        let loaded = u64 elf.file (home.header + 8) land 2 <> 0 in
-        Seq.iter
-          (fun at ->
-            let r = reloc elf.file at in
-            let symbol = symbols.(r.symbol) in
-            if r.how <> r_none && symbol.section = index then
-              if symbol.is_section then (
-                if is_text home then check_code home s.info r;
-                set_reloc elf.file at { r with addend = addend r })
-              else if loaded then check_distance symbol r)
-          (entries s))
-    elf.sections;
-  let _, symtab = find elf ".symtab" in
-  Seq.iteri
-    (fun i at ->
-      let s = symbols.(i) in
-      if s.section = index && not s.is_section then
-        match place s.value with
-        | Ok now -> set_u64 elf.file (at + 8) now
-        | Error stop when part_at parts index s.value <> None ->
-            set_u64 elf.file (at + 8) (exactly s.label stop)
-        | Error _ -> unknown "%s within what is cut" s.label)
-    (entries symtab);
-  let out = Buffer.create data.size in
-  let rest =
-    List.fold_left
-      (fun from (a, b) ->
-        Buffer.add_subbytes out bytes from (a - from);
-        b)
-      0 cuts
-  in
-  Buffer.add_subbytes out bytes rest (data.size - rest);
-  Bytes.blit (Buffer.to_bytes out) 0 elf.file data.offset (Buffer.length out);
-  set_u64 elf.file (data.header + 32) (Buffer.length out)
+  move_relocs elf relocs tables ~keep ~place;
+  move_references elf symbols parts index ~starts ~cuts ~place;
+  move_symbols elf symbols parts index ~place;
+  let left = without cuts bytes ~at:0 ~size:data.size in
+  Bytes.blit left 0 elf.file data.offset (Bytes.length left);
+  set_u64 elf.file (data.header + 32) (Bytes.length left)
