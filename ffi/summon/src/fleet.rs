@@ -32,7 +32,7 @@ impl Fleet {
                 for domain in self.domains.borrow().values() {
                     if let Some(found) = xl::find(&list, domain.name()) {
                         if found.alive {
-                            domain.adopt(found.id);
+                            domain.adopt(found.clone());
                         }
                     }
                 }

@@ -19,6 +19,8 @@ pub struct Listed {
     pub name: String,
     /// Its number. It changes when the domain is restarted or restored, and not when it is renamed.
     pub id: u32,
+    /// Its UUID, which stays the same when it is renamed, restarted or restored.
+    pub uuid: String,
     /// Whether it is running, blocked or paused. A dead domain may be kept for inspection.
     pub alive: bool,
 }
@@ -85,7 +87,7 @@ pub async fn destroy(general: &General, domain: &str) -> Result<(), String> {
 ///
 /// What xl said.
 pub async fn list(general: &General) -> Result<Vec<Listed>, String> {
-    Ok(call(general, &["list".as_ref()]).await?.lines().filter_map(parse).collect())
+    Ok(call(general, &["list".as_ref(), "--verbose".as_ref()]).await?.lines().filter_map(parse).collect())
 }
 
 /// Finds a domain in the list.
@@ -93,15 +95,17 @@ pub fn find<'a>(list: &'a [Listed], name: &str) -> Option<&'a Listed> {
     list.iter().find(|listed| listed.name == name)
 }
 
-/// A line of `xl list`: name, number, memory, processors, state, time. A name may have spaces.
+/// A line of `xl list --verbose`: name, number, memory, processors, state, time, UUID, why it was shut down, and its
+/// security label. A name may have spaces.
 fn parse(line: &str) -> Option<Listed> {
     let mut words = line.split_whitespace().rev();
+    let uuid = words.nth(2)?.into();
     words.next()?.parse::<f64>().ok()?;
     let state = words.next()?;
     let id = words.nth(2)?.parse().ok()?;
     let name = words.rev().collect::<Vec<_>>().join(" ");
     // The letters are in xl(1): running, blocked, paused, shut down, crashed, dying.
-    Some(Listed { name, id, alive: !state.contains(['s', 'c', 'd']) })
+    Some(Listed { name, id, uuid, alive: !state.contains(['s', 'c', 'd']) })
 }
 
 /// Runs xl and returns its output.
@@ -189,23 +193,26 @@ mod tests {
     #[test]
     fn lines_of_xl_list() {
         let text = "\
-Name                                        ID   Mem VCPUs\tState\tTime(s)
-Domain-0                                     0   256     1     r-----      12.3
-http                                         4    48     1     -b----       0.3
-a guest                                     15    48     1     --p---       0.0
-dead                                         7     0     1     ---s--       1.1
-crashed                                      8     0     1     ----c-       1.1
-(null)                                       9     0     1     --ps-d       1.1
+Name                                        ID   Mem VCPUs\tState\tTime(s)   UUID                            Reason-Code\tSecurity Label
+Domain-0                                     0   256     1     r-----      12.3 0-0        -                -
+http                                         4    48     1     -b----       0.3 4-a        -                -
+a guest                                     15    48     1     --p---       0.0 f-b        -   user_u:vm_r:vm
+dead                                         7     0     1     ---s--       1.1 7-c        0                -
+crashed                                      8     0     1     ----c-       1.1 8-d        3                -
+(null)                                       9     0     1     --ps-d       1.1 9-e        0                -
 ";
         let found = text.lines().filter_map(parse).collect::<Vec<_>>();
-        let one = |name: &str, id, alive| Listed { name: name.into(), id, alive };
+        let one = |name: &str, id, uuid: &str, alive| {
+            let (name, uuid) = (name.into(), uuid.into());
+            Listed { name, id, uuid, alive }
+        };
         let expected = [
-            one("Domain-0", 0, true),
-            one("http", 4, true),
-            one("a guest", 15, true),
-            one("dead", 7, false),
-            one("crashed", 8, false),
-            one("(null)", 9, false),
+            one("Domain-0", 0, "0-0", true),
+            one("http", 4, "4-a", true),
+            one("a guest", 15, "f-b", true),
+            one("dead", 7, "7-c", false),
+            one("crashed", 8, "8-d", false),
+            one("(null)", 9, "9-e", false),
         ];
         assert_eq!(found, expected);
     }

@@ -49,10 +49,8 @@ pub struct Domain {
     life: watch::Sender<(u64, Farewell)>,
     /// The number of its last start, and the time.
     start: Cell<(u64, Instant)>,
-    /// Its domid, once it is known, which stays the same when it is renamed.
-    id: Cell<Option<u32>>,
-    /// What it was called when it was seen last.
-    called: RefCell<String>,
+    /// As the toolstack's list had it last, if it has been looked for since its start.
+    listed: RefCell<Option<Listed>>,
     /// Whether it has answered since its last start.
     answered: Cell<bool>,
     /// When there was traffic last.
@@ -69,14 +67,13 @@ impl Domain {
     pub fn new(host: Rc<Host>, plan: Rc<Plan>) -> Rc<Self> {
         Rc::new(Domain {
             name: plan.name.clone(),
-            called: RefCell::new(plan.name.clone()),
             host,
             plan: RefCell::new(plan),
             replanned: Notify::new(),
             state: watch::Sender::new(State::Asleep),
             life: watch::Sender::new((0, Farewell::Died)),
             start: Cell::new((0, Instant::now())),
-            id: Cell::new(None),
+            listed: RefCell::default(),
             answered: Cell::new(false),
             used: Cell::new(Instant::now()),
             trouble: RefCell::default(),
@@ -175,11 +172,11 @@ impl Domain {
     }
 
     /// Takes it over, since it is running already.
-    pub fn adopt(self: &Rc<Self>, id: u32) {
+    pub fn adopt(self: &Rc<Self>, found: Listed) {
         log::info!("{}: runs already", self.name());
         Store::new(&self.host.general().state, self.name()).drop_stale();
         self.rise(How::Found, Instant::now());
-        self.id.set(Some(id));
+        self.listed.replace(Some(found));
         spawn_local(self.clone().stay());
     }
 
@@ -225,32 +222,37 @@ impl Domain {
         Refusal::Silent(why)
     }
 
-    /// What the toolstack is to call it: by its number, if that is known, no other domain is meant.
-    fn handle(&self) -> String {
-        self.id.get().map_or_else(|| self.called.borrow().clone(), |id| id.to_string())
+    /// What it was called when it was seen last.
+    fn called(&self) -> String {
+        self.listed.borrow().as_ref().map_or_else(|| self.name.clone(), |last| last.name.clone())
     }
 
-    /// Finds it in the list: by its number, or, since it may have started anew, by the name that it had last.
+    /// What the toolstack is to call it: by its number, if that is known, no other domain is meant.
+    fn handle(&self) -> String {
+        let number = self.listed.borrow().as_ref().map(|last| last.id.to_string());
+        number.unwrap_or_else(|| self.name.clone())
+    }
+
+    /// Finds it in the list: by its UUID, which stays the same when it is renamed and when it restarts, or, since somebody
+    /// may have created it anew, by the name that it had last.
     fn find<'a>(&self, list: &'a [Listed]) -> Option<&'a Listed> {
-        let same = list.iter().find(|listed| Some(listed.id) == self.id.get());
-        same.filter(|listed| listed.alive)
-            .or_else(|| xl::find(list, &self.called.borrow()))
-            .or(same)
+        let last = self.listed.borrow();
+        let is_same = |listed: &&Listed| last.as_ref().is_some_and(|last| last.uuid == listed.uuid);
+        let same = list.iter().filter(is_same).max_by_key(|listed| listed.alive);
+        same.filter(|listed| listed.alive).or_else(|| xl::find(list, &self.called())).or(same)
     }
 
     /// Compares it, while it is up, with the list of domains.
     pub fn seen(self: &Rc<Self>, list: &[Listed]) {
         match self.find(list) {
             Some(found) if found.alive => {
-                match self.id.replace(Some(found.id)) {
-                    Some(id) if id != found.id => {
-                        log::info!("{}: has started anew", self.name());
-                        self.part(Farewell::Died);
-                    }
-                    _ => {}
-                }
-                if self.called.replace(found.name.clone()) != found.name {
+                if self.called() != found.name {
                     log::info!("{}: is called {} now", self.name(), found.name);
+                }
+                let last = self.listed.replace(Some(found.clone()));
+                if last.is_some_and(|last| last.id != found.id) {
+                    log::info!("{}: has started anew", self.name());
+                    self.part(Farewell::Died);
                 }
             }
             _ if self.answered.get() => {
@@ -280,8 +282,7 @@ impl Domain {
         }
         self.counts.started(how, took);
         self.start.set((self.start_number() + 1, Instant::now()));
-        self.id.set(None);
-        self.called.replace(self.name.clone());
+        self.listed.replace(None);
         self.answered.set(false);
         self.touch();
         self.trouble.replace("nobody has asked it yet".into());

@@ -237,3 +237,25 @@ fn renamed_domain_is_still_the_same() {
     rig.says("warning: http: has ended");
     assert_eq!(rig.calls(), ["create", "rename"]);
 }
+
+#[test]
+fn domain_that_is_renamed_and_restarts_before_anybody_looks_is_still_the_same() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config(""));
+    let mut client = Client::connect(rig.front());
+    client.is_served();
+    rig.knows_its_number();
+    // Another one has its name, too.
+    fs::write(rig.file("domains/stranger"), "98 -b---- 98 http\n").unwrap();
+    fs::write(rig.file("domains/http"), "99 -b---- 99 other\n").unwrap();
+    rig.tell_of_a_death();
+    client.is_refused();
+    rig.says("http: has started anew");
+    rig.says("http: is called other now");
+    Client::connect(rig.front()).is_served();
+    // Its number is known.
+    rig.kill("http");
+    rig.says("warning: http: has ended");
+    assert_eq!(rig.calls(), ["create"]);
+}

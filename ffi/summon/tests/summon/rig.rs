@@ -152,7 +152,7 @@ impl Rig {
     pub fn calls(&self) -> Vec<String> {
         let text = fs::read_to_string(self.file("calls")).unwrap();
         text.lines()
-            .filter(|line| *line != "list")
+            .filter(|line| !line.starts_with("list"))
             .map(|line| line.split(' ').next().unwrap().to_owned())
             .collect()
     }
