@@ -9,22 +9,33 @@ module Places = Mirust.Places
 
 let network = Mirust_network.register ()
 
+(* A machine's address, not that of many or none. *)
+let is_one ip =
+  not
+    (Ipaddr.is_multicast ip
+    || List.mem ip Ipaddr.[ V4 V4.any; V4 V4.broadcast; V6 V6.unspecified ])
+
 (* HOST:PORT; the host is a name, an IPv4 address, or an IPv6 address in brackets. *)
 let target =
+  let port = Arg.conv_parser (Mirust.Bootvar.number ~least:1 ~most:0xffff) in
+  let is_host host =
+    match Ipaddr.V4.of_string host with
+    | Ok ip -> is_one (V4 ip)
+    | Error _ -> host <> "" && Result.is_ok (Result.bind (Domain_name.of_string host) Domain_name.host)
+  in
+  let is_in_brackets host =
+    match Ipaddr.V6.of_string host with Ok ip -> is_one (V6 ip) | Error _ -> false
+  in
   let parse s =
+    let wrong = Error (`Msg (Fmt.str "%S is not HOST:PORT" s)) in
     match String.rindex_opt s ':' with
-    | None -> Error (`Msg "expected HOST:PORT")
+    | None -> wrong
     | Some colon -> (
         let bracketed = colon > 1 && s.[0] = '[' && s.[colon - 1] = ']' in
         let host = if bracketed then String.sub s 1 (colon - 2) else String.sub s 0 colon in
-        let port = String.sub s (colon + 1) (String.length s - colon - 1) in
-        let is_host =
-          if bracketed then Result.is_ok (Ipaddr.V6.of_string host)
-          else host <> "" && not (String.exists (String.contains ":[]") host)
-        in
-        match int_of_string_opt port with
-        | Some port when port > 0 && port < 0x10000 && is_host -> Ok (host, port)
-        | Some _ | None -> Error (`Msg "expected HOST:PORT"))
+        match port (String.sub s (colon + 1) (String.length s - colon - 1)) with
+        | Ok port when if bracketed then is_in_brackets host else is_host host -> Ok (host, port)
+        | Ok _ | Error _ -> wrong)
   in
   let print ppf (host, port) = Fmt.pf ppf "%s:%d" host port in
   let doc = "Where connections are passed on to." in
@@ -34,12 +45,7 @@ let target =
   Mirust.Bootvar.register (Arg.required arg)
 
 let number name default ~least ~most ~doc =
-  let parse s =
-    match int_of_string_opt s with
-    | Some n when n >= least && n <= most -> Ok n
-    | Some _ | None -> Error (`Msg (Fmt.str "expected a number from %d to %d" least most))
-  in
-  let number = Arg.conv (parse, Fmt.int) in
+  let number = Mirust.Bootvar.number ~least ~most in
   Mirust.Bootvar.register Arg.(value & opt number default & info [ name ] ~docv:"N" ~doc)
 
 let port = number "port" 80 ~least:1 ~most:0xffff ~doc:"The port that is listened on."
@@ -84,7 +90,7 @@ let pass_on place flow =
   in
   Rust.relay flow host port (idle ()) moved
 
-let accept flow =
+let let_in ip port flow =
   let relay = ref Lwt.return_unit in
   let leave () =
     TCP.abort flow;
@@ -92,7 +98,6 @@ let accept flow =
   in
   let places = Lazy.force places in
   let place = Places.take places ~leave in
-  let ip, port = TCP.dst flow in
   let failed e = complain (fun m n -> m Ipaddr.pp ip port e n) in
   incr connections;
   let relayed =
@@ -114,6 +119,19 @@ let accept flow =
       if !connections = 0 then Lwt_condition.broadcast none_left ();
       Lwt.return_unit)
 
+(* Only the proxy itself connects from an address of its own: the target's name leads back here. Each such connection
+   would be passed on by another one, until all places are taken. *)
+let is_ours stack ip = Ipaddr.compare (Stack.IP.src (Stack.ip stack) ~dst:ip) ip = 0
+
+let itself = "the target is the proxy itself"
+
+let accept stack flow =
+  let ip, port = TCP.dst flow in
+  if is_ours stack ip then (
+    complain (fun m n -> m Ipaddr.pp ip port itself n);
+    Lwt.return (TCP.abort flow))
+  else let_in ip port flow
+
 (* {1 The end} *)
 
 (* How long connections may take to end by themselves. *)
@@ -125,11 +143,21 @@ let drain stack =
   Lwt.pick [ ended; Mirust.Time.ns grace ] >|= fun () ->
   Logs.app (fun m -> m "%d connections cut, %d bytes were copied" !connections (Rust.copied ()))
 
+(* An address that is the proxy's own is a wrong command line; names are looked up for each connection. *)
+let refuse_itself stack =
+  let host, target_port = target () in
+  match Ipaddr.of_string host with
+  | Ok ip when target_port = port () && is_ours stack ip ->
+      prerr_endline ("proxy: option '--target': " ^ itself);
+      exit 64
+  | Ok _ | Error _ -> ()
+
 let start () =
   network () >>= fun stack ->
   Mirust_rust.serve stack;
-  TCP.listen (Stack.tcp stack) ~port:(port ()) accept;
+  TCP.listen (Stack.tcp stack) ~port:(port ()) (accept stack);
   Stack.ready stack >>= fun () ->
+  refuse_itself stack;
   Logs.app (fun m ->
       m "proxy on port %d of %a" (port ())
         Fmt.(list ~sep:(any ", ") Ipaddr.Prefix.pp)

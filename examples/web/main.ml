@@ -9,13 +9,8 @@ let network = Mirust_network.register ()
 
 let port =
   let doc = "The TCP port to listen on." in
-  let parse s =
-    match int_of_string_opt s with
-    | Some port when port > 0 && port < 0x10000 -> Ok port
-    | Some _ | None -> Error (`Msg "expected a port, 1 to 65535")
-  in
-  let number = Cmdliner.Arg.conv (parse, Fmt.int) in
-  Mirust.Bootvar.register Cmdliner.Arg.(value & opt number 80 & info [ "port" ] ~doc)
+  let number = Mirust.Bootvar.number ~least:1 ~most:65535 in
+  Mirust.Bootvar.register Cmdliner.Arg.(value & opt number 80 & info [ "port" ] ~docv:"PORT" ~doc)
 
 (* {1 A connection} *)
 

@@ -89,7 +89,7 @@ fn open_device(name: &str, options: Options) -> Result<Rc<dyn Device>, String> {
 
 #[cfg(not(feature = "xen"))]
 fn open_device(name: &str, _: Options) -> Result<Rc<dyn Device>, String> {
-    Ok(mirust_rt::block::file::open(name).map_err(|error| error.to_string())?)
+    Ok(mirust_rt::block::file::open(name).map_err(|error| format!("{name}: {error}"))?)
 }
 
 #[cfg(test)]

@@ -24,6 +24,16 @@ let logs =
     & opt (enum levels) (Some Logs.Info)
     & info [ "l"; "logs" ] ~docv:"LEVEL" ~doc ~docs:Manpage.s_common_options)
 
+let number ~least ~most =
+  let is_digit c = '0' <= c && c <= '9' in
+  let parse s =
+    match if String.for_all is_digit s then int_of_string_opt s else None with
+    | Some n when n >= least && n <= most -> Ok n
+    | Some _ | None ->
+        Error (`Msg (Printf.sprintf "%S is not a number from %d to %d" s least most))
+  in
+  Arg.conv ~docv:"N" (parse, Format.pp_print_int)
+
 let eval ?doc ~argv term =
   let name = if Array.length argv > 0 then Filename.basename argv.(0) else "mirust" in
   let errors = Buffer.create 80 in

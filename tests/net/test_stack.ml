@@ -321,6 +321,7 @@ let boot_parameters () =
       "--ipv4-only --ipv6-only";
       "--ipv4=10.0.0.2/24 --ipv6-only";
       "--ipv6=10.0.0.1/24";
+      "--ipv6-secret=";
       (* Addresses that cannot work. *)
       "--ipv4=10.0.0.0/24";
       "--ipv4=10.0.0.255/24";

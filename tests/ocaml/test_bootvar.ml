@@ -16,6 +16,35 @@ let terms () =
   | Ok (Some Logs.Debug) -> ()
   | _ -> Alcotest.fail "no level"
 
+let has text part =
+  let n = String.length part in
+  List.exists (fun i -> String.sub text i n = part) (List.init (String.length text - n) Fun.id)
+
+let numbers () =
+  let port = Cmdliner.Arg.(value & opt (Bootvar.number ~least:1 ~most:65535) 80 & info [ "port" ]) in
+  List.iter
+    (fun (text, expected) ->
+      match (eval [ "--port=" ^ text ] port, expected) with
+      | Ok n, Some m -> Alcotest.(check int) text m n
+      | Error (`Error message), None ->
+          Alcotest.(check bool) message true (has message "from 1 to 65535")
+      | _, _ -> Alcotest.fail text)
+    [
+      ("1", Some 1);
+      ("65535", Some 65535);
+      ("080", Some 80);
+      ("", None);
+      ("0", None);
+      ("65536", None);
+      ("-1", None);
+      ("+1", None);
+      ("8_0", None);
+      ("0x50", None);
+      (" 80", None);
+      ("80\xff", None);
+      ("99999999999999999999", None);
+    ]
+
 (* The loop's tests have run: the parameters are closed. *)
 let closed () =
   match Bootvar.register greeting with
@@ -31,6 +60,7 @@ let tests =
     case "single_quotes" (words {|'it is \ "so"'|} [ {|it is \ "so"|} ]);
     case "escapes" (words {|a\ b "\"" \\|} [ "a b"; "\""; "\\" ]);
     case "terms" terms;
+    case "numbers" numbers;
     case "argv_begins_with_a_name" (fun () ->
         Alcotest.(check bool) "name" true (Array.length (Bootvar.argv ()) >= 1));
     case "late_registration_is_refused" closed;

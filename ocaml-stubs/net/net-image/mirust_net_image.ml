@@ -67,9 +67,9 @@ let reassembly () = { Reassembly.default with memory = (Mirust.Budget.get ()).re
 let own () = (Mirust.Budget.get ()).own
 let page = 4096
 
-let device ?(receive_pages = 0) ?(send_pages = 0) () =
+let device ?receive_pages ?send_pages () =
   let b = Mirust.Budget.get () in
-  let pages asked octets = if asked > 0 then asked else octets / page in
+  let pages asked octets = Option.value asked ~default:(octets / page) in
   {
     Mirust_vif.Vif.receive_pages = pages receive_pages b.receive;
     send_pages = pages send_pages b.send;

@@ -31,8 +31,8 @@ val reassembly : unit -> Mirust_net_engine.Reassembly.config
 (** Octets on their way from the stack to itself. *)
 val own : unit -> int
 
-(** {!Mirust_vif.Vif.connect} with a device's share, also when that changes; numbers of pages above
-    0 that are given come first. *)
+(** {!Mirust_vif.Vif.connect} with a device's share, also when that changes; numbers of pages that
+    are given come first. *)
 val connect :
   ?receive_pages:int ->
   ?send_pages:int ->

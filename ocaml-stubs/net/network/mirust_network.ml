@@ -30,15 +30,17 @@ let interface group =
     & info [ name ] ~docv:"NAME" ~docs:Args.section ~doc:"The network interface.")
 
 let limits group =
-  let pages name ~doc =
+  let pages name ~least ~doc =
     let name = match group with None -> name | Some g -> g ^ "-" ^ name in
-    Cmdliner.Arg.(value & opt int 0 & info [ name ] ~docv:"PAGES" ~docs:Args.section ~doc)
+    let number = Mirust.Bootvar.number ~least ~most:65535 in
+    Cmdliner.Arg.(
+      value & opt (some number) None & info [ name ] ~docv:"PAGES" ~docs:Args.section ~doc)
   in
   let receive =
-    pages "receive-pages"
+    pages "receive-pages" ~least:64
       ~doc:"Memory to receive frames into, in pages of 4 KiB (by default a share of the memory)."
   and send =
-    pages "send-pages"
+    pages "send-pages" ~least:16
       ~doc:"Memory for the heads of frames sent, in pages (by default a share of the memory)."
   in
   let both receive_pages send_pages = (receive_pages, send_pages) in
@@ -53,6 +55,6 @@ let register ?group () =
     memory ();
     Mirust.Budget.follow (fun budget -> Log.info (fun m -> m "memory: %a" Mirust.Budget.pp budget));
     let receive_pages, send_pages = limits () in
-    Image.connect ~receive_pages ~send_pages (interface ()) >>= function
+    Image.connect ?receive_pages ?send_pages (interface ()) >>= function
     | Ok device -> connect (config ()) device
     | Error (`Msg m) -> Lwt.fail (Mirust.Unavailable m)

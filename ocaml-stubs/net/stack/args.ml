@@ -7,6 +7,12 @@ let ipv4 = Arg.conv ~docv:"IP" (parser Ipaddr.V4.of_string, Ipaddr.V4.pp)
 let ipv6 = Arg.conv ~docv:"IP" (parser Ipaddr.V6.of_string, Ipaddr.V6.pp)
 let cidr4 = Arg.conv ~docv:"CIDR" (parser Ipaddr.V4.Prefix.of_string, Ipaddr.V4.Prefix.pp)
 let cidr6 = Arg.conv ~docv:"CIDR" (parser Ipaddr.V6.Prefix.of_string, Ipaddr.V6.Prefix.pp)
+
+(* An empty one is no secret. *)
+let secret =
+  let parse = function "" -> Error (`Msg "an empty text") | text -> Ok text in
+  Arg.conv ~docv:"TEXT" (parse, Format.pp_print_string)
+
 let section = "NETWORK"
 
 let config ?group () =
@@ -39,7 +45,7 @@ let config ?group () =
   let secret =
     Arg.(
       value
-      & opt (some string) None
+      & opt (some secret) None
       & named "ipv6-secret"
           ~doc:
             "A text that nobody else knows, from which the last half of IPv6 addresses is made \

@@ -136,14 +136,45 @@ proxy_ends_in_good_order() {
 
 # The command line is at fault, and not the program: no crash with a backtrace.
 proxy_impossible_targets() {
-    local target ended
-    for target in 10.0.0.1 :80 10.0.0.1:0 10.0.0.1:65536 '[]:80' '[fd00::1:80' 'fd00::1]:80' fd00::1:80 '[host]:80'; do
-        "$bin/proxy" --interface="$tap@$mac" --ipv4="$stack/24" --target="$target" >"$work/targets" 2>&1
-        ended=$?
-        [ $ended = 64 ] && grep HOST:PORT "$work/targets" || { echo "$target: $ended" && return 1; }
+    local target port
+    for target in 10.0.0.1 :80 '[]:80' '[fd00::1:80' 'fd00::1]:80' fd00::1:80 '[host]:80' 'two words:80' a..b:80 $'\xff:80' \
+        "$(printf 'a%.0s' {1..64}):80" 0.0.0.0:80 255.255.255.255:80 224.0.0.1:80 '[::]:80' '[ff02::1]:80'; do
+        refused 64 'HOST:PORT' proxy "--ipv4=$stack/24" "--target=$target" || return
     done
+    for port in '' 0 -1 +80 65536 0x50 8_0; do
+        refused 64 'HOST:PORT' proxy "--ipv4=$stack/24" "--target=10.0.0.1:$port" || return
+    done
+}
+# Each connection would be passed on by another one. What a name stands for is not known before.
+proxy_is_its_own_target() {
+    local target
+    for target in $stack "[$stack6]" 127.0.0.1 '[::1]'; do
+        refused 64 'the target is the proxy itself' proxy $addresses "--target=$target:80" || return
+    done
+    refused 64 'the target is the proxy itself' proxy $addresses --port=81 "--target=$stack:81" || return
+    # Another port is another service.
+    start proxy $addresses "--target=$stack:81" && within 10 grep 'proxy on port 80' "$log" || return
+    complaint "$proxy/" | grep -iE 'reset|could not connect' && stop
+}
+proxy_name_that_leads_back() {
+    local server status=0
+    needs dnsmasq || return
+    dnsmasq --keep-in-foreground --interface=tap0 --bind-interfaces --dhcp-authoritative --no-ping --no-resolv --no-hosts \
+        --dhcp-range=10.0.0.50,10.0.0.50,2m --dhcp-leasefile="$work/leases" --host-record=leads.back,10.0.0.50 \
+        --user=root --group=root --pid-file="$work/dnsmasq.pid" --conf-file=/dev/null >"$work/dnsmasq.log" 2>&1 &
+    server=$!
+    start proxy --dhcp --ipv4-only --target=leads.back:80
+    within 10 grep 'proxy on port 80' "$log" || status=1
+    complaint http://10.0.0.50/ | grep -iE 'reset|could not connect' || status=1
+    within 2 grep 'WARN .*10.0.0.50:[0-9]*: the target is the proxy itself' "$log" || status=1
+    # Nobody passed it on any further.
+    [ "$(grep -c WARN "$log")" -le 2 ] || status=1
+    stop || status=1
+    kill $server
+    cat "$work/dnsmasq.log"
+    return $status
 }
 
 group proxy proxy_echo proxy_echo_v6 proxy_connections_200 proxy_iperf proxy_http proxy_target_refuses \
     proxy_target_resets proxy_slow_reader proxy_idle proxy_limit
-alone proxy_impossible_targets proxy_crowd_that_says_nothing proxy_ends_in_good_order
+alone proxy_impossible_targets proxy_is_its_own_target proxy_name_that_leads_back proxy_crowd_that_says_nothing proxy_ends_in_good_order
