@@ -87,8 +87,14 @@ let places =
     (Places.of_memory (fun { total; _ } ->
          max 16 (total / 8 / (Flow_io.longest_head + longest_note))))
 
+(* The server tells of each request that is none as an error, with its bytes: anybody could fill the console. *)
+let hear_of_no_nonsense () =
+  let tells src = Logs.Src.name src = "cohttp.lwt.server" in
+  List.iter (fun src -> Logs.Src.set_level src None) (List.filter tells (Logs.Src.list ()))
+
 let start () =
   network () >>= fun stack ->
+  hear_of_no_nonsense ();
   Kv.connect () >>= fun kv ->
   let server = Server.make ~callback:(respond kv) () in
   TCP.listen (Stack.tcp stack) ~port:80 (fun flow ->

@@ -242,7 +242,7 @@ pub unsafe extern "C" fn mirust_log(
         let (source, message) =
             unsafe { (bytes(source, source_length), bytes(message, message_length)) };
         let (source, message) = (String::from_utf8_lossy(source), String::from_utf8_lossy(message));
-        logger::write(level, &source, format_args!("{message}"));
+        logger::write(level, &source, format_args!("{}", logger::Shown(&message)));
     }
     0
 }

@@ -38,11 +38,14 @@ cohttp_panic() {
 }
 # A head that has no end, and octets that are no head.
 cohttp_nonsense() {
+    local i
     # shellcheck disable=SC2016 # of the inner shell
     timeout 60 bash -c '{ printf "GET / HTTP/1.1\r\n"; yes "X-A: b"; } >"/dev/tcp/$1/80"' _ "$stack"
     [ $? != 124 ] || { echo "it reads on and on" && return 1; }
     head -c 100000 /dev/urandom >"/dev/tcp/$stack/80"
     printf 'GET / HTTP/1.1\r\n%s' "$(head -c 100000 /dev/zero | tr '\0' a)" >"/dev/tcp/$stack/80"
+    for i in 1 2 3 4 5; do timeout 60 bash -c 'printf "\033[2J\r\n\r\n" >&0; cat' <>"/dev/tcp/$stack/80" >/dev/null; done
+    ! grep -a 2J "$log" || return
     get "$cohttp/" | grep Hello && [ "$(resident)" -lt 100000 ]
 }
 cohttp_many() {
