@@ -12,8 +12,7 @@ let network = Mirust_network.register ()
 (* A machine's address, not that of many or none. *)
 let is_one ip =
   not
-    (Ipaddr.is_multicast ip
-    || List.mem ip Ipaddr.[ V4 V4.any; V4 V4.broadcast; V6 V6.unspecified ])
+    (Ipaddr.is_multicast ip || List.mem ip Ipaddr.[ V4 V4.any; V4 V4.broadcast; V6 V6.unspecified ])
 
 (* HOST:PORT; the host is a name, an IPv4 address, or an IPv6 address in brackets. *)
 let target =
@@ -21,7 +20,8 @@ let target =
   let is_host host =
     match Ipaddr.V4.of_string host with
     | Ok ip -> is_one (V4 ip)
-    | Error _ -> host <> "" && Result.is_ok (Result.bind (Domain_name.of_string host) Domain_name.host)
+    | Error _ ->
+        host <> "" && Result.is_ok (Result.bind (Domain_name.of_string host) Domain_name.host)
   in
   let is_in_brackets host =
     match Ipaddr.V6.of_string host with Ok ip -> is_one (V6 ip) | Error _ -> false
@@ -122,7 +122,6 @@ let let_in ip port flow =
 (* Only the proxy itself connects from an address of its own: the target's name leads back here. Each such connection
    would be passed on by another one, until all places are taken. *)
 let is_ours stack ip = Ipaddr.compare (Stack.IP.src (Stack.ip stack) ~dst:ip) ip = 0
-
 let itself = "the target is the proxy itself"
 
 let accept stack flow =

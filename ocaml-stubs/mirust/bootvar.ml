@@ -29,8 +29,7 @@ let number ~least ~most =
   let parse s =
     match if String.for_all is_digit s then int_of_string_opt s else None with
     | Some n when n >= least && n <= most -> Ok n
-    | Some _ | None ->
-        Error (`Msg (Printf.sprintf "%S is not a number from %d to %d" s least most))
+    | Some _ | None -> Error (`Msg (Printf.sprintf "%S is not a number from %d to %d" s least most))
   in
   Arg.conv ~docv:"N" (parse, Format.pp_print_int)
 

@@ -32,8 +32,8 @@ val register : 'a Cmdliner.Term.t -> unit -> 'a
     registered, and sets the level for both languages. *)
 val logs : Logs.level option Cmdliner.Term.t
 
-(** A whole number from [least], which is not negative, to [most], in decimal digits. Anything else is
-    a wrong command line, and the message says what is expected. *)
+(** A whole number from [least], which is not negative, to [most], in decimal digits. Anything else
+    is a wrong command line, and the message says what is expected. *)
 val number : least:int -> most:int -> int Cmdliner.Arg.conv
 
 (** [delegate parser] leaves the evaluation to another library that parses the whole command line,

@@ -21,7 +21,9 @@ let has text part =
   List.exists (fun i -> String.sub text i n = part) (List.init (String.length text - n) Fun.id)
 
 let numbers () =
-  let port = Cmdliner.Arg.(value & opt (Bootvar.number ~least:1 ~most:65535) 80 & info [ "port" ]) in
+  let port =
+    Cmdliner.Arg.(value & opt (Bootvar.number ~least:1 ~most:65535) 80 & info [ "port" ])
+  in
   List.iter
     (fun (text, expected) ->
       match (eval [ "--port=" ^ text ] port, expected) with

@@ -87,7 +87,11 @@ pub async fn destroy(general: &General, domain: &str) -> Result<(), String> {
 ///
 /// What xl said.
 pub async fn list(general: &General) -> Result<Vec<Listed>, String> {
-    Ok(call(general, &["list".as_ref(), "--verbose".as_ref()]).await?.lines().filter_map(parse).collect())
+    Ok(call(general, &["list".as_ref(), "--verbose".as_ref()])
+        .await?
+        .lines()
+        .filter_map(parse)
+        .collect())
 }
 
 /// Finds a domain in the list.

@@ -27,8 +27,9 @@ open Mirust_stack
 (** Declares boot parameters; call it at the toplevel of a module. They are those of
     {!Mirust_stack.Args}, and [--interface=NAME], the device as for {!Mirust_vif.Vif.connect}
     (default: ["0"] on Xen, the TAP interface ["tap0"] on Linux), with [--receive-pages=N] (64 to
-    65535) and [--send-pages=N] (16 to 65535) for the memory that it may use on Xen. [group] is a prefix for all of them, for
-    a second interface. [--network-memory=SIZE] never has a prefix: see {!Mirust.Budget}.
+    65535) and [--send-pages=N] (16 to 65535) for the memory that it may use on Xen. [group] is a
+    prefix for all of them, for a second interface. [--network-memory=SIZE] never has a prefix: see
+    {!Mirust.Budget}.
 
     The function it returns connects the device, waits until its link is up, and returns a stack on
     it.
