@@ -75,110 +75,137 @@ type unwind = {
   debug_relocs : (int * reloc) list;
 }
 
-(* Divides .eh_frame into what stays and gdb's part; [unused]: functions that have neither. *)
-let split_unwind elf symbols ~unused =
-  let _, frames = find elf ".eh_frame" and _, relocs = find elf ".rela.eh_frame" in
-  let b = content elf frames in
-  let by_place = Hashtbl.create 4096 in
+(* What stays in .eh_frame. *)
+type kept = {
+  out : Buffer.t;
+  out_relocs : Buffer.t;
+  copied : (int, int) Hashtbl.t;  (** Where the CIEs are now. *)
+  mutable distances : (int * int) list;  (** How far each entry is from its own. *)
+}
+
+let copy kept b by_place at size =
+  let into = Buffer.length kept.out in
+  Buffer.add_subbytes kept.out b at size;
+  for i = at to at + size - 1 do
+    Option.iter
+      (fun r ->
+        let entry = Bytes.create 24 in
+        set_reloc entry 0 { r with at = into + i - at };
+        Buffer.add_bytes kept.out_relocs entry)
+      (Hashtbl.find_opt by_place i)
+  done;
+  into
+
+let keep kept b by_place ~cie at size =
+  let cie =
+    match Hashtbl.find_opt kept.copied cie with
+    | Some into -> into
+    | None ->
+        let into = copy kept b by_place cie (4 + u32 b cie) in
+        Hashtbl.replace kept.copied cie into;
+        into
+  in
+  let into = copy kept b by_place at size in
+  kept.distances <- (into + 4, into + 4 - cie) :: kept.distances
+
+(* Gdb's part. *)
+type moved = {
+  part : Buffer.t;
+  mutable part_relocs : (int * reloc) list;
+  mutable cie_in_part : Bytes.t option;
+}
+
+let debug_entry moved first parts =
+  let size = up (4 + 4 + List.fold_left (fun n p -> n + String.length p) 0 parts) 8 in
+  let at = Buffer.length moved.part in
+  Buffer.add_int32_le moved.part (Int32.of_int (size - 4));
+  Buffer.add_int32_le moved.part (Int32.of_int first);
+  List.iter (Buffer.add_string moved.part) parts;
+  (* DW_CFA_nop. *)
+  Buffer.add_string moved.part (String.make (size - (Buffer.length moved.part - at)) '\000');
+  at
+
+let skip = 4 + String.length ocaml_cie
+
+let is_ocaml_cie moved b cie =
+  let size = 4 + u32 b cie in
+  size >= skip
+  && Bytes.sub_string b (cie + 4) (skip - 4) = ocaml_cie
+  &&
+  match moved.cie_in_part with None -> true | Some seen -> Bytes.equal seen (Bytes.sub b cie size)
+
+let move_to_debug moved b ~cie at size (r : reloc) =
+  if moved.cie_in_part = None then (
+    let cie_size = 4 + u32 b cie in
+    let instructions = Bytes.sub_string b (cie + skip) (cie_size - skip) in
+    ignore (debug_entry moved (-1) [ "\001\000\001\x78\016"; instructions ]);
+    moved.cie_in_part <- Some (Bytes.sub b cie cie_size));
+  let range = Bytes.make 8 '\000' in
+  set_u32 range 0 (u32 b (at + 12));
+  (* The length of the augmentation, 0, is the byte before the instructions. *)
+  let instructions = Bytes.sub_string b (at + 17) (size - 17) in
+  let into = debug_entry moved 0 [ String.make 8 '\000'; Bytes.to_string range; instructions ] in
+  moved.part_relocs <- (into, { r with how = r_64; at = into + 8 }) :: moved.part_relocs
+
+let by_place elf relocs =
+  let table = Hashtbl.create 4096 in
   Seq.iter
     (fun at ->
       let r = reloc elf.file at in
-      Hashtbl.replace by_place r.at r)
+      Hashtbl.replace table r.at r)
     (entries relocs);
+  table
+
+(* Calls [f ~cie at size] for each entry of a function. *)
+let each_entry b size f =
+  let rec walk at =
+    if at < size then (
+      let length = u32 b at in
+      if length >= 0xffff_fff0 then unknown "an unwind table of 64 bits";
+      let id = if length = 0 then 0 else u32 b (at + 4) in
+      if length > 0 && id <> 0 then f ~cie:(at + 4 - id) at (4 + length);
+      walk (at + 4 + length))
+  in
+  walk 0
+
+(* Divides .eh_frame into what stays and gdb's part; [unused]: functions that have neither. *)
+let split_unwind elf symbols ~unused =
+  let _, frames = find elf ".eh_frame" and _, relocs = find elf ".rela.eh_frame" in
+  let b = content elf frames and by_place = by_place elf relocs in
   let ocaml = in_ocaml elf symbols
   and returns = returns elf symbols
   and calls_c = calls_c elf symbols in
-  let out = Buffer.create frames.size and out_relocs = Buffer.create relocs.size in
-  let debug = Buffer.create frames.size and debug_relocs = ref [] in
-  let add_reloc r =
-    let entry = Bytes.create 24 in
-    set_reloc entry 0 r;
-    Buffer.add_bytes out_relocs entry
+  let kept =
+    {
+      out = Buffer.create frames.size;
+      out_relocs = Buffer.create relocs.size;
+      copied = Hashtbl.create 64;
+      distances = [];
+    }
+  and moved = { part = Buffer.create frames.size; part_relocs = []; cie_in_part = None } in
+  let is_for_gdb_alone ~cie at (r : reloc) section start =
+    let stop = start + u32 b (at + 12) in
+    r.how = r_pc32 && is_ocaml_cie moved b cie && ocaml section start
+    && Bytes.get b (at + 16) = '\000'
+    && (not (calls_c section start stop))
+    && returns section start stop
   in
-  let copy at size =
-    let into = Buffer.length out in
-    Buffer.add_subbytes out b at size;
-    for i = at to at + size - 1 do
-      match Hashtbl.find_opt by_place i with
-      | Some r -> add_reloc { r with at = into + i - at }
-      | None -> ()
-    done;
-    into
-  in
-  (* Where the CIEs are now, and how far each entry is from its own. *)
-  let copied = Hashtbl.create 64 and distances = ref [] in
-  let cie_in_debug = ref None in
-  let skip = 4 + String.length ocaml_cie in
-  let debug_entry first parts =
-    let size = up (4 + 4 + List.fold_left (fun n p -> n + String.length p) 0 parts) 8 in
-    let at = Buffer.length debug in
-    Buffer.add_int32_le debug (Int32.of_int (size - 4));
-    Buffer.add_int32_le debug (Int32.of_int first);
-    List.iter (Buffer.add_string debug) parts;
-    (* DW_CFA_nop. *)
-    Buffer.add_string debug (String.make (size - (Buffer.length debug - at)) '\000');
-    at
-  in
-  let move_to_debug cie at size (r : reloc) =
-    if !cie_in_debug = None then (
-      let cie_size = 4 + u32 b cie in
-      let instructions = Bytes.sub_string b (cie + skip) (cie_size - skip) in
-      ignore (debug_entry (-1) [ "\001\000\001\x78\016"; instructions ]);
-      cie_in_debug := Some (Bytes.sub b cie cie_size));
-    let range = Bytes.make 8 '\000' in
-    set_u32 range 0 (u32 b (at + 12));
-    (* The length of the augmentation, 0, is the byte before the instructions. *)
-    let instructions = Bytes.sub_string b (at + 17) (size - 17) in
-    let into = debug_entry 0 [ String.make 8 '\000'; Bytes.to_string range; instructions ] in
-    debug_relocs := (into, { r with how = r_64; at = into + 8 }) :: !debug_relocs
-  in
-  let is_ocaml_cie cie =
-    let size = 4 + u32 b cie in
-    size >= skip
-    && Bytes.sub_string b (cie + 4) (skip - 4) = ocaml_cie
-    &&
-    match !cie_in_debug with None -> true | Some seen -> Bytes.equal seen (Bytes.sub b cie size)
-  in
-  let rec walk at =
-    if at < frames.size then (
-      let length = u32 b at in
-      if length >= 0xffff_fff0 then unknown "an unwind table of 64 bits";
-      let size = 4 + length and id = if length = 0 then 0 else u32 b (at + 4) in
-      (if length > 0 && id <> 0 then
-         let cie = at + 4 - id in
-         match Hashtbl.find_opt by_place (at + 8) with
-         | None -> unknown "an unwind entry without relocation"
-         | Some r ->
-             let s = symbols.(r.symbol) in
-             let start = s.value + r.addend in
-             if unused s.section start then ()
-             else if
-               r.how = r_pc32 && is_ocaml_cie cie && ocaml s.section start
-               && Bytes.get b (at + 16) = '\000'
-               && (not (calls_c s.section start (start + u32 b (at + 12))))
-               && returns s.section start (start + u32 b (at + 12))
-             then move_to_debug cie at size r
-             else
-               let cie =
-                 match Hashtbl.find_opt copied cie with
-                 | Some into -> into
-                 | None ->
-                     let into = copy cie (4 + u32 b cie) in
-                     Hashtbl.replace copied cie into;
-                     into
-               in
-               let into = copy at size in
-               distances := (into + 4, into + 4 - cie) :: !distances);
-      walk (at + size))
-  in
-  walk 0;
-  let result = Buffer.to_bytes out in
-  List.iter (fun (at, distance) -> set_u32 result at distance) !distances;
+  each_entry b frames.size (fun ~cie at size ->
+      match Hashtbl.find_opt by_place (at + 8) with
+      | None -> unknown "an unwind entry without relocation"
+      | Some r ->
+          let s = symbols.(r.symbol) in
+          let start = s.value + r.addend in
+          if not (unused s.section start) then
+            if is_for_gdb_alone ~cie at r s.section start then move_to_debug moved b ~cie at size r
+            else keep kept b by_place ~cie at size);
+  let result = Buffer.to_bytes kept.out in
+  List.iter (fun (at, distance) -> set_u32 result at distance) kept.distances;
   {
     frames = result;
-    frame_relocs = Buffer.to_bytes out_relocs;
-    debug = Buffer.to_bytes debug;
-    debug_relocs = List.rev !debug_relocs;
+    frame_relocs = Buffer.to_bytes kept.out_relocs;
+    debug = Buffer.to_bytes moved.part;
+    debug_relocs = List.rev moved.part_relocs;
   }
 
 (* Adds what gdb reads to the end of the file: a section, its relocations, and a symbol for its start, since an
