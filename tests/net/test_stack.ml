@@ -319,6 +319,7 @@ let boot_parameters () =
       "--ipv4=10.0.0";
       "--ipv4-gateway=10.0.0.1";
       "--ipv4-only --ipv6-only";
+      "--ipv4-only";
       "--ipv4=10.0.0.2/24 --ipv6-only";
       "--ipv6=10.0.0.1/24";
       "--ipv6-secret=";

@@ -15,6 +15,38 @@ let secret =
 
 let section = "NETWORK"
 
+(* What the parameters say together; or why they contradict each other. *)
+let make cidr gateway dhcp ipv6_addresses ipv6_gateway accept_router_advertisements only4 only6
+    secret eui64 =
+  if only4 && only6 then Error (`Msg "ipv4-only and ipv6-only exclude each other")
+  else if only6 && (cidr <> None || dhcp) then Error (`Msg "an IPv4 address, but also ipv6-only")
+  else
+    match (cidr, dhcp) with
+    | Some _, true -> Error (`Msg "ipv4 and dhcp exclude each other")
+    | None, _ when gateway <> None -> Error (`Msg "ipv4-gateway needs ipv4")
+    | None, false when only4 -> Error (`Msg "ipv4-only needs ipv4 or dhcp")
+    | _, _ ->
+        let ipv4 =
+          match cidr with
+          | Some cidr -> `Static { Stack.cidr; gateway }
+          | None -> if dhcp then `Dhcp else `Off
+        in
+        let config =
+          {
+            Stack.ipv4;
+            ipv6 = (if only4 then `Off else `On);
+            ipv6_addresses;
+            ipv6_gateway;
+            accept_router_advertisements;
+            ipv6_identifiers =
+              (match secret with
+              | _ when eui64 -> `Modified_eui64
+              | Some text -> `Stable text
+              | None -> `Private);
+          }
+        in
+        Result.map (fun () -> config) (Result.map_error (fun m -> `Msg m) (Stack.check config))
+
 let config ?group () =
   let named name ~doc =
     let name = match group with None -> name | Some g -> g ^ "-" ^ name in
@@ -55,38 +87,6 @@ let config ?group () =
   let eui64 =
     flag "ipv6-eui64"
       ~doc:"Make IPv6 addresses that are not given of the MAC, which then all the world can see."
-  in
-  let make cidr gateway dhcp ipv6_addresses ipv6_gateway accept_router_advertisements only4 only6
-      secret eui64 =
-    if only4 && only6 then Error (`Msg "ipv4-only and ipv6-only exclude each other")
-    else if only6 && (cidr <> None || dhcp) then Error (`Msg "an IPv4 address, but also ipv6-only")
-    else
-      match (cidr, dhcp) with
-      | Some _, true -> Error (`Msg "ipv4 and dhcp exclude each other")
-      | None, _ when gateway <> None -> Error (`Msg "ipv4-gateway needs ipv4")
-      | _, _ ->
-          let ipv4 =
-            match cidr with
-            | Some cidr -> `Static { Stack.cidr; gateway }
-            | None -> if dhcp then `Dhcp else `Off
-          in
-          let config =
-            {
-              Stack.ipv4;
-              ipv6 = (if only4 then `Off else `On);
-              ipv6_addresses;
-              ipv6_gateway;
-              accept_router_advertisements;
-              ipv6_identifiers =
-                (match secret with
-                | _ when eui64 -> `Modified_eui64
-                | Some text -> `Stable text
-                | None -> `Private);
-            }
-          in
-          if config.ipv4 = `Off && only4 then Ok config
-          else
-            Result.map (fun () -> config) (Result.map_error (fun m -> `Msg m) (Stack.check config))
   in
   Term.term_result
     Term.(
