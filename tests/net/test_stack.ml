@@ -309,6 +309,7 @@ let boot_parameters () =
     [
       "--ipv4=10.0.0.2/31 --ipv4-gateway=10.0.0.3";
       "--ipv4=10.0.0.2/32 --ipv4-gateway=10.0.0.1";
+      "--ipv4-only --dhcp";
       "--ipv6-secret=abc";
       "--ipv6-eui64";
     ];
@@ -320,6 +321,8 @@ let boot_parameters () =
       "--ipv4-gateway=10.0.0.1";
       "--ipv4-only --ipv6-only";
       "--ipv4-only";
+      "--ipv4-only --dhcp --ipv6=2001:db8::2/64";
+      "--ipv4-only --dhcp --ipv6-gateway=fe80::1";
       "--ipv4=10.0.0.2/24 --ipv6-only";
       "--ipv6=10.0.0.1/24";
       "--ipv6-secret=";

@@ -20,6 +20,8 @@ let make cidr gateway dhcp ipv6_addresses ipv6_gateway accept_router_advertiseme
     secret eui64 =
   if only4 && only6 then Error (`Msg "ipv4-only and ipv6-only exclude each other")
   else if only6 && (cidr <> None || dhcp) then Error (`Msg "an IPv4 address, but also ipv6-only")
+  else if only4 && (ipv6_addresses <> [] || ipv6_gateway <> None) then
+    Error (`Msg "an IPv6 address, but also ipv4-only")
   else
     match (cidr, dhcp) with
     | Some _, true -> Error (`Msg "ipv4 and dhcp exclude each other")
