@@ -216,7 +216,9 @@ fn port(text: &str) -> Result<Port> {
     let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (host, domain) = numbers.split_once(':').unwrap_or((numbers, numbers));
     match (host.parse(), domain.parse(), protocol) {
-        (Ok(host), Ok(domain), "tcp" | "udp") => Ok(Port { host, domain, udp: protocol == "udp" }),
+        (Ok(host @ 1..), Ok(domain @ 1..), "tcp" | "udp") => {
+            Ok(Port { host, domain, udp: protocol == "udp" })
+        }
         _ => bail!("not a port: {text}; write HOST:PORT, for example 8080:80, or 5353:53/udp"),
     }
 }
@@ -292,7 +294,7 @@ mod tests {
     fn ports_are_read() {
         assert_eq!(port("8080:80").unwrap(), Port { host: 8080, domain: 80, udp: false });
         assert_eq!(port("53/udp").unwrap(), Port { host: 53, domain: 53, udp: true });
-        for wrong in ["", "a", "80:", "80:70000", "80/sctp", "my-crate"] {
+        for wrong in ["", "a", "80:", "80:70000", "0:80", "80:0", "-1:80", "80/sctp", "my-crate"] {
             assert!(port(wrong).is_err(), "{wrong}");
         }
     }
