@@ -10,6 +10,7 @@
 //! be accepted, while one connection after the other is reset until there is memory again.
 
 use std::cell::{Cell, RefCell};
+use std::ffi::OsStr;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 
@@ -149,6 +150,18 @@ impl Drop for Place {
     }
 }
 
+/// The number of places that a value of [`VARIABLE`] asks for.
+fn number(value: &OsStr) -> Result<usize, String> {
+    let number = value.to_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| {
+        format!("{VARIABLE}={value:?} is not a number of connections, and is ignored")
+    })
+}
+
+fn asked() -> Option<usize> {
+    number(&std::env::var_os(VARIABLE)?).inspect_err(|why| log::error!("{why}")).ok()
+}
+
 /// The number of places, unless that was `asked` for: by the memory that there is now, which the toolstack may change.
 fn most(asked: Option<usize>) -> usize {
     let by_memory = || match crate::platform::mem_stats().total {
@@ -168,7 +181,6 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
         return false;
     }
     let worst = PLACES.with_borrow_mut(|places| {
-        let asked = || std::env::var(VARIABLE).ok().and_then(|text| text.parse().ok());
         let most = most(*places.asked.get_or_insert_with(asked));
         if places.taken.len() >= most {
             places.taken.retain(|socket| socket.strong_count() > 0);

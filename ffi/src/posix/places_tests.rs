@@ -177,3 +177,12 @@ async fn answered() {
     let newcomer = Arc::new(Told::default());
     assert!(!client.was_reset.get() && client.may_read() && is_room(&newcomer.into()));
 }
+
+#[test]
+fn what_is_no_number_of_connections_is_told() {
+    assert_eq!(number("100".as_ref()), Ok(100));
+    for value in ["", "-1", "+", "many", "1e3", "99999999999999999999"] {
+        let why = number(value.as_ref()).unwrap_err();
+        assert!(why.contains(&format!("{VARIABLE}={value:?} is not a number")), "{why}");
+    }
+}
