@@ -196,7 +196,9 @@ impl Task {
                 self.device.end();
                 return Ok(());
             };
-            if core::mem::take(&mut self.device.inner.borrow_mut().filter) && front == Front::Up {
+            if core::mem::take(&mut self.device.inner.borrow_mut().groups.filter)
+                && front == Front::Up
+            {
                 self.request_filter(&backend).await?;
             }
             match step(front, state, online) {
@@ -377,7 +379,7 @@ impl Task {
                 if inner.fault.is_some() || (inner.close && inner.info.link == Link::Closed) {
                     return Poll::Ready(Happened::Device);
                 }
-                if inner.filter && inner.info.link == Link::Up {
+                if inner.groups.filter && inner.info.link == Link::Up {
                     return Poll::Ready(Happened::Device);
                 }
                 inner.waker = Some(cx.waker().clone());

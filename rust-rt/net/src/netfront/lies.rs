@@ -2,6 +2,7 @@
 
 use super::{backend::*, rig::*, *};
 use crate::{Link, Place};
+use alloc::vec::Vec;
 
 /// A number below `limit`, and every other time one at the edge of something: nothing, a header, a page.
 fn edge(choose: &mut dyn FnMut(usize) -> usize, limit: usize) -> usize {

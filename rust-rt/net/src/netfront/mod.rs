@@ -23,6 +23,7 @@
 
 mod common;
 mod connect;
+mod groups;
 mod heads;
 mod held;
 mod layout;
@@ -42,9 +43,10 @@ use super::{
     Counters, Device, Features, Info, Link, Mac, News, Received, RxFrame, SendError, Slab, TxFrame,
     device::ETHERNET_HEADER,
 };
-use alloc::{collections::BTreeSet, rc::Rc, string::String, vec::Vec};
+use alloc::{rc::Rc, string::String};
 use common::{Common, Fault, Malformed, Offload};
 use core::{cell::RefCell, ptr::NonNull, task::Waker};
+use groups::Groups;
 use mirust_mem::{OutOfMemory, PAGE_SIZE};
 use mirust_xen::wire::{DomId, netif::FRAME_MAX};
 use mirust_xen::{
@@ -141,14 +143,7 @@ struct Inner {
     /// Notifications since something was last found in a ring.
     useless: u32,
     news: News,
-    /// Groups that have been joined.
-    groups: BTreeSet<Mac>,
-    /// Those that the backend has been told of since it was connected.
-    told: BTreeSet<Mac>,
-    /// It is to be told of changes, as soon as there is room.
-    untold: bool,
-    /// The backend is to be asked to let only these through.
-    filter: bool,
+    groups: Groups,
     /// The device's task, if it waits.
     waker: Option<Waker>,
 }
@@ -172,10 +167,7 @@ impl Netfront {
             full: false,
             useless: 0,
             news: News::default(),
-            groups: BTreeSet::new(),
-            told: BTreeSet::new(),
-            untold: false,
-            filter: false,
+            groups: Groups::default(),
             waker: None,
         };
         Ok(Netfront { inner: RefCell::new(inner), grants, signal })
@@ -217,8 +209,7 @@ impl Netfront {
         if core::mem::take(&mut inner.full) {
             inner.news |= News::ROOM;
         }
-        inner.told.clear();
-        inner.untold = false;
+        inner.groups.forget();
         inner.tell_groups();
         inner.flush(self.signal);
         (self.signal)();
@@ -262,7 +253,7 @@ impl Netfront {
         if tx {
             inner.reap();
             inner.arm_tx();
-            if inner.untold {
+            if inner.groups.untold {
                 inner.news |= News::ROOM;
             }
         }
@@ -318,7 +309,7 @@ impl Inner {
         // Each time round takes all answers there are, so twice is rare and more a backend's game.
         for _ in 0..4 {
             let Some(queue) = &mut self.queue else { return };
-            match queue.tx.arm(self.full || self.untold) {
+            match queue.tx.arm(self.full || self.groups.untold) {
                 Ok(false) => return,
                 Ok(true) => self.reap(),
                 Err(fault) => return self.fail(fault),
@@ -334,7 +325,7 @@ impl Inner {
             }
         }
         self.reap();
-        if self.untold {
+        if self.groups.untold {
             self.tell_groups();
         }
         let Inner { common, queue: Some(queue), .. } = self else { return };
@@ -351,23 +342,11 @@ impl Inner {
         }
     }
 
-    /// Tells a connected backend which groups have been joined and left.
     fn tell_groups(&mut self) {
-        let Inner { common, queue: Some(queue), info, groups, told, untold, .. } = self else {
-            return;
-        };
-        if info.link != Link::Up || !queue.tx.has_filter() {
-            return;
+        let Inner { common, queue: Some(queue), info, groups, .. } = self else { return };
+        if info.link == Link::Up {
+            groups.tell(&mut queue.tx, common);
         }
-        let changes: Vec<Mac> = groups.symmetric_difference(told).copied().collect();
-        *untold = !changes.into_iter().all(|group| {
-            let join = groups.contains(&group);
-            let there_was_room = queue.tx.multicast(common, group, join);
-            if there_was_room {
-                let _ = if join { told.insert(group) } else { told.remove(&group) };
-            }
-            there_was_room
-        });
     }
 
     fn turn_away<T>(&mut self) -> Option<T> {
@@ -476,10 +455,9 @@ impl Device for Netfront {
 
     fn multicast(&self, group: Mac, join: bool) {
         let mut inner = self.inner.borrow_mut();
-        let changed = if join { inner.groups.insert(group) } else { inner.groups.remove(&group) };
-        if join && changed && inner.groups.len() == 1 {
-            // The first one: the task asks the backend to filter.
-            inner.filter = true;
+        inner.groups.change(group, join);
+        if inner.groups.filter {
+            // The task asks for it.
             if let Some(waker) = inner.waker.take() {
                 waker.wake();
             }

@@ -2,7 +2,7 @@
 
 use super::{backend::Backend, *};
 use crate::{Fragment, Place, TxChecksum};
-use alloc::{boxed::Box, vec};
+use alloc::{boxed::Box, vec, vec::Vec};
 use core::mem::MaybeUninit;
 use mirust_mem::PAGE_SIZE;
 use mirust_xen::fake::{FakeXen, World, world};

@@ -2,6 +2,7 @@
 
 use super::{backend::*, rig::*, *};
 use crate::{Place, RxChecksum, TxChecksum};
+use alloc::vec::Vec;
 use mirust_mem::PAGE_SIZE;
 use mirust_xen::wire::{GrantRef, netif::*};
 
