@@ -115,15 +115,6 @@ impl Offer {
     }
 }
 
-/// What ended a wait.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Happened {
-    /// Something in xenstore.
-    Store,
-    /// The backend has broken the protocol, or the stack wants something that takes xenstore.
-    Device,
-}
-
 impl Task {
     /// Runs until the device is closed.
     pub async fn run(self) {
@@ -363,7 +354,7 @@ impl Task {
         first: &mut Watch,
         mut second: Option<&mut Watch>,
         channels: Option<Rc<Channels>>,
-    ) -> Happened {
+    ) {
         // As `events` has it: count, look, wait. The first round looks without an event.
         let counts = |channels: &Channels| match channels {
             Channels::One(channel) => (channel.count(), 0),
@@ -376,25 +367,20 @@ impl Task {
         poll_fn(|cx| {
             {
                 let mut inner = self.device.inner.borrow_mut();
-                if inner.fault.is_some() || (inner.close && inner.info.link == Link::Closed) {
-                    return Poll::Ready(Happened::Device);
-                }
-                if inner.groups.filter && inner.info.link == Link::Up {
-                    return Poll::Ready(Happened::Device);
+                // The backend has broken the protocol, or the stack wants something that takes xenstore.
+                let over =
+                    inner.fault.is_some() || (inner.close && inner.info.link == Link::Closed);
+                if over || inner.groups.filter && inner.info.link == Link::Up {
+                    return Poll::Ready(());
                 }
                 inner.waker = Some(cx.waker().clone());
             }
             // In another domain xenstore will have news.
-            if channels.as_deref().is_some_and(Channels::are_stale) {
-                return Poll::Ready(Happened::Store);
-            }
-            if pin!(first.next()).poll(cx).is_ready() {
-                return Poll::Ready(Happened::Store);
-            }
-            if let Some(second) = second.as_deref_mut() {
-                if pin!(second.next()).poll(cx).is_ready() {
-                    return Poll::Ready(Happened::Store);
-                }
+            if channels.as_deref().is_some_and(Channels::are_stale)
+                || pin!(first.next()).poll(cx).is_ready()
+                || second.as_deref_mut().is_some_and(|w| pin!(w.next()).poll(cx).is_ready())
+            {
+                return Poll::Ready(());
             }
             let (Some(channels), Some(seen)) = (channels.as_deref(), &mut seen) else {
                 return Poll::Pending;
@@ -417,7 +403,7 @@ impl Task {
                 self.device.on_event(tx, rx);
             }
         })
-        .await
+        .await;
     }
 }
 
