@@ -796,6 +796,25 @@ let time_wait_is_not_stuck () =
   sum_is_right w;
   Alcotest.(check int) "nobody is stuck" 0 (Engine.env w.engine).stuck_octets
 
+(* Its peer has not had the time yet to take the rest. *)
+let who_holds_more_than_twice_as_much_begins_anew () =
+  let w, comes = crowd ~memory:20_000 () in
+  let r = comes (host 2) in
+  let needed later =
+    w.time <- w.time + (later * ms);
+    (Engine.env w.engine).short <- true;
+    Engine.flush w.engine ~now:w.time
+  in
+  let put octets = Result.get_ok (Engine.write w.engine r.c (Cstruct.create octets)) in
+  put 20_000;
+  needed 0;
+  put 50_000;
+  needed 2_900;
+  needed 600;
+  Alcotest.(check bool) "stays" true (stays r);
+  needed 2_500;
+  Alcotest.(check bool) "goes" false (stays r)
+
 (* Wherever memory ends while one is to give way: who has gone is told, and who has not may have to go another time. *)
 let without_memory prepare act () =
   let rec failures nth =
@@ -961,6 +980,8 @@ let () =
           Alcotest.test_case "ahead of a gap" `Quick ahead_of_a_gap;
           Alcotest.test_case "unread in TIME-WAIT" `Quick time_wait_unread;
           Alcotest.test_case "TIME-WAIT is not stuck" `Quick time_wait_is_not_stuck;
+          Alcotest.test_case "more than twice as much" `Quick
+            who_holds_more_than_twice_as_much_begins_anew;
           Alcotest.test_case "without memory" `Quick memory_without_memory;
         ] );
       ( "storms",
