@@ -93,13 +93,24 @@ pub(crate) fn give_files(files: &'static Files) {
     FILES.call_once(|| files);
 }
 
-/// A file's own contents, or a copy if nobody can tell.
-fn map_file(len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> Result<usize, c_int> {
+/// A file's own contents, or a copy if nobody can tell. At a fixed address there are only copies.
+///
+/// # Safety
+///
+/// Nobody uses what a fixed mapping replaces.
+unsafe fn map_file(
+    addr: usize,
+    len: usize,
+    prot: c_int,
+    flags: c_int,
+    fd: c_int,
+    offset: i64,
+) -> Result<usize, c_int> {
     let Some(Files { fill, share, .. }) = FILES.get() else { return Err(errno::ENODEV) };
-    if flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
+    let shared = flags & MAP_SHARED != 0;
+    if shared && flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) != 0 {
         return Err(errno::ENODEV);
     }
-    let shared = flags & MAP_SHARED != 0;
     if prot & PROT_EXEC != 0 {
         return Err(errno::EACCES);
     }
@@ -113,7 +124,8 @@ fn map_file(len: usize, prot: c_int, flags: c_int, fd: c_int, offset: i64) -> Re
     }
     // SAFETY: a question.
     unsafe { fill(fd, offset, shared, ptr::null_mut(), 0)? };
-    let at = vm::with(|space| space.map(len, Prot::ReadWrite)).map_err(code)?;
+    // SAFETY: passed on to our caller.
+    let at = unsafe { map_anonymous(addr, len, Prot::ReadWrite, flags)? };
     // SAFETY: `len` bytes that were just mapped.
     let filled = unsafe { fill(fd, offset, shared, ptr::with_exposed_provenance_mut(at), len) };
     if let Err(code) = filled {
@@ -137,7 +149,8 @@ pub(crate) unsafe extern "C" fn mmap(
     offset: i64,
 ) -> *mut u8 {
     let mapped = if flags & MAP_ANONYMOUS == 0 && flags & (MAP_SHARED | MAP_PRIVATE) != 0 {
-        map_file(len, prot, flags, fd, offset)
+        // SAFETY: the caller gives up what a fixed mapping replaces.
+        unsafe { map_file(addr.addr(), len, prot, flags, fd, offset) }
     } else {
         // SAFETY: the caller gives up what a fixed mapping replaces.
         unsafe { try_mmap(addr.addr(), len, prot, flags) }
@@ -159,7 +172,16 @@ unsafe fn try_mmap(addr: usize, len: usize, prot: c_int, flags: c_int) -> Result
     if flags & MAP_HUGETLB != 0 {
         return Err(errno::ENOMEM);
     }
-    let prot = access(prot)?;
+    // SAFETY: passed on to our caller.
+    unsafe { map_anonymous(addr, len, access(prot)?, flags) }
+}
+
+/// Zeroes, or addresses only, where the flags say.
+///
+/// # Safety
+///
+/// Nobody uses what a fixed mapping replaces.
+unsafe fn map_anonymous(addr: usize, len: usize, prot: Prot, flags: c_int) -> Result<usize, c_int> {
     vm::with(|space| match (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE), prot) {
         (0, Prot::None) => space.reserve(len),
         (0, prot) => space.map(len, prot),

@@ -7,6 +7,7 @@ use super::block;
 use super::events::Events;
 use super::files::File;
 use super::files::locks::{self, F_GETLK, F_SETLK, F_SETLKW};
+use super::files::nameless;
 use super::object::downcast;
 use super::parts::{Errno, Part, PartMut, Result};
 use super::table::{self, O_CLOEXEC, O_NONBLOCK};
@@ -244,6 +245,8 @@ fn control(fd: c_int, command: c_int, argument: c_int) -> Result<c_int> {
     const F_SETFL: c_int = 4;
     const F_DUPFD_CLOEXEC: c_int = 1030;
     const F_GETPIPE_SZ: c_int = 1032;
+    const F_ADD_SEALS: c_int = 1033;
+    const F_GET_SEALS: c_int = 1034;
     let description = table::get(fd)?;
     match command {
         F_DUPFD => table::duplicate(fd, argument, false),
@@ -258,6 +261,8 @@ fn control(fd: c_int, command: c_int, argument: c_int) -> Result<c_int> {
         F_GETPIPE_SZ if description.object.stat().mode == Stat::fifo().mode => {
             Ok(super::pipe::CAPACITY as c_int)
         }
+        F_ADD_SEALS => nameless::seal(fd, Some(argument)),
+        F_GET_SEALS => nameless::seal(fd, None),
         _ => Err(Errno(EINVAL)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::fs::FileExt;
 use std::ptr;
 
@@ -38,6 +38,7 @@ pub(crate) fn run() -> Outcome {
     assert_eq!(kind(File::open("/data/hello.txt/x").map(drop)), Err(ErrorKind::NotADirectory));
 
     a_mapping_that_becomes_read_only()?;
+    copies_at_fixed_addresses()?;
 
     let mut random = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
@@ -68,5 +69,33 @@ fn a_mapping_that_becomes_read_only() -> Outcome {
     fs::remove_file("/tmp/mapped")?;
     drop(file);
     std::hint::black_box(vec![[4u8; 4096]; 64]);
+    Ok(())
+}
+
+/// As WebAssembly's runtimes make a memory: addresses are reserved, and a file without a name gives the first of them
+/// their contents.
+fn copies_at_fixed_addresses() -> Outcome {
+    // SAFETY: a C string, and a new descriptor that nothing else closes.
+    let file = unsafe { File::from_raw_fd(libc::memfd_create(c"image".as_ptr(), 0)) };
+    file.write_all_at(b"contents", 4096)?;
+    let (none, access) = (libc::PROT_NONE, libc::PROT_READ | libc::PROT_WRITE);
+    let (reserved, fixed) =
+        (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::MAP_PRIVATE | libc::MAP_FIXED);
+    // SAFETY: new mappings, to which there are no references.
+    unsafe {
+        let at = libc::mmap(ptr::null_mut(), 1 << 32, none, reserved, -1, 0);
+        assert_ne!(at, libc::MAP_FAILED);
+        let here = at.byte_add(65536);
+        for _ in 0..2 {
+            assert_eq!(libc::mmap(here, 8192, access, fixed, file.as_raw_fd(), 4096), here);
+            let bytes = here.cast::<[u8; 16]>();
+            assert_eq!(bytes.read(), *b"contents\0\0\0\0\0\0\0\0");
+            bytes.write([1; 16]);
+        }
+        assert_eq!(libc::munmap(at, 1 << 32), 0);
+    }
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, 4096)?;
+    assert_eq!(bytes, *b"contents");
     Ok(())
 }

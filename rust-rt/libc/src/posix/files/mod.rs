@@ -14,10 +14,12 @@ pub(super) mod locks;
 pub(super) mod lookup;
 mod machine;
 mod mapped;
+pub(super) mod nameless;
 mod node;
 mod place;
 mod ramdisk;
 mod root;
+mod seals;
 mod sockets;
 pub(super) mod space;
 mod temporary;
@@ -39,7 +41,7 @@ use super::object::{Object, downcast};
 use super::parts::{Errno, Part, PartMut, Result, room, scatter, total};
 use super::table::{self, O_APPEND};
 use super::watch::Watchers;
-use crate::errno::{EACCES, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO};
+use crate::errno::{EACCES, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO, EPERM};
 use crate::host;
 use crate::layout::Stat;
 use listing::Listing;
@@ -247,6 +249,9 @@ fn share(
         let Kind::Written(contents) = &file.node.kind else {
             return if writes { Err(Errno(ENODEV)) } else { Ok(None) };
         };
+        if writes && contents.is_sealed(seals::WRITE | seals::FUTURE_WRITE) {
+            return Err(Errno(EPERM));
+        }
         let end = (offset as u64).saturating_add(len as u64);
         mapped::map(contents.share(end)?, offset as usize, len).map(Some)
     };

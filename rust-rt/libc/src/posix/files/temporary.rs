@@ -13,7 +13,8 @@ use core::cell::{Cell, RefCell};
 use super::super::memory::{For, Reserved};
 use super::super::parts::{Errno, Part, PartMut, Result, room, total};
 use super::block::{Block, PAGE, PAGE_COST};
-use crate::errno::{EFBIG, ENOMEM, ENOSPC};
+use super::seals;
+use crate::errno::{EBUSY, EFBIG, ENOMEM, ENOSPC, EPERM};
 use crate::host;
 
 /// The number of the device that such files are on.
@@ -37,6 +38,8 @@ pub(super) struct Contents {
     /// The first pages, since the file was mapped.
     block: RefCell<Option<Rc<Block>>>,
     size: Cell<u64>,
+    /// What can no longer be done with it.
+    pub(super) seals: Cell<u8>,
     space: Reserved,
 }
 
@@ -50,7 +53,37 @@ impl Contents {
     /// An empty file.
     pub(super) fn new() -> Self {
         let space = Reserved::new(For::Files);
-        Contents { pages: RefCell::default(), block: RefCell::default(), size: Cell::new(0), space }
+        let (pages, block, size) = (RefCell::default(), RefCell::default(), Cell::new(0));
+        Contents { pages, block, size, seals: Cell::new(seals::SEAL), space }
+    }
+
+    /// Puts seals on it.
+    ///
+    /// # Errors
+    ///
+    /// EPERM if it takes no more; EBUSY if it is mapped and shall not be written.
+    pub(super) fn seal(&self, more: u8) -> Result {
+        if self.is_sealed(seals::SEAL) {
+            return Err(Errno(EPERM));
+        }
+        let is_mapped = || self.block.borrow().as_ref().is_some_and(|b| Rc::strong_count(b) > 1);
+        if more & seals::WRITE != 0 && is_mapped() {
+            return Err(Errno(EBUSY));
+        }
+        self.seals.set(self.seals.get() | more);
+        Ok(())
+    }
+
+    /// Whether it has one of these seals.
+    pub(super) fn is_sealed(&self, by: u8) -> bool {
+        self.seals.get() & by != 0
+    }
+
+    /// EPERM if a seal forbids this length.
+    fn check_len(&self, len: u64) -> Result {
+        let forbidden = len < self.len() && self.is_sealed(seals::SHRINK)
+            || len > self.len() && self.is_sealed(seals::GROW);
+        if forbidden { Err(Errno(EPERM)) } else { Ok(()) }
     }
 
     /// Bytes.
@@ -143,11 +176,14 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// ENOSPC if there is none; EFBIG for more than an `off_t` can say.
+    /// ENOSPC if there is none; EFBIG for more than an `off_t` can say; EPERM against a seal.
     pub(super) fn write(&self, parts: &[Part], offset: u64) -> Result<usize> {
-        if offset.checked_add(total(parts) as u64).is_none_or(|end| end > i64::MAX as u64) {
-            return Err(Errno(EFBIG));
+        let end = offset.checked_add(total(parts) as u64).filter(|&end| end <= i64::MAX as u64);
+        let end = end.ok_or(Errno(EFBIG))?;
+        if self.is_sealed(seals::WRITE | seals::FUTURE_WRITE) {
+            return Err(Errno(EPERM));
         }
+        self.check_len(end.max(self.len()))?;
         self.clear_between(offset);
         let mut at = offset;
         let mut written = || {
@@ -206,11 +242,12 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// EFBIG for more than an `off_t` can say.
+    /// EFBIG for more than an `off_t` can say; EPERM against a seal.
     pub(super) fn set_len(&self, len: u64) -> Result {
         if len > i64::MAX as u64 {
             return Err(Errno(EFBIG));
         }
+        self.check_len(len)?;
         self.clear_between(len);
         // There may be pages behind the end too, which `allocate` made.
         let mut pages = self.pages.borrow_mut();
@@ -236,10 +273,11 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// ENOSPC if there is not enough for all of it, EFBIG; nothing has changed then.
+    /// ENOSPC if there is not enough for all of it, EFBIG, EPERM against a seal; nothing has changed then.
     pub(super) fn allocate(&self, offset: u64, n: u64) -> Result {
         let end = offset.checked_add(n).filter(|&end| end <= i64::MAX as u64);
         let end = end.ok_or(Errno(EFBIG))?;
+        self.check_len(end.max(self.len()))?;
         let start = (offset / PAGE as u64).max(self.shared());
         let wanted = start..end.div_ceil(PAGE as u64).max(start);
         let mut pages = self.pages.borrow_mut();
