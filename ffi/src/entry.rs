@@ -172,6 +172,7 @@ extern "C-unwind" fn mirust_unix_main() -> i32 {
     unsafe extern "C-unwind" {
         fn mirust_main() -> i32;
     }
+    crate::platform::report_stack_overflow();
     // SAFETY: the link provides exactly one function of this name and type.
     unsafe { mirust_main() }
 }

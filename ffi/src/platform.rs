@@ -16,7 +16,7 @@ mod here {
 
     use super::MemStats;
 
-    pub use unix::{NAME, command_line, console_write, error_write};
+    pub use unix::{NAME, command_line, console_write, error_write, report_stack_overflow};
 
     /// Fills the buffer.
     pub fn random(buf: &mut [u8]) {
@@ -85,6 +85,9 @@ mod here {
 
     /// The platform's name.
     pub const NAME: &str = "xen";
+
+    /// Guard pages do.
+    pub fn report_stack_overflow() {}
 
     /// Everything goes to the one console.
     pub fn error_write(bytes: &[u8]) {

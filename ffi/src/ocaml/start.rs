@@ -8,6 +8,7 @@ use mirust_rt::poll::Ready;
 use ocaml_sys::Value as Raw;
 
 use super::runtime;
+use crate::platform;
 use crate::time::Instant;
 use crate::turn;
 
@@ -89,6 +90,8 @@ pub(crate) fn init() -> bool {
     let ready = unsafe { ocaml_boxroot_sys::boxroot_setup() };
     assert!(ready, "no memory for OCaml's roots");
     runtime::started();
+    // OCaml has installed a handler of its own.
+    platform::report_stack_overflow();
     STARTED.load(Ordering::Relaxed)
 }
 

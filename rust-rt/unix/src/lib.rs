@@ -27,6 +27,7 @@ pub mod clock;
 pub mod disk;
 mod fd;
 mod lookahead;
+mod overflow;
 mod process;
 mod reactor;
 mod readiness;
@@ -36,6 +37,7 @@ mod uring;
 mod watch;
 
 pub use fd::Fd;
+pub use overflow::report_stack_overflow;
 pub use process::{allocated, command_line, console_write, error_write, exit, random};
 pub use reactor::platform;
 pub use sys::{Errno, RawFd};

@@ -11,6 +11,7 @@ mod cases {
     use std::io::{Read, Write};
     use std::os::fd::IntoRawFd;
     use std::os::unix::net::UnixStream;
+    use std::os::unix::process::ExitStatusExt;
     use std::rc::Rc;
     use std::time::Duration;
 
@@ -23,6 +24,21 @@ mod cases {
     const MS: Duration = Duration::from_millis(1);
 
     pub fn run() {
+        match std::env::args().nth(1).as_deref() {
+            Some("recurse") => {
+                unix::report_stack_overflow();
+                println!("{}", recurse(&[0; 64]));
+            }
+            Some("stray") => {
+                unix::report_stack_overflow();
+                // SAFETY: not at all: nothing is mapped there, and the process is to end.
+                unsafe { std::ptr::without_provenance_mut::<u8>(4096).write_volatile(0) };
+            }
+            _ => all(),
+        }
+    }
+
+    fn all() {
         let cases: &[(&str, fn())] = &[
             ("a_sleep_takes_its_time", a_sleep_takes_its_time),
             ("the_wall_clock_is_that_of_the_system", the_wall_clock_is_that_of_the_system),
@@ -37,11 +53,36 @@ mod cases {
             ("a_descriptor_signals_ocaml", a_descriptor_signals_ocaml),
             ("random_bytes_differ", random_bytes_differ),
             ("sigterm_asks_for_the_end", sigterm_asks_for_the_end),
+            ("a_stack_overflow_is_told", a_stack_overflow_is_told),
+            ("other_faults_are_left_to_others", other_faults_are_left_to_others),
         ];
         for (name, case) in cases {
             case();
             println!("test {name} ... ok");
         }
+    }
+
+    #[allow(unconditional_recursion)]
+    fn recurse(frame: &[u64; 64]) -> u64 {
+        let next = std::hint::black_box([frame[0] + 1; 64]);
+        recurse(&next) + next[1]
+    }
+
+    /// What this program says to standard error, and by which signal it ends, if it is called so.
+    fn end_of(argument: &str) -> (String, Option<i32>) {
+        let program = std::env::current_exe().unwrap();
+        let output = std::process::Command::new(program).arg(argument).output().unwrap();
+        (String::from_utf8(output.stderr).unwrap(), output.status.signal())
+    }
+
+    fn a_stack_overflow_is_told() {
+        let (said, signal) = end_of("recurse");
+        assert!(said.starts_with("crashed: stack overflow: access to 0x"), "{said}");
+        assert_eq!(signal, Some(11));
+    }
+
+    fn other_faults_are_left_to_others() {
+        assert_eq!(end_of("stray"), (String::new(), Some(11)));
     }
 
     /// A connected pair: one end for the domain, one for the other side.
