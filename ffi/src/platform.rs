@@ -87,6 +87,7 @@ mod here {
     pub const NAME: &str = "xen";
 
     /// Guard pages do.
+    #[cfg(feature = "ocaml")]
     pub fn report_stack_overflow() {}
 
     /// Everything goes to the one console.

@@ -102,6 +102,29 @@ unsafe extern "C" fn malloc_usable_size(block: *mut u8) -> usize {
     NonNull::new(block).map_or(0, |block| unsafe { Heap.usable_size(block) })
 }
 
+/// Gives back what the heap has and does not use. Whether there was anything.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn malloc_trim(_keep: usize) -> c_int {
+    Heap.trim().into()
+}
+
+/// Takes the advice, and makes nothing of it.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn mallopt(_option: c_int, _value: c_int) -> c_int {
+    1
+}
+
+/// `struct mallinfo2`: bytes from the system, …, of which the eighth are in use, and the ninth are not.
+#[repr(C)]
+struct Info([usize; 10]);
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn mallinfo2() -> Info {
+    let stats = Heap.stats().unwrap_or_default();
+    let (all, used) = (stats.from_system, stats.in_use);
+    Info([all, 0, 0, 0, 0, 0, 0, used, all.saturating_sub(used), 0])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

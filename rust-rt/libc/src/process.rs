@@ -198,7 +198,11 @@ unsafe extern "C" fn __sched_cpucount(size: usize, set: *const c_void) -> c_int 
 
 /// 0 for a set that contains processor 0, the only one; EINVAL for any other.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn sched_setaffinity(_pid: c_int, size: usize, set: *const c_void) -> c_int {
+pub(crate) unsafe extern "C" fn sched_setaffinity(
+    _pid: c_int,
+    size: usize,
+    set: *const c_void,
+) -> c_int {
     // SAFETY: the caller's set has that many bytes.
     match unsafe { core::slice::from_raw_parts(set.cast::<u8>(), size) } {
         [first, ..] if first & 1 != 0 => 0,

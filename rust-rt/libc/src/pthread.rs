@@ -299,6 +299,28 @@ extern "C" fn pthread_cancel(_thread: usize) -> c_int {
     ESRCH
 }
 
+/// Defines those that say whether, or when, a thread may be cancelled: as before, since none can be.
+macro_rules! cancelling {
+    ($($name:ident)*) => {$(
+        #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+        unsafe extern "C" fn $name(new: c_int, old: *mut c_int) -> c_int {
+            if !(0..=1).contains(&new) {
+                return EINVAL;
+            }
+            if !old.is_null() {
+                // SAFETY: writable by contract.
+                unsafe { *old = 0 };
+            }
+            0
+        }
+    )*};
+}
+
+cancelling! {
+    pthread_setcancelstate
+    pthread_setcanceltype
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

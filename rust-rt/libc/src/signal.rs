@@ -5,11 +5,12 @@
 //! SIGBUS appear to have a handler from the start: so Rust's std does not install one of its own, which would need a
 //! stack and a guard page in each thread.
 
-use super::errno::{self, EINVAL, ENOMEM, EPERM, ESRCH};
+use super::errno::{self, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
 use super::handlers::{
     CONTEXT, Context, FLAGS, HANDLERS, Information, SA_RESETHAND, SIG_DFL, SIG_IGN, SIGNALS,
     alternate, is_none, report,
 };
+use super::threads::table;
 use super::{die, exceptions, process, states};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -155,6 +156,9 @@ unsafe fn send(signal: c_int, code: c_int) -> c_int {
                 let handler = core::mem::transmute::<usize, Handler>(handler);
                 handler(signal, &raw mut information, &raw mut context);
             }
+            if let Some(threads) = table::get() {
+                (threads.given.wake)((&raw const COME).addr(), u32::MAX, usize::MAX);
+            }
         }
     }
     0
@@ -295,10 +299,61 @@ unsafe fn change_mask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
     0
 }
 
-/// Ends the domain: no signal can come.
+/// What those wait at who wait for a signal.
+static COME: AtomicU64 = AtomicU64::new(0);
+
+/// Waits until another thread has sent a signal to the program. Where there are no threads none can come: that ends the
+/// domain.
+fn wait(function: &str) {
+    match table::get() {
+        Some(threads) => (threads.wait_at)(function, (&raw const COME).addr()),
+        None => die::deadlock(function),
+    }
+}
+
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn pause() -> c_int {
-    die::deadlock("pause")
+    wait("pause");
+    errno::fail(EINTR)
+}
+
+/// As [`pause`]: masks keep nothing off.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn sigsuspend(_mask: *const Set) -> c_int {
+    wait("sigsuspend");
+    errno::fail(EINTR)
+}
+
+/// Defines those that wait for a signal of a set. A signal goes to its handler, though, even if it is blocked, so that they
+/// wait for ever.
+macro_rules! waits {
+    ($($name:ident($out:ty);)*) => {$(
+        #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+        extern "C" fn $name(_set: *const Set, _out: $out) -> c_int {
+            loop {
+                wait(stringify!($name));
+            }
+        }
+    )*};
+}
+
+waits! {
+    sigwait(*mut c_int);
+    sigwaitinfo(*mut Information);
+}
+
+/// None: a signal is never held back.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigpending(set: *mut Set) -> c_int {
+    // SAFETY: writable by contract.
+    unsafe { sigemptyset(set) }
+}
+
+/// A signal to a thread is one to the program. Returns the error.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_kill(_thread: usize, signal: c_int) -> c_int {
+    // SAFETY: the contract is the same.
+    if signal == 0 || unsafe { raise(signal) } == 0 { 0 } else { EINVAL }
 }
 
 #[cfg(test)]

@@ -150,6 +150,67 @@ pub(super) extern "C" fn getpgrp() -> c_int {
     getpgid(0)
 }
 
+/// Defines the changes of users and groups, of whom there is one each: to it (0), or to none (-1); EPERM for others.
+macro_rules! changes {
+    ($($name:ident($($whom:ident),*);)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        extern "C" fn $name($($whom: c_uint),*) -> c_int {
+            become_one_of(&[$($whom),*])
+        }
+    )*};
+}
+
+changes! {
+    setuid(whom);
+    setgid(whom);
+    seteuid(whom);
+    setegid(whom);
+    setreuid(real, effective);
+    setregid(real, effective);
+    setresuid(real, effective, saved);
+    setresgid(real, effective, saved);
+}
+
+fn become_one_of(all: &[c_uint]) -> c_int {
+    let ours = all.iter().all(|&whom| whom == 0 || whom == c_uint::MAX);
+    status(if ours { Ok(()) } else { Err(Errno(EPERM)) })
+}
+
+/// The groups besides its own: none, or its own once more.
+///
+/// # Safety
+///
+/// As many are readable at the list.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn setgroups(size: usize, list: *const c_uint) -> c_int {
+    // SAFETY: as the caller says.
+    let list = if size == 0 { &[] } else { unsafe { core::slice::from_raw_parts(list, size) } };
+    become_one_of(list)
+}
+
+/// Those that a user is in: the one that is given.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+extern "C" fn initgroups(_user: *const c_char, group: c_uint) -> c_int {
+    become_one_of(&[group])
+}
+
+/// Defines the questions for the three that a process has of a kind.
+macro_rules! three {
+    ($($name:ident)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        unsafe extern "C" fn $name(real: *mut c_uint, effective: *mut c_uint, saved: *mut c_uint) -> c_int {
+            // SAFETY: writable by contract.
+            unsafe { (*real, *effective, *saved) = (0, 0, 0) };
+            0
+        }
+    )*};
+}
+
+three! {
+    getresuid
+    getresgid
+}
+
 /// `struct rlimit`.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -287,6 +348,24 @@ mod tests {
         );
         assert_eq!((getpgid(0), getsid(getpgrp())), (getpgrp(), crate::process::getpid()));
         assert_eq!((getpgid(99), errno::get()), (-1, ESRCH));
+    }
+
+    #[test]
+    fn nobody_else_can_be_become() {
+        let none = c_uint::MAX;
+        assert_eq!([setuid(0), setegid(0), setreuid(none, 0), setresgid(none, none, none)], [0; 4]);
+        assert_eq!(
+            [setuid(1000), setgid(5), setresuid(0, 0, 7), initgroups(c"x".as_ptr(), 9)],
+            [-1; 4]
+        );
+        assert_eq!(errno::get(), EPERM);
+        let (mut a, mut b, mut c) = (1, 2, 3);
+        // SAFETY: all are readable and writable; of no groups nothing is read.
+        unsafe {
+            assert_eq!([setgroups(0, core::ptr::null()), setgroups(1, &raw const a)], [0, -1]);
+            assert_eq!(getresuid(&raw mut a, &raw mut b, &raw mut c), 0);
+        }
+        assert_eq!([a, b, c], [0; 3]);
     }
 
     #[test]

@@ -94,12 +94,15 @@ unsafe fn descriptors(number: usize, [a, b, c, d, e, f]: [usize; 6]) -> Option<i
             0 => 0,
             error => errno::fail(error) as isize,
         },
+        187 => call!(small::readahead, fd, b as _, c),
         306 => call!(small::syncfs, fd),
         319 => call!(files::nameless::memfd_create, a as _, b as _),
         285 => call!(changes::fallocate64, fd, b as _, c as _, d as _),
         292 => call!(io::dup3, fd, b as _, c as _),
         295 => call!(io::preadv64, fd, b as _, c as _, d as _),
         296 => call!(io::pwritev64, fd, b as _, c as _, d as _),
+        327 => call!(small::preadv2, fd, b as _, c as _, d as _, f as _),
+        328 => call!(small::pwritev2, fd, b as _, c as _, d as _, f as _),
         _ => return None,
     })
 }
@@ -187,6 +190,7 @@ unsafe fn paths(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize> 
             _ => unsafe { core::ffi::CStr::from_ptr(a as _) }.count_bytes() as isize + 1,
         },
         80 => call!(calls::chdir, a as _),
+        81 => call!(calls::fchdir, fd),
         76 => call!(changes::truncate64, a as _, b as _),
         82 => call!(changes::rename, a as _, b as _),
         83 => call!(changes::mkdir, a as _, b as _),

@@ -41,6 +41,68 @@ calls! {
     creat64(path: *const c_char, mode: c_uint) -> c_int = creat;
 }
 
+/// The counter of an `eventfd`.
+///
+/// # Safety
+///
+/// The value is writable.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+unsafe extern "C" fn eventfd_read(fd: c_int, value: *mut u64) -> c_int {
+    // SAFETY: as the caller says.
+    if unsafe { io::read(fd, value.cast(), 8) } == 8 { 0 } else { -1 }
+}
+
+#[cfg_attr(not(test), unsafe(no_mangle))]
+extern "C" fn eventfd_write(fd: c_int, value: u64) -> c_int {
+    // SAFETY: eight bytes.
+    if unsafe { io::write(fd, (&raw const value).cast(), 8) } == 8 { 0 } else { -1 }
+}
+
+/// Defines `preadv2` and `pwritev2` under their names, the kernel's arguments in front: at -1 they are `readv` and `writev`;
+/// no wishes (`RWF_NOWAIT`, …) are known, EOPNOTSUPP.
+macro_rules! with_wishes {
+    ($($name:ident($list:ty) = $at:path, $here:path;)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub(super) unsafe extern "C" fn $name(fd: c_int, list: $list, n: c_int, at: i64, wishes: c_int) -> isize {
+            // SAFETY: the contract is the same.
+            unsafe {
+                match (wishes, at) {
+                    (0, -1) => $here(fd, list, n),
+                    (0, _) => $at(fd, list, n, at),
+                    _ => errno::fail(EOPNOTSUPP) as isize,
+                }
+            }
+        }
+    )*};
+}
+
+with_wishes! {
+    preadv2(*mut PartMut) = io::preadv64, io::readv;
+    preadv64v2(*mut PartMut) = io::preadv64, io::readv;
+    pwritev2(*const Part) = io::pwritev64, io::writev;
+    pwritev64v2(*const Part) = io::pwritev64, io::writev;
+}
+
+/// A hint, of no use here.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(super) extern "C" fn readahead(fd: c_int, _from: i64, _n: usize) -> isize {
+    status(table::get(fd).map(|_| ())) as isize
+}
+
+/// How many descriptors there can be.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+extern "C" fn getdtablesize() -> c_int {
+    table::limit() as c_int
+}
+
+/// Part of a file is locked against other processes, of which there are none.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+extern "C" fn lockf(fd: c_int, command: c_int, _n: i64) -> c_int {
+    // F_ULOCK, F_LOCK, F_TLOCK, F_TEST.
+    let known = if (0..=3).contains(&command) { Ok(()) } else { Err(Errno(EINVAL)) };
+    status(table::get(fd).and(known))
+}
+
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn creat(path: *const c_char, mode: c_uint) -> c_int {
     const O_WRONLY_CREAT_TRUNC: c_int = 0o1 | 0o100 | 0o1000;
@@ -215,6 +277,39 @@ mod tests {
             assert_eq!((pathconf(c"/none".as_ptr(), 3), errno::get()), (-1, ENOENT));
             assert_eq!((pathconf(c"/tmp".as_ptr(), 99), errno::get()), (-1, EINVAL));
             assert_eq!((fpathconf(1, 5), fpathconf(-1, 5)), (4096, -1));
+        }
+    }
+
+    #[test]
+    fn counters_and_places_of_descriptors() {
+        let fd = super::super::eventfd::eventfd(2, 0);
+        let mut value = 0;
+        // SAFETY: writable.
+        let read = unsafe { eventfd_read(fd, &raw mut value) };
+        assert_eq!((eventfd_write(fd, 5), read, value), (0, 0, 2));
+        // SAFETY: writable.
+        assert_eq!((unsafe { eventfd_read(fd, &raw mut value) }, value), (0, 5));
+        assert_eq!((lockf(fd, 1, 0), lockf(fd, 9, 0), errno::get()), (0, -1, EINVAL));
+        assert_eq!((readahead(fd, 0, 1), readahead(-1, 0, 1), errno::get()), (0, -1, EBADF));
+        assert_eq!((io::close(fd), getdtablesize()), (0, table::limit() as c_int));
+    }
+
+    #[test]
+    fn parts_with_wishes() {
+        let (mut buf, text) = ([0u8; 4], *b"abcd");
+        // SAFETY: C strings, and parts of four bytes that are there.
+        unsafe {
+            let fd = paths::open64(c"/tmp/parts".as_ptr(), 0o102, 0o600);
+            let part = [Part::of(text.as_ptr().cast(), 4).unwrap()];
+            assert_eq!(pwritev2(fd, part.as_ptr(), 1, -1, 0), 4);
+            assert_eq!(pwritev64v2(fd, part.as_ptr(), 1, 2, 0), 4);
+            let mut into = [PartMut::new(&mut buf)];
+            assert_eq!(preadv2(fd, into.as_mut_ptr(), 1, 1, 0), 4);
+            assert_eq!(
+                (preadv64v2(fd, into.as_mut_ptr(), 1, 1, 8), errno::get()),
+                (-1, EOPNOTSUPP)
+            );
+            assert_eq!((buf, io::close(fd)), (*b"babc", 0));
         }
     }
 

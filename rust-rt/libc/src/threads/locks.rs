@@ -33,6 +33,60 @@ impl RwLock {
     }
 }
 
+/// Defines functions of attributes, an int that says nothing: which is preferred, readers or writers, and whether other
+/// processes use it, of which there are none.
+macro_rules! attributes {
+    ($($name:ident($($type:ty),*);)*) => {$(
+        #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+        extern "C" fn $name(_attributes: *mut c_int $(, _: $type)*) -> c_int {
+            0
+        }
+    )*};
+}
+
+attributes! {
+    pthread_rwlockattr_init();
+    pthread_rwlockattr_destroy();
+    pthread_rwlockattr_setpshared(c_int);
+    pthread_rwlockattr_setkind_np(c_int);
+}
+
+/// `pthread_spinlock_t` is an int: who waits for it lets the others go on.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_spin_init(lock: *mut c_int, _shared: c_int) -> c_int {
+    // SAFETY: writable by contract, here and below.
+    unsafe { *lock = 0 };
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_spin_destroy(_lock: *mut c_int) -> c_int {
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_spin_trylock(lock: *mut c_int) -> c_int {
+    // SAFETY: as above.
+    if unsafe { lock.replace(1) } == 0 { 0 } else { EBUSY }
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_spin_lock(lock: *mut c_int) -> c_int {
+    // SAFETY: as above; nobody else accesses it until we wait.
+    while unsafe { pthread_spin_trylock(lock) } != 0 {
+        must_wait("a spin lock", (required().wait)(lock.addr(), ANY, NEVER));
+    }
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_spin_unlock(lock: *mut c_int) -> c_int {
+    // SAFETY: as above.
+    unsafe { *lock = 0 };
+    (required().wake)(lock.addr(), ANY, 1);
+    0
+}
+
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn pthread_rwlock_init(lock: *mut RwLock, _attributes: *const c_void) -> c_int {
     // SAFETY: writable by contract.

@@ -20,6 +20,8 @@ pub fn run() {
         ("keys and their destructors", keys),
         ("once, while others come", once),
         ("attributes and names", attributes),
+        ("C's spin lock", spin_lock),
+        ("a signal that main waits for", signal),
     ]);
 }
 
@@ -319,4 +321,56 @@ fn attributes() {
     // SAFETY: asks who we are.
     let main = unsafe { libc::pthread_self() };
     join(start(look, main as usize));
+}
+
+/// Who waits for it does not keep its owner from going on.
+fn spin_lock() {
+    static LOCK: Shared<libc::pthread_spinlock_t> = Shared::new();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    // SAFETY: the lock is initialised here, and the threads end before the function does.
+    unsafe {
+        ok(libc::pthread_spin_init(LOCK.get(), 0));
+        ok(libc::pthread_spin_lock(LOCK.get()));
+        assert_eq!(libc::pthread_spin_trylock(LOCK.get()), libc::EBUSY);
+        extern "C" fn locks(_: *mut c_void) -> *mut c_void {
+            // SAFETY: as above.
+            unsafe {
+                ok(libc::pthread_spin_lock(LOCK.get()));
+                let before = COUNT.load(Ordering::Relaxed);
+                thread::sleep(MS);
+                COUNT.store(before + 1, Ordering::Relaxed);
+                ok(libc::pthread_spin_unlock(LOCK.get()));
+            }
+            ptr::null_mut()
+        }
+        let threads = [0; 3].map(|argument| start(locks, argument));
+        thread::sleep(MS);
+        assert_eq!(COUNT.load(Ordering::Relaxed), 0);
+        ok(libc::pthread_spin_unlock(LOCK.get()));
+        join_all(threads);
+    }
+    assert_eq!(COUNT.load(Ordering::Relaxed), 3);
+}
+
+/// Main has nothing to do but to wait, as in many a server, until another thread sends a signal.
+fn signal() {
+    static GOT: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn handler(signal: c_int) {
+        GOT.store(signal as u32, Ordering::Relaxed);
+    }
+    extern "C" fn sends(_: *mut c_void) -> *mut c_void {
+        thread::sleep(MS);
+        // SAFETY: there is a handler.
+        ok(unsafe { libc::kill(libc::getpid(), libc::SIGUSR1) });
+        ptr::null_mut()
+    }
+    // SAFETY: the handler takes a signal's number.
+    unsafe {
+        libc::signal(libc::SIGUSR1, handler as extern "C" fn(c_int) as usize);
+        let thread = start(sends, 0);
+        assert_eq!(libc::pause(), -1);
+        assert_eq!(*libc::__errno_location(), libc::EINTR);
+        join(thread);
+    }
+    assert_eq!(GOT.load(Ordering::Relaxed), libc::SIGUSR1 as u32);
 }

@@ -438,5 +438,10 @@ pub(in super::super) unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
     status(path.and_then(|path| start_from(find(AT_FDCWD, path, true)?)))
 }
 
+#[cfg_attr(not(test), unsafe(no_mangle))]
+pub(in super::super) extern "C" fn fchdir(dir: c_int) -> c_int {
+    status(find(dir, b".", true).and_then(start_from))
+}
+
 #[cfg(test)]
 mod tests;
