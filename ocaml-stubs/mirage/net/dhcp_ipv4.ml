@@ -15,9 +15,26 @@ module U = Udp.Make (Ipv4_core)
 
 type device = { net : Netif.t; ip : Ipv4_core.t; options : (int * string) list option }
 
+(* Code that mirage before 4.10.5 has written takes what [Make.connect] gives for IPv4 itself. What later code asks of it
+   is here. *)
+let devices : device list ref = ref []
+let of_ip ip = List.find (fun d -> d.ip == ip) !devices
+
 (* To which the stack hands on datagrams from port 67, once it has taken the device over. *)
 let clients : (Netif.t * Dhcp_client.t) list ref = ref []
 let client netif = List.assq_opt netif !clients
+
+(* Whether a frame is a datagram for the client. *)
+let for_client station b =
+  let length = Cstruct.length b and at = W.Ethernet.header_length in
+  length >= at + 28
+  && W.Ethernet.is_for_station station b
+  && W.Ethernet.get_ethertype b = 0x0800
+  && Cstruct.get_uint8 b (at + 9) = 17
+  && Cstruct.BE.get_uint16 b (at + 6) land 0x1fff = 0
+  &&
+  let udp = at + (4 * (Cstruct.get_uint8 b at land 15)) in
+  length >= udp + 8 && Cstruct.BE.get_uint16 b (udp + 2) = W.Dhcpv4.client_port
 
 (* The client has UDP of its own, so that there can be a lease before there is a stack. *)
 let by_dhcp ?requests net ip arp =
@@ -60,15 +77,18 @@ let by_dhcp ?requests net ip arp =
   in
   let frame = Mirust_tcpip.Frames.receive ~mac:(Netif.mac net) ~arp ~v4:ip of_ipv4 in
   Mirust_netif.Netif.listen_packets net (Mirust_net_env.Env.each frame);
+  let station = W.Field.mac_number (Netif.mac net) in
+  Netif.keep net (fun b ->
+      let ours = for_client station b in
+      if ours then frame (W.Packet.v b);
+      ours);
   Dhcp_client.start client;
   Dhcp_client.bound client >|= fun lease -> lease.options
 
-module type S = sig
-  type t = device
-end
+module type S = Static_ipv4.S
 
 module Make (N : Netif.S) (E : Ethernet.S) (A : Arp.S) = struct
-  type t = device
+  include Ipv4_core
 
   (* Our client says by itself what the generated code gives as [options]. *)
   let connect ?(no_init = false) ?cidr ?gateway ?options:_ ?requests net ethernet arp =
@@ -77,20 +97,22 @@ module Make (N : Netif.S) (E : Ethernet.S) (A : Arp.S) = struct
     | _ when no_init -> Lwt.return_none
     | Some cidr -> Ipv4_address.use ip arp ~cidr ?gateway () >|= fun () -> None
     | None -> by_dhcp ?requests net ip arp >|= Option.some)
-    >|= fun options -> { net; ip; options }
+    >|= fun options ->
+    devices := { net; ip; options } :: !devices;
+    ip
 
   (* Of the lease, for [Mirust_mirage_charrua]. *)
-  let options t = t.options
+  let options ip = (of_ip ip).options
 end
 
 module Proj_net (D : S) = struct
   include Netif
 
-  let connect (t : D.t) = Lwt.return t.net
+  let connect (ip : D.t) = Lwt.return (of_ip ip).net
 end
 
 module Proj_ipv4 (D : S) = struct
   include Ipv4_core
 
-  let connect (t : D.t) = Lwt.return t.ip
+  let connect (ip : D.t) = Lwt.return ip
 end

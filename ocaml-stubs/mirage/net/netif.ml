@@ -13,3 +13,14 @@ let connect name =
   |> Fun.flip Lwt.bind (function
        | Ok device -> Lwt.return (Mirust_netif.Netif.connect device)
        | Error (`Msg message) -> Lwt.fail_with message)
+
+(* Frames that are not for a program that listens itself: such as answers to our DHCP client, which goes on to renew the
+   lease. *)
+let kept : (t * (Cstruct.t -> bool)) list ref = ref []
+let keep t takes = kept := (t, takes) :: !kept
+
+let listen t ~header_size f =
+  match List.assq_opt t !kept with
+  | None -> listen t ~header_size f
+  | Some takes ->
+      listen t ~header_size (fun frame -> if takes frame then Lwt.return_unit else f frame)

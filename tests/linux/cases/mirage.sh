@@ -24,18 +24,36 @@ mirage_static() {
     [ $status = 0 ] && grep 'ok and no more writing' "$log" && grep '^no lease' "$log" && grep "addresses: .*$stack6" "$log" &&
         [ "$(tail -c 1024 "$work/disk" | tr -d 'ab' | wc -c)" = 0 ]
 }
-# Nothing is said: an address from a server.
-mirage_dhcp() {
+# dhcp_server: one address, 10.0.0.60. Its process is $server.
+dhcp_server() {
     needs dnsmasq || return
     dnsmasq --keep-in-foreground --port=0 --interface=tap0 --bind-interfaces --dhcp-authoritative --no-ping \
         --dhcp-range=10.0.0.60,10.0.0.60,2m --dhcp-leasefile="$work/leases" \
         --dhcp-option=6,10.0.0.53 --dhcp-option=42,10.0.0.42 --dhcp-option-force=224,private --user=root --group=root \
         --pid-file="$work/dnsmasq.pid" --conf-file=/dev/null >"$work/dnsmasq.log" 2>&1 &
-    local server=$!
+    server=$!
+}
+# Nothing is said: an address from a server.
+mirage_dhcp() {
+    local server
+    dhcp_server || return
     mirage_stack 10.0.0.60 && grep 'addresses: 10.0.0.60/24' "$log" && grep 'lease: dns 10.0.0.53, ntp 10.0.0.42' "$log"
     local status=$?
     kill $server
     return $status
+}
+# The same in a program that listens to the device itself: it hears all but what is for the DHCP client.
+mirage_bare() {
+    local server status=0
+    dhcp_server || return
+    start mirage-stack --bare
+    within 20 grep '^bare: 10.0.0.60/24' "$log" || status=1
+    echo >/dev/udp/10.0.0.60/68
+    echo >/dev/udp/10.0.0.60/4000
+    within 5 grep '^bare: a datagram to 4000' "$log" || status=1
+    ! grep '^bare: a datagram to 68' "$log" || status=1
+    kill $server
+    stop && return $status
 }
 mirage_ipv6() {
     mirage_stack $stack6 --ipv6-only=true --ipv6=$stack6/64 && ! grep 'addresses: .*10.0.0' "$log"
@@ -50,4 +68,4 @@ mirage_exit() {
     [ $status = 3 ] && grep '^a hook that sleeps' "$log"
 }
 
-alone mirage_static mirage_dhcp mirage_ipv6 mirage_exit
+alone mirage_static mirage_dhcp mirage_bare mirage_ipv6 mirage_exit

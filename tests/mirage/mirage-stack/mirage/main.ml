@@ -33,6 +33,31 @@ module Stack =
 
 module Unikernel_main = Unikernel.Main (Stack) (Block)
 
+let bare = Mirage_runtime.register_arg Cmdliner.Arg.(value & flag & info [ "bare" ] ~doc:"No stack.")
+
+(* As before mirage 4.10.5: what has the lease is IPv4, and the program listens to the device itself, as a router does. *)
+module Bare (N : Mirage_net.S) (I : Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) = struct
+  let start net ip input =
+    List.iter (fun a -> Fmt.pr "bare: %a\n%!" I.pp_prefix a) (I.configured_ips ip);
+    let udp ~src:_ ~dst:_ datagram =
+      Fmt.pr "bare: a datagram to %d\n%!" (Cstruct.BE.get_uint16 datagram 2);
+      Lwt.return_unit
+    in
+    N.listen net ~header_size:14 (input udp) >|= ignore
+end
+
+module Bare_main = Bare (Netif) (Dhcp_make)
+
+let no_stack () =
+  Netif.connect (interface ()) >>= fun netif ->
+  Ethernet_make.connect netif >>= fun ethernet ->
+  Arp_make.connect ethernet >>= fun arp ->
+  Dhcp_make.connect netif ethernet arp >>= fun ip ->
+  let nothing ~src:_ ~dst:_ _ = Lwt.return_unit in
+  Bare_main.start netif ip (fun udp ->
+      let ipv4 = Dhcp_make.input ip ~tcp:nothing ~udp ~default:(fun ~proto:_ -> nothing) in
+      Ethernet_make.input ~arpv4:(Arp_make.input arp) ~ipv4 ~ipv6:(fun _ -> Lwt.return_unit) ethernet)
+
 let stack () =
   Netif.connect (interface ()) >>= fun netif ->
   Ethernet_make.connect netif >>= fun ethernet ->
@@ -59,6 +84,8 @@ let () =
   let t =
     Lwt.return (Mirage_bootvar.argv ()) >>= fun argv ->
     Mirage_runtime.(with_argv (runtime_args ()) "stack" argv);
+    if bare () then no_stack ()
+    else
     Block.connect "51728" >>= fun block ->
     stack () >>= fun stack -> Unikernel_main.start stack block
   in
