@@ -128,6 +128,14 @@ let choose n seed all =
   if List.length first < List.length always then failwith "a mutant that is always tried is gone";
   first @ List.filteri (fun i _ -> i < n - List.length first) (shuffle seed others)
 
+(* Of mutants, or a seed. *)
+let number text =
+  match int_of_string_opt text with
+  | Some n when n >= 0 -> n
+  | Some _ | None ->
+      prerr_endline (text ^ " is no number");
+      exit 64
+
 let () =
   let all = sites () in
   let chosen =
@@ -139,8 +147,8 @@ let () =
     | "match" :: (_ :: _ as parts) ->
         List.filter (fun s -> List.exists (fun part -> contains part (Site.name s)) parts) all
     | [] -> choose 100 1 all
-    | [ n ] -> choose (int_of_string n) 1 all
-    | [ n; seed ] -> choose (int_of_string n) (int_of_string seed) all
+    | [ n ] -> choose (number n) 1 all
+    | [ n; seed ] -> choose (number n) (number seed) all
     | _ ->
         prerr_endline "mutants.exe [N] [SEED] | all | match TEXT.. | list";
         exit 64
