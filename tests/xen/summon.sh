@@ -106,6 +106,19 @@ within 20 grep -q 'summoned: has ended' /tmp/summon.log || fail "a death is not 
 within 10 test -s /tmp/ended || fail 'the client hears nothing of it'
 exec 3>&-
 
+echo '-- another name, and a restart at once'
+/bin/curl --silent --show-error --fail --max-time 240 --output /tmp/page $at || fail 'no page after a death'
+created=$(grep -c 'summoned: created' /tmp/summon.log)
+xl rename summoned other || fail 'xl rename'
+before=$(domid other)
+xl reboot other || fail 'xl reboot'
+has_restarted() { again=$(domid other 2>/dev/null) && [ "$again" != "$before" ]; }
+within 60 has_restarted || fail 'xl does not start it again'
+/bin/curl --silent --show-error --fail --max-time 240 --output /tmp/page $at || fail 'no page after a restart'
+assert_equal "$created" "$(grep -c 'summoned: created' /tmp/summon.log)" 'domains that were created'
+has_said 'summoned: has started anew' || fail 'it is not recognised'
+xl destroy other
+
 kill $summon
 wait $summon || fail "mirust-summon ends with $?"
 cat /tmp/summon.log

@@ -35,6 +35,10 @@ impl Domain {
         if self.host.closing.get() {
             return Err("this program is ending".into());
         }
+        if self.has_restarted().await {
+            log::info!("{}: has started anew", self.name());
+            return Ok(How::Found);
+        }
         let first = match self.make().await {
             Ok(how) => return Ok(how),
             Err(why) => why,
@@ -44,6 +48,7 @@ impl Domain {
         match xl::find(&xl::list(&general).await.map_err(|_| first.clone())?, self.name()) {
             Some(found) if found.alive => {
                 log::info!("{}: somebody else has started it", self.name());
+                self.listed.replace(Some(found.clone()));
                 Store::new(&general.state, self.name()).drop_stale();
                 Ok(How::Found)
             }
@@ -54,6 +59,17 @@ impl Domain {
             }
             None => Err(first),
         }
+    }
+
+    /// Looks whether it is there again after it has ended by itself: a domain that reboots is gone for a while, and has the
+    /// name then that it had last.
+    async fn has_restarted(&self) -> bool {
+        let Some(last) = self.listed.borrow().clone() else { return false };
+        let list = xl::list(&self.host.general()).await.unwrap_or_default();
+        let again = list.into_iter().find(|listed| listed.alive && listed.uuid == last.uuid);
+        let found = again.is_some();
+        self.listed.replace(again);
+        found
     }
 
     /// Restores it, or creates it if that fails.
@@ -150,6 +166,7 @@ impl Domain {
             }
             self.part(Farewell::Died);
         } else {
+            self.listed.replace(None);
             self.counts.sleeps.add(1);
             log::info!("{}: asleep, in {} ms", self.name(), asked.elapsed().as_millis());
         }

@@ -49,7 +49,7 @@ pub struct Domain {
     life: watch::Sender<(u64, Farewell)>,
     /// The number of its last start, and the time.
     start: Cell<(u64, Instant)>,
-    /// As the toolstack's list had it last, if it has been looked for since its start.
+    /// As the toolstack's list had it last, if it has been looked for since this program started it.
     listed: RefCell<Option<Listed>>,
     /// Whether it has answered since its last start.
     answered: Cell<bool>,
@@ -175,8 +175,8 @@ impl Domain {
     pub fn adopt(self: &Rc<Self>, found: Listed) {
         log::info!("{}: runs already", self.name());
         Store::new(&self.host.general().state, self.name()).drop_stale();
-        self.rise(How::Found, Instant::now());
         self.listed.replace(Some(found));
+        self.rise(How::Found, Instant::now());
         spawn_local(self.clone().stay());
     }
 
@@ -282,7 +282,9 @@ impl Domain {
         }
         self.counts.started(how, took);
         self.start.set((self.start_number() + 1, Instant::now()));
-        self.listed.replace(None);
+        if how != How::Found {
+            self.listed.replace(None);
+        }
         self.answered.set(false);
         self.touch();
         self.trouble.replace("nobody has asked it yet".into());

@@ -259,3 +259,26 @@ fn domain_that_is_renamed_and_restarts_before_anybody_looks_is_still_the_same() 
     rig.says("warning: http: has ended");
     assert_eq!(rig.calls(), ["create"]);
 }
+
+#[test]
+fn renamed_domain_that_is_gone_while_it_restarts_is_not_created_beside_it() {
+    let mut rig = Rig::new();
+    rig.echo("http", rig.back(), false);
+    rig.start(&rig.config(""));
+    let mut client = Client::connect(rig.front());
+    client.is_served();
+    rig.knows_its_number();
+    rig.rename("http", "other");
+    rig.tell_of_a_death();
+    rig.says("http: is called other now");
+    rig.kill("http");
+    client.is_refused();
+    rig.says("warning: http: has ended");
+    fs::write(rig.file("domains/http"), "99 -b---- 99 other\n").unwrap();
+    Client::connect(rig.front()).is_served();
+    rig.says("http: has started anew");
+    // It is followed from here on.
+    rig.kill("http");
+    eventually("its end is told", || rig.log().matches("http: has ended").count() == 2);
+    assert_eq!(rig.calls(), ["create", "rename"]);
+}
