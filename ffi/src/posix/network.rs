@@ -1,6 +1,6 @@
 //! The network of the descriptors: the OCaml stack.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use mirust_rt::libc::posix::{Family, Interface, Network, Object, ResolveError, Resolving};
@@ -34,13 +34,4 @@ fn resolve(name: &str) -> Resolving {
             Err(_) => Err(ResolveError::Unavailable),
         }
     })
-}
-
-/// The address of a socket that has none.
-pub(super) fn unspecified(family: Family) -> SocketAddr {
-    let ip: IpAddr = match family {
-        Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
-        _ => Ipv4Addr::UNSPECIFIED.into(),
-    };
-    SocketAddr::new(ip, 0)
 }

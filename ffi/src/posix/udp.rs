@@ -15,7 +15,6 @@ use mirust_rt::libc::posix::{
 };
 
 use super::error::number;
-use super::network::unspecified;
 use super::stack::on_main;
 use crate::net::UdpSocket;
 use crate::ocaml::Buffer;
@@ -66,7 +65,7 @@ impl Socket {
         if let Some(socket) = &*socket {
             return Ok(Rc::clone(socket));
         }
-        let bound = UdpSocket::bind(unspecified(self.family)).map_err(|error| number(&error))?;
+        let bound = UdpSocket::bind(self.family.unspecified()).map_err(|error| number(&error))?;
         let bound = Rc::new(bound);
         *socket = Some(Rc::clone(&bound));
         drop(socket);
@@ -294,7 +293,7 @@ impl mirust_rt::libc::posix::Socket for Socket {
 
     fn local(&self) -> Address {
         let bound = self.socket.borrow().as_ref().and_then(|socket| socket.local_addr().ok());
-        Address::Inet(bound.unwrap_or(unspecified(self.family)))
+        Address::Inet(bound.unwrap_or(self.family.unspecified()))
     }
 
     fn peer(&self) -> Result<Address> {

@@ -14,7 +14,6 @@ use mirust_rt::libc::posix::{
 use super::{READING, State, TcpSocket};
 use crate::net::TcpStream;
 use crate::posix::error::number;
-use crate::posix::network::unspecified;
 use crate::posix::places::{self, Place};
 
 impl Object for TcpSocket {
@@ -105,7 +104,7 @@ impl Socket for TcpSocket {
     fn listen(&self, _backlog: usize) -> Result {
         let mut state = self.state.borrow_mut();
         let listener = match std::mem::replace(&mut *state, State::New) {
-            State::New => self.bind_listener(unspecified(self.family))?,
+            State::New => self.bind_listener(self.family.unspecified())?,
             State::Bound(listener) => listener,
             other => {
                 let listening = matches!(other, State::Listening(..));
@@ -211,7 +210,7 @@ impl Socket for TcpSocket {
             State::Connected(stream) => stream.local_addr().ok(),
             State::New | State::Connecting(_) => None,
         };
-        Address::Inet(address.unwrap_or(unspecified(self.family)))
+        Address::Inet(address.unwrap_or(self.family.unspecified()))
     }
 
     fn peer(&self) -> Result<Address> {

@@ -1,6 +1,7 @@
 //! Kinds of sockets, and their numbers.
 
 use core::ffi::c_int;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// `AF_UNIX`, `AF_INET`, `AF_INET6`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +12,17 @@ pub enum Family {
     Inet4,
     /// IPv6, and IPv4 as well where an address is unspecified.
     Inet6,
+}
+
+impl Family {
+    /// The address of a socket that has none.
+    pub fn unspecified(self) -> SocketAddr {
+        let ip: IpAddr = match self {
+            Family::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
+            Family::Unix | Family::Inet4 => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        SocketAddr::new(ip, 0)
+    }
 }
 
 /// `SOCK_STREAM`, `SOCK_DGRAM`.
