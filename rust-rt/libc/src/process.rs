@@ -13,6 +13,29 @@ use spin::Mutex;
 /// What runs at exit, the last one registered first.
 static AT_EXIT: Mutex<Vec<Handler>> = Mutex::new(Vec::new());
 
+/// What is done last of all, when streams have written what they had.
+#[cfg(feature = "posix")]
+static AT_THE_END: Mutex<Option<fn()>> = Mutex::new(None);
+
+/// Has `f` called when the program ends by itself, whether exit handlers run or not. It may wait.
+#[cfg(feature = "posix")]
+pub(crate) fn at_the_end(f: fn()) {
+    *AT_THE_END.lock() = Some(f);
+}
+
+/// Ends the domain.
+fn end(code: c_int) -> ! {
+    #[cfg(feature = "posix")]
+    {
+        // The lock is not held while it runs.
+        let last = AT_THE_END.lock().take();
+        if let Some(last) = last {
+            last();
+        }
+    }
+    (host::get().exit)(code)
+}
+
 /// Runs the exit handlers and ends the domain: a clean poweroff for code 0. The handlers may
 /// register others, and may call `exit` again.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
@@ -25,7 +48,7 @@ pub(crate) extern "C" fn exit(code: c_int) -> ! {
         unsafe { function(argument) };
     }
     stdio::flush_all();
-    (host::get().exit)(code)
+    end(code)
 }
 
 /// Ends the domain without running exit handlers, and without what streams on files still have to write. The console,
@@ -33,7 +56,7 @@ pub(crate) extern "C" fn exit(code: c_int) -> ! {
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn _exit(code: c_int) -> ! {
     stdio::flush_console();
-    (host::get().exit)(code)
+    end(code)
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]

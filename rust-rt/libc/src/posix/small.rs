@@ -5,8 +5,8 @@
 
 use core::ffi::{c_char, c_int, c_uint, c_void};
 
-use super::answer::{number, status};
-use super::files::{calls as paths, changes};
+use super::answer::status;
+use super::files::{calls as paths, changes, commit_files};
 use super::parts::{Errno, Part, PartMut, Result};
 use super::{copy, io, table};
 use crate::errno::{self, EINVAL, EOPNOTSUPP, EPERM};
@@ -110,14 +110,16 @@ pub(super) unsafe extern "C" fn creat(path: *const c_char, mode: c_uint) -> c_in
     unsafe { paths::open64(path, O_WRONLY_CREAT_TRUNC, mode) }
 }
 
-/// Files in memory are as durable as they will be, and others do not change.
+/// For what persists: all else is as durable as it will be. An error is in the log.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) extern "C" fn sync() {}
+pub(super) extern "C" fn sync() {
+    let _ = commit_files();
+}
 
-/// As [`sync`]; EBADF.
+/// As [`sync`]; EBADF, and the error if there is one.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn syncfs(fd: c_int) -> c_int {
-    status(table::get(fd).map(|_| ()))
+    status(table::get(fd).and_then(|_| commit_files()))
 }
 
 fn advice(fd: c_int, advice: c_int) -> Result {
@@ -210,12 +212,18 @@ pub(super) extern "C" fn fpathconf(fd: c_int, name: c_int) -> i64 {
     limit_or_error(table::get(fd).and_then(|_| limit(name)))
 }
 
-/// What is mapped is the file itself, or a copy that nobody else sees: there is nothing to write back.
+/// What is mapped is the file itself, or a copy that nobody else sees: there is something to write back only if files
+/// persist.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn msync(at: *mut c_void, _len: usize, flags: c_int) -> c_int {
     // MS_ASYNC, MS_INVALIDATE, MS_SYNC; the first and the last exclude each other.
     let wrong = flags & !7 != 0 || flags & 5 == 5 || at.addr() % mirust_mem::PAGE_SIZE != 0;
-    number(if wrong { Err(Errno(EINVAL)) } else { Ok(0) })
+    const MS_SYNC: c_int = 4;
+    status(match wrong {
+        true => Err(Errno(EINVAL)),
+        false if flags & MS_SYNC != 0 => commit_files(),
+        false => Ok(()),
+    })
 }
 
 /// Memory stays where it is in any case.

@@ -10,7 +10,6 @@ use super::entry::{self, Entry};
 use super::lookup::{AT_FDCWD, find, here, start_from};
 use super::node::{self, Kind};
 use super::place::{Place, path_of};
-use super::temporary;
 use super::tree::LONGEST;
 use crate::errno::{
     self, EEXIST, EFAULT, EINVAL, EISDIR, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, ENXIO,
@@ -96,7 +95,7 @@ pub(in super::super) fn open_at(
         _ if (writing || flags & O_TRUNC != 0) && !node.is_writable() => return Err(Errno(EROFS)),
         Kind::Written(contents) if flags & O_TRUNC != 0 => {
             contents.set_len(0)?;
-            node.modified.set(temporary::now());
+            node.resized(0);
         }
         _ => {}
     }

@@ -11,6 +11,7 @@ use super::super::table;
 use super::File;
 use super::calls::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, path_argument};
 use super::entry::{Entry, MASK, PERMISSIONS};
+use super::keeper;
 use super::lookup::{AT_FDCWD, find};
 use super::node::{DIRECTORY, Directory, Kind, LINK, Node};
 use super::place::is_within;
@@ -90,7 +91,10 @@ fn rename_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_uint) -> Result 
 fn rename_entry(old: &Entry, new: Entry, flags: c_uint) -> Result {
     let node = old.node.as_ref().ok_or(Errno(ENOENT))?;
     match (old.directory(), new.directory()) {
-        (Ok(_), Ok(_)) if node.is_temporary() => {}
+        (Ok(_), Ok(_)) if node.is_changeable() && old.directory.device != new.directory.device => {
+            return Err(Errno(EXDEV));
+        }
+        (Ok(_), Ok(_)) if node.is_changeable() => {}
         (Err(error), Err(_)) => return Err(error),
         (Ok(_), Ok(_)) => return Err(Errno(EROFS)),
         _ => return Err(Errno(EXDEV)),
@@ -135,9 +139,9 @@ fn link_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_int) -> Result {
         found.node.ok_or(Errno(ENOENT))?
     };
     let new = Entry::free(to.0, to.1, false)?;
-    match (node.is_temporary(), new.directory()) {
+    match (node.is_changeable(), new.directory()) {
         (false, Err(error)) => return Err(error),
-        (true, Ok(_)) => {}
+        (true, Ok(_)) if node.device == new.directory.device => {}
         _ => return Err(Errno(EXDEV)),
     }
     // Without a name it is gone for good, though it may still be open.
@@ -146,6 +150,7 @@ fn link_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_int) -> Result {
     }
     new.insert(Rc::clone(&node), new.space()?)?;
     node.links.set(node.links.get() + 1);
+    node.note(0..0);
     Ok(())
 }
 
@@ -156,7 +161,7 @@ fn changeable(dir: c_int, path: &[u8], flags: c_int) -> Result<Rc<Node>> {
     }
     let path = if path.is_empty() && flags & AT_EMPTY_PATH != 0 { b"." } else { path };
     let node = find(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0)?.node.ok_or(Errno(ENOENT))?;
-    if node.is_temporary() { Ok(node) } else { Err(Errno(EROFS)) }
+    if node.is_changeable() { Ok(node) } else { Err(Errno(EROFS)) }
 }
 
 fn file(fd: c_int) -> Result<Rc<File>> {
@@ -167,21 +172,22 @@ fn file(fd: c_int) -> Result<Rc<File>> {
 /// What can be changed of an open file, or EROFS.
 fn open_one(fd: c_int) -> Result<Rc<Node>> {
     let node = Rc::clone(&file(fd)?.node);
-    if node.is_temporary() { Ok(node) } else { Err(Errno(EROFS)) }
+    if node.is_changeable() { Ok(node) } else { Err(Errno(EROFS)) }
 }
 
-fn set_mode(node: &Node, mode: c_uint) {
+fn set_mode(node: &Rc<Node>, mode: c_uint) {
     node.mode.set(node.mode.get() & !PERMISSIONS | mode & PERMISSIONS);
+    node.note(0..0);
 }
 
-fn set_len(node: &Node, len: i64) -> Result {
+fn set_len(node: &Rc<Node>, len: i64) -> Result {
     let len = u64::try_from(len).map_err(|_| Errno(EINVAL))?;
     match &node.kind {
         Kind::Written(contents) => contents.set_len(len)?,
         Kind::Directory(_) => return Err(Errno(EISDIR)),
         _ => return Err(Errno(EINVAL)),
     }
-    node.modified.set(temporary::now());
+    node.resized(len);
     Ok(())
 }
 
@@ -190,7 +196,7 @@ fn set_len(node: &Node, len: i64) -> Result {
 /// # Safety
 ///
 /// NULL, or two times are readable there.
-unsafe fn set_times(node: &Node, times: *const [Timespec; 2]) -> Result {
+unsafe fn set_times(node: &Rc<Node>, times: *const [Timespec; 2]) -> Result {
     const NOW: i64 = (1 << 30) - 1;
     const OMIT: i64 = (1 << 30) - 2;
     // SAFETY: as the caller says.
@@ -202,6 +208,7 @@ unsafe fn set_times(node: &Node, times: *const [Timespec; 2]) -> Result {
         Some(time) => time.ns().ok_or(Errno(EINVAL))?,
     };
     node.modified.set(ns);
+    node.note(0..0);
     Ok(())
 }
 
@@ -242,11 +249,11 @@ calls! {
     linkat(dir: c_int, path: *const c_char, to_dir: c_int, to: *const c_char, flags: c_int) with path, to =>
         link_at((dir, path), (to_dir, to), flags);
     chmod(path: *const c_char, mode: c_uint) with path => {
-        set_mode(&*changeable(AT_FDCWD, path, 0)?, mode);
+        set_mode(&changeable(AT_FDCWD, path, 0)?, mode);
         Ok(())
     };
     fchmodat(dir: c_int, path: *const c_char, mode: c_uint, flags: c_int) with path => {
-        set_mode(&*changeable(dir, path, flags)?, mode);
+        set_mode(&changeable(dir, path, flags)?, mode);
         Ok(())
     };
     /// There is one user: an owner is taken, and not kept.
@@ -258,7 +265,7 @@ calls! {
     /// As [`chown`].
     fchownat(dir: c_int, path: *const c_char, _user: c_uint, _group: c_uint, flags: c_int) with path =>
         changeable(dir, path, flags).map(|_| ());
-    truncate64(path: *const c_char, len: i64) with path => set_len(&*changeable(AT_FDCWD, path, 0)?, len);
+    truncate64(path: *const c_char, len: i64) with path => set_len(&changeable(AT_FDCWD, path, 0)?, len);
     /// Microseconds, and no values with a meaning of their own.
     utimes(path: *const c_char, times: *const [Timespec; 2]) with path => {
         let node = changeable(AT_FDCWD, path, 0)?;
@@ -335,6 +342,7 @@ fn allocate(fd: c_int, mode: c_int, offset: i64, len: i64) -> Result {
     contents.allocate(from, n)?;
     if mode & KEEP_SIZE == 0 && contents.len() < from + n {
         contents.set_len(from + n)?;
+        node.resized(from + n);
     }
     Ok(())
 }
@@ -359,8 +367,8 @@ pub(in super::super) extern "C" fn flock(fd: c_int, _operation: c_int) -> c_int 
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(in super::super) extern "C" fn fsync(fd: c_int) -> c_int {
-    // Files in memory cannot become more durable. EINVAL for what is no file.
-    status(file(fd).map(|_| ()))
+    // EINVAL for what is no file. Temporary files cannot become more durable.
+    status(file(fd).and_then(|file| keeper::commit(file.node.keeper())))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

@@ -8,7 +8,7 @@ use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
 use super::lookup::find;
 use super::node::{Directory, Kind, Node, REGULAR};
-use super::temporary::{self, Contents, DIRECTORY_COST, NAME_COST, NODE_COST};
+use super::temporary::{Contents, DIRECTORY_COST, NAME_COST, NODE_COST};
 use super::tree::{Found, LONGEST};
 use crate::errno::{EBUSY, EEXIST, ENAMETOOLONG, ENOENT, EROFS};
 
@@ -70,7 +70,7 @@ impl Entry {
 
     pub(super) fn directory(&self) -> Result<&Directory> {
         match &self.directory.kind {
-            Kind::Directory(directory) if self.directory.is_temporary() => Ok(directory),
+            Kind::Directory(directory) if self.directory.is_changeable() => Ok(directory),
             _ => Err(Errno(EROFS)),
         }
     }
@@ -80,7 +80,7 @@ impl Entry {
         match (self.directory.own_child(&self.name), &self.node) {
             (Some(now), Some(node)) => Rc::ptr_eq(&now, node),
             // It lies elsewhere.
-            (None, Some(node)) => !node.is_temporary(),
+            (None, Some(node)) => !node.is_changeable(),
             (now, None) => now.is_none(),
         }
     }
@@ -101,7 +101,7 @@ impl Entry {
         let deeper = u64::from(node.is_directory());
         self.directory.put(Rc::clone(&self.name), node, space);
         self.directory.links.set(self.directory.links.get() + deeper);
-        self.directory.modified.set(temporary::now());
+        self.directory.touch(0..0);
         Ok(())
     }
 
@@ -135,8 +135,12 @@ impl Entry {
             Kind::Socket(_) => NODE_COST + size_of::<Pair>(),
             _ => NODE_COST,
         })?;
-        let node = Node::temporary(mode, temporary::now(), kind, space);
-        self.insert(Rc::clone(&node), self.space()?)?;
+        let name = self.space()?;
+        let node = self.directory.beside(mode, kind, space);
+        self.insert(Rc::clone(&node), name).inspect_err(|_| {
+            node.links.set(0);
+            node.note(0..0);
+        })?;
         Ok(node)
     }
 
@@ -146,23 +150,32 @@ impl Entry {
     ///
     /// EROFS; ENOENT if the name is not the node's any more.
     pub(super) fn remove(&self) -> Result<Reserved> {
+        let space = self.forget()?;
+        if let Some(node) = &self.node {
+            node.note(0..0);
+        }
+        Ok(space)
+    }
+
+    /// The same, for a node that may get another name at once.
+    fn forget(&self) -> Result<Reserved> {
         let node = self.node.as_ref().ok_or(Errno(ENOENT))?;
-        let directory = self.directory()?;
+        self.directory()?;
         // What a ramdisk or a disk has there is not the program's.
-        if !node.is_temporary() {
+        if !node.is_changeable() {
             return Err(Errno(EROFS));
         }
         if !self.is_current() {
             return Err(Errno(ENOENT));
         }
-        let removed = directory.own.borrow_mut().remove(&*self.name).ok_or(Errno(ENOENT))?;
+        let removed = self.directory.take(&self.name).ok_or(Errno(ENOENT))?;
         if node.is_directory() {
             self.directory.links.set(self.directory.links.get() - 1);
             node.links.set(0);
         } else {
             node.links.set(node.links.get() - 1);
         }
-        self.directory.modified.set(temporary::now());
+        self.directory.touch(0..0);
         Ok(removed.space)
     }
 
@@ -179,17 +192,18 @@ impl Entry {
             // Its name has memory already.
             Some(_) => {
                 let space = to.remove()?;
-                self.remove()?;
+                self.forget()?;
                 space
             }
             None => {
                 if let Some(named) = self.directory()?.own.borrow().get(&*self.name) {
                     named.space.set(to.cost())?;
                 }
-                self.remove()?
+                self.forget()?
             }
         };
         node.links.set(links);
+        node.note(0..0);
         Entry { node: None, ..to }.insert(node, space)
     }
 }

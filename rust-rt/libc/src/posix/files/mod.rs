@@ -1,5 +1,5 @@
 //! Files: what a ramdisk or the program itself brought, a few that every program may look for, and those that it
-//! [writes](temporary), in memory. Other changes fail with EROFS.
+//! writes, [for a time](temporary) or [to stay](persistent). Other changes fail with EROFS.
 
 #[cfg(test)]
 mod archive_tests;
@@ -9,19 +9,25 @@ pub(super) mod changes;
 mod cpio;
 pub(super) mod directory;
 mod entry;
+pub(super) mod keeper;
 mod listing;
 pub(super) mod locks;
 pub(super) mod lookup;
 mod machine;
 mod mapped;
+mod mounting;
 pub(super) mod nameless;
 mod node;
+mod persistent;
+#[cfg(test)]
+mod persistent_tests;
 mod place;
 mod ramdisk;
 mod root;
 mod seals;
 mod sockets;
 pub(super) mod space;
+mod store;
 mod temporary;
 mod tree;
 pub(super) mod unique;
@@ -48,9 +54,12 @@ use listing::Listing;
 use node::{Device, Kind, Node, Use};
 use place::Place;
 
+pub use keeper::commit_all as commit_files;
+pub use mounting::mount_store;
 pub(super) use root::contents;
 pub use root::{add, mount, mount_volume};
 pub(super) use sockets::{SocketPlace, socket};
+pub use store::{Changes, Store};
 pub use volume::{Found, Later, Volume};
 
 /// An open file, directory or device.
@@ -140,7 +149,8 @@ impl File {
             Kind::Written(contents) => {
                 let n = contents.write(parts, offset)?;
                 if n > 0 {
-                    self.node.modified.set(temporary::now());
+                    let end = (offset + n as u64).div_ceil(block::PAGE as u64);
+                    self.node.touch(offset / block::PAGE as u64..end);
                 }
                 Ok(n)
             }
@@ -253,7 +263,11 @@ fn share(
             return Err(Errno(EPERM));
         }
         let end = (offset as u64).saturating_add(len as u64);
-        mapped::map(contents.share(end)?, offset as usize, len).map(Some)
+        let at = mapped::map(contents.share(end)?, offset as usize, len)?;
+        if let (true, Some(keeper)) = (writes, file.node.keeper()) {
+            keeper.mapped(&file.node);
+        }
+        Ok(Some(at))
     };
     share().map_err(|Errno(error)| error)
 }

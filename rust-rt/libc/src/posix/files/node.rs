@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::ops::Range;
 
 use super::super::local::local;
 use super::super::memory::Reserved;
@@ -24,14 +25,17 @@ pub(super) const DEVICE: u32 = 0o020_000;
 /// A file, a directory, a link or a device.
 pub(super) struct Node {
     pub(super) inode: u64,
-    /// The tree's own nodes have inodes of one device, those of volumes of another, and what can be changed of a third.
-    device: u64,
+    /// The tree's own nodes have inodes of one device, those of volumes of another, temporary ones of a third, and what
+    /// persists of its own.
+    pub(super) device: u64,
     pub(super) mode: Cell<u32>,
     pub(super) links: Cell<u64>,
     /// Nanoseconds since 1970.
     pub(super) modified: Cell<u64>,
     /// What it takes of the memory for files, besides what it holds.
     _space: Reserved,
+    /// Who has to know of changes, for what persists.
+    keeper: Option<Rc<dyn Keeper>>,
     pub(super) kind: Kind,
 }
 
@@ -72,6 +76,35 @@ pub(super) trait Elsewhere {
 
     /// Fills the parts from `offset` on, as far as the file goes. Waits.
     fn read(&self, parts: &mut [PartMut], offset: u64) -> Result<usize>;
+}
+
+/// Keeps the nodes of one directory, and all below. The trait leaves the code out of programs whose files are
+/// temporary. No call waits but [`commit`](Keeper::commit).
+pub(super) trait Keeper {
+    /// A number for a new node.
+    fn next_inode(&self) -> u64;
+
+    /// The node is new.
+    fn created(&self, node: &Rc<Node>);
+
+    /// What is known about the node was changed, and these pages of its contents. Without a name left, it is gone.
+    fn changed(&self, node: &Rc<Node>, pages: Range<u64>);
+
+    /// A file has so many bytes now, of which those that are new are zeroes.
+    fn resized(&self, node: &Rc<Node>, len: u64);
+
+    /// A name in a directory leads to this node now; `was_there` if it led to one before.
+    fn named(&self, directory: u64, name: &Rc<[u8]>, to: Option<&Node>, was_there: bool);
+
+    /// From now on the contents may change without a call.
+    fn mapped(&self, node: &Rc<Node>);
+
+    /// Makes all changes up to now survive a crash. Waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; EDEADLK where nothing may wait. The changes are still to be committed then.
+    fn commit(&self) -> Result;
 }
 
 /// The names in a directory.
@@ -115,22 +148,50 @@ pub(super) enum Device {
 impl Node {
     /// A new node that stays as it is.
     pub(super) fn new(mode: u32, modified: u32, kind: Kind) -> Rc<Self> {
-        Node::of(1, mode, u64::from(modified) * 1_000_000_000, kind, Reserved::default())
+        let modified = u64::from(modified) * 1_000_000_000;
+        Node::of(next_inode(), 1, mode, modified, kind, Reserved::default(), None)
     }
 
-    /// A new node that can be changed.
+    /// A new node that can be changed, and ends with the domain.
     pub(super) fn temporary(mode: u32, modified: u64, kind: Kind, space: Reserved) -> Rc<Self> {
-        Node::of(temporary::DEVICE, mode, modified, kind, space)
+        Node::of(next_inode(), temporary::DEVICE, mode, modified, kind, space, None)
     }
 
-    fn of(device: u64, mode: u32, modified: u64, kind: Kind, _space: Reserved) -> Rc<Self> {
+    /// A new node that can be changed, for a directory that can.
+    pub(super) fn beside(&self, mode: u32, kind: Kind, space: Reserved) -> Rc<Self> {
+        let keeper = self.keeper.clone();
+        let inode = keeper.as_ref().map_or_else(next_inode, |keeper| keeper.next_inode());
+        let node = Node::of(inode, self.device, mode, temporary::now(), kind, space, keeper);
+        if let Some(keeper) = &node.keeper {
+            keeper.created(&node);
+        }
+        node
+    }
+
+    /// A node that persists, as it was.
+    pub(super) fn kept(
+        (inode, device): (u64, u64),
+        mode: u32,
+        modified: u64,
+        kind: Kind,
+        space: Reserved,
+        keeper: Rc<dyn Keeper>,
+    ) -> Rc<Self> {
+        Node::of(inode, device, mode, modified, kind, space, Some(keeper))
+    }
+
+    fn of(
+        inode: u64,
+        device: u64,
+        mode: u32,
+        modified: u64,
+        kind: Kind,
+        _space: Reserved,
+        keeper: Option<Rc<dyn Keeper>>,
+    ) -> Rc<Self> {
         let links = if matches!(kind, Kind::Directory(_)) { 2 } else { 1 };
-        let inode = LAST_INODE.with(|last| {
-            last.set(last.get() + 1);
-            last.get()
-        });
         let (mode, links, modified) = (Cell::new(mode), Cell::new(links), Cell::new(modified));
-        Rc::new(Node { inode, device, mode, links, modified, _space, kind })
+        Rc::new(Node { inode, device, mode, links, modified, _space, keeper, kind })
     }
 
     /// A new directory, empty.
@@ -147,8 +208,8 @@ impl Node {
         kind: Kind,
     ) -> Rc<Self> {
         let (mode, links, modified) = (Cell::new(mode), Cell::new(links), Cell::new(modified));
-        let _space = Reserved::default();
-        Rc::new(Node { inode, device: 2, mode, links, modified, _space, kind })
+        let (_space, keeper) = (Reserved::default(), None);
+        Rc::new(Node { inode, device: 2, mode, links, modified, _space, keeper, kind })
     }
 
     /// The type in the numbers of `d_type`: the four bits above the permissions.
@@ -163,12 +224,38 @@ impl Node {
 
     /// Whether it can be written.
     pub(super) fn is_writable(&self) -> bool {
-        matches!(self.kind, Kind::Device(_)) || self.is_temporary()
+        matches!(self.kind, Kind::Device(_)) || self.is_changeable()
     }
 
-    /// Whether it can be changed in every way: a part of the files in memory.
-    pub(super) fn is_temporary(&self) -> bool {
-        self.device == temporary::DEVICE
+    /// Whether it can be changed in every way: it is temporary, or persists.
+    pub(super) fn is_changeable(&self) -> bool {
+        self.device >= temporary::DEVICE
+    }
+
+    /// Who keeps it, if it persists.
+    pub(super) fn keeper(&self) -> Option<&Rc<dyn Keeper>> {
+        self.keeper.as_ref()
+    }
+
+    /// It was changed now: its names, or these pages of its contents.
+    pub(super) fn touch(self: &Rc<Self>, pages: Range<u64>) {
+        self.modified.set(temporary::now());
+        self.note(pages);
+    }
+
+    /// What is known about it was changed, and these pages of its contents.
+    pub(super) fn note(self: &Rc<Self>, pages: Range<u64>) {
+        if let Some(keeper) = &self.keeper {
+            keeper.changed(self, pages);
+        }
+    }
+
+    /// Its contents were cut, or extended by zeroes, to this many bytes.
+    pub(super) fn resized(self: &Rc<Self>, len: u64) {
+        self.modified.set(temporary::now());
+        if let Some(keeper) = &self.keeper {
+            keeper.resized(self, len);
+        }
     }
 
     pub(super) fn stat(&self, size: u64) -> Stat {
@@ -218,9 +305,23 @@ impl Node {
             directory.above.replace(Some(above));
         }
         if let Kind::Directory(directory) = &self.kind {
-            let replaced = directory.own.borrow_mut().insert(name, Named { node, space });
+            let named = Named { node: Rc::clone(&node), space };
+            let replaced = directory.own.borrow_mut().insert(Rc::clone(&name), named);
+            if let Some(keeper) = &self.keeper {
+                keeper.named(self.inode, &name, Some(&node), replaced.is_some());
+            }
             drop(replaced);
         }
+    }
+
+    /// Removes a name from this directory.
+    pub(super) fn take(&self, name: &Rc<[u8]>) -> Option<Named> {
+        let Kind::Directory(directory) = &self.kind else { return None };
+        let taken = directory.own.borrow_mut().remove(&**name)?;
+        if let Some(keeper) = &self.keeper {
+            keeper.named(self.inode, name, None, true);
+        }
+        Some(taken)
     }
 
     /// Makes the names of a volume's directory visible in this one.
@@ -245,6 +346,13 @@ impl Node {
 
 local! {
     static LAST_INODE: Cell<u64> = Cell::new(0);
+}
+
+fn next_inode() -> u64 {
+    LAST_INODE.with(|last| {
+        last.set(last.get() + 1);
+        last.get()
+    })
 }
 
 /// A name, its inode, and its type as `d_type` has it.

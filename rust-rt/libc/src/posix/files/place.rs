@@ -11,12 +11,12 @@ pub(super) type Place = Vec<(Rc<[u8]>, Rc<Node>)>;
 
 /// What has to be kept of a place so that [`current`] finds the node's again.
 pub(super) fn kept(node: &Node, place: Place) -> Place {
-    if node.is_directory() && !node.is_temporary() { place } else { Place::new() }
+    if node.is_directory() && !node.is_changeable() { place } else { Place::new() }
 }
 
 /// Where a directory is now, by what was [`kept`] of its place.
 pub(super) fn current(node: &Rc<Node>, kept: &Place) -> Place {
-    if !node.is_temporary() {
+    if !node.is_changeable() {
         return kept.clone();
     }
     let (mut place, mut at) = (Place::new(), Rc::clone(node));

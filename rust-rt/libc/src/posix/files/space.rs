@@ -38,7 +38,7 @@ struct Space {
 impl Space {
     /// Where such a file is; none for a socket and the like.
     fn around(node: Option<&Node>) -> Space {
-        if !node.is_some_and(Node::is_temporary) {
+        if !node.is_some_and(Node::is_changeable) {
             return Space { kind: TYPES[1], flags: ST_RDONLY, blocks: [0; 2], files: [0; 2] };
         }
         let all = share(For::Files) as u64;

@@ -97,8 +97,39 @@ impl Contents {
     }
 
     /// How many pages are in the block.
-    fn shared(&self) -> u64 {
+    pub(super) fn shared(&self) -> u64 {
         self.block.borrow().as_ref().map_or(0, |block| (block.len() / PAGE) as u64)
+    }
+
+    /// Whether the program has it mapped.
+    pub(super) fn is_mapped(&self) -> bool {
+        self.block.borrow().as_ref().is_some_and(|block| Rc::strong_count(block) > 1)
+    }
+
+    /// Copies a page. False if it was never written.
+    pub(super) fn page(&self, number: u64, to: &mut [u8; PAGE]) -> bool {
+        match (self.block.borrow().as_ref(), self.pages.borrow().get(&number)) {
+            (Some(block), _) if number < (block.len() / PAGE) as u64 => {
+                block.read(number as usize * PAGE, to);
+            }
+            (_, Some(page)) => to.copy_from_slice(page),
+            (_, None) => return false,
+        }
+        true
+    }
+
+    /// Puts in what a page begins with, as far as the file goes; the rest of it is zeroes.
+    ///
+    /// # Errors
+    ///
+    /// ENOSPC if there is no memory for it.
+    pub(super) fn load(&self, number: u64, bytes: &[u8]) -> Result {
+        let left = number.checked_mul(PAGE as u64).map_or(0, |at| self.len().saturating_sub(at));
+        let n = bytes.len().min(PAGE).min(usize::try_from(left).unwrap_or(usize::MAX));
+        if n == 0 {
+            return Ok(());
+        }
+        self.with_page(number, |page| page[..n].copy_from_slice(&bytes[..n]))
     }
 
     /// The block with all of the file, and with everything before `end`.

@@ -8,7 +8,7 @@ use super::super::memory::Reserved;
 use super::super::parts::{Errno, Result};
 use super::node::{DEVICE, DIRECTORY, Device, Directory, Kind, LINK, Node, REGULAR};
 use super::place::Place;
-use crate::errno::{EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
+use crate::errno::{EBUSY, EINVAL, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR};
 
 /// Symbolic links on the way to a file, at most.
 const MOST_LINKS: usize = 40;
@@ -92,6 +92,23 @@ impl Tree {
     pub(super) fn put_temporary(&self, path: &[u8], mode: u32) -> Result {
         let kind = Kind::Directory(Directory::default());
         self.put(path, Node::temporary(DIRECTORY | mode, 0, kind, Reserved::default()))
+    }
+
+    /// Puts a directory in the place of whatever is at a path, which is hidden from then on.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY for the root; ENOTDIR, EINVAL.
+    pub(super) fn mount(&self, path: &[u8], directory: Rc<Node>) -> Result {
+        let end = path.iter().rposition(|&c| c != b'/').ok_or(Errno(EBUSY))? + 1;
+        let start = path[..end].iter().rposition(|&c| c == b'/').map_or(0, |at| at + 1);
+        let above = if start == 0 { b"/" } else { &path[..start] };
+        let name = &path[start..end];
+        if matches!(name, b"." | b"..") {
+            return Err(Errno(EINVAL));
+        }
+        self.directory(above)?.put(name.into(), directory, Reserved::default());
+        Ok(())
     }
 
     /// Follows a path from `start` on. A link at its end is followed too if `follow`.

@@ -1,0 +1,47 @@
+//! Those who keep what persists, and when they are asked to commit.
+
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use super::super::local::local;
+use super::super::parts::Result;
+use super::node::Keeper;
+use super::temporary;
+
+/// [`commit`](Keeper::commit), for what persists; nothing else can become more durable.
+pub(super) fn commit(keeper: Option<&Rc<dyn Keeper>>) -> Result {
+    keeper.map_or(Ok(()), |keeper| keeper.commit())
+}
+
+local! {
+    static ALL: RefCell<Vec<Rc<dyn Keeper>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A number of a device for one more.
+pub(super) fn next_device() -> u64 {
+    temporary::DEVICE + 1 + ALL.with(|all| all.borrow().len() as u64)
+}
+
+/// From now on this one is asked too when all are to commit, at the program's end as well.
+pub(super) fn add(keeper: Rc<dyn Keeper>) {
+    ALL.with(|all| all.borrow_mut().push(keeper));
+    crate::process::at_the_end(|| {
+        // An error is in the log.
+        let _ = commit_all();
+    });
+}
+
+/// Makes what has changed in all files that persist survive a crash. Waits.
+///
+/// # Errors
+///
+/// The first one, after all were asked; see [`mount_store`](super::mount_store).
+pub fn commit_all() -> Result {
+    let all = ALL.with(|all| all.borrow().clone());
+    let mut result = Ok(());
+    for keeper in all {
+        result = result.and(keeper.commit());
+    }
+    result
+}

@@ -1,0 +1,452 @@
+//! Files that persist: what a store has after a commit is what the next mount finds, whatever happened in between.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::ffi::CString;
+use alloc::format;
+use alloc::rc::{Rc, Weak};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+use core::ffi::{c_int, c_void};
+
+use super::super::memory::{For, used};
+use super::super::parts::{Errno, PartMut, Result};
+use super::super::small::syncfs;
+use super::super::{block_tests, io, table};
+use super::calls::open_at;
+use super::changes::*;
+use super::lookup::{AT_FDCWD, find};
+use super::mapped;
+use super::node::{self, Kind, Node};
+use super::store::{About, Changes, FORMAT, Key, Store};
+use super::{commit_files, mount_store};
+use crate::errno::{self, EBUSY, EDEADLK, EIO, ENOSPC, EXDEV};
+
+type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// A store in memory.
+#[derive(Default)]
+struct Shelf {
+    map: RefCell<Map>,
+    /// The transaction after which so many changes were made fails.
+    fails_after: Cell<Option<usize>>,
+    /// Happens during the next transaction.
+    meanwhile: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// How often it was told that there are changes.
+    told: Cell<u32>,
+    commits: Cell<u32>,
+}
+
+struct Transaction<'a>(&'a Shelf, Map, usize);
+
+impl Transaction<'_> {
+    fn step(&mut self) -> Result {
+        if let Some(f) = self.0.meanwhile.take() {
+            f();
+        }
+        self.2 += 1;
+        match self.0.fails_after.get() {
+            Some(most) if self.2 > most => Err(Errno(EIO)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Changes for Transaction<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
+        self.1.insert(key.into(), value.into());
+        self.step()
+    }
+
+    fn remove(&mut self, first: &[u8], last: &[u8]) -> Result {
+        self.1.retain(|key, _| !(first..=last).contains(&&key[..]));
+        self.step()
+    }
+}
+
+impl Store for Rc<Shelf> {
+    fn each(&self, f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
+        self.map.borrow().iter().try_for_each(|(key, value)| f(key, value))
+    }
+
+    fn transact(&self, f: &mut dyn FnMut(&mut dyn Changes) -> Result) -> Result {
+        let mut transaction = Transaction(self, self.map.borrow().clone(), 0);
+        f(&mut transaction)?;
+        self.map.replace(transaction.1);
+        self.commits.set(self.commits.get() + 1);
+        Ok(())
+    }
+
+    fn has_changes(&self) {
+        self.told.set(self.told.get() + 1);
+    }
+}
+
+/// A new store whose files are at a path.
+fn mounted(path: &str) -> Rc<Shelf> {
+    block_tests::give_busy();
+    let shelf = Rc::new(Shelf::default());
+    assert_eq!(mount_store(path, Box::new(Rc::clone(&shelf))), Ok(()));
+    shelf
+}
+
+/// What the next domain would find in a store.
+fn after_a_crash(map: &Map) -> Result<Vec<String>> {
+    let shelf = Rc::new(Shelf { map: RefCell::new(map.clone()), ..Shelf::default() });
+    mount_store("/next", Box::new(Rc::clone(&shelf)))?;
+    assert_eq!(shelf.commits.get(), 0, "there was nothing to change");
+    Ok(list("/next"))
+}
+
+/// All that is below a path, with whatever is known about it.
+fn list(path: &str) -> Vec<String> {
+    let node = find(AT_FDCWD, path.as_bytes(), true).unwrap().node.unwrap();
+    let mut lines = Vec::from([about(&node)]);
+    for (name, ..) in node::names(&node).unwrap() {
+        let name = core::str::from_utf8(&name).unwrap();
+        let child = node.own_child(name.as_bytes()).unwrap();
+        if child.is_directory() {
+            lines.extend(
+                list(&format!("{path}/{name}")).iter().map(|line| format!("{name}/{line}")),
+            );
+        } else {
+            lines.push(format!("{name} {}", about(&child)));
+        }
+    }
+    lines
+}
+
+fn about(node: &Node) -> String {
+    let holds = match &node.kind {
+        Kind::Link(target) => format!("{:?}", CString::new(&**target).unwrap()),
+        Kind::Written(contents) => {
+            let mut bytes = alloc::vec![0; contents.len().min(1 << 20) as usize];
+            contents.read(&mut [PartMut::new(&mut bytes)], 0);
+            let sum = bytes.iter().fold(0u32, |sum, &byte| sum.rotate_left(5) ^ u32::from(byte));
+            format!("{} bytes, sum {sum:x}", contents.len())
+        }
+        _ => String::new(),
+    };
+    let stat = node.stat(node.size());
+    format!("#{} {:o} x{} @{} {holds}", stat.inode, stat.mode, stat.links, node.modified.get())
+}
+
+fn open(path: &str, flags: c_int) -> Result<c_int> {
+    open_at(AT_FDCWD, path.as_bytes(), flags, 0o640)
+}
+
+/// Writes to a file, which is made if it is not there.
+fn put(path: &str, bytes: &[u8], at: i64) {
+    let fd = open(path, 0o102).unwrap();
+    // SAFETY: the bytes are there.
+    let n = unsafe { io::pwrite64(fd, bytes.as_ptr().cast::<c_void>(), bytes.len(), at) };
+    assert_eq!(n, bytes.len() as isize);
+    table::close(fd).unwrap();
+}
+
+fn text(path: &str) -> Vec<u8> {
+    let fd = open(path, 0).unwrap();
+    let mut buf = [0; 40];
+    let n = io::read_into(fd, &mut buf).unwrap();
+    table::close(fd).unwrap();
+    buf[..n].into()
+}
+
+/// A call with paths: 0, or the error, negative.
+macro_rules! call {
+    ($f:ident($($path:expr),+ $(; $more:expr)?)) => {{
+        let paths = [$(CString::new(&*$path).unwrap()),+];
+        let mut paths = paths.iter().map(|path| path.as_ptr());
+        // SAFETY: C strings.
+        let result = unsafe { $f($({ let _ = &$path; paths.next().unwrap() }),+ $(, $more)?) };
+        if result < 0 { -errno::get() } else { result }
+    }};
+}
+
+#[test]
+fn all_kinds_of_files_are_there_after_a_crash() {
+    let shelf = mounted("/data");
+    put("/data/text", b"hello", 0);
+    put("/data/sparse", b"end", 1 << 40);
+    put("/data/long", &[7; 10_000], 100);
+    assert_eq!(call!(mkdir("/data/deep"; 0o700)), 0);
+    assert_eq!(call!(mkdir("/data/deep/er"; 0o755)), 0);
+    put("/data/deep/er/\u{e4}", b"\0\0", 0);
+    assert_eq!(call!(symlink("../text", "/data/deep/link")), 0);
+    assert_eq!(call!(link("/data/text", "/data/deep/same")), 0);
+    assert_eq!(call!(chmod("/data/long"; 0o400)), 0);
+    assert_eq!(commit_files(), Ok(()));
+    let before = list("/data");
+    assert_eq!(before.len(), 9, "{before:#?}");
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(before.clone()));
+    // What is not committed is lost, and nothing else.
+    let stable = shelf.map.borrow().clone();
+    put("/data/text", b"HELLO", 0);
+    assert_eq!(call!(unlink("/data/sparse")), 0);
+    assert_eq!(call!(rename("/data/deep", "/data/moved")), 0);
+    assert_eq!(after_a_crash(&stable), Ok(before));
+    // fsync of one file commits everything.
+    let fd = open("/data/text", 2).unwrap();
+    assert_eq!(fsync(fd), 0);
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+}
+
+#[test]
+fn any_changes_in_any_order() {
+    let shelf = mounted("/data");
+    let mut random = 7u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) % below
+    };
+    let mut committed = list("/data");
+    for step in 0..3000u32 {
+        let [one, two] = [next(9), next(9)].map(|n| match n {
+            n @ 0..6 => format!("/data/{n}"),
+            n => format!("/data/d/{n}"),
+        });
+        let (at, byte) = (next(30_000) as i64, [step as u8 | 1; 5000]);
+        let _ = match next(12) {
+            0..4 => match open(&one, 0o102) {
+                // SAFETY: the bytes are there.
+                Ok(fd) => unsafe {
+                    io::pwrite64(fd, byte.as_ptr().cast::<c_void>(), next(5000) as usize, at);
+                    io::close(fd)
+                },
+                Err(_) => 0,
+            },
+            4 => call!(truncate64(one; at)),
+            5 => call!(unlink(one)),
+            6 => call!(rename(one, two)),
+            7 => call!(link(one, two)),
+            8 => call!(symlink("x", one)),
+            9 if next(3) == 0 => call!(rename("/data/d", "/data/e")),
+            9 => call!(rmdir("/data/e")) + call!(mkdir("/data/d"; 0o755)),
+            10 => {
+                // Some commits fail, somewhere in the middle.
+                shelf.fails_after.set((next(3) == 0).then(|| next(6) as usize));
+                if commit_files() == Ok(()) {
+                    committed = list("/data");
+                }
+                shelf.fails_after.set(None);
+                0
+            }
+            _ => 0,
+        };
+        if step % 50 == 0 {
+            assert_eq!(after_a_crash(&shelf.map.borrow()).as_ref(), Ok(&committed), "{step}");
+        }
+    }
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+}
+
+#[test]
+fn what_is_written_during_a_commit_is_part_of_the_next() {
+    let shelf = mounted("/data");
+    put("/data/a", b"one", 0);
+    put("/data/b", b"gone", 0);
+    let told = shelf.told.get();
+    shelf.meanwhile.replace(Some(Box::new(|| {
+        put("/data/a", b"two", 0);
+        put("/data/c", b"new", 0);
+        assert_eq!(call!(unlink("/data/b")), 0);
+    })));
+    assert_eq!(commit_files(), Ok(()));
+    // The store hears of what came meanwhile.
+    assert_eq!(shelf.told.get(), told + 1);
+    let names = |list: Vec<String>| {
+        list.iter().skip(1).map(|line| line[..1].into()).collect::<Vec<String>>()
+    };
+    assert_eq!(names(after_a_crash(&shelf.map.borrow()).unwrap()), ["a", "b"]);
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    assert_eq!(names(list("/data")), ["a", "c"]);
+    assert_eq!(text("/next/a"), b"two");
+}
+
+#[test]
+fn an_error_is_reported_until_a_commit_succeeds() {
+    let shelf = mounted("/data");
+    put("/data/a", b"one", 0);
+    let fd = open("/data/a", 2).unwrap();
+    for after in 0..4 {
+        shelf.fails_after.set(Some(after));
+        assert_eq!((fsync(fd), errno::get()), (-1, EIO));
+        assert_eq!((syncfs(fd), errno::get()), (-1, EIO));
+    }
+    shelf.fails_after.set(None);
+    assert_eq!((fsync(fd), fdatasync(fd)), (0, 0));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    // Nothing has changed since: the store is not asked.
+    let commits = shelf.commits.get();
+    assert_eq!((fsync(fd), shelf.commits.get()), (0, commits));
+}
+
+#[test]
+fn where_nothing_may_wait_the_changes_stay_to_be_committed() {
+    let shelf = mounted("/data");
+    block_tests::give_strict();
+    put("/data/a", b"one", 0);
+    let in_a_task = super::super::block::on_main(commit_files);
+    assert_eq!(in_a_task, Err(Errno(EDEADLK)));
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+}
+
+#[test]
+fn what_comes_and_goes_between_commits_leaves_nothing() {
+    let shelf = mounted("/data");
+    assert_eq!(commit_files(), Ok(()));
+    let (before, commits) = (used(For::Files), shelf.commits.get());
+    for n in 0..100 {
+        let name = format!("/data/{n}");
+        put(&name, &[1; 5000], 0);
+        assert_eq!(call!(rename(name, "/data/other")), 0);
+        assert_eq!(call!(unlink("/data/other")), 0);
+        assert_eq!(used(For::Files), before, "a file that is gone takes no memory");
+    }
+    assert_eq!(commit_files(), Ok(()));
+    // The directory has another time.
+    assert_eq!((shelf.commits.get(), shelf.map.borrow().len()), (commits + 1, 2));
+}
+
+#[test]
+fn a_file_that_is_open_without_a_name_is_not_kept() {
+    let shelf = mounted("/data");
+    put("/data/a", b"one", 0);
+    assert_eq!(commit_files(), Ok(()));
+    let fd = open("/data/a", 2).unwrap();
+    assert_eq!(call!(unlink("/data/a")), 0);
+    // SAFETY: the bytes are there.
+    assert_eq!(unsafe { io::write(fd, b"two".as_ptr().cast(), 3) }, 3);
+    assert_eq!((ftruncate64(fd, 9000), fsync(fd)), (0, 0));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    assert_eq!(shelf.map.borrow().len(), 2);
+}
+
+#[test]
+fn what_a_mapping_writes_is_committed() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 6000], 0);
+    assert_eq!(commit_files(), Ok(()));
+    let fd = open("/data/a", 2).unwrap();
+    let at = super::share(fd, 4096, 4096, true).unwrap().unwrap();
+    for text in [&b"first"[..], b"later"] {
+        // SAFETY: a page of the file's block, which is mapped.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at).copy_from(text.as_ptr(), 5) };
+        assert_eq!(commit_files(), Ok(()));
+        assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    }
+    // SAFETY: as above. It is the last that the mapping does.
+    unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at).write(b'L') };
+    assert!(mapped::unshare(at, 4096));
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    let commits = shelf.commits.get();
+    assert_eq!((commit_files(), shelf.commits.get()), (Ok(()), commits));
+}
+
+#[test]
+fn names_lead_to_nothing_on_another_device() {
+    mounted("/data");
+    put("/data/a", b"one", 0);
+    put("/tmp/b", b"two", 0);
+    for (from, to) in [("/data/a", "/tmp/a"), ("/tmp/b", "/data/b")] {
+        assert_eq!((call!(rename(from, to)), call!(link(from, to))), (-EXDEV, -EXDEV));
+    }
+    assert_eq!(mount_store("/", Box::new(Rc::new(Shelf::default()))), Err(Errno(EBUSY)));
+}
+
+#[test]
+fn files_that_do_not_fit_into_the_memory_are_not_mounted() {
+    block_tests::give_busy();
+    let mut map = Map::new();
+    map.insert(Key::Format.emit(), FORMAT.into());
+    let directory = About { mode: 0o040_755, modified: 0, size: 0, target: b"" };
+    map.insert(Key::Node(1).emit(), directory.emit());
+    map.insert(Key::Node(2).emit(), About { mode: 0o100_644, size: 1 << 40, ..directory }.emit());
+    map.insert(Key::Name(1, b"a").emit(), 2u64.to_le_bytes().into());
+    assert_eq!(after_a_crash(&map).map(|list| list.len()), Ok(2));
+    for page in 0..1 << 15 {
+        map.insert(Key::Page(2, page).emit(), [1].into());
+    }
+    let before = used(For::Files);
+    assert_eq!(after_a_crash(&map), Err(Errno(ENOSPC)));
+    assert_eq!(used(For::Files), before);
+}
+
+#[test]
+fn a_store_that_contradicts_itself_is_an_error() {
+    let shelf = mounted("/data");
+    assert_eq!(call!(mkdir("/data/d"; 0o755)), 0);
+    assert_eq!(call!(symlink("to", "/data/link")), 0);
+    put("/data/d/a", b"one", 0);
+    assert_eq!(commit_files(), Ok(()));
+    let whole = shelf.map.borrow().clone();
+    let node = |key| Key::Node(key).emit();
+    let name = |directory, name: &str| Key::Name(directory, name.as_bytes()).emit();
+    let number = |number: u64| number.to_le_bytes().to_vec();
+    let wrong: [(Vec<u8>, Vec<u8>); 15] = [
+        (Key::Format.emit(), b"another".into()),
+        (Vec::new(), Vec::new()),
+        (b"\x04".into(), Vec::new()),
+        (node(2), Vec::new()),
+        (node(2), About { mode: 0o060_644, modified: 0, size: 0, target: b"" }.emit()),
+        (node(2), About { mode: 0o100_644 | 1 << 20, modified: 0, size: 0, target: b"" }.emit()),
+        (node(9), About { mode: 0o120_777, modified: 0, size: 0, target: b"" }.emit()),
+        (node(9), About { mode: 0o100_644, modified: 0, size: 1 << 63, target: b"" }.emit()),
+        (name(1, "x"), b"short".into()),
+        (name(1, "x"), number(99)),
+        (name(1, ".."), number(2)),
+        (name(1, "a/b"), number(2)),
+        // A directory in itself, and the root.
+        (name(2, "x"), number(2)),
+        (name(2, "x"), number(1)),
+        (Key::Page(1, 0).emit(), b"x".into()),
+    ];
+    for (n, (key, value)) in wrong.into_iter().enumerate() {
+        let mut map = whole.clone();
+        map.insert(key, value);
+        assert_eq!(after_a_crash(&map), Err(Errno(EIO)), "{n}");
+    }
+    // Any bit, and any key that is missing: an error, or other files.
+    for key in whole.keys() {
+        let mut map = whole.clone();
+        let value = map.remove(key).unwrap();
+        let _ = mount_store(
+            "/next",
+            Box::new(Rc::new(Shelf { map: RefCell::new(map), ..Shelf::default() })),
+        );
+        for bit in 0..value.len() * 8 {
+            let mut map = whole.clone();
+            map.get_mut(key).unwrap()[bit / 8] ^= 1 << (bit % 8);
+            let _ = mount_store(
+                "/next",
+                Box::new(Rc::new(Shelf { map: RefCell::new(map), ..Shelf::default() })),
+            );
+        }
+    }
+}
+
+#[test]
+fn what_no_name_leads_to_is_removed() {
+    let shelf = mounted("/data");
+    put("/data/a", b"one", 0);
+    assert_eq!(commit_files(), Ok(()));
+    shelf.map.borrow_mut().retain(|key, _| !matches!(Key::parse(key), Some(Key::Name(..))));
+    let next = Rc::new(Shelf { map: RefCell::new(shelf.map.borrow().clone()), ..Shelf::default() });
+    assert_eq!(mount_store("/next", Box::new(Rc::clone(&next))), Ok(()));
+    assert_eq!(next.map.borrow().len(), 2);
+}
+
+#[test]
+fn the_name_of_a_socket_ends_with_the_domain() {
+    let shelf = mounted("/data");
+    assert_eq!(commit_files(), Ok(()));
+    let files = shelf.map.borrow().len();
+    super::SocketPlace::of(b"/data/socket").unwrap().put(Weak::new()).unwrap();
+    assert_eq!(call!(rename("/data/socket", "/data/other")), 0);
+    assert_eq!((commit_files(), shelf.map.borrow().len()), (Ok(()), files));
+}
