@@ -20,6 +20,9 @@
 pub mod blocking;
 #[cfg(feature = "redb")]
 pub mod redb;
+#[cfg(feature = "redb")]
+#[doc(hidden)]
+pub mod store;
 
 pub use mirust_rt::block::blkfront::Options;
 pub use mirust_rt::block::{Buffer, Counters, Device, Discard, Disk, Error, Info, SECTOR, State};

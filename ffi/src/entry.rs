@@ -79,9 +79,19 @@ where
     #[cfg(not(feature = "ocaml"))]
     let outcome = domain::block_on(main);
     let code = outcome.map_or(0, Outcome::code);
+    store_files();
     #[cfg(feature = "ocaml")]
     crate::ocaml::shutdown();
     code
+}
+
+/// Files that persist do so however the program ends: C's `exit` does the same. OCaml's loop still turns meanwhile.
+fn store_files() {
+    #[cfg(all(feature = "descriptors", feature = "redb", feature = "xen"))]
+    {
+        // An error is in the log.
+        let _ = mirust_rt::libc::posix::commit_files();
+    }
 }
 
 /// C's `main`.
@@ -160,6 +170,7 @@ pub fn print_backtrace() {
 extern "C" fn mirust_ocaml_main() -> i32 {
     setup::init();
     crate::ocaml::run_toplevel();
+    store_files();
     crate::ocaml::shutdown();
     0
 }

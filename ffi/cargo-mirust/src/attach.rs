@@ -1,5 +1,5 @@
-//! What an image holds besides the program: folders of files, which are part of it, and the disks that it reads files
-//! from.
+//! What an image holds besides the program: folders of files, which are part of it, and the disks that its files are
+//! on.
 //!
 //! Both are in an assembler file NAME.files.s, the folders as a cpio archive (newc), NAME.files.cpio. Its one function
 //! is what the runtime calls before `main`. An image without files and disks has neither, nor the code that would look
@@ -33,6 +33,8 @@ struct Folder {
 struct Disk {
     device: String,
     to: String,
+    /// Its files can be written.
+    writable: bool,
 }
 
 impl Attached {
@@ -80,11 +82,17 @@ impl Attached {
             calls += &call("mirust_mount_files", "files", bytes.len());
         }
         if !self.disks.is_empty() {
-            let line = |disk: &Disk| format!("{}:{}", disk.device, disk.to);
+            let way = |disk: &Disk| if disk.writable { ":rw" } else { "" };
+            let line = |disk: &Disk| format!("{}:{}{}", disk.device, disk.to, way(disk));
             let list: Vec<_> = self.disks.iter().map(line).collect();
             let list = list.join(",");
             data += &format!("disks:\n\t.ascii {}\n", literal(&list));
-            calls += &call("mirust_mount_disks", "disks", list.len());
+            // What writes is in the image only if it is asked for.
+            let mount = match self.disks.iter().any(|disk| disk.writable) {
+                true => "mirust_mount_writable_disks",
+                false => "mirust_mount_disks",
+            };
+            calls += &call(mount, "disks", list.len());
         }
         let text = format!(
             "\t.section .text.mirust_before_main,\"ax\",@progbits\n\
@@ -161,15 +169,21 @@ fn folder(package: &Path, text: &str) -> Result<Folder> {
     Ok(Folder { from, to: to.into() })
 }
 
-/// `DEVICE:PATH`.
+/// `DEVICE:PATH`, and `:rw` behind it if its files can be written.
 fn disk(text: &str) -> Result<Disk> {
-    match text.split_once(':') {
+    let (named, writable) = match text.strip_suffix(":rw") {
+        Some(named) => (named, true),
+        None => (text, false),
+    };
+    match named.split_once(':') {
         Some((device, to))
             if !device.is_empty() && to.starts_with('/') && !text.contains([',', '\n', '\0']) =>
         {
-            Ok(Disk { device: device.into(), to: to.into() })
+            Ok(Disk { device: device.into(), to: to.into(), writable })
         }
-        _ => bail!("not a disk of files: {text:?}\nwrite DEVICE:PATH, such as xvdb:/srv"),
+        _ => bail!(
+            "not a disk of files: {text:?}\nwrite DEVICE:PATH, such as xvdb:/srv, or DEVICE:PATH:rw to write there"
+        ),
     }
 }
 
@@ -251,8 +265,13 @@ mod tests {
         for wrong in ["", "nowhere", "../src", "src:../x", ":/x", "/usr", "src:/a\0b"] {
             assert_eq!(path(wrong), None, "{wrong}");
         }
-        assert_eq!(disk("xvdb:/srv").unwrap().to, "/srv");
-        for wrong in ["xvdb", "xvdb:srv", ":/srv", "xvdb:/a,b", "xvdb:/a\0b"] {
+        for (text, writable) in [("xvdb:/srv", false), ("xvdb:/srv:rw", true)] {
+            let disk = disk(text).unwrap();
+            assert_eq!((&disk.device[..], &disk.to[..], disk.writable), ("xvdb", "/srv", writable));
+        }
+        for wrong in
+            ["xvdb", "xvdb:rw", "xvdb:srv", "xvdb:srv:rw", ":/srv", "xvdb:/a,b", "xvdb:/a\0b"]
+        {
             assert!(disk(wrong).is_err(), "{wrong}");
         }
     }

@@ -110,8 +110,9 @@ pub struct Build {
     /// under [package.metadata.mirust]
     #[arg(long, value_name = "DIR[:PATH]", help_heading = "Image")]
     pub files: Vec<String>,
-    /// Read files from this disk of the domain, at PATH; in Cargo.toml: `disks` under [package.metadata.mirust]
-    #[arg(long, value_name = "DEVICE:PATH", help_heading = "Image")]
+    /// Read files from this disk of the domain, at PATH, or with `:rw` write them too; in Cargo.toml: `disks` under
+    /// [package.metadata.mirust]
+    #[arg(long, value_name = "DEVICE:PATH[:rw]", help_heading = "Image")]
     pub disk: Vec<String>,
 
     /// Path to Cargo.toml

@@ -55,6 +55,19 @@ unsafe extern "C" fn mirust_mount_disks(list: *const u8, length: usize) {
     mirust::posix::mount_disks(unsafe { core::str::from_utf8_unchecked(list) });
 }
 
+/// The same, if the files of a disk among them are to be written: `DEVICE:PATH:rw`.
+///
+/// # Safety
+///
+/// As [`mirust_mount_disks`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn mirust_mount_writable_disks(list: *const u8, length: usize) {
+    // SAFETY: as the caller says.
+    let list = unsafe { core::slice::from_raw_parts(list, length) };
+    // SAFETY: as the caller says.
+    mirust::posix::mount_writable_disks(unsafe { core::str::from_utf8_unchecked(list) });
+}
+
 /// What the program's std prints in place of its own backtrace, for which it would have to read the program's
 /// file. `cargo mirust` puts this where std's `fmt` method was, whose result `Ok(())` is 0.
 #[unsafe(no_mangle)]

@@ -27,7 +27,7 @@
 //! newer one: with the older one, an assertion of redb 2.6.4 about its cache was seen to fail in one of two thousand
 //! crashes.
 
-use super::Disk;
+use super::{Disk, SECTOR};
 use redb::{Database, DatabaseError, StorageBackend};
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -42,6 +42,8 @@ const START: u64 = 2 * UNIT;
 /// Bytes at the database's beginning that are in the units: its header has fewer.
 const HEAD: usize = 512;
 const MAGIC: &[u8; 8] = b"MirustRD";
+/// Where a filesystem of that kind has its name.
+const BTRFS: (u64, &[u8; 8]) = (0x1_0040, b"_BHRfS_M");
 /// What a database begins with when it has been made; redb writes that last.
 const MADE: &[u8; 4] = b"redb";
 
@@ -61,7 +63,19 @@ pub fn create(disk: Disk) -> Result<Database, DatabaseError> {
 ///
 /// As [`create`].
 pub fn create_on<W: Wait>(storage: Storage<W>) -> Result<Database, DatabaseError> {
-    Database::builder().create_with_file_format_v3(true).create_with_backend(storage)
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache()).create_with_file_format_v3(true).create_with_backend(storage)
+}
+
+/// Bytes of the database that are kept in memory: a share of it.
+fn cache() -> usize {
+    const SHARE: usize = 16;
+    let memory = mirust_rt::mem::frames::stats().total * mirust_rt::mem::PAGE_SIZE;
+    match memory {
+        // A Linux process.
+        0 => 64 << 20,
+        memory => (memory / SHARE).max(256 << 10),
+    }
 }
 
 /// How a call waits for the disk.
@@ -144,6 +158,26 @@ impl<W: Wait> Storage<W> {
         // What was read may be in a cache only, and the other unit is going to be written.
         storage.wait(storage.disk.flush())?;
         Ok(storage)
+    }
+
+    /// Whether the disk holds a database, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidData`](ErrorKind::InvalidData) if it seems to hold something else; those of the disk.
+    pub fn check(&self) -> io::Result<()> {
+        let mut units = vec![0; 2 * UNIT as usize];
+        self.wait(self.disk()?.read_at(0, &mut units))?;
+        // btrfs alone has nothing there.
+        let mut elsewhere = [0; BTRFS.1.len()];
+        if self.disk()?.len() > BTRFS.0 + UNIT {
+            self.wait(self.disk()?.read_at(BTRFS.0, &mut elsewhere))?;
+        }
+        if elsewhere == *BTRFS.1 || !units.chunks(UNIT as usize).all(Top::may_be) {
+            let what = "the disk holds something else; fill its beginning with zeros to use it";
+            return Err(io::Error::new(ErrorKind::InvalidData, what));
+        }
+        Ok(())
     }
 
     fn wait<T>(&self, future: impl Future<Output = Result<T, super::Error>>) -> io::Result<T> {
@@ -289,6 +323,13 @@ impl Top {
         let sum = checksum(&unit[..SUM_AT]);
         unit[SUM_AT..SUM_AT + 4].copy_from_slice(&sum.to_le_bytes());
         unit
+    }
+
+    /// Whether this is a unit, perhaps a torn one, or zeros.
+    fn may_be(unit: &[u8]) -> bool {
+        let is_empty = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        is_empty(&unit[SUM_AT + 4..])
+            && (unit.starts_with(MAGIC) || is_empty(&unit[..SECTOR as usize]))
     }
 
     /// Nothing if the unit was torn, or never written.

@@ -38,19 +38,35 @@ pub fn mount_files(files: &Files, path: &str) -> io::Result<()> {
     mount_volume(path, volume, root).map_err(|Errno(number)| io::Error::from_raw_os_error(number))
 }
 
-/// Mounts the disks of a list: `DEVICE:PATH`, separated by commas. The environment variable `MIRUST_DISKS` replaces
-/// the list if it is set.
+/// Mounts the disks of a list, whose files are read: `DEVICE:PATH`, separated by commas. The environment variable
+/// `MIRUST_DISKS` replaces the list if it is set.
 ///
 /// If one of them cannot be mounted, the program would not find its files: it ends, with a line in the log and the exit
 /// code 1. This is called from a function that cannot unwind, so it does not panic.
 #[doc(hidden)]
 pub fn mount_disks(list: &str) {
+    mount_each(list, mount_disk, |_, _| {
+        let why = "the image was built for disks that are read; build it with one to write to";
+        Err(io::Error::other(why))
+    });
+}
+
+/// Mounts the disks of a list by these functions: those whose path `:rw` follows by the second one.
+pub(super) fn mount_each(
+    list: &str,
+    mount: fn(&str, &str) -> io::Result<()>,
+    mount_writable: fn(&str, &str) -> io::Result<()>,
+) {
     let given = std::env::var("MIRUST_DISKS");
     for entry in given.as_deref().unwrap_or(list).split(',').filter(|entry| !entry.is_empty()) {
+        let (entry, mount) = match entry.strip_suffix(":rw") {
+            Some(entry) => (entry, mount_writable),
+            None => (entry, mount),
+        };
         let Some((device, path)) = entry.split_once(':') else {
             end(&format!("not a disk and a path: {entry:?}; write DEVICE:PATH, such as xvdb:/srv"));
         };
-        if let Err(error) = mount_disk(device, path) {
+        if let Err(error) = mount(device, path) {
             end(&format!("the files of disk {device} cannot be mounted at {path}: {error}"));
         }
     }
@@ -63,12 +79,12 @@ fn end(message: &str) -> ! {
 }
 
 /// Why nothing may wait here.
-fn cannot(error: fiber::CannotBlock) -> io::Error {
+pub(super) fn cannot(error: fiber::CannotBlock) -> io::Error {
     io::Error::other(error.to_string())
 }
 
 /// Says after a while that it waits for a disk.
-async fn with_a_warning<T>(name: &str, mounting: impl Future<Output = T>) -> T {
+pub(super) async fn with_a_warning<T>(name: &str, mounting: impl Future<Output = T>) -> T {
     /// So long a wait is worth a word, in seconds.
     const LONG: u64 = 10;
     let name = name.to_owned();

@@ -11,6 +11,8 @@ mod disks;
 mod error;
 #[cfg(feature = "posix")]
 mod network;
+#[cfg(feature = "redb")]
+mod persistent;
 #[cfg(feature = "posix")]
 mod places;
 #[cfg(feature = "posix")]
@@ -27,6 +29,8 @@ use crate::domain;
 use crate::time::Instant;
 
 pub use disks::{mount_disk, mount_disks, mount_files};
+#[cfg(feature = "redb")]
+pub use persistent::{mount_persistent, mount_writable_disks};
 pub use posix::{add_file, descriptors, mount};
 
 /// Gives the C functions what they need. Called once, before the program begins.

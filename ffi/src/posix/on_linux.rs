@@ -19,6 +19,16 @@ pub fn mount_disk(_name: &str, _path: &str) -> io::Result<()> {
 /// # Errors
 ///
 /// As there.
+#[cfg(feature = "redb")]
+pub fn mount_persistent(name: &str, path: &str) -> io::Result<()> {
+    mount_disk(name, path)
+}
+
+/// As [`mount_disk`].
+///
+/// # Errors
+///
+/// As there.
 pub fn mount_files(_files: &Files, path: &str) -> io::Result<()> {
     mount_disk("", path)
 }

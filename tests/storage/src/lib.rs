@@ -5,8 +5,10 @@
 //! follow each other may reach the medium in any order, and some of them twice.
 
 mod image;
+mod until;
 
 pub use image::Image;
+pub use until::{Until, for_seeds};
 
 use mirust_rt::block::{Counters, Device, Error, Info, Io, Op, State};
 use std::cell::RefCell;

@@ -5,49 +5,15 @@
 //!   SEEDS=1000 cargo test -p mirust-storage-tests --test redb   so many, from 1 on
 
 use mirust::block::Disk;
-use mirust::block::redb::{Storage, Wait, create_on};
-use mirust_storage_tests::{CrashDisk, Image, Random};
+use mirust::block::redb::{Storage, create_on};
+use mirust_storage_tests::{CrashDisk, Image, Random, Until, for_seeds};
 use redb::{Database, ReadableTable, TableDefinition, TableError};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::io;
-use std::pin::pin;
-use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 
 const NUMBERS: TableDefinition<u64, &[u8]> = TableDefinition::new("numbers");
 const COUNT: TableDefinition<(), u64> = TableDefinition::new("count");
 const SIZE: usize = 8 << 20;
-
-/// Serves the disk while somebody waits, up to the crash.
-struct Until {
-    disk: Rc<CrashDisk>,
-    steps: Cell<usize>,
-}
-
-impl Wait for Until {
-    fn wait<F: Future>(&self, future: F) -> io::Result<F::Output> {
-        // After the crash nobody asks for anything.
-        if self.steps.get() == 0 {
-            return Err(io::Error::other("crash"));
-        }
-        let mut future = pin!(future);
-        loop {
-            if let Poll::Ready(result) =
-                future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-            {
-                return Ok(result);
-            }
-            match self.steps.get().checked_sub(1) {
-                // The request stays under way, for the crash to decide on.
-                None => return Err(io::Error::other("crash")),
-                Some(left) => self.steps.set(left),
-            }
-            assert!(self.disk.step(), "nothing to wait for");
-        }
-    }
-}
 
 type Table = BTreeMap<u64, Vec<u8>>;
 
@@ -102,9 +68,8 @@ fn lives(seed: u64) {
     let (mut told, mut tried) = (0, 0);
     for life in 0..4 {
         let disk = CrashDisk::new(image, seed * 16 + life);
-        let steps =
-            Cell::new(if random.below(5) == 0 { random.below(40) } else { random.below(600) });
-        let until = Until { disk: disk.clone(), steps };
+        let steps = if random.below(5) == 0 { random.below(40) } else { random.below(600) };
+        let until = Until::new(&disk, steps);
         // It may crash at any step, of its opening too.
         let _ = (|| -> Result<(), Box<dyn Error>> {
             let storage = Storage::open_with(Disk::new(disk.clone()), until)?;
@@ -126,7 +91,7 @@ fn lives(seed: u64) {
     }
     // Whatever has happened, it opens.
     let disk = CrashDisk::new(image, seed);
-    let until = Until { disk: disk.clone(), steps: Cell::new(usize::MAX) };
+    let until = Until::new(&disk, usize::MAX);
     let storage = Storage::open_with(Disk::new(disk.clone()), until).unwrap();
     let database = create_on(storage);
     let database = database.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
@@ -137,12 +102,5 @@ fn lives(seed: u64) {
 
 #[test]
 fn no_crash_loses_what_was_committed() {
-    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
-    if let Some(seed) = number("SEED") {
-        return lives(seed);
-    }
-    for seed in 1..=number("SEEDS").unwrap_or(12) {
-        let result = std::panic::catch_unwind(|| lives(seed));
-        assert!(result.is_ok(), "seed {seed} fails: SEED={seed} runs it again");
-    }
+    for_seeds(12, lives);
 }

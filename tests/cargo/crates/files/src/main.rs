@@ -1,5 +1,6 @@
 //! Says what is in a folder, `static` unless another one is named, by all that std has for that. `--refuse FOLDER` says
-//! what becomes of changes instead, and `--write` makes files of its own.
+//! what becomes of changes instead, `--write` makes files of its own, and `--count FILE` counts how often it has done
+//! so.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -13,6 +14,12 @@ fn main() -> io::Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--write"] => writes::all(),
         ["--refuse", folder] => refused(Path::new(folder)),
+        ["--count", file] => {
+            let before = fs::read_to_string(file).map_or(0, |text| text.len());
+            fs::write(file, "x".repeat(before + 1))?;
+            println!("for the {}. time", before + 1);
+            Ok(())
+        }
         ["--cat", file] => {
             io::copy(&mut File::open(file)?, &mut io::stdout())?;
             Ok(())

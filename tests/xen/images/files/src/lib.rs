@@ -2,6 +2,7 @@
 //! names the case.
 
 mod database;
+mod persistent;
 
 use mirust::block::blocking::Disk;
 use mirust::fs::{Files, Kind};
@@ -19,6 +20,8 @@ async fn run() -> Result<(), String> {
         Some("blocking") => in_a_thread(blocking),
         Some("commit") => in_a_thread(database::commit),
         Some("check") => in_a_thread(database::check),
+        Some("keep") => in_a_thread(persistent::keep),
+        Some("kept") => in_a_thread(persistent::check),
         other => Err(io::Error::other(format!("no such case: {other:?}"))),
     };
     result.map_err(|error| error.to_string())

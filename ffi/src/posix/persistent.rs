@@ -1,0 +1,122 @@
+//! Files that a program writes, on a disk.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::thread;
+
+use mirust_rt::libc::posix::{self, Errno, Result};
+use mirust_rt::mem::{PAGE_SIZE, frames};
+
+use super::disks::{cannot, mount_disk, mount_each, with_a_warning};
+use crate::block::{self, SECTOR, store};
+use crate::{domain, fiber, time};
+
+/// A change is committed so many seconds later, if nobody has asked for it before.
+const DELAY: time::Duration = time::Duration::from_secs(5);
+/// Bytes of the stack on which that is done.
+const STACK: usize = 256 << 10;
+/// The disk is so many times as large as the memory. A quarter of the memory may be in files; a page of a file takes
+/// two on the disk, and while all of them are replaced, redb has three versions.
+const DISK_SHARE: u64 = 2;
+
+/// Puts the files of the disk that has this name below `path`, to be read and changed by `std::fs` and all others who
+/// call C's functions. They are in memory, and take their share of it; what has changed is on the disk after `fsync`
+/// (`File::sync_all`), at the latest five seconds later, and when the program ends. An empty disk, with zeros at its
+/// beginning, becomes an empty directory. What else there is at `path` is hidden.
+///
+/// Waits for the disk, and says so after ten seconds.
+///
+/// # Errors
+///
+/// If there is no such disk, or it holds something else, which stays as it is, or it is damaged or too small (it has to
+/// be twice as large as the domain's memory), or its files do not fit into memory; where nothing may wait, in a task.
+pub fn mount_persistent(name: &str, path: &str) -> io::Result<()> {
+    let opened = block::open(name);
+    let disk = opened.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
+    let info = fiber::block_on(with_a_warning(name, disk.ready())).map_err(cannot)?;
+    let (there, memory) =
+        (info.map_err(io::Error::other)?.sectors * SECTOR, frames::stats().total * PAGE_SIZE);
+    let wanted = DISK_SHARE * memory as u64;
+    if there < wanted {
+        let why = format!("it has {} MiB, and needs {}", there >> 20, wanted.div_ceil(1 << 20));
+        return Err(io::Error::new(io::ErrorKind::StorageFull, why));
+    }
+    let store = Box::new(OnDisk { store: store::Store::open(disk)?, awaited: Rc::default() });
+    posix::mount_store(path, store).map_err(|Errno(number)| io::Error::from_raw_os_error(number))
+}
+
+/// As [`mount_disks`](super::mount_disks), where `:rw` may follow a path: such a disk has files that persist.
+#[doc(hidden)]
+pub fn mount_writable_disks(list: &str) {
+    mount_each(list, mount_disk, mount_persistent);
+}
+
+/// A disk as the files see it.
+struct OnDisk {
+    store: store::Store,
+    /// A commit is going to be made.
+    awaited: Rc<Cell<bool>>,
+}
+
+/// A number of Linux for an error of the disk, which is in the log; or one that a function passed on.
+struct Failed(Errno);
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Failed {
+        const EIO: i32 = 5;
+        const ENOSPC: i32 = 28;
+        log::error!("files on a disk: {error}");
+        Failed(Errno(if error.kind() == io::ErrorKind::StorageFull { ENOSPC } else { EIO }))
+    }
+}
+
+struct Changes<'a, 'b>(&'a mut store::Changes<'b>);
+
+impl posix::Changes for Changes<'_, '_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
+        self.0.put(key, value).map_err(errno)
+    }
+
+    fn remove(&mut self, first: &[u8], last: &[u8]) -> Result {
+        self.0.remove(first, last).map_err(errno)
+    }
+}
+
+fn errno(error: io::Error) -> Errno {
+    Failed::from(error).0
+}
+
+impl posix::Store for OnDisk {
+    fn each(&self, f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
+        self.store.each(|key, value| f(key, value).map_err(Failed)).map_err(|Failed(error)| error)
+    }
+
+    fn transact(&self, f: &mut dyn FnMut(&mut dyn posix::Changes) -> Result) -> Result {
+        let result = self.store.transact(|changes| f(&mut Changes(changes)).map_err(Failed));
+        result.map_err(|Failed(error)| error)
+    }
+
+    fn has_changes(&self) {
+        if self.awaited.replace(true) {
+            return;
+        }
+        let awaited = Rc::clone(&self.awaited);
+        domain::spawn(async move {
+            // Without memory for a thread it is tried again.
+            let commit = || {
+                while posix::commit_files().is_err() {
+                    thread::sleep(DELAY)
+                }
+            };
+            loop {
+                time::sleep(DELAY).await;
+                let thread = thread::Builder::new().name("files".into()).stack_size(STACK);
+                if thread.spawn(commit).is_ok() {
+                    break;
+                }
+            }
+            awaited.set(false);
+        });
+    }
+}
