@@ -90,6 +90,8 @@ module type S = Static_ipv4.S
 module Make (N : Netif.S) (E : Ethernet.S) (A : Arp.S) = struct
   include Ipv4_core
 
+  let write = forward
+
   (* Our client says by itself what the generated code gives as [options]. *)
   let connect ?(no_init = false) ?cidr ?gateway ?options:_ ?requests net ethernet arp =
     let ip = Static_ipv4.create_shared (E.link ethernet) arp in
@@ -114,5 +116,6 @@ end
 module Proj_ipv4 (D : S) = struct
   include Ipv4_core
 
+  let write = forward
   let connect (ip : D.t) = Lwt.return ip
 end

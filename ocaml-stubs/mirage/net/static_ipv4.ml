@@ -16,6 +16,9 @@ let create_shared ?(reassembly = Mirust_net_image.reassembly ()) link arp =
 module Make (E : Ethernet.S) (A : Arp.S) = struct
   include Ipv4_core
 
+  (* As Mirage has it: routers write with the source that a packet came with. *)
+  let write = forward
+
   let connect ?(no_init = false) ~cidr ?gateway ?fragment_cache_size ethernet arp =
     let reassembly =
       Option.map (fun memory -> { Reassembly.default with memory }) fragment_cache_size

@@ -40,4 +40,18 @@ val set_loopback : t -> (Mirust_wire.Packet.t -> unit) -> unit
     26). *)
 val set_mtu : t -> int option -> unit
 
+(** As {!write}, for a router: [src] may be another host's address, unless the packet is for
+    ourselves, for many or for all. *)
+val forward :
+  t ->
+  ?fragment:bool ->
+  ?ttl:int ->
+  ?src:ipaddr ->
+  ipaddr ->
+  Mirust_mirage_types.Tcpip.Ip.proto ->
+  ?size:int ->
+  (Cstruct.t -> int) ->
+  Cstruct.t list ->
+  (unit, error) result Lwt.t
+
 val counters : t -> Outgoing.counters

@@ -169,7 +169,7 @@ let write_content p ~fragment ~ttl ~proto ~mtu content =
         with_mac p hop ~octets:length (fun mac -> Outgoing.write_pieces p.ip.out mac pieces)
     | Own -> Outgoing.pieces_to_own p.ip.out pieces
 
-let write t ?(fragment = true) ?(ttl = t.ttl) ?src dst proto ?(size = 0) fill payload =
+let write_by path t ?(fragment = true) ?(ttl = t.ttl) ?src dst proto ?(size = 0) fill payload =
   match path t ?src dst with
   | Error e -> Lwt.return_error (e :> error)
   | Ok p -> (
@@ -183,3 +183,13 @@ let write t ?(fragment = true) ?(ttl = t.ttl) ?src dst proto ?(size = 0) fill pa
           let used = fill head in
           let content = Cstruct.concat (Cstruct.sub head 0 used :: payload) in
           write_content p ~fragment ~ttl ~proto ~mtu content)
+
+let write t = write_by path t
+
+let forward t =
+  let any_source t ?src dst =
+    match (path t dst, src) with
+    | Ok ({ hop = Mac _; _ } as p), Some from when is_unicast p -> Ok { p with from }
+    | (Ok { hop = Mac _ | Own; _ } | Error _), _ -> path t ?src dst
+  in
+  write_by any_source t

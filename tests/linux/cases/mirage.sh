@@ -42,7 +42,8 @@ mirage_dhcp() {
     kill $server
     return $status
 }
-# The same in a program that listens to the device itself: it hears all but what is for the DHCP client.
+# The same in a program that listens to the device itself: it hears all but what is for the DHCP client, and
+# may send what comes from elsewhere.
 mirage_bare() {
     local server status=0
     dhcp_server || return
@@ -52,6 +53,7 @@ mirage_bare() {
     echo >/dev/udp/10.0.0.60/4000
     within 5 grep '^bare: a datagram to 4000' "$log" || status=1
     ! grep '^bare: a datagram to 68' "$log" || status=1
+    within 5 grep '^bare: forwarded' "$log" || status=1
     kill $server
     stop && return $status
 }

@@ -37,11 +37,11 @@ let bare = Mirage_runtime.register_arg Cmdliner.Arg.(value & flag & info [ "bare
 
 (* As before mirage 4.10.5: what has the lease is IPv4, and the program listens to the device itself, as a router does. *)
 module Bare (N : Mirage_net.S) (I : Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) = struct
-  let start net ip input =
+  let start net ip ~forward input =
     List.iter (fun a -> Fmt.pr "bare: %a\n%!" I.pp_prefix a) (I.configured_ips ip);
     let udp ~src:_ ~dst:_ datagram =
       Fmt.pr "bare: a datagram to %d\n%!" (Cstruct.BE.get_uint16 datagram 2);
-      Lwt.return_unit
+      forward datagram
     in
     N.listen net ~header_size:14 (input udp) >|= ignore
 end
@@ -54,7 +54,13 @@ let no_stack () =
   Arp_make.connect ethernet >>= fun arp ->
   Dhcp_make.connect netif ethernet arp >>= fun ip ->
   let nothing ~src:_ ~dst:_ _ = Lwt.return_unit in
-  Bare_main.start netif ip (fun udp ->
+  let forward datagram =
+    let src = Ipaddr.V4.of_string_exn "192.0.2.9" and dst = Ipaddr.V4.of_string_exn "10.0.0.1" in
+    Dhcp_make.write ip ~src dst `UDP (fun _ -> 0) [ datagram ] >|= function
+    | Ok () -> Fmt.pr "bare: forwarded\n%!"
+    | Error e -> Fmt.pr "bare: %a\n%!" Dhcp_make.pp_error e
+  in
+  Bare_main.start netif ip ~forward (fun udp ->
       let ipv4 = Dhcp_make.input ip ~tcp:nothing ~udp ~default:(fun ~proto:_ -> nothing) in
       Ethernet_make.input ~arpv4:(Arp_make.input arp) ~ipv4 ~ipv6:(fun _ -> Lwt.return_unit) ethernet)
 
