@@ -15,8 +15,8 @@ module U = Udp.Make (Ipv4_core)
 
 type device = { net : Netif.t; ip : Ipv4_core.t; options : (int * string) list option }
 
-(* Code that mirage before 4.10.5 has written takes what [Make.connect] gives for IPv4 itself. What later code asks of it
-   is here. *)
+(* Code that mirage before 4.10.5 has written takes what [Make.connect] gives for IPv4 itself. What later code asks of
+   it is here. *)
 let devices : device list ref = ref []
 let of_ip ip = List.find (fun d -> d.ip == ip) !devices
 
@@ -82,6 +82,10 @@ let by_dhcp ?requests net ip arp =
       let ours = for_client station b in
       if ours then frame (W.Packet.v b);
       ours);
+  (* A stack that takes the device over does this too, and more. *)
+  Mirust_netif.Netif.on_link net (fun () ->
+      Arp_core.announce_again arp;
+      Dhcp_client.link_changed client);
   Dhcp_client.start client;
   Dhcp_client.bound client >|= fun lease -> lease.options
 

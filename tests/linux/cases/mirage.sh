@@ -42,10 +42,11 @@ mirage_dhcp() {
     kill $server
     return $status
 }
-# The same in a program that listens to the device itself: it hears all but what is for the DHCP client, and
-# may send what comes from elsewhere.
+# The same in a program that listens to the device itself: it hears all but what is for the DHCP client, which has the
+# address confirmed when the link comes back; and may send what comes from elsewhere.
 mirage_bare() {
-    local server status=0
+    local server before status=0
+    leased() { grep -c 'lease: 10.0.0.60/24' "$log"; }
     dhcp_server || return
     start mirage-stack --bare
     within 20 grep '^bare: 10.0.0.60/24' "$log" || status=1
@@ -54,6 +55,9 @@ mirage_bare() {
     within 5 grep '^bare: a datagram to 4000' "$log" || status=1
     ! grep '^bare: a datagram to 68' "$log" || status=1
     within 5 grep '^bare: forwarded' "$log" || status=1
+    before=$(leased)
+    echo >/dev/udp/10.0.0.60/4001
+    within 5 eval '[ "$(leased)" -gt "$before" ]' || { echo 'not confirmed' && status=1; }
     kill $server
     stop && return $status
 }

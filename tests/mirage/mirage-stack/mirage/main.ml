@@ -35,12 +35,15 @@ module Unikernel_main = Unikernel.Main (Stack) (Block)
 
 let bare = Mirage_runtime.register_arg Cmdliner.Arg.(value & flag & info [ "bare" ] ~doc:"No stack.")
 
-(* As before mirage 4.10.5: what has the lease is IPv4, and the program listens to the device itself, as a router does. *)
+(* As before mirage 4.10.5: what has the lease is IPv4, and the program listens to the device itself, as a router
+   does. *)
 module Bare (N : Mirage_net.S) (I : Tcpip.Ip.S with type ipaddr = Ipaddr.V4.t) = struct
-  let start net ip ~forward input =
+  let start net ip ~forward ~link_up input =
     List.iter (fun a -> Fmt.pr "bare: %a\n%!" I.pp_prefix a) (I.configured_ips ip);
     let udp ~src:_ ~dst:_ datagram =
-      Fmt.pr "bare: a datagram to %d\n%!" (Cstruct.BE.get_uint16 datagram 2);
+      let port = Cstruct.BE.get_uint16 datagram 2 in
+      Fmt.pr "bare: a datagram to %d\n%!" port;
+      if port = 4001 then link_up ();
       forward datagram
     in
     N.listen net ~header_size:14 (input udp) >|= ignore
@@ -48,8 +51,14 @@ end
 
 module Bare_main = Bare (Netif) (Dhcp_make)
 
+(* A device whose link comes back when we say so; and how to say it. *)
+let with_a_link netif =
+  let module N = Mirust_netif.Netif in
+  let up = ref ignore in
+  (N.connect { (N.device netif) with on_link = (fun f -> up := f) }, fun () -> !up ())
+
 let no_stack () =
-  Netif.connect (interface ()) >>= fun netif ->
+  Netif.connect (interface ()) >|= with_a_link >>= fun (netif, link_up) ->
   Ethernet_make.connect netif >>= fun ethernet ->
   Arp_make.connect ethernet >>= fun arp ->
   Dhcp_make.connect netif ethernet arp >>= fun ip ->
@@ -60,7 +69,7 @@ let no_stack () =
     | Ok () -> Fmt.pr "bare: forwarded\n%!"
     | Error e -> Fmt.pr "bare: %a\n%!" Dhcp_make.pp_error e
   in
-  Bare_main.start netif ip ~forward (fun udp ->
+  Bare_main.start netif ip ~forward ~link_up (fun udp ->
       let ipv4 = Dhcp_make.input ip ~tcp:nothing ~udp ~default:(fun ~proto:_ -> nothing) in
       Ethernet_make.input ~arpv4:(Arp_make.input arp) ~ipv4 ~ipv6:(fun _ -> Lwt.return_unit) ethernet)
 
@@ -92,7 +101,7 @@ let () =
     Mirage_runtime.(with_argv (runtime_args ()) "stack" argv);
     if bare () then no_stack ()
     else
-    Block.connect "51728" >>= fun block ->
-    stack () >>= fun stack -> Unikernel_main.start stack block
+      Block.connect "51728" >>= fun block ->
+      stack () >>= fun stack -> Unikernel_main.start stack block
   in
   run t
