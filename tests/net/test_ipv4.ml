@@ -228,6 +228,29 @@ let packets_from_ourselves_are_dropped () =
   List.iter send [ "10.0.0.1"; "255.255.255.255"; "224.0.0.1"; "10.0.0.9" ];
   Env.sleep (Env.ms 1) >|= fun () -> check_int "the last alone" 1 !received
 
+let a_router_sends_in_the_name_of_others () =
+  pair () >>= fun (_, a, b) ->
+  let datagram = Cstruct.create 8 in
+  Mirust_wire.Udp.emit ~src_port:9 ~dst_port:7 ~payload:[] datagram;
+  let send write ?src dst =
+    write a.ip ?fragment:None ?ttl:None ?src dst `UDP ?size:None (fun _ -> 0) [ datagram ]
+    >|= Result.is_ok
+  in
+  let other = v4 "192.0.2.9" and there = v4 "10.0.0.2" in
+  let heard = ref [] in
+  U.listen b.udp ~port:7 (fun ~src ~dst:_ ~src_port:_ _ ->
+      heard := Ipaddr.V4.to_string src :: !heard;
+      Lwt.return_unit);
+  let expect name expected sent = sent >|= check_bool name expected in
+  expect "a host does not" false (send I.write ~src:other there) >>= fun () ->
+  expect "a router does" true (send Ipv4_core.forward ~src:other there) >>= fun () ->
+  expect "and for itself" true (send Ipv4_core.forward there) >>= fun () ->
+  expect "to all" false (send Ipv4_core.forward ~src:other (v4 "10.0.0.255")) >>= fun () ->
+  expect "to many" false (send Ipv4_core.forward ~src:other (v4 "224.0.0.1")) >>= fun () ->
+  expect "to itself" false (send Ipv4_core.forward ~src:other (v4 "10.0.0.1")) >>= fun () ->
+  Env.sleep (Env.ms 1) >|= fun () ->
+  Alcotest.(check (list string)) "heard" [ "10.0.0.1"; "192.0.2.9" ] !heard
+
 let gratuitous_arp_updates_neighbours () =
   let network = Network.create () in
   host network "10.0.0.1/24" >>= fun a ->
@@ -369,6 +392,7 @@ let () =
           case "half_a_packet_is_forgotten_in_silence" (run half_a_packet_is_forgotten_in_silence);
           case "would_fragment" (run would_fragment);
           case "packets_from_ourselves_are_dropped" (run packets_from_ourselves_are_dropped);
+          case "a_router_sends_in_the_name_of_others" (run a_router_sends_in_the_name_of_others);
           case "known_pairs_of_addresses" known_pairs;
           case "corruption_never_reaches_the_application"
             (run corruption_never_reaches_the_application);

@@ -99,14 +99,12 @@ val link_changed : t -> now:int -> unit
 val path_changed :
   t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> src_port:int -> dst_port:int -> unit
 
-(** ICMP, or the link's neighbour cache, reported that a segment of ours could not be delivered.
-    That can end only a handshake that we have begun: an established connection waits for the path
-    to come back (RFC 9293 section 3.9.2.2, RFC 5927 section 5). A transient error does not end a
-    handshake either (MUST-56), but if it then times out, the reason is [`Unreachable] instead of
-    [`Timeout]:
+(** ICMP reported that a segment of ours could not be delivered. That can end only a handshake that
+    we have begun: an established connection waits for the path to come back (RFC 9293 section
+    3.9.2.2, RFC 5927 section 5). A transient error does not end a handshake either (MUST-56), but
+    if it then times out, the reason is [`No_route] instead of [`Timeout]:
 
     - [`Port], [`Protocol]: definite, and from the peer: [`Refused];
-    - [`Neighbour]: found out by ourselves, after all tries: [`Unreachable] at once;
     - [`Network], [`Host], [`Prohibited]: noted.
 
     True if a handshake ended. *)
@@ -122,8 +120,8 @@ val unreachable :
   bool
 
 (** The layer below has found that a segment of ours cannot be delivered, because nobody has the
-    address of the next hop. That, too, can end only a handshake that we have begun. True if it did.
-*)
+    address of the next hop. That, too, can end only a handshake that we have begun, at once, and by
+    [`No_route]. True if it did. *)
 val no_neighbour :
   t -> now:int -> src:Ipaddr.t -> dst:Ipaddr.t -> src_port:int -> dst_port:int -> bool
 
