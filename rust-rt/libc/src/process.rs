@@ -26,14 +26,18 @@ pub(crate) fn at_the_end(f: fn()) {
 /// Ends the domain.
 fn end(code: c_int) -> ! {
     #[cfg(feature = "posix")]
-    {
-        // The lock is not held while it runs.
-        let last = AT_THE_END.lock().take();
-        if let Some(last) = last {
-            last();
-        }
-    }
+    call(&AT_THE_END);
     (host::get().exit)(code)
+}
+
+/// Calls what is done last. It stays there: a thread that ends the program while another does has to wait for the same.
+#[cfg(feature = "posix")]
+fn call(last: &Mutex<Option<fn()>>) {
+    // The lock is not held while it runs.
+    let last = *last.lock();
+    if let Some(last) = last {
+        last();
+    }
 }
 
 /// Runs the exit handlers and ends the domain: a clean poweroff for code 0. The handlers may
@@ -380,6 +384,17 @@ mod tests {
             unsafe { (handler.function)(handler.argument) };
         }
         assert_eq!(*TRACE.lock(), [100, 2, 9, 1]);
+    }
+
+    #[test]
+    #[cfg(feature = "posix")]
+    fn who_ends_the_program_while_another_does_waits_for_the_same() {
+        static TIMES: Mutex<u32> = Mutex::new(0);
+        let last: Mutex<Option<fn()>> = Mutex::new(Some(|| *TIMES.lock() += 1));
+        for times in 1..3 {
+            call(&last);
+            assert_eq!(*TIMES.lock(), times);
+        }
     }
 
     #[test]
