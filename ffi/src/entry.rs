@@ -79,19 +79,33 @@ where
     #[cfg(not(feature = "ocaml"))]
     let outcome = domain::block_on(main);
     let code = outcome.map_or(0, Outcome::code);
-    store_files();
     #[cfg(feature = "ocaml")]
     crate::ocaml::shutdown();
+    store_files();
     code
 }
 
-/// Files that persist do so however the program ends: C's `exit` does the same. OCaml's loop still turns meanwhile.
+/// Files that persist do so however the program ends: C's `exit` does the same. OCaml's channels have written what they
+/// had by now, and its loop still turns meanwhile.
 fn store_files() {
     #[cfg(all(feature = "descriptors", feature = "redb", feature = "xen"))]
     {
         // An error is in the log.
         let _ = mirust_rt::libc::posix::commit_files();
     }
+}
+
+/// Whether the main stack waits for files to be stored. A program that were ended on top of that would wait for ever.
+#[cfg(all(feature = "ocaml", feature = "descriptors", feature = "redb", feature = "xen"))]
+pub(crate) use mirust_rt::libc::posix::is_committing_files as is_storing_files;
+
+/// There are none.
+#[cfg(all(
+    feature = "ocaml",
+    not(all(feature = "descriptors", feature = "redb", feature = "xen"))
+))]
+pub(crate) fn is_storing_files() -> bool {
+    false
 }
 
 /// C's `main`.
@@ -170,8 +184,8 @@ pub fn print_backtrace() {
 extern "C" fn mirust_ocaml_main() -> i32 {
     setup::init();
     crate::ocaml::run_toplevel();
-    store_files();
     crate::ocaml::shutdown();
+    store_files();
     0
 }
 

@@ -105,6 +105,7 @@ fn rename_entry(old: &Entry, new: Entry, flags: c_uint) -> Result {
     if !node.is_directory() && (old.slash || new.slash) {
         return Err(Errno(ENOTDIR));
     }
+    old.check_not_mounted()?;
     if is_within(&new.directory, node) {
         return Err(Errno(EINVAL));
     }

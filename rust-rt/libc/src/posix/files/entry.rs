@@ -148,7 +148,7 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// EROFS; ENOENT if the name is not the node's any more.
+    /// EROFS; EBUSY for a directory that is mounted there; ENOENT if the name is not the node's any more.
     pub(super) fn remove(&self) -> Result<Reserved> {
         let space = self.forget()?;
         if let Some(node) = &self.node {
@@ -165,6 +165,7 @@ impl Entry {
         if !node.is_changeable() {
             return Err(Errno(EROFS));
         }
+        self.check_not_mounted()?;
         if !self.is_current() {
             return Err(Errno(ENOENT));
         }
@@ -177,6 +178,14 @@ impl Entry {
         }
         self.directory.touch(0..0);
         Ok(removed.space)
+    }
+
+    /// EBUSY for a directory that is mounted here: it stays.
+    pub(super) fn check_not_mounted(&self) -> Result {
+        match &self.node {
+            Some(node) if node.device != self.directory.device => Err(Errno(EBUSY)),
+            _ => Ok(()),
+        }
     }
 
     /// Renames what has this name; the new name must be free, or that of something that may be replaced. Does not wait,

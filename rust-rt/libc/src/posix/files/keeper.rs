@@ -2,12 +2,13 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 
 use super::super::local::local;
 use super::super::parts::Result;
 use super::node::Keeper;
 use super::temporary;
+use crate::threads::number;
 
 /// [`commit`](Keeper::commit), for what persists; nothing else can become more durable.
 pub(super) fn commit(keeper: Option<&Rc<dyn Keeper>>) -> Result {
@@ -18,9 +19,16 @@ local! {
     static ALL: RefCell<Vec<Rc<dyn Keeper>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A number of a device for one more.
+local! {
+    static LAST_DEVICE: Cell<u64> = const { Cell::new(temporary::DEVICE) };
+}
+
+/// A number of a device that no other has.
 pub(super) fn next_device() -> u64 {
-    temporary::DEVICE + 1 + ALL.with(|all| all.borrow().len() as u64)
+    LAST_DEVICE.with(|last| {
+        last.set(last.get() + 1);
+        last.get()
+    })
 }
 
 /// From now on this one is asked too when all are to commit, at the program's end as well.
@@ -44,4 +52,10 @@ pub fn commit_all() -> Result {
         result = result.and(keeper.commit());
     }
     result
+}
+
+/// Whether the caller's stack waits in a commit, below what runs on it now: whatever waits for that waits for ever.
+pub fn is_committing() -> bool {
+    let thread = number();
+    ALL.with(|all| all.borrow().iter().any(|keeper| keeper.is_committed_by(thread)))
 }

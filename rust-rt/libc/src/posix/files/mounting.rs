@@ -20,8 +20,8 @@ use crate::errno::EIO;
 /// The number of the directory that all others are in.
 const ROOT: u64 = 1;
 
-/// A name, and the number of the node that it leads to.
-type Leads = (Rc<[u8]>, u64);
+/// A name, the number of the node that it leads to, and what the name takes of the memory for files.
+type Leads = (Rc<[u8]>, u64, Reserved);
 
 /// What the store was found to hold.
 #[derive(Default)]
@@ -67,8 +67,12 @@ fn load(keeper: &Rc<Persistent>) -> Result<Rc<Node>> {
     let root = root.ok_or_else(|| damaged("no directory that all others are in"))?;
     found.name_all(&root)?;
     keeper.is_as_stored();
+    // What the root does not lead to goes: a number may be used again.
     let unnamed = found.nodes.values().filter(|node| node.links.get() == 0);
     unnamed.for_each(|node| keeper.forget(node.inode));
+    for (directory, names) in found.names {
+        names.iter().for_each(|(name, ..)| keeper.named(directory, name, None, true));
+    }
     Ok(root)
 }
 
@@ -106,7 +110,8 @@ impl Found {
                 if !is_name(name) {
                     return Err(damaged("an impossible name"));
                 }
-                self.names.entry(directory).or_default().push((name.into(), leads_to));
+                let space = space(NAME_COST + name.len())?;
+                self.names.entry(directory).or_default().push((name.into(), leads_to, space));
             }
             Key::Page(file, page) => {
                 let contents = self.nodes.get(&file).map(|node| &node.kind);
@@ -124,7 +129,7 @@ impl Found {
         self.nodes.values().for_each(|node| node.links.set(0));
         let mut directories = Vec::from([Rc::clone(root)]);
         while let Some(directory) = directories.pop() {
-            for (name, inode) in self.names.remove(&directory.inode).unwrap_or_default() {
+            for (name, inode, space) in self.names.remove(&directory.inode).unwrap_or_default() {
                 let node = self.nodes.get(&inode).ok_or_else(|| damaged("a name of nothing"))?;
                 let links = node.links.get();
                 if node.is_directory() {
@@ -137,7 +142,6 @@ impl Found {
                 } else {
                     node.links.set(links + 1);
                 }
-                let space = space(NAME_COST + name.len())?;
                 directory.put(name, Rc::clone(node), space);
             }
         }

@@ -5,6 +5,7 @@ use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::ffi::c_int;
 use core::ops::Range;
 
 use super::super::local::local;
@@ -103,8 +104,12 @@ pub(super) trait Keeper {
     ///
     /// # Errors
     ///
-    /// Those of the store; EDEADLK where nothing may wait. The changes are still to be committed then.
+    /// Those of the store; EDEADLK where nothing may wait, and on a stack that is in a commit already. The changes are
+    /// still to be committed then.
     fn commit(&self) -> Result;
+
+    /// Whether this thread is making a commit.
+    fn is_committed_by(&self, thread: c_int) -> bool;
 }
 
 /// The names in a directory.
@@ -298,7 +303,8 @@ impl Node {
         directory.own.borrow().get(name).map(|named| Rc::clone(&named.node))
     }
 
-    /// Puts a node into this directory by a name, in the place of what had it.
+    /// Puts a node into this directory by a name, in the place of what had it. The keeper does not hear of what is of
+    /// another device: that is put there anew each time, and hides what has the name.
     pub(super) fn put(self: &Rc<Self>, name: Rc<[u8]>, node: Rc<Node>, space: Reserved) {
         if let Kind::Directory(directory) = &node.kind {
             let above = Above { directory: Rc::downgrade(self), name: Rc::clone(&name) };
@@ -307,7 +313,7 @@ impl Node {
         if let Kind::Directory(directory) = &self.kind {
             let named = Named { node: Rc::clone(&node), space };
             let replaced = directory.own.borrow_mut().insert(Rc::clone(&name), named);
-            if let Some(keeper) = &self.keeper {
+            if let Some(keeper) = self.keeper.as_ref().filter(|_| node.device == self.device) {
                 keeper.named(self.inode, &name, Some(&node), replaced.is_some());
             }
             drop(replaced);

@@ -12,6 +12,7 @@ use alloc::rc::{Rc, Weak};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::ffi::c_int;
 use core::ops::Range;
 use core::task::{Poll, Waker};
 
@@ -20,6 +21,8 @@ use super::super::parts::{Errno, Result};
 use super::block::PAGE;
 use super::node::{Keeper, Kind, Node};
 use super::store::{About, Changes, FORMAT, Key, Store};
+use crate::errno::EDEADLK;
+use crate::threads::number;
 
 /// The files of one store.
 pub(super) struct Persistent {
@@ -34,8 +37,8 @@ pub(super) struct Persistent {
     unsaved: RefCell<Unsaved>,
     /// Files that are mapped, and may have changed.
     mapped: RefCell<BTreeMap<u64, Weak<Node>>>,
-    /// A commit is being made; who waits for that.
-    busy: Cell<bool>,
+    /// The thread that makes a commit; who waits for that.
+    busy: Cell<Option<c_int>>,
     waiting: RefCell<Vec<Waker>>,
     /// The last commit failed, which was said.
     failed: Cell<bool>,
@@ -54,8 +57,9 @@ struct Change {
     node: Option<Rc<Node>>,
     /// The store does not have it.
     is_new: bool,
-    /// What is known about it, since this was taken to be committed.
+    /// What is known about it, and its size, since this was taken to be committed.
     about: Vec<u8>,
+    size: u64,
     /// The store's pages from this one on are no longer the file's.
     cut: Option<u64>,
     pages: BTreeSet<u64>,
@@ -71,7 +75,7 @@ struct Rename {
 impl Change {
     fn new(node: Option<&Rc<Node>>, is_new: bool) -> Change {
         let (about, cut, pages) = (Vec::new(), None, BTreeSet::new());
-        Change { node: node.cloned(), is_new, about, cut, pages }
+        Change { node: node.cloned(), is_new, about, size: 0, cut, pages }
     }
 
     /// The file ends before this page.
@@ -108,30 +112,24 @@ impl Unsaved {
         }
     }
 
-    /// Takes back what could not be committed; what came after it counts.
+    /// Takes back what could not be committed; what came after it counts. The store may have it all the same: an error
+    /// can be about the last step.
     fn put_back(&mut self, failed: Unsaved) {
         for (inode, before) in failed.nodes {
             match self.nodes.entry(inode) {
-                Entry::Vacant(place) => drop(place.insert(before)),
-                Entry::Occupied(after) if after.get().node.is_none() && before.is_new => {
-                    after.remove();
-                }
+                Entry::Vacant(place) => drop(place.insert(Change { is_new: false, ..before })),
                 Entry::Occupied(mut after) => {
                     let after = after.get_mut();
                     let cut = after.cut.unwrap_or(u64::MAX);
                     after.pages.extend(before.pages.range(..cut));
                     after.cut = [after.cut, before.cut].into_iter().flatten().min();
-                    after.is_new = before.is_new;
                 }
             }
         }
         for (name, before) in failed.names {
             match self.names.entry(name) {
-                Entry::Vacant(place) => drop(place.insert(before)),
-                Entry::Occupied(after) if after.get().to.is_none() && !before.was_there => {
-                    after.remove();
-                }
-                Entry::Occupied(mut after) => after.get_mut().was_there = before.was_there,
+                Entry::Vacant(place) => drop(place.insert(Rename { was_there: true, ..before })),
+                Entry::Occupied(mut after) => after.get_mut().was_there = true,
             }
         }
     }
@@ -144,6 +142,7 @@ impl Unsaved {
             let (mode, modified) = (node.mode.get(), node.modified.get());
             let size = if let Kind::Written(contents) = &node.kind { contents.len() } else { 0 };
             change.about = About { mode, modified, size, target }.emit();
+            change.size = size;
         }
     }
 
@@ -168,6 +167,10 @@ impl Unsaved {
             for &number in &change.pages {
                 let key = Key::Page(inode, number).emit();
                 if contents.page(number, &mut page) {
+                    // What lies behind the end, by a mapping or since the size was taken down, would be in the file
+                    // when it grows.
+                    let left = change.size.saturating_sub(number * PAGE as u64);
+                    let page = &page[..left.min(PAGE as u64) as usize];
                     let end = page.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
                     to.put(&key, &page[..end])?;
                 } else {
@@ -197,7 +200,7 @@ impl Persistent {
             is_new: Cell::new(false),
             unsaved: RefCell::default(),
             mapped: RefCell::default(),
-            busy: Cell::new(false),
+            busy: Cell::new(None),
             waiting: RefCell::default(),
             failed: Cell::new(false),
         }
@@ -314,22 +317,31 @@ impl Keeper for Persistent {
 
     fn commit(&self) -> Result {
         let is_clean = self.unsaved.borrow().is_empty() && self.mapped.borrow().is_empty();
-        if is_clean && !self.busy.get() {
+        let (thread, busy) = (number(), self.busy.get());
+        if is_clean && busy.is_none() {
             return Ok(());
+        }
+        if busy == Some(thread) {
+            // The program is being ended on top of a commit, which cannot go on.
+            return Err(Errno(EDEADLK));
         }
         // One at a time: a store may be asked by one thread only. Where nothing may wait, this fails first.
         until(NEVER, |cx| {
-            if self.busy.get() {
+            if self.busy.get().is_some() {
                 self.waiting.borrow_mut().push(cx.waker().clone());
                 return Poll::Pending;
             }
-            self.busy.set(true);
+            self.busy.set(Some(thread));
             Poll::Ready(())
         })?;
         let result = self.commit_now();
-        self.busy.set(false);
+        self.busy.set(None);
         self.waiting.take().into_iter().for_each(Waker::wake);
         result
+    }
+
+    fn is_committed_by(&self, thread: c_int) -> bool {
+        self.busy.get() == Some(thread)
     }
 }
 

@@ -20,7 +20,7 @@ use super::lookup::{AT_FDCWD, find};
 use super::mapped;
 use super::node::{self, Kind, Node};
 use super::store::{About, Changes, FORMAT, Key, Store};
-use super::{commit_files, mount_store};
+use super::{commit_files, is_committing_files, mount_store};
 use crate::errno::{self, EBUSY, EDEADLK, EIO, ENOSPC, EXDEV};
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -31,6 +31,8 @@ struct Shelf {
     map: RefCell<Map>,
     /// The transaction after which so many changes were made fails.
     fails_after: Cell<Option<usize>>,
+    /// The next transaction is made, and an error is told.
+    fails_late: Cell<bool>,
     /// Happens during the next transaction.
     meanwhile: RefCell<Option<Box<dyn FnOnce()>>>,
     /// How often it was told that there are changes.
@@ -75,7 +77,7 @@ impl Store for Rc<Shelf> {
         f(&mut transaction)?;
         self.map.replace(transaction.1);
         self.commits.set(self.commits.get() + 1);
-        Ok(())
+        if self.fails_late.take() { Err(Errno(EIO)) } else { Ok(()) }
     }
 
     fn has_changes(&self) {
@@ -285,6 +287,23 @@ fn an_error_is_reported_until_a_commit_succeeds() {
 }
 
 #[test]
+fn what_a_failed_commit_may_have_left_is_removed() {
+    let shelf = mounted("/data");
+    put("/data/a", b"one", 0);
+    put("/data/b", b"two", 0);
+    shelf.fails_late.set(true);
+    assert_eq!(commit_files(), Err(Errno(EIO)));
+    assert_eq!(call!(unlink("/data/a")), 0);
+    shelf.fails_late.set(true);
+    // Gone while the second one is made.
+    shelf.meanwhile.replace(Some(Box::new(|| assert_eq!(call!(unlink("/data/b")), 0))));
+    assert_eq!(commit_files(), Err(Errno(EIO)));
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    assert_eq!(shelf.map.borrow().len(), 2);
+}
+
+#[test]
 fn where_nothing_may_wait_the_changes_stay_to_be_committed() {
     let shelf = mounted("/data");
     block_tests::give_strict();
@@ -349,6 +368,26 @@ fn what_a_mapping_writes_is_committed() {
 }
 
 #[test]
+fn what_lies_behind_the_end_is_not_kept() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 6000], 0);
+    let fd = open("/data/a", 2).unwrap();
+    let at = super::share(fd, 4096, 4096, true).unwrap().unwrap();
+    // SAFETY: a page of the file's block, which is mapped.
+    unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at).add(3000).write(7) };
+    assert_eq!(commit_files(), Ok(()));
+    assert!(mapped::unshare(at, 4096));
+    assert_eq!((commit_files(), ftruncate64(fd, 9000)), (Ok(()), 0));
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    // The file grows while it is committed.
+    put("/data/b", &[1; 100], 0);
+    shelf.meanwhile.replace(Some(Box::new(|| put("/data/b", &[2; 100], 100))));
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(shelf.map.borrow()[&Key::Page(3, 0).emit()], [1; 100]);
+}
+
+#[test]
 fn names_lead_to_nothing_on_another_device() {
     mounted("/data");
     put("/data/a", b"one", 0);
@@ -357,6 +396,77 @@ fn names_lead_to_nothing_on_another_device() {
         assert_eq!((call!(rename(from, to)), call!(link(from, to))), (-EXDEV, -EXDEV));
     }
     assert_eq!(mount_store("/", Box::new(Rc::new(Shelf::default()))), Err(Errno(EBUSY)));
+}
+
+/// While it is read, another one is mounted.
+struct Slow(Rc<Shelf>);
+
+impl Store for Slow {
+    fn each(&self, f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
+        mounted("/other");
+        self.0.each(f)
+    }
+
+    fn transact(&self, f: &mut dyn FnMut(&mut dyn Changes) -> Result) -> Result {
+        self.0.transact(f)
+    }
+
+    fn has_changes(&self) {}
+}
+
+#[test]
+fn stores_that_are_mounted_at_the_same_time_are_two_devices() {
+    block_tests::give_busy();
+    assert_eq!(mount_store("/data", Box::new(Slow(Rc::default()))), Ok(()));
+    put("/data/a", b"one", 0);
+    assert_eq!(call!(rename("/data/a", "/other/a")), -EXDEV);
+}
+
+#[test]
+fn what_else_is_put_among_the_files_is_not_kept() {
+    let shelf = mounted("/data");
+    assert_eq!(call!(mkdir("/data/hidden"; 0o755)), 0);
+    put("/data/hidden/a", b"one", 0);
+    put("/data/file", b"one", 0);
+    assert_eq!(commit_files(), Ok(()));
+    let before = list("/data");
+    mounted("/data/hidden");
+    mounted("/data/new/below");
+    assert!(super::add("/data/file", b"text"));
+    assert_eq!(text("/data/file"), b"text");
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(before));
+}
+
+#[test]
+fn a_directory_stays_where_it_is_mounted() {
+    mounted("/data");
+    let inner = mounted("/data/inner");
+    let other = mounted("/tmp/persistent");
+    assert_eq!(call!(mkdir("/data/empty"; 0o755)), 0);
+    for path in ["/data/inner", "/tmp/persistent"] {
+        assert_eq!(call!(rmdir(path)), -EBUSY);
+        assert_eq!(call!(rename(path, format!("{path}-moved"))), -EBUSY);
+    }
+    assert_eq!(call!(rename("/data/empty", "/data/inner")), -EBUSY);
+    assert_eq!(commit_files(), Ok(()));
+    for shelf in [inner, other] {
+        assert_eq!(after_a_crash(&shelf.map.borrow()).map(|list| list.len()), Ok(1));
+    }
+}
+
+#[test]
+fn a_commit_does_not_wait_for_itself() {
+    let shelf = mounted("/data");
+    put("/data/a", b"one", 0);
+    assert!(!is_committing_files());
+    // As when a program is ended while it waits for the disk.
+    shelf.meanwhile.replace(Some(Box::new(|| {
+        assert!(is_committing_files());
+        assert_eq!(commit_files(), Err(Errno(EDEADLK)));
+    })));
+    assert_eq!((commit_files(), is_committing_files()), (Ok(()), false));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
 }
 
 #[test]
@@ -373,6 +483,13 @@ fn files_that_do_not_fit_into_the_memory_are_not_mounted() {
         map.insert(Key::Page(2, page).emit(), [1].into());
     }
     let before = used(For::Files);
+    assert_eq!(after_a_crash(&map), Err(Errno(ENOSPC)));
+    assert_eq!(used(For::Files), before);
+    // Names count even where nothing leads to them.
+    map.retain(|key, _| !matches!(Key::parse(key), Some(Key::Page(..))));
+    for n in 0..1 << 18 {
+        map.insert(Key::Name(9, format!("{n:0100}").as_bytes()).emit(), 2u64.to_le_bytes().into());
+    }
     assert_eq!(after_a_crash(&map), Err(Errno(ENOSPC)));
     assert_eq!(used(For::Files), before);
 }
@@ -436,6 +553,8 @@ fn what_no_name_leads_to_is_removed() {
     put("/data/a", b"one", 0);
     assert_eq!(commit_files(), Ok(()));
     shelf.map.borrow_mut().retain(|key, _| !matches!(Key::parse(key), Some(Key::Name(..))));
+    // In a directory that there is not.
+    shelf.map.borrow_mut().insert(Key::Name(9, b"x").emit(), 2u64.to_le_bytes().into());
     let next = Rc::new(Shelf { map: RefCell::new(shelf.map.borrow().clone()), ..Shelf::default() });
     assert_eq!(mount_store("/next", Box::new(Rc::clone(&next))), Ok(()));
     assert_eq!(next.map.borrow().len(), 2);

@@ -26,8 +26,8 @@ pub trait Store {
     /// EIO, and what `f` returns.
     fn each(&self, f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result;
 
-    /// Makes the changes that `f` asks for, all or, after an error or a crash, none. When this returns they survive
-    /// a crash.
+    /// Makes the changes that `f` asks for. When this returns they survive a crash. After an error or a crash none of
+    /// them has been made or, if it was in the last step, all.
     ///
     /// # Errors
     ///
