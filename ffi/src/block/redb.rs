@@ -42,8 +42,8 @@ const START: u64 = 2 * UNIT;
 /// Bytes at the database's beginning that are in the units: its header has fewer.
 const HEAD: usize = 512;
 const MAGIC: &[u8; 8] = b"MirustRD";
-/// Where a filesystem of that kind has its name.
-const BTRFS: (u64, &[u8; 8]) = (0x1_0040, b"_BHRfS_M");
+/// So much of an empty disk is zeros: whatever else is on disks has its name in there, though not always at the beginning.
+const EMPTY: u64 = 1 << 20;
 /// What a database begins with when it has been made; redb writes that last.
 const MADE: &[u8; 4] = b"redb";
 
@@ -160,22 +160,25 @@ impl<W: Wait> Storage<W> {
         Ok(storage)
     }
 
-    /// Whether the disk holds a database, or nothing.
+    /// Whether the disk holds a database, or nothing. If it holds nothing it is marked, before anything else is written
+    /// to it: after a crash the mark tells that what is there is ours.
     ///
     /// # Errors
     ///
     /// [`InvalidData`](ErrorKind::InvalidData) if it seems to hold something else; those of the disk.
     pub fn check(&self) -> io::Result<()> {
-        let mut units = vec![0; 2 * UNIT as usize];
-        self.wait(self.disk()?.read_at(0, &mut units))?;
-        // btrfs alone has nothing there.
-        let mut elsewhere = [0; BTRFS.1.len()];
-        if self.disk()?.len() > BTRFS.0 + UNIT {
-            self.wait(self.disk()?.read_at(BTRFS.0, &mut elsewhere))?;
-        }
-        if elsewhere == *BTRFS.1 || !units.chunks(UNIT as usize).all(Top::may_be) {
-            let what = "the disk holds something else; fill its beginning with zeros to use it";
+        let mut bytes = vec![0; EMPTY.min(self.disk()?.len() / UNIT * UNIT) as usize];
+        self.wait(self.disk()?.read_at(0, &mut bytes))?;
+        let (units, rest) = bytes.split_at(bytes.len().min(START as usize));
+        let units = units.chunks(UNIT as usize);
+        let is_marked = units.clone().any(|unit| unit.starts_with(MAGIC));
+        if !units.clone().all(Top::may_be) || !is_marked && !is_empty(rest) {
+            let what = "the disk holds something else; fill its first MiB with zeros to use it";
             return Err(io::Error::new(ErrorKind::InvalidData, what));
+        }
+        if !is_marked {
+            self.changed.set(true);
+            self.sync_data(false)?;
         }
         Ok(())
     }
@@ -216,7 +219,10 @@ impl<W: Wait> StorageBackend for Storage<W> {
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let at = self.at(offset, len)?;
-        let mut bytes = vec![0; len];
+        // The length is one that the disk tells.
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| ErrorKind::OutOfMemory)?;
+        bytes.resize(len, 0);
         let (head, rest) = bytes.split_at_mut(in_head(offset, len));
         if !head.is_empty() {
             head.copy_from_slice(&self.top.borrow().head[offset as usize..][..head.len()]);
@@ -325,11 +331,11 @@ impl Top {
         unit
     }
 
-    /// Whether this is a unit, perhaps a torn one, or zeros.
+    /// Whether this is a unit, perhaps a torn one of which each sector ends somewhere, or zeros.
     fn may_be(unit: &[u8]) -> bool {
-        let is_empty = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        let magic = unit.iter().zip(MAGIC).take_while(|(is, wanted)| is == wanted).count();
         is_empty(&unit[SUM_AT + 4..])
-            && (unit.starts_with(MAGIC) || is_empty(&unit[..SECTOR as usize]))
+            && (magic == MAGIC.len() || is_empty(&unit[magic..SECTOR as usize]))
     }
 
     /// Nothing if the unit was torn, or never written.
@@ -341,6 +347,10 @@ impl Top {
         let head = || unit[HEAD_AT..SUM_AT].try_into().expect("so many bytes");
         whole.then(|| Top { len: word(8), writes: word(16), head: head() })
     }
+}
+
+fn is_empty(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| byte == 0)
 }
 
 /// CRC-32 (that of Ethernet).

@@ -2,16 +2,20 @@
 //! [files persist](crate::posix::mount_persistent). Calls block as redb's do.
 
 use super::Disk;
-use super::redb::{Storage, Wait, create_on};
+use super::redb::{Blocking, Storage, Wait, create_on};
 use redb::{Database, StorageError, Table, TableDefinition, TableError};
+use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("files");
 
 /// The keys and values of a disk.
-pub struct Store {
-    database: Database,
+pub struct Store<W: Wait + Clone = Blocking> {
+    disk: Disk,
+    wait: W,
+    /// Nothing after an error, until it is opened again.
+    database: Cell<Option<Database>>,
 }
 
 /// What a transaction changes.
@@ -25,34 +29,71 @@ impl Store {
     /// [`InvalidData`](io::ErrorKind::InvalidData) if the disk holds something else, which stays as it is; those of the
     /// disk; where nothing can wait.
     pub fn open(disk: Disk) -> io::Result<Store> {
-        let storage = Storage::open(disk)?;
-        storage.check()?;
-        Store::on(storage)
+        Store::open_with(disk, Blocking)
     }
+}
 
-    /// The same, on a storage that was opened.
+impl<W: Wait + Clone> Store<W> {
+    /// The same, with another way to wait.
     ///
     /// # Errors
     ///
-    /// Those of the storage.
-    pub fn on<W: Wait>(storage: Storage<W>) -> io::Result<Store> {
-        let database = unless_it_panics(|| create_on(storage).map_err(io::Error::other))?;
-        Ok(Store { database })
+    /// As [`open`](Store::open).
+    pub fn open_with(disk: Disk, wait: W) -> io::Result<Store<W>> {
+        let store = Store { disk, wait, database: Cell::new(None) };
+        store.database.set(Some(store.connect()?));
+        Ok(store)
+    }
+
+    fn connect(&self) -> io::Result<Database> {
+        let storage = Storage::open_with(self.disk.clone(), self.wait.clone())?;
+        storage.check()?;
+        unless_it_panics(|| create_on(storage).map_err(io::Error::other))
+    }
+
+    /// Calls `f` with the database. Once its file has given an error, redb does nothing with it any more; so after any
+    /// error it is opened again for the next call.
+    fn with<T, E: From<io::Error>>(
+        &self,
+        f: impl FnOnce(&Database) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => self.connect()?,
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| f(&database)));
+        if let Ok(Err(error)) = result {
+            // Closing it may panic as well.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
+            return Err(error);
+        }
+        // After a panic too: to close it would be to write to the disk.
+        self.database.set(Some(database));
+        result.unwrap_or_else(|_| Err(contradiction().into()))
     }
 
     /// Calls `f` with each key and its value, in the order of the keys.
     ///
     /// # Errors
     ///
-    /// Those of the disk, and what `f` returns.
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if it is a database with other tables; those of the disk, and what
+    /// `f` returns.
     pub fn each<E: From<io::Error>>(
         &self,
         mut f: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        unless_it_panics(|| {
-            let read = self.database.begin_read().map_err(io::Error::other)?;
+        self.with(|database| {
+            let read = database.begin_read().map_err(io::Error::other)?;
             let table = match read.open_table(TABLE) {
-                Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+                Err(TableError::TableDoesNotExist(_)) => {
+                    return match read.list_tables().map_err(error)?.next() {
+                        Some(_) => {
+                            let what = "the disk holds a database of something else";
+                            Err(io::Error::new(io::ErrorKind::InvalidData, what).into())
+                        }
+                        None => Ok(()),
+                    };
+                }
                 table => table.map_err(io::Error::other)?,
             };
             for entry in table.range::<&[u8]>(..).map_err(error)? {
@@ -63,8 +104,8 @@ impl Store {
         })
     }
 
-    /// Makes the changes that `f` asks for, all or, after an error or a crash, none. When this returns they survive a
-    /// crash.
+    /// Makes the changes that `f` asks for. When this returns they survive a crash. After an error or a crash none of
+    /// them has been made or, if it was in the last step, all.
     ///
     /// # Errors
     ///
@@ -73,8 +114,8 @@ impl Store {
         &self,
         f: impl FnOnce(&mut Changes<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        unless_it_panics(|| {
-            let write = self.database.begin_write().map_err(io::Error::other)?;
+        self.with(|database| {
+            let write = database.begin_write().map_err(io::Error::other)?;
             f(&mut Changes(write.open_table(TABLE).map_err(io::Error::other)?))?;
             Ok(write.commit().map_err(io::Error::other)?)
         })
@@ -105,8 +146,10 @@ fn error(error: StorageError) -> io::Error {
 }
 
 /// redb trusts its file in some places, and a disk can be wrong anywhere.
-fn unless_it_panics<T, E: From<io::Error>>(f: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| {
-        Err(io::Error::new(io::ErrorKind::InvalidData, "the disk contradicts itself").into())
-    })
+fn unless_it_panics<T>(f: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| Err(contradiction()))
+}
+
+fn contradiction() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the disk contradicts itself")
 }

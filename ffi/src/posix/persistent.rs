@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use mirust_rt::libc::posix::{self, Errno, Result};
@@ -59,6 +60,9 @@ struct OnDisk {
     awaited: Rc<Cell<bool>>,
 }
 
+/// An error of a disk was said, and nothing has been stored since.
+static FAILING: AtomicBool = AtomicBool::new(false);
+
 /// A number of Linux for an error of the disk, which is in the log; or one that a function passed on.
 struct Failed(Errno);
 
@@ -66,7 +70,10 @@ impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Failed {
         const EIO: i32 = 5;
         const ENOSPC: i32 = 28;
-        log::error!("files on a disk: {error}");
+        // It is tried again and again.
+        if !FAILING.swap(true, Ordering::Relaxed) {
+            log::error!("files on a disk: {error}");
+        }
         Failed(Errno(if error.kind() == io::ErrorKind::StorageFull { ENOSPC } else { EIO }))
     }
 }
@@ -94,7 +101,7 @@ impl posix::Store for OnDisk {
 
     fn transact(&self, f: &mut dyn FnMut(&mut dyn posix::Changes) -> Result) -> Result {
         let result = self.store.transact(|changes| f(&mut Changes(changes)).map_err(Failed));
-        result.map_err(|Failed(error)| error)
+        result.map(|()| FAILING.store(false, Ordering::Relaxed)).map_err(|Failed(error)| error)
     }
 
     fn has_changes(&self) {

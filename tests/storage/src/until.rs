@@ -8,16 +8,17 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// Serves the disk while somebody waits, up to the crash.
+/// Serves the disk while somebody waits, up to the crash. Copies live and end together.
+#[derive(Clone)]
 pub struct Until {
     disk: Rc<CrashDisk>,
-    steps: Cell<usize>,
+    steps: Rc<Cell<usize>>,
 }
 
 impl Until {
     /// The crash comes after so many steps of the disk.
     pub fn new(disk: &Rc<CrashDisk>, steps: usize) -> Until {
-        Until { disk: Rc::clone(disk), steps: Cell::new(steps) }
+        Until { disk: Rc::clone(disk), steps: Rc::new(Cell::new(steps)) }
     }
 }
 

@@ -5,11 +5,13 @@
 //!   SEEDS=1000 cargo test -p mirust-storage-tests --test store   so many, from 1 on
 
 use mirust::block::Disk;
-use mirust::block::redb::Storage;
+use mirust::block::redb::{Storage, create_on};
 use mirust::block::store::Store;
 use mirust_storage_tests::{CrashDisk, Image, Random, Until, for_seeds};
+use redb::TableDefinition;
 use std::collections::BTreeMap;
 use std::io;
+use std::rc::Rc;
 
 const SIZE: usize = 8 << 20;
 
@@ -50,7 +52,7 @@ fn state(count: u64) -> Map {
 }
 
 /// What the store holds, and the number of the last transaction.
-fn contents(store: &Store) -> io::Result<(u64, Map)> {
+fn contents(store: &Store<Until>) -> io::Result<(u64, Map)> {
     let mut map = Map::new();
     store.each(|key, value| {
         map.insert(key.into(), value.into());
@@ -60,7 +62,7 @@ fn contents(store: &Store) -> io::Result<(u64, Map)> {
     Ok((count, map))
 }
 
-fn transact(store: &Store, number: u64) -> io::Result<()> {
+fn transact(store: &Store<Until>, number: u64) -> io::Result<()> {
     store.transact(|changes| {
         let changes = std::cell::RefCell::new(changes);
         change(
@@ -80,9 +82,7 @@ fn lives(seed: u64) {
         let steps = if random.below(5) == 0 { random.below(40) } else { random.below(600) };
         // It may crash at any step, of its opening too.
         let _ = (|| -> io::Result<()> {
-            let storage = Storage::open_with(Disk::new(disk.clone()), Until::new(&disk, steps))?;
-            storage.check()?;
-            let store = Store::on(storage)?;
+            let store = Store::open_with(Disk::new(disk.clone()), Until::new(&disk, steps))?;
             let (count, map) = contents(&store)?;
             assert!(
                 (told..=tried).contains(&count),
@@ -100,10 +100,9 @@ fn lives(seed: u64) {
     }
     // Whatever has happened, it opens, and is taken for what it is.
     let disk = CrashDisk::new(image, seed);
-    let storage =
-        Storage::open_with(Disk::new(disk.clone()), Until::new(&disk, usize::MAX)).unwrap();
-    storage.check().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    let (count, map) = contents(&Store::on(storage).unwrap()).unwrap();
+    let store = Store::open_with(Disk::new(disk.clone()), Until::new(&disk, usize::MAX));
+    let store = store.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    let (count, map) = contents(&store).unwrap();
     assert!((told..=tried).contains(&count), "seed {seed}: transaction {count}");
     assert!(map == state(count), "seed {seed}: not what {count} had left");
 }
@@ -113,12 +112,31 @@ fn no_crash_loses_a_transaction() {
     for_seeds(8, lives);
 }
 
+fn open(disk: &Rc<CrashDisk>) -> Store<Until> {
+    Store::open_with(Disk::new(disk.clone()), Until::new(disk, usize::MAX)).unwrap()
+}
+
+/// As when the backend vanishes before a flush, or there is no memory for a request.
+#[test]
+fn after_an_error_of_the_disk_the_next_transaction_is_made() {
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let store = open(&disk);
+    transact(&store, 1).unwrap();
+    disk.set_short_of_memory(true);
+    for _ in 0..2 {
+        assert!(transact(&store, 2).is_err());
+    }
+    disk.set_short_of_memory(false);
+    transact(&store, 2).unwrap();
+    assert_eq!(contents(&store).unwrap(), (2, state(2)));
+    let next = CrashDisk::new(disk.crash(), 2);
+    assert_eq!(contents(&open(&next)).unwrap(), (2, state(2)));
+}
+
 #[test]
 fn a_failing_change_leaves_nothing() {
     let disk = CrashDisk::new(Image::zeros(SIZE), 1);
-    let storage =
-        Storage::open_with(Disk::new(disk.clone()), Until::new(&disk, usize::MAX)).unwrap();
-    let store = Store::on(storage).unwrap();
+    let store = open(&disk);
     transact(&store, 1).unwrap();
     let failed = store.transact(|changes| {
         changes.put(b"more", b"")?;
@@ -137,6 +155,11 @@ fn a_disk_that_holds_something_else_is_left_alone() {
         // The header behind the label of LVM, and the superblock of ext4.
         (544, b"uuid"),
         (1080, b"\x53\xef"),
+        // ZFS, ISO 9660, JFS, ReiserFS and btrfs leave the beginning to boot loaders.
+        (0x4000, b"\x01\x01"),
+        (0x8001, b"CD001"),
+        (0x8000, b"JFS1"),
+        (0x1_0034, b"ReIsErFs"),
         (0x1_0040, b"_BHRfS_M"),
     ];
     for (at, bytes) in wrong {
@@ -147,4 +170,38 @@ fn a_disk_that_holds_something_else_is_left_alone() {
             Storage::open_with(Disk::new(disk.clone()), Until::new(&disk, usize::MAX)).unwrap();
         assert_eq!(storage.check().unwrap_err().kind(), io::ErrorKind::InvalidData, "{at}");
     }
+}
+
+/// The first write of all, of which as much as a crash leaves is there.
+#[test]
+fn a_disk_that_was_being_taken_is_not_refused() {
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let open = |disk: &Rc<CrashDisk>| {
+        Storage::open_with(Disk::new(disk.clone()), Until::new(disk, usize::MAX)).unwrap()
+    };
+    open(&disk).check().unwrap();
+    let taken = disk.crash();
+    let mut unit = [0; 4096];
+    taken.read(4096, &mut unit);
+    assert!(unit.starts_with(b"Mirust"), "it is taken before anything else is written");
+    for (len, from) in [(1, 0), (7, 0), (8, 0), (512, 0), (540, 512), (4096, 512)] {
+        let mut image = Image::zeros(SIZE);
+        image.write(4096 + from, &unit[from..len]);
+        open(&CrashDisk::new(image, 1)).check().unwrap_or_else(|e| panic!("{from}..{len}: {e}"));
+    }
+}
+
+#[test]
+fn a_database_of_somebody_else_is_left_alone() {
+    const THEIRS: TableDefinition<u64, u64> = TableDefinition::new("numbers");
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let open =
+        || Storage::open_with(Disk::new(disk.clone()), Until::new(&disk, usize::MAX)).unwrap();
+    let database = create_on(open()).unwrap();
+    let write = database.begin_write().unwrap();
+    write.open_table(THEIRS).unwrap().insert(1, 2).unwrap();
+    write.commit().unwrap();
+    drop(database);
+    let store = self::open(&disk);
+    assert_eq!(contents(&store).unwrap_err().kind(), io::ErrorKind::InvalidData);
 }
