@@ -187,8 +187,9 @@ impl Task {
                 self.device.end();
                 return Ok(());
             };
-            if core::mem::take(&mut self.device.inner.borrow_mut().groups.filter)
-                && front == Front::Up
+            // Before it is up, one that was joined since the offer was read is not forgotten.
+            if front == Front::Up
+                && core::mem::take(&mut self.device.inner.borrow_mut().groups.filter)
             {
                 self.request_filter(&backend).await?;
             }

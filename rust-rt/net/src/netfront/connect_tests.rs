@@ -237,6 +237,20 @@ fn backend_is_asked_to_filter_once_a_group_is_joined() {
 }
 
 #[test]
+fn a_group_joined_at_any_time_makes_the_backend_filter() {
+    for when in 0..100 {
+        let mut rig = Rig::new();
+        rig.attach(1);
+        rig.bus.set(&rig.bus.back_node("feature-multicast-control"), "1");
+        rig.bus.set(&rig.bus.back_node("feature-dynamic-multicast-control"), "1");
+        rig.steps(when);
+        rig.device.multicast(Mac([0x33, 0x33, 0, 0, 0, 1]), true);
+        rig.steps(150);
+        assert_eq!(rig.bus.front("request-multicast-control").as_deref(), Some("1"), "{when}");
+    }
+}
+
+#[test]
 fn single_event_channel_and_no_offload() {
     let mut rig = Rig::new();
     rig.attach(1);
