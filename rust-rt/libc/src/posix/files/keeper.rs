@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use super::super::local::local;
-use super::super::parts::Result;
+use super::super::parts::{Errno, Result};
 use super::node::Keeper;
 use super::temporary;
+use crate::errno::EDEADLK;
 use crate::threads::number;
 
 /// [`commit`](Keeper::commit), for what persists; nothing else can become more durable.
@@ -35,8 +36,12 @@ pub(super) fn next_device() -> u64 {
 pub(super) fn add(keeper: Rc<dyn Keeper>) {
     ALL.with(|all| all.borrow_mut().push(keeper));
     crate::process::at_the_end(|| {
-        // An error is in the log.
-        let _ = commit_all();
+        // Other errors are in the log.
+        if let Err(Errno(EDEADLK)) = commit_all() {
+            log::error!(
+                "the last changes of files are not stored: where the program ends, nothing can wait"
+            );
+        }
     });
 }
 

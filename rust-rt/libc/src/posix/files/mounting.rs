@@ -19,6 +19,8 @@ use crate::errno::EIO;
 
 /// The number of the directory that all others are in.
 const ROOT: u64 = 1;
+/// No node gets so far.
+const HIGHEST: u64 = 1 << 63;
 
 /// A name, the number of the node that it leads to, and what the name takes of the memory for files.
 type Leads = (Rc<[u8]>, u64, Reserved);
@@ -101,6 +103,8 @@ impl Found {
         }
         match key {
             Key::Format => self.format = true,
+            // New ones have higher numbers.
+            Key::Node(HIGHEST..) => return Err(damaged("an impossible number")),
             Key::Node(inode) => {
                 let about = About::parse(value).ok_or_else(|| damaged("a node cut short"))?;
                 self.nodes.insert(inode, node(keeper, inode, &about)?);

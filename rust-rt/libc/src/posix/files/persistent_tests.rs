@@ -505,7 +505,7 @@ fn a_store_that_contradicts_itself_is_an_error() {
     let node = |key| Key::Node(key).emit();
     let name = |directory, name: &str| Key::Name(directory, name.as_bytes()).emit();
     let number = |number: u64| number.to_le_bytes().to_vec();
-    let wrong: [(Vec<u8>, Vec<u8>); 15] = [
+    let wrong: [(Vec<u8>, Vec<u8>); 16] = [
         (Key::Format.emit(), b"another".into()),
         (Vec::new(), Vec::new()),
         (b"\x04".into(), Vec::new()),
@@ -514,6 +514,7 @@ fn a_store_that_contradicts_itself_is_an_error() {
         (node(2), About { mode: 0o100_644 | 1 << 20, modified: 0, size: 0, target: b"" }.emit()),
         (node(9), About { mode: 0o120_777, modified: 0, size: 0, target: b"" }.emit()),
         (node(9), About { mode: 0o100_644, modified: 0, size: 1 << 63, target: b"" }.emit()),
+        (node(u64::MAX), About { mode: 0o100_644, modified: 0, size: 0, target: b"" }.emit()),
         (name(1, "x"), b"short".into()),
         (name(1, "x"), number(99)),
         (name(1, ".."), number(2)),
