@@ -1,8 +1,7 @@
 //! Files that a program writes, on a disk.
 
-use std::cell::Cell;
 use std::io;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -43,7 +42,7 @@ pub fn mount_persistent(name: &str, path: &str) -> io::Result<()> {
         let why = format!("it has {} MiB, and needs {}", there >> 20, wanted.div_ceil(1 << 20));
         return Err(io::Error::new(io::ErrorKind::StorageFull, why));
     }
-    let store = Box::new(OnDisk { store: store::Store::open(disk)?, awaited: Rc::default() });
+    let store = Box::new(OnDisk { store: store::Store::open(disk)?, awaited: Arc::default() });
     posix::mount_store(path, store).map_err(|Errno(number)| io::Error::from_raw_os_error(number))
 }
 
@@ -57,7 +56,7 @@ pub fn mount_writable_disks(list: &str) {
 struct OnDisk {
     store: store::Store,
     /// A commit is going to be made.
-    awaited: Rc<Cell<bool>>,
+    awaited: Arc<AtomicBool>,
 }
 
 /// An error of a disk was said, and nothing has been stored since.
@@ -105,25 +104,32 @@ impl posix::Store for OnDisk {
     }
 
     fn has_changes(&self) {
-        if self.awaited.replace(true) {
-            return;
-        }
-        let awaited = Rc::clone(&self.awaited);
-        domain::spawn(async move {
-            // Without memory for a thread it is tried again.
-            let commit = || {
-                while posix::commit_files().is_err() {
-                    thread::sleep(DELAY)
+        commit_later(Arc::clone(&self.awaited));
+    }
+}
+
+/// Has a commit made in a while, and again after one that has failed, unless that is `awaited` already: there is one such
+/// thread at a time, however long a disk fails and whatever changes meanwhile.
+fn commit_later(awaited: Arc<AtomicBool>) {
+    if awaited.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    domain::spawn(async move {
+        loop {
+            time::sleep(DELAY).await;
+            let awaited = Arc::clone(&awaited);
+            let commit = move || {
+                // What changes from here on is for the next one.
+                awaited.store(false, Ordering::Relaxed);
+                if posix::commit_files().is_err() {
+                    commit_later(awaited);
                 }
             };
-            loop {
-                time::sleep(DELAY).await;
-                let thread = thread::Builder::new().name("files".into()).stack_size(STACK);
-                if thread.spawn(commit).is_ok() {
-                    break;
-                }
+            // Without memory for a thread it is tried again.
+            let thread = thread::Builder::new().name("files".into()).stack_size(STACK);
+            if thread.spawn(commit).is_ok() {
+                break;
             }
-            awaited.set(false);
-        });
-    }
+        }
+    });
 }
