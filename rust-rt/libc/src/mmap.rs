@@ -82,6 +82,8 @@ pub(crate) struct Files {
     pub(crate) unshare: fn(at: usize, len: usize) -> bool,
     /// Whether there are such mappings in the range.
     pub(crate) is_shared: fn(at: usize, len: usize) -> bool,
+    /// Those in the range may be written to from now on.
+    pub(crate) write: fn(at: usize, len: usize),
 }
 
 /// Nothing where no file was ever opened: a program without files has no code for them.
@@ -232,8 +234,15 @@ pub(crate) unsafe extern "C" fn mprotect(addr: *mut u8, len: usize, prot: c_int)
     }
     status(access(prot).and_then(|prot| {
         #[cfg(feature = "posix")]
-        if FILES.get().is_some_and(|files| (files.is_shared)(addr.addr(), len)) {
-            return if prot == Prot::ReadExecute { Err(errno::EACCES) } else { Ok(()) };
+        if let Some(files) = FILES.get().filter(|files| (files.is_shared)(addr.addr(), len)) {
+            return match prot {
+                Prot::ReadExecute => Err(errno::EACCES),
+                Prot::ReadWrite => {
+                    (files.write)(addr.addr(), len);
+                    Ok(())
+                }
+                Prot::None | Prot::Read => Ok(()),
+            };
         }
         // SAFETY: the caller does without the access that it takes away.
         vm::with(|space| unsafe { space.protect(addr.addr(), len, prot) }).map_err(code)

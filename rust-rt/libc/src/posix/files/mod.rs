@@ -204,8 +204,8 @@ impl File {
 
 /// Makes `mmap` able to map files; see [`FillFromFile`](crate::mmap::FillFromFile).
 fn let_files_be_mapped() {
-    use mapped::{is_shared, unshare};
-    crate::mmap::give_files(&crate::mmap::Files { fill, share, unshare, is_shared });
+    use mapped::{is_shared, unshare, write};
+    crate::mmap::give_files(&crate::mmap::Files { fill, share, unshare, is_shared, write });
 }
 
 /// As [`FillFromFile`](crate::mmap::FillFromFile).
@@ -263,7 +263,7 @@ fn share(
             return Err(Errno(EPERM));
         }
         let end = (offset as u64).saturating_add(len as u64);
-        let at = mapped::map(contents.share(end)?, offset as usize, len)?;
+        let at = mapped::map(&file.node, contents.share(end)?, offset as usize, len)?;
         if let (true, Some(keeper)) = (writes, file.node.keeper()) {
             keeper.mapped(&file.node);
         }

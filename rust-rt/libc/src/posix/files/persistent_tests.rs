@@ -368,6 +368,26 @@ fn what_a_mapping_writes_is_committed() {
 }
 
 #[test]
+fn a_mapping_that_is_read_may_be_written_later() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 6000], 0);
+    assert_eq!(commit_files(), Ok(()));
+    let fd = open("/data/a", 2).unwrap();
+    let at = super::share(fd, 4096, 1000, false).unwrap().unwrap();
+    let commits = shelf.commits.get();
+    assert_eq!((commit_files(), shelf.commits.get()), (Ok(()), commits));
+    // What `mprotect` does.
+    mapped::write(at + 4096, 4096);
+    assert_eq!((commit_files(), shelf.commits.get()), (Ok(()), commits));
+    mapped::write(at, 1);
+    // SAFETY: a page of the file's block, which is mapped.
+    unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at).write(7) };
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    assert!(mapped::unshare(at, 1000));
+}
+
+#[test]
 fn what_lies_behind_the_end_is_not_kept() {
     let shelf = mounted("/data");
     put("/data/a", &[1; 6000], 0);
