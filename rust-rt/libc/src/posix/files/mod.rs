@@ -16,6 +16,8 @@ pub(super) mod lookup;
 mod machine;
 mod mapped;
 mod mounting;
+#[cfg(test)]
+mod mounting_tests;
 pub(super) mod nameless;
 mod node;
 mod persistent;

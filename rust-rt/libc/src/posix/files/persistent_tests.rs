@@ -19,16 +19,16 @@ use super::changes::*;
 use super::lookup::{AT_FDCWD, find};
 use super::mapped;
 use super::node::{self, Kind, Node};
-use super::store::{About, Changes, FORMAT, Key, Store};
+use super::store::{Changes, Key, Store};
 use super::{commit_files, is_committing_files, mount_store};
-use crate::errno::{self, EBUSY, EDEADLK, EIO, ENOSPC, EXDEV};
+use crate::errno::{self, EBUSY, EDEADLK, EIO, EXDEV};
 
-type Map = BTreeMap<Vec<u8>, Vec<u8>>;
+pub(super) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A store in memory.
 #[derive(Default)]
-struct Shelf {
-    map: RefCell<Map>,
+pub(super) struct Shelf {
+    pub(super) map: RefCell<Map>,
     /// The transaction after which so many changes were made fails.
     fails_after: Cell<Option<usize>>,
     /// The next transaction is made, and an error is told.
@@ -37,7 +37,7 @@ struct Shelf {
     meanwhile: RefCell<Option<Box<dyn FnOnce()>>>,
     /// How often it was told that there are changes.
     told: Cell<u32>,
-    commits: Cell<u32>,
+    pub(super) commits: Cell<u32>,
 }
 
 struct Transaction<'a>(&'a Shelf, Map, usize);
@@ -53,6 +53,11 @@ impl Transaction<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// A store that holds this.
+pub(super) fn holding(map: &Map) -> Rc<Shelf> {
+    Rc::new(Shelf { map: RefCell::new(map.clone()), ..Shelf::default() })
 }
 
 impl Changes for Transaction<'_> {
@@ -86,7 +91,7 @@ impl Store for Rc<Shelf> {
 }
 
 /// A new store whose files are at a path.
-fn mounted(path: &str) -> Rc<Shelf> {
+pub(super) fn mounted(path: &str) -> Rc<Shelf> {
     block_tests::give_busy();
     let shelf = Rc::new(Shelf::default());
     assert_eq!(mount_store(path, Box::new(Rc::clone(&shelf))), Ok(()));
@@ -94,15 +99,15 @@ fn mounted(path: &str) -> Rc<Shelf> {
 }
 
 /// What the next domain would find in a store.
-fn after_a_crash(map: &Map) -> Result<Vec<String>> {
-    let shelf = Rc::new(Shelf { map: RefCell::new(map.clone()), ..Shelf::default() });
+pub(super) fn after_a_crash(map: &Map) -> Result<Vec<String>> {
+    let shelf = holding(map);
     mount_store("/next", Box::new(Rc::clone(&shelf)))?;
     assert_eq!(shelf.commits.get(), 0, "there was nothing to change");
     Ok(list("/next"))
 }
 
 /// All that is below a path, with whatever is known about it.
-fn list(path: &str) -> Vec<String> {
+pub(super) fn list(path: &str) -> Vec<String> {
     let node = find(AT_FDCWD, path.as_bytes(), true).unwrap().node.unwrap();
     let mut lines = Vec::from([about(&node)]);
     for (name, ..) in node::names(&node).unwrap() {
@@ -139,7 +144,7 @@ fn open(path: &str, flags: c_int) -> Result<c_int> {
 }
 
 /// Writes to a file, which is made if it is not there.
-fn put(path: &str, bytes: &[u8], at: i64) {
+pub(super) fn put(path: &str, bytes: &[u8], at: i64) {
     let fd = open(path, 0o102).unwrap();
     // SAFETY: the bytes are there.
     let n = unsafe { io::pwrite64(fd, bytes.as_ptr().cast::<c_void>(), bytes.len(), at) };
@@ -147,7 +152,7 @@ fn put(path: &str, bytes: &[u8], at: i64) {
     table::close(fd).unwrap();
 }
 
-fn text(path: &str) -> Vec<u8> {
+pub(super) fn text(path: &str) -> Vec<u8> {
     let fd = open(path, 0).unwrap();
     let mut buf = [0; 40];
     let n = io::read_into(fd, &mut buf).unwrap();
@@ -165,6 +170,7 @@ macro_rules! call {
         if result < 0 { -errno::get() } else { result }
     }};
 }
+pub(super) use call;
 
 #[test]
 fn all_kinds_of_files_are_there_after_a_crash() {
@@ -418,63 +424,6 @@ fn names_lead_to_nothing_on_another_device() {
     assert_eq!(mount_store("/", Box::new(Rc::new(Shelf::default()))), Err(Errno(EBUSY)));
 }
 
-/// While it is read, another one is mounted.
-struct Slow(Rc<Shelf>);
-
-impl Store for Slow {
-    fn each(&self, f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
-        mounted("/other");
-        self.0.each(f)
-    }
-
-    fn transact(&self, f: &mut dyn FnMut(&mut dyn Changes) -> Result) -> Result {
-        self.0.transact(f)
-    }
-
-    fn has_changes(&self) {}
-}
-
-#[test]
-fn stores_that_are_mounted_at_the_same_time_are_two_devices() {
-    block_tests::give_busy();
-    assert_eq!(mount_store("/data", Box::new(Slow(Rc::default()))), Ok(()));
-    put("/data/a", b"one", 0);
-    assert_eq!(call!(rename("/data/a", "/other/a")), -EXDEV);
-}
-
-#[test]
-fn what_else_is_put_among_the_files_is_not_kept() {
-    let shelf = mounted("/data");
-    assert_eq!(call!(mkdir("/data/hidden"; 0o755)), 0);
-    put("/data/hidden/a", b"one", 0);
-    put("/data/file", b"one", 0);
-    assert_eq!(commit_files(), Ok(()));
-    let before = list("/data");
-    mounted("/data/hidden");
-    mounted("/data/new/below");
-    assert!(super::add("/data/file", b"text"));
-    assert_eq!(text("/data/file"), b"text");
-    assert_eq!(commit_files(), Ok(()));
-    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(before));
-}
-
-#[test]
-fn a_directory_stays_where_it_is_mounted() {
-    mounted("/data");
-    let inner = mounted("/data/inner");
-    let other = mounted("/tmp/persistent");
-    assert_eq!(call!(mkdir("/data/empty"; 0o755)), 0);
-    for path in ["/data/inner", "/tmp/persistent"] {
-        assert_eq!(call!(rmdir(path)), -EBUSY);
-        assert_eq!(call!(rename(path, format!("{path}-moved"))), -EBUSY);
-    }
-    assert_eq!(call!(rename("/data/empty", "/data/inner")), -EBUSY);
-    assert_eq!(commit_files(), Ok(()));
-    for shelf in [inner, other] {
-        assert_eq!(after_a_crash(&shelf.map.borrow()).map(|list| list.len()), Ok(1));
-    }
-}
-
 #[test]
 fn a_commit_does_not_wait_for_itself() {
     let shelf = mounted("/data");
@@ -487,98 +436,6 @@ fn a_commit_does_not_wait_for_itself() {
     })));
     assert_eq!((commit_files(), is_committing_files()), (Ok(()), false));
     assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
-}
-
-#[test]
-fn files_that_do_not_fit_into_the_memory_are_not_mounted() {
-    block_tests::give_busy();
-    let mut map = Map::new();
-    map.insert(Key::Format.emit(), FORMAT.into());
-    let directory = About { mode: 0o040_755, modified: 0, size: 0, target: b"" };
-    map.insert(Key::Node(1).emit(), directory.emit());
-    map.insert(Key::Node(2).emit(), About { mode: 0o100_644, size: 1 << 40, ..directory }.emit());
-    map.insert(Key::Name(1, b"a").emit(), 2u64.to_le_bytes().into());
-    assert_eq!(after_a_crash(&map).map(|list| list.len()), Ok(2));
-    for page in 0..1 << 15 {
-        map.insert(Key::Page(2, page).emit(), [1].into());
-    }
-    let before = used(For::Files);
-    assert_eq!(after_a_crash(&map), Err(Errno(ENOSPC)));
-    assert_eq!(used(For::Files), before);
-    // Names count even where nothing leads to them.
-    map.retain(|key, _| !matches!(Key::parse(key), Some(Key::Page(..))));
-    for n in 0..1 << 18 {
-        map.insert(Key::Name(9, format!("{n:0100}").as_bytes()).emit(), 2u64.to_le_bytes().into());
-    }
-    assert_eq!(after_a_crash(&map), Err(Errno(ENOSPC)));
-    assert_eq!(used(For::Files), before);
-}
-
-#[test]
-fn a_store_that_contradicts_itself_is_an_error() {
-    let shelf = mounted("/data");
-    assert_eq!(call!(mkdir("/data/d"; 0o755)), 0);
-    assert_eq!(call!(symlink("to", "/data/link")), 0);
-    put("/data/d/a", b"one", 0);
-    assert_eq!(commit_files(), Ok(()));
-    let whole = shelf.map.borrow().clone();
-    let node = |key| Key::Node(key).emit();
-    let name = |directory, name: &str| Key::Name(directory, name.as_bytes()).emit();
-    let number = |number: u64| number.to_le_bytes().to_vec();
-    let wrong: [(Vec<u8>, Vec<u8>); 16] = [
-        (Key::Format.emit(), b"another".into()),
-        (Vec::new(), Vec::new()),
-        (b"\x04".into(), Vec::new()),
-        (node(2), Vec::new()),
-        (node(2), About { mode: 0o060_644, modified: 0, size: 0, target: b"" }.emit()),
-        (node(2), About { mode: 0o100_644 | 1 << 20, modified: 0, size: 0, target: b"" }.emit()),
-        (node(9), About { mode: 0o120_777, modified: 0, size: 0, target: b"" }.emit()),
-        (node(9), About { mode: 0o100_644, modified: 0, size: 1 << 63, target: b"" }.emit()),
-        (node(u64::MAX), About { mode: 0o100_644, modified: 0, size: 0, target: b"" }.emit()),
-        (name(1, "x"), b"short".into()),
-        (name(1, "x"), number(99)),
-        (name(1, ".."), number(2)),
-        (name(1, "a/b"), number(2)),
-        // A directory in itself, and the root.
-        (name(2, "x"), number(2)),
-        (name(2, "x"), number(1)),
-        (Key::Page(1, 0).emit(), b"x".into()),
-    ];
-    for (n, (key, value)) in wrong.into_iter().enumerate() {
-        let mut map = whole.clone();
-        map.insert(key, value);
-        assert_eq!(after_a_crash(&map), Err(Errno(EIO)), "{n}");
-    }
-    // Any bit, and any key that is missing: an error, or other files.
-    for key in whole.keys() {
-        let mut map = whole.clone();
-        let value = map.remove(key).unwrap();
-        let _ = mount_store(
-            "/next",
-            Box::new(Rc::new(Shelf { map: RefCell::new(map), ..Shelf::default() })),
-        );
-        for bit in 0..value.len() * 8 {
-            let mut map = whole.clone();
-            map.get_mut(key).unwrap()[bit / 8] ^= 1 << (bit % 8);
-            let _ = mount_store(
-                "/next",
-                Box::new(Rc::new(Shelf { map: RefCell::new(map), ..Shelf::default() })),
-            );
-        }
-    }
-}
-
-#[test]
-fn what_no_name_leads_to_is_removed() {
-    let shelf = mounted("/data");
-    put("/data/a", b"one", 0);
-    assert_eq!(commit_files(), Ok(()));
-    shelf.map.borrow_mut().retain(|key, _| !matches!(Key::parse(key), Some(Key::Name(..))));
-    // In a directory that there is not.
-    shelf.map.borrow_mut().insert(Key::Name(9, b"x").emit(), 2u64.to_le_bytes().into());
-    let next = Rc::new(Shelf { map: RefCell::new(shelf.map.borrow().clone()), ..Shelf::default() });
-    assert_eq!(mount_store("/next", Box::new(Rc::clone(&next))), Ok(()));
-    assert_eq!(next.map.borrow().len(), 2);
 }
 
 #[test]
