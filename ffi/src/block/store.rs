@@ -1,5 +1,5 @@
-//! Keys and values on a disk, changed in transactions: a table of [redb](super::redb), in which
-//! [files persist](crate::posix::mount_persistent). Calls block as redb's do.
+//! Keys and values on a disk, changed in transactions: a table of [redb](super::redb). It is where files persist
+//! (`mirust::posix::mount_persistent`). Calls block as redb's do.
 
 use super::Disk;
 use super::redb::{Blocking, Storage, Wait, create_on};
