@@ -126,6 +126,8 @@ pub unsafe fn run_c(main: CMain, before: fn()) -> ! {
     owner::c_owns_main();
     setup::init();
     before();
+    #[cfg(not(feature = "ocaml"))]
+    end_when_asked();
     #[cfg(feature = "net")]
     bring_network_up();
     let arguments: Vec<CString> = crate::args()
@@ -147,6 +149,21 @@ pub unsafe fn run_c(main: CMain, before: fn()) -> ! {
     // C library's variable another one, which nobody writes to meanwhile. What `main` returns is what it would call `exit`
     // with: what the program has registered to be called then is called.
     unsafe { exit(main(count, argv.as_ptr(), environ)) }
+}
+
+/// Ends a program that is asked to and does not await that, as OCaml's loop does where there is one: on a stack of its
+/// own, as what is done at the end may wait.
+#[cfg(all(feature = "xen", not(feature = "ocaml")))]
+fn end_when_asked() {
+    domain::spawn(async {
+        domain::shutdown_requested().await;
+        if !shutdown::awaited()
+            && std::thread::Builder::new().spawn(|| std::process::exit(0)).is_err()
+        {
+            // Without memory for a stack.
+            std::process::exit(0);
+        }
+    });
 }
 
 /// Starts OCaml, and waits for the network: an ordinary program expects it to be up, as on Linux.

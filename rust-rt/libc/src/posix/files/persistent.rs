@@ -37,8 +37,12 @@ pub(super) struct Persistent {
     unsaved: RefCell<Unsaved>,
     /// Files that are mapped, and may have changed.
     mapped: RefCell<BTreeMap<u64, Weak<Node>>>,
-    /// The thread that makes a commit; who waits for that.
+    /// The thread that makes a commit.
     busy: Cell<Option<c_int>>,
+    /// Whose turn it is, and the number of the next one who asks: a thread that commits again and again does not keep out
+    /// another.
+    turn: Cell<u64>,
+    next: Cell<u64>,
     waiting: RefCell<Vec<Waker>>,
     /// The last commit failed, which was said.
     failed: Cell<bool>,
@@ -201,6 +205,8 @@ impl Persistent {
             unsaved: RefCell::default(),
             mapped: RefCell::default(),
             busy: Cell::new(None),
+            turn: Cell::new(0),
+            next: Cell::new(0),
             waiting: RefCell::default(),
             failed: Cell::new(false),
         }
@@ -326,16 +332,21 @@ impl Keeper for Persistent {
             return Err(Errno(EDEADLK));
         }
         // One at a time: a store may be asked by one thread only. Where nothing may wait, this fails first.
-        until(NEVER, |cx| {
-            if self.busy.get().is_some() {
+        let mine = self.next.get();
+        self.next.set(mine + 1);
+        let wait = until(NEVER, |cx| {
+            if self.turn.get() != mine {
                 self.waiting.borrow_mut().push(cx.waker().clone());
                 return Poll::Pending;
             }
-            self.busy.set(Some(thread));
             Poll::Ready(())
-        })?;
+        });
+        // It failed at once: nobody has asked since.
+        wait.inspect_err(|_| self.next.set(mine))?;
+        self.busy.set(Some(thread));
         let result = self.commit_now();
         self.busy.set(None);
+        self.turn.set(mine + 1);
         self.waiting.take().into_iter().for_each(Waker::wake);
         result
     }
