@@ -95,19 +95,6 @@ fn store_files() {
     }
 }
 
-/// Whether the main stack waits for files to be stored. A program that were ended on top of that would wait for ever.
-#[cfg(all(feature = "ocaml", feature = "descriptors", feature = "redb", feature = "xen"))]
-pub(crate) use mirust_rt::libc::posix::is_committing_files as is_storing_files;
-
-/// There are none.
-#[cfg(all(
-    feature = "ocaml",
-    not(all(feature = "descriptors", feature = "redb", feature = "xen"))
-))]
-pub(crate) fn is_storing_files() -> bool {
-    false
-}
-
 /// C's `main`.
 #[doc(hidden)]
 #[cfg(feature = "xen")]
@@ -151,17 +138,13 @@ pub unsafe fn run_c(main: CMain, before: fn()) -> ! {
     unsafe { exit(main(count, argv.as_ptr(), environ)) }
 }
 
-/// Ends a program that is asked to and does not await that, as OCaml's loop does where there is one: on a stack of its
-/// own, as what is done at the end may wait.
+/// Ends a program that is asked to and does not await that, as OCaml's loop does where there is one.
 #[cfg(all(feature = "xen", not(feature = "ocaml")))]
 fn end_when_asked() {
     domain::spawn(async {
         domain::shutdown_requested().await;
-        if !shutdown::awaited()
-            && std::thread::Builder::new().spawn(|| std::process::exit(0)).is_err()
-        {
-            // Without memory for a stack.
-            std::process::exit(0);
+        if !shutdown::awaited() {
+            shutdown::end();
         }
     });
 }

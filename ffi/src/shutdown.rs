@@ -34,6 +34,24 @@ pub fn on_shutdown(f: impl FnOnce(ShutdownReason) + 'static) {
     domain::spawn(async { f(requested.await) });
 }
 
+/// Ends a program whose main stack blocks, and may be in the middle of anything, such as a commit of files: on a stack of
+/// its own, where what is done at the end can wait. Without memory for one it ends here, and says what it cannot wait for.
+#[cfg(feature = "xen")]
+pub(crate) fn end() {
+    /// Bytes: enough for a commit.
+    const STACK: usize = 256 << 10;
+    let thread = std::thread::Builder::new().name("end".into()).stack_size(STACK);
+    if thread.spawn(|| std::process::exit(0)).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// The same in a process, which can end on any stack.
+#[cfg(all(feature = "ocaml", not(feature = "xen")))]
+pub(crate) fn end() {
+    std::process::exit(0);
+}
+
 /// Runs `main`, but not longer than until a request that nobody awaits.
 pub(crate) async fn unless_requested<F: Future>(main: F) -> Option<F::Output> {
     let mut main = pin!(main);

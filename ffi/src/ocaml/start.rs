@@ -1,6 +1,5 @@
 //! Starting OCaml, and taking turns with its loop.
 
-use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,22 +158,13 @@ pub(crate) extern "C" fn mirust_foreign_ready() -> bool {
     runtime::is_clear()
 }
 
-crate::local::domain_local! {
-    /// The program was asked to end, and has not yet.
-    static ASKED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// One such turn; as [`step`], in ns since boot. A program that is asked to end, and has nobody who
-/// awaits that, ends here: its main function cannot be told. While it stores its files that has to wait for a later turn.
+/// awaits that, is ended: its main function cannot be told.
 #[cfg_attr(feature = "xen", unsafe(no_mangle))]
 pub(crate) extern "C" fn mirust_foreign_turn(ready: u32) -> u64 {
-    if Ready::SHUTDOWN.bits() & ready != 0 {
-        ASKED.set(true);
-    }
-    if ASKED.get() && !crate::shutdown::awaited() && !crate::entry::is_storing_files() {
-        // Once: others of its turns come while it ends.
-        ASKED.set(false);
-        std::process::exit(0);
+    let asked = Ready::SHUTDOWN.bits() & ready != 0;
+    if asked && !crate::shutdown::awaited() {
+        crate::shutdown::end();
     }
     step(ready).as_nanos()
 }

@@ -65,9 +65,7 @@ pub use console::{ReadLine, give_input};
 pub use events::Events;
 pub use family::{Family, Type};
 pub use files::{Changes, Found, Later, Store, Volume};
-pub use files::{
-    add as add_file, commit_files, is_committing_files, mount, mount_store, mount_volume,
-};
+pub use files::{add as add_file, commit_files, mount, mount_store, mount_volume};
 #[cfg(all(feature = "posix", any(test, feature = "symbols")))]
 pub(crate) use kernel::served;
 pub use kernel::system_call;

@@ -9,7 +9,6 @@ use super::super::parts::{Errno, Result};
 use super::node::Keeper;
 use super::temporary;
 use crate::errno::EDEADLK;
-use crate::threads::number;
 
 /// [`commit`](Keeper::commit), for what persists; nothing else can become more durable.
 pub(super) fn commit(keeper: Option<&Rc<dyn Keeper>>) -> Result {
@@ -57,10 +56,4 @@ pub fn commit_all() -> Result {
         result = result.and(keeper.commit());
     }
     result
-}
-
-/// Whether the caller's stack waits in a commit, below what runs on it now: whatever waits for that waits for ever.
-pub fn is_committing() -> bool {
-    let thread = number();
-    ALL.with(|all| all.borrow().iter().any(|keeper| keeper.is_committed_by(thread)))
 }

@@ -56,7 +56,7 @@ use listing::Listing;
 use node::{Device, Kind, Node, Use};
 use place::Place;
 
-pub use keeper::{commit_all as commit_files, is_committing as is_committing_files};
+pub use keeper::commit_all as commit_files;
 pub use mounting::mount_store;
 pub(super) use root::contents;
 pub use root::{add, mount, mount_volume};

@@ -5,7 +5,6 @@ use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use core::ffi::c_int;
 use core::ops::Range;
 
 use super::super::local::local;
@@ -107,9 +106,6 @@ pub(super) trait Keeper {
     /// Those of the store; EDEADLK where nothing may wait, and on a stack that is in a commit already. The changes are
     /// still to be committed then.
     fn commit(&self) -> Result;
-
-    /// Whether this thread is making a commit.
-    fn is_committed_by(&self, thread: c_int) -> bool;
 }
 
 /// The names in a directory.

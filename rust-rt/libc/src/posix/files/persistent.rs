@@ -350,10 +350,6 @@ impl Keeper for Persistent {
         self.waiting.take().into_iter().for_each(Waker::wake);
         result
     }
-
-    fn is_committed_by(&self, thread: c_int) -> bool {
-        self.busy.get() == Some(thread)
-    }
 }
 
 /// The name of a socket means nothing once the domain has ended.

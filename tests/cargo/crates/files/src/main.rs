@@ -1,9 +1,9 @@
 //! Says what is in a folder, `static` unless another one is named, by all that std has for that. `--refuse FOLDER` says
-//! what becomes of changes instead, `--write` makes files of its own, and `--count FILE` counts how often it has done
-//! so.
+//! what becomes of changes instead, `--write` makes files of its own, `--append FILE` writes lines without end, each of
+//! which is on the disk then, and `--count FILE` counts how often it has done so.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -14,6 +14,15 @@ fn main() -> io::Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--write"] => writes::all(),
         ["--refuse", folder] => refused(Path::new(folder)),
+        ["--append", file] => {
+            let mut log = File::options().create(true).append(true).open(file)?;
+            for n in 0u64.. {
+                log.write_all(b"line\n")?;
+                log.sync_all()?;
+                println!("appended {n}");
+            }
+            Ok(())
+        }
         ["--count", file] => {
             let before = fs::read_to_string(file).map_or(0, |text| text.len());
             fs::write(file, "x".repeat(before + 1))?;
