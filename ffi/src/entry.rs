@@ -130,7 +130,7 @@ pub unsafe fn run_c(main: CMain, before: fn()) -> ! {
     // SAFETY: the types are those of POSIX.
     unsafe extern "C" {
         static environ: *const *const c_char;
-        fn exit(status: c_int) -> !;
+        safe fn exit(status: c_int) -> !;
     }
     // SAFETY: `main` is what the caller says; argv is a null-terminated vector of `count` C strings, and the
     // C library's variable another one, which nobody writes to meanwhile. What `main` returns is what it would call `exit`

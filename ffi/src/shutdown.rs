@@ -12,6 +12,12 @@ crate::local::domain_local! {
     static AWAITED: Cell<bool> = const { Cell::new(false) };
 }
 
+#[cfg(any(feature = "ocaml", feature = "xen"))]
+crate::local::domain_local! {
+    /// How a program ends that is asked to.
+    static END: Cell<fn()> = const { Cell::new(end_here) };
+}
+
 /// Whether the program awaits shutdown requests.
 pub(crate) fn awaited() -> bool {
     AWAITED.get()
@@ -34,22 +40,32 @@ pub fn on_shutdown(f: impl FnOnce(ShutdownReason) + 'static) {
     domain::spawn(async { f(requested.await) });
 }
 
-/// Ends a program whose main stack blocks, and may be in the middle of anything, such as a commit of files: on a stack of
-/// its own, where what is done at the end can wait. Without memory for one it ends here, and says what it cannot wait for.
-#[cfg(feature = "xen")]
-pub(crate) fn end() {
-    /// Bytes: enough for a commit.
-    const STACK: usize = 256 << 10;
-    let thread = std::thread::Builder::new().name("end".into()).stack_size(STACK);
-    if thread.spawn(|| std::process::exit(0)).is_err() {
-        std::process::exit(0);
-    }
+/// With what std has still to write.
+#[cfg(feature = "ocaml")]
+fn end_here() {
+    std::process::exit(0);
 }
 
-/// The same in a process, which can end on any stack.
-#[cfg(all(feature = "ocaml", not(feature = "xen")))]
+/// What there is to write is not this std's, but the program's: without OCaml only C's `main` is ended so.
+#[cfg(all(feature = "xen", not(feature = "ocaml")))]
+fn end_here() {
+    // SAFETY: the type is that of POSIX.
+    unsafe extern "C" {
+        safe fn exit(status: std::ffi::c_int) -> !;
+    }
+    exit(0);
+}
+
+/// Ends a program whose main stack blocks: here, unless something has to be done for it that waits ([`end_by`]).
+#[cfg(any(feature = "ocaml", feature = "xen"))]
 pub(crate) fn end() {
-    std::process::exit(0);
+    (END.get())();
+}
+
+/// Has a program end by `f` when it is asked to and does not await that. `f` may return before the end.
+#[cfg(all(feature = "descriptors", feature = "redb", feature = "xen"))]
+pub(crate) fn end_by(f: fn()) {
+    END.set(f);
 }
 
 /// Runs `main`, but not longer than until a request that nobody awaits.

@@ -10,11 +10,11 @@ use mirust_rt::mem::{PAGE_SIZE, frames};
 
 use super::disks::{cannot, mount_disk, mount_each, with_a_warning};
 use crate::block::{self, SECTOR, store};
-use crate::{domain, fiber, time};
+use crate::{domain, fiber, shutdown, time};
 
 /// A change is committed so many seconds later, if nobody has asked for it before.
 const DELAY: time::Duration = time::Duration::from_secs(5);
-/// Bytes of the stack on which that is done.
+/// Bytes of the stack on which that is done, and on which the program ends.
 const STACK: usize = 256 << 10;
 /// The disk is so many times as large as the memory. A quarter of the memory may be in files; a page of a file takes
 /// two on the disk, and while all of them are replaced, redb has three versions.
@@ -43,7 +43,17 @@ pub fn mount_persistent(name: &str, path: &str) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::StorageFull, why));
     }
     let store = Box::new(OnDisk { store: store::Store::open(disk)?, awaited: Arc::default() });
+    shutdown::end_by(end);
     posix::mount_store(path, store).map_err(|Errno(number)| io::Error::from_raw_os_error(number))
+}
+
+/// Ends the program on a stack of its own: the main stack may be in the middle of a commit, and what is to be stored at
+/// the end has to wait for that. Without memory for a stack it ends here, and says what cannot be stored.
+fn end() {
+    let thread = thread::Builder::new().name("end".into()).stack_size(STACK);
+    if thread.spawn(|| std::process::exit(0)).is_err() {
+        std::process::exit(0);
+    }
 }
 
 /// As [`mount_disks`](super::mount_disks), where `:rw` may follow a path: such a disk has files that persist.
