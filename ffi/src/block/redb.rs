@@ -15,7 +15,8 @@
 //! # }
 //! ```
 //!
-//! The database uses the whole disk. redb expects a file as its storage. The file's length and its first bytes, which
+//! redb expects a file as its storage, which it doubles when it is full, up to 4 GiB at a time, as long as the disk has
+//! room for it. The file's length and its first bytes, which
 //! are redb's header, are stored together in one of two units at the disk's beginning, which are written alternately.
 //! So a crash leaves the header as it was before or after a write, with the length that belongs to it. (redb itself
 //! tolerates a partly written header, but not one that describes a file larger than it is, which is what a partly
@@ -34,6 +35,8 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Bytes of a unit, and what everything is aligned to.
 const UNIT: u64 = 4096;
@@ -105,6 +108,8 @@ pub struct Storage<W: Wait = Blocking> {
     top: RefCell<Top>,
     /// Newer than what is on the disk.
     changed: Cell<bool>,
+    /// The database wanted to be larger than the disk.
+    outgrown: Arc<AtomicBool>,
     #[cfg(not(feature = "xen"))]
     owner: std::thread::ThreadId,
 }
@@ -138,6 +143,7 @@ impl<W: Wait> Storage<W> {
             wait,
             top: RefCell::new(Top::NONE),
             changed: Cell::new(false),
+            outgrown: Arc::default(),
             #[cfg(not(feature = "xen"))]
             owner: std::thread::current().id(),
         };
@@ -181,6 +187,33 @@ impl<W: Wait> Storage<W> {
             self.sync_data(false)?;
         }
         Ok(())
+    }
+
+    /// Whether the database wanted to be larger than the disk, at any time from now on.
+    pub(super) fn outgrown(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.outgrown)
+    }
+
+    /// Has a database use the whole disk: redb takes a file that is larger than it was for what a crash has left, and
+    /// looks through all of it.
+    pub(super) fn extend(&self) -> io::Result<()> {
+        /// redb's regions have so many bytes, and a few hundred KiB that it keeps account in; the last one has fewer.
+        const REGION: u64 = 4 << 30;
+        let most = self.most()?;
+        // A last region that is very small would be none.
+        let rest = most % REGION;
+        let most = if most > REGION && rest < REGION / 64 { most - rest - UNIT } else { most };
+        let mut top = self.top.borrow_mut();
+        if top.len < most {
+            top.len = most;
+            self.changed.set(true);
+        }
+        Ok(())
+    }
+
+    /// Bytes that the disk has for a database.
+    fn most(&self) -> io::Result<u64> {
+        Ok(self.disk()?.len().saturating_sub(START) / UNIT * UNIT)
     }
 
     fn wait<T>(&self, future: impl Future<Output = Result<T, super::Error>>) -> io::Result<T> {
@@ -233,7 +266,8 @@ impl<W: Wait> StorageBackend for Storage<W> {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         let disk = self.disk()?;
-        if len > disk.len().saturating_sub(START) / UNIT * UNIT {
+        if len > self.most()? {
+            self.outgrown.store(true, Ordering::Relaxed);
             return Err(ErrorKind::StorageFull.into());
         }
         let old = self.top.borrow().len;

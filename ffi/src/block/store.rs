@@ -7,8 +7,22 @@ use redb::{Database, StorageError, Table, TableDefinition, TableError};
 use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("files");
+
+/// Bytes of the values that take most of the room.
+const PAGE: u64 = 4096;
+
+/// How many values of 4096 bytes a disk of so many bytes has room for, if `changed` of them are replaced in one
+/// transaction. Each takes two pages of redb's, which has three versions of what is replaced; a twentieth is for what
+/// leads to them.
+#[must_use]
+pub fn room(bytes: u64, changed: u64) -> u64 {
+    let rest = bytes.saturating_sub(changed * 3 * 2 * PAGE);
+    rest / 20 * 19 / (2 * PAGE)
+}
 
 /// The keys and values of a disk.
 pub struct Store<W: Wait + Clone = Blocking> {
@@ -16,6 +30,8 @@ pub struct Store<W: Wait + Clone = Blocking> {
     wait: W,
     /// Nothing after an error, until it is opened again.
     database: Cell<Option<Database>>,
+    /// The database wanted to be larger than the disk.
+    outgrown: Cell<Arc<AtomicBool>>,
 }
 
 /// What a transaction changes.
@@ -40,7 +56,7 @@ impl<W: Wait + Clone> Store<W> {
     ///
     /// As [`open`](Store::open).
     pub fn open_with(disk: Disk, wait: W) -> io::Result<Store<W>> {
-        let store = Store { disk, wait, database: Cell::new(None) };
+        let store = Store { disk, wait, database: Cell::default(), outgrown: Cell::default() };
         store.database.set(Some(store.connect()?));
         Ok(store)
     }
@@ -48,6 +64,9 @@ impl<W: Wait + Clone> Store<W> {
     fn connect(&self) -> io::Result<Database> {
         let storage = Storage::open_with(self.disk.clone(), self.wait.clone())?;
         storage.check()?;
+        if self.outgrown.replace(storage.outgrown()).load(Ordering::Relaxed) {
+            storage.extend()?;
+        }
         unless_it_panics(|| create_on(storage).map_err(io::Error::other))
     }
 
@@ -72,7 +91,7 @@ impl<W: Wait + Clone> Store<W> {
         result.unwrap_or_else(|_| Err(contradiction().into()))
     }
 
-    /// Calls `f` with each key and its value, in the order of the keys.
+    /// Calls `f` with each key before this one, and its value, in the order of the keys.
     ///
     /// # Errors
     ///
@@ -80,6 +99,7 @@ impl<W: Wait + Clone> Store<W> {
     /// `f` returns.
     pub fn each<E: From<io::Error>>(
         &self,
+        before: &[u8],
         mut f: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         self.with(|database| {
@@ -96,7 +116,7 @@ impl<W: Wait + Clone> Store<W> {
                 }
                 table => table.map_err(io::Error::other)?,
             };
-            for entry in table.range::<&[u8]>(..).map_err(error)? {
+            for entry in table.range(..before).map_err(error)? {
                 let (key, value) = entry.map_err(error)?;
                 f(key.value(), value.value())?;
             }
@@ -104,15 +124,41 @@ impl<W: Wait + Clone> Store<W> {
         })
     }
 
+    /// Calls `f` with the value of a key; false if it has none.
+    ///
+    /// # Errors
+    ///
+    /// Those of the disk.
+    pub fn get(&self, key: &[u8], f: impl FnOnce(&[u8])) -> io::Result<bool> {
+        self.with(|database| {
+            let read = database.begin_read().map_err(io::Error::other)?;
+            let table = read.open_table(TABLE).map_err(io::Error::other)?;
+            let value = table.get(key).map_err(error)?;
+            Ok(value.map(|value| f(value.value())).is_some())
+        })
+    }
+
     /// Makes the changes that `f` asks for. When this returns they survive a crash. After an error or a crash none of
-    /// them has been made or, if it was in the last step, all.
+    /// them has been made or, if it was in the last step, all. `f` is asked a second time if the database has to be made
+    /// larger in another way than redb's.
     ///
     /// # Errors
     ///
     /// Those of the disk, and what `f` returns.
     pub fn transact<E: From<io::Error>>(
         &self,
-        f: impl FnOnce(&mut Changes<'_>) -> Result<(), E>,
+        mut f: impl FnMut(&mut Changes<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let result = self.transact_once(&mut f);
+        let outgrown = self.outgrown.take();
+        let again = result.is_err() && outgrown.load(Ordering::Relaxed);
+        self.outgrown.set(outgrown);
+        if again { self.transact_once(&mut f) } else { result }
+    }
+
+    fn transact_once<E: From<io::Error>>(
+        &self,
+        f: &mut impl FnMut(&mut Changes<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.with(|database| {
             let write = database.begin_write().map_err(io::Error::other)?;
@@ -123,18 +169,24 @@ impl<W: Wait + Clone> Store<W> {
 }
 
 impl Changes<'_> {
-    /// Gives a key this value.
+    /// Gives a key this value; true if it had none.
     ///
     /// # Errors
     ///
     /// Those of the disk. The others too.
-    pub fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        self.0.insert(key, value).map(drop).map_err(error)
+    pub fn put(&mut self, key: &[u8], value: &[u8]) -> io::Result<bool> {
+        self.0.insert(key, value).map(|before| before.is_none()).map_err(error)
     }
 
-    /// Removes the keys from `first` to `last`, both included.
-    pub fn remove(&mut self, first: &[u8], last: &[u8]) -> io::Result<()> {
-        self.0.retain_in(first..=last, |_, _| false).map_err(error)
+    /// Removes the keys from `first` to `last`, both included; how many there were.
+    pub fn remove(&mut self, first: &[u8], last: &[u8]) -> io::Result<u64> {
+        let mut gone = 0;
+        let remove = |_: &[u8], _: &[u8]| {
+            gone += 1;
+            false
+        };
+        self.0.retain_in(first..=last, remove).map_err(error)?;
+        Ok(gone)
     }
 }
 

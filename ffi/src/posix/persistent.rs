@@ -16,21 +16,25 @@ use crate::{domain, fiber, shutdown, time};
 const DELAY: time::Duration = time::Duration::from_secs(5);
 /// Bytes of the stack on which that is done, and on which the program ends.
 const STACK: usize = 256 << 10;
-/// The disk is so many times as large as the memory. A quarter of the memory may be in files; a page of a file takes
-/// two on the disk, and while all of them are replaced, redb has three versions.
+/// The disk is so many times as large as the memory.
 const DISK_SHARE: u64 = 2;
+/// One of this many bytes of the memory may be in pages that are to be committed: half of what files may take.
+const CHANGED_SHARE: usize = 8;
 
 /// Puts the files of the disk that has this name below `path`, to be read and changed by `std::fs` and all others who
-/// call C's functions. They are in memory, and take their share of it; what has changed is on the disk after `fsync`
-/// (`File::sync_all`), at the latest five seconds later, and when the program ends. An empty disk, with zeros at its
-/// beginning, becomes an empty directory. What else there is at `path` is hidden.
+/// call C's functions. What has changed is on the disk after `fsync` (`File::sync_all`), at the latest five seconds later,
+/// and when the program ends; whoever has changed more than an eighth of the memory before that waits. Of what is on the
+/// disk, memory has what was asked for last. An empty disk, with zeros at its beginning, becomes an empty directory. What
+/// else there is at `path` is hidden.
 ///
-/// Waits for the disk, and says so after ten seconds.
+/// Waits for the disk, and says so after ten seconds. From then on, to read what is not in memory is to wait, which a
+/// task cannot: it gets `EDEADLK` ([`spawn`](crate::fiber::spawn) a thread for that).
 ///
 /// # Errors
 ///
 /// If there is no such disk, or it holds something else, which stays as it is, or it is damaged or too small (it has to
-/// be twice as large as the domain's memory), or its files do not fit into memory; where nothing may wait, in a task.
+/// be twice as large as the domain's memory), or the names of its files do not fit into memory; where nothing may wait,
+/// in a task.
 pub fn mount_persistent(name: &str, path: &str) -> io::Result<()> {
     let opened = block::open(name);
     let disk = opened.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
@@ -42,7 +46,9 @@ pub fn mount_persistent(name: &str, path: &str) -> io::Result<()> {
         let why = format!("it has {} MiB, and needs {}", there >> 20, wanted.div_ceil(1 << 20));
         return Err(io::Error::new(io::ErrorKind::StorageFull, why));
     }
-    let store = Box::new(OnDisk { store: store::Store::open(disk)?, awaited: Arc::default() });
+    let pages = store::room(there, (memory / CHANGED_SHARE / PAGE_SIZE) as u64);
+    let store = store::Store::open(disk)?;
+    let store = Box::new(OnDisk { store, pages, awaited: Arc::default() });
     shutdown::end_by(end);
     posix::mount_store(path, store).map_err(|Errno(number)| io::Error::from_raw_os_error(number))
 }
@@ -65,6 +71,8 @@ pub fn mount_writable_disks(list: &str) {
 /// A disk as the files see it.
 struct OnDisk {
     store: store::Store,
+    /// How many pages it has room for.
+    pages: u64,
     /// A commit is going to be made.
     awaited: Arc<AtomicBool>,
 }
@@ -90,11 +98,11 @@ impl From<io::Error> for Failed {
 struct Changes<'a, 'b>(&'a mut store::Changes<'b>);
 
 impl posix::Changes for Changes<'_, '_> {
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
         self.0.put(key, value).map_err(errno)
     }
 
-    fn remove(&mut self, first: &[u8], last: &[u8]) -> Result {
+    fn remove(&mut self, first: &[u8], last: &[u8]) -> Result<u64> {
         self.0.remove(first, last).map_err(errno)
     }
 }
@@ -104,8 +112,17 @@ fn errno(error: io::Error) -> Errno {
 }
 
 impl posix::Store for OnDisk {
-    fn each(&self, f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
-        self.store.each(|key, value| f(key, value).map_err(Failed)).map_err(|Failed(error)| error)
+    fn each(&self, before: &[u8], f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
+        let each = self.store.each(before, |key, value| f(key, value).map_err(Failed));
+        each.map_err(|Failed(error)| error)
+    }
+
+    fn get(&self, key: &[u8], f: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.store.get(key, f).map_err(errno)
+    }
+
+    fn pages(&self) -> u64 {
+        self.pages
     }
 
     fn transact(&self, f: &mut dyn FnMut(&mut dyn posix::Changes) -> Result) -> Result {

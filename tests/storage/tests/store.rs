@@ -6,7 +6,7 @@
 
 use mirust::block::Disk;
 use mirust::block::redb::{Storage, create_on};
-use mirust::block::store::Store;
+use mirust::block::store::{Store, room};
 use mirust_storage_tests::{CrashDisk, Image, Random, Until, for_seeds};
 use redb::TableDefinition;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ fn state(count: u64) -> Map {
 /// What the store holds, and the number of the last transaction.
 fn contents(store: &Store<Until>) -> io::Result<(u64, Map)> {
     let mut map = Map::new();
-    store.each(|key, value| {
+    store.each(&[u8::MAX], |key, value| {
         map.insert(key.into(), value.into());
         io::Result::Ok(())
     })?;
@@ -67,8 +67,8 @@ fn transact(store: &Store<Until>, number: u64) -> io::Result<()> {
         let changes = std::cell::RefCell::new(changes);
         change(
             number,
-            |key, value| changes.borrow_mut().put(key, value),
-            |first, last| changes.borrow_mut().remove(first, last),
+            |key, value| changes.borrow_mut().put(key, value).map(drop),
+            |first, last| changes.borrow_mut().remove(first, last).map(drop),
         )
     })
 }
@@ -131,6 +131,71 @@ fn after_an_error_of_the_disk_the_next_transaction_is_made() {
     assert_eq!(contents(&store).unwrap(), (2, state(2)));
     let next = CrashDisk::new(disk.crash(), 2);
     assert_eq!(contents(&open(&next)).unwrap(), (2, state(2)));
+}
+
+/// All the pages that there is room for, each replaced several times, in the largest transactions.
+#[test]
+fn a_disk_has_room_for_what_it_is_said_to() {
+    const CHANGED: u64 = 128;
+    let room = room(SIZE as u64, CHANGED);
+    assert!(room > 300, "{room}");
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let store = open(&disk);
+    let mut random = Random::new(1);
+    let page = |n: u64| [&b"page"[..], &n.to_be_bytes()].concat();
+    let write = |pages: &mut dyn FnMut(u64) -> u64| {
+        store.transact(|changes| {
+            for n in 0..CHANGED {
+                changes.put(&page(pages(n)), &[n as u8; 4096])?;
+            }
+            io::Result::Ok(())
+        })
+    };
+    for from in (0..room).step_by(CHANGED as usize) {
+        write(&mut |n| (from + n).min(room - 1))
+            .unwrap_or_else(|e| panic!("{from} of {room}: {e}"));
+    }
+    for round in 0..40 {
+        let from = random.below(room as usize) as u64;
+        let step = if round % 2 == 0 { 1 } else { 7 };
+        write(&mut |n| (from + n * step) % room).unwrap_or_else(|e| panic!("{round}: {e}"));
+    }
+    // Small ones are packed together, and leave other gaps.
+    for round in 0..20 {
+        let size = [100, 4096, 2000][round % 3];
+        let changed = store.transact(|changes| {
+            for _ in 0..CHANGED {
+                changes.put(&page(random.below(room as usize) as u64), &vec![7; size])?;
+            }
+            io::Result::Ok(())
+        });
+        changed.unwrap_or_else(|error| panic!("{round}: {error}"));
+    }
+}
+
+#[test]
+fn values_are_found_by_their_keys() {
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let store = open(&disk);
+    transact(&store, 3).unwrap();
+    let mut found = Vec::new();
+    assert!(store.get(b"count", |value| found = value.to_vec()).unwrap());
+    assert_eq!(found, 3u64.to_le_bytes());
+    assert!(!store.get(b"counts", |_| panic!("there is none")).unwrap());
+    let mut before = Vec::new();
+    let each = store.each(b"key", |key, _| {
+        before.push(key.to_vec());
+        io::Result::Ok(())
+    });
+    assert_eq!((each.unwrap(), before), ((), vec![b"count".to_vec()]));
+    store
+        .transact(|changes| {
+            assert!(!changes.put(b"count", b"")?);
+            assert!(changes.put(b"counts", b"")?);
+            assert_eq!(changes.remove(b"c", b"d")?, 2);
+            io::Result::Ok(())
+        })
+        .unwrap();
 }
 
 #[test]

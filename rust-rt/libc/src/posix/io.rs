@@ -33,6 +33,9 @@ pub(super) fn write_parts(fd: c_int, parts: &[Part]) -> Result<usize> {
     if !description.may_write() {
         return Err(Errno(EBADF));
     }
+    if let Some(written) = description.object.write_to_afar(parts) {
+        return written;
+    }
     block::write_all(&description, parts)
 }
 
@@ -155,8 +158,10 @@ fn write_parts_at(fd: c_int, parts: &[Part], offset: i64) -> Result<usize> {
         return Err(Errno(EBADF));
     }
     // As on Linux, and unlike what POSIX says.
-    let appended = file.appends() && offset >= 0;
-    file.write_at(parts, if appended { file.end() as i64 } else { offset })
+    match file.appends() && offset >= 0 {
+        true => file.append(parts).map(|(_, n)| n),
+        false => file.write_at(parts, offset),
+    }
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

@@ -20,6 +20,16 @@ local! {
     static USED: [Cell<usize>; 2] = [Cell::new(0), Cell::new(0)];
 }
 
+local! {
+    static EVICT: Cell<Option<fn() -> bool>> = const { Cell::new(None) };
+}
+
+/// From now on this is called when the share of files is used up. It gives back some of what is there only to be found
+/// sooner, without waiting; true if there was any.
+pub(super) fn evict_by(evict: fn() -> bool) {
+    EVICT.with(|by| by.set(Some(evict)));
+}
+
 /// The domain's memory, in bytes.
 fn total() -> usize {
     match mirust_mem::frames::stats().total * mirust_mem::PAGE_SIZE {
@@ -72,22 +82,27 @@ impl Reserved {
         self.bytes.get()
     }
 
-    /// Has `bytes` in all.
+    /// Has `bytes` in all; or as many more as that is, if it has fewer once others had to give way.
     ///
     /// # Errors
     ///
     /// ENOBUFS, or ENOSPC for files, if the share is used up; then it has what it had.
     pub(super) fn set(&self, bytes: usize) -> Result {
-        USED.with(|used| {
-            let used = &used[self.of as usize];
-            let sum = used.get() - self.bytes.get() + bytes;
-            if bytes > self.bytes.get() && sum > share(self.of) {
+        let more = bytes.saturating_sub(self.bytes.get());
+        let less = self.bytes.get().saturating_sub(bytes);
+        while more > 0 && more > share(self.of).saturating_sub(used(self.of)) {
+            let is_evicted =
+                self.of == For::Files && EVICT.with(Cell::get).is_some_and(|evict| evict());
+            if !is_evicted {
                 return Err(Errno(if self.of == For::Files { ENOSPC } else { ENOBUFS }));
             }
-            used.set(sum);
-            self.bytes.set(bytes);
-            Ok(())
-        })
+        }
+        USED.with(|used| {
+            let used = &used[self.of as usize];
+            used.set(used.get() + more - less);
+        });
+        self.bytes.set(self.bytes.get() + more - less);
+        Ok(())
     }
 }
 

@@ -57,6 +57,7 @@ mod table;
 mod terminal;
 mod timer;
 mod transfer;
+mod turns;
 mod watch;
 
 pub use address::{Address, Name};

@@ -40,6 +40,11 @@ pub trait Object: Any {
         None
     }
 
+    /// Writes to what is far away, as `read_from_afar` reads.
+    fn write_to_afar(&self, _parts: &[Part]) -> Option<Result<usize>> {
+        None
+    }
+
     /// Writes what it has room for.
     ///
     /// # Errors

@@ -94,6 +94,7 @@ pub(in super::super) fn open_at(
         _ if flags & O_DIRECTORY != 0 => return Err(Errno(ENOTDIR)),
         _ if (writing || flags & O_TRUNC != 0) && !node.is_writable() => return Err(Errno(EROFS)),
         Kind::Written(contents) if flags & O_TRUNC != 0 => {
+            let _turn = contents.turn()?;
             contents.set_len(0)?;
             node.resized(0);
         }

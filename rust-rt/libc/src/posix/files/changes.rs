@@ -184,12 +184,15 @@ fn set_mode(node: &Rc<Node>, mode: c_uint) {
 fn set_len(node: &Rc<Node>, len: i64) -> Result {
     let len = u64::try_from(len).map_err(|_| Errno(EINVAL))?;
     match &node.kind {
-        Kind::Written(contents) => contents.set_len(len)?,
-        Kind::Directory(_) => return Err(Errno(EISDIR)),
-        _ => return Err(Errno(EINVAL)),
+        Kind::Written(contents) => {
+            let _turn = contents.turn()?;
+            contents.set_len(len)?;
+            node.resized(len);
+            Ok(())
+        }
+        Kind::Directory(_) => Err(Errno(EISDIR)),
+        _ => Err(Errno(EINVAL)),
     }
-    node.resized(len);
-    Ok(())
 }
 
 /// Sets the time of the last change; the other times of a file are always the same as that.
@@ -340,6 +343,7 @@ fn allocate(fd: c_int, mode: c_int, offset: i64, len: i64) -> Result {
         return Err(Errno(EOPNOTSUPP));
     }
     let Kind::Written(contents) = &node.kind else { return Err(Errno(ENODEV)) };
+    let _turn = contents.turn()?;
     contents.allocate(from, n)?;
     if mode & KEEP_SIZE == 0 && contents.len() < from + n {
         contents.set_len(from + n)?;

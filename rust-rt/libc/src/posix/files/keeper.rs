@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 
 use super::super::local::local;
+use super::super::memory;
 use super::super::parts::{Errno, Result};
 use super::node::Keeper;
 use super::temporary;
@@ -34,6 +35,7 @@ pub(super) fn next_device() -> u64 {
 /// From now on this one is asked too when all are to commit, at the program's end as well.
 pub(super) fn add(keeper: Rc<dyn Keeper>) {
     ALL.with(|all| all.borrow_mut().push(keeper));
+    memory::evict_by(evict);
     crate::process::at_the_end(|| {
         // Other errors are in the log.
         if let Err(Errno(EDEADLK)) = commit_all() {
@@ -42,6 +44,11 @@ pub(super) fn add(keeper: Rc<dyn Keeper>) {
             );
         }
     });
+}
+
+/// Has some pages give up their memory that are stored as they are; true if there were any.
+pub(super) fn evict() -> bool {
+    ALL.with(|all| all.borrow().iter().any(|keeper| keeper.evict()))
 }
 
 /// Makes what has changed in all files that persist survive a crash. Waits.

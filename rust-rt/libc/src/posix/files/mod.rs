@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod archive_tests;
+mod below;
 mod block;
 pub(super) mod calls;
 pub(super) mod changes;
@@ -33,6 +34,7 @@ mod store;
 mod temporary;
 mod tree;
 pub(super) mod unique;
+mod unsaved;
 mod volume;
 #[cfg(test)]
 mod volume_tests;
@@ -48,6 +50,7 @@ use super::events::Events;
 use super::object::{Object, downcast};
 use super::parts::{Errno, Part, PartMut, Result, room, scatter, total};
 use super::table::{self, O_APPEND};
+use super::turns::Turn;
 use super::watch::Watchers;
 use crate::errno::{EACCES, EBADF, EINVAL, EIO, EISDIR, ENODEV, ENOMEM, ENXIO, EPERM};
 use crate::host;
@@ -125,7 +128,7 @@ impl File {
                 let n = usize::try_from(left).unwrap_or(usize::MAX).min(n);
                 bytes.try_reserve_exact(n).map_err(|_| Errno(ENOMEM))?;
                 bytes.resize(n, 0);
-                let n = contents.read(&mut [PartMut::new(&mut bytes)], offset as u64);
+                let n = contents.read(&mut [PartMut::new(&mut bytes)], offset as u64)?;
                 f(&bytes[..n])
             }
             _ => f(self.near_bytes_at(offset, n)?),
@@ -143,21 +146,50 @@ impl File {
         self.append.get()
     }
 
-    /// `pwrite`. A file that [appends](File::appends) is written at this offset too.
+    /// `pwrite`. A file that [appends](File::appends) is written at this offset too. May wait if the file persists.
     pub(super) fn write_at(&self, parts: &[Part], offset: i64) -> Result<usize> {
         let offset = u64::try_from(offset).map_err(|_| Errno(EINVAL))?;
+        let _turn = self.turn()?;
+        self.write_now(parts, offset)
+    }
+
+    /// Writes behind the end: where that was, and how much. May wait if the file persists.
+    pub(super) fn append(&self, parts: &[Part]) -> Result<(u64, usize)> {
+        let _turn = self.turn()?;
+        let end = self.end();
+        self.write_now(parts, end).map(|n| (end, n))
+    }
+
+    /// A turn to write, where that takes more than a moment.
+    fn turn(&self) -> Result<Option<Turn<'_>>> {
+        if let Kind::Written(contents) = &self.node.kind { contents.turn() } else { Ok(None) }
+    }
+
+    fn write_now(&self, parts: &[Part], offset: u64) -> Result<usize> {
         match &self.node.kind {
             Kind::Device(_) => Ok(total(parts)),
             Kind::Written(contents) => {
                 let n = contents.write(parts, offset)?;
                 if n > 0 {
-                    let end = (offset + n as u64).div_ceil(block::PAGE as u64);
-                    self.node.touch(offset / block::PAGE as u64..end);
+                    self.node.touch(0..0);
                 }
                 Ok(n)
             }
             _ => Err(Errno(EBADF)),
         }
+    }
+
+    /// Writes where the file's position is, or behind the end, and moves the position on.
+    fn write_on(&self, parts: &[Part]) -> Result<usize> {
+        let (at, n) = match self.append.get() {
+            true => self.append(parts)?,
+            false => {
+                let at = self.offset.get();
+                (at, self.write_at(parts, at as i64)?)
+            }
+        };
+        self.offset.set(at + n as u64);
+        Ok(n)
     }
 
     /// `pread`. May wait.
@@ -170,7 +202,7 @@ impl File {
         }
         if let Kind::Written(contents) = &self.node.kind {
             let offset = u64::try_from(offset).map_err(|_| Errno(EINVAL))?;
-            return Ok(contents.read(parts, offset));
+            return contents.read(parts, offset);
         }
         let bytes = self.near_bytes_at(offset, room(parts))?;
         Ok(scatter(bytes, parts))
@@ -265,6 +297,7 @@ fn share(
             return Err(Errno(EPERM));
         }
         let end = (offset as u64).saturating_add(len as u64);
+        contents.bring_all()?;
         let at = mapped::map(&file.node, contents.share(end)?, offset as usize, len)?;
         if let (true, Some(keeper)) = (writes, file.node.keeper()) {
             keeper.mapped(&file.node);
@@ -301,12 +334,16 @@ impl Object for File {
     }
 
     fn read_from_afar(&self, parts: &mut [PartMut]) -> Option<Result<usize>> {
-        let Kind::Far(far, size) = &self.node.kind else { return None };
+        let size = match &self.node.kind {
+            Kind::Far(_, size) => *size,
+            Kind::Written(contents) if contents.below().is_some() => contents.len(),
+            _ => return None,
+        };
         // Another thread that reads meanwhile begins where this one ends.
         let at = self.offset.get();
-        let end = at.saturating_add(room(parts) as u64).min(*size).max(at);
+        let end = at.saturating_add(room(parts) as u64).min(size).max(at);
         self.offset.set(end);
-        let read = far.read(parts, at);
+        let read = self.read_at(parts, at as i64);
         if self.offset.get() == end {
             self.offset.set(at + read.unwrap_or(0) as u64);
         }
@@ -319,14 +356,14 @@ impl Object for File {
         Ok(n)
     }
 
+    fn write_to_afar(&self, parts: &[Part]) -> Option<Result<usize>> {
+        let Kind::Written(contents) = &self.node.kind else { return None };
+        contents.below().map(|_| self.write_on(parts))
+    }
+
     /// Only devices and files of the program's own can be open for writing.
     fn write(&self, parts: &[Part]) -> Result<usize> {
-        if self.append.get() {
-            self.offset.set(self.end());
-        }
-        let n = self.write_at(parts, self.offset.get() as i64)?;
-        self.offset.set(self.offset.get() + n as u64);
-        Ok(n)
+        self.write_on(parts)
     }
 
     fn set_flags(&self, flags: c_int) {

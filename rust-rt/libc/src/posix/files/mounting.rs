@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use super::super::memory::{For, Reserved};
 use super::super::parts::{Errno, Result};
+use super::block::PAGE;
 use super::entry::PERMISSIONS;
 use super::keeper;
 use super::node::{DIRECTORY, Directory, Keeper, Kind, LINK, Node, REGULAR, TYPE};
@@ -42,10 +43,10 @@ struct Found {
 ///
 /// # Errors
 ///
-/// EIO if the store holds something else, or is damaged; ENOSPC if its files do not fit into the memory for files;
-/// EBUSY for the root of the tree; EDEADLK where nothing may wait.
+/// EIO if the store holds something else, or is damaged; ENOSPC if what is known about its files, and their names, does
+/// not fit into the memory for files; EBUSY for the root of the tree; EDEADLK where nothing may wait.
 pub fn mount_store(path: &str, store: Box<dyn Store>) -> Result {
-    let keeper = Rc::new(Persistent::new(store, path, keeper::next_device()));
+    let keeper = Persistent::new(store, path, keeper::next_device());
     let directory = load(&keeper)?;
     // A new one is made at once, so that a store that cannot be written is found now.
     keeper.commit()?;
@@ -57,7 +58,7 @@ pub fn mount_store(path: &str, store: Box<dyn Store>) -> Result {
 /// Makes the nodes of a store; the directory that all are in.
 fn load(keeper: &Rc<Persistent>) -> Result<Rc<Node>> {
     let mut found = Found::default();
-    keeper.store.each(&mut |key, value| found.add(keeper, key, value))?;
+    keeper.store.each(Key::PAGES, &mut |key, value| found.add(keeper, key, value))?;
     if !found.format {
         keeper.is_new.set(true);
         let root = directory(keeper, keeper.next_inode(), DIRECTORY | 0o755, 0)?;
@@ -117,13 +118,7 @@ impl Found {
                 let space = space(NAME_COST + name.len())?;
                 self.names.entry(directory).or_default().push((name.into(), leads_to, space));
             }
-            Key::Page(file, page) => {
-                let contents = self.nodes.get(&file).map(|node| &node.kind);
-                let Some(Kind::Written(contents)) = contents else {
-                    return Err(damaged("a page of no file"));
-                };
-                contents.load(page, value)?;
-            }
+            Key::Page(..) => return Err(damaged("keys in a wrong order")),
         }
         Ok(())
     }
@@ -154,7 +149,7 @@ impl Found {
 }
 
 fn node(keeper: &Rc<Persistent>, inode: u64, about: &About<'_>) -> Result<Rc<Node>> {
-    let About { mode, modified, size, target } = *about;
+    let About { mode, modified, size, pages, target } = *about;
     let kind = match mode & TYPE {
         _ if mode & !(TYPE | PERMISSIONS) != 0 => return Err(damaged("an impossible mode")),
         DIRECTORY => return directory(keeper, inode, mode, modified),
@@ -167,7 +162,11 @@ fn node(keeper: &Rc<Persistent>, inode: u64, about: &About<'_>) -> Result<Rc<Nod
         _ => return Err(damaged("a node of an impossible kind")),
     };
     let (place, space) = ((inode, keeper.device), space(NODE_COST + target.len())?);
-    Ok(Node::kept(place, mode, modified, kind, space, Rc::<Persistent>::clone(keeper)))
+    let node = Node::kept(place, mode, modified, kind, space, Rc::<Persistent>::clone(keeper));
+    let end = size.div_ceil(PAGE as u64);
+    keeper.keep(&node, end, pages.min(end));
+    keeper.pages.set(keeper.pages.get().saturating_add(pages.min(end)));
+    Ok(node)
 }
 
 fn is_name(name: &[u8]) -> bool {

@@ -99,6 +99,12 @@ pub(super) trait Keeper {
     /// From now on the contents may change without a call.
     fn mapped(&self, node: &Rc<Node>);
 
+    /// How many pages it has room for, and how many of them are free.
+    fn room(&self) -> (u64, u64);
+
+    /// Has some pages give up their memory that are stored as they are; true if there were any.
+    fn evict(&self) -> bool;
+
     /// Makes all changes up to now survive a crash. Waits.
     ///
     /// # Errors

@@ -1,28 +1,33 @@
-//! Files that outlive the domain. They are in memory, like [temporary](super::temporary) ones, and count as those do;
-//! what has changed goes to a [store](super::store), in transactions.
+//! Files that outlive the domain: they are in a [store](super::store), which is changed in transactions. What is known
+//! about files, and their names, is in memory as well, like those of [temporary](super::temporary) ones; of their
+//! contents, the pages that were asked for, as long as there is room, and those that have changed since the last commit.
 //!
 //! Whatever is known about files, and their names, is taken at one moment. Their pages are read while the transaction
 //! is made, which takes time: what is written meanwhile may be part of this commit, and is part of the next one. So a
 //! crash leaves the files as a commit had them, but for what was being written during it.
 
 use alloc::boxed::Box;
-use alloc::collections::btree_map::{BTreeMap, Entry};
-use alloc::collections::btree_set::BTreeSet;
+use alloc::collections::btree_map::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
-use core::ffi::c_int;
 use core::ops::Range;
-use core::task::{Poll, Waker};
+use core::task::Poll;
 
 use super::super::block::{NEVER, until};
+use super::super::memory::{For, share};
 use super::super::parts::{Errno, Result};
-use super::block::PAGE;
+use super::super::turns::{Turn, Turns};
+use super::below::Below;
+use super::block::{PAGE, PAGE_COST};
 use super::node::{Keeper, Kind, Node};
-use super::store::{About, Changes, FORMAT, Key, Store};
-use crate::errno::EDEADLK;
-use crate::threads::number;
+use super::store::{FORMAT, Key, Store};
+use super::unsaved::{Rename, Stored, Unsaved};
+use crate::errno::ENOSPC;
+
+/// Of the memory for files, one part of so many may be pages that are still to be committed; whoever writes more waits
+/// for that.
+const UNSAVED_SHARE: usize = 2;
 
 /// The files of one store.
 pub(super) struct Persistent {
@@ -34,182 +39,43 @@ pub(super) struct Persistent {
     pub(super) last_inode: Cell<u64>,
     /// The store is empty so far.
     pub(super) is_new: Cell<bool>,
+    /// Pages that the store has.
+    pub(super) pages: Cell<u64>,
+    /// What is to be committed, and what is being committed.
     unsaved: RefCell<Unsaved>,
+    committing: RefCell<Option<Rc<Unsaved>>>,
     /// Files that are mapped, and may have changed.
     mapped: RefCell<BTreeMap<u64, Weak<Node>>>,
-    /// The thread that makes a commit.
-    busy: Cell<Option<c_int>>,
-    /// Whose turn it is, and the number of the next one who asks: a thread that commits again and again does not keep out
-    /// another.
-    turn: Cell<u64>,
-    next: Cell<u64>,
-    waiting: RefCell<Vec<Waker>>,
+    /// Files with pages in memory that are in the store as well; and the one, and its page, from which on some of them
+    /// give up their memory next.
+    cached: RefCell<BTreeMap<u64, Weak<Node>>>,
+    hand: Cell<(u64, u64)>,
+    /// The store is asked one thing at a time.
+    turns: Turns,
     /// The last commit failed, which was said.
     failed: Cell<bool>,
-}
-
-/// What is to be committed.
-#[derive(Default)]
-struct Unsaved {
-    nodes: BTreeMap<u64, Change>,
-    names: BTreeMap<(u64, Rc<[u8]>), Rename>,
-}
-
-/// What has changed of a node.
-struct Change {
-    /// Nothing if it is gone.
-    node: Option<Rc<Node>>,
-    /// The store does not have it.
-    is_new: bool,
-    /// What is known about it, and its size, since this was taken to be committed.
-    about: Vec<u8>,
-    size: u64,
-    /// The store's pages from this one on are no longer the file's.
-    cut: Option<u64>,
-    pages: BTreeSet<u64>,
-}
-
-/// What a name leads to now.
-struct Rename {
-    to: Option<u64>,
-    /// The store has the name.
-    was_there: bool,
-}
-
-impl Change {
-    fn new(node: Option<&Rc<Node>>, is_new: bool) -> Change {
-        let (about, cut, pages) = (Vec::new(), None, BTreeSet::new());
-        Change { node: node.cloned(), is_new, about, size: 0, cut, pages }
-    }
-
-    /// The file ends before this page.
-    fn cut(&mut self, from: u64) {
-        self.cut = Some(self.cut.map_or(from, |before| before.min(from)));
-        drop(self.pages.split_off(&from));
-    }
-}
-
-impl Unsaved {
-    fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && self.names.is_empty()
-    }
-
-    fn change(&mut self, node: &Rc<Node>) -> &mut Change {
-        self.nodes.entry(node.inode).or_insert_with(|| Change::new(Some(node), false))
-    }
-
-    fn remove(&mut self, inode: u64) {
-        match self.nodes.entry(inode) {
-            Entry::Occupied(change) if change.get().is_new => drop(change.remove()),
-            Entry::Occupied(mut change) => *change.get_mut() = Change::new(None, false),
-            Entry::Vacant(place) => drop(place.insert(Change::new(None, false))),
-        }
-    }
-
-    fn rename(&mut self, directory: u64, name: &Rc<[u8]>, rename: Rename) {
-        match self.names.entry((directory, Rc::clone(name))) {
-            Entry::Occupied(before) if rename.to.is_none() && !before.get().was_there => {
-                before.remove();
-            }
-            Entry::Occupied(mut before) => before.get_mut().to = rename.to,
-            Entry::Vacant(place) => drop(place.insert(rename)),
-        }
-    }
-
-    /// Takes back what could not be committed; what came after it counts. The store may have it all the same: an error
-    /// can be about the last step.
-    fn put_back(&mut self, failed: Unsaved) {
-        for (inode, before) in failed.nodes {
-            match self.nodes.entry(inode) {
-                Entry::Vacant(place) => drop(place.insert(Change { is_new: false, ..before })),
-                Entry::Occupied(mut after) => {
-                    let after = after.get_mut();
-                    let cut = after.cut.unwrap_or(u64::MAX);
-                    after.pages.extend(before.pages.range(..cut));
-                    after.cut = [after.cut, before.cut].into_iter().flatten().min();
-                }
-            }
-        }
-        for (name, before) in failed.names {
-            match self.names.entry(name) {
-                Entry::Vacant(place) => drop(place.insert(Rename { was_there: true, ..before })),
-                Entry::Occupied(mut after) => after.get_mut().was_there = true,
-            }
-        }
-    }
-
-    /// Takes down what is known about the nodes at this moment.
-    fn take_down(&mut self) {
-        for change in self.nodes.values_mut() {
-            let Some(node) = &change.node else { continue };
-            let target = if let Kind::Link(target) = &node.kind { &target[..] } else { b"" };
-            let (mode, modified) = (node.mode.get(), node.modified.get());
-            let size = if let Kind::Written(contents) = &node.kind { contents.len() } else { 0 };
-            change.about = About { mode, modified, size, target }.emit();
-            change.size = size;
-        }
-    }
-
-    /// Writes all of it to a transaction.
-    fn write(&self, to: &mut dyn Changes) -> Result {
-        for (&inode, change) in &self.nodes {
-            let key = Key::Node(inode).emit();
-            let cut = |to: &mut dyn Changes, from| {
-                to.remove(&Key::Page(inode, from).emit(), &Key::Page(inode, u64::MAX).emit())
-            };
-            let Some(node) = &change.node else {
-                to.remove(&key, &key)?;
-                cut(to, 0)?;
-                continue;
-            };
-            to.put(&key, &change.about)?;
-            let Kind::Written(contents) = &node.kind else { continue };
-            if let Some(from) = change.cut {
-                cut(to, from)?;
-            }
-            let mut page = [0; PAGE];
-            for &number in &change.pages {
-                let key = Key::Page(inode, number).emit();
-                if contents.page(number, &mut page) {
-                    // What lies behind the end, by a mapping or since the size was taken down, would be in the file
-                    // when it grows.
-                    let left = change.size.saturating_sub(number * PAGE as u64);
-                    let page = &page[..left.min(PAGE as u64) as usize];
-                    let end = page.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-                    to.put(&key, &page[..end])?;
-                } else {
-                    to.remove(&key, &key)?;
-                }
-            }
-        }
-        for ((directory, name), rename) in &self.names {
-            let key = Key::Name(*directory, name).emit();
-            match rename.to {
-                Some(inode) => to.put(&key, &inode.to_le_bytes())?,
-                None => to.remove(&key, &key)?,
-            }
-        }
-        Ok(())
-    }
+    this: Weak<Persistent>,
 }
 
 impl Persistent {
     /// The files of a store, none of which has been read yet.
-    pub(super) fn new(store: Box<dyn Store>, path: &str, device: u64) -> Persistent {
-        Persistent {
+    pub(super) fn new(store: Box<dyn Store>, path: &str, device: u64) -> Rc<Persistent> {
+        Rc::new_cyclic(|this| Persistent {
             store,
             path: path.into(),
             device,
             last_inode: Cell::new(0),
             is_new: Cell::new(false),
+            pages: Cell::new(0),
             unsaved: RefCell::default(),
+            committing: RefCell::default(),
             mapped: RefCell::default(),
-            busy: Cell::new(None),
-            turn: Cell::new(0),
-            next: Cell::new(0),
-            waiting: RefCell::default(),
+            cached: RefCell::default(),
+            hand: Cell::new((0, 0)),
+            turns: Turns::default(),
             failed: Cell::new(false),
-        }
+            this: Weak::clone(this),
+        })
     }
 
     /// Changes what is to be committed; the store hears of the first change.
@@ -232,6 +98,36 @@ impl Persistent {
         self.unsaved.take();
     }
 
+    /// Where a file's contents are, of which the store has so many pages before `end`.
+    pub(super) fn keep(&self, file: &Rc<Node>, end: u64, pages: u64) {
+        let (Kind::Written(contents), Some(keeper)) = (&file.kind, self.this.upgrade()) else {
+            return;
+        };
+        contents.is_below(Box::new(Kept {
+            keeper,
+            inode: file.inode,
+            file: Rc::downgrade(file),
+            end: Cell::new(end),
+            pages: Cell::new(pages),
+            changes: Cell::new(0),
+            unnamed: Cell::new(false),
+            turns: Turns::default(),
+        }));
+    }
+
+    /// Pages that are not in the store as they are.
+    fn unsaved_pages(&self) -> usize {
+        let committing = self.committing.borrow().as_ref().map_or(0, |unsaved| unsaved.pages());
+        self.unsaved.borrow().pages() + committing
+    }
+
+    /// Whether this page of a file is to be committed.
+    fn is_unsaved(&self, inode: u64, page: u64) -> bool {
+        let committing = self.committing.borrow();
+        self.unsaved.borrow().has(inode, page)
+            || committing.as_ref().is_some_and(|unsaved| unsaved.has(inode, page))
+    }
+
     /// Notes the pages of files that are mapped. Those that no longer are have been noted now.
     fn note_mapped(&self) {
         let files = self.mapped.take();
@@ -245,6 +141,18 @@ impl Persistent {
         }
     }
 
+    /// A turn to ask the store for something.
+    ///
+    /// # Errors
+    ///
+    /// EDEADLK where nothing may wait, and on a stack that asks it for something else.
+    fn turn(&self) -> Result<Turn<'_>> {
+        let turn = self.turns.take()?;
+        // The store is going to wait: if it may not, this is what fails.
+        until(NEVER, |_| Poll::Ready(()))?;
+        Ok(turn)
+    }
+
     fn commit_now(&self) -> Result {
         self.note_mapped();
         let mut unsaved = self.unsaved.take();
@@ -252,16 +160,29 @@ impl Persistent {
             return Ok(());
         }
         unsaved.take_down();
+        let unsaved = Rc::new(unsaved);
+        self.committing.replace(Some(Rc::clone(&unsaved)));
+        let mut pages = 0;
         let result = self.store.transact(&mut |changes| {
+            pages = self.pages.get();
             if self.is_new.get() {
                 changes.put(&Key::Format.emit(), FORMAT)?;
             }
-            unsaved.write(changes)
+            unsaved.write(changes, &mut pages)
         });
+        self.committing.take();
         match result {
-            Ok(()) => self.is_new.set(false),
+            Ok(()) => {
+                self.is_new.set(false);
+                self.pages.set(pages);
+                let stored = unsaved.stored(&self.unsaved.borrow());
+                stored.into_iter().for_each(|stored| self.is_stored(stored));
+            }
             Err(Errno(error)) => {
-                self.unsaved.borrow_mut().put_back(unsaved);
+                if let Some(mut unsaved) = Rc::into_inner(unsaved) {
+                    let _held = unsaved.release();
+                    self.unsaved.borrow_mut().put_back(unsaved);
+                }
                 if !self.failed.get() {
                     log::error!(
                         "what has changed in {} cannot be stored (error {error})",
@@ -273,6 +194,14 @@ impl Persistent {
         self.failed.set(result.is_err());
         result
     }
+
+    fn is_stored(&self, Stored { file, end, pages }: Stored) {
+        let Kind::Written(contents) = &file.kind else { return };
+        if let Some(below) = contents.below() {
+            below.stored(end, pages);
+            self.cached.borrow_mut().insert(file.inode, Rc::downgrade(&file));
+        }
+    }
 }
 
 impl Keeper for Persistent {
@@ -283,29 +212,36 @@ impl Keeper for Persistent {
 
     fn created(&self, node: &Rc<Node>) {
         if is_kept(node) {
-            let new = Change::new(Some(node), true);
-            self.change(|unsaved| drop(unsaved.nodes.insert(node.inode, new)));
+            self.keep(node, 0, 0);
+            self.change(|unsaved| unsaved.create(node));
         }
     }
 
     fn changed(&self, node: &Rc<Node>, pages: Range<u64>) {
         match node.links.get() {
             _ if !is_kept(node) => {}
-            // That it is gone was noted before.
+            // That it has no name was noted before.
             0 if !pages.is_empty() => {}
-            0 => self.forget(node.inode),
-            _ => self.change(|unsaved| unsaved.change(node).pages.extend(pages)),
+            0 => {
+                self.cached.borrow_mut().remove(&node.inode);
+                let contents =
+                    if let Kind::Written(contents) = &node.kind { contents.below() } else { None };
+                if contents.is_some_and(Below::unnamed) {
+                    self.change(|unsaved| unsaved.leave_out(node.inode));
+                } else {
+                    self.forget(node.inode);
+                }
+            }
+            _ => self.change(|unsaved| unsaved.change(node, pages)),
         }
     }
 
     fn resized(&self, node: &Rc<Node>, len: u64) {
         if node.links.get() > 0 {
+            let (end, within) = (len.div_ceil(PAGE as u64), len % PAGE as u64);
             self.change(|unsaved| {
-                let change = unsaved.change(node);
-                change.cut(len.div_ceil(PAGE as u64));
-                if len % PAGE as u64 > 0 {
-                    change.pages.insert(len / PAGE as u64);
-                }
+                unsaved.cut(node, end);
+                unsaved.change(node, end - u64::from(within > 0)..end);
             });
         }
     }
@@ -323,32 +259,151 @@ impl Keeper for Persistent {
 
     fn commit(&self) -> Result {
         let is_clean = self.unsaved.borrow().is_empty() && self.mapped.borrow().is_empty();
-        let (thread, busy) = (number(), self.busy.get());
-        if is_clean && busy.is_none() {
+        // What is being committed is to survive as well when this returns.
+        if is_clean && !(self.turns.is_taken() && self.committing.borrow().is_some()) {
             return Ok(());
         }
-        if busy == Some(thread) {
-            // The program is being ended on top of a commit, which cannot go on.
-            return Err(Errno(EDEADLK));
-        }
-        // One at a time: a store may be asked by one thread only. Where nothing may wait, this fails first.
-        let mine = self.next.get();
-        self.next.set(mine + 1);
-        let wait = until(NEVER, |cx| {
-            if self.turn.get() != mine {
-                self.waiting.borrow_mut().push(cx.waker().clone());
-                return Poll::Pending;
+        let _turn = self.turn()?;
+        self.commit_now()
+    }
+
+    fn room(&self) -> (u64, u64) {
+        let used = self.pages.get() + self.unsaved_pages() as u64;
+        (self.store.pages(), self.store.pages().saturating_sub(used))
+    }
+
+    fn evict(&self) -> bool {
+        let (inode, page) = self.hand.get();
+        let cached = self.cached.borrow();
+        // Once around; in the first file, the pages before the hand come last.
+        let files = cached.range(inode..).chain(cached.range(..=inode));
+        for (at, (&inode, file)) in files.enumerate() {
+            let Some(file) = file.upgrade() else { continue };
+            let Kind::Written(contents) = &file.kind else { continue };
+            let from = if at == 0 && inode == self.hand.get().0 { page } else { 0 };
+            if let Some(next) = contents.evict(from, &|page| !self.is_unsaved(inode, page)) {
+                self.hand.set((inode, next));
+                return true;
             }
-            Poll::Ready(())
-        });
-        // It failed at once: nobody has asked since.
-        wait.inspect_err(|_| self.next.set(mine))?;
-        self.busy.set(Some(thread));
-        let result = self.commit_now();
-        self.busy.set(None);
-        self.turn.set(mine + 1);
-        self.waiting.take().into_iter().for_each(Waker::wake);
-        result
+        }
+        false
+    }
+}
+
+/// The contents of a file that persists.
+struct Kept {
+    keeper: Rc<Persistent>,
+    inode: u64,
+    file: Weak<Node>,
+    /// Pages from this one on are not in the store.
+    end: Cell<u64>,
+    /// How many there are.
+    pages: Cell<u64>,
+    /// How often what the store has of it has changed.
+    changes: Cell<u64>,
+    /// It has no name, and goes when nobody has it open any more.
+    unnamed: Cell<bool>,
+    turns: Turns,
+}
+
+impl Below for Kept {
+    fn end(&self) -> u64 {
+        self.end.get()
+    }
+
+    fn pages(&self) -> u64 {
+        self.pages.get()
+    }
+
+    fn fetch(&self, number: u64, to: &mut [u8; PAGE]) -> Result<bool> {
+        loop {
+            let changes = self.changes.get();
+            let turn = self.keeper.turn()?;
+            to.fill(0);
+            let key = Key::Page(self.inode, number).emit();
+            let is_there = self.keeper.store.get(&key, &mut |page| {
+                let n = page.len().min(PAGE);
+                to[..n].copy_from_slice(&page[..n]);
+            })?;
+            drop(turn);
+            if number >= self.end.get() {
+                to.fill(0);
+                return Ok(false);
+            }
+            // It may be an old one if the file was committed or cut meanwhile.
+            if self.changes.get() == changes {
+                if !self.unnamed.get() {
+                    let mut cached = self.keeper.cached.borrow_mut();
+                    cached.entry(self.inode).or_insert_with(|| Weak::clone(&self.file));
+                }
+                return Ok(is_there);
+            }
+        }
+    }
+
+    fn turn(&self) -> Result<Turn<'_>> {
+        self.turns.take()
+    }
+
+    fn make_room(&self, number: u64) -> Result {
+        let keeper = &*self.keeper;
+        // What has no name is in memory only.
+        if self.file.upgrade().is_none_or(|file| file.links.get() == 0) {
+            return Ok(());
+        }
+        if keeper.unsaved_pages() >= share(For::Files) / PAGE_COST / UNSAVED_SHARE {
+            keeper.commit()?;
+        }
+        if keeper.room().1 > 0 || keeper.is_unsaved(self.inode, number) {
+            return Ok(());
+        }
+        // How much of what has changed only replaces something is known afterwards.
+        keeper.commit()?;
+        if keeper.room().1 > 0 || number < self.end.get() && self.fetch(number, &mut [0; PAGE])? {
+            return Ok(());
+        }
+        Err(Errno(ENOSPC))
+    }
+
+    fn allocate(&self, pages: Range<u64>) -> Result {
+        // Those that are stored already may be among them.
+        let there = pages.end.min(self.end.get()).saturating_sub(pages.start).min(self.pages.get());
+        let wanted = (pages.end - pages.start).saturating_sub(there);
+        if wanted > self.keeper.room().1 { Err(Errno(ENOSPC)) } else { Ok(()) }
+    }
+
+    fn clean(&self) -> Result {
+        self.keeper.commit()
+    }
+
+    fn changed(&self, number: u64) {
+        if let Some(file) = self.file.upgrade() {
+            self.keeper.changed(&file, number..number + 1);
+        }
+    }
+
+    fn cut(&self, from: u64) {
+        self.end.set(self.end.get().min(from));
+        self.changes.set(self.changes.get() + 1);
+    }
+
+    fn stored(&self, end: u64, pages: u64) {
+        self.end.set(end);
+        self.pages.set(pages);
+        self.changes.set(self.changes.get() + 1);
+    }
+
+    fn unnamed(&self) -> bool {
+        self.unnamed.set(self.end.get() > 0);
+        self.unnamed.get()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.unnamed.get() {
+            self.keeper.forget(self.inode);
+        }
     }
 }
 

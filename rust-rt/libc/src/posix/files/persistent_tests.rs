@@ -9,19 +9,22 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_int, c_void};
+use core::ops::Bound::{Excluded, Unbounded};
 
-use super::super::memory::{For, used};
+use super::super::memory::{For, Reserved, share, used};
 use super::super::parts::{Errno, PartMut, Result};
 use super::super::small::syncfs;
 use super::super::{block_tests, io, table};
+use super::block::{PAGE, PAGE_COST};
 use super::calls::open_at;
 use super::changes::*;
+use super::keeper;
 use super::lookup::{AT_FDCWD, find};
 use super::mapped;
 use super::node::{self, Kind, Node};
 use super::store::{Changes, Key, Store};
 use super::{commit_files, mount_store};
-use crate::errno::{self, EBUSY, EDEADLK, EIO, EXDEV};
+use crate::errno::{self, EBUSY, EDEADLK, EIO, ENOSPC, EXDEV};
 
 pub(super) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -38,6 +41,10 @@ pub(super) struct Shelf {
     /// How often it was told that there are changes.
     told: Cell<u32>,
     pub(super) commits: Cell<u32>,
+    /// How often it was asked for a page.
+    asked: Cell<u32>,
+    /// It has room for so many pages; as many as anybody wants without this.
+    room: Cell<Option<u64>>,
 }
 
 struct Transaction<'a>(&'a Shelf, Map, usize);
@@ -61,20 +68,35 @@ pub(super) fn holding(map: &Map) -> Rc<Shelf> {
 }
 
 impl Changes for Transaction<'_> {
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result {
-        self.1.insert(key.into(), value.into());
-        self.step()
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
+        let is_new = self.1.insert(key.into(), value.into()).is_none();
+        self.step().map(|()| is_new)
     }
 
-    fn remove(&mut self, first: &[u8], last: &[u8]) -> Result {
+    fn remove(&mut self, first: &[u8], last: &[u8]) -> Result<u64> {
+        let before = self.1.len();
         self.1.retain(|key, _| !(first..=last).contains(&&key[..]));
-        self.step()
+        self.step().map(|()| (before - self.1.len()) as u64)
     }
 }
 
 impl Store for Rc<Shelf> {
-    fn each(&self, f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
-        self.map.borrow().iter().try_for_each(|(key, value)| f(key, value))
+    fn each(&self, before: &[u8], f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
+        let map = self.map.borrow();
+        let mut all = map.range::<[u8], _>((Unbounded, Excluded(before)));
+        all.try_for_each(|(key, value)| f(key, value))
+    }
+
+    fn get(&self, key: &[u8], f: &mut dyn FnMut(&[u8])) -> Result<bool> {
+        self.asked.set(self.asked.get() + 1);
+        if let Some(f) = self.meanwhile.take() {
+            f();
+        }
+        Ok(self.map.borrow().get(key).map(|value| f(value)).is_some())
+    }
+
+    fn pages(&self) -> u64 {
+        self.room.get().unwrap_or(u64::MAX)
     }
 
     fn transact(&self, f: &mut dyn FnMut(&mut dyn Changes) -> Result) -> Result {
@@ -129,7 +151,7 @@ fn about(node: &Node) -> String {
         Kind::Link(target) => format!("{:?}", CString::new(&**target).unwrap()),
         Kind::Written(contents) => {
             let mut bytes = alloc::vec![0; contents.len().min(1 << 20) as usize];
-            contents.read(&mut [PartMut::new(&mut bytes)], 0);
+            contents.read(&mut [PartMut::new(&mut bytes)], 0).unwrap();
             let sum = bytes.iter().fold(0u32, |sum, &byte| sum.rotate_left(5) ^ u32::from(byte));
             format!("{} bytes, sum {sum:x}", contents.len())
         }
@@ -200,6 +222,181 @@ fn all_kinds_of_files_are_there_after_a_crash() {
     assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
 }
 
+/// The same as [`list`], without what is different elsewhere: inodes and times.
+fn list_of_contents(path: &str) -> Vec<String> {
+    let words = |line: &String| {
+        let words = line.split(' ').filter(|word| !word.contains(['#', '@']));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    list(path).iter().skip(1).map(words).collect()
+}
+
+/// Files that persist have what temporary ones have after the same calls, wherever their pages are.
+#[test]
+fn files_hold_the_same_wherever_their_pages_are() {
+    let shelf = mounted("/data");
+    assert_eq!(call!(mkdir("/tmp/model"; 0o755)), 0);
+    let mut random = 11u64;
+    let mut next = |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) % below
+    };
+    let mut open_ones: Vec<[c_int; 2]> = Vec::new();
+    for step in 0..3000u32 {
+        let [one, two] = [next(5), next(5)];
+        let (at, n, kind) = (next(60_000) as i64, next(14_000) as usize, next(14));
+        let bytes = alloc::vec![step as u8 | 1; n];
+        let in_both = ["/data", "/tmp/model"].map(|base| {
+            let [one, two] = [one, two].map(|name| format!("{base}/{name}"));
+            match kind {
+                0..5 => {
+                    put(&one, &bytes, at);
+                    0
+                }
+                5 => call!(truncate64(one; at)),
+                6 => call!(unlink(one)),
+                7 => call!(rename(one, two)),
+                8 => open(&one, 2).unwrap_or(-1),
+                _ => 0,
+            }
+        });
+        match kind {
+            8 if in_both[0] >= 0 && in_both[1] >= 0 => open_ones.push(in_both),
+            8 => assert_eq!(in_both, [-1; 2]),
+            9 | 10 => {
+                shelf.fails_after.set((next(3) == 0).then(|| next(9) as usize));
+                let _ = commit_files();
+                shelf.fails_after.set(None);
+            }
+            11 | 12 => while keeper::evict() {},
+            _ => assert_eq!(in_both[0], in_both[1], "{step}"),
+        }
+        // Also files that have no name any more.
+        if open_ones.len() > 3 {
+            let both = open_ones.swap_remove(next(4) as usize);
+            let [one, two] = both.map(|fd| {
+                let mut bytes = alloc::vec![0; 80_000];
+                // SAFETY: so many bytes are there.
+                let n = unsafe { io::pread64(fd, bytes.as_mut_ptr().cast(), 80_000, 0) };
+                // SAFETY: the bytes are there.
+                let written = unsafe { io::pwrite64(fd, b"text".as_ptr().cast(), 4, at) };
+                table::close(fd).unwrap();
+                (n, written, bytes)
+            });
+            assert!(one == two, "{step}");
+        }
+        if step % 20 == 0 {
+            assert_eq!(list_of_contents("/data"), list_of_contents("/tmp/model"), "{step}");
+        }
+        if step % 100 == 0 {
+            assert_eq!(commit_files(), Ok(()));
+            let next = holding(&shelf.map.borrow());
+            assert_eq!(mount_store("/next", Box::new(next)), Ok(()));
+            assert_eq!(list("/next"), list("/data"), "{step}");
+        }
+    }
+    for both in open_ones {
+        both.map(|fd| table::close(fd).unwrap());
+    }
+    for name in 0..5 {
+        call!(unlink(format!("/data/{name}")));
+    }
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(shelf.map.borrow().len(), 2, "nothing is left of files that are gone");
+}
+
+#[test]
+fn files_may_be_larger_than_the_memory() {
+    let shelf = mounted("/data");
+    let others = Reserved::new(For::Files);
+    let left = 100 * PAGE_COST;
+    others.set(share(For::Files) - used(For::Files) - left).unwrap();
+    let pages = |n: u64| [n as u8 | 1; 3 * PAGE / 2];
+    for n in 0..400 {
+        put("/data/large", &pages(n), (n as usize * 3 * PAGE / 2) as i64);
+    }
+    let commits = shelf.commits.get();
+    assert!(commits < 20, "{commits} commits");
+    let fd = open("/data/large", 2).unwrap();
+    let mut buf = [0; 3 * PAGE / 2];
+    for n in (0..400).rev() {
+        // SAFETY: so many bytes are there.
+        let got = unsafe {
+            io::pread64(fd, buf.as_mut_ptr().cast(), buf.len(), (n as usize * buf.len()) as i64)
+        };
+        assert_eq!((got, buf == pages(n)), (buf.len() as isize, true), "{n}");
+    }
+    // What has just been read is in memory.
+    let asked = shelf.asked.get();
+    // SAFETY: so many bytes are there.
+    unsafe { io::pread64(fd, buf.as_mut_ptr().cast(), buf.len(), 0) };
+    assert_eq!(shelf.asked.get(), asked);
+    // Others get their memory: what is stored gives way.
+    put("/tmp/other", &[1; 90 * PAGE], 0);
+    assert_eq!(call!(truncate64("/data/large"; 70_001)), 0);
+    assert_eq!(call!(truncate64("/data/large"; 80_000)), 0);
+    // SAFETY: so many bytes are there.
+    unsafe { io::pread64(fd, buf.as_mut_ptr().cast(), 2, 70_000) };
+    assert_eq!(buf[..2], [pages(70_000 / 6144)[0], 0]);
+    assert_eq!((super::share(fd, 0, 4096, false).is_ok(), commit_files()), (false, Ok(())));
+    assert_eq!(call!(unlink("/tmp/other")), 0);
+    assert!(super::share(fd, 0, 4096, false).is_ok());
+}
+
+#[test]
+fn a_store_has_room_for_so_many_pages() {
+    let shelf = mounted("/data");
+    shelf.room.set(Some(4));
+    put("/data/a", &[1; 3 * PAGE], 0);
+    put("/data/b", &[2; PAGE], 0);
+    // What is there can be replaced.
+    put("/data/a", &[3; 3 * PAGE], 0);
+    put("/data/a", &[4; 10], PAGE as i64 + 7);
+    let fd = open("/data/b", 2).unwrap();
+    let write = |at| {
+        // SAFETY: the bytes are there.
+        let n = unsafe { io::pwrite64(fd, [5; 2 * PAGE].as_ptr().cast(), 2 * PAGE, at) };
+        (n, errno::get())
+    };
+    assert_eq!(write(0).0, PAGE as isize);
+    assert_eq!((write(PAGE as i64), shelf.map.borrow().len()), ((-1, ENOSPC), 10));
+    assert_eq!(posix_fallocate64(fd, 0, 9000), ENOSPC);
+    let free = || find(AT_FDCWD, b"/data", true).unwrap().node.unwrap().keeper().unwrap().room();
+    assert_eq!(free(), (4, 0));
+    assert_eq!(call!(truncate64("/data/a"; PAGE as i64)), 0);
+    assert_eq!((write(0).0, commit_files(), free()), (2 * PAGE as isize, Ok(()), (4, 1)));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+}
+
+#[test]
+fn a_file_may_be_cut_while_it_is_read() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 6000], 0);
+    assert_eq!(commit_files(), Ok(()));
+    while keeper::evict() {}
+    shelf.meanwhile.replace(Some(Box::new(|| assert_eq!(call!(truncate64("/data/a"; 0)), 0))));
+    assert!(text("/data/a").iter().all(|&byte| byte == 0));
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!((text("/data/a"), shelf.map.borrow().len()), (Vec::new(), 4));
+}
+
+#[test]
+fn a_file_may_be_closed_and_gone_while_a_commit_fails() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 6000], 0);
+    assert_eq!(commit_files(), Ok(()));
+    put("/data/a", b"more", 0);
+    let fd = open("/data/a", 2).unwrap();
+    shelf.meanwhile.replace(Some(Box::new(move || {
+        assert_eq!(call!(unlink("/data/a")), 0);
+        table::close(fd).unwrap();
+    })));
+    shelf.fails_after.set(Some(1));
+    assert_eq!(commit_files(), Err(Errno(EIO)));
+    shelf.fails_after.set(None);
+    assert_eq!((commit_files(), shelf.map.borrow().len()), (Ok(()), 2));
+}
+
 #[test]
 fn any_changes_in_any_order() {
     let shelf = mounted("/data");
@@ -234,6 +431,7 @@ fn any_changes_in_any_order() {
             10 => {
                 // Some commits fail, somewhere in the middle.
                 shelf.fails_after.set((next(3) == 0).then(|| next(6) as usize));
+                while keeper::evict() {}
                 if commit_files() == Ok(()) {
                     committed = list("/data");
                 }
@@ -347,7 +545,12 @@ fn a_file_that_is_open_without_a_name_is_not_kept() {
     // SAFETY: the bytes are there.
     assert_eq!(unsafe { io::write(fd, b"two".as_ptr().cast(), 3) }, 3);
     assert_eq!((ftruncate64(fd, 9000), fsync(fd)), (0, 0));
-    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    // The next domain removes it.
+    let next = holding(&shelf.map.borrow());
+    assert_eq!(mount_store("/next", Box::new(Rc::clone(&next))), Ok(()));
+    assert_eq!((list("/next"), next.map.borrow().len()), (list("/data"), 2));
+    table::close(fd).unwrap();
+    assert_eq!(commit_files(), Ok(()));
     assert_eq!(shelf.map.borrow().len(), 2);
 }
 

@@ -42,13 +42,12 @@ impl Space {
             return Space { kind: TYPES[1], flags: ST_RDONLY, blocks: [0; 2], files: [0; 2] };
         }
         let all = share(For::Files) as u64;
-        let free = all.saturating_sub(used(For::Files) as u64);
-        Space {
-            kind: TYPES[0],
-            flags: 0,
-            blocks: [all, free].map(|bytes| bytes / PAGE_SIZE as u64),
-            files: [all, free].map(|bytes| bytes / FILE),
-        }
+        let memory = [all, all.saturating_sub(used(For::Files) as u64)];
+        let blocks = match node.and_then(Node::keeper) {
+            Some(keeper) => keeper.room().into(),
+            None => memory.map(|bytes| bytes / PAGE_SIZE as u64),
+        };
+        Space { kind: TYPES[0], flags: 0, blocks, files: memory.map(|bytes| bytes / FILE) }
     }
 }
 

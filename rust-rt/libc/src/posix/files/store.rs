@@ -19,15 +19,25 @@ pub(super) const FORMAT: &[u8] = b"mirust files 1";
 
 /// Keys and values that survive crashes, such as a database on a disk. Calls wait, as those of a thread do.
 pub trait Store {
-    /// Calls `f` with each key and its value, in the order of the keys.
+    /// Calls `f` with each key before this one, and its value, in the order of the keys.
     ///
     /// # Errors
     ///
     /// EIO, and what `f` returns.
-    fn each(&self, f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result;
+    fn each(&self, before: &[u8], f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result;
 
-    /// Makes the changes that `f` asks for. When this returns they survive a crash. After an error or a crash none of
-    /// them has been made or, if it was in the last step, all.
+    /// Calls `f` with the value of a key; false if it has none.
+    ///
+    /// # Errors
+    ///
+    /// EIO.
+    fn get(&self, key: &[u8], f: &mut dyn FnMut(&[u8])) -> Result<bool>;
+
+    /// How many pages of files it has room for. Does not wait.
+    fn pages(&self) -> u64;
+
+    /// Makes the changes that `f` asks for, which may be called again. When this returns they survive a crash. After an
+    /// error or a crash none of them has been made or, if it was in the last step, all.
     ///
     /// # Errors
     ///
@@ -40,19 +50,19 @@ pub trait Store {
 
 /// What a transaction changes.
 pub trait Changes {
-    /// Gives a key this value.
+    /// Gives a key this value; true if it had none.
     ///
     /// # Errors
     ///
     /// As [`Store::transact`].
-    fn put(&mut self, key: &[u8], value: &[u8]) -> Result;
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<bool>;
 
-    /// Removes the keys from `first` to `last`, both included.
+    /// Removes the keys from `first` to `last`, both included; how many there were.
     ///
     /// # Errors
     ///
     /// As [`Store::transact`].
-    fn remove(&mut self, first: &[u8], last: &[u8]) -> Result;
+    fn remove(&mut self, first: &[u8], last: &[u8]) -> Result<u64>;
 }
 
 /// A key.
@@ -65,6 +75,9 @@ pub(super) enum Key<'a> {
 }
 
 impl Key<'_> {
+    /// Behind all keys but those of pages.
+    pub(super) const PAGES: &'static [u8] = &[3];
+
     pub(super) fn emit(self) -> Vec<u8> {
         let (kind, number, rest) = match self {
             Key::Format => return [0].into(),
@@ -93,28 +106,31 @@ impl Key<'_> {
 }
 
 /// What is known about a node: its mode (four bytes), the time of its last change in nanoseconds since 1970, a file's
-/// size (eight bytes each), and the target of a symbolic link.
+/// size, how many pages there are of it (eight bytes each), and the target of a symbolic link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct About<'a> {
     pub(super) mode: u32,
     pub(super) modified: u64,
     pub(super) size: u64,
+    pub(super) pages: u64,
     pub(super) target: &'a [u8],
 }
 
 impl About<'_> {
     pub(super) fn emit(&self) -> Vec<u8> {
         let (mode, modified) = (self.mode.to_le_bytes(), self.modified.to_le_bytes());
-        [&mode[..], &modified, &self.size.to_le_bytes(), self.target].concat()
+        let (size, pages) = (self.size.to_le_bytes(), self.pages.to_le_bytes());
+        [&mode[..], &modified, &size, &pages, self.target].concat()
     }
 
     /// Nothing if there are too few bytes.
     pub(super) fn parse(bytes: &[u8]) -> Option<About<'_>> {
         let (mode, rest) = bytes.split_first_chunk()?;
         let (modified, rest) = rest.split_first_chunk()?;
-        let (size, target) = rest.split_first_chunk()?;
-        let (mode, modified) = (u32::from_le_bytes(*mode), u64::from_le_bytes(*modified));
-        Some(About { mode, modified, size: u64::from_le_bytes(*size), target })
+        let (size, rest) = rest.split_first_chunk()?;
+        let (pages, target) = rest.split_first_chunk()?;
+        let [modified, size, pages] = [modified, size, pages].map(|n| u64::from_le_bytes(*n));
+        Some(About { mode: u32::from_le_bytes(*mode), modified, size, pages, target })
     }
 }
 
@@ -150,10 +166,10 @@ mod tests {
 
     #[test]
     fn what_is_known_about_a_node_has_a_layout() {
-        let about = About { mode: 0o120_777, modified: 2, size: 3, target: b"to" };
-        let bytes = b"\xff\xa1\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0to";
+        let about = About { mode: 0o120_777, modified: 2, size: 3, pages: 1, target: b"to" };
+        let bytes = b"\xff\xa1\0\0\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0to";
         assert_eq!((&about.emit()[..], About::parse(bytes)), (&bytes[..], Some(about)));
-        assert_eq!(About::parse(&bytes[..19]), None);
+        assert_eq!(About::parse(&bytes[..27]), None);
         assert_eq!((number(b"\x05\0\0\0\0\0\0\0"), number(b"\x05")), (Some(5), None));
     }
 }

@@ -5,13 +5,16 @@
 //! share of the domain's memory, in which each file, each name and each link's target counts as well; beyond it,
 //! writing fails with ENOSPC. A program that writes no file uses no memory for this.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::cell::{Cell, RefCell};
+use core::cell::{Cell, OnceCell, RefCell};
 
-use super::super::memory::{For, Reserved};
+use super::super::memory::{For, Reserved, share};
 use super::super::parts::{Errno, Part, PartMut, Result, room, total};
+use super::super::turns::Turn;
+use super::below::Below;
 use super::block::{Block, PAGE, PAGE_COST};
 use super::seals;
 use crate::errno::{EBUSY, EFBIG, ENOMEM, ENOSPC, EPERM};
@@ -41,6 +44,8 @@ pub(super) struct Contents {
     /// What can no longer be done with it.
     pub(super) seals: Cell<u8>,
     space: Reserved,
+    /// Where those of its pages are that are not here, if it persists.
+    below: OnceCell<Box<dyn Below>>,
 }
 
 /// The piece of a page that `n` bytes from `offset` on begin with: the page, where in it, and how many bytes.
@@ -54,7 +59,35 @@ impl Contents {
     pub(super) fn new() -> Self {
         let space = Reserved::new(For::Files);
         let (pages, block, size) = (RefCell::default(), RefCell::default(), Cell::new(0));
-        Contents { pages, block, size, seals: Cell::new(seals::SEAL), space }
+        let (seals, below) = (Cell::new(seals::SEAL), OnceCell::new());
+        Contents { pages, block, size, seals, space, below }
+    }
+
+    /// From now on it is only a part of what is there.
+    pub(super) fn is_below(&self, below: Box<dyn Below>) {
+        let _ = self.below.set(below);
+    }
+
+    /// What it is a part of.
+    pub(super) fn below(&self) -> Option<&dyn Below> {
+        self.below.get().map(|below| &**below)
+    }
+
+    /// A turn to change it, if that takes more than a moment. Waits.
+    pub(super) fn turn(&self) -> Result<Option<Turn<'_>>> {
+        self.below().map(Below::turn).transpose()
+    }
+
+    /// How many pages are stored.
+    pub(super) fn stored(&self) -> u64 {
+        self.below().map_or(0, Below::pages)
+    }
+
+    /// Whether a page is not here, but may be elsewhere.
+    fn is_missing(&self, number: u64) -> bool {
+        self.below().is_some_and(|below| number < below.end())
+            && number >= self.shared()
+            && !self.pages.borrow().contains_key(&number)
     }
 
     /// Puts seals on it.
@@ -93,7 +126,8 @@ impl Contents {
 
     /// Bytes that it takes, in units of 512.
     pub(super) fn blocks(&self) -> u64 {
-        (self.pages.borrow().len() as u64 + self.shared()) * (PAGE as u64 / 512)
+        let here = self.pages.borrow().len() as u64 + self.shared();
+        here.max(self.stored()) * (PAGE as u64 / 512)
     }
 
     /// How many pages are in the block.
@@ -106,30 +140,133 @@ impl Contents {
         self.block.borrow().as_ref().is_some_and(|block| Rc::strong_count(block) > 1)
     }
 
-    /// Copies a page. False if it was never written.
+    /// Copies a page. False if it is not here.
     pub(super) fn page(&self, number: u64, to: &mut [u8; PAGE]) -> bool {
+        self.copy(number, 0, to)
+    }
+
+    /// Copies a part of a page; zeroes, and false, if it is not here.
+    fn copy(&self, number: u64, within: usize, to: &mut [u8]) -> bool {
         match (self.block.borrow().as_ref(), self.pages.borrow().get(&number)) {
             (Some(block), _) if number < (block.len() / PAGE) as u64 => {
-                block.read(number as usize * PAGE, to);
+                block.read(number as usize * PAGE + within, to);
             }
-            (_, Some(page)) => to.copy_from_slice(page),
-            (_, None) => return false,
+            (_, Some(page)) => to.copy_from_slice(&page[within..within + to.len()]),
+            (_, None) => {
+                to.fill(0);
+                return false;
+            }
         }
         true
     }
 
-    /// Puts in what a page begins with, as far as the file goes; the rest of it is zeroes.
+    /// Copies a part of a page that is [missing](Contents::is_missing). Waits.
+    #[inline(never)]
+    fn copy_from_below(&self, number: u64, within: usize, to: &mut [u8]) -> Result {
+        let mut page = [0; PAGE];
+        let is_there = self.fetch(number, &mut page)?;
+        to.copy_from_slice(&page[within..within + to.len()]);
+        if is_there && self.is_missing(number) {
+            // Without memory for it, it is fetched again the next time.
+            let _ = self.with_page(number, |new| new.copy_from_slice(&page));
+        }
+        Ok(())
+    }
+
+    /// Brings a page here that is [missing](Contents::is_missing), so that it can be changed. Waits.
     ///
     /// # Errors
     ///
     /// ENOSPC if there is no memory for it.
-    pub(super) fn load(&self, number: u64, bytes: &[u8]) -> Result {
-        let left = number.checked_mul(PAGE as u64).map_or(0, |at| self.len().saturating_sub(at));
-        let n = bytes.len().min(PAGE).min(usize::try_from(left).unwrap_or(usize::MAX));
-        if n == 0 {
-            return Ok(());
+    #[inline(never)]
+    fn bring(&self, number: u64) -> Result {
+        let mut page = [0; PAGE];
+        let is_there = self.fetch(number, &mut page)?;
+        if is_there && self.is_missing(number) {
+            self.with_page(number, |new| new.copy_from_slice(&page))?;
         }
-        self.with_page(number, |page| page[..n].copy_from_slice(&bytes[..n]))
+        Ok(())
+    }
+
+    /// Brings all pages here, to be shared.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM if they are more than there is memory for.
+    pub(super) fn bring_all(&self) -> Result {
+        let Some(below) = self.below() else { return Ok(()) };
+        if below.end() > (share(For::Files) / PAGE_COST) as u64 {
+            return Err(Errno(ENOMEM));
+        }
+        // Others may need the memory meanwhile.
+        for _ in 0..3 {
+            let mut were_here = true;
+            for number in 0..below.end() {
+                if self.is_missing(number) {
+                    were_here = false;
+                    self.bring(number)?;
+                    // A hole takes memory as well.
+                    self.with_page(number, |_| ())?;
+                }
+            }
+            if were_here {
+                return Ok(());
+            }
+        }
+        Err(Errno(ENOMEM))
+    }
+
+    /// Copies a page from elsewhere, unless it is here by then. False if it is in neither place. Waits.
+    fn fetch(&self, number: u64, to: &mut [u8; PAGE]) -> Result<bool> {
+        let is_there = self.below().map_or(Ok(false), |below| below.fetch(number, to))?;
+        if !self.is_missing(number) {
+            return Ok(self.page(number, to));
+        }
+        // What is said to be behind the end is not the file's.
+        let left = self.len().saturating_sub(number * PAGE as u64);
+        to[left.min(PAGE as u64) as usize..].fill(0);
+        Ok(is_there)
+    }
+
+    /// Has a page here to be written, all of it or a part, and has room for it elsewhere. Waits.
+    fn prepare(&self, below: &dyn Below, number: u64, whole: bool) -> Result {
+        below.make_room(number)?;
+        let mut is_clean = false;
+        loop {
+            let here = || {
+                if number < self.shared() {
+                    return Ok(());
+                }
+                if !whole && self.is_missing(number) {
+                    self.bring(number)?;
+                }
+                self.with_page(number, |_| ())
+            };
+            match here() {
+                // What has changed may be what takes the memory.
+                Err(Errno(ENOSPC)) if !is_clean => below.clean()?,
+                here => return here,
+            }
+            is_clean = true;
+        }
+    }
+
+    /// Has some pages give up their memory, from one on, that are stored as they are: the next one, if there were any.
+    pub(super) fn evict(&self, from: u64, is_stored: &dyn Fn(u64) -> bool) -> Option<u64> {
+        /// So many at a time.
+        const MOST: usize = 16;
+        let end = self.below()?.end();
+        let mut pages = self.pages.try_borrow_mut().ok()?;
+        let (mut chosen, mut n) = ([0; MOST], 0);
+        for (&number, _) in pages.range(from.min(end)..end) {
+            if n < MOST && is_stored(number) {
+                (chosen[n], n) = (number, n + 1);
+            }
+        }
+        chosen[..n].iter().for_each(|number| drop(pages.remove(number)));
+        // Not more than before.
+        let _ = self.space.set(pages.len() * PAGE_COST);
+        chosen[..n].last().map(|last| last + 1)
     }
 
     /// The block with all of the file, and with everything before `end`.
@@ -179,31 +316,30 @@ impl Contents {
         Ok(new)
     }
 
-    /// Fills the parts from `offset` on, as far as the file goes.
-    pub(super) fn read(&self, parts: &mut [PartMut], offset: u64) -> usize {
-        let pages = self.pages.borrow();
+    /// Fills the parts from `offset` on, as far as the file goes. Waits for what is elsewhere.
+    pub(super) fn read(&self, parts: &mut [PartMut], offset: u64) -> Result<usize> {
         let mut left = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX);
         left = left.min(room(parts));
-        let (all, mut at) = (left, offset);
+        let mut at = offset;
         for part in parts {
             let mut part: &mut [u8] = part;
             while !part.is_empty() && left > 0 {
                 let (page, within, n) = piece(at, part.len().min(left));
                 let (now, rest) = part.split_at_mut(n);
-                match (self.block.borrow().as_ref(), pages.get(&page)) {
-                    (Some(block), _) if page < (block.len() / PAGE) as u64 => {
-                        block.read(at as usize, now)
+                if !self.copy(page, within, now) && self.is_missing(page) {
+                    match self.copy_from_below(page, within, now) {
+                        Err(error) if at == offset => return Err(error),
+                        Err(_) => return Ok((at - offset) as usize),
+                        Ok(()) => {}
                     }
-                    (_, Some(page)) => now.copy_from_slice(&page[within..within + n]),
-                    (_, None) => now.fill(0),
                 }
                 (part, left, at) = (rest, left - n, at + n as u64);
             }
         }
-        all
+        Ok((at - offset) as usize)
     }
 
-    /// Writes from `offset` on, as much as there is room for.
+    /// Writes from `offset` on, as much as there is room for. Waits for what is elsewhere.
     ///
     /// # Errors
     ///
@@ -223,6 +359,10 @@ impl Contents {
                 while !part.is_empty() {
                     let (page, within, n) = piece(at, part.len());
                     let (now, rest) = part.split_at(n);
+                    if let Some(below) = self.below() {
+                        let is_end = at + n as u64 >= self.len();
+                        self.prepare(below, page, within == 0 && (n == PAGE || is_end))?;
+                    }
                     match self.block.borrow().as_ref() {
                         Some(block) if page < (block.len() / PAGE) as u64 => {
                             block.write(at as usize, now)
@@ -232,15 +372,15 @@ impl Contents {
                         })?,
                     }
                     (part, at) = (rest, at + n as u64);
+                    self.size.set(self.len().max(at));
+                    if let Some(below) = self.below() {
+                        below.changed(page);
+                    }
                 }
             }
             Ok(())
         };
-        let result = written();
-        if at > offset {
-            self.size.set(self.len().max(at));
-        }
-        match result {
+        match written() {
             Err(error) if at == offset => Err(error),
             _ => Ok((at - offset) as usize),
         }
@@ -255,21 +395,23 @@ impl Contents {
 
     /// Calls `f` to change a page, which is made if it is not there.
     fn with_page(&self, number: u64, f: impl FnOnce(&mut [u8])) -> Result {
-        let mut pages = self.pages.borrow_mut();
-        if let Some(page) = pages.get_mut(&number) {
+        if let Some(page) = self.pages.borrow_mut().get_mut(&number) {
             f(page);
             return Ok(());
         }
-        self.space.set((pages.len() + 1) * PAGE_COST)?;
-        let mut page = new_page().inspect_err(|_| {
+        // Other pages of this file may give way.
+        self.space.set(self.space.bytes() + PAGE_COST)?;
+        let page = new_page();
+        let pages = &mut *self.pages.borrow_mut();
+        let mut page = page.inspect_err(|_| {
             let _ = self.space.set(pages.len() * PAGE_COST);
         })?;
         f(&mut page);
-        put_page(&mut pages, number, page);
+        put_page(pages, number, page);
         Ok(())
     }
 
-    /// Sets the length: what is beyond is lost, what is added is zeroes.
+    /// Sets the length: what is beyond is lost, what is added is zeroes. Waits for what is elsewhere.
     ///
     /// # Errors
     ///
@@ -279,11 +421,18 @@ impl Contents {
             return Err(Errno(EFBIG));
         }
         self.check_len(len)?;
+        let (last, within, _) = piece(len, 0);
+        let end = last + u64::from(within > 0);
+        if let Some(below) = self.below() {
+            if within > 0 && len < self.len() && self.is_missing(last) {
+                self.bring(last)?;
+            }
+            below.cut(end);
+        }
         self.clear_between(len);
         // There may be pages behind the end too, which `allocate` made.
         let mut pages = self.pages.borrow_mut();
-        let (last, within, _) = piece(len, 0);
-        let beyond = pages.split_off(&(last + u64::from(within > 0)));
+        let beyond = pages.split_off(&end);
         if let Some(page) = pages.get_mut(&last) {
             page[within..].fill(0);
         }
@@ -309,6 +458,9 @@ impl Contents {
         let end = offset.checked_add(n).filter(|&end| end <= i64::MAX as u64);
         let end = end.ok_or(Errno(EFBIG))?;
         self.check_len(end.max(self.len()))?;
+        if let Some(below) = self.below() {
+            return below.allocate(offset / PAGE as u64..end.div_ceil(PAGE as u64));
+        }
         let start = (offset / PAGE as u64).max(self.shared());
         let wanted = start..end.div_ceil(PAGE as u64).max(start);
         let mut pages = self.pages.borrow_mut();
@@ -368,7 +520,7 @@ mod tests {
     fn read(file: &Contents, n: usize, at: u64) -> Vec<u8> {
         let mut bytes = vec![7; n];
         let (one, two) = bytes.split_at_mut(n / 3);
-        let n = file.read(&mut [PartMut::new(one), PartMut::new(two)], at);
+        let n = file.read(&mut [PartMut::new(one), PartMut::new(two)], at).unwrap();
         bytes.truncate(n);
         bytes
     }

@@ -1,6 +1,7 @@
 //! Says what is in a folder, `static` unless another one is named, by all that std has for that. `--refuse FOLDER` says
 //! what becomes of changes instead, `--write` makes files of its own, `--append FILE` writes lines without end, each of
-//! which is on the disk then, and `--count FILE` counts how often it has done so.
+//! which is on the disk then, `--large FILE` makes one of 24 MiB if there is none, and looks at what is in it, and `--count
+//! FILE` counts how often it has done so.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -23,6 +24,7 @@ fn main() -> io::Result<()> {
             }
             Ok(())
         }
+        ["--large", file] => large(Path::new(file)),
         ["--count", file] => {
             let before = fs::read_to_string(file).map_or(0, |text| text.len());
             fs::write(file, "x".repeat(before + 1))?;
@@ -37,6 +39,27 @@ fn main() -> io::Result<()> {
         [folder] => show(Path::new(folder), Path::new(folder)),
         _ => Err(io::Error::other("one folder")),
     }
+}
+
+/// A file that is larger than the memory that it may take.
+fn large(path: &Path) -> io::Result<()> {
+    const PART: usize = 10_000;
+    let part = |n: usize| vec![n as u8 | 1; PART];
+    let parts = (24 << 20) / PART;
+    if !path.exists() {
+        let mut file = File::create(path)?;
+        (0..parts).try_for_each(|n| file.write_all(&part(n)))?;
+    }
+    let mut file = File::open(path)?;
+    let mut bytes = vec![0; PART];
+    // Not in the order in which they were written, and so that most of them are not in memory.
+    for n in (0..parts).map(|n| n * 701 % parts).take(parts / 4) {
+        file.seek(SeekFrom::Start((n * PART) as u64))?;
+        file.read_exact(&mut bytes)?;
+        assert!(bytes == part(n), "part {n}");
+    }
+    println!("{} bytes are as they were written", file.metadata()?.len());
+    Ok(())
 }
 
 /// All that is in a folder.
