@@ -338,8 +338,8 @@ intptr_t mirust_abi_version(void);
 // `main`, and could therefore spawn domains, and 0 otherwise.
 intptr_t mirust_init(void);
 
-// A bigarray of bytes over the words that both languages share in every turn, 64 bits each: the one with the time and so
-// on. It is valid for ever. Allocates on the OCaml heap.
+// A bigarray of bytes over the words that both languages share in every turn, 64 bits each: the one with the time and
+// so on. It is valid for ever. Allocates on the OCaml heap.
 value mirust_turn_words(void);
 
 // Copies the platform's name (`xen` or `unix`) to the buffer, as much of it as fits. Returns its
@@ -396,9 +396,9 @@ intptr_t mirust_shutdown_reason(void);
 // Whether Rust code has asked to be told of shutdown requests (1) or not (0).
 intptr_t mirust_shutdown_awaited(void);
 
-// How much of a server's patience with a client is used up, in thousandths (`mirust::patience`). `known`: nanoseconds from
-// when the client came until it last made progress; `idle`: nanoseconds since then; `answers`: how many it has had; `busy`:
-// whether it is in the middle of something (1) or not (0).
+// How much of a server's patience with a client is used up, in thousandths (`mirust::patience`). `known`: nanoseconds
+// from when the client came until it last made progress; `idle`: nanoseconds since then; `answers`: how many it has
+// had; `busy`: whether it is in the middle of something (1) or not (0).
 intptr_t mirust_patience(intptr_t known,
                          intptr_t idle,
                          intptr_t answers,
@@ -417,12 +417,12 @@ intptr_t mirust_crash(const uint8_t *message, uintptr_t length);
 intptr_t mirust_exception_frames(const uint8_t *frames,
                                  uintptr_t count);
 
-// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted`
-// behind it if the backend may see whatever else is in the pages that payload lies in. On Unix it is that
-// of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
-// what it sends, and lends frames of more than SIZE bytes; `alone:SIZE` for one that receives only what it sends to one station
-// (on Xen both with the feature `posix`). `receive_pages` and `send_pages` limit the
-// memory that the device takes on Xen; 0 leaves it to the device.
+// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted` behind it
+// if the backend may see whatever else is in the pages that payload lies in. On Unix it is that of a TAP interface,
+// perhaps with `@` and an address, or `loopback:SIZE` for a device that receives what it sends, and lends frames of
+// more than SIZE bytes; `alone:SIZE` for one that receives only what it sends to one station (on Xen both with the
+// feature `posix`). `receive_pages` and `send_pages` limit the memory that the device takes on Xen; 0 leaves it to the
+// device.
 //
 // Returns the device's number, or -1; the log then says why. The link may come up later.
 intptr_t mirust_net_open(const uint8_t *name,
@@ -442,8 +442,9 @@ intptr_t mirust_net_stats(intptr_t handle, uint8_t *buffer, uintptr_t length);
 // Allocates on the OCaml heap.
 value mirust_net_heads(intptr_t handle);
 
-// Reserves memory for the head of a frame, `length` bytes, for which there was none in MIRUST_NET_WORD_ROOM. Returns its
-// offset in the bigarray of `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
+// Reserves memory for the head of a frame, `length` bytes, for which there was none in MIRUST_NET_WORD_ROOM. Returns
+// its offset in the bigarray of `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not
+// sent.
 intptr_t mirust_net_reserve(intptr_t handle,
                             uintptr_t length);
 

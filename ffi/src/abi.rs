@@ -124,8 +124,8 @@ pub extern "C" fn mirust_init() -> isize {
     0
 }
 
-/// A bigarray of bytes over the words that both languages share in every turn, 64 bits each: the one with the time and so
-/// on. It is valid for ever. Allocates on the OCaml heap.
+/// A bigarray of bytes over the words that both languages share in every turn, 64 bits each: the one with the time and
+/// so on. It is valid for ever. Allocates on the OCaml heap.
 #[cfg(feature = "ocaml")]
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_turn_words() -> crate::ocaml::net::Value {
@@ -305,9 +305,9 @@ pub extern "C" fn mirust_shutdown_awaited() -> isize {
     shutdown::awaited().into()
 }
 
-/// How much of a server's patience with a client is used up, in thousandths (`mirust::patience`). `known`: nanoseconds from
-/// when the client came until it last made progress; `idle`: nanoseconds since then; `answers`: how many it has had; `busy`:
-/// whether it is in the middle of something (1) or not (0).
+/// How much of a server's patience with a client is used up, in thousandths (`mirust::patience`). `known`: nanoseconds
+/// from when the client came until it last made progress; `idle`: nanoseconds since then; `answers`: how many it has
+/// had; `busy`: whether it is in the middle of something (1) or not (0).
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_patience(known: isize, idle: isize, answers: isize, busy: isize) -> isize {
     let time = |ns| Duration::from_nanos(u64::try_from(ns).unwrap_or(0));

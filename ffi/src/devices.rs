@@ -179,12 +179,12 @@ fn open_loopback(
     })
 }
 
-/// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted`
-/// behind it if the backend may see whatever else is in the pages that payload lies in. On Unix it is that
-/// of a TAP interface, perhaps with `@` and an address, or `loopback:SIZE` for a device that receives
-/// what it sends, and lends frames of more than SIZE bytes; `alone:SIZE` for one that receives only what it sends to one station
-/// (on Xen both with the feature `posix`). `receive_pages` and `send_pages` limit the
-/// memory that the device takes on Xen; 0 leaves it to the device.
+/// Opens a network device. The name is a number on Xen (that of `device/vif/NUMBER`), perhaps with `:trusted` behind it
+/// if the backend may see whatever else is in the pages that payload lies in. On Unix it is that of a TAP interface,
+/// perhaps with `@` and an address, or `loopback:SIZE` for a device that receives what it sends, and lends frames of
+/// more than SIZE bytes; `alone:SIZE` for one that receives only what it sends to one station (on Xen both with the
+/// feature `posix`). `receive_pages` and `send_pages` limit the memory that the device takes on Xen; 0 leaves it to the
+/// device.
 ///
 /// Returns the device's number, or -1; the log then says why. The link may come up later.
 ///
@@ -270,8 +270,9 @@ pub extern "C" fn mirust_net_heads(handle: isize) -> Value {
     unsafe { values::external_bigarray(base, len) }
 }
 
-/// Reserves memory for the head of a frame, `length` bytes, for which there was none in MIRUST_NET_WORD_ROOM. Returns its
-/// offset in the bigarray of `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not sent.
+/// Reserves memory for the head of a frame, `length` bytes, for which there was none in MIRUST_NET_WORD_ROOM. Returns
+/// its offset in the bigarray of `mirust_net_heads`, or -1 if there is no room. The next call invalidates what was not
+/// sent.
 #[unsafe(no_mangle)]
 pub extern "C" fn mirust_net_reserve(handle: isize, length: usize) -> isize {
     let opened = opened(handle);

@@ -101,8 +101,8 @@ fn store_files() {
 pub type CMain =
     unsafe extern "C-unwind" fn(c_int, *const *const c_char, *const *const c_char) -> c_int;
 
-/// Calls a program's C `main` with the command line's arguments and environment, and ends the domain with its exit code.
-/// `before` is called first, before the network is up, and may block.
+/// Calls a program's C `main` with the command line's arguments and environment, and ends the domain with its exit
+/// code. `before` is called first, before the network is up, and may block.
 ///
 /// # Safety
 ///
@@ -132,9 +132,9 @@ pub unsafe fn run_c(main: CMain, before: fn()) -> ! {
         static environ: *const *const c_char;
         safe fn exit(status: c_int) -> !;
     }
-    // SAFETY: `main` is what the caller says; argv is a null-terminated vector of `count` C strings, and the
-    // C library's variable another one, which nobody writes to meanwhile. What `main` returns is what it would call `exit`
-    // with: what the program has registered to be called then is called.
+    // SAFETY: `main` is what the caller says; argv is a null-terminated vector of `count` C strings, and the C
+    // library's variable another one, which nobody writes to meanwhile. What `main` returns is what it would call
+    // `exit` with: what the program has registered to be called then is called.
     unsafe { exit(main(count, argv.as_ptr(), environ)) }
 }
 

@@ -57,8 +57,9 @@ impl MirustFiles {
         self.0.source().close();
     }
 
-    /// Whether it is a dictionary, the size, and when it was changed: seconds since 1970, and nanoseconds. An error is 0 if
-    /// there is no such key, 1 if a part of it is no dictionary, 2 if it is no value, and 3 besides, with a message.
+    /// Whether it is a dictionary, the size, and when it was changed: seconds since 1970, and nanoseconds. An error is
+    /// 0 if there is no such key, 1 if a part of it is no dictionary, 2 if it is no value, and 3 besides, with a
+    /// message.
     async fn about(
         self: Rc<Self>,
         key: Vec<u8>,
@@ -83,8 +84,8 @@ impl MirustFiles {
         part(&self.0, &inode, offset, most).await.map_err(failure)
     }
 
-    /// The names in a dictionary, and whether each is one. A link is what it leads to, and one that leads nowhere is left
-    /// out. Errors are those of `about`.
+    /// The names in a dictionary, and whether each is one. A link is what it leads to, and one that leads nowhere is
+    /// left out. Errors are those of `about`.
     async fn list(self: Rc<Self>, key: Vec<u8>) -> Result<Vec<(Vec<u8>, bool)>, (isize, String)> {
         let directory = self.find(&key).await.map_err(failure)?;
         let entries = self.0.list(&directory).await.map_err(failure)?;

@@ -60,8 +60,8 @@ impl Files {
     ///
     /// # Errors
     ///
-    /// [`InvalidData`](io::ErrorKind::InvalidData) if it holds none, [`Unsupported`](io::ErrorKind::Unsupported) if they
-    /// are compressed or the like; those of the disk.
+    /// [`InvalidData`](io::ErrorKind::InvalidData) if it holds none, [`Unsupported`](io::ErrorKind::Unsupported) if
+    /// they are compressed or the like; those of the disk.
     pub async fn of(disk: Disk) -> io::Result<Files> {
         let image = Image::open(disk).await.map_err(error)?;
         Ok(Files { image: Rc::new(image) })

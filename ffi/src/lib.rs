@@ -190,11 +190,11 @@ pub use shutdown::{on_shutdown, shutdown_requested};
 ///
 /// # Types
 ///
-/// On an `impl` block the attribute exports all its functions, and makes the type
-/// [`Opaque`](ocaml::Opaque): OCaml owns its values. The OCaml module gets a submodule named after the type,
-/// with an abstract `t`. A method takes `&self`, or `self: Rc<Self>` if it is async or takes the runtime. Its `NAME` begins
-/// with that of the type (`tcp_stream_read`). `#[mirust::export(size = path)]` tells the collector how large a
-/// value is. Methods that are not for OCaml go into another block.
+/// On an `impl` block the attribute exports all its functions, and makes the type [`Opaque`](ocaml::Opaque): OCaml owns
+/// its values. The OCaml module gets a submodule named after the type, with an abstract `t`. A method takes `&self`, or
+/// `self: Rc<Self>` if it is async or takes the runtime. Its `NAME` begins with that of the type (`tcp_stream_read`).
+/// `#[mirust::export(size = path)]` tells the collector how large a value is. Methods that are not for OCaml go into
+/// another block.
 ///
 /// # Other OCaml types
 ///

@@ -23,8 +23,8 @@ pub(crate) fn level(number: isize) -> Option<Level> {
         .find(|&level| level as isize == number)
 }
 
-/// A message that may quote strangers, as it is shown: control characters, which could move a terminal's cursor or hide what
-/// came before, are escaped, all but line ends and tabs.
+/// A message that may quote strangers, as it is shown: control characters, which could move a terminal's cursor or hide
+/// what came before, are escaped, all but line ends and tabs.
 pub(crate) struct Shown<'a>(pub &'a str);
 
 impl fmt::Display for Shown<'_> {

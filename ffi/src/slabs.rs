@@ -111,7 +111,8 @@ impl Slabs {
         slab.count().fetch_add(1, Ordering::AcqRel);
         let taken = (slab.base, slab.share);
         self.taken += 1;
-        // One at a time: the crowd that they were for may come again. If there may be fewer now, their memory is wanted.
+        // One at a time: the crowd that they were for may come again. If there may be fewer now, their memory is
+        // wanted.
         if idle > IDLE + 1 || self.all.len() > most {
             if let Some(i) = self.all.iter().rposition(Slab::is_idle) {
                 // SAFETY: it is idle, and all have this layout.

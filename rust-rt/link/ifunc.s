@@ -1,5 +1,5 @@
-# Chooses between functions of which a program has several, one for each kind of processor (`ifunc` and `target_clones` of
-# C compilers), before any other constructor calls one. `image` links this if there are such functions.
+# Chooses between functions of which a program has several, one for each kind of processor (`ifunc` and `target_clones`
+# of C compilers), before any other constructor calls one. `image` links this if there are such functions.
 	.intel_syntax noprefix
 	.section .init_array.0, "aw", @init_array
 	.balign 8

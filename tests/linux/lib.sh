@@ -102,8 +102,8 @@ stop() {
 # Memory of what was started, in KiB.
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/$running/status"; }
 
-# within SECONDS COMMAND...: runs the command until it succeeds. So long it may take where nothing else runs; what ends the
-# wait is for what never comes, and a busy machine has far more time.
+# within SECONDS COMMAND...: runs the command until it succeeds. So long it may take where nothing else runs; what ends
+# the wait is for what never comes, and a busy machine has far more time.
 within() {
     local deadline=$((SECONDS + 6 * $1))
     shift
@@ -113,8 +113,8 @@ within() {
     done
 }
 
-# Whether a server of this namespace waits for connections at a port of IPv4. Whoever connects to find out is a client, and
-# iperf3 serves one at a time. The kernel's list has ports in hexadecimal; 0A is a socket that listens.
+# Whether a server of this namespace waits for connections at a port of IPv4. Whoever connects to find out is a client,
+# and iperf3 serves one at a time. The kernel's list has ports in hexadecimal; 0A is a socket that listens.
 listens() { grep -q "$(printf ':%04X 00000000:0000 0A' "$1")" /proc/net/tcp; }
 
 # Until the stack answers.

@@ -87,10 +87,10 @@ wait_for_dom0() {
     fi
 }
 
-# Prints a file as it grows, until the job ends. A command is run now and then meanwhile. Ctrl-C, which
-# a script can have a trap for, ends the programs called here but not this. Another command is run when what is printed
-# goes nowhere: who has read it is gone (SIGPIPE), or nothing could be written ten times in a row, as on a full disk. Once
-# is not enough: a terminal or pipe that another program has made non-blocking may only have no room at the moment.
+# Prints a file as it grows, until the job ends. A command is run now and then meanwhile. Ctrl-C, which a script can
+# have a trap for, ends the programs called here but not this. Another command is run when what is printed goes nowhere:
+# who has read it is gone (SIGPIPE), or nothing could be written ten times in a row, as on a full disk. Once is not
+# enough: a terminal or pipe that another program has made non-blocking may only have no room at the moment.
 follow() { # FILE [COMMAND [COMMAND]]
     local failures=0 position=0 before status
     until [ -e "$1" ]; do

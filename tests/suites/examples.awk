@@ -1,7 +1,7 @@
 # The examples in the documentation of Rust files, as one file of tests: examples.awk FILE...
 #
-# As rustdoc reads them, by its rules for what is hidden, and for a `main` or a result at the end. Left out are those that
-# rustdoc does not run (`no_run`, `ignore`, `compile_fail`, text).
+# As rustdoc reads them, by its rules for what is hidden, and for a `main` or a result at the end. Left out are those
+# that rustdoc does not run (`no_run`, `ignore`, `compile_fail`, text).
 
 function finish(    name, head) {
     inside = 0

@@ -1,5 +1,5 @@
-# Two modules as ocamlopt writes them, and what it does not write as a rule: each of those is there if the symbol of that
-# name is defined (as --defsym NAME=1). Functions follow each other without padding, wherever they begin.
+# Two modules as ocamlopt writes them, and what it does not write as a rule: each of those is there if the symbol of
+# that name is defined (as --defsym NAME=1). Functions follow each other without padding, wherever they begin.
 #
 # Main reads the fields 0 and 2 of Used, with the functions f and pick; nobody calls g and row. What the test looks for
 # are the constants in them.
@@ -69,8 +69,8 @@ camlMain.frametable:
         .endif
 
         .section .rodata
-        # Whatever is chosen, it goes on at the end of `pick`. Each entry is written as if it counted from itself, and so the
-        # later ones seem to mean what is behind.
+        # Whatever is chosen, it goes on at the end of `pick`. Each entry is written as if it counted from itself, and
+        # so the later ones seem to mean what is behind.
 .Lchoices:
         .rept   64
         .long   .Lchosen - .Lchoices

@@ -12,7 +12,8 @@ file=$(mktemp)
 trap 'rm -f "$file"' EXIT
 head -c 300000 /dev/urandom >"$file"
 [ "$(get --upload-file "$file" "$at/upload")" = "$(sha256sum <"$file" | cut -d ' ' -f 1)" ]
-# A websocket by its bytes (RFC 6455): the key and its answer are the RFC's own, and a mask of zeroes leaves a text as it is.
+# A websocket by its bytes (RFC 6455): the key and its answer are the RFC's own, and a mask of zeroes leaves a text as
+# it is.
 exec {socket}<>"/dev/tcp/127.0.0.1/$1"
 printf '%s\r\n' 'GET /ws HTTP/1.1' 'Host: guest' 'Connection: Upgrade' 'Upgrade: websocket' 'Sec-WebSocket-Version: 13' \
     'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' '' >&$socket

@@ -1,5 +1,6 @@
 # `xl mem-set` down and up again, and a domain that begins with less than it may have (`maxmem`): what Xen counts, what
-# the guest knows, and that pages which came can be used. What is in use stays, with a word, and goes when it is let go of.
+# the guest knows, and that pages which came can be used. What is in use stays, with a word, and goes when it is let go
+# of.
 # images: peer
 # limit: 90
 

@@ -1,6 +1,6 @@
-# Real clients, and what they go through: iperf3, an upload, a download, requests on a kept connection, a redis client in
-# transactions, DNS queries without end. Twenty times one of their guests is saved and restored while they run, each of
-# the four in its turn; each time the clients of that guest have to get on, and in the end all has to have arrived.
+# Real clients, and what they go through: iperf3, an upload, a download, requests on a kept connection, a redis client
+# in transactions, DNS queries without end. Twenty times one of their guests is saved and restored while they run, each
+# of the four in its turn; each time the clients of that guest have to get on, and in the end all has to have arrived.
 # bench_clients_moved and bench_clients_copied do the rest with the same clients.
 # images: peer http kv dns
 # limit: 1200
@@ -115,8 +115,8 @@ ask_peer() { exec /bin/iperf3 -c $net.4 -t 10000 -b 1M -i 1 -f k --forceflush >/
 printf '%s\n' 'example.org A' 'www.example.org A' 'nobody.example.org A' >/tmp/queries
 ask_names() { exec /bin/dnsperf -s $net.6 -d /tmp/queries -c 2 -Q 20 -S 1 -l 10000 >/tmp/dnsperf 2>&1; }
 
-# How many answers the clients of a guest have. Of the transfers, much may be in dom0's buffers: that they went on shows in
-# the end.
+# How many answers the clients of a guest have. Of the transfers, much may be in dom0's buffers: that they went on shows
+# in the end.
 answered() { # NAME
     case $1 in
         # Seconds in which it got on.
@@ -182,7 +182,8 @@ note "each of four guests was $happens in its turn, $n times in all, and all flo
     "DNS: $(sed -n 's/^ *Queries \(completed\|lost\): *\([0-9]*\).*/\2 \1/p' /tmp/dnsperf | tr '\n' ' ')"
 
 if [ "${reboots:-}" = yes ]; then
-    # Nothing survives that, but the guest comes again: a guest that has migrated has an xl behind it, which sees to that.
+    # Nothing survives that, but the guest comes again: a guest that has migrated has an xl behind it, which sees to
+    # that.
     before=$(xl domid web)
     xl reboot web
     within 60 sh -c "xl domid web 2>/dev/null | grep -vqx $before" || fail 'web does not come again'

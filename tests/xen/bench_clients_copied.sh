@@ -1,5 +1,5 @@
-# The clients of bench_clients, while copies of their guests are saved (`xl save -c`), and while they are paused for 20 s,
-# each of the four twice.
+# The clients of bench_clients, while copies of their guests are saved (`xl save -c`), and while they are paused for
+# 20 s, each of the four twice.
 # images: peer http kv dns
 # limit: 900
 

@@ -1,5 +1,5 @@
-# How many domains are asleep at once in the rig's memory, what each of them costs, and what ends it: a program of hello's
-# size without a network (probe, waiting), and http, all of which have to answer afterwards.
+# How many domains are asleep at once in the rig's memory, what each of them costs, and what ends it: a program of
+# hello's size without a network (probe, waiting), and http, all of which have to answer afterwards.
 # images: probe http
 # limit: 900
 

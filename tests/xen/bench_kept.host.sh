@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The initramfs of a Linux guest with more servers, $IMAGES/peers.cpio: that of the other Linux guests, and what is to run
-# there. nginx is one of the packages that `make setup` installs for the benchmarks alone; without it there are the
+# The initramfs of a Linux guest with more servers, $IMAGES/peers.cpio: that of the other Linux guests, and what is to
+# run there. nginx is one of the packages that `make setup` installs for the benchmarks alone; without it there are the
 # others. Also tells the test what is wanted, in $IMAGES/wanted: the row, if only one is, the runs and the seconds.
 set -euo pipefail
 

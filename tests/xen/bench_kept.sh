@@ -1,5 +1,5 @@
-# HTTP over connections that are kept: our guests beside the same servers in a Linux guest of the same boot, asked by wrk
-# in dom0, each side in turn. hyper on `mirust::net` beside hyper on tokio and beside nginx; the OCaml server `web`
+# HTTP over connections that are kept: our guests beside the same servers in a Linux guest of the same boot, asked by
+# wrk in dom0, each side in turn. hyper on `mirust::net` beside hyper on tokio and beside nginx; the OCaml server `web`
 # beside hyper on tokio; and one crate, axum on tokio, as a domain and as a Linux program.
 # images: http web
 # crates: axum

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# libvirt's daemon and virsh for dom0, from Debian's packages (3 MB): $IMAGES/libvirt, with the libraries that dom0 does not
-# have, and the description virt.xml, which is made as `make xen` does it.
+# libvirt's daemon and virsh for dom0, from Debian's packages (3 MB): $IMAGES/libvirt, with the libraries that dom0 does
+# not have, and the description virt.xml, which is made as `make xen` does it.
 set -euo pipefail
 
 # shellcheck source=tests/rig/lib.sh
@@ -23,7 +23,8 @@ LD_LIBRARY_PATH=$libraries ldd "$to"/bin/* "$to"/drivers/* | sed -n 's/.*=> \(\/
     case $library in */libc.so.6) ;; *) cp -L "$library" "$to/lib/" ;; esac
 done
 cp -r "$work/tree/usr/share/libvirt" "$to/share"
-# None of libvirt's CPU models fits QEMU's emulated CPU as Xen shows it, without VME. The smallest one does without that.
+# None of libvirt's CPU models fits QEMU's emulated CPU as Xen shows it, without VME. The smallest one does without
+# that.
 sed -i "/'vme'/d" "$to/share/cpu_map/x86_486.xml"
 
 cat >"$work/virt.cfg" <<CFG

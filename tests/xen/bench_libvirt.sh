@@ -1,5 +1,5 @@
-# A description as `make xen` writes it: libvirt's daemon on a real Xen defines it, starts the domain, which answers, and
-# shuts it down. For this test alone the host fetches libvirt from Debian.
+# A description as `make xen` writes it: libvirt's daemon on a real Xen defines it, starts the domain, which answers,
+# and shuts it down. For this test alone the host fetches libvirt from Debian.
 # images: http
 # limit: 400
 

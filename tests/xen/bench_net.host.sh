@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The initramfs of the Linux guest, $IMAGES/net.cpio: that of the other Linux guests, and two servers for a second tool
-# beside iperf3, whose sender starves there on a busy machine: one that discards (port 9), and one that sends without end (port 19).
-# Also tells the test what is wanted, in $IMAGES/wanted: the runs and the seconds.
+# beside iperf3, whose sender starves there on a busy machine: one that discards (port 9), and one that sends without
+# end (port 19). Also tells the test what is wanted, in $IMAGES/wanted: the runs and the seconds.
 set -euo pipefail
 
 image=$(mktemp -d)

@@ -1,5 +1,5 @@
-# The network on Xen: our guest beside a Linux guest in the same run, measured from dom0, by iperf3 and by a second tool,
-# since iperf3's sender starves in that guest on a busy machine.
+# The network on Xen: our guest beside a Linux guest in the same run, measured from dom0, by iperf3 and by a second
+# tool, since iperf3's sender starves in that guest on a busy machine.
 # images: peer
 # programs: client
 # linux: yes
@@ -22,8 +22,8 @@ wait_console linux '^linux: ' 250
 sleep 3
 address() { case $1 in ours) echo 10.1.0.2 ;; *) echo 10.1.0.3 ;; esac; }
 
-# What netback in dom0 was notified of by a guest, and what our guest says of itself: notifications of the backend's, blocks,
-# and frames either way.
+# What netback in dom0 was notified of by a guest, and what our guest says of itself: notifications of the backend's,
+# blocks, and frames either way.
 notified() { awk -v vif="vif$(domid "$1")[.]" '$0 ~ vif { sum += $2 } END { print sum + 0 }' /proc/interrupts; }
 told() {
     nc 10.1.0.2 17 | tr ',;:' '\n\n\n' | awk '

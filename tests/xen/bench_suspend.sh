@@ -1,5 +1,5 @@
-# How long a guest is away, as a client sees it, while it is saved and restored, and how large its saved state is, beside a
-# Linux guest.
+# How long a guest is away, as a client sees it, while it is saved and restored, and how large its saved state is,
+# beside a Linux guest.
 # images: http
 # linux: yes
 # limit: 580

@@ -1,5 +1,5 @@
-# Twenty suspensions in a row, each of them a migration to the same host with a transfer under way: the guest's memory is
-# as after the first one.
+# Twenty suspensions in a row, each of them a migration to the same host with a transfer under way: the guest's memory
+# is as after the first one.
 # images: peer
 # programs: client
 # limit: 1000
@@ -24,8 +24,8 @@ for n in $(seq $times); do
     [ "$n" -gt 1 ] || first=$now
     echo "$n: heap $now KiB, free $(free) KiB"
 done
-# What differs is whole slabs of 256 KiB, into which received frames are copied: so many as the collector has let be in use
-# at a time, and they are kept. The image has a bound for them.
+# What differs is whole slabs of 256 KiB, into which received frames are copied: so many as the collector has let be in
+# use at a time, and they are kept. The image has a bound for them.
 grown=$((now - first)) slabs=$(((now - first + 128) / 256))
 note "$times suspensions with a transfer through each: the heap had $first KiB after the first and $now KiB after the last," \
     "of which $slabs slabs are $((slabs * 256)) KiB"

@@ -1,5 +1,5 @@
-# HTTPS by hyper and tokio-rustls, an ordinary crate: the certificate is in the ramdisk, which the host has made. Clients of the host
-# speak TLS 1.2 and 1.3 to it, and 16 at a time.
+# HTTPS by hyper and tokio-rustls, an ordinary crate: the certificate is in the ramdisk, which the host has made.
+# Clients of the host speak TLS 1.2 and 1.3 to it, and 16 at a time.
 # crates: https
 # forward: 10.0.2.25:443
 # limit: 240

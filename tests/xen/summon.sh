@@ -1,5 +1,5 @@
-# mirust-summon on real Xen: the first request boots the domain, later ones meet it running, and after a time without any it
-# is saved and restored, with the connections that it had. How long each takes is for people to see.
+# mirust-summon on real Xen: the first request boots the domain, later ones meet it running, and after a time without
+# any it is saved and restored, with the connections that it had. How long each takes is for people to see.
 # images: http
 # programs: mirust-summon
 # limit: 240

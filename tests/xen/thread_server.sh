@@ -1,5 +1,5 @@
-# A thread for each connection, of the standard library alone, in an ordinary crate: clients of the host, and 16 and 64 connections at
-# a time from dom0.
+# A thread for each connection, of the standard library alone, in an ordinary crate: clients of the host, and 16 and 64
+# connections at a time from dom0.
 # crates: threads
 # forward: 10.0.2.26:80
 # limit: 240

@@ -10,8 +10,8 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::progress::Progress;
 
-/// Bytes generated at a time: hyper holds a copy of them for each slow reader. Made when first sent: a constant would be
-/// in the image.
+/// Bytes generated at a time: hyper holds a copy of them for each slow reader. Made when first sent: a constant would
+/// be in the image.
 static ZEROS: LazyLock<Bytes> = LazyLock::new(|| vec![0; 16384].into());
 
 /// Some bytes, and then zeros.

@@ -31,12 +31,12 @@ pub fn build(options: &Build) -> Result<(Vec<Image>, Lock)> {
     Ok((images.collect::<Result<_>>()?, lock))
 }
 
-/// Bytes of a program's name, at most: a file's name has 255, and the longest that is made of it is NAME-HASH.files.PID.new, with a
-/// hash of 16 and a process's number of 7 at most.
+/// Bytes of a program's name, at most: a file's name has 255, and the longest that is made of it is
+/// NAME-HASH.files.PID.new, with a hash of 16 and a process's number of 7 at most.
 const LONGEST_NAME: usize = 255 - 17 - 18;
 
-/// Variables by which build scripts compile the library that comes with their crate, instead of linking the machine's, which
-/// an image cannot have: zlib's own, and those of the crate pkg-config.
+/// Variables by which build scripts compile the library that comes with their crate, instead of linking the machine's,
+/// which an image cannot have: zlib's own, and those of the crate pkg-config.
 const OWN_COPIES: [&str; 7] = [
     "LIBZ_SYS_STATIC",
     "BZIP2_NO_PKG_CONFIG",
@@ -271,8 +271,8 @@ impl Workspace {
         Ok(cargo)
     }
 
-    /// The profiles that a build may use, in which debug information must not be split: rustc would look for its parts in
-    /// what the linker wrote, and gdb beside NAME.elf.dbg.
+    /// The profiles that a build may use, in which debug information must not be split: rustc would look for its parts
+    /// in what the linker wrote, and gdb beside NAME.elf.dbg.
     fn profiles<'a>(&self, options: &'a Build) -> Vec<&'a str> {
         let mut profiles = vec!["dev", "release", "test"];
         // One that the manifest does not define is cargo's error, and must not be half defined here.

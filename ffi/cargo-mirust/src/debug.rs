@@ -12,8 +12,8 @@ use crate::home::Home;
 use crate::options::Debug;
 use crate::{interrupt, say};
 
-/// Builds and boots one program, and makes gdb stop it where its `main` begins. Returns gdb's exit code, or the program's
-/// if gdb was not started.
+/// Builds and boots one program, and makes gdb stop it where its `main` begins. Returns gdb's exit code, or the
+/// program's if gdb was not started.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
 //! Ctrl-C and termination signals: they are passed to the program that boots the domain, and this one waits for it.
 //!
 //! The child has its own process group; otherwise the terminal's Ctrl-C would reach everything below it at once,
-//! including the machine with the domain in it, before the domain could be asked to shut down. The signal goes only to the child.
+//! including the machine with the domain in it, before the domain could be asked to shut down. The signal goes only to
+//! the child.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
@@ -14,8 +15,8 @@ pub const CODE: u8 = 130;
 
 /// The process that gets the signal; 0 if there is none.
 ///
-/// The thread that starts it stores this and then reads [`CAME`]; the one that handles the signal stores `CAME` and then
-/// reads this. At least one of them must see what the other has stored, or the signal is lost: hence `SeqCst`.
+/// The thread that starts it stores this and then reads [`CAME`]; the one that handles the signal stores `CAME` and
+/// then reads this. At least one of them must see what the other has stored, or the signal is lost: hence `SeqCst`.
 static CHILD: AtomicU32 = AtomicU32::new(0);
 static CAME: AtomicBool = AtomicBool::new(false);
 

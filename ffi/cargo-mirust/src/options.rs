@@ -101,8 +101,8 @@ pub struct Build {
     #[arg(long, value_name = "MIB", help_heading = "Image", value_parser = memory)]
     pub memory: Option<u32>,
 
-    /// Link also calls for other processes or users, which then fail when they are made; of tests, any call that a domain
-    /// does not have
+    /// Link also calls for other processes or users, which then fail when they are made; of tests, any call that a
+    /// domain does not have
     #[arg(long, help_heading = "Image")]
     pub allow_missing: bool,
 

@@ -1,7 +1,7 @@
 //! A record of what rustc would have linked.
 //!
-//! [`linker`](crate::linker) writes such a file in place of the program, so that cargo treats it as one. Its first line is
-//! [`MAGIC`]; then comes one input per line, in link order. Objects that rustc removes after linking are kept in the
+//! [`linker`](crate::linker) writes such a file in place of the program, so that cargo treats it as one. Its first line
+//! is [`MAGIC`]; then comes one input per line, in link order. Objects that rustc removes after linking are kept in the
 //! directory FILE.objects beside it.
 
 use std::fs;

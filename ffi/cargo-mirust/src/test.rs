@@ -12,8 +12,8 @@ use crate::image::{self, Executable};
 use crate::options::{Boot, Build, Doctest, TARGET, Test};
 use crate::{interrupt, say};
 
-/// Of the variables that programs are given. Backtraces go to the console past the harness, which would hold back those of
-/// tests that are to panic: `--env RUST_BACKTRACE=1` has them all the same.
+/// Of the variables that programs are given. Backtraces go to the console past the harness, which would hold back those
+/// of tests that are to panic: `--env RUST_BACKTRACE=1` has them all the same.
 const PASSED_ON: [&str; 1] = ["RUST_LOG"];
 
 /// Builds and runs the tests. Gives 0 if all passed, else 101, as cargo does.

@@ -18,8 +18,8 @@
 //! ```
 //!
 //! A call waits as [`crate::fiber`] does: everything else in the domain goes on meanwhile. In a task of
-//! [`spawn`](crate::spawn) it fails, and the async [`Disk`](super::Disk) is for that. In a Linux process the thread that opened the
-//! disk alone can use it.
+//! [`spawn`](crate::spawn) it fails, and the async [`Disk`](super::Disk) is for that. In a Linux process the thread
+//! that opened the disk alone can use it.
 
 use std::fmt;
 use std::future::Future;
@@ -89,8 +89,8 @@ impl Disk {
     ///
     /// # Errors
     ///
-    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) beyond the end; [`InvalidInput`](io::ErrorKind::InvalidInput) for what
-    /// is not aligned to sectors, [`ReadOnlyFilesystem`](io::ErrorKind::ReadOnlyFilesystem),
+    /// [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) beyond the end; [`InvalidInput`](io::ErrorKind::InvalidInput)
+    /// for what is not aligned to sectors, [`ReadOnlyFilesystem`](io::ErrorKind::ReadOnlyFilesystem),
     /// [`Unsupported`](io::ErrorKind::Unsupported), [`OutOfMemory`](io::ErrorKind::OutOfMemory); all else is
     /// [`Other`](io::ErrorKind::Other), with an [`Error`] inside. The others too.
     pub fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {

@@ -45,7 +45,8 @@ const START: u64 = 2 * UNIT;
 /// Bytes at the database's beginning that are in the units: its header has fewer.
 const HEAD: usize = 512;
 const MAGIC: &[u8; 8] = b"MirustRD";
-/// So much of an empty disk is zeros: whatever else is on disks has its name in there, though not always at the beginning.
+/// So much of an empty disk is zeros: whatever else is on disks has its name in there, though not always at the
+/// beginning.
 const EMPTY: u64 = 1 << 20;
 /// What a database begins with when it has been made; redb writes that last.
 const MADE: &[u8; 4] = b"redb";

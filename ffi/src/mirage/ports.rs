@@ -1,8 +1,8 @@
 //! Event channels under the numbers that Mirage knows them by.
 //!
-//! These are Xen's own numbers, because they are passed to the other end through xenstore. But a domain has few of them,
-//! and Xen assigns the lowest free one. So it is enough to report [`PORTS`] of them, which saves work in the loop, as
-//! it checks all of them in each turn. The last numbers stand for rings that are not Xen's.
+//! These are Xen's own numbers, because they are passed to the other end through xenstore. But a domain has few of
+//! them, and Xen assigns the lowest free one. So it is enough to report [`PORTS`] of them, which saves work in the
+//! loop, as it checks all of them in each turn. The last numbers stand for rings that are not Xen's.
 
 use std::cell::RefCell;
 use std::sync::Once;

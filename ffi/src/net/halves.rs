@@ -217,8 +217,8 @@ macro_rules! reading {
 macro_rules! writing {
     ($($type:ty),*) => {$(
         impl $type {
-            /// Writes some bytes, at least one, once the stack has room for them. Returns how many. They are copied, and
-            /// sent later.
+            /// Writes some bytes, at least one, once the stack has room for them. Returns how many. They are copied,
+            /// and sent later.
             ///
             /// # Errors
             ///
@@ -260,8 +260,8 @@ macro_rules! writing {
                 poll_fn(|cx| self.poll_write_chunk(cx, &mut bytes)).await
             }
 
-            /// Writes all bytes of `owner` without a copy: a `Vec<u8>`, `Bytes`, `&'static [u8]` and so on. The
-            /// owner is dropped some time after all of it has been acknowledged; see [`Buffer::own`]. For a few hundred bytes
+            /// Writes all bytes of `owner` without a copy: a `Vec<u8>`, `Bytes`, `&'static [u8]` and so on. The owner
+            /// is dropped some time after all of it has been acknowledged; see [`Buffer::own`]. For a few hundred bytes
             /// [`write_all`](Self::write_all) costs no more.
             ///
             /// # Errors
@@ -275,7 +275,8 @@ macro_rules! writing {
                 self.write_chunk(bytes).await
             }
 
-            /// Waits until the stack has taken everything that was written: returns at once, since each write does that.
+            /// Waits until the stack has taken everything that was written: returns at once, since each write does
+            /// that.
             ///
             /// # Errors
             ///

@@ -35,8 +35,8 @@ pub fn name_servers() -> Vec<IpAddr> {
 pub struct Interface {
     /// Its address on the link.
     pub mac: [u8; 6],
-    /// The domain's own addresses, each with the bits of its prefix, IPv6 last. By DHCP or router advertisements they come
-    /// and go.
+    /// The domain's own addresses, each with the bits of its prefix, IPv6 last. By DHCP or router advertisements they
+    /// come and go.
     pub addresses: Vec<(IpAddr, u8)>,
 }
 

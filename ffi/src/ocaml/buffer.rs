@@ -24,8 +24,8 @@ use super::{bytes, owned, view};
 /// [`own`](Self::own), or they are a copy of a `Cstruct.t` from OCaml. The stack sends them without a copy.
 ///
 /// They cannot be written as long as the buffer exists, but a `Cstruct.t` is writable. So an OCaml function to which a
-/// buffer is passed or returned gets a copy, with one exception: a `Vec<u8>` without another owner is handed to OCaml in
-/// place. [`share`](Self::share) never copies, and leaves it to you to prevent writes.
+/// buffer is passed or returned gets a copy, with one exception: a `Vec<u8>` without another owner is handed to OCaml
+/// in place. [`share`](Self::share) never copies, and leaves it to you to prevent writes.
 ///
 /// Memory that OCaml has seen is freed, or the value dropped, when the last clone is gone and OCaml's collector has
 /// found the memory unreachable.

@@ -312,7 +312,8 @@ unsafe impl<T: 'static> Rooted for BoxRoot<T> {}
 ///
 /// # Safety
 ///
-/// [`give`](Self::give) and [`give_value`](Self::give_value) return values of the OCaml type that is declared for this one.
+/// [`give`](Self::give) and [`give_value`](Self::give_value) return values of the OCaml type that is declared for this
+/// one.
 pub unsafe trait Return {
     /// What the C function returns.
     type Abi;

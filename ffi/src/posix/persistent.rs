@@ -135,8 +135,8 @@ impl posix::Store for OnDisk {
     }
 }
 
-/// Has a commit made in a while, and again after one that has failed, unless that is `awaited` already: there is one such
-/// thread at a time, however long a disk fails and whatever changes meanwhile.
+/// Has a commit made in a while, and again after one that has failed, unless that is `awaited` already: there is one
+/// such thread at a time, however long a disk fails and whatever changes meanwhile.
 fn commit_later(awaited: Arc<AtomicBool>) {
     if awaited.swap(true, Ordering::Relaxed) {
         return;

@@ -52,8 +52,8 @@ impl Fleet {
             if up.is_empty() {
                 continue;
             }
-            // The list may be older than a domain that has started meanwhile, so a domain is only judged if it has not been
-            // restarted since.
+            // The list may be older than a domain that has started meanwhile, so a domain is only judged if it has not
+            // been restarted since.
             let starts: Vec<_> = up.iter().map(|domain| domain.start_number()).collect();
             match xl::list(&self.host.general()).await {
                 Ok(list) => {

@@ -1,5 +1,5 @@
-//! The log: a line on standard error for each message, prefixed with its priority if systemd's journal reads it (a number
-//! in angle brackets, sd-daemon(3)).
+//! The log: a line on standard error for each message, prefixed with its priority if systemd's journal reads it (a
+//! number in angle brackets, sd-daemon(3)).
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::Write;

@@ -88,7 +88,8 @@ async fn client(client: &TcpStream, domain: &Rc<Domain>, gate: &Gate) -> Result<
     Ok(())
 }
 
-/// The header of the proxy protocol (HAProxy's `proxy-protocol.txt`, version 1): where the client connected from and to.
+/// The header of the proxy protocol (HAProxy's `proxy-protocol.txt`, version 1): where the client connected from and
+/// to.
 fn introduction(client: &TcpStream) -> String {
     match (client.peer_addr(), client.local_addr()) {
         (Ok(peer), Ok(here)) => {

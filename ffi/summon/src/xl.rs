@@ -173,7 +173,8 @@ impl Printed {
         let kept = octets.clone();
         let reader = spawn_local(async move {
             let mut some = [0; 4096];
-            // A failed read ends the output. Output beyond the limit is read and dropped, so that the process never blocks.
+            // A failed read ends the output. Output beyond the limit is read and dropped, so that the process never
+            // blocks.
             while let Ok(n @ 1..) = pipe.read(&mut some).await {
                 let mut kept = kept.borrow_mut();
                 let room = PRINTED.saturating_sub(kept.len());

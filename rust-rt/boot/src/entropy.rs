@@ -55,8 +55,8 @@ mod image {
     /// Words of each of the CPU's generators that go into a key: 512 bits.
     const WORDS: usize = 8;
 
-    /// Mixes in the CPU's random numbers, the time, and `more`. False if the CPU has no generator: what is drawn then is
-    /// only as good as the time and `more`.
+    /// Mixes in the CPU's random numbers, the time, and `more`. False if the CPU has no generator: what is drawn then
+    /// is only as good as the time and `more`.
     pub fn stir(more: &[&[u8]]) -> bool {
         let mut drbg = DRBG.lock();
         let mut hardware = false;

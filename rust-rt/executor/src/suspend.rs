@@ -28,8 +28,8 @@ pub struct Resumed {
     /// How long the domain was away, by the wall clock, including any adjustment of the host's clock. Zero for an
     /// attempt that was abandoned before the domain was frozen.
     pub away: Duration,
-    /// The domain simply continues: the attempt was abandoned, or the toolstack has only taken a copy. Otherwise this is
-    /// a new domain, perhaps on another host, and perhaps one of several made from the same copy.
+    /// The domain simply continues: the attempt was abandoned, or the toolstack has only taken a copy. Otherwise this
+    /// is a new domain, perhaps on another host, and perhaps one of several made from the same copy.
     pub cancelled: bool,
 }
 

@@ -48,8 +48,8 @@ pub(crate) fn unserved(number: c_long) -> c_long {
     -1
 }
 
-/// In a program without threads. A wake-up finds nobody waiting. A wait with a time limit is refused, which std takes for an
-/// early wake-up; one without would never end, and ends the domain.
+/// In a program without threads. A wake-up finds nobody waiting. A wait with a time limit is refused, which std takes
+/// for an early wake-up; one without would never end, and ends the domain.
 ///
 /// # Safety
 ///

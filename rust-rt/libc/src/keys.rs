@@ -69,8 +69,8 @@ pub(super) unsafe fn run_key_destructors(values: &[Value; KEYS]) {
             if pointer.is_null() {
                 continue;
             }
-            // Destructors may make and delete keys, and switch to another thread that ends: the list is not locked while
-            // one runs, and read anew for the next.
+            // Destructors may make and delete keys, and switch to another thread that ends: the list is not locked
+            // while one runs, and read anew for the next.
             let used = USED.lock()[place];
             let Key::Used(Some(destructor)) = used else { continue };
             called = true;

@@ -1,7 +1,7 @@
 //! `sscanf`: integers, floating-point numbers, characters, words, sets of characters and `%n`.
 //!
-//! A conversion that is not implemented (wide characters) ends the scan, as input that does not match does. An image without
-//! files has less of this: there, OCaml's runtime is all that scans.
+//! A conversion that is not implemented (wide characters) ends the scan, as input that does not match does. An image
+//! without files has less of this: there, OCaml's runtime is all that scans.
 
 use super::asm::{VaList, variadic};
 use super::{cstr, double, integer};
@@ -248,7 +248,8 @@ enum Begun {
     Float,
 }
 
-/// Whether what was not taken goes with what was, and with something that is still to come: `0` and `x`, or `1` and `e-`.
+/// Whether what was not taken goes with what was, and with something that is still to come: `0` and `x`, or `1` and
+/// `e-`.
 fn is_begun(text: &[u8], taken: usize, what: Begun) -> bool {
     let sign = usize::from(matches!(text.first(), Some(b'+' | b'-')));
     let number = &text[sign..];
@@ -311,8 +312,8 @@ fn result(assigned: c_int, ended: bool) -> c_int {
 ///
 /// `to` is the address of a `long double`.
 unsafe fn store_long_double(to: u64, value: f64) {
-    // SAFETY: as the caller says, of 10 bytes that count; the x87 stack is empty between functions, and is again after the
-    // pop.
+    // SAFETY: as the caller says, of 10 bytes that count; the x87 stack is empty between functions, and is again after
+    // the pop.
     unsafe {
         core::arch::asm!("fld qword ptr [{from}]", "fstp tbyte ptr [{to}]",
             from = in(reg) &raw const value, to = in(reg) to, options(nostack));

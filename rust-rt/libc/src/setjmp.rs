@@ -52,8 +52,8 @@ asm_fn!("_longjmp":
 mod tests {
     use core::ffi::c_int;
 
-    // A function that C would have: it jumps back to itself, with registers that have changed in between. It returns what
-    // setjmp did, or 0 if a register was not kept. edi: what to jump with.
+    // A function that C would have: it jumps back to itself, with registers that have changed in between. It returns
+    // what setjmp did, or 0 if a register was not kept. edi: what to jump with.
     core::arch::global_asm!(
         ".globl mirust_test_jump",
         "mirust_test_jump:",

@@ -126,7 +126,8 @@ unsafe extern "C" fn raise(signal: c_int) -> c_int {
     unsafe { send(signal, SI_TKILL) }
 }
 
-/// Calls the handler, also of a signal that is blocked. A signal without one ends the domain, but for those that are ignored.
+/// Calls the handler, also of a signal that is blocked. A signal without one ends the domain, but for those that are
+/// ignored.
 ///
 /// # Safety
 ///
@@ -164,8 +165,8 @@ unsafe fn send(signal: c_int, code: c_int) -> c_int {
     0
 }
 
-/// A signal to the program itself, or, with the signal 0, only the question whether there is such a process. Nobody else is
-/// there: `ESRCH`.
+/// A signal to the program itself, or, with the signal 0, only the question whether there is such a process. Nobody
+/// else is there: `ESRCH`.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn kill(to: c_int, signal: c_int) -> c_int {
     let own = process::getpid();
@@ -180,8 +181,8 @@ pub(crate) unsafe extern "C" fn kill(to: c_int, signal: c_int) -> c_int {
     if signal == 0 { 0 } else { unsafe { send(signal, SI_USER) } }
 }
 
-/// Sets the stack on which handlers of exceptions run that ask for it; others do not interrupt anything. ENOMEM if it is
-/// smaller than what `sysconf` answers for `_SC_MINSIGSTKSZ`.
+/// Sets the stack on which handlers of exceptions run that ask for it; others do not interrupt anything. ENOMEM if it
+/// is smaller than what `sysconf` answers for `_SC_MINSIGSTKSZ`.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn sigaltstack(new: *const Stack, old: *mut Stack) -> c_int {
     const SS_ONSTACK: c_int = 1;
@@ -324,8 +325,8 @@ extern "C" fn sigsuspend(_mask: *const Set) -> c_int {
     errno::fail(EINTR)
 }
 
-/// Defines those that wait for a signal of a set. A signal goes to its handler, though, even if it is blocked, so that they
-/// wait for ever.
+/// Defines those that wait for a signal of a set. A signal goes to its handler, though, even if it is blocked, so that
+/// they wait for ever.
 macro_rules! waits {
     ($($name:ident($out:ty);)*) => {$(
         #[cfg_attr(feature = "symbols", unsafe(no_mangle))]

@@ -3,9 +3,9 @@
 use super::basic_calls;
 use core::ffi::c_long;
 
-/// `getrandom`, `futex` and `gettid`, which every program may ask for; with descriptors the others too, since allocators
-/// open files this way, so that no wrapper of `open` calls them back. ENOSYS for what there is not. Integers and pointers of a
-/// variadic call are where those of any other call are, so an ordinary function serves.
+/// `getrandom`, `futex` and `gettid`, which every program may ask for; with descriptors the others too, since
+/// allocators open files this way, so that no wrapper of `open` calls them back. ENOSYS for what there is not. Integers
+/// and pointers of a variadic call are where those of any other call are, so an ordinary function serves.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn syscall(
     number: c_long,

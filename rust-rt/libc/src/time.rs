@@ -30,8 +30,8 @@ fn wall() -> u64 {
     ns
 }
 
-/// The program's reading of the monotonic clock, in ns. A thread may lose its turn by it: one that waits by looking at the
-/// clock would otherwise wait for ever for those who have none.
+/// The program's reading of the monotonic clock, in ns. A thread may lose its turn by it: one that waits by looking at
+/// the clock would otherwise wait for ever for those who have none.
 fn monotonic() -> u64 {
     let ns = (host::get().monotonic_ns)();
     if let Some(threads) = table::get() {

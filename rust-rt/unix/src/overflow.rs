@@ -26,12 +26,12 @@ unsafe impl<T> Sync for Own<T> {}
 static STACK_OF_HANDLER: Own<[u8; STACK]> = Own(UnsafeCell::new(MaybeUninit::uninit()));
 static BEFORE: Own<libc::sigaction> = Own(UnsafeCell::new(MaybeUninit::uninit()));
 
-/// Has an overflow of the main stack reported on standard error. Called on the main thread, and again when somebody else
-/// may have installed a handler for SIGSEGV.
+/// Has an overflow of the main stack reported on standard error. Called on the main thread, and again when somebody
+/// else may have installed a handler for SIGSEGV.
 pub fn report_stack_overflow() {
     let handler = handle as extern "C" fn(c_int, *const libc::siginfo_t, *const c_void);
-    // SAFETY: all structures are C's, for which zeroes are values, and live through the calls. The handler does only what
-    // one may do, and its stack is nobody else's.
+    // SAFETY: all structures are C's, for which zeroes are values, and live through the calls. The handler does only
+    // what one may do, and its stack is nobody else's.
     unsafe {
         let mut stack: libc::stack_t = mem::zeroed();
         libc::sigaltstack(ptr::null(), &mut stack);
@@ -57,8 +57,8 @@ pub fn report_stack_overflow() {
 }
 
 extern "C" fn handle(signal: c_int, info: *const libc::siginfo_t, context: *const c_void) {
-    // SAFETY: the kernel passes both to a handler of this kind, and what was there before was stored before this handler
-    // was installed.
+    // SAFETY: the kernel passes both to a handler of this kind, and what was there before was stored before this
+    // handler was installed.
     unsafe {
         let at = (*info).si_addr().addr();
         let registers = &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs;

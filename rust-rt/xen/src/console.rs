@@ -3,8 +3,8 @@
 //! Output goes into the ring; what does not fit goes into a buffer of fixed size, which [`Console::run`] empties as the
 //! daemon makes room. Writing never waits for the daemon, because that belongs to another domain, and strangers can
 //! cause output. When the buffer is full, its oldest lines are replaced by a note of how much was lost; the newest are
-//! kept, so that a crash message is never lost. Only when the domain ends, [`Console::drain`] waits until the daemon has
-//! read everything.
+//! kept, so that a crash message is never lost. Only when the domain ends, [`Console::drain`] waits until the daemon
+//! has read everything.
 //!
 //! Writing allocates nothing and never waits for a lock, because exceptions and panics write too.
 
@@ -198,7 +198,8 @@ impl Console {
         Ok(())
     }
 
-    /// If output was lost, writes a note of how much as soon as the ring has room for all of it. Returns whether it did.
+    /// If output was lost, writes a note of how much as soon as the ring has room for all of it. Returns whether it
+    /// did.
     fn note(&self, inner: &mut Inner) -> Result<bool, Corrupt> {
         if inner.lost == 0 {
             return Ok(false);

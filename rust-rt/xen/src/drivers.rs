@@ -192,8 +192,8 @@ fn ring(
 /// Spawns the tasks that serve the console, xenstore and requests to shut down, to suspend or to change the size of the
 /// memory. Once, after the domain's poll was made from what [`init`] returned.
 ///
-/// `holes` are the parts of its RAM that the domain begins without, as physical addresses below the reach of the image's
-/// frames; `beyond` is how many pages there are above it.
+/// `holes` are the parts of its RAM that the domain begins without, as physical addresses below the reach of the
+/// image's frames; `beyond` is how many pages there are above it.
 ///
 /// Generic for the sake of the image's size: the code of these tasks is made where this is called, and is as small as
 /// that of boot.

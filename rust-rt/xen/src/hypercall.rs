@@ -78,7 +78,8 @@ fn fill_page(leaf: u32) {
 
 impl Xen {
     /// How many pages the domain has. With `maxmem` above `memory` these are fewer than its memory map says: Xen fills
-    /// in a page when it is first used, and ends a domain that uses more (`XENMEM_current_reservation` in xen/memory.h).
+    /// in a page when it is first used, and ends a domain that uses more (`XENMEM_current_reservation` in
+    /// xen/memory.h).
     pub fn reservation(&self) -> Result<u64, Errno> {
         let mut domid = SELF;
         // SAFETY: the command takes the number of a domain.

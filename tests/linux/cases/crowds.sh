@@ -75,9 +75,9 @@ kv_large_answers_that_nobody_reads() {
     return $status
 }
 
-# served_beside PORT REQUEST QUESTION [KIND]: a thousand clients send a request and read nothing; one that asks now and then is
-# served all the time, and of new connections nearly all: one that comes in the storm of a thousand may be pushed out by
-# the next two hundred.
+# served_beside PORT REQUEST QUESTION [KIND]: a thousand clients send a request and read nothing; one that asks now and
+# then is served all the time, and of new connections nearly all: one that comes in the storm of a thousand may be
+# pushed out by the next two hundred.
 served_beside() {
     local status=0
     timeout 200 "$bin/crowd" "${4:-idle}" $stack "$1" 1000 6 "$2" "$3" >"$work/crowd"
@@ -125,8 +125,8 @@ cohttp_crowd_in_the_middle() {
     return $status
 }
 # known_beside PORT CLIENTS MANY ASK...: clients that were served for a while, as many as there are places, send many
-# requests and read no answer. One that was served less often, and is idle for as long, stays when others come: the server
-# is in the middle of a write to each of them. `ASK... FD` has a request answered.
+# requests and read no answer. One that was served less often, and is idle for as long, stays when others come: the
+# server is in the middle of a write to each of them. `ASK... FD` has a request answered.
 known_beside() {
     local i fd old known others=() status=0 port=$1 clients=$2 many=$3
     shift 3
@@ -200,8 +200,8 @@ http_crowd() {
     return $status
 }
 http_crowd_of_downloads() { start_small 16 http $addresses && http_crowd; }
-# Requests without end in one burst, whose answers nobody reads: hundreds of clients come in one turn, and have not been idle
-# then, as who was there before has.
+# Requests without end in one burst, whose answers nobody reads: hundreds of clients come in one turn, and have not been
+# idle then, as who was there before has.
 http_crowd_of_requests() {
     local status=0 request='GET / HTTP/1.1\r\nHost: x\r\n\r\n'
     start_small 16 http $addresses

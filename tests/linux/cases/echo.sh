@@ -29,7 +29,8 @@ echoes_from() { # ADDRESS
     hping3 --quiet --udp --interval u10000 --count 10 --data 8 --baseport 5000 --destport 7 "$1" >&2
     awk -v before="$before" '$1 == "tap0:" { print $3 - before }' /proc/net/dev
 }
-# Datagrams that were sent to everybody are not answered, unlike those to us. Neighbours may ask for each other meanwhile.
+# Datagrams that were sent to everybody are not answered, unlike those to us. Neighbours may ask for each other
+# meanwhile.
 echo_answers_nobody_for_all() {
     needs hping3 || return
     local ours everybody

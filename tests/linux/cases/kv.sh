@@ -81,8 +81,8 @@ kv_pipelines_behind_large_requests() {
     # Their buffers were more than 90 MB together.
     echo "$before KiB, and then $after" && [ $((after - before)) -lt 50000 ]
 }
-# What redis-cli sends in one go, ends with an answer to the last of it; and a pipeline is answered the same wherever it is
-# cut.
+# What redis-cli sends in one go, ends with an answer to the last of it; and a pipeline is answered the same wherever it
+# is cut.
 kv_in_bulk() {
     local i cut
     redis flushall || return
@@ -175,16 +175,16 @@ kv_benchmark_random_keys() {
     kv_load -t set,get,incr -r 1000 -d 1000 -P 16 && [ "$(redis dbsize)" -gt 900 ]
 }
 
-# A transaction one request of which is refused, because others hold the memory for requests, changes nothing: its client
-# is told at that request and at EXEC, and what the transaction had reserved is free again.
+# A transaction one request of which is refused, because others hold the memory for requests, changes nothing: its
+# client is told at that request and at EXEC, and what the transaction had reserved is free again.
 kv_transaction_without_memory() {
     local keys found i
     needs redis-cli || return
     # shellcheck disable=SC2086
     start kv $addresses --network-memory=1M
     reachable && within 10 redis ping || return
-    # A twentieth of a MiB, 52428 bytes, is for requests. One that does not end holds 44 kB of them: 8 kB are left, for a
-    # transaction (4 kB), and not for ninety words besides.
+    # A twentieth of a MiB, 52428 bytes, is for requests. One that does not end holds 44 kB of them: 8 kB are left, for
+    # a transaction (4 kB), and not for ninety words besides.
     exec 3<>"/dev/tcp/$stack/6379" || return
     { printf '*3\r\n$3\r\nSET\r\n$4\r\nheld\r\n$45000\r\n' && head -c 44000 /dev/zero; } >&3
     sleep 0.5
@@ -206,8 +206,8 @@ kv_transaction_without_memory() {
     stop
 }
 
-# One that can never fit is told so when its length is known, and not after a wait for memory; one that fits waits while others
-# have the memory.
+# One that can never fit is told so when its length is known, and not after a wait for memory; one that fits waits while
+# others have the memory.
 kv_requests_larger_than_the_memory() {
     local i found
     needs redis-cli || return

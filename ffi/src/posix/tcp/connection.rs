@@ -50,7 +50,8 @@ impl TcpSocket {
                 place.read(n);
             }
             if read == wanted {
-                // What comes next must give notice all the same: callers may wait for the peer's end without reading on.
+                // What comes next must give notice all the same: callers may wait for the peer's end without reading
+                // on.
                 match stream.poll_fill(&mut cx) {
                     Poll::Ready(Ok(())) if !stream.rest().is_empty() => {}
                     Poll::Pending => {}

@@ -61,8 +61,8 @@ impl Domain {
         }
     }
 
-    /// Looks whether it is there again after it has ended by itself: a domain that reboots is gone for a while, and has the
-    /// name then that it had last.
+    /// Looks whether it is there again after it has ended by itself: a domain that reboots is gone for a while, and has
+    /// the name then that it had last.
     async fn has_restarted(&self) -> bool {
         let Some(last) = self.listed.borrow().clone() else { return false };
         let list = xl::list(&self.host.general()).await.unwrap_or_default();

@@ -233,8 +233,8 @@ impl Domain {
         number.unwrap_or_else(|| self.name.clone())
     }
 
-    /// Finds it in the list: by its UUID, which stays the same when it is renamed and when it restarts, or, since somebody
-    /// may have created it anew, by the name that it had last.
+    /// Finds it in the list: by its UUID, which stays the same when it is renamed and when it restarts, or, since
+    /// somebody may have created it anew, by the name that it had last.
     fn find<'a>(&self, list: &'a [Listed]) -> Option<&'a Listed> {
         let last = self.listed.borrow();
         let is_same = |listed: &&Listed| last.as_ref().is_some_and(|last| last.uuid == listed.uuid);

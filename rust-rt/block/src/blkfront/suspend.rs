@@ -1,7 +1,8 @@
 //! The disk while the domain is suspended.
 //!
 //! A request in flight when the domain is frozen would be performed twice: by that backend, and by the next one, to
-//! which it would be issued again; in between, something else may have been written there. So no request may be in flight.
+//! which it would be issued again; in between, something else may have been written there. So no request may be in
+//! flight.
 
 use super::Blkfront;
 use crate::Device;

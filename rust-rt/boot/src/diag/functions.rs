@@ -1,5 +1,5 @@
-//! The table of functions that have unwind tables: `.eh_frame_hdr` as GNU ld writes it, with one line for each function in
-//! the order of their addresses.
+//! The table of functions that have unwind tables: `.eh_frame_hdr` as GNU ld writes it, with one line for each function
+//! in the order of their addresses.
 
 /// A line of the table.
 #[derive(Debug, PartialEq)]

@@ -110,8 +110,8 @@ unsafe extern "C" {
     fn _dl_find_object(address: *const u8, result: *mut DlFindObject) -> c_int;
 }
 
-/// The entry in `.eh_frame` of the function that contains `address`, and in `bases` where the function begins; null if no
-/// table has it.
+/// The entry in `.eh_frame` of the function that contains `address`, and in `bases` where the function begins; null if
+/// no table has it.
 ///
 /// # Safety
 ///

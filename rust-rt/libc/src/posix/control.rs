@@ -21,12 +21,13 @@ struct Header {
 
 const SIZE: usize = size_of::<Header>();
 
-/// Refuses what a UNIX-domain socket would have to carry and cannot. A program that hands a descriptor over must not go on
-/// as if it had arrived.
+/// Refuses what a UNIX-domain socket would have to carry and cannot. A program that hands a descriptor over must not go
+/// on as if it had arrived.
 ///
 /// # Errors
 ///
-/// EOPNOTSUPP for descriptors and credentials; EINVAL for what is malformed, or nothing that Linux knows; EFAULT, ENOBUFS.
+/// EOPNOTSUPP for descriptors and credentials; EINVAL for what is malformed, or nothing that Linux knows; EFAULT,
+/// ENOBUFS.
 ///
 /// # Safety
 ///

@@ -281,8 +281,8 @@ pub(super) unsafe extern "C" fn prlimit64(
         return status(Err(Errno(ESRCH)));
     }
     let mut now = Limits { soft: 0, hard: 0 };
-    // SAFETY: `now` is writable. Each of the others is NULL or valid by contract; what is new is read before what is old is
-    // written, which may be in the same place.
+    // SAFETY: `now` is writable. Each of the others is NULL or valid by contract; what is new is read before what is
+    // old is written, which may be in the same place.
     unsafe {
         if getrlimit(resource, &raw mut now) != 0 || !new.is_null() && setrlimit(resource, new) != 0
         {

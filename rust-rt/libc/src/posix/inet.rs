@@ -84,7 +84,8 @@ pub(super) unsafe extern "C" fn inet_ntop(
     to
 }
 
-/// An IPv4 address of one to four numbers, each in decimal, octal or hexadecimal, the last for all octets that are left.
+/// An IPv4 address of one to four numbers, each in decimal, octal or hexadecimal, the last for all octets that are
+/// left.
 fn parse(text: &[u8]) -> Option<u32> {
     let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
     let mut parts = text[..end].split(|&c| c == b'.');

@@ -29,7 +29,8 @@ fn check(fd: c_int, list: *const Counted, count: c_uint) -> Result {
     if list.is_null() && count > 0 { Err(Errno(EFAULT)) } else { Ok(()) }
 }
 
-/// Calls `one` for each message until it fails, or it is `enough` after one of them: how many there were, and the error.
+/// Calls `one` for each message until it fails, or it is `enough` after one of them: how many there were, and the
+/// error.
 fn each(
     count: c_uint,
     mut one: impl FnMut(usize) -> isize,
@@ -47,8 +48,8 @@ fn each(
     (count, None)
 }
 
-/// The time limit is looked at between messages only, and what is left of it is stored, as on Linux: a call that waits for
-/// one that does not come waits on.
+/// The time limit is looked at between messages only, and what is left of it is stored, as on Linux: a call that waits
+/// for one that does not come waits on.
 #[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn recvmmsg(
     fd: c_int,

@@ -1,5 +1,5 @@
-//! Names of UNIX-domain sockets: files in a directory that the program may [write](super::files), and abstract ones. Both
-//! ends are in the domain, as no other process is.
+//! Names of UNIX-domain sockets: files in a directory that the program may [write](super::files), and abstract ones.
+//! Both ends are in the domain, as no other process is.
 
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};

@@ -6,8 +6,8 @@ use core::ops::{Deref, DerefMut};
 
 use crate::errno::{EFAULT, EINVAL};
 
-/// Bytes of one call at most, as in Linux (`MAX_RW_COUNT`): what is longer is used as far as this. (A slice of Rust's has
-/// no more than `isize::MAX`.)
+/// Bytes of one call at most, as in Linux (`MAX_RW_COUNT`): what is longer is used as far as this. (A slice of Rust's
+/// has no more than `isize::MAX`.)
 const MOST_BYTES: usize = 0x7fff_f000;
 
 /// An error's number, as C's `errno` has it.

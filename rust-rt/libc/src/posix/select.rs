@@ -23,8 +23,8 @@ pub(super) struct Time {
 /// `fd_set`, as the bits of however many descriptors the caller says.
 type Set = *mut u64;
 
-/// What each set asks for: whether something can be read, written, or is out of the ordinary. An end and an error count for
-/// reading, an error for writing.
+/// What each set asks for: whether something can be read, written, or is out of the ordinary. An end and an error count
+/// for reading, an error for writing.
 const KINDS: [(Events, Events); 3] = [
     (Events::IN, Events(Events::IN.0 | Events::HUP.0 | Events::ERR.0)),
     (Events::OUT, Events(Events::OUT.0 | Events::ERR.0)),
@@ -36,7 +36,8 @@ fn met_by(entry: &PollFd, (wanted, met): (Events, Events)) -> Events {
     met.when(entry.events & wanted.0 as c_short != 0)
 }
 
-/// An end or an error is always told to who polls, but is in no set of those that ask for other things: nobody waits for it.
+/// An end or an error is always told to who polls, but is in no set of those that ask for other things: nobody waits
+/// for it.
 fn told(entry: &PollFd) -> Events {
     KINDS.iter().fold(Events::NONE, |all, &kind| all | met_by(entry, kind))
 }

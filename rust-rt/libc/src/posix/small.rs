@@ -58,8 +58,8 @@ extern "C" fn eventfd_write(fd: c_int, value: u64) -> c_int {
     if unsafe { io::write(fd, (&raw const value).cast(), 8) } == 8 { 0 } else { -1 }
 }
 
-/// Defines `preadv2` and `pwritev2` under their names, the kernel's arguments in front: at -1 they are `readv` and `writev`;
-/// no wishes (`RWF_NOWAIT`, …) are known, EOPNOTSUPP.
+/// Defines `preadv2` and `pwritev2` under their names, the kernel's arguments in front: at -1 they are `readv` and
+/// `writev`; no wishes (`RWF_NOWAIT`, …) are known, EOPNOTSUPP.
 macro_rules! with_wishes {
     ($($name:ident($list:ty) = $at:path, $here:path;)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]

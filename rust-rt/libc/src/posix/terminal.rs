@@ -59,8 +59,8 @@ pub(super) extern "C" fn ttyname(fd: c_int) -> *mut c_char {
     core::ptr::null_mut()
 }
 
-/// What a program asks for before it sets a terminal's modes: bytes as they come, one at a time. The numbers are those of
-/// asm-generic/termbits.h.
+/// What a program asks for before it sets a terminal's modes: bytes as they come, one at a time. The numbers are those
+/// of asm-generic/termbits.h.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn cfmakeraw(modes: *mut Modes) {
     /// Breaks, parity, eighth bits, ends of lines, flow control.

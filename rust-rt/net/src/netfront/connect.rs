@@ -144,8 +144,8 @@ impl Task {
 
     /// The device's life with one backend.
     async fn live(&self) -> Result<(), ConnectError> {
-        // Xenstore's daemon follows requests in their order, so that what is read is not older than the watch before it.
-        // Removing the frontend's directory fires a watch on a node in it as well.
+        // Xenstore's daemon follows requests in their order, so that what is read is not older than the watch before
+        // it. Removing the frontend's directory fires a watch on a node in it as well.
         let (there, backend) = both(self.front.watch("backend"), self.front.backend()).await;
         let mut there = there?;
         let Some(backend) = backend? else {

@@ -35,7 +35,8 @@ struct VaList {
     registers: *const c_void,
 }
 
-/// Calls one of C's functions with a list of two pointers, and returns its result and the sum of what these point to then.
+/// Calls one of C's functions with a list of two pointers, and returns its result and the sum of what these point to
+/// then.
 fn scanned(call: impl FnOnce(*mut VaList) -> c_int) -> (c_int, c_int) {
     let (mut first, mut second) = (0, 0);
     let rest = [&raw mut first, &raw mut second];

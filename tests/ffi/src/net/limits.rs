@@ -99,8 +99,8 @@ async fn test_net_out_of_memory(on: String) -> Result<(), String> {
     expect(TcpStream::connect(at).await.is_ok(), "there is memory again")
 }
 
-/// Memory runs out where a piece has just been taken out of the connection, which OCaml sees to: the reader gets an error,
-/// and nothing from behind the hole, nor does the writer go on. How many bytes came before it.
+/// Memory runs out where a piece has just been taken out of the connection, which OCaml sees to: the reader gets an
+/// error, and nothing from behind the hole, nor does the writer go on. How many bytes came before it.
 #[mirust::export]
 async fn test_net_lost_piece(on: String) -> Result<isize, String> {
     let (_listener, mut client, mut server) = pair(&on).await?;
@@ -133,8 +133,8 @@ async fn test_net_lost_piece(on: String) -> Result<isize, String> {
     Ok(read.len() as isize)
 }
 
-/// Twenty readers that wait, and give up; each says so to its peer. When the promise resolves, each reads what has arrived
-/// meanwhile: as many bytes as the result says, all together.
+/// Twenty readers that wait, and give up; each says so to its peer. When the promise resolves, each reads what has
+/// arrived meanwhile: as many bytes as the result says, all together.
 #[mirust::export]
 async fn test_net_told(at: String, until: Promise<()>) -> Result<isize, String> {
     let listener = TcpListener::bind(address(&at)?).map_err(text)?;

@@ -113,8 +113,8 @@ async fn test_net_read_given_up(on: String) -> Result<(), String> {
     expect(&server.read_chunk().await.map_err(text)?[..] == b"late", "the bytes")
 }
 
-/// What arrives for a reader that has given up is there for the next one, piece by piece; if nobody reads it, closing resets
-/// the connection.
+/// What arrives for a reader that has given up is there for the next one, piece by piece; if nobody reads it, closing
+/// resets the connection.
 #[mirust::export]
 async fn test_net_arrived(on: String) -> Result<(), String> {
     let limit = Duration::from_millis(2);

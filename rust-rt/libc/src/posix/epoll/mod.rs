@@ -74,8 +74,8 @@ fn control(epoll: c_int, operation: c_int, fd: c_int, event: Option<Event>) -> R
     }
 }
 
-/// With a timeout of 0 it first gives the rest of the domain a turn, unless that can wait: a program that is always busy
-/// would otherwise never hear from the network.
+/// With a timeout of 0 it first gives the rest of the domain a turn, unless that can wait: a program that is always
+/// busy would otherwise never hear from the network.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn epoll_wait(
     epoll: c_int,

@@ -6,7 +6,8 @@ use super::super::memory::{For, Reserved};
 use super::super::parts::Result;
 use super::{END, Pair};
 
-/// The end that a file names. Its memory stays until the file is removed, also if it is closed, and counts as the file's.
+/// The end that a file names. Its memory stays until the file is removed, also if it is closed, and counts as the
+/// file's.
 pub(in super::super) struct Remembered {
     end: Weak<Pair>,
     _space: Reserved,

@@ -27,8 +27,8 @@ pub(super) use file::Remembered;
 /// Messages that wait for a reader, at most; one more than Linux's net.unix.max_dgram_qlen, as there.
 const MOST_MESSAGES: usize = 11;
 
-/// What an end takes of the memory before anything is sent to it: itself, who watches it, and its place in a queue. An open
-/// one is paid for by its descriptor; one that nobody has accepted has none, and counts as a buffer.
+/// What an end takes of the memory before anything is sent to it: itself, who watches it, and its place in a queue. An
+/// open one is paid for by its descriptor; one that nobody has accepted has none, and counts as a buffer.
 const END: usize = 640;
 
 const _: () = assert!(size_of::<Pair>() + 128 <= END);
@@ -274,7 +274,8 @@ impl Pair {
     }
 }
 
-/// Numbers of two connected sockets. Messages are those of a connection if they are `in_sequence`, as a stream always is.
+/// Numbers of two connected sockets. Messages are those of a connection if they are `in_sequence`, as a stream always
+/// is.
 pub(super) fn create(kind: Type, in_sequence: bool, flags: c_int) -> Result<[c_int; 2]> {
     let (a, b) = (Pair::of(kind, in_sequence), Pair::of(kind, in_sequence));
     a.join(&b);

@@ -6,8 +6,8 @@ use crate::errno;
 use alloc::vec;
 
 impl C {
-    /// Waits with these descriptors in the three sets. What is found, the descriptors that are left in each set by their place
-    /// in the list, and whether time is left.
+    /// Waits with these descriptors in the three sets. What is found, the descriptors that are left in each set by
+    /// their place in the list, and whether time is left.
     fn select(&self, sets: [&[c_int]; 3], us: Option<i64>) -> (i64, [Vec<bool>; 3], bool) {
         let mut bits = [[0u64; 16]; 3];
         let mut count = 0;
@@ -67,8 +67,8 @@ fn sets_say_what_is_ready_as_on_the_host() {
     });
 }
 
-/// Both directions of a socket have ended, which is no reason to write; what it has sent is in the way of more until the peer
-/// reads that.
+/// Both directions of a socket have ended, which is no reason to write; what it has sent is in the way of more until
+/// the peer reads that.
 #[test]
 fn an_end_that_nobody_asks_about_hides_nothing() {
     testing::give_busy();

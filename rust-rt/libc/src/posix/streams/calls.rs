@@ -105,8 +105,8 @@ pub(super) unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *const
     }))
 }
 
-/// The same stream on another file. Without a path it is to change its mode, which it cannot (EBADF); the streams of the
-/// console stay there (EOPNOTSUPP). The stream is closed in any case.
+/// The same stream on another file. Without a path it is to change its mode, which it cannot (EBADF); the streams of
+/// the console stay there (EOPNOTSUPP). The stream is closed in any case.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn freopen(
     path: *const c_char,
