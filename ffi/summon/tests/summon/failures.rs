@@ -88,9 +88,7 @@ fn domain_that_has_answered_is_not_given_up() {
 
 #[test]
 fn as_many_wait_as_the_queue_has_room_for() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("queue = 4"));
+    let rig = Rig::serving("queue = 4");
     let slow = rig.slow("create");
     let mut held: Vec<_> = (0..4).map(|_| Client::connect(rig.front())).collect();
     eventually("four are held", || rig.metric("held{domain=\"http\"}") == 4.0);
@@ -107,11 +105,8 @@ fn as_many_wait_as_the_queue_has_room_for() {
 
 #[test]
 fn as_many_are_served_as_the_configuration_allows() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("connections = 2"));
-    let mut first = Client::connect(rig.front());
-    first.is_served();
+    let rig = Rig::serving("connections = 2");
+    let mut first = rig.client();
     let mut second = Client::connect(rig.front());
     for _ in 0..5 {
         // Nobody is known for answers that came at once.
@@ -119,8 +114,7 @@ fn as_many_are_served_as_the_configuration_allows() {
         second.is_served();
     }
     // One has to make room: that with which there is less patience.
-    let mut third = Client::connect(rig.front());
-    third.is_served();
+    let mut third = rig.client();
     first.is_refused();
     assert_eq!(second.says("still here").unwrap(), "still here");
     third.is_served();
@@ -129,11 +123,8 @@ fn as_many_are_served_as_the_configuration_allows() {
 
 #[test]
 fn clients_that_say_nothing_make_room() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("connections = 10"));
-    let mut known = Client::connect(rig.front());
-    known.is_served();
+    let rig = Rig::serving("connections = 10");
+    let mut known = rig.client();
     let mut silent = Vec::new();
     for _ in 0..100 {
         silent.push(Client::connect(rig.front()));
@@ -157,8 +148,7 @@ fn lack_of_descriptors_is_not_the_domains_fault() {
     command.arg(direct.get_program()).args(direct.get_args()).env_remove("JOURNAL_STREAM");
     command.stderr(fs::OpenOptions::new().append(true).open(rig.file("log")).unwrap());
     rig.start_by(command);
-    let mut first = Client::connect(rig.front());
-    first.is_served();
+    let mut first = rig.client();
     let others: Vec<_> = (0..30).map(|_| Client::connect(rig.front())).collect();
     rig.says("Too many open files");
     // Clients that are being served go on, and others find room later.
@@ -170,9 +160,7 @@ fn lack_of_descriptors_is_not_the_domains_fault() {
 
 #[test]
 fn death_resets_the_clients_and_the_next_one_starts_it_again() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
+    let rig = Rig::serving("");
     let mut clients: Vec<_> = (0..5).map(|_| Client::connect(rig.front())).collect();
     clients.iter_mut().for_each(Client::is_served);
     rig.kill("http");
@@ -197,11 +185,8 @@ fn death_before_the_first_answer_is_a_failed_start() {
 
 #[test]
 fn domain_that_restarts_by_itself_has_new_connections() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
-    let mut client = Client::connect(rig.front());
-    client.is_served();
+    let rig = Rig::serving("");
+    let mut client = rig.client();
     rig.knows_its_number();
     fs::write(rig.file("domains/http"), "99 -b---- 99 http\n").unwrap();
     rig.tell_of_a_death();
@@ -213,11 +198,8 @@ fn domain_that_restarts_by_itself_has_new_connections() {
 
 #[test]
 fn renamed_domain_is_still_the_same() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
-    let mut client = Client::connect(rig.front());
-    client.is_served();
+    let rig = Rig::serving("");
+    let mut client = rig.client();
     rig.knows_its_number();
     rig.rename("http", "other");
     rig.tell_of_a_death();
@@ -240,11 +222,8 @@ fn renamed_domain_is_still_the_same() {
 
 #[test]
 fn domain_that_is_renamed_and_restarts_before_anybody_looks_is_still_the_same() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
-    let mut client = Client::connect(rig.front());
-    client.is_served();
+    let rig = Rig::serving("");
+    let mut client = rig.client();
     rig.knows_its_number();
     // Another one has its name, too.
     fs::write(rig.file("domains/stranger"), "98 -b---- 98 http\n").unwrap();
@@ -262,11 +241,8 @@ fn domain_that_is_renamed_and_restarts_before_anybody_looks_is_still_the_same() 
 
 #[test]
 fn renamed_domain_that_is_gone_while_it_restarts_is_not_created_beside_it() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
-    let mut client = Client::connect(rig.front());
-    client.is_served();
+    let rig = Rig::serving("");
+    let mut client = rig.client();
     rig.knows_its_number();
     rig.rename("http", "other");
     rig.tell_of_a_death();

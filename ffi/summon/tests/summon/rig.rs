@@ -46,6 +46,21 @@ impl Rig {
         Rig { dir, number, summon: None, end: Arc::default() }
     }
 
+    /// The program serves the domain `http`, which says what it is told, with more keys of that.
+    pub fn serving(more: &str) -> Rig {
+        let mut rig = Rig::new();
+        rig.echo("http", rig.back(), false);
+        rig.start(&rig.config(more));
+        rig
+    }
+
+    /// A client that has been answered.
+    pub fn client(&self) -> Client {
+        let mut client = Client::connect(self.front());
+        client.is_served();
+        client
+    }
+
     /// An address of this host that no other test of this process has, nor one of another process that runs now.
     fn address(&self, last: u8) -> Ipv4Addr {
         let [.., a, b] = std::process::id().to_be_bytes();

@@ -66,11 +66,8 @@ fn address_that_is_taken_is_an_error() {
 
 #[test]
 fn reload_changes_what_is_served_and_keeps_connections() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
-    let mut client = Client::connect(rig.front());
-    client.is_served();
+    let rig = Rig::serving("");
+    let mut client = rig.client();
     // Nonsense changes nothing.
     fs::write(rig.file("summon.toml"), "[domain.http]\nlisten = 3\n").unwrap();
     rig.signal("HUP");
@@ -105,8 +102,7 @@ fn reload_gives_an_address_to_another_domain() {
     rig.echo("http", elsewhere.parse().unwrap(), false);
     rig.echo("other", rig.back(), false);
     rig.start(&rig.config(""));
-    let mut first = Client::connect(rig.front());
-    first.is_served();
+    let _first = rig.client();
     // Another target of the same domain.
     let moved = rig.config("").replace(&rig.back().to_string(), &elsewhere);
     fs::write(rig.file("summon.toml"), &moved).unwrap();
@@ -126,9 +122,7 @@ fn reload_gives_an_address_to_another_domain() {
 
 #[test]
 fn reload_gives_a_running_domain_its_new_times() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
+    let rig = Rig::serving("");
     Client::connect(rig.front()).is_served();
     fs::write(rig.file("summon.toml"), rig.config("idle = \"100ms\"\nasleep = \"destroy\""))
         .unwrap();
@@ -187,9 +181,7 @@ fn descriptors_that_are_no_sockets_are_left_alone() {
 
 #[test]
 fn end_leaves_the_domains_as_they_are() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"1h\""));
+    let mut rig = Rig::serving("idle = \"1h\"");
     Client::connect(rig.front()).is_served();
     rig.signal("INT");
     assert!(rig.ended().success());

@@ -13,11 +13,8 @@ fn asleep(rig: &Rig, times: u32) {
 
 #[test]
 fn idle_domain_is_shut_down_and_starts_again() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"1s\""));
-    let mut client = Client::connect(rig.front());
-    client.is_served();
+    let rig = Rig::serving("idle = \"1s\"");
+    let mut client = rig.client();
     asleep(&rig, 1);
     // The connection ended before, in order.
     assert_eq!(client.0.read(&mut [0]).unwrap(), 0);
@@ -54,9 +51,7 @@ fn client_that_is_held_keeps_a_domain_awake() {
 
 #[test]
 fn traffic_keeps_a_domain_awake() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"30s\"\nasleep = \"destroy\""));
+    let rig = Rig::serving("idle = \"30s\"\nasleep = \"destroy\"");
     let mut client = Client::connect(rig.front());
     for _ in 0..20 {
         client.is_served();
@@ -67,9 +62,7 @@ fn traffic_keeps_a_domain_awake() {
 
 #[test]
 fn connections_live_on_in_a_saved_domain() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
+    let rig = Rig::serving("idle = \"1s\"\nasleep = \"save\"");
     let (mut silent, mut busy) = (Client::connect(rig.front()), Client::connect(rig.front()));
     silent.is_served();
     for times in 1..4 {
@@ -93,9 +86,7 @@ fn connections_live_on_in_a_saved_domain() {
 
 #[test]
 fn client_that_leaves_does_not_wake_a_saved_domain() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
+    let rig = Rig::serving("idle = \"1s\"\nasleep = \"save\"");
     let (mut leaving, mut staying) = (Client::connect(rig.front()), Client::connect(rig.front()));
     leaving.is_served();
     staying.is_served();
@@ -111,9 +102,7 @@ fn client_that_leaves_does_not_wake_a_saved_domain() {
 
 #[test]
 fn client_that_comes_during_a_save_waits_for_both() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
+    let rig = Rig::serving("idle = \"1s\"\nasleep = \"save\"");
     Client::connect(rig.front()).is_served();
     let slow = rig.slow("save");
     eventually("it is being saved", || rig.calls().contains(&"save".into()));
@@ -133,8 +122,7 @@ fn state_that_is_older_than_the_configuration_is_not_used() {
     fs::write(&kernel, "1").unwrap();
     fs::write(rig.file("http.cfg"), format!("kernel = \"{}\"\n", kernel.display())).unwrap();
     rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
-    let mut old = Client::connect(rig.front());
-    old.is_served();
+    let mut old = rig.client();
     asleep(&rig, 1);
     // Whatever the resolution of the file's times is.
     thread::sleep(Duration::from_millis(20));
@@ -148,9 +136,7 @@ fn state_that_is_older_than_the_configuration_is_not_used() {
 
 #[test]
 fn restoration_that_fails_is_a_cold_start() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\"\nretry = \"1ms\""));
+    let rig = Rig::serving("idle = \"1s\"\nasleep = \"save\"\nretry = \"1ms\"");
     Client::connect(rig.front()).is_served();
     asleep(&rig, 1);
     // Where nothing can be started, the state is kept.
@@ -170,8 +156,7 @@ fn save_that_fails_leaves_the_domain_up() {
     rig.echo("http", rig.back(), false);
     let failing = rig.failing("save", "No space left on device");
     rig.start(&rig.config("idle = \"1s\"\nasleep = \"save\""));
-    let mut client = Client::connect(rig.front());
-    client.is_served();
+    let mut client = rig.client();
     rig.says("No space left on device");
     client.is_served();
     drop(failing);

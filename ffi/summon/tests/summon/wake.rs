@@ -9,9 +9,7 @@ use std::{
 
 #[test]
 fn first_client_starts_the_domain() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
+    let rig = Rig::serving("");
     assert!(rig.calls().is_empty());
     Client::connect(rig.front()).is_served();
     assert_eq!(rig.calls(), ["create"]);
@@ -27,9 +25,7 @@ fn first_client_starts_the_domain() {
 
 #[test]
 fn many_clients_at_once_start_one_domain() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
+    let rig = Rig::serving("");
     let slow = rig.slow("create");
     let clients: Vec<_> = (0..50)
         .map(|_| {
@@ -61,9 +57,7 @@ fn client_is_held_until_the_domain_answers() {
 
 #[test]
 fn each_direction_ends_by_itself() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
+    let rig = Rig::serving("");
     let client = Client::connect(rig.front());
     let sent: Vec<u8> = (0..3_000_000_u32).map(|i| ((i * 31) >> 3) as u8).collect();
     let (mut writer, octets) = (client.0.try_clone().unwrap(), sent.clone());
@@ -80,11 +74,8 @@ fn each_direction_ends_by_itself() {
 
 #[test]
 fn fast_side_waits_for_the_slow_one() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
-    let mut client = Client::connect(rig.front());
-    client.is_served();
+    let rig = Rig::serving("");
+    let mut client = rig.client();
     // Nothing is read here, so that the domain cannot write and reads no more either. What fits is what the kernel has
     // on four sockets, of some megabytes each.
     client.0.set_nonblocking(true).unwrap();
@@ -108,9 +99,7 @@ fn fast_side_waits_for_the_slow_one() {
 
 #[test]
 fn proxy_protocol_says_who_the_client_is() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config("proxy-protocol = true"));
+    let rig = Rig::serving("proxy-protocol = true");
     let mut client = Client::connect(rig.front());
     let (here, there) = (client.0.local_addr().unwrap(), rig.front());
     let line =
@@ -151,16 +140,12 @@ fn domain_that_runs_already_is_taken_up() {
 
 #[test]
 fn domain_that_somebody_else_has_started_is_used() {
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
+    let rig = Rig::serving("");
     std::fs::write(rig.file("domains/http"), "7 -b---- 7 http\n").unwrap();
     Client::connect(rig.front()).is_served();
     rig.says("somebody else has started it");
     // A dead one is no use.
-    let mut rig = Rig::new();
-    rig.echo("http", rig.back(), false);
-    rig.start(&rig.config(""));
+    let rig = Rig::serving("");
     std::fs::write(rig.file("domains/http"), "7 ---s-- 7 http\n").unwrap();
     Client::connect(rig.front()).is_served();
     assert_eq!(rig.calls(), ["create", "destroy", "create"]);
