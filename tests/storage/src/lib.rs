@@ -5,9 +5,11 @@
 //! follow each other may reach the medium in any order, and some of them twice.
 
 mod image;
+mod lives;
 mod until;
 
 pub use image::Image;
+pub use lives::{Keeper, lives};
 pub use until::{Until, for_seeds};
 
 use mirust_rt::block::{Counters, Device, Error, Info, Io, Op, State};

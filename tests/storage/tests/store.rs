@@ -7,9 +7,10 @@
 use mirust::block::Disk;
 use mirust::block::redb::{Storage, create_on};
 use mirust::block::store::{Store, room};
-use mirust_storage_tests::{CrashDisk, Image, Random, Until, for_seeds};
+use mirust_storage_tests::{CrashDisk, Image, Keeper, Random, Until, for_seeds, lives};
 use redb::TableDefinition;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::io;
 use std::rc::Rc;
 
@@ -73,43 +74,31 @@ fn transact(store: &Store<Until>, number: u64) -> io::Result<()> {
     })
 }
 
-fn lives(seed: u64) {
-    let mut random = Random::new(seed);
-    let mut image = Image::zeros(SIZE);
-    let (mut told, mut tried) = (0, 0);
-    for life in 0..4 {
-        let disk = CrashDisk::new(image, seed * 16 + life);
-        let steps = if random.below(5) == 0 { random.below(40) } else { random.below(600) };
-        // It may crash at any step, of its opening too.
-        let _ = (|| -> io::Result<()> {
-            let store = Store::open_with(Disk::new(disk.clone()), Until::new(&disk, steps))?;
-            let (count, map) = contents(&store)?;
-            assert!(
-                (told..=tried).contains(&count),
-                "seed {seed}, life {life}: {count}, of {told} to {tried}"
-            );
-            assert!(map == state(count), "seed {seed}, life {life}: not what {count} had left");
-            told = count;
-            loop {
-                tried = told + 1;
-                transact(&store, tried)?;
-                told = tried;
-            }
-        })();
-        image = disk.crash();
+struct Kept(Store<Until>);
+
+impl Keeper for Kept {
+    type State = Map;
+
+    fn open(disk: Disk, until: Until) -> Result<Kept, Box<dyn Error>> {
+        Ok(Kept(Store::open_with(disk, until)?))
     }
-    // Whatever has happened, it opens, and is taken for what it is.
-    let disk = CrashDisk::new(image, seed);
-    let store = Store::open_with(Disk::new(disk.clone()), Until::new(&disk, usize::MAX));
-    let store = store.unwrap_or_else(|error| panic!("seed {seed}: {error}"));
-    let (count, map) = contents(&store).unwrap();
-    assert!((told..=tried).contains(&count), "seed {seed}: transaction {count}");
-    assert!(map == state(count), "seed {seed}: not what {count} had left");
+
+    fn contents(&self) -> Result<(u64, Map), Box<dyn Error>> {
+        Ok(contents(&self.0)?)
+    }
+
+    fn transact(&self, number: u64) -> Result<(), Box<dyn Error>> {
+        Ok(transact(&self.0, number)?)
+    }
+
+    fn state(count: u64) -> Map {
+        state(count)
+    }
 }
 
 #[test]
 fn no_crash_loses_a_transaction() {
-    for_seeds(8, lives);
+    for_seeds(8, lives::<Kept>);
 }
 
 fn open(disk: &Rc<CrashDisk>) -> Store<Until> {
