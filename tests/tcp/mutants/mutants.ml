@@ -29,15 +29,43 @@ let contains part s =
   let rec at i = i + n <= String.length s && (String.sub s i n = part || at (i + 1)) in
   at 0
 
+(* ---- The tests ---- *)
+
+(* From the quickest; each with what it is given. *)
+let tests =
+  [
+    ("scripts_test", "");
+    ("states_test", "");
+    ("units_test", "");
+    ("tables_test", "");
+    ("congestion_test", "");
+    ("queues_test", "");
+    ("opening_test", "");
+    ("deadlines_test", "");
+    ("wheel_test", "");
+    ("turns_test", "");
+    ("time_wait_test", "");
+    ("hosts_test", "");
+    ("fuzz_engine", "1 300");
+    ("link_test", "1 60");
+    ("places_test", "");
+    ("hoards_test", "");
+    ("flood_test", "");
+    ("fuzz_engine", "301 3000");
+  ]
+
 (* ---- A copy of the engine and of its tests ---- *)
 
 let dune =
-  {|(library (name mirust_tcp_script) (modules script) (wrapped false) (libraries mirust_tcp))
+  let names = List.sort_uniq String.compare (List.map fst tests) |> String.concat " " in
+  Printf.sprintf
+    {|(library (name mirust_tcp_script) (modules script) (wrapped false) (libraries mirust_tcp))
 (executables
- (names scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test hosts_test flood_test link_test fuzz_engine)
- (modules invariants life shortage scripts_test states_test units_test deadlines_test wheel_test turns_test time_wait_test hosts_test flood_test link_test fuzz_engine)
+ (names %s)
+ (modules invariants life shortage visitors %s)
  (libraries mirust_tcp_script mirust_tcp mirust_wire alcotest))
 |}
+    names names
 
 let prepare work =
   must "rm -rf %s && mkdir -p %s/net %s/tests %s/docs" work work work work;
@@ -53,23 +81,6 @@ let build work name =
   run "cd %s && timeout 600 dune build --root . --display quiet ./tests/%s.exe 2>%s/log" work name
     work
   = 0
-
-(* From the quickest; each with what it is given. *)
-let tests =
-  [
-    ("scripts_test", "");
-    ("states_test", "");
-    ("units_test", "");
-    ("deadlines_test", "");
-    ("wheel_test", "");
-    ("turns_test", "");
-    ("time_wait_test", "");
-    ("hosts_test", "");
-    ("fuzz_engine", "1 300");
-    ("link_test", "1 60");
-    ("flood_test", "");
-    ("fuzz_engine", "301 3000");
-  ]
 
 (* A mutant that never ends runs out of processor time. They run where the copies of scripts and docs are:
    `states_test` looks for ../../docs. *)
