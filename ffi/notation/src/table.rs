@@ -439,6 +439,33 @@ mod tests {
         }
     }
 
+    /// The rows of docs/boundary.md: `RUST` in the first cell, `OCAML` in the second.
+    #[test]
+    fn the_manual_has_the_ocaml_types_of_the_table() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/boundary.md");
+        let page = std::fs::read_to_string(page).expect("the page");
+        let mut describe: fn(&str) -> String = argument;
+        let mut rows = 0;
+        for line in page.lines() {
+            if line.starts_with("| result in Rust") {
+                describe = result;
+            }
+            let mut cells = line.split(" | ").map(|cell| cell.trim_matches(['|', ' ']));
+            let (Some(rust), Some(ocaml)) = (cells.next(), cells.next()) else { continue };
+            let quoted = |cell: &str| Some(cell.strip_prefix('`')?.strip_suffix('`')?.to_owned());
+            let (Some(rust), Some(ocaml)) = (quoted(rust), quoted(ocaml)) else { continue };
+            let found = match rust.strip_prefix("#[ocaml(cstruct)] ") {
+                Some(bytes) => {
+                    table().buffer(&ty(bytes), Buffer::Cstruct).expect("bytes").ocaml.to_string()
+                }
+                None => describe(&rust),
+            };
+            assert_eq!(found, ocaml, "{rust}");
+            rows += 1;
+        }
+        assert!(rows > 20, "{rows} rows");
+    }
+
     #[test]
     fn what_has_no_ocaml_type_is_told_what_to_do() {
         for (rust, hint) in [
