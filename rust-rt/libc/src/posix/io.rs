@@ -159,7 +159,7 @@ fn write_parts_at(fd: c_int, parts: &[Part], offset: i64) -> Result<usize> {
     }
     // As on Linux, and unlike what POSIX says.
     match file.appends() && offset >= 0 {
-        true => file.append(parts).map(|(_, n)| n),
+        true => file.append(parts),
         false => file.write_at(parts, offset),
     }
 }

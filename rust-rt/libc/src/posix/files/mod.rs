@@ -113,7 +113,7 @@ impl File {
     }
 
     /// Where what is appended goes.
-    pub(super) fn end(&self) -> u64 {
+    fn end(&self) -> u64 {
         self.size().unwrap_or(0)
     }
 
@@ -153,11 +153,10 @@ impl File {
         self.write_now(parts, offset)
     }
 
-    /// Writes behind the end: where that was, and how much. May wait if the file persists.
-    pub(super) fn append(&self, parts: &[Part]) -> Result<(u64, usize)> {
+    /// Writes behind the end. May wait if the file persists.
+    pub(super) fn append(&self, parts: &[Part]) -> Result<usize> {
         let _turn = self.turn()?;
-        let end = self.end();
-        self.write_now(parts, end).map(|n| (end, n))
+        self.write_now(parts, self.end())
     }
 
     /// A turn to write, where that takes more than a moment.
@@ -181,13 +180,10 @@ impl File {
 
     /// Writes where the file's position is, or behind the end, and moves the position on.
     fn write_on(&self, parts: &[Part]) -> Result<usize> {
-        let (at, n) = match self.append.get() {
-            true => self.append(parts)?,
-            false => {
-                let at = self.offset.get();
-                (at, self.write_at(parts, at as i64)?)
-            }
-        };
+        // Before the position is looked at, so that what two threads write comes one behind the other.
+        let _turn = self.turn()?;
+        let at = if self.appends() { self.end() } else { self.offset.get() };
+        let n = self.write_now(parts, at)?;
         self.offset.set(at + n as u64);
         Ok(n)
     }

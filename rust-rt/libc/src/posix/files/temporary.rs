@@ -258,10 +258,9 @@ impl Contents {
         let end = self.below()?.end();
         let mut pages = self.pages.try_borrow_mut().ok()?;
         let (mut chosen, mut n) = ([0; MOST], 0);
-        for (&number, _) in pages.range(from.min(end)..end) {
-            if n < MOST && is_stored(number) {
-                (chosen[n], n) = (number, n + 1);
-            }
+        let stored = pages.range(from.min(end)..end).filter(|(number, _)| is_stored(**number));
+        for (at, (&number, _)) in stored.take(MOST).enumerate() {
+            (chosen[at], n) = (number, at + 1);
         }
         chosen[..n].iter().for_each(|number| drop(pages.remove(number)));
         // Not more than before.
