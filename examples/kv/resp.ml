@@ -8,7 +8,7 @@ type t = {
   mutable missing : int; (* strings missing from it; 0: it is whole, or has not begun *)
   mutable length : int; (* of the next string; -1: not known yet *)
   mutable count : int; (* of its strings so far *)
-  mutable ranges : int array; (* of each: where it begins, counted from [start], and its length *)
+  mutable ranges : int array; (* of each, where it is: see [range] *)
 }
 
 let max_string = 1 lsl 20
@@ -22,7 +22,7 @@ let cost words = List.fold_left (fun sum word -> sum + word_cost + String.length
 
 let create ?(most = max_request) () =
   {
-    most;
+    most = Int.min most max_request;
     bytes = Bytes.empty;
     start = 0;
     at = 0;
@@ -85,12 +85,12 @@ let begin_request t =
   let last = t.at - t.start in
   t.count <- 0;
   t.start <- t.at;
-  if Array.length t.ranges > 2 * many_words then t.ranges <- [||];
+  if Array.length t.ranges > many_words then t.ranges <- [||];
   let size = Bytes.length t.bytes and have = t.stop - t.start in
   if have > 0 then (if size > small_buffer && 4 * Int.max last have < size then fit t)
   else (
     t.bytes <- Bytes.empty;
-    if Array.length t.ranges > 2 * few_words then t.ranges <- [||];
+    if Array.length t.ranges > few_words then t.ranges <- [||];
     t.start <- 0;
     t.at <- 0;
     t.stop <- 0;
@@ -143,58 +143,59 @@ external get32 : Bytes.t -> int -> int32 = "%caml_bytes_get32"
 external get16 : Bytes.t -> int -> int = "%caml_bytes_get16"
 
 let[@inline] four bytes i = Int32.to_int (get32 bytes i)
+let[@inline] digit v shift = (v lsr shift) land 15
 
-(* A line like [*3]. Nearly all of them have one to three digits, and end as they should: [*d\r\n], [*dd\r] and [*ddd]
-   are recognised by four bytes at a time, in which a digit is 0x3 and its value. The rest is for [any_count]. *)
+(* A line like [*3], of a number up to [most], which is 999 or more. Nearly all of them have one to three digits, and end
+   as they should: [*d\r\n], [*dd\r] and [*ddd] are recognised by four bytes at a time, in which a digit is 0x3 and its
+   value. The rest is for [any_count]. *)
 let[@inline] count t ~sign ~most =
   let bytes = t.bytes and at = t.at in
   if t.stop - at < 6 then any_count t ~sign ~most
   else
     let v = four bytes at and s = Char.code sign in
-    let first = (v lsr 8) land 15 and second = (v lsr 16) land 15 and third = (v lsr 24) land 15 in
-    if v land 0xfffff0ff = 0x0a0d3000 lor s && first <= 9 && first <= most then (
+    if v land 0xfffff0ff = 0x0a0d3000 lor s && digit v 8 <= 9 then (
       t.at <- at + 4;
-      first)
+      digit v 8)
     else if
-      v land 0xfff0f0ff = 0x0d303000 lor s && byte bytes (at + 4) = 10 && first <= 9 && second <= 9
-    then
-      let n = (10 * first) + second in
-      if n > most then any_count t ~sign ~most
-      else (
-        t.at <- at + 5;
-        n)
+      v land 0xfff0f0ff = 0x0d303000 lor s
+      && byte bytes (at + 4) = 10
+      && digit v 8 <= 9
+      && digit v 16 <= 9
+    then (
+      t.at <- at + 5;
+      (10 * digit v 8) + digit v 16)
     else if
       v land 0xf0f0f0ff = 0x30303000 lor s
       && get16 bytes (at + 4) = 0x0a0d
-      && first <= 9 && second <= 9 && third <= 9
-    then
-      let n = (100 * first) + (10 * second) + third in
-      if n > most then any_count t ~sign ~most
-      else (
-        t.at <- at + 6;
-        n)
+      && digit v 8 <= 9
+      && digit v 16 <= 9
+      && digit v 24 <= 9
+    then (
+      t.at <- at + 6;
+      (100 * digit v 8) + (10 * digit v 16) + digit v 24)
     else any_count t ~sign ~most
 
-let more_ranges t i =
-  let ranges = Array.make (Int.max (2 * few_words) (2 * i)) 0 in
-  Array.blit t.ranges 0 ranges 0 i;
+(* Where a string is, as one number: its length in the low bits, and above them where it begins, counted from [start]. *)
+let length_bits = 24
+let[@inline] range position length = (position lsl length_bits) lor length
+
+let more_ranges t =
+  let ranges = Array.make (Int.max few_words (2 * t.count)) 0 in
+  Array.blit t.ranges 0 ranges 0 t.count;
   t.ranges <- ranges
 
 let[@inline] add t at length =
-  let i = 2 * t.count in
-  if i = Array.length t.ranges then more_ranges t i;
-  let ranges = t.ranges in
-  ranges.(i) <- at - t.start;
-  ranges.(i + 1) <- length;
+  t.ranges.(t.count) <- range (at - t.start) length;
   t.count <- t.count + 1
 
 let rec strings t =
   if t.missing > 0 then (
+    if t.count = Array.length t.ranges then more_ranges t;
     if t.length < 0 then t.length <- count t ~sign:'$' ~most:max_string;
     let length = t.length and at = t.at in
     let takes = at - t.start + (word_cost * t.count) + length in
-    if takes > max_request then raise_notrace (Malformed "too large a request");
-    if takes > t.most then raise_notrace Too_large;
+    if takes > t.most then
+      raise_notrace (if takes > max_request then Malformed "too large a request" else Too_large);
     if t.stop - at < length + 2 then raise_notrace More;
     add t at length;
     t.at <- at + length + 2;
@@ -216,6 +217,7 @@ let rec words_of_line t ~from i last =
   else (
     if i > from then (
       if t.count = max_words then raise_notrace (Malformed "too many words");
+      if t.count = Array.length t.ranges then more_ranges t;
       add t from (i - from));
     if i < last then words_of_line t ~from:(i + 1) (i + 1) last)
 
@@ -247,8 +249,8 @@ let next t =
 let count t = t.count
 let whole_cost t = t.at - t.start + (word_cost * t.count)
 let bytes t = t.bytes
-let[@inline] position t i = t.start + t.ranges.(2 * i)
-let[@inline] length t i = t.ranges.((2 * i) + 1)
+let[@inline] position t i = t.start + (t.ranges.(i) lsr length_bits)
+let[@inline] length t i = t.ranges.(i) land ((1 lsl length_bits) - 1)
 let word t i = Bytes.sub_string t.bytes (position t i) (length t i)
 
 (* In both cases of a letter all bits are the same but one. Behind a word there is at least one byte, the end of its

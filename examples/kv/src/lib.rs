@@ -57,38 +57,25 @@ fn part(request: &[u8], at: isize, length: isize) -> &[u8] {
 /// error if that is more than there is room for.
 fn bulk(value: Option<&[u8]>, out: &mut [u8]) -> Result<usize, usize> {
     const LINE_END: &[u8; 2] = b"\r\n";
-    // A sign, the digits of any length, and the end of the line; filled from its end on.
-    let mut line = [0; 24];
-    let mut start = line.len();
-    let mut before = |bytes: &[u8]| {
-        start -= bytes.len();
-        line[start..][..bytes.len()].copy_from_slice(bytes);
+    let Some(value) = value else {
+        let none = b"$-1\r\n";
+        out.get_mut(..none.len()).ok_or(none.len())?.copy_from_slice(none);
+        return Ok(none.len());
     };
-    before(LINE_END);
-    match value {
-        None => before(b"$-1"),
-        Some(value) => {
-            let mut rest = value.len();
-            loop {
-                before(&[b'0' + (rest % 10) as u8]);
-                rest /= 10;
-                if rest == 0 {
-                    break;
-                }
-            }
-            before(b"$");
-        }
+    let digits = 1 + value.len().checked_ilog10().unwrap_or(0) as usize;
+    let needed = 1 + digits + value.len() + 2 * LINE_END.len();
+    let (first, rest) = out.get_mut(..needed).ok_or(needed)?.split_at_mut(1 + digits);
+    first[0] = b'$';
+    let mut left = value.len();
+    for digit in first[1..].iter_mut().rev() {
+        *digit = b'0' + (left % 10) as u8;
+        left /= 10;
     }
-    let line = &line[start..];
-    let needed = line.len() + value.map_or(0, |value| value.len() + LINE_END.len());
-    let out = out.get_mut(..needed).ok_or(needed)?;
-    let (head, rest) = out.split_at_mut(line.len());
-    head.copy_from_slice(line);
-    if let Some(value) = value {
-        let (body, end) = rest.split_at_mut(value.len());
-        body.copy_from_slice(value);
-        end.copy_from_slice(LINE_END);
-    }
+    let (first_end, rest) = rest.split_at_mut(LINE_END.len());
+    let (body, last_end) = rest.split_at_mut(value.len());
+    first_end.copy_from_slice(LINE_END);
+    body.copy_from_slice(value);
+    last_end.copy_from_slice(LINE_END);
     Ok(needed)
 }
 
