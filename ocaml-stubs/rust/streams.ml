@@ -63,9 +63,14 @@ type reading =
 
 (* A connection, the tokens of its reader and writer, and what the reader has been told of and has not taken, which Rust
    does without a call: it finds it as the fourth field. *)
-type stream = { flow : TCP.flow; reader : int; writer : int; mutable arrived : reading }
+type stream = {
+  flow : TCP.flow;
+  reader : int;
+  writer : int;
+  mutable arrived : reading;
+  mutable arrive : unit -> unit; (* what the flow calls when there is something to read *)
+}
 
-let stream flow reader writer = { flow; reader; writer; arrived = Wait }
 let peer s = encode (TCP.dst s.flow)
 let local s = encode (TCP.src s.flow)
 let info s = TCP.info s.flow
@@ -95,10 +100,10 @@ let rec take s =
       Wait
 
 and read s = or_abort take s
-and await s = Lwt.on_termination (TCP.readable s.flow) (fun () -> arrive s)
+and await s = TCP.on_readable s.flow s.arrive
 
 (* One piece at a time, and only to a reader that waits: the rest stays in the window. *)
-and arrive s =
+let rec arrive s =
   match s.arrived with
   | Wait -> (
       match read s with
@@ -114,6 +119,11 @@ and tell s arrived =
   TCP.defer_flush s.flow;
   wake s.reader;
   told := s :: !told
+
+let stream flow reader writer =
+  let s = { flow; reader; writer; arrived = Wait; arrive = ignore } in
+  s.arrive <- (fun () -> arrive s);
+  s
 
 (* Called for a stream whose reader does not read, or has to wait for the next turn. The engine no longer counts the
    piece that it holds, and compaction under pressure does not reach it. So a piece that is a small part of a receive

@@ -116,7 +116,9 @@ let reply_of_the_next_turn p =
           ok TCP.pp_write_error r;
           serve (n - 1)
       | `Wait ->
-          TCP.readable server >>= fun () ->
+          let told, tell = Lwt.wait () in
+          TCP.on_readable server (Lwt.wakeup tell);
+          told >>= fun () ->
           TCP.defer_flush server;
           Lwt.pause () >>= fun () -> serve n
       | `Eof | `Error _ -> fail "the end"

@@ -157,7 +157,7 @@ pub(crate) unsafe fn take_arrived<'a, T>(
     unsafe extern "C" {
         fn caml_modify(field: *mut Raw, value: Raw);
     }
-    // SAFETY: the record has four fields, by the caller's promise. Nothing allocates in here, so that it stays where it
+    // SAFETY: the record has this field, by the caller's promise. Nothing allocates in here, so that it stays where it
     // is; what was in the field is kept by nobody then, and the borrow of the runtime keeps the collector away.
     unsafe {
         let field = field(stream.get_raw(), ARRIVED);

@@ -50,7 +50,9 @@ type flow = {
   mutable most : int; (* how many octets it takes *)
   mutable reader : unit Lwt.u option;
   mutable readable : unit Lwt.t;
-  mutable wake : unit -> unit; (* those two *)
+  mutable listener : unit -> unit; (* of [on_readable] *)
+  mutable listens : bool; (* it is yet to be called *)
+  mutable wake : unit -> unit; (* those three *)
   mutable waking : bool; (* [wake] is in [ready] *)
   mutable writer : unit Lwt.u option;
   mutable writable : unit Lwt.t;
@@ -96,7 +98,8 @@ let or_abort flow f =
     raise e
 
 let wake_reader flow =
-  if (Option.is_some flow.taker || Option.is_some flow.reader) && not flow.waking then (
+  if (flow.listens || Option.is_some flow.taker || Option.is_some flow.reader) && not flow.waking
+  then (
     Ring.push flow.t.ready flow.wake;
     flow.waking <- true)
 
@@ -130,8 +133,11 @@ let error_of_reason : Engine.reason -> error option = function
   | `No_route -> Some (`No_route "nobody could be reached")
 
 let failure flow = Option.bind flow.ended error_of_reason
-let readable = reader
 let writable = writer
+
+let on_readable flow f =
+  if flow.listener != f then flow.listener <- f;
+  flow.listens <- true
 
 let try_read_some flow ~most =
   if flow.deaf then `Eof
@@ -169,6 +175,9 @@ let wake_readers flow =
       | (`Data _ | `Eof) as r -> hand_over flow u r
       | `Error _ -> hand_over flow u `Eof
       | `Wait -> ()));
+  if flow.listens then (
+    flow.listens <- false;
+    flow.listener ());
   match flow.reader with
   | None -> ()
   | Some u ->
@@ -200,6 +209,8 @@ let make_flow t c =
       waking = false;
       reader = None;
       readable = Lwt.return_unit;
+      listener = ignore;
+      listens = false;
       writer = None;
       writable = Lwt.return_unit;
       ended = None;

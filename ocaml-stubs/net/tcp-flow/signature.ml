@@ -63,8 +63,8 @@ module type S = sig
 
   (** {2 Without promises}
 
-      For code with its own scheduler: functions that answer at once, and promises that are resolved
-      when asking again is worthwhile. *)
+      For code with its own scheduler: functions that answer at once, and tell when asking again is
+      worthwhile. *)
 
   (** As [read], but [`Wait] where that would wait, and [`Error] instead of [`Eof] if there is a
       {!failure}. *)
@@ -73,8 +73,8 @@ module type S = sig
   (** Whether {!try_read} would return [`Wait]. *)
   val would_wait : flow -> bool
 
-  (** After [`Wait]: resolved when a retry is worthwhile. *)
-  val readable : flow -> unit Lwt.t
+  (** After [`Wait]: has this called once, when a retry is worthwhile. Of several, the last is. *)
+  val on_readable : flow -> (unit -> unit) -> unit
 
   (** The number of bytes that {!put} should be given at most; 0 or less if there is no room. *)
   val write_room : flow -> (int, write_error) result
@@ -86,8 +86,8 @@ module type S = sig
   (** After a {!write_room} of 0 or less: resolved when there is room, or an error. *)
   val writable : flow -> unit Lwt.t
 
-  (** For callbacks of {!readable} and {!writable} that notify code which acts only in the next turn
-      of the loop: sending is deferred to that turn, so that a reply still carries the
+  (** For callbacks of {!on_readable} and {!writable} that notify code which acts only in the next
+      turn of the loop: sending is deferred to that turn, so that a reply still carries the
       acknowledgement of its request. *)
   val defer_flush : flow -> unit
 
