@@ -90,6 +90,9 @@ async fn connection(stream: TcpStream, place: Place, server: Rc<Server>) {
         .timer(Timer)
         .header_read_timeout(STALLED)
         .max_buf_size(BUFFER)
+        // Without this, hyper reads ahead while a request is answered, to a new buffer, only to learn that its client has
+        // gone: that shows when the answer is written.
+        .half_close(true)
         .serve_connection(stream, service);
     let mut stalled = pin!(progress.stalled(STALLED));
     let mut must_leave = pin!(progress.must_leave());
@@ -126,8 +129,7 @@ async fn respond(
 ) -> Result<Response<Body>, hyper::Error> {
     server.metrics.request();
     progress.asked();
-    let path = request.uri().path().to_owned();
-    let response = match (request.method(), path.as_str()) {
+    let response = match (request.method(), request.uri().path()) {
         (&Method::GET, "/") => text(StatusCode::OK, "Hello from Rust\n"),
         (&Method::GET, "/big") => Response::new(Body::zeros(BIG)),
         // To show that a panic does not affect others.

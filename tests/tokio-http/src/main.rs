@@ -34,6 +34,7 @@ async fn connection(stream: TcpStream) {
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(30))
+        .half_close(true)
         .serve_connection(TokioIo::new(stream), service_fn(respond))
         .await;
 }
