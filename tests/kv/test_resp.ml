@@ -45,6 +45,14 @@ let pieces () =
   for i = 0 to String.length set - 1 do
     check "a beginning" `More (after [ String.sub set 0 i ])
   done;
+  let in_two_pieces request =
+    for i = 1 to String.length request - 1 do
+      let rest = String.sub request i (String.length request - i) in
+      check "in two pieces" (after [ request ]) (after [ String.sub request 0 i; rest ])
+    done
+  in
+  List.iter in_two_pieces
+    [ set; "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"; "*2\r\n$4\r\nECHO\r\n$1\r\nk\r\n" ];
   check "no array" (`Request []) (after [ "*"; "-"; "1"; "\r"; "\n" ])
 
 (* Behind a short word there may be nothing but its line's end, and the buffer ends there. *)
