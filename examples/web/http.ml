@@ -132,7 +132,7 @@ let parse text =
 
 (* {1 An answer} *)
 
-let answer ?(more = "") ~keep_alive ~body status (kind, content) =
+let head ?(more = "") ~keep_alive status (kind, content) =
   String.concat ""
     [
       "HTTP/1.1 ";
@@ -143,19 +143,35 @@ let answer ?(more = "") ~keep_alive ~body status (kind, content) =
       "\r\nContent-Length: ";
       string_of_int (String.length content);
       (if keep_alive then "\r\nConnection: keep-alive\r\n\r\n" else "\r\nConnection: close\r\n\r\n");
-      (if body then content else "");
     ]
 
+(* The whole of it, and its head alone. *)
+type answer = { whole : Cstruct.t; head : Cstruct.t }
+
+let answer ?more ~keep_alive status page =
+  let head = head ?more ~keep_alive status page in
+  let whole = Cstruct.of_string (head ^ snd page) in
+  { whole; head = Cstruct.sub whole 0 (String.length head) }
+
+type page = { kept : answer; last : answer }
+type pages = (string * page) list
+
+let page page =
+  { kept = answer ~keep_alive:true "200 OK" page; last = answer ~keep_alive:false "200 OK" page }
+
+let pages = List.map (fun (path, contents) -> (path, page contents))
 let plain text = ("text/plain", text ^ "\n")
 
 let respond pages { meth; target; keep_alive } =
   let page = List.find_opt (fun (path, _) -> String.equal path target) pages in
-  match (meth, page) with
-  | ("GET" | "HEAD"), Some (_, page) -> answer ~keep_alive ~body:(meth = "GET") "200 OK" page
-  | ("GET" | "HEAD"), None ->
-      answer ~keep_alive ~body:(meth = "GET") "404 Not Found" (plain "no such page")
-  | _, _ ->
-      answer ~more:"\r\nAllow: GET, HEAD" ~keep_alive ~body:true "405 Method Not Allowed"
-        (plain "pages can only be read")
+  let answer =
+    match (meth, page) with
+    | ("GET" | "HEAD"), Some (_, { kept; last }) -> if keep_alive then kept else last
+    | ("GET" | "HEAD"), None -> answer ~keep_alive "404 Not Found" (plain "no such page")
+    | _, _ ->
+        answer ~more:"\r\nAllow: GET, HEAD" ~keep_alive "405 Method Not Allowed"
+          (plain "pages can only be read")
+  in
+  if meth = "HEAD" then answer.head else answer.whole
 
-let bad_request = answer ~keep_alive:false ~body:true "400 Bad Request" (plain "not a request")
+let bad_request = (answer ~keep_alive:false "400 Bad Request" (plain "not a request")).whole

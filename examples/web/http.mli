@@ -15,8 +15,15 @@ val max_head : int
     host (in HTTP/1.0 it need not name any). *)
 val parse : string -> [ `Request of request * int | `More | `Bad ]
 
-(** The answer to a request, given the pages: paths with their media types and contents. *)
-val respond : (string * (string * string)) list -> request -> string
+(** Pages, and the answers with which they are sent. *)
+type pages
+
+(** Paths with their media types and contents. *)
+val pages : (string * (string * string)) list -> pages
+
+(** The answer to a request. That with a page was made by {!pages}: it is to be sent as it is, and
+    not to be changed. *)
+val respond : pages -> request -> Cstruct.t
 
 (** The answer to [`Bad]; the connection is then closed. *)
-val bad_request : string
+val bad_request : Cstruct.t

@@ -26,9 +26,11 @@ type connection = { flow : TCP.flow; place : Places.place; limit : Mirust.Time.D
 
 let may_take { limit; _ } time = Mirust.Time.Deadline.set limit time
 
-let write c text =
+let write c answer =
   may_take c hurry;
-  TCP.write c.flow (Cstruct.of_string text)
+  TCP.write c.flow answer
+
+let pages = Http.pages Pages.all
 
 (* The request that begins [text] and what follows it, of which some may have come already. The first byte may be long
    in coming, and then all of the request has one time. *)
@@ -59,7 +61,7 @@ let rec serve c text =
       (* It may be sending more, and not read before it has. *)
       write c Http.bad_request >>= fun _ -> TCP.drain c.flow hurry
   | `Request (request, rest) -> (
-      write c (Http.respond Pages.all request) >>= function
+      write c (Http.respond pages request) >>= function
       | Ok () when request.Http.keep_alive ->
           Places.served c.place;
           serve c rest

@@ -75,12 +75,14 @@ let dns_server bytes =
   in
   in_pieces bytes ~feed ~drain
 
+let pages = Http.pages [ ("/", ("text/html", "page")) ]
+
 let http bytes =
   match Http.parse bytes with
   | `More | `Bad -> ()
   | `Request (r, n) -> (
       if n <= 0 || n > String.length bytes then failwith "it takes what is not there";
-      ignore (Http.respond [ ("/", ("text/html", "page")) ] r : string);
+      ignore (Http.respond pages r : Cstruct.t);
       match Http.parse (String.sub bytes 0 n) with
       | `Request (r', n') when r = r' && n = n' -> ()
       | `Request _ | `More | `Bad -> failwith "it depends on what follows")
