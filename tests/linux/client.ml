@@ -7,6 +7,7 @@
      client hold ADDRESS PORT CONNECTIONS
      client serve ADDRESS PORT
      client pour ADDRESS PORT
+     client ask ADDRESS PORT
      client datagram ADDRESS PORT SOURCE
      client reset ADDRESS PORT
 
@@ -14,8 +15,9 @@
    [requests]: one byte goes there and back again, COUNT times. [flood]: sends for so long, and waits until the other
    end has had it all and closes; [drain]: receives for so long. Both say how fast that was. [hold]: opens connections,
    says how many were not refused or reset within a second, and keeps them until its standard input ends. [serve]: an
-   echo server. [pour]: a server that sends for ever, and says every tenth of a second how much that was. [datagram]:
-   sends an octet by UDP from port SOURCE, and wants one back. [reset]: a server that resets what it accepts. *)
+   echo server. [pour]: a server that sends for ever, and says every tenth of a second how much that was. [ask]: sends
+   its standard input, closes its direction, and prints what comes. [datagram]: sends an octet by UDP from port SOURCE,
+   and wants one back. [reset]: a server that resets what it accepts. *)
 
 let chunk = 65536
 
@@ -146,6 +148,15 @@ let flood (domain, address) seconds =
   if Unix.read socket buffer 0 chunk <> 0 then fail "bytes from who is to discard them";
   rate start sent
 
+let ask (domain, address) =
+  let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
+  Unix.connect socket address;
+  let output = Unix.out_channel_of_descr socket and input = Unix.in_channel_of_descr socket in
+  output_string output (In_channel.input_all stdin);
+  flush output;
+  Unix.shutdown socket SHUTDOWN_SEND;
+  print_string (In_channel.input_all input)
+
 let hold (domain, address) count =
   let open_one _ =
     let socket = Unix.socket ~cloexec:true domain SOCK_STREAM 0 in
@@ -240,6 +251,7 @@ let () =
         drain (address name (int_of_string port)) (float_of_string seconds)
     | [| _; "hold"; name; port; count |] ->
         hold (address name (int_of_string port)) (int_of_string count)
+    | [| _; "ask"; name; port |] -> ask (address name (int_of_string port))
     | [| _; "serve"; name; port |] -> serve_by serve_echo (address name (int_of_string port))
     | [| _; "pour"; name; port |] -> serve_by serve_pour (address name (int_of_string port))
     | [| _; "datagram"; name; port; source |] ->

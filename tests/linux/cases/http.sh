@@ -62,6 +62,10 @@ http_pipelining() {
     # In the order of the requests.
     [ "$(grep -o 'Hello [a-zR]*' <&3 | tr '\n' ' ')" = 'Hello one Hello two Hello three Hello from ' ] && exec 3>&-
 }
+# A client that asks nothing more, and closes its direction, gets the whole answer.
+http_half_closed() {
+    [ "$(printf 'GET /big HTTP/1.0\r\nHost: x\r\n\r\n' | client ask $stack 80 | wc -c)" -gt 100000000 ]
+}
 http_1000_connections() {
     ulimit -n 4096
     wrk -t 1 -c 1000 -d 2 "$http/" | tee "$work/wrk"
@@ -110,4 +114,5 @@ http_nonsense() {
 }
 
 group http http_routes http_upload http_upload_too_large http_upload_of_single_octets http_keep_alive \
-    http_pipelining http_1000_connections http_flood http_panic http_exception http_slow_readers http_nonsense
+    http_pipelining http_half_closed http_1000_connections http_flood http_panic http_exception http_slow_readers \
+    http_nonsense
