@@ -30,11 +30,12 @@ struct Folder {
 
 /// A disk of the domain, and where the program finds its files.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Disk {
-    device: String,
+pub struct Disk {
+    /// The device's name in the domain.
+    pub device: String,
     to: String,
     /// Its files can be written.
-    writable: bool,
+    pub writable: bool,
 }
 
 impl Attached {
@@ -107,6 +108,11 @@ impl Attached {
         let source = dir.join(format!("{name}.files.s"));
         update(&source, text.as_bytes())?;
         Ok(Some(source))
+    }
+
+    /// The disks that the domain has to have.
+    pub fn disks(&self) -> &[Disk] {
+        &self.disks
     }
 
     /// The archive that [`write`](Self::write) has made, if it has: the image is to be newer.

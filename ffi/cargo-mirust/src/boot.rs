@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::attach::Disk;
 use crate::build::{self, Workspace};
 use crate::console;
 use crate::home::{Ground, Home};
@@ -96,6 +97,7 @@ impl Domain<'_> {
     ///
     /// It cannot be booted.
     pub fn run(&self, home: &Home, image: &Image) -> Result<u8> {
+        self.check_disks(image)?;
         if self.boot.qemu {
             if image.ground == Ground::Net || !self.ports.is_empty() {
                 say(
@@ -125,6 +127,30 @@ impl Domain<'_> {
         }
     }
 
+    /// Whether the domain has the disks that the program's files are on: it would wait for them.
+    fn check_disks(&self, image: &Image) -> Result<()> {
+        if image.disks.is_empty() || self.boot.env.iter().any(|v| v.starts_with("MIRUST_DISKS=")) {
+            return Ok(());
+        }
+        let without = "or let it start without them: --env MIRUST_DISKS=";
+        if self.boot.qemu {
+            bail!(
+                "{} has files on a disk, and there are none on QEMU without Xen\nleave out --qemu, {without}",
+                image.name
+            );
+        }
+        let configuration = image.configuration()?;
+        match image.disks.iter().find(|disk| !has_disk(&configuration, &disk.device)) {
+            None => Ok(()),
+            Some(Disk { device, writable, .. }) => bail!(
+                "{} has files on the disk {device}, and no line of its xl.cfg gives the domain one\n\
+                 write into xl.cfg, beside Cargo.toml: disk = [\"file:/path/to/FILE,{device},{}\"]\n{without}",
+                image.name,
+                if *writable { "w" } else { "r" }
+            ),
+        }
+    }
+
     fn run_on_qemu(&self, home: &Home, image: &Image) -> Result<u8> {
         let mut command = self.qemu(home, image)?;
         let mut child = interrupt::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
@@ -147,8 +173,7 @@ impl Domain<'_> {
 
     /// The image's configuration, and lines for the ports: `xen-run` reads them.
     fn configuration(&self, image: &Image) -> Result<PathBuf> {
-        let mut cfg = fs::read_to_string(image.cfg())
-            .with_context(|| format!("cannot read {}", image.cfg().display()))?;
+        let mut cfg = image.configuration()?;
         for port in &self.ports {
             let kind = match (port.udp, port.domain) {
                 (true, _) => "udp",
@@ -179,6 +204,13 @@ impl Domain<'_> {
         qemu(&mut command, image, self.memory(image)?, &self.command_line);
         Ok(command)
     }
+}
+
+/// Whether a configuration names the device among its disks, in either of xl's notations.
+fn has_disk(configuration: &str, device: &str) -> bool {
+    let lines = configuration.lines().filter_map(|line| line.split('#').next());
+    let words = lines.flat_map(|line| line.split([',', '=', '"', '\'', '[', ']', ' ', '\t']));
+    words.skip_while(|word| *word != "disk").any(|word| word == device)
 }
 
 /// Passes on what QEMU says, and tells whether that was more than a warning.
@@ -296,6 +328,19 @@ mod tests {
         assert_eq!(port("53/udp").unwrap(), Port { host: 53, domain: 53, udp: true });
         for wrong in ["", "a", "80:", "80:70000", "0:80", "80:0", "-1:80", "80/sctp", "my-crate"] {
             assert!(port(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn disks_are_found_in_either_notation() {
+        for text in [
+            "disk = [\"file:/srv/a.img,xvdb,w\"]",
+            "memory = 64\ndisk=[\n\t'format=raw, vdev=xvdb, access=rw, target=/srv/a.img'\n]\n",
+        ] {
+            assert!(has_disk(text, "xvdb") && !has_disk(text, "xvdc"), "{text}");
+        }
+        for text in ["", "# disk = [\"file:/srv/a.img,xvdb,w\"]", "extra = \"xvdb\""] {
+            assert!(!has_disk(text, "xvdb"), "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::attach::Attached;
+use crate::attach::{Attached, Disk};
 use crate::home::{Ground, Home, Object, modified};
 use crate::lock::Lock;
 use crate::options::{Build, MEMORY};
@@ -40,6 +40,8 @@ pub struct Image {
     pub elf: PathBuf,
     /// What stands below.
     pub ground: Ground,
+    /// The disks that its files are on.
+    pub disks: Vec<Disk>,
 }
 
 impl Image {
@@ -59,9 +61,17 @@ impl Image {
     ///
     /// The configuration cannot be read.
     pub fn memory(&self) -> Result<u32> {
-        let cfg = fs::read_to_string(self.cfg())
-            .with_context(|| format!("cannot read {}", self.cfg().display()))?;
-        Ok(memory_of(&cfg).unwrap_or(MEMORY))
+        Ok(memory_of(&self.configuration()?).unwrap_or(MEMORY))
+    }
+
+    /// The text of its configuration.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn configuration(&self) -> Result<String> {
+        fs::read_to_string(self.cfg())
+            .with_context(|| format!("cannot read {}", self.cfg().display()))
     }
 }
 
@@ -178,7 +188,9 @@ pub fn link(home: &Home, executable: &Executable, options: &Build) -> Result<Ima
         lenient: options.allow_missing,
     };
 
-    let image = |ground| Image { name: name.to_owned(), elf: elf.clone(), ground };
+    let disks = executable.attached.disks();
+    let image =
+        |ground| Image { name: name.to_owned(), elf: elf.clone(), ground, disks: disks.to_vec() };
     if let Some(ground) = notes.ground() {
         let (image, object) = (image(ground), home.ground(ground)?);
         if is_new(home, &image, &object, executable, attached.as_deref()) {
@@ -334,19 +346,26 @@ impl Link<'_> {
     }
 }
 
-/// A network interface, the package's own lines, and, if one of them sets the memory, that of the option: the last one
+/// What a reader of the configuration has to know; `ffi/link/qubes` looks for the variable, too.
+const NETWORK: &str = "\
+# The address is asked for by DHCP. To give one, which needs the variable MIRUST_ARGS, before the program's arguments:
+# cmdline = \"MIRUST_ARGS='--ipv4=192.0.2.7/24 --ipv4-gateway=192.0.2.1'\"
+";
+
+/// What there is to know of the network, an interface, the package's own lines, and, if one of them sets the memory, that of the option: the last one
 /// counts.
 fn lines(mut own: String, ground: Ground, memory: Option<u32>) -> String {
     let sets = |key: &str| {
         own.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key))
     };
+    let network = if ground == Ground::Net { NETWORK } else { "" };
     let interface = if ground == Ground::Net && !sets("vif") { "vif = [\"\"]\n" } else { "" };
     let memory = memory.filter(|_| sets("memory")).map(|mib| format!("memory = {mib}\n"));
     let memory = memory.unwrap_or_default();
     if !own.is_empty() && !own.ends_with('\n') {
         own.push('\n');
     }
-    format!("{interface}{own}{memory}")
+    format!("{network}{interface}{own}{memory}")
 }
 
 /// Whether the image is newer than all that it is made of.
@@ -417,6 +436,11 @@ fn shown(path: &Path) -> std::path::Display<'_> {
 mod tests {
     use super::*;
 
+    fn it(dir: &Path) -> Image {
+        let (name, elf) = ("it".into(), dir.join("it.elf"));
+        Image { name, elf, ground: Ground::Plain, disks: Vec::new() }
+    }
+
     #[test]
     fn an_image_that_is_kept_stays_what_it_is() {
         let dir = std::env::temp_dir().join(format!("mirust-image-{}", std::process::id()));
@@ -430,7 +454,7 @@ mod tests {
         };
         let names = ["it.elf", "it.elf.dbg", "it.cfg"];
         names.iter().for_each(|name| write(name, "memory = 64\nmemory = 32 # less\n"));
-        let image = Image { name: "it".into(), elf: dir.join("it.elf"), ground: Ground::Plain };
+        let image = it(&dir);
         let kept = image.keep().unwrap();
         names.iter().for_each(|name| write(name, "another"));
         assert_eq!(kept.memory().unwrap(), 32);
@@ -448,7 +472,7 @@ mod tests {
     fn the_option_overrides_the_memory_of_the_package() {
         let dir = std::env::temp_dir().join(format!("mirust-memory-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let image = Image { name: "it".into(), elf: dir.join("it.elf"), ground: Ground::Plain };
+        let image = it(&dir);
         for (package, option, expected) in [
             ("memory = 80", None, 80),
             ("memory = 80", Some(33), 33),
