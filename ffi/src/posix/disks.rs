@@ -90,7 +90,9 @@ pub(super) async fn with_a_warning<T>(name: &str, mounting: impl Future<Output =
     let name = name.to_owned();
     let warning = domain::spawn(async move {
         crate::time::sleep(crate::time::Duration::from_secs(LONG)).await;
-        log::warn!("the disk {name} is not there yet: does the domain have one of that name?");
+        log::warn!(
+            "the disk {name} is not there yet: does the domain's `disk` have one so called?"
+        );
     });
     let mounted = pin!(mounting).await;
     warning.abort();
