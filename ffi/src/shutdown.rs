@@ -63,7 +63,11 @@ pub(crate) fn end() {
 }
 
 /// Has a program end by `f` when it is asked to and does not await that. `f` may return before the end.
-#[cfg(all(feature = "descriptors", feature = "redb", feature = "xen"))]
+#[cfg(all(
+    feature = "descriptors",
+    feature = "redb",
+    any(feature = "xen", feature = "posix-on-unix")
+))]
 pub(crate) fn end_by(f: fn()) {
     END.set(f);
 }
