@@ -500,6 +500,22 @@ module Reassembly_tests = struct
     check_bool "too large" true
       (R.add t ~now:0 0 ~offset:40_000 ~more:true (Cstruct.sub data 0 8) = Dropped `Limit)
 
+  (* Also while an older packet waits for the rest of it. *)
+  let complete_packets_are_let_go_of () =
+    let t = R.create R.default and packets = 100 in
+    let kept = Weak.create packets in
+    ignore (R.add t ~now:0 (-1) ~offset:0 ~more:true (Cstruct.sub data 0 8));
+    for key = 0 to packets - 1 do
+      ignore (R.add t ~now:0 key ~offset:0 ~more:true (Cstruct.sub data 0 8));
+      match R.add t ~now:0 key ~offset:8 ~more:false (Cstruct.sub data 8 8) with
+      | Complete b -> Weak.set kept key (Some b.buffer)
+      | Pending | Dropped _ -> Alcotest.fail "incomplete"
+    done;
+    Gc.full_major ();
+    let is_kept key = Weak.check kept key in
+    check_int "kept" 0 (List.length (List.filter is_kept (List.init packets Fun.id)));
+    check_bool "the older one" true (R.next t <> None)
+
   let timeouts () =
     let t = R.create R.default in
     ignore (R.add t ~now:0 1 ~offset:0 ~more:true (Cstruct.sub data 0 8));
@@ -530,6 +546,7 @@ module Reassembly_tests = struct
       case "overlaps" overlaps;
       case "contradictions" contradictions;
       case "bounds" bounds;
+      case "complete_packets_are_let_go_of" complete_packets_are_let_go_of;
       case "timeouts" timeouts;
       case "fuzz" fuzz;
     ]

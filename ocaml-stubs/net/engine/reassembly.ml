@@ -14,7 +14,7 @@ type 'key packet = {
 type 'key t = {
   config : config;
   table : ('key, 'key packet) Hashtbl.t;
-  order : 'key packet Queue.t; (* by age; may hold packets that are gone *)
+  order : 'key packet Queue.t; (* by age; may hold packets that are gone, without their buffers *)
   mutable memory : int;
 }
 
@@ -27,7 +27,8 @@ let current t p = match Hashtbl.find_opt t.table p.key with Some q -> p == q | N
 let drop t p =
   if current t p then (
     Hashtbl.remove t.table p.key;
-    t.memory <- t.memory - Cstruct.length p.buffer)
+    t.memory <- t.memory - Cstruct.length p.buffer;
+    p.buffer <- Cstruct.empty)
 
 (* The oldest packet that is still there. *)
 let rec oldest t =
@@ -139,8 +140,9 @@ let add t ~now key ~offset ~more data =
           if not more then p.total <- beyond;
           match ranges with
           | [ (0, b) ] when b = p.total ->
+              let data = Cstruct.sub p.buffer 0 b in
               drop t p;
-              Complete (Cstruct.sub p.buffer 0 b)
+              Complete data
           | _ -> Pending)
 
 let next t = Option.map (fun p -> p.expires) (oldest t)
