@@ -205,6 +205,48 @@ let errors_are_rationed () =
   try_often 10 [] >|= fun counts ->
   check_bool "nobody can count on it" true (List.length (List.sort_uniq compare counts) > 1)
 
+let introduce6 x ~src ~dst =
+  let options = { W.Icmpv6.no_options with source_link = Some (mac 9) } in
+  let m = W.Icmpv6.Neighbour_solicitation { target = dst; options } in
+  let b = Cstruct.create (W.Icmpv6.length m) in
+  W.Icmpv6.emit ~src ~dst m b;
+  inject x (ethernet `IPv6 (ipv6 ~hop_limit:255 ~src ~dst ~proto:W.Icmpv6.proto b))
+
+(* With what RFC 1122 section 3.2.2.1 and RFC 8200 section 4 have for it. *)
+let unknown_protocols_are_refused () =
+  target () >>= fun (x, _) ->
+  let src = ip "fd00::20" and dst = ip "fd00::1" in
+  introduce x 20;
+  introduce6 x ~src:(v6 "fd00::20") ~dst:(v6 "fd00::1");
+  settle () >>= fun () ->
+  x.seen <- [];
+  let payload = Cstruct.of_string "12345678" in
+  let ask ~dst proto = inject x (packet ~src ~dst ~proto payload) in
+  (* No next header, and a group: neither is answered. *)
+  ask ~dst 59;
+  ask ~dst:(ip "ff02::1") 253;
+  settle () >>= fun () ->
+  check_int "answers" 0 (List.length (answers x));
+  ask ~dst 253;
+  inject x (packet ~src:(from 20) ~dst:(ip "10.0.0.1") ~proto:253 payload);
+  settle () >|= fun () ->
+  let quoted_protocol b =
+    match W.Ethernet.parse b with
+    | Ok { proto = `IPv6; _ } -> (
+        let b = W.Ethernet.payload b in
+        let h = Result.get_ok (W.Ipv6.parse b) in
+        match W.Icmpv6.parse ~src:h.src ~dst:h.dst (W.Ipv6.payload h b) with
+        | Ok (Parameter_problem { code = 1; pointer; quoted }) -> Cstruct.get_uint8 quoted pointer
+        | Ok _ | Error _ -> -1)
+    | Ok _ | Error _ -> (
+        let b = W.Ethernet.payload b in
+        let h = Result.get_ok (W.Ipv4.parse b) in
+        match W.Icmpv4.parse (W.Ipv4.payload h b) with
+        | Ok (Unreachable { reason = Protocol; quoted }) -> Cstruct.get_uint8 quoted 9
+        | Ok _ | Error _ -> -1)
+  in
+  Alcotest.(check (list int)) "refused" [ 253; 253 ] (List.map quoted_protocol (answers x))
+
 let echoes_are_rationed () =
   target () >>= fun (x, _) ->
   introduce x 20;
@@ -290,6 +332,7 @@ let () =
       ( "answers",
         [
           case "errors_are_rationed" (run errors_are_rationed);
+          case "unknown_protocols_are_refused" (run unknown_protocols_are_refused);
           case "echoes_are_rationed" (run echoes_are_rationed);
           case "questions_about_us_are_rationed" (run questions_about_us_are_rationed);
           case "a_port_for_one_peer" (run a_port_for_one_peer);

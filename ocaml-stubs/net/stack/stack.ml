@@ -151,10 +151,11 @@ let settled t = Lwt.join [ ready_v4 t; (if t.with_v6 then settled_v6 t else Lwt.
 
 (* {1 Receiving} *)
 
-let other icmp ~proto ~src ~dst ~tos:_ (p : W.Packet.t) =
+let other icmp v6 ~proto ~src ~dst ~tos:_ (p : W.Packet.t) =
   match (proto, src, dst) with
   | 1, Ipaddr.V4 src, Ipaddr.V4 dst -> in_background (fun () -> ICMP.input icmp ~src ~dst p.data)
   | _, Ipaddr.V4 src, Ipaddr.V4 dst -> ICMP.reject icmp ~src ~dst ~proto Protocol p.data
+  | _, Ipaddr.V6 src, Ipaddr.V6 dst -> Ipv6_core.reject_protocol v6 ~src ~dst ~proto p.data
   | _, (Ipaddr.V4 _ | Ipaddr.V6 _), (Ipaddr.V4 _ | Ipaddr.V6 _) -> ()
 
 let unlistened t ~src ~dst datagram =
@@ -202,7 +203,7 @@ let receive t (device : Device.t) =
   let { netif; arp; v4; v6; tcp; udp; icmp; _ } = t in
   let packet =
     IP.input_packet t.ip ~tcp:(TCP.input_packet tcp) ~udp:(UDP.input_packet udp)
-      ~default:(fun ~proto -> other icmp ~proto)
+      ~default:(fun ~proto -> other icmp v6 ~proto)
   in
   Ipv4_core.set_loopback v4 (packet ~at:0);
   Ipv6_core.set_loopback v6 (packet ~at:0);

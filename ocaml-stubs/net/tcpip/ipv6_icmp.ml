@@ -30,14 +30,26 @@ let send_error t ?(group_too = false) ~src ~dst message =
 
 let max_quoted = 1280 - header - 8
 
-let reject t ~src ~dst ~proto reason transport =
+(* The header that came is not kept; the fields that matter to the sender are known. *)
+let quote_transport ~src ~dst ~proto transport =
   let kept = min (Cstruct.length transport) (max_quoted - header) in
   let quoted = Cstruct.create (header + kept) in
   emit_header ~src ~dst ~traffic_class:0 ~next_header:proto ~hop_limit:64
     ~length:(min 0xffff (Cstruct.length transport))
     quoted;
   Cstruct.blit transport 0 quoted header kept;
+  quoted
+
+let reject t ~src ~dst ~proto reason transport =
+  let quoted = quote_transport ~src ~dst ~proto transport in
   send_error t ~src ~dst (Unreachable { reason; quoted })
+
+(* Where the quoted header has its next header. *)
+let next_header = 6
+
+let reject_protocol t ~src ~dst ~proto transport =
+  let quoted = quote_transport ~src ~dst ~proto transport in
+  send_error t ~src ~dst (Parameter_problem { code = 1; pointer = next_header; quoted })
 
 let quote data = Cstruct.sub data 0 (min (Cstruct.length data) max_quoted)
 
