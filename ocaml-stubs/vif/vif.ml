@@ -329,10 +329,8 @@ let rec wait_until_up t =
   | Closed -> Lwt.return_error (`Msg (t.name ^ ": closed"))
   | Down -> Lwt_condition.wait t.link_changes >>= fun () -> wait_until_up t
 
-let connect ?(limits = default_limits) ?timeout name =
-  let handle = Abi.open_ name (String.length name) limits.receive_pages limits.send_pages in
-  if handle < 0 then Lwt.return_error (`Msg (name ^ ": cannot open the network device"))
-  else
+(* The device, once it is among those that are polled. *)
+let start limits name handle =
     let slabs = slabs limits.copied in
     let spare = spare handle slabs in
     let t =
@@ -363,6 +361,18 @@ let connect ?(limits = default_limits) ?timeout name =
     new_slab t;
     refresh t;
     polled := t :: !polled;
+    t
+
+let connect ?(limits = default_limits) ?timeout name =
+  let handle = Abi.open_ name (String.length name) limits.receive_pages limits.send_pages in
+  if handle < 0 then Lwt.return_error (`Msg (name ^ ": cannot open the network device"))
+  else
+    let t =
+      try start limits name handle
+      with e ->
+        ignore (Abi.close handle : int);
+        raise e
+    in
     let up = wait_until_up t in
     match timeout with
     | None -> up

@@ -286,6 +286,32 @@ let what_memory_ran_out_for_is_said_again () =
   in
   wait 100 >|= fun () -> Alcotest.(check int) "told" 2 !told
 
+external open_ :
+  string -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_net_open"
+[@@noalloc]
+
+external info : (int[@untagged]) -> bytes -> (int[@untagged]) -> (int[@untagged])
+  = "mirust_native_only" "mirust_net_info"
+[@@noalloc]
+
+(* Nobody could close it. *)
+let memory_ends_while_a_device_is_connected () =
+  let name = "loopback:0" in
+  (* The table of what is in flight is too large for the minor heap. *)
+  let alloc_major _ = raise Out_of_memory in
+  let tracker = { Gc.Memprof.null_tracker with alloc_major } in
+  let profile = Gc.Memprof.start ~sampling_rate:1. ~callstack_size:0 tracker in
+  let failed = match Vif.connect name with _ -> false | exception Out_of_memory -> true in
+  Gc.Memprof.stop ();
+  Gc.Memprof.discard profile;
+  Alcotest.(check bool) "failed" true failed;
+  (* Devices have consecutive numbers. *)
+  let next = open_ name (String.length name) 0 0 and link = Bytes.create 8 in
+  ignore (info (next - 1) link (Bytes.length link) : int);
+  Alcotest.(check int64) "closed" 2L (Bytes.get_int64_ne link 0);
+  Lwt.return_unit
+
 let unknown_interface_is_an_error () =
   Vif.connect "no such interface, it is too long" >|= function
   | Ok _ -> Alcotest.fail "opened"
@@ -329,6 +355,7 @@ let () =
           case "closed device follows no memory" closed_device_follows_no_memory;
           case "alone, nobody repeats what goes to groups" alone_nobody_repeats_what_goes_to_groups;
           case "what memory ran out for is said again" what_memory_ran_out_for_is_said_again;
+          case "memory ends while a device is connected" memory_ends_while_a_device_is_connected;
           case "unknown interface is an error" unknown_interface_is_an_error;
           case "checksum is OCaml's" checksum_is_ocaml's;
         ] );
