@@ -139,6 +139,8 @@ let control_group () = in_control_group "/memory.current" ~default:0
    goes by that, too, however much the network has by then. *)
 let limits = ref []
 
+let close_all () = List.iter (fun (file, _) -> close file) !files
+
 let begin_with_limits () =
   let with_others (limit, now) =
     match (limit (), now ()) with Some _, Some others -> Some (limit, others) | _, _ -> None
@@ -147,7 +149,7 @@ let begin_with_limits () =
     List.filter_map with_others
       [ (address_space_limit, address_space); (control_group_limit, control_group) ];
   (* Some of them are not looked at again. *)
-  List.iter (fun (file, _) -> close file) !files
+  close_all ()
 
 (* [None] if one of them cannot be read, for want of memory or of files. *)
 let left () =
@@ -220,12 +222,22 @@ let look_again () =
 
 (* {1 The parameter} *)
 
-let parse s =
+let most () =
+  match (Stats.Memory.get ()).total with
+  | 0 ->
+      let least most limit = min most (Option.value (limit ()) ~default:no_limit) in
+      Fun.protect ~finally:close_all (fun () ->
+          List.fold_left least no_limit [ address_space_limit; control_group_limit ])
+  | total -> total
+
+let parse ~most s =
   let digits = String.length s - 1 in
+  let is_digit c = '0' <= c && c <= '9' in
+  let number s = if String.for_all is_digit s then int_of_string_opt s else None in
   let scaled unit =
     Option.bind
-      (int_of_string_opt (String.sub s 0 digits))
-      (fun n -> if abs n <= max_int / unit then Some (n * unit) else None)
+      (number (String.sub s 0 digits))
+      (fun n -> if n <= max_int / unit then Some (n * unit) else None)
   in
   let bytes =
     if s = "" then None
@@ -234,15 +246,17 @@ let parse s =
       | 'K' | 'k' -> scaled kib
       | 'M' | 'm' -> scaled mib
       | 'G' | 'g' -> scaled (1024 * mib)
-      | _ -> int_of_string_opt s
+      | _ -> number s
   in
   match bytes with
+  | Some n when n > most ->
+      Error (`Msg (Printf.sprintf "%S is more than there is: %d KiB" s (most / kib)))
   | Some n when n >= mib -> Ok n
   | Some _ -> Error (`Msg "at least 1M")
   | None -> Error (`Msg (Printf.sprintf "%S is no size: a number, and K, M or G behind it" s))
 
 let parameter =
-  let size = Cmdliner.Arg.conv ~docv:"SIZE" (parse, Format.pp_print_int) in
+  let size = Cmdliner.Arg.conv ~docv:"SIZE" ((fun s -> parse ~most:(most ()) s), Format.pp_print_int) in
   Cmdliner.Arg.(
     value
     & opt (some size) None

@@ -49,7 +49,11 @@ val follow : (t -> unit) -> unit
     called is never divided. Does nothing on Xen, and after {!set}. *)
 val look_again : unit -> unit
 
-(** [--network-memory=SIZE]: in bytes, or with a suffix [K], [M] or [G]. *)
+(** A size in bytes, or with a suffix [K], [M] or [G]: 1 MiB at least and [most] at most. *)
+val parse : most:int -> string -> (int, [ `Msg of string ]) result
+
+(** [--network-memory=SIZE], which may be no more than the memory of the domain; on Unix, than the limits of the process
+    allow. *)
 val parameter : int option Cmdliner.Term.t
 
 (** The shares, as they are logged at the start. *)

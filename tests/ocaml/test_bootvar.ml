@@ -18,7 +18,7 @@ let terms () =
 
 let has text part =
   let n = String.length part in
-  List.exists (fun i -> String.sub text i n = part) (List.init (String.length text - n) Fun.id)
+  List.exists (fun i -> String.sub text i n = part) (List.init (max 0 (String.length text - n + 1)) Fun.id)
 
 let numbers () =
   let port =
@@ -47,6 +47,32 @@ let numbers () =
       ("99999999999999999999", None);
     ]
 
+let sizes () =
+  let most = 32 lsl 20 in
+  List.iter
+    (fun (text, expected) ->
+      match (Budget.parse ~most text, expected) with
+      | Ok n, Ok m -> Alcotest.(check int) text m n
+      | Error (`Msg message), Error part -> Alcotest.(check bool) message true (has message part)
+      | _, _ -> Alcotest.fail text)
+    [
+      ("8M", Ok (8 lsl 20));
+      ("8192k", Ok (8 lsl 20));
+      ("32M", Ok most);
+      ("33554432", Ok most);
+      ("33554433", Error "more than there is: 32768 KiB");
+      ("1G", Error "more than there is");
+      ("4611686018427387903", Error "more than there is");
+      ("4611686018427387903G", Error "no size");
+      ("1023K", Error "at least 1M");
+      ("", Error "no size");
+      ("M", Error "no size");
+      ("-8M", Error "no size");
+      ("0x8M", Error "no size");
+      ("8_0M", Error "no size");
+      ("8MB", Error "no size");
+    ]
+
 (* The loop's tests have run: the parameters are closed. *)
 let closed () =
   match Bootvar.register greeting with
@@ -61,8 +87,10 @@ let tests =
     case "double_quotes" (words {|--name="two words" x|} [ "--name=two words"; "x" ]);
     case "single_quotes" (words {|'it is \ "so"'|} [ {|it is \ "so"|} ]);
     case "escapes" (words {|a\ b "\"" \\|} [ "a b"; "\""; "\\" ]);
+    case "bytes_that_are_not_utf8" (words "caf\xe9 '\xff '" [ "caf\xe9"; "\xff " ]);
     case "terms" terms;
     case "numbers" numbers;
+    case "sizes" sizes;
     case "argv_begins_with_a_name" (fun () ->
         Alcotest.(check bool) "name" true (Array.length (Bootvar.argv ()) >= 1));
     case "late_registration_is_refused" closed;
