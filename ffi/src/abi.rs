@@ -270,7 +270,7 @@ pub extern "C" fn mirust_log_set_level(level: isize) -> isize {
 pub unsafe extern "C" fn mirust_cmdline(buffer: *mut u8, length: usize) -> isize {
     let line = platform::command_line();
     // SAFETY: the caller's promise.
-    unsafe { fill(buffer, length, line.as_bytes()) };
+    unsafe { fill(buffer, length, &line) };
     line.len() as isize
 }
 

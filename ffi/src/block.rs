@@ -63,7 +63,9 @@ pub fn open_with(name: &str, options: Options) -> Result<Disk, OpenError> {
 
 /// The device that a name stands for.
 pub(crate) fn device(name: &str, options: Options) -> Result<Rc<dyn Device>, String> {
-    let args = crate::args();
+    // What is not text names no disk.
+    let args = crate::args_os().into_iter().filter_map(|arg| arg.into_string().ok());
+    let args: Vec<String> = args.collect();
     open_device(resolve(name, &args), options)
 }
 

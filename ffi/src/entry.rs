@@ -117,10 +117,10 @@ pub unsafe fn run_c(main: CMain, before: fn()) -> ! {
     end_when_asked();
     #[cfg(feature = "net")]
     bring_network_up();
-    let arguments: Vec<CString> = crate::args()
+    let arguments: Vec<CString> = crate::args_os()
         .into_iter()
         // An argument cannot contain a NUL: it came out of a C string.
-        .filter_map(|argument| CString::new(argument).ok())
+        .filter_map(|argument| CString::new(argument.into_encoded_bytes()).ok())
         .collect();
     let count = arguments.len() as c_int;
     let null = std::ptr::null();

@@ -127,7 +127,7 @@ pub mod fiber {
 
 pub use log;
 
-pub use args::args;
+pub use args::{args, args_os};
 pub use mirust_rt::domain::{self, block_on, shutdown_reason, spawn, stats, yield_now};
 pub use mirust_rt::executor::{JoinError, JoinHandle};
 pub use mirust_rt::poll::PollStats;

@@ -96,8 +96,8 @@ mod here {
     }
 
     /// The kernel's command line.
-    pub fn command_line() -> String {
-        String::from_utf8_lossy(boot::command_line()).into_owned()
+    pub fn command_line() -> Vec<u8> {
+        boot::command_line().to_vec()
     }
 
     /// Fills the buffer.

@@ -1,6 +1,6 @@
 //! Starting OCaml, and taking turns with its loop.
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, OsString, c_char};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -56,13 +56,13 @@ pub fn start() -> Result<(), StartError> {
 /// What OCaml has as `Sys.argv`: the program's parameters, but for a C `main`, which knows nothing of Mirust and
 /// whose own they are. Then they are in the environment variable `MIRUST_ARGS`; without it the network
 /// asks for its address.
-fn arguments() -> Vec<String> {
+fn arguments() -> Vec<Vec<u8>> {
     if !crate::owner::is_c() {
-        return crate::args();
+        return crate::args_os().into_iter().map(OsString::into_encoded_bytes).collect();
     }
-    let given = std::env::var("MIRUST_ARGS");
-    let mut arguments = vec!["mirust".into()];
-    arguments.extend(crate::args::split(given.as_deref().unwrap_or("--dhcp")));
+    let given = std::env::var_os("MIRUST_ARGS").unwrap_or_else(|| "--dhcp".into());
+    let mut arguments = vec![b"mirust".to_vec()];
+    arguments.extend(crate::args::split(given.as_encoded_bytes()));
     arguments
 }
 

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::ffi::CString;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -71,32 +70,33 @@ pub fn set(name: &[u8], value: Option<&[u8]>) -> bool {
 }
 
 /// The name and the value of `NAME=value`, if the name consists of capital letters, digits and underscores.
-pub fn assignment(word: &str) -> Option<(&str, &str)> {
-    let (name, value) = word.split_once('=')?;
-    let letter = |c: char| c.is_ascii_uppercase() || c == '_';
-    let named = name.starts_with(letter) && name.chars().all(|c| letter(c) || c.is_ascii_digit());
-    named.then_some((name, value))
+pub fn assignment(word: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = word.split_at(word.iter().position(|byte| *byte == b'=')?);
+    let letter = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'_';
+    let named = name.first().is_some_and(letter)
+        && name.iter().all(|byte| letter(byte) || byte.is_ascii_digit());
+    named.then_some((name, &value[1..]))
 }
 
 /// Splits a command line, as a shell would: spaces separate. Between single quotes everything stands for itself;
 /// between double quotes, and outside quotes, a backslash makes the next character stand for itself. An
-/// unfinished quote ends with the line.
-pub fn split(line: &str) -> Vec<String> {
+/// unfinished quote ends with the line. The bytes of a word need not be UTF-8.
+pub fn split(line: &[u8]) -> Vec<Vec<u8>> {
     let mut words = Vec::new();
-    let mut word: Option<String> = None;
+    let mut word: Option<Vec<u8>> = None;
     let mut quote = None;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (None, ' ' | '\t' | '\n') => words.extend(word.take()),
-            (None, '"' | '\'') => {
-                quote = Some(c);
+    let mut bytes = line.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match (quote, byte) {
+            (None, b' ' | b'\t' | b'\n') => words.extend(word.take()),
+            (None, b'"' | b'\'') => {
+                quote = Some(byte);
                 // Quotes make a word, an empty one as well.
                 word.get_or_insert_default();
             }
-            (Some(q), c) if q == c => quote = None,
-            (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
-            (_, c) => word.get_or_insert_default().push(c),
+            (Some(q), byte) if q == byte => quote = None,
+            (None | Some(b'"'), b'\\') => word.get_or_insert_default().extend(bytes.next()),
+            (_, byte) => word.get_or_insert_default().push(byte),
         }
     }
     words.extend(word);
@@ -106,8 +106,7 @@ pub fn split(line: &str) -> Vec<String> {
 /// The arguments of a program: its name, and the words of the command line behind the variables at its
 /// beginning. A count, and an array that ends in NULL; it is never freed.
 pub fn arguments(line: &[u8]) -> (c_int, *const *const c_char) {
-    let words = split(&String::from_utf8_lossy(line));
-    let words = words.into_iter().skip_while(|word| assignment(word).is_some());
+    let words = split(line).into_iter().skip_while(|word| assignment(word).is_some());
     // A word cannot contain a NUL: the line is a C string.
     let words = words.filter_map(|word| CString::new(word).ok());
     let all = core::iter::once(CString::from(c"mirust")).chain(words);
@@ -150,6 +149,7 @@ unsafe extern "C" fn unsetenv(name: *const c_char) -> c_int {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::String;
 
     // One test: the environment is one for all threads.
     #[test]
@@ -183,44 +183,59 @@ mod tests {
         assert!(unsafe { *list.add(4) }.is_null());
     }
 
+    /// The words of a line, as text.
+    fn words(line: &str) -> Vec<String> {
+        split(line.as_bytes()).into_iter().map(|word| String::from_utf8(word).unwrap()).collect()
+    }
+
     #[test]
     fn spaces_separate_and_repeat() {
-        assert_eq!(split(""), [""; 0]);
-        assert_eq!(split("   "), [""; 0]);
-        assert_eq!(split(" --a=1  -v\tb\n"), ["--a=1", "-v", "b"]);
+        assert_eq!(words(""), [""; 0]);
+        assert_eq!(words("   "), [""; 0]);
+        assert_eq!(words(" --a=1  -v\tb\n"), ["--a=1", "-v", "b"]);
     }
 
     #[test]
     fn quotes_join_and_vanish() {
-        assert_eq!(split(r#"--name="two words" x"#), ["--name=two words", "x"]);
-        assert_eq!(split("--name='two words'x"), ["--name=two wordsx"]);
-        assert_eq!(split(r#"a "" '' b"#), ["a", "", "", "b"]);
+        assert_eq!(words(r#"--name="two words" x"#), ["--name=two words", "x"]);
+        assert_eq!(words("--name='two words'x"), ["--name=two wordsx"]);
+        assert_eq!(words(r#"a "" '' b"#), ["a", "", "", "b"]);
     }
 
     #[test]
     fn each_quote_is_plain_within_the_other() {
-        assert_eq!(split(r#""it's" 'say "hi"'"#), ["it's", r#"say "hi""#]);
+        assert_eq!(words(r#""it's" 'say "hi"'"#), ["it's", r#"say "hi""#]);
     }
 
     #[test]
     fn backslash_escapes_except_between_single_quotes() {
-        assert_eq!(split(r"a\ b \\ \'"), ["a b", r"\", "'"]);
-        assert_eq!(split(r#""a\"b\\""#), [r#"a"b\"#]);
-        assert_eq!(split(r"'a\b'"), [r"a\b"]);
+        assert_eq!(words(r"a\ b \\ \'"), ["a b", r"\", "'"]);
+        assert_eq!(words(r#""a\"b\\""#), [r#"a"b\"#]);
+        assert_eq!(words(r"'a\b'"), [r"a\b"]);
     }
 
     #[test]
     fn an_assignment_has_a_name_in_capitals() {
-        assert_eq!(assignment("RUST_LOG=a=b"), Some(("RUST_LOG", "a=b")));
-        assert_eq!(assignment("_X1="), Some(("_X1", "")));
+        assert_eq!(assignment(b"RUST_LOG=a=b"), Some((&b"RUST_LOG"[..], &b"a=b"[..])));
+        assert_eq!(assignment(b"_X1="), Some((&b"_X1"[..], &b""[..])));
         for word in ["--greeting=hello", "a=b", "1A=b", "=b", "A", "A-B=c"] {
-            assert_eq!(assignment(word), None, "{word}");
+            assert_eq!(assignment(word.as_bytes()), None, "{word}");
         }
     }
 
     #[test]
     fn an_unfinished_quote_or_escape_ends_with_the_line() {
-        assert_eq!(split("a 'b c"), ["a", "b c"]);
-        assert_eq!(split(r"a b\"), ["a", "b"]);
+        assert_eq!(words("a 'b c"), ["a", "b c"]);
+        assert_eq!(words(r"a b\"), ["a", "b"]);
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_kept() {
+        assert_eq!(split(b"\xff 'a \xfe' \\\xc3"), [&b"\xff"[..], b"a \xfe", b"\xc3"]);
+        assert_eq!(assignment(b"A=\xff"), Some((&b"A"[..], &b"\xff"[..])));
+        assert_eq!(assignment(b"\xff=A"), None);
+        let (count, list) = arguments(b"caf\xe9");
+        // SAFETY: as many C strings.
+        assert_eq!((count, unsafe { CStr::from_ptr(*list.add(1)) }), (2, c"caf\xe9"));
     }
 }

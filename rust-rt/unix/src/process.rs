@@ -2,7 +2,6 @@
 
 use host_libc as libc;
 
-use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::sys::{self, Errno, RawFd};
@@ -54,34 +53,34 @@ pub fn random(buf: &mut [u8]) {
 }
 
 /// The process's arguments without its name, joined by spaces: the form in which Xen gives a
-/// domain its command line. An argument with a space in it stands in double quotes, and `"` and `\`
+/// domain its command line. An argument with white space or a quote in it stands in double quotes, and `"` and `\`
 /// in it after a `\`. Empty without a `/proc` to ask.
-pub fn command_line() -> String {
+pub fn command_line() -> Vec<u8> {
     let raw = read_file(c"/proc/self/cmdline").unwrap_or_default();
     join_arguments(&raw)
 }
 
 /// Joins arguments, each of which ends in a zero byte, but the first.
-fn join_arguments(raw: &[u8]) -> String {
-    let mut line = String::new();
+fn join_arguments(raw: &[u8]) -> Vec<u8> {
+    let mut line = Vec::new();
     let raw = raw.strip_suffix(&[0]).unwrap_or(raw);
     for arg in raw.split(|&byte| byte == 0).skip(1) {
         if !line.is_empty() {
-            line.push(' ');
+            line.push(b' ');
         }
-        let arg = String::from_utf8_lossy(arg);
-        if !arg.is_empty() && !arg.contains([' ', '"', '\\']) {
-            line.push_str(&arg);
+        let special = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'"' | b'\'' | b'\\');
+        if !arg.is_empty() && !arg.iter().any(special) {
+            line.extend_from_slice(arg);
             continue;
         }
-        line.push('"');
-        for c in arg.chars() {
-            if matches!(c, '"' | '\\') {
-                line.push('\\');
+        line.push(b'"');
+        for byte in arg {
+            if matches!(byte, b'"' | b'\\') {
+                line.push(b'\\');
             }
-            line.push(c);
+            line.push(*byte);
         }
-        line.push('"');
+        line.push(b'"');
     }
     line
 }
@@ -111,10 +110,12 @@ mod tests {
 
     #[test]
     fn arguments_are_joined_and_quoted_where_needed() {
-        assert_eq!(join_arguments(b"prog\0"), "");
-        assert_eq!(join_arguments(b""), "");
-        assert_eq!(join_arguments(b"prog\0--ip=10.0.0.2/24\0-v\0"), "--ip=10.0.0.2/24 -v");
-        assert_eq!(join_arguments(b"prog\0two words\0\0"), r#""two words" """#);
-        assert_eq!(join_arguments(b"prog\0say=\"hi\"\0a\\b\0"), r#""say=\"hi\"" "a\\b""#);
+        assert_eq!(join_arguments(b"prog\0"), b"");
+        assert_eq!(join_arguments(b""), b"");
+        assert_eq!(join_arguments(b"prog\0--ip=10.0.0.2/24\0-v\0"), b"--ip=10.0.0.2/24 -v");
+        assert_eq!(join_arguments(b"prog\0two words\0\0"), br#""two words" """#);
+        assert_eq!(join_arguments(b"prog\0say=\"hi\"\0a\\b\0"), br#""say=\"hi\"" "a\\b""#);
+        assert_eq!(join_arguments(b"prog\0it's\0a\tb\0c\nd\0"), b"\"it's\" \"a\tb\" \"c\nd\"");
+        assert_eq!(join_arguments(b"prog\0caf\xe9\0"), b"caf\xe9");
     }
 }

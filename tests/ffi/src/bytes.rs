@@ -38,8 +38,8 @@ async fn test_buffer_later(buffer: Buffer) -> Result<Buffer, String> {
 }
 
 #[mirust::export]
-fn test_split(line: &str) -> String {
-    mirust::args::split(line).join("|")
+fn test_split(line: &[u8]) -> Vec<u8> {
+    mirust::args::split(line).join(&b'|')
 }
 
 /// Reads one byte too many: what the address sanitizer is shown, to see whether it is there. Nobody
