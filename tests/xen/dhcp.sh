@@ -21,9 +21,13 @@ network() { # N
 acknowledged() { grep -c "DHCPACK(xenbr18) 10.1.$1.50" /tmp/dnsmasq.log || true; } # N
 acknowledged_again() { [ "$(acknowledged "$1")" -gt "$2" ]; } # N BEFORE
 answers() { timeout 240 /share/programs/client echo "10.1.$1.50" 7 10000 1; } # N
+downs() { console echo | grep -c 'link down' || true; }
+down_again() { [ "$(downs)" -gt "$1" ]; } # BEFORE
 detach() {
+    local before
+    before=$(downs)
     xl network-detach echo 0 || fail 'network-detach'
-    wait_console echo 'link down'
+    within 20 down_again "$before" || fail 'the link does not go down'
 }
 attach() {
     # shellcheck disable=SC2046 # words
