@@ -47,17 +47,21 @@ struct Found {
 /// not fit into the memory for files; EBUSY for the root of the tree; EDEADLK where nothing may wait.
 pub fn mount_store(path: &str, store: Box<dyn Store>) -> Result {
     let keeper = Persistent::new(store, path, keeper::next_device());
-    let directory = load(&keeper)?;
-    // A new one is made at once, so that a store that cannot be written is found now.
-    keeper.commit()?;
-    root::get().mount(path.as_bytes(), directory)?;
-    keeper::add(keeper);
-    Ok(())
+    let mut found = Found::default();
+    let result = load(&keeper, &mut found).and_then(|directory| {
+        // A new one is made at once, so that a store that cannot be written is found now.
+        keeper.commit()?;
+        root::get().mount(path.as_bytes(), directory)
+    });
+    match result {
+        Ok(()) => keeper::add(keeper),
+        Err(_) => found.take_apart(),
+    }
+    result
 }
 
 /// Makes the nodes of a store; the directory that all are in.
-fn load(keeper: &Rc<Persistent>) -> Result<Rc<Node>> {
-    let mut found = Found::default();
+fn load(keeper: &Rc<Persistent>, found: &mut Found) -> Result<Rc<Node>> {
     keeper.store.each(Key::PAGES, &mut |key, value| found.add(keeper, key, value))?;
     if !found.format {
         keeper.is_new.set(true);
@@ -66,14 +70,14 @@ fn load(keeper: &Rc<Persistent>) -> Result<Rc<Node>> {
         return Ok(root);
     }
     keeper.last_inode.set(found.nodes.last_key_value().map_or(ROOT, |(&last, _)| last));
-    let root = found.nodes.remove(&ROOT).filter(|node| node.is_directory());
+    let root = found.nodes.get(&ROOT).filter(|node| node.is_directory()).cloned();
     let root = root.ok_or_else(|| damaged("no directory that all others are in"))?;
     found.name_all(&root)?;
     keeper.is_as_stored();
     // What the root does not lead to goes: a number may be used again.
     let unnamed = found.nodes.values().filter(|node| node.links.get() == 0);
     unnamed.for_each(|node| keeper.forget(node.inode));
-    for (directory, names) in found.names {
+    for (directory, names) in core::mem::take(&mut found.names) {
         names.iter().for_each(|(name, ..)| keeper.named(directory, name, None, true));
     }
     Ok(root)
@@ -126,6 +130,7 @@ impl Found {
     /// Gives the nodes the names that lead to them from the root on.
     fn name_all(&mut self, root: &Rc<Node>) -> Result {
         self.nodes.values().for_each(|node| node.links.set(0));
+        root.links.set(2);
         let mut directories = Vec::from([Rc::clone(root)]);
         while let Some(directory) = directories.pop() {
             for (name, inode, space) in self.names.remove(&directory.inode).unwrap_or_default() {
@@ -145,6 +150,16 @@ impl Found {
             }
         }
         Ok(())
+    }
+
+    /// Takes the directories out of each other. Otherwise they would be dropped from within each other, and may be nested
+    /// deeper than a stack allows.
+    fn take_apart(&self) {
+        for node in self.nodes.values() {
+            if let Kind::Directory(directory) = &node.kind {
+                directory.own.take();
+            }
+        }
     }
 }
 

@@ -155,6 +155,33 @@ fn a_store_that_contradicts_itself_is_an_error() {
     }
 }
 
+/// Each is dropped by itself, however deep they are nested.
+#[test]
+fn directories_that_are_nested_deeper_than_a_stack() {
+    let small = std::thread::Builder::new().stack_size(256 << 10);
+    small.spawn(mount_deep_directories).unwrap().join().unwrap();
+}
+
+fn mount_deep_directories() {
+    const DEPTH: u64 = 20_000;
+    block_tests::give_busy();
+    let mut map = Map::new();
+    map.insert(Key::Format.emit(), FORMAT.into());
+    let directory = About { mode: 0o040_755, modified: 0, size: 0, pages: 0, target: b"" };
+    // The root leads to the last, that one to the one before.
+    for n in 1..=DEPTH {
+        map.insert(Key::Node(n).emit(), directory.emit());
+        let inner = if n == 1 { DEPTH } else { n - 1 };
+        if n != 2 {
+            map.insert(Key::Name(n, b"d").emit(), inner.to_le_bytes().into());
+        }
+    }
+    map.insert(Key::Name(2, b"d").emit(), 99_999u64.to_le_bytes().into());
+    let before = used(For::Files);
+    assert_eq!(mount_store("/next", Box::new(holding(&map))), Err(Errno(EIO)));
+    assert_eq!(used(For::Files), before);
+}
+
 #[test]
 fn what_no_name_leads_to_is_removed() {
     let shelf = mounted("/data");
