@@ -138,7 +138,6 @@ let control_group () = in_control_group "/memory.current" ~default:0
 (* Each with what there was when the budget was first asked for, none of which is the network's: what is divided later
    goes by that, too, however much the network has by then. *)
 let limits = ref []
-
 let close_all () = List.iter (fun (file, _) -> close file) !files
 
 let begin_with_limits () =
@@ -256,7 +255,9 @@ let parse ~most s =
   | None -> Error (`Msg (Printf.sprintf "%S is no size: a number, and K, M or G behind it" s))
 
 let parameter =
-  let size = Cmdliner.Arg.conv ~docv:"SIZE" ((fun s -> parse ~most:(most ()) s), Format.pp_print_int) in
+  let size =
+    Cmdliner.Arg.conv ~docv:"SIZE" ((fun s -> parse ~most:(most ()) s), Format.pp_print_int)
+  in
   Cmdliner.Arg.(
     value
     & opt (some size) None

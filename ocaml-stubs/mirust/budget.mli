@@ -52,8 +52,8 @@ val look_again : unit -> unit
 (** A size in bytes, or with a suffix [K], [M] or [G]: 1 MiB at least and [most] at most. *)
 val parse : most:int -> string -> (int, [ `Msg of string ]) result
 
-(** [--network-memory=SIZE], which may be no more than the memory of the domain; on Unix, than the limits of the process
-    allow. *)
+(** [--network-memory=SIZE], which may be no more than the memory of the domain; on Unix, than the
+    limits of the process allow. *)
 val parameter : int option Cmdliner.Term.t
 
 (** The shares, as they are logged at the start. *)

@@ -331,37 +331,37 @@ let rec wait_until_up t =
 
 (* The device, once it is among those that are polled. *)
 let start limits name handle =
-    let slabs = slabs limits.copied in
-    let spare = spare handle slabs in
-    let t =
-      {
-        handle;
-        name;
-        slabs;
-        spare;
-        heads = Abi.heads handle;
-        words = Abi.words handle;
-        has_slab = false;
-        slab = None;
-        in_flight = Array.make 257 [];
-        link = Down;
-        mac = Macaddr.broadcast;
-        mtu = 0;
-        features = Device.no_features;
-        receiver = None;
-        room = ignore;
-        back = ignore;
-        pressure = ignore;
-        gone = ignore;
-        link_changes = Lwt_condition.create ();
-        again = false;
-        counters = Device.no_counters ();
-      }
-    in
-    new_slab t;
-    refresh t;
-    polled := t :: !polled;
-    t
+  let slabs = slabs limits.copied in
+  let spare = spare handle slabs in
+  let t =
+    {
+      handle;
+      name;
+      slabs;
+      spare;
+      heads = Abi.heads handle;
+      words = Abi.words handle;
+      has_slab = false;
+      slab = None;
+      in_flight = Array.make 257 [];
+      link = Down;
+      mac = Macaddr.broadcast;
+      mtu = 0;
+      features = Device.no_features;
+      receiver = None;
+      room = ignore;
+      back = ignore;
+      pressure = ignore;
+      gone = ignore;
+      link_changes = Lwt_condition.create ();
+      again = false;
+      counters = Device.no_counters ();
+    }
+  in
+  new_slab t;
+  refresh t;
+  polled := t :: !polled;
+  t
 
 let connect ?(limits = default_limits) ?timeout name =
   let handle = Abi.open_ name (String.length name) limits.receive_pages limits.send_pages in

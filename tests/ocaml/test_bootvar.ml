@@ -18,7 +18,9 @@ let terms () =
 
 let has text part =
   let n = String.length part in
-  List.exists (fun i -> String.sub text i n = part) (List.init (max 0 (String.length text - n + 1)) Fun.id)
+  List.exists
+    (fun i -> String.sub text i n = part)
+    (List.init (max 0 (String.length text - n + 1)) Fun.id)
 
 let numbers () =
   let port =

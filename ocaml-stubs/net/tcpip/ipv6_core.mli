@@ -54,9 +54,8 @@ val reject :
   Cstruct.t ->
   unit
 
-(** Answers a packet for which there is no protocol (RFC 8200 section 4). The header that is quoted has
-    no extension headers, and its next header is [proto]. *)
-val reject_protocol :
-  t -> src:Ipaddr.V6.t -> dst:Ipaddr.V6.t -> proto:int -> Cstruct.t -> unit
+(** Answers a packet for which there is no protocol (RFC 8200 section 4). The header that is quoted
+    has no extension headers, and its next header is [proto]. *)
+val reject_protocol : t -> src:Ipaddr.V6.t -> dst:Ipaddr.V6.t -> proto:int -> Cstruct.t -> unit
 
 val counters : t -> Outgoing.counters
