@@ -296,7 +296,7 @@ fn files_hold_the_same_wherever_their_pages_are() {
         }
     }
     for both in open_ones {
-        both.map(|fd| table::close(fd).unwrap());
+        both.into_iter().for_each(|fd| table::close(fd).unwrap());
     }
     for name in 0..5 {
         call!(unlink(format!("/data/{name}")));
