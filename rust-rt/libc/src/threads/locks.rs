@@ -1,6 +1,7 @@
 //! Read-write locks and barriers of C. (Rust's are made of futexes.)
 
 use core::ffi::{c_int, c_uint, c_void};
+use core::mem::offset_of;
 
 use super::block::number;
 use super::fibers::{ANY, NEVER, Waited};
@@ -10,22 +11,28 @@ use super::waiting::must_wait;
 use crate::errno::{EBUSY, EDEADLK, EINVAL, EPERM, ETIMEDOUT};
 use crate::timespec::Timespec;
 
-/// `pthread_rwlock_t`: 56 bytes, all zero for a free one.
+/// `pthread_rwlock_t`: 56 bytes, all zero for a free one. What it prefers is where glibc's static initialisers have it.
 #[repr(C)]
 struct RwLock {
     readers: c_uint,
     /// The thread that writes; 0 for none.
     writer: c_int,
-    /// Writers that wait: new readers let them go first.
+    /// Writers that wait.
     writers: c_uint,
-    unused: [c_uint; 11],
+    unused: [c_uint; 9],
+    kind: c_int,
+    rest: c_uint,
 }
 
-const _: () = assert!(size_of::<RwLock>() == 56);
+const _: () = assert!(size_of::<RwLock>() == 56 && offset_of!(RwLock, kind) == 48);
+
+/// `PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP`: new readers let writers that wait go first. With all other kinds a
+/// reader comes in wherever others read, as it may be one of those: it would otherwise wait for itself.
+const WRITERS_FIRST: c_int = 2;
 
 impl RwLock {
     fn readable(&self) -> bool {
-        self.writer == 0 && self.writers == 0
+        self.writer == 0 && (self.writers == 0 || self.kind != WRITERS_FIRST)
     }
 
     fn writable(&self) -> bool {
@@ -33,22 +40,53 @@ impl RwLock {
     }
 }
 
-/// Defines functions of attributes, an int that says nothing: which is preferred, readers or writers, and whether other
-/// processes use it, of which there are none.
+/// `pthread_rwlockattr_t`: 8 bytes.
+#[repr(C)]
+struct RwLockAttributes {
+    kind: c_int,
+    /// Whether other processes use it, of which there are none.
+    shared: c_int,
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_rwlockattr_init(attributes: *mut RwLockAttributes) -> c_int {
+    // SAFETY: writable by contract, here and below.
+    unsafe { attributes.write(RwLockAttributes { kind: 0, shared: 0 }) };
+    0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn pthread_rwlockattr_destroy(_attributes: *mut RwLockAttributes) -> c_int {
+    0
+}
+
+/// Defines the functions that set and get an attribute, which is one of the first few numbers.
 macro_rules! attributes {
-    ($($name:ident($($type:ty),*);)*) => {$(
+    ($($set:ident $get:ident $field:ident $most:expr;)*) => {$(
         #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-        extern "C" fn $name(_attributes: *mut c_int $(, _: $type)*) -> c_int {
+        unsafe extern "C" fn $set(attributes: *mut RwLockAttributes, value: c_int) -> c_int {
+            if !(0..=$most).contains(&value) {
+                return EINVAL;
+            }
+            // SAFETY: as above.
+            unsafe { (*attributes).$field = value };
+            0
+        }
+
+        #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+        unsafe extern "C" fn $get(attributes: *const RwLockAttributes, value: *mut c_int) -> c_int {
+            // SAFETY: as above.
+            unsafe { *value = (*attributes).$field };
             0
         }
     )*};
 }
 
 attributes! {
-    pthread_rwlockattr_init();
-    pthread_rwlockattr_destroy();
-    pthread_rwlockattr_setpshared(c_int);
-    pthread_rwlockattr_setkind_np(c_int);
+    pthread_rwlockattr_setkind_np
+    pthread_rwlockattr_getkind_np kind WRITERS_FIRST;
+    pthread_rwlockattr_setpshared
+    pthread_rwlockattr_getpshared shared 1;
 }
 
 /// `pthread_spinlock_t` is an int: who waits for it lets the others go on.
@@ -88,9 +126,15 @@ unsafe extern "C" fn pthread_spin_unlock(lock: *mut c_int) -> c_int {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_rwlock_init(lock: *mut RwLock, _attributes: *const c_void) -> c_int {
-    // SAFETY: writable by contract.
-    unsafe { lock.write_bytes(0, 1) };
+unsafe extern "C" fn pthread_rwlock_init(
+    lock: *mut RwLock,
+    attributes: *const RwLockAttributes,
+) -> c_int {
+    // SAFETY: writable by contract, and the attributes are NULL or initialised.
+    unsafe {
+        lock.write_bytes(0, 1);
+        (*lock).kind = attributes.as_ref().map_or(0, |attributes| attributes.kind);
+    }
     0
 }
 

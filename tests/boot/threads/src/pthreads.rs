@@ -16,6 +16,8 @@ pub fn run() {
         ("a mutex that others wait for", mutex),
         ("a condition with a time limit", condition),
         ("C's read-write lock", rwlock),
+        ("a read lock taken twice while a writer waits", read_twice),
+        ("a read-write lock that prefers writers", writers_first),
         ("C's barrier", barrier),
         ("keys and their destructors", keys),
         ("once, while others come", once),
@@ -55,7 +57,7 @@ fn start(function: Function, argument: usize) -> libc::pthread_t {
             &raw mut thread,
             ptr::null(),
             function,
-            ptr::without_provenance_mut(argument),
+            ptr::with_exposed_provenance_mut(argument),
         )
     });
     thread
@@ -209,6 +211,75 @@ fn rwlock() {
         ok(libc::pthread_rwlock_wrlock(LOCK.get()));
         assert_eq!(libc::pthread_rwlock_rdlock(LOCK.get()), libc::EDEADLK);
         ok(libc::pthread_rwlock_unlock(LOCK.get()));
+    }
+}
+
+/// Starts a thread that writes once it may, and returns when it waits for that.
+fn start_writer(lock: *mut libc::pthread_rwlock_t) -> libc::pthread_t {
+    let before = WRITERS.load(Ordering::Relaxed);
+    let writer = start(write_once, lock.expose_provenance());
+    while WRITERS.load(Ordering::Relaxed) == before {
+        thread::yield_now();
+    }
+    writer
+}
+
+static WRITERS: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn write_once(lock: *mut c_void) -> *mut c_void {
+    let lock = lock.cast();
+    WRITERS.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: the lock of the caller, who joins this thread.
+    ok(unsafe { libc::pthread_rwlock_wrlock(lock) });
+    // SAFETY: as above.
+    ok(unsafe { libc::pthread_rwlock_unlock(lock) });
+    ptr::null_mut()
+}
+
+/// A second read lock of a reader behind which a writer waits: by default it is given, as glibc does.
+fn read_twice() {
+    static LOCK: Shared<libc::pthread_rwlock_t> = Shared::new();
+    // SAFETY: all zeroes are an initialised lock.
+    unsafe {
+        ok(libc::pthread_rwlock_rdlock(LOCK.get()));
+        let writer = start_writer(LOCK.get());
+        ok(libc::pthread_rwlock_rdlock(LOCK.get()));
+        assert_eq!(libc::pthread_rwlock_trywrlock(LOCK.get()), libc::EBUSY);
+        ok(libc::pthread_rwlock_unlock(LOCK.get()));
+        ok(libc::pthread_rwlock_unlock(LOCK.get()));
+        join_all([writer]);
+    }
+}
+
+/// PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP, by attributes and by glibc's static initialiser.
+fn writers_first() {
+    const KIND: c_int = 2;
+    static LOCK: Shared<libc::pthread_rwlock_t> = Shared::new();
+    let mut kind = -1;
+    let mut attributes = MaybeUninit::uninit();
+    // SAFETY: attributes are initialised before they are used, and so are locks; the static initialiser has the kind in
+    // the int at 48.
+    unsafe {
+        ok(libc::pthread_rwlockattr_init(attributes.as_mut_ptr()));
+        ok(libc::pthread_rwlockattr_setkind_np(attributes.as_mut_ptr(), KIND));
+        assert_eq!(libc::pthread_rwlockattr_setkind_np(attributes.as_mut_ptr(), 3), libc::EINVAL);
+        ok(libc::pthread_rwlockattr_getkind_np(attributes.as_ptr(), &raw mut kind));
+        assert_eq!(kind, KIND);
+        for with_attributes in [true, false] {
+            if with_attributes {
+                ok(libc::pthread_rwlock_init(LOCK.get(), attributes.as_ptr()));
+            } else {
+                LOCK.get().write_bytes(0, 1);
+                *LOCK.get().cast::<c_int>().add(12) = KIND;
+            }
+            ok(libc::pthread_rwlock_rdlock(LOCK.get()));
+            ok(libc::pthread_rwlock_tryrdlock(LOCK.get()));
+            ok(libc::pthread_rwlock_unlock(LOCK.get()));
+            let writer = start_writer(LOCK.get());
+            assert_eq!(libc::pthread_rwlock_tryrdlock(LOCK.get()), libc::EBUSY);
+            ok(libc::pthread_rwlock_unlock(LOCK.get()));
+            join_all([writer]);
+        }
     }
 }
 
