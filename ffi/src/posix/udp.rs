@@ -11,7 +11,7 @@ use mirust_rt::libc::errno::{
 use mirust_rt::libc::layout::Stat;
 use mirust_rt::libc::posix::{
     Address, Errno, Events, Family, Object, Options, Part, PartMut, Received, Result, Shutdown,
-    Socket as _, Type, Watchers, scatter, total,
+    Socket as _, Type, Watchers, need, scatter, total,
 };
 
 use super::error::number;
@@ -267,6 +267,8 @@ impl mirust_rt::libc::posix::Socket for Socket {
         // How long an answer is can be a stranger's choice.
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(n).map_err(|_| Errno(ENOBUFS))?;
+        // For a port, and the datagram's way there.
+        need(4096)?;
         parts.iter().for_each(|part| bytes.extend_from_slice(part));
         self.start(bytes, to)?;
         Ok(n)

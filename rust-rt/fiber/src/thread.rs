@@ -25,6 +25,9 @@ type Request<'a> = dyn FnMut(&mut Context<'_>) -> bool + 'a;
 /// Bytes of a name. Longer ones are truncated.
 const NAME: usize = 32;
 
+/// Bytes that a thread takes at most besides its stack.
+const PIECES: usize = 2048;
+
 /// How often in a row a thread's requests are answered at once, before the others have their turn.
 const ROUNDS: usize = 32;
 
@@ -206,6 +209,16 @@ pub fn start(start: Start<'_>, run: impl FnOnce() + 'static) -> Result<(), NoMem
     let tls = (stack.top() - above) & !63;
     let top = (tls - below) & !15;
     if top < stack.low + crate::stack::LEAST / 2 {
+        threads.pool.borrow_mut().put(host, stack);
+        return Err(NoMemory);
+    }
+    // Whatever else it takes comes from the heap in small pieces, which the heap cuts this block into if it has nothing
+    // else: Rust does not tell whether there is memory for an Rc.
+    let mut pieces = Vec::<u8>::new();
+    let there = pieces.try_reserve_exact(PIECES).is_ok();
+    core::hint::black_box(pieces.as_mut_ptr());
+    drop(pieces);
+    if !there {
         threads.pool.borrow_mut().put(host, stack);
         return Err(NoMemory);
     }

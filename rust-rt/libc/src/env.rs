@@ -6,7 +6,8 @@ use alloc::vec::Vec;
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use super::errno::{self, EINVAL};
+use super::errno::{self, EINVAL, ENOMEM};
+use super::room;
 
 /// The form of C's `environ`: pointers to `NAME=value`, then NULL.
 #[repr(transparent)]
@@ -136,6 +137,11 @@ unsafe extern "C" fn setenv(name: *const c_char, value: *const c_char, overwrite
     // SAFETY: both are C strings.
     let (name, value) = unsafe { (CStr::from_ptr(name), CStr::from_ptr(value)) };
     let keep = overwrite == 0 && get(name.to_bytes()).is_some();
+    // The text is copied twice, and the list may move twice while it grows.
+    let text = name.count_bytes() + value.count_bytes();
+    if !keep && !room::is_there(2 * text + 32 * entries().count() + 512) {
+        return errno::fail(ENOMEM);
+    }
     if keep || set(name.to_bytes(), Some(value.to_bytes())) { 0 } else { errno::fail(EINVAL) }
 }
 
@@ -150,6 +156,15 @@ unsafe extern "C" fn unsetenv(name: *const c_char) -> c_int {
 mod tests {
     use super::*;
     use alloc::string::String;
+
+    #[test]
+    fn a_variable_without_memory_is_not_set() {
+        let (name, value) = (c"WITHOUT_MEMORY".as_ptr(), c"x".as_ptr());
+        // SAFETY: C strings.
+        let set = || unsafe { (setenv(name, value, 1), crate::errno::get()) };
+        assert_eq!(crate::limited::with(200, set), (-1, crate::errno::ENOMEM));
+        assert!(get(b"WITHOUT_MEMORY").is_none());
+    }
 
     // One test: the environment is one for all threads.
     #[test]

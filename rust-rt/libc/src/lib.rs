@@ -42,6 +42,8 @@ pub mod host;
 mod integer;
 mod keys;
 pub mod layout;
+#[cfg(test)]
+mod limited;
 mod locale;
 mod malloc;
 mod math;
@@ -55,6 +57,7 @@ mod process;
 mod pthread;
 mod random;
 pub mod rdrand;
+mod room;
 mod scanf;
 mod setjmp;
 mod signal;

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::task::{Context, Poll};
 
-use mirust_rt::libc::errno::{EAGAIN, EPIPE};
+use mirust_rt::libc::errno::{EAGAIN, ENOMEM, EPIPE};
 use mirust_rt::libc::posix::{Errno, Events, Part, PartMut, Result, room, scatter, total};
 
 use super::{READING, TcpSocket};
@@ -59,7 +59,12 @@ impl TcpSocket {
                 }
                 return Ok(read);
             }
-            rest = PartMut::behind(left, n);
+            let Ok(behind) = PartMut::behind(left, n) else {
+                // What there is besides can be read next.
+                self.watchers.notify(READING);
+                return Ok(read);
+            };
+            rest = behind;
             left = &mut rest;
         }
         if read > 0 {
@@ -75,7 +80,9 @@ impl TcpSocket {
         let waker = self.watchers.waker(Events::OUT);
         let mut cx = Context::from_waker(&waker);
         let (wanted, mut written) = (total(parts), 0);
-        let mut slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut slices = Vec::new();
+        slices.try_reserve_exact(parts.len()).map_err(|_| Errno(ENOMEM))?;
+        slices.extend(parts.iter().map(|part| IoSlice::new(part)));
         let mut left = &mut slices[..];
         while written < wanted {
             match stream.poll_write_vectored(&mut cx, left) {

@@ -16,6 +16,7 @@ use core::task::{Context, Poll};
 
 use super::events::Events;
 use super::local::local;
+use super::memory;
 use super::object::Object;
 use super::parts::{Errno, Part, Result, total};
 use super::table::Description;
@@ -77,16 +78,20 @@ pub(super) fn sleep_until(deadline: u64) -> Pin<Box<dyn Future<Output = ()>>> {
     }
 }
 
+/// What a wait takes of the memory: a timer, and its places in lists.
+const WAIT: usize = 512;
+
 /// Waits until `attempt` has a result, which it is asked for whenever the waker is called, or until
 /// `deadline`: nothing then.
 ///
 /// # Errors
 ///
-/// EDEADLK where nothing may wait.
+/// EDEADLK where nothing may wait; ENOMEM.
 pub(super) fn until<T>(
     deadline: u64,
     mut attempt: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<Option<T>> {
+    memory::need(WAIT)?;
     let mut result = None;
     let mut sleep = (deadline != NEVER).then(|| sleep_until(deadline));
     let mut wait = pin!(poll_fn(|cx| {
@@ -183,7 +188,7 @@ pub(super) fn write_all(description: &Rc<Description>, parts: &[Part]) -> Result
     };
     let mut written = write(parts)?;
     while written < all && !description.is_nonblocking() {
-        match write(&Part::behind(parts, written)) {
+        match Part::behind(parts, written).and_then(|rest| write(&rest)) {
             Ok(n) => written += n,
             // What was written counts; the error will be there the next time.
             Err(_) => break,

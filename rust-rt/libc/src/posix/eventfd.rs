@@ -87,6 +87,7 @@ fn create(value: c_uint, flags: c_int) -> Result<c_int> {
     if flags & !(EFD_SEMAPHORE | O_NONBLOCK | O_CLOEXEC) != 0 {
         return Err(Errno(EINVAL));
     }
+    table::check_room()?;
     table::insert_both(Counter::new(value.into(), flags & EFD_SEMAPHORE != 0), flags)
 }
 

@@ -12,9 +12,10 @@ use super::address::{self, Address};
 use super::answer::status;
 use super::block::on_main;
 use super::family::Family;
+use super::memory;
 use super::network::network;
 use super::parts::Errno;
-use crate::errno::{self, EFAULT, ENODEV, ENXIO};
+use crate::errno::{self, EFAULT, ENOBUFS, ENODEV, ENXIO};
 
 const AF_PACKET: u16 = 17;
 const ARPHRD_ETHER: u16 = 1;
@@ -181,6 +182,10 @@ pub(super) unsafe extern "C" fn getifaddrs(list: *mut *mut InterfaceAddress) -> 
     if list.is_null() {
         return status(Err(Errno(EFAULT)));
     }
+    // For some twenty addresses, which is more than an interface has.
+    if let Err(error) = memory::need(4 * memory::THING) {
+        return status(Err(error));
+    }
     let links = links();
     let mut next = core::ptr::null_mut();
     for (link, addresses) in entries(&links).into_iter().rev() {
@@ -275,6 +280,10 @@ type Names = [NameAndIndex; NAMES.len() + 1];
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn if_nameindex() -> *mut NameAndIndex {
+    if memory::need(memory::THING).is_err() {
+        errno::set(ENOBUFS);
+        return core::ptr::null_mut();
+    }
     let end = NameAndIndex { index: 0, name: core::ptr::null() };
     let [lo, eth0] = NAMES.map(|(name, index)| NameAndIndex { index, name: name.as_ptr() });
     Box::into_raw(Box::<Names>::new([lo, eth0, end])).cast()

@@ -1,10 +1,13 @@
 //! How much the descriptors may take of the domain's memory.
 
+use alloc::vec::Vec;
 use core::cell::Cell;
 
 use super::local::local;
 use super::parts::{Errno, Result};
-use crate::errno::{ENOBUFS, ENOSPC};
+use crate::errno::{ENOBUFS, ENOMEM, ENOSPC};
+use crate::room;
+pub(super) use crate::room::THING;
 
 /// One of this many bytes may be in buffers of pipes and UNIX-domain sockets, in connections that wait to be accepted,
 /// and in the names of directories that are being read.
@@ -42,6 +45,24 @@ fn total() -> usize {
 /// How many descriptors there can be: 1024 with 16 MiB, and never more than 65536.
 pub(super) fn most_descriptors() -> usize {
     (total() / BYTES_PER_DESCRIPTOR).clamp(256, 65536)
+}
+
+/// Asks for so much memory in small pieces, before they are [allocated](room::is_there).
+///
+/// # Errors
+///
+/// ENOMEM.
+pub fn need(bytes: usize) -> Result {
+    if room::is_there(bytes) { Ok(()) } else { Err(Errno(ENOMEM)) }
+}
+
+/// Room for so many elements more.
+///
+/// # Errors
+///
+/// ENOMEM.
+pub(super) fn reserve<T>(list: &mut Vec<T>, more: usize) -> Result {
+    list.try_reserve(more).map_err(|_| Errno(ENOMEM))
 }
 
 /// What memory is for.

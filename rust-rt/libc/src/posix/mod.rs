@@ -70,6 +70,7 @@ pub use files::{add as add_file, commit_files, mount, mount_store, mount_volume}
 #[cfg(all(feature = "posix", any(test, feature = "symbols")))]
 pub(crate) use kernel::served;
 pub use kernel::system_call;
+pub use memory::need;
 pub use network::{Interface, Network, ResolveError, Resolving, give_network};
 pub use object::{Object, Received, Shutdown, Socket};
 pub use options::Options;
@@ -87,5 +88,7 @@ mod host_tests;
 mod named_tests;
 #[cfg(test)]
 mod on_main_tests;
+#[cfg(test)]
+mod shortage_tests;
 #[cfg(test)]
 mod wrong_tests;

@@ -9,6 +9,7 @@ use super::address::{Address, Name};
 use super::family::Type;
 use super::files::{self, SocketPlace};
 use super::local::local;
+use super::memory;
 use super::object::{Object, Socket};
 use super::pair::{Listener, Pair};
 use super::parts::{Errno, Part, Result};
@@ -57,6 +58,7 @@ pub(super) fn bind(socket: &Pair, place: Place) -> Result {
     if socket.name.get() != Address::Unnamed {
         return if matches!(place, Place::Any) { Ok(()) } else { Err(Errno(EINVAL)) };
     }
+    memory::need(memory::THING)?;
     let own = || Weak::clone(&socket.own);
     let name = match place {
         Place::File(name, file) => {

@@ -18,7 +18,7 @@ use super::family::{
 use super::files;
 use super::network::{HOSTS, ResolveError, network};
 use super::parts::Errno;
-use crate::errno;
+use crate::{errno, room};
 
 /// `struct addrinfo`.
 #[repr(C)]
@@ -51,6 +51,7 @@ const EAI_AGAIN: c_int = -3;
 const EAI_FAMILY: c_int = -6;
 const EAI_SOCKTYPE: c_int = -7;
 const EAI_SERVICE: c_int = -8;
+const EAI_MEMORY: c_int = -10;
 const EAI_SYSTEM: c_int = -11;
 
 /// Blocks until the name servers have answered.
@@ -66,6 +67,9 @@ pub(super) unsafe extern "C" fn getaddrinfo(
     // SAFETY: NULL or readable by contract.
     let hints = unsafe { hints.as_ref() };
     let wanted = hints.map_or((0, AF_UNSPEC, 0, 0), |h| (h.flags, h.family, h.kind, h.protocol));
+    if !room::is_there(room::THING) {
+        return EAI_MEMORY;
+    }
     match find(text(node), text(service), wanted) {
         Ok(answers) => {
             // SAFETY: writable by contract.
@@ -104,6 +108,11 @@ fn find(
         Some(name) => addresses(name, flags)?,
     };
     let mut answers = Answers::new();
+    // For the answers twice, as they are collected here and then given to C, and for the name.
+    let each = 4 * size_of::<Answer>() * kinds.len();
+    if !room::is_there(found.len() * each + 2 * node.map_or(0, <[u8]>::len) + room::THING) {
+        return Err(EAI_MEMORY);
+    }
     for ip in found.into_iter().filter(suits) {
         for &(kind, protocol) in &kinds {
             let first = answers.is_empty() && flags & AI_CANONNAME != 0;
@@ -243,6 +252,7 @@ pub(super) extern "C" fn gai_strerror(error: c_int) -> *const c_char {
         EAI_FAMILY => c"ai_family not supported",
         EAI_SOCKTYPE => c"ai_socktype not supported",
         EAI_SERVICE => c"Servname not supported for ai_socktype",
+        EAI_MEMORY => c"Memory allocation failure",
         EAI_SYSTEM => c"System error",
         _ => c"Unknown error",
     };

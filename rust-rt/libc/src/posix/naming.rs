@@ -9,18 +9,20 @@ use core::net::IpAddr;
 use super::address::{self, Said};
 use super::files;
 use super::network::HOSTS;
+use crate::room;
 
 const NI_NUMERICHOST: c_int = 1;
 const NI_NAMEREQD: c_int = 8;
 const EAI_NONAME: c_int = -2;
 const EAI_FAMILY: c_int = -6;
+const EAI_MEMORY: c_int = -10;
 const EAI_OVERFLOW: c_int = -12;
 
 /// # Safety
 ///
 /// The address has `length` bytes; each of the others is NULL or has as many bytes as said.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-unsafe extern "C" fn getnameinfo(
+pub(super) unsafe extern "C" fn getnameinfo(
     address: *const c_void,
     length: c_uint,
     host: *mut c_char,
@@ -39,6 +41,9 @@ unsafe extern "C" fn getnameinfo(
         _ if host.is_null() || host_size == 0 => Ok(()),
         ip => put(&name(ip, flags)?, host, host_size),
     };
+    if !room::is_there(room::THING) {
+        return EAI_MEMORY;
+    }
     let numbered = || put(&format!("{}", socket.port()), service, service_size);
     named().and_then(|()| numbered()).map_or_else(|error| error, |()| 0)
 }

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::ffi::{c_int, c_void};
 use core::ops::{Deref, DerefMut};
 
-use crate::errno::{EFAULT, EINVAL};
+use crate::errno::{EFAULT, EINVAL, ENOMEM};
 
 /// Bytes of one call at most, as in Linux (`MAX_RW_COUNT`): what is longer is used as far as this. (A slice of Rust's
 /// has no more than `isize::MAX`.)
@@ -54,14 +54,19 @@ impl Part {
     }
 
     /// The parts without their first `n` bytes.
-    pub(super) fn behind(parts: &[Part], mut n: usize) -> Vec<Part> {
-        let mut rest = Vec::with_capacity(parts.len());
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(super) fn behind(parts: &[Part], mut n: usize) -> Result<Vec<Part>> {
+        let mut rest = Vec::new();
+        rest.try_reserve_exact(parts.len()).map_err(|_| Errno(ENOMEM))?;
         for part in parts {
             let skipped = n.min(part.len);
             n -= skipped;
             rest.push(Part::new(&part[skipped..]));
         }
-        rest
+        Ok(rest)
     }
 
     /// All of a slice. It must live as long as the part is used, which is inside one call.
@@ -103,14 +108,19 @@ fn check(base: *const u8, len: usize) -> Result {
 
 impl PartMut {
     /// The parts without their first `n` bytes.
-    pub fn behind(parts: &mut [PartMut], mut n: usize) -> Vec<PartMut> {
-        let mut rest = Vec::with_capacity(parts.len());
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub fn behind(parts: &mut [PartMut], mut n: usize) -> Result<Vec<PartMut>> {
+        let mut rest = Vec::new();
+        rest.try_reserve_exact(parts.len()).map_err(|_| Errno(ENOMEM))?;
         for part in parts {
             let skipped = n.min(part.len);
             n -= skipped;
             rest.push(PartMut::new(&mut part[skipped..]));
         }
-        rest
+        Ok(rest)
     }
 }
 

@@ -12,7 +12,7 @@ use super::object::Object;
 use super::parts::{Errno, Part, PartMut, Result, room, total};
 use super::table::{self, O_CLOEXEC, O_NONBLOCK, O_WRONLY};
 use super::watch::Watchers;
-use crate::errno::{EAGAIN, EBADF, EFAULT, EINVAL, EPIPE};
+use crate::errno::{EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, EPIPE};
 use crate::layout::Stat;
 
 /// Bytes that a pipe holds at most, as on Linux.
@@ -36,7 +36,7 @@ impl Buffer {
         CAPACITY - self.len()
     }
 
-    /// Stores what there is room for; EAGAIN if there is none.
+    /// Stores what there is room for; EAGAIN if there is none, ENOBUFS and ENOMEM if there is no memory.
     pub(super) fn put(&self, parts: &[Part], least: usize) -> Result<usize> {
         let n = total(parts).min(self.room());
         if n < least || n == 0 {
@@ -44,6 +44,11 @@ impl Buffer {
         }
         let mut bytes = self.bytes.borrow_mut();
         self.reserved.set(bytes.len() + n)?;
+        bytes.try_reserve(n).map_err(|_| {
+            // Not more than before.
+            let _ = self.reserved.set(bytes.len());
+            Errno(ENOMEM)
+        })?;
         let mut left = n;
         for part in parts {
             let part = &part[..left.min(part.len())];
@@ -216,6 +221,7 @@ fn create(flags: c_int) -> Result<[c_int; 2]> {
     if flags & !(O_NONBLOCK | O_CLOEXEC) != 0 {
         return Err(Errno(EINVAL));
     }
+    table::check_room()?;
     let pipe = Rc::new(Pipe::default());
     let reader = Rc::new(Reader { pipe: Rc::clone(&pipe), watchers: Watchers::new() });
     let writer = Rc::new(Writer { pipe: Rc::clone(&pipe), watchers: Watchers::new() });

@@ -8,6 +8,7 @@ use core::task::Poll;
 use super::answer::number;
 use super::block::{self, NEVER};
 use super::events::Events;
+use super::memory;
 use super::parts::{Errno, Result};
 use super::table::{self, Description};
 use crate::errno::{EFAULT, EINVAL};
@@ -63,8 +64,9 @@ pub(super) unsafe fn wait(
         _ => unsafe { core::slice::from_raw_parts_mut(list, count) },
     };
     // The descriptions stay what they are, also if another thread closes a descriptor meanwhile.
-    let open: Vec<Option<Rc<Description>>> =
-        list.iter().map(|entry| table::get(entry.fd).ok()).collect();
+    let mut open: Vec<Option<Rc<Description>>> = Vec::new();
+    memory::reserve(&mut open, count)?;
+    open.extend(list.iter().map(|entry| table::get(entry.fd).ok()));
     if limit == Some(0) {
         block::give_way();
     }
@@ -76,6 +78,7 @@ pub(super) unsafe fn wait(
         return Ok(ready);
     }
     let mut tickets = Vec::new();
+    memory::reserve(&mut tickets, count)?;
     let found = block::until(limit.map_or(NEVER, block::after), |cx| {
         tickets.clear();
         for (entry, description) in list.iter().zip(&open) {

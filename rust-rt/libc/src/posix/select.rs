@@ -6,6 +6,7 @@ use core::ffi::{c_int, c_short, c_void};
 use super::answer::number;
 use super::block;
 use super::events::Events;
+use super::memory;
 use super::parts::{Errno, Result};
 use super::poll;
 use super::table;
@@ -112,6 +113,7 @@ unsafe fn wait(count: c_int, sets: [Set; 3], limit: Option<u64>) -> Result<c_int
         }
         if sets.iter().any(asked) {
             table::get(fd as c_int).map_err(|_| Errno(EBADF))?;
+            memory::reserve(&mut list, 1)?;
             list.push(PollFd { fd: fd as c_int, events: events.0 as c_short, revents: 0 });
         }
     }
@@ -119,16 +121,12 @@ unsafe fn wait(count: c_int, sets: [Set; 3], limit: Option<u64>) -> Result<c_int
     unsafe { poll::wait(list.as_mut_ptr(), list.len() as _, limit, told)? };
     let mut bits = 0;
     for (set, kind) in sets.into_iter().zip(KINDS).filter(|(set, _)| !set.is_null()) {
-        let mut answer = Vec::from_iter((0..words).map(|_| 0u64));
-        for entry in &list {
-            if is_in(entry, kind) {
-                answer[entry.fd as usize / 64] |= 1 << (entry.fd % 64);
-                bits += 1;
-            }
-        }
-        for (i, word) in answer.into_iter().enumerate() {
+        // SAFETY: as the caller says.
+        unsafe { set.write_bytes(0, words) };
+        for entry in list.iter().filter(|entry| is_in(entry, kind)) {
             // SAFETY: as the caller says.
-            unsafe { set.add(i).write(word) };
+            unsafe { *set.add(entry.fd as usize / 64) |= 1 << (entry.fd % 64) };
+            bits += 1;
         }
     }
     Ok(bits)

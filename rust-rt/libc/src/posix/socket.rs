@@ -12,6 +12,7 @@ use super::family::{
     AF_INET, AF_INET6, AF_UNIX, Family, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_SEQPACKET,
     SOCK_STREAM, Type,
 };
+use super::memory;
 use super::named;
 use super::network::network;
 use super::object::{Shutdown, Socket, downcast};
@@ -48,6 +49,7 @@ fn create(family: c_int, kind: c_int, protocol: c_int) -> Result<c_int> {
         (3..=6, _) => return Err(Errno(ESOCKTNOSUPPORT)),
         _ => return Err(Errno(EINVAL)),
     };
+    table::check_room()?;
     table::insert_both(make(family), flags)
 }
 
@@ -68,6 +70,7 @@ fn create_local(kind: c_int, protocol: c_int) -> Result<c_int> {
         (3..=6, _) => return Err(Errno(ESOCKTNOSUPPORT)),
         _ => return Err(Errno(EINVAL)),
     };
+    table::check_room()?;
     table::insert_both(Pair::new(kind_of), kind & SOCK_FLAGS)
 }
 
@@ -132,13 +135,17 @@ pub(super) unsafe extern "C" fn bind(fd: c_int, address: *const c_void, length: 
         // SAFETY: the contract is the same.
         let said = unsafe { address::read(address, length)? };
         let address = address::for_family(socket.family(), said)?;
+        memory::need(memory::THING)?;
         on_main(|| socket.bind(address))
     }))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn listen(fd: c_int, backlog: c_int) -> c_int {
-    status(with_on_main(fd, |socket| socket.listen(usize::try_from(backlog).unwrap_or(4096))))
+    status(with_on_main(fd, |socket| {
+        memory::need(memory::THING)?;
+        socket.listen(usize::try_from(backlog).unwrap_or(4096))
+    }))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
@@ -162,7 +169,10 @@ pub(super) unsafe extern "C" fn accept4(
         if flags & !SOCK_FLAGS != 0 {
             return Err(Errno(EINVAL));
         }
-        let (object, peer) = block::attempt(description, false, Events::IN, || socket.accept())?;
+        let (object, peer) = block::attempt(description, false, Events::IN, || {
+            memory::need(memory::THING)?;
+            socket.accept()
+        })?;
         // The connection is dropped in there if it gets no number.
         on_main(|| {
             // SAFETY: the contract is the same.
@@ -196,6 +206,7 @@ pub(super) unsafe extern "C" fn connect(
             Said::Nothing => return on_main(|| socket.disconnect()),
             said => address::for_family(socket.family(), said)?,
         };
+        memory::need(memory::THING)?;
         match on_main(|| socket.connect(address)) {
             Err(Errno(EINPROGRESS)) if !description.is_nonblocking() => {
                 let limit = description.object.time_limit(false).map_or(NEVER, block::after);

@@ -9,6 +9,7 @@ use super::local::local;
 use super::memory;
 use super::object::Object;
 use super::parts::{Errno, Result};
+use super::watch;
 use crate::errno::{EBADF, EINVAL, EMFILE};
 
 /// `O_NONBLOCK`, `EFD_NONBLOCK`, `SOCK_NONBLOCK`, …
@@ -123,7 +124,7 @@ impl Table {
     fn put(&mut self, at: usize, slot: Slot) -> Result<Option<Slot>> {
         if at >= self.slots.len() {
             let more = at + 1 - self.slots.len();
-            self.slots.try_reserve(more).map_err(|_| Errno(crate::errno::ENOMEM))?;
+            memory::reserve(&mut self.slots, more)?;
             self.slots.resize(at + 1, None);
         }
         Ok(self.slots[at].replace(slot))
@@ -145,20 +146,24 @@ pub fn insert(object: Rc<dyn Object>, flags: c_int) -> Result<c_int> {
     table(|t| t.insert_from(0, object, flags))
 }
 
-/// Whether [`insert`] has a number to assign, for calls that must not do anything without one.
+/// Whether [`insert`] has a number to assign, and there is memory for an object: for calls that make one, or must not do
+/// anything without a number.
 ///
 /// # Errors
 ///
-/// EMFILE; ENOMEM for the table itself.
+/// EMFILE, ENOMEM.
 pub(super) fn check_room() -> Result {
-    table(|t| {
+    let numbers = table(|t| {
         let at = t.free_from(t.lowest);
         if at >= t.limit {
             return Err(Errno(EMFILE));
         }
         let more = (at + 1).saturating_sub(t.slots.len());
-        t.slots.try_reserve(more).map_err(|_| Errno(crate::errno::ENOMEM))
-    })
+        memory::reserve(&mut t.slots, more)?;
+        Ok(at.max(t.slots.len()) + 1)
+    })?;
+    watch::reserve(numbers)?;
+    memory::need(memory::THING)
 }
 
 /// [`insert`] for an object that is both read and written.

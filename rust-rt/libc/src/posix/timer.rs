@@ -147,6 +147,7 @@ fn create(clock: c_int, flags: c_int) -> Result<c_int> {
     if !known || flags & !(O_NONBLOCK | O_CLOEXEC) != 0 {
         return Err(Errno(EINVAL));
     }
+    table::check_room()?;
     let timer = Timer {
         wall: clock == CLOCK_REALTIME,
         next: Cell::new(NEVER),

@@ -36,7 +36,7 @@ fn receive(fd: c_int, parts: &mut [PartMut], flags: c_int) -> Result<Received> {
             block::attempt(description, once, Events::IN, || socket.receive(parts, peek))?;
         let all = flags & MSG_WAITALL != 0 && !peek && socket.kind() == Type::Stream;
         while all && received.bytes < wanted && received.bytes > 0 {
-            let mut rest = PartMut::behind(parts, received.bytes);
+            let Ok(mut rest) = PartMut::behind(parts, received.bytes) else { break };
             let more =
                 block::attempt(description, once, Events::IN, || socket.receive(&mut rest, false));
             match more {
@@ -176,7 +176,7 @@ fn send_parts(fd: c_int, list: &[Part], flags: c_int, said: Option<Said>) -> Res
         let mut sent = write(list)?;
         let whole = socket.kind() == Type::Stream && !once && !description.is_nonblocking();
         while whole && sent < all {
-            match write(&Part::behind(list, sent)) {
+            match Part::behind(list, sent).and_then(|rest| write(&rest)) {
                 Ok(n) => sent += n,
                 Err(_) => break,
             }

@@ -11,6 +11,8 @@ use core::task::{RawWaker, RawWakerVTable, Waker};
 
 use super::events::Events;
 use super::local::local;
+use super::memory;
+use super::parts::Result;
 
 /// Receives notifications: an epoll set.
 pub(super) trait Watcher {
@@ -49,6 +51,23 @@ local! {
 local! {
     /// Numbers to be reused.
     static FREE: RefCell<Vec<usize>> = RefCell::new(Vec::new());
+}
+
+/// Objects without a descriptor, at most: connections in the middle of `accept`, and what blocked calls keep.
+const OTHERS: usize = 64;
+
+/// Room for the numbers of so many objects, and for those that are free again.
+///
+/// # Errors
+///
+/// ENOMEM.
+pub(super) fn reserve(objects: usize) -> Result {
+    NUMBERED.with(|all| reserve_in(&mut all.borrow_mut(), objects + OTHERS))?;
+    FREE.with(|free| reserve_in(&mut free.borrow_mut(), objects + OTHERS))
+}
+
+fn reserve_in<T>(list: &mut Vec<T>, all: usize) -> Result {
+    memory::reserve(list, all.saturating_sub(list.len()))
 }
 
 impl Watchers {
@@ -95,6 +114,15 @@ impl Watchers {
         self.0.number.get()
     }
 
+    /// Room for one more by [`add`](Self::add).
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(super) fn reserve(&self) -> Result {
+        memory::reserve(&mut self.0.entries.borrow_mut(), 1)
+    }
+
     pub(super) fn add(&self, watcher: Weak<dyn Watcher>, entry: usize) {
         self.0.entries.borrow_mut().push((watcher, entry));
     }
@@ -111,8 +139,13 @@ impl Watchers {
         self.0.blocked.borrow().iter().any(|b| b.interest.intersects(events))
     }
 
-    /// Wakes once at the next notification of `interest`, or of an error, unless the result is dropped before.
+    /// Wakes once at the next notification of `interest`, or of an error, unless the result is dropped before. Without
+    /// memory to remember that, it wakes at once: the caller asks again.
     pub(super) fn wake_at(&self, interest: Events, waker: &Waker) -> Ticket {
+        if memory::reserve(&mut self.0.blocked.borrow_mut(), 1).is_err() {
+            waker.wake_by_ref();
+            return Ticket(Weak::new(), 0);
+        }
         let ticket = self.0.last_ticket.get() + 1;
         self.0.last_ticket.set(ticket);
         let interest = interest | Events::ALWAYS;

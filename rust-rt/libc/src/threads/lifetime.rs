@@ -11,12 +11,12 @@ use super::objects::Attributes;
 use super::table::Function;
 use super::waiting::refused;
 use crate::errno::{EAGAIN, EDEADLK, EINVAL, ESRCH};
-use crate::{env, keys};
+use crate::{env, keys, room};
 
 /// The main stack's is 1.
 static LAST_NUMBER: AtomicI32 = AtomicI32::new(1);
 
-/// `pthread_create`. EAGAIN when there is no memory for the stack.
+/// `pthread_create`. EAGAIN when there is no memory for the thread or its stack.
 ///
 /// # Safety
 ///
@@ -33,6 +33,9 @@ pub(crate) unsafe fn create(
     let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
     if number == 2 {
         choose_order();
+    }
+    if !room::is_there(room::THING) {
+        return EAGAIN;
     }
     let block = Box::into_raw(Block::new(function, argument, detached));
     let mut name = [0; 17];

@@ -32,7 +32,7 @@ pub(super) extern "C" fn epoll_create(hint: c_int) -> c_int {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) extern "C" fn epoll_create1(flags: c_int) -> c_int {
     number(match flags & !O_CLOEXEC {
-        0 => table::insert(Set::new(), flags | O_RDWR),
+        0 => table::check_room().and_then(|()| table::insert(Set::new(), flags | O_RDWR)),
         _ => Err(Errno(EINVAL)),
     })
 }

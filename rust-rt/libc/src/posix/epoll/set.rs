@@ -8,12 +8,13 @@ use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
 use super::super::events::Events;
+use super::super::memory;
 use super::super::object::{Object, downcast};
 use super::super::parts::{Errno, Result};
 use super::super::table::Description;
 use super::super::watch::{Watcher, Watchers};
 use super::entry::{Entry, State};
-use crate::errno::{EEXIST, ELOOP, ENOENT};
+use crate::errno::{EEXIST, ELOOP, ENOENT, ENOMEM};
 use crate::layout::Stat;
 
 /// `struct epoll_event`, which is packed on x86-64.
@@ -40,6 +41,23 @@ struct Members {
     free: Vec<usize>,
     by_number: BTreeMap<c_int, usize>,
     queue: VecDeque<usize>,
+}
+
+impl Members {
+    /// Room for one more, also among those that are ready or gone: what happens to it later takes no memory.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    fn reserve(&mut self) -> Result {
+        let all = self.slots.len() + 1;
+        let (free, queued) = (all - self.free.len(), all - self.queue.len());
+        memory::reserve(&mut self.slots, 1)?;
+        memory::reserve(&mut self.free, free)?;
+        self.queue.try_reserve(queued).map_err(|_| Errno(ENOMEM))?;
+        // For the map.
+        memory::need(memory::THING)
+    }
 }
 
 struct Member {
@@ -81,6 +99,8 @@ impl Set {
         if let Some(inner) = downcast::<Set>(&description.object) {
             inner.check_nesting(self, 1)?;
         }
+        description.object.watchers().reserve()?;
+        self.members.borrow_mut().reserve()?;
         let at = {
             let mut members = self.members.borrow_mut();
             let (entry, data) = (Entry::new(event.events), event.data);

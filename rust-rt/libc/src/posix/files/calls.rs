@@ -94,6 +94,7 @@ pub(in super::super) fn open_at(
         _ if flags & O_DIRECTORY != 0 => return Err(Errno(ENOTDIR)),
         _ if (writing || flags & O_TRUNC != 0) && !node.is_writable() => return Err(Errno(EROFS)),
         Kind::Written(contents) if flags & O_TRUNC != 0 => {
+            node.room_to_note(0)?;
             let _turn = contents.turn()?;
             contents.set_len(0)?;
             node.resized(0);
@@ -371,7 +372,7 @@ pub(in super::super) unsafe extern "C" fn realpath(
     let real = path.and_then(|path| {
         let found = find(AT_FDCWD, path, true)?;
         found.node.ok_or(Errno(ENOENT))?;
-        let real = path_of(&found.place);
+        let real = path_of(&found.place)?;
         // A program makes directories of any depth, step by step.
         if !buf.is_null() && real.len() > LONGEST.0 {
             return Err(Errno(ENAMETOOLONG));
@@ -402,8 +403,14 @@ pub(in super::super) unsafe extern "C" fn realpath(
 /// glibc has it.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(in super::super) unsafe extern "C" fn getcwd(buf: *mut c_char, size: usize) -> *mut c_char {
-    let (node, place) = here();
-    let here = path_of(&place);
+    let here = here().and_then(|(node, place)| Ok((node, path_of(&place)?)));
+    let (node, here) = match here {
+        Ok(here) => here,
+        Err(Errno(error)) => {
+            errno::set(error);
+            return core::ptr::null_mut();
+        }
+    };
     let to = match node {
         Some(node) if node.links.get() == 0 => Err(ENOENT),
         _ if size == 0 && !buf.is_null() => Err(EINVAL),

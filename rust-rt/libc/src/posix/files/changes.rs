@@ -5,6 +5,7 @@ use alloc::rc::Rc;
 use core::ffi::{c_char, c_int, c_uint};
 
 use super::super::answer::status;
+use super::super::memory;
 use super::super::object::downcast;
 use super::super::parts::{Errno, Result};
 use super::super::table;
@@ -36,7 +37,9 @@ fn make_link(target: &[u8], dir: c_int, path: &[u8]) -> Result {
     if target.is_empty() || target.len() > LONGEST.0 {
         return Err(Errno(if target.is_empty() { ENOENT } else { ENAMETOOLONG }));
     }
-    Entry::free(dir, path, false)?.make(LINK | 0o777, Kind::Link(target.into())).map(|_| ())
+    let entry = Entry::free(dir, path, false)?;
+    memory::need(target.len())?;
+    entry.make(LINK | 0o777, Kind::Link(target.into())).map(|_| ())
 }
 
 /// A named pipe, which no directory here can have.
@@ -149,6 +152,7 @@ fn link_at(from: (c_int, &[u8]), to: (c_int, &[u8]), flags: c_int) -> Result {
     if node.is_directory() || node.links.get() == 0 {
         return Err(Errno(if node.is_directory() { EPERM } else { ENOENT }));
     }
+    memory::need(2 * memory::THING)?;
     new.insert(Rc::clone(&node), new.space()?)?;
     node.links.set(node.links.get() + 1);
     node.note(0..0);
@@ -162,7 +166,16 @@ fn changeable(dir: c_int, path: &[u8], flags: c_int) -> Result<Rc<Node>> {
     }
     let path = if path.is_empty() && flags & AT_EMPTY_PATH != 0 { b"." } else { path };
     let node = find(dir, path, flags & AT_SYMLINK_NOFOLLOW == 0)?.node.ok_or(Errno(ENOENT))?;
-    if node.is_changeable() { Ok(node) } else { Err(Errno(EROFS)) }
+    open_to_changes(node)
+}
+
+/// EROFS if it cannot be changed, ENOMEM if that could not be noted.
+fn open_to_changes(node: Rc<Node>) -> Result<Rc<Node>> {
+    if !node.is_changeable() {
+        return Err(Errno(EROFS));
+    }
+    node.room_to_note(0)?;
+    Ok(node)
 }
 
 fn file(fd: c_int) -> Result<Rc<File>> {
@@ -172,8 +185,7 @@ fn file(fd: c_int) -> Result<Rc<File>> {
 
 /// What can be changed of an open file, or EROFS.
 fn open_one(fd: c_int) -> Result<Rc<Node>> {
-    let node = Rc::clone(&file(fd)?.node);
-    if node.is_changeable() { Ok(node) } else { Err(Errno(EROFS)) }
+    open_to_changes(Rc::clone(&file(fd)?.node))
 }
 
 fn set_mode(node: &Rc<Node>, mode: c_uint) {
@@ -183,6 +195,7 @@ fn set_mode(node: &Rc<Node>, mode: c_uint) {
 
 fn set_len(node: &Rc<Node>, len: i64) -> Result {
     let len = u64::try_from(len).map_err(|_| Errno(EINVAL))?;
+    node.room_to_note(0)?;
     match &node.kind {
         Kind::Written(contents) => {
             let _turn = contents.turn()?;
@@ -343,6 +356,7 @@ fn allocate(fd: c_int, mode: c_int, offset: i64, len: i64) -> Result {
         return Err(Errno(EOPNOTSUPP));
     }
     let Kind::Written(contents) = &node.kind else { return Err(Errno(ENODEV)) };
+    node.room_to_note(0)?;
     let _turn = contents.turn()?;
     contents.allocate(from, n)?;
     if mode & KEEP_SIZE == 0 && contents.len() < from + n {

@@ -210,8 +210,8 @@ fn same<R: core::fmt::Debug + PartialEq>(name: &str, f: impl Fn(&Files) -> R) {
     std::fs::remove_dir_all(&path).unwrap();
     assert_eq!(ours, kernels, "ours, and the kernel's");
     // Whatever is left behind, its memory is given back when it is removed.
-    root::get().put_temporary(b"tmp/other", 0o755).unwrap();
-    let tree = root::get();
+    root::get().unwrap().put_temporary(b"tmp/other", 0o755).unwrap();
+    let tree = root::get().unwrap();
     let tmp = tree.find(&Vec::new(), b"/tmp", true).unwrap().node.unwrap();
     if let Kind::Directory(directory) = &tmp.kind {
         directory.own.borrow_mut().clear();

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::ffi::{c_char, c_int, c_void};
 
 use super::super::answer::status;
+use super::super::memory;
 use super::super::object::downcast;
 use super::super::parts::{Errno, Result};
 use super::super::table;
@@ -28,7 +29,7 @@ pub(super) struct DirectoryEntry {
 }
 
 /// C's `DIR`, with the names as they were when it was opened.
-pub(super) struct Directory {
+pub(in super::super) struct Directory {
     fd: c_int,
     entries: Listing,
     at: usize,
@@ -41,14 +42,19 @@ pub(super) fn entries(fd: c_int) -> Result<Listing> {
     if !file.node.is_directory() {
         return Err(Errno(ENOTDIR));
     }
-    let above = root::get().above(&current(&file.node, &file.place)).inode;
-    let dots = [(Rc::from(&b"."[..]), file.node.inode, 4), (Rc::from(&b".."[..]), above, 4)];
-    let names: Vec<Name> = dots.into_iter().chain(node::names(&file.node)?).collect();
+    let above = root::get()?.above(&current(&file.node, &file.place)?).inode;
+    let inside = node::names(&file.node)?;
+    let mut names: Vec<Name> = Vec::new();
+    memory::reserve(&mut names, inside.len() + 2)?;
+    memory::need(memory::THING)?;
+    names.push((Rc::from(&b"."[..]), file.node.inode, 4));
+    names.push((Rc::from(&b".."[..]), above, 4));
+    names.extend(inside);
     Listing::new(names)
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) unsafe extern "C" fn opendir(path: *const c_char) -> *mut Directory {
+pub(in super::super) unsafe extern "C" fn opendir(path: *const c_char) -> *mut Directory {
     // SAFETY: the contract is the same.
     let path = unsafe { path_argument(path) };
     let opened = path.and_then(|path| open_at(AT_FDCWD, path, O_DIRECTORY, 0));
@@ -66,7 +72,9 @@ pub(super) extern "C" fn fdopendir(fd: c_int) -> *mut Directory {
 
 fn open(fd: c_int) -> Result<Box<Directory>> {
     let entry = DirectoryEntry { inode: 0, offset: 0, size: 0, kind: 0, name: [0; 256] };
-    Ok(Box::new(Directory { fd, entries: entries(fd)?, at: 0, entry }))
+    let entries = entries(fd)?;
+    memory::need(memory::THING)?;
+    Ok(Box::new(Directory { fd, entries, at: 0, entry }))
 }
 
 fn answer(directory: Result<Box<Directory>>) -> *mut Directory {
@@ -117,7 +125,7 @@ pub(super) unsafe extern "C" fn dirfd(directory: *const Directory) -> c_int {
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) unsafe extern "C" fn closedir(directory: *mut Directory) -> c_int {
+pub(in super::super) unsafe extern "C" fn closedir(directory: *mut Directory) -> c_int {
     if directory.is_null() {
         return status(Err(Errno(EINVAL)));
     }
@@ -146,7 +154,9 @@ pub(in super::super) unsafe fn read_directory(
     let entries = match kept.filter(|_| start > 0) {
         Some(entries) => entries,
         None => {
-            let entries = Rc::new(entries(fd)?);
+            let entries = entries(fd)?;
+            memory::need(memory::THING)?;
+            let entries = Rc::new(entries);
             file.listing.replace(Some(Rc::clone(&entries)));
             entries
         }

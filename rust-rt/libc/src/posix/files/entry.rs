@@ -3,7 +3,7 @@
 use alloc::rc::Rc;
 use core::ffi::{c_int, c_uint};
 
-use super::super::memory::{For, Reserved};
+use super::super::memory::{self, For, Reserved};
 use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
 use super::lookup::find;
@@ -51,6 +51,7 @@ impl Entry {
             _ => {}
         }
         let node = directory.child(name)?;
+        memory::need(memory::THING)?;
         Ok(Entry { directory, name: name.into(), node, slash: end < path.len() })
     }
 
@@ -124,9 +125,11 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// As [`insert`](Entry::insert); ENOSPC.
+    /// As [`insert`](Entry::insert); ENOSPC, ENOMEM.
     pub(super) fn make(&self, mode: u32, kind: Kind) -> Result<Rc<Node>> {
         self.directory()?;
+        // For the node and the name, and to note both.
+        memory::need(2 * memory::THING)?;
         let space = Reserved::new(For::Files);
         space.set(match &kind {
             Kind::Directory(_) => NODE_COST + DIRECTORY_COST,
@@ -148,7 +151,8 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// EROFS; EBUSY for a directory that is mounted there; ENOENT if the name is not the node's any more.
+    /// EROFS; EBUSY for a directory that is mounted there; ENOMEM where it has to be noted; ENOENT if the name is not the
+    /// node's any more.
     pub(super) fn remove(&self) -> Result<Reserved> {
         let space = self.forget()?;
         if let Some(node) = &self.node {
@@ -169,6 +173,7 @@ impl Entry {
         if !self.is_current() {
             return Err(Errno(ENOENT));
         }
+        node.room_to_note(0)?;
         let removed = self.directory.take(&self.name).ok_or(Errno(ENOENT))?;
         if node.is_directory() {
             self.directory.links.set(self.directory.links.get() - 1);
@@ -193,9 +198,10 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// EROFS; ENOSPC if the new name is longer. Nothing has changed then.
+    /// EROFS, ENOMEM; ENOSPC if the new name is longer. Nothing has changed then.
     pub(super) fn rename(&self, to: Entry) -> Result {
         let node = self.node.clone().ok_or(Errno(ENOENT))?;
+        memory::need(4 * memory::THING)?;
         let links = node.links.get();
         let space = match to.node {
             // Its name has memory already.

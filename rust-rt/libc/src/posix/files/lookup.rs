@@ -23,10 +23,14 @@ local! {
 }
 
 /// The working directory, unless it is the root, and where it is.
-pub(super) fn here() -> (Option<Rc<Node>>, Place) {
+///
+/// # Errors
+///
+/// ENOMEM.
+pub(super) fn here() -> Result<(Option<Rc<Node>>, Place)> {
     HERE.with(|here| match &*here.borrow() {
-        Some((node, kept)) => (Some(Rc::clone(node)), current(node, kept)),
-        None => (None, Place::new()),
+        Some((node, kept)) => Ok((Some(Rc::clone(node)), current(node, kept)?)),
+        None => Ok((None, Place::new())),
     })
 }
 
@@ -35,16 +39,16 @@ pub(super) fn find(dir: c_int, path: &[u8], follow: bool) -> Result<Found> {
     let start = match path.first() {
         None => return Err(Errno(ENOENT)),
         Some(b'/') => Place::new(),
-        Some(_) if dir == AT_FDCWD => here().1,
+        Some(_) if dir == AT_FDCWD => here()?.1,
         Some(_) => {
             let file: Rc<File> = downcast(&table::get(dir)?.object).ok_or(Errno(ENOTDIR))?;
             if !file.node.is_directory() {
                 return Err(Errno(ENOTDIR));
             }
-            current(&file.node, &file.place)
+            current(&file.node, &file.place)?
         }
     };
-    root::get().find(&start, path, follow)
+    root::get()?.find(&start, path, follow)
 }
 
 /// Has relative paths start from a directory that was found.

@@ -168,6 +168,7 @@ impl File {
         match &self.node.kind {
             Kind::Device(_) => Ok(total(parts)),
             Kind::Written(contents) => {
+                self.node.room_to_note(total(parts) / block::PAGE)?;
                 let n = contents.write(parts, offset)?;
                 if n > 0 {
                     self.node.touch(0..0);

@@ -51,7 +51,7 @@ pub fn mount_store(path: &str, store: Box<dyn Store>) -> Result {
     let result = load(&keeper, &mut found).and_then(|directory| {
         // A new one is made at once, so that a store that cannot be written is found now.
         keeper.commit()?;
-        root::get().mount(path.as_bytes(), directory)
+        root::get()?.mount(path.as_bytes(), directory)
     });
     match result {
         Ok(()) => keeper::add(keeper),

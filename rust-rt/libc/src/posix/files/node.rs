@@ -8,7 +8,7 @@ use core::cell::{Cell, RefCell};
 use core::ops::Range;
 
 use super::super::local::local;
-use super::super::memory::Reserved;
+use super::super::memory::{self, Reserved};
 use super::super::pair::Remembered;
 use super::super::parts::{Errno, PartMut, Result};
 use super::temporary::{self, Contents};
@@ -244,6 +244,18 @@ impl Node {
         self.keeper.as_ref()
     }
 
+    /// Memory to note changes of so many pages, where they have to be.
+    ///
+    /// # Errors
+    ///
+    /// ENOMEM.
+    pub(super) fn room_to_note(&self, pages: usize) -> Result {
+        match &self.keeper {
+            Some(_) => memory::need(memory::THING + 32 * pages),
+            None => Ok(()),
+        }
+    }
+
     /// It was changed now: its names, or these pages of its contents.
     pub(super) fn touch(self: &Rc<Self>, pages: Range<u64>) {
         self.modified.set(temporary::now());
@@ -367,13 +379,20 @@ fn next_inode() -> u64 {
 pub(super) type Name = (Rc<[u8]>, u64, u8);
 
 /// The names in a directory; none of another node. Waits if they are on a volume.
+///
+/// # Errors
+///
+/// Those of the volume; ENOMEM.
 pub(super) fn names(node: &Node) -> Result<Vec<Name>> {
     let Kind::Directory(directory) = &node.kind else { return Ok(Vec::new()) };
     let own = directory.own.borrow();
     let names = own
         .iter()
         .map(|(name, Named { node, .. })| (Rc::clone(name), node.inode, node.directory_type()));
-    let mut names: Vec<Name> = names.collect();
+    let mut list: Vec<Name> = Vec::new();
+    memory::reserve(&mut list, own.len())?;
+    list.extend(names);
+    let mut names = list;
     drop(own);
     let below = directory.below.borrow().clone();
     if let Some(below) = below {

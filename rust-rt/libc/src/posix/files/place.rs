@@ -4,6 +4,8 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
+use super::super::memory;
+use super::super::parts::Result;
 use super::node::{Above, Kind, Node};
 
 /// A directory and the ones above it, from the root on.
@@ -15,12 +17,19 @@ pub(super) fn kept(node: &Node, place: Place) -> Place {
 }
 
 /// Where a directory is now, by what was [`kept`] of its place.
-pub(super) fn current(node: &Rc<Node>, kept: &Place) -> Place {
-    if !node.is_changeable() {
-        return kept.clone();
-    }
+///
+/// # Errors
+///
+/// ENOMEM.
+pub(super) fn current(node: &Rc<Node>, kept: &Place) -> Result<Place> {
     let (mut place, mut at) = (Place::new(), Rc::clone(node));
+    if !node.is_changeable() {
+        memory::reserve(&mut place, kept.len())?;
+        place.extend_from_slice(kept);
+        return Ok(place);
+    }
     while let Some(Above { directory, name }) = at.above() {
+        memory::reserve(&mut place, 1)?;
         place.push((name, at));
         match directory.upgrade() {
             Some(above) => at = above,
@@ -29,7 +38,7 @@ pub(super) fn current(node: &Rc<Node>, kept: &Place) -> Place {
         }
     }
     place.reverse();
-    place
+    Ok(place)
 }
 
 /// Whether a directory is `node`, or somewhere in it.
@@ -47,12 +56,21 @@ pub(super) fn is_within(directory: &Rc<Node>, node: &Rc<Node>) -> bool {
 }
 
 /// A place as an absolute path.
-pub(super) fn path_of(place: &Place) -> Vec<u8> {
-    let mut path: Vec<u8> = place.iter().flat_map(|(name, _)| [b"/", &name[..]].concat()).collect();
+///
+/// # Errors
+///
+/// ENOMEM.
+pub(super) fn path_of(place: &Place) -> Result<Vec<u8>> {
+    let mut path = Vec::new();
+    memory::reserve(&mut path, place.iter().map(|(name, _)| 1 + name.len()).sum::<usize>().max(1))?;
+    for (name, _) in place {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
     if path.is_empty() {
         path.push(b'/');
     }
-    path
+    Ok(path)
 }
 
 impl Node {

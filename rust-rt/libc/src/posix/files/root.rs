@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cell::{OnceCell, RefCell};
 
 use super::super::local::local;
+use super::super::memory;
 use super::super::network;
 use super::super::parts::Result;
 use super::machine;
@@ -24,15 +25,23 @@ local! {
 }
 
 /// The tree, made at its first use.
-pub(super) fn get() -> Rc<Tree> {
+///
+/// # Errors
+///
+/// ENOMEM at the first use, if there is no memory for what is there in any case. That for the names of the archives, which
+/// the image or its configuration brings, is not asked for.
+pub(super) fn get() -> Result<Rc<Tree>> {
     SOURCE.with(|source| {
+        if source.tree.get().is_none() {
+            memory::need(4 * memory::THING)?;
+        }
         let tree = source.tree.get_or_init(|| {
             let tree = Tree::new();
             standard(&tree);
             source.archives.take().into_iter().for_each(|archive| tree.unpack(archive));
             Rc::new(tree)
         });
-        Rc::clone(tree)
+        Ok(Rc::clone(tree))
     })
 }
 
@@ -51,7 +60,7 @@ pub fn mount(archive: &'static [u8]) {
 ///
 /// ENOTDIR if something else is there; those of the volume; EDEADLK where nothing may wait.
 pub fn mount_volume(path: &str, volume: Rc<dyn Volume>, root: u64) -> Result {
-    let directory = get().directory(path.as_bytes())?;
+    let directory = get()?.directory(path.as_bytes())?;
     volume::graft(&directory, volume, root)
 }
 
@@ -61,12 +70,12 @@ pub fn mount_volume(path: &str, volume: Rc<dyn Volume>, root: u64) -> Result {
 ///
 /// False if a part of the path is a file, or `..`.
 pub fn add(path: &str, data: &'static [u8]) -> bool {
-    get().put_file(path.as_bytes(), data).is_ok()
+    get().and_then(|tree| tree.put_file(path.as_bytes(), data)).is_ok()
 }
 
 /// The contents of a file, if it is one with contents of its own.
 pub(in super::super) fn contents(path: &[u8]) -> Option<&'static [u8]> {
-    match get().find(&Vec::new(), path, true).ok()?.node?.kind {
+    match get().ok()?.find(&Vec::new(), path, true).ok()?.node?.kind {
         Kind::File(data) => Some(data),
         _ => None,
     }

@@ -11,7 +11,7 @@ use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::cell::{Cell, OnceCell, RefCell};
 
-use super::super::memory::{For, Reserved, share};
+use super::super::memory::{self, For, Reserved, share};
 use super::super::parts::{Errno, Part, PartMut, Result, room, total};
 use super::super::turns::Turn;
 use super::below::Below;
@@ -283,6 +283,7 @@ impl Contents {
                 return Err(Errno(ENOMEM));
             }
         }
+        memory::need(memory::THING)?;
         let mut pages = self.pages.borrow_mut();
         let end = end.max(self.len());
         // What goes into the block no longer counts here, so that the share need not have room for both.
@@ -400,7 +401,7 @@ impl Contents {
         }
         // Other pages of this file may give way.
         self.space.set(self.space.bytes() + PAGE_COST)?;
-        let page = new_page();
+        let page = new_page().and_then(|page| room_in_map(1).map(|()| page));
         let pages = &mut *self.pages.borrow_mut();
         let mut page = page.inspect_err(|_| {
             let _ = self.space.set(pages.len() * PAGE_COST);
@@ -414,7 +415,7 @@ impl Contents {
     ///
     /// # Errors
     ///
-    /// EFBIG for more than an `off_t` can say; EPERM against a seal.
+    /// EFBIG for more than an `off_t` can say; EPERM against a seal; ENOMEM, if only a part is cut off.
     pub(super) fn set_len(&self, len: u64) -> Result {
         if len > i64::MAX as u64 {
             return Err(Errno(EFBIG));
@@ -422,6 +423,9 @@ impl Contents {
         self.check_len(len)?;
         let (last, within, _) = piece(len, 0);
         let end = last + u64::from(within > 0);
+        if end > 0 && self.pages.borrow().range(end..).next().is_some() {
+            memory::need(memory::THING)?;
+        }
         if let Some(below) = self.below() {
             if within > 0 && len < self.len() && self.is_missing(last) {
                 self.bring(last)?;
@@ -431,7 +435,11 @@ impl Contents {
         self.clear_between(len);
         // There may be pages behind the end too, which `allocate` made.
         let mut pages = self.pages.borrow_mut();
-        let beyond = pages.split_off(&end);
+        let beyond = match end {
+            0 => core::mem::take(&mut *pages),
+            _ if pages.range(end..).next().is_some() => pages.split_off(&end),
+            _ => BTreeMap::new(),
+        };
         if let Some(page) = pages.get_mut(&last) {
             page[within..].fill(0);
         }
@@ -473,6 +481,7 @@ impl Contents {
         while made.is_ok() && new.len() < more {
             made = new_page().map(|page| new.push(page));
         }
+        made = made.and_then(|()| room_in_map(more));
         if made.is_err() {
             let _ = self.space.set(pages.len() * PAGE_COST);
             return made;
@@ -498,6 +507,15 @@ fn new_page() -> Result<Vec<u8>> {
     page.try_reserve_exact(PAGE).map_err(|_| Errno(ENOSPC))?;
     page.resize(PAGE, 0);
     Ok(page)
+}
+
+/// Memory for so many pages' places in the map.
+///
+/// # Errors
+///
+/// ENOSPC.
+fn room_in_map(pages: usize) -> Result {
+    memory::need(1024 + 128 * pages).map_err(|_| Errno(ENOSPC))
 }
 
 /// The code of a map's insertion is long: once is enough.

@@ -4,7 +4,7 @@
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 
-use super::super::memory::Reserved;
+use super::super::memory::{self, Reserved};
 use super::super::parts::{Errno, Result};
 use super::node::{DEVICE, DIRECTORY, Device, Directory, Kind, LINK, Node, REGULAR};
 use super::place::Place;
@@ -115,7 +115,7 @@ impl Tree {
     ///
     /// # Errors
     ///
-    /// ENOENT for a directory that is missing (not for the last name), ENOTDIR, ELOOP, ENAMETOOLONG.
+    /// ENOENT for a directory that is missing (not for the last name), ENOTDIR, ELOOP, ENAMETOOLONG, ENOMEM.
     pub(super) fn find(&self, start: &Place, path: &[u8], follow: bool) -> Result<Found> {
         if path.is_empty() {
             return Err(Errno(ENOENT));
@@ -123,6 +123,7 @@ impl Tree {
         if path.len() > LONGEST.0 {
             return Err(Errno(ENAMETOOLONG));
         }
+        memory::need(room_for(start.len(), path))?;
         let mut place: Place = if path[0] == b'/' { Vec::new() } else { start.clone() };
         // Names still to be followed, the next one last.
         let mut names: Vec<Rc<[u8]>> = split(path);
@@ -144,6 +145,7 @@ impl Tree {
             }
             let Some(node) = here.child(&name)? else {
                 if names.is_empty() {
+                    memory::reserve(&mut place, 1)?;
                     place.push((name, here));
                     return Ok(Found { place, node: None });
                 }
@@ -161,9 +163,13 @@ impl Tree {
                     if target.len() / 2 + names.len() >= MOST_NAMES {
                         return Err(Errno(ENAMETOOLONG));
                     }
+                    memory::need(room_for(place.len() + names.len(), target))?;
                     names.extend(split(target));
                 }
-                _ => place.push((name, node)),
+                _ => {
+                    memory::reserve(&mut place, 1)?;
+                    place.push((name, node));
+                }
             }
         }
         let node = self.last(&place);
@@ -181,6 +187,13 @@ impl Tree {
     fn last(&self, place: &[(Rc<[u8]>, Rc<Node>)]) -> Rc<Node> {
         Rc::clone(place.last().map_or(&self.root, |(_, node)| node))
     }
+}
+
+/// What following a path takes at most, from a place of so many names on: each of its names is copied, into lists that
+/// move when they grow.
+fn room_for(before: usize, path: &[u8]) -> usize {
+    let names = path.iter().filter(|&&c| c == b'/').count() + 1;
+    memory::THING + 32 * before + 128 * names + path.len()
 }
 
 /// The names of a path, the first one last.
@@ -220,7 +233,7 @@ mod tests {
     fn text(tree: &Tree, path: &str) -> core::result::Result<alloc::string::String, i32> {
         let found = tree.find(&vec![], path.as_bytes(), true).map_err(|Errno(e)| e)?;
         let node = found.node.ok_or(ENOENT)?;
-        let path = alloc::string::String::from_utf8(path_of(&found.place)).unwrap();
+        let path = alloc::string::String::from_utf8(path_of(&found.place).unwrap()).unwrap();
         Ok(match node.kind {
             Kind::File(data) => path + "=" + core::str::from_utf8(data).unwrap(),
             _ => path,
@@ -263,7 +276,7 @@ mod tests {
         let tree = tree();
         let start = tree.find(&vec![], b"deep", true).unwrap().place;
         let found = tree.find(&start, b"er/../../etc", true).unwrap();
-        assert_eq!(path_of(&found.place), b"/etc");
+        assert_eq!(path_of(&found.place).unwrap(), b"/etc");
         let names: Vec<_> =
             names(&tree.root).unwrap().into_iter().map(|(n, _, t)| (n, t)).collect();
         let kinds: Vec<_> = names.iter().map(|(n, t)| (&n[..], *t)).collect();

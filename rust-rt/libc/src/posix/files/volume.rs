@@ -7,6 +7,7 @@ use core::future::Future;
 use core::pin::Pin;
 
 use super::super::block;
+use super::super::memory;
 use super::super::parts::{PartMut, Result, room, scatter};
 use super::node::{DIRECTORY, Directory, Elsewhere, Kind, LINK, Name, Node, REGULAR, TYPE, Use};
 
@@ -85,6 +86,7 @@ pub(super) fn graft(above: &Node, volume: Rc<dyn Volume>, root: u64) -> Result {
 impl Elsewhere for Far {
     fn child(&self, name: &[u8]) -> Result<Option<Rc<Node>>> {
         let Some(found) = self.lookup(name)? else { return Ok(None) };
+        memory::need(memory::THING + found.target.len())?;
         let Found { number, mode, links, size, modified, target } = found;
         let far = self.beside(number);
         let kind = match mode & TYPE {
@@ -104,9 +106,11 @@ impl Elsewhere for Far {
     fn add_names(&self, names: &mut Vec<Name>) -> Result {
         let list = block::wait(self.volume.list(self.number))?;
         let own = names.len();
+        memory::reserve(names, list.len())?;
         for (name, inode, mode) in list {
             let is_file = [DIRECTORY, REGULAR, LINK].contains(&(mode & TYPE));
             if is_file && names[..own].binary_search_by(|(own, ..)| (**own).cmp(&name)).is_err() {
+                memory::need(2 * name.len() + 64)?;
                 names.push((name.into(), inode, (mode >> 12 & 15) as u8));
             }
         }
@@ -120,7 +124,7 @@ impl Elsewhere for Far {
     fn read(&self, parts: &mut [PartMut], offset: u64) -> Result<usize> {
         let mut done = 0;
         loop {
-            let rest = &mut PartMut::behind(parts, done)[..];
+            let rest = &mut PartMut::behind(parts, done)?[..];
             let bytes = match self.bytes(offset.saturating_add(done as u64), room(rest)) {
                 Ok(bytes) => bytes,
                 Err(error) if done == 0 => return Err(error),

@@ -9,14 +9,14 @@ use core::ffi::c_int;
 use super::address::Address;
 use super::events::Events;
 use super::family::Type;
-use super::memory::Reserved;
+use super::memory::{self, Reserved};
 use super::object::Received;
 use super::options::Options;
 use super::parts::{Errno, Part, PartMut, Result, scatter, total};
 use super::pipe::{Buffer, CAPACITY, both};
-use super::table::O_RDWR;
+use super::table::{self, O_RDWR};
 use super::watch::Watchers;
-use crate::errno::{EAGAIN, EMSGSIZE};
+use crate::errno::{EAGAIN, EMSGSIZE, ENOMEM};
 
 mod datagram;
 mod file;
@@ -68,12 +68,15 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// ENOBUFS.
+    /// ENOBUFS, ENOMEM.
     pub(super) fn push(&self) -> Result<Rc<Pair>> {
         let space = Reserved::default();
         space.set(END)?;
+        let mut pending = self.pending.borrow_mut();
+        pending.try_reserve(1).map_err(|_| Errno(ENOMEM))?;
+        memory::need(memory::THING)?;
         let end = Pair::new(Type::Stream);
-        self.pending.borrow_mut().push_back((Rc::clone(&end), space));
+        pending.push_back((Rc::clone(&end), space));
         Ok(end)
     }
 
@@ -192,13 +195,18 @@ impl Pair {
         }
     }
 
-    /// Tells `other` when there is room here.
+    /// Tells `other` when there is room here; at once if there is no memory to remember that, so that it asks again.
     pub(super) fn keep_informed(&self, other: &Pair) {
         let mut waiting = self.waiting.borrow_mut();
         waiting.retain(|waiting| waiting.strong_count() > 0);
-        if !waiting.iter().any(|waiting| Weak::ptr_eq(waiting, &other.own)) {
-            waiting.push(Weak::clone(&other.own));
+        if waiting.iter().any(|waiting| Weak::ptr_eq(waiting, &other.own)) {
+            return;
         }
+        if memory::reserve(&mut waiting, 1).is_ok() {
+            return waiting.push(Weak::clone(&other.own));
+        }
+        drop(waiting);
+        other.watchers.notify(Events::OUT);
     }
 
     /// There is room, or never will be.
@@ -222,10 +230,13 @@ impl Pair {
                     self.keep_informed(from);
                     return Err(Errno(EAGAIN));
                 }
+                let (mut message, mut queue) = (Vec::new(), queue.borrow_mut());
+                memory::reserve(&mut message, n)?;
+                queue.try_reserve(1).map_err(|_| Errno(ENOMEM))?;
                 reserved.set(bytes.get() + n)?;
                 bytes.set(bytes.get() + n);
-                let message = parts.iter().flat_map(|part| part.iter().copied()).collect();
-                queue.borrow_mut().push_back((from.name.get(), message));
+                parts.iter().for_each(|part| message.extend_from_slice(part));
+                queue.push_back((from.name.get(), message));
                 n
             }
         };
@@ -277,6 +288,7 @@ impl Pair {
 /// Numbers of two connected sockets. Messages are those of a connection if they are `in_sequence`, as a stream always
 /// is.
 pub(super) fn create(kind: Type, in_sequence: bool, flags: c_int) -> Result<[c_int; 2]> {
+    table::check_room()?;
     let (a, b) = (Pair::of(kind, in_sequence), Pair::of(kind, in_sequence));
     a.join(&b);
     b.join(&a);
