@@ -5,15 +5,16 @@
 //! SIGBUS appear to have a handler from the start: so Rust's std does not install one of its own, which would need a
 //! stack and a guard page in each thread.
 
-use super::errno::{self, EINTR, EINVAL, ENOMEM, EPERM, ESRCH};
+use super::errno::{self, EINTR, EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH};
 use super::handlers::{
     CONTEXT, Context, FLAGS, HANDLERS, Information, SA_RESETHAND, SIG_DFL, SIG_IGN, SIGNALS,
     alternate, is_none, report,
 };
+use super::stub::unsupported;
 use super::threads::table;
 use super::{die, exceptions, process, states};
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 const SIGBUS: c_int = 7;
 const SIGSEGV: c_int = 11;
@@ -21,7 +22,7 @@ const SIGSEGV: c_int = 11;
 /// `sigset_t`: 1024 bits, of which Linux uses the first 64; bit 0 is signal 1.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Set {
+pub(crate) struct Set {
     bits: u64,
     rest: [u64; 15],
 }
@@ -121,13 +122,36 @@ extern "C" fn signal(signal: c_int, handler: usize) -> usize {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn raise(signal: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn raise(signal: c_int) -> c_int {
     // SAFETY: the contract is the same.
     unsafe { send(signal, SI_TKILL) }
 }
 
-/// Calls the handler, also of a signal that is blocked. A signal without one ends the domain, but for those that are
-/// ignored.
+/// Who takes a blocked signal, and whether it was sent by `kill`: nobody where no descriptor for signals was ever made.
+#[cfg(feature = "posix")]
+static TAKER: spin::Once<fn(c_int, bool) -> bool> = spin::Once::new();
+
+/// Has blocked signals offered to `take`, which says whether it has taken one.
+#[cfg(feature = "posix")]
+pub(crate) fn give_taker(take: fn(c_int, bool) -> bool) {
+    TAKER.call_once(|| take);
+}
+
+/// `si_code` of a signal that was sent by `kill` or not.
+#[cfg(feature = "posix")]
+pub(crate) fn code(by_kill: bool) -> c_int {
+    if by_kill { SI_USER } else { SI_TKILL }
+}
+
+/// Whether the signal is blocked, and a descriptor has taken it.
+#[cfg(feature = "posix")]
+fn is_taken(signal: c_int, code: c_int) -> bool {
+    let is_blocked = bit(signal).is_some_and(|bit| BLOCKED.load(Ordering::Relaxed) & bit != 0);
+    is_blocked && TAKER.get().is_some_and(|take| take(signal, code == SI_USER))
+}
+
+/// Calls the handler, also of a signal that is blocked, unless a descriptor waits for it. A signal without one ends the
+/// domain, but for those that are ignored.
 ///
 /// # Safety
 ///
@@ -139,6 +163,10 @@ unsafe fn send(signal: c_int, code: c_int) -> c_int {
     const SIGWINCH: c_int = 28;
     if bit(signal).is_none() {
         return errno::fail(EINVAL);
+    }
+    #[cfg(feature = "posix")]
+    if is_taken(signal, code) {
+        return 0;
     }
     match (handler(signal), signal) {
         (SIG_IGN, _) | (SIG_DFL, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) => {}
@@ -261,7 +289,7 @@ unsafe extern "C" fn sigismember(set: *const Set, signal: c_int) -> c_int {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn sigprocmask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
+pub(crate) unsafe extern "C" fn sigprocmask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
     // SAFETY: the contract is the same.
     match unsafe { change_mask(how, new, old) } {
         0 => 0,
@@ -343,7 +371,7 @@ waits! {
     sigwaitinfo(*mut Information);
 }
 
-/// None: a signal is never held back.
+/// None: a signal that no descriptor is for is never held back.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn sigpending(set: *mut Set) -> c_int {
     // SAFETY: writable by contract.
@@ -357,10 +385,68 @@ unsafe extern "C" fn pthread_kill(_thread: usize, signal: c_int) -> c_int {
     if signal == 0 || unsafe { raise(signal) } == 0 { 0 } else { EINVAL }
 }
 
+/// `struct itimerval`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Timer([i64; 4]);
+
+/// Timers are not set, and can be stopped.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn getitimer(which: c_int, current: *mut Timer) -> c_int {
+    if !(0..=2).contains(&which) {
+        return errno::fail(EINVAL);
+    }
+    // SAFETY: writable by contract.
+    unsafe { *current = Timer([0; 4]) };
+    0
+}
+
+/// Stops a timer that does not run; none can be set, since no signal comes by itself.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn setitimer(which: c_int, new: *const Timer, old: *mut Timer) -> c_int {
+    // SAFETY: each is NULL or valid by contract.
+    unsafe {
+        if new.as_ref().is_some_and(|new| new.0[2..] != [0; 2]) {
+            refuse_timer("setitimer");
+            return -1;
+        }
+        if old.is_null() { 0 } else { getitimer(which, old) }
+    }
+}
+
+/// 0: there was none before. It does not come; C has no way to say so, but for the log.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn alarm(seconds: core::ffi::c_uint) -> core::ffi::c_uint {
+    if seconds != 0 {
+        refuse_timer("alarm");
+    }
+    0
+}
+
+fn refuse_timer(name: &str) {
+    static LOGGED: AtomicBool = AtomicBool::new(false);
+    unsupported(&LOGGED, name, "signals come only from the program itself: use timerfd", ENOSYS);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use core::sync::atomic::AtomicI32;
+
+    #[test]
+    fn timers_that_send_signals_are_refused_and_can_be_stopped() {
+        let (stopped, mut before) = (Timer([0; 4]), Timer([7; 4]));
+        let set = Timer([0, 0, 1, 0]);
+        // SAFETY: the timers are valid.
+        unsafe {
+            assert_eq!(setitimer(0, &raw const stopped, &raw mut before), 0);
+            assert_eq!(before.0, [0; 4]);
+            assert_eq!((setitimer(0, &raw const set, &raw mut before), errno::get()), (-1, ENOSYS));
+            assert_eq!((getitimer(3, &raw mut before), errno::get()), (-1, EINVAL));
+        }
+        errno::set(0);
+        assert_eq!((alarm(0), errno::get(), alarm(1), errno::get()), (0, 0, 0, ENOSYS));
+    }
 
     #[test]
     fn a_handler_is_remembered_and_called_by_raise() {

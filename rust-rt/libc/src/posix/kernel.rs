@@ -6,8 +6,8 @@ use super::block;
 use super::files::{calls, changes, space};
 use super::parts::Errno;
 use super::{
-    copy, epoll, eventfd, files, identity, io, messages, pipe, poll, select, small, socket,
-    socket_options, timer, transfer,
+    copy, epoll, eventfd, files, identity, io, messages, pipe, poll, select, signalfd, small,
+    socket, socket_options, timer, transfer,
 };
 use crate::timespec::Timespec;
 use crate::{basic_calls, errno, mmap};
@@ -128,6 +128,8 @@ unsafe fn events(number: usize, [a, b, c, d, e, _]: [usize; 6]) -> Option<isize>
         284 => call!(eventfd::eventfd, a as _, 0),
         286 => call!(timer::timerfd_settime, fd, b as _, c as _, d as _),
         287 => call!(timer::timerfd_gettime, fd, b as _),
+        282 => call!(signalfd::signalfd, fd, b as _, 0),
+        289 => call!(signalfd::signalfd, fd, b as _, d as _),
         290 => call!(eventfd::eventfd, a as _, b as _),
         291 => call!(epoll::epoll_create1, fd),
         293 => call!(pipe::pipe2, a as _, b as _),

@@ -48,6 +48,7 @@ mod pipe;
 mod poll;
 mod scheduling;
 mod select;
+mod signalfd;
 mod small;
 mod socket;
 mod socket_options;

@@ -113,7 +113,7 @@ impl File {
     }
 
     /// Where what is appended goes.
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.size().unwrap_or(0)
     }
 

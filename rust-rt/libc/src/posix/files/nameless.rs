@@ -15,7 +15,7 @@ use super::seals;
 use super::temporary::{self, Contents, NODE_COST};
 use crate::errno::{EFAULT, EINVAL, EPERM};
 
-const MFD_CLOEXEC: c_uint = 1;
+pub(in super::super) const MFD_CLOEXEC: c_uint = 1;
 const MFD_ALLOW_SEALING: c_uint = 2;
 const MFD_NOEXEC_SEAL: c_uint = 8;
 const MFD_EXEC: c_uint = 16;
@@ -40,7 +40,7 @@ pub(in super::super) unsafe extern "C" fn memfd_create(
     number(create(length, flags))
 }
 
-fn create(length: usize, flags: c_uint) -> Result<c_int> {
+pub(in super::super) fn create(length: usize, flags: c_uint) -> Result<c_int> {
     const KNOWN: c_uint = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL | MFD_EXEC;
     const BOTH: c_uint = MFD_NOEXEC_SEAL | MFD_EXEC;
     if flags & !KNOWN != 0 || flags & BOTH == BOTH || length > LONGEST {

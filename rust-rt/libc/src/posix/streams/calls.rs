@@ -24,7 +24,7 @@ const O_TRUNC: c_int = 0o1000;
 const AT_FDCWD: c_int = -100;
 
 /// What `open` is to be asked for by a mode such as `"w+b"`.
-fn flags(mode: &[u8]) -> Result<c_int> {
+pub(super) fn flags(mode: &[u8]) -> Result<c_int> {
     let (first, rest) = mode.split_first().ok_or(Errno(EINVAL))?;
     let mut flags = match first {
         b'r' => 0,
@@ -44,7 +44,7 @@ fn flags(mode: &[u8]) -> Result<c_int> {
 }
 
 /// What C gets: a stream, or NULL.
-fn stream(result: Result<*const File>) -> *const File {
+pub(super) fn stream(result: Result<*const File>) -> *const File {
     result.unwrap_or_else(|Errno(error)| {
         errno::set(error);
         ptr::null()
@@ -72,7 +72,7 @@ fn go_to_the_end(fd: c_int) {
 }
 
 /// A stream on a descriptor of its own, which is closed if there is no memory for it.
-fn stream_on(fd: c_int, flags: c_int) -> Result<*const File> {
+pub(super) fn stream_on(fd: c_int, flags: c_int) -> Result<*const File> {
     Opened::open(fd, flags).inspect_err(|_| {
         let _ = table::close(fd);
     })
@@ -162,7 +162,7 @@ pub(super) unsafe extern "C" fn fclose(stream: *const File) -> c_int {
         Err(Errno(error)) => return errno::fail(error),
     };
     let fd = locked.fd();
-    let written = locked.buffer().settle(fd);
+    let written = locked.buffer().settle(fd).and_then(|()| locked.deliver());
     locked.0.unlist();
     drop(locked);
     let closed = table::close(fd);

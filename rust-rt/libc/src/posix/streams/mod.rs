@@ -1,7 +1,7 @@
 //! Streams on descriptors: what `fopen` gives, and `stdin`.
 //!
 //! ```text
-//!   C functions      calls · positions · lines · scan
+//!   C functions      calls · positions · lines · scan · memory
 //!   a stream         Opened: what every stream begins with (stdio.rs), a lock, and
 //!   its buffer       buffer · pieces
 //! ```
@@ -12,6 +12,7 @@
 mod buffer;
 pub(super) mod calls;
 pub(super) mod lines;
+mod memory;
 mod pieces;
 mod positions;
 mod print;
@@ -35,6 +36,16 @@ use buffer::Buffer;
 
 const O_WRONLY: c_int = 1;
 
+/// Where the contents of a stream go: a buffer of `size` bytes, or a block that grows, and its size.
+#[derive(Clone, Copy)]
+enum Target {
+    Buffer(*mut u8, usize),
+    Block(*mut *mut u8, *mut usize),
+}
+
+/// Copies what is in a file to the memory of a program. A pointer, for programs without such streams.
+type Deliver = unsafe fn(Target, fd: c_int) -> Result;
+
 /// A stream on a descriptor.
 #[repr(C)]
 struct Opened {
@@ -45,6 +56,8 @@ struct Opened {
     busy: Cell<bool>,
     /// `O_RDONLY`, `O_WRONLY` or `O_RDWR`, and `O_APPEND`.
     mode: Cell<c_int>,
+    /// How and where what its file holds goes when it is flushed, if it is a stream on memory.
+    target: Cell<Option<(Deliver, Target)>>,
     buffer: UnsafeCell<Buffer>,
 }
 
@@ -73,6 +86,7 @@ impl Opened {
             }),
             busy: Cell::new(false),
             mode: Cell::new(mode & (O_ACCMODE | O_APPEND)),
+            target: Cell::new(None),
             buffer: UnsafeCell::new(Buffer::new()),
         }
     }
@@ -90,6 +104,11 @@ impl Opened {
         let opened = Box::leak(memory.into_boxed_slice());
         opened[0].list();
         Ok((&raw const opened[0]).cast())
+    }
+
+    /// Has what its file holds copied there when it is flushed.
+    fn deliver_to(&self, deliver: Deliver, target: Target) {
+        self.target.set(Some((deliver, target)));
     }
 
     /// Has it flushed with the others.
@@ -187,6 +206,15 @@ impl Locked {
         unsafe { &mut *self.0.buffer.get() }
     }
 
+    /// Puts what was flushed where it is to be, if it is a stream on memory.
+    fn deliver(&self) -> Result {
+        match self.0.target.get() {
+            // SAFETY: the program keeps what it named when it made the stream.
+            Some((deliver, target)) => unsafe { deliver(target, self.fd()) },
+            None => Ok(()),
+        }
+    }
+
     /// Notes what ended a call: the stream's end, or an error.
     fn note(&self, answer: Result<bool>) -> Result {
         match answer {
@@ -264,6 +292,7 @@ unsafe fn flush(stream: *const File, waits: bool) -> c_int {
         let fd = locked.fd();
         let is_read = waits && !locked.buffer().unread().is_empty() && io::file(fd).is_ok();
         let answer = if is_read { locked.buffer().settle(fd) } else { locked.buffer().flush(fd) };
+        let answer = answer.and_then(|()| locked.deliver());
         locked.note(answer.map(|()| false)).map(|()| 0)
     });
     match flushed {

@@ -9,6 +9,7 @@ use std::vec::Vec;
 use super::super::{console, io, pipe, socket};
 use super::calls::*;
 use super::lines::*;
+use super::memory::*;
 use super::positions::*;
 use super::{Opened, stdin};
 use crate::errno;
@@ -637,6 +638,110 @@ fn a_stream_that_has_no_other_file_is_closed() {
         assert_eq!(freopen(c"/dev/null".as_ptr(), c"r".as_ptr(), stdin.0), stdin.0);
         assert_eq!(remove(c"/tmp/third".as_ptr()), 0);
     }
+}
+
+/// `fmemopen` on a buffer that begins with this text, and what is in it afterwards.
+fn in_buffer(text: &str, mode: &str, what: impl Fn(&mut C)) {
+    same(|c, _| {
+        let mut buf = [b'.'; 12];
+        buf[..text.len()].copy_from_slice(text.as_bytes());
+        let mode = CString::new(mode).unwrap();
+        // SAFETY: a buffer that outlives the stream, and a C string.
+        c.stream = unsafe {
+            match c.host {
+                true => host_libc::fmemopen(buf.as_mut_ptr().cast(), 12, mode.as_ptr()).cast(),
+                false => fmemopen(buf.as_mut_ptr(), 12, mode.as_ptr()).cast_mut().cast(),
+            }
+        };
+        what(c);
+        c.close();
+        c.note("buffer", String::from_utf8_lossy(&buf).into_owned());
+    });
+}
+
+#[test]
+fn a_stream_on_a_buffer_is_that_of_the_host() {
+    in_buffer("some text\n--", "r", |c| {
+        c.read(4);
+        c.seek(1, 1);
+        c.line(64);
+        c.seek(0, 2);
+        c.byte();
+        c.put(b'x');
+        c.seek(2, 0);
+        c.byte();
+    });
+    in_buffer("before", "w", |c| {
+        c.write(b"abc");
+        c.flush();
+        c.write(b"def");
+        c.tell();
+        c.seek(1, 0);
+        c.put(b'B');
+        c.seek(0, 2);
+        c.put(b'!');
+    });
+    in_buffer("before, now.", "r+", |c| {
+        c.read(3);
+        c.seek(0, 1);
+        c.write(b"!!");
+        c.flush();
+        c.read(2);
+    });
+    in_buffer("one\0two", "a", |c| {
+        c.tell();
+        c.write(b"+1");
+    });
+}
+
+#[test]
+fn what_a_buffer_has_no_room_for_is_an_error() {
+    let _alone = alone();
+    let mut buf = [b'.'; 4];
+    // SAFETY: a buffer that outlives the stream, and a C string.
+    unsafe {
+        let stream = fmemopen(buf.as_mut_ptr(), 4, c"w".as_ptr());
+        assert_eq!(fwrite(c"12345".as_ptr().cast(), 1, 5, stream), 5);
+        assert_eq!((fflush(stream), errno::get(), ferror(stream)), (-1, errno::ENOSPC, 1));
+        assert_eq!((fclose(stream), &buf), (-1, b"1234"));
+        // One of its own.
+        let stream = fmemopen(core::ptr::null_mut(), 4, c"w+".as_ptr());
+        assert_eq!(fwrite(c"12".as_ptr().cast(), 1, 2, stream), 2);
+        assert_eq!((fseek(stream, 1, 0), fgetc(stream), fclose(stream)), (0, 50, 0));
+    }
+}
+
+#[test]
+fn a_stream_that_makes_a_block_is_that_of_the_host() {
+    same(|c, _| {
+        let (mut at, mut size) = (core::ptr::null_mut::<u8>(), 99usize);
+        // SAFETY: both outlive the stream.
+        c.stream = unsafe {
+            match c.host {
+                true => host_libc::open_memstream((&raw mut at).cast(), &raw mut size).cast(),
+                false => open_memstream(&raw mut at, &raw mut size).cast_mut().cast(),
+            }
+        };
+        // SAFETY: as many bytes as the stream has said, and a NUL.
+        let block = |at: *const u8, size: usize| unsafe {
+            (CString::from(std::ffi::CStr::from_ptr(at.cast())), size)
+        };
+        c.write(b"some text");
+        c.flush();
+        c.note("block", block(at, size));
+        c.write(&[b'x'; 9000]);
+        c.flush();
+        c.note("block", block(at, size));
+        c.seek(2, 0);
+        c.put(b'!');
+        c.flush();
+        c.note("block", block(at, size));
+        c.close();
+        // glibc has a NUL behind that, where the block goes on here.
+        c.note("block", (block(at, size).0.as_bytes()[..3].to_vec(), size));
+        // SAFETY: both are of the host's `malloc`.
+        unsafe { host_libc::free(at.cast()) };
+    });
 }
 
 #[test]
