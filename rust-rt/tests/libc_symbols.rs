@@ -68,15 +68,16 @@ impl Symbols {
             } else if matches!(
                 list,
                 "attributes"
+                    | "changes"
                     | "checked"
                     | "functions"
                     | "groups"
-                    | "nobody"
                     | "nothing"
                     | "calls"
                     | "root"
                     | "stats"
                     | "strtol_family"
+                    | "three"
             ) && line.strip_prefix("    ").is_some_and(|item| !word(item).is_empty())
             {
                 let to = if list == "nothing" { &mut self.empty } else { &mut *file };

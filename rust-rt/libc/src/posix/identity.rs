@@ -1,12 +1,12 @@
 //! A program's identity: its machine, its user and its limits.
 
-use core::ffi::{c_char, c_int, c_uint, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint};
 
 use super::answer::status;
 use super::parts::Errno;
 use super::table;
 use crate::env;
-use crate::errno::{EFAULT, EINVAL, ENAMETOOLONG, ENOENT, EPERM, ESRCH};
+use crate::errno::{EFAULT, EINVAL, ENAMETOOLONG, EPERM, ESRCH};
 
 /// The name of the domain, from its environment (`HOSTNAME`).
 fn host_name() -> &'static [u8] {
@@ -69,58 +69,120 @@ root! {
     getegid
 }
 
-/// No user has an entry.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub(super) unsafe extern "C" fn getpwuid_r(
-    _user: c_uint,
-    _entry: *mut c_void,
-    _buf: *mut c_char,
-    _size: usize,
-    result: *mut *mut c_void,
-) -> c_int {
-    // SAFETY: writable by contract.
-    unsafe { *result = core::ptr::null_mut() };
-    ENOENT
+/// `struct passwd`.
+#[repr(C)]
+struct User {
+    name: *const c_char,
+    password: *const c_char,
+    user: c_uint,
+    group: c_uint,
+    about: *const c_char,
+    home: *const c_char,
+    shell: *const c_char,
 }
 
-/// Defines look-ups of users and groups, none of whom has an entry.
-macro_rules! nobody {
-    ($($name:ident($type:ty);)*) => {$(
-        #[cfg_attr(not(test), unsafe(no_mangle))]
-        pub(super) unsafe extern "C" fn $name(
-            _whom: $type,
-            entry: *mut c_void,
-            buf: *mut c_char,
-            size: usize,
-            result: *mut *mut c_void,
-        ) -> c_int {
-            // SAFETY: the contract is the same.
-            unsafe { getpwuid_r(0, entry, buf, size, result) }
-        }
-    )*};
+/// `struct group`.
+#[repr(C)]
+struct Group {
+    name: *const c_char,
+    password: *const c_char,
+    group: c_uint,
+    members: *const *const c_char,
 }
 
-nobody! {
-    getpwnam_r(*const c_char);
-    getgrgid_r(c_uint);
-    getgrnam_r(*const c_char);
+/// What is looked up may be read from anywhere, and is not written to.
+struct Constant<T>(T);
+// SAFETY: the pointers lead to constants.
+unsafe impl<T> Sync for Constant<T> {}
+
+const ROOT: &CStr = c"root";
+static NO_MEMBERS: Constant<*const c_char> = Constant(core::ptr::null());
+/// Home is where the program starts. There is no shell, and no password that could be right.
+static ROOT_USER: Constant<User> = Constant(User {
+    name: ROOT.as_ptr(),
+    password: c"*".as_ptr(),
+    user: 0,
+    group: 0,
+    about: ROOT.as_ptr(),
+    home: c"/".as_ptr(),
+    shell: c"".as_ptr(),
+});
+static ROOT_GROUP: Constant<Group> = Constant(Group {
+    name: ROOT.as_ptr(),
+    password: c"*".as_ptr(),
+    group: 0,
+    members: &raw const NO_MEMBERS.0,
+});
+
+/// Whether the one user or group is meant, which has the number 0.
+trait MeansRoot {
+    /// # Safety
+    ///
+    /// A pointer leads to a C string.
+    unsafe fn means_root(self) -> bool;
 }
 
-/// Defines the same look-ups without a buffer: NULL, and `errno` stays as it is.
+impl MeansRoot for c_uint {
+    unsafe fn means_root(self) -> bool {
+        self == 0
+    }
+}
+
+impl MeansRoot for *const c_char {
+    unsafe fn means_root(self) -> bool {
+        // SAFETY: as the caller says.
+        unsafe { CStr::from_ptr(self) == ROOT }
+    }
+}
+
+/// Defines look-ups of users and groups: NULL for any but the one, and `errno` stays as it is.
 macro_rules! calls {
-    ($($name:ident($type:ty);)*) => {$(
+    ($($name:ident($whom:ty) -> $entry:ident = $root:ident;)*) => {$(
         #[cfg_attr(not(test), unsafe(no_mangle))]
-        pub(super) extern "C" fn $name(_whom: $type) -> *mut c_void {
-            core::ptr::null_mut()
+        unsafe extern "C" fn $name(whom: $whom) -> *const $entry {
+            // SAFETY: the contract is the same.
+            if unsafe { whom.means_root() } { &raw const $root.0 } else { core::ptr::null() }
         }
     )*};
 }
 
 calls! {
-    getpwnam(*const c_char);
-    getpwuid(c_uint);
-    getgrnam(*const c_char);
-    getgrgid(c_uint);
+    getpwnam(*const c_char) -> User = ROOT_USER;
+    getpwuid(c_uint) -> User = ROOT_USER;
+    getgrnam(*const c_char) -> Group = ROOT_GROUP;
+    getgrgid(c_uint) -> Group = ROOT_GROUP;
+}
+
+/// Defines the same look-ups with a buffer, which they do not need. To find nobody is no error, as with glibc.
+macro_rules! functions {
+    ($($name:ident($whom:ty) -> $entry:ident = $find:ident;)*) => {$(
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        unsafe extern "C" fn $name(
+            whom: $whom,
+            entry: *mut $entry,
+            _buf: *mut c_char,
+            _size: usize,
+            result: *mut *const $entry,
+        ) -> c_int {
+            // SAFETY: the contract is the same; `entry` and `result` are writable by it.
+            unsafe {
+                let found = $find(whom);
+                *result = found;
+                if !found.is_null() {
+                    entry.copy_from_nonoverlapping(found, 1);
+                    *result = entry;
+                }
+            }
+            0
+        }
+    )*};
+}
+
+functions! {
+    getpwnam_r(*const c_char) -> User = getpwnam;
+    getpwuid_r(c_uint) -> User = getpwuid;
+    getgrnam_r(*const c_char) -> Group = getgrnam;
+    getgrgid_r(c_uint) -> Group = getgrgid;
 }
 
 /// Of no other groups than its own.
@@ -325,23 +387,33 @@ mod tests {
     }
 
     #[test]
-    fn there_is_one_process_of_one_user() {
-        let mut result = core::ptr::dangling_mut::<c_void>();
-        // SAFETY: the result is writable.
+    fn one_user_and_one_group_can_be_looked_up() {
+        // SAFETY: all names are C strings; the layouts are the host's; everything is writable that has to be.
         unsafe {
-            assert_eq!(getgrgid_r(0, null_mut(), null_mut(), 0, &raw mut result), ENOENT);
-            assert!(result.is_null());
-            assert_eq!(
-                getpwnam_r(c"root".as_ptr(), null_mut(), null_mut(), 0, &raw mut result),
-                ENOENT
-            );
-            assert_eq!(
-                getgrnam_r(c"root".as_ptr(), null_mut(), null_mut(), 0, &raw mut result),
-                ENOENT
-            );
+            let user = &*getpwnam(ROOT.as_ptr()).cast::<host_libc::passwd>();
+            assert_eq!((CStr::from_ptr(user.pw_name), user.pw_uid, user.pw_gid), (ROOT, 0, 0));
+            assert_eq!((CStr::from_ptr(user.pw_dir), CStr::from_ptr(user.pw_shell)), (c"/", c""));
+            let group = &*getgrgid(0).cast::<host_libc::group>();
+            assert_eq!((CStr::from_ptr(group.gr_name), group.gr_gid), (ROOT, 0));
+            assert!((*group.gr_mem).is_null());
+            assert!(getpwuid(1).is_null() && getgrnam(c"nobody".as_ptr()).is_null());
+
+            let mut entry = core::mem::zeroed::<User>();
+            let mut result = core::ptr::null();
+            let (buf, size) = (null_mut(), 0);
+            let found = getpwuid_r(0, &raw mut entry, buf, size, &raw mut result);
+            assert_eq!((found, result), (0, &raw const entry));
+            assert_eq!(CStr::from_ptr(entry.name), ROOT);
+            // glibc finds nobody without an error.
+            let none = getpwnam_r(c"x".as_ptr(), &raw mut entry, buf, size, &raw mut result);
+            assert_eq!((none, result), (0, core::ptr::null()));
         }
-        assert!(getpwuid(0).is_null() && getpwnam(c"root".as_ptr()).is_null());
-        assert!(getgrgid(0).is_null() && getgrnam(c"root".as_ptr()).is_null());
+        assert_eq!(size_of::<User>(), size_of::<host_libc::passwd>());
+        assert_eq!(size_of::<Group>(), size_of::<host_libc::group>());
+    }
+
+    #[test]
+    fn there_is_one_process_of_one_user() {
         assert_eq!(
             (getgroups(0, core::ptr::null_mut()), getgroups(-1, core::ptr::null_mut())),
             (0, -1)

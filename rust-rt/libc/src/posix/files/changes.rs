@@ -22,7 +22,6 @@ use crate::errno::{
     EBADF, EBUSY, EEXIST, EINVAL, EISDIR, ENAMETOOLONG, ENODEV, ENOENT, ENOTDIR, ENOTEMPTY,
     EOPNOTSUPP, EPERM, EROFS, EXDEV,
 };
-use crate::stub::stubs;
 use crate::timespec::Timespec;
 
 const AT_REMOVEDIR: c_int = 0x200;
@@ -404,17 +403,6 @@ pub(in super::super) extern "C" fn sync_file_range(
     _flags: c_uint,
 ) -> c_int {
     fsync(fd)
-}
-
-stubs! {
-    ENOSYS inotify_init() -> c_int = -1,
-        "nobody else changes files here; a watcher that polls works";
-    ENOSYS inotify_init1(c_int) -> c_int = -1,
-        "nobody else changes files here; a watcher that polls works";
-    EBADF inotify_add_watch(c_int, *const c_char, c_uint) -> c_int = -1,
-        "there is no inotify";
-    EBADF inotify_rm_watch(c_int, c_int) -> c_int = -1,
-        "there is no inotify";
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub(super) mod changes;
 mod cpio;
 pub(super) mod directory;
 mod entry;
+mod inotify;
 pub(super) mod keeper;
 mod listing;
 pub(super) mod locks;
