@@ -143,8 +143,11 @@ pub unsafe fn run_c(main: CMain, before: fn()) -> ! {
 fn end_when_asked() {
     domain::spawn(async {
         domain::shutdown_requested().await;
-        if !shutdown::awaited() {
-            shutdown::end();
+        loop {
+            if !shutdown::awaited() {
+                shutdown::end();
+            }
+            domain::next_shutdown_request().await;
         }
     });
 }

@@ -14,8 +14,10 @@ crate::local::domain_local! {
 
 #[cfg(any(feature = "ocaml", feature = "xen"))]
 crate::local::domain_local! {
-    /// How a program ends that is asked to.
-    static END: Cell<fn()> = const { Cell::new(end_here) };
+    /// Calls what may wait: where it is, or elsewhere if it cannot wait there.
+    static CALL: Cell<fn(fn())> = const { Cell::new(|f| f()) };
+    /// The program's handler of a signal knows about the request.
+    static SIGNALLED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether the program awaits shutdown requests.
@@ -56,20 +58,33 @@ fn end_here() {
     exit(0);
 }
 
-/// Ends a program whose main stack blocks: here, unless something has to be done for it that waits ([`end_by`]).
+/// Ends a program whose main stack blocks. One that has a handler for such a signal is told by that, as on Linux, and
+/// ends by itself; a second request does not wait for that.
 #[cfg(any(feature = "ocaml", feature = "xen"))]
 pub(crate) fn end() {
-    (END.get())();
+    let end = if SIGNALLED.get() { end_here } else { signal_or_end };
+    SIGNALLED.set(true);
+    (CALL.get())(end);
 }
 
-/// Has a program end by `f` when it is asked to and does not await that. `f` may return before the end.
+/// On Linux, signals are the kernel's.
+#[cfg(any(feature = "ocaml", feature = "xen"))]
+fn signal_or_end() {
+    #[cfg(feature = "xen")]
+    if mirust_rt::libc::signal::ask_to_end() {
+        return;
+    }
+    end_here();
+}
+
+/// Has a program that is asked to end do so by `call`, as what is done then may wait. `call` may return before that.
 #[cfg(all(
     feature = "descriptors",
     feature = "redb",
     any(feature = "xen", feature = "posix-on-unix")
 ))]
-pub(crate) fn end_by(f: fn()) {
-    END.set(f);
+pub(crate) fn end_by(call: fn(fn())) {
+    CALL.set(call);
 }
 
 /// Runs `main`, but not longer than until a request that nobody awaits.

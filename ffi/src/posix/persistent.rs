@@ -49,16 +49,16 @@ pub fn mount_persistent(name: &str, path: &str) -> io::Result<()> {
     let pages = store::room(there, (memory / CHANGED_SHARE / PAGE_SIZE) as u64);
     let store = store::Store::open(disk)?;
     let store = Box::new(OnDisk { store, pages, awaited: Arc::default() });
-    shutdown::end_by(end);
+    shutdown::end_by(end_elsewhere);
     posix::mount_store(path, store).map_err(|Errno(number)| io::Error::from_raw_os_error(number))
 }
 
-/// Ends the program on a stack of its own: the main stack may be in the middle of a commit, and what is to be stored at
-/// the end has to wait for that. Without memory for a stack it ends here, and says what cannot be stored.
-fn end() {
+/// Ends the program by `end` on a stack of its own: the main stack may be in the middle of a commit, and what is to be
+/// stored at the end has to wait for that. Without memory for a stack it ends here, and says what cannot be stored.
+fn end_elsewhere(end: fn()) {
     let thread = thread::Builder::new().name("end".into()).stack_size(STACK);
-    if thread.spawn(|| std::process::exit(0)).is_err() {
-        std::process::exit(0);
+    if thread.spawn(end).is_err() {
+        end();
     }
 }
 

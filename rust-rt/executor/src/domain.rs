@@ -50,7 +50,7 @@ use crate::owned::Owned;
 use crate::platform::Platform;
 use crate::poll::{Domain, PollStats, Ready, Remote};
 use crate::resize::Listeners;
-use crate::shutdown::{ShutdownReason, ShutdownRequested};
+use crate::shutdown::{NextRequest, ShutdownReason, ShutdownRequested};
 use crate::suspend::Hooks;
 use crate::task::JoinHandle;
 use crate::time::{Duration, Instant};
@@ -233,6 +233,11 @@ pub fn shutdown_reason() -> Option<ShutdownReason> {
 /// See [`Domain::shutdown_requested`].
 pub fn shutdown_requested() -> ShutdownRequested {
     get().shutdown_requested()
+}
+
+/// See [`Domain::next_shutdown_request`].
+pub fn next_shutdown_request() -> NextRequest {
+    get().next_shutdown_request()
 }
 
 /// See [`Domain::resize_listeners`].

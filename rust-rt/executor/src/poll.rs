@@ -21,7 +21,7 @@ use crate::executor::{Executor, Guard, Turn};
 use crate::inbox::Inbox;
 use crate::platform::Platform;
 use crate::resize::Listeners;
-use crate::shutdown::{Shutdown, ShutdownReason, ShutdownRequested};
+use crate::shutdown::{NextRequest, Shutdown, ShutdownReason, ShutdownRequested};
 use crate::suspend::Hooks;
 use crate::task::JoinHandle;
 use crate::time::{Duration, Instant};
@@ -269,6 +269,11 @@ impl<P: Platform> Domain<P> {
     /// Waits for a shutdown request; returns at once if there already was one.
     pub fn shutdown_requested(&self) -> ShutdownRequested {
         ShutdownRequested::new(Rc::clone(&self.shutdown))
+    }
+
+    /// Waits for the next shutdown request, also if there already was one.
+    pub fn next_shutdown_request(&self) -> NextRequest {
+        NextRequest::new(Rc::clone(&self.shutdown))
     }
 
     /// The hooks for when the domain's memory becomes larger or smaller.

@@ -78,6 +78,34 @@ impl Future for ShutdownRequested {
     }
 }
 
+/// Ends as soon as somebody asks for the domain's end after it was first polled.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct NextRequest(ShutdownRequested);
+
+impl NextRequest {
+    pub(crate) fn new(shutdown: Rc<Shutdown>) -> Self {
+        NextRequest(ShutdownRequested::new(shutdown))
+    }
+}
+
+impl Future for NextRequest {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let shutdown = Rc::clone(&self.0.shutdown);
+        let mut waiting = shutdown.waiting.borrow_mut();
+        match self.0.key {
+            None => self.0.key = Some(waiting.insert(Instant::ZERO, cx.waker().clone())),
+            Some(key) => match waiting.get_mut(key) {
+                Some(waker) => waker.clone_from(cx.waker()),
+                // A request has taken it out.
+                None => return Poll::Ready(()),
+            },
+        }
+        Poll::Pending
+    }
+}
+
 impl Drop for ShutdownRequested {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {

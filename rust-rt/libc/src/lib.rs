@@ -60,7 +60,7 @@ pub mod rdrand;
 mod room;
 mod scanf;
 mod setjmp;
-mod signal;
+pub mod signal;
 mod sort;
 mod states;
 mod stdio;

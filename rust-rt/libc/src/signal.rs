@@ -1,5 +1,5 @@
 //! `<signal.h>`: handlers and masks are remembered, and the only signals are those that a program sends to itself, with
-//! `raise` and `kill`, and those of [CPU exceptions](super::exceptions).
+//! `raise` and `kill`, those of [CPU exceptions](super::exceptions), and the [request to end](ask_to_end).
 //!
 //! A CPU exception for which the program has set no handler is reported by the image and ends the domain. SIGSEGV and
 //! SIGBUS appear to have a handler from the start: so Rust's std does not install one of its own, which would need a
@@ -191,6 +191,16 @@ unsafe fn send(signal: c_int, code: c_int) -> c_int {
         }
     }
     0
+}
+
+/// Tells the program that it is asked to end, if it has a handler for that: SIGTERM, as on Linux, or SIGINT if there is
+/// one for that alone, since both ask for the same here. False if it has neither.
+pub fn ask_to_end() -> bool {
+    const SIGINT: c_int = 2;
+    const SIGTERM: c_int = 15;
+    let asked = [SIGTERM, SIGINT].into_iter().find(|&signal| !is_none(handler(signal)));
+    // SAFETY: every stack of the program waits in a call meanwhile, where Linux could call a handler as well.
+    asked.is_some_and(|signal| unsafe { send(signal, SI_USER) } == 0)
 }
 
 /// A signal to the program itself, or, with the signal 0, only the question whether there is such a process. Nobody
@@ -526,6 +536,27 @@ mod tests {
         // SAFETY: as before.
         unsafe { assert_eq!(sigaction(23, core::ptr::null(), &raw mut action), 0) };
         assert_eq!((action.flags, signal(23, SIG_DFL)), (SA_RESTART, address));
+    }
+
+    #[test]
+    fn who_is_asked_to_end_gets_the_signal_that_it_has_a_handler_for() {
+        static CAUGHT: AtomicI32 = AtomicI32::new(0);
+        extern "C" fn handler(signal: c_int) {
+            CAUGHT.store(signal, Ordering::Relaxed);
+        }
+        let (int, term) = (host_libc::SIGINT, host_libc::SIGTERM);
+        let address = handler as extern "C" fn(c_int) as usize;
+        let asked = || (ask_to_end(), CAUGHT.swap(0, Ordering::Relaxed));
+        assert_eq!(asked(), (false, 0));
+        signal(int, address);
+        assert_eq!(asked(), (true, int));
+        signal(term, address);
+        assert_eq!(asked(), (true, term));
+        signal(int, SIG_DFL);
+        assert_eq!(asked(), (true, term));
+        // On Linux it would not end at all.
+        signal(term, SIG_IGN);
+        assert_eq!(asked(), (false, 0));
     }
 
     #[test]

@@ -137,6 +137,31 @@ fn both_languages_hear_of_a_shutdown_request() {
 }
 
 #[test]
+fn the_next_shutdown_request_is_another_one() {
+    let (d, t) = (domain(), Trace::default());
+    d.request_shutdown(ShutdownReason::Poweroff);
+    let (d2, t2) = (Rc::clone(&d), t.clone());
+    d.spawn(async move {
+        t2.log(format!("first: {:?}", d2.shutdown_requested().await));
+        d2.next_shutdown_request().await;
+        t2.log("next");
+        d2.next_shutdown_request().await;
+        t2.log("after that");
+    });
+    d.poll(PAST);
+    t.expect(&["first: Poweroff"]);
+    // As requests, not as an answer to each poll.
+    d.poll(PAST);
+    t.expect(&[]);
+    d.request_shutdown(ShutdownReason::Poweroff);
+    d.poll(PAST);
+    t.expect(&["next"]);
+    d.request_shutdown(ShutdownReason::Poweroff);
+    d.poll(PAST);
+    t.expect(&["after that"]);
+}
+
+#[test]
 fn an_event_between_dispatch_and_wait_is_not_lost() {
     let d = domain();
     let d2 = Rc::clone(&d);

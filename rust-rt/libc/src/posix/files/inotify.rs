@@ -1,6 +1,6 @@
 //! inotify, for files that never change: watching one is waiting for what does not happen. Servers that watch their
-//! configuration begin with that. A file that the program can change itself cannot be watched: EOPNOTSUPP, and the log says
-//! so.
+//! configuration begin with that. A file that the program can change itself cannot be watched: EOPNOTSUPP, and the log
+//! says so.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
@@ -30,11 +31,31 @@ fn main() -> ExitCode {
             println!("{} bytes of input", std::io::stdin().lines().count());
             ExitCode::SUCCESS
         }
+        Some("asked") => asked(),
         Some("wait") => loop {
             std::thread::sleep(Duration::from_secs(1));
         },
         _ => ExitCode::SUCCESS,
     }
+}
+
+/// Ends as its handler of SIGTERM says, which only knows of the signal.
+fn asked() -> ExitCode {
+    static SIGNAL: AtomicI32 = AtomicI32::new(0);
+    extern "C" fn handler(signal: i32) {
+        SIGNAL.store(signal, Ordering::Relaxed);
+    }
+    // SAFETY: the type is that of `signal.h`.
+    unsafe extern "C" {
+        safe fn signal(signal: i32, handler: extern "C" fn(i32)) -> usize;
+    }
+    signal(15, handler);
+    println!("waiting for a signal");
+    while SIGNAL.load(Ordering::Relaxed) == 0 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    println!("signal {}", SIGNAL.load(Ordering::Relaxed));
+    ExitCode::from(9)
 }
 
 #[inline(never)]
