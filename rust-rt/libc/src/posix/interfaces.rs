@@ -46,21 +46,6 @@ pub(super) struct InterfaceAddress {
 /// they exist.
 type Counters = [u32; 24];
 
-/// `struct sockaddr_ll`, the address of a link.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct LinkAddress {
-    family: u16,
-    protocol: u16,
-    index: c_int,
-    kind: u16,
-    packet: u8,
-    length: u8,
-    address: [u8; 8],
-}
-
-const _: () = assert!(size_of::<LinkAddress>() == 20);
-
 /// Room for either address.
 type Bytes = [u8; address::INET6];
 
@@ -111,6 +96,8 @@ fn links() -> Vec<Link> {
     links
 }
 
+/// `struct sockaddr_ll`, the address of a link: the family, a protocol, the interface, its kind, a kind of packets, the
+/// length of the address, and that.
 fn link_bytes(link: &Link, mac: [u8; 6]) -> Bytes {
     let mut bytes = [0; address::INET6];
     bytes[..2].copy_from_slice(&AF_PACKET.to_ne_bytes());
