@@ -6,9 +6,10 @@ use core::ffi::{c_int, c_uint};
 use super::super::memory::{self, For, Reserved};
 use super::super::pair::Pair;
 use super::super::parts::{Errno, Result};
+use super::contents::Contents;
 use super::lookup::find;
 use super::node::{Directory, Kind, Node, REGULAR};
-use super::temporary::{Contents, DIRECTORY_COST, NAME_COST, NODE_COST};
+use super::temporary::{DIRECTORY_COST, NAME_COST, NODE_COST};
 use super::tree::{Found, LONGEST};
 use crate::errno::{EBUSY, EEXIST, ENAMETOOLONG, ENOENT, EROFS};
 

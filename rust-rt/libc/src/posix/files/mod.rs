@@ -7,6 +7,7 @@ mod below;
 mod block;
 pub(super) mod calls;
 pub(super) mod changes;
+mod contents;
 mod cpio;
 pub(super) mod directory;
 mod entry;

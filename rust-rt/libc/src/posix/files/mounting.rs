@@ -8,13 +8,14 @@ use alloc::vec::Vec;
 use super::super::memory::{For, Reserved};
 use super::super::parts::{Errno, Result};
 use super::block::PAGE;
+use super::contents::Contents;
 use super::entry::PERMISSIONS;
 use super::keeper;
 use super::node::{DIRECTORY, Directory, Keeper, Kind, LINK, Node, REGULAR, TYPE};
 use super::persistent::Persistent;
 use super::root;
 use super::store::{About, FORMAT, Key, Store, number};
-use super::temporary::{Contents, DIRECTORY_COST, NAME_COST, NODE_COST};
+use super::temporary::{DIRECTORY_COST, NAME_COST, NODE_COST};
 use super::tree::LONGEST;
 use crate::errno::EIO;
 

@@ -9,10 +9,11 @@ use super::super::object::downcast;
 use super::super::parts::{Errno, Result};
 use super::super::table::{self, O_CLOEXEC, O_RDWR};
 use super::File;
+use super::contents::Contents;
 use super::node::{Kind, Node, REGULAR};
 use super::place::Place;
 use super::seals;
-use super::temporary::{self, Contents, NODE_COST};
+use super::temporary::{self, NODE_COST};
 use crate::errno::{EFAULT, EINVAL, EPERM};
 
 pub(in super::super) const MFD_CLOEXEC: c_uint = 1;

@@ -6,6 +6,19 @@ use super::super::block_tests as testing;
 use super::super::network::{Interface, Network, give_network};
 use super::*;
 
+/// `struct sockaddr_ll` as it is read here.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct LinkAddress {
+    family: u16,
+    protocol: u16,
+    index: c_int,
+    kind: u16,
+    packet: u8,
+    length: u8,
+    address: [u8; 8],
+}
+
 #[test]
 fn layouts_are_the_hosts() {
     assert_eq!(size_of::<InterfaceAddress>(), size_of::<host_libc::ifaddrs>());
