@@ -12,10 +12,13 @@ crate::local::domain_local! {
     static AWAITED: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Calls what may wait: where it is, or elsewhere if it cannot wait there.
+#[cfg(any(feature = "ocaml", feature = "xen"))]
+type Call = fn(fn());
+
 #[cfg(any(feature = "ocaml", feature = "xen"))]
 crate::local::domain_local! {
-    /// Calls what may wait: where it is, or elsewhere if it cannot wait there.
-    static CALL: Cell<fn(fn())> = const { Cell::new(|f| f()) };
+    static CALL: Cell<Call> = const { Cell::new(|f| f()) };
     /// The program's handler of a signal knows about the request.
     static SIGNALLED: Cell<bool> = const { Cell::new(false) };
 }
@@ -83,7 +86,7 @@ fn signal_or_end() {
     feature = "redb",
     any(feature = "xen", feature = "posix-on-unix")
 ))]
-pub(crate) fn end_by(call: fn(fn())) {
+pub(crate) fn end_by(call: Call) {
     CALL.set(call);
 }
 
