@@ -61,8 +61,13 @@ fn end_here() {
     exit(0);
 }
 
+/// Seconds after which a program ends that was told to, and has not: its handler may only have set a flag, and a call
+/// that waits is not interrupted here.
+#[cfg(feature = "xen")]
+const PATIENCE: u64 = 30;
+
 /// Ends a program whose main stack blocks. One that has a handler for such a signal is told by that, as on Linux, and
-/// ends by itself; a second request does not wait for that.
+/// ends by itself, within [`PATIENCE`]; a second request does not wait for that.
 #[cfg(any(feature = "ocaml", feature = "xen"))]
 pub(crate) fn end() {
     let end = if SIGNALLED.get() { end_here } else { signal_or_end };
@@ -75,6 +80,11 @@ pub(crate) fn end() {
 fn signal_or_end() {
     #[cfg(feature = "xen")]
     if mirust_rt::libc::signal::ask_to_end() {
+        domain::spawn(async {
+            crate::time::sleep(crate::time::Duration::from_secs(PATIENCE)).await;
+            log::warn!("the program was asked to end {PATIENCE} s ago, and has not");
+            (CALL.get())(end_here);
+        });
         return;
     }
     end_here();

@@ -500,6 +500,18 @@ module Reassembly_tests = struct
     check_bool "too large" true
       (R.add t ~now:0 0 ~offset:40_000 ~more:true (Cstruct.sub data 0 8) = Dropped `Limit)
 
+  (* What is dropped leaves no more than its place behind, while an older packet waits. *)
+  let dropped_packets_are_let_go_of () =
+    let t = R.create R.default in
+    ignore (R.add t ~now:0 0 ~offset:0 ~more:true (Cstruct.sub data 0 8));
+    let before = Obj.reachable_words (Obj.repr t) in
+    for key = 1 to 100 do
+      for fragment = 0 to R.default.fragments do
+        ignore (R.add t ~now:0 key ~offset:(16 * fragment) ~more:true (Cstruct.sub data 0 8))
+      done
+    done;
+    check_bool "words" true (Obj.reachable_words (Obj.repr t) - before < 100 * 64)
+
   (* Also while an older packet waits for the rest of it. *)
   let complete_packets_are_let_go_of () =
     let t = R.create R.default and packets = 100 in
@@ -546,6 +558,7 @@ module Reassembly_tests = struct
       case "overlaps" overlaps;
       case "contradictions" contradictions;
       case "bounds" bounds;
+      case "dropped_packets_are_let_go_of" dropped_packets_are_let_go_of;
       case "complete_packets_are_let_go_of" complete_packets_are_let_go_of;
       case "timeouts" timeouts;
       case "fuzz" fuzz;

@@ -206,11 +206,30 @@ impl Domain<'_> {
     }
 }
 
-/// Whether a configuration names the device among its disks, in either of xl's notations.
+/// Whether a configuration names the device among its disks, in either of xl's notations. A number may be any of them.
 fn has_disk(configuration: &str, device: &str) -> bool {
-    let lines = configuration.lines().filter_map(|line| line.split('#').next());
+    let is_number = |word: &str| word.starts_with(|c: char| c.is_ascii_digit());
+    let lines = configuration.lines().map(without_comment);
     let words = lines.flat_map(|line| line.split([',', '=', '"', '\'', '[', ']', ' ', '\t']));
-    words.skip_while(|word| *word != "disk").any(|word| word == device)
+    let mut disks = words.skip_while(|word| *word != "disk").skip(1).peekable();
+    if is_number(device) {
+        return disks.peek().is_some();
+    }
+    disks.any(|word| word == device || word.len() > 2 && word.bytes().all(|c| c.is_ascii_digit()))
+}
+
+/// A line of a configuration up to a `#` that is not in a string.
+fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    let end = line.find(|c| {
+        match (quote, c) {
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            _ => {}
+        }
+        quote.is_none() && c == '#'
+    });
+    &line[..end.unwrap_or(line.len())]
 }
 
 /// Passes on what QEMU says, and tells whether that was more than a warning.
@@ -342,6 +361,11 @@ mod tests {
         for text in ["", "# disk = [\"file:/srv/a.img,xvdb,w\"]", "extra = \"xvdb\""] {
             assert!(!has_disk(text, "xvdb"), "{text}");
         }
+        assert!(has_disk("disk = ['file:/srv/#1.img,xvdb,w'] # xvdc", "xvdb"));
+        assert!(!has_disk("disk = ['file:/srv/#1.img,xvdb,w'] # xvdc", "xvdc"));
+        assert!(has_disk("disk = ['file:/srv/a.img,51728,w']", "xvdb"));
+        assert!(has_disk("disk = ['file:/srv/a.img,xvdb,w']", "51728"));
+        assert!(!has_disk("memory = 64", "51728"));
     }
 
     #[test]

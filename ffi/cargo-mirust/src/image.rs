@@ -352,8 +352,8 @@ const NETWORK: &str = "\
 # cmdline = \"MIRUST_ARGS='--ipv4=192.0.2.7/24 --ipv4-gateway=192.0.2.1'\"
 ";
 
-/// What there is to know of the network, an interface, the package's own lines, and, if one of them sets the memory, that of the option: the last one
-/// counts.
+/// What there is to know of the network, an interface, the package's own lines, and, if one of them sets the memory, that
+/// of the option: the last one counts.
 fn lines(mut own: String, ground: Ground, memory: Option<u32>) -> String {
     let sets = |key: &str| {
         own.lines().any(|line| line.split('=').next().is_some_and(|name| name.trim() == key))

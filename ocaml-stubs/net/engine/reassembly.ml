@@ -14,7 +14,7 @@ type 'key packet = {
 type 'key t = {
   config : config;
   table : ('key, 'key packet) Hashtbl.t;
-  order : 'key packet Queue.t; (* by age; may hold packets that are gone, without their buffers *)
+  order : 'key packet Queue.t; (* by age; may hold packets that are gone, without what they had *)
   mutable memory : int;
 }
 
@@ -28,7 +28,8 @@ let drop t p =
   if current t p then (
     Hashtbl.remove t.table p.key;
     t.memory <- t.memory - Cstruct.length p.buffer;
-    p.buffer <- Cstruct.empty)
+    p.buffer <- Cstruct.empty;
+    p.ranges <- [])
 
 (* The oldest packet that is still there. *)
 let rec oldest t =

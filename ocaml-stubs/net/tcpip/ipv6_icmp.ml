@@ -17,7 +17,7 @@ let send_icmp t ~src ~dst message =
     (fun e -> Mirust_net_env.Thin.warn failures (module Log) (fun () -> Printexc.to_string e))
 
 (* Errors are rationed, and never answer a group or a station without an address (RFC 4443 section
-   2.4(e)); [group_too]: the two exceptions for groups. *)
+   2.4(e)); [group_too]: the two exceptions for groups. What is not sent is not made. *)
 let send_error t ?(group_too = false) ~src ~dst message =
   let source_ok = not (is_multicast src || Ipaddr.V6.compare src Ipaddr.V6.unspecified = 0) in
   if
@@ -26,7 +26,7 @@ let send_error t ?(group_too = false) ~src ~dst message =
     && Errors.take t.errors ~to_:(Ipaddr.V6.to_octets src)
   then
     let from = if Ndp_engine.is_local t.ndp dst then Some dst else find_source t src in
-    Option.iter (fun from -> send_icmp t ~src:from ~dst:src message) from
+    Option.iter (fun from -> send_icmp t ~src:from ~dst:src (message ())) from
 
 let max_quoted = 1280 - header - 8
 
@@ -41,21 +41,23 @@ let quote_transport ~src ~dst ~proto transport =
   quoted
 
 let reject t ~src ~dst ~proto reason transport =
-  let quoted = quote_transport ~src ~dst ~proto transport in
-  send_error t ~src ~dst (Unreachable { reason; quoted })
+  send_error t ~src ~dst (fun () ->
+      Unreachable { reason; quoted = quote_transport ~src ~dst ~proto transport })
 
 (* Where the quoted header has its next header. *)
 let next_header = 6
 
 let reject_protocol t ~src ~dst ~proto transport =
-  let quoted = quote_transport ~src ~dst ~proto transport in
-  send_error t ~src ~dst (Parameter_problem { code = 1; pointer = next_header; quoted })
+  send_error t ~src ~dst (fun () ->
+      let quoted = quote_transport ~src ~dst ~proto transport in
+      Parameter_problem { code = 1; pointer = next_header; quoted })
 
 let quote data = Cstruct.sub data 0 (min (Cstruct.length data) max_quoted)
 
 let chain_error t ~src ~dst data (e : W.Ipv6.chain_error) =
   let problem ?group_too code pointer =
-    send_error t ?group_too ~src ~dst (Parameter_problem { code; pointer; quoted = quote data })
+    send_error t ?group_too ~src ~dst (fun () ->
+        Parameter_problem { code; pointer; quoted = quote data })
   in
   match e with
   | Chain_truncated | Too_many_headers -> ()

@@ -193,11 +193,15 @@ unsafe fn send(signal: c_int, code: c_int) -> c_int {
     0
 }
 
-/// Tells the program that it is asked to end, if it has a handler for that: SIGTERM, as on Linux, or SIGINT if there is
-/// one for that alone, since both ask for the same here. False if it has neither.
+/// Tells the program that it is asked to end, if it waits for that: SIGTERM, as on Linux, or SIGINT if it waits for that
+/// alone, since both ask for the same here; with a descriptor (`signalfd`), or a handler. False if it has neither.
 pub fn ask_to_end() -> bool {
     const SIGINT: c_int = 2;
     const SIGTERM: c_int = 15;
+    #[cfg(feature = "posix")]
+    if [SIGTERM, SIGINT].into_iter().any(|signal| is_taken(signal, SI_USER)) {
+        return true;
+    }
     let asked = [SIGTERM, SIGINT].into_iter().find(|&signal| !is_none(handler(signal)));
     // SAFETY: every stack of the program waits in a call meanwhile, where Linux could call a handler as well.
     asked.is_some_and(|signal| unsafe { send(signal, SI_USER) } == 0)

@@ -19,7 +19,8 @@ pub(super) struct Turns {
     next: Cell<u64>,
     /// The thread that has it.
     holder: Cell<Option<c_int>>,
-    waiting: RefCell<Vec<Waker>>,
+    /// The threads that wait for one.
+    waiting: RefCell<Vec<(c_int, Waker)>>,
 }
 
 /// A turn; it ends when this is dropped.
@@ -30,10 +31,11 @@ impl Turns {
     ///
     /// # Errors
     ///
-    /// EDEADLK where nothing may wait, and on a stack that has it: what began there cannot go on.
+    /// EDEADLK where nothing may wait, and on a stack that has one, or waits for it: what began there cannot go on.
     pub(super) fn take(&self) -> Result<Turn<'_>> {
         let thread = number();
-        if self.holder.get() == Some(thread) {
+        let is_waiting = || self.waiting.borrow().iter().any(|(waits, _)| *waits == thread);
+        if self.holder.get() == Some(thread) || is_waiting() {
             return Err(Errno(EDEADLK));
         }
         let mine = self.next.get();
@@ -41,7 +43,7 @@ impl Turns {
         if self.turn.get() != mine {
             let wait = until(NEVER, |cx| {
                 if self.turn.get() != mine {
-                    self.waiting.borrow_mut().push(cx.waker().clone());
+                    self.waiting.borrow_mut().push((thread, cx.waker().clone()));
                     return Poll::Pending;
                 }
                 Poll::Ready(())
@@ -63,6 +65,6 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.holder.set(None);
         self.0.turn.set(self.0.turn.get() + 1);
-        self.0.waiting.take().into_iter().for_each(Waker::wake);
+        self.0.waiting.take().into_iter().for_each(|(_, waker)| waker.wake());
     }
 }

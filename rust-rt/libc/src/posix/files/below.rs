@@ -20,13 +20,18 @@ pub(super) trait Below {
     /// A turn to change the file, in which the one who has it may wait. Waits.
     fn turn(&self) -> Result<Turn<'_>>;
 
-    /// Has room for this page once it is written, if there is none, or too much that has changed is in memory. Waits.
+    /// Sees to it that this page, once it is written, has room where it will be, and that not too much that has changed
+    /// is in memory. Waits.
+    ///
+    /// # Errors
+    ///
+    /// ENOSPC, and those of a commit.
     fn make_room(&self, number: u64) -> Result;
 
     /// ENOSPC if there is no room for these pages once they are written.
     fn allocate(&self, pages: Range<u64>) -> Result;
 
-    /// Makes pages that have changed give up their memory, if they are asked to. Waits.
+    /// Commits what has changed, so that it can give up its memory. Waits.
     fn clean(&self) -> Result;
 
     /// A page was written, in memory.
@@ -38,6 +43,6 @@ pub(super) trait Below {
     /// So many pages are there, before `end`.
     fn stored(&self, end: u64, pages: u64);
 
-    /// The file has no name any more. True if what is elsewhere goes when the file does.
+    /// Notes that the file has no name any more. True if what is elsewhere goes when the file does.
     fn unnamed(&self) -> bool;
 }

@@ -154,17 +154,34 @@ impl Contents {
         Ok(())
     }
 
-    /// Brings a page here that is [missing](Contents::is_missing), so that it can be changed. Waits.
+    /// Whether a page is here.
+    fn is_here(&self, number: u64) -> bool {
+        number < self.shared() || self.pages.borrow().contains_key(&number)
+    }
+
+    /// Brings a page here, so that it can be changed; zeroes if all of it is going to be written. Waits.
     ///
     /// # Errors
     ///
     /// ENOSPC if there is no memory for it.
     #[inline(never)]
-    fn bring(&self, number: u64) -> Result {
-        let mut page = [0; PAGE];
-        let is_there = self.fetch(number, &mut page)?;
-        if is_there && self.is_missing(number) {
-            self.with_page(number, |new| new.copy_from_slice(&page))?;
+    fn bring(&self, below: &dyn Below, number: u64, whole: bool) -> Result {
+        let mut is_clean = false;
+        // Others bring it, or have all of the file in a block, while this waits.
+        while !self.is_here(number) {
+            let mut page = [0; PAGE];
+            if !whole && number < below.end() {
+                self.fetch(number, &mut page)?;
+                if self.is_here(number) {
+                    break;
+                }
+            }
+            match self.with_page(number, |new| new.copy_from_slice(&page)) {
+                // What has changed may be what takes the memory.
+                Err(Errno(ENOSPC)) if !is_clean => below.clean()?,
+                result => return result,
+            }
+            is_clean = true;
         }
         Ok(())
     }
@@ -176,22 +193,20 @@ impl Contents {
     /// ENOMEM if they are more than there is memory for.
     pub(super) fn bring_all(&self) -> Result {
         let Some(below) = self.below() else { return Ok(()) };
-        if below.end() > (share(For::Files) / PAGE_COST) as u64 {
+        let all = self.len().div_ceil(PAGE as u64);
+        if all > (share(For::Files) / PAGE_COST) as u64 {
             return Err(Errno(ENOMEM));
         }
         // Others may need the memory meanwhile.
         for _ in 0..3 {
-            let mut were_here = true;
-            for number in 0..below.end() {
-                if self.is_missing(number) {
-                    were_here = false;
-                    self.bring(number)?;
-                    // A hole takes memory as well.
-                    self.with_page(number, |_| ())?;
-                }
-            }
-            if were_here {
+            let missing: Vec<u64> = (0..all).filter(|&number| self.is_missing(number)).collect();
+            if missing.is_empty() {
                 return Ok(());
+            }
+            for number in missing {
+                // A hole takes memory as well.
+                self.bring(below, number, false)
+                    .map_err(|Errno(error)| Errno(if error == ENOSPC { ENOMEM } else { error }))?;
             }
         }
         Err(Errno(ENOMEM))
@@ -209,34 +224,19 @@ impl Contents {
         Ok(is_there)
     }
 
-    /// Has a page here to be written, all of it or a part, and has room for it elsewhere. Waits.
-    fn prepare(&self, below: &dyn Below, number: u64, whole: bool) -> Result {
-        below.make_room(number)?;
-        let mut is_clean = false;
-        loop {
-            let here = || {
-                if number < self.shared() {
-                    return Ok(());
-                }
-                if !whole && self.is_missing(number) {
-                    self.bring(number)?;
-                }
-                self.with_page(number, |_| ())
-            };
-            match here() {
-                // What has changed may be what takes the memory.
-                Err(Errno(ENOSPC)) if !is_clean => below.clean()?,
-                here => return here,
-            }
-            is_clean = true;
-        }
-    }
-
-    /// Has some pages give up their memory, from one on, that are stored as they are: the next one, if there were any.
+    /// Has pages give up their memory that are stored as they are: some of those from `from` on, or the block if it is
+    /// not mapped. Returns where to go on; nothing if there were none.
     pub(super) fn evict(&self, from: u64, is_stored: &dyn Fn(u64) -> bool) -> Option<u64> {
         /// So many at a time.
         const MOST: usize = 16;
         let end = self.below()?.end();
+        let mut block = self.block.try_borrow_mut().ok()?;
+        let is_unused = |block: &mut Rc<Block>| {
+            Rc::strong_count(block) == 1 && (0..(block.len() / PAGE) as u64).all(is_stored)
+        };
+        if block.take_if(is_unused).is_some() {
+            return Some(from);
+        }
         let mut pages = self.pages.try_borrow_mut().ok()?;
         let (mut chosen, mut n) = ([0; MOST], 0);
         let stored = pages.range(from.min(end)..end).filter(|(number, _)| is_stored(**number));
@@ -342,7 +342,8 @@ impl Contents {
                     let (now, rest) = part.split_at(n);
                     if let Some(below) = self.below() {
                         let is_end = at + n as u64 >= self.len();
-                        self.prepare(below, page, within == 0 && (n == PAGE || is_end))?;
+                        below.make_room(page)?;
+                        self.bring(below, page, within == 0 && (n == PAGE || is_end))?;
                     }
                     match self.block.borrow().as_ref() {
                         Some(block) if page < (block.len() / PAGE) as u64 => {
@@ -409,7 +410,7 @@ impl Contents {
         }
         if let Some(below) = self.below() {
             if within > 0 && len < self.len() && self.is_missing(last) {
-                self.bring(last)?;
+                self.bring(below, last, false)?;
             }
             below.cut(end);
         }

@@ -10,6 +10,7 @@ use core::sync::atomic::AtomicBool;
 
 use super::super::answer::{number, status};
 use super::super::events::Events;
+use super::super::memory;
 use super::super::object::{Object, downcast};
 use super::super::parts::{Errno, PartMut, Result, room, scatter};
 use super::super::table::{self, O_CLOEXEC, O_NONBLOCK};
@@ -61,8 +62,12 @@ impl Inotify {
         match watched.get(&which) {
             Some(_) if mask & IN_MASK_CREATE != 0 => Err(Errno(EEXIST)),
             Some(&watch) => Ok(watch),
-            None if watched.len() >= table::limit() => Err(Errno(ENOSPC)),
+            // Each may become an event that nobody reads.
+            None if watched.len() + self.removed.borrow().len() >= table::limit() => {
+                Err(Errno(ENOSPC))
+            }
             None => {
+                memory::need(memory::THING)?;
                 let watch = self.last.get().checked_add(1).ok_or(Errno(ENOSPC))?;
                 self.last.set(watch);
                 watched.insert(which, watch);
@@ -125,7 +130,7 @@ extern "C" fn inotify_init1(flags: c_int) -> c_int {
     }
     let (watched, last, removed) = (RefCell::default(), Cell::new(0), RefCell::default());
     let inotify = Inotify { watched, last, removed, watchers: Watchers::new() };
-    number(table::insert(Rc::new(inotify), flags))
+    number(table::check_room().and_then(|()| table::insert(Rc::new(inotify), flags)))
 }
 
 #[cfg_attr(not(test), unsafe(no_mangle))]

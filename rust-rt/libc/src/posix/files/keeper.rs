@@ -9,7 +9,7 @@ use super::super::memory;
 use super::super::parts::{Errno, Result};
 use super::node::Keeper;
 use super::temporary;
-use crate::errno::EDEADLK;
+use crate::errno::{EDEADLK, ENOMEM};
 
 /// [`commit`](Keeper::commit), for what persists; nothing else can become more durable.
 pub(super) fn commit(keeper: Option<&Rc<dyn Keeper>>) -> Result {
@@ -37,11 +37,17 @@ pub(super) fn add(keeper: Rc<dyn Keeper>) {
     ALL.with(|all| all.borrow_mut().push(keeper));
     memory::evict_by(evict);
     crate::process::at_the_end(|| {
-        // Other errors are in the log.
-        if let Err(Errno(EDEADLK)) = commit_all() {
-            log::error!(
+        match commit_all() {
+            Err(Errno(EDEADLK)) => log::error!(
                 "the last changes of files are not stored: where the program ends, nothing can wait"
-            );
+            ),
+            Err(Errno(ENOMEM)) => {
+                log::error!(
+                    "the last changes of files are not stored: there is no memory for that"
+                );
+            }
+            // Other errors are in the log.
+            _ => {}
         }
     });
 }

@@ -145,7 +145,7 @@ impl Persistent {
     ///
     /// # Errors
     ///
-    /// EDEADLK where nothing may wait, and on a stack that asks it for something else.
+    /// EDEADLK where nothing may wait, and on a stack that asks it for something else; ENOMEM.
     fn turn(&self) -> Result<Turn<'_>> {
         let turn = self.turns.take()?;
         // The store is going to wait: if it may not, this is what fails.
@@ -281,7 +281,10 @@ impl Keeper for Persistent {
             let Some(file) = file.upgrade() else { continue };
             let Kind::Written(contents) = &file.kind else { continue };
             let from = if at == 0 && inode == self.hand.get().0 { page } else { 0 };
-            if let Some(next) = contents.evict(from, &|page| !self.is_unsaved(inode, page)) {
+            // What a mapping has written is noted when it is committed.
+            let is_stored =
+                |page| !self.is_unsaved(inode, page) && !self.mapped.borrow().contains_key(&inode);
+            if let Some(next) = contents.evict(from, &is_stored) {
                 self.hand.set((inode, next));
                 return true;
             }
@@ -304,6 +307,14 @@ struct Kept {
     /// It has no name, and goes when nobody has it open any more.
     unnamed: Cell<bool>,
     turns: Turns,
+}
+
+impl Kept {
+    /// Whether the store has this page. Waits.
+    #[inline(never)]
+    fn replaces(&self, number: u64) -> Result<bool> {
+        Ok(number < self.end.get() && self.fetch(number, &mut [0; PAGE])?)
+    }
 }
 
 impl Below for Kept {
@@ -354,15 +365,12 @@ impl Below for Kept {
         if keeper.unsaved_pages() >= share(For::Files) / PAGE_COST / UNSAVED_SHARE {
             keeper.commit()?;
         }
-        if keeper.room().1 > 0 || keeper.is_unsaved(self.inode, number) {
+        if keeper.room().1 > 0 || keeper.is_unsaved(self.inode, number) || self.replaces(number)? {
             return Ok(());
         }
         // How much of what has changed only replaces something is known afterwards.
         keeper.commit()?;
-        if keeper.room().1 > 0 || number < self.end.get() && self.fetch(number, &mut [0; PAGE])? {
-            return Ok(());
-        }
-        Err(Errno(ENOSPC))
+        if keeper.room().1 > 0 { Ok(()) } else { Err(Errno(ENOSPC)) }
     }
 
     fn allocate(&self, pages: Range<u64>) -> Result {

@@ -368,6 +368,50 @@ fn a_store_has_room_for_so_many_pages() {
     assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
 }
 
+/// Whoever waits for a page to share the file finds it in a block that another one has made.
+#[test]
+fn a_file_may_be_shared_while_its_pages_are_brought() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 3 * PAGE], 0);
+    assert_eq!(commit_files(), Ok(()));
+    while keeper::evict() {}
+    let fd = open("/data/a", 2).unwrap();
+    shelf.meanwhile.replace(Some(Box::new(move || {
+        put("/data/a", &[7; 3 * PAGE], 0);
+        assert!(super::share(fd, 0, 4096, false).is_ok());
+    })));
+    let at = super::share(fd, 0, 4096, false).unwrap().unwrap();
+    assert!(mapped::unshare(at, 4096) && mapped::unshare(at, 4096));
+    assert_eq!(ftruncate64(fd, 5 * PAGE as i64), 0);
+    super::share(fd, 0, 5 * PAGE, false).unwrap();
+    assert_eq!(text("/data/a"), [7; 40]);
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+}
+
+#[test]
+fn what_was_mapped_gives_its_memory_back() {
+    mounted("/data");
+    let before = used(For::Files);
+    put("/data/a", &[1; 10 * PAGE], 0);
+    let fd = open("/data/a", 2).unwrap();
+    let at = super::share(fd, 0, 4096, true).unwrap().unwrap();
+    // SAFETY: a page of the file's block, which is mapped.
+    unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at).write(7) };
+    assert_eq!(commit_files(), Ok(()));
+    while keeper::evict() {}
+    assert!(used(For::Files) > before + 10 * PAGE, "it is mapped");
+    // SAFETY: as above.
+    unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at).write(8) };
+    assert!(mapped::unshare(at, 4096));
+    while keeper::evict() {}
+    assert!(used(For::Files) > before + 10 * PAGE, "it has changed");
+    assert_eq!(commit_files(), Ok(()));
+    while keeper::evict() {}
+    assert!(used(For::Files) < before + PAGE);
+    assert_eq!(text("/data/a")[..2], [8, 1]);
+}
+
 #[test]
 fn a_file_may_be_cut_while_it_is_read() {
     let shelf = mounted("/data");

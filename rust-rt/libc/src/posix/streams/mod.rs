@@ -58,6 +58,8 @@ struct Opened {
     mode: Cell<c_int>,
     /// How and where what its file holds goes when it is flushed, if it is a stream on memory.
     target: Cell<Option<(Deliver, Target)>>,
+    /// There is something that has not been copied there.
+    undelivered: Cell<bool>,
     buffer: UnsafeCell<Buffer>,
 }
 
@@ -87,6 +89,7 @@ impl Opened {
             busy: Cell::new(false),
             mode: Cell::new(mode & (O_ACCMODE | O_APPEND)),
             target: Cell::new(None),
+            undelivered: Cell::new(false),
             buffer: UnsafeCell::new(Buffer::new()),
         }
     }
@@ -109,6 +112,7 @@ impl Opened {
     /// Has what its file holds copied there when it is flushed.
     fn deliver_to(&self, deliver: Deliver, target: Target) {
         self.target.set(Some((deliver, target)));
+        self.undelivered.set(matches!(target, Target::Block(..)));
     }
 
     /// Has it flushed with the others.
@@ -206,12 +210,17 @@ impl Locked {
         unsafe { &mut *self.0.buffer.get() }
     }
 
-    /// Puts what was flushed where it is to be, if it is a stream on memory.
+    /// Puts what was flushed where it is to be, if it is a stream on memory; nothing where nothing was written since the
+    /// last time: the program may have left the memory by then.
     fn deliver(&self) -> Result {
         match self.0.target.get() {
-            // SAFETY: the program keeps what it named when it made the stream.
-            Some((deliver, target)) => unsafe { deliver(target, self.fd()) },
-            None => Ok(()),
+            Some((deliver, target)) if self.0.undelivered.get() => {
+                // SAFETY: the program keeps what it named when it made the stream, as long as it writes to it.
+                unsafe { deliver(target, self.fd()) }?;
+                self.0.undelivered.set(false);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -266,7 +275,10 @@ unsafe fn put(stream: *const File, bytes: &[u8]) -> usize {
         let fd = locked.fd();
         let (n, answer) = match locked.0.mode.get() & O_ACCMODE {
             0 => (0, Err(Errno(EBADF))),
-            _ => locked.buffer().write(fd, bytes),
+            _ => {
+                locked.0.undelivered.set(true);
+                locked.buffer().write(fd, bytes)
+            }
         };
         (n, locked.note(answer.map(|()| false)))
     });
