@@ -16,11 +16,10 @@
 //! ```
 //!
 //! redb expects a file as its storage, which it doubles when it is full, up to 4 GiB at a time, as long as the disk has
-//! room for it. The file's length and its first bytes, which
-//! are redb's header, are stored together in one of two units at the disk's beginning, which are written alternately.
-//! So a crash leaves the header as it was before or after a write, with the length that belongs to it. (redb itself
-//! tolerates a partly written header, but not one that describes a file larger than it is, which is what a partly
-//! written one may do.)
+//! room for it. The file's length and its first bytes, which are redb's header, are stored together in one of two units
+//! at the disk's beginning, which are written alternately. So a crash leaves the header as it was before or after a
+//! write, with the length that belongs to it. (redb itself tolerates a partly written header, but not one that describes
+//! a file larger than it is, which is what a partly written one may do.)
 //!
 //! redb's calls block, so make them on a thread ([`crate::fiber`]); everything else goes on meanwhile.
 //!
@@ -201,6 +200,10 @@ impl<W: Wait> Storage<W> {
         /// redb's regions have so many bytes, and a few hundred KiB that it keeps account in; the last one has fewer.
         const REGION: u64 = 4 << 30;
         let most = self.most()?;
+        // There what redb would leave unused is little, and what it keeps account in could fill a last region.
+        if most > 64 * REGION {
+            return Ok(());
+        }
         // A last region that is very small would be none.
         let rest = most % REGION;
         let most = if most > REGION && rest < REGION / 64 { most - rest - UNIT } else { most };

@@ -45,7 +45,7 @@ impl Contents {
     }
 
     /// From now on it is only a part of what is there.
-    pub(super) fn is_below(&self, below: Box<dyn Below>) {
+    pub(super) fn set_below(&self, below: Box<dyn Below>) {
         let _ = self.below.set(below);
     }
 

@@ -103,7 +103,7 @@ impl Persistent {
         let (Kind::Written(contents), Some(keeper)) = (&file.kind, self.this.upgrade()) else {
             return;
         };
-        contents.is_below(Box::new(Kept {
+        contents.set_below(Box::new(Kept {
             keeper,
             inode: file.inode,
             file: Rc::downgrade(file),
