@@ -5,7 +5,6 @@
 
 use super::{cpu, layout, tls};
 use core::ffi::c_void;
-use mirust_executor::domain;
 use mirust_executor::time::Instant;
 use mirust_fiber::host::{GUARD, Host};
 use mirust_fiber::{self as fiber, Clock, Thread, wait};
@@ -42,9 +41,6 @@ static FIBERS: Fibers = Fibers {
     },
     wake: wait::wake,
     yield_now: || fiber::yield_now().is_ok(),
-    sleep_until: |deadline| {
-        fiber::block_on(domain::sleep_until(Instant::from_nanos(deadline))).is_ok()
-    },
     clock_was_read: |is_wall, ns| {
         fiber::clock_was_read(if is_wall { Clock::Wall } else { Clock::Monotonic }, ns);
     },

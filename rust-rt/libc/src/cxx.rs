@@ -3,12 +3,11 @@
 
 use super::asm::asm_fn;
 use super::calendar::Tm;
-use super::die::die;
 use super::errno::{self, EILSEQ};
 use super::stub::stubs;
 use super::wide::{self, Wide};
 use super::words::functions;
-use super::{double, locale, math, random, strftime, string};
+use super::{double, locale, math, strftime, string};
 use core::ffi::{c_char, c_int, c_uint, c_ulong, c_void};
 
 functions! {
@@ -101,17 +100,6 @@ static __libc_single_threaded: u8 = 1;
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn get_nprocs() -> c_int {
     1
-}
-
-/// A random number; ends the domain if there are none, as the caller could not be told.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn arc4random() -> c_uint {
-    let mut number = [0u8; 4];
-    // SAFETY: the buffer has four bytes.
-    if unsafe { random::getentropy(number.as_mut_ptr().cast(), number.len()) } != 0 {
-        die(format_args!("arc4random: this CPU has no random numbers"));
-    }
-    c_uint::from_ne_bytes(number)
 }
 
 /// A text in the user's language, which is that of the program.

@@ -25,12 +25,14 @@ mod basic_calls;
 mod calendar;
 mod cstr;
 mod cxx;
+mod deliver;
 mod die;
 mod dl;
 mod double;
 pub mod env;
 pub mod errno;
 pub mod exceptions;
+mod fnmatch;
 mod fortify;
 #[cfg(not(any(
     all(feature = "posix", any(test, feature = "symbols")),
@@ -40,6 +42,7 @@ mod fs;
 mod handlers;
 pub mod host;
 mod integer;
+mod interrupt;
 mod keys;
 pub mod layout;
 #[cfg(test)]
@@ -59,9 +62,11 @@ mod random;
 pub mod rdrand;
 mod room;
 mod scanf;
+mod search;
 mod setjmp;
 pub mod signal;
 mod sort;
+mod stack_signals;
 mod states;
 mod stdio;
 mod strftime;

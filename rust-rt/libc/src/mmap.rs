@@ -258,6 +258,12 @@ pub(crate) extern "C" fn madvise(_addr: *mut u8, _len: usize, advice: c_int) -> 
     }
 }
 
+/// As [`madvise`], for which POSIX has no advice that changes contents. Gives the error.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+extern "C" fn posix_madvise(_addr: *mut u8, _len: usize, advice: c_int) -> c_int {
+    if (0..=4).contains(&advice) { 0 } else { errno::EINVAL }
+}
+
 /// Memory stays where it is: nothing is ever written elsewhere to make room.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn mlock(_addr: *const u8, _len: usize) -> c_int {
@@ -316,6 +322,19 @@ mod tests {
         assert_eq!(errno::get(), errno::ENOSYS);
         assert_eq!(madvise(ptr::null_mut(), 4096, MADV_DONTNEED), -1);
         assert_eq!(errno::get(), errno::EINVAL);
+    }
+
+    #[test]
+    fn advice_of_posix_is_taken_and_changes_nothing() {
+        let mut page = [7u8; 64];
+        for advice in -1..6 {
+            let (ours, at) = (posix_madvise(page.as_mut_ptr(), 64, advice), page.as_mut_ptr());
+            // SAFETY: no bytes.
+            assert_eq!(ours, unsafe {
+                host_libc::posix_madvise(at.map_addr(|a| a & !4095).cast(), 0, advice)
+            });
+        }
+        assert_eq!(page, [7; 64]);
     }
 
     #[test]

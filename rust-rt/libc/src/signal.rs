@@ -1,23 +1,25 @@
-//! `<signal.h>`: handlers and masks are remembered, and the only signals are those that a program sends to itself, with
-//! `raise` and `kill`, those of [CPU exceptions](super::exceptions), and the [request to end](ask_to_end).
+//! `<signal.h>`: the only signals are those that a program sends to itself, with `raise` and `kill`, those of
+//! [CPU exceptions](super::exceptions), and the [request to end](ask_to_end).
 //!
 //! A CPU exception for which the program has set no handler is reported by the image and ends the domain. SIGSEGV and
 //! SIGBUS appear to have a handler from the start: so Rust's std does not install one of its own, which would need a
 //! stack and a guard page in each thread.
 
-use super::errno::{self, EINTR, EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH};
-use super::handlers::{
-    CONTEXT, Context, FLAGS, HANDLERS, Information, SA_RESETHAND, SIG_DFL, SIG_IGN, SIGNALS,
-    alternate, is_none, report,
+pub use super::deliver::ask_to_end;
+use super::deliver::{
+    Masked, SA_RESTART, SI_TKILL, SI_USER, UNBLOCKABLE, awaits_requests, bit, catch_up, code,
+    handler, send,
 };
+use super::errno::{self, EAGAIN, EINTR, EINVAL, ENOMEM, ENOSYS, EPERM, ESRCH};
+use super::handlers::{FLAGS, HANDLERS, Information, SIGNALS, alternate, is_none};
+use super::stack_signals;
+use super::states;
 use super::stub::unsupported;
-use super::threads::table;
-use super::{die, exceptions, process, states};
+use super::threads::Block;
+use super::timespec::Timespec;
+use super::{exceptions, host, process};
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-const SIGBUS: c_int = 7;
-const SIGSEGV: c_int = 11;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// `sigset_t`: 1024 bits, of which Linux uses the first 64; bit 0 is signal 1.
 #[repr(C)]
@@ -35,7 +37,7 @@ impl Set {
 
 /// `struct sigaction`.
 #[repr(C)]
-struct Action {
+pub(crate) struct Action {
     handler: usize,
     mask: Set,
     flags: c_int,
@@ -44,34 +46,16 @@ struct Action {
 
 const _: () = assert!(size_of::<Action>() == 152);
 
-static BLOCKED: AtomicU64 = AtomicU64::new(0);
-
 /// Sets a handler.
 fn set(signal: c_int, handler: usize, flags: c_int) {
+    if !is_none(handler) {
+        awaits_requests();
+    }
     HANDLERS[signal as usize].store(handler, Ordering::Relaxed);
     FLAGS[signal as usize].store(flags, Ordering::Relaxed);
     if exceptions::is_raised(signal) && !is_none(handler) {
         exceptions::receive();
     }
-}
-
-/// The handler of a signal; `number` is one.
-fn handler(number: c_int) -> usize {
-    match (HANDLERS[number as usize].load(Ordering::Relaxed), number) {
-        (SIG_DFL, SIGBUS | SIGSEGV) => report as extern "C" fn(c_int) as usize,
-        (handler, _) => handler,
-    }
-}
-
-/// `si_code`: by `kill`, by `raise`.
-const SI_USER: c_int = 0;
-const SI_TKILL: c_int = -6;
-
-/// What `signal` sets, as glibc's does.
-const SA_RESTART: c_int = 0x1000_0000;
-
-fn bit(signal: c_int) -> Option<u64> {
-    (1..SIGNALS as c_int).contains(&signal).then(|| 1 << (signal - 1))
 }
 
 /// The first signal without a meaning of its own (`SIGRTMIN`): C libraries keep two for themselves.
@@ -87,7 +71,11 @@ extern "C" fn __libc_current_sigrtmax() -> c_int {
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn sigaction(signal: c_int, new: *const Action, old: *mut Action) -> c_int {
+pub(crate) unsafe extern "C" fn sigaction(
+    signal: c_int,
+    new: *const Action,
+    old: *mut Action,
+) -> c_int {
     if bit(signal).is_none() {
         return errno::fail(EINVAL);
     }
@@ -121,90 +109,15 @@ extern "C" fn signal(signal: c_int, handler: usize) -> usize {
     before
 }
 
+fn sent(was: bool) -> c_int {
+    if was { 0 } else { errno::fail(EINVAL) }
+}
+
+/// To the stack that runs.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 pub(crate) unsafe extern "C" fn raise(signal: c_int) -> c_int {
     // SAFETY: the contract is the same.
-    unsafe { send(signal, SI_TKILL) }
-}
-
-/// Who takes a blocked signal, and whether it was sent by `kill`: nobody where no descriptor for signals was ever made.
-#[cfg(feature = "posix")]
-static TAKER: spin::Once<fn(c_int, bool) -> bool> = spin::Once::new();
-
-/// Has blocked signals offered to `take`, which says whether it has taken one.
-#[cfg(feature = "posix")]
-pub(crate) fn give_taker(take: fn(c_int, bool) -> bool) {
-    TAKER.call_once(|| take);
-}
-
-/// `si_code` of a signal that was sent by `kill` or not.
-#[cfg(feature = "posix")]
-pub(crate) fn code(by_kill: bool) -> c_int {
-    if by_kill { SI_USER } else { SI_TKILL }
-}
-
-/// Whether the signal is blocked, and a descriptor has taken it.
-#[cfg(feature = "posix")]
-fn is_taken(signal: c_int, code: c_int) -> bool {
-    let is_blocked = bit(signal).is_some_and(|bit| BLOCKED.load(Ordering::Relaxed) & bit != 0);
-    is_blocked && TAKER.get().is_some_and(|take| take(signal, code == SI_USER))
-}
-
-/// Calls the handler, also of a signal that is blocked, unless a descriptor waits for it. A signal without one ends the
-/// domain, but for those that are ignored.
-///
-/// # Safety
-///
-/// The handler can be called now.
-unsafe fn send(signal: c_int, code: c_int) -> c_int {
-    const SIGCHLD: c_int = 17;
-    const SIGCONT: c_int = 18;
-    const SIGURG: c_int = 23;
-    const SIGWINCH: c_int = 28;
-    if bit(signal).is_none() {
-        return errno::fail(EINVAL);
-    }
-    #[cfg(feature = "posix")]
-    if is_taken(signal, code) {
-        return 0;
-    }
-    match (handler(signal), signal) {
-        (SIG_IGN, _) | (SIG_DFL, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) => {}
-        (handler, _) if is_none(handler) => die::die(format_args!("signal {signal} was raised")),
-        (handler, _) => {
-            type Handler = unsafe extern "C" fn(c_int, *mut Information, *mut Context);
-            let mut information = Information::new(signal, code, process::getpid() as u64);
-            let mut context = [0; CONTEXT];
-            // Before the call, in which it may send the signal again, for what is done without a handler.
-            if FLAGS[signal as usize].load(Ordering::Relaxed) & SA_RESETHAND != 0 {
-                HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
-            }
-            // SAFETY: the handler was installed as a function of one argument, or of three, which
-            // may be called with three by the System V ABI.
-            unsafe {
-                let handler = core::mem::transmute::<usize, Handler>(handler);
-                handler(signal, &raw mut information, &raw mut context);
-            }
-            if let Some(threads) = table::get() {
-                (threads.given.wake)((&raw const COME).addr(), u32::MAX, usize::MAX);
-            }
-        }
-    }
-    0
-}
-
-/// Tells the program that it is asked to end, if it waits for that: SIGTERM, as on Linux, or SIGINT if it waits for that
-/// alone, since both ask for the same here; with a descriptor (`signalfd`), or a handler. False if it has neither.
-pub fn ask_to_end() -> bool {
-    const SIGINT: c_int = 2;
-    const SIGTERM: c_int = 15;
-    #[cfg(feature = "posix")]
-    if [SIGTERM, SIGINT].into_iter().any(|signal| is_taken(signal, SI_USER)) {
-        return true;
-    }
-    let asked = [SIGTERM, SIGINT].into_iter().find(|&signal| !is_none(handler(signal)));
-    // SAFETY: every stack of the program waits in a call meanwhile, where Linux could call a handler as well.
-    asked.is_some_and(|signal| unsafe { send(signal, SI_USER) } == 0)
+    sent(unsafe { send(signal, SI_TKILL, Some(Block::signals())) })
 }
 
 /// A signal to the program itself, or, with the signal 0, only the question whether there is such a process. Nobody
@@ -220,7 +133,7 @@ pub(crate) unsafe extern "C" fn kill(to: c_int, signal: c_int) -> c_int {
         return errno::fail(ESRCH);
     }
     // SAFETY: the contract is the same.
-    if signal == 0 { 0 } else { unsafe { send(signal, SI_USER) } }
+    if signal == 0 { 0 } else { sent(unsafe { send(signal, SI_USER, None) }) }
 }
 
 /// Sets the stack on which handlers of exceptions run that ask for it; others do not interrupt anything. ENOMEM if it
@@ -322,7 +235,8 @@ unsafe extern "C" fn pthread_sigmask(how: c_int, new: *const Set, old: *mut Set)
 ///
 /// `new` is NULL or initialised, `old` is NULL or writable.
 unsafe fn change_mask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
-    let before = BLOCKED.load(Ordering::Relaxed);
+    let blocked = &Block::signals().blocked;
+    let before = blocked.get();
     // SAFETY: as the caller says; `new` is read before `old`, which may be the same, is written.
     unsafe {
         if !new.is_null() {
@@ -333,70 +247,156 @@ unsafe fn change_mask(how: c_int, new: *const Set, old: *mut Set) -> c_int {
                 2 => bits,           // SIG_SETMASK
                 _ => return EINVAL,
             };
-            BLOCKED.store(after, Ordering::Relaxed);
+            awaits_requests();
+            blocked.set(after & !UNBLOCKABLE);
         }
         if !old.is_null() {
             *old = Set::new(before);
         }
     }
+    catch_up();
     0
 }
 
-/// What those wait at who wait for a signal.
-static COME: AtomicU64 = AtomicU64::new(0);
+/// Waits until `taken` gives something, which is asked for whenever a signal comes. EINTR if a handler runs before.
+///
+/// # Errors
+///
+/// EINTR; EDEADLK where nothing may wait.
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
+fn wait<T>(
+    _function: &str,
+    deadline: u64,
+    mut taken: impl FnMut() -> Option<T>,
+) -> Result<Option<T>, c_int> {
+    super::posix::wait_for_signal(deadline, &mut || taken())
+}
 
-/// Waits until another thread has sent a signal to the program. Where there are no threads none can come: that ends the
-/// domain.
-fn wait(function: &str) {
-    match table::get() {
-        Some(threads) => (threads.wait_at)(function, (&raw const COME).addr()),
-        None => die::deadlock(function),
+/// Where there are no threads no signal can come: that ends the domain.
+#[cfg(not(all(feature = "posix", any(test, feature = "symbols"))))]
+fn wait<T>(
+    function: &str,
+    deadline: u64,
+    mut taken: impl FnMut() -> Option<T>,
+) -> Result<Option<T>, c_int> {
+    use super::die;
+    use super::threads::{Waited, table};
+    let Some(threads) = table::get() else { die::deadlock(function) };
+    let mut result = None;
+    let mut is = || {
+        result = taken();
+        result.is_some()
+    };
+    match ((threads.until)(deadline, &mut is), result) {
+        (Waited::Woken, None) => Err(EINTR),
+        (Waited::Refused, None) => Err(errno::EDEADLK),
+        (_, result) => Ok(result),
+    }
+}
+
+/// As an error of a function that can only fail.
+fn interrupted(waited: Result<Option<()>, c_int>) -> c_int {
+    errno::fail(waited.err().unwrap_or(EINTR))
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+pub(crate) extern "C" fn pause() -> c_int {
+    interrupted(wait("pause", u64::MAX, || None))
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sigsuspend(mask: *const Set) -> c_int {
+    awaits_requests();
+    // SAFETY: a set by contract.
+    let _masked = unsafe { Masked::by(mask.cast()) };
+    interrupted(wait("sigsuspend", u64::MAX, || None))
+}
+
+/// Waits for a signal of the set: its number, and whether it came by `kill`; nothing at the deadline.
+///
+/// # Safety
+///
+/// The set is initialised.
+unsafe fn accept(
+    function: &str,
+    set: *const Set,
+    deadline: u64,
+) -> Result<Option<(c_int, bool)>, c_int> {
+    awaits_requests();
+    // SAFETY: as the caller says.
+    let of = unsafe { (*set).bits } & !UNBLOCKABLE;
+    let own = Block::signals();
+    own.wanted.set(of);
+    let accepted =
+        wait(function, deadline, || own.take(of).or_else(|| stack_signals::main().take(of)));
+    own.wanted.set(0);
+    Ok(accepted?.map(|(bit, by_kill)| (bit.trailing_zeros() as c_int + 1, by_kill)))
+}
+
+/// Gives the error; a handler of another signal does not end it, as with glibc.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+pub(crate) unsafe extern "C" fn sigwait(set: *const Set, signal: *mut c_int) -> c_int {
+    loop {
+        // SAFETY: initialised by contract.
+        match unsafe { accept("sigwait", set, u64::MAX) } {
+            Ok(Some((number, _))) => {
+                // SAFETY: writable by contract.
+                unsafe { *signal = number };
+                return 0;
+            }
+            Err(EINTR) | Ok(None) => {}
+            Err(error) => return error,
+        }
     }
 }
 
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn pause() -> c_int {
-    wait("pause");
-    errno::fail(EINTR)
-}
-
-/// As [`pause`]: masks keep nothing off.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn sigsuspend(_mask: *const Set) -> c_int {
-    wait("sigsuspend");
-    errno::fail(EINTR)
-}
-
-/// Defines those that wait for a signal of a set. A signal goes to its handler, though, even if it is blocked, so that
-/// they wait for ever.
-macro_rules! waits {
-    ($($name:ident($out:ty);)*) => {$(
-        #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-        extern "C" fn $name(_set: *const Set, _out: $out) -> c_int {
-            loop {
-                wait(stringify!($name));
-            }
-        }
-    )*};
-}
-
-waits! {
-    sigwait(*mut c_int);
-    sigwaitinfo(*mut Information);
-}
-
-/// None: a signal that no descriptor is for is never held back.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn sigpending(set: *mut Set) -> c_int {
-    // SAFETY: writable by contract.
-    unsafe { sigemptyset(set) }
-}
-
-/// A signal to a thread is one to the program. Returns the error.
-#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-unsafe extern "C" fn pthread_kill(_thread: usize, signal: c_int) -> c_int {
+unsafe extern "C" fn sigwaitinfo(set: *const Set, information: *mut Information) -> c_int {
     // SAFETY: the contract is the same.
-    if signal == 0 || unsafe { raise(signal) } == 0 { 0 } else { EINVAL }
+    unsafe { sigtimedwait(set, information, core::ptr::null()) }
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+pub(crate) unsafe extern "C" fn sigtimedwait(
+    set: *const Set,
+    information: *mut Information,
+    limit: *const Timespec,
+) -> c_int {
+    // SAFETY: NULL or readable by contract.
+    let Some(limit) = (unsafe { Timespec::limit(limit) }) else { return errno::fail(EINVAL) };
+    let now = host::get().monotonic_ns;
+    let deadline = limit.map_or(u64::MAX, |ns| now().saturating_add(ns));
+    // SAFETY: initialised by contract.
+    match unsafe { accept("sigtimedwait", set, deadline) } {
+        Ok(Some((number, by_kill))) => {
+            if !information.is_null() {
+                // SAFETY: writable by contract.
+                unsafe {
+                    *information = Information::new(number, code(by_kill), process::getpid() as u64)
+                };
+            }
+            number
+        }
+        Ok(None) => errno::fail(EAGAIN),
+        Err(error) => errno::fail(error),
+    }
+}
+
+/// Those that were sent, and are blocked.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+pub(crate) unsafe extern "C" fn sigpending(set: *mut Set) -> c_int {
+    // SAFETY: writable by contract.
+    unsafe { *set = Set::new(Block::signals().pending() | stack_signals::main().pending()) };
+    0
+}
+
+/// Returns the error.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_kill(thread: usize, signal: c_int) -> c_int {
+    // SAFETY: a thread, by contract.
+    let to = unsafe { Block::of(thread) }.map_or(stack_signals::main(), |block| &block.signals);
+    // SAFETY: the contract is the same.
+    if signal == 0 || unsafe { send(signal, SI_TKILL, Some(to)) } { 0 } else { EINVAL }
 }
 
 /// `struct itimerval`.
@@ -444,8 +444,10 @@ fn refuse_timer(name: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::deliver::SIGBUS;
+    use super::super::handlers::{Context, SIG_DFL, SIG_IGN};
     use super::*;
-    use core::sync::atomic::AtomicI32;
+    use core::sync::atomic::{AtomicI32, AtomicU64};
 
     #[test]
     fn timers_that_send_signals_are_refused_and_can_be_stopped() {

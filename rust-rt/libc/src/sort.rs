@@ -1,16 +1,19 @@
-//! `qsort`.
+//! `qsort` and `qsort_r`.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
 /// C's order of two elements: negative, zero or positive.
 type Order = unsafe extern "C" fn(*const c_void, *const c_void) -> c_int;
+/// The same, that gets what the caller of `qsort_r` has for it.
+type OrderWith = unsafe extern "C" fn(*const c_void, *const c_void, *mut c_void) -> c_int;
 
 /// Elements of one size, one behind the other.
 struct Elements {
     first: *mut u8,
     size: usize,
-    order: Order,
+    order: OrderWith,
+    with: *mut c_void,
 }
 
 impl Elements {
@@ -23,7 +26,7 @@ impl Elements {
         // SAFETY: both are in bounds, and `order` takes pointers to elements.
         unsafe {
             let (a, b) = (self.first.add(a * self.size), self.first.add(b * self.size));
-            (self.order)(a.cast(), b.cast()) < 0
+            (self.order)(a.cast(), b.cast(), self.with) < 0
         }
     }
 
@@ -69,7 +72,22 @@ impl Elements {
 /// they come in. Equal elements may change places, as C allows.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn qsort(first: *mut c_void, count: usize, size: usize, order: Order) {
-    let elements = Elements { first: first.cast(), size, order };
+    // SAFETY: a function of two arguments may be called with three by the System V ABI. The rest is the same.
+    unsafe {
+        let order = core::mem::transmute::<Order, OrderWith>(order);
+        qsort_r(first, count, size, order, ptr::null_mut());
+    }
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn qsort_r(
+    first: *mut c_void,
+    count: usize,
+    size: usize,
+    order: OrderWith,
+    with: *mut c_void,
+) {
+    let elements = Elements { first: first.cast(), size, order, with };
     for place in (0..count / 2).rev() {
         // SAFETY: the caller's array has `count` elements.
         unsafe { elements.sink(place, count) };
@@ -91,6 +109,28 @@ mod tests {
     unsafe extern "C" fn by_first_byte(a: *const c_void, b: *const c_void) -> c_int {
         // SAFETY: both are elements of three bytes.
         unsafe { c_int::from(a.cast::<u8>().read()) - c_int::from(b.cast::<u8>().read()) }
+    }
+
+    #[test]
+    fn the_order_gets_what_is_for_it() {
+        unsafe extern "C" fn downwards(
+            a: *const c_void,
+            b: *const c_void,
+            n: *mut c_void,
+        ) -> c_int {
+            // SAFETY: both are bytes, and the last is a counter.
+            unsafe {
+                *n.cast::<u32>() += 1;
+                c_int::from(b.cast::<u8>().read()) - c_int::from(a.cast::<u8>().read())
+            }
+        }
+        let (mut bytes, mut n) = (*b"sorted downwards", 0u32);
+        // SAFETY: so many elements of one byte.
+        unsafe {
+            qsort_r(bytes.as_mut_ptr().cast(), 16, 1, downwards, (&raw mut n).cast());
+        }
+        assert!(n > 15);
+        assert_eq!(&bytes, b"wwtssrrooneddda ");
     }
 
     #[test]

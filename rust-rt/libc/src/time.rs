@@ -1,8 +1,8 @@
 //! Clocks. Sleeping is a matter of threads.
 
-use super::errno::{self, EINVAL, ENOSYS};
+use super::errno::{self, EINTR, EINVAL, ENOSYS};
 use super::host;
-use super::threads::table;
+use super::threads::{Waited, table};
 use core::ffi::{c_int, c_long, c_uint, c_void};
 
 use super::timespec::{NS_PER_S, Timespec};
@@ -126,14 +126,20 @@ unsafe extern "C" fn getrusage(_who: c_int, usage: *mut Usage) -> c_int {
     0
 }
 
+/// Sleeps until a time in ns since boot, unless a handler ends that: `Woken`.
+fn sleep_until(function: &str, deadline: u64) -> Waited {
+    table::get().map_or(Waited::Refused, |threads| (threads.sleep)(function, deadline))
+}
+
 /// Sleeps; ENOSYS in a task of the executor, or without threads. (OCaml's runtime calls it, where
 /// domains wait for each other.)
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 extern "C" fn usleep(us: c_uint) -> c_int {
     let deadline = (host::get().monotonic_ns)().saturating_add(u64::from(us) * 1000);
-    match table::get() {
-        Some(threads) if (threads.sleep)("usleep", deadline) => 0,
-        _ => errno::fail(ENOSYS),
+    match sleep_until("usleep", deadline) {
+        Waited::TimedOut => 0,
+        Waited::Woken => errno::fail(EINTR),
+        Waited::Refused => errno::fail(ENOSYS),
     }
 }
 
@@ -142,9 +148,12 @@ extern "C" fn usleep(us: c_uint) -> c_int {
 extern "C" fn sleep(seconds: c_uint) -> c_uint {
     let ns = u64::from(seconds) * NS_PER_S;
     let deadline = (host::get().monotonic_ns)().saturating_add(ns);
-    match table::get() {
-        Some(threads) if (threads.sleep)("sleep", deadline) => 0,
-        _ => seconds,
+    match sleep_until("sleep", deadline) {
+        Waited::TimedOut => 0,
+        Waited::Woken => {
+            (deadline.saturating_sub((host::get().monotonic_ns)()) / NS_PER_S) as c_uint
+        }
+        Waited::Refused => seconds,
     }
 }
 

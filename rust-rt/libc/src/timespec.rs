@@ -31,7 +31,6 @@ impl Timespec {
     /// # Safety
     ///
     /// `limit` is NULL or readable.
-    #[cfg(any(feature = "posix", feature = "posix-on-unix", test))]
     pub(crate) unsafe fn limit(limit: *const Timespec) -> Option<Option<u64>> {
         // SAFETY: as the caller says.
         match unsafe { limit.as_ref() } {

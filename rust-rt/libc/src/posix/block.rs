@@ -20,8 +20,9 @@ use super::memory;
 use super::object::Object;
 use super::parts::{Errno, Part, Result, total};
 use super::table::Description;
-use crate::errno::{EAGAIN, EDEADLK};
-use crate::host;
+use crate::errno::{EAGAIN, EDEADLK, EINTR};
+use crate::stack_signals::Ends;
+use crate::{deliver, host};
 
 /// The caller is where nothing may wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,21 +83,26 @@ pub(super) fn sleep_until(deadline: u64) -> Pin<Box<dyn Future<Output = ()>>> {
 const WAIT: usize = 512;
 
 /// Waits until `attempt` has a result, which it is asked for whenever the waker is called, or until
-/// `deadline`: nothing then.
+/// `deadline`: nothing then. A handler ends it as `ends` says.
 ///
 /// # Errors
 ///
-/// EDEADLK where nothing may wait; ENOMEM.
+/// EINTR; EDEADLK where nothing may wait; ENOMEM.
 pub(super) fn until<T>(
     deadline: u64,
+    ends: Option<Ends>,
     mut attempt: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> Result<Option<T>> {
     memory::need(WAIT)?;
+    let handled = ends.map(|ends| deliver::wait(ends, 0));
     let mut result = None;
     let mut sleep = (deadline != NEVER).then(|| sleep_until(deadline));
     let mut wait = pin!(poll_fn(|cx| {
         if let Poll::Ready(found) = attempt(cx) {
             result = Some(found);
+            return Poll::Ready(());
+        }
+        if handled.as_ref().is_some_and(|wait| wait.is_over_or_wakes(cx)) {
             return Poll::Ready(());
         }
         sleep.as_mut().map_or(Poll::Pending, |sleep| sleep.as_mut().poll(cx))
@@ -106,7 +112,24 @@ pub(super) fn until<T>(
         Some(Ok(())) => {}
         Some(Err(CannotBlock)) | None => return Err(cannot()),
     }
+    if result.is_none() && handled.is_some_and(|wait| wait.is_over()) {
+        return Err(Errno(EINTR));
+    }
     Ok(result)
+}
+
+/// Waits until `taken` gives something, at most until the deadline. Any handler ends that.
+///
+/// # Errors
+///
+/// EINTR, EDEADLK and ENOMEM, as numbers.
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
+pub(crate) fn wait_for_signal<T>(
+    deadline: u64,
+    taken: &mut dyn FnMut() -> Option<T>,
+) -> core::result::Result<Option<T>, core::ffi::c_int> {
+    until(deadline, Some(Ends::Always), |_| taken().map_or(Poll::Pending, Poll::Ready))
+        .map_err(|Errno(error)| error)
 }
 
 /// The answer of something that takes time.
@@ -115,7 +138,7 @@ pub(super) fn until<T>(
 ///
 /// EDEADLK where nothing may wait.
 pub(super) fn wait<T>(mut later: Pin<Box<dyn Future<Output = Result<T>>>>) -> Result<T> {
-    until(NEVER, |cx| later.as_mut().poll(cx))?.unwrap_or(Err(Errno(EDEADLK)))
+    until(NEVER, None, |cx| later.as_mut().poll(cx))?.unwrap_or(Err(Errno(EDEADLK)))
 }
 
 /// Says once why a call did not wait.
@@ -169,15 +192,20 @@ pub(super) fn attempt<T>(
         owe();
         return first;
     }
-    let deadline = object.time_limit(interest.intersects(Events::IN)).map_or(NEVER, after);
+    let limit = object.time_limit(interest.intersects(Events::IN));
     let mut ticket = None;
-    let found = until(deadline, |cx| {
+    let found = until(limit.map_or(NEVER, after), Some(ends(limit)), |cx| {
         // Before the attempt, which may give notice at once.
         ticket = Some(object.watchers().wake_at(interest, cx.waker()));
         let result = as_one_that_waits(&mut attempt);
         if again(&result) { Poll::Pending } else { Poll::Ready(result) }
     });
     found?.unwrap_or(Err(Errno(EAGAIN)))
+}
+
+/// Which handlers end a call on a descriptor that has this time limit: as on Linux, all if it has one.
+fn ends(limit: Option<u64>) -> Ends {
+    if limit.is_some() { Ends::Always } else { Ends::Unrestarted }
 }
 
 /// Writes all if the description blocks, and what there is room for if not.
@@ -197,10 +225,14 @@ pub(super) fn write_all(description: &Rc<Description>, parts: &[Part]) -> Result
     Ok(written)
 }
 
-/// Waits until one of the events is the case; which ones.
-pub(super) fn wait_for(object: &Rc<dyn Object>, interest: Events, deadline: u64) -> Result<Events> {
+/// Waits until one of the events is the case, at most for `limit` nanoseconds; which ones.
+pub(super) fn wait_for(
+    object: &Rc<dyn Object>,
+    interest: Events,
+    limit: Option<u64>,
+) -> Result<Events> {
     let mut ticket = None;
-    let found = until(deadline, |cx| {
+    let found = until(limit.map_or(NEVER, after), Some(ends(limit)), |cx| {
         ticket = Some(object.watchers().wake_at(interest, cx.waker()));
         let found = object.poll(interest);
         if found.is_empty() { Poll::Pending } else { Poll::Ready(found) }

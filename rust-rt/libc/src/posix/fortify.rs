@@ -25,7 +25,7 @@ checked! {
         = transfer::recvfrom[fd, to, n, flags, address, length]: n, room;
     __poll_chk(list: *mut PollFd, count: c_ulong, timeout: c_int, room: usize) -> c_int
         = poll::poll[list, count, timeout]: (count as usize).saturating_mul(size_of::<PollFd>()), room;
-    __ppoll_chk(list: *mut PollFd, count: c_ulong, timeout: *const Timespec, signals: *const c_void, room: usize) -> c_int
+    __ppoll_chk(list: *mut PollFd, count: c_ulong, timeout: *const Timespec, signals: *const u64, room: usize) -> c_int
         = poll::ppoll[list, count, timeout, signals]: (count as usize).saturating_mul(size_of::<PollFd>()), room;
     __getcwd_chk(to: *mut c_char, n: usize, room: usize) -> *mut c_char
         = calls::getcwd[to, n]: n, room;

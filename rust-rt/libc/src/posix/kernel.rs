@@ -9,6 +9,7 @@ use super::{
     copy, epoll, eventfd, files, identity, io, messages, pipe, poll, select, signalfd, small,
     socket, socket_options, timer, transfer,
 };
+use crate::stack_signals::Ends;
 use crate::timespec::Timespec;
 use crate::{basic_calls, errno, mmap};
 use core::task::Poll;
@@ -303,14 +304,15 @@ unsafe fn sleep(clock: i32, flags: i32, time: *const Timespec, left: *mut Timesp
         (true, 1..=7) => ns,
         _ => return errno::fail(errno::EINVAL),
     };
-    if let Err(Errno(error)) = block::until(deadline, |_| Poll::<()>::Pending) {
-        return errno::fail(error);
-    }
+    let slept = block::until(deadline, Some(Ends::Always), |_| Poll::<()>::Pending);
     if !left.is_null() && flags & ABSOLUTE == 0 {
         // SAFETY: writable by contract.
-        unsafe { *left = Timespec::from_ns(0) };
+        unsafe { *left = Timespec::from_ns(deadline.saturating_sub(block::now())) };
     }
-    0
+    match slept {
+        Ok(_) => 0,
+        Err(Errno(error)) => errno::fail(error),
+    }
 }
 
 #[cfg(test)]

@@ -48,12 +48,15 @@ mod pipe;
 mod poll;
 mod scheduling;
 mod select;
+mod services;
 mod signalfd;
 mod small;
 mod socket;
 mod socket_options;
 #[cfg(all(feature = "posix", any(test, feature = "symbols")))]
 mod streams;
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
+mod syslog;
 mod table;
 mod terminal;
 mod timer;
@@ -62,6 +65,8 @@ mod turns;
 mod watch;
 
 pub use address::{Address, Name};
+#[cfg(all(feature = "posix", any(test, feature = "symbols")))]
+pub(crate) use block::wait_for_signal;
 pub use block::{Blocking, CannotBlock, give as give_blocking};
 pub use console::{ReadLine, give_input};
 pub use events::Events;
@@ -85,6 +90,8 @@ mod block_tests;
 mod debt_tests;
 #[cfg(test)]
 mod host_tests;
+#[cfg(test)]
+mod interrupt_tests;
 #[cfg(test)]
 mod named_tests;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::family::{
 use super::files;
 use super::network::{HOSTS, ResolveError, network};
 use super::parts::Errno;
+use super::services;
 use crate::{errno, room};
 
 /// `struct addrinfo`.
@@ -140,7 +141,7 @@ fn kinds(kind: c_int, protocol: c_int) -> Result<Vec<(c_int, c_int)>, c_int> {
     if suit.is_empty() { Err(EAI_SOCKTYPE) } else { Ok(suit) }
 }
 
-/// A number, or one of the few names that programs use.
+/// A number, or the name of a well-known service.
 fn port(service: &[u8], flags: c_int) -> Result<u16, c_int> {
     let text = core::str::from_utf8(service).map_err(|_| EAI_SERVICE)?;
     if let Ok(port) = text.parse() {
@@ -148,10 +149,7 @@ fn port(service: &[u8], flags: c_int) -> Result<u16, c_int> {
     }
     match text {
         _ if flags & AI_NUMERICSERV != 0 => Err(EAI_NONAME),
-        "http" => Ok(80),
-        "https" => Ok(443),
-        "domain" => Ok(53),
-        _ => Err(EAI_SERVICE),
+        name => services::port(name.as_bytes()).ok_or(EAI_SERVICE),
     }
 }
 
@@ -173,7 +171,7 @@ fn addresses(name: &[u8], flags: c_int) -> Result<Vec<IpAddr>, c_int> {
     }
     let Some(network) = network() else { return Err(EAI_AGAIN) };
     let mut resolving = (network.resolve)(name);
-    match block::until(NEVER, |cx| resolving.as_mut().poll(cx)) {
+    match block::until(NEVER, None, |cx| resolving.as_mut().poll(cx)) {
         Ok(Some(Ok(mut found))) => {
             found.sort_by_key(IpAddr::is_ipv6);
             Ok(found)

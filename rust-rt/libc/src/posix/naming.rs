@@ -85,23 +85,6 @@ unsafe fn put(text: &[u8], to: *mut c_char, size: c_uint) -> Result<(), c_int> {
     Ok(())
 }
 
-/// Defines look-ups of services and protocols, none of which has an entry.
-macro_rules! none {
-    ($($name:ident($($type:ty),*);)*) => {$(
-        #[cfg_attr(not(test), unsafe(no_mangle))]
-        extern "C" fn $name($(_: $type),*) -> *mut c_void {
-            core::ptr::null_mut()
-        }
-    )*};
-}
-
-none! {
-    getservbyname(*const c_char, *const c_char);
-    getservbyport(c_int, *const c_char);
-    getprotobyname(*const c_char);
-    getprotobynumber(c_int);
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::address::{Address, encode};
@@ -148,6 +131,5 @@ mod tests {
             )
         };
         assert_eq!(wrong, EAI_FAMILY);
-        assert!(getservbyname(c"http".as_ptr(), c"tcp".as_ptr()).is_null());
     }
 }

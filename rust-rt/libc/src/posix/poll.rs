@@ -2,7 +2,7 @@
 
 use alloc::rc::Rc;
 use alloc::vec::Vec;
-use core::ffi::{c_int, c_short, c_ulong, c_void};
+use core::ffi::{c_int, c_short, c_ulong};
 use core::task::Poll;
 
 use super::answer::number;
@@ -11,8 +11,10 @@ use super::events::Events;
 use super::memory;
 use super::parts::{Errno, Result};
 use super::table::{self, Description};
+use crate::deliver::Masked;
 use crate::errno::{EFAULT, EINVAL};
 use crate::layout::PollFd;
+use crate::stack_signals::Ends;
 use crate::timespec::Timespec;
 
 /// With the time limit 0 it lets the rest of the domain have a turn, as `epoll_wait` does.
@@ -23,18 +25,19 @@ pub(super) unsafe extern "C" fn poll(list: *mut PollFd, count: c_ulong, timeout:
     number(unsafe { wait(list, count, limit, told) })
 }
 
-/// Signals never come, so the mask makes no difference.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn ppoll(
     list: *mut PollFd,
     count: c_ulong,
     timeout: *const Timespec,
-    _signals: *const c_void,
+    signals: *const u64,
 ) -> c_int {
     // SAFETY: NULL or readable by contract.
     let Some(limit) = (unsafe { Timespec::limit(timeout) }) else {
         return number(Err(Errno(EINVAL)));
     };
+    // SAFETY: NULL or a set, by contract.
+    let _masked = unsafe { Masked::by(signals) };
     // SAFETY: the contract is the same.
     number(unsafe { wait(list, count, limit, told) })
 }
@@ -79,7 +82,7 @@ pub(super) unsafe fn wait(
     }
     let mut tickets = Vec::new();
     memory::reserve(&mut tickets, count)?;
-    let found = block::until(limit.map_or(NEVER, block::after), |cx| {
+    let found = block::until(limit.map_or(NEVER, block::after), Some(Ends::Always), |cx| {
         tickets.clear();
         for (entry, description) in list.iter().zip(&open) {
             let Some(description) = description else { continue };

@@ -1,7 +1,7 @@
 //! `select`, as programs used to wait for descriptors: a list of them for [`poll`](super::poll).
 
 use alloc::vec::Vec;
-use core::ffi::{c_int, c_short, c_void};
+use core::ffi::{c_int, c_short};
 
 use super::answer::number;
 use super::block;
@@ -10,6 +10,7 @@ use super::memory;
 use super::parts::{Errno, Result};
 use super::poll;
 use super::table;
+use crate::deliver::Masked;
 use crate::errno::{EBADF, EINVAL};
 use crate::layout::PollFd;
 use crate::timespec::Timespec;
@@ -78,7 +79,6 @@ pub(super) unsafe extern "C" fn select(
     number(found)
 }
 
-/// Signals never come, so the mask makes no difference.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn pselect(
     count: c_int,
@@ -86,12 +86,14 @@ pub(super) unsafe extern "C" fn pselect(
     write: Set,
     other: Set,
     limit: *const Timespec,
-    _signals: *const c_void,
+    signals: *const u64,
 ) -> c_int {
     // SAFETY: NULL or readable by contract.
     let Some(limit) = (unsafe { Timespec::limit(limit) }) else {
         return number(Err(Errno(EINVAL)));
     };
+    // SAFETY: NULL or a set, by contract.
+    let _masked = unsafe { Masked::by(signals) };
     // SAFETY: the contract is the same.
     number(unsafe { wait(count, [read, write, other], limit) })
 }

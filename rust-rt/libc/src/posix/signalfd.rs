@@ -1,4 +1,4 @@
-//! `signalfd`: readable when the program has sent itself a signal that it has blocked.
+//! `signalfd`: readable when there is a signal that was sent while it was blocked.
 
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
@@ -15,12 +15,10 @@ use super::table::{self, O_CLOEXEC, O_NONBLOCK};
 use super::watch::Watchers;
 use crate::errno::{EAGAIN, EFAULT, EINVAL};
 use crate::layout::Stat;
-use crate::{process, signal};
+use crate::{deliver, process, stack_signals};
 
 /// Bytes of a `struct signalfd_siginfo`.
 const RECORD: usize = 128;
-/// SIGKILL and SIGSTOP, which nobody can wait for.
-const NEVER: u64 = 1 << 8 | 1 << 18;
 
 struct Signals {
     /// Which ones, a bit each from signal 1 on.
@@ -33,41 +31,13 @@ local! {
     static OPEN: RefCell<Vec<Weak<Signals>>> = RefCell::new(Vec::new());
 }
 
-local! {
-    /// Signals that were sent and not read, and which of them by `kill`: whoever reads first has them.
-    static SENT: Cell<[u64; 2]> = Cell::new([0; 2]);
-}
-
-/// Takes a signal that the program has blocked, if a descriptor waits for such.
-fn take(signal: c_int, by_kill: bool) -> bool {
-    let bit = 1 << (signal - 1);
-    let mut taken = false;
+/// Tells those who may read this signal.
+fn tell(bit: u64) {
     for at in 0.. {
         let Some(signals) = OPEN.with(|open| open.borrow().get(at).cloned()) else { break };
-        let Some(signals) = signals.upgrade().filter(|s| s.mask.get() & bit != 0) else { continue };
-        if !core::mem::replace(&mut taken, true) {
-            SENT.with(|sent| {
-                let [all, kills] = sent.get();
-                // Like the kernel, this keeps the first of several.
-                let kills = if by_kill && all & bit == 0 { kills | bit } else { kills };
-                sent.set([all | bit, kills]);
-            });
+        if let Some(signals) = signals.upgrade().filter(|s| s.mask.get() & bit != 0) {
+            signals.watchers.notify(Events::IN);
         }
-        signals.watchers.notify(Events::IN);
-    }
-    taken
-}
-
-impl Signals {
-    /// The next that was sent, which is not any more.
-    fn next(&self) -> Option<(c_int, bool)> {
-        SENT.with(|sent| {
-            let [all, kills] = sent.get();
-            let bits = all & self.mask.get();
-            let bit = bits & bits.wrapping_neg();
-            sent.set([all & !bit, kills & !bit]);
-            (bit != 0).then(|| (bit.trailing_zeros() as c_int + 1, kills & bit != 0))
-        })
     }
 }
 
@@ -77,7 +47,7 @@ impl Object for Signals {
     }
 
     fn poll(&self, interest: Events) -> Events {
-        Events::IN.when(SENT.with(Cell::get)[0] & self.mask.get() != 0) & interest
+        Events::IN.when(stack_signals::main().pending() & self.mask.get() != 0) & interest
     }
 
     fn read(&self, parts: &mut [PartMut]) -> Result<usize> {
@@ -88,10 +58,11 @@ impl Object for Signals {
         let mut records = Vec::new();
         memory::reserve(&mut records, most * RECORD)?;
         while records.len() < most * RECORD {
-            let Some((signal, by_kill)) = self.next() else { break };
+            let Some((bit, by_kill)) = stack_signals::main().take(self.mask.get()) else { break };
+            let signal = bit.trailing_zeros() as c_int + 1;
             let start = records.len();
             records.resize(start + RECORD, 0);
-            let code = signal::code(by_kill);
+            let code = deliver::code(by_kill);
             let words = [signal, 0, code, process::getpid()].map(c_int::to_ne_bytes);
             records[start..][..16].copy_from_slice(words.as_flattened());
         }
@@ -116,15 +87,15 @@ impl Drop for Signals {
     }
 }
 
-/// Only those signals arrive here that the program sends to itself, has blocked, and for which a descriptor is open. A new
-/// mask for a descriptor counts from now on.
+/// Those signals arrive here that are sent to the program, or to its main stack. A new mask for a descriptor counts from
+/// now on.
 #[cfg_attr(not(any(test, feature = "posix-on-unix")), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn signalfd(fd: c_int, mask: *const u64, flags: c_int) -> c_int {
     if mask.is_null() {
         return number(Err(Errno(EFAULT)));
     }
     // SAFETY: a set of signals, of which the first word is in use.
-    number(create(fd, unsafe { mask.read_unaligned() } & !NEVER, flags))
+    number(create(fd, unsafe { mask.read_unaligned() } & !deliver::UNBLOCKABLE, flags))
 }
 
 fn create(fd: c_int, mask: u64, flags: c_int) -> Result<c_int> {
@@ -145,7 +116,7 @@ fn create(fd: c_int, mask: u64, flags: c_int) -> Result<c_int> {
         open.push(Rc::downgrade(&signals));
         Ok(())
     })?;
-    signal::give_taker(take);
+    deliver::tell(tell);
     table::insert_both(signals, flags)
 }
 
@@ -153,7 +124,7 @@ fn create(fd: c_int, mask: u64, flags: c_int) -> Result<c_int> {
 mod tests {
     use super::super::{block_tests, io};
     use super::*;
-    use crate::errno;
+    use crate::{errno, signal};
 
     fn read(fd: c_int) -> Result<(usize, host_libc::signalfd_siginfo)> {
         let mut record = [0u8; 3 * RECORD];

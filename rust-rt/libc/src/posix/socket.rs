@@ -6,7 +6,7 @@ use core::sync::atomic::AtomicBool;
 
 use super::address::{self, Said};
 use super::answer::{number, status};
-use super::block::{self, NEVER, on_main};
+use super::block::{self, on_main};
 use super::events::Events;
 use super::family::{
     AF_INET, AF_INET6, AF_UNIX, Family, IPPROTO_TCP, IPPROTO_UDP, SOCK_DGRAM, SOCK_SEQPACKET,
@@ -20,7 +20,7 @@ use super::pair::{self, Pair};
 use super::parts::{Errno, Result};
 use super::table::{self, Description, O_CLOEXEC, O_NONBLOCK};
 use crate::errno::{
-    EAFNOSUPPORT, EFAULT, EINPROGRESS, EINVAL, ENOTSOCK, EOPNOTSUPP, EPROTONOSUPPORT,
+    EAFNOSUPPORT, EALREADY, EFAULT, EINPROGRESS, EINVAL, ENOTSOCK, EOPNOTSUPP, EPROTONOSUPPORT,
     ESOCKTNOSUPPORT,
 };
 use crate::stub::unsupported;
@@ -208,8 +208,9 @@ pub(super) unsafe extern "C" fn connect(
         };
         memory::need(memory::THING)?;
         match on_main(|| socket.connect(address)) {
-            Err(Errno(EINPROGRESS)) if !description.is_nonblocking() => {
-                let limit = description.object.time_limit(false).map_or(NEVER, block::after);
+            // EALREADY after a call that a handler has ended.
+            Err(Errno(EINPROGRESS | EALREADY)) if !description.is_nonblocking() => {
+                let limit = description.object.time_limit(false);
                 let ready = block::wait_for(&description.object, Events::OUT, limit)?;
                 if ready.is_empty() {
                     return Err(Errno(EINPROGRESS));

@@ -9,7 +9,7 @@ use core::task::{Poll, Waker};
 use super::block::{NEVER, until};
 use super::parts::{Errno, Result};
 use crate::errno::EDEADLK;
-use crate::threads::block::number;
+use crate::threads::number;
 
 /// Whose turn it is, and who waits for one.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Turns {
         let mine = self.next.get();
         self.next.set(mine + 1);
         if self.turn.get() != mine {
-            let wait = until(NEVER, |cx| {
+            let wait = until(NEVER, None, |cx| {
                 if self.turn.get() != mine {
                     self.waiting.borrow_mut().push((thread, cx.waker().clone()));
                     return Poll::Pending;

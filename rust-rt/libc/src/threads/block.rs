@@ -8,6 +8,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::errno;
+use crate::stack_signals::{self, Signals};
 
 /// The number of the process and of its main stack.
 pub(crate) const MAIN: c_int = 1;
@@ -85,6 +86,7 @@ pub(crate) struct Block {
     pub(crate) destructors: Cell<Vec<Handler>>,
     /// What `sigaltstack` has set: the lowest address, and the size.
     pub(crate) alternate: Cell<(usize, usize)>,
+    pub(crate) signals: Signals,
 }
 
 impl Block {
@@ -106,6 +108,7 @@ impl Block {
             values: [const { Value::new() }; KEYS],
             destructors: Cell::default(),
             alternate: Cell::default(),
+            signals: Signals::new(),
         })
     }
 
@@ -115,12 +118,17 @@ impl Block {
         unsafe { (*errno::own()).block.cast::<Block>().as_ref() }
     }
 
+    /// What the stack that runs has of signals.
+    pub(crate) fn signals() -> &'static Signals {
+        Block::current().map_or(stack_signals::main(), |block| &block.signals)
+    }
+
     /// That of a thread that C code names.
     ///
     /// # Safety
     ///
     /// `thread` is a `pthread_t` that is neither joined nor, if detached, ended.
-    pub(super) unsafe fn of<'a>(thread: usize) -> Option<&'a Block> {
+    pub(crate) unsafe fn of<'a>(thread: usize) -> Option<&'a Block> {
         // The main stack's has no block.
         if thread <= 1 {
             return None;

@@ -22,8 +22,6 @@ pub struct Fibers {
     pub wake: fn(address: usize, mask: u32, most: usize) -> usize,
     /// Lets all others run first; false if the caller cannot.
     pub yield_now: fn() -> bool,
-    /// Sleeps until this time, in ns since boot; false if the caller cannot.
-    pub sleep_until: fn(deadline: u64) -> bool,
     /// The program has read a clock, the wall clock or the monotonic one, and this time in ns from it: if the caller is
     /// a thread that has long had its turn, it lets everybody else go first.
     pub clock_was_read: fn(is_wall: bool, ns: u64),
@@ -88,7 +86,6 @@ pub(super) const fn given() -> &'static Fibers {
         wait: |_, _, _| Waited::Refused,
         wake: |_, _, _| 0,
         yield_now: || false,
-        sleep_until: |_| false,
         clock_was_read: |_, _| (),
         set_order: |_| (),
         stack_owner: |_| None,

@@ -11,7 +11,7 @@ use super::objects::Attributes;
 use super::table::Function;
 use super::waiting::refused;
 use crate::errno::{EAGAIN, EDEADLK, EINVAL, ESRCH};
-use crate::{env, keys, room};
+use crate::{env, keys, room, stack_signals};
 
 /// The main stack's is 1.
 static LAST_NUMBER: AtomicI32 = AtomicI32::new(1);
@@ -53,6 +53,8 @@ pub(crate) unsafe fn create(
         return EAGAIN;
     }
     one_more();
+    // SAFETY: made above. The thread has not run yet.
+    stack_signals::begin(unsafe { &(*block).signals }, Block::signals().blocked.get());
     // SAFETY: writable by contract. The thread has not run yet.
     unsafe { *thread = block.expose_provenance() };
     0
@@ -119,6 +121,7 @@ pub(super) unsafe fn end(block: *mut Block) {
         // SAFETY: as above.
         unsafe { keys::run_key_destructors(&block.values) };
         one_less();
+        stack_signals::end(&block.signals);
         block.ended.set(true);
         if !block.detached.get() {
             (given().wake)(ptr::from_ref(&block.ended).addr(), ANY, usize::MAX);

@@ -20,21 +20,24 @@
 //! ```
 
 mod attributes;
-pub(crate) mod block;
+mod block;
 mod conditions;
 mod exit;
 mod fibers;
 mod futex;
 mod lifetime;
 mod locks;
-pub(crate) mod objects;
+mod objects;
 mod semaphores;
 pub(crate) mod table;
 mod timed;
 mod waiting;
 
 use super::errno;
+pub(super) use block::{Block, Handler, KEYS, MAIN, Value, living, number};
 pub use fibers::{Fibers, Start, Waited};
+pub(super) use objects::{Attributes, Condition, Mutex};
+pub(super) use table::FutexCall;
 pub use table::fibers;
 
 #[cfg_attr(feature = "symbols", unsafe(link_section = ".mirust.threads"))]
@@ -46,6 +49,7 @@ static THREADS: table::Threads = table::Threads {
     futex: futex::call,
     wait_for_signal: conditions::wait,
     sleep: waiting::sleep_until,
+    until: waiting::until,
     lock: |mutex| waiting::wait_at("pthread_mutex_lock", mutex.addr()),
     wait_at: waiting::wait_at,
 };

@@ -6,7 +6,9 @@ use super::fibers::{ANY, NEVER, Waited};
 use super::futex::on_monotonic;
 use super::required;
 use super::waiting::must_wait;
-use crate::errno::{self, EAGAIN, EINVAL, EOVERFLOW, ETIMEDOUT};
+use crate::deliver;
+use crate::errno::{self, EAGAIN, EINTR, EINVAL, EOVERFLOW, ETIMEDOUT};
+use crate::stack_signals::Ends;
 use crate::timespec::Timespec;
 
 /// `sem_t`.
@@ -37,7 +39,8 @@ extern "C" fn sem_destroy(_semaphore: *mut Semaphore) -> c_int {
     0
 }
 
-/// Waits until it is above zero, at most until the deadline, and takes one.
+/// Waits until it is above zero, at most until the deadline, and takes one. A handler ends that: as on Linux each one if
+/// there is a deadline.
 ///
 /// # Safety
 ///
@@ -45,7 +48,12 @@ extern "C" fn sem_destroy(_semaphore: *mut Semaphore) -> c_int {
 unsafe fn take(semaphore: *mut Semaphore, deadline: u64) -> c_int {
     // SAFETY: no reference is kept over the wait, and other threads change it meanwhile only.
     unsafe {
+        let ends = if deadline == NEVER { Ends::Unrestarted } else { Ends::Always };
+        let wait = deliver::wait(ends, semaphore.addr());
         while (&raw const (*semaphore).value).read_volatile() == 0 {
+            if wait.is_over() {
+                return errno::fail(EINTR);
+            }
             let waited = (required().wait)(semaphore.addr(), ANY, deadline);
             must_wait("a semaphore", waited);
             if waited == Waited::TimedOut {
@@ -70,6 +78,23 @@ unsafe extern "C" fn sem_timedwait(semaphore: *mut Semaphore, time: *const Times
         match (*time).deadline_ns() {
             Some(ns) => take(semaphore, on_monotonic(ns)),
             None => errno::fail(EINVAL),
+        }
+    }
+}
+
+/// By the wall clock (0) or the monotonic one (1).
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn sem_clockwait(
+    semaphore: *mut Semaphore,
+    clock: c_int,
+    time: *const Timespec,
+) -> c_int {
+    // SAFETY: as above.
+    unsafe {
+        match ((*time).deadline_ns(), clock) {
+            (Some(_), 0) => sem_timedwait(semaphore, time),
+            (Some(ns), 1) => take(semaphore, ns.min(NEVER - 1)),
+            _ => errno::fail(EINVAL),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 
-use super::fibers::Fibers;
+use super::fibers::{Fibers, Waited};
 use super::objects::{Attributes, Mutex};
 use crate::timespec::Timespec;
 
@@ -30,7 +30,8 @@ pub(crate) struct Threads {
     pub(crate) detach: unsafe fn(usize) -> c_int,
     pub(crate) futex: unsafe fn(&FutexCall) -> isize,
     pub(crate) wait_for_signal: unsafe fn(*mut c_void, *mut Mutex, u64) -> c_int,
-    pub(crate) sleep: fn(&str, u64) -> bool,
+    pub(crate) sleep: fn(&str, u64) -> Waited,
+    pub(crate) until: fn(u64, &mut dyn FnMut() -> bool) -> Waited,
     pub(crate) lock: unsafe fn(*mut Mutex),
     pub(crate) wait_at: fn(&str, usize),
 }

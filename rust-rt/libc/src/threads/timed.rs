@@ -3,30 +3,51 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use super::fibers::NEVER;
+use super::block::number;
+use super::fibers::{ANY, NEVER, Waited, given};
 use super::futex::on_monotonic;
 use super::objects::{Condition, Mutex};
-use super::waiting::sleep_until;
+use super::waiting::{must_wait, sleep_until};
 use super::{conditions, required};
-use crate::errno::{self, EINVAL, ENOSYS};
+use crate::errno::{self, EDEADLK, EINTR, EINVAL, ENOSYS, ETIMEDOUT};
 use crate::host;
+use crate::pthread::pthread_mutex_trylock;
 use crate::timespec::Timespec;
 
-/// Sleeps for `time`, at least; nothing ends it early. ENOSYS in a task of the executor.
+/// Sleeps until `deadline`, in ns since boot, and says what is left of that if a handler ends it. ENOSYS in a task of
+/// the executor.
+///
+/// # Safety
+///
+/// `left` is NULL or writable.
+unsafe fn sleep(function: &str, deadline: u64, left: *mut Timespec) -> c_int {
+    let slept = sleep_until(function, deadline);
+    if slept == Waited::Refused {
+        return ENOSYS;
+    }
+    if !left.is_null() {
+        let ns = match slept {
+            Waited::Woken => deadline.saturating_sub((host::get().monotonic_ns)()),
+            _ => 0,
+        };
+        // SAFETY: as the caller says.
+        unsafe { *left = Timespec::from_ns(ns) };
+    }
+    if slept == Waited::Woken { EINTR } else { 0 }
+}
+
+/// Sleeps for `time`, at least, unless a handler ends it.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
 unsafe extern "C" fn nanosleep(time: *const Timespec, left: *mut Timespec) -> c_int {
     required();
     // SAFETY: readable by contract.
     let Some(ns) = (unsafe { (*time).ns() }) else { return errno::fail(EINVAL) };
     let deadline = (host::get().monotonic_ns)().saturating_add(ns);
-    if !sleep_until("nanosleep", deadline) {
-        return errno::fail(ENOSYS);
+    // SAFETY: NULL or writable by contract.
+    match unsafe { sleep("nanosleep", deadline, left) } {
+        0 => 0,
+        error => errno::fail(error),
     }
-    if !left.is_null() {
-        // SAFETY: writable by contract, here and below.
-        unsafe { *left = Timespec::from_ns(0) };
-    }
-    0
 }
 
 /// As `nanosleep`, on a clock and perhaps until a point in time; gives the error itself.
@@ -48,14 +69,78 @@ unsafe extern "C" fn clock_nanosleep(
         (true, 1..=7) => ns,
         _ => return EINVAL,
     };
-    if !sleep_until("clock_nanosleep", deadline) {
-        return ENOSYS;
+    // SAFETY: NULL or writable by contract.
+    unsafe {
+        sleep(
+            "clock_nanosleep",
+            deadline,
+            if flags & ABSOLUTE == 0 { left } else { ptr::null_mut() },
+        )
     }
-    if !ptr::eq(left, ptr::null()) && flags & ABSOLUTE == 0 {
-        // SAFETY: as above.
-        unsafe { *left = Timespec::from_ns(0) };
+}
+
+/// The time limit of a `_clock` function, in ns since boot, by the wall clock or the monotonic one.
+///
+/// # Safety
+///
+/// The time is readable.
+unsafe fn by_clock(clock: c_int, time: *const Timespec) -> Option<u64> {
+    // SAFETY: as the caller says.
+    let ns = unsafe { (*time).deadline_ns() }?;
+    match clock {
+        0 => Some(on_monotonic(ns)),
+        1 => Some(ns.min(NEVER - 1)),
+        _ => None,
+    }
+}
+
+/// As `pthread_cond_timedwait`, by this clock.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_cond_clockwait(
+    condition: *mut Condition,
+    mutex: *mut Mutex,
+    clock: c_int,
+    time: *const Timespec,
+) -> c_int {
+    required();
+    // SAFETY: as for `pthread_cond_timedwait`.
+    unsafe {
+        let Some(deadline) = by_clock(clock, time) else { return EINVAL };
+        conditions::wait(condition.cast(), mutex, deadline)
+    }
+}
+
+/// Locks, unless that takes longer than until this time.
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_mutex_clocklock(
+    mutex: *mut Mutex,
+    clock: c_int,
+    time: *const Timespec,
+) -> c_int {
+    required();
+    // SAFETY: the mutex is initialised, by contract; no reference is kept over the wait.
+    unsafe {
+        while pthread_mutex_trylock(mutex) != 0 {
+            if (*mutex).owner == number() && (*mutex).kind != 0 {
+                return EDEADLK;
+            }
+            let Some(deadline) = by_clock(clock, time) else { return EINVAL };
+            (*mutex).waiting += 1;
+            let waited = (given().wait)(mutex.addr(), ANY, deadline);
+            (*mutex).waiting -= 1;
+            must_wait("pthread_mutex_timedlock", waited);
+            if waited == Waited::TimedOut {
+                return ETIMEDOUT;
+            }
+        }
     }
     0
+}
+
+#[cfg_attr(feature = "symbols", unsafe(no_mangle))]
+unsafe extern "C" fn pthread_mutex_timedlock(mutex: *mut Mutex, time: *const Timespec) -> c_int {
+    // SAFETY: the contract is the same.
+    unsafe { pthread_mutex_clocklock(mutex, 0, time) }
 }
 
 /// The time is one of the condition's clock.

@@ -24,6 +24,8 @@ pub fn run() {
         ("attributes and names", attributes),
         ("C's spin lock", spin_lock),
         ("a signal that main waits for", signal),
+        ("a signal to a thread ends what it waits for", signal_to_a_thread),
+        ("a lock that is not to be had in time", lock_in_time),
     ]);
 }
 
@@ -444,4 +446,72 @@ fn signal() {
         join(thread);
     }
     assert_eq!(GOT.load(Ordering::Relaxed), libc::SIGUSR1 as u32);
+}
+
+fn signal_to_a_thread() {
+    static SEMAPHORE: Shared<libc::sem_t> = Shared::new();
+    extern "C" fn handler(_: c_int) {}
+    extern "C" fn waits(argument: *mut c_void) -> *mut c_void {
+        let long = libc::timespec { tv_sec: 1_000_000, tv_nsec: 0 };
+        let mut left = long;
+        // SAFETY: the semaphore is initialised, and the times are ours.
+        unsafe {
+            let ended = match argument.addr() {
+                0 => libc::sem_wait(SEMAPHORE.get()),
+                _ => libc::nanosleep(&raw const long, &raw mut left),
+            };
+            assert_eq!((ended, *libc::__errno_location()), (-1, libc::EINTR));
+        }
+        assert!(argument.addr() == 0 || left.tv_sec > 900_000);
+        ptr::null_mut()
+    }
+    // SAFETY: the handler takes a signal's number; without SA_RESTART it ends what waits.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as extern "C" fn(c_int) as usize;
+        ok(libc::sigaction(libc::SIGUSR2, &raw const action, ptr::null_mut()));
+        ok(libc::sem_init(SEMAPHORE.get(), 0, 0));
+        for argument in [0, 1] {
+            let threads = [start(waits, argument), start(waits, argument)];
+            thread::sleep(MS);
+            // Each for itself, and none for main.
+            for thread in threads {
+                ok(libc::pthread_kill(thread, libc::SIGUSR2));
+            }
+            join_all(threads);
+        }
+    }
+}
+
+fn lock_in_time() {
+    static LOCK: Shared<libc::pthread_mutex_t> = Shared::new();
+    // SAFETY: the types are those of `pthread.h`.
+    unsafe extern "C" {
+        fn pthread_mutex_clocklock(
+            mutex: *mut libc::pthread_mutex_t,
+            clock: c_int,
+            time: *const libc::timespec,
+        ) -> c_int;
+    }
+    extern "C" fn locks(wanted: *mut c_void) -> *mut c_void {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the mutex is zero, which is one, and the time is ours.
+        unsafe {
+            ok(libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time));
+            time.tv_sec += wanted.addr() as i64;
+            let locked =
+                pthread_mutex_clocklock(LOCK.get(), libc::CLOCK_MONOTONIC, &raw const time);
+            assert_eq!(locked, if wanted.addr() == 0 { libc::ETIMEDOUT } else { 0 });
+        }
+        ptr::null_mut()
+    }
+    // SAFETY: as above.
+    unsafe {
+        ok(libc::pthread_mutex_lock(LOCK.get()));
+        let (late, patient) = (start(locks, 0), start(locks, 1000));
+        join(late);
+        ok(libc::pthread_mutex_unlock(LOCK.get()));
+        join(patient);
+        assert_eq!(libc::pthread_mutex_trylock(LOCK.get()), libc::EBUSY);
+    }
 }

@@ -4,7 +4,7 @@ mod entry;
 mod set;
 
 use alloc::rc::Rc;
-use core::ffi::{c_int, c_void};
+use core::ffi::c_int;
 use core::mem::MaybeUninit;
 use core::task::Poll;
 
@@ -14,7 +14,9 @@ use super::events::Events;
 use super::object::{Object, downcast};
 use super::parts::{Errno, Result};
 use super::table::{self, O_CLOEXEC, O_RDWR};
+use crate::deliver::Masked;
 use crate::errno::{EFAULT, EINVAL, EPERM};
+use crate::stack_signals::Ends;
 use crate::timespec::Timespec;
 pub(super) use set::Event;
 use set::Set;
@@ -88,15 +90,16 @@ pub(super) unsafe extern "C" fn epoll_wait(
     number(unsafe { wait(epoll, events, count, limit) })
 }
 
-/// Signals never come, so the mask makes no difference.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub(super) unsafe extern "C" fn epoll_pwait(
     epoll: c_int,
     events: *mut Event,
     count: c_int,
     timeout: c_int,
-    _signals: *const c_void,
+    signals: *const u64,
 ) -> c_int {
+    // SAFETY: NULL or a set, by contract.
+    let _masked = unsafe { Masked::by(signals) };
     // SAFETY: the contract is the same.
     unsafe { epoll_wait(epoll, events, count, timeout) }
 }
@@ -108,12 +111,14 @@ pub(super) unsafe extern "C" fn epoll_pwait2(
     events: *mut Event,
     count: c_int,
     timeout: *const Timespec,
-    _signals: *const c_void,
+    signals: *const u64,
 ) -> c_int {
     // SAFETY: NULL or readable by contract.
     let Some(limit) = (unsafe { Timespec::limit(timeout) }) else {
         return number(Err(Errno(EINVAL)));
     };
+    // SAFETY: NULL or a set, by contract.
+    let _masked = unsafe { Masked::by(signals) };
     // SAFETY: the contract is the same.
     number(unsafe { wait(epoll, events, count, limit) })
 }
@@ -147,7 +152,7 @@ unsafe fn wait(
     }
     let deadline = limit.map_or(NEVER, block::after);
     let mut ticket = None;
-    let found = block::until(deadline, |cx| {
+    let found = block::until(deadline, Some(Ends::Always), |cx| {
         ticket = Some(set.watchers().wake_at(Events::IN, cx.waker()));
         match set.collect(events) {
             0 => Poll::Pending,

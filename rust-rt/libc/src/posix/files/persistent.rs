@@ -149,7 +149,7 @@ impl Persistent {
     fn turn(&self) -> Result<Turn<'_>> {
         let turn = self.turns.take()?;
         // The store is going to wait: if it may not, this is what fails.
-        until(NEVER, |_| Poll::Ready(()))?;
+        until(NEVER, None, |_| Poll::Ready(()))?;
         Ok(turn)
     }
 

@@ -1,0 +1,193 @@
+//! Where signals go: to the handler, for the first stack that does not block the signal, the main one before the others;
+//! or to whoever waits for it. One that all block stays until somebody takes it.
+
+use super::handlers::{
+    CONTEXT, Context, FLAGS, HANDLERS, Information, SA_RESETHAND, SIG_DFL, SIG_IGN, SIGNALS,
+    is_none, report,
+};
+use super::interrupt::{Wait, interrupt, look_again};
+use super::stack_signals::{self, Ends, Signals};
+use super::threads::Block;
+use super::{die, process};
+use core::ffi::c_int;
+use core::sync::atomic::Ordering;
+
+pub(crate) const SIGBUS: c_int = 7;
+pub(crate) const SIGSEGV: c_int = 11;
+
+/// The handler of a signal; `number` is one.
+pub(crate) fn handler(number: c_int) -> usize {
+    match (HANDLERS[number as usize].load(Ordering::Relaxed), number) {
+        (SIG_DFL, SIGBUS | SIGSEGV) => report as extern "C" fn(c_int) as usize,
+        (handler, _) => handler,
+    }
+}
+
+/// `si_code`: by `kill`, by `raise`.
+pub(crate) const SI_USER: c_int = 0;
+pub(crate) const SI_TKILL: c_int = -6;
+
+/// What `signal` sets, as glibc's does.
+pub(crate) const SA_RESTART: c_int = 0x1000_0000;
+
+/// SIGKILL and SIGSTOP, which nobody can block or wait for.
+pub(crate) const UNBLOCKABLE: u64 = 1 << 8 | 1 << 18;
+
+pub(crate) fn bit(signal: c_int) -> Option<u64> {
+    (1..SIGNALS as c_int).contains(&signal).then(|| 1 << (signal - 1))
+}
+
+/// Told of each signal that is kept for who takes it: descriptors are, where one for signals was ever made.
+#[cfg(feature = "posix")]
+static KEPT: spin::Once<fn(u64)> = spin::Once::new();
+
+/// Has `told` called with each signal that is kept.
+#[cfg(feature = "posix")]
+pub(crate) fn tell(told: fn(u64)) {
+    KEPT.call_once(|| told);
+    awaits_requests();
+}
+
+/// `si_code` of a signal that was sent by `kill` or not.
+pub(crate) fn code(by_kill: bool) -> c_int {
+    if by_kill { SI_USER } else { SI_TKILL }
+}
+
+/// Sends a signal to a stack, or to the program, which is to the first one that does not block it. False if there is no
+/// such signal.
+///
+/// # Safety
+///
+/// The handler can be called now.
+pub(crate) unsafe fn send(signal: c_int, code: c_int, to: Option<&Signals>) -> bool {
+    let Some(bit) = bit(signal) else { return false };
+    let keeper = to.unwrap_or(stack_signals::main());
+    let wanting = stack_signals::find(|one| {
+        one.wanted.get() & bit != 0 && to.is_none_or(|to| core::ptr::eq(to, one))
+    });
+    let taker = match to {
+        _ if wanting.is_some() => None,
+        Some(to) => (to.blocked.get() & bit == 0).then_some(to),
+        None => stack_signals::find(|one| one.blocked.get() & bit == 0),
+    };
+    if let Some(taker) = taker {
+        // SAFETY: the caller's promise.
+        unsafe { call(signal, code, taker) };
+        return true;
+    }
+    wanting.unwrap_or(keeper).keep(bit, code == SI_USER);
+    if let Some(wanting) = wanting {
+        look_again(wanting);
+    }
+    #[cfg(feature = "posix")]
+    if let Some(told) = KEPT.get() {
+        told(bit);
+    }
+    true
+}
+
+/// Calls the handler, for this stack. A signal without one ends the domain, but for those that are ignored.
+///
+/// # Safety
+///
+/// The handler can be called now.
+unsafe fn call(signal: c_int, code: c_int, taker: &Signals) {
+    const SIGCHLD: c_int = 17;
+    const SIGCONT: c_int = 18;
+    const SIGURG: c_int = 23;
+    const SIGWINCH: c_int = 28;
+    match (handler(signal), signal) {
+        (SIG_IGN, _) | (SIG_DFL, SIGCHLD | SIGCONT | SIGURG | SIGWINCH) => {}
+        (handler, _) if is_none(handler) => die::die(format_args!("signal {signal} was raised")),
+        (handler, _) => {
+            type Handler = unsafe extern "C" fn(c_int, *mut Information, *mut Context);
+            let mut information = Information::new(signal, code, process::getpid() as u64);
+            let mut context = [0; CONTEXT];
+            let flags = FLAGS[signal as usize].load(Ordering::Relaxed);
+            // Before the call, in which it may send the signal again, for what is done without a handler.
+            if flags & SA_RESETHAND != 0 {
+                HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
+            }
+            // SAFETY: the handler was installed as a function of one argument, or of three, which
+            // may be called with three by the System V ABI.
+            unsafe {
+                let handler = core::mem::transmute::<usize, Handler>(handler);
+                handler(signal, &raw mut information, &raw mut context);
+            }
+            interrupt(taker, flags & SA_RESTART != 0);
+        }
+    }
+}
+
+/// Calls the handlers of what was sent while it was blocked, and is not any more.
+pub(crate) fn catch_up() {
+    let own = Block::signals();
+    let next = || {
+        let of = !own.blocked.get();
+        own.take(of).or_else(|| stack_signals::main().take(of))
+    };
+    while let Some((bit, by_kill)) = next() {
+        // SAFETY: here the program expects that handlers are called.
+        unsafe { call(bit.trailing_zeros() as c_int + 1, code(by_kill), own) };
+    }
+}
+
+/// Asks the program to end, if it may take signals at all: one that has never set a handler, nor blocked a signal, does
+/// not contain what does so.
+static ASK: spin::Once<fn() -> bool> = spin::Once::new();
+
+/// The program may want to be told that it is asked to end.
+pub(crate) fn awaits_requests() {
+    ASK.call_once(|| {
+        || {
+            const SIGINT: c_int = 2;
+            const SIGTERM: c_int = 15;
+            let blocked = |signal: c_int| {
+                let bit = bit(signal).unwrap_or_default();
+                stack_signals::main().blocked.get() & bit != 0
+                    || stack_signals::find(|one| one.wanted.get() & bit != 0).is_some()
+            };
+            let awaited = |signal: &c_int| blocked(*signal) || !is_none(handler(*signal));
+            let asked = [SIGTERM, SIGINT].into_iter().find(awaited);
+            // SAFETY: every stack of the program waits in a call meanwhile, where Linux could call a handler as well.
+            asked.is_some_and(|signal| unsafe { send(signal, SI_USER, None) })
+        }
+    });
+}
+
+/// Tells the program that it is asked to end, if it waits for that: SIGTERM, as on Linux, or SIGINT if it waits for that
+/// alone, since both ask for the same here; by a handler, or because it has blocked the signal, which it then reads
+/// from a descriptor or gets from `sigwait`. False if it does neither.
+pub fn ask_to_end() -> bool {
+    ASK.get().is_some_and(|ask| ask())
+}
+
+/// The stack that runs has another mask, until this is dropped.
+pub(crate) struct Masked(u64);
+
+impl Masked {
+    /// # Safety
+    ///
+    /// `mask` is NULL, for no other mask, or the first word of a set.
+    pub(crate) unsafe fn by(mask: *const u64) -> Self {
+        let blocked = &Block::signals().blocked;
+        // SAFETY: as the caller says.
+        let mask = unsafe { mask.as_ref() };
+        Masked(blocked.replace(mask.map_or(blocked.get(), |mask| mask & !UNBLOCKABLE)))
+    }
+}
+
+impl Drop for Masked {
+    fn drop(&mut self) {
+        Block::signals().blocked.set(self.0);
+        catch_up();
+    }
+}
+
+/// The stack that runs waits from now on in a call that handlers end, for the first time perhaps that of a signal that
+/// was sent before. `place` is the address at which it waits, or 0.
+pub(crate) fn wait(ends: Ends, place: usize) -> Wait {
+    let wait = Wait::begin(ends, place);
+    catch_up();
+    wait
+}
