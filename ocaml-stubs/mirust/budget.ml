@@ -140,9 +140,19 @@ let control_group () = in_control_group "/memory.current" ~default:0
 let limits = ref []
 let close_all () = List.iter (fun (file, _) -> close file) !files
 
+(* Of the limits that there are: how much the process may still use by the one that comes first. *)
+let unused () =
+  let of_one least (limit, now, _) =
+    match limit () with
+    | None -> least
+    | Some most when most = no_limit -> least
+    | Some most -> Option.fold ~none:least ~some:(fun used -> min least (most - used)) (now ())
+  in
+  List.fold_left of_one no_limit !limits
+
 let begin_with_limits () =
   let with_others (limit, now) =
-    match (limit (), now ()) with Some _, Some others -> Some (limit, others) | _, _ -> None
+    match (limit (), now ()) with Some _, Some others -> Some (limit, now, others) | _, _ -> None
   in
   limits :=
     List.filter_map with_others
@@ -154,7 +164,7 @@ let begin_with_limits () =
 let left () =
   let rec least most = function
     | [] -> Some (max 0 most)
-    | (limit, others) :: rest -> (
+    | (limit, _, others) :: rest -> (
         match limit () with
         | exception Out_of_memory -> None
         | None -> None
@@ -167,6 +177,17 @@ let left () =
 let current = ref None
 let was_set = ref false
 let followers = ref []
+
+(* As the runtime does in a domain (docs/memory.md), by what is left for the heap. *)
+let minor_heap bytes =
+  let words =
+    if bytes < 16 * mib then 32 * kib
+    else if bytes < 24 * mib then 64 * kib
+    else if bytes < 40 * mib then 128 * kib
+    else max_int
+  in
+  let gc = Gc.get () in
+  if gc.minor_heap_size > words then Gc.set { gc with minor_heap_size = words }
 
 let change bytes =
   let t = divide bytes in
@@ -192,7 +213,9 @@ let get () =
         if total > 0 then free
         else (
           begin_with_limits ();
-          Option.value (left ()) ~default:without_limit)
+          let bytes = Option.value (left ()) ~default:without_limit in
+          minor_heap bytes;
+          bytes)
       in
       let t = divide bytes in
       current := Some t;
@@ -210,13 +233,32 @@ let follow f =
 let rest = 100_000_000
 let next = ref 0
 
+(* Below this, the heap is compacted. *)
+let low = ref max_int
+
+(* A process has no reserve for the collector, and ends where a small allocation fails: what is garbage or lies between
+   what is used has to be given back before. What is left then is in use, so that the next time comes only when a good
+   part of the rest has gone. *)
+let give_back_in_time total =
+  match unused () with
+  | bytes when bytes >= total / 4 -> low := max_int
+  | bytes when bytes >= !low -> ()
+  | _ ->
+      Gc.compact ();
+      low := unused () - (total / 16)
+  | exception Out_of_memory -> Gc.compact ()
+
 let look_again () =
   if not (!was_set || !limits = []) then
     let now = Exchange.now () in
     if now >= !next then (
       next := now + rest;
       match (left (), !current) with
-      | Some bytes, Some { total; _ } when bytes <> total -> change bytes
+      | Some bytes, Some { total; _ } ->
+          if bytes <> total then (
+            minor_heap bytes;
+            change bytes);
+          if bytes < without_limit then give_back_in_time bytes
       | _, _ -> ())
 
 (* {1 The parameter} *)
