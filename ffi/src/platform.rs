@@ -42,6 +42,8 @@ mod here {
     std::thread_local! {
         /// What a test says there is of memory.
         pub static MEMORY: std::cell::Cell<[u64; 3]> = const { std::cell::Cell::new([0; 3]) };
+        /// What it says of threads: how many there are, the bytes of their stacks, and those of the next one's.
+        pub static THREADS: std::cell::Cell<[usize; 3]> = const { std::cell::Cell::new([0; 3]) };
     }
 
     /// What a test says there is.

@@ -8,6 +8,10 @@
 //! How much a program keeps of what its clients send is its own choice, and may be more than its memory. So when memory
 //! is [short](super::shortage), connections that have read much have to wait before reading on, and newcomers wait to
 //! be accepted, while one connection after the other is reset until there is memory again.
+//!
+//! A program may also have a thread for each connection, whose stack is far larger than what a place is reckoned with,
+//! and `std::thread::spawn` ends the program if there is no memory for one. So a newcomer to such a program is accepted
+//! only if there is; otherwise all places count as taken.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
@@ -16,7 +20,7 @@ use std::task::Waker;
 
 use mirust_rt::executor::add_waker;
 
-use super::shortage::{self, LITTLE, Memory, Shortage};
+use super::shortage::{self, KEPT, LITTLE, Memory, Shortage};
 use crate::local::domain_local;
 use crate::patience::Patience;
 use crate::time::{Duration, now, sleep};
@@ -27,6 +31,11 @@ const VARIABLE: &str = "MIRUST_CONNECTIONS";
 /// read costs some 120 KiB, and as much again is left to the program.
 const MEMORY_EACH: u64 = 320 * 1024;
 const LEAST: usize = 32;
+
+/// So many connections a program may have, whatever their threads take: what is short of memory then is the program.
+const ALWAYS: usize = 8;
+/// Stacks that together take less than this part of the memory are not what it is short of.
+const MANY_STACKS: u64 = 4;
 
 /// Bytes without an answer that count as progress: single ones do not.
 const WORTH_IT: u64 = 64 << 10;
@@ -172,6 +181,29 @@ fn most(asked: Option<usize>) -> usize {
     asked.unwrap_or_else(by_memory).max(LEAST)
 }
 
+/// Threads: how many there are, the bytes of their stacks, and those that one more would take.
+#[cfg(not(test))]
+fn threads() -> [usize; 3] {
+    let stats = mirust_fiber::stats();
+    [stats.threads, stats.stack_bytes, stats.next_bytes]
+}
+
+#[cfg(test)]
+fn threads() -> [usize; 3] {
+    crate::platform::THREADS.get()
+}
+
+/// Whether there is memory for one more thread, beyond what is [kept](KEPT), or it is not the threads of `connections`
+/// that have taken it.
+fn is_memory_for_thread(connections: &[Weak<dyn Guest>]) -> bool {
+    let ([threads, stacks, next], Memory { total, free, .. }) = (threads(), memory());
+    if (stacks as u64) < total / MANY_STACKS || free >= next as u64 + total / KEPT {
+        return true;
+    }
+    let connections = connections.iter().filter(|socket| socket.strong_count() > 0).count();
+    connections < ALWAYS || threads < connections
+}
+
 /// Whether there is room for one more connection. If not, one is reset, and `newcomer` is woken when it is worth
 /// another try.
 pub(super) fn is_room(newcomer: &Waker) -> bool {
@@ -185,7 +217,7 @@ pub(super) fn is_room(newcomer: &Waker) -> bool {
         if places.taken.len() >= most {
             places.taken.retain(|socket| socket.strong_count() > 0);
         }
-        if places.taken.len() < most {
+        if places.taken.len() < most && is_memory_for_thread(&places.taken) {
             return Ok(());
         }
         add_waker(&mut places.newcomers, newcomer);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 
 use super::*;
-use crate::platform::MEMORY;
+use crate::platform::{MEMORY, THREADS};
 use crate::yield_now;
 
 const MIB: u64 = 1024 * 1024;
@@ -176,6 +176,48 @@ async fn answered() {
     // Nobody is left whom memory could be taken from, so that nobody waits for it.
     let newcomer = Arc::new(Told::default());
     assert!(!client.was_reset.get() && client.may_read() && is_room(&newcomer.into()));
+}
+
+#[test]
+fn a_newcomer_waits_for_the_stack_of_its_thread() {
+    by_itself("a_newcomer_waits_for_the_stack_of_its_thread", || {
+        crate::block_on(threads_take_all());
+    });
+}
+
+async fn threads_take_all() {
+    const STACK: usize = 512 << 10;
+    let newcomer = Arc::new(Told::default());
+    let is_room = || super::is_room(&Arc::clone(&newcomer).into());
+    let have_stacks = |threads: usize| THREADS.set([threads, threads * STACK, STACK]);
+    // These have gone.
+    drop((0..40).map(|_| Client::new(0)).collect::<Vec<_>>());
+    let mut clients: Vec<_> = (0..40).map(|_| Client::new(0)).collect();
+    is_free(8 * MIB + STACK as u64);
+    have_stacks(40);
+    assert!(is_room(), "an eighth, and a stack");
+    is_free(8 * MIB + STACK as u64 - 1);
+    have_stacks(39);
+    assert!(is_room(), "not each connection has a thread");
+    THREADS.set([40, 16 * MIB as usize - 1, STACK]);
+    assert!(is_room(), "it is not stacks that take the memory");
+    THREADS.set([40, 40 * STACK, 0]);
+    is_free(8 * MIB);
+    assert!(is_room(), "a stack is kept for it");
+    have_stacks(40);
+    assert!(!is_room() && !is_room());
+    let left =
+        |clients: &[Rc<Client>]| clients.iter().filter(|client| client.was_reset.get()).count();
+    assert_eq!(left(&clients), 1, "one at a time");
+    // However many end, it is as short as before.
+    until(|| {
+        clients.retain(|client| !client.was_reset.get());
+        have_stacks(40);
+        is_room()
+    })
+    .await;
+    assert_eq!(clients.len(), ALWAYS - 1);
+    assert!(newcomer.times() > 0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ pub(super) const LITTLE: u64 = 8 * 1024;
 
 /// Memory is short when less than this part of it is free. It has to last until a connection's owner had a turn: for
 /// what those take that have read little, for what the stack receives meanwhile, and for one buffer that doubles.
-const KEPT: u64 = 8;
+pub(super) const KEPT: u64 = 8;
 /// At least this part, where the program itself leaves less than twice of [`KEPT`].
 const KEPT_AT_LEAST: u64 = 16;
 

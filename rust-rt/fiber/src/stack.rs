@@ -95,6 +95,11 @@ impl Pool {
         }
     }
 
+    /// Whether there is a stack of `bytes`.
+    pub(crate) fn has(&self, bytes: usize) -> bool {
+        self.0.iter().any(|stack| stack.bytes == bytes)
+    }
+
     /// Bytes that are kept.
     pub(crate) fn bytes(&self) -> usize {
         self.0.iter().map(|stack| stack.bytes).sum()

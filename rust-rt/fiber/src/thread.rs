@@ -87,6 +87,8 @@ pub struct Stats {
     pub long_runs: u64,
     /// Bytes of stacks, those kept for the next threads included.
     pub stack_bytes: usize,
+    /// Bytes that the stack of one more thread like the last would take: 0 if there is one for it, or none was started.
+    pub next_bytes: usize,
 }
 
 /// All threads of the domain.
@@ -102,6 +104,8 @@ struct Threads {
     alive: RefCell<Vec<*const Thread>>,
     started: Cell<u32>,
     switches: Cell<u64>,
+    /// Bytes of the last stack that was asked for.
+    last: Cell<usize>,
 }
 
 /// Wrapped for the reason that is given at `threads`.
@@ -119,6 +123,7 @@ static THREADS: OneThread = OneThread(Threads {
     alive: RefCell::new(Vec::new()),
     started: Cell::new(0),
     switches: Cell::new(0),
+    last: Cell::new(0),
 });
 
 /// The threads. An image has one thread of execution; in a process, asking for the domain panics on
@@ -155,7 +160,8 @@ pub fn current<R>(f: impl FnOnce(&Thread) -> R) -> Option<R> {
 /// Counters.
 pub fn stats() -> Stats {
     let threads = threads();
-    let alive = threads.alive.borrow();
+    let (alive, pool) = (threads.alive.borrow(), threads.pool.borrow());
+    let last = threads.last.get();
     Stats {
         threads: alive.len(),
         started: threads.started.get().into(),
@@ -163,7 +169,8 @@ pub fn stats() -> Stats {
         long_runs: watch::long_runs(),
         // SAFETY: threads are in the list as long as they live.
         stack_bytes: alive.iter().map(|&t| unsafe { (*t).stack.bytes }).sum::<usize>()
-            + threads.pool.borrow().bytes(),
+            + pool.bytes(),
+        next_bytes: if pool.has(last) { 0 } else { last },
     }
 }
 
@@ -203,6 +210,7 @@ pub fn start(start: Start<'_>, run: impl FnOnce() + 'static) -> Result<(), NoMem
     let threads = threads();
     let host = threads.host.get().expect("threads have a host");
     let bytes = crate::stack::size(start.stack, (host.memory)());
+    threads.last.set(bytes);
     // Above its frames, which it thereby cannot run over, there is its thread-local storage.
     let stack = threads.pool.borrow_mut().take(host, bytes).ok_or(NoMemory)?;
     let (below, above) = (host.tls_sizes)();

@@ -1,6 +1,7 @@
 //! What std, mio, polling and tokio do on Linux, done in an image without any network but its own
 //! addresses. `tests/boot/run` boots it with a ramdisk; the command line says which part.
 
+mod crowd;
 mod events;
 mod files;
 mod leaks;
@@ -14,7 +15,7 @@ type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 /// A part, and its name.
 type Part = (&'static str, fn() -> Outcome);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("files", files::run),
     ("sockets", sockets::run),
     ("events", events::run),
@@ -22,6 +23,7 @@ const PARTS: [Part; 7] = [
     ("leaks", leaks::run),
     ("tokio on threads", tokio_threads::run),
     ("streams", streams::run),
+    ("a crowd on threads", crowd::run),
 ];
 
 async fn run() -> Result<(), String> {
