@@ -19,6 +19,8 @@
 
 pub mod blocking;
 #[cfg(feature = "redb")]
+mod pages;
+#[cfg(feature = "redb")]
 pub mod redb;
 #[cfg(feature = "redb")]
 #[doc(hidden)]

@@ -27,18 +27,20 @@
 //! newer one: with the older one, an assertion of redb 2.6.4 about its cache was seen to fail in one of two thousand
 //! crashes.
 
-use super::{Disk, SECTOR};
+use super::pages::Page;
+use super::{Buffer, Disk, SECTOR};
 use redb::{Database, DatabaseError, StorageBackend};
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
 /// Bytes of a unit, and what everything is aligned to.
-const UNIT: u64 = 4096;
+pub(super) const UNIT: u64 = 4096;
 /// Where the database begins.
 const START: u64 = 2 * UNIT;
 /// Bytes at the database's beginning that are in the units: its header has fewer.
@@ -71,7 +73,7 @@ pub fn create_on<W: Wait>(storage: Storage<W>) -> Result<Database, DatabaseError
 }
 
 /// Bytes of the database that are kept in memory: a share of it.
-fn cache() -> usize {
+pub(super) fn cache() -> usize {
     const SHARE: usize = 16;
     let memory = mirust_rt::mem::frames::stats().total * mirust_rt::mem::PAGE_SIZE;
     match memory {
@@ -182,11 +184,41 @@ impl<W: Wait> Storage<W> {
             let what = "the disk holds something else; fill its first MiB with zeros to use it";
             return Err(io::Error::new(ErrorKind::InvalidData, what));
         }
+        if self.top.borrow().len > self.most()? {
+            let what = "the disk is smaller than what it holds: it was cut, or is damaged";
+            return Err(io::Error::new(ErrorKind::InvalidData, what));
+        }
         if !is_marked {
             self.changed.set(true);
             self.sync_data(false)?;
         }
         Ok(())
+    }
+
+    /// Reads pages of the database, all at once; none of them is in the head.
+    pub(super) fn read_all(&self, pages: &[Page]) -> io::Result<Vec<Buffer>> {
+        let disk = self.disk()?;
+        let read = |page: &Page| {
+            let buffer = Buffer::new(page.len).map_err(|_| ErrorKind::OutOfMemory)?;
+            Ok(disk.read(self.at(page.offset, page.len)?, buffer))
+        };
+        let reads = pages.iter().map(read).collect::<io::Result<_>>()?;
+        self.wait(all(reads))
+    }
+
+    /// Writes to several places of the database, behind the head, all at once.
+    pub(super) fn write_all(&self, runs: Vec<(u64, Buffer)>) -> io::Result<()> {
+        let disk = self.disk()?;
+        let write =
+            |(offset, bytes): (u64, Buffer)| Ok(disk.write(self.at(offset, bytes.len())?, bytes));
+        let writes = runs.into_iter().map(write).collect::<io::Result<_>>()?;
+        self.wait(all(writes)).map(drop)
+    }
+
+    /// A number of four bytes of the database's header.
+    pub(super) fn number(&self, at: usize) -> u32 {
+        let head = &self.top.borrow().head;
+        u32::from_le_bytes(head[at..at + 4].try_into().expect("four bytes"))
     }
 
     /// Whether the database wanted to be larger than the disk, at any time from now on.
@@ -242,6 +274,24 @@ impl<W: Wait> Storage<W> {
         let end = offset.checked_add(len as u64).filter(|end| *end <= self.top.borrow().len);
         end.map(|_| START + offset).ok_or_else(|| ErrorKind::UnexpectedEof.into())
     }
+}
+
+/// Waits for all of them, or for the first error.
+async fn all<T, E>(futures: Vec<impl Future<Output = Result<T, E>>>) -> Result<Vec<T>, E> {
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let ready = poll_fn(|cx| {
+        let mut is_ready = true;
+        for (future, result) in futures.iter_mut().filter(|(_, result)| result.is_none()) {
+            match future.as_mut().poll(cx) {
+                Poll::Ready(Ok(value)) => *result = Some(value),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => is_ready = false,
+            }
+        }
+        if is_ready { Poll::Ready(Ok(())) } else { Poll::Pending }
+    });
+    ready.await?;
+    Ok(futures.into_iter().filter_map(|(_, result)| result).collect())
 }
 
 /// How many of `len` bytes from `offset` on are in the head.

@@ -2,11 +2,13 @@
 //! (`mirust::posix::mount_persistent`). Calls block as redb's do.
 
 use super::Disk;
-use super::redb::{Blocking, Storage, Wait, create_on};
-use redb::{Database, StorageError, Table, TableDefinition, TableError};
-use std::cell::Cell;
+use super::pages::{Pages, contradiction};
+use super::redb::{Blocking, Storage, Wait, cache};
+use redb::{Database, DatabaseError, StorageError, Table, TableDefinition, TableError};
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,12 +26,15 @@ pub fn room(bytes: u64, changed: u64) -> u64 {
     rest / 20 * 19 / (2 * PAGE)
 }
 
-/// The keys and values of a disk.
+/// The keys and values of a disk. While a transaction is made, others may read what there was before it.
 pub struct Store<W: Wait + Clone = Blocking> {
     disk: Disk,
     wait: W,
-    /// Nothing after an error, until it is opened again.
-    database: Cell<Option<Database>>,
+    /// Nothing after an error, until it is opened again; which has to wait for the last who uses it.
+    database: RefCell<Option<Rc<Database>>>,
+    last: RefCell<Weak<Database>>,
+    /// It is being opened, or closed.
+    is_between: Cell<bool>,
     /// The database wanted to be larger than the disk.
     outgrown: Cell<Arc<AtomicBool>>,
 }
@@ -56,9 +61,26 @@ impl<W: Wait + Clone> Store<W> {
     ///
     /// As [`open`](Store::open).
     pub fn open_with(disk: Disk, wait: W) -> io::Result<Store<W>> {
-        let store = Store { disk, wait, database: Cell::default(), outgrown: Cell::default() };
-        store.database.set(Some(store.connect()?));
-        Ok(store)
+        let (database, last) = (RefCell::default(), RefCell::default());
+        let (is_between, outgrown) = (Cell::new(false), Cell::default());
+        let store = Store { disk, wait, database, last, is_between, outgrown };
+        store.database().map(|_| store)
+    }
+
+    /// The database, which is opened if it is not.
+    fn database(&self) -> io::Result<Rc<Database>> {
+        if let Some(database) = &*self.database.borrow() {
+            return Ok(Rc::clone(database));
+        }
+        if self.last.borrow().strong_count() > 0 || self.is_between.replace(true) {
+            return Err(io::Error::other("after an error, the disk is going to be opened again"));
+        }
+        let opened = self.connect();
+        self.is_between.set(false);
+        let database = Rc::new(opened?);
+        self.last.replace(Rc::downgrade(&database));
+        self.database.replace(Some(Rc::clone(&database)));
+        Ok(database)
     }
 
     fn connect(&self) -> io::Result<Database> {
@@ -67,7 +89,10 @@ impl<W: Wait + Clone> Store<W> {
         if self.outgrown.replace(storage.outgrown()).load(Ordering::Relaxed) {
             storage.extend()?;
         }
-        unless_it_panics(|| create_on(storage).map_err(io::Error::other))
+        let mut builder = Database::builder();
+        builder.set_cache_size(0).create_with_file_format_v3(true);
+        let pages = Pages::new(storage, cache());
+        unless_it_panics(|| builder.create_with_backend(pages).map_err(open_error))
     }
 
     /// Calls `f` with the database. Once its file has given an error, redb does nothing with it any more; so after any
@@ -76,18 +101,18 @@ impl<W: Wait + Clone> Store<W> {
         &self,
         f: impl FnOnce(&Database) -> Result<T, E>,
     ) -> Result<T, E> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => self.connect()?,
-        };
+        let database = self.database()?;
         let result = catch_unwind(AssertUnwindSafe(|| f(&database)));
-        if let Ok(Err(error)) = result {
-            // Closing it may panic as well.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(database)));
-            return Err(error);
+        // After a panic it stays: to close it would be to write to the disk.
+        if let Ok(Err(_)) = result {
+            self.database.take();
         }
-        // After a panic too: to close it would be to write to the disk.
-        self.database.set(Some(database));
+        if let Some(last) = Rc::into_inner(database) {
+            self.is_between.set(true);
+            // This may panic as well.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(last)));
+            self.is_between.set(false);
+        }
         result.unwrap_or_else(|_| Err(contradiction().into()))
     }
 
@@ -116,9 +141,15 @@ impl<W: Wait + Clone> Store<W> {
                 }
                 table => table.map_err(io::Error::other)?,
             };
+            let mut last: Option<Vec<u8>> = None;
             for entry in table.range(..before).map_err(error)? {
                 let (key, value) = entry.map_err(error)?;
+                // There may be no end otherwise.
+                if last.is_some_and(|last| last[..] >= *key.value()) {
+                    return Err(contradiction().into());
+                }
                 f(key.value(), value.value())?;
+                last = Some(key.value().into());
             }
             Ok(())
         })
@@ -193,6 +224,7 @@ impl Changes<'_> {
 fn error(error: StorageError) -> io::Error {
     match error {
         StorageError::Io(error) => error,
+        StorageError::Corrupted(_) | StorageError::LockPoisoned(_) => contradiction(),
         error => io::Error::other(error),
     }
 }
@@ -202,6 +234,10 @@ fn unless_it_panics<T>(f: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|_| Err(contradiction()))
 }
 
-fn contradiction() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the disk contradicts itself")
+/// What is said of a disk that cannot be opened.
+fn open_error(error: DatabaseError) -> io::Error {
+    match error {
+        DatabaseError::Storage(error) => self::error(error),
+        error => io::Error::other(error),
+    }
 }

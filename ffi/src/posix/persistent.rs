@@ -39,18 +39,21 @@ pub fn mount_persistent(name: &str, path: &str) -> io::Result<()> {
     let opened = block::open(name);
     let disk = opened.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
     let info = fiber::block_on(with_a_warning(name, disk.ready())).map_err(cannot)?;
-    let (there, memory) =
-        (info.map_err(io::Error::other)?.sectors * SECTOR, frames::stats().total * PAGE_SIZE);
-    let wanted = DISK_SHARE * memory as u64;
+    let there = info.map_err(io::Error::other)?.sectors * SECTOR;
+    let wanted = DISK_SHARE * memory() as u64;
     if there < wanted {
         let why = format!("it has {} MiB, and needs {}", there >> 20, wanted.div_ceil(1 << 20));
         return Err(io::Error::new(io::ErrorKind::StorageFull, why));
     }
-    let pages = store::room(there, (memory / CHANGED_SHARE / PAGE_SIZE) as u64);
     let store = store::Store::open(disk)?;
-    let store = Box::new(OnDisk { store, pages, awaited: Arc::default() });
+    let store = Box::new(OnDisk { store, bytes: there, awaited: Arc::default() });
     shutdown::end_by(end_elsewhere);
     posix::mount_store(path, store).map_err(|Errno(number)| io::Error::from_raw_os_error(number))
+}
+
+/// Bytes of memory that the domain has.
+fn memory() -> usize {
+    frames::stats().total * PAGE_SIZE
 }
 
 /// Ends the program by `end` on a stack of its own: the main stack may be in the middle of a commit, and what is to be
@@ -71,8 +74,8 @@ pub fn mount_writable_disks(list: &str) {
 /// A disk as the files see it.
 struct OnDisk {
     store: store::Store,
-    /// How many pages it has room for.
-    pages: u64,
+    /// How large the disk is.
+    bytes: u64,
     /// A commit is going to be made.
     awaited: Arc<AtomicBool>,
 }
@@ -122,7 +125,8 @@ impl posix::Store for OnDisk {
     }
 
     fn pages(&self) -> u64 {
-        self.pages
+        // As much as the domain has by now, its balloon may have taken or given back since.
+        store::room(self.bytes, (memory() / CHANGED_SHARE / PAGE_SIZE) as u64)
     }
 
     fn transact(&self, f: &mut dyn FnMut(&mut dyn posix::Changes) -> Result) -> Result {

@@ -4,11 +4,12 @@
 //!   SEED=7 cargo test -p mirust-storage-tests --test store       one case
 //!   SEEDS=1000 cargo test -p mirust-storage-tests --test store   so many, from 1 on
 
-use mirust::block::Disk;
-use mirust::block::redb::{Storage, create_on};
+use mirust::block::redb::{Storage, Wait, create_on};
 use mirust::block::store::{Store, room};
+use mirust::block::{Device, Disk};
 use mirust_storage_tests::{CrashDisk, Image, Keeper, Random, Until, for_seeds, lives};
 use redb::TableDefinition;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
@@ -198,6 +199,190 @@ fn a_failing_change_leaves_nothing() {
     });
     assert_eq!(failed.unwrap_err().to_string(), "no");
     assert_eq!(contents(&store).unwrap(), (1, state(1)));
+}
+
+#[test]
+fn while_a_transaction_is_made_others_read_what_there_was() {
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let store = open(&disk);
+    transact(&store, 1).unwrap();
+    let changed = store.transact(|changes| {
+        changes.put(b"count", &4u64.to_le_bytes())?;
+        assert!(contents(&store)? == (1, state(1)));
+        io::Result::Ok(())
+    });
+    changed.unwrap();
+    assert_eq!(contents(&store).unwrap().0, 4);
+}
+
+/// Counts how often somebody waits.
+#[derive(Clone)]
+struct Counting(Until, Rc<Cell<usize>>);
+
+impl Wait for Counting {
+    fn wait<F: Future>(&self, future: F) -> io::Result<F::Output> {
+        self.1.set(self.1.get() + 1);
+        self.0.wait(future)
+    }
+}
+
+#[test]
+fn pages_in_their_order_are_read_ahead_and_others_are_not() {
+    const PAGES: u64 = 300;
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let key = |n: u64| [&b"page"[..], &n.to_be_bytes()].concat();
+    let store = open(&disk);
+    for from in (0..PAGES).step_by(50) {
+        let put = store.transact(|changes| {
+            (from..from + 50).try_for_each(|n| changes.put(&key(n), &[n as u8; 4096]).map(drop))
+        });
+        put.unwrap();
+    }
+    drop(store);
+    let read = |step: u64| {
+        let disk = CrashDisk::new(disk.contents(), 1);
+        let waits = Rc::new(Cell::new(0));
+        let until = Counting(Until::new(&disk, usize::MAX), Rc::clone(&waits));
+        let store = Store::open_with(Disk::new(disk.clone()), until).unwrap();
+        let before = (waits.get(), disk.counters().requests);
+        for n in (0..PAGES).map(|n| n * step % PAGES) {
+            assert!(store.get(&key(n), |value| assert_eq!(value, [n as u8; 4096])).unwrap());
+        }
+        (waits.get() - before.0, disk.counters().requests - before.1)
+    };
+    let (waits, _) = read(1);
+    assert!(waits < PAGES as usize / 5, "{waits} waits for {PAGES} pages");
+    // None twice.
+    let (_, requests) = read(77);
+    assert!(requests < PAGES + PAGES / 10, "{requests} requests for {PAGES} pages");
+}
+
+/// A disk whose store was closed, so that redb does not look at its checksums.
+fn closed(seed: u64) -> Image {
+    let disk = CrashDisk::new(Image::zeros(SIZE), seed);
+    let store = open(&disk);
+    for number in 1..=20 {
+        transact(&store, number).unwrap();
+    }
+    drop(store);
+    disk.contents()
+}
+
+const UNIT: usize = 4096;
+
+fn unit(image: &Image, at: usize) -> [u8; UNIT] {
+    let mut bytes = [0; UNIT];
+    image.read(at * UNIT, &mut bytes);
+    bytes
+}
+
+/// The units in which a branch of a tree is, or was.
+fn branches(image: &Image) -> Vec<usize> {
+    (3..SIZE / UNIT).filter(|&at| unit(image, at)[0] == 2).collect()
+}
+
+/// The unit in which the first page below a branch begins.
+fn first_below(image: &Image, branch: [u8; UNIT]) -> usize {
+    let keys = usize::from(u16::from_le_bytes([branch[2], branch[3]]));
+    let number = u64::from_le_bytes(branch[8 + 16 * (keys + 1)..][..8].try_into().unwrap());
+    let (order, place) = (number >> 59, number & 0xf_ffff);
+    // The header, in one of the first two units, tells how many units are before the pages.
+    let head =
+        [0, 1].map(|at| unit(image, at)).into_iter().find(|unit| unit[24..].starts_with(b"redb"));
+    let before = u32::from_le_bytes(head.unwrap()[24 + 16..][..4].try_into().unwrap());
+    2 + 1 + before as usize + ((place & 0xf_ffff >> order) << order) as usize
+}
+
+/// Whoever asks such a disk for anything is told that it is damaged.
+fn is_refused(image: Image) {
+    let disk = CrashDisk::new(image, 1);
+    let Ok(store) = Store::open_with(Disk::new(disk.clone()), Until::new(&disk, 100_000)) else {
+        return;
+    };
+    let refused = |result: io::Result<()>| {
+        let error = result.unwrap_err();
+        assert!(error.to_string().contains("damaged"), "{error}");
+    };
+    refused(store.get(b"", |_| {}).map(drop));
+    refused(contents(&store).map(drop));
+    refused(store.transact(|changes| changes.put(b"", b"").map(drop)));
+    refused(store.transact(|changes| changes.remove(b"", b"z").map(drop)));
+}
+
+#[test]
+fn a_tree_that_leads_around_in_a_circle_is_refused() {
+    let mut image = closed(1);
+    let branches = branches(&image);
+    assert!(!branches.is_empty());
+    for at in branches {
+        let branch = unit(&image, at);
+        let below = first_below(&image, branch);
+        image.write(below * UNIT, &branch);
+    }
+    is_refused(image);
+}
+
+#[test]
+fn a_tree_that_is_deeper_than_a_stack_is_refused() {
+    let mut image = closed(1);
+    let free: Vec<usize> = (SIZE / UNIT / 2..SIZE / UNIT / 4 * 3).collect();
+    assert!(free.iter().all(|&at| unit(&image, at) == [0; UNIT]));
+    let branches = branches(&image);
+    let number = |at: usize| {
+        let branch = unit(&image, branches[0]);
+        let first = first_below(&image, branch);
+        let keys = usize::from(u16::from_le_bytes([branch[2], branch[3]]));
+        let number = u64::from_le_bytes(branch[8 + 16 * (keys + 1)..][..8].try_into().unwrap());
+        let place = (number & 0xf_ffff) << (number >> 59);
+        (place as usize + at - first) as u64
+    };
+    // One key, which is a byte; two pages below it, which are the same.
+    let chain: Vec<_> =
+        free.windows(2).map(|pair| (pair[0], number(pair[1]).to_le_bytes())).collect();
+    let firsts: Vec<_> = branches.iter().map(|&at| first_below(&image, unit(&image, at))).collect();
+    let begin = number(free[0]).to_le_bytes();
+    let mut put = |at: usize, below: [u8; 8]| {
+        let mut branch = [0; UNIT];
+        branch[..4].copy_from_slice(&[2, 0, 1, 0]);
+        branch[40..48].copy_from_slice(&below);
+        branch[48..56].copy_from_slice(&below);
+        branch[56..60].copy_from_slice(&61u32.to_le_bytes());
+        image.write(at * UNIT, &branch);
+    };
+    chain.into_iter().for_each(|(at, below)| put(at, below));
+    firsts.into_iter().for_each(|at| put(at, begin));
+    is_refused(image);
+}
+
+/// Somebody has changed something.
+fn forged(seed: u64) {
+    let mut random = Random::new(seed);
+    let whole = closed(seed);
+    let used = (3..SIZE / UNIT).filter(|&at| unit(&whole, at) != [0; UNIT]);
+    let used: Vec<usize> = used.map(|at| at * UNIT).collect();
+    for _ in 0..20 {
+        let mut image = whole.clone();
+        for _ in 0..=random.below(3) {
+            let at = used[random.below(used.len())];
+            match random.below(3) {
+                0 => image.write(at + random.below(UNIT), &[random.below(256) as u8]),
+                1 => image.write(at + random.below(64), &[random.below(256) as u8]),
+                _ => image.write(at, &unit(&whole, used[random.below(used.len())] / UNIT)),
+            }
+        }
+        let disk = CrashDisk::new(image, seed);
+        let opened = Store::open_with(Disk::new(disk.clone()), Until::new(&disk, 100_000));
+        let Ok(store) = opened else { continue };
+        let _ = contents(&store);
+        let _ = transact(&store, 21);
+        // Closing it may panic.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(store)));
+    }
+}
+
+#[test]
+fn a_disk_that_was_forged_ends_nobody() {
+    for_seeds(3, forged);
 }
 
 /// What others begin a disk with.

@@ -27,10 +27,13 @@ local! {
     static EVICT: Cell<Option<fn() -> bool>> = const { Cell::new(None) };
 }
 
-/// From now on this is called when the share of files is used up. It gives back some of what is there only to be found
-/// sooner, without waiting; true if there was any.
+/// From now on this is called when the share of files is used up, or all memory. It gives back some of what is there only
+/// to be found sooner, without waiting or allocating; true if there was any.
 pub(super) fn evict_by(evict: fn() -> bool) {
     EVICT.with(|by| by.set(Some(evict)));
+    // A test has the memory of its process.
+    #[cfg(not(test))]
+    mirust_mem::heap::give_way_by(evict);
 }
 
 /// The domain's memory, in bytes.

@@ -15,7 +15,7 @@ use core::ptr::{self, NonNull};
 
 use dlmalloc::Dlmalloc;
 use segments::Segments;
-use spin::Mutex;
+use spin::{Mutex, Once};
 
 use super::frames::{FRAMES, Frames};
 use super::paging::Frame;
@@ -264,10 +264,28 @@ pub struct Heap;
 
 static HEAP: Mutex<RawHeap> = Mutex::new(RawHeap::new(&FRAMES));
 
+static GIVES_WAY: Once<fn() -> bool> = Once::new();
+
+/// From now on this is called when memory is short, and what has asked for some asks again if it says true: then it has
+/// given some back, of what is there only to be found sooner. It must not allocate. The first one counts.
+pub fn give_way_by(gives_way: fn() -> bool) {
+    GIVES_WAY.call_once(|| gives_way);
+}
+
+/// Asks for memory, and asks again as long as others give way.
+pub fn or_others_give_way<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    loop {
+        let block = ask();
+        if block.is_some() || !GIVES_WAY.get().is_some_and(|gives_way| gives_way()) {
+            return block;
+        }
+    }
+}
+
 impl Heap {
     /// As [`RawHeap::alloc`].
     pub fn alloc(self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        lock(&HEAP)?.alloc(size, align)
+        or_others_give_way(|| lock(&HEAP)?.alloc(size, align))
     }
 
     /// As [`alloc`](Self::alloc), and the block is full of zeroes.
@@ -301,8 +319,8 @@ impl Heap {
         size: usize,
         align: usize,
     ) -> Option<NonNull<u8>> {
-        // SAFETY: passed on to our caller.
-        unsafe { lock(&HEAP)?.realloc(block, size, align) }
+        // SAFETY: passed on to our caller; without an answer the block is as it was.
+        or_others_give_way(|| unsafe { lock(&HEAP)?.realloc(block, size, align) })
     }
 
     /// As [`RawHeap::usable_size`]; 0 in the middle of an allocation.

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::*;
-use crate::fake::{Ram, Rng};
+use crate::fake::{self, Ram, Rng};
 
 /// A heap over `pages` pages. Both live for ever: they are small, and the heap points into itself.
 fn heap(pages: usize) -> &'static mut RawHeap {
@@ -130,6 +130,32 @@ fn idle_segments_make_room_for_a_large_block() {
         unsafe { heap.free(block) };
     }
     assert!(heap.alloc(450 * PAGE_SIZE, MIN_ALIGN).is_some());
+}
+
+#[test]
+fn others_give_way_before_memory_ends() {
+    static HELD: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    fake::init_global();
+    let all = || lock(&HEAP).unwrap().alloc(LARGE, MIN_ALIGN);
+    while let Some(block) = all() {
+        HELD.lock().push(block.as_ptr().expose_provenance());
+    }
+    give_way_by(|| {
+        let Some(block) = HELD.lock().pop() else { return false };
+        let block = NonNull::new(ptr::with_exposed_provenance_mut(block)).unwrap();
+        // SAFETY: allocated above, and used by nobody.
+        unsafe { Heap.free(block) };
+        true
+    });
+    let before = HELD.lock().len();
+    let block = Heap.alloc(3 * LARGE, MIN_ALIGN).unwrap();
+    assert!((1..before).contains(&HELD.lock().len()), "{} of {before}", HELD.lock().len());
+    // SAFETY: the block was just allocated.
+    let block = unsafe { Heap.realloc(block, 30 * LARGE, MIN_ALIGN) }.unwrap();
+    assert_eq!(Heap.alloc(10_000 * LARGE, MIN_ALIGN), None);
+    assert!(HELD.lock().is_empty());
+    // SAFETY: as above.
+    unsafe { Heap.free(block) };
 }
 
 #[test]

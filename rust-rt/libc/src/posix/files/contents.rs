@@ -390,6 +390,8 @@ impl Contents {
         })?;
         f(&mut page);
         put_page(pages, number, page);
+        // Pages of this file may have given way to this one.
+        let _ = self.space.set(pages.len() * PAGE_COST);
         Ok(())
     }
 

@@ -52,9 +52,10 @@ pub(super) fn add(keeper: Rc<dyn Keeper>) {
     });
 }
 
-/// Has some pages give up their memory that are stored as they are; true if there were any.
+/// Has some pages give up their memory that are stored as they are; true if there were any. Wherever somebody allocates
+/// memory, in the middle of a change too.
 pub(super) fn evict() -> bool {
-    ALL.with(|all| all.borrow().iter().any(|keeper| keeper.evict()))
+    ALL.with(|all| all.try_borrow().is_ok_and(|all| all.iter().any(|keeper| keeper.evict())))
 }
 
 /// Makes what has changed in all files that persist survive a crash. Waits.

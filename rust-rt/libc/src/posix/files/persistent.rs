@@ -50,7 +50,7 @@ pub(super) struct Persistent {
     /// give up their memory next.
     cached: RefCell<BTreeMap<u64, Weak<Node>>>,
     hand: Cell<(u64, u64)>,
-    /// The store is asked one thing at a time.
+    /// The store is asked one thing at a time; but for what is read while a commit is made.
     turns: Turns,
     /// The last commit failed, which was said.
     failed: Cell<bool>,
@@ -128,6 +128,12 @@ impl Persistent {
             || committing.as_ref().is_some_and(|unsaved| unsaved.has(inode, page))
     }
 
+    /// Whether nobody is in the middle of a change of what decides on who gives up memory.
+    fn is_settled(&self) -> bool {
+        let unsaved = [self.unsaved.try_borrow().is_ok(), self.committing.try_borrow().is_ok()];
+        unsaved == [true; 2] && self.mapped.try_borrow().is_ok() && self.cached.try_borrow().is_ok()
+    }
+
     /// Notes the pages of files that are mapped. Those that no longer are have been noted now.
     fn note_mapped(&self) {
         let files = self.mapped.take();
@@ -148,8 +154,7 @@ impl Persistent {
     /// EDEADLK where nothing may wait, and on a stack that asks it for something else; ENOMEM.
     fn turn(&self) -> Result<Turn<'_>> {
         let turn = self.turns.take()?;
-        // The store is going to wait: if it may not, this is what fails.
-        until(NEVER, None, |_| Poll::Ready(()))?;
+        may_wait()?;
         Ok(turn)
     }
 
@@ -273,6 +278,9 @@ impl Keeper for Persistent {
     }
 
     fn evict(&self) -> bool {
+        if !self.is_settled() {
+            return false;
+        }
         let (inode, page) = self.hand.get();
         let cached = self.cached.borrow();
         // Once around; in the first file, the pages before the hand come last.
@@ -327,16 +335,28 @@ impl Below for Kept {
     }
 
     fn fetch(&self, number: u64, to: &mut [u8; PAGE]) -> Result<bool> {
+        let mut is_refused = false;
         loop {
             let changes = self.changes.get();
-            let turn = self.keeper.turn()?;
+            // Beside a commit there is what was stored before it.
+            let is_beside = !is_refused && self.keeper.committing.borrow().is_some();
+            let turn =
+                if is_beside { may_wait().map(|()| None) } else { self.keeper.turn().map(Some) }?;
             to.fill(0);
             let key = Key::Page(self.inode, number).emit();
-            let is_there = self.keeper.store.get(&key, &mut |page| {
+            let got = self.keeper.store.get(&key, &mut |page| {
                 let n = page.len().min(PAGE);
                 to[..n].copy_from_slice(&page[..n]);
-            })?;
+            });
             drop(turn);
+            let is_there = match got {
+                // What the commit has met may be the reason.
+                Err(_) if is_beside => {
+                    is_refused = true;
+                    continue;
+                }
+                got => got?,
+            };
             if number >= self.end.get() {
                 to.fill(0);
                 return Ok(false);
@@ -413,6 +433,15 @@ impl Drop for Kept {
             self.keeper.forget(self.inode);
         }
     }
+}
+
+/// The store is going to wait: if it may not, this is what fails.
+///
+/// # Errors
+///
+/// EDEADLK.
+fn may_wait() -> Result {
+    until(NEVER, None, |_| Poll::Ready(())).map(drop)
 }
 
 /// The name of a socket means nothing once the domain has ended.

@@ -517,6 +517,18 @@ fn what_is_written_during_a_commit_is_part_of_the_next() {
 }
 
 #[test]
+fn what_is_stored_is_read_while_a_commit_is_made() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 3 * PAGE], 0);
+    assert_eq!(commit_files(), Ok(()));
+    while keeper::evict() {}
+    put("/data/b", b"new", 0);
+    shelf.meanwhile.replace(Some(Box::new(|| assert_eq!(text("/data/a"), [1; 40]))));
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+}
+
+#[test]
 fn an_error_is_reported_until_a_commit_succeeds() {
     let shelf = mounted("/data");
     put("/data/a", b"one", 0);
