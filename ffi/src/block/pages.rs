@@ -21,9 +21,10 @@ use std::io::{self, ErrorKind};
 const LEVELS: usize = 16;
 /// Pages that are read ahead, at most.
 const AHEAD: usize = 32;
-/// Bytes that are written with one request, and in as many requests as are made at a time.
-const RUN: usize = 128 << 10;
-const RUNS: usize = 8;
+/// Units that are written with one request, at most, and at a time. That is how many may have changed before others get
+/// a turn, while the disk is at work.
+const RUN: usize = 32;
+const BATCH: usize = 128;
 
 /// The pages of a database.
 pub(super) struct Pages<W: Wait = Blocking> {
@@ -128,8 +129,8 @@ impl<W: Wait> StorageBackend for Pages<W> {
         if !page.is_whole() {
             return Err(contradiction());
         }
-        let is_much = self.units.borrow().changed.len() >= self.units.borrow().most / 2;
-        if is_much {
+        let is_much = |units: &Units| units.changed.len() >= BATCH.min(units.most / 2);
+        if is_much(&self.units.borrow()) {
             self.write_out()?;
         }
         let units = &mut *self.units.borrow_mut();
@@ -356,10 +357,9 @@ impl Units {
     /// Some of what has changed, to be written: where, and what.
     fn take_changed(&mut self) -> io::Result<Vec<(u64, Buffer)>> {
         let mut runs: Vec<(u64, Buffer)> = Vec::new();
-        while let Some(&first) = self.changed.first().filter(|_| runs.len() < RUNS) {
+        while let Some(&first) = self.changed.first().filter(|_| self.writing.len() < BATCH) {
             let follows = |(number, unit): &(u64, &u64)| number == *unit;
-            let most = RUN / UNIT as usize;
-            let n = (first..).zip(self.changed.iter()).take(most).take_while(follows).count();
+            let n = (first..).zip(self.changed.iter()).take(RUN).take_while(follows).count();
             let buffer = Buffer::new(n * UNIT as usize);
             let Ok(mut buffer) = buffer else {
                 if runs.is_empty() {

@@ -2,11 +2,17 @@
 
 use alloc::alloc::{Layout, alloc_zeroed, dealloc};
 use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::{OnceCell, RefCell};
+#[allow(deprecated)]
+use core::hash::{Hasher, SipHasher};
 use core::ptr::NonNull;
 
+use super::super::local::local;
 use super::super::memory::{For, Reserved};
 use super::super::parts::{Errno, Result};
 use crate::errno::ENOMEM;
+use crate::host;
 
 /// Bytes of a page of a file.
 pub(super) const PAGE: usize = 4096;
@@ -19,6 +25,8 @@ pub(super) struct Block {
     len: usize,
     /// What it takes of the share of files.
     pub(super) space: Reserved,
+    /// Of each page, what it had when somebody looked last; fewer than there are pages, if nobody looked at the others.
+    sums: RefCell<Vec<u64>>,
 }
 
 impl Block {
@@ -35,7 +43,7 @@ impl Block {
         space.set((layout.size() / PAGE).saturating_mul(PAGE_COST))?;
         // SAFETY: it has a size.
         let at = NonNull::new(unsafe { alloc_zeroed(layout) }).ok_or(Errno(ENOMEM))?;
-        Ok(Rc::new(Block { at, len: layout.size(), space }))
+        Ok(Rc::new(Block { at, len: layout.size(), space, sums: RefCell::default() }))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,6 +69,35 @@ impl Block {
         unsafe { self.at.as_ptr().add(to).copy_from(from.as_ptr(), from.len()) };
     }
 
+    /// Takes all of another one, which is not longer.
+    pub(super) fn take(&self, other: &Block) {
+        let mut page = [0; PAGE];
+        for at in (0..other.len()).step_by(PAGE) {
+            other.read(at, &mut page);
+            self.write(at, &page);
+        }
+        self.sums.swap(&other.sums);
+    }
+
+    /// Calls `f` with the number of each page that has changed since this was called last, of the first `pages`. Without
+    /// memory for that it may call it with others too.
+    pub(super) fn look(&self, pages: usize, mut f: impl FnMut(u64)) {
+        let (sums, mut page) = (&mut *self.sums.borrow_mut(), [0; PAGE]);
+        let _ = sums.try_reserve_exact(pages.saturating_sub(sums.len()));
+        for number in 0..pages {
+            self.read(number * PAGE, &mut page);
+            let sum = sum(&page);
+            if number == sums.len() && number < sums.capacity() {
+                sums.push(sum);
+            } else if let Some(before) = sums.get_mut(number) {
+                if core::mem::replace(before, sum) == sum {
+                    continue;
+                }
+            }
+            f(number as u64);
+        }
+    }
+
     /// Makes everything from there on zeroes.
     pub(super) fn clear(&self, from: u64) {
         if let Some(n) = (self.len as u64).checked_sub(from) {
@@ -68,6 +105,25 @@ impl Block {
             unsafe { self.at.as_ptr().add(from as usize).write_bytes(0, n as usize) };
         }
     }
+}
+
+/// A checksum that nobody outside can find another page for: its key is a secret of the domain.
+#[allow(deprecated)]
+fn sum(page: &[u8; PAGE]) -> u64 {
+    local! {
+        static KEY: OnceCell<[u64; 2]> = const { OnceCell::new() };
+    }
+    let key = || {
+        let mut bytes = [0; 16];
+        // Without chance it is a checksum still.
+        let _ = (host::get().random)(&mut bytes);
+        let (one, two) = (bytes.first_chunk().copied(), bytes.last_chunk().copied());
+        [one, two].map(|half| u64::from_ne_bytes(half.unwrap_or_default()))
+    };
+    let [one, two] = KEY.with(|of| *of.get_or_init(key));
+    let mut hasher = SipHasher::new_with_keys(one, two);
+    hasher.write(page);
+    hasher.finish()
 }
 
 impl Drop for Block {

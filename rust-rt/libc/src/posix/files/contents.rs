@@ -121,6 +121,14 @@ impl Contents {
         self.block.borrow().as_ref().is_some_and(|block| Rc::strong_count(block) > 1)
     }
 
+    /// Calls `f` with each page of the block that has changed since this was called last, as far as the file goes.
+    pub(super) fn look(&self, f: impl FnMut(u64)) {
+        let block = self.block.borrow().clone();
+        if let Some(block) = block {
+            block.look(self.shared().min(self.len().div_ceil(PAGE as u64)) as usize, f);
+        }
+    }
+
     /// Copies a page. False if it is not here.
     pub(super) fn page(&self, number: u64, to: &mut [u8; PAGE]) -> bool {
         self.copy(number, 0, to)
@@ -283,11 +291,7 @@ impl Contents {
             Errno(ENOMEM)
         })?;
         if let Some(old) = block.take() {
-            let mut page = [0; PAGE];
-            for at in (0..old.len()).step_by(PAGE) {
-                old.read(at, &mut page);
-                new.write(at, &page);
-            }
+            new.take(&old);
         }
         let beyond = pages.split_off(&((new.len() / PAGE) as u64));
         for (number, page) in core::mem::replace(&mut *pages, beyond) {

@@ -297,6 +297,9 @@ fn share(
         }
         let end = (offset as u64).saturating_add(len as u64);
         contents.bring_all()?;
+        if let (true, Some(below)) = (writes, contents.below()) {
+            below.allocate(0..end.div_ceil(block::PAGE as u64))?;
+        }
         let at = mapped::map(&file.node, contents.share(end)?, offset as usize, len)?;
         if let (true, Some(keeper)) = (writes, file.node.keeper()) {
             keeper.mapped(&file.node);

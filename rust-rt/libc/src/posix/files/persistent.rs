@@ -20,8 +20,9 @@ use super::super::parts::{Errno, Result};
 use super::super::turns::{Turn, Turns};
 use super::below::Below;
 use super::block::{PAGE, PAGE_COST};
+use super::contents::Contents;
 use super::node::{Keeper, Kind, Node};
-use super::store::{FORMAT, Key, Store};
+use super::store::{About, FORMAT, Key, Store};
 use super::unsaved::{Rename, Stored, Unsaved};
 use crate::errno::ENOSPC;
 
@@ -140,7 +141,7 @@ impl Persistent {
         for (inode, file) in files {
             let Some(node) = file.upgrade() else { continue };
             let Kind::Written(contents) = &node.kind else { continue };
-            self.changed(&node, 0..contents.shared().min(contents.len().div_ceil(PAGE as u64)));
+            contents.look(|page| self.changed(&node, page..page + 1));
             if contents.is_mapped() {
                 self.mapped.borrow_mut().insert(inode, file);
             }
@@ -168,12 +169,15 @@ impl Persistent {
         let unsaved = Rc::new(unsaved);
         self.committing.replace(Some(Rc::clone(&unsaved)));
         let mut pages = 0;
-        let result = self.store.transact(&mut |changes| {
-            pages = self.pages.get();
-            if self.is_new.get() {
-                changes.put(&Key::Format.emit(), FORMAT)?;
-            }
-            unsaved.write(changes, &mut pages)
+        let counted = if self.failed.get() { self.count_again(&unsaved) } else { Ok(()) };
+        let result = counted.and_then(|()| {
+            self.store.transact(&mut |changes| {
+                pages = self.pages.get();
+                if self.is_new.get() {
+                    changes.put(&Key::Format.emit(), FORMAT)?;
+                }
+                unsaved.write(changes, &mut pages)
+            })
         });
         self.committing.take();
         match result {
@@ -198,6 +202,27 @@ impl Persistent {
         }
         self.failed.set(result.is_err());
         result
+    }
+
+    /// Asks the store how many pages it has: what failed at its last step may be there.
+    fn count_again(&self, unsaved: &Unsaved) -> Result {
+        unsaved
+            .all_contents()
+            .filter_map(Contents::below)
+            .for_each(|below| below.stored(below.end(), 0));
+        let mut all = 0u64;
+        self.store.each(Key::NAMES, &mut |key, value| {
+            if let (Some(Key::Node(inode)), Some(about)) = (Key::parse(key), About::parse(value)) {
+                let pages = about.pages.min(about.size.div_ceil(PAGE as u64));
+                all = all.saturating_add(pages);
+                if let Some(below) = unsaved.contents(inode).and_then(Contents::below) {
+                    below.stored(below.end(), pages);
+                }
+            }
+            Ok(())
+        })?;
+        self.pages.set(all);
+        Ok(())
     }
 
     fn is_stored(&self, Stored { file, end, pages }: Stored) {
@@ -259,7 +284,11 @@ impl Keeper for Persistent {
     }
 
     fn mapped(&self, node: &Rc<Node>) {
-        self.mapped.borrow_mut().insert(node.inode, Rc::downgrade(node));
+        let before = self.mapped.borrow_mut().insert(node.inode, Rc::downgrade(node));
+        if let (Kind::Written(contents), None) = (&node.kind, before) {
+            // What it has now is stored, or is known to have changed.
+            contents.look(drop);
+        }
     }
 
     fn commit(&self) -> Result {
@@ -273,7 +302,13 @@ impl Keeper for Persistent {
     }
 
     fn room(&self) -> (u64, u64) {
-        let used = self.pages.get() + self.unsaved_pages() as u64;
+        // Any page of a file that is mapped may be written.
+        let mapped = self.mapped.borrow();
+        let contents = mapped.values().filter_map(Weak::upgrade).map(|file| match &file.kind {
+            Kind::Written(contents) => contents.shared().saturating_sub(contents.stored()),
+            _ => 0,
+        });
+        let used = self.pages.get() + self.unsaved_pages() as u64 + contents.sum::<u64>();
         (self.store.pages(), self.store.pages().saturating_sub(used))
     }
 

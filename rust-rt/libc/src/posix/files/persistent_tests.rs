@@ -43,6 +43,8 @@ pub(super) struct Shelf {
     pub(super) commits: Cell<u32>,
     /// How often it was asked for a page.
     asked: Cell<u32>,
+    /// How many pages were put into it.
+    put: Cell<u32>,
     /// It has room for so many pages; as many as anybody wants without this.
     room: Cell<Option<u64>>,
 }
@@ -69,6 +71,9 @@ pub(super) fn holding(map: &Map) -> Rc<Shelf> {
 
 impl Changes for Transaction<'_> {
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<bool> {
+        self.0
+            .put
+            .set(self.0.put.get() + u32::from(matches!(Key::parse(key), Some(Key::Page(..)))));
         let is_new = self.1.insert(key.into(), value.into()).is_none();
         self.step().map(|()| is_new)
     }
@@ -630,6 +635,68 @@ fn what_a_mapping_writes_is_committed() {
     assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
     let commits = shelf.commits.get();
     assert_eq!((commit_files(), shelf.commits.get()), (Ok(()), commits));
+}
+
+#[test]
+fn of_a_file_that_is_mapped_a_commit_writes_what_has_changed() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 10 * PAGE], 0);
+    assert_eq!(commit_files(), Ok(()));
+    let fd = open("/data/a", 2).unwrap();
+    let at = super::share(fd, 0, 10 * PAGE, true).unwrap().unwrap();
+    let write = |byte: usize, value: u8| {
+        // SAFETY: within the file's block, which is mapped.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at + byte).write(value) };
+    };
+    let pages_put = || {
+        let before = shelf.put.get();
+        assert_eq!(commit_files(), Ok(()));
+        assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+        shelf.put.get() - before
+    };
+    assert_eq!(pages_put(), 0);
+    write(3 * PAGE + 7, 2);
+    assert_eq!(pages_put(), 1);
+    // The block of a file that has grown has what the old one had, also what nobody has looked at.
+    write(5 * PAGE, 3);
+    assert!(mapped::unshare(at, 10 * PAGE));
+    let larger = super::share(fd, 0, 12 * PAGE, true).unwrap().unwrap();
+    assert_eq!(pages_put(), 1);
+    assert!(mapped::unshare(larger, 12 * PAGE));
+}
+
+#[test]
+fn pages_that_a_mapping_may_write_have_room_or_it_is_refused() {
+    let shelf = mounted("/data");
+    shelf.room.set(Some(4));
+    let fd = open("/data/a", 0o102).unwrap();
+    assert_eq!(ftruncate64(fd, 5 * PAGE as i64), 0);
+    assert_eq!(super::share(fd, 0, 5 * PAGE, true), Err(ENOSPC));
+    assert_eq!(ftruncate64(fd, 3 * PAGE as i64), 0);
+    let at = super::share(fd, 0, 3 * PAGE, true).unwrap().unwrap();
+    let other = open("/data/b", 0o102).unwrap();
+    // SAFETY: the bytes are there.
+    let write = |n| unsafe { io::pwrite64(other, [5; 2 * PAGE].as_ptr().cast(), n, 0) };
+    assert_eq!(write(2 * PAGE), PAGE as isize);
+    assert!(mapped::unshare(at, 3 * PAGE));
+}
+
+#[test]
+fn pages_are_counted_again_after_an_error_that_came_too_late() {
+    let shelf = mounted("/data");
+    shelf.room.set(Some(100));
+    put("/data/a", &[1; 3 * PAGE], 0);
+    put("/data/b", &[2; 2 * PAGE], 0);
+    shelf.fails_late.set(true);
+    assert_eq!(commit_files(), Err(Errno(EIO)));
+    assert_eq!(call!(unlink("/data/b")), 0);
+    put("/data/c", b"new", 0);
+    assert_eq!(commit_files(), Ok(()));
+    let node = |path: &str| find(AT_FDCWD, path.as_bytes(), true).unwrap().node.unwrap();
+    assert_eq!(node("/data").keeper().unwrap().room(), (100, 96));
+    let Kind::Written(contents) = &node("/data/a").kind else { panic!("a file") };
+    assert_eq!(contents.stored(), 3);
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
 }
 
 #[test]

@@ -75,6 +75,8 @@ pub(super) enum Key<'a> {
 }
 
 impl Key<'_> {
+    /// Behind the keys of nodes, and before all that follow.
+    pub(super) const NAMES: &'static [u8] = &[2];
     /// Behind all keys but those of pages.
     pub(super) const PAGES: &'static [u8] = &[3];
 

@@ -9,6 +9,7 @@ use core::ops::Range;
 
 use super::super::parts::Result;
 use super::block::PAGE;
+use super::contents::Contents;
 use super::node::{Kind, Node};
 use super::store::{About, Changes, Key};
 
@@ -165,6 +166,18 @@ impl Unsaved {
             }
             Entry::Occupied(mut before) => before.get_mut().to = rename.to,
             Entry::Vacant(place) => drop(place.insert(rename)),
+        }
+    }
+
+    /// What the files hold that are being committed, and one of them.
+    pub(super) fn all_contents(&self) -> impl Iterator<Item = &Contents> {
+        self.nodes.keys().filter_map(|&inode| self.contents(inode))
+    }
+
+    pub(super) fn contents(&self, inode: u64) -> Option<&Contents> {
+        match &self.nodes.get(&inode)?.held.as_ref()?.kind {
+            Kind::Written(contents) => Some(contents),
+            _ => None,
         }
     }
 
