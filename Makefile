@@ -132,7 +132,8 @@ BENCH_XEN_web = bench_kept
 BENCH_XEN_axum = bench_kept
 bench-xen: ## On a real Xen in QEMU, beside a Linux guest in the same boot; ROW=net, boot, http, web or axum (RUNS= SECONDS=)
 	@ROW="$(filter http web axum,$(ROW))" RUNS="$(RUNS)" SECONDS_EACH="$(SECONDS)" tests/rig/xen-test \
-	    $(if $(ROW),$(or $(BENCH_XEN_$(ROW)),$(error no row of bench-xen is called $(ROW))),bench_net bench_http bench_kept)
+	    $(if $(ROW),$(or $(BENCH_XEN_$(ROW)),$(error there is no row $(ROW); there are: net boot http web axum)),\
+	    bench_net bench_http bench_kept)
 bench-netem: ## TCP over bad links, against the kernel's, on the rig's Linux in QEMU (ARGS= for tests/linux/bench-netem)
 	@$(ENV) tests/linux/build iperf
 	@tests/linux/bench-netem $(ARGS)

@@ -176,9 +176,9 @@ typedef intptr_t value;
 #define MIRUST_TOKEN_INDEX_BITS 24
 
 // Index of the word with the time, in nanoseconds since boot, in the array that `mirust_turn_words` gives: when
-// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned; up to 10 ms earlier where Xen
-// emulates the time stamp counter. 0 if that may be long ago, as in code that a Rust task calls inside a poll, and
-// after `mirust_exchange`: call `mirust_turn_look` then.
+// OCaml's part of the turn began, or when the last `mirust_turn_look` or `mirust_exchange` in it returned; up to 10 ms
+// earlier where Xen emulates the time stamp counter. 0 if that may be long ago, as in code that a Rust task calls
+// inside a poll: call `mirust_turn_look` then.
 #define MIRUST_TURN_NOW 0
 
 // The word that is 1 if there were completions to collect at that time, and otherwise 0.

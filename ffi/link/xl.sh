@@ -28,5 +28,10 @@ command_line() {
     if is_set cmdline; then value cmdline; else printf '%s\n' "$(value root) $(value extra)" | sed 's/^ *//;s/ *$//'; fi
 }
 
+# The devices of the last list, such as `vif = ["", 'bridge=xenbr1']`: one a line, in their quotes.
+devices() { sed -n "s/^$1 *= *\[\(.*\)\].*/\1/p" "$cfg" | tail -n 1 | grep -o "['\"][^'\"]*['\"]"; } # KEY
+of_device() { printf %s "$1" | tr -d "'\"" | tr , '\n' | sed -n "s/^ *$2 *= *//p"; } # DEVICE KEY
+keys_of_device() { printf %s "$1" | tr -d "'\"" | tr , '\n' | sed -n 's/^ *\([a-z]*\) *=.*/\1/p'; } # DEVICE
+
 # left_out KEY REMEDY: says so where the configuration has it
 left_out() { ! is_set "$1" || complain "$cfg: $1 is left out: $2"; }

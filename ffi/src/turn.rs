@@ -14,9 +14,9 @@ use mirust_rt::poll::Ready;
 use crate::{domain, time};
 
 /// Index of the word with the time, in nanoseconds since boot, in the array that `mirust_turn_words` gives: when
-/// OCaml's part of the turn began, or when the last `mirust_turn_look` in it returned; up to 10 ms earlier where Xen
-/// emulates the time stamp counter. 0 if that may be long ago, as in code that a Rust task calls inside a poll, and
-/// after `mirust_exchange`: call `mirust_turn_look` then.
+/// OCaml's part of the turn began, or when the last `mirust_turn_look` or `mirust_exchange` in it returned; up to 10 ms
+/// earlier where Xen emulates the time stamp counter. 0 if that may be long ago, as in code that a Rust task calls
+/// inside a poll: call `mirust_turn_look` then.
 pub const MIRUST_TURN_NOW: isize = 0;
 /// The word that is 1 if there were completions to collect at that time, and otherwise 0.
 pub const MIRUST_TURN_COMPLETIONS: isize = 1;
@@ -154,7 +154,7 @@ pub extern "C" fn mirust_exchange(most: isize) -> isize {
     let turn = domain::run_tasks(most.max(0) as usize);
     LOOKS.store(false, Ordering::Relaxed);
     if turn.run > 0 {
-        forget_time();
+        tell_time();
     }
     tell_completions();
     BEGIN.get()(false);

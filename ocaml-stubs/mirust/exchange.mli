@@ -2,8 +2,8 @@
     through words of memory that both read and write ([ffi/src/turn.rs]). For the libraries of this
     repository. *)
 
-(** The time, in nanoseconds since boot, when OCaml's part of this turn began; never later than
-    {!Mclock.elapsed_ns}. After {!forget}, after {!run} if tasks have run, and in what a Rust task
+(** The time, in nanoseconds since boot, when OCaml's part of this turn began, or when Rust's tasks
+    last ran in it; never later than {!Mclock.elapsed_ns}. After {!forget}, and in what a Rust task
     calls inside a poll, the time of the first call of [now] instead. *)
 val now : unit -> int
 

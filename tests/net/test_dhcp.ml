@@ -418,6 +418,39 @@ let silent_after_the_offer () =
     [ "unusable: the server does not confirm it"; "broadcast discover" ]
     actions
 
+(* Of two servers the one that is faster offers what it does not give: it refuses, or says no more. *)
+let a_server_that_gives_nothing_does_not_keep_others_out () =
+  let try_one name fail =
+    let t = engine () in
+    let first = xid (E.start t ~now:0) in
+    ignore (E.input t ~now:0 (ack ~kind:Offer ~server:"10.0.0.66" first));
+    let rec until_discover now = function
+      | E.Broadcast { kind = Discover; xid; _ } :: _ -> (now, xid)
+      | _ :: rest -> until_discover now rest
+      | [] ->
+          let now = Option.get (E.next t) in
+          until_discover now (E.tick t ~now)
+    in
+    let now, again = until_discover 0 (fail t first) in
+    check_actions (name ^ ": the same again") []
+      (E.input t ~now (ack ~kind:Offer ~server:"10.0.0.66" again));
+    let offer = ack ~kind:Offer again in
+    check_actions (name ^ ": another") [ "broadcast request" ] (E.input t ~now offer);
+    check_actions (name ^ ": bound") [ "configure 10.0.0.50/24" ] (E.input t ~now (ack again))
+  in
+  try_one "refused" (fun t x -> E.input t ~now:0 (ack ~kind:Nak ~server:"10.0.0.66" x));
+  try_one "silent" (fun _ _ -> []);
+  (* Where there is no other, it is asked again. *)
+  let t = engine () in
+  let x = xid (E.start t ~now:0) in
+  ignore (E.input t ~now:0 (ack ~kind:Offer x));
+  ignore (E.input t ~now:0 (ack ~kind:Nak x));
+  let x = xid (E.tick t ~now:(Option.get (E.next t))) in
+  let now = Option.get (E.next t) in
+  check_actions "repeats" [ "broadcast discover" ] (E.tick t ~now);
+  check_actions "takes it" [ "broadcast request" ] (E.input t ~now (ack ~kind:Offer x));
+  check_actions "bound" [ "configure 10.0.0.50/24" ] (E.input t ~now (ack x))
+
 let naks () =
   let t = engine () in
   let x = xid (E.start t ~now:0) in
@@ -707,6 +740,8 @@ let () =
           case "discover_is_repeated_with_backoff" discover_is_repeated_with_backoff;
           case "silent_after_the_offer" silent_after_the_offer;
           case "naks" naks;
+          case "a_server_that_gives_nothing_does_not_keep_others_out"
+            a_server_that_gives_nothing_does_not_keep_others_out;
           case "strangers_are_ignored" strangers_are_ignored;
           case "impossible_times" impossible_times;
           case "acknowledgements_of_no_use" acknowledgements_of_no_use;

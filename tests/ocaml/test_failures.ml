@@ -12,7 +12,7 @@ external runtime_is_exclusive : unit -> bool = "mirust_export_test_runtime_is_ex
 external constructor_address : string -> (int[@untagged])
   = "mirust_native_only" "mirust_export_test_constructor_address"
 
-let times = 10_000
+let times () = Often.times 10_000
 
 exception Custom of { code : int }
 
@@ -23,7 +23,7 @@ let silently f =
 
 let panics () =
   silently @@ fun () ->
-  for i = 1 to times do
+  for i = 1 to times () do
     let message = Printf.sprintf "panic %d" i in
     (match panic message with
     | _ -> Alcotest.fail "no exception"
@@ -32,7 +32,7 @@ let panics () =
   done
 
 let exceptions () =
-  for i = 1 to times do
+  for i = 1 to times () do
     let raises n = if n = i then raise (Custom { code = n }) else n in
     if catch raises i <> -1 then Alcotest.fail "no error";
     if catch raises (i + 1) <> i + 1 then Alcotest.fail "no result";

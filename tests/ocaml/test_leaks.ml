@@ -16,11 +16,12 @@ let live () =
   done;
   Test_promise.live ()
 
-let full_every = 10_000
+let full_every () = Often.times 10_000
 
 let leaves_nothing name crossings times =
+  let times = Often.times times in
   (* Tables grow to what is there at a time, which a collection ends. *)
-  crossings (max (min times (2 * full_every)) (times / 10));
+  crossings (max (min times (2 * full_every ())) (times / 10));
   let words, heap = live () in
   crossings times;
   let words', heap' = live () in
@@ -34,7 +35,7 @@ let leaves_nothing name crossings times =
 
 let collect i =
   if i land 15 = 0 then Gc.minor ();
-  if i mod full_every = 0 then Gc.full_major ()
+  if i mod full_every () = 0 then Gc.full_major ()
 
 (* Crossings that are over when they return. *)
 let at_once f times =

@@ -300,10 +300,10 @@ let leaks () =
     turn ();
     ((Gc.stat ()).live_words, (Stats.Memory.get ()).heap)
   in
-  crossings 10_000;
+  crossings (Often.times 10_000);
   let words, heap = live () in
   for _ = 1 to 4 do
-    crossings 250_000
+    crossings (Often.times 250_000)
   done;
   let words', heap' = live () in
   Alcotest.(check bool)

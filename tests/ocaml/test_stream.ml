@@ -220,7 +220,7 @@ let through_both () =
   Alcotest.check ints "doubled" (List.map (( * ) 2) (upto 50)) (await (Lwt_stream.to_list stream))
 
 let leaks () =
-  let n = 100_000 in
+  let n = Often.times 100_000 in
   let round () =
     let count = ref 0 in
     let read_all = Lwt_stream.iter (fun _ -> incr count) (feed n) in

@@ -48,13 +48,9 @@ pub fn run(options: &Run) -> Result<u8> {
     build.package = packages;
     let ports =
         ports.iter().chain(&options.publish).map(|value| port(value)).collect::<Result<_>>()?;
+    let command_line = command_line(&options.boot.env, &PASSED_ON, &options.arguments)?;
     let image = build_one(&mut build)?;
-    let domain = Domain {
-        boot: &options.boot,
-        memory: build.memory,
-        ports,
-        command_line: command_line(&options.boot.env, &PASSED_ON, &options.arguments)?,
-    };
+    let domain = Domain { boot: &options.boot, memory: build.memory, ports, command_line };
     domain.run(&Home::find()?, &image)
 }
 

@@ -232,17 +232,24 @@ impl Workspace {
         cargo.args(more).args(["--message-format", "json-render-diagnostics"]);
         let mut child = cargo.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
         let mut executables = Vec::new();
+        let mut wrong = None;
         let output = child.stdout.take().context("cargo has no output")?;
         for message in Message::parse_stream(BufReader::new(output)) {
             match message.context("cannot read cargo's messages")? {
-                Message::CompilerArtifact(artifact) => {
-                    executables.extend(self.executable(artifact, options)?)
-                }
+                Message::CompilerArtifact(artifact) => match self.executable(artifact, options) {
+                    Ok(executable) => executables.extend(executable),
+                    // Cargo goes on, and would complain if nobody listened any more.
+                    Err(error) => wrong = wrong.or(Some(error)),
+                },
                 Message::TextLine(line) => println!("{line}"),
                 _ => {}
             }
         }
-        if !child.wait().context("cannot wait for cargo")?.success() {
+        let status = child.wait().context("cannot wait for cargo")?;
+        if let Some(error) = wrong {
+            return Err(error);
+        }
+        if !status.success() {
             bail!("cargo {command} failed");
         }
         // Cargo names them as they are done.

@@ -22,12 +22,12 @@ pub fn debug(options: &Debug) -> Result<u8> {
     if std::net::TcpListener::bind(("127.0.0.1", options.port)).is_err() {
         bail!("port {} is taken by another program; choose another one: --port PORT", options.port);
     }
+    let line = command_line(&options.env, &PASSED_ON, &options.arguments)?;
     let mut build = options.build.clone();
     let image = build_one(&mut build)?;
     let home = Home::find()?;
     let mut command = Command::new(home.file("tests/rig/env"));
     command.arg("--rig");
-    let line = command_line(&options.env, &PASSED_ON, &options.arguments)?;
     let memory = build.memory.map_or_else(|| image.memory(), Ok)?;
     qemu(&mut command, &image, memory, &line);
     command.args(["-S", "-gdb", &format!("tcp:127.0.0.1:{}", options.port)]);

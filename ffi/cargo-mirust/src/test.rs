@@ -27,6 +27,9 @@ pub fn test(options: &Test) -> Result<u8> {
     if options.doc {
         return documentation(options, &home, &workspace);
     }
+    let mut arguments: Vec<OsString> = options.filter.iter().map(OsString::from).collect();
+    arguments.extend(options.arguments.iter().cloned());
+    let command_line = boot::command_line(&options.boot.env, &PASSED_ON, &arguments)?;
     let mut more = vec!["--no-run".to_owned()];
     more.extend(options.lib.then(|| "--lib".to_owned()));
     more.extend(options.tests.then(|| "--tests".to_owned()));
@@ -37,13 +40,11 @@ pub fn test(options: &Test) -> Result<u8> {
     if executables.is_empty() {
         bail!("there are no tests here but those in documentation: cargo mirust test --doc");
     }
-    let mut arguments: Vec<OsString> = options.filter.iter().map(OsString::from).collect();
-    arguments.extend(options.arguments.iter().cloned());
     let domain = Domain {
         boot: &options.boot,
         memory: options.build.memory,
         ports: Vec::new(),
-        command_line: boot::command_line(&options.boot.env, &PASSED_ON, &arguments)?,
+        command_line,
     };
     let mut failed = Vec::new();
     for executable in &executables {

@@ -54,6 +54,7 @@ type t = {
   mutable declines : int; (* in a row, without a lease that lasted *)
   mutable seeking : int; (* since when no server has answered *)
   mutable offer : Dhcpv4.t option; (* being requested *)
+  mutable avoided : Ipaddr.V4.t option; (* the server whose last offer came to nothing *)
   mutable lease : lease option;
   mutable renew : int; (* T1 of the lease *)
   mutable rebind : int; (* T2 *)
@@ -79,6 +80,7 @@ let create ?host_name ?(wanted = []) ~random mac =
     declines = 0;
     seeking = 0;
     offer = None;
+    avoided = None;
     lease = None;
     renew = max_int;
     rebind = max_int;
@@ -140,6 +142,9 @@ let start t ~now =
       t.seeking <- now;
       select t ~now
   | Init | Selecting | Requesting | Rebooting | Bound | Renewing | Rebinding -> []
+
+(* What was offered is not to be had: another server may do better, although it answers later. *)
+let avoid t (offer : Dhcpv4.t) = t.avoided <- offer.server
 
 let wait t ~now ns =
   t.state <- Init;
@@ -220,6 +225,7 @@ let bind t ~now ~server m =
           t.state <- Bound;
           t.failures <- 0;
           t.offer <- None;
+          t.avoided <- None;
           t.lease <- lease;
           t.at <- t.renew)
         lease;
@@ -236,12 +242,16 @@ let give_up t ~now =
 
 let same a b = Ipaddr.V4.compare a b = 0
 
+(* Who is avoided has its turn if nobody else has offered anything by the second question. *)
+let is_avoided t server = t.tries = 0 && server <> None && server = t.avoided
+
 let input t ~now (m : Dhcpv4.t) =
   if (not m.reply) || m.xid <> t.xid || Macaddr.compare m.mac t.mac <> 0 then []
   else
     match (t.state, m.kind, m.server) with
     | Selecting, Offer, server when unusable m <> None ->
         [ Unusable { server; why = Option.get (unusable m) } ]
+    | Selecting, Offer, server when is_avoided t server -> []
     | Selecting, Offer, Some _ ->
         t.seeking <- now;
         t.state <- Requesting;
@@ -257,6 +267,7 @@ let input t ~now (m : Dhcpv4.t) =
     | Requesting, Nak, server -> (
         match t.offer with
         | Some offer when server = offer.server ->
+            avoid t offer;
             Unusable { server; why = "the server refuses it after all" } :: give_up t ~now
         | Some _ | None -> [])
     | (Renewing | Rebinding | Rebooting), Ack, server -> (
@@ -386,8 +397,10 @@ let tick t ~now =
           t.tries <- t.tries + 1;
           t.at <- now + backoff t;
           [ request t ~now offer ]
-      | Some { server; _ } ->
-          Unusable { server; why = "the server does not confirm it" } :: select t ~now
+      | Some offer ->
+          avoid t offer;
+          Unusable { server = offer.server; why = "the server does not confirm it" }
+          :: select t ~now
       | None -> select t ~now)
   | (Bound | Renewing | Rebinding), None -> select t ~now
   | Bound, Some lease -> start_renewal t ~now lease

@@ -191,6 +191,10 @@ let payload env c (h : Wire.t) ~seq view =
         env.stats.memory_drops <- env.stats.memory_drops + 1;
         c.ack_now <- true)
       else receive env c view ~repeated:(skip > 0))
+  else if skip > 0 && Output.advertised c = 0 then
+    (* Nothing is acceptable in a closed window, not even what crosses its edge: our acknowledgement of what is old was
+       lost, perhaps. *)
+    Answer.repeat env c
 
 (* The peer's FIN has been reached: everything before it was delivered. *)
 let peer_closed env c =

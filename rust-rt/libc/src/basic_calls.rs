@@ -2,7 +2,8 @@
 
 use super::errno::{self, EAGAIN, ENOSYS};
 use super::stub::unsupported;
-use super::threads::{FutexCall, number as thread, table};
+use super::threads::block::number as thread;
+use super::threads::table::{self, FutexCall};
 use super::{die, random};
 use core::ffi::{c_int, c_long, c_uint, c_void};
 use core::sync::atomic::AtomicBool;

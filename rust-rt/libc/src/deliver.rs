@@ -7,7 +7,7 @@ use super::handlers::{
 };
 use super::interrupt::{Wait, interrupt, look_again};
 use super::stack_signals::{self, Ends, Signals};
-use super::threads::Block;
+use super::threads::block::Block;
 use super::{die, process};
 use core::ffi::c_int;
 use core::sync::atomic::Ordering;

@@ -1,6 +1,6 @@
 //! What handlers of signals a program has set, and what they are called with.
 
-use super::threads::Block;
+use super::threads::block::Block;
 use core::cell::Cell;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, AtomicUsize, Ordering};

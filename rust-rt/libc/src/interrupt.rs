@@ -4,7 +4,7 @@
 //! the signal is for: nothing is ever interrupted but a call that waits, which finds out when it next looks.
 
 use super::stack_signals::{Ends, Signals};
-use super::threads::{Block, table};
+use super::threads::{block::Block, table};
 #[cfg(any(feature = "posix", feature = "posix-on-unix"))]
 use core::task::Context;
 

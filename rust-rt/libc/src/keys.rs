@@ -1,7 +1,7 @@
 //! Keys of `<pthread.h>`: each thread has a value of its own for each.
 
 use super::errno::{EAGAIN, EINVAL};
-use super::threads::{Block, KEYS, Value};
+use super::threads::block::{Block, KEYS, Value};
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};

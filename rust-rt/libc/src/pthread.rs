@@ -6,8 +6,9 @@
 
 use super::errno::{EAGAIN, EBUSY, EDEADLK, EINVAL, EPERM, ESRCH};
 use super::stub::unsupported;
+use super::threads::block::{Block, number};
+use super::threads::objects::{Attributes, Condition, Mutex};
 use super::threads::table::{self, Function};
-use super::threads::{Attributes, Block, Condition, Mutex, number};
 use super::{die, process};
 use core::ffi::{c_int, c_void};
 use core::ptr;

@@ -15,7 +15,7 @@ use super::handlers::{FLAGS, HANDLERS, Information, SIGNALS, alternate, is_none}
 use super::stack_signals;
 use super::states;
 use super::stub::unsupported;
-use super::threads::Block;
+use super::threads::block::Block;
 use super::timespec::Timespec;
 use super::{exceptions, host, process};
 use core::ffi::{c_int, c_void};

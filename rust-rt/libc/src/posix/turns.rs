@@ -9,7 +9,7 @@ use core::task::{Poll, Waker};
 use super::block::{NEVER, until};
 use super::parts::{Errno, Result};
 use crate::errno::EDEADLK;
-use crate::threads::number;
+use crate::threads::block::number;
 
 /// Whose turn it is, and who waits for one.
 #[derive(Default)]

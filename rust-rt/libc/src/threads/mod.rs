@@ -20,24 +20,21 @@
 //! ```
 
 mod attributes;
-mod block;
+pub(crate) mod block;
 mod conditions;
 mod exit;
 mod fibers;
 mod futex;
 mod lifetime;
 mod locks;
-mod objects;
+pub(crate) mod objects;
 mod semaphores;
 pub(crate) mod table;
 mod timed;
 mod waiting;
 
 use super::errno;
-pub(super) use block::{Block, Handler, KEYS, MAIN, Value, living, number};
 pub use fibers::{Fibers, Start, Waited};
-pub(super) use objects::{Attributes, Condition, Mutex};
-pub(super) use table::FutexCall;
 pub use table::fibers;
 
 #[cfg_attr(feature = "symbols", unsafe(link_section = ".mirust.threads"))]

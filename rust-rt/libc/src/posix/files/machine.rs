@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
-use crate::threads::{self, MAIN};
+use crate::threads::block::{MAIN, living};
 use crate::{host, process};
 
 /// Nanoseconds since boot.
@@ -77,7 +77,7 @@ pub(super) fn times() -> Vec<u8> {
 pub(super) fn process() -> Vec<u8> {
     let (total, free) = process::memory();
     let pages = total.saturating_sub(free) / mirust_mem::PAGE_SIZE;
-    let (user, threads) = (ticks(), threads::living());
+    let (user, threads) = (ticks(), living());
     // From the state on: parent, group, session, terminal and its group, flags, 4 kinds of faults; times of the program, and of
     // a kernel and of children, priority, niceness, threads, a timer, start; address space, pages, and their limit.
     format!(

@@ -15,7 +15,7 @@ use crate::errno::{self, EBADF, ECHILD, EINVAL, EISDIR, EOPNOTSUPP};
 use crate::pthread::{pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock};
 use crate::stdio::{self, END, EOF, ERROR, File};
 use crate::stub::stubs;
-use crate::threads::Mutex;
+use crate::threads::objects::Mutex;
 
 const O_RDWR: c_int = 2;
 const O_CREAT: c_int = 0o100;

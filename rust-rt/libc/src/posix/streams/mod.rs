@@ -31,7 +31,7 @@ use crate::asm::VaList;
 use crate::errno::{self, EBADF, EDEADLK, ENOMEM};
 use crate::pthread::{RECURSIVE, pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_unlock};
 use crate::stdio::{END, ERROR, File, Kind, OPENED, Stream};
-use crate::threads::Mutex;
+use crate::threads::objects::Mutex;
 use buffer::Buffer;
 
 const O_WRONLY: c_int = 1;

@@ -87,7 +87,7 @@ fn the_process_is_one_of_proc_with_the_fields_of_linux() {
     let (total, free) = crate::process::memory();
     assert_eq!((field(23), field(24)), (total as u64, ((total - free) / 4096) as u64));
     // Threads; the limit of resident memory: none.
-    assert_eq!((field(20), field(25)), (crate::threads::living() as u64, u64::MAX));
+    assert_eq!((field(20), field(25)), (crate::threads::block::living() as u64, u64::MAX));
     assert_eq!(ours, whole("proc/../proc/self/stat"));
 }
 
