@@ -9,10 +9,7 @@ fn main() -> ExitCode {
     let mut args = env::args();
     let name = args.next().unwrap_or_default();
     println!("{name}: main {:?}", args.collect::<Vec<_>>());
-    println!(
-        "since the crate was written: {}",
-        SystemTime::now() > UNIX_EPOCH + Duration::from_secs(1_760_000_000)
-    );
+    println!("since the crate was written: {}", SystemTime::now() > UNIX_EPOCH + Duration::from_secs(1_760_000_000));
     println!("debug assertions: {}", cfg!(debug_assertions));
     if cfg!(feature = "loud") {
         println!("LOUD");
@@ -21,9 +18,7 @@ fn main() -> ExitCode {
         println!("who: {name}");
     }
     match env::args().nth(1).as_deref() {
-        Some("exit") => {
-            std::process::exit(env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(7))
-        }
+        Some("exit") => std::process::exit(env::args().nth(2).and_then(|n| n.parse().ok()).unwrap_or(7)),
         Some("return") => ExitCode::from(8),
         Some("panic") => fails(),
         Some("caught") => {
@@ -58,11 +53,7 @@ fn asked() -> ExitCode {
     signal(15, handler);
     println!("waiting for a signal");
     while SIGNAL.load(Ordering::Relaxed) == 0 {
-        println!(
-            "poll {}: {}",
-            poll(std::ptr::null(), 0, -1),
-            std::io::Error::last_os_error().kind()
-        );
+        println!("poll {}: {}", poll(std::ptr::null(), 0, -1), std::io::Error::last_os_error().kind());
     }
     println!("signal {}", SIGNAL.load(Ordering::Relaxed));
     ExitCode::from(9)
