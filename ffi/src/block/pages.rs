@@ -10,7 +10,7 @@
 //!   much. It is written in the order of the disk, many pages at a time.
 
 use super::Buffer;
-use super::redb::{Blocking, Storage, UNIT, Wait};
+use super::redb::{Blocking, Page, Storage, UNIT, Wait};
 use redb::StorageBackend;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -168,13 +168,6 @@ fn reserve(len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| ErrorKind::OutOfMemory)?;
     Ok(bytes)
-}
-
-/// A page of the database: where it is, and its size in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Page {
-    pub(super) offset: u64,
-    pub(super) len: usize,
 }
 
 impl Page {

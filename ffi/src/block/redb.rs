@@ -27,7 +27,6 @@
 //! newer one: with the older one, an assertion of redb 2.6.4 about its cache was seen to fail in one of two thousand
 //! crashes.
 
-use super::pages::Page;
 use super::{Buffer, Disk, SECTOR};
 use redb::{Database, DatabaseError, StorageBackend};
 use std::cell::{Cell, RefCell};
@@ -51,6 +50,13 @@ const MAGIC: &[u8; 8] = b"MirustRD";
 const EMPTY: u64 = 1 << 20;
 /// What a database begins with when it has been made; redb writes that last.
 const MADE: &[u8; 4] = b"redb";
+
+/// A page of the database: where it is, and its size in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Page {
+    pub(super) offset: u64,
+    pub(super) len: usize,
+}
 
 /// Opens the database on a disk, or creates one if the disk has none.
 ///
