@@ -2,12 +2,12 @@
 //!
 //! redb's own cache is left out, so that every page that redb looks at passes here:
 //!
-//! - **A disk that somebody has forged.** Pages of a tree lead to others, and redb follows them, by recursion. On such a
-//!   disk they may lead deeper than a stack, or around in a circle. So whoever goes down more levels than a tree can have
-//!   gets an error, and so does whoever asks for a page of an impossible size.
+//! - **A disk that somebody has forged.** Pages of a tree lead to others, and redb follows them, by recursion. On such
+//!   a disk they may lead deeper than a stack, or around in a circle. So whoever goes down more levels than a tree can
+//!   have gets an error, and so does whoever asks for a page of an impossible size.
 //! - **Read-ahead.** Pages that follow each other are read together, twice as many each time.
-//! - **Commits.** What redb writes is on the disk when redb has it flushed: until then it is here, unless it becomes too
-//!   much. It is written in the order of the disk, many pages at a time.
+//! - **Commits.** What redb writes is on the disk when redb has it flushed: until then it is here, unless it becomes
+//!   too much. It is written in the order of the disk, many pages at a time.
 
 use super::Buffer;
 use super::redb::{Blocking, Page, Storage, UNIT, Wait};
@@ -197,8 +197,8 @@ struct Regions {
 }
 
 impl Regions {
-    /// The page that a number in a branch means: 20 bits for its place among those of its size in the region, 20 for the
-    /// region, and the highest 5 for the size.
+    /// The page that a number in a branch means: 20 bits for its place among those of its size in the region, 20 for
+    /// the region, and the highest 5 for the size.
     fn page(self, number: u64) -> Option<Page> {
         let (order, region) = ((number >> 59) as u32, number >> 20 & 0xf_ffff);
         let len = UNIT.checked_shl(order)?;
