@@ -91,6 +91,7 @@ pub(crate) fn end() {
 }
 
 /// Marks the time in the words as old, so that code that needs it reads the clock.
+#[cfg(feature = "ocaml")]
 pub(crate) fn forget_time() {
     word(MIRUST_TURN_NOW).store(0, Ordering::Relaxed);
 }
