@@ -238,15 +238,16 @@ let low = ref max_int
 
 (* A process has no reserve for the collector, and ends where a small allocation fails: what is garbage or lies between
    what is used has to be given back before. What is left then is in use, so that the next time comes only when a good
-   part of the rest has gone. *)
+   part of the rest has gone, or when much was unused in between. *)
 let give_back_in_time total =
   match unused () with
-  | bytes when bytes >= total / 4 -> low := max_int
-  | bytes when bytes >= !low -> ()
-  | _ ->
+  | bytes when bytes >= (total / 4) + (total / 16) -> low := max_int
+  | bytes when bytes >= min !low (total / 4) -> ()
+  | (_ : int) | (exception Out_of_memory) -> (
       Gc.compact ();
-      low := unused () - (total / 16)
-  | exception Out_of_memory -> Gc.compact ()
+      match unused () with
+      | bytes -> low := bytes - (total / 16)
+      | exception Out_of_memory -> ())
 
 let look_again () =
   if not (!was_set || !limits = []) then

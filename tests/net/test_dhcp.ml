@@ -418,28 +418,46 @@ let silent_after_the_offer () =
     [ "unusable: the server does not confirm it"; "broadcast discover" ]
     actions
 
-(* Of two servers the one that is faster offers what it does not give: it refuses, or says no more. *)
+(* Servers that are faster than a good one offer what they do not give: they refuse, or say no more. *)
 let a_server_that_gives_nothing_does_not_keep_others_out () =
+  let bad = [ "10.0.0.66"; "10.0.0.67" ] in
+  let rec until_discover t now = function
+    | E.Broadcast { kind = Discover; xid; _ } :: _ -> (now, xid)
+    | _ :: rest -> until_discover t now rest
+    | [] ->
+        let now = Option.get (E.next t) in
+        until_discover t now (E.tick t ~now)
+  in
+  (* The time and the number of the question after all of them have failed. *)
+  let failed t fail =
+    let one (now, x) server =
+      check_actions "an offer" [ "broadcast request" ]
+        (E.input t ~now (ack ~kind:Offer ~server x));
+      until_discover t now (fail t ~now ~server x)
+    in
+    List.fold_left one (0, xid (E.start t ~now:0)) bad
+  in
+  let refuse t ~now ~server x = E.input t ~now (ack ~kind:Nak ~server x) in
   let try_one name fail =
     let t = engine () in
-    let first = xid (E.start t ~now:0) in
-    ignore (E.input t ~now:0 (ack ~kind:Offer ~server:"10.0.0.66" first));
-    let rec until_discover now = function
-      | E.Broadcast { kind = Discover; xid; _ } :: _ -> (now, xid)
-      | _ :: rest -> until_discover now rest
-      | [] ->
-          let now = Option.get (E.next t) in
-          until_discover now (E.tick t ~now)
-    in
-    let now, again = until_discover 0 (fail t first) in
-    check_actions (name ^ ": the same again") []
-      (E.input t ~now (ack ~kind:Offer ~server:"10.0.0.66" again));
+    let now, again = failed t fail in
+    List.iter
+      (fun server ->
+        check_actions (name ^ ": the same again") []
+          (E.input t ~now (ack ~kind:Offer ~server again)))
+      bad;
     let offer = ack ~kind:Offer again in
     check_actions (name ^ ": another") [ "broadcast request" ] (E.input t ~now offer);
     check_actions (name ^ ": bound") [ "configure 10.0.0.50/24" ] (E.input t ~now (ack again))
   in
-  try_one "refused" (fun t x -> E.input t ~now:0 (ack ~kind:Nak ~server:"10.0.0.66" x));
-  try_one "silent" (fun _ _ -> []);
+  try_one "refused" refuse;
+  try_one "silent" (fun _ ~now:_ ~server:_ _ -> []);
+  (* On another network, the same address is another server's. *)
+  let t = engine () in
+  let now, _ = failed t refuse in
+  let x = xid (E.link_changed t ~now) in
+  check_actions "elsewhere" [ "broadcast request" ]
+    (E.input t ~now (ack ~kind:Offer ~server:(List.hd bad) x));
   (* Where there is no other, it is asked again. *)
   let t = engine () in
   let x = xid (E.start t ~now:0) in

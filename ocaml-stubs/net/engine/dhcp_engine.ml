@@ -54,7 +54,7 @@ type t = {
   mutable declines : int; (* in a row, without a lease that lasted *)
   mutable seeking : int; (* since when no server has answered *)
   mutable offer : Dhcpv4.t option; (* being requested *)
-  mutable avoided : Ipaddr.V4.t option; (* the server whose last offer came to nothing *)
+  mutable avoided : Ipaddr.V4.t list; (* servers whose offers came to nothing, the last one first *)
   mutable lease : lease option;
   mutable renew : int; (* T1 of the lease *)
   mutable rebind : int; (* T2 *)
@@ -80,7 +80,7 @@ let create ?host_name ?(wanted = []) ~random mac =
     declines = 0;
     seeking = 0;
     offer = None;
-    avoided = None;
+    avoided = [];
     lease = None;
     renew = max_int;
     rebind = max_int;
@@ -143,8 +143,10 @@ let start t ~now =
       select t ~now
   | Init | Selecting | Requesting | Rebooting | Bound | Renewing | Rebinding -> []
 
-(* What was offered is not to be had: another server may do better, although it answers later. *)
-let avoid t (offer : Dhcpv4.t) = t.avoided <- offer.server
+(* What was offered is not to be had: another server may do better, although it answers later. Of servers that pretend
+   to be many, as many are known as there may be honest ones on a network. *)
+let avoid t (offer : Dhcpv4.t) =
+  t.avoided <- List.filteri (fun i _ -> i < 8) (Option.to_list offer.server @ t.avoided)
 
 let wait t ~now ns =
   t.state <- Init;
@@ -225,7 +227,7 @@ let bind t ~now ~server m =
           t.state <- Bound;
           t.failures <- 0;
           t.offer <- None;
-          t.avoided <- None;
+          t.avoided <- [];
           t.lease <- lease;
           t.at <- t.renew)
         lease;
@@ -243,7 +245,8 @@ let give_up t ~now =
 let same a b = Ipaddr.V4.compare a b = 0
 
 (* Who is avoided has its turn if nobody else has offered anything by the second question. *)
-let is_avoided t server = t.tries = 0 && server <> None && server = t.avoided
+let is_avoided t server =
+  t.tries = 0 && List.exists (fun avoided -> server = Some avoided) t.avoided
 
 let input t ~now (m : Dhcpv4.t) =
   if (not m.reply) || m.xid <> t.xid || Macaddr.compare m.mac t.mac <> 0 then []
@@ -294,6 +297,8 @@ let decline_wait = 10 * second
 (* Perhaps on another network now: INIT-REBOOT (section 3.2). The address stays in use meanwhile, as most
    links come back where they were, and connections live on. *)
 let link_changed t ~now =
+  (* On another network, the same address is another server's. *)
+  t.avoided <- [];
   match (t.state, t.lease) with
   | (Selecting | Requesting | Bound | Renewing | Rebinding | Rebooting), Some lease ->
       t.state <- Rebooting;

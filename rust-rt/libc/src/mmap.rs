@@ -3,7 +3,6 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use mirust_mem::heap::or_others_give_way;
 use mirust_mem::paging::Prot;
 use mirust_mem::vm::{self, MapError};
 
@@ -30,7 +29,7 @@ const MAP_FAILED: *mut u8 = ptr::without_provenance_mut(usize::MAX);
 /// The `errno` for an error.
 fn code(error: MapError) -> c_int {
     match error {
-        MapError::NoMemory => errno::ENOMEM,
+        MapError::NoMemory | MapError::OutOfRange => errno::ENOMEM,
         MapError::Invalid => errno::EINVAL,
         MapError::Exists => errno::EEXIST,
     }
@@ -185,20 +184,17 @@ unsafe fn try_mmap(addr: usize, len: usize, prot: c_int, flags: c_int) -> Result
 ///
 /// Nobody uses what a fixed mapping replaces.
 unsafe fn map_anonymous(addr: usize, len: usize, prot: Prot, flags: c_int) -> Result<usize, c_int> {
-    let map = || {
-        let mapped = vm::with(|space| match (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE), prot) {
-            (0, Prot::None) => space.reserve(len),
-            (0, prot) => space.map(len, prot),
-            (fixed, prot) => {
-                let replace = fixed & MAP_FIXED_NOREPLACE == 0;
-                let prot = (prot != Prot::None).then_some(prot);
-                // SAFETY: passed on to our caller.
-                unsafe { space.map_fixed(addr, len, prot, replace) }.map(|()| addr)
-            }
-        });
-        if mapped == Err(MapError::NoMemory) { None } else { Some(mapped) }
-    };
-    or_others_give_way(map).unwrap_or(Err(MapError::NoMemory)).map_err(code)
+    vm::with(|space| match (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE), prot) {
+        (0, Prot::None) => space.reserve(len),
+        (0, prot) => space.map(len, prot),
+        (fixed, prot) => {
+            let replace = fixed & MAP_FIXED_NOREPLACE == 0;
+            let prot = (prot != Prot::None).then_some(prot);
+            // SAFETY: passed on to our caller.
+            unsafe { space.map_fixed(addr, len, prot, replace) }.map(|()| addr)
+        }
+    })
+    .map_err(code)
 }
 
 /// [`mmap`], whose offsets have 64 bits anyway.

@@ -17,7 +17,7 @@ use dlmalloc::Dlmalloc;
 use segments::Segments;
 use spin::{Mutex, Once};
 
-use super::frames::{FRAMES, Frames};
+use super::frames::{self, FRAMES, Frames};
 use super::paging::Frame;
 use crate::lock::lock;
 use crate::page::PAGE_SIZE;
@@ -272,11 +272,17 @@ pub fn give_way_by(gives_way: fn() -> bool) {
     GIVES_WAY.call_once(|| gives_way);
 }
 
-/// Asks for memory, and asks again as long as others give way.
-pub fn or_others_give_way<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+/// Whether others have given some memory back, so that who has none may ask again.
+pub(crate) fn others_give_way() -> bool {
+    GIVES_WAY.get().is_some_and(|gives_way| gives_way())
+}
+
+/// Asks the heap for so many bytes, and asks again as long as others give way: not for more than there is, nor in the
+/// middle of an allocation.
+fn ask<T>(size: usize, mut heap: impl FnMut(&mut RawHeap) -> Option<T>) -> Option<T> {
     loop {
-        let block = ask();
-        if block.is_some() || !GIVES_WAY.get().is_some_and(|gives_way| gives_way()) {
+        let block = heap(&mut *lock(&HEAP)?);
+        if block.is_some() || size > frames::stats().total * PAGE_SIZE || !others_give_way() {
             return block;
         }
     }
@@ -285,7 +291,7 @@ pub fn or_others_give_way<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
 impl Heap {
     /// As [`RawHeap::alloc`].
     pub fn alloc(self, size: usize, align: usize) -> Option<NonNull<u8>> {
-        or_others_give_way(|| lock(&HEAP)?.alloc(size, align))
+        ask(size, |heap| heap.alloc(size, align))
     }
 
     /// As [`alloc`](Self::alloc), and the block is full of zeroes.
@@ -320,7 +326,7 @@ impl Heap {
         align: usize,
     ) -> Option<NonNull<u8>> {
         // SAFETY: passed on to our caller; without an answer the block is as it was.
-        or_others_give_way(|| unsafe { lock(&HEAP)?.realloc(block, size, align) })
+        ask(size, |heap| unsafe { heap.realloc(block, size, align) })
     }
 
     /// As [`RawHeap::usable_size`]; 0 in the middle of an allocation.

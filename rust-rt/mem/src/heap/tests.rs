@@ -8,6 +8,27 @@ use alloc::vec::Vec;
 
 use super::*;
 use crate::fake::{self, Ram, Rng};
+use crate::page::OutOfMemory;
+use crate::paging::{PageTables, Prot, VirtPage};
+use crate::vm::{self, MapError};
+
+/// For an address space in which nothing is mapped.
+struct NoTables;
+
+// SAFETY: nothing is ever mapped.
+unsafe impl PageTables for NoTables {
+    fn map(&mut self, _page: VirtPage, _frame: Frame, _prot: Prot) -> Result<(), OutOfMemory> {
+        Err(OutOfMemory)
+    }
+
+    fn unmap(&mut self, _page: VirtPage) -> Option<Frame> {
+        None
+    }
+
+    fn protect(&mut self, _page: VirtPage, _prot: Prot) -> bool {
+        false
+    }
+}
 
 /// A heap over `pages` pages. Both live for ever: they are small, and the heap points into itself.
 fn heap(pages: usize) -> &'static mut RawHeap {
@@ -136,10 +157,12 @@ fn idle_segments_make_room_for_a_large_block() {
 fn others_give_way_before_memory_ends() {
     static HELD: Mutex<Vec<usize>> = Mutex::new(Vec::new());
     fake::init_global();
-    let all = || lock(&HEAP).unwrap().alloc(LARGE, MIN_ALIGN);
-    while let Some(block) = all() {
-        HELD.lock().push(block.as_ptr().expose_provenance());
-    }
+    let take_all = || {
+        while let Some(block) = lock(&HEAP).unwrap().alloc(LARGE, MIN_ALIGN) {
+            HELD.lock().push(block.as_ptr().expose_provenance());
+        }
+    };
+    take_all();
     give_way_by(|| {
         let Some(block) = HELD.lock().pop() else { return false };
         let block = NonNull::new(ptr::with_exposed_provenance_mut(block)).unwrap();
@@ -152,10 +175,18 @@ fn others_give_way_before_memory_ends() {
     assert!((1..before).contains(&HELD.lock().len()), "{} of {before}", HELD.lock().len());
     // SAFETY: the block was just allocated.
     let block = unsafe { Heap.realloc(block, 30 * LARGE, MIN_ALIGN) }.unwrap();
-    assert_eq!(Heap.alloc(10_000 * LARGE, MIN_ALIGN), None);
-    assert!(HELD.lock().is_empty());
+    // For more than there is, nobody has to.
+    let left = HELD.lock().len();
+    assert_eq!((Heap.alloc(10_000 * LARGE, MIN_ALIGN), HELD.lock().len()), (None, left));
     // SAFETY: as above.
     unsafe { Heap.free(block) };
+    // For the address space as well.
+    vm::init(Box::new(NoTables));
+    take_all();
+    let before = HELD.lock().len();
+    let asked =
+        vm::with(|_| Ok(FRAMES.with(|frames| frames.alloc(20, 1)).ok_or(MapError::NoMemory)??));
+    assert!(asked.is_ok() && HELD.lock().len() < before);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use spin::Mutex;
 pub use space::{AddressSpace, MapError, VmStats};
 
 use super::frames::FRAMES;
-use super::heap::Heap;
+use super::heap::{Heap, others_give_way};
 use super::paging::PageTables;
 use crate::lock::lock;
 
@@ -37,17 +37,26 @@ pub fn init(tables: Tables) {
     }
 }
 
-/// Runs `f` on the address space, and once more if that failed for want of memory and the heap
-/// could spare some. Fails for want of memory before [`init`], and in a crash report that came in
-/// the middle of an operation.
+/// Runs `f` on the address space, and again if that failed for want of memory and the heap could spare some, or [others]
+/// gave way. Fails for want of memory before [`init`], and in a crash report that came in the middle of an operation.
+///
+/// [others]: crate::heap::give_way_by
 pub fn with<R>(
     mut f: impl FnMut(&mut AddressSpace<Tables>) -> Result<R, MapError>,
 ) -> Result<R, MapError> {
-    let mut space = lock(&SPACE).ok_or(MapError::NoMemory)?;
-    let space = space.as_mut().ok_or(MapError::NoMemory)?;
-    match f(space) {
-        Err(MapError::NoMemory) if Heap.trim() => f(space),
-        result => result,
+    let mut ask = || {
+        let mut space = lock(&SPACE).ok_or(MapError::NoMemory)?;
+        let space = space.as_mut().ok_or(MapError::NoMemory)?;
+        match f(space) {
+            Err(MapError::NoMemory) if Heap.trim() => f(space),
+            result => result,
+        }
+    };
+    loop {
+        match ask() {
+            Err(MapError::NoMemory) if others_give_way() => {}
+            answer => return answer,
+        }
     }
 }
 

@@ -11,8 +11,10 @@ use crate::paging::{Frame, PageTables, Prot, VirtPage};
 /// Why a range of addresses could not be mapped, changed or unmapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MapError {
-    /// Frames, page tables or addresses are exhausted, or the range is not (wholly) in use.
+    /// Frames or page tables are exhausted.
     NoMemory,
+    /// The range is not (wholly) in use, or longer than any that there is memory and addresses for.
+    OutOfRange,
     /// The range is empty, not made of pages, or not one that this manager gave out.
     Invalid,
     /// The range is in use already.
@@ -22,8 +24,9 @@ pub enum MapError {
 impl fmt::Display for MapError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            MapError::NoMemory => {
-                "frames, page tables or addresses are exhausted, or the range is not in use"
+            MapError::NoMemory => "frames or page tables are exhausted",
+            MapError::OutOfRange => {
+                "the range is not in use, or longer than there are memory and addresses for"
             }
             MapError::Invalid => {
                 "the range is empty, not made of pages, or not one that was given out"
@@ -117,7 +120,7 @@ impl<P: PageTables> AddressSpace<P> {
     ) -> Result<(), MapError> {
         let range = page_range(addr, len)?;
         if !self.in_window(&range) {
-            return Err(MapError::NoMemory);
+            return Err(MapError::OutOfRange);
         }
         if !replace && self.regions.first_in(&range).is_some() {
             return Err(MapError::Exists);
@@ -172,11 +175,11 @@ impl<P: PageTables> AddressSpace<P> {
             let is_ram = self.frames.with(|frames| frames.covers(frame, pages));
             return match is_ram {
                 Some(true) => self.protect_outside(range, prot),
-                _ => Err(MapError::NoMemory),
+                _ => Err(MapError::OutOfRange),
             };
         }
         if !self.regions.covers(&range) {
-            return Err(MapError::NoMemory);
+            return Err(MapError::OutOfRange);
         }
         self.regions.prepare()?;
         if prot != Prot::None {
@@ -207,7 +210,7 @@ impl<P: PageTables> AddressSpace<P> {
         let mut pages = range.step_by(PAGE_SIZE);
         match pages.all(|page| self.tables.protect(VirtPage(page), prot)) {
             true => Ok(()),
-            false => Err(MapError::NoMemory),
+            false => Err(MapError::OutOfRange),
         }
     }
 
@@ -228,7 +231,7 @@ impl<P: PageTables> AddressSpace<P> {
     fn find(&mut self, len: usize) -> Result<Range<usize>, MapError> {
         let len = page_count(len)? * PAGE_SIZE;
         self.regions.prepare()?;
-        let start = self.regions.gap(&self.window, len).ok_or(MapError::NoMemory)?;
+        let start = self.regions.gap(&self.window, len).ok_or(MapError::OutOfRange)?;
         Ok(start..start + len)
     }
 
@@ -270,7 +273,11 @@ impl<P: PageTables> AddressSpace<P> {
             at = part.end;
             needed += part.len() / PAGE_SIZE;
         }
-        self.frames.with(|frames| frames.check(needed)).ok_or(MapError::NoMemory)??;
+        let enough = self.frames.with(|frames| match frames.check(needed) {
+            Err(_) if needed > frames.stats().total => Err(MapError::OutOfRange),
+            result => result.map_err(MapError::from),
+        });
+        enough.unwrap_or(Err(MapError::NoMemory))?;
 
         let mut at = range.start;
         while let Some(part) = self.unbacked(at..range.end) {
@@ -341,7 +348,7 @@ impl<P: PageTables> AddressSpace<P> {
 fn page_count(len: usize) -> Result<usize, MapError> {
     match len {
         0 => Err(MapError::Invalid),
-        _ if len > isize::MAX as usize => Err(MapError::NoMemory),
+        _ if len > isize::MAX as usize => Err(MapError::OutOfRange),
         _ => Ok(len.div_ceil(PAGE_SIZE)),
     }
 }

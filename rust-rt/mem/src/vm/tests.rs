@@ -134,13 +134,14 @@ fn failed_commit_is_undone() {
     for attempt in [20, 1000] {
         space.tables.room = if attempt == 20 { 10 } else { usize::MAX };
         let result = space.change(addr, attempt, Prot::ReadWrite);
-        assert_eq!(result, Err(MapError::NoMemory));
+        let error = if attempt == 20 { MapError::NoMemory } else { MapError::OutOfRange };
+        assert_eq!(result, Err(error));
         assert_eq!(free(&space), before - 2);
         assert_eq!(space.tables.pages.len(), 2);
         assert!(space.tables.pages.values().all(|&(_, prot)| prot == Prot::Read));
         assert_eq!(space.stats(), VmStats { reserved: 998, committed: 2, direct: 0 });
     }
-    assert_eq!(space.fixed(addr, 1000, Some(Prot::Read)), Err(MapError::NoMemory));
+    assert_eq!(space.fixed(addr, 1000, Some(Prot::Read)), Err(MapError::OutOfRange));
     assert_eq!(space.stats(), VmStats { reserved: 1000, committed: 0, direct: 0 });
     assert_eq!(free(&space), before);
 }
@@ -205,8 +206,8 @@ fn what_ram_where_it_lies_allowed_before_is_what_the_tables_say() {
     assert_eq!(space.prots(text, 3), [RW, RW, Prot::ReadExecute]);
     // A guard page is refused, whatever is asked of it.
     for prot in [Prot::Read, Prot::ReadWrite] {
-        assert_eq!(space.change(text + 3 * PAGE, 1, prot), Err(MapError::NoMemory));
-        assert_eq!(space.change(text + 2 * PAGE, 2, prot), Err(MapError::NoMemory));
+        assert_eq!(space.change(text + 3 * PAGE, 1, prot), Err(MapError::OutOfRange));
+        assert_eq!(space.change(text + 2 * PAGE, 2, prot), Err(MapError::OutOfRange));
     }
 }
 
@@ -227,16 +228,16 @@ fn map_without_a_run_of_frames_uses_the_window() {
 fn addresses_that_were_not_given_out_are_refused() {
     let mut space = space(64, 100);
     assert_eq!(space.reserve(0), Err(MapError::Invalid));
-    assert_eq!(space.reserve(101 * PAGE), Err(MapError::NoMemory));
-    assert_eq!(space.reserve(usize::MAX), Err(MapError::NoMemory));
+    assert_eq!(space.reserve(101 * PAGE), Err(MapError::OutOfRange));
+    assert_eq!(space.reserve(usize::MAX), Err(MapError::OutOfRange));
     assert_eq!(space.give_up(BASE + 1, 1), Err(MapError::Invalid));
     assert_eq!(space.give_up(0x1000, 1), Err(MapError::Invalid));
     assert_eq!(space.give_up(usize::MAX - PAGE + 1, 2), Err(MapError::Invalid));
     assert_eq!(space.give_up(BASE, 100), Ok(()));
-    assert_eq!(space.change(BASE, 1, Prot::Read), Err(MapError::NoMemory));
-    assert_eq!(space.change(0x1000, 1, Prot::Read), Err(MapError::NoMemory));
-    assert_eq!(space.change(0x1000, 1, Prot::ReadWrite), Err(MapError::NoMemory));
-    assert_eq!(space.fixed(BASE + 100 * PAGE, 1, None), Err(MapError::NoMemory));
+    assert_eq!(space.change(BASE, 1, Prot::Read), Err(MapError::OutOfRange));
+    assert_eq!(space.change(0x1000, 1, Prot::Read), Err(MapError::OutOfRange));
+    assert_eq!(space.change(0x1000, 1, Prot::ReadWrite), Err(MapError::OutOfRange));
+    assert_eq!(space.fixed(BASE + 100 * PAGE, 1, None), Err(MapError::OutOfRange));
     space.fixed(BASE, 2, None).unwrap();
     // SAFETY: refused.
     let result = unsafe { space.map_fixed(BASE + PAGE, 2 * PAGE, None, false) };

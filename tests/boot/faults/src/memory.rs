@@ -104,8 +104,8 @@ fn exhaustion() {
     unmap(addr, most).unwrap();
     assert!(frames::stats().largest_run * PAGE_SIZE >= most);
     let addr = vm::with(|space| space.reserve(2 * total)).unwrap();
-    assert_eq!(protect(addr, 2 * total, Prot::ReadWrite), Err(MapError::NoMemory));
-    assert_eq!(vm::with(|space| space.map(2 * total, Prot::ReadWrite)), Err(MapError::NoMemory));
+    assert_eq!(protect(addr, 2 * total, Prot::ReadWrite), Err(MapError::OutOfRange));
+    assert_eq!(vm::with(|space| space.map(2 * total, Prot::ReadWrite)), Err(MapError::OutOfRange));
     unmap(addr, 2 * total).unwrap();
     let tables = before - frames::stats().free;
     assert!(tables <= total / PAGE_SIZE / 512 + 16, "{tables} tables");
