@@ -19,6 +19,7 @@ use std::rc::{Rc, Weak};
 use std::task::Waker;
 
 use mirust_rt::executor::add_waker;
+use mirust_rt::mem::heap;
 
 use super::shortage::{self, KEPT, LITTLE, Memory, Shortage};
 use crate::local::domain_local;
@@ -196,12 +197,19 @@ fn threads() -> [usize; 3] {
 /// Whether there is memory for one more thread, beyond what is [kept](KEPT), or it is not the threads of `connections`
 /// that have taken it.
 fn is_memory_for_thread(connections: &[Weak<dyn Guest>]) -> bool {
-    let ([threads, stacks, next], Memory { total, free, .. }) = (threads(), memory());
-    if (stacks as u64) < total / MANY_STACKS || free >= next as u64 + total / KEPT {
-        return true;
+    loop {
+        let ([threads, stacks, next], Memory { total, free, .. }) = (threads(), memory());
+        if (stacks as u64) < total / MANY_STACKS || free >= next as u64 + total / KEPT {
+            return true;
+        }
+        let connections = connections.iter().filter(|socket| socket.strong_count() > 0).count();
+        if connections < ALWAYS || threads < connections {
+            return true;
+        }
+        if !heap::others_give_way() {
+            return false;
+        }
     }
-    let connections = connections.iter().filter(|socket| socket.strong_count() > 0).count();
-    connections < ALWAYS || threads < connections
 }
 
 /// Whether there is room for one more connection. If not, one is reset, and `newcomer` is woken when it is worth

@@ -272,8 +272,8 @@ pub fn give_way_by(gives_way: fn() -> bool) {
     GIVES_WAY.call_once(|| gives_way);
 }
 
-/// Whether others have given some memory back, so that who has none may ask again.
-pub(crate) fn others_give_way() -> bool {
+/// Whether others have given some memory back, so that who has too little may ask again.
+pub fn others_give_way() -> bool {
     GIVES_WAY.get().is_some_and(|gives_way| gives_way())
 }
 
