@@ -28,8 +28,15 @@ command_line() {
     if is_set cmdline; then value cmdline; else printf '%s\n' "$(value root) $(value extra)" | sed 's/^ *//;s/ *$//'; fi
 }
 
-# The devices of the last list, such as `vif = ["", 'bridge=xenbr1']`: one a line, in their quotes.
-devices() { sed -n "s/^$1 *= *\[\(.*\)\].*/\1/p" "$cfg" | tail -n 1 | grep -o "['\"][^'\"]*['\"]"; } # KEY
+# The devices of the last list, such as `vif = ["", 'bridge=xenbr1']`: one a line, in their quotes. A list may go over
+# several lines, with comments.
+devices() { # KEY
+    sed -E 's/(^|[[:space:]])#.*//' "$cfg" | awk -v begins="^$1 *= *\\\\[" '
+        $0 ~ begins { list = ""; open = 1 }
+        open { list = list $0 " " }
+        /]/ { open = 0 }
+        END { print list }' | grep -o "['\"][^'\"]*['\"]"
+}
 of_device() { printf %s "$1" | tr -d "'\"" | tr , '\n' | sed -n "s/^ *$2 *= *//p"; } # DEVICE KEY
 keys_of_device() { printf %s "$1" | tr -d "'\"" | tr , '\n' | sed -n 's/^ *\([a-z]*\) *=.*/\1/p'; } # DEVICE
 
