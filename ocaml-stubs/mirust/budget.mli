@@ -33,7 +33,8 @@ val divide : int -> t
 
 (** The shares of the memory that was free when this was first called; on Unix, of what the process
     may still use within its limit on address space ([ulimit -v]) and its control group's limit, or
-    of 512 MiB if there is neither. *)
+    of 512 MiB if there is neither. If these limits leave less than 40 MiB, this and {!look_again}
+    make the minor heap as small as it is in a domain, even if [OCAMLRUNPARAM=s=] asks for more. *)
 val get : unit -> t
 
 (** [set bytes] makes {!get} divide [bytes] instead, from now on. *)
@@ -44,9 +45,10 @@ val set : int -> unit
     process do. *)
 val follow : (t -> unit) -> unit
 
-(** Checks, at most ten times a second, whether the limits of the process have changed. To be called
-    before memory is allocated on behalf of peers. Memory that the process had when {!get} was first
-    called is never divided. Does nothing on Xen, and after {!set}. *)
+(** Checks, at most ten times a second, whether the limits of the process have changed. If they
+    leave less than 512 MiB, it also compacts the heap when less than a quarter of that is unused.
+    To be called before memory is allocated on behalf of peers. Memory that the process had when
+    {!get} was first called is never divided. Does nothing on Xen, and after {!set}. *)
 val look_again : unit -> unit
 
 (** A size in bytes, or with a suffix [K], [M] or [G]: 1 MiB at least and [most] at most. *)
