@@ -61,8 +61,8 @@ fn end_here() {
     exit(0);
 }
 
-/// Seconds after which a program ends that was told to, and has not: its handler may only have set a flag, and a call
-/// that waits is not interrupted here.
+/// Seconds after which a program ends that was told to, and has not: its handler may only have set a flag, at which
+/// nobody looks.
 #[cfg(feature = "xen")]
 const PATIENCE: u64 = 30;
 

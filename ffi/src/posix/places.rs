@@ -33,7 +33,8 @@ const VARIABLE: &str = "MIRUST_CONNECTIONS";
 const MEMORY_EACH: u64 = 320 * 1024;
 const LEAST: usize = 32;
 
-/// So many connections a program may have, whatever their threads take: what is short of memory then is the program.
+/// So many connections a program may have, whatever their threads take: beyond that it is the program itself that needs
+/// more memory.
 const ALWAYS: usize = 8;
 /// Stacks that together take less than this part of the memory are not what it is short of.
 const MANY_STACKS: u64 = 4;
