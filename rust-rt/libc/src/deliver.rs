@@ -10,6 +10,7 @@ use super::stack_signals::{self, Ends, Signals};
 use super::threads::block::Block;
 use super::{die, process};
 use core::ffi::c_int;
+use core::ptr;
 use core::sync::atomic::Ordering;
 
 pub(crate) const SIGBUS: c_int = 7;
@@ -63,7 +64,7 @@ pub(crate) unsafe fn send(signal: c_int, code: c_int, to: Option<&Signals>) -> b
     let Some(bit) = bit(signal) else { return false };
     let keeper = to.unwrap_or(stack_signals::main());
     let wanting = stack_signals::find(|one| {
-        one.wanted.get() & bit != 0 && to.is_none_or(|to| core::ptr::eq(to, one))
+        one.wanted.get() & bit != 0 && to.is_none_or(|to| ptr::eq(to, one))
     });
     let taker = match to {
         _ if wanting.is_some() => None,
@@ -86,12 +87,13 @@ pub(crate) unsafe fn send(signal: c_int, code: c_int, to: Option<&Signals>) -> b
     true
 }
 
-/// Calls the handler, for this stack. A signal without one ends the domain, but for those that are ignored.
+/// Calls the handler, for this stack, which may be gone when that returns. A signal without one ends the domain, but for
+/// those that are ignored.
 ///
 /// # Safety
 ///
 /// The handler can be called now.
-unsafe fn call(signal: c_int, code: c_int, taker: &Signals) {
+unsafe fn call(signal: c_int, code: c_int, taker: *const Signals) {
     const SIGCHLD: c_int = 17;
     const SIGCONT: c_int = 18;
     const SIGURG: c_int = 23;
@@ -114,7 +116,11 @@ unsafe fn call(signal: c_int, code: c_int, taker: &Signals) {
                 let handler = core::mem::transmute::<usize, Handler>(handler);
                 handler(signal, &raw mut information, &raw mut context);
             }
-            interrupt(taker, flags & SA_RESTART != 0);
+            // Only now, as whoever is woken looks for what the handler has done. The handler may have let others run: the
+            // taker among them, to its end, whereupon who joins it has freed it. Then it is not in the list.
+            if let Some(taker) = stack_signals::find(|one| ptr::eq(one, taker)) {
+                interrupt(taker, flags & SA_RESTART != 0);
+            }
         }
     }
 }
@@ -190,4 +196,33 @@ pub(crate) fn wait(ends: Ends, place: usize) -> Wait {
     let wait = Wait::begin(ends, place);
     catch_up();
     wait
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::boxed::Box;
+
+    /// Sets the handler of a signal that no other test uses.
+    fn set_handler(signal: c_int, handler: extern "C" fn(c_int)) {
+        HANDLERS[signal as usize].store(handler as usize, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_thread_that_ends_while_the_handler_runs_is_left_alone() {
+        const SIGNAL: c_int = 50;
+        std::thread_local! {
+            static THREAD: &'static Signals = Box::leak(Box::new(Signals::new()));
+        }
+        extern "C" fn handler(_: c_int) {
+            THREAD.with(|&thread| stack_signals::end(thread));
+        }
+        set_handler(SIGNAL, handler);
+        let thread = THREAD.with(|&thread| thread);
+        stack_signals::begin(thread, 0);
+        thread.wait.set(Some(Ends::Always));
+        // SAFETY: the handler can be called.
+        assert!(unsafe { send(SIGNAL, SI_TKILL, Some(thread)) });
+        assert!(!thread.over.get());
+    }
 }

@@ -111,11 +111,12 @@ pub(crate) fn end(thread: &Signals) {
     }
 }
 
-/// The first stack of which this is true, the main stack before the others.
+/// The first stack of which this is true, the main stack before the others. It may be gone once others have run, as a
+/// handler may let them: then it is looked for again.
 pub(crate) fn find(is: impl Fn(&Signals) -> bool) -> Option<&'static Signals> {
     let mut at = main();
     while !is(at) {
-        // SAFETY: as above.
+        // SAFETY: as above; nobody ends while `is` is asked.
         at = unsafe { at.next.get().as_ref()? };
     }
     Some(at)
