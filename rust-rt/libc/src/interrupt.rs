@@ -7,6 +7,7 @@ use super::stack_signals::{Ends, Signals};
 use super::threads::{block::Block, table};
 #[cfg(any(feature = "posix", feature = "posix-on-unix"))]
 use core::task::Context;
+use core::task::Waker;
 
 /// A handler has run for the stack, with SA_RESTART or without.
 pub(crate) fn interrupt(signals: &Signals, restarts: bool) {
@@ -29,8 +30,9 @@ pub(crate) fn look_again(signals: &Signals) {
 /// The stack that runs is in a call that handlers end, until this is dropped.
 pub(crate) struct Wait {
     signals: &'static Signals,
-    /// What it was in before, if a handler is what waits.
-    before: (Option<Ends>, bool, usize),
+    /// What it was in before, if what waits now is a handler, or a task on a stack that waits. With the waker: the call of
+    /// before leaves no other one, since it does not look again until that is called.
+    before: (Option<Ends>, bool, usize, Option<Waker>),
 }
 
 impl Wait {
@@ -38,7 +40,8 @@ impl Wait {
     pub(crate) fn begin(ends: Ends, place: usize) -> Self {
         let signals = Block::signals();
         let wait = signals.wait.replace(Some(ends));
-        let before = (wait, signals.over.take(), signals.place.replace(place));
+        let before =
+            (wait, signals.over.take(), signals.place.replace(place), signals.waker.take());
         Wait { signals, before }
     }
 
@@ -59,10 +62,36 @@ impl Wait {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        let (wait, over, place) = self.before;
+        let (wait, over, place, ref mut waker) = self.before;
         self.signals.wait.set(wait);
         self.signals.over.set(over);
         self.signals.place.set(place);
-        self.signals.waker.set(None);
+        self.signals.waker.set(waker.take());
+    }
+}
+
+#[cfg(all(test, feature = "posix"))]
+mod tests {
+    use super::*;
+    use alloc::sync::Arc;
+    use core::sync::atomic::{AtomicBool, Ordering};
+
+    struct Woken(AtomicBool);
+
+    impl alloc::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// As a handler may, and a task on the main stack.
+    #[test]
+    fn a_call_that_waits_is_still_woken_after_another_that_was_made_meanwhile() {
+        let waker = Arc::new(Woken(AtomicBool::new(false)));
+        let wait = Wait::begin(Ends::Unrestarted, 0);
+        assert!(!wait.is_over_or_wakes(&Context::from_waker(&waker.clone().into())));
+        drop(Wait::begin(Ends::Always, 7));
+        interrupt(Block::signals(), false);
+        assert_eq!((wait.is_over(), waker.0.load(Ordering::Relaxed)), (true, true));
     }
 }
