@@ -8,7 +8,7 @@ use super::handlers::{
 use super::interrupt::{Wait, interrupt, look_again};
 use super::stack_signals::{self, Ends, Signals};
 use super::threads::block::Block;
-use super::{die, process};
+use super::{die, errno, process};
 use core::ffi::c_int;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -110,12 +110,16 @@ unsafe fn call(signal: c_int, code: c_int, taker: *const Signals) {
             if flags & SA_RESETHAND != 0 {
                 HANDLERS[signal as usize].store(SIG_DFL, Ordering::Relaxed);
             }
+            // The stack that the handler runs on may be about to return from a call that has failed: with EINTR, say, after
+            // which the mask of before lets this signal come.
+            let error = errno::get();
             // SAFETY: the handler was installed as a function of one argument, or of three, which
             // may be called with three by the System V ABI.
             unsafe {
                 let handler = core::mem::transmute::<usize, Handler>(handler);
                 handler(signal, &raw mut information, &raw mut context);
             }
+            errno::set(error);
             // Only now, as whoever is woken looks for what the handler has done. The handler may have let others run: the
             // taker among them, to its end, whereupon who joins it has freed it. Then it is not in the list.
             if let Some(taker) = stack_signals::find(|one| ptr::eq(one, taker)) {

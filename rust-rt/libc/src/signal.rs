@@ -100,7 +100,7 @@ pub(crate) unsafe extern "C" fn sigaction(
 
 /// The handler of before, or SIG_ERR.
 #[cfg_attr(feature = "symbols", unsafe(no_mangle))]
-extern "C" fn signal(signal: c_int, handler: usize) -> usize {
+pub(crate) extern "C" fn signal(signal: c_int, handler: usize) -> usize {
     if bit(signal).is_none() {
         return errno::fail(EINVAL) as usize;
     }

@@ -24,6 +24,31 @@ extern "C" fn handler(_: c_int) {
     HANDLED.set(HANDLED.get() + 1);
 }
 
+/// A second signal is let come by the mask of before, when the first one has ended the call.
+#[test]
+fn the_error_of_a_wait_with_another_mask_is_not_that_of_a_handler() {
+    const SIGNALS: [c_int; 2] = [43, 44];
+    extern "C" fn fails(_: c_int) {
+        HANDLED.set(HANDLED.get() + 1);
+        errno::set(errno::EBADF);
+    }
+    block_tests::give_busy();
+    let mut set = [0u64; 16];
+    set[0] = 1 << (SIGNALS[1] - 1);
+    for signal in SIGNALS {
+        signal::signal(signal, fails as extern "C" fn(c_int) as usize);
+    }
+    block_tests::meanwhile(|| {
+        for signal in SIGNALS.into_iter().rev() {
+            // SAFETY: there is a handler.
+            assert_eq!(unsafe { signal::kill(0, signal) }, 0);
+        }
+    });
+    // SAFETY: no entries, and a set.
+    let n = unsafe { poll::ppoll(null_mut(), 0, null(), set.as_ptr()) };
+    assert_eq!((n, errno::get(), HANDLED.get()), (-1, errno::EINTR, 2));
+}
+
 /// Sets the handlers, on both sides.
 fn set_handlers() {
     for (signal, flags) in SIGNALS.into_iter().zip([0, host_libc::SA_RESTART]) {
