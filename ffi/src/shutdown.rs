@@ -61,8 +61,8 @@ fn end_here() {
     exit(0);
 }
 
-/// Seconds after which a program ends that was told to, and has not: its handler may only have set a flag, at which
-/// nobody looks.
+/// Seconds after which a program ends that was told to, and has not: its handler may only have set a flag, at which the
+/// program may not look, or may wait in what no handler ends, such as a lock or another thread's end.
 #[cfg(feature = "xen")]
 const PATIENCE: u64 = 30;
 
