@@ -62,12 +62,9 @@ pub(crate) fn code(by_kill: bool) -> c_int {
 /// The handler can be called now.
 pub(crate) unsafe fn send(signal: c_int, code: c_int, to: Option<&Signals>) -> bool {
     let Some(bit) = bit(signal) else { return false };
-    let keeper = to.unwrap_or(stack_signals::main());
-    let wanting = stack_signals::find(|one| {
-        one.wanted.get() & bit != 0 && to.is_none_or(|to| ptr::eq(to, one))
-    });
+    let is_wanted = to.map_or_else(stack_signals::wanted, |to| to.wanted.get()) & bit != 0;
     let taker = match to {
-        _ if wanting.is_some() => None,
+        _ if is_wanted => None,
         Some(to) => (to.blocked.get() & bit == 0).then_some(to),
         None => stack_signals::find(|one| one.blocked.get() & bit == 0),
     };
@@ -76,9 +73,15 @@ pub(crate) unsafe fn send(signal: c_int, code: c_int, to: Option<&Signals>) -> b
         unsafe { call(signal, code, taker) };
         return true;
     }
-    wanting.unwrap_or(keeper).keep(bit, code == SI_USER);
-    if let Some(wanting) = wanting {
-        look_again(wanting);
+    to.map_or(stack_signals::program(), |to| &to.own).keep(bit, code == SI_USER);
+    if is_wanted {
+        // All of them, as the first may take another signal before it finds this one.
+        stack_signals::find(|one| {
+            if one.wanted.get() & bit != 0 {
+                look_again(one);
+            }
+            false
+        });
     }
     #[cfg(feature = "posix")]
     if let Some(told) = KEPT.get() {
@@ -134,7 +137,8 @@ pub(crate) fn catch_up() {
     let own = Block::signals();
     let next = || {
         let of = !own.blocked.get();
-        own.take(of).or_else(|| stack_signals::main().take(of))
+        // Whoever waits for a signal of the program's may have been woken for it, and not have run yet.
+        own.own.take(of).or_else(|| stack_signals::program().take(of & !stack_signals::wanted()))
     };
     while let Some((bit, by_kill)) = next() {
         // SAFETY: here the program expects that handlers are called.
@@ -152,11 +156,8 @@ pub(crate) fn awaits_requests() {
         || {
             const SIGINT: c_int = 2;
             const SIGTERM: c_int = 15;
-            let blocked = |signal: c_int| {
-                let bit = bit(signal).unwrap_or_default();
-                stack_signals::main().blocked.get() & bit != 0
-                    || stack_signals::find(|one| one.wanted.get() & bit != 0).is_some()
-            };
+            let taken = stack_signals::main().blocked.get() | stack_signals::wanted();
+            let blocked = |signal| taken & bit(signal).unwrap_or_default() != 0;
             let awaited = |signal: &c_int| blocked(*signal) || !is_none(handler(*signal));
             let asked = [SIGTERM, SIGINT].into_iter().find(awaited);
             // SAFETY: every stack of the program waits in a call meanwhile, where Linux could call a handler as well.
@@ -206,6 +207,7 @@ pub(crate) fn wait(ends: Ends, place: usize) -> Wait {
 mod tests {
     use super::*;
     use alloc::boxed::Box;
+    use core::cell::Cell;
 
     /// Sets the handler of a signal that no other test uses.
     fn set_handler(signal: c_int, handler: extern "C" fn(c_int)) {
@@ -228,5 +230,41 @@ mod tests {
         // SAFETY: the handler can be called.
         assert!(unsafe { send(SIGNAL, SI_TKILL, Some(thread)) });
         assert!(!thread.over.get());
+    }
+
+    #[test]
+    fn what_is_sent_to_the_main_stack_is_for_no_other() {
+        const SIGNAL: c_int = 51;
+        std::thread_local! {
+            static CALLED: Cell<u32> = const { Cell::new(0) };
+        }
+        extern "C" fn handler(_: c_int) {
+            CALLED.set(CALLED.get() + 1);
+        }
+        set_handler(SIGNAL, handler);
+        let catch_up_on_thread = || {
+            Block::run_thread(|| {
+                Block::signals().blocked.set(0);
+                catch_up();
+            });
+            CALLED.take()
+        };
+        let blocked = bit(SIGNAL).unwrap();
+        let main = stack_signals::main();
+        main.blocked.set(blocked);
+        // SAFETY: the handler can be called.
+        let sent = |code, to| unsafe { send(SIGNAL, code, to) };
+        assert!(sent(SI_TKILL, Some(main)));
+        assert_eq!((catch_up_on_thread(), main.pending()), (0, blocked));
+        main.blocked.set(0);
+        catch_up();
+        assert_eq!((CALLED.take(), main.pending()), (1, 0));
+        // What is for the program is for anybody, but for one who waits for it already.
+        main.blocked.set(blocked);
+        assert!(sent(SI_USER, None));
+        main.wanted.set(blocked);
+        assert_eq!((catch_up_on_thread(), main.pending()), (0, blocked));
+        main.wanted.set(0);
+        assert_eq!((catch_up_on_thread(), main.pending()), (1, 0));
     }
 }

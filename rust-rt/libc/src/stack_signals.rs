@@ -14,13 +14,36 @@ pub(crate) enum Ends {
     Always,
 }
 
+/// Signals that were sent and not taken, a bit each from signal 1 on; and which of them by `kill`.
+pub(crate) struct Pending(Cell<[u64; 2]>);
+
+impl Pending {
+    const fn new() -> Self {
+        Pending(Cell::new([0; 2]))
+    }
+
+    /// Takes the first of these that was sent, and whether it came by `kill`.
+    pub(crate) fn take(&self, of: u64) -> Option<(u64, bool)> {
+        let [all, kills] = self.0.get();
+        let bit = all & of & (all & of).wrapping_neg();
+        self.0.set([all & !bit, kills & !bit]);
+        (bit != 0).then_some((bit, kills & bit != 0))
+    }
+
+    /// Keeps a signal. Like the kernel, this keeps the first of several.
+    pub(crate) fn keep(&self, bit: u64, by_kill: bool) {
+        let [all, kills] = self.0.get();
+        let kills = if by_kill && all & bit == 0 { kills | bit } else { kills };
+        self.0.set([all | bit, kills]);
+    }
+}
+
 /// What belongs to a stack.
 pub(crate) struct Signals {
     /// The signals that it blocks, a bit each from signal 1 on.
     pub(crate) blocked: Cell<u64>,
-    /// Signals that it has blocked and that were sent, and which of them by `kill`. The main stack's are those of the
-    /// program.
-    pending: Cell<[u64; 2]>,
+    /// Those that were sent to it alone.
+    pub(crate) own: Pending,
     /// What it waits for in `sigwait` and its kin.
     pub(crate) wanted: Cell<u64>,
     /// The call in which it waits.
@@ -39,7 +62,7 @@ impl Signals {
     pub(crate) const fn new() -> Self {
         Signals {
             blocked: Cell::new(0),
-            pending: Cell::new([0; 2]),
+            own: Pending::new(),
             wanted: Cell::new(0),
             wait: Cell::new(None),
             over: Cell::new(false),
@@ -49,48 +72,47 @@ impl Signals {
         }
     }
 
-    /// Those that were sent and not taken.
+    /// Those that it may take: its own, and the program's.
     pub(crate) fn pending(&self) -> u64 {
-        self.pending.get()[0]
+        self.own.0.get()[0] | program().0.get()[0]
     }
 
-    /// Takes the first of these that was sent, and whether it came by `kill`.
+    /// Takes the first of these that was sent to it or, if none was, to the program; and whether it came by `kill`.
     pub(crate) fn take(&self, of: u64) -> Option<(u64, bool)> {
-        let [all, kills] = self.pending.get();
-        let bit = all & of & (all & of).wrapping_neg();
-        self.pending.set([all & !bit, kills & !bit]);
-        (bit != 0).then_some((bit, kills & bit != 0))
-    }
-
-    /// Keeps a signal. Like the kernel, this keeps the first of several.
-    pub(crate) fn keep(&self, bit: u64, by_kill: bool) {
-        let [all, kills] = self.pending.get();
-        let kills = if by_kill && all & bit == 0 { kills | bit } else { kills };
-        self.pending.set([all | bit, kills]);
+        self.own.take(of).or_else(|| program().take(of))
     }
 }
 
-#[cfg(not(test))]
-struct Only(Signals);
+struct Only(Signals, Pending);
 // SAFETY: an image has one thread of execution.
 #[cfg(not(test))]
 unsafe impl Sync for Only {}
 #[cfg(not(test))]
-static MAIN: Only = Only(Signals::new());
+static ONLY: Only = Only(Signals::new(), Pending::new());
 
-/// Those of the main stack.
 #[cfg(not(test))]
-pub(crate) fn main() -> &'static Signals {
-    &MAIN.0
+fn only() -> &'static Only {
+    &ONLY
 }
 
-/// Those of the main stack; each thread of the test harness is a program here.
+/// Each thread of the test harness is a program.
 #[cfg(test)]
-pub(crate) fn main() -> &'static Signals {
+fn only() -> &'static Only {
+    use alloc::boxed::Box;
     std::thread_local! {
-        static MAIN: &'static Signals = alloc::boxed::Box::leak(alloc::boxed::Box::new(Signals::new()));
+        static ONLY: &'static Only = Box::leak(Box::new(Only(Signals::new(), Pending::new())));
     }
-    MAIN.with(|&main| main)
+    ONLY.with(|&only| only)
+}
+
+/// Those of the main stack.
+pub(crate) fn main() -> &'static Signals {
+    &only().0
+}
+
+/// Those that were sent to the program: any stack that does not block them may take them.
+pub(crate) fn program() -> &'static Pending {
+    &only().1
 }
 
 /// A thread begins, with the mask of the one that has started it.
@@ -113,11 +135,21 @@ pub(crate) fn end(thread: &Signals) {
 
 /// The first stack of which this is true, the main stack before the others. It may be gone once others have run, as a
 /// handler may let them: then it is looked for again.
-pub(crate) fn find(is: impl Fn(&Signals) -> bool) -> Option<&'static Signals> {
+pub(crate) fn find(mut is: impl FnMut(&Signals) -> bool) -> Option<&'static Signals> {
     let mut at = main();
     while !is(at) {
         // SAFETY: as above; nobody ends while `is` is asked.
         at = unsafe { at.next.get().as_ref()? };
     }
     Some(at)
+}
+
+/// What any stack waits for in `sigwait` and its kin.
+pub(crate) fn wanted() -> u64 {
+    let mut all = 0;
+    find(|one| {
+        all |= one.wanted.get();
+        false
+    });
+    all
 }

@@ -26,6 +26,7 @@ static HOST: Host = Host {
 
 std::thread_local! {
     static MEANWHILE: RefCell<Vec<Box<dyn FnOnce()>>> = const { RefCell::new(Vec::new()) };
+    static LATE: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
     static ON_MAIN: Cell<bool> = const { Cell::new(false) };
     static BLOCKED: Cell<u32> = const { Cell::new(0) };
     static STOPPED: Cell<Option<u64>> = const { Cell::new(None) };
@@ -43,6 +44,18 @@ pub(super) fn give_strict() {
     let block_on = |future: Pin<&mut dyn Future<Output = ()>>| match is_on_main() {
         true => Err(CannotBlock),
         false => block_on(future),
+    };
+    give(Blocking { block_on, sleep_until, on_main });
+}
+
+/// As [`give_busy`], but this happens when the first call that blocks has ended, before it goes on.
+pub(super) fn give_late(f: impl FnOnce() + 'static) {
+    host::set(&HOST);
+    LATE.set(Some(Box::new(f)));
+    let block_on = |future: Pin<&mut dyn Future<Output = ()>>| {
+        let ended = block_on(future);
+        LATE.take().into_iter().for_each(|f| f());
+        ended
     };
     give(Blocking { block_on, sleep_until, on_main });
 }

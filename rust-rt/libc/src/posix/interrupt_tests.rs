@@ -9,6 +9,7 @@ use super::host_tests::{C, either};
 use super::kernel::system_call;
 use super::{block_tests, epoll, io, poll, select, socket, socket_options};
 use crate::layout::PollFd;
+use crate::threads::block::Block;
 use crate::timespec::Timespec;
 use crate::{errno, signal};
 use core::ptr::{null, null_mut};
@@ -277,4 +278,25 @@ fn sigwait_gets_what_comes_meanwhile() {
         assert_eq!(signal::sigpending(set.as_mut_ptr().cast()), 0);
     }
     assert_eq!(set[0], 0);
+}
+
+/// It comes when the time is over already, and the stack that waits is ready, but has not run.
+#[test]
+fn a_signal_that_is_left_to_a_wait_is_taken_by_it_or_by_the_next() {
+    const SIGNALS: [c_int; 2] = [45, 46];
+    block_tests::give_late(|| {
+        for signal in SIGNALS {
+            // SAFETY: it is blocked.
+            assert_eq!(unsafe { signal::kill(0, signal) }, 0);
+        }
+    });
+    let mut set = [0u64; 16];
+    set[0] = SIGNALS.into_iter().map(|signal| 1 << (signal - 1)).sum();
+    let (set, limit) = (set.as_ptr().cast(), Timespec::from_ns(1));
+    // SAFETY: a set, and a time.
+    let wait = || unsafe { signal::sigtimedwait(set, null_mut(), &raw const limit) };
+    // SAFETY: a set.
+    unsafe { signal::sigprocmask(0, set, null_mut()) };
+    assert_eq!(wait(), SIGNALS[0]);
+    Block::run_thread(|| assert_eq!(wait(), SIGNALS[1]));
 }

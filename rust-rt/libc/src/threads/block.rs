@@ -123,6 +123,24 @@ impl Block {
         Block::current().map_or(stack_signals::main(), |block| &block.signals)
     }
 
+    /// Runs this as a thread that the stack which runs has started.
+    #[cfg(test)]
+    pub(crate) fn run_thread(f: impl FnOnce()) {
+        unsafe extern "C" fn none(_: *mut c_void) -> *mut c_void {
+            ptr::null_mut()
+        }
+        let block = Block::new(none, ptr::null_mut(), false);
+        stack_signals::begin(&block.signals, Block::signals().blocked.get());
+        // SAFETY: the words live for ever, and no reference to them exists.
+        let place = unsafe { &raw mut (*errno::own()).block };
+        // SAFETY: as above; the block lives until the other one is back.
+        let before = unsafe { place.replace(ptr::from_ref(&*block).cast()) };
+        f();
+        // SAFETY: as above.
+        unsafe { place.write(before) };
+        stack_signals::end(&block.signals);
+    }
+
     /// That of a thread that C code names.
     ///
     /// # Safety
