@@ -12,6 +12,8 @@ struct Limited;
 std::thread_local! {
     /// Bytes that this thread may still allocate.
     static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    /// Called before each allocation.
+    static BEFORE: Cell<Option<fn()>> = const { Cell::new(None) };
 }
 
 /// What a block takes: the heap has a word of its own, and sizes in steps of 16.
@@ -22,6 +24,10 @@ fn cost(layout: Layout) -> usize {
 // SAFETY: the system's, or nothing.
 unsafe impl GlobalAlloc for Limited {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if let Some(before) = BEFORE.take() {
+            before();
+            BEFORE.set(Some(before));
+        }
         if let Some(left) = LEFT.get() {
             let Some(rest) = left.checked_sub(cost(layout)) else { return core::ptr::null_mut() };
             LEFT.set(Some(rest));
@@ -43,5 +49,13 @@ pub(crate) fn with<R>(bytes: usize, f: impl FnOnce() -> R) -> R {
     LEFT.set(Some(bytes));
     let result = f();
     LEFT.set(None);
+    result
+}
+
+/// Calls `f`, and `before` whenever it allocates something.
+pub(crate) fn before_each<R>(before: fn(), f: impl FnOnce() -> R) -> R {
+    BEFORE.set(Some(before));
+    let result = f();
+    BEFORE.set(None);
     result
 }

@@ -137,14 +137,27 @@ impl Persistent {
 
     /// Notes the pages of files that are mapped. Those that no longer are have been noted now.
     fn note_mapped(&self) {
-        let files = self.mapped.take();
-        for (inode, file) in files {
-            let Some(node) = file.upgrade() else { continue };
-            let Kind::Written(contents) = &node.kind else { continue };
-            contents.look(|page| self.changed(&node, page..page + 1));
-            if contents.is_mapped() {
-                self.mapped.borrow_mut().insert(inode, file);
+        let mut from = 0;
+        loop {
+            let next = self
+                .mapped
+                .borrow()
+                .range(from..)
+                .next()
+                .map(|(&inode, file)| (inode, file.upgrade()));
+            let Some((inode, node)) = next else { break };
+            let contents = node.as_ref().and_then(|node| match &node.kind {
+                Kind::Written(contents) => Some((node, contents)),
+                _ => None,
+            });
+            if let Some((node, contents)) = contents {
+                contents.look(|page| self.changed(node, page..page + 1));
             }
+            // Up to here it is among them: to look takes memory, for which pages give way that nothing is known of.
+            if !contents.is_some_and(|(_, contents)| contents.is_mapped()) {
+                self.mapped.borrow_mut().remove(&inode);
+            }
+            from = inode + 1;
         }
     }
 
@@ -161,13 +174,18 @@ impl Persistent {
 
     fn commit_now(&self) -> Result {
         self.note_mapped();
-        let mut unsaved = self.unsaved.take();
-        if unsaved.is_empty() {
-            return Ok(());
-        }
-        unsaved.take_down();
-        let unsaved = Rc::new(unsaved);
-        self.committing.replace(Some(Rc::clone(&unsaved)));
+        let unsaved = {
+            // This takes memory, for which stored pages give way: on the way from one place to the other what has
+            // changed would seem to be stored. While it is borrowed, nobody looks.
+            let mut unsaved = self.unsaved.borrow_mut();
+            if unsaved.is_empty() {
+                return Ok(());
+            }
+            unsaved.take_down();
+            let unsaved = Rc::new(core::mem::take(&mut *unsaved));
+            self.committing.replace(Some(Rc::clone(&unsaved)));
+            unsaved
+        };
         let mut pages = 0;
         let counted = if self.failed.get() { self.count_again(&unsaved) } else { Ok(()) };
         let result = counted.and_then(|()| {
@@ -179,19 +197,24 @@ impl Persistent {
                 unsaved.write(changes, &mut pages)
             })
         });
-        self.committing.take();
         match result {
             Ok(()) => {
+                self.committing.take();
                 self.is_new.set(false);
                 self.pages.set(pages);
                 let stored = unsaved.stored(&self.unsaved.borrow());
                 stored.into_iter().for_each(|stored| self.is_stored(stored));
             }
             Err(Errno(error)) => {
+                let _held;
+                // Borrowed over all of it, as above; what is held goes afterwards.
+                let mut again = self.unsaved.borrow_mut();
+                self.committing.take();
                 if let Some(mut unsaved) = Rc::into_inner(unsaved) {
-                    let _held = unsaved.release();
-                    self.unsaved.borrow_mut().put_back(unsaved);
+                    _held = unsaved.release();
+                    again.put_back(unsaved);
                 }
+                drop(again);
                 if !self.failed.get() {
                     log::error!(
                         "what has changed in {} cannot be stored (error {error})",

@@ -25,6 +25,7 @@ use super::node::{self, Kind, Node};
 use super::store::{Changes, Key, Store};
 use super::{commit_files, mount_store};
 use crate::errno::{self, EBUSY, EDEADLK, EIO, ENOSPC, EXDEV};
+use crate::limited;
 
 pub(super) type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -47,6 +48,11 @@ pub(super) struct Shelf {
     put: Cell<u32>,
     /// It has room for so many pages; as many as anybody wants without this.
     room: Cell<Option<u64>>,
+}
+
+/// What `f` returns where there is no memory left: whoever allocates something has stored pages give way.
+fn short_of_memory<T>(f: impl FnOnce() -> T) -> T {
+    limited::before_each(|| while keeper::evict() {}, f)
 }
 
 struct Transaction<'a>(&'a Shelf, Map, usize);
@@ -391,6 +397,48 @@ fn a_file_may_be_shared_while_its_pages_are_brought() {
     super::share(fd, 0, 5 * PAGE, false).unwrap();
     assert_eq!(text("/data/a"), [7; 40]);
     assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+}
+
+#[test]
+fn what_has_changed_does_not_give_way_to_what_a_commit_allocates() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; 3 * PAGE], 0);
+    assert_eq!(call!(symlink("a", "/data/link")), 0);
+    assert_eq!(commit_files(), Ok(()));
+    let change = |byte: u8| {
+        put("/data/a", &[byte; 3 * PAGE], 0);
+        assert_eq!(call!(unlink("/data/link")) + call!(symlink("a", "/data/link")), 0);
+    };
+    change(2);
+    shelf.fails_after.set(Some(1));
+    assert_eq!(short_of_memory(commit_files), Err(Errno(EIO)));
+    shelf.fails_after.set(None);
+    assert_eq!(text("/data/a"), [2; 40]);
+    change(3);
+    assert_eq!(short_of_memory(commit_files), Ok(()));
+    assert_eq!((text("/data/a"), text("/data/a")), ([3; 40].into(), [3; 40].into()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+}
+
+#[test]
+fn what_a_mapping_has_written_does_not_give_way_while_it_is_noted() {
+    let shelf = mounted("/data");
+    for path in ["/data/a", "/data/b"] {
+        put(path, &[1; PAGE], 0);
+    }
+    assert_eq!(commit_files(), Ok(()));
+    let fds = ["/data/a", "/data/b"].map(|path| open(path, 2).unwrap());
+    let at = fds.map(|fd| super::share(fd, 0, 9 * PAGE, true).unwrap().unwrap());
+    // To look at the first one takes memory.
+    assert_eq!(ftruncate64(fds[0], 9 * PAGE as i64), 0);
+    for at in at {
+        // SAFETY: a page of the file's block, which is mapped.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at).write(7) };
+        assert!(mapped::unshare(at, 9 * PAGE));
+    }
+    assert_eq!(short_of_memory(commit_files), Ok(()));
+    assert_eq!([text("/data/a")[0], text("/data/b")[0]], [7; 2]);
     assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
 }
 
