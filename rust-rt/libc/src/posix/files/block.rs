@@ -98,6 +98,16 @@ impl Block {
         }
     }
 
+    /// Copies a page that is going to be stored: that is what it had when somebody looked last. Between the look and
+    /// this, the program may have written to it; when it writes back what was there at the look, the page is another
+    /// than what is stored.
+    pub(super) fn store(&self, number: usize, to: &mut [u8; PAGE]) {
+        self.read(number * PAGE, to);
+        if let Some(before) = self.sums.borrow_mut().get_mut(number) {
+            *before = sum(to);
+        }
+    }
+
     /// Makes everything from there on zeroes.
     pub(super) fn clear(&self, from: u64) {
         if let Some(n) = (self.len as u64).checked_sub(from) {

@@ -134,6 +134,15 @@ impl Contents {
         self.copy(number, 0, to)
     }
 
+    /// The same, of a page that is going to be stored.
+    pub(super) fn store(&self, number: u64, to: &mut [u8; PAGE]) -> bool {
+        match self.block.borrow().as_ref() {
+            Some(block) if number < (block.len() / PAGE) as u64 => block.store(number as usize, to),
+            _ => return self.page(number, to),
+        }
+        true
+    }
+
     /// Copies a part of a page; zeroes, and false, if it is not here.
     fn copy(&self, number: u64, within: usize, to: &mut [u8]) -> bool {
         match (self.block.borrow().as_ref(), self.pages.borrow().get(&number)) {

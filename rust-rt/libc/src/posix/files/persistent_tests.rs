@@ -714,6 +714,28 @@ fn of_a_file_that_is_mapped_a_commit_writes_what_has_changed() {
 }
 
 #[test]
+fn what_a_mapping_takes_back_after_a_commit_has_stored_it_is_stored_again() {
+    let shelf = mounted("/data");
+    put("/data/a", &[1; PAGE], 0);
+    assert_eq!(commit_files(), Ok(()));
+    let fd = open("/data/a", 2).unwrap();
+    let at = super::share(fd, 0, PAGE, true).unwrap().unwrap();
+    let write = move |value: u8| {
+        // SAFETY: within the file's block, which is mapped.
+        unsafe { core::ptr::with_exposed_provenance_mut::<u8>(at).write(value) };
+    };
+    write(2);
+    // The directory changes too, and is stored before the file: when this happens, that was only looked at.
+    put("/data/b", b"", 0);
+    shelf.meanwhile.replace(Some(Box::new(move || write(3))));
+    assert_eq!(commit_files(), Ok(()));
+    write(2);
+    assert_eq!(commit_files(), Ok(()));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    assert!(mapped::unshare(at, PAGE));
+}
+
+#[test]
 fn pages_that_a_mapping_may_write_have_room_or_it_is_refused() {
     let shelf = mounted("/data");
     shelf.room.set(Some(4));

@@ -86,7 +86,7 @@ impl Change {
             let mut page = [0; PAGE];
             for &number in &self.pages {
                 // A hole at the end of a file that was cut.
-                if !contents.page(number, &mut page) {
+                if !contents.store(number, &mut page) {
                     continue;
                 }
                 // What lies behind the end, by a mapping or since the size was taken down, would be in the file when
