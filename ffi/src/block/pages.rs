@@ -21,6 +21,7 @@ use std::io::{self, ErrorKind};
 const LEVELS: usize = 16;
 /// Pages that are read ahead, at most.
 const AHEAD: usize = 32;
+const AHEAD_BYTES: usize = 2 * AHEAD * UNIT as usize;
 /// Units that are written with one request, at most, and at a time. That is how many may have changed before others get
 /// a turn, while the disk is at work.
 const RUN: usize = 32;
@@ -30,6 +31,7 @@ const BATCH: usize = 128;
 pub(super) struct Pages<W: Wait = Blocking> {
     storage: Storage<W>,
     units: RefCell<Units>,
+    /// The path of the one who goes through the database now.
     path: RefCell<Path>,
 }
 
@@ -55,22 +57,46 @@ impl<W: Wait> Pages<W> {
             let more = read.min(AHEAD).min(units.most / 8);
             wanted.extend(after.iter().take(more).filter(|page| !units.has(**page)));
         }
-        let end = self.storage.len()?;
-        wanted.retain(|next| *next == page || next.is_within(end));
-        let read = self.storage.read_all(&wanted)?;
-        let units = &mut *self.units.borrow_mut();
-        let mut bytes = Vec::new();
-        for (at, (page, read)) in wanted.iter().zip(&read).enumerate() {
-            units.complete(*page, read);
-            if at == 0 {
-                bytes = reserve(page.len)?;
-                bytes.extend_from_slice(read);
-                // What is not on the disk yet is newer.
-                units.copy(*page, &mut bytes);
-            }
+        let (end, mut bytes) = (self.storage.len()?, 0);
+        wanted.retain(|next| {
+            // How large the neighbours are, the disk tells.
+            bytes += next.len;
+            *next == page || next.is_within(end) && bytes <= AHEAD_BYTES
+        });
+        let mut read = self.read_all(&wanted);
+        if read.is_err() && wanted.len() > 1 {
+            // It may be about a neighbour.
+            wanted.truncate(1);
+            read = self.read_all(&wanted);
         }
+        read
+    }
+
+    /// Reads pages, and keeps them; what the first one has.
+    fn read_all(&self, wanted: &[Page]) -> io::Result<Vec<u8>> {
+        self.units.borrow_mut().reading += 1;
+        let read = self.wait(|storage| storage.read_all(wanted));
+        let units = &mut *self.units.borrow_mut();
+        for (page, read) in wanted.iter().zip(read.iter().flatten()) {
+            units.complete(*page, read);
+        }
+        units.has_read();
+        let read = read?;
+        let mut bytes = reserve(wanted[0].len)?;
+        bytes.extend_from_slice(&read[0]);
+        // What is not on the disk yet is newer.
+        units.copy(wanted[0], &mut bytes);
         units.shrink();
         Ok(bytes)
+    }
+
+    /// Calls `f`, which may wait for the disk. Others go their own ways through the database meanwhile: if there was one
+    /// path for all, each who begins a tree would let the one who waits begin anew to count levels.
+    fn wait<T>(&self, f: impl FnOnce(&Storage<W>) -> T) -> T {
+        let path = self.path.take();
+        let result = f(&self.storage);
+        self.path.replace(path);
+        result
     }
 
     /// Where redb has pages.
@@ -86,7 +112,7 @@ impl<W: Wait> Pages<W> {
             if runs.is_empty() {
                 return Ok(());
             }
-            let result = self.storage.write_all(runs);
+            let result = self.wait(|storage| storage.write_all(runs));
             self.units.borrow_mut().is_written(result.is_ok());
             result?;
         }
@@ -105,7 +131,7 @@ impl<W: Wait> StorageBackend for Pages<W> {
 
     fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         if is_header(offset) {
-            return self.storage.read(offset, len);
+            return self.wait(|storage| storage.read(offset, len));
         }
         let page = Page { offset, len };
         let all = self.storage.len()?;
@@ -123,7 +149,7 @@ impl<W: Wait> StorageBackend for Pages<W> {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         if is_header(offset) {
-            return self.storage.write(offset, data);
+            return self.wait(|storage| storage.write(offset, data));
         }
         let page = Page { offset, len: data.len() };
         if !page.is_whole() {
@@ -141,12 +167,12 @@ impl<W: Wait> StorageBackend for Pages<W> {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.units.borrow_mut().cut(len / UNIT);
-        self.storage.set_len(len)
+        self.wait(|storage| storage.set_len(len))
     }
 
     fn sync_data(&self, eventual: bool) -> io::Result<()> {
         self.write_out()?;
-        self.storage.sync_data(eventual)
+        self.wait(|storage| storage.sync_data(eventual))
     }
 }
 
@@ -266,6 +292,11 @@ struct Units {
     /// Those that are not on the disk as they are, and those of them that are being written.
     changed: BTreeSet<u64>,
     writing: BTreeSet<u64>,
+    /// How many reads of the disk are under way; and what was changed or written since, or cut off, of which they may
+    /// bring what the disk had before.
+    reading: usize,
+    touched: BTreeSet<u64>,
+    cut: Option<u64>,
     most: usize,
 }
 
@@ -303,11 +334,25 @@ impl Units {
     }
 
     /// Takes from a page that was read what is not here. Without memory for it, it is read again the next time.
+    ///
+    /// A page that is read ahead may be one that a writer changes: while the read is under way, the writer puts it on
+    /// the disk, and it goes from here. Then what the read brings is older than the disk, and nobody may build on it.
     fn complete(&mut self, page: Page, bytes: &[u8]) {
         for (number, bytes) in page.units().zip(bytes.chunks(UNIT as usize)) {
-            if !self.all.contains_key(&number) {
+            let is_old =
+                self.touched.contains(&number) || self.cut.is_some_and(|cut| number >= cut);
+            if !is_old && !self.all.contains_key(&number) {
                 let _ = self.put(number, bytes);
             }
+        }
+    }
+
+    /// A read is over.
+    fn has_read(&mut self) {
+        self.reading -= 1;
+        if self.reading == 0 {
+            self.touched.clear();
+            self.cut = None;
         }
     }
 
@@ -318,8 +363,15 @@ impl Units {
                 None => self.put(number, bytes)?,
             }
             self.changed.insert(number);
+            self.touch(number);
         }
         Ok(())
+    }
+
+    fn touch(&mut self, number: u64) {
+        if self.reading > 0 {
+            self.touched.insert(number);
+        }
     }
 
     /// Lets go of the oldest ones that were not used since, if there are too many.
@@ -345,6 +397,9 @@ impl Units {
         drop(self.all.split_off(&from));
         drop(self.changed.split_off(&from));
         self.queue.retain(|number| *number < from);
+        if self.reading > 0 {
+            self.cut = Some(self.cut.map_or(from, |before| before.min(from)));
+        }
     }
 
     /// Some of what has changed, to be written: where, and what.
@@ -353,8 +408,10 @@ impl Units {
         while let Some(&first) = self.changed.first().filter(|_| self.writing.len() < BATCH) {
             let follows = |(number, unit): &(u64, &u64)| number == *unit;
             let n = (first..).zip(self.changed.iter()).take(RUN).take_while(follows).count();
-            let buffer = Buffer::new(n * UNIT as usize);
-            let Ok(mut buffer) = buffer else {
+            // Memory may be there in smaller pieces only.
+            let sizes = std::iter::successors(Some(n), |n| Some(n / 2)).take_while(|n| *n > 0);
+            let buffer = sizes.map(|n| Buffer::new(n * UNIT as usize)).find_map(Result::ok);
+            let Some(mut buffer) = buffer else {
                 if runs.is_empty() {
                     return Err(ErrorKind::OutOfMemory.into());
                 }
@@ -373,8 +430,38 @@ impl Units {
     /// What was taken is on the disk, or is not.
     fn is_written(&mut self, is_ok: bool) {
         let written = std::mem::take(&mut self.writing);
+        written.iter().for_each(|number| self.touch(*number));
         if !is_ok {
             self.changed.extend(written.iter().filter(|number| self.all.contains_key(number)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_changed_while_it_was_read_is_not_taken_for_new() {
+        let page = |n: u64| Page { offset: n * UNIT, len: UNIT as usize };
+        let bytes = |byte| [byte; UNIT as usize];
+        let mut units = Units { most: 1, ..Units::default() };
+        // It is changed, written, and gone, before an earlier read of it ends.
+        units.reading += 1;
+        units.change(page(1), &bytes(2)).unwrap();
+        assert_eq!(units.take_changed().unwrap().len(), 1);
+        units.is_written(true);
+        for other in 2..4 {
+            units.complete(page(other), &bytes(7));
+        }
+        units.shrink();
+        assert!(!units.has(page(1)) && units.has(page(3)));
+        units.complete(page(1), &bytes(1));
+        assert!(!units.has(page(1)));
+        units.has_read();
+        // One that began later has what is there.
+        units.reading += 1;
+        units.complete(page(1), &bytes(2));
+        assert!(units.has(page(1)));
     }
 }

@@ -53,6 +53,8 @@ struct Inner {
     broken: bool,
     /// There is no memory for what writes and flushes need.
     short: bool,
+    /// Places that cannot be read.
+    bad: Vec<usize>,
     random: Random,
     counters: Counters,
 }
@@ -69,6 +71,7 @@ impl CrashDisk {
             waiting: Vec::new(),
             broken: false,
             short: false,
+            bad: Vec::new(),
             random: Random::new(seed),
             counters: Counters::default(),
         };
@@ -92,6 +95,11 @@ impl CrashDisk {
     /// From now on writes and flushes end in [`Error::NoMemory`], or no longer.
     pub fn set_short_of_memory(&self, short: bool) {
         self.inner.borrow_mut().short = short;
+    }
+
+    /// From now on reads of what is there end in [`Error::Io`].
+    pub fn spoil(&self, at: usize) {
+        self.inner.borrow_mut().bad.push(at);
     }
 
     /// What the disk holds after a crash now.
@@ -170,6 +178,10 @@ impl Inner {
         }
         if self.short && io.op != Op::Read {
             return Err(Error::NoMemory);
+        }
+        let end = at + io.sectors as usize * SECTOR;
+        if io.op == Op::Read && self.bad.iter().any(|bad| (at..end).contains(bad)) {
+            return Err(Error::Io);
         }
         match io.op {
             Op::Read => {

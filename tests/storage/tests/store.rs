@@ -9,11 +9,11 @@ use mirust::block::store::{Store, room};
 use mirust::block::{Device, Disk};
 use mirust_storage_tests::{CrashDisk, Image, Keeper, Random, Until, for_seeds, lives};
 use redb::TableDefinition;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 const SIZE: usize = 8 << 20;
 
@@ -257,10 +257,37 @@ fn pages_in_their_order_are_read_ahead_and_others_are_not() {
     assert!(requests < PAGES + PAGES / 10, "{requests} requests for {PAGES} pages");
 }
 
+/// The pages around it are read ahead, but they are not what was asked for.
+#[test]
+fn a_page_that_cannot_be_read_is_missing_alone() {
+    const PAGES: u64 = 300;
+    const BAD: u64 = 260;
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let key = |n: u64| [&b"page"[..], &n.to_be_bytes()].concat();
+    let put = open(&disk).transact(|changes| {
+        (0..PAGES).try_for_each(|n| changes.put(&key(n), &[n as u8; 4096]).map(drop))
+    });
+    put.unwrap();
+    let disk = CrashDisk::new(disk.contents(), 1);
+    let has = |unit: &[u8; UNIT]| unit[0] == 1 && unit.windows(12).any(|at| at == key(BAD));
+    let bad: Vec<_> = (0..SIZE / UNIT).filter(|&at| has(&unit(&disk.contents(), at))).collect();
+    assert!(!bad.is_empty());
+    bad.into_iter().for_each(|at| disk.spoil(at * UNIT));
+    let store = open(&disk);
+    for n in 0..PAGES {
+        assert_eq!(store.get(&key(n), |_| {}).is_ok(), n != BAD, "{n}");
+    }
+}
+
 /// A disk whose store was closed, so that redb does not look at its checksums.
 fn closed(seed: u64) -> Image {
+    closed_after(seed, |_| {})
+}
+
+fn closed_after(seed: u64, f: impl FnOnce(&Store<Until>)) -> Image {
     let disk = CrashDisk::new(Image::zeros(SIZE), seed);
     let store = open(&disk);
+    f(&store);
     for number in 1..=20 {
         transact(&store, number).unwrap();
     }
@@ -276,9 +303,10 @@ fn unit(image: &Image, at: usize) -> [u8; UNIT] {
     bytes
 }
 
-/// The units in which a branch of a tree is, or was.
+/// The units in which a branch of the table is, or was; redb's own tables are read when it opens.
 fn branches(image: &Image) -> Vec<usize> {
-    (3..SIZE / UNIT).filter(|&at| unit(image, at)[0] == 2).collect()
+    let is_ours = |unit: &[u8; UNIT]| unit[0] == 2 && unit.windows(4).any(|at| at == b"key ");
+    (3..SIZE / UNIT).filter(|&at| is_ours(&unit(image, at))).collect()
 }
 
 /// The unit in which the first page below a branch begins.
@@ -293,15 +321,18 @@ fn first_below(image: &Image, branch: [u8; UNIT]) -> usize {
     2 + 1 + before as usize + ((place & 0xf_ffff >> order) << order) as usize
 }
 
-/// Whoever asks such a disk for anything is told that it is damaged.
-fn is_refused(image: Image) {
+/// Whoever asks such a disk for anything is told that it is damaged; already when it is opened if that is looked at.
+fn is_refused(image: Image, is_opened: bool) {
     let disk = CrashDisk::new(image, 1);
-    let Ok(store) = Store::open_with(Disk::new(disk.clone()), Until::new(&disk, 100_000)) else {
-        return;
-    };
     let refused = |result: io::Result<()>| {
         let error = result.unwrap_err();
         assert!(error.to_string().contains("damaged"), "{error}");
+    };
+    let opened = Store::open_with(Disk::new(disk.clone()), Until::new(&disk, 100_000));
+    assert_eq!(opened.is_ok(), is_opened);
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) => return refused(Err(error)),
     };
     refused(store.get(b"", |_| {}).map(drop));
     refused(contents(&store).map(drop));
@@ -319,14 +350,18 @@ fn a_tree_that_leads_around_in_a_circle_is_refused() {
         let below = first_below(&image, branch);
         image.write(below * UNIT, &branch);
     }
-    is_refused(image);
+    is_refused(image, true);
 }
 
-#[test]
-fn a_tree_that_is_deeper_than_a_stack_is_refused() {
-    let mut image = closed(1);
-    let free: Vec<usize> = (SIZE / UNIT / 2..SIZE / UNIT / 4 * 3).collect();
-    assert!(free.iter().all(|&at| unit(&image, at) == [0; UNIT]));
+/// A disk of which the first page below each branch leads to a chain of hundreds, behind which the first one follows.
+fn deep() -> Image {
+    // What a large value had is within the database, and free.
+    let mut image = closed_after(1, |store| {
+        store.transact(|changes| changes.put(b"large", &[7; 900 << 10]).map(drop)).unwrap();
+        store.transact(|changes| changes.remove(b"large", b"large").map(drop)).unwrap();
+    });
+    let free: Vec<_> = (3..SIZE / UNIT).filter(|&at| unit(&image, at) == [7; UNIT]).collect();
+    assert!(free.len() > 100, "{} units", free.len());
     let branches = branches(&image);
     let number = |at: usize| {
         let branch = unit(&image, branches[0]);
@@ -337,8 +372,9 @@ fn a_tree_that_is_deeper_than_a_stack_is_refused() {
         (place as usize + at - first) as u64
     };
     // One key, which is a byte; two pages below it, which are the same.
+    let next = free.iter().cycle().skip(1);
     let chain: Vec<_> =
-        free.windows(2).map(|pair| (pair[0], number(pair[1]).to_le_bytes())).collect();
+        free.iter().zip(next).map(|(&at, &next)| (at, number(next).to_le_bytes())).collect();
     let firsts: Vec<_> = branches.iter().map(|&at| first_below(&image, unit(&image, at))).collect();
     let begin = number(free[0]).to_le_bytes();
     let mut put = |at: usize, below: [u8; 8]| {
@@ -351,7 +387,40 @@ fn a_tree_that_is_deeper_than_a_stack_is_refused() {
     };
     chain.into_iter().for_each(|(at, below)| put(at, below));
     firsts.into_iter().for_each(|at| put(at, begin));
-    is_refused(image);
+    image
+}
+
+#[test]
+fn a_tree_that_is_deeper_than_a_stack_is_refused() {
+    is_refused(deep(), true);
+}
+
+/// While somebody waits, another one goes down a tree where it is whole.
+#[derive(Clone)]
+struct Meanwhile(Until, Rc<Cell<usize>>, Rc<RefCell<Weak<Store<Meanwhile>>>>);
+
+impl Wait for Meanwhile {
+    fn wait<F: Future>(&self, future: F) -> io::Result<F::Output> {
+        let store = self.2.take();
+        if let Some(store) = store.upgrade() {
+            self.1.set(self.1.get() + 1);
+            assert!(!store.get(b"z", |_| {}).unwrap());
+        }
+        self.2.replace(store);
+        self.0.wait(future)
+    }
+}
+
+#[test]
+fn nobody_gets_deeper_because_others_read() {
+    let disk = CrashDisk::new(deep(), 1);
+    let wait = Meanwhile(Until::new(&disk, 100_000), Rc::default(), Rc::default());
+    let store = Rc::new(Store::open_with(Disk::new(disk), wait.clone()).unwrap());
+    assert!(!store.get(b"z", |_| {}).unwrap());
+    wait.2.replace(Rc::downgrade(&store));
+    let error = store.get(b"", |_| {}).unwrap_err();
+    assert!(error.to_string().contains("damaged"), "{error}");
+    assert!(wait.1.get() < 20, "{} pages", wait.1.get());
 }
 
 /// Somebody has changed something.
