@@ -6,11 +6,13 @@ use super::pages::{Pages, contradiction};
 use super::redb::{Blocking, Storage, Wait, cache};
 use redb::{Database, DatabaseError, StorageError, Table, TableDefinition, TableError};
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
 
 const TABLE: TableDefinition<&[u8], &[u8]> = TableDefinition::new("files");
 
@@ -35,6 +37,8 @@ pub struct Store<W: Wait + Clone = Blocking> {
     last: RefCell<Weak<Database>>,
     /// It is being opened, or closed.
     is_between: Cell<bool>,
+    /// They wait until that is over.
+    waiting: RefCell<Vec<Waker>>,
     /// The database wanted to be larger than the disk.
     outgrown: Cell<Arc<AtomicBool>>,
 }
@@ -62,8 +66,8 @@ impl<W: Wait + Clone> Store<W> {
     /// As [`open`](Store::open).
     pub fn open_with(disk: Disk, wait: W) -> io::Result<Store<W>> {
         let (database, last) = (RefCell::default(), RefCell::default());
-        let (is_between, outgrown) = (Cell::new(false), Cell::default());
-        let store = Store { disk, wait, database, last, is_between, outgrown };
+        let (is_between, waiting, outgrown) = Default::default();
+        let store = Store { disk, wait, database, last, is_between, waiting, outgrown };
         store.database().map(|_| store)
     }
 
@@ -76,11 +80,29 @@ impl<W: Wait + Clone> Store<W> {
             return Err(io::Error::other("after an error, the disk is going to be opened again"));
         }
         let opened = self.connect();
-        self.is_between.set(false);
+        self.is_over();
         let database = Rc::new(opened?);
         self.last.replace(Rc::downgrade(&database));
         self.database.replace(Some(Rc::clone(&database)));
         Ok(database)
+    }
+
+    /// It has been opened, or closed.
+    fn is_over(&self) {
+        self.is_between.set(false);
+        self.waiting.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// Waits until the database is there, or can be opened: those who read have it until they have what they read.
+    fn until_it_can_be_opened(&self) -> io::Result<()> {
+        self.wait.wait(poll_fn(|context| {
+            let is_free = self.last.borrow().strong_count() == 0 && !self.is_between.get();
+            if is_free || self.database.borrow().is_some() {
+                return Poll::Ready(());
+            }
+            self.waiting.borrow_mut().push(context.waker().clone());
+            Poll::Pending
+        }))
     }
 
     fn connect(&self) -> io::Result<Database> {
@@ -111,7 +133,7 @@ impl<W: Wait + Clone> Store<W> {
             self.is_between.set(true);
             // This may panic as well.
             let _ = catch_unwind(AssertUnwindSafe(|| drop(last)));
-            self.is_between.set(false);
+            self.is_over();
         }
         result.unwrap_or_else(|_| Err(contradiction().into()))
     }
@@ -171,7 +193,8 @@ impl<W: Wait + Clone> Store<W> {
 
     /// Makes the changes that `f` asks for. When this returns they survive a crash. After an error or a crash none of
     /// them has been made or, if it was in the last step, all. `f` is asked a second time if the database has to be made
-    /// larger in another way than redb's.
+    /// larger in another way than redb's; that waits for those who read, so nobody may call this while they do on the
+    /// same stack.
     ///
     /// # Errors
     ///
@@ -184,7 +207,11 @@ impl<W: Wait + Clone> Store<W> {
         let outgrown = self.outgrown.take();
         let again = result.is_err() && outgrown.load(Ordering::Relaxed);
         self.outgrown.set(outgrown);
-        if again { self.transact_once(&mut f) } else { result }
+        if !again {
+            return result;
+        }
+        self.until_it_can_be_opened()?;
+        self.transact_once(&mut f)
     }
 
     fn transact_once<E: From<io::Error>>(

@@ -13,7 +13,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
+use std::pin::pin;
 use std::rc::{Rc, Weak};
+use std::sync::mpsc::channel;
+use std::task::{Context, Poll, Waker};
+use std::thread;
 
 const SIZE: usize = 8 << 20;
 
@@ -161,6 +165,69 @@ fn a_disk_has_room_for_what_it_is_said_to() {
         });
         changed.unwrap_or_else(|error| panic!("{round}: {error}"));
     }
+}
+
+/// When the disk has nothing to do, something else happens.
+#[derive(Clone)]
+struct Idle(Rc<CrashDisk>, Rc<RefCell<Option<Box<dyn FnOnce()>>>>);
+
+impl Wait for Idle {
+    fn wait<F: Future>(&self, future: F) -> io::Result<F::Output> {
+        let mut future = pin!(future);
+        loop {
+            let mut context = Context::from_waker(Waker::noop());
+            if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
+                return Ok(result);
+            }
+            if !self.0.step() {
+                self.1.take().expect("something to wait for")();
+            }
+        }
+    }
+}
+
+/// What is used on one thread at a time.
+struct Shared<'a, T>(&'a T);
+
+// SAFETY: see above.
+unsafe impl<T> Send for Shared<'_, T> {}
+
+impl<T> Shared<'_, T> {
+    fn get(&self) -> &T {
+        self.0
+    }
+}
+
+#[test]
+fn a_database_that_is_made_larger_waits_for_those_who_read() {
+    let disk = CrashDisk::new(Image::zeros(SIZE), 1);
+    let idle = Idle(disk.clone(), Rc::default());
+    let store = Store::open_with(Disk::new(disk), idle.clone()).unwrap();
+    let put = |n: u64| store.transact(|all| all.put(&n.to_be_bytes(), &[n as u8; 4096]).map(drop));
+    put(0).unwrap();
+    let (shared, (reads, is_read), (go, goes)) = (Shared(&store), channel(), channel());
+    thread::scope(|scope| {
+        // What it reads is in memory, and it is in the middle of that until it is told to go on.
+        let reader = scope.spawn(move || {
+            let value = |_: &[u8]| {
+                reads.send(()).unwrap();
+                goes.recv().unwrap();
+            };
+            assert!(shared.get().get(&0u64.to_be_bytes(), value).unwrap());
+            reads.send(()).unwrap();
+        });
+        is_read.recv().unwrap();
+        idle.1.replace(Some(Box::new(move || {
+            go.send(()).unwrap();
+            is_read.recv().unwrap();
+        })));
+        let mut numbers = (1..).take_while(|_| idle.1.borrow().is_some());
+        let made = numbers.try_for_each(put);
+        // If nobody has waited, the reader ends all the same.
+        idle.1.take().into_iter().for_each(|go| go());
+        made.unwrap();
+        reader.join().unwrap();
+    });
 }
 
 #[test]

@@ -298,7 +298,14 @@ fn share(
         let end = (offset as u64).saturating_add(len as u64);
         contents.bring_all()?;
         if let (true, Some(below)) = (writes, contents.below()) {
-            below.allocate(0..end.div_ceil(block::PAGE as u64))?;
+            let pages = 0..end.div_ceil(block::PAGE as u64);
+            if below.allocate(pages.clone()).is_err() {
+                // How much of what has changed is among these pages, or only replaces something, is known after a
+                // commit. Others take the memory of stored pages meanwhile.
+                below.clean()?;
+                contents.bring_all()?;
+                below.allocate(pages)?;
+            }
         }
         let at = mapped::map(&file.node, contents.share(end)?, offset as usize, len)?;
         if let (true, Some(keeper)) = (writes, file.node.keeper()) {

@@ -20,7 +20,6 @@ use super::super::parts::{Errno, Result};
 use super::super::turns::{Turn, Turns};
 use super::below::Below;
 use super::block::{PAGE, PAGE_COST};
-use super::contents::Contents;
 use super::node::{Keeper, Kind, Node};
 use super::store::{About, FORMAT, Key, Store};
 use super::unsaved::{Rename, Stored, Unsaved};
@@ -229,21 +228,23 @@ impl Persistent {
 
     /// Asks the store how many pages it has: what failed at its last step may be there.
     fn count_again(&self, unsaved: &Unsaved) -> Result {
-        unsaved
-            .all_contents()
-            .filter_map(Contents::below)
-            .for_each(|below| below.stored(below.end(), 0));
-        let mut all = 0u64;
+        let (mut all, mut found) = (0u64, BTreeMap::new());
         self.store.each(Key::NAMES, &mut |key, value| {
             if let (Some(Key::Node(inode)), Some(about)) = (Key::parse(key), About::parse(value)) {
                 let pages = about.pages.min(about.size.div_ceil(PAGE as u64));
                 all = all.saturating_add(pages);
-                if let Some(below) = unsaved.contents(inode).and_then(Contents::below) {
-                    below.stored(below.end(), pages);
+                if unsaved.contents(inode).is_some() {
+                    found.insert(inode, pages);
                 }
             }
             Ok(())
         })?;
+        // Not before all of them are known: it waits, and may fail.
+        for (inode, contents) in unsaved.all_contents() {
+            if let Some(below) = contents.below() {
+                below.stored(below.end(), found.get(&inode).copied().unwrap_or(0));
+            }
+        }
         self.pages.set(all);
         Ok(())
     }

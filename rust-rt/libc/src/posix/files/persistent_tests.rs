@@ -752,6 +752,18 @@ fn pages_that_a_mapping_may_write_have_room_or_it_is_refused() {
 }
 
 #[test]
+fn a_file_that_has_just_been_written_has_its_room_once() {
+    let shelf = mounted("/data");
+    shelf.room.set(Some(5));
+    put("/data/a", &[1; 4 * PAGE], 0);
+    let fd = open("/data/a", 2).unwrap();
+    let at = super::share(fd, 0, 4 * PAGE, true).unwrap().unwrap();
+    assert_eq!(super::share(fd, 0, 6 * PAGE, true), Err(ENOSPC));
+    assert_eq!(after_a_crash(&shelf.map.borrow()), Ok(list("/data")));
+    assert!(mapped::unshare(at, 4 * PAGE));
+}
+
+#[test]
 fn pages_are_counted_again_after_an_error_that_came_too_late() {
     let shelf = mounted("/data");
     shelf.room.set(Some(100));

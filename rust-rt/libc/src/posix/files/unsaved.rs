@@ -170,8 +170,8 @@ impl Unsaved {
     }
 
     /// What the files hold that are being committed, and one of them.
-    pub(super) fn all_contents(&self) -> impl Iterator<Item = &Contents> {
-        self.nodes.keys().filter_map(|&inode| self.contents(inode))
+    pub(super) fn all_contents(&self) -> impl Iterator<Item = (u64, &Contents)> {
+        self.nodes.keys().filter_map(|&inode| Some((inode, self.contents(inode)?)))
     }
 
     pub(super) fn contents(&self, inode: u64) -> Option<&Contents> {
