@@ -167,9 +167,11 @@ fn a_disk_has_room_for_what_it_is_said_to() {
     }
 }
 
+type Event = Option<Box<dyn FnOnce()>>;
+
 /// When the disk has nothing to do, something else happens.
 #[derive(Clone)]
-struct Idle(Rc<CrashDisk>, Rc<RefCell<Option<Box<dyn FnOnce()>>>>);
+struct Idle(Rc<CrashDisk>, Rc<RefCell<Event>>);
 
 impl Wait for Idle {
     fn wait<F: Future>(&self, future: F) -> io::Result<F::Output> {
