@@ -37,6 +37,8 @@ pub(super) struct Shelf {
     fails_after: Cell<Option<usize>>,
     /// The next transaction is made, and an error is told.
     fails_late: Cell<bool>,
+    /// Nobody is told which keys there are.
+    hides_keys: Cell<bool>,
     /// Happens during the next transaction.
     meanwhile: RefCell<Option<Box<dyn FnOnce()>>>,
     /// How often it was told that there are changes.
@@ -93,6 +95,9 @@ impl Changes for Transaction<'_> {
 
 impl Store for Rc<Shelf> {
     fn each(&self, before: &[u8], f: &mut dyn FnMut(&[u8], &[u8]) -> Result) -> Result {
+        if self.hides_keys.get() {
+            return Err(Errno(EIO));
+        }
         let map = self.map.borrow();
         let mut all = map.range::<[u8], _>((Unbounded, Excluded(before)));
         all.try_for_each(|(key, value)| f(key, value))
@@ -775,6 +780,17 @@ fn pages_are_counted_again_after_an_error_that_came_too_late() {
     put("/data/c", b"new", 0);
     assert_eq!(commit_files(), Ok(()));
     let node = |path: &str| find(AT_FDCWD, path.as_bytes(), true).unwrap().node.unwrap();
+    // If that fails, the numbers are those of before.
+    put("/data/a", b"one", 0);
+    shelf.fails_late.set(true);
+    shelf.hides_keys.set(true);
+    for _ in 0..2 {
+        assert_eq!(commit_files(), Err(Errno(EIO)));
+        let Kind::Written(contents) = &node("/data/a").kind else { panic!("a file") };
+        assert_eq!(contents.stored(), 3);
+    }
+    shelf.hides_keys.set(false);
+    assert_eq!(commit_files(), Ok(()));
     assert_eq!(node("/data").keeper().unwrap().room(), (100, 96));
     let Kind::Written(contents) = &node("/data/a").kind else { panic!("a file") };
     assert_eq!(contents.stored(), 3);
