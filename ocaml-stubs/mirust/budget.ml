@@ -245,9 +245,7 @@ let give_back_in_time total =
   | bytes when bytes >= min !low (total / 4) -> ()
   | (_ : int) | (exception Out_of_memory) -> (
       Gc.compact ();
-      match unused () with
-      | bytes -> low := bytes - (total / 16)
-      | exception Out_of_memory -> ())
+      match unused () with bytes -> low := bytes - (total / 16) | exception Out_of_memory -> ())
 
 let look_again () =
   if not (!was_set || !limits = []) then

@@ -431,8 +431,7 @@ let a_server_that_gives_nothing_does_not_keep_others_out () =
   (* The time and the number of the question after all of them have failed. *)
   let failed t fail =
     let one (now, x) server =
-      check_actions "an offer" [ "broadcast request" ]
-        (E.input t ~now (ack ~kind:Offer ~server x));
+      check_actions "an offer" [ "broadcast request" ] (E.input t ~now (ack ~kind:Offer ~server x));
       until_discover t now (fail t ~now ~server x)
     in
     List.fold_left one (0, xid (E.start t ~now:0)) bad
