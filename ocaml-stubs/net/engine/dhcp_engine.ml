@@ -143,10 +143,12 @@ let start t ~now =
       select t ~now
   | Init | Selecting | Requesting | Rebooting | Bound | Renewing | Rebinding -> []
 
-(* What was offered is not to be had: another server may do better, although it answers later. Of servers that pretend
-   to be many, as many are known as there may be honest ones on a network. *)
+(* What was offered is not to be had: another server may do better, although it answers later. No more of them are
+   remembered than a network may have in earnest. *)
 let avoid t (offer : Dhcpv4.t) =
-  t.avoided <- List.filteri (fun i _ -> i < 8) (Option.to_list offer.server @ t.avoided)
+  match offer.server with
+  | Some server when List.length t.avoided < 8 -> t.avoided <- server :: t.avoided
+  | Some _ | None -> ()
 
 let wait t ~now ns =
   t.state <- Init;
@@ -246,7 +248,7 @@ let same a b = Ipaddr.V4.compare a b = 0
 
 (* Who is avoided has its turn if nobody else has offered anything by the second question. *)
 let is_avoided t server =
-  t.tries = 0 && List.exists (fun avoided -> server = Some avoided) t.avoided
+  t.tries = 0 && match server with Some server -> List.mem server t.avoided | None -> false
 
 let input t ~now (m : Dhcpv4.t) =
   if (not m.reply) || m.xid <> t.xid || Macaddr.compare m.mac t.mac <> 0 then []

@@ -44,18 +44,24 @@ pub fn init(tables: Tables) {
 pub fn with<R>(
     mut f: impl FnMut(&mut AddressSpace<Tables>) -> Result<R, MapError>,
 ) -> Result<R, MapError> {
-    let mut ask = || {
-        let mut space = lock(&SPACE).ok_or(MapError::NoMemory)?;
-        let space = space.as_mut().ok_or(MapError::NoMemory)?;
-        match f(space) {
-            Err(MapError::NoMemory) if Heap.trim() => f(space),
-            result => result,
-        }
-    };
+    let mut answer = Err(MapError::NoMemory);
+    while_short(&mut |space| {
+        answer = f(space);
+        matches!(answer, Err(MapError::NoMemory))
+    });
+    answer
+}
+
+/// Calls `f` as long as it says that memory is short and somebody gives some back.
+fn while_short(f: &mut dyn FnMut(&mut AddressSpace<Tables>) -> bool) {
     loop {
-        match ask() {
-            Err(MapError::NoMemory) if others_give_way() => {}
-            answer => return answer,
+        let is_short = {
+            let mut space = lock(&SPACE);
+            let Some(space) = space.as_mut().and_then(|space| space.as_mut()) else { return };
+            f(space) && !(Heap.trim() && !f(space))
+        };
+        if !is_short || !others_give_way() {
+            return;
         }
     }
 }
