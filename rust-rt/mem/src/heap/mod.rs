@@ -277,12 +277,18 @@ pub fn others_give_way() -> bool {
     GIVES_WAY.get().is_some_and(|gives_way| gives_way())
 }
 
-/// Asks the heap for so many bytes, and asks again as long as others give way: not for more than there is, nor in the
-/// middle of an allocation.
+/// The same for so many bytes: not for more than there is.
+#[cold]
+#[inline(never)]
+fn others_give_way_for(size: usize) -> bool {
+    size <= frames::stats().total * PAGE_SIZE && others_give_way()
+}
+
+/// Asks the heap for so many bytes, and asks again as long as others give way; but not in the middle of an allocation.
 fn ask<T>(size: usize, mut heap: impl FnMut(&mut RawHeap) -> Option<T>) -> Option<T> {
     loop {
         let block = heap(&mut *lock(&HEAP)?);
-        if block.is_some() || size > frames::stats().total * PAGE_SIZE || !others_give_way() {
+        if block.is_some() || !others_give_way_for(size) {
             return block;
         }
     }
