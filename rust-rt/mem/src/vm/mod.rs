@@ -58,7 +58,7 @@ fn while_short(f: &mut dyn FnMut(&mut AddressSpace<Tables>) -> bool) {
         let is_short = {
             let mut space = lock(&SPACE);
             let Some(space) = space.as_mut().and_then(|space| space.as_mut()) else { return };
-            f(space) && !(Heap.trim() && !f(space))
+            f(space) && (!Heap.trim() || f(space))
         };
         if !is_short || !others_give_way() {
             return;
