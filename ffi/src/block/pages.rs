@@ -293,7 +293,7 @@ struct Units {
     changed: BTreeSet<u64>,
     writing: BTreeSet<u64>,
     /// How many reads of the disk are under way; and what was changed or written since, or cut off, of which they may
-    /// bring what the disk had before.
+    /// bring what the disk had before: if that is more than may be here, all that they bring counts as old.
     reading: usize,
     touched: BTreeSet<u64>,
     cut: Option<u64>,
@@ -369,8 +369,12 @@ impl Units {
     }
 
     fn touch(&mut self, number: u64) {
-        if self.reading > 0 {
+        if self.reading > 0 && self.cut != Some(0) {
             self.touched.insert(number);
+            if self.touched.len() > self.most {
+                self.touched.clear();
+                self.cut = Some(0);
+            }
         }
     }
 
@@ -463,5 +467,14 @@ mod tests {
         units.reading += 1;
         units.complete(page(1), &bytes(2));
         assert!(units.has(page(1)));
+        // When more has changed than is remembered, nothing that is being read is kept.
+        for n in 4..6 {
+            units.change(page(n), &bytes(3)).unwrap();
+        }
+        units.complete(page(9), &bytes(1));
+        assert_eq!((units.touched.len(), units.has(page(9))), (0, false));
+        units.has_read();
+        units.complete(page(9), &bytes(1));
+        assert!(units.has(page(9)));
     }
 }

@@ -74,12 +74,16 @@ fn is_of_class(class: &[u8], byte: u8) -> Option<bool> {
     })
 }
 
+/// As it is compared.
+fn fold(byte: u8, flags: c_int) -> u8 {
+    if flags & CASEFOLD != 0 { byte.to_ascii_lowercase() } else { byte }
+}
+
 fn is_in_set(set: &[u8], byte: u8, flags: c_int) -> bool {
     let (negated, mut rest) = match set {
         [b'!' | b'^', rest @ ..] => (true, rest),
         _ => (false, set),
     };
-    let fold = |byte: u8| if flags & CASEFOLD != 0 { byte.to_ascii_lowercase() } else { byte };
     // One character of the set: itself, or in the forms [.x.] and [=x=].
     fn one(rest: &[u8], flags: c_int) -> Option<(u8, &[u8])> {
         match rest {
@@ -109,7 +113,7 @@ fn is_in_set(set: &[u8], byte: u8, flags: c_int) -> bool {
             }
             None => low,
         };
-        found |= (fold(low)..=fold(high)).contains(&fold(byte));
+        found |= (fold(low, flags)..=fold(high, flags)).contains(&fold(byte, flags));
     }
     found != negated
 }
@@ -122,7 +126,6 @@ fn is_hidden(name: &[u8], at: usize, flags: c_int) -> bool {
 
 /// Whether the name fits the pattern.
 pub(crate) fn fits(pattern: &[u8], name: &[u8], flags: c_int) -> bool {
-    let fold = |byte: u8| if flags & CASEFOLD != 0 { byte.to_ascii_lowercase() } else { byte };
     let (mut rest, mut at) = (pattern, 0);
     // The pattern behind the last star, and how far that has come: the only place to go back to.
     let mut star: Option<(&[u8], usize)> = None;
@@ -145,7 +148,9 @@ pub(crate) fn fits(pattern: &[u8], name: &[u8], flags: c_int) -> bool {
                 }
             }
             (_, None) => None,
-            ((Part::Byte(byte), after), Some(&here)) => (fold(byte) == fold(here)).then_some(after),
+            ((Part::Byte(byte), after), Some(&here)) => {
+                (fold(byte, flags) == fold(here, flags)).then_some(after)
+            }
             (_, Some(b'/')) if flags & PATHNAME != 0 => None,
             _ if is_hidden(name, at, flags) => None,
             ((Part::Any, after), _) => Some(after),

@@ -1,11 +1,14 @@
 //! `<search.h>`: trees of keys that a program compares, and look-ups in arrays.
 //!
 //! The trees are treaps: each node has a random rank, and none is below one of a lower rank, so that a tree is about as
-//! deep as one that is balanced, whatever order the keys come in.
+//! deep as one that is balanced, whatever order the keys come in. Nobody who chooses keys can foresee the ranks: else the
+//! tree could be made a list, and its recursive walks would need more stack than there is.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
+
+use super::host;
 
 // SAFETY: the types are those of `stdlib.h`.
 unsafe extern "C" {
@@ -60,8 +63,14 @@ unsafe fn find(
 }
 
 fn random() -> u32 {
-    static LAST: AtomicU32 = AtomicU32::new(0x9e37_79b9);
+    static LAST: AtomicU32 = AtomicU32::new(0);
     let mut x = LAST.load(Ordering::Relaxed);
+    if x == 0 {
+        let mut seed = 0x9e37_79b9_u32.to_ne_bytes();
+        // Without a source of random numbers it is always the same.
+        let _ = (host::get().random)(&mut seed);
+        x = u32::from_ne_bytes(seed).max(1);
+    }
     x ^= x << 13;
     x ^= x >> 17;
     x ^= x << 5;

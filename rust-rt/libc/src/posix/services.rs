@@ -161,16 +161,15 @@ unsafe fn service_in(
     (buf, size): (*mut c_char, usize),
     result: *mut *mut ServiceEntry,
 ) -> c_int {
-    let list = buf.cast::<*const c_char>();
-    let before = list.align_offset(align_of::<*const c_char>());
+    let before = buf.align_offset(align_of::<*const c_char>());
     // SAFETY: as the caller says, and the list fits behind what aligns it.
     unsafe {
         *result = null_mut();
         let Some(found) = found else { return 0 };
-        if before * size_of::<*const c_char>() + 2 * size_of::<*const c_char>() > size {
+        if before.saturating_add(2 * size_of::<*const c_char>()) > size {
             return ERANGE;
         }
-        fill(found, entry, list.add(before));
+        fill(found, entry, buf.add(before).cast());
         *result = entry;
     }
     0
@@ -313,11 +312,11 @@ mod tests {
     fn an_answer_is_in_the_callers_memory() {
         let mut entry =
             ServiceEntry { name: null(), aliases: null_mut(), port: 0, protocol: null() };
-        let (mut result, mut buf) = (null_mut(), [0 as c_char; 33]);
+        let (mut result, mut buf) = (null_mut(), [0 as c_char; 40]);
         let at = &raw mut entry;
-        // SAFETY: the memory is as long as said.
-        unsafe {
-            let buf = buf.as_mut_ptr().add(1);
+        // Wherever the memory begins. SAFETY: it is as long as said.
+        (0..8).for_each(|start| unsafe {
+            let buf = buf.as_mut_ptr().add(start);
             let ask = |port: u16, size, result: *mut *mut ServiceEntry| {
                 getservbyport_r(port.to_be().into(), null(), at, buf, size, result)
             };
@@ -329,7 +328,7 @@ mod tests {
             let found = getservbyname_r(c"ntp".as_ptr(), null(), at, buf, 32, &raw mut result);
             assert_eq!((found, (*at).port), (0, c_int::from(123u16.to_be())));
             assert!((*(*at).aliases).is_null());
-        }
+        });
     }
 
     #[test]
